@@ -1,0 +1,1 @@
+//! Checkpoints: safetensors with a manifest, resume state, atomic files.

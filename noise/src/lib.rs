@@ -1,0 +1,1 @@
+//! Variation of weights: distributions, chips, populations and their percentiles.

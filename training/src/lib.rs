@@ -1,0 +1,1 @@
+//! Data sets, noise-aware training and evaluation over populations of chips.
