@@ -1,1 +1,7 @@
-fn main() {}
+//! The `crossburn` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    crossburn::cli::main()
+}

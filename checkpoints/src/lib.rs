@@ -1,1 +1,43 @@
 //! Checkpoints: safetensors with a manifest, resume state, atomic files.
+//!
+//! Three things are stored, each for another reader:
+//!
+//! | What | Files | For |
+//! |---|---|---|
+//! | weights | `*.safetensors` | anybody: names and layout are those of PyTorch |
+//! | checkpoint | folder with `model.safetensors` and `manifest.json` | evaluation: the manifest says what was trained, how, and from which seed |
+//! | resume state | `resume.json` and a folder `resume-<n>` beside it | training: continue an interrupted run, bit for bit |
+//!
+//! **Architecture Invariant:** nothing here knows a network. Every function takes any
+//! [`burn::module::Module`]; the architecture is an opaque JSON value in the [`Manifest`], which the caller compares
+//! with [`Manifest::expect_architecture`].
+//!
+//! **Architecture Invariant:** a file that is being replaced is never seen half written ([`write_atomic`]), and a file
+//! that was cut, mixed up or made by another program is an error in one line, not a panic.
+//!
+//! # Two properties of Burn to know
+//!
+//! Clones of a module share its running states (the statistics of a batch norm): loading into a module changes its
+//! clones too. Load into a freshly built module. All functions that save first let pending updates of the running
+//! states take effect, so the last training step is in the file.
+//!
+//! Of a module with an attached reparameterization (noise, fake quantization) the clean weights are saved, and tensors
+//! of the attachment itself under its own name. `materialize()` folds it in where the effective weights are wanted.
+
+mod atomic;
+mod checkpoint;
+mod checksum;
+mod error;
+mod manifest;
+mod resume;
+mod weights;
+
+pub use atomic::{write_atomic, write_bytes};
+pub use checkpoint::{
+    MANIFEST_FILE, WEIGHTS_FILE, load_checkpoint, read_manifest, save_checkpoint,
+};
+pub use checksum::checksum;
+pub use error::CheckpointError;
+pub use manifest::{FORMAT, Manifest};
+pub use resume::{has_resume, load_resume, save_resume};
+pub use weights::{load_weights, save_weights};

@@ -1,1 +1,36 @@
-//! From weights to memory cells: quantization.
+//! From weights to memory cells: quantization, and the one path from a stored weight to the weight a chip computes with.
+//!
+//! Variation is a *reparameterization* of a parameter: the optimizer owns the stored weight, every forward pass sees
+//! the effective one. Burn attaches one reparameterization per parameter, so quantizer and deviation are one type here:
+//!
+//! ```text
+//! effective = quantize(stored) + deviation(chip)        gradients pass straight through to `stored`
+//! ```
+//!
+//! [`quantize_weights`] attaches the quantizer alone, [`vary_weights`] adds one chip's held deviation for a training
+//! step, and [`manufacture`] gives a plain frozen network: one chip.
+//!
+//! ```
+//! use burn::{nn::LinearConfig, tensor::Device};
+//! use crossburn_hardware::{WeightBits, manufacture};
+//! use crossburn_noise::{ChipSeed, Distribution, Variation};
+//!
+//! let layer = LinearConfig::new(8, 4).init(&Device::flex());
+//! let variation = Variation::from(Distribution::gaussian(0.1));
+//! let chip = manufacture(&layer, Some(WeightBits::new(4)?), &variation, ChipSeed::new(7, 17));
+//! assert_eq!(chip.weight.dims(), [8, 4]);
+//! # Ok::<(), crossburn_hardware::HardwareError>(())
+//! ```
+#![warn(missing_docs)]
+
+mod activation_quantizer;
+mod error;
+mod straight_through;
+mod weight_path;
+mod weight_quantizer;
+
+pub use activation_quantizer::ActivationQuantizer;
+pub use error::HardwareError;
+pub use straight_through::straight_through;
+pub use weight_path::{WeightPath, manufacture, quantize_weights, vary_weights};
+pub use weight_quantizer::{WeightBits, WeightQuantizer};

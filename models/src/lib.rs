@@ -1,1 +1,34 @@
-//! Networks, each a plain Burn module.
+//! Networks, each a plain Burn module with the parameter names that PyTorch users expect.
+//!
+//! No network knows about variation: a network is any Burn module, and noise, quantized weights and chips are attached
+//! to its parameters from outside. Only the quantization of *activations* is part of a network, since it sits between
+//! layers; [`ModelConfig`] switches it on with `bits`.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use crossburn_models::{Classifier, LeNetConfig};
+//!
+//! let device = Device::flex();
+//! let network = LeNetConfig::default().init(&device);
+//! let logits = network.forward(Tensor::zeros([2, 1, 28, 28], &device));
+//! assert_eq!(logits.dims(), [2, 10]);
+//! ```
+#![warn(missing_docs)]
+
+mod activation;
+mod classifier;
+mod convnet;
+mod initialize;
+mod lenet;
+mod mlp;
+mod model_config;
+mod resnet;
+
+pub use activation::Activation;
+pub use classifier::{Classifier, WithClassifier};
+pub use convnet::{ConvNet, ConvNetConfig};
+pub use initialize::initialize;
+pub use lenet::{LeNet, LeNetConfig, LeNetVariant};
+pub use mlp::{Mlp, MlpConfig};
+pub use model_config::{ModelConfig, ModelError};
+pub use resnet::{BasicBlock, ResNet18, ResNet18Config};

@@ -1,1 +1,50 @@
 //! Variation of weights: distributions, chips, populations and their percentiles.
+//!
+//! A [`Variation`] says how weights deviate, a [`ChipSeed`] names one manufactured chip, [`inject`] gives any Burn
+//! module the deviation of a chip, and a [`Population`] says how good many chips are: mean, spread, the k-th percentile
+//! KPP(k) with an exact interval, the worst of n.
+//!
+//! ```
+//! use burn::nn::LinearConfig;
+//! use burn::tensor::{Device, Tensor};
+//! use crossburn_noise::{ChipSeed, Distribution, Variation, inject};
+//!
+//! let device = Device::flex();
+//! let layer = LinearConfig::new(4, 2).init(&device);
+//! let chip = inject(layer, &Variation::from(Distribution::gaussian(0.1)), ChipSeed::new(7, 17)).materialize();
+//! assert_eq!(chip.forward(Tensor::<2>::ones([1, 4], &device)).dims(), [1, 2]);
+//! ```
+//!
+//! **Architecture invariant.** This crate knows Burn and nothing else of the project: no hardware, no model, no data.
+#![warn(missing_docs)]
+
+mod chip;
+mod deviation;
+mod distribution;
+mod draw;
+mod error;
+mod fold;
+mod inject;
+mod order_statistics;
+mod philox;
+mod population;
+mod select;
+mod sigma_convention;
+mod variation;
+
+pub use chip::ChipSeed;
+pub use deviation::Deviation;
+pub use distribution::{
+    Distribution, FEFET2, FEFET3, FEFET6, FourLevel, Gaussian, LeftCensored, LogNormal, Moments, RRAM1, RRAM4,
+    RightCensored, RightTruncated, TwoSidedCensored, Uniform,
+};
+pub use draw::draw_population;
+pub use error::NoiseError;
+pub use fold::fold_mean;
+pub use inject::inject;
+pub use order_statistics::{Ranks, order_statistic_ranks};
+pub use philox::{Philox, path_hash};
+pub use population::{Interval, Population};
+pub use select::matrix_weights;
+pub use sigma_convention::SigmaConvention;
+pub use variation::{Scale, Variation};

@@ -1,1 +1,25 @@
-//! Data sets, noise-aware training and evaluation over populations of chips.
+//! Data sets, noise-aware training, and the evaluation of populations of chips.
+//!
+//! [`train`] runs a [`Recipe`] on a network: every step draws the deviation of one chip, the forward pass sees it, the
+//! gradient reaches the clean weights. [`Evaluation`] judges a trained network on manufactured chips, each held for the
+//! whole test set.
+//!
+//! Nothing here prints, picks a device or picks a seed: progress goes to a [`TrainingObserver`], the rest are arguments.
+#![warn(missing_docs)]
+
+pub mod data;
+mod error;
+mod evaluation;
+mod observer;
+mod optimizer;
+mod recipe;
+mod schedule;
+mod trainer;
+
+pub use error::TrainingError;
+pub use evaluation::{Batches, Evaluation, accuracy};
+pub use observer::{EpochRecord, Silent, TrainingObserver};
+pub use optimizer::OptimizerConfig;
+pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
+pub use schedule::Schedule;
+pub use trainer::{Run, Trained, train};

@@ -1,0 +1,242 @@
+//! What can go wrong with a checkpoint.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Error of reading or writing a checkpoint: one line that names the file and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The operating system refused to read.
+    #[error("cannot read {}: {cause}; {}", path.display(), read_remedy(cause))]
+    Read {
+        /// File or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+
+    /// The operating system refused to write. Whatever stood at `path` before is unchanged.
+    #[error("cannot write {}: {cause}; {}", path.display(), write_remedy(cause))]
+    Write {
+        /// File or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+
+    /// A file should be replaced whose path has no file name.
+    #[error("cannot write {}: the path does not end in a file name; give the path of a file", path.display())]
+    NoFileName {
+        /// The path as given.
+        path: PathBuf,
+    },
+
+    /// A value has no JSON form.
+    #[error("cannot write {} as JSON: {cause}; use string keys and plain data", path.display())]
+    Encode {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the serializer said.
+        cause: String,
+    },
+
+    /// A tensor could not be read back from its device.
+    #[error("cannot save {} tensors: {cause}; check the device that holds the model", path.display())]
+    Tensor {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What Burn said.
+        cause: String,
+    },
+
+    /// The file is no safetensors file, or its header is damaged or cut.
+    #[error("{} is not a readable safetensors file ({cause}); it may be cut or of another format: save it again with safetensors", path.display())]
+    NotSafetensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its header.
+        cause: String,
+    },
+
+    /// The model has a tensor that the file lacks.
+    #[error("{} has no tensor {tensor:?}; it holds {}; build the model with the architecture the file was saved from", path.display(), list(found))]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// Name of the missing tensor, as PyTorch spells it.
+        tensor: String,
+        /// Names in the file: those the model does not know, or else all of them.
+        found: Vec<String>,
+    },
+
+    /// The file has tensors that the model lacks.
+    #[error("{} holds {}, unknown to this model; build the model with the architecture the file was saved from", path.display(), list(tensors))]
+    UnexpectedTensors {
+        /// The file.
+        path: PathBuf,
+        /// The unknown names.
+        tensors: Vec<String>,
+    },
+
+    /// A tensor has another shape in the file than in the model. Shapes are those of PyTorch (linear weights
+    /// `[out, in]`).
+    #[error("{}: tensor {tensor:?} has shape {found:?}, this model needs {expected:?}; build the model with the widths the file was saved from", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Shape in the model.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+
+    /// A tensor holds elements that cannot become those of the model.
+    #[error("{}: tensor {tensor:?} holds {found} elements, this model needs {expected}; export it as F32, F16, BF16 or F64", path.display())]
+    ElementType {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Element type in the model.
+        expected: String,
+        /// Element type in the file.
+        found: String,
+    },
+
+    /// The folder holds no checkpoint.
+    #[error("{} is not a checkpoint: it has no {file}; give a folder that training wrote", dir.display())]
+    NotACheckpoint {
+        /// The folder.
+        dir: PathBuf,
+        /// The file that is missing.
+        file: &'static str,
+    },
+
+    /// A JSON file of ours cannot be understood.
+    #[error("{} cannot be understood: {cause}; restore it or write the checkpoint again", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        cause: String,
+    },
+
+    /// A JSON file of ours is of another format version.
+    #[error("{} has format {found:?}, this version reads {expected:?}; use the version that wrote it", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Format that this version reads.
+        expected: &'static str,
+        /// Format named in the file.
+        found: String,
+    },
+
+    /// A file is not the one that was written together with its manifest or pointer.
+    #[error("{} has checksum {found}, {recorded_in} says {expected}: the files were mixed up or one is damaged; restore both from the same run", path.display())]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// Name of the file that holds the expected checksum.
+        recorded_in: &'static str,
+        /// Checksum at the time of writing.
+        expected: String,
+        /// Checksum now.
+        found: String,
+    },
+
+    /// The checkpoint was made with another architecture than the one asked for.
+    #[error(
+        "the checkpoint holds architecture {found}, not {expected}; change the configuration or choose another checkpoint"
+    )]
+    Architecture {
+        /// What was asked for, as JSON.
+        expected: String,
+        /// What the manifest says, as JSON.
+        found: String,
+    },
+
+    /// The resume state does not fit the model or the optimizer.
+    #[error("{} does not fit this run: {cause}; continue with the settings it was started with, or start in another folder", path.display())]
+    Resume {
+        /// File of the resume state.
+        path: PathBuf,
+        /// What does not fit.
+        cause: String,
+    },
+}
+
+impl CheckpointError {
+    /// Closure for `map_err`: a failed read of `path`.
+    pub(crate) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        |cause| Self::Read { path, cause }
+    }
+
+    /// Closure for `map_err`: a failed write of `path`.
+    pub(crate) fn writing(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        |cause| Self::Write { path, cause }
+    }
+}
+
+/// Remedy for a failed read.
+fn read_remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::NotFound => "check the path",
+        io::ErrorKind::PermissionDenied => "allow reading it",
+        _ => "check the disk and the path",
+    }
+}
+
+/// Remedy for a failed write.
+fn write_remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
+        io::ErrorKind::NotFound => "create the folder first",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "choose a folder you may write to"
+        }
+        _ => "check the disk and the path",
+    }
+}
+
+/// The first names of a list and the number of the others: `"a", "b", "c", "d" and 3 more`.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    if names.is_empty() {
+        return "no tensors".to_string();
+    }
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|n| format!("{n:?}")).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disk_is_named_with_its_remedy() {
+        let error = CheckpointError::writing(Path::new("run/model.safetensors"))(
+            io::ErrorKind::StorageFull.into(),
+        );
+        assert_eq!(
+            error.to_string(),
+            "cannot write run/model.safetensors: no storage space; free some space"
+        );
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_names_escaped() {
+        let names: Vec<String> = ["a", "b\n", "c", "d", "e", "f"].map(String::from).to_vec();
+        assert_eq!(list(&names), r#""a", "b\n", "c", "d" and 2 more"#);
+        assert_eq!(list(&names[..2]), r#""a", "b\n""#);
+        assert_eq!(list(&[]), "no tensors");
+    }
+}

@@ -1,0 +1,238 @@
+//! Weights of any module as a safetensors file, in the names and the layout of PyTorch.
+//!
+//! | Burn | File |
+//! |---|---|
+//! | `Linear` weight `[in, out]` | weight `[out, in]` |
+//! | `BatchNorm`, `LayerNorm`, `GroupNorm`, `RmsNorm`: `gamma`, `beta` | `weight`, `bias` |
+//! | `BatchNorm` running states | `running_mean`, `running_var` |
+//! | variant of an enum | left out of the path |
+//! | everything else, such as further running states | its path in the module |
+//!
+//! The table goes by the type of the layer: a linear layer of a type that is not Burn's own keeps its layout.
+//!
+//! Elements are written as the module holds them. On loading, F64, F32, F16 and BF16 become what the module holds.
+//! The file carries no identities of parameters: those of the module stay.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Bytes, DType, TensorData};
+use burn_store::{
+    Applier, BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge, burn_pack,
+};
+use safetensors::{Dtype, SafeTensors};
+
+use crate::atomic::write_bytes;
+use crate::error::CheckpointError;
+
+/// Enum variants are no part of a tensor's name, as PyTorch has none.
+const SKIP_ENUM_VARIANTS: bool = true;
+
+/// Buffer of PyTorch's batch norm without a counterpart in Burn.
+const IGNORED: &str = "num_batches_tracked";
+
+/// Writes the weights of `module` to the file `path`, replacing it as a whole.
+///
+/// The same weights give the same bytes.
+///
+/// # Errors
+///
+/// [`CheckpointError::Write`] when the operating system refuses, [`CheckpointError::Tensor`] when a tensor cannot be
+/// read from its device or has elements that the format lacks.
+///
+/// ```
+/// use burn::{nn::LinearConfig, tensor::Device};
+/// use crossburn_checkpoints::{load_weights, save_weights};
+///
+/// let device = Device::flex();
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("layer.safetensors");
+/// save_weights(&LinearConfig::new(3, 2).init(&device), &path)?;
+/// let layer = load_weights(LinearConfig::new(3, 2).init(&device), &path)?;
+/// let error = load_weights(LinearConfig::new(3, 4).init(&device), &path).unwrap_err();
+/// assert!(error.to_string().contains(r#"tensor "weight" has shape [2, 3], this model needs [4, 3]"#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), CheckpointError> {
+    write_bytes(path, &encode(module, path)?)
+}
+
+/// Loads the file `path`, written by [`save_weights`] or by PyTorch, into `module`.
+///
+/// Every tensor of the module must be in the file with its shape, and every tensor of the file in the module, except
+/// PyTorch's `num_batches_tracked`. All of that is checked before the first weight changes.
+///
+/// # Errors
+///
+/// [`CheckpointError::Read`], [`CheckpointError::NotSafetensors`], [`CheckpointError::MissingTensor`],
+/// [`CheckpointError::UnexpectedTensors`], [`CheckpointError::Shape`] or [`CheckpointError::ElementType`].
+pub fn load_weights<M: Module>(module: M, path: &Path) -> Result<M, CheckpointError> {
+    let bytes = std::fs::read(path).map_err(CheckpointError::reading(path))?;
+    decode(module, &bytes, path)
+}
+
+/// Content of the safetensors file of `module`; `path` is for messages.
+pub(crate) fn encode<M: Module>(module: &M, path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    let failed = |tensor: &str, cause: String| CheckpointError::Tensor {
+        path: path.into(),
+        cause: format!("{tensor:?}: {cause}"),
+    };
+    let mut views = Vec::new();
+    for tensor in snapshot(module) {
+        let data = tensor
+            .to_bytes()
+            .map_err(|e| failed(&tensor.name, e.to_string()))?;
+        let dtype = file_dtype(tensor.dtype)
+            .ok_or_else(|| failed(&tensor.name, format!("no file type for {:?}", tensor.dtype)))?;
+        views.push((
+            tensor.name,
+            View {
+                dtype,
+                shape: tensor.shape.to_vec(),
+                data,
+            },
+        ));
+    }
+    // The mark that tools around PyTorch look for. A single key: the order of several would differ between runs.
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    safetensors::serialize(views, Some(metadata)).map_err(|e| failed("header", e.to_string()))
+}
+
+/// Loads `bytes`, the content of the file `path`, into `module`.
+pub(crate) fn decode<M: Module>(
+    module: M,
+    bytes: &[u8],
+    path: &Path,
+) -> Result<M, CheckpointError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| CheckpointError::NotSafetensors {
+        path: path.into(),
+        cause: e.to_string(),
+    })?;
+    let mut stored: BTreeMap<String, _> = file
+        .iter()
+        .filter(|(name, _)| name.rsplit('.').next() != Some(IGNORED))
+        .map(|(name, view)| (name.to_string(), view))
+        .collect();
+    let expected = snapshot(&module);
+    if let Some(missing) = expected.iter().find(|t| !stored.contains_key(&t.name)) {
+        let mut found: Vec<String> = stored.keys().cloned().collect();
+        if found.iter().any(|n| expected.iter().all(|t| t.name != *n)) {
+            found.retain(|n| expected.iter().all(|t| t.name != *n));
+        }
+        return Err(CheckpointError::MissingTensor {
+            path: path.into(),
+            tensor: missing.name.clone(),
+            found,
+        });
+    }
+    let mut tensors = Vec::with_capacity(expected.len());
+    for target in &expected {
+        let Some(view) = stored.remove(&target.name) else {
+            continue;
+        };
+        if view.shape() != target.shape.as_slice() {
+            return Err(CheckpointError::Shape {
+                path: path.into(),
+                tensor: target.name.clone(),
+                expected: target.shape.to_vec(),
+                found: view.shape().to_vec(),
+            });
+        }
+        let dtype = burn_dtype(view.dtype())
+            .filter(|&dtype| dtype == target.dtype || (dtype.is_float() && target.dtype.is_float()))
+            .ok_or_else(|| CheckpointError::ElementType {
+                path: path.into(),
+                tensor: target.name.clone(),
+                expected: format!("{:?}", target.dtype),
+                found: view.dtype().to_string(),
+            })?;
+        let data = Bytes::from_bytes_vec(view.data().to_vec());
+        let data = TensorData::from_bytes(data, target.shape.clone(), dtype);
+        let data = data.convert_dtype(target.dtype);
+        tensors.push(bridge::from_data(data, target.name.clone(), None));
+    }
+    if !stored.is_empty() {
+        return Err(CheckpointError::UnexpectedTensors {
+            path: path.into(),
+            tensors: stored.into_keys().collect(),
+        });
+    }
+    let adapter = Box::new(PyTorchToBurnAdapter);
+    let mut applier = Applier::new(tensors, None, Some(adapter), SKIP_ENUM_VARIANTS);
+    let module = module.map(&mut applier);
+    // The checks above leave nothing for this to report, but a load that did less than asked must not pass.
+    let result = applier.into_result();
+    match (result.errors.first(), result.missing.first()) {
+        (Some(error), _) => Err(CheckpointError::Tensor {
+            path: path.into(),
+            cause: error.to_string(),
+        }),
+        (None, Some((tensor, _))) => Err(CheckpointError::MissingTensor {
+            path: path.into(),
+            tensor: tensor.clone(),
+            found: result.unused,
+        }),
+        (None, None) => Ok(module),
+    }
+}
+
+/// The tensors of a module in the names and shapes of the file; their bytes are read on demand.
+fn snapshot<M: Module>(module: &M) -> Vec<burn_pack::Tensor> {
+    // `valid` lets pending updates of running states take effect; without it the last one would be lost.
+    module.valid().collect(
+        None,
+        Some(Box::new(BurnToPyTorchAdapter)),
+        SKIP_ENUM_VARIANTS,
+    )
+}
+
+/// One tensor on its way into a file.
+struct View {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data: Bytes,
+}
+
+impl safetensors::View for View {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.data)
+    }
+
+    fn data_len(&self) -> usize {
+        self.data.len()
+    }
+}
+
+/// Element types that both sides have and that a parameter or buffer can hold.
+const DTYPES: [(DType, Dtype); 12] = [
+    (DType::F64, Dtype::F64),
+    (DType::F32, Dtype::F32),
+    (DType::F16, Dtype::F16),
+    (DType::BF16, Dtype::BF16),
+    (DType::I64, Dtype::I64),
+    (DType::I32, Dtype::I32),
+    (DType::I16, Dtype::I16),
+    (DType::I8, Dtype::I8),
+    (DType::U64, Dtype::U64),
+    (DType::U32, Dtype::U32),
+    (DType::U16, Dtype::U16),
+    (DType::U8, Dtype::U8),
+];
+
+fn file_dtype(dtype: DType) -> Option<Dtype> {
+    DTYPES.iter().find(|(b, _)| *b == dtype).map(|(_, f)| *f)
+}
+
+fn burn_dtype(dtype: Dtype) -> Option<DType> {
+    DTYPES.iter().find(|(_, f)| *f == dtype).map(|(b, _)| *b)
+}

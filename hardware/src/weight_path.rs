@@ -1,0 +1,149 @@
+//! The one path from a stored weight to the weight that a chip computes with.
+
+use std::collections::BTreeSet;
+
+use burn::module::{Module, Param, Reparameterization, Reparameterizer};
+use burn::tensor::Tensor;
+use crossburn_noise::{ChipSeed, Deviation, Distribution, Variation, matrix_weights};
+
+use crate::{WeightBits, WeightQuantizer};
+
+/// Stored weight → (quantize) → (add one chip's deviation) → effective weight.
+///
+/// The deviation is held: every use of the weight until the path is replaced sees the same chip. It takes no gradient;
+/// the stored weight does, straight through the quantizer.
+#[derive(Module, Debug)]
+pub struct WeightPath {
+    quantizer: Option<WeightQuantizer>,
+    deviation: Option<Deviation>,
+}
+
+impl Reparameterization for WeightPath {
+    const NAME: &'static str = "path";
+
+    fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+        let weight = match &self.quantizer {
+            Some(quantizer) => quantizer.apply(base),
+            None => base,
+        };
+        match &self.deviation {
+            Some(deviation) => deviation.apply(weight),
+            None => weight,
+        }
+    }
+}
+
+/// Decides per parameter what is attached: matrix weights only.
+struct Attach<'a> {
+    selected: BTreeSet<String>,
+    bits: Option<WeightBits>,
+    draw: Option<(&'a Variation, ChipSeed)>,
+}
+
+impl Reparameterizer for Attach<'_> {
+    type Reparam = WeightPath;
+
+    fn reparameterize<const D: usize>(
+        &mut self,
+        path: &str,
+        param: Param<Tensor<D>>,
+    ) -> (Param<Tensor<D>>, Option<WeightPath>) {
+        if !self.selected.contains(path) {
+            return (param, None);
+        }
+        let quantizer = self.bits.map(WeightQuantizer::new);
+        let deviation = self.draw.map(|(variation, chip)| {
+            let stored = param.base().detach();
+            let device = stored.device();
+            let programmed = match &quantizer {
+                Some(quantizer) => quantizer.apply(stored),
+                None => stored,
+            };
+            Deviation::draw(programmed, variation, chip, path, &device)
+        });
+        if quantizer.is_none() && deviation.is_none() {
+            return (param, None);
+        }
+        (param, Some(WeightPath { quantizer, deviation }))
+    }
+}
+
+/// `module` whose matrix weights are quantized at every use; `None` leaves it as it is.
+pub fn quantize_weights<M: Module>(module: M, bits: Option<WeightBits>) -> M {
+    attach(module, bits, None)
+}
+
+/// `module` whose matrix weights are quantized and carry the deviation of one chip, for a training step.
+///
+/// Gradients reach the stored weights: collect them for the clean module, which keeps its parameter ids
+/// (`GradientsParams::from_grads(gradients, &clean)`).
+pub fn vary_weights<M: Module>(module: M, bits: Option<WeightBits>, variation: &Variation, chip: ChipSeed) -> M {
+    let varies = !matches!(variation.distribution, Distribution::None { .. });
+    attach(module, bits, varies.then_some((variation, chip)))
+}
+
+/// One manufactured chip: a plain module on the inner device with the effective weights folded in.
+///
+/// The same (`module`, `bits`, `variation`, `chip`) gives the same bytes on every backend and thread count.
+pub fn manufacture<M: Module>(module: &M, bits: Option<WeightBits>, variation: &Variation, chip: ChipSeed) -> M {
+    vary_weights(module.valid(), bits, variation, chip).materialize()
+}
+
+fn attach<M: Module>(module: M, bits: Option<WeightBits>, draw: Option<(&Variation, ChipSeed)>) -> M {
+    if bits.is_none() && draw.is_none() {
+        return module;
+    }
+    let selected = matrix_weights(&module);
+    module.apply_reparameterization(Attach { selected, bits, draw })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::optim::GradientsParams;
+    use burn::tensor::Device;
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().to_vec().unwrap()
+    }
+
+    fn layer(device: &Device) -> Linear {
+        LinearConfig::new(16, 8).init(device)
+    }
+
+    #[test]
+    fn a_chip_is_the_quantized_weight_plus_the_deviation_of_its_seed() {
+        let layer = layer(&Device::flex());
+        let bits = Some(WeightBits::new(4).unwrap());
+        let variation = Variation::from(Distribution::gaussian(0.1));
+        let quantized = values(quantize_weights(layer.clone(), bits).weight.val());
+        let expected = variation.draw(ChipSeed::new(3, 5), "weight", &quantized, &[16, 8]);
+        let chip = manufacture(&layer, bits, &variation, ChipSeed::new(3, 5));
+        let sum: Vec<f32> = quantized.iter().zip(&expected).map(|(w, d)| w + d).collect();
+        assert_eq!(values(chip.weight.val()), sum);
+        assert_eq!(values(chip.bias.unwrap().val()), values(layer.bias.unwrap().val()));
+    }
+
+    #[test]
+    fn a_training_step_reaches_every_clean_parameter() {
+        let device = Device::flex().autodiff();
+        let clean = layer(&device);
+        let variation = Variation::from(Distribution::gaussian(0.1));
+        let varied = vary_weights(clean.clone(), Some(WeightBits::new(4).unwrap()), &variation, ChipSeed::new(1, 1));
+        let loss = varied.forward(Tensor::<2>::ones([3, 16], &device)).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &clean);
+        assert_eq!(gradients.len(), 2);
+        // d(sum of outputs)/dw = sum of inputs = 3, whatever the quantizer and the deviation did.
+        assert_eq!(values(gradients.get::<2>(clean.weight.id).unwrap()), vec![3.0; 128]);
+    }
+
+    #[test]
+    fn nothing_attached_changes_nothing() {
+        let layer = layer(&Device::flex());
+        let none = Variation::from(Distribution::none());
+        let chip = manufacture(&layer, None, &none, ChipSeed::new(1, 0));
+        assert_eq!(values(chip.weight.val()), values(layer.weight.val()));
+    }
+}

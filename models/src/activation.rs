@@ -1,0 +1,27 @@
+//! ReLU, followed by quantization where the network asks for it.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, activation::relu};
+use crossburn_hardware::{ActivationQuantizer, WeightBits};
+
+/// ReLU, and behind it the straight-through quantizer of the network's width, if any.
+#[derive(Module, Debug)]
+pub struct Activation {
+    quantizer: Option<ActivationQuantizer>,
+}
+
+impl Activation {
+    /// An activation of `bits` bits, or in full precision.
+    pub fn new(bits: Option<WeightBits>, device: &Device) -> Self {
+        Self { quantizer: bits.map(|bits| ActivationQuantizer::new(bits, device)) }
+    }
+
+    /// Applies the activation; any shape, kept.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let x = relu(x);
+        match &self.quantizer {
+            Some(quantizer) => quantizer.forward(x),
+            None => x,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What training and evaluation need from a network.
+
+use burn::module::{Module, ModuleDisplay};
+use burn::tensor::Tensor;
+
+/// An image classifier.
+pub trait Classifier: Module + ModuleDisplay + Send + Sync + 'static {
+    /// # Shapes
+    /// `[batch, channels, height, width] → [batch, classes]` (logits).
+    fn forward(&self, images: Tensor<4>) -> Tensor<2>;
+}
+
+/// Work that is done with a network whose type is only known from its configuration.
+///
+/// [`ModelConfig::build`](crate::ModelConfig::build) calls [`run`](Self::run) with the network it built.
+pub trait WithClassifier {
+    /// What the work gives back.
+    type Output;
+
+    /// Does the work.
+    fn run<C: Classifier>(self, network: C) -> Self::Output;
+}

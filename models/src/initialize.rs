@@ -1,0 +1,90 @@
+//! Initial weights from a seed, the same on every backend and thread count.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Tensor, TensorData};
+use crossburn_noise::Philox;
+
+/// Redraws the weights of every linear and convolutional layer from `seed`, by PyTorch's default rule.
+///
+/// ```text
+/// weight, bias ~ U(-1 / sqrt(fan_in), 1 / sqrt(fan_in))
+/// ```
+///
+/// Norm parameters and running statistics stay. Burn's own initializers draw from one process-wide generator, whose
+/// order depends on threads; here every parameter has its own stream.
+///
+/// # Source
+/// PyTorch `nn.Linear.reset_parameters` (Kaiming uniform with a = sqrt 5), documented formula.
+pub fn initialize<M: Module>(module: M, seed: u64) -> M {
+    module.map(&mut Initialize { seed, stream: 0, container: Vec::new(), bound: None })
+}
+
+struct Initialize {
+    seed: u64,
+    /// Position of the parameter in the module's own, fixed order: one stream each.
+    stream: u64,
+    container: Vec<String>,
+    /// The bound of the layer whose weight came last, for its bias.
+    bound: Option<f64>,
+}
+
+impl ModuleMapper for Initialize {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.container.push(format!("{container}/{name}"));
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.container.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.stream += 1;
+        let Some((layer, name)) = self.container.last().and_then(|entry| entry.split_once('/')) else {
+            return param;
+        };
+        let shape = param.lazy_shape();
+        match (layer, name) {
+            // Burn keeps a linear weight as [in, out].
+            ("Struct:Linear", "weight") => self.bound = Some(1.0 / (shape[0] as f64).sqrt()),
+            ("Struct:Conv1d" | "Struct:Conv2d", "weight") => {
+                let fan_in: usize = shape.iter().skip(1).product();
+                self.bound = Some(1.0 / (fan_in as f64).sqrt());
+            }
+            ("Struct:Linear" | "Struct:Conv1d" | "Struct:Conv2d", "bias") => {}
+            _ => return param,
+        }
+        let Some(bound) = self.bound else { return param };
+        let generator = Philox::new(self.seed, self.stream);
+        let values: Vec<f32> =
+            (0..shape.num_elements() as u64).map(|i| ((2.0 * generator.uniform(i) - 1.0) * bound) as f32).collect();
+        param.map(|held| {
+            let drawn = Tensor::from_data(TensorData::new(values, shape.clone()), &held.device());
+            // `map` hands the tensor as it is used: keep what it says about gradients.
+            if held.is_require_grad() { drawn.require_grad() } else { drawn }
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use burn::nn::LinearConfig;
+    use burn::tensor::Device;
+
+    #[test]
+    fn weights_follow_the_rule_and_stay_trainable() {
+        let device = Device::flex().autodiff();
+        let layer = initialize(LinearConfig::new(100, 50).init(&device), 3);
+        assert!(layer.weight.val().is_require_grad() && layer.bias.as_ref().unwrap().val().is_require_grad());
+        let values = layer.weight.val().inner().into_data().to_vec::<f32>().unwrap();
+        assert!(values.iter().all(|w| w.abs() <= 0.1));
+        let n = values.len() as f64;
+        let mean = values.iter().map(|w| f64::from(*w)).sum::<f64>() / n;
+        let variance = values.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>() / n;
+        // Uniform on ±0.1: variance 0.01 / 3; both bounds are four standard errors.
+        let expected = 0.01 / 3.0;
+        assert!(mean.abs() < 4.0 * (expected / n).sqrt(), "{mean}");
+        assert!((variance - expected).abs() < 4.0 * (0.0001f64 * (1.0 / 5.0 - 1.0 / 9.0) / n).sqrt(), "{variance}");
+    }
+}

@@ -1,0 +1,155 @@
+//! ResNet-18 in its CIFAR form.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::{Device, Tensor};
+use crossburn_hardware::WeightBits;
+use serde::{Deserialize, Serialize};
+
+use crate::{Activation, Classifier};
+
+/// Configuration of [`ResNet18`].
+///
+/// # Source
+/// He et al. 2016 (arXiv 1512.03385), 18 layers; CIFAR form: a 3×3 stem without pooling. The papers train it with
+/// 6 to 8 bits on CIFAR-10.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResNet18Config {
+    /// Number of classes.
+    #[serde(default = "ten")]
+    pub classes: usize,
+    /// Channels of the first stage; 64 in the paper.
+    #[serde(default = "papers_width")]
+    pub width: usize,
+    /// Width of weights and activations; full precision where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<WeightBits>,
+}
+
+fn ten() -> usize {
+    10
+}
+
+fn papers_width() -> usize {
+    64
+}
+
+/// Two 3×3 convolutions with batch norm and a shortcut.
+#[derive(Module, Debug)]
+pub struct BasicBlock {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+    downsample: Option<Shortcut>,
+    act1: Activation,
+    act2: Activation,
+}
+
+/// The projection of a shortcut whose shape changes.
+#[derive(Module, Debug)]
+pub struct Shortcut {
+    conv: Conv2d,
+    bn: BatchNorm,
+}
+
+/// A stem, four stages of two blocks, average pooling, one linear layer.
+#[derive(Module, Debug)]
+pub struct ResNet18 {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    act: Activation,
+    layer1: Vec<BasicBlock>,
+    layer2: Vec<BasicBlock>,
+    layer3: Vec<BasicBlock>,
+    layer4: Vec<BasicBlock>,
+    fc: Linear,
+}
+
+fn convolution(from: usize, to: usize, kernel: usize, stride: usize, device: &Device) -> Conv2d {
+    let pad = kernel / 2;
+    Conv2dConfig::new([from, to], [kernel, kernel])
+        .with_stride([stride, stride])
+        .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+        .with_bias(false)
+        .init(device)
+}
+
+fn norm(channels: usize, device: &Device) -> BatchNorm {
+    BatchNormConfig::new(channels).init(device)
+}
+
+impl BasicBlock {
+    fn new(from: usize, to: usize, stride: usize, bits: Option<WeightBits>, device: &Device) -> Self {
+        let reshapes = stride != 1 || from != to;
+        Self {
+            conv1: convolution(from, to, 3, stride, device),
+            bn1: norm(to, device),
+            conv2: convolution(to, to, 3, 1, device),
+            bn2: norm(to, device),
+            downsample: reshapes.then(|| Shortcut {
+                conv: convolution(from, to, 1, stride, device),
+                bn: norm(to, device),
+            }),
+            act1: Activation::new(bits, device),
+            act2: Activation::new(bits, device),
+        }
+    }
+
+    /// # Shapes
+    /// `[batch, from, h, w] → [batch, to, h / stride, w / stride]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let shortcut = match &self.downsample {
+            Some(projection) => projection.bn.forward(projection.conv.forward(x.clone())),
+            None => x.clone(),
+        };
+        let y = self.act1.forward(self.bn1.forward(self.conv1.forward(x)));
+        let y = self.bn2.forward(self.conv2.forward(y));
+        self.act2.forward(y + shortcut)
+    }
+}
+
+impl ResNet18Config {
+    /// A network on `device` for `[batch, 3, h, w]`.
+    pub fn init(&self, device: &Device) -> ResNet18 {
+        let (w, bits) = (self.width, self.bits);
+        let stage = |from, to, stride| {
+            vec![BasicBlock::new(from, to, stride, bits, device), BasicBlock::new(to, to, 1, bits, device)]
+        };
+        ResNet18 {
+            conv1: convolution(3, w, 3, 1, device),
+            bn1: norm(w, device),
+            act: Activation::new(bits, device),
+            layer1: stage(w, w, 1),
+            layer2: stage(w, 2 * w, 2),
+            layer3: stage(2 * w, 4 * w, 2),
+            layer4: stage(4 * w, 8 * w, 2),
+            fc: LinearConfig::new(8 * w, self.classes).init(device),
+        }
+    }
+}
+
+impl Classifier for ResNet18 {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut x = self.act.forward(self.bn1.forward(self.conv1.forward(images)));
+        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten() {
+            x = block.forward(x);
+        }
+        let pooled = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2);
+        self.fc.forward(pooled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parameter_count_is_the_known_one() {
+        // 11,173,962 trainable parameters of the CIFAR form, plus the running mean and variance of 4,800 channels.
+        let config = ResNet18Config { classes: 10, width: 64, bits: None };
+        assert_eq!(config.init(&Device::flex()).num_params(), 11_173_962 + 2 * 4_800);
+    }
+}

@@ -1,0 +1,38 @@
+//! Left-censored normal deviation: the mirror image of the right-censored one.
+
+use super::right_censored::standard_moments;
+use super::{Deviate, Moments, require, require_sigma};
+use crate::NoiseError;
+use crate::philox::normal_quantile;
+
+/// `d = s max(Z, -c)`: everything below -c piles up at -c.
+///
+/// # Source
+/// Noise-shape ablation in the authors' code of Yan et al., ICCAD 2023 (arXiv 2307.15853).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LeftCensored {
+    /// s: standard deviation of the underlying normal, relative to the reference magnitude.
+    pub sigma_rel_wmax: f64,
+    /// c: values below -c are set to -c, in standard deviations.
+    pub censor: f64,
+}
+
+impl Deviate for LeftCensored {
+    const NAME: &'static str = "left-censored";
+
+    fn check(&self) -> Result<(), NoiseError> {
+        require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
+        require(Self::NAME, "censor", self.censor, true, "a finite number")
+    }
+
+    fn moments(&self) -> Moments {
+        let (mean, second) = standard_moments(self.censor);
+        let s = self.sigma_rel_wmax;
+        Moments { mean: -s * mean, second: s * s * second }
+    }
+
+    #[inline]
+    fn deviation(&self, u: f64, _relative: f64) -> f64 {
+        self.sigma_rel_wmax * normal_quantile(u).max(-self.censor)
+    }
+}

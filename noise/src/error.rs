@@ -1,0 +1,59 @@
+//! What can be wrong with a request to this crate.
+
+/// An error of the noise crate: one line that names the value and the remedy.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NoiseError {
+    /// A parameter of a distribution that is not finite or out of range.
+    #[error("{distribution}: {key} = {value} is not allowed, use {remedy}")]
+    Parameter {
+        /// Name of the distribution.
+        distribution: &'static str,
+        /// The key.
+        key: &'static str,
+        /// The refused value.
+        value: f64,
+        /// What is allowed.
+        remedy: &'static str,
+    },
+    /// A percentile outside 0..=100.
+    #[error("KPP({k}) does not exist: k is a percentage from 0 to 100")]
+    Percentile {
+        /// The refused percentage.
+        k: f64,
+    },
+    /// A confidence that no interval has.
+    #[error("confidence = {confidence} is not between 0 and 1, such as 0.95")]
+    Confidence {
+        /// The refused confidence.
+        confidence: f64,
+    },
+    /// A statistic of no chip at all.
+    #[error("the population has no chips: evaluate at least one")]
+    Empty,
+    /// Populations that are not parts of one.
+    #[error("the shards are not of one population: seeds {first} and {second}")]
+    Seeds {
+        /// One seed.
+        first: u64,
+        /// Another.
+        second: u64,
+    },
+    /// Chips that are missing between two shards, or are in both.
+    #[error("the shards do not join: chips {end} and {start} should be the same, {what}")]
+    Join {
+        /// Where one shard ends.
+        end: u64,
+        /// Where the next starts.
+        start: u64,
+        /// What that means.
+        what: &'static str,
+    },
+    /// Bits that a cell does not divide.
+    #[error("{bits}-bit weights cannot be cut into {bits_per_cell}-bit cells: use a divisor from 1 on, and at most 16 bits")]
+    Cells {
+        /// Bits of the weight's magnitude.
+        bits: u32,
+        /// Bits of a cell.
+        bits_per_cell: u32,
+    },
+}

@@ -1,0 +1,75 @@
+//! Mean folding.
+
+use std::collections::BTreeSet;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Tensor, TensorData};
+
+use crate::{Variation, matrix_weights};
+
+/// Adds the mean of the training variation to the matrix weights: `W <- W + m * max|W|`.
+///
+/// A network that was trained with a one-sided variation expects its mean; chips do not have it. Folding changes
+/// `max|W|`, so every scale is computed again from the folded weights.
+///
+/// # Source
+/// Authors' later code of Yan et al. (arXiv 2312.06137), end of the training procedure.
+pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
+    let selected = matrix_weights(&module);
+    module.map(&mut Fold { selected, variation, path: Vec::new() })
+}
+
+struct Fold<'a> {
+    selected: BTreeSet<String>,
+    variation: &'a Variation,
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Fold<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if !self.selected.contains(&self.path.join(".")) {
+            return param;
+        }
+        param.map(|weight| {
+            let (shape, device, trains) = (weight.dims(), weight.device(), weight.is_require_grad());
+            let mut values: Vec<f32> = weight.detach().into_data().iter::<f32>().collect();
+            let mean = self.variation.mean_deviation(&values, &shape);
+            values.iter_mut().zip(mean).for_each(|(value, mean)| *value += mean);
+            Tensor::from_data(TensorData::new(values, shape), &device).set_require_grad(trains)
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::Distribution;
+    use burn::nn::LinearConfig;
+    use burn::tensor::Device;
+
+    #[test]
+    fn weights_move_by_the_mean_and_biases_stay() {
+        let device = Device::flex();
+        let layer = LinearConfig::new(4, 3).init(&device);
+        let variation = Variation::from(Distribution::right_censored(0.25, 1.0));
+        let folded = fold_mean(layer.clone(), &variation);
+        let before: Vec<f32> = layer.weight.val().into_data().to_vec().unwrap();
+        let after: Vec<f32> = folded.weight.val().into_data().to_vec().unwrap();
+        let largest = before.iter().fold(0.0f32, |a, w| a.max(w.abs()));
+        // m(1) = -0.0833 from the papers' table.
+        for (before, after) in before.iter().zip(&after) {
+            assert!((after - before + 0.25 * 0.0833 * largest).abs() < 2e-5 * largest);
+        }
+        let bias = |layer: burn::nn::Linear| layer.bias.unwrap().val().into_data().to_vec::<f32>().unwrap();
+        assert_eq!(bias(layer), bias(folded));
+    }
+}

@@ -1,0 +1,236 @@
+//! The metric of many chips, and what it says about chips that were not drawn.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{NoiseError, order_statistic_ranks};
+
+/// A metric in 0..=1, such as accuracy, of the chips `first..first + chips` of a population, in chip order.
+///
+/// ```
+/// use crossburn_noise::Population;
+///
+/// let population = Population::new(7, 0, vec![0.9, 0.8, 1.0]);
+/// assert_eq!(population.kpp(50.0)?, 0.9);
+/// assert_eq!(population.worst_of_n(), 0.8);
+/// # Ok::<(), crossburn_noise::NoiseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Population {
+    /// Seed of the population.
+    pub seed: u64,
+    /// Number of its first chip here.
+    pub first: u64,
+    /// The metric per chip.
+    pub metric: Vec<f64>,
+}
+
+/// An interval for a percentile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Its exact coverage for a continuous metric, at least the confidence asked for. With ties it covers at least that.
+    pub coverage: f64,
+}
+
+impl Population {
+    /// A population from the metric of consecutive chips.
+    pub fn new(seed: u64, first: u64, metric: Vec<f64>) -> Self {
+        Self { seed, first, metric }
+    }
+
+    /// Number of chips.
+    pub fn chips(&self) -> usize {
+        self.metric.len()
+    }
+
+    /// The mean; NaN without chips.
+    pub fn mean(&self) -> f64 {
+        self.metric.iter().sum::<f64>() / self.chips() as f64
+    }
+
+    /// The sample standard deviation (n - 1); 0 for fewer than two chips.
+    pub fn std(&self) -> f64 {
+        if self.chips() < 2 {
+            return 0.0;
+        }
+        let mean = self.mean();
+        let sum: f64 = self.metric.iter().map(|value| (value - mean).powi(2)).sum();
+        (sum / (self.chips() - 1) as f64).sqrt()
+    }
+
+    /// The minimum over these random chips; infinite without chips. Not a worst-case search.
+    pub fn worst_of_n(&self) -> f64 {
+        self.metric.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The empirical distribution function: sorted distinct values, each with the fraction of chips at or below it.
+    pub fn ecdf(&self) -> Vec<(f64, f64)> {
+        let sorted = self.sorted();
+        let mut steps: Vec<(f64, f64)> = Vec::new();
+        for (index, &value) in sorted.iter().enumerate() {
+            let fraction = (index + 1) as f64 / sorted.len() as f64;
+            match steps.last_mut() {
+                Some(last) if last.0 == value => last.1 = fraction,
+                _ => steps.push((value, fraction)),
+            }
+        }
+        steps
+    }
+
+    /// KPP(k): the k-th percentile, what (100 - k) % of chips reach.
+    ///
+    /// Linear interpolation between order statistics at `h = (n - 1) k / 100` (type 7 of Hyndman and Fan 1996).
+    ///
+    /// # Errors
+    /// [`NoiseError::Percentile`] for k outside 0..=100, [`NoiseError::Empty`] without chips.
+    ///
+    /// # Source
+    /// Yan et al., ICCAD 2023 (arXiv 2307.15853).
+    pub fn kpp(&self, k: f64) -> Result<f64, NoiseError> {
+        let sorted = self.at(k)?;
+        let h = (sorted.len() - 1) as f64 * k / 100.0;
+        let (below, above) = (sorted[h.floor() as usize], sorted[h.ceil() as usize]);
+        Ok(below + (h - h.floor()) * (above - below))
+    }
+
+    /// An exact, distribution-free interval for KPP(k), between two order statistics.
+    ///
+    /// A side that no order statistic can bound at this confidence (few chips, extreme k) is bounded by the range of the
+    /// metric, 0 or 1.
+    ///
+    /// # Errors
+    /// As [`kpp`](Self::kpp), and [`NoiseError::Confidence`].
+    pub fn kpp_interval(&self, k: f64, confidence: f64) -> Result<Interval, NoiseError> {
+        let sorted = self.at(k)?;
+        if !(confidence > 0.0 && confidence < 1.0) {
+            return Err(NoiseError::Confidence { confidence });
+        }
+        let ranks = order_statistic_ranks(sorted.len(), k / 100.0, confidence);
+        Ok(Interval {
+            low: ranks.low.map_or(0.0, |rank| sorted[rank - 1]),
+            high: ranks.high.map_or(1.0, |rank| sorted[rank - 1]),
+            coverage: ranks.coverage,
+        })
+    }
+
+    /// One population from its shards, in any order.
+    ///
+    /// # Errors
+    /// [`NoiseError::Seeds`] for different populations, [`NoiseError::Join`] for missing or doubled chips,
+    /// [`NoiseError::Empty`] without shards.
+    pub fn merge(mut parts: Vec<Self>) -> Result<Self, NoiseError> {
+        parts.sort_by_key(|part| part.first);
+        let mut parts = parts.into_iter();
+        let mut merged = parts.next().ok_or(NoiseError::Empty)?;
+        for part in parts {
+            if part.seed != merged.seed {
+                return Err(NoiseError::Seeds { first: merged.seed, second: part.seed });
+            }
+            let end = merged.first + merged.chips() as u64;
+            if part.first != end {
+                let what = if part.first > end { "a shard between them is missing" } else { "they overlap" };
+                return Err(NoiseError::Join { end, start: part.first, what });
+            }
+            merged.metric.extend(part.metric);
+        }
+        Ok(merged)
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.metric.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
+    }
+
+    /// The sorted metric, if `k` and the population allow a percentile.
+    fn at(&self, k: f64) -> Result<Vec<f64>, NoiseError> {
+        if !(0.0..=100.0).contains(&k) {
+            return Err(NoiseError::Percentile { k });
+        }
+        if self.metric.is_empty() {
+            return Err(NoiseError::Empty);
+        }
+        Ok(self.sorted())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::Philox;
+    use proptest::prelude::*;
+
+    #[test]
+    fn statistics_are_those_computed_by_hand() {
+        let population = Population::new(1, 0, vec![0.4, 0.1, 0.2, 0.2]);
+        assert!((population.mean() - 0.225).abs() < 1e-15);
+        // Squared distances 0.030625 + 0.015625 + 2 * 0.000625 = 0.0475, over three.
+        assert!((population.std() - (0.0475f64 / 3.0).sqrt()).abs() < 1e-15);
+        assert_eq!(population.ecdf(), vec![(0.1, 0.25), (0.2, 0.75), (0.4, 1.0)]);
+        // h = 3 * 0.9 = 2.7, between 0.2 and 0.4.
+        assert!((population.kpp(90.0).unwrap() - 0.34).abs() < 1e-12);
+        assert_eq!((population.kpp(0.0).unwrap(), population.kpp(100.0).unwrap()), (0.1, 0.4));
+    }
+
+    #[test]
+    fn requests_without_an_answer_are_refused() {
+        let population = Population::new(1, 0, vec![0.4]);
+        for k in [-1.0, 100.5, f64::NAN] {
+            assert!(matches!(population.kpp(k), Err(NoiseError::Percentile { .. })));
+        }
+        assert_eq!(Population::new(1, 0, vec![]).kpp(1.0), Err(NoiseError::Empty));
+        assert!(matches!(population.kpp_interval(1.0, 1.0), Err(NoiseError::Confidence { .. })));
+    }
+
+    #[test]
+    fn shards_merge_into_the_population() {
+        let whole = Population::new(3, 10, (0..9).map(|i| f64::from(i) / 10.0).collect());
+        let part = |from: usize, to: usize| Population::new(3, 10 + from as u64, whole.metric[from..to].to_vec());
+        assert_eq!(Population::merge(vec![part(4, 9), part(0, 1), part(1, 4)]).unwrap(), whole);
+        let gap = Population::merge(vec![part(0, 2), part(3, 9)]).unwrap_err().to_string();
+        assert!(gap.contains("missing") && gap.contains("12") && gap.contains("13"), "{gap}");
+        assert!(Population::merge(vec![part(0, 5), part(3, 9)]).unwrap_err().to_string().contains("overlap"));
+        let other = Population { seed: 4, ..part(4, 9) };
+        assert!(matches!(Population::merge(vec![part(0, 4), other]), Err(NoiseError::Seeds { .. })));
+    }
+
+    #[test]
+    fn intervals_cover_as_often_as_they_say() {
+        // Uniform metric: KPP(k) of the population is k / 100. 4,000 simulated populations per row.
+        let (trials, confidence) = (4000, 0.95);
+        for (row, (n, k)) in [(100, 1.0), (500, 1.0), (100, 5.0), (300, 5.0), (101, 50.0)].into_iter().enumerate() {
+            let mut covered = 0;
+            let mut stated = 0.0;
+            for trial in 0..trials {
+                let generator = Philox::new(100 + row as u64, trial);
+                let population = Population::new(0, 0, (0..n).map(|i| generator.uniform(i)).collect());
+                let interval = population.kpp_interval(k, confidence).unwrap();
+                covered += u64::from((interval.low..=interval.high).contains(&(k / 100.0)));
+                stated = interval.coverage;
+            }
+            assert!(stated >= confidence, "n {n}, k {k}: {stated}");
+            let error = (stated * (1.0 - stated) / trials as f64).sqrt();
+            let found = covered as f64 / trials as f64;
+            assert!((found - stated).abs() < 3.5 * error, "n {n}, k {k}: covered {found}, stated {stated}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_are_ordered_and_inside_their_intervals(
+            metric in prop::collection::vec(0.0f64..1.0, 1..200), a in 0.0f64..100.0, b in 0.0f64..100.0,
+        ) {
+            let population = Population::new(0, 0, metric);
+            let (low, high) = (a.min(b), a.max(b));
+            prop_assert!(population.worst_of_n() <= population.kpp(low).unwrap());
+            prop_assert!(population.kpp(low).unwrap() <= population.kpp(high).unwrap());
+            let interval = population.kpp_interval(low, 0.95).unwrap();
+            prop_assert!(interval.low <= interval.high);
+        }
+    }
+}

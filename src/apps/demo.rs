@@ -1,0 +1,207 @@
+//! The main job: the same network trained plain, with Gaussian and with right-censored noise, judged on chips.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use burn::module::Module;
+use burn::tensor::Device;
+use crossburn_models::{Classifier, LeNetConfig, ModelConfig, WithClassifier};
+use crossburn_noise::{Distribution, Variation};
+use crossburn_training::data::{DataSource, ImageSet};
+use crossburn_training::{
+    Batches, DataConfig, Evaluation, Recipe, Run, Trained, TrainingConfig, TrainingObserver, train,
+};
+use serde::Serialize;
+
+use super::population::{self, Draw};
+use super::study::{self, Clock};
+use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA};
+
+/// Settings of the demo.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct DemoConfig {
+    /// Seed of everything.
+    pub(crate) seed: u64,
+    /// The network.
+    pub(crate) model: ModelConfig,
+    /// The images.
+    pub(crate) data: DataConfig,
+    /// The training, the same for every method.
+    pub(crate) training: TrainingConfig,
+    /// Name and training noise of every method.
+    pub(crate) methods: Vec<(String, Variation)>,
+    /// The chips' variation.
+    pub(crate) deployment: Variation,
+    /// Chips per method.
+    pub(crate) chips: u64,
+    /// σ of the accuracy-versus-σ curve, and chips per point.
+    pub(crate) sweep: Vec<f64>,
+    /// Chips per point of that curve.
+    pub(crate) sweep_chips: u64,
+}
+
+impl DemoConfig {
+    /// The demo of two cores and three minutes, or its quick form.
+    pub(crate) fn new(quick: bool, seed: u64) -> Result<Self> {
+        let bits = crossburn_hardware::WeightBits::new(4)?;
+        let (train, test, epochs, chips, sweep_chips) =
+            if quick { (4000, 400, 6, 100, 20) } else { (7000, 500, 10, 500, 50) };
+        Ok(Self {
+            seed,
+            model: ModelConfig::LeNet(LeNetConfig { bits: Some(bits), ..LeNetConfig::default() }),
+            data: DataConfig { source: DataSource::Digits, train: Some(train), validation: 500, test: Some(test) },
+            training: TrainingConfig { epochs, batch: 64, ..TrainingConfig::default() },
+            methods: vec![
+                ("plain".to_string(), Variation::from(Distribution::none())),
+                ("gaussian".to_string(), Variation::from(Distribution::gaussian(0.2))),
+                ("right-censored".to_string(), Variation::from(Distribution::right_censored(0.2, 1.0))),
+            ],
+            deployment: Variation::from(Distribution::gaussian(0.2)),
+            chips,
+            sweep: [0.25, 0.5, 0.75, 1.0, 1.25, 1.5].map(|factor| factor * 0.2).to_vec(),
+            sweep_chips,
+        })
+    }
+
+    fn recipe(&self, noise: Variation) -> Recipe {
+        Recipe {
+            seed: self.seed,
+            model: self.model.clone(),
+            data: self.data.clone(),
+            training: self.training.clone(),
+            noise,
+        }
+    }
+}
+
+/// Who follows the demo.
+pub(crate) trait DemoObserver: Sync {
+    /// Follows the training of one method.
+    type Training: TrainingObserver + Send;
+    /// Called before a method is trained.
+    fn training(&self, method: &str) -> Self::Training;
+    /// Called before `chips` chips of a method are evaluated; the result is called once per finished chip.
+    fn chips(&self, method: &str, chips: u64) -> Box<dyn Fn() + Sync + '_>;
+}
+
+/// Runs the demo; `None` where `stop` ended it.
+pub(crate) fn run(
+    config: &DemoConfig,
+    device: &Device,
+    observer: &impl DemoObserver,
+    stop: &Arc<AtomicBool>,
+) -> Result<Option<Results>> {
+    config.model.build(config.seed, &device.clone().autodiff(), Job { config, device, observer, stop })
+}
+
+struct Job<'a, O> {
+    config: &'a DemoConfig,
+    device: &'a Device,
+    observer: &'a O,
+    stop: &'a Arc<AtomicBool>,
+}
+
+impl<O: DemoObserver> WithClassifier for Job<'_, O> {
+    type Output = Result<Option<Results>>;
+
+    fn run<C: Classifier>(self, network: C) -> Self::Output {
+        let Job { config, device, observer, stop } = self;
+        let mut clock = Clock::new();
+        let data = clock.time("data", || {
+            config.data.source.load(config.seed, config.data.train, config.data.test)
+        })?;
+        let (training_set, validation) = data.train.split_at(data.train.len() - config.data.validation);
+        let trained = clock.time("training", || {
+            train_all(&network, config, device, observer, (&training_set, &validation))
+        })?;
+        if stop.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let batches = Batches::new(&data.test, 128, device);
+        let mut methods = Vec::new();
+        for ((name, noise), trained) in config.methods.iter().zip(&trained) {
+            let evaluation = Evaluation::new(&trained.network, config.model.bits(), batches.clone());
+            let clean = evaluation.clean()?;
+            let total = config.chips + config.sweep.len() as u64 * config.sweep_chips;
+            let on_chip = observer.chips(name, total);
+            let draw = |variation: &Variation, seed, chips| {
+                population::draw(
+                    &evaluation,
+                    &Draw { variation, seed, chips: 0..chips, store: None, on_chip: &*on_chip, stop },
+                )
+            };
+            let Some(chips) = clock.time("chips", || draw(&config.deployment, config.seed, config.chips))? else {
+                return Ok(None);
+            };
+            let mut sweep = Vec::new();
+            for &sigma in &config.sweep {
+                let variation = config.deployment.with_sigma(sigma);
+                let Some(chips) = clock.time("sweep", || draw(&variation, config.seed, config.sweep_chips))? else {
+                    return Ok(None);
+                };
+                sweep.push(study::sweep_point(sigma, &chips)?);
+            }
+            methods.push(Method {
+                name: name.clone(),
+                training_noise: study::json(noise)?,
+                clean,
+                curve: study::curve(&trained.curve),
+                population: Some(study::summarize(&chips, evaluation.images())?),
+                sweep,
+            });
+        }
+        let (version, commit) = study::version();
+        Ok(Some(Results {
+            schema: SCHEMA.to_string(),
+            command: RunCommand::Demo,
+            version,
+            commit,
+            reproduce: String::new(),
+            config: study::json(config)?,
+            data: DataSummary {
+                source: config.data.source.to_string(),
+                train: training_set.len(),
+                validation: validation.len(),
+                test: data.test.len(),
+            },
+            deployment: Some(study::json(&config.deployment)?),
+            methods,
+            timing: clock.timing(),
+        }))
+    }
+}
+
+/// Trains every method from the same initial weights, side by side: one training alone leaves cores idle.
+fn train_all<C: Classifier, O: DemoObserver>(
+    network: &C,
+    config: &DemoConfig,
+    device: &Device,
+    observer: &O,
+    (training_set, validation): (&ImageSet, &ImageSet),
+) -> Result<Vec<Trained<C>>> {
+    let device = device.clone().autodiff();
+    std::thread::scope(|scope| {
+        let running: Vec<_> = config
+            .methods
+            .iter()
+            .map(|(name, noise)| {
+                // Not a clone: clones share the running ranges of the activations.
+                let network = network.valid().train();
+                let (recipe, device) = (config.recipe(*noise), &device);
+                let mut follower = observer.training(name);
+                scope.spawn(move || {
+                    let run = Run { train: training_set, validation, device, state: None, resume: false };
+                    train(network, &recipe, &run, &mut follower).with_context(|| format!("cannot train `{name}`"))
+                })
+            })
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| match thread.join() {
+                Ok(trained) => trained,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
+}

@@ -1,0 +1,155 @@
+//! A population of chips, drawn with progress, and kept on disk chip by chip so that an interrupted run resumes.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use crossburn_checkpoints::write_bytes;
+use crossburn_models::Classifier;
+use crossburn_noise::{Population, Variation};
+use crossburn_training::Evaluation;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// How often finished chips go to disk while a population is drawn.
+const SAVE_EVERY: Duration = Duration::from_secs(2);
+
+/// Finished chips of a run, in a file.
+#[derive(Debug)]
+pub(crate) struct ChipStore {
+    path: PathBuf,
+    document: Mutex<(Kept, Instant)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    /// Everything that a chip's accuracy depends on: a resumed run must say the same.
+    of: Value,
+    /// Chip → accuracy.
+    chips: BTreeMap<u64, f64>,
+}
+
+impl ChipStore {
+    /// The store of `folder`, empty or, with `resume`, with what an earlier run of the same settings left.
+    ///
+    /// # Errors
+    /// An unreadable file, or chips of other settings.
+    pub(crate) fn open(folder: &Path, of: Value, resume: bool) -> Result<Self> {
+        let path = folder.join("chips.json");
+        let mut kept = Kept { of, chips: BTreeMap::new() };
+        if resume && path.exists() {
+            let text = fs_err::read_to_string(&path)?;
+            let found: Kept = serde_json::from_str(&text)
+                .with_context(|| format!("{} is not a file of finished chips: delete it, or leave out --resume", path.display()))?;
+            if found.of != kept.of {
+                bail!(
+                    "{} holds chips of other settings (checkpoint, data, noise or seed): choose another --out, or leave out --resume",
+                    path.display()
+                );
+            }
+            kept = found;
+        }
+        Ok(Self { path, document: Mutex::new((kept, Instant::now())) })
+    }
+
+    fn finished(&self) -> BTreeMap<u64, f64> {
+        self.lock().0.chips.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (Kept, Instant)> {
+        // A panic elsewhere cannot leave a half-inserted chip behind.
+        self.document.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Keeps a chip; now and then writes the file. A failed write is reported by [`save`](Self::save) at the end.
+    fn keep(&self, chip: u64, accuracy: f64) {
+        let mut document = self.lock();
+        document.0.chips.insert(chip, accuracy);
+        if document.1.elapsed() >= SAVE_EVERY {
+            document.1 = Instant::now();
+            let _ = write(&self.path, &document.0);
+        }
+    }
+
+    fn save(&self) -> Result<()> {
+        write(&self.path, &self.lock().0)
+    }
+}
+
+fn write(path: &Path, kept: &Kept) -> Result<()> {
+    Ok(write_bytes(path, serde_json::to_string(kept)?.as_bytes())?)
+}
+
+/// What is drawn, and who follows it.
+pub(crate) struct Draw<'a> {
+    /// The deployment variation.
+    pub(crate) variation: &'a Variation,
+    /// Seed of the population.
+    pub(crate) seed: u64,
+    /// Chip numbers.
+    pub(crate) chips: Range<u64>,
+    /// Where finished chips are kept, if anywhere.
+    pub(crate) store: Option<&'a ChipStore>,
+    /// Hears of every finished chip.
+    pub(crate) on_chip: &'a (dyn Fn() + Sync),
+    /// Ends the run early.
+    pub(crate) stop: &'a AtomicBool,
+}
+
+/// Draws the population; `None` where it was stopped (what is finished is then in the store).
+pub(crate) fn draw<C: Classifier>(evaluation: &Evaluation<C>, draw: &Draw<'_>) -> Result<Option<Population>> {
+    let mut finished = draw.store.map(ChipStore::finished).unwrap_or_default();
+    finished.retain(|chip, _| draw.chips.contains(chip));
+    finished.keys().for_each(|_| (draw.on_chip)());
+    for missing in gaps(&draw.chips, &finished) {
+        let on_chip = |chip, accuracy| {
+            if let Some(store) = draw.store {
+                store.keep(chip, accuracy);
+            }
+            (draw.on_chip)();
+        };
+        let (chips, stopped) = evaluation.population(draw.variation, draw.seed, missing, on_chip, draw.stop)?;
+        finished.extend(chips);
+        if stopped {
+            if let Some(store) = draw.store {
+                store.save()?;
+            }
+            return Ok(None);
+        }
+    }
+    if let Some(store) = draw.store {
+        store.save()?;
+    }
+    Ok(Some(Population::new(draw.seed, draw.chips.start, finished.into_values().collect())))
+}
+
+/// The runs of chip numbers in `chips` that are not finished.
+fn gaps(chips: &Range<u64>, finished: &BTreeMap<u64, f64>) -> Vec<Range<u64>> {
+    let mut gaps = Vec::new();
+    let mut start = chips.start;
+    for &chip in finished.keys().chain([&chips.end]) {
+        if chip > start {
+            gaps.push(start..chip);
+        }
+        start = chip + 1;
+    }
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_and_finished_chips_make_the_range() {
+        let finished = BTreeMap::from([(2, 0.5), (3, 0.5), (7, 0.5)]);
+        assert_eq!(gaps(&(0..10), &finished), vec![0..2, 4..7, 8..10]);
+        assert_eq!(gaps(&(0..4), &BTreeMap::new()), vec![0..4]);
+        assert!(gaps(&(2..4), &BTreeMap::from([(2, 0.5), (3, 0.5)])).is_empty());
+    }
+}

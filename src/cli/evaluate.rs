@@ -1,0 +1,324 @@
+//! `crossburn evaluate`
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use clap::Args;
+use crossburn_checkpoints::{load_checkpoint, read_manifest};
+use crossburn_models::{Classifier, ModelConfig, WithClassifier};
+use crossburn_noise::{Distribution, Variation};
+use crossburn_training::data::DataSource;
+use crossburn_training::{Batches, Evaluation, Recipe};
+use indicatif::MultiProgress;
+use serde_json::{Value, json};
+
+use super::device::DeviceChoice;
+use super::progress::bar;
+use super::{Outcome, interrupt, note, print, print_results};
+use crate::apps::population::{self, ChipStore, Draw};
+use crate::apps::study::{self, Clock};
+use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run};
+
+/// Evaluate a checkpoint on a population of chips
+///
+/// Every chip is one draw of the variation, held for the whole test set. Ctrl-C keeps the finished chips; --resume draws
+/// the rest. Shards of one population can run on several machines: `crossburn report A B` merges them.
+///
+/// Example: crossburn evaluate runs/digits --noise gaussian --sigma 0.1 --chips 1000 --seed 7
+#[derive(Debug, Args)]
+pub(super) struct Evaluate {
+    /// A checkpoint, or the run folder that holds it
+    checkpoint: PathBuf,
+    /// Test images: digits, mnist:DIR or cifar10:DIR; those of the training where absent
+    #[arg(long, value_name = "SOURCE")]
+    data: Option<DataSource>,
+    /// Test images to use; as many as in training where absent
+    #[arg(long, value_name = "N")]
+    images: Option<usize>,
+    /// Distribution of the variation, by its name in recipes
+    #[arg(long, value_name = "KIND", default_value = "gaussian")]
+    noise: String,
+    /// Standard deviation relative to the largest weight of a layer
+    #[arg(long, value_name = "S", default_value_t = 0.1)]
+    sigma: f64,
+    /// Censoring (or truncation) point, in standard deviations, of the distributions that have one
+    #[arg(long, value_name = "C")]
+    censor: Option<f64>,
+    /// Ratio of inner to outer deviation of four-level cells
+    #[arg(long, value_name = "R")]
+    ratio: Option<f64>,
+    /// Chips of the population
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    chips: u64,
+    /// Seed of the population
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The part i of n of the population, from 1
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Also draw the accuracy-versus-sigma curve at these values, comma-separated
+    #[arg(long, value_name = "S,S,...", value_delimiter = ',')]
+    sweep: Vec<f64>,
+    /// Chips per point of that curve
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    sweep_chips: u64,
+    /// Folder of the run; runs/evaluate-NAME where absent
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Keep the chips that an interrupted run in the same folder has finished
+    #[arg(long)]
+    resume: bool,
+    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+    /// Print the resolved settings and stop
+    #[arg(long)]
+    print_config: bool,
+    /// Print the results document on stdout instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+/// One of `of` contiguous parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shard {
+    index: u64,
+    of: u64,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        match parsed {
+            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
+            _ => Err("use I/N with I from 1 to N, such as 1/4".to_string()),
+        }
+    }
+}
+
+impl Shard {
+    /// The chip numbers of this part of `chips`.
+    fn range(self, chips: u64) -> Range<u64> {
+        let cut = |part: u64| (u128::from(chips) * u128::from(part) / u128::from(self.of)) as u64;
+        cut(self.index - 1)..cut(self.index)
+    }
+}
+
+impl Evaluate {
+    pub(super) fn run(self) -> Result<Outcome> {
+        if self.chips == 0 {
+            bail!("--chips 0 leaves nothing to evaluate: use a number above 0");
+        }
+        let variation = self.variation(self.sigma)?;
+        let folder = checkpoint_folder(&self.checkpoint);
+        let manifest = read_manifest(&folder)?;
+        let model: ModelConfig = serde_json::from_value(manifest.architecture.clone())
+            .with_context(|| format!("{} names a network that this version does not know", folder.display()))?;
+        let recipe: Recipe = serde_json::from_value(manifest.recipe.clone())
+            .with_context(|| format!("{} carries a recipe that this version cannot read", folder.display()))?;
+        let source = self.data.clone().unwrap_or_else(|| recipe.data.source.clone());
+        let config = json!({
+            "architecture": manifest.architecture,
+            "weights": manifest.weights_checksum(),
+            "data": source.to_string(),
+            "images": self.images.or(recipe.data.test),
+            "data_seed": recipe.seed,
+            "variation": study::json(&variation)?,
+            "chips": self.chips,
+            "seed": self.seed,
+            "sweep": self.sweep,
+            "sweep_chips": self.sweep_chips,
+        });
+        if self.print_config {
+            print(&serde_json::to_string_pretty(&config)?)?;
+            return Ok(Outcome::Done);
+        }
+        let name = self.checkpoint.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("evaluate-{name}")));
+        fs_err::create_dir_all(&out)
+            .with_context(|| format!("cannot create the run folder {}: choose another --out", out.display()))?;
+        let device = self.device.open()?;
+        let stop = interrupt::flag()?;
+        let seed = recipe.seed;
+        let job = Job { arguments: &self, folder, recipe, source, variation, config, out, device: &device, stop };
+        model.build(seed, &device, job)
+    }
+
+    fn variation(&self, sigma: f64) -> Result<Variation> {
+        let mut table = json!({ "kind": self.noise });
+        let key = if self.noise == "log-normal" { "sigma_log" } else { "sigma_rel_wmax" };
+        if self.noise != "none" {
+            table[key] = finite("--sigma", sigma)?;
+        }
+        for (key, flag, value) in [("censor", "--censor", self.censor), ("ratio", "--ratio", self.ratio)] {
+            if let Some(value) = value {
+                table[key] = finite(flag, value)?;
+            }
+        }
+        let variation: Variation =
+            serde_json::from_value(table).with_context(|| format!("--noise {} with these values", self.noise))?;
+        Ok(variation.check()?)
+    }
+}
+
+/// JSON has no NaN: say so before it becomes a null.
+fn finite(flag: &str, value: f64) -> Result<Value> {
+    if !value.is_finite() {
+        bail!("{flag} {value} is not a finite number");
+    }
+    Ok(json!(value))
+}
+
+/// `path` itself, or the checkpoint inside a run folder.
+fn checkpoint_folder(path: &Path) -> PathBuf {
+    let inside = path.join("checkpoint");
+    if inside.is_dir() { inside } else { path.to_path_buf() }
+}
+
+struct Job<'a> {
+    arguments: &'a Evaluate,
+    folder: PathBuf,
+    recipe: Recipe,
+    source: DataSource,
+    variation: Variation,
+    config: Value,
+    out: PathBuf,
+    device: &'a Device,
+    stop: Arc<AtomicBool>,
+}
+
+impl WithClassifier for Job<'_> {
+    type Output = Result<Outcome>;
+
+    fn run<C: Classifier>(self, network: C) -> Result<Outcome> {
+        let arguments = self.arguments;
+        let mut clock = Clock::new();
+        let (network, _) = load_checkpoint(&self.folder, network)?;
+        // Training images are not needed, but a procedural set is cheap and a file set is read as a whole.
+        let images = arguments.images.or(self.recipe.data.test);
+        let data = clock.time("data", || self.source.load(self.recipe.seed, self.recipe.data.train, images))?;
+        self.recipe.model.check(data.test.shape)?;
+        let batches = Batches::new(&data.test, 128, self.device);
+        let evaluation = Evaluation::new(&network, self.recipe.model.bits(), batches);
+        let clean = evaluation.clean()?;
+        let chips = match arguments.shard {
+            Some(shard) => shard.range(arguments.chips),
+            None => 0..arguments.chips,
+        };
+        let bars = MultiProgress::new();
+        let store = ChipStore::open(&self.out, self.config.clone(), arguments.resume)?;
+        let total = chips.end - chips.start;
+        let progress = bar(&bars, "evaluate", total, "chip");
+        let draw = Draw {
+            variation: &self.variation,
+            seed: arguments.seed,
+            chips,
+            store: Some(&store),
+            on_chip: &|| progress.inc(1),
+            stop: &self.stop,
+        };
+        let Some(population) = clock.time("chips", || population::draw(&evaluation, &draw))? else {
+            note(&format!(
+                "the finished chips are kept in {}: run the same command with --resume",
+                self.out.join("chips.json").display()
+            ));
+            return Ok(Outcome::Interrupted);
+        };
+        progress.finish_and_clear();
+        let mut sweep = Vec::new();
+        let progress = bar(&bars, "accuracy versus sigma", arguments.sweep.len() as u64 * arguments.sweep_chips, "chip");
+        for &sigma in &arguments.sweep {
+            let draw = Draw {
+                variation: &arguments.variation(sigma)?,
+                chips: 0..arguments.sweep_chips,
+                store: None,
+                on_chip: &|| progress.inc(1),
+                ..draw
+            };
+            let Some(chips) = clock.time("sweep", || population::draw(&evaluation, &draw))? else {
+                note("the curve was interrupted; the finished chips are kept: run the same command with --resume");
+                return Ok(Outcome::Interrupted);
+            };
+            sweep.push(study::sweep_point(sigma, &chips)?);
+        }
+        progress.finish_and_clear();
+        let (version, commit) = study::version();
+        let results = Results {
+            schema: SCHEMA.to_string(),
+            command: RunCommand::Evaluate,
+            version,
+            commit,
+            reproduce: self.reproduce(),
+            config: self.config.clone(),
+            data: DataSummary { source: self.source.to_string(), train: 0, validation: 0, test: data.test.len() },
+            deployment: Some(study::json(&self.variation)?),
+            methods: vec![Method {
+                name: match self.recipe.noise.distribution.name() {
+                    "none" => "plain".to_string(),
+                    name => name.to_string(),
+                },
+                training_noise: study::json(&self.recipe.noise)?,
+                clean,
+                curve: Vec::new(),
+                population: Some(study::summarize(&population, evaluation.images())?),
+                sweep,
+            }],
+            timing: clock.timing(),
+        };
+        write_run(&self.out, &results)?;
+        print_results(&results, arguments.json)?;
+        note(&format!("report: {}", self.out.join("report.html").display()));
+        Ok(Outcome::Done)
+    }
+}
+
+impl Job<'_> {
+    /// The command that draws the whole population.
+    fn reproduce(&self) -> String {
+        let arguments = self.arguments;
+        let mut command = format!(
+            "crossburn evaluate {} --data {} --noise {} --sigma {} --chips {} --seed {}",
+            arguments.checkpoint.display(),
+            self.source,
+            arguments.noise,
+            arguments.sigma,
+            arguments.chips,
+            arguments.seed,
+        );
+        for (flag, value) in [("--censor", arguments.censor), ("--ratio", arguments.ratio)] {
+            if let Some(value) = value {
+                command.push_str(&format!(" {flag} {value}"));
+            }
+        }
+        if let Some(images) = arguments.images {
+            command.push_str(&format!(" --images {images}"));
+        }
+        if !arguments.sweep.is_empty() {
+            let values: Vec<String> = arguments.sweep.iter().map(ToString::to_string).collect();
+            command.push_str(&format!(" --sweep {} --sweep-chips {}", values.join(","), arguments.sweep_chips));
+        }
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_cut_a_population_into_contiguous_parts() {
+        for of in 1..7 {
+            let parts: Vec<_> = (1..=of).map(|index| Shard { index, of }.range(100)).collect();
+            assert_eq!((parts[0].start, parts[parts.len() - 1].end), (0, 100));
+            assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
+        }
+        assert!("0/4".parse::<Shard>().is_err() && "5/4".parse::<Shard>().is_err() && "1".parse::<Shard>().is_err());
+    }
+}

@@ -1,0 +1,20 @@
+//! Ctrl-C: the first asks for an orderly end, the second ends at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+
+/// A flag that Ctrl-C (or a termination request) sets.
+pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let held = Arc::clone(&flag);
+    ctrlc::set_handler(move || {
+        if held.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(super::INTERRUPTED));
+        }
+        super::note("interrupted: keeping what is finished (Ctrl-C again ends at once)");
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(flag)
+}

@@ -1,0 +1,99 @@
+//! The command line: parse, run, print. Data goes to stdout, everything else to stderr.
+
+mod demo;
+mod device;
+mod doctor;
+mod evaluate;
+mod interrupt;
+mod progress;
+mod report;
+mod train;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::report::Results;
+
+/// Train networks that survive analog in-memory hardware
+///
+/// Crossburn trains networks for non-volatile-memory accelerators, whose every chip computes with slightly different
+/// weights, and says how good a population of chips will be.
+///
+/// Example: crossburn demo --quick
+#[derive(Debug, Parser)]
+#[command(name = "crossburn", version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Train plain, Gaussian and right-censored, and compare their chips
+    Demo(demo::Demo),
+    /// Train a network by a TOML recipe
+    Train(train::Train),
+    /// Evaluate a checkpoint on a population of chips
+    Evaluate(evaluate::Evaluate),
+    /// Write the report of a run again, or merge the shards of one population
+    Report(report::Report),
+    /// Show devices, versions and what this build can do
+    Doctor(doctor::Doctor),
+}
+
+/// Exit status of a run that was interrupted and has kept what was finished.
+const INTERRUPTED: u8 = 130;
+
+/// How a verb ended.
+enum Outcome {
+    Done,
+    Interrupted,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.verb {
+        Verb::Demo(verb) => verb.run(),
+        Verb::Train(verb) => verb.run(),
+        Verb::Evaluate(verb) => verb.run(),
+        Verb::Report(verb) => verb.run(),
+        Verb::Doctor(verb) => verb.run(),
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            // One line: the chain of causes, outermost first, without a cause that its parent already quotes.
+            let mut line = error.to_string();
+            for cause in error.chain().skip(1).map(ToString::to_string) {
+                if !line.contains(&cause) {
+                    line = format!("{line}: {cause}");
+                }
+            }
+            note(&format!("error: {}", line.replace('\n', " ")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a line for the user on stderr. A closed stderr is nobody's error.
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints `text` on stdout; a reader that has gone away ends the output quietly.
+fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints the results: the document for programs, the table for people.
+fn print_results(results: &Results, json: bool) -> Result<()> {
+    if json { print(results.to_json()?.trim_end()) } else { print(&crate::report::table(results)) }
+}

@@ -1,0 +1,171 @@
+//! Progress on stderr: a bar with the stage and the remaining time, or plain lines where there is no terminal.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::train::Interrupter;
+use burn::train::metric::{
+    MetricAttributes, MetricDefinition, MetricEntry, MetricId, NumericAttributes, NumericEntry, SerializedEntry,
+};
+use burn::train::renderer::{MetricState, MetricsRenderer, tui::TuiMetricsRendererWrapper};
+use crossburn_training::{EpochRecord, TrainingObserver};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::note;
+
+/// A bar that names its stage; silent where stderr is no terminal.
+pub(crate) fn bar(bars: &MultiProgress, stage: &str, total: u64, unit: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(&format!("{{prefix:<28}} {{bar:30}} {unit} {{pos}}/{{len}} · {{eta}} left {{msg}}"))
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    bars.add(ProgressBar::new(total)).with_style(style).with_prefix(stage.to_string())
+}
+
+/// Training progress as a bar on a terminal and as one line per epoch elsewhere.
+pub(crate) struct EpochLines {
+    name: String,
+    bars: MultiProgress,
+    bar: Option<ProgressBar>,
+    epochs: usize,
+    images: usize,
+    stop: Arc<AtomicBool>,
+}
+
+impl EpochLines {
+    pub(crate) fn new(name: &str, bars: &MultiProgress, stop: &Arc<AtomicBool>) -> Self {
+        Self { name: name.to_string(), bars: bars.clone(), bar: None, epochs: 0, images: 0, stop: Arc::clone(stop) }
+    }
+}
+
+/// One epoch in words.
+fn epoch_line(name: &str, epochs: usize, record: &EpochRecord) -> String {
+    let noisy = record
+        .validation_noisy_accuracy
+        .map(|noisy| format!(", with noise {:.2} %", 100.0 * noisy))
+        .unwrap_or_default();
+    format!(
+        "{name}: epoch {}/{epochs}, loss {:.4}, training {:.2} %, validation {:.2} %{noisy}",
+        record.epoch,
+        record.train_loss,
+        100.0 * record.train_accuracy,
+        100.0 * record.validation_accuracy,
+    )
+}
+
+impl TrainingObserver for EpochLines {
+    fn started(&mut self, done: usize, total: usize, images: usize) {
+        (self.epochs, self.images) = (total, images);
+        if std::io::stderr().is_terminal() {
+            let bar = bar(&self.bars, &format!("train {}", self.name), (total * images) as u64, "images");
+            bar.set_position((done * images) as u64);
+            self.bar = Some(bar);
+        } else if done > 0 {
+            note(&format!("{}: resuming behind epoch {done}/{total}", self.name));
+        }
+    }
+
+    fn batch(&mut self, epoch: usize, images: usize, loss: f64, _accuracy: f64) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("· epoch {epoch}/{} · loss {loss:.3}", self.epochs));
+            bar.set_position(((epoch - 1) * self.images + images) as u64);
+        }
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        if self.bar.is_none() {
+            note(&epoch_line(&self.name, self.epochs, record));
+        }
+    }
+
+    fn ended(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn should_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Training progress in burn-train's terminal interface. `q` there asks for an orderly end, like Ctrl-C elsewhere.
+pub(crate) struct Dashboard {
+    name: String,
+    renderer: Option<Box<dyn MetricsRenderer>>,
+    interrupter: Interrupter,
+    epochs: usize,
+    stop: Arc<AtomicBool>,
+}
+
+/// The curves of the dashboard.
+const LOSS: &str = "Loss";
+const ACCURACY: &str = "Accuracy";
+const NOISY_ACCURACY: &str = "Accuracy under variation";
+
+impl Dashboard {
+    pub(crate) fn new(name: &str, stop: &Arc<AtomicBool>) -> Self {
+        Self { name: name.to_string(), renderer: None, interrupter: Interrupter::new(), epochs: 0, stop: Arc::clone(stop) }
+    }
+}
+
+fn metric_id(name: &str) -> MetricId {
+    MetricId::new(Arc::new(name.to_string()))
+}
+
+fn value(name: &str, value: f64) -> MetricState {
+    let text = format!("{value:.4}");
+    let entry = MetricEntry::new(metric_id(name), SerializedEntry::new(text.clone(), text));
+    MetricState::Numeric(entry, Some(NumericEntry::Value(value)))
+}
+
+impl TrainingObserver for Dashboard {
+    fn started(&mut self, done: usize, total: usize, images: usize) {
+        self.epochs = total;
+        let mut renderer: Box<dyn MetricsRenderer> =
+            Box::new(TuiMetricsRendererWrapper::new(self.interrupter.clone(), (done > 0).then_some(done)));
+        for (name, unit, higher_is_better) in [(LOSS, None, false), (ACCURACY, Some("%"), true), (NOISY_ACCURACY, Some("%"), true)] {
+            renderer.register_metric(MetricDefinition {
+                metric_id: metric_id(name),
+                name: Arc::new(name.to_string()),
+                description: None,
+                attributes: MetricAttributes::Numeric(NumericAttributes {
+                    unit: unit.map(str::to_string),
+                    higher_is_better,
+                }),
+            });
+        }
+        renderer.start(total, done, None, Some(&self.name));
+        renderer.start_split("train", images);
+        self.renderer = Some(renderer);
+    }
+
+    fn batch(&mut self, _epoch: usize, images: usize, loss: f64, accuracy: f64) {
+        if let Some(renderer) = &mut self.renderer {
+            renderer.update_train(value(LOSS, loss));
+            renderer.update_train(value(ACCURACY, 100.0 * accuracy));
+            renderer.update_split(images);
+        }
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        if let Some(renderer) = &mut self.renderer {
+            renderer.update_valid(value(ACCURACY, 100.0 * record.validation_accuracy));
+            if let Some(noisy) = record.validation_noisy_accuracy {
+                renderer.update_valid(value(NOISY_ACCURACY, 100.0 * noisy));
+            }
+            renderer.update_epoch(record.epoch);
+        }
+    }
+
+    fn ended(&mut self) {
+        // Dropping the renderer restores the terminal.
+        if let Some(mut renderer) = self.renderer.take() {
+            renderer.end_split();
+            renderer.end();
+        }
+    }
+
+    fn should_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.interrupter.should_stop()
+    }
+}

@@ -1,0 +1,80 @@
+//! `crossburn report`
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use crossburn_noise::Population;
+
+use super::{Outcome, note, print_results};
+use crate::apps::study;
+use crate::report::{Results, RunCommand, write_run};
+
+/// Write the report of a run again, or merge the shards of one population
+///
+/// With one run, its report.html and plots are written again. With several, they must be shards of one population; the
+/// merged run is the one that a single machine would have made.
+///
+/// Example: crossburn report runs/shard-1 runs/shard-2 --out runs/all
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// Run folders, or their results.json
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Folder of the report; the run itself, or runs/merged for several
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the results document on stdout instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Report {
+    pub(super) fn run(self) -> Result<Outcome> {
+        let runs = self.runs.iter().map(|run| Ok(Results::read(run)?)).collect::<Result<Vec<_>>>()?;
+        let out = match (&self.out, self.runs.as_slice()) {
+            (Some(out), _) => out.clone(),
+            (None, [run]) if run.is_dir() => run.clone(),
+            (None, [run]) => run.parent().map(PathBuf::from).unwrap_or_default(),
+            (None, _) => PathBuf::from("runs").join("merged"),
+        };
+        let results = merge(runs, &self.runs)?;
+        fs_err::create_dir_all(&out)
+            .with_context(|| format!("cannot create the folder {}: choose another --out", out.display()))?;
+        write_run(&out, &results)?;
+        print_results(&results, self.json)?;
+        note(&format!("report: {}", out.join("report.html").display()));
+        Ok(Outcome::Done)
+    }
+}
+
+/// One document from the shards of a population.
+fn merge(mut runs: Vec<Results>, paths: &[PathBuf]) -> Result<Results> {
+    if runs.len() == 1 {
+        return Ok(runs.remove(0));
+    }
+    let first = &runs[0];
+    for (run, path) in runs.iter().zip(paths) {
+        if run.config != first.config || run.methods.len() != 1 || run.command != RunCommand::Evaluate {
+            bail!(
+                "{} is not a shard of the same population as {}: their settings differ",
+                path.display(),
+                paths[0].display()
+            );
+        }
+    }
+    let mut parts = Vec::new();
+    let mut images = 0;
+    for (run, path) in runs.iter().zip(paths) {
+        let summary = run.methods[0]
+            .population
+            .as_ref()
+            .with_context(|| format!("{} holds no population", path.display()))?;
+        images = summary.images;
+        parts.push(Population::new(summary.seed, summary.first, summary.accuracy.clone()));
+    }
+    let population = Population::merge(parts)?;
+    let mut merged = runs.remove(0);
+    merged.methods[0].population = Some(study::summarize(&population, images)?);
+    Ok(merged)
+}

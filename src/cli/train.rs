@@ -1,0 +1,180 @@
+//! `crossburn train`
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use clap::Args;
+use crossburn_checkpoints::{Manifest, save_checkpoint, write_bytes};
+use crossburn_models::{Classifier, WithClassifier};
+use crossburn_training::{Batches, Evaluation, Recipe, Run, TrainingObserver, train};
+use indicatif::MultiProgress;
+
+use super::device::DeviceChoice;
+use super::progress::{Dashboard, EpochLines};
+use super::{Outcome, interrupt, note, print, print_results};
+use crate::apps::study::{self, Clock};
+use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run};
+
+/// Train a network by a TOML recipe
+///
+/// The run folder receives the resolved recipe, the checkpoint, results.json and report.html. Ctrl-C keeps the last
+/// finished epoch; --resume continues to the weights that the run would have had.
+///
+/// Example: crossburn train configs/recipes/digits-right-censored.toml --out runs/digits
+#[derive(Debug, Args)]
+pub(super) struct Train {
+    /// The recipe
+    recipe: PathBuf,
+    /// Folder of the run; runs/RECIPE where absent
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue the interrupted run in the same folder
+    #[arg(long)]
+    resume: bool,
+    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+    /// Print the resolved recipe and stop
+    #[arg(long)]
+    print_config: bool,
+    /// Print the results document on stdout instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Train {
+    pub(super) fn run(self) -> Result<Outcome> {
+        let text = fs_err::read_to_string(&self.recipe)?;
+        let recipe: Recipe =
+            toml::from_str(&text).with_context(|| format!("{} is not a recipe", self.recipe.display()))?;
+        recipe.check().with_context(|| format!("in {}", self.recipe.display()))?;
+        let resolved = toml::to_string_pretty(&recipe)?;
+        if self.print_config {
+            print(resolved.trim_end())?;
+            return Ok(Outcome::Done);
+        }
+        let stem = self.recipe.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem));
+        fs_err::create_dir_all(&out)
+            .with_context(|| format!("cannot create the run folder {}: choose another --out", out.display()))?;
+        write_bytes(&out.join("recipe.toml"), resolved.as_bytes())?;
+        let device = self.device.open()?;
+        let stop = interrupt::flag()?;
+        let job = Job { arguments: &self, recipe: &recipe, out, device: &device, stop };
+        recipe.model.build(recipe.seed, &device.clone().autodiff(), job)
+    }
+}
+
+struct Job<'a> {
+    arguments: &'a Train,
+    recipe: &'a Recipe,
+    out: PathBuf,
+    device: &'a Device,
+    stop: Arc<AtomicBool>,
+}
+
+impl WithClassifier for Job<'_> {
+    type Output = Result<Outcome>;
+
+    fn run<C: Classifier>(self, network: C) -> Result<Outcome> {
+        // burn-train's dashboard draws on stdout; with --json, stdout belongs to the document.
+        let name = self.recipe.model.name();
+        if std::io::stdout().is_terminal() && !self.arguments.json {
+            self.train(network, &mut Dashboard::new(name, &self.stop))
+        } else {
+            self.train(network, &mut EpochLines::new(name, &MultiProgress::new(), &self.stop))
+        }
+    }
+}
+
+impl Job<'_> {
+    fn train<C: Classifier>(&self, network: C, observer: &mut impl TrainingObserver) -> Result<Outcome> {
+        let recipe = self.recipe;
+        let mut clock = Clock::new();
+        let source = &recipe.data.source;
+        let data = clock.time("data", || source.load(recipe.seed, recipe.data.train, recipe.data.test))?;
+        recipe.model.check(data.train.shape)?;
+        let validation = recipe.data.validation;
+        let learn = data.train.len().checked_sub(validation).filter(|learn| *learn > 0).with_context(|| {
+            format!("data.validation = {validation} leaves nothing of {} training images", data.train.len())
+        })?;
+        let (training_set, validation) = data.train.split_at(learn);
+        let autodiff = self.device.clone().autodiff();
+        let state = self.out.join("resume");
+        let run = Run {
+            train: &training_set,
+            validation: &validation,
+            device: &autodiff,
+            state: Some(&state),
+            resume: self.arguments.resume,
+        };
+        let trained = clock.time("training", || train(network, recipe, &run, observer))?;
+        if trained.interrupted {
+            note(&format!(
+                "{} of {} epochs are kept: continue with `crossburn train {} --out {} --resume`",
+                trained.curve.len(),
+                recipe.training.epochs,
+                self.arguments.recipe.display(),
+                self.out.display(),
+            ));
+            return Ok(Outcome::Interrupted);
+        }
+        let batches = Batches::new(&data.test, 128, self.device);
+        let evaluation = Evaluation::new(&trained.network, recipe.model.bits(), batches);
+        let clean = clock.time("test", || evaluation.clean())?;
+        let (version, commit) = study::version();
+        let summary = DataSummary {
+            source: source.to_string(),
+            train: training_set.len(),
+            validation: validation.len(),
+            test: data.test.len(),
+        };
+        let mut manifest =
+            Manifest::new(study::json(&recipe.model)?, study::json(recipe)?, recipe.seed, study::json(&summary)?)
+                .with_metric("clean", clean)
+                .with_metric("best_epoch", trained.best_epoch as f64);
+        if let Some(commit) = &commit {
+            manifest = manifest.with_commit(commit);
+        }
+        save_checkpoint(&self.out.join("checkpoint"), &trained.network, &manifest)?;
+        let results = Results {
+            schema: SCHEMA.to_string(),
+            command: RunCommand::Train,
+            version,
+            commit,
+            reproduce: format!("crossburn train {}", self.arguments.recipe.display()),
+            config: study::json(recipe)?,
+            data: summary,
+            deployment: None,
+            methods: vec![Method {
+                name: name_of(recipe),
+                training_noise: study::json(&recipe.noise)?,
+                clean,
+                curve: study::curve(&trained.curve),
+                population: None,
+                sweep: Vec::new(),
+            }],
+            timing: clock.timing(),
+        };
+        write_run(&self.out, &results)?;
+        print_results(&results, self.arguments.json)?;
+        note(&format!(
+            "checkpoint: {}; next: crossburn evaluate {} --noise gaussian --sigma 0.1",
+            self.out.join("checkpoint").display(),
+            self.out.display(),
+        ));
+        Ok(Outcome::Done)
+    }
+}
+
+/// The method's name in tables: that of its training noise.
+fn name_of(recipe: &Recipe) -> String {
+    match recipe.noise.distribution.name() {
+        "none" => "plain".to_string(),
+        name => name.to_string(),
+    }
+}

@@ -1,0 +1,96 @@
+//! A small made-up document for the tests of this module.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::results::{
+    DataSummary, EpochRow, KppEntry, Method, PopulationSummary, Results, RunCommand, SCHEMA,
+    SweepPoint, Timing,
+};
+
+/// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
+pub(crate) fn results() -> Results {
+    Results {
+        schema: SCHEMA.into(),
+        command: RunCommand::Demo,
+        version: "0.1.0".into(),
+        commit: Some("0123abc".into()),
+        reproduce: "crossburn demo --quick --seed 1".into(),
+        config: json!({"seed": 1, "model": {"kind": "mlp", "hidden": [64]}, "epochs": 3}),
+        data: DataSummary {
+            source: "digits".into(),
+            train: 6000,
+            validation: 1000,
+            test: 1000,
+        },
+        deployment: Some(json!({"kind": "gaussian", "sigma_rel_wmax": 0.2})),
+        methods: vec![
+            method("plain", Value::Null, 0.7),
+            method(
+                "gaussian",
+                json!({"kind": "gaussian", "sigma_rel_wmax": 0.2}),
+                0.9,
+            ),
+        ],
+        timing: Timing {
+            seconds: BTreeMap::from([("train".into(), 1.5), ("evaluate".into(), 0.1)]),
+        },
+    }
+}
+
+fn method(name: &str, training_noise: Value, level: f64) -> Method {
+    let accuracy: Vec<f64> = (0..50)
+        .map(|chip| level + f64::from(chip * 7 % 50) / 1000.0)
+        .collect();
+    let entry = |offset: f64| KppEntry {
+        value: level + offset,
+        low: Some(level + offset - 0.001),
+        high: Some(level + offset + 0.005),
+    };
+    Method {
+        name: name.into(),
+        training_noise,
+        clean: 0.98,
+        curve: (1..=3)
+            .map(|epoch| EpochRow {
+                epoch,
+                learning_rate: 0.1 / epoch as f64,
+                train_loss: 1.0 / epoch as f64,
+                train_accuracy: 0.97 - 0.3 / epoch as f64,
+                validation_accuracy: 0.96 - 0.3 / epoch as f64,
+                validation_noisy_accuracy: (name != "plain").then_some(0.9),
+            })
+            .collect(),
+        population: Some(PopulationSummary {
+            seed: 7,
+            first: 0,
+            chips: accuracy.len(),
+            images: 1000,
+            mean: level + 0.0245,
+            std: 0.0144,
+            worst: level,
+            kpp: BTreeMap::from([
+                (1, entry(0.001)),
+                (5, entry(0.0025)),
+                (10, entry(0.005)),
+                (50, entry(0.0245)),
+            ]),
+            accuracy,
+        }),
+        sweep: (0..4)
+            .map(|step| {
+                let sigma = f64::from(step) / 10.0;
+                let mean = 0.98 - (1.0 - level) * sigma * 4.0;
+                SweepPoint {
+                    sigma,
+                    chips: 100,
+                    mean,
+                    std: 0.01,
+                    low: mean - 0.05 * sigma,
+                    high: mean + 0.02 * sigma,
+                }
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,248 @@
+//! The report: one HTML file that needs nothing else, for screens and paper, light and dark.
+
+use std::fmt::Write;
+
+use super::plots::plots;
+use super::results::Results;
+use super::summary::{Cell, DEFINITIONS, describe, headline, measures};
+use super::svg;
+
+const PAGE_STYLE: &str = "\
+*{box-sizing:border-box}
+body{margin:0;background:var(--paper);color:var(--ink);line-height:1.55;\
+font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:16px}
+main{max-width:1160px;margin:0 auto;padding:40px 24px 64px}
+h1{font-size:1.9rem;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em}
+h2{font-size:1.15rem;margin:44px 0 12px}
+p{margin:0 0 12px;max-width:74ch}
+.lead{font-size:1.15rem;margin:20px 0 8px}
+.muted,.about,footer{color:var(--muted)}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 20px;margin:20px 0 0}
+dt{color:var(--muted)}dd{margin:0;overflow-wrap:anywhere}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th,td{text-align:right;padding:9px 10px;vertical-align:top;border-bottom:1px solid var(--rule)}
+th:first-child{text-align:left;padding-left:0;overflow-wrap:anywhere}
+thead th{font-weight:600;color:var(--muted);font-size:.9rem;vertical-align:bottom}
+tbody th{font-weight:600}
+.training,.interval{display:block;color:var(--muted);font-weight:400;font-size:.82rem}
+td,thead th{white-space:nowrap}
+.wide{overflow-x:auto}
+.plots{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:28px 32px;align-items:start}
+figure{margin:0}
+.plot{display:block;width:100%;height:auto}
+.about{font-size:.92rem}.about h3{font-size:1rem;color:var(--ink);margin:6px 0 10px}
+.about ul{margin:0;padding-left:1.1em}.about li{margin-bottom:8px;max-width:70ch}
+pre{margin:0;padding:12px 14px;border:1px solid var(--rule);border-radius:6px;overflow-x:auto;font-size:.88rem;\
+font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;line-height:1.45}
+summary{cursor:pointer;font-weight:600;font-size:1.15rem;margin:44px 0 12px}
+footer{margin-top:44px;padding-top:14px;border-top:1px solid var(--rule);font-size:.9rem}
+@media screen and (max-width:900px){.plots{grid-template-columns:minmax(0,1fr)}}
+@media screen and (max-width:640px){main{padding:24px 16px 48px}h1{font-size:1.5rem}.lead{font-size:1.05rem}
+dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}}
+@media screen and (max-width:860px){
+table,tbody,tr,th,td{display:block;width:auto}thead{display:none}
+tbody{display:grid;grid-template-columns:repeat(auto-fill,minmax(250px,1fr));column-gap:32px}
+tr{border-bottom:1px solid var(--rule);padding:12px 0}
+th,td{border:0;padding:3px 0;text-align:left}
+td{display:grid;grid-template-columns:8.5em 1fr;column-gap:8px}
+td::before{content:attr(data-label);color:var(--muted);grid-row:span 2}.interval{grid-column:2}}
+@media print{main{max-width:none;padding:0}body{font-size:10.5pt}pre{white-space:pre-wrap;overflow-wrap:anywhere}
+figure,tr,.about{break-inside:avoid}h2,summary{break-after:avoid}details::details-content{content-visibility:visible}}
+";
+
+/// The report as one HTML document, without scripts and without anything loaded from elsewhere. Durations are left
+/// out, so that two runs with one seed give the same bytes.
+pub fn html(results: &Results) -> String {
+    let mut page = String::new();
+    let command = results.command.as_str();
+    let put = |page: &mut String, arguments: std::fmt::Arguments<'_>| {
+        // Writing to a string cannot fail.
+        let _ = page.write_fmt(arguments);
+    };
+    put(
+        &mut page,
+        format_args!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
+             <title>Crossburn {command}: {source}</title>\n<style>\n{}{PAGE_STYLE}</style>\n</head>\n<body>\n<main>\n\
+             <h1>Crossburn {command}: {source}</h1>\n<p class=\"lead\">{}</p>\n{}",
+            svg::STYLE,
+            svg::escape(&headline(results)),
+            facts(results),
+            source = svg::escape(&results.data.source),
+        ),
+    );
+    if !results.methods.is_empty() {
+        put(
+            &mut page,
+            format_args!("<h2>Accuracy (%)</h2>\n{}", accuracy_table(results)),
+        );
+    }
+    page.push_str("<h2>Plots and definitions</h2>\n<div class=\"plots\">\n");
+    for plot in plots(results) {
+        put(
+            &mut page,
+            format_args!("<figure>\n{}</figure>\n", plot.inline()),
+        );
+    }
+    page.push_str("<section class=\"about\">\n<h3>How the numbers are defined</h3>\n<ul>\n");
+    for definition in DEFINITIONS {
+        put(
+            &mut page,
+            format_args!("<li>{}</li>\n", svg::escape(definition)),
+        );
+    }
+    let commit = results
+        .commit
+        .as_deref()
+        .map_or_else(String::new, |commit| {
+            format!(", commit {}", svg::escape(commit))
+        });
+    put(
+        &mut page,
+        format_args!(
+            "</ul>\n</section>\n</div>\n<h2>Reproduce</h2>\n<pre><code>{}</code></pre>\n\
+             <details>\n<summary>Configuration</summary>\n<pre><code>{}</code></pre>\n</details>\n\
+             <footer>Crossburn {}{commit}. The numbers of this page are in results.json beside it.</footer>\n\
+             </main>\n</body>\n</html>\n",
+            svg::escape(&results.reproduce),
+            svg::escape(&format!("{:#}", results.config)),
+            svg::escape(&results.version),
+        ),
+    );
+    page
+}
+
+/// What was run, as a list of terms.
+fn facts(results: &Results) -> String {
+    let data = &results.data;
+    let mut facts = vec![(
+        "Data",
+        format!(
+            "{}: {} training, {} validation, {} test images",
+            data.source, data.train, data.validation, data.test
+        ),
+    )];
+    if let Some(deployment) = &results.deployment {
+        facts.push(("Deployment", describe(deployment)));
+    }
+    let mut chips: Vec<String> = results
+        .methods
+        .iter()
+        .filter_map(|method| method.population.as_ref())
+        .map(|p| {
+            format!(
+                "{} from number {} of seed {}, {} images each",
+                p.chips, p.first, p.seed, p.images
+            )
+        })
+        .collect();
+    chips.dedup();
+    if !chips.is_empty() {
+        facts.push(("Chips", chips.join("; ")));
+    }
+    let rows: String = facts
+        .iter()
+        .map(|(term, fact)| format!("<dt>{term}</dt><dd>{}</dd>\n", svg::escape(fact)))
+        .collect();
+    format!("<dl>\n{rows}</dl>\n")
+}
+
+/// One row per method, one column per quantity.
+fn accuracy_table(results: &Results) -> String {
+    let measures = measures(results);
+    let headers: String = measures
+        .iter()
+        .map(|measure| format!("<th scope=\"col\">{}</th>", svg::escape(&measure.label)))
+        .collect();
+    let rows: String = results
+        .methods
+        .iter()
+        .enumerate()
+        .map(|(index, method)| {
+            let cells: String =
+                measures.iter().map(|measure| table_cell(&measure.label, measure.cells[index].as_ref())).collect();
+            format!(
+                "<tr><th scope=\"row\">{}<span class=\"training\">training noise: {}</span></th>{cells}</tr>\n",
+                svg::escape(&method.name),
+                svg::escape(&describe(&method.training_noise))
+            )
+        })
+        .collect();
+    format!(
+        "<div class=\"wide\">\n<table>\n<thead><tr><th scope=\"col\">Method</th>{headers}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n"
+    )
+}
+
+fn table_cell(label: &str, cell: Option<&Cell>) -> String {
+    let text = match cell {
+        None => "<span>–</span>".to_owned(),
+        Some(Cell {
+            value,
+            interval: None,
+        }) => format!("<span>{value}</span>"),
+        Some(Cell {
+            value,
+            interval: Some(interval),
+        }) => {
+            format!("<span>{value}</span><span class=\"interval\">{interval}</span>")
+        }
+    };
+    format!("<td data-label=\"{}\">{text}</td>", svg::escape(label))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::example;
+    use super::*;
+
+    #[test]
+    fn text_from_the_results_is_escaped() {
+        let mut results = example::results();
+        let evil = "<script>alert(1)</script>";
+        results.methods[0].name = evil.into();
+        results.methods[0].training_noise = json!(evil);
+        results.data.source = evil.into();
+        results.reproduce = evil.into();
+        results.version = evil.into();
+        results.commit = Some(evil.into());
+        results.config = json!({ evil: evil });
+        results.deployment = Some(json!({"kind": evil}));
+        assert!(!html(&results).contains("<script"));
+    }
+
+    #[test]
+    fn durations_do_not_change_the_page() {
+        let mut results = example::results();
+        let before = html(&results);
+        results.timing.seconds.clear();
+        assert_eq!(html(&results), before);
+    }
+
+    #[test]
+    fn holds_every_part() {
+        let page = html(&example::results());
+        for part in [
+            "<h1>Crossburn demo: digits",
+            "Worst of 50",
+            "KPP(50)",
+            "type 7",
+            "distribution-free",
+            "0123abc",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert_eq!(page.matches("<svg").count(), 3);
+        assert!(page.contains("crossburn demo --quick --seed 1") && page.contains("<details>"));
+    }
+
+    #[test]
+    fn an_empty_run_still_has_a_page() {
+        let mut results = example::results();
+        results.methods.clear();
+        results.deployment = None;
+        assert!(html(&results).contains("No method was measured."));
+    }
+}

@@ -1,0 +1,39 @@
+//! The results document of a run, and the report made from it.
+//!
+//! A run folder holds `results.json` ([`Results`], described in `docs/results.md`), `report.html` (one file that needs
+//! nothing else) and `plots/*.svg`. Everything but `results.json` follows from it alone and holds no durations: two
+//! runs with one seed have the same report, byte by byte. The terminal shows [`table`].
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use crossburn::report::{read_results, table, write_run};
+//!
+//! # fn main() -> Result<(), crossburn::report::ReportError> {
+//! let results = read_results(Path::new("runs/demo"))?;
+//! write_run(Path::new("runs/copy"), &results)?;
+//! assert!(table(&results).contains("Clean"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod atomic;
+mod error;
+#[cfg(test)]
+mod example;
+mod html;
+mod plots;
+mod results;
+mod run_folder;
+mod summary;
+mod svg;
+mod table;
+
+pub use error::ReportError;
+pub use html::html;
+pub use results::{
+    DataSummary, EpochRow, KppEntry, Method, PopulationSummary, RESULTS_FILE, Results, RunCommand,
+    SCHEMA, SweepPoint, Timing,
+};
+pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, read_results, write_run};
+pub use table::table;

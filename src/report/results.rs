@@ -1,0 +1,517 @@
+//! The results document: what one run measured, as `results.json`.
+//!
+//! `docs/results.md` describes every field. All accuracies are fractions in `0..=1`; the report shows them in per cent.
+//! Unknown fields are refused, so that a document of another version is never half understood.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::ReportError;
+use super::atomic::write_file;
+
+/// The schema that this version writes and the only one it reads.
+pub const SCHEMA: &str = "crossburn.results/1";
+
+/// Name of the document in a run folder.
+pub const RESULTS_FILE: &str = "results.json";
+
+/// What one run measured, together with everything needed to repeat it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Results {
+    /// Name and version of the format, [`SCHEMA`].
+    pub schema: String,
+    /// The verb that made the run.
+    pub command: RunCommand,
+    /// Version of Crossburn.
+    pub version: String,
+    /// Commit of the source tree, where known.
+    pub commit: Option<String>,
+    /// Command line that repeats the run.
+    pub reproduce: String,
+    /// The resolved configuration, in the order of its fields.
+    pub config: Value,
+    /// The data that the run used.
+    pub data: DataSummary,
+    /// Variation under which the chips were evaluated: an object with a `kind` and, for a Gaussian one,
+    /// `sigma_rel_wmax`. `None` if no chip was evaluated.
+    pub deployment: Option<Value>,
+    /// One entry per training method, in the order of the run.
+    pub methods: Vec<Method>,
+    /// Durations, the only part that differs between two runs with one seed.
+    pub timing: Timing,
+}
+
+/// The verb of the command line that made a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunCommand {
+    /// `crossburn demo`: train several methods and compare their chips.
+    Demo,
+    /// `crossburn train`: train one network.
+    Train,
+    /// `crossburn evaluate`: evaluate a population of chips of one checkpoint.
+    Evaluate,
+}
+
+impl RunCommand {
+    /// The verb as typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Demo => "demo",
+            Self::Train => "train",
+            Self::Evaluate => "evaluate",
+        }
+    }
+}
+
+/// Where the data came from and how many images each part has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSummary {
+    /// Name of the data source.
+    pub source: String,
+    /// Images used for training.
+    pub train: usize,
+    /// Images used for choosing between epochs.
+    pub validation: usize,
+    /// Images used for the reported accuracies.
+    pub test: usize,
+}
+
+/// One training method: how it was trained, and how its chips perform.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// Name, unique in the document. The method `plain` (training without noise) is the baseline of the summary.
+    pub name: String,
+    /// Noise injected in training; null for none.
+    pub training_noise: Value,
+    /// Test accuracy without variation, in `0..=1`.
+    pub clean: f64,
+    /// Training curve, one row per epoch; empty if the run did not train.
+    pub curve: Vec<EpochRow>,
+    /// Accuracy over a population of chips under the deployment variation.
+    pub population: Option<PopulationSummary>,
+    /// Accuracy against the strength of the variation, by increasing σ; empty if not measured.
+    pub sweep: Vec<SweepPoint>,
+}
+
+/// One epoch of training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochRow {
+    /// Epoch, counted from 1.
+    pub epoch: usize,
+    /// Learning rate at the end of the epoch.
+    pub learning_rate: f64,
+    /// Mean training loss. A loss that is not finite is written as null and read as NaN, so that a run that diverged
+    /// still has a document.
+    #[serde(deserialize_with = "null_as_nan")]
+    pub train_loss: f64,
+    /// Training accuracy, in `0..=1`.
+    pub train_accuracy: f64,
+    /// Validation accuracy without variation, in `0..=1`.
+    pub validation_accuracy: f64,
+    /// Validation accuracy under variation, in `0..=1`, if it was measured.
+    pub validation_noisy_accuracy: Option<f64>,
+}
+
+/// Accuracy over a population of chips. Chip `i` is the same chip on every machine: it follows from `seed` and
+/// `first + i`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PopulationSummary {
+    /// Seed of the population.
+    pub seed: u64,
+    /// Number of the first chip.
+    pub first: u64,
+    /// Number of chips.
+    pub chips: usize,
+    /// Test images evaluated on each chip.
+    pub images: usize,
+    /// Mean accuracy over the chips.
+    pub mean: f64,
+    /// Standard deviation of the accuracy over the chips.
+    pub std: f64,
+    /// Lowest accuracy of these chips (worst of n random chips, not a worst-case search).
+    pub worst: f64,
+    /// KPP(k) by k in per cent, in numeric order.
+    pub kpp: BTreeMap<u8, KppEntry>,
+    /// Accuracy of each chip, in chip order.
+    pub accuracy: Vec<f64>,
+}
+
+/// k-th percentile performance, KPP(k): the accuracy that (100 − k) % of chips reach, by linear interpolation of the
+/// order statistics (quantile rule of type 7), with a 95 % distribution-free interval from order statistics.
+///
+/// # Source
+///
+/// KPP: ICCAD 2023, arXiv 2307.15853.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KppEntry {
+    /// The percentile, in `0..=1`.
+    pub value: f64,
+    /// Lower end of the interval; `None` where the population is too small to bound this side.
+    pub low: Option<f64>,
+    /// Upper end of the interval; `None` where the population is too small to bound this side.
+    pub high: Option<f64>,
+}
+
+impl KppEntry {
+    /// The interval, with the whole range of accuracies in place of an unbounded side.
+    pub fn bounds(&self) -> (f64, f64) {
+        (self.low.unwrap_or(0.0), self.high.unwrap_or(1.0))
+    }
+
+    /// Whether the intervals share a point, so that the two values are not told apart.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (low, high) = self.bounds();
+        let (other_low, other_high) = other.bounds();
+        low <= other_high && other_low <= high
+    }
+}
+
+/// Accuracy over chips at one strength of Gaussian variation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SweepPoint {
+    /// Standard deviation of the variation relative to the layer's max|W|.
+    pub sigma: f64,
+    /// Number of chips.
+    pub chips: usize,
+    /// Mean accuracy over the chips.
+    pub mean: f64,
+    /// Standard deviation of the accuracy over the chips.
+    pub std: f64,
+    /// 5th percentile of the accuracy.
+    pub low: f64,
+    /// 95th percentile of the accuracy.
+    pub high: f64,
+}
+
+/// How long the run took.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timing {
+    /// Seconds by stage.
+    pub seconds: BTreeMap<String, f64>,
+}
+
+impl Results {
+    /// Checks what the types cannot say: the schema, finite numbers, accuracies in `0..=1`, unique names, one accuracy
+    /// per chip.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Invalid`] names the first field that is wrong.
+    pub fn check(&self) -> Result<(), ReportError> {
+        if self.schema != SCHEMA {
+            return Err(invalid(
+                "schema",
+                format!("is `{}`, not `{SCHEMA}`", self.schema),
+            ));
+        }
+        for (index, method) in self.methods.iter().enumerate() {
+            if self.methods[..index]
+                .iter()
+                .any(|earlier| earlier.name == method.name)
+            {
+                return Err(invalid("methods", format!("names `{}` twice", method.name)));
+            }
+            method.check()?;
+        }
+        for (stage, &seconds) in &self.timing.seconds {
+            finite(&format!("timing.seconds.{stage}"), seconds)?;
+        }
+        Ok(())
+    }
+
+    /// The document as pretty JSON with a final newline. Two equal documents give the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Invalid`] if [`Results::check`] fails.
+    pub fn to_json(&self) -> Result<String, ReportError> {
+        self.check()?;
+        let mut text =
+            serde_json::to_string_pretty(self).map_err(|source| ReportError::Encode { source })?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// Reads a document; `path` only names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Schema`] for another schema, [`ReportError::Parse`] for text that does not follow it and
+    /// [`ReportError::Invalid`] for values out of range.
+    pub fn from_json(text: &str, path: &Path) -> Result<Self, ReportError> {
+        #[derive(Deserialize)]
+        struct Header {
+            schema: Option<Value>,
+        }
+        let parse = |source| ReportError::Parse {
+            path: path.into(),
+            source,
+        };
+        // The schema first, so that an old document is refused for its age and not for its first unknown field.
+        let header: Header = serde_json::from_str(text).map_err(parse)?;
+        let found = match header.schema {
+            Some(Value::String(schema)) => schema,
+            Some(other) => other.to_string(),
+            None => "none".into(),
+        };
+        if found != SCHEMA {
+            return Err(ReportError::Schema {
+                path: path.into(),
+                found,
+            });
+        }
+        let results: Self = serde_json::from_str(text).map_err(parse)?;
+        results.check()?;
+        Ok(results)
+    }
+
+    /// Writes the document to `path`, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Results::to_json`], and [`ReportError::Write`] naming the path.
+    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
+        write_file(path, &self.to_json()?)
+    }
+
+    /// Reads the document at `path`, a `results.json` or the run folder that holds one.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Read`] naming the path, and as [`Results::from_json`].
+    pub fn read(path: &Path) -> Result<Self, ReportError> {
+        let file = if path.is_dir() {
+            path.join(RESULTS_FILE)
+        } else {
+            path.to_owned()
+        };
+        let text = fs_err::read_to_string(&file).map_err(|source| ReportError::Read {
+            path: file.clone(),
+            reason: source.kind(),
+            source,
+        })?;
+        Self::from_json(&text, &file)
+    }
+}
+
+impl Method {
+    fn check(&self) -> Result<(), ReportError> {
+        let at = |field: &str| format!("method `{}`: {field}", self.name);
+        accuracy(&at("clean"), self.clean)?;
+        for row in &self.curve {
+            let at = |field: &str| at(&format!("epoch {}: {field}", row.epoch));
+            finite(&at("learning_rate"), row.learning_rate)?;
+            accuracy(&at("train_accuracy"), row.train_accuracy)?;
+            accuracy(&at("validation_accuracy"), row.validation_accuracy)?;
+            accuracy(
+                &at("validation_noisy_accuracy"),
+                row.validation_noisy_accuracy.unwrap_or(0.0),
+            )?;
+        }
+        for point in &self.sweep {
+            let at = |field: &str| at(&format!("sweep: {field}"));
+            finite(&at("sigma"), point.sigma)?;
+            finite(&at("std"), point.std)?;
+            for (field, value) in [
+                ("mean", point.mean),
+                ("low", point.low),
+                ("high", point.high),
+            ] {
+                accuracy(&at(field), value)?;
+            }
+        }
+        if !self.sweep.is_sorted_by(|a, b| a.sigma < b.sigma) {
+            return Err(invalid(
+                &at("sweep"),
+                "is not ordered by increasing sigma".into(),
+            ));
+        }
+        self.population
+            .as_ref()
+            .map_or(Ok(()), |population| population.check(&at("population")))
+    }
+}
+
+impl PopulationSummary {
+    fn check(&self, at: &str) -> Result<(), ReportError> {
+        if self.accuracy.len() != self.chips {
+            let found = self.accuracy.len();
+            return Err(invalid(
+                at,
+                format!("has {found} accuracies for {} chips", self.chips),
+            ));
+        }
+        finite(&format!("{at}.std"), self.std)?;
+        accuracy(&format!("{at}.mean"), self.mean)?;
+        accuracy(&format!("{at}.worst"), self.worst)?;
+        for (chip, &value) in self.accuracy.iter().enumerate() {
+            accuracy(&format!("{at}.accuracy[{chip}]"), value)?;
+        }
+        for (k, entry) in &self.kpp {
+            if *k > 100 {
+                return Err(invalid(
+                    &format!("{at}.kpp"),
+                    format!("has k = {k}, above 100 %"),
+                ));
+            }
+            accuracy(&format!("{at}.kpp.{k}.value"), entry.value)?;
+            let (low, high) = entry.bounds();
+            accuracy(&format!("{at}.kpp.{k}.low"), low)?;
+            accuracy(&format!("{at}.kpp.{k}.high"), high)?;
+        }
+        Ok(())
+    }
+}
+
+fn null_as_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+fn invalid(field: &str, problem: String) -> ReportError {
+    ReportError::Invalid {
+        field: field.into(),
+        problem,
+    }
+}
+
+fn finite(field: &str, value: f64) -> Result<(), ReportError> {
+    if value.is_finite() {
+        Ok(())
+    } else {
+        Err(invalid(field, format!("is {value}, not a finite number")))
+    }
+}
+
+fn accuracy(field: &str, value: f64) -> Result<(), ReportError> {
+    if (0.0..=1.0).contains(&value) {
+        Ok(())
+    } else {
+        Err(invalid(field, format!("is {value}, outside 0..=1")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::super::example;
+    use super::*;
+
+    fn read(text: &str) -> Result<Results, ReportError> {
+        Results::from_json(text, Path::new("run/results.json"))
+    }
+
+    #[test]
+    fn round_trip_is_byte_identical() {
+        let text = example::results().to_json().unwrap();
+        let again = read(&text).unwrap();
+        assert_eq!(again, example::results());
+        assert_eq!(again.to_json().unwrap(), text);
+    }
+
+    #[test]
+    fn kpp_is_in_numeric_order() {
+        let text = example::results().to_json().unwrap();
+        let at = |k: &str| text.find(&format!("\"{k}\": {{")).unwrap();
+        assert!(at("1") < at("5") && at("5") < at("10") && at("10") < at("50"));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let text = example::results().to_json().unwrap();
+        for (old, new) in [
+            ("\"command\"", "\"colour\": 1, \"command\""),
+            ("\"clean\"", "\"colour\": 1, \"clean\""),
+            ("\"sigma\"", "\"colour\": 1, \"sigma\""),
+            ("\"source\"", "\"colour\": 1, \"source\""),
+        ] {
+            let message = read(&text.replacen(old, new, 1)).unwrap_err().to_string();
+            assert!(message.contains("unknown field `colour`"), "{message}");
+            assert!(
+                message.contains("run/results.json") && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_schemas_are_refused_by_name() {
+        for (text, found) in [
+            (
+                r#"{"schema": "crossburn.results/0", "colour": 1}"#,
+                "crossburn.results/0",
+            ),
+            (r#"{"schema": 3}"#, "3"),
+            (r#"{"methods": []}"#, "none"),
+        ] {
+            let message = read(text).unwrap_err().to_string();
+            assert!(
+                message.contains(&format!("`{found}`")) && message.contains(SCHEMA),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        let message = |change: fn(&mut Results)| {
+            let mut results = example::results();
+            change(&mut results);
+            results.to_json().unwrap_err().to_string()
+        };
+        assert!(
+            message(|r| r.methods[0].clean = 97.0)
+                .contains("method `plain`: clean is 97, outside 0..=1")
+        );
+        assert!(message(|r| r.methods[1].clean = f64::NAN).contains("clean is NaN"));
+        assert!(message(|r| r.methods[1].name = "plain".into()).contains("names `plain` twice"));
+        assert!(
+            message(|r| r.methods[0].population.as_mut().unwrap().chips += 1)
+                .contains("accuracies for")
+        );
+        assert!(message(|r| r.methods[0].sweep.reverse()).contains("increasing sigma"));
+    }
+
+    #[test]
+    fn a_diverged_loss_survives() {
+        let mut results = example::results();
+        results.methods[0].curve[0].train_loss = f64::INFINITY;
+        let text = results.to_json().unwrap();
+        assert!(text.contains("\"train_loss\": null"));
+        assert!(read(&text).unwrap().methods[0].curve[0].train_loss.is_nan());
+    }
+
+    #[test]
+    fn a_missing_document_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = Results::read(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("results.json") && !message.contains('\n'),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn an_unbounded_side_overlaps_everything_on_it() {
+        let entry = |low, high| KppEntry {
+            value: 0.5,
+            low,
+            high,
+        };
+        assert!(entry(None, Some(0.6)).overlaps(&entry(Some(0.1), Some(0.2))));
+        assert!(!entry(Some(0.5), None).overlaps(&entry(Some(0.1), Some(0.2))));
+        assert!(entry(Some(0.1), Some(0.2)).overlaps(&entry(Some(0.2), Some(0.3))));
+    }
+}

@@ -1,0 +1,307 @@
+//! The numbers of a run in words and cells, shared by the page and the terminal table.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::results::{KppEntry, Method, PopulationSummary, Results};
+
+/// Name of the method that the others are compared with.
+const BASELINE: &str = "plain";
+
+/// One measured quantity with its value for each method.
+pub(crate) struct Measure {
+    /// What is measured.
+    pub(crate) label: String,
+    /// One cell per method, `None` where it was not measured.
+    pub(crate) cells: Vec<Option<Cell>>,
+}
+
+/// A value in per cent, with its interval where it has one.
+pub(crate) struct Cell {
+    pub(crate) value: String,
+    pub(crate) interval: Option<String>,
+}
+
+/// How the numbers are defined, one sentence each.
+pub(crate) const DEFINITIONS: [&str; 4] = [
+    "Accuracies are in %; ± is the standard deviation over chips, and a chip is one draw of all variation.",
+    "KPP(k), k-th percentile performance, is the accuracy that (100 − k) % of chips reach; quantile rule: type 7, linear \
+     interpolation of the order statistics.",
+    "Brackets hold a 95 % distribution-free interval from order statistics. It covers the draw of chips, not the choice \
+     of test images or the training run; a side that n chips cannot bound is shown as …",
+    "Worst of n is the minimum over n random chips, not a worst-case search.",
+];
+
+/// A fraction in per cent with two decimals, without the sign.
+pub(crate) fn percent(fraction: f64) -> String {
+    format!("{:.2}", 100.0 * fraction)
+}
+
+/// The interval of a percentile in per cent, `…` on an unbounded side.
+pub(crate) fn interval(entry: &KppEntry) -> String {
+    let side = |bound: Option<f64>| bound.map_or_else(|| "…".into(), percent);
+    format!("[{}–{}]", side(entry.low), side(entry.high))
+}
+
+/// Everything that was measured, in the order of the table.
+pub(crate) fn measures(results: &Results) -> Vec<Measure> {
+    let mut measures = vec![measure(results, "Clean", |method| {
+        Some(plain(percent(method.clean)))
+    })];
+    let populations = || {
+        results
+            .methods
+            .iter()
+            .filter_map(|method| method.population.as_ref())
+    };
+    if populations().next().is_none() {
+        measures.push(measure(results, "Last validation", |method| {
+            method
+                .curve
+                .last()
+                .map(|row| plain(percent(row.validation_accuracy)))
+        }));
+        measures.retain(|measure| measure.cells.iter().any(Option::is_some));
+        return measures;
+    }
+    let population = |label: &str, cell: &dyn Fn(&PopulationSummary) -> Option<Cell>| {
+        measure(results, label, |method| {
+            method.population.as_ref().and_then(cell)
+        })
+    };
+    measures.push(population("Mean ± std", &|p| {
+        Some(plain(format!("{} ± {}", percent(p.mean), percent(p.std))))
+    }));
+    let ks: BTreeSet<u8> = populations().flat_map(|p| p.kpp.keys().copied()).collect();
+    for k in ks {
+        measures.push(population(&format!("KPP({k})"), &|p| {
+            p.kpp.get(&k).map(|entry| Cell {
+                value: percent(entry.value),
+                interval: Some(interval(entry)),
+            })
+        }));
+    }
+    let chips = counts(populations().map(|p| p.chips));
+    measures.push(population(&format!("Worst of {chips}"), &|p| {
+        Some(plain(percent(p.worst)))
+    }));
+    measures
+}
+
+/// The range of several counts: `500`, or `100–500` where they differ.
+pub(crate) fn counts(values: impl Iterator<Item = usize>) -> String {
+    match values.fold(None, |range, n| {
+        Some(range.map_or((n, n), |(a, b): (usize, usize)| (a.min(n), b.max(n))))
+    }) {
+        None => "0".into(),
+        Some((low, high)) if low == high => low.to_string(),
+        Some((low, high)) => format!("{low}–{high}"),
+    }
+}
+
+/// A noise or device setting in one line: its kind, then its other fields.
+pub(crate) fn describe(setting: &Value) -> String {
+    match setting {
+        Value::Null => "none".into(),
+        Value::String(text) => text.clone(),
+        Value::Object(fields) => {
+            let rest: Vec<String> = fields
+                .iter()
+                .filter(|(key, value)| *key != "kind" && !value.is_null())
+                .map(|(key, value)| format!("{key} = {}", describe(value)))
+                .collect();
+            match (fields.get("kind").map(describe), rest.is_empty()) {
+                (Some(kind), true) => kind,
+                (Some(kind), false) => format!("{kind} ({})", rest.join(", ")),
+                (None, true) => "none".into(),
+                (None, false) => format!("({})", rest.join(", ")),
+            }
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The outcome in one sentence: which method has the highest KPP(1), by how many points over `plain`, and whether the
+/// intervals tell them apart.
+pub(crate) fn headline(results: &Results) -> String {
+    let mut ranked: Vec<(&Method, &PopulationSummary, &KppEntry)> = results
+        .methods
+        .iter()
+        .filter_map(|method| {
+            let population = method.population.as_ref()?;
+            Some((method, population, population.kpp.get(&1)?))
+        })
+        .collect();
+    ranked.sort_by(|a, b| b.2.value.total_cmp(&a.2.value));
+    let Some(&(best, population, entry)) = ranked.first() else {
+        return without_chips(results);
+    };
+    let said = |entry: &KppEntry| format!("{} % {}", percent(entry.value), interval(entry));
+    let n = counts(ranked.iter().map(|row| row.1.chips));
+    let Some(&(rival, _, rival_entry)) = ranked[1..]
+        .iter()
+        .find(|row| row.0.name == BASELINE)
+        .or(ranked.get(1))
+    else {
+        return format!(
+            "99 % of chips of {} reach {} accuracy, its KPP(1) over n = {} chips.",
+            best.name,
+            said(entry),
+            population.chips
+        );
+    };
+    if entry.overlaps(rival_entry) {
+        return format!(
+            "{} has the highest measured KPP(1), {} against {} for {}, but the intervals overlap: n = {n} chips do not \
+             tell the two apart.",
+            best.name,
+            said(entry),
+            said(rival_entry),
+            rival.name
+        );
+    }
+    let close: Vec<&str> = ranked[1..]
+        .iter()
+        .filter(|row| row.0.name != rival.name && entry.overlaps(row.2))
+        .map(|row| row.0.name.as_str())
+        .collect();
+    let caveat = match close.as_slice() {
+        [] => String::new(),
+        names => format!(
+            "; its interval overlaps that of {}, so these are not told apart",
+            names.join(", ")
+        ),
+    };
+    format!(
+        "{} has the highest KPP(1), {}, {:.2} points above {} at {} over n = {n} chips{caveat}.",
+        best.name,
+        said(entry),
+        100.0 * (entry.value - rival_entry.value),
+        rival.name,
+        said(rival_entry)
+    )
+}
+
+fn without_chips(results: &Results) -> String {
+    if results.methods.is_empty() {
+        return "No method was measured.".into();
+    }
+    let clean: Vec<String> = results
+        .methods
+        .iter()
+        .map(|method| format!("{} {} %", method.name, percent(method.clean)))
+        .collect();
+    format!(
+        "Accuracy on {} test images without variation: {}; no chip was evaluated.",
+        results.data.test,
+        clean.join(", ")
+    )
+}
+
+fn measure(results: &Results, label: &str, cell: impl Fn(&Method) -> Option<Cell>) -> Measure {
+    Measure {
+        label: label.into(),
+        cells: results.methods.iter().map(cell).collect(),
+    }
+}
+
+fn plain(value: String) -> Cell {
+    Cell {
+        value,
+        interval: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use serde_json::json;
+
+    use super::super::example;
+    use super::*;
+
+    fn kpp1(results: &mut Results, method: usize) -> &mut KppEntry {
+        results.methods[method]
+            .population
+            .as_mut()
+            .unwrap()
+            .kpp
+            .get_mut(&1)
+            .unwrap()
+    }
+
+    #[test]
+    fn headline_states_the_gain_when_the_intervals_are_apart() {
+        assert_eq!(
+            headline(&example::results()),
+            "gaussian has the highest KPP(1), 90.10 % [90.00–90.60], 20.00 points above plain at 70.10 % [70.00–70.60] \
+             over n = 50 chips."
+        );
+    }
+
+    #[test]
+    fn headline_is_neutral_when_the_intervals_overlap() {
+        let mut results = example::results();
+        kpp1(&mut results, 1).low = None;
+        let said = headline(&results);
+        assert!(
+            said.contains("90.10 % […–90.60]") && said.contains("do not tell the two apart"),
+            "{said}"
+        );
+        assert!(!said.contains("above"), "{said}");
+    }
+
+    #[test]
+    fn headline_admits_that_plain_is_best() {
+        let mut results = example::results();
+        *kpp1(&mut results, 1) = KppEntry {
+            value: 0.5,
+            low: Some(0.4),
+            high: Some(0.6),
+        };
+        assert!(
+            headline(&results)
+                .starts_with("plain has the highest KPP(1), 70.10 % [70.00–70.60], 20.10 points")
+        );
+    }
+
+    #[test]
+    fn headline_names_a_close_third() {
+        let mut results = example::results();
+        let mut third = results.methods[1].clone();
+        third.name = "censored".into();
+        results.methods.push(third);
+        assert!(
+            headline(&results).contains("overlaps that of censored, so these are not told apart")
+        );
+    }
+
+    #[test]
+    fn headline_without_chips_or_rivals() {
+        let mut results = example::results();
+        results.methods.truncate(1);
+        assert!(headline(&results).starts_with("99 % of chips of plain reach 70.10 %"));
+        results.methods[0].population = None;
+        assert!(headline(&results).contains("plain 98.00 %; no chip was evaluated"));
+        results.methods.clear();
+        assert_eq!(headline(&results), "No method was measured.");
+    }
+
+    #[test]
+    fn settings_read_as_words() {
+        assert_eq!(describe(&Value::Null), "none");
+        assert_eq!(describe(&json!({"kind": "none"})), "none");
+        assert_eq!(
+            describe(&json!({"kind": "gaussian", "sigma_rel_wmax": 0.2, "bound": null})),
+            "gaussian (sigma_rel_wmax = 0.2)"
+        );
+    }
+
+    #[test]
+    fn counts_show_a_range_only_if_they_differ() {
+        assert_eq!(counts([5, 5].into_iter()), "5");
+        assert_eq!(counts([5, 9, 2].into_iter()), "2–9");
+    }
+}

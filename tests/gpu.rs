@@ -1,0 +1,106 @@
+//! The GPU path against the CPU: one training step and a small population through wgpu.
+//!
+//! Runs with `--features wgpu`; a machine without any Vulkan, Metal or DirectX driver skips it with a message, unless
+//! `CROSSBURN_REQUIRE_GPU` is set.
+#![cfg(feature = "wgpu")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::sync::atomic::AtomicBool;
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, DeviceType, Tensor};
+use crossburn::hardware::{WeightBits, vary_weights};
+use crossburn::models::{Classifier, LeNet, LeNetConfig, initialize};
+use crossburn::noise::{ChipSeed, Distribution, Variation};
+use crossburn::training::data::{ImageSet, digits};
+use crossburn::training::{Batches, Evaluation, OptimizerConfig};
+
+fn gpu() -> Option<Device> {
+    let found = Device::enumerate(DeviceType::Wgpu).into_vec().into_iter().next();
+    if found.is_none() {
+        assert!(std::env::var_os("CROSSBURN_REQUIRE_GPU").is_none(), "no wgpu device");
+        eprintln!("skipped: no wgpu device");
+    }
+    found
+}
+
+fn bits() -> Option<WeightBits> {
+    Some(WeightBits::new(4).unwrap())
+}
+
+fn lenet(device: &Device) -> LeNet {
+    initialize(LeNetConfig::default().init(device), 5)
+}
+
+/// Loss and the weights of every layer after one noisy Adam step, and the chip's effective weights.
+fn step(device: &Device, images: &ImageSet) -> (f32, Vec<Vec<f32>>) {
+    let device = device.clone().autodiff();
+    let clean = lenet(&device);
+    let variation = Variation::from(Distribution::gaussian(0.1));
+    let varied = vary_weights(clean.clone(), bits(), &variation, ChipSeed::new(1, 2));
+    let indices: Vec<usize> = (0..images.len()).collect();
+    let logits = varied.forward(images.images(&indices, &device));
+    let targets = images.targets(&indices, &device);
+    let loss = burn::nn::loss::CrossEntropyLossConfig::new().init(&device).forward(logits, targets);
+    let value = loss.clone().into_scalar::<f32>();
+    let gradients = GradientsParams::from_grads(loss.backward(), &clean);
+    let mut optimizer = OptimizerConfig::default().init();
+    let stepped = optimizer.step(1e-3, clean, gradients);
+    (value, weights(&stepped))
+}
+
+fn weights<M: Module>(module: &M) -> Vec<Vec<f32>> {
+    struct Collect(Vec<Vec<f32>>);
+    impl burn::module::ModuleVisitor for Collect {
+        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+            self.0.push(param.val().into_data().to_vec().unwrap());
+        }
+    }
+    let mut collect = Collect(Vec::new());
+    module.visit(&mut collect);
+    collect.0
+}
+
+#[test]
+fn a_training_step_agrees_with_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    let images = digits(3, 0, 32);
+    let (cpu_loss, cpu) = step(&Device::flex(), &images);
+    let (gpu_loss, gpu) = step(&gpu, &images);
+    // Sums of up to 784 products in another order: relative 784 * 2^-24 = 5e-5 at worst, on a loss near ln 10.
+    assert!((cpu_loss - gpu_loss).abs() < 5e-4, "{cpu_loss} {gpu_loss}");
+    for (cpu, gpu) in cpu.iter().zip(&gpu) {
+        for (a, b) in cpu.iter().zip(gpu) {
+            // The first Adam step moves a weight by its rate times the gradient's sign: a gradient that is zero up to
+            // rounding may move either way, so no weight differs by more than twice the rate.
+            assert!((a - b).abs() <= 2.1e-3, "{a} {b}");
+        }
+        let moved = cpu.iter().zip(gpu).filter(|(a, b)| (**a - **b).abs() > 1e-4).count();
+        assert!(moved * 20 <= cpu.len().max(20), "{moved} of {} weights differ", cpu.len());
+    }
+}
+
+#[test]
+fn a_population_agrees_with_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    let images = digits(3, 0, 64);
+    let variation = Variation::from(Distribution::gaussian(0.1));
+    let draw = |device: &Device| {
+        let network = lenet(device);
+        let evaluation = Evaluation::new(&network, bits(), Batches::new(&images, 64, device));
+        evaluation.population(&variation, 9, 0..4, |_, _| {}, &AtomicBool::new(false)).unwrap().0
+    };
+    for ((chip, cpu), (_, gpu)) in draw(&Device::flex()).into_iter().zip(draw(&gpu)) {
+        // The chips are the same to the bit; an image whose two best logits tie up to rounding may fall either way.
+        assert!((cpu - gpu).abs() <= 2.0 / 64.0, "chip {chip}: {cpu} {gpu}");
+    }
+}
+
+#[test]
+fn a_chip_is_the_same_to_the_bit() {
+    let Some(gpu) = gpu() else { return };
+    let variation = Variation::from(Distribution::right_censored(0.2, 1.0));
+    let chip = |device: &Device| weights(&crossburn::hardware::manufacture(&lenet(device), None, &variation, ChipSeed::new(4, 7)));
+    assert_eq!(chip(&Device::flex()), chip(&gpu));
+}

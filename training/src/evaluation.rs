@@ -1,0 +1,135 @@
+//! Accuracy of a network, and of a population of its chips.
+
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use crossburn_hardware::{WeightBits, manufacture, quantize_weights};
+use crossburn_models::Classifier;
+use crossburn_noise::{ChipSeed, Variation, draw_population};
+
+use crate::TrainingError;
+use crate::data::ImageSet;
+
+/// Images on a device, in batches, with their labels on the host. Uploaded once, shared by every chip.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    batches: Vec<(Tensor<4>, Vec<u8>)>,
+    images: usize,
+}
+
+impl Batches {
+    /// All images of `set`, `batch` at a time.
+    pub fn new(set: &ImageSet, batch: usize, device: &Device) -> Self {
+        let indices: Vec<usize> = (0..set.len()).collect();
+        let batches = indices
+            .chunks(batch.max(1))
+            .map(|chunk| (set.images(chunk, device), chunk.iter().map(|&i| set.labels[i]).collect()))
+            .collect();
+        Self { batches, images: set.len() }
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// The batches in order.
+    pub fn iter(&self) -> impl Iterator<Item = &(Tensor<4>, Vec<u8>)> {
+        self.batches.iter()
+    }
+}
+
+/// Fraction of images that `network` classifies correctly.
+///
+/// # Errors
+/// [`TrainingError::Device`] when the device cannot give the result back.
+pub fn accuracy<C: Classifier>(network: &C, batches: &Batches) -> Result<f64, TrainingError> {
+    let mut correct = 0;
+    for (images, labels) in batches.iter() {
+        correct += count_correct(network.forward(images.clone()), labels)?;
+    }
+    Ok(correct as f64 / batches.images().max(1) as f64)
+}
+
+/// How many rows of `logits` have their maximum at the label. A row without any finite value is never correct.
+pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u8]) -> Result<usize, TrainingError> {
+    let [rows, classes] = logits.dims();
+    let values: Vec<f32> = logits.into_data().to_vec().map_err(|error| TrainingError::Device(format!("{error:?}")))?;
+    debug_assert_eq!(rows, labels.len());
+    let hit = |(row, label): (&[f32], &u8)| {
+        let best = row.iter().enumerate().fold((None, f32::NEG_INFINITY), |(best, top), (class, &value)| {
+            if value > top { (Some(class), value) } else { (best, top) }
+        });
+        best.0 == Some(usize::from(*label))
+    };
+    Ok(values.chunks(classes.max(1)).zip(labels).filter(|pair| hit(*pair)).count())
+}
+
+/// A trained network with everything that a chip of it depends on.
+#[derive(Debug)]
+pub struct Evaluation<C> {
+    network: C,
+    bits: Option<WeightBits>,
+    batches: Batches,
+}
+
+impl<C: Classifier> Evaluation<C> {
+    /// `network` is taken to evaluation mode; `batches` must be on its inner device.
+    pub fn new(network: &C, bits: Option<WeightBits>, batches: Batches) -> Self {
+        Self { network: network.valid(), bits, batches }
+    }
+
+    /// Accuracy without variation: quantized weights, as programmed.
+    ///
+    /// # Errors
+    /// See [`accuracy`].
+    pub fn clean(&self) -> Result<f64, TrainingError> {
+        accuracy(&quantize_weights(self.network.clone(), self.bits).materialize(), &self.batches)
+    }
+
+    /// Accuracy of one chip, held for all images.
+    ///
+    /// # Errors
+    /// See [`accuracy`].
+    pub fn chip(&self, variation: &Variation, chip: ChipSeed) -> Result<f64, TrainingError> {
+        accuracy(&manufacture(&self.network, self.bits, variation, chip), &self.batches)
+    }
+
+    /// Accuracy of the chips `chips` of the population `seed`, in chip order, over all cores.
+    ///
+    /// `on_chip` hears of every finished chip; setting `stop` ends the run after the chips in flight. Returns what is
+    /// finished and whether it was stopped.
+    ///
+    /// # Errors
+    /// See [`accuracy`].
+    pub fn population(
+        &self,
+        variation: &Variation,
+        seed: u64,
+        chips: Range<u64>,
+        on_chip: impl Fn(u64, f64) + Sync,
+        stop: &AtomicBool,
+    ) -> Result<(Vec<(u64, f64)>, bool), TrainingError> {
+        draw_population(seed, chips, |chip| self.chip(variation, chip), on_chip, stop)
+    }
+
+    /// Number of test images.
+    pub fn images(&self) -> usize {
+        self.batches.images()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_nan_is_never_correct() {
+        let nan = f32::NAN;
+        let logits = Tensor::<2>::from_floats([[nan, nan], [nan, 1.0], [2.0, nan], [0.0, 1.0]], &Device::flex());
+        assert_eq!(count_correct(logits, &[0, 1, 0, 0]).unwrap(), 2);
+    }
+}

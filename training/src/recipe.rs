@@ -1,0 +1,137 @@
+//! A training run, as a TOML recipe.
+
+use crossburn_models::ModelConfig;
+use crossburn_noise::Variation;
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Augmentation, DataSource};
+use crate::{OptimizerConfig, Schedule, TrainingError};
+
+/// Everything that determines a trained network: the same recipe gives the same weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Seed of the initial weights, the order of images, augmentation, the procedural data and the training noise.
+    pub seed: u64,
+    /// The network.
+    pub model: ModelConfig,
+    /// The images.
+    pub data: DataConfig,
+    /// Epochs, batches, optimizer.
+    #[serde(default)]
+    pub training: TrainingConfig,
+    /// Variation drawn at every training step.
+    #[serde(default)]
+    pub noise: Variation,
+}
+
+/// Which images, and how many of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// `digits`, `mnist:DIR` or `cifar10:DIR`.
+    pub source: DataSource,
+    /// Training images, validation included; all that there are where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<usize>,
+    /// How many of them, the last, are kept for choosing the best epoch.
+    #[serde(default = "thousand")]
+    pub validation: usize,
+    /// Test images; all that there are where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<usize>,
+}
+
+fn thousand() -> usize {
+    1000
+}
+
+/// Which epoch's weights are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selection {
+    /// The best mean accuracy on the validation images with a new chip per batch (Yan et al., ICCAD 2023); without
+    /// training noise the best clean accuracy. The first of equals.
+    #[default]
+    BestValidation,
+    /// The last epoch.
+    Last,
+}
+
+/// What is programmed into the chips after training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deployment {
+    /// The weights as they are.
+    #[default]
+    AsTrained,
+    /// The mean of the training noise is added to the weights: `W <- W + m * max|W|` (authors' later code).
+    MeanFolded,
+}
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images per step.
+    pub batch: usize,
+    /// The optimizer.
+    pub optimizer: OptimizerConfig,
+    /// The learning-rate schedule.
+    pub schedule: Schedule,
+    /// Crop and flip.
+    pub augmentation: Augmentation,
+    /// Which epoch is kept.
+    pub selection: Selection,
+    /// Stop when this many epochs bring no better validation accuracy; never where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// What is programmed.
+    pub deployment: Deployment,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch: 128,
+            optimizer: OptimizerConfig::default(),
+            schedule: Schedule::default(),
+            augmentation: Augmentation::default(),
+            selection: Selection::default(),
+            patience: None,
+            deployment: Deployment::default(),
+        }
+    }
+}
+
+impl Recipe {
+    /// Checks every value that does not need the data.
+    ///
+    /// # Errors
+    /// The first bad key, its value and what it may be.
+    pub fn check(&self) -> Result<(), TrainingError> {
+        self.noise.check()?;
+        let training = &self.training;
+        training.optimizer.check()?;
+        for (key, value) in [("training.epochs", training.epochs), ("training.batch", training.batch)] {
+            if value == 0 {
+                return Err(TrainingError::setting(key, value, "a whole number above 0"));
+            }
+        }
+        if self.data.validation == 0 {
+            return Err(TrainingError::setting("data.validation", 0, "a whole number above 0"));
+        }
+        if let Some(0) = training.patience {
+            return Err(TrainingError::setting("training.patience", 0, "a whole number above 0, or leave it out"));
+        }
+        if let Schedule::Step { factor, .. } = training.schedule
+            && !(factor.is_finite() && factor > 0.0)
+        {
+            return Err(TrainingError::setting("training.schedule.factor", factor, "a number above 0"));
+        }
+        Ok(())
+    }
+}
