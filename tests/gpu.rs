@@ -54,7 +54,7 @@ fn weights<M: Module>(module: &M) -> Vec<Vec<f32>> {
     struct Collect(Vec<Vec<f32>>);
     impl burn::module::ModuleVisitor for Collect {
         fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-            self.0.push(param.val().into_data().to_vec().unwrap());
+            self.0.push(param.val().into_data().try_to_vec().unwrap());
         }
     }
     let mut collect = Collect(Vec::new());

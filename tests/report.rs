@@ -241,7 +241,7 @@ fn a_browser_shows_the_report() {
     chromium(&arguments, &page, profile.path());
     let bytes = fs_err::read(&picture).unwrap();
     assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), "not a PNG");
-    // An empty white page of this size compresses to about ten kilobytes.
+    // A blank page of this size is a picture of about 13 kB, this report one of about 280 kB.
     assert!(
         bytes.len() > 40_000,
         "the picture has only {} bytes",

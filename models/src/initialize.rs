@@ -77,7 +77,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let layer = initialize(LinearConfig::new(100, 50).init(&device), 3);
         assert!(layer.weight.val().is_require_grad() && layer.bias.as_ref().unwrap().val().is_require_grad());
-        let values = layer.weight.val().inner().into_data().to_vec::<f32>().unwrap();
+        let values = layer.weight.val().inner().into_data().try_to_vec::<f32>().unwrap();
         assert!(values.iter().all(|w| w.abs() <= 0.1));
         let n = values.len() as f64;
         let mean = values.iter().map(|w| f64::from(*w)).sum::<f64>() / n;

@@ -31,4 +31,4 @@ pub use initialize::initialize;
 pub use lenet::{LeNet, LeNetConfig, LeNetVariant};
 pub use mlp::{Mlp, MlpConfig};
 pub use model_config::{ModelConfig, ModelError};
-pub use resnet::{BasicBlock, ResNet18, ResNet18Config};
+pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};

@@ -153,7 +153,7 @@ mod tests {
             let [c, h, w] = self.0;
             let logits = network.forward(Tensor::full([2, c, h, w], 0.5, &device));
             assert_eq!(logits.dims()[0], 2);
-            logits.into_data().to_vec().unwrap()
+            logits.into_data().try_to_vec().unwrap()
         }
     }
 

@@ -62,14 +62,14 @@ mod tests {
         let layer = LinearConfig::new(4, 3).init(&device);
         let variation = Variation::from(Distribution::right_censored(0.25, 1.0));
         let folded = fold_mean(layer.clone(), &variation);
-        let before: Vec<f32> = layer.weight.val().into_data().to_vec().unwrap();
-        let after: Vec<f32> = folded.weight.val().into_data().to_vec().unwrap();
+        let before: Vec<f32> = layer.weight.val().into_data().try_to_vec().unwrap();
+        let after: Vec<f32> = folded.weight.val().into_data().try_to_vec().unwrap();
         let largest = before.iter().fold(0.0f32, |a, w| a.max(w.abs()));
         // m(1) = -0.0833 from the papers' table.
         for (before, after) in before.iter().zip(&after) {
             assert!((after - before + 0.25 * 0.0833 * largest).abs() < 2e-5 * largest);
         }
-        let bias = |layer: burn::nn::Linear| layer.bias.unwrap().val().into_data().to_vec::<f32>().unwrap();
+        let bias = |layer: burn::nn::Linear| layer.bias.unwrap().val().into_data().try_to_vec::<f32>().unwrap();
         assert_eq!(bias(layer), bias(folded));
     }
 }

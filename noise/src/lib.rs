@@ -5,6 +5,7 @@
 //! KPP(k) with an exact interval, the worst of n.
 //!
 //! ```
+//! use burn::module::Module;
 //! use burn::nn::LinearConfig;
 //! use burn::tensor::{Device, Tensor};
 //! use crossburn_noise::{ChipSeed, Distribution, Variation, inject};

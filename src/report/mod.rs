@@ -2,7 +2,7 @@
 //!
 //! A run folder holds `results.json` ([`Results`], described in `docs/results.md`), `report.html` (one file that needs
 //! nothing else) and `plots/*.svg`. Everything but `results.json` follows from it alone and holds no durations: two
-//! runs with one seed have the same report, byte by byte. The terminal shows [`table`].
+//! runs with one seed have the same report, byte by byte. The terminal shows [`table()`].
 //!
 //! ```no_run
 //! use std::path::Path;

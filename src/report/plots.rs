@@ -35,19 +35,14 @@ fn ecdf(results: &Results) -> Option<Plot> {
         counts(shown.iter().map(|row| row.2.chips)),
         counts(shown.iter().map(|row| row.2.images)),
     );
-    let intervals = shown
-        .iter()
-        .filter_map(|row| row.2.kpp.get(&1))
-        .map(super::results::KppEntry::bounds);
-    // An unbounded side must not stretch the axis over all accuracies: it runs to the edge instead.
-    let bounded: Vec<f64> = intervals
-        .flat_map(|(low, high)| [low, high])
-        .filter(|&bound| bound > 0.0 && bound < 1.0)
-        .collect();
+    let intervals = shown.iter().filter_map(|row| row.2.kpp.get(&1));
+    let bounds = intervals
+        .flat_map(|entry| [entry.low, entry.high])
+        .flatten();
     let values = shown
         .iter()
         .flat_map(|row| row.2.accuracy.iter().copied())
-        .chain(bounded);
+        .chain(bounds);
     let x = Axis::covering(
         "Accuracy of a chip (%)",
         values.map(|value| 100.0 * value),
@@ -92,9 +87,8 @@ fn ecdf(results: &Results) -> Option<Plot> {
             .collect();
         layers.push(Layer::Steps { series, points });
         if let Some(entry) = population.kpp.get(&1) {
-            let (low, high) = entry.bounds();
             let value = 100.0 * entry.value;
-            let (low, high) = ((100.0 * low).max(x.low), (100.0 * high).min(x.high));
+            let [low, high] = [entry.low, entry.high].map(|bound| bound.map(|bound| 100.0 * bound));
             layers.push(Layer::HorizontalBar {
                 series,
                 low,
@@ -122,7 +116,7 @@ fn ecdf(results: &Results) -> Option<Plot> {
         ),
         description: format!(
             "Empirical cumulative distribution of the accuracy of n = {chips} chips for {kind}; further right is better. \
-             KPP(1) is marked on each curve and repeated with its 95 % interval below."
+             KPP(1) is marked on each curve and repeated with its 95 % interval below, open where so few chips do not bound it."
         ),
         x,
         y,

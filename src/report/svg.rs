@@ -30,6 +30,7 @@ pub(crate) const STYLE: &str = "\
 .plot .bar{fill:none;stroke:var(--c);stroke-width:2}
 .plot .band{fill:var(--c);fill-opacity:.13;stroke:var(--c);stroke-opacity:.45;stroke-width:.75}
 .plot .dot{fill:var(--c);stroke:var(--paper);stroke-width:1}
+.plot .again .dot{fill:var(--paper);stroke:var(--c);stroke-width:1.5}.plot .again.line,.plot .again .line{stroke-width:1.1}
 @media screen and (max-width:640px){.plot{font-size:16px}.plot .name{font-size:19px}}
 ";
 
@@ -45,7 +46,7 @@ const TEXT: f64 = 13.0;
 const NAME: f64 = 16.0;
 /// Estimated advance of a character relative to the font size, wide fonts included.
 const ADVANCE: f64 = 0.6;
-/// Distinct series styles; further series start over.
+/// Distinct colours, dash patterns and markers; further series start over, see [`class`].
 const SERIES_STYLES: usize = 6;
 
 /// A plot: what it shows, its axes, and its layers from back to front.
@@ -96,11 +97,11 @@ pub(crate) enum Layer {
         series: usize,
         points: Vec<(f64, f64)>,
     },
-    /// A horizontal bar with end caps at a height.
+    /// A horizontal bar at a height, with a cap at each end; `None` runs to the edge of the frame without a cap.
     HorizontalBar {
         series: usize,
-        low: f64,
-        high: f64,
+        low: Option<f64>,
+        high: Option<f64>,
         y: f64,
     },
     /// A vertical line over the whole frame, named above it.
@@ -422,14 +423,19 @@ fn draw_layer(body: &mut String, frame: &Frame<'_>, layer: &Layer) {
             high,
             y,
         } => {
-            let (low, high, y) = (frame.x(*low), frame.x(*high), frame.y(*y));
+            let y = frame.y(*y);
+            let from = frame.x(low.unwrap_or(frame.plot.x.low));
+            let to = frame.x(high.unwrap_or(frame.plot.x.high));
+            let cap = |end: &Option<f64>, x: f64| {
+                end.map_or_else(String::new, |_| format!("M{x:.2} {:.2}v8", y - 4.0))
+            };
             put(
                 body,
                 format_args!(
-                    "<path class=\"bar {}\" d=\"M{low:.2} {y:.2}H{high:.2}M{low:.2} {:.2}v8M{high:.2} {:.2}v8\"/>\n",
+                    "<path class=\"bar {}\" d=\"M{from:.2} {y:.2}H{to:.2}{}{}\"/>\n",
                     class(*series),
-                    y - 4.0,
-                    y - 4.0
+                    cap(low, from),
+                    cap(high, to)
                 ),
             );
         }
@@ -463,8 +469,14 @@ fn draw_layer(body: &mut String, frame: &Frame<'_>, layer: &Layer) {
     }
 }
 
+/// The class of a series; every second round of styles is drawn with thin lines and hollow markers.
 fn class(series: usize) -> String {
-    format!("s{}", series % SERIES_STYLES)
+    let again = if series / SERIES_STYLES % 2 == 1 {
+        " again"
+    } else {
+        ""
+    };
+    format!("s{}{again}", series % SERIES_STYLES)
 }
 
 fn marker(series: usize, x: f64, y: f64) -> String {
@@ -490,6 +502,19 @@ mod tests {
 
     fn labels(axis: &Axis) -> Vec<&str> {
         axis.ticks.iter().map(|tick| tick.1.as_str()).collect()
+    }
+
+    fn unit_plot() -> Plot {
+        Plot {
+            id: "p",
+            title: "<t>".into(),
+            note: String::new(),
+            description: "d".into(),
+            x: Axis::covering("x", [0.0, 1.0], (0.0, 1.0), 0.0),
+            y: Axis::covering("y", [0.0, 1.0], (0.0, 1.0), 0.0),
+            layers: vec![],
+            legend: vec![(0, "a & b".into())],
+        }
     }
 
     #[test]
@@ -569,19 +594,11 @@ mod tests {
 
     #[test]
     fn steps_change_at_the_point() {
-        let plot = Plot {
-            id: "p",
-            title: "<t>".into(),
-            note: String::new(),
-            description: "d".into(),
-            x: Axis::covering("x", [0.0, 1.0], (0.0, 1.0), 0.0),
-            y: Axis::covering("y", [0.0, 1.0], (0.0, 1.0), 0.0),
-            layers: vec![Layer::Steps {
-                series: 0,
-                points: vec![(0.0, 0.0), (0.5, 1.0)],
-            }],
-            legend: vec![(0, "a & b".into())],
-        };
+        let mut plot = unit_plot();
+        plot.layers = vec![Layer::Steps {
+            series: 0,
+            points: vec![(0.0, 0.0), (0.5, 1.0)],
+        }];
         let svg = plot.standalone();
         // Frame: x 86..538, y 46..326.
         assert!(
@@ -592,5 +609,24 @@ mod tests {
             svg.contains("<title id=\"p-title\">&lt;t&gt;</title>") && svg.contains("a &amp; b")
         );
         assert!(svg.contains("xmlns=") && !plot.inline().contains("<style>"));
+    }
+    #[test]
+    fn an_open_end_has_no_cap() {
+        let bar = |low, high| {
+            let mut plot = unit_plot();
+            plot.layers = vec![Layer::HorizontalBar {
+                series: 7,
+                low,
+                high,
+                y: 0.5,
+            }];
+            plot.inline()
+        };
+        let closed = bar(Some(0.0), Some(0.5));
+        assert!(closed.contains(
+            "class=\"bar s1 again\" d=\"M86.00 186.00H312.00M86.00 182.00v8M312.00 182.00v8\""
+        ));
+        assert!(bar(None, Some(0.5)).contains("d=\"M86.00 186.00H312.00M312.00 182.00v8\""));
+        assert!(bar(Some(0.5), None).contains("d=\"M312.00 186.00H538.00M312.00 182.00v8\""));
     }
 }

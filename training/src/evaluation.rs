@@ -56,7 +56,7 @@ pub fn accuracy<C: Classifier>(network: &C, batches: &Batches) -> Result<f64, Tr
 /// How many rows of `logits` have their maximum at the label. A row without any finite value is never correct.
 pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u8]) -> Result<usize, TrainingError> {
     let [rows, classes] = logits.dims();
-    let values: Vec<f32> = logits.into_data().to_vec().map_err(|error| TrainingError::Device(format!("{error:?}")))?;
+    let values: Vec<f32> = logits.into_data().try_to_vec().map_err(|error| TrainingError::Device(format!("{error:?}")))?;
     debug_assert_eq!(rows, labels.len());
     let hit = |(row, label): (&[f32], &u8)| {
         let best = row.iter().enumerate().fold((None, f32::NEG_INFINITY), |(best, top), (class, &value)| {

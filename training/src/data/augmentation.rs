@@ -1,0 +1,62 @@
+//! Random crop and horizontal flip.
+
+use crossburn_noise::Philox;
+use serde::{Deserialize, Serialize};
+
+/// Augmentation of training images, before normalization.
+///
+/// # Source
+/// He et al. 2016 (arXiv 1512.03385), section 4.2: crop of the image padded by 4, and flip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augmentation {
+    /// Black pixels added on every side before a crop of the original size; 0 for none.
+    pub crop_padding: usize,
+    /// Mirror every second image, at random.
+    pub flip: bool,
+}
+
+impl Augmentation {
+    /// Augments `image` of `shape` (`[channels, height, width]`) into `out` of the same length; the first three draws
+    /// of `generator` decide.
+    pub fn apply(&self, image: &[u8], shape: [usize; 3], generator: &Philox, out: &mut [u8]) {
+        let [_, height, width] = shape;
+        let offsets = 2 * self.crop_padding as u32 + 1;
+        let shift = |draw| generator.below(draw, offsets) as isize - self.crop_padding as isize;
+        let (down, right) = (shift(0), shift(1));
+        let mirrored = self.flip && generator.below(2, 2) == 1;
+        for (plane, target) in image.chunks(height * width).zip(out.chunks_mut(height * width)) {
+            for y in 0..height {
+                for x in 0..width {
+                    let column = if mirrored { width - 1 - x } else { x };
+                    let from = (y.checked_add_signed(down), column.checked_add_signed(right));
+                    target[y * width + x] = match from {
+                        (Some(row), Some(column)) if row < height && column < width => plane[row * width + column],
+                        _ => 0,
+                    };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_result_is_a_shift_or_its_mirror() {
+        let image: Vec<u8> = (1..=9).collect();
+        let augmentation = Augmentation { crop_padding: 1, flip: true };
+        let mut seen = std::collections::BTreeSet::new();
+        for stream in 0..400 {
+            let mut out = [0; 9];
+            augmentation.apply(&image, [1, 3, 3], &Philox::new(1, stream), &mut out);
+            seen.insert(out);
+        }
+        // Nine shifts, each plain and mirrored, are all different for this image.
+        assert_eq!(seen.len(), 18);
+        assert!(seen.contains(&[1, 2, 3, 4, 5, 6, 7, 8, 9]) && seen.contains(&[3, 2, 1, 6, 5, 4, 9, 8, 7]));
+        assert!(seen.contains(&[5, 6, 0, 8, 9, 0, 0, 0, 0]));
+    }
+}

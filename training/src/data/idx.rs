@@ -1,0 +1,177 @@
+//! MNIST's IDX files, plain or gzip.
+//!
+//! ```text
+//! images   0x00000803, count, rows, columns (32-bit big-endian), then one byte per pixel
+//! labels   0x00000801, count, then one byte per label
+//! ```
+//!
+//! # Source
+//! The format description on the MNIST page of LeCun, Cortes and Burges.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::{ImageSet, Normalization};
+use crate::TrainingError;
+
+const FORMAT: &str = "IDX";
+const IMAGES: u32 = 0x0803;
+const LABELS: u32 = 0x0801;
+/// The largest file that is read, unpacked: six times the full MNIST.
+const LARGEST: u64 = 300 << 20;
+
+/// Training and test images of a folder with MNIST's four files, each plain or with `.gz`.
+///
+/// # Errors
+/// [`TrainingError::Read`] or [`TrainingError::Format`], naming the file.
+pub fn mnist(folder: &Path) -> Result<(ImageSet, ImageSet), TrainingError> {
+    Ok((part(folder, "train")?, part(folder, "t10k")?))
+}
+
+fn part(folder: &Path, name: &str) -> Result<ImageSet, TrainingError> {
+    let (images_path, images) = read(folder, &format!("{name}-images-idx3-ubyte"))?;
+    let (labels_path, labels) = read(folder, &format!("{name}-labels-idx1-ubyte"))?;
+    let (sizes, pixels) = body::<3>(&images_path, &images, IMAGES)?;
+    let ([count], labels) = body::<1>(&labels_path, &labels, LABELS)?;
+    if sizes[0] != count {
+        return Err(bad(&labels_path, format!("it has {count} labels for {} images", sizes[0])));
+    }
+    if let Some(position) = labels.iter().position(|label| *label > 9) {
+        return Err(bad(&labels_path, format!("label {} of image {position} is above 9", labels[position])));
+    }
+    Ok(ImageSet {
+        shape: [1, sizes[1], sizes[2]],
+        pixels: pixels.to_vec(),
+        labels: labels.to_vec(),
+        classes: 10,
+        // Mean and standard deviation of the training pixels, as commonly used.
+        normalization: Normalization { mean: vec![0.1307], std: vec![0.3081] },
+    })
+}
+
+fn bad(path: &Path, problem: String) -> TrainingError {
+    TrainingError::Format { path: path.to_path_buf(), format: FORMAT, problem }
+}
+
+/// The file `name` or `name.gz`, unpacked where its first bytes say gzip.
+fn read(folder: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), TrainingError> {
+    let plain = folder.join(name);
+    let path = if plain.exists() { plain } else { folder.join(format!("{name}.gz")) };
+    let bytes = std::fs::read(&path).map_err(|cause| TrainingError::Read { path: path.clone(), cause })?;
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok((path, bytes));
+    }
+    let mut unpacked = Vec::new();
+    MultiGzDecoder::new(bytes.as_slice())
+        .take(LARGEST)
+        .read_to_end(&mut unpacked)
+        .map_err(|cause| bad(&path, format!("its gzip data is damaged ({cause})")))?;
+    Ok((path, unpacked))
+}
+
+/// The sizes of the `N` axes and the bytes behind the header, whose number the sizes must give.
+fn body<'a, const N: usize>(path: &Path, bytes: &'a [u8], magic: u32) -> Result<([usize; N], &'a [u8]), TrainingError> {
+    let word = |index: usize| {
+        let word = bytes.get(4 * index..4 * index + 4).and_then(|word| word.try_into().ok());
+        word.map(u32::from_be_bytes).ok_or_else(|| bad(path, format!("it ends within its header, at {} bytes", bytes.len())))
+    };
+    let found = word(0)?;
+    if found != magic {
+        return Err(bad(path, format!("it starts with {found:#010x}, not {magic:#010x}")));
+    }
+    let mut sizes = [0; N];
+    for (axis, size) in sizes.iter_mut().enumerate() {
+        *size = word(axis + 1)? as usize;
+    }
+    let data = &bytes[4 * (N + 1)..];
+    let expected = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+    if expected != Some(data.len()) || data.is_empty() {
+        let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+        return Err(bad(path, format!("its header says {} bytes, it holds {}", sizes.join(" x "), data.len())));
+    }
+    Ok((sizes, data))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn images(count: u32, pixels: usize) -> Vec<u8> {
+        let header = [IMAGES, count, 2, 3].map(u32::to_be_bytes).concat();
+        [header, (0..pixels).map(|i| i as u8).collect()].concat()
+    }
+
+    fn labels(labels: &[u8]) -> Vec<u8> {
+        [[LABELS, labels.len() as u32].map(u32::to_be_bytes).concat(), labels.to_vec()].concat()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn folder(images: &[u8], labels: &[u8]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["train", "t10k"] {
+            std::fs::write(folder.path().join(format!("{name}-images-idx3-ubyte.gz")), images).unwrap();
+            std::fs::write(folder.path().join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn plain_and_gzip_files_are_read() {
+        for images in [images(2, 12), gzip(&images(2, 12))] {
+            let folder = folder(&images, &labels(&[7, 9]));
+            let (train, test) = mnist(folder.path()).unwrap();
+            assert_eq!((train.shape, train.labels.as_slice()), ([1, 2, 3], [7, 9].as_slice()));
+            assert_eq!(train.image(1), [6, 7, 8, 9, 10, 11]);
+            assert_eq!(train, test);
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_named_with_what_is_wrong() {
+        let good = labels(&[7, 9]);
+        let mut damaged = gzip(&images(2, 12));
+        damaged.truncate(20);
+        let wrong_magic = [0x0802u32, 2, 2, 3].map(u32::to_be_bytes).concat();
+        let huge = [IMAGES, u32::MAX, u32::MAX, u32::MAX].map(u32::to_be_bytes).concat();
+        for (images, labels, part) in [
+            (images(2, 11), good.clone(), "its header says 2 x 2 x 3 bytes, it holds 11"),
+            (images(2, 13), good.clone(), "it holds 13"),
+            (images(3, 18), good.clone(), "2 labels for 3 images"),
+            (images(2, 12), labels(&[7, 10]), "label 10 of image 1 is above 9"),
+            (wrong_magic, good.clone(), "starts with 0x00000802, not 0x00000803"),
+            (vec![0, 0], good.clone(), "ends within its header"),
+            (huge, good.clone(), "4294967295"),
+            (damaged, good.clone(), "gzip data is damaged"),
+        ] {
+            let folder = folder(&images, &labels);
+            let message = mnist(folder.path()).unwrap_err().to_string();
+            assert!(message.contains(part) && message.contains("train-") && !message.contains('\n'), "{message}");
+        }
+        let missing = mnist(Path::new("nowhere")).unwrap_err().to_string();
+        assert!(missing.contains("train-images-idx3-ubyte"), "{missing}");
+    }
+
+    #[test]
+    fn the_real_files_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/mnist");
+        if !folder.exists() {
+            eprintln!("skipped: no MNIST files beside the checkout");
+            return;
+        }
+        let (train, test) = mnist(&folder).unwrap();
+        assert_eq!((train.len(), test.len(), test.shape), (50_000, 10_000, [1, 28, 28]));
+        // The label counts of the published test set.
+        let count = |class| test.labels.iter().filter(|label| **label == class).count();
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(count), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
+        assert_eq!(&test.labels[..5], [7, 2, 1, 0, 4]);
+    }
+}

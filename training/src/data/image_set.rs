@@ -1,0 +1,107 @@
+//! A labelled set of images in memory.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use crossburn_noise::Philox;
+
+use super::Augmentation;
+
+/// Mean and standard deviation per channel, of pixels in 0..=1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalization {
+    /// Mean per channel.
+    pub mean: Vec<f32>,
+    /// Standard deviation per channel.
+    pub std: Vec<f32>,
+}
+
+/// Images of one shape with their labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageSet {
+    /// `[channels, height, width]`.
+    pub shape: [usize; 3],
+    /// Pixels, image by image, channel by channel, row by row.
+    pub pixels: Vec<u8>,
+    /// One label per image, below `classes`.
+    pub labels: Vec<u8>,
+    /// Number of classes.
+    pub classes: usize,
+    /// What networks see: `(pixel / 255 - mean) / std`.
+    pub normalization: Normalization,
+}
+
+impl ImageSet {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Bytes of one image.
+    pub fn image_bytes(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The pixels of image `index`.
+    pub fn image(&self, index: usize) -> &[u8] {
+        let bytes = self.image_bytes();
+        &self.pixels[index * bytes..(index + 1) * bytes]
+    }
+
+    /// The first `count` images and the rest.
+    pub fn split_at(&self, count: usize) -> (Self, Self) {
+        let count = count.min(self.len());
+        let (pixels, other_pixels) = self.pixels.split_at(count * self.image_bytes());
+        let (labels, other_labels) = self.labels.split_at(count);
+        let part = |pixels: &[u8], labels: &[u8]| Self {
+            pixels: pixels.to_vec(),
+            labels: labels.to_vec(),
+            normalization: self.normalization.clone(),
+            ..*self
+        };
+        (part(pixels, labels), part(other_pixels, other_labels))
+    }
+
+    /// The images at `indices`, normalized: `[indices, channels, height, width]`.
+    pub fn images(&self, indices: &[usize], device: &Device) -> Tensor<4> {
+        self.tensor(indices, device, |index, out| out.copy_from_slice(self.image(index)))
+    }
+
+    /// Like [`images`](Self::images), each image augmented by its own stream of `key`.
+    pub fn augmented_images(
+        &self,
+        indices: &[usize],
+        augmentation: &Augmentation,
+        key: u64,
+        device: &Device,
+    ) -> Tensor<4> {
+        self.tensor(indices, device, |index, out| {
+            augmentation.apply(self.image(index), self.shape, &Philox::new(key, index as u64), out);
+        })
+    }
+
+    /// The labels at `indices`: `[indices]`.
+    pub fn targets(&self, indices: &[usize], device: &Device) -> Tensor<1, Int> {
+        let labels: Vec<i64> = indices.iter().map(|&index| i64::from(self.labels[index])).collect();
+        let count = labels.len();
+        Tensor::from_data(TensorData::new(labels, [count]), device)
+    }
+
+    fn tensor(&self, indices: &[usize], device: &Device, pixels: impl Fn(usize, &mut [u8])) -> Tensor<4> {
+        let [channels, height, width] = self.shape;
+        let plane = height * width;
+        let mut values = Vec::with_capacity(indices.len() * self.image_bytes());
+        let mut image = vec![0; self.image_bytes()];
+        for &index in indices {
+            pixels(index, &mut image);
+            for (channel, plane) in image.chunks(plane.max(1)).enumerate() {
+                let (mean, std) = (self.normalization.mean[channel], self.normalization.std[channel]);
+                values.extend(plane.iter().map(|pixel| (f32::from(*pixel) / 255.0 - mean) / std));
+            }
+        }
+        Tensor::from_data(TensorData::new(values, [indices.len(), channels, height, width]), device)
+    }
+}

@@ -1,0 +1,15 @@
+//! Images: readers for the real formats, and a procedural set that needs no file.
+
+mod augmentation;
+mod cifar10;
+mod digits;
+mod idx;
+mod image_set;
+mod source;
+
+pub use augmentation::Augmentation;
+pub use cifar10::cifar10;
+pub use digits::digits;
+pub use idx::mnist;
+pub use image_set::{ImageSet, Normalization};
+pub use source::{DataSource, DataSplit};
