@@ -17,7 +17,15 @@ const ORDER: [&str; 6] = [
 
 /// What only the root package's `src/` may do.
 const FORBIDDEN: [&str; 9] = [
-    "println!", "print!(", "eprintln!", "eprint!(", "std::env", "env::var", "process::exit", "clap::", "Device::default()",
+    "println!",
+    "print!(",
+    "eprintln!",
+    "eprint!(",
+    "std::env",
+    "env::var",
+    "process::exit",
+    "clap::",
+    "Device::default()",
 ];
 
 #[test]
@@ -28,11 +36,21 @@ fn crates_depend_downwards_only() {
         let level = ORDER.iter().position(|name| *name == package.name.as_str());
         let level = level.unwrap_or_else(|| panic!("{} is not in the architecture", package.name));
         for dependency in &package.dependencies {
-            if dependency.kind != DependencyKind::Normal || !dependency.name.starts_with("crossburn") {
+            if dependency.kind != DependencyKind::Normal
+                || !dependency.name.starts_with("crossburn")
+            {
                 continue;
             }
-            let below = ORDER.iter().position(|name| *name == dependency.name).unwrap();
-            assert!(below < level, "{} must not depend on {}", package.name, dependency.name);
+            let below = ORDER
+                .iter()
+                .position(|name| *name == dependency.name)
+                .unwrap();
+            assert!(
+                below < level,
+                "{} must not depend on {}",
+                package.name,
+                dependency.name
+            );
         }
     }
 }
@@ -51,7 +69,12 @@ fn library_crates_neither_print_nor_read_the_environment() {
                     continue;
                 }
                 for word in FORBIDDEN {
-                    assert!(!line.contains(word), "{}:{} uses {word}", file.display(), number + 1);
+                    assert!(
+                        !line.contains(word),
+                        "{}:{} uses {word}",
+                        file.display(),
+                        number + 1
+                    );
                 }
             }
             seen += 1;

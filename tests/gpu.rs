@@ -17,9 +17,15 @@ use crossburn::training::data::{ImageSet, digits};
 use crossburn::training::{Batches, Evaluation, OptimizerConfig};
 
 fn gpu() -> Option<Device> {
-    let found = Device::enumerate(DeviceType::Wgpu).into_vec().into_iter().next();
+    let found = Device::enumerate(DeviceType::Wgpu)
+        .into_vec()
+        .into_iter()
+        .next();
     if found.is_none() {
-        assert!(std::env::var_os("CROSSBURN_REQUIRE_GPU").is_none(), "no wgpu device");
+        assert!(
+            std::env::var_os("CROSSBURN_REQUIRE_GPU").is_none(),
+            "no wgpu device"
+        );
         eprintln!("skipped: no wgpu device");
     }
     found
@@ -42,7 +48,9 @@ fn step(device: &Device, images: &ImageSet) -> (f32, Vec<Vec<f32>>) {
     let indices: Vec<usize> = (0..images.len()).collect();
     let logits = varied.forward(images.images(&indices, &device));
     let targets = images.targets(&indices, &device);
-    let loss = burn::nn::loss::CrossEntropyLossConfig::new().init(&device).forward(logits, targets);
+    let loss = burn::nn::loss::CrossEntropyLossConfig::new()
+        .init(&device)
+        .forward(logits, targets);
     let value = loss.clone().into_scalar::<f32>();
     let gradients = GradientsParams::from_grads(loss.backward(), &clean);
     let mut optimizer = OptimizerConfig::default().init();
@@ -76,8 +84,16 @@ fn a_training_step_agrees_with_the_cpu() {
             // rounding may move either way, so no weight differs by more than twice the rate.
             assert!((a - b).abs() <= 2.1e-3, "{a} {b}");
         }
-        let moved = cpu.iter().zip(gpu).filter(|(a, b)| (**a - **b).abs() > 1e-4).count();
-        assert!(moved * 20 <= cpu.len().max(20), "{moved} of {} weights differ", cpu.len());
+        let moved = cpu
+            .iter()
+            .zip(gpu)
+            .filter(|(a, b)| (**a - **b).abs() > 1e-4)
+            .count();
+        assert!(
+            moved * 20 <= cpu.len().max(20),
+            "{moved} of {} weights differ",
+            cpu.len()
+        );
     }
 }
 
@@ -89,7 +105,10 @@ fn a_population_agrees_with_the_cpu() {
     let draw = |device: &Device| {
         let network = lenet(device);
         let evaluation = Evaluation::new(&network, bits(), Batches::new(&images, 64, device));
-        evaluation.population(&variation, 9, 0..4, |_, _| {}, &AtomicBool::new(false)).unwrap().0
+        evaluation
+            .population(&variation, 9, 0..4, |_, _| {}, &AtomicBool::new(false))
+            .unwrap()
+            .0
     };
     for ((chip, cpu), (_, gpu)) in draw(&Device::flex()).into_iter().zip(draw(&gpu)) {
         // The chips are the same to the bit; an image whose two best logits tie up to rounding may fall either way.
@@ -101,6 +120,13 @@ fn a_population_agrees_with_the_cpu() {
 fn a_chip_is_the_same_to_the_bit() {
     let Some(gpu) = gpu() else { return };
     let variation = Variation::from(Distribution::right_censored(0.2, 1.0));
-    let chip = |device: &Device| weights(&crossburn::hardware::manufacture(&lenet(device), None, &variation, ChipSeed::new(4, 7)));
+    let chip = |device: &Device| {
+        weights(&crossburn::hardware::manufacture(
+            &lenet(device),
+            None,
+            &variation,
+            ChipSeed::new(4, 7),
+        ))
+    };
     assert_eq!(chip(&Device::flex()), chip(&gpu));
 }

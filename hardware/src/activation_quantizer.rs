@@ -97,8 +97,18 @@ mod tests {
         let frozen = quantizer.freeze();
         let x = Tensor::<1>::from_floats([0.4, 7.6, 20.0, 0.0], &device).require_grad();
         let y = frozen.forward(x.clone());
-        assert_eq!(y.clone().inner().into_data().try_to_vec::<f32>().unwrap(), vec![0.0, 8.0, 15.0, 0.0]);
+        assert_eq!(
+            y.clone().inner().into_data().try_to_vec::<f32>().unwrap(),
+            vec![0.0, 8.0, 15.0, 0.0]
+        );
         let gradients = y.sum().backward();
-        assert_eq!(x.grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap(), vec![1.0, 1.0, 0.0, 1.0]);
+        assert_eq!(
+            x.grad(&gradients)
+                .unwrap()
+                .into_data()
+                .try_to_vec::<f32>()
+                .unwrap(),
+            vec![1.0, 1.0, 0.0, 1.0]
+        );
     }
 }

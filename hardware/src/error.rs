@@ -4,7 +4,9 @@
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum HardwareError {
     /// The number of bits is outside what the symmetric quantizer can represent in `f32`.
-    #[error("bits = {bits} is outside 2..=16: use a width in that range, or leave `bits` out for full precision")]
+    #[error(
+        "bits = {bits} is outside 2..=16: use a width in that range, or leave `bits` out for full precision"
+    )]
     Bits {
         /// The refused width.
         bits: u8,

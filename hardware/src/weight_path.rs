@@ -64,7 +64,13 @@ impl Reparameterizer for Attach<'_> {
         if quantizer.is_none() && deviation.is_none() {
             return (param, None);
         }
-        (param, Some(WeightPath { quantizer, deviation }))
+        (
+            param,
+            Some(WeightPath {
+                quantizer,
+                deviation,
+            }),
+        )
     }
 }
 
@@ -77,7 +83,12 @@ pub fn quantize_weights<M: Module>(module: M, bits: Option<WeightBits>) -> M {
 ///
 /// Gradients reach the stored weights: collect them for the clean module, which keeps its parameter ids
 /// (`GradientsParams::from_grads(gradients, &clean)`).
-pub fn vary_weights<M: Module>(module: M, bits: Option<WeightBits>, variation: &Variation, chip: ChipSeed) -> M {
+pub fn vary_weights<M: Module>(
+    module: M,
+    bits: Option<WeightBits>,
+    variation: &Variation,
+    chip: ChipSeed,
+) -> M {
     let varies = !matches!(variation.distribution, Distribution::None { .. });
     attach(module, bits, varies.then_some((variation, chip)))
 }
@@ -85,16 +96,29 @@ pub fn vary_weights<M: Module>(module: M, bits: Option<WeightBits>, variation: &
 /// One manufactured chip: a plain module on the inner device with the effective weights folded in.
 ///
 /// The same (`module`, `bits`, `variation`, `chip`) gives the same bytes on every backend and thread count.
-pub fn manufacture<M: Module>(module: &M, bits: Option<WeightBits>, variation: &Variation, chip: ChipSeed) -> M {
+pub fn manufacture<M: Module>(
+    module: &M,
+    bits: Option<WeightBits>,
+    variation: &Variation,
+    chip: ChipSeed,
+) -> M {
     vary_weights(module.valid(), bits, variation, chip).materialize()
 }
 
-fn attach<M: Module>(module: M, bits: Option<WeightBits>, draw: Option<(&Variation, ChipSeed)>) -> M {
+fn attach<M: Module>(
+    module: M,
+    bits: Option<WeightBits>,
+    draw: Option<(&Variation, ChipSeed)>,
+) -> M {
     if bits.is_none() && draw.is_none() {
         return module;
     }
     let selected = matrix_weights(&module);
-    module.apply_reparameterization(Attach { selected, bits, draw })
+    module.apply_reparameterization(Attach {
+        selected,
+        bits,
+        draw,
+    })
 }
 
 #[cfg(test)]
@@ -121,9 +145,16 @@ mod tests {
         let quantized = values(quantize_weights(layer.clone(), bits).weight.val());
         let expected = variation.draw(ChipSeed::new(3, 5), "weight", &quantized, &[16, 8]);
         let chip = manufacture(&layer, bits, &variation, ChipSeed::new(3, 5));
-        let sum: Vec<f32> = quantized.iter().zip(&expected).map(|(w, d)| w + d).collect();
+        let sum: Vec<f32> = quantized
+            .iter()
+            .zip(&expected)
+            .map(|(w, d)| w + d)
+            .collect();
         assert_eq!(values(chip.weight.val()), sum);
-        assert_eq!(values(chip.bias.unwrap().val()), values(layer.bias.unwrap().val()));
+        assert_eq!(
+            values(chip.bias.unwrap().val()),
+            values(layer.bias.unwrap().val())
+        );
     }
 
     #[test]
@@ -131,12 +162,20 @@ mod tests {
         let device = Device::flex().autodiff();
         let clean = layer(&device);
         let variation = Variation::from(Distribution::gaussian(0.1));
-        let varied = vary_weights(clean.clone(), Some(WeightBits::new(4).unwrap()), &variation, ChipSeed::new(1, 1));
+        let varied = vary_weights(
+            clean.clone(),
+            Some(WeightBits::new(4).unwrap()),
+            &variation,
+            ChipSeed::new(1, 1),
+        );
         let loss = varied.forward(Tensor::<2>::ones([3, 16], &device)).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &clean);
         assert_eq!(gradients.len(), 2);
         // d(sum of outputs)/dw = sum of inputs = 3, whatever the quantizer and the deviation did.
-        assert_eq!(values(gradients.get::<2>(clean.weight.id).unwrap()), vec![3.0; 128]);
+        assert_eq!(
+            values(gradients.get::<2>(clean.weight.id).unwrap()),
+            vec![3.0; 128]
+        );
     }
 
     #[test]

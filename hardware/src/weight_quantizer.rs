@@ -17,7 +17,11 @@ impl WeightBits {
     /// # Errors
     /// [`HardwareError::Bits`] outside 2..=16.
     pub fn new(bits: u8) -> Result<Self, HardwareError> {
-        if (2..=16).contains(&bits) { Ok(Self(bits)) } else { Err(HardwareError::Bits { bits }) }
+        if (2..=16).contains(&bits) {
+            Ok(Self(bits))
+        } else {
+            Err(HardwareError::Bits { bits })
+        }
     }
 
     /// The width in bits.
@@ -65,14 +69,20 @@ pub struct WeightQuantizer {
 impl WeightQuantizer {
     /// A quantizer of the given width.
     pub fn new(bits: WeightBits) -> Self {
-        Self { max_level: f64::from(bits.max_level()) }
+        Self {
+            max_level: f64::from(bits.max_level()),
+        }
     }
 
     /// Weights on the grid, any shape; an all-zero tensor stays zero.
     pub fn apply<const D: usize>(&self, weight: Tensor<D>) -> Tensor<D> {
         let values = weight.clone().detach();
         // The smallest normal number keeps an all-zero tensor away from 0 / 0.
-        let largest = values.clone().abs().max().clamp_min(f64::from(f32::MIN_POSITIVE) * self.max_level);
+        let largest = values
+            .clone()
+            .abs()
+            .max()
+            .clamp_min(f64::from(f32::MIN_POSITIVE) * self.max_level);
         let step = (largest / self.max_level).reshape([1; D]);
         let quantized = (values / step.clone()).round() * step;
         straight_through(weight, quantized)
@@ -117,15 +127,24 @@ mod tests {
         let weight = Tensor::<2>::from_floats([[0.3, -1.0], [0.05, 0.7]], &device).require_grad();
         let factor = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &device);
         let quantized = WeightQuantizer::new(WeightBits::new(3).unwrap()).apply(weight.clone());
-        assert_eq!(values(quantized.clone().inner()), vec![1.0 / 3.0, -1.0, 0.0, 2.0 / 3.0]);
+        assert_eq!(
+            values(quantized.clone().inner()),
+            vec![1.0 / 3.0, -1.0, 0.0, 2.0 / 3.0]
+        );
         let gradients = (quantized * factor.clone()).sum().backward();
-        assert_eq!(values(weight.grad(&gradients).unwrap()), values(factor.inner()));
+        assert_eq!(
+            values(weight.grad(&gradients).unwrap()),
+            values(factor.inner())
+        );
     }
 
     #[test]
     fn zeros_stay_zero_and_bad_widths_are_refused() {
         let zeros = Tensor::<2>::zeros([2, 3], &Device::flex());
-        assert_eq!(values(WeightQuantizer::new(WeightBits::new(4).unwrap()).apply(zeros)), vec![0.0; 6]);
+        assert_eq!(
+            values(WeightQuantizer::new(WeightBits::new(4).unwrap()).apply(zeros)),
+            vec![0.0; 6]
+        );
         for bits in [0, 1, 17, 255] {
             assert_eq!(WeightBits::new(bits), Err(HardwareError::Bits { bits }));
         }

@@ -13,7 +13,9 @@ pub struct Activation {
 impl Activation {
     /// An activation of `bits` bits, or in full precision.
     pub fn new(bits: Option<WeightBits>, device: &Device) -> Self {
-        Self { quantizer: bits.map(|bits| ActivationQuantizer::new(bits, device)) }
+        Self {
+            quantizer: bits.map(|bits| ActivationQuantizer::new(bits, device)),
+        }
     }
 
     /// Applies the activation; any shape, kept.

@@ -16,7 +16,12 @@ use crossburn_noise::Philox;
 /// # Source
 /// PyTorch `nn.Linear.reset_parameters` (Kaiming uniform with a = sqrt 5), documented formula.
 pub fn initialize<M: Module>(module: M, seed: u64) -> M {
-    module.map(&mut Initialize { seed, stream: 0, container: Vec::new(), bound: None })
+    module.map(&mut Initialize {
+        seed,
+        stream: 0,
+        container: Vec::new(),
+        bound: None,
+    })
 }
 
 struct Initialize {
@@ -39,7 +44,11 @@ impl ModuleMapper for Initialize {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         self.stream += 1;
-        let Some((layer, name)) = self.container.last().and_then(|entry| entry.split_once('/')) else {
+        let Some((layer, name)) = self
+            .container
+            .last()
+            .and_then(|entry| entry.split_once('/'))
+        else {
             return param;
         };
         let shape = param.lazy_shape();
@@ -53,14 +62,21 @@ impl ModuleMapper for Initialize {
             ("Struct:Linear" | "Struct:Conv1d" | "Struct:Conv2d", "bias") => {}
             _ => return param,
         }
-        let Some(bound) = self.bound else { return param };
+        let Some(bound) = self.bound else {
+            return param;
+        };
         let generator = Philox::new(self.seed, self.stream);
-        let values: Vec<f32> =
-            (0..shape.num_elements() as u64).map(|i| ((2.0 * generator.uniform(i) - 1.0) * bound) as f32).collect();
+        let values: Vec<f32> = (0..shape.num_elements() as u64)
+            .map(|i| ((2.0 * generator.uniform(i) - 1.0) * bound) as f32)
+            .collect();
         param.map(|held| {
             let drawn = Tensor::from_data(TensorData::new(values, shape.clone()), &held.device());
             // `map` hands the tensor as it is used: keep what it says about gradients.
-            if held.is_require_grad() { drawn.require_grad() } else { drawn }
+            if held.is_require_grad() {
+                drawn.require_grad()
+            } else {
+                drawn
+            }
         })
     }
 }
@@ -76,8 +92,17 @@ mod tests {
     fn weights_follow_the_rule_and_stay_trainable() {
         let device = Device::flex().autodiff();
         let layer = initialize(LinearConfig::new(100, 50).init(&device), 3);
-        assert!(layer.weight.val().is_require_grad() && layer.bias.as_ref().unwrap().val().is_require_grad());
-        let values = layer.weight.val().inner().into_data().try_to_vec::<f32>().unwrap();
+        assert!(
+            layer.weight.val().is_require_grad()
+                && layer.bias.as_ref().unwrap().val().is_require_grad()
+        );
+        let values = layer
+            .weight
+            .val()
+            .inner()
+            .into_data()
+            .try_to_vec::<f32>()
+            .unwrap();
         assert!(values.iter().all(|w| w.abs() <= 0.1));
         let n = values.len() as f64;
         let mean = values.iter().map(|w| f64::from(*w)).sum::<f64>() / n;
@@ -85,6 +110,9 @@ mod tests {
         // Uniform on ±0.1: variance 0.01 / 3; both bounds are four standard errors.
         let expected = 0.01 / 3.0;
         assert!(mean.abs() < 4.0 * (expected / n).sqrt(), "{mean}");
-        assert!((variance - expected).abs() < 4.0 * (0.0001f64 * (1.0 / 5.0 - 1.0 / 9.0) / n).sqrt(), "{variance}");
+        assert!(
+            (variance - expected).abs() < 4.0 * (0.0001f64 * (1.0 / 5.0 - 1.0 / 9.0) / n).sqrt(),
+            "{variance}"
+        );
     }
 }

@@ -83,7 +83,9 @@ impl LeNetConfig {
 impl Classifier for LeNet {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         // Pooling first: ReLU and rounding are monotone, so they commute with the maximum and see a quarter of the data.
-        let x = self.act1.forward(self.pool.forward(self.conv1.forward(images)));
+        let x = self
+            .act1
+            .forward(self.pool.forward(self.conv1.forward(images)));
         let x = self.act2.forward(self.pool.forward(self.conv2.forward(x)));
         let x = self.act3.forward(self.fc1.forward(x.flatten::<2>(1, 3)));
         let x = self.act4.forward(self.fc2.forward(x));
@@ -98,9 +100,15 @@ mod tests {
     #[test]
     fn parameter_counts_are_the_published_ones() {
         let device = Device::flex();
-        let classic = LeNetConfig { variant: LeNetVariant::Classic, bits: None };
+        let classic = LeNetConfig {
+            variant: LeNetVariant::Classic,
+            bits: None,
+        };
         assert_eq!(classic.init(&device).num_params(), 61_706);
         // 6·9+6 + 16·54+16 + 784·120+120 + 120·84+84 + 84·10+10
-        assert_eq!(LeNetConfig::default().init(&device).num_params(), 60 + 880 + 94_200 + 10_164 + 850);
+        assert_eq!(
+            LeNetConfig::default().init(&device).num_params(),
+            60 + 880 + 94_200 + 10_164 + 850
+        );
     }
 }

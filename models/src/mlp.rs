@@ -34,8 +34,13 @@ impl MlpConfig {
             .windows(2)
             .map(|pair| LinearConfig::new(pair[0], pair[1]).init(device))
             .collect();
-        let activations = (1..layers.len()).map(|_| Activation::new(self.bits, device)).collect();
-        Mlp { layers, activations }
+        let activations = (1..layers.len())
+            .map(|_| Activation::new(self.bits, device))
+            .collect();
+        Mlp {
+            layers,
+            activations,
+        }
     }
 }
 

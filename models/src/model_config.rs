@@ -4,7 +4,9 @@ use burn::tensor::Device;
 use crossburn_hardware::WeightBits;
 use serde::{Deserialize, Serialize};
 
-use crate::{Classifier, ConvNetConfig, LeNetConfig, MlpConfig, ResNet18Config, WithClassifier, initialize};
+use crate::{
+    Classifier, ConvNetConfig, LeNetConfig, MlpConfig, ResNet18Config, WithClassifier, initialize,
+};
 
 /// Any network of this crate, as recipes and checkpoints name it.
 ///
@@ -35,7 +37,9 @@ pub enum ModelConfig {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
     /// An MLP without two positive widths.
-    #[error("model.widths = {widths:?} needs at least an input and an output width, all above zero")]
+    #[error(
+        "model.widths = {widths:?} needs at least an input and an output width, all above zero"
+    )]
     Widths {
         /// The refused widths.
         widths: Vec<usize>,
@@ -47,7 +51,9 @@ pub enum ModelError {
         key: &'static str,
     },
     /// Images of another shape than the network takes.
-    #[error("{model} takes {expected} images, the data has {channels}x{height}x{width}: choose another model or data set")]
+    #[error(
+        "{model} takes {expected} images, the data has {channels}x{height}x{width}: choose another model or data set"
+    )]
     ImageShape {
         /// The network's name.
         model: &'static str,
@@ -101,24 +107,36 @@ impl ModelConfig {
         let expected = match self {
             Self::Mlp(config) => {
                 if config.widths.len() < 2 || config.widths.contains(&0) {
-                    return Err(ModelError::Widths { widths: config.widths.clone() });
+                    return Err(ModelError::Widths {
+                        widths: config.widths.clone(),
+                    });
                 }
                 let pixels = config.widths[0];
                 (pixels != channels * height * width).then(|| format!("{pixels}-pixel"))
             }
-            Self::ConvNet(ConvNetConfig { width: 0, .. }) | Self::ResNet18(ResNet18Config { width: 0, .. }) => {
+            Self::ConvNet(ConvNetConfig { width: 0, .. })
+            | Self::ResNet18(ResNet18Config { width: 0, .. }) => {
                 return Err(ModelError::Zero { key: "width" });
             }
-            Self::ResNet18(ResNet18Config { classes: 0, .. }) => return Err(ModelError::Zero { key: "classes" }),
-            Self::ResNet18(_) => (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string()),
-            Self::LeNet(_) | Self::ConvNet(_) => {
-                self.input_shape().filter(|expected| *expected != shape).map(|[c, h, w]| format!("{c}x{h}x{w}"))
+            Self::ResNet18(ResNet18Config { classes: 0, .. }) => {
+                return Err(ModelError::Zero { key: "classes" });
             }
+            Self::ResNet18(_) => {
+                (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string())
+            }
+            Self::LeNet(_) | Self::ConvNet(_) => self
+                .input_shape()
+                .filter(|expected| *expected != shape)
+                .map(|[c, h, w]| format!("{c}x{h}x{w}")),
         };
         match expected {
-            Some(expected) => {
-                Err(ModelError::ImageShape { model: self.name(), expected, channels, height, width })
-            }
+            Some(expected) => Err(ModelError::ImageShape {
+                model: self.name(),
+                expected,
+                channels,
+                height,
+                width,
+            }),
             None => Ok(()),
         }
     }
@@ -172,7 +190,10 @@ mod tests {
             let device = Device::flex();
             let logits = config.build(1, &device, Logits(shape));
             assert_eq!(logits.len(), 20, "{text}");
-            assert!(logits.iter().all(|x| x.is_finite()) && logits.iter().any(|x| *x != 0.0), "{text}");
+            assert!(
+                logits.iter().all(|x| x.is_finite()) && logits.iter().any(|x| *x != 0.0),
+                "{text}"
+            );
             assert_eq!(logits, config.build(1, &device, Logits(shape)), "{text}");
             assert_ne!(logits, config.build(2, &device, Logits(shape)), "{text}");
         }
@@ -182,10 +203,15 @@ mod tests {
     fn bad_configurations_are_refused_by_name() {
         for (text, part) in [
             (r#"{"kind":"lenet","bit":4}"#, "unknown field `bit`"),
-            (r#"{"kind":"lenet","bits":40}"#, "bits = 40 is outside 2..=16"),
+            (
+                r#"{"kind":"lenet","bits":40}"#,
+                "bits = 40 is outside 2..=16",
+            ),
             (r#"{"kind":"vgg"}"#, "unknown variant `vgg`"),
         ] {
-            let message = serde_json::from_str::<ModelConfig>(text).unwrap_err().to_string();
+            let message = serde_json::from_str::<ModelConfig>(text)
+                .unwrap_err()
+                .to_string();
             assert!(message.contains(part), "{message}");
         }
         let lenet: ModelConfig = serde_json::from_str(r#"{"kind":"lenet"}"#).unwrap();

@@ -82,7 +82,13 @@ fn norm(channels: usize, device: &Device) -> BatchNorm {
 }
 
 impl BasicBlock {
-    fn new(from: usize, to: usize, stride: usize, bits: Option<WeightBits>, device: &Device) -> Self {
+    fn new(
+        from: usize,
+        to: usize,
+        stride: usize,
+        bits: Option<WeightBits>,
+        device: &Device,
+    ) -> Self {
         let reshapes = stride != 1 || from != to;
         Self {
             conv1: convolution(from, to, 3, stride, device),
@@ -116,7 +122,10 @@ impl ResNet18Config {
     pub fn init(&self, device: &Device) -> ResNet18 {
         let (w, bits) = (self.width, self.bits);
         let stage = |from, to, stride| {
-            vec![BasicBlock::new(from, to, stride, bits, device), BasicBlock::new(to, to, 1, bits, device)]
+            vec![
+                BasicBlock::new(from, to, stride, bits, device),
+                BasicBlock::new(to, to, 1, bits, device),
+            ]
         };
         ResNet18 {
             conv1: convolution(3, w, 3, 1, device),
@@ -133,8 +142,13 @@ impl ResNet18Config {
 
 impl Classifier for ResNet18 {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = self.act.forward(self.bn1.forward(self.conv1.forward(images)));
-        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten() {
+        let mut x = self
+            .act
+            .forward(self.bn1.forward(self.conv1.forward(images)));
+        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
+            .into_iter()
+            .flatten()
+        {
             x = block.forward(x);
         }
         let pooled = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2);
@@ -149,7 +163,14 @@ mod tests {
     #[test]
     fn the_parameter_count_is_the_known_one() {
         // 11,173,962 trainable parameters of the CIFAR form, plus the running mean and variance of 4,800 channels.
-        let config = ResNet18Config { classes: 10, width: 64, bits: None };
-        assert_eq!(config.init(&Device::flex()).num_params(), 11_173_962 + 2 * 4_800);
+        let config = ResNet18Config {
+            classes: 10,
+            width: 64,
+            bits: None,
+        };
+        assert_eq!(
+            config.init(&Device::flex()).num_params(),
+            11_173_962 + 2 * 4_800
+        );
     }
 }

@@ -38,6 +38,9 @@ impl ChipSeed {
 
     /// The generator of the parameter at `path`: keyed by population and path, one stream per chip.
     pub fn generator(&self, path: &str) -> Philox {
-        Philox::new(mix(self.population).wrapping_add(path_hash(path)), self.index)
+        Philox::new(
+            mix(self.population).wrapping_add(path_hash(path)),
+            self.index,
+        )
     }
 }

@@ -18,7 +18,9 @@ impl Deviation {
     pub fn from_values(values: Vec<f32>, device: &Device) -> Self {
         let length = values.len();
         let tensor = Tensor::<1>::from_data(TensorData::new(values, [length]), device);
-        Self { deviation: Param::from_tensor(tensor).set_require_grad(false) }
+        Self {
+            deviation: Param::from_tensor(tensor).set_require_grad(false),
+        }
     }
 
     /// The deviation of the programmed `weights` of the parameter at `path` on `chip`.

@@ -30,7 +30,8 @@ pub fn draw_population<E: Send>(
         on_chip(index, value);
         Ok(Some((index, value)))
     };
-    let drawn: Vec<Option<(u64, f64)>> = chips.into_par_iter().map(one).collect::<Result<_, E>>()?;
+    let drawn: Vec<Option<(u64, f64)>> =
+        chips.into_par_iter().map(one).collect::<Result<_, E>>()?;
     let stopped = drawn.iter().any(Option::is_none);
     Ok((drawn.into_iter().flatten().collect(), stopped))
 }
@@ -49,7 +50,13 @@ mod tests {
         let halt = |chip, _| stop.store(chip >= 5, Ordering::Relaxed);
         let Ok((some, stopped)) = draw_population(3, 5..50, metric, halt, &stop);
         assert!(stopped && !some.is_empty() && some.iter().all(|pair| all.contains(pair)));
-        let failed: Result<_, String> = draw_population(3, 0..9, |_| Err("broken".to_string()), |_, _| {}, &AtomicBool::new(false));
+        let failed: Result<_, String> = draw_population(
+            3,
+            0..9,
+            |_| Err("broken".to_string()),
+            |_, _| {},
+            &AtomicBool::new(false),
+        );
         assert_eq!(failed, Err("broken".to_string()));
     }
 }

@@ -49,7 +49,9 @@ pub enum NoiseError {
         what: &'static str,
     },
     /// Bits that a cell does not divide.
-    #[error("{bits}-bit weights cannot be cut into {bits_per_cell}-bit cells: use a divisor from 1 on, and at most 16 bits")]
+    #[error(
+        "{bits}-bit weights cannot be cut into {bits_per_cell}-bit cells: use a divisor from 1 on, and at most 16 bits"
+    )]
     Cells {
         /// Bits of the weight's magnitude.
         bits: u32,

@@ -16,7 +16,11 @@ use crate::{Variation, matrix_weights};
 /// Authors' later code of Yan et al. (arXiv 2312.06137), end of the training procedure.
 pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
     let selected = matrix_weights(&module);
-    module.map(&mut Fold { selected, variation, path: Vec::new() })
+    module.map(&mut Fold {
+        selected,
+        variation,
+        path: Vec::new(),
+    })
 }
 
 struct Fold<'a> {
@@ -39,10 +43,14 @@ impl ModuleMapper for Fold<'_> {
             return param;
         }
         param.map(|weight| {
-            let (shape, device, trains) = (weight.dims(), weight.device(), weight.is_require_grad());
+            let (shape, device, trains) =
+                (weight.dims(), weight.device(), weight.is_require_grad());
             let mut values: Vec<f32> = weight.detach().into_data().iter::<f32>().collect();
             let mean = self.variation.mean_deviation(&values, &shape);
-            values.iter_mut().zip(mean).for_each(|(value, mean)| *value += mean);
+            values
+                .iter_mut()
+                .zip(mean)
+                .for_each(|(value, mean)| *value += mean);
             Tensor::from_data(TensorData::new(values, shape), &device).set_require_grad(trains)
         })
     }
@@ -69,7 +77,15 @@ mod tests {
         for (before, after) in before.iter().zip(&after) {
             assert!((after - before + 0.25 * 0.0833 * largest).abs() < 2e-5 * largest);
         }
-        let bias = |layer: burn::nn::Linear| layer.bias.unwrap().val().into_data().try_to_vec::<f32>().unwrap();
+        let bias = |layer: burn::nn::Linear| {
+            layer
+                .bias
+                .unwrap()
+                .val()
+                .into_data()
+                .try_to_vec::<f32>()
+                .unwrap()
+        };
         assert_eq!(bias(layer), bias(folded));
     }
 }

@@ -30,7 +30,11 @@ pub fn inject<M: Module>(module: M, variation: &Variation, chip: ChipSeed) -> M 
         return module;
     }
     let selected = matrix_weights(&module);
-    module.apply_reparameterization(Inject { selected, variation, chip })
+    module.apply_reparameterization(Inject {
+        selected,
+        variation,
+        chip,
+    })
 }
 
 struct Inject<'a> {
@@ -78,8 +82,11 @@ mod tests {
         let x = Tensor::<2>::ones([2, 6], &device);
         assert_eq!(values(varied.forward(x.clone())), values(varied.forward(x)));
         let weights = values(clean.weight.val());
-        let expected: Vec<f32> =
-            weights.iter().zip(variation.draw(chip, "weight", &weights, &[6, 5])).map(|(w, d)| w + d).collect();
+        let expected: Vec<f32> = weights
+            .iter()
+            .zip(variation.draw(chip, "weight", &weights, &[6, 5]))
+            .map(|(w, d)| w + d)
+            .collect();
         assert_eq!(values(varied.materialize().weight.val()), expected);
     }
 
@@ -89,11 +96,18 @@ mod tests {
         let clean: Linear = LinearConfig::new(60, 50).init(&device);
         let variation = Variation::from(Distribution::gaussian(0.2));
         let chips = |threads: usize| -> Vec<Vec<f32>> {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let chip = |index| inject(clean.clone(), &variation, ChipSeed::new(1, index)).materialize();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            let chip =
+                |index| inject(clean.clone(), &variation, ChipSeed::new(1, index)).materialize();
             pool.install(|| {
                 use rayon::prelude::*;
-                (0..8u64).into_par_iter().map(|index| values(chip(index).weight.val())).collect()
+                (0..8u64)
+                    .into_par_iter()
+                    .map(|index| values(chip(index).weight.val()))
+                    .collect()
             })
         };
         assert_eq!(chips(1), chips(2));

@@ -36,8 +36,8 @@ mod variation;
 pub use chip::ChipSeed;
 pub use deviation::Deviation;
 pub use distribution::{
-    Distribution, FEFET2, FEFET3, FEFET6, FourLevel, Gaussian, LeftCensored, LogNormal, Moments, RRAM1, RRAM4,
-    RightCensored, RightTruncated, TwoSidedCensored, Uniform,
+    Distribution, FEFET2, FEFET3, FEFET6, FourLevel, Gaussian, LeftCensored, LogNormal, Moments,
+    RRAM1, RRAM4, RightCensored, RightTruncated, TwoSidedCensored, Uniform,
 };
 pub use draw::draw_population;
 pub use error::NoiseError;

@@ -28,7 +28,11 @@ pub struct Ranks {
 pub fn order_statistic_ranks(n: usize, p: f64, confidence: f64) -> Ranks {
     let tail = 0.5 * (1.0 - confidence);
     let Ok(below) = Binomial::new(p, n as u64) else {
-        return Ranks { low: None, high: None, coverage: 1.0 };
+        return Ranks {
+            low: None,
+            high: None,
+            coverage: 1.0,
+        };
     };
     let outside_low = |rank: usize| below.cdf(rank as u64 - 1);
     let outside_high = |rank: usize| 1.0 - below.cdf(rank as u64 - 1);
@@ -38,7 +42,11 @@ pub fn order_statistic_ranks(n: usize, p: f64, confidence: f64) -> Ranks {
     let low = (safe_low > 0).then_some(safe_low);
     let high = (unsafe_high < n).then_some(unsafe_high + 1);
     let coverage = 1.0 - low.map_or(0.0, outside_low) - high.map_or(0.0, outside_high);
-    Ranks { low, high, coverage }
+    Ranks {
+        low,
+        high,
+        coverage,
+    }
 }
 
 /// How many of the ranks 1..=n fulfil `holds`, which holds for a prefix of them.
@@ -46,7 +54,11 @@ fn partition(n: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, n);
     while low < high {
         let middle = (low + high).div_ceil(2);
-        if holds(middle) { low = middle } else { high = middle - 1 }
+        if holds(middle) {
+            low = middle
+        } else {
+            high = middle - 1
+        }
     }
     low
 }

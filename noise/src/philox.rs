@@ -40,12 +40,22 @@ impl Philox {
     /// Four words: the block `index` of the stream.
     #[inline]
     pub fn block(&self, index: u64) -> [u32; 4] {
-        let mut c = [index as u32, (index >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32];
+        let mut c = [
+            index as u32,
+            (index >> 32) as u32,
+            self.stream as u32,
+            (self.stream >> 32) as u32,
+        ];
         let mut k = [self.key as u32, (self.key >> 32) as u32];
         for _ in 0..ROUNDS {
             let a = u64::from(MULTIPLIERS[0]) * u64::from(c[0]);
             let b = u64::from(MULTIPLIERS[1]) * u64::from(c[2]);
-            c = [(b >> 32) as u32 ^ c[1] ^ k[0], b as u32, (a >> 32) as u32 ^ c[3] ^ k[1], a as u32];
+            c = [
+                (b >> 32) as u32 ^ c[1] ^ k[0],
+                b as u32,
+                (a >> 32) as u32 ^ c[3] ^ k[1],
+                a as u32,
+            ];
             k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
         }
         c
@@ -98,9 +108,9 @@ pub(crate) fn unit(word: u32) -> f64 {
 
 /// A 64-bit hash of a name, to key streams by parameter path or purpose: FNV-1a, then the finalizer of SplitMix64.
 pub fn path_hash(path: &str) -> u64 {
-    let fnv = path
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let fnv = path.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     mix(fnv)
 }
 
@@ -119,7 +129,10 @@ fn polynomial(x: f64, coefficients: [f64; 8]) -> f64 {
 
 /// Φ⁻¹(p) for p in (0, 1): AS 241, PPND16. The coefficients are those of the source, highest power first.
 #[inline]
-#[allow(clippy::excessive_precision, reason = "the digits are those of the source")]
+#[allow(
+    clippy::excessive_precision,
+    reason = "the digits are those of the source"
+)]
 pub(crate) fn normal_quantile(p: f64) -> f64 {
     let q = p - 0.5;
     if q.abs() <= 0.425 {
@@ -221,23 +234,39 @@ mod tests {
     fn blocks_are_those_of_the_publication() {
         // The known-answer vectors that come with Random123: counter and key, then the block.
         let zero = Philox::new(0, 0);
-        assert_eq!(zero.block(0), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
+        assert_eq!(
+            zero.block(0),
+            [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]
+        );
         let ones = Philox::new(u64::MAX, u64::MAX);
-        assert_eq!(ones.block(u64::MAX), [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]);
+        assert_eq!(
+            ones.block(u64::MAX),
+            [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]
+        );
         let pi = Philox::new(0x299f31d0_a4093822, 0x03707344_13198a2e);
-        assert_eq!(pi.block(0x85a308d3_243f6a88), [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]);
+        assert_eq!(
+            pi.block(0x85a308d3_243f6a88),
+            [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]
+        );
     }
 
     #[test]
     fn the_quantile_is_that_of_an_independent_implementation() {
         let normal = Normal::standard();
         for exponent in 1..=33 {
-            for p in [0.5f64.powi(exponent), 0.37 * 0.5f64.powi(exponent - 1), 1.0 - 0.5f64.powi(exponent)] {
+            for p in [
+                0.5f64.powi(exponent),
+                0.37 * 0.5f64.powi(exponent - 1),
+                1.0 - 0.5f64.powi(exponent),
+            ] {
                 let z = normal_quantile(p);
                 // Through the distribution function, which statrs has to about 1e-11 relative in the tails.
                 let (side, tail) = if p < 0.5 { (z, p) } else { (-z, 1.0 - p) };
                 let back = normal.cdf(side);
-                assert!((back - tail).abs() <= 1e-9 * tail, "p {p}: z {z}, cdf {back}");
+                assert!(
+                    (back - tail).abs() <= 1e-9 * tail,
+                    "p {p}: z {z}, cdf {back}"
+                );
             }
         }
         assert_eq!(normal_quantile(0.5), 0.0);
@@ -251,8 +280,17 @@ mod tests {
         let nf = n as f64;
         let moment = |k: i32| draws.iter().map(|z| f64::from(*z).powi(k)).sum::<f64>() / nf;
         // Variances of z, z², z³, z⁴ are 1, 2, 15, 96: bounds are four standard errors.
-        for (k, expected, variance) in [(1, 0.0, 1.0f64), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
-            assert!((moment(k) - expected).abs() < 4.0 * (variance / nf).sqrt(), "moment {k}: {}", moment(k));
+        for (k, expected, variance) in [
+            (1, 0.0, 1.0f64),
+            (2, 1.0, 2.0),
+            (3, 0.0, 15.0),
+            (4, 3.0, 96.0),
+        ] {
+            assert!(
+                (moment(k) - expected).abs() < 4.0 * (variance / nf).sqrt(),
+                "moment {k}: {}",
+                moment(k)
+            );
         }
         // Kolmogorov and Smirnov: the maximal distance stays below 1.95 / sqrt n with probability 0.999.
         draws.sort_by(f32::total_cmp);

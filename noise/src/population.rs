@@ -39,7 +39,11 @@ pub struct Interval {
 impl Population {
     /// A population from the metric of consecutive chips.
     pub fn new(seed: u64, first: u64, metric: Vec<f64>) -> Self {
-        Self { seed, first, metric }
+        Self {
+            seed,
+            first,
+            metric,
+        }
     }
 
     /// Number of chips.
@@ -128,12 +132,23 @@ impl Population {
         let mut merged = parts.next().ok_or(NoiseError::Empty)?;
         for part in parts {
             if part.seed != merged.seed {
-                return Err(NoiseError::Seeds { first: merged.seed, second: part.seed });
+                return Err(NoiseError::Seeds {
+                    first: merged.seed,
+                    second: part.seed,
+                });
             }
             let end = merged.first + merged.chips() as u64;
             if part.first != end {
-                let what = if part.first > end { "a shard between them is missing" } else { "they overlap" };
-                return Err(NoiseError::Join { end, start: part.first, what });
+                let what = if part.first > end {
+                    "a shard between them is missing"
+                } else {
+                    "they overlap"
+                };
+                return Err(NoiseError::Join {
+                    end,
+                    start: part.first,
+                    what,
+                });
             }
             merged.metric.extend(part.metric);
         }
@@ -171,44 +186,84 @@ mod tests {
         assert!((population.mean() - 0.225).abs() < 1e-15);
         // Squared distances 0.030625 + 0.015625 + 2 * 0.000625 = 0.0475, over three.
         assert!((population.std() - (0.0475f64 / 3.0).sqrt()).abs() < 1e-15);
-        assert_eq!(population.ecdf(), vec![(0.1, 0.25), (0.2, 0.75), (0.4, 1.0)]);
+        assert_eq!(
+            population.ecdf(),
+            vec![(0.1, 0.25), (0.2, 0.75), (0.4, 1.0)]
+        );
         // h = 3 * 0.9 = 2.7, between 0.2 and 0.4.
         assert!((population.kpp(90.0).unwrap() - 0.34).abs() < 1e-12);
-        assert_eq!((population.kpp(0.0).unwrap(), population.kpp(100.0).unwrap()), (0.1, 0.4));
+        assert_eq!(
+            (population.kpp(0.0).unwrap(), population.kpp(100.0).unwrap()),
+            (0.1, 0.4)
+        );
     }
 
     #[test]
     fn requests_without_an_answer_are_refused() {
         let population = Population::new(1, 0, vec![0.4]);
         for k in [-1.0, 100.5, f64::NAN] {
-            assert!(matches!(population.kpp(k), Err(NoiseError::Percentile { .. })));
+            assert!(matches!(
+                population.kpp(k),
+                Err(NoiseError::Percentile { .. })
+            ));
         }
-        assert_eq!(Population::new(1, 0, vec![]).kpp(1.0), Err(NoiseError::Empty));
-        assert!(matches!(population.kpp_interval(1.0, 1.0), Err(NoiseError::Confidence { .. })));
+        assert_eq!(
+            Population::new(1, 0, vec![]).kpp(1.0),
+            Err(NoiseError::Empty)
+        );
+        assert!(matches!(
+            population.kpp_interval(1.0, 1.0),
+            Err(NoiseError::Confidence { .. })
+        ));
     }
 
     #[test]
     fn shards_merge_into_the_population() {
         let whole = Population::new(3, 10, (0..9).map(|i| f64::from(i) / 10.0).collect());
-        let part = |from: usize, to: usize| Population::new(3, 10 + from as u64, whole.metric[from..to].to_vec());
-        assert_eq!(Population::merge(vec![part(4, 9), part(0, 1), part(1, 4)]).unwrap(), whole);
-        let gap = Population::merge(vec![part(0, 2), part(3, 9)]).unwrap_err().to_string();
-        assert!(gap.contains("missing") && gap.contains("12") && gap.contains("13"), "{gap}");
-        assert!(Population::merge(vec![part(0, 5), part(3, 9)]).unwrap_err().to_string().contains("overlap"));
-        let other = Population { seed: 4, ..part(4, 9) };
-        assert!(matches!(Population::merge(vec![part(0, 4), other]), Err(NoiseError::Seeds { .. })));
+        let part = |from: usize, to: usize| {
+            Population::new(3, 10 + from as u64, whole.metric[from..to].to_vec())
+        };
+        assert_eq!(
+            Population::merge(vec![part(4, 9), part(0, 1), part(1, 4)]).unwrap(),
+            whole
+        );
+        let gap = Population::merge(vec![part(0, 2), part(3, 9)])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            gap.contains("missing") && gap.contains("12") && gap.contains("13"),
+            "{gap}"
+        );
+        assert!(
+            Population::merge(vec![part(0, 5), part(3, 9)])
+                .unwrap_err()
+                .to_string()
+                .contains("overlap")
+        );
+        let other = Population {
+            seed: 4,
+            ..part(4, 9)
+        };
+        assert!(matches!(
+            Population::merge(vec![part(0, 4), other]),
+            Err(NoiseError::Seeds { .. })
+        ));
     }
 
     #[test]
     fn intervals_cover_as_often_as_they_say() {
         // Uniform metric: KPP(k) of the population is k / 100. 4,000 simulated populations per row.
         let (trials, confidence) = (4000, 0.95);
-        for (row, (n, k)) in [(100, 1.0), (500, 1.0), (100, 5.0), (300, 5.0), (101, 50.0)].into_iter().enumerate() {
+        for (row, (n, k)) in [(100, 1.0), (500, 1.0), (100, 5.0), (300, 5.0), (101, 50.0)]
+            .into_iter()
+            .enumerate()
+        {
             let mut covered = 0;
             let mut stated = 0.0;
             for trial in 0..trials {
                 let generator = Philox::new(100 + row as u64, trial);
-                let population = Population::new(0, 0, (0..n).map(|i| generator.uniform(i)).collect());
+                let population =
+                    Population::new(0, 0, (0..n).map(|i| generator.uniform(i)).collect());
                 let interval = population.kpp_interval(k, confidence).unwrap();
                 covered += u64::from((interval.low..=interval.high).contains(&(k / 100.0)));
                 stated = interval.coverage;
@@ -216,7 +271,10 @@ mod tests {
             assert!(stated >= confidence, "n {n}, k {k}: {stated}");
             let error = (stated * (1.0 - stated) / trials as f64).sqrt();
             let found = covered as f64 / trials as f64;
-            assert!((found - stated).abs() < 3.5 * error, "n {n}, k {k}: covered {found}, stated {stated}");
+            assert!(
+                (found - stated).abs() < 3.5 * error,
+                "n {n}, k {k}: covered {found}, stated {stated}"
+            );
         }
     }
 

@@ -9,7 +9,11 @@ use burn::tensor::Tensor;
 ///
 /// Those of linear and convolutional layers, in short. Biases, norms and embeddings are computed digitally.
 pub fn matrix_weights<M: Module>(module: &M) -> BTreeSet<String> {
-    let mut collect = Collect { path: Vec::new(), containers: Vec::new(), found: BTreeSet::new() };
+    let mut collect = Collect {
+        path: Vec::new(),
+        containers: Vec::new(),
+        found: BTreeSet::new(),
+    };
     module.visit(&mut collect);
     collect.found
 }
@@ -33,7 +37,10 @@ impl ModuleVisitor for Collect {
 
     fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
         let named_weight = self.path.last().is_some_and(|name| name == "weight");
-        let embedding = self.containers.last().is_some_and(|container| container == "Struct:Embedding");
+        let embedding = self
+            .containers
+            .last()
+            .is_some_and(|container| container == "Struct:Embedding");
         if D >= 2 && named_weight && !embedding {
             self.found.insert(self.path.join("."));
         }
@@ -62,7 +69,10 @@ mod tests {
             words: EmbeddingConfig::new(5, 4).init(&device),
             conv: Conv1dConfig::new(4, 3, 3).init(&device),
             norm: BatchNormConfig::new(3).init(&device),
-            heads: vec![LinearConfig::new(3, 2).init(&device), LinearConfig::new(2, 2).init(&device)],
+            heads: vec![
+                LinearConfig::new(3, 2).init(&device),
+                LinearConfig::new(2, 2).init(&device),
+            ],
         };
         let found: Vec<String> = matrix_weights(&mixed).into_iter().collect();
         assert_eq!(found, ["conv.weight", "heads.0.weight", "heads.1.weight"]);

@@ -32,14 +32,18 @@ impl SigmaConvention {
     /// [`NoiseError::Cells`] unless `bits_per_cell` divides `bits` and `bits` is at most 16.
     pub fn eta(self, bits: u32, bits_per_cell: u32) -> Result<f64, NoiseError> {
         if bits_per_cell == 0 || bits == 0 || bits > 16 || bits % bits_per_cell != 0 {
-            return Err(NoiseError::Cells { bits, bits_per_cell });
+            return Err(NoiseError::Cells {
+                bits,
+                bits_per_cell,
+            });
         }
         let cells = bits / bits_per_cell;
         let step = |power: u32| 2f64.powi((power * bits_per_cell) as i32);
         Ok(match self {
             Self::CellStep => (1..=cells).map(|j| step(j).powi(-2)).sum::<f64>().sqrt(),
             Self::FullRange => {
-                (0..cells).map(|i| step(i).powi(2)).sum::<f64>().sqrt() / (0..cells).map(step).sum::<f64>()
+                (0..cells).map(|i| step(i).powi(2)).sum::<f64>().sqrt()
+                    / (0..cells).map(step).sum::<f64>()
             }
         })
     }
@@ -60,6 +64,9 @@ mod tests {
         ] {
             assert!((convention.eta(8, bits_per_cell).unwrap() - eta).abs() < 5.1e-4);
         }
-        assert!(SigmaConvention::CellStep.eta(8, 3).is_err() && SigmaConvention::CellStep.eta(8, 0).is_err());
+        assert!(
+            SigmaConvention::CellStep.eta(8, 3).is_err()
+                && SigmaConvention::CellStep.eta(8, 0).is_err()
+        );
     }
 }

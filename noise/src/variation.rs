@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::{
-    Distribution, FourLevel, Gaussian, LeftCensored, LogNormal, RightCensored, RightTruncated, TwoSidedCensored,
-    Uniform,
+    Distribution, FourLevel, Gaussian, LeftCensored, LogNormal, RightCensored, RightTruncated,
+    TwoSidedCensored, Uniform,
 };
 use crate::{ChipSeed, NoiseError};
 
@@ -49,7 +49,10 @@ pub struct Variation {
 
 impl From<Distribution> for Variation {
     fn from(distribution: Distribution) -> Self {
-        Self { distribution, scale: Scale::default() }
+        Self {
+            distribution,
+            scale: Scale::default(),
+        }
     }
 }
 
@@ -65,7 +68,10 @@ impl Variation {
 
     /// The same variation with another scale parameter.
     pub fn with_sigma(self, sigma: f64) -> Self {
-        Self { distribution: self.distribution.with_sigma(sigma), ..self }
+        Self {
+            distribution: self.distribution.with_sigma(sigma),
+            ..self
+        }
     }
 
     /// The deviation of every weight of the parameter at `path` on `chip`.
@@ -75,7 +81,12 @@ impl Variation {
         let mut out = vec![0.0; weights.len()];
         let generator = chip.generator(path);
         let (largest, channel) = self.references(weights, shape);
-        self.distribution.fill(&generator, weights, |index| largest[channel(index)], &mut out);
+        self.distribution.fill(
+            &generator,
+            weights,
+            |index| largest[channel(index)],
+            &mut out,
+        );
         out
     }
 
@@ -96,7 +107,9 @@ impl Variation {
         let (channels, stride) = match (self.scale, shape) {
             (Scale::PerTensor, _) | (Scale::PerChannel, []) => (1, usize::MAX),
             (Scale::PerChannel, [_, outputs]) => (*outputs, 1),
-            (Scale::PerChannel, [outputs, inner @ ..]) => (*outputs, inner.iter().product::<usize>().max(1)),
+            (Scale::PerChannel, [outputs, inner @ ..]) => {
+                (*outputs, inner.iter().product::<usize>().max(1))
+            }
         };
         let channel = move |index: usize| index / stride % channels.max(1);
         let mut largest = vec![0.0f32; channels.max(1)];
@@ -133,26 +146,37 @@ impl TryFrom<Table> for Variation {
 
     fn try_from(mut table: Table) -> Result<Self, String> {
         let kind = table.kind.clone();
-        let need = |key: &str, value: Option<f64>| value.ok_or_else(|| format!("{kind} needs `{key}`"));
+        let need =
+            |key: &str, value: Option<f64>| value.ok_or_else(|| format!("{kind} needs `{key}`"));
         let mut sigma = || need("sigma_rel_wmax", table.sigma_rel_wmax.take());
         let mut censor = || need("censor", table.censor.take());
         let distribution = match table.kind.as_str() {
             "none" => Distribution::None,
-            "gaussian" => Distribution::Gaussian(Gaussian { sigma_rel_wmax: sigma()? }),
-            "right-censored" => {
-                Distribution::RightCensored(RightCensored { sigma_rel_wmax: sigma()?, censor: censor()? })
-            }
-            "left-censored" => Distribution::LeftCensored(LeftCensored { sigma_rel_wmax: sigma()?, censor: censor()? }),
-            "two-sided-censored" => {
-                Distribution::TwoSidedCensored(TwoSidedCensored { sigma_rel_wmax: sigma()?, censor: censor()? })
-            }
-            "right-truncated" => {
-                Distribution::RightTruncated(RightTruncated { sigma_rel_wmax: sigma()?, censor: censor()? })
-            }
-            "uniform" => Distribution::Uniform(Uniform { sigma_rel_wmax: sigma()? }),
-            "log-normal" => {
-                Distribution::LogNormal(LogNormal { sigma_log: need("sigma_log", table.sigma_log.take())? })
-            }
+            "gaussian" => Distribution::Gaussian(Gaussian {
+                sigma_rel_wmax: sigma()?,
+            }),
+            "right-censored" => Distribution::RightCensored(RightCensored {
+                sigma_rel_wmax: sigma()?,
+                censor: censor()?,
+            }),
+            "left-censored" => Distribution::LeftCensored(LeftCensored {
+                sigma_rel_wmax: sigma()?,
+                censor: censor()?,
+            }),
+            "two-sided-censored" => Distribution::TwoSidedCensored(TwoSidedCensored {
+                sigma_rel_wmax: sigma()?,
+                censor: censor()?,
+            }),
+            "right-truncated" => Distribution::RightTruncated(RightTruncated {
+                sigma_rel_wmax: sigma()?,
+                censor: censor()?,
+            }),
+            "uniform" => Distribution::Uniform(Uniform {
+                sigma_rel_wmax: sigma()?,
+            }),
+            "log-normal" => Distribution::LogNormal(LogNormal {
+                sigma_log: need("sigma_log", table.sigma_log.take())?,
+            }),
             "four-level" => Distribution::FourLevel(FourLevel {
                 sigma_rel_wmax: sigma()?,
                 ratio: need("ratio", table.ratio.take())?,
@@ -167,14 +191,20 @@ impl TryFrom<Table> for Variation {
         ];
         match left.into_iter().find(|(_, value)| value.is_some()) {
             Some((key, _)) => Err(format!("{} has no `{key}`: leave it out", table.kind)),
-            None => Ok(Self { distribution, scale: table.scale }),
+            None => Ok(Self {
+                distribution,
+                scale: table.scale,
+            }),
         }
     }
 }
 
 impl From<Variation> for Table {
     fn from(variation: Variation) -> Self {
-        let Variation { distribution, scale } = variation;
+        let Variation {
+            distribution,
+            scale,
+        } = variation;
         let log = matches!(distribution, Distribution::LogNormal(_));
         let none = matches!(distribution, Distribution::None);
         Self {
@@ -208,7 +238,9 @@ mod tests {
     #[case(r#"{"kind":"gaussian","sigma_rel_wmax":0.1,"scale":"per-channel"}"#)]
     #[case(r#"{"kind":"right-censored","sigma_rel_wmax":0.25,"censor":1.0,"scale":"per-tensor"}"#)]
     #[case(r#"{"kind":"left-censored","sigma_rel_wmax":0.25,"censor":1.0,"scale":"per-tensor"}"#)]
-    #[case(r#"{"kind":"two-sided-censored","sigma_rel_wmax":0.25,"censor":1.0,"scale":"per-tensor"}"#)]
+    #[case(
+        r#"{"kind":"two-sided-censored","sigma_rel_wmax":0.25,"censor":1.0,"scale":"per-tensor"}"#
+    )]
     #[case(r#"{"kind":"right-truncated","sigma_rel_wmax":0.25,"censor":1.0,"scale":"per-tensor"}"#)]
     #[case(r#"{"kind":"uniform","sigma_rel_wmax":0.25,"scale":"per-tensor"}"#)]
     #[case(r#"{"kind":"log-normal","sigma_log":0.25,"scale":"per-tensor"}"#)]
@@ -221,11 +253,19 @@ mod tests {
     #[rstest]
     #[case(r#"{"kind":"gaussian","sigma":0.1}"#, "unknown field `sigma`")]
     #[case(r#"{"kind":"gaussian"}"#, "gaussian needs `sigma_rel_wmax`")]
-    #[case(r#"{"kind":"gaussian","sigma_rel_wmax":0.1,"censor":1.0}"#, "gaussian has no `censor`")]
-    #[case(r#"{"kind":"none","sigma_rel_wmax":0.1}"#, "none has no `sigma_rel_wmax`")]
+    #[case(
+        r#"{"kind":"gaussian","sigma_rel_wmax":0.1,"censor":1.0}"#,
+        "gaussian has no `censor`"
+    )]
+    #[case(
+        r#"{"kind":"none","sigma_rel_wmax":0.1}"#,
+        "none has no `sigma_rel_wmax`"
+    )]
     #[case(r#"{"kind":"gauss"}"#, "unknown noise kind `gauss`")]
     fn bad_tables_are_refused_by_name(#[case] text: &str, #[case] part: &str) {
-        let message = serde_json::from_str::<Variation>(text).unwrap_err().to_string();
+        let message = serde_json::from_str::<Variation>(text)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains(part), "{message}");
     }
 
@@ -234,7 +274,10 @@ mod tests {
         let chip = ChipSeed::new(1, 2);
         let weights = [1.0, 8.0, -2.0, 4.0];
         let tensor = Variation::from(Distribution::gaussian(1.0));
-        let channel = Variation { scale: Scale::PerChannel, ..tensor };
+        let channel = Variation {
+            scale: Scale::PerChannel,
+            ..tensor
+        };
         let by_tensor = tensor.draw(chip, "w", &weights, &[2, 2]);
         let linear = channel.draw(chip, "w", &weights, &[2, 2]);
         let convolution = channel.draw(chip, "w", &weights, &[2, 2, 1]);

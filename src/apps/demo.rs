@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use burn::module::Module;
 use burn::tensor::Device;
 use crossburn_models::{Classifier, LeNetConfig, ModelConfig, WithClassifier};
 use crossburn_noise::{Distribution, Variation};
@@ -45,21 +44,44 @@ impl DemoConfig {
     /// The demo of two cores and three minutes, or its quick form.
     pub(crate) fn new(quick: bool, seed: u64) -> Result<Self> {
         let bits = crossburn_hardware::WeightBits::new(4)?;
-        let (train, test, epochs, chips, sweep_chips) =
-            if quick { (4000, 400, 6, 100, 20) } else { (7000, 500, 10, 500, 50) };
+        let (train, test, epochs, chips, sweep_chips) = if quick {
+            (4000, 400, 6, 100, 20)
+        } else {
+            (7000, 500, 10, 500, 50)
+        };
         Ok(Self {
             seed,
-            model: ModelConfig::LeNet(LeNetConfig { bits: Some(bits), ..LeNetConfig::default() }),
-            data: DataConfig { source: DataSource::Digits, train: Some(train), validation: 500, test: Some(test) },
-            training: TrainingConfig { epochs, batch: 64, ..TrainingConfig::default() },
+            model: ModelConfig::LeNet(LeNetConfig {
+                bits: Some(bits),
+                ..LeNetConfig::default()
+            }),
+            data: DataConfig {
+                source: DataSource::Digits,
+                train: Some(train),
+                validation: 500,
+                test: Some(test),
+            },
+            training: TrainingConfig {
+                epochs,
+                batch: 64,
+                ..TrainingConfig::default()
+            },
             methods: vec![
                 ("plain".to_string(), Variation::from(Distribution::none())),
-                ("gaussian".to_string(), Variation::from(Distribution::gaussian(0.2))),
-                ("right-censored".to_string(), Variation::from(Distribution::right_censored(0.2, 1.0))),
+                (
+                    "gaussian".to_string(),
+                    Variation::from(Distribution::gaussian(0.2)),
+                ),
+                (
+                    "right-censored".to_string(),
+                    Variation::from(Distribution::right_censored(0.2, 1.0)),
+                ),
             ],
             deployment: Variation::from(Distribution::gaussian(0.2)),
             chips,
-            sweep: [0.25, 0.5, 0.75, 1.0, 1.25, 1.5].map(|factor| factor * 0.2).to_vec(),
+            sweep: [0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
+                .map(|factor| factor * 0.2)
+                .to_vec(),
             sweep_chips,
         })
     }
@@ -92,7 +114,16 @@ pub(crate) fn run(
     observer: &impl DemoObserver,
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<Results>> {
-    config.model.build(config.seed, &device.clone().autodiff(), Job { config, device, observer, stop })
+    config.model.build(
+        config.seed,
+        &device.clone().autodiff(),
+        Job {
+            config,
+            device,
+            observer,
+            stop,
+        },
+    )
 }
 
 struct Job<'a, O> {
@@ -106,14 +137,30 @@ impl<O: DemoObserver> WithClassifier for Job<'_, O> {
     type Output = Result<Option<Results>>;
 
     fn run<C: Classifier>(self, network: C) -> Self::Output {
-        let Job { config, device, observer, stop } = self;
+        let Job {
+            config,
+            device,
+            observer,
+            stop,
+        } = self;
         let mut clock = Clock::new();
         let data = clock.time("data", || {
-            config.data.source.load(config.seed, config.data.train, config.data.test)
+            config
+                .data
+                .source
+                .load(config.seed, config.data.train, config.data.test)
         })?;
-        let (training_set, validation) = data.train.split_at(data.train.len() - config.data.validation);
+        let (training_set, validation) = data
+            .train
+            .split_at(data.train.len() - config.data.validation);
         let trained = clock.time("training", || {
-            train_all(&network, config, device, observer, (&training_set, &validation))
+            train_all(
+                &network,
+                config,
+                device,
+                observer,
+                (&training_set, &validation),
+            )
         })?;
         if stop.load(Ordering::SeqCst) {
             return Ok(None);
@@ -121,23 +168,37 @@ impl<O: DemoObserver> WithClassifier for Job<'_, O> {
         let batches = Batches::new(&data.test, 128, device);
         let mut methods = Vec::new();
         for ((name, noise), trained) in config.methods.iter().zip(&trained) {
-            let evaluation = Evaluation::new(&trained.network, config.model.bits(), batches.clone());
+            let evaluation =
+                Evaluation::new(&trained.network, config.model.bits(), batches.clone());
             let clean = evaluation.clean()?;
             let total = config.chips + config.sweep.len() as u64 * config.sweep_chips;
             let on_chip = observer.chips(name, total);
             let draw = |variation: &Variation, seed, chips| {
                 population::draw(
                     &evaluation,
-                    &Draw { variation, seed, chips: 0..chips, store: None, on_chip: &*on_chip, stop },
+                    &Draw {
+                        variation,
+                        seed,
+                        chips: 0..chips,
+                        store: None,
+                        on_chip: &*on_chip,
+                        stop,
+                    },
                 )
             };
-            let Some(chips) = clock.time("chips", || draw(&config.deployment, config.seed, config.chips))? else {
+            let Some(chips) = clock.time("chips", || {
+                draw(&config.deployment, config.seed, config.chips)
+            })?
+            else {
                 return Ok(None);
             };
             let mut sweep = Vec::new();
             for &sigma in &config.sweep {
                 let variation = config.deployment.with_sigma(sigma);
-                let Some(chips) = clock.time("sweep", || draw(&variation, config.seed, config.sweep_chips))? else {
+                let Some(chips) = clock.time("sweep", || {
+                    draw(&variation, config.seed, config.sweep_chips)
+                })?
+                else {
                     return Ok(None);
                 };
                 sweep.push(study::sweep_point(sigma, &chips)?);
@@ -191,8 +252,15 @@ fn train_all<C: Classifier, O: DemoObserver>(
                 let (recipe, device) = (config.recipe(*noise), &device);
                 let mut follower = observer.training(name);
                 scope.spawn(move || {
-                    let run = Run { train: training_set, validation, device, state: None, resume: false };
-                    train(network, &recipe, &run, &mut follower).with_context(|| format!("cannot train `{name}`"))
+                    let run = Run {
+                        train: training_set,
+                        validation,
+                        device,
+                        state: None,
+                        resume: false,
+                    };
+                    train(network, &recipe, &run, &mut follower)
+                        .with_context(|| format!("cannot train `{name}`"))
                 })
             })
             .collect();

@@ -41,11 +41,18 @@ impl ChipStore {
     /// An unreadable file, or chips of other settings.
     pub(crate) fn open(folder: &Path, of: Value, resume: bool) -> Result<Self> {
         let path = folder.join("chips.json");
-        let mut kept = Kept { of, chips: BTreeMap::new() };
+        let mut kept = Kept {
+            of,
+            chips: BTreeMap::new(),
+        };
         if resume && path.exists() {
             let text = fs_err::read_to_string(&path)?;
-            let found: Kept = serde_json::from_str(&text)
-                .with_context(|| format!("{} is not a file of finished chips: delete it, or leave out --resume", path.display()))?;
+            let found: Kept = serde_json::from_str(&text).with_context(|| {
+                format!(
+                    "{} is not a file of finished chips: delete it, or leave out --resume",
+                    path.display()
+                )
+            })?;
             if found.of != kept.of {
                 bail!(
                     "{} holds chips of other settings (checkpoint, data, noise or seed): choose another --out, or leave out --resume",
@@ -54,7 +61,10 @@ impl ChipStore {
             }
             kept = found;
         }
-        Ok(Self { path, document: Mutex::new((kept, Instant::now())) })
+        Ok(Self {
+            path,
+            document: Mutex::new((kept, Instant::now())),
+        })
     }
 
     fn finished(&self) -> BTreeMap<u64, f64> {
@@ -63,7 +73,9 @@ impl ChipStore {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, (Kept, Instant)> {
         // A panic elsewhere cannot leave a half-inserted chip behind.
-        self.document.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.document
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Keeps a chip; now and then writes the file. A failed write is reported by [`save`](Self::save) at the end.
@@ -102,7 +114,10 @@ pub(crate) struct Draw<'a> {
 }
 
 /// Draws the population; `None` where it was stopped (what is finished is then in the store).
-pub(crate) fn draw<C: Classifier>(evaluation: &Evaluation<C>, draw: &Draw<'_>) -> Result<Option<Population>> {
+pub(crate) fn draw<C: Classifier>(
+    evaluation: &Evaluation<C>,
+    draw: &Draw<'_>,
+) -> Result<Option<Population>> {
     let mut finished = draw.store.map(ChipStore::finished).unwrap_or_default();
     finished.retain(|chip, _| draw.chips.contains(chip));
     finished.keys().for_each(|_| (draw.on_chip)());
@@ -113,7 +128,8 @@ pub(crate) fn draw<C: Classifier>(evaluation: &Evaluation<C>, draw: &Draw<'_>) -
             }
             (draw.on_chip)();
         };
-        let (chips, stopped) = evaluation.population(draw.variation, draw.seed, missing, on_chip, draw.stop)?;
+        let (chips, stopped) =
+            evaluation.population(draw.variation, draw.seed, missing, on_chip, draw.stop)?;
         finished.extend(chips);
         if stopped {
             if let Some(store) = draw.store {
@@ -125,7 +141,11 @@ pub(crate) fn draw<C: Classifier>(evaluation: &Evaluation<C>, draw: &Draw<'_>) -
     if let Some(store) = draw.store {
         store.save()?;
     }
-    Ok(Some(Population::new(draw.seed, draw.chips.start, finished.into_values().collect())))
+    Ok(Some(Population::new(
+        draw.seed,
+        draw.chips.start,
+        finished.into_values().collect(),
+    )))
 }
 
 /// The runs of chip numbers in `chips` that are not finished.

@@ -18,7 +18,10 @@ pub(crate) const CONFIDENCE: f64 = 0.95;
 
 /// The version and commit that documents carry.
 pub(crate) fn version() -> (String, Option<String>) {
-    (env!("CARGO_PKG_VERSION").to_string(), option_env!("CROSSBURN_COMMIT").map(str::to_string))
+    (
+        env!("CARGO_PKG_VERSION").to_string(),
+        option_env!("CROSSBURN_COMMIT").map(str::to_string),
+    )
 }
 
 /// A value as JSON.
@@ -32,7 +35,14 @@ pub(crate) fn summarize(population: &Population, images: usize) -> Result<Popula
     for k in PERCENTILES {
         let value = population.kpp(f64::from(k))?;
         let interval = population.kpp_interval(f64::from(k), CONFIDENCE)?;
-        kpp.insert(k, KppEntry { value, low: Some(interval.low), high: Some(interval.high) });
+        kpp.insert(
+            k,
+            KppEntry {
+                value,
+                low: Some(interval.low),
+                high: Some(interval.high),
+            },
+        );
     }
     Ok(PopulationSummary {
         seed: population.seed,
@@ -82,7 +92,9 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { stages: BTreeMap::new() }
+        Self {
+            stages: BTreeMap::new(),
+        }
     }
 
     /// Runs `work` and adds its time to `stage`.
@@ -95,6 +107,8 @@ impl Clock {
 
     /// The document's timing part.
     pub(crate) fn timing(self) -> Timing {
-        Timing { seconds: self.stages }
+        Timing {
+            seconds: self.stages,
+        }
     }
 }

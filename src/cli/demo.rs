@@ -74,10 +74,17 @@ impl Demo {
             return Ok(Outcome::Done);
         }
         let device = self.device.open()?;
-        fs_err::create_dir_all(&self.out)
-            .with_context(|| format!("cannot create the run folder {}: choose another --out", self.out.display()))?;
+        fs_err::create_dir_all(&self.out).with_context(|| {
+            format!(
+                "cannot create the run folder {}: choose another --out",
+                self.out.display()
+            )
+        })?;
         let stop = interrupt::flag()?;
-        let follower = Follower { bars: MultiProgress::new(), stop: Arc::clone(&stop) };
+        let follower = Follower {
+            bars: MultiProgress::new(),
+            stop: Arc::clone(&stop),
+        };
         let Some(mut results) = demo::run(&config, &device, &follower, &stop)? else {
             note("the demo keeps nothing of an interrupted run: start it again");
             return Ok(Outcome::Interrupted);
@@ -86,7 +93,10 @@ impl Demo {
         results.reproduce = format!("crossburn demo{quick} --seed {}", self.seed);
         write_run(&self.out, &results)?;
         print_results(&results, self.json)?;
-        note(&format!("report: {}", self.out.join("report.html").display()));
+        note(&format!(
+            "report: {}",
+            self.out.join("report.html").display()
+        ));
         Ok(Outcome::Done)
     }
 }

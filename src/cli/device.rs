@@ -22,9 +22,10 @@ impl std::str::FromStr for DeviceChoice {
             None if text == "cpu" => Ok(Self::Cpu),
             None if text == "ndarray" => Ok(Self::NdArray),
             None if text == "wgpu" => Ok(Self::Wgpu(None)),
-            Some(("wgpu", index)) => {
-                index.parse().map(|index| Self::Wgpu(Some(index))).map_err(|_| format!("`{index}` is not a GPU number"))
-            }
+            Some(("wgpu", index)) => index
+                .parse()
+                .map(|index| Self::Wgpu(Some(index)))
+                .map_err(|_| format!("`{index}` is not a GPU number")),
             _ => Err("use cpu, ndarray, wgpu or wgpu:N".to_string()),
         }
     }
@@ -49,7 +50,10 @@ impl DeviceChoice {
     pub(crate) fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::flex()),
-            #[allow(deprecated, reason = "the user's design card keeps burn-ndarray selectable; Burn 0.22 deprecates it")]
+            #[allow(
+                deprecated,
+                reason = "the user's design card keeps burn-ndarray selectable; Burn 0.22 deprecates it"
+            )]
             Self::NdArray => Ok(Device::ndarray()),
             Self::Wgpu(index) => open_wgpu(index),
         }

@@ -37,9 +37,13 @@ impl Doctor {
                 devices.join(", "),
             );
             if !wgpu {
-                text.push_str("\nGPU        not in this build: cargo build --release --features wgpu");
+                text.push_str(
+                    "\nGPU        not in this build: cargo build --release --features wgpu",
+                );
             } else if devices.len() == 2 {
-                text.push_str("\nGPU        none found: a Vulkan, Metal or DirectX 12 driver is needed");
+                text.push_str(
+                    "\nGPU        none found: a Vulkan, Metal or DirectX 12 driver is needed",
+                );
             }
             print(&text)?;
         }
@@ -54,7 +58,8 @@ fn widest_simd() -> &'static str {
         if std::arch::is_x86_feature_detected!("avx512f") {
             return "AVX-512";
         }
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+        {
             return "AVX2 and FMA";
         }
         "SSE2"

@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use clap::Args;
 use crossburn_checkpoints::{load_checkpoint, read_manifest};
 use crossburn_models::{Classifier, ModelConfig, WithClassifier};
-use crossburn_noise::{Distribution, Variation};
+use crossburn_noise::Variation;
 use crossburn_training::data::DataSource;
 use crossburn_training::{Batches, Evaluation, Recipe};
 use indicatif::MultiProgress;
@@ -95,7 +95,9 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        let parsed = text
+            .split_once('/')
+            .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
         match parsed {
             Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
             _ => Err("use I/N with I from 1 to N, such as 1/4".to_string()),
@@ -120,10 +122,23 @@ impl Evaluate {
         let folder = checkpoint_folder(&self.checkpoint);
         let manifest = read_manifest(&folder)?;
         let model: ModelConfig = serde_json::from_value(manifest.architecture.clone())
-            .with_context(|| format!("{} names a network that this version does not know", folder.display()))?;
-        let recipe: Recipe = serde_json::from_value(manifest.recipe.clone())
-            .with_context(|| format!("{} carries a recipe that this version cannot read", folder.display()))?;
-        let source = self.data.clone().unwrap_or_else(|| recipe.data.source.clone());
+            .with_context(|| {
+                format!(
+                    "{} names a network that this version does not know",
+                    folder.display()
+                )
+            })?;
+        let recipe: Recipe =
+            serde_json::from_value(manifest.recipe.clone()).with_context(|| {
+                format!(
+                    "{} carries a recipe that this version cannot read",
+                    folder.display()
+                )
+            })?;
+        let source = self
+            .data
+            .clone()
+            .unwrap_or_else(|| recipe.data.source.clone());
         let config = json!({
             "architecture": manifest.architecture,
             "weights": manifest.weights_checksum(),
@@ -140,30 +155,58 @@ impl Evaluate {
             print(&serde_json::to_string_pretty(&config)?)?;
             return Ok(Outcome::Done);
         }
-        let name = self.checkpoint.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("evaluate-{name}")));
-        fs_err::create_dir_all(&out)
-            .with_context(|| format!("cannot create the run folder {}: choose another --out", out.display()))?;
+        let name = self
+            .checkpoint
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("runs").join(format!("evaluate-{name}")));
+        fs_err::create_dir_all(&out).with_context(|| {
+            format!(
+                "cannot create the run folder {}: choose another --out",
+                out.display()
+            )
+        })?;
         let device = self.device.open()?;
         let stop = interrupt::flag()?;
         let seed = recipe.seed;
-        let job = Job { arguments: &self, folder, recipe, source, variation, config, out, device: &device, stop };
+        let job = Job {
+            arguments: &self,
+            folder,
+            recipe,
+            source,
+            variation,
+            config,
+            out,
+            device: &device,
+            stop,
+        };
         model.build(seed, &device, job)
     }
 
     fn variation(&self, sigma: f64) -> Result<Variation> {
         let mut table = json!({ "kind": self.noise });
-        let key = if self.noise == "log-normal" { "sigma_log" } else { "sigma_rel_wmax" };
+        let key = if self.noise == "log-normal" {
+            "sigma_log"
+        } else {
+            "sigma_rel_wmax"
+        };
         if self.noise != "none" {
             table[key] = finite("--sigma", sigma)?;
         }
-        for (key, flag, value) in [("censor", "--censor", self.censor), ("ratio", "--ratio", self.ratio)] {
+        for (key, flag, value) in [
+            ("censor", "--censor", self.censor),
+            ("ratio", "--ratio", self.ratio),
+        ] {
             if let Some(value) = value {
                 table[key] = finite(flag, value)?;
             }
         }
-        let variation: Variation =
-            serde_json::from_value(table).with_context(|| format!("--noise {} with these values", self.noise))?;
+        let variation: Variation = serde_json::from_value(table)
+            .with_context(|| format!("--noise {} with these values", self.noise))?;
         Ok(variation.check()?)
     }
 }
@@ -179,7 +222,11 @@ fn finite(flag: &str, value: f64) -> Result<Value> {
 /// `path` itself, or the checkpoint inside a run folder.
 fn checkpoint_folder(path: &Path) -> PathBuf {
     let inside = path.join("checkpoint");
-    if inside.is_dir() { inside } else { path.to_path_buf() }
+    if inside.is_dir() {
+        inside
+    } else {
+        path.to_path_buf()
+    }
 }
 
 struct Job<'a> {
@@ -203,7 +250,10 @@ impl WithClassifier for Job<'_> {
         let (network, _) = load_checkpoint(&self.folder, network)?;
         // Training images are not needed, but a procedural set is cheap and a file set is read as a whole.
         let images = arguments.images.or(self.recipe.data.test);
-        let data = clock.time("data", || self.source.load(self.recipe.seed, self.recipe.data.train, images))?;
+        let data = clock.time("data", || {
+            self.source
+                .load(self.recipe.seed, self.recipe.data.train, images)
+        })?;
         self.recipe.model.check(data.test.shape)?;
         let batches = Batches::new(&data.test, 128, self.device);
         let evaluation = Evaluation::new(&network, self.recipe.model.bits(), batches);
@@ -233,7 +283,12 @@ impl WithClassifier for Job<'_> {
         };
         progress.finish_and_clear();
         let mut sweep = Vec::new();
-        let progress = bar(&bars, "accuracy versus sigma", arguments.sweep.len() as u64 * arguments.sweep_chips, "chip");
+        let progress = bar(
+            &bars,
+            "accuracy versus sigma",
+            arguments.sweep.len() as u64 * arguments.sweep_chips,
+            "chip",
+        );
         for &sigma in &arguments.sweep {
             let draw = Draw {
                 variation: &arguments.variation(sigma)?,
@@ -243,7 +298,9 @@ impl WithClassifier for Job<'_> {
                 ..draw
             };
             let Some(chips) = clock.time("sweep", || population::draw(&evaluation, &draw))? else {
-                note("the curve was interrupted; the finished chips are kept: run the same command with --resume");
+                note(
+                    "the curve was interrupted; the finished chips are kept: run the same command with --resume",
+                );
                 return Ok(Outcome::Interrupted);
             };
             sweep.push(study::sweep_point(sigma, &chips)?);
@@ -257,7 +314,12 @@ impl WithClassifier for Job<'_> {
             commit,
             reproduce: self.reproduce(),
             config: self.config.clone(),
-            data: DataSummary { source: self.source.to_string(), train: 0, validation: 0, test: data.test.len() },
+            data: DataSummary {
+                source: self.source.to_string(),
+                train: 0,
+                validation: 0,
+                test: data.test.len(),
+            },
             deployment: Some(study::json(&self.variation)?),
             methods: vec![Method {
                 name: match self.recipe.noise.distribution.name() {
@@ -274,7 +336,10 @@ impl WithClassifier for Job<'_> {
         };
         write_run(&self.out, &results)?;
         print_results(&results, arguments.json)?;
-        note(&format!("report: {}", self.out.join("report.html").display()));
+        note(&format!(
+            "report: {}",
+            self.out.join("report.html").display()
+        ));
         Ok(Outcome::Done)
     }
 }
@@ -302,7 +367,11 @@ impl Job<'_> {
         }
         if !arguments.sweep.is_empty() {
             let values: Vec<String> = arguments.sweep.iter().map(ToString::to_string).collect();
-            command.push_str(&format!(" --sweep {} --sweep-chips {}", values.join(","), arguments.sweep_chips));
+            command.push_str(&format!(
+                " --sweep {} --sweep-chips {}",
+                values.join(","),
+                arguments.sweep_chips
+            ));
         }
         command
     }
@@ -315,10 +384,16 @@ mod tests {
     #[test]
     fn shards_cut_a_population_into_contiguous_parts() {
         for of in 1..7 {
-            let parts: Vec<_> = (1..=of).map(|index| Shard { index, of }.range(100)).collect();
+            let parts: Vec<_> = (1..=of)
+                .map(|index| Shard { index, of }.range(100))
+                .collect();
             assert_eq!((parts[0].start, parts[parts.len() - 1].end), (0, 100));
             assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
         }
-        assert!("0/4".parse::<Shard>().is_err() && "5/4".parse::<Shard>().is_err() && "1".parse::<Shard>().is_err());
+        assert!(
+            "0/4".parse::<Shard>().is_err()
+                && "5/4".parse::<Shard>().is_err()
+                && "1".parse::<Shard>().is_err()
+        );
     }
 }

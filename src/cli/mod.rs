@@ -24,7 +24,12 @@ use crate::report::Results;
 ///
 /// Example: crossburn demo --quick
 #[derive(Debug, Parser)]
-#[command(name = "crossburn", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "crossburn",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -95,5 +100,9 @@ fn print(text: &str) -> Result<()> {
 
 /// Prints the results: the document for programs, the table for people.
 fn print_results(results: &Results, json: bool) -> Result<()> {
-    if json { print(results.to_json()?.trim_end()) } else { print(&crate::report::table(results)) }
+    if json {
+        print(results.to_json()?.trim_end())
+    } else {
+        print(&crate::report::table(results))
+    }
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::train::Interrupter;
 use burn::train::metric::{
-    MetricAttributes, MetricDefinition, MetricEntry, MetricId, NumericAttributes, NumericEntry, SerializedEntry,
+    MetricAttributes, MetricDefinition, MetricEntry, MetricId, NumericAttributes, NumericEntry,
+    SerializedEntry,
 };
 use burn::train::renderer::{MetricState, MetricsRenderer, tui::TuiMetricsRendererWrapper};
 use crossburn_training::{EpochRecord, TrainingObserver};
@@ -16,9 +17,13 @@ use super::note;
 
 /// A bar that names its stage; silent where stderr is no terminal.
 pub(crate) fn bar(bars: &MultiProgress, stage: &str, total: u64, unit: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(&format!("{{prefix:<28}} {{bar:30}} {unit} {{pos}}/{{len}} · {{eta}} left {{msg}}"))
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    bars.add(ProgressBar::new(total)).with_style(style).with_prefix(stage.to_string())
+    let style = ProgressStyle::with_template(&format!(
+        "{{prefix:<28}} {{bar:30}} {unit} {{pos}}/{{len}} · {{eta}} left {{msg}}"
+    ))
+    .unwrap_or_else(|_| ProgressStyle::default_bar());
+    bars.add(ProgressBar::new(total))
+        .with_style(style)
+        .with_prefix(stage.to_string())
 }
 
 /// Training progress as a bar on a terminal and as one line per epoch elsewhere.
@@ -33,7 +38,14 @@ pub(crate) struct EpochLines {
 
 impl EpochLines {
     pub(crate) fn new(name: &str, bars: &MultiProgress, stop: &Arc<AtomicBool>) -> Self {
-        Self { name: name.to_string(), bars: bars.clone(), bar: None, epochs: 0, images: 0, stop: Arc::clone(stop) }
+        Self {
+            name: name.to_string(),
+            bars: bars.clone(),
+            bar: None,
+            epochs: 0,
+            images: 0,
+            stop: Arc::clone(stop),
+        }
     }
 }
 
@@ -56,11 +68,19 @@ impl TrainingObserver for EpochLines {
     fn started(&mut self, done: usize, total: usize, images: usize) {
         (self.epochs, self.images) = (total, images);
         if std::io::stderr().is_terminal() {
-            let bar = bar(&self.bars, &format!("train {}", self.name), (total * images) as u64, "images");
+            let bar = bar(
+                &self.bars,
+                &format!("train {}", self.name),
+                (total * images) as u64,
+                "images",
+            );
             bar.set_position((done * images) as u64);
             self.bar = Some(bar);
         } else if done > 0 {
-            note(&format!("{}: resuming behind epoch {done}/{total}", self.name));
+            note(&format!(
+                "{}: resuming behind epoch {done}/{total}",
+                self.name
+            ));
         }
     }
 
@@ -104,7 +124,13 @@ const NOISY_ACCURACY: &str = "Accuracy under variation";
 
 impl Dashboard {
     pub(crate) fn new(name: &str, stop: &Arc<AtomicBool>) -> Self {
-        Self { name: name.to_string(), renderer: None, interrupter: Interrupter::new(), epochs: 0, stop: Arc::clone(stop) }
+        Self {
+            name: name.to_string(),
+            renderer: None,
+            interrupter: Interrupter::new(),
+            epochs: 0,
+            stop: Arc::clone(stop),
+        }
     }
 }
 
@@ -121,9 +147,15 @@ fn value(name: &str, value: f64) -> MetricState {
 impl TrainingObserver for Dashboard {
     fn started(&mut self, done: usize, total: usize, images: usize) {
         self.epochs = total;
-        let mut renderer: Box<dyn MetricsRenderer> =
-            Box::new(TuiMetricsRendererWrapper::new(self.interrupter.clone(), (done > 0).then_some(done)));
-        for (name, unit, higher_is_better) in [(LOSS, None, false), (ACCURACY, Some("%"), true), (NOISY_ACCURACY, Some("%"), true)] {
+        let mut renderer: Box<dyn MetricsRenderer> = Box::new(TuiMetricsRendererWrapper::new(
+            self.interrupter.clone(),
+            (done > 0).then_some(done),
+        ));
+        for (name, unit, higher_is_better) in [
+            (LOSS, None, false),
+            (ACCURACY, Some("%"), true),
+            (NOISY_ACCURACY, Some("%"), true),
+        ] {
             renderer.register_metric(MetricDefinition {
                 metric_id: metric_id(name),
                 name: Arc::new(name.to_string()),

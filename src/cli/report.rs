@@ -31,7 +31,11 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn run(self) -> Result<Outcome> {
-        let runs = self.runs.iter().map(|run| Ok(Results::read(run)?)).collect::<Result<Vec<_>>>()?;
+        let runs = self
+            .runs
+            .iter()
+            .map(|run| Ok(Results::read(run)?))
+            .collect::<Result<Vec<_>>>()?;
         let out = match (&self.out, self.runs.as_slice()) {
             (Some(out), _) => out.clone(),
             (None, [run]) if run.is_dir() => run.clone(),
@@ -39,8 +43,12 @@ impl Report {
             (None, _) => PathBuf::from("runs").join("merged"),
         };
         let results = merge(runs, &self.runs)?;
-        fs_err::create_dir_all(&out)
-            .with_context(|| format!("cannot create the folder {}: choose another --out", out.display()))?;
+        fs_err::create_dir_all(&out).with_context(|| {
+            format!(
+                "cannot create the folder {}: choose another --out",
+                out.display()
+            )
+        })?;
         write_run(&out, &results)?;
         print_results(&results, self.json)?;
         note(&format!("report: {}", out.join("report.html").display()));
@@ -55,7 +63,10 @@ fn merge(mut runs: Vec<Results>, paths: &[PathBuf]) -> Result<Results> {
     }
     let first = &runs[0];
     for (run, path) in runs.iter().zip(paths) {
-        if run.config != first.config || run.methods.len() != 1 || run.command != RunCommand::Evaluate {
+        if run.config != first.config
+            || run.methods.len() != 1
+            || run.command != RunCommand::Evaluate
+        {
             bail!(
                 "{} is not a shard of the same population as {}: their settings differ",
                 path.display(),
@@ -71,7 +82,11 @@ fn merge(mut runs: Vec<Results>, paths: &[PathBuf]) -> Result<Results> {
             .as_ref()
             .with_context(|| format!("{} holds no population", path.display()))?;
         images = summary.images;
-        parts.push(Population::new(summary.seed, summary.first, summary.accuracy.clone()));
+        parts.push(Population::new(
+            summary.seed,
+            summary.first,
+            summary.accuracy.clone(),
+        ));
     }
     let population = Population::merge(parts)?;
     let mut merged = runs.remove(0);

@@ -49,23 +49,44 @@ pub(super) struct Train {
 impl Train {
     pub(super) fn run(self) -> Result<Outcome> {
         let text = fs_err::read_to_string(&self.recipe)?;
-        let recipe: Recipe =
-            toml::from_str(&text).with_context(|| format!("{} is not a recipe", self.recipe.display()))?;
-        recipe.check().with_context(|| format!("in {}", self.recipe.display()))?;
+        let recipe: Recipe = toml::from_str(&text)
+            .with_context(|| format!("{} is not a recipe", self.recipe.display()))?;
+        recipe
+            .check()
+            .with_context(|| format!("in {}", self.recipe.display()))?;
         let resolved = toml::to_string_pretty(&recipe)?;
         if self.print_config {
             print(resolved.trim_end())?;
             return Ok(Outcome::Done);
         }
-        let stem = self.recipe.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(stem));
-        fs_err::create_dir_all(&out)
-            .with_context(|| format!("cannot create the run folder {}: choose another --out", out.display()))?;
+        let stem = self
+            .recipe
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("runs").join(stem));
+        fs_err::create_dir_all(&out).with_context(|| {
+            format!(
+                "cannot create the run folder {}: choose another --out",
+                out.display()
+            )
+        })?;
         write_bytes(&out.join("recipe.toml"), resolved.as_bytes())?;
         let device = self.device.open()?;
         let stop = interrupt::flag()?;
-        let job = Job { arguments: &self, recipe: &recipe, out, device: &device, stop };
-        recipe.model.build(recipe.seed, &device.clone().autodiff(), job)
+        let job = Job {
+            arguments: &self,
+            recipe: &recipe,
+            out,
+            device: &device,
+            stop,
+        };
+        recipe
+            .model
+            .build(recipe.seed, &device.clone().autodiff(), job)
     }
 }
 
@@ -86,22 +107,39 @@ impl WithClassifier for Job<'_> {
         if std::io::stdout().is_terminal() && !self.arguments.json {
             self.train(network, &mut Dashboard::new(name, &self.stop))
         } else {
-            self.train(network, &mut EpochLines::new(name, &MultiProgress::new(), &self.stop))
+            self.train(
+                network,
+                &mut EpochLines::new(name, &MultiProgress::new(), &self.stop),
+            )
         }
     }
 }
 
 impl Job<'_> {
-    fn train<C: Classifier>(&self, network: C, observer: &mut impl TrainingObserver) -> Result<Outcome> {
+    fn train<C: Classifier>(
+        &self,
+        network: C,
+        observer: &mut impl TrainingObserver,
+    ) -> Result<Outcome> {
         let recipe = self.recipe;
         let mut clock = Clock::new();
         let source = &recipe.data.source;
-        let data = clock.time("data", || source.load(recipe.seed, recipe.data.train, recipe.data.test))?;
+        let data = clock.time("data", || {
+            source.load(recipe.seed, recipe.data.train, recipe.data.test)
+        })?;
         recipe.model.check(data.train.shape)?;
         let validation = recipe.data.validation;
-        let learn = data.train.len().checked_sub(validation).filter(|learn| *learn > 0).with_context(|| {
-            format!("data.validation = {validation} leaves nothing of {} training images", data.train.len())
-        })?;
+        let learn = data
+            .train
+            .len()
+            .checked_sub(validation)
+            .filter(|learn| *learn > 0)
+            .with_context(|| {
+                format!(
+                    "data.validation = {validation} leaves nothing of {} training images",
+                    data.train.len()
+                )
+            })?;
         let (training_set, validation) = data.train.split_at(learn);
         let autodiff = self.device.clone().autodiff();
         let state = self.out.join("resume");
@@ -133,10 +171,14 @@ impl Job<'_> {
             validation: validation.len(),
             test: data.test.len(),
         };
-        let mut manifest =
-            Manifest::new(study::json(&recipe.model)?, study::json(recipe)?, recipe.seed, study::json(&summary)?)
-                .with_metric("clean", clean)
-                .with_metric("best_epoch", trained.best_epoch as f64);
+        let mut manifest = Manifest::new(
+            study::json(&recipe.model)?,
+            study::json(recipe)?,
+            recipe.seed,
+            study::json(&summary)?,
+        )
+        .with_metric("clean", clean)
+        .with_metric("best_epoch", trained.best_epoch as f64);
         if let Some(commit) = &commit {
             manifest = manifest.with_commit(commit);
         }

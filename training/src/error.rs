@@ -30,7 +30,9 @@ pub enum TrainingError {
         text: String,
     },
     /// More images than there are, or none.
-    #[error("{wanted} {what} images were asked for, {source_name} has {available}: use a number from 1 to {available}")]
+    #[error(
+        "{wanted} {what} images were asked for, {source_name} has {available}: use a number from 1 to {available}"
+    )]
     TooMany {
         /// How many were asked for.
         wanted: usize,
@@ -52,7 +54,9 @@ pub enum TrainingError {
         remedy: &'static str,
     },
     /// A loss that is not finite.
-    #[error("the loss became {loss} in epoch {epoch}, step {step}: lower the learning rate or the noise")]
+    #[error(
+        "the loss became {loss} in epoch {epoch}, step {step}: lower the learning rate or the noise"
+    )]
     Diverged {
         /// Epoch, from 1.
         epoch: usize,
@@ -62,7 +66,9 @@ pub enum TrainingError {
         loss: f64,
     },
     /// A state of another recipe.
-    #[error("{folder} holds the state of another recipe: choose another --out, or start without --resume")]
+    #[error(
+        "{folder} holds the state of another recipe: choose another --out, or start without --resume"
+    )]
     OtherRecipe {
         /// The folder.
         folder: String,
@@ -84,6 +90,10 @@ pub enum TrainingError {
 impl TrainingError {
     /// A refused value of a recipe.
     pub(crate) fn setting(key: &'static str, value: impl ToString, remedy: &'static str) -> Self {
-        Self::Setting { key, value: value.to_string(), remedy }
+        Self::Setting {
+            key,
+            value: value.to_string(),
+            remedy,
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::{WeightBits, manufacture, quantize_weights};
 use crossburn_models::Classifier;
@@ -25,9 +24,17 @@ impl Batches {
         let indices: Vec<usize> = (0..set.len()).collect();
         let batches = indices
             .chunks(batch.max(1))
-            .map(|chunk| (set.images(chunk, device), chunk.iter().map(|&i| set.labels[i]).collect()))
+            .map(|chunk| {
+                (
+                    set.images(chunk, device),
+                    chunk.iter().map(|&i| set.labels[i]).collect(),
+                )
+            })
             .collect();
-        Self { batches, images: set.len() }
+        Self {
+            batches,
+            images: set.len(),
+        }
     }
 
     /// Number of images.
@@ -56,15 +63,29 @@ pub fn accuracy<C: Classifier>(network: &C, batches: &Batches) -> Result<f64, Tr
 /// How many rows of `logits` have their maximum at the label. A row without any finite value is never correct.
 pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u8]) -> Result<usize, TrainingError> {
     let [rows, classes] = logits.dims();
-    let values: Vec<f32> = logits.into_data().try_to_vec().map_err(|error| TrainingError::Device(format!("{error:?}")))?;
+    let values: Vec<f32> = logits
+        .into_data()
+        .try_to_vec()
+        .map_err(|error| TrainingError::Device(format!("{error:?}")))?;
     debug_assert_eq!(rows, labels.len());
     let hit = |(row, label): (&[f32], &u8)| {
-        let best = row.iter().enumerate().fold((None, f32::NEG_INFINITY), |(best, top), (class, &value)| {
-            if value > top { (Some(class), value) } else { (best, top) }
-        });
+        let best = row.iter().enumerate().fold(
+            (None, f32::NEG_INFINITY),
+            |(best, top), (class, &value)| {
+                if value > top {
+                    (Some(class), value)
+                } else {
+                    (best, top)
+                }
+            },
+        );
         best.0 == Some(usize::from(*label))
     };
-    Ok(values.chunks(classes.max(1)).zip(labels).filter(|pair| hit(*pair)).count())
+    Ok(values
+        .chunks(classes.max(1))
+        .zip(labels)
+        .filter(|pair| hit(*pair))
+        .count())
 }
 
 /// A trained network with everything that a chip of it depends on.
@@ -78,7 +99,11 @@ pub struct Evaluation<C> {
 impl<C: Classifier> Evaluation<C> {
     /// `network` is taken to evaluation mode; `batches` must be on its inner device.
     pub fn new(network: &C, bits: Option<WeightBits>, batches: Batches) -> Self {
-        Self { network: network.valid(), bits, batches }
+        Self {
+            network: network.valid(),
+            bits,
+            batches,
+        }
     }
 
     /// Accuracy without variation: quantized weights, as programmed.
@@ -86,7 +111,10 @@ impl<C: Classifier> Evaluation<C> {
     /// # Errors
     /// See [`accuracy`].
     pub fn clean(&self) -> Result<f64, TrainingError> {
-        accuracy(&quantize_weights(self.network.clone(), self.bits).materialize(), &self.batches)
+        accuracy(
+            &quantize_weights(self.network.clone(), self.bits).materialize(),
+            &self.batches,
+        )
     }
 
     /// Accuracy of one chip, held for all images.
@@ -94,7 +122,10 @@ impl<C: Classifier> Evaluation<C> {
     /// # Errors
     /// See [`accuracy`].
     pub fn chip(&self, variation: &Variation, chip: ChipSeed) -> Result<f64, TrainingError> {
-        accuracy(&manufacture(&self.network, self.bits, variation, chip), &self.batches)
+        accuracy(
+            &manufacture(&self.network, self.bits, variation, chip),
+            &self.batches,
+        )
     }
 
     /// Accuracy of the chips `chips` of the population `seed`, in chip order, over all cores.
@@ -112,7 +143,13 @@ impl<C: Classifier> Evaluation<C> {
         on_chip: impl Fn(u64, f64) + Sync,
         stop: &AtomicBool,
     ) -> Result<(Vec<(u64, f64)>, bool), TrainingError> {
-        draw_population(seed, chips, |chip| self.chip(variation, chip), on_chip, stop)
+        draw_population(
+            seed,
+            chips,
+            |chip| self.chip(variation, chip),
+            on_chip,
+            stop,
+        )
     }
 
     /// Number of test images.
@@ -129,7 +166,10 @@ mod tests {
     #[test]
     fn a_row_of_nan_is_never_correct() {
         let nan = f32::NAN;
-        let logits = Tensor::<2>::from_floats([[nan, nan], [nan, 1.0], [2.0, nan], [0.0, 1.0]], &Device::flex());
+        let logits = Tensor::<2>::from_floats(
+            [[nan, nan], [nan, 1.0], [2.0, nan], [0.0, 1.0]],
+            &Device::flex(),
+        );
         assert_eq!(count_correct(logits, &[0, 1, 0, 0]).unwrap(), 2);
     }
 }

@@ -39,7 +39,10 @@ fn adam_rate() -> f64 {
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
-        Self::Adam { learning_rate: adam_rate(), weight_decay: 0.0 }
+        Self::Adam {
+            learning_rate: adam_rate(),
+            weight_decay: 0.0,
+        }
     }
 }
 
@@ -56,32 +59,61 @@ impl OptimizerConfig {
     pub fn check(&self) -> Result<(), TrainingError> {
         let (decay, momentum) = match *self {
             Self::Adam { weight_decay, .. } => (weight_decay, 0.0),
-            Self::Sgd { weight_decay, momentum, .. } => (weight_decay, momentum),
+            Self::Sgd {
+                weight_decay,
+                momentum,
+                ..
+            } => (weight_decay, momentum),
         };
         let rate = self.learning_rate();
         if !(rate.is_finite() && rate > 0.0) {
-            return Err(TrainingError::setting("training.optimizer.learning_rate", rate, "a number above 0"));
+            return Err(TrainingError::setting(
+                "training.optimizer.learning_rate",
+                rate,
+                "a number above 0",
+            ));
         }
         if !(decay.is_finite() && decay >= 0.0) {
-            return Err(TrainingError::setting("training.optimizer.weight_decay", decay, "0 or a number above 0"));
+            return Err(TrainingError::setting(
+                "training.optimizer.weight_decay",
+                decay,
+                "0 or a number above 0",
+            ));
         }
         if !(0.0..1.0).contains(&momentum) {
-            return Err(TrainingError::setting("training.optimizer.momentum", momentum, "a number from 0 to below 1"));
+            return Err(TrainingError::setting(
+                "training.optimizer.momentum",
+                momentum,
+                "a number from 0 to below 1",
+            ));
         }
         Ok(())
     }
 
     /// A fresh optimizer.
     pub fn init(&self) -> ModuleOptimizer {
-        let decay = |weight_decay: f64| (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32));
+        let decay = |weight_decay: f64| {
+            (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32))
+        };
         match *self {
-            Self::Adam { weight_decay, .. } => {
-                AdamConfig::new().with_epsilon(1e-8).with_weight_decay(decay(weight_decay)).init()
-            }
-            Self::Sgd { momentum, weight_decay, .. } => {
-                let momentum = (momentum > 0.0)
-                    .then(|| MomentumConfig { momentum, dampening: 0.0, nesterov: false });
-                SgdConfig::new().with_momentum(momentum).with_weight_decay(decay(weight_decay)).init()
+            Self::Adam { weight_decay, .. } => AdamConfig::new()
+                .with_epsilon(1e-8)
+                .with_weight_decay(decay(weight_decay))
+                .init(),
+            Self::Sgd {
+                momentum,
+                weight_decay,
+                ..
+            } => {
+                let momentum = (momentum > 0.0).then(|| MomentumConfig {
+                    momentum,
+                    dampening: 0.0,
+                    nesterov: false,
+                });
+                SgdConfig::new()
+                    .with_momentum(momentum)
+                    .with_weight_decay(decay(weight_decay))
+                    .init()
             }
         }
     }

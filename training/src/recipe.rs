@@ -116,21 +116,36 @@ impl Recipe {
         self.noise.check()?;
         let training = &self.training;
         training.optimizer.check()?;
-        for (key, value) in [("training.epochs", training.epochs), ("training.batch", training.batch)] {
+        for (key, value) in [
+            ("training.epochs", training.epochs),
+            ("training.batch", training.batch),
+        ] {
             if value == 0 {
                 return Err(TrainingError::setting(key, value, "a whole number above 0"));
             }
         }
         if self.data.validation == 0 {
-            return Err(TrainingError::setting("data.validation", 0, "a whole number above 0"));
+            return Err(TrainingError::setting(
+                "data.validation",
+                0,
+                "a whole number above 0",
+            ));
         }
         if let Some(0) = training.patience {
-            return Err(TrainingError::setting("training.patience", 0, "a whole number above 0, or leave it out"));
+            return Err(TrainingError::setting(
+                "training.patience",
+                0,
+                "a whole number above 0, or leave it out",
+            ));
         }
         if let Schedule::Step { factor, .. } = training.schedule
             && !(factor.is_finite() && factor > 0.0)
         {
-            return Err(TrainingError::setting("training.schedule.factor", factor, "a number above 0"));
+            return Err(TrainingError::setting(
+                "training.schedule.factor",
+                factor,
+                "a number above 0",
+            ));
         }
         Ok(())
     }

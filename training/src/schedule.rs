@@ -25,8 +25,16 @@ impl Schedule {
     pub fn factor(&self, epoch: usize, epochs: usize) -> f64 {
         match *self {
             Self::Constant => 1.0,
-            Self::Step { at, factor } => if epoch >= at { factor } else { 1.0 },
-            Self::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * (epoch - 1) as f64 / epochs as f64).cos()),
+            Self::Step { at, factor } => {
+                if epoch >= at {
+                    factor
+                } else {
+                    1.0
+                }
+            }
+            Self::Cosine => {
+                0.5 * (1.0 + (std::f64::consts::PI * (epoch - 1) as f64 / epochs as f64).cos())
+            }
         }
     }
 }
@@ -40,8 +48,15 @@ mod tests {
         assert_eq!(Schedule::Constant.factor(7, 10), 1.0);
         let step = Schedule::Step { at: 6, factor: 0.1 };
         assert_eq!((step.factor(5, 10), step.factor(6, 10)), (1.0, 0.1));
-        let cosine: Vec<f64> = (1..=4).map(|epoch| Schedule::Cosine.factor(epoch, 4)).collect();
-        let expected = [1.0, 0.5 + 0.5f64.sqrt() / 2.0, 0.5, 0.5 - 0.5f64.sqrt() / 2.0];
+        let cosine: Vec<f64> = (1..=4)
+            .map(|epoch| Schedule::Cosine.factor(epoch, 4))
+            .collect();
+        let expected = [
+            1.0,
+            0.5 + 0.5f64.sqrt() / 2.0,
+            0.5,
+            0.5 - 0.5f64.sqrt() / 2.0,
+        ];
         for (got, want) in cosine.iter().zip(expected) {
             assert!((got - want).abs() < 1e-12, "{got} {want}");
         }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
@@ -14,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, ImageSet};
 use crate::evaluation::count_correct;
-use crate::{Batches, Deployment, EpochRecord, Recipe, Selection, TrainingError, TrainingObserver, accuracy};
+use crate::{
+    Batches, Deployment, EpochRecord, Recipe, Selection, TrainingError, TrainingObserver, accuracy,
+};
 
 /// Where and on what a recipe runs.
 #[derive(Clone, Copy, Debug)]
@@ -77,12 +78,21 @@ pub fn train<C: Classifier>(
     let result = state.run_to(epochs, recipe, run, observer);
     observer.ended();
     let interrupted = result?;
-    let kept = if state.progress.best_epoch == 0 { state.network.valid() } else { state.best };
+    let kept = if state.progress.best_epoch == 0 {
+        state.network.valid()
+    } else {
+        state.best
+    };
     let network = match recipe.training.deployment {
         Deployment::AsTrained => kept,
         Deployment::MeanFolded => fold_mean(kept, &recipe.noise),
     };
-    Ok(Trained { network, curve: state.progress.curve, best_epoch: state.progress.best_epoch, interrupted })
+    Ok(Trained {
+        network,
+        curve: state.progress.curve,
+        best_epoch: state.progress.best_epoch,
+        interrupted,
+    })
 }
 
 struct State<C> {
@@ -95,7 +105,11 @@ struct State<C> {
 
 impl<C: Classifier> State<C> {
     fn start(network: C, recipe: &Recipe, run: &Run<'_>) -> Result<Self, TrainingError> {
-        let fresh = Progress { recipe: recipe.clone(), curve: Vec::new(), best_epoch: 0 };
+        let fresh = Progress {
+            recipe: recipe.clone(),
+            curve: Vec::new(),
+            best_epoch: 0,
+        };
         let optimizer = recipe.training.optimizer.init();
         let found = match run.state {
             Some(folder) if run.resume => {
@@ -108,12 +122,25 @@ impl<C: Classifier> State<C> {
             Some(((network, best), optimizer, progress)) => {
                 if progress.recipe != *recipe {
                     return Err(TrainingError::OtherRecipe {
-                        folder: run.state.map(|folder| folder.display().to_string()).unwrap_or_default(),
+                        folder: run
+                            .state
+                            .map(|folder| folder.display().to_string())
+                            .unwrap_or_default(),
                     });
                 }
-                Ok(Self { network, best, optimizer, progress })
+                Ok(Self {
+                    network,
+                    best,
+                    optimizer,
+                    progress,
+                })
             }
-            None => Ok(Self { best: network.valid(), network, optimizer, progress: fresh }),
+            None => Ok(Self {
+                best: network.valid(),
+                network,
+                optimizer,
+                progress: fresh,
+            }),
         }
     }
 
@@ -125,18 +152,29 @@ impl<C: Classifier> State<C> {
         run: &Run<'_>,
         observer: &mut impl TrainingObserver,
     ) -> Result<bool, TrainingError> {
-        let validation = Batches::new(run.validation, recipe.training.batch, &run.device.clone().without_autodiff());
+        let validation = Batches::new(
+            run.validation,
+            recipe.training.batch,
+            &run.device.clone().without_autodiff(),
+        );
         for epoch in self.progress.curve.len() + 1..=epochs {
             if self.out_of_patience(recipe) {
                 break;
             }
-            let Some((loss, train_accuracy, learning_rate)) = self.epoch(epoch, recipe, run, observer)? else {
+            let Some((loss, train_accuracy, learning_rate)) =
+                self.epoch(epoch, recipe, run, observer)?
+            else {
                 return Ok(true);
             };
             let network = self.network.valid();
             let bits = recipe.model.bits();
-            let clean = accuracy(&quantize_weights(network.clone(), bits).materialize(), &validation)?;
-            let noisy = varies(recipe).then(|| noisy_accuracy(&network, bits, recipe, epoch, &validation)).transpose()?;
+            let clean = accuracy(
+                &quantize_weights(network.clone(), bits).materialize(),
+                &validation,
+            )?;
+            let noisy = varies(recipe)
+                .then(|| noisy_accuracy(&network, bits, recipe, epoch, &validation))
+                .transpose()?;
             let record = EpochRecord {
                 epoch,
                 learning_rate,
@@ -145,7 +183,12 @@ impl<C: Classifier> State<C> {
                 validation_accuracy: clean,
                 validation_noisy_accuracy: noisy,
             };
-            let best = self.progress.curve.iter().map(judged).fold(f64::NEG_INFINITY, f64::max);
+            let best = self
+                .progress
+                .curve
+                .iter()
+                .map(judged)
+                .fold(f64::NEG_INFINITY, f64::max);
             if recipe.training.selection == Selection::Last || judged(&record) > best {
                 self.best = network;
                 self.progress.best_epoch = epoch;
@@ -161,7 +204,9 @@ impl<C: Classifier> State<C> {
     }
 
     fn out_of_patience(&self, recipe: &Recipe) -> bool {
-        let Some(patience) = recipe.training.patience else { return false };
+        let Some(patience) = recipe.training.patience else {
+            return false;
+        };
         let curve = &self.progress.curve;
         let mut best = (0, f64::NEG_INFINITY);
         for record in curve {
@@ -182,7 +227,8 @@ impl<C: Classifier> State<C> {
         observer: &mut impl TrainingObserver,
     ) -> Result<Option<(f64, f64, f64)>, TrainingError> {
         let training = &recipe.training;
-        let learning_rate = training.optimizer.learning_rate() * training.schedule.factor(epoch, training.epochs);
+        let learning_rate =
+            training.optimizer.learning_rate() * training.schedule.factor(epoch, training.epochs);
         let order = generator(recipe.seed, "order", epoch).permutation(run.train.len());
         let criterion = CrossEntropyLossConfig::new().init(run.device);
         let (mut loss_sum, mut correct, mut seen) = (0.0, 0, 0);
@@ -194,19 +240,34 @@ impl<C: Classifier> State<C> {
                 true => run.train.images(indices, run.device),
                 false => {
                     let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
-                    run.train.augmented_images(indices, &training.augmentation, key, run.device)
+                    run.train
+                        .augmented_images(indices, &training.augmentation, key, run.device)
                 }
             };
-            let chip = ChipSeed::new(recipe.seed ^ path_hash("training noise"), (epoch as u64) << 32 | step as u64);
-            let varied = vary_weights(self.network.clone(), recipe.model.bits(), &recipe.noise, chip);
+            let chip = ChipSeed::new(
+                recipe.seed ^ path_hash("training noise"),
+                (epoch as u64) << 32 | step as u64,
+            );
+            let varied = vary_weights(
+                self.network.clone(),
+                recipe.model.bits(),
+                &recipe.noise,
+                chip,
+            );
             let logits = varied.forward(images);
             let loss = criterion.forward(logits.clone(), run.train.targets(indices, run.device));
             let value = f64::from(loss.clone().into_scalar::<f32>());
             if !value.is_finite() {
-                return Err(TrainingError::Diverged { epoch, step: step + 1, loss: value });
+                return Err(TrainingError::Diverged {
+                    epoch,
+                    step: step + 1,
+                    loss: value,
+                });
             }
             let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-            self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
+            self.network = self
+                .optimizer
+                .step(learning_rate, self.network.clone(), gradients);
             let labels: Vec<u8> = indices.iter().map(|&i| run.train.labels[i]).collect();
             let hits = count_correct(logits.inner(), &labels)?;
             loss_sum += value * indices.len() as f64;
@@ -215,13 +276,19 @@ impl<C: Classifier> State<C> {
             observer.batch(epoch, seen, value, hits as f64 / indices.len() as f64);
         }
         let images = seen.max(1) as f64;
-        Ok(Some((loss_sum / images, correct as f64 / images, learning_rate)))
+        Ok(Some((
+            loss_sum / images,
+            correct as f64 / images,
+            learning_rate,
+        )))
     }
 }
 
 /// The accuracy that decides which epoch is kept.
 fn judged(record: &EpochRecord) -> f64 {
-    record.validation_noisy_accuracy.unwrap_or(record.validation_accuracy)
+    record
+        .validation_noisy_accuracy
+        .unwrap_or(record.validation_accuracy)
 }
 
 fn varies(recipe: &Recipe) -> bool {

@@ -49,18 +49,31 @@ impl Deviate for FourLevel {
 
     fn check(&self) -> Result<(), NoiseError> {
         require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
-        require(Self::NAME, "ratio", self.ratio, self.ratio >= 0.0, "a finite number from 0 on")
+        require(
+            Self::NAME,
+            "ratio",
+            self.ratio,
+            self.ratio >= 0.0,
+            "a finite number from 0 on",
+        )
     }
 
     fn moments(&self) -> Moments {
-        Moments { mean: 0.0, second: self.sigma_rel_wmax * self.sigma_rel_wmax }
+        Moments {
+            mean: 0.0,
+            second: self.sigma_rel_wmax * self.sigma_rel_wmax,
+        }
     }
 
     #[inline]
     fn deviation(&self, u: f64, relative: f64) -> f64 {
         let (outer, inner) = self.level_sigmas();
         let magnitude = relative.abs();
-        let sigma = if magnitude > 0.25 && magnitude < 0.75 { inner } else { outer };
+        let sigma = if magnitude > 0.25 && magnitude < 0.75 {
+            inner
+        } else {
+            outer
+        };
         sigma * normal_quantile(u)
     }
 }
@@ -78,12 +91,22 @@ mod tests {
             (RRAM4, 0.0038, 0.0151),
             (FEFET6, 0.0026, 0.0155),
         ] {
-            let cell = FourLevel { sigma_rel_wmax: 0.01, ratio };
+            let cell = FourLevel {
+                sigma_rel_wmax: 0.01,
+                ratio,
+            };
             let (a, b) = cell.level_sigmas();
             // The table has four decimals.
-            assert!((a - outer).abs() < 5.1e-5 && (b - inner).abs() < 5.1e-5, "{ratio}: {a} {b}");
+            assert!(
+                (a - outer).abs() < 5.1e-5 && (b - inner).abs() < 5.1e-5,
+                "{ratio}: {a} {b}"
+            );
             let at = |relative| cell.deviation(0.975, relative) / normal_quantile(0.975);
-            assert!((at(0.1) - a).abs() < 1e-12 && (at(-0.5) - b).abs() < 1e-12 && (at(1.0) - a).abs() < 1e-12);
+            assert!(
+                (at(0.1) - a).abs() < 1e-12
+                    && (at(-0.5) - b).abs() < 1e-12
+                    && (at(1.0) - a).abs() < 1e-12
+            );
         }
     }
 }

@@ -28,7 +28,10 @@ impl Deviate for LeftCensored {
     fn moments(&self) -> Moments {
         let (mean, second) = standard_moments(self.censor);
         let s = self.sigma_rel_wmax;
-        Moments { mean: -s * mean, second: s * s * second }
+        Moments {
+            mean: -s * mean,
+            second: s * s * second,
+        }
     }
 
     #[inline]

@@ -29,7 +29,10 @@ impl Deviate for LogNormal {
 
     fn moments(&self) -> Moments {
         let v = self.sigma_log * self.sigma_log;
-        Moments { mean: (0.5 * v).exp() - 1.0, second: (2.0 * v).exp() - 2.0 * (0.5 * v).exp() + 1.0 }
+        Moments {
+            mean: (0.5 * v).exp() - 1.0,
+            second: (2.0 * v).exp() - 2.0 * (0.5 * v).exp() + 1.0,
+        }
     }
 
     #[inline]

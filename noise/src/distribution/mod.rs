@@ -111,7 +111,10 @@ impl Distribution {
 
     /// Right-censored normal: `sigma_rel_wmax * min(Z, censor)` times the largest magnitude.
     pub const fn right_censored(sigma_rel_wmax: f64, censor: f64) -> Self {
-        Self::RightCensored(RightCensored { sigma_rel_wmax, censor })
+        Self::RightCensored(RightCensored {
+            sigma_rel_wmax,
+            censor,
+        })
     }
 
     /// The name in recipes.
@@ -160,19 +163,44 @@ impl Distribution {
         match &mut self {
             Self::None => {}
             Self::LogNormal(LogNormal { sigma_log: held })
-            | Self::Gaussian(Gaussian { sigma_rel_wmax: held })
-            | Self::RightCensored(RightCensored { sigma_rel_wmax: held, .. })
-            | Self::LeftCensored(LeftCensored { sigma_rel_wmax: held, .. })
-            | Self::TwoSidedCensored(TwoSidedCensored { sigma_rel_wmax: held, .. })
-            | Self::RightTruncated(RightTruncated { sigma_rel_wmax: held, .. })
-            | Self::Uniform(Uniform { sigma_rel_wmax: held })
-            | Self::FourLevel(FourLevel { sigma_rel_wmax: held, .. }) => *held = sigma,
+            | Self::Gaussian(Gaussian {
+                sigma_rel_wmax: held,
+            })
+            | Self::RightCensored(RightCensored {
+                sigma_rel_wmax: held,
+                ..
+            })
+            | Self::LeftCensored(LeftCensored {
+                sigma_rel_wmax: held,
+                ..
+            })
+            | Self::TwoSidedCensored(TwoSidedCensored {
+                sigma_rel_wmax: held,
+                ..
+            })
+            | Self::RightTruncated(RightTruncated {
+                sigma_rel_wmax: held,
+                ..
+            })
+            | Self::Uniform(Uniform {
+                sigma_rel_wmax: held,
+            })
+            | Self::FourLevel(FourLevel {
+                sigma_rel_wmax: held,
+                ..
+            }) => *held = sigma,
         }
         self
     }
 
     /// Deviations of `weights`, draw `i` for weight `i`; `reference(i)` is the magnitude that weight `i` is judged by.
-    pub(crate) fn fill(&self, generator: &Philox, weights: &[f32], reference: impl Fn(usize) -> f32, out: &mut [f32]) {
+    pub(crate) fn fill(
+        &self,
+        generator: &Philox,
+        weights: &[f32],
+        reference: impl Fn(usize) -> f32,
+        out: &mut [f32],
+    ) {
         with!(self, inner => fill(inner, generator, weights, reference, out), out.fill(0.0));
     }
 }
@@ -189,7 +217,11 @@ fn fill<D: Deviate>(
         for (lane, value) in chunk.iter_mut().enumerate() {
             let index = 4 * block + lane;
             let scale = f64::from(reference(index));
-            let relative = if scale > 0.0 { f64::from(weights[index]) / scale } else { 0.0 };
+            let relative = if scale > 0.0 {
+                f64::from(weights[index]) / scale
+            } else {
+                0.0
+            };
             *value = (distribution.deviation(unit(words[lane]), relative) * scale) as f32;
         }
     }
@@ -206,13 +238,28 @@ fn require(
     if value.is_finite() && allowed {
         Ok(())
     } else {
-        Err(NoiseError::Parameter { distribution, key, value, remedy })
+        Err(NoiseError::Parameter {
+            distribution,
+            key,
+            value,
+            remedy,
+        })
     }
 }
 
 /// The check that every scale parameter has.
-fn require_sigma(distribution: &'static str, key: &'static str, value: f64) -> Result<(), NoiseError> {
-    require(distribution, key, value, value >= 0.0, "a finite number from 0 on")
+fn require_sigma(
+    distribution: &'static str,
+    key: &'static str,
+    value: f64,
+) -> Result<(), NoiseError> {
+    require(
+        distribution,
+        key,
+        value,
+        value >= 0.0,
+        "a finite number from 0 on",
+    )
 }
 
 /// Density of the standard normal.
@@ -236,10 +283,33 @@ mod tests {
             (Distribution::gaussian(0.3), 0.0),
             (Distribution::right_censored(0.25, 0.5), 0.0),
             (Distribution::right_censored(0.25, 1.0), 0.0),
-            (Distribution::LeftCensored(LeftCensored { sigma_rel_wmax: 0.2, censor: 0.7 }), 0.0),
-            (Distribution::TwoSidedCensored(TwoSidedCensored { sigma_rel_wmax: 0.2, censor: 1.0 }), 0.0),
-            (Distribution::RightTruncated(RightTruncated { sigma_rel_wmax: 0.2, censor: 1.0 }), 0.0),
-            (Distribution::Uniform(Uniform { sigma_rel_wmax: 0.2 }), 0.0),
+            (
+                Distribution::LeftCensored(LeftCensored {
+                    sigma_rel_wmax: 0.2,
+                    censor: 0.7,
+                }),
+                0.0,
+            ),
+            (
+                Distribution::TwoSidedCensored(TwoSidedCensored {
+                    sigma_rel_wmax: 0.2,
+                    censor: 1.0,
+                }),
+                0.0,
+            ),
+            (
+                Distribution::RightTruncated(RightTruncated {
+                    sigma_rel_wmax: 0.2,
+                    censor: 1.0,
+                }),
+                0.0,
+            ),
+            (
+                Distribution::Uniform(Uniform {
+                    sigma_rel_wmax: 0.2,
+                }),
+                0.0,
+            ),
             (Distribution::LogNormal(LogNormal { sigma_log: 0.3 }), 1.0),
         ]
     }
@@ -256,18 +326,24 @@ mod tests {
             let (mean, second, fourth) = (moment(1), moment(2), moment(4));
             // Three and a half standard errors: sixteen comparisons, one false alarm in 130 seeds, and one seed fixed.
             let error = 3.5 * ((second - mean * mean) / n as f64).sqrt();
-            assert!((mean - expected.mean).abs() < error, "{}: mean {mean} {expected:?}", distribution.name());
+            assert!(
+                (mean - expected.mean).abs() < error,
+                "{}: mean {mean} {expected:?}",
+                distribution.name()
+            );
             let error = 3.5 * ((fourth - second * second) / n as f64).sqrt();
-            assert!((second - expected.second).abs() < error, "{}: second {second} {expected:?}", distribution.name());
+            assert!(
+                (second - expected.second).abs() < error,
+                "{}: second {second} {expected:?}",
+                distribution.name()
+            );
         }
     }
 
     #[test]
     fn deviations_are_monotone_in_the_uniform_and_vanish_at_sigma_zero() {
         for (distribution, relative) in all() {
-            let at = |distribution: &Distribution, u: f64| {
-                with!(distribution, inner => inner.deviation(u, relative), 0.0)
-            };
+            let at = |distribution: &Distribution, u: f64| with!(distribution, inner => inner.deviation(u, relative), 0.0);
             let zero = distribution.with_sigma(0.0);
             let mut last = f64::NEG_INFINITY;
             for step in 1..1000 {
@@ -285,11 +361,24 @@ mod tests {
         for (distribution, _) in all() {
             assert!(distribution.check().is_ok());
             for sigma in [-0.1, f64::NAN, f64::INFINITY] {
-                let error = distribution.with_sigma(sigma).check().unwrap_err().to_string();
-                assert!(error.contains(distribution.name()) && error.contains("sigma"), "{error}");
+                let error = distribution
+                    .with_sigma(sigma)
+                    .check()
+                    .unwrap_err()
+                    .to_string();
+                assert!(
+                    error.contains(distribution.name()) && error.contains("sigma"),
+                    "{error}"
+                );
             }
         }
-        let message = Distribution::right_censored(0.1, f64::NAN).check().unwrap_err().to_string();
-        assert_eq!(message, "right-censored: censor = NaN is not allowed, use a finite number");
+        let message = Distribution::right_censored(0.1, f64::NAN)
+            .check()
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            message,
+            "right-censored: censor = NaN is not allowed, use a finite number"
+        );
     }
 }

@@ -25,7 +25,10 @@ pub struct RightCensored {
 /// Mean and second moment of `min(Z, c)`.
 pub(super) fn standard_moments(c: f64) -> (f64, f64) {
     let above = cumulative(-c);
-    (above * c - density(c), cumulative(c) - c * density(c) + c * c * above)
+    (
+        above * c - density(c),
+        cumulative(c) - c * density(c) + c * c * above,
+    )
 }
 
 impl Deviate for RightCensored {
@@ -39,7 +42,10 @@ impl Deviate for RightCensored {
     fn moments(&self) -> Moments {
         let (mean, second) = standard_moments(self.censor);
         let s = self.sigma_rel_wmax;
-        Moments { mean: s * mean, second: s * s * second }
+        Moments {
+            mean: s * mean,
+            second: s * s * second,
+        }
     }
 
     #[inline]
@@ -61,7 +67,11 @@ mod tests {
             (1.0, -0.0833, 0.7580, 0.867),
             (2.0, -0.0085, 0.9603, 0.980),
         ] {
-            let moments = RightCensored { sigma_rel_wmax: 1.0, censor: c }.moments();
+            let moments = RightCensored {
+                sigma_rel_wmax: 1.0,
+                censor: c,
+            }
+            .moments();
             assert!((moments.mean - m).abs() < 6e-5, "{c} {moments:?}");
             assert!((moments.second - v).abs() < 6e-5, "{c} {moments:?}");
             assert!((moments.std() - s).abs() < 6e-4, "{c} {moments:?}");
@@ -72,10 +82,19 @@ mod tests {
     fn the_mass_above_the_point_sits_at_it() {
         let n = 1_000_000u64;
         let generator = crate::Philox::new(3, 9);
-        let one = RightCensored { sigma_rel_wmax: 1.0, censor: 1.0 };
-        let at = (0..n).filter(|i| one.deviation(generator.uniform(*i), 0.0) == 1.0).count() as f64 / n as f64;
+        let one = RightCensored {
+            sigma_rel_wmax: 1.0,
+            censor: 1.0,
+        };
+        let at = (0..n)
+            .filter(|i| one.deviation(generator.uniform(*i), 0.0) == 1.0)
+            .count() as f64
+            / n as f64;
         let expected = cumulative(-1.0);
         // Three standard errors of a proportion.
-        assert!((at - expected).abs() < 3.0 * (expected * (1.0 - expected) / n as f64).sqrt(), "{at} {expected}");
+        assert!(
+            (at - expected).abs() < 3.0 * (expected * (1.0 - expected) / n as f64).sqrt(),
+            "{at} {expected}"
+        );
     }
 }

@@ -26,13 +26,22 @@ impl Deviate for RightTruncated {
     fn check(&self) -> Result<(), NoiseError> {
         require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
         // Below -6 the remaining probability is under 1e-9, and a 32-bit uniform no longer resolves it.
-        require(Self::NAME, "censor", self.censor, self.censor >= -6.0, "a finite number from -6 on")
+        require(
+            Self::NAME,
+            "censor",
+            self.censor,
+            self.censor >= -6.0,
+            "a finite number from -6 on",
+        )
     }
 
     fn moments(&self) -> Moments {
         let (s, c) = (self.sigma_rel_wmax, self.censor);
         let ratio = density(c) / cumulative(c);
-        Moments { mean: -s * ratio, second: s * s * (1.0 - c * ratio) }
+        Moments {
+            mean: -s * ratio,
+            second: s * s * (1.0 - c * ratio),
+        }
     }
 
     #[inline]

@@ -25,13 +25,22 @@ impl Deviate for TwoSidedCensored {
 
     fn check(&self) -> Result<(), NoiseError> {
         require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
-        require(Self::NAME, "censor", self.censor, self.censor >= 0.0, "a finite number from 0 on")
+        require(
+            Self::NAME,
+            "censor",
+            self.censor,
+            self.censor >= 0.0,
+            "a finite number from 0 on",
+        )
     }
 
     fn moments(&self) -> Moments {
         let (s, c) = (self.sigma_rel_wmax, self.censor);
         let beyond = cumulative(-c);
-        Moments { mean: 0.0, second: s * s * (1.0 - 2.0 * beyond - 2.0 * c * density(c) + 2.0 * c * c * beyond) }
+        Moments {
+            mean: 0.0,
+            second: s * s * (1.0 - 2.0 * beyond - 2.0 * c * density(c) + 2.0 * c * c * beyond),
+        }
     }
 
     #[inline]

@@ -21,7 +21,10 @@ impl Deviate for Uniform {
     }
 
     fn moments(&self) -> Moments {
-        Moments { mean: 0.0, second: self.sigma_rel_wmax * self.sigma_rel_wmax }
+        Moments {
+            mean: 0.0,
+            second: self.sigma_rel_wmax * self.sigma_rel_wmax,
+        }
     }
 
     #[inline]

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
-    /// Black pixels added on every side before a crop of the original size; 0 for none.
+    /// Black pixels added on every side before a crop of the original size; 0 for none. More than the image's longer
+    /// side counts as that side.
     pub crop_padding: usize,
     /// Mirror every second image, at random.
     pub flip: bool,
@@ -21,17 +22,23 @@ impl Augmentation {
     /// of `generator` decide.
     pub fn apply(&self, image: &[u8], shape: [usize; 3], generator: &Philox, out: &mut [u8]) {
         let [_, height, width] = shape;
-        let offsets = 2 * self.crop_padding as u32 + 1;
-        let shift = |draw| generator.below(draw, offsets) as isize - self.crop_padding as isize;
+        let padding = self.crop_padding.min(height.max(width));
+        let shift =
+            |draw| generator.below(draw, 2 * padding as u32 + 1) as isize - padding as isize;
         let (down, right) = (shift(0), shift(1));
         let mirrored = self.flip && generator.below(2, 2) == 1;
-        for (plane, target) in image.chunks(height * width).zip(out.chunks_mut(height * width)) {
+        for (plane, target) in image
+            .chunks(height * width)
+            .zip(out.chunks_mut(height * width))
+        {
             for y in 0..height {
                 for x in 0..width {
                     let column = if mirrored { width - 1 - x } else { x };
                     let from = (y.checked_add_signed(down), column.checked_add_signed(right));
                     target[y * width + x] = match from {
-                        (Some(row), Some(column)) if row < height && column < width => plane[row * width + column],
+                        (Some(row), Some(column)) if row < height && column < width => {
+                            plane[row * width + column]
+                        }
                         _ => 0,
                     };
                 }
@@ -47,7 +54,10 @@ mod tests {
     #[test]
     fn every_result_is_a_shift_or_its_mirror() {
         let image: Vec<u8> = (1..=9).collect();
-        let augmentation = Augmentation { crop_padding: 1, flip: true };
+        let augmentation = Augmentation {
+            crop_padding: 1,
+            flip: true,
+        };
         let mut seen = std::collections::BTreeSet::new();
         for stream in 0..400 {
             let mut out = [0; 9];
@@ -56,7 +66,54 @@ mod tests {
         }
         // Nine shifts, each plain and mirrored, are all different for this image.
         assert_eq!(seen.len(), 18);
-        assert!(seen.contains(&[1, 2, 3, 4, 5, 6, 7, 8, 9]) && seen.contains(&[3, 2, 1, 6, 5, 4, 9, 8, 7]));
+        assert!(
+            seen.contains(&[1, 2, 3, 4, 5, 6, 7, 8, 9])
+                && seen.contains(&[3, 2, 1, 6, 5, 4, 9, 8, 7])
+        );
         assert!(seen.contains(&[5, 6, 0, 8, 9, 0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn no_augmentation_changes_nothing_and_any_padding_is_safe() {
+        let image: Vec<u8> = (1..=12).collect();
+        let mut out = [0; 12];
+        Augmentation::default().apply(&image, [2, 2, 3], &Philox::new(1, 0), &mut out);
+        assert_eq!(out, image.as_slice());
+        let endless = Augmentation {
+            crop_padding: usize::MAX,
+            flip: false,
+        };
+        for stream in 0..100 {
+            endless.apply(&image, [2, 2, 3], &Philox::new(1, stream), &mut out);
+        }
+    }
+
+    #[test]
+    fn channels_move_together() {
+        let image: Vec<u8> = (1..=9).chain(101..=109).collect();
+        let mut out = [0; 18];
+        for stream in 0..50 {
+            let augmentation = Augmentation {
+                crop_padding: 1,
+                flip: true,
+            };
+            augmentation.apply(&image, [2, 3, 3], &Philox::new(3, stream), &mut out);
+            let (first, second) = out.split_at(9);
+            assert!(
+                first
+                    .iter()
+                    .zip(second)
+                    .all(|(a, b)| (*a == 0 && *b == 0) || a + 100 == *b),
+                "{out:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        assert!(
+            serde_json::from_str::<Augmentation>(r#"{"crop_padding": 4, "flip": true}"#).is_ok()
+        );
+        assert!(serde_json::from_str::<Augmentation>(r#"{"crop": 4}"#).is_err());
     }
 }

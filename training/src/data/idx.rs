@@ -27,7 +27,17 @@ const LARGEST: u64 = 300 << 20;
 /// # Errors
 /// [`TrainingError::Read`] or [`TrainingError::Format`], naming the file.
 pub fn mnist(folder: &Path) -> Result<(ImageSet, ImageSet), TrainingError> {
-    Ok((part(folder, "train")?, part(folder, "t10k")?))
+    let (train, test) = (part(folder, "train")?, part(folder, "t10k")?);
+    if train.shape != test.shape {
+        let size = |set: &ImageSet| format!("{} x {}", set.shape[1], set.shape[2]);
+        let problem = format!(
+            "its images are {}, those of the training set {}",
+            size(&test),
+            size(&train)
+        );
+        return Err(bad(&folder.join("t10k-images-idx3-ubyte"), problem));
+    }
+    Ok((train, test))
 }
 
 fn part(folder: &Path, name: &str) -> Result<ImageSet, TrainingError> {
@@ -36,10 +46,16 @@ fn part(folder: &Path, name: &str) -> Result<ImageSet, TrainingError> {
     let (sizes, pixels) = body::<3>(&images_path, &images, IMAGES)?;
     let ([count], labels) = body::<1>(&labels_path, &labels, LABELS)?;
     if sizes[0] != count {
-        return Err(bad(&labels_path, format!("it has {count} labels for {} images", sizes[0])));
+        return Err(bad(
+            &labels_path,
+            format!("it has {count} labels for {} images", sizes[0]),
+        ));
     }
     if let Some(position) = labels.iter().position(|label| *label > 9) {
-        return Err(bad(&labels_path, format!("label {} of image {position} is above 9", labels[position])));
+        return Err(bad(
+            &labels_path,
+            format!("label {} of image {position} is above 9", labels[position]),
+        ));
     }
     Ok(ImageSet {
         shape: [1, sizes[1], sizes[2]],
@@ -47,19 +63,33 @@ fn part(folder: &Path, name: &str) -> Result<ImageSet, TrainingError> {
         labels: labels.to_vec(),
         classes: 10,
         // Mean and standard deviation of the training pixels, as commonly used.
-        normalization: Normalization { mean: vec![0.1307], std: vec![0.3081] },
+        normalization: Normalization {
+            mean: vec![0.1307],
+            std: vec![0.3081],
+        },
     })
 }
 
 fn bad(path: &Path, problem: String) -> TrainingError {
-    TrainingError::Format { path: path.to_path_buf(), format: FORMAT, problem }
+    TrainingError::Format {
+        path: path.to_path_buf(),
+        format: FORMAT,
+        problem,
+    }
 }
 
 /// The file `name` or `name.gz`, unpacked where its first bytes say gzip.
 fn read(folder: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), TrainingError> {
     let plain = folder.join(name);
-    let path = if plain.exists() { plain } else { folder.join(format!("{name}.gz")) };
-    let bytes = std::fs::read(&path).map_err(|cause| TrainingError::Read { path: path.clone(), cause })?;
+    let path = if plain.exists() {
+        plain
+    } else {
+        folder.join(format!("{name}.gz"))
+    };
+    let bytes = std::fs::read(&path).map_err(|cause| TrainingError::Read {
+        path: path.clone(),
+        cause,
+    })?;
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok((path, bytes));
     }
@@ -72,30 +102,57 @@ fn read(folder: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), TrainingError> 
 }
 
 /// The sizes of the `N` axes and the bytes behind the header, whose number the sizes must give.
-fn body<'a, const N: usize>(path: &Path, bytes: &'a [u8], magic: u32) -> Result<([usize; N], &'a [u8]), TrainingError> {
+fn body<'a, const N: usize>(
+    path: &Path,
+    bytes: &'a [u8],
+    magic: u32,
+) -> Result<([usize; N], &'a [u8]), TrainingError> {
     let word = |index: usize| {
-        let word = bytes.get(4 * index..4 * index + 4).and_then(|word| word.try_into().ok());
-        word.map(u32::from_be_bytes).ok_or_else(|| bad(path, format!("it ends within its header, at {} bytes", bytes.len())))
+        let word = bytes
+            .get(4 * index..4 * index + 4)
+            .and_then(|word| word.try_into().ok());
+        word.map(u32::from_be_bytes).ok_or_else(|| {
+            bad(
+                path,
+                format!("it ends within its header, at {} bytes", bytes.len()),
+            )
+        })
     };
     let found = word(0)?;
     if found != magic {
-        return Err(bad(path, format!("it starts with {found:#010x}, not {magic:#010x}")));
+        return Err(bad(
+            path,
+            format!("it starts with {found:#010x}, not {magic:#010x}"),
+        ));
     }
     let mut sizes = [0; N];
     for (axis, size) in sizes.iter_mut().enumerate() {
         *size = word(axis + 1)? as usize;
     }
     let data = &bytes[4 * (N + 1)..];
-    let expected = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+    let expected = sizes
+        .iter()
+        .try_fold(1usize, |product, size| product.checked_mul(*size));
     if expected != Some(data.len()) || data.is_empty() {
         let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
-        return Err(bad(path, format!("its header says {} bytes, it holds {}", sizes.join(" x "), data.len())));
+        return Err(bad(
+            path,
+            format!(
+                "its header says {} bytes, it holds {}",
+                sizes.join(" x "),
+                data.len()
+            ),
+        ));
     }
     Ok((sizes, data))
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
 mod tests {
     use super::*;
     use std::io::Write;
@@ -106,7 +163,11 @@ mod tests {
     }
 
     fn labels(labels: &[u8]) -> Vec<u8> {
-        [[LABELS, labels.len() as u32].map(u32::to_be_bytes).concat(), labels.to_vec()].concat()
+        [
+            [LABELS, labels.len() as u32].map(u32::to_be_bytes).concat(),
+            labels.to_vec(),
+        ]
+        .concat()
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -118,8 +179,16 @@ mod tests {
     fn folder(images: &[u8], labels: &[u8]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for name in ["train", "t10k"] {
-            std::fs::write(folder.path().join(format!("{name}-images-idx3-ubyte.gz")), images).unwrap();
-            std::fs::write(folder.path().join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
+            std::fs::write(
+                folder.path().join(format!("{name}-images-idx3-ubyte.gz")),
+                images,
+            )
+            .unwrap();
+            std::fs::write(
+                folder.path().join(format!("{name}-labels-idx1-ubyte")),
+                labels,
+            )
+            .unwrap();
         }
         folder
     }
@@ -129,7 +198,10 @@ mod tests {
         for images in [images(2, 12), gzip(&images(2, 12))] {
             let folder = folder(&images, &labels(&[7, 9]));
             let (train, test) = mnist(folder.path()).unwrap();
-            assert_eq!((train.shape, train.labels.as_slice()), ([1, 2, 3], [7, 9].as_slice()));
+            assert_eq!(
+                (train.shape, train.labels.as_slice()),
+                ([1, 2, 3], [7, 9].as_slice())
+            );
             assert_eq!(train.image(1), [6, 7, 8, 9, 10, 11]);
             assert_eq!(train, test);
         }
@@ -140,24 +212,84 @@ mod tests {
         let good = labels(&[7, 9]);
         let mut damaged = gzip(&images(2, 12));
         damaged.truncate(20);
+        let mut followed = gzip(&images(2, 12));
+        followed.extend(b"more");
+        let mut flipped = gzip(&images(2, 12));
+        let checksum = flipped.len() - 8;
+        flipped[checksum] ^= 1;
         let wrong_magic = [0x0802u32, 2, 2, 3].map(u32::to_be_bytes).concat();
-        let huge = [IMAGES, u32::MAX, u32::MAX, u32::MAX].map(u32::to_be_bytes).concat();
+        let huge = [IMAGES, u32::MAX, u32::MAX, u32::MAX]
+            .map(u32::to_be_bytes)
+            .concat();
         for (images, labels, part) in [
-            (images(2, 11), good.clone(), "its header says 2 x 2 x 3 bytes, it holds 11"),
+            (
+                images(2, 11),
+                good.clone(),
+                "its header says 2 x 2 x 3 bytes, it holds 11",
+            ),
             (images(2, 13), good.clone(), "it holds 13"),
             (images(3, 18), good.clone(), "2 labels for 3 images"),
-            (images(2, 12), labels(&[7, 10]), "label 10 of image 1 is above 9"),
-            (wrong_magic, good.clone(), "starts with 0x00000802, not 0x00000803"),
+            (
+                images(2, 12),
+                labels(&[7, 10]),
+                "label 10 of image 1 is above 9",
+            ),
+            (
+                wrong_magic,
+                good.clone(),
+                "starts with 0x00000802, not 0x00000803",
+            ),
             (vec![0, 0], good.clone(), "ends within its header"),
             (huge, good.clone(), "4294967295"),
             (damaged, good.clone(), "gzip data is damaged"),
+            (followed, good.clone(), "gzip data is damaged"),
+            (flipped, good.clone(), "gzip data is damaged"),
+            (
+                images(2, 12),
+                images(2, 12),
+                "starts with 0x00000803, not 0x00000801",
+            ),
+            (
+                images(2, 12),
+                [labels(&[7, 9]), vec![0]].concat(),
+                "its header says 2 bytes, it holds 3",
+            ),
+            (images(2, 12), labels(&[]), "holds 0"),
+            (
+                Vec::new(),
+                good.clone(),
+                "ends within its header, at 0 bytes",
+            ),
         ] {
             let folder = folder(&images, &labels);
             let message = mnist(folder.path()).unwrap_err().to_string();
-            assert!(message.contains(part) && message.contains("train-") && !message.contains('\n'), "{message}");
+            assert!(
+                message.contains(part) && message.contains("train-") && !message.contains('\n'),
+                "{message}"
+            );
         }
         let missing = mnist(Path::new("nowhere")).unwrap_err().to_string();
         assert!(missing.contains("train-images-idx3-ubyte"), "{missing}");
+        assert!(
+            missing.ends_with("name the folder that holds the original files"),
+            "{missing}"
+        );
+    }
+
+    #[test]
+    fn training_and_test_images_have_one_size() {
+        let folder = folder(&images(2, 12), &labels(&[7, 9]));
+        let other = [
+            [IMAGES, 2, 3, 2].map(u32::to_be_bytes).concat(),
+            vec![0; 12],
+        ]
+        .concat();
+        std::fs::write(folder.path().join("t10k-images-idx3-ubyte.gz"), other).unwrap();
+        let message = mnist(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("its images are 3 x 2, those of the training set 2 x 3"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -168,10 +300,40 @@ mod tests {
             return;
         }
         let (train, test) = mnist(&folder).unwrap();
-        assert_eq!((train.len(), test.len(), test.shape), (50_000, 10_000, [1, 28, 28]));
+        assert_eq!(
+            (train.len(), test.len(), test.shape),
+            (50_000, 10_000, [1, 28, 28])
+        );
         // The label counts of the published test set.
         let count = |class| test.labels.iter().filter(|label| **label == class).count();
-        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(count), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(count),
+            [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+        );
         assert_eq!(&test.labels[..5], [7, 2, 1, 0, 4]);
+        assert_eq!(&train.labels[..5], [5, 0, 4, 1, 9]);
+        // Read from the files by another program: sums of the first two and the last image, and a row's pixels.
+        let sum = |set: &ImageSet, index| {
+            set.image(index)
+                .iter()
+                .map(|pixel| u32::from(*pixel))
+                .sum::<u32>()
+        };
+        assert_eq!(
+            [sum(&train, 0), sum(&train, 1), sum(&train, 49_999)],
+            [27_525, 31_095, 26_846]
+        );
+        assert_eq!(
+            [sum(&test, 0), sum(&test, 1), sum(&test, 9_999)],
+            [18_454, 28_850, 41_833]
+        );
+        assert_eq!(
+            &train.image(0)[5 * 28 + 12..5 * 28 + 18],
+            [3, 18, 18, 18, 126, 136]
+        );
+        assert_eq!(
+            &test.image(0)[7 * 28 + 6..7 * 28 + 12],
+            [84, 185, 159, 151, 60, 36]
+        );
     }
 }

@@ -46,6 +46,9 @@ impl ImageSet {
     }
 
     /// The pixels of image `index`.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len), as everywhere an image is asked for by its index.
     pub fn image(&self, index: usize) -> &[u8] {
         let bytes = self.image_bytes();
         &self.pixels[index * bytes..(index + 1) * bytes]
@@ -67,7 +70,9 @@ impl ImageSet {
 
     /// The images at `indices`, normalized: `[indices, channels, height, width]`.
     pub fn images(&self, indices: &[usize], device: &Device) -> Tensor<4> {
-        self.tensor(indices, device, |index, out| out.copy_from_slice(self.image(index)))
+        self.tensor(indices, device, |index, out| {
+            out.copy_from_slice(self.image(index))
+        })
     }
 
     /// Like [`images`](Self::images), each image augmented by its own stream of `key`.
@@ -79,18 +84,31 @@ impl ImageSet {
         device: &Device,
     ) -> Tensor<4> {
         self.tensor(indices, device, |index, out| {
-            augmentation.apply(self.image(index), self.shape, &Philox::new(key, index as u64), out);
+            augmentation.apply(
+                self.image(index),
+                self.shape,
+                &Philox::new(key, index as u64),
+                out,
+            );
         })
     }
 
     /// The labels at `indices`: `[indices]`.
     pub fn targets(&self, indices: &[usize], device: &Device) -> Tensor<1, Int> {
-        let labels: Vec<i64> = indices.iter().map(|&index| i64::from(self.labels[index])).collect();
+        let labels: Vec<i64> = indices
+            .iter()
+            .map(|&index| i64::from(self.labels[index]))
+            .collect();
         let count = labels.len();
         Tensor::from_data(TensorData::new(labels, [count]), device)
     }
 
-    fn tensor(&self, indices: &[usize], device: &Device, pixels: impl Fn(usize, &mut [u8])) -> Tensor<4> {
+    fn tensor(
+        &self,
+        indices: &[usize],
+        device: &Device,
+        pixels: impl Fn(usize, &mut [u8]),
+    ) -> Tensor<4> {
         let [channels, height, width] = self.shape;
         let plane = height * width;
         let mut values = Vec::with_capacity(indices.len() * self.image_bytes());
@@ -98,10 +116,103 @@ impl ImageSet {
         for &index in indices {
             pixels(index, &mut image);
             for (channel, plane) in image.chunks(plane.max(1)).enumerate() {
-                let (mean, std) = (self.normalization.mean[channel], self.normalization.std[channel]);
-                values.extend(plane.iter().map(|pixel| (f32::from(*pixel) / 255.0 - mean) / std));
+                let (mean, std) = (
+                    self.normalization.mean[channel],
+                    self.normalization.std[channel],
+                );
+                values.extend(
+                    plane
+                        .iter()
+                        .map(|pixel| (f32::from(*pixel) / 255.0 - mean) / std),
+                );
             }
         }
-        Tensor::from_data(TensorData::new(values, [indices.len(), channels, height, width]), device)
+        Tensor::from_data(
+            TensorData::new(values, [indices.len(), channels, height, width]),
+            device,
+        )
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    /// Three images of two channels, 1 x 2.
+    fn set() -> ImageSet {
+        ImageSet {
+            shape: [2, 1, 2],
+            pixels: vec![0, 51, 102, 153, 204, 255, 0, 255, 1, 2, 3, 4],
+            labels: vec![2, 0, 1],
+            classes: 3,
+            normalization: Normalization {
+                mean: vec![0.5, 0.2],
+                std: vec![0.5, 0.1],
+            },
+        }
+    }
+
+    #[test]
+    fn images_are_normalized_per_channel_in_the_order_asked_for() {
+        let device = Device::flex();
+        let images = set().images(&[1, 0], &device);
+        assert_eq!(images.dims(), [2, 2, 1, 2]);
+        let values: Vec<f32> = images.into_data().try_to_vec().unwrap();
+        // By hand: 204 / 255 = 0.8, so (0.8 - 0.5) / 0.5 = 0.6 in channel 0; (0 - 0.2) / 0.1 = -2 in channel 1.
+        let expected = [0.6, 1.0, -2.0, 8.0, -1.0, -0.6, 2.0, 4.0];
+        // Three roundings of numbers up to 8.
+        assert!(
+            values
+                .iter()
+                .zip(expected)
+                .all(|(value, expected)| (value - expected).abs() < 4e-6),
+            "{values:?}"
+        );
+        let targets = set().targets(&[1, 0], &device);
+        assert_eq!(
+            targets.into_data().iter::<i64>().collect::<Vec<_>>(),
+            [0, 2]
+        );
+    }
+
+    #[test]
+    fn augmentation_depends_on_key_and_image_not_on_the_batch() {
+        let (set, device) = (set(), Device::flex());
+        let values = |indices: &[usize], augmentation: Augmentation, key| -> Vec<f32> {
+            set.augmented_images(indices, &augmentation, key, &device)
+                .into_data()
+                .try_to_vec()
+                .unwrap()
+        };
+        let plain: Vec<f32> = set
+            .images(&[0, 2], &device)
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        assert_eq!(values(&[0, 2], Augmentation::default(), 9), plain);
+        let augmentation = Augmentation {
+            crop_padding: 1,
+            flip: true,
+        };
+        assert_eq!(
+            values(&[0, 1, 2], augmentation, 9)[8..],
+            values(&[2], augmentation, 9)
+        );
+        assert!(
+            (0..20).any(|key| values(&[2], augmentation, key) != values(&[2], augmentation, 9))
+        );
+    }
+
+    #[test]
+    fn parts_hold_everything_once() {
+        let (first, rest) = set().split_at(2);
+        assert_eq!(
+            (first.len(), rest.len(), rest.image(0)),
+            (2, 1, [1, 2, 3, 4].as_slice())
+        );
+        assert_eq!([first.pixels, rest.pixels].concat(), set().pixels);
+        let (all, nothing) = set().split_at(7);
+        assert!(all == set() && nothing.is_empty());
     }
 }
