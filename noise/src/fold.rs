@@ -60,7 +60,7 @@ impl ModuleMapper for Fold<'_> {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::Distribution;
+    use crate::{Distribution, LogNormal};
     use burn::nn::LinearConfig;
     use burn::tensor::Device;
 
@@ -87,5 +87,39 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(bias(layer), bias(folded));
+    }
+
+    #[test]
+    fn identity_and_gradient_flag_of_a_parameter_stay() {
+        let device = Device::flex().autodiff();
+        let mut layer = LinearConfig::new(4, 3).init(&device);
+        let variation = Variation::from(Distribution::right_censored(0.25, 1.0));
+        for trains in [true, false] {
+            layer.weight = layer.weight.set_require_grad(trains);
+            let folded = fold_mean(layer.clone(), &variation);
+            assert_eq!(folded.weight.id, layer.weight.id);
+            assert_eq!(folded.weight.val().is_require_grad(), trains);
+            assert_eq!(folded.weight.val().device(), layer.weight.val().device());
+        }
+    }
+
+    #[test]
+    fn a_multiplicative_mean_is_relative_to_the_weight() {
+        let layer = LinearConfig::new(4, 3).init(&Device::flex());
+        let variation = Variation::from(Distribution::LogNormal(LogNormal { sigma_log: 0.5 }));
+        let before: Vec<f32> = layer.weight.val().into_data().try_to_vec().unwrap();
+        let after: Vec<f32> = fold_mean(layer, &variation)
+            .weight
+            .val()
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        // exp(0.5² / 2) = 1.133148.
+        assert!(
+            before
+                .iter()
+                .zip(after)
+                .all(|(b, a)| (a - 1.133_148 * b).abs() <= 1e-6 * b.abs())
+        );
     }
 }

@@ -5,14 +5,13 @@
 //! KPP(k) with an exact interval, the worst of n.
 //!
 //! ```
-//! use burn::module::Module;
 //! use burn::nn::LinearConfig;
 //! use burn::tensor::{Device, Tensor};
-//! use crossburn_noise::{ChipSeed, Distribution, Variation, inject};
+//! use crossburn_noise::{ChipSeed, Distribution, Variation, manufacture};
 //!
 //! let device = Device::flex();
 //! let layer = LinearConfig::new(4, 2).init(&device);
-//! let chip = inject(layer, &Variation::from(Distribution::gaussian(0.1)), ChipSeed::new(7, 17)).materialize();
+//! let chip = manufacture(&layer, &Variation::from(Distribution::gaussian(0.1)), ChipSeed::new(7, 17));
 //! assert_eq!(chip.forward(Tensor::<2>::ones([1, 4], &device)).dims(), [1, 2]);
 //! ```
 //!
@@ -26,9 +25,11 @@ mod draw;
 mod error;
 mod fold;
 mod inject;
+mod normal;
 mod order_statistics;
 mod philox;
 mod population;
+mod scale;
 mod select;
 mod sigma_convention;
 mod variation;
@@ -42,10 +43,11 @@ pub use distribution::{
 pub use draw::draw_population;
 pub use error::NoiseError;
 pub use fold::fold_mean;
-pub use inject::inject;
-pub use order_statistics::{Ranks, order_statistic_ranks};
+pub use inject::{inject, manufacture};
+pub use order_statistics::order_statistic_ranks;
 pub use philox::{Philox, path_hash};
 pub use population::{Interval, Population};
+pub use scale::Scale;
 pub use select::matrix_weights;
 pub use sigma_convention::SigmaConvention;
-pub use variation::{Scale, Variation};
+pub use variation::Variation;

@@ -1,5 +1,7 @@
 //! The counter-based generator behind every random number of the project.
 
+use crate::normal::{BATCH, normal_quantiles};
+
 /// Philox4x32-10: a bijection of a 128-bit counter under a 64-bit key, so draw `i` can be had without the draws before.
 ///
 /// ```text
@@ -71,6 +73,27 @@ impl Philox {
         unit(self.word(index))
     }
 
+    /// Fills `out` with the draws 0, 1, … as uniform numbers in the open interval (0, 1).
+    pub fn fill_uniform(&self, out: &mut [f64]) {
+        self.fill_uniform_from(0, out);
+    }
+
+    /// Fills `out` with the uniform draws `4 * block`, `4 * block + 1`, …
+    pub(crate) fn fill_uniform_from(&self, block: u64, out: &mut [f64]) {
+        let mut quads = out.chunks_exact_mut(4);
+        let mut index = block;
+        for quad in &mut quads {
+            quad.copy_from_slice(&self.block(index).map(unit));
+            index = index.wrapping_add(1);
+        }
+        let rest = quads.into_remainder();
+        if !rest.is_empty() {
+            rest.iter_mut()
+                .zip(self.block(index))
+                .for_each(|(value, word)| *value = unit(word));
+        }
+    }
+
     /// Draw `index` as an integer below `n` (0 where `n` is 0), by Lemire's multiplication: biased by less than n / 2^32.
     pub fn below(&self, index: u64, n: u32) -> u32 {
         ((u64::from(self.word(index)) * u64::from(n)) >> 32) as u32
@@ -82,15 +105,19 @@ impl Philox {
     /// about 1e-16): additions, multiplications, one division, and a logarithm and root in the tails, in an order that
     /// no compiler or processor changes. The largest magnitude is Φ⁻¹(1 − 2^-33) = 6.34.
     pub fn fill_normal(&self, out: &mut [f32]) {
-        for (block, chunk) in out.chunks_mut(4).enumerate() {
-            let words = self.block(block as u64);
-            for (value, word) in chunk.iter_mut().zip(words) {
-                *value = normal_quantile(unit(word)) as f32;
-            }
+        let mut draws = [0.0; BATCH];
+        for (batch, chunk) in out.chunks_mut(BATCH).enumerate() {
+            let draws = &mut draws[..chunk.len()];
+            self.fill_uniform_from((batch * BATCH / 4) as u64, draws);
+            normal_quantiles(draws);
+            chunk
+                .iter_mut()
+                .zip(draws)
+                .for_each(|(value, z)| *value = *z as f32);
         }
     }
 
-    /// A permutation of `0..n` (Fisher and Yates, from the end).
+    /// A permutation of `0..n` (Fisher and Yates, from the end), for n up to 2^32.
     pub fn permutation(&self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         for last in (1..n).rev() {
@@ -121,113 +148,10 @@ pub(crate) fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Horner's rule, highest power first.
-#[inline]
-fn polynomial(x: f64, coefficients: [f64; 8]) -> f64 {
-    coefficients.into_iter().fold(0.0, |sum, c| sum * x + c)
-}
-
-/// Φ⁻¹(p) for p in (0, 1): AS 241, PPND16. The coefficients are those of the source, highest power first.
-#[inline]
-#[allow(
-    clippy::excessive_precision,
-    reason = "the digits are those of the source"
-)]
-pub(crate) fn normal_quantile(p: f64) -> f64 {
-    let q = p - 0.5;
-    if q.abs() <= 0.425 {
-        let r = 0.180625 - q * q;
-        let numerator = polynomial(
-            r,
-            [
-                2509.0809287301226727,
-                33430.575583588128105,
-                67265.770927008700853,
-                45921.953931549871457,
-                13731.693765509461125,
-                1971.5909503065514427,
-                133.14166789178437745,
-                3.387132872796366608,
-            ],
-        );
-        let denominator = polynomial(
-            r,
-            [
-                5226.495278852545925,
-                28729.085735721942674,
-                39307.89580009271061,
-                21213.794301586595867,
-                5394.1960214247511077,
-                687.1870074920579083,
-                42.313330701600911252,
-                1.0,
-            ],
-        );
-        return q * numerator / denominator;
-    }
-    let tail = if q < 0.0 { p } else { 1.0 - p };
-    let r = libm::sqrt(-libm::log(tail));
-    let magnitude = if r <= 5.0 {
-        let r = r - 1.6;
-        polynomial(
-            r,
-            [
-                7.7454501427834140764e-4,
-                0.0227238449892691845833,
-                0.24178072517745061177,
-                1.27045825245236838258,
-                3.64784832476320460504,
-                5.7694972214606914055,
-                4.6303378461565452959,
-                1.42343711074968357734,
-            ],
-        ) / polynomial(
-            r,
-            [
-                1.05075007164441684324e-9,
-                5.475938084995344946e-4,
-                0.0151986665636164571966,
-                0.14810397642748007459,
-                0.68976733498510000455,
-                1.6763848301838038494,
-                2.05319162663775882187,
-                1.0,
-            ],
-        )
-    } else {
-        let r = r - 5.0;
-        polynomial(
-            r,
-            [
-                2.01033439929228813265e-7,
-                2.71155556874348757815e-5,
-                0.0012426609473880784386,
-                0.026532189526576123093,
-                0.29656057182850489123,
-                1.7848265399172913358,
-                5.4637849111641143699,
-                6.6579046435011037772,
-            ],
-        ) / polynomial(
-            r,
-            [
-                2.04426310338993978564e-15,
-                1.4215117583164458887e-7,
-                1.8463183175100546818e-5,
-                7.868691311456132591e-4,
-                0.0148753612908506148525,
-                0.13692988092273580531,
-                0.59983220655588793769,
-                1.0,
-            ],
-        )
-    };
-    if q < 0.0 { -magnitude } else { magnitude }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use statrs::distribution::{ContinuousCDF, Normal};
 
     #[test]
@@ -248,28 +172,6 @@ mod tests {
             pi.block(0x85a308d3_243f6a88),
             [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]
         );
-    }
-
-    #[test]
-    fn the_quantile_is_that_of_an_independent_implementation() {
-        let normal = Normal::standard();
-        for exponent in 1..=33 {
-            for p in [
-                0.5f64.powi(exponent),
-                0.37 * 0.5f64.powi(exponent - 1),
-                1.0 - 0.5f64.powi(exponent),
-            ] {
-                let z = normal_quantile(p);
-                // Through the distribution function, which statrs has to about 1e-11 relative in the tails.
-                let (side, tail) = if p < 0.5 { (z, p) } else { (-z, 1.0 - p) };
-                let back = normal.cdf(side);
-                assert!(
-                    (back - tail).abs() <= 1e-9 * tail,
-                    "p {p}: z {z}, cdf {back}"
-                );
-            }
-        }
-        assert_eq!(normal_quantile(0.5), 0.0);
     }
 
     #[test]
@@ -304,11 +206,41 @@ mod tests {
     }
 
     #[test]
+    fn filled_draws_are_the_single_draws() {
+        let generator = Philox::new(5, 6);
+        for length in [0, 1, 3, 4, 255, 256, 257, 1001] {
+            let mut uniforms = vec![0.0; length];
+            generator.fill_uniform(&mut uniforms);
+            assert!(
+                (0..length).all(|i| uniforms[i] == generator.uniform(i as u64)),
+                "{length}"
+            );
+            let mut normals = vec![0.0; length];
+            generator.fill_normal(&mut normals);
+            normal_quantiles(&mut uniforms);
+            assert!(
+                (0..length).all(|i| normals[i] == uniforms[i] as f32),
+                "{length}"
+            );
+        }
+    }
+
+    #[test]
     fn a_permutation_holds_every_index_once() {
         let mut order = Philox::new(1, 1).permutation(1000);
         assert!(order.iter().enumerate().any(|(i, o)| i != *o));
         order.sort_unstable();
         assert!(order.into_iter().eq(0..1000));
         assert!(Philox::new(1, 1).permutation(0).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn draws_are_in_range(key: u64, stream: u64, index: u64, n in 1u32..) {
+            let generator = Philox::new(key, stream);
+            let uniform = generator.uniform(index);
+            prop_assert!(uniform > 0.0 && uniform < 1.0);
+            prop_assert!(generator.below(index, n) < n);
+        }
     }
 }

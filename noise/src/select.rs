@@ -50,8 +50,11 @@ impl ModuleVisitor for Collect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::nn::conv::{Conv1d, Conv1dConfig};
-    use burn::nn::{BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
+    use burn::nn::conv::{Conv1d, Conv1dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+    use burn::nn::{
+        BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear,
+        LinearConfig,
+    };
     use burn::tensor::Device;
 
     #[derive(Module, Debug)]
@@ -59,6 +62,8 @@ mod tests {
         words: Embedding,
         conv: Conv1d,
         norm: BatchNorm,
+        layer_norm: LayerNorm,
+        up: ConvTranspose2d,
         heads: Vec<Linear>,
     }
 
@@ -69,12 +74,22 @@ mod tests {
             words: EmbeddingConfig::new(5, 4).init(&device),
             conv: Conv1dConfig::new(4, 3, 3).init(&device),
             norm: BatchNormConfig::new(3).init(&device),
+            layer_norm: LayerNormConfig::new(3).init(&device),
+            up: ConvTranspose2dConfig::new([3, 2], [2, 2]).init(&device),
             heads: vec![
                 LinearConfig::new(3, 2).init(&device),
                 LinearConfig::new(2, 2).init(&device),
             ],
         };
         let found: Vec<String> = matrix_weights(&mixed).into_iter().collect();
-        assert_eq!(found, ["conv.weight", "heads.0.weight", "heads.1.weight"]);
+        assert_eq!(
+            found,
+            [
+                "conv.weight",
+                "heads.0.weight",
+                "heads.1.weight",
+                "up.weight"
+            ]
+        );
     }
 }

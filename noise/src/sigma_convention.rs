@@ -13,14 +13,14 @@ use crate::NoiseError;
 /// ```
 /// use crossburn_noise::SigmaConvention;
 ///
-/// let sigma_rel_wmax = 0.1 * SigmaConvention::FullRange.eta(8, 2)?;
+/// let sigma_rel_wmax = 0.1 * SigmaConvention::FullRange.factor(8, 2)?;
 /// assert!((sigma_rel_wmax - 0.0778).abs() < 1e-4);
 /// # Ok::<(), crossburn_noise::NoiseError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigmaConvention {
-    /// In steps of the cell: `eta = sqrt(sum_{j=1}^{M/K} 4^{-jK})`.
-    CellStep,
+    /// In steps (LSB) of the cell, over 2^M: `eta = sqrt(sum_{j=1}^{M/K} 4^{-jK})`.
+    CellLsb,
     /// In full ranges of the cell: `eta = sqrt(sum_i 4^{iK}) / sum_i 2^{iK}`, i from 0 to M/K - 1.
     FullRange,
 }
@@ -30,8 +30,8 @@ impl SigmaConvention {
     ///
     /// # Errors
     /// [`NoiseError::Cells`] unless `bits_per_cell` divides `bits` and `bits` is at most 16.
-    pub fn eta(self, bits: u32, bits_per_cell: u32) -> Result<f64, NoiseError> {
-        if bits_per_cell == 0 || bits == 0 || bits > 16 || bits % bits_per_cell != 0 {
+    pub fn factor(self, bits: u32, bits_per_cell: u32) -> Result<f64, NoiseError> {
+        if bits_per_cell == 0 || bits == 0 || bits > 16 || !bits.is_multiple_of(bits_per_cell) {
             return Err(NoiseError::Cells {
                 bits,
                 bits_per_cell,
@@ -40,7 +40,7 @@ impl SigmaConvention {
         let cells = bits / bits_per_cell;
         let step = |power: u32| 2f64.powi((power * bits_per_cell) as i32);
         Ok(match self {
-            Self::CellStep => (1..=cells).map(|j| step(j).powi(-2)).sum::<f64>().sqrt(),
+            Self::CellLsb => (1..=cells).map(|j| step(j).powi(-2)).sum::<f64>().sqrt(),
             Self::FullRange => {
                 (0..cells).map(|i| step(i).powi(2)).sum::<f64>().sqrt()
                     / (0..cells).map(step).sum::<f64>()
@@ -57,16 +57,16 @@ mod tests {
     #[test]
     fn factors_are_those_of_the_papers_table() {
         for (convention, bits_per_cell, eta) in [
-            (SigmaConvention::CellStep, 1, 0.577),
-            (SigmaConvention::CellStep, 2, 0.258),
+            (SigmaConvention::CellLsb, 1, 0.577),
+            (SigmaConvention::CellLsb, 2, 0.258),
             (SigmaConvention::FullRange, 1, 0.580),
             (SigmaConvention::FullRange, 2, 0.778),
         ] {
-            assert!((convention.eta(8, bits_per_cell).unwrap() - eta).abs() < 5.1e-4);
+            assert!((convention.factor(8, bits_per_cell).unwrap() - eta).abs() < 5.1e-4);
         }
         assert!(
-            SigmaConvention::CellStep.eta(8, 3).is_err()
-                && SigmaConvention::CellStep.eta(8, 0).is_err()
+            SigmaConvention::CellLsb.factor(8, 3).is_err()
+                && SigmaConvention::CellLsb.factor(8, 0).is_err()
         );
     }
 }

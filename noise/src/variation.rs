@@ -1,24 +1,18 @@
 //! A distribution together with what it is relative to, as recipes write it.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-use crate::distribution::{
-    Distribution, FourLevel, Gaussian, LeftCensored, LogNormal, RightCensored, RightTruncated,
-    TwoSidedCensored, Uniform,
-};
-use crate::{ChipSeed, NoiseError};
+use rayon::prelude::*;
+use serde::de::value::{MapDeserializer, StrDeserializer};
+use serde::de::{Error, IntoDeserializer, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, forward_to_deserialize_any};
 
-/// Which largest magnitude a deviation is relative to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scale {
-    /// The largest magnitude of the whole tensor, as in the papers.
-    #[default]
-    PerTensor,
-    /// The largest magnitude of the output channel: the last axis of a linear weight (`[d_in, d_out]` in Burn), the
-    /// first of a convolution's (`[channels_out, channels_in, ...]`).
-    PerChannel,
-}
+use crate::scale::Reference;
+use crate::{ChipSeed, Distribution, NoiseError, Scale};
+
+/// Elements that one thread draws at a time. A draw depends on the index of its element alone, so that the number of
+/// threads does not show.
+const PIECE: usize = 1 << 14;
 
 /// How the weights of a network vary.
 ///
@@ -28,7 +22,7 @@ pub enum Scale {
 /// kind = "right-censored"
 /// sigma_rel_wmax = 0.25
 /// censor = 1.0
-/// scale = "per-tensor"
+/// scale = "per-tensor"      # the default
 /// ```
 ///
 /// ```
@@ -38,8 +32,7 @@ pub enum Scale {
 /// let deviation = variation.draw(ChipSeed::new(7, 17), "fc.weight", &[0.5, -1.0], &[2, 1]);
 /// assert_eq!(deviation, variation.draw(ChipSeed::new(7, 17), "fc.weight", &[0.5, -1.0], &[2, 1]));
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Table", into = "Table")]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Variation {
     /// How far weights deviate.
     pub distribution: Distribution,
@@ -66,6 +59,11 @@ impl Variation {
         Ok(self)
     }
 
+    /// The scale parameter of the distribution.
+    pub fn sigma(&self) -> f64 {
+        self.distribution.sigma()
+    }
+
     /// The same variation with another scale parameter.
     pub fn with_sigma(self, sigma: f64) -> Self {
         Self {
@@ -76,154 +74,126 @@ impl Variation {
 
     /// The deviation of every weight of the parameter at `path` on `chip`.
     ///
-    /// `weights` are the programmed weights in row-major order, `shape` their shape; the result has their length.
+    /// `weights` are the programmed weights in row-major order, `shape` their shape; the result has their length. A
+    /// draw is a function of population seed, chip, path and element index; large parameters are drawn on the threads
+    /// of the current rayon pool, with the same result on any number of them.
     pub fn draw(&self, chip: ChipSeed, path: &str, weights: &[f32], shape: &[usize]) -> Vec<f32> {
         let mut out = vec![0.0; weights.len()];
         let generator = chip.generator(path);
-        let (largest, channel) = self.references(weights, shape);
-        self.distribution.fill(
-            &generator,
-            weights,
-            |index| largest[channel(index)],
-            &mut out,
-        );
+        let reference = Reference::new(self.scale, weights, shape);
+        let fill = |(piece, (out, weights)): (usize, (&mut [f32], &[f32]))| {
+            self.distribution
+                .fill(&generator, piece * PIECE, weights, &reference, out);
+        };
+        if weights.len() <= PIECE {
+            fill((0, (&mut out, weights)));
+        } else {
+            out.par_chunks_mut(PIECE)
+                .zip(weights.par_chunks(PIECE))
+                .enumerate()
+                .for_each(fill);
+        }
         out
     }
 
-    /// The mean deviation of every weight, `mean * max|W|`: what mean folding adds.
+    /// The mean deviation of every weight, `mean * max|W|`: what mean folding adds. A log-normal variation multiplies,
+    /// so its mean is relative to the weight itself.
     pub(crate) fn mean_deviation(&self, weights: &[f32], shape: &[usize]) -> Vec<f32> {
         let mean = self.distribution.moments().mean;
-        let multiplicative = matches!(self.distribution, Distribution::LogNormal(_));
-        let (largest, channel) = self.references(weights, shape);
-        let deviation = |(index, weight): (usize, &f32)| match multiplicative {
-            true => (mean * f64::from(*weight)) as f32,
-            false => (mean * f64::from(largest[channel(index)])) as f32,
-        };
-        weights.iter().enumerate().map(deviation).collect()
-    }
-
-    /// The reference magnitudes, and which of them a weight is judged by.
-    fn references(&self, weights: &[f32], shape: &[usize]) -> (Vec<f32>, impl Fn(usize) -> usize) {
-        let (channels, stride) = match (self.scale, shape) {
-            (Scale::PerTensor, _) | (Scale::PerChannel, []) => (1, usize::MAX),
-            (Scale::PerChannel, [_, outputs]) => (*outputs, 1),
-            (Scale::PerChannel, [outputs, inner @ ..]) => {
-                (*outputs, inner.iter().product::<usize>().max(1))
-            }
-        };
-        let channel = move |index: usize| index / stride % channels.max(1);
-        let mut largest = vec![0.0f32; channels.max(1)];
-        for (index, weight) in weights.iter().enumerate() {
-            let held = &mut largest[channel(index)];
-            *held = held.max(weight.abs());
+        if matches!(self.distribution, Distribution::LogNormal(_)) {
+            return weights
+                .iter()
+                .map(|weight| (mean * f64::from(*weight)) as f32)
+                .collect();
         }
-        (largest, channel)
+        let mut references = vec![0.0; weights.len()];
+        Reference::new(self.scale, weights, shape).fill(0, &mut references);
+        references
+            .into_iter()
+            .map(|reference| (mean * reference) as f32)
+            .collect()
     }
 }
 
-/// The flat, strict form.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    kind: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sigma_rel_wmax: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sigma_log: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    censor: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ratio: Option<f64>,
-    #[serde(default)]
-    scale: Scale,
-}
-
-/// Every name in the registry.
-const KINDS: &str = "none, gaussian, right-censored, left-censored, two-sided-censored, right-truncated, uniform, log-normal, four-level";
-
-impl TryFrom<Table> for Variation {
-    type Error = String;
-
-    fn try_from(mut table: Table) -> Result<Self, String> {
-        let kind = table.kind.clone();
-        let need =
-            |key: &str, value: Option<f64>| value.ok_or_else(|| format!("{kind} needs `{key}`"));
-        let mut sigma = || need("sigma_rel_wmax", table.sigma_rel_wmax.take());
-        let mut censor = || need("censor", table.censor.take());
-        let distribution = match table.kind.as_str() {
-            "none" => Distribution::None,
-            "gaussian" => Distribution::Gaussian(Gaussian {
-                sigma_rel_wmax: sigma()?,
-            }),
-            "right-censored" => Distribution::RightCensored(RightCensored {
-                sigma_rel_wmax: sigma()?,
-                censor: censor()?,
-            }),
-            "left-censored" => Distribution::LeftCensored(LeftCensored {
-                sigma_rel_wmax: sigma()?,
-                censor: censor()?,
-            }),
-            "two-sided-censored" => Distribution::TwoSidedCensored(TwoSidedCensored {
-                sigma_rel_wmax: sigma()?,
-                censor: censor()?,
-            }),
-            "right-truncated" => Distribution::RightTruncated(RightTruncated {
-                sigma_rel_wmax: sigma()?,
-                censor: censor()?,
-            }),
-            "uniform" => Distribution::Uniform(Uniform {
-                sigma_rel_wmax: sigma()?,
-            }),
-            "log-normal" => Distribution::LogNormal(LogNormal {
-                sigma_log: need("sigma_log", table.sigma_log.take())?,
-            }),
-            "four-level" => Distribution::FourLevel(FourLevel {
-                sigma_rel_wmax: sigma()?,
-                ratio: need("ratio", table.ratio.take())?,
-            }),
-            other => return Err(format!("unknown noise kind `{other}`, use one of {KINDS}")),
-        };
-        let left = [
-            ("sigma_rel_wmax", table.sigma_rel_wmax),
-            ("sigma_log", table.sigma_log),
-            ("censor", table.censor),
-            ("ratio", table.ratio),
-        ];
-        match left.into_iter().find(|(_, value)| value.is_some()) {
-            Some((key, _)) => Err(format!("{} has no `{key}`: leave it out", table.kind)),
-            None => Ok(Self {
-                distribution,
-                scale: table.scale,
-            }),
+impl Serialize for Variation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// The flat form.
+        #[derive(Serialize)]
+        struct Table {
+            #[serde(flatten)]
+            distribution: Distribution,
+            scale: Scale,
         }
-    }
-}
-
-impl From<Variation> for Table {
-    fn from(variation: Variation) -> Self {
-        let Variation {
+        let Self {
             distribution,
             scale,
-        } = variation;
-        let log = matches!(distribution, Distribution::LogNormal(_));
-        let none = matches!(distribution, Distribution::None);
-        Self {
-            kind: distribution.name().to_string(),
-            sigma_rel_wmax: (!log && !none).then(|| distribution.sigma()),
-            sigma_log: log.then(|| distribution.sigma()),
-            censor: match distribution {
-                Distribution::RightCensored(RightCensored { censor, .. })
-                | Distribution::LeftCensored(LeftCensored { censor, .. })
-                | Distribution::TwoSidedCensored(TwoSidedCensored { censor, .. })
-                | Distribution::RightTruncated(RightTruncated { censor, .. }) => Some(censor),
-                _ => None,
-            },
-            ratio: match distribution {
-                Distribution::FourLevel(FourLevel { ratio, .. }) => Some(ratio),
-                _ => None,
-            },
+        } = *self;
+        Table {
+            distribution,
             scale,
         }
+        .serialize(serializer)
+    }
+}
+
+/// By hand, because serde's `flatten` would let unknown keys pass: the key `scale` is taken out of the table, and
+/// everything else must belong to the distribution.
+impl<'de> Deserialize<'de> for Variation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut table = BTreeMap::<String, Value>::deserialize(deserializer)?;
+        let scale = match table.remove("scale") {
+            None => Scale::default(),
+            Some(Value::Text(name)) => Scale::deserialize(StrDeserializer::<D::Error>::new(&name))?,
+            Some(Value::Number(_)) => {
+                return Err(D::Error::custom("scale is `per-tensor` or `per-channel`"));
+            }
+        };
+        let distribution =
+            Distribution::deserialize(MapDeserializer::<_, D::Error>::new(table.into_iter()))?;
+        Ok(Self {
+            distribution,
+            scale,
+        })
+    }
+}
+
+/// A value that the table of a variation can hold.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a number or a name")]
+enum Value {
+    Number(f64),
+    Text(String),
+}
+
+impl<'de, E: Error> IntoDeserializer<'de, E> for Value {
+    type Deserializer = ValueDeserializer<E>;
+
+    fn into_deserializer(self) -> ValueDeserializer<E> {
+        ValueDeserializer {
+            value: self,
+            error: std::marker::PhantomData,
+        }
+    }
+}
+
+struct ValueDeserializer<E> {
+    value: Value,
+    error: std::marker::PhantomData<E>,
+}
+
+impl<'de, E: Error> Deserializer<'de> for ValueDeserializer<E> {
+    type Error = E;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        match self.value {
+            Value::Number(number) => visitor.visit_f64(number),
+            Value::Text(text) => visitor.visit_string(text),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
@@ -251,22 +221,101 @@ mod tests {
     }
 
     #[rstest]
-    #[case(r#"{"kind":"gaussian","sigma":0.1}"#, "unknown field `sigma`")]
-    #[case(r#"{"kind":"gaussian"}"#, "gaussian needs `sigma_rel_wmax`")]
+    #[case(
+        r#"{"kind":"gaussian","sigma":0.1}"#,
+        "unknown field `sigma`, expected `sigma_rel_wmax`"
+    )]
+    #[case(r#"{"kind":"gaussian"}"#, "missing field `sigma_rel_wmax`")]
     #[case(
         r#"{"kind":"gaussian","sigma_rel_wmax":0.1,"censor":1.0}"#,
-        "gaussian has no `censor`"
+        "unknown field `censor`"
     )]
     #[case(
-        r#"{"kind":"none","sigma_rel_wmax":0.1}"#,
-        "none has no `sigma_rel_wmax`"
+        r#"{"kind":"gaussian","sigma_rel_wmax":0.1,"scales":"per-tensor"}"#,
+        "unknown field `scales`"
     )]
-    #[case(r#"{"kind":"gauss"}"#, "unknown noise kind `gauss`")]
+    #[case(
+        r#"{"kind":"gaussian","sigma_rel_wmax":0.1,"scale":"per-row"}"#,
+        "unknown variant `per-row`"
+    )]
+    #[case(
+        r#"{"kind":"gaussian","sigma_rel_wmax":0.1,"scale":1}"#,
+        "scale is `per-tensor` or `per-channel`"
+    )]
+    #[case(
+        r#"{"kind":"gaussian","sigma_rel_wmax":"big"}"#,
+        "invalid type: string \"big\", expected f64"
+    )]
+    #[case(r#"{"kind":"gaussian","sigma_rel_wmax":true}"#, "a number or a name")]
+    #[case(
+        r#"{"kind":"none","sigma_rel_wmax":0.1}"#,
+        "unknown field `sigma_rel_wmax`"
+    )]
+    #[case(
+        r#"{"kind":"gauss"}"#,
+        "unknown variant `gauss`, expected one of `none`, `gaussian`"
+    )]
+    #[case(r#"{"sigma_rel_wmax":0.1}"#, "missing field `kind`")]
     fn bad_tables_are_refused_by_name(#[case] text: &str, #[case] part: &str) {
         let message = serde_json::from_str::<Variation>(text)
             .unwrap_err()
             .to_string();
         assert!(message.contains(part), "{message}");
+    }
+
+    #[test]
+    fn a_table_inside_a_strict_recipe_is_read_and_its_scale_defaults() {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Recipe {
+            noise: Variation,
+        }
+        // A whole number is as good as one with a point, and the order of keys does not matter.
+        let text = r#"{"noise":{"censor":1,"sigma_rel_wmax":0.25,"kind":"right-censored"}}"#;
+        let recipe: Recipe = serde_json::from_str(text).unwrap();
+        let expected = Variation::from(Distribution::right_censored(0.25, 1.0));
+        assert_eq!(recipe.noise, expected);
+    }
+
+    #[test]
+    fn draws_depend_on_seed_chip_path_and_index_alone() {
+        let variation = Variation::from(Distribution::gaussian(0.1));
+        // More than one piece and batch, and ends inside both.
+        let weights = vec![1.0; 2 * PIECE + 301];
+        let draw = |chip, path: &str, count: usize| {
+            variation.draw(chip, path, &weights[..count], &[count])
+        };
+        let chip = ChipSeed::new(7, 17);
+        let whole = draw(chip, "fc.weight", weights.len());
+        for count in [1, 4, 257, PIECE, PIECE + 1] {
+            assert_eq!(draw(chip, "fc.weight", count), whole[..count]);
+        }
+        let pool = |threads: usize| {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap()
+        };
+        for threads in [1, 2] {
+            assert_eq!(
+                pool(threads).install(|| draw(chip, "fc.weight", weights.len())),
+                whole
+            );
+        }
+        for (other, path) in [
+            (ChipSeed::new(8, 17), "fc.weight"),
+            (ChipSeed::new(7, 18), "fc.weight"),
+            (chip, "fc2.weight"),
+        ] {
+            let other = draw(other, path, weights.len());
+            // Independent streams: correlation within four standard errors of zero.
+            let n = whole.len() as f64;
+            let products = whole
+                .iter()
+                .zip(&other)
+                .map(|(a, b)| f64::from(a * b) / 0.01);
+            assert!((products.sum::<f64>() / n).abs() < 4.0 / n.sqrt(), "{path}");
+        }
     }
 
     #[test]

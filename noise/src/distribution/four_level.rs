@@ -1,8 +1,10 @@
 //! Level-dependent normal deviation of four-level cells.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Deviate, Moments, require, require_sigma};
 use crate::NoiseError;
-use crate::philox::normal_quantile;
+use crate::normal::normal_quantiles;
 
 /// Ratio of inner to outer deviation of the resistive cell RRAM1 (measured).
 pub const RRAM1: f64 = 1.0;
@@ -28,7 +30,8 @@ pub const FEFET6: f64 = 6.0;
 /// # Source
 /// Authors' code of Yan et al. (arXiv 2307.15853, 2312.06137); the end points 0.0026 and 0.0155 at s = 0.01 are those of
 /// RoCR, table 2.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FourLevel {
     /// s: standard deviation over the reference population, relative to the reference magnitude.
     pub sigma_rel_wmax: f64,
@@ -45,7 +48,19 @@ impl FourLevel {
 }
 
 impl Deviate for FourLevel {
+    const READS_WEIGHTS: bool = true;
     const NAME: &'static str = "four-level";
+
+    fn sigma(&self) -> f64 {
+        self.sigma_rel_wmax
+    }
+
+    fn with_sigma(self, sigma: f64) -> Self {
+        Self {
+            sigma_rel_wmax: sigma,
+            ..self
+        }
+    }
 
     fn check(&self) -> Result<(), NoiseError> {
         require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
@@ -59,22 +74,20 @@ impl Deviate for FourLevel {
     }
 
     fn moments(&self) -> Moments {
-        Moments {
-            mean: 0.0,
-            second: self.sigma_rel_wmax * self.sigma_rel_wmax,
-        }
+        Moments::new(0.0, self.sigma_rel_wmax * self.sigma_rel_wmax)
     }
 
-    #[inline]
-    fn deviation(&self, u: f64, relative: f64) -> f64 {
+    fn deviate(&self, draws: &mut [f64], relative: &[f64]) {
         let (outer, inner) = self.level_sigmas();
-        let magnitude = relative.abs();
-        let sigma = if magnitude > 0.25 && magnitude < 0.75 {
-            inner
-        } else {
-            outer
-        };
-        sigma * normal_quantile(u)
+        normal_quantiles(draws);
+        for (d, relative) in draws.iter_mut().zip(relative) {
+            let magnitude = relative.abs();
+            *d *= if magnitude > 0.25 && magnitude < 0.75 {
+                inner
+            } else {
+                outer
+            };
+        }
     }
 }
 
@@ -101,11 +114,19 @@ mod tests {
                 (a - outer).abs() < 5.1e-5 && (b - inner).abs() < 5.1e-5,
                 "{ratio}: {a} {b}"
             );
-            let at = |relative| cell.deviation(0.975, relative) / normal_quantile(0.975);
+            // One draw at a weight of each level; the boundaries 0.25 and 0.75 are outer.
+            let mut draws = [0.975; 5];
+            cell.deviate(&mut draws, &[0.1, -0.5, 1.0, 0.25, 0.75]);
+            let z = draws[0] / a;
+            // The 97.5 % quantile of the standard normal.
+            assert!((z - 1.959_963_984_540_054).abs() < 1e-12, "{z}");
+            let expected = [a, b, a, a, a].map(|sigma| sigma * z);
             assert!(
-                (at(0.1) - a).abs() < 1e-12
-                    && (at(-0.5) - b).abs() < 1e-12
-                    && (at(1.0) - a).abs() < 1e-12
+                draws
+                    .iter()
+                    .zip(expected)
+                    .all(|(d, e)| (d - e).abs() < 1e-12),
+                "{draws:?}"
             );
         }
     }

@@ -1,14 +1,17 @@
 //! Normal deviation.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Deviate, Moments, require_sigma};
 use crate::NoiseError;
-use crate::philox::normal_quantile;
+use crate::normal::normal_quantiles;
 
 /// `d = s Z`, Z standard normal: the deviation of a weight programmed to many independent cells.
 ///
 /// # Source
 /// The common model of programming error; Yan et al., ICCAD 2022 (arXiv 2207.07626), section on device variation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Gaussian {
     /// s: standard deviation relative to the reference magnitude.
     pub sigma_rel_wmax: f64,
@@ -17,19 +20,26 @@ pub struct Gaussian {
 impl Deviate for Gaussian {
     const NAME: &'static str = "gaussian";
 
+    fn sigma(&self) -> f64 {
+        self.sigma_rel_wmax
+    }
+
+    fn with_sigma(self, sigma: f64) -> Self {
+        Self {
+            sigma_rel_wmax: sigma,
+        }
+    }
+
     fn check(&self) -> Result<(), NoiseError> {
         require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)
     }
 
     fn moments(&self) -> Moments {
-        Moments {
-            mean: 0.0,
-            second: self.sigma_rel_wmax * self.sigma_rel_wmax,
-        }
+        Moments::new(0.0, self.sigma_rel_wmax * self.sigma_rel_wmax)
     }
 
-    #[inline]
-    fn deviation(&self, u: f64, _relative: f64) -> f64 {
-        self.sigma_rel_wmax * normal_quantile(u)
+    fn deviate(&self, draws: &mut [f64], _relative: &[f64]) {
+        normal_quantiles(draws);
+        draws.iter_mut().for_each(|d| *d *= self.sigma_rel_wmax);
     }
 }

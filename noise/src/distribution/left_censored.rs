@@ -1,15 +1,18 @@
 //! Left-censored normal deviation: the mirror image of the right-censored one.
 
+use serde::{Deserialize, Serialize};
+
 use super::right_censored::standard_moments;
 use super::{Deviate, Moments, require, require_sigma};
 use crate::NoiseError;
-use crate::philox::normal_quantile;
+use crate::normal::normal_quantiles;
 
 /// `d = s max(Z, -c)`: everything below -c piles up at -c.
 ///
 /// # Source
 /// Noise-shape ablation in the authors' code of Yan et al., ICCAD 2023 (arXiv 2307.15853).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LeftCensored {
     /// s: standard deviation of the underlying normal, relative to the reference magnitude.
     pub sigma_rel_wmax: f64,
@@ -20,6 +23,17 @@ pub struct LeftCensored {
 impl Deviate for LeftCensored {
     const NAME: &'static str = "left-censored";
 
+    fn sigma(&self) -> f64 {
+        self.sigma_rel_wmax
+    }
+
+    fn with_sigma(self, sigma: f64) -> Self {
+        Self {
+            sigma_rel_wmax: sigma,
+            ..self
+        }
+    }
+
     fn check(&self) -> Result<(), NoiseError> {
         require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
         require(Self::NAME, "censor", self.censor, true, "a finite number")
@@ -28,14 +42,13 @@ impl Deviate for LeftCensored {
     fn moments(&self) -> Moments {
         let (mean, second) = standard_moments(self.censor);
         let s = self.sigma_rel_wmax;
-        Moments {
-            mean: -s * mean,
-            second: s * s * second,
-        }
+        Moments::new(-s * mean, s * s * second)
     }
 
-    #[inline]
-    fn deviation(&self, u: f64, _relative: f64) -> f64 {
-        self.sigma_rel_wmax * normal_quantile(u).max(-self.censor)
+    fn deviate(&self, draws: &mut [f64], _relative: &[f64]) {
+        normal_quantiles(draws);
+        draws
+            .iter_mut()
+            .for_each(|d| *d = self.sigma_rel_wmax * d.max(-self.censor));
     }
 }

@@ -1,8 +1,10 @@
 //! Log-normal, multiplicative deviation.
 
-use super::{Deviate, Moments, require_sigma};
+use serde::{Deserialize, Serialize};
+
+use super::{Deviate, Moments, require};
 use crate::NoiseError;
-use crate::philox::normal_quantile;
+use crate::normal::normal_quantiles;
 
 /// `w + d = w exp(σ Z)`: the weight is multiplied, so zero stays zero and the sign is kept.
 ///
@@ -14,29 +16,49 @@ use crate::philox::normal_quantile;
 ///
 /// # Source
 /// Log-normal conductance spread, as in device-to-device models of resistive memory; median-preserving form.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LogNormal {
     /// σ: standard deviation of the logarithm of the factor. Dimensionless, not relative to the largest weight.
     pub sigma_log: f64,
 }
 
 impl Deviate for LogNormal {
+    const READS_WEIGHTS: bool = true;
     const NAME: &'static str = "log-normal";
 
+    fn sigma(&self) -> f64 {
+        self.sigma_log
+    }
+
+    fn with_sigma(self, sigma: f64) -> Self {
+        Self { sigma_log: sigma }
+    }
+
     fn check(&self) -> Result<(), NoiseError> {
-        require_sigma(Self::NAME, "sigma_log", self.sigma_log)
+        // The largest draw of 6.34 then still has a factor that an f32 holds.
+        let allowed = (0.0..=10.0).contains(&self.sigma_log);
+        require(
+            Self::NAME,
+            "sigma_log",
+            self.sigma_log,
+            allowed,
+            "a number from 0 to 10",
+        )
     }
 
     fn moments(&self) -> Moments {
         let v = self.sigma_log * self.sigma_log;
-        Moments {
-            mean: (0.5 * v).exp() - 1.0,
-            second: (2.0 * v).exp() - 2.0 * (0.5 * v).exp() + 1.0,
-        }
+        Moments::new(
+            libm::exp(0.5 * v) - 1.0,
+            libm::exp(2.0 * v) - 2.0 * libm::exp(0.5 * v) + 1.0,
+        )
     }
 
-    #[inline]
-    fn deviation(&self, u: f64, relative: f64) -> f64 {
-        relative * libm::expm1(self.sigma_log * normal_quantile(u))
+    fn deviate(&self, draws: &mut [f64], relative: &[f64]) {
+        normal_quantiles(draws);
+        for (d, relative) in draws.iter_mut().zip(relative) {
+            *d = relative * libm::expm1(self.sigma_log * *d);
+        }
     }
 }

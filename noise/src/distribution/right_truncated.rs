@@ -1,8 +1,10 @@
 //! Right-truncated normal deviation.
 
-use super::{Deviate, Moments, cumulative, density, require, require_sigma};
+use serde::{Deserialize, Serialize};
+
+use super::{Deviate, Moments, require, require_sigma};
 use crate::NoiseError;
-use crate::philox::normal_quantile;
+use crate::normal::{cumulative, density, normal_quantiles};
 
 /// `d = s Z` given `Z <= c`: as if values above c were drawn again. Not censoring: no mass sits at c.
 ///
@@ -12,7 +14,8 @@ use crate::philox::normal_quantile;
 ///
 /// # Source
 /// Noise-shape ablation in the authors' code of Yan et al., ICCAD 2023 (arXiv 2307.15853).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RightTruncated {
     /// s: standard deviation of the underlying normal, relative to the reference magnitude.
     pub sigma_rel_wmax: f64,
@@ -23,9 +26,20 @@ pub struct RightTruncated {
 impl Deviate for RightTruncated {
     const NAME: &'static str = "right-truncated";
 
+    fn sigma(&self) -> f64 {
+        self.sigma_rel_wmax
+    }
+
+    fn with_sigma(self, sigma: f64) -> Self {
+        Self {
+            sigma_rel_wmax: sigma,
+            ..self
+        }
+    }
+
     fn check(&self) -> Result<(), NoiseError> {
         require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
-        // Below -6 the remaining probability is under 1e-9, and a 32-bit uniform no longer resolves it.
+        // Below -6 less than one draw in 1e9 would be kept: a mistake, not a model.
         require(
             Self::NAME,
             "censor",
@@ -38,14 +52,13 @@ impl Deviate for RightTruncated {
     fn moments(&self) -> Moments {
         let (s, c) = (self.sigma_rel_wmax, self.censor);
         let ratio = density(c) / cumulative(c);
-        Moments {
-            mean: -s * ratio,
-            second: s * s * (1.0 - c * ratio),
-        }
+        Moments::new(-s * ratio, s * s * (1.0 - c * ratio))
     }
 
-    #[inline]
-    fn deviation(&self, u: f64, _relative: f64) -> f64 {
-        self.sigma_rel_wmax * normal_quantile(u * cumulative(self.censor))
+    fn deviate(&self, draws: &mut [f64], _relative: &[f64]) {
+        let kept = cumulative(self.censor);
+        draws.iter_mut().for_each(|d| *d *= kept);
+        normal_quantiles(draws);
+        draws.iter_mut().for_each(|d| *d *= self.sigma_rel_wmax);
     }
 }

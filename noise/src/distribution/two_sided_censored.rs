@@ -1,8 +1,10 @@
 //! Normal deviation censored on both sides.
 
-use super::{Deviate, Moments, cumulative, density, require, require_sigma};
+use serde::{Deserialize, Serialize};
+
+use super::{Deviate, Moments, require, require_sigma};
 use crate::NoiseError;
-use crate::philox::normal_quantile;
+use crate::normal::{cumulative, density, normal_quantiles};
 
 /// `d = s min(max(Z, -c), c)`.
 ///
@@ -12,7 +14,8 @@ use crate::philox::normal_quantile;
 ///
 /// # Source
 /// Noise-shape ablation in the authors' code of Yan et al., ICCAD 2023 (arXiv 2307.15853).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TwoSidedCensored {
     /// s: standard deviation of the underlying normal, relative to the reference magnitude.
     pub sigma_rel_wmax: f64,
@@ -22,6 +25,17 @@ pub struct TwoSidedCensored {
 
 impl Deviate for TwoSidedCensored {
     const NAME: &'static str = "two-sided-censored";
+
+    fn sigma(&self) -> f64 {
+        self.sigma_rel_wmax
+    }
+
+    fn with_sigma(self, sigma: f64) -> Self {
+        Self {
+            sigma_rel_wmax: sigma,
+            ..self
+        }
+    }
 
     fn check(&self) -> Result<(), NoiseError> {
         require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
@@ -37,14 +51,16 @@ impl Deviate for TwoSidedCensored {
     fn moments(&self) -> Moments {
         let (s, c) = (self.sigma_rel_wmax, self.censor);
         let beyond = cumulative(-c);
-        Moments {
-            mean: 0.0,
-            second: s * s * (1.0 - 2.0 * beyond - 2.0 * c * density(c) + 2.0 * c * c * beyond),
-        }
+        Moments::new(
+            0.0,
+            s * s * (1.0 - 2.0 * beyond - 2.0 * c * density(c) + 2.0 * c * c * beyond),
+        )
     }
 
-    #[inline]
-    fn deviation(&self, u: f64, _relative: f64) -> f64 {
-        self.sigma_rel_wmax * normal_quantile(u).max(-self.censor).min(self.censor)
+    fn deviate(&self, draws: &mut [f64], _relative: &[f64]) {
+        normal_quantiles(draws);
+        draws
+            .iter_mut()
+            .for_each(|d| *d = self.sigma_rel_wmax * d.max(-self.censor).min(self.censor));
     }
 }

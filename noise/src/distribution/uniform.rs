@@ -1,5 +1,7 @@
 //! Uniform deviation.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Deviate, Moments, require_sigma};
 use crate::NoiseError;
 
@@ -7,7 +9,8 @@ use crate::NoiseError;
 ///
 /// # Source
 /// Noise-shape ablation in the authors' code of Yan et al., ICCAD 2023 (arXiv 2307.15853).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Uniform {
     /// s: standard deviation relative to the reference magnitude; the half width is sqrt(3) times that.
     pub sigma_rel_wmax: f64,
@@ -16,19 +19,28 @@ pub struct Uniform {
 impl Deviate for Uniform {
     const NAME: &'static str = "uniform";
 
+    fn sigma(&self) -> f64 {
+        self.sigma_rel_wmax
+    }
+
+    fn with_sigma(self, sigma: f64) -> Self {
+        Self {
+            sigma_rel_wmax: sigma,
+        }
+    }
+
     fn check(&self) -> Result<(), NoiseError> {
         require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)
     }
 
     fn moments(&self) -> Moments {
-        Moments {
-            mean: 0.0,
-            second: self.sigma_rel_wmax * self.sigma_rel_wmax,
-        }
+        Moments::new(0.0, self.sigma_rel_wmax * self.sigma_rel_wmax)
     }
 
-    #[inline]
-    fn deviation(&self, u: f64, _relative: f64) -> f64 {
-        self.sigma_rel_wmax * 3.0f64.sqrt() * (2.0 * u - 1.0)
+    fn deviate(&self, draws: &mut [f64], _relative: &[f64]) {
+        let half_width = self.sigma_rel_wmax * 3.0f64.sqrt();
+        draws
+            .iter_mut()
+            .for_each(|d| *d = half_width * (2.0 * *d - 1.0));
     }
 }

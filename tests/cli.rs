@@ -1,0 +1,214 @@
+//! The command line as a user meets it: whole paths on tiny data, and bad input.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::path::Path;
+use std::process::Output;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn crossburn(folder: &Path) -> Command {
+    let mut command = Command::cargo_bin("crossburn").unwrap();
+    command.current_dir(folder);
+    command
+}
+
+fn run(folder: &Path, arguments: &str) -> Output {
+    crossburn(folder).args(arguments.split_whitespace()).output().unwrap()
+}
+
+/// Runs a command that must succeed.
+fn good(folder: &Path, arguments: &str) -> Output {
+    let output = run(folder, arguments);
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// Runs a command that must fail, with one line on stderr, and gives that line.
+fn bad(folder: &Path, arguments: &str) -> String {
+    let output = run(folder, arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments}: {text}");
+    assert!(text.starts_with("error: ") && text.trim_end().lines().count() == 1, "{arguments}: {text}");
+    assert!(output.stdout.is_empty(), "{arguments}");
+    text
+}
+
+/// The results of a run without its timing.
+fn results(path: &Path) -> Value {
+    let mut document: Value = serde_json::from_str(&std::fs::read_to_string(path.join("results.json")).unwrap()).unwrap();
+    document["timing"].take();
+    document
+}
+
+fn recipe(folder: &Path, name: &str, epochs: usize, noise: &str) {
+    let text = format!(
+        "seed = 3\n[model]\nkind = \"lenet\"\nbits = 4\n[data]\nsource = \"digits\"\ntrain = 300\nvalidation = 100\ntest = 100\n\
+         [training]\nepochs = {epochs}\nbatch = 32\n[noise]\n{noise}\n"
+    );
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
+const GAUSSIAN: &str = "kind = \"gaussian\"\nsigma_rel_wmax = 0.1";
+
+#[test]
+fn a_network_is_trained_evaluated_in_shards_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 2, GAUSSIAN);
+    good(folder, "train tiny.toml --out run");
+    for file in ["recipe.toml", "results.json", "report.html", "checkpoint/model.safetensors", "checkpoint/manifest.json"] {
+        assert!(folder.join("run").join(file).exists(), "{file}");
+    }
+    let evaluate = "evaluate run --noise right-censored --censor 1 --sigma 0.2 --chips 11 --seed 5";
+    let whole = good(folder, &format!("{evaluate} --out whole --json"));
+    let printed: Value = serde_json::from_slice(&whole.stdout).unwrap();
+    let population = &printed["methods"][0]["population"];
+    assert_eq!(population["chips"], 11);
+    assert_eq!(population["accuracy"].as_array().unwrap().len(), 11);
+    for shard in 1..=3 {
+        good(folder, &format!("{evaluate} --shard {shard}/3 --out part{shard}"));
+    }
+    good(folder, "report part3 part1 part2 --out merged");
+    assert_eq!(results(&folder.join("merged")), results(&folder.join("whole")));
+    assert!(bad(folder, "report part1 part3").contains("a shard between them is missing"));
+    assert!(bad(folder, "report part1 run").contains("not a shard of the same population"));
+    // An interrupted evaluation left some chips behind: the rest is drawn and the population is the same.
+    let kept = folder.join("whole/chips.json");
+    let mut document: Value = serde_json::from_str(&std::fs::read_to_string(&kept).unwrap()).unwrap();
+    for chip in ["0", "4", "5", "10"] {
+        document["chips"].as_object_mut().unwrap().remove(chip);
+    }
+    std::fs::write(&kept, document.to_string()).unwrap();
+    let before = results(&folder.join("whole"));
+    std::fs::remove_file(folder.join("whole/results.json")).unwrap();
+    good(folder, &format!("{evaluate} --out whole --resume"));
+    assert_eq!(results(&folder.join("whole")), before);
+    let other = bad(folder, "evaluate run --sigma 0.2 --chips 11 --seed 5 --out whole --resume");
+    assert!(other.contains("chips of other settings"), "{other}");
+}
+
+#[test]
+fn a_stopped_training_resumes_to_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 3, GAUSSIAN);
+    good(folder, "train tiny.toml --out whole");
+    // The state behind the first epoch, as an interruption in the second leaves it: stop the process there.
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("crossburn"))
+        .args(["train", "tiny.toml", "--out", "cut"])
+        .current_dir(folder)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pointer = folder.join("cut/resume/resume.json");
+    while !pointer.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    good(folder, "train tiny.toml --out cut --resume");
+    assert_eq!(results(&folder.join("cut"))["methods"], results(&folder.join("whole"))["methods"]);
+    let weights = |run: &str| std::fs::read(folder.join(run).join("checkpoint/model.safetensors")).unwrap();
+    assert!(weights("cut") == weights("whole"), "weights differ");
+    recipe(folder, "tiny.toml", 4, GAUSSIAN);
+    assert!(bad(folder, "train tiny.toml --out cut --resume").contains("the state of another recipe"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_training_with_a_way_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "long.toml", 500, GAUSSIAN);
+    let child = std::process::Command::new(assert_cmd::cargo::cargo_bin("crossburn"))
+        .args(["train", "long.toml", "--out", "run"])
+        .current_dir(folder)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pointer = folder.join("run/resume/resume.json");
+    while !pointer.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("--resume") && !folder.join("run/checkpoint").exists(), "{text}");
+}
+
+#[test]
+fn the_number_of_threads_changes_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 1, GAUSSIAN);
+    for threads in ["1", "2"] {
+        let out = format!("run{threads}");
+        for arguments in [
+            vec!["train", "tiny.toml", "--out", &out],
+            vec!["evaluate", &out, "--chips", "6", "--out", &format!("chips{threads}")],
+        ] {
+            crossburn(folder).env("RAYON_NUM_THREADS", threads).args(arguments).assert().success();
+        }
+    }
+    assert_eq!(results(&folder.join("run1")), results(&folder.join("run2")));
+    assert_eq!(results(&folder.join("chips1"))["methods"], results(&folder.join("chips2"))["methods"]);
+}
+
+#[test]
+fn bad_input_is_one_line_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let noise = |noise: &str| {
+        recipe(folder, "bad.toml", 1, noise);
+        bad(folder, "train bad.toml --out bad")
+    };
+    assert!(noise("kind = \"gaussian\"\nsigma = 0.1").contains("unknown field `sigma`"));
+    assert!(noise("kind = \"gaussian\"\nsigma_rel_wmax = -0.1").contains("sigma_rel_wmax = -0.1 is not allowed"));
+    assert!(noise("kind = \"gaussian\"\nsigma_rel_wmax = nan").contains("sigma_rel_wmax = NaN is not allowed"));
+    assert!(bad(folder, "train nowhere.toml").contains("nowhere.toml"));
+    std::fs::write(folder.join("typo.toml"), "sead = 1\n").unwrap();
+    assert!(bad(folder, "train typo.toml").contains("unknown field `sead`"));
+    assert!(bad(folder, "evaluate nowhere").contains("nowhere"));
+    recipe(folder, "tiny.toml", 1, GAUSSIAN);
+    good(folder, "train tiny.toml --out run");
+    assert!(bad(folder, "evaluate run --sigma=-1").contains("sigma_rel_wmax = -1 is not allowed"));
+    assert!(bad(folder, "evaluate run --sigma NaN").contains("--sigma NaN is not a finite number"));
+    assert!(bad(folder, "evaluate run --chips 0").contains("--chips 0"));
+    assert!(bad(folder, "evaluate run --noise gauss").contains("unknown variant `gauss`"));
+    assert!(bad(folder, "evaluate run --data mnist:nowhere").contains("train-images-idx3-ubyte"));
+    assert!(bad(folder, "report nowhere").contains("nowhere"));
+    std::fs::write(folder.join("file"), "").unwrap();
+    assert!(bad(folder, "evaluate run --chips 1 --out file/sub").contains("file/sub"));
+    // A checkpoint of another architecture, and damaged weights.
+    let manifest = folder.join("run/checkpoint/manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("\"kind\": \"lenet\"", "\"kind\": \"lenet\", \"variant\": \"classic\"")).unwrap();
+    assert!(bad(folder, "evaluate run --chips 1").contains("conv1.weight"));
+    std::fs::write(&manifest, text).unwrap();
+    let weights = folder.join("run/checkpoint/model.safetensors");
+    std::fs::write(&weights, [0xff; 64]).unwrap();
+    assert!(bad(folder, "evaluate run --chips 1").contains("model.safetensors"));
+    if !cfg!(feature = "wgpu") {
+        let message = bad(folder, "train tiny.toml --device wgpu");
+        assert!(message.contains("--features wgpu") && message.contains("cpu, ndarray"), "{message}");
+    }
+}
+
+#[test]
+fn ndarray_and_flex_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 1, "kind = \"none\"");
+    good(folder, "train tiny.toml --out run");
+    for device in ["cpu", "ndarray"] {
+        good(folder, &format!("evaluate run --chips 4 --device {device} --out {device}"));
+    }
+    let accuracy = |run: &str| results(&folder.join(run))["methods"][0]["population"]["accuracy"].clone();
+    for (a, b) in accuracy("cpu").as_array().unwrap().iter().zip(accuracy("ndarray").as_array().unwrap()) {
+        // The chips are the same; of 100 images, two whose best logits tie up to rounding may fall either way.
+        assert!((a.as_f64().unwrap() - b.as_f64().unwrap()).abs() <= 0.02 + 1e-9);
+    }
+}
