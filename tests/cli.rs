@@ -14,13 +14,20 @@ fn crossburn(folder: &Path) -> Command {
 }
 
 fn run(folder: &Path, arguments: &str) -> Output {
-    crossburn(folder).args(arguments.split_whitespace()).output().unwrap()
+    crossburn(folder)
+        .args(arguments.split_whitespace())
+        .output()
+        .unwrap()
 }
 
 /// Runs a command that must succeed.
 fn good(folder: &Path, arguments: &str) -> Output {
     let output = run(folder, arguments);
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
@@ -29,14 +36,18 @@ fn bad(folder: &Path, arguments: &str) -> String {
     let output = run(folder, arguments);
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{arguments}: {text}");
-    assert!(text.starts_with("error: ") && text.trim_end().lines().count() == 1, "{arguments}: {text}");
+    assert!(
+        text.starts_with("error: ") && text.trim_end().lines().count() == 1,
+        "{arguments}: {text}"
+    );
     assert!(output.stdout.is_empty(), "{arguments}");
     text
 }
 
 /// The results of a run without its timing.
 fn results(path: &Path) -> Value {
-    let mut document: Value = serde_json::from_str(&std::fs::read_to_string(path.join("results.json")).unwrap()).unwrap();
+    let mut document: Value =
+        serde_json::from_str(&std::fs::read_to_string(path.join("results.json")).unwrap()).unwrap();
     document["timing"].take();
     document
 }
@@ -57,7 +68,13 @@ fn a_network_is_trained_evaluated_in_shards_and_reported() {
     let folder = folder.path();
     recipe(folder, "tiny.toml", 2, GAUSSIAN);
     good(folder, "train tiny.toml --out run");
-    for file in ["recipe.toml", "results.json", "report.html", "checkpoint/model.safetensors", "checkpoint/manifest.json"] {
+    for file in [
+        "recipe.toml",
+        "results.json",
+        "report.html",
+        "checkpoint/model.safetensors",
+        "checkpoint/manifest.json",
+    ] {
         assert!(folder.join("run").join(file).exists(), "{file}");
     }
     let evaluate = "evaluate run --noise right-censored --censor 1 --sigma 0.2 --chips 11 --seed 5";
@@ -67,15 +84,22 @@ fn a_network_is_trained_evaluated_in_shards_and_reported() {
     assert_eq!(population["chips"], 11);
     assert_eq!(population["accuracy"].as_array().unwrap().len(), 11);
     for shard in 1..=3 {
-        good(folder, &format!("{evaluate} --shard {shard}/3 --out part{shard}"));
+        good(
+            folder,
+            &format!("{evaluate} --shard {shard}/3 --out part{shard}"),
+        );
     }
     good(folder, "report part3 part1 part2 --out merged");
-    assert_eq!(results(&folder.join("merged")), results(&folder.join("whole")));
+    assert_eq!(
+        results(&folder.join("merged")),
+        results(&folder.join("whole"))
+    );
     assert!(bad(folder, "report part1 part3").contains("a shard between them is missing"));
     assert!(bad(folder, "report part1 run").contains("not a shard of the same population"));
     // An interrupted evaluation left some chips behind: the rest is drawn and the population is the same.
     let kept = folder.join("whole/chips.json");
-    let mut document: Value = serde_json::from_str(&std::fs::read_to_string(&kept).unwrap()).unwrap();
+    let mut document: Value =
+        serde_json::from_str(&std::fs::read_to_string(&kept).unwrap()).unwrap();
     for chip in ["0", "4", "5", "10"] {
         document["chips"].as_object_mut().unwrap().remove(chip);
     }
@@ -84,7 +108,10 @@ fn a_network_is_trained_evaluated_in_shards_and_reported() {
     std::fs::remove_file(folder.join("whole/results.json")).unwrap();
     good(folder, &format!("{evaluate} --out whole --resume"));
     assert_eq!(results(&folder.join("whole")), before);
-    let other = bad(folder, "evaluate run --sigma 0.2 --chips 11 --seed 5 --out whole --resume");
+    let other = bad(
+        folder,
+        "evaluate run --sigma 0.2 --chips 11 --seed 5 --out whole --resume",
+    );
     assert!(other.contains("chips of other settings"), "{other}");
 }
 
@@ -108,11 +135,17 @@ fn a_stopped_training_resumes_to_the_same_weights() {
     child.kill().unwrap();
     child.wait().unwrap();
     good(folder, "train tiny.toml --out cut --resume");
-    assert_eq!(results(&folder.join("cut"))["methods"], results(&folder.join("whole"))["methods"]);
-    let weights = |run: &str| std::fs::read(folder.join(run).join("checkpoint/model.safetensors")).unwrap();
+    assert_eq!(
+        results(&folder.join("cut"))["methods"],
+        results(&folder.join("whole"))["methods"]
+    );
+    let weights =
+        |run: &str| std::fs::read(folder.join(run).join("checkpoint/model.safetensors")).unwrap();
     assert!(weights("cut") == weights("whole"), "weights differ");
     recipe(folder, "tiny.toml", 4, GAUSSIAN);
-    assert!(bad(folder, "train tiny.toml --out cut --resume").contains("the state of another recipe"));
+    assert!(
+        bad(folder, "train tiny.toml --out cut --resume").contains("the state of another recipe")
+    );
 }
 
 #[cfg(unix)]
@@ -131,12 +164,18 @@ fn ctrl_c_ends_training_with_a_way_to_go_on() {
     while !pointer.exists() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let signal = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(signal.success());
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{text}");
-    assert!(text.contains("--resume") && !folder.join("run/checkpoint").exists(), "{text}");
+    assert!(
+        text.contains("--resume") && !folder.join("run/checkpoint").exists(),
+        "{text}"
+    );
 }
 
 #[test]
@@ -148,13 +187,27 @@ fn the_number_of_threads_changes_no_result() {
         let out = format!("run{threads}");
         for arguments in [
             vec!["train", "tiny.toml", "--out", &out],
-            vec!["evaluate", &out, "--chips", "6", "--out", &format!("chips{threads}")],
+            vec![
+                "evaluate",
+                &out,
+                "--chips",
+                "6",
+                "--out",
+                &format!("chips{threads}"),
+            ],
         ] {
-            crossburn(folder).env("RAYON_NUM_THREADS", threads).args(arguments).assert().success();
+            crossburn(folder)
+                .env("RAYON_NUM_THREADS", threads)
+                .args(arguments)
+                .assert()
+                .success();
         }
     }
     assert_eq!(results(&folder.join("run1")), results(&folder.join("run2")));
-    assert_eq!(results(&folder.join("chips1"))["methods"], results(&folder.join("chips2"))["methods"]);
+    assert_eq!(
+        results(&folder.join("chips1"))["methods"],
+        results(&folder.join("chips2"))["methods"]
+    );
 }
 
 #[test]
@@ -166,8 +219,14 @@ fn bad_input_is_one_line_that_names_it() {
         bad(folder, "train bad.toml --out bad")
     };
     assert!(noise("kind = \"gaussian\"\nsigma = 0.1").contains("unknown field `sigma`"));
-    assert!(noise("kind = \"gaussian\"\nsigma_rel_wmax = -0.1").contains("sigma_rel_wmax = -0.1 is not allowed"));
-    assert!(noise("kind = \"gaussian\"\nsigma_rel_wmax = nan").contains("sigma_rel_wmax = NaN is not allowed"));
+    assert!(
+        noise("kind = \"gaussian\"\nsigma_rel_wmax = -0.1")
+            .contains("sigma_rel_wmax = -0.1 is not allowed")
+    );
+    assert!(
+        noise("kind = \"gaussian\"\nsigma_rel_wmax = nan")
+            .contains("sigma_rel_wmax = NaN is not allowed")
+    );
     assert!(bad(folder, "train nowhere.toml").contains("nowhere.toml"));
     std::fs::write(folder.join("typo.toml"), "sead = 1\n").unwrap();
     assert!(bad(folder, "train typo.toml").contains("unknown field `sead`"));
@@ -185,7 +244,7 @@ fn bad_input_is_one_line_that_names_it() {
     // A checkpoint of another architecture, and damaged weights.
     let manifest = folder.join("run/checkpoint/manifest.json");
     let text = std::fs::read_to_string(&manifest).unwrap();
-    std::fs::write(&manifest, text.replace("\"kind\": \"lenet\"", "\"kind\": \"lenet\", \"variant\": \"classic\"")).unwrap();
+    std::fs::write(&manifest, text.replace("\"papers\"", "\"classic\"")).unwrap();
     assert!(bad(folder, "evaluate run --chips 1").contains("conv1.weight"));
     std::fs::write(&manifest, text).unwrap();
     let weights = folder.join("run/checkpoint/model.safetensors");
@@ -193,7 +252,10 @@ fn bad_input_is_one_line_that_names_it() {
     assert!(bad(folder, "evaluate run --chips 1").contains("model.safetensors"));
     if !cfg!(feature = "wgpu") {
         let message = bad(folder, "train tiny.toml --device wgpu");
-        assert!(message.contains("--features wgpu") && message.contains("cpu, ndarray"), "{message}");
+        assert!(
+            message.contains("--features wgpu") && message.contains("cpu, ndarray"),
+            "{message}"
+        );
     }
 }
 
@@ -204,10 +266,19 @@ fn ndarray_and_flex_agree() {
     recipe(folder, "tiny.toml", 1, "kind = \"none\"");
     good(folder, "train tiny.toml --out run");
     for device in ["cpu", "ndarray"] {
-        good(folder, &format!("evaluate run --chips 4 --device {device} --out {device}"));
+        good(
+            folder,
+            &format!("evaluate run --chips 4 --device {device} --out {device}"),
+        );
     }
-    let accuracy = |run: &str| results(&folder.join(run))["methods"][0]["population"]["accuracy"].clone();
-    for (a, b) in accuracy("cpu").as_array().unwrap().iter().zip(accuracy("ndarray").as_array().unwrap()) {
+    let accuracy =
+        |run: &str| results(&folder.join(run))["methods"][0]["population"]["accuracy"].clone();
+    for (a, b) in accuracy("cpu")
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(accuracy("ndarray").as_array().unwrap())
+    {
         // The chips are the same; of 100 images, two whose best logits tie up to rounding may fall either way.
         assert!((a.as_f64().unwrap() - b.as_f64().unwrap()).abs() <= 0.02 + 1e-9);
     }
