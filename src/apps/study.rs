@@ -39,8 +39,8 @@ pub(crate) fn summarize(population: &Population, images: usize) -> Result<Popula
             k,
             KppEntry {
                 value,
-                low: Some(interval.low),
-                high: Some(interval.high),
+                low: (interval.low > 0.0).then_some(interval.low),
+                high: (interval.high < 1.0).then_some(interval.high),
             },
         );
     }

@@ -157,9 +157,49 @@ pub struct KppEntry {
     /// The percentile, in `0..=1`.
     pub value: f64,
     /// Lower end of the interval; `None` where the population is too small to bound this side.
+    #[serde(with = "lower_end")]
     pub low: Option<f64>,
     /// Upper end of the interval; `None` where the population is too small to bound this side.
+    #[serde(with = "upper_end")]
     pub high: Option<f64>,
+}
+
+/// An unbounded lower side is written as the end of the range, so that a script always finds a number.
+mod lower_end {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        low: &Option<f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(low.unwrap_or(0.0))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<f64>, D::Error> {
+        let low = f64::deserialize(deserializer)?;
+        Ok((low != 0.0).then_some(low))
+    }
+}
+
+/// The same for the upper side.
+mod upper_end {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        high: &Option<f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(high.unwrap_or(1.0))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<f64>, D::Error> {
+        let high = f64::deserialize(deserializer)?;
+        Ok((high != 1.0).then_some(high))
+    }
 }
 
 impl KppEntry {
