@@ -44,3 +44,8 @@ pub mod prelude {
     pub use crate::noise::{ChipSeed, Distribution, NoiseError, Population, Variation};
     pub use crate::training::{Batches, Evaluation, Recipe, train};
 }
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
