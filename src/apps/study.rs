@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
-use crossburn_noise::Population;
+use crossburn_noise::{Population, Variation};
 use crossburn_training::EpochRecord;
 use serde::Serialize;
 use serde_json::Value;
@@ -22,6 +22,14 @@ pub(crate) fn version() -> (String, Option<String>) {
         env!("CARGO_PKG_VERSION").to_string(),
         option_env!("CROSSBURN_COMMIT").map(str::to_string),
     )
+}
+
+/// A method's name in tables: that of its training noise.
+pub(crate) fn method_name(training_noise: &Variation) -> String {
+    match training_noise.distribution.name() {
+        "none" => "plain".to_string(),
+        name => name.to_string(),
+    }
 }
 
 /// A value as JSON.

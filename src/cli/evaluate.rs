@@ -322,10 +322,7 @@ impl WithClassifier for Job<'_> {
             },
             deployment: Some(study::json(&self.variation)?),
             methods: vec![Method {
-                name: match self.recipe.noise.distribution.name() {
-                    "none" => "plain".to_string(),
-                    name => name.to_string(),
-                },
+                name: study::method_name(&self.recipe.noise),
                 training_noise: study::json(&self.recipe.noise)?,
                 clean,
                 curve: Vec::new(),

@@ -193,7 +193,7 @@ impl Job<'_> {
             data: summary,
             deployment: None,
             methods: vec![Method {
-                name: name_of(recipe),
+                name: study::method_name(&recipe.noise),
                 training_noise: study::json(&recipe.noise)?,
                 clean,
                 curve: study::curve(&trained.curve),
@@ -210,13 +210,5 @@ impl Job<'_> {
             self.out.display(),
         ));
         Ok(Outcome::Done)
-    }
-}
-
-/// The method's name in tables: that of its training noise.
-fn name_of(recipe: &Recipe) -> String {
-    match recipe.noise.distribution.name() {
-        "none" => "plain".to_string(),
-        name => name.to_string(),
     }
 }
