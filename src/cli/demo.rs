@@ -18,7 +18,7 @@ use crate::report::write_run;
 /// Train plain, Gaussian and right-censored, and compare their chips
 ///
 /// On procedural digits, offline: the same LeNet is trained without noise, with Gaussian and with right-censored noise;
-/// each is then judged on a population of chips. Takes under three minutes on two cores, --quick under 45 seconds.
+/// each is then judged on a population of chips. Made for three minutes on two cores, --quick for 45 seconds.
 ///
 /// Example: crossburn demo --quick --out runs/first
 #[derive(Debug, Args)]
