@@ -44,6 +44,17 @@ fn bad(folder: &Path, arguments: &str) -> String {
     text
 }
 
+/// Sends the signal of Ctrl-C and waits for the end.
+#[cfg(unix)]
+fn interrupt(child: std::process::Child) -> Output {
+    let signal = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(signal.success());
+    child.wait_with_output().unwrap()
+}
+
 /// The results of a run without its timing.
 fn results(path: &Path) -> Value {
     let mut document: Value =
@@ -164,18 +175,91 @@ fn ctrl_c_ends_training_with_a_way_to_go_on() {
     while !pointer.exists() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    let signal = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(signal.success());
-    let output = child.wait_with_output().unwrap();
+    let output = interrupt(child);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{text}");
     assert!(
         text.contains("--resume") && !folder.join("run/checkpoint").exists(),
         "{text}"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_the_finished_chips_of_an_evaluation() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 1, GAUSSIAN);
+    good(folder, "train tiny.toml --out run");
+    let evaluate = "evaluate run --sigma 0.2 --chips 1500 --seed 5";
+    let child = std::process::Command::new(assert_cmd::cargo::cargo_bin("crossburn"))
+        .args(evaluate.split_whitespace())
+        .args(["--out", "cut"])
+        .current_dir(folder)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let kept = folder.join("cut/chips.json");
+    while !kept.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let output = interrupt(child);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(
+        text.contains("--resume") && !folder.join("cut/results.json").exists(),
+        "{text}"
+    );
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(&kept).unwrap()).unwrap();
+    let finished = document["chips"].as_object().unwrap().len();
+    assert!((1..1500).contains(&finished), "{finished} chips kept");
+    good(folder, &format!("{evaluate} --out cut --resume"));
+    good(folder, &format!("{evaluate} --out whole"));
+    assert_eq!(results(&folder.join("cut")), results(&folder.join("whole")));
+}
+
+/// A small disk, and a limit on the size of a file, which needs no right to mount anything.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_one_line_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 1, GAUSSIAN);
+    std::fs::create_dir(folder.join("small")).unwrap();
+    let train = "\"$0\" train tiny.toml --out small/run; code=$?; ls -A small/run small/run/checkpoint; exit $code";
+    let mount = "mount -t tmpfs -o size=64k tmpfs small";
+    for (shell, prepare, reason) in [
+        (&["sh"][..], "trap '' XFSZ; ulimit -f 16", "File too large"),
+        (&["unshare", "-Urm", "sh"], mount, "No space left on device"),
+    ] {
+        let shell = |script: &str| {
+            std::process::Command::new(shell[0])
+                .args(&shell[1..])
+                .args(["-c", script])
+                .arg(assert_cmd::cargo::cargo_bin("crossburn"))
+                .current_dir(folder)
+                .output()
+        };
+        if !shell(prepare).is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: `{prepare}` is not possible here");
+            continue;
+        }
+        let output = shell(&format!("{prepare}; {train}")).unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let error: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("error: "))
+            .collect();
+        assert!(
+            error.len() == 1 && error[0].contains("small/run") && error[0].contains(reason),
+            "{text}"
+        );
+        let left = String::from_utf8_lossy(&output.stdout);
+        for name in ["manifest.json", "results.json", "report.html", ".tmp"] {
+            assert!(!left.contains(name), "{name} in {left}");
+        }
+    }
 }
 
 #[test]

@@ -22,7 +22,14 @@ const SAVE_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct ChipStore {
     path: PathBuf,
-    document: Mutex<(Kept, Instant)>,
+    document: Mutex<Document>,
+}
+
+/// What is finished, and when it last went to disk.
+#[derive(Debug)]
+struct Document {
+    kept: Kept,
+    saved: Option<Instant>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,33 +70,37 @@ impl ChipStore {
         }
         Ok(Self {
             path,
-            document: Mutex::new((kept, Instant::now())),
+            document: Mutex::new(Document { kept, saved: None }),
         })
     }
 
     fn finished(&self) -> BTreeMap<u64, f64> {
-        self.lock().0.chips.clone()
+        self.lock().kept.chips.clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Kept, Instant)> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Document> {
         // A panic elsewhere cannot leave a half-inserted chip behind.
         self.document
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Keeps a chip; now and then writes the file. A failed write is reported by [`save`](Self::save) at the end.
+    /// Keeps a chip; writes the file at the first and then now and again. A failed write is reported by
+    /// [`save`](Self::save) at the end.
     fn keep(&self, chip: u64, accuracy: f64) {
         let mut document = self.lock();
-        document.0.chips.insert(chip, accuracy);
-        if document.1.elapsed() >= SAVE_EVERY {
-            document.1 = Instant::now();
-            let _ = write(&self.path, &document.0);
+        document.kept.chips.insert(chip, accuracy);
+        if document
+            .saved
+            .is_none_or(|saved| saved.elapsed() >= SAVE_EVERY)
+        {
+            document.saved = Some(Instant::now());
+            let _ = write(&self.path, &document.kept);
         }
     }
 
     fn save(&self) -> Result<()> {
-        write(&self.path, &self.lock().0)
+        write(&self.path, &self.lock().kept)
     }
 }
 

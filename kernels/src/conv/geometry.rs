@@ -1,0 +1,225 @@
+//! Where every value of a convolution lies once its input is laid out in planes.
+
+use burn::backend::ops::ConvOptions;
+
+/// Values that a kernel may read or write beyond the end of a run: a whole tile of the widest vectors.
+pub(super) const SLACK: usize = 64;
+
+/// Sizes of a two-dimensional convolution.
+///
+/// A stride of s takes every s-th row and column. Laying the padded input out as s·s planes, one for each remainder,
+/// makes neighbours in the output neighbours in a plane, so one loop over contiguous values serves every stride,
+/// dilation and padding: output `(y, x)` of tap `(i, j)` reads
+///
+/// ```text
+/// plane[(i d) mod s, (j d) mod s][y + (i d) / s][x + (j d) / s]
+/// ```
+///
+/// Rows of the output are taken at the row length of a plane, and the few values between two rows are dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Geometry {
+    pub(super) batch: usize,
+    pub(super) channels_in: usize,
+    pub(super) channels_out: usize,
+    pub(super) groups: usize,
+    /// Height and width.
+    pub(super) input: [usize; 2],
+    pub(super) output: [usize; 2],
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: [usize; 2],
+    pub(super) dilation: [usize; 2],
+    /// Padding before the first row and column.
+    pub(super) before: [usize; 2],
+}
+
+/// One axis of the planes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tap {
+    /// Which remainder.
+    pub(super) phase: usize,
+    /// Offset within its plane.
+    pub(super) shift: usize,
+}
+
+impl Geometry {
+    /// The sizes of `input ⊛ weight`; `None` where an output would be empty or a size does not fit.
+    pub(super) fn new(
+        input: [usize; 4],
+        weight: [usize; 4],
+        options: &ConvOptions<2>,
+    ) -> Option<Self> {
+        let [batch, channels_in, height, width] = input;
+        let [channels_out, per_group, kernel_height, kernel_width] = weight;
+        let groups = options.groups;
+        let kernel = [kernel_height, kernel_width];
+        if channels_in != per_group * groups || channels_out % groups != 0 {
+            return None;
+        }
+        let mut output = [0; 2];
+        for axis in 0..2 {
+            let (before, after) = options.padding[axis];
+            let padded = [height, width][axis] + before + after;
+            let reach = options.dilation[axis] * kernel[axis].checked_sub(1)? + 1;
+            output[axis] = padded.checked_sub(reach)? / options.stride[axis] + 1;
+        }
+        Some(Self {
+            batch,
+            channels_in,
+            channels_out,
+            groups,
+            input: [height, width],
+            output,
+            kernel,
+            stride: options.stride,
+            dilation: options.dilation,
+            before: options.padding_begin(),
+        })
+    }
+
+    pub(super) fn inputs_per_group(&self) -> usize {
+        self.channels_in / self.groups
+    }
+
+    pub(super) fn outputs_per_group(&self) -> usize {
+        self.channels_out / self.groups
+    }
+
+    pub(super) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    pub(super) fn input_pixels(&self) -> usize {
+        self.input[0] * self.input[1]
+    }
+
+    pub(super) fn output_pixels(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// Remainder and shift of tap `index` of `axis`.
+    pub(super) fn tap(&self, axis: usize, index: usize) -> Tap {
+        let at = index * self.dilation[axis];
+        Tap {
+            phase: at % self.stride[axis],
+            shift: at / self.stride[axis],
+        }
+    }
+
+    /// The largest shift of an axis.
+    pub(super) fn reach(&self, axis: usize) -> usize {
+        (self.kernel[axis] - 1) * self.dilation[axis] / self.stride[axis]
+    }
+}
+
+/// The planes of one image's input.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Planes {
+    /// Rows and columns of a plane.
+    rows: usize,
+    pub(super) columns: usize,
+    phases: [usize; 2],
+}
+
+impl Planes {
+    pub(super) fn new(geometry: &Geometry) -> Self {
+        let size = |axis: usize| geometry.output[axis] + geometry.reach(axis);
+        // A stride beyond the kernel leaves remainders that no tap asks for.
+        let phases = |axis: usize| {
+            (0..geometry.kernel[axis])
+                .map(|index| geometry.tap(axis, index).phase + 1)
+                .max()
+                .unwrap_or(1)
+        };
+        Self {
+            rows: size(0),
+            columns: size(1),
+            phases: [phases(0), phases(1)],
+        }
+    }
+
+    fn plane(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Values of one channel.
+    fn channel(&self) -> usize {
+        self.phases[0] * self.phases[1] * self.plane()
+    }
+
+    /// Values of the input of one image, with the slack behind it.
+    pub(super) fn len(&self, geometry: &Geometry) -> usize {
+        geometry.channels_in * self.channel() + SLACK
+    }
+
+    /// Contiguous values from the first to the last output, those between rows among them.
+    pub(super) fn run(&self, geometry: &Geometry) -> usize {
+        (geometry.output[0] - 1) * self.columns + geometry.output[1]
+    }
+
+    /// Where each tap of a group's channels starts, in the order of the weights: channel, row, column.
+    pub(super) fn offsets(&self, geometry: &Geometry) -> Vec<usize> {
+        let mut offsets = Vec::with_capacity(geometry.inputs_per_group() * geometry.taps());
+        for channel in 0..geometry.inputs_per_group() {
+            for row in 0..geometry.kernel[0] {
+                for column in 0..geometry.kernel[1] {
+                    let (y, x) = (geometry.tap(0, row), geometry.tap(1, column));
+                    let plane = y.phase * self.phases[1] + x.phase;
+                    offsets.push(
+                        channel * self.channel()
+                            + plane * self.plane()
+                            + y.shift * self.columns
+                            + x.shift,
+                    );
+                }
+            }
+        }
+        offsets
+    }
+
+    /// Where the channels of `group` start.
+    pub(super) fn group(&self, geometry: &Geometry, group: usize) -> usize {
+        group * geometry.inputs_per_group() * self.channel()
+    }
+
+    /// Lays out the channels of one image; `planes` holds [`len`](Self::len) values.
+    pub(super) fn fill(&self, geometry: &Geometry, image: &[f32], planes: &mut [f32]) {
+        planes.fill(0.0);
+        let [height, width] = geometry.input;
+        let [stride_y, stride_x] = geometry.stride;
+        let [top, left] = geometry.before;
+        for (channel, image) in image.chunks_exact(height * width).enumerate() {
+            for phase_y in 0..self.phases[0] {
+                for phase_x in 0..self.phases[1] {
+                    let plane = phase_y * self.phases[1] + phase_x;
+                    let start = channel * self.channel() + plane * self.plane();
+                    let plane = &mut planes[start..start + self.plane()];
+                    let (first, source) = first_inside(phase_x, stride_x, left);
+                    for (row, out) in plane.chunks_exact_mut(self.columns).enumerate() {
+                        let Some(y) = (row * stride_y + phase_y).checked_sub(top) else {
+                            continue;
+                        };
+                        if y >= height || first >= out.len() || source >= width {
+                            continue;
+                        }
+                        let line = &image[y * width + source..(y + 1) * width];
+                        let out = &mut out[first..];
+                        if stride_x == 1 {
+                            let count = out.len().min(line.len());
+                            out[..count].copy_from_slice(&line[..count]);
+                        } else {
+                            out.iter_mut()
+                                .zip(line.iter().step_by(stride_x))
+                                .for_each(|(out, value)| *out = *value);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The first index of remainder `phase` that lies behind `padding`, and its place in the unpadded line.
+pub(super) fn first_inside(phase: usize, stride: usize, padding: usize) -> (usize, usize) {
+    let first = padding.saturating_sub(phase).div_ceil(stride);
+    (first, first * stride + phase - padding)
+}

@@ -1,0 +1,283 @@
+//! Against sums over every tap in 64-bit floats.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use burn::backend::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData};
+use proptest::prelude::*;
+use pulp::Arch;
+
+use super::forward::forward;
+use super::geometry::Geometry;
+use super::input_gradient::input_gradient;
+use super::weight_gradient::{bias_gradient, weight_gradient};
+use super::{conv1d, conv2d};
+use crate::testing::{agree, numbers, paths, pool};
+
+/// A convolution whose sizes fit.
+#[derive(Clone, Debug)]
+struct Case {
+    input: [usize; 4],
+    weight: [usize; 4],
+    options: ConvOptions<2>,
+}
+
+impl Case {
+    fn geometry(&self) -> Geometry {
+        Geometry::new(self.input, self.weight, &self.options).unwrap()
+    }
+
+    /// Calls `visit` with the index of every (output, input, weight) that belong together.
+    fn each(&self, mut visit: impl FnMut(usize, usize, usize)) {
+        let Geometry {
+            output: [oh, ow],
+            channels_out,
+            ..
+        } = self.geometry();
+        let [batch, channels_in, height, width] = self.input;
+        let [_, per_group, kh, kw] = self.weight;
+        let outputs = channels_out / self.options.groups;
+        for n in 0..batch {
+            for o in 0..channels_out {
+                for (y, x) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
+                    for c in 0..per_group {
+                        for (i, j) in (0..kh).flat_map(|i| (0..kw).map(move |j| (i, j))) {
+                            let at = |axis: usize, out: usize, tap: usize| {
+                                (out * self.options.stride[axis]
+                                    + tap * self.options.dilation[axis])
+                                    .checked_sub(self.options.padding[axis].0)
+                            };
+                            let (Some(row), Some(column)) = (at(0, y, i), at(1, x, j)) else {
+                                continue;
+                            };
+                            if row < height && column < width {
+                                let channel = o / outputs * per_group + c;
+                                visit(
+                                    ((n * channels_out + o) * oh + y) * ow + x,
+                                    ((n * channels_in + channel) * height + row) * width + column,
+                                    ((o * per_group + c) * kh + i) * kw + j,
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn sizes(&self) -> [usize; 3] {
+        let geometry = self.geometry();
+        [
+            self.input.iter().product(),
+            self.weight.iter().product(),
+            geometry.batch * geometry.channels_out * geometry.output_pixels(),
+        ]
+    }
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let axis = (
+        1usize..4,
+        1usize..4,
+        1usize..3,
+        0usize..3,
+        0usize..3,
+        0usize..12,
+    );
+    (
+        axis.clone(),
+        axis,
+        1usize..4,
+        1usize..4,
+        1usize..9,
+        0usize..4,
+    )
+        .prop_map(|(y, x, groups, inputs, outputs, batch)| {
+            // Kernel, stride, dilation, padding on both sides, and what the input has beyond the reach of the kernel.
+            let size = |(kernel, _, dilation, before, after, extra): (
+                usize,
+                usize,
+                usize,
+                usize,
+                usize,
+                usize,
+            )| {
+                (dilation * (kernel - 1) + 1 + extra)
+                    .saturating_sub(before + after)
+                    .max(1)
+            };
+            Case {
+                input: [batch, groups * inputs, size(y), size(x)],
+                weight: [groups * outputs, inputs, y.0, x.0],
+                options: ConvOptions::new_with_padding(
+                    [y.1, x.1],
+                    [(y.3, y.4), (x.3, x.4)],
+                    [y.2, x.2],
+                    groups,
+                ),
+            }
+        })
+}
+
+fn check(case: &Case) {
+    let geometry = case.geometry();
+    let [inputs, weights, outputs] = case.sizes();
+    let (input, weight) = (numbers(1, inputs), numbers(2, weights));
+    let (bias, gradient) = (numbers(3, geometry.channels_out), numbers(4, outputs));
+    let mut sums = [vec![0.0; outputs], vec![0.0; inputs], vec![0.0; weights]];
+    let pixels = geometry.output_pixels();
+    for (index, sum) in sums[0].iter_mut().enumerate() {
+        *sum = f64::from(bias[index / pixels % geometry.channels_out]);
+    }
+    case.each(|o, i, w| {
+        sums[0][o] += f64::from(input[i]) * f64::from(weight[w]);
+        sums[1][i] += f64::from(gradient[o]) * f64::from(weight[w]);
+        sums[2][w] += f64::from(gradient[o]) * f64::from(input[i]);
+    });
+    for arch in paths() {
+        let found = [
+            forward(arch, &geometry, &input, &weight, Some(&bias)),
+            input_gradient(arch, &geometry, &weight, &gradient),
+            weight_gradient(arch, &geometry, &input, &gradient),
+        ];
+        for (found, sums) in found.iter().zip(&sums) {
+            agree(found, sums, 1e-4);
+        }
+    }
+    let mut sums = vec![0.0; geometry.channels_out];
+    for (index, value) in gradient.iter().enumerate() {
+        sums[index / pixels % geometry.channels_out] += f64::from(*value);
+    }
+    agree(
+        &bias_gradient(geometry.channels_out, pixels, &gradient),
+        &sums,
+        1e-4,
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_convolution_and_its_gradients_are_sums_over_taps(case in cases()) {
+        check(&case);
+    }
+}
+
+/// The shapes of the networks, whose runs are longer than a tile.
+#[test]
+fn the_layers_of_the_networks_agree() {
+    for (input, weight, stride, padding) in [
+        ([3, 1, 28, 28], [6, 1, 5, 5], 1, 2),
+        ([2, 6, 14, 14], [16, 6, 5, 5], 1, 0),
+        ([2, 32, 16, 16], [64, 32, 3, 3], 1, 1),
+        ([2, 16, 16, 16], [32, 16, 1, 1], 2, 0),
+        ([2, 16, 1, 313], [32, 16, 1, 7], 2, 3),
+    ] {
+        let rows = if input[2] == 1 { 0 } else { padding };
+        check(&Case {
+            input,
+            weight,
+            options: ConvOptions::new(
+                [if rows == 0 && padding > 0 { 1 } else { stride }, stride],
+                [rows, padding],
+                [1, 1],
+                1,
+            ),
+        });
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let case = Case {
+        input: [37, 4, 9, 9],
+        weight: [10, 4, 3, 3],
+        options: ConvOptions::new([1, 1], [1, 1], [1, 1], 1),
+    };
+    let geometry = case.geometry();
+    let [inputs, weights, outputs] = case.sizes();
+    let (input, weight, gradient) = (numbers(1, inputs), numbers(2, weights), numbers(3, outputs));
+    let all = || {
+        [
+            forward(Arch::new(), &geometry, &input, &weight, None),
+            input_gradient(Arch::new(), &geometry, &weight, &gradient),
+            weight_gradient(Arch::new(), &geometry, &input, &gradient),
+        ]
+    };
+    assert!(pool(1).install(all) == pool(2).install(all));
+}
+
+/// Through Burn's tape, against Burn's own convolution on the same tape.
+#[test]
+fn gradients_reach_input_weight_and_bias() {
+    let device = Device::flex().autodiff();
+    let leaf = |seed, shape: [usize; 4]| {
+        let data = TensorData::new(numbers(seed, shape.iter().product()), shape);
+        Tensor::<4>::from_data(data, &device).require_grad()
+    };
+    let options = || ConvOptions::new([2, 1], [1, 2], [1, 2], 2);
+    let bias = || Some(Tensor::<1>::from_floats([0.1, -0.2, 0.3, 0.4], &device).require_grad());
+    let run =
+        |convolve: fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvOptions<2>) -> Tensor<4>| {
+            let (input, weight, bias) = (leaf(1, [2, 6, 9, 8]), leaf(2, [4, 3, 3, 3]), bias());
+            let output = convolve(input.clone(), weight.clone(), bias.clone(), options());
+            let gradients = (output.clone() * output.clone()).sum().backward();
+            [
+                output.inner().into_data(),
+                input.grad(&gradients).unwrap().into_data(),
+                weight.grad(&gradients).unwrap().into_data(),
+                bias.unwrap().grad(&gradients).unwrap().into_data(),
+            ]
+        };
+    let ours = run(conv2d);
+    let burns = run(|x, w, b, o| burn::tensor::module::conv2d(x, w, b, o));
+    for (ours, burns) in ours.into_iter().zip(burns) {
+        let burns: Vec<f64> = burns.convert::<f64>().try_to_vec().unwrap();
+        agree(&ours.try_to_vec::<f32>().unwrap(), &burns, 1e-4);
+    }
+}
+
+#[test]
+fn a_convolution_of_lines_is_one_of_images_of_one_row() {
+    let device = Device::flex();
+    let input =
+        Tensor::<3>::from_data(TensorData::new(numbers(1, 2 * 3 * 50), [2, 3, 50]), &device);
+    let weight = Tensor::<3>::from_data(TensorData::new(numbers(2, 4 * 3 * 7), [4, 3, 7]), &device);
+    let options = || ConvOptions::new([2], [3], [1], 1);
+    let ours = conv1d(input.clone(), weight.clone(), None, options()).into_data();
+    let burns = burn::tensor::module::conv1d(input, weight, None, options()).into_data();
+    let burns: Vec<f64> = burns.convert::<f64>().try_to_vec().unwrap();
+    agree(&ours.try_to_vec::<f32>().unwrap(), &burns, 1e-4);
+}
+
+#[test]
+fn infinite_values_reach_the_outputs_that_read_them() {
+    let device = Device::flex().autodiff();
+    let mut values = numbers(1, 36);
+    values[14] = f32::INFINITY;
+    let input =
+        Tensor::<4>::from_data(TensorData::new(values, [1, 1, 6, 6]), &device).require_grad();
+    let weight = Tensor::<4>::ones([1, 1, 3, 3], &device).require_grad();
+    let output = conv2d(
+        input,
+        weight.clone(),
+        None,
+        ConvOptions::new([1, 1], [0, 0], [1, 1], 1),
+    );
+    let infinite: Vec<bool> = output
+        .clone()
+        .inner()
+        .into_data()
+        .try_to_vec::<f32>()
+        .unwrap()
+        .iter()
+        .map(|value| value.is_infinite())
+        .collect();
+    // Value 14 is row 2, column 2: output rows 0 to 2 and columns 0 to 2 of four by four.
+    let expected: Vec<bool> = (0..16).map(|i| i / 4 <= 2 && i % 4 <= 2).collect();
+    assert_eq!(infinite, expected);
+    let gradient = weight.grad(&output.sum().backward()).unwrap().into_data();
+    let gradient: Vec<f32> = gradient.try_to_vec().unwrap();
+    assert!(
+        gradient.iter().all(|value| *value == f32::INFINITY),
+        "{gradient:?}"
+    );
+}

@@ -1,0 +1,130 @@
+//! The gradient of the weights, and of the bias.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::forward::even_parts;
+use super::geometry::{Geometry, Planes};
+use super::product::{Correlation, padded};
+use crate::workspace::with_workspace;
+
+/// Parts of the batch that are summed apart, then in order: the same sum on any number of threads.
+const PARTS: usize = 16;
+
+/// Values of a few images that are worked on together: half of a second-level cache of 512 KiB.
+const TOGETHER: usize = 64 << 10;
+
+/// `[channels_out, channels_in / groups, kernel, kernel]` from input and output gradient.
+pub(super) fn weight_gradient(
+    arch: Arch,
+    geometry: &Geometry,
+    input: &[f32],
+    gradient: &[f32],
+) -> Vec<f32> {
+    let layout = Planes::new(geometry);
+    let offsets = layout.offsets(geometry);
+    let run = layout.run(geometry);
+    let (plane_stride, row_stride) = (layout.len(geometry), geometry.channels_out * padded(run));
+    let (input_image, output_image) = (
+        geometry.channels_in * geometry.input_pixels(),
+        geometry.channels_out * geometry.output_pixels(),
+    );
+    let together = (TOGETHER / (plane_stride + row_stride)).clamp(1, 16);
+    let per_group = geometry.outputs_per_group();
+    let part = |(first, count): (usize, usize)| {
+        let mut sums = vec![0.0; geometry.channels_out * offsets.len()];
+        with_workspace(together * (plane_stride + row_stride), |scratch| {
+            let (planes, rows) = scratch.split_at_mut(together * plane_stride);
+            let images = input[first * input_image..(first + count) * input_image]
+                .chunks(together * input_image)
+                .zip(
+                    gradient[first * output_image..(first + count) * output_image]
+                        .chunks(together * output_image),
+                );
+            for (input, gradient) in images {
+                let images = input.len() / input_image;
+                for (input, planes) in input
+                    .chunks_exact(input_image)
+                    .zip(planes.chunks_exact_mut(plane_stride))
+                {
+                    layout.fill(geometry, input, planes);
+                }
+                for (gradient, rows) in gradient
+                    .chunks_exact(output_image)
+                    .zip(rows.chunks_exact_mut(row_stride))
+                {
+                    spread(geometry, layout.columns, run, gradient, rows);
+                }
+                for (group, sums) in sums.chunks_exact_mut(per_group * offsets.len()).enumerate() {
+                    arch.dispatch(Correlation {
+                        planes: &*planes,
+                        plane_stride,
+                        start: layout.group(geometry, group),
+                        offsets: &offsets,
+                        rows: &rows[group * per_group * padded(run)..],
+                        row_stride,
+                        images,
+                        channels: per_group,
+                        run,
+                        sums,
+                    });
+                }
+            }
+        });
+        sums
+    };
+    let parts: Vec<(usize, usize)> =
+        even_parts(geometry.batch, geometry.batch.div_ceil(PARTS).max(1)).collect();
+    let partial: Vec<Vec<f32>> = parts.into_par_iter().map(part).collect();
+    sum_in_order(partial)
+}
+
+/// The rows of one image's gradient at the row length of the planes, zeros between them.
+fn spread(geometry: &Geometry, columns: usize, run: usize, gradient: &[f32], rows: &mut [f32]) {
+    rows.fill(0.0);
+    let width = geometry.output[1];
+    for (gradient, rows) in gradient
+        .chunks_exact(geometry.output_pixels())
+        .zip(rows.chunks_exact_mut(padded(run)))
+    {
+        for (line, out) in gradient.chunks_exact(width).zip(rows.chunks_mut(columns)) {
+            out[..width].copy_from_slice(line);
+        }
+    }
+}
+
+fn sum_in_order(partial: Vec<Vec<f32>>) -> Vec<f32> {
+    let mut partial = partial.into_iter();
+    let mut total = partial.next().unwrap_or_default();
+    for part in partial {
+        total
+            .iter_mut()
+            .zip(part)
+            .for_each(|(total, value)| *total += value);
+    }
+    total
+}
+
+/// `[channels_out]`: the sum of the output gradient over images and pixels.
+pub(super) fn bias_gradient(channels: usize, pixels: usize, gradient: &[f32]) -> Vec<f32> {
+    (0..channels)
+        .into_par_iter()
+        .map(|channel| {
+            let sum: f64 = gradient
+                .chunks_exact((channels * pixels).max(1))
+                .map(|image| {
+                    let line = &image[channel * pixels..(channel + 1) * pixels];
+                    // Eight sums side by side, which the compiler puts into a vector.
+                    let mut sums = [0.0f32; 8];
+                    let mut eights = line.chunks_exact(8);
+                    for eight in &mut eights {
+                        sums.iter_mut().zip(eight).for_each(|(sum, v)| *sum += v);
+                    }
+                    let rest: f32 = eights.remainder().iter().sum();
+                    f64::from(sums.iter().sum::<f32>() + rest)
+                })
+                .sum();
+            sum as f32
+        })
+        .collect()
+}

@@ -1,0 +1,9 @@
+//! Operations that Burn's CPU backend lacks or does slowly, as extensions of its backends.
+
+mod conv;
+mod flex;
+#[cfg(test)]
+mod testing;
+mod workspace;
+
+pub use conv::{conv1d, conv2d};
