@@ -6,4 +6,4 @@ mod flex;
 mod testing;
 mod workspace;
 
-pub use conv::{conv1d, conv2d};
+pub use conv::{conv1d, conv2d, convolve1d, convolve2d};

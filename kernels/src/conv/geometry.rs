@@ -15,7 +15,9 @@ pub(super) const SLACK: usize = 64;
 /// plane[(i d) mod s, (j d) mod s][y + (i d) / s][x + (j d) / s]
 /// ```
 ///
-/// Rows of the output are taken at the row length of a plane, and the few values between two rows are dropped.
+/// Rows of the output are taken at the row length of a plane, and the few values between two rows are dropped. Where
+/// those would be many, on small images, every column of the kernel gets planes of its own, shifted already: they are as
+/// wide as the output and nothing is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Geometry {
     pub(super) batch: usize,
@@ -117,12 +119,17 @@ pub(super) struct Planes {
     /// Rows and columns of a plane.
     rows: usize,
     pub(super) columns: usize,
+    /// Remainders of rows, and remainders or taps of columns.
     phases: [usize; 2],
+    /// Whether planes are shifted, one for each tap of a row.
+    shifted: bool,
 }
 
 impl Planes {
     pub(super) fn new(geometry: &Geometry) -> Self {
         let size = |axis: usize| geometry.output[axis] + geometry.reach(axis);
+        // What is dropped, against one more copy of the input per tap: worth it from an eighth on.
+        let shifted = geometry.output[0] > 1 && 8 * geometry.reach(1) > geometry.output[1];
         // A stride beyond the kernel leaves remainders that no tap asks for.
         let phases = |axis: usize| {
             (0..geometry.kernel[axis])
@@ -132,8 +139,15 @@ impl Planes {
         };
         Self {
             rows: size(0),
-            columns: size(1),
-            phases: [phases(0), phases(1)],
+            columns: match shifted {
+                true => geometry.output[1],
+                false => size(1),
+            },
+            phases: match shifted {
+                true => [phases(0), geometry.kernel[1]],
+                false => [phases(0), phases(1)],
+            },
+            shifted,
         }
     }
 
@@ -162,7 +176,14 @@ impl Planes {
         for channel in 0..geometry.inputs_per_group() {
             for row in 0..geometry.kernel[0] {
                 for column in 0..geometry.kernel[1] {
-                    let (y, x) = (geometry.tap(0, row), geometry.tap(1, column));
+                    let y = geometry.tap(0, row);
+                    let x = match self.shifted {
+                        true => Tap {
+                            phase: column,
+                            shift: 0,
+                        },
+                        false => geometry.tap(1, column),
+                    };
                     let plane = y.phase * self.phases[1] + x.phase;
                     offsets.push(
                         channel * self.channel()
@@ -193,7 +214,11 @@ impl Planes {
                     let plane = phase_y * self.phases[1] + phase_x;
                     let start = channel * self.channel() + plane * self.plane();
                     let plane = &mut planes[start..start + self.plane()];
-                    let (first, source) = first_inside(phase_x, stride_x, left);
+                    let column = match self.shifted {
+                        true => phase_x * geometry.dilation[1],
+                        false => phase_x,
+                    };
+                    let (first, source) = first_inside(column, stride_x, left);
                     for (row, out) in plane.chunks_exact_mut(self.columns).enumerate() {
                         let Some(y) = (row * stride_y + phase_y).checked_sub(top) else {
                             continue;

@@ -3,7 +3,7 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::forward::even_parts;
+use super::forward::{even_parts, forward};
 use super::geometry::{Geometry, SLACK};
 use super::product::{BLOCK, Product, padded};
 use crate::workspace::with_workspace;
@@ -159,6 +159,15 @@ pub(super) fn input_gradient(
     weights: &[f32],
     gradient: &[f32],
 ) -> Vec<f32> {
+    if let Some(turned) = turned(geometry) {
+        return forward(
+            arch,
+            &turned,
+            gradient,
+            &turned_weights(geometry, weights),
+            None,
+        );
+    }
     let frame = Frame::new(geometry);
     let phases: Vec<Phase> = (0..geometry.stride[0])
         .flat_map(|y| (0..geometry.stride[1]).map(move |x| [y, x]))
@@ -182,6 +191,44 @@ pub(super) fn input_gradient(
             });
         });
     output
+}
+
+/// At stride one the gradient is a convolution of its own, with the weights turned around; `None` where the padding is
+/// beyond the kernel.
+fn turned(geometry: &Geometry) -> Option<Geometry> {
+    if geometry.stride != [1, 1] {
+        return None;
+    }
+    let mut before = [0; 2];
+    for axis in 0..2 {
+        before[axis] = geometry.reach(axis).checked_sub(geometry.before[axis])?;
+    }
+    Some(Geometry {
+        channels_in: geometry.channels_out,
+        channels_out: geometry.channels_in,
+        input: geometry.output,
+        output: geometry.input,
+        before,
+        ..geometry.clone()
+    })
+}
+
+/// `[groups, outputs, inputs, taps]` as `[groups, inputs, outputs, taps from the last]`.
+fn turned_weights(geometry: &Geometry, weights: &[f32]) -> Vec<f32> {
+    let (inputs, outputs, taps) = (
+        geometry.inputs_per_group(),
+        geometry.outputs_per_group(),
+        geometry.taps(),
+    );
+    let mut turned = Vec::with_capacity(weights.len());
+    for group in weights.chunks_exact(outputs * inputs * taps) {
+        for input in 0..inputs {
+            for output in group.chunks_exact(inputs * taps) {
+                turned.extend(output[input * taps..(input + 1) * taps].iter().rev());
+            }
+        }
+    }
+    turned
 }
 
 impl Phase {

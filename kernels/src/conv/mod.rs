@@ -9,12 +9,73 @@ mod weight_gradient;
 
 use burn::backend::Dispatch;
 use burn::backend::ops::ConvOptions;
+use burn::nn::PaddingConfig1d;
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::{Conv1d, Conv2d};
 use burn::tensor::Tensor;
 
 use backend::ConvKernel;
 
-/// Two-dimensional convolution of Burn's semantics.
-pub fn conv2d(
+/// `layer.forward(input)`.
+///
+/// # Shapes
+/// `[batch, channels_in, height, width] → [batch, channels_out, height, width]`.
+///
+/// ```
+/// use burn::nn::conv::Conv2dConfig;
+/// use burn::tensor::{Device, Tensor};
+///
+/// let device = Device::flex();
+/// let layer = Conv2dConfig::new([3, 8], [3, 3]).init(&device);
+/// let output = crossburn_kernels::conv2d(&layer, Tensor::ones([2, 3, 32, 32], &device));
+/// assert_eq!(output.dims(), [2, 8, 30, 30]);
+/// ```
+pub fn conv2d(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    let [_, _, height, width] = input.dims();
+    let padding = match layer.padding {
+        PaddingConfig2d::Valid => [(0, 0); 2],
+        PaddingConfig2d::Same => [
+            same_padding(height, layer.kernel_size[0], layer.stride[0]),
+            same_padding(width, layer.kernel_size[1], layer.stride[1]),
+        ],
+        PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
+    };
+    let options =
+        ConvOptions::new_with_padding(layer.stride, padding, layer.dilation, layer.groups);
+    let bias = layer.bias.as_ref().map(|bias| bias.val());
+    convolve2d(input, layer.weight.val(), bias, options)
+}
+
+/// `layer.forward(input)`.
+///
+/// # Shapes
+/// `[batch, channels_in, length] → [batch, channels_out, length]`.
+pub fn conv1d(layer: &Conv1d, input: Tensor<3>) -> Tensor<3> {
+    let [_, _, length] = input.dims();
+    let padding = match layer.padding {
+        PaddingConfig1d::Valid => (0, 0),
+        PaddingConfig1d::Same => same_padding(length, layer.kernel_size, layer.stride),
+        PaddingConfig1d::Explicit(left, right) => (left, right),
+    };
+    let options =
+        ConvOptions::new_with_padding([layer.stride], [padding], [layer.dilation], layer.groups);
+    let bias = layer.bias.as_ref().map(|bias| bias.val());
+    convolve1d(input, layer.weight.val(), bias, options)
+}
+
+/// Padding on both sides that keeps `ceil(size / stride)` outputs; the odd one goes behind, as in Burn.
+fn same_padding(size: usize, kernel: usize, stride: usize) -> (usize, usize) {
+    let outputs = size.div_ceil(stride);
+    let total = ((outputs.max(1) - 1) * stride + kernel).saturating_sub(size);
+    (total / 2, total - total / 2)
+}
+
+/// Two-dimensional cross-correlation, as Burn's `conv2d`.
+///
+/// # Shapes
+/// input `[batch, channels_in, height, width]`, weight `[channels_out, channels_in / groups, height, width]`,
+/// bias `[channels_out]`.
+pub fn convolve2d(
     input: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
@@ -27,8 +88,11 @@ pub fn conv2d(
     })
 }
 
-/// One-dimensional convolution of Burn's semantics.
-pub fn conv1d(
+/// One-dimensional cross-correlation, as Burn's `conv1d`: that of images of one row.
+///
+/// # Shapes
+/// input `[batch, channels_in, length]`, weight `[channels_out, channels_in / groups, length]`, bias `[channels_out]`.
+pub fn convolve1d(
     input: Tensor<3>,
     weight: Tensor<3>,
     bias: Option<Tensor<1>>,
@@ -41,7 +105,7 @@ pub fn conv1d(
         [1, options.dilation[0]],
         options.groups,
     );
-    conv2d(row(input), row(weight), bias, options).squeeze_dim(2)
+    convolve2d(row(input), row(weight), bias, options).squeeze_dim(2)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The two inner loops of every convolution: a product over taps and a correlation, in vectors of the processor.
+//! The two inner loops of every convolution: a product over taps and an outer product over pixels, in vectors of the processor.
 
 use std::array;
 
@@ -89,101 +89,104 @@ impl Product<'_> {
     }
 }
 
-/// `sums[c][k] += Σ_m Σ_i rows[m][c][i] planes[m][offsets[k] + i]`, the sum over images and a run.
+/// Taps that an outer product works on at a time.
+const TAPS: usize = 6;
+
+/// `sums[k][c] += Σ_m Σ_(y, x) planes[m][offsets[k] + y columns + x] rows[m][(y, x)][c]`, over images and outputs.
 ///
-/// Rows must be zero behind the run, up to `padded(run)`.
-pub(super) struct Correlation<'a> {
+/// Channels lie in the vectors, so nothing is added up across one; six taps by two vectors stay in registers.
+pub(super) struct Outer<'a> {
     /// `[images, plane_stride]`.
     pub(super) planes: &'a [f32],
     pub(super) plane_stride: usize,
     /// Where the planes of the group start within an image.
     pub(super) start: usize,
     pub(super) offsets: &'a [usize],
-    /// `[images, row_stride]`, each `[channels, padded(run)]` at least.
+    /// Length of a plane's row.
+    pub(super) columns: usize,
+    /// `[images, output, channels]`.
     pub(super) rows: &'a [f32],
-    pub(super) row_stride: usize,
     pub(super) images: usize,
+    /// Height and width.
+    pub(super) output: [usize; 2],
+    /// A multiple of the lanes of every vector: [`LANES`].
     pub(super) channels: usize,
-    pub(super) run: usize,
-    /// `[channels, taps]`.
+    /// `[taps, channels]`.
     pub(super) sums: &'a mut [f32],
 }
 
-impl WithSimd for Correlation<'_> {
+/// The most values of a vector.
+pub(super) const LANES: usize = 16;
+
+impl WithSimd for Outer<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
-            self.blocks::<S, 4, 6>(simd);
-        } else {
-            self.blocks::<S, 3, 4>(simd);
-        }
-    }
-}
-
-impl Correlation<'_> {
-    #[inline(always)]
-    fn blocks<S: Simd, const C: usize, const T: usize>(mut self, simd: S) {
-        let mut tap = 0;
-        while tap < self.offsets.len() {
-            let count = T.min(self.offsets.len() - tap);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let lanes = S::F32_LANES;
+        let taps = self.offsets.len();
+        for tap in (0..taps).step_by(TAPS) {
+            let count = TAPS.min(taps - tap);
             // Behind the last tap the last is taken again, and its sum dropped.
             let offsets = array::from_fn(|t| self.offsets[tap + t.min(count - 1)]);
             let mut channel = 0;
             while channel < self.channels {
-                let block = C.min(self.channels - channel);
-                match block {
-                    1 => self.block::<S, 1, T>(simd, channel, tap, count, offsets),
-                    2 => self.block::<S, 2, T>(simd, channel, tap, count, offsets),
-                    3 => self.block::<S, 3, T>(simd, channel, tap, count, offsets),
-                    _ => self.block::<S, 4, T>(simd, channel, tap, count, offsets),
+                let left = (self.channels - channel) / lanes;
+                if S::REGISTER_COUNT >= 32 && left >= 4 {
+                    self.block::<S, 4>(simd, channel, tap, count, offsets);
+                    channel += 4 * lanes;
+                } else if left >= 2 {
+                    self.block::<S, 2>(simd, channel, tap, count, offsets);
+                    channel += 2 * lanes;
+                } else {
+                    self.block::<S, 1>(simd, channel, tap, count, offsets);
+                    channel += lanes;
                 }
-                channel += block;
             }
-            tap += count;
         }
     }
+}
 
+impl Outer<'_> {
     #[inline(always)]
-    fn block<S: Simd, const C: usize, const T: usize>(
+    fn block<S: Simd, const V: usize>(
         &mut self,
         simd: S,
         channel: usize,
         tap: usize,
         count: usize,
-        offsets: [usize; T],
+        offsets: [usize; TAPS],
     ) {
-        let vectors = self.run.div_ceil(S::F32_LANES);
-        let length = vectors * S::F32_LANES;
-        let stride = padded(self.run);
-        let mut sums = [[simd.splat_f32s(0.0); T]; C];
-        for image in 0..self.images {
-            let rows = image * self.row_stride;
-            let planes = image * self.plane_stride + self.start;
-            let rows: [&[S::f32s]; C] = array::from_fn(|c| {
-                let at = rows + (channel + c) * stride;
-                &S::as_simd_f32s(&self.rows[at..at + length]).0[..vectors]
-            });
-            let planes: [&[S::f32s]; T] = array::from_fn(|t| {
-                let at = planes + offsets[t];
-                &S::as_simd_f32s(&self.planes[at..at + length]).0[..vectors]
-            });
-            for i in 0..vectors {
-                let row: [S::f32s; C] = array::from_fn(|c| rows[c][i]);
-                for t in 0..T {
-                    let value = planes[t][i];
-                    for c in 0..C {
-                        sums[c][t] = simd.mul_add_e_f32s(row[c], value, sums[c][t]);
+        let length = V * S::F32_LANES;
+        let [height, width] = self.output;
+        let mut sums = [[simd.splat_f32s(0.0); V]; TAPS];
+        for (image, rows) in self
+            .rows
+            .chunks_exact(height * width * self.channels)
+            .enumerate()
+            .take(self.images)
+        {
+            let planes = &self.planes[image * self.plane_stride + self.start..];
+            for (y, row) in rows.chunks_exact(width * self.channels).enumerate() {
+                let lines: [&[f32]; TAPS] =
+                    array::from_fn(|t| &planes[offsets[t] + y * self.columns..][..width]);
+                for (x, pixel) in row.chunks_exact(self.channels).enumerate() {
+                    let values = S::as_simd_f32s(&pixel[channel..channel + length]).0;
+                    let values: [S::f32s; V] = array::from_fn(|v| values[v]);
+                    for t in 0..TAPS {
+                        let input = simd.splat_f32s(lines[t][x]);
+                        for v in 0..V {
+                            sums[t][v] = simd.mul_add_e_f32s(input, values[v], sums[t][v]);
+                        }
                     }
                 }
             }
         }
-        let taps = self.offsets.len();
-        for (c, sums) in sums.into_iter().enumerate() {
-            let out = &mut self.sums[(channel + c) * taps + tap..][..count];
+        for (t, sums) in sums.into_iter().take(count).enumerate() {
+            let at = (tap + t) * self.channels + channel;
+            let out = S::as_mut_simd_f32s(&mut self.sums[at..at + length]).0;
             for (out, sum) in out.iter_mut().zip(sums) {
-                *out += simd.reduce_sum_f32s(sum);
+                *out = simd.add_f32s(*out, sum);
             }
         }
     }

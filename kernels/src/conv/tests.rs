@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use burn::backend::ops::ConvOptions;
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::Conv2dConfig;
 use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 use pulp::Arch;
@@ -10,7 +12,7 @@ use super::forward::forward;
 use super::geometry::Geometry;
 use super::input_gradient::input_gradient;
 use super::weight_gradient::{bias_gradient, weight_gradient};
-use super::{conv1d, conv2d};
+use super::{conv2d, convolve1d, convolve2d, same_padding};
 use crate::testing::{agree, numbers, paths, pool};
 
 /// A convolution whose sizes fit.
@@ -227,7 +229,7 @@ fn gradients_reach_input_weight_and_bias() {
                 bias.unwrap().grad(&gradients).unwrap().into_data(),
             ]
         };
-    let ours = run(conv2d);
+    let ours = run(convolve2d);
     let burns = run(|x, w, b, o| burn::tensor::module::conv2d(x, w, b, o));
     for (ours, burns) in ours.into_iter().zip(burns) {
         let burns: Vec<f64> = burns.convert::<f64>().try_to_vec().unwrap();
@@ -242,7 +244,7 @@ fn a_convolution_of_lines_is_one_of_images_of_one_row() {
         Tensor::<3>::from_data(TensorData::new(numbers(1, 2 * 3 * 50), [2, 3, 50]), &device);
     let weight = Tensor::<3>::from_data(TensorData::new(numbers(2, 4 * 3 * 7), [4, 3, 7]), &device);
     let options = || ConvOptions::new([2], [3], [1], 1);
-    let ours = conv1d(input.clone(), weight.clone(), None, options()).into_data();
+    let ours = convolve1d(input.clone(), weight.clone(), None, options()).into_data();
     let burns = burn::tensor::module::conv1d(input, weight, None, options()).into_data();
     let burns: Vec<f64> = burns.convert::<f64>().try_to_vec().unwrap();
     agree(&ours.try_to_vec::<f32>().unwrap(), &burns, 1e-4);
@@ -256,7 +258,7 @@ fn infinite_values_reach_the_outputs_that_read_them() {
     let input =
         Tensor::<4>::from_data(TensorData::new(values, [1, 1, 6, 6]), &device).require_grad();
     let weight = Tensor::<4>::ones([1, 1, 3, 3], &device).require_grad();
-    let output = conv2d(
+    let output = convolve2d(
         input,
         weight.clone(),
         None,
@@ -280,4 +282,36 @@ fn infinite_values_reach_the_outputs_that_read_them() {
         gradient.iter().all(|value| *value == f32::INFINITY),
         "{gradient:?}"
     );
+}
+
+#[test]
+fn layers_take_every_padding_of_burn() {
+    let device = Device::flex();
+    let input = Tensor::<4>::from_data(
+        TensorData::new(numbers(1, 2 * 3 * 11 * 8), [2, 3, 11, 8]),
+        &device,
+    );
+    for (kernel, stride) in [
+        ([3, 3], [1, 1]),
+        ([2, 4], [1, 1]),
+        ([5, 3], [2, 3]),
+        ([1, 1], [2, 2]),
+    ] {
+        for padding in [
+            PaddingConfig2d::Valid,
+            PaddingConfig2d::Same,
+            PaddingConfig2d::Explicit(1, 2, 0, 1),
+        ] {
+            let layer = Conv2dConfig::new([3, 4], kernel)
+                .with_stride(stride)
+                .with_padding(padding)
+                .init(&device);
+            let burns = layer.forward(input.clone());
+            let ours = conv2d(&layer, input.clone());
+            assert_eq!(ours.dims(), burns.dims());
+            let burns: Vec<f64> = burns.into_data().convert::<f64>().try_to_vec().unwrap();
+            agree(&ours.into_data().try_to_vec::<f32>().unwrap(), &burns, 1e-4);
+        }
+    }
+    assert_eq!(same_padding(5, 2, 1), (0, 1));
 }

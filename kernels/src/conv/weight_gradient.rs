@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::forward::even_parts;
 use super::geometry::{Geometry, Planes};
-use super::product::{Correlation, padded};
+use super::product::{LANES, Outer};
 use crate::workspace::with_workspace;
 
 /// Parts of the batch that are summed apart, then in order: the same sum on any number of threads.
@@ -23,16 +23,16 @@ pub(super) fn weight_gradient(
 ) -> Vec<f32> {
     let layout = Planes::new(geometry);
     let offsets = layout.offsets(geometry);
-    let run = layout.run(geometry);
-    let (plane_stride, row_stride) = (layout.len(geometry), geometry.channels_out * padded(run));
+    let per_group = geometry.outputs_per_group();
+    let channels = per_group.next_multiple_of(LANES);
+    let (plane_stride, row_stride) = (layout.len(geometry), geometry.output_pixels() * channels);
     let (input_image, output_image) = (
         geometry.channels_in * geometry.input_pixels(),
         geometry.channels_out * geometry.output_pixels(),
     );
     let together = (TOGETHER / (plane_stride + row_stride)).clamp(1, 16);
-    let per_group = geometry.outputs_per_group();
     let part = |(first, count): (usize, usize)| {
-        let mut sums = vec![0.0; geometry.channels_out * offsets.len()];
+        let mut sums = vec![0.0; geometry.groups * offsets.len() * channels];
         with_workspace(together * (plane_stride + row_stride), |scratch| {
             let (planes, rows) = scratch.split_at_mut(together * plane_stride);
             let images = input[first * input_image..(first + count) * input_image]
@@ -49,23 +49,25 @@ pub(super) fn weight_gradient(
                 {
                     layout.fill(geometry, input, planes);
                 }
-                for (gradient, rows) in gradient
-                    .chunks_exact(output_image)
-                    .zip(rows.chunks_exact_mut(row_stride))
-                {
-                    spread(geometry, layout.columns, run, gradient, rows);
-                }
-                for (group, sums) in sums.chunks_exact_mut(per_group * offsets.len()).enumerate() {
-                    arch.dispatch(Correlation {
+                for (group, sums) in sums.chunks_exact_mut(offsets.len() * channels).enumerate() {
+                    let size = per_group * geometry.output_pixels();
+                    for (gradient, rows) in gradient
+                        .chunks_exact(output_image)
+                        .zip(rows.chunks_exact_mut(row_stride))
+                    {
+                        let gradient = &gradient[group * size..(group + 1) * size];
+                        channels_last(gradient, per_group, channels, rows);
+                    }
+                    arch.dispatch(Outer {
                         planes: &*planes,
                         plane_stride,
                         start: layout.group(geometry, group),
                         offsets: &offsets,
-                        rows: &rows[group * per_group * padded(run)..],
-                        row_stride,
+                        columns: layout.columns,
+                        rows: &*rows,
                         images,
-                        channels: per_group,
-                        run,
+                        output: geometry.output,
+                        channels,
                         sums,
                     });
                 }
@@ -76,19 +78,35 @@ pub(super) fn weight_gradient(
     let parts: Vec<(usize, usize)> =
         even_parts(geometry.batch, geometry.batch.div_ceil(PARTS).max(1)).collect();
     let partial: Vec<Vec<f32>> = parts.into_par_iter().map(part).collect();
-    sum_in_order(partial)
+    let sums = sum_in_order(partial);
+    let taps = offsets.len();
+    let mut weights = vec![0.0; geometry.channels_out * taps];
+    for (row, weights) in weights.chunks_exact_mut(taps).enumerate() {
+        let (group, channel) = (row / per_group, row % per_group);
+        let sums = &sums[group * taps * channels..];
+        for (weight, sums) in weights.iter_mut().zip(sums.chunks_exact(channels)) {
+            *weight = sums[channel];
+        }
+    }
+    weights
 }
 
-/// The rows of one image's gradient at the row length of the planes, zeros between them.
-fn spread(geometry: &Geometry, columns: usize, run: usize, gradient: &[f32], rows: &mut [f32]) {
-    rows.fill(0.0);
-    let width = geometry.output[1];
-    for (gradient, rows) in gradient
-        .chunks_exact(geometry.output_pixels())
-        .zip(rows.chunks_exact_mut(padded(run)))
-    {
-        for (line, out) in gradient.chunks_exact(width).zip(rows.chunks_mut(columns)) {
-            out[..width].copy_from_slice(line);
+/// `[channels, pixels]` as `[pixels, padded]`, zeros in the channels that are not there.
+fn channels_last(gradient: &[f32], channels: usize, padded: usize, rows: &mut [f32]) {
+    let pixels = gradient.len() / channels;
+    // Blocks of pixels, so that the rows being written stay in the first cache.
+    for start in (0..pixels).step_by(LANES) {
+        let end = pixels.min(start + LANES);
+        for row in rows[start * padded..end * padded].chunks_exact_mut(padded) {
+            row[channels..].fill(0.0);
+        }
+        for (channel, line) in gradient.chunks_exact(pixels).enumerate() {
+            for (row, value) in rows[start * padded..]
+                .chunks_exact_mut(padded)
+                .zip(&line[start..end])
+            {
+                row[channel] = *value;
+            }
         }
     }
 }
