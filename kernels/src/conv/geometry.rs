@@ -126,10 +126,20 @@ pub(super) struct Planes {
 }
 
 impl Planes {
+    /// The layout for a product over taps.
     pub(super) fn new(geometry: &Geometry) -> Self {
-        let size = |axis: usize| geometry.output[axis] + geometry.reach(axis);
         // What is dropped, against one more copy of the input per tap: worth it from an eighth on.
         let shifted = geometry.output[0] > 1 && 8 * geometry.reach(1) > geometry.output[1];
+        Self::with_columns(geometry, shifted)
+    }
+
+    /// The smallest layout, for loops that go row by row.
+    pub(super) fn compact(geometry: &Geometry) -> Self {
+        Self::with_columns(geometry, false)
+    }
+
+    fn with_columns(geometry: &Geometry, shifted: bool) -> Self {
+        let size = |axis: usize| geometry.output[axis] + geometry.reach(axis);
         // A stride beyond the kernel leaves remainders that no tap asks for.
         let phases = |axis: usize| {
             (0..geometry.kernel[axis])

@@ -2,7 +2,7 @@
 
 use std::array;
 
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 
 use super::geometry::SLACK;
 
@@ -94,7 +94,8 @@ const TAPS: usize = 6;
 
 /// `sums[k][c] += Σ_m Σ_(y, x) planes[m][offsets[k] + y columns + x] rows[m][(y, x)][c]`, over images and outputs.
 ///
-/// Channels lie in the vectors, so nothing is added up across one; six taps by two vectors stay in registers.
+/// Channels lie in the vectors, so nothing is added up across one; six taps by two vectors stay in registers (by four
+/// where there are thirty-two). Channels come in blocks as wide as that, so that both operands are read in order.
 pub(super) struct Outer<'a> {
     /// `[images, plane_stride]`.
     pub(super) planes: &'a [f32],
@@ -104,19 +105,30 @@ pub(super) struct Outer<'a> {
     pub(super) offsets: &'a [usize],
     /// Length of a plane's row.
     pub(super) columns: usize,
-    /// `[images, output, channels]`.
+    /// `[images, blocks, output, block]`.
     pub(super) rows: &'a [f32],
+    pub(super) row_stride: usize,
     pub(super) images: usize,
     /// Height and width.
     pub(super) output: [usize; 2],
-    /// A multiple of the lanes of every vector: [`LANES`].
-    pub(super) channels: usize,
-    /// `[taps, channels]`.
+    /// Channels of a block, from [`block`].
+    pub(super) block: usize,
+    /// `[taps, blocks, block]`.
     pub(super) sums: &'a mut [f32],
 }
 
-/// The most values of a vector.
-pub(super) const LANES: usize = 16;
+/// Channels of a block for [`Outer`]: what the registers hold, or less where that would be mostly padding.
+pub(super) fn block(arch: Arch, channels: usize) -> usize {
+    let mut block = match arch {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(_) => 64,
+        _ => 16,
+    };
+    while block > 16 && 4 * channels.next_multiple_of(block) > 5 * channels.next_multiple_of(16) {
+        block /= 2;
+    }
+    block
+}
 
 impl WithSimd for Outer<'_> {
     type Output = ();
@@ -129,18 +141,20 @@ impl WithSimd for Outer<'_> {
             let count = TAPS.min(taps - tap);
             // Behind the last tap the last is taken again, and its sum dropped.
             let offsets = array::from_fn(|t| self.offsets[tap + t.min(count - 1)]);
-            let mut channel = 0;
-            while channel < self.channels {
-                let left = (self.channels - channel) / lanes;
-                if S::REGISTER_COUNT >= 32 && left >= 4 {
-                    self.block::<S, 4>(simd, channel, tap, count, offsets);
-                    channel += 4 * lanes;
-                } else if left >= 2 {
-                    self.block::<S, 2>(simd, channel, tap, count, offsets);
-                    channel += 2 * lanes;
-                } else {
-                    self.block::<S, 1>(simd, channel, tap, count, offsets);
-                    channel += lanes;
+            for block in 0..self.sums.len() / (taps * self.block) {
+                let mut channel = 0;
+                while channel < self.block {
+                    let left = (self.block - channel) / lanes;
+                    if S::REGISTER_COUNT >= 32 && left >= 4 {
+                        self.tile::<S, 4>(simd, block, channel, tap, count, offsets);
+                        channel += 4 * lanes;
+                    } else if left >= 2 {
+                        self.tile::<S, 2>(simd, block, channel, tap, count, offsets);
+                        channel += 2 * lanes;
+                    } else {
+                        self.tile::<S, 1>(simd, block, channel, tap, count, offsets);
+                        channel += lanes;
+                    }
                 }
             }
         }
@@ -149,29 +163,29 @@ impl WithSimd for Outer<'_> {
 
 impl Outer<'_> {
     #[inline(always)]
-    fn block<S: Simd, const V: usize>(
+    fn tile<S: Simd, const V: usize>(
         &mut self,
         simd: S,
+        block: usize,
         channel: usize,
         tap: usize,
         count: usize,
         offsets: [usize; TAPS],
     ) {
-        let length = V * S::F32_LANES;
         let [height, width] = self.output;
+        let size = height * width * self.block;
         let mut sums = [[simd.splat_f32s(0.0); V]; TAPS];
-        for (image, rows) in self
-            .rows
-            .chunks_exact(height * width * self.channels)
-            .enumerate()
-            .take(self.images)
-        {
+        for image in 0..self.images {
             let planes = &self.planes[image * self.plane_stride + self.start..];
-            for (y, row) in rows.chunks_exact(width * self.channels).enumerate() {
-                let lines: [&[f32]; TAPS] =
-                    array::from_fn(|t| &planes[offsets[t] + y * self.columns..][..width]);
-                for (x, pixel) in row.chunks_exact(self.channels).enumerate() {
-                    let values = S::as_simd_f32s(&pixel[channel..channel + length]).0;
+            let rows = &self.rows[image * self.row_stride + block * size..][..size];
+            for (y, row) in rows.chunks_exact(width * self.block).enumerate() {
+                let mut lines: [&[f32]; TAPS] = [&[]; TAPS];
+                for (line, offset) in lines.iter_mut().zip(offsets) {
+                    *line = &planes[offset + y * self.columns..][..width];
+                }
+                for (x, pixel) in row.chunks_exact(self.block).enumerate() {
+                    let values = &pixel[channel..channel + V * S::F32_LANES];
+                    let values = S::as_simd_f32s(values).0;
                     let values: [S::f32s; V] = array::from_fn(|v| values[v]);
                     for t in 0..TAPS {
                         let input = simd.splat_f32s(lines[t][x]);
@@ -182,10 +196,11 @@ impl Outer<'_> {
                 }
             }
         }
+        let channels = self.sums.len() / self.offsets.len();
         for (t, sums) in sums.into_iter().take(count).enumerate() {
-            let at = (tap + t) * self.channels + channel;
-            let out = S::as_mut_simd_f32s(&mut self.sums[at..at + length]).0;
-            for (out, sum) in out.iter_mut().zip(sums) {
+            let at = (tap + t) * channels + block * self.block + channel;
+            let out = &mut self.sums[at..at + V * S::F32_LANES];
+            for (out, sum) in S::as_mut_simd_f32s(out).0.iter_mut().zip(sums) {
                 *out = simd.add_f32s(*out, sum);
             }
         }

@@ -5,14 +5,19 @@ use rayon::prelude::*;
 
 use super::forward::even_parts;
 use super::geometry::{Geometry, Planes};
-use super::product::{LANES, Outer};
+use super::product::{Outer, block};
 use crate::workspace::with_workspace;
 
-/// Parts of the batch that are summed apart, then in order: the same sum on any number of threads.
-const PARTS: usize = 16;
+/// The batch is cut into parts that are summed apart, then in order: the same sum on any number of threads. No more
+/// parts than keep their sums within 4 MiB.
+fn parts(batch: usize, weights: usize) -> Vec<(usize, usize)> {
+    let count = ((1 << 20) / weights.max(1)).clamp(4, 16);
+    even_parts(batch, batch.div_ceil(count).max(1)).collect()
+}
 
-/// Values of a few images that are worked on together: half of a second-level cache of 512 KiB.
-const TOGETHER: usize = 64 << 10;
+/// Values of a few images that are worked on together, so that sums are added up less often: most of a second-level
+/// cache of 512 KiB.
+const TOGETHER: usize = 96 << 10;
 
 /// `[channels_out, channels_in / groups, kernel, kernel]` from input and output gradient.
 pub(super) fn weight_gradient(
@@ -21,10 +26,11 @@ pub(super) fn weight_gradient(
     input: &[f32],
     gradient: &[f32],
 ) -> Vec<f32> {
-    let layout = Planes::new(geometry);
+    let layout = Planes::compact(geometry);
     let offsets = layout.offsets(geometry);
     let per_group = geometry.outputs_per_group();
-    let channels = per_group.next_multiple_of(LANES);
+    let block = block(arch, per_group);
+    let channels = per_group.next_multiple_of(block);
     let (plane_stride, row_stride) = (layout.len(geometry), geometry.output_pixels() * channels);
     let (input_image, output_image) = (
         geometry.channels_in * geometry.input_pixels(),
@@ -56,7 +62,7 @@ pub(super) fn weight_gradient(
                         .zip(rows.chunks_exact_mut(row_stride))
                     {
                         let gradient = &gradient[group * size..(group + 1) * size];
-                        channels_last(gradient, per_group, channels, rows);
+                        blocks_of_channels(gradient, per_group, block, rows);
                     }
                     arch.dispatch(Outer {
                         planes: &*planes,
@@ -65,9 +71,10 @@ pub(super) fn weight_gradient(
                         offsets: &offsets,
                         columns: layout.columns,
                         rows: &*rows,
+                        row_stride,
                         images,
                         output: geometry.output,
-                        channels,
+                        block,
                         sums,
                     });
                 }
@@ -75,9 +82,10 @@ pub(super) fn weight_gradient(
         });
         sums
     };
-    let parts: Vec<(usize, usize)> =
-        even_parts(geometry.batch, geometry.batch.div_ceil(PARTS).max(1)).collect();
-    let partial: Vec<Vec<f32>> = parts.into_par_iter().map(part).collect();
+    let partial: Vec<Vec<f32>> = parts(geometry.batch, geometry.groups * offsets.len() * channels)
+        .into_par_iter()
+        .map(part)
+        .collect();
     let sums = sum_in_order(partial);
     let taps = offsets.len();
     let mut weights = vec![0.0; geometry.channels_out * taps];
@@ -91,35 +99,44 @@ pub(super) fn weight_gradient(
     weights
 }
 
-/// `[channels, pixels]` as `[pixels, padded]`, zeros in the channels that are not there.
-fn channels_last(gradient: &[f32], channels: usize, padded: usize, rows: &mut [f32]) {
+/// `[channels, pixels]` as `[blocks, pixels, block]`, zeros in the channels that are not there.
+fn blocks_of_channels(gradient: &[f32], channels: usize, block: usize, rows: &mut [f32]) {
     let pixels = gradient.len() / channels;
-    // Blocks of pixels, so that the rows being written stay in the first cache.
-    for start in (0..pixels).step_by(LANES) {
-        let end = pixels.min(start + LANES);
-        for row in rows[start * padded..end * padded].chunks_exact_mut(padded) {
-            row[channels..].fill(0.0);
-        }
-        for (channel, line) in gradient.chunks_exact(pixels).enumerate() {
-            for (row, value) in rows[start * padded..]
-                .chunks_exact_mut(padded)
-                .zip(&line[start..end])
-            {
-                row[channel] = *value;
+    for (gradient, rows) in gradient
+        .chunks(block * pixels)
+        .zip(rows.chunks_exact_mut(block * pixels))
+    {
+        let present = gradient.len() / pixels;
+        // A few pixels at a time, so that what is being written stays in the first cache.
+        for (start, rows) in (0..pixels).step_by(16).zip(rows.chunks_mut(16 * block)) {
+            for row in rows.chunks_exact_mut(block) {
+                row[present..].fill(0.0);
+            }
+            for (channel, line) in gradient.chunks_exact(pixels).enumerate() {
+                for (row, value) in rows.chunks_exact_mut(block).zip(&line[start..]) {
+                    row[channel] = *value;
+                }
             }
         }
     }
 }
 
 fn sum_in_order(partial: Vec<Vec<f32>>) -> Vec<f32> {
+    const PIECE: usize = 1 << 14;
     let mut partial = partial.into_iter();
     let mut total = partial.next().unwrap_or_default();
-    for part in partial {
-        total
-            .iter_mut()
-            .zip(part)
-            .for_each(|(total, value)| *total += value);
-    }
+    let rest: Vec<Vec<f32>> = partial.collect();
+    total
+        .par_chunks_mut(PIECE)
+        .enumerate()
+        .for_each(|(piece, total)| {
+            for part in &rest {
+                total
+                    .iter_mut()
+                    .zip(&part[piece * PIECE..])
+                    .for_each(|(total, value)| *total += value);
+            }
+        });
     total
 }
 
