@@ -2,8 +2,11 @@
 
 mod conv;
 mod flex;
+mod linear;
+mod matrix;
 #[cfg(test)]
 mod testing;
 mod workspace;
 
 pub use conv::{conv1d, conv2d, convolve1d, convolve2d};
+pub use linear::{linear, multiply};

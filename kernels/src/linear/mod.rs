@@ -1,0 +1,175 @@
+//! Linear layers: products of matrices in pieces of rows on all cores, transposed operands without copies.
+//!
+//! A layer of n inputs and m outputs does 2 n m operations per row for 4 (n + m) bytes, plus the weights once: bound by
+//! arithmetic from a few dozen rows on. The products are those of the `gemm` crate; Burn calls the same on one thread
+//! below 192³ multiply-adds, and adds the bias in a pass of its own.
+
+mod autodiff;
+mod backend;
+mod product;
+
+use burn::backend::Dispatch;
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+use backend::LinearKernel;
+
+/// `layer.forward(input)`.
+///
+/// # Shapes
+/// `[..., inputs] → [..., outputs]`.
+///
+/// # Panics
+/// Where the last axis of `input` is not the number of inputs.
+///
+/// ```
+/// use burn::nn::LinearConfig;
+/// use burn::tensor::{Device, Tensor};
+///
+/// let device = Device::flex();
+/// let layer = LinearConfig::new(4, 2).init(&device);
+/// let output = crossburn_kernels::linear(&layer, Tensor::<3>::ones([3, 5, 4], &device));
+/// assert_eq!(output.dims(), [3, 5, 2]);
+/// ```
+pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
+    let bias = layer.bias.as_ref().map(|bias| bias.val());
+    multiply(input, layer.weight.val(), bias)
+}
+
+/// `input · weight + bias`.
+///
+/// # Shapes
+/// input `[..., inputs]`, weight `[inputs, outputs]`, bias `[outputs]`.
+///
+/// # Panics
+/// Where the sizes do not fit.
+pub fn multiply<const D: usize>(
+    input: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    let mut shape = input.dims();
+    let [inputs, outputs] = weight.dims();
+    assert!(
+        D > 0 && shape[D - 1] == inputs,
+        "linear: input {shape:?} does not fit weight [{inputs}, {outputs}]"
+    );
+    let rows = shape[..D - 1].iter().product::<usize>();
+    let input = input.reshape([rows, inputs]).into_dispatch();
+    let weight = weight.into_dispatch();
+    let output = Tensor::<2>::from_dispatch(match bias {
+        Some(bias) => {
+            let [length] = bias.dims();
+            assert!(
+                length == outputs,
+                "linear: bias [{length}] does not fit weight [{inputs}, {outputs}]"
+            );
+            Dispatch::product_with_bias(input, weight, bias.into_dispatch())
+        }
+        None => Dispatch::product(input, weight),
+    });
+    shape[D - 1] = outputs;
+    output.reshape(shape)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::testing::{agree, numbers, pool};
+    use burn::tensor::{Device, TensorData};
+    use proptest::prelude::*;
+
+    /// Output and gradients of input, weight and bias of `apply`, for the loss Σ output².
+    fn run(
+        [rows, inputs, outputs]: [usize; 3],
+        with_bias: bool,
+        apply: impl Fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>) -> Tensor<2>,
+    ) -> Vec<Vec<f32>> {
+        let device = Device::flex().autodiff();
+        let leaf = |seed, rows: usize, columns: usize| {
+            let data = TensorData::new(numbers(seed, rows * columns), [rows, columns]);
+            Tensor::<2>::from_data(data, &device).require_grad()
+        };
+        let (input, weight) = (leaf(1, rows, inputs), leaf(2, inputs, outputs));
+        let bias = with_bias.then(|| {
+            let data = TensorData::new(numbers(3, outputs), [outputs]);
+            Tensor::<1>::from_data(data, &device).require_grad()
+        });
+        let output = apply(input.clone(), weight.clone(), bias.clone());
+        let gradients = (output.clone() * output.clone()).sum().backward();
+        let mut found = vec![
+            output.inner().into_data(),
+            input.grad(&gradients).unwrap().into_data(),
+            weight.grad(&gradients).unwrap().into_data(),
+        ];
+        found.extend(bias.map(|bias| bias.grad(&gradients).unwrap().into_data()));
+        found
+            .into_iter()
+            .map(|data| data.try_to_vec().unwrap())
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_layer_and_its_gradients_are_sums(
+            [rows, inputs, outputs] in [1usize..150, 1usize..40, 1usize..40],
+            with_bias: bool,
+        ) {
+            let found = run([rows, inputs, outputs], with_bias, multiply);
+            let (x, w, b) = (numbers(1, rows * inputs), numbers(2, inputs * outputs), numbers(3, outputs));
+            let mut output = vec![0.0; rows * outputs];
+            for r in 0..rows {
+                for o in 0..outputs {
+                    output[r * outputs + o] = if with_bias { f64::from(b[o]) } else { 0.0 };
+                    for i in 0..inputs {
+                        output[r * outputs + o] += f64::from(x[r * inputs + i]) * f64::from(w[i * outputs + o]);
+                    }
+                }
+            }
+            let mut gradients = [vec![0.0; x.len()], vec![0.0; w.len()], vec![0.0; outputs]];
+            for r in 0..rows {
+                for o in 0..outputs {
+                    let gradient = 2.0 * output[r * outputs + o];
+                    gradients[2][o] += gradient;
+                    for i in 0..inputs {
+                        gradients[0][r * inputs + i] += gradient * f64::from(w[i * outputs + o]);
+                        gradients[1][i * outputs + o] += gradient * f64::from(x[r * inputs + i]);
+                    }
+                }
+            }
+            agree(&found[0], &output, 1e-5);
+            for (found, expected) in found[1..].iter().zip(&gradients) {
+                agree(found, expected, 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let all = || run([300, 130, 70], true, multiply);
+        assert!(pool(1).install(all) == pool(2).install(all));
+    }
+
+    #[test]
+    fn an_empty_batch_is_an_empty_result() {
+        let device = Device::flex();
+        let output = multiply(
+            Tensor::<3>::zeros([0, 2, 3], &device),
+            Tensor::ones([3, 4], &device),
+            None,
+        );
+        assert_eq!(output.dims(), [0, 2, 4]);
+    }
+
+    #[test]
+    #[should_panic(expected = "input [2, 5] does not fit weight [3, 4]")]
+    fn sizes_that_do_not_fit_are_named() {
+        let device = Device::flex();
+        multiply(
+            Tensor::<2>::ones([2, 5], &device),
+            Tensor::ones([3, 4], &device),
+            None,
+        );
+    }
+}

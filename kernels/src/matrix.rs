@@ -1,0 +1,129 @@
+//! Safe products of matrices in slices, through the `gemm` crate that Burn multiplies with.
+
+use gemm::Parallelism;
+
+/// A matrix in a slice, of any strides: a transposed matrix is the same slice with the strides exchanged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// `[rows, columns]`, row by row.
+    pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(values.len(), rows * columns);
+        Self {
+            values,
+            rows,
+            columns,
+            row_stride: columns,
+            column_stride: 1,
+        }
+    }
+
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// Rows `first..first + count`.
+    pub(crate) fn rows(self, first: usize, count: usize) -> Self {
+        assert!(first + count <= self.rows);
+        Self {
+            values: &self.values[(first * self.row_stride).min(self.values.len())..],
+            rows: count,
+            ..self
+        }
+    }
+
+    /// One more than the place of the last value.
+    fn end(&self) -> usize {
+        match self.rows * self.columns {
+            0 => 0,
+            _ => (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride + 1,
+        }
+    }
+}
+
+/// `out += left · right` where `add`, else `out = left · right`; `out` is row by row. On the calling thread.
+pub(crate) fn multiply(out: &mut [f32], left: Matrix<'_>, right: Matrix<'_>, add: bool) {
+    let (rows, inner, columns) = (left.rows, left.columns, right.columns);
+    assert_eq!(inner, right.rows);
+    assert_eq!(out.len(), rows * columns);
+    assert!(left.end() <= left.values.len() && right.end() <= right.values.len());
+    // SAFETY: `out` holds rows · columns values at strides (columns, 1) and is borrowed mutably, so nothing else reads or
+    // writes it. The largest place that a product of these sizes reads is `end() - 1` of either side, which lies inside
+    // its slice by the line above; strides fit `isize` because the places do. Both outlive the call.
+    #[allow(unsafe_code, reason = "gemm takes pointers")]
+    unsafe {
+        gemm::gemm(
+            rows,
+            columns,
+            inner,
+            out.as_mut_ptr(),
+            1,
+            columns as isize,
+            add,
+            left.values.as_ptr(),
+            left.column_stride as isize,
+            left.row_stride as isize,
+            right.values.as_ptr(),
+            right.column_stride as isize,
+            right.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{agree, numbers};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn products_of_any_strides_are_sums(
+            (rows, inner, columns) in (0usize..40, 0usize..40, 0usize..40),
+            turn_left: bool,
+            turn_right: bool,
+            add: bool,
+            first in 0usize..3,
+        ) {
+            let first = first.min(rows);
+            let (left, right) = (numbers(1, rows * inner), numbers(2, inner * columns));
+            let left_at = |r: usize, k: usize| f64::from(if turn_left { left[k * rows + r] } else { left[r * inner + k] });
+            let right_at = |k: usize, c: usize| f64::from(if turn_right { right[c * inner + k] } else { right[k * columns + c] });
+            let start = if add { 0.5 } else { 0.0 };
+            let expected: Vec<f64> = (first..rows)
+                .flat_map(|r| (0..columns).map(move |c| (r, c)))
+                .map(|(r, c)| start + (0..inner).map(|k| left_at(r, k) * right_at(k, c)).sum::<f64>())
+                .collect();
+            let left = match turn_left {
+                true => Matrix::new(&left, inner, rows).transposed(),
+                false => Matrix::new(&left, rows, inner),
+            };
+            let right = match turn_right {
+                true => Matrix::new(&right, columns, inner).transposed(),
+                false => Matrix::new(&right, inner, columns),
+            };
+            let mut out = vec![0.5; (rows - first) * columns];
+            multiply(&mut out, left.rows(first, rows - first), right, add);
+            agree(&out, &expected, 1e-5);
+        }
+    }
+}
