@@ -1,18 +1,19 @@
-//! Uniform quantization of non-negative activations over a tracked range.
+//! Rectification and uniform quantization of activations over a tracked range.
 
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::{Device, Tensor};
+use crossburn_kernels::quantize_clipped;
 
-use crate::{WeightBits, straight_through};
+use crate::WeightBits;
 
-/// Quantizes non-negative activations to `2^bits - 1` steps of a range that training follows by a moving average.
+/// Rectifies activations and quantizes them to `2^bits - 1` steps of a range that training follows by a moving average.
 ///
 /// ```text
-/// training:   range <- momentum * range + (1 - momentum) * max(x)      (it starts at 1)
-/// always:     y = round(min(x, range) / step) * step,  step = range / (2^bits - 1)
+/// training:   range <- momentum * range + (1 - momentum) * max(x, 0)      (it starts at 1)
+/// always:     y = round(min(max(x, 0), range) / step) * step,  step = range / (2^bits - 1)
 /// ```
 ///
-/// The gradient is that of the minimum: one inside the range, zero above it. Evaluation never moves the range, so a
+/// The gradient is that of the clipping: one inside the range, zero outside it. Evaluation never moves the range, so a
 /// chip is judged with the ADC range that training left behind.
 ///
 /// # Shapes
@@ -24,7 +25,7 @@ use crate::{WeightBits, straight_through};
 pub struct ActivationQuantizer {
     range: RunningState<Tensor<1>>,
     training: Param<Flag>,
-    steps: f64,
+    steps: u32,
     momentum: f64,
 }
 
@@ -34,23 +35,18 @@ impl ActivationQuantizer {
         Self {
             range: RunningState::new(Tensor::ones([1], device)),
             training: Param::from_bool(true),
-            steps: f64::from((1u32 << bits.get()) - 1),
+            steps: (1 << bits.get()) - 1,
             momentum: 0.9,
         }
     }
 
-    /// Quantized activations; `x` must not be negative (behind a ReLU).
+    /// Rectified and quantized activations.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let range = match x.device().is_autodiff() && self.training.is_enabled() {
-            true => self.follow(x.clone().detach().max()),
+            true => self.follow(x.clone().detach().max().clamp_min(0.0)),
             false => self.range.value(),
         };
-        let range = range.reshape([1; D]);
-        let above = x.clone().greater(range.clone().expand(x.dims()));
-        let clamped = x.clone().mask_where(above, range.clone().expand(x.dims()));
-        let step = range / self.steps;
-        let quantized = (clamped.clone().detach() / step.clone()).round() * step;
-        straight_through(clamped, quantized)
+        quantize_clipped(x, range, self.steps)
     }
 
     /// Moves the range towards `largest` and returns it.
@@ -108,7 +104,7 @@ mod tests {
                 .into_data()
                 .try_to_vec::<f32>()
                 .unwrap(),
-            vec![1.0, 1.0, 0.0, 1.0]
+            vec![1.0, 1.0, 0.0, 0.0]
         );
     }
 }

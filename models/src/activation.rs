@@ -1,10 +1,10 @@
-//! ReLU, followed by quantization where the network asks for it.
+//! ReLU, with quantization where the network asks for it.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation::relu};
 use crossburn_hardware::{ActivationQuantizer, WeightBits};
 
-/// ReLU, and behind it the straight-through quantizer of the network's width, if any.
+/// ReLU, or the straight-through quantizer of the network's width, which rectifies as well.
 #[derive(Module, Debug)]
 pub struct Activation {
     quantizer: Option<ActivationQuantizer>,
@@ -20,10 +20,9 @@ impl Activation {
 
     /// Applies the activation; any shape, kept.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let x = relu(x);
         match &self.quantizer {
             Some(quantizer) => quantizer.forward(x),
-            None => x,
+            None => relu(x),
         }
     }
 }

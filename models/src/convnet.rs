@@ -6,6 +6,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
+use crossburn_kernels::{conv2d, linear};
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -70,14 +71,14 @@ impl Classifier for ConvNet {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = images;
         for (index, conv) in self.convs.iter().enumerate() {
-            x = conv.forward(x);
+            x = conv2d(conv, x);
             if index % 2 == 1 {
                 x = self.pool.forward(x);
             }
             x = self.acts[index].forward(x);
         }
-        let x = self.acts[6].forward(self.fc1.forward(x.flatten::<2>(1, 3)));
-        let x = self.acts[7].forward(self.fc2.forward(x));
-        self.fc3.forward(x)
+        let x = self.acts[6].forward(linear(&self.fc1, x.flatten::<2>(1, 3)));
+        let x = self.acts[7].forward(linear(&self.fc2, x));
+        linear(&self.fc3, x)
     }
 }

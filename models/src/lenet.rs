@@ -6,6 +6,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
+use crossburn_kernels::{conv2d, linear};
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -85,11 +86,11 @@ impl Classifier for LeNet {
         // Pooling first: ReLU and rounding are monotone, so they commute with the maximum and see a quarter of the data.
         let x = self
             .act1
-            .forward(self.pool.forward(self.conv1.forward(images)));
-        let x = self.act2.forward(self.pool.forward(self.conv2.forward(x)));
-        let x = self.act3.forward(self.fc1.forward(x.flatten::<2>(1, 3)));
-        let x = self.act4.forward(self.fc2.forward(x));
-        self.fc3.forward(x)
+            .forward(self.pool.forward(conv2d(&self.conv1, images)));
+        let x = self.act2.forward(self.pool.forward(conv2d(&self.conv2, x)));
+        let x = self.act3.forward(linear(&self.fc1, x.flatten::<2>(1, 3)));
+        let x = self.act4.forward(linear(&self.fc2, x));
+        linear(&self.fc3, x)
     }
 }
 

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
+use crossburn_kernels::linear;
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -48,7 +49,7 @@ impl Classifier for Mlp {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = images.flatten::<2>(1, 3);
         for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(x);
+            x = linear(layer, x);
             if let Some(activation) = self.activations.get(index) {
                 x = activation.forward(x);
             }

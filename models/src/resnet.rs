@@ -5,6 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
+use crossburn_kernels::{conv2d, linear};
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -108,11 +109,11 @@ impl BasicBlock {
     /// `[batch, from, h, w] → [batch, to, h / stride, w / stride]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some(projection) => projection.bn.forward(projection.conv.forward(x.clone())),
+            Some(projection) => projection.bn.forward(conv2d(&projection.conv, x.clone())),
             None => x.clone(),
         };
-        let y = self.act1.forward(self.bn1.forward(self.conv1.forward(x)));
-        let y = self.bn2.forward(self.conv2.forward(y));
+        let y = self.act1.forward(self.bn1.forward(conv2d(&self.conv1, x)));
+        let y = self.bn2.forward(conv2d(&self.conv2, y));
         self.act2.forward(y + shortcut)
     }
 }
@@ -144,7 +145,7 @@ impl Classifier for ResNet18 {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = self
             .act
-            .forward(self.bn1.forward(self.conv1.forward(images)));
+            .forward(self.bn1.forward(conv2d(&self.conv1, images)));
         for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
             .flatten()
@@ -152,7 +153,7 @@ impl Classifier for ResNet18 {
             x = block.forward(x);
         }
         let pooled = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2);
-        self.fc.forward(pooled)
+        linear(&self.fc, pooled)
     }
 }
 

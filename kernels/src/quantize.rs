@@ -1,0 +1,306 @@
+//! Rectification, clipping and quantization of activations in one pass.
+//!
+//! Four operations per value that is read and written, 8 bytes: bound by memory. As ordinary tensor operations it is nine
+//! passes (rectify, compare, select, divide, round, multiply, and three for the straight-through gradient).
+#![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
+
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::{BoolTensor, FloatTensor};
+use burn::backend::{
+    Autodiff, Backend, Dispatch, Flex, NdArray, TensorMetadata, backend_extension,
+    get_or_init_device_settings,
+};
+use burn::tensor::{Scalar, Tensor};
+use pulp::Arch;
+use rayon::prelude::*;
+
+use crate::flex::{all_f32, dense, tensor, values};
+
+/// `round(min(max(x, 0), range) / step) step` with `step = range / steps`; halves round to even.
+///
+/// The gradient is that of the clipping: one where `0 < x <= range`, zero elsewhere. NaN stays NaN. `range` takes no
+/// gradient.
+///
+/// # Shapes
+/// input any shape, kept; range `[1]`.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+///
+/// let device = Device::flex();
+/// let x = Tensor::<1>::from_floats([-1.0, 0.4, 2.6, 9.0], &device);
+/// let y = crossburn_kernels::quantize_clipped(x, Tensor::from_floats([3.0], &device), 3);
+/// assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), [0.0, 0.0, 3.0, 3.0]);
+/// ```
+pub fn quantize_clipped<const D: usize>(
+    input: Tensor<D>,
+    range: Tensor<1>,
+    steps: u32,
+) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::clipped(
+        input.into_dispatch(),
+        range.into_dispatch(),
+        steps,
+    ))
+}
+
+/// The bodies here are ordinary tensor operations.
+#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+pub(crate) trait QuantizeKernel: Backend {
+    fn clipped(
+        input: FloatTensor<Self>,
+        range: FloatTensor<Self>,
+        steps: u32,
+    ) -> FloatTensor<Self> {
+        plain::<Self>(input, range, steps)
+    }
+
+    fn clipped_gradient(
+        input: FloatTensor<Self>,
+        range: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        plain_gradient::<Self>(input, range, gradient)
+    }
+}
+
+fn plain<B: Backend>(input: FloatTensor<B>, range: FloatTensor<B>, steps: u32) -> FloatTensor<B> {
+    let range = expand_like::<B>(range, &input);
+    let step = B::float_div_scalar(range.clone(), Scalar::from(steps));
+    let below = not_positive::<B>(input.clone());
+    let clipped = B::float_mask_fill(input, below, Scalar::from(0.0f32));
+    let above = above::<B>(clipped.clone(), range.clone());
+    let clipped = B::float_mask_where(clipped, above, range);
+    let levels = B::float_round(B::float_div(clipped, step.clone()));
+    B::float_mul(levels, step)
+}
+
+fn plain_gradient<B: Backend>(
+    input: FloatTensor<B>,
+    range: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let range = expand_like::<B>(range, &input);
+    let zero = || Scalar::from(0.0f32);
+    let gradient = B::float_mask_fill(gradient, not_positive::<B>(input.clone()), zero());
+    B::float_mask_fill(gradient, above::<B>(input, range), zero())
+}
+
+/// `[1]` in the shape of `input`.
+fn expand_like<B: Backend>(range: FloatTensor<B>, input: &FloatTensor<B>) -> FloatTensor<B> {
+    let shape = input.shape();
+    let unit = vec![1; shape.num_dims()];
+    B::float_expand(B::float_reshape(range, unit.into()), shape)
+}
+
+fn above<B: Backend>(left: FloatTensor<B>, right: FloatTensor<B>) -> BoolTensor<B> {
+    let dtype = get_or_init_device_settings::<B>(&TensorMetadata::device(&left)).bool_dtype;
+    B::float_greater(left, right, dtype)
+}
+
+fn not_positive<B: Backend>(tensor: FloatTensor<B>) -> BoolTensor<B> {
+    let dtype = get_or_init_device_settings::<B>(&TensorMetadata::device(&tensor)).bool_dtype;
+    B::float_lower_equal_elem(tensor, Scalar::from(0.0f32), dtype)
+}
+
+impl QuantizeKernel for NdArray {}
+
+#[cfg(feature = "wgpu")]
+impl QuantizeKernel for burn::backend::Cube {}
+
+impl QuantizeKernel for Flex {
+    fn clipped(
+        input: FloatTensor<Self>,
+        range: FloatTensor<Self>,
+        steps: u32,
+    ) -> FloatTensor<Self> {
+        if !all_f32([&input, &range]) {
+            return plain::<Self>(input, range, steps);
+        }
+        let (input, range) = (dense(input), dense(range));
+        let range = values(&range)[0];
+        tensor(
+            clip(Arch::new(), values(&input), range, steps),
+            input.shape(),
+        )
+    }
+
+    fn clipped_gradient(
+        input: FloatTensor<Self>,
+        range: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if !all_f32([&input, &range, &gradient]) {
+            return plain_gradient::<Self>(input, range, gradient);
+        }
+        let (input, range, gradient) = (dense(input), dense(range), dense(gradient));
+        let range = values(&range)[0];
+        tensor(
+            clip_gradient(Arch::new(), values(&input), range, values(&gradient)),
+            input.shape(),
+        )
+    }
+}
+
+/// Values that a thread works on at a time.
+const PIECE: usize = 1 << 14;
+
+fn clip(arch: Arch, input: &[f32], range: f32, steps: u32) -> Vec<f32> {
+    let step = range / steps as f32;
+    let mut out = vec![0.0; input.len()];
+    out.par_chunks_mut(PIECE)
+        .zip(input.par_chunks(PIECE))
+        .for_each(|(out, input)| {
+            arch.dispatch(|| {
+                for (out, value) in out.iter_mut().zip(input) {
+                    // Comparisons that keep NaN, as a minimum and a maximum would not.
+                    let value = if *value <= 0.0 { 0.0 } else { *value };
+                    let value = if value > range { range } else { value };
+                    *out = (value / step).round_ties_even() * step;
+                }
+            });
+        });
+    out
+}
+
+fn clip_gradient(arch: Arch, input: &[f32], range: f32, gradient: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; input.len()];
+    out.par_chunks_mut(PIECE)
+        .zip(input.par_chunks(PIECE))
+        .zip(gradient.par_chunks(PIECE))
+        .for_each(|((out, input), gradient)| {
+            arch.dispatch(|| {
+                for ((out, value), gradient) in out.iter_mut().zip(input).zip(gradient) {
+                    let flat = *value <= 0.0 || *value > range;
+                    *out = if flat { 0.0 } else { *gradient };
+                }
+            });
+        });
+    out
+}
+
+#[derive(Debug)]
+struct Clipped;
+
+impl<B: QuantizeKernel> Backward<B, 1> for Clipped {
+    type State = (NodeId, FloatTensor<B>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let [parent] = ops.parents;
+        let (input, range) = ops.state;
+        let input = checkpointer.retrieve_node_output::<FloatTensor<B>>(input);
+        if let Some(node) = parent {
+            let value = B::clipped_gradient(input, range, gradient);
+            grads.register::<B>(node.id, value);
+        }
+    }
+}
+
+impl<B: QuantizeKernel, C: CheckpointStrategy> QuantizeKernel for Autodiff<B, C> {
+    fn clipped(
+        input: FloatTensor<Self>,
+        range: FloatTensor<Self>,
+        steps: u32,
+    ) -> FloatTensor<Self> {
+        let range = range.into_primitive();
+        let output = B::clipped(input.primitive().clone(), range.clone(), steps);
+        match Clipped
+            .prepare::<C>([input.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(mut prep) => {
+                let state = (prep.checkpoint(&input), range);
+                prep.finish(state, output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::testing::{numbers, paths, pool};
+    use burn::tensor::{Device, TensorData};
+    use proptest::prelude::*;
+
+    /// Values, the edges among them.
+    fn inputs(count: usize, range: f32) -> Vec<f32> {
+        let edges = [0.0, -0.0, range, f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+        let values = numbers(1, count).into_iter().map(|v| 2.0 * range * v);
+        values.chain(edges).collect()
+    }
+
+    fn same(found: &[f32], expected: &[f32]) -> bool {
+        let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        bits(found) == bits(expected)
+    }
+
+    proptest! {
+        #[test]
+        fn values_fall_on_the_grid(count in 0usize..200, range in 0.1f32..10.0, steps in 1u32..256) {
+            let input = inputs(count, range);
+            let gradient = numbers(2, input.len());
+            let step = range / steps as f32;
+            for arch in paths() {
+                let found = clip(arch, &input, range, steps);
+                for (found, value) in found.iter().zip(&input) {
+                    prop_assert_eq!(found.is_nan(), value.is_nan());
+                    if !value.is_nan() {
+                        let level = (f64::from(value.clamp(0.0, range)) / f64::from(step)).round();
+                        // A half may round either way once the division has rounded.
+                        prop_assert!((f64::from(*found) - level * f64::from(step)).abs() <= 1.001 * f64::from(step));
+                        prop_assert_eq!((found / step).round() * step, *found);
+                    }
+                }
+                let found = clip_gradient(arch, &input, range, &gradient);
+                for ((found, value), gradient) in found.iter().zip(&input).zip(&gradient) {
+                    let passes = value.is_nan() || (*value > 0.0 && *value <= range);
+                    prop_assert_eq!(*found, if passes { *gradient } else { 0.0 });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_path_and_the_plain_operations_give_the_same_bits() {
+        let device = Device::flex().autodiff();
+        let values = inputs(40_000, 1.3);
+        let input =
+            Tensor::<1>::from_data(TensorData::from(values.as_slice()), &device).require_grad();
+        let range = Tensor::<1>::from_floats([1.3], &device);
+        let output = quantize_clipped(input.clone(), range, 15);
+        let gradients = output.clone().sum().backward();
+        let output: Vec<f32> = output.into_data().try_to_vec().unwrap();
+        let gradient: Vec<f32> = input
+            .grad(&gradients)
+            .unwrap()
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        for arch in paths() {
+            let found = || clip(arch, &values, 1.3, 15);
+            assert!(
+                same(&pool(1).install(found), &output) && same(&pool(2).install(found), &output)
+            );
+        }
+        let cpu = |values: &[f32]| tensor(values.to_vec(), [values.len()]);
+        let found = plain::<Flex>(cpu(&values), cpu(&[1.3]), 15);
+        assert!(same(crate::flex::values(&found), &output));
+        let ones = vec![1.0; values.len()];
+        let found = plain_gradient::<Flex>(cpu(&values), cpu(&[1.3]), cpu(&ones));
+        assert!(same(crate::flex::values(&found), &gradient));
+    }
+}
