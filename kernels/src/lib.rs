@@ -2,8 +2,10 @@
 
 mod conv;
 mod flex;
+mod norm;
 #[cfg(test)]
 mod testing;
 mod workspace;
 
 pub use conv::{conv1d, conv2d};
+pub use norm::{batch_norm, layer_norm, rms_norm};
