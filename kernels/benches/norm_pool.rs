@@ -11,10 +11,11 @@
 use std::hint::black_box;
 
 use burn::module::Module;
-use burn::nn::{BatchNormConfig, LayerNormConfig, RmsNormConfig};
+use burn::nn::pool::{AvgPool2dConfig, MaxPool2dConfig};
+use burn::nn::{BatchNormConfig, LayerNormConfig, PaddingConfig2d, RmsNormConfig};
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use crossburn_kernels::{batch_norm, layer_norm, rms_norm};
+use crossburn_kernels::{avg_pool2d, batch_norm, layer_norm, max_pool2d, rms_norm};
 
 /// A row each for ours and Burn's, forward and step.
 fn compare<const D: usize, L>(
@@ -88,9 +89,46 @@ fn norms(c: &mut Criterion) {
     }
 }
 
+fn pools(c: &mut Criterion) {
+    for (name, kernel, padding) in [
+        ("2x2", [2, 2], PaddingConfig2d::Valid),
+        (
+            "3x3 stride 2",
+            [3, 3],
+            PaddingConfig2d::Explicit(1, 1, 1, 1),
+        ),
+    ] {
+        let shape = [64, 32, 32, 32];
+        compare(
+            c,
+            &format!("max_pool {name} 64x32x32x32"),
+            shape,
+            |_| {
+                MaxPool2dConfig::new(kernel)
+                    .with_strides([2, 2])
+                    .with_padding(padding.clone())
+                    .init()
+            },
+            [("ours", max_pool2d), ("burn", |l, x| l.forward(x))],
+        );
+        compare(
+            c,
+            &format!("avg_pool {name} 64x32x32x32"),
+            shape,
+            |_| {
+                AvgPool2dConfig::new(kernel)
+                    .with_strides([2, 2])
+                    .with_padding(padding.clone())
+                    .init()
+            },
+            [("ours", avg_pool2d), ("burn", |l, x| l.forward(x))],
+        );
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = norms
+    targets = norms, pools
 }
 criterion_main!(benches);
