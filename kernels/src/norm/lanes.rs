@@ -175,6 +175,56 @@ pub(super) fn mean_and_variance(guess: f32, [sum, squares]: [f64; 2], count: f64
     [mean, if variance < 0.0 { 0.0 } else { variance as f32 }]
 }
 
+/// How many values there are, their mean, and the sum of the squares of their deviations from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moments {
+    pub(super) count: f64,
+    pub(super) mean: f64,
+    pub(super) squares: f64,
+}
+
+impl Moments {
+    /// Block by block, each of which stays in the first-level cache for its second pass.
+    #[inline(always)]
+    pub(super) fn of<S: Simd>(simd: S, run: &[f32]) -> Self {
+        let mut result = Self::default();
+        for run in run.chunks(BLOCK) {
+            let count = run.len() as f64;
+            let guess = (sum(simd, run) / count) as f32;
+            let [sum, squares] = moments(simd, run, guess);
+            let off = sum / count;
+            // As in `mean_and_variance`.
+            let correction = if off.is_finite() { off } else { 0.0 };
+            result.merge(&Self {
+                count,
+                mean: f64::from(guess) + correction,
+                squares: squares - sum * off,
+            });
+        }
+        result
+    }
+
+    /// Of the values of both.
+    ///
+    /// ```text
+    /// δ = μ₂ - μ₁,   μ = μ₁ + δ n₂ / n,   M = M₁ + M₂ + δ² n₁ n₂ / n
+    /// ```
+    #[inline(always)]
+    pub(super) fn merge(&mut self, other: &Self) {
+        if self.count == 0.0 {
+            *self = *other;
+            return;
+        }
+        let count = self.count + other.count;
+        let difference = other.mean - self.mean;
+        let part = other.count / count;
+        self.squares += other.squares + difference * difference * self.count * part;
+        // Where one mean is infinite the difference may be no number; their mean still is infinite.
+        self.mean = self.mean * (1.0 - part) + other.mean * part;
+        self.count = count;
+    }
+}
+
 /// `1 / √(variance + ε)`.
 #[inline(always)]
 pub(super) fn inverse_deviation(variance: f32, epsilon: f64) -> f64 {

@@ -161,7 +161,8 @@ pub(super) fn strided(
         }
         2 => {
             let last = count - 1;
-            for (index, pair) in line[..2 * last].as_chunks::<2>().0.iter().enumerate() {
+            let pairs = &line[..2 * last].as_chunks::<2>().0[..last];
+            for (index, pair) in pairs.iter().enumerate() {
                 visit(index, pair[0]);
             }
             visit(last, line[2 * last]);

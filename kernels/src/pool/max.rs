@@ -349,6 +349,9 @@ fn squares_gradient(geometry: &Geometry, plane: &[f32], gradient: &[f32], output
         let (out_top, out_bottom) = out.split_at_mut(width);
         let (out_top, _) = out_top[..2 * columns].as_chunks_mut::<2>();
         let (out_bottom, _) = out_bottom[..2 * columns].as_chunks_mut::<2>();
+        // Lengths that the compiler sees, so that it checks no index and makes vectors.
+        let (top, bottom, gradient) = (&top[..columns], &bottom[..columns], &gradient[..columns]);
+        let (out_top, out_bottom) = (&mut out_top[..columns], &mut out_bottom[..columns]);
         for i in 0..columns {
             let ([a, b], [c, d], g) = (top[i], bottom[i], gradient[i]);
             let second = beats(b, a);
@@ -393,6 +396,8 @@ fn windows_gradient(
                 let from = (start + first) as u32;
                 let step = columns.stride as u32;
                 let (largest, place) = (&mut largest[range.clone()], &mut place[range]);
+                let count = place.len();
+                let largest = &mut largest[..count];
                 strided(
                     &line[first..],
                     columns.stride,

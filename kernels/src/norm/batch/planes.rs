@@ -1,92 +1,103 @@
-//! Batch normalisation of channels with many pixels, one channel at a time.
+//! Batch normalisation of channels with many pixels: sums of every run (a channel of an image) in the order of memory,
+//! then of the runs of each channel, then the output in the order of memory.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::backend::Sizes;
-use crate::norm::lanes::{
-    affine, combine, inverse_deviation, mean_and_variance, moments, products, scale, sum,
-};
+use crate::norm::lanes::{Moments, affine, combine, inverse_deviation, products, scale};
 
-/// Values that are worth waking a thread for.
+/// Values that a thread takes at once.
 const GRAIN: usize = 32 << 10;
 
 impl Sizes {
-    /// Channels that a thread takes at once.
-    fn channels_at_once(&self) -> usize {
-        (GRAIN / self.count as usize).max(1)
+    fn runs_at_once(&self) -> usize {
+        (GRAIN / self.pixels).max(1)
     }
 
-    /// The runs of one channel, image by image.
-    fn runs<'a>(
+    fn runs(&self) -> usize {
+        self.count as usize / self.pixels * self.channels
+    }
+
+    /// What `work` gives for every run of `input`, in order; it gets the index of its first run and a few runs.
+    fn each<'a, R: Send>(
         &self,
-        all: &'a [f32],
-        channel: usize,
-    ) -> impl Iterator<Item = &'a [f32]> + use<'a> {
-        let runs = all.chunks_exact(self.pixels);
-        runs.skip(channel).step_by(self.channels)
-    }
-
-    /// The runs of every channel, to be written apart.
-    fn runs_mut<'a>(&self, all: &'a mut [f32]) -> Vec<Vec<&'a mut [f32]>> {
-        let images = self.count as usize / self.pixels;
-        let mut runs: Vec<Vec<_>> = (0..self.channels)
-            .map(|_| Vec::with_capacity(images))
-            .collect();
-        for (index, run) in all.chunks_exact_mut(self.pixels).enumerate() {
-            runs[index % self.channels].push(run);
-        }
-        runs
-    }
-
-    /// Calls `work` with every channel and its runs, on all threads, and gives what it returns in order.
-    fn each_mut<R: Send>(
-        &self,
-        all: &mut [f32],
-        work: impl Fn(usize, Vec<&mut [f32]>) -> R + Sync,
+        input: &'a [f32],
+        work: impl Fn(usize, &'a [f32]) -> Vec<R> + Sync,
     ) -> Vec<R> {
-        self.runs_mut(all)
-            .into_par_iter()
+        let at_once = self.runs_at_once();
+        let mut result = Vec::with_capacity(self.runs());
+        let pieces: Vec<Vec<R>> = input
+            .par_chunks(at_once * self.pixels)
             .enumerate()
-            .with_min_len(self.channels_at_once())
-            .map(|(channel, runs)| work(channel, runs))
-            .collect()
+            .map(|(piece, input)| work(piece * at_once, input))
+            .collect();
+        result.extend(pieces.into_iter().flatten());
+        result
+    }
+
+    /// Calls `work` with the index of the first run of a few and those runs of `output` and `input`, which are written.
+    fn each_mut(
+        &self,
+        output: &mut [f32],
+        input: &[f32],
+        work: impl Fn(usize, &mut [f32], &[f32]) + Sync,
+    ) {
+        let at_once = self.runs_at_once();
+        output
+            .par_chunks_mut(at_once * self.pixels)
+            .zip(input.par_chunks(at_once * self.pixels))
+            .enumerate()
+            .for_each(|(piece, (output, input))| work(piece * at_once, output, input));
+    }
+
+    /// The sum over the runs of each channel.
+    fn per_channel(&self, runs: &[[f64; 2]]) -> Vec<[f64; 2]> {
+        let mut sums = vec![[0.0; 2]; self.channels];
+        for image in runs.chunks_exact(self.channels) {
+            for (sum, [first, second]) in sums.iter_mut().zip(image) {
+                sum[0] += first;
+                sum[1] += second;
+            }
+        }
+        sums
     }
 }
 
-/// Mean and variance of one channel, and its output.
-struct Training<'a, 'b> {
+/// The moments of some runs.
+struct Statistics<'a> {
     sizes: Sizes,
-    channel: usize,
     input: &'a [f32],
-    output: Vec<&'b mut [f32]>,
-    gamma: f32,
-    beta: f32,
-    epsilon: f64,
 }
 
-impl WithSimd for Training<'_, '_> {
-    type Output = [f32; 2];
+impl WithSimd for Statistics<'_> {
+    type Output = Vec<Moments>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> [f32; 2] {
-        let runs = || self.sizes.runs(self.input, self.channel);
-        let count = self.sizes.count;
-        let total: f64 = runs().map(|run| sum(simd, run)).sum();
-        let guess = (total / count) as f32;
-        let mut about = [0.0; 2];
-        for run in runs() {
-            let [first, second] = moments(simd, run, guess);
-            about[0] += first;
-            about[1] += second;
-        }
-        let [mean, variance] = mean_and_variance(guess, about, count);
-        let scale = f64::from(self.gamma) * inverse_deviation(variance, self.epsilon);
-        for (run, out) in runs().zip(self.output) {
-            affine(simd, run, out, [mean, scale as f32, self.beta]);
-        }
-        [mean, variance]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<Moments> {
+        let runs = self.input.chunks_exact(self.sizes.pixels);
+        runs.map(|run| Moments::of(simd, run)).collect()
     }
+}
+
+/// Mean and variance of each channel.
+fn statistics(arch: Arch, sizes: Sizes, input: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let runs = sizes.each(input, |_, input| arch.dispatch(Statistics { sizes, input }));
+    let mut channels = vec![Moments::default(); sizes.channels];
+    for image in runs.chunks_exact(sizes.channels) {
+        for (channel, run) in channels.iter_mut().zip(image) {
+            channel.merge(run);
+        }
+    }
+    channels
+        .iter()
+        .map(|channel| {
+            (
+                channel.mean as f32,
+                (channel.squares / channel.count) as f32,
+            )
+        })
+        .unzip()
 }
 
 /// Output, means and variances.
@@ -98,80 +109,49 @@ pub(super) fn training(
     beta: &[f32],
     epsilon: f64,
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let mut output = vec![0.0; input.len()];
-    let statistics = sizes.each_mut(&mut output, |channel, output| {
-        arch.dispatch(Training {
-            sizes,
-            channel,
-            input,
-            output,
-            gamma: gamma[channel],
-            beta: beta[channel],
-            epsilon,
-        })
-    });
-    let (mean, variance) = statistics.into_iter().map(|[m, v]| (m, v)).unzip();
+    let (mean, variance) = statistics(arch, sizes, input);
+    let output = fixed(arch, sizes, input, [gamma, beta, &mean, &variance], epsilon);
     (output, mean, variance)
 }
 
-/// Sums of one channel's gradient and of its products with the deviations, over runs of both.
-struct Products<'a, I> {
-    runs: I,
-    gradient: &'a [&'a [f32]],
-    mean: f32,
-}
-
-impl<'a, I: Iterator<Item = &'a [f32]>> WithSimd for Products<'_, I> {
-    type Output = [f64; 2];
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> [f64; 2] {
-        let mut sums = [0.0; 2];
-        for (run, gradient) in self.runs.zip(self.gradient) {
-            let [first, second] = products(simd, run, gradient, self.mean);
-            sums[0] += first;
-            sums[1] += second;
-        }
-        sums
-    }
-}
-
-/// The gradient of one channel's input over that of its output; gives the gradients of γ and β.
-struct Gradient<'a, 'b> {
+/// Sums of the gradient of some runs, and of its products with the deviations.
+struct Products<'a> {
     sizes: Sizes,
-    channel: usize,
+    first: usize,
     input: &'a [f32],
-    gradient: Vec<&'b mut [f32]>,
-    gamma: f32,
-    mean: f32,
-    variance: f32,
-    epsilon: f64,
+    gradient: &'a [f32],
+    /// Of each channel.
+    mean: &'a [f32],
 }
 
-impl WithSimd for Gradient<'_, '_> {
-    type Output = [f32; 2];
+impl WithSimd for Products<'_> {
+    type Output = Vec<[f64; 2]>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> [f32; 2] {
-        let runs = || self.sizes.runs(self.input, self.channel);
-        let mut sums = [0.0; 2];
-        for (run, gradient) in runs().zip(&self.gradient) {
-            let [first, second] = products(simd, run, gradient, self.mean);
-            sums[0] += first;
-            sums[1] += second;
-        }
-        let (factors, gradients) = factors(
-            self.gamma,
-            self.variance,
-            self.epsilon,
-            sums,
-            self.sizes.count,
-        );
-        for (run, gradient) in runs().zip(self.gradient) {
-            combine(simd, run, gradient, self.mean, factors);
-        }
-        gradients
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<[f64; 2]> {
+        let gradients = self.gradient.chunks_exact(self.sizes.pixels);
+        let runs = self.input.chunks_exact(self.sizes.pixels).zip(gradients);
+        runs.enumerate()
+            .map(|(run, (input, gradient))| {
+                let mean = self.mean[(self.first + run) % self.sizes.channels];
+                products(simd, input, gradient, mean)
+            })
+            .collect()
     }
+}
+
+/// For each channel `Σ g` and `Σ g (x - μ)`.
+fn sums(arch: Arch, sizes: Sizes, input: &[f32], mean: &[f32], gradient: &[f32]) -> Vec<[f64; 2]> {
+    let runs = sizes.each(input, |first, input| {
+        arch.dispatch(Products {
+            sizes,
+            first,
+            input,
+            gradient: &gradient[first * sizes.pixels..][..input.len()],
+            mean,
+        })
+    });
+    sizes.per_channel(&runs)
 }
 
 /// Factors of the gradient, of the deviation, and a constant, that make the input gradient; gradients of γ and β.
@@ -196,37 +176,76 @@ pub(super) fn factors(
     )
 }
 
+/// The input gradient of some runs, over that of the output.
+struct Combine<'a> {
+    sizes: Sizes,
+    first: usize,
+    input: &'a [f32],
+    gradient: &'a mut [f32],
+    /// Of each channel, as are the factors.
+    mean: &'a [f32],
+    factors: &'a [[f32; 3]],
+}
+
+impl WithSimd for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let gradients = self.gradient.chunks_exact_mut(self.sizes.pixels);
+        let runs = self.input.chunks_exact(self.sizes.pixels).zip(gradients);
+        for (run, (input, gradient)) in runs.enumerate() {
+            let channel = (self.first + run) % self.sizes.channels;
+            combine(
+                simd,
+                input,
+                gradient,
+                self.mean[channel],
+                self.factors[channel],
+            );
+        }
+    }
+}
+
 /// Writes the input gradient over `gradient`, gives the gradients of γ and β; `channels` are γ, mean and variance.
 pub(super) fn training_gradients(
     arch: Arch,
     sizes: Sizes,
     input: &[f32],
-    channels: [&[f32]; 3],
+    [gamma, mean, variance]: [&[f32]; 3],
     gradient: &mut [f32],
     epsilon: f64,
 ) -> (Vec<f32>, Vec<f32>) {
-    let sums = sizes.each_mut(gradient, |channel, gradient| {
-        let [gamma, mean, variance] = channels.map(|values| values[channel]);
-        arch.dispatch(Gradient {
+    let (factors, gradients): (Vec<[f32; 3]>, Vec<[f32; 2]>) =
+        sums(arch, sizes, input, mean, gradient)
+            .into_iter()
+            .enumerate()
+            .map(|(c, sums)| factors(gamma[c], variance[c], epsilon, sums, sizes.count))
+            .unzip();
+    sizes.each_mut(gradient, input, |first, gradient, input| {
+        arch.dispatch(Combine {
             sizes,
-            channel,
+            first,
             input,
             gradient,
-            gamma,
             mean,
-            variance,
-            epsilon,
-        })
+            factors: &factors,
+        });
     });
-    sums.into_iter().map(|[gamma, beta]| (gamma, beta)).unzip()
+    gradients
+        .into_iter()
+        .map(|[gamma, beta]| (gamma, beta))
+        .unzip()
 }
 
+/// The output of some runs.
 struct Affine<'a> {
-    run: &'a [f32],
-    out: &'a mut [f32],
-    mean: f32,
-    scale: f32,
-    offset: f32,
+    sizes: Sizes,
+    first: usize,
+    input: &'a [f32],
+    output: &'a mut [f32],
+    /// Mean, scale and offset of each channel.
+    factors: &'a [[f32; 3]],
 }
 
 impl WithSimd for Affine<'_> {
@@ -234,12 +253,12 @@ impl WithSimd for Affine<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        affine(
-            simd,
-            self.run,
-            self.out,
-            [self.mean, self.scale, self.offset],
-        );
+        let outputs = self.output.chunks_exact_mut(self.sizes.pixels);
+        let runs = self.input.chunks_exact(self.sizes.pixels).zip(outputs);
+        for (run, (input, output)) in runs.enumerate() {
+            let channel = (self.first + run) % self.sizes.channels;
+            affine(simd, input, output, self.factors[channel]);
+        }
     }
 }
 
@@ -248,27 +267,25 @@ pub(super) fn fixed(
     arch: Arch,
     sizes: Sizes,
     input: &[f32],
-    channels: [&[f32]; 4],
+    [gamma, beta, mean, variance]: [&[f32]; 4],
     epsilon: f64,
 ) -> Vec<f32> {
+    let factors: Vec<[f32; 3]> = (0..sizes.channels)
+        .map(|c| {
+            let scale = f64::from(gamma[c]) * inverse_deviation(variance[c], epsilon);
+            [mean[c], scale as f32, beta[c]]
+        })
+        .collect();
     let mut output = vec![0.0; input.len()];
-    output
-        .par_chunks_exact_mut(sizes.pixels)
-        .zip(input.par_chunks_exact(sizes.pixels))
-        .enumerate()
-        .with_min_len((GRAIN / sizes.pixels).max(1))
-        .for_each(|(index, (out, run))| {
-            let [gamma, offset, mean, variance] =
-                channels.map(|values| values[index % sizes.channels]);
-            let scale = (f64::from(gamma) * inverse_deviation(variance, epsilon)) as f32;
-            arch.dispatch(Affine {
-                run,
-                out,
-                mean,
-                scale,
-                offset,
-            });
+    sizes.each_mut(&mut output, input, |first, output, input| {
+        arch.dispatch(Affine {
+            sizes,
+            first,
+            input,
+            output,
+            factors: &factors,
         });
+    });
     output
 }
 
@@ -297,7 +314,7 @@ pub(super) fn fixed_input_gradient(
     gradient
         .par_chunks_exact_mut(sizes.pixels)
         .enumerate()
-        .with_min_len((GRAIN / sizes.pixels).max(1))
+        .with_min_len(sizes.runs_at_once())
         .for_each(|(index, gradient)| {
             let [gamma, variance] = channels.map(|values| values[index % sizes.channels]);
             let factor = (f64::from(gamma) * inverse_deviation(variance, epsilon)) as f32;
@@ -310,24 +327,16 @@ pub(super) fn parameter_gradients(
     arch: Arch,
     sizes: Sizes,
     input: &[f32],
-    channels: [&[f32]; 2],
+    [mean, variance]: [&[f32]; 2],
     gradient: &[f32],
     epsilon: f64,
 ) -> (Vec<f32>, Vec<f32>) {
-    let sums: Vec<(f32, f32)> = (0..sizes.channels)
-        .into_par_iter()
-        .with_min_len(sizes.channels_at_once())
-        .map(|channel| {
-            let [mean, variance] = channels.map(|values| values[channel]);
-            let gradient: Vec<&[f32]> = sizes.runs(gradient, channel).collect();
-            let [sum, products] = arch.dispatch(Products {
-                runs: sizes.runs(input, channel),
-                gradient: &gradient,
-                mean,
-            });
-            let inverse = inverse_deviation(variance, epsilon);
+    sums(arch, sizes, input, mean, gradient)
+        .into_iter()
+        .zip(variance)
+        .map(|([sum, products], variance)| {
+            let inverse = inverse_deviation(*variance, epsilon);
             ((products * inverse) as f32, sum as f32)
         })
-        .collect();
-    sums.into_iter().unzip()
+        .unzip()
 }
