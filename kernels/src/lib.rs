@@ -1,9 +1,34 @@
-//! Operations that Burn's CPU backend lacks or does slowly, as extensions of its backends.
+//! Operations that Burn's CPU backend lacks or does slowly, as extensions of Burn's backends.
+//!
+//! Every operation is one trait over Burn's `Backend`: a fast implementation for the CPU backend `Flex` on 32-bit floats,
+//! a hand-written gradient for `Autodiff`, and for every other backend and type the backend's own operations. The same
+//! call runs everywhere; functions that take a Burn layer give what the layer's `forward` gives.
+//!
+//! ```
+//! use burn::nn::conv::Conv2dConfig;
+//! use burn::tensor::{Device, Tensor};
+//! use crossburn_kernels::{conv2d, relu};
+//!
+//! let device = Device::flex();
+//! let layer = Conv2dConfig::new([1, 6], [5, 5]).init(&device);
+//! let output = relu(conv2d(&layer, Tensor::ones([2, 1, 28, 28], &device)));
+//! assert_eq!(output.dims(), [2, 6, 24, 24]);
+//! ```
+//!
+//! What holds for all of them:
+//!
+//! - The same bits on any number of threads: work is cut by shape alone, and sums are added in a fixed order.
+//! - Vectors of the processor through `pulp`, chosen at run time (AVX-512, AVX2 with FMA, NEON, or none); tests force each.
+//! - Safe code, but for one call of the `gemm` crate.
+//! - Values that are not finite go where Burn's operations send them.
+#![warn(missing_docs)]
 
 mod conv;
 mod flex;
 mod linear;
 mod matrix;
+mod norm;
+mod pool;
 mod quantize;
 #[cfg(test)]
 mod testing;
@@ -11,4 +36,6 @@ mod workspace;
 
 pub use conv::{conv1d, conv2d, convolve1d, convolve2d};
 pub use linear::{linear, multiply};
+pub use norm::{batch_norm, layer_norm, rms_norm};
+pub use pool::{avg_pool1d, avg_pool2d, max_pool1d, max_pool2d};
 pub use quantize::quantize_clipped;

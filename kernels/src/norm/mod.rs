@@ -1,0 +1,11 @@
+//! Normalisations.
+mod batch;
+mod gradient;
+mod lanes;
+mod layer;
+mod rms;
+mod rows;
+
+pub use batch::batch_norm;
+pub use layer::layer_norm;
+pub use rms::rms_norm;
