@@ -1,9 +1,12 @@
 //! Operations that Burn's CPU backend lacks or does slowly, as extensions of its backends.
 
+mod activation;
 mod conv;
+mod exp;
 mod flex;
 #[cfg(test)]
 mod testing;
 mod workspace;
 
+pub use activation::{exp, gelu, relu, sigmoid, silu, tanh};
 pub use conv::{conv1d, conv2d};
