@@ -4,9 +4,11 @@ mod activation;
 mod conv;
 mod exp;
 mod flex;
+mod softmax;
 #[cfg(test)]
 mod testing;
 mod workspace;
 
 pub use activation::{exp, gelu, relu, sigmoid, silu, tanh};
 pub use conv::{conv1d, conv2d};
+pub use softmax::{cross_entropy, log_softmax, softmax};

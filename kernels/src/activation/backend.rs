@@ -6,7 +6,7 @@ use burn::backend::{Backend, Flex, NdArray, TensorMetadata, backend_extension};
 use pulp::Arch;
 
 use super::Function;
-use super::elementwise::{chain, map, map_in_place};
+use super::elementwise::{chain, collect_chunks, map, map_in_place};
 use super::exponential::Exponential;
 use super::gelu::Gelu;
 use super::relu::Relu;
@@ -88,7 +88,10 @@ pub(crate) fn in_place(input: FlexTensor, work: impl FnOnce(&mut [f32])) -> Flex
         work(values);
         return input;
     }
-    let mut changed = values(&input).to_vec();
+    let shared = values(&input);
+    let mut changed = collect_chunks(shared.len(), |first, chunk| {
+        chunk.copy_from_slice(&shared[first..first + chunk.len()]);
+    });
     work(&mut changed);
     tensor(changed, input.shape())
 }

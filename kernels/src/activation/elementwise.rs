@@ -86,7 +86,7 @@ impl<F: Elementwise> WithSimd for Gradient<'_, F> {
 
 /// `count` values, made [`CHUNK`] at a time by `fill(first, chunk)`, which leaves the chunk's end alone where fewer are
 /// left.
-pub(crate) fn collect_chunks(count: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+pub(super) fn collect_chunks(count: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let chunk = |index: usize| {
         let first = index * CHUNK;
         let mut chunk = [0.0; CHUNK];

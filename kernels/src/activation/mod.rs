@@ -18,7 +18,7 @@ use burn::tensor::Tensor;
 
 use backend::ActivationKernel;
 pub(crate) use backend::in_place;
-pub(crate) use elementwise::{PIECE, collect_chunks};
+pub(crate) use elementwise::PIECE;
 
 /// What is done to every value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
