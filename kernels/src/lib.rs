@@ -1,6 +1,7 @@
 //! Operations that Burn's CPU backend lacks or does slowly, as extensions of its backends.
 
 mod activation;
+mod attention;
 mod conv;
 mod exp;
 mod flex;
@@ -10,5 +11,6 @@ mod testing;
 mod workspace;
 
 pub use activation::{exp, gelu, relu, sigmoid, silu, tanh};
+pub use attention::{AttentionOptions, attention};
 pub use conv::{conv1d, conv2d};
 pub use softmax::{cross_entropy, log_softmax, softmax};

@@ -10,6 +10,7 @@ use burn::tensor::{Int, Tensor, assert_shape};
 
 use backend::SoftmaxKernel;
 use rows::Scale;
+pub(crate) use rows::{largest, powers};
 
 /// `e^x_i / Σ_j e^x_j` over the last axis, as [`burn::tensor::activation::softmax`].
 ///
