@@ -20,10 +20,21 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 fn functions(bench: &mut Criterion) {
     let pairs: [(&str, [usize; 3], Function, Function); 5] = [
         ("exp 1M", [1, 1024, 1024], kernels::exp, |x| x.exp()),
-        ("relu 64x32x1024", [64, 32, 1024], kernels::relu, |x| activation::relu(x)),
-        ("gelu 8x128x1024", [8, 128, 1024], kernels::gelu, |x| activation::gelu(x)),
-        ("silu 8x128x1024", [8, 128, 1024], kernels::silu, |x| activation::silu(x)),
-        ("softmax 32x128x128", [32, 128, 128], kernels::softmax, |x| activation::softmax(x, 2)),
+        ("relu 64x32x1024", [64, 32, 1024], kernels::relu, |x| {
+            activation::relu(x)
+        }),
+        ("gelu 8x128x1024", [8, 128, 1024], kernels::gelu, |x| {
+            activation::gelu(x)
+        }),
+        ("silu 8x128x1024", [8, 128, 1024], kernels::silu, |x| {
+            activation::silu(x)
+        }),
+        (
+            "softmax 32x128x128",
+            [32, 128, 128],
+            kernels::softmax,
+            |x| activation::softmax(x, 2),
+        ),
     ];
     let device = Device::flex();
     for (name, shape, ours, burns) in pairs {
@@ -39,7 +50,9 @@ fn functions(bench: &mut Criterion) {
                 bench.iter(|| {
                     let input = input.clone().require_grad();
                     let output = function(input.clone());
-                    let gradients = (output * gradient.clone()).sum().backward();
+                    // A factor with a gradient keeps the output for the way back, as a layer would.
+                    let factor = gradient.clone().require_grad();
+                    let gradients = (output * factor).sum().backward();
                     input.grad(&gradients).unwrap()
                 });
             });
@@ -50,7 +63,8 @@ fn functions(bench: &mut Criterion) {
         group.bench_function("both/nothing", |bench| {
             bench.iter(|| {
                 let input = input.clone().require_grad();
-                let gradients = (input.clone() * gradient.clone()).sum().backward();
+                let factor = gradient.clone().require_grad();
+                let gradients = (input.clone() * factor).sum().backward();
                 input.grad(&gradients).unwrap()
             });
         });

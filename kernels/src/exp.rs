@@ -18,19 +18,12 @@ fn polynomial<S: Simd, const N: usize>(simd: S, x: S::f32s, coefficients: [f32; 
     sum
 }
 
-/// `e^x` within one and a half units of the last place: infinite above 88.73, zero below -103.98, not a number for
-/// what is none.
+/// `x = n ln 2 + r` with an integer `n`: `n + bias` in the low bits of the first, and `e^r` within a unit of the last place.
 #[inline(always)]
-pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+fn reduced<S: Simd>(simd: S, x: S::f32s, bias: f32) -> (S::u32s, S::f32s) {
     let splat = |value: f32| simd.splat_f32s(value);
-    // Comparisons are false for what is not a number, which therefore stays.
-    let high = simd.greater_than_f32s(x, splat(89.0));
-    let x = simd.select_f32s(high, splat(89.0), x);
-    let low = simd.less_than_f32s(x, splat(-104.0));
-    let x = simd.select_f32s(low, splat(-104.0), x);
-
-    // Adding 1.5 * 2^23 rounds to an integer n and leaves it in the low bits; 254 is twice the bias of exponents.
-    let round = splat(12_582_912.0 + 254.0);
+    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
+    let round = splat(12_582_912.0 + bias);
     let rounded = simd.mul_add_e_f32s(x, splat(std::f32::consts::LOG2_E), round);
     let n = simd.sub_f32s(rounded, round);
     // ln 2 in two parts, the first so short that its product with n is exact.
@@ -51,15 +44,41 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     );
     let power = simd.mul_add_e_f32s(simd.mul_f32s(r, r), tail, r);
     let power = simd.add_f32s(power, splat(1.0));
+    (simd.transmute_u32s_f32s(rounded), power)
+}
 
-    // n + 254 is the sum of the exponents of two factors; the shift to their place drops the bits above.
-    let bits = simd.transmute_u32s_f32s(rounded);
+/// Two to the power of the low bits less 127; the shift to their place drops the bits above.
+#[inline(always)]
+fn power_of_two<S: Simd>(simd: S, exponent: S::u32s) -> S::f32s {
+    simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(exponent, simd.splat_u32s(23)))
+}
+
+/// `e^x` within one and a half units of the last place: infinite above 88.73, zero below -103.98, not a number for
+/// what is none.
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let splat = |value: f32| simd.splat_f32s(value);
+    // Comparisons are false for what is not a number, which therefore stays.
+    let high = simd.greater_than_f32s(x, splat(89.0));
+    let x = simd.select_f32s(high, splat(89.0), x);
+    let low = simd.less_than_f32s(x, splat(-104.0));
+    let x = simd.select_f32s(low, splat(-104.0), x);
+    // The sum of the exponents of two factors.
+    let (bits, power) = reduced(simd, x, 254.0);
     let half = simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(1));
     let other = simd.sub_u32s(bits, half);
-    let factor = |exponent: S::u32s| {
-        simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(exponent, simd.splat_u32s(23)))
-    };
-    simd.mul_f32s(simd.mul_f32s(power, factor(half)), factor(other))
+    let power = simd.mul_f32s(power, power_of_two(simd, half));
+    simd.mul_f32s(power, power_of_two(simd, other))
+}
+
+/// [`exp`] of arguments below 88, zero where the result would be subnormal (below -87.33): a quarter fewer operations,
+/// for sums of powers.
+#[inline(always)]
+pub(crate) fn exp_of_difference<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let (bits, power) = reduced(simd, x, 127.0);
+    let power = simd.mul_f32s(power, power_of_two(simd, bits));
+    let low = simd.less_than_f32s(x, simd.splat_f32s(-87.33));
+    simd.select_f32s(low, simd.splat_f32s(0.0), power)
 }
 
 /// `1 / (1 + e^-x)`, small values with all their digits.
@@ -128,11 +147,11 @@ fn tail_ratio<S: Simd>(simd: S, z: S::f32s) -> S::f32s {
     simd.mul_f32s(ratio, t)
 }
 
-/// `Φ(x)` and `e^(-x²/2)`: the normal distribution function and its density times √(2π).
+/// `Φ(x)` and `e^(-x²/2)`: the normal distribution function (zero below -13.2) and its density times √(2π).
 #[inline(always)]
 pub(crate) fn normal<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
     let half = simd.mul_f32s(x, simd.splat_f32s(-0.5));
-    let bell = exp(simd, simd.mul_f32s(half, x));
+    let bell = exp_of_difference(simd, simd.mul_f32s(half, x));
     let tail = simd.mul_f32s(bell, tail_ratio(simd, simd.abs_f32s(x)));
     let negative = simd.less_than_f32s(x, simd.splat_f32s(0.0));
     let rest = simd.sub_f32s(simd.splat_f32s(1.0), tail);
@@ -160,7 +179,7 @@ pub(crate) fn erf<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         ],
     );
     let near = simd.mul_f32s(size, slope);
-    let bell = exp(simd, simd.neg_f32s(square));
+    let bell = exp_of_difference(simd, simd.neg_f32s(square));
     let ratio = tail_ratio(simd, simd.mul_f32s(size, splat(std::f32::consts::SQRT_2)));
     let far = simd.mul_add_e_f32s(simd.mul_f32s(bell, ratio), splat(-2.0), splat(1.0));
     let is_near = simd.less_than_f32s(size, splat(1.0));

@@ -10,7 +10,7 @@ mod softmax;
 mod testing;
 mod workspace;
 
-pub use activation::{exp, gelu, relu, sigmoid, silu, tanh};
+pub use activation::{erf, exp, gelu, relu, sigmoid, silu, tanh};
 pub use attention::{AttentionOptions, attention};
 pub use conv::{conv1d, conv2d};
 pub use softmax::{cross_entropy, log_softmax, softmax};

@@ -7,6 +7,7 @@ use pulp::Arch;
 
 use super::Function;
 use super::elementwise::{chain, collect_chunks, map, map_in_place};
+use super::error_function::ErrorFunction;
 use super::exponential::Exponential;
 use super::gelu::Gelu;
 use super::relu::Relu;
@@ -40,6 +41,7 @@ fn activate<B: Backend>(input: FloatTensor<B>, function: Function) -> FloatTenso
         Function::Sigmoid => B::sigmoid(input),
         Function::Tanh => B::float_tanh(input),
         Function::Exponential => B::float_exp(input),
+        Function::ErrorFunction => B::float_erf(input),
     }
 }
 
@@ -64,6 +66,12 @@ fn chain_rule<B: Backend>(
             B::float_mul(gradient, one_minus(square))
         }
         Function::Exponential => B::float_mul(gradient, saved),
+        Function::ErrorFunction => {
+            let square = B::float_mul(saved.clone(), saved);
+            let bell = B::float_exp(B::float_neg(square));
+            let height = std::f64::consts::FRAC_2_SQRT_PI;
+            B::float_mul(gradient, B::float_mul_scalar(bell, height.into()))
+        }
     }
 }
 
@@ -106,6 +114,7 @@ macro_rules! with_function {
             Function::Sigmoid => $kernel(Arch::new(), Sigmoid, $($argument),*),
             Function::Tanh => $kernel(Arch::new(), Tanh, $($argument),*),
             Function::Exponential => $kernel(Arch::new(), Exponential, $($argument),*),
+            Function::ErrorFunction => $kernel(Arch::new(), ErrorFunction, $($argument),*),
         }
     };
 }

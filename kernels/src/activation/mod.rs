@@ -1,4 +1,4 @@
-//! Functions of every value: relu, gelu, silu, sigmoid, tanh and the exponential.
+//! Functions of every value: relu, gelu, silu, sigmoid, tanh, the exponential and the error function.
 //!
 //! Forward and backward are one pass each. Where Burn's own function does not need its argument afterwards, and nobody
 //! else holds it, the result takes its place in memory; the gradient always takes the place of the incoming one.
@@ -6,6 +6,7 @@
 mod autodiff;
 mod backend;
 mod elementwise;
+mod error_function;
 mod exponential;
 mod gelu;
 mod relu;
@@ -29,12 +30,13 @@ pub(crate) enum Function {
     Sigmoid,
     Tanh,
     Exponential,
+    ErrorFunction,
 }
 
 impl Function {
     /// Whether the derivative is taken from the result; else it is taken from the argument.
     fn derives_from_result(self) -> bool {
-        !matches!(self, Self::Gelu | Self::Silu)
+        !matches!(self, Self::Gelu | Self::Silu | Self::ErrorFunction)
     }
 }
 
@@ -132,6 +134,21 @@ pub fn tanh<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 /// ```
 pub fn exp<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     apply(tensor, Function::Exponential)
+}
+
+/// The error function, as [`Tensor::erf`].
+///
+/// # Shapes
+/// Any shape to the same shape.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+///
+/// let x = Tensor::<1>::from_floats([1.0], &Device::flex());
+/// assert!((crossburn_kernels::erf(x).into_scalar::<f32>() - 0.842_700_8).abs() < 1e-6);
+/// ```
+pub fn erf<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    apply(tensor, Function::ErrorFunction)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use pulp::Arch;
 
 use super::elementwise::{Elementwise, PIECE, chain, map, map_in_place};
+use super::error_function::ErrorFunction;
 use super::exponential::Exponential;
 use super::gelu::Gelu;
 use super::relu::Relu;
@@ -82,19 +83,21 @@ proptest! {
         check(Sigmoid, logistic, true, count);
         check(Tanh, f64::tanh, true, count);
         check(Exponential, f64::exp, true, count);
+        check(ErrorFunction, |x| 2.0 * normal(x * 2f64.sqrt()) - 1.0, false, count);
     }
 }
 
 type Pair = (fn(Tensor<3>) -> Tensor<3>, fn(Tensor<3>) -> Tensor<3>);
 
 /// Ours beside Burn's.
-const PAIRS: [Pair; 6] = [
+const PAIRS: [Pair; 7] = [
     (super::relu, |x| activation::relu(x)),
     (super::gelu, |x| activation::gelu(x)),
     (super::silu, |x| activation::silu(x)),
     (super::sigmoid, |x| activation::sigmoid(x)),
     (super::tanh, |x| activation::tanh(x)),
     (super::exp, |x| x.exp()),
+    (super::erf, |x| x.erf()),
 ];
 
 /// Through Burn's tape, against Burn's own function, on a tensor whose axes are swapped.

@@ -2,12 +2,13 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{erf, exp, normal, sigmoid, tanh};
+use super::{erf, exp, exp_of_difference, normal, sigmoid, tanh};
 use crate::testing::paths;
 
 #[derive(Clone, Copy, Debug)]
 enum Which {
     Exp,
+    Difference,
     Sigmoid,
     Tanh,
     Erf,
@@ -29,6 +30,7 @@ impl WithSimd for Run<'_> {
             let x = simd.partial_load_f32s(values);
             let y = match self.0 {
                 Which::Exp => exp(simd, x),
+                Which::Difference => exp_of_difference(simd, x),
                 Which::Sigmoid => sigmoid(simd, x),
                 Which::Tanh => tanh(simd, x),
                 Which::Erf => erf(simd, x),
@@ -73,6 +75,8 @@ fn erf_complement(x: f64) -> f64 {
 fn oracle(which: Which, x: f64) -> f64 {
     match which {
         Which::Exp => x.exp(),
+        Which::Difference if x < -87.33 => 0.0,
+        Which::Difference => x.exp(),
         Which::Sigmoid => match x < 0.0 {
             true => x.exp() / (1.0 + x.exp()),
             false => 1.0 / (1.0 + (-x).exp()),
@@ -83,6 +87,9 @@ fn oracle(which: Which, x: f64) -> f64 {
         }
         Which::Erf => (1.0 - erf_complement(x.abs())).copysign(x),
         Which::Normal => {
+            if x < -13.2 {
+                return 0.0;
+            }
             let tail = 0.5 * erf_complement(x.abs() / std::f64::consts::SQRT_2);
             if x < 0.0 { tail } else { 1.0 - tail }
         }
@@ -110,6 +117,12 @@ fn check(which: Which, limit: f64) {
         let found = run(arch, which, &arguments);
         let mut worst = (0.0, 0.0, 0.0);
         for (x, y) in arguments.iter().zip(found) {
+            match which {
+                Which::Difference if *x > 88.0 => continue,
+                // Where the results end.
+                Which::Normal if (-13.25..-13.15).contains(x) => continue,
+                _ => {}
+            }
             let units = units(y, oracle(which, f64::from(*x)));
             if units > worst.0 || units.is_nan() {
                 worst = (units, *x, y);
@@ -128,6 +141,11 @@ fn check(which: Which, limit: f64) {
 #[test]
 fn the_exponential_is_right_to_a_unit_and_a_half() {
     check(Which::Exp, 1.5);
+}
+
+#[test]
+fn the_exponential_of_a_difference_is_right_to_a_unit_and_a_half() {
+    check(Which::Difference, 1.5);
 }
 
 #[test]
@@ -160,12 +178,17 @@ fn infinite_arguments_and_what_is_not_a_number_keep_their_meaning() {
             results(Which::Exp),
             [f32::INFINITY, 0.0, 1.0, f32::INFINITY, 0.0]
         );
+        assert_eq!(
+            run(arch, Which::Difference, &[f32::NEG_INFINITY, 0.0]),
+            [0.0, 1.0]
+        );
         assert_eq!(results(Which::Sigmoid), [1.0, 0.0, 0.5, 1.0, 0.0]);
         assert_eq!(results(Which::Tanh), [1.0, -1.0, 0.0, 1.0, -1.0]);
         assert_eq!(results(Which::Erf), [1.0, -1.0, 0.0, 1.0, -1.0]);
         assert_eq!(results(Which::Normal), [1.0, 0.0, 0.5, 1.0, 0.0]);
         for which in [
             Which::Exp,
+            Which::Difference,
             Which::Sigmoid,
             Which::Tanh,
             Which::Erf,

@@ -8,7 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::activation::PIECE;
-use crate::exp::exp;
+use crate::exp::{exp, exp_of_difference};
 
 /// Whether probabilities or their logarithms are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +52,10 @@ pub(super) fn sum_of_powers<S: Simd>(simd: S, row: &[f32], shift: f32) -> f32 {
     let shift = simd.splat_f32s(shift);
     let mut sum = simd.splat_f32s(0.0);
     for x in vectors {
-        sum = simd.add_f32s(sum, exp(simd, simd.sub_f32s(*x, shift)));
+        sum = simd.add_f32s(sum, exp_of_difference(simd, simd.sub_f32s(*x, shift)));
     }
     if !rest.is_empty() {
-        let power = exp(simd, simd.sub_f32s(tail(simd, rest), shift));
+        let power = exp_of_difference(simd, simd.sub_f32s(tail(simd, rest), shift));
         sum = simd.add_f32s(sum, power);
     }
     simd.reduce_sum_f32s(sum)
@@ -68,11 +68,11 @@ pub(crate) fn powers<S: Simd>(simd: S, row: &mut [f32], shift: f32) -> f32 {
     let shift = simd.splat_f32s(shift);
     let mut sum = simd.splat_f32s(0.0);
     for x in vectors {
-        *x = exp(simd, simd.sub_f32s(*x, shift));
+        *x = exp_of_difference(simd, simd.sub_f32s(*x, shift));
         sum = simd.add_f32s(sum, *x);
     }
     if !rest.is_empty() {
-        let power = exp(simd, simd.sub_f32s(tail(simd, rest), shift));
+        let power = exp_of_difference(simd, simd.sub_f32s(tail(simd, rest), shift));
         sum = simd.add_f32s(sum, power);
         simd.partial_store_f32s(rest, power);
     }
