@@ -23,19 +23,26 @@
 //! - Values that are not finite go where Burn's operations send them.
 #![warn(missing_docs)]
 
+mod activation;
+mod attention;
 mod conv;
+mod exp;
 mod flex;
 mod linear;
 mod matrix;
 mod norm;
 mod pool;
 mod quantize;
+mod softmax;
 #[cfg(test)]
 mod testing;
 mod workspace;
 
+pub use activation::{erf, exp, gelu, relu, sigmoid, silu, tanh};
+pub use attention::{AttentionOptions, attention};
 pub use conv::{conv1d, conv2d, convolve1d, convolve2d};
 pub use linear::{linear, multiply};
 pub use norm::{batch_norm, layer_norm, rms_norm};
 pub use pool::{avg_pool1d, avg_pool2d, max_pool1d, max_pool2d};
 pub use quantize::quantize_clipped;
+pub use softmax::{cross_entropy, log_softmax, softmax};

@@ -1,0 +1,149 @@
+//! The functions as an extension of Burn's backends.
+#![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Flex, NdArray, TensorMetadata, backend_extension};
+use pulp::Arch;
+
+use super::Function;
+use super::elementwise::{chain, collect_chunks, map, map_in_place};
+use super::error_function::ErrorFunction;
+use super::exponential::Exponential;
+use super::gelu::Gelu;
+use super::relu::Relu;
+use super::sigmoid::Sigmoid;
+use super::silu::Silu;
+use super::tanh::Tanh;
+use crate::flex::{FlexTensor, all_f32, dense, tensor, values};
+
+/// A function of every value and its gradient. The bodies here are the backend's own operations.
+#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+pub(crate) trait ActivationKernel: Backend {
+    fn activation(input: FloatTensor<Self>, function: Function) -> FloatTensor<Self> {
+        activate::<Self>(input, function)
+    }
+
+    /// `gradient` times the derivative. `saved` is the result, or the argument where the derivative is taken from that.
+    fn activation_gradient(
+        saved: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        function: Function,
+    ) -> FloatTensor<Self> {
+        chain_rule::<Self>(saved, gradient, function)
+    }
+}
+
+fn activate<B: Backend>(input: FloatTensor<B>, function: Function) -> FloatTensor<B> {
+    match function {
+        Function::Relu => B::relu(input),
+        Function::Gelu => B::gelu(input),
+        Function::Silu => B::float_mul(input.clone(), B::sigmoid(input)),
+        Function::Sigmoid => B::sigmoid(input),
+        Function::Tanh => B::float_tanh(input),
+        Function::Exponential => B::float_exp(input),
+        Function::ErrorFunction => B::float_erf(input),
+    }
+}
+
+fn chain_rule<B: Backend>(
+    saved: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    function: Function,
+) -> FloatTensor<B> {
+    let one_minus = |x| B::float_add_scalar(B::float_neg(x), 1.into());
+    match function {
+        Function::Relu => B::relu_backward(saved, gradient),
+        Function::Gelu => B::gelu_backward(saved, gradient),
+        Function::Silu => {
+            let share = B::sigmoid(saved.clone());
+            let slope = B::float_mul(saved, one_minus(share.clone()));
+            let slope = B::float_mul(share, B::float_add_scalar(slope, 1.into()));
+            B::float_mul(gradient, slope)
+        }
+        Function::Sigmoid => B::sigmoid_backward(saved, gradient),
+        Function::Tanh => {
+            let square = B::float_mul(saved.clone(), saved);
+            B::float_mul(gradient, one_minus(square))
+        }
+        Function::Exponential => B::float_mul(gradient, saved),
+        Function::ErrorFunction => {
+            let square = B::float_mul(saved.clone(), saved);
+            let bell = B::float_exp(B::float_neg(square));
+            let height = std::f64::consts::FRAC_2_SQRT_PI;
+            B::float_mul(gradient, B::float_mul_scalar(bell, height.into()))
+        }
+    }
+}
+
+impl ActivationKernel for NdArray {}
+
+#[cfg(feature = "wgpu")]
+impl ActivationKernel for burn::backend::Cube {}
+
+/// Whether a change of the tensor's values would be seen by nobody else.
+fn is_owned(tensor: &FlexTensor) -> bool {
+    tensor.is_contiguous()
+        && tensor.is_unique()
+        && tensor.bytes().len() == size_of_val(values(tensor))
+}
+
+/// The tensor after `work` on its values in row-major order, in their own memory if nobody else holds it.
+pub(crate) fn in_place(input: FlexTensor, work: impl FnOnce(&mut [f32])) -> FlexTensor {
+    let mut input = dense(input);
+    if is_owned(&input)
+        && let Some(values) = input.try_storage_mut()
+    {
+        work(values);
+        return input;
+    }
+    let shared = values(&input);
+    let mut changed = collect_chunks(shared.len(), |first, chunk| {
+        chunk.copy_from_slice(&shared[first..first + chunk.len()]);
+    });
+    work(&mut changed);
+    tensor(changed, input.shape())
+}
+
+/// Calls `$kernel(arch, function, …)` with the function's own type.
+macro_rules! with_function {
+    ($function:expr, $kernel:ident($($argument:expr),*)) => {
+        match $function {
+            Function::Relu => $kernel(Arch::new(), Relu, $($argument),*),
+            Function::Gelu => $kernel(Arch::new(), Gelu, $($argument),*),
+            Function::Silu => $kernel(Arch::new(), Silu, $($argument),*),
+            Function::Sigmoid => $kernel(Arch::new(), Sigmoid, $($argument),*),
+            Function::Tanh => $kernel(Arch::new(), Tanh, $($argument),*),
+            Function::Exponential => $kernel(Arch::new(), Exponential, $($argument),*),
+            Function::ErrorFunction => $kernel(Arch::new(), ErrorFunction, $($argument),*),
+        }
+    };
+}
+
+impl ActivationKernel for Flex {
+    fn activation(input: FloatTensor<Self>, function: Function) -> FloatTensor<Self> {
+        if !all_f32([&input]) {
+            return activate::<Self>(input, function);
+        }
+        let input = dense(input);
+        if is_owned(&input) {
+            return in_place(input, |values| {
+                with_function!(function, map_in_place(values));
+            });
+        }
+        tensor(with_function!(function, map(values(&input))), input.shape())
+    }
+
+    fn activation_gradient(
+        saved: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        function: Function,
+    ) -> FloatTensor<Self> {
+        if !all_f32([&saved, &gradient]) {
+            return chain_rule::<Self>(saved, gradient, function);
+        }
+        let saved = dense(saved);
+        in_place(gradient, |gradient| {
+            with_function!(function, chain(values(&saved), gradient));
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Scaled dot-product attention.
+
+mod autodiff;
+mod backend;
+mod backward;
+mod forward;
+mod geometry;
+mod product;
+
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+
+use backend::AttentionKernel;
+use geometry::Geometry;
+
+/// What a query sees and how scores are scaled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AttentionOptions {
+    /// Factor of the products of query and key; one over the root of the width by default.
+    pub scale: Option<f64>,
+    /// Whether a query sees only the keys up to its own place. The last query stands at the last key.
+    pub causal: bool,
+    /// A query sees only keys less than this far from its own place; all by default.
+    pub window: Option<usize>,
+}
+
+/// `softmax(scale · query keyᵗ) value` for every head, as [`burn::tensor::module::attention`] without mask and bias.
+///
+/// Several heads of the query may share a head of key and value: head `h` of the query reads head
+/// `h / (heads / key_heads)`. A query that sees no key gives zeros. What a query does not see may or may not reach its
+/// result if it is not finite.
+///
+/// # Shapes
+/// * `query`: `[batch, heads, queries, width]`
+/// * `key`: `[batch, key_heads, keys, width]`, where `heads` is a multiple of `key_heads`
+/// * `value`: `[batch, key_heads, keys, value_width]`
+/// * result: `[batch, heads, queries, value_width]`
+///
+/// # Panics
+/// If the shapes do not fit.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use crossburn_kernels::{AttentionOptions, attention};
+///
+/// let device = Device::flex();
+/// let query = Tensor::<4>::ones([2, 4, 10, 8], &device);
+/// let key = Tensor::<4>::ones([2, 2, 10, 8], &device);
+/// let options = AttentionOptions { causal: true, ..Default::default() };
+/// let output = attention(query, key.clone(), key, options);
+/// assert_eq!(output.dims(), [2, 4, 10, 8]);
+/// ```
+pub fn attention(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    options: AttentionOptions,
+) -> Tensor<4> {
+    let geometry = Geometry::new(query.dims(), key.dims(), value.dims(), &options);
+    Tensor::from_dispatch(Dispatch::attended(
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+        geometry,
+    ))
+}
+
+#[cfg(test)]
+mod tests;
