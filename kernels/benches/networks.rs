@@ -331,7 +331,8 @@ fn rows<N: Network>(
         let mut network = make(&device);
         let mut optimizer = AdamWConfig::new().init();
         let (x, classes) = (input(&device), classes as i64);
-        let targets = Tensor::<1, Int>::arange(0..targets as i64, &device).remainder_scalar(classes);
+        let targets =
+            Tensor::<1, Int>::arange(0..targets as i64, &device).remainder_scalar(classes);
         group.bench_function(format!("step/{kind}"), |b| {
             b.iter(|| {
                 let loss = by.loss(network.forward(by, x.clone()), targets.clone());
@@ -346,7 +347,14 @@ fn networks(c: &mut Criterion) {
     fn random<const D: usize>(shape: [usize; D]) -> impl Fn(&Device) -> Tensor<D> {
         move |device| Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
     }
-    rows(c, "lenet_b128", LeNet::new, random([128, 1, 28, 28]), 128, 10);
+    rows(
+        c,
+        "lenet_b128",
+        LeNet::new,
+        random([128, 1, 28, 28]),
+        128,
+        10,
+    );
     rows(c, "vgg_b64", Vgg::new, random([64, 3, 32, 32]), 64, 10);
     rows(c, "cnn1d_b64", Lines::new, random([64, 1, 1250]), 64, 5);
     let tokens = |device: &Device| {
