@@ -2,7 +2,7 @@
 //!
 //! Two products of `queries · keys · width` multiply-adds for `queries + 2 · keys + queries` rows of memory: with 128
 //! places 64 operations a byte, so the arithmetic is the floor. Causal attention needs half of it; blocks that no query
-//! sees are left out, which at 128 places leaves 60 %. Scores exist for one block of [`QUERIES`] by [`BLOCK`] (the maximum of a row so far and the
+//! sees are left out, which at 128 places leaves 63 %. Scores exist for one block of [`QUERIES`] by [`BLOCK`] (the maximum of a row so far and the
 //! sum of its powers are carried from block to block), in the first cache beside the keys and values they come from.
 
 use pulp::{Arch, Simd, WithSimd};

@@ -3,7 +3,8 @@
 //! `loss = ln Σ_j e^(x_j - m) - (x_target - m)` with the largest value `m`, and `∂loss/∂x_j = e^(x_j - m) / Σ - [j = target]`.
 //! The loss alone reads 4 bytes a value; on the tape one pass gives the gradient too (8 bytes and one exponential a
 //! value, which is its floor), and the way back is one product with the gradient of the loss, none if that is one.
-//! Keeping the logits and taking the exponentials again on the way back costs as much memory and twice the time.
+//! Not tried: keeping the logits and taking the exponentials again on the way back, which needs as much memory and a
+//! second exponential a value.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;

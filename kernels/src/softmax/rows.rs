@@ -2,7 +2,7 @@
 //!
 //! A row is read three times, which costs memory only once while it fits the first cache: 8 bytes and about 26 operations a
 //! value, so the exponential is the floor (11 cycles for eight values). The gradient is four operations for 12 bytes,
-//! bound by memory; the logarithm's needs the exponential again, which is cheaper than keeping it.
+//! bound by memory; the logarithm's needs the exponential again, as only the logarithms are kept.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
