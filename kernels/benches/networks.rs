@@ -21,6 +21,10 @@ use burn::tensor::{Device, Distribution, Int, Tensor, activation};
 use criterion::{Criterion, criterion_group, criterion_main};
 use crossburn_kernels::{self as kernels, AttentionOptions};
 
+/// The allocator of the command line.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Whose operations a network runs on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum By {
