@@ -19,7 +19,7 @@
 //!
 //! - The same bits on any number of threads: work is cut by shape alone, and sums are added in a fixed order.
 //! - Vectors of the processor through `pulp`, chosen at run time (AVX-512, AVX2 with FMA, NEON, or none); tests force each.
-//! - Safe code, but for one call of the `gemm` crate.
+//! - Safe code only.
 //! - Values that are not finite go where Burn's operations send them.
 #![warn(missing_docs)]
 
@@ -31,6 +31,7 @@ mod flex;
 mod linear;
 mod matrix;
 mod norm;
+mod parts;
 mod pool;
 mod quantize;
 mod softmax;

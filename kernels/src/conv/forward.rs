@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::geometry::{Geometry, Planes};
 use super::product::{BLOCK, Product, padded};
+use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
 /// Weights of a few output channels, tap by tap.
@@ -14,15 +15,6 @@ struct Block {
     channels: usize,
     /// `[taps, channels]`.
     weights: Vec<f32>,
-}
-
-/// `first..first + count` for parts of `total` of nearly the same size, at most `most` each.
-pub(super) fn even_parts(total: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let parts = total.div_ceil(most).max(1);
-    (0..parts).map(move |part| {
-        let cut = |part: usize| part * total / parts;
-        (cut(part), cut(part + 1) - cut(part))
-    })
 }
 
 fn blocks(geometry: &Geometry, weights: &[f32]) -> Vec<Block> {

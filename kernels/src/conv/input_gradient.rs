@@ -3,9 +3,10 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::forward::{even_parts, forward};
+use super::forward::forward;
 use super::geometry::{Geometry, SLACK};
 use super::product::{BLOCK, Product, padded};
+use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
 /// The inputs whose padded row and column leave the same remainders: they see the same taps.

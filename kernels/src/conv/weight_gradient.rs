@@ -3,9 +3,9 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::forward::even_parts;
 use super::geometry::{Geometry, Planes};
 use super::product::{Outer, block};
+use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
 /// The batch is cut into parts that are summed apart, then in order: the same sum on any number of threads. No more

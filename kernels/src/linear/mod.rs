@@ -1,8 +1,8 @@
 //! Linear layers: products of matrices in pieces of rows on all cores, transposed operands without copies.
 //!
 //! A layer of n inputs and m outputs does 2 n m operations per row for 4 (n + m) bytes, plus the weights once: bound by
-//! arithmetic from a few dozen rows on. The products are those of the `gemm` crate; Burn calls the same on one thread
-//! below 192³ multiply-adds, and adds the bias in a pass of its own.
+//! arithmetic from a few dozen rows on. Burn runs products below 192³ multiply-adds on one thread, and adds the bias in a
+//! pass of its own.
 
 mod autodiff;
 mod backend;

@@ -1,11 +1,9 @@
-//! The three products of a linear layer, cut into pieces of rows.
+//! The three products of a linear layer.
 
+use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::matrix::{Matrix, multiply};
-
-/// Rows of a piece. A piece packs the other operand once, which costs one part in sixty-four of its product.
-const ROWS: usize = 64;
 
 /// `input · weight + bias`: `[rows, outputs]` from `[rows, inputs]`, `[inputs, outputs]` and `[outputs]`.
 pub(super) fn forward(
@@ -14,17 +12,9 @@ pub(super) fn forward(
     bias: Option<&[f32]>,
     [rows, inputs, outputs]: [usize; 3],
 ) -> Vec<f32> {
-    let (input, weight) = (
-        Matrix::new(input, rows, inputs),
-        Matrix::new(weight, inputs, outputs),
-    );
-    by_rows(rows, outputs, |first, count, out| {
-        if let Some(bias) = bias {
-            out.chunks_exact_mut(outputs)
-                .for_each(|row| row.copy_from_slice(bias));
-        }
-        multiply(out, input.rows(first, count), weight, bias.is_some());
-    })
+    let input = Matrix::new(input, rows, inputs);
+    let weight = Matrix::new(weight, inputs, outputs);
+    multiply(Arch::new(), input, weight, bias)
 }
 
 /// `gradient · weightᵀ`: `[rows, inputs]`.
@@ -33,13 +23,9 @@ pub(super) fn input_gradient(
     gradient: &[f32],
     [rows, inputs, outputs]: [usize; 3],
 ) -> Vec<f32> {
-    let (weight, gradient) = (
-        Matrix::new(weight, inputs, outputs),
-        Matrix::new(gradient, rows, outputs),
-    );
-    by_rows(rows, inputs, |first, count, out| {
-        multiply(out, gradient.rows(first, count), weight.transposed(), false);
-    })
+    let gradient = Matrix::new(gradient, rows, outputs);
+    let weight = Matrix::new(weight, inputs, outputs);
+    multiply(Arch::new(), gradient, weight.transposed(), None)
 }
 
 /// `inputᵀ · gradient`: `[inputs, outputs]`.
@@ -48,13 +34,9 @@ pub(super) fn weight_gradient(
     gradient: &[f32],
     [rows, inputs, outputs]: [usize; 3],
 ) -> Vec<f32> {
-    let (input, gradient) = (
-        Matrix::new(input, rows, inputs).transposed(),
-        Matrix::new(gradient, rows, outputs),
-    );
-    by_rows(inputs, outputs, |first, count, out| {
-        multiply(out, input.rows(first, count), gradient, false);
-    })
+    let input = Matrix::new(input, rows, inputs);
+    let gradient = Matrix::new(gradient, rows, outputs);
+    multiply(Arch::new(), input.transposed(), gradient, None)
 }
 
 /// `[outputs]`: the sum of the rows of `gradient`.
@@ -73,17 +55,4 @@ pub(super) fn bias_gradient(gradient: &[f32], outputs: usize) -> Vec<f32> {
             }
         });
     sums
-}
-
-/// Fills `[rows, columns]` piece by piece with `fill(first row, rows, values)`.
-fn by_rows(
-    rows: usize,
-    columns: usize,
-    fill: impl Fn(usize, usize, &mut [f32]) + Sync,
-) -> Vec<f32> {
-    let mut out = vec![0.0; rows * columns];
-    out.par_chunks_mut((ROWS * columns).max(1))
-        .enumerate()
-        .for_each(|(piece, out)| fill(piece * ROWS, out.len() / columns, out));
-    out
 }
