@@ -198,7 +198,11 @@ impl Moments {
             result.merge(&Self {
                 count,
                 mean: f64::from(guess) + correction,
-                squares: squares - sum * off,
+                squares: if squares < sum * off {
+                    0.0
+                } else {
+                    squares - sum * off
+                },
             });
         }
         result

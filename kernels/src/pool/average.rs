@@ -211,13 +211,13 @@ impl WithSimd for Forward<'_> {
         let planes = self.input.chunks_exact(self.geometry.input());
         let outputs = self.output.chunks_exact_mut(self.geometry.output());
         if self.geometry.squares() {
-            planes
-                .zip(outputs)
-                .for_each(|(plane, output)| squares(self.geometry, plane, output));
+            for (plane, output) in planes.zip(outputs) {
+                squares(self.geometry, plane, output);
+            }
         } else {
-            planes
-                .zip(outputs)
-                .for_each(|(plane, output)| windows(self.geometry, plane, self.divisors, output));
+            for (plane, output) in planes.zip(outputs) {
+                windows(self.geometry, plane, self.divisors, output);
+            }
         }
     }
 }
@@ -316,12 +316,14 @@ impl WithSimd for InputGradient<'_> {
         let outputs = self.output.chunks_exact_mut(geometry.input());
         let all = gradients.zip(outputs);
         if geometry.squares() {
-            all.for_each(|(gradient, output)| squares_gradient(geometry, gradient, output));
+            for (gradient, output) in all {
+                squares_gradient(geometry, gradient, output);
+            }
         } else {
             let (divisors, scratch) = (self.divisors, self.scratch);
-            all.for_each(|(gradient, output)| {
+            for (gradient, output) in all {
                 windows_gradient(geometry, gradient, divisors, output, scratch);
-            });
+            }
         }
     }
 }
