@@ -2,8 +2,9 @@
 //!
 //! An addition for each value that a window sees, and a division for each window: below 1 operation per byte for windows
 //! of two by two, so the floor is input and output at memory bandwidth, forward and backward. Windows of two by two side
-//! by side take four values of two rows at a time; others go tap by tap over a row of windows. The loops are plain ones
-//! that the compiler turns into vectors; the gradient of overlapping windows with a stride stays a plain loop.
+//! by side take four values of two rows at a time; others go tap by tap over a row of windows. The loops are plain ones,
+//! left to the compiler. On 64x32x32x32 values windows of three by three with a stride of two took 6 ms forward, where two
+//! by two took 0.3: overlapping windows with a stride are far from the floor.
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::autodiff::NodeId;

@@ -6,7 +6,9 @@
 //! read eight bytes for each output. It depends on the first of equal maxima, or the last value that is not a number.
 //!
 //! Windows of two by two side by side take four values of two rows at a time; others go tap by tap over a row of windows,
-//! so that the inner loop runs over neighbours. Both loops are plain ones that the compiler turns into vectors.
+//! so that the inner loop runs over neighbours. The loops are plain ones, left to the compiler. The gradient is far from its
+//! floor: a step on 64x32x32x32 values took 11 ms of which forward is 0.3, and with windows of three by three and a stride
+//! of two it is no faster than Burn's.
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::autodiff::NodeId;

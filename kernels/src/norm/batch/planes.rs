@@ -76,7 +76,7 @@ impl WithSimd for Statistics<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<Moments> {
         let mut result = Vec::with_capacity(self.input.len() / self.sizes.pixels);
-        // A loop, not a closure: a closure is compiled without the instructions of this function.
+        // A loop, not a closure, which may be compiled without the instructions of this function.
         for run in self.input.chunks_exact(self.sizes.pixels) {
             result.push(Moments::of(simd, run));
         }
