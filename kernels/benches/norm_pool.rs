@@ -17,13 +17,16 @@ use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use crossburn_kernels::{avg_pool2d, batch_norm, layer_norm, max_pool2d, rms_norm};
 
+/// A name and a forward pass.
+type Side<L, const D: usize> = (&'static str, fn(&L, Tensor<D>) -> Tensor<D>);
+
 /// A row each for ours and Burn's, forward and step.
 fn compare<const D: usize, L>(
     c: &mut Criterion,
     name: &str,
     shape: [usize; D],
     layer: impl Fn(&Device) -> L,
-    sides: [(&str, fn(&L, Tensor<D>) -> Tensor<D>); 2],
+    sides: [Side<L, D>; 2],
 ) {
     let mut group = c.benchmark_group(name);
     let plain = Device::flex();

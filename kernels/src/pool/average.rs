@@ -2,8 +2,9 @@
 //!
 //! An addition for each value that a window sees, and a division for each window: below 1 operation per byte for windows
 //! of two by two, so the floor is input and output at memory bandwidth, forward and backward. Windows of two by two side
-//! by side take four values of two rows at a time; others go tap by tap over a row of windows. The loops are plain ones
-//! that the compiler turns into vectors; the gradient of overlapping windows with a stride stays a plain loop.
+//! by side take four values of two rows at a time; others go tap by tap over a row of windows. The loops are plain ones,
+//! left to the compiler. On 64x32x32x32 values windows of three by three with a stride of two took 6 ms forward, where two
+//! by two took 0.3: overlapping windows with a stride are far from the floor.
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::autodiff::NodeId;
@@ -211,13 +212,13 @@ impl WithSimd for Forward<'_> {
         let planes = self.input.chunks_exact(self.geometry.input());
         let outputs = self.output.chunks_exact_mut(self.geometry.output());
         if self.geometry.squares() {
-            planes
-                .zip(outputs)
-                .for_each(|(plane, output)| squares(self.geometry, plane, output));
+            for (plane, output) in planes.zip(outputs) {
+                squares(self.geometry, plane, output);
+            }
         } else {
-            planes
-                .zip(outputs)
-                .for_each(|(plane, output)| windows(self.geometry, plane, self.divisors, output));
+            for (plane, output) in planes.zip(outputs) {
+                windows(self.geometry, plane, self.divisors, output);
+            }
         }
     }
 }
@@ -316,12 +317,14 @@ impl WithSimd for InputGradient<'_> {
         let outputs = self.output.chunks_exact_mut(geometry.input());
         let all = gradients.zip(outputs);
         if geometry.squares() {
-            all.for_each(|(gradient, output)| squares_gradient(geometry, gradient, output));
+            for (gradient, output) in all {
+                squares_gradient(geometry, gradient, output);
+            }
         } else {
             let (divisors, scratch) = (self.divisors, self.scratch);
-            all.for_each(|(gradient, output)| {
+            for (gradient, output) in all {
                 windows_gradient(geometry, gradient, divisors, output, scratch);
-            });
+            }
         }
     }
 }

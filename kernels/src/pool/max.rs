@@ -6,7 +6,9 @@
 //! read eight bytes for each output. It depends on the first of equal maxima, or the last value that is not a number.
 //!
 //! Windows of two by two side by side take four values of two rows at a time; others go tap by tap over a row of windows,
-//! so that the inner loop runs over neighbours. Both loops are plain ones that the compiler turns into vectors.
+//! so that the inner loop runs over neighbours. The loops are plain ones, left to the compiler. The gradient is far from its
+//! floor: a step on 64x32x32x32 values took 11 ms of which forward is 0.3, and with windows of three by three and a stride
+//! of two it is no faster than Burn's.
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::autodiff::NodeId;
@@ -234,13 +236,13 @@ impl WithSimd for Forward<'_> {
         let planes = self.input.chunks_exact(self.geometry.input());
         let outputs = self.output.chunks_exact_mut(self.geometry.output());
         if self.geometry.squares() {
-            planes
-                .zip(outputs)
-                .for_each(|(plane, output)| squares(self.geometry, plane, output));
+            for (plane, output) in planes.zip(outputs) {
+                squares(self.geometry, plane, output);
+            }
         } else {
-            planes
-                .zip(outputs)
-                .for_each(|(plane, output)| windows(self.geometry, plane, output));
+            for (plane, output) in planes.zip(outputs) {
+                windows(self.geometry, plane, output);
+            }
         }
     }
 }
@@ -323,17 +325,23 @@ impl WithSimd for InputGradient<'_> {
         let outputs = self.output.chunks_exact_mut(geometry.input());
         let all = planes.zip(gradients).zip(outputs);
         if geometry.squares() {
-            all.for_each(|((plane, gradient), output)| {
+            for ((plane, gradient), output) in all {
                 squares_gradient(geometry, plane, gradient, output);
-            });
+            }
         } else {
             let (largest, place) = self.scratch.split_at_mut(geometry.columns.output);
             let place = bytemuck::cast_slice_mut(place);
-            all.for_each(|((plane, gradient), output)| {
+            for ((plane, gradient), output) in all {
                 windows_gradient(geometry, plane, gradient, output, largest, place);
-            });
+            }
         }
     }
+}
+
+/// `value` or zero, without a branch: which value is largest cannot be foretold.
+#[inline(always)]
+fn keep(whether: bool, value: f32) -> f32 {
+    f32::from_bits(value.to_bits() & u32::from(whether).wrapping_neg())
 }
 
 #[inline(always)]
@@ -359,14 +367,8 @@ fn squares_gradient(geometry: &Geometry, plane: &[f32], gradient: &[f32], output
             let third = beats(c, above);
             let fourth = beats(d, if third { c } else { above });
             let below = third | fourth;
-            out_top[i] = [
-                if below | second { 0.0 } else { g },
-                if !below & second { g } else { 0.0 },
-            ];
-            out_bottom[i] = [
-                if third & !fourth { g } else { 0.0 },
-                if fourth { g } else { 0.0 },
-            ];
+            out_top[i] = [keep(!(below | second), g), keep(!below & second, g)];
+            out_bottom[i] = [keep(third & !fourth, g), keep(fourth, g)];
         }
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! The floor is those bytes at memory bandwidth. The mean and the squared deviations of each run (a channel of an image)
 //! are taken while it is in the first-level cache, and merged over images in 64 bits: one pass, without a difference of
-//! large squares. Tried before: a channel as a whole, which reads memory once. Its runs lie a power of two apart, fall on
-//! the same few sets of the second-level cache, and throw each other out: twelve times slower than in the order of memory.
+//! large squares. Tried before: a channel as a whole, which reads memory once, was no faster on 64x32x32x32 values. Sums in
+//! closures handed to iterators made a step there 16 ms, plain loops 5 ms (separate runs on a shared machine).
 //! Channels with a few pixels or one ([`columns`]) are worked on across, with channels in the lanes of vectors.
 mod autodiff;
 mod backend;

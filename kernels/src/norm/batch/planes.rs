@@ -75,8 +75,12 @@ impl WithSimd for Statistics<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<Moments> {
-        let runs = self.input.chunks_exact(self.sizes.pixels);
-        runs.map(|run| Moments::of(simd, run)).collect()
+        let mut result = Vec::with_capacity(self.input.len() / self.sizes.pixels);
+        // A loop, not a closure, which may be compiled without the instructions of this function.
+        for run in self.input.chunks_exact(self.sizes.pixels) {
+            result.push(Moments::of(simd, run));
+        }
+        result
     }
 }
 
@@ -131,12 +135,12 @@ impl WithSimd for Products<'_> {
     fn with_simd<S: Simd>(self, simd: S) -> Vec<[f64; 2]> {
         let gradients = self.gradient.chunks_exact(self.sizes.pixels);
         let runs = self.input.chunks_exact(self.sizes.pixels).zip(gradients);
-        runs.enumerate()
-            .map(|(run, (input, gradient))| {
-                let mean = self.mean[(self.first + run) % self.sizes.channels];
-                products(simd, input, gradient, mean)
-            })
-            .collect()
+        let mut result = Vec::with_capacity(self.input.len() / self.sizes.pixels);
+        for (run, (input, gradient)) in runs.enumerate() {
+            let mean = self.mean[(self.first + run) % self.sizes.channels];
+            result.push(products(simd, input, gradient, mean));
+        }
+        result
     }
 }
 

@@ -286,26 +286,30 @@ fn a_frozen_layer_uses_its_running_statistics_as_burns_does() {
 fn parameters_learn_while_the_statistics_are_fixed() {
     use burn::module::ParamGroup;
 
-    let device = Device::flex().autodiff();
-    let layer = || {
-        let layer = BatchNormConfig::new(3).init(&device).freeze();
-        let group = ParamGroup::ids_from_module(layer.clone());
-        layer.set_require_grad_group(group, true)
-    };
-    let burns = two_batches(layer(), [4, 3, 6], &device, |l, x| l.forward(x));
-    assert_eq!(burns.len(), 10);
-    same(two_batches(layer(), [4, 3, 6], &device, batch_norm), burns);
+    #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
+    for device in [Device::flex().autodiff(), Device::ndarray().autodiff()] {
+        let layer = || {
+            let layer = BatchNormConfig::new(3).init(&device).freeze();
+            let group = ParamGroup::ids_from_module(layer.clone());
+            layer.set_require_grad_group(group, true)
+        };
+        let burns = two_batches(layer(), [4, 3, 6], &device, |l, x| l.forward(x));
+        assert_eq!(burns.len(), 10);
+        same(two_batches(layer(), [4, 3, 6], &device, batch_norm), burns);
+    }
 }
 
 #[test]
-fn evaluation_agrees_on_every_backend_and_layout() {
-    let device = Device::flex();
-    let layer = BatchNormConfig::new(5).init(&device);
-    let data = TensorData::new(numbers(1, 6 * 7 * 5), [6, 7, 5]);
-    // Not contiguous.
-    let input = Tensor::<3>::from_data(data, &device).swap_dims(1, 2);
-    let burns = vec![layer.forward(input.clone()).into_data()];
-    same(vec![batch_norm(&layer, input).into_data()], burns);
+#[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
+fn evaluation_agrees_on_every_cpu_backend_and_layout() {
+    for device in [Device::flex(), Device::ndarray()] {
+        let layer = BatchNormConfig::new(5).init(&device);
+        let data = TensorData::new(numbers(1, 6 * 7 * 5), [6, 7, 5]);
+        // Not contiguous.
+        let input = Tensor::<3>::from_data(data, &device).swap_dims(1, 2);
+        let burns = vec![layer.forward(input.clone()).into_data()];
+        same(vec![batch_norm(&layer, input).into_data()], burns);
+    }
 }
 
 #[test]
