@@ -24,11 +24,12 @@
 //! # Ok::<(), NoiseError>(())
 //! ```
 //!
-//! The crates behind it: [`noise`], [`hardware`], [`models`], [`checkpoints`], [`training`].
+//! The crates behind it: [`kernels`], [`noise`], [`hardware`], [`models`], [`checkpoints`], [`training`].
 #![warn(missing_docs)]
 
 pub use crossburn_checkpoints as checkpoints;
 pub use crossburn_hardware as hardware;
+pub use crossburn_kernels as kernels;
 pub use crossburn_models as models;
 pub use crossburn_noise as noise;
 pub use crossburn_training as training;

@@ -4,16 +4,56 @@ use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape, TensorData};
+use rayon::prelude::*;
 
 /// The CPU tensor of Burn.
 pub(crate) type FlexTensor = FloatTensor<Flex>;
 
-/// The tensor with its values in row-major order, if they are 32-bit floats.
+/// Lines that a thread copies at least.
+const LINES: usize = 64;
+
+/// The tensor with its values in row-major order.
 pub(crate) fn dense(tensor: FlexTensor) -> FlexTensor {
-    match tensor.is_contiguous() {
-        true => tensor,
+    if tensor.is_contiguous() {
+        return tensor;
+    }
+    match all_f32([&tensor]) {
+        true => gather_lines(&tensor).unwrap_or_else(|| tensor.to_contiguous()),
         false => tensor.to_contiguous(),
     }
+}
+
+/// A copy line by line, on all cores, of a tensor whose last axis lies in order, as that of a head or a part of a
+/// projection does; `None` for other tensors.
+fn gather_lines(strided: &FlexTensor) -> Option<FlexTensor> {
+    let layout = strided.layout();
+    let shape: Vec<usize> = layout.shape().to_vec();
+    let strides: Vec<usize> = layout
+        .strides()
+        .iter()
+        .map(|stride| usize::try_from(*stride).ok())
+        .collect::<Option<_>>()?;
+    let (&width, outer) = shape.split_last()?;
+    // Short lines are not worth it, and the copy must be worth a thread.
+    if strides.last() != Some(&1) || width < 16 || strided.shape().num_elements() < 1 << 14 {
+        return None;
+    }
+    let (start, source) = (layout.start_offset(), strided.storage::<f32>());
+    let mut values = vec![0.0; shape.iter().product()];
+    values
+        .par_chunks_exact_mut(width)
+        .with_min_len(LINES)
+        .enumerate()
+        .for_each(|(line, out)| {
+            let mut left = line;
+            let mut at = start;
+            for (size, stride) in outer.iter().zip(&strides).rev() {
+                at += left % size * stride;
+                left /= size;
+            }
+            out.copy_from_slice(&source[at..at + width]);
+        });
+    Some(tensor(values, shape))
 }
 
 /// Whether all tensors hold 32-bit floats, which is what the kernels are written for.
@@ -36,4 +76,34 @@ pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
 /// The sizes of a tensor of rank `D`.
 pub(crate) fn sizes<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     tensor.shape().dims()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::testing::numbers;
+    use burn::backend::ops::FloatTensorOps;
+
+    #[test]
+    fn views_are_copied_in_their_order() {
+        let whole = tensor(numbers(1, 8 * 40 * 96), [8, 40, 96]);
+        // A part of the last axis, as heads: [8, 40, 2, 32] with the middle axes exchanged.
+        let part = Flex::float_slice(
+            whole,
+            &[
+                burn::tensor::Slice::from(0..8),
+                burn::tensor::Slice::from(0..40),
+                burn::tensor::Slice::from(32..96),
+            ],
+        );
+        let heads = part.reshape(Shape::from([8, 40, 2, 32]));
+        let heads = Flex::float_swap_dims(heads, 1, 2);
+        for view in [part, heads] {
+            assert!(!view.is_contiguous());
+            let plain = view.to_contiguous();
+            assert!(gather_lines(&view).is_some());
+            assert_eq!(values(&dense(view)), values(&plain));
+        }
+    }
 }

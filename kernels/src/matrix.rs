@@ -50,15 +50,20 @@ impl<'a> Matrix<'a> {
 
     /// Writes `rows` × `columns` to `out` with the rows of the part as the last axis: `[columns, rows]`.
     fn pack(&self, rows: (usize, usize), columns: (usize, usize), out: &mut [f32]) {
-        let at = |row: usize, column: usize| row * self.row_stride + column * self.column_stride;
-        for (k, out) in out.chunks_exact_mut(rows.1).enumerate().take(columns.1) {
-            let first = at(rows.0, columns.0 + k);
-            if self.row_stride == 1 {
-                out.copy_from_slice(&self.values[first..first + rows.1]);
-            } else {
-                for (r, out) in out.iter_mut().enumerate() {
-                    *out = self.values[first + r * self.row_stride];
-                }
+        let first = rows.0 * self.row_stride + columns.0 * self.column_stride;
+        if self.row_stride == 1 {
+            for (k, out) in out.chunks_exact_mut(rows.1).enumerate() {
+                let at = first + k * self.column_stride;
+                out.copy_from_slice(&self.values[at..at + rows.1]);
+            }
+        } else {
+            for r in 0..rows.1 {
+                let row = &self.values[first + r * self.row_stride..];
+                out[r..]
+                    .iter_mut()
+                    .step_by(rows.1)
+                    .zip(row.iter().step_by(self.column_stride))
+                    .for_each(|(out, value)| *out = *value);
             }
         }
     }

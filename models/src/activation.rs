@@ -1,8 +1,9 @@
 //! ReLU, with quantization where the network asks for it.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, activation::relu};
+use burn::tensor::{Device, Tensor};
 use crossburn_hardware::{ActivationQuantizer, WeightBits};
+use crossburn_kernels::relu;
 
 /// ReLU, or the straight-through quantizer of the network's width, which rectifies as well.
 #[derive(Module, Debug)]

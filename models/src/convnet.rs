@@ -6,7 +6,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
-use crossburn_kernels::{conv2d, linear};
+use crossburn_kernels::{conv2d, linear, max_pool2d};
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -73,7 +73,7 @@ impl Classifier for ConvNet {
         for (index, conv) in self.convs.iter().enumerate() {
             x = conv2d(conv, x);
             if index % 2 == 1 {
-                x = self.pool.forward(x);
+                x = max_pool2d(&self.pool, x);
             }
             x = self.acts[index].forward(x);
         }

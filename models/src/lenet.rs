@@ -6,7 +6,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
-use crossburn_kernels::{conv2d, linear};
+use crossburn_kernels::{conv2d, linear, max_pool2d};
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -84,10 +84,9 @@ impl LeNetConfig {
 impl Classifier for LeNet {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         // Pooling first: ReLU and rounding are monotone, so they commute with the maximum and see a quarter of the data.
-        let x = self
-            .act1
-            .forward(self.pool.forward(conv2d(&self.conv1, images)));
-        let x = self.act2.forward(self.pool.forward(conv2d(&self.conv2, x)));
+        let x = max_pool2d(&self.pool, conv2d(&self.conv1, images));
+        let x = conv2d(&self.conv2, self.act1.forward(x));
+        let x = self.act2.forward(max_pool2d(&self.pool, x));
         let x = self.act3.forward(linear(&self.fc1, x.flatten::<2>(1, 3)));
         let x = self.act4.forward(linear(&self.fc2, x));
         linear(&self.fc3, x)

@@ -5,7 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
-use crossburn_kernels::{conv2d, linear};
+use crossburn_kernels::{batch_norm, conv2d, linear};
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -109,11 +109,13 @@ impl BasicBlock {
     /// `[batch, from, h, w] → [batch, to, h / stride, w / stride]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some(projection) => projection.bn.forward(conv2d(&projection.conv, x.clone())),
+            Some(projection) => batch_norm(&projection.bn, conv2d(&projection.conv, x.clone())),
             None => x.clone(),
         };
-        let y = self.act1.forward(self.bn1.forward(conv2d(&self.conv1, x)));
-        let y = self.bn2.forward(conv2d(&self.conv2, y));
+        let y = self
+            .act1
+            .forward(batch_norm(&self.bn1, conv2d(&self.conv1, x)));
+        let y = batch_norm(&self.bn2, conv2d(&self.conv2, y));
         self.act2.forward(y + shortcut)
     }
 }
@@ -145,7 +147,7 @@ impl Classifier for ResNet18 {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = self
             .act
-            .forward(self.bn1.forward(conv2d(&self.conv1, images)));
+            .forward(batch_norm(&self.bn1, conv2d(&self.conv1, images)));
         for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
             .flatten()

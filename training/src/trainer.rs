@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use crossburn_checkpoints::{load_resume, save_resume};
 use crossburn_hardware::{WeightBits, quantize_weights, vary_weights};
+use crossburn_kernels::cross_entropy;
 use crossburn_models::Classifier;
 use crossburn_noise::{ChipSeed, Distribution, Philox, fold_mean, path_hash};
 use serde::{Deserialize, Serialize};
@@ -230,7 +230,6 @@ impl<C: Classifier> State<C> {
         let learning_rate =
             training.optimizer.learning_rate() * training.schedule.factor(epoch, training.epochs);
         let order = generator(recipe.seed, "order", epoch).permutation(run.train.len());
-        let criterion = CrossEntropyLossConfig::new().init(run.device);
         let (mut loss_sum, mut correct, mut seen) = (0.0, 0, 0);
         for (step, indices) in order.chunks(training.batch).enumerate() {
             if observer.should_stop() {
@@ -255,7 +254,7 @@ impl<C: Classifier> State<C> {
                 chip,
             );
             let logits = varied.forward(images);
-            let loss = criterion.forward(logits.clone(), run.train.targets(indices, run.device));
+            let loss = cross_entropy(logits.clone(), run.train.targets(indices, run.device));
             let value = f64::from(loss.clone().into_scalar::<f32>());
             if !value.is_finite() {
                 return Err(TrainingError::Diverged {
