@@ -2,8 +2,10 @@
 
 mod conv;
 mod flex;
+mod random;
 #[cfg(test)]
 mod testing;
 mod workspace;
 
 pub use conv::{conv1d, conv2d};
+pub use random::{Philox, normal_quantiles};
