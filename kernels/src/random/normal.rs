@@ -68,19 +68,20 @@ impl WithSimd for Quantiles<'_> {
 /// The first `count` of `values`.
 #[inline(always)]
 fn quantiles_of_batch<S: Simd>(simd: S, values: &mut [f64; BATCH], count: usize, tail: &mut Tail) {
-    let padded = count.next_multiple_of(S::F64_LANES * SIDE_BY_SIDE);
+    let padded = count
+        .next_multiple_of(S::F64_LANES * SIDE_BY_SIDE)
+        .min(BATCH);
     let mut places = [0u8; BATCH];
-    let tails = places_of_tails(&values[..padded.min(BATCH)], &mut places);
+    let tails = places_of_tails(&values[..padded], &mut places);
     let places = &places[..tails];
-    for (p, place) in tail.p.iter_mut().zip(places) {
+    for (p, place) in tail.values.iter_mut().zip(places) {
         *p = values[usize::from(*place)];
     }
     tail.quantiles(simd, tails);
-    let vectors = S::as_mut_simd_f64s(&mut values[..padded.min(BATCH)]).0;
-    for group in vectors.as_chunks_mut().0 {
+    for group in vectors_mut::<S>(&mut values[..padded]) {
         central_fit(simd, group);
     }
-    for (z, place) in tail.z.iter().zip(places) {
+    for (z, place) in tail.values.iter().zip(places) {
         values[usize::from(*place)] = *z;
     }
 }
@@ -109,25 +110,23 @@ fn places_of_tails(values: &[f64], places: &mut [u8; BATCH]) -> usize {
     found
 }
 
-/// What is known of the values of a batch that lie in the tails, gathered.
+/// Memory for the values of a batch that lie in the tails.
 struct Tail {
-    /// The probabilities.
-    p: [f64; BATCH],
-    /// Exponent and mantissa less one, of the smaller of p and 1 - p.
-    k: [f64; BATCH],
-    f: [f64; BATCH],
-    /// sqrt(-ln p).
-    depth: [f64; BATCH],
-    /// The quantiles.
-    z: [f64; BATCH],
+    /// The values, gathered: first probabilities, then quantiles.
+    values: [f64; BATCH],
+    /// Of one group: exponent and mantissa less one of the smaller of p and 1 - p, sqrt(-ln p), the quantiles.
+    k: [f64; WIDEST],
+    f: [f64; WIDEST],
+    depth: [f64; WIDEST],
+    z: [f64; WIDEST],
 }
 
 impl Tail {
     #[inline(always)]
     fn new() -> Self {
-        let zero = [0.0; BATCH];
+        let zero = [0.0; WIDEST];
         Self {
-            p: zero,
+            values: [0.0; BATCH],
             k: zero,
             f: zero,
             depth: zero,
@@ -135,46 +134,57 @@ impl Tail {
         }
     }
 
-    /// The quantiles of the first `count` probabilities.
+    /// Replaces the first `count` probabilities, and some of what lies behind them, by their quantiles.
     #[inline(always)]
     fn quantiles<S: Simd>(&mut self, simd: S, count: usize) {
-        let group = S::F64_LANES * SIDE_BY_SIDE;
-        let padded = count.next_multiple_of(group).min(BATCH);
-        let parts = self.p[..padded].iter().zip(&mut self.k).zip(&mut self.f);
-        for ((p, k), f) in parts {
-            let from_end = 1.0 - p;
-            (*k, *f) = exponent_and_mantissa(if *p < from_end { *p } else { from_end });
-        }
-        let (p, k, f) = (
-            S::as_simd_f64s(&self.p[..padded]).0,
-            S::as_simd_f64s(&self.k[..padded]).0,
-            S::as_simd_f64s(&self.f[..padded]).0,
-        );
-        let depth = S::as_mut_simd_f64s(&mut self.depth[..padded]).0;
-        let z = S::as_mut_simd_f64s(&mut self.z[..padded]).0;
-        let parts = (p.as_chunks().0.iter())
-            .zip(k.as_chunks().0)
-            .zip(f.as_chunks().0)
-            .zip(depth.as_chunks_mut().0)
-            .zip(z.as_chunks_mut().0);
-        for ((((p, k), f), depth), z) in parts {
-            depths(simd, k, f, depth);
-            tail_fit(simd, p, depth, z);
-        }
-        for index in 0..count {
-            if self.depth[index] > 5.0 {
-                let r = self.depth[index] - 5.0;
-                let polynomial = |fit: &[f64]| fit.iter().fold(0.0, |sum, c| sum * r + c);
-                let magnitude = polynomial(&FAR_TAIL.0) / polynomial(&FAR_TAIL.1);
-                self.z[index] = magnitude.copysign(self.p[index] - 0.5);
+        let width = S::F64_LANES * SIDE_BY_SIDE;
+        let padded = count.next_multiple_of(width).min(BATCH);
+        for p in self.values[..padded].chunks_exact_mut(width) {
+            for ((p, k), f) in p.iter().zip(&mut self.k).zip(&mut self.f) {
+                let from_end = 1.0 - p;
+                (*k, *f) = exponent_and_mantissa(if *p < from_end { *p } else { from_end });
+            }
+            let (k, f) = (&self.k[..width], &self.f[..width]);
+            let (k, f) = (vectors::<S>(k), vectors::<S>(f));
+            let depth = vectors_mut::<S>(&mut self.depth[..width]);
+            for ((k, f), depth) in k.iter().zip(f).zip(depth) {
+                depths(simd, k, f, depth);
+            }
+            let (probability, depth) = (vectors::<S>(p), vectors::<S>(&self.depth));
+            let z = vectors_mut::<S>(&mut self.z);
+            for ((p, depth), z) in probability.iter().zip(depth).zip(z) {
+                tail_fit(simd, p, depth, z);
+            }
+            for ((p, depth), z) in p.iter_mut().zip(&self.depth).zip(&self.z) {
+                let side = *p - 0.5;
+                *p = *z;
+                if *depth > 5.0 {
+                    let r = *depth - 5.0;
+                    let polynomial = |fit: &[f64]| fit.iter().fold(0.0, |sum, c| sum * r + c);
+                    let magnitude: f64 = polynomial(&FAR_TAIL.0) / polynomial(&FAR_TAIL.1);
+                    *p = magnitude.copysign(side);
+                }
             }
         }
     }
 }
 
+/// Groups of vectors in `values`.
+#[inline(always)]
+fn vectors<S: Simd>(values: &[f64]) -> &[Vectors<S>] {
+    S::as_simd_f64s(values).0.as_chunks().0
+}
+
+#[inline(always)]
+fn vectors_mut<S: Simd>(values: &mut [f64]) -> &mut [Vectors<S>] {
+    S::as_mut_simd_f64s(values).0.as_chunks_mut().0
+}
+
 /// Vectors whose tails are computed side by side: the chain of one is long, and a processor does not look far enough ahead
 /// to start the next by itself.
 const SIDE_BY_SIDE: usize = 4;
+/// The most values in such a group: vectors of 512 bits.
+const WIDEST: usize = 8 * SIDE_BY_SIDE;
 type Vectors<S> = [<S as Simd>::f64s; SIDE_BY_SIDE];
 
 /// Replaces probabilities near 1/2 by their quantiles.
