@@ -2,10 +2,12 @@
 
 mod conv;
 mod flex;
+mod optimizer;
 mod random;
 #[cfg(test)]
 mod testing;
 mod workspace;
 
 pub use conv::{conv1d, conv2d};
+pub use optimizer::{Adam, AdamW, Sgd, SgdState};
 pub use random::{Philox, normal_quantiles};
