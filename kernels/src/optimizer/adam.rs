@@ -101,7 +101,7 @@ impl Optimizer for Adam {
         let time = state.time + 1;
         let root = (1.0 - self.beta_2.powi(time as i32)).sqrt();
         let step = AdamStep {
-            rate: rate as f32,
+            rate,
             beta_1: self.beta_1,
             beta_2: self.beta_2,
             correction: root / (1.0 - self.beta_1.powi(time as i32)),
@@ -137,7 +137,7 @@ pub(super) fn at_start<const D: usize>(parameter: &Tensor<D>) -> AdaptiveMomentu
 /// The numbers of one step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamStep {
-    rate: f32,
+    rate: f64,
     beta_1: f32,
     beta_2: f32,
     /// c, and ε times the root.
@@ -235,6 +235,9 @@ impl Rule<2> for AdamStep {
         let above = simd.mul_f32s(moments[0], simd.splat_f32s(self.correction));
         let below = simd.add_f32s(simd.sqrt_f32s(moments[1]), simd.splat_f32s(self.epsilon));
         let change = simd.div_f32s(above, below);
-        simd.sub_f32s(parameter, simd.mul_f32s(change, simd.splat_f32s(self.rate)))
+        simd.sub_f32s(
+            parameter,
+            simd.mul_f32s(change, simd.splat_f32s(self.rate as f32)),
+        )
     }
 }

@@ -94,13 +94,13 @@ impl Optimizer for AdamW {
         let time = state.time + 1;
         let decay = rate * f64::from(self.weight_decay);
         let step = AdamWStep {
-            rate: rate as f32,
+            rate,
             beta_1: self.beta_1,
             beta_2: self.beta_2,
             correction_1: 1.0 - self.beta_1.powi(time as i32),
             correction_2: 1.0 - self.beta_2.powi(time as i32),
             epsilon: self.epsilon,
-            kept: (1.0 - decay) as f32,
+            kept: 1.0 - decay,
         };
         let (parameter, moment_1, moment_2) = Dispatch::adamw_step(
             parameter.into_dispatch(),
@@ -125,7 +125,7 @@ impl Optimizer for AdamW {
 /// The numbers of one step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamWStep {
-    rate: f32,
+    rate: f64,
     beta_1: f32,
     beta_2: f32,
     /// 1 - β₁ᵗ and 1 - β₂ᵗ.
@@ -133,7 +133,7 @@ pub(crate) struct AdamWStep {
     correction_2: f32,
     epsilon: f32,
     /// The part of the parameter that stays.
-    kept: f32,
+    kept: f64,
 }
 
 impl AdamWStep {
@@ -172,7 +172,7 @@ impl Rule<2> for AdamWStep {
         let above = simd.div_f32s(moments[0], value(self.correction_1));
         let below = simd.sqrt_f32s(simd.div_f32s(moments[1], value(self.correction_2)));
         let below = simd.add_f32s(below, value(self.epsilon));
-        let change = simd.mul_f32s(simd.div_f32s(above, below), value(self.rate));
-        simd.sub_f32s(simd.mul_f32s(parameter, value(self.kept)), change)
+        let change = simd.mul_f32s(simd.div_f32s(above, below), value(self.rate as f32));
+        simd.sub_f32s(simd.mul_f32s(parameter, value(self.kept as f32)), change)
     }
 }

@@ -115,7 +115,7 @@ impl Optimizer for Sgd {
         state: Option<SgdState<D>>,
     ) -> (Tensor<D>, Option<SgdState<D>>) {
         let step = SgdStep {
-            rate: rate as f32,
+            rate,
             penalty: self.weight_decay,
         };
         let Some(momentum) = &self.momentum else {
@@ -129,7 +129,7 @@ impl Optimizer for Sgd {
             step,
             momentum: momentum.momentum as f32,
             share: match velocity {
-                Some(_) => (1.0 - momentum.dampening) as f32,
+                Some(_) => 1.0 - momentum.dampening,
                 None => 1.0,
             },
             nesterov: momentum.nesterov,
@@ -157,7 +157,7 @@ impl Optimizer for Sgd {
 /// The numbers of one step without momentum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SgdStep {
-    rate: f32,
+    rate: f64,
     penalty: Option<f32>,
 }
 
@@ -188,7 +188,7 @@ impl SgdStep {
     /// The parameter moved against `direction`.
     #[inline(always)]
     fn moved<S: Simd>(&self, simd: S, parameter: S::f32s, direction: S::f32s) -> S::f32s {
-        let change = simd.mul_f32s(direction, simd.splat_f32s(self.rate));
+        let change = simd.mul_f32s(direction, simd.splat_f32s(self.rate as f32));
         simd.sub_f32s(parameter, change)
     }
 }
@@ -213,7 +213,7 @@ pub(crate) struct MomentumStep {
     step: SgdStep,
     momentum: f32,
     /// The share of the gradient that joins the velocity: 1 - dampening.
-    share: f32,
+    share: f64,
     nesterov: bool,
 }
 
@@ -252,7 +252,7 @@ impl Rule<1> for MomentumStep {
     ) -> S::f32s {
         let momentum = simd.splat_f32s(self.momentum);
         let gradient = self.step.penalised(simd, parameter, gradient);
-        let share = simd.mul_f32s(gradient, simd.splat_f32s(self.share));
+        let share = simd.mul_f32s(gradient, simd.splat_f32s(self.share as f32));
         moments[0] = simd.add_f32s(share, simd.mul_f32s(moments[0], momentum));
         let direction = match self.nesterov {
             true => simd.add_f32s(simd.mul_f32s(moments[0], momentum), gradient),

@@ -100,7 +100,7 @@ fn weights(layer: &Linear) -> Vec<f32> {
     let bias = layer.bias.as_ref().expect("a bias").val();
     [layer.weight.val().reshape([37 * 11]), bias]
         .into_iter()
-        .flat_map(|tensor| tensor.into_data().to_vec::<f32>().expect("floats"))
+        .flat_map(|tensor| tensor.into_data().try_to_vec::<f32>().expect("floats"))
         .collect()
 }
 
@@ -223,7 +223,7 @@ fn numbers_that_are_not_finite_go_through_as_in_burn() {
             .build()
             .step(0.1, tensor(&parameter), tensor(&gradient), None);
         let bits = |tensor: Tensor<1>| -> Vec<Option<u32>> {
-            let values = tensor.into_data().to_vec::<f32>().expect("floats");
+            let values = tensor.into_data().try_to_vec::<f32>().expect("floats");
             let bits = values
                 .iter()
                 .map(|value| (!value.is_nan()).then(|| value.to_bits()));
