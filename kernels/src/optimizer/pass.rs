@@ -3,7 +3,7 @@
 //! # Cost
 //! With two moments 28 bytes a weight move (four values read, three written) for about 15 operations, a root and two
 //! divisions: half an operation a byte, so the floor is 28 bytes a weight at memory bandwidth. Burn's chain of ordinary
-//! operations moves about 130 bytes a weight, in fresh memory.
+//! operations moves about 120 bytes a weight, in fresh memory.
 //!
 //! Every operation rounds as Burn's does, in its order and unfused: the result is Burn's to the bit. A parameter that
 //! someone else still holds is written to new memory in the same pass.

@@ -184,7 +184,7 @@ fn what_others_hold_stays_as_it_was() {
     let whole = tensor(1);
     let (held, gradient) = (whole.clone(), tensor(2));
     // A view into a larger tensor, and a transposed gradient.
-    let row = whole.clone().slice([1..2]);
+    let row = whole.clone().narrow(0, 1, 1);
     let transposed = gradient.clone().reshape([30, 2]).transpose();
     for optimizer in [Adam::new(), Adam::new().with_weight_decay(Some(0.1))] {
         let (once, state) = optimizer.step(0.1, held.clone(), transposed.clone(), None);
@@ -192,9 +192,9 @@ fn what_others_hold_stays_as_it_was() {
         let (again, _) = optimizer.step(0.1, once.clone(), gradient.clone(), state);
         let (same, _) = optimizer.step(0.1, once, gradient.clone(), kept);
         assert_eq!(again.into_data(), same.into_data());
-        let (view, _) = optimizer.step(0.1, row.clone(), gradient.clone().slice([1..2]), None);
+        let (view, _) = optimizer.step(0.1, row.clone(), gradient.clone().narrow(0, 1, 1), None);
         let (full, _) = optimizer.step(0.1, held.clone(), gradient.clone(), None);
-        assert_eq!(view.into_data(), full.slice([1..2]).into_data());
+        assert_eq!(view.into_data(), full.narrow(0, 1, 1).into_data());
     }
     assert_eq!(whole.into_data(), data(1));
     assert_eq!(gradient.into_data(), data(2));

@@ -13,7 +13,7 @@
 //!
 //! # Tried
 //! Loops without vectors by hand: the compiler works on one vector at a time, and as every step waits for the one before,
-//! the tails take three times as long. Gathering with one counter instead of bit masks takes three times as long, too.
+//! the tails take twice as long. Gathering with one counter instead of bit masks takes three times as long, too.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -33,7 +33,8 @@ const BATCH: usize = 256;
 /// ```
 /// let mut values = [0.5, 0.975];
 /// crossburn_kernels::normal_quantiles(&mut values);
-/// assert_eq!(values, [0.0, 1.959963984540054]);
+/// assert_eq!(values[0], 0.0);
+/// assert!((values[1] - 1.959_963_984_540_054).abs() < 1e-14);
 /// ```
 pub fn normal_quantiles(values: &mut [f64]) {
     quantiles_on(Arch::new(), values);
