@@ -3,9 +3,8 @@
 //! # Cost
 //! Twenty multiplications of 32 bits for 16 bytes: bound by arithmetic, not memory. Every word stays in the low half of a
 //! lane of 64 bits, where vectors multiply it without shuffles; the compiler then works on as many blocks at a time as a
-//! register holds. Groups of eight blocks written out came out
-//! half as fast. Normals add the
-//! quantile function, which costs four times the draw (see `normal.rs`).
+//! register holds. Groups of eight blocks written out were half as fast. Normals add the quantile function, which costs
+//! four times the draw (see `normal.rs`).
 //!
 //! Draws are made, turned into normals and rounded in batches that stay in the first cache; large fills go to all threads
 //! of the current pool in pieces of fixed size, with the same bits on any number of them.
