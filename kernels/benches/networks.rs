@@ -333,7 +333,10 @@ fn rows<N: Network>(
         });
         let device = Device::flex().autodiff();
         let mut network = make(&device);
-        let mut optimizer = AdamWConfig::new().init();
+        let mut optimizer = match by {
+            By::Kernels => kernels::AdamW::new().init(),
+            By::Burn => AdamWConfig::new().init(),
+        };
         let (x, classes) = (input(&device), classes as i64);
         let targets =
             Tensor::<1, Int>::arange(0..targets as i64, &device).remainder_scalar(classes);

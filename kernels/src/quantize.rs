@@ -15,7 +15,7 @@ use burn::backend::{
     get_or_init_device_settings,
 };
 use burn::tensor::{Scalar, Tensor};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::flex::{all_f32, dense, tensor, values};
@@ -149,22 +149,66 @@ impl QuantizeKernel for Flex {
 /// Values that a thread works on at a time.
 const PIECE: usize = 1 << 14;
 
+/// One piece of [`clip`], compiled for each instruction set.
+struct Clip<'a> {
+    input: &'a [f32],
+    range: f32,
+    step: f32,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Clip<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (out, value) in self.out.iter_mut().zip(self.input) {
+            // Comparisons that keep NaN, as a minimum and a maximum would not.
+            let value = if *value <= 0.0 { 0.0 } else { *value };
+            let value = if value > self.range {
+                self.range
+            } else {
+                value
+            };
+            *out = (value / self.step).round_ties_even() * self.step;
+        }
+    }
+}
+
 fn clip(arch: Arch, input: &[f32], range: f32, steps: u32) -> Vec<f32> {
     let step = range / steps as f32;
     let mut out = vec![0.0; input.len()];
     out.par_chunks_mut(PIECE)
         .zip(input.par_chunks(PIECE))
         .for_each(|(out, input)| {
-            arch.dispatch(|| {
-                for (out, value) in out.iter_mut().zip(input) {
-                    // Comparisons that keep NaN, as a minimum and a maximum would not.
-                    let value = if *value <= 0.0 { 0.0 } else { *value };
-                    let value = if value > range { range } else { value };
-                    *out = (value / step).round_ties_even() * step;
-                }
+            arch.dispatch(Clip {
+                input,
+                range,
+                step,
+                out,
             });
         });
     out
+}
+
+/// One piece of [`clip_gradient`].
+struct ClipGradient<'a> {
+    input: &'a [f32],
+    range: f32,
+    gradient: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for ClipGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for ((out, value), gradient) in self.out.iter_mut().zip(self.input).zip(self.gradient) {
+            let flat = *value <= 0.0 || *value > self.range;
+            *out = if flat { 0.0 } else { *gradient };
+        }
+    }
 }
 
 fn clip_gradient(arch: Arch, input: &[f32], range: f32, gradient: &[f32]) -> Vec<f32> {
@@ -173,11 +217,11 @@ fn clip_gradient(arch: Arch, input: &[f32], range: f32, gradient: &[f32]) -> Vec
         .zip(input.par_chunks(PIECE))
         .zip(gradient.par_chunks(PIECE))
         .for_each(|((out, input), gradient)| {
-            arch.dispatch(|| {
-                for ((out, value), gradient) in out.iter_mut().zip(input).zip(gradient) {
-                    let flat = *value <= 0.0 || *value > range;
-                    *out = if flat { 0.0 } else { *gradient };
-                }
+            arch.dispatch(ClipGradient {
+                input,
+                range,
+                gradient,
+                out,
             });
         });
     out

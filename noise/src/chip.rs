@@ -1,6 +1,7 @@
 //! A chip is a seed.
 
-use crate::philox::{Philox, mix, path_hash};
+use crate::Philox;
+use crate::path_hash::{mix, path_hash};
 
 /// Names every draw of one manufactured chip.
 ///

@@ -27,7 +27,7 @@ mod fold;
 mod inject;
 mod normal;
 mod order_statistics;
-mod philox;
+mod path_hash;
 mod population;
 mod scale;
 mod select;
@@ -35,6 +35,7 @@ mod sigma_convention;
 mod variation;
 
 pub use chip::ChipSeed;
+pub use crossburn_kernels::Philox;
 pub use deviation::Deviation;
 pub use distribution::{
     Distribution, FEFET2, FEFET3, FEFET6, FourLevel, Gaussian, LeftCensored, LogNormal, Moments,
@@ -45,7 +46,7 @@ pub use error::NoiseError;
 pub use fold::fold_mean;
 pub use inject::{inject, manufacture};
 pub use order_statistics::order_statistic_ranks;
-pub use philox::{Philox, path_hash};
+pub use path_hash::path_hash;
 pub use population::{Interval, Population};
 pub use scale::Scale;
 pub use select::matrix_weights;

@@ -26,7 +26,9 @@ impl Reference {
         let (channels, stride) = match (scale, shape) {
             (Scale::PerTensor, _) | (Scale::PerChannel, []) => {
                 let largest = vec![largest_magnitude(weights)];
-                return Self { largest, stride: 1 };
+                // One run without end.
+                let stride = usize::MAX;
+                return Self { largest, stride };
             }
             (Scale::PerChannel, [_, outputs]) => (*outputs, 1),
             (Scale::PerChannel, [outputs, inner @ ..]) => (*outputs, inner.iter().product()),
@@ -51,6 +53,18 @@ impl Reference {
 
     /// Fills `out` with the references of the elements `first`, `first + 1`, …
     pub(crate) fn fill(&self, first: usize, out: &mut [f64]) {
+        if self.stride == 1 {
+            let mut rest = out;
+            let mut row = &self.largest[first % self.largest.len()..];
+            while !rest.is_empty() {
+                let (run, after) = rest.split_at_mut(row.len().min(rest.len()));
+                for (value, largest) in run.iter_mut().zip(row) {
+                    *value = f64::from(*largest);
+                }
+                (rest, row) = (after, &self.largest);
+            }
+            return;
+        }
         let mut channel = first / self.stride % self.largest.len();
         let mut left = self.stride - first % self.stride;
         let mut rest = out;

@@ -1,8 +1,7 @@
 //! The optimizers of the papers, from their configuration.
 
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamConfig, ModuleOptimizer, SgdConfig};
+use burn::optim::ModuleOptimizer;
+use crossburn_kernels::{Adam, Sgd};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainingError;
@@ -92,28 +91,21 @@ impl OptimizerConfig {
 
     /// A fresh optimizer.
     pub fn init(&self) -> ModuleOptimizer {
-        let decay = |weight_decay: f64| {
-            (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32))
-        };
+        let decay = |weight_decay: f64| (weight_decay > 0.0).then_some(weight_decay as f32);
         match *self {
-            Self::Adam { weight_decay, .. } => AdamConfig::new()
-                .with_epsilon(1e-8)
-                .with_weight_decay(decay(weight_decay))
-                .init(),
+            Self::Adam { weight_decay, .. } => {
+                Adam::new().with_weight_decay(decay(weight_decay)).init()
+            }
             Self::Sgd {
                 momentum,
                 weight_decay,
                 ..
             } => {
-                let momentum = (momentum > 0.0).then_some(MomentumConfig {
-                    momentum,
-                    dampening: 0.0,
-                    nesterov: false,
-                });
-                SgdConfig::new()
-                    .with_momentum(momentum)
-                    .with_weight_decay(decay(weight_decay))
-                    .init()
+                let sgd = Sgd::new().with_weight_decay(decay(weight_decay));
+                match momentum > 0.0 {
+                    true => sgd.with_momentum(momentum).init(),
+                    false => sgd.init(),
+                }
             }
         }
     }

@@ -1,10 +1,10 @@
 //! Level-dependent normal deviation of four-level cells.
 
+use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
 use super::{Deviate, Moments, require, require_sigma};
 use crate::NoiseError;
-use crate::normal::normal_quantiles;
 
 /// Ratio of inner to outer deviation of the resistive cell RRAM1 (measured).
 pub const RRAM1: f64 = 1.0;

@@ -1,10 +1,10 @@
 //! Normal deviation.
 
+use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
 use super::{Deviate, Moments, require_sigma};
 use crate::NoiseError;
-use crate::normal::normal_quantiles;
 
 /// `d = s Z`, Z standard normal: the deviation of a weight programmed to many independent cells.
 ///

@@ -1,11 +1,11 @@
 //! Left-censored normal deviation: the mirror image of the right-censored one.
 
+use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
 use super::right_censored::standard_moments;
 use super::{Deviate, Moments, require, require_sigma};
 use crate::NoiseError;
-use crate::normal::normal_quantiles;
 
 /// `d = s max(Z, -c)`: everything below -c piles up at -c.
 ///

@@ -1,10 +1,10 @@
 //! Log-normal, multiplicative deviation.
 
+use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
 use super::{Deviate, Moments, require};
 use crate::NoiseError;
-use crate::normal::normal_quantiles;
 
 /// `w + d = w exp(σ Z)`: the weight is multiplied, so zero stays zero and the sign is kept.
 ///

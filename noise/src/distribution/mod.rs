@@ -23,10 +23,11 @@ pub use uniform::Uniform;
 
 use serde::{Deserialize, Serialize};
 
-use crate::normal::BATCH;
-use crate::philox::Philox;
 use crate::scale::{Reference, Scale};
-use crate::{ChipSeed, NoiseError, Variation};
+use crate::{ChipSeed, NoiseError, Philox, Variation};
+
+/// Weights that are worked on at a time: buffers on the stack that stay in the first cache. A multiple of a Philox block.
+const BATCH: usize = 1024;
 
 /// Moments of a deviation, in units of the reference magnitude.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,10 +1,11 @@
 //! Right-censored normal deviation.
 
+use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
 use super::{Deviate, Moments, require, require_sigma};
 use crate::NoiseError;
-use crate::normal::{cumulative, density, normal_quantiles};
+use crate::normal::{cumulative, density};
 
 /// `d = s min(Z, c)`: everything above c piles up at c. Censoring, not truncation: nothing is drawn again.
 ///

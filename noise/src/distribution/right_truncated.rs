@@ -1,10 +1,11 @@
 //! Right-truncated normal deviation.
 
+use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
 use super::{Deviate, Moments, require, require_sigma};
 use crate::NoiseError;
-use crate::normal::{cumulative, density, normal_quantiles};
+use crate::normal::{cumulative, density};
 
 /// `d = s Z` given `Z <= c`: as if values above c were drawn again. Not censoring: no mass sits at c.
 ///

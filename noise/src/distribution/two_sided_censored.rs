@@ -1,10 +1,11 @@
 //! Normal deviation censored on both sides.
 
+use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
 use super::{Deviate, Moments, require, require_sigma};
 use crate::NoiseError;
-use crate::normal::{cumulative, density, normal_quantiles};
+use crate::normal::{cumulative, density};
 
 /// `d = s min(max(Z, -c), c)`.
 ///
