@@ -41,7 +41,7 @@ fn activate<B: Backend>(input: FloatTensor<B>, function: Function) -> FloatTenso
         Function::Sigmoid => B::sigmoid(input),
         Function::Tanh => B::float_tanh(input),
         Function::Exponential => B::float_exp(input),
-        Function::ErrorFunction => B::float_erf(input),
+        Function::Erf => B::float_erf(input),
     }
 }
 
@@ -66,7 +66,7 @@ fn chain_rule<B: Backend>(
             B::float_mul(gradient, one_minus(square))
         }
         Function::Exponential => B::float_mul(gradient, saved),
-        Function::ErrorFunction => {
+        Function::Erf => {
             let square = B::float_mul(saved.clone(), saved);
             let bell = B::float_exp(B::float_neg(square));
             let height = std::f64::consts::FRAC_2_SQRT_PI;
@@ -114,7 +114,7 @@ macro_rules! with_function {
             Function::Sigmoid => $kernel(Arch::new(), Sigmoid, $($argument),*),
             Function::Tanh => $kernel(Arch::new(), Tanh, $($argument),*),
             Function::Exponential => $kernel(Arch::new(), Exponential, $($argument),*),
-            Function::ErrorFunction => $kernel(Arch::new(), ErrorFunction, $($argument),*),
+            Function::Erf => $kernel(Arch::new(), ErrorFunction, $($argument),*),
         }
     };
 }

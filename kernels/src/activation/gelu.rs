@@ -22,7 +22,7 @@ impl Elementwise for Gelu {
     fn gradient<S: Simd>(self, simd: S, argument: S::f32s, gradient: S::f32s) -> S::f32s {
         let (below, bell) = normal(simd, argument);
         // 1 / √(2π)
-        let height = simd.splat_f32s(0.398_942_28);
+        let height = simd.splat_f32s(0.398_942_3);
         let density = simd.mul_f32s(bell, height);
         simd.mul_f32s(gradient, simd.mul_add_e_f32s(argument, density, below))
     }

@@ -30,13 +30,13 @@ pub(crate) enum Function {
     Sigmoid,
     Tanh,
     Exponential,
-    ErrorFunction,
+    Erf,
 }
 
 impl Function {
     /// Whether the derivative is taken from the result; else it is taken from the argument.
     fn derives_from_result(self) -> bool {
-        !matches!(self, Self::Gelu | Self::Silu | Self::ErrorFunction)
+        !matches!(self, Self::Gelu | Self::Silu | Self::Erf)
     }
 }
 
@@ -148,7 +148,7 @@ pub fn exp<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 /// assert!((crossburn_kernels::erf(x).into_scalar::<f32>() - 0.842_700_8).abs() < 1e-6);
 /// ```
 pub fn erf<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
-    apply(tensor, Function::ErrorFunction)
+    apply(tensor, Function::Erf)
 }
 
 #[cfg(test)]

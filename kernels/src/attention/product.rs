@@ -77,6 +77,7 @@ impl Product<'_> {
         }
     }
 
+    #[allow(clippy::needless_range_loop, reason = "one index into several slices")]
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(
         &mut self,

@@ -201,8 +201,8 @@ fn turned(geometry: &Geometry) -> Option<Geometry> {
         return None;
     }
     let mut before = [0; 2];
-    for axis in 0..2 {
-        before[axis] = geometry.reach(axis).checked_sub(geometry.before[axis])?;
+    for (axis, before) in before.iter_mut().enumerate() {
+        *before = geometry.reach(axis).checked_sub(geometry.before[axis])?;
     }
     Some(Geometry {
         channels_in: geometry.channels_out,
