@@ -56,6 +56,23 @@ fn gather_lines(strided: &FlexTensor) -> Option<FlexTensor> {
     Some(tensor(values, shape))
 }
 
+/// Whether the tensor alone holds its memory, all of it and in row-major order.
+pub(crate) fn owned(tensor: &FlexTensor) -> bool {
+    tensor.is_unique()
+        && tensor.layout().contiguous_offsets()
+            == Some((0, tensor.bytes().len() / size_of::<f32>()))
+}
+
+/// The values of a tensor of 32-bit floats, to be written over: its own memory where nobody else holds it, a copy where
+/// somebody does.
+///
+/// A fresh tensor of eight megabytes costs as much in pages as a whole pass over it, so the gradient of an input takes
+/// the place of the output's.
+pub(crate) fn into_values(tensor: FlexTensor) -> Vec<f32> {
+    let data = dense(tensor).into_data();
+    data.try_into_vec().expect("a tensor of 32-bit floats")
+}
+
 /// Whether all tensors hold 32-bit floats, which is what the kernels are written for.
 pub(crate) fn all_f32<'a>(tensors: impl IntoIterator<Item = &'a FlexTensor>) -> bool {
     tensors
@@ -65,7 +82,7 @@ pub(crate) fn all_f32<'a>(tensors: impl IntoIterator<Item = &'a FlexTensor>) -> 
 
 /// The values of a [`dense`] tensor of 32-bit floats.
 pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice().unwrap_or_default()
+    tensor.as_slice().expect("a dense tensor of 32-bit floats")
 }
 
 /// A tensor of `shape` that owns `values`.

@@ -18,9 +18,10 @@
 //! What holds for all of them:
 //!
 //! - The same bits on any number of threads: work is cut by shape alone, and sums are added in a fixed order.
-//! - Vectors of the processor through `pulp`, chosen at run time (AVX-512, AVX2 with FMA, NEON, or none); tests force each.
+//! - Vectors of the processor through `pulp`, chosen at run time (AVX-512, AVX2 with FMA, NEON, or none); tests run every
+//!   one that their processor has.
 //! - Safe code only.
-//! - Values that are not finite go where Burn's operations send them.
+//! - Values that are not finite go where Burn's operations send them, unless the function says otherwise.
 #![warn(missing_docs)]
 
 mod activation;
@@ -33,6 +34,7 @@ mod matrix;
 mod norm;
 mod optimizer;
 mod parts;
+mod plain;
 mod pool;
 mod quantize;
 mod random;

@@ -15,9 +15,9 @@ use burn::backend::{
     get_or_init_device_settings,
 };
 use burn::tensor::{Scalar, Tensor};
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use pulp::{Arch, Simd};
 
+use crate::activation::{Elementwise, chain, in_place, map};
 use crate::flex::{all_f32, dense, tensor, values};
 
 /// `round(min(max(x, 0), range) / step) step` with `step = range / steps`; halves round to even.
@@ -27,6 +27,9 @@ use crate::flex::{all_f32, dense, tensor, values};
 ///
 /// # Shapes
 /// input any shape, kept; range `[1]`.
+///
+/// # Panics
+/// Without steps, and with more than 2²¹.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -41,6 +44,10 @@ pub fn quantize_clipped<const D: usize>(
     range: Tensor<1>,
     steps: u32,
 ) -> Tensor<D> {
+    assert!(
+        (1..=1 << 21).contains(&steps),
+        "quantize: {steps} steps are not from 1 to 2097152"
+    );
     Tensor::from_dispatch(Dispatch::clipped(
         input.into_dispatch(),
         range.into_dispatch(),
@@ -122,11 +129,8 @@ impl QuantizeKernel for Flex {
             return plain::<Self>(input, range, steps);
         }
         let (input, range) = (dense(input), dense(range));
-        let range = values(&range)[0];
-        tensor(
-            clip(Arch::new(), values(&input), range, steps),
-            input.shape(),
-        )
+        let clip = Clip::new(values(&range)[0], steps);
+        tensor(map(Arch::new(), clip, values(&input)), input.shape())
     }
 
     fn clipped_gradient(
@@ -137,94 +141,55 @@ impl QuantizeKernel for Flex {
         if !all_f32([&input, &range, &gradient]) {
             return plain_gradient::<Self>(input, range, gradient);
         }
-        let (input, range, gradient) = (dense(input), dense(range), dense(gradient));
-        let range = values(&range)[0];
-        tensor(
-            clip_gradient(Arch::new(), values(&input), range, values(&gradient)),
-            input.shape(),
-        )
+        let (input, range) = (dense(input), dense(range));
+        // Where the gradient passes does not depend on the steps.
+        let clip = Clip::new(values(&range)[0], 1);
+        in_place(gradient, |gradient| {
+            chain(Arch::new(), clip, values(&input), gradient);
+        })
     }
 }
 
-/// Values that a thread works on at a time.
-const PIECE: usize = 1 << 14;
-
-/// One piece of [`clip`], compiled for each instruction set.
-struct Clip<'a> {
-    input: &'a [f32],
+/// Clipping to a range, and rounding to steps of it.
+#[derive(Clone, Copy)]
+struct Clip {
     range: f32,
     step: f32,
-    out: &'a mut [f32],
 }
 
-impl WithSimd for Clip<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for (out, value) in self.out.iter_mut().zip(self.input) {
-            // Comparisons that keep NaN, as a minimum and a maximum would not.
-            let value = if *value <= 0.0 { 0.0 } else { *value };
-            let value = if value > self.range {
-                self.range
-            } else {
-                value
-            };
-            *out = (value / self.step).round_ties_even() * self.step;
+impl Clip {
+    fn new(range: f32, steps: u32) -> Self {
+        Self {
+            range,
+            step: range / steps as f32,
         }
     }
 }
 
-fn clip(arch: Arch, input: &[f32], range: f32, steps: u32) -> Vec<f32> {
-    let step = range / steps as f32;
-    let mut out = vec![0.0; input.len()];
-    out.par_chunks_mut(PIECE)
-        .zip(input.par_chunks(PIECE))
-        .for_each(|(out, input)| {
-            arch.dispatch(Clip {
-                input,
-                range,
-                step,
-                out,
-            });
-        });
-    out
-}
+/// Added to a number below 2²² and taken away again, it leaves the nearest whole one, halves to even.
+const WHOLE: f32 = 12_582_912.0;
 
-/// One piece of [`clip_gradient`].
-struct ClipGradient<'a> {
-    input: &'a [f32],
-    range: f32,
-    gradient: &'a [f32],
-    out: &'a mut [f32],
-}
-
-impl WithSimd for ClipGradient<'_> {
-    type Output = ();
+impl Elementwise for Clip {
+    #[inline(always)]
+    fn value<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+        let splat = |value: f32| simd.splat_f32s(value);
+        // Selections that keep NaN, as a minimum and a maximum would not.
+        let below = simd.less_than_or_equal_f32s(x, splat(0.0));
+        let x = simd.select_f32s(below, splat(0.0), x);
+        let above = simd.greater_than_f32s(x, splat(self.range));
+        let x = simd.select_f32s(above, splat(self.range), x);
+        let level = simd.div_f32s(x, splat(self.step));
+        let level = simd.sub_f32s(simd.add_f32s(level, splat(WHOLE)), splat(WHOLE));
+        simd.mul_f32s(level, splat(self.step))
+    }
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for ((out, value), gradient) in self.out.iter_mut().zip(self.input).zip(self.gradient) {
-            let flat = *value <= 0.0 || *value > self.range;
-            *out = if flat { 0.0 } else { *gradient };
-        }
+    fn gradient<S: Simd>(self, simd: S, argument: S::f32s, gradient: S::f32s) -> S::f32s {
+        let zero = simd.splat_f32s(0.0);
+        let below = simd.less_than_or_equal_f32s(argument, zero);
+        let above = simd.greater_than_f32s(argument, simd.splat_f32s(self.range));
+        simd.select_f32s(simd.or_m32s(below, above), zero, gradient)
     }
-}
-
-fn clip_gradient(arch: Arch, input: &[f32], range: f32, gradient: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; input.len()];
-    out.par_chunks_mut(PIECE)
-        .zip(input.par_chunks(PIECE))
-        .zip(gradient.par_chunks(PIECE))
-        .for_each(|((out, input), gradient)| {
-            arch.dispatch(ClipGradient {
-                input,
-                range,
-                gradient,
-                out,
-            });
-        });
-    out
 }
 
 #[derive(Debug)]
@@ -299,7 +264,8 @@ mod tests {
             let gradient = numbers(2, input.len());
             let step = range / steps as f32;
             for arch in paths() {
-                let found = clip(arch, &input, range, steps);
+                let clip = Clip::new(range, steps);
+                let found = map(arch, clip, &input);
                 for (found, value) in found.iter().zip(&input) {
                     prop_assert_eq!(found.is_nan(), value.is_nan());
                     if !value.is_nan() {
@@ -309,7 +275,8 @@ mod tests {
                         prop_assert_eq!((found / step).round() * step, *found);
                     }
                 }
-                let found = clip_gradient(arch, &input, range, &gradient);
+                let mut found = gradient.clone();
+                chain(arch, clip, &input, &mut found);
                 for ((found, value), gradient) in found.iter().zip(&input).zip(&gradient) {
                     let passes = value.is_nan() || (*value > 0.0 && *value <= range);
                     prop_assert_eq!(*found, if passes { *gradient } else { 0.0 });
@@ -335,7 +302,7 @@ mod tests {
             .try_to_vec()
             .unwrap();
         for arch in paths() {
-            let found = || clip(arch, &values, 1.3, 15);
+            let found = || map(arch, Clip::new(1.3, 15), &values);
             assert!(
                 same(&pool(1).install(found), &output) && same(&pool(2).install(found), &output)
             );

@@ -14,7 +14,7 @@ use super::relu::Relu;
 use super::sigmoid::Sigmoid;
 use super::silu::Silu;
 use super::tanh::Tanh;
-use crate::flex::{FlexTensor, all_f32, dense, tensor, values};
+use crate::flex::{FlexTensor, all_f32, dense, owned, tensor, values};
 
 /// A function of every value and its gradient. The bodies here are the backend's own operations.
 #[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
@@ -80,17 +80,10 @@ impl ActivationKernel for NdArray {}
 #[cfg(feature = "wgpu")]
 impl ActivationKernel for burn::backend::Cube {}
 
-/// Whether a change of the tensor's values would be seen by nobody else.
-fn is_owned(tensor: &FlexTensor) -> bool {
-    tensor.is_contiguous()
-        && tensor.is_unique()
-        && tensor.bytes().len() == size_of_val(values(tensor))
-}
-
 /// The tensor after `work` on its values in row-major order, in their own memory if nobody else holds it.
 pub(crate) fn in_place(input: FlexTensor, work: impl FnOnce(&mut [f32])) -> FlexTensor {
     let mut input = dense(input);
-    if is_owned(&input)
+    if owned(&input)
         && let Some(values) = input.try_storage_mut()
     {
         work(values);
@@ -125,7 +118,7 @@ impl ActivationKernel for Flex {
             return activate::<Self>(input, function);
         }
         let input = dense(input);
-        if is_owned(&input) {
+        if owned(&input) {
             return in_place(input, |values| {
                 with_function!(function, map_in_place(values));
             });

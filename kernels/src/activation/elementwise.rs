@@ -8,7 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// A function of one value and its gradient.
-pub(super) trait Elementwise: Copy + Send + Sync {
+pub(crate) trait Elementwise: Copy + Send + Sync {
     /// The function.
     fn value<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s;
 
@@ -109,7 +109,7 @@ pub(super) fn collect_chunks(count: usize, fill: impl Fn(usize, &mut [f32]) + Sy
 }
 
 /// `f(input)` in a new vector.
-pub(super) fn map(arch: Arch, function: impl Elementwise, input: &[f32]) -> Vec<f32> {
+pub(crate) fn map(arch: Arch, function: impl Elementwise, input: &[f32]) -> Vec<f32> {
     collect_chunks(input.len(), |first, chunk| {
         let input = &input[first..first + chunk.len()];
         arch.dispatch(Value(function, input, chunk));
@@ -128,7 +128,7 @@ pub(super) fn map_in_place(arch: Arch, function: impl Elementwise, values: &mut 
 }
 
 /// `gradient = gradient f'(saved)`.
-pub(super) fn chain(arch: Arch, function: impl Elementwise, saved: &[f32], gradient: &mut [f32]) {
+pub(crate) fn chain(arch: Arch, function: impl Elementwise, saved: &[f32], gradient: &mut [f32]) {
     if gradient.len() <= PIECE {
         arch.dispatch(Gradient(function, saved, gradient));
     } else {

@@ -19,7 +19,7 @@ use burn::tensor::Tensor;
 
 use backend::ActivationKernel;
 pub(crate) use backend::in_place;
-pub(crate) use elementwise::PIECE;
+pub(crate) use elementwise::{Elementwise, PIECE, chain, map};
 
 /// What is done to every value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

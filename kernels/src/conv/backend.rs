@@ -3,7 +3,7 @@
 
 use burn::backend::ops::{ConvOptions, ModuleOps};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Flex, NdArray, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Flex, NdArray, backend_extension};
 use pulp::Arch;
 
 use super::forward::forward;
@@ -11,6 +11,7 @@ use super::geometry::Geometry;
 use super::input_gradient::input_gradient;
 use super::weight_gradient::{bias_gradient, weight_gradient};
 use crate::flex::{FlexTensor, all_f32, dense, sizes, tensor, values};
+use crate::plain::sum_per_channel;
 
 /// Convolution and its gradients. The bodies here are the backend's own operations.
 #[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
@@ -54,12 +55,6 @@ pub(crate) trait ConvKernel: Backend {
     fn convolution_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         sum_per_channel::<Self>(gradient)
     }
-}
-
-fn sum_per_channel<B: Backend>(gradient: FloatTensor<B>) -> FloatTensor<B> {
-    let channels = gradient.shape()[1];
-    let sum = [0, 2, 3].into_iter().fold(gradient, B::float_sum_dim);
-    B::float_reshape(sum, [channels].into())
 }
 
 impl ConvKernel for NdArray {}

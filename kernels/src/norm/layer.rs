@@ -18,9 +18,8 @@ use burn::nn::LayerNorm;
 use burn::tensor::{DType, Tensor};
 use pulp::Arch;
 
-use super::gradient::into_values;
 use super::rows;
-use crate::flex::{FlexTensor, all_f32, dense, tensor, values};
+use crate::flex::{FlexTensor, all_f32, dense, into_values, tensor, values};
 
 /// What [`LayerNorm::forward`] gives, faster.
 ///

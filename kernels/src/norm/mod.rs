@@ -1,6 +1,5 @@
 //! Normalisations.
 mod batch;
-mod gradient;
 mod lanes;
 mod layer;
 mod rms;

@@ -16,9 +16,8 @@ use burn::nn::RmsNorm;
 use burn::tensor::{DType, Tensor};
 use pulp::Arch;
 
-use super::gradient::into_values;
 use super::{layer::applies, rows};
-use crate::flex::{all_f32, dense, tensor, values};
+use crate::flex::{all_f32, dense, into_values, tensor, values};
 
 /// What [`RmsNorm::forward`] gives, faster.
 ///

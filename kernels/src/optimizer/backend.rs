@@ -9,7 +9,7 @@ use super::adam::AdamStep;
 use super::adamw::AdamWStep;
 use super::pass::{Pass, Rule};
 use super::sgd::{MomentumStep, SgdStep};
-use crate::flex::{FlexTensor, all_f32, dense, tensor, values};
+use crate::flex::{FlexTensor, all_f32, dense, owned, tensor, values};
 
 /// Steps of optimizers: the new parameter and moments. The bodies here are the backend's own operations.
 #[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"))]
@@ -63,13 +63,6 @@ fn fits<'a>(parameter: &FlexTensor, others: impl IntoIterator<Item = &'a FlexTen
         && others
             .into_iter()
             .all(|other| all_f32([other]) && other.shape() == parameter.shape())
-}
-
-/// Whether the tensor alone holds its memory, all of it.
-fn owned(tensor: &FlexTensor) -> bool {
-    tensor.is_unique()
-        && tensor.layout().contiguous_offsets()
-            == Some((0, tensor.bytes().len() / size_of::<f32>()))
 }
 
 /// The tensor in memory that it alone holds.

@@ -8,8 +8,8 @@ use burn::tensor::Shape;
 use pulp::Arch;
 
 use super::{columns, planes};
-use crate::flex::{FlexTensor, all_f32, dense, tensor, values};
-use crate::norm::gradient::into_values;
+use crate::flex::{FlexTensor, all_f32, dense, into_values, tensor, values};
+use crate::plain::sum_per_channel;
 
 /// Batch normalisation and its gradients. The bodies here are the backend's own operations.
 ///
@@ -86,13 +86,6 @@ fn per_channel<B: Backend>(tensor: FloatTensor<B>, like: &Shape) -> FloatTensor<
 /// `1 / √(variance + ε)`.
 fn inverse_deviation<B: Backend>(variance: FloatTensor<B>, epsilon: f64) -> FloatTensor<B> {
     B::float_recip(B::float_sqrt(B::float_add_scalar(variance, epsilon.into())))
-}
-
-fn sum_per_channel<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
-    let shape = tensor.shape();
-    let axes = (0..shape.num_dims()).filter(|axis| *axis != 1);
-    let sum = axes.fold(tensor, B::float_sum_dim);
-    B::float_reshape(sum, [shape[1]].into())
 }
 
 fn input_gradient<B: Backend>(
