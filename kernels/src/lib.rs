@@ -20,7 +20,7 @@
 //! - The same bits on any number of threads: work is cut by shape alone, and sums are added in a fixed order.
 //! - Vectors of the processor through `pulp`, chosen at run time (AVX-512, AVX2 with FMA, NEON, or none); tests run every
 //!   one that their processor has.
-//! - Safe code only.
+//! - Safe code, but for the call of the `gemm` crate.
 //! - Values that are not finite go where Burn's operations send them, unless the function says otherwise.
 #![warn(missing_docs)]
 

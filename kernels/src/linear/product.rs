@@ -1,9 +1,13 @@
-//! The three products of a linear layer.
+//! The three products of a linear layer, cut into pieces of rows.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::matrix::{Matrix, multiply};
+
+/// Rows of a piece of `rows`: a piece packs the other operand once, which costs one part in its rows of its product.
+fn piece(rows: usize) -> usize {
+    (rows / 16).max(64)
+}
 
 /// `input · weight + bias`: `[rows, outputs]` from `[rows, inputs]`, `[inputs, outputs]` and `[outputs]`.
 pub(super) fn forward(
@@ -12,9 +16,17 @@ pub(super) fn forward(
     bias: Option<&[f32]>,
     [rows, inputs, outputs]: [usize; 3],
 ) -> Vec<f32> {
-    let input = Matrix::new(input, rows, inputs);
-    let weight = Matrix::new(weight, inputs, outputs);
-    multiply(Arch::new(), input, weight, bias)
+    let (input, weight) = (
+        Matrix::new(input, rows, inputs),
+        Matrix::new(weight, inputs, outputs),
+    );
+    by_rows(rows, outputs, |first, count, out| {
+        if let Some(bias) = bias {
+            out.chunks_exact_mut(outputs)
+                .for_each(|row| row.copy_from_slice(bias));
+        }
+        multiply(out, input.rows(first, count), weight, bias.is_some());
+    })
 }
 
 /// `gradient · weightᵀ`: `[rows, inputs]`.
@@ -23,9 +35,13 @@ pub(super) fn input_gradient(
     gradient: &[f32],
     [rows, inputs, outputs]: [usize; 3],
 ) -> Vec<f32> {
-    let gradient = Matrix::new(gradient, rows, outputs);
-    let weight = Matrix::new(weight, inputs, outputs);
-    multiply(Arch::new(), gradient, weight.transposed(), None)
+    let (weight, gradient) = (
+        Matrix::new(weight, inputs, outputs),
+        Matrix::new(gradient, rows, outputs),
+    );
+    by_rows(rows, inputs, |first, count, out| {
+        multiply(out, gradient.rows(first, count), weight.transposed(), false);
+    })
 }
 
 /// `inputᵀ · gradient`: `[inputs, outputs]`.
@@ -34,9 +50,13 @@ pub(super) fn weight_gradient(
     gradient: &[f32],
     [rows, inputs, outputs]: [usize; 3],
 ) -> Vec<f32> {
-    let input = Matrix::new(input, rows, inputs);
-    let gradient = Matrix::new(gradient, rows, outputs);
-    multiply(Arch::new(), input.transposed(), gradient, None)
+    let (input, gradient) = (
+        Matrix::new(input, rows, inputs).transposed(),
+        Matrix::new(gradient, rows, outputs),
+    );
+    by_rows(inputs, outputs, |first, count, out| {
+        multiply(out, input.rows(first, count), gradient, false);
+    })
 }
 
 /// `[outputs]`: the sum of the rows of `gradient`.
@@ -55,4 +75,18 @@ pub(super) fn bias_gradient(gradient: &[f32], outputs: usize) -> Vec<f32> {
             }
         });
     sums
+}
+
+/// Fills `[rows, columns]` piece by piece with `fill(first row, rows, values)`.
+fn by_rows(
+    rows: usize,
+    columns: usize,
+    fill: impl Fn(usize, usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let mut out = vec![0.0; rows * columns];
+    let count = piece(rows);
+    out.par_chunks_mut((count * columns).max(1))
+        .enumerate()
+        .for_each(|(index, out)| fill(index * count, out.len() / columns, out));
+    out
 }
