@@ -4,7 +4,7 @@
 //! value) does 2.7 operations a byte and is bound by arithmetic as long as the values come from a cache. Its floor is
 //! 11 cycles a vector at two operations a cycle. The power of two is put together from the bits of the rounded
 //! quotient (no conversion to integers), in two halves, so that subnormal results and those near the largest number
-//! come out right without a branch. A table of powers was not tried: gathers cost more than the two products saved.
+//! come out right without a branch. A table of powers was not tried.
 
 use pulp::Simd;
 

@@ -34,7 +34,7 @@ pub(super) struct Geometry {
     pub(super) before: [usize; 2],
 }
 
-/// One axis of the planes.
+/// Where a tap of one axis reads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
     /// Which remainder.
