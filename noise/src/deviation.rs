@@ -32,7 +32,10 @@ impl Deviation {
         device: &Device,
     ) -> Self {
         let shape = weights.dims();
-        let values: Vec<f32> = weights.into_data().iter::<f32>().collect();
+        let values: Vec<f32> = weights
+            .into_data()
+            .try_into_vec_as()
+            .expect("a weight is a tensor of floats");
         Self::from_values(variation.draw(chip, path, &values, &shape), device)
     }
 

@@ -45,7 +45,11 @@ impl ModuleMapper for Fold<'_> {
         param.map(|weight| {
             let (shape, device, trains) =
                 (weight.dims(), weight.device(), weight.is_require_grad());
-            let mut values: Vec<f32> = weight.detach().into_data().iter::<f32>().collect();
+            let mut values: Vec<f32> = weight
+                .detach()
+                .into_data()
+                .try_into_vec_as()
+                .expect("a weight is a tensor of floats");
             let mean = self.variation.mean_deviation(&values, &shape);
             values
                 .iter_mut()

@@ -53,7 +53,7 @@ fn apply<const D: usize>(tensor: Tensor<D>, function: Function) -> Tensor<D> {
 /// use burn::tensor::{Device, Tensor};
 ///
 /// let x = Tensor::<1>::from_floats([-1.0, 2.0], &Device::flex());
-/// assert_eq!(crossburn_kernels::relu(x).into_data().to_vec::<f32>().unwrap(), [0.0, 2.0]);
+/// assert_eq!(crossburn_kernels::relu(x).into_data().try_to_vec::<f32>().unwrap(), [0.0, 2.0]);
 /// ```
 pub fn relu<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     apply(tensor, Function::Relu)
@@ -68,7 +68,7 @@ pub fn relu<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 /// use burn::tensor::{Device, Tensor};
 ///
 /// let x = Tensor::<1>::from_floats([1.0], &Device::flex());
-/// let y = crossburn_kernels::gelu(x).into_data().to_vec::<f32>().unwrap();
+/// let y = crossburn_kernels::gelu(x).into_data().try_to_vec::<f32>().unwrap();
 /// assert!((y[0] - 0.841_345).abs() < 1e-6);
 /// ```
 pub fn gelu<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
@@ -84,7 +84,7 @@ pub fn gelu<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 /// use burn::tensor::{Device, Tensor};
 ///
 /// let x = Tensor::<1>::from_floats([1.0], &Device::flex());
-/// let y = crossburn_kernels::silu(x).into_data().to_vec::<f32>().unwrap();
+/// let y = crossburn_kernels::silu(x).into_data().try_to_vec::<f32>().unwrap();
 /// assert!((y[0] - 0.731_059).abs() < 1e-6);
 /// ```
 pub fn silu<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
