@@ -11,4 +11,52 @@ pub enum HardwareError {
         /// The refused width.
         bits: u8,
     },
+    /// A text that is no quantity of the expected kind.
+    #[error("`{text}` is not {quantity}: write a number and one of {units}")]
+    Unit {
+        /// The refused text.
+        text: String,
+        /// What was expected, with its article.
+        quantity: &'static str,
+        /// The known units.
+        units: String,
+    },
+    /// A field whose value is outside its limits.
+    #[error("{field} = {value} is outside {limit}: {remedy}")]
+    Limit {
+        /// The field, as configuration files spell it.
+        field: String,
+        /// The refused value, with its unit.
+        value: String,
+        /// What is allowed.
+        limit: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Two settings that cannot hold together, or an effect that is configured but cannot apply.
+    #[error("{settings}: {remedy}")]
+    Conflict {
+        /// The settings and why they exclude each other.
+        settings: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A name that no preset or layer has.
+    #[error("there is no {kind} `{name}`: use one of {known}")]
+    Unknown {
+        /// What was looked for.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The known names.
+        known: String,
+    },
+    /// A configuration text that cannot be read.
+    #[error("{what} cannot be read: {message}")]
+    Text {
+        /// What the text should describe.
+        what: String,
+        /// The first thing that is wrong with it.
+        message: String,
+    },
 }

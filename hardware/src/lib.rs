@@ -26,6 +26,7 @@
 mod activation_quantizer;
 mod error;
 mod straight_through;
+pub mod units;
 mod weight_path;
 mod weight_quantizer;
 

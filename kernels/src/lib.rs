@@ -30,7 +30,7 @@ mod conv;
 mod exp;
 mod flex;
 mod linear;
-mod matrix;
+pub mod matrix;
 mod norm;
 mod optimizer;
 mod parts;
