@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, DeviceType, Tensor};
-use crossburn::hardware::{WeightBits, vary_weights};
+use crossburn::hardware::{Quantization, WeightBits, vary_weights};
 use crossburn::models::{Classifier, LeNet, LeNetConfig, initialize};
 use crossburn::noise::{ChipSeed, Distribution, Variation};
 use crossburn::training::data::{ImageSet, digits};
@@ -31,8 +31,8 @@ fn gpu() -> Option<Device> {
     found
 }
 
-fn bits() -> Option<WeightBits> {
-    Some(WeightBits::new(4).unwrap())
+fn four_bits() -> Option<Quantization> {
+    Some(WeightBits::new(4).unwrap().into())
 }
 
 fn lenet(device: &Device) -> LeNet {
@@ -44,7 +44,7 @@ fn step(device: &Device, images: &ImageSet) -> (f32, Vec<Vec<f32>>) {
     let device = device.clone().autodiff();
     let clean = lenet(&device);
     let variation = Variation::from(Distribution::gaussian(0.1));
-    let varied = vary_weights(clean.clone(), bits(), &variation, ChipSeed::new(1, 2));
+    let varied = vary_weights(clean.clone(), four_bits(), &variation, ChipSeed::new(1, 2));
     let indices: Vec<usize> = (0..images.len()).collect();
     let logits = varied.forward(images.images(&indices, &device));
     let targets = images.targets(&indices, &device);
@@ -104,7 +104,7 @@ fn a_population_agrees_with_the_cpu() {
     let variation = Variation::from(Distribution::gaussian(0.1));
     let draw = |device: &Device| {
         let network = lenet(device);
-        let evaluation = Evaluation::new(&network, bits(), Batches::new(&images, 64, device));
+        let evaluation = Evaluation::new(&network, four_bits(), Batches::new(&images, 64, device));
         evaluation
             .population(&variation, 9, 0..4, |_, _| {}, &AtomicBool::new(false))
             .unwrap()

@@ -17,21 +17,20 @@
 //!
 //! let layer = LinearConfig::new(8, 4).init(&Device::flex());
 //! let variation = Variation::from(Distribution::gaussian(0.1));
-//! let chip = manufacture(&layer, Some(WeightBits::new(4)?), &variation, ChipSeed::new(7, 17));
+//! let four_bits = WeightBits::new(4)?.into();
+//! let chip = manufacture(&layer, Some(four_bits), &variation, ChipSeed::new(7, 17));
 //! assert_eq!(chip.weight.dims(), [8, 4]);
 //! # Ok::<(), crossburn_hardware::HardwareError>(())
 //! ```
 #![warn(missing_docs)]
 
-mod activation_quantizer;
 mod error;
-mod straight_through;
+pub mod quantize;
 pub mod units;
 mod weight_path;
-mod weight_quantizer;
 
-pub use activation_quantizer::ActivationQuantizer;
 pub use error::HardwareError;
-pub use straight_through::straight_through;
+pub use quantize::{
+    ActivationQuantizer, Quantization, WeightBits, WeightQuantizer, straight_through,
+};
 pub use weight_path::{WeightPath, manufacture, quantize_weights, vary_weights};
-pub use weight_quantizer::{WeightBits, WeightQuantizer};

@@ -6,7 +6,7 @@ use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
 use crossburn_noise::{ChipSeed, Deviation, Distribution, Variation, matrix_weights};
 
-use crate::{WeightBits, WeightQuantizer};
+use crate::{Quantization, WeightQuantizer};
 
 /// Stored weight → (quantize) → (add one chip's deviation) → effective weight.
 ///
@@ -36,7 +36,7 @@ impl Reparameterization for WeightPath {
 /// Decides per parameter what is attached: matrix weights only.
 struct Attach<'a> {
     selected: BTreeSet<String>,
-    bits: Option<WeightBits>,
+    quantization: Option<Quantization>,
     draw: Option<(&'a Variation, ChipSeed)>,
 }
 
@@ -51,7 +51,7 @@ impl Reparameterizer for Attach<'_> {
         if !self.selected.contains(path) {
             return (param, None);
         }
-        let quantizer = self.bits.map(WeightQuantizer::new);
+        let quantizer = self.quantization.map(WeightQuantizer::new);
         let deviation = self.draw.map(|(variation, chip)| {
             let stored = param.base().detach();
             let device = stored.device();
@@ -75,8 +75,8 @@ impl Reparameterizer for Attach<'_> {
 }
 
 /// `module` whose matrix weights are quantized at every use; `None` leaves it as it is.
-pub fn quantize_weights<M: Module>(module: M, bits: Option<WeightBits>) -> M {
-    attach(module, bits, None)
+pub fn quantize_weights<M: Module>(module: M, quantization: Option<Quantization>) -> M {
+    attach(module, quantization, None)
 }
 
 /// `module` whose matrix weights are quantized and carry the deviation of one chip, for a training step.
@@ -85,38 +85,38 @@ pub fn quantize_weights<M: Module>(module: M, bits: Option<WeightBits>) -> M {
 /// (`GradientsParams::from_grads(gradients, &clean)`).
 pub fn vary_weights<M: Module>(
     module: M,
-    bits: Option<WeightBits>,
+    quantization: Option<Quantization>,
     variation: &Variation,
     chip: ChipSeed,
 ) -> M {
     let varies = !matches!(variation.distribution, Distribution::None { .. });
-    attach(module, bits, varies.then_some((variation, chip)))
+    attach(module, quantization, varies.then_some((variation, chip)))
 }
 
 /// One manufactured chip: a plain module on the inner device with the effective weights folded in.
 ///
-/// The same (`module`, `bits`, `variation`, `chip`) gives the same bytes on every backend and thread count.
+/// The same (`module`, `quantization`, `variation`, `chip`) gives the same bytes on every backend and thread count.
 pub fn manufacture<M: Module>(
     module: &M,
-    bits: Option<WeightBits>,
+    quantization: Option<Quantization>,
     variation: &Variation,
     chip: ChipSeed,
 ) -> M {
-    vary_weights(module.valid(), bits, variation, chip).materialize()
+    vary_weights(module.valid(), quantization, variation, chip).materialize()
 }
 
 fn attach<M: Module>(
     module: M,
-    bits: Option<WeightBits>,
+    quantization: Option<Quantization>,
     draw: Option<(&Variation, ChipSeed)>,
 ) -> M {
-    if bits.is_none() && draw.is_none() {
+    if quantization.is_none() && draw.is_none() {
         return module;
     }
     let selected = matrix_weights(&module);
     module.apply_reparameterization(Attach {
         selected,
-        bits,
+        quantization,
         draw,
     })
 }
@@ -125,6 +125,7 @@ fn attach<M: Module>(
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crate::WeightBits;
     use burn::nn::{Linear, LinearConfig};
     use burn::optim::GradientsParams;
     use burn::tensor::Device;
@@ -140,7 +141,7 @@ mod tests {
     #[test]
     fn a_chip_is_the_quantized_weight_plus_the_deviation_of_its_seed() {
         let layer = layer(&Device::flex());
-        let bits = Some(WeightBits::new(4).unwrap());
+        let bits = Some(WeightBits::new(4).unwrap().into());
         let variation = Variation::from(Distribution::gaussian(0.1));
         let quantized = values(quantize_weights(layer.clone(), bits).weight.val());
         let expected = variation.draw(ChipSeed::new(3, 5), "weight", &quantized, &[16, 8]);
@@ -164,7 +165,7 @@ mod tests {
         let variation = Variation::from(Distribution::gaussian(0.1));
         let varied = vary_weights(
             clean.clone(),
-            Some(WeightBits::new(4).unwrap()),
+            Some(WeightBits::new(4).unwrap().into()),
             &variation,
             ChipSeed::new(1, 1),
         );

@@ -1,7 +1,7 @@
 //! The registry: a network from its configuration.
 
 use burn::tensor::Device;
-use crossburn_hardware::WeightBits;
+use crossburn_hardware::{Quantization, WeightBits};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -87,6 +87,11 @@ impl ModelConfig {
             Self::ConvNet(config) => config.bits,
             Self::ResNet18(config) => config.bits,
         }
+    }
+
+    /// How its weights are quantized, if they are.
+    pub fn quantization(&self) -> Option<Quantization> {
+        self.bits().map(Quantization::from)
     }
 
     /// The one image shape `[channels, height, width]` it takes, where there is only one.

@@ -168,8 +168,11 @@ impl<O: DemoObserver> WithClassifier for Job<'_, O> {
         let batches = Batches::new(&data.test, 128, device);
         let mut methods = Vec::new();
         for ((name, noise), trained) in config.methods.iter().zip(&trained) {
-            let evaluation =
-                Evaluation::new(&trained.network, config.model.bits(), batches.clone());
+            let evaluation = Evaluation::new(
+                &trained.network,
+                config.model.quantization(),
+                batches.clone(),
+            );
             let clean = evaluation.clean()?;
             let total = config.chips + config.sweep.len() as u64 * config.sweep_chips;
             let on_chip = observer.chips(name, total);

@@ -256,7 +256,7 @@ impl WithClassifier for Job<'_> {
         })?;
         self.recipe.model.check(data.test.shape)?;
         let batches = Batches::new(&data.test, 128, self.device);
-        let evaluation = Evaluation::new(&network, self.recipe.model.bits(), batches);
+        let evaluation = Evaluation::new(&network, self.recipe.model.quantization(), batches);
         let clean = evaluation.clean()?;
         let chips = match arguments.shard {
             Some(shard) => shard.range(arguments.chips),

@@ -162,7 +162,7 @@ impl Job<'_> {
             return Ok(Outcome::Interrupted);
         }
         let batches = Batches::new(&data.test, 128, self.device);
-        let evaluation = Evaluation::new(&trained.network, recipe.model.bits(), batches);
+        let evaluation = Evaluation::new(&trained.network, recipe.model.quantization(), batches);
         let clean = clock.time("test", || evaluation.clean())?;
         let (version, commit) = study::version();
         let summary = DataSummary {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor};
-use crossburn_hardware::{WeightBits, manufacture, quantize_weights};
+use crossburn_hardware::{Quantization, manufacture, quantize_weights};
 use crossburn_models::Classifier;
 use crossburn_noise::{ChipSeed, Variation, draw_population};
 
@@ -92,16 +92,16 @@ pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u8]) -> Result<usize, T
 #[derive(Debug)]
 pub struct Evaluation<C> {
     network: C,
-    bits: Option<WeightBits>,
+    quantization: Option<Quantization>,
     batches: Batches,
 }
 
 impl<C: Classifier> Evaluation<C> {
     /// `network` is taken to evaluation mode; `batches` must be on its inner device.
-    pub fn new(network: &C, bits: Option<WeightBits>, batches: Batches) -> Self {
+    pub fn new(network: &C, quantization: Option<Quantization>, batches: Batches) -> Self {
         Self {
             network: network.valid(),
-            bits,
+            quantization,
             batches,
         }
     }
@@ -112,7 +112,7 @@ impl<C: Classifier> Evaluation<C> {
     /// See [`accuracy`].
     pub fn clean(&self) -> Result<f64, TrainingError> {
         accuracy(
-            &quantize_weights(self.network.clone(), self.bits).materialize(),
+            &quantize_weights(self.network.clone(), self.quantization).materialize(),
             &self.batches,
         )
     }
@@ -123,7 +123,7 @@ impl<C: Classifier> Evaluation<C> {
     /// See [`accuracy`].
     pub fn chip(&self, variation: &Variation, chip: ChipSeed) -> Result<f64, TrainingError> {
         accuracy(
-            &manufacture(&self.network, self.bits, variation, chip),
+            &manufacture(&self.network, self.quantization, variation, chip),
             &self.batches,
         )
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use crossburn_checkpoints::{load_resume, save_resume};
-use crossburn_hardware::{WeightBits, quantize_weights, vary_weights};
+use crossburn_hardware::{Quantization, quantize_weights, vary_weights};
 use crossburn_kernels::cross_entropy;
 use crossburn_models::Classifier;
 use crossburn_noise::{ChipSeed, Distribution, Philox, fold_mean, path_hash};
@@ -167,13 +167,13 @@ impl<C: Classifier> State<C> {
                 return Ok(true);
             };
             let network = self.network.valid();
-            let bits = recipe.model.bits();
+            let quantization = recipe.model.quantization();
             let clean = accuracy(
-                &quantize_weights(network.clone(), bits).materialize(),
+                &quantize_weights(network.clone(), quantization).materialize(),
                 &validation,
             )?;
             let noisy = varies(recipe)
-                .then(|| noisy_accuracy(&network, bits, recipe, epoch, &validation))
+                .then(|| noisy_accuracy(&network, quantization, recipe, epoch, &validation))
                 .transpose()?;
             let record = EpochRecord {
                 epoch,
@@ -249,7 +249,7 @@ impl<C: Classifier> State<C> {
             );
             let varied = vary_weights(
                 self.network.clone(),
-                recipe.model.bits(),
+                recipe.model.quantization(),
                 &recipe.noise,
                 chip,
             );
@@ -297,7 +297,7 @@ fn varies(recipe: &Recipe) -> bool {
 /// Accuracy with a new chip of the training noise per batch.
 fn noisy_accuracy<C: Classifier>(
     network: &C,
-    bits: Option<WeightBits>,
+    quantization: Option<Quantization>,
     recipe: &Recipe,
     epoch: usize,
     batches: &Batches,
@@ -306,7 +306,7 @@ fn noisy_accuracy<C: Classifier>(
     let mut correct = 0;
     for (index, (images, labels)) in batches.iter().enumerate() {
         let chip = ChipSeed::new(seed, (epoch as u64) << 32 | index as u64);
-        let chip = vary_weights(network.clone(), bits, &recipe.noise, chip);
+        let chip = vary_weights(network.clone(), quantization, &recipe.noise, chip);
         correct += count_correct(chip.forward(images.clone()), labels)?;
     }
     Ok(correct as f64 / batches.images().max(1) as f64)

@@ -4,7 +4,7 @@ use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::{Device, Tensor};
 use crossburn_kernels::quantize_clipped;
 
-use crate::WeightBits;
+use super::WeightBits;
 
 /// Rectifies activations and quantizes them to `2^bits - 1` steps of a range that training follows by a moving average.
 ///

@@ -1,0 +1,187 @@
+//! What a quantizer is asked for.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Calibration, Grid, WeightBits};
+use crate::HardwareError;
+
+/// Whether a grid is centred on zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Symmetry {
+    /// As far below zero as above it: what pairs of cells hold.
+    #[default]
+    Symmetric,
+    /// From the lowest value to the highest: for activations, and weights in digital memory.
+    Asymmetric,
+}
+
+impl Symmetry {
+    pub(super) fn grid(self, bits: WeightBits, low: f32, high: f32) -> Grid {
+        match self {
+            Self::Symmetric => Grid::symmetric(bits, high),
+            Self::Asymmetric => Grid::asymmetric(bits, low, high),
+        }
+    }
+}
+
+/// What shares a grid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Granularity {
+    /// The whole tensor.
+    #[default]
+    PerTensor,
+    /// Every output channel has its own.
+    PerChannel,
+}
+
+/// The quantization of a weight.
+///
+/// In TOML, everything but the width may be left out:
+///
+/// ```toml
+/// bits = 8
+/// symmetry = "symmetric"
+/// granularity = "per-channel"
+/// calibration = { kind = "mse" }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantization {
+    /// Width, sign included.
+    pub bits: WeightBits,
+    /// Whether the grid is centred on zero.
+    #[serde(default)]
+    pub symmetry: Symmetry,
+    /// What shares a grid.
+    #[serde(default)]
+    pub granularity: Granularity,
+    /// How the range is chosen.
+    #[serde(default)]
+    pub calibration: Calibration,
+}
+
+/// Symmetric, one grid per tensor, over the whole range.
+impl From<WeightBits> for Quantization {
+    fn from(bits: WeightBits) -> Self {
+        Self {
+            bits,
+            symmetry: Symmetry::default(),
+            granularity: Granularity::default(),
+            calibration: Calibration::default(),
+        }
+    }
+}
+
+impl Quantization {
+    /// The same quantization, if its parameters are allowed.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`].
+    pub fn check(self) -> Result<Self, HardwareError> {
+        self.calibration.check()?;
+        Ok(self)
+    }
+
+    /// The grids of `weights`, which must be finite: one, or one per output channel.
+    ///
+    /// The channel of a linear weight `[in, out]` is its column; of a convolution `[out, in / groups, ...]`, its row.
+    pub fn grids(&self, weights: &[f32], shape: &[usize]) -> Vec<Grid> {
+        match self.granularity {
+            Granularity::PerTensor => {
+                vec![self.calibration.grid(self.bits, self.symmetry, weights)]
+            }
+            Granularity::PerChannel => {
+                let (channels, stride) = channels(shape);
+                let of_channel = |channel: usize| -> Vec<f32> {
+                    let runs = weights.chunks(stride.max(1)).skip(channel);
+                    runs.step_by(channels).flatten().copied().collect()
+                };
+                (0..channels)
+                    .map(|channel| {
+                        self.calibration
+                            .grid(self.bits, self.symmetry, &of_channel(channel))
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    /// `weights` on their grids.
+    pub fn quantize(&self, weights: &mut [f32], shape: &[usize]) {
+        let grids = self.grids(weights, shape);
+        let (channels, stride) = match self.granularity {
+            Granularity::PerTensor => (1, weights.len()),
+            Granularity::PerChannel => channels(shape),
+        };
+        for (run, weights) in weights.chunks_mut(stride.max(1)).enumerate() {
+            let grid = &grids[run % channels];
+            weights
+                .iter_mut()
+                .for_each(|weight| *weight = grid.quantize(*weight));
+        }
+    }
+}
+
+/// Number of output channels, and how many neighbours in memory belong to the same one.
+fn channels(shape: &[usize]) -> (usize, usize) {
+    match shape {
+        [_, outputs] => (*outputs, 1),
+        [outputs, rest @ ..] => (*outputs, rest.iter().product()),
+        [] => (1, 1),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    fn per_channel(bits: u8) -> Quantization {
+        Quantization {
+            granularity: Granularity::PerChannel,
+            ..Quantization::from(WeightBits::new(bits).unwrap())
+        }
+    }
+
+    #[test]
+    fn channels_are_columns_of_linear_and_rows_of_convolutional_weights() {
+        let weights = [1.0, 8.0, -2.0, 4.0];
+        let tops = |shape: &[usize]| -> Vec<f32> {
+            let grids = per_channel(4).grids(&weights, shape);
+            grids.iter().map(|grid| grid.value(grid.high)).collect()
+        };
+        assert_eq!(tops(&[2, 2]), [2.0, 8.0]);
+        assert_eq!(tops(&[2, 2, 1]), [8.0, 4.0]);
+        let mut quantized = [0.9, 8.0, -2.0, 3.9];
+        per_channel(2).quantize(&mut quantized, &[2, 2]);
+        assert_eq!(quantized, [0.0, 8.0, -2.0, 0.0]);
+    }
+
+    #[test]
+    fn a_table_is_strict_and_its_defaults_are_the_trained_ones() {
+        let read = |text: &str| toml::from_str::<Quantization>(text);
+        let bits = WeightBits::new(4).unwrap();
+        assert_eq!(read("bits = 4").unwrap(), Quantization::from(bits));
+        let full = Quantization {
+            bits,
+            symmetry: Symmetry::Asymmetric,
+            granularity: Granularity::PerChannel,
+            calibration: Calibration::Percentile { percent: 99.9 },
+        };
+        assert_eq!(read(&toml::to_string(&full).unwrap()).unwrap(), full);
+        for (text, part) in [
+            ("bits = 1", "bits = 1 is outside 2..=16"),
+            ("bits = 4\nrange = 1", "unknown field `range`"),
+            ("bits = 4\nsymmetry = \"odd\"", "unknown variant `odd`"),
+            (
+                "bits = 4\ncalibration = { kind = \"mse\", percent = 3 }",
+                "unknown field `percent`",
+            ),
+        ] {
+            let message = read(text).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
