@@ -1,4 +1,4 @@
-//! The hot paths of the spine: a training step with and without noise, one chip of a million weights, a population.
+//! The hot paths of the spine: a training step, one chip of a million weights, a population.
 //!
 //! `benches/README.md` says how to run the PyTorch side beside it.
 #![allow(
@@ -13,7 +13,6 @@ use std::sync::atomic::AtomicBool;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use crossburn::hardware::vary_weights;
 use crossburn::kernels::cross_entropy;
 use crossburn::models::{Classifier, LeNet, LeNetConfig, LeNetVariant, initialize};
 use crossburn::noise::{ChipSeed, Distribution, Variation};
@@ -41,28 +40,15 @@ fn training_step(c: &mut Criterion) {
         set.images(&indices, &device),
         set.targets(&indices, &device),
     );
-    for (name, variation) in [
-        ("plain", Variation::from(Distribution::none())),
-        ("gaussian", Variation::from(Distribution::gaussian(0.1))),
-        (
-            "right-censored",
-            Variation::from(Distribution::right_censored(0.1, 1.0)),
-        ),
-    ] {
-        let mut network = lenet(&device);
-        let mut optimizer = OptimizerConfig::default().init();
-        let mut step = 0;
-        c.bench_function(&format!("lenet_b128_step/{name}"), |b| {
-            b.iter(|| {
-                step += 1;
-                let varied =
-                    vary_weights(network.clone(), None, &variation, ChipSeed::new(1, step));
-                let loss = cross_entropy(varied.forward(images.clone()), targets.clone());
-                let gradients = GradientsParams::from_grads(loss.backward(), &network);
-                network = optimizer.step(1e-3, network.clone(), gradients);
-            });
+    let mut network = lenet(&device);
+    let mut optimizer = OptimizerConfig::default().init();
+    c.bench_function("lenet_b128_step", |b| {
+        b.iter(|| {
+            let loss = cross_entropy(network.forward(images.clone()), targets.clone());
+            let gradients = GradientsParams::from_grads(loss.backward(), &network);
+            network = optimizer.step(1e-3, network.clone(), gradients);
         });
-    }
+    });
 }
 
 fn one_chip(c: &mut Criterion) {
