@@ -45,7 +45,7 @@ mod workspace;
 
 pub use activation::{erf, exp, gelu, relu, sigmoid, silu, tanh};
 pub use attention::{AttentionOptions, attention};
-pub use conv::{conv1d, conv2d, convolve1d, convolve2d};
+pub use conv::{conv1d, conv2d, convolve1d, convolve2d, padding1d, padding2d};
 pub use linear::{linear, multiply};
 pub use norm::{batch_norm, layer_norm, rms_norm};
 pub use optimizer::{Adam, AdamW, Sgd, SgdState};

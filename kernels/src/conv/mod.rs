@@ -49,14 +49,7 @@ use backend::ConvKernel;
 /// ```
 pub fn conv2d(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     let [_, _, height, width] = input.dims();
-    let padding = match layer.padding {
-        PaddingConfig2d::Valid => [(0, 0); 2],
-        PaddingConfig2d::Same => [
-            same_padding(height, layer.kernel_size[0], layer.stride[0]),
-            same_padding(width, layer.kernel_size[1], layer.stride[1]),
-        ],
-        PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
-    };
+    let padding = padding2d(layer, [height, width]);
     let options =
         ConvOptions::new_with_padding(layer.stride, padding, layer.dilation, layer.groups);
     let bias = layer.bias.as_ref().map(|bias| bias.val());
@@ -68,16 +61,32 @@ pub fn conv2d(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
 /// # Shapes
 /// `[batch, channels_in, length] → [batch, channels_out, length]`.
 pub fn conv1d(layer: &Conv1d, input: Tensor<3>) -> Tensor<3> {
-    let [_, _, length] = input.dims();
-    let padding = match layer.padding {
-        PaddingConfig1d::Valid => (0, 0),
-        PaddingConfig1d::Same => same_padding(length, layer.kernel_size, layer.stride),
-        PaddingConfig1d::Explicit(left, right) => (left, right),
-    };
+    let padding = padding1d(layer, input.dims()[2]);
     let options =
         ConvOptions::new_with_padding([layer.stride], [padding], [layer.dilation], layer.groups);
     let bias = layer.bias.as_ref().map(|bias| bias.val());
     convolve1d(input, layer.weight.val(), bias, options)
+}
+
+/// Padding before and behind the rows and the columns of images of `[height, width]`.
+pub fn padding2d(layer: &Conv2d, [height, width]: [usize; 2]) -> [(usize, usize); 2] {
+    match layer.padding {
+        PaddingConfig2d::Valid => [(0, 0); 2],
+        PaddingConfig2d::Same => [
+            same_padding(height, layer.kernel_size[0], layer.stride[0]),
+            same_padding(width, layer.kernel_size[1], layer.stride[1]),
+        ],
+        PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
+    }
+}
+
+/// Padding before and behind lines of `length`.
+pub fn padding1d(layer: &Conv1d, length: usize) -> (usize, usize) {
+    match layer.padding {
+        PaddingConfig1d::Valid => (0, 0),
+        PaddingConfig1d::Same => same_padding(length, layer.kernel_size, layer.stride),
+        PaddingConfig1d::Explicit(left, right) => (left, right),
+    }
 }
 
 /// Padding on both sides that keeps `ceil(size / stride)` outputs; the odd one goes behind, as in Burn.

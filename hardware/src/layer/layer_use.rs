@@ -1,0 +1,72 @@
+//! What a pass through a network asks of one weight.
+
+use serde::Serialize;
+
+use super::Geometry;
+use crate::cost::LayerShape;
+
+/// How one weight was used in one or more passes: its matrices and the inputs that they met.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerUse {
+    /// Path of the weight.
+    pub path: String,
+    /// Inputs of one group.
+    pub inputs: usize,
+    /// Outputs of one group.
+    pub outputs: usize,
+    /// Groups, each with a matrix of its own.
+    pub groups: usize,
+    /// Products with every matrix: output positions of all images and uses.
+    pub rows: u64,
+    /// Smallest input, or zero.
+    pub input_low: f32,
+    /// Largest input, or zero.
+    pub input_high: f32,
+}
+
+impl LayerUse {
+    /// What the layer at `path` with `outputs` channels does to `x`, a batch of images.
+    pub(crate) fn of(path: &str, outputs: usize, geometry: &Geometry, batch: usize, x: &[f32]) -> Self {
+        let (input_low, input_high) = x
+            .iter()
+            .fold((0.0f32, 0.0f32), |(low, high), x| (low.min(*x), high.max(*x)));
+        Self {
+            path: path.to_string(),
+            inputs: geometry.inputs(),
+            outputs: outputs / geometry.groups,
+            groups: geometry.groups,
+            rows: (batch * geometry.positions()) as u64,
+            input_low,
+            input_high,
+        }
+    }
+
+    /// Both uses of one weight together.
+    pub(crate) fn and(self, other: &Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            input_low: self.input_low.min(other.input_low),
+            input_high: self.input_high.max(other.input_high),
+            ..self
+        }
+    }
+
+    /// The shape that the cost model takes, where `images` images passed.
+    pub fn shape(&self, images: usize) -> LayerShape {
+        LayerShape {
+            path: self.path.clone(),
+            inputs: self.inputs,
+            outputs: self.outputs,
+            groups: self.groups,
+            positions: self.rows.div_ceil(images.max(1) as u64) as usize,
+        }
+    }
+
+    /// The largest magnitude of an input; one where nothing but zeros was seen.
+    pub(crate) fn largest_input(&self) -> f32 {
+        match self.input_high.max(-self.input_low) {
+            0.0 => 1.0,
+            largest => largest,
+        }
+    }
+}

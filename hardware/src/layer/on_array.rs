@@ -1,0 +1,230 @@
+//! What is attached to a weight that lies on arrays.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use burn::module::{Module, Reparameterization};
+use burn::tensor::{Tensor, TensorData};
+use crossburn_noise::Philox;
+
+use super::{Geometry, LayerUse};
+use crate::array::{CurrentProfile, ProgrammedMatrix, Reads};
+use crate::straight_through;
+
+/// Values of inputs that are laid out as patches at a time.
+const BLOCK: usize = 1 << 20;
+
+/// A weight on arrays: [`linear`](super::linear), [`conv1d`](super::conv1d) and [`conv2d`](super::conv2d) find it and let
+/// the arrays multiply. To every other layer the weight is what the cells hold.
+#[derive(Module, Debug)]
+pub struct OnArray {
+    #[module(skip)]
+    role: Role,
+}
+
+#[derive(Clone, Debug)]
+enum Role {
+    Probe(Arc<Probe>),
+    Profile(Arc<Profile>),
+    Arrays(Arc<Arrays>),
+}
+
+/// Watches a pass: how is this weight used?
+#[derive(Debug)]
+pub(crate) struct Probe {
+    path: String,
+    outputs: usize,
+    /// Shared by the weights of a network, in the order of their first use.
+    uses: Arc<Mutex<Vec<LayerUse>>>,
+}
+
+/// Watches the currents of a pass.
+#[derive(Debug)]
+struct Profile {
+    matrices: Arc<Vec<ProgrammedMatrix>>,
+    profiles: Arc<Mutex<Vec<CurrentProfile>>>,
+}
+
+/// The arrays of one weight of one chip.
+#[derive(Debug)]
+pub(crate) struct Arrays {
+    /// One per group.
+    matrices: Vec<ProgrammedMatrix>,
+    /// Streams of read noise, one per group, where reads scatter.
+    reads: Option<Vec<Philox>>,
+    /// Rows that every matrix has multiplied so far: the number of the next read.
+    rows: AtomicU64,
+}
+
+impl OnArray {
+    /// Records in `uses` how the weight at `path`, of `outputs` channels, is used.
+    pub(crate) fn probe(path: &str, outputs: usize, uses: Arc<Mutex<Vec<LayerUse>>>) -> Self {
+        Self {
+            role: Role::Probe(Arc::new(Probe {
+                path: path.to_string(),
+                outputs,
+                uses,
+            })),
+        }
+    }
+
+    /// Adds the currents that a pass causes in `matrices` to `profiles`, one per group.
+    pub(crate) fn profile(
+        matrices: Arc<Vec<ProgrammedMatrix>>,
+        profiles: Arc<Mutex<Vec<CurrentProfile>>>,
+    ) -> Self {
+        Self {
+            role: Role::Profile(Arc::new(Profile { matrices, profiles })),
+        }
+    }
+
+    /// Lets `matrices` multiply, one per group.
+    pub(crate) fn arrays(matrices: Vec<ProgrammedMatrix>, reads: Option<Vec<Philox>>) -> Self {
+        Self {
+            role: Role::Arrays(Arc::new(Arrays {
+                matrices,
+                reads,
+                rows: AtomicU64::new(0),
+            })),
+        }
+    }
+
+    /// The product with `input`, `[batch, channels, height, width]`, and `bias`; `digital` gives what the layer computes
+    /// with the weights that it sees, bias included.
+    pub(super) fn product(
+        &self,
+        geometry: &Geometry,
+        input: Tensor<4>,
+        bias: Option<Tensor<1>>,
+        digital: impl FnOnce() -> Tensor<4>,
+    ) -> Tensor<4> {
+        let batch = input.dims()[0];
+        let tracked = input.device().is_autodiff();
+        let input = if tracked { input.inner() } else { input };
+        let device = input.device();
+        let x: Vec<f32> = input
+            .into_data()
+            .try_into_vec_as()
+            .expect("an input is a tensor of floats");
+        let arrays = match &self.role {
+            Role::Probe(probe) => {
+                probe.watch(geometry, &x, batch);
+                return digital();
+            }
+            Role::Profile(profile) => {
+                profile.watch(geometry, &x, batch);
+                return digital();
+            }
+            Role::Arrays(arrays) => arrays,
+        };
+        let (out, outputs) = arrays.multiply(geometry, &x, batch);
+        let [rows, columns] = geometry.output_size();
+        let shape = [batch, outputs, rows, columns];
+        let mut product = Tensor::<4>::from_data(TensorData::new(out, shape), &device);
+        if let Some(bias) = bias {
+            let bias = if tracked { bias.inner() } else { bias };
+            product = product + bias.reshape([1, outputs, 1, 1]);
+        }
+        if tracked {
+            // The gradient of a product on arrays is that of the weights that the cells hold.
+            let digital = digital();
+            let product = Tensor::from_inner(product);
+            return straight_through(digital, product);
+        }
+        product
+    }
+}
+
+impl Reparameterization for OnArray {
+    const NAME: &'static str = "array";
+
+    fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+        let Role::Arrays(arrays) = &self.role else {
+            return base;
+        };
+        let shape = base.dims();
+        let values = arrays.matrices.iter().map(|m| m.effective_weights());
+        let rows: Vec<f32> = values.flat_map(|matrix| matrix.values).collect();
+        let values = match shape[..] {
+            // Burn's linear weights are [inputs, outputs].
+            [inputs, outputs] => (0..inputs * outputs)
+                .map(|at| rows[at % outputs * inputs + at / outputs])
+                .collect(),
+            _ => rows,
+        };
+        let device = base.device();
+        let held = Tensor::from_data(TensorData::new(values, shape), &device);
+        straight_through(base, held)
+    }
+}
+
+impl Probe {
+    fn watch(&self, geometry: &Geometry, x: &[f32], batch: usize) {
+        let found = LayerUse::of(&self.path, self.outputs, geometry, batch, x);
+        let mut uses = unpoisoned(&self.uses);
+        match uses.iter_mut().find(|known| known.path == self.path) {
+            Some(known) => *known = known.clone().and(&found),
+            None => uses.push(found),
+        }
+    }
+}
+
+impl Profile {
+    fn watch(&self, geometry: &Geometry, x: &[f32], batch: usize) {
+        let mut profiles = unpoisoned(&self.profiles);
+        for (group, (matrix, profile)) in self.matrices.iter().zip(profiles.iter_mut()).enumerate() {
+            for images in blocks(geometry, batch) {
+                matrix
+                    .profile(&geometry.patches(x, images, group), profile)
+                    .expect("patches have the inputs of the matrix, and a profile its slices");
+            }
+        }
+    }
+}
+
+impl Arrays {
+    /// The product `[batch, outputs, positions]`, and the number of outputs.
+    fn multiply(&self, geometry: &Geometry, x: &[f32], batch: usize) -> (Vec<f32>, usize) {
+        let positions = geometry.positions();
+        let of_group = self.matrices.first().map_or(0, ProgrammedMatrix::outputs);
+        let outputs = of_group * self.matrices.len();
+        let first_read = self.rows.fetch_add((batch * positions) as u64, Ordering::Relaxed);
+        let mut out = vec![0.0; batch * outputs * positions];
+        for images in blocks(geometry, batch) {
+            for (group, matrix) in self.matrices.iter().enumerate() {
+                let patches = geometry.patches(x, images.clone(), group);
+                let reads = self.reads.as_ref().map(|streams| Reads {
+                    draws: streams[group],
+                    first: first_read + (images.start * positions) as u64,
+                });
+                let product = matrix
+                    .multiply(&patches, reads)
+                    .expect("arrays are attached when their converters are ready");
+                let planes = product.chunks_exact((positions * of_group).max(1));
+                for (image, product) in images.clone().zip(planes) {
+                    let first = (image * outputs + group * of_group) * positions;
+                    let planes = &mut out[first..first + of_group * positions];
+                    for (position, values) in product.chunks_exact(of_group).enumerate() {
+                        for (output, value) in values.iter().enumerate() {
+                            planes[output * positions + position] = *value;
+                        }
+                    }
+                }
+            }
+        }
+        (out, outputs)
+    }
+}
+
+/// Images whose patches are laid out at a time.
+fn blocks(geometry: &Geometry, batch: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let images = (BLOCK / (geometry.positions() * geometry.inputs()).max(1)).max(1);
+    (0..batch)
+        .step_by(images)
+        .map(move |first| first..(first + images).min(batch))
+}
+
+/// Nothing is left half-written under these locks.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
