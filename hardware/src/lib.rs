@@ -24,13 +24,28 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod array;
+pub mod cost;
+pub mod device;
 mod error;
+pub mod ir_drop;
+pub mod layer;
+pub mod map;
+pub mod program;
 pub mod quantize;
 pub mod units;
 mod weight_path;
 
-pub use error::HardwareError;
-pub use quantize::{
-    ActivationQuantizer, Quantization, WeightBits, WeightQuantizer, straight_through,
+pub use array::{
+    Adc, AdcCodes, AdcRange, ArrayConfig, CapacitorMismatch, ComparatorOffset, Conversion,
+    CurrentProfile, CurrentRange, Dac, Effects, GainError, InputSign, OffsetSharing,
+    ProgrammedMatrix, Reads, Tile, TileSolver,
 };
+pub use device::{ConductanceRange, Device};
+pub use error::HardwareError;
+pub use map::{
+    MappedMatrix, Mapping, Plane, Polarity, Reference, Scheme, Slice, Tiling, WeightMatrix,
+    WeightScale,
+};
+pub use quantize::{ActivationQuantizer, Quantization, WeightBits, WeightQuantizer, straight_through};
 pub use weight_path::{WeightPath, manufacture, quantize_weights, vary_weights};
