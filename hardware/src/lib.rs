@@ -24,6 +24,7 @@
 #![warn(missing_docs)]
 
 mod activation_quantizer;
+pub mod device;
 mod error;
 mod straight_through;
 pub mod units;
