@@ -237,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_of_a_fit_meet() {
+    fn the_parts_of_a_fit_nearly_meet() {
         for devices in [1, 2] {
             let law = hermes(devices).check().unwrap();
             for part in [NU_MEAN, law.fit.nu_std, law.fit.level] {
                 let [below, above] =
                     [part.split - 1e-9, part.split].map(|r| part.at(r, libm::log(r)));
-                // Coefficients have four decimals, so the parts meet within a few of the last.
-                assert!((below - above).abs() < 8e-4, "{devices}: {below} {above}");
+                // As published the parts miss each other by up to 0.0011: the mean exponent falls from 0.0731 to 0.0720.
+                assert!((below - above).abs() < 1.1e-3, "{devices}: {below} {above}");
             }
         }
     }

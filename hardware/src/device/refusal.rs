@@ -54,7 +54,8 @@ pub(super) fn positive(field: &str, value: f64, text: impl ToString) -> Result<f
     }
 }
 
-/// Microsiemens as a text with its unit.
+/// Microsiemens as a text with its unit, in the digits that tell the 32-bit number from its neighbours.
 pub(super) fn microsiemens(value: f32) -> String {
-    Siemens::new(f64::from(value) * 1e-6).to_string()
+    let digits = value.to_string().parse().unwrap_or(f64::from(value));
+    Siemens::new(digits * 1e-6).to_string()
 }

@@ -199,9 +199,9 @@ mod tests {
             ..ReramWanConfig::default()
         };
         let smaller = smaller.check().unwrap();
-        // 0.0505 of g_max at r = 0.5, whatever g_max is.
+        // 0.348 + 8.015 - 10.96325 + 5.674125 - 1.0509375 = 2.0229375 of 40 at r = 0.5, whatever g_max is.
         for (law, g_max) in [(law, 40.0), (smaller, 25.0)] {
-            assert!((law.spread(0.5 * g_max).sigma / g_max - 0.0505).abs() < 6e-5);
+            assert!((law.spread(0.5 * g_max).sigma / g_max - 2.0229375 / 40.0).abs() < 1e-12);
         }
     }
 

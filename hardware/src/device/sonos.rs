@@ -7,7 +7,7 @@ use super::elementary::exp;
 use super::law::Law;
 use super::programming::{Programming, Spread};
 use super::read_noise::ReadNoise;
-use super::refusal::limit;
+use super::refusal::{limit, microsiemens};
 use super::relaxation::{Added, Relaxation};
 use crate::HardwareError;
 use crate::units::{Second, Siemens};
@@ -186,7 +186,7 @@ impl Law for Sonos {
         if 1e3 * self.range.g_max > LARGEST_AGED as f32 {
             return Err(limit(
                 "g_max",
-                Siemens::new(1e-6 * f64::from(self.range.g_max)),
+                microsiemens(self.range.g_max),
                 "the conductances up to 1800 nS whose ageing was measured",
                 "choose a smaller g_max, or leave `after` out",
             ));
