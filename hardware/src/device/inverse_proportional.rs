@@ -1,0 +1,122 @@
+//! Cells whose error is inversely proportional to their conductance.
+
+use serde::{Deserialize, Serialize};
+
+use super::ConductanceRange;
+use super::ageing::NoAgeing;
+use super::generic_error::GenericError;
+use super::law::Law;
+use super::programming::{Programming, Shape, Spread};
+use super::read_noise::ReadNoise;
+use super::refusal::not_negative;
+use crate::HardwareError;
+use crate::units::Siemens;
+
+/// A cell whose error grows as its conductance falls.
+///
+/// ```text
+/// g = max(0, g_T + g_max² / g_T e)          e normal with `sigma_at_gmax_rel_gmax`, or uniform with `full_width_at_gmax_rel_gmax`
+/// ```
+///
+/// A target of 0 has no error, as in the source.
+///
+/// # Source
+/// The generic devices of Sandia's CrossSim, where one word names a standard deviation and a full width; here two keys do.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InverseProportionalConfig {
+    /// Lowest conductance.
+    pub g_min: Siemens,
+    /// Highest conductance.
+    pub g_max: Siemens,
+    /// Standard deviation of a normal error at `g_max`, relative to `g_max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigma_at_gmax_rel_gmax: Option<f64>,
+    /// Full width of a uniform error at `g_max`, relative to `g_max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_width_at_gmax_rel_gmax: Option<f64>,
+    /// Standard deviation of one read at `g_max`, relative to `g_max`; 0 is none.
+    #[serde(default)]
+    pub read_sigma_at_gmax_rel_gmax: f64,
+}
+
+/// The checked form.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct InverseProportional {
+    range: ConductanceRange,
+    g_max: f64,
+    error: GenericError,
+    read: f64,
+}
+
+impl InverseProportionalConfig {
+    pub(super) fn check(&self) -> Result<InverseProportional, HardwareError> {
+        let range = ConductanceRange::new(self.g_min, self.g_max)?;
+        let error = GenericError::new(
+            ("sigma_at_gmax_rel_gmax", self.sigma_at_gmax_rel_gmax),
+            (
+                "full_width_at_gmax_rel_gmax",
+                self.full_width_at_gmax_rel_gmax,
+            ),
+        )?;
+        Ok(InverseProportional {
+            range,
+            g_max: f64::from(range.g_max),
+            error,
+            read: not_negative(
+                "read_sigma_at_gmax_rel_gmax",
+                self.read_sigma_at_gmax_rel_gmax,
+            )?,
+        })
+    }
+}
+
+impl InverseProportional {
+    /// What a relative standard deviation is at a conductance, uS.
+    #[inline(always)]
+    fn scaled(&self, sigma: f64, conductance: f64) -> f64 {
+        if conductance > 0.0 {
+            sigma * self.g_max * self.g_max / conductance
+        } else {
+            0.0
+        }
+    }
+}
+
+impl Programming for InverseProportional {
+    #[inline(always)]
+    fn spread(&self, target: f64) -> Spread {
+        Spread {
+            mean: target,
+            sigma: self.scaled(self.error.sigma, target),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        self.error.shape
+    }
+}
+
+impl ReadNoise for InverseProportional {
+    #[inline(always)]
+    fn sigma(&self, conductance: f64) -> f64 {
+        self.scaled(self.read, conductance)
+    }
+}
+
+impl Law for InverseProportional {
+    type Ageing = NoAgeing;
+    type Read = Self;
+
+    fn range(&self) -> ConductanceRange {
+        self.range
+    }
+
+    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
+        Ok(None)
+    }
+
+    fn read(&self, _after: f64) -> Option<Self> {
+        (self.read > 0.0).then_some(*self)
+    }
+}

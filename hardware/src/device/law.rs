@@ -1,0 +1,33 @@
+//! What a device family is to the rest of the module: one file each.
+
+use super::ConductanceRange;
+use super::ageing::Ageing;
+use super::iv_curve::IvCurve;
+use super::programming::Programming;
+use super::read_noise::ReadNoise;
+use crate::HardwareError;
+
+/// One checked device: programming, ageing and reading are laws of their own.
+pub(super) trait Law: Programming {
+    type Ageing: Ageing;
+    type Read: ReadNoise;
+
+    fn range(&self) -> ConductanceRange;
+
+    /// Conductances of a cell with discrete levels, rising.
+    fn levels(&self) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// The time law after `after` seconds, a finite number above 0; `Ok(None)` where the device has no law, an error
+    /// where the law does not reach.
+    fn ageing(&self, after: f64) -> Result<Option<Self::Ageing>, HardwareError>;
+
+    /// Read noise after `after` seconds.
+    fn read(&self, after: f64) -> Option<Self::Read>;
+
+    /// The current of a cell that is no resistor.
+    fn iv_curve(&self) -> Option<IvCurve> {
+        None
+    }
+}

@@ -1,0 +1,84 @@
+//! Devices: how one memory cell misses its target.
+//!
+//! A [`DeviceConfig`] is what a configuration file says, a [`Device`] its checked form. Every family is one file that holds
+//! its published law, the range that it was fitted on and its source, and refuses what lies outside. Three lifetimes are
+//! kept apart: an error of *programming* is drawn at every write, *ageing* (drift, relaxation) once per cell and write, and
+//! *read noise* at every read. Faults come on top of any device; [`DriftCompensation`] is digital and comes after reading.
+//!
+//! ```
+//! use crossburn_hardware::device::Device;
+//! use crossburn_noise::ChipSeed;
+//!
+//! let device = Device::from_toml(r#"
+//!     kind = "proportional"
+//!     sigma_rel_g = 0.05
+//!     g_min = "1 uS"
+//!     g_max = "100 uS"
+//! "#)?;
+//! let cells = device.program(&[1.0, 50.0, 100.0], &ChipSeed::new(7, 17).generator("fc.weight"));
+//! assert_eq!(cells.len(), 3);
+//! assert!((device.programming_moments(50.0).sigma - 2.5).abs() < 1e-9);
+//! assert!(!device.has_drift());
+//! # Ok::<(), crossburn_hardware::HardwareError>(())
+//! ```
+//!
+//! Bulk conductances are in microsiemens, scalars in configurations carry their unit.
+
+mod additive;
+mod ageing;
+mod checked_device;
+mod conductance_range;
+mod drift_compensation;
+mod elementary;
+mod faults;
+mod flicker;
+mod four_level;
+mod generic_error;
+mod ideal;
+mod inverse_proportional;
+mod iv_curve;
+mod law;
+mod moments;
+mod neurosim;
+mod pcm_hermes;
+mod pcm_joshi;
+mod pcm_mushroom;
+mod power_law;
+mod presets;
+mod programming;
+mod proportional;
+mod read_noise;
+mod refusal;
+mod registry;
+mod relaxation;
+mod reram_cmo;
+mod reram_milo;
+mod reram_wan;
+mod sonos;
+mod state_independent;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use additive::AdditiveConfig;
+pub use checked_device::Device;
+pub use conductance_range::ConductanceRange;
+pub use drift_compensation::DriftCompensation;
+pub use faults::Faults;
+pub use four_level::{FourLevelCell, FourLevelConfig};
+pub use ideal::IdealConfig;
+pub use inverse_proportional::InverseProportionalConfig;
+pub use iv_curve::IvCurve;
+pub use moments::Moments;
+pub use neurosim::{NeurosimConfig, Redraw};
+pub use pcm_hermes::PcmHermesConfig;
+pub use pcm_joshi::PcmJoshiConfig;
+pub use pcm_mushroom::PcmMushroomConfig;
+pub use proportional::ProportionalConfig;
+pub use registry::DeviceConfig;
+pub use reram_cmo::ReramCmoConfig;
+pub use reram_milo::ReramMiloConfig;
+pub use reram_wan::ReramWanConfig;
+pub use sonos::SonosConfig;
+pub use state_independent::StateIndependentConfig;
+pub use table::TableConfig;

@@ -1,0 +1,97 @@
+//! Drift by a power law whose exponent differs from cell to cell.
+
+use super::ageing::Ageing;
+use super::elementary::exp;
+use super::moments::{RawMoments, cumulative};
+
+/// The drift exponent of a cell: `nu = |mu + s ξ|`, drawn once per cell.
+pub(super) trait Exponent: Sync {
+    /// `mu` and `s` for a conductance relative to `g_max`.
+    fn exponent(&self, relative: f64) -> (f64, f64);
+}
+
+/// `g(t) = g_p ((t + t_0) / t_0)^(-nu)`; `t` counts from the first read, which is `t_0` after writing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PowerLaw<E> {
+    exponent: E,
+    per_g_max: f64,
+    log_time: f64,
+}
+
+impl<E: Exponent> PowerLaw<E> {
+    /// The law after `after` seconds.
+    pub(super) fn new(exponent: E, g_max: f64, t_0: f64, after: f64) -> Self {
+        Self {
+            exponent,
+            per_g_max: 1.0 / g_max,
+            log_time: libm::log((after + t_0) / t_0),
+        }
+    }
+
+    /// The conductance relative to `g_max` that a cell was written to, if it drifted to `conductance` with the mean
+    /// exponent of its state: three steps of `r = g / g_max e^(mu(r) ln((t + t_0) / t_0))`.
+    #[inline(always)]
+    pub(super) fn undone(&self, conductance: f64) -> f64 {
+        let now = conductance * self.per_g_max;
+        let mut written = now;
+        for _ in 0..3 {
+            written = now * exp(self.exponent.exponent(written).0 * self.log_time);
+        }
+        written
+    }
+}
+
+impl<E: Exponent> Ageing for PowerLaw<E> {
+    #[inline(always)]
+    fn age(&self, programmed: f64, target: f64, draw: f64) -> f64 {
+        let (mu, s) = self.exponent.exponent(target * self.per_g_max);
+        programmed * exp(-(mu + s * draw).abs() * self.log_time)
+    }
+
+    fn moments(&self, programmed: f64, target: f64) -> RawMoments {
+        let (mu, s) = self.exponent.exponent(target * self.per_g_max);
+        RawMoments {
+            mean: programmed * folded_normal_transform(mu, s, self.log_time),
+            second: programmed * programmed * folded_normal_transform(mu, s, 2.0 * self.log_time),
+        }
+    }
+}
+
+/// `E[e^(-L |N|)]` of a normal `N` with mean `mu` and standard deviation `s`.
+///
+/// ```text
+/// e^(s²L²/2 - mu L) Φ(mu/s - s L) + e^(s²L²/2 + mu L) Φ(-mu/s - s L)
+/// ```
+fn folded_normal_transform(mu: f64, s: f64, l: f64) -> f64 {
+    if s == 0.0 {
+        return libm::exp(-mu.abs() * l);
+    }
+    let half = 0.5 * s * s * l * l;
+    libm::exp(half - mu * l) * cumulative(mu / s - s * l)
+        + libm::exp(half + mu * l) * cumulative(-mu / s - s * l)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::moments::density;
+    use super::*;
+
+    #[test]
+    fn the_transform_is_the_integral() {
+        for (mu, s, l) in [
+            (0.049, 0.008, 8.4),
+            (0.1, 0.045, 14.3),
+            (0.1, 0.05, 28.0),
+            (0.0, 1.0, 1.0),
+        ] {
+            let step = 1e-4;
+            let sum: f64 = (-100_000..=100_000)
+                .map(|i| f64::from(i) * step)
+                .map(|z| density(z) * libm::exp(-l * (mu + s * z).abs()) * step)
+                .sum();
+            // The kink of |.| costs about L s step² of the trapezoidal sum.
+            assert!((folded_normal_transform(mu, s, l) - sum).abs() < 1e-7);
+        }
+        assert_eq!(folded_normal_transform(0.1, 0.0, 2.0), libm::exp(-0.2));
+    }
+}

@@ -1,0 +1,108 @@
+//! Cells whose error is proportional to their conductance.
+
+use serde::{Deserialize, Serialize};
+
+use super::ConductanceRange;
+use super::ageing::NoAgeing;
+use super::generic_error::GenericError;
+use super::law::Law;
+use super::programming::{Programming, Shape, Spread};
+use super::read_noise::ReadNoise;
+use super::refusal::not_negative;
+use crate::HardwareError;
+use crate::units::Siemens;
+
+/// A cell with the same relative error at every conductance.
+///
+/// ```text
+/// g = max(0, g_T (1 + e))          e normal with `sigma_rel_g`, or uniform with `full_width_rel_g`
+/// ```
+///
+/// # Source
+/// The generic devices of Sandia's CrossSim, where one word names a standard deviation and a full width; here two keys do.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProportionalConfig {
+    /// Lowest conductance.
+    pub g_min: Siemens,
+    /// Highest conductance.
+    pub g_max: Siemens,
+    /// Standard deviation of a normal error, relative to the conductance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigma_rel_g: Option<f64>,
+    /// Full width of a uniform error, relative to the conductance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_width_rel_g: Option<f64>,
+    /// Standard deviation of one read, relative to the conductance; 0 is none.
+    #[serde(default)]
+    pub read_sigma_rel_g: f64,
+}
+
+/// The checked form.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Proportional {
+    range: ConductanceRange,
+    error: GenericError,
+    read: f64,
+}
+
+impl ProportionalConfig {
+    pub(super) fn check(&self) -> Result<Proportional, HardwareError> {
+        let range = ConductanceRange::new(self.g_min, self.g_max)?;
+        let error = GenericError::new(
+            ("sigma_rel_g", self.sigma_rel_g),
+            ("full_width_rel_g", self.full_width_rel_g),
+        )?;
+        Ok(Proportional {
+            range,
+            error,
+            read: not_negative("read_sigma_rel_g", self.read_sigma_rel_g)?,
+        })
+    }
+}
+
+impl Proportional {
+    /// What a relative standard deviation is at a conductance, uS.
+    #[inline(always)]
+    fn scaled(&self, sigma: f64, conductance: f64) -> f64 {
+        sigma * conductance
+    }
+}
+
+impl Programming for Proportional {
+    #[inline(always)]
+    fn spread(&self, target: f64) -> Spread {
+        Spread {
+            mean: target,
+            sigma: self.scaled(self.error.sigma, target),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        self.error.shape
+    }
+}
+
+impl ReadNoise for Proportional {
+    #[inline(always)]
+    fn sigma(&self, conductance: f64) -> f64 {
+        self.scaled(self.read, conductance)
+    }
+}
+
+impl Law for Proportional {
+    type Ageing = NoAgeing;
+    type Read = Self;
+
+    fn range(&self) -> ConductanceRange {
+        self.range
+    }
+
+    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
+        Ok(None)
+    }
+
+    fn read(&self, _after: f64) -> Option<Self> {
+        (self.read > 0.0).then_some(*self)
+    }
+}

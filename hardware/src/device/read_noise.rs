@@ -1,0 +1,51 @@
+//! Read noise: new at every read.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::programming::PIECE;
+
+/// How reads of a cell scatter at a fixed time.
+pub(super) trait ReadNoise: Sync {
+    /// Standard deviation of one read of a cell with this conductance, uS.
+    fn sigma(&self, conductance: f64) -> f64;
+}
+
+/// Of a device without read noise: there is no value of this type.
+pub(super) enum NoReadNoise {}
+
+impl ReadNoise for NoReadNoise {
+    fn sigma(&self, _conductance: f64) -> f64 {
+        match *self {}
+    }
+}
+
+/// Standard deviations of every cell, uS.
+pub(super) fn read_sigma<R: ReadNoise>(law: &R, conductances: &[f32]) -> Vec<f32> {
+    let mut out = conductances.to_vec();
+    let arch = Arch::new();
+    if out.len() <= PIECE {
+        arch.dispatch(Sigmas { law, out: &mut out });
+    } else {
+        out.par_chunks_mut(PIECE)
+            .for_each(|out| arch.dispatch(Sigmas { law, out }));
+    }
+    out
+}
+
+/// Turns conductances into standard deviations.
+struct Sigmas<'a, R> {
+    law: &'a R,
+    out: &'a mut [f32],
+}
+
+impl<R: ReadNoise> WithSimd for Sigmas<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        for value in self.out {
+            *value = self.law.sigma(f64::from(*value)) as f32;
+        }
+    }
+}
