@@ -24,7 +24,10 @@
 #![warn(missing_docs)]
 
 mod activation_quantizer;
+pub mod device;
 mod error;
+pub mod ir_drop;
+pub mod program;
 mod straight_through;
 pub mod units;
 mod weight_path;

@@ -1,0 +1,4 @@
+//! Devices.
+mod range;
+
+pub use range::ConductanceRange;
