@@ -205,3 +205,105 @@ impl State {
 fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |most, value| value.abs().max(most))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::ir_drop::{LinearCell, SinhCell, WireNetwork, Wires};
+    use crate::units::{Ohm, Volt};
+    use crossburn_noise::Philox;
+
+    fn array(outputs: usize, inputs: usize, segment: f64) -> (NodalSolver, Vec<f32>, Vec<f64>) {
+        let wires = Wires::uniform(Ohm::new(segment)).unwrap();
+        let network = WireNetwork::new(outputs, inputs, &wires).unwrap();
+        let draws = Philox::new(2, 1);
+        let cells = (0..outputs * inputs)
+            .map(|i| 100.0 * draws.uniform(i as u64) as f32)
+            .collect();
+        let x = (0..inputs)
+            .map(|i| 0.4 * draws.uniform(1 << 20 | i as u64) - 0.2)
+            .collect();
+        (NodalSolver::new(&network).unwrap(), cells, x)
+    }
+
+    #[test]
+    fn the_linear_law_gives_the_linear_answer() {
+        let (solver, cells, x) = array(16, 20, 5.0);
+        let linear = solver.factor(&cells).unwrap().solve(&x).unwrap();
+        let found = Newton::default()
+            .solve(&solver, &cells, &LinearCell {}, &x)
+            .unwrap();
+        for (a, b) in found.currents.iter().zip(&linear.currents) {
+            // The tolerance is 1e-10 of a cell's current, 320 cells of at most 20 µA.
+            assert!((a - b).abs() < 1e-6, "{a} {b}");
+        }
+        // A large V₀ is the linear law, too: sinh(u) / u - 1 = u² / 6 < 1e-9 for u = 0.4 / 5000.
+        let law = SinhCell::new(Volt::new(5000.0)).unwrap();
+        let found = Newton::default().solve(&solver, &cells, &law, &x).unwrap();
+        for (a, b) in found.currents.iter().zip(&linear.currents) {
+            assert!((a - b).abs() < 1e-6, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn one_cell_obeys_its_law_behind_its_wires() {
+        let (solver, cells, _) = array(1, 1, 500.0);
+        let law = SinhCell::new(Volt::new(0.2)).unwrap();
+        let solution = Newton::default()
+            .solve(&solver, &cells, &law, &[1.5])
+            .unwrap();
+        let current = solution.currents[0];
+        // 1 kΩ of wire: what is left falls over the cell.
+        let expected = law.current(f64::from(cells[0]), 1.5 - 1e-3 * current).0;
+        assert!(
+            (current - expected).abs() < 1e-6 * current,
+            "{current} {expected}"
+        );
+    }
+
+    #[test]
+    fn currents_that_are_left_over_are_named() {
+        let (solver, cells, _) = array(4, 4, 50.0);
+        let law = SinhCell::new(Volt::new(0.1)).unwrap();
+        let hasty = Newton {
+            maximum_steps: 1,
+            ..Newton::default()
+        };
+        let message = hasty
+            .solve(&solver, &cells, &law, &[1.0; 4])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.starts_with("current left over at a node = ")
+                && message.contains(" uA is outside 0..="),
+            "{message}"
+        );
+        assert!(
+            Newton::default()
+                .solve(&solver, &cells, &law, &[1.0; 4])
+                .is_ok()
+        );
+        let zero = Newton {
+            tolerance: 0.0,
+            ..hasty
+        };
+        assert!(zero.solve(&solver, &cells, &law, &[1.0; 4]).is_err());
+    }
+
+    #[test]
+    fn a_closure_is_a_law() {
+        // Quadratic, odd: I = g V (1 + |V|).
+        let law = |g: f64, v: f64| (g * v * (1.0 + v.abs()), g * (1.0 + 2.0 * v.abs()));
+        let (solver, cells, x) = array(3, 2, 0.0);
+        let solution = Newton::default().solve(&solver, &cells, &law, &x).unwrap();
+        for (line, current) in cells.chunks(2).zip(&solution.currents) {
+            let expected: f64 = line
+                .iter()
+                .zip(&x)
+                .map(|(g, x)| law(f64::from(*g), *x).0)
+                .sum();
+            assert!((current - expected).abs() < 1e-12);
+        }
+    }
+}

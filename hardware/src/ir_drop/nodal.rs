@@ -338,3 +338,85 @@ pub(super) fn potential(node: Node, inputs: &[f64], free: &[f64]) -> f64 {
         Node::Ground(_) => 0.0,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::ir_drop::Wires;
+    use crate::units::Ohm;
+    use crossburn_noise::Philox;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn currents_balance_at_every_node(
+            (outputs, inputs) in (1usize..12, 1usize..12),
+            resistances in prop::array::uniform4(-1.0f64..4.0),
+            seed: u64,
+        ) {
+            let [r_in, r_out, t_in, t_out] = resistances.map(|power| 10f64.powf(power));
+            let wires = Wires {
+                input_segment: Ohm::new(r_in),
+                output_segment: Ohm::new(r_out),
+                input_terminal: Ohm::new(t_in),
+                output_terminal: Ohm::new(t_out),
+            };
+            let network = WireNetwork::new(outputs, inputs, &wires).unwrap();
+            let draws = Philox::new(seed, 1);
+            let uniform = |i: usize| draws.uniform(i as u64);
+            let g: Vec<f32> = (0..outputs * inputs).map(|i| 100.0 * uniform(i) as f32).collect();
+            let x: Vec<f64> = (0..inputs).map(|i| 2.0 * uniform(1000 + i) - 1.0).collect();
+            let solver = NodalSolver::new(&network).unwrap();
+            let solution = solver.factor(&g).unwrap().solve(&x).unwrap();
+            let (a, b) = (&solution.input_potentials, &solution.output_potentials);
+            // Written down again from the drawing of the network, in µA, V and Ω. A sum of currents is exact up to the
+            // rounding of potentials below 1 V, times the conductances at the node.
+            let stiffest = 2e6 / r_in.min(r_out) + 100.0;
+            let close = |sum: f64| sum.abs() <= 4.0 * f64::EPSILON * stiffest;
+            for o in 0..outputs {
+                for i in 0..inputs {
+                    let at = o * inputs + i;
+                    let cell = f64::from(g[at]) * (a[at] - b[at]);
+                    let above = match o {
+                        0 => (x[i] - a[at]) * 1e6 / (r_in + t_in),
+                        _ => (a[at - inputs] - a[at]) * 1e6 / r_in,
+                    };
+                    let below = match o + 1 == outputs {
+                        true => 0.0,
+                        false => (a[at] - a[at + inputs]) * 1e6 / r_in,
+                    };
+                    prop_assert!(close(above - below - cell), "input {o} {i}: {}", above - below - cell);
+                    let left = if i == 0 { 0.0 } else { (b[at - 1] - b[at]) * 1e6 / r_out };
+                    let right = match i + 1 == inputs {
+                        true => b[at] * 1e6 / (r_out + t_out),
+                        false => (b[at] - b[at + 1]) * 1e6 / r_out,
+                    };
+                    prop_assert!(close(left + cell - right), "output {o} {i}: {}", left + cell - right);
+                    if i + 1 == inputs {
+                        prop_assert!((solution.currents[o] - right).abs() <= inputs as f64 * 4.0 * f64::EPSILON * stiffest);
+                    }
+                }
+            }
+            // And the effective matrix gives these currents.
+            let effective = network.effective(&g).unwrap();
+            for (line, current) in effective.chunks(inputs).zip(&solution.currents) {
+                let product: f64 = line.iter().zip(&x).map(|(g, x)| f64::from(*g) * x).sum();
+                // 24 bits of up to 12 conductances below 100 µS.
+                prop_assert!((product - current).abs() < 12.0 * 6e-6, "{} {}", product, current);
+            }
+        }
+    }
+
+    #[test]
+    fn an_array_of_ideal_wires_has_nothing_to_solve() {
+        let network = WireNetwork::new(2, 2, &Wires::default()).unwrap();
+        let solver = NodalSolver::new(&network).unwrap();
+        let factor = solver.factor(&[1.0, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!(factor.effective(), [1.0, 2.0, 3.0, 4.0]);
+        let solution = factor.solve(&[1.0, -1.0]).unwrap();
+        assert_eq!(solution.currents, [-1.0, -1.0]);
+        assert!(factor.solve(&[1.0]).is_err());
+        assert!(solver.factor(&[1.0]).is_err());
+    }
+}
