@@ -1,0 +1,30 @@
+//! Writing cells: how often a cell is pulsed until it holds its target, and how far from it it stays.
+//!
+//! [`WriteVerify`] draws a cell anew until it is close enough, [`IncrementalWriteVerify`] corrects it step by step, and
+//! [`SelectiveWriteVerify`] spends the pulses on the weights that matter. All give a [`Programmed`] array with its cost in
+//! pulses and reads. A draw is a function of the index of its cell and of the pulse: no number of threads changes it.
+//!
+//! ```
+//! use crossburn_hardware::device::ConductanceRange;
+//! use crossburn_hardware::program::{PulseEnergy, WriteVerify};
+//! use crossburn_hardware::units::Joule;
+//! use crossburn_noise::ChipSeed;
+//!
+//! let range = ConductanceRange { g_min: 1.0, g_max: 101.0 };
+//! let verify = WriteVerify::new(0.05, 0.1, 50)?;
+//! let draws = ChipSeed::new(7, 17).generator("fc1.weight/program");
+//! let programmed = verify.draw(&[20.0, 80.0], range, &draws);
+//! assert!(programmed.conductances.iter().zip([20.0, 80.0]).all(|(g, target)| (g - target).abs() <= 5.0));
+//! let energy = PulseEnergy { pulse: Joule::new(1e-11), read: Joule::new(1e-13) };
+//! assert!(programmed.energy(&energy).get() >= 2.02e-11);
+//! # Ok::<(), crossburn_hardware::HardwareError>(())
+//! ```
+mod incremental;
+mod programmed;
+mod selective;
+mod write_verify;
+
+pub use incremental::IncrementalWriteVerify;
+pub use programmed::{Programmed, PulseEnergy};
+pub use selective::SelectiveWriteVerify;
+pub use write_verify::WriteVerify;
