@@ -24,14 +24,22 @@
 #![warn(missing_docs)]
 
 mod activation_quantizer;
+mod array;
+mod device;
 mod error;
+mod map;
 mod straight_through;
 pub mod units;
 mod weight_path;
 mod weight_quantizer;
 
 pub use activation_quantizer::ActivationQuantizer;
+pub use device::ConductanceRange;
 pub use error::HardwareError;
+pub use map::{
+    MappedMatrix, Mapping, Plane, Polarity, Reference, Scheme, Slice, Tiling, WeightMatrix,
+    WeightScale,
+};
 pub use straight_through::straight_through;
 pub use weight_path::{WeightPath, manufacture, quantize_weights, vary_weights};
 pub use weight_quantizer::{WeightBits, WeightQuantizer};

@@ -1,0 +1,4 @@
+//! Memory cells: what they can hold.
+mod range;
+
+pub use range::ConductanceRange;
