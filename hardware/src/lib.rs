@@ -34,6 +34,11 @@ mod weight_path;
 mod weight_quantizer;
 
 pub use activation_quantizer::ActivationQuantizer;
+pub use array::{
+    Adc, AdcCodes, AdcRange, ArrayConfig, CapacitorMismatch, ComparatorOffset, Conversion,
+    CurrentProfile, CurrentRange, Dac, Effects, GainError, InputSign, OffsetSharing,
+    ProgrammedMatrix, Reads, Tile, TileSolver,
+};
 pub use device::ConductanceRange;
 pub use error::HardwareError;
 pub use map::{

@@ -17,7 +17,7 @@ pub(crate) fn round(x: f32) -> f32 {
 
 /// `round(x)` as an integer, ties to even, for magnitudes below 2²².
 #[inline(always)]
-pub(crate) fn round_to_integer(x: f32) -> i32 {
+pub(super) fn round_to_integer(x: f32) -> i32 {
     (x + ROUNDER).to_bits() as i32 - ROUNDER.to_bits() as i32
 }
 

@@ -27,6 +27,7 @@ mod two_sided_pair;
 mod unit_column;
 mod weight_matrix;
 
+pub(crate) use integers::round;
 pub use mapped_matrix::{MappedMatrix, Plane, Polarity, Reference, Slice};
 pub use mapping::{Mapping, WeightScale};
 pub use scheme::Scheme;
