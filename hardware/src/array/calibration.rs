@@ -63,6 +63,11 @@ impl CurrentProfile {
 
     /// The current that `percentile` percent of those of `slice` do not exceed, to 0.2 %; `None` before there are any.
     pub fn percentile(&self, slice: usize, percentile: f64) -> Option<f32> {
+        self.edges(slice, percentile).map(|range| range.hi)
+    }
+
+    /// The ends of the bucket that a percentile lies in.
+    fn edges(&self, slice: usize, percentile: f64) -> Option<CurrentRange> {
         let slice = self.slices.get(slice).filter(|slice| slice.count > 0)?;
         let rank = (percentile / 100.0 * slice.count as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -70,9 +75,11 @@ impl CurrentProfile {
             seen += count;
             seen >= rank
         });
-        // The end of the bucket away from zero, so that what is asked for is not clipped.
-        let edge = found.map_or(slice.largest, far_edge);
-        Some(edge.clamp(slice.least, slice.largest))
+        let (lo, hi) = found.map_or((slice.largest, slice.largest), edges);
+        Some(CurrentRange {
+            lo: lo.clamp(slice.least, slice.largest),
+            hi: hi.clamp(slice.least, slice.largest),
+        })
     }
 
     /// Ranges that clip what lies above `percentile`, and below its mirror image.
@@ -88,8 +95,8 @@ impl CurrentProfile {
     pub fn ranges(&self, percentile: f64) -> Result<Vec<CurrentRange>, HardwareError> {
         super::AdcRange::Calibrated { percentile }.check()?;
         let range = |slice: usize| -> Option<CurrentRange> {
-            let lo = self.percentile(slice, 100.0 - percentile)?;
-            let hi = self.percentile(slice, percentile)?;
+            let lo = self.edges(slice, 100.0 - percentile)?.lo;
+            let hi = self.edges(slice, percentile)?.hi;
             let most = lo.abs().max(hi.abs());
             Some(match self.slices[slice].least < 0.0 {
                 true => CurrentRange {
@@ -139,14 +146,16 @@ fn bucket(current: f32) -> usize {
     (ordered >> (32 - KEPT)) as usize
 }
 
-/// The current of a bucket that is furthest from zero.
-fn far_edge(bucket: usize) -> f32 {
-    let ordered = (bucket as u32) << (32 - KEPT);
-    let inside = (1 << (32 - KEPT)) - 1;
-    f32::from_bits(match ordered >> 31 {
-        1 => (ordered | inside) & !(1 << 31),
-        _ => !ordered,
-    })
+/// The least and the largest current of a bucket.
+fn edges(bucket: usize) -> (f32, f32) {
+    let current = |ordered: u32| {
+        f32::from_bits(match ordered >> 31 {
+            1 => ordered & !(1 << 31),
+            _ => !ordered,
+        })
+    };
+    let first = (bucket as u32) << (32 - KEPT);
+    (current(first), current(first | ((1 << (32 - KEPT)) - 1)))
 }
 
 #[cfg(test)]
