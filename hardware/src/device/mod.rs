@@ -1,4 +1,5 @@
 <<<<<<< HEAD
+<<<<<<< HEAD
 //! Devices: how one memory cell misses its target.
 //!
 //! A [`DeviceConfig`] is what a configuration file says, a [`Device`] its checked form. Every family is one file that holds
@@ -89,3 +90,9 @@ mod range;
 
 pub use range::ConductanceRange;
 >>>>>>> hw-irdrop
+=======
+//! Memory cells: what they can hold.
+mod range;
+
+pub use range::ConductanceRange;
+>>>>>>> hw-array

@@ -1,0 +1,72 @@
+//! The setting of an array and its periphery.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Adc, Conversion, Dac};
+use crate::HardwareError;
+
+/// Arrays of one size, their input converters and their output converters. In TOML:
+///
+/// ```toml
+/// rows = 128
+/// columns = 128
+///
+/// [input]
+/// bits = 8
+/// slice_bits = 1
+///
+/// [adc]
+/// bits = 8
+/// range = { calibrated = { percentile = 99.9 } }
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArrayConfig {
+    /// Inputs of one array.
+    pub rows: usize,
+    /// Outputs of one array.
+    pub columns: usize,
+    /// Converter of the inputs.
+    pub input: Dac,
+    /// Converter of the outputs; `None` reads currents exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adc: Option<Adc>,
+}
+
+impl ArrayConfig {
+    /// Arrays of `rows × columns` that are read exactly.
+    pub fn new(rows: usize, columns: usize, input: Dac) -> Self {
+        Self {
+            rows,
+            columns,
+            input,
+            adc: None,
+        }
+    }
+
+    /// The same arrays with converters of the outputs.
+    pub fn with_adc(self, adc: Adc) -> Self {
+        Self {
+            adc: Some(adc),
+            ..self
+        }
+    }
+
+    /// Whether the parameters are allowed.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`], and [`HardwareError::Conflict`] for accumulation without input slices.
+    pub fn check(&self) -> Result<(), HardwareError> {
+        let dac = self.input.check()?;
+        let Some(adc) = self.adc else { return Ok(()) };
+        let adc = adc.check()?;
+        if adc.conversion == Conversion::Accumulated && dac.slice_bits.is_none() {
+            return Err(HardwareError::Conflict {
+                settings: "adc conversion = accumulated without input slice_bits: there is nothing to accumulate"
+                    .to_string(),
+                remedy: "set input slice_bits, or leave conversion out".to_string(),
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! From currents to shifted and added codes, in one pass.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::adc::Quantizer;
+use super::converter_errors::LineErrors;
+use crate::map::round;
+
+/// `sums[row][line] += Σ_j factors[j] convert(unit currents[row][j][line])`.
+pub(super) struct Convert<'a> {
+    /// `[rows, conversions, stride]`, of which `width` are used.
+    pub(super) currents: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) width: usize,
+    /// Normalised current of one unit of `currents`.
+    pub(super) unit: f32,
+    /// What every conversion counts.
+    pub(super) factors: &'a [f32],
+    /// `None` reads exactly.
+    pub(super) quantizer: Option<Quantizer>,
+    /// What is wrong with the converters, and the first line in it.
+    pub(super) errors: Option<(&'a LineErrors, usize)>,
+    /// `[rows, sum_stride]`, from `sum_offset` on.
+    pub(super) sums: &'a mut [f32],
+    pub(super) sum_stride: usize,
+    pub(super) sum_offset: usize,
+}
+
+impl Convert<'_> {
+    pub(super) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl WithSimd for Convert<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self {
+            unit,
+            quantizer,
+            errors,
+            ..
+        } = self;
+        match (quantizer, errors) {
+            (None, _) => self.each(|sums, currents, factor| {
+                let factor = factor * unit;
+                for (sum, current) in sums.iter_mut().zip(currents) {
+                    *sum += factor * current;
+                }
+            }),
+            (Some(quantizer), None) => self.each(|sums, currents, factor| {
+                for (sum, current) in sums.iter_mut().zip(currents) {
+                    let code = round(quantizer.place(unit * current));
+                    *sum += factor * quantizer.current(code);
+                }
+            }),
+            (Some(quantizer), Some((errors, first))) if errors.weights.is_empty() => {
+                self.each(|sums, currents, factor| {
+                    let gains = &errors.gains[first..];
+                    let offsets = &errors.offsets[first..];
+                    let errors = gains.iter().zip(offsets);
+                    for ((sum, current), (gain, offset)) in
+                        sums.iter_mut().zip(currents).zip(errors)
+                    {
+                        let place = quantizer.place(gain * unit * current) + offset;
+                        let code = round(bounded(place, 0.0, quantizer.steps));
+                        *sum += factor * quantizer.current(code);
+                    }
+                });
+            }
+            (Some(quantizer), Some((errors, first))) => {
+                let lines = errors.gains.len();
+                self.each(|sums, currents, factor| {
+                    for (l, (sum, current)) in sums.iter_mut().zip(currents).enumerate() {
+                        let place = quantizer.place(errors.gains[first + l] * unit * current)
+                            + errors.offsets[first + l];
+                        let mut code = 0u32;
+                        let mut kept = 0.0;
+                        for (bit, weights) in errors.weights.chunks_exact(lines).enumerate().rev() {
+                            let trial = kept + weights[first + l];
+                            // Half a step: thresholds lie between codes.
+                            if trial <= place + 0.5 {
+                                kept = trial;
+                                code += 1 << bit;
+                            }
+                        }
+                        let code = bounded(code as f32, 0.0, quantizer.steps);
+                        *sum += factor * quantizer.current(code);
+                    }
+                });
+            }
+        }
+    }
+}
+
+impl Convert<'_> {
+    #[inline(always)]
+    fn each(self, mut add: impl FnMut(&mut [f32], &[f32], f32)) {
+        let rows = self.currents.chunks_exact(self.stride * self.factors.len());
+        for (sums, currents) in self.sums.chunks_exact_mut(self.sum_stride).zip(rows) {
+            let sums = &mut sums[self.sum_offset..][..self.width];
+            for (currents, factor) in currents.chunks_exact(self.stride).zip(self.factors) {
+                add(sums, &currents[..self.width], *factor);
+            }
+        }
+    }
+}
+
+impl Quantizer {
+    /// Where a current lies, in steps.
+    #[inline(always)]
+    fn place(&self, current: f32) -> f32 {
+        (bounded(current, self.lo, self.hi) - self.lo) * self.inverse
+    }
+
+    /// The current that a code is read as.
+    #[inline(always)]
+    fn current(&self, code: f32) -> f32 {
+        self.lo + code * self.lsb
+    }
+}
+
+#[inline(always)]
+fn bounded(x: f32, least: f32, most: f32) -> f32 {
+    let x = if x > least { x } else { least };
+    if x < most { x } else { most }
+}

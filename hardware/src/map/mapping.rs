@@ -1,0 +1,106 @@
+//! The setting that turns weights into conductances.
+
+use serde::{Deserialize, Serialize};
+
+use super::integers::Cells;
+use super::{MappedMatrix, Scheme, WeightMatrix};
+use crate::{ConductanceRange, HardwareError, WeightBits};
+
+/// Which weight the largest integer stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightScale {
+    /// The largest magnitude of the matrix.
+    #[default]
+    PerMatrix,
+    /// The largest magnitude of each output; results are scaled per output.
+    PerOutput,
+}
+
+/// How weights become conductances. In TOML:
+///
+/// ```toml
+/// scheme = "one-sided-pair"
+/// weight_bits = 8
+/// slice_bits = 2            # of one cell; without it one cell holds the integer
+/// slices = 4                # as many as the weight needs, where left out
+/// cell_levels = 4           # what a cell can hold; not checked where left out
+/// scale = "per-matrix"      # the default
+/// ```
+///
+/// ```
+/// use crossburn_hardware::{ConductanceRange, Mapping, Scheme, WeightBits, WeightMatrix};
+///
+/// let range = ConductanceRange::new("1 uS".parse()?, "100 uS".parse()?)?;
+/// let mapping = Mapping::new(Scheme::OneSidedPair, WeightBits::new(8)?);
+/// let mapped = mapping.map(&WeightMatrix::new(1, 2, vec![0.5, -0.25])?, range)?;
+/// assert_eq!(mapped.planes[0].targets, [100.0, 1.0]);
+/// let ideal = mapped.read_back(&mapped.targets())?;
+/// assert!((ideal.values[1] + 0.25).abs() < 0.5 / 127.0);
+/// # Ok::<(), crossburn_hardware::HardwareError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// How cells are signed.
+    #[serde(default)]
+    pub scheme: Scheme,
+    /// Width of a weight, sign included.
+    pub weight_bits: WeightBits,
+    /// Bits of one cell, 1 to 4; `None` puts the whole integer on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice_bits: Option<u8>,
+    /// Slices per weight, at least what its bits need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slices: Option<u8>,
+    /// Levels that a cell can be programmed to, `g_min` and `g_max` among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell_levels: Option<u32>,
+    /// Which weight is the largest integer.
+    #[serde(default)]
+    pub scale: WeightScale,
+}
+
+impl Mapping {
+    /// A mapping to one cell or pair per weight, scaled per matrix.
+    pub fn new(scheme: Scheme, weight_bits: WeightBits) -> Self {
+        Self {
+            scheme,
+            weight_bits,
+            slice_bits: None,
+            slices: None,
+            cell_levels: None,
+            scale: WeightScale::PerMatrix,
+        }
+    }
+
+    /// The same mapping with slices of `bits` bits.
+    pub fn with_slice_bits(self, bits: u8) -> Self {
+        Self {
+            slice_bits: Some(bits),
+            ..self
+        }
+    }
+
+    /// The conductances that `weights` ask for.
+    ///
+    /// Weights are rounded to integers, ties to even: `W = round(w (2^(bits-1) - 1) / max|w|)`.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`] for weights that are empty or not finite, slices that do not cover the integer, and cells
+    /// with too few levels; [`HardwareError::Conflict`] for slices of a scheme that has none.
+    pub fn map(
+        &self,
+        weights: &WeightMatrix,
+        range: ConductanceRange,
+    ) -> Result<MappedMatrix, HardwareError> {
+        if self.slices.is_some() && self.slice_bits.is_none() {
+            return Err(HardwareError::Conflict {
+                settings: "slices without slice_bits: a slice has no width".to_string(),
+                remedy: "set slice_bits, or leave slices out".to_string(),
+            });
+        }
+        self.scheme
+            .map(self, Cells::new(weights, self.scale, range)?)
+    }
+}
