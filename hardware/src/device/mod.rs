@@ -1,5 +1,3 @@
-<<<<<<< HEAD
-<<<<<<< HEAD
 //! Devices: how one memory cell misses its target.
 //!
 //! A [`DeviceConfig`] is what a configuration file says, a [`Device`] its checked form. Every family is one file that holds
@@ -84,15 +82,3 @@ pub use reram_wan::ReramWanConfig;
 pub use sonos::SonosConfig;
 pub use state_independent::StateIndependentConfig;
 pub use table::TableConfig;
-=======
-//! Devices.
-mod range;
-
-pub use range::ConductanceRange;
->>>>>>> hw-irdrop
-=======
-//! Memory cells: what they can hold.
-mod range;
-
-pub use range::ConductanceRange;
->>>>>>> hw-array
