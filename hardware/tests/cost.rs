@@ -308,7 +308,7 @@ fn a_network_that_fills_the_isaac_chip_has_the_area_of_its_tiles() {
     // 126 × 128 arrays = 168 tiles · 96: K = 126 · 128, M = 128 · 128 / 8 slices.
     let layer = LayerShape::linear("all", 126 * 128, 2048);
     let accelerator = isaac();
-    let report = accelerator.cost(&[layer.clone()]).unwrap();
+    let report = accelerator.cost(std::slice::from_ref(&layer)).unwrap();
     assert_eq!(report.total.arrays, 16_128);
     assert_eq!(report.total.utilisation, 1.0);
     let area = report.total.area_total.get();
@@ -548,11 +548,11 @@ fn no_layers_and_layers_without_size_are_refused() {
         positions: 0,
         ..LayerShape::linear("fc", 8, 8)
     };
-    assert!(isaac().cost(&[zero.clone()]).is_err());
+    assert!(isaac().cost(std::slice::from_ref(&zero)).is_err());
     assert!(isaac().floor_plan(&[zero]).is_err());
     // 2^40 cells in 2^26 arrays and eight slices: too many to list, not too many to cost.
     let huge = LayerShape::linear("fc", 1 << 20, 1 << 20);
-    assert!(isaac().cost(&[huge.clone()]).is_ok());
+    assert!(isaac().cost(std::slice::from_ref(&huge)).is_ok());
     assert!(isaac().floor_plan(&[huge]).is_err());
 }
 

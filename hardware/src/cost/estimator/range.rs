@@ -27,6 +27,9 @@ pub struct Refusal {
 }
 
 /// What the estimators say about one converter, side by side.
+///
+/// An estimate whose latency is longer than the period of the asked rate is that of a slower converter: several of them
+/// would have to take turns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdcRange {
