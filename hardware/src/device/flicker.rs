@@ -13,8 +13,9 @@ pub(super) trait Level: Sync {
 /// sigma = g(t) Q(g_p / g_max) sqrt(ln((t + t_0 + t_read) / (2 t_read)))
 /// ```
 ///
-/// Reading knows the drifted conductance, not the written one: the mean drift of the state is undone first. For targets
-/// above a fifth of `g_max`, where exponents differ little, that is right within a few percent of sigma.
+/// Reading knows the drifted conductance, not the written one: the mean drift of the state is undone first. A cell whose
+/// exponent is one standard deviation off (0.008 above a fifth of `g_max`) is then read with a sigma that is 4 % off
+/// after a day.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flicker<L> {
     law: L,

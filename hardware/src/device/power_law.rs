@@ -33,11 +33,15 @@ impl<E: Exponent> PowerLaw<E> {
     #[inline(always)]
     pub(super) fn undone(&self, conductance: f64) -> f64 {
         let now = conductance * self.per_g_max;
-        let mut written = now;
-        for _ in 0..3 {
-            written = now * exp(self.exponent.exponent(written).0 * self.log_time);
-        }
-        written
+        // Written out: a loop or closure in here would keep the loop over cells from running on vectors.
+        let first = self.step(now, now);
+        let second = self.step(now, first);
+        self.step(now, second)
+    }
+
+    #[inline(always)]
+    fn step(&self, now: f64, written: f64) -> f64 {
+        now * exp(self.exponent.exponent(written).0 * self.log_time)
     }
 }
 

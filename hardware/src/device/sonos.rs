@@ -126,17 +126,34 @@ impl Programming for Sonos {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shifted {
     spread: (f64, f64),
-    shifts: [f64; 22],
+    /// Shift at no current, and by how much its slope changes at every tabulated current.
+    first: f64,
+    turns: [f64; 21],
 }
 
 impl Shifted {
-    /// Shift of the mean at a current, nA: the first segment that reaches it.
+    fn new(spread: (f64, f64), shifts: [f64; 22]) -> Self {
+        let slope = |i: usize| (shifts[i + 1] - shifts[i]) / (CURRENTS[i + 1] - CURRENTS[i]);
+        let turns = std::array::from_fn(|i| match i {
+            0 => slope(0),
+            _ => slope(i) - slope(i - 1),
+        });
+        Self {
+            spread,
+            first: shifts[0],
+            turns,
+        }
+    }
+
+    /// Shift of the mean at a current, nA: straight lines between the tabulated ones, as a sum of hinges, which unlike a
+    /// search runs on vectors.
     #[inline(always)]
     fn shift(&self, current: f64) -> f64 {
-        let last = CURRENTS.len() - 2;
-        let i = CURRENTS[1..=last].partition_point(|knot| *knot <= current);
-        let share = (current - CURRENTS[i]) / (CURRENTS[i + 1] - CURRENTS[i]);
-        self.shifts[i] + share * (self.shifts[i + 1] - self.shifts[i])
+        let mut shift = self.first;
+        for (turn, knot) in self.turns.iter().zip(CURRENTS) {
+            shift += turn * (current - knot).max(0.0);
+        }
+        shift
     }
 }
 
@@ -200,10 +217,8 @@ impl Law for Sonos {
             let before = day.checked_sub(1).map_or(0.0, |day| SHIFTS[day][i]);
             between(before, SHIFTS[day][i])
         });
-        Ok(Some(Relaxation(Shifted {
-            spread: (between(a0, a1), between(b0, b1)),
-            shifts,
-        })))
+        let spread = (between(a0, a1), between(b0, b1));
+        Ok(Some(Relaxation(Shifted::new(spread, shifts))))
     }
 
     fn read(&self, _after: f64) -> Option<SonosRead> {

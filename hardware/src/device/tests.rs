@@ -321,6 +321,10 @@ fn requests_outside_a_device_are_refused() {
         "target = 300 uS is outside the range 50 uS..225 uS of reram-milo: map weights into the range of the device"
     );
     assert!(milo.check_targets(&[f32::NAN]).is_err());
+    assert!(
+        milo.check_targets(&[225.0f32.next_up(), 50.0f32.next_down()])
+            .is_ok()
+    );
     let pcm = Device::preset("pcm-mushroom").unwrap();
     assert_eq!(
         pcm.check_after(Second::new(-1.0)).unwrap_err().to_string(),
