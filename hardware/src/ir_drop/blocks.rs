@@ -157,22 +157,22 @@ impl Array<'_> {
             symmetric[row * order + column] = value;
         };
         let mut conductances = Vec::with_capacity(cells);
-        for o in 0..height {
-            for i in 0..width {
+        for (o, down) in down.iter().enumerate() {
+            for (i, across) in inward.iter().enumerate() {
                 let cell = o * width + i;
                 conductances.push(f64::from(
                     self.conductances[(rows.start + o) * lines + columns.start + i],
                 ));
-                set(cell, cell, -(down[o] + inward[i]));
-                (o + 1..height).for_each(|below| set(cell, below * width + i, -down[o]));
+                set(cell, cell, -(down + across));
+                (o + 1..height).for_each(|below| set(cell, below * width + i, -down));
                 (i + 1..width).for_each(|beside| set(cell, o * width + beside, -inward[beside]));
                 set(cell, top + i, 1.0);
                 set(cell, right + o, 1.0);
                 if !open_bottom {
-                    set(cell, bottom + i, -down[o]);
+                    set(cell, bottom + i, -down);
                 }
                 if !open_left {
-                    set(cell, left + o, -inward[i]);
+                    set(cell, left + o, -across);
                 }
             }
         }
