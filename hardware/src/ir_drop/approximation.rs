@@ -263,7 +263,10 @@ mod tests {
         };
         // Full voltage everywhere: pulse widths and voltages are the same. The rest is the spread of the cells.
         let full = error(&[1.0; 256]);
-        assert!(full.ideal_rms > 0.01 && full.rms < 0.1 * full.ideal_rms, "{full:?}");
+        assert!(
+            full.ideal_rms > 0.01 && full.rms < 0.1 * full.ideal_rms,
+            "{full:?}"
+        );
         // Voltages of one half on average: half of the drop is missed.
         let x: Vec<f32> = (0..inputs).map(|i| uniform((1 << 20) | i)).collect();
         let half = error(&x);

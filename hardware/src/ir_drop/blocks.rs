@@ -157,22 +157,22 @@ impl Array<'_> {
             symmetric[row * order + column] = value;
         };
         let mut conductances = Vec::with_capacity(cells);
-        for o in 0..height {
-            for i in 0..width {
+        for (o, down) in down.iter().enumerate() {
+            for (i, across) in inward.iter().enumerate() {
                 let cell = o * width + i;
                 conductances.push(f64::from(
                     self.conductances[(rows.start + o) * lines + columns.start + i],
                 ));
-                set(cell, cell, -(down[o] + inward[i]));
-                (o + 1..height).for_each(|below| set(cell, below * width + i, -down[o]));
+                set(cell, cell, -(down + across));
+                (o + 1..height).for_each(|below| set(cell, below * width + i, -down));
                 (i + 1..width).for_each(|beside| set(cell, o * width + beside, -inward[beside]));
                 set(cell, top + i, 1.0);
                 set(cell, right + o, 1.0);
                 if !open_bottom {
-                    set(cell, bottom + i, -down[o]);
+                    set(cell, bottom + i, -down);
                 }
                 if !open_left {
-                    set(cell, left + o, -inward[i]);
+                    set(cell, left + o, -across);
                 }
             }
         }
@@ -320,16 +320,40 @@ fn remaining(count: usize, shared: &[usize], start: usize) -> (Vec<usize>, Vec<u
 
 /// Rows and columns of a symmetric matrix.
 fn gather(matrix: &Mat<f64>, rows: &[usize], columns: &[usize]) -> Mat<f64> {
-    Mat::from_fn(rows.len(), columns.len(), |row, column| {
-        matrix[(rows[row], columns[column])]
-    })
+    let mut out = Mat::zeros(rows.len(), columns.len());
+    let rows = runs(rows);
+    for (column, old) in columns.iter().enumerate() {
+        copy_runs(
+            matrix.col_as_slice(*old),
+            &rows,
+            out.col_as_slice_mut(column),
+        );
+    }
+    out
 }
 
+/// Copies the ends that are kept to the diagonal block of `joined` that starts at `start`.
 fn copy_kept(matrix: &Mat<f64>, kept: &[usize], joined: &mut Mat<f64>, start: usize) {
-    for (column, old_column) in kept.iter().enumerate() {
-        for (row, old_row) in kept.iter().enumerate() {
-            joined[(start + row, start + column)] = matrix[(*old_row, *old_column)];
-        }
+    let rows = runs(kept);
+    for (column, old) in kept.iter().enumerate() {
+        let target = &mut joined.col_as_slice_mut(start + column)[start..];
+        copy_runs(matrix.col_as_slice(*old), &rows, target);
+    }
+}
+
+/// Places that follow each other, together: ends of one kind mostly do.
+fn runs(places: &[usize]) -> Vec<Range<usize>> {
+    places
+        .chunk_by(|a, b| a + 1 == *b)
+        .map(|run| run[0]..run[0] + run.len())
+        .collect()
+}
+
+fn copy_runs(source: &[f64], runs: &[Range<usize>], mut target: &mut [f64]) {
+    for run in runs {
+        let (head, rest) = target.split_at_mut(run.len());
+        head.copy_from_slice(&source[run.clone()]);
+        target = rest;
     }
 }
 

@@ -375,11 +375,11 @@ mod tests {
             let stiffest = 2e6 / r_in.min(r_out) + 100.0;
             let close = |sum: f64| sum.abs() <= 4.0 * f64::EPSILON * stiffest;
             for o in 0..outputs {
-                for i in 0..inputs {
+                for (i, source) in x.iter().enumerate() {
                     let at = o * inputs + i;
                     let cell = f64::from(g[at]) * (a[at] - b[at]);
                     let above = match o {
-                        0 => (x[i] - a[at]) * 1e6 / (r_in + t_in),
+                        0 => (source - a[at]) * 1e6 / (r_in + t_in),
                         _ => (a[at - inputs] - a[at]) * 1e6 / r_in,
                     };
                     let below = match o + 1 == outputs {
