@@ -140,22 +140,29 @@ impl Adc {
     }
 
     pub(super) fn quantizer(&self, range: CurrentRange) -> Quantizer {
-        let steps = self.steps() as f32;
+        let steps = f64::from(self.steps());
+        let lsb = (f64::from(range.hi) - f64::from(range.lo)) / steps;
+        let halves = 2.0 * f64::from(range.lo) / lsb;
+        // Limits are rounded to 32 bits: a zero within that of a code, or of the middle between two, is meant to be there.
+        let rounding = 4.0 * f64::from(f32::EPSILON) * steps;
+        let first = match (halves - halves.round()).abs() <= rounding {
+            true => 0.5 * halves.round(),
+            false => 0.5 * halves,
+        };
         Quantizer {
-            lo: range.lo,
-            hi: range.hi,
-            steps,
-            inverse: steps / (range.hi - range.lo),
-            lsb: (range.hi - range.lo) / steps,
+            first: first as f32,
+            steps: steps as f32,
+            inverse: (1.0 / lsb) as f32,
+            lsb: lsb as f32,
         }
     }
 }
 
-/// The numbers of one range.
+/// The numbers of one range. Currents count in steps from zero, so that small ones keep their digits in a wide range.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quantizer {
-    pub(super) lo: f32,
-    pub(super) hi: f32,
+    /// The current of code 0, in steps.
+    pub(super) first: f32,
     pub(super) steps: f32,
     pub(super) inverse: f32,
     pub(super) lsb: f32,

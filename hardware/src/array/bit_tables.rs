@@ -157,14 +157,12 @@ pub(super) fn accumulate(
     power: Power,
     sums: &mut [Sums],
 ) {
-    let tables = vec![[[0.0; LINES]; ENTRIES]; GROUPS];
     let accumulate = Accumulate {
         index,
         cells,
         lines,
         first_line,
         power,
-        tables,
         sums,
     };
     Arch::new().dispatch(accumulate);
@@ -177,8 +175,6 @@ struct Accumulate<'a> {
     lines: usize,
     first_line: usize,
     power: Power,
-    /// Of the groups of one pass.
-    tables: Vec<[Sums; ENTRIES]>,
     sums: &'a mut [Sums],
 }
 
@@ -198,19 +194,21 @@ impl WithSimd for Accumulate<'_> {
 
 impl Accumulate<'_> {
     #[inline(always)]
-    fn run<S: Simd, const V: usize>(mut self, simd: S) {
+    fn run<S: Simd, const V: usize>(self, simd: S) {
         let load = |values: &Sums| -> [S::f32s; V] {
             let vectors = S::as_simd_f32s(values).0;
             array::from_fn(|v| vectors[v])
         };
+        // Of the groups of one pass.
+        let mut tables = [[[0.0f32; LINES]; ENTRIES]; GROUPS];
         for (pass, places) in self.index.places.chunks_exact(self.index.sums).enumerate() {
-            self.fill_tables::<S, V>(simd, pass);
+            self.fill_tables::<S, V>(simd, pass, &mut tables);
             for (sums, places) in self.sums.iter_mut().zip(places) {
                 let mut total = match pass {
                     0 => [simd.splat_f32s(0.0); V],
                     _ => load(sums),
                 };
-                for (table, place) in self.tables.iter().zip(places) {
+                for (table, place) in tables.iter().zip(places) {
                     let part = load(&table[usize::from(*place) % ENTRIES]);
                     for v in 0..V {
                         total[v] = simd.add_f32s(total[v], part[v]);
@@ -223,16 +221,25 @@ impl Accumulate<'_> {
 
     /// The sums of every combination of digits, for the groups of one pass.
     #[inline(always)]
-    fn fill_tables<S: Simd, const V: usize>(&mut self, simd: S, pass: usize) {
+    fn fill_tables<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        pass: usize,
+        tables: &mut [[Sums; ENTRIES]; GROUPS],
+    ) {
         let group = if self.index.signed { SIGNED } else { UNSIGNED };
         let width = LINES.min(self.lines - self.first_line);
-        for (q, table) in self.tables.iter_mut().enumerate() {
+        for (q, table) in tables.iter_mut().enumerate() {
             let mut rows = [[0.0f32; LINES]; UNSIGNED];
             for (t, row) in rows.iter_mut().enumerate().take(group) {
                 let input = (pass * GROUPS + q) * group + t;
                 if input < self.index.inputs {
                     let at = input * self.lines + self.first_line;
-                    row[..width].copy_from_slice(&self.cells[at..at + width]);
+                    // Whole blocks are copied in registers.
+                    match self.cells[at..at + width].first_chunk::<LINES>() {
+                        Some(cells) => *row = *cells,
+                        None => row[..width].copy_from_slice(&self.cells[at..at + width]),
+                    }
                 }
             }
             match (self.index.signed, self.power) {

@@ -1,6 +1,7 @@
 //! A block of inputs in the form that its products take.
 
 use super::bit_tables::BitIndex;
+use super::scratch::Scratch;
 use super::{Conversion, Dac, InputSign};
 use crate::map::Tiling;
 
@@ -47,7 +48,7 @@ impl Pieces {
 /// What is multiplied with the cells.
 pub(super) enum Operands {
     /// One matrix of codes `[rows, inputs]` per piece.
-    Codes(Vec<Vec<f32>>),
+    Codes(Vec<Scratch>),
     /// The bits of all pieces, per row tile.
     Bits(Vec<BitIndex>),
 }
@@ -69,7 +70,7 @@ impl CodedInputs {
     pub(super) fn new(x: &[f32], dac: &Dac, pieces: &Pieces, tiling: &Tiling, noise: bool) -> Self {
         let inputs = tiling.input_range(tiling.row_tiles - 1).end;
         let rows = x.len() / inputs;
-        let mut codes = vec![0.0; x.len()];
+        let mut codes = Scratch::new(x.len());
         let sums = x
             .chunks_exact(inputs)
             .zip(codes.chunks_exact_mut(inputs))
@@ -103,15 +104,15 @@ impl CodedInputs {
         }
         let digits = |piece: usize| {
             let (shift, mask) = (pieces.width * piece as u32, (1 << pieces.width) - 1);
-            let digit = |code: &f32| {
+            let mut digits = Scratch::new(codes.len());
+            for (digit, code) in digits.iter_mut().zip(codes.iter()) {
                 let integer = *code as i32;
-                let digit = (integer.abs() >> shift) & mask;
-                (digit * integer.signum()) as f32
-            };
-            codes.iter().map(digit).collect::<Vec<f32>>()
+                *digit = (((integer.abs() >> shift) & mask) * integer.signum()) as f32;
+            }
+            digits
         };
-        let digits: Vec<Vec<f32>> = (0..pieces.count()).map(digits).collect();
-        let square = |digits: &Vec<f32>| digits.iter().map(|d| d * d).collect();
+        let digits: Vec<Scratch> = (0..pieces.count()).map(digits).collect();
+        let square = |digits: &Scratch| digits.iter().map(|d| d * d).collect();
         let squares = match noise {
             true => digits.iter().map(square).collect(),
             false => Vec::new(),

@@ -44,22 +44,22 @@ impl WithSimd for Convert<'_> {
             ..
         } = self;
         match (quantizer, errors) {
-            (None, _) => self.each(|sums, currents, factor| {
+            (None, _) => self.each(|_, sums, currents, factor| {
                 let factor = factor * unit;
                 for (sum, current) in sums.iter_mut().zip(currents) {
                     *sum += factor * current;
                 }
             }),
-            (Some(quantizer), None) => self.each(|sums, currents, factor| {
+            (Some(quantizer), None) => self.each(|_, sums, currents, factor| {
                 for (sum, current) in sums.iter_mut().zip(currents) {
                     let code = round(quantizer.place(unit * current));
                     *sum += factor * quantizer.current(code);
                 }
             }),
             (Some(quantizer), Some((errors, first))) if errors.weights.is_empty() => {
-                self.each(|sums, currents, factor| {
-                    let gains = &errors.gains[first..];
-                    let offsets = &errors.offsets[first..];
+                self.each(|line, sums, currents, factor| {
+                    let gains = &errors.gains[first + line..];
+                    let offsets = &errors.offsets[first + line..];
                     let errors = gains.iter().zip(offsets);
                     for ((sum, current), (gain, offset)) in
                         sums.iter_mut().zip(currents).zip(errors)
@@ -72,7 +72,8 @@ impl WithSimd for Convert<'_> {
             }
             (Some(quantizer), Some((errors, first))) => {
                 let lines = errors.gains.len();
-                self.each(|sums, currents, factor| {
+                self.each(|line, sums, currents, factor| {
+                    let first = first + line;
                     for (l, (sum, current)) in sums.iter_mut().zip(currents).enumerate() {
                         let place = quantizer.place(errors.gains[first + l] * unit * current)
                             + errors.offsets[first + l];
@@ -95,30 +96,47 @@ impl WithSimd for Convert<'_> {
     }
 }
 
+/// Lines whose sums stay in registers over all conversions of a row.
+const SIDE_BY_SIDE: usize = 32;
+
 impl Convert<'_> {
+    /// Calls `add` with the first line, the sums, the currents and the factor of every conversion.
     #[inline(always)]
-    fn each(self, mut add: impl FnMut(&mut [f32], &[f32], f32)) {
+    fn each(self, add: impl Fn(usize, &mut [f32], &[f32], f32)) {
         let rows = self.currents.chunks_exact(self.stride * self.factors.len());
         for (sums, currents) in self.sums.chunks_exact_mut(self.sum_stride).zip(rows) {
             let sums = &mut sums[self.sum_offset..][..self.width];
-            for (currents, factor) in currents.chunks_exact(self.stride).zip(self.factors) {
-                add(sums, &currents[..self.width], *factor);
+            let (blocks, rest) = sums.as_chunks_mut::<SIDE_BY_SIDE>();
+            let conversions = || currents.chunks_exact(self.stride).zip(self.factors);
+            let mut line = 0;
+            for sums in blocks {
+                let mut total = *sums;
+                for (currents, factor) in conversions() {
+                    if let Some(currents) = currents[line..].first_chunk::<SIDE_BY_SIDE>() {
+                        add(line, &mut total, currents, *factor);
+                    }
+                }
+                *sums = total;
+                line += SIDE_BY_SIDE;
+            }
+            for (currents, factor) in conversions() {
+                add(line, rest, &currents[line..], *factor);
             }
         }
     }
 }
 
 impl Quantizer {
-    /// Where a current lies, in steps.
+    /// Where a current lies among the codes, inside the range.
     #[inline(always)]
     fn place(&self, current: f32) -> f32 {
-        (bounded(current, self.lo, self.hi) - self.lo) * self.inverse
+        bounded(current * self.inverse - self.first, 0.0, self.steps)
     }
 
     /// The current that a code is read as.
     #[inline(always)]
     fn current(&self, code: f32) -> f32 {
-        self.lo + code * self.lsb
+        (code + self.first) * self.lsb
     }
 }
 

@@ -24,6 +24,7 @@ mod gain_error;
 mod product;
 mod programmed_matrix;
 mod reads;
+mod scratch;
 mod tile;
 
 pub use adc::{Adc, AdcCodes, Conversion};

@@ -5,10 +5,10 @@ use std::ops::Range;
 use crossburn_kernels::matrix::{Matrix, multiply};
 
 use super::bit_tables::{LINES, Power, Sums, accumulate};
-use super::coded_inputs::{CodedInputs, Operands};
-use super::programmed_matrix::Bank;
+use super::coded_inputs::{CodedInputs, Operands, Pieces};
+use super::programmed_matrix::{BANK_LINES, Bank};
 use super::reads::{self, Reads};
-use super::{coded_inputs::Pieces, programmed_matrix::BANK_LINES};
+use super::scratch::Scratch;
 use crate::map::Tiling;
 
 /// Currents of some lines of one bank, before conversion.
@@ -90,12 +90,12 @@ impl Product<'_> {
 
     fn by_matrices(
         &self,
-        codes: &[Vec<f32>],
+        codes: &[Scratch],
         lines: Range<usize>,
         sink: &mut impl FnMut(Currents<'_>),
     ) {
         let (rows, width) = (self.inputs.rows, lines.len());
-        let mut currents = vec![0.0; rows * width];
+        let mut currents = Scratch::new(rows * width);
         let mut variances = Vec::new();
         let mut scratch = Vec::new();
         for (bank, cells) in self.banks.iter().enumerate() {

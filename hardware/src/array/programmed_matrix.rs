@@ -11,6 +11,7 @@ use super::coded_inputs::{CodedInputs, Pieces};
 use super::conversion::Convert;
 use super::converter_errors::{self, LineErrors};
 use super::product::Product;
+use super::scratch::Scratch;
 use super::{
     Adc, AdcRange, ArrayConfig, CurrentProfile, CurrentRange, Dac, InputSign, Reads, Tile,
     TileSolver,
@@ -316,7 +317,8 @@ impl ProgrammedMatrix {
         let product = self.product(&inputs, reads);
         let (rows, lines) = (inputs.rows, self.lines());
         // Block of lines by block of lines, each [rows, lines of the block].
-        let mut sums = vec![0.0; rows * lines];
+        let mut sums = Scratch::new(rows * lines);
+        sums.fill(0.0);
         let fill = |(block, sums): (usize, &mut [f32])| {
             let first = block * BANK_LINES;
             let width = sums.len() / rows;
