@@ -59,4 +59,12 @@ pub enum HardwareError {
         /// The first thing that is wrong with it.
         message: String,
     },
+    /// An error in one layer of a network.
+    #[error("layer `{path}`: {error}")]
+    Layer {
+        /// Path of its weight.
+        path: String,
+        /// What is wrong with it.
+        error: Box<HardwareError>,
+    },
 }

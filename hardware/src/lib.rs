@@ -26,6 +26,7 @@
 
 pub mod array;
 pub mod cost;
+pub mod deploy;
 pub mod device;
 mod error;
 pub mod ir_drop;
@@ -47,5 +48,7 @@ pub use map::{
     MappedMatrix, Mapping, Plane, Polarity, Reference, Scheme, Slice, Tiling, WeightMatrix,
     WeightScale,
 };
-pub use quantize::{ActivationQuantizer, Quantization, WeightBits, WeightQuantizer, straight_through};
+pub use quantize::{
+    ActivationQuantizer, Quantization, WeightBits, WeightQuantizer, straight_through,
+};
 pub use weight_path::{WeightPath, manufacture, quantize_weights, vary_weights};

@@ -27,13 +27,27 @@ type Units = [(&'static str, f64)];
 fn parse(text: &str, units: &Units) -> Option<f64> {
     let text = text.trim().replace(['µ', 'μ'], "u").replace('Ω', "Ohm");
     // At most one unit leaves a number in front of it: `5 ms` is no number of seconds called `5 m`.
-    units
-        .iter()
-        .filter_map(|(unit, factor)| {
-            let number: f64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
-            Some(number * factor).filter(|value| value.is_finite())
-        })
-        .next()
+    units.iter().find_map(|(unit, factor)| {
+        let value = scale(text.strip_suffix(unit)?.trim_end(), *factor)?;
+        Some(value).filter(|value| value.is_finite())
+    })
+}
+
+/// The number in `text` times `factor`. A power of ten moves the point of the text, so that the result is the nearest
+/// number to what is written, in whatever unit it is written.
+fn scale(text: &str, factor: f64) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    let shift = factor.log10().round() as i32;
+    if (10f64.powi(shift) / factor - 1.0).abs() > 1e-9 {
+        return Some(number * factor);
+    }
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse().ok()?),
+        None => (text, 0),
+    };
+    format!("{mantissa}e{}", shift.checked_add(exponent)?)
+        .parse()
+        .ok()
 }
 
 fn format(value: f64, units: &Units, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -190,6 +204,8 @@ mod tests {
         );
         assert_eq!("1.28 GHz".parse::<Hertz>().unwrap(), Hertz::new(1.28e9));
         assert_eq!(Joule::new(1.6e-12).to_string(), "1.6 pJ");
+        // What is read is the nearest number, as if written in the base unit.
+        assert_eq!("0.6 pJ".parse::<Joule>().unwrap(), Joule::new(0.6e-12));
     }
 
     #[rstest]

@@ -86,11 +86,18 @@ impl Geometry {
                 .filter(|at| *at < self.size[axis])
         };
         for tap_row in 0..self.kernel[0] {
-            let Some(row) = place(0, tap_row) else { continue };
+            let Some(row) = place(0, tap_row) else {
+                continue;
+            };
             for tap_column in 0..self.kernel[1] {
-                let Some(column) = place(1, tap_column) else { continue };
+                let Some(column) = place(1, tap_column) else {
+                    continue;
+                };
                 let tap = tap_row * self.kernel[1] + tap_column;
-                let plane = planes.iter().skip(row * width + column).step_by(height * width);
+                let plane = planes
+                    .iter()
+                    .skip(row * width + column)
+                    .step_by(height * width);
                 patch
                     .iter_mut()
                     .skip(tap)

@@ -26,10 +26,16 @@ pub struct LayerUse {
 
 impl LayerUse {
     /// What the layer at `path` with `outputs` channels does to `x`, a batch of images.
-    pub(crate) fn of(path: &str, outputs: usize, geometry: &Geometry, batch: usize, x: &[f32]) -> Self {
-        let (input_low, input_high) = x
-            .iter()
-            .fold((0.0f32, 0.0f32), |(low, high), x| (low.min(*x), high.max(*x)));
+    pub(crate) fn of(
+        path: &str,
+        outputs: usize,
+        geometry: &Geometry,
+        batch: usize,
+        x: &[f32],
+    ) -> Self {
+        let (input_low, input_high) = x.iter().fold((0.0f32, 0.0f32), |(low, high), x| {
+            (low.min(*x), high.max(*x))
+        });
         Self {
             path: path.to_string(),
             inputs: geometry.inputs(),

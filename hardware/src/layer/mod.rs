@@ -13,10 +13,10 @@ use burn::nn::conv::{Conv1d, Conv2d};
 use burn::tensor::Tensor;
 use crossburn_kernels::{padding1d, padding2d};
 
-pub(crate) use geometry::Geometry;
+use geometry::Geometry;
 pub use layer_use::LayerUse;
 pub use on_array::OnArray;
-pub(crate) use on_array::{Arrays, Probe};
+pub(crate) use on_array::in_layout_of;
 
 /// `layer.forward(input)`, on arrays where the weight has one.
 ///

@@ -31,7 +31,7 @@ enum Role {
 
 /// Watches a pass: how is this weight used?
 #[derive(Debug)]
-pub(crate) struct Probe {
+struct Probe {
     path: String,
     outputs: usize,
     /// Shared by the weights of a network, in the order of their first use.
@@ -47,7 +47,7 @@ struct Profile {
 
 /// The arrays of one weight of one chip.
 #[derive(Debug)]
-pub(crate) struct Arrays {
+struct Arrays {
     /// One per group.
     matrices: Vec<ProgrammedMatrix>,
     /// Streams of read noise, one per group, where reads scatter.
@@ -142,20 +142,24 @@ impl Reparameterization for OnArray {
         let Role::Arrays(arrays) = &self.role else {
             return base;
         };
-        let shape = base.dims();
-        let values = arrays.matrices.iter().map(|m| m.effective_weights());
-        let rows: Vec<f32> = values.flat_map(|matrix| matrix.values).collect();
-        let values = match shape[..] {
-            // Burn's linear weights are [inputs, outputs].
-            [inputs, outputs] => (0..inputs * outputs)
-                .map(|at| rows[at % outputs * inputs + at / outputs])
-                .collect(),
-            _ => rows,
-        };
-        let device = base.device();
-        let held = Tensor::from_data(TensorData::new(values, shape), &device);
+        let matrices = arrays.matrices.iter().map(|m| m.effective_weights());
+        let rows = matrices.flat_map(|matrix| matrix.values).collect();
+        let held = in_layout_of(&base, rows);
         straight_through(base, held)
     }
+}
+
+/// Weights given in rows of outputs, group after group, as a tensor in the layout and on the device of `weight`.
+pub(crate) fn in_layout_of<const D: usize>(weight: &Tensor<D>, rows: Vec<f32>) -> Tensor<D> {
+    let shape = weight.dims();
+    let values = match shape[..] {
+        // Burn's linear weights are [inputs, outputs].
+        [inputs, outputs] => (0..inputs * outputs)
+            .map(|at| rows[at % outputs * inputs + at / outputs])
+            .collect(),
+        _ => rows,
+    };
+    Tensor::from_data(TensorData::new(values, shape), &weight.device())
 }
 
 impl Probe {
@@ -172,7 +176,8 @@ impl Probe {
 impl Profile {
     fn watch(&self, geometry: &Geometry, x: &[f32], batch: usize) {
         let mut profiles = unpoisoned(&self.profiles);
-        for (group, (matrix, profile)) in self.matrices.iter().zip(profiles.iter_mut()).enumerate() {
+        for (group, (matrix, profile)) in self.matrices.iter().zip(profiles.iter_mut()).enumerate()
+        {
             for images in blocks(geometry, batch) {
                 matrix
                     .profile(&geometry.patches(x, images, group), profile)
@@ -188,7 +193,9 @@ impl Arrays {
         let positions = geometry.positions();
         let of_group = self.matrices.first().map_or(0, ProgrammedMatrix::outputs);
         let outputs = of_group * self.matrices.len();
-        let first_read = self.rows.fetch_add((batch * positions) as u64, Ordering::Relaxed);
+        let first_read = self
+            .rows
+            .fetch_add((batch * positions) as u64, Ordering::Relaxed);
         let mut out = vec![0.0; batch * outputs * positions];
         for images in blocks(geometry, batch) {
             for (group, matrix) in self.matrices.iter().enumerate() {

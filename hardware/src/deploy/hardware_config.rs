@@ -1,0 +1,321 @@
+//! The description of a hardware: one file.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{InputRange, Operation};
+use crate::HardwareError;
+use crate::array::{ArrayConfig, Conversion, InputSign};
+use crate::cost::{self, Accumulation, ArrayShape, CostConfig, Layout, accelerator_text};
+use crate::device::Device;
+use crate::ir_drop::{PairArrangement, Wires};
+use crate::map::{Mapping, Scheme};
+use crate::program::WriteVerify;
+use crate::units::Second;
+
+/// The description of a hardware, as a file says it.
+///
+/// ```toml
+/// pair_arrangement = "separate"      # where wires are given: do pairs share output lines?
+///
+/// [device]
+/// preset = "pcm-mushroom"            # or a table with `kind`; see `crossburn devices`
+///
+/// [mapping]
+/// scheme = "one-sided-pair"
+/// weight_bits = 8
+///
+/// [array]
+/// rows = 128
+/// columns = 128
+/// input = { bits = 8 }
+/// adc = { bits = 8, range = { calibrated = { percentile = 99.9 } } }
+///
+/// [wires]                            # optional
+/// input_segment = "1 Ohm"
+/// output_segment = "1 Ohm"
+///
+/// [programming]                      # optional: writes are verified
+/// tolerance = 0.05
+/// sigma_before = 0.1
+/// maximum_pulses = 100
+///
+/// [operation]                        # optional
+/// after = "1 d"
+///
+/// [[layer]]                          # optional, any number
+/// path = "fc3.weight"
+/// digital = true
+/// ```
+///
+/// and optionally `[cost]`, a [`CostConfig`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HardwareConfig {
+    /// Where the cells of pairs lie; matters with wires only.
+    #[serde(default)]
+    pub pair_arrangement: PairArrangement,
+    /// The memory cell.
+    #[serde(deserialize_with = "device")]
+    pub device: Device,
+    /// How weights become conductances.
+    pub mapping: Mapping,
+    /// Arrays and converters.
+    pub array: ArrayConfig,
+    /// Resistance of the wires; none where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wires: Option<Wires>,
+    /// Verified writes in place of the device's own error of programming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programming: Option<WriteVerify>,
+    /// How chips are used.
+    #[serde(default)]
+    pub operation: Operation,
+    /// What single layers do differently.
+    #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerOverride>,
+    /// What it costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostConfig>,
+}
+
+/// What one layer does differently.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerOverride {
+    /// Path of its weight.
+    pub path: String,
+    /// Whether it stays digital.
+    #[serde(default)]
+    pub digital: bool,
+    /// Another mapping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<Mapping>,
+    /// Other arrays and converters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array: Option<ArrayConfig>,
+}
+
+/// A device table, or the name of a preset with `faults` beside it.
+fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Device, D::Error> {
+    use serde::de::Error;
+    let mut table = toml::Table::deserialize(deserializer)?;
+    let Some(preset) = table.remove("preset") else {
+        return Device::deserialize(table).map_err(|error| Error::custom(error.message()));
+    };
+    let Some(name) = preset.as_str() else {
+        return Err(Error::custom(
+            "device.preset is the name of a device, in quotes",
+        ));
+    };
+    let device = Device::preset(name).map_err(Error::custom)?;
+    let faults = table.remove("faults");
+    if let Some(key) = table.keys().next() {
+        return Err(Error::custom(format!(
+            "unknown field `{key}` beside device.preset: give `kind` and every figure, or the preset alone"
+        )));
+    }
+    match faults {
+        None => Ok(device),
+        Some(faults) => {
+            let faults = faults
+                .try_into()
+                .map_err(|error: toml::de::Error| Error::custom(error.message()))?;
+            device.with_faults(faults).map_err(Error::custom)
+        }
+    }
+}
+
+/// A checked description of a hardware.
+///
+/// ```
+/// use crossburn_hardware::deploy::Hardware;
+///
+/// let isaac = Hardware::preset("isaac")?;
+/// assert_eq!((isaac.config().array.rows, isaac.config().mapping.slice_bits), (128, Some(2)));
+/// assert!(Hardware::from_toml("[device]\npreset = \"flux-capacitor\"").is_err());
+/// # Ok::<(), crossburn_hardware::HardwareError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hardware {
+    config: HardwareConfig,
+}
+
+impl TryFrom<HardwareConfig> for Hardware {
+    type Error = HardwareError;
+
+    fn try_from(config: HardwareConfig) -> Result<Self, HardwareError> {
+        let conflict = |settings: &str, remedy: &str| {
+            Err(HardwareError::Conflict {
+                settings: settings.to_string(),
+                remedy: remedy.to_string(),
+            })
+        };
+        let hardware = Self { config };
+        let config = &hardware.config;
+        config.array.check()?;
+        let operation = &config.operation;
+        config.device.check_after(operation.after)?;
+        if operation.drift_compensation != crate::device::DriftCompensation::None
+            && operation.after == Second::default()
+        {
+            return conflict(
+                "operation.drift_compensation with operation.after = 0 s: nothing has drifted",
+                "set operation.after, or leave drift_compensation out",
+            );
+        }
+        if operation.read_noise == Some(true) && !config.device.has_read_noise() {
+            return conflict(
+                "operation.read_noise = true with a device whose reads do not scatter",
+                "leave read_noise out, or choose a device with read noise",
+            );
+        }
+        if operation.input_range == InputRange::Calibrated && config.array.input.x_max != 1.0 {
+            return conflict(
+                "array.input.x_max with operation.input_range = calibrated",
+                "set operation.input_range = \"fixed\", or leave x_max out",
+            );
+        }
+        if config.wires.is_none() && config.pair_arrangement != PairArrangement::default() {
+            return conflict(
+                "pair_arrangement without [wires]: ideal wires make no difference",
+                "give [wires], or leave pair_arrangement out",
+            );
+        }
+        for layer in &config.layers {
+            if layer.digital && (layer.mapping.is_some() || layer.array.is_some()) {
+                return conflict(
+                    &format!(
+                        "layer `{}` is digital and has a mapping or an array",
+                        layer.path
+                    ),
+                    "leave one of them out",
+                );
+            }
+            if let Some(array) = &layer.array {
+                array.check()?;
+            }
+        }
+        if let Some(cost) = &config.cost {
+            cost::Accelerator::new(cost.clone(), hardware.array_shape()?)?;
+        }
+        Ok(hardware)
+    }
+}
+
+impl Hardware {
+    /// A hardware from the text of its file.
+    ///
+    /// # Errors
+    /// [`HardwareError::Text`] for a text that is no such file, and what its parts refuse.
+    pub fn from_toml(text: &str) -> Result<Self, HardwareError> {
+        let config: HardwareConfig = toml::from_str(text).map_err(|error| HardwareError::Text {
+            what: "the hardware".to_string(),
+            message: error.message().lines().collect::<Vec<_>>().join(" "),
+        })?;
+        Self::try_from(config)
+    }
+
+    /// A hardware that comes with the crate.
+    ///
+    /// # Errors
+    /// [`HardwareError::Unknown`].
+    pub fn preset(name: &str) -> Result<Self, HardwareError> {
+        Self::from_toml(accelerator_text(name)?)
+    }
+
+    /// What its file says.
+    pub fn config(&self) -> &HardwareConfig {
+        &self.config
+    }
+
+    /// The same hardware with another cell.
+    ///
+    /// # Errors
+    /// What no longer fits together.
+    pub fn with_device(&self, device: Device) -> Result<Self, HardwareError> {
+        Self::try_from(HardwareConfig {
+            device,
+            ..self.config.clone()
+        })
+    }
+
+    /// The same hardware, used differently.
+    ///
+    /// # Errors
+    /// What no longer fits together.
+    pub fn with_operation(&self, operation: Operation) -> Result<Self, HardwareError> {
+        Self::try_from(HardwareConfig {
+            operation,
+            ..self.config.clone()
+        })
+    }
+
+    /// What single layers do differently.
+    pub(crate) fn layer(&self, path: &str) -> Option<&LayerOverride> {
+        self.config.layers.iter().find(|layer| layer.path == path)
+    }
+
+    /// What it costs.
+    ///
+    /// # Errors
+    /// [`HardwareError::Conflict`] without a section `[cost]`, and what the cost model refuses.
+    pub fn accelerator(&self) -> Result<cost::Accelerator, HardwareError> {
+        let Some(cost) = self.config.cost.clone() else {
+            return Err(HardwareError::Conflict {
+                settings: "this hardware has no section [cost]".to_string(),
+                remedy: "add one (configs/accelerators/ has examples), or choose a preset"
+                    .to_string(),
+            });
+        };
+        cost::Accelerator::new(cost, self.array_shape()?)
+    }
+
+    /// The arrays as the cost model sees them. Slices and signs lie on arrays of their own, as they are simulated.
+    ///
+    /// # Errors
+    /// [`HardwareError::Conflict`] without converters, and for mappings whose cells the cost model does not count.
+    fn array_shape(&self) -> Result<ArrayShape, HardwareError> {
+        let (mapping, array) = (&self.config.mapping, &self.config.array);
+        let refuse = |settings: &str, remedy: &str| {
+            Err(HardwareError::Conflict {
+                settings: settings.to_string(),
+                remedy: remedy.to_string(),
+            })
+        };
+        let Some(adc) = array.adc else {
+            return refuse(
+                "[cost] without array.adc: what converts the currents?",
+                "give array.adc, or leave [cost] out",
+            );
+        };
+        if let Scheme::SignificancePairs { .. } = mapping.scheme {
+            return refuse(
+                "[cost] with pairs of significance, which the cost model does not count",
+                "choose another mapping.scheme, or leave [cost] out",
+            );
+        }
+        let input = array.input;
+        let input_bits = match input.sign {
+            InputSign::Signed => input.bits - 1,
+            InputSign::Unsigned => input.bits,
+        };
+        Ok(ArrayShape {
+            rows: array.rows,
+            columns: array.columns,
+            weight_bits: mapping.weight_bits.get(),
+            slice_bits: mapping.slice_bits,
+            devices_per_weight: if mapping.scheme.is_pair() { 2 } else { 1 },
+            layout: Layout::Separate,
+            reference_columns: usize::from(mapping.scheme == Scheme::UnitColumn),
+            input_bits,
+            input_slice_bits: input.slice_bits.unwrap_or(input_bits),
+            accumulation: match adc.conversion {
+                Conversion::PerSlice => Accumulation::Digital,
+                Conversion::Accumulated => Accumulation::Analog,
+            },
+            adc_bits: adc.bits,
+            output_bits: input.bits,
+            ..ArrayShape::default()
+        })
+    }
+}

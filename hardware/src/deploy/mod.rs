@@ -1,0 +1,20 @@
+//! From a network and the description of its hardware to chips.
+//!
+//! [`Hardware`] is one file: cells, mapping, arrays, wires, operation, cost. [`MappedNetwork`] is a network on it: which
+//! conductances its weights ask for, how its layers are used, how its converters are set; shared by all chips. A [`Fab`]
+//! turns seeds into chips.
+
+mod chip_fab;
+mod fidelity;
+mod hardware_config;
+mod mapped_network;
+mod operation;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests;
+
+pub use chip_fab::{Fab, VariationFab};
+pub use fidelity::Fidelity;
+pub use hardware_config::{Hardware, HardwareConfig, LayerOverride};
+pub use mapped_network::{MappedFab, MappedNetwork};
+pub use operation::{InputRange, Operation};

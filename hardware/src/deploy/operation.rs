@@ -1,0 +1,39 @@
+//! How chips are used once they are programmed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::DriftCompensation;
+use crate::units::Second;
+
+/// What full scale of the input converters stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputRange {
+    /// The largest magnitude that a layer's inputs have on calibration data.
+    #[default]
+    Calibrated,
+    /// `array.input.x_max`, the same for all layers.
+    Fixed,
+}
+
+/// How chips are used: the section `[operation]`, everything optional.
+///
+/// ```toml
+/// after = "1 d"
+/// drift_compensation = "global"
+/// read_noise = true
+/// input_range = "calibrated"
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Operation {
+    /// Time since programming.
+    pub after: Second,
+    /// Digital scaling against drift. The readouts are those of exact converters.
+    pub drift_compensation: DriftCompensation,
+    /// Whether reads scatter; where absent they do at array fidelity if the device's do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_noise: Option<bool>,
+    /// What full scale of an input stands for.
+    pub input_range: InputRange,
+}
