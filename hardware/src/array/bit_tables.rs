@@ -27,6 +27,10 @@ const UNSIGNED: usize = 5;
 /// The sums of one row and bit over a block of lines.
 pub(super) type Sums = [f32; LINES];
 
+/// The sums of every group in use. Aligned, because a vector across two lines of the cache is read at half the speed.
+#[repr(align(64))]
+struct Tables([[Sums; ENTRIES]; GROUPS]);
+
 /// Which sum of every group a row and bit takes.
 pub(super) struct BitIndex {
     signed: bool,
@@ -200,7 +204,7 @@ impl Accumulate<'_> {
             array::from_fn(|v| vectors[v])
         };
         // Of the groups of one pass.
-        let mut tables = [[[0.0f32; LINES]; ENTRIES]; GROUPS];
+        let mut tables = Tables([[[0.0; LINES]; ENTRIES]; GROUPS]);
         for (pass, places) in self.index.places.chunks_exact(self.index.sums).enumerate() {
             self.fill_tables::<S, V>(simd, pass, &mut tables);
             for (sums, places) in self.sums.iter_mut().zip(places) {
@@ -208,13 +212,16 @@ impl Accumulate<'_> {
                     0 => [simd.splat_f32s(0.0); V],
                     _ => load(sums),
                 };
-                for (table, place) in tables.iter().zip(places) {
+                for (table, place) in tables.0.iter().zip(places) {
                     let part = load(&table[usize::from(*place) % ENTRIES]);
                     for v in 0..V {
                         total[v] = simd.add_f32s(total[v], part[v]);
                     }
                 }
-                S::as_mut_simd_f32s(sums).0.copy_from_slice(&total);
+                // One by one: copied as a slice of unknown length they would go through memory.
+                for (sum, total) in S::as_mut_simd_f32s(sums).0.iter_mut().zip(total) {
+                    *sum = total;
+                }
             }
         }
     }
@@ -225,7 +232,7 @@ impl Accumulate<'_> {
         &self,
         simd: S,
         pass: usize,
-        tables: &mut [[Sums; ENTRIES]; GROUPS],
+        Tables(tables): &mut Tables,
     ) {
         let group = if self.index.signed { SIGNED } else { UNSIGNED };
         let width = LINES.min(self.lines - self.first_line);
