@@ -3,6 +3,7 @@
 //! The vectors of the simulator lie in `shared/data/golden-crossbar` beside the checkout; without them those tests say so
 //! and pass.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![allow(clippy::print_stderr, reason = "a skipped test says why")]
 
 use std::path::{Path, PathBuf};
 

@@ -17,7 +17,7 @@ use pulp::{Arch, Simd, WithSimd};
 /// Output lines of a table.
 pub(super) const LINES: usize = 32;
 /// Groups whose tables are in use at a time.
-const GROUPS: usize = 6;
+const GROUPS: usize = 8;
 /// Room for the sums of a group.
 const ENTRIES: usize = 32;
 /// Inputs of a group of signed and of unsigned digits.
@@ -27,14 +27,18 @@ const UNSIGNED: usize = 5;
 /// The sums of one row and bit over a block of lines.
 pub(super) type Sums = [f32; LINES];
 
+/// The sums of every group in use. Aligned, because a vector across two lines of the cache is read at half the speed.
+#[repr(align(64))]
+struct Tables([[Sums; ENTRIES]; GROUPS]);
+
 /// Which sum of every group a row and bit takes.
 pub(super) struct BitIndex {
     signed: bool,
     inputs: usize,
     /// Rows times bits.
     sums: usize,
-    /// `[passes, rows, bits]`, each with a place per group; two places of eight are not used.
-    places: Vec<[u8; 8]>,
+    /// `[passes, rows, bits]`, each with a place per group.
+    places: Vec<[u8; GROUPS]>,
 }
 
 impl BitIndex {
@@ -50,7 +54,7 @@ impl BitIndex {
         let passes = range.len().div_ceil(group * GROUPS);
         let rows = codes.len() / inputs;
         let sums = rows * bits as usize;
-        let mut places = vec![[0; 8]; passes * sums];
+        let mut places = vec![[0; GROUPS]; passes * sums];
         let index = Index {
             codes,
             inputs,
@@ -82,7 +86,7 @@ struct Index<'a> {
     inputs: usize,
     range: Range<usize>,
     bits: u32,
-    places: &'a mut [[u8; 8]],
+    places: &'a mut [[u8; GROUPS]],
 }
 
 struct Signed<'a>(Index<'a>);
@@ -115,8 +119,8 @@ impl Index<'_> {
         for row in 0..rows {
             let codes = &self.codes[row * self.inputs..][self.range.clone()];
             for (pass, codes) in codes.chunks(G * GROUPS).enumerate() {
-                let mut magnitudes = [[0i32; 8]; G];
-                let mut signs = [[0i32; 8]; G];
+                let mut magnitudes = [[0i32; GROUPS]; G];
+                let mut signs = [[0i32; GROUPS]; G];
                 for (at, code) in codes.iter().enumerate() {
                     // A NaN, which the caller sees in the sum of the row, has no digits.
                     let code = *code as i32;
@@ -125,10 +129,10 @@ impl Index<'_> {
                 }
                 let places = &mut self.places[(pass * rows + row) * bits..][..bits];
                 for (bit, places) in places.iter_mut().enumerate() {
-                    let mut place = [zero; 8];
+                    let mut place = [zero; GROUPS];
                     let mut power = 1;
                     for t in 0..G {
-                        for q in 0..8 {
+                        for q in 0..GROUPS {
                             let digit = (magnitudes[t][q] >> bit) & 1;
                             place[q] += power * ((digit ^ signs[t][q]) - signs[t][q]);
                         }
@@ -195,26 +199,25 @@ impl WithSimd for Accumulate<'_> {
 impl Accumulate<'_> {
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, simd: S) {
-        let load = |values: &Sums| -> [S::f32s; V] {
-            let vectors = S::as_simd_f32s(values).0;
-            array::from_fn(|v| vectors[v])
-        };
         // Of the groups of one pass.
-        let mut tables = [[[0.0f32; LINES]; ENTRIES]; GROUPS];
+        let mut tables = Tables([[[0.0; LINES]; ENTRIES]; GROUPS]);
         for (pass, places) in self.index.places.chunks_exact(self.index.sums).enumerate() {
             self.fill_tables::<S, V>(simd, pass, &mut tables);
             for (sums, places) in self.sums.iter_mut().zip(places) {
                 let mut total = match pass {
                     0 => [simd.splat_f32s(0.0); V],
-                    _ => load(sums),
+                    _ => load::<S, V>(sums),
                 };
-                for (table, place) in tables.iter().zip(places) {
-                    let part = load(&table[usize::from(*place) % ENTRIES]);
+                for (table, place) in tables.0.iter().zip(places) {
+                    let part = load::<S, V>(&table[usize::from(*place) % ENTRIES]);
                     for v in 0..V {
                         total[v] = simd.add_f32s(total[v], part[v]);
                     }
                 }
-                S::as_mut_simd_f32s(sums).0.copy_from_slice(&total);
+                // One by one: copied as a slice of unknown length they would go through memory.
+                for (sum, total) in S::as_mut_simd_f32s(sums).0.iter_mut().zip(total) {
+                    *sum = total;
+                }
             }
         }
     }
@@ -225,23 +228,26 @@ impl Accumulate<'_> {
         &self,
         simd: S,
         pass: usize,
-        tables: &mut [[Sums; ENTRIES]; GROUPS],
+        Tables(tables): &mut Tables,
     ) {
         let group = if self.index.signed { SIGNED } else { UNSIGNED };
         let width = LINES.min(self.lines - self.first_line);
         for (q, table) in tables.iter_mut().enumerate() {
-            let mut rows = [[0.0f32; LINES]; UNSIGNED];
-            for (t, row) in rows.iter_mut().enumerate().take(group) {
+            let rows: [[S::f32s; V]; UNSIGNED] = array::from_fn(|t| {
                 let input = (pass * GROUPS + q) * group + t;
-                if input < self.index.inputs {
-                    let at = input * self.lines + self.first_line;
-                    // Whole blocks are copied in registers.
-                    match self.cells[at..at + width].first_chunk::<LINES>() {
-                        Some(cells) => *row = *cells,
-                        None => row[..width].copy_from_slice(&self.cells[at..at + width]),
+                if t >= group || input >= self.index.inputs {
+                    return [simd.splat_f32s(0.0); V];
+                }
+                let cells = &self.cells[input * self.lines + self.first_line..][..width];
+                match cells.first_chunk::<LINES>() {
+                    Some(cells) => load::<S, V>(cells),
+                    None => {
+                        let mut padded = [0.0; LINES];
+                        padded[..width].copy_from_slice(cells);
+                        load::<S, V>(&padded)
                     }
                 }
-            }
+            });
             match (self.index.signed, self.power) {
                 (true, Power::First) => {
                     Self::fill_signed::<S, V>(simd, &rows, table, [-1.0, 0.0, 1.0]);
@@ -255,14 +261,17 @@ impl Accumulate<'_> {
     }
 
     #[inline(always)]
+    #[allow(
+        clippy::needless_range_loop,
+        reason = "a vector of every row and entry"
+    )]
     fn fill_signed<S: Simd, const V: usize>(
         simd: S,
-        rows: &[Sums; UNSIGNED],
+        rows: &[[S::f32s; V]; UNSIGNED],
         table: &mut [Sums; ENTRIES],
         digits: [f32; 3],
     ) {
         let digits = digits.map(|digit| simd.splat_f32s(digit));
-        let rows: [&[S::f32s]; SIGNED] = array::from_fn(|t| S::as_simd_f32s(&rows[t]).0);
         for v in 0..V {
             let parts: [[S::f32s; 3]; SIGNED] =
                 array::from_fn(|t| array::from_fn(|d| simd.mul_f32s(digits[d], rows[t][v])));
@@ -279,12 +288,15 @@ impl Accumulate<'_> {
     }
 
     #[inline(always)]
+    #[allow(
+        clippy::needless_range_loop,
+        reason = "a vector of every row and entry"
+    )]
     fn fill_unsigned<S: Simd, const V: usize>(
         simd: S,
-        rows: &[Sums; UNSIGNED],
+        rows: &[[S::f32s; V]; UNSIGNED],
         table: &mut [Sums; ENTRIES],
     ) {
-        let rows: [&[S::f32s]; UNSIGNED] = array::from_fn(|t| S::as_simd_f32s(&rows[t]).0);
         for v in 0..V {
             let mut sums = [simd.splat_f32s(0.0); ENTRIES];
             for t in 0..UNSIGNED {
@@ -297,6 +309,12 @@ impl Accumulate<'_> {
             }
         }
     }
+}
+
+#[inline(always)]
+fn load<S: Simd, const V: usize>(values: &Sums) -> [S::f32s; V] {
+    let vectors = S::as_simd_f32s(values).0;
+    array::from_fn(|v| vectors[v])
 }
 
 #[cfg(test)]

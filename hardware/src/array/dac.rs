@@ -190,9 +190,9 @@ impl WithSimd for Encode<'_> {
         let (code_heads, code_tail) = codes.as_chunks_mut::<LANES>();
         let mut sums = [0.0f32; LANES];
         for (x, codes) in heads.iter().zip(code_heads) {
-            for lane in 0..LANES {
-                codes[lane] = code(x[lane]);
-                sums[lane] += codes[lane];
+            *codes = x.map(code);
+            for (sum, code) in sums.iter_mut().zip(codes) {
+                *sum += *code;
             }
         }
         let mut sum: f64 = sums.into_iter().map(f64::from).sum();

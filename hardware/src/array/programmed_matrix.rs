@@ -683,19 +683,6 @@ mod tests {
             .collect()
     }
 
-    #[track_caller]
-    fn agree(found: &[f32], expected: &[f64], tolerance: f64) {
-        assert_eq!(found.len(), expected.len());
-        let largest = expected.iter().fold(0.0f64, |a, y| a.max(y.abs()));
-        for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
-            let difference = (f64::from(*found) - expected).abs();
-            assert!(
-                difference <= tolerance * largest,
-                "value {at} is {found}, not {expected}"
-            );
-        }
-    }
-
     fn schemes() -> impl Strategy<Value = (Scheme, Option<u8>)> {
         let sliced = prop_oneof![
             Just(Scheme::OneSidedPair),
