@@ -4,7 +4,7 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
 use super::results::Results;
-use super::summary::measures;
+use super::summary::{Measure, hardware_measures, measures};
 
 /// Methods beside each other at the most; more of them are listed below each other.
 const COLUMNS: usize = 4;
@@ -19,7 +19,14 @@ pub fn table(results: &Results) -> String {
             .chain(names)
             .collect(),
     ];
-    for measure in measures(results) {
+    let mut all = measures(results);
+    if let Some((name, measures)) = hardware_measures(results) {
+        all.extend(measures.into_iter().map(|measure| Measure {
+            label: format!("On {name}: {}", measure.label),
+            ..measure
+        }));
+    }
+    for measure in all {
         let cells = measure.cells.into_iter().map(|cell| match cell {
             None => "–".to_owned(),
             Some(cell) => match cell.interval {
