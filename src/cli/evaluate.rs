@@ -537,6 +537,13 @@ impl Job<'_> {
                 mapped.unseen().join(", ")
             ));
         }
+        let device = &mapped.hardware().config().device;
+        if *fidelity == Fidelity::Weight && device.has_read_noise() {
+            note(&format!(
+                "{}: its reads scatter, which a frozen weight leaves out; --fidelity array has it",
+                device.config().kind()
+            ));
+        }
         let stage = format!("evaluate on {}", cell.unwrap_or(name));
         let progress = bar(bars, &stage, self.chips().count() as u64, "chip");
         let file = match cell {

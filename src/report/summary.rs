@@ -13,6 +13,8 @@ const BASELINE: &str = "plain";
 pub(crate) struct Measure {
     /// What is measured.
     pub(crate) label: String,
+    /// Whether it can be left out where there is little room.
+    pub(crate) detail: bool,
     /// One cell per method, `None` where it was not measured.
     pub(crate) cells: Vec<Option<Cell>>,
 }
@@ -75,12 +77,16 @@ pub(crate) fn measures(results: &Results) -> Vec<Measure> {
     }));
     let ks: BTreeSet<u8> = populations().flat_map(|p| p.kpp.keys().copied()).collect();
     for k in ks {
-        measures.push(population(&format!("KPP({k})"), &|p| {
+        let kpp = population(&format!("KPP({k})"), &|p| {
             p.kpp.get(&k).map(|entry| Cell {
                 value: percent(entry.value),
                 interval: Some(interval(entry)),
             })
-        }));
+        });
+        measures.push(Measure {
+            detail: k != 1,
+            ..kpp
+        });
     }
     let chips = counts(populations().map(|p| p.chips));
     measures.push(population(&format!("Worst of {chips}"), &|p| {
@@ -126,6 +132,9 @@ pub(crate) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measur
         cost("Arrays", &|c| c.arrays.to_string()),
     ];
     measures.retain(|measure| measure.cells.iter().any(Option::is_some));
+    for measure in &mut measures {
+        measure.detail = ["ADC share (%)", "Arrays"].contains(&measure.label.as_str());
+    }
     Some((name, measures))
 }
 
@@ -255,6 +264,7 @@ fn measure(results: &Results, label: &str, cell: impl Fn(&Method) -> Option<Cell
     Measure {
         label: label.into(),
         cells: results.methods.iter().map(cell).collect(),
+        detail: false,
     }
 }
 

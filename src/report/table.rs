@@ -10,7 +10,7 @@ use super::summary::{Measure, hardware_measures, measures};
 const COLUMNS: usize = 4;
 
 /// The summary as a table of characters: one row per quantity and one column per method, so that a few methods fit into
-/// 80 columns; many methods are rows instead. Accuracies are in per cent, brackets hold 95 % intervals. No colour, no
+/// 80 columns; many methods are rows instead, without details. Accuracies are in per cent, brackets hold 95 % intervals. No colour, no
 /// final newline.
 pub fn table(results: &Results) -> String {
     let names = results.methods.iter().map(|method| method.name.clone());
@@ -19,14 +19,21 @@ pub fn table(results: &Results) -> String {
             .chain(names)
             .collect(),
     ];
+    let listed = results.methods.len() > COLUMNS;
     let mut all = measures(results);
     if let Some((name, measures)) = hardware_measures(results) {
         all.extend(measures.into_iter().map(|measure| Measure {
-            label: format!("On {name}: {}", measure.label),
+            label: match listed {
+                true => measure.label,
+                false => format!("On {name}: {}", measure.label),
+            },
             ..measure
         }));
     }
     for measure in all {
+        if listed && measure.detail {
+            continue;
+        }
         let cells = measure.cells.into_iter().map(|cell| match cell {
             None => "–".to_owned(),
             Some(cell) => match cell.interval {
@@ -40,7 +47,7 @@ pub fn table(results: &Results) -> String {
                 .collect::<Vec<_>>(),
         );
     }
-    if results.methods.len() > COLUMNS {
+    if listed {
         rows = (0..=results.methods.len())
             .map(|column| rows.iter().map(|row| row[column].clone()).collect())
             .collect();
