@@ -1,12 +1,16 @@
 //! The command line: parse, run, print. Data goes to stdout, everything else to stderr.
 
 mod demo;
+mod description;
 mod device;
+mod devices;
 mod doctor;
 mod evaluate;
 mod interrupt;
+mod map;
 mod progress;
 mod report;
+mod stored_network;
 mod train;
 
 use std::io::Write;
@@ -15,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::report::Results;
+use crate::report::{Mapping, Results};
 
 /// Train networks that survive analog in-memory hardware
 ///
@@ -43,8 +47,12 @@ enum Verb {
     Train(train::Train),
     /// Evaluate a checkpoint on a population of chips
     Evaluate(evaluate::Evaluate),
+    /// Map a checkpoint to the arrays of an accelerator, and say what it costs
+    Map(map::Map),
     /// Write the report of a run again, or merge the shards of one population
     Report(report::Report),
+    /// Show the memory cells that hardware can be made of
+    Devices(devices::Devices),
     /// Show devices, versions and what this build can do
     Doctor(doctor::Doctor),
 }
@@ -65,7 +73,9 @@ pub fn main() -> ExitCode {
         Verb::Demo(verb) => verb.run(),
         Verb::Train(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
+        Verb::Map(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
+        Verb::Devices(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
     match result {
@@ -104,5 +114,14 @@ fn print_results(results: &Results, json: bool) -> Result<()> {
         print(results.to_json()?.trim_end())
     } else {
         print(&crate::report::table(results))
+    }
+}
+
+/// The same for the costs of a mapping.
+fn print_mapping(mapping: &Mapping, json: bool) -> Result<()> {
+    if json {
+        print(mapping.to_json()?.trim_end())
+    } else {
+        print(&crate::report::mapping_table(mapping)?)
     }
 }

@@ -1,0 +1,104 @@
+//! `crossburn map`
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use crossburn_hardware::cost::accelerator_text;
+use crossburn_hardware::deploy::Hardware;
+use crossburn_training::data::DataSource;
+use serde_json::json;
+
+use super::description::Description;
+use super::device::DeviceChoice;
+use super::stored_network::StoredNetwork;
+use super::{Outcome, note, print_mapping};
+use crate::apps::mapping::Job;
+use crate::report::write_mapping;
+
+/// Map a checkpoint to the arrays of an accelerator, and say what it costs
+///
+/// A few images pass through the network to show how often an image uses every layer. The table then says how many arrays
+/// each layer takes and what an image costs in energy and time, and how much of that are the converters, by the figures of
+/// every published estimator.
+///
+/// Example: crossburn map runs/digits --accelerator papers
+#[derive(Debug, Args)]
+pub(super) struct Map {
+    /// A checkpoint, or the run folder that holds it
+    checkpoint: PathBuf,
+    /// An accelerator by name, or a TOML file with a section [cost]
+    #[arg(long, value_name = "NAME|FILE", default_value = "isaac")]
+    accelerator: String,
+    /// Images: digits, mnist:DIR or cifar10:DIR; those of the training where absent
+    #[arg(long, value_name = "SOURCE")]
+    data: Option<DataSource>,
+    /// Training images that pass through the network
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    images: usize,
+    /// Folder of the run; runs/map-NAME where absent
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the results document on stdout instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Map {
+    pub(super) fn run(self) -> Result<Outcome> {
+        if self.images == 0 {
+            bail!("--images 0 shows nothing: use a number above 0");
+        }
+        let description = Description::find(&self.accelerator, accelerator_text)?;
+        let hardware = description.read(Hardware::from_toml)?;
+        let network = StoredNetwork::open(&self.checkpoint)?;
+        let source = self
+            .data
+            .clone()
+            .unwrap_or_else(|| network.recipe.data.source.clone());
+        let name = self
+            .checkpoint
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("runs").join(format!("map-{name}")));
+        let device = DeviceChoice::Cpu.open()?;
+        let job = Job {
+            folder: network.folder.clone(),
+            recipe: &network.recipe,
+            images: self.images,
+            accelerator: description.name.clone(),
+            hardware,
+            config: json!({
+                "architecture": network.manifest.architecture,
+                "weights": network.manifest.weights_checksum(),
+                "data_seed": network.recipe.seed,
+            }),
+            reproduce: format!(
+                "crossburn map {} --accelerator {} --data {source} --images {}",
+                self.checkpoint.display(),
+                self.accelerator,
+                self.images
+            ),
+            source,
+            device: &device,
+        };
+        let mapping = network
+            .model
+            .build(network.recipe.seed, &device, job)
+            .with_context(|| {
+                format!(
+                    "cannot map {} to {}",
+                    self.checkpoint.display(),
+                    self.accelerator
+                )
+            })?;
+        write_mapping(&out, &mapping)?;
+        print_mapping(&mapping, self.json)?;
+        note(&format!("report: {}", out.join("report.html").display()));
+        Ok(Outcome::Done)
+    }
+}
