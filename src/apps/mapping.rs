@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
+use crossburn_hardware::AdcRange;
 use crossburn_hardware::deploy::{Hardware, MappedNetwork};
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::matrix_weights;
@@ -63,8 +64,9 @@ impl WithClassifier for Job<'_> {
         self.recipe.model.check(data.train.shape)?;
         let indices: Vec<usize> = (0..self.images).collect();
         let images = data.train.images(&indices, self.device);
+        let hardware = uncalibrated(&self.hardware)?;
         let mapped = clock.time("mapping", || {
-            MappedNetwork::new(&network, &self.hardware, self.images, |network| {
+            MappedNetwork::new(&network, &hardware, self.images, |network| {
                 network.forward(images.clone());
             })
         })?;
@@ -105,4 +107,14 @@ impl WithClassifier for Job<'_> {
             timing: clock.timing(),
         })
     }
+}
+
+/// The same hardware with converters over the largest possible currents. Costs do not depend on the range, and finding it
+/// takes a pass of all images through the arrays.
+fn uncalibrated(hardware: &Hardware) -> Result<Hardware> {
+    let mut config = hardware.config().clone();
+    if let Some(adc) = &mut config.array.adc {
+        adc.range = AdcRange::Max;
+    }
+    Ok(Hardware::try_from(config)?)
 }

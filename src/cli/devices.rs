@@ -49,8 +49,9 @@ struct Summary {
     time_law: bool,
     read_noise: bool,
     nonlinear_current: bool,
-    /// The first line of its description.
+    /// What it is, and whose figures are used: the comment in front of its description.
     about: String,
+    source: String,
 }
 
 /// A cell at one target, just written.
@@ -171,8 +172,21 @@ fn summary(name: &str, device: &Device, text: &str, fractions: &[f64]) -> Summar
             read_sigma_rel_range: read.map(|sigmas| f64::from(sigmas[0]) / span),
         }
     };
-    let first = text.lines().next().unwrap_or_default();
-    let about = first.strip_prefix('#').unwrap_or_default().trim();
+    let comment: Vec<&str> = text
+        .lines()
+        .map_while(|line| line.strip_prefix('#'))
+        .map(str::trim)
+        .collect();
+    let comment = comment.join(" ");
+    let (about, rest) = comment.split_once("Source: ").unwrap_or((&comment, ""));
+    let source = rest.split("Valid: ").next().unwrap_or_default();
+    let about = about
+        .strip_prefix(&format!("{name}: "))
+        .unwrap_or(about)
+        .split_inclusive(". ")
+        .next()
+        .unwrap_or_default();
+    let sentence = |text: &str| text.trim().trim_end_matches('.').to_string();
     Summary {
         name: name.to_string(),
         kind: device.config().kind(),
@@ -186,10 +200,8 @@ fn summary(name: &str, device: &Device, text: &str, fractions: &[f64]) -> Summar
         time_law: device.has_drift(),
         read_noise: device.has_read_noise(),
         nonlinear_current: device.iv_curve().is_some(),
-        about: about
-            .strip_prefix(&format!("{name}: "))
-            .unwrap_or(about)
-            .to_string(),
+        about: sentence(about),
+        source: sentence(source),
     }
 }
 
@@ -234,15 +246,23 @@ fn detail(description: &Description, device: &Device) -> Result<Detail> {
     })
 }
 
-/// A fraction in per cent, three digits of it.
+/// A fraction in per cent, three digits of it, and no more than three decimals.
 fn percent(fraction: f64) -> String {
-    let value = 100.0 * fraction;
+    let value: f64 = format!("{:.2e}", 100.0 * fraction)
+        .parse()
+        .unwrap_or(fraction);
     match value.abs() {
         size if size < 5e-4 => "0".to_string(),
         size if size < 1.0 => format!("{value:.3}"),
         size if size < 10.0 => format!("{value:.2}"),
         _ => format!("{value:.1}"),
     }
+}
+
+/// A conductance with five digits.
+fn shown(conductance: Siemens) -> String {
+    let digits = format!("{:.4e}", conductance.get()).parse();
+    Siemens::new(digits.unwrap_or(conductance.get())).to_string()
 }
 
 fn ratio(ratio: Option<f64>) -> String {
@@ -276,14 +296,13 @@ fn overview(all: &[Summary]) -> String {
     let headers = [
         "Device",
         "Kind",
-        "g_min",
-        "g_max",
+        "Range",
         "On/off",
         "Levels",
-        "σ at 0, ½, 1 of range (%)",
-        "Drift",
-        "Read noise",
-        "I-V curve",
+        "σ at 0, ½, 1\n(% of range)",
+        "Time\nlaw",
+        "Read\nnoise",
+        "I-V\ncurve",
     ];
     let mut table = table(headers.map(str::to_string).to_vec(), 2);
     for device in all {
@@ -299,8 +318,7 @@ fn overview(all: &[Summary]) -> String {
         table.add_row(vec![
             device.name.clone(),
             device.kind.to_string(),
-            device.g_min.to_string(),
-            device.g_max.to_string(),
+            format!("{} – {}", shown(device.g_min), shown(device.g_max)),
             ratio(device.on_off_ratio),
             levels,
             sigmas.join("  "),
@@ -316,7 +334,16 @@ fn overview(all: &[Summary]) -> String {
         .unwrap_or(0);
     let about: Vec<String> = all
         .iter()
-        .map(|device| format!("{:width$}  {}", device.name, device.about))
+        .map(|device| {
+            let Summary {
+                name,
+                about,
+                source,
+                ..
+            } = device;
+            let source = source.split("; ").next().unwrap_or_default();
+            format!("{name:width$}  {about}\n{:width$}  {source}", "")
+        })
         .collect();
     format!("{table}\n\n{}", about.join("\n"))
 }
@@ -336,12 +363,14 @@ fn page(detail: &Detail, device: &Device) -> String {
     fact(
         "range",
         format!(
-            "{g_min} to {g_max}, on/off ratio {}",
+            "{} to {}, on/off ratio {}",
+            shown(*g_min),
+            shown(*g_max),
             ratio(detail.summary.on_off_ratio)
         ),
     );
     let levels = detail.summary.levels.as_ref().map(|levels| {
-        let levels: Vec<String> = levels.iter().map(ToString::to_string).collect();
+        let levels: Vec<String> = levels.iter().copied().map(shown).collect();
         levels.join(", ")
     });
     fact("levels", levels.unwrap_or("analog".to_string()));
@@ -388,10 +417,9 @@ fn page(detail: &Detail, device: &Device) -> String {
     }
     let mut table = table(headers, 0);
     for (row, written) in programming.iter().enumerate() {
-        let target = format!("{:.4e}", written.target.get()).parse();
         let mut cells = vec![
             format!("{:.1}", written.r),
-            target.map_or(String::new(), |target| Siemens::new(target).to_string()),
+            shown(written.target),
             percent(written.error.mean_shift_rel_range),
             percent(written.error.sigma_rel_range),
         ];

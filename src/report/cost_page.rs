@@ -112,15 +112,22 @@ fn facts<'a>(mapping: &Mapping, plan: &FloorPlan) -> Vec<(&'a str, String)> {
     facts
 }
 
-/// A table whose first cells name the rows.
+/// A table whose first cells name the rows; a column without a header holds words.
 fn table<const N: usize>(
     headers: &[&str; N],
     rows: &[[String; N]],
     total: Option<&[String; N]>,
 ) -> String {
+    let class = |header: &str| {
+        if header.is_empty() {
+            " class=\"words\""
+        } else {
+            ""
+        }
+    };
     let head: String = headers
         .iter()
-        .map(|header| format!("<th scope=\"col\">{}</th>", escape(header)))
+        .map(|header| format!("<th scope=\"col\"{}>{}</th>", class(header), escape(header)))
         .collect();
     let line = |row: &[String; N]| {
         let cells: String = row
@@ -128,14 +135,9 @@ fn table<const N: usize>(
             .zip(headers)
             .skip(1)
             .map(|(cell, header)| {
-                // Sentences wrap, numbers do not.
-                let class = if cell.len() > 40 {
-                    " class=\"words\""
-                } else {
-                    ""
-                };
                 format!(
-                    "<td{class} data-label=\"{}\"><span>{}</span></td>",
+                    "<td{} data-label=\"{}\"><span>{}</span></td>",
+                    class(header),
                     escape(header),
                     escape(cell)
                 )
@@ -151,6 +153,7 @@ fn table<const N: usize>(
         format!("<tfoot>\n{}</tfoot>\n", line(row))
     });
     format!(
-        "<div class=\"wide\">\n<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n{foot}</table>\n</div>\n"
+        "<div class=\"wide\">\n<table class=\"costs\">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n{foot}\
+         </table>\n</div>\n"
     )
 }

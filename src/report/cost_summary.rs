@@ -245,7 +245,7 @@ pub(super) fn estimates(cost: &CostReport) -> Vec<Estimate> {
 pub(super) const ESTIMATE_HEADERS: [&str; 6] = [
     "Estimator",
     "Conversion",
-    "Takes",
+    "Time",
     "Area",
     "Energy per image",
     "",

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crossburn_hardware::cost::{FloorPlan, Placement};
 
-use super::svg::{ADVANCE, Drawing, MARGIN, NARROW_SCALE, TEXT, class, escape, put, shorten};
+use super::svg::{ADVANCE, Drawing, MARGIN, TEXT, class, escape, put, shorten};
 
 /// Name of the picture.
 pub(super) const FLOOR_PLAN: &str = "floor-plan";
@@ -22,8 +22,8 @@ const AISLE: f64 = 10.0;
 const LABEL: f64 = 20.0;
 /// More squares than this are not drawn.
 const MOST: usize = 40_000;
-/// Estimated width of a character.
-const CHARACTER: f64 = TEXT * ADVANCE * NARROW_SCALE;
+/// Estimated width of a character. The plan scrolls on narrow screens, where text of other plots is enlarged.
+const CHARACTER: f64 = TEXT * ADVANCE;
 
 /// Where tiles lie for one side of a square.
 struct Grid {

@@ -24,12 +24,12 @@ tfoot th,tfoot td{border-bottom:0;font-weight:600}
 thead th{font-weight:600;color:var(--muted);font-size:.9rem;vertical-align:bottom}
 tbody th{font-weight:600}
 .training,.interval{display:block;color:var(--muted);font-weight:400;font-size:.82rem}
-td,thead th{white-space:nowrap}td.words{white-space:normal;text-align:left;min-width:16em}
+td,thead th{white-space:nowrap}.costs tbody th{white-space:nowrap}.costs .words{text-align:left;white-space:normal;width:40%}
 .wide{overflow-x:auto}
 .plots{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:28px 32px;align-items:start}
 figure{margin:0}
 .plot{display:block;width:100%;height:auto}
-.broad{overflow-x:auto;margin-top:32px}.broad .plot{min-width:860px}
+.broad{overflow-x:auto;margin-top:32px}.broad .plot{min-width:860px;font-size:13px}.broad .name{font-size:16px}
 .about{font-size:.92rem}.about h3{font-size:1rem;color:var(--ink);margin:6px 0 10px}
 .about ul{margin:0;padding-left:1.1em}.about li{margin-bottom:8px;max-width:70ch}
 pre{margin:0;padding:12px 14px;border:1px solid var(--rule);border-radius:6px;overflow-x:auto;font-size:.88rem;\

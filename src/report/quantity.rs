@@ -16,14 +16,24 @@ macro_rules! shown {
     ($($quantity:ident),+) => {
         $(impl Shown for $quantity {
             fn shown(self) -> String {
-                $quantity::new(three_digits(self.get())).to_string().replace("mm2", "mm²").replace("um2", "µm²")
-                    .replace(" u", " µ")
+                $quantity::new(three_digits(self.get())).to_string().replace(" u", " µ")
             }
         })+
     };
 }
 
-shown!(Joule, Second, SquareMillimetre, Hertz);
+shown!(Joule, Second, Hertz);
+
+/// In square millimetres from a hundredth of one on.
+impl Shown for SquareMillimetre {
+    fn shown(self) -> String {
+        let area = three_digits(self.get());
+        match area {
+            0.01.. => format!("{area} mm²"),
+            _ => format!("{} µm²", three_digits(1e6 * area)),
+        }
+    }
+}
 
 /// A rate of images, three significant digits.
 pub(super) fn images_per_second(rate: Hertz) -> String {
@@ -65,6 +75,7 @@ mod tests {
         assert_eq!(Joule::new(1.23456e-6).shown(), "1.23 µJ");
         assert_eq!(Joule::new(9.999e-7).shown(), "1 µJ");
         assert_eq!(SquareMillimetre::new(0.00123456).shown(), "1230 µm²");
+        assert_eq!(SquareMillimetre::new(0.0310).shown(), "0.031 mm²");
         assert_eq!(Second::new(0.0).shown(), "0 s");
         assert_eq!(
             images_per_second(Hertz::new(1234.5)),

@@ -46,7 +46,7 @@ impl RowChart {
         let mut drawing = Drawing::new(self.id, WIDTH, &self.title, &self.note, &self.description);
         let character = TEXT * ADVANCE * NARROW_SCALE;
         let longest = self.rows.iter().map(|row| row.name.chars().count()).max();
-        let left = MARGIN + (longest.unwrap_or(0) as f64 * character).clamp(60.0, 210.0) + 8.0;
+        let left = MARGIN + (longest.unwrap_or(0) as f64 * character).clamp(60.0, 236.0) + 8.0;
         let right = WIDTH - RIGHT;
         let top = drawing.height + 12.0;
         let bottom = top + ROW * self.rows.len() as f64;
