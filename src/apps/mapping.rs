@@ -27,7 +27,7 @@ pub(crate) struct Job<'a> {
     pub(crate) source: DataSource,
     /// How many of them, from the first training image.
     pub(crate) images: usize,
-    /// Name of the accelerator, or path of its file.
+    /// Name of the accelerator: a preset, or a file without its ending.
     pub(crate) accelerator: String,
     /// What it is.
     pub(crate) hardware: Hardware,

@@ -1,6 +1,8 @@
 //! `crossburn devices`
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
@@ -9,7 +11,6 @@ use crossburn_hardware::units::{Second, Siemens, Volt};
 use serde::Serialize;
 use serde_json::json;
 
-use super::description::Description;
 use super::{Outcome, print};
 
 /// Show the memory cells that hardware can be made of
@@ -117,9 +118,8 @@ impl Devices {
             }
             return Ok(Outcome::Done);
         };
-        let description = Description::find(name, Device::preset_text)?;
-        let device = description.read(Device::from_toml)?;
-        let detail = detail(&description, &device)?;
+        let (device, text) = open(name)?;
+        let detail = detail(name, &device, &text)?;
         if self.json {
             print(&serde_json::to_string_pretty(&detail)?)?;
         } else {
@@ -127,6 +127,26 @@ impl Devices {
         }
         Ok(Outcome::Done)
     }
+}
+
+/// The device that `name` names, a preset or a file, and its description.
+///
+/// # Errors
+/// A name that is neither, a file that cannot be read or is no device.
+fn open(name: &str) -> Result<(Device, String)> {
+    if let Ok(text) = Device::preset_text(name) {
+        return Ok((Device::from_toml(text)?, text.to_string()));
+    }
+    if !Path::new(name).exists() {
+        let known: Vec<&str> = Device::preset_names().collect();
+        bail!(
+            "`{name}` is neither a file nor one of the devices {}",
+            known.join(", ")
+        );
+    }
+    let text = fs_err::read_to_string(name)?;
+    let device = Device::from_toml(&text).with_context(|| name.to_string())?;
+    Ok((device, text))
 }
 
 /// Microsiemens as the number that its digits say, without the tail of a 32-bit float.
@@ -205,7 +225,7 @@ fn summary(name: &str, device: &Device, text: &str, fractions: &[f64]) -> Summar
     }
 }
 
-fn detail(description: &Description, device: &Device) -> Result<Detail> {
+fn detail(name: &str, device: &Device, text: &str) -> Result<Detail> {
     let tenths: Vec<f64> = (0..=10).map(|tenth| f64::from(tenth) / 10.0).collect();
     let ages: &[&str] = if device.has_drift() { &AGES } else { &[] };
     let aged = ages
@@ -239,10 +259,10 @@ fn detail(description: &Description, device: &Device) -> Result<Detail> {
         reliable_to: Siemens::new(curve.reliable().1),
     });
     Ok(Detail {
-        summary: summary(&description.name, device, &description.text, &tenths),
+        summary: summary(name, device, text, &tenths),
         current,
         aged,
-        text: description.text.clone(),
+        text: text.to_string(),
     })
 }
 

@@ -1,7 +1,6 @@
 //! The command line: parse, run, print. Data goes to stdout, everything else to stderr.
 
 mod demo;
-mod description;
 mod device;
 mod devices;
 mod doctor;
@@ -39,21 +38,15 @@ struct Arguments {
     verb: Verb,
 }
 
+/// What to do; what each verb says about itself stands at its arguments.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Train plain, Gaussian and right-censored, and compare their chips
     Demo(demo::Demo),
-    /// Train a network by a TOML recipe
     Train(train::Train),
-    /// Evaluate a checkpoint on a population of chips
     Evaluate(evaluate::Evaluate),
-    /// Map a checkpoint to the arrays of an accelerator, and say what it costs
     Map(map::Map),
-    /// Write the report of a run again, or merge the shards of one population
     Report(report::Report),
-    /// Show the memory cells that hardware can be made of
     Devices(devices::Devices),
-    /// Show devices, versions and what this build can do
     Doctor(doctor::Doctor),
 }
 

@@ -18,6 +18,9 @@ use super::run_folder::{PLOTS_FOLDER, REPORT_FILE};
 use super::svg::{Drawing, escape};
 use crossburn_hardware::cost::FloorPlan;
 
+/// Parts below this share are told together.
+const TOLD: f64 = 0.005;
+
 /// Writes the run folder of a mapping as [`write_run`](super::write_run) writes that of a population.
 ///
 /// # Errors
@@ -94,11 +97,20 @@ fn facts<'a>(mapping: &Mapping, plan: &FloorPlan) -> Vec<(&'a str, String)> {
     let mut facts = totals(mapping, plan);
     let [energy, area] = shares(&mapping.cost.total.energy, &mapping.cost.total.area);
     let words = |parts: Vec<(String, String, f64)>| {
-        let parts: Vec<String> = parts
+        let small: f64 = parts
+            .iter()
+            .map(|part| part.2)
+            .filter(|part| *part < TOLD)
+            .sum();
+        let mut words: Vec<String> = parts
             .into_iter()
+            .filter(|part| part.2 >= TOLD)
             .map(|(name, value, part)| format!("{name} {value} ({})", share(part)))
             .collect();
-        parts.join(", ")
+        if small > 0.0 {
+            words.push(format!("rest ({})", share(small)));
+        }
+        words.join(", ")
     };
     facts.push(("Energy by part", words(energy)));
     facts.push(("Area by part", words(area)));

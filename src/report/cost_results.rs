@@ -32,7 +32,7 @@ pub struct Mapping {
     pub config: Value,
     /// The images that showed how layers are used.
     pub data: MappingData,
-    /// Name of the accelerator, or path of its file.
+    /// Name of the accelerator: a preset, or a file without its ending.
     pub accelerator: String,
     /// Its whole description.
     pub hardware: HardwareConfig,

@@ -45,6 +45,7 @@ tbody{display:grid;grid-template-columns:repeat(auto-fill,minmax(250px,1fr));col
 tr{border-bottom:1px solid var(--rule);padding:12px 0}
 th,td{border:0;padding:3px 0;text-align:left}
 td{display:grid;grid-template-columns:8.5em 1fr;column-gap:8px}
+td:has(span:empty){display:none}
 td::before{content:attr(data-label);color:var(--muted);grid-row:span 2}.interval{grid-column:2}}
 @media print{main{max-width:none;padding:0}body{font-size:10.5pt}pre{white-space:pre-wrap;overflow-wrap:anywhere}
 figure,tr,.about{break-inside:avoid}h2,summary{break-after:avoid}details::details-content{content-visibility:visible}}

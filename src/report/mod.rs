@@ -44,8 +44,8 @@ pub use cost_table::mapping_table;
 pub use error::ReportError;
 pub use html::html;
 pub use results::{
-    DataSummary, EpochRow, KppEntry, Method, PopulationSummary, RESULTS_FILE, Results, RunCommand,
-    SCHEMA, SweepPoint, Timing,
+    CostSummary, DataSummary, EpochRow, KppEntry, Method, OnHardware, PopulationSummary,
+    RESULTS_FILE, Results, RunCommand, SCHEMA, SweepPoint, Timing,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, read_results, write_run};
 pub use table::table;
