@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::AdcRange;
@@ -45,7 +45,7 @@ impl WithClassifier for Job<'_> {
     fn run<C: Classifier>(self, network: C) -> Result<Mapping> {
         let mut clock = Clock::new();
         // What cannot be costed is refused before any work.
-        let accelerator = self.hardware.accelerator().context("cannot cost")?;
+        let accelerator = self.hardware.accelerator()?;
         let special = self.hardware.config().layers.iter();
         for layer in special {
             if layer.mapping.is_some() || layer.array.is_some() {
@@ -55,6 +55,15 @@ impl WithClassifier for Job<'_> {
                     layer.path
                 );
             }
+        }
+        let (given, counted) = (
+            self.hardware.config().mapping.slices,
+            accelerator.array().slices(),
+        );
+        if let Some(slices) = given.filter(|slices| usize::from(*slices) != counted) {
+            bail!(
+                "mapping.slices = {slices}, and the cost model counts the {counted} that a weight needs: leave it out"
+            );
         }
         let (network, _) = load_checkpoint(&self.folder, network)?;
         let data = clock.time("data", || {
