@@ -633,3 +633,19 @@ fn devices_are_listed_and_told_in_full() {
         "{message}"
     );
 }
+
+#[test]
+fn the_document_of_hardware_names_everything_there_is() {
+    use crossburn::hardware::cost::{AdcEstimator, accelerators};
+    use crossburn::hardware::device::{Device, DeviceConfig};
+    let document = include_str!("../docs/hardware.md");
+    let kinds = DeviceConfig::kinds().iter().copied();
+    let estimators = AdcEstimator::ALL.map(AdcEstimator::name);
+    for name in Device::preset_names()
+        .chain(kinds)
+        .chain(accelerators())
+        .chain(estimators)
+    {
+        assert!(document.contains(&format!("`{name}`")), "{name}");
+    }
+}

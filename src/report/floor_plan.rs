@@ -262,7 +262,6 @@ fn legend(drawing: &mut Drawing, plan: &FloorPlan) {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use crossburn_hardware::cost::{Accelerator, ArrayShape, CostConfig, LayerShape};
-    use rstest::rstest;
 
     use super::*;
 
@@ -272,14 +271,11 @@ mod tests {
         accelerator.floor_plan(layers).unwrap()
     }
 
-    #[rstest]
-    #[case(96, 12)]
-    #[case(256, 16)]
-    #[case(16, 4)]
-    #[case(7, 3)]
-    #[case(1, 1)]
-    fn tiles_are_about_square(#[case] arrays: usize, #[case] columns: usize) {
-        assert_eq!(beside(arrays), columns);
+    #[test]
+    fn tiles_are_about_square() {
+        for (arrays, columns) in [(96, 12), (256, 16), (16, 4), (7, 3), (1, 1)] {
+            assert_eq!(beside(arrays), columns, "{arrays}");
+        }
     }
 
     #[test]
