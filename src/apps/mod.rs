@@ -2,5 +2,6 @@
 
 pub(crate) mod demo;
 pub(crate) mod hardware;
+pub(crate) mod mapping;
 pub(crate) mod population;
 pub(crate) mod study;

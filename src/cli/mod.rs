@@ -2,11 +2,14 @@
 
 mod demo;
 mod device;
+mod devices;
 mod doctor;
 mod evaluate;
 mod interrupt;
+mod map;
 mod progress;
 mod report;
+mod stored_network;
 mod train;
 
 use std::io::Write;
@@ -15,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::report::Results;
+use crate::report::{Mapping, Results};
 
 /// Train networks that survive analog in-memory hardware
 ///
@@ -35,17 +38,15 @@ struct Arguments {
     verb: Verb,
 }
 
+/// What to do; what each verb says about itself stands at its arguments.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Train plain, Gaussian and right-censored, and compare their chips
     Demo(demo::Demo),
-    /// Train a network by a TOML recipe
     Train(train::Train),
-    /// Evaluate a checkpoint on a population of chips
     Evaluate(evaluate::Evaluate),
-    /// Write the report of a run again, or merge the shards of one population
+    Map(map::Map),
     Report(report::Report),
-    /// Show devices, versions and what this build can do
+    Devices(devices::Devices),
     Doctor(doctor::Doctor),
 }
 
@@ -65,7 +66,9 @@ pub fn main() -> ExitCode {
         Verb::Demo(verb) => verb.run(),
         Verb::Train(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
+        Verb::Map(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
+        Verb::Devices(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
     match result {
@@ -104,5 +107,14 @@ fn print_results(results: &Results, json: bool) -> Result<()> {
         print(results.to_json()?.trim_end())
     } else {
         print(&crate::report::table(results))
+    }
+}
+
+/// The same for the costs of a mapping.
+fn print_mapping(mapping: &Mapping, json: bool) -> Result<()> {
+    if json {
+        print(mapping.to_json()?.trim_end())
+    } else {
+        print(&crate::report::mapping_table(mapping)?)
     }
 }

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use crossburn_noise::Population;
 
-use super::{Outcome, note, print_results};
+use super::{Outcome, note, print_mapping, print_results};
 use crate::apps::study;
-use crate::report::{Results, RunCommand, write_run};
+use crate::report::{Mapping, Results, RunCommand, write_mapping, write_run};
 
 /// Write the report of a run again, or merge the shards of one population
 ///
@@ -31,17 +31,23 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn run(self) -> Result<Outcome> {
-        let runs = self
-            .runs
-            .iter()
-            .map(|run| Ok(Results::read(run)?))
-            .collect::<Result<Vec<_>>>()?;
         let out = match (&self.out, self.runs.as_slice()) {
             (Some(out), _) => out.clone(),
             (None, [run]) if run.is_dir() => run.clone(),
             (None, [run]) => run.parent().map(PathBuf::from).unwrap_or_default(),
             (None, _) => PathBuf::from("runs").join("merged"),
         };
+        if let Some(mapping) = self.mapping()? {
+            write_mapping(&out, &mapping)?;
+            print_mapping(&mapping, self.json)?;
+            note(&format!("report: {}", out.join("report.html").display()));
+            return Ok(Outcome::Done);
+        }
+        let runs = self
+            .runs
+            .iter()
+            .map(|run| Ok(Results::read(run)?))
+            .collect::<Result<Vec<_>>>()?;
         let results = merge(runs, &self.runs)?;
         fs_err::create_dir_all(&out).with_context(|| {
             format!(
@@ -53,6 +59,21 @@ impl Report {
         print_results(&results, self.json)?;
         note(&format!("report: {}", out.join("report.html").display()));
         Ok(Outcome::Done)
+    }
+
+    /// The one run, where it is a mapping.
+    fn mapping(&self) -> Result<Option<Mapping>> {
+        for run in &self.runs {
+            match (Mapping::is_at(run)?, self.runs.len()) {
+                (true, 1) => return Ok(Some(Mapping::read(run)?)),
+                (true, _) => bail!(
+                    "{} is a mapping, which has no chips to merge: name it alone",
+                    run.display()
+                ),
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -3,8 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::results::SCHEMA;
-
 /// Why results could not be written or read. Each message is one line that names the thing and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,7 +31,7 @@ pub enum ReportError {
     },
     /// A document has another schema.
     #[error(
-        "{} has schema `{found}`, this version reads `{SCHEMA}`; read it with the Crossburn that wrote it, or run again",
+        "{} has schema `{found}`, this version reads `{known}`; read it with the Crossburn that wrote it, or run again",
         path.display()
     )]
     Schema {
@@ -41,6 +39,8 @@ pub enum ReportError {
         path: PathBuf,
         /// The schema that it states, `none` without one.
         found: String,
+        /// The schema that is read.
+        known: &'static str,
     },
     /// A document does not follow its schema.
     #[error("{} is not a results document: {source}; see docs/results.md, or run again", path.display())]

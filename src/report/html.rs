@@ -1,7 +1,5 @@
 //! The report: one HTML file that needs nothing else, for screens and paper, light and dark.
 
-use std::fmt::Write;
-
 use super::plots::plots;
 use super::results::Results;
 use super::summary::{Cell, DEFINITIONS, Measure, describe, hardware_measures, headline, measures};
@@ -22,15 +20,18 @@ dt{color:var(--muted)}dd{margin:0;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:right;padding:9px 10px;vertical-align:top;border-bottom:1px solid var(--rule)}
 th:first-child{text-align:left;padding-left:0;overflow-wrap:anywhere}
+tfoot th,tfoot td{border-bottom:0;font-weight:600}
 thead th{font-weight:600;color:var(--muted);font-size:.9rem;vertical-align:bottom}
 tbody th{font-weight:600}
 .training,.interval{display:block;color:var(--muted);font-weight:400;font-size:.82rem}
 td,thead th{white-space:nowrap}
 thead th:first-child,tbody th{min-width:11em}
+.costs tbody th{white-space:nowrap}.costs .words{text-align:left;white-space:normal;width:40%}
 .wide{overflow-x:auto}
 .plots{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:28px 32px;align-items:start}
 figure{margin:0}
 .plot{display:block;width:100%;height:auto}
+.broad{overflow-x:auto;margin-top:32px}.broad .plot{min-width:860px;font-size:13px}.broad .name{font-size:16px}
 .about{font-size:.92rem}.about h3{font-size:1rem;color:var(--ink);margin:6px 0 10px}
 .about ul{margin:0;padding-left:1.1em}.about li{margin-bottom:8px;max-width:70ch}
 pre{margin:0;padding:12px 14px;border:1px solid var(--rule);border-radius:6px;overflow-x:auto;font-size:.88rem;\
@@ -41,11 +42,12 @@ footer{margin-top:44px;padding-top:14px;border-top:1px solid var(--rule);font-si
 @media screen and (max-width:640px){main{padding:24px 16px 48px}h1{font-size:1.5rem}.lead{font-size:1.05rem}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}}
 @media screen and (max-width:860px){
-table,tbody,tr,th,td{display:block;width:auto}thead{display:none}
+table,tbody,tfoot,tr,th,td{display:block;width:auto}thead{display:none}
 tbody{display:grid;grid-template-columns:repeat(auto-fill,minmax(250px,1fr));column-gap:32px}
 tr{border-bottom:1px solid var(--rule);padding:12px 0}
 th,td{border:0;padding:3px 0;text-align:left}
 td{display:grid;grid-template-columns:8.5em 1fr;column-gap:8px}
+td:has(span:empty){display:none}
 td::before{content:attr(data-label);color:var(--muted);grid-row:span 2}.interval{grid-column:2}}
 @media print{main{max-width:none;padding:0}body{font-size:10.5pt}pre{white-space:pre-wrap;overflow-wrap:anywhere}
 figure,tr,.about{break-inside:avoid}h2,summary{break-after:avoid}details::details-content{content-visibility:visible}}
@@ -54,78 +56,93 @@ figure,tr,.about{break-inside:avoid}h2,summary{break-after:avoid}details::detail
 /// The report as one HTML document, without scripts and without anything loaded from elsewhere. Durations are left
 /// out, so that two runs with one seed give the same bytes.
 pub fn html(results: &Results) -> String {
-    let mut page = String::new();
-    let command = results.command.as_str();
-    let put = |page: &mut String, arguments: std::fmt::Arguments<'_>| {
-        // Writing to a string cannot fail.
-        let _ = page.write_fmt(arguments);
-    };
-    put(
-        &mut page,
-        format_args!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
-             <title>Crossburn {command}: {source}</title>\n<style>\n{}{PAGE_STYLE}</style>\n</head>\n<body>\n<main>\n\
-             <h1>Crossburn {command}: {source}</h1>\n<p class=\"lead\">{}</p>\n{}",
-            svg::STYLE,
-            svg::escape(&headline(results)),
-            facts(results),
-            source = svg::escape(&results.data.source),
-        ),
-    );
+    let mut body = facts(results);
     if !results.methods.is_empty() {
-        put(
-            &mut page,
-            format_args!(
-                "<h2>Accuracy (%)</h2>\n{}",
-                methods_table(results, &measures(results), Noise::Shown)
-            ),
-        );
+        body.push_str(&format!(
+            "<h2>Accuracy (%)</h2>\n{}",
+            methods_table(results, &measures(results), Noise::Shown)
+        ));
     }
     if let Some((name, measures)) = hardware_measures(results) {
-        put(
-            &mut page,
-            format_args!(
-                "<h2>On the hardware {}: accuracy (%) and cost</h2>\n<p class=\"muted\">{}</p>\n{}",
-                svg::escape(&name),
-                svg::escape(&hardware_facts(results)),
-                methods_table(results, &measures, Noise::Hidden)
-            ),
-        );
+        body.push_str(&format!(
+            "<h2>On the hardware {}: accuracy (%) and cost</h2>\n<p class=\"muted\">{}</p>\n{}",
+            svg::escape(&name),
+            svg::escape(&hardware_facts(results)),
+            methods_table(results, &measures, Noise::Hidden)
+        ));
     }
-    page.push_str("<h2>Plots and definitions</h2>\n<div class=\"plots\">\n");
+    body.push_str("<h2>Plots and definitions</h2>\n<div class=\"plots\">\n");
     for plot in plots(results) {
-        put(
-            &mut page,
-            format_args!("<figure>\n{}</figure>\n", plot.inline()),
-        );
+        body.push_str(&figure(&plot.inline()));
     }
-    page.push_str("<section class=\"about\">\n<h3>How the numbers are defined</h3>\n<ul>\n");
-    for definition in DEFINITIONS {
-        put(
-            &mut page,
-            format_args!("<li>{}</li>\n", svg::escape(definition)),
-        );
-    }
-    let commit = results
-        .commit
-        .as_deref()
-        .map_or_else(String::new, |commit| {
-            format!(", commit {}", svg::escape(commit))
-        });
-    put(
-        &mut page,
-        format_args!(
-            "</ul>\n</section>\n</div>\n<h2>Reproduce</h2>\n<pre><code>{}</code></pre>\n\
-             <details>\n<summary>Configuration</summary>\n<pre><code>{}</code></pre>\n</details>\n\
-             <footer>Crossburn {}{commit}. The numbers of this page are in results.json beside it.</footer>\n\
-             </main>\n</body>\n</html>\n",
-            svg::escape(&results.reproduce),
-            svg::escape(&format!("{:#}", results.config)),
-            svg::escape(&results.version),
+    body.push_str(&definitions(&DEFINITIONS));
+    body.push_str("</div>\n");
+    page(&Page {
+        title: format!(
+            "Crossburn {}: {}",
+            results.command.as_str(),
+            results.data.source
         ),
-    );
-    page
+        lead: headline(results),
+        body,
+        reproduce: &results.reproduce,
+        configuration: format!("{:#}", results.config),
+        version: &results.version,
+        commit: results.commit.as_deref(),
+    })
+}
+
+/// What differs between two pages.
+pub(super) struct Page<'a> {
+    pub(super) title: String,
+    /// The outcome in a sentence.
+    pub(super) lead: String,
+    /// HTML.
+    pub(super) body: String,
+    pub(super) reproduce: &'a str,
+    pub(super) configuration: String,
+    pub(super) version: &'a str,
+    pub(super) commit: Option<&'a str>,
+}
+
+/// A whole document.
+pub(super) fn page(page: &Page<'_>) -> String {
+    let title = svg::escape(&page.title);
+    let commit = page.commit.map_or_else(String::new, |commit| {
+        format!(", commit {}", svg::escape(commit))
+    });
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{}{PAGE_STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <h1>{title}</h1>\n<p class=\"lead\">{}</p>\n{}\
+         <h2>Reproduce</h2>\n<pre><code>{}</code></pre>\n\
+         <details>\n<summary>Configuration</summary>\n<pre><code>{}</code></pre>\n</details>\n\
+         <footer>Crossburn {}{commit}. The numbers of this page are in results.json beside it.</footer>\n\
+         </main>\n</body>\n</html>\n",
+        svg::STYLE,
+        svg::escape(&page.lead),
+        page.body,
+        svg::escape(page.reproduce),
+        svg::escape(&page.configuration),
+        svg::escape(page.version),
+    )
+}
+
+/// A picture of its own.
+pub(super) fn figure(svg: &str) -> String {
+    format!("<figure>\n{svg}</figure>\n")
+}
+
+/// How the numbers are defined, as a list.
+pub(super) fn definitions(sentences: &[&str]) -> String {
+    let items: String = sentences
+        .iter()
+        .map(|sentence| format!("<li>{}</li>\n", svg::escape(sentence)))
+        .collect();
+    format!(
+        "<section class=\"about\">\n<h3>How the numbers are defined</h3>\n<ul>\n{items}</ul>\n</section>\n"
+    )
 }
 
 /// What was run, as a list of terms.
@@ -156,6 +173,11 @@ fn facts(results: &Results) -> String {
     if !chips.is_empty() {
         facts.push(("Chips", chips.join("; ")));
     }
+    terms(&facts)
+}
+
+/// A list of terms.
+pub(super) fn terms(facts: &[(&str, String)]) -> String {
     let rows: String = facts
         .iter()
         .map(|(term, fact)| format!("<dt>{term}</dt><dd>{}</dd>\n", svg::escape(fact)))

@@ -2,7 +2,8 @@
 //!
 //! A run folder holds `results.json` ([`Results`], described in `docs/results.md`), `report.html` (one file that needs
 //! nothing else) and `plots/*.svg`. Everything but `results.json` follows from it alone and holds no durations: two
-//! runs with one seed have the same report, byte by byte. The terminal shows [`table()`].
+//! runs with one seed have the same report, byte by byte. The terminal shows [`table()`]. A [`Mapping`] is the document of
+//! `crossburn map`, with [`write_mapping`] and [`mapping_table`].
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -18,17 +19,28 @@
 //! ```
 
 mod atomic;
+mod cost_page;
+mod cost_plots;
+mod cost_results;
+mod cost_summary;
+mod cost_table;
 mod error;
 #[cfg(test)]
 mod example;
+mod floor_plan;
 mod html;
 mod plots;
+mod quantity;
 mod results;
+mod row_chart;
 mod run_folder;
 mod summary;
 mod svg;
 mod table;
 
+pub use cost_page::{mapping_html, write_mapping};
+pub use cost_results::{MAPPING_SCHEMA, Mapping, MappingData};
+pub use cost_table::mapping_table;
 pub use error::ReportError;
 pub use html::html;
 pub use results::{

@@ -4,7 +4,7 @@
 //! Unknown fields are refused, so that a document of another version is never half understood.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -334,27 +334,11 @@ impl Results {
     /// [`ReportError::Schema`] for another schema, [`ReportError::Parse`] for text that does not follow it and
     /// [`ReportError::Invalid`] for values out of range.
     pub fn from_json(text: &str, path: &Path) -> Result<Self, ReportError> {
-        #[derive(Deserialize)]
-        struct Header {
-            schema: Option<Value>,
-        }
         let parse = |source| ReportError::Parse {
             path: path.into(),
             source,
         };
-        // The schema first, so that an old document is refused for its age and not for its first unknown field.
-        let header: Header = serde_json::from_str(text).map_err(parse)?;
-        let found = match header.schema {
-            Some(Value::String(schema)) => schema,
-            Some(other) => other.to_string(),
-            None => "none".into(),
-        };
-        if found != SCHEMA {
-            return Err(ReportError::Schema {
-                path: path.into(),
-                found,
-            });
-        }
+        require_schema(text, path, SCHEMA)?;
         let results: Self = serde_json::from_str(text).map_err(parse)?;
         results.check()?;
         Ok(results)
@@ -375,18 +359,59 @@ impl Results {
     ///
     /// [`ReportError::Read`] naming the path, and as [`Results::from_json`].
     pub fn read(path: &Path) -> Result<Self, ReportError> {
-        let file = if path.is_dir() {
-            path.join(RESULTS_FILE)
-        } else {
-            path.to_owned()
-        };
-        let text = fs_err::read_to_string(&file).map_err(|source| ReportError::Read {
-            path: file.clone(),
-            reason: source.kind(),
-            source,
-        })?;
+        let (file, text) = read_text(path)?;
         Self::from_json(&text, &file)
     }
+}
+
+/// The document at `path`, a file or the run folder that holds one, and where it was found.
+pub(super) fn read_text(path: &Path) -> Result<(PathBuf, String), ReportError> {
+    let file = if path.is_dir() {
+        path.join(RESULTS_FILE)
+    } else {
+        path.to_owned()
+    };
+    let text = fs_err::read_to_string(&file).map_err(|source| ReportError::Read {
+        path: file.clone(),
+        reason: source.kind(),
+        source,
+    })?;
+    Ok((file, text))
+}
+
+/// The schema that a document states, `none` without one.
+pub(super) fn schema(text: &str, path: &Path) -> Result<String, ReportError> {
+    #[derive(Deserialize)]
+    struct Header {
+        schema: Option<Value>,
+    }
+    let header: Header = serde_json::from_str(text).map_err(|source| ReportError::Parse {
+        path: path.into(),
+        source,
+    })?;
+    Ok(match header.schema {
+        Some(Value::String(schema)) => schema,
+        Some(other) => other.to_string(),
+        None => "none".into(),
+    })
+}
+
+/// Refuses another schema than `known`. It is read first, so that an old document is refused for its age and not for
+/// its first unknown field.
+pub(super) fn require_schema(
+    text: &str,
+    path: &Path,
+    known: &'static str,
+) -> Result<(), ReportError> {
+    let found = schema(text, path)?;
+    if found == known {
+        return Ok(());
+    }
+    Err(ReportError::Schema {
+        path: path.into(),
+        found,
+        known,
+    })
 }
 
 impl Method {
@@ -477,14 +502,14 @@ fn null_as_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Err
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-fn invalid(field: &str, problem: String) -> ReportError {
+pub(super) fn invalid(field: &str, problem: String) -> ReportError {
     ReportError::Invalid {
         field: field.into(),
         problem,
     }
 }
 
-fn finite(field: &str, value: f64) -> Result<(), ReportError> {
+pub(super) fn finite(field: &str, value: f64) -> Result<(), ReportError> {
     if value.is_finite() {
         Ok(())
     } else {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::ReportError;
 use super::atomic::{create_folder, remove_file, write_file};
+use super::cost_plots::DRAWING_IDS;
 use super::html::html;
 use super::plots::{PLOT_IDS, plots};
 use super::results::{RESULTS_FILE, Results};
@@ -28,6 +29,9 @@ pub fn write_run(dir: &Path, results: &Results) -> Result<(), ReportError> {
     write_file(&dir.join(REPORT_FILE), &html(results))?;
     let folder = dir.join(PLOTS_FOLDER);
     create_folder(&folder)?;
+    for id in DRAWING_IDS {
+        remove_file(&folder.join(format!("{id}.svg")))?;
+    }
     let drawn = plots(results);
     for id in PLOT_IDS {
         let path = folder.join(format!("{id}.svg"));

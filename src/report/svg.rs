@@ -31,21 +31,26 @@ pub(crate) const STYLE: &str = "\
 .plot .band{fill:var(--c);fill-opacity:.13;stroke:var(--c);stroke-opacity:.45;stroke-width:.75}
 .plot .dot{fill:var(--c);stroke:var(--paper);stroke-width:1}
 .plot .again .dot{fill:var(--paper);stroke:var(--c);stroke-width:1.5}.plot .again.line,.plot .again .line{stroke-width:1.1}
+.plot .segment{fill:var(--c);stroke:var(--paper);stroke-width:.75}
+.plot .again.segment,.plot .again .segment{fill-opacity:.3;stroke:var(--c)}
+.plot .whole{fill:var(--c);fill-opacity:.2}.plot .again .whole{fill-opacity:.1}
+.plot .used{fill:var(--c)}.plot .again .used{fill-opacity:.5}
+.plot .free{fill:none;stroke:var(--rule);stroke-width:.75}
 @media screen and (max-width:640px){.plot{font-size:16px}.plot .name{font-size:19px}}
 ";
 
 /// How much larger text is on narrow screens, where the whole plot shrinks (see [`STYLE`]).
-const NARROW_SCALE: f64 = 16.0 / 13.0;
-const WIDTH: f64 = 560.0;
+pub(super) const NARROW_SCALE: f64 = 16.0 / 13.0;
+pub(super) const WIDTH: f64 = 560.0;
 const FRAME_HEIGHT: f64 = 280.0;
 const LEFT: f64 = 86.0;
-const RIGHT: f64 = 22.0;
+pub(super) const RIGHT: f64 = 22.0;
 /// Space before the leftmost text, which a page has by itself.
-const MARGIN: f64 = 10.0;
-const TEXT: f64 = 13.0;
+pub(super) const MARGIN: f64 = 10.0;
+pub(super) const TEXT: f64 = 13.0;
 const NAME: f64 = 16.0;
 /// Estimated advance of a character relative to the font size, wide fonts included.
-const ADVANCE: f64 = 0.6;
+pub(super) const ADVANCE: f64 = 0.6;
 /// Distinct colours, dash patterns and markers; further series start over, see [`class`].
 const SERIES_STYLES: usize = 6;
 
@@ -144,6 +149,33 @@ impl Axis {
     }
 }
 
+impl Axis {
+    /// An axis over positive `values` in decades: positions are common logarithms, `name` writes the power of ten of a tick.
+    pub(super) fn decades(
+        label: &str,
+        values: impl IntoIterator<Item = f64>,
+        name: impl Fn(i32) -> String,
+    ) -> Self {
+        let logs = values.into_iter().map(f64::log10);
+        let (low, high) = logs
+            .filter(|log| log.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| {
+                (a.min(v), b.max(v))
+            });
+        let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+        let low = (low + 1e-9).floor();
+        let high = (high - 1e-9).ceil().max(low + 1.0);
+        Self {
+            label: label.into(),
+            low,
+            high,
+            ticks: (low as i32..=high as i32)
+                .map(|power| (f64::from(power), name(power)))
+                .collect(),
+        }
+    }
+}
+
 /// The smallest of 1, 2 and 5 times a power of ten that is at least `step`; 1 if `step` is not positive.
 fn nice_step(step: f64) -> f64 {
     if !(step.is_finite() && step > f64::MIN_POSITIVE) {
@@ -188,7 +220,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// Text cut to a number of characters, the last of them `…`.
-fn shorten(text: &str, characters: usize) -> String {
+pub(super) fn shorten(text: &str, characters: usize) -> String {
     if text.chars().count() <= characters {
         return text.into();
     }
@@ -197,7 +229,7 @@ fn shorten(text: &str, characters: usize) -> String {
 }
 
 /// Lines of at most `characters`, broken at spaces.
-fn wrap(text: &str, characters: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, characters: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -212,7 +244,7 @@ fn wrap(text: &str, characters: usize) -> Vec<String> {
 }
 
 /// Characters of a font size that fit into a width, on narrow screens too.
-fn fitting(width: f64, size: f64) -> usize {
+pub(super) fn fitting(width: f64, size: f64) -> usize {
     (width / (size * ADVANCE * NARROW_SCALE)) as usize
 }
 
@@ -250,41 +282,41 @@ impl Frame<'_> {
     }
 }
 
-impl Plot {
-    /// The plot for a page that holds [`STYLE`].
-    pub(crate) fn inline(&self) -> String {
-        self.draw("", "", MARGIN)
-    }
+/// A picture in the dress of a plot: a heading and a note, and below them whatever is drawn in `body` from `height` down.
+pub(crate) struct Drawing {
+    /// Identifier, unique on a page and usable as a file stem.
+    pub(crate) id: &'static str,
+    title: String,
+    description: String,
+    width: f64,
+    /// Space on the left that the picture does without on a page.
+    cut: f64,
+    /// Elements.
+    pub(super) body: String,
+    /// How far down the picture reaches.
+    pub(super) height: f64,
+}
 
-    /// The plot as a file of its own.
-    pub(crate) fn standalone(&self) -> String {
-        let background = "<rect width=\"100%\" height=\"100%\" fill=\"var(--paper)\"/>\n";
-        let body = self.draw(
-            " xmlns=\"http://www.w3.org/2000/svg\"",
-            &format!("<style>{STYLE}</style>\n{background}"),
-            0.0,
-        );
-        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}")
-    }
-
-    /// The whole element, without the leftmost `cut` units.
-    fn draw(&self, namespace: &str, head: &str, cut: f64) -> String {
-        let note = wrap(&self.note, fitting(WIDTH - 2.0 * MARGIN, TEXT));
-        let named = self
-            .layers
-            .iter()
-            .any(|layer| matches!(layer, Layer::VerticalMark { .. }));
+impl Drawing {
+    /// A picture with its heading, its note and nothing else.
+    pub(super) fn new(
+        id: &'static str,
+        width: f64,
+        title: &str,
+        note: &str,
+        description: &str,
+    ) -> Self {
+        let fits = |size| fitting(width - 2.0 * MARGIN, size);
         let line = TEXT * NARROW_SCALE * 1.3;
-        let top = 34.0 + line * note.len() as f64 + if named { line } else { 0.0 } + 12.0;
-        let frame = Frame { plot: self, top };
-
         let mut body = String::new();
         put(
             &mut body,
-            format_args!("<text class=\"name\" x=\"{MARGIN}\" y=\"25\">"),
+            format_args!(
+                "<text class=\"name\" x=\"{MARGIN}\" y=\"25\">{}</text>\n",
+                escape(&shorten(title, fits(NAME)))
+            ),
         );
-        let title = shorten(&self.title, fitting(WIDTH - 2.0 * MARGIN, NAME));
-        put(&mut body, format_args!("{}</text>\n", escape(&title)));
+        let note = wrap(note, fits(TEXT));
         for (index, text) in note.iter().enumerate() {
             let y = 30.0 + line * (index as f64 + 0.9);
             put(
@@ -295,21 +327,76 @@ impl Plot {
                 ),
             );
         }
-        self.draw_axes(&mut body, &frame);
-        for layer in &self.layers {
-            draw_layer(&mut body, &frame, layer);
+        Self {
+            id,
+            title: title.into(),
+            description: description.into(),
+            width,
+            cut: MARGIN,
+            body,
+            height: 34.0 + line * note.len() as f64,
         }
-        let height = self.draw_legend(&mut body, frame.bottom() + 72.0);
+    }
 
-        let id = self.id;
+    /// The picture for a page that holds [`STYLE`].
+    pub(crate) fn inline(&self) -> String {
+        self.element("", "", self.cut)
+    }
+
+    /// The picture as a file of its own.
+    pub(crate) fn standalone(&self) -> String {
+        let background = "<rect width=\"100%\" height=\"100%\" fill=\"var(--paper)\"/>\n";
+        let element = self.element(
+            " xmlns=\"http://www.w3.org/2000/svg\"",
+            &format!("<style>{STYLE}</style>\n{background}"),
+            0.0,
+        );
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{element}")
+    }
+
+    /// The whole element, without the leftmost `cut` units.
+    fn element(&self, namespace: &str, head: &str, cut: f64) -> String {
+        let Self {
+            id, body, height, ..
+        } = self;
         format!(
             "<svg{namespace} class=\"plot\" id=\"{id}\" viewBox=\"{cut} 0 {} {height:.0}\" role=\"img\" \
              aria-labelledby=\"{id}-title {id}-desc\">\n<title id=\"{id}-title\">{}</title>\n\
              <desc id=\"{id}-desc\">{}</desc>\n{head}{body}</svg>\n",
-            WIDTH - cut,
+            self.width - cut,
             escape(&self.title),
             escape(&self.description)
         )
+    }
+}
+
+impl Plot {
+    /// The plot for a page that holds [`STYLE`].
+    pub(crate) fn inline(&self) -> String {
+        self.drawing().inline()
+    }
+
+    /// The plot as a file of its own.
+    pub(crate) fn standalone(&self) -> String {
+        self.drawing().standalone()
+    }
+
+    fn drawing(&self) -> Drawing {
+        let mut drawing = Drawing::new(self.id, WIDTH, &self.title, &self.note, &self.description);
+        let named = self
+            .layers
+            .iter()
+            .any(|layer| matches!(layer, Layer::VerticalMark { .. }));
+        let line = TEXT * NARROW_SCALE * 1.3;
+        let top = drawing.height + if named { line } else { 0.0 } + 12.0;
+        let frame = Frame { plot: self, top };
+        let body = &mut drawing.body;
+        self.draw_axes(body, &frame);
+        for layer in &self.layers {
+            draw_layer(body, &frame, layer);
+        }
+        drawing.height = self.draw_legend(body, frame.bottom() + 72.0);
+        drawing
     }
 
     fn draw_axes(&self, body: &mut String, frame: &Frame<'_>) {
@@ -470,7 +557,7 @@ fn draw_layer(body: &mut String, frame: &Frame<'_>, layer: &Layer) {
 }
 
 /// The class of a series; every second round of styles is drawn with thin lines and hollow markers.
-fn class(series: usize) -> String {
+pub(super) fn class(series: usize) -> String {
     let again = if series / SERIES_STYLES % 2 == 1 {
         " again"
     } else {
@@ -479,7 +566,7 @@ fn class(series: usize) -> String {
     format!("s{}{again}", series % SERIES_STYLES)
 }
 
-fn marker(series: usize, x: f64, y: f64) -> String {
+pub(super) fn marker(series: usize, x: f64, y: f64) -> String {
     let path = match series % SERIES_STYLES {
         0 => return format!("<circle class=\"dot\" cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"4.5\"/>"),
         1 => "m-4 -4h8v8h-8z",
@@ -492,7 +579,7 @@ fn marker(series: usize, x: f64, y: f64) -> String {
 }
 
 /// Appends formatted text; writing to a string cannot fail.
-fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+pub(super) fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(arguments);
 }
 

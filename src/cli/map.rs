@@ -1,0 +1,134 @@
+//! `crossburn map`
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use crossburn_hardware::deploy::{Hardware, LayerOverride};
+use crossburn_training::data::DataSource;
+use serde_json::json;
+
+use super::device::DeviceChoice;
+use super::stored_network::StoredNetwork;
+use super::{Outcome, note, print_mapping};
+use crate::apps::hardware::{NamedHardware, open_hardware};
+use crate::apps::mapping::Job;
+use crate::report::write_mapping;
+
+/// Map a checkpoint to the arrays of an accelerator, and say what it costs
+///
+/// A few images pass through the network to show how often an image uses every layer. The table then says how many arrays
+/// each layer takes and what an image costs in energy and time, and how much of that are the converters, by the figures of
+/// every published estimator.
+///
+/// Example: crossburn map runs/digits --accelerator papers
+#[derive(Debug, Args)]
+pub(super) struct Map {
+    /// A checkpoint, or the run folder that holds it
+    checkpoint: PathBuf,
+    /// An accelerator by name, or a TOML file with a section [cost]
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        visible_alias = "hardware",
+        default_value = "isaac"
+    )]
+    accelerator: String,
+    /// Weights that stay digital, by path, comma-separated
+    #[arg(long, value_name = "PATH,...", value_delimiter = ',')]
+    digital: Vec<String>,
+    /// Images: digits, mnist:DIR or cifar10:DIR; those of the training where absent
+    #[arg(long, value_name = "SOURCE")]
+    data: Option<DataSource>,
+    /// Training images that pass through the network
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    images: usize,
+    /// Folder of the run; runs/map-NAME where absent
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the results document on stdout instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Map {
+    pub(super) fn run(self) -> Result<Outcome> {
+        if self.images == 0 {
+            bail!("--images 0 shows nothing: use a number above 0");
+        }
+        let NamedHardware { name, hardware } = open_hardware(&self.accelerator)?;
+        let hardware = self.with_digital_layers(&hardware)?;
+        let network = StoredNetwork::open(&self.checkpoint)?;
+        let source = self
+            .data
+            .clone()
+            .unwrap_or_else(|| network.recipe.data.source.clone());
+        let checkpoint = self
+            .checkpoint
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("runs").join(format!("map-{checkpoint}")));
+        let device = DeviceChoice::Cpu.open()?;
+        let job = Job {
+            folder: network.folder.clone(),
+            recipe: &network.recipe,
+            images: self.images,
+            accelerator: name,
+            hardware,
+            config: json!({
+                "architecture": network.manifest.architecture,
+                "weights": network.manifest.weights_checksum(),
+                "data_seed": network.recipe.seed,
+            }),
+            reproduce: self.reproduce(&source),
+            source,
+            device: &device,
+        };
+        let mapping = network
+            .model
+            .build(network.recipe.seed, &device, job)
+            .with_context(|| {
+                format!(
+                    "cannot map {} to {}",
+                    self.checkpoint.display(),
+                    self.accelerator
+                )
+            })?;
+        write_mapping(&out, &mapping)?;
+        print_mapping(&mapping, self.json)?;
+        note(&format!("report: {}", out.join("report.html").display()));
+        Ok(Outcome::Done)
+    }
+
+    /// The hardware without the layers that stay digital.
+    fn with_digital_layers(&self, hardware: &Hardware) -> Result<Hardware> {
+        let mut config = hardware.config().clone();
+        for path in &self.digital {
+            config.layers.retain(|layer| layer.path != *path);
+            config.layers.push(LayerOverride {
+                path: path.clone(),
+                digital: true,
+                mapping: None,
+                array: None,
+            });
+        }
+        Ok(Hardware::try_from(config)?)
+    }
+
+    fn reproduce(&self, source: &DataSource) -> String {
+        let mut command = format!(
+            "crossburn map {} --accelerator {} --data {source} --images {}",
+            self.checkpoint.display(),
+            self.accelerator,
+            self.images
+        );
+        if !self.digital.is_empty() {
+            command.push_str(&format!(" --digital {}", self.digital.join(",")));
+        }
+        command
+    }
+}
