@@ -85,7 +85,7 @@ fn population(c: &mut Criterion) {
     group.bench_function("lenet_100_chips_x_1000_images", |b| {
         b.iter(|| {
             evaluation
-                .population(&variation, 1, 0..100, |_, _| {}, &stop)
+                .population(&evaluation.varied(&variation), 1, 0..100, |_, _| {}, &stop)
                 .unwrap()
         });
     });

@@ -106,7 +106,13 @@ fn a_population_agrees_with_the_cpu() {
         let network = lenet(device);
         let evaluation = Evaluation::new(&network, four_bits(), Batches::new(&images, 64, device));
         evaluation
-            .population(&variation, 9, 0..4, |_, _| {}, &AtomicBool::new(false))
+            .population(
+                &evaluation.varied(&variation),
+                9,
+                0..4,
+                |_, _| {},
+                &AtomicBool::new(false),
+            )
             .unwrap()
             .0
     };

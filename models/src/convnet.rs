@@ -6,7 +6,8 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
-use crossburn_kernels::{conv2d, linear, max_pool2d};
+use crossburn_hardware::layer::{conv2d, linear};
+use crossburn_kernels::max_pool2d;
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};

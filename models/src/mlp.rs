@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
-use crossburn_kernels::linear;
+use crossburn_hardware::layer::linear;
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};

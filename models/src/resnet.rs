@@ -5,7 +5,8 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
-use crossburn_kernels::{batch_norm, conv2d, linear};
+use crossburn_hardware::layer::{conv2d, linear};
+use crossburn_kernels::batch_norm;
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
+use crossburn_hardware::deploy::Fidelity;
 use crossburn_models::{Classifier, LeNetConfig, ModelConfig, WithClassifier};
 use crossburn_noise::{Distribution, Variation};
 use crossburn_training::data::{DataSource, ImageSet};
@@ -13,6 +14,7 @@ use crossburn_training::{
 };
 use serde::Serialize;
 
+use super::hardware;
 use super::population::{self, Draw};
 use super::study::{self, Clock};
 use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA};
@@ -38,6 +40,10 @@ pub(crate) struct DemoConfig {
     pub(crate) sweep: Vec<f64>,
     /// Chips per point of that curve.
     pub(crate) sweep_chips: u64,
+    /// The hardware that the networks are put on as well.
+    pub(crate) hardware: String,
+    /// Chips per method on it.
+    pub(crate) hardware_chips: u64,
 }
 
 impl DemoConfig {
@@ -83,6 +89,8 @@ impl DemoConfig {
                 .map(|factor| factor * 0.2)
                 .to_vec(),
             sweep_chips,
+            hardware: "papers".to_string(),
+            hardware_chips: 100,
         })
     }
 
@@ -166,6 +174,8 @@ impl<O: DemoObserver> WithClassifier for Job<'_, O> {
             return Ok(None);
         }
         let batches = Batches::new(&data.test, 128, device);
+        let on = hardware::open_hardware(&config.hardware)?;
+        let calibration = hardware::calibration(&training_set, device);
         let mut methods = Vec::new();
         for ((name, noise), trained) in config.methods.iter().zip(&trained) {
             let evaluation = Evaluation::new(
@@ -174,38 +184,43 @@ impl<O: DemoObserver> WithClassifier for Job<'_, O> {
                 batches.clone(),
             );
             let clean = evaluation.clean()?;
-            let total = config.chips + config.sweep.len() as u64 * config.sweep_chips;
+            let total = config.chips
+                + config.sweep.len() as u64 * config.sweep_chips
+                + config.hardware_chips;
             let on_chip = observer.chips(name, total);
-            let draw = |variation: &Variation, seed, chips| {
-                population::draw(
-                    &evaluation,
-                    &Draw {
-                        variation,
-                        seed,
-                        chips: 0..chips,
-                        store: None,
-                        on_chip: &*on_chip,
-                        stop,
-                    },
-                )
+            let draw = |variation: &Variation, chips| {
+                let fab = &evaluation.varied(variation);
+                population::draw(&evaluation, &chips_of(fab, config, chips, &*on_chip, stop))
             };
-            let Some(chips) = clock.time("chips", || {
-                draw(&config.deployment, config.seed, config.chips)
-            })?
+            let Some(chips) = clock.time("chips", || draw(&config.deployment, config.chips))?
             else {
                 return Ok(None);
             };
             let mut sweep = Vec::new();
             for &sigma in &config.sweep {
                 let variation = config.deployment.with_sigma(sigma);
-                let Some(chips) = clock.time("sweep", || {
-                    draw(&variation, config.seed, config.sweep_chips)
-                })?
+                let Some(chips) = clock.time("sweep", || draw(&variation, config.sweep_chips))?
                 else {
                     return Ok(None);
                 };
                 sweep.push(study::sweep_point(sigma, &chips)?);
             }
+            let mapped = evaluation.mapped(&on.hardware, &calibration)?;
+            let fab = mapped.fab(Fidelity::Weight)?;
+            let Some(programmed) = clock.time("hardware", || {
+                let draw = chips_of(&fab, config, config.hardware_chips, &*on_chip, stop);
+                population::draw(&evaluation, &draw)
+            })?
+            else {
+                return Ok(None);
+            };
+            let on_hardware = hardware::on_hardware(
+                &on.name,
+                &mapped,
+                Fidelity::Weight,
+                evaluation.accuracy(&fab.ideal()?)?,
+                Some(study::summarize(&programmed, evaluation.images())?),
+            )?;
             methods.push(Method {
                 name: name.clone(),
                 training_noise: study::json(noise)?,
@@ -213,6 +228,7 @@ impl<O: DemoObserver> WithClassifier for Job<'_, O> {
                 curve: study::curve(&trained.curve),
                 population: Some(study::summarize(&chips, evaluation.images())?),
                 sweep,
+                hardware: Some(on_hardware),
             });
         }
         let (version, commit) = study::version();
@@ -233,6 +249,24 @@ impl<O: DemoObserver> WithClassifier for Job<'_, O> {
             methods,
             timing: clock.timing(),
         }))
+    }
+}
+
+/// Chips of the population of the demo.
+fn chips_of<'a, F>(
+    fab: &'a F,
+    config: &DemoConfig,
+    chips: u64,
+    on_chip: &'a (dyn Fn() + Sync),
+    stop: &'a AtomicBool,
+) -> Draw<'a, F> {
+    Draw {
+        fab,
+        seed: config.seed,
+        chips: 0..chips,
+        store: None,
+        on_chip,
+        stop,
     }
 }
 

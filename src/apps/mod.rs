@@ -1,5 +1,6 @@
 //! The jobs behind the verbs: from settings to a results document, without a terminal.
 
 pub(crate) mod demo;
+pub(crate) mod hardware;
 pub(crate) mod population;
 pub(crate) mod study;

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use crossburn_checkpoints::write_bytes;
+use crossburn_hardware::deploy::Fab;
 use crossburn_models::Classifier;
-use crossburn_noise::{Population, Variation};
+use crossburn_noise::Population;
 use crossburn_training::Evaluation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,12 +43,11 @@ struct Kept {
 }
 
 impl ChipStore {
-    /// The store of `folder`, empty or, with `resume`, with what an earlier run of the same settings left.
+    /// The store at `path`, empty or, with `resume`, with what an earlier run of the same settings left.
     ///
     /// # Errors
     /// An unreadable file, or chips of other settings.
-    pub(crate) fn open(folder: &Path, of: Value, resume: bool) -> Result<Self> {
-        let path = folder.join("chips.json");
+    pub(crate) fn open(path: PathBuf, of: Value, resume: bool) -> Result<Self> {
         let mut kept = Kept {
             of,
             chips: BTreeMap::new(),
@@ -109,9 +109,9 @@ fn write(path: &Path, kept: &Kept) -> Result<()> {
 }
 
 /// What is drawn, and who follows it.
-pub(crate) struct Draw<'a> {
-    /// The deployment variation.
-    pub(crate) variation: &'a Variation,
+pub(crate) struct Draw<'a, F> {
+    /// What makes the chips.
+    pub(crate) fab: &'a F,
     /// Seed of the population.
     pub(crate) seed: u64,
     /// Chip numbers.
@@ -125,9 +125,9 @@ pub(crate) struct Draw<'a> {
 }
 
 /// Draws the population; `None` where it was stopped (what is finished is then in the store).
-pub(crate) fn draw<C: Classifier>(
+pub(crate) fn draw<C: Classifier, F: Fab<C>>(
     evaluation: &Evaluation<C>,
-    draw: &Draw<'_>,
+    draw: &Draw<'_, F>,
 ) -> Result<Option<Population>> {
     let mut finished = draw.store.map(ChipStore::finished).unwrap_or_default();
     finished.retain(|chip, _| draw.chips.contains(chip));
@@ -140,7 +140,7 @@ pub(crate) fn draw<C: Classifier>(
             (draw.on_chip)();
         };
         let (chips, stopped) =
-            evaluation.population(draw.variation, draw.seed, missing, on_chip, draw.stop)?;
+            evaluation.population(draw.fab, draw.seed, missing, on_chip, draw.stop)?;
         finished.extend(chips);
         if stopped {
             if let Some(store) = draw.store {

@@ -10,26 +10,35 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
 use crossburn_checkpoints::{load_checkpoint, read_manifest};
+use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, Operation};
+use crossburn_hardware::device::Device as Cell;
+use crossburn_hardware::units::Second;
 use crossburn_models::{Classifier, ModelConfig, WithClassifier};
 use crossburn_noise::Variation;
 use crossburn_training::data::DataSource;
 use crossburn_training::{Batches, Evaluation, Recipe};
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressBar};
 use serde_json::{Value, json};
 
 use super::device::DeviceChoice;
 use super::progress::bar;
 use super::{Outcome, interrupt, note, print, print_results};
+use crate::apps::hardware::{self, NamedHardware, calibration, open_hardware};
 use crate::apps::population::{self, ChipStore, Draw};
 use crate::apps::study::{self, Clock};
-use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run};
+use crate::report::{
+    DataSummary, Method, PopulationSummary, Results, RunCommand, SCHEMA, write_run,
+};
 
 /// Evaluate a checkpoint on a population of chips
 ///
-/// Every chip is one draw of the variation, held for the whole test set. Ctrl-C keeps the finished chips; --resume draws
-/// the rest. Shards of one population can run on several machines: `crossburn report A B` merges them.
+/// Every chip is one draw of the variation, held for the whole test set. With --hardware, the network is mapped and every
+/// chip is programmed: cells of a device, arrays, converters. Ctrl-C keeps the finished chips; --resume draws the rest.
+/// Shards of one population can run on several machines: `crossburn report A B` merges them.
 ///
 /// Example: crossburn evaluate runs/digits --noise gaussian --sigma 0.1 --chips 1000 --seed 7
+///
+/// Example: crossburn evaluate runs/digits --hardware isaac --cell pcm-mushroom --after 1d --fidelity array --chips 100
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
     /// A checkpoint, or the run folder that holds it
@@ -52,6 +61,23 @@ pub(super) struct Evaluate {
     /// Ratio of inner to outer deviation of four-level cells
     #[arg(long, value_name = "R")]
     ratio: Option<f64>,
+    /// Programmed chips of this hardware in place of a variation: an accelerator by name, or a file
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["noise", "sigma", "censor", "ratio", "sweep"])]
+    hardware: Option<String>,
+    /// What of the hardware a chip computes with: weight (what cells hold) or array (every product)
+    #[arg(long, value_name = "F", default_value_t = Fidelity::Weight, requires = "hardware")]
+    fidelity: Fidelity,
+    /// Other memory cells on that hardware: names of devices, comma-separated, or all
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        requires = "hardware"
+    )]
+    cell: Vec<String>,
+    /// Time since programming, such as 1d
+    #[arg(long, value_name = "TIME", requires = "hardware")]
+    after: Option<Second>,
     /// Chips of the population
     #[arg(long, value_name = "N", default_value_t = 1000)]
     chips: u64,
@@ -118,7 +144,7 @@ impl Evaluate {
         if self.chips == 0 {
             bail!("--chips 0 leaves nothing to evaluate: use a number above 0");
         }
-        let variation = self.variation(self.sigma)?;
+        let deployment = self.deployment()?;
         let folder = checkpoint_folder(&self.checkpoint);
         let manifest = read_manifest(&folder)?;
         let model: ModelConfig = serde_json::from_value(manifest.architecture.clone())
@@ -145,7 +171,7 @@ impl Evaluate {
             "data": source.to_string(),
             "images": self.images.or(recipe.data.test),
             "data_seed": recipe.seed,
-            "variation": study::json(&variation)?,
+            "deployment": deployment.describe()?,
             "chips": self.chips,
             "seed": self.seed,
             "sweep": self.sweep,
@@ -178,13 +204,44 @@ impl Evaluate {
             folder,
             recipe,
             source,
-            variation,
+            deployment,
             config,
             out,
             device: &device,
             stop,
         };
         model.build(seed, &device, job)
+    }
+
+    fn deployment(&self) -> Result<Deployment> {
+        let Some(hardware) = &self.hardware else {
+            return Ok(Deployment::Variation(self.variation(self.sigma)?));
+        };
+        let NamedHardware { name, hardware } = open_hardware(hardware)?;
+        let hardware = match self.after {
+            None => hardware,
+            Some(after) => hardware.with_operation(Operation {
+                after,
+                ..hardware.config().operation
+            })?,
+        };
+        let cells: Vec<String> = match self.cell.iter().any(|cell| cell == "all") {
+            true => Cell::preset_names().map(str::to_string).collect(),
+            false => self.cell.clone(),
+        };
+        let mut targets = Vec::new();
+        for cell in cells {
+            let hardware = hardware.with_device(Cell::preset(&cell)?)?;
+            targets.push((Some(cell), hardware));
+        }
+        if targets.is_empty() {
+            targets.push((None, hardware));
+        }
+        Ok(Deployment::Hardware {
+            name,
+            targets,
+            fidelity: self.fidelity,
+        })
     }
 
     fn variation(&self, sigma: f64) -> Result<Variation> {
@@ -211,6 +268,54 @@ impl Evaluate {
     }
 }
 
+/// What chips are made of.
+enum Deployment {
+    Variation(Variation),
+    Hardware {
+        name: String,
+        /// With the name of the cell where it is not the hardware's own.
+        targets: Vec<(Option<String>, Hardware)>,
+        fidelity: Fidelity,
+    },
+}
+
+impl Deployment {
+    /// Everything that a chip depends on.
+    fn describe(&self) -> Result<Value> {
+        match self {
+            Self::Variation(variation) => study::json(variation),
+            Self::Hardware {
+                name,
+                targets,
+                fidelity,
+            } => Ok(json!({
+                "kind": "hardware",
+                "name": name,
+                "fidelity": fidelity,
+                "targets": targets.iter().map(|(_, hardware)| study::json(hardware.config())).collect::<Result<Vec<_>>>()?,
+            })),
+        }
+    }
+
+    /// What the report shows of it.
+    fn summary(&self) -> Result<Value> {
+        match self {
+            Self::Variation(variation) => study::json(variation),
+            Self::Hardware {
+                name,
+                targets,
+                fidelity,
+            } => {
+                let operation = targets
+                    .first()
+                    .map(|(_, hardware)| hardware.config().operation);
+                let after = operation.map(|operation| operation.after.to_string());
+                Ok(json!({ "kind": name, "fidelity": fidelity, "after": after }))
+            }
+        }
+    }
+}
+
 /// JSON has no NaN: say so before it becomes a null.
 fn finite(flag: &str, value: f64) -> Result<Value> {
     if !value.is_finite() {
@@ -234,7 +339,7 @@ struct Job<'a> {
     folder: PathBuf,
     recipe: Recipe,
     source: DataSource,
-    variation: Variation,
+    deployment: Deployment,
     config: Value,
     out: PathBuf,
     device: &'a Device,
@@ -258,54 +363,47 @@ impl WithClassifier for Job<'_> {
         let batches = Batches::new(&data.test, 128, self.device);
         let evaluation = Evaluation::new(&network, self.recipe.model.quantization(), batches);
         let clean = evaluation.clean()?;
-        let chips = match arguments.shard {
-            Some(shard) => shard.range(arguments.chips),
-            None => 0..arguments.chips,
-        };
         let bars = MultiProgress::new();
-        let store = ChipStore::open(&self.out, self.config.clone(), arguments.resume)?;
-        let total = chips.end - chips.start;
-        let progress = bar(&bars, "evaluate", total, "chip");
-        let draw = Draw {
-            variation: &self.variation,
-            seed: arguments.seed,
-            chips,
-            store: Some(&store),
-            on_chip: &|| progress.inc(1),
-            stop: &self.stop,
+        let judged = match &self.deployment {
+            Deployment::Variation(variation) => {
+                self.on_variation(&evaluation, variation, &bars, &mut clock)?
+            }
+            Deployment::Hardware {
+                name,
+                targets,
+                fidelity,
+            } => {
+                let calibration = calibration(&data.train, self.device);
+                let on = |(cell, hardware): &(Option<String>, Hardware), clock: &mut Clock| {
+                    let mapped = evaluation.mapped(hardware, &calibration)?;
+                    let target = Target {
+                        name,
+                        cell: cell.as_deref(),
+                        mapped: &mapped,
+                        fidelity: *fidelity,
+                    };
+                    self.on_hardware(&evaluation, &target, &bars, clock)
+                };
+                let mut methods = Some(Vec::new());
+                for target in targets {
+                    let Some(method) = on(target, &mut clock)? else {
+                        methods = None;
+                        break;
+                    };
+                    methods
+                        .iter_mut()
+                        .for_each(|methods| methods.push(method.clone()));
+                }
+                methods
+            }
         };
-        let Some(population) = clock.time("chips", || population::draw(&evaluation, &draw))? else {
-            note(&format!(
-                "the finished chips are kept in {}: run the same command with --resume",
-                self.out.join("chips.json").display()
-            ));
+        let Some(mut methods) = judged else {
+            note("the finished chips are kept: run the same command with --resume");
             return Ok(Outcome::Interrupted);
         };
-        progress.finish_and_clear();
-        let mut sweep = Vec::new();
-        let progress = bar(
-            &bars,
-            "accuracy versus sigma",
-            arguments.sweep.len() as u64 * arguments.sweep_chips,
-            "chip",
-        );
-        for &sigma in &arguments.sweep {
-            let draw = Draw {
-                variation: &arguments.variation(sigma)?,
-                chips: 0..arguments.sweep_chips,
-                store: None,
-                on_chip: &|| progress.inc(1),
-                ..draw
-            };
-            let Some(chips) = clock.time("sweep", || population::draw(&evaluation, &draw))? else {
-                note(
-                    "the curve was interrupted; the finished chips are kept: run the same command with --resume",
-                );
-                return Ok(Outcome::Interrupted);
-            };
-            sweep.push(study::sweep_point(sigma, &chips)?);
+        for method in &mut methods {
+            method.clean = clean;
         }
-        progress.finish_and_clear();
         let (version, commit) = study::version();
         let results = Results {
             schema: SCHEMA.to_string(),
@@ -320,15 +418,8 @@ impl WithClassifier for Job<'_> {
                 validation: 0,
                 test: data.test.len(),
             },
-            deployment: Some(study::json(&self.variation)?),
-            methods: vec![Method {
-                name: study::method_name(&self.recipe.noise),
-                training_noise: study::json(&self.recipe.noise)?,
-                clean,
-                curve: Vec::new(),
-                population: Some(study::summarize(&population, evaluation.images())?),
-                sweep,
-            }],
+            deployment: Some(self.deployment.summary()?),
+            methods,
             timing: clock.timing(),
         };
         write_run(&self.out, &results)?;
@@ -341,19 +432,177 @@ impl WithClassifier for Job<'_> {
     }
 }
 
+/// One hardware to judge a network on.
+struct Target<'a, C> {
+    name: &'a str,
+    /// Where it is not the hardware's own.
+    cell: Option<&'a str>,
+    mapped: &'a MappedNetwork<C>,
+    fidelity: Fidelity,
+}
+
+impl Job<'_> {
+    /// The chips of this shard.
+    fn chips(&self) -> Range<u64> {
+        match self.arguments.shard {
+            Some(shard) => shard.range(self.arguments.chips),
+            None => 0..self.arguments.chips,
+        }
+    }
+
+    /// The population of `fab`, its chips kept in `file`; `None` where it was interrupted.
+    fn population<C: Classifier>(
+        &self,
+        evaluation: &Evaluation<C>,
+        fab: &impl Fab<C>,
+        file: &str,
+        progress: &ProgressBar,
+    ) -> Result<Option<PopulationSummary>> {
+        let store = ChipStore::open(
+            self.out.join(file),
+            self.config.clone(),
+            self.arguments.resume,
+        )?;
+        let draw = Draw {
+            fab,
+            seed: self.arguments.seed,
+            chips: self.chips(),
+            store: Some(&store),
+            on_chip: &|| progress.inc(1),
+            stop: &self.stop,
+        };
+        let population = population::draw(evaluation, &draw)?;
+        progress.finish_and_clear();
+        population
+            .map(|population| study::summarize(&population, evaluation.images()))
+            .transpose()
+    }
+
+    fn on_variation<C: Classifier>(
+        &self,
+        evaluation: &Evaluation<C>,
+        variation: &Variation,
+        bars: &MultiProgress,
+        clock: &mut Clock,
+    ) -> Result<Option<Vec<Method>>> {
+        let arguments = self.arguments;
+        let total = self.chips().count() as u64;
+        let progress = bar(bars, "evaluate", total, "chip");
+        let fab = evaluation.varied(variation);
+        let population = clock.time("chips", || {
+            self.population(evaluation, &fab, "chips.json", &progress)
+        })?;
+        let Some(population) = population else {
+            return Ok(None);
+        };
+        let mut sweep = Vec::new();
+        let total = arguments.sweep.len() as u64 * arguments.sweep_chips;
+        let progress = bar(bars, "accuracy versus sigma", total, "chip");
+        for &sigma in &arguments.sweep {
+            let variation = arguments.variation(sigma)?;
+            let draw = Draw {
+                fab: &evaluation.varied(&variation),
+                seed: arguments.seed,
+                chips: 0..arguments.sweep_chips,
+                store: None,
+                on_chip: &|| progress.inc(1),
+                stop: &self.stop,
+            };
+            let Some(chips) = clock.time("sweep", || population::draw(evaluation, &draw))? else {
+                return Ok(None);
+            };
+            sweep.push(study::sweep_point(sigma, &chips)?);
+        }
+        progress.finish_and_clear();
+        let method = self.method(None, population)?;
+        Ok(Some(vec![Method { sweep, ..method }]))
+    }
+
+    fn on_hardware<C: Classifier>(
+        &self,
+        evaluation: &Evaluation<C>,
+        target: &Target<'_, C>,
+        bars: &MultiProgress,
+        clock: &mut Clock,
+    ) -> Result<Option<Method>> {
+        let Target {
+            name,
+            cell,
+            mapped,
+            fidelity,
+        } = target;
+        let fab = mapped.fab(*fidelity)?;
+        if *fidelity == Fidelity::Weight && !mapped.unseen().is_empty() {
+            note(&format!(
+                "no array-aware layer uses {}: their cost is left out",
+                mapped.unseen().join(", ")
+            ));
+        }
+        let stage = format!("evaluate on {}", cell.unwrap_or(name));
+        let progress = bar(bars, &stage, self.chips().count() as u64, "chip");
+        let file = match cell {
+            Some(cell) => format!("chips-{cell}.json"),
+            None => "chips.json".to_string(),
+        };
+        let ideal = clock.time("ideal", || evaluation.accuracy(&fab.ideal()?))?;
+        let population = clock.time("chips", || {
+            self.population(evaluation, &fab, &file, &progress)
+        })?;
+        let Some(population) = population else {
+            return Ok(None);
+        };
+        let method = self.method(*cell, population)?;
+        let hardware = hardware::on_hardware(name, mapped, *fidelity, ideal, None)?;
+        Ok(Some(Method {
+            hardware: Some(hardware),
+            ..method
+        }))
+    }
+
+    /// One row of the document, called after its training or its cell. The clean accuracy is filled in for all.
+    fn method(&self, cell: Option<&str>, population: PopulationSummary) -> Result<Method> {
+        let name = study::method_name(&self.recipe.noise);
+        Ok(Method {
+            name: cell.map_or(name, str::to_string),
+            training_noise: study::json(&self.recipe.noise)?,
+            clean: 0.0,
+            curve: Vec::new(),
+            population: Some(population),
+            sweep: Vec::new(),
+            hardware: None,
+        })
+    }
+}
+
 impl Job<'_> {
     /// The command that draws the whole population.
     fn reproduce(&self) -> String {
         let arguments = self.arguments;
         let mut command = format!(
-            "crossburn evaluate {} --data {} --noise {} --sigma {} --chips {} --seed {}",
+            "crossburn evaluate {} --data {}",
             arguments.checkpoint.display(),
             self.source,
-            arguments.noise,
-            arguments.sigma,
-            arguments.chips,
-            arguments.seed,
         );
+        match &arguments.hardware {
+            None => {
+                let (noise, sigma) = (&arguments.noise, arguments.sigma);
+                command.push_str(&format!(" --noise {noise} --sigma {sigma}"));
+            }
+            Some(hardware) => {
+                let fidelity = arguments.fidelity;
+                command.push_str(&format!(" --hardware {hardware} --fidelity {fidelity}"));
+                if !arguments.cell.is_empty() {
+                    command.push_str(&format!(" --cell {}", arguments.cell.join(",")));
+                }
+                if let Some(after) = arguments.after {
+                    command.push_str(&format!(" --after \"{after}\""));
+                }
+            }
+        }
+        command.push_str(&format!(
+            " --chips {} --seed {}",
+            arguments.chips, arguments.seed
+        ));
         for (flag, value) in [("--censor", arguments.censor), ("--ratio", arguments.ratio)] {
             if let Some(value) = value {
                 command.push_str(&format!(" {flag} {value}"));

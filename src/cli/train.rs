@@ -199,6 +199,7 @@ impl Job<'_> {
                 curve: study::curve(&trained.curve),
                 population: None,
                 sweep: Vec::new(),
+                hardware: None,
             }],
             timing: clock.timing(),
         };

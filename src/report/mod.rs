@@ -32,8 +32,8 @@ mod table;
 pub use error::ReportError;
 pub use html::html;
 pub use results::{
-    DataSummary, EpochRow, KppEntry, Method, PopulationSummary, RESULTS_FILE, Results, RunCommand,
-    SCHEMA, SweepPoint, Timing,
+    CostSummary, DataSummary, EpochRow, KppEntry, Method, OnHardware, PopulationSummary,
+    RESULTS_FILE, Results, RunCommand, SCHEMA, SweepPoint, Timing,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, read_results, write_run};
 pub use table::table;

@@ -98,6 +98,49 @@ pub struct Method {
     pub population: Option<PopulationSummary>,
     /// Accuracy against the strength of the variation, by increasing σ; empty if not measured.
     pub sweep: Vec<SweepPoint>,
+    /// The network on a hardware; left out where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<OnHardware>,
+}
+
+/// A network on a hardware: how its programmed chips perform and what they cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnHardware {
+    /// Name of the hardware: a preset, or a file without its ending.
+    pub name: String,
+    /// Kind of its memory cell.
+    pub device: String,
+    /// `weight` or `array`.
+    pub fidelity: String,
+    /// Accuracy on ideal cells, in `0..=1`: what mapping and converters leave of the clean accuracy.
+    pub ideal: f64,
+    /// Accuracy over programmed chips; left out where the population of the method is it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub population: Option<PopulationSummary>,
+    /// What it costs; left out where the hardware does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostSummary>,
+}
+
+/// The cost of one network on one hardware. `crossburn map` has it by layer and component.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostSummary {
+    /// Whose figures of converters were used.
+    pub adc_estimator: String,
+    /// Arrays of the network.
+    pub arrays: u64,
+    /// Energy per image in joules.
+    pub energy: f64,
+    /// Share of the converters in it, in `0..=1`.
+    pub adc_share_of_energy: f64,
+    /// Time of one image in seconds, layer after layer.
+    pub latency: f64,
+    /// Area in square millimetres.
+    pub area: f64,
+    /// Energy of programming once in joules.
+    pub programming_energy: f64,
 }
 
 /// One epoch of training.
@@ -370,6 +413,21 @@ impl Method {
                 ("high", point.high),
             ] {
                 accuracy(&at(field), value)?;
+            }
+        }
+        if let Some(hardware) = &self.hardware {
+            let at = |field: &str| at(&format!("hardware: {field}"));
+            accuracy(&at("ideal"), hardware.ideal)?;
+            if let Some(cost) = &hardware.cost {
+                accuracy(&at("adc_share_of_energy"), cost.adc_share_of_energy)?;
+                for (field, value) in [
+                    ("energy", cost.energy),
+                    ("latency", cost.latency),
+                    ("area", cost.area),
+                    ("programming_energy", cost.programming_energy),
+                ] {
+                    finite(&at(field), value)?;
+                }
             }
         }
         if !self.sweep.is_sorted_by(|a, b| a.sigma < b.sigma) {

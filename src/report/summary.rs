@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::results::{KppEntry, Method, PopulationSummary, Results};
+use super::results::{CostSummary, KppEntry, Method, OnHardware, PopulationSummary, Results};
 
 /// Name of the method that the others are compared with.
 const BASELINE: &str = "plain";
@@ -86,7 +86,65 @@ pub(crate) fn measures(results: &Results) -> Vec<Measure> {
     measures.push(population(&format!("Worst of {chips}"), &|p| {
         Some(plain(percent(p.worst)))
     }));
+    measures.extend(hardware_measures(results));
     measures
+}
+
+/// Accuracy and cost on a hardware, where there is one.
+fn hardware_measures(results: &Results) -> Vec<Measure> {
+    let hardware = || results.methods.iter().filter_map(|m| m.hardware.as_ref());
+    let Some(first) = hardware().next() else {
+        return Vec::new();
+    };
+    let row = |label: String, cell: &dyn Fn(&OnHardware) -> Option<Cell>| {
+        measure(results, &label, |m| m.hardware.as_ref().and_then(cell))
+    };
+    let cost = |label: String, value: &dyn Fn(&CostSummary) -> String| {
+        row(label, &|h| h.cost.as_ref().map(|cost| plain(value(cost))))
+    };
+    let name = &first.name;
+    let mut measures = vec![row(format!("On {name}, ideal cells"), &|h| {
+        Some(plain(percent(h.ideal)))
+    })];
+    let chips = counts(
+        hardware()
+            .filter_map(|h| h.population.as_ref())
+            .map(|p| p.chips),
+    );
+    measures.push(row(format!("On {name}, {chips} chips"), &|h| {
+        let p = h.population.as_ref()?;
+        Some(plain(format!("{} ± {}", percent(p.mean), percent(p.std))))
+    }));
+    measures.push(row(format!("On {name}, KPP(1)"), &|h| {
+        let entry = h.population.as_ref()?.kpp.get(&1)?;
+        Some(Cell {
+            value: percent(entry.value),
+            interval: Some(interval(entry)),
+        })
+    }));
+    measures.push(cost("Energy (nJ/image)".into(), &|c| {
+        digits(1e9 * c.energy)
+    }));
+    measures.push(cost("of it converters (%)".into(), &|c| {
+        format!("{:.0}", 100.0 * c.adc_share_of_energy)
+    }));
+    measures.push(cost("Latency (µs)".into(), &|c| digits(1e6 * c.latency)));
+    measures.push(cost("Area (mm²)".into(), &|c| digits(c.area)));
+    measures.push(cost("Arrays".into(), &|c| c.arrays.to_string()));
+    measures.retain(|measure| measure.cells.iter().any(Option::is_some));
+    measures
+}
+
+/// Three significant digits, without an exponent where it can be read without.
+fn digits(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if (1e-3..1e7).contains(&size) => {
+            let places = (2 - size.log10().floor() as i32).max(0) as usize;
+            format!("{value:.places$}")
+        }
+        _ => format!("{value:.2e}"),
+    }
 }
 
 /// The range of several counts: `500`, or `100–500` where they differ.

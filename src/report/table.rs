@@ -6,13 +6,19 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use super::results::Results;
 use super::summary::measures;
 
-/// The summary as a table of characters, one row per quantity and one column per method, so that a few methods fit
-/// into 80 columns. Accuracies are in per cent, brackets hold 95 % intervals. No colour, no final newline.
+/// Methods beside each other at the most; more of them are listed below each other.
+const COLUMNS: usize = 4;
+
+/// The summary as a table of characters: one row per quantity and one column per method, so that a few methods fit into
+/// 80 columns; many methods are rows instead. Accuracies are in per cent, brackets hold 95 % intervals. No colour, no
+/// final newline.
 pub fn table(results: &Results) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
     let names = results.methods.iter().map(|method| method.name.clone());
-    table.set_header(std::iter::once("Accuracy (%)".to_owned()).chain(names));
+    let mut rows = vec![
+        std::iter::once("Accuracy (%)".to_owned())
+            .chain(names)
+            .collect(),
+    ];
     for measure in measures(results) {
         let cells = measure.cells.into_iter().map(|cell| match cell {
             None => "–".to_owned(),
@@ -21,8 +27,22 @@ pub fn table(results: &Results) -> String {
                 Some(interval) => format!("{} {interval}", cell.value),
             },
         });
-        table.add_row(std::iter::once(measure.label).chain(cells));
+        rows.push(
+            std::iter::once(measure.label)
+                .chain(cells)
+                .collect::<Vec<_>>(),
+        );
     }
+    if results.methods.len() > COLUMNS {
+        rows = (0..=results.methods.len())
+            .map(|column| rows.iter().map(|row| row[column].clone()).collect())
+            .collect();
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    let mut rows = rows.into_iter();
+    table.set_header(rows.next().unwrap_or_default());
+    table.add_rows(rows);
     table.to_string()
 }
 
@@ -46,6 +66,28 @@ mod tests {
 │ Worst of 50  ┆ 70.00               ┆ 90.00               │
 └──────────────┴─────────────────────┴─────────────────────┘";
         assert_eq!(table(&example::results()), expected);
+    }
+
+    #[test]
+    fn many_methods_are_rows() {
+        let mut results = example::results();
+        for name in ["a", "b", "c"] {
+            let mut method = results.methods[0].clone();
+            method.name = name.to_string();
+            results.methods.push(method);
+        }
+        let text = table(&results);
+        let header = text.lines().nth(1).unwrap_or_default();
+        assert!(
+            header.contains("KPP(1)") && header.contains("Worst of 50"),
+            "{text}"
+        );
+        assert_eq!(
+            text.lines()
+                .filter(|line| line.contains("70.10 [70.00–70.60]"))
+                .count(),
+            4
+        );
     }
 
     #[test]

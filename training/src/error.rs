@@ -79,6 +79,9 @@ pub enum TrainingError {
     /// A bad variation.
     #[error(transparent)]
     Noise(#[from] crossburn_noise::NoiseError),
+    /// A hardware that cannot carry the network.
+    #[error(transparent)]
+    Hardware(#[from] crossburn_hardware::HardwareError),
     /// A network that does not fit.
     #[error(transparent)]
     Model(#[from] crossburn_models::ModelError),

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor};
-use crossburn_hardware::{Quantization, manufacture, quantize_weights};
+use crossburn_hardware::deploy::{Fab, Hardware, MappedNetwork, VariationFab};
+use crossburn_hardware::{Quantization, quantize_weights};
 use crossburn_models::Classifier;
 use crossburn_noise::{ChipSeed, Variation, draw_population};
 
@@ -88,7 +89,7 @@ pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u8]) -> Result<usize, T
         .count())
 }
 
-/// A trained network with everything that a chip of it depends on.
+/// A trained network with the data that its chips are judged on.
 #[derive(Debug)]
 pub struct Evaluation<C> {
     network: C,
@@ -111,21 +112,55 @@ impl<C: Classifier> Evaluation<C> {
     /// # Errors
     /// See [`accuracy`].
     pub fn clean(&self) -> Result<f64, TrainingError> {
-        accuracy(
-            &quantize_weights(self.network.clone(), self.quantization).materialize(),
-            &self.batches,
-        )
+        accuracy(&self.quantized(), &self.batches)
+    }
+
+    /// Chips whose weights deviate by `variation`.
+    pub fn varied<'a>(&'a self, variation: &'a Variation) -> VariationFab<'a, C> {
+        VariationFab {
+            network: &self.network,
+            quantization: self.quantization,
+            variation,
+        }
+    }
+
+    /// The network, quantized as it was trained, on `hardware`. Ranges are set on the images of `calibration`.
+    ///
+    /// # Errors
+    /// [`TrainingError::Hardware`].
+    pub fn mapped(
+        &self,
+        hardware: &Hardware,
+        calibration: &Batches,
+    ) -> Result<MappedNetwork<C>, TrainingError> {
+        let run = |network: &C| {
+            for (images, _) in calibration.iter() {
+                network.forward(images.clone());
+            }
+        };
+        let images = calibration.images();
+        Ok(MappedNetwork::new(
+            &self.quantized(),
+            hardware,
+            images,
+            run,
+        )?)
+    }
+
+    /// Accuracy of `network`, which may be anything that this data fits.
+    ///
+    /// # Errors
+    /// See [`accuracy`].
+    pub fn accuracy(&self, network: &C) -> Result<f64, TrainingError> {
+        accuracy(network, &self.batches)
     }
 
     /// Accuracy of one chip, held for all images.
     ///
     /// # Errors
-    /// See [`accuracy`].
-    pub fn chip(&self, variation: &Variation, chip: ChipSeed) -> Result<f64, TrainingError> {
-        accuracy(
-            &manufacture(&self.network, self.quantization, variation, chip),
-            &self.batches,
-        )
+    /// See [`accuracy`], and those of the fab.
+    pub fn chip(&self, fab: &impl Fab<C>, chip: ChipSeed) -> Result<f64, TrainingError> {
+        accuracy(&fab.chip(chip)?, &self.batches)
     }
 
     /// Accuracy of the chips `chips` of the population `seed`, in chip order, over all cores.
@@ -134,27 +169,25 @@ impl<C: Classifier> Evaluation<C> {
     /// finished and whether it was stopped.
     ///
     /// # Errors
-    /// See [`accuracy`].
+    /// See [`accuracy`], and those of the fab.
     pub fn population(
         &self,
-        variation: &Variation,
+        fab: &impl Fab<C>,
         seed: u64,
         chips: Range<u64>,
         on_chip: impl Fn(u64, f64) + Sync,
         stop: &AtomicBool,
     ) -> Result<(Vec<(u64, f64)>, bool), TrainingError> {
-        draw_population(
-            seed,
-            chips,
-            |chip| self.chip(variation, chip),
-            on_chip,
-            stop,
-        )
+        draw_population(seed, chips, |chip| self.chip(fab, chip), on_chip, stop)
     }
 
     /// Number of test images.
     pub fn images(&self) -> usize {
         self.batches.images()
+    }
+
+    fn quantized(&self) -> C {
+        quantize_weights(self.network.clone(), self.quantization).materialize()
     }
 }
 

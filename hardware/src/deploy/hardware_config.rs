@@ -270,7 +270,8 @@ impl Hardware {
         cost::Accelerator::new(cost, self.array_shape()?)
     }
 
-    /// The arrays as the cost model sees them. Slices and signs lie on arrays of their own, as they are simulated.
+    /// The arrays as the cost model sees them: slices and signs of an output side by side. Where they lie makes no
+    /// difference to what is computed, but for wires, which see slices on arrays of their own.
     ///
     /// # Errors
     /// [`HardwareError::Conflict`] without converters, and for mappings whose cells the cost model does not count.
@@ -305,7 +306,7 @@ impl Hardware {
             weight_bits: mapping.weight_bits.get(),
             slice_bits: mapping.slice_bits,
             devices_per_weight: if mapping.scheme.is_pair() { 2 } else { 1 },
-            layout: Layout::Separate,
+            layout: Layout::Interleaved,
             reference_columns: usize::from(mapping.scheme == Scheme::UnitColumn),
             input_bits,
             input_slice_bits: input.slice_bits.unwrap_or(input_bits),

@@ -1,0 +1,91 @@
+//! A network on a hardware: from a name or a file to what the results document says.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use crossburn_hardware::cost::accelerators;
+use crossburn_hardware::deploy::{Fidelity, Hardware, MappedNetwork};
+use crossburn_models::Classifier;
+use crossburn_training::Batches;
+use crossburn_training::data::ImageSet;
+
+use crate::report::{CostSummary, OnHardware, PopulationSummary};
+
+/// Training images that ranges are set on.
+const CALIBRATION_IMAGES: usize = 128;
+
+/// A hardware and the name that reports call it.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedHardware {
+    pub(crate) name: String,
+    pub(crate) hardware: Hardware,
+}
+
+/// The hardware that `text` names: a preset, or a file.
+///
+/// # Errors
+/// A text that is neither, a file that cannot be read or is no hardware.
+pub(crate) fn open_hardware(text: &str) -> Result<NamedHardware> {
+    if accelerators().any(|name| name == text) {
+        return Ok(NamedHardware {
+            name: text.to_string(),
+            hardware: Hardware::preset(text)?,
+        });
+    }
+    let path = Path::new(text);
+    if !path.exists() {
+        let known: Vec<&str> = accelerators().collect();
+        anyhow::bail!(
+            "`{text}` is neither a file nor one of the accelerators {}",
+            known.join(", ")
+        );
+    }
+    let content = fs_err::read_to_string(path)?;
+    let hardware = Hardware::from_toml(&content).with_context(|| path.display().to_string())?;
+    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    Ok(NamedHardware {
+        name: stem.to_string_lossy().into_owned(),
+        hardware,
+    })
+}
+
+/// The images of `training` that ranges are set on.
+pub(crate) fn calibration(training: &ImageSet, device: &burn::tensor::Device) -> Batches {
+    let (images, _) = training.split_at(training.len().min(CALIBRATION_IMAGES));
+    Batches::new(&images, CALIBRATION_IMAGES, device)
+}
+
+/// What the document says about `mapped`: its accuracy on ideal cells, the population where it is not that of the method,
+/// and its cost where the hardware has one.
+pub(crate) fn on_hardware<C: Classifier>(
+    name: &str,
+    mapped: &MappedNetwork<C>,
+    fidelity: Fidelity,
+    ideal: f64,
+    population: Option<PopulationSummary>,
+) -> Result<OnHardware> {
+    let hardware = mapped.hardware();
+    let cost = match hardware.config().cost {
+        None => None,
+        Some(_) => {
+            let report = hardware.accelerator()?.cost(&mapped.shapes())?;
+            Some(CostSummary {
+                adc_estimator: report.adc_estimator.name().to_string(),
+                arrays: report.total.arrays,
+                energy: report.total.energy_total.get(),
+                adc_share_of_energy: report.total.adc_share_of_energy,
+                latency: report.total.latency_sequential.get(),
+                area: report.total.area_total.get(),
+                programming_energy: report.total.programming.energy.get(),
+            })
+        }
+    };
+    Ok(OnHardware {
+        name: name.to_string(),
+        device: hardware.config().device.config().kind().to_string(),
+        fidelity: fidelity.to_string(),
+        ideal,
+        population,
+        cost,
+    })
+}
