@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     );
     for (name, factor) in [("as measured", 1.0), ("half the scatter", 0.5)] {
         // In a file this is [device] with `kind = "table"`; the rest of the hardware is 8-bit differential pairs.
-        let sigma = [2.0, 12.0, 4.0].map(|sigma| factor * sigma);
+        let sigma = [4.0, 25.0, 8.0].map(|sigma| factor * sigma);
         let hardware = Hardware::from_toml(&format!(
             r#"
             [device]
@@ -86,7 +86,7 @@ fn trained(device: &Device) -> Result<Mlp> {
             test: None,
         },
         training: TrainingConfig {
-            epochs: 6,
+            epochs: 10,
             batch: 64,
             ..TrainingConfig::default()
         },

@@ -35,7 +35,7 @@ array_cycle = "10 ns"
 [cost.adc]
 estimator = "neurosim-sar"
 node_nm = 22
-rate = "166.6 MHz"
+rate = "100 MHz"
 columns_per_adc = 8
 
 [cost.array_read]
