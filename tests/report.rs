@@ -121,6 +121,7 @@ fn method(name: &str, training_noise: Value, level: f64, spread: f64) -> Method 
                 }
             })
             .collect(),
+        hardware: None,
     }
 }
 

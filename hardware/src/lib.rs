@@ -1,14 +1,13 @@
-//! From weights to memory cells: quantization, and the one path from a stored weight to the weight a chip computes with.
+//! From weights to memory cells: what a chip computes with, and what it costs.
 //!
-//! Variation is a *reparameterization* of a parameter: the optimizer owns the stored weight, every forward pass sees
-//! the effective one. Burn attaches one reparameterization per parameter, so quantizer and deviation are one type here:
+//! Two ways lead from a network to chips. The short one varies weights: variation is a *reparameterization* of a parameter,
 //!
 //! ```text
 //! effective = quantize(stored) + deviation(chip)        gradients pass straight through to `stored`
 //! ```
 //!
-//! [`quantize_weights`] attaches the quantizer alone, [`vary_weights`] adds one chip's held deviation for a training
-//! step, and [`manufacture`] gives a plain frozen network: one chip.
+//! [`quantize_weights`] attaches the quantizer alone, [`vary_weights`] adds one chip's held deviation for a training step,
+//! and [`manufacture`] gives a plain frozen network: one chip.
 //!
 //! ```
 //! use burn::{nn::LinearConfig, tensor::Device};
@@ -22,6 +21,12 @@
 //! assert_eq!(chip.weight.dims(), [8, 4]);
 //! # Ok::<(), crossburn_hardware::HardwareError>(())
 //! ```
+//!
+//! The long one builds the hardware. [`deploy::Hardware`] describes it in one file, [`deploy::MappedNetwork`] is a network on
+//! it, and its chips compute with the weights that programmed cells hold, or with every product on its arrays. Below it,
+//! each folder is one question: [`device`] (how does a cell miss its target?), [`map`] (which cells make a weight?),
+//! [`program`] (how often is it written?), [`mod@array`] (what do converters and partial sums make of a product?), [`ir_drop`]
+//! (what do wires?), [`cost`] (energy, time, area). [`layer`] has the layers that find their arrays.
 #![warn(missing_docs)]
 
 pub mod array;

@@ -218,25 +218,24 @@ impl Evaluate {
             return Ok(Deployment::Variation(self.variation(self.sigma)?));
         };
         let NamedHardware { name, hardware } = open_hardware(hardware)?;
-        let hardware = match self.after {
-            None => hardware,
-            Some(after) => hardware.with_operation(Operation {
-                after,
-                ..hardware.config().operation
-            })?,
+        let operation = self.after.map(|after| Operation {
+            after,
+            ..hardware.config().operation
+        });
+        let cells: Vec<&str> = match self.cell.iter().any(|cell| cell == "all") {
+            true => Cell::preset_names().collect(),
+            false => self.cell.iter().map(String::as_str).collect(),
         };
-        let cells: Vec<String> = match self.cell.iter().any(|cell| cell == "all") {
-            true => Cell::preset_names().map(str::to_string).collect(),
-            false => self.cell.clone(),
+        let targets = match cells.is_empty() {
+            true => vec![(None, hardware.with(None, operation)?)],
+            false => cells
+                .into_iter()
+                .map(|cell| {
+                    let hardware = hardware.with(Some(Cell::preset(cell)?), operation)?;
+                    Ok((Some(cell.to_string()), hardware))
+                })
+                .collect::<Result<_>>()?,
         };
-        let mut targets = Vec::new();
-        for cell in cells {
-            let hardware = hardware.with_device(Cell::preset(&cell)?)?;
-            targets.push((Some(cell), hardware));
-        }
-        if targets.is_empty() {
-            targets.push((None, hardware));
-        }
         Ok(Deployment::Hardware {
             name,
             targets,
@@ -536,6 +535,13 @@ impl Job<'_> {
             note(&format!(
                 "no array-aware layer uses {}: their cost is left out",
                 mapped.unseen().join(", ")
+            ));
+        }
+        let device = &mapped.hardware().config().device;
+        if *fidelity == Fidelity::Weight && device.has_read_noise() {
+            note(&format!(
+                "{}: its reads scatter, which a frozen weight leaves out; --fidelity array has it",
+                device.config().kind()
             ));
         }
         let stage = format!("evaluate on {}", cell.unwrap_or(name));

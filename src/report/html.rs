@@ -2,7 +2,7 @@
 
 use super::plots::plots;
 use super::results::Results;
-use super::summary::{Cell, DEFINITIONS, describe, headline, measures};
+use super::summary::{Cell, DEFINITIONS, Measure, describe, hardware_measures, headline, measures};
 use super::svg;
 
 const PAGE_STYLE: &str = "\
@@ -24,7 +24,9 @@ tfoot th,tfoot td{border-bottom:0;font-weight:600}
 thead th{font-weight:600;color:var(--muted);font-size:.9rem;vertical-align:bottom}
 tbody th{font-weight:600}
 .training,.interval{display:block;color:var(--muted);font-weight:400;font-size:.82rem}
-td,thead th{white-space:nowrap}.costs tbody th{white-space:nowrap}.costs .words{text-align:left;white-space:normal;width:40%}
+td,thead th{white-space:nowrap}
+thead th:first-child,tbody th{min-width:11em}
+.costs tbody th{white-space:nowrap;min-width:0}.costs .words{text-align:left;white-space:normal;width:40%}
 .wide{overflow-x:auto}
 .plots{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:28px 32px;align-items:start}
 figure{margin:0}
@@ -58,7 +60,15 @@ pub fn html(results: &Results) -> String {
     if !results.methods.is_empty() {
         body.push_str(&format!(
             "<h2>Accuracy (%)</h2>\n{}",
-            accuracy_table(results)
+            methods_table(results, &measures(results), Noise::Shown)
+        ));
+    }
+    if let Some((name, measures)) = hardware_measures(results) {
+        body.push_str(&format!(
+            "<h2>On the hardware {}: accuracy (%) and cost</h2>\n<p class=\"muted\">{}</p>\n{}",
+            svg::escape(&name),
+            svg::escape(&hardware_facts(results)),
+            methods_table(results, &measures, Noise::Hidden)
         ));
     }
     body.push_str("<h2>Plots and definitions</h2>\n<div class=\"plots\">\n");
@@ -175,9 +185,39 @@ pub(super) fn terms(facts: &[(&str, String)]) -> String {
     format!("<dl>\n{rows}</dl>\n")
 }
 
+/// What the chips on a hardware are, in a sentence.
+fn hardware_facts(results: &Results) -> String {
+    let mut facts: Vec<String> = results
+        .methods
+        .iter()
+        .filter_map(|method| method.hardware.as_ref())
+        .map(|hardware| {
+            let fidelity = match hardware.fidelity.as_str() {
+                "array" => "every product on its arrays",
+                _ => "the weights that programmed cells hold",
+            };
+            let cost = hardware.cost.as_ref().map_or_else(String::new, |cost| {
+                format!("; energy by the converters of `{}`", cost.adc_estimator)
+            });
+            format!(
+                "Cells: {}; chips compute with {fidelity}{cost}.",
+                hardware.device
+            )
+        })
+        .collect();
+    facts.dedup();
+    facts.join(" ")
+}
+
+/// Whether a table says what noise a method was trained with.
+#[derive(Clone, Copy, PartialEq)]
+enum Noise {
+    Shown,
+    Hidden,
+}
+
 /// One row per method, one column per quantity.
-fn accuracy_table(results: &Results) -> String {
-    let measures = measures(results);
+fn methods_table(results: &Results, measures: &[Measure], noise: Noise) -> String {
     let headers: String = measures
         .iter()
         .map(|measure| format!("<th scope=\"col\">{}</th>", svg::escape(&measure.label)))
@@ -187,13 +227,19 @@ fn accuracy_table(results: &Results) -> String {
         .iter()
         .enumerate()
         .map(|(index, method)| {
-            let cells: String =
-                measures.iter().map(|measure| table_cell(&measure.label, measure.cells[index].as_ref())).collect();
-            format!(
-                "<tr><th scope=\"row\">{}<span class=\"training\">training noise: {}</span></th>{cells}</tr>\n",
-                svg::escape(&method.name),
-                svg::escape(&describe(&method.training_noise))
-            )
+            let cells: String = measures
+                .iter()
+                .map(|measure| table_cell(&measure.label, measure.cells[index].as_ref()))
+                .collect();
+            let noise = match noise {
+                Noise::Hidden => String::new(),
+                Noise::Shown => format!(
+                    "<span class=\"training\">training noise: {}</span>",
+                    svg::escape(&describe(&method.training_noise))
+                ),
+            };
+            let name = svg::escape(&method.name);
+            format!("<tr><th scope=\"row\">{name}{noise}</th>{cells}</tr>\n")
         })
         .collect();
     format!(

@@ -13,6 +13,8 @@ const BASELINE: &str = "plain";
 pub(crate) struct Measure {
     /// What is measured.
     pub(crate) label: String,
+    /// Whether it can be left out where there is little room.
+    pub(crate) detail: bool,
     /// One cell per method, `None` where it was not measured.
     pub(crate) cells: Vec<Option<Cell>>,
 }
@@ -75,64 +77,65 @@ pub(crate) fn measures(results: &Results) -> Vec<Measure> {
     }));
     let ks: BTreeSet<u8> = populations().flat_map(|p| p.kpp.keys().copied()).collect();
     for k in ks {
-        measures.push(population(&format!("KPP({k})"), &|p| {
+        let kpp = population(&format!("KPP({k})"), &|p| {
             p.kpp.get(&k).map(|entry| Cell {
                 value: percent(entry.value),
                 interval: Some(interval(entry)),
             })
-        }));
+        });
+        measures.push(Measure {
+            detail: k != 1,
+            ..kpp
+        });
     }
     let chips = counts(populations().map(|p| p.chips));
     measures.push(population(&format!("Worst of {chips}"), &|p| {
         Some(plain(percent(p.worst)))
     }));
-    measures.extend(hardware_measures(results));
     measures
 }
 
-/// Accuracy and cost on a hardware, where there is one.
-fn hardware_measures(results: &Results) -> Vec<Measure> {
+/// The name of the hardware that the methods were put on, and what was measured there; nothing where there is none.
+pub(crate) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measure>)> {
     let hardware = || results.methods.iter().filter_map(|m| m.hardware.as_ref());
-    let Some(first) = hardware().next() else {
-        return Vec::new();
+    let name = hardware().next()?.name.clone();
+    let row = |label: &str, cell: &dyn Fn(&OnHardware) -> Option<Cell>| {
+        measure(results, label, |m| m.hardware.as_ref().and_then(cell))
     };
-    let row = |label: String, cell: &dyn Fn(&OnHardware) -> Option<Cell>| {
-        measure(results, &label, |m| m.hardware.as_ref().and_then(cell))
-    };
-    let cost = |label: String, value: &dyn Fn(&CostSummary) -> String| {
+    let cost = |label: &str, value: &dyn Fn(&CostSummary) -> String| {
         row(label, &|h| h.cost.as_ref().map(|cost| plain(value(cost))))
     };
-    let name = &first.name;
-    let mut measures = vec![row(format!("On {name}, ideal cells"), &|h| {
-        Some(plain(percent(h.ideal)))
-    })];
     let chips = counts(
         hardware()
             .filter_map(|h| h.population.as_ref())
             .map(|p| p.chips),
     );
-    measures.push(row(format!("On {name}, {chips} chips"), &|h| {
-        let p = h.population.as_ref()?;
-        Some(plain(format!("{} ± {}", percent(p.mean), percent(p.std))))
-    }));
-    measures.push(row(format!("On {name}, KPP(1)"), &|h| {
-        let entry = h.population.as_ref()?.kpp.get(&1)?;
-        Some(Cell {
-            value: percent(entry.value),
-            interval: Some(interval(entry)),
-        })
-    }));
-    measures.push(cost("Energy (nJ/image)".into(), &|c| {
-        digits(1e9 * c.energy)
-    }));
-    measures.push(cost("of it converters (%)".into(), &|c| {
-        format!("{:.0}", 100.0 * c.adc_share_of_energy)
-    }));
-    measures.push(cost("Latency (µs)".into(), &|c| digits(1e6 * c.latency)));
-    measures.push(cost("Area (mm²)".into(), &|c| digits(c.area)));
-    measures.push(cost("Arrays".into(), &|c| c.arrays.to_string()));
+    let mut measures = vec![
+        row("Ideal cells", &|h| Some(plain(percent(h.ideal)))),
+        row(&format!("Mean of {chips} chips"), &|h| {
+            let p = h.population.as_ref()?;
+            Some(plain(format!("{} ± {}", percent(p.mean), percent(p.std))))
+        }),
+        row("KPP(1)", &|h| {
+            let entry = h.population.as_ref()?.kpp.get(&1)?;
+            Some(Cell {
+                value: percent(entry.value),
+                interval: Some(interval(entry)),
+            })
+        }),
+        cost("Energy (nJ/image)", &|c| digits(1e9 * c.energy)),
+        cost("ADC share (%)", &|c| {
+            format!("{:.0}", 100.0 * c.adc_share_of_energy)
+        }),
+        cost("Latency (µs)", &|c| digits(1e6 * c.latency)),
+        cost("Area (mm²)", &|c| digits(c.area)),
+        cost("Arrays", &|c| c.arrays.to_string()),
+    ];
     measures.retain(|measure| measure.cells.iter().any(Option::is_some));
-    measures
+    for measure in &mut measures {
+        measure.detail = ["ADC share (%)", "Arrays"].contains(&measure.label.as_str());
+    }
+    Some((name, measures))
 }
 
 /// Three significant digits, without an exponent where it can be read without.
@@ -261,6 +264,7 @@ fn measure(results: &Results, label: &str, cell: impl Fn(&Method) -> Option<Cell
     Measure {
         label: label.into(),
         cells: results.methods.iter().map(cell).collect(),
+        detail: false,
     }
 }
 

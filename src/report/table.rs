@@ -4,13 +4,13 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
 use super::results::Results;
-use super::summary::measures;
+use super::summary::{Measure, hardware_measures, measures};
 
 /// Methods beside each other at the most; more of them are listed below each other.
 const COLUMNS: usize = 4;
 
 /// The summary as a table of characters: one row per quantity and one column per method, so that a few methods fit into
-/// 80 columns; many methods are rows instead. Accuracies are in per cent, brackets hold 95 % intervals. No colour, no
+/// 80 columns; many methods are rows instead, without details. Accuracies are in per cent, brackets hold 95 % intervals. No colour, no
 /// final newline.
 pub fn table(results: &Results) -> String {
     let names = results.methods.iter().map(|method| method.name.clone());
@@ -19,7 +19,21 @@ pub fn table(results: &Results) -> String {
             .chain(names)
             .collect(),
     ];
-    for measure in measures(results) {
+    let listed = results.methods.len() > COLUMNS;
+    let mut all = measures(results);
+    if let Some((name, measures)) = hardware_measures(results) {
+        all.extend(measures.into_iter().map(|measure| Measure {
+            label: match listed {
+                true => measure.label,
+                false => format!("On {name}: {}", measure.label),
+            },
+            ..measure
+        }));
+    }
+    for measure in all {
+        if listed && measure.detail {
+            continue;
+        }
         let cells = measure.cells.into_iter().map(|cell| match cell {
             None => "–".to_owned(),
             Some(cell) => match cell.interval {
@@ -33,7 +47,7 @@ pub fn table(results: &Results) -> String {
                 .collect::<Vec<_>>(),
         );
     }
-    if results.methods.len() > COLUMNS {
+    if listed {
         rows = (0..=results.methods.len())
             .map(|column| rows.iter().map(|row| row[column].clone()).collect())
             .collect();

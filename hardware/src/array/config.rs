@@ -57,6 +57,16 @@ impl ArrayConfig {
     /// # Errors
     /// [`HardwareError::Limit`], and [`HardwareError::Conflict`] for accumulation without input slices.
     pub fn check(&self) -> Result<(), HardwareError> {
+        for (field, lines) in [("array.rows", self.rows), ("array.columns", self.columns)] {
+            if !(1..=1 << 16).contains(&lines) {
+                return Err(HardwareError::Limit {
+                    field: field.to_string(),
+                    value: lines.to_string(),
+                    limit: "1..=65536".to_string(),
+                    remedy: "use the lines of one array, such as 128".to_string(),
+                });
+            }
+        }
         let dac = self.input.check()?;
         let Some(adc) = self.adc else { return Ok(()) };
         let adc = adc.check()?;

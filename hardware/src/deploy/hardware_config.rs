@@ -228,26 +228,19 @@ impl Hardware {
         &self.config
     }
 
-    /// The same hardware with another cell.
+    /// The same hardware with another cell, or used differently.
     ///
     /// # Errors
     /// What no longer fits together.
-    pub fn with_device(&self, device: Device) -> Result<Self, HardwareError> {
-        Self::try_from(HardwareConfig {
-            device,
-            ..self.config.clone()
-        })
-    }
-
-    /// The same hardware, used differently.
-    ///
-    /// # Errors
-    /// What no longer fits together.
-    pub fn with_operation(&self, operation: Operation) -> Result<Self, HardwareError> {
-        Self::try_from(HardwareConfig {
-            operation,
-            ..self.config.clone()
-        })
+    pub fn with(
+        &self,
+        device: Option<Device>,
+        operation: Option<Operation>,
+    ) -> Result<Self, HardwareError> {
+        let mut config = self.config.clone();
+        config.device = device.unwrap_or(config.device);
+        config.operation = operation.unwrap_or(config.operation);
+        Self::try_from(config)
     }
 
     /// What single layers do differently.

@@ -1,0 +1,226 @@
+//! A trained network on a hardware, from the command line: programmed chips, at both fidelities.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn crossburn() -> Command {
+    Command::cargo_bin("crossburn").unwrap()
+}
+
+/// A small trained network, shared by the tests of this file.
+fn checkpoint() -> PathBuf {
+    use std::sync::OnceLock;
+    static RUN: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = RUN.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = folder.path().join("recipe.toml");
+        let text = r#"
+            seed = 3
+            model = { kind = "mlp", widths = [784, 24, 10], bits = 4 }
+            data = { source = "digits", train = 1200, validation = 200, test = 200 }
+            training = { epochs = 4, batch = 32, optimizer = { kind = "adam", learning_rate = 3e-3 } }
+            noise = { kind = "gaussian", sigma_rel_wmax = 0.05 }
+        "#;
+        std::fs::write(&recipe, text).unwrap();
+        let run = folder.path().join("run");
+        crossburn().args(["train"]).arg(&recipe).arg("--out").arg(&run).assert().success();
+        folder
+    });
+    folder.path().join("run")
+}
+
+fn evaluate(out: &Path, arguments: &[&str]) -> Value {
+    let output = crossburn()
+        .arg("evaluate")
+        .arg(checkpoint())
+        .args(["--images", "100", "--chips", "6", "--json", "--out"])
+        .arg(out)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let mut document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    document.as_object_mut().unwrap().remove("timing");
+    document
+}
+
+fn refused(arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let output = crossburn()
+        .arg("evaluate")
+        .arg(checkpoint())
+        .args(["--images", "20", "--chips", "2", "--out"])
+        .arg(folder.path())
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn chips_are_programmed_at_both_fidelities_and_are_the_same_on_one_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    for fidelity in ["weight", "array"] {
+        let arguments = [
+            "--hardware",
+            "papers",
+            "--cell",
+            "pcm-mushroom",
+            "--after",
+            "1d",
+            "--fidelity",
+            fidelity,
+        ];
+        let document = evaluate(&folder.path().join(fidelity), &arguments);
+        let method = &document["methods"][0];
+        let (clean, ideal) = (
+            method["clean"].as_f64().unwrap(),
+            method["hardware"]["ideal"].as_f64().unwrap(),
+        );
+        assert!(
+            clean > 0.6 && (clean - ideal).abs() < 0.05,
+            "{clean} {ideal}"
+        );
+        assert_eq!(method["name"], "pcm-mushroom");
+        assert_eq!(method["hardware"]["fidelity"], fidelity);
+        assert!(method["population"]["std"].as_f64().unwrap() > 0.0);
+        assert!(method["hardware"]["cost"]["energy"].as_f64().unwrap() > 0.0);
+
+        let again = folder.path().join("again").join(fidelity);
+        let output = crossburn()
+            .env("RAYON_NUM_THREADS", "1")
+            .arg("evaluate")
+            .arg(checkpoint())
+            .args(["--images", "100", "--chips", "6", "--json", "--out"])
+            .arg(&again)
+            .args(arguments)
+            .output()
+            .unwrap();
+        let mut again: Value = serde_json::from_slice(&output.stdout).unwrap();
+        again.as_object_mut().unwrap().remove("timing");
+        assert_eq!(again, document);
+    }
+}
+
+#[test]
+fn shards_of_programmed_chips_merge_to_the_population() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = ["--hardware", "papers"];
+    let whole = evaluate(&folder.path().join("whole"), &base);
+    for shard in ["1/2", "2/2"] {
+        let out = folder.path().join(shard.replace('/', "-"));
+        evaluate(&out, &[base.as_slice(), &["--shard", shard]].concat());
+    }
+    let output = crossburn()
+        .arg("report")
+        .args([folder.path().join("1-2"), folder.path().join("2-2")])
+        .args(["--json", "--out"])
+        .arg(folder.path().join("merged"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let merged: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        merged["methods"][0]["population"],
+        whole["methods"][0]["population"]
+    );
+}
+
+#[test]
+fn every_cell_is_a_method() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = evaluate(folder.path(), &["--hardware", "papers", "--cell", "all"]);
+    let methods = document["methods"].as_array().unwrap();
+    assert!(methods.len() >= 15);
+    for method in methods {
+        let kpp = method["population"]["kpp"]["1"]["value"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&kpp), "{}", method["name"]);
+    }
+}
+
+#[test]
+fn a_hardware_from_a_file_is_read_strictly() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let text = r#"
+        [device]
+        kind = "proportional"
+        sigma_rel_g = 0.1
+        g_min = "1 uS"
+        g_max = "100 uS"
+        [mapping]
+        weight_bits = 8
+        [array]
+        rows = 64
+        columns = 64
+        input = { bits = 8 }
+    "#;
+    std::fs::write(&file, text).unwrap();
+    let name = file.to_str().unwrap();
+    let document = evaluate(
+        &folder.path().join("run"),
+        &["--hardware", name, "--fidelity", "array"],
+    );
+    let hardware = &document["methods"][0]["hardware"];
+    assert_eq!(
+        (hardware["name"].as_str(), hardware.get("cost")),
+        (Some("mine"), None)
+    );
+
+    std::fs::write(&file, text.replace("rows = 64", "rows = 0")).unwrap();
+    let message = refused(&["--hardware", name]);
+    assert!(message.contains("rows = 0"), "{message}");
+    std::fs::write(&file, text.replace("weight_bits", "weigth_bits")).unwrap();
+    let message = refused(&["--hardware", name]);
+    assert!(
+        message.contains("mine.toml") && message.contains("weigth_bits"),
+        "{message}"
+    );
+    assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_one_line() {
+    for (arguments, part) in [
+        (
+            ["--hardware", "issac"].as_slice(),
+            "neither a file nor one of the accelerators isaac",
+        ),
+        (
+            &["--hardware", "papers", "--cell", "flash"],
+            "there is no device `flash`",
+        ),
+        (
+            &["--hardware", "papers", "--after", "1d"],
+            "which has no time law",
+        ),
+        (
+            &["--hardware", "papers", "--after", "soon"],
+            "`soon` is not a time",
+        ),
+        (
+            &["--hardware", "papers", "--fidelity", "full"],
+            "there is no fidelity `full`",
+        ),
+        (
+            &["--hardware", "papers", "--sigma", "0.1"],
+            "cannot be used with",
+        ),
+        (&["--cell", "rram4"], "--hardware"),
+    ] {
+        let message = refused(arguments);
+        assert!(message.contains(part), "{arguments:?}: {message}");
+    }
+}
