@@ -43,7 +43,7 @@ struct Arguments {
 enum Verb {
     Demo(demo::Demo),
     Train(train::Train),
-    Evaluate(evaluate::Evaluate),
+    Evaluate(Box<evaluate::Evaluate>),
     Map(map::Map),
     Report(report::Report),
     Devices(devices::Devices),

@@ -94,7 +94,7 @@ impl Data {
 fn on_grid<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     let (count, inner) = (shape.iter().product(), shape[1..].iter().product::<usize>());
     let draws = Philox::new(5, count as u64);
-    let level = |at: usize| match at < inner || at % inner == 0 {
+    let level = |at: usize| match at < inner || at.is_multiple_of(inner) {
         true => 127.0,
         false => draws.below(at as u64, 255) as f32 - 127.0,
     };
