@@ -14,6 +14,7 @@ mod observer;
 mod optimizer;
 mod recipe;
 mod schedule;
+mod sensitivity;
 mod trainer;
 
 pub use error::TrainingError;
@@ -22,4 +23,5 @@ pub use observer::{EpochRecord, Silent, TrainingObserver};
 pub use optimizer::OptimizerConfig;
 pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
+pub use sensitivity::sensitivities;
 pub use trainer::{Run, Trained, train};

@@ -253,7 +253,9 @@ impl ProgrammedMatrix {
     /// # Shapes
     /// `[batch, inputs]` → `[batch, outputs]`, both in the units of the network.
     ///
-    /// A row with a NaN gives a row of NaN. Work is spread over the threads of the current rayon pool.
+    /// A row with a NaN gives a row of NaN. Work is spread over the threads of the current rayon pool in blocks of 128 rows,
+    /// and within a block of 256 output lines. A product of one block of each stays on its thread: it takes some
+    /// milliseconds at most, and populations keep all cores busy with chips of their own.
     ///
     /// # Errors
     /// [`HardwareError::Limit`] for another number of inputs; [`HardwareError::Conflict`] for calibrated converters without

@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleVisitor, Param, Reparameterizer};
 use burn::tensor::Tensor;
 use crossburn_noise::{ChipSeed, matrix_weights};
 
-use super::{Fab, Fidelity, Hardware, InputRange};
+use super::{Fab, Fidelity, Hardware, InputRange, Selection, Writes};
 use crate::array::{
     AdcRange, ArrayConfig, CurrentProfile, CurrentRange, Effects, InputSign, ProgrammedMatrix, Tile,
 };
@@ -16,6 +16,7 @@ use crate::device::DriftCompensation;
 use crate::ir_drop::WireNetwork;
 use crate::layer::{LayerUse, OnArray};
 use crate::map::{MappedMatrix, WeightMatrix};
+use crate::program::Programmed;
 use crate::units::Second;
 use crate::{ConductanceRange, HardwareError};
 
@@ -52,14 +53,17 @@ pub struct MappedNetwork<M> {
     /// In the order of their first use.
     uses: Vec<LayerUse>,
     images: usize,
-    weights: BTreeMap<String, MappedWeight>,
+    pub(super) weights: BTreeMap<String, MappedWeight>,
 }
+
+/// Path, shape and matrices of one stored weight.
+type StoredMatrices = (String, Vec<usize>, Vec<WeightMatrix>);
 
 /// One weight on arrays.
 #[derive(Clone, Debug)]
-struct MappedWeight {
+pub(super) struct MappedWeight {
     /// One per group.
-    matrices: Vec<MappedMatrix>,
+    pub(super) matrices: Vec<MappedMatrix>,
     array: ArrayConfig,
     /// Calibrated ranges per group, where the converters ask for them.
     ranges: Vec<Vec<CurrentRange>>,
@@ -189,8 +193,38 @@ impl<M: Module + Sync> MappedNetwork<M> {
             _ => Ok(MappedFab {
                 mapped: self,
                 fidelity,
+                selection: None,
             }),
         }
+    }
+
+    /// Chips of which only the weights of `selection` are verified and the others written once.
+    ///
+    /// # Errors
+    /// As [`Self::fab`], and [`HardwareError::Conflict`] for the selection of another network.
+    pub fn selective_fab<'a>(
+        &'a self,
+        fidelity: Fidelity,
+        selection: &'a Selection,
+    ) -> Result<MappedFab<'a, M>, HardwareError> {
+        selection.check(&self.weights)?;
+        Ok(MappedFab {
+            selection: Some(selection),
+            ..self.fab(fidelity)?
+        })
+    }
+
+    /// Path, shape and matrices of the stored weights on arrays.
+    pub(super) fn stored_matrices(&self) -> Result<Vec<StoredMatrices>, HardwareError> {
+        let paths = self.weights.keys().cloned().collect();
+        stored(&self.network, &paths)
+            .into_iter()
+            .map(|(path, stored)| {
+                let groups = self.weights[&path].matrices.len();
+                let matrices = in_matrices(&stored.values, &stored.shape, groups)?;
+                Ok((path, stored.shape, matrices))
+            })
+            .collect()
     }
 
     /// Sets the ranges of calibrated converters from the currents of ideal cells.
@@ -279,12 +313,14 @@ impl<M: Module + Sync> MappedNetwork<M> {
         ProgrammedMatrix::new(mapped, conductances, mapped.range, &weight.array, &effects)
     }
 
-    /// The cells of every plane of one matrix on one chip, or ideal ones where there is none, and the mapping whose scales the drift compensation corrects.
+    /// The cells of every plane of one matrix on one chip, or ideal ones where there is none, and the mapping whose scales
+    /// the drift compensation corrects.
     fn cells(
         &self,
         mapped: &MappedMatrix,
         chip: Option<ChipSeed>,
         path: &str,
+        selection: Option<(&Selection, &[bool])>,
     ) -> Result<(Vec<Vec<f32>>, MappedMatrix), HardwareError> {
         let Some(chip) = chip else {
             return Ok((mapped.targets(), mapped.clone()));
@@ -301,6 +337,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
                         after,
                         chip,
                         &format!("{path}/{plane}"),
+                        selection,
                     )
                 })
                 .collect()
@@ -327,18 +364,44 @@ impl<M: Module + Sync> MappedNetwork<M> {
         after: Second,
         chip: ChipSeed,
         path: &str,
+        selection: Option<(&Selection, &[bool])>,
     ) -> Result<Vec<f32>, HardwareError> {
-        let config = self.hardware.config();
-        let device = &config.device;
-        let Some(verify) = &config.programming else {
+        let device = &self.hardware.config().device;
+        if self.hardware.config().programming.is_none() {
             return device.cells(targets, after, chip, path);
-        };
-        device.check_targets(targets)?;
+        }
+        let written = self
+            .written(targets, range, chip, path, selection)?
+            .conductances;
         let stream = |lifetime: &str| chip.generator(&format!("{path}/{lifetime}"));
-        let written = verify.draw(targets, range, &stream("program")).conductances;
         let mut cells = device.age(written, targets, after, &stream("age"))?;
         device.stick(&mut cells, &stream("faults"));
         Ok(cells)
+    }
+
+    /// The cells of one plane after the writes that the hardware verifies, and what they took.
+    fn written(
+        &self,
+        targets: &[f32],
+        range: ConductanceRange,
+        chip: ChipSeed,
+        path: &str,
+        selection: Option<(&Selection, &[bool])>,
+    ) -> Result<Programmed, HardwareError> {
+        let config = self.hardware.config();
+        let Some(verify) = &config.programming else {
+            return Err(HardwareError::Conflict {
+                settings: "write-verify of a hardware without [programming]".to_string(),
+                remedy: "give [programming] with tolerance, sigma_before and maximum_pulses"
+                    .to_string(),
+            });
+        };
+        config.device.check_targets(targets)?;
+        let draws = chip.generator(&format!("{path}/program"));
+        match selection {
+            None => Ok(verify.draw(targets, range, &draws)),
+            Some((selection, cells)) => selection.programming().draw(targets, cells, range, &draws),
+        }
     }
 
     /// Whether reads of chips at array fidelity scatter.
@@ -353,6 +416,8 @@ impl<M: Module + Sync> MappedNetwork<M> {
 pub struct MappedFab<'a, M> {
     mapped: &'a MappedNetwork<M>,
     fidelity: Fidelity,
+    /// What is verified; everything where absent.
+    selection: Option<&'a Selection>,
 }
 
 impl<M: Module + Sync> Fab<M> for MappedFab<'_, M> {
@@ -370,6 +435,35 @@ impl<M: Module + Sync> MappedFab<'_, M> {
         self.make(None)
     }
 
+    /// What programming the chip of `seed` takes. Its cells are drawn once more for it, the same ones.
+    ///
+    /// # Errors
+    /// [`HardwareError::Conflict`] for a hardware without `[programming]`, whose device does not say how often it is
+    /// pulsed.
+    pub fn writes(&self, seed: ChipSeed) -> Result<Writes, HardwareError> {
+        let mut writes = Writes::default();
+        for (path, weight) in &self.mapped.weights {
+            for (group, mapped) in weight.matrices.iter().enumerate() {
+                let selection = self.verified(path, group);
+                for (plane, cells) in mapped.planes.iter().enumerate() {
+                    let path = format!("{path}/{group}/{plane}");
+                    let (targets, range) = (&cells.targets, mapped.range);
+                    let written = self
+                        .mapped
+                        .written(targets, range, seed, &path, selection)?;
+                    writes.add(&written);
+                }
+            }
+        }
+        Ok(writes)
+    }
+
+    /// The selection, and which cells of every plane of a matrix it verifies.
+    fn verified(&self, path: &str, group: usize) -> Option<(&'_ Selection, &'_ [bool])> {
+        let selection = self.selection?;
+        Some((selection, selection.cells(path, group)))
+    }
+
     fn make(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
         match self.fidelity {
             Fidelity::Weight => self.frozen(chip),
@@ -383,9 +477,9 @@ impl<M: Module + Sync> MappedFab<'_, M> {
         for (path, weight) in &self.mapped.weights {
             let mut rows = Vec::new();
             for (group, mapped) in weight.matrices.iter().enumerate() {
-                let (cells, mapped) =
-                    self.mapped
-                        .cells(mapped, chip, &format!("{path}/{group}"))?;
+                let verified = self.verified(path, group);
+                let name = format!("{path}/{group}");
+                let (cells, mapped) = self.mapped.cells(mapped, chip, &name, verified)?;
                 rows.extend(mapped.read_back(&cells)?.values);
             }
             held.insert(path.clone(), rows);
@@ -417,8 +511,9 @@ impl<M: Module + Sync> MappedFab<'_, M> {
         let mut matrices = Vec::new();
         let mut reads = Vec::new();
         for (group, mapped) in weight.matrices.iter().enumerate() {
+            let verified = self.verified(path, group);
             let path = format!("{path}/{group}");
-            let (cells, mapped) = self.mapped.cells(mapped, chip, &path)?;
+            let (cells, mapped) = self.mapped.cells(mapped, chip, &path, verified)?;
             let sigma = |cells: &Vec<f32>| config.device.read_sigma(cells, config.operation.after);
             let sigmas: Option<Vec<Vec<f32>>> = match chip_reads {
                 Some(_) => cells.iter().map(sigma).collect(),
@@ -475,25 +570,14 @@ impl MappedWeight {
                 });
             }
         }
-        let weights = match stored.shape[..] {
-            [inputs, outputs] => vec![WeightMatrix::from_linear(&stored.values, inputs, outputs)],
-            _ => {
-                let groups = used.map_or(1, |used| used.groups);
-                WeightMatrix::from_conv(&stored.values, &stored.shape, groups)?
-                    .into_iter()
-                    .map(Ok)
-                    .collect()
-            }
-        };
+        let groups = used.map_or(1, |used| used.groups);
         let range = config.device.range();
         let in_layer = |error: HardwareError| HardwareError::Layer {
             path: path.to_string(),
             error: Box::new(error),
         };
-        let matrices = weights
-            .into_iter()
-            .map(|weight| mapping.map(&weight?, range))
-            .collect::<Result<_, _>>()
+        let matrices = in_matrices(&stored.values, &stored.shape, groups)
+            .and_then(|weights| weights.iter().map(|w| mapping.map(w, range)).collect())
             .map_err(in_layer)?;
         Ok(Self {
             matrices,
@@ -560,6 +644,18 @@ fn host<const D: usize>(weight: Tensor<D>) -> Stored {
             .into_data()
             .try_into_vec_as()
             .expect("a weight is a tensor of floats"),
+    }
+}
+
+/// Values in the layout of a Burn weight of this shape as matrices, one per group; a linear weight has one.
+pub(super) fn in_matrices(
+    values: &[f32],
+    shape: &[usize],
+    groups: usize,
+) -> Result<Vec<WeightMatrix>, HardwareError> {
+    match *shape {
+        [inputs, outputs] => Ok(vec![WeightMatrix::from_linear(values, inputs, outputs)?]),
+        _ => WeightMatrix::from_conv(values, shape, groups),
     }
 }
 

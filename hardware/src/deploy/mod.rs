@@ -9,6 +9,7 @@ mod fidelity;
 mod hardware_config;
 mod mapped_network;
 mod operation;
+mod selection;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests;
@@ -18,3 +19,4 @@ pub use fidelity::Fidelity;
 pub use hardware_config::{Hardware, HardwareConfig, LayerOverride};
 pub use mapped_network::{MappedFab, MappedNetwork};
 pub use operation::{InputRange, Operation};
+pub use selection::{Selection, Writes};

@@ -6,13 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use burn::module::{Module, Reparameterization};
 use burn::tensor::{Tensor, TensorData};
 use crossburn_noise::Philox;
+use rayon::prelude::*;
 
 use super::{Geometry, LayerUse};
 use crate::array::{CurrentProfile, ProgrammedMatrix, Reads};
 use crate::straight_through;
 
-/// Values of inputs that are laid out as patches at a time.
-const BLOCK: usize = 1 << 20;
+/// Values of inputs that are laid out as patches at a time, 1 MiB: small enough for fresh memory to cost little, large
+/// enough for whole blocks of rows. Blocks go over the threads of the current pool.
+const BLOCK: usize = 1 << 18;
+/// Rows that a block has at least, so that the tables of bit-serial products pay.
+const ROWS: usize = 128;
 
 /// A weight on arrays: [`linear`](super::linear), [`conv1d`](super::conv1d) and [`conv2d`](super::conv2d) find it and let
 /// the arrays multiply. To every other layer the weight is what the cells hold.
@@ -197,7 +201,10 @@ impl Arrays {
             .rows
             .fetch_add((batch * positions) as u64, Ordering::Relaxed);
         let mut out = vec![0.0; batch * outputs * positions];
-        for images in blocks(geometry, batch) {
+        let images = images_of_block(geometry);
+        let block = |(block, out): (usize, &mut [f32])| {
+            let first = block * images;
+            let images = first..batch.min(first + images);
             for (group, matrix) in self.matrices.iter().enumerate() {
                 let patches = geometry.patches(x, images.clone(), group);
                 let reads = self.reads.as_ref().map(|streams| Reads {
@@ -207,10 +214,10 @@ impl Arrays {
                 let product = matrix
                     .multiply(&patches, reads)
                     .expect("arrays are attached when their converters are ready");
-                let planes = product.chunks_exact((positions * of_group).max(1));
-                for (image, product) in images.clone().zip(planes) {
-                    let first = (image * outputs + group * of_group) * positions;
-                    let planes = &mut out[first..first + of_group * positions];
+                let products = product.chunks_exact((positions * of_group).max(1));
+                let planes = out.chunks_exact_mut((outputs * positions).max(1));
+                for (planes, product) in planes.zip(products) {
+                    let planes = &mut planes[group * of_group * positions..];
                     for (position, values) in product.chunks_exact(of_group).enumerate() {
                         for (output, value) in values.iter().enumerate() {
                             planes[output * positions + position] = *value;
@@ -218,14 +225,23 @@ impl Arrays {
                     }
                 }
             }
-        }
+        };
+        out.par_chunks_mut((images * outputs * positions).max(1))
+            .enumerate()
+            .for_each(block);
         (out, outputs)
     }
 }
 
 /// Images whose patches are laid out at a time.
+fn images_of_block(geometry: &Geometry) -> usize {
+    let positions = geometry.positions().max(1);
+    let in_cache = BLOCK / (positions * geometry.inputs()).max(1);
+    in_cache.max(ROWS.div_ceil(positions))
+}
+
 fn blocks(geometry: &Geometry, batch: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let images = (BLOCK / (geometry.positions() * geometry.inputs()).max(1)).max(1);
+    let images = images_of_block(geometry);
     (0..batch)
         .step_by(images)
         .map(move |first| first..(first + images).min(batch))
