@@ -19,14 +19,15 @@ pub(super) const HEADERS: [&str; 10] = [
     "Energy",
     "Latency",
     "Area",
-    "ADC of energy",
+    "ADC share",
 ];
 
 /// How the numbers are defined, one sentence each.
 pub(super) const DEFINITIONS: [&str; 6] = [
     "K × M is the matrix of one group: inputs and outputs of one position. An image meets it at every position.",
     "Arrays hold all slices, signs and copies of a layer; in use are the cells that hold weights.",
-    "Energy and latency are per image. Latency is that of all positions of the layer, one after the other; copies share them.",
+    "Energy and latency are per image; the ADC share is that of the converters in the energy. Latency is that of all \
+     positions of the layer, one after the other; copies share them.",
     "Sequential: one layer after the other. Pipelined: every layer works on another image, and the slowest layer sets the \
      pace; the latency is a lower bound, as kernels wait for some rows of positions.",
     "Whose figures are used for the converters changes a result by more than an order of magnitude; the range repeats the \

@@ -81,7 +81,7 @@ mod tests {
             images_per_second(Hertz::new(1234.5)),
             "1\u{202f}230 images/s"
         );
-        assert_eq!(images_per_second(Hertz::new(3.14159)), "3.14 images/s");
+        assert_eq!(images_per_second(Hertz::new(2.34567)), "2.35 images/s");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(share(0.5), "50.0 %");
     }
