@@ -57,9 +57,10 @@ fn main() -> Result<()> {
         "#,
     )?;
 
-    let mapped = MappedNetwork::new(&network, &hardware, images.len(), |network| {
+    let run = |network: &Rows| {
         network.forward(rows.clone());
-    })?;
+    };
+    let mapped = MappedNetwork::new(&network, &hardware, images.len(), run)?.calibrated(run)?;
     println!(
         "{:<12} {:>7} {:>8} {:>10}",
         "layer", "inputs", "outputs", "positions"

@@ -137,10 +137,12 @@ fn main() {
     );
     for (name, reference, text) in CASES {
         let hardware = Hardware::from_toml(text).unwrap();
-        let mapped = MappedNetwork::new(&network, &hardware, BATCH, |network| {
+        let run = |network: &LeNet| {
             network.forward(images.clone());
-        })
-        .unwrap();
+        };
+        let mapped = MappedNetwork::new(&network, &hardware, BATCH, run)
+            .and_then(|mapped| mapped.calibrated(run))
+            .unwrap();
         let fab = mapped.fab(Fidelity::Array).unwrap();
         for threads in [1, 2] {
             let pool = rayon::ThreadPoolBuilder::new()

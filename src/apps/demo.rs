@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::hardware;
 use super::population::{self, Draw};
 use super::study::{self, Clock};
-use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA};
+use crate::report::{DataSummary, Method, OnHardware, Results, RunCommand, SCHEMA};
 
 /// Settings of the demo.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -205,7 +205,7 @@ impl<O: DemoObserver> WithClassifier for Job<'_, O> {
                 };
                 sweep.push(study::sweep_point(sigma, &chips)?);
             }
-            let mapped = evaluation.mapped(&on.hardware, &calibration)?;
+            let mapped = evaluation.mapped(&on.hardware, Fidelity::Weight, &calibration)?;
             let fab = mapped.fab(Fidelity::Weight)?;
             let Some(programmed) = clock.time("hardware", || {
                 let draw = chips_of(&fab, config, config.hardware_chips, &*on_chip, stop);
@@ -214,13 +214,14 @@ impl<O: DemoObserver> WithClassifier for Job<'_, O> {
             else {
                 return Ok(None);
             };
-            let on_hardware = hardware::on_hardware(
-                &on.name,
-                &mapped,
-                Fidelity::Weight,
-                evaluation.accuracy(&fab.ideal()?)?,
-                Some(study::summarize(&programmed, evaluation.images())?),
-            )?;
+            let on_hardware = OnHardware {
+                name: on.name.clone(),
+                device: on.hardware.config().device.config().kind().to_string(),
+                fidelity: Fidelity::Weight.to_string(),
+                ideal: evaluation.accuracy(&fab.ideal()?)?,
+                population: Some(study::summarize(&programmed, evaluation.images())?),
+                cost: hardware::cost(&mapped)?,
+            };
             methods.push(Method {
                 name: name.clone(),
                 training_noise: study::json(noise)?,

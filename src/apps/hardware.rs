@@ -4,12 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use crossburn_hardware::cost::accelerators;
-use crossburn_hardware::deploy::{Fidelity, Hardware, MappedNetwork};
+use crossburn_hardware::deploy::{Hardware, MappedNetwork};
 use crossburn_models::Classifier;
 use crossburn_training::Batches;
 use crossburn_training::data::ImageSet;
 
-use crate::report::{CostSummary, OnHardware, PopulationSummary};
+use crate::report::CostSummary;
 
 /// Training images that ranges are set on.
 const CALIBRATION_IMAGES: usize = 128;
@@ -55,37 +55,24 @@ pub(crate) fn calibration(training: &ImageSet, device: &burn::tensor::Device) ->
     Batches::new(&images, CALIBRATION_IMAGES, device)
 }
 
-/// What the document says about `mapped`: its accuracy on ideal cells, the population where it is not that of the method,
-/// and its cost where the hardware has one.
-pub(crate) fn on_hardware<C: Classifier>(
-    name: &str,
-    mapped: &MappedNetwork<C>,
-    fidelity: Fidelity,
-    ideal: f64,
-    population: Option<PopulationSummary>,
-) -> Result<OnHardware> {
+/// What `mapped` costs, where its hardware says.
+///
+/// # Errors
+/// What the cost model refuses.
+pub(crate) fn cost<C: Classifier>(mapped: &MappedNetwork<C>) -> Result<Option<CostSummary>> {
     let hardware = mapped.hardware();
-    let cost = match hardware.config().cost {
-        None => None,
-        Some(_) => {
-            let report = hardware.accelerator()?.cost(&mapped.shapes())?;
-            Some(CostSummary {
-                adc_estimator: report.adc_estimator.name().to_string(),
-                arrays: report.total.arrays,
-                energy: report.total.energy_total.get(),
-                adc_share_of_energy: report.total.adc_share_of_energy,
-                latency: report.total.latency_sequential.get(),
-                area: report.total.area_total.get(),
-                programming_energy: report.total.programming.energy.get(),
-            })
-        }
-    };
-    Ok(OnHardware {
-        name: name.to_string(),
-        device: hardware.config().device.config().kind().to_string(),
-        fidelity: fidelity.to_string(),
-        ideal,
-        population,
-        cost,
-    })
+    if hardware.config().cost.is_none() {
+        return Ok(None);
+    }
+    let report = hardware.accelerator()?.cost(&mapped.shapes())?;
+    let total = report.total;
+    Ok(Some(CostSummary {
+        adc_estimator: report.adc_estimator.name().to_string(),
+        arrays: total.arrays,
+        energy: total.energy_total.get(),
+        adc_share_of_energy: total.adc_share_of_energy,
+        latency: total.latency_sequential.get(),
+        area: total.area_total.get(),
+        programming_energy: total.programming.energy.get(),
+    }))
 }

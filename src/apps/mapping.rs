@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
-use crossburn_hardware::AdcRange;
 use crossburn_hardware::deploy::{Hardware, MappedNetwork};
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::matrix_weights;
@@ -46,25 +45,6 @@ impl WithClassifier for Job<'_> {
         let mut clock = Clock::new();
         // What cannot be costed is refused before any work.
         let accelerator = self.hardware.accelerator()?;
-        let special = self.hardware.config().layers.iter();
-        for layer in special {
-            if layer.mapping.is_some() || layer.array.is_some() {
-                bail!(
-                    "layer `{}` has a mapping or an array of its own, and the cost model counts one kind of array: leave it \
-                     out, or set the layer digital",
-                    layer.path
-                );
-            }
-        }
-        let (given, counted) = (
-            self.hardware.config().mapping.slices,
-            accelerator.array().slices(),
-        );
-        if let Some(slices) = given.filter(|slices| usize::from(*slices) != counted) {
-            bail!(
-                "mapping.slices = {slices}, and the cost model counts the {counted} that a weight needs: leave it out"
-            );
-        }
         let (network, _) = load_checkpoint(&self.folder, network)?;
         let data = clock.time("data", || {
             self.source
@@ -73,9 +53,8 @@ impl WithClassifier for Job<'_> {
         self.recipe.model.check(data.train.shape)?;
         let indices: Vec<usize> = (0..self.images).collect();
         let images = data.train.images(&indices, self.device);
-        let hardware = uncalibrated(&self.hardware)?;
         let mapped = clock.time("mapping", || {
-            MappedNetwork::new(&network, &hardware, self.images, |network| {
+            MappedNetwork::new(&network, &self.hardware, self.images, |network| {
                 network.forward(images.clone());
             })
         })?;
@@ -116,14 +95,4 @@ impl WithClassifier for Job<'_> {
             timing: clock.timing(),
         })
     }
-}
-
-/// The same hardware with converters over the largest possible currents. Costs do not depend on the range, and finding it
-/// takes a pass of all images through the arrays.
-fn uncalibrated(hardware: &Hardware) -> Result<Hardware> {
-    let mut config = hardware.config().clone();
-    if let Some(adc) = &mut config.array.adc {
-        adc.range = AdcRange::Max;
-    }
-    Ok(Hardware::try_from(config)?)
 }

@@ -1,7 +1,7 @@
 //! `crossburn evaluate`
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,11 +9,11 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
-use crossburn_checkpoints::{load_checkpoint, read_manifest};
+use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, Operation};
 use crossburn_hardware::device::Device as Cell;
 use crossburn_hardware::units::Second;
-use crossburn_models::{Classifier, ModelConfig, WithClassifier};
+use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::Variation;
 use crossburn_training::data::DataSource;
 use crossburn_training::{Batches, Evaluation, Recipe};
@@ -22,12 +22,13 @@ use serde_json::{Value, json};
 
 use super::device::DeviceChoice;
 use super::progress::bar;
+use super::stored_network::StoredNetwork;
 use super::{Outcome, interrupt, note, print, print_results};
 use crate::apps::hardware::{self, NamedHardware, calibration, open_hardware};
 use crate::apps::population::{self, ChipStore, Draw};
 use crate::apps::study::{self, Clock};
 use crate::report::{
-    DataSummary, Method, PopulationSummary, Results, RunCommand, SCHEMA, write_run,
+    DataSummary, Method, OnHardware, PopulationSummary, Results, RunCommand, SCHEMA, write_run,
 };
 
 /// Evaluate a checkpoint on a population of chips
@@ -145,22 +146,12 @@ impl Evaluate {
             bail!("--chips 0 leaves nothing to evaluate: use a number above 0");
         }
         let deployment = self.deployment()?;
-        let folder = checkpoint_folder(&self.checkpoint);
-        let manifest = read_manifest(&folder)?;
-        let model: ModelConfig = serde_json::from_value(manifest.architecture.clone())
-            .with_context(|| {
-                format!(
-                    "{} names a network that this version does not know",
-                    folder.display()
-                )
-            })?;
-        let recipe: Recipe =
-            serde_json::from_value(manifest.recipe.clone()).with_context(|| {
-                format!(
-                    "{} carries a recipe that this version cannot read",
-                    folder.display()
-                )
-            })?;
+        let StoredNetwork {
+            folder,
+            manifest,
+            model,
+            recipe,
+        } = StoredNetwork::open(&self.checkpoint)?;
         let source = self
             .data
             .clone()
@@ -323,16 +314,6 @@ fn finite(flag: &str, value: f64) -> Result<Value> {
     Ok(json!(value))
 }
 
-/// `path` itself, or the checkpoint inside a run folder.
-fn checkpoint_folder(path: &Path) -> PathBuf {
-    let inside = path.join("checkpoint");
-    if inside.is_dir() {
-        inside
-    } else {
-        path.to_path_buf()
-    }
-}
-
 struct Job<'a> {
     arguments: &'a Evaluate,
     folder: PathBuf,
@@ -374,7 +355,7 @@ impl WithClassifier for Job<'_> {
             } => {
                 let calibration = calibration(&data.train, self.device);
                 let on = |(cell, hardware): &(Option<String>, Hardware), clock: &mut Clock| {
-                    let mapped = evaluation.mapped(hardware, &calibration)?;
+                    let mapped = evaluation.mapped(hardware, *fidelity, &calibration)?;
                     let target = Target {
                         name,
                         cell: cell.as_deref(),
@@ -531,6 +512,7 @@ impl Job<'_> {
             fidelity,
         } = target;
         let fab = mapped.fab(*fidelity)?;
+        let cost = hardware::cost(mapped)?;
         if *fidelity == Fidelity::Weight && !mapped.unseen().is_empty() {
             note(&format!(
                 "no array-aware layer uses {}: their cost is left out",
@@ -558,9 +540,15 @@ impl Job<'_> {
             return Ok(None);
         };
         let method = self.method(*cell, population)?;
-        let hardware = hardware::on_hardware(name, mapped, *fidelity, ideal, None)?;
         Ok(Some(Method {
-            hardware: Some(hardware),
+            hardware: Some(OnHardware {
+                name: name.to_string(),
+                device: device.config().kind().to_string(),
+                fidelity: fidelity.to_string(),
+                ideal,
+                population: None,
+                cost,
+            }),
             ..method
         }))
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor};
-use crossburn_hardware::deploy::{Fab, Hardware, MappedNetwork, VariationFab};
+use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, VariationFab};
 use crossburn_hardware::{Quantization, quantize_weights};
 use crossburn_models::Classifier;
 use crossburn_noise::{ChipSeed, Variation, draw_population};
@@ -124,13 +124,15 @@ impl<C: Classifier> Evaluation<C> {
         }
     }
 
-    /// The network, quantized as it was trained, on `hardware`. Ranges are set on the images of `calibration`.
+    /// The network, quantized as it was trained, on `hardware`. Ranges are set on the images of `calibration`: those of
+    /// converters take a pass through the arrays, which chips at weight fidelity do without.
     ///
     /// # Errors
     /// [`TrainingError::Hardware`].
     pub fn mapped(
         &self,
         hardware: &Hardware,
+        fidelity: Fidelity,
         calibration: &Batches,
     ) -> Result<MappedNetwork<C>, TrainingError> {
         let run = |network: &C| {
@@ -139,12 +141,11 @@ impl<C: Classifier> Evaluation<C> {
             }
         };
         let images = calibration.images();
-        Ok(MappedNetwork::new(
-            &self.quantized(),
-            hardware,
-            images,
-            run,
-        )?)
+        let mapped = MappedNetwork::new(&self.quantized(), hardware, images, run)?;
+        Ok(match fidelity {
+            Fidelity::Weight => mapped,
+            Fidelity::Array => mapped.calibrated(run)?,
+        })
     }
 
     /// Accuracy of `network`, which may be anything that this data fits.

@@ -251,7 +251,7 @@ impl Hardware {
     /// What it costs.
     ///
     /// # Errors
-    /// [`HardwareError::Conflict`] without a section `[cost]`, and what the cost model refuses.
+    /// [`HardwareError::Conflict`] without a section `[cost]` and for layers that differ from the others, and what the cost model refuses.
     pub fn accelerator(&self) -> Result<cost::Accelerator, HardwareError> {
         let Some(cost) = self.config.cost.clone() else {
             return Err(HardwareError::Conflict {
@@ -260,7 +260,27 @@ impl Hardware {
                     .to_string(),
             });
         };
-        cost::Accelerator::new(cost, self.array_shape()?)
+        let accelerator = cost::Accelerator::new(cost, self.array_shape()?)?;
+        let special = |layer: &&LayerOverride| layer.mapping.is_some() || layer.array.is_some();
+        if let Some(layer) = self.config.layers.iter().find(special) {
+            return Err(HardwareError::Conflict {
+                settings: format!(
+                    "layer `{}` has a mapping or an array of its own, and the cost model counts one kind of array",
+                    layer.path
+                ),
+                remedy: "leave it out, set the layer digital, or leave [cost] out".to_string(),
+            });
+        }
+        let counted = accelerator.array().slices();
+        match self.config.mapping.slices {
+            Some(slices) if usize::from(slices) != counted => Err(HardwareError::Conflict {
+                settings: format!(
+                    "mapping.slices = {slices}, and the cost model counts the {counted} that a weight needs"
+                ),
+                remedy: "leave it out, or leave [cost] out".to_string(),
+            }),
+            _ => Ok(accelerator),
+        }
     }
 
     /// The arrays as the cost model sees them: slices and signs of an output side by side. Where they lie makes no

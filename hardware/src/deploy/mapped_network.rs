@@ -38,9 +38,10 @@ use crate::{ConductanceRange, HardwareError};
 /// let network = LinearConfig::new(100, 10).init(&device);
 /// let data = Tensor::<2>::ones([4, 100], &device);
 ///
-/// let mapped = MappedNetwork::new(&network, &hardware, 4, |network| {
+/// let run = |network: &_| {
 ///     linear(network, data.clone());
-/// })?;
+/// };
+/// let mapped = MappedNetwork::new(&network, &hardware, 4, run)?.calibrated(run)?;
 /// assert_eq!(mapped.layers()[0].inputs, 100);
 /// let chip = mapped.fab(Fidelity::Array)?.chip(ChipSeed::new(7, 17))?;
 /// assert_eq!(linear(&chip, data.clone()).dims(), [4, 10]);
@@ -72,10 +73,9 @@ pub(super) struct MappedWeight {
 impl<M: Module + Sync> MappedNetwork<M> {
     /// Maps the matrix weights of `network`, taken to evaluation mode.
     ///
-    /// `run` passes `images` images of calibration data through the network that it is given: once to see how every layer
-    /// is used, and once more where converters are calibrated on currents. Layers that are not called through
-    /// [`crate::layer`] are seen by nobody: they count as one matrix in which all groups lie, and are refused at array
-    /// fidelity.
+    /// `run` passes `images` images of calibration data through the network that it is given, to see how every layer is
+    /// used. Layers that are not called through [`crate::layer`] are seen by nobody: they count as one matrix in which all
+    /// groups lie, and are refused at array fidelity.
     ///
     /// # Errors
     /// [`HardwareError`] for weights that cannot be mapped, layers of the description that do not exist, no images, and
@@ -119,15 +119,13 @@ impl<M: Module + Sync> MappedNetwork<M> {
             let mapped = MappedWeight::new(hardware, &path, &weight, used)?;
             weights.insert(path, mapped);
         }
-        let mut mapped = Self {
+        Ok(Self {
             network,
             hardware: hardware.clone(),
             uses,
             images,
             weights,
-        };
-        mapped.calibrate(&run)?;
-        Ok(mapped)
+        })
     }
 
     /// The network in evaluation mode, as it was given.
@@ -163,8 +161,8 @@ impl<M: Module + Sync> MappedNetwork<M> {
     /// Chips at a fidelity.
     ///
     /// # Errors
-    /// [`HardwareError::Conflict`] at array fidelity for weights that no layer of [`crate::layer`] used, and at weight
-    /// fidelity for read noise and wires, which a frozen weight has no room for.
+    /// [`HardwareError::Conflict`] at array fidelity for weights that no layer of [`crate::layer`] used and for converters
+    /// that wait for [`Self::calibrated`], and at weight fidelity for read noise and wires, which a frozen weight has no room for.
     pub fn fab(&self, fidelity: Fidelity) -> Result<MappedFab<'_, M>, HardwareError> {
         let config = self.hardware.config();
         let refuse = |settings: String, remedy: &str| {
@@ -180,6 +178,10 @@ impl<M: Module + Sync> MappedNetwork<M> {
                     self.unseen().join(", ")
                 ),
                 "call crossburn_hardware::layer::{linear, conv1d, conv2d}, set the layers digital, or use weight fidelity",
+            ),
+            Fidelity::Array if self.weights.values().any(MappedWeight::uncalibrated) => refuse(
+                "array fidelity with calibrated converters and no calibration".to_string(),
+                "call MappedNetwork::calibrated with some data first",
             ),
             Fidelity::Weight if config.operation.read_noise == Some(true) => refuse(
                 "operation.read_noise = true at weight fidelity, where a chip is read once"
@@ -227,8 +229,12 @@ impl<M: Module + Sync> MappedNetwork<M> {
             .collect()
     }
 
-    /// Sets the ranges of calibrated converters from the currents of ideal cells.
-    fn calibrate(&mut self, run: &impl Fn(&M)) -> Result<(), HardwareError> {
+    /// The same with the ranges of calibrated converters set from the currents that `run` causes in ideal cells; other
+    /// converters need none. Chips at weight fidelity have no currents and do without.
+    ///
+    /// # Errors
+    /// Those of the mapping, and [`HardwareError`] for data that causes no current.
+    pub fn calibrated(mut self, run: impl Fn(&M)) -> Result<Self, HardwareError> {
         let mut profiles = BTreeMap::new();
         let mut matrices = BTreeMap::new();
         for used in &self.uses {
@@ -258,7 +264,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
             matrices.insert(used.path.clone(), Arc::new(ideal));
         }
         if matrices.is_empty() {
-            return Ok(());
+            return Ok(self);
         }
         let watched = attach(&self.network, |path, _| {
             let profile: &Arc<Mutex<Vec<CurrentProfile>>> = profiles.get(path)?;
@@ -279,7 +285,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
             let ranges = profiles.iter().map(|profile| profile.ranges(percentile));
             weight.ranges = ranges.collect::<Result<_, _>>()?;
         }
-        Ok(())
+        Ok(self)
     }
 
     /// `conductances` on arrays, with the wires of the hardware.
@@ -588,6 +594,11 @@ impl MappedWeight {
 }
 
 impl MappedWeight {
+    /// Whether its converters ask for ranges that nobody has set.
+    fn uncalibrated(&self) -> bool {
+        percentile(&self.array).is_some() && self.ranges.is_empty()
+    }
+
     /// The same weight with converters that are all alike.
     fn exact(&self) -> Self {
         let mut exact = self.clone();

@@ -183,6 +183,9 @@ fn converters_calibrated_on_data_lose_little_and_coarse_ones_more() {
             layers.forward(&data);
         };
         let mapped = MappedNetwork::new(&layers, &hardware, 3, run).unwrap();
+        let refused = mapped.fab(Fidelity::Array).unwrap_err().to_string();
+        insta::assert_snapshot!(refused, @"array fidelity with calibrated converters and no calibration: call MappedNetwork::calibrated with some data first");
+        let mapped = mapped.calibrated(run).unwrap();
         let ideal = mapped.fab(Fidelity::Array).unwrap().ideal().unwrap();
         let pairs = ideal.forward(&data).into_iter().zip(&digital);
         pairs.map(|(f, d)| difference(&f, d)).fold(0.0, f32::max)
