@@ -184,7 +184,10 @@ fn converters_calibrated_on_data_lose_little_and_coarse_ones_more() {
         };
         let mapped = MappedNetwork::new(&layers, &hardware, 3, run).unwrap();
         let refused = mapped.fab(Fidelity::Array).unwrap_err().to_string();
-        insta::assert_snapshot!(refused, @"array fidelity with calibrated converters and no calibration: call MappedNetwork::calibrated with some data first");
+        assert!(
+            refused.starts_with("array fidelity with calibrated converters and no calibration"),
+            "{refused}"
+        );
         let mapped = mapped.calibrated(run).unwrap();
         let ideal = mapped.fab(Fidelity::Array).unwrap().ideal().unwrap();
         let pairs = ideal.forward(&data).into_iter().zip(&digital);
