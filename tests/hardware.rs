@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -11,12 +12,12 @@ fn crossburn() -> Command {
 }
 
 /// A small trained network, shared by the tests of this file.
-fn checkpoint() -> PathBuf {
-    use std::sync::OnceLock;
-    static RUN: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let folder = RUN.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let recipe = folder.path().join("recipe.toml");
+fn checkpoint() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hardware");
+        std::fs::create_dir_all(&folder).unwrap();
+        let (recipe, run) = (folder.join("recipe.toml"), folder.join("run"));
         let text = r#"
             seed = 3
             model = { kind = "mlp", widths = [784, 24, 10], bits = 4 }
@@ -25,11 +26,15 @@ fn checkpoint() -> PathBuf {
             noise = { kind = "gaussian", sigma_rel_wmax = 0.05 }
         "#;
         std::fs::write(&recipe, text).unwrap();
-        let run = folder.path().join("run");
-        crossburn().args(["train"]).arg(&recipe).arg("--out").arg(&run).assert().success();
-        folder
-    });
-    folder.path().join("run")
+        crossburn()
+            .arg("train")
+            .arg(&recipe)
+            .arg("--out")
+            .arg(&run)
+            .assert()
+            .success();
+        run
+    })
 }
 
 fn evaluate(out: &Path, arguments: &[&str]) -> Value {

@@ -1,5 +1,7 @@
 //! What can be wrong with a request to this crate.
 
+use std::fmt::Display;
+
 /// An error of the hardware crate: one line that names the value and the remedy.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum HardwareError {
@@ -67,4 +69,29 @@ pub enum HardwareError {
         /// What is wrong with it.
         error: Box<HardwareError>,
     },
+}
+
+impl HardwareError {
+    /// `field = value` outside `limit`: see [`Self::Limit`].
+    pub(crate) fn limit(
+        field: impl Display,
+        value: impl Display,
+        limit: impl Display,
+        remedy: impl Display,
+    ) -> Self {
+        Self::Limit {
+            field: field.to_string(),
+            value: value.to_string(),
+            limit: limit.to_string(),
+            remedy: remedy.to_string(),
+        }
+    }
+
+    /// Settings that cannot hold together: see [`Self::Conflict`].
+    pub(crate) fn conflict(settings: impl Display, remedy: impl Display) -> Self {
+        Self::Conflict {
+            settings: settings.to_string(),
+            remedy: remedy.to_string(),
+        }
+    }
 }

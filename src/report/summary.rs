@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crossburn_hardware::units::{Joule, Second, SquareMillimetre};
 use serde_json::Value;
 
+use super::quantity::Shown;
 use super::results::{CostSummary, KppEntry, Method, OnHardware, PopulationSummary, Results};
 
 /// Name of the method that the others are compared with.
@@ -123,12 +125,12 @@ pub(crate) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measur
                 interval: Some(interval(entry)),
             })
         }),
-        cost("Energy (nJ/image)", &|c| digits(1e9 * c.energy)),
+        cost("Energy per image", &|c| Joule::new(c.energy).shown()),
         cost("ADC share (%)", &|c| {
             format!("{:.0}", 100.0 * c.adc_share_of_energy)
         }),
-        cost("Latency (µs)", &|c| digits(1e6 * c.latency)),
-        cost("Area (mm²)", &|c| digits(c.area)),
+        cost("Latency", &|c| Second::new(c.latency).shown()),
+        cost("Area", &|c| SquareMillimetre::new(c.area).shown()),
         cost("Arrays", &|c| c.arrays.to_string()),
     ];
     measures.retain(|measure| measure.cells.iter().any(Option::is_some));
@@ -136,18 +138,6 @@ pub(crate) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measur
         measure.detail = ["ADC share (%)", "Arrays"].contains(&measure.label.as_str());
     }
     Some((name, measures))
-}
-
-/// Three significant digits, without an exponent where it can be read without.
-fn digits(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".into(),
-        size if (1e-3..1e7).contains(&size) => {
-            let places = (2 - size.log10().floor() as i32).max(0) as usize;
-            format!("{value:.places$}")
-        }
-        _ => format!("{value:.2e}"),
-    }
 }
 
 /// The range of several counts: `500`, or `100–500` where they differ.

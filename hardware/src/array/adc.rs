@@ -101,21 +101,20 @@ impl Adc {
             AdcCodes::Symmetric => 2,
         };
         if !(least..=16).contains(&self.bits) {
-            return Err(HardwareError::Limit {
-                field: "adc bits".to_string(),
-                value: self.bits.to_string(),
-                limit: format!("{least}..=16"),
-                remedy: "use a width in that range, or leave `adc` out for ideal readout"
-                    .to_string(),
-            });
+            return Err(HardwareError::limit(
+                "adc bits",
+                self.bits,
+                format!("{least}..=16"),
+                "use a width in that range, or leave `adc` out for ideal readout",
+            ));
         }
         if self.columns_per_converter == 0 {
-            return Err(HardwareError::Limit {
-                field: "columns_per_converter".to_string(),
-                value: "0".to_string(),
-                limit: "1..".to_string(),
-                remedy: "use 1 for a converter per line".to_string(),
-            });
+            return Err(HardwareError::limit(
+                "columns_per_converter",
+                "0",
+                "1..",
+                "use 1 for a converter per line",
+            ));
         }
         self.range.check()?;
         self.gain_error.map_or(Ok(()), |e| e.check())?;
@@ -173,12 +172,12 @@ pub(super) fn check_sigma(field: &str, sigma: f32) -> Result<(), HardwareError> 
     if sigma >= 0.0 && sigma.is_finite() {
         return Ok(());
     }
-    Err(HardwareError::Limit {
-        field: field.to_string(),
-        value: sigma.to_string(),
-        limit: "0..".to_string(),
-        remedy: "use a finite standard deviation, or leave the effect out".to_string(),
-    })
+    Err(HardwareError::limit(
+        field,
+        sigma,
+        "0..",
+        "use a finite standard deviation, or leave the effect out",
+    ))
 }
 
 #[cfg(test)]

@@ -21,12 +21,12 @@ impl CurrentRange {
         if self.lo < self.hi && (self.hi - self.lo).is_finite() {
             return Ok(());
         }
-        Err(HardwareError::Limit {
-            field: "range".to_string(),
-            value: format!("[{}, {}]", self.lo, self.hi),
-            limit: "lo < hi".to_string(),
-            remedy: "use finite limits in normalised current".to_string(),
-        })
+        Err(HardwareError::limit(
+            "range",
+            format!("[{}, {}]", self.lo, self.hi),
+            "lo < hi",
+            "use finite limits in normalised current",
+        ))
     }
 }
 
@@ -61,12 +61,12 @@ impl AdcRange {
             Self::Max | Self::Granular => Ok(()),
             Self::Fixed { lo, hi } => CurrentRange { lo, hi }.check(),
             Self::Calibrated { percentile } if percentile > 50.0 && percentile <= 100.0 => Ok(()),
-            Self::Calibrated { percentile } => Err(HardwareError::Limit {
-                field: "percentile".to_string(),
-                value: percentile.to_string(),
-                limit: "50..=100, without 50".to_string(),
-                remedy: "use 100 to clip nothing".to_string(),
-            }),
+            Self::Calibrated { percentile } => Err(HardwareError::limit(
+                "percentile",
+                percentile,
+                "50..=100, without 50",
+                "use 100 to clip nothing",
+            )),
         }
     }
 }
@@ -101,11 +101,10 @@ impl Span {
     /// [`HardwareError::Limit`] where `steps` are too few, [`HardwareError::Conflict`] where cells have no steps.
     pub(super) fn granular(&self, bits: u8, steps: u32) -> Result<CurrentRange, HardwareError> {
         let Some((cell_steps, full)) = self.cell else {
-            return Err(HardwareError::Conflict {
-                settings: "adc range = granular: the cells of this scheme have no steps"
-                    .to_string(),
-                remedy: "use range = max or calibrated".to_string(),
-            });
+            return Err(HardwareError::conflict(
+                "adc range = granular: the cells of this scheme have no steps",
+                "use range = max or calibrated",
+            ));
         };
         let levels = self.rows as u64 * u64::from(cell_steps) * u64::from(self.input_steps);
         // Zero is a code: of an odd number of steps one more lies above it.
@@ -113,12 +112,12 @@ impl Span {
         if u64::from(steps - below).min(if self.signed { below.into() } else { u64::MAX }) < levels
         {
             let needed = (levels as f64 + 1.0).log2().ceil() as u32 + u32::from(self.signed);
-            return Err(HardwareError::Limit {
-                field: "adc bits".to_string(),
-                value: bits.to_string(),
-                limit: format!("{needed}.. for range = granular over {} rows", self.rows),
-                remedy: "use more bits, fewer rows, smaller slices, or another range".to_string(),
-            });
+            return Err(HardwareError::limit(
+                "adc bits",
+                bits,
+                format!("{needed}.. for range = granular over {} rows", self.rows),
+                "use more bits, fewer rows, smaller slices, or another range",
+            ));
         }
         let step = full / cell_steps as f32 / self.input_steps as f32;
         Ok(CurrentRange {

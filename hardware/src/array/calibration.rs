@@ -108,10 +108,10 @@ impl CurrentProfile {
         };
         let ranges: Option<Vec<CurrentRange>> = (0..self.slices.len()).map(range).collect();
         let Some(mut ranges) = ranges else {
-            return Err(HardwareError::Conflict {
-                settings: "adc range = calibrated without currents".to_string(),
-                remedy: "profile the layer on at least one input that is finite".to_string(),
-            });
+            return Err(HardwareError::conflict(
+                "adc range = calibrated without currents",
+                "profile the layer on at least one input that is finite",
+            ));
         };
         let widest = ranges.iter().map(|r| r.hi - r.lo).fold(0.0, f32::max);
         // A layer whose currents are all the same has no width of its own: any range around them tells them apart.

@@ -59,23 +59,22 @@ impl ArrayConfig {
     pub fn check(&self) -> Result<(), HardwareError> {
         for (field, lines) in [("array.rows", self.rows), ("array.columns", self.columns)] {
             if !(1..=1 << 16).contains(&lines) {
-                return Err(HardwareError::Limit {
-                    field: field.to_string(),
-                    value: lines.to_string(),
-                    limit: "1..=65536".to_string(),
-                    remedy: "use the lines of one array, such as 128".to_string(),
-                });
+                return Err(HardwareError::limit(
+                    field,
+                    lines,
+                    "1..=65536",
+                    "use the lines of one array, such as 128",
+                ));
             }
         }
         let dac = self.input.check()?;
         let Some(adc) = self.adc else { return Ok(()) };
         let adc = adc.check()?;
         if adc.conversion == Conversion::Accumulated && dac.slice_bits.is_none() {
-            return Err(HardwareError::Conflict {
-                settings: "adc conversion = accumulated without input slice_bits: there is nothing to accumulate"
-                    .to_string(),
-                remedy: "set input slice_bits, or leave conversion out".to_string(),
-            });
+            return Err(HardwareError::conflict(
+                "adc conversion = accumulated without input slice_bits: there is nothing to accumulate",
+                "set input slice_bits, or leave conversion out",
+            ));
         }
         Ok(())
     }

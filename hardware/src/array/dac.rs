@@ -79,12 +79,7 @@ impl Dac {
             InputSign::Unsigned => 1,
         };
         let limit = |field: &str, value: String, limit: String, remedy: &str| {
-            Err(HardwareError::Limit {
-                field: field.to_string(),
-                value,
-                limit,
-                remedy: remedy.to_string(),
-            })
+            Err(HardwareError::limit(field, value, limit, remedy))
         };
         if !(least..=16).contains(&self.bits) {
             let (value, limits) = (self.bits.to_string(), format!("{least}..=16"));

@@ -11,6 +11,7 @@
 //! the weights and inputs.
 mod adc;
 mod adc_range;
+mod bank;
 mod bit_tables;
 mod calibration;
 mod capacitor_mismatch;
@@ -25,6 +26,9 @@ mod product;
 mod programmed_matrix;
 mod reads;
 mod scratch;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests;
 mod tile;
 
 pub use adc::{Adc, AdcCodes, Conversion};

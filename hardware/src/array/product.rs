@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use crossburn_kernels::matrix::{Matrix, multiply};
 
+use super::bank::Bank;
 use super::bit_tables::{LINES, Power, Sums, accumulate};
 use super::coded_inputs::{CodedInputs, Operands, Pieces};
-use super::programmed_matrix::{BANK_LINES, Bank};
+use super::programmed_matrix::BANK_LINES;
 use super::reads::{self, Reads};
 use super::scratch::Scratch;
 use crate::map::Tiling;

@@ -2,7 +2,7 @@
 
 use super::component_table::ArrayArea;
 use super::events::Events;
-use super::limit::{refuse, require_count};
+use super::limit::require_count;
 use super::replication::Stage;
 use super::tiling::Tiling;
 use super::{
@@ -75,7 +75,7 @@ impl Accelerator {
         let adc = config.adc.estimator.estimate(&converter)?;
         // A relative 1e-9 for the rounding of the rate.
         if adc.latency.get() > (1.0 + 1e-9) / converter.rate.get() {
-            return Err(refuse(
+            return Err(HardwareError::limit(
                 "cost.adc.rate",
                 converter.rate,
                 format_args!(
@@ -169,7 +169,7 @@ impl Accelerator {
 
     fn plan<'a>(&self, layers: &'a [LayerShape]) -> Result<Vec<Planned<'a>>, HardwareError> {
         if layers.is_empty() {
-            return Err(refuse(
+            return Err(HardwareError::limit(
                 "layers",
                 0,
                 "the numbers from 1 on",

@@ -136,11 +136,10 @@ impl ArrayShape {
         let most = REFERENCE_COLUMNS_MAX.min(self.columns - 1);
         require_count("reference_columns", self.reference_columns, 0, most)?;
         if self.devices_per_weight == 1 && self.subtraction == Subtraction::Digital {
-            return Err(HardwareError::Conflict {
-                settings: "subtraction = digital with devices_per_weight = 1".to_string(),
-                remedy: "one device has no partner: leave `subtraction` out or use a pair"
-                    .to_string(),
-            });
+            return Err(HardwareError::conflict(
+                "subtraction = digital with devices_per_weight = 1",
+                "one device has no partner: leave `subtraction` out or use a pair",
+            ));
         }
         Ok(())
     }

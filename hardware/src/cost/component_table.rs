@@ -153,14 +153,13 @@ impl ComponentTable {
                 if component.kind == ComponentKind::Array
                     && (level != "ima" || component.count != self.arrays_per_ima)
                 {
-                    return Err(HardwareError::Conflict {
-                        settings: format!(
+                    return Err(HardwareError::conflict(
+                        format!(
                             "components.{level} lists {} arrays, arrays_per_ima = {}",
                             component.count, self.arrays_per_ima
                         ),
-                        remedy: "list all arrays of an IMA in one row of components.ima"
-                            .to_string(),
-                    });
+                        "list all arrays of an IMA in one row of components.ima",
+                    ));
                 }
             }
         }

@@ -194,12 +194,8 @@ impl CostConfig {
 
 impl AdcConfig {
     fn check_column(&self) -> Result<(), HardwareError> {
-        let conflict = |settings: String, remedy: &str| {
-            Err(HardwareError::Conflict {
-                settings,
-                remedy: remedy.to_string(),
-            })
-        };
+        let conflict =
+            |settings: String, remedy: &str| Err(HardwareError::conflict(settings, remedy));
         match (self.column_resistance, self.read_voltage) {
             (None, None) => Ok(()),
             (Some(_), Some(_)) if self.estimator == AdcEstimator::NeurosimSar => Ok(()),
@@ -242,7 +238,7 @@ impl ArrayRead {
                 if (0.0..=1.0).contains(&activity) {
                     return Ok(());
                 }
-                Err(super::limit::refuse(
+                Err(HardwareError::limit(
                     field("activity"),
                     activity,
                     "0..=1",

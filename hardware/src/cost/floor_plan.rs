@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limit::refuse;
 use super::tiling::Tiling;
 use super::{ArrayShape, ComponentTable};
 use crate::HardwareError;
@@ -78,7 +77,7 @@ impl FloorPlan {
             sum.saturating_add(tiling.arrays().saturating_mul(*copies as u64))
         });
         if arrays > PLACEMENTS_MAX {
-            return Err(refuse(
+            return Err(HardwareError::limit(
                 "arrays of the floor plan",
                 arrays,
                 format_args!("0..={PLACEMENTS_MAX}"),

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limit::refuse;
 use crate::HardwareError;
 
 /// The most multiplications of one layer and image: every count of this module then fits 64 bits.
@@ -77,13 +76,18 @@ impl LayerShape {
         ] {
             if size == 0 {
                 let field = format!("{name} of `{path}`");
-                return Err(refuse(field, 0, "the numbers from 1 on", "give its size"));
+                return Err(HardwareError::limit(
+                    field,
+                    0,
+                    "the numbers from 1 on",
+                    "give its size",
+                ));
             }
         }
         let macs = self.wide_macs();
         if macs.is_none_or(|macs| macs > MACS_MAX) {
             let value = macs.map_or("more than 2^128".to_string(), |macs| macs.to_string());
-            return Err(refuse(
+            return Err(HardwareError::limit(
                 format!("multiplications of `{path}`"),
                 value,
                 format_args!("0..={MACS_MAX}"),

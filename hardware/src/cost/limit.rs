@@ -4,21 +4,6 @@ use std::fmt::Display;
 
 use crate::HardwareError;
 
-/// `field = value` outside `limit`.
-pub(super) fn refuse(
-    field: impl Display,
-    value: impl Display,
-    limit: impl Display,
-    remedy: impl Display,
-) -> HardwareError {
-    HardwareError::Limit {
-        field: field.to_string(),
-        value: value.to_string(),
-        limit: limit.to_string(),
-        remedy: remedy.to_string(),
-    }
-}
-
 /// A whole number within `least..=most`.
 pub(super) fn require_count(
     field: impl Display,
@@ -30,7 +15,12 @@ pub(super) fn require_count(
         return Ok(());
     }
     let limit = format!("{least}..={most}");
-    Err(refuse(field, value, limit, "give a number in that range"))
+    Err(HardwareError::limit(
+        field,
+        value,
+        limit,
+        "give a number in that range",
+    ))
 }
 
 /// A finite quantity above zero; `shown` is `value` with its unit.
@@ -42,7 +32,7 @@ pub(super) fn require_positive(
     if value.is_finite() && value > 0.0 {
         return Ok(());
     }
-    Err(refuse(
+    Err(HardwareError::limit(
         field,
         shown,
         "the finite values above zero",
@@ -59,7 +49,7 @@ pub(super) fn require_not_negative(
     if value.is_finite() && value >= 0.0 {
         return Ok(());
     }
-    Err(refuse(
+    Err(HardwareError::limit(
         field,
         shown,
         "the finite values from zero on",

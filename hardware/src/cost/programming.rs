@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limit::{refuse, require_count, require_not_negative};
+use super::limit::{require_count, require_not_negative};
 use super::tiling::Tiling;
 use crate::HardwareError;
 use crate::units::{Joule, Second};
@@ -69,7 +69,7 @@ impl ProgrammingConfig {
             return Ok(());
         };
         if !(verify.mean_pulses.is_finite() && verify.mean_pulses >= 1.0) {
-            return Err(refuse(
+            return Err(HardwareError::limit(
                 field("verify.mean_pulses"),
                 verify.mean_pulses,
                 "the finite values from 1 on",

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::LayerShape;
-use super::limit::refuse;
 use crate::HardwareError;
 
 /// How often each layer is on the chip. Copies share the positions of an image.
@@ -78,7 +77,7 @@ fn given(
             });
         };
         if count == 0 || count > layer.positions {
-            return Err(refuse(
+            return Err(HardwareError::limit(
                 format_args!("cost.replication.copies of `{path}`"),
                 count,
                 format_args!("1..={}, the positions of the layer", layer.positions),
@@ -97,7 +96,7 @@ fn balanced(
 ) -> Result<Vec<usize>, HardwareError> {
     let least: u64 = stages.iter().map(|stage| stage.arrays).sum();
     let Some(mut left) = budget.checked_sub(least) else {
-        return Err(refuse(
+        return Err(HardwareError::limit(
             "cost.replication.arrays",
             budget,
             format_args!("the numbers from {least} on, the arrays of one copy of every layer"),

@@ -107,22 +107,15 @@ fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Device, D::Error
             "device.preset is the name of a device, in quotes",
         ));
     };
-    let device = Device::preset(name).map_err(Error::custom)?;
-    let faults = table.remove("faults");
-    if let Some(key) = table.keys().next() {
+    if let Some(key) = table.keys().find(|key| *key != "faults") {
         return Err(Error::custom(format!(
             "unknown field `{key}` beside device.preset: give `kind` and every figure, or the preset alone"
         )));
     }
-    match faults {
-        None => Ok(device),
-        Some(faults) => {
-            let faults = faults
-                .try_into()
-                .map_err(|error: toml::de::Error| Error::custom(error.message()))?;
-            device.with_faults(faults).map_err(Error::custom)
-        }
-    }
+    let text = Device::preset_text(name).map_err(Error::custom)?;
+    let mut described: toml::Table = text.parse().map_err(Error::custom)?;
+    described.extend(table);
+    Device::deserialize(described).map_err(|error| Error::custom(error.message()))
 }
 
 /// A checked description of a hardware.
@@ -144,12 +137,8 @@ impl TryFrom<HardwareConfig> for Hardware {
     type Error = HardwareError;
 
     fn try_from(config: HardwareConfig) -> Result<Self, HardwareError> {
-        let conflict = |settings: &str, remedy: &str| {
-            Err(HardwareError::Conflict {
-                settings: settings.to_string(),
-                remedy: remedy.to_string(),
-            })
-        };
+        let conflict =
+            |settings: &str, remedy: &str| Err(HardwareError::conflict(settings, remedy));
         let hardware = Self { config };
         let config = &hardware.config;
         config.array.check()?;
@@ -254,31 +243,30 @@ impl Hardware {
     /// [`HardwareError::Conflict`] without a section `[cost]` and for layers that differ from the others, and what the cost model refuses.
     pub fn accelerator(&self) -> Result<cost::Accelerator, HardwareError> {
         let Some(cost) = self.config.cost.clone() else {
-            return Err(HardwareError::Conflict {
-                settings: "this hardware has no section [cost]".to_string(),
-                remedy: "add one (configs/accelerators/ has examples), or choose a preset"
-                    .to_string(),
-            });
+            return Err(HardwareError::conflict(
+                "this hardware has no section [cost]",
+                "add one (configs/accelerators/ has examples), or choose a preset",
+            ));
         };
         let accelerator = cost::Accelerator::new(cost, self.array_shape()?)?;
         let special = |layer: &&LayerOverride| layer.mapping.is_some() || layer.array.is_some();
         if let Some(layer) = self.config.layers.iter().find(special) {
-            return Err(HardwareError::Conflict {
-                settings: format!(
+            return Err(HardwareError::conflict(
+                format!(
                     "layer `{}` has a mapping or an array of its own, and the cost model counts one kind of array",
                     layer.path
                 ),
-                remedy: "leave it out, set the layer digital, or leave [cost] out".to_string(),
-            });
+                "leave it out, set the layer digital, or leave [cost] out",
+            ));
         }
         let counted = accelerator.array().slices();
         match self.config.mapping.slices {
-            Some(slices) if usize::from(slices) != counted => Err(HardwareError::Conflict {
-                settings: format!(
+            Some(slices) if usize::from(slices) != counted => Err(HardwareError::conflict(
+                format!(
                     "mapping.slices = {slices}, and the cost model counts the {counted} that a weight needs"
                 ),
-                remedy: "leave it out, or leave [cost] out".to_string(),
-            }),
+                "leave it out, or leave [cost] out",
+            )),
             _ => Ok(accelerator),
         }
     }
@@ -290,12 +278,7 @@ impl Hardware {
     /// [`HardwareError::Conflict`] without converters, and for mappings whose cells the cost model does not count.
     fn array_shape(&self) -> Result<ArrayShape, HardwareError> {
         let (mapping, array) = (&self.config.mapping, &self.config.array);
-        let refuse = |settings: &str, remedy: &str| {
-            Err(HardwareError::Conflict {
-                settings: settings.to_string(),
-                remedy: remedy.to_string(),
-            })
-        };
+        let refuse = |settings: &str, remedy: &str| Err(HardwareError::conflict(settings, remedy));
         let Some(adc) = array.adc else {
             return refuse(
                 "[cost] without array.adc: what converts the currents?",

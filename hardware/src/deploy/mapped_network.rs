@@ -1,24 +1,21 @@
-//! A network on a hardware, and its chips.
+//! A network on a hardware: what all of its chips share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::module::{Module, ModuleVisitor, Param, Reparameterizer};
-use burn::tensor::Tensor;
-use crossburn_noise::{ChipSeed, matrix_weights};
+use burn::module::Module;
+use crossburn_noise::matrix_weights;
 
-use super::{Fab, Fidelity, Hardware, InputRange, Selection, Writes};
+use super::network_weights::{Stored, attach, in_matrices, stored};
+use super::{Fidelity, Hardware, InputRange, MappedFab, Selection};
+use crate::HardwareError;
 use crate::array::{
     AdcRange, ArrayConfig, CurrentProfile, CurrentRange, Effects, InputSign, ProgrammedMatrix, Tile,
 };
 use crate::cost::LayerShape;
-use crate::device::DriftCompensation;
 use crate::ir_drop::WireNetwork;
 use crate::layer::{LayerUse, OnArray};
 use crate::map::{MappedMatrix, WeightMatrix};
-use crate::program::Programmed;
-use crate::units::Second;
-use crate::{ConductanceRange, HardwareError};
 
 /// A network on a hardware: what all of its chips share.
 ///
@@ -49,7 +46,7 @@ use crate::{ConductanceRange, HardwareError};
 /// ```
 #[derive(Debug)]
 pub struct MappedNetwork<M> {
-    network: M,
+    pub(super) network: M,
     hardware: Hardware,
     /// In the order of their first use.
     uses: Vec<LayerUse>,
@@ -65,9 +62,9 @@ type StoredMatrices = (String, Vec<usize>, Vec<WeightMatrix>);
 pub(super) struct MappedWeight {
     /// One per group.
     pub(super) matrices: Vec<MappedMatrix>,
-    array: ArrayConfig,
+    pub(super) array: ArrayConfig,
     /// Calibrated ranges per group, where the converters ask for them.
-    ranges: Vec<Vec<CurrentRange>>,
+    pub(super) ranges: Vec<Vec<CurrentRange>>,
 }
 
 impl<M: Module + Sync> MappedNetwork<M> {
@@ -87,7 +84,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
         run: impl Fn(&M),
     ) -> Result<Self, HardwareError> {
         if images == 0 {
-            return Err(limit(
+            return Err(HardwareError::limit(
                 "calibration images",
                 0,
                 "the numbers from 1 on",
@@ -165,12 +162,8 @@ impl<M: Module + Sync> MappedNetwork<M> {
     /// that wait for [`Self::calibrated`], and at weight fidelity for read noise and wires, which a frozen weight has no room for.
     pub fn fab(&self, fidelity: Fidelity) -> Result<MappedFab<'_, M>, HardwareError> {
         let config = self.hardware.config();
-        let refuse = |settings: String, remedy: &str| {
-            Err(HardwareError::Conflict {
-                settings,
-                remedy: remedy.to_string(),
-            })
-        };
+        let refuse =
+            |settings: String, remedy: &str| Err(HardwareError::conflict(settings, remedy));
         match fidelity {
             Fidelity::Array if !self.unseen().is_empty() => refuse(
                 format!(
@@ -192,11 +185,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
                 "[wires] at weight fidelity, where no current flows".to_string(),
                 "use array fidelity, or leave [wires] out",
             ),
-            _ => Ok(MappedFab {
-                mapped: self,
-                fidelity,
-                selection: None,
-            }),
+            _ => Ok(MappedFab::new(self, fidelity, None)),
         }
     }
 
@@ -210,10 +199,8 @@ impl<M: Module + Sync> MappedNetwork<M> {
         selection: &'a Selection,
     ) -> Result<MappedFab<'a, M>, HardwareError> {
         selection.check(&self.weights)?;
-        Ok(MappedFab {
-            selection: Some(selection),
-            ..self.fab(fidelity)?
-        })
+        self.fab(fidelity)?;
+        Ok(MappedFab::new(self, fidelity, Some(selection)))
     }
 
     /// Path, shape and matrices of the stored weights on arrays.
@@ -289,7 +276,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
     }
 
     /// `conductances` on arrays, with the wires of the hardware.
-    fn programmed(
+    pub(super) fn programmed(
         &self,
         weight: &MappedWeight,
         mapped: &MappedMatrix,
@@ -318,232 +305,6 @@ impl<M: Module + Sync> MappedNetwork<M> {
         };
         ProgrammedMatrix::new(mapped, conductances, mapped.range, &weight.array, &effects)
     }
-
-    /// The cells of every plane of one matrix on one chip, or ideal ones where there is none, and the mapping whose scales
-    /// the drift compensation corrects.
-    fn cells(
-        &self,
-        mapped: &MappedMatrix,
-        chip: Option<ChipSeed>,
-        path: &str,
-        selection: Option<(&Selection, &[bool])>,
-    ) -> Result<(Vec<Vec<f32>>, MappedMatrix), HardwareError> {
-        let Some(chip) = chip else {
-            return Ok((mapped.targets(), mapped.clone()));
-        };
-        let config = self.hardware.config();
-        let compensation = config.operation.drift_compensation;
-        let at = |after| -> Result<Vec<Vec<f32>>, HardwareError> {
-            let planes = mapped.planes.iter().enumerate();
-            planes
-                .map(|(plane, cells)| {
-                    self.plane(
-                        &cells.targets,
-                        mapped.range,
-                        after,
-                        chip,
-                        &format!("{path}/{plane}"),
-                        selection,
-                    )
-                })
-                .collect()
-        };
-        let aged = at(config.operation.after)?;
-        if compensation == DriftCompensation::None {
-            return Ok((aged, mapped.clone()));
-        }
-        let new = readings(&mapped.read_back(&at(Second::default())?)?);
-        let old = readings(&mapped.read_back(&aged)?);
-        let factors = compensation.factors(&new, &old, mapped.outputs)?;
-        let mut mapped = mapped.clone();
-        for (scale, factor) in mapped.scales.iter_mut().zip(factors) {
-            *scale *= factor;
-        }
-        Ok((aged, mapped))
-    }
-
-    /// The cells of one plane: written, verified where the hardware verifies, aged, stuck.
-    fn plane(
-        &self,
-        targets: &[f32],
-        range: ConductanceRange,
-        after: Second,
-        chip: ChipSeed,
-        path: &str,
-        selection: Option<(&Selection, &[bool])>,
-    ) -> Result<Vec<f32>, HardwareError> {
-        let device = &self.hardware.config().device;
-        if self.hardware.config().programming.is_none() {
-            return device.cells(targets, after, chip, path);
-        }
-        let written = self
-            .written(targets, range, chip, path, selection)?
-            .conductances;
-        let stream = |lifetime: &str| chip.generator(&format!("{path}/{lifetime}"));
-        let mut cells = device.age(written, targets, after, &stream("age"))?;
-        device.stick(&mut cells, &stream("faults"));
-        Ok(cells)
-    }
-
-    /// The cells of one plane after the writes that the hardware verifies, and what they took.
-    fn written(
-        &self,
-        targets: &[f32],
-        range: ConductanceRange,
-        chip: ChipSeed,
-        path: &str,
-        selection: Option<(&Selection, &[bool])>,
-    ) -> Result<Programmed, HardwareError> {
-        let config = self.hardware.config();
-        let Some(verify) = &config.programming else {
-            return Err(HardwareError::Conflict {
-                settings: "write-verify of a hardware without [programming]".to_string(),
-                remedy: "give [programming] with tolerance, sigma_before and maximum_pulses"
-                    .to_string(),
-            });
-        };
-        config.device.check_targets(targets)?;
-        let draws = chip.generator(&format!("{path}/program"));
-        match selection {
-            None => Ok(verify.draw(targets, range, &draws)),
-            Some((selection, cells)) => selection.programming().draw(targets, cells, range, &draws),
-        }
-    }
-
-    /// Whether reads of chips at array fidelity scatter.
-    fn reads_scatter(&self) -> bool {
-        let config = self.hardware.config();
-        config.device.has_read_noise() && config.operation.read_noise != Some(false)
-    }
-}
-
-/// Chips of a [`MappedNetwork`] at one fidelity.
-#[derive(Clone, Copy, Debug)]
-pub struct MappedFab<'a, M> {
-    mapped: &'a MappedNetwork<M>,
-    fidelity: Fidelity,
-    /// What is verified; everything where absent.
-    selection: Option<&'a Selection>,
-}
-
-impl<M: Module + Sync> Fab<M> for MappedFab<'_, M> {
-    fn chip(&self, seed: ChipSeed) -> Result<M, HardwareError> {
-        self.make(Some(seed))
-    }
-}
-
-impl<M: Module + Sync> MappedFab<'_, M> {
-    /// The network without any error of a device: its weights as they are mapped, on ideal cells.
-    ///
-    /// # Errors
-    /// Those of the mapping.
-    pub fn ideal(&self) -> Result<M, HardwareError> {
-        self.make(None)
-    }
-
-    /// What programming the chip of `seed` takes. Its cells are drawn once more for it, the same ones.
-    ///
-    /// # Errors
-    /// [`HardwareError::Conflict`] for a hardware without `[programming]`, whose device does not say how often it is
-    /// pulsed.
-    pub fn writes(&self, seed: ChipSeed) -> Result<Writes, HardwareError> {
-        let mut writes = Writes::default();
-        for (path, weight) in &self.mapped.weights {
-            for (group, mapped) in weight.matrices.iter().enumerate() {
-                let selection = self.verified(path, group);
-                for (plane, cells) in mapped.planes.iter().enumerate() {
-                    let path = format!("{path}/{group}/{plane}");
-                    let (targets, range) = (&cells.targets, mapped.range);
-                    let written = self
-                        .mapped
-                        .written(targets, range, seed, &path, selection)?;
-                    writes.add(&written);
-                }
-            }
-        }
-        Ok(writes)
-    }
-
-    /// The selection, and which cells of every plane of a matrix it verifies.
-    fn verified(&self, path: &str, group: usize) -> Option<(&'_ Selection, &'_ [bool])> {
-        let selection = self.selection?;
-        Some((selection, selection.cells(path, group)))
-    }
-
-    fn make(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
-        match self.fidelity {
-            Fidelity::Weight => self.frozen(chip),
-            Fidelity::Array => self.on_arrays(chip),
-        }
-    }
-
-    /// A plain network with the weights that the cells hold.
-    fn frozen(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
-        let mut held = BTreeMap::new();
-        for (path, weight) in &self.mapped.weights {
-            let mut rows = Vec::new();
-            for (group, mapped) in weight.matrices.iter().enumerate() {
-                let verified = self.verified(path, group);
-                let name = format!("{path}/{group}");
-                let (cells, mapped) = self.mapped.cells(mapped, chip, &name, verified)?;
-                rows.extend(mapped.read_back(&cells)?.values);
-            }
-            held.insert(path.clone(), rows);
-        }
-        Ok(self
-            .mapped
-            .network
-            .clone()
-            .apply_reparameterization(Replace { held }))
-    }
-
-    /// The network with its arrays attached.
-    fn on_arrays(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
-        let mut arrays = BTreeMap::new();
-        for (path, weight) in &self.mapped.weights {
-            arrays.insert(path.clone(), self.arrays(path, weight, chip)?);
-        }
-        Ok(attach(&self.mapped.network, |path, _| arrays.remove(path)))
-    }
-
-    fn arrays(
-        &self,
-        path: &str,
-        weight: &MappedWeight,
-        chip: Option<ChipSeed>,
-    ) -> Result<OnArray, HardwareError> {
-        let config = self.mapped.hardware.config();
-        let chip_reads = chip.filter(|_| self.mapped.reads_scatter());
-        let mut matrices = Vec::new();
-        let mut reads = Vec::new();
-        for (group, mapped) in weight.matrices.iter().enumerate() {
-            let verified = self.verified(path, group);
-            let path = format!("{path}/{group}");
-            let (cells, mapped) = self.mapped.cells(mapped, chip, &path, verified)?;
-            let sigma = |cells: &Vec<f32>| config.device.read_sigma(cells, config.operation.after);
-            let sigmas: Option<Vec<Vec<f32>>> = match chip_reads {
-                Some(_) => cells.iter().map(sigma).collect(),
-                None => None,
-            };
-            let effects = Effects {
-                read_sigma: sigmas.as_deref(),
-                converters: chip.map(|chip| chip.generator(&format!("{path}/converters"))),
-                ..Effects::default()
-            };
-            let mut matrix = match chip {
-                Some(_) => self.mapped.programmed(weight, &mapped, cells, &effects)?,
-                None => self
-                    .mapped
-                    .programmed(&weight.exact(), &mapped, cells, &effects)?,
-            };
-            if let Some(ranges) = weight.ranges.get(group) {
-                matrix.set_ranges(ranges)?;
-            }
-            matrices.push(matrix);
-            reads.extend(chip_reads.map(|chip| chip.generator(&format!("{path}/read"))));
-        }
-        Ok(OnArray::arrays(matrices, chip_reads.map(|_| reads)))
-    }
 }
 
 impl MappedWeight {
@@ -567,13 +328,13 @@ impl MappedWeight {
                 array.input.x_max = used.largest_input();
             }
             if array.input.sign == InputSign::Unsigned && used.input_low < 0.0 {
-                return Err(HardwareError::Conflict {
-                    settings: format!(
+                return Err(HardwareError::conflict(
+                    format!(
                         "array.input.sign = unsigned and inputs down to {} at `{path}`",
                         used.input_low
                     ),
-                    remedy: "use signed inputs, or set the layer digital".to_string(),
-                });
+                    "use signed inputs, or set the layer digital",
+                ));
             }
         }
         let groups = used.map_or(1, |used| used.groups);
@@ -591,16 +352,14 @@ impl MappedWeight {
             ranges: Vec::new(),
         })
     }
-}
 
-impl MappedWeight {
     /// Whether its converters ask for ranges that nobody has set.
     fn uncalibrated(&self) -> bool {
         percentile(&self.array).is_some() && self.ranges.is_empty()
     }
 
     /// The same weight with converters that are all alike.
-    fn exact(&self) -> Self {
+    pub(super) fn exact(&self) -> Self {
         let mut exact = self.clone();
         if let Some(adc) = &mut exact.array.adc {
             adc.gain_error = None;
@@ -608,65 +367,6 @@ impl MappedWeight {
             adc.capacitor_mismatch = None;
         }
         exact
-    }
-}
-
-/// A weight in Burn's layout.
-struct Stored {
-    shape: Vec<usize>,
-    values: Vec<f32>,
-}
-
-fn stored<M: Module>(network: &M, selected: &BTreeSet<String>) -> BTreeMap<String, Stored> {
-    struct Collect<'a> {
-        path: Vec<String>,
-        selected: &'a BTreeSet<String>,
-        found: BTreeMap<String, Stored>,
-    }
-    impl ModuleVisitor for Collect<'_> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let path = self.path.join(".");
-            if self.selected.contains(&path) {
-                self.found.insert(path, host(param.val()));
-            }
-        }
-    }
-    let mut collect = Collect {
-        path: Vec::new(),
-        selected,
-        found: BTreeMap::new(),
-    };
-    network.visit(&mut collect);
-    collect.found
-}
-
-fn host<const D: usize>(weight: Tensor<D>) -> Stored {
-    Stored {
-        shape: weight.dims().to_vec(),
-        values: weight
-            .into_data()
-            .try_into_vec_as()
-            .expect("a weight is a tensor of floats"),
-    }
-}
-
-/// Values in the layout of a Burn weight of this shape as matrices, one per group; a linear weight has one.
-pub(super) fn in_matrices(
-    values: &[f32],
-    shape: &[usize],
-    groups: usize,
-) -> Result<Vec<WeightMatrix>, HardwareError> {
-    match *shape {
-        [inputs, outputs] => Ok(vec![WeightMatrix::from_linear(values, inputs, outputs)?]),
-        _ => WeightMatrix::from_conv(values, shape, groups),
     }
 }
 
@@ -688,67 +388,10 @@ fn probe<M: Module>(network: &M, selected: &BTreeSet<String>, run: &impl Fn(&M))
     std::mem::take(&mut *found)
 }
 
-/// `network` with what `role` gives for a path and shape.
-fn attach<M: Module>(network: &M, role: impl FnMut(&str, &[usize]) -> Option<OnArray>) -> M {
-    struct Attach<F>(F);
-    impl<F: FnMut(&str, &[usize]) -> Option<OnArray>> Reparameterizer for Attach<F> {
-        type Reparam = OnArray;
-
-        fn reparameterize<const D: usize>(
-            &mut self,
-            path: &str,
-            param: Param<Tensor<D>>,
-        ) -> (Param<Tensor<D>>, Option<OnArray>) {
-            let role = (self.0)(path, &param.lazy_shape().dims::<D>());
-            (param, role)
-        }
-    }
-    network.clone().apply_reparameterization(Attach(role))
-}
-
-/// Puts `held`, in rows of outputs, in the place of weights.
-struct Replace {
-    held: BTreeMap<String, Vec<f32>>,
-}
-
-impl Reparameterizer for Replace {
-    type Reparam = OnArray;
-
-    fn reparameterize<const D: usize>(
-        &mut self,
-        path: &str,
-        param: Param<Tensor<D>>,
-    ) -> (Param<Tensor<D>>, Option<OnArray>) {
-        let Some(rows) = self.held.remove(path) else {
-            return (param, None);
-        };
-        (
-            param.map(|weight| crate::layer::in_layout_of(&weight, rows)),
-            None,
-        )
-    }
-}
-
-/// One reading per input: the response to it alone, output by output.
-fn readings(weights: &WeightMatrix) -> Vec<f32> {
-    let (outputs, inputs) = (weights.outputs, weights.inputs);
-    let at = |reading: usize| weights.values[reading % outputs * inputs + reading / outputs];
-    (0..outputs * inputs).map(at).collect()
-}
-
 /// The percentile of converters that are calibrated on currents.
 fn percentile(array: &ArrayConfig) -> Option<f64> {
     match array.adc?.range {
         AdcRange::Calibrated { percentile } => Some(percentile),
         _ => None,
-    }
-}
-
-fn limit(field: &str, value: impl ToString, limit: &str, remedy: &str) -> HardwareError {
-    HardwareError::Limit {
-        field: field.to_string(),
-        value: value.to_string(),
-        limit: limit.to_string(),
-        remedy: remedy.to_string(),
     }
 }

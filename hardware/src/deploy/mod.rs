@@ -7,7 +7,9 @@
 mod chip_fab;
 mod fidelity;
 mod hardware_config;
+mod mapped_fab;
 mod mapped_network;
+mod network_weights;
 mod operation;
 mod selection;
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod tests;
 pub use chip_fab::{Fab, VariationFab};
 pub use fidelity::Fidelity;
 pub use hardware_config::{Hardware, HardwareConfig, LayerOverride};
-pub use mapped_network::{MappedFab, MappedNetwork};
+pub use mapped_fab::MappedFab;
+pub use mapped_network::MappedNetwork;
 pub use operation::{InputRange, Operation};
 pub use selection::{Selection, Writes};

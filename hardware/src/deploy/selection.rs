@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 
-use super::mapped_network::{MappedWeight, in_matrices};
+use super::mapped_network::MappedWeight;
+use super::network_weights::in_matrices;
 use super::{Hardware, MappedNetwork};
 use crate::HardwareError;
 use crate::map::MappedMatrix;
@@ -185,10 +186,10 @@ impl Selection {
         if self.cells.len() == weights.len() && weights.iter().all(fits) {
             return Ok(());
         }
-        Err(HardwareError::Conflict {
-            settings: "a selection of other weights than those of this network".to_string(),
-            remedy: "use the selection that `selection` of this mapped network gives".to_string(),
-        })
+        Err(HardwareError::conflict(
+            "a selection of other weights than those of this network",
+            "use the selection that `selection` of this mapped network gives",
+        ))
     }
 }
 
@@ -204,12 +205,10 @@ impl Writes {
 /// How `hardware` programs with the fraction verified.
 fn programming(hardware: &Hardware, fraction: f64) -> Result<SelectiveWriteVerify, HardwareError> {
     let Some(verify) = hardware.config().programming else {
-        return Err(HardwareError::Conflict {
-            settings: "a selection of weights to verify, of a hardware without [programming]"
-                .to_string(),
-            remedy: "give [programming] with tolerance, sigma_before and maximum_pulses"
-                .to_string(),
-        });
+        return Err(HardwareError::conflict(
+            "a selection of weights to verify, of a hardware without [programming]",
+            "give [programming] with tolerance, sigma_before and maximum_pulses",
+        ));
     };
     SelectiveWriteVerify::new(fraction, verify)
 }
@@ -230,11 +229,13 @@ fn checked<'a>(
             },
         });
     };
-    let limit = |field: String, value: String, limit: String| HardwareError::Limit {
-        field,
-        value,
-        limit,
-        remedy: "compute the sensitivities of this network, on a loss that is finite".to_string(),
+    let limit = |field: String, value: String, limit: String| {
+        HardwareError::limit(
+            field,
+            value,
+            limit,
+            "compute the sensitivities of this network, on a loss that is finite",
+        )
     };
     let expected: usize = shape.iter().product();
     if values.len() != expected {

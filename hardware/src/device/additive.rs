@@ -3,12 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ConductanceRange;
-use super::ageing::NoAgeing;
-use super::generic_error::GenericError;
-use super::law::Law;
-use super::programming::{Programming, Shape, Spread};
-use super::read_noise::ReadNoise;
-use super::refusal::not_negative;
+use super::generic_error::{GenericCell, GenericError, Scaling};
 use crate::HardwareError;
 use crate::units::Siemens;
 
@@ -39,12 +34,17 @@ pub struct AdditiveConfig {
 }
 
 /// The checked form.
+pub(super) type Additive = GenericCell<Constant>;
+
+/// The same error at every conductance.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Additive {
-    range: ConductanceRange,
-    g_max: f64,
-    error: GenericError,
-    read: f64,
+pub(super) struct Constant;
+
+impl Scaling for Constant {
+    #[inline(always)]
+    fn scaled(sigma: f64, _conductance: f64, g_max: f64) -> f64 {
+        sigma * g_max
+    }
 }
 
 impl AdditiveConfig {
@@ -54,57 +54,10 @@ impl AdditiveConfig {
             ("sigma_rel_gmax", self.sigma_rel_gmax),
             ("full_width_rel_gmax", self.full_width_rel_gmax),
         )?;
-        Ok(Additive {
+        GenericCell::new(
             range,
-            g_max: f64::from(range.g_max),
             error,
-            read: not_negative("read_sigma_rel_gmax", self.read_sigma_rel_gmax)?,
-        })
-    }
-}
-
-impl Additive {
-    /// What a relative standard deviation is at a conductance, uS.
-    #[inline(always)]
-    fn scaled(&self, sigma: f64, _conductance: f64) -> f64 {
-        sigma * self.g_max
-    }
-}
-
-impl Programming for Additive {
-    #[inline(always)]
-    fn spread(&self, target: f64) -> Spread {
-        Spread {
-            mean: target,
-            sigma: self.scaled(self.error.sigma, target),
-        }
-    }
-
-    fn shape(&self) -> Shape {
-        self.error.shape
-    }
-}
-
-impl ReadNoise for Additive {
-    #[inline(always)]
-    fn sigma(&self, conductance: f64) -> f64 {
-        self.scaled(self.read, conductance)
-    }
-}
-
-impl Law for Additive {
-    type Ageing = NoAgeing;
-    type Read = Self;
-
-    fn range(&self) -> ConductanceRange {
-        self.range
-    }
-
-    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
-        Ok(None)
-    }
-
-    fn read(&self, _after: f64) -> Option<Self> {
-        (self.read > 0.0).then_some(*self)
+            ("read_sigma_rel_gmax", self.read_sigma_rel_gmax),
+        )
     }
 }

@@ -3,7 +3,7 @@
 use crossburn_noise::{ChipSeed, Philox};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::refusal::{conflict, limit, microsiemens};
+use super::refusal::microsiemens;
 use super::registry::{AnyLaw, DeviceConfig};
 use super::{ConductanceRange, Faults, IvCurve, Moments};
 use crate::HardwareError;
@@ -130,7 +130,7 @@ impl Device {
         let allowed = range.g_min - slack..=range.g_max + slack;
         match targets.iter().find(|target| !allowed.contains(target)) {
             None => Ok(()),
-            Some(target) => Err(limit(
+            Some(target) => Err(HardwareError::limit(
                 "target",
                 microsiemens(*target),
                 format!("the range {range} of {}", self.config.kind()),
@@ -164,7 +164,7 @@ impl Device {
     pub fn check_after(&self, after: Second) -> Result<(), HardwareError> {
         let seconds = after.get();
         if !(seconds.is_finite() && seconds >= 0.0) {
-            return Err(limit(
+            return Err(HardwareError::limit(
                 "after",
                 after,
                 "the times from 0 s",
@@ -174,7 +174,7 @@ impl Device {
         if seconds == 0.0 || self.law.check_after(seconds)? {
             return Ok(());
         }
-        Err(conflict(
+        Err(HardwareError::conflict(
             format!(
                 "after = {after} with the device {}, which has no time law",
                 self.config.kind()
@@ -197,7 +197,7 @@ impl Device {
     ) -> Result<Vec<f32>, HardwareError> {
         self.check_after(after)?;
         if programmed.len() != targets.len() {
-            return Err(conflict(
+            return Err(HardwareError::conflict(
                 format!("{} cells and {} targets", programmed.len(), targets.len()),
                 "age every cell with the target that it was programmed for",
             ));

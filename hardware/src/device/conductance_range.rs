@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::refusal::{limit, microsiemens};
+use super::refusal::microsiemens;
 use crate::HardwareError;
 use crate::units::Siemens;
 
@@ -33,7 +33,7 @@ impl ConductanceRange {
     pub fn new(g_min: Siemens, g_max: Siemens) -> Result<Self, HardwareError> {
         let [low, high] = [g_min, g_max].map(|g| (g.get() * 1e6) as f32);
         if !(low.is_finite() && low >= 0.0) {
-            return Err(limit(
+            return Err(HardwareError::limit(
                 "g_min",
                 g_min,
                 "0 S and above",
@@ -41,7 +41,7 @@ impl ConductanceRange {
             ));
         }
         if !(high.is_finite() && high > low) {
-            return Err(limit(
+            return Err(HardwareError::limit(
                 "g_max",
                 g_max,
                 format!("the values above g_min = {g_min}"),
@@ -76,7 +76,7 @@ impl ConductanceRange {
     pub(super) fn within(self, fitted: (f32, f32), source: &str) -> Result<Self, HardwareError> {
         let (low, high) = fitted;
         let refuse = |field, value| {
-            Err(limit(
+            Err(HardwareError::limit(
                 field,
                 microsiemens(value),
                 format!(

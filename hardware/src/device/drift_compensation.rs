@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::refusal::conflict;
 use crate::HardwareError;
 
 /// How the outputs of an array are scaled after a time.
@@ -55,7 +54,7 @@ impl DriftCompensation {
             return Ok(vec![1.0; outputs]);
         }
         if new.len() != aged.len() || outputs == 0 || !new.len().is_multiple_of(outputs) {
-            return Err(conflict(
+            return Err(HardwareError::conflict(
                 format!(
                     "readouts of {} and {} values for {outputs} outputs",
                     new.len(),
@@ -101,7 +100,7 @@ fn factor(new: f64, aged: f64, output: Option<usize>) -> Result<f32, HardwareErr
         || "the array".to_string(),
         |output| format!("output {output}"),
     );
-    Err(conflict(
+    Err(HardwareError::conflict(
         format!("drift compensation of {place}: the readout was {new} and is {aged} now"),
         "use inputs that this array answers to, or compensate globally",
     ))

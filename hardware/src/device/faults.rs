@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::ConductanceRange;
 use super::programming::PIECE;
-use super::refusal::limit;
 use crate::HardwareError;
 
 /// Fractions of cells that are stuck, independent of each other and of their targets.
@@ -45,13 +44,18 @@ impl Faults {
             ("faults.unformed", self.unformed),
         ] {
             if !(0.0..=1.0).contains(&value) {
-                return Err(limit(field, value, "0..=1", "give a fraction of cells"));
+                return Err(HardwareError::limit(
+                    field,
+                    value,
+                    "0..=1",
+                    "give a fraction of cells",
+                ));
             }
         }
         let sum = 1.0 - self.cell_yield();
         // Three fractions written in decimals may sum to one and a rounding.
         if sum > 1.0 + 1e-12 {
-            return Err(limit(
+            return Err(HardwareError::limit(
                 "faults.stuck_on + stuck_off + unformed",
                 sum,
                 "0..=1",

@@ -8,7 +8,7 @@ use super::ageing::NoAgeing;
 use super::law::Law;
 use super::programming::{Programming, Spread};
 use super::read_noise::NoReadNoise;
-use super::refusal::{conflict, not_negative};
+use super::refusal::not_negative;
 use crate::HardwareError;
 use crate::units::Siemens;
 
@@ -99,7 +99,7 @@ impl FourLevelConfig {
             (Some(sigma), None) => not_negative("sigma_rel_range", sigma)?,
             (None, Some(sigma)) => not_negative("sigma_rel_lsb", sigma)? / f64::from(STEPS),
             _ => {
-                return Err(conflict(
+                return Err(HardwareError::conflict(
                     "`sigma_rel_range` and `sigma_rel_lsb` state the same thing",
                     "give exactly one of them: a fraction of the full range, or of one of the three steps",
                 ));
@@ -149,14 +149,6 @@ impl Law for FourLevel {
         let level = |step: u8| g_min + self.range.span() * f32::from(step) / f32::from(STEPS);
         // The last one is `g_max` itself, without rounding.
         Some((0..STEPS).map(level).chain([g_max]).collect())
-    }
-
-    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
-        Ok(None)
-    }
-
-    fn read(&self, _after: f64) -> Option<NoReadNoise> {
-        None
     }
 }
 

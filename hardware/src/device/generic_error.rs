@@ -1,7 +1,12 @@
-//! An error of programming that is stated in one of two ways: as a standard deviation or as a full width.
+//! What the generic families share: an error that is stated as a standard deviation or as a full width, and a cell that
+//! scales it with its conductance.
 
-use super::programming::Shape;
-use super::refusal::{conflict, not_negative};
+use super::ConductanceRange;
+use super::ageing::NoAgeing;
+use super::law::Law;
+use super::programming::{Programming, Shape, Spread};
+use super::read_noise::ReadNoise;
+use super::refusal::not_negative;
 use crate::HardwareError;
 
 /// Form and standard deviation of an error.
@@ -28,10 +33,80 @@ impl GenericError {
                 shape: Shape::Uniform,
                 sigma: not_negative(name, width)? / 12f64.sqrt(),
             }),
-            ((sigma, _), (width, _)) => Err(conflict(
+            ((sigma, _), (width, _)) => Err(HardwareError::conflict(
                 format!("`{sigma}` is a normal error and `{width}` a uniform one"),
                 "give exactly one of them",
             )),
         }
+    }
+}
+
+/// How an error depends on the conductance: one file each.
+pub(super) trait Scaling: Copy {
+    /// The standard deviation in uS that a relative one is at a conductance, both in uS.
+    fn scaled(sigma: f64, conductance: f64, g_max: f64) -> f64;
+}
+
+/// A cell whose errors of programming and reading scale in the same way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct GenericCell<S> {
+    range: ConductanceRange,
+    error: GenericError,
+    read: f64,
+    scaling: std::marker::PhantomData<S>,
+}
+
+impl<S: Scaling> GenericCell<S> {
+    /// `read` is the name and the relative standard deviation of a read; 0 is none.
+    pub(super) fn new(
+        range: ConductanceRange,
+        error: GenericError,
+        read: (&str, f64),
+    ) -> Result<Self, HardwareError> {
+        Ok(Self {
+            range,
+            error,
+            read: not_negative(read.0, read.1)?,
+            scaling: std::marker::PhantomData,
+        })
+    }
+
+    #[inline(always)]
+    fn scaled(&self, sigma: f64, conductance: f64) -> f64 {
+        S::scaled(sigma, conductance, f64::from(self.range.g_max))
+    }
+}
+
+impl<S: Scaling + Sync> Programming for GenericCell<S> {
+    #[inline(always)]
+    fn spread(&self, target: f64) -> Spread {
+        Spread {
+            mean: target,
+            sigma: self.scaled(self.error.sigma, target),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        self.error.shape
+    }
+}
+
+impl<S: Scaling + Sync> ReadNoise for GenericCell<S> {
+    #[inline(always)]
+    fn sigma(&self, conductance: f64) -> f64 {
+        self.scaled(self.read, conductance)
+    }
+}
+
+impl<S: Scaling + Sync> Law for GenericCell<S> {
+    type Ageing = NoAgeing;
+    type Read = Self;
+
+    fn range(&self) -> ConductanceRange {
+        self.range
+    }
+
+    fn read(&self, _after: f64) -> Option<Self> {
+        (self.read > 0.0).then_some(*self)
     }
 }

@@ -65,12 +65,4 @@ impl Law for Ideal {
     fn range(&self) -> ConductanceRange {
         self.range
     }
-
-    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
-        Ok(None)
-    }
-
-    fn read(&self, _after: f64) -> Option<NoReadNoise> {
-        None
-    }
 }

@@ -3,12 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ConductanceRange;
-use super::ageing::NoAgeing;
-use super::generic_error::GenericError;
-use super::law::Law;
-use super::programming::{Programming, Shape, Spread};
-use super::read_noise::ReadNoise;
-use super::refusal::not_negative;
+use super::generic_error::{GenericCell, GenericError, Scaling};
 use crate::HardwareError;
 use crate::units::Siemens;
 
@@ -41,12 +36,21 @@ pub struct InverseProportionalConfig {
 }
 
 /// The checked form.
+pub(super) type InverseProportional = GenericCell<Inverse>;
+
+/// An error inversely proportional to the conductance; none at 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct InverseProportional {
-    range: ConductanceRange,
-    g_max: f64,
-    error: GenericError,
-    read: f64,
+pub(super) struct Inverse;
+
+impl Scaling for Inverse {
+    #[inline(always)]
+    fn scaled(sigma: f64, conductance: f64, g_max: f64) -> f64 {
+        if conductance > 0.0 {
+            sigma * g_max * g_max / conductance
+        } else {
+            0.0
+        }
+    }
 }
 
 impl InverseProportionalConfig {
@@ -59,64 +63,13 @@ impl InverseProportionalConfig {
                 self.full_width_at_gmax_rel_gmax,
             ),
         )?;
-        Ok(InverseProportional {
+        GenericCell::new(
             range,
-            g_max: f64::from(range.g_max),
             error,
-            read: not_negative(
+            (
                 "read_sigma_at_gmax_rel_gmax",
                 self.read_sigma_at_gmax_rel_gmax,
-            )?,
-        })
-    }
-}
-
-impl InverseProportional {
-    /// What a relative standard deviation is at a conductance, uS.
-    #[inline(always)]
-    fn scaled(&self, sigma: f64, conductance: f64) -> f64 {
-        if conductance > 0.0 {
-            sigma * self.g_max * self.g_max / conductance
-        } else {
-            0.0
-        }
-    }
-}
-
-impl Programming for InverseProportional {
-    #[inline(always)]
-    fn spread(&self, target: f64) -> Spread {
-        Spread {
-            mean: target,
-            sigma: self.scaled(self.error.sigma, target),
-        }
-    }
-
-    fn shape(&self) -> Shape {
-        self.error.shape
-    }
-}
-
-impl ReadNoise for InverseProportional {
-    #[inline(always)]
-    fn sigma(&self, conductance: f64) -> f64 {
-        self.scaled(self.read, conductance)
-    }
-}
-
-impl Law for InverseProportional {
-    type Ageing = NoAgeing;
-    type Read = Self;
-
-    fn range(&self) -> ConductanceRange {
-        self.range
-    }
-
-    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
-        Ok(None)
-    }
-
-    fn read(&self, _after: f64) -> Option<Self> {
-        (self.read > 0.0).then_some(*self)
+            ),
+        )
     }
 }

@@ -21,10 +21,14 @@ pub(super) trait Law: Programming {
 
     /// The time law after `after` seconds, a finite number above 0; `Ok(None)` where the device has no law, an error
     /// where the law does not reach.
-    fn ageing(&self, after: f64) -> Result<Option<Self::Ageing>, HardwareError>;
+    fn ageing(&self, _after: f64) -> Result<Option<Self::Ageing>, HardwareError> {
+        Ok(None)
+    }
 
-    /// Read noise after `after` seconds.
-    fn read(&self, after: f64) -> Option<Self::Read>;
+    /// Read noise after `after` seconds, where reads scatter.
+    fn read(&self, _after: f64) -> Option<Self::Read> {
+        None
+    }
 
     /// The current of a cell that is no resistor.
     fn iv_curve(&self) -> Option<IvCurve> {

@@ -95,10 +95,6 @@ impl Law for Neurosim {
         self.range
     }
 
-    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
-        Ok(None)
-    }
-
     fn read(&self, _after: f64) -> Option<Self> {
         (self.read > 0.0).then_some(*self)
     }

@@ -9,7 +9,6 @@ use super::law::Law;
 use super::pcm_mushroom::SMALLEST;
 use super::power_law::{Exponent, PowerLaw};
 use super::programming::{Programming, Spread};
-use super::refusal::limit;
 use crate::HardwareError;
 use crate::units::Siemens;
 
@@ -146,7 +145,7 @@ impl PcmHermesConfig {
             1 => ONE,
             2 => TWO,
             other => {
-                return Err(limit(
+                return Err(HardwareError::limit(
                     "devices",
                     other,
                     "1 and 2",

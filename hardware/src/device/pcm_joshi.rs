@@ -71,12 +71,4 @@ impl Law for PcmJoshi {
     fn range(&self) -> ConductanceRange {
         self.range
     }
-
-    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
-        Ok(None)
-    }
-
-    fn read(&self, _after: f64) -> Option<NoReadNoise> {
-        None
-    }
 }

@@ -3,12 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ConductanceRange;
-use super::ageing::NoAgeing;
-use super::generic_error::GenericError;
-use super::law::Law;
-use super::programming::{Programming, Shape, Spread};
-use super::read_noise::ReadNoise;
-use super::refusal::not_negative;
+use super::generic_error::{GenericCell, GenericError, Scaling};
 use crate::HardwareError;
 use crate::units::Siemens;
 
@@ -39,11 +34,17 @@ pub struct ProportionalConfig {
 }
 
 /// The checked form.
+pub(super) type Proportional = GenericCell<Linear>;
+
+/// An error proportional to the conductance.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Proportional {
-    range: ConductanceRange,
-    error: GenericError,
-    read: f64,
+pub(super) struct Linear;
+
+impl Scaling for Linear {
+    #[inline(always)]
+    fn scaled(sigma: f64, conductance: f64, _g_max: f64) -> f64 {
+        sigma * conductance
+    }
 }
 
 impl ProportionalConfig {
@@ -53,56 +54,6 @@ impl ProportionalConfig {
             ("sigma_rel_g", self.sigma_rel_g),
             ("full_width_rel_g", self.full_width_rel_g),
         )?;
-        Ok(Proportional {
-            range,
-            error,
-            read: not_negative("read_sigma_rel_g", self.read_sigma_rel_g)?,
-        })
-    }
-}
-
-impl Proportional {
-    /// What a relative standard deviation is at a conductance, uS.
-    #[inline(always)]
-    fn scaled(&self, sigma: f64, conductance: f64) -> f64 {
-        sigma * conductance
-    }
-}
-
-impl Programming for Proportional {
-    #[inline(always)]
-    fn spread(&self, target: f64) -> Spread {
-        Spread {
-            mean: target,
-            sigma: self.scaled(self.error.sigma, target),
-        }
-    }
-
-    fn shape(&self) -> Shape {
-        self.error.shape
-    }
-}
-
-impl ReadNoise for Proportional {
-    #[inline(always)]
-    fn sigma(&self, conductance: f64) -> f64 {
-        self.scaled(self.read, conductance)
-    }
-}
-
-impl Law for Proportional {
-    type Ageing = NoAgeing;
-    type Read = Self;
-
-    fn range(&self) -> ConductanceRange {
-        self.range
-    }
-
-    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
-        Ok(None)
-    }
-
-    fn read(&self, _after: f64) -> Option<Self> {
-        (self.read > 0.0).then_some(*self)
+        GenericCell::new(range, error, ("read_sigma_rel_g", self.read_sigma_rel_g))
     }
 }

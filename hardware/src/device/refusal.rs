@@ -3,35 +3,12 @@
 use crate::HardwareError;
 use crate::units::Siemens;
 
-/// A field outside its limits.
-pub(super) fn limit(
-    field: &str,
-    value: impl ToString,
-    limit: impl Into<String>,
-    remedy: impl Into<String>,
-) -> HardwareError {
-    HardwareError::Limit {
-        field: field.to_string(),
-        value: value.to_string(),
-        limit: limit.into(),
-        remedy: remedy.into(),
-    }
-}
-
-/// Settings that exclude each other.
-pub(super) fn conflict(settings: impl Into<String>, remedy: impl Into<String>) -> HardwareError {
-    HardwareError::Conflict {
-        settings: settings.into(),
-        remedy: remedy.into(),
-    }
-}
-
 /// Refuses a number that is not finite or negative.
 pub(super) fn not_negative(field: &str, value: f64) -> Result<f64, HardwareError> {
     if value.is_finite() && value >= 0.0 {
         Ok(value)
     } else {
-        Err(limit(
+        Err(HardwareError::limit(
             field,
             value,
             "0 and above",
@@ -41,11 +18,15 @@ pub(super) fn not_negative(field: &str, value: f64) -> Result<f64, HardwareError
 }
 
 /// Refuses a number that is not finite or not above zero, both stated in the unit of `text`.
-pub(super) fn positive(field: &str, value: f64, text: impl ToString) -> Result<f64, HardwareError> {
+pub(super) fn positive(
+    field: &str,
+    value: f64,
+    text: impl std::fmt::Display,
+) -> Result<f64, HardwareError> {
     if value.is_finite() && value > 0.0 {
         Ok(value)
     } else {
-        Err(limit(
+        Err(HardwareError::limit(
             field,
             text,
             "values above 0",

@@ -11,7 +11,6 @@ use super::law::Law;
 use super::moments::Bounds;
 use super::programming::{Programming, Spread};
 use super::read_noise::ReadNoise;
-use super::refusal::limit;
 use super::relaxation::{Added, Relaxation};
 use crate::HardwareError;
 use crate::units::{Second, Siemens};
@@ -69,7 +68,7 @@ impl ReramCmoConfig {
         } else if self.acceptance_percent == 0.2 {
             [0.00081, 0.00107]
         } else {
-            return Err(limit(
+            return Err(HardwareError::limit(
                 "acceptance_percent",
                 self.acceptance_percent,
                 "the measured settings 2 and 0.2",
@@ -142,7 +141,7 @@ impl Law for ReramCmo {
 
     fn ageing(&self, after: f64) -> Result<Option<Relaxation<Decay>>, HardwareError> {
         if after < 1.0 {
-            return Err(limit(
+            return Err(HardwareError::limit(
                 "after",
                 Second::new(after),
                 "the times that the CMO/HfOx law holds for, 0 s and 1 s on",

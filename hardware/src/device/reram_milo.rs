@@ -82,14 +82,6 @@ impl Law for ReramMilo {
         self.range
     }
 
-    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
-        Ok(None)
-    }
-
-    fn read(&self, _after: f64) -> Option<NoReadNoise> {
-        None
-    }
-
     fn iv_curve(&self) -> Option<IvCurve> {
         Some(CURVE)
     }

@@ -6,7 +6,7 @@ use super::ConductanceRange;
 use super::law::Law;
 use super::programming::{Programming, Spread};
 use super::read_noise::ReadNoise;
-use super::refusal::{limit, not_negative};
+use super::refusal::not_negative;
 use super::relaxation::{Added, Relaxation};
 use crate::HardwareError;
 use crate::units::{Second, Siemens};
@@ -143,7 +143,7 @@ impl Law for ReramWan {
     fn ageing(&self, after: f64) -> Result<Option<Relaxation<Later>>, HardwareError> {
         let [(t0, first), (t1, second), (t2, third)] = TABLE;
         if after > t2 {
-            return Err(limit(
+            return Err(HardwareError::limit(
                 "after",
                 Second::new(after),
                 "the measured times 0 s..2 d of Wan et al. 2022",

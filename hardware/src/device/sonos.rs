@@ -7,7 +7,7 @@ use super::elementary::exp;
 use super::law::Law;
 use super::programming::{Programming, Spread};
 use super::read_noise::ReadNoise;
-use super::refusal::{limit, microsiemens};
+use super::refusal::microsiemens;
 use super::relaxation::{Added, Relaxation};
 use crate::HardwareError;
 use crate::units::{Second, Siemens};
@@ -193,7 +193,7 @@ impl Law for Sonos {
     fn ageing(&self, after: f64) -> Result<Option<Relaxation<Shifted>>, HardwareError> {
         let days = after / DAY;
         if days > 5.0 {
-            return Err(limit(
+            return Err(HardwareError::limit(
                 "after",
                 Second::new(after),
                 "the measured times 0 s..5 d of the SONOS cell",
@@ -201,7 +201,7 @@ impl Law for Sonos {
             ));
         }
         if 1e3 * self.range.g_max > LARGEST_AGED as f32 {
-            return Err(limit(
+            return Err(HardwareError::limit(
                 "g_max",
                 microsiemens(self.range.g_max),
                 "the conductances up to 1800 nS whose ageing was measured",

@@ -7,7 +7,7 @@ use super::ageing::NoAgeing;
 use super::law::Law;
 use super::programming::{Programming, Spread};
 use super::read_noise::NoReadNoise;
-use super::refusal::{conflict, limit, microsiemens};
+use super::refusal::microsiemens;
 use crate::HardwareError;
 use crate::units::Siemens;
 
@@ -66,7 +66,7 @@ impl TableConfig {
         let rows = match (&self.rows, &self.csv) {
             (Some(rows), None) => {
                 let unit = self.unit.as_deref().ok_or_else(|| {
-                    conflict(
+                    HardwareError::conflict(
                         "`rows` without `unit`",
                         "say what they are in, such as `unit = \"uS\"`",
                     )
@@ -78,7 +78,7 @@ impl TableConfig {
             }
             (None, Some(text)) => read_csv(text, self.unit.as_deref())?,
             _ => {
-                return Err(conflict(
+                return Err(HardwareError::conflict(
                     "`rows` and `csv` both hold the table",
                     "give exactly one of them",
                 ));
@@ -116,14 +116,6 @@ impl Law for Table {
 
     fn range(&self) -> ConductanceRange {
         self.range
-    }
-
-    fn ageing(&self, _after: f64) -> Result<Option<NoAgeing>, HardwareError> {
-        Ok(None)
-    }
-
-    fn read(&self, _after: f64) -> Option<NoReadNoise> {
-        None
     }
 }
 
@@ -200,13 +192,13 @@ fn header_factors(
             (Some(own), None) => own,
             (None, Some(unit)) => unit,
             (None, None) => {
-                return Err(conflict(
+                return Err(HardwareError::conflict(
                     format!("column `{name}` has no unit"),
                     "write it behind the name as in `mean [uS]`, or give `unit`",
                 ));
             }
             (Some(_), Some(_)) => {
-                return Err(conflict(
+                return Err(HardwareError::conflict(
                     format!("`unit` and the header of column `{name}` both give a unit"),
                     "keep one of them",
                 ));
@@ -218,7 +210,7 @@ fn header_factors(
 
 fn check_rows(rows: &[[f64; 3]]) -> Result<(), HardwareError> {
     if rows.len() < 2 {
-        return Err(limit(
+        return Err(HardwareError::limit(
             "rows",
             rows.len(),
             "2 and more",
@@ -228,7 +220,7 @@ fn check_rows(rows: &[[f64; 3]]) -> Result<(), HardwareError> {
     for (index, row) in rows.iter().enumerate() {
         for (value, name) in row.iter().zip(COLUMNS) {
             if !(value.is_finite() && *value >= 0.0) {
-                return Err(limit(
+                return Err(HardwareError::limit(
                     &format!("{name} of row {}", index + 1),
                     microsiemens(*value as f32),
                     "0 S and above",
@@ -239,7 +231,7 @@ fn check_rows(rows: &[[f64; 3]]) -> Result<(), HardwareError> {
     }
     for (index, pair) in rows.windows(2).enumerate() {
         let refuse = |column: usize, wanted: &str| {
-            limit(
+            HardwareError::limit(
                 &format!("{} of row {}", COLUMNS[column], index + 2),
                 microsiemens(pair[1][column] as f32),
                 format!(

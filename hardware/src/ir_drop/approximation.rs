@@ -67,12 +67,12 @@ impl Approximation {
             ("scale", scale, scale.to_string()),
         ] {
             if !(value >= 0.0 && value.is_finite()) {
-                return Err(HardwareError::Limit {
-                    field: field.to_string(),
-                    value: text,
-                    limit: "the finite numbers from 0 on".to_string(),
-                    remedy: "use the resistance per cell, and the scale 1".to_string(),
-                });
+                return Err(HardwareError::limit(
+                    field,
+                    text,
+                    "the finite numbers from 0 on",
+                    "use the resistance per cell, and the scale 1",
+                ));
             }
         }
         Ok(Self { segment, scale })
@@ -89,13 +89,10 @@ impl Approximation {
             ..Wires::default()
         };
         if wires != known {
-            return Err(HardwareError::Conflict {
-                settings:
-                    "the approximation of wire resistance knows segments of output lines only"
-                        .to_string(),
-                remedy: "set input_segment and both terminals to 0 Ohm, or use the exact network"
-                    .to_string(),
-            });
+            return Err(HardwareError::conflict(
+                "the approximation of wire resistance knows segments of output lines only",
+                "set input_segment and both terminals to 0 Ohm, or use the exact network",
+            ));
         }
         Self::new(wires.output_segment, 1.0)
     }
@@ -186,12 +183,12 @@ impl Approximation {
         };
         let power: f64 = exact.iter().map(|y| f64::from(*y).powi(2)).sum();
         if power == 0.0 {
-            return Err(HardwareError::Limit {
-                field: "largest exact product".to_string(),
-                value: "0".to_string(),
-                limit: "the numbers other than 0".to_string(),
-                remedy: "give inputs and conductances of which some are not zero".to_string(),
-            });
+            return Err(HardwareError::limit(
+                "largest exact product",
+                "0",
+                "the numbers other than 0",
+                "give inputs and conductances of which some are not zero",
+            ));
         }
         let largest = |values: &mut dyn Iterator<Item = f32>| {
             values.fold(0.0f64, |most, value| most.max(f64::from(value.abs())))

@@ -52,12 +52,12 @@ impl SinhCell {
         if v0.get() > 0.0 && v0.get().is_finite() {
             Ok(Self { v0 })
         } else {
-            Err(HardwareError::Limit {
-                field: "v0".to_string(),
-                value: v0.to_string(),
-                limit: "the finite voltages above 0 V".to_string(),
-                remedy: "use 0.2 V to 0.5 V for oxide cells, or the linear law".to_string(),
-            })
+            Err(HardwareError::limit(
+                "v0",
+                v0,
+                "the finite voltages above 0 V",
+                "use 0.2 V to 0.5 V for oxide cells, or the linear law",
+            ))
         }
     }
 }

@@ -80,12 +80,12 @@ impl WireNetwork {
         let wires = wires.check()?;
         for (field, count) in [("outputs", outputs), ("inputs", inputs)] {
             if count == 0 {
-                return Err(HardwareError::Limit {
-                    field: field.to_string(),
-                    value: "0".to_string(),
-                    limit: "the counts from 1 on".to_string(),
-                    remedy: "give the array at least one line of each kind".to_string(),
-                });
+                return Err(HardwareError::limit(
+                    field,
+                    "0",
+                    "the counts from 1 on",
+                    "give the array at least one line of each kind",
+                ));
             }
         }
         let (input, output) = (
@@ -201,12 +201,12 @@ impl WireNetwork {
             .position(|g| !(*g >= 0.0 && g.is_finite()));
         match wrong {
             None => Ok(()),
-            Some(index) => Err(HardwareError::Limit {
-                field: format!("conductances[{index}]"),
-                value: format!("{} uS", conductances[index]),
-                limit: "the finite conductances from 0 uS on".to_string(),
-                remedy: "clip programmed conductances at 0 uS".to_string(),
-            }),
+            Some(index) => Err(HardwareError::limit(
+                format!("conductances[{index}]"),
+                format!("{} uS", conductances[index]),
+                "the finite conductances from 0 uS on",
+                "clip programmed conductances at 0 uS",
+            )),
         }
     }
 }
@@ -229,12 +229,12 @@ pub(super) fn check_length(
     if found == expected {
         return Ok(());
     }
-    Err(HardwareError::Limit {
-        field: format!("number of {field}"),
-        value: found.to_string(),
-        limit: format!("{expected}..={expected}"),
-        remedy: "give one value per cell or line of the array".to_string(),
-    })
+    Err(HardwareError::limit(
+        format!("number of {field}"),
+        found,
+        format!("{expected}..={expected}"),
+        "give one value per cell or line of the array",
+    ))
 }
 
 #[cfg(test)]

@@ -56,12 +56,12 @@ impl Newton {
     /// [`HardwareError::Limit`].
     pub fn check(self) -> Result<Self, HardwareError> {
         if !(self.tolerance > 0.0 && self.tolerance < 1.0) {
-            return Err(HardwareError::Limit {
-                field: "tolerance".to_string(),
-                value: self.tolerance.to_string(),
-                limit: "the numbers between 0 and 1".to_string(),
-                remedy: "use 1e-10".to_string(),
-            });
+            return Err(HardwareError::limit(
+                "tolerance",
+                self.tolerance,
+                "the numbers between 0 and 1",
+                "use 1e-10",
+            ));
         }
         Ok(self)
     }
@@ -118,12 +118,12 @@ impl Newton {
             return Ok(solver.solution(inputs, &current.potentials, &current.currents));
         }
         let largest = largest(&current.currents);
-        Err(HardwareError::Limit {
-            field: "current left over at a node".to_string(),
-            value: format!("{:.2e} uA", current.worst()),
-            limit: format!("0..={:.2e} uA", self.tolerance * largest),
-            remedy: "raise maximum_steps or tolerance, or lower the input voltages".to_string(),
-        })
+        Err(HardwareError::limit(
+            "current left over at a node",
+            format!("{:.2e} uA", current.worst()),
+            format!("0..={:.2e} uA", self.tolerance * largest),
+            "raise maximum_steps or tolerance, or lower the input voltages",
+        ))
     }
 }
 

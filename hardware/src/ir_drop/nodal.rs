@@ -196,15 +196,14 @@ impl NodalSolver {
     }
 
     fn failure(&self, error: &dyn std::fmt::Debug) -> HardwareError {
-        HardwareError::Conflict {
-            settings: format!(
+        HardwareError::conflict(
+            format!(
                 "the wires of {} x {} cells cannot be solved ({error:?})",
                 self.network.outputs(),
                 self.network.lines()
             ),
-            remedy: "set resistances that do not matter to 0 Ohm, or use smaller arrays"
-                .to_string(),
-        }
+            "set resistances that do not matter to 0 Ohm, or use smaller arrays",
+        )
     }
 }
 

@@ -81,14 +81,8 @@ const TEMPERATURE_COEFFICIENT: f64 = 0.00451;
 /// # Ok::<(), crossburn_hardware::HardwareError>(())
 /// ```
 pub fn wire_resistance(node: WireNode, length_um: f64, kelvin: f64) -> Result<Ohm, HardwareError> {
-    let limit = |field: &str, value: String, limit: &str, remedy: &str| HardwareError::Limit {
-        field: field.to_string(),
-        value,
-        limit: limit.to_string(),
-        remedy: remedy.to_string(),
-    };
     if !(length_um >= 0.0 && length_um.is_finite()) {
-        return Err(limit(
+        return Err(HardwareError::limit(
             "length",
             format!("{length_um} um"),
             "the finite lengths from 0 um on",
@@ -96,7 +90,7 @@ pub fn wire_resistance(node: WireNode, length_um: f64, kelvin: f64) -> Result<Oh
         ));
     }
     if !(200.0..=450.0).contains(&kelvin) {
-        return Err(limit(
+        return Err(HardwareError::limit(
             "temperature",
             format!("{kelvin} K"),
             "200..=450 K",

@@ -68,12 +68,12 @@ impl Wires {
             ("output_terminal", self.output_terminal),
         ] {
             if !(resistance.get() >= 0.0 && resistance.get().is_finite()) {
-                return Err(HardwareError::Limit {
-                    field: field.to_string(),
-                    value: resistance.to_string(),
-                    limit: "the finite resistances from 0 Ohm on".to_string(),
-                    remedy: "use 0 Ohm for an ideal wire".to_string(),
-                });
+                return Err(HardwareError::limit(
+                    field,
+                    resistance,
+                    "the finite resistances from 0 Ohm on",
+                    "use 0 Ohm for an ideal wire",
+                ));
             }
         }
         Ok(self)

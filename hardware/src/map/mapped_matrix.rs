@@ -144,12 +144,12 @@ impl MappedMatrix {
             None => ("planes", conductances.len(), self.planes.len()),
             Some(plane) => ("cells of a plane", plane.len(), cells),
         };
-        Err(HardwareError::Limit {
-            field: field.to_string(),
-            value: value.to_string(),
-            limit: limit.to_string(),
-            remedy: "pass one vector per plane, as long as its targets".to_string(),
-        })
+        Err(HardwareError::limit(
+            field,
+            value,
+            limit,
+            "pass one vector per plane, as long as its targets",
+        ))
     }
 }
 

@@ -95,10 +95,10 @@ impl Mapping {
         range: ConductanceRange,
     ) -> Result<MappedMatrix, HardwareError> {
         if self.slices.is_some() && self.slice_bits.is_none() {
-            return Err(HardwareError::Conflict {
-                settings: "slices without slice_bits: a slice has no width".to_string(),
-                remedy: "set slice_bits, or leave slices out".to_string(),
-            });
+            return Err(HardwareError::conflict(
+                "slices without slice_bits: a slice has no width",
+                "set slice_bits, or leave slices out",
+            ));
         }
         self.scheme
             .map(self, Cells::new(weights, self.scale, range)?)

@@ -22,20 +22,19 @@ pub(super) fn map(
     significances: &[f32],
 ) -> Result<MappedMatrix, HardwareError> {
     if mapping.slice_bits.is_some() || mapping.slices.is_some() || mapping.cell_levels.is_some() {
-        return Err(HardwareError::Conflict {
-            settings: "scheme = significance-pairs with slice_bits, slices or cell_levels: its cells take any conductance"
-                .to_string(),
-            remedy: "leave them out, or use scheme = one-sided-pair".to_string(),
-        });
+        return Err(HardwareError::conflict(
+            "scheme = significance-pairs with slice_bits, slices or cell_levels: its cells take any conductance",
+            "leave them out, or use scheme = one-sided-pair",
+        ));
     }
     let wrong = |f: &&f32| !(f.is_finite() && **f > 0.0);
     if significances.is_empty() || significances.iter().any(|f| wrong(&f)) {
-        return Err(HardwareError::Limit {
-            field: "significances".to_string(),
-            value: format!("{significances:?}"),
-            limit: "one or more positive numbers".to_string(),
-            remedy: "use [1.0] for one pair".to_string(),
-        });
+        return Err(HardwareError::limit(
+            "significances",
+            format!("{significances:?}"),
+            "one or more positive numbers",
+            "use [1.0] for one pair",
+        ));
     }
     let level = mapping.weight_bits.max_level();
     let total: f32 = significances.iter().sum();

@@ -30,12 +30,7 @@ impl Digits {
     /// than a cell has.
     pub(super) fn new(mapping: &Mapping, bits: u32) -> Result<Self, HardwareError> {
         let limit = |field: &str, value: String, limit: String, remedy: String| {
-            Err(HardwareError::Limit {
-                field: field.to_string(),
-                value,
-                limit,
-                remedy,
-            })
+            Err(HardwareError::limit(field, value, limit, remedy))
         };
         let digits = match mapping.slice_bits {
             None => Self {

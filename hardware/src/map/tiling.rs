@@ -50,12 +50,7 @@ impl Tiling {
             ("array columns", columns),
         ];
         if let Some((field, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(HardwareError::Limit {
-                field: field.to_string(),
-                value: "0".to_string(),
-                limit: "1..".to_string(),
-                remedy: "use at least one".to_string(),
-            });
+            return Err(HardwareError::limit(field, "0", "1..", "use at least one"));
         }
         let (row_tiles, column_tiles) = (inputs.div_ceil(rows), outputs.div_ceil(columns));
         let cells = (row_tiles * rows) as f64 * (column_tiles * columns) as f64;

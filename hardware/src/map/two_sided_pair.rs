@@ -20,21 +20,21 @@ use crate::HardwareError;
 /// cells with `2^(bits-1)` levels is that of CrossSim 3.2.
 pub(super) fn map(mapping: &Mapping, cells: Cells<'_>) -> Result<MappedMatrix, HardwareError> {
     if mapping.slice_bits.is_some() || mapping.slices.is_some() {
-        return Err(HardwareError::Conflict {
-            settings: "scheme = two-sided-pair with slices: a digit has no sign".to_string(),
-            remedy: "leave slice_bits and slices out, or use scheme = one-sided-pair".to_string(),
-        });
+        return Err(HardwareError::conflict(
+            "scheme = two-sided-pair with slices: a digit has no sign",
+            "leave slice_bits and slices out, or use scheme = one-sided-pair",
+        ));
     }
     let level = mapping.weight_bits.max_level();
     let (least, most) = (level as u32 + 1, 2 * level as u32 + 1);
     let levels = mapping.cell_levels.unwrap_or(most).min(most);
     if levels < least {
-        return Err(HardwareError::Limit {
-            field: "cell_levels".to_string(),
-            value: levels.to_string(),
-            limit: format!("{least}.."),
-            remedy: "use fewer weight_bits".to_string(),
-        });
+        return Err(HardwareError::limit(
+            "cell_levels",
+            levels,
+            format!("{least}.."),
+            "use fewer weight_bits",
+        ));
     }
     let steps = (levels - 1) as f32;
     let plane = |polarity, sign: f32| {

@@ -72,12 +72,12 @@ impl WeightMatrix {
         let outputs = shape.first().copied().unwrap_or(0);
         let inputs: usize = shape.iter().skip(1).product();
         if groups == 0 || !outputs.is_multiple_of(groups) {
-            return Err(HardwareError::Limit {
-                field: "groups".to_string(),
-                value: groups.to_string(),
-                limit: format!("the divisors of {outputs} output channels"),
-                remedy: "use the number of groups of the layer".to_string(),
-            });
+            return Err(HardwareError::limit(
+                "groups",
+                groups,
+                format!("the divisors of {outputs} output channels"),
+                "use the number of groups of the layer",
+            ));
         }
         if outputs * inputs == 0 || weight.len() != outputs * inputs {
             return Self::new(outputs, inputs, weight.to_vec()).map(|matrix| vec![matrix]);
@@ -98,12 +98,7 @@ impl WeightMatrix {
     /// Those of [`WeightMatrix::new`]: the fields are public.
     pub(super) fn check(&self) -> Result<(), HardwareError> {
         let limit = |field: &str, value: String, limit: String, remedy: &str| {
-            Err(HardwareError::Limit {
-                field: field.to_string(),
-                value,
-                limit,
-                remedy: remedy.to_string(),
-            })
+            Err(HardwareError::limit(field, value, limit, remedy))
         };
         let (outputs, inputs) = (self.outputs, self.inputs);
         if outputs == 0 || inputs == 0 {

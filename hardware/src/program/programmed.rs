@@ -193,12 +193,7 @@ pub(super) fn require(
     if allowed && value.is_finite() {
         return Ok(());
     }
-    Err(HardwareError::Limit {
-        field: field.to_string(),
-        value: value.to_string(),
-        limit: limit.to_string(),
-        remedy: remedy.to_string(),
-    })
+    Err(HardwareError::limit(field, value, limit, remedy))
 }
 
 /// Refuses a tolerance or a deviation, fractions of the range, that is not positive, and impossible numbers of pulses.

@@ -74,12 +74,12 @@ impl SelectiveWriteVerify {
         same_length("sensitivities", sensitivities.len(), weights.len())?;
         for (field, values) in [("sensitivities", sensitivities), ("weights", weights)] {
             if let Some(index) = values.iter().position(|value| value.is_nan()) {
-                return Err(HardwareError::Limit {
-                    field: format!("{field}[{index}]"),
-                    value: "NaN".to_string(),
-                    limit: "the numbers".to_string(),
-                    remedy: "compute it from a network whose loss is finite".to_string(),
-                });
+                return Err(HardwareError::limit(
+                    format!("{field}[{index}]"),
+                    "NaN",
+                    "the numbers",
+                    "compute it from a network whose loss is finite",
+                ));
             }
         }
         let count = (self.fraction * weights.len() as f64).round() as usize;

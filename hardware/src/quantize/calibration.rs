@@ -39,12 +39,12 @@ impl Calibration {
     pub fn check(self) -> Result<Self, HardwareError> {
         match self {
             Self::Percentile { percent } if !(percent > 50.0 && percent <= 100.0) => {
-                Err(HardwareError::Limit {
-                    field: "calibration.percent".to_string(),
-                    value: percent.to_string(),
-                    limit: "50 (excluded) to 100".to_string(),
-                    remedy: "use a share such as 99.9".to_string(),
-                })
+                Err(HardwareError::limit(
+                    "calibration.percent",
+                    percent,
+                    "50 (excluded) to 100",
+                    "use a share such as 99.9",
+                ))
             }
             _ => Ok(self),
         }

@@ -18,7 +18,6 @@
 //! (arXiv 2404.06553), equation 1 and the fitted model of the Accelergy plug-in; Murmann, "ADC Performance Survey
 //! 1997-2021".
 
-use super::super::limit::refuse;
 use super::{AdcEstimate, Converter};
 use crate::HardwareError;
 use crate::units::{Joule, SquareMillimetre};
@@ -32,7 +31,7 @@ pub(super) fn estimate(converter: &Converter) -> Result<AdcEstimate, HardwareErr
     let bits = converter.bits_within(NAME, 4, 16)?;
     let node = converter.node_nm;
     if !NODES.contains(&node) {
-        return Err(refuse(
+        return Err(HardwareError::limit(
             "adc node_nm",
             node,
             format_args!("7..=350, the range of {NAME}"),
@@ -41,7 +40,7 @@ pub(super) fn estimate(converter: &Converter) -> Result<AdcEstimate, HardwareErr
     }
     let rate = converter.rate.get();
     if rate > RATE_MAX {
-        return Err(refuse(
+        return Err(HardwareError::limit(
             "adc rate",
             converter.rate,
             format_args!("the rates up to 10 GHz of {NAME}"),

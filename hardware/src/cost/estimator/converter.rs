@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::limit::{refuse, require_count, require_positive};
+use super::super::limit::{require_count, require_positive};
 use crate::HardwareError;
 use crate::units::{Hertz, Joule, Ohm, Second, SquareMillimetre, Volt};
 
@@ -62,7 +62,7 @@ impl Converter {
         if (least..=most).contains(&self.bits) {
             return Ok(f64::from(self.bits));
         }
-        Err(refuse(
+        Err(HardwareError::limit(
             "adc bits",
             self.bits,
             format_args!("{least}..={most}, the range of {estimator}"),
@@ -75,7 +75,7 @@ impl Converter {
         if self.node_nm == node_nm {
             return Ok(());
         }
-        Err(refuse(
+        Err(HardwareError::limit(
             "adc node_nm",
             self.node_nm,
             format_args!("the node of {estimator}, {node_nm}"),

@@ -17,7 +17,6 @@
 //! map), layout of 269 + 109 (b - 1) n-type and 209 + 73 (b - 1) p-type minimum transistors, each 2 (1 + 2.8) F by 28 F
 //! (bulk) or 2 (1.4 + 3.9) F by 34 F (fin).
 
-use super::super::limit::refuse;
 use super::{AdcEstimate, Converter};
 use crate::HardwareError;
 use crate::units::{Joule, SquareMillimetre};
@@ -65,7 +64,7 @@ pub(super) fn estimate(converter: &Converter) -> Result<AdcEstimate, HardwareErr
     let bits = converter.bits_within(NAME, 1, 10)?;
     let node = converter.node_nm;
     let fit = FITS.iter().find(|fit| fit.node_nm == node).ok_or_else(|| {
-        refuse(
+        HardwareError::limit(
             "adc node_nm",
             node,
             format_args!("the nodes 7, 10, 14, 22, 32, 45, 65, 90 and 130 of {NAME}"),

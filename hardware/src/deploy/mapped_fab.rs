@@ -1,0 +1,264 @@
+//! The chips of a network on a hardware.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use crossburn_noise::ChipSeed;
+
+use super::mapped_network::MappedWeight;
+use super::network_weights::{attach, replace};
+use super::{Fab, Fidelity, MappedNetwork, Operation, Selection, Writes};
+use crate::array::Effects;
+use crate::device::DriftCompensation;
+use crate::layer::OnArray;
+use crate::map::{MappedMatrix, WeightMatrix};
+use crate::program::Programmed;
+use crate::units::Second;
+use crate::{ConductanceRange, HardwareError};
+
+/// Chips of a [`MappedNetwork`] at one fidelity.
+#[derive(Clone, Copy, Debug)]
+pub struct MappedFab<'a, M> {
+    mapped: &'a MappedNetwork<M>,
+    fidelity: Fidelity,
+    /// What is verified; everything where absent.
+    selection: Option<&'a Selection>,
+}
+
+impl<M: Module + Sync> Fab<M> for MappedFab<'_, M> {
+    fn chip(&self, seed: ChipSeed) -> Result<M, HardwareError> {
+        self.make(Some(seed))
+    }
+}
+
+impl<'a, M: Module + Sync> MappedFab<'a, M> {
+    /// Chips of `mapped`, of which only what `selection` holds is verified.
+    pub(super) fn new(
+        mapped: &'a MappedNetwork<M>,
+        fidelity: Fidelity,
+        selection: Option<&'a Selection>,
+    ) -> Self {
+        Self {
+            mapped,
+            fidelity,
+            selection,
+        }
+    }
+
+    /// The network without any error of a device: its weights as they are mapped, on ideal cells.
+    ///
+    /// # Errors
+    /// Those of the mapping.
+    pub fn ideal(&self) -> Result<M, HardwareError> {
+        self.make(None)
+    }
+
+    /// What programming the chip of `seed` takes. Its cells are drawn once more for it, the same ones.
+    ///
+    /// # Errors
+    /// [`HardwareError::Conflict`] for a hardware without `[programming]`, whose device does not say how often it is
+    /// pulsed.
+    pub fn writes(&self, seed: ChipSeed) -> Result<Writes, HardwareError> {
+        let mut writes = Writes::default();
+        for (path, weight) in &self.mapped.weights {
+            for (group, mapped) in weight.matrices.iter().enumerate() {
+                let selection = self.verified(path, group);
+                for (plane, cells) in mapped.planes.iter().enumerate() {
+                    let path = format!("{path}/{group}/{plane}");
+                    let (targets, range) = (&cells.targets, mapped.range);
+                    writes.add(&self.verified_writes(targets, range, seed, &path, selection)?);
+                }
+            }
+        }
+        Ok(writes)
+    }
+
+    /// The selection, and which cells of every plane of a matrix it verifies.
+    fn verified(&self, path: &str, group: usize) -> Option<(&'_ Selection, &'_ [bool])> {
+        let selection = self.selection?;
+        Some((selection, selection.cells(path, group)))
+    }
+
+    fn make(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
+        match self.fidelity {
+            Fidelity::Weight => self.frozen(chip),
+            Fidelity::Array => self.on_arrays(chip),
+        }
+    }
+
+    /// A plain network with the weights that the cells hold.
+    fn frozen(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
+        let mut held = BTreeMap::new();
+        for (path, weight) in &self.mapped.weights {
+            let mut rows = Vec::new();
+            for (group, mapped) in weight.matrices.iter().enumerate() {
+                let verified = self.verified(path, group);
+                let name = format!("{path}/{group}");
+                let (cells, mapped) = self.cells(mapped, chip, &name, verified)?;
+                rows.extend(mapped.read_back(&cells)?.values);
+            }
+            held.insert(path.clone(), rows);
+        }
+        Ok(replace(&self.mapped.network, held))
+    }
+
+    /// The network with its arrays attached.
+    fn on_arrays(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
+        let mut arrays = BTreeMap::new();
+        for (path, weight) in &self.mapped.weights {
+            arrays.insert(path.clone(), self.arrays(path, weight, chip)?);
+        }
+        Ok(attach(&self.mapped.network, |path, _| arrays.remove(path)))
+    }
+
+    fn arrays(
+        &self,
+        path: &str,
+        weight: &MappedWeight,
+        chip: Option<ChipSeed>,
+    ) -> Result<OnArray, HardwareError> {
+        let config = self.mapped.hardware().config();
+        let chip_reads = chip.filter(|_| self.reads_scatter());
+        let mut matrices = Vec::new();
+        let mut reads = Vec::new();
+        for (group, mapped) in weight.matrices.iter().enumerate() {
+            let verified = self.verified(path, group);
+            let path = format!("{path}/{group}");
+            let (cells, mapped) = self.cells(mapped, chip, &path, verified)?;
+            let sigma = |cells: &Vec<f32>| config.device.read_sigma(cells, config.operation.after);
+            let sigmas: Option<Vec<Vec<f32>>> = match chip_reads {
+                Some(_) => cells.iter().map(sigma).collect(),
+                None => None,
+            };
+            let effects = Effects {
+                read_sigma: sigmas.as_deref(),
+                converters: chip.map(|chip| chip.generator(&format!("{path}/converters"))),
+                ..Effects::default()
+            };
+            let mut matrix = match chip {
+                Some(_) => self.mapped.programmed(weight, &mapped, cells, &effects)?,
+                None => self
+                    .mapped
+                    .programmed(&weight.exact(), &mapped, cells, &effects)?,
+            };
+            if let Some(ranges) = weight.ranges.get(group) {
+                matrix.set_ranges(ranges)?;
+            }
+            matrices.push(matrix);
+            reads.extend(chip_reads.map(|chip| chip.generator(&format!("{path}/read"))));
+        }
+        Ok(OnArray::arrays(matrices, chip_reads.map(|_| reads)))
+    }
+
+    /// The cells of every plane of one matrix on one chip, or ideal ones where there is none, and the mapping whose scales
+    /// the drift compensation corrects.
+    fn cells(
+        &self,
+        mapped: &MappedMatrix,
+        chip: Option<ChipSeed>,
+        path: &str,
+        verified: Option<(&Selection, &[bool])>,
+    ) -> Result<(Vec<Vec<f32>>, MappedMatrix), HardwareError> {
+        let Some(chip) = chip else {
+            return Ok((mapped.targets(), mapped.clone()));
+        };
+        let Operation {
+            after,
+            drift_compensation,
+            ..
+        } = self.mapped.hardware().config().operation;
+        let compensates = drift_compensation != DriftCompensation::None;
+        let (mut new, mut aged) = (Vec::new(), Vec::new());
+        for (plane, cells) in mapped.planes.iter().enumerate() {
+            let path = format!("{path}/{plane}");
+            let targets = &cells.targets;
+            let written = self.written(targets, mapped.range, chip, &path, verified)?;
+            if compensates {
+                new.push(self.lived(written.clone(), targets, Second::default(), chip, &path)?);
+            }
+            aged.push(self.lived(written, targets, after, chip, &path)?);
+        }
+        let mut mapped = mapped.clone();
+        if compensates {
+            let new = readings(&mapped.read_back(&new)?);
+            let old = readings(&mapped.read_back(&aged)?);
+            let factors = drift_compensation.factors(&new, &old, mapped.outputs)?;
+            for (scale, factor) in mapped.scales.iter_mut().zip(factors) {
+                *scale *= factor;
+            }
+        }
+        Ok((aged, mapped))
+    }
+
+    /// The cells of one plane as they are written, verified where the hardware verifies.
+    fn written(
+        &self,
+        targets: &[f32],
+        range: ConductanceRange,
+        chip: ChipSeed,
+        path: &str,
+        verified: Option<(&Selection, &[bool])>,
+    ) -> Result<Vec<f32>, HardwareError> {
+        let config = self.mapped.hardware().config();
+        if config.programming.is_some() {
+            let written = self.verified_writes(targets, range, chip, path, verified)?;
+            return Ok(written.conductances);
+        }
+        config.device.check_targets(targets)?;
+        let draws = chip.generator(&format!("{path}/program"));
+        Ok(config.device.program(targets, &draws))
+    }
+
+    /// The cells of one plane after the writes that the hardware verifies, and what they took.
+    fn verified_writes(
+        &self,
+        targets: &[f32],
+        range: ConductanceRange,
+        chip: ChipSeed,
+        path: &str,
+        verified: Option<(&Selection, &[bool])>,
+    ) -> Result<Programmed, HardwareError> {
+        let config = self.mapped.hardware().config();
+        let Some(verify) = &config.programming else {
+            return Err(HardwareError::conflict(
+                "write-verify of a hardware without [programming]",
+                "give [programming] with tolerance, sigma_before and maximum_pulses",
+            ));
+        };
+        config.device.check_targets(targets)?;
+        let draws = chip.generator(&format!("{path}/program"));
+        match verified {
+            None => Ok(verify.draw(targets, range, &draws)),
+            Some((selection, cells)) => selection.programming().draw(targets, cells, range, &draws),
+        }
+    }
+
+    /// Written cells `after` a time: drifted or relaxed, and stuck where they are faulty.
+    fn lived(
+        &self,
+        written: Vec<f32>,
+        targets: &[f32],
+        after: Second,
+        chip: ChipSeed,
+        path: &str,
+    ) -> Result<Vec<f32>, HardwareError> {
+        let device = &self.mapped.hardware().config().device;
+        let stream = |lifetime: &str| chip.generator(&format!("{path}/{lifetime}"));
+        let mut cells = device.age(written, targets, after, &stream("age"))?;
+        device.stick(&mut cells, &stream("faults"));
+        Ok(cells)
+    }
+
+    /// Whether reads of chips at array fidelity scatter.
+    fn reads_scatter(&self) -> bool {
+        let config = self.mapped.hardware().config();
+        config.device.has_read_noise() && config.operation.read_noise != Some(false)
+    }
+}
+
+/// One reading per input: the response to it alone, output by output.
+fn readings(weights: &WeightMatrix) -> Vec<f32> {
+    let (outputs, inputs) = (weights.outputs, weights.inputs);
+    let at = |reading: usize| weights.values[reading % outputs * inputs + reading / outputs];
+    (0..outputs * inputs).map(at).collect()
+}

@@ -1,0 +1,118 @@
+//! The matrix weights of a network: read, replaced, or given something to compute with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::module::{Module, ModuleVisitor, Param, Reparameterizer};
+use burn::tensor::Tensor;
+
+use crate::HardwareError;
+use crate::layer::{OnArray, in_layout_of};
+use crate::map::WeightMatrix;
+
+/// A weight in Burn's layout.
+pub(super) struct Stored {
+    pub(super) shape: Vec<usize>,
+    pub(super) values: Vec<f32>,
+}
+
+/// The selected weights of `network` by path.
+pub(super) fn stored<M: Module>(
+    network: &M,
+    selected: &BTreeSet<String>,
+) -> BTreeMap<String, Stored> {
+    struct Collect<'a> {
+        path: Vec<String>,
+        selected: &'a BTreeSet<String>,
+        found: BTreeMap<String, Stored>,
+    }
+    impl ModuleVisitor for Collect<'_> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let path = self.path.join(".");
+            if self.selected.contains(&path) {
+                self.found.insert(path, host(param.val()));
+            }
+        }
+    }
+    let mut collect = Collect {
+        path: Vec::new(),
+        selected,
+        found: BTreeMap::new(),
+    };
+    network.visit(&mut collect);
+    collect.found
+}
+
+fn host<const D: usize>(weight: Tensor<D>) -> Stored {
+    Stored {
+        shape: weight.dims().to_vec(),
+        values: weight
+            .into_data()
+            .try_into_vec_as()
+            .expect("a weight is a tensor of floats"),
+    }
+}
+
+/// Values in the layout of a Burn weight of this shape as matrices, one per group; a linear weight has one.
+pub(super) fn in_matrices(
+    values: &[f32],
+    shape: &[usize],
+    groups: usize,
+) -> Result<Vec<WeightMatrix>, HardwareError> {
+    match *shape {
+        [inputs, outputs] => Ok(vec![WeightMatrix::from_linear(values, inputs, outputs)?]),
+        _ => WeightMatrix::from_conv(values, shape, groups),
+    }
+}
+
+/// `network` with what `role` gives for a path and shape.
+pub(super) fn attach<M: Module>(
+    network: &M,
+    role: impl FnMut(&str, &[usize]) -> Option<OnArray>,
+) -> M {
+    struct Attach<F>(F);
+    impl<F: FnMut(&str, &[usize]) -> Option<OnArray>> Reparameterizer for Attach<F> {
+        type Reparam = OnArray;
+
+        fn reparameterize<const D: usize>(
+            &mut self,
+            path: &str,
+            param: Param<Tensor<D>>,
+        ) -> (Param<Tensor<D>>, Option<OnArray>) {
+            let role = (self.0)(path, &param.lazy_shape().dims::<D>());
+            (param, role)
+        }
+    }
+    network.clone().apply_reparameterization(Attach(role))
+}
+
+/// `network` with `held` by path, in rows of outputs, in the place of its weights.
+pub(super) fn replace<M: Module>(network: &M, held: BTreeMap<String, Vec<f32>>) -> M {
+    network.clone().apply_reparameterization(Replace { held })
+}
+
+struct Replace {
+    held: BTreeMap<String, Vec<f32>>,
+}
+
+impl Reparameterizer for Replace {
+    type Reparam = OnArray;
+
+    fn reparameterize<const D: usize>(
+        &mut self,
+        path: &str,
+        param: Param<Tensor<D>>,
+    ) -> (Param<Tensor<D>>, Option<OnArray>) {
+        let Some(rows) = self.held.remove(path) else {
+            return (param, None);
+        };
+        (param.map(|weight| in_layout_of(&weight, rows)), None)
+    }
+}
