@@ -197,11 +197,39 @@ fn a_hardware_from_a_file_is_read_strictly() {
 }
 
 #[test]
+fn a_layer_that_an_accelerator_cannot_take_stays_digital() {
+    // Digits are normalized, and this accelerator has no negative inputs.
+    let message = refused(&["--hardware", "neurosim-22nm"]);
+    assert!(
+        message.contains("sign = unsigned and inputs down to"),
+        "{message}"
+    );
+    let path = message.split('`').nth(1).unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--hardware", "neurosim-22nm", "--digital", &path];
+    let document = evaluate(folder.path(), &arguments);
+    let reproduce = document["reproduce"].as_str().unwrap();
+    assert!(
+        reproduce.contains(&format!("--digital {path}")),
+        "{reproduce}"
+    );
+    let message = refused(&["--hardware", "papers", "--digital", "fc9.weight"]);
+    assert!(
+        message.contains("there is no weight `fc9.weight`"),
+        "{message}"
+    );
+}
+
+#[test]
 fn what_cannot_be_is_refused_in_one_line() {
     for (arguments, part) in [
         (
             ["--hardware", "issac"].as_slice(),
             "neither a file nor one of the accelerators isaac",
+        ),
+        (
+            &["--hardware", "papers", "--cell", "rram4,rram4"],
+            "--cell names rram4 twice",
         ),
         (
             &["--hardware", "papers", "--cell", "flash"],

@@ -10,21 +10,21 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
 use crossburn_checkpoints::load_checkpoint;
-use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, Operation};
-use crossburn_hardware::device::Device as Cell;
+use crossburn_hardware::deploy::{Fab, Fidelity, MappedNetwork};
 use crossburn_hardware::units::Second;
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::Variation;
 use crossburn_training::data::DataSource;
 use crossburn_training::{Batches, Evaluation, Recipe};
-use indicatif::{MultiProgress, ProgressBar};
+use indicatif::MultiProgress;
 use serde_json::{Value, json};
 
+use super::deployment::{Deployment, HardwareChoice, OnTargets};
 use super::device::DeviceChoice;
 use super::progress::bar;
 use super::stored_network::StoredNetwork;
 use super::{Outcome, interrupt, note, print, print_results};
-use crate::apps::hardware::{self, NamedHardware, calibration, open_hardware};
+use crate::apps::hardware::{self, calibration};
 use crate::apps::population::{self, ChipStore, Draw};
 use crate::apps::study::{self, Clock};
 use crate::report::{
@@ -76,6 +76,14 @@ pub(super) struct Evaluate {
         requires = "hardware"
     )]
     cell: Vec<String>,
+    /// Weights that stay digital, by path, comma-separated
+    #[arg(
+        long,
+        value_name = "PATH,...",
+        value_delimiter = ',',
+        requires = "hardware"
+    )]
+    digital: Vec<String>,
     /// Time since programming, such as 1d
     #[arg(long, value_name = "TIME", requires = "hardware")]
     after: Option<Second>,
@@ -145,7 +153,16 @@ impl Evaluate {
         if self.chips == 0 {
             bail!("--chips 0 leaves nothing to evaluate: use a number above 0");
         }
-        let deployment = self.deployment()?;
+        let deployment = match &self.hardware {
+            None => Deployment::Variation(self.variation(self.sigma)?),
+            Some(hardware) => Deployment::on_hardware(&HardwareChoice {
+                hardware,
+                fidelity: self.fidelity,
+                cells: &self.cell,
+                digital: &self.digital,
+                after: self.after,
+            })?,
+        };
         let StoredNetwork {
             folder,
             manifest,
@@ -204,36 +221,6 @@ impl Evaluate {
         model.build(seed, &device, job)
     }
 
-    fn deployment(&self) -> Result<Deployment> {
-        let Some(hardware) = &self.hardware else {
-            return Ok(Deployment::Variation(self.variation(self.sigma)?));
-        };
-        let NamedHardware { name, hardware } = open_hardware(hardware)?;
-        let operation = self.after.map(|after| Operation {
-            after,
-            ..hardware.config().operation
-        });
-        let cells: Vec<&str> = match self.cell.iter().any(|cell| cell == "all") {
-            true => Cell::preset_names().collect(),
-            false => self.cell.iter().map(String::as_str).collect(),
-        };
-        let targets = match cells.is_empty() {
-            true => vec![(None, hardware.with(None, operation)?)],
-            false => cells
-                .into_iter()
-                .map(|cell| {
-                    let hardware = hardware.with(Some(Cell::preset(cell)?), operation)?;
-                    Ok((Some(cell.to_string()), hardware))
-                })
-                .collect::<Result<_>>()?,
-        };
-        Ok(Deployment::Hardware {
-            name,
-            targets,
-            fidelity: self.fidelity,
-        })
-    }
-
     fn variation(&self, sigma: f64) -> Result<Variation> {
         let mut table = json!({ "kind": self.noise });
         let key = if self.noise == "log-normal" {
@@ -255,54 +242,6 @@ impl Evaluate {
         let variation: Variation = serde_json::from_value(table)
             .with_context(|| format!("--noise {} with these values", self.noise))?;
         Ok(variation.check()?)
-    }
-}
-
-/// What chips are made of.
-enum Deployment {
-    Variation(Variation),
-    Hardware {
-        name: String,
-        /// With the name of the cell where it is not the hardware's own.
-        targets: Vec<(Option<String>, Hardware)>,
-        fidelity: Fidelity,
-    },
-}
-
-impl Deployment {
-    /// Everything that a chip depends on.
-    fn describe(&self) -> Result<Value> {
-        match self {
-            Self::Variation(variation) => study::json(variation),
-            Self::Hardware {
-                name,
-                targets,
-                fidelity,
-            } => Ok(json!({
-                "kind": "hardware",
-                "name": name,
-                "fidelity": fidelity,
-                "targets": targets.iter().map(|(_, hardware)| study::json(hardware.config())).collect::<Result<Vec<_>>>()?,
-            })),
-        }
-    }
-
-    /// What the report shows of it.
-    fn summary(&self) -> Result<Value> {
-        match self {
-            Self::Variation(variation) => study::json(variation),
-            Self::Hardware {
-                name,
-                targets,
-                fidelity,
-            } => {
-                let operation = targets
-                    .first()
-                    .map(|(_, hardware)| hardware.config().operation);
-                let after = operation.map(|operation| operation.after.to_string());
-                Ok(json!({ "kind": name, "fidelity": fidelity, "after": after }))
-            }
-        }
     }
 }
 
@@ -333,7 +272,7 @@ impl WithClassifier for Job<'_> {
         let arguments = self.arguments;
         let mut clock = Clock::new();
         let (network, _) = load_checkpoint(&self.folder, network)?;
-        // Training images are not needed, but a procedural set is cheap and a file set is read as a whole.
+        // The first training images set the ranges of a hardware; the rest is cheap, or read with the file as a whole.
         let images = arguments.images.or(self.recipe.data.test);
         let data = clock.time("data", || {
             self.source
@@ -342,48 +281,23 @@ impl WithClassifier for Job<'_> {
         self.recipe.model.check(data.test.shape)?;
         let batches = Batches::new(&data.test, 128, self.device);
         let evaluation = Evaluation::new(&network, self.recipe.model.quantization(), batches);
-        let clean = evaluation.clean()?;
-        let bars = MultiProgress::new();
+        let judge = Judge {
+            job: &self,
+            evaluation: &evaluation,
+            clean: evaluation.clean()?,
+            bars: MultiProgress::new(),
+        };
         let judged = match &self.deployment {
-            Deployment::Variation(variation) => {
-                self.on_variation(&evaluation, variation, &bars, &mut clock)?
-            }
-            Deployment::Hardware {
-                name,
-                targets,
-                fidelity,
-            } => {
+            Deployment::Variation(variation) => judge.on_variation(variation, &mut clock)?,
+            Deployment::Hardware(on) => {
                 let calibration = calibration(&data.train, self.device);
-                let on = |(cell, hardware): &(Option<String>, Hardware), clock: &mut Clock| {
-                    let mapped = evaluation.mapped(hardware, *fidelity, &calibration)?;
-                    let target = Target {
-                        name,
-                        cell: cell.as_deref(),
-                        mapped: &mapped,
-                        fidelity: *fidelity,
-                    };
-                    self.on_hardware(&evaluation, &target, &bars, clock)
-                };
-                let mut methods = Some(Vec::new());
-                for target in targets {
-                    let Some(method) = on(target, &mut clock)? else {
-                        methods = None;
-                        break;
-                    };
-                    methods
-                        .iter_mut()
-                        .for_each(|methods| methods.push(method.clone()));
-                }
-                methods
+                judge.on_targets(on, &calibration, &mut clock)?
             }
         };
-        let Some(mut methods) = judged else {
+        let Some(methods) = judged else {
             note("the finished chips are kept: run the same command with --resume");
             return Ok(Outcome::Interrupted);
         };
-        for method in &mut methods {
-            method.clean = clean;
-        }
         let (version, commit) = study::version();
         let results = Results {
             schema: SCHEMA.to_string(),
@@ -412,83 +326,42 @@ impl WithClassifier for Job<'_> {
     }
 }
 
-/// One hardware to judge a network on.
-struct Target<'a, C> {
-    name: &'a str,
-    /// Where it is not the hardware's own.
-    cell: Option<&'a str>,
-    mapped: &'a MappedNetwork<C>,
-    fidelity: Fidelity,
+/// Judges one network.
+struct Judge<'a, C> {
+    job: &'a Job<'a>,
+    evaluation: &'a Evaluation<C>,
+    /// Accuracy without variation.
+    clean: f64,
+    bars: MultiProgress,
 }
 
-impl Job<'_> {
-    /// The chips of this shard.
-    fn chips(&self) -> Range<u64> {
-        match self.arguments.shard {
-            Some(shard) => shard.range(self.arguments.chips),
-            None => 0..self.arguments.chips,
-        }
-    }
-
-    /// The population of `fab`, its chips kept in `file`; `None` where it was interrupted.
-    fn population<C: Classifier>(
+impl<C: Classifier> Judge<'_, C> {
+    fn on_variation(
         &self,
-        evaluation: &Evaluation<C>,
-        fab: &impl Fab<C>,
-        file: &str,
-        progress: &ProgressBar,
-    ) -> Result<Option<PopulationSummary>> {
-        let store = ChipStore::open(
-            self.out.join(file),
-            self.config.clone(),
-            self.arguments.resume,
-        )?;
-        let draw = Draw {
-            fab,
-            seed: self.arguments.seed,
-            chips: self.chips(),
-            store: Some(&store),
-            on_chip: &|| progress.inc(1),
-            stop: &self.stop,
-        };
-        let population = population::draw(evaluation, &draw)?;
-        progress.finish_and_clear();
-        population
-            .map(|population| study::summarize(&population, evaluation.images()))
-            .transpose()
-    }
-
-    fn on_variation<C: Classifier>(
-        &self,
-        evaluation: &Evaluation<C>,
         variation: &Variation,
-        bars: &MultiProgress,
         clock: &mut Clock,
     ) -> Result<Option<Vec<Method>>> {
-        let arguments = self.arguments;
-        let total = self.chips().count() as u64;
-        let progress = bar(bars, "evaluate", total, "chip");
-        let fab = evaluation.varied(variation);
-        let population = clock.time("chips", || {
-            self.population(evaluation, &fab, "chips.json", &progress)
-        })?;
+        let arguments = self.job.arguments;
+        let fab = self.evaluation.varied(variation);
+        let population = clock.time("chips", || self.population(&fab, "evaluate", "chips.json"))?;
         let Some(population) = population else {
             return Ok(None);
         };
         let mut sweep = Vec::new();
         let total = arguments.sweep.len() as u64 * arguments.sweep_chips;
-        let progress = bar(bars, "accuracy versus sigma", total, "chip");
+        let progress = bar(&self.bars, "accuracy versus sigma", total, "chip");
         for &sigma in &arguments.sweep {
             let variation = arguments.variation(sigma)?;
             let draw = Draw {
-                fab: &evaluation.varied(&variation),
+                fab: &self.evaluation.varied(&variation),
                 seed: arguments.seed,
                 chips: 0..arguments.sweep_chips,
                 store: None,
                 on_chip: &|| progress.inc(1),
-                stop: &self.stop,
+                stop: &self.job.stop,
             };
-            let Some(chips) = clock.time("sweep", || population::draw(evaluation, &draw))? else {
+            let Some(chips) = clock.time("sweep", || population::draw(self.evaluation, &draw))?
+            else {
                 return Ok(None);
             };
             sweep.push(study::sweep_point(sigma, &chips)?);
@@ -498,48 +371,63 @@ impl Job<'_> {
         Ok(Some(vec![Method { sweep, ..method }]))
     }
 
-    fn on_hardware<C: Classifier>(
+    /// One method for every cell of the hardware.
+    fn on_targets(
         &self,
-        evaluation: &Evaluation<C>,
-        target: &Target<'_, C>,
-        bars: &MultiProgress,
+        on: &OnTargets,
+        calibration: &Batches,
+        clock: &mut Clock,
+    ) -> Result<Option<Vec<Method>>> {
+        let mut methods = Vec::new();
+        for target in &on.targets {
+            let mapped = self
+                .evaluation
+                .mapped(&target.hardware, on.fidelity, calibration)?;
+            let cell = target.cell.as_deref();
+            let Some(method) = self.on_hardware(&on.name, cell, &mapped, on.fidelity, clock)?
+            else {
+                return Ok(None);
+            };
+            methods.push(method);
+        }
+        Ok(Some(methods))
+    }
+
+    /// `cell` where it is not the hardware's own.
+    fn on_hardware(
+        &self,
+        name: &str,
+        cell: Option<&str>,
+        mapped: &MappedNetwork<C>,
+        fidelity: Fidelity,
         clock: &mut Clock,
     ) -> Result<Option<Method>> {
-        let Target {
-            name,
-            cell,
-            mapped,
-            fidelity,
-        } = target;
-        let fab = mapped.fab(*fidelity)?;
+        let fab = mapped.fab(fidelity)?;
         let cost = hardware::cost(mapped)?;
-        if *fidelity == Fidelity::Weight && !mapped.unseen().is_empty() {
+        if fidelity == Fidelity::Weight && !mapped.unseen().is_empty() {
             note(&format!(
                 "no array-aware layer uses {}: their cost is left out",
                 mapped.unseen().join(", ")
             ));
         }
         let device = &mapped.hardware().config().device;
-        if *fidelity == Fidelity::Weight && device.has_read_noise() {
+        if fidelity == Fidelity::Weight && device.has_read_noise() {
             note(&format!(
                 "{}: its reads scatter, which a frozen weight leaves out; --fidelity array has it",
                 device.config().kind()
             ));
         }
+        let ideal = clock.time("ideal", || self.evaluation.accuracy(&fab.ideal()?))?;
         let stage = format!("evaluate on {}", cell.unwrap_or(name));
-        let progress = bar(bars, &stage, self.chips().count() as u64, "chip");
         let file = match cell {
             Some(cell) => format!("chips-{cell}.json"),
             None => "chips.json".to_string(),
         };
-        let ideal = clock.time("ideal", || evaluation.accuracy(&fab.ideal()?))?;
-        let population = clock.time("chips", || {
-            self.population(evaluation, &fab, &file, &progress)
-        })?;
+        let population = clock.time("chips", || self.population(&fab, &stage, &file))?;
         let Some(population) = population else {
             return Ok(None);
         };
-        let method = self.method(*cell, population)?;
+        let method = self.method(cell, population)?;
         Ok(Some(Method {
             hardware: Some(OnHardware {
                 name: name.to_string(),
@@ -553,13 +441,44 @@ impl Job<'_> {
         }))
     }
 
-    /// One row of the document, called after its training or its cell. The clean accuracy is filled in for all.
+    /// The chips of this shard from `fab`, kept in `file`; `None` where it was interrupted.
+    fn population(
+        &self,
+        fab: &impl Fab<C>,
+        stage: &str,
+        file: &str,
+    ) -> Result<Option<PopulationSummary>> {
+        let Job {
+            arguments, config, ..
+        } = self.job;
+        let chips = match arguments.shard {
+            Some(shard) => shard.range(arguments.chips),
+            None => 0..arguments.chips,
+        };
+        let progress = bar(&self.bars, stage, chips.end - chips.start, "chip");
+        let store = ChipStore::open(self.job.out.join(file), config.clone(), arguments.resume)?;
+        let draw = Draw {
+            fab,
+            seed: arguments.seed,
+            chips,
+            store: Some(&store),
+            on_chip: &|| progress.inc(1),
+            stop: &self.job.stop,
+        };
+        let population = population::draw(self.evaluation, &draw)?;
+        progress.finish_and_clear();
+        population
+            .map(|population| study::summarize(&population, self.evaluation.images()))
+            .transpose()
+    }
+
+    /// One row of the document, called after the cell, or after the training where the cell is the hardware's own.
     fn method(&self, cell: Option<&str>, population: PopulationSummary) -> Result<Method> {
-        let name = study::method_name(&self.recipe.noise);
+        let noise = &self.job.recipe.noise;
         Ok(Method {
-            name: cell.map_or(name, str::to_string),
-            training_noise: study::json(&self.recipe.noise)?,
-            clean: 0.0,
+            name: cell.map_or_else(|| study::method_name(noise), str::to_string),
+            training_noise: study::json(noise)?,
+            clean: self.clean,
             curve: Vec::new(),
             population: Some(population),
             sweep: Vec::new(),
@@ -587,6 +506,9 @@ impl Job<'_> {
                 command.push_str(&format!(" --hardware {hardware} --fidelity {fidelity}"));
                 if !arguments.cell.is_empty() {
                     command.push_str(&format!(" --cell {}", arguments.cell.join(",")));
+                }
+                if !arguments.digital.is_empty() {
+                    command.push_str(&format!(" --digital {}", arguments.digital.join(",")));
                 }
                 if let Some(after) = arguments.after {
                     command.push_str(&format!(" --after \"{after}\""));

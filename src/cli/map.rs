@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use crossburn_hardware::deploy::{Hardware, LayerOverride};
 use crossburn_training::data::DataSource;
 use serde_json::json;
 
@@ -57,7 +56,7 @@ impl Map {
             bail!("--images 0 shows nothing: use a number above 0");
         }
         let NamedHardware { name, hardware } = open_hardware(&self.accelerator)?;
-        let hardware = self.with_digital_layers(&hardware)?;
+        let hardware = hardware.with_digital(&self.digital)?;
         let network = StoredNetwork::open(&self.checkpoint)?;
         let source = self
             .data
@@ -102,21 +101,6 @@ impl Map {
         print_mapping(&mapping, self.json)?;
         note(&format!("report: {}", out.join("report.html").display()));
         Ok(Outcome::Done)
-    }
-
-    /// The hardware without the layers that stay digital.
-    fn with_digital_layers(&self, hardware: &Hardware) -> Result<Hardware> {
-        let mut config = hardware.config().clone();
-        for path in &self.digital {
-            config.layers.retain(|layer| layer.path != *path);
-            config.layers.push(LayerOverride {
-                path: path.clone(),
-                digital: true,
-                mapping: None,
-                array: None,
-            });
-        }
-        Ok(Hardware::try_from(config)?)
     }
 
     fn reproduce(&self, source: &DataSource) -> String {

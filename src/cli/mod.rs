@@ -1,6 +1,7 @@
 //! The command line: parse, run, print. Data goes to stdout, everything else to stderr.
 
 mod demo;
+mod deployment;
 mod device;
 mod devices;
 mod doctor;

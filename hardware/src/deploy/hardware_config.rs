@@ -232,6 +232,24 @@ impl Hardware {
         Self::try_from(config)
     }
 
+    /// The same hardware with the weights at `paths` left digital, whatever it says of them.
+    ///
+    /// # Errors
+    /// What no longer fits together.
+    pub fn with_digital(&self, paths: &[String]) -> Result<Self, HardwareError> {
+        let mut config = self.config.clone();
+        for path in paths {
+            config.layers.retain(|layer| layer.path != *path);
+            config.layers.push(LayerOverride {
+                path: path.clone(),
+                digital: true,
+                mapping: None,
+                array: None,
+            });
+        }
+        Self::try_from(config)
+    }
+
     /// What single layers do differently.
     pub(crate) fn layer(&self, path: &str) -> Option<&LayerOverride> {
         self.config.layers.iter().find(|layer| layer.path == path)
