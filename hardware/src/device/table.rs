@@ -221,7 +221,7 @@ fn check_rows(rows: &[[f64; 3]]) -> Result<(), HardwareError> {
         for (value, name) in row.iter().zip(COLUMNS) {
             if !(value.is_finite() && *value >= 0.0) {
                 return Err(HardwareError::limit(
-                    &format!("{name} of row {}", index + 1),
+                    format!("{name} of row {}", index + 1),
                     microsiemens(*value as f32),
                     "0 S and above",
                     "give a finite value from 0 on",
@@ -232,7 +232,7 @@ fn check_rows(rows: &[[f64; 3]]) -> Result<(), HardwareError> {
     for (index, pair) in rows.windows(2).enumerate() {
         let refuse = |column: usize, wanted: &str| {
             HardwareError::limit(
-                &format!("{} of row {}", COLUMNS[column], index + 2),
+                format!("{} of row {}", COLUMNS[column], index + 2),
                 microsiemens(pair[1][column] as f32),
                 format!(
                     "the values {wanted} {}",
