@@ -197,7 +197,7 @@ fn hardware_facts(results: &Results) -> String {
                 _ => "the weights that programmed cells hold",
             };
             let cost = hardware.cost.as_ref().map_or_else(String::new, |cost| {
-                format!("; energy by the converters of `{}`", cost.adc_estimator)
+                format!("; energy by the converters of {}", cost.adc_estimator)
             });
             format!(
                 "Cells: {}; chips compute with {fidelity}{cost}.",
