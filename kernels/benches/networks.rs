@@ -1,375 +1,70 @@
-//! Forward pass and training step of four networks, on the kernels and on plain Burn.
+//! Forward pass and training step of four networks, on the kernels and on plain Burn, beside one large product.
 //!
-//! The shapes are those of `torch_reference.py`: LeNet-5, a VGG-like network, a convolutional network on lines, a GPT.
-//! `benches/README.md` has the commands for both sides.
+//! `benches/README.md` has the commands for this and for PyTorch. Criterion's elements per second are operations per
+//! second of the products alone, two per multiply-accumulate, and a step counts as three passes: beside those of the large
+//! product they say how far a network is from the machine.
 #![allow(missing_docs, reason = "a bench is a program of its own")]
+
+mod reference_networks;
 
 use std::hint::black_box;
 
-use burn::module::Module;
-use burn::nn::conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig};
-use burn::nn::loss::CrossEntropyLossConfig;
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{
-    BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear,
-    LinearConfig, PaddingConfig1d, PaddingConfig2d,
-};
-use burn::optim::{AdamWConfig, GradientsParams};
-use burn::tensor::module::attention;
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Device, Distribution, Int, Tensor, activation};
-use criterion::{Criterion, criterion_group, criterion_main};
-use crossburn_kernels::{self as kernels, AttentionOptions};
+use burn::tensor::{Device, Distribution, Tensor};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use crossburn_kernels::multiply;
+use reference_networks::{By, Gpt, LeNet, Lines, Network, Training, Vgg};
 
 /// The allocator of the command line.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Whose operations a network runs on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum By {
-    Kernels,
-    Burn,
-}
-
-impl By {
-    fn conv2d(self, layer: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Kernels => kernels::conv2d(layer, x),
-            Self::Burn => layer.forward(x),
-        }
-    }
-
-    fn conv1d(self, layer: &Conv1d, x: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Kernels => kernels::conv1d(layer, x),
-            Self::Burn => layer.forward(x),
-        }
-    }
-
-    fn linear<const D: usize>(self, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Kernels => kernels::linear(layer, x),
-            Self::Burn => layer.forward(x),
-        }
-    }
-
-    fn relu<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Kernels => kernels::relu(x),
-            Self::Burn => activation::relu(x),
-        }
-    }
-
-    fn gelu(self, x: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Kernels => kernels::gelu(x),
-            Self::Burn => activation::gelu(x),
-        }
-    }
-
-    fn pool(self, layer: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Kernels => kernels::max_pool2d(layer, x),
-            Self::Burn => layer.forward(x),
-        }
-    }
-
-    fn batch_norm(self, layer: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Kernels => kernels::batch_norm(layer, x),
-            Self::Burn => layer.forward(x),
-        }
-    }
-
-    fn layer_norm(self, layer: &LayerNorm, x: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Kernels => kernels::layer_norm(layer, x),
-            Self::Burn => layer.forward(x),
-        }
-    }
-
-    fn causal_attention(self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Kernels => {
-                let options = AttentionOptions {
-                    causal: true,
-                    ..Default::default()
-                };
-                kernels::attention(query, key, value, options)
-            }
-            Self::Burn => {
-                let options = AttentionModuleOptions {
-                    is_causal: true,
-                    ..Default::default()
-                };
-                attention(query, key, value, None, None, options)
-            }
-        }
-    }
-
-    fn loss(self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-        match self {
-            Self::Kernels => kernels::cross_entropy(logits, targets),
-            Self::Burn => CrossEntropyLossConfig::new()
-                .init(&logits.device())
-                .forward(logits, targets),
-        }
-    }
-}
-
-/// A network of the bench: its input and what comes out, one row of logits per target.
-trait Network: Module + 'static {
-    type Input: Clone;
-
-    fn forward(&self, by: By, input: Self::Input) -> Tensor<2>;
-}
-
-#[derive(Module, Debug)]
-struct LeNet {
-    convs: [Conv2d; 2],
-    pool: MaxPool2d,
-    fcs: [Linear; 3],
-}
-
-impl LeNet {
-    fn new(device: &Device) -> Self {
-        let conv = |from, to, pad| {
-            Conv2dConfig::new([from, to], [5, 5])
-                .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
-                .init(device)
-        };
-        Self {
-            convs: [conv(1, 6, 2), conv(6, 16, 0)],
-            pool: half(),
-            fcs: [(400, 120), (120, 84), (84, 10)]
-                .map(|(from, to)| LinearConfig::new(from, to).init(device)),
-        }
-    }
-}
-
-impl Network for LeNet {
-    type Input = Tensor<4>;
-
-    fn forward(&self, by: By, mut x: Tensor<4>) -> Tensor<2> {
-        for conv in &self.convs {
-            x = by.pool(&self.pool, by.relu(by.conv2d(conv, x)));
-        }
-        let [a, b, c] = &self.fcs;
-        let x = by.relu(by.linear(a, x.flatten::<2>(1, 3)));
-        by.linear(c, by.relu(by.linear(b, x)))
-    }
-}
-
-fn half() -> MaxPool2d {
-    MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init()
-}
-
-#[derive(Module, Debug)]
-struct Vgg {
-    convs: Vec<Conv2d>,
-    norms: Vec<BatchNorm>,
-    pool: MaxPool2d,
-    fc: Linear,
-}
-
-impl Vgg {
-    fn new(device: &Device) -> Self {
-        let widths = [3, 32, 32, 64, 64, 128, 128];
-        Self {
-            convs: widths
-                .windows(2)
-                .map(|pair| {
-                    Conv2dConfig::new([pair[0], pair[1]], [3, 3])
-                        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                        .init(device)
-                })
-                .collect(),
-            norms: widths[1..]
-                .iter()
-                .map(|width| BatchNormConfig::new(*width).init(device))
-                .collect(),
-            pool: half(),
-            fc: LinearConfig::new(2048, 10).init(device),
-        }
-    }
-}
-
-impl Network for Vgg {
-    type Input = Tensor<4>;
-
-    fn forward(&self, by: By, mut x: Tensor<4>) -> Tensor<2> {
-        for (index, (conv, norm)) in self.convs.iter().zip(&self.norms).enumerate() {
-            x = by.relu(by.batch_norm(norm, by.conv2d(conv, x)));
-            if index % 2 == 1 {
-                x = by.pool(&self.pool, x);
-            }
-        }
-        by.linear(&self.fc, x.flatten::<2>(1, 3))
-    }
-}
-
-#[derive(Module, Debug)]
-struct Lines {
-    convs: Vec<Conv1d>,
-    fc: Linear,
-}
-
-impl Lines {
-    fn new(device: &Device) -> Self {
-        Self {
-            convs: [1, 16, 32, 64, 64, 64]
-                .windows(2)
-                .map(|pair| {
-                    Conv1dConfig::new(pair[0], pair[1], 7)
-                        .with_stride(2)
-                        .with_padding(PaddingConfig1d::Explicit(3, 3))
-                        .init(device)
-                })
-                .collect(),
-            fc: LinearConfig::new(64, 5).init(device),
-        }
-    }
-}
-
-impl Network for Lines {
-    type Input = Tensor<3>;
-
-    fn forward(&self, by: By, mut x: Tensor<3>) -> Tensor<2> {
-        for conv in &self.convs {
-            x = by.relu(by.conv1d(conv, x));
-        }
-        by.linear(&self.fc, x.mean_dim(2).squeeze_dim::<2>(2))
-    }
-}
-
-#[derive(Module, Debug)]
-struct Block {
-    norms: [LayerNorm; 2],
-    qkv: Linear,
-    out: Linear,
-    up: Linear,
-    down: Linear,
-}
-
-/// Four layers of width 256, four heads, 128 positions, 512 tokens.
-#[derive(Module, Debug)]
-struct Gpt {
-    tokens: Embedding,
-    places: Embedding,
-    blocks: Vec<Block>,
-    norm: LayerNorm,
-    head: Linear,
-}
-
-const WIDTH: usize = 256;
-const HEADS: usize = 4;
-
-impl Gpt {
-    fn new(device: &Device) -> Self {
-        let norm = || LayerNormConfig::new(WIDTH).init(device);
-        let linear = |from, to, bias| LinearConfig::new(from, to).with_bias(bias).init(device);
-        Self {
-            tokens: EmbeddingConfig::new(512, WIDTH).init(device),
-            places: EmbeddingConfig::new(128, WIDTH).init(device),
-            blocks: (0..4)
-                .map(|_| Block {
-                    norms: [norm(), norm()],
-                    qkv: linear(WIDTH, 3 * WIDTH, false),
-                    out: linear(WIDTH, WIDTH, false),
-                    up: linear(WIDTH, 4 * WIDTH, true),
-                    down: linear(4 * WIDTH, WIDTH, true),
-                })
-                .collect(),
-            norm: norm(),
-            head: linear(WIDTH, 512, false),
-        }
-    }
-}
-
-impl Network for Gpt {
-    type Input = Tensor<2, Int>;
-
-    fn forward(&self, by: By, tokens: Tensor<2, Int>) -> Tensor<2> {
-        let [batch, time] = tokens.dims();
-        let places = Tensor::<1, Int>::arange(0..time as i64, &tokens.device());
-        let mut x = self.tokens.forward(tokens) + self.places.forward(places.unsqueeze::<2>());
-        for block in &self.blocks {
-            let qkv = by.linear(&block.qkv, by.layer_norm(&block.norms[0], x.clone()));
-            let heads = |part: usize| {
-                qkv.clone()
-                    .narrow(2, part * WIDTH, WIDTH)
-                    .reshape([batch, time, HEADS, WIDTH / HEADS])
-                    .swap_dims(1, 2)
-            };
-            let seen = by.causal_attention(heads(0), heads(1), heads(2));
-            let seen = seen.swap_dims(1, 2).reshape([batch, time, WIDTH]);
-            x = x + by.linear(&block.out, seen);
-            let up = by.linear(&block.up, by.layer_norm(&block.norms[1], x.clone()));
-            x = x + by.linear(&block.down, by.gelu(up));
-        }
-        by.linear(&self.head, by.layer_norm(&self.norm, x))
-            .reshape([batch * time, 512])
-    }
-}
-
-fn rows<N: Network>(
-    c: &mut Criterion,
-    name: &str,
-    make: impl Fn(&Device) -> N,
-    input: impl Fn(&Device) -> N::Input,
-    targets: usize,
-    classes: usize,
-) {
-    let mut group = c.benchmark_group(name);
+/// `macs`: multiply-accumulates of one forward pass of the whole batch, of layers and attention alone.
+fn rows<N: Network>(c: &mut Criterion, macs: u64) {
+    let mut group = c.benchmark_group(N::NAME);
     group.sample_size(20);
     for by in [By::Kernels, By::Burn] {
         let kind = format!("{by:?}").to_lowercase();
         let device = Device::flex();
-        let network = make(&device);
-        let x = input(&device);
+        let network = N::new(&device);
+        let x = N::input(&device);
+        group.throughput(Throughput::Elements(2 * macs));
         group.bench_function(format!("forward/{kind}"), |b| {
             b.iter(|| black_box(network.forward(by, x.clone())));
         });
-        let device = Device::flex().autodiff();
-        let mut network = make(&device);
-        let mut optimizer = match by {
-            By::Kernels => kernels::AdamW::new().init(),
-            By::Burn => AdamWConfig::new().init(),
-        };
-        let (x, classes) = (input(&device), classes as i64);
-        let targets =
-            Tensor::<1, Int>::arange(0..targets as i64, &device).remainder_scalar(classes);
-        group.bench_function(format!("step/{kind}"), |b| {
-            b.iter(|| {
-                let loss = by.loss(network.forward(by, x.clone()), targets.clone());
-                let gradients = GradientsParams::from_grads(loss.backward(), &network);
-                network = optimizer.step(1e-3, network.clone(), gradients);
-            });
-        });
+        let mut training = Training::<N>::new(by);
+        group.throughput(Throughput::Elements(6 * macs));
+        group.bench_function(format!("step/{kind}"), |b| b.iter(|| training.step()));
     }
 }
 
 fn networks(c: &mut Criterion) {
-    fn random<const D: usize>(shape: [usize; D]) -> impl Fn(&Device) -> Tensor<D> {
-        move |device| Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
-    }
-    rows(
+    let random = || Tensor::<2>::random([1024, 1024], Distribution::Default, &Device::flex());
+    let (left, right) = (random(), random());
+    let mut group = c.benchmark_group("floor");
+    group.sample_size(20);
+    group.throughput(Throughput::Elements(2 * 1024 * 1024 * 1024));
+    group.bench_function("product_1024", |b| {
+        b.iter(|| black_box(multiply(left.clone(), right.clone(), None)));
+    });
+    group.finish();
+    rows::<LeNet>(
         c,
-        "lenet_b128",
-        LeNet::new,
-        random([128, 1, 28, 28]),
-        128,
-        10,
+        128 * (28 * 28 * 6 * 25 + 10 * 10 * 16 * 150 + 400 * 120 + 120 * 84 + 84 * 10),
     );
-    rows(c, "vgg_b64", Vgg::new, random([64, 3, 32, 32]), 64, 10);
-    rows(c, "cnn1d_b64", Lines::new, random([64, 1, 1250]), 64, 5);
-    let tokens = |device: &Device| {
-        Tensor::<1, Int>::arange(0..1024, device)
-            .remainder_scalar(509)
-            .reshape([8, 128])
-    };
-    rows(c, "gpt_4x256_b8", Gpt::new, tokens, 1024, 512);
+    rows::<Vgg>(
+        c,
+        64 * (9 * (1024 * (3 + 32) * 32 + 256 * (32 + 64) * 64 + 64 * (64 + 128) * 128)
+            + 2048 * 10),
+    );
+    rows::<Lines>(
+        c,
+        64 * (7 * (625 * 16 + 313 * 16 * 32 + 157 * 32 * 64 + (79 + 40) * 64 * 64) + 64 * 5),
+    );
+    // A position sees 64.5 others on average.
+    rows::<Gpt>(
+        c,
+        1024 * (4 * (12 * 256 * 256) + 512 * 256) + 4 * 1024 * 129 * 256,
+    );
 }
 
 criterion_group!(benches, networks);

@@ -175,7 +175,8 @@ impl<O: DemoObserver> WithClassifier for Job<'_, O> {
         }
         let batches = Batches::new(&data.test, 128, device);
         let on = hardware::open_hardware(&config.hardware)?;
-        let calibration = hardware::calibration(&training_set, device);
+        let calibration =
+            hardware::calibration(&training_set, hardware::CALIBRATION_IMAGES, device);
         let mut methods = Vec::new();
         for ((name, noise), trained) in config.methods.iter().zip(&trained) {
             let evaluation = Evaluation::new(

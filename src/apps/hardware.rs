@@ -11,8 +11,8 @@ use crossburn_training::data::ImageSet;
 
 use crate::report::CostSummary;
 
-/// Training images that ranges are set on.
-const CALIBRATION_IMAGES: usize = 128;
+/// Training images that ranges are set on, unless told.
+pub(crate) const CALIBRATION_IMAGES: usize = 128;
 
 /// A hardware and the name that reports call it.
 #[derive(Clone, Debug)]
@@ -49,9 +49,13 @@ pub(crate) fn open_hardware(text: &str) -> Result<NamedHardware> {
     })
 }
 
-/// The images of `training` that ranges are set on.
-pub(crate) fn calibration(training: &ImageSet, device: &burn::tensor::Device) -> Batches {
-    let (images, _) = training.split_at(training.len().min(CALIBRATION_IMAGES));
+/// The first `images` images of `training`, which ranges are set on.
+pub(crate) fn calibration(
+    training: &ImageSet,
+    images: usize,
+    device: &burn::tensor::Device,
+) -> Batches {
+    let (images, _) = training.split_at(training.len().min(images));
     Batches::new(&images, CALIBRATION_IMAGES, device)
 }
 

@@ -23,6 +23,8 @@ pub(super) struct OnTargets {
     pub(super) name: String,
     pub(super) targets: Vec<Target>,
     pub(super) fidelity: Fidelity,
+    /// Training images that ranges are set on.
+    pub(super) calibration: usize,
 }
 
 /// A hardware with one cell.
@@ -42,6 +44,8 @@ pub(super) struct HardwareChoice<'a> {
     /// Paths of weights that stay digital.
     pub(super) digital: &'a [String],
     pub(super) after: Option<Second>,
+    /// Training images that ranges are set on.
+    pub(super) calibration: usize,
 }
 
 impl Deployment {
@@ -81,6 +85,7 @@ impl Deployment {
             name,
             targets,
             fidelity: choice.fidelity,
+            calibration: choice.calibration,
         }))
     }
 
@@ -90,6 +95,7 @@ impl Deployment {
             name,
             targets,
             fidelity,
+            calibration,
         } = match self {
             Self::Variation(variation) => return study::json(variation),
             Self::Hardware(on) => on,
@@ -101,6 +107,7 @@ impl Deployment {
             "kind": "hardware",
             "name": name,
             "fidelity": fidelity,
+            "calibration": calibration,
             "targets": targets.collect::<Result<Vec<_>>>()?,
         }))
     }

@@ -24,7 +24,7 @@ use super::device::DeviceChoice;
 use super::progress::bar;
 use super::stored_network::StoredNetwork;
 use super::{Outcome, interrupt, note, print, print_results};
-use crate::apps::hardware::{self, calibration};
+use crate::apps::hardware::{self, CALIBRATION_IMAGES, calibration};
 use crate::apps::population::{self, ChipStore, Draw};
 use crate::apps::study::{self, Clock};
 use crate::report::{
@@ -84,6 +84,9 @@ pub(super) struct Evaluate {
         requires = "hardware"
     )]
     digital: Vec<String>,
+    /// Training images that ranges of inputs and converters are set on
+    #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "hardware")]
+    calibration: usize,
     /// Time since programming, such as 1d
     #[arg(long, value_name = "TIME", requires = "hardware")]
     after: Option<Second>,
@@ -153,6 +156,9 @@ impl Evaluate {
         if self.chips == 0 {
             bail!("--chips 0 leaves nothing to evaluate: use a number above 0");
         }
+        if self.calibration == 0 {
+            bail!("--calibration 0 leaves nothing to set ranges on: use a number above 0");
+        }
         let deployment = match &self.hardware {
             None => Deployment::Variation(self.variation(self.sigma)?),
             Some(hardware) => Deployment::on_hardware(&HardwareChoice {
@@ -161,6 +167,7 @@ impl Evaluate {
                 cells: &self.cell,
                 digital: &self.digital,
                 after: self.after,
+                calibration: self.calibration,
             })?,
         };
         let StoredNetwork {
@@ -290,7 +297,7 @@ impl WithClassifier for Job<'_> {
         let judged = match &self.deployment {
             Deployment::Variation(variation) => judge.on_variation(variation, &mut clock)?,
             Deployment::Hardware(on) => {
-                let calibration = calibration(&data.train, self.device);
+                let calibration = calibration(&data.train, on.calibration, self.device);
                 judge.on_targets(on, &calibration, &mut clock)?
             }
         };
@@ -417,6 +424,12 @@ impl<C: Classifier> Judge<'_, C> {
                 device.config().kind()
             ));
         }
+        if device.iv_curve().is_some() {
+            note(&format!(
+                "{}: its current is no straight line, which chips leave out: they compute with conductances",
+                device.config().kind()
+            ));
+        }
         let ideal = clock.time("ideal", || self.evaluation.accuracy(&fab.ideal()?))?;
         let stage = format!("evaluate on {}", cell.unwrap_or(name));
         let file = match cell {
@@ -509,6 +522,9 @@ impl Job<'_> {
                 }
                 if !arguments.digital.is_empty() {
                     command.push_str(&format!(" --digital {}", arguments.digital.join(",")));
+                }
+                if arguments.calibration != CALIBRATION_IMAGES {
+                    command.push_str(&format!(" --calibration {}", arguments.calibration));
                 }
                 if let Some(after) = arguments.after {
                     command.push_str(&format!(" --after \"{after}\""));
