@@ -1,14 +1,7 @@
-//! The hot paths of the spine: a training step, one chip of a million weights, a population.
-//!
-//! `benches/README.md` says how to run the PyTorch side beside it.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "a bench is a program of its own and may stop on an error"
-)]
+//! The hot paths of the spine: a training step, and one chip of a million weights.
+#![allow(missing_docs, reason = "a bench is a program of its own")]
 
 use std::hint::black_box;
-use std::sync::atomic::AtomicBool;
 
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
@@ -16,8 +9,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crossburn::kernels::cross_entropy;
 use crossburn::models::{Classifier, LeNet, LeNetConfig, LeNetVariant, initialize};
 use crossburn::noise::{ChipSeed, Distribution, Variation};
+use crossburn::training::OptimizerConfig;
 use crossburn::training::data::digits;
-use crossburn::training::{Batches, Evaluation, OptimizerConfig};
 
 /// The allocator of the command line.
 #[global_allocator]
@@ -70,26 +63,5 @@ fn one_chip(c: &mut Criterion) {
     }
 }
 
-fn population(c: &mut Criterion) {
-    let device = Device::flex();
-    let evaluation = Evaluation::new(
-        &lenet(&device),
-        None,
-        Batches::new(&digits(1, 0, 1000), 128, &device),
-    );
-    let variation = Variation::from(Distribution::gaussian(0.1));
-    let stop = AtomicBool::new(false);
-    let mut group = c.benchmark_group("population");
-    group.sample_size(10);
-    group.throughput(Throughput::Elements(100 * 1000));
-    group.bench_function("lenet_100_chips_x_1000_images", |b| {
-        b.iter(|| {
-            evaluation
-                .population(&evaluation.varied(&variation), 1, 0..100, |_, _| {}, &stop)
-                .unwrap()
-        });
-    });
-}
-
-criterion_group!(spine, training_step, one_chip, population);
+criterion_group!(spine, training_step, one_chip);
 criterion_main!(spine);

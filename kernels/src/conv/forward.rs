@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::geometry::{Geometry, Planes};
 use super::product::{BLOCK, Product, padded};
+use super::winograd;
 use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
@@ -43,6 +44,20 @@ fn blocks(geometry: &Geometry, weights: &[f32]) -> Vec<Block> {
 
 /// `[batch, channels_out, height, width]` from `[batch, channels_in, height, width]`.
 pub(super) fn forward(
+    arch: Arch,
+    geometry: &Geometry,
+    input: &[f32],
+    weights: &[f32],
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
+    match winograd::suits(geometry) {
+        true => winograd::forward(arch, geometry, input, weights, bias),
+        false => direct(arch, geometry, input, weights, bias),
+    }
+}
+
+/// The same, tap by tap.
+pub(super) fn direct(
     arch: Arch,
     geometry: &Geometry,
     input: &[f32],

@@ -7,6 +7,7 @@
 //! | part | how | file |
 //! |---|---|---|
 //! | output | six channels by two vectors of neighbouring outputs over all taps, from the planes of `geometry.rs` | `forward.rs` |
+//! | output of 3 × 3 taps, many channels | four outputs of sixteen products instead of thirty-six | `winograd.rs` |
 //! | input gradient | the same with the weights turned around, for each remainder of the stride | `input_gradient.rs` |
 //! | weight gradient | six taps by a block of channels over all outputs, images in parts that are added in order | `weight_gradient.rs` |
 //!
@@ -24,6 +25,7 @@ mod geometry;
 mod input_gradient;
 mod product;
 mod weight_gradient;
+mod winograd;
 
 use burn::backend::Dispatch;
 use burn::backend::ops::ConvOptions;

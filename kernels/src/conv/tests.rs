@@ -8,11 +8,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 use pulp::Arch;
 
-use super::forward::forward;
+use super::forward::{direct, forward};
 use super::geometry::Geometry;
 use super::input_gradient::input_gradient;
 use super::weight_gradient::{bias_gradient, weight_gradient};
-use super::{conv2d, convolve1d, convolve2d, same_padding};
+use super::{conv2d, convolve1d, convolve2d, same_padding, winograd};
 use crate::testing::{agree, numbers, paths, pool};
 
 /// A convolution whose sizes fit.
@@ -163,6 +163,40 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn minimal_filtering_is_the_sum_over_taps(
+        batch in 0usize..5,
+        (inputs, outputs) in (1usize..15, 1usize..15),
+        (height, width) in (1usize..20, 1usize..20),
+        padding in (0usize..3, 0usize..3, 0usize..3, 0usize..3),
+        infinite in prop::option::of(0usize..1000),
+    ) {
+        let case = Case {
+            input: [batch, inputs, height.max(3), width.max(3)],
+            weight: [outputs, inputs, 3, 3],
+            options: ConvOptions::new_with_padding(
+                [1, 1], [(padding.0, padding.1), (padding.2, padding.3)], [1, 1], 1,
+            ),
+        };
+        let geometry = case.geometry();
+        let [inputs, weights, _] = case.sizes();
+        let (mut input, weight) = (numbers(1, inputs), numbers(2, weights));
+        if let Some(index) = infinite && inputs > 0 {
+            input[index % inputs] = f32::INFINITY;
+        }
+        let bias = numbers(3, outputs);
+        for arch in paths() {
+            let found = winograd::forward(arch, &geometry, &input, &weight, Some(&bias));
+            let expected = direct(arch, &geometry, &input, &weight, Some(&bias));
+            for (found, expected) in found.iter().zip(&expected) {
+                let same = found == expected || found.is_nan() && expected.is_nan();
+                prop_assert!(same || (found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{found} {expected}");
+            }
+        }
+    }
+}
+
 /// The shapes of the networks, whose runs are longer than a tile.
 #[test]
 fn the_layers_of_the_networks_agree() {
@@ -170,6 +204,8 @@ fn the_layers_of_the_networks_agree() {
         ([3, 1, 28, 28], [6, 1, 5, 5], 1, 2),
         ([2, 6, 14, 14], [16, 6, 5, 5], 1, 0),
         ([2, 32, 16, 16], [64, 32, 3, 3], 1, 1),
+        ([5, 32, 8, 8], [16, 32, 3, 3], 1, 1),
+        ([3, 12, 15, 7], [13, 12, 3, 3], 1, 0),
         ([2, 16, 16, 16], [32, 16, 1, 1], 2, 0),
         ([2, 16, 1, 313], [32, 16, 1, 7], 2, 3),
     ] {
@@ -189,11 +225,16 @@ fn the_layers_of_the_networks_agree() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let case = Case {
-        input: [37, 4, 9, 9],
-        weight: [10, 4, 3, 3],
-        options: ConvOptions::new([1, 1], [1, 1], [1, 1], 1),
-    };
+    for channels in [4, 16] {
+        check_threads(&Case {
+            input: [37, channels, 9, 9],
+            weight: [channels + 6, channels, 3, 3],
+            options: ConvOptions::new([1, 1], [1, 1], [1, 1], 1),
+        });
+    }
+}
+
+fn check_threads(case: &Case) {
     let geometry = case.geometry();
     let [inputs, weights, outputs] = case.sizes();
     let (input, weight, gradient) = (numbers(1, inputs), numbers(2, weights), numbers(3, outputs));
