@@ -86,7 +86,7 @@ fn population(c: &mut Criterion) {
         bits: None,
     };
     let convnet = initialize(convnet.init(&device), 1);
-    rows(c, "convnet_4_chips_x_256_images", &convnet, &colour(256), 4);
+    rows(c, "convnet_2_chips_x_512_images", &convnet, &colour(512), 2);
 }
 
 criterion_group!(benches, population);

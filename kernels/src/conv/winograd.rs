@@ -142,7 +142,7 @@ pub(super) fn forward(
         (2 * tiling.rows + 2 + 4) * 2 * tiling.half(),
         POINTS * inputs * most + SLACK,
         POINTS * BLOCK * padded(most),
-        4 * tiling.grid[1],
+        4 * padded(most),
     ];
     let mut output = vec![0.0; geometry.batch * image_out];
     output
@@ -358,7 +358,7 @@ impl WithSimd for Gather<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self {
             geometry,
             tiling,
@@ -372,38 +372,61 @@ impl WithSimd for Gather<'_> {
         } = self;
         let across = tiling.grid[1];
         let (pixels, [height, width]) = (geometry.output_pixels(), geometry.output);
-        for (image, output) in output
-            .chunks_exact_mut(geometry.channels_out * pixels)
-            .enumerate()
-        {
-            for channel in 0..block.channels {
-                let bias = bias.map_or(0.0, |bias| bias[block.first + channel]);
+        let image = geometry.channels_out * pixels;
+        for channel in 0..block.channels {
+            let bias = bias.map_or(0.0, |bias| bias[block.first + channel]);
+            let points: [&[f32]; POINTS] = array::from_fn(|point| {
+                &sums[(point * block.channels + channel) * stride..][..stride]
+            });
+            let tiles = output.len() / image * rows * across;
+            outputs::<S>(simd, points, bias, tiles, &mut quarters[..4 * stride]);
+            for (index, output) in output.chunks_exact_mut(image).enumerate() {
                 let output = &mut output[(block.first + channel) * pixels..][..pixels];
                 for row in 0..rows {
-                    let at = (image * rows + row) * across;
-                    let points: [&[f32]; POINTS] = array::from_fn(|point| {
-                        &sums[(point * block.channels + channel) * stride + at..][..across]
-                    });
-                    let (top, bottom) = quarters.split_at_mut(2 * across);
-                    let (y00, y01) = top.split_at_mut(across);
-                    let (y10, y11) = bottom.split_at_mut(across);
-                    let y11 = &mut y11[..across];
-                    for tile in 0..across {
-                        let m: [f32; POINTS] = array::from_fn(|point| points[point][tile]);
-                        let up: [f32; 4] = array::from_fn(|j| m[j] + m[4 + j] + m[8 + j]);
-                        let down: [f32; 4] = array::from_fn(|j| m[4 + j] - m[8 + j] - m[12 + j]);
-                        y00[tile] = up[0] + up[1] + up[2] + bias;
-                        y01[tile] = up[1] - up[2] - up[3] + bias;
-                        y10[tile] = down[0] + down[1] + down[2] + bias;
-                        y11[tile] = down[1] - down[2] - down[3] + bias;
-                    }
-                    let line = 2 * (first + row);
-                    for (line, [left, right]) in [(line, [y00, y01]), (line + 1, [y10, y11])] {
-                        if line < height {
-                            interleave(&mut output[line * width..(line + 1) * width], left, right);
+                    let at = (index * rows + row) * across;
+                    for half in 0..2 {
+                        let line = 2 * (first + row) + half;
+                        if line == height {
+                            continue;
                         }
+                        let [left, right] = array::from_fn(|column| {
+                            &quarters[(2 * half + column) * stride + at..][..across]
+                        });
+                        interleave(&mut output[line * width..(line + 1) * width], left, right);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// `Aᵀ M A + bias` of `tiles` tiles, `[points][stride]` to `[quarters, stride]`; strides are whole tiles of vectors.
+#[inline(always)]
+fn outputs<S: Simd>(
+    simd: S,
+    points: [&[f32]; POINTS],
+    bias: f32,
+    tiles: usize,
+    quarters: &mut [f32],
+) {
+    let (stride, lanes) = (quarters.len() / 4, S::F32_LANES);
+    let bias = simd.splat_f32s(bias);
+    for at in (0..tiles).step_by(lanes) {
+        let mut m = [bias; POINTS];
+        for (m, point) in m.iter_mut().zip(points) {
+            *m = S::as_simd_f32s(&point[at..at + lanes]).0[0];
+        }
+        let (mut up, mut down) = ([bias; 4], [bias; 4]);
+        for j in 0..4 {
+            up[j] = simd.add_f32s(simd.add_f32s(m[j], m[4 + j]), m[8 + j]);
+            down[j] = simd.sub_f32s(simd.sub_f32s(m[4 + j], m[8 + j]), m[12 + j]);
+        }
+        for (row, [a, b, c, d]) in [up, down].into_iter().enumerate() {
+            let left = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, bias));
+            let right = simd.sub_f32s(simd.sub_f32s(b, c), simd.sub_f32s(d, bias));
+            for (column, sum) in [left, right].into_iter().enumerate() {
+                let out = &mut quarters[(2 * row + column) * stride + at..][..lanes];
+                S::as_mut_simd_f32s(out).0[0] = sum;
             }
         }
     }
