@@ -10,6 +10,7 @@
 pub mod data;
 mod error;
 mod evaluation;
+mod margin;
 mod observer;
 mod optimizer;
 mod recipe;
@@ -19,6 +20,7 @@ mod trainer;
 
 pub use error::TrainingError;
 pub use evaluation::{Batches, Evaluation, accuracy};
+pub use margin::margin_loss;
 pub use observer::{EpochRecord, Silent, TrainingObserver};
 pub use optimizer::OptimizerConfig;
 pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
