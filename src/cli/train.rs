@@ -155,7 +155,7 @@ impl Job<'_> {
             note(&format!(
                 "{} of {} epochs are kept: continue with `crossburn train {} --out {} --resume`",
                 trained.curve.len(),
-                recipe.training.epochs,
+                recipe.epochs(),
                 self.arguments.recipe.display(),
                 self.out.display(),
             ));

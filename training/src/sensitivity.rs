@@ -1,8 +1,8 @@
 //! How sensitive the loss is to every weight.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use burn::module::{ModuleMapper, ModuleVisitor, Param};
+use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor};
 use crossburn_kernels::cross_entropy;
@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::TrainingError;
 use crate::data::ImageSet;
+use crate::resting::resting;
 
 /// Sums that are kept at a time: parts of the images, whatever the number of threads.
 const PARTS: usize = 8;
@@ -67,10 +68,7 @@ pub fn sensitivities<C: Classifier>(
     }
     let selected = matrix_weights(network);
     let labels = Philox::new(seed ^ path_hash("labels of sensitivities"), 0);
-    let frozen = network.valid().freeze().map(&mut Track {
-        path: Vec::new(),
-        selected: &selected,
-    });
+    let frozen = resting(network, &selected);
     let device = device.clone().without_autodiff().autodiff();
     let indices: Vec<usize> = (0..images.len()).collect();
     let parts: Vec<Sums> = indices
@@ -160,29 +158,6 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainingError> 
         .into_data()
         .try_into_vec_as()
         .map_err(|error| TrainingError::Device(format!("{error:?}")))
-}
-
-/// Lets gradients reach the selected weights, and nothing else.
-struct Track<'a> {
-    path: Vec<String>,
-    selected: &'a BTreeSet<String>,
-}
-
-impl ModuleMapper for Track<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.selected.contains(&self.path.join(".")) {
-            true => param.set_require_grad(true),
-            false => param,
-        }
-    }
 }
 
 /// Squares the gradients of every weight that has one.
