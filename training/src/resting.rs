@@ -102,8 +102,10 @@ mod tests {
         };
         let before = running(&network);
         let y = copy.norm.forward(copy.fc.forward(x));
-        let gradients = GradientsParams::from_grads(y.sum().backward(), &network);
+        let gradients = GradientsParams::from_grads(y.sum().backward(), &copy);
         assert_eq!(gradients.len(), 3);
+        assert!(gradients.get::<2>(network.fc.weight.id).is_some());
+        assert!(gradients.get::<1>(network.norm.gamma.id).is_some());
         assert_eq!(
             (running(&network), running(&copy)),
             (before.clone(), before)

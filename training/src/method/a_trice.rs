@@ -231,7 +231,12 @@ mod tests {
     fn the_adversary_of_a_linear_layer_is_that_of_the_closed_form() {
         let noise = noise();
         let step = batch(&noise, 7);
-        let learner = learner(3);
+        let mut learner = learner(3);
+        // Some images must be right, or there is nothing to attack.
+        let plain = Variation::default();
+        for _ in 0..2 {
+            noise_injection::step(&mut learner, &batch(&plain, 0), None);
+        }
         let rest = resting(&learner.network, &trainable(&learner.network)).train();
         let programmed = programmed(&learner.network, None).unwrap();
         let found = method().adversary(&rest, &programmed, &step).unwrap();
