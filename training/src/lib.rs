@@ -18,10 +18,11 @@ mod observer;
 mod optimizer;
 mod passes;
 mod recipe;
-mod resting;
 mod schedule;
 mod sensitivity;
+mod trainable;
 mod trainer;
+mod weight_gradients;
 
 pub use error::TrainingError;
 pub use evaluation::{Batches, Evaluation, accuracy};

@@ -11,10 +11,11 @@ use crossburn_models::Classifier;
 use crossburn_noise::matrix_weights;
 use serde::{Deserialize, Serialize};
 
-use super::host_weights::{HostWeight, gradients, programmed, sign_step};
+use super::host_weights::{HostWeight, programmed, sign_step};
 use super::{finite_from_zero, noise_injection};
 use crate::learner::{Learned, Learner, Step};
-use crate::resting::{resting, trainable};
+use crate::trainable::trainable;
+use crate::weight_gradients::{tracked, weight_gradients};
 use crate::{Recipe, TrainingError, margin_loss};
 
 /// Two optimizer steps per batch, the first against an adversary, the second under noise.
@@ -69,7 +70,7 @@ impl ATrice {
         step: &Step<'_>,
     ) -> Result<Learned, TrainingError> {
         let programmed = programmed(&learner.network, step.quantization)?;
-        let rest = resting(&learner.network, &trainable(&learner.network)).train();
+        let rest = tracked(&learner.network, &trainable(&learner.network)).train();
         let deviations = self.adversary(&rest, &programmed, step)?;
         let varied = deviate_weights(rest.clone(), step.quantization, &deviations);
         let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
@@ -98,18 +99,17 @@ impl ATrice {
         let varied = deviate_weights(rest.clone(), step.quantization, &deviations);
         let logits = varied.forward(step.images.clone());
         let loss = margin_loss(logits, step.targets.clone(), 0.0);
-        let found = GradientsParams::from_grads(loss.backward(), rest);
-        for (path, gradient) in gradients(rest, &found)? {
+        weight_gradients(rest, loss.backward(), |path, gradient| {
             let (Some(weight), Some(deviation)) =
                 (programmed.get(&path), deviations.get_mut(&path))
             else {
-                continue;
+                return;
             };
             let size = (self.adversarial_step * f64::from(weight.largest())) as f32;
             for (deviation, step) in deviation.iter_mut().zip(sign_step(&gradient, size)) {
                 *deviation -= step;
             }
-        }
+        })?;
         Ok(deviations)
     }
 }
@@ -237,7 +237,7 @@ mod tests {
         for _ in 0..2 {
             noise_injection::step(&mut learner, &batch(&plain, 0), None);
         }
-        let rest = resting(&learner.network, &trainable(&learner.network)).train();
+        let rest = tracked(&learner.network, &trainable(&learner.network)).train();
         let programmed = programmed(&learner.network, None).unwrap();
         let found = method().adversary(&rest, &programmed, &step).unwrap();
 
@@ -343,7 +343,7 @@ mod tests {
         let mut learner = learner(3);
         let before = parameters(&learner);
         let records = learner.optimizer.to_record().len();
-        let rest = resting(&learner.network, &trainable(&learner.network)).train();
+        let rest = tracked(&learner.network, &trainable(&learner.network)).train();
         let programmed = programmed(&learner.network, None).unwrap();
         let deviations = method().adversary(&rest, &programmed, &step).unwrap();
         let varied = deviate_weights(rest.clone(), None, &deviations);

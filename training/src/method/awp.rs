@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use burn::optim::GradientsParams;
 use crossburn_hardware::deviate_weights;
 use crossburn_kernels::cross_entropy;
 use crossburn_models::Classifier;
@@ -10,9 +9,10 @@ use crossburn_noise::{ChipSeed, Distribution, Variation};
 use serde::{Deserialize, Serialize};
 
 use super::finite_from_zero;
-use super::host_weights::{HostWeight, gradients, programmed, sign_step};
+use super::host_weights::{HostWeight, norm, programmed, sign_step};
 use crate::TrainingError;
 use crate::learner::{Learned, Learner, Step};
+use crate::weight_gradients::weight_gradients;
 
 /// Learns at the weights where an adversary of bounded strength has moved them.
 ///
@@ -75,18 +75,17 @@ impl Awp {
         let adversary = learner.network.valid().train();
         let varied = deviate_weights(adversary.clone(), step.quantization, &deviations);
         let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
-        let found = GradientsParams::from_grads(loss.backward(), &adversary);
-        for (path, gradient) in gradients(&adversary, &found)? {
+        weight_gradients(&adversary, loss.backward(), |path, gradient| {
             let (Some(weight), Some(deviation)) =
                 (programmed.get(&path), deviations.get_mut(&path))
             else {
-                continue;
+                return;
             };
             let moved = self.perturbation(weight, &gradient);
             for (deviation, moved) in deviation.iter_mut().zip(moved) {
                 *deviation += moved;
             }
-        }
+        })?;
         let varied = deviate_weights(learner.network.clone(), step.quantization, &deviations);
         let logits = varied.forward(step.images.clone());
         let loss = cross_entropy(logits.clone(), step.targets.clone());
@@ -100,16 +99,16 @@ impl Awp {
     }
 
     /// v of one layer.
-    fn perturbation(&self, weight: &HostWeight, gradient: &HostWeight) -> Vec<f32> {
+    fn perturbation(&self, weight: &HostWeight, gradient: &[f32]) -> Vec<f32> {
         match self.norm {
             AwpNorm::RelativeL2 => {
-                let norm = gradient.norm();
-                let factor = match norm > 0.0 {
-                    true => self.strength * weight.norm() / norm,
+                let length = norm(gradient);
+                let factor = match length > 0.0 {
+                    true => self.strength * norm(&weight.values) / length,
                     false => 0.0,
                 };
                 let along = |g: &f32| (factor * f64::from(*g)) as f32;
-                gradient.values.iter().map(along).collect()
+                gradient.iter().map(along).collect()
             }
             AwpNorm::Box => {
                 let size = (self.strength * f64::from(weight.largest())) as f32;
@@ -140,19 +139,16 @@ fn drawn(
 mod tests {
     use super::*;
     use crate::method::tests::{batch, learner};
+    use burn::optim::GradientsParams;
     use crossburn_noise::path_hash;
-
-    fn host(values: &[f32]) -> HostWeight {
-        HostWeight {
-            values: values.to_vec(),
-            shape: vec![values.len()],
-        }
-    }
 
     #[test]
     fn perturbations_have_the_documented_size_and_direction() {
-        let weight = host(&[3.0, -4.0, 0.0]);
-        let gradient = host(&[0.0, -0.6, 0.8]);
+        let weight = HostWeight {
+            values: vec![3.0, -4.0, 0.0],
+            shape: vec![3],
+        };
+        let gradient = [0.0, -0.6, 0.8];
         let l2 = Awp {
             strength: 0.1,
             norm: AwpNorm::RelativeL2,
@@ -170,7 +166,7 @@ mod tests {
         for (v, expected) in v.iter().zip([0.0, -0.4, 0.4]) {
             assert!((v - expected).abs() < 1e-6, "{v} {expected}");
         }
-        assert_eq!(l2.perturbation(&weight, &host(&[0.0; 3])), [0.0; 3]);
+        assert_eq!(l2.perturbation(&weight, &[0.0; 3]), [0.0; 3]);
     }
 
     /// The step is that of plain descent with the gradient at `W + v`, worked out with deviations made by hand.
@@ -190,19 +186,20 @@ mod tests {
         let gradient = |deviations: &BTreeMap<String, Vec<f32>>| {
             let varied = deviate_weights(clean.clone(), None, deviations);
             let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
-            GradientsParams::from_grads(loss.backward(), &clean)
+            loss.backward()
         };
-        let first = gradients(&clean, &gradient(&BTreeMap::new())).unwrap();
         let weights = programmed(&clean, None).unwrap();
-        let moved: BTreeMap<String, Vec<f32>> = first
-            .iter()
-            .map(|(path, g)| {
-                let factor = 0.2 * weights[path].norm() / g.norm();
-                let v = g.values.iter().map(|g| (factor * f64::from(*g)) as f32);
-                (path.clone(), v.collect())
-            })
-            .collect();
-        by_hand.apply(gradient(&moved), step.learning_rate);
+        let mut moved = BTreeMap::new();
+        weight_gradients(&clean, gradient(&BTreeMap::new()), |path, g| {
+            if let Some(weight) = weights.get(&path) {
+                let factor = 0.2 * norm(&weight.values) / norm(&g);
+                let v = g.iter().map(|g| (factor * f64::from(*g)) as f32);
+                moved.insert(path, v.collect());
+            }
+        })
+        .unwrap();
+        let at_moved = GradientsParams::from_grads(gradient(&moved), &clean);
+        by_hand.apply(at_moved, step.learning_rate);
         assert_eq!(
             programmed(&learned.network, None).unwrap(),
             programmed(&by_hand.network, None).unwrap()

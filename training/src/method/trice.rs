@@ -18,7 +18,7 @@ const FEWEST_CHIPS: u64 = 50;
 ///
 /// ```text
 /// every epoch   each copy trains under its own σ: left, middle, right quarter of [low, high]     (Trisection)
-///               batch norms of each copy are refreshed without noise
+///               batch norms of each copy are refreshed without noise: training.batch_norm_refresh passes, one at least
 ///               each copy is judged: quantile q of the accuracy on validation images over chips of the deployment noise
 ///               the interval shrinks around the best; all copies continue from its weights, each with its own optimizer
 /// where high - low < 1e-4, the middle copy trains on alone
@@ -31,7 +31,7 @@ const FEWEST_CHIPS: u64 = 50;
 ///
 /// # Source
 /// Yan et al., ICCAD 2023 (arXiv 2307.15853), automated choice of the strength. Deviations: validation images judge, not
-/// test images; at least 50 chips, where the authors' code draws 10; its interval over censoring points is a list here.
+/// test images; at least 50 chips, where the authors' code draws 10; censoring points are a list, tried in turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trice {

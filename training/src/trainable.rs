@@ -1,22 +1,11 @@
-//! A copy of a network that rests while gradients flow.
+//! Which parameters training moves.
 
 use std::collections::BTreeSet;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-/// A copy of `module` that computes as in evaluation (norms, dropout and ranges of activations rest) and whose parameters
-/// at the paths `tracked`, and no others, take gradients once `train()` has put them on a device with autodiff.
-///
-/// It keeps the identities of the parameters: gradients that are collected for it fit `module`.
-pub(crate) fn resting<M: Module>(module: &M, tracked: &BTreeSet<String>) -> M {
-    module.valid().freeze().map(&mut Track {
-        path: Vec::new(),
-        tracked,
-    })
-}
-
-/// Paths of the parameters that take gradients.
+/// Paths of the parameters of `module` that take gradients.
 pub(crate) fn trainable<M: Module>(module: &M) -> BTreeSet<String> {
     let mut collect = Collect {
         path: Vec::new(),
@@ -24,28 +13,6 @@ pub(crate) fn trainable<M: Module>(module: &M) -> BTreeSet<String> {
     };
     module.visit(&mut collect);
     collect.found
-}
-
-struct Track<'a> {
-    path: Vec<String>,
-    tracked: &'a BTreeSet<String>,
-}
-
-impl ModuleMapper for Track<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.tracked.contains(&self.path.join(".")) {
-            true => param.set_require_grad(true),
-            false => param,
-        }
-    }
 }
 
 struct Collect {
@@ -73,6 +40,7 @@ impl ModuleVisitor for Collect {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crate::weight_gradients::tracked;
     use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::optim::GradientsParams;
     use burn::tensor::Device;
@@ -91,10 +59,10 @@ mod tests {
             norm: BatchNormConfig::new(2).init(&device),
         };
         network.norm.beta = network.norm.beta.set_require_grad(false);
-        let tracked = trainable(&network);
-        let found: Vec<&str> = tracked.iter().map(String::as_str).collect();
+        let paths = trainable(&network);
+        let found: Vec<&str> = paths.iter().map(String::as_str).collect();
         assert_eq!(found, ["fc.bias", "fc.weight", "norm.gamma"]);
-        let copy = resting(&network, &tracked).train();
+        let copy = tracked(&network, &paths).train();
         let x = Tensor::<2>::from_floats([[1.0, 2.0, 3.0], [0.5, -1.0, 4.0]], &device);
         let running = |network: &Normed| -> Vec<f32> {
             let mean = network.norm.running_mean.value_sync();
