@@ -99,6 +99,7 @@ fn trained(device: &Device) -> Result<LeNet> {
             batch: 64,
             ..TrainingConfig::default()
         },
+        method: Default::default(),
         noise: Default::default(),
     };
     let (training_set, validation) = digits(1, 0, 3300).split_at(3000);

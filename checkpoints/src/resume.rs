@@ -3,11 +3,11 @@
 //! ```text
 //! run/resume.json              the pointer: which folder is valid, and the checksums of its files
 //! run/resume-7/model.bpk       parameters with their identities, running states
-//! run/resume-7/optimizer.bpk   moments and step counts, by identity of the parameter
+//! run/resume-7/optimizer.bpk   moments and step counts, by identity of the parameter; of further optimizers optimizer-2.bpk, ...
 //! run/resume-7/progress.json   what the training loop wants back: epoch, best metric, position of the generator, ...
 //! ```
 //!
-//! The three files are written to a temporary folder, which becomes `resume-<n>`; then the pointer is replaced; then
+//! The files are written to a temporary folder, which becomes `resume-<n>`; then the pointer is replaced; then
 //! the previous folder is deleted. A crash at any point leaves the old state or the new one. One run at a time may
 //! save into a folder.
 //!
@@ -32,7 +32,6 @@ use crate::manifest::{from_json, to_json};
 const FORMAT: &str = "crossburn.resume/1";
 const POINTER_FILE: &str = "resume.json";
 const MODEL_FILE: &str = "model.bpk";
-const OPTIMIZER_FILE: &str = "optimizer.bpk";
 const PROGRESS_FILE: &str = "progress.json";
 const FOLDER_PREFIX: &str = "resume-";
 const UNFINISHED_PREFIX: &str = "resume.tmp-";
@@ -53,7 +52,9 @@ struct Pointer {
 
 /// Writes the state of a training run to `dir`, creating it where needed and replacing the state in it.
 ///
-/// `progress` is any data with a JSON form. JSON has no NaN or infinity: use an `Option` where one may occur.
+/// There is one optimizer, or one for every network that `module` holds: networks that started as copies of each other
+/// share the identities of their parameters, and one optimizer could not tell them apart. `progress` is any data with a
+/// JSON form. JSON has no NaN or infinity: use an `Option` where one may occur.
 ///
 /// # Errors
 ///
@@ -62,7 +63,7 @@ struct Pointer {
 pub fn save_resume<M: Module, T: Serialize>(
     dir: &Path,
     module: &M,
-    optimizer: &ModuleOptimizer,
+    optimizers: &[ModuleOptimizer],
     progress: &T,
 ) -> Result<(), CheckpointError> {
     fs_err::create_dir_all(dir).map_err(CheckpointError::writing(dir))?;
@@ -83,18 +84,21 @@ pub fn save_resume<M: Module, T: Serialize>(
 
     // `valid` lets pending updates of running states take effect; without it the last one would be lost.
     let model = module.valid().into_record().into_bytes();
-    let optimizer = optimizer.to_record().into_bytes();
     let mut checksums = BTreeMap::new();
     let mut store = |file: &str, bytes: &[u8]| {
         checksums.insert(file.to_string(), checksum(bytes));
         write_bytes(&unfinished.path().join(file), bytes)
     };
-    for (file, bytes) in [(MODEL_FILE, model), (OPTIMIZER_FILE, optimizer)] {
+    let optimizers = optimizers
+        .iter()
+        .enumerate()
+        .map(|(index, optimizer)| (optimizer_file(index), optimizer.to_record().into_bytes()));
+    for (file, bytes) in std::iter::once((MODEL_FILE.to_string(), model)).chain(optimizers) {
         let bytes = bytes.map_err(|e| CheckpointError::Tensor {
-            path: dir.join(file),
+            path: dir.join(&file),
             cause: e.to_string(),
         })?;
-        store(file, &bytes)?;
+        store(&file, &bytes)?;
     }
     store(PROGRESS_FILE, &to_json(progress, &dir.join(PROGRESS_FILE))?)?;
 
@@ -122,10 +126,10 @@ pub fn has_resume(dir: &Path) -> bool {
     dir.join(POINTER_FILE).exists()
 }
 
-/// Reads the state of a training run from `dir` into a fresh `module` and a fresh `optimizer` of the same settings.
-/// `None` when there is no state.
+/// Reads the state of a training run from `dir` into a fresh `module` and as many fresh `optimizers` of the same settings
+/// as were saved. `None` when there is no state.
 ///
-/// The parameters get back the identities they had, so the optimizer continues with its state. Optimizers whose states
+/// The parameters get back the identities they had, so the optimizers continue with their states. Optimizers whose states
 /// look alike (Adam and AdamW) or that have none yet cannot be told apart here: put the recipe into `progress` and
 /// compare it.
 ///
@@ -145,8 +149,8 @@ pub fn has_resume(dir: &Path) -> bool {
 pub fn load_resume<M: Module, T: DeserializeOwned>(
     dir: &Path,
     module: M,
-    optimizer: ModuleOptimizer,
-) -> Result<Option<(M, ModuleOptimizer, T)>, CheckpointError> {
+    optimizers: Vec<ModuleOptimizer>,
+) -> Result<Option<(M, Vec<ModuleOptimizer>, T)>, CheckpointError> {
     let pointer_path = dir.join(POINTER_FILE);
     let pointer = match std::fs::read(&pointer_path) {
         Ok(bytes) => bytes,
@@ -186,19 +190,35 @@ pub fn load_resume<M: Module, T: DeserializeOwned>(
         .and_then(|record| module.try_load_record(record))
         .map_err(|e| misfit(&path, e.to_string()))?;
 
-    let (bytes, path) = read(OPTIMIZER_FILE)?;
-    let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes))
-        .map_err(|e| misfit(&path, e.to_string()))?;
-    // Burn drops what the optimizer has no use for without a word; a count shows it.
-    let stored = record.len();
-    let optimizer = optimizer.load_record(record);
-    let loaded = optimizer.to_record().len();
-    if loaded != stored {
-        let cause =
-            format!("it holds {stored} tensors of another optimizer, this one takes {loaded}");
-        return Err(misfit(&path, cause));
+    let load = |(index, optimizer): (usize, ModuleOptimizer)| {
+        let (bytes, path) = read(&optimizer_file(index))?;
+        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes))
+            .map_err(|e| misfit(&path, e.to_string()))?;
+        // Burn drops what the optimizer has no use for without a word; a count shows it.
+        let stored = record.len();
+        let optimizer = optimizer.load_record(record);
+        let loaded = optimizer.to_record().len();
+        if loaded != stored {
+            let cause =
+                format!("it holds {stored} tensors of another optimizer, this one takes {loaded}");
+            return Err(misfit(&path, cause));
+        }
+        Ok(optimizer)
+    };
+    let optimizers = optimizers
+        .into_iter()
+        .enumerate()
+        .map(load)
+        .collect::<Result<_, _>>()?;
+    Ok(Some((module, optimizers, progress)))
+}
+
+/// The file of an optimizer, numbered from 1 where there are several.
+fn optimizer_file(index: usize) -> String {
+    match index {
+        0 => "optimizer.bpk".to_string(),
+        _ => format!("optimizer-{}.bpk", index + 1),
     }
-    Ok(Some((module, optimizer, progress)))
 }
 
 /// The folder of generation `n`.

@@ -56,4 +56,4 @@ pub use map::{
 pub use quantize::{
     ActivationQuantizer, Quantization, WeightBits, WeightQuantizer, straight_through,
 };
-pub use weight_path::{WeightPath, manufacture, quantize_weights, vary_weights};
+pub use weight_path::{WeightPath, deviate_weights, manufacture, quantize_weights, vary_weights};

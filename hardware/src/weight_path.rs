@@ -1,6 +1,6 @@
 //! The one path from a stored weight to the weight that a chip computes with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
@@ -37,7 +37,14 @@ impl Reparameterization for WeightPath {
 struct Attach<'a> {
     selected: BTreeSet<String>,
     quantization: Option<Quantization>,
-    draw: Option<(&'a Variation, ChipSeed)>,
+    deviations: Deviations<'a>,
+}
+
+/// Where deviations come from.
+enum Deviations<'a> {
+    None,
+    Drawn(&'a Variation, ChipSeed),
+    Given(&'a BTreeMap<String, Vec<f32>>),
 }
 
 impl Reparameterizer for Attach<'_> {
@@ -52,15 +59,22 @@ impl Reparameterizer for Attach<'_> {
             return (param, None);
         }
         let quantizer = self.quantization.map(WeightQuantizer::new);
-        let deviation = self.draw.map(|(variation, chip)| {
-            let stored = param.base().detach();
-            let device = stored.device();
-            let programmed = match &quantizer {
-                Some(quantizer) => quantizer.apply(stored),
-                None => stored,
-            };
-            Deviation::draw(programmed, variation, chip, path, &device)
-        });
+        let deviation = match self.deviations {
+            Deviations::None => None,
+            Deviations::Drawn(variation, chip) => {
+                let stored = param.base().detach();
+                let device = stored.device();
+                let programmed = match &quantizer {
+                    Some(quantizer) => quantizer.apply(stored),
+                    None => stored,
+                };
+                Some(Deviation::draw(programmed, variation, chip, path, &device))
+            }
+            Deviations::Given(deviations) => deviations.get(path).map(|values| {
+                let device = param.base().device();
+                Deviation::from_values(values.clone(), &device)
+            }),
+        };
         if quantizer.is_none() && deviation.is_none() {
             return (param, None);
         }
@@ -76,7 +90,7 @@ impl Reparameterizer for Attach<'_> {
 
 /// `module` whose matrix weights are quantized at every use; `None` leaves it as it is.
 pub fn quantize_weights<M: Module>(module: M, quantization: Option<Quantization>) -> M {
-    attach(module, quantization, None)
+    attach(module, quantization, Deviations::None)
 }
 
 /// `module` whose matrix weights are quantized and carry the deviation of one chip, for a training step.
@@ -89,8 +103,27 @@ pub fn vary_weights<M: Module>(
     variation: &Variation,
     chip: ChipSeed,
 ) -> M {
-    let varies = !matches!(variation.distribution, Distribution::None { .. });
-    attach(module, quantization, varies.then_some((variation, chip)))
+    let deviations = match variation.distribution {
+        Distribution::None { .. } => Deviations::None,
+        _ => Deviations::Drawn(variation, chip),
+    };
+    attach(module, quantization, deviations)
+}
+
+/// `module` whose matrix weights are quantized and carry the given deviations, by path and in row-major order; a weight
+/// without an entry deviates by nothing.
+///
+/// The gradient of a stored weight is that of the effective one, straight through the quantizer, and so that of the
+/// deviation: an adversary collects it for the clean module as [`vary_weights`] says.
+///
+/// # Panics
+/// At the first use of a weight whose entry has another number of elements.
+pub fn deviate_weights<M: Module>(
+    module: M,
+    quantization: Option<Quantization>,
+    deviations: &BTreeMap<String, Vec<f32>>,
+) -> M {
+    attach(module, quantization, Deviations::Given(deviations))
 }
 
 /// One manufactured chip: a plain module on the inner device with the effective weights folded in.
@@ -108,16 +141,16 @@ pub fn manufacture<M: Module>(
 fn attach<M: Module>(
     module: M,
     quantization: Option<Quantization>,
-    draw: Option<(&Variation, ChipSeed)>,
+    deviations: Deviations<'_>,
 ) -> M {
-    if quantization.is_none() && draw.is_none() {
+    if quantization.is_none() && matches!(deviations, Deviations::None) {
         return module;
     }
     let selected = matrix_weights(&module);
     module.apply_reparameterization(Attach {
         selected,
         quantization,
-        draw,
+        deviations,
     })
 }
 
@@ -176,6 +209,34 @@ mod tests {
         assert_eq!(
             values(gradients.get::<2>(clean.weight.id).unwrap()),
             vec![3.0; 128]
+        );
+    }
+
+    #[test]
+    fn given_deviations_are_added_and_their_gradient_is_that_of_the_stored_weight() {
+        let device = Device::flex().autodiff();
+        let clean = layer(&device);
+        let bits = Some(WeightBits::new(4).unwrap().into());
+        let given: Vec<f32> = (0..128).map(|i| i as f32 / 1000.0).collect();
+        let deviations = BTreeMap::from([("weight".to_string(), given.clone())]);
+        let deviated = deviate_weights(clean.clone(), bits, &deviations);
+        let quantized = values(quantize_weights(clean.clone(), bits).weight.val().inner());
+        let expected: Vec<f32> = quantized.iter().zip(&given).map(|(w, d)| w + d).collect();
+        assert_eq!(values(deviated.weight.val().inner()), expected);
+        // The loss is Σ (x W)², x all ones: d/dW_ij = 2 (x W)_j, at the effective weight.
+        let output = deviated.forward(Tensor::<2>::ones([1, 16], &device));
+        let loss = output.clone().powi_scalar(2).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &clean);
+        let found = values(gradients.get::<2>(clean.weight.id).unwrap());
+        let output = values(output.inner());
+        for (index, found) in found.iter().enumerate() {
+            assert!((found - 2.0 * output[index % 8]).abs() <= 1e-6 * found.abs());
+        }
+        // A weight without an entry stays as it is.
+        let none = deviate_weights(clean.clone(), None, &BTreeMap::new());
+        assert_eq!(
+            values(none.weight.val().inner()),
+            values(clean.weight.val().inner())
         );
     }
 

@@ -39,7 +39,8 @@ pub use crossburn_kernels::Philox;
 pub use deviation::Deviation;
 pub use distribution::{
     Distribution, FEFET2, FEFET3, FEFET6, FourLevel, Gaussian, LeftCensored, LogNormal, Moments,
-    RRAM1, RRAM4, RightCensored, RightTruncated, TwoSidedCensored, Uniform,
+    PowerLaw, RRAM1, RRAM4, RightCensored, RightCensoredCentred, RightTruncated, SaltAndPepper,
+    ShiftedGaussian, TwoSidedCensored, Uniform,
 };
 pub use draw::draw_population;
 pub use error::NoiseError;

@@ -97,8 +97,8 @@ impl Variation {
     }
 
     /// The mean deviation of every weight, `mean * max|W|`: what mean folding adds. A log-normal variation multiplies,
-    /// so its mean is relative to the weight itself.
-    pub(crate) fn mean_deviation(&self, weights: &[f32], shape: &[usize]) -> Vec<f32> {
+    /// so its mean is relative to the weight itself. `weights` and `shape` as for [`draw`](Self::draw).
+    pub fn mean_deviation(&self, weights: &[f32], shape: &[usize]) -> Vec<f32> {
         let mean = self.distribution.moments().mean;
         if matches!(self.distribution, Distribution::LogNormal(_)) {
             return weights

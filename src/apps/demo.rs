@@ -100,6 +100,7 @@ impl DemoConfig {
             model: self.model.clone(),
             data: self.data.clone(),
             training: self.training.clone(),
+            method: Default::default(),
             noise,
         }
     }

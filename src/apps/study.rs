@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
-use crossburn_noise::{Population, Variation};
-use crossburn_training::EpochRecord;
+use crossburn_noise::Population;
+use crossburn_training::{EpochRecord, Method, Recipe};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,11 +24,12 @@ pub(crate) fn version() -> (String, Option<String>) {
     )
 }
 
-/// A method's name in tables: that of its training noise.
-pub(crate) fn method_name(training_noise: &Variation) -> String {
-    match training_noise.distribution.name() {
-        "none" => "plain".to_string(),
-        name => name.to_string(),
+/// A method's name in tables: its own, or that of the noise that it injects.
+pub(crate) fn method_name(recipe: &Recipe) -> String {
+    match (&recipe.method, recipe.noise.distribution.name()) {
+        (Method::NoiseInjection {}, "none") => "plain".to_string(),
+        (Method::NoiseInjection {}, name) => name.to_string(),
+        (method, _) => method.name().to_string(),
     }
 }
 

@@ -489,7 +489,7 @@ impl<C: Classifier> Judge<'_, C> {
     fn method(&self, cell: Option<&str>, population: PopulationSummary) -> Result<Method> {
         let noise = &self.job.recipe.noise;
         Ok(Method {
-            name: cell.map_or_else(|| study::method_name(noise), str::to_string),
+            name: cell.map_or_else(|| study::method_name(&self.job.recipe), str::to_string),
             training_noise: study::json(noise)?,
             clean: self.clean,
             curve: Vec::new(),

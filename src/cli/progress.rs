@@ -55,8 +55,18 @@ fn epoch_line(name: &str, epochs: usize, record: &EpochRecord) -> String {
         .validation_noisy_accuracy
         .map(|noisy| format!(", with noise {:.2} %", 100.0 * noisy))
         .unwrap_or_default();
+    let searched = record
+        .validation_percentile
+        .map(|percentile| {
+            let sigma = record.noise.sigma();
+            format!(
+                ", low percentile {:.2} % at sigma {sigma:.4}",
+                100.0 * percentile
+            )
+        })
+        .unwrap_or_default();
     format!(
-        "{name}: epoch {}/{epochs}, loss {:.4}, training {:.2} %, validation {:.2} %{noisy}",
+        "{name}: epoch {}/{epochs}, loss {:.4}, training {:.2} %, validation {:.2} %{noisy}{searched}",
         record.epoch,
         record.train_loss,
         100.0 * record.train_accuracy,

@@ -155,7 +155,7 @@ impl Job<'_> {
             note(&format!(
                 "{} of {} epochs are kept: continue with `crossburn train {} --out {} --resume`",
                 trained.curve.len(),
-                recipe.training.epochs,
+                recipe.epochs(),
                 self.arguments.recipe.display(),
                 self.out.display(),
             ));
@@ -178,7 +178,10 @@ impl Job<'_> {
             study::json(&summary)?,
         )
         .with_metric("clean", clean)
-        .with_metric("best_epoch", trained.best_epoch as f64);
+        .with_metric("best_epoch", trained.best_epoch as f64)
+        .with_metric("training_sigma", trained.noise.sigma())
+        .with_metric("images_backward", trained.passes.backward as f64)
+        .with_metric("images_forward", trained.passes.forward as f64);
         if let Some(commit) = &commit {
             manifest = manifest.with_commit(commit);
         }
@@ -193,8 +196,8 @@ impl Job<'_> {
             data: summary,
             deployment: None,
             methods: vec![Method {
-                name: study::method_name(&recipe.noise),
-                training_noise: study::json(&recipe.noise)?,
+                name: study::method_name(recipe),
+                training_noise: study::json(&trained.noise)?,
                 clean,
                 curve: study::curve(&trained.curve),
                 population: None,

@@ -7,20 +7,30 @@
 //! Nothing here prints, picks a device or picks a seed: progress goes to a [`TrainingObserver`], the rest are arguments.
 #![warn(missing_docs)]
 
+mod batch_norm_refresh;
 pub mod data;
 mod error;
 mod evaluation;
+mod learner;
+mod margin;
+mod method;
 mod observer;
 mod optimizer;
+mod passes;
 mod recipe;
 mod schedule;
 mod sensitivity;
+mod trainable;
 mod trainer;
+mod weight_gradients;
 
 pub use error::TrainingError;
 pub use evaluation::{Batches, Evaluation, accuracy};
+pub use margin::margin_loss;
+pub use method::{ATrice, Awp, AwpNorm, Method, Orthogonality, Trice, Trisection};
 pub use observer::{EpochRecord, Silent, TrainingObserver};
 pub use optimizer::OptimizerConfig;
+pub use passes::Passes;
 pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
 pub use sensitivity::sensitivities;

@@ -1,5 +1,6 @@
 //! What training tells the outside while it runs.
 
+use crossburn_noise::Variation;
 use serde::{Deserialize, Serialize};
 
 /// One epoch of a training curve. Accuracies are fractions in 0..=1.
@@ -17,6 +18,10 @@ pub struct EpochRecord {
     pub validation_accuracy: f64,
     /// Accuracy over the validation images with a new chip per batch; `None` where training has no noise.
     pub validation_noisy_accuracy: Option<f64>,
+    /// Percentile of the accuracy over chips on the validation images, for a method that judges by it.
+    pub validation_percentile: Option<f64>,
+    /// The training noise of this epoch, of the copy that stands for it where several train.
+    pub noise: Variation,
 }
 
 /// Follows a training run and may stop it.

@@ -5,7 +5,7 @@ use crossburn_noise::Variation;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, DataSource};
-use crate::{OptimizerConfig, Schedule, TrainingError};
+use crate::{Method, OptimizerConfig, Schedule, TrainingError};
 
 /// Everything that determines a trained network: the same recipe gives the same weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Recipe {
     /// Epochs, batches, optimizer.
     #[serde(default)]
     pub training: TrainingConfig,
+    /// How it learns.
+    #[serde(default)]
+    pub method: Method,
     /// Variation drawn at every training step.
     #[serde(default)]
     pub noise: Variation,
@@ -51,7 +54,7 @@ fn thousand() -> usize {
 #[serde(rename_all = "kebab-case")]
 pub enum Selection {
     /// The best mean accuracy on the validation images with a new chip per batch (Yan et al., ICCAD 2023); without
-    /// training noise the best clean accuracy. The first of equals.
+    /// training noise the best clean accuracy; with a method that searches, what its search goes by. The first of equals.
     #[default]
     BestValidation,
     /// The last epoch.
@@ -90,6 +93,9 @@ pub struct TrainingConfig {
     pub patience: Option<usize>,
     /// What is programmed.
     pub deployment: Deployment,
+    /// Passes over the training images, without noise and without moving a weight, that running statistics of batch norms
+    /// follow before deployment.
+    pub batch_norm_refresh: usize,
 }
 
 impl Default for TrainingConfig {
@@ -103,11 +109,17 @@ impl Default for TrainingConfig {
             selection: Selection::default(),
             patience: None,
             deployment: Deployment::default(),
+            batch_norm_refresh: 0,
         }
     }
 }
 
 impl Recipe {
+    /// Epochs that are trained in all: those of `training.epochs`, and more for a method that searches.
+    pub fn epochs(&self) -> usize {
+        self.method.epochs(self.training.epochs)
+    }
+
     /// Checks every value that does not need the data.
     ///
     /// # Errors
@@ -147,6 +159,6 @@ impl Recipe {
                 "a number above 0",
             ));
         }
-        Ok(())
+        self.method.check(self)
     }
 }

@@ -2,20 +2,27 @@
 
 use std::path::Path;
 
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use crossburn_checkpoints::{load_resume, save_resume};
-use crossburn_hardware::{Quantization, quantize_weights, vary_weights};
-use crossburn_kernels::cross_entropy;
+use crossburn_hardware::{quantize_weights, vary_weights};
+use crossburn_kernels::Sgd;
 use crossburn_models::Classifier;
-use crossburn_noise::{ChipSeed, Distribution, Philox, fold_mean, path_hash};
+use crossburn_noise::{ChipSeed, Distribution, Philox, Variation, fold_mean, path_hash};
 use serde::{Deserialize, Serialize};
 
+use crate::batch_norm_refresh::batch_norm_refresh;
 use crate::data::{Augmentation, ImageSet};
 use crate::evaluation::count_correct;
+use crate::learner::{Learner, Step};
+use crate::method::{Plan, Scene};
 use crate::{
-    Batches, Deployment, EpochRecord, Recipe, Selection, TrainingError, TrainingObserver, accuracy,
+    Batches, Deployment, EpochRecord, Passes, Recipe, Selection, TrainingError, TrainingObserver,
+    Trisection, accuracy,
 };
+
+/// The rate of a method's warm-up.
+const WARM_UP_RATE: f64 = 1e-3;
 
 /// Where and on what a recipe runs.
 #[derive(Clone, Copy, Debug)]
@@ -41,27 +48,34 @@ pub struct Trained<C> {
     pub curve: Vec<EpochRecord>,
     /// The kept epoch, from 1; 0 where no epoch finished.
     pub best_epoch: usize,
+    /// The training noise of the kept weights: that of the recipe, or what a search has found.
+    pub noise: Variation,
+    /// What finished epochs have computed, and the refreshing of batch norms.
+    pub passes: Passes,
     /// `true` where an observer stopped the run before its end.
     pub interrupted: bool,
 }
 
-/// What a resumed run must know beyond weights and optimizer.
+/// What a resumed run must know beyond weights and optimizers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Progress {
     recipe: Recipe,
     curve: Vec<EpochRecord>,
     best_epoch: usize,
+    passes: Passes,
+    search: Option<Trisection>,
 }
 
 /// Trains `network` by `recipe`.
 ///
-/// Each step: a fresh chip is drawn, the forward pass uses `quantize(W) + deviation`, the cross-entropy gradient reaches
-/// the clean weights straight through, the optimizer steps them. After each epoch the validation images are judged with
-/// a new chip per batch and the best epoch is kept (Yan et al., ICCAD 2023, section 4 of the method).
+/// Each step, with the method that is the default: a fresh chip is drawn, the forward pass uses `quantize(W) + deviation`,
+/// the cross-entropy gradient reaches the clean weights straight through, the optimizer steps them. After each epoch the
+/// validation images are judged with a new chip per batch and the best epoch is kept (Yan et al., ICCAD 2023, section 4 of
+/// the method). Other methods ([`Method`](crate::Method)) take other steps, or judge otherwise.
 ///
 /// Order of images, augmentation and noise depend on (seed, epoch, step) alone, so a run that was interrupted and
-/// resumed ends with the weights it would have had.
+/// resumed ends with the weights it would have had. `network` must be the initial one then, too.
 ///
 /// # Errors
 /// A bad recipe, a loss that is not finite, a state folder that cannot be written or belongs to another recipe.
@@ -73,53 +87,64 @@ pub fn train<C: Classifier>(
 ) -> Result<Trained<C>, TrainingError> {
     recipe.check()?;
     let mut state = State::start(network, recipe, run)?;
-    let epochs = recipe.training.epochs;
-    observer.started(state.progress.curve.len(), epochs, run.train.len());
-    let result = state.run_to(epochs, recipe, run, observer);
+    let images = run.train.len() * recipe.method.copies();
+    observer.started(state.progress.curve.len(), recipe.epochs(), images);
+    let result = state.run(observer);
     observer.ended();
     let interrupted = result?;
-    let kept = if state.progress.best_epoch == 0 {
-        state.network.valid()
-    } else {
-        state.best
+    let mut progress = state.progress;
+    let (kept, noise) = match progress.best_epoch.checked_sub(1) {
+        Some(best) => (state.best, progress.curve[best].noise),
+        None => (
+            state.learners[state.learners.len() / 2].network.valid(),
+            recipe.noise,
+        ),
     };
-    let network = match recipe.training.deployment {
+    let mut network = match recipe.training.deployment {
         Deployment::AsTrained => kept,
-        Deployment::MeanFolded => fold_mean(kept, &recipe.noise),
+        Deployment::MeanFolded => fold_mean(kept, &noise),
     };
+    if !interrupted {
+        let passes = recipe.training.batch_norm_refresh;
+        network = batch_norm_refresh(network, passes, recipe, run, &mut progress.passes).valid();
+    }
     Ok(Trained {
         network,
-        curve: state.progress.curve,
-        best_epoch: state.progress.best_epoch,
+        curve: progress.curve,
+        best_epoch: progress.best_epoch,
+        noise,
+        passes: progress.passes,
         interrupted,
     })
 }
 
-struct State<C> {
-    network: C,
+struct State<'a, C> {
+    recipe: &'a Recipe,
+    run: &'a Run<'a>,
+    /// The initial network, for a method that starts more than once.
+    initial: C,
+    /// One, or as many copies as the method trains side by side.
+    learners: Vec<Learner<C>>,
     /// Evaluation-mode copy of the best epoch. Not a clone: clones share running statistics with what still trains.
     best: C,
-    optimizer: ModuleOptimizer,
     progress: Progress,
 }
 
-impl<C: Classifier> State<C> {
-    fn start(network: C, recipe: &Recipe, run: &Run<'_>) -> Result<Self, TrainingError> {
-        let fresh = Progress {
-            recipe: recipe.clone(),
-            curve: Vec::new(),
-            best_epoch: 0,
-        };
-        let optimizer = recipe.training.optimizer.init();
+impl<'a, C: Classifier> State<'a, C> {
+    fn start(network: C, recipe: &'a Recipe, run: &'a Run<'a>) -> Result<Self, TrainingError> {
+        let initial = network.valid();
+        let copies = recipe.method.copies();
+        let networks = || (0..copies).map(|_| initial.valid().train()).collect();
+        let optimizers = || (0..copies).map(|_| recipe.training.optimizer.init());
         let found = match run.state {
             Some(folder) if run.resume => {
-                let fresh = (network.valid().train(), network.valid());
-                load_resume::<(C, C), Progress>(folder, fresh, recipe.training.optimizer.init())?
+                let fresh: (Vec<C>, C) = (networks(), initial.valid());
+                load_resume::<_, Progress>(folder, fresh, optimizers().collect())?
             }
             _ => None,
         };
-        match found {
-            Some(((network, best), optimizer, progress)) => {
+        let (networks, best, optimizers, progress) = match found {
+            Some(((networks, best), optimizers, progress)) => {
                 if progress.recipe != *recipe {
                     return Err(TrainingError::OtherRecipe {
                         folder: run
@@ -128,110 +153,181 @@ impl<C: Classifier> State<C> {
                             .unwrap_or_default(),
                     });
                 }
-                Ok(Self {
-                    network,
-                    best,
-                    optimizer,
-                    progress,
-                })
+                (networks, best, optimizers, progress)
             }
-            None => Ok(Self {
-                best: network.valid(),
-                network,
-                optimizer,
-                progress: fresh,
-            }),
-        }
+            None => {
+                let progress = Progress {
+                    recipe: recipe.clone(),
+                    curve: Vec::new(),
+                    best_epoch: 0,
+                    passes: Passes::default(),
+                    search: None,
+                };
+                (
+                    networks(),
+                    initial.valid(),
+                    optimizers().collect(),
+                    progress,
+                )
+            }
+        };
+        let learners = networks
+            .into_iter()
+            .zip(optimizers)
+            .map(|(network, optimizer)| Learner { network, optimizer })
+            .collect();
+        Ok(Self {
+            recipe,
+            run,
+            initial,
+            learners,
+            best,
+            progress,
+        })
     }
 
     /// Runs the epochs that are left; `true` where the observer stopped it.
-    fn run_to(
-        &mut self,
-        epochs: usize,
-        recipe: &Recipe,
-        run: &Run<'_>,
-        observer: &mut impl TrainingObserver,
-    ) -> Result<bool, TrainingError> {
-        let validation = Batches::new(
-            run.validation,
-            recipe.training.batch,
-            &run.device.clone().without_autodiff(),
-        );
-        for epoch in self.progress.curve.len() + 1..=epochs {
-            if self.out_of_patience(recipe) {
+    fn run(&mut self, observer: &mut impl TrainingObserver) -> Result<bool, TrainingError> {
+        let (recipe, run) = (self.recipe, self.run);
+        let inner = run.device.clone().without_autodiff();
+        let validation = Batches::new(run.validation, recipe.training.batch, &inner);
+        for epoch in self.progress.curve.len() + 1..=recipe.epochs() {
+            if self.out_of_patience() {
                 break;
             }
-            let Some((loss, train_accuracy, learning_rate)) =
-                self.epoch(epoch, recipe, run, observer)?
+            let plan = recipe.method.plan(recipe, epoch, &mut self.progress.search);
+            if plan.restart {
+                self.restart();
+            }
+            let before = self.progress.passes;
+            let mut lessons = Vec::with_capacity(plan.copies.len());
+            for turn in 0..plan.copies.len() {
+                let Some(lesson) = self.pass(epoch, &plan, turn, observer)? else {
+                    self.progress.passes = before;
+                    return Ok(true);
+                };
+                lessons.push(lesson);
+            }
+            let scene = Scene {
+                recipe,
+                run,
+                validation: &validation,
+                epoch,
+                stop: &|| observer.should_stop(),
+            };
+            let Some(verdict) = recipe.method.judge(
+                &mut self.learners,
+                &plan,
+                &mut self.progress.search,
+                &mut self.progress.passes,
+                &scene,
+            )?
             else {
+                self.progress.passes = before;
                 return Ok(true);
             };
-            let network = self.network.valid();
-            let quantization = recipe.model.quantization();
-            let clean = accuracy(
-                &quantize_weights(network.clone(), quantization).materialize(),
-                &validation,
-            )?;
-            let noisy = varies(recipe)
-                .then(|| noisy_accuracy(&network, quantization, recipe, epoch, &validation))
-                .transpose()?;
+            let (copy, noise) = plan.copies[verdict.winner];
+            let lesson = &lessons[verdict.winner];
+            let network = self.learners[copy].network.valid();
+            let (clean, noisy) = self.validate(&network, &noise, epoch, &validation)?;
             let record = EpochRecord {
                 epoch,
-                learning_rate,
-                train_loss: loss,
-                train_accuracy,
+                learning_rate: lesson.learning_rate,
+                train_loss: lesson.loss,
+                train_accuracy: lesson.accuracy,
                 validation_accuracy: clean,
                 validation_noisy_accuracy: noisy,
+                validation_percentile: verdict.percentile,
+                noise,
             };
-            let best = self
-                .progress
-                .curve
-                .iter()
-                .map(judged)
-                .fold(f64::NEG_INFINITY, f64::max);
-            if recipe.training.selection == Selection::Last || judged(&record) > best {
+            let last = recipe.training.selection == Selection::Last && !plan.warm_up;
+            if last || self.judged(&record) > self.best_judged().1 {
                 self.best = network;
                 self.progress.best_epoch = epoch;
             }
             self.progress.curve.push(record);
-            if let Some(folder) = run.state {
-                let networks = (self.network.clone(), self.best.clone());
-                save_resume(folder, &networks, &self.optimizer, &self.progress)?;
-            }
+            self.save()?;
             observer.epoch(&record);
         }
         Ok(false)
     }
 
-    fn out_of_patience(&self, recipe: &Recipe) -> bool {
-        let Some(patience) = recipe.training.patience else {
-            return false;
-        };
-        let curve = &self.progress.curve;
-        let mut best = (0, f64::NEG_INFINITY);
-        for record in curve {
-            if judged(record) > best.1 {
-                best = (record.epoch, judged(record));
-            }
+    /// Every copy becomes the initial network again, with a fresh optimizer.
+    fn restart(&mut self) {
+        for learner in &mut self.learners {
+            learner.network = self.initial.valid().train();
+            learner.optimizer = self.recipe.training.optimizer.init();
         }
-        curve.len() >= best.0 + patience && !curve.is_empty()
     }
 
-    /// One pass over the training images; `None` where the observer stopped it. The network and the optimizer then hold
-    /// a part of the epoch, but the kept state does not.
-    fn epoch(
+    fn save(&self) -> Result<(), TrainingError> {
+        let Some(folder) = self.run.state else {
+            return Ok(());
+        };
+        let networks: Vec<C> = self.learners.iter().map(|l| l.network.clone()).collect();
+        let optimizers: Vec<ModuleOptimizer> =
+            self.learners.iter().map(|l| l.optimizer.clone()).collect();
+        let state = (networks, self.best.clone());
+        Ok(save_resume(folder, &state, &optimizers, &self.progress)?)
+    }
+
+    /// What decides which epoch is kept; lower than anything where an epoch is not to be.
+    fn judged(&self, record: &EpochRecord) -> f64 {
+        match self.recipe.method.judges_chips() {
+            true => record.validation_percentile.unwrap_or(f64::NEG_INFINITY),
+            false => record
+                .validation_noisy_accuracy
+                .unwrap_or(record.validation_accuracy),
+        }
+    }
+
+    /// The first of the best epochs so far, and how it was judged.
+    fn best_judged(&self) -> (usize, f64) {
+        let mut best = (0, f64::NEG_INFINITY);
+        for record in &self.progress.curve {
+            if self.judged(record) > best.1 {
+                best = (record.epoch, self.judged(record));
+            }
+        }
+        best
+    }
+
+    fn out_of_patience(&self) -> bool {
+        let Some(patience) = self.recipe.training.patience else {
+            return false;
+        };
+        let epochs = self.progress.curve.len();
+        epochs > 0 && epochs >= self.best_judged().0 + patience
+    }
+
+    /// One pass of one copy over the training images; `None` where the observer stopped it. The copy then holds a part
+    /// of the epoch, but the kept state does not.
+    fn pass(
         &mut self,
         epoch: usize,
-        recipe: &Recipe,
-        run: &Run<'_>,
+        plan: &Plan,
+        turn: usize,
         observer: &mut impl TrainingObserver,
-    ) -> Result<Option<(f64, f64, f64)>, TrainingError> {
-        let training = &recipe.training;
-        let learning_rate =
-            training.optimizer.learning_rate() * training.schedule.factor(epoch, training.epochs);
+    ) -> Result<Option<Lesson>, TrainingError> {
+        let (recipe, run, training) = (self.recipe, self.run, &self.recipe.training);
+        let (copy, noise) = &plan.copies[turn];
+        let learner = &mut self.learners[*copy];
+        let factor = training
+            .schedule
+            .factor(plan.schedule_epoch, training.epochs);
+        let mut resting = None;
+        let learning_rate = match plan.warm_up {
+            true => {
+                let plain = Sgd::new().init();
+                resting = Some(std::mem::replace(&mut learner.optimizer, plain));
+                WARM_UP_RATE
+            }
+            false => training.optimizer.learning_rate() * factor,
+        };
+        let before = turn * run.train.len();
         let order = generator(recipe.seed, "order", epoch).permutation(run.train.len());
         let (mut loss_sum, mut correct, mut seen) = (0.0, 0, 0);
-        for (step, indices) in order.chunks(training.batch).enumerate() {
+        for (index, indices) in order.chunks(training.batch).enumerate() {
             if observer.should_stop() {
                 return Ok(None);
             }
@@ -243,73 +339,81 @@ impl<C: Classifier> State<C> {
                         .augmented_images(indices, &training.augmentation, key, run.device)
                 }
             };
-            let chip = ChipSeed::new(
-                recipe.seed ^ path_hash("training noise"),
-                (epoch as u64) << 32 | step as u64,
-            );
-            let varied = vary_weights(
-                self.network.clone(),
-                recipe.model.quantization(),
-                &recipe.noise,
-                chip,
-            );
-            let logits = varied.forward(images);
-            let loss = cross_entropy(logits.clone(), run.train.targets(indices, run.device));
-            let value = f64::from(loss.clone().into_scalar::<f32>());
-            if !value.is_finite() {
+            let step = Step {
+                quantization: recipe.model.quantization(),
+                noise,
+                chip: ChipSeed::new(
+                    recipe.seed ^ path_hash("training noise"),
+                    (epoch as u64) << 32 | index as u64,
+                ),
+                images,
+                targets: run.train.targets(indices, run.device),
+                learning_rate,
+            };
+            let learned = recipe.method.step(learner, &step)?;
+            if !learned.loss.is_finite() {
                 return Err(TrainingError::Diverged {
                     epoch,
-                    step: step + 1,
-                    loss: value,
+                    step: index + 1,
+                    loss: learned.loss,
                 });
             }
-            let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-            self.network = self
-                .optimizer
-                .step(learning_rate, self.network.clone(), gradients);
             let labels: Vec<u8> = indices.iter().map(|&i| run.train.labels[i]).collect();
-            let hits = count_correct(logits.inner(), &labels)?;
-            loss_sum += value * indices.len() as f64;
+            let hits = count_correct(learned.logits, &labels)?;
+            loss_sum += learned.loss * indices.len() as f64;
             correct += hits;
             seen += indices.len();
-            observer.batch(epoch, seen, value, hits as f64 / indices.len() as f64);
+            self.progress.passes.backward += learned.passes * indices.len() as u64;
+            observer.batch(
+                epoch,
+                before + seen,
+                learned.loss,
+                hits as f64 / indices.len() as f64,
+            );
+        }
+        if let Some(optimizer) = resting {
+            learner.optimizer = optimizer;
         }
         let images = seen.max(1) as f64;
-        Ok(Some((
-            loss_sum / images,
-            correct as f64 / images,
+        Ok(Some(Lesson {
+            loss: loss_sum / images,
+            accuracy: correct as f64 / images,
             learning_rate,
-        )))
+        }))
+    }
+
+    /// Accuracy on the validation images without noise, and, where there is noise, with a new chip of it per batch.
+    fn validate(
+        &mut self,
+        network: &C,
+        noise: &Variation,
+        epoch: usize,
+        batches: &Batches,
+    ) -> Result<(f64, Option<f64>), TrainingError> {
+        let quantization = self.recipe.model.quantization();
+        let programmed = quantize_weights(network.clone(), quantization).materialize();
+        let clean = accuracy(&programmed, batches)?;
+        self.progress.passes.forward += batches.images() as u64;
+        if let Distribution::None {} = noise.distribution {
+            return Ok((clean, None));
+        }
+        let seed = self.recipe.seed ^ path_hash("validation noise");
+        let mut correct = 0;
+        for (index, (images, labels)) in batches.iter().enumerate() {
+            let chip = ChipSeed::new(seed, (epoch as u64) << 32 | index as u64);
+            let chip = vary_weights(network.clone(), quantization, noise, chip);
+            correct += count_correct(chip.forward(images.clone()), labels)?;
+        }
+        self.progress.passes.forward += batches.images() as u64;
+        Ok((clean, Some(correct as f64 / batches.images().max(1) as f64)))
     }
 }
 
-/// The accuracy that decides which epoch is kept.
-fn judged(record: &EpochRecord) -> f64 {
-    record
-        .validation_noisy_accuracy
-        .unwrap_or(record.validation_accuracy)
-}
-
-fn varies(recipe: &Recipe) -> bool {
-    !matches!(recipe.noise.distribution, Distribution::None { .. })
-}
-
-/// Accuracy with a new chip of the training noise per batch.
-fn noisy_accuracy<C: Classifier>(
-    network: &C,
-    quantization: Option<Quantization>,
-    recipe: &Recipe,
-    epoch: usize,
-    batches: &Batches,
-) -> Result<f64, TrainingError> {
-    let seed = recipe.seed ^ path_hash("validation noise");
-    let mut correct = 0;
-    for (index, (images, labels)) in batches.iter().enumerate() {
-        let chip = ChipSeed::new(seed, (epoch as u64) << 32 | index as u64);
-        let chip = vary_weights(network.clone(), quantization, &recipe.noise, chip);
-        correct += count_correct(chip.forward(images.clone()), labels)?;
-    }
-    Ok(correct as f64 / batches.images().max(1) as f64)
+/// What one copy has made of an epoch.
+struct Lesson {
+    loss: f64,
+    accuracy: f64,
+    learning_rate: f64,
 }
 
 fn generator(seed: u64, purpose: &str, epoch: usize) -> Philox {

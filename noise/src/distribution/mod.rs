@@ -7,8 +7,12 @@ mod four_level;
 mod gaussian;
 mod left_censored;
 mod log_normal;
+mod power_law;
 mod right_censored;
+mod right_censored_centred;
 mod right_truncated;
+mod salt_and_pepper;
+mod shifted_gaussian;
 mod two_sided_censored;
 mod uniform;
 
@@ -16,8 +20,12 @@ pub use four_level::{FEFET2, FEFET3, FEFET6, FourLevel, RRAM1, RRAM4};
 pub use gaussian::Gaussian;
 pub use left_censored::LeftCensored;
 pub use log_normal::LogNormal;
+pub use power_law::PowerLaw;
 pub use right_censored::RightCensored;
+pub use right_censored_centred::RightCensoredCentred;
 pub use right_truncated::RightTruncated;
+pub use salt_and_pepper::SaltAndPepper;
+pub use shifted_gaussian::ShiftedGaussian;
 pub use two_sided_censored::TwoSidedCensored;
 pub use uniform::Uniform;
 
@@ -164,6 +172,14 @@ registry! {
     LogNormal,
     /// Normal with a standard deviation that depends on the level.
     FourLevel,
+    /// Right-censored, its mean taken off.
+    RightCensoredCentred,
+    /// Normal, with the mean of a right-censored one.
+    ShiftedGaussian,
+    /// One size and either sign, rarely.
+    SaltAndPepper,
+    /// Either sign, the size by a power law.
+    PowerLaw,
 }
 
 impl Default for Distribution {
@@ -310,6 +326,22 @@ mod tests {
                 sigma_rel_wmax: 0.2,
                 ratio: FEFET3,
             }),
+            Distribution::RightCensoredCentred(RightCensoredCentred {
+                sigma_rel_wmax: 0.2,
+                censor: 0.5,
+            }),
+            Distribution::ShiftedGaussian(ShiftedGaussian {
+                sigma_rel_wmax: 0.2,
+                censor: 0.5,
+            }),
+            Distribution::SaltAndPepper(SaltAndPepper {
+                sigma_rel_wmax: 0.2,
+                probability: 0.3,
+            }),
+            Distribution::PowerLaw(PowerLaw {
+                sigma_rel_wmax: 0.2,
+                exponent: 0.5,
+            }),
         ]
     }
 
@@ -392,7 +424,11 @@ mod tests {
             RightTruncated,
             Uniform,
             LogNormal,
-            FourLevel
+            FourLevel,
+            RightCensoredCentred,
+            ShiftedGaussian,
+            SaltAndPepper,
+            PowerLaw
         );
     }
 
@@ -425,6 +461,22 @@ mod tests {
             censor: -1.0,
         };
         assert!(Distribution::TwoSidedCensored(negative).check().is_err());
+        for probability in [0.0, -0.1, 1.1, f64::NAN] {
+            let bad = SaltAndPepper {
+                sigma_rel_wmax: 0.1,
+                probability,
+            };
+            let message = Distribution::SaltAndPepper(bad).check().unwrap_err();
+            assert!(message.to_string().contains("probability"), "{message}");
+        }
+        for exponent in [0.0, -1.0, f64::INFINITY] {
+            let bad = PowerLaw {
+                sigma_rel_wmax: 0.1,
+                exponent,
+            };
+            let message = Distribution::PowerLaw(bad).check().unwrap_err();
+            assert!(message.to_string().contains("exponent"), "{message}");
+        }
     }
 
     #[test]
@@ -481,7 +533,14 @@ mod tests {
             prop_assert!(at_most(Distribution::TwoSidedCensored(both), -s, s));
             let truncated = RightTruncated { sigma_rel_wmax, censor };
             prop_assert!(at_most(Distribution::RightTruncated(truncated), -most - sigma, s));
+            let centred = RightCensoredCentred { sigma_rel_wmax, censor };
+            // The mean that is taken off lies between -0.4 and 0 where c is not negative.
+            prop_assert!(at_most(Distribution::RightCensoredCentred(centred), -most, s + 0.4 * sigma));
+            let salted = SaltAndPepper { sigma_rel_wmax, probability: 0.25 };
+            prop_assert!(at_most(Distribution::SaltAndPepper(salted), -2.0 * sigma, 2.0 * sigma));
+            let law = PowerLaw { sigma_rel_wmax, exponent: 1.0 };
             let half = sigma * 3f64.sqrt();
+            prop_assert!(at_most(Distribution::PowerLaw(law), -half, half));
             let uniform = Uniform { sigma_rel_wmax };
             prop_assert!(at_most(Distribution::Uniform(uniform), -half, half));
             // A log-normal factor is positive: the sign of a weight stays.

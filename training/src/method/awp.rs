@@ -1,0 +1,220 @@
+//! Adversarial weight perturbation.
+
+use std::collections::BTreeMap;
+
+use crossburn_hardware::deviate_weights;
+use crossburn_kernels::cross_entropy;
+use crossburn_models::Classifier;
+use crossburn_noise::{ChipSeed, Distribution, Variation};
+use serde::{Deserialize, Serialize};
+
+use super::finite_from_zero;
+use super::host_weights::{HostWeight, norm, programmed, sign_step};
+use crate::TrainingError;
+use crate::learner::{Learned, Learner, Step};
+use crate::weight_gradients::weight_gradients;
+
+/// Learns at the weights where an adversary of bounded strength has moved them.
+///
+/// ```text
+/// d    = the drawn deviation of [noise]; 0 of none
+/// g_l  = ∂ CE(W + d) / ∂W_l                                    the adversary's one step, per layer l
+/// v_l  = γ ||W_l||₂ g_l / ||g_l||₂       (relative-l2)         or γ max|W_l| sign(g_l)       (box)
+/// W   <- optimizer step with ∂ CE(W + d + v) / ∂W
+/// ```
+///
+/// W_l is the weight as it is programmed, so quantized where the network is. A layer without gradient is not moved; biases
+/// and norms are digital and never are. The adversary's pass uses statistics of the batch like the other, but moves no
+/// running statistics.
+///
+/// # Source
+/// Wu, Xia and Wang, "Adversarial weight perturbation helps robust generalization", NeurIPS 2020: equations 8 to 10 with one
+/// step (K2 = 1) and natural images; the box is the bound of Yan et al., ICCAD 2022 (arXiv 2207.07626).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Awp {
+    /// γ: how far the adversary moves a layer, relative to it.
+    pub strength: f64,
+    /// What that is measured by.
+    pub norm: AwpNorm,
+}
+
+/// What bounds the adversary of [`Awp`], per layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AwpNorm {
+    /// `||v||₂ = γ ||W||₂`, along the gradient.
+    #[default]
+    RelativeL2,
+    /// `|v_i| = γ max|W|`, by the sign of the gradient.
+    Box,
+}
+
+impl Default for Awp {
+    fn default() -> Self {
+        Self {
+            strength: 0.01,
+            norm: AwpNorm::default(),
+        }
+    }
+}
+
+impl Awp {
+    pub(super) fn check(&self) -> Result<(), TrainingError> {
+        finite_from_zero("method.strength", self.strength)
+    }
+
+    pub(super) fn step<C: Classifier>(
+        &self,
+        learner: &mut Learner<C>,
+        step: &Step<'_>,
+    ) -> Result<Learned, TrainingError> {
+        let programmed = programmed(&learner.network, step.quantization)?;
+        let mut deviations = drawn(&programmed, step.noise, step.chip);
+        // Its own running statistics, so that those of the learner rest.
+        let adversary = learner.network.valid().train();
+        let varied = deviate_weights(adversary.clone(), step.quantization, &deviations);
+        let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
+        weight_gradients(&adversary, loss.backward(), |path, gradient| {
+            let (Some(weight), Some(deviation)) =
+                (programmed.get(&path), deviations.get_mut(&path))
+            else {
+                return;
+            };
+            let moved = self.perturbation(weight, &gradient);
+            for (deviation, moved) in deviation.iter_mut().zip(moved) {
+                *deviation += moved;
+            }
+        })?;
+        let varied = deviate_weights(learner.network.clone(), step.quantization, &deviations);
+        let logits = varied.forward(step.images.clone());
+        let loss = cross_entropy(logits.clone(), step.targets.clone());
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        learner.descend(loss, step.learning_rate);
+        Ok(Learned {
+            loss: value,
+            logits: logits.inner(),
+            passes: 2,
+        })
+    }
+
+    /// v of one layer.
+    fn perturbation(&self, weight: &HostWeight, gradient: &[f32]) -> Vec<f32> {
+        match self.norm {
+            AwpNorm::RelativeL2 => {
+                let length = norm(gradient);
+                let factor = match length > 0.0 {
+                    true => self.strength * norm(&weight.values) / length,
+                    false => 0.0,
+                };
+                let along = |g: &f32| (factor * f64::from(*g)) as f32;
+                gradient.iter().map(along).collect()
+            }
+            AwpNorm::Box => {
+                let size = (self.strength * f64::from(weight.largest())) as f32;
+                sign_step(gradient, size)
+            }
+        }
+    }
+}
+
+/// The deviation of every weight on `chip`.
+fn drawn(
+    programmed: &BTreeMap<String, HostWeight>,
+    noise: &Variation,
+    chip: ChipSeed,
+) -> BTreeMap<String, Vec<f32>> {
+    let draw = |(path, weight): (&String, &HostWeight)| {
+        let deviation = match noise.distribution {
+            Distribution::None {} => vec![0.0; weight.values.len()],
+            _ => noise.draw(chip, path, &weight.values, &weight.shape),
+        };
+        (path.clone(), deviation)
+    };
+    programmed.iter().map(draw).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::method::tests::{batch, learner};
+    use burn::optim::GradientsParams;
+    use crossburn_noise::path_hash;
+
+    #[test]
+    fn perturbations_have_the_documented_size_and_direction() {
+        let weight = HostWeight {
+            values: vec![3.0, -4.0, 0.0],
+            shape: vec![3],
+        };
+        let gradient = [0.0, -0.6, 0.8];
+        let l2 = Awp {
+            strength: 0.1,
+            norm: AwpNorm::RelativeL2,
+        };
+        // ||W|| = 5, ||g|| = 1: ||v|| = 0.5 along g.
+        let v = l2.perturbation(&weight, &gradient);
+        for (v, expected) in v.iter().zip([0.0, -0.3, 0.4]) {
+            assert!((v - expected).abs() < 1e-6, "{v} {expected}");
+        }
+        let boxed = Awp {
+            norm: AwpNorm::Box,
+            ..l2
+        };
+        let v = boxed.perturbation(&weight, &gradient);
+        for (v, expected) in v.iter().zip([0.0, -0.4, 0.4]) {
+            assert!((v - expected).abs() < 1e-6, "{v} {expected}");
+        }
+        assert_eq!(l2.perturbation(&weight, &[0.0; 3]), [0.0; 3]);
+    }
+
+    /// The step is that of plain descent with the gradient at `W + v`, worked out with deviations made by hand.
+    #[test]
+    fn a_step_descends_from_where_the_adversary_moved() {
+        let method = Awp {
+            strength: 0.2,
+            norm: AwpNorm::RelativeL2,
+        };
+        let none = Variation::default();
+        let step = batch(&none, path_hash("test"));
+        let mut learned = learner(3);
+        let mut by_hand = learner(3);
+        method.step(&mut learned, &step).unwrap();
+
+        let clean = by_hand.network.clone();
+        let gradient = |deviations: &BTreeMap<String, Vec<f32>>| {
+            let varied = deviate_weights(clean.clone(), None, deviations);
+            let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
+            loss.backward()
+        };
+        let weights = programmed(&clean, None).unwrap();
+        let mut moved = BTreeMap::new();
+        weight_gradients(&clean, gradient(&BTreeMap::new()), |path, g| {
+            if let Some(weight) = weights.get(&path) {
+                let factor = 0.2 * norm(&weight.values) / norm(&g);
+                let v = g.iter().map(|g| (factor * f64::from(*g)) as f32);
+                moved.insert(path, v.collect());
+            }
+        })
+        .unwrap();
+        let at_moved = GradientsParams::from_grads(gradient(&moved), &clean);
+        by_hand.apply(at_moved, step.learning_rate);
+        assert_eq!(
+            programmed(&learned.network, None).unwrap(),
+            programmed(&by_hand.network, None).unwrap()
+        );
+        // The adversary matters: without it the step is another.
+        let mut plain = learner(3);
+        Awp {
+            strength: 0.0,
+            ..method
+        }
+        .step(&mut plain, &step)
+        .unwrap();
+        assert_ne!(
+            programmed(&learned.network, None).unwrap(),
+            programmed(&plain.network, None).unwrap()
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! The registry of methods: what a step learns from, and what happens when an epoch ends.
+//!
+//! The loop is the trainer's. A method says which copies of the network train an epoch and under which noise
+//! ([`Method::plan`]), takes the step of one batch ([`Method::step`]), and judges the epoch ([`Method::judge`]).
+
+mod a_trice;
+mod awp;
+mod host_weights;
+mod noise_injection;
+mod orthogonality;
+mod trice;
+
+pub use a_trice::ATrice;
+pub use awp::{Awp, AwpNorm};
+pub use orthogonality::Orthogonality;
+pub use trice::{Trice, Trisection};
+
+use crossburn_models::Classifier;
+use crossburn_noise::{Distribution, Variation};
+use serde::{Deserialize, Serialize};
+
+use crate::learner::{Learned, Learner, Step};
+use crate::{Batches, Passes, Recipe, Run, TrainingError};
+
+/// How a network learns to survive variation.
+///
+/// In recipes the table `[method]`: `kind` names the method, beside its own parameters; any other key is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Method {
+    /// Every step draws a chip of `[noise]`; plain training where that is `none`.
+    NoiseInjection {},
+    /// Noise injection whose strength a search over validation chips sets.
+    Trice(Trice),
+    /// Noise injection with an adversary around the mean of the noise.
+    ATrice(ATrice),
+    /// Steps are taken where an adversary has moved the weights.
+    Awp(Awp),
+    /// Noise injection with a penalty on weights whose rows are not orthogonal.
+    Orthogonality(Orthogonality),
+}
+
+impl Default for Method {
+    fn default() -> Self {
+        Self::NoiseInjection {}
+    }
+}
+
+/// Which copies train in an epoch, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    /// Number of the copy, and its training noise.
+    pub(crate) copies: Vec<(usize, Variation)>,
+    /// All copies start again from the initial weights, with fresh optimizers.
+    pub(crate) restart: bool,
+    /// Steps are those of plain descent with a small rate, and the epoch decides nothing.
+    pub(crate) warm_up: bool,
+    /// Position in the schedule of the learning rate, from 1.
+    pub(crate) schedule_epoch: usize,
+}
+
+/// What the end of an epoch has found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Verdict {
+    /// Which of the plan's copies stands for the epoch.
+    pub(crate) winner: usize,
+    /// The percentile over validation chips that it was chosen by, where the method judges by chips.
+    pub(crate) percentile: Option<f64>,
+}
+
+/// Where an epoch is judged.
+pub(crate) struct Scene<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) run: &'a Run<'a>,
+    /// The validation images, without autodiff.
+    pub(crate) validation: &'a Batches,
+    /// From 1.
+    pub(crate) epoch: usize,
+    /// Whether the run is to end.
+    pub(crate) stop: &'a dyn Fn() -> bool,
+}
+
+impl Method {
+    /// The name in recipes.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NoiseInjection {} => "noise-injection",
+            Self::Trice(_) => "trice",
+            Self::ATrice(_) => "a-trice",
+            Self::Awp(_) => "awp",
+            Self::Orthogonality(_) => "orthogonality",
+        }
+    }
+
+    /// Epochs that are trained in all where a recipe asks for `epochs`.
+    pub(crate) fn epochs(&self, epochs: usize) -> usize {
+        match self {
+            Self::Trice(trice) => trice.epochs(epochs),
+            _ => epochs,
+        }
+    }
+
+    /// Copies of the network that train.
+    pub(crate) fn copies(&self) -> usize {
+        match self {
+            Self::Trice(_) => 3,
+            _ => 1,
+        }
+    }
+
+    /// Whether epochs are judged by a percentile over chips.
+    pub(crate) fn judges_chips(&self) -> bool {
+        matches!(self, Self::Trice(_))
+    }
+
+    /// Refuses parameters that make no sense, alone or with the rest of `recipe`.
+    pub(crate) fn check(&self, recipe: &Recipe) -> Result<(), TrainingError> {
+        match self {
+            Self::NoiseInjection {} => Ok(()),
+            Self::Trice(trice) => trice.check(recipe),
+            Self::ATrice(method) => method.check(recipe),
+            Self::Awp(method) => method.check(),
+            Self::Orthogonality(method) => method.check(),
+        }
+    }
+
+    /// What `epoch`, from 1, trains. `search` is the interval that a search has come to; it is set anew where one starts.
+    pub(crate) fn plan(
+        &self,
+        recipe: &Recipe,
+        epoch: usize,
+        search: &mut Option<Trisection>,
+    ) -> Plan {
+        match self {
+            Self::Trice(trice) => trice.plan(recipe, epoch, search),
+            _ => Plan {
+                copies: vec![(0, recipe.noise)],
+                restart: false,
+                warm_up: false,
+                schedule_epoch: epoch,
+            },
+        }
+    }
+
+    /// Learns from one batch.
+    pub(crate) fn step<C: Classifier>(
+        &self,
+        learner: &mut Learner<C>,
+        step: &Step<'_>,
+    ) -> Result<Learned, TrainingError> {
+        match self {
+            Self::NoiseInjection {} | Self::Trice(_) => {
+                Ok(noise_injection::step(learner, step, None))
+            }
+            Self::ATrice(method) => method.step(learner, step),
+            Self::Awp(method) => method.step(learner, step),
+            Self::Orthogonality(method) => Ok(method.step(learner, step)),
+        }
+    }
+
+    /// Judges the copies that `plan` has trained and prepares them for the next epoch. `None` where the scene stopped it.
+    pub(crate) fn judge<C: Classifier>(
+        &self,
+        learners: &mut [Learner<C>],
+        plan: &Plan,
+        search: &mut Option<Trisection>,
+        passes: &mut Passes,
+        scene: &Scene<'_>,
+    ) -> Result<Option<Verdict>, TrainingError> {
+        match self {
+            Self::Trice(trice) => trice.judge(learners, plan, search, passes, scene),
+            _ => Ok(Some(Verdict {
+                winner: 0,
+                percentile: None,
+            })),
+        }
+    }
+}
+
+/// Refuses a parameter that is not a finite number from 0 on.
+fn finite_from_zero(key: &'static str, value: f64) -> Result<(), TrainingError> {
+    match value.is_finite() && value >= 0.0 {
+        true => Ok(()),
+        false => Err(TrainingError::setting(
+            key,
+            value,
+            "a finite number from 0 on",
+        )),
+    }
+}
+
+/// Refuses a recipe without training noise, for a method that is about it.
+fn needs_noise(recipe: &Recipe) -> Result<(), TrainingError> {
+    match recipe.noise.distribution {
+        Distribution::None {} => Err(TrainingError::setting(
+            "noise.kind",
+            "none",
+            "a distribution, such as right-censored, with this method",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+pub(crate) mod tests {
+    use super::*;
+    use crate::OptimizerConfig;
+    use crate::data::digits;
+    use burn::module::Module;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::{Device, Tensor};
+    use crossburn_models::initialize;
+    use crossburn_noise::ChipSeed;
+
+    /// A linear classifier of 28×28 images.
+    #[derive(Module, Debug)]
+    pub(crate) struct Softmax {
+        pub(crate) fc: Linear,
+    }
+
+    impl Classifier for Softmax {
+        fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+            self.fc.forward(images.flatten::<2>(1, 3))
+        }
+    }
+
+    /// A linear classifier with initial weights, and Adam.
+    pub(crate) fn learner(seed: u64) -> Learner<Softmax> {
+        let fc = LinearConfig::new(784, 10).init(&Device::flex().autodiff());
+        Learner {
+            network: initialize(Softmax { fc }, seed),
+            optimizer: OptimizerConfig::default().init(),
+        }
+    }
+
+    /// A batch of eight digits, with its chip.
+    pub(crate) fn batch(noise: &Variation, chip: u64) -> Step<'_> {
+        let device = Device::flex().autodiff();
+        let set = digits(1, 0, 8);
+        let indices: Vec<usize> = (0..8).collect();
+        Step {
+            quantization: None,
+            noise,
+            chip: ChipSeed::new(5, chip),
+            images: set.images(&indices, &device),
+            targets: set.targets(&indices, &device),
+            learning_rate: 1e-2,
+        }
+    }
+
+    #[test]
+    fn names_are_those_that_serde_writes_and_tables_are_strict() {
+        for text in [
+            r#"{"kind":"noise-injection"}"#,
+            r#"{"kind":"trice","variation":{"kind":"gaussian","sigma_rel_wmax":0.1}}"#,
+            r#"{"kind":"a-trice","literal":true}"#,
+            r#"{"kind":"awp","norm":"box"}"#,
+            r#"{"kind":"orthogonality","beta":1e-3}"#,
+        ] {
+            let method: Method = serde_json::from_str(text).unwrap();
+            let json = serde_json::to_value(&method).unwrap();
+            assert_eq!(json["kind"], method.name());
+            assert_eq!(
+                serde_json::from_value::<Method>(json.clone()).unwrap(),
+                method
+            );
+            let toml = toml::to_string(&method).unwrap();
+            assert_eq!(toml::from_str::<Method>(&toml).unwrap(), method);
+            let mut unknown = json;
+            unknown["momentum"] = 0.9.into();
+            let message = serde_json::from_value::<Method>(unknown).unwrap_err();
+            assert!(message.to_string().contains("momentum"), "{message}");
+        }
+    }
+}
