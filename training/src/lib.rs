@@ -10,18 +10,23 @@
 pub mod data;
 mod error;
 mod evaluation;
+mod margin;
 mod observer;
 mod optimizer;
 mod recipe;
 mod schedule;
 mod sensitivity;
 mod trainer;
+mod weight_gradients;
+mod worst_case;
 
 pub use error::TrainingError;
 pub use evaluation::{Batches, Evaluation, accuracy};
+pub use margin::margin_loss;
 pub use observer::{EpochRecord, Silent, TrainingObserver};
 pub use optimizer::OptimizerConfig;
 pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
 pub use trainer::{Run, Trained, train};
+pub use worst_case::{AttackActivations, AttackLoss, WeightAttack};

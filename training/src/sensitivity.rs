@@ -1,9 +1,7 @@
 //! How sensitive the loss is to every weight.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use burn::module::{ModuleMapper, ModuleVisitor, Param};
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor};
 use crossburn_kernels::cross_entropy;
 use crossburn_models::Classifier;
@@ -12,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::TrainingError;
 use crate::data::ImageSet;
+use crate::weight_gradients::{tracked, values, weight_gradients};
 
 /// Sums that are kept at a time: parts of the images, whatever the number of threads.
 const PARTS: usize = 8;
@@ -67,16 +66,12 @@ pub fn sensitivities<C: Classifier>(
     }
     let selected = matrix_weights(network);
     let labels = Philox::new(seed ^ path_hash("labels of sensitivities"), 0);
-    let frozen = network.valid().freeze().map(&mut Track {
-        path: Vec::new(),
-        selected: &selected,
-    });
+    let frozen = tracked(network, &selected);
     let device = device.clone().without_autodiff().autodiff();
     let indices: Vec<usize> = (0..images.len()).collect();
     let parts: Vec<Sums> = indices
         .par_chunks(images.len().div_ceil(PARTS))
         .map(|indices| {
-            // Leaves of its own: graphs of one tensor wait for each other.
             let network = frozen.clone().train();
             let mut sums = Sums::default();
             for &index in indices {
@@ -129,14 +124,10 @@ fn add_squares<C: Classifier>(
     })?;
     let target = Tensor::<1, Int>::from_ints([label as i64], &device);
     let gradients = cross_entropy(logits, target).backward();
-    let mut collect = Collect {
-        path: Vec::new(),
-        gradients: GradientsParams::from_grads(gradients, network),
-        sums,
-        error: None,
-    };
-    network.visit(&mut collect);
-    collect.error.map_or(Ok(()), Err)
+    weight_gradients(network, gradients, |path, values| {
+        let squares = values.into_iter().map(|g| f64::from(g) * f64::from(g));
+        add(sums, path, squares);
+    })
 }
 
 /// The class that `draw` falls on when the softmax of `logits` lie end to end; nothing where logits are not finite.
@@ -153,67 +144,6 @@ fn class_at(logits: &[f32], draw: f64) -> Option<usize> {
     });
     // A rounding may be left at the end.
     Some(class.unwrap_or(logits.len() - 1))
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainingError> {
-    tensor
-        .into_data()
-        .try_into_vec_as()
-        .map_err(|error| TrainingError::Device(format!("{error:?}")))
-}
-
-/// Lets gradients reach the selected weights, and nothing else.
-struct Track<'a> {
-    path: Vec<String>,
-    selected: &'a BTreeSet<String>,
-}
-
-impl ModuleMapper for Track<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.selected.contains(&self.path.join(".")) {
-            true => param.set_require_grad(true),
-            false => param,
-        }
-    }
-}
-
-/// Squares the gradients of every weight that has one.
-struct Collect<'a> {
-    path: Vec<String>,
-    gradients: GradientsParams,
-    sums: &'a mut Sums,
-    error: Option<TrainingError>,
-}
-
-impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = self.gradients.remove::<D>(param.id) else {
-            return;
-        };
-        match values(gradient) {
-            Ok(values) => {
-                let squares = values.into_iter().map(|g| f64::from(g) * f64::from(g));
-                add(self.sums, self.path.join("."), squares);
-            }
-            Err(error) => self.error = Some(error),
-        }
-    }
 }
 
 #[cfg(test)]
