@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::evaluation::count_correct;
-use crate::weight_gradients::{tracked, weight_gradients};
+use crate::weight_gradients::{tracked, values, weight_gradients};
 use crate::{Batches, TrainingError, margin_loss};
 
 /// Sums that are kept at a time: parts of the images, whatever the number of threads.
@@ -273,7 +273,10 @@ impl Sums {
         logits: Tensor<2>,
         labels: &[u8],
     ) -> Result<(), TrainingError> {
-        self.loss += f64::from(loss.into_scalar::<f32>());
+        // A maximum in the loss hides what is not a number.
+        let finite = values(logits.clone())?.iter().all(|z| z.is_finite());
+        let loss = f64::from(loss.into_scalar::<f32>());
+        self.loss += if finite { loss } else { f64::NAN };
         self.correct += count_correct(logits, labels)?;
         Ok(())
     }

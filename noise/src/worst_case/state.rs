@@ -144,7 +144,8 @@ fn first_order(bounds: &DeviationBounds, gradient: &Deviations) -> BTreeMap<Stri
             let end = if *g > 0.0 { low } else { high };
             -f64::from(*g) * f64::from(*end)
         });
-        (path.clone(), terms.sum())
+        // Not `sum`, whose zero is negative.
+        (path.clone(), terms.fold(0.0, |sum, term| sum + term))
     };
     bounds.weights().iter().map(sum).collect()
 }
