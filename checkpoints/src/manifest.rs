@@ -40,6 +40,9 @@ pub struct Manifest {
     pub seed: u64,
     /// Which data, in which split.
     pub data: Value,
+    /// Whether the weights are those that a chip computes with: they are on no grid, and not quantized again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub programmed: bool,
     /// Results by name. A value that is not finite is written as `null` and read back as NaN.
     #[serde(deserialize_with = "null_is_nan")]
     pub metrics: BTreeMap<String, f64>,
@@ -58,6 +61,7 @@ impl Manifest {
             recipe,
             seed,
             data,
+            programmed: false,
             metrics: BTreeMap::new(),
             weights_checksum: String::new(),
         }
@@ -66,6 +70,12 @@ impl Manifest {
     /// Names the commit of the sources.
     pub fn with_commit(mut self, commit: impl Into<String>) -> Self {
         self.commit = Some(commit.into());
+        self
+    }
+
+    /// Says that the weights are those that a chip computes with.
+    pub fn with_programmed_weights(mut self) -> Self {
+        self.programmed = true;
         self
     }
 
@@ -178,6 +188,15 @@ mod tests {
     fn round_trip_is_exact() {
         let json = manifest().to_json(Path::new("m")).unwrap();
         assert_eq!(parse(&json).unwrap(), manifest());
+    }
+
+    #[test]
+    fn programmed_weights_are_marked_and_others_are_not() {
+        let json = manifest().to_json(Path::new("m")).unwrap();
+        assert!(!String::from_utf8(json).unwrap().contains("programmed"));
+        let marked = manifest().with_programmed_weights();
+        let json = marked.to_json(Path::new("m")).unwrap();
+        assert!(parse(&json).unwrap().programmed);
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub enum HardwareError {
         /// The first thing that is wrong with it.
         message: String,
     },
+    /// Bounds of deviations that cannot be.
+    #[error(transparent)]
+    Noise(#[from] crossburn_noise::NoiseError),
     /// An error in one layer of a network.
     #[error("layer `{path}`: {error}")]
     Layer {

@@ -19,6 +19,11 @@ impl Activation {
         }
     }
 
+    /// The same activation in full precision.
+    pub fn unquantized(self) -> Self {
+        Self { quantizer: None }
+    }
+
     /// Applies the activation; any shape, kept.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match &self.quantizer {

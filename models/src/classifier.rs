@@ -8,6 +8,13 @@ pub trait Classifier: Module + ModuleDisplay + Send + Sync + 'static {
     /// # Shapes
     /// `[batch, channels, height, width] → [batch, classes]` (logits).
     fn forward(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// The same network with every activation in full precision: what a gradient through rounding and clipping is compared
+    /// with. A network that does not quantize activations is that already.
+    #[must_use]
+    fn unquantized_activations(self) -> Self {
+        self
+    }
 }
 
 /// Work that is done with a network whose type is only known from its configuration.

@@ -82,4 +82,12 @@ impl Classifier for ConvNet {
         let x = self.acts[7].forward(linear(&self.fc2, x));
         linear(&self.fc3, x)
     }
+
+    fn unquantized_activations(self) -> Self {
+        let activations = self.acts.into_iter();
+        Self {
+            acts: activations.map(Activation::unquantized).collect(),
+            ..self
+        }
+    }
 }

@@ -92,6 +92,16 @@ impl Classifier for LeNet {
         let x = self.act4.forward(linear(&self.fc2, x));
         linear(&self.fc3, x)
     }
+
+    fn unquantized_activations(self) -> Self {
+        Self {
+            act1: self.act1.unquantized(),
+            act2: self.act2.unquantized(),
+            act3: self.act3.unquantized(),
+            act4: self.act4.unquantized(),
+            ..self
+        }
+    }
 }
 
 #[cfg(test)]

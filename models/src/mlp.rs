@@ -56,4 +56,12 @@ impl Classifier for Mlp {
         }
         x
     }
+
+    fn unquantized_activations(self) -> Self {
+        let activations = self.activations.into_iter();
+        Self {
+            activations: activations.map(Activation::unquantized).collect(),
+            ..self
+        }
+    }
 }

@@ -204,6 +204,41 @@ mod tests {
         }
     }
 
+    /// Logits of the network with its activations in full precision.
+    struct Unquantized([usize; 3]);
+
+    impl WithClassifier for Unquantized {
+        type Output = Vec<f32>;
+
+        fn run<C: Classifier>(self, network: C) -> Vec<f32> {
+            Logits(self.0).run(network.unquantized_activations())
+        }
+    }
+
+    #[test]
+    fn without_quantized_activations_a_network_is_that_without_bits() {
+        // A residual block has weights behind its ranges: another number of parameters draws them from other streams.
+        let rows = [
+            (r#"{"kind":"mlp","widths":[12,5,10]"#, [3, 2, 2], true),
+            (r#"{"kind":"lenet""#, [1, 28, 28], true),
+            (r#"{"kind":"convnet","width":4"#, [3, 32, 32], true),
+            (r#"{"kind":"resnet18","width":4"#, [3, 32, 32], false),
+        ];
+        for (text, shape, same_streams) in rows {
+            let read = |end: &str| -> ModelConfig {
+                serde_json::from_str(&format!("{text}{end}")).unwrap()
+            };
+            let (quantized, plain) = (read(r#","bits":2}"#), read("}"));
+            let device = Device::flex();
+            let found = quantized.build(1, &device, Unquantized(shape));
+            let expected = plain.build(1, &device, Logits(shape));
+            assert!(!same_streams || found == expected, "{text}");
+            assert_ne!(found, quantized.build(1, &device, Logits(shape)), "{text}");
+            let same = plain.build(1, &device, Unquantized(shape));
+            assert_eq!(same, expected, "{text}");
+        }
+    }
+
     #[test]
     fn bad_configurations_are_refused_by_name() {
         for (text, part) in [

@@ -119,6 +119,14 @@ impl BasicBlock {
         let y = batch_norm(&self.bn2, conv2d(&self.conv2, y));
         self.act2.forward(y + shortcut)
     }
+
+    fn unquantized_activations(self) -> Self {
+        Self {
+            act1: self.act1.unquantized(),
+            act2: self.act2.unquantized(),
+            ..self
+        }
+    }
 }
 
 impl ResNet18Config {
@@ -157,6 +165,21 @@ impl Classifier for ResNet18 {
         }
         let pooled = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2);
         linear(&self.fc, pooled)
+    }
+
+    fn unquantized_activations(self) -> Self {
+        let stage = |blocks: Vec<BasicBlock>| {
+            let blocks = blocks.into_iter();
+            blocks.map(BasicBlock::unquantized_activations).collect()
+        };
+        Self {
+            act: self.act.unquantized(),
+            layer1: stage(self.layer1),
+            layer2: stage(self.layer2),
+            layer3: stage(self.layer3),
+            layer4: stage(self.layer4),
+            ..self
+        }
     }
 }
 

@@ -58,4 +58,70 @@ pub enum NoiseError {
         /// Bits of a cell.
         bits_per_cell: u32,
     },
+    /// A bound of a worst-case search outside 0..=1.
+    #[error(
+        "bound = {bound} is not allowed, use a fraction of the largest weight of a layer from 0 to 1, such as 0.03"
+    )]
+    Bound {
+        /// The refused bound.
+        bound: f64,
+    },
+    /// A network in which nothing can deviate.
+    #[error(
+        "the network has no matrix weight, so nothing can deviate: use one with linear or convolutional layers"
+    )]
+    NoWeights,
+    /// A box of deviations without zero in it.
+    #[error(
+        "entry {index} of `{path}` may deviate from {low} to {high}: give finite ends with zero between them"
+    )]
+    Box {
+        /// Path of the weight.
+        path: String,
+        /// Entry of the weight, in row-major order.
+        index: usize,
+        /// The lower end; NaN where there is none.
+        low: f32,
+        /// The upper end; NaN where there is none.
+        high: f32,
+    },
+    /// Deviations of another weight.
+    #[error(
+        "the deviation of `{path}` has {found} entries, the weight has {expected}: give one deviation per weight"
+    )]
+    OtherWeights {
+        /// Path of the weight.
+        path: String,
+        /// Entries of the weight, 0 where there is none.
+        expected: usize,
+        /// Entries of the deviation, 0 where there is none.
+        found: usize,
+    },
+    /// A setting of a worst-case search that is out of range.
+    #[error("{search}: {key} = {value} is not allowed, use {remedy}")]
+    Search {
+        /// Name of the search.
+        search: &'static str,
+        /// The key.
+        key: &'static str,
+        /// The refused value.
+        value: f64,
+        /// What is allowed.
+        remedy: &'static str,
+    },
+    /// A loss or gradient that is not finite.
+    #[error(
+        "the {what} is not finite in restart {restart}, iteration {iteration}: lower the bound, or check that the network computes finite outputs"
+    )]
+    NotFinite {
+        /// The loss, or the gradient of which weight.
+        what: String,
+        /// Restart, from 0.
+        restart: usize,
+        /// Iteration of the restart, from 0.
+        iteration: usize,
+    },
+    /// A state of a search in another box.
+    #[error("the state of the search belongs to another network or search: start without a state")]
+    OtherState,
 }

@@ -33,6 +33,7 @@ mod scale;
 mod select;
 mod sigma_convention;
 mod variation;
+pub mod worst_case;
 
 pub use chip::ChipSeed;
 pub use crossburn_kernels::Philox;

@@ -82,7 +82,7 @@ impl Reference {
 }
 
 /// `max|w|`, 0 of nothing; several running maxima side by side, because one would wait for itself.
-fn largest_magnitude(weights: &[f32]) -> f32 {
+pub(crate) fn largest_magnitude(weights: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
     let mut chunks = weights.chunks_exact(lanes.len());
     for chunk in &mut chunks {

@@ -5,3 +5,4 @@ pub(crate) mod hardware;
 pub(crate) mod mapping;
 pub(crate) mod population;
 pub(crate) mod study;
+pub(crate) mod worst_case;

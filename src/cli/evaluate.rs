@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
 use crossburn_checkpoints::load_checkpoint;
+use crossburn_hardware::Quantization;
 use crossburn_hardware::deploy::{Fab, Fidelity, MappedNetwork};
 use crossburn_hardware::units::Second;
 use crossburn_models::{Classifier, WithClassifier};
@@ -170,12 +171,14 @@ impl Evaluate {
                 calibration: self.calibration,
             })?,
         };
+        let network = StoredNetwork::open(&self.checkpoint)?;
+        let quantization = network.quantization();
         let StoredNetwork {
             folder,
             manifest,
             model,
             recipe,
-        } = StoredNetwork::open(&self.checkpoint)?;
+        } = network;
         let source = self
             .data
             .clone()
@@ -217,6 +220,7 @@ impl Evaluate {
         let job = Job {
             arguments: &self,
             folder,
+            quantization,
             recipe,
             source,
             deployment,
@@ -263,6 +267,7 @@ fn finite(flag: &str, value: f64) -> Result<Value> {
 struct Job<'a> {
     arguments: &'a Evaluate,
     folder: PathBuf,
+    quantization: Option<Quantization>,
     recipe: Recipe,
     source: DataSource,
     deployment: Deployment,
@@ -287,7 +292,7 @@ impl WithClassifier for Job<'_> {
         })?;
         self.recipe.model.check(data.test.shape)?;
         let batches = Batches::new(&data.test, 128, self.device);
-        let evaluation = Evaluation::new(&network, self.recipe.model.quantization(), batches);
+        let evaluation = Evaluation::new(&network, self.quantization, batches);
         let judge = Judge {
             job: &self,
             evaluation: &evaluation,

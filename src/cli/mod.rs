@@ -12,6 +12,7 @@ mod progress;
 mod report;
 mod stored_network;
 mod train;
+mod worst_case;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::report::{Mapping, Results};
+use crate::report::{Mapping, Results, WorstCaseResults};
 
 /// Train networks that survive analog in-memory hardware
 ///
@@ -45,6 +46,7 @@ enum Verb {
     Demo(demo::Demo),
     Train(train::Train),
     Evaluate(Box<evaluate::Evaluate>),
+    WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
     Report(report::Report),
     Devices(devices::Devices),
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(verb) => verb.run(),
         Verb::Train(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
+        Verb::WorstCase(verb) => verb.run(),
         Verb::Map(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
         Verb::Devices(verb) => verb.run(),
@@ -117,5 +120,14 @@ fn print_mapping(mapping: &Mapping, json: bool) -> Result<()> {
         print(mapping.to_json()?.trim_end())
     } else {
         print(&crate::report::mapping_table(mapping)?)
+    }
+}
+
+/// The same for a worst-case search.
+fn print_worst_case(results: &WorstCaseResults, json: bool) -> Result<()> {
+    if json {
+        print(results.to_json()?.trim_end())
+    } else {
+        print(&crate::report::worst_case_table(results))
     }
 }

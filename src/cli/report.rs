@@ -6,9 +6,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use crossburn_noise::Population;
 
-use super::{Outcome, note, print_mapping, print_results};
+use super::{Outcome, note, print_mapping, print_results, print_worst_case};
 use crate::apps::study;
-use crate::report::{Mapping, Results, RunCommand, write_mapping, write_run};
+use crate::report::{
+    Mapping, Results, RunCommand, WorstCaseResults, write_mapping, write_run, write_worst_case,
+};
 
 /// Write the report of a run again, or merge the shards of one population
 ///
@@ -43,6 +45,12 @@ impl Report {
             note(&format!("report: {}", out.join("report.html").display()));
             return Ok(Outcome::Done);
         }
+        if let Some(results) = self.worst_case()? {
+            write_worst_case(&out, &results)?;
+            print_worst_case(&results, self.json)?;
+            note(&format!("report: {}", out.join("report.html").display()));
+            return Ok(Outcome::Done);
+        }
         let runs = self
             .runs
             .iter()
@@ -68,6 +76,21 @@ impl Report {
                 (true, 1) => return Ok(Some(Mapping::read(run)?)),
                 (true, _) => bail!(
                     "{} is a mapping, which has no chips to merge: name it alone",
+                    run.display()
+                ),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The one run, where it is a worst-case search.
+    fn worst_case(&self) -> Result<Option<WorstCaseResults>> {
+        for run in &self.runs {
+            match (WorstCaseResults::is_at(run)?, self.runs.len()) {
+                (true, 1) => return Ok(Some(WorstCaseResults::read(run)?)),
+                (true, _) => bail!(
+                    "{} is a worst-case search, which is no shard of a population: name it alone",
                     run.display()
                 ),
                 _ => {}

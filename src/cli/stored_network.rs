@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use crossburn_checkpoints::{Manifest, read_manifest};
+use crossburn_hardware::Quantization;
 use crossburn_models::ModelConfig;
 use crossburn_training::Recipe;
 
@@ -47,5 +48,13 @@ impl StoredNetwork {
             model,
             recipe,
         })
+    }
+
+    /// How its weights are quantized: those of a chip are not.
+    pub(super) fn quantization(&self) -> Option<Quantization> {
+        match self.manifest.programmed {
+            true => None,
+            false => self.model.quantization(),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::ReportError;
-use super::atomic::{create_folder, remove_file, write_file};
+use super::atomic::{create_folder, write_file};
 use super::cost_plots::{DRAWING_IDS, drawings};
 use super::cost_results::Mapping;
 use super::cost_summary::{
@@ -11,10 +11,9 @@ use super::cost_summary::{
     slowest, total_row, totals,
 };
 use super::html::{Page, definitions, figure, page, terms};
-use super::plots::PLOT_IDS;
 use super::quantity::{Shown, share};
 use super::results::RESULTS_FILE;
-use super::run_folder::{PLOTS_FOLDER, REPORT_FILE};
+use super::run_folder::{REPORT_FILE, write_plots};
 use super::svg::{Drawing, escape};
 use crossburn_hardware::cost::FloorPlan;
 
@@ -36,16 +35,10 @@ pub fn write_mapping(dir: &Path, mapping: &Mapping) -> Result<(), ReportError> {
     create_folder(dir)?;
     write_file(&dir.join(RESULTS_FILE), &text)?;
     write_file(&dir.join(REPORT_FILE), &html(&written, &plan, &pictures))?;
-    let folder = dir.join(PLOTS_FOLDER);
-    create_folder(&folder)?;
-    for id in PLOT_IDS {
-        remove_file(&folder.join(format!("{id}.svg")))?;
-    }
-    for picture in &pictures {
-        let path = folder.join(format!("{}.svg", picture.id));
-        write_file(&path, &picture.standalone())?;
-    }
-    Ok(())
+    let plots = pictures
+        .iter()
+        .map(|picture| (picture.id, picture.standalone()));
+    write_plots(dir, &plots.collect::<Vec<_>>())
 }
 
 /// The page of a mapping as one HTML document, without scripts and without anything loaded from elsewhere.
@@ -125,7 +118,7 @@ fn facts<'a>(mapping: &Mapping, plan: &FloorPlan) -> Vec<(&'a str, String)> {
 }
 
 /// A table whose first cells name the rows; a column without a header holds words.
-fn table<const N: usize>(
+pub(super) fn table<const N: usize>(
     headers: &[&str; N],
     rows: &[[String; N]],
     total: Option<&[String; N]>,

@@ -3,7 +3,8 @@
 //! A run folder holds `results.json` ([`Results`], described in `docs/results.md`), `report.html` (one file that needs
 //! nothing else) and `plots/*.svg`. Everything but `results.json` follows from it alone and holds no durations: two
 //! runs with one seed have the same report, byte by byte. The terminal shows [`table()`]. A [`Mapping`] is the document of
-//! `crossburn map`, with [`write_mapping`] and [`mapping_table`].
+//! `crossburn map`, with [`write_mapping`] and [`mapping_table`], and [`WorstCaseResults`] that of `crossburn worst-case`,
+//! with [`write_worst_case`] and [`worst_case_table()`].
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -37,6 +38,11 @@ mod run_folder;
 mod summary;
 mod svg;
 mod table;
+mod worst_case_page;
+mod worst_case_plots;
+mod worst_case_results;
+mod worst_case_summary;
+mod worst_case_table;
 
 pub use cost_page::{mapping_html, write_mapping};
 pub use cost_results::{MAPPING_SCHEMA, Mapping, MappingData};
@@ -49,3 +55,9 @@ pub use results::{
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, read_results, write_run};
 pub use table::table;
+pub use worst_case_page::{worst_case_html, write_worst_case};
+pub use worst_case_results::{
+    BoundPoint, RandomChips, SearchSummary, Transfer, TransferFrom, WORST_CASE_SCHEMA,
+    WorstCaseHardware, WorstCaseResults,
+};
+pub use worst_case_table::worst_case_table;

@@ -517,7 +517,7 @@ pub(super) fn finite(field: &str, value: f64) -> Result<(), ReportError> {
     }
 }
 
-fn accuracy(field: &str, value: f64) -> Result<(), ReportError> {
+pub(super) fn accuracy(field: &str, value: f64) -> Result<(), ReportError> {
     if (0.0..=1.0).contains(&value) {
         Ok(())
     } else {

@@ -8,6 +8,7 @@ use super::cost_plots::DRAWING_IDS;
 use super::html::html;
 use super::plots::{PLOT_IDS, plots};
 use super::results::{RESULTS_FILE, Results};
+use super::worst_case_plots::WORST_CASE_IDS;
 
 /// Name of the report in a run folder.
 pub const REPORT_FILE: &str = "report.html";
@@ -27,18 +28,21 @@ pub fn write_run(dir: &Path, results: &Results) -> Result<(), ReportError> {
     create_folder(dir)?;
     results.write(&dir.join(RESULTS_FILE))?;
     write_file(&dir.join(REPORT_FILE), &html(results))?;
+    let drawn = plots(results);
+    let drawn = drawn.iter().map(|plot| (plot.id, plot.standalone()));
+    write_plots(dir, &drawn.collect::<Vec<_>>())
+}
+
+/// Writes the plots of a run folder, by file stem, and removes those that an earlier run of any kind left there.
+pub(super) fn write_plots(dir: &Path, drawn: &[(&str, String)]) -> Result<(), ReportError> {
     let folder = dir.join(PLOTS_FOLDER);
     create_folder(&folder)?;
-    for id in DRAWING_IDS {
+    let known = PLOT_IDS.iter().chain(&DRAWING_IDS).chain(&WORST_CASE_IDS);
+    for id in known.filter(|id| drawn.iter().all(|(name, _)| name != *id)) {
         remove_file(&folder.join(format!("{id}.svg")))?;
     }
-    let drawn = plots(results);
-    for id in PLOT_IDS {
-        let path = folder.join(format!("{id}.svg"));
-        match drawn.iter().find(|plot| plot.id == id) {
-            Some(plot) => write_file(&path, &plot.standalone())?,
-            None => remove_file(&path)?,
-        }
+    for (id, svg) in drawn {
+        write_file(&folder.join(format!("{id}.svg")), svg)?;
     }
     Ok(())
 }

@@ -381,7 +381,8 @@ impl Plot {
         self.drawing().standalone()
     }
 
-    fn drawing(&self) -> Drawing {
+    /// The plot as a picture.
+    pub(super) fn drawing(&self) -> Drawing {
         let mut drawing = Drawing::new(self.id, WIDTH, &self.title, &self.note, &self.description);
         let named = self
             .layers

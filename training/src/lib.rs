@@ -23,6 +23,7 @@ mod sensitivity;
 mod trainable;
 mod trainer;
 mod weight_gradients;
+mod worst_case;
 
 pub use error::TrainingError;
 pub use evaluation::{Batches, Evaluation, accuracy};
@@ -35,3 +36,4 @@ pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
 pub use trainer::{Run, Trained, train};
+pub use worst_case::{AttackActivations, AttackLoss, WeightAttack};

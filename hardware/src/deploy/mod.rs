@@ -15,6 +15,7 @@ mod selection;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests;
+mod tolerance;
 
 pub use chip_fab::{Fab, VariationFab};
 pub use fidelity::Fidelity;
@@ -23,3 +24,4 @@ pub use mapped_fab::MappedFab;
 pub use mapped_network::MappedNetwork;
 pub use operation::{InputRange, Operation};
 pub use selection::{Selection, Writes};
+pub use tolerance::CellConductances;

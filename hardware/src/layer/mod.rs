@@ -16,7 +16,7 @@ use crossburn_kernels::{padding1d, padding2d};
 use geometry::Geometry;
 pub use layer_use::LayerUse;
 pub use on_array::OnArray;
-pub(crate) use on_array::in_layout_of;
+pub(crate) use on_array::{in_layout, in_layout_of};
 
 /// `layer.forward(input)`, on arrays where the weight has one.
 ///

@@ -156,14 +156,19 @@ impl Reparameterization for OnArray {
 /// Weights given in rows of outputs, group after group, as a tensor in the layout and on the device of `weight`.
 pub(crate) fn in_layout_of<const D: usize>(weight: &Tensor<D>, rows: Vec<f32>) -> Tensor<D> {
     let shape = weight.dims();
-    let values = match shape[..] {
+    let values = in_layout(&shape, rows);
+    Tensor::from_data(TensorData::new(values, shape), &weight.device())
+}
+
+/// Numbers given in rows of outputs, group after group, in the layout of a Burn weight of this shape.
+pub(crate) fn in_layout(shape: &[usize], rows: Vec<f32>) -> Vec<f32> {
+    match *shape {
         // Burn's linear weights are [inputs, outputs].
         [inputs, outputs] => (0..inputs * outputs)
             .map(|at| rows[at % outputs * inputs + at / outputs])
             .collect(),
         _ => rows,
-    };
-    Tensor::from_data(TensorData::new(values, shape), &weight.device())
+    }
 }
 
 impl Probe {

@@ -1,0 +1,426 @@
+//! The chips that write-verify still accepts: how far weights can be off when every cell is within a tolerance.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use crossburn_noise::worst_case::{DeviationBounds, Deviations, EntryBounds};
+
+use super::MappedNetwork;
+use super::network_weights::{in_matrices, replace};
+use crate::HardwareError;
+use crate::layer::in_layout;
+use crate::map::{MappedMatrix, Plane, Reference};
+
+/// Conductances in µS: by path of the weight, per group, per plane, as long as its targets.
+pub type CellConductances = BTreeMap<String, Vec<Vec<Vec<f32>>>>;
+
+impl<M: Module + Sync> MappedNetwork<M> {
+    /// How far the weights of this network on ideal cells can be off when every cell is within
+    /// `tolerance * (g_max - g_min)` of its target, and inside the range.
+    ///
+    /// A weight is linear in the conductances of its own cells, so that the box is exact: every point of it is a chip
+    /// that write-verify accepts, and there are no others.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`] for a tolerance outside 0..=1, [`HardwareError::Conflict`] for a unit column, whose cells
+    /// move many weights at once, [`HardwareError::Noise`] without a weight on arrays.
+    pub fn deviation_bounds(&self, tolerance: f64) -> Result<DeviationBounds, HardwareError> {
+        check(tolerance)?;
+        let mut boxes = BTreeMap::new();
+        for (path, shape, _) in self.stored_matrices()? {
+            let (mut low, mut high) = (Vec::new(), Vec::new());
+            for mapped in &self.weights[&path].matrices {
+                refuse_unit_column(mapped, &path)?;
+                for weight in 0..mapped.outputs * mapped.inputs {
+                    let [down, up] = reach(mapped, tolerance, weight);
+                    low.push(down as f32);
+                    high.push(up as f32);
+                }
+            }
+            let entries = EntryBounds {
+                low: in_layout(&shape, low),
+                high: in_layout(&shape, high),
+            };
+            boxes.insert(path, entries);
+        }
+        Ok(DeviationBounds::from_boxes(boxes)?)
+    }
+
+    /// Cells within `tolerance` that make the weights deviate by `deviations`: all cells of a weight take the same part of
+    /// the way to the end of their room.
+    ///
+    /// # Errors
+    /// Those of [`Self::deviation_bounds`], and [`HardwareError::Conflict`] for deviations that no such cells have.
+    pub fn cells_of(
+        &self,
+        tolerance: f64,
+        deviations: &Deviations,
+    ) -> Result<CellConductances, HardwareError> {
+        if !self.deviation_bounds(tolerance)?.contain(deviations) {
+            return Err(HardwareError::conflict(
+                format!("deviations that cells within tolerance = {tolerance} cannot have"),
+                "give deviations inside of MappedNetwork::deviation_bounds, of all weights on arrays",
+            ));
+        }
+        let mut found = CellConductances::new();
+        for (path, shape, _) in self.stored_matrices()? {
+            let matrices = &self.weights[&path].matrices;
+            let moves = in_matrices(&deviations[&path], &shape, matrices.len())?;
+            let groups = matrices.iter().zip(moves);
+            let groups = groups.map(|(mapped, moves)| moved(mapped, tolerance, &moves.values));
+            found.insert(path, groups.collect());
+        }
+        Ok(found)
+    }
+
+    /// A plain network with the weights that `cells` hold.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`] for another number of planes or cells, [`HardwareError::Conflict`] for other weights.
+    pub fn with_cells(&self, cells: &CellConductances) -> Result<M, HardwareError> {
+        let mut held = BTreeMap::new();
+        for (path, weight) in &self.weights {
+            let groups = cells.get(path).map_or(&[][..], Vec::as_slice);
+            if groups.len() != weight.matrices.len() {
+                return Err(HardwareError::conflict(
+                    format!(
+                        "{} matrices of cells for `{path}`, which has {}",
+                        groups.len(),
+                        weight.matrices.len()
+                    ),
+                    "pass the cells of every weight on arrays, group by group",
+                ));
+            }
+            let mut rows = Vec::new();
+            for (mapped, cells) in weight.matrices.iter().zip(groups) {
+                rows.extend(mapped.read_back(cells)?.values);
+            }
+            held.insert(path.clone(), rows);
+        }
+        Ok(replace(&self.network, held))
+    }
+}
+
+fn check(tolerance: f64) -> Result<(), HardwareError> {
+    match (0.0..=1.0).contains(&tolerance) {
+        true => Ok(()),
+        false => Err(HardwareError::limit(
+            "tolerance",
+            tolerance,
+            "0..=1",
+            "use a fraction of the conductance range, such as 0.03",
+        )),
+    }
+}
+
+fn refuse_unit_column(mapped: &MappedMatrix, path: &str) -> Result<(), HardwareError> {
+    match mapped.reference {
+        Reference::UnitColumn => Err(HardwareError::Layer {
+            path: path.to_string(),
+            error: Box::new(HardwareError::conflict(
+                "scheme = unit-column with bounds per weight: a cell of its line 0 moves a weight of every output",
+                "use a scheme of pairs, or digital-offset",
+            )),
+        }),
+        Reference::None | Reference::Digital(_) => Ok(()),
+    }
+}
+
+/// How far the cell at `target` can be from it, down and up, in µS.
+fn room(mapped: &MappedMatrix, tolerance: f64, target: f32) -> [f64; 2] {
+    let (g_min, g_max) = (f64::from(mapped.range.g_min), f64::from(mapped.range.g_max));
+    let (target, most) = (f64::from(target), tolerance * (g_max - g_min));
+    // A target may be one rounding outside the range.
+    [
+        (g_min - target).max(-most).min(0.0),
+        (g_max - target).min(most).max(0.0),
+    ]
+}
+
+/// How far a cell of `plane` can move weight `weight` down and up, and the moves in µS that do.
+fn ends(mapped: &MappedMatrix, tolerance: f64, plane: &Plane, weight: usize) -> [(f64, f64); 2] {
+    let scale = f64::from(mapped.scales[weight / mapped.inputs]);
+    let gain = scale * f64::from(mapped.signed_gain(plane));
+    let [down, up] = room(mapped, tolerance, plane.targets[weight]);
+    match gain < 0.0 {
+        true => [(gain * up, up), (gain * down, down)],
+        false => [(gain * down, down), (gain * up, up)],
+    }
+}
+
+/// How far all cells of weight `weight` can move it down and up.
+fn reach(mapped: &MappedMatrix, tolerance: f64, weight: usize) -> [f64; 2] {
+    let mut total = [0.0; 2];
+    for plane in &mapped.planes {
+        let ends = ends(mapped, tolerance, plane, weight);
+        for (total, (by, _)) in total.iter_mut().zip(ends) {
+            *total += by;
+        }
+    }
+    total
+}
+
+/// The cells of every plane of one matrix whose weights, in rows of outputs, move by `moves`.
+fn moved(mapped: &MappedMatrix, tolerance: f64, moves: &[f32]) -> Vec<Vec<f32>> {
+    let mut planes = mapped.targets();
+    for (weight, by) in moves.iter().enumerate() {
+        let side = usize::from(*by > 0.0);
+        let most = reach(mapped, tolerance, weight)[side];
+        if *by == 0.0 || most == 0.0 {
+            continue;
+        }
+        let part = (f64::from(*by) / most).min(1.0);
+        for (cells, plane) in planes.iter_mut().zip(&mapped.planes) {
+            let (_, way) = ends(mapped, tolerance, plane, weight)[side];
+            cells[weight] = (f64::from(plane.targets[weight]) + part * way) as f32;
+        }
+    }
+    planes
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::deploy::{Fab, Fidelity, Hardware};
+    use crate::layer::{conv2d, linear};
+    use burn::nn::conv::{Conv2d, Conv2dConfig};
+    use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::{Device, Tensor};
+    use crossburn_noise::worst_case::deviate;
+    use crossburn_noise::{ChipSeed, Philox};
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    #[derive(Module, Debug)]
+    struct Network {
+        conv: Conv2d,
+        fc: Linear,
+    }
+
+    impl Network {
+        fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+            linear(&self.fc, conv2d(&self.conv, x).flatten::<2>(1, 3))
+        }
+
+        fn weights(&self) -> [Vec<f32>; 2] {
+            let (conv, fc) = (self.conv.weight.val(), self.fc.weight.val());
+            [conv.into_data(), fc.into_data()].map(|data| data.try_to_vec().unwrap())
+        }
+    }
+
+    fn network(seed: u64) -> Network {
+        let device = Device::flex();
+        let draw = |stream, shape: &[usize]| {
+            let mut values = vec![0.0; shape.iter().product()];
+            Philox::new(seed, stream).fill_normal(&mut values);
+            burn::tensor::TensorData::new(values, shape.to_vec())
+        };
+        let mut network = Network {
+            conv: Conv2dConfig::new([4, 6], [2, 2])
+                .with_groups(2)
+                .init(&device),
+            fc: LinearConfig::new(6, 3).init(&device),
+        };
+        let conv = draw(0, &[6, 2, 2, 2]);
+        network.conv.weight = network
+            .conv
+            .weight
+            .map(|_| Tensor::from_data(conv, &device));
+        let fc = draw(1, &[6, 3]);
+        network.fc.weight = network.fc.weight.map(|_| Tensor::from_data(fc, &device));
+        network
+    }
+
+    fn mapped(seed: u64, mapping: &str) -> Result<MappedNetwork<Network>, HardwareError> {
+        let text = format!(
+            "device = {{ kind = \"ideal\", g_min = \"2 uS\", g_max = \"50 uS\" }}\nmapping = {{ {mapping} }}\n\
+             array = {{ rows = 64, columns = 64, input = {{ bits = 8, sign = \"signed\" }} }}"
+        );
+        let hardware = Hardware::from_toml(&text)?;
+        MappedNetwork::new(&network(seed), &hardware, 1, |network| {
+            network.forward(Tensor::ones([1, 4, 2, 2], &Device::flex()));
+        })
+    }
+
+    const MAPPINGS: [&str; 6] = [
+        r#"scheme = "one-sided-pair", weight_bits = 6"#,
+        r#"scheme = "one-sided-pair", weight_bits = 9, slice_bits = 2, scale = "per-output""#,
+        r#"scheme = "two-sided-pair", weight_bits = 5"#,
+        r#"scheme = "digital-offset", weight_bits = 6"#,
+        r#"scheme = "digital-offset", weight_bits = 7, slice_bits = 3"#,
+        r#"scheme = { significance-pairs = { significances = [1.0, 4.0] } }, weight_bits = 8"#,
+    ];
+
+    /// Differences of weights that are rounded to 32 bits, of conductances up to 50 uS of 48 uS range.
+    fn near(found: &Network, expected: &Network) {
+        for (found, expected) in found.weights().iter().zip(expected.weights()) {
+            let largest = expected.iter().fold(0.0f32, |a, w| a.max(w.abs()));
+            for (f, e) in found.iter().zip(&expected) {
+                assert!((f - e).abs() <= 4e-6 * largest, "{f} {e}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn cells_of_a_deviation_hold_it_and_are_within_the_tolerance(
+            seed in 0u64..100, which in 0usize..6, tolerance in 0.0f64..0.4, corner: bool,
+        ) {
+            let mapped = mapped(seed, MAPPINGS[which]).unwrap();
+            let bounds = mapped.deviation_bounds(tolerance).unwrap();
+            let mut deviations = bounds.zero();
+            for (path, values) in &mut deviations {
+                let entries = &bounds.weights()[path];
+                for (index, d) in values.iter_mut().enumerate() {
+                    let u = Philox::new(seed, 9).uniform(index as u64) as f32;
+                    let u = if corner { u.round() } else { u };
+                    *d = (entries.low[index] + u * (entries.high[index] - entries.low[index]))
+                        .clamp(entries.low[index], entries.high[index]);
+                }
+            }
+            let cells = mapped.cells_of(tolerance, &deviations).unwrap();
+            for (path, groups) in &cells {
+                for (cells, matrix) in groups.iter().zip(&mapped.weights[path].matrices) {
+                    let range = matrix.range;
+                    let pairs = cells.iter().flatten().zip(matrix.planes.iter().flat_map(|p| &p.targets));
+                    for (g, target) in pairs {
+                        let most = tolerance * f64::from(range.span());
+                        prop_assert!(f64::from((g - target).abs()) <= most + 1e-5, "{g} {target}");
+                        prop_assert!(*g >= range.g_min && *g <= range.g_max * (1.0 + 2.0 * f32::EPSILON));
+                    }
+                }
+            }
+            let ideal = mapped.fab(Fidelity::Weight).unwrap().ideal().unwrap();
+            let expected = deviate(ideal, &deviations).unwrap();
+            near(&mapped.with_cells(&cells).unwrap(), &expected);
+        }
+    }
+
+    #[test]
+    fn no_chip_that_write_verify_accepts_is_outside_the_box() {
+        for mapping in MAPPINGS {
+            let mapped = mapped(3, mapping).unwrap();
+            let bounds = mapped.deviation_bounds(0.05).unwrap();
+            let ideal = mapped.fab(Fidelity::Weight).unwrap().ideal().unwrap();
+            let ideal = ideal.weights();
+            for draw in 0..20u64 {
+                let mut cells = CellConductances::new();
+                for (path, weight) in &mapped.weights {
+                    let chip = ChipSeed::new(1, draw).generator(path);
+                    let groups = weight.matrices.iter().enumerate().map(|(group, matrix)| {
+                        let targets = matrix.targets().into_iter().enumerate();
+                        let plane = |(plane, targets): (usize, Vec<f32>)| {
+                            let at = |(i, t): (usize, f32)| {
+                                let index = ((group * 16 + plane) << 16 | i) as u64;
+                                let [down, up] = room(matrix, 0.05, t);
+                                // Often at an end.
+                                let u = (1.5 * chip.uniform(index) - 0.25).clamp(0.0, 1.0);
+                                (f64::from(t) + down + u * (up - down)) as f32
+                            };
+                            targets.into_iter().enumerate().map(at).collect()
+                        };
+                        targets.map(plane).collect()
+                    });
+                    cells.insert(path.clone(), groups.collect());
+                }
+                let chip = mapped.with_cells(&cells).unwrap().weights();
+                for ((path, chip), ideal) in
+                    ["conv.weight", "fc.weight"].iter().zip(chip).zip(&ideal)
+                {
+                    let entries = &bounds.weights()[*path];
+                    for (index, (w, ideal)) in chip.iter().zip(ideal).enumerate() {
+                        // Rounding of weights up to 3 or so.
+                        let d = w - ideal;
+                        assert!(
+                            d >= entries.low[index] - 2e-5 && d <= entries.high[index] + 2e-5,
+                            "{path} {d}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_box_of_a_pair_is_that_of_its_cells() {
+        let mapped = mapped(1, MAPPINGS[0]).unwrap();
+        let bounds = mapped.deviation_bounds(0.1).unwrap();
+        let matrix = &mapped.weights["fc.weight"].matrices[0];
+        let largest = matrix.scales[0] * 31.0;
+        for (index, target) in matrix.planes[0].targets.iter().enumerate() {
+            let (output, input) = (index / 6, index % 6);
+            let entries = &bounds.weights()["fc.weight"];
+            let (low, high) = (
+                entries.low[input * 3 + output],
+                entries.high[input * 3 + output],
+            );
+            let other = matrix.planes[1].targets[index];
+            // Of a zero both cells are at g_min: each can only rise. Of any other one cell is there.
+            let step = 0.1 * largest;
+            let near = |a: f32, b: f32| (a - b).abs() < 1e-5;
+            if *target == 2.0 && other == 2.0 {
+                assert!(near(low, -step) && near(high, step));
+            } else if (7.0..45.0).contains(target) {
+                assert!(near(low, -2.0 * step) && near(high, step), "{low} {high}");
+            } else if *target > 49.9 {
+                assert!(near(low, -2.0 * step) && near(high, 0.0), "{low} {high}");
+            }
+        }
+        let none = mapped.deviation_bounds(0.0).unwrap();
+        assert!(
+            none.weights()
+                .values()
+                .flat_map(|e| &e.high)
+                .all(|high| *high == 0.0)
+        );
+    }
+
+    #[rstest]
+    #[case(-0.1)]
+    #[case(1.1)]
+    #[case(f64::NAN)]
+    fn impossible_tolerances_are_refused(#[case] tolerance: f64) {
+        let error = mapped(1, MAPPINGS[0]).unwrap().deviation_bounds(tolerance);
+        let message = error.unwrap_err().to_string();
+        assert_eq!(
+            message,
+            format!(
+                "tolerance = {tolerance} is outside 0..=1: use a fraction of the conductance range, such as 0.03"
+            )
+        );
+    }
+
+    #[test]
+    fn a_unit_column_and_what_cells_cannot_hold_are_refused() {
+        let unit = mapped(1, r#"scheme = "unit-column", weight_bits = 6"#).unwrap();
+        let message = unit.deviation_bounds(0.05).unwrap_err().to_string();
+        assert!(
+            message.contains("layer `conv.weight`: scheme = unit-column"),
+            "{message}"
+        );
+        let mapped = mapped(1, MAPPINGS[0]).unwrap();
+        let mut far = mapped.deviation_bounds(0.05).unwrap().zero();
+        far.get_mut("fc.weight").unwrap()[0] = 100.0;
+        let message = mapped.cells_of(0.05, &far).unwrap_err().to_string();
+        assert!(
+            message.starts_with("deviations that cells within tolerance = 0.05 cannot have"),
+            "{message}"
+        );
+        assert!(mapped.with_cells(&CellConductances::new()).is_err());
+        let same = mapped
+            .fab(Fidelity::Weight)
+            .unwrap()
+            .chip(ChipSeed::new(1, 0))
+            .unwrap();
+        let zero = mapped.deviation_bounds(0.05).unwrap().zero();
+        near(
+            &mapped
+                .with_cells(&mapped.cells_of(0.05, &zero).unwrap())
+                .unwrap(),
+            &same,
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! Random corners of the box.
+
+use serde::{Deserialize, Serialize};
+
+use super::search::Next;
+use super::{DeviationBounds, SearchState};
+use crate::ChipSeed;
+
+/// Every entry at the lower or the upper end of its box, by the toss of a coin: a baseline that knows no gradient.
+///
+/// A draw is a function of (seed, draw, path, entry).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Corners {
+    /// Corners.
+    pub draws: usize,
+}
+
+impl Corners {
+    pub(super) fn advance(
+        &self,
+        state: &mut SearchState,
+        bounds: &DeviationBounds,
+        seed: u64,
+    ) -> Next {
+        if state.iteration >= self.draws {
+            return Next::End;
+        }
+        let chip = ChipSeed::new(seed, state.iteration as u64);
+        state.current = bounds.fill(|path, entries| {
+            let coins = chip.generator(&format!("{path}/corner"));
+            let side = |index: usize| (coins.word((index / 32) as u64) >> (index % 32)) & 1;
+            let ends = entries.low.iter().zip(&entries.high).enumerate();
+            ends.map(|(index, (low, high))| if side(index) == 0 { *low } else { *high })
+                .collect()
+        });
+        Next::Evaluate
+    }
+}

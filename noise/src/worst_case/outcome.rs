@@ -1,0 +1,83 @@
+//! What a search found.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DeviationBounds, Deviations, PathPoint, SearchState};
+
+/// How much one weight tensor takes part in the worst case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerSensitivity {
+    /// Path of the weight.
+    pub path: String,
+    /// Its entries.
+    pub entries: usize,
+    /// By how much the loss per image of the clean network falls to first order when every entry of this weight moves to
+    /// the worse end of its box: `Σ |gradient| * bound`.
+    pub first_order: f64,
+    /// Share of its entries at an end of their box in the deviation that was found.
+    pub fraction_at_bound: f64,
+}
+
+impl LayerSensitivity {
+    /// The first-order fall of the loss per entry: `mean(|gradient| * bound)`.
+    pub fn per_entry(&self) -> f64 {
+        self.first_order / self.entries.max(1) as f64
+    }
+}
+
+/// What a search found: an upper bound on the worst case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorstCase {
+    /// Accuracy without deviation, in 0..=1.
+    pub clean: f64,
+    /// Accuracy at the deviation that was found. At most `clean`: no deviation is admissible, too.
+    pub accuracy: f64,
+    /// Surrogate loss per image there.
+    pub loss: f64,
+    /// The deviation, admissible in every entry.
+    pub deviations: Deviations,
+    /// Restart and iteration that found it.
+    pub found: (usize, usize),
+    /// Share of all its entries at an end of their box.
+    pub fraction_at_bound: f64,
+    /// Weight by weight, by path.
+    pub layers: Vec<LayerSensitivity>,
+    /// Every evaluation, in order; the first is the clean network.
+    pub path: Vec<PathPoint>,
+    /// Evaluations of the objective: the budget that was spent.
+    pub evaluations: u64,
+    /// How many of them took a gradient.
+    pub gradients: u64,
+    /// Whether an observer stopped the search before its end.
+    pub interrupted: bool,
+}
+
+impl WorstCase {
+    pub(super) fn of(state: &SearchState, bounds: &DeviationBounds) -> Self {
+        let best = &state.best;
+        let at_bound = bounds.at_bound(&best.deviations);
+        let layers = bounds.weights().iter().map(|(path, entries)| {
+            let count = entries.low.len();
+            LayerSensitivity {
+                path: path.clone(),
+                entries: count,
+                first_order: state.first_order[path],
+                fraction_at_bound: at_bound[path.as_str()] as f64 / count.max(1) as f64,
+            }
+        });
+        Self {
+            clean: state.path[0].accuracy,
+            accuracy: best.accuracy,
+            loss: best.loss,
+            deviations: best.deviations.clone(),
+            found: (best.restart, best.iteration),
+            fraction_at_bound: bounds.fraction_at_bound(&best.deviations),
+            layers: layers.collect(),
+            path: state.path.clone(),
+            evaluations: state.evaluations,
+            gradients: state.gradients,
+            interrupted: !state.finished,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Steps against the sign of the gradient.
+
+use serde::{Deserialize, Serialize};
+
+use super::search::Next;
+use super::{DeviationBounds, Deviations, SearchState};
+
+/// Every entry moves by a fixed step against the sign of its gradient, and rests at the ends of its box:
+///
+/// ```text
+/// d <- clip(d - sign(∂F/∂d) bound / steps),      steps * expand times at most
+/// ```
+///
+/// The lowest accuracy of the path is kept. A restart ends early when nothing moves. The first restart begins without a
+/// deviation, every further one at a point drawn from (seed, restart). More `expand` continues the same path.
+///
+/// # Source
+/// The authors' later code of Yan, Hu and Shi (arXiv 2312.06137). It stops everything when one entry reaches the bound;
+/// here that entry rests and the others go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignGradient {
+    /// Steps from zero to the bound.
+    pub steps: usize,
+    /// How many times that many are taken.
+    pub expand: usize,
+    /// Starting points.
+    pub restarts: usize,
+}
+
+impl Default for SignGradient {
+    fn default() -> Self {
+        Self {
+            steps: 20,
+            expand: 2,
+            restarts: 1,
+        }
+    }
+}
+
+/// An end of the box that is nearer than this part of a step is reached: roundings add up over the steps.
+const REACHED: f32 = 1e-3;
+
+impl SignGradient {
+    pub(super) fn counts(&self) -> [(&'static str, usize); 3] {
+        [
+            ("steps", self.steps),
+            ("expand", self.expand),
+            ("restarts", self.restarts),
+        ]
+    }
+
+    /// The most steps of one restart.
+    pub(super) fn iterations(&self) -> usize {
+        self.steps.saturating_mul(self.expand)
+    }
+
+    pub(super) fn evaluations(&self) -> usize {
+        let one = self.iterations().saturating_add(1);
+        one.saturating_mul(self.restarts)
+    }
+
+    /// Without a gradient the end of the path has been judged.
+    pub(super) fn advance(
+        &self,
+        state: &mut SearchState,
+        bounds: &DeviationBounds,
+        gradient: Option<&Deviations>,
+    ) -> Next {
+        let Some(gradient) = gradient else {
+            return Next::End;
+        };
+        let mut moved = false;
+        for (path, deviation) in &mut state.current {
+            let entries = &bounds.weights()[path];
+            for (index, (d, g)) in deviation.iter_mut().zip(&gradient[path]).enumerate() {
+                let step = entries.half_width(index) / self.steps as f32;
+                let (low, high) = (entries.low[index], entries.high[index]);
+                let next = match g {
+                    g if *g > 0.0 => *d - step,
+                    g if *g < 0.0 => *d + step,
+                    _ => continue,
+                };
+                let next = match next {
+                    next if next - low < REACHED * step => low,
+                    next if high - next < REACHED * step => high,
+                    next => next,
+                };
+                moved |= next != *d;
+                *d = next;
+            }
+        }
+        match moved {
+            true => Next::Evaluate,
+            false => Next::End,
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! What every search promises, on linear classifiers.
+
+use std::ops::ControlFlow;
+
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+use crate::{NoiseError, Philox};
+
+/// A linear classifier with the margin loss, counted down to zero.
+struct Linear {
+    classes: usize,
+    weights: Vec<f32>,
+    images: Vec<Vec<f32>>,
+    labels: Vec<usize>,
+}
+
+impl Linear {
+    /// Random images, of which most are right: the labels are those of the weights, but for a tenth.
+    fn random(seed: u64, inputs: usize, classes: usize, images: usize) -> Self {
+        let draw = |stream: u64, count: usize| {
+            let mut values = vec![0.0; count];
+            Philox::new(seed, stream).fill_normal(&mut values);
+            values
+        };
+        let mut linear = Self {
+            classes,
+            weights: draw(0, inputs * classes),
+            images: (0..images).map(|i| draw(1 + i as u64, inputs)).collect(),
+            labels: vec![0; images],
+        };
+        let zero = vec![0.0; inputs * classes];
+        for (index, image) in linear.images.iter().enumerate() {
+            let logits = linear.logits(image, &zero);
+            let best = (0..classes).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
+            let shift = usize::from(index % 10 == 9);
+            linear.labels[index] = (best.unwrap() + shift) % classes;
+        }
+        linear
+    }
+
+    fn bounds(&self, bound: f32) -> DeviationBounds {
+        let largest = self.weights.iter().fold(0.0f32, |a, w| a.max(w.abs()));
+        let entries = EntryBounds {
+            low: vec![-bound * largest; self.weights.len()],
+            high: vec![bound * largest; self.weights.len()],
+        };
+        DeviationBounds::from_boxes([("w".to_string(), entries)].into()).unwrap()
+    }
+
+    fn logits(&self, image: &[f32], deviation: &[f32]) -> Vec<f64> {
+        let class = |class: usize| {
+            let terms = image.iter().enumerate().map(|(input, x)| {
+                let at = input * self.classes + class;
+                f64::from(*x) * (f64::from(self.weights[at]) + f64::from(deviation[at]))
+            });
+            terms.sum()
+        };
+        (0..self.classes).map(class).collect()
+    }
+
+    /// Lead, and the class that is led or leads, of one image.
+    fn lead(&self, index: usize, deviation: &[f32]) -> (f64, usize) {
+        let logits = self.logits(&self.images[index], deviation);
+        let label = self.labels[index];
+        let others = (0..self.classes).filter(|class| *class != label);
+        let other = others
+            .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
+            .unwrap();
+        (logits[label] - logits[other], other)
+    }
+}
+
+impl Objective for Linear {
+    type Error = NoiseError;
+
+    fn judge(&self, deviations: &Deviations) -> Result<Judged, NoiseError> {
+        let leads = (0..self.images.len()).map(|index| self.lead(index, &deviations["w"]).0);
+        let n = self.images.len() as f64;
+        Ok(Judged {
+            // Not `max`, which hides a NaN.
+            loss: leads
+                .clone()
+                .map(|lead| if lead < 0.0 { 0.0 } else { lead })
+                .sum::<f64>()
+                / n,
+            accuracy: leads.filter(|lead| *lead > 0.0).count() as f64 / n,
+        })
+    }
+
+    fn gradient(&self, deviations: &Deviations) -> Result<(Judged, Deviations), NoiseError> {
+        let mut gradient = vec![0.0f32; self.weights.len()];
+        for (index, image) in self.images.iter().enumerate() {
+            let (lead, other) = self.lead(index, &deviations["w"]);
+            if lead > 0.0 {
+                for (input, x) in image.iter().enumerate() {
+                    gradient[input * self.classes + self.labels[index]] += x;
+                    gradient[input * self.classes + other] -= x;
+                }
+            }
+        }
+        Ok((
+            self.judge(deviations)?,
+            [("w".to_string(), gradient)].into(),
+        ))
+    }
+}
+
+fn on(_: &SearchState) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn run(linear: &Linear, bound: f32, search: Search) -> WorstCase {
+    worst_case(linear, &linear.bounds(bound), &search, 5, None, on).unwrap()
+}
+
+fn sign(steps: usize, expand: usize, restarts: usize) -> Search {
+    Search::SignGradient(SignGradient {
+        steps,
+        expand,
+        restarts,
+    })
+}
+
+fn lagrangian(rounds: usize) -> Search {
+    Search::Lagrangian(Lagrangian {
+        rounds,
+        ..Lagrangian::default()
+    })
+}
+
+fn all() -> [Search; 5] {
+    [
+        sign(7, 2, 2),
+        lagrangian(4),
+        Search::SingleStep(SingleStep {}),
+        Search::Corners(Corners { draws: 9 }),
+        Search::MonteCarlo(MonteCarlo { draws: 9 }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_search_leaves_the_box_or_does_worse_than_nothing(
+        seed in 0u64..1000, inputs in 1usize..20, classes in 2usize..6, bound in 0.0f32..0.5,
+    ) {
+        let linear = Linear::random(seed, inputs, classes, 30);
+        let bounds = linear.bounds(bound);
+        for search in all() {
+            let found = run(&linear, bound, search);
+            prop_assert!(bounds.contain(&found.deviations), "{}", search.name());
+            prop_assert!(found.accuracy <= found.clean);
+            let judged = linear.judge(&found.deviations).unwrap();
+            prop_assert_eq!(judged.accuracy, found.accuracy);
+            let inside = found.path.iter().filter(|point| point.inside);
+            let lowest = inside.map(|point| point.accuracy).fold(f64::INFINITY, f64::min);
+            prop_assert_eq!(lowest, found.accuracy);
+            prop_assert_eq!(found.evaluations, found.path.len() as u64);
+            prop_assert!(found.evaluations <= search.most_evaluations() && !found.interrupted);
+            // Only the Lagrangian search passes through what is not admissible.
+            let passes = matches!(search, Search::Lagrangian(_));
+            prop_assert!(passes || found.path.iter().all(|point| point.inside));
+        }
+    }
+
+    #[test]
+    fn a_search_is_never_weaker_than_as_many_random_deviations(
+        seed in 0u64..1000, inputs in 15usize..40, classes in 2usize..6, bound in 0.1f32..0.4,
+    ) {
+        let linear = Linear::random(seed, inputs, classes, 40);
+        let found = run(&linear, bound, sign(20, 2, 1));
+        let draws = found.evaluations as usize - 1;
+        for random in [Search::Corners(Corners { draws }), Search::MonteCarlo(MonteCarlo { draws })] {
+            let random = run(&linear, bound, random);
+            prop_assert_eq!(random.evaluations, found.evaluations);
+            prop_assert!(found.accuracy <= random.accuracy, "{} {}", found.accuracy, random.accuracy);
+        }
+    }
+
+    #[test]
+    fn a_budget_that_contains_another_never_finds_less(
+        seed in 0u64..1000, inputs in 2usize..20, bound in 0.05f32..0.4,
+    ) {
+        let linear = Linear::random(seed, inputs, 3, 30);
+        let accuracy = |search| run(&linear, bound, search).accuracy;
+        prop_assert!(accuracy(sign(6, 4, 1)) <= accuracy(sign(6, 1, 1)));
+        prop_assert!(accuracy(sign(6, 2, 3)) <= accuracy(sign(6, 2, 1)));
+        prop_assert!(accuracy(lagrangian(6)) <= accuracy(lagrangian(2)));
+        for (few, many) in [(3, 12), (12, 40)] {
+            let corners = |draws| accuracy(Search::Corners(Corners { draws }));
+            let inside = |draws| accuracy(Search::MonteCarlo(MonteCarlo { draws }));
+            prop_assert!(corners(many) <= corners(few) && inside(many) <= inside(few));
+        }
+    }
+}
+
+#[test]
+fn one_image_of_two_classes_has_its_worst_case_at_the_corner() {
+    let linear = Linear {
+        labels: vec![0],
+        ..Linear::random(3, 30, 2, 1)
+    };
+    let x = linear.images[0].clone();
+    // Far from changing the class, so that the loss stays linear.
+    let margin = linear.lead(0, &[0.0; 60]).0.abs();
+    let label = usize::from(linear.lead(0, &[0.0; 60]).0 < 0.0);
+    let linear = Linear {
+        labels: vec![label],
+        ..linear
+    };
+    let size: f64 = x.iter().map(|x| f64::from(x.abs())).sum();
+    let largest = linear.weights.iter().fold(0.0f32, |a, w| a.max(w.abs()));
+    let bound = (0.5 * margin / (2.0 * size * f64::from(largest))) as f32;
+    let end = bound * largest;
+    let exact = margin - 2.0 * f64::from(end) * size;
+    for search in [
+        sign(20, 1, 1),
+        sign(7, 3, 2),
+        Search::SingleStep(SingleStep {}),
+    ] {
+        let found = worst_case(&linear, &linear.bounds(bound), &search, 1, None, on).unwrap();
+        assert!((found.loss - exact).abs() < 1e-9, "{} {exact}", found.loss);
+        for (input, x) in x.iter().enumerate() {
+            let expected = -end * x.signum();
+            assert_eq!(found.deviations["w"][2 * input + label], expected);
+            assert_eq!(found.deviations["w"][2 * input + 1 - label], -expected);
+        }
+        assert_eq!(found.fraction_at_bound, 1.0);
+        // To first order the whole way is known beforehand.
+        assert!((found.layers[0].first_order - 2.0 * f64::from(end) * size).abs() < 1e-5);
+        assert_eq!(found.layers[0].fraction_at_bound, 1.0);
+    }
+    // The Lagrangian search comes near it.
+    let found = run(&linear, bound, lagrangian(10));
+    let reached = (margin - found.loss) / (margin - exact);
+    assert!((0.98..=1.0 + 1e-9).contains(&reached), "{reached}");
+}
+
+#[test]
+fn a_bound_of_zero_is_the_clean_network() {
+    let linear = Linear::random(4, 10, 4, 50);
+    for search in all() {
+        let found = run(&linear, 0.0, search);
+        assert_eq!(
+            (found.accuracy, found.fraction_at_bound),
+            (found.clean, 0.0)
+        );
+        assert!(found.path.iter().all(|point| point.accuracy == found.clean));
+    }
+}
+
+#[rstest]
+fn an_interrupted_search_goes_on_to_the_same_bytes(#[values(0, 1, 2, 3, 4)] which: usize) {
+    let linear = Linear::random(6, 12, 4, 40);
+    let (search, bounds) = (all()[which], linear.bounds(0.2));
+    let mut states = Vec::new();
+    let keep = |state: &SearchState| {
+        states.push(serde_json::to_string(state).unwrap());
+        ControlFlow::Continue(())
+    };
+    let whole = worst_case(&linear, &bounds, &search, 5, None, keep).unwrap();
+    assert_eq!(states.len() as u64, whole.evaluations);
+    for (index, text) in states.iter().enumerate() {
+        let state: SearchState = serde_json::from_str(text).unwrap();
+        let mut seen = Vec::new();
+        let again = worst_case(&linear, &bounds, &search, 5, Some(state), |state| {
+            seen.push(serde_json::to_string(state).unwrap());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(again.unwrap(), whole);
+        assert_eq!(seen, states[index + 1..]);
+    }
+    let mut left = 2;
+    let cut = worst_case(&linear, &bounds, &search, 5, None, |_| {
+        left -= 1;
+        if left == 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })
+    .unwrap();
+    assert_eq!(
+        (cut.evaluations, cut.interrupted),
+        (2, whole.evaluations > 2)
+    );
+    let other = Linear::random(6, 11, 4, 40).bounds(0.2);
+    let state = serde_json::from_str(&states[0]).unwrap();
+    let refused = worst_case(&linear, &other, &search, 5, Some(state), on).unwrap_err();
+    assert_eq!(refused, NoiseError::OtherState);
+}
+
+#[test]
+fn restarts_begin_at_points_of_their_seed() {
+    let linear = Linear::random(8, 10, 3, 30);
+    let bounds = linear.bounds(0.3);
+    let with = |seed| worst_case(&linear, &bounds, &sign(5, 1, 2), seed, None, on).unwrap();
+    let (one, other) = (with(1), with(2));
+    assert_eq!(one, with(1));
+    let of = |found: &WorstCase, restart| -> Vec<PathPoint> {
+        let points = found.path.iter().filter(|point| point.restart == restart);
+        points.copied().collect()
+    };
+    assert_eq!(of(&one, 0), of(&other, 0));
+    assert_ne!(of(&one, 1), of(&other, 1));
+    assert_eq!(of(&one, 1).len(), 6);
+}
+
+/// A network that computes no numbers behind some evaluation.
+struct Broken(Linear, std::cell::Cell<usize>);
+
+impl Objective for Broken {
+    type Error = NoiseError;
+
+    fn judge(&self, deviations: &Deviations) -> Result<Judged, NoiseError> {
+        self.0.judge(deviations)
+    }
+
+    fn gradient(&self, deviations: &Deviations) -> Result<(Judged, Deviations), NoiseError> {
+        let (judged, mut gradient) = self.0.gradient(deviations)?;
+        self.1.set(self.1.get() + 1);
+        if self.1.get() == 4 {
+            gradient
+                .values_mut()
+                .for_each(|values| values[2] = f32::NAN);
+        }
+        Ok((judged, gradient))
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_refused_with_its_place() {
+    let broken = Broken(Linear::random(2, 6, 3, 20), Default::default());
+    let bounds = broken.0.bounds(0.1);
+    let error = worst_case(&broken, &bounds, &Search::default(), 1, None, on).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the gradient of `w` is not finite in restart 0, iteration 3: lower the bound, or check that the network computes finite outputs"
+    );
+    let mut linear = Linear::random(2, 6, 3, 20);
+    linear.images[3][0] = f32::INFINITY;
+    let error = worst_case(&linear, &bounds, &Search::default(), 1, None, on).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("the loss is not finite in restart 0"),
+        "{error}"
+    );
+}
+
+#[test]
+fn settings_are_checked_and_tables_are_strict() {
+    for (search, message) in [
+        (
+            sign(0, 1, 1),
+            "sign: steps = 0 is not allowed, use a whole number above 0",
+        ),
+        (
+            sign(1, 0, 1),
+            "sign: expand = 0 is not allowed, use a whole number above 0",
+        ),
+        (
+            sign(1, 1, 0),
+            "sign: restarts = 0 is not allowed, use a whole number above 0",
+        ),
+        (
+            lagrangian(0),
+            "lagrangian: rounds = 0 is not allowed, use a whole number above 0",
+        ),
+        (
+            Search::Lagrangian(Lagrangian {
+                c: f64::NAN,
+                ..Lagrangian::default()
+            }),
+            "lagrangian: c = NaN is not allowed, use a number above 0",
+        ),
+        (
+            Search::MonteCarlo(MonteCarlo { draws: 0 }),
+            "monte-carlo: draws = 0 is not allowed, use a whole number above 0",
+        ),
+    ] {
+        assert_eq!(search.check().unwrap_err().to_string(), message);
+    }
+    let read = |text: &str| serde_json::from_str::<Search>(text);
+    assert_eq!(read(r#"{"method":"sign"}"#).unwrap(), Search::default());
+    for search in all() {
+        let text = serde_json::to_string(&search).unwrap();
+        assert_eq!(read(&text).unwrap(), search, "{text}");
+        assert!(text.contains(search.name()));
+    }
+    for (text, part) in [
+        (r#"{"method":"sign","step":3}"#, "unknown field `step`"),
+        (
+            r#"{"method":"single-step","steps":3}"#,
+            "unknown field `steps`",
+        ),
+        (r#"{"method":"corners"}"#, "missing field `draws`"),
+        (r#"{"method":"pgd"}"#, "unknown variant `pgd`"),
+    ] {
+        let message = read(text).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+}

@@ -1,0 +1,280 @@
+//! The document of a worst-case search, as `results.json`.
+//!
+//! `docs/results.md` describes every field. All accuracies are fractions in `0..=1`.
+
+use std::path::Path;
+
+use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search};
+use crossburn_training::{AttackActivations, AttackLoss};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ReportError;
+use super::atomic::write_file;
+use super::results::{Timing, accuracy, finite, invalid, read_text, require_schema, schema};
+
+/// The schema of worst-case searches that this version writes and the only one it reads.
+pub const WORST_CASE_SCHEMA: &str = "crossburn.worst-case/1";
+
+/// What a worst-case search found, together with everything needed to repeat it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorstCaseResults {
+    /// Name and version of the format, [`WORST_CASE_SCHEMA`].
+    pub schema: String,
+    /// Version of Crossburn.
+    pub version: String,
+    /// Commit of the source tree, where known.
+    pub commit: Option<String>,
+    /// Command line that repeats the run.
+    pub reproduce: String,
+    /// The resolved configuration, in the order of its fields.
+    pub config: Value,
+    /// Name of the data source.
+    pub data: String,
+    /// Test images that the search knew, and that accuracies are of.
+    pub images: usize,
+    /// The search.
+    pub search: Search,
+    /// Its surrogate loss.
+    pub loss: AttackLoss,
+    /// Largest deviation relative to the layer's max|W|; on a hardware that of a cell relative to its range.
+    pub bound: f64,
+    /// The hardware whose cells deviate; left out where weights do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<WorstCaseHardware>,
+    /// Accuracy without deviation.
+    pub clean: f64,
+    /// The lowest accuracy of an admissible deviation that was found: an upper bound on the worst case.
+    pub accuracy: f64,
+    /// Share of its entries at their bound.
+    pub fraction_at_bound: f64,
+    /// The part of every weight in it, by path.
+    pub layers: Vec<LayerSensitivity>,
+    /// One search, or one per kind of activations that gradients went through.
+    pub searches: Vec<SearchSummary>,
+    /// Accuracy against the bound, by increasing bound, that of the run among them.
+    pub curve: Vec<BoundPoint>,
+    /// Random chips within the same bound; left out where none were drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<RandomChips>,
+    /// The deviation on images that the search did not know.
+    pub transfer: Transfer,
+    /// Durations, the only part that differs between two runs with one seed.
+    pub timing: Timing,
+}
+
+/// A hardware whose cells deviate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorstCaseHardware {
+    /// Name of the hardware: a preset, or a file without its ending.
+    pub name: String,
+    /// Kind of its memory cell.
+    pub device: String,
+    /// Accuracy of the weights that cells with the found deviation hold.
+    pub read_back: f64,
+}
+
+/// One search at the bound of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchSummary {
+    /// What its gradients went through; accuracy is always that of the network itself.
+    pub activations: AttackActivations,
+    /// Lowest accuracy that it found.
+    pub accuracy: f64,
+    /// Surrogate loss per image there.
+    pub loss: f64,
+    /// Restart that found it, from 0.
+    pub restart: usize,
+    /// Iteration of the restart, from 0.
+    pub iteration: usize,
+    /// Evaluations of all images: the budget that was spent.
+    pub evaluations: u64,
+    /// How many of them took a gradient.
+    pub gradients: u64,
+    /// Every evaluation, in order; the first is the clean network.
+    pub path: Vec<PathPoint>,
+}
+
+/// The worst case within one bound.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoundPoint {
+    /// The bound.
+    pub bound: f64,
+    /// Lowest accuracy of a deviation within it, those found within smaller bounds among them.
+    pub accuracy: f64,
+    /// Lowest accuracy that the search in this very bound found.
+    pub searched: f64,
+    /// Evaluations of that search.
+    pub evaluations: u64,
+}
+
+/// Accuracy of random chips within the bound.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RandomChips {
+    /// Number of chips.
+    pub chips: usize,
+    /// Mean accuracy.
+    pub mean: f64,
+    /// Standard deviation of the accuracy.
+    pub std: f64,
+    /// Lowest accuracy of these chips.
+    pub worst: f64,
+    /// Accuracy of each chip, in chip order.
+    pub accuracy: Vec<f64>,
+}
+
+/// The deviation on other images.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transfer {
+    /// Where they are from.
+    pub from: TransferFrom,
+    /// Their number.
+    pub images: usize,
+    /// Accuracy of the clean network on them.
+    pub clean: f64,
+    /// Accuracy with the deviation.
+    pub accuracy: f64,
+}
+
+/// Images that a search did not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransferFrom {
+    /// Test images behind those of the search.
+    Test,
+    /// Training images, where no test images are left.
+    Training,
+}
+
+impl WorstCaseResults {
+    /// Whether the document at `path`, a `results.json` or the run folder that holds one, is that of a worst-case search.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Read`] naming the path, and [`ReportError::Parse`].
+    pub fn is_at(path: &Path) -> Result<bool, ReportError> {
+        let (file, text) = read_text(path)?;
+        Ok(schema(&text, &file)? == WORST_CASE_SCHEMA)
+    }
+
+    /// Checks what the types cannot say: the schema, finite numbers, accuracies in `0..=1` that belong together.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Invalid`] names the first field that is wrong.
+    pub fn check(&self) -> Result<(), ReportError> {
+        if self.schema != WORST_CASE_SCHEMA {
+            return Err(invalid(
+                "schema",
+                format!("is `{}`, not `{WORST_CASE_SCHEMA}`", self.schema),
+            ));
+        }
+        accuracy("clean", self.clean)?;
+        accuracy("accuracy", self.accuracy)?;
+        accuracy("fraction_at_bound", self.fraction_at_bound)?;
+        if self.accuracy > self.clean {
+            return Err(invalid(
+                "accuracy",
+                format!("is above clean = {}", self.clean),
+            ));
+        }
+        for layer in &self.layers {
+            finite(
+                &format!("layer `{}`: first_order", layer.path),
+                layer.first_order,
+            )?;
+            accuracy(
+                &format!("layer `{}`: fraction_at_bound", layer.path),
+                layer.fraction_at_bound,
+            )?;
+        }
+        if self.searches.is_empty() {
+            return Err(invalid("searches", "is empty".into()));
+        }
+        for search in &self.searches {
+            accuracy("searches: accuracy", search.accuracy)?;
+            for point in &search.path {
+                accuracy("searches: path: accuracy", point.accuracy)?;
+                finite("searches: path: loss", point.loss)?;
+            }
+        }
+        for point in &self.curve {
+            finite("curve: bound", point.bound)?;
+            accuracy("curve: accuracy", point.accuracy)?;
+            accuracy("curve: searched", point.searched)?;
+        }
+        let falls = |a: &BoundPoint, b: &BoundPoint| a.bound < b.bound && a.accuracy >= b.accuracy;
+        if !self.curve.is_sorted_by(falls) {
+            return Err(invalid(
+                "curve",
+                "is not ordered by increasing bound with accuracies that do not rise".into(),
+            ));
+        }
+        if let Some(random) = &self.random {
+            if random.accuracy.len() != random.chips {
+                let found = random.accuracy.len();
+                return Err(invalid(
+                    "random",
+                    format!("has {found} accuracies for {} chips", random.chips),
+                ));
+            }
+            accuracy("random.mean", random.mean)?;
+            accuracy("random.worst", random.worst)?;
+            finite("random.std", random.std)?;
+        }
+        if let Some(hardware) = &self.hardware {
+            accuracy("hardware.read_back", hardware.read_back)?;
+        }
+        accuracy("transfer.clean", self.transfer.clean)?;
+        accuracy("transfer.accuracy", self.transfer.accuracy)?;
+        for (stage, &seconds) in &self.timing.seconds {
+            finite(&format!("timing.seconds.{stage}"), seconds)?;
+        }
+        Ok(())
+    }
+
+    /// The document as pretty JSON with a final newline.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Invalid`] if [`WorstCaseResults::check`] fails.
+    pub fn to_json(&self) -> Result<String, ReportError> {
+        self.check()?;
+        let mut text =
+            serde_json::to_string_pretty(self).map_err(|source| ReportError::Encode { source })?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// Reads the document at `path`, a `results.json` or the run folder that holds one.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Read`] naming the path, [`ReportError::Schema`] for another schema, [`ReportError::Parse`] for text
+    /// that does not follow it and [`ReportError::Invalid`] for values that do not belong together.
+    pub fn read(path: &Path) -> Result<Self, ReportError> {
+        let (file, text) = read_text(path)?;
+        require_schema(&text, &file, WORST_CASE_SCHEMA)?;
+        let results: Self = serde_json::from_str(&text).map_err(|source| ReportError::Parse {
+            path: file.clone(),
+            source,
+        })?;
+        results.check()?;
+        Ok(results)
+    }
+
+    /// Writes the document to `path`, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`WorstCaseResults::to_json`], and [`ReportError::Write`] naming the path.
+    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
+        write_file(path, &self.to_json()?)
+    }
+}

@@ -1,0 +1,35 @@
+//! A worst-case search for the terminal.
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
+
+use super::worst_case_results::WorstCaseResults;
+use super::worst_case_summary::{LAYER_HEADERS, facts, layer_rows, rows};
+
+/// Accuracies, budget and layers as tables of characters. No colour, no final newline.
+pub fn worst_case_table(results: &WorstCaseResults) -> String {
+    let mut accuracies = Table::new();
+    accuracies.load_style(UTF8_FULL_CONDENSED);
+    accuracies.set_header(["Accuracy (%)", ""]);
+    for (term, value) in rows(results) {
+        accuracies.add_row([term, value]);
+    }
+    let mut layers = Table::new();
+    layers.load_style(UTF8_FULL_CONDENSED);
+    layers.set_header(LAYER_HEADERS);
+    for row in layer_rows(results) {
+        layers.add_row(row);
+    }
+    for table in [&mut accuracies, &mut layers] {
+        for index in 1..LAYER_HEADERS.len() {
+            if let Some(column) = table.column_mut(index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+    let facts: Vec<String> = facts(results)
+        .into_iter()
+        .map(|(term, text)| format!("{term:13} {text}"))
+        .collect();
+    format!("{accuracies}\n\n{}\n\n{layers}", facts.join("\n"))
+}

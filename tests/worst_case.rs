@@ -1,0 +1,291 @@
+//! `crossburn worst-case` as a user meets it, on a quickly trained network.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
+
+use std::path::Path;
+use std::process::Output;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn run(folder: &Path, arguments: &str) -> Output {
+    let mut command = Command::cargo_bin("crossburn").unwrap();
+    command
+        .current_dir(folder)
+        .args(arguments.split_whitespace())
+        .output()
+        .unwrap()
+}
+
+/// Runs a command that must succeed.
+fn good(folder: &Path, arguments: &str) -> Output {
+    let output = run(folder, arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments}: {text}");
+    output
+}
+
+/// Runs a command that must fail, with one line on stderr, and gives that line.
+fn bad(folder: &Path, arguments: &str) -> String {
+    let output = run(folder, arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments}: {text}");
+    assert!(
+        text.starts_with("error: ") && text.trim_end().lines().count() == 1,
+        "{arguments}: {text}"
+    );
+    text
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The document of a run without its timing.
+fn results(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path.join("results.json")).unwrap();
+    let mut document: Value = serde_json::from_str(&text).unwrap();
+    document["timing"].take();
+    document
+}
+
+/// A folder with a trained network in `run`.
+fn trained() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "seed = 3\n[model]\nkind = \"mlp\"\nwidths = [784, 32, 10]\nbits = 4\n[data]\nsource = \"digits\"\ntrain = 1500\n\
+                validation = 100\ntest = 200\n[training]\nepochs = 8\nbatch = 32\n[noise]\nkind = \"none\"\n";
+    std::fs::write(folder.path().join("plain.toml"), text).unwrap();
+    good(folder.path(), "train plain.toml --out run");
+    folder
+}
+
+#[test]
+fn the_worst_chip_is_found_reported_and_replayed() {
+    let folder = trained();
+    let folder = folder.path();
+    let command = "worst-case run --bound 0.03 --bounds 0.01,0.06 --steps 8 --random-chips 30 --images 120 \
+                   --unquantized-activations --seed 4";
+    let found = json(&good(folder, &format!("{command} --out w --json")));
+    let accuracy = |document: &Value, key: &str| document[key].as_f64().unwrap();
+    let (clean, worst) = (accuracy(&found, "clean"), accuracy(&found, "accuracy"));
+    assert!(clean > 0.7 && worst < clean - 0.3, "{clean} {worst}");
+    // Random chips within the bound do not show it.
+    let random = &found["random"];
+    assert_eq!(random["accuracy"].as_array().unwrap().len(), 30);
+    assert!(accuracy(random, "worst") > worst + 0.2 && accuracy(random, "worst") >= clean - 0.1);
+    let curve = found["curve"].as_array().unwrap();
+    let points: Vec<(f64, f64)> = curve
+        .iter()
+        .map(|point| (accuracy(point, "bound"), accuracy(point, "accuracy")))
+        .collect();
+    assert_eq!(
+        points.iter().map(|p| p.0).collect::<Vec<_>>(),
+        [0.01, 0.03, 0.06]
+    );
+    assert!(points[0].1 <= clean && points[0].1 >= points[1].1 && points[1].1 >= points[2].1);
+    assert_eq!(points[1].1, worst);
+    let searches = found["searches"].as_array().unwrap();
+    assert_eq!(searches.len(), 2);
+    assert_eq!(searches[0]["path"].as_array().unwrap().len(), 17);
+    assert_eq!(searches[0]["gradients"], 16);
+    // 120 of 200 test images were known: the others show the transfer.
+    assert_eq!(
+        (&found["images"], &found["transfer"]["images"]),
+        (&120.into(), &80.into())
+    );
+    assert_eq!(found["transfer"]["from"], "test");
+    for file in [
+        "results.json",
+        "report.html",
+        "plots/search-path.svg",
+        "plots/layer-sensitivity.svg",
+        "plots/accuracy-versus-bound.svg",
+        "worst-chip/checkpoint/model.safetensors",
+        "worst-chip/checkpoint/manifest.json",
+    ] {
+        assert!(folder.join("w").join(file).exists(), "{file}");
+    }
+    // The chip alone has exactly the accuracy that was found, and is not quantized again.
+    let replay = json(&good(
+        folder,
+        "evaluate w/worst-chip --noise none --chips 1 --out r --json",
+    ));
+    assert_eq!(accuracy(&replay["methods"][0], "clean"), worst);
+    assert_eq!(replay["methods"][0]["population"]["images"], 120);
+    // The page is made again from the document, and the terminal shows the same numbers.
+    let page = std::fs::read_to_string(folder.join("w/report.html")).unwrap();
+    let table = String::from_utf8(good(folder, "report w").stdout).unwrap();
+    assert_eq!(
+        std::fs::read_to_string(folder.join("w/report.html")).unwrap(),
+        page
+    );
+    assert!(page.contains("upper bound on the true worst case") && !page.contains("<script"));
+    let shown = format!("{:.2}", 100.0 * worst);
+    assert!(page.contains(&shown) && table.contains(&shown), "{table}");
+    assert!(table.contains("Worst of 30 random chips") && table.contains("layers.0.weight"));
+    // The same command gives the same document.
+    let found = results(&folder.join("w"));
+    good(folder, &format!("{command} --out again"));
+    assert_eq!(results(&folder.join("again")), found);
+    assert!(bad(folder, "report w again").contains("name it alone"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_the_search_and_resume_finds_the_same_bytes() {
+    let folder = trained();
+    let folder = folder.path();
+    let command = "worst-case run --bound 0.02 --steps 100 --expand 2 --restarts 2 --random-chips 20 --seed 4";
+    good(folder, &format!("{command} --out whole"));
+    let child = std::process::Command::new(assert_cmd::cargo::cargo_bin("crossburn"))
+        .args(format!("{command} --out cut").split_whitespace())
+        .current_dir(folder)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !folder.join("cut/search/bound-0.02.json").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let signal = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(signal.success());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(
+        text.contains("--resume") && !folder.join("cut/results.json").exists(),
+        "{text}"
+    );
+    let state = std::fs::read_to_string(folder.join("cut/search/bound-0.02.json")).unwrap();
+    let state: Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(state["state"]["finished"], false);
+    let other = bad(
+        folder,
+        "worst-case run --bound 0.02 --steps 99 --out cut --resume",
+    );
+    assert!(other.contains("a search of other settings"), "{other}");
+    good(folder, &format!("{command} --out cut --resume"));
+    assert_eq!(results(&folder.join("cut")), results(&folder.join("whole")));
+    let weights = |run: &str| {
+        std::fs::read(
+            folder
+                .join(run)
+                .join("worst-chip/checkpoint/model.safetensors"),
+        )
+        .unwrap()
+    };
+    assert!(weights("cut") == weights("whole"), "weights differ");
+}
+
+#[test]
+fn cells_of_a_hardware_deviate_within_their_tolerance() {
+    let folder = trained();
+    let folder = folder.path();
+    let command = "worst-case run --hardware papers --tolerance 0.1 --steps 8 --random-chips 10";
+    let found = json(&good(folder, &format!("{command} --out w --json")));
+    let accuracy = |document: &Value, key: &str| document[key].as_f64().unwrap();
+    let (clean, worst) = (accuracy(&found, "clean"), accuracy(&found, "accuracy"));
+    assert!(worst < clean - 0.2, "{clean} {worst}");
+    assert_eq!(found["hardware"]["name"], "papers");
+    // Cells hold the weights up to rounding: an image or two may lie that near to another class.
+    let images = accuracy(&found, "images");
+    let read_back = accuracy(&found["hardware"], "read_back");
+    assert!(
+        (read_back - worst).abs() <= 2.0 / images,
+        "{read_back} {worst}"
+    );
+    let replay = json(&good(
+        folder,
+        "evaluate w/worst-chip --noise none --chips 1 --out r --json",
+    ));
+    assert_eq!(accuracy(&replay["methods"][0], "clean"), worst);
+    for (arguments, part) in [
+        (
+            "--hardware papers",
+            "papers has no [programming] with a tolerance: give --tolerance",
+        ),
+        (
+            "--hardware papers --tolerance 2",
+            "--tolerance 2 is not allowed",
+        ),
+        (
+            "--hardware nowhere --tolerance 0.1",
+            "`nowhere` is neither a file nor one of the accelerators",
+        ),
+    ] {
+        let message = bad(folder, &format!("worst-case run {arguments}"));
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn every_method_runs_and_bad_input_is_one_line() {
+    let folder = trained();
+    let folder = folder.path();
+    for method in ["lagrangian", "single-step", "corners", "monte-carlo"] {
+        let command = format!(
+            "worst-case run --method {method} --loss cross-entropy --steps 3 --random-chips 0 --images 200 --out {method} --json"
+        );
+        let found = json(&good(folder, &command));
+        assert_eq!(found["search"]["method"], method);
+        assert!(found["accuracy"].as_f64().unwrap() <= found["clean"].as_f64().unwrap());
+        // All test images are known: training images show the transfer.
+        assert_eq!(found["transfer"]["from"], "training");
+        assert!(found.get("random").is_none());
+    }
+    for (arguments, part) in [
+        (
+            "--bound 0",
+            "--bound 0 is not allowed: use a fraction of the largest weight",
+        ),
+        ("--bound 1.5", "--bound 1.5 is not allowed"),
+        ("--bound NaN", "--bound NaN is not allowed"),
+        ("--bounds 0.01,-1", "--bound -1 is not allowed"),
+        (
+            "--steps 0",
+            "sign: steps = 0 is not allowed, use a whole number above 0",
+        ),
+        ("--restarts 0", "sign: restarts = 0 is not allowed"),
+        ("--images 0", "--images 0 leaves nothing to search on"),
+        ("--images 5000000", "use a number from 1 to 4000000"),
+        ("--data mnist:nowhere", "nowhere"),
+    ] {
+        let message = bad(folder, &format!("worst-case run {arguments}"));
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(bad(folder, "worst-case nowhere").contains("nowhere"));
+    let settings = json(&good(folder, "worst-case run --bounds 0.05 --print-config"));
+    assert_eq!(settings["room"]["bounds"], serde_json::json!([0.03, 0.05]));
+    let help = String::from_utf8(good(folder, "worst-case --help").stdout).unwrap();
+    assert!(
+        help.contains("Search the worst chip within a bound of deviation"),
+        "{help}"
+    );
+}
+
+#[test]
+fn images_of_another_shape_are_refused() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared/data/cifar-10-jpeg/cifar-10-batches-bin");
+    if !data.exists() {
+        eprintln!("skipped: no CIFAR-10 in {}", data.display());
+        return;
+    }
+    let folder = trained();
+    let message = bad(
+        folder.path(),
+        &format!(
+            "worst-case run --data cifar10:{} --images 10",
+            data.display()
+        ),
+    );
+    assert!(
+        message.contains("mlp takes 784-pixel images, the data has 3x32x32"),
+        "{message}"
+    );
+}

@@ -1,0 +1,675 @@
+//! What a worst-case search asks of a classifier.
+
+use std::collections::BTreeSet;
+
+use burn::tensor::{Int, Tensor, TensorData};
+use crossburn_hardware::{Quantization, quantize_weights};
+use crossburn_kernels::cross_entropy;
+use crossburn_models::Classifier;
+use crossburn_noise::matrix_weights;
+use crossburn_noise::worst_case::{DeviationBounds, Deviations, Judged, Objective, deviate};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::evaluation::count_correct;
+use crate::weight_gradients::{tracked, values, weight_gradients};
+use crate::{Batches, TrainingError, margin_loss};
+
+/// Sums that are kept at a time: parts of the images, whatever the number of threads.
+const PARTS: usize = 8;
+
+/// The surrogate loss of a search, which makes it small.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AttackLoss {
+    /// The lead of the right class down to `-kappa`, see [`margin_loss`].
+    Margin {
+        /// How wrong an image is pushed before it is left alone.
+        kappa: f64,
+    },
+    /// The negative cross-entropy: it goes on pushing images that are wrong already.
+    CrossEntropy {},
+}
+
+impl Default for AttackLoss {
+    fn default() -> Self {
+        Self::Margin { kappa: 0.0 }
+    }
+}
+
+impl AttackLoss {
+    /// Summed over the images: `[batch, classes]`, `[batch]` → `[1]`.
+    fn sum(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        match *self {
+            Self::Margin { kappa } => margin_loss(logits, targets, kappa),
+            Self::CrossEntropy {} => {
+                let images = logits.dims()[0] as f64;
+                cross_entropy(logits, targets) * -images
+            }
+        }
+    }
+}
+
+/// Through which activations the gradient of a search goes. Accuracy is always judged with those that the network has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttackActivations {
+    /// Those of the network: straight through their rounding, and stopped where they clip.
+    #[default]
+    Quantized,
+    /// Those in full precision: rounding and clipping cannot hide a gradient.
+    Unquantized,
+}
+
+/// A classifier and the images on which its weights are attacked.
+///
+/// The network is programmed: a deviation is added behind the quantizer, so its gradient is that of the effective weight.
+/// It computes as in evaluation; batch norm keeps the statistics of training. Images go batch by batch over the threads of
+/// the current pool, and sums are added in a fixed order.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use burn::tensor::Device;
+/// use crossburn_models::{MlpConfig, initialize};
+/// use crossburn_noise::worst_case::{Search, worst_case};
+/// use crossburn_training::data::digits;
+/// use crossburn_training::{Batches, WeightAttack};
+///
+/// let device = Device::flex();
+/// let widths = vec![784, 16, 10];
+/// let network = initialize(MlpConfig { widths, bits: None }.init(&device), 1);
+/// let attack = WeightAttack::new(&network, None, Batches::new(&digits(1, 0, 40), 20, &device))?;
+/// let bounds = attack.bounds(0.03)?;
+/// let found = worst_case(&attack, &bounds, &Search::default(), 1, None, |_| ControlFlow::Continue(()))?;
+/// assert!(found.accuracy <= found.clean);
+/// # Ok::<(), crossburn_training::TrainingError>(())
+/// ```
+#[derive(Debug)]
+pub struct WeightAttack<C> {
+    programmed: C,
+    /// What gradients go through, where it is not the network itself.
+    unquantized: Option<C>,
+    selected: BTreeSet<String>,
+    batches: Batches,
+    loss: AttackLoss,
+}
+
+impl<C: Classifier> WeightAttack<C> {
+    /// An attack with the margin loss, through the activations that `network` has. `batches` must be on its inner device.
+    ///
+    /// # Errors
+    /// [`TrainingError::Setting`] without images.
+    pub fn new(
+        network: &C,
+        quantization: Option<Quantization>,
+        batches: Batches,
+    ) -> Result<Self, TrainingError> {
+        if batches.images() == 0 {
+            return Err(TrainingError::setting("images", 0, "at least one image"));
+        }
+        let programmed = quantize_weights(network.valid(), quantization).materialize();
+        Ok(Self {
+            selected: matrix_weights(&programmed),
+            programmed,
+            unquantized: None,
+            batches,
+            loss: AttackLoss::default(),
+        })
+    }
+
+    /// The same attack with another loss.
+    pub fn with_loss(self, loss: AttackLoss) -> Self {
+        Self { loss, ..self }
+    }
+
+    /// The same attack through other activations.
+    pub fn with_activations(self, activations: AttackActivations) -> Self {
+        let unquantized = match activations {
+            AttackActivations::Quantized => None,
+            // A plain clone would share the ranges of activations; nothing here moves them.
+            AttackActivations::Unquantized => {
+                Some(self.programmed.clone().unquantized_activations())
+            }
+        };
+        Self {
+            unquantized,
+            ..self
+        }
+    }
+
+    /// Deviations up to `bound * max|W|` of every layer's programmed weights.
+    ///
+    /// # Errors
+    /// Those of [`DeviationBounds::relative`].
+    pub fn bounds(&self, bound: f64) -> Result<DeviationBounds, TrainingError> {
+        Ok(DeviationBounds::relative(&self.programmed, bound)?)
+    }
+
+    /// The network with `deviations`, frozen: a plain network on the inner device.
+    ///
+    /// # Errors
+    /// Those of [`deviate`].
+    pub fn chip(&self, deviations: &Deviations) -> Result<C, TrainingError> {
+        Ok(deviate(self.programmed.clone(), deviations)?)
+    }
+
+    /// Accuracy of `network`, which may be anything that the images fit.
+    ///
+    /// # Errors
+    /// See [`accuracy`](crate::accuracy).
+    pub fn accuracy(&self, network: &C) -> Result<f64, TrainingError> {
+        crate::accuracy(network, &self.batches)
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        self.batches.images()
+    }
+
+    /// Works on the batches part by part over all cores; the results are in order.
+    fn parts<T: Send>(
+        &self,
+        work: impl Fn(&[&(Tensor<4>, Vec<u8>)]) -> Result<T, TrainingError> + Sync + Send,
+    ) -> Result<Vec<T>, TrainingError> {
+        let batches: Vec<_> = self.batches.iter().collect();
+        batches
+            .par_chunks(batches.len().div_ceil(PARTS))
+            .map(work)
+            .collect()
+    }
+
+    fn per_image(&self, sum: f64) -> f64 {
+        sum / self.batches.images() as f64
+    }
+
+    /// Loss and accuracy of all images from the sums of parts.
+    fn judged(&self, parts: impl Iterator<Item = Sums>) -> Judged {
+        let total = parts.fold(Sums::default(), |a, b| Sums {
+            loss: a.loss + b.loss,
+            correct: a.correct + b.correct,
+        });
+        Judged {
+            loss: self.per_image(total.loss),
+            accuracy: self.per_image(total.correct as f64),
+        }
+    }
+
+    /// Loss and accuracy of `chip`, and the gradient of the loss by its weights.
+    fn backward(&self, chip: &C) -> Result<(Judged, Deviations), TrainingError> {
+        let tracked = tracked(chip, &self.selected);
+        let parts = self.parts(|batches| {
+            let network = tracked.clone().train();
+            let mut sums = Sums::default();
+            let mut gradient = Deviations::new();
+            for (images, labels) in batches {
+                let logits = network.forward(Tensor::from_inner(images.clone()));
+                let loss = self
+                    .loss
+                    .sum(logits.clone(), targets(labels, &logits.device()));
+                sums.add(loss.clone(), logits.inner(), labels)?;
+                weight_gradients(&network, loss.backward(), |path, values| {
+                    add(&mut gradient, path, values);
+                })?;
+            }
+            Ok((sums, gradient))
+        })?;
+        let (sums, gradients): (Vec<Sums>, Vec<Deviations>) = parts.into_iter().unzip();
+        let mut total = Deviations::new();
+        for (path, values) in gradients.into_iter().flatten() {
+            add(&mut total, path, values);
+        }
+        let images = self.batches.images() as f32;
+        total
+            .values_mut()
+            .flatten()
+            .for_each(|gradient| *gradient /= images);
+        Ok((self.judged(sums.into_iter()), total))
+    }
+}
+
+impl<C: Classifier> Objective for WeightAttack<C> {
+    type Error = TrainingError;
+
+    fn judge(&self, deviations: &Deviations) -> Result<Judged, TrainingError> {
+        let chip = self.chip(deviations)?;
+        let parts = self.parts(|batches| {
+            let mut sums = Sums::default();
+            for (images, labels) in batches {
+                let logits = chip.forward(images.clone());
+                let loss = self
+                    .loss
+                    .sum(logits.clone(), targets(labels, &logits.device()));
+                sums.add(loss, logits, labels)?;
+            }
+            Ok(sums)
+        })?;
+        Ok(self.judged(parts.into_iter()))
+    }
+
+    fn gradient(&self, deviations: &Deviations) -> Result<(Judged, Deviations), TrainingError> {
+        match &self.unquantized {
+            None => self.backward(&self.chip(deviations)?),
+            Some(network) => {
+                let judged = self.judge(deviations)?;
+                let (_, gradient) = self.backward(&deviate(network.clone(), deviations)?)?;
+                Ok((judged, gradient))
+            }
+        }
+    }
+}
+
+/// Sums over images.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    loss: f64,
+    correct: usize,
+}
+
+impl Sums {
+    fn add(
+        &mut self,
+        loss: Tensor<1>,
+        logits: Tensor<2>,
+        labels: &[u8],
+    ) -> Result<(), TrainingError> {
+        // A maximum in the loss hides what is not a number.
+        let finite = values(logits.clone())?.iter().all(|z| z.is_finite());
+        let loss = f64::from(loss.into_scalar::<f32>());
+        self.loss += if finite { loss } else { f64::NAN };
+        self.correct += count_correct(logits, labels)?;
+        Ok(())
+    }
+}
+
+fn targets(labels: &[u8], device: &burn::tensor::Device) -> Tensor<1, Int> {
+    let labels: Vec<i64> = labels.iter().map(|label| i64::from(*label)).collect();
+    let count = labels.len();
+    Tensor::from_data(TensorData::new(labels, [count]), device)
+}
+
+fn add(sums: &mut Deviations, path: String, values: Vec<f32>) {
+    match sums.entry(path) {
+        std::collections::btree_map::Entry::Vacant(entry) => {
+            entry.insert(values);
+        }
+        std::collections::btree_map::Entry::Occupied(mut entry) => {
+            let own = entry.get_mut().iter_mut();
+            own.zip(values).for_each(|(sum, value)| *sum += value);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::data::{ImageSet, Normalization, digits};
+    use burn::module::Module;
+    use burn::nn::conv::{Conv2d, Conv2dConfig};
+    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+    use burn::tensor::Device;
+    use crossburn_hardware::WeightBits;
+    use crossburn_models::{LeNetConfig, MlpConfig, initialize};
+    use crossburn_noise::worst_case::{
+        Corners, MonteCarlo, Search, SearchState, SignGradient, WorstCase, worst_case,
+    };
+    use crossburn_noise::{NoiseError, Philox};
+    use proptest::prelude::*;
+    use std::ops::ControlFlow;
+
+    fn on(_: &SearchState) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn bits(bits: u8) -> Option<WeightBits> {
+        Some(WeightBits::new(bits).unwrap())
+    }
+
+    /// Images of `[1, 1, pixels]`.
+    fn lines(seed: u64, pixels: usize, classes: usize, count: usize) -> ImageSet {
+        let draws = Philox::new(seed, 0);
+        let pixel = |i: usize| draws.below(i as u64, 256) as u8;
+        let label = |i: usize| draws.below((1 << 20) + i as u64, classes as u32) as u8;
+        ImageSet {
+            shape: [1, 1, pixels],
+            pixels: (0..pixels * count).map(pixel).collect(),
+            labels: (0..count).map(label).collect(),
+            classes,
+            normalization: Normalization {
+                mean: vec![0.5],
+                std: vec![0.25],
+            },
+        }
+    }
+
+    /// The images with the labels that `network` gives them, so that it is right on all of them.
+    fn as_read_by<C: Classifier>(network: &C, mut set: ImageSet) -> ImageSet {
+        let device = Device::flex();
+        for index in 0..set.len() {
+            let logits = network.forward(set.images(&[index], &device)).into_data();
+            let logits: Vec<f32> = logits.try_to_vec().unwrap();
+            let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
+            set.labels[index] = best.unwrap() as u8;
+        }
+        set
+    }
+
+    fn mlp(widths: &[usize], width: Option<WeightBits>, seed: u64) -> crossburn_models::Mlp {
+        let widths = widths.to_vec();
+        initialize(
+            MlpConfig {
+                widths,
+                bits: width,
+            }
+            .init(&Device::flex()),
+            seed,
+        )
+    }
+
+    fn attack<C: Classifier>(
+        network: &C,
+        width: Option<WeightBits>,
+        set: &ImageSet,
+    ) -> WeightAttack<C> {
+        let batches = Batches::new(set, 8, &Device::flex());
+        WeightAttack::new(network, width.map(Quantization::from), batches).unwrap()
+    }
+
+    fn search<C: Classifier>(attack: &WeightAttack<C>, bound: f64, search: Search) -> WorstCase {
+        worst_case(attack, &attack.bounds(bound).unwrap(), &search, 3, None, on).unwrap()
+    }
+
+    fn draws(of: &WorstCase) -> usize {
+        of.evaluations as usize - 1
+    }
+
+    #[test]
+    fn a_linear_classifier_has_the_worst_case_of_its_closed_form() {
+        let network = mlp(&[40, 2], None, 7);
+        let set = as_read_by(&network, lines(7, 40, 2, 1));
+        let attack = attack(&network, None, &set).with_loss(AttackLoss::Margin { kappa: 1e3 });
+        let bound = 0.03;
+        let found = search(&attack, bound, Search::default());
+        let end = attack.bounds(bound).unwrap().weights()["layers.0.weight"].high[0];
+        let x: Vec<f32> = set
+            .images(&[0], &Device::flex())
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        // margin(d) = margin + Σ x_i (d_iy - d_ij): at the corner d_iy = -b sign(x_i), d_ij = b sign(x_i).
+        let size: f64 = x.iter().map(|x| f64::from(x.abs())).sum();
+        let exact = found.path[0].loss - 2.0 * f64::from(end) * size;
+        assert!(
+            (found.path.last().unwrap().loss - exact).abs() < 1e-4,
+            "{exact}"
+        );
+        let label = usize::from(set.labels[0]);
+        let chip = &found.path.last().unwrap();
+        assert_eq!(chip.fraction_at_bound, 1.0);
+        for (input, x) in x.iter().enumerate() {
+            let expected = -end * x.signum();
+            let found = &found.deviations["layers.0.weight"];
+            // The corner is kept where it is the first to have the lowest accuracy and loss, which a long lead delays.
+            assert_eq!(found[2 * input + label], expected);
+            assert_eq!(found[2 * input + 1 - label], -expected);
+        }
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences_in_every_layer() {
+        let network = initialize(LeNetConfig::default().init(&Device::flex()), 3);
+        let set = as_read_by(&network, digits(1, 0, 30));
+        let attack = attack(&network, None, &set).with_loss(AttackLoss::CrossEntropy {});
+        let bounds = attack.bounds(1.0).unwrap();
+        let (judged, gradient) = attack.gradient(&bounds.zero()).unwrap();
+        assert_eq!(judged, attack.judge(&bounds.zero()).unwrap());
+        assert_eq!(judged.accuracy, 1.0);
+        for path in bounds.weights().keys() {
+            let mut draws = vec![0.0; gradient[path].len()];
+            Philox::new(4, 1).fill_normal(&mut draws);
+            // Along the gradient with some noise: a direction that is known and not orthogonal to it.
+            let norm = |v: &[f32]| v.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt();
+            let (size, spread) = (norm(&gradient[path]), norm(&draws));
+            let direction: Vec<f32> = gradient[path]
+                .iter()
+                .zip(&draws)
+                .map(|(g, z)| (f64::from(*g) / size + f64::from(*z) / spread) as f32)
+                .collect();
+            let step = 0.01f32;
+            let at = |sign: f32| {
+                let mut moved = bounds.zero();
+                moved.insert(
+                    path.clone(),
+                    direction.iter().map(|d| sign * step * d).collect(),
+                );
+                attack.judge(&moved).unwrap().loss
+            };
+            let found = (at(1.0) - at(-1.0)) / f64::from(2.0 * step);
+            let pairs = gradient[path].iter().zip(&direction);
+            let expected: f64 = pairs.map(|(g, d)| f64::from(g * d)).sum();
+            // Central differences of a smooth loss with kinks at ReLU and pooling, and losses rounded to 1e-7 or so.
+            assert!(
+                (found - expected).abs() < 0.02 * expected.abs(),
+                "{path} {found} {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bound_of_zero_is_the_clean_network_and_a_larger_bound_is_worse() {
+        let network = mlp(&[784, 24, 10], bits(4), 5);
+        let set = as_read_by(
+            &quantize_weights(network.clone(), bits(4).map(Quantization::from)).materialize(),
+            digits(2, 0, 60),
+        );
+        let attack = attack(&network, bits(4), &set);
+        let zero = search(&attack, 0.0, Search::default());
+        assert_eq!((zero.clean, zero.accuracy), (1.0, 1.0));
+        let accuracies =
+            [0.01, 0.03, 0.06].map(|bound| search(&attack, bound, Search::default()).accuracy);
+        assert!(accuracies.is_sorted_by(|a, b| a > b), "{accuracies:?}");
+        assert!(accuracies[0] < 1.0 && accuracies[2] < 0.2, "{accuracies:?}");
+        // What the search reports is what the frozen chip does.
+        let found = search(&attack, 0.03, Search::default());
+        let batches = Batches::new(&set, 60, &Device::flex());
+        let chip = attack.chip(&found.deviations).unwrap();
+        assert_eq!(crate::accuracy(&chip, &batches).unwrap(), found.accuracy);
+    }
+
+    #[test]
+    fn the_margin_is_at_least_as_strong_as_the_cross_entropy_on_average() {
+        let mut sums = (0.0, 0.0);
+        for seed in 0..6 {
+            let network = mlp(&[784, 24, 10], bits(4), seed);
+            let set = as_read_by(&network, digits(seed, 0, 60));
+            let with = |loss| {
+                let attack = attack(&network, bits(4), &set).with_loss(loss);
+                search(&attack, 0.02, Search::default()).accuracy
+            };
+            sums.0 += with(AttackLoss::default());
+            sums.1 += with(AttackLoss::CrossEntropy {});
+        }
+        assert!(sums.0 <= sums.1, "{sums:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+        #[test]
+        fn searches_of_small_networks_stay_in_the_box_and_beat_chance(
+            seed in 0u64..1000, hidden in 4usize..12, classes in 2usize..6, quantized: bool, bound in 0.05f64..0.3,
+        ) {
+            let width = bits(4).filter(|_| quantized);
+            let network = mlp(&[30, hidden, classes], width, seed);
+            let set = as_read_by(&network, lines(seed, 30, classes, 24));
+            let attack = attack(&network, width, &set);
+            let bounds = attack.bounds(bound).unwrap();
+            let found = search(&attack, bound, Search::SignGradient(SignGradient { steps: 10, expand: 3, restarts: 2 }));
+            prop_assert!(bounds.contain(&found.deviations) && found.path.iter().all(|point| point.inside));
+            let draws = draws(&found);
+            for random in [Search::Corners(Corners { draws }), Search::MonteCarlo(MonteCarlo { draws })] {
+                let random = search(&attack, bound, random);
+                prop_assert!(bounds.contain(&random.deviations));
+                prop_assert!(found.accuracy <= random.accuracy, "{} {}", found.accuracy, random.accuracy);
+            }
+        }
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let network = initialize(
+            LeNetConfig {
+                bits: bits(4),
+                ..LeNetConfig::default()
+            }
+            .init(&Device::flex()),
+            3,
+        );
+        let set = as_read_by(&network, digits(1, 0, 100));
+        let on_threads = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let search_ = Search::SignGradient(SignGradient {
+                    steps: 4,
+                    expand: 1,
+                    restarts: 2,
+                });
+                search(&attack(&network, bits(4), &set), 0.03, search_)
+            })
+        };
+        let one = on_threads(1);
+        assert_eq!(one, on_threads(2));
+        assert!(one.accuracy < one.clean);
+    }
+
+    #[test]
+    fn the_gradient_can_go_through_unquantized_activations() {
+        // Two bits: their rounding hides much, and what they clip has no gradient at all.
+        let network = mlp(&[784, 24, 10], bits(2), 5);
+        let set = as_read_by(&network, digits(2, 0, 40));
+        let quantized = attack(&network, bits(2), &set);
+        let zero = quantized.bounds(0.0).unwrap().zero();
+        let (judged, through) = quantized.gradient(&zero).unwrap();
+        let beside =
+            attack(&network, bits(2), &set).with_activations(AttackActivations::Unquantized);
+        let (same, around) = beside.gradient(&zero).unwrap();
+        assert_eq!(judged, same);
+        assert_ne!(through, around);
+        assert_eq!(beside.judge(&zero).unwrap(), judged);
+    }
+
+    #[derive(Module, Debug)]
+    struct Normed {
+        conv: Conv2d,
+        norm: BatchNorm,
+        fc: Linear,
+    }
+
+    impl Classifier for Normed {
+        fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+            let x = self.norm.forward(self.conv.forward(images));
+            self.fc
+                .forward(x.mean_dim(3).mean_dim(2).flatten::<2>(1, 3))
+        }
+    }
+
+    #[test]
+    fn norms_rest() {
+        let device = Device::flex().autodiff();
+        let network = Normed {
+            conv: Conv2dConfig::new([1, 3], [3, 3]).init(&device),
+            norm: BatchNormConfig::new(3).init(&device),
+            fc: LinearConfig::new(3, 10).init(&device),
+        };
+        let network = initialize(network, 2);
+        let attack = attack(&network, None, &digits(1, 0, 20));
+        let mean = |network: &Normed| -> Vec<f32> {
+            network
+                .norm
+                .running_mean
+                .value_sync()
+                .into_data()
+                .try_to_vec()
+                .unwrap()
+        };
+        let before = mean(&network);
+        let found = search(&attack, 0.1, Search::default());
+        assert_eq!(mean(&network), before);
+        assert_eq!(mean(&attack.chip(&found.deviations).unwrap()), before);
+        // An image alone has the logits that it has among others: the statistics are not those of the batch.
+        let bounds = attack.bounds(0.1).unwrap();
+        let one_by_one = Batches::new(&digits(1, 0, 20), 1, &Device::flex());
+        let alone = WeightAttack::new(&network, None, one_by_one).unwrap();
+        let (together, alone) = (
+            attack.gradient(&bounds.zero()).unwrap(),
+            alone.gradient(&bounds.zero()).unwrap(),
+        );
+        assert!((together.0.loss - alone.0.loss).abs() < 1e-6);
+        assert_eq!(together.0.accuracy, alone.0.accuracy);
+    }
+
+    #[derive(Module, Debug)]
+    struct Digital {
+        norm: BatchNorm,
+    }
+
+    impl Classifier for Digital {
+        fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+            self.norm
+                .forward(images)
+                .flatten::<3>(2, 3)
+                .mean_dim(1)
+                .flatten::<2>(1, 2)
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_attacked_is_refused() {
+        let device = Device::flex();
+        let digital = Digital {
+            norm: BatchNormConfig::new(1).init(&device),
+        };
+        let refused = attack(&digital, None, &digits(1, 0, 4))
+            .bounds(0.03)
+            .unwrap_err();
+        assert_eq!(refused.to_string(), NoiseError::NoWeights.to_string());
+        let none = digits(1, 0, 4).split_at(0).0;
+        let error = WeightAttack::new(
+            &mlp(&[784, 10], None, 1),
+            None,
+            Batches::new(&none, 8, &device),
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "images = 0 is not allowed: use at least one image"
+        );
+        let mut broken = mlp(&[784, 10], None, 1);
+        broken = broken.map(&mut Scale(f32::MAX));
+        let attack = attack(&broken, None, &digits(1, 0, 4));
+        let bounds = attack.bounds(0.03).unwrap();
+        let error = worst_case(&attack, &bounds, &Search::default(), 1, None, on).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("is not finite in restart 0, iteration"),
+            "{error}"
+        );
+    }
+
+    struct Scale(f32);
+
+    impl burn::module::ModuleMapper for Scale {
+        fn map_float<const D: usize>(
+            &mut self,
+            param: burn::module::Param<Tensor<D>>,
+        ) -> burn::module::Param<Tensor<D>> {
+            let factor = self.0;
+            param.map(|weight| weight * factor)
+        }
+    }
+}
