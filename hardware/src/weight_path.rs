@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
-use crossburn_noise::{ChipSeed, Deviation, Distribution, Variation, matrix_weights};
+use crossburn_noise::{ChipDraws, Deviation, Distribution, Variation, matrix_weights};
 
 use crate::{Quantization, WeightQuantizer};
 
@@ -37,7 +37,7 @@ impl Reparameterization for WeightPath {
 struct Attach<'a> {
     selected: BTreeSet<String>,
     quantization: Option<Quantization>,
-    draw: Option<(&'a Variation, ChipSeed)>,
+    draw: Option<(&'a Variation, &'a dyn ChipDraws)>,
 }
 
 impl Reparameterizer for Attach<'_> {
@@ -87,10 +87,10 @@ pub fn vary_weights<M: Module>(
     module: M,
     quantization: Option<Quantization>,
     variation: &Variation,
-    chip: ChipSeed,
+    chip: impl ChipDraws,
 ) -> M {
     let varies = !matches!(variation.distribution, Distribution::None { .. });
-    attach(module, quantization, varies.then_some((variation, chip)))
+    attach(module, quantization, varies.then_some((variation, &chip)))
 }
 
 /// One manufactured chip: a plain module on the inner device with the effective weights folded in.
@@ -100,7 +100,7 @@ pub fn manufacture<M: Module>(
     module: &M,
     quantization: Option<Quantization>,
     variation: &Variation,
-    chip: ChipSeed,
+    chip: impl ChipDraws,
 ) -> M {
     vary_weights(module.valid(), quantization, variation, chip).materialize()
 }
@@ -108,7 +108,7 @@ pub fn manufacture<M: Module>(
 fn attach<M: Module>(
     module: M,
     quantization: Option<Quantization>,
-    draw: Option<(&Variation, ChipSeed)>,
+    draw: Option<(&Variation, &dyn ChipDraws)>,
 ) -> M {
     if quantization.is_none() && draw.is_none() {
         return module;
@@ -129,6 +129,7 @@ mod tests {
     use burn::nn::{Linear, LinearConfig};
     use burn::optim::GradientsParams;
     use burn::tensor::Device;
+    use crossburn_noise::ChipSeed;
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().try_to_vec().unwrap()

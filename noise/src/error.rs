@@ -27,6 +27,23 @@ pub enum NoiseError {
         /// The refused confidence.
         confidence: f64,
     },
+    /// A probability that a race cannot give to the images that it does not look at.
+    #[error("delta = {delta} is not between 0 and the confidence {confidence}, such as 0.01")]
+    Delta {
+        /// The refused probability.
+        delta: f64,
+        /// The confidence that it is taken from.
+        confidence: f64,
+    },
+    /// A half-width that no interval of fractions has.
+    #[error("half-width = {half_width} is not between 0 and 0.5, such as 0.01 for one point")]
+    HalfWidth {
+        /// The refused half-width, as a fraction.
+        half_width: f64,
+    },
+    /// A test set without images.
+    #[error("there are no images to look at: use at least one")]
+    Images,
     /// A statistic of no chip at all.
     #[error("the population has no chips: evaluate at least one")]
     Empty,
