@@ -44,6 +44,40 @@ pub enum NoiseError {
     /// A test set without images.
     #[error("there are no images to look at: use at least one")]
     Images,
+    /// A percentage that has no rare quantile.
+    #[error(
+        "the quantile at {percent} % does not exist: use a percentage above 0 and below 100, such as 0.1"
+    )]
+    Percentage {
+        /// The refused percentage.
+        percent: f64,
+    },
+    /// Levels of a subset simulation that cannot be made.
+    #[error(
+        "{chips} chips a level at a conditional probability of {conditional} are too few: use at least {least} chips and a probability from 0.01 to 0.5"
+    )]
+    Levels {
+        /// Chips of a level.
+        chips: usize,
+        /// The conditional probability.
+        conditional: f64,
+        /// The fewest chips.
+        least: usize,
+    },
+    /// A direction without length.
+    #[error(
+        "a direction of length {length} points nowhere: use deviations that are finite and not all 0"
+    )]
+    Direction {
+        /// Its length.
+        length: f64,
+    },
+    /// A shift that draws cannot follow.
+    #[error("shift = {shift} is not between 0 and 7 standard deviations, such as 3.1 for 0.1 %")]
+    Shift {
+        /// The refused shift.
+        shift: f64,
+    },
     /// A statistic of no chip at all.
     #[error("the population has no chips: evaluate at least one")]
     Empty,

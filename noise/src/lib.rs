@@ -32,6 +32,7 @@ mod order_statistics;
 mod path_hash;
 mod population;
 mod racing;
+mod rare;
 mod scale;
 mod select;
 mod sigma_convention;
@@ -54,6 +55,10 @@ pub use order_statistics::order_statistic_ranks;
 pub use path_hash::path_hash;
 pub use population::{Interval, Population};
 pub use racing::{Bracket, Race, RaceConfig, RaceObserver, RaceResult, RaceRound, race_order};
+pub use rare::{
+    Direction, ImportanceConfig, ImportanceQuantile, ImportanceSampling, Move, RareChip,
+    RareConfig, RareLevel, RareObserver, RareQuantile, RareResult, ShiftedChip, SubsetSimulation,
+};
 pub use scale::Scale;
 pub use select::matrix_weights;
 pub use sigma_convention::SigmaConvention;

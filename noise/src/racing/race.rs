@@ -12,8 +12,8 @@ use crate::{ChipSeed, NoiseError, Philox, order_statistic_ranks, path_hash};
 /// Images of the first round. Bounds on fewer are too wide to tell chips apart.
 const FIRST_ROUND: f64 = 400.0;
 /// Every round ends at this many times the images of the round before: three rounds for each doubling. On chips like
-/// those of a LeNet (the test below) that takes 19 % of the work, one round for each doubling 21 %, five 18 %; but every
-/// round manufactures its chips again.
+/// those of a LeNet (the test below) that takes 19 % of the work, one round for each doubling 21 %, and five hardly less
+/// than 19 %; but every round manufactures its chips again.
 const GROWTH: f64 = 1.25;
 
 /// What is raced for.
