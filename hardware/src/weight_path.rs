@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
-use crossburn_noise::{ChipSeed, Deviation, Distribution, Variation, matrix_weights};
+use crossburn_noise::{ChipDraws, Deviation, Distribution, Variation, matrix_weights};
 
 use crate::{Quantization, WeightQuantizer};
 
@@ -43,7 +43,7 @@ struct Attach<'a> {
 /// Where deviations come from.
 enum Deviations<'a> {
     None,
-    Drawn(&'a Variation, ChipSeed),
+    Drawn(&'a Variation, &'a dyn ChipDraws),
     Given(&'a BTreeMap<String, Vec<f32>>),
 }
 
@@ -101,11 +101,11 @@ pub fn vary_weights<M: Module>(
     module: M,
     quantization: Option<Quantization>,
     variation: &Variation,
-    chip: ChipSeed,
+    chip: impl ChipDraws,
 ) -> M {
     let deviations = match variation.distribution {
         Distribution::None { .. } => Deviations::None,
-        _ => Deviations::Drawn(variation, chip),
+        _ => Deviations::Drawn(variation, &chip),
     };
     attach(module, quantization, deviations)
 }
@@ -133,7 +133,7 @@ pub fn manufacture<M: Module>(
     module: &M,
     quantization: Option<Quantization>,
     variation: &Variation,
-    chip: ChipSeed,
+    chip: impl ChipDraws,
 ) -> M {
     vary_weights(module.valid(), quantization, variation, chip).materialize()
 }
@@ -162,6 +162,7 @@ mod tests {
     use burn::nn::{Linear, LinearConfig};
     use burn::optim::GradientsParams;
     use burn::tensor::Device;
+    use crossburn_noise::ChipSeed;
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().try_to_vec().unwrap()

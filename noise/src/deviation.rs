@@ -3,7 +3,7 @@
 use burn::module::{Module, Param, Reparameterization};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::{ChipSeed, Variation};
+use crate::{ChipDraws, Variation};
 
 /// The deviation of every element of one parameter, held until it is replaced: every use of the weight sees one chip.
 ///
@@ -27,7 +27,7 @@ impl Deviation {
     pub fn draw<const D: usize>(
         weights: Tensor<D>,
         variation: &Variation,
-        chip: ChipSeed,
+        chip: impl ChipDraws,
         path: &str,
         device: &Device,
     ) -> Self {

@@ -27,6 +27,57 @@ pub enum NoiseError {
         /// The refused confidence.
         confidence: f64,
     },
+    /// A probability that a race cannot give to the images that it does not look at.
+    #[error("delta = {delta} is not between 0 and the confidence {confidence}, such as 0.01")]
+    Delta {
+        /// The refused probability.
+        delta: f64,
+        /// The confidence that it is taken from.
+        confidence: f64,
+    },
+    /// A half-width that no interval of fractions has.
+    #[error("half-width = {half_width} is not between 0 and 0.5, such as 0.01 for one point")]
+    HalfWidth {
+        /// The refused half-width, as a fraction.
+        half_width: f64,
+    },
+    /// A test set without images.
+    #[error("there are no images to look at: use at least one")]
+    Images,
+    /// A percentage that has no rare quantile.
+    #[error(
+        "the quantile at {percent} % does not exist: use a percentage above 0 and below 100, such as 0.1"
+    )]
+    Percentage {
+        /// The refused percentage.
+        percent: f64,
+    },
+    /// Levels of a subset simulation that cannot be made.
+    #[error(
+        "{chips} chips a level at a conditional probability of {conditional} are too few: use at least {least} chips and a probability from 0.01 to 0.5"
+    )]
+    Levels {
+        /// Chips of a level.
+        chips: usize,
+        /// The conditional probability.
+        conditional: f64,
+        /// The fewest chips.
+        least: usize,
+    },
+    /// A direction without length.
+    #[error(
+        "a direction of length {length} points nowhere: use deviations that are finite and not all 0"
+    )]
+    Direction {
+        /// Its length.
+        length: f64,
+    },
+    /// A shift that draws cannot follow.
+    #[error("shift = {shift} is not between 0 and 7 standard deviations, such as 3.1 for 0.1 %")]
+    Shift {
+        /// The refused shift.
+        shift: f64,
+    },
     /// A statistic of no chip at all.
     #[error("the population has no chips: evaluate at least one")]
     Empty,

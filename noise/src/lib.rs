@@ -19,16 +19,20 @@
 #![warn(missing_docs)]
 
 mod chip;
+mod chip_draws;
 mod deviation;
 mod distribution;
 mod draw;
 mod error;
 mod fold;
 mod inject;
+mod looks;
 mod normal;
 mod order_statistics;
 mod path_hash;
 mod population;
+mod racing;
+mod rare;
 mod scale;
 mod select;
 mod sigma_convention;
@@ -36,6 +40,7 @@ mod variation;
 pub mod worst_case;
 
 pub use chip::ChipSeed;
+pub use chip_draws::{ChipDraws, ParameterDraws};
 pub use crossburn_kernels::Philox;
 pub use deviation::Deviation;
 pub use distribution::{
@@ -47,9 +52,15 @@ pub use draw::draw_population;
 pub use error::NoiseError;
 pub use fold::fold_mean;
 pub use inject::{inject, manufacture};
+pub use looks::Looks;
 pub use order_statistics::order_statistic_ranks;
 pub use path_hash::path_hash;
 pub use population::{Interval, Population};
+pub use racing::{Bracket, Race, RaceConfig, RaceObserver, RaceResult, RaceRound, race_order};
+pub use rare::{
+    Direction, ImportanceConfig, ImportanceQuantile, ImportanceSampling, Move, RareChip,
+    RareConfig, RareLevel, RareObserver, RareQuantile, RareResult, ShiftedChip, SubsetSimulation,
+};
 pub use scale::Scale;
 pub use select::matrix_weights;
 pub use sigma_convention::SigmaConvention;

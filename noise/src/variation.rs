@@ -8,7 +8,7 @@ use serde::de::{Error, IntoDeserializer, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, forward_to_deserialize_any};
 
 use crate::scale::Reference;
-use crate::{ChipSeed, Distribution, NoiseError, Scale};
+use crate::{ChipDraws, Distribution, NoiseError, Scale};
 
 /// Elements that one thread draws at a time. A draw depends on the index of its element alone, so that the number of
 /// threads does not show.
@@ -75,15 +75,21 @@ impl Variation {
     /// The deviation of every weight of the parameter at `path` on `chip`.
     ///
     /// `weights` are the programmed weights in row-major order, `shape` their shape; the result has their length. A
-    /// draw is a function of population seed, chip, path and element index; large parameters are drawn on the threads
+    /// draw of a [`ChipSeed`](crate::ChipSeed) is a function of population seed, chip, path and element index; large parameters are drawn on the threads
     /// of the current rayon pool, with the same result on any number of them.
-    pub fn draw(&self, chip: ChipSeed, path: &str, weights: &[f32], shape: &[usize]) -> Vec<f32> {
+    pub fn draw(
+        &self,
+        chip: impl ChipDraws,
+        path: &str,
+        weights: &[f32],
+        shape: &[usize],
+    ) -> Vec<f32> {
         let mut out = vec![0.0; weights.len()];
-        let generator = chip.generator(path);
+        let draws = chip.parameter(path);
         let reference = Reference::new(self.scale, weights, shape);
         let fill = |(piece, (out, weights)): (usize, (&mut [f32], &[f32]))| {
             self.distribution
-                .fill(&generator, piece * PIECE, weights, &reference, out);
+                .fill(&*draws, piece * PIECE, weights, &reference, out);
         };
         if weights.len() <= PIECE {
             fill((0, (&mut out, weights)));
@@ -201,6 +207,7 @@ impl<'de, E: Error> Deserializer<'de> for ValueDeserializer<E> {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crate::ChipSeed;
     use rstest::rstest;
 
     #[rstest]

@@ -32,7 +32,7 @@ pub use uniform::Uniform;
 use serde::{Deserialize, Serialize};
 
 use crate::scale::{Reference, Scale};
-use crate::{ChipSeed, NoiseError, Philox, Variation};
+use crate::{ChipDraws, NoiseError, ParameterDraws, Variation};
 
 /// Weights that are worked on at a time: buffers on the stack that stay in the first cache. A multiple of a Philox block.
 const BATCH: usize = 1024;
@@ -140,7 +140,7 @@ macro_rules! registry {
             /// Deviations of `weights`, which start at element `first` (a multiple of four) of their parameter.
             pub(crate) fn fill(
                 &self,
-                generator: &Philox,
+                draws: &dyn ParameterDraws,
                 first: usize,
                 weights: &[f32],
                 reference: &Reference,
@@ -148,7 +148,7 @@ macro_rules! registry {
             ) {
                 match self {
                     Self::None {} => out.fill(0.0),
-                    $(Self::$kind(inner) => fill(inner, generator, first, weights, reference, out),)+
+                    $(Self::$kind(inner) => fill(inner, draws, first, weights, reference, out),)+
                 }
             }
         }
@@ -210,7 +210,7 @@ impl Distribution {
     /// The deviation of every weight of the parameter at `path` on `chip`: see [`Variation::draw`].
     pub fn draw(
         &self,
-        chip: ChipSeed,
+        chip: impl ChipDraws,
         path: &str,
         weights: &[f32],
         shape: &[usize],
@@ -227,7 +227,7 @@ impl Distribution {
 
 fn fill<D: Deviate>(
     distribution: &D,
-    generator: &Philox,
+    source: &dyn ParameterDraws,
     first: usize,
     weights: &[f32],
     reference: &Reference,
@@ -238,7 +238,7 @@ fn fill<D: Deviate>(
         let start = first + batch * BATCH;
         let draws = &mut draws[..out.len()];
         let scales = &mut scales[..out.len()];
-        generator.fill_uniform_from((start / 4) as u64, draws);
+        source.fill(start, draws);
         reference.fill(start, scales);
         let relative = if D::READS_WEIGHTS {
             let relative = &mut relative[..out.len()];
@@ -299,6 +299,7 @@ fn require_sigma(
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crate::ChipSeed;
     use proptest::prelude::*;
 
     fn all() -> Vec<Distribution> {

@@ -1,0 +1,197 @@
+//! Exact bounds on a count, from a part of what is counted.
+
+/// Relative rounding of a tail probability, far above what logarithms of factorials lose: bounds err to the safe side.
+const ROUNDING: f64 = 1e-6;
+
+/// What the number of correct images among all of them can be, when only some have been looked at.
+///
+/// The images come in random order, so that of `seen` images the number of correct ones is hypergeometric:
+///
+/// ```text
+/// P(X = x | A) = C(A, x) C(M - A, m - x) / C(M, m)      M images, A of them correct, m seen
+/// lower bound    the smallest A with P(X >= x | A) > error
+/// upper bound    the largest A with P(X <= x | A) > error
+/// ```
+///
+/// Whatever A is, it lies below its lower bound with probability at most `error`, and so for the upper bound.
+///
+/// # Source
+/// Inversion of the test, Clopper and Pearson, Biometrika 26 (1934), here for a finite population.
+#[derive(Debug)]
+pub(super) struct CountBounds {
+    /// `ln(n!)` for n in `0..=images`.
+    ln_factorial: Vec<f64>,
+}
+
+impl CountBounds {
+    /// Bounds for counts among `images`.
+    pub(super) fn new(images: usize) -> Self {
+        let ln_factorial = (0..=images).map(|n| libm::lgamma(n as f64 + 1.0)).collect();
+        Self { ln_factorial }
+    }
+
+    /// The lower bound for `correct` correct ones of `seen` images.
+    pub(super) fn lower(&self, seen: usize, correct: usize, error: f64) -> usize {
+        // What is certain: the correct ones seen, and the wrong ones seen.
+        let (mut low, mut high) = (correct, self.images() - (seen - correct));
+        // P(X >= correct | A) grows with A: the first A where it is above the error.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.at_least(middle, seen, correct) > error * (1.0 - ROUNDING) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        low
+    }
+
+    /// The upper bound for `correct` correct ones of `seen` images: the lower bound of the wrong ones.
+    pub(super) fn upper(&self, seen: usize, correct: usize, error: f64) -> usize {
+        self.images() - self.lower(seen, seen - correct, error)
+    }
+
+    fn images(&self) -> usize {
+        self.ln_factorial.len() - 1
+    }
+
+    /// P(X >= x), X the correct ones of `seen` images where `all` of all images are correct.
+    fn at_least(&self, all: usize, seen: usize, x: usize) -> f64 {
+        let images = self.images();
+        let (least, most) = ((seen + all).saturating_sub(images), seen.min(all));
+        if x > most {
+            return 0.0;
+        }
+        let from = x.max(least);
+        // The sum starts at its largest term, so that nothing underflows that counts.
+        let mode = (seen + 1) * (all + 1) / (images + 2);
+        let start = mode.clamp(from, most);
+        let first = libm::exp(
+            self.ln_choose(all, start) + self.ln_choose(images - all, seen - start)
+                - self.ln_choose(images, seen),
+        );
+        // P(x + 1) / P(x).
+        let ratio = |x: usize| {
+            ((all - x) as f64 * (seen - x) as f64)
+                / ((x + 1) as f64 * (images + x + 1 - all - seen) as f64)
+        };
+        let mut sum = first;
+        let mut term = first;
+        for x in start..most {
+            term *= ratio(x);
+            sum += term;
+            if term < sum * f64::EPSILON {
+                break;
+            }
+        }
+        term = first;
+        for x in (from..start).rev() {
+            term /= ratio(x);
+            sum += term;
+            if term < sum * f64::EPSILON {
+                break;
+            }
+        }
+        sum
+    }
+
+    fn ln_choose(&self, n: usize, k: usize) -> f64 {
+        self.ln_factorial[n] - self.ln_factorial[k] - self.ln_factorial[n - k]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use statrs::distribution::{Discrete, DiscreteCDF, Hypergeometric};
+
+    fn probability(images: usize, all: usize, seen: usize, x: usize) -> f64 {
+        let law = Hypergeometric::new(images as u64, all as u64, seen as u64);
+        law.map_or(0.0, |law| law.pmf(x as u64))
+    }
+
+    #[test]
+    fn tails_are_those_of_an_independent_implementation() {
+        for (images, all, seen) in [(60, 20, 12), (500, 410, 100), (10_000, 8_200, 1_000)] {
+            let bounds = CountBounds::new(images);
+            let Ok(law) = Hypergeometric::new(images as u64, all as u64, seen as u64) else {
+                panic!("a hypergeometric law");
+            };
+            for x in (1..seen).step_by(seen / 12) {
+                let (found, expected) =
+                    (bounds.at_least(all, seen, x), 1.0 - law.cdf(x as u64 - 1));
+                assert!(
+                    (found - expected).abs() < 1e-9,
+                    "{images} {x}: {found} {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_fail_as_rarely_as_they_say_and_not_much_more_rarely() {
+        // Every possible truth, by enumeration.
+        let (images, seen, error) = (200, 60, 0.01);
+        let bounds = CountBounds::new(images);
+        let mut most = [0.0f64; 2];
+        for all in 0..=images {
+            let mut fails = [0.0; 2];
+            for x in (seen + all).saturating_sub(images)..=seen.min(all) {
+                let mass = probability(images, all, seen, x);
+                if bounds.lower(seen, x, error) > all {
+                    fails[0] += mass;
+                }
+                if bounds.upper(seen, x, error) < all {
+                    fails[1] += mass;
+                }
+            }
+            for (most, fails) in most.iter_mut().zip(fails) {
+                assert!(fails <= error, "{all}: {fails}");
+                *most = most.max(fails);
+            }
+        }
+        // A bound of whole numbers cannot spend all of the error, but somewhere nearly all.
+        assert!(most.iter().all(|most| *most > 0.9 * error), "{most:?}");
+    }
+
+    #[test]
+    fn nothing_seen_says_nothing_and_everything_seen_says_all() {
+        let bounds = CountBounds::new(30);
+        assert_eq!(
+            (bounds.lower(0, 0, 0.01), bounds.upper(0, 0, 0.01)),
+            (0, 30)
+        );
+        for correct in 0..=30 {
+            let both = (
+                bounds.lower(30, correct, 0.01),
+                bounds.upper(30, correct, 0.01),
+            );
+            assert_eq!(both, (correct, correct));
+        }
+        // What is certain holds at any error.
+        assert_eq!(
+            (bounds.lower(10, 4, 0.0), bounds.upper(10, 4, 0.0)),
+            (4, 24)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn bounds_are_ordered_monotone_and_narrower_with_more_error(
+            images in 1usize..400, part in 0.0f64..=1.0, share in 0.0f64..=1.0, error in 1e-9f64..0.4,
+        ) {
+            let bounds = CountBounds::new(images);
+            let seen = (part * images as f64) as usize;
+            let correct = (share * seen as f64) as usize;
+            let (low, high) = (bounds.lower(seen, correct, error), bounds.upper(seen, correct, error));
+            prop_assert!(correct <= low && low <= high && high <= images - (seen - correct));
+            prop_assert!(bounds.lower(seen, correct, error / 10.0) <= low);
+            prop_assert!(bounds.upper(seen, correct, error / 10.0) >= high);
+            if correct < seen {
+                prop_assert!(bounds.lower(seen, correct + 1, error) >= low);
+                prop_assert!(bounds.upper(seen, correct + 1, error) >= high);
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A direction in the space of normal draws, and chips that are shifted along it.
+
+use std::collections::BTreeMap;
+
+use super::normal_draws::{uniform, weighted_normals};
+use crate::scale::{Reference, Scale};
+use crate::{ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox};
+
+/// A unit vector over the draws of all weights: by path, in row-major order. Draws that it does not name have part 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Direction {
+    parts: BTreeMap<String, Vec<f32>>,
+    /// One over the length of `parts`.
+    scale: f64,
+}
+
+impl Direction {
+    /// The direction of `parts`, of any length.
+    ///
+    /// # Errors
+    /// [`NoiseError::Direction`] where the length is 0 or not finite.
+    pub fn new(parts: BTreeMap<String, Vec<f32>>) -> Result<Self, NoiseError> {
+        let square = |part: &f32| f64::from(*part) * f64::from(*part);
+        let length = parts.values().flatten().map(square).sum::<f64>().sqrt();
+        if !(length > 0.0 && length.is_finite()) {
+            return Err(NoiseError::Direction { length });
+        }
+        Ok(Self {
+            parts,
+            scale: 1.0 / length,
+        })
+    }
+
+    /// The direction in which weights deviate as in `deviations`, such as those of a worst-case search: a deviation in
+    /// units of its reference magnitude is proportional to its draw where the distribution is normal, and for any other
+    /// it still points that way. `weights` gives the programmed weights at a path and their shape.
+    ///
+    /// # Errors
+    /// [`NoiseError::Direction`] where no deviation is left, or one is not finite.
+    pub fn of_deviations<'a>(
+        deviations: &BTreeMap<String, Vec<f32>>,
+        weights: impl Fn(&str) -> Option<(&'a [f32], &'a [usize])>,
+        scale: Scale,
+    ) -> Result<Self, NoiseError> {
+        let part = |(path, deviations): (&String, &Vec<f32>)| {
+            let (weights, shape) = weights(path)?;
+            let mut references = vec![0.0; deviations.len().min(weights.len())];
+            Reference::new(scale, weights, shape).fill(0, &mut references);
+            let relative = deviations
+                .iter()
+                .zip(references)
+                .map(|(deviation, reference)| {
+                    if reference > 0.0 {
+                        (f64::from(*deviation) / reference) as f32
+                    } else {
+                        0.0
+                    }
+                });
+            Some((path.clone(), relative.collect()))
+        };
+        Self::new(deviations.iter().filter_map(part).collect())
+    }
+
+    /// The part at `path`, of length 1 over all paths.
+    fn part(&self, path: &str) -> impl Fn(usize) -> f64 + '_ {
+        let part = self.parts.get(path).map_or(&[][..], Vec::as_slice);
+        move |index| {
+            part.get(index)
+                .map_or(0.0, |part| self.scale * f64::from(*part))
+        }
+    }
+
+    /// The product of the direction with the normal draws of `chip`.
+    fn along(&self, chip: ChipSeed) -> f64 {
+        let mut sum = 0.0;
+        for (path, part) in &self.parts {
+            let terms = [(self.scale, chip.generator(path))];
+            weighted_normals(&terms, 0, part.len(), |start, draws| {
+                for (draw, part) in draws.iter().zip(&part[start..]) {
+                    sum += draw * f64::from(*part);
+                }
+            });
+        }
+        sum
+    }
+}
+
+/// The chip of a seed, its normal draws shifted by `shift` along a direction.
+#[derive(Clone, Copy, Debug)]
+pub struct ShiftedChip<'a> {
+    /// The chip before the shift.
+    pub chip: ChipSeed,
+    /// The direction.
+    pub direction: &'a Direction,
+    /// How far, in standard deviations.
+    pub shift: f64,
+}
+
+impl ShiftedChip<'_> {
+    /// The density of plain chips over that of shifted ones, where this chip lies:
+    ///
+    /// ```text
+    /// z = x + mu d        w(z) = phi(z) / phi(z - mu d) = exp(-mu d.x - mu² / 2)
+    /// ```
+    pub fn likelihood_ratio(&self) -> f64 {
+        libm::exp(-self.shift * self.direction.along(self.chip) - 0.5 * self.shift * self.shift)
+    }
+}
+
+impl ChipDraws for ShiftedChip<'_> {
+    fn parameter(&self, path: &str) -> Box<dyn ParameterDraws + '_> {
+        Box::new(Shifted {
+            generator: self.chip.generator(path),
+            offset: {
+                let part = self.direction.part(path);
+                let shift = self.shift;
+                move |index| shift * part(index)
+            },
+        })
+    }
+}
+
+/// The draws of one parameter, shifted.
+struct Shifted<F> {
+    generator: Philox,
+    offset: F,
+}
+
+impl<F: Fn(usize) -> f64 + Sync> ParameterDraws for Shifted<F> {
+    fn fill(&self, first: usize, out: &mut [f64]) {
+        let terms = [(1.0, self.generator)];
+        weighted_normals(&terms, first, out.len(), |start, draws| {
+            for (index, x) in draws.iter().enumerate() {
+                out[start + index] = uniform(x + (self.offset)(first + start + index));
+            }
+        });
+    }
+}
