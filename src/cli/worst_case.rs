@@ -27,7 +27,7 @@ use super::device::DeviceChoice;
 use super::progress::bar;
 use super::stored_network::StoredNetwork;
 use super::{Outcome, interrupt, note, print, print_worst_case};
-use crate::apps::hardware::{NamedHardware, calibration, open_hardware};
+use crate::apps::hardware::{CALIBRATION_IMAGES, NamedHardware, calibration, open_hardware};
 use crate::apps::study::{self, Clock};
 use crate::apps::worst_case::Searched;
 use crate::report::{
@@ -375,7 +375,7 @@ impl WithClassifier for Job<'_> {
                 ..
             } => {
                 let evaluation = Evaluation::new(&network, self.quantization, batches.clone());
-                let calibration = calibration(&training, self.device);
+                let calibration = calibration(&training, CALIBRATION_IMAGES, self.device);
                 let mapped = clock.time("mapping", || {
                     evaluation.mapped(hardware, Fidelity::Weight, &calibration)
                 })?;
