@@ -10,13 +10,13 @@ use crossburn_models::{Classifier, LeNetConfig, ModelConfig, WithClassifier};
 use crossburn_noise::{Distribution, Variation};
 use crossburn_training::data::{DataSource, ImageSet};
 use crossburn_training::{
-    Batches, DataConfig, Evaluation, Recipe, Run, Trained, TrainingConfig, TrainingObserver, train,
+    Batches, DataConfig, Evaluation, Recipe, Run, Trained, TrainingConfig, train,
 };
 use serde::Serialize;
 
 use super::hardware;
 use super::population::{self, Draw};
-use super::study::{self, Clock};
+use super::study::{self, Clock, StudyObserver};
 use crate::report::{DataSummary, Method, OnHardware, Results, RunCommand, SCHEMA};
 
 /// Settings of the demo.
@@ -106,21 +106,11 @@ impl DemoConfig {
     }
 }
 
-/// Who follows the demo.
-pub(crate) trait DemoObserver: Sync {
-    /// Follows the training of one method.
-    type Training: TrainingObserver + Send;
-    /// Called before a method is trained.
-    fn training(&self, method: &str) -> Self::Training;
-    /// Called before `chips` chips of a method are evaluated; the result is called once per finished chip.
-    fn chips(&self, method: &str, chips: u64) -> Box<dyn Fn() + Sync + '_>;
-}
-
 /// Runs the demo; `None` where `stop` ended it.
 pub(crate) fn run(
     config: &DemoConfig,
     device: &Device,
-    observer: &impl DemoObserver,
+    observer: &impl StudyObserver,
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<Results>> {
     config.model.build(
@@ -142,7 +132,7 @@ struct Job<'a, O> {
     stop: &'a Arc<AtomicBool>,
 }
 
-impl<O: DemoObserver> WithClassifier for Job<'_, O> {
+impl<O: StudyObserver> WithClassifier for Job<'_, O> {
     type Output = Result<Option<Results>>;
 
     fn run<C: Classifier>(self, network: C) -> Self::Output {
@@ -274,7 +264,7 @@ fn chips_of<'a, F>(
 }
 
 /// Trains every method from the same initial weights, side by side: one training alone leaves cores idle.
-fn train_all<C: Classifier, O: DemoObserver>(
+fn train_all<C: Classifier, O: StudyObserver>(
     network: &C,
     config: &DemoConfig,
     device: &Device,

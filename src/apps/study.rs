@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use crossburn_noise::Population;
-use crossburn_training::{EpochRecord, Method, Recipe};
+use crossburn_training::{EpochRecord, Method, Recipe, TrainingObserver};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -91,6 +91,16 @@ pub(crate) fn curve(records: &[EpochRecord]) -> Vec<EpochRow> {
             validation_noisy_accuracy: record.validation_noisy_accuracy,
         })
         .collect()
+}
+
+/// Who follows a study of several trainings.
+pub(crate) trait StudyObserver: Sync {
+    /// Follows the training of one method.
+    type Training: TrainingObserver + Send;
+    /// Called before a method is trained.
+    fn training(&self, method: &str) -> Self::Training;
+    /// Called before `chips` chips of a method are evaluated; the result is called once per finished chip.
+    fn chips(&self, method: &str, chips: u64) -> Box<dyn Fn() + Sync + '_>;
 }
 
 /// Wall time by stage.

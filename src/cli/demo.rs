@@ -1,17 +1,14 @@
 //! `crossburn demo`
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use indicatif::MultiProgress;
 
 use super::device::DeviceChoice;
-use super::progress::{EpochLines, bar};
+use super::progress::Follower;
 use super::{Outcome, interrupt, note, print, print_results};
-use crate::apps::demo::{self, DemoConfig, DemoObserver};
+use crate::apps::demo::{self, DemoConfig};
 use crate::apps::study;
 use crate::report::write_run;
 
@@ -43,29 +40,6 @@ pub(super) struct Demo {
     json: bool,
 }
 
-struct Follower {
-    bars: MultiProgress,
-    stop: Arc<AtomicBool>,
-}
-
-impl DemoObserver for Follower {
-    type Training = EpochLines;
-
-    fn training(&self, method: &str) -> EpochLines {
-        EpochLines::new(method, &self.bars, &self.stop)
-    }
-
-    fn chips(&self, method: &str, chips: u64) -> Box<dyn Fn() + Sync + '_> {
-        let bar = bar(&self.bars, &format!("evaluate {method}"), chips, "chip");
-        Box::new(move || {
-            bar.inc(1);
-            if bar.position() == chips {
-                bar.finish_and_clear();
-            }
-        })
-    }
-}
-
 impl Demo {
     pub(super) fn run(self) -> Result<Outcome> {
         let config = DemoConfig::new(self.quick, self.seed)?;
@@ -81,10 +55,7 @@ impl Demo {
             )
         })?;
         let stop = interrupt::flag()?;
-        let follower = Follower {
-            bars: MultiProgress::new(),
-            stop: Arc::clone(&stop),
-        };
+        let follower = Follower::new(&stop);
         let Some(mut results) = demo::run(&config, &device, &follower, &stop)? else {
             note("the demo keeps nothing of an interrupted run: start it again");
             return Ok(Outcome::Interrupted);

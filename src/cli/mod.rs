@@ -10,6 +10,7 @@ mod interrupt;
 mod map;
 mod progress;
 mod report;
+mod reproduce;
 mod stored_network;
 mod train;
 mod worst_case;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::report::{Mapping, Results, WorstCaseResults};
+use crate::report::{Mapping, Reproduction, Results, WorstCaseResults};
 
 /// Train networks that survive analog in-memory hardware
 ///
@@ -49,6 +50,7 @@ enum Verb {
     WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
     Report(report::Report),
+    Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
 }
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Verb::WorstCase(verb) => verb.run(),
         Verb::Map(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
+        Verb::Reproduce(verb) => verb.run(),
         Verb::Devices(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
@@ -129,5 +132,14 @@ fn print_worst_case(results: &WorstCaseResults, json: bool) -> Result<()> {
         print(results.to_json()?.trim_end())
     } else {
         print(&crate::report::worst_case_table(results))
+    }
+}
+
+/// The same for a reproduction.
+fn print_reproduction(results: &Reproduction, json: bool) -> Result<()> {
+    if json {
+        print(results.to_json()?.trim_end())
+    } else {
+        print(&crate::report::reproduction_table(results))
     }
 }

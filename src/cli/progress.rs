@@ -14,6 +14,7 @@ use crossburn_training::{EpochRecord, TrainingObserver};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::note;
+use crate::apps::study::StudyObserver;
 
 /// A bar that names its stage; silent where stderr is no terminal.
 pub(crate) fn bar(bars: &MultiProgress, stage: &str, total: u64, unit: &str) -> ProgressBar {
@@ -46,6 +47,39 @@ impl EpochLines {
             images: 0,
             stop: Arc::clone(stop),
         }
+    }
+}
+
+/// Follows a study of several trainings with bars.
+pub(crate) struct Follower {
+    bars: MultiProgress,
+    stop: Arc<AtomicBool>,
+}
+
+impl Follower {
+    pub(crate) fn new(stop: &Arc<AtomicBool>) -> Self {
+        Self {
+            bars: MultiProgress::new(),
+            stop: Arc::clone(stop),
+        }
+    }
+}
+
+impl StudyObserver for Follower {
+    type Training = EpochLines;
+
+    fn training(&self, method: &str) -> EpochLines {
+        EpochLines::new(method, &self.bars, &self.stop)
+    }
+
+    fn chips(&self, method: &str, chips: u64) -> Box<dyn Fn() + Sync + '_> {
+        let bar = bar(&self.bars, &format!("evaluate {method}"), chips, "chip");
+        Box::new(move || {
+            bar.inc(1);
+            if bar.position() == chips {
+                bar.finish_and_clear();
+            }
+        })
     }
 }
 

@@ -6,10 +6,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use crossburn_noise::Population;
 
-use super::{Outcome, note, print_mapping, print_results, print_worst_case};
+use super::{Outcome, note, print_mapping, print_reproduction, print_results, print_worst_case};
 use crate::apps::study;
 use crate::report::{
-    Mapping, Results, RunCommand, WorstCaseResults, write_mapping, write_run, write_worst_case,
+    Mapping, Reproduction, Results, RunCommand, WorstCaseResults, write_mapping,
+    write_reproduction, write_run, write_worst_case,
 };
 
 /// Write the report of a run again, or merge the shards of one population
@@ -48,6 +49,12 @@ impl Report {
         if let Some(results) = self.worst_case()? {
             write_worst_case(&out, &results)?;
             print_worst_case(&results, self.json)?;
+            note(&format!("report: {}", out.join("report.html").display()));
+            return Ok(Outcome::Done);
+        }
+        if let Some(results) = self.reproduction()? {
+            write_reproduction(&out, &results)?;
+            print_reproduction(&results, self.json)?;
             note(&format!("report: {}", out.join("report.html").display()));
             return Ok(Outcome::Done);
         }
@@ -91,6 +98,23 @@ impl Report {
                 (true, 1) => return Ok(Some(WorstCaseResults::read(run)?)),
                 (true, _) => bail!(
                     "{} is a worst-case search, which is no shard of a population: name it alone",
+                    run.display()
+                ),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Report {
+    /// The one run, where it is a reproduction.
+    fn reproduction(&self) -> Result<Option<Reproduction>> {
+        for run in &self.runs {
+            match (Reproduction::is_at(run)?, self.runs.len()) {
+                (true, 1) => return Ok(Some(Reproduction::read(run)?)),
+                (true, _) => bail!(
+                    "{} is a reproduction, which is no shard of a population: name it alone",
                     run.display()
                 ),
                 _ => {}

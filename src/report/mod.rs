@@ -4,7 +4,7 @@
 //! nothing else) and `plots/*.svg`. Everything but `results.json` follows from it alone and holds no durations: two
 //! runs with one seed have the same report, byte by byte. The terminal shows [`table()`]. A [`Mapping`] is the document of
 //! `crossburn map`, with [`write_mapping`] and [`mapping_table`], and [`WorstCaseResults`] that of `crossburn worst-case`,
-//! with [`write_worst_case`] and [`worst_case_table()`].
+//! with [`write_worst_case`] and [`worst_case_table()`]; a [`Reproduction`] that of `crossburn reproduce`.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -32,6 +32,8 @@ mod floor_plan;
 mod html;
 mod plots;
 mod quantity;
+mod reproduction;
+mod reproduction_page;
 mod results;
 mod row_chart;
 mod run_folder;
@@ -49,6 +51,8 @@ pub use cost_results::{MAPPING_SCHEMA, Mapping, MappingData};
 pub use cost_table::mapping_table;
 pub use error::ReportError;
 pub use html::html;
+pub use reproduction::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow};
+pub use reproduction_page::{reproduction_html, reproduction_table, write_reproduction};
 pub use results::{
     CostSummary, DataSummary, EpochRow, KppEntry, Method, OnHardware, PopulationSummary,
     RESULTS_FILE, Results, RunCommand, SCHEMA, SweepPoint, Timing,

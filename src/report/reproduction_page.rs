@@ -1,0 +1,150 @@
+//! A reproduction for the terminal, for documents and as a page.
+
+use std::path::Path;
+
+use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
+use comfy_table::{Table, TableStyle};
+
+use super::ReportError;
+use super::atomic::{create_folder, write_file};
+use super::cost_page::table;
+use super::html::{Page, definitions, page, terms};
+use super::reproduction::{Claim, Reproduction};
+use super::results::RESULTS_FILE;
+use super::run_folder::REPORT_FILE;
+
+/// Name of the tables in Markdown.
+const TABLE_FILE: &str = "table.md";
+
+/// How the numbers are defined, one sentence each.
+const DEFINITIONS: [&str; 4] = [
+    "Accuracies are means over the seeds of training, in per cent; a range is that from seed to seed.",
+    "Budget: images that went forward and backward in training, relative to a training without noise.",
+    "Strengths that a method does not find by itself are chosen on validation images and chips of their own; every number of \
+     the tables is of test images and fresh chips.",
+    "Intervals are Student's t over seeds: those of few seeds are wide. A claim holds where its mean does.",
+];
+
+/// Writes the run folder of a reproduction: `results.json`, `report.html` and the tables as `table.md`.
+///
+/// # Errors
+/// [`ReportError::Invalid`] before anything is written; [`ReportError::Write`] naming what cannot be written.
+pub fn write_reproduction(dir: &Path, results: &Reproduction) -> Result<(), ReportError> {
+    results.check()?;
+    create_folder(dir)?;
+    results.write(&dir.join(RESULTS_FILE))?;
+    write_file(&dir.join(REPORT_FILE), &reproduction_html(results))?;
+    write_file(&dir.join(TABLE_FILE), &tables(results, ASCII_MARKDOWN))
+}
+
+/// The tables of a reproduction, of characters. No colour, no final newline.
+pub fn reproduction_table(results: &Reproduction) -> String {
+    tables(results, UTF8_FULL_CONDENSED).trim_end().to_string()
+}
+
+/// The page of a reproduction as one HTML document.
+pub fn reproduction_html(results: &Reproduction) -> String {
+    let rows: Vec<[String; 3]> = results
+        .rows
+        .iter()
+        .map(|row| {
+            let numbers = cells(results, row.name.as_str());
+            let numbers = results.columns.iter().zip(numbers);
+            let numbers: Vec<String> = numbers
+                .map(|(column, value)| format!("{column} {value}"))
+                .collect();
+            [
+                row.name.clone(),
+                numbers.join("; "),
+                format!("{:.1}", row.budget),
+            ]
+        })
+        .collect();
+    let claims: Vec<[String; 4]> = results.claims.iter().map(claim_cells).collect();
+    let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
+    let body = format!(
+        "{}<h2>Claims</h2>\n{}<h2>Accuracy (%)</h2>\n{}{}",
+        terms(&[("Data", results.data.clone()), ("Seeds", seeds.join(", ")),]),
+        table(&CLAIM_HEADERS, &claims, None),
+        table(&["Training", "", "Budget"], &rows, None),
+        definitions(&DEFINITIONS),
+    );
+    page(&Page {
+        title: format!("Crossburn reproduces {}", results.paper),
+        lead: headline(results),
+        body,
+        reproduce: &results.reproduce,
+        configuration: format!("{:#}", results.config),
+        version: &results.version,
+        commit: results.commit.as_deref(),
+    })
+}
+
+const CLAIM_HEADERS: [&str; 4] = ["Claim", "Measured", "Expected", "Holds"];
+
+fn headline(results: &Reproduction) -> String {
+    let hold = results.claims.iter().filter(|claim| claim.holds).count();
+    format!(
+        "{hold} of {} claims hold over {} seeds.",
+        results.claims.len(),
+        results.seeds.len()
+    )
+}
+
+fn tables(results: &Reproduction, style: TableStyle) -> String {
+    let mut accuracies = Table::new();
+    accuracies.load_style(style);
+    let mut header = vec!["Training".to_string()];
+    header.extend(results.columns.iter().cloned());
+    header.push("Budget".to_string());
+    accuracies.set_header(header);
+    for row in &results.rows {
+        let mut line = vec![row.name.clone()];
+        line.extend(cells(results, &row.name));
+        line.push(format!("{:.1}", row.budget));
+        accuracies.add_row(line);
+    }
+    let mut claims = Table::new();
+    claims.load_style(style);
+    claims.set_header(CLAIM_HEADERS);
+    for claim in &results.claims {
+        claims.add_row(claim_cells(claim));
+    }
+    format!("{accuracies}\n\n{claims}\n")
+}
+
+/// Mean over seeds with its range, column by column.
+fn cells(results: &Reproduction, name: &str) -> Vec<String> {
+    let row = results.rows.iter().find(|row| row.name == name);
+    let numbers = row.map(|row| row.accuracy.as_slice()).unwrap_or_default();
+    numbers
+        .iter()
+        .map(|values| {
+            let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            match values.len() {
+                0 | 1 => format!("{:.1}", 100.0 * mean),
+                _ => format!(
+                    "{:.1} [{:.1}, {:.1}]",
+                    100.0 * mean,
+                    100.0 * low,
+                    100.0 * high
+                ),
+            }
+        })
+        .collect()
+}
+
+fn claim_cells(claim: &Claim) -> [String; 4] {
+    let interval = claim
+        .interval
+        .map(|[low, high]| format!(" [{low:.1}, {high:.1}]"))
+        .unwrap_or_default();
+    [
+        claim.what.clone(),
+        format!("{:.1}{interval}", claim.mean),
+        claim.expected.clone(),
+        if claim.holds { "yes" } else { "no" }.to_string(),
+    ]
+}
