@@ -316,3 +316,24 @@ fn bad_values_are_refused_with_key_and_value() {
         assert!(message.contains(part), "{message}");
     }
 }
+
+#[test]
+fn every_recipe_that_ships_is_allowed_and_every_method_has_one() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/recipes");
+    let mut methods = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let recipe: Recipe = toml::from_str(&text).unwrap();
+        recipe.check().unwrap();
+        methods.insert(recipe.method.name());
+    }
+    let all = [
+        "a-trice",
+        "awp",
+        "noise-injection",
+        "orthogonality",
+        "trice",
+    ];
+    assert!(methods.into_iter().eq(all));
+}

@@ -28,8 +28,9 @@ use crate::weight_gradients::weight_gradients;
 /// running statistics.
 ///
 /// # Source
-/// Wu, Xia and Wang, "Adversarial weight perturbation helps robust generalization", NeurIPS 2020: equations 8 to 10 with one
-/// step (K2 = 1) and natural images; the box is the bound of Yan et al., ICCAD 2022 (arXiv 2207.07626).
+/// Wu, Xia and Wang, "Adversarial weight perturbation helps robust generalization", NeurIPS 2020 (arXiv 2004.05884): their
+/// layer-wise bound and update of weights, with one step of the adversary and with images as they are; the box is the bound
+/// of Yan et al., ICCAD 2022 (arXiv 2207.07626).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Awp {
