@@ -1,12 +1,18 @@
-//! A small made-up document for the tests of this module.
+//! Small made-up documents for the tests of this module.
 
 use std::collections::BTreeMap;
 
+use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search};
+use crossburn_training::{AttackActivations, AttackLoss};
 use serde_json::{Value, json};
 
 use super::results::{
     DataSummary, EpochRow, KppEntry, Method, PopulationSummary, Results, RunCommand, SCHEMA,
     SweepPoint, Timing,
+};
+use super::worst_case_results::{
+    BoundPoint, RandomChips, SearchSummary, Transfer, TransferFrom, WORST_CASE_SCHEMA,
+    WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -93,5 +99,70 @@ fn method(name: &str, training_noise: Value, level: f64) -> Method {
             })
             .collect(),
         hardware: None,
+    }
+}
+
+/// A search that takes 97 % to 15 %, beside 20 random chips.
+pub(crate) fn worst_case() -> WorstCaseResults {
+    let point = |iteration: usize, accuracy| PathPoint {
+        restart: 0,
+        iteration,
+        loss: 1.0 - iteration as f64 / 4.0,
+        accuracy,
+        fraction_at_bound: iteration as f64 / 4.0,
+        inside: true,
+    };
+    let at = |bound, accuracy| BoundPoint {
+        bound,
+        accuracy,
+        searched: accuracy,
+        evaluations: 3,
+    };
+    WorstCaseResults {
+        schema: WORST_CASE_SCHEMA.into(),
+        version: "0.1.0".into(),
+        commit: Some("0123abc".into()),
+        reproduce: "crossburn worst-case runs/digits --bound 0.03".into(),
+        config: json!({"seed": 1}),
+        data: "digits".into(),
+        images: 100,
+        search: Search::default(),
+        loss: AttackLoss::default(),
+        bound: 0.03,
+        hardware: None,
+        clean: 0.97,
+        accuracy: 0.15,
+        fraction_at_bound: 0.5,
+        layers: vec![LayerSensitivity {
+            path: "fc.weight".into(),
+            entries: 40,
+            first_order: 2.0,
+            fraction_at_bound: 0.5,
+        }],
+        searches: vec![SearchSummary {
+            activations: AttackActivations::Quantized,
+            accuracy: 0.15,
+            loss: 0.5,
+            restart: 0,
+            iteration: 2,
+            evaluations: 3,
+            gradients: 2,
+            path: vec![point(0, 0.97), point(1, 0.6), point(2, 0.15)],
+        }],
+        curve: vec![at(0.01, 0.75), at(0.03, 0.15)],
+        random: Some(RandomChips {
+            chips: 20,
+            mean: 0.97,
+            std: 0.0,
+            worst: 0.97,
+            accuracy: vec![0.97; 20],
+        }),
+        transfer: Transfer {
+            from: TransferFrom::Training,
+            images: 100,
+            clean: 0.99,
+            accuracy: 0.2,
+        },
+        timing: Timing::default(),
     }
 }

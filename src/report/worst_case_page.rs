@@ -62,3 +62,79 @@ fn html(results: &WorstCaseResults, pictures: &[Drawing]) -> String {
         commit: results.commit.as_deref(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::super::example;
+    use super::super::{worst_case_table, write_run};
+    use super::*;
+
+    #[test]
+    fn the_page_holds_every_part_and_no_text_as_markup() {
+        let mut results = example::worst_case();
+        let page = worst_case_html(&results);
+        for part in [
+            "takes the accuracy from 97.00 % to 15.00 %, where the worst of 20 random chips has 97.00 %",
+            "Transfer to 100 training images",
+            "99.00 → 20.00",
+            "3 evaluations, 2 with a gradient",
+            "upper bound on the true worst case",
+            "fc.weight",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert_eq!(page.matches("<svg").count(), 3);
+        results.timing.seconds.insert("search".into(), 3.0);
+        assert_eq!(worst_case_html(&results), page);
+        let evil = "<script>alert(1)</script>";
+        results.data = evil.into();
+        results.layers[0].path = evil.into();
+        results.reproduce = evil.into();
+        results.config = evil.into();
+        assert!(!worst_case_html(&results).contains("<script"));
+    }
+
+    #[test]
+    fn the_table_says_what_the_page_says() {
+        let text = worst_case_table(&example::worst_case());
+        for part in [
+            "Worst case found",
+            "15.00",
+            "Worst of 20 random chips",
+            "Spent",
+            "2.0000",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_folder_holds_the_plots_of_its_last_run_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let plots = || {
+            let entries = fs_err::read_dir(folder.path().join("plots")).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<String> = names.collect();
+            names.sort();
+            names
+        };
+        let mut results = example::worst_case();
+        write_worst_case(folder.path(), &results).unwrap();
+        assert_eq!(
+            plots(),
+            [
+                "accuracy-versus-bound.svg",
+                "layer-sensitivity.svg",
+                "search-path.svg"
+            ]
+        );
+        results.curve.remove(0);
+        write_worst_case(folder.path(), &results).unwrap();
+        assert_eq!(plots(), ["layer-sensitivity.svg", "search-path.svg"]);
+        write_run(folder.path(), &example::results()).unwrap();
+        assert!(plots().iter().all(|name| !name.contains("search")));
+        assert_eq!(plots().len(), 3);
+    }
+}

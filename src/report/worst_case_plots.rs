@@ -129,7 +129,7 @@ fn bounds(results: &WorstCaseResults) -> Plot {
         .collect();
     Plot {
         id: BOUNDS,
-        title: format!("Worst case found versus bound, n = {} images", results.images),
+        title: format!("Worst case versus bound, n = {} images", results.images),
         note: "A deviation within a smaller bound counts in every larger one.".to_string(),
         description: "Lowest accuracy that the search found against the bound of the deviation, beginning with the clean \
                       network."

@@ -278,3 +278,48 @@ impl WorstCaseResults {
         write_file(path, &self.to_json()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::super::example;
+    use super::*;
+
+    #[test]
+    fn a_document_is_read_as_it_was_written_and_known_by_its_schema() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.json");
+        let results = example::worst_case();
+        results.write(&path).unwrap();
+        assert_eq!(WorstCaseResults::read(folder.path()).unwrap(), results);
+        assert!(WorstCaseResults::is_at(&path).unwrap());
+        example::results().write(&path).unwrap();
+        assert!(!WorstCaseResults::is_at(&path).unwrap());
+        let message = WorstCaseResults::read(&path).unwrap_err().to_string();
+        assert!(message.contains(WORST_CASE_SCHEMA), "{message}");
+        let text = results.to_json().unwrap();
+        let text = text.replacen("\"bound\"", "\"colour\": 1, \"bound\"", 1);
+        fs_err::write(&path, text).unwrap();
+        let message = WorstCaseResults::read(&path).unwrap_err().to_string();
+        assert!(message.contains("unknown field `colour`"), "{message}");
+    }
+
+    #[test]
+    fn values_that_no_search_has_are_refused() {
+        let message = |change: fn(&mut WorstCaseResults)| {
+            let mut results = example::worst_case();
+            change(&mut results);
+            results.to_json().unwrap_err().to_string()
+        };
+        assert!(message(|r| r.accuracy = 0.98).contains("accuracy is above clean = 0.97"));
+        assert!(message(|r| r.clean = 97.0).contains("clean is 97, outside 0..=1"));
+        assert!(message(|r| r.curve.reverse()).contains("not ordered by increasing bound"));
+        assert!(message(|r| r.curve[1].accuracy = 0.9).contains("accuracies that do not rise"));
+        assert!(message(|r| r.searches.clear()).contains("searches is empty"));
+        assert!(message(|r| r.searches[0].path[1].loss = f64::NAN).contains("path: loss is NaN"));
+        assert!(
+            message(|r| r.random.as_mut().unwrap().chips = 3).contains("20 accuracies for 3 chips")
+        );
+    }
+}

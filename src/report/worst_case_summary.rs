@@ -69,8 +69,8 @@ pub(super) fn rows(results: &WorstCaseResults) -> Vec<(String, String)> {
         .filter(|_| results.searches.len() > 1)
     {
         let term = match search.activations {
-            AttackActivations::Quantized => "- quantized activations",
-            AttackActivations::Unquantized => "- unquantized activations",
+            AttackActivations::Quantized => "- through quantized activations",
+            AttackActivations::Unquantized => "- through unquantized activations",
         };
         rows.push((term.to_string(), percent(search.accuracy)));
     }
@@ -162,7 +162,7 @@ pub(super) fn headline(results: &WorstCaseResults) -> String {
         .map(|search| search.evaluations)
         .sum();
     format!(
-        "Within {} a search of {evaluations} evaluations takes the accuracy from {} % to {} %{random}.",
+        "With {}, a search of {evaluations} evaluations takes the accuracy from {} % to {} %{random}.",
         bound(results),
         percent(results.clean),
         percent(results.accuracy),

@@ -380,10 +380,6 @@ mod tests {
         worst_case(attack, &attack.bounds(bound).unwrap(), &search, 3, None, on).unwrap()
     }
 
-    fn draws(of: &WorstCase) -> usize {
-        of.evaluations as usize - 1
-    }
-
     #[test]
     fn a_linear_classifier_has_the_worst_case_of_its_closed_form() {
         let network = mlp(&[40, 2], None, 7);
@@ -498,20 +494,27 @@ mod tests {
 
         #[test]
         fn searches_of_small_networks_stay_in_the_box_and_beat_chance(
-            seed in 0u64..1000, hidden in 4usize..12, classes in 2usize..6, quantized: bool, bound in 0.05f64..0.3,
+            seed in 0u64..100_000, hidden in 2usize..16, classes in 2usize..6, quantized: bool, bound in 0.05f64..0.3,
         ) {
             let width = bits(4).filter(|_| quantized);
             let network = mlp(&[30, hidden, classes], width, seed);
-            let set = as_read_by(&network, lines(seed, 30, classes, 24));
+            let set = as_read_by(&network, lines(seed, 30, classes, 40));
             let attack = attack(&network, width, &set);
             let bounds = attack.bounds(bound).unwrap();
-            let found = search(&attack, bound, Search::SignGradient(SignGradient { steps: 10, expand: 3, restarts: 2 }));
+            let sign = SignGradient { steps: 10, expand: 3, restarts: 2 };
+            let found = search(&attack, bound, Search::SignGradient(sign));
             prop_assert!(bounds.contain(&found.deviations) && found.path.iter().all(|point| point.inside));
-            let draws = draws(&found);
+            let lowest = |found: &WorstCase| found.path.iter().map(|p| p.loss).fold(f64::INFINITY, f64::min);
+            let draws = found.evaluations as usize - 1;
             for random in [Search::Corners(Corners { draws }), Search::MonteCarlo(MonteCarlo { draws })] {
                 let random = search(&attack, bound, random);
                 prop_assert!(bounds.contain(&random.deviations));
-                prop_assert!(found.accuracy <= random.accuracy, "{} {}", found.accuracy, random.accuracy);
+                prop_assert_eq!(random.evaluations, found.evaluations);
+                // The loss is what a search lowers; the accuracy of a few weights can be met by chance.
+                prop_assert!(lowest(&found) <= lowest(&random), "{} {}", lowest(&found), lowest(&random));
+                if hidden >= 8 && bound >= 0.1 {
+                    prop_assert!(found.accuracy <= random.accuracy, "{} {}", found.accuracy, random.accuracy);
+                }
             }
         }
     }

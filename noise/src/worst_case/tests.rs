@@ -168,15 +168,21 @@ proptest! {
 
     #[test]
     fn a_search_is_never_weaker_than_as_many_random_deviations(
-        seed in 0u64..1000, inputs in 15usize..40, classes in 2usize..6, bound in 0.1f32..0.4,
+        seed in 0u64..100_000, inputs in 8usize..80, classes in 2usize..6, bound in 0.1f32..0.4,
     ) {
         let linear = Linear::random(seed, inputs, classes, 40);
         let found = run(&linear, bound, sign(20, 2, 1));
         let draws = found.evaluations as usize - 1;
+        let lowest = |found: &WorstCase| found.path.iter().map(|p| p.loss).fold(f64::INFINITY, f64::min);
         for random in [Search::Corners(Corners { draws }), Search::MonteCarlo(MonteCarlo { draws })] {
             let random = run(&linear, bound, random);
             prop_assert_eq!(random.evaluations, found.evaluations);
-            prop_assert!(found.accuracy <= random.accuracy, "{} {}", found.accuracy, random.accuracy);
+            // The loss is what a search lowers, with any number of weights.
+            prop_assert!(lowest(&found) <= lowest(&random), "{} {}", lowest(&found), lowest(&random));
+            // The accuracy of a few weights can be met by chance, that of some hundred cannot.
+            if inputs * classes >= 150 {
+                prop_assert!(found.accuracy <= random.accuracy, "{} {}", found.accuracy, random.accuracy);
+            }
         }
     }
 
