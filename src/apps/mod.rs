@@ -4,4 +4,6 @@ pub(crate) mod demo;
 pub(crate) mod hardware;
 pub(crate) mod mapping;
 pub(crate) mod population;
+pub(crate) mod race;
+pub(crate) mod rare;
 pub(crate) mod study;

@@ -200,6 +200,7 @@ impl Job<'_> {
                 population: None,
                 sweep: Vec::new(),
                 hardware: None,
+                percentiles: None,
             }],
             timing: clock.timing(),
         };

@@ -29,6 +29,7 @@ mod error;
 mod example;
 mod floor_plan;
 mod html;
+mod percentiles;
 mod plots;
 mod quantity;
 mod results;
@@ -43,6 +44,10 @@ pub use cost_results::{MAPPING_SCHEMA, Mapping, MappingData};
 pub use cost_table::mapping_table;
 pub use error::ReportError;
 pub use html::html;
+pub use percentiles::{
+    Known, LooksSummary, Percentiles, RaceRoundSummary, RaceSummary, RareLevelSummary,
+    RareQuantileSummary, RareSummary,
+};
 pub use results::{
     CostSummary, DataSummary, EpochRow, KppEntry, Method, OnHardware, PopulationSummary,
     RESULTS_FILE, Results, RunCommand, SCHEMA, SweepPoint, Timing,

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::ReportError;
 use super::atomic::write_file;
+use super::percentiles::Percentiles;
 
 /// The schema that this version writes and the only one it reads.
 pub const SCHEMA: &str = "crossburn.results/1";
@@ -101,6 +102,9 @@ pub struct Method {
     /// The network on a hardware; left out where none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<OnHardware>,
+    /// Percentiles by a race, to a width, or rare; left out where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percentiles: Option<Percentiles>,
 }
 
 /// A network on a hardware: how its programmed chips perform and what they cost.
@@ -455,6 +459,9 @@ impl Method {
                 }
             }
         }
+        if let Some(percentiles) = &self.percentiles {
+            percentiles.check(&at("percentiles"))?;
+        }
         if !self.sweep.is_sorted_by(|a, b| a.sigma < b.sigma) {
             return Err(invalid(
                 &at("sweep"),
@@ -517,7 +524,7 @@ pub(super) fn finite(field: &str, value: f64) -> Result<(), ReportError> {
     }
 }
 
-fn accuracy(field: &str, value: f64) -> Result<(), ReportError> {
+pub(super) fn accuracy(field: &str, value: f64) -> Result<(), ReportError> {
     if (0.0..=1.0).contains(&value) {
         Ok(())
     } else {
