@@ -375,3 +375,141 @@ fn race_interval(race: &RaceSummary) -> String {
         high: (race.high.high < 1.0).then_some(race.high.high),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::path::Path;
+
+    use super::super::{example, html, table};
+    use super::*;
+
+    fn results() -> Results {
+        let mut results = example::results();
+        results.methods.truncate(1);
+        let exact = |value: f64| Known {
+            low: value,
+            high: value,
+        };
+        let quantile = |percent: f64, value: f64, low: f64| RareQuantileSummary {
+            percent,
+            value,
+            low,
+            high: value + 0.02,
+            variation: 0.25,
+            effective: 412.3,
+            plain_chips: 15_984.0,
+            chip: RareChip {
+                seed: 7,
+                first: 3,
+                moves: Vec::new(),
+            },
+        };
+        results.methods[0].percentiles = Some(Percentiles {
+            race: Some(RaceSummary {
+                k: 1.0,
+                seed: 7,
+                chips: 1000,
+                images: 10_000,
+                value: Known {
+                    low: 0.68,
+                    high: 0.69,
+                },
+                low: exact(0.0),
+                high: exact(0.7),
+                coverage: 0.95,
+                delta: 0.01,
+                confidence: 0.94,
+                work: 0.187,
+                rounds: Vec::new(),
+            }),
+            looks: Some(LooksSummary {
+                k: 5.0,
+                half_width: 0.005,
+                looks: vec![100, 200],
+                chips: 200,
+                confidence: 0.95,
+                each: 0.975,
+                kpp: KppEntry {
+                    value: 0.7,
+                    low: Some(0.69),
+                    high: Some(0.71),
+                },
+                reached: false,
+            }),
+            rare: Some(RareSummary {
+                chips: 1000,
+                images: 1000,
+                evaluations: 2800,
+                levels: Vec::new(),
+                quantiles: vec![quantile(0.1, 0.6, 0.58), quantile(10.0, 0.7, 0.0)],
+            }),
+        });
+        results
+    }
+
+    #[test]
+    fn rows_say_what_is_known_and_what_is_not() {
+        let expected = "\
+│ KPP(1), race                ┆ 68.50 ± 0.50 […–70.00] │
+│ Work of 1000 chips (%)      ┆ 18.7                   │
+│ KPP(5), looks               ┆ 70.00 [69.00–71.00]    │
+│ Chips looked at             ┆ 200, too few           │
+│ Rare, 10 %                  ┆ 70.00 […–72.00]        │
+│   effective chips, 10 %     ┆ 412                    │
+│   plain chips for it, 10 %  ┆ 15984                  │
+│ Rare, 0.1 %                 ┆ 60.00 [58.00–62.00]    │
+│   effective chips, 0.1 %    ┆ 412                    │
+│   plain chips for it, 0.1 % ┆ 15984                  │
+│ Chips of all levels         ┆ 2800                   │";
+        let text = table(&results());
+        assert!(text.contains(expected), "{text}");
+        let page = html(&results());
+        for part in [
+            "looked at for 100, 200 chips",
+            "94.00 %: 95.00 %",
+            "subset simulation",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert!(!html(&example::results()).contains("subset simulation"));
+    }
+
+    #[test]
+    fn a_race_without_a_population_has_a_headline() {
+        let mut results = results();
+        results.methods[0].population = None;
+        assert!(html(&results).contains(
+            "99 % of chips of plain reach 68.50 ± 0.50 % […–70.00] accuracy, KPP(1) of a race over n = 1000 chips at \
+             18.7 % of the work."
+        ));
+    }
+
+    #[test]
+    fn the_document_is_read_as_it_is_written_and_checked() {
+        let results = results();
+        let text = results.to_json().unwrap();
+        assert_eq!(
+            Results::from_json(&text, Path::new("run")).unwrap(),
+            results
+        );
+        let refused = |change: fn(&mut Percentiles)| {
+            let mut results = results.clone();
+            change(results.methods[0].percentiles.as_mut().unwrap());
+            results.to_json().unwrap_err().to_string()
+        };
+        let message = refused(|p| p.race.as_mut().unwrap().value.high = 1.5);
+        assert!(
+            message.contains("percentiles.race.value is 1.5"),
+            "{message}"
+        );
+        let message = refused(|p| p.looks.as_mut().unwrap().each = f64::NAN);
+        assert!(
+            message.contains("percentiles.looks.each is NaN"),
+            "{message}"
+        );
+        let message = refused(|p| p.rare.as_mut().unwrap().quantiles[0].low = -0.1);
+        assert!(message.contains("rare at 0.1 %: low is -0.1"), "{message}");
+    }
+}
