@@ -122,6 +122,7 @@ fn method(name: &str, training_noise: Value, level: f64, spread: f64) -> Method 
             })
             .collect(),
         hardware: None,
+        percentiles: None,
     }
 }
 

@@ -222,6 +222,7 @@ impl<O: StudyObserver> WithClassifier for Job<'_, O> {
                 population: Some(study::summarize(&chips, evaluation.images())?),
                 sweep,
                 hardware: Some(on_hardware),
+                percentiles: None,
             });
         }
         let (version, commit) = study::version();

@@ -4,6 +4,8 @@ pub(crate) mod demo;
 pub(crate) mod hardware;
 pub(crate) mod mapping;
 pub(crate) mod population;
+pub(crate) mod race;
+pub(crate) mod rare;
 pub(crate) mod reproduce;
 pub(crate) mod study;
 pub(crate) mod worst_case;

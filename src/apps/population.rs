@@ -74,7 +74,8 @@ impl ChipStore {
         })
     }
 
-    fn finished(&self) -> BTreeMap<u64, f64> {
+    /// What is finished: the number of a piece of work, such as a chip, with its result.
+    pub(crate) fn finished(&self) -> BTreeMap<u64, f64> {
         self.lock().kept.chips.clone()
     }
 
@@ -87,7 +88,7 @@ impl ChipStore {
 
     /// Keeps a chip; writes the file at the first and then now and again. A failed write is reported by
     /// [`save`](Self::save) at the end.
-    fn keep(&self, chip: u64, accuracy: f64) {
+    pub(crate) fn keep(&self, chip: u64, accuracy: f64) {
         let mut document = self.lock();
         document.kept.chips.insert(chip, accuracy);
         if document
@@ -99,7 +100,8 @@ impl ChipStore {
         }
     }
 
-    fn save(&self) -> Result<()> {
+    /// Writes the file.
+    pub(crate) fn save(&self) -> Result<()> {
         write(&self.path, &self.lock().kept)
     }
 }

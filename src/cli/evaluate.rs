@@ -14,7 +14,7 @@ use crossburn_hardware::Quantization;
 use crossburn_hardware::deploy::{Fab, Fidelity, MappedNetwork};
 use crossburn_hardware::units::Second;
 use crossburn_models::{Classifier, WithClassifier};
-use crossburn_noise::Variation;
+use crossburn_noise::{Looks, Race, RaceConfig, RareConfig, SubsetSimulation, Variation};
 use crossburn_training::data::DataSource;
 use crossburn_training::{Batches, Evaluation, Recipe};
 use indicatif::MultiProgress;
@@ -27,9 +27,11 @@ use super::stored_network::StoredNetwork;
 use super::{Outcome, interrupt, note, print, print_results};
 use crate::apps::hardware::{self, CALIBRATION_IMAGES, calibration};
 use crate::apps::population::{self, ChipStore, Draw};
-use crate::apps::study::{self, Clock};
+use crate::apps::study::{self, CONFIDENCE, Clock};
+use crate::apps::{race, rare};
 use crate::report::{
-    DataSummary, Method, OnHardware, PopulationSummary, Results, RunCommand, SCHEMA, write_run,
+    DataSummary, KppEntry, LooksSummary, Method, OnHardware, Percentiles, PopulationSummary,
+    RareSummary, Results, RunCommand, SCHEMA, write_run,
 };
 
 /// Evaluate a checkpoint on a population of chips
@@ -39,6 +41,11 @@ use crate::report::{
 /// Shards of one population can run on several machines: `crossburn report A B` merges them.
 ///
 /// Example: crossburn evaluate runs/digits --noise gaussian --sigma 0.1 --chips 1000 --seed 7
+///
+/// --kpp K --half-width W draws chips until KPP(K) is known to W points, at most --chips. --race finds KPP(K) of --chips
+/// chips without looking at every image on every chip. --rare finds percentiles that --chips chips hardly ever reach.
+///
+/// Example: crossburn evaluate runs/digits --sigma 0.1 --race --kpp 1 --half-width 1
 ///
 /// Example: crossburn evaluate runs/digits --hardware isaac --cell pcm-mushroom --after 1d --fidelity array --chips 100
 #[derive(Debug, Args)]
@@ -106,6 +113,30 @@ pub(super) struct Evaluate {
     /// Chips per point of that curve
     #[arg(long, value_name = "N", default_value_t = 100)]
     sweep_chips: u64,
+    /// The percentile that --half-width and --race are about
+    #[arg(long, value_name = "K")]
+    kpp: Option<f64>,
+    /// Draw chips until half of the interval of KPP(K) is this narrow, in points, at most --chips; with --race, end the
+    /// race when point and interval are known to within this
+    #[arg(long, value_name = "POINTS", requires = "kpp")]
+    half_width: Option<f64>,
+    /// Race for KPP(K): a chip whose rank is settled is looked at no further
+    #[arg(long, requires = "kpp", conflicts_with = "shard")]
+    race: bool,
+    /// Probability that images which a race does not look at change its result
+    #[arg(long, value_name = "P", default_value_t = DELTA, requires = "race")]
+    delta: f64,
+    /// Rare percentiles in percent, comma-separated, by subset simulation
+    #[arg(
+        long,
+        value_name = "P,...",
+        value_delimiter = ',',
+        conflicts_with = "shard"
+    )]
+    rare: Vec<f64>,
+    /// Chips of each level of --rare
+    #[arg(long, value_name = "N", default_value_t = RARE_CHIPS, requires = "rare")]
+    rare_chips: usize,
     /// Folder of the run; runs/evaluate-NAME where absent
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -122,6 +153,13 @@ pub(super) struct Evaluate {
     #[arg(long)]
     json: bool,
 }
+
+/// What a race gives to images that it does not look at, unless told.
+const DELTA: f64 = 0.01;
+/// Chips of each level of a subset simulation, unless told.
+const RARE_CHIPS: usize = 1000;
+/// Probability of each of its levels given the one before, as Au and Beck have it.
+const CONDITIONAL: f64 = 0.1;
 
 /// One of `of` contiguous parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +198,7 @@ impl Evaluate {
         if self.calibration == 0 {
             bail!("--calibration 0 leaves nothing to set ranges on: use a number above 0");
         }
+        let asked = self.asked()?;
         let deployment = match &self.hardware {
             None => Deployment::Variation(self.variation(self.sigma)?),
             Some(hardware) => Deployment::on_hardware(&HardwareChoice {
@@ -183,7 +222,7 @@ impl Evaluate {
             .data
             .clone()
             .unwrap_or_else(|| recipe.data.source.clone());
-        let config = json!({
+        let of_chips = json!({
             "architecture": manifest.architecture,
             "weights": manifest.weights_checksum(),
             "data": source.to_string(),
@@ -195,6 +234,15 @@ impl Evaluate {
             "sweep": self.sweep,
             "sweep_chips": self.sweep_chips,
         });
+        let mut config = of_chips.clone();
+        if let Some(k) = self.kpp {
+            config["kpp"] = json!(k);
+            config["half_width"] = json!(self.half_width);
+            config["race"] = json!(self.race.then(|| json!({ "delta": self.delta })));
+        }
+        if !self.rare.is_empty() {
+            config["rare"] = json!({ "percent": self.rare, "chips": self.rare_chips });
+        }
         if self.print_config {
             print(&serde_json::to_string_pretty(&config)?)?;
             return Ok(Outcome::Done);
@@ -224,12 +272,72 @@ impl Evaluate {
             recipe,
             source,
             deployment,
+            asked,
+            of_chips,
             config,
             out,
             device: &device,
             stop,
         };
         model.build(seed, &device, job)
+    }
+
+    /// What is asked about KPP(k) and rare percentiles, with numbers that make sense.
+    fn asked(&self) -> Result<Asked> {
+        let half_width = self.half_width.map(|points| points / 100.0);
+        let looks = match (self.kpp, half_width, self.race) {
+            (Some(k), Some(half_width), false) => {
+                if self.shard.is_some() {
+                    bail!("--half-width decides how many chips are drawn: leave out --shard");
+                }
+                if !(half_width > 0.0 && half_width < 0.5) {
+                    bail!(
+                        "--half-width {} is not between 0 and 50 points, such as 1",
+                        100.0 * half_width
+                    );
+                }
+                Some((
+                    k,
+                    half_width,
+                    Looks::new(k, CONFIDENCE, self.chips as usize)?,
+                ))
+            }
+            (Some(k), None, false) => {
+                bail!("--kpp {k} alone asks for nothing: add --half-width or --race")
+            }
+            _ => None,
+        };
+        let race = match self.kpp {
+            Some(k) if self.race => Some(RaceConfig {
+                seed: self.seed,
+                chips: 0..self.chips,
+                // Checked again when the test set is known.
+                images: 1,
+                k,
+                confidence: CONFIDENCE,
+                delta: self.delta,
+                half_width,
+            }),
+            _ => None,
+        };
+        if let Some(race) = &race {
+            race.clone().check()?;
+        }
+        if !self.rare.is_empty() && self.hardware.is_some() {
+            bail!(
+                "--rare walks in the draws of a variation, which programmed cells do not have: use it with --noise in \
+                 place of --hardware"
+            );
+        }
+        let rare = RareConfig {
+            seed: self.seed,
+            chips: self.rare_chips,
+            conditional: CONDITIONAL,
+            percentages: self.rare.clone(),
+            confidence: CONFIDENCE,
+        };
+        let rare = (!self.rare.is_empty()).then(|| rare.check()).transpose()?;
+        Ok(Asked { looks, race, rare })
     }
 
     fn variation(&self, sigma: f64) -> Result<Variation> {
@@ -264,6 +372,15 @@ fn finite(flag: &str, value: f64) -> Result<Value> {
     Ok(json!(value))
 }
 
+/// What is asked for beside the table of a population.
+struct Asked {
+    /// The percentile, half of the width as a fraction, and when to look.
+    looks: Option<(f64, f64, Looks)>,
+    /// A race, but for its number of images.
+    race: Option<RaceConfig>,
+    rare: Option<SubsetSimulation>,
+}
+
 struct Job<'a> {
     arguments: &'a Evaluate,
     folder: PathBuf,
@@ -271,6 +388,9 @@ struct Job<'a> {
     recipe: Recipe,
     source: DataSource,
     deployment: Deployment,
+    asked: Asked,
+    /// Everything that the accuracy of a chip depends on.
+    of_chips: Value,
     config: Value,
     out: PathBuf,
     device: &'a Device,
@@ -291,12 +411,21 @@ impl WithClassifier for Job<'_> {
                 .load(self.recipe.seed, self.recipe.data.train, images)
         })?;
         self.recipe.model.check(data.test.shape)?;
-        let batches = Batches::new(&data.test, 128, self.device);
+        let race = self.asked.race.clone().map(|race| {
+            let images = data.test.len();
+            RaceConfig { images, ..race }.check()
+        });
+        let race = race.transpose()?;
+        let batches = match &race {
+            Some(race) => Batches::for_race(&data.test, race, 128, self.device)?,
+            None => Batches::new(&data.test, 128, self.device),
+        };
         let evaluation = Evaluation::new(&network, self.quantization, batches);
         let judge = Judge {
             job: &self,
             evaluation: &evaluation,
             clean: evaluation.clean()?,
+            race,
             bars: MultiProgress::new(),
         };
         let judged = match &self.deployment {
@@ -344,8 +473,12 @@ struct Judge<'a, C> {
     evaluation: &'a Evaluation<C>,
     /// Accuracy without variation.
     clean: f64,
+    race: Option<Race>,
     bars: MultiProgress,
 }
+
+/// What was found about the chips of one fab: all of them, unless they raced.
+type Found = (Option<PopulationSummary>, Percentiles);
 
 impl<C: Classifier> Judge<'_, C> {
     fn on_variation(
@@ -355,10 +488,17 @@ impl<C: Classifier> Judge<'_, C> {
     ) -> Result<Option<Vec<Method>>> {
         let arguments = self.job.arguments;
         let fab = self.evaluation.varied(variation);
-        let population = clock.time("chips", || self.population(&fab, "evaluate", "chips.json"))?;
-        let Some(population) = population else {
+        let found = clock.time("chips", || self.chips(&fab, "evaluate", None))?;
+        let Some((population, mut percentiles)) = found else {
             return Ok(None);
         };
+        if let Some(simulation) = &self.job.asked.rare {
+            let rare = clock.time("rare", || self.rare(variation, simulation))?;
+            if rare.is_none() {
+                return Ok(None);
+            }
+            percentiles.rare = rare;
+        }
         let mut sweep = Vec::new();
         let total = arguments.sweep.len() as u64 * arguments.sweep_chips;
         let progress = bar(&self.bars, "accuracy versus sigma", total, "chip");
@@ -379,7 +519,7 @@ impl<C: Classifier> Judge<'_, C> {
             sweep.push(study::sweep_point(sigma, &chips)?);
         }
         progress.finish_and_clear();
-        let method = self.method(None, population)?;
+        let method = self.method(None, (population, percentiles))?;
         Ok(Some(vec![Method { sweep, ..method }]))
     }
 
@@ -437,15 +577,11 @@ impl<C: Classifier> Judge<'_, C> {
         }
         let ideal = clock.time("ideal", || self.evaluation.accuracy(&fab.ideal()?))?;
         let stage = format!("evaluate on {}", cell.unwrap_or(name));
-        let file = match cell {
-            Some(cell) => format!("chips-{cell}.json"),
-            None => "chips.json".to_string(),
-        };
-        let population = clock.time("chips", || self.population(&fab, &stage, &file))?;
-        let Some(population) = population else {
+        let found = clock.time("chips", || self.chips(&fab, &stage, cell))?;
+        let Some(found) = found else {
             return Ok(None);
         };
-        let method = self.method(cell, population)?;
+        let method = self.method(cell, found)?;
         Ok(Some(Method {
             hardware: Some(OnHardware {
                 name: name.to_string(),
@@ -459,6 +595,153 @@ impl<C: Classifier> Judge<'_, C> {
         }))
     }
 
+    /// The chips of `fab`, as they were asked for; `None` where it was interrupted.
+    fn chips(&self, fab: &impl Fab<C>, stage: &str, cell: Option<&str>) -> Result<Option<Found>> {
+        let file = |what: &str| match cell {
+            Some(cell) => format!("{what}-{cell}.json"),
+            None => format!("{what}.json"),
+        };
+        if let Some(race) = &self.race {
+            return self.raced(fab, race, stage, &file("race"));
+        }
+        if let Some((k, half_width, looks)) = &self.job.asked.looks {
+            return self.looked_at(fab, (*k, *half_width, looks), stage, &file("chips"));
+        }
+        let population = self.population(fab, stage, &file("chips"))?;
+        Ok(population.map(|population| (Some(population), Percentiles::default())))
+    }
+
+    /// A race of the chips, whose counts are kept in `file`.
+    fn raced(
+        &self,
+        fab: &impl Fab<C>,
+        race: &Race,
+        stage: &str,
+        file: &str,
+    ) -> Result<Option<Found>> {
+        let images = self.evaluation.images();
+        let progress = bar(&self.bars, stage, 0, "image");
+        let of = json!({ "race": self.job.of_chips });
+        let store = ChipStore::open(self.job.out.join(file), of, self.job.arguments.resume)?;
+        let racing = race::Racing {
+            race,
+            store: &store,
+            on_round: &|chips, round| {
+                // All chips that are left would look at all images that are left.
+                let most = chips as u64 * (images - round.start) as u64;
+                progress.set_length(progress.position() + most);
+                progress.set_message(format!("· {chips} chips race"));
+            },
+            on_chip: &|looked| progress.inc(looked as u64),
+            stop: &self.job.stop,
+        };
+        let result = race::run(self.evaluation, fab, &racing)?;
+        progress.finish_and_clear();
+        Ok(result.map(|result| {
+            let percentiles = Percentiles {
+                race: Some(race::summarize(race, &result)),
+                ..Percentiles::default()
+            };
+            (None, percentiles)
+        }))
+    }
+
+    /// More and more chips, kept in `file`, until the interval of KPP(k) is narrow enough.
+    fn looked_at(
+        &self,
+        fab: &impl Fab<C>,
+        (k, half_width, looks): (f64, f64, &Looks),
+        stage: &str,
+        file: &str,
+    ) -> Result<Option<Found>> {
+        let arguments = self.job.arguments;
+        let progress = bar(&self.bars, stage, arguments.chips, "chip");
+        let path = self.job.out.join(file);
+        let store = ChipStore::open(path, self.job.of_chips.clone(), arguments.resume)?;
+        let mut found = None;
+        for &chips in looks.chips() {
+            progress.set_position(0);
+            let draw = Draw {
+                fab,
+                seed: arguments.seed,
+                chips: 0..chips as u64,
+                store: Some(&store),
+                on_chip: &|| progress.inc(1),
+                stop: &self.job.stop,
+            };
+            let Some(population) = population::draw(self.evaluation, &draw)? else {
+                return Ok(None);
+            };
+            let interval = population.kpp_interval(k, looks.each())?;
+            let open = 0.5 * (interval.high - interval.low);
+            let summary = LooksSummary {
+                k,
+                half_width,
+                looks: looks.chips().to_vec(),
+                chips,
+                confidence: looks.confidence(),
+                each: looks.each(),
+                kpp: KppEntry {
+                    value: population.kpp(k)?,
+                    low: (interval.low > 0.0).then_some(interval.low),
+                    high: (interval.high < 1.0).then_some(interval.high),
+                },
+                reached: open <= half_width,
+            };
+            let reached = summary.reached;
+            let percentiles = Percentiles {
+                looks: Some(summary),
+                ..Percentiles::default()
+            };
+            let population = study::summarize(&population, self.evaluation.images())?;
+            found = Some((Some(population), percentiles));
+            progress.set_message(format!("· KPP({k}) ± {:.2} points", 100.0 * open));
+            if reached {
+                break;
+            }
+            if chips as u64 == arguments.chips {
+                note(&format!(
+                    "KPP({k}) is known to {:.2} points after {chips} chips, not to {:.2}: use more --chips",
+                    100.0 * open,
+                    100.0 * half_width
+                ));
+            }
+        }
+        progress.finish_and_clear();
+        Ok(found)
+    }
+
+    /// Rare percentiles; `None` where the simulation was interrupted.
+    fn rare(
+        &self,
+        variation: &Variation,
+        simulation: &SubsetSimulation,
+    ) -> Result<Option<RareSummary>> {
+        let Job {
+            arguments,
+            of_chips,
+            ..
+        } = self.job;
+        let progress = bar(&self.bars, "rare percentiles", 0, "chip");
+        let of = json!({ "rare": of_chips, "chips": arguments.rare_chips });
+        let store = ChipStore::open(self.job.out.join("rare.json"), of, arguments.resume)?;
+        let simulating = rare::Simulating {
+            variation,
+            simulation,
+            store: &store,
+            on_level: &|level, chips| {
+                progress.inc_length(chips as u64);
+                progress.set_message(format!("· level {level}"));
+            },
+            on_chip: &|| progress.inc(1),
+            stop: &self.job.stop,
+        };
+        let result = rare::run(self.evaluation, &simulating)?;
+        progress.finish_and_clear();
+        let images = self.evaluation.images();
+        Ok(result.map(|result| rare::summarize(&result, arguments.rare_chips, images)))
+    }
+
     /// The chips of this shard from `fab`, kept in `file`; `None` where it was interrupted.
     fn population(
         &self,
@@ -467,14 +750,16 @@ impl<C: Classifier> Judge<'_, C> {
         file: &str,
     ) -> Result<Option<PopulationSummary>> {
         let Job {
-            arguments, config, ..
+            arguments,
+            of_chips,
+            ..
         } = self.job;
         let chips = match arguments.shard {
             Some(shard) => shard.range(arguments.chips),
             None => 0..arguments.chips,
         };
         let progress = bar(&self.bars, stage, chips.end - chips.start, "chip");
-        let store = ChipStore::open(self.job.out.join(file), config.clone(), arguments.resume)?;
+        let store = ChipStore::open(self.job.out.join(file), of_chips.clone(), arguments.resume)?;
         let draw = Draw {
             fab,
             seed: arguments.seed,
@@ -491,16 +776,17 @@ impl<C: Classifier> Judge<'_, C> {
     }
 
     /// One row of the document, called after the cell, or after the training where the cell is the hardware's own.
-    fn method(&self, cell: Option<&str>, population: PopulationSummary) -> Result<Method> {
+    fn method(&self, cell: Option<&str>, (population, percentiles): Found) -> Result<Method> {
         let noise = &self.job.recipe.noise;
         Ok(Method {
             name: cell.map_or_else(|| study::method_name(&self.job.recipe), str::to_string),
             training_noise: study::json(noise)?,
             clean: self.clean,
             curve: Vec::new(),
-            population: Some(population),
+            population,
             sweep: Vec::new(),
             hardware: None,
+            percentiles: (percentiles != Percentiles::default()).then_some(percentiles),
         })
     }
 }
@@ -544,6 +830,23 @@ impl Job<'_> {
             if let Some(value) = value {
                 command.push_str(&format!(" {flag} {value}"));
             }
+        }
+        if let Some(k) = arguments.kpp {
+            command.push_str(&format!(" --kpp {k}"));
+        }
+        if let Some(half_width) = arguments.half_width {
+            command.push_str(&format!(" --half-width {half_width}"));
+        }
+        if arguments.race {
+            command.push_str(" --race");
+            if arguments.delta != DELTA {
+                command.push_str(&format!(" --delta {}", arguments.delta));
+            }
+        }
+        if !arguments.rare.is_empty() {
+            let percentages: Vec<String> = arguments.rare.iter().map(ToString::to_string).collect();
+            let (percentages, chips) = (percentages.join(","), arguments.rare_chips);
+            command.push_str(&format!(" --rare {percentages} --rare-chips {chips}"));
         }
         if let Some(images) = arguments.images {
             command.push_str(&format!(" --images {images}"));

@@ -203,6 +203,7 @@ impl Job<'_> {
                 population: None,
                 sweep: Vec::new(),
                 hardware: None,
+                percentiles: None,
             }],
             timing: clock.timing(),
         };

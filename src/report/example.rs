@@ -99,6 +99,7 @@ fn method(name: &str, training_noise: Value, level: f64) -> Method {
             })
             .collect(),
         hardware: None,
+        percentiles: None,
     }
 }
 

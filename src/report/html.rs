@@ -1,5 +1,6 @@
 //! The report: one HTML file that needs nothing else, for screens and paper, light and dark.
 
+use super::percentiles::{percentile_definitions, percentile_measures};
 use super::plots::plots;
 use super::results::Results;
 use super::summary::{Cell, DEFINITIONS, Measure, describe, hardware_measures, headline, measures};
@@ -63,6 +64,13 @@ pub fn html(results: &Results) -> String {
             methods_table(results, &measures(results), Noise::Shown)
         ));
     }
+    let percentiles = percentile_measures(results);
+    if !percentiles.is_empty() {
+        body.push_str(&format!(
+            "<h2>Percentiles of chips (%)</h2>\n{}",
+            methods_table(results, &percentiles, Noise::Hidden)
+        ));
+    }
     if let Some((name, measures)) = hardware_measures(results) {
         body.push_str(&format!(
             "<h2>On the hardware {}: accuracy (%) and cost</h2>\n<p class=\"muted\">{}</p>\n{}",
@@ -75,7 +83,12 @@ pub fn html(results: &Results) -> String {
     for plot in plots(results) {
         body.push_str(&figure(&plot.inline()));
     }
-    body.push_str(&definitions(&DEFINITIONS));
+    let of_percentiles = percentile_definitions(results);
+    let sentences: Vec<&str> = DEFINITIONS
+        .into_iter()
+        .chain(of_percentiles.iter().map(String::as_str))
+        .collect();
+    body.push_str(&definitions(&sentences));
     body.push_str("</div>\n");
     page(&Page {
         title: format!(

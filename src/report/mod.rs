@@ -30,6 +30,7 @@ mod error;
 mod example;
 mod floor_plan;
 mod html;
+mod percentiles;
 mod plots;
 mod quantity;
 mod reproduction;
@@ -51,6 +52,10 @@ pub use cost_results::{MAPPING_SCHEMA, Mapping, MappingData};
 pub use cost_table::mapping_table;
 pub use error::ReportError;
 pub use html::html;
+pub use percentiles::{
+    Known, LooksSummary, Percentiles, RaceRoundSummary, RaceSummary, RareLevelSummary,
+    RareQuantileSummary, RareSummary,
+};
 pub use reproduction::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow};
 pub use reproduction_page::{reproduction_html, reproduction_table, write_reproduction};
 pub use results::{

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::ReportError;
 use super::atomic::write_file;
+use super::percentiles::Percentiles;
 
 /// The schema that this version writes and the only one it reads.
 pub const SCHEMA: &str = "crossburn.results/1";
@@ -101,6 +102,9 @@ pub struct Method {
     /// The network on a hardware; left out where none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<OnHardware>,
+    /// Percentiles by a race, to a width, or rare; left out where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percentiles: Option<Percentiles>,
 }
 
 /// A network on a hardware: how its programmed chips perform and what they cost.
@@ -454,6 +458,9 @@ impl Method {
                     finite(&at(field), value)?;
                 }
             }
+        }
+        if let Some(percentiles) = &self.percentiles {
+            percentiles.check(&at("percentiles"))?;
         }
         if !self.sweep.is_sorted_by(|a, b| a.sigma < b.sigma) {
             return Err(invalid(

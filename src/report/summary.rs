@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crossburn_hardware::units::{Joule, Second, SquareMillimetre};
 use serde_json::Value;
 
+use super::percentiles::race_headline;
 use super::quantity::Shown;
 use super::results::{CostSummary, KppEntry, Method, OnHardware, PopulationSummary, Results};
 
@@ -238,6 +239,10 @@ fn without_chips(results: &Results) -> String {
     if results.methods.is_empty() {
         return "No method was measured.".into();
     }
+    let races: Vec<String> = results.methods.iter().filter_map(race_headline).collect();
+    if !races.is_empty() {
+        return races.join(" ");
+    }
     let clean: Vec<String> = results
         .methods
         .iter()
@@ -258,7 +263,8 @@ fn measure(results: &Results, label: &str, cell: impl Fn(&Method) -> Option<Cell
     }
 }
 
-fn plain(value: String) -> Cell {
+/// A value without an interval.
+pub(super) fn plain(value: String) -> Cell {
     Cell {
         value,
         interval: None,

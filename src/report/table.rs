@@ -3,6 +3,7 @@
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
+use super::percentiles::percentile_measures;
 use super::results::Results;
 use super::summary::{Measure, hardware_measures, measures};
 
@@ -21,6 +22,7 @@ pub fn table(results: &Results) -> String {
     ];
     let listed = results.methods.len() > COLUMNS;
     let mut all = measures(results);
+    all.extend(percentile_measures(results));
     if let Some((name, measures)) = hardware_measures(results) {
         all.extend(measures.into_iter().map(|measure| Measure {
             label: match listed {

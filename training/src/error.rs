@@ -73,6 +73,16 @@ pub enum TrainingError {
         /// The folder.
         folder: String,
     },
+    /// A race about another test set.
+    #[error(
+        "the race is about {raced} images, there are {images}: race about all of them, in its order"
+    )]
+    RaceImages {
+        /// Images of the race.
+        raced: usize,
+        /// Images there are.
+        images: usize,
+    },
     /// A device that could not give a result back.
     #[error("the device could not return a result: {0}; try --device cpu")]
     Device(String),

@@ -5,9 +5,12 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, VariationFab};
-use crossburn_hardware::{Quantization, quantize_weights};
+use crossburn_hardware::{Quantization, manufacture, quantize_weights};
 use crossburn_models::Classifier;
-use crossburn_noise::{ChipSeed, Variation, draw_population};
+use crossburn_noise::{
+    ChipDraws, ChipSeed, Race, RaceObserver, RaceResult, RareObserver, RareResult,
+    SubsetSimulation, Variation, draw_population, race_order,
+};
 
 use crate::TrainingError;
 use crate::data::ImageSet;
@@ -23,8 +26,33 @@ impl Batches {
     /// All images of `set`, `batch` at a time.
     pub fn new(set: &ImageSet, batch: usize, device: &Device) -> Self {
         let indices: Vec<usize> = (0..set.len()).collect();
-        let batches = indices
-            .chunks(batch.max(1))
+        Self::gather(set, indices.chunks(batch.max(1)), device)
+    }
+
+    /// All images of `set` in the order of `race`, at most `batch` at a time, so that every round ends with a batch.
+    ///
+    /// # Errors
+    /// [`TrainingError::RaceImages`] where the race is about another number of images.
+    pub fn for_race(
+        set: &ImageSet,
+        race: &Race,
+        batch: usize,
+        device: &Device,
+    ) -> Result<Self, TrainingError> {
+        require_images(race, set.len())?;
+        let order = race_order(race.config().seed, set.len());
+        let starts = std::iter::once(&0).chain(race.rounds());
+        let rounds = starts.zip(race.rounds());
+        let chunks = rounds.flat_map(|(&start, &end)| order[start..end].chunks(batch.max(1)));
+        Ok(Self::gather(set, chunks, device))
+    }
+
+    fn gather<'a>(
+        set: &ImageSet,
+        chunks: impl Iterator<Item = &'a [usize]>,
+        device: &Device,
+    ) -> Self {
+        let batches = chunks
             .map(|chunk| {
                 (
                     set.images(chunk, device),
@@ -43,6 +71,27 @@ impl Batches {
         self.images
     }
 
+    /// The images at the positions `range`, in batches; a batch that lies only partly in it is cut.
+    fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Tensor<4>, &[u8])> {
+        let mut start = 0;
+        self.batches.iter().filter_map(move |(images, labels)| {
+            let batch = start..start + labels.len();
+            start = batch.end;
+            let from = range.start.max(batch.start);
+            let to = range.end.min(batch.end);
+            if from >= to {
+                return None;
+            }
+            let part = from - batch.start..to - batch.start;
+            let images = if part.len() == labels.len() {
+                images.clone()
+            } else {
+                images.clone().narrow(0, part.start, part.len())
+            };
+            Some((images, &labels[part]))
+        })
+    }
+
     /// The batches in order.
     pub fn iter(&self) -> impl Iterator<Item = &(Tensor<4>, Vec<u8>)> {
         self.batches.iter()
@@ -59,6 +108,16 @@ pub fn accuracy<C: Classifier>(network: &C, batches: &Batches) -> Result<f64, Tr
         correct += count_correct(network.forward(images.clone()), labels)?;
     }
     Ok(correct as f64 / batches.images().max(1) as f64)
+}
+
+/// Refuses a race about another number of images.
+fn require_images(race: &Race, images: usize) -> Result<(), TrainingError> {
+    let raced = race.config().images;
+    if raced == images {
+        Ok(())
+    } else {
+        Err(TrainingError::RaceImages { raced, images })
+    }
 }
 
 /// How many rows of `logits` have their maximum at the label. A row without any finite value is never correct.
@@ -182,6 +241,73 @@ impl<C: Classifier> Evaluation<C> {
         draw_population(seed, chips, |chip| self.chip(fab, chip), on_chip, stop)
     }
 
+    /// Correct images of one chip among the positions `images`.
+    ///
+    /// # Errors
+    /// See [`accuracy`], and those of the fab.
+    pub fn correct(
+        &self,
+        fab: &impl Fab<C>,
+        chip: ChipSeed,
+        images: Range<usize>,
+    ) -> Result<u64, TrainingError> {
+        let network = fab.chip(chip)?;
+        let mut correct = 0;
+        for (images, labels) in self.batches.range(images) {
+            correct += count_correct(network.forward(images), labels)?;
+        }
+        Ok(correct as u64)
+    }
+
+    /// Races the chips of `fab` for KPP(k), over all cores: see [`Race`]. The images of this evaluation must be in the
+    /// order of the race, [`Batches::for_race`]. Every round manufactures its chips again. `None` where `stop` was set.
+    ///
+    /// # Errors
+    /// See [`accuracy`], those of the fab, and [`TrainingError::RaceImages`] for another number of images.
+    pub fn race(
+        &self,
+        fab: &impl Fab<C>,
+        race: &Race,
+        observer: &impl RaceObserver,
+        stop: &AtomicBool,
+    ) -> Result<Option<RaceResult>, TrainingError> {
+        require_images(race, self.images())?;
+        race.run(
+            |chip, images| self.correct(fab, chip, images),
+            observer,
+            stop,
+        )
+    }
+
+    /// Accuracy of the chip that deviates by `variation` at these draws, held for all images: for chips that no seed
+    /// alone would give.
+    ///
+    /// # Errors
+    /// See [`accuracy`].
+    pub fn drawn(
+        &self,
+        variation: &Variation,
+        draws: impl ChipDraws,
+    ) -> Result<f64, TrainingError> {
+        let chip = manufacture(&self.network, self.quantization, variation, draws);
+        accuracy(&chip, &self.batches)
+    }
+
+    /// Rare percentiles of the accuracy of chips that deviate by `variation`, over all cores: see [`SubsetSimulation`].
+    /// `None` where `stop` was set.
+    ///
+    /// # Errors
+    /// See [`accuracy`].
+    pub fn rare(
+        &self,
+        variation: &Variation,
+        simulation: &SubsetSimulation,
+        observer: &impl RareObserver,
+        stop: &AtomicBool,
+    ) -> Result<Option<RareResult>, TrainingError> {
+        simulation.run(|chip| self.drawn(variation, chip), observer, stop)
+    }
+
     /// Number of test images.
     pub fn images(&self) -> usize {
         self.batches.images()
@@ -196,6 +322,97 @@ impl<C: Classifier> Evaluation<C> {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crate::data::digits;
+    use crossburn_models::{Mlp, MlpConfig, initialize};
+    use crossburn_noise::{Distribution, Population, RaceConfig, RareChip, RareConfig};
+
+    fn network(hidden: usize, device: &Device) -> Mlp {
+        let config = MlpConfig {
+            widths: vec![784, hidden, 10],
+            bits: None,
+        };
+        initialize(config.init(device), 3)
+    }
+
+    #[test]
+    fn a_race_finds_what_full_evaluation_finds() {
+        let set = digits(3, 0, 900);
+        let device = Device::flex();
+        let network = network(24, &device);
+        let config = RaceConfig {
+            seed: 5,
+            chips: 0..60,
+            images: set.len(),
+            k: 5.0,
+            confidence: 0.95,
+            delta: 0.01,
+            half_width: None,
+        };
+        let race = config.check().unwrap();
+        let variation = Variation::from(Distribution::gaussian(0.3));
+        let whole = Evaluation::new(&network, None, Batches::new(&set, 128, &device));
+        let ordered = Batches::for_race(&set, &race, 128, &device).unwrap();
+        // Rounds of 400, 500, 625, 781 and 900 images.
+        let sizes: Vec<usize> = ordered.iter().map(|(_, labels)| labels.len()).collect();
+        assert_eq!(sizes, [128, 128, 128, 16, 100, 125, 128, 28, 119]);
+        let raced = Evaluation::new(&network, None, ordered);
+        let (fab, stop) = (whole.varied(&variation), AtomicBool::new(false));
+        let (chips, _) = whole.population(&fab, 5, 0..60, |_, _| {}, &stop).unwrap();
+        let metric = chips.into_iter().map(|(_, accuracy)| accuracy).collect();
+        let population = Population::new(5, 0, metric);
+        let found = raced.race(&raced.varied(&variation), &race, &(), &stop);
+        let found = found.unwrap().unwrap();
+        assert!(found.is_exact());
+        assert!((found.value.low - population.kpp(5.0).unwrap()).abs() < 1e-12);
+        let interval = population.kpp_interval(5.0, 0.95).unwrap();
+        assert!((found.high.low - interval.high).abs() < 1e-12);
+        // Positions that cut batches count the same.
+        let chip = ChipSeed::new(5, 7);
+        let count = |images: Range<usize>| raced.correct(&fab, chip, images).unwrap();
+        let parts = count(0..100) + count(100..400) + count(400..777) + count(777..900);
+        let expected = (900.0 * whole.chip(&fab, chip).unwrap()).round() as u64;
+        assert_eq!((count(0..900), parts), (expected, expected));
+        let fewer = set.split_at(10).0;
+        let refused = Batches::for_race(&fewer, &race, 128, &device);
+        assert!(matches!(
+            refused,
+            Err(TrainingError::RaceImages {
+                raced: 900,
+                images: 10
+            })
+        ));
+    }
+
+    #[test]
+    fn rare_chips_are_found_and_replay() {
+        let set = digits(3, 0, 200);
+        let device = Device::flex();
+        let network = network(16, &device);
+        let evaluation = Evaluation::new(&network, None, Batches::new(&set, 128, &device));
+        let variation = Variation::from(Distribution::gaussian(0.3));
+        let config = RareConfig {
+            seed: 2,
+            chips: 60,
+            conditional: 0.1,
+            percentages: vec![1.0],
+            confidence: 0.95,
+        };
+        let simulation = config.check().unwrap();
+        let stop = AtomicBool::new(false);
+        let found = evaluation.rare(&variation, &simulation, &(), &stop);
+        let quantile = found.unwrap().unwrap().quantiles.remove(0);
+        let replayed = evaluation.drawn(&variation, &quantile.chip).unwrap();
+        assert_eq!(replayed, quantile.value);
+        // The chip of a seed is the same, whichever way it is drawn.
+        let seed = ChipSeed::new(2, 9);
+        let chip = evaluation
+            .chip(&evaluation.varied(&variation), seed)
+            .unwrap();
+        assert_eq!(
+            evaluation.drawn(&variation, RareChip::new(seed)).unwrap(),
+            chip
+        );
+    }
 
     #[test]
     fn a_row_of_nan_is_never_correct() {

@@ -1,0 +1,104 @@
+//! A race of chips, followed, and kept on disk count by count so that an interrupted race resumes.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Result;
+use crossburn_hardware::deploy::Fab;
+use crossburn_models::Classifier;
+use crossburn_noise::{Bracket, ChipSeed, Race, RaceObserver, RaceResult};
+use crossburn_training::Evaluation;
+
+use super::population::ChipStore;
+use crate::report::{Known, RaceRoundSummary, RaceSummary};
+
+/// What is raced, and who follows it.
+pub(crate) struct Racing<'a> {
+    pub(crate) race: &'a Race,
+    /// Where counts are kept.
+    pub(crate) store: &'a ChipStore,
+    /// Hears of every round: its chips, and the images it looks at.
+    pub(crate) on_round: &'a (dyn Fn(usize, &Range<usize>) + Sync),
+    /// Hears of every chip and how many images it has looked at.
+    pub(crate) on_chip: &'a (dyn Fn(usize) + Sync),
+    /// Ends the race early.
+    pub(crate) stop: &'a AtomicBool,
+}
+
+/// Runs the race; `None` where it was stopped (what is finished is then in the store).
+pub(crate) fn run<C: Classifier>(
+    evaluation: &Evaluation<C>,
+    fab: &impl Fab<C>,
+    racing: &Racing<'_>,
+) -> Result<Option<RaceResult>> {
+    let followed = Followed {
+        racing,
+        finished: racing.store.finished(),
+    };
+    let result = evaluation.race(fab, racing.race, &followed, racing.stop)?;
+    racing.store.save()?;
+    Ok(result)
+}
+
+struct Followed<'a> {
+    racing: &'a Racing<'a>,
+    finished: BTreeMap<u64, f64>,
+}
+
+impl Followed<'_> {
+    /// The number under which a count is kept: chip after chip, round after round.
+    fn number(&self, chip: ChipSeed, images: &Range<usize>) -> u64 {
+        let chips = &self.racing.race.config().chips;
+        images.start as u64 * (chips.end - chips.start) + (chip.index() - chips.start)
+    }
+}
+
+impl RaceObserver for Followed<'_> {
+    fn round(&self, chips: usize, images: Range<usize>) {
+        (self.racing.on_round)(chips, &images);
+    }
+
+    fn known(&self, chip: ChipSeed, images: &Range<usize>) -> Option<u64> {
+        let correct = self.finished.get(&self.number(chip, images))?;
+        Some(*correct as u64)
+    }
+
+    fn chip(&self, chip: ChipSeed, images: Range<usize>, correct: u64) {
+        let number = self.number(chip, &images);
+        self.racing.store.keep(number, correct as f64);
+        (self.racing.on_chip)(images.len());
+    }
+}
+
+/// The numbers of a race.
+pub(crate) fn summarize(race: &Race, result: &RaceResult) -> RaceSummary {
+    let config = race.config();
+    let known = |bracket: Bracket| Known {
+        low: bracket.low,
+        high: bracket.high,
+    };
+    RaceSummary {
+        k: config.k,
+        seed: config.seed,
+        chips: (config.chips.end - config.chips.start) as usize,
+        images: config.images,
+        value: known(result.value),
+        low: known(result.low),
+        high: known(result.high),
+        coverage: result.coverage,
+        delta: result.delta,
+        confidence: result.confidence(),
+        work: result.work,
+        rounds: result
+            .rounds
+            .iter()
+            .map(|round| RaceRoundSummary {
+                images: round.images,
+                chips: round.chips,
+                above: round.above,
+                below: round.below,
+            })
+            .collect(),
+    }
+}
