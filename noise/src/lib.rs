@@ -4,6 +4,10 @@
 //! module the deviation of a chip, and a [`Population`] says how good many chips are: mean, spread, the k-th percentile
 //! KPP(k) with an exact interval, the worst of n.
 //!
+//! Three ways to a percentile for less: a [`Race`] drops chips whose rank is settled before they have seen every image,
+//! [`Looks`] say when enough chips are drawn, and [`SubsetSimulation`] and [`ImportanceSampling`] reach percentiles that
+//! plain chips hardly ever do.
+//!
 //! ```
 //! use burn::nn::LinearConfig;
 //! use burn::tensor::{Device, Tensor};

@@ -121,7 +121,7 @@ mod tests {
                 });
                 let narrow =
                     |interval: &crate::Interval| interval.high - interval.low <= 2.0 * half_width;
-                let last = intervals.clone().last().unwrap();
+                let last = intervals.clone().next_back().unwrap();
                 let interval = intervals.find(narrow).unwrap_or(last);
                 (interval.low..=interval.high).contains(&(k / 100.0))
             };

@@ -241,17 +241,17 @@ impl SubsetSimulation {
                 first_index: FIRST_INDEX + (levels.len() * chips) as u64,
                 chips,
             };
-            let Some((chains, acceptance)) = walk.run(&starts, &mut length, &evaluate)? else {
+            let Some(walked) = walk.run(&starts, &mut length, &evaluate)? else {
                 return Ok(None);
             };
             evaluations += (chips - starts.len()) as u64;
             let about = RareLevel {
                 threshold,
                 probability: last.about.probability * starts.len() as f64 / chips as f64,
-                acceptance,
+                acceptance: walked.acceptance,
                 rho: rho(length),
             };
-            levels.push(Level::new(about, chains));
+            levels.push(Level::new(about, walked.chains));
         }
         let levels = Levels {
             levels,
@@ -280,7 +280,14 @@ fn rho(length: f64) -> f64 {
     (1.0 - length * length).max(0.0).sqrt()
 }
 
-/// The chains of one level.
+/// Chains that were walked.
+struct Walked {
+    chains: Vec<Vec<Sample>>,
+    /// Share of moves that were accepted.
+    acceptance: f64,
+}
+
+/// The chains of one level, before they are walked.
 struct Walk {
     threshold: f64,
     /// Number of the draws of its first chip.
@@ -289,14 +296,14 @@ struct Walk {
 }
 
 impl Walk {
-    /// Chains from `starts`, as many chips as a level has with the starts, and the share of moves that were accepted.
+    /// Chains from `starts`: with the starts, as many chips as a level has.
     /// `length` is adapted as it goes; within a chain it stays, so that every chain keeps the law of its chips.
     fn run<E: Send>(
         &self,
         starts: &[&Sample],
         length: &mut f64,
         evaluate: &(impl Fn(RareChip) -> Result<Option<Sample>, E> + Sync),
-    ) -> Result<Option<(Vec<Vec<Sample>>, f64)>, E> {
+    ) -> Result<Option<Walked>, E> {
         let each = self.chips / starts.len();
         let longer = self.chips % starts.len();
         let steps = |chain: usize| each - 1 + usize::from(chain < longer);
@@ -344,7 +351,10 @@ impl Walk {
             (accepted, moved) = (accepted + taken, moved + tried);
             chains.extend(walked.into_iter().map(|(samples, _)| samples));
         }
-        Ok(Some((chains, accepted as f64 / moved.max(1) as f64)))
+        Ok(Some(Walked {
+            chains,
+            acceptance: accepted as f64 / moved.max(1) as f64,
+        }))
     }
 }
 
