@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use crossburn_models::Classifier;
-use crossburn_noise::worst_case::{MonteCarlo, Search, SignGradient, SingleStep, worst_case};
+use crossburn_noise::worst_case::{MonteCarlo, Search, SignGradient, worst_case};
 use crossburn_noise::{Distribution, Variation};
 use crossburn_training::{ATrice, AttackLoss, Awp, Batches, Method, WeightAttack};
 use serde::Serialize;
@@ -18,6 +18,9 @@ use crate::report::Claim;
 const SEED: u64 = 7;
 
 /// Does a search find what random chips do not, and does training against it raise the floor?
+///
+/// The worst case of a network is the lower of two searches, by margin and by cross-entropy: each alone makes some ways of
+/// training look stronger than they are.
 ///
 /// # Source
 /// Yan, Hu and Shi, ICCAD 2022 (arXiv 2207.07626) and TCAD 2024 (arXiv 2312.06137). Networks, data and thresholds are smaller
@@ -58,8 +61,8 @@ impl Default for WorstCasePaper {
 }
 
 const RANDOM: &str = "random, lowest";
-const CROSS_ENTROPY: &str = "cross-entropy";
-const ONE_STEP: &str = "one step";
+const MARGIN: &str = "by margin";
+const CROSS_ENTROPY: &str = "by cross-entropy";
 const VALIDATION: &str = "of validation";
 
 impl WorstCasePaper {
@@ -90,7 +93,7 @@ impl Experiment for WorstCasePaper {
             Self::at(below),
             Self::at(self.bound),
             Self::at(above),
-            ONE_STEP.to_string(),
+            MARGIN.to_string(),
         ]
     }
 
@@ -130,50 +133,10 @@ impl Experiment for WorstCasePaper {
             let attack = WeightAttack::new(scene.network, scene.quantization, batches.clone())?;
             anyhow::Ok(attack.with_loss(loss))
         };
-        let margin = on(&scene.test, AttackLoss::default())?;
-        let random = Search::MonteCarlo(MonteCarlo {
-            draws: 2 * scene.chips as usize,
-        });
-        let mut jobs = vec![
-            (RANDOM.to_string(), &margin, self.bound, random),
-            (
-                ONE_STEP.to_string(),
-                &margin,
-                self.bound,
-                Search::SingleStep(SingleStep {}),
-            ),
-        ];
-        for bound in [self.others[0], self.bound, self.others[1]] {
-            jobs.push((Self::at(bound), &margin, bound, Self::search(self.steps)));
-        }
-        let cross_entropy = on(&scene.test, AttackLoss::CrossEntropy {})?;
-        let validation = on(&scene.validation, AttackLoss::default())?;
-        jobs.push((
-            VALIDATION.to_string(),
-            &validation,
-            self.bound,
-            Self::search(self.steps),
-        ));
-        if arm.name == PLAIN {
-            for steps in self.compared {
-                jobs.push((
-                    Self::in_steps(steps),
-                    &margin,
-                    self.bound,
-                    Self::search(steps),
-                ));
-            }
-            jobs.push((
-                CROSS_ENTROPY.to_string(),
-                &cross_entropy,
-                self.bound,
-                Self::search(self.steps),
-            ));
-        }
-        let mut numbers = BTreeMap::new();
-        for (name, attack, bound, search) in jobs {
-            let bounds = attack.bounds(bound)?;
-            let found = worst_case(attack, &bounds, &search, SEED, None, |_| {
+        let by_margin = on(&scene.test, AttackLoss::default())?;
+        let by_entropy = on(&scene.test, AttackLoss::CrossEntropy {})?;
+        let search = |attack: &WeightAttack<C>, bound, search: Search| {
+            let found = worst_case(attack, &attack.bounds(bound)?, &search, SEED, None, |_| {
                 if matches!(search, Search::MonteCarlo(_)) {
                     (scene.on_chip)();
                 }
@@ -182,13 +145,46 @@ impl Experiment for WorstCasePaper {
                     false => ControlFlow::Continue(()),
                 }
             })?;
-            if found.interrupted {
+            anyhow::Ok((!found.interrupted).then_some(found))
+        };
+        let mut numbers = BTreeMap::new();
+        let random = Search::MonteCarlo(MonteCarlo {
+            draws: 2 * scene.chips as usize,
+        });
+        let Some(found) = search(&by_margin, self.bound, random)? else {
+            return Ok(None);
+        };
+        numbers.insert("clean".to_string(), found.clean);
+        numbers.insert(RANDOM.to_string(), found.accuracy);
+        for bound in [self.others[0], self.bound, self.others[1]] {
+            let mut worst = f64::INFINITY;
+            for (name, attack) in [(MARGIN, &by_margin), (CROSS_ENTROPY, &by_entropy)] {
+                let Some(found) = search(attack, bound, Self::search(self.steps))? else {
+                    return Ok(None);
+                };
+                worst = worst.min(found.accuracy);
+                if bound == self.bound {
+                    numbers.insert(name.to_string(), found.accuracy);
+                }
+            }
+            numbers.insert(Self::at(bound), worst);
+        }
+        let mut worst = f64::INFINITY;
+        for loss in [AttackLoss::default(), AttackLoss::CrossEntropy {}] {
+            let attack = on(&scene.validation, loss)?;
+            let Some(found) = search(&attack, self.bound, Self::search(self.steps))? else {
                 return Ok(None);
+            };
+            worst = worst.min(found.accuracy);
+        }
+        numbers.insert(VALIDATION.to_string(), worst);
+        if arm.name == PLAIN {
+            for steps in self.compared {
+                let Some(found) = search(&by_margin, self.bound, Self::search(steps))? else {
+                    return Ok(None);
+                };
+                numbers.insert(Self::in_steps(steps), found.accuracy);
             }
-            if name == RANDOM {
-                numbers.insert("clean".to_string(), found.clean);
-            }
-            numbers.insert(name, found.accuracy);
         }
         Ok(Some(numbers))
     }
@@ -214,7 +210,7 @@ impl Experiment for WorstCasePaper {
         let steps = [
             Self::in_steps(self.compared[0]),
             Self::in_steps(self.compared[1]),
-            at.clone(),
+            MARGIN.to_string(),
             Self::in_steps(self.compared[2]),
         ]
         .map(|number| cells.of(PLAIN, &number));
@@ -227,12 +223,20 @@ impl Experiment for WorstCasePaper {
                 |mean| mean >= 0.0,
             )?);
         }
-        claims.push(claim(
-            "points that the margin loss takes further than cross-entropy",
-            "≥ 0",
-            differences(&cells.of(PLAIN, CROSS_ENTROPY), &none),
-            |mean| mean >= 0.0,
-        )?);
+        for arm in &cells.arms {
+            claims.push(claim(
+                format!(
+                    "points that the margin loss takes further than cross-entropy: {}",
+                    arm.name
+                ),
+                "≥ 0 on average",
+                differences(
+                    &cells.of(&arm.name, CROSS_ENTROPY),
+                    &cells.of(&arm.name, MARGIN),
+                ),
+                |mean| mean >= 0.0,
+            )?);
+        }
         for (name, family) in [
             ("Gaussian", "gaussian"),
             ("right-censored", "right-censored"),
