@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::report::{Mapping, Reproduction, Results, WorstCaseResults};
+use crate::report::{Document, Mapping, Reproduction, Results, WorstCaseResults};
 
 /// Train networks that survive analog in-memory hardware
 ///
@@ -108,38 +108,37 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Prints the results: the document for programs, the table for people.
+/// Prints a document: itself for programs, its `table` for people.
+fn print_document<D: Document>(
+    document: &D,
+    json: bool,
+    table: impl FnOnce(&D) -> Result<String>,
+) -> Result<()> {
+    if json {
+        print(document.to_json()?.trim_end())
+    } else {
+        print(&table(document)?)
+    }
+}
+
 fn print_results(results: &Results, json: bool) -> Result<()> {
-    if json {
-        print(results.to_json()?.trim_end())
-    } else {
-        print(&crate::report::table(results))
-    }
+    print_document(results, json, |results| Ok(crate::report::table(results)))
 }
 
-/// The same for the costs of a mapping.
 fn print_mapping(mapping: &Mapping, json: bool) -> Result<()> {
-    if json {
-        print(mapping.to_json()?.trim_end())
-    } else {
-        print(&crate::report::mapping_table(mapping)?)
-    }
+    print_document(mapping, json, |mapping| {
+        Ok(crate::report::mapping_table(mapping)?)
+    })
 }
 
-/// The same for a worst-case search.
 fn print_worst_case(results: &WorstCaseResults, json: bool) -> Result<()> {
-    if json {
-        print(results.to_json()?.trim_end())
-    } else {
-        print(&crate::report::worst_case_table(results))
-    }
+    print_document(results, json, |results| {
+        Ok(crate::report::worst_case_table(results))
+    })
 }
 
-/// The same for a reproduction.
 fn print_reproduction(results: &Reproduction, json: bool) -> Result<()> {
-    if json {
-        print(results.to_json()?.trim_end())
-    } else {
-        print(&crate::report::reproduction_table(results))
-    }
+    print_document(results, json, |results| {
+        Ok(crate::report::reproduction_table(results))
+    })
 }

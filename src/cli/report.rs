@@ -1,6 +1,6 @@
 //! `crossburn report`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -9,8 +9,7 @@ use crossburn_noise::Population;
 use super::{Outcome, note, print_mapping, print_reproduction, print_results, print_worst_case};
 use crate::apps::study;
 use crate::report::{
-    Mapping, Reproduction, Results, RunCommand, WorstCaseResults, write_mapping,
-    write_reproduction, write_run, write_worst_case,
+    Document, Results, RunCommand, write_mapping, write_reproduction, write_run, write_worst_case,
 };
 
 /// Write the report of a run again, or merge the shards of one population
@@ -40,83 +39,46 @@ impl Report {
             (None, [run]) => run.parent().map(PathBuf::from).unwrap_or_default(),
             (None, _) => PathBuf::from("runs").join("merged"),
         };
-        if let Some(mapping) = self.mapping()? {
+        if let Some(mapping) = self.alone("a mapping, which has no chips to merge")? {
             write_mapping(&out, &mapping)?;
             print_mapping(&mapping, self.json)?;
-            note(&format!("report: {}", out.join("report.html").display()));
-            return Ok(Outcome::Done);
-        }
-        if let Some(results) = self.worst_case()? {
+        } else if let Some(results) = self.alone("a worst-case search, which is no population")? {
             write_worst_case(&out, &results)?;
             print_worst_case(&results, self.json)?;
-            note(&format!("report: {}", out.join("report.html").display()));
-            return Ok(Outcome::Done);
-        }
-        if let Some(results) = self.reproduction()? {
+        } else if let Some(results) = self.alone("a reproduction, which is no population")? {
             write_reproduction(&out, &results)?;
             print_reproduction(&results, self.json)?;
-            note(&format!("report: {}", out.join("report.html").display()));
-            return Ok(Outcome::Done);
+        } else {
+            self.populations(&out)?;
         }
+        note(&format!("report: {}", out.join("report.html").display()));
+        Ok(Outcome::Done)
+    }
+
+    /// One population, or the shards of one.
+    fn populations(&self, out: &Path) -> Result<()> {
         let runs = self
             .runs
             .iter()
             .map(|run| Ok(Results::read(run)?))
             .collect::<Result<Vec<_>>>()?;
         let results = merge(runs, &self.runs)?;
-        fs_err::create_dir_all(&out).with_context(|| {
+        fs_err::create_dir_all(out).with_context(|| {
             format!(
                 "cannot create the folder {}: choose another --out",
                 out.display()
             )
         })?;
-        write_run(&out, &results)?;
-        print_results(&results, self.json)?;
-        note(&format!("report: {}", out.join("report.html").display()));
-        Ok(Outcome::Done)
+        write_run(out, &results)?;
+        print_results(&results, self.json)
     }
 
-    /// The one run, where it is a mapping.
-    fn mapping(&self) -> Result<Option<Mapping>> {
+    /// The one run, where it is a document of another kind than a population: `what` says which.
+    fn alone<D: Document>(&self, what: &str) -> Result<Option<D>> {
         for run in &self.runs {
-            match (Mapping::is_at(run)?, self.runs.len()) {
-                (true, 1) => return Ok(Some(Mapping::read(run)?)),
-                (true, _) => bail!(
-                    "{} is a mapping, which has no chips to merge: name it alone",
-                    run.display()
-                ),
-                _ => {}
-            }
-        }
-        Ok(None)
-    }
-
-    /// The one run, where it is a worst-case search.
-    fn worst_case(&self) -> Result<Option<WorstCaseResults>> {
-        for run in &self.runs {
-            match (WorstCaseResults::is_at(run)?, self.runs.len()) {
-                (true, 1) => return Ok(Some(WorstCaseResults::read(run)?)),
-                (true, _) => bail!(
-                    "{} is a worst-case search, which is no shard of a population: name it alone",
-                    run.display()
-                ),
-                _ => {}
-            }
-        }
-        Ok(None)
-    }
-}
-
-impl Report {
-    /// The one run, where it is a reproduction.
-    fn reproduction(&self) -> Result<Option<Reproduction>> {
-        for run in &self.runs {
-            match (Reproduction::is_at(run)?, self.runs.len()) {
-                (true, 1) => return Ok(Some(Reproduction::read(run)?)),
-                (true, _) => bail!(
-                    "{} is a reproduction, which is no shard of a population: name it alone",
-                    run.display()
-                ),
+            match (D::is_at(run)?, self.runs.len()) {
+                (true, 1) => return Ok(Some(D::read(run)?)),
+                (true, _) => bail!("{} is {what}: name it alone", run.display()),
                 _ => {}
             }
         }

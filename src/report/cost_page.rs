@@ -10,6 +10,7 @@ use super::cost_summary::{
     DEFINITIONS, ESTIMATE_HEADERS, HEADERS, converter, estimate_rows, headline, rows, shares,
     slowest, total_row, totals,
 };
+use super::document::Document;
 use super::html::{Page, definitions, figure, page, terms};
 use super::quantity::{Shown, share};
 use super::results::RESULTS_FILE;

@@ -2,16 +2,15 @@
 //!
 //! `docs/results.md` describes every field. Quantities are texts with their unit, as in configuration files.
 
-use std::path::Path;
-
 use crossburn_hardware::cost::{CostReport, FloorPlan, LayerShape};
 use crossburn_hardware::deploy::{Hardware, HardwareConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ReportError;
+use super::document::Document;
 use super::results::Timing;
-use super::results::{finite, invalid, read_text, require_schema, schema};
+use super::results::invalid;
 
 /// The schema of mappings that this version writes and the only one it reads.
 pub const MAPPING_SCHEMA: &str = "crossburn.mapping/1";
@@ -57,16 +56,6 @@ pub struct MappingData {
 }
 
 impl Mapping {
-    /// Whether the document at `path`, a `results.json` or the run folder that holds one, is a mapping.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Read`] naming the path, and [`ReportError::Parse`].
-    pub fn is_at(path: &Path) -> Result<bool, ReportError> {
-        let (file, text) = read_text(path)?;
-        Ok(schema(&text, &file)? == MAPPING_SCHEMA)
-    }
-
     /// The arrays, which follow from the hardware and the layers.
     ///
     /// # Errors
@@ -84,28 +73,27 @@ impl Mapping {
             .floor_plan(&self.layers)
             .map_err(problem("layers"))
     }
+}
 
-    /// Checks what the types cannot say: the schema, and that costs, layers and hardware belong together.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Invalid`] names the first field that is wrong.
-    pub fn check(&self) -> Result<(), ReportError> {
-        if self.schema != MAPPING_SCHEMA {
-            return Err(invalid(
-                "schema",
-                format!("is `{}`, not `{MAPPING_SCHEMA}`", self.schema),
-            ));
-        }
+impl Document for Mapping {
+    const SCHEMA: &'static str = MAPPING_SCHEMA;
+
+    fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// Costs, layers and hardware belong together.
+    fn check_fields(&self) -> Result<(), ReportError> {
         let costed = self.cost.layers.iter().map(|layer| &layer.path);
         if !costed.eq(self.layers.iter().map(|layer| &layer.path)) {
             return Err(invalid(
                 "cost.layers",
                 "are not the layers of `layers`".into(),
             ));
-        }
-        for (stage, &seconds) in &self.timing.seconds {
-            finite(&format!("timing.seconds.{stage}"), seconds)?;
         }
         let arrays = self.floor_plan()?.placements.len() as u64;
         if arrays != self.cost.total.arrays {
@@ -116,44 +104,5 @@ impl Mapping {
             ));
         }
         Ok(())
-    }
-
-    /// The document as pretty JSON with a final newline.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Invalid`] if [`Mapping::check`] fails.
-    pub fn to_json(&self) -> Result<String, ReportError> {
-        self.check()?;
-        let mut text =
-            serde_json::to_string_pretty(self).map_err(|source| ReportError::Encode { source })?;
-        text.push('\n');
-        Ok(text)
-    }
-
-    /// Reads a document; `path` only names it in errors.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Schema`] for another schema, [`ReportError::Parse`] for text that does not follow it and
-    /// [`ReportError::Invalid`] for values that do not belong together.
-    pub fn from_json(text: &str, path: &Path) -> Result<Self, ReportError> {
-        require_schema(text, path, MAPPING_SCHEMA)?;
-        let mapping: Self = serde_json::from_str(text).map_err(|source| ReportError::Parse {
-            path: path.into(),
-            source,
-        })?;
-        mapping.check()?;
-        Ok(mapping)
-    }
-
-    /// Reads the document at `path`, a `results.json` or the run folder that holds one.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Read`] naming the path, and as [`Mapping::from_json`].
-    pub fn read(path: &Path) -> Result<Self, ReportError> {
-        let (file, text) = read_text(path)?;
-        Self::from_json(&text, &file)
     }
 }

@@ -25,6 +25,7 @@ mod cost_plots;
 mod cost_results;
 mod cost_summary;
 mod cost_table;
+mod document;
 mod error;
 #[cfg(test)]
 mod example;
@@ -50,6 +51,7 @@ mod worst_case_table;
 pub use cost_page::{mapping_html, write_mapping};
 pub use cost_results::{MAPPING_SCHEMA, Mapping, MappingData};
 pub use cost_table::mapping_table;
+pub use document::Document;
 pub use error::ReportError;
 pub use html::html;
 pub use percentiles::{

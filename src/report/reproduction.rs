@@ -2,14 +2,12 @@
 //!
 //! `docs/results.md` describes every field. All accuracies are fractions in `0..=1`.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ReportError;
-use super::atomic::write_file;
-use super::results::{Timing, accuracy, finite, invalid, read_text, require_schema, schema};
+use super::document::Document;
+use super::results::{Timing, accuracy, finite, invalid};
 
 /// The schema of reproductions that this version writes and the only one it reads.
 pub const REPRODUCTION_SCHEMA: &str = "crossburn.reproduction/1";
@@ -75,27 +73,19 @@ pub struct Claim {
     pub holds: bool,
 }
 
-impl Reproduction {
-    /// Whether the document at `path` is that of a reproduction.
-    ///
-    /// # Errors
-    /// [`ReportError::Read`] naming the path, and [`ReportError::Parse`].
-    pub fn is_at(path: &Path) -> Result<bool, ReportError> {
-        let (file, text) = read_text(path)?;
-        Ok(schema(&text, &file)? == REPRODUCTION_SCHEMA)
+impl Document for Reproduction {
+    const SCHEMA: &'static str = REPRODUCTION_SCHEMA;
+
+    fn schema(&self) -> &str {
+        &self.schema
     }
 
-    /// Checks what the types cannot say.
-    ///
-    /// # Errors
-    /// [`ReportError::Invalid`] names the first field that is wrong.
-    pub fn check(&self) -> Result<(), ReportError> {
-        if self.schema != REPRODUCTION_SCHEMA {
-            return Err(invalid(
-                "schema",
-                format!("is `{}`, not `{REPRODUCTION_SCHEMA}`", self.schema),
-            ));
-        }
+    fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// Accuracies in `0..=1`, one per column, and finite numbers.
+    fn check_fields(&self) -> Result<(), ReportError> {
         for row in &self.rows {
             let name = &row.name;
             finite(&format!("row `{name}`: budget"), row.budget)?;
@@ -115,41 +105,5 @@ impl Reproduction {
             }
         }
         Ok(())
-    }
-
-    /// The document as pretty JSON with a final newline.
-    ///
-    /// # Errors
-    /// [`ReportError::Invalid`] if [`Reproduction::check`] fails.
-    pub fn to_json(&self) -> Result<String, ReportError> {
-        self.check()?;
-        let mut text =
-            serde_json::to_string_pretty(self).map_err(|source| ReportError::Encode { source })?;
-        text.push('\n');
-        Ok(text)
-    }
-
-    /// Reads the document at `path`, a `results.json` or the run folder that holds one.
-    ///
-    /// # Errors
-    /// [`ReportError::Read`] naming the path, [`ReportError::Schema`] for another schema, [`ReportError::Parse`] and
-    /// [`ReportError::Invalid`].
-    pub fn read(path: &Path) -> Result<Self, ReportError> {
-        let (file, text) = read_text(path)?;
-        require_schema(&text, &file, REPRODUCTION_SCHEMA)?;
-        let results: Self = serde_json::from_str(&text).map_err(|source| ReportError::Parse {
-            path: file.clone(),
-            source,
-        })?;
-        results.check()?;
-        Ok(results)
-    }
-
-    /// Writes the document to `path`, whole or not at all.
-    ///
-    /// # Errors
-    /// As [`Reproduction::to_json`], and [`ReportError::Write`] naming the path.
-    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        write_file(path, &self.to_json()?)
     }
 }

@@ -8,6 +8,7 @@ use comfy_table::{Table, TableStyle};
 use super::ReportError;
 use super::atomic::{create_folder, write_file};
 use super::cost_page::table;
+use super::document::Document;
 use super::html::{Page, definitions, page, terms};
 use super::reproduction::{Claim, Reproduction};
 use super::results::RESULTS_FILE;

@@ -4,13 +4,12 @@
 //! Unknown fields are refused, so that a document of another version is never half understood.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::ReportError;
-use super::atomic::write_file;
+use super::document::Document;
 use super::percentiles::Percentiles;
 
 /// The schema that this version writes and the only one it reads.
@@ -289,20 +288,19 @@ pub struct Timing {
     pub seconds: BTreeMap<String, f64>,
 }
 
-impl Results {
-    /// Checks what the types cannot say: the schema, finite numbers, accuracies in `0..=1`, unique names, one accuracy
-    /// per chip.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Invalid`] names the first field that is wrong.
-    pub fn check(&self) -> Result<(), ReportError> {
-        if self.schema != SCHEMA {
-            return Err(invalid(
-                "schema",
-                format!("is `{}`, not `{SCHEMA}`", self.schema),
-            ));
-        }
+impl Document for Results {
+    const SCHEMA: &'static str = SCHEMA;
+
+    fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// Unique names, finite numbers, accuracies in `0..=1`, one accuracy per chip.
+    fn check_fields(&self) -> Result<(), ReportError> {
         for (index, method) in self.methods.iter().enumerate() {
             if self.methods[..index]
                 .iter()
@@ -312,110 +310,8 @@ impl Results {
             }
             method.check()?;
         }
-        for (stage, &seconds) in &self.timing.seconds {
-            finite(&format!("timing.seconds.{stage}"), seconds)?;
-        }
         Ok(())
     }
-
-    /// The document as pretty JSON with a final newline. Two equal documents give the same bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Invalid`] if [`Results::check`] fails.
-    pub fn to_json(&self) -> Result<String, ReportError> {
-        self.check()?;
-        let mut text =
-            serde_json::to_string_pretty(self).map_err(|source| ReportError::Encode { source })?;
-        text.push('\n');
-        Ok(text)
-    }
-
-    /// Reads a document; `path` only names it in errors.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Schema`] for another schema, [`ReportError::Parse`] for text that does not follow it and
-    /// [`ReportError::Invalid`] for values out of range.
-    pub fn from_json(text: &str, path: &Path) -> Result<Self, ReportError> {
-        let parse = |source| ReportError::Parse {
-            path: path.into(),
-            source,
-        };
-        require_schema(text, path, SCHEMA)?;
-        let results: Self = serde_json::from_str(text).map_err(parse)?;
-        results.check()?;
-        Ok(results)
-    }
-
-    /// Writes the document to `path`, whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// As [`Results::to_json`], and [`ReportError::Write`] naming the path.
-    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        write_file(path, &self.to_json()?)
-    }
-
-    /// Reads the document at `path`, a `results.json` or the run folder that holds one.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Read`] naming the path, and as [`Results::from_json`].
-    pub fn read(path: &Path) -> Result<Self, ReportError> {
-        let (file, text) = read_text(path)?;
-        Self::from_json(&text, &file)
-    }
-}
-
-/// The document at `path`, a file or the run folder that holds one, and where it was found.
-pub(super) fn read_text(path: &Path) -> Result<(PathBuf, String), ReportError> {
-    let file = if path.is_dir() {
-        path.join(RESULTS_FILE)
-    } else {
-        path.to_owned()
-    };
-    let text = fs_err::read_to_string(&file).map_err(|source| ReportError::Read {
-        path: file.clone(),
-        reason: source.kind(),
-        source,
-    })?;
-    Ok((file, text))
-}
-
-/// The schema that a document states, `none` without one.
-pub(super) fn schema(text: &str, path: &Path) -> Result<String, ReportError> {
-    #[derive(Deserialize)]
-    struct Header {
-        schema: Option<Value>,
-    }
-    let header: Header = serde_json::from_str(text).map_err(|source| ReportError::Parse {
-        path: path.into(),
-        source,
-    })?;
-    Ok(match header.schema {
-        Some(Value::String(schema)) => schema,
-        Some(other) => other.to_string(),
-        None => "none".into(),
-    })
-}
-
-/// Refuses another schema than `known`. It is read first, so that an old document is refused for its age and not for
-/// its first unknown field.
-pub(super) fn require_schema(
-    text: &str,
-    path: &Path,
-    known: &'static str,
-) -> Result<(), ReportError> {
-    let found = schema(text, path)?;
-    if found == known {
-        return Ok(());
-    }
-    Err(ReportError::Schema {
-        path: path.into(),
-        found,
-        known,
-    })
 }
 
 impl Method {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::ReportError;
 use super::atomic::{create_folder, remove_file, write_file};
 use super::cost_plots::DRAWING_IDS;
+use super::document::Document;
 use super::html::html;
 use super::plots::{PLOT_IDS, plots};
 use super::results::{RESULTS_FILE, Results};

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::ReportError;
 use super::atomic::{create_folder, write_file};
 use super::cost_page::table;
+use super::document::Document;
 use super::html::{Page, definitions, figure, page, terms};
 use super::results::RESULTS_FILE;
 use super::run_folder::{REPORT_FILE, write_plots};

@@ -2,16 +2,14 @@
 //!
 //! `docs/results.md` describes every field. All accuracies are fractions in `0..=1`.
 
-use std::path::Path;
-
 use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search};
 use crossburn_training::{AttackActivations, AttackLoss};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ReportError;
-use super::atomic::write_file;
-use super::results::{Timing, accuracy, finite, invalid, read_text, require_schema, schema};
+use super::document::Document;
+use super::results::{Timing, accuracy, finite, invalid};
 
 /// The schema of worst-case searches that this version writes and the only one it reads.
 pub const WORST_CASE_SCHEMA: &str = "crossburn.worst-case/1";
@@ -152,29 +150,19 @@ pub enum TransferFrom {
     Training,
 }
 
-impl WorstCaseResults {
-    /// Whether the document at `path`, a `results.json` or the run folder that holds one, is that of a worst-case search.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Read`] naming the path, and [`ReportError::Parse`].
-    pub fn is_at(path: &Path) -> Result<bool, ReportError> {
-        let (file, text) = read_text(path)?;
-        Ok(schema(&text, &file)? == WORST_CASE_SCHEMA)
+impl Document for WorstCaseResults {
+    const SCHEMA: &'static str = WORST_CASE_SCHEMA;
+
+    fn schema(&self) -> &str {
+        &self.schema
     }
 
-    /// Checks what the types cannot say: the schema, finite numbers, accuracies in `0..=1` that belong together.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Invalid`] names the first field that is wrong.
-    pub fn check(&self) -> Result<(), ReportError> {
-        if self.schema != WORST_CASE_SCHEMA {
-            return Err(invalid(
-                "schema",
-                format!("is `{}`, not `{WORST_CASE_SCHEMA}`", self.schema),
-            ));
-        }
+    fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// Finite numbers, accuracies in `0..=1` that belong together.
+    fn check_fields(&self) -> Result<(), ReportError> {
         accuracy("clean", self.clean)?;
         accuracy("accuracy", self.accuracy)?;
         accuracy("fraction_at_bound", self.fraction_at_bound)?;
@@ -233,49 +221,7 @@ impl WorstCaseResults {
         }
         accuracy("transfer.clean", self.transfer.clean)?;
         accuracy("transfer.accuracy", self.transfer.accuracy)?;
-        for (stage, &seconds) in &self.timing.seconds {
-            finite(&format!("timing.seconds.{stage}"), seconds)?;
-        }
         Ok(())
-    }
-
-    /// The document as pretty JSON with a final newline.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Invalid`] if [`WorstCaseResults::check`] fails.
-    pub fn to_json(&self) -> Result<String, ReportError> {
-        self.check()?;
-        let mut text =
-            serde_json::to_string_pretty(self).map_err(|source| ReportError::Encode { source })?;
-        text.push('\n');
-        Ok(text)
-    }
-
-    /// Reads the document at `path`, a `results.json` or the run folder that holds one.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Read`] naming the path, [`ReportError::Schema`] for another schema, [`ReportError::Parse`] for text
-    /// that does not follow it and [`ReportError::Invalid`] for values that do not belong together.
-    pub fn read(path: &Path) -> Result<Self, ReportError> {
-        let (file, text) = read_text(path)?;
-        require_schema(&text, &file, WORST_CASE_SCHEMA)?;
-        let results: Self = serde_json::from_str(&text).map_err(|source| ReportError::Parse {
-            path: file.clone(),
-            source,
-        })?;
-        results.check()?;
-        Ok(results)
-    }
-
-    /// Writes the document to `path`, whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// As [`WorstCaseResults::to_json`], and [`ReportError::Write`] naming the path.
-    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        write_file(path, &self.to_json()?)
     }
 }
 
