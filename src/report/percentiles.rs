@@ -384,6 +384,7 @@ mod tests {
 
     use super::super::{example, html, table};
     use super::*;
+    use crate::report::Document;
 
     fn results() -> Results {
         let mut results = example::results();

@@ -434,6 +434,7 @@ mod tests {
 
     use super::super::example;
     use super::*;
+    use std::path::Path;
 
     fn read(text: &str) -> Result<Results, ReportError> {
         Results::from_json(text, Path::new("run/results.json"))
