@@ -40,17 +40,17 @@ fn main() {
         Some(by) if by == "burn" => By::Burn,
         _ => By::Kernels,
     };
-    let rows: [(&str, fn(By)); 4] = [
-        (LeNet::NAME, measure::<LeNet>),
-        (Vgg::NAME, measure::<Vgg>),
-        (Lines::NAME, measure::<Lines>),
-        (Gpt::NAME, measure::<Gpt>),
-    ];
-    match rows
-        .iter()
-        .find(|(known, _)| name.as_deref() == Some(known))
-    {
-        Some((_, row)) => row(by),
-        None => println!("name one of {}", rows.map(|(name, _)| name).join(", ")),
+    match name.as_deref() {
+        Some(LeNet::NAME) => measure::<LeNet>(by),
+        Some(Vgg::NAME) => measure::<Vgg>(by),
+        Some(Lines::NAME) => measure::<Lines>(by),
+        Some(Gpt::NAME) => measure::<Gpt>(by),
+        _ => println!(
+            "name one of {}, {}, {}, {}",
+            LeNet::NAME,
+            Vgg::NAME,
+            Lines::NAME,
+            Gpt::NAME
+        ),
     }
 }

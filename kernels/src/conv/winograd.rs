@@ -291,7 +291,7 @@ impl WithSimd for Scatter<'_> {
 fn deinterleave(line: &[f32], before: usize, out: &mut [f32]) {
     out.fill(0.0);
     let (even, odd) = out.split_at_mut(out.len() / 2);
-    let halves = if before % 2 == 0 {
+    let halves = if before.is_multiple_of(2) {
         [even, odd]
     } else {
         [odd, even]
