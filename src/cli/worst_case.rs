@@ -41,6 +41,8 @@ use crate::report::{
 /// accuracy most, one for all test images. What it finds is written as a checkpoint, OUT/worst-chip, which `crossburn
 /// evaluate OUT/worst-chip --noise none` replays. Ctrl-C keeps the state of the search; --resume goes on.
 ///
+/// One loss alone flatters a training that hides its gradient: search with both, --loss margin and --loss cross-entropy.
+///
 /// Example: crossburn worst-case runs/digits --bound 0.03 --bounds 0.01,0.02,0.05
 ///
 /// Example: crossburn worst-case runs/digits --hardware papers --tolerance 0.03

@@ -5,9 +5,11 @@ use super::worst_case_results::{SearchSummary, TransferFrom, WorstCaseResults};
 use crossburn_training::{AttackActivations, AttackLoss};
 
 /// How the numbers are defined, one sentence each.
-pub(super) const DEFINITIONS: [&str; 5] = [
+pub(super) const DEFINITIONS: [&str; 6] = [
     "Worst case found: the lowest accuracy of an admissible deviation that the search met. It is an upper bound on the true \
      worst case; a search that finds little proves nothing.",
+    "A search by one loss flatters a training that hides the gradient of that loss: compare with the other, margin or \
+     cross-entropy (--loss).",
     "One deviation holds for all images: it is a chip. The search knew the images on which it is judged; transfer repeats the \
      deviation on images that it did not know.",
     "Evaluations are passes over all images, of which some took a gradient: the budget of the search.",
