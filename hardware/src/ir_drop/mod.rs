@@ -10,13 +10,14 @@
 //! extract them on as many threads as there are.
 //!
 //! # Tried
-//! Ways to the effective matrix of n × n cells, one thread, milliseconds, each line measured in one run on a shared machine:
+//! Ways to the effective matrix of n × n cells, one thread, milliseconds. The first two lines were measured in one run of
+//! `cargo bench --workspace --bench ir_drop`; the other two in another, the smallest of repeated runs on a busier machine:
 //!
 //! ```text
 //!                                                        n = 64     128     256
-//! joining blocks (the default)                              4.5      36     311    cargo bench … --bench ir_drop
-//! sparse Cholesky, minimum degree: factor + n solutions   7 + 15  54 + 400  240 + 2250
-//! joining blocks                                            2.9      59     363    smallest of repeated runs
+//! joining blocks (the default)                              2.9      19      93
+//! sparse Cholesky, minimum degree: factor + n solutions   4 + 10  27 + 188  106 + 1600
+//! joining blocks                                            2.9      59     363
 //! elimination of row after row, dense Cholesky              9.8     164    1304
 //! ```
 //!
