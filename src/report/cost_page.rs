@@ -119,10 +119,10 @@ fn facts<'a>(mapping: &Mapping, plan: &FloorPlan) -> Vec<(&'a str, String)> {
 }
 
 /// A table whose first cells name the rows; a column without a header holds words.
-pub(super) fn table<const N: usize>(
-    headers: &[&str; N],
-    rows: &[[String; N]],
-    total: Option<&[String; N]>,
+pub(super) fn table<Row: AsRef<[String]>>(
+    headers: &[&str],
+    rows: &[Row],
+    total: Option<&Row>,
 ) -> String {
     let class = |header: &str| {
         if header.is_empty() {
@@ -135,7 +135,8 @@ pub(super) fn table<const N: usize>(
         .iter()
         .map(|header| format!("<th scope=\"col\"{}>{}</th>", class(header), escape(header)))
         .collect();
-    let line = |row: &[String; N]| {
+    let line = |row: &Row| {
+        let row = row.as_ref();
         let cells: String = row
             .iter()
             .zip(headers)

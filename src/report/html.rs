@@ -27,7 +27,7 @@ tbody th{font-weight:600}
 .training,.interval{display:block;color:var(--muted);font-weight:400;font-size:.82rem}
 td,thead th{white-space:nowrap}
 thead th:first-child,tbody th{min-width:11em}
-.costs{font-size:.9rem}.costs thead th{font-size:.85rem;min-width:0}.costs tbody th{white-space:nowrap;min-width:0}.costs .words{text-align:left;white-space:normal;width:40%}
+.costs{font-size:.9rem}.costs thead th{font-size:.85rem;min-width:0}.costs tbody th{white-space:nowrap;min-width:0}.claims tbody th{white-space:normal}.costs .words{text-align:left;white-space:normal;width:40%}
 .wide{overflow-x:auto}
 .plots{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:28px 32px;align-items:start}
 figure{margin:0}

@@ -10,7 +10,7 @@ use super::atomic::{create_folder, write_file};
 use super::cost_page::table;
 use super::document::Document;
 use super::html::{Page, definitions, page, terms};
-use super::reproduction::{Claim, Reproduction};
+use super::reproduction::{Claim, Reproduction, ReproductionRow};
 use super::results::RESULTS_FILE;
 use super::run_folder::REPORT_FILE;
 
@@ -45,29 +45,24 @@ pub fn reproduction_table(results: &Reproduction) -> String {
 
 /// The page of a reproduction as one HTML document.
 pub fn reproduction_html(results: &Reproduction) -> String {
-    let rows: Vec<[String; 3]> = results
-        .rows
+    let mut headers = vec!["Training"];
+    headers.extend(results.columns.iter().map(String::as_str));
+    headers.push("Budget");
+    let rows: Vec<Vec<String>> = results.rows.iter().map(row_cells).collect();
+    let claims: Vec<[String; 4]> = results
+        .claims
         .iter()
-        .map(|row| {
-            let numbers = cells(results, row.name.as_str());
-            let numbers = results.columns.iter().zip(numbers);
-            let numbers: Vec<String> = numbers
-                .map(|(column, value)| format!("{column} {value}"))
-                .collect();
-            [
-                row.name.clone(),
-                numbers.join("; "),
-                format!("{:.1}", row.budget),
-            ]
+        .map(claim_cells)
+        .map(|[claim, measured, expected, holds]| {
+            [claim, measured, holds, format!("expected: {expected}")]
         })
         .collect();
-    let claims: Vec<[String; 4]> = results.claims.iter().map(claim_cells).collect();
     let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
     let body = format!(
-        "{}<h2>Claims</h2>\n{}<h2>Accuracy (%)</h2>\n{}{}",
+        "{}<h2>Claims</h2>\n<div class=\"claims\">\n{}</div>\n<h2>Accuracy (%)</h2>\n{}{}",
         terms(&[("Data", results.data.clone()), ("Seeds", seeds.join(", ")),]),
-        table(&CLAIM_HEADERS, &claims, None),
-        table(&["Training", "", "Budget"], &rows, None),
+        table(&["Claim", "Measured", "Holds", ""], &claims, None),
+        table(&headers, &rows, None),
         definitions(&DEFINITIONS),
     );
     page(&Page {
@@ -100,10 +95,7 @@ fn tables(results: &Reproduction, style: TableStyle) -> String {
     header.push("Budget".to_string());
     accuracies.set_header(header);
     for row in &results.rows {
-        let mut line = vec![row.name.clone()];
-        line.extend(cells(results, &row.name));
-        line.push(format!("{:.1}", row.budget));
-        accuracies.add_row(line);
+        accuracies.add_row(row_cells(row));
     }
     let mut claims = Table::new();
     claims.load_style(style);
@@ -114,27 +106,20 @@ fn tables(results: &Reproduction, style: TableStyle) -> String {
     format!("{accuracies}\n\n{claims}\n")
 }
 
-/// Mean over seeds with its range, column by column.
-fn cells(results: &Reproduction, name: &str) -> Vec<String> {
-    let row = results.rows.iter().find(|row| row.name == name);
-    let numbers = row.map(|row| row.accuracy.as_slice()).unwrap_or_default();
-    numbers
-        .iter()
-        .map(|values| {
-            let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            match values.len() {
-                0 | 1 => format!("{:.1}", 100.0 * mean),
-                _ => format!(
-                    "{:.1} [{:.1}, {:.1}]",
-                    100.0 * mean,
-                    100.0 * low,
-                    100.0 * high
-                ),
-            }
-        })
-        .collect()
+/// Its name, the mean over seeds with its range column by column, and its budget.
+fn row_cells(row: &ReproductionRow) -> Vec<String> {
+    let mut cells = vec![row.name.clone()];
+    cells.extend(row.accuracy.iter().map(|values| {
+        let mean = 100.0 * values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let low = 100.0 * values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = 100.0 * values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        match values.len() {
+            0 | 1 => format!("{mean:.1}"),
+            _ => format!("{mean:.1} [{low:.1}, {high:.1}]"),
+        }
+    }));
+    cells.push(format!("{:.1}", row.budget));
+    cells
 }
 
 fn claim_cells(claim: &Claim) -> [String; 4] {
