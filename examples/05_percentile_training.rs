@@ -80,6 +80,7 @@ fn main() -> Result<()> {
             quantile: 0.1,
             chips: 50,
             warm_up: 0,
+            settle: 0,
             censors: Vec::new(),
             variation: task.deployment,
         });

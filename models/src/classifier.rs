@@ -5,6 +5,10 @@ use burn::tensor::Tensor;
 
 /// An image classifier.
 pub trait Classifier: Module + ModuleDisplay + Send + Sync + 'static {
+    /// Whether [`forward`](Self::forward) of several chips in one module gives the logits of all: what
+    /// [`stack`](crossburn_hardware::layer::stack) asks of layers holds.
+    const STACKS: bool = false;
+
     /// # Shapes
     /// `[batch, channels, height, width] → [batch, classes]` (logits).
     fn forward(&self, images: Tensor<4>) -> Tensor<2>;

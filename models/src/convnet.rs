@@ -69,6 +69,8 @@ impl ConvNetConfig {
 }
 
 impl Classifier for ConvNet {
+    const STACKS: bool = true;
+
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = images;
         for (index, conv) in self.convs.iter().enumerate() {

@@ -83,6 +83,8 @@ impl LeNetConfig {
 }
 
 impl Classifier for LeNet {
+    const STACKS: bool = true;
+
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         // Pooling first: ReLU and rounding are monotone, so they commute with the maximum and see a quarter of the data.
         let x = max_pool2d(&self.pool, conv2d(&self.conv1, images));

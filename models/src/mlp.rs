@@ -46,6 +46,8 @@ impl MlpConfig {
 }
 
 impl Classifier for Mlp {
+    const STACKS: bool = true;
+
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = images.flatten::<2>(1, 3);
         for (index, layer) in self.layers.iter().enumerate() {

@@ -164,7 +164,10 @@ impl ModelConfig {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use burn::tensor::Tensor;
+    use burn::tensor::{Tensor, TensorData};
+    use crossburn_hardware::layer::stack;
+    use crossburn_hardware::manufacture;
+    use crossburn_noise::{ChipSeed, Distribution, Variation};
 
     struct Logits([usize; 3]);
 
@@ -258,5 +261,45 @@ mod tests {
         insta::assert_snapshot!(lenet.check([3, 32, 32]).unwrap_err(), @"lenet takes 1x28x28 images, the data has 3x32x32: choose another model or data set");
         let mlp: ModelConfig = serde_json::from_str(r#"{"kind":"mlp","widths":[784]}"#).unwrap();
         insta::assert_snapshot!(mlp.check([1, 28, 28]).unwrap_err(), @"model.widths = [784] needs at least an input and an output width, all above zero");
+    }
+
+    /// How far the logits of stacked chips lie from those of single ones, relative to the largest.
+    struct SideBySide([usize; 3]);
+
+    impl WithClassifier for SideBySide {
+        type Output = f32;
+
+        fn run<C: Classifier>(self, network: C) -> f32 {
+            assert!(C::STACKS);
+            let variation = Variation::from(Distribution::gaussian(0.1));
+            let chips: Vec<C> = (0..3)
+                .map(|chip| manufacture(&network, None, &variation, ChipSeed::new(4, chip)))
+                .collect();
+            let [c, h, w] = self.0;
+            let pixels: Vec<f32> = (0..2 * c * h * w).map(|i| (i % 17) as f32 / 16.0).collect();
+            let input = Tensor::from_data(TensorData::new(pixels, [2, c, h, w]), &Device::flex());
+            let each = chips.iter().map(|chip| chip.forward(input.clone()));
+            let expected: Tensor<2> = Tensor::cat(each.collect(), 1);
+            let stacked = stack(&chips).unwrap().forward(input);
+            assert_eq!(stacked.dims(), [2, 3 * 10]);
+            let size = expected.clone().abs().max().into_scalar::<f32>();
+            (stacked - expected).abs().max().into_scalar::<f32>() / size
+        }
+    }
+
+    #[test]
+    fn chips_of_every_network_stack() {
+        for (text, shape) in [
+            (r#"{"kind":"mlp","widths":[12,5,10]}"#, [3, 2, 2]),
+            (r#"{"kind":"lenet"}"#, [1, 28, 28]),
+            (r#"{"kind":"lenet","variant":"classic"}"#, [1, 28, 28]),
+            (r#"{"kind":"convnet","width":4}"#, [3, 32, 32]),
+            (r#"{"kind":"resnet18","width":4}"#, [3, 32, 32]),
+        ] {
+            let config: ModelConfig = serde_json::from_str(text).unwrap();
+            let gap = config.build(1, &Device::flex(), SideBySide(shape));
+            // Sums of up to 784 products in another order, relative 784 * 2^-24 = 5e-5 at worst.
+            assert!(gap < 5e-5, "{text}: {gap}");
+        }
     }
 }

@@ -153,6 +153,8 @@ impl ResNet18Config {
 }
 
 impl Classifier for ResNet18 {
+    const STACKS: bool = true;
+
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = self
             .act

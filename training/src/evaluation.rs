@@ -1,16 +1,18 @@
 //! Accuracy of a network, and of a population of its chips.
 
 use std::ops::Range;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, VariationFab};
+use crossburn_hardware::layer::stack;
 use crossburn_hardware::{Quantization, manufacture, quantize_weights};
 use crossburn_models::Classifier;
 use crossburn_noise::{
     ChipDraws, ChipSeed, Race, RaceObserver, RaceResult, RareObserver, RareResult,
     SubsetSimulation, Variation, draw_population, race_order,
 };
+use rayon::prelude::*;
 
 use crate::TrainingError;
 use crate::data::ImageSet;
@@ -122,7 +124,17 @@ fn require_images(race: &Race, images: usize) -> Result<(), TrainingError> {
 
 /// How many rows of `logits` have their maximum at the label. A row without any finite value is never correct.
 pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u8]) -> Result<usize, TrainingError> {
-    let [rows, classes] = logits.dims();
+    Ok(count_of_chips(logits, labels, 1)?.into_iter().sum())
+}
+
+/// The same for each of `chips`, whose logits stand side by side: `[images, chips · classes]`.
+fn count_of_chips(
+    logits: Tensor<2>,
+    labels: &[u8],
+    chips: usize,
+) -> Result<Vec<usize>, TrainingError> {
+    let [rows, all] = logits.dims();
+    let classes = all / chips;
     let values: Vec<f32> = logits
         .into_data()
         .try_to_vec()
@@ -141,11 +153,12 @@ pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u8]) -> Result<usize, T
         );
         best.0 == Some(usize::from(*label))
     };
-    Ok(values
-        .chunks(classes.max(1))
-        .zip(labels)
-        .filter(|pair| hit(*pair))
-        .count())
+    let of_chip = |chip: usize| {
+        let rows = values.chunks(all.max(1));
+        let rows = rows.map(|row| &row[chip * classes..][..classes]);
+        rows.zip(labels).filter(|pair| hit(*pair)).count()
+    };
+    Ok((0..chips).map(of_chip).collect())
 }
 
 /// A trained network with the data that its chips are judged on.
@@ -154,6 +167,8 @@ pub struct Evaluation<C> {
     network: C,
     quantization: Option<Quantization>,
     batches: Batches,
+    /// Chips that compute side by side.
+    at_once: usize,
 }
 
 impl<C: Classifier> Evaluation<C> {
@@ -163,6 +178,19 @@ impl<C: Classifier> Evaluation<C> {
             network: network.valid(),
             quantization,
             batches,
+            at_once: 1,
+        }
+    }
+
+    /// The same evaluation with `chips` chips of a population side by side in one module
+    /// ([`stack`](crossburn_hardware::layer::stack)), where the network allows it ([`Classifier::STACKS`]): for devices that
+    /// one small network does not fill. The order of sums in a layer may differ, so accuracies are those of single chips but
+    /// for images on the edge. On CPUs, leave it at one.
+    #[must_use]
+    pub fn side_by_side(self, chips: usize) -> Self {
+        Self {
+            at_once: chips.max(1),
+            ..self
         }
     }
 
@@ -226,10 +254,11 @@ impl<C: Classifier> Evaluation<C> {
     /// Accuracy of the chips `chips` of the population `seed`, in chip order, over all cores.
     ///
     /// `on_chip` hears of every finished chip; setting `stop` ends the run after the chips in flight. Returns what is
-    /// finished and whether it was stopped.
+    /// finished and whether it was stopped. Where chips stand [side by side](Self::side_by_side), the cores
+    /// make them and the device judges them stack after stack.
     ///
     /// # Errors
-    /// See [`accuracy`], and those of the fab.
+    /// See [`accuracy`], those of the fab, and side by side those of [`stack`]: chips of array fidelity are single.
     pub fn population(
         &self,
         fab: &impl Fab<C>,
@@ -238,7 +267,38 @@ impl<C: Classifier> Evaluation<C> {
         on_chip: impl Fn(u64, f64) + Sync,
         stop: &AtomicBool,
     ) -> Result<(Vec<(u64, f64)>, bool), TrainingError> {
-        draw_population(seed, chips, |chip| self.chip(fab, chip), on_chip, stop)
+        if self.at_once == 1 || !C::STACKS || chips.is_empty() {
+            return draw_population(seed, chips, |chip| self.chip(fab, chip), on_chip, stop);
+        }
+        let mut finished = Vec::new();
+        for start in chips.clone().step_by(self.at_once) {
+            if stop.load(Ordering::Relaxed) {
+                return Ok((finished, true));
+            }
+            let numbers = start..chips.end.min(start + self.at_once as u64);
+            let made: Vec<C> = numbers
+                .clone()
+                .into_par_iter()
+                .map(|number| fab.chip(ChipSeed::new(seed, number)))
+                .collect::<Result<_, _>>()?;
+            for (number, accuracy) in numbers.zip(self.accuracies(&made)?) {
+                on_chip(number, accuracy);
+                finished.push((number, accuracy));
+            }
+        }
+        Ok((finished, false))
+    }
+
+    /// Accuracy of each of `chips`, which compute side by side.
+    fn accuracies(&self, chips: &[C]) -> Result<Vec<f64>, TrainingError> {
+        let all = stack(chips)?;
+        let mut correct = vec![0; chips.len()];
+        for (images, labels) in self.batches.iter() {
+            let found = count_of_chips(all.forward(images.clone()), labels, chips.len())?;
+            correct.iter_mut().zip(found).for_each(|(c, f)| *c += f);
+        }
+        let images = self.batches.images().max(1) as f64;
+        Ok(correct.into_iter().map(|c| c as f64 / images).collect())
     }
 
     /// Correct images of one chip among the positions `images`.
@@ -321,6 +381,8 @@ impl<C: Classifier> Evaluation<C> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::data::digits;
     use crossburn_models::{Mlp, MlpConfig, initialize};
@@ -332,6 +394,37 @@ mod tests {
             bits: None,
         };
         initialize(config.init(device), 3)
+    }
+
+    #[test]
+    fn chips_side_by_side_are_as_good_as_one_by_one() {
+        let set = digits(3, 0, 300);
+        let device = Device::flex();
+        let network = network(24, &device);
+        let single = Evaluation::new(&network, None, Batches::new(&set, 128, &device));
+        let stacked = Evaluation::new(&network, None, Batches::new(&set, 128, &device));
+        let stacked = stacked.side_by_side(4);
+        let variation = Variation::from(Distribution::gaussian(0.3));
+        let fab = single.varied(&variation);
+        let population = |evaluation: &Evaluation<Mlp>, stop: bool| {
+            let (told, stop) = (Mutex::new(Vec::new()), AtomicBool::new(stop));
+            let hear = |chip, accuracy| told.lock().unwrap().push((chip, accuracy));
+            let found = evaluation.population(&fab, 5, 3..13, hear, &stop).unwrap();
+            let mut told = told.into_inner().unwrap();
+            told.sort_by_key(|(chip, _)| *chip);
+            assert_eq!(told, found.0);
+            found
+        };
+        let (expected, _) = population(&single, false);
+        // The last stack has two chips.
+        let (found, stopped) = population(&stacked, false);
+        assert!(!stopped && found.len() == 10);
+        for ((chip, found), (number, expected)) in found.into_iter().zip(expected) {
+            assert_eq!(chip, number);
+            // An image on the edge may fall to either side.
+            assert!((found - expected).abs() <= 1.0 / 300.0 + 1e-9, "{chip}");
+        }
+        assert_eq!(population(&stacked, true), (vec![], true));
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl<'a, C: Classifier> State<'a, C> {
                 validation_percentile: verdict.percentile,
                 noise,
             };
-            let last = recipe.training.selection == Selection::Last && !plan.warm_up;
+            let last = recipe.training.selection == Selection::Last && plan.decides;
             if last || self.judged(&record) > self.best_judged().1 {
                 self.best = network;
                 self.progress.best_epoch = epoch;

@@ -254,6 +254,27 @@ fn a_search_that_has_found_its_sigma_trains_one_copy() {
 }
 
 #[test]
+fn copies_that_settle_learn_apart_and_decide_nothing() {
+    let images = Images::new();
+    let trice = TRICE.replace("warm_up = 1", "settle = 2");
+    let trained = images.train(&recipe(&trice, RIGHT_CENSORED, ""));
+    let judged: Vec<bool> = trained
+        .curve
+        .iter()
+        .map(|record| record.validation_percentile.is_some())
+        .collect();
+    assert_eq!(judged, [false, false, true]);
+    assert_eq!(trained.best_epoch, 3);
+    // The whole interval is still there when the last epoch decides, and every copy has learned in all three.
+    assert!(
+        Trisection::new(0.4)
+            .candidates()
+            .contains(&trained.noise.sigma())
+    );
+    assert_eq!(trained.passes.backward, (EPOCHS * 3 * TRAIN) as u64);
+}
+
+#[test]
 fn a_refresh_moves_statistics_and_nothing_else() {
     let images = Images::new();
     let plain = images.train(&recipe(METHODS[1].0, GAUSSIAN, ""));

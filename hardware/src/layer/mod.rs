@@ -2,11 +2,13 @@
 //!
 //! [`linear`], [`conv1d`] and [`conv2d`] take Burn's layers. They look for an [`OnArray`] at the layer's weight: with one,
 //! inputs go through the whole path of the hardware (patches, converters, partial sums); without one, they are the
-//! functions of the same name in `crossburn_kernels`. Bias, norms and activations are digital in any case.
+//! functions of the same name in `crossburn_kernels`. Bias, norms and activations are digital in any case. The weights of
+//! several chips may lie in one layer: [`stack`].
 
 mod geometry;
 mod layer_use;
 mod on_array;
+mod stack;
 
 use burn::nn::Linear;
 use burn::nn::conv::{Conv1d, Conv2d};
@@ -17,12 +19,17 @@ use geometry::Geometry;
 pub use layer_use::LayerUse;
 pub use on_array::OnArray;
 pub(crate) use on_array::{in_layout, in_layout_of};
+use stack::Stacked;
+pub use stack::stack;
 
 /// `layer.forward(input)`, on arrays where the weight has one.
 ///
 /// # Shapes
 /// `[..., inputs] → [..., outputs]`.
 pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
+    if let Some(stacked) = layer.weight.reparameterization::<Stacked>() {
+        return stacked.linear(layer, input);
+    }
     let Some(on_array) = layer.weight.reparameterization::<OnArray>() else {
         return crossburn_kernels::linear(layer, input);
     };
@@ -45,6 +52,9 @@ pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
 /// # Shapes
 /// `[batch, channels_in, length] → [batch, channels_out, length]`.
 pub fn conv1d(layer: &Conv1d, input: Tensor<3>) -> Tensor<3> {
+    if let Some(stacked) = layer.weight.reparameterization::<Stacked>() {
+        return stacked.conv1d(layer, input);
+    }
     let Some(on_array) = layer.weight.reparameterization::<OnArray>() else {
         return crossburn_kernels::conv1d(layer, input);
     };
@@ -70,6 +80,9 @@ pub fn conv1d(layer: &Conv1d, input: Tensor<3>) -> Tensor<3> {
 /// # Shapes
 /// `[batch, channels_in, height, width] → [batch, channels_out, height, width]`.
 pub fn conv2d(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    if let Some(stacked) = layer.weight.reparameterization::<Stacked>() {
+        return stacked.conv2d(layer, input);
+    }
     let Some(on_array) = layer.weight.reparameterization::<OnArray>() else {
         return crossburn_kernels::conv2d(layer, input);
     };

@@ -3,7 +3,7 @@
 use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
-use super::{Deviate, Moments, require, require_sigma};
+use super::{Deviate, Moments, require};
 use crate::NoiseError;
 
 /// Ratio of inner to outer deviation of the resistive cell RRAM1 (measured).
@@ -51,19 +51,11 @@ impl Deviate for FourLevel {
     const READS_WEIGHTS: bool = true;
     const NAME: &'static str = "four-level";
 
-    fn sigma(&self) -> f64 {
-        self.sigma_rel_wmax
-    }
-
-    fn with_sigma(self, sigma: f64) -> Self {
-        Self {
-            sigma_rel_wmax: sigma,
-            ..self
-        }
+    fn sigma_mut(&mut self) -> &mut f64 {
+        &mut self.sigma_rel_wmax
     }
 
     fn check(&self) -> Result<(), NoiseError> {
-        require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
         require(
             Self::NAME,
             "ratio",

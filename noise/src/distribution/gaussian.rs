@@ -3,8 +3,7 @@
 use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
-use super::{Deviate, Moments, require_sigma};
-use crate::NoiseError;
+use super::{Deviate, Moments};
 
 /// `d = s Z`, Z standard normal: the deviation of a weight programmed to many independent cells.
 ///
@@ -20,18 +19,8 @@ pub struct Gaussian {
 impl Deviate for Gaussian {
     const NAME: &'static str = "gaussian";
 
-    fn sigma(&self) -> f64 {
-        self.sigma_rel_wmax
-    }
-
-    fn with_sigma(self, sigma: f64) -> Self {
-        Self {
-            sigma_rel_wmax: sigma,
-        }
-    }
-
-    fn check(&self) -> Result<(), NoiseError> {
-        require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)
+    fn sigma_mut(&mut self) -> &mut f64 {
+        &mut self.sigma_rel_wmax
     }
 
     fn moments(&self) -> Moments {

@@ -4,7 +4,7 @@ use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
 use super::right_censored::standard_moments;
-use super::{Deviate, Moments, require, require_sigma};
+use super::{Deviate, Moments, require};
 use crate::NoiseError;
 
 /// `d = s max(Z, -c)`: everything below -c piles up at -c.
@@ -23,19 +23,11 @@ pub struct LeftCensored {
 impl Deviate for LeftCensored {
     const NAME: &'static str = "left-censored";
 
-    fn sigma(&self) -> f64 {
-        self.sigma_rel_wmax
-    }
-
-    fn with_sigma(self, sigma: f64) -> Self {
-        Self {
-            sigma_rel_wmax: sigma,
-            ..self
-        }
+    fn sigma_mut(&mut self) -> &mut f64 {
+        &mut self.sigma_rel_wmax
     }
 
     fn check(&self) -> Result<(), NoiseError> {
-        require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
         require(Self::NAME, "censor", self.censor, true, "a finite number")
     }
 

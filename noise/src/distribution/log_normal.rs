@@ -26,21 +26,18 @@ pub struct LogNormal {
 impl Deviate for LogNormal {
     const READS_WEIGHTS: bool = true;
     const NAME: &'static str = "log-normal";
+    const SIGMA: &'static str = "sigma_log";
 
-    fn sigma(&self) -> f64 {
-        self.sigma_log
-    }
-
-    fn with_sigma(self, sigma: f64) -> Self {
-        Self { sigma_log: sigma }
+    fn sigma_mut(&mut self) -> &mut f64 {
+        &mut self.sigma_log
     }
 
     fn check(&self) -> Result<(), NoiseError> {
         // The largest draw of 6.34 then still has a factor that an f32 holds.
-        let allowed = (0.0..=10.0).contains(&self.sigma_log);
+        let allowed = self.sigma_log <= 10.0;
         require(
             Self::NAME,
-            "sigma_log",
+            Self::SIGMA,
             self.sigma_log,
             allowed,
             "a number from 0 to 10",

@@ -64,12 +64,14 @@ pub(crate) trait Deviate: Copy {
     const NAME: &'static str;
     /// Whether the deviation depends on the weight.
     const READS_WEIGHTS: bool = false;
+    /// Name of the scale parameter in recipes.
+    const SIGMA: &'static str = "sigma_rel_wmax";
     /// The scale parameter.
-    fn sigma(&self) -> f64;
-    /// The same distribution with another scale parameter.
-    fn with_sigma(self, sigma: f64) -> Self;
-    /// Refuses parameters that are not finite or out of range.
-    fn check(&self) -> Result<(), NoiseError>;
+    fn sigma_mut(&mut self) -> &mut f64;
+    /// Refuses further parameters that are not finite or out of range; the scale is finite and not negative already.
+    fn check(&self) -> Result<(), NoiseError> {
+        Ok(())
+    }
     /// Closed-form moments.
     fn moments(&self) -> Moments;
     /// Replaces uniform draws by deviations, in units of the reference magnitude. `relative` holds the weights in that
@@ -102,18 +104,19 @@ macro_rules! registry {
 
             /// The scale parameter: `sigma_rel_wmax`, or `sigma_log` of the log-normal; 0 of none.
             pub fn sigma(&self) -> f64 {
-                match self {
+                match *self {
                     Self::None {} => 0.0,
-                    $(Self::$kind(inner) => inner.sigma(),)+
+                    $(Self::$kind(mut inner) => *inner.sigma_mut(),)+
                 }
             }
 
             /// The same distribution with another scale parameter, for sweeps; none stays none.
-            pub fn with_sigma(self, sigma: f64) -> Self {
-                match self {
-                    Self::None {} => self,
-                    $(Self::$kind(inner) => Self::$kind(inner.with_sigma(sigma)),)+
+            pub fn with_sigma(mut self, sigma: f64) -> Self {
+                match &mut self {
+                    Self::None {} => {}
+                    $(Self::$kind(inner) => *inner.sigma_mut() = sigma,)+
                 }
+                self
             }
 
             /// The same distribution, if its parameters are allowed.
@@ -122,10 +125,13 @@ macro_rules! registry {
             /// [`NoiseError::Parameter`].
             pub fn check(self) -> Result<Self, NoiseError> {
                 match &self {
-                    Self::None {} => Ok(()),
-                    $(Self::$kind(inner) => inner.check(),)+
+                    Self::None {} => {}
+                    $(Self::$kind(inner) => {
+                        require_sigma::<$kind>(self.sigma())?;
+                        inner.check()?;
+                    })+
                 }
-                .map(|()| self)
+                Ok(self)
             }
 
             /// Closed-form moments of the deviation, in units of the reference magnitude. For distributions that depend
@@ -281,14 +287,10 @@ fn require(
 }
 
 /// The check that every scale parameter has.
-fn require_sigma(
-    distribution: &'static str,
-    key: &'static str,
-    value: f64,
-) -> Result<(), NoiseError> {
+fn require_sigma<D: Deviate>(value: f64) -> Result<(), NoiseError> {
     require(
-        distribution,
-        key,
+        D::NAME,
+        D::SIGMA,
         value,
         value >= 0.0,
         "a finite number from 0 on",

@@ -3,7 +3,7 @@
 use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
-use super::{Deviate, Moments, require, require_sigma};
+use super::{Deviate, Moments, require};
 use crate::NoiseError;
 use crate::normal::{cumulative, density};
 
@@ -38,19 +38,11 @@ pub(super) fn standard_moments(c: f64) -> (f64, f64) {
 impl Deviate for RightCensored {
     const NAME: &'static str = "right-censored";
 
-    fn sigma(&self) -> f64 {
-        self.sigma_rel_wmax
-    }
-
-    fn with_sigma(self, sigma: f64) -> Self {
-        Self {
-            sigma_rel_wmax: sigma,
-            ..self
-        }
+    fn sigma_mut(&mut self) -> &mut f64 {
+        &mut self.sigma_rel_wmax
     }
 
     fn check(&self) -> Result<(), NoiseError> {
-        require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
         require(Self::NAME, "censor", self.censor, true, "a finite number")
     }
 

@@ -4,7 +4,7 @@ use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
 use super::right_censored::standard_moments;
-use super::{Deviate, Moments, require, require_sigma};
+use super::{Deviate, Moments, require};
 use crate::NoiseError;
 
 /// `d = s (min(Z, c) - m(c))` with `m(c) = E[min(Z, c)]`: the shape of the right-censored deviation, its mean taken off.
@@ -27,19 +27,11 @@ pub struct RightCensoredCentred {
 impl Deviate for RightCensoredCentred {
     const NAME: &'static str = "right-censored-centred";
 
-    fn sigma(&self) -> f64 {
-        self.sigma_rel_wmax
-    }
-
-    fn with_sigma(self, sigma: f64) -> Self {
-        Self {
-            sigma_rel_wmax: sigma,
-            ..self
-        }
+    fn sigma_mut(&mut self) -> &mut f64 {
+        &mut self.sigma_rel_wmax
     }
 
     fn check(&self) -> Result<(), NoiseError> {
-        require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
         require(Self::NAME, "censor", self.censor, true, "a finite number")
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Deviate, Moments, require, require_sigma};
+use super::{Deviate, Moments, require};
 use crate::NoiseError;
 
 /// `d = ± s / sqrt(p)` with probability p, as often up as down; 0 otherwise.
@@ -27,19 +27,11 @@ pub struct SaltAndPepper {
 impl Deviate for SaltAndPepper {
     const NAME: &'static str = "salt-and-pepper";
 
-    fn sigma(&self) -> f64 {
-        self.sigma_rel_wmax
-    }
-
-    fn with_sigma(self, sigma: f64) -> Self {
-        Self {
-            sigma_rel_wmax: sigma,
-            ..self
-        }
+    fn sigma_mut(&mut self) -> &mut f64 {
+        &mut self.sigma_rel_wmax
     }
 
     fn check(&self) -> Result<(), NoiseError> {
-        require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
         require(
             Self::NAME,
             "probability",

@@ -3,7 +3,7 @@
 use crossburn_kernels::normal_quantiles;
 use serde::{Deserialize, Serialize};
 
-use super::{Deviate, Moments, require, require_sigma};
+use super::{Deviate, Moments, require};
 use crate::NoiseError;
 use crate::normal::{cumulative, density};
 
@@ -27,19 +27,11 @@ pub struct TwoSidedCensored {
 impl Deviate for TwoSidedCensored {
     const NAME: &'static str = "two-sided-censored";
 
-    fn sigma(&self) -> f64 {
-        self.sigma_rel_wmax
-    }
-
-    fn with_sigma(self, sigma: f64) -> Self {
-        Self {
-            sigma_rel_wmax: sigma,
-            ..self
-        }
+    fn sigma_mut(&mut self) -> &mut f64 {
+        &mut self.sigma_rel_wmax
     }
 
     fn check(&self) -> Result<(), NoiseError> {
-        require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)?;
         require(
             Self::NAME,
             "censor",

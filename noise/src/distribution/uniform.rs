@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Deviate, Moments, require_sigma};
-use crate::NoiseError;
+use super::{Deviate, Moments};
 
 /// `d = s sqrt(3) (2U - 1)`: uniform, with standard deviation s.
 ///
@@ -19,18 +18,8 @@ pub struct Uniform {
 impl Deviate for Uniform {
     const NAME: &'static str = "uniform";
 
-    fn sigma(&self) -> f64 {
-        self.sigma_rel_wmax
-    }
-
-    fn with_sigma(self, sigma: f64) -> Self {
-        Self {
-            sigma_rel_wmax: sigma,
-        }
-    }
-
-    fn check(&self) -> Result<(), NoiseError> {
-        require_sigma(Self::NAME, "sigma_rel_wmax", self.sigma_rel_wmax)
+    fn sigma_mut(&mut self) -> &mut f64 {
+        &mut self.sigma_rel_wmax
     }
 
     fn moments(&self) -> Moments {

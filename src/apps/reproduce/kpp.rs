@@ -97,6 +97,7 @@ impl Experiment for Kpp {
             quantile: 0.1,
             chips: 50,
             warm_up: 0,
+            settle: 0,
             censors: Vec::new(),
             variation: self.deployed(self.sigma),
         };

@@ -53,8 +53,10 @@ pub(crate) struct Plan {
     pub(crate) copies: Vec<(usize, Variation)>,
     /// All copies start again from the initial weights, with fresh optimizers.
     pub(crate) restart: bool,
-    /// Steps are those of plain descent with a small rate, and the epoch decides nothing.
+    /// Steps are those of plain descent with a small rate.
     pub(crate) warm_up: bool,
+    /// Whether the epoch is judged, and may be kept.
+    pub(crate) decides: bool,
     /// Position in the schedule of the learning rate, from 1.
     pub(crate) schedule_epoch: usize,
 }
@@ -137,6 +139,7 @@ impl Method {
                 copies: vec![(0, recipe.noise)],
                 restart: false,
                 warm_up: false,
+                decides: true,
                 schedule_epoch: epoch,
             },
         }

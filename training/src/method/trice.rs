@@ -31,7 +31,8 @@ const FEWEST_CHIPS: u64 = 50;
 ///
 /// # Source
 /// Yan et al., ICCAD 2023 (arXiv 2307.15853), automated choice of the strength. Deviations: validation images judge, not
-/// test images; at least 50 chips, where the authors' code draws 10; censoring points are a list, tried in turn.
+/// test images; at least 50 chips, where the authors' code draws 10; censoring points are a list, tried in turn; `settle`,
+/// as the paper's epochs have ten times the steps of a small set's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trice {
@@ -44,6 +45,10 @@ pub struct Trice {
     /// Epochs, before those of the recipe, of plain SGD with rate 1e-3, each copy at its σ, that decide nothing.
     #[serde(default)]
     pub warm_up: usize,
+    /// First epochs of the recipe that decide nothing: each copy learns under its σ. A network that has hardly learned does
+    /// best under the weakest noise, whatever it will need later, and what an early decision rules out never comes back.
+    #[serde(default)]
+    pub settle: usize,
     /// Censoring points to try, one after the other; that of `[noise]` where empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub censors: Vec<f64>,
@@ -163,6 +168,13 @@ impl Trice {
                 "50 or more: a low quantile of fewer is about their minimum",
             ));
         }
+        if self.settle >= recipe.training.epochs {
+            return Err(TrainingError::setting(
+                "method.settle",
+                self.settle,
+                "fewer than training.epochs: the rest decide",
+            ));
+        }
         if !self.censors.is_empty()
             && !matches!(recipe.noise.distribution, Distribution::RightCensored(_))
         {
@@ -208,6 +220,7 @@ impl Trice {
             *search = None;
         }
         let search = *search.get_or_insert_with(|| Trisection::new(recipe.noise.sigma()));
+        let schedule_epoch = within.saturating_sub(self.warm_up).max(1);
         let noise = match self.censors.get(round) {
             Some(&censor) => Variation {
                 distribution: Distribution::right_censored(recipe.noise.sigma(), censor),
@@ -224,7 +237,8 @@ impl Trice {
             copies,
             restart: within == 1 && round > 0,
             warm_up: within <= self.warm_up,
-            schedule_epoch: within.saturating_sub(self.warm_up).max(1),
+            decides: within > self.warm_up + self.settle,
+            schedule_epoch,
         }
     }
 
@@ -236,7 +250,7 @@ impl Trice {
         passes: &mut Passes,
         scene: &Scene<'_>,
     ) -> Result<Option<Verdict>, TrainingError> {
-        if plan.warm_up {
+        if !plan.decides {
             // The middle copy stands for the epoch, which is not kept.
             return Ok(Some(Verdict {
                 winner: plan.copies.len() / 2,
@@ -420,6 +434,7 @@ mod tests {
             ),
             ("method.quantile = NaN ", &|_, t| t.quantile = f64::NAN),
             ("method.chips = 49 ", &|_, t| t.chips = 49),
+            ("method.settle = 3 ", &|_, t| t.settle = 3),
             ("method.censors = inf ", &|_, t| {
                 t.censors = vec![1.0, f64::INFINITY]
             }),
