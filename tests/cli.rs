@@ -814,7 +814,7 @@ fn rare_percentiles_stand_beside_the_population() {
 fn rare_percentiles_are_found_towards_the_worst_chip() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let recipe = "seed = 3\n[model]\nkind = \"mlp\"\nwidths = [784, 16, 10]\n[data]\nsource = \"digits\"\ntrain = 600\n\
+    let recipe = "seed = 3\n[model]\nkind = \"mlp\"\nwidths = [784, 10]\n[data]\nsource = \"digits\"\ntrain = 600\n\
                 validation = 100\ntest = 100\n[training]\nepochs = 4\nbatch = 32\n[noise]\nkind = \"none\"\n";
     std::fs::write(folder.join("mlp.toml"), recipe).unwrap();
     good(folder, "train mlp.toml --out run");
@@ -822,7 +822,7 @@ fn rare_percentiles_are_found_towards_the_worst_chip() {
         folder,
         "worst-case run --bound 0.02 --steps 5 --random-chips 0 --out w",
     );
-    let evaluate = "evaluate run --sigma 0.2 --chips 300 --seed 5 --rare 5,0.5 --rare-chips 100";
+    let evaluate = "evaluate run --sigma 0.2 --chips 600 --seed 5 --rare 5,0.5 --rare-chips 100";
     let output = good(folder, &format!("{evaluate} --towards w --out towards"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     for part in [
@@ -836,11 +836,12 @@ fn rare_percentiles_are_found_towards_the_worst_chip() {
     let percentiles = &before["methods"][0]["percentiles"];
     let (rare, towards) = (&percentiles["rare"], &percentiles["towards"]);
     assert_eq!(towards["chips"], rare["evaluations"]);
-    assert_eq!(towards["pilot"], 300);
+    assert_eq!(towards["pilot"], 600);
     let number = |value: &Value| value.as_f64().unwrap();
-    // The worst chip lies in a direction that hurts, and chips are shifted there by what it explains.
+    // The worst chip lies in a direction that hurts, by more than four standard errors of a correlation, and chips are
+    // shifted there by what it explains.
     let (correlation, shift) = (number(&towards["correlation"]), number(&towards["shift"]));
-    assert!((-1.0..-0.1).contains(&correlation), "{towards}");
+    assert!((-1.0..-0.17).contains(&correlation), "{towards}");
     assert!((shift + 2.5758 * correlation).abs() < 1e-3, "{towards}");
     // Both ways look for the same number: their intervals meet.
     for index in 0..2 {

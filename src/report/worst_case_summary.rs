@@ -133,21 +133,7 @@ pub(super) fn rows(results: &WorstCaseResults) -> Vec<(String, String)> {
 
 /// How it was found, as terms.
 pub(super) fn facts(results: &WorstCaseResults) -> Vec<(&'static str, String)> {
-    let spent: Vec<String> = results
-        .searches
-        .iter()
-        .map(|search| {
-            format!(
-                "{}: {} evaluations, {} with a gradient, lowest in restart {}, iteration {}",
-                name(search),
-                search.evaluations,
-                search.gradients,
-                search.restart,
-                search.iteration
-            )
-        })
-        .collect();
-    vec![
+    let mut facts = vec![
         (
             "Data",
             format!("{} test images of {}", results.images, results.data),
@@ -155,12 +141,25 @@ pub(super) fn facts(results: &WorstCaseResults) -> Vec<(&'static str, String)> {
         ("Bound", bound(results)),
         ("Search", results.search.name().to_string()),
         ("Found by", found_by(results)),
-        ("Spent", spent.join("; ")),
-        (
-            "At the bound",
-            format!("{} % of the weights", percent(results.fraction_at_bound)),
-        ),
-    ]
+    ];
+    for search in &results.searches {
+        facts.push((
+            "Spent",
+            format!(
+                "{}: {} evaluations, {} with a gradient, lowest in restart {}, iteration {}",
+                name(search),
+                search.evaluations,
+                search.gradients,
+                search.restart,
+                search.iteration
+            ),
+        ));
+    }
+    facts.push((
+        "At the bound",
+        format!("{} % of the weights", percent(results.fraction_at_bound)),
+    ));
+    facts
 }
 
 /// The outcome in a sentence.

@@ -556,8 +556,8 @@ mod tests {
             weaker += usize::from(chance.iter().any(|chance| *chance < found.accuracy));
         }
         // As many evaluations each: chance may win on a few weights, not on the whole.
-        assert!(weaker <= 2, "{weaker}");
-        assert!(sums[0] + 0.1 * 24.0 < sums[1].min(sums[2]), "{sums:?}");
+        assert!(weaker <= 4, "{weaker}");
+        assert!(sums[0] < 0.9 * sums[1].min(sums[2]), "{sums:?}");
     }
 
     #[test]

@@ -68,8 +68,9 @@ impl Pilot {
     /// and never beyond what [`ImportanceConfig::check`] allows.
     ///
     /// # Source
-    /// The mean of the bad chips is what the cross-entropy method shifts a normal law to (de Boer, Kroese, Mannor and
-    /// Rubinstein, Annals of Operations Research 134 (2005), section 3); its closed form under a linear metric is ours.
+    /// The cross-entropy method shifts a normal law to the mean of its bad chips (de Boer, Kroese, Mannor and Rubinstein, "A
+    /// tutorial on the cross-entropy method", Annals of Operations Research 134 (2005)). The closed form for a metric that is
+    /// linear along the direction, at the quantile rather than below it, is ours.
     pub fn shift(&self, percent: f64) -> f64 {
         let mut quantile = [1.0 - percent / 100.0];
         normal_quantiles(&mut quantile);
@@ -94,8 +95,9 @@ impl Pilot {
 /// The weights are not normalized by their sum: in the bad tail they are small and P is unbiased, while their sum hangs on
 /// a few good chips of huge weight. The result is as good as the direction: a way to be bad that lies elsewhere is hardly
 /// ever drawn, and then missing from P without a trace in `s`. Compare with a
-/// [`SubsetSimulation`](super::SubsetSimulation). A direction that explains a share r² of the metric ([`Pilot`]) can save
-/// little where r² is small: what the other draws do is sampled as it comes.
+/// [`SubsetSimulation`](super::SubsetSimulation). A direction that explains a share r² of the metric ([`Pilot`]) saves
+/// little where r² is small, because what the other draws do is sampled as it comes. That of a worst-case search is such a
+/// one: it explained 1 % of the variance of the accuracy of a LeNet with 106,000 weights.
 #[derive(Clone, Debug)]
 pub struct ImportanceSampling {
     config: ImportanceConfig,
@@ -347,6 +349,28 @@ mod tests {
         assert_eq!(Pilot::new(&[(0.0, 0.1), (1.0, 0.2)]).shift(0.1), 0.0);
         assert_eq!(Pilot::new(&[(0.0, 0.1), (1.0, 0.1)]).shift(0.1), 0.0);
         assert_eq!(Pilot::new(&[]).correlation, 0.0);
+    }
+
+    #[test]
+    fn a_shift_beyond_what_the_direction_explains_wastes_chips() {
+        let angle: f64 = 1.4;
+        let pilot = Pilot {
+            chips: 0,
+            correlation: -angle.cos(),
+        };
+        let alone = Pilot {
+            correlation: -1.0,
+            ..pilot
+        };
+        let effective = |pilot: Pilot| {
+            let found = (0..10).map(|seed| {
+                run(&sampling(seed, 2000, pilot.shift(1.0), direction(angle)))[0].effective
+            });
+            found.sum::<f64>() / 10.0
+        };
+        // A plain population of 2000 has 20 chips below the quantile.
+        let (own, far) = (effective(pilot), effective(alone));
+        assert!(own > 15.0 && far < 0.5 * own, "{own} {far}");
     }
 
     #[test]

@@ -49,12 +49,13 @@ pub(super) struct FindWorstCase {
     /// How to search: sign, lagrangian, single-step, corners or monte-carlo
     #[arg(long, value_name = "METHOD", default_value = "sign")]
     method: Method,
-    /// Surrogates of the accuracy, one search by each: margin, cross-entropy or both
+    /// Surrogates of the accuracy, one search by each: margin, cross-entropy; both where absent
     #[arg(
         long,
         value_name = "LOSS,...",
         value_delimiter = ',',
-        default_values = ["margin", "cross-entropy"]
+        default_values = ["margin", "cross-entropy"],
+        hide_default_value = true
     )]
     loss: Vec<Loss>,
     /// Steps from zero to the bound; draws of the random methods
