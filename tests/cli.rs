@@ -325,6 +325,19 @@ fn bad_input_is_one_line_that_names_it() {
     assert!(bad(folder, "evaluate run --sigma NaN").contains("--sigma NaN is not a finite number"));
     assert!(bad(folder, "evaluate run --chips 0").contains("--chips 0"));
     assert!(bad(folder, "evaluate run --noise gauss").contains("unknown variant `gauss`"));
+    assert!(bad(folder, "evaluate run --noise power-law").contains("missing field `exponent`"));
+    good(
+        folder,
+        "evaluate run --noise power-law --exponent 0.5 --chips 2 --out law",
+    );
+    let law = results(&folder.join("law"));
+    assert_eq!(law["deployment"]["exponent"], 0.5);
+    assert!(
+        law["reproduce"]
+            .as_str()
+            .unwrap()
+            .contains("--noise power-law --sigma 0.1 --exponent 0.5")
+    );
     assert!(bad(folder, "evaluate run --data mnist:nowhere").contains("train-images-idx3-ubyte"));
     assert!(bad(folder, "report nowhere").contains("nowhere"));
     std::fs::write(folder.join("file"), "").unwrap();
@@ -795,6 +808,83 @@ fn rare_percentiles_stand_beside_the_population() {
     lose_some(&folder.join("rare/rare.json"));
     good(folder, &format!("{evaluate} --out rare --resume"));
     assert_eq!(results(&folder.join("rare")), before);
+}
+
+#[test]
+fn rare_percentiles_are_found_towards_the_worst_chip() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let recipe = "seed = 3\n[model]\nkind = \"mlp\"\nwidths = [784, 10]\n[data]\nsource = \"digits\"\ntrain = 600\n\
+                validation = 100\ntest = 100\n[training]\nepochs = 4\nbatch = 32\n[noise]\nkind = \"none\"\n";
+    std::fs::write(folder.join("mlp.toml"), recipe).unwrap();
+    good(folder, "train mlp.toml --out run");
+    good(
+        folder,
+        "worst-case run --bound 0.02 --steps 5 --random-chips 0 --out w",
+    );
+    let evaluate = "evaluate run --sigma 0.2 --chips 600 --seed 5 --rare 5,0.5 --rare-chips 100";
+    let output = good(folder, &format!("{evaluate} --towards w --out towards"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "Importance, 5 %",
+        "its effective chips, 0.5 %",
+        "Direction explains (%)",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    let before = results(&folder.join("towards"));
+    let percentiles = &before["methods"][0]["percentiles"];
+    let (rare, towards) = (&percentiles["rare"], &percentiles["towards"]);
+    assert_eq!(towards["chips"], rare["evaluations"]);
+    assert_eq!(towards["pilot"], 600);
+    let number = |value: &Value| value.as_f64().unwrap();
+    // The worst chip lies in a direction that hurts, by more than four standard errors of a correlation, and chips are
+    // shifted there by what it explains.
+    let (correlation, shift) = (number(&towards["correlation"]), number(&towards["shift"]));
+    assert!((-1.0..-0.17).contains(&correlation), "{towards}");
+    assert!((shift + 2.5758 * correlation).abs() < 1e-3, "{towards}");
+    // Both ways look for the same number: their intervals meet.
+    for index in 0..2 {
+        let (a, b) = (&rare["quantiles"][index], &towards["quantiles"][index]);
+        assert_eq!(a["percent"], b["percent"]);
+        assert!(
+            number(&a["low"]) <= number(&b["high"]) && number(&b["low"]) <= number(&a["high"]),
+            "{a} {b}"
+        );
+        assert!(number(&b["effective"]) > 1.0, "{b}");
+    }
+    lose_some(&folder.join("towards/towards.json"));
+    good(
+        folder,
+        &format!("{evaluate} --towards w --out towards --resume"),
+    );
+    assert_eq!(results(&folder.join("towards")), before);
+    // What it has beside is what there is without it.
+    good(folder, &format!("{evaluate} --out rare"));
+    let plain = results(&folder.join("rare"));
+    assert_eq!(&plain["methods"][0]["percentiles"]["rare"], rare);
+    std::fs::write(
+        folder.join("mlp.toml"),
+        recipe.replace("seed = 3", "seed = 4"),
+    )
+    .unwrap();
+    good(folder, "train mlp.toml --out other");
+    for (arguments, part) in [
+        (
+            "run --towards w --noise uniform",
+            "use it with --noise gaussian",
+        ),
+        (
+            "run --towards w --kpp 5 --race",
+            "which --race does not evaluate",
+        ),
+        ("run --towards run", "crossburn.worst-case/"),
+        ("run --towards nowhere", "nowhere"),
+        ("other --towards w", "w was searched on other weights"),
+    ] {
+        let message = bad(folder, &format!("evaluate {arguments} --rare 5 --chips 9"));
+        assert!(message.contains(part), "{arguments}: {message}");
+    }
 }
 
 #[test]

@@ -87,10 +87,39 @@ fn the_worst_chip_is_found_reported_and_replayed() {
     );
     assert!(points[0].1 <= clean && points[0].1 >= points[1].1 && points[1].1 >= points[2].1);
     assert_eq!(points[1].1, worst);
+    // Both losses, each through both kinds of activations.
     let searches = found["searches"].as_array().unwrap();
-    assert_eq!(searches.len(), 2);
-    assert_eq!(searches[0]["path"].as_array().unwrap().len(), 17);
-    assert_eq!(searches[0]["gradients"], 16);
+    let kinds: Vec<(&str, &str)> = searches
+        .iter()
+        .map(|search| {
+            let surrogate = search["surrogate"]["kind"].as_str().unwrap();
+            (surrogate, search["activations"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            ("margin", "quantized"),
+            ("margin", "unquantized"),
+            ("cross-entropy", "quantized"),
+            ("cross-entropy", "unquantized")
+        ]
+    );
+    for search in searches {
+        assert_eq!(search["path"].as_array().unwrap().len(), 17);
+        assert_eq!(search["gradients"], 16);
+        assert!(accuracy(search, "accuracy") >= worst);
+    }
+    assert_eq!(curve[1]["evaluations"], 4 * 17);
+    // The finder is the first search that has the accuracy, as none in the smaller bound has.
+    let finder = searches
+        .iter()
+        .find(|search| accuracy(search, "accuracy") == worst)
+        .unwrap();
+    assert_eq!(found["found_by"]["by"], "search");
+    for key in ["surrogate", "activations"] {
+        assert_eq!(found["found_by"][key], finder[key]);
+    }
     // 120 of 200 test images were known: the others show the transfer.
     assert_eq!(
         (&found["images"], &found["transfer"]["images"]),
@@ -126,11 +155,50 @@ fn the_worst_chip_is_found_reported_and_replayed() {
     let shown = format!("{:.2}", 100.0 * worst);
     assert!(page.contains(&shown) && table.contains(&shown), "{table}");
     assert!(table.contains("Worst of 30 random chips") && table.contains("layers.0.weight"));
+    for name in ["by margin", "by cross-entropy, unquantized activations"] {
+        assert!(page.contains(name) && table.contains(name), "{table}");
+    }
     // The same command gives the same document.
     let found = results(&folder.join("w"));
     good(folder, &format!("{command} --out again"));
     assert_eq!(results(&folder.join("again")), found);
     assert!(bad(folder, "report w again").contains("name it alone"));
+}
+
+#[test]
+fn the_worst_chip_is_never_better_than_a_random_one() {
+    let folder = trained();
+    let folder = folder.path();
+    // One step of one loss, on few images: chance can do better, and then the chip that is kept is that of chance.
+    let mut by_chance = 0;
+    for seed in 0..12 {
+        let command = format!(
+            "worst-case run --bound 0.02 --bounds 0.03 --method monte-carlo --steps 1 --random-chips 25 --images 20 --seed {seed} --out w --json"
+        );
+        let found = json(&good(folder, &command));
+        let number = |value: &Value| value.as_f64().unwrap();
+        let worst = number(&found["random"]["worst"]);
+        assert!(number(&found["accuracy"]) <= worst);
+        let searched = number(&found["searches"][0]["accuracy"]);
+        if worst < searched {
+            by_chance += 1;
+            assert_eq!(found["found_by"]["by"], "random-chip");
+            let chip = found["found_by"]["chip"].as_u64().unwrap() as usize;
+            assert_eq!(number(&found["random"]["accuracy"][chip]), worst);
+            assert_eq!(number(&found["accuracy"]), worst);
+            // What chance found within the bound counts in a larger one, too.
+            assert!(number(&found["curve"][1]["accuracy"]) <= worst);
+            assert_eq!(number(&found["curve"][0]["searched"]), searched);
+            let replay = good(
+                folder,
+                "evaluate w/worst-chip --noise none --chips 1 --out r --json",
+            );
+            assert_eq!(number(&json(&replay)["methods"][0]["clean"]), worst);
+            let page = std::fs::read_to_string(folder.join("w/report.html")).unwrap();
+            assert!(page.contains(&format!("by random chip {chip}.")));
+        }
+    }
+    assert!(by_chance > 0);
 }
 
 #[cfg(unix)]
@@ -146,7 +214,7 @@ fn ctrl_c_keeps_the_search_and_resume_finds_the_same_bytes() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    while !folder.join("cut/search/bound-0.02.json").exists() {
+    while !folder.join("cut/search/bound-0.02-margin.json").exists() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     let signal = std::process::Command::new("kill")
@@ -161,7 +229,7 @@ fn ctrl_c_keeps_the_search_and_resume_finds_the_same_bytes() {
         text.contains("--resume") && !folder.join("cut/results.json").exists(),
         "{text}"
     );
-    let state = std::fs::read_to_string(folder.join("cut/search/bound-0.02.json")).unwrap();
+    let state = std::fs::read_to_string(folder.join("cut/search/bound-0.02-margin.json")).unwrap();
     let state: Value = serde_json::from_str(&state).unwrap();
     assert_eq!(state["state"]["finished"], false);
     let other = bad(
@@ -237,6 +305,8 @@ fn every_method_runs_and_bad_input_is_one_line() {
         // All test images are known: training images show the transfer.
         assert_eq!(found["transfer"]["from"], "training");
         assert!(found.get("random").is_none());
+        assert_eq!(found["searches"].as_array().unwrap().len(), 1);
+        assert_eq!(found["found_by"]["surrogate"]["kind"], "cross-entropy");
     }
     for (arguments, part) in [
         (
@@ -251,6 +321,7 @@ fn every_method_runs_and_bad_input_is_one_line() {
             "sign: steps = 0 is not allowed, use a whole number above 0",
         ),
         ("--restarts 0", "sign: restarts = 0 is not allowed"),
+        ("--loss margin,margin", "--loss names margin twice"),
         ("--images 0", "--images 0 leaves nothing to search on"),
         ("--images 5000000", "use a number from 1 to 4000000"),
         ("--data mnist:nowhere", "nowhere"),
@@ -261,6 +332,14 @@ fn every_method_runs_and_bad_input_is_one_line() {
     assert!(bad(folder, "worst-case nowhere").contains("nowhere"));
     let settings = json(&good(folder, "worst-case run --bounds 0.05 --print-config"));
     assert_eq!(settings["room"]["bounds"], serde_json::json!([0.03, 0.05]));
+    let losses = settings["losses"].as_array().unwrap();
+    assert_eq!(
+        (&losses[0]["kind"], &losses[1]["kind"]),
+        (&"margin".into(), &"cross-entropy".into())
+    );
+    let unknown = run(folder, "worst-case run --loss hinge");
+    let text = String::from_utf8(unknown.stderr).unwrap();
+    assert!(text.contains("use margin or cross-entropy"), "{text}");
     let help = String::from_utf8(good(folder, "worst-case --help").stdout).unwrap();
     assert!(
         help.contains("Search the worst chip within a bound of deviation"),

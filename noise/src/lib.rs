@@ -64,7 +64,7 @@ pub use path_hash::path_hash;
 pub use population::{Interval, Population};
 pub use racing::{Bracket, Race, RaceConfig, RaceObserver, RaceResult, RaceRound, race_order};
 pub use rare::{
-    Direction, ImportanceConfig, ImportanceQuantile, ImportanceSampling, Move, RareChip,
+    Direction, ImportanceConfig, ImportanceQuantile, ImportanceSampling, Move, Pilot, RareChip,
     RareConfig, RareLevel, RareObserver, RareQuantile, RareResult, ShiftedChip, SubsetSimulation,
 };
 pub use scale::Scale;

@@ -2,6 +2,7 @@
 
 pub(crate) mod demo;
 pub(crate) mod hardware;
+mod kept_file;
 pub(crate) mod mapping;
 pub(crate) mod population;
 pub(crate) mod race;

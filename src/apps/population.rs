@@ -2,86 +2,70 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use crossburn_checkpoints::write_bytes;
+use anyhow::Result;
 use crossburn_hardware::deploy::Fab;
 use crossburn_models::Classifier;
 use crossburn_noise::Population;
 use crossburn_training::Evaluation;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::kept_file::{KeptFile, Work};
 
 /// How often finished chips go to disk while a population is drawn.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
+const CHIPS: Work = Work {
+    key: "chips",
+    is: "a file of finished chips",
+    holds: "chips",
+    settings: " (checkpoint, data, noise or seed)",
+};
+
 /// Finished chips of a run, in a file.
 #[derive(Debug)]
 pub(crate) struct ChipStore {
-    path: PathBuf,
-    document: Mutex<Document>,
+    file: KeptFile,
+    finished: Mutex<Finished>,
 }
 
 /// What is finished, and when it last went to disk.
 #[derive(Debug)]
-struct Document {
-    kept: Kept,
-    saved: Option<Instant>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kept {
-    /// Everything that a chip's accuracy depends on: a resumed run must say the same.
-    of: Value,
+struct Finished {
     /// Chip → accuracy.
     chips: BTreeMap<u64, f64>,
+    saved: Option<Instant>,
 }
 
 impl ChipStore {
     /// The store at `path`, empty or, with `resume`, with what an earlier run of the same settings left.
     ///
     /// # Errors
-    /// An unreadable file, or chips of other settings.
+    /// Those of [`KeptFile::read`].
     pub(crate) fn open(path: PathBuf, of: Value, resume: bool) -> Result<Self> {
-        let mut kept = Kept {
-            of,
-            chips: BTreeMap::new(),
+        let file = KeptFile::new(path, of, CHIPS);
+        let finished = Finished {
+            chips: file.read(resume)?.unwrap_or_default(),
+            saved: None,
         };
-        if resume && path.exists() {
-            let text = fs_err::read_to_string(&path)?;
-            let found: Kept = serde_json::from_str(&text).with_context(|| {
-                format!(
-                    "{} is not a file of finished chips: delete it, or leave out --resume",
-                    path.display()
-                )
-            })?;
-            if found.of != kept.of {
-                bail!(
-                    "{} holds chips of other settings (checkpoint, data, noise or seed): choose another --out, or leave out --resume",
-                    path.display()
-                );
-            }
-            kept = found;
-        }
         Ok(Self {
-            path,
-            document: Mutex::new(Document { kept, saved: None }),
+            file,
+            finished: Mutex::new(finished),
         })
     }
 
     /// What is finished: the number of a piece of work, such as a chip, with its result.
     pub(crate) fn finished(&self) -> BTreeMap<u64, f64> {
-        self.lock().kept.chips.clone()
+        self.lock().chips.clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Document> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Finished> {
         // A panic elsewhere cannot leave a half-inserted chip behind.
-        self.document
+        self.finished
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -89,25 +73,21 @@ impl ChipStore {
     /// Keeps a chip; writes the file at the first and then now and again. A failed write is reported by
     /// [`save`](Self::save) at the end.
     pub(crate) fn keep(&self, chip: u64, accuracy: f64) {
-        let mut document = self.lock();
-        document.kept.chips.insert(chip, accuracy);
-        if document
+        let mut finished = self.lock();
+        finished.chips.insert(chip, accuracy);
+        if finished
             .saved
             .is_none_or(|saved| saved.elapsed() >= SAVE_EVERY)
         {
-            document.saved = Some(Instant::now());
-            let _ = write(&self.path, &document.kept);
+            finished.saved = Some(Instant::now());
+            let _ = self.file.write(&finished.chips);
         }
     }
 
     /// Writes the file.
     pub(crate) fn save(&self) -> Result<()> {
-        write(&self.path, &self.lock().kept)
+        self.file.write(&self.lock().chips)
     }
-}
-
-fn write(path: &Path, kept: &Kept) -> Result<()> {
-    Ok(write_bytes(path, serde_json::to_string(kept)?.as_bytes())?)
 }
 
 /// What is drawn, and who follows it.

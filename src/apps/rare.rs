@@ -1,15 +1,27 @@
-//! Rare percentiles, followed, and kept on disk chip by chip so that an interrupted simulation resumes.
+//! Rare percentiles, by subset simulation and by importance sampling, followed, and kept on disk chip by chip so that an
+//! interrupted run resumes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use crossburn_models::Classifier;
-use crossburn_noise::{RareChip, RareObserver, RareResult, SubsetSimulation, Variation};
-use crossburn_training::Evaluation;
+use crossburn_noise::{
+    ChipSeed, Direction, ImportanceConfig, Pilot, RareChip, RareObserver, RareResult, ShiftedChip,
+    SubsetSimulation, Variation,
+};
+use crossburn_training::{Evaluation, TrainingError};
+use rayon::prelude::*;
 
 use super::population::ChipStore;
-use crate::report::{RareLevelSummary, RareQuantileSummary, RareSummary};
+use super::study::CONFIDENCE;
+use crate::report::{
+    ImportanceQuantileSummary, ImportanceSummary, PopulationSummary, RareLevelSummary,
+    RareQuantileSummary, RareSummary,
+};
+
+/// The first chip of importance sampling: neither a plain population nor a subset simulation of the same seed draws it.
+const FIRST_SHIFTED: u64 = 1 << 41;
 
 /// What is simulated, and who follows it.
 pub(crate) struct Simulating<'a> {
@@ -96,5 +108,83 @@ pub(crate) fn summarize(result: &RareResult, chips: usize, images: usize) -> Rar
                 chip: quantile.chip.clone(),
             })
             .collect(),
+    }
+}
+
+/// How much of the accuracy of a plain population `direction` explains.
+pub(crate) fn pilot(direction: &Direction, plain: &PopulationSummary) -> Pilot {
+    let chip = |(index, accuracy): (usize, &f64)| {
+        let chip = ChipSeed::new(plain.seed, plain.first + index as u64);
+        (direction.along(chip), *accuracy)
+    };
+    let chips: Vec<(f64, f64)> = plain.accuracy.par_iter().enumerate().map(chip).collect();
+    Pilot::new(&chips)
+}
+
+/// Importance sampling along a direction.
+pub(crate) struct Shifting<'a> {
+    pub(crate) variation: &'a Variation,
+    pub(crate) direction: &'a Direction,
+    /// What sets the shift.
+    pub(crate) pilot: Pilot,
+    pub(crate) seed: u64,
+    /// How many are drawn.
+    pub(crate) chips: u64,
+    pub(crate) percentages: &'a [f64],
+}
+
+impl Shifting<'_> {
+    /// That of the rarest percentage.
+    pub(crate) fn shift(&self) -> f64 {
+        let percentages = self.percentages.iter().copied();
+        self.pilot.shift(percentages.fold(100.0, f64::min))
+    }
+
+    /// Draws the chips; `None` where that was stopped (what is finished is then in the store).
+    pub(crate) fn run<C: Classifier>(
+        &self,
+        evaluation: &Evaluation<C>,
+        store: &ChipStore,
+        on_chip: &(dyn Fn() + Sync),
+        stop: &AtomicBool,
+    ) -> Result<Option<ImportanceSummary>> {
+        let config = ImportanceConfig {
+            seed: self.seed,
+            chips: FIRST_SHIFTED..FIRST_SHIFTED + self.chips,
+            shift: self.shift(),
+            percentages: self.percentages.to_vec(),
+            confidence: CONFIDENCE,
+        };
+        let sampling = config.check(self.direction.clone())?;
+        let finished = store.finished();
+        let metric = |chip: &ShiftedChip<'_>| -> Result<f64, TrainingError> {
+            match finished.get(&chip.chip.index()) {
+                Some(accuracy) => Ok(*accuracy),
+                None => evaluation.drawn(self.variation, chip),
+            }
+        };
+        let keep = |chip, accuracy| {
+            store.keep(chip, accuracy);
+            on_chip();
+        };
+        let found = sampling.run(metric, keep, stop)?;
+        store.save()?;
+        Ok(found.map(|quantiles| ImportanceSummary {
+            chips: self.chips as usize,
+            images: evaluation.images(),
+            pilot: self.pilot.chips,
+            correlation: self.pilot.correlation,
+            shift: self.shift(),
+            quantiles: quantiles
+                .into_iter()
+                .map(|quantile| ImportanceQuantileSummary {
+                    percent: quantile.percent,
+                    value: quantile.value,
+                    low: quantile.low,
+                    high: quantile.high,
+                    effective: quantile.effective,
+                })
+                .collect(),
+        }))
     }
 }

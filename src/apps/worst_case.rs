@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use crossburn_checkpoints::write_bytes;
+use anyhow::Result;
 use crossburn_noise::worst_case::{
     DeviationBounds, Objective, Search, SearchState, WorstCase, worst_case,
 };
 use crossburn_training::TrainingError;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::kept_file::{KeptFile, Work};
 
 /// How often the state of a search goes to disk.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
@@ -33,18 +33,12 @@ pub(crate) struct Searched<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-#[derive(Serialize)]
-struct Kept<'a> {
-    of: &'a Value,
-    state: &'a SearchState,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Found {
-    of: Value,
-    state: SearchState,
-}
+const STATE: Work = Work {
+    key: "state",
+    is: "the state of a search",
+    holds: "a search",
+    settings: " (checkpoint, data, method, loss, bound or seed)",
+};
 
 impl Searched<'_> {
     /// Runs the search; `None` where it was stopped, with its state on disk.
@@ -56,7 +50,8 @@ impl Searched<'_> {
         objective: &impl Objective<Error = TrainingError>,
         bounds: &DeviationBounds,
     ) -> Result<Option<WorstCase>> {
-        let state = self.state()?;
+        let file = KeptFile::new(self.path.clone(), self.of.clone(), STATE);
+        let state: Option<SearchState> = file.read(self.resume)?;
         if let Some(state) = &state {
             (self.on_evaluation)(state);
         }
@@ -68,7 +63,7 @@ impl Searched<'_> {
             let due = saved.is_none_or(|saved| saved.elapsed() >= SAVE_EVERY);
             if due || stopped || state.finished {
                 saved = Some(Instant::now());
-                written = self.keep(state);
+                written = file.write(state);
             }
             match stopped || written.is_err() {
                 true => ControlFlow::Break(()),
@@ -77,39 +72,5 @@ impl Searched<'_> {
         })?;
         written?;
         Ok((!found.interrupted).then_some(found))
-    }
-
-    fn keep(&self, state: &SearchState) -> Result<()> {
-        let kept = Kept {
-            of: &self.of,
-            state,
-        };
-        if let Some(folder) = self.path.parent() {
-            fs_err::create_dir_all(folder)?;
-        }
-        Ok(write_bytes(
-            &self.path,
-            serde_json::to_string(&kept)?.as_bytes(),
-        )?)
-    }
-
-    fn state(&self) -> Result<Option<SearchState>> {
-        if !self.resume || !self.path.exists() {
-            return Ok(None);
-        }
-        let text = fs_err::read_to_string(&self.path)?;
-        let found: Found = serde_json::from_str(&text).with_context(|| {
-            format!(
-                "{} is not the state of a search: delete it, or leave out --resume",
-                self.path.display()
-            )
-        })?;
-        if found.of != self.of {
-            bail!(
-                "{} holds a search of other settings (checkpoint, data, method, bound or seed): choose another --out, or leave out --resume",
-                self.path.display()
-            );
-        }
-        Ok(Some(found.state))
     }
 }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
-use super::device::DeviceChoice;
 use super::progress::Follower;
-use super::{Outcome, interrupt, note, print, print_results};
+use super::run_setup::RunArguments;
+use super::{Outcome, note, print_results};
 use crate::apps::demo::{self, DemoConfig};
 use crate::apps::study;
 use crate::report::write_run;
@@ -29,45 +29,27 @@ pub(super) struct Demo {
     /// Seed of data, weights, training and chips
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
-    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
-    device: DeviceChoice,
-    /// Print the resolved settings and stop
-    #[arg(long)]
-    print_config: bool,
-    /// Print the results document on stdout instead of the table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    run: RunArguments,
 }
 
 impl Demo {
     pub(super) fn run(self) -> Result<Outcome> {
         let config = DemoConfig::new(self.quick, self.seed)?;
-        if self.print_config {
-            print(&serde_json::to_string_pretty(&study::json(&config)?)?)?;
+        if self.run.prints(&study::json(&config)?)? {
             return Ok(Outcome::Done);
         }
-        let device = self.device.open()?;
-        fs_err::create_dir_all(&self.out).with_context(|| {
-            format!(
-                "cannot create the run folder {}: choose another --out",
-                self.out.display()
-            )
-        })?;
-        let stop = interrupt::flag()?;
-        let follower = Follower::new(&stop);
-        let Some(mut results) = demo::run(&config, &device, &follower, &stop)? else {
+        let place = self.run.set_up(self.out.clone())?;
+        let follower = Follower::new(&place);
+        let Some(mut results) = demo::run(&config, &place.device, &follower, &place.stop)? else {
             note("the demo keeps nothing of an interrupted run: start it again");
             return Ok(Outcome::Interrupted);
         };
         let quick = if self.quick { " --quick" } else { "" };
         results.reproduce = format!("crossburn demo{quick} --seed {}", self.seed);
-        write_run(&self.out, &results)?;
-        print_results(&results, self.json)?;
-        note(&format!(
-            "report: {}",
-            self.out.join("report.html").display()
-        ));
+        write_run(&place.out, &results)?;
+        print_results(&results, self.run.json)?;
+        place.note_report();
         Ok(Outcome::Done)
     }
 }

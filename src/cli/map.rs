@@ -8,8 +8,9 @@ use crossburn_training::data::DataSource;
 use serde_json::json;
 
 use super::device::DeviceChoice;
+use super::run_setup::{name_after, note_report, run_folder};
 use super::stored_network::StoredNetwork;
-use super::{Outcome, note, print_mapping};
+use super::{Outcome, print_mapping};
 use crate::apps::hardware::{NamedHardware, open_hardware};
 use crate::apps::mapping::Job;
 use crate::report::write_mapping;
@@ -62,15 +63,7 @@ impl Map {
             .data
             .clone()
             .unwrap_or_else(|| network.recipe.data.source.clone());
-        let checkpoint = self
-            .checkpoint
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let out = self
-            .out
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("runs").join(format!("map-{checkpoint}")));
+        let out = run_folder(self.out.as_deref(), &name_after("map", &self.checkpoint));
         let device = DeviceChoice::Cpu.open()?;
         let job = Job {
             folder: network.folder.clone(),
@@ -99,7 +92,7 @@ impl Map {
             })?;
         write_mapping(&out, &mapping)?;
         print_mapping(&mapping, self.json)?;
-        note(&format!("report: {}", out.join("report.html").display()));
+        note_report(&out);
         Ok(Outcome::Done)
     }
 

@@ -1,7 +1,6 @@
 //! The command line: parse, run, print. Data goes to stdout, everything else to stderr.
 
 mod demo;
-mod deployment;
 mod device;
 mod devices;
 mod doctor;
@@ -11,6 +10,7 @@ mod map;
 mod progress;
 mod report;
 mod reproduce;
+mod run_setup;
 mod stored_network;
 mod train;
 mod worst_case;

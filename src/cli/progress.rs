@@ -14,6 +14,7 @@ use crossburn_training::{EpochRecord, TrainingObserver};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::note;
+use super::run_setup::RunPlace;
 use crate::apps::study::StudyObserver;
 
 /// A bar that names its stage; silent where stderr is no terminal.
@@ -51,16 +52,16 @@ impl EpochLines {
 }
 
 /// Follows a study of several trainings with bars.
-pub(crate) struct Follower {
+pub(super) struct Follower {
     bars: MultiProgress,
     stop: Arc<AtomicBool>,
 }
 
 impl Follower {
-    pub(crate) fn new(stop: &Arc<AtomicBool>) -> Self {
+    pub(super) fn new(place: &RunPlace) -> Self {
         Self {
-            bars: MultiProgress::new(),
-            stop: Arc::clone(stop),
+            bars: place.bars.clone(),
+            stop: Arc::clone(&place.stop),
         }
     }
 }

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use crossburn_noise::Population;
 
-use super::{Outcome, note, print_mapping, print_reproduction, print_results, print_worst_case};
+use super::run_setup::note_report;
+use super::{Outcome, print_mapping, print_reproduction, print_results, print_worst_case};
 use crate::apps::study;
 use crate::report::{
     Document, Results, RunCommand, write_mapping, write_reproduction, write_run, write_worst_case,
@@ -51,7 +52,7 @@ impl Report {
         } else {
             self.populations(&out)?;
         }
-        note(&format!("report: {}", out.join("report.html").display()));
+        note_report(&out);
         Ok(Outcome::Done)
     }
 

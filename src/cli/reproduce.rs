@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use crossburn_training::data::DataSource;
 
-use super::device::DeviceChoice;
 use super::progress::Follower;
-use super::{Outcome, interrupt, note, print, print_reproduction};
+use super::run_setup::{RunArguments, run_folder};
+use super::{Outcome, note, print_reproduction};
 use crate::apps::reproduce::{self, Kpp, Place, Setting, WorstCasePaper};
 use crate::apps::study;
 use crate::report::write_reproduction;
@@ -39,15 +39,8 @@ pub(super) struct Reproduce {
     /// Keep the trainings that an interrupted run in the same folder has finished
     #[arg(long)]
     resume: bool,
-    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
-    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
-    device: DeviceChoice,
-    /// Print the resolved settings and stop
-    #[arg(long)]
-    print_config: bool,
-    /// Print the results document on stdout instead of the tables
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    run: RunArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -73,30 +66,19 @@ impl Reproduce {
             bail!("--seeds 0 trains nothing: use a number above 0");
         }
         let setting = Setting::new(self.data.clone(), self.seeds, self.quick)?;
-        if self.print_config {
-            print(&serde_json::to_string_pretty(&study::json(&setting)?)?)?;
+        if self.run.prints(&study::json(&setting)?)? {
             return Ok(Outcome::Done);
         }
         let paper = self.paper.name();
-        let out = self
-            .out
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("runs").join(format!("reproduce-{paper}")));
-        fs_err::create_dir_all(&out).with_context(|| {
-            format!(
-                "cannot create the run folder {}: choose another --out",
-                out.display()
-            )
-        })?;
-        let device = self.device.open()?;
-        let stop = interrupt::flag()?;
+        let out = run_folder(self.out.as_deref(), &format!("reproduce-{paper}"));
+        let run = self.run.set_up(out)?;
         let place = Place {
-            folder: &out,
+            folder: &run.out,
             resume: self.resume,
-            device: &device,
-            stop: &stop,
+            device: &run.device,
+            stop: &run.stop,
         };
-        let follower = Follower::new(&stop);
+        let follower = Follower::new(&run);
         let results = match self.paper {
             Paper::WorstCase => {
                 reproduce::run(&WorstCasePaper::default(), &setting, &place, &follower)?
@@ -112,9 +94,9 @@ impl Reproduce {
             "crossburn reproduce {paper} --data {} --seeds {}{quick}",
             self.data, self.seeds
         );
-        write_reproduction(&out, &results)?;
-        print_reproduction(&results, self.json)?;
-        note(&format!("report: {}", out.join("report.html").display()));
+        write_reproduction(&run.out, &results)?;
+        print_reproduction(&results, self.run.json)?;
+        run.note_report();
         Ok(Outcome::Done)
     }
 }

@@ -2,20 +2,16 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
-use burn::tensor::Device;
 use clap::Args;
 use crossburn_checkpoints::{Manifest, save_checkpoint, write_bytes};
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_training::{Batches, Evaluation, Recipe, Run, TrainingObserver, train};
-use indicatif::MultiProgress;
 
-use super::device::DeviceChoice;
 use super::progress::{Dashboard, EpochLines};
-use super::{Outcome, interrupt, note, print, print_results};
+use super::run_setup::{RunArguments, RunPlace, run_folder};
+use super::{Outcome, note, print, print_results};
 use crate::apps::study::{self, Clock};
 use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run};
 
@@ -35,15 +31,8 @@ pub(super) struct Train {
     /// Continue the interrupted run in the same folder
     #[arg(long)]
     resume: bool,
-    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
-    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
-    device: DeviceChoice,
-    /// Print the resolved recipe and stop
-    #[arg(long)]
-    print_config: bool,
-    /// Print the results document on stdout instead of the table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    run: RunArguments,
 }
 
 impl Train {
@@ -55,47 +44,28 @@ impl Train {
             .check()
             .with_context(|| format!("in {}", self.recipe.display()))?;
         let resolved = toml::to_string_pretty(&recipe)?;
-        if self.print_config {
+        if self.run.print_config {
             print(resolved.trim_end())?;
             return Ok(Outcome::Done);
         }
-        let stem = self
-            .recipe
-            .file_stem()
-            .map(|stem| stem.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let out = self
-            .out
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("runs").join(stem));
-        fs_err::create_dir_all(&out).with_context(|| {
-            format!(
-                "cannot create the run folder {}: choose another --out",
-                out.display()
-            )
-        })?;
-        write_bytes(&out.join("recipe.toml"), resolved.as_bytes())?;
-        let device = self.device.open()?;
-        let stop = interrupt::flag()?;
+        let stem = self.recipe.file_stem().unwrap_or_default();
+        let out = run_folder(self.out.as_deref(), &stem.to_string_lossy());
+        let place = self.run.set_up(out)?;
+        write_bytes(&place.out.join("recipe.toml"), resolved.as_bytes())?;
+        let device = place.device.clone().autodiff();
         let job = Job {
             arguments: &self,
             recipe: &recipe,
-            out,
-            device: &device,
-            stop,
+            place,
         };
-        recipe
-            .model
-            .build(recipe.seed, &device.clone().autodiff(), job)
+        recipe.model.build(recipe.seed, &device, job)
     }
 }
 
 struct Job<'a> {
     arguments: &'a Train,
     recipe: &'a Recipe,
-    out: PathBuf,
-    device: &'a Device,
-    stop: Arc<AtomicBool>,
+    place: RunPlace,
 }
 
 impl WithClassifier for Job<'_> {
@@ -104,12 +74,12 @@ impl WithClassifier for Job<'_> {
     fn run<C: Classifier>(self, network: C) -> Result<Outcome> {
         // burn-train's dashboard draws on stdout; with --json, stdout belongs to the document.
         let name = self.recipe.model.name();
-        if std::io::stdout().is_terminal() && !self.arguments.json {
-            self.train(network, &mut Dashboard::new(name, &self.stop))
+        if std::io::stdout().is_terminal() && !self.arguments.run.json {
+            self.train(network, &mut Dashboard::new(name, &self.place.stop))
         } else {
             self.train(
                 network,
-                &mut EpochLines::new(name, &MultiProgress::new(), &self.stop),
+                &mut EpochLines::new(name, &self.place.bars, &self.place.stop),
             )
         }
     }
@@ -141,8 +111,8 @@ impl Job<'_> {
                 )
             })?;
         let (training_set, validation) = data.train.split_at(learn);
-        let autodiff = self.device.clone().autodiff();
-        let state = self.out.join("resume");
+        let autodiff = self.place.device.clone().autodiff();
+        let state = self.place.out.join("resume");
         let run = Run {
             train: &training_set,
             validation: &validation,
@@ -157,11 +127,11 @@ impl Job<'_> {
                 trained.curve.len(),
                 recipe.epochs(),
                 self.arguments.recipe.display(),
-                self.out.display(),
+                self.place.out.display(),
             ));
             return Ok(Outcome::Interrupted);
         }
-        let batches = Batches::new(&data.test, 128, self.device);
+        let batches = Batches::new(&data.test, 128, &self.place.device);
         let evaluation = Evaluation::new(&trained.network, recipe.model.quantization(), batches);
         let clean = clock.time("test", || evaluation.clean())?;
         let (version, commit) = study::version();
@@ -185,7 +155,11 @@ impl Job<'_> {
         if let Some(commit) = &commit {
             manifest = manifest.with_commit(commit);
         }
-        save_checkpoint(&self.out.join("checkpoint"), &trained.network, &manifest)?;
+        save_checkpoint(
+            &self.place.out.join("checkpoint"),
+            &trained.network,
+            &manifest,
+        )?;
         let results = Results {
             schema: SCHEMA.to_string(),
             command: RunCommand::Train,
@@ -207,12 +181,12 @@ impl Job<'_> {
             }],
             timing: clock.timing(),
         };
-        write_run(&self.out, &results)?;
-        print_results(&results, self.arguments.json)?;
+        write_run(&self.place.out, &results)?;
+        print_results(&results, self.arguments.run.json)?;
         note(&format!(
             "checkpoint: {}; next: crossburn evaluate {} --noise gaussian --sigma 0.1",
-            self.out.join("checkpoint").display(),
-            self.out.display(),
+            self.place.out.join("checkpoint").display(),
+            self.place.out.display(),
         ));
         Ok(Outcome::Done)
     }

@@ -55,8 +55,8 @@ pub use document::Document;
 pub use error::ReportError;
 pub use html::html;
 pub use percentiles::{
-    Known, LooksSummary, Percentiles, RaceRoundSummary, RaceSummary, RareLevelSummary,
-    RareQuantileSummary, RareSummary,
+    ImportanceQuantileSummary, ImportanceSummary, Known, LooksSummary, Percentiles,
+    RaceRoundSummary, RaceSummary, RareLevelSummary, RareQuantileSummary, RareSummary,
 };
 pub use reproduction::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow};
 pub use reproduction_page::{reproduction_html, reproduction_table, write_reproduction};
@@ -68,7 +68,7 @@ pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, read_results, write_run};
 pub use table::table;
 pub use worst_case_page::{worst_case_html, write_worst_case};
 pub use worst_case_results::{
-    BoundPoint, RandomChips, SearchSummary, Transfer, TransferFrom, WORST_CASE_SCHEMA,
+    BoundPoint, FoundBy, RandomChips, SearchSummary, Transfer, TransferFrom, WORST_CASE_SCHEMA,
     WorstCaseHardware, WorstCaseResults,
 };
 pub use worst_case_table::worst_case_table;

@@ -1,4 +1,4 @@
-//! Percentiles that a run was asked for beside the table of its population: a race, looks, rare ones.
+//! Percentiles that a run was asked for beside the table of its population: a race, looks, rare ones in two ways.
 
 use crossburn_noise::RareChip;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ pub struct Percentiles {
     /// Rare percentiles by subset simulation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rare: Option<RareSummary>,
+    /// The same percentiles by importance sampling towards the worst chip that a search has found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towards: Option<ImportanceSummary>,
 }
 
 /// KPP(k) by a race: chips whose rank is settled are looked at no further.
@@ -157,6 +160,48 @@ pub struct RareQuantileSummary {
     pub chip: RareChip,
 }
 
+/// Rare percentiles by importance sampling: chips shifted along a direction, each weighed by how much more often a plain
+/// population has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportanceSummary {
+    /// Chips that were evaluated.
+    pub chips: usize,
+    /// Test images evaluated on each chip.
+    pub images: usize,
+    /// Plain chips that set the shift.
+    pub pilot: usize,
+    /// Correlation over them of the accuracy with how far a chip lies along the direction.
+    pub correlation: f64,
+    /// How far chips were shifted, in standard deviations.
+    pub shift: f64,
+    /// One entry per percentage, as they were asked for.
+    pub quantiles: Vec<ImportanceQuantileSummary>,
+}
+
+impl ImportanceSummary {
+    /// The share of the variance of the accuracy that the direction explains in the pilot: the correlation, squared.
+    pub fn explained(&self) -> f64 {
+        self.correlation * self.correlation
+    }
+}
+
+/// A rare percentile from weighed chips.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportanceQuantileSummary {
+    /// The percentage of chips at or below.
+    pub percent: f64,
+    /// The accuracy.
+    pub value: f64,
+    /// Lower end of its 95 % interval; 0 where nothing bounds that side.
+    pub low: f64,
+    /// Upper end; 1 where nothing bounds that side.
+    pub high: f64,
+    /// Chips of equal weight that would say as much as those at or below the value.
+    pub effective: f64,
+}
+
 impl Percentiles {
     pub(super) fn check(&self, at: &str) -> Result<(), ReportError> {
         if let Some(race) = &self.race {
@@ -210,6 +255,21 @@ impl Percentiles {
                 ("plain_chips", quantile.plain_chips),
             ] {
                 finite(&at(field), value)?;
+            }
+        }
+        if let Some(towards) = &self.towards {
+            finite(&format!("{at}.towards.shift"), towards.shift)?;
+            finite(&format!("{at}.towards.correlation"), towards.correlation)?;
+            for quantile in &towards.quantiles {
+                let at = |field: &str| format!("{at}.towards at {} %: {field}", quantile.percent);
+                for (field, value) in [
+                    ("value", quantile.value),
+                    ("low", quantile.low),
+                    ("high", quantile.high),
+                ] {
+                    accuracy(&at(field), value)?;
+                }
+                finite(&at("effective"), quantile.effective)?;
             }
         }
         Ok(())
@@ -291,9 +351,31 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
         row(format!("  plain chips for it, {at} %"), true, &|p| {
             Some(plain(format!("{:.0}", of(p)?.plain_chips)))
         });
+        let shifted = |p: &Percentiles| {
+            let mut quantiles = p.towards.as_ref()?.quantiles.iter();
+            quantiles.find(|q| q.percent == at).copied()
+        };
+        row(format!("Importance, {at} %"), false, &|p| {
+            let quantile = shifted(p)?;
+            Some(Cell {
+                value: percent(quantile.value),
+                interval: Some(interval(&KppEntry {
+                    value: quantile.value,
+                    low: (quantile.low > 0.0).then_some(quantile.low),
+                    high: (quantile.high < 1.0).then_some(quantile.high),
+                })),
+            })
+        });
+        row(format!("  its effective chips, {at} %"), true, &|p| {
+            Some(plain(format!("{:.0}", shifted(p)?.effective)))
+        });
     }
     row("Chips of all levels".into(), true, &|p| {
         Some(plain(p.rare.as_ref()?.evaluations.to_string()))
+    });
+    row("Direction explains (%)".into(), true, &|p| {
+        let towards = p.towards.as_ref()?;
+        Some(plain(format!("{:.1}", 100.0 * towards.explained())))
     });
     measures
 }
@@ -338,6 +420,18 @@ pub(crate) fn percentile_definitions(results: &Results) -> Vec<String> {
              that a plain population would take."
                 .into(),
         );
+    }
+    if let Some(towards) = parts().find_map(|p| p.towards.as_ref()) {
+        definitions.push(format!(
+            "Importance sampling draws {} chips shifted by {:.2} standard deviations towards the worst chip that a search has \
+             found, and weighs them. Over {} plain chips this direction explains {:.1} % of the variance of the accuracy, which \
+             sets the shift; what the other draws do is sampled as it comes, so that little is gained where that share is \
+             small.",
+            towards.chips,
+            towards.shift,
+            towards.pilot,
+            100.0 * towards.explained()
+        ));
     }
     definitions
 }
@@ -446,6 +540,20 @@ mod tests {
                 levels: Vec::new(),
                 quantiles: vec![quantile(0.1, 0.6, 0.58), quantile(10.0, 0.7, 0.0)],
             }),
+            towards: Some(ImportanceSummary {
+                chips: 2800,
+                images: 1000,
+                pilot: 500,
+                correlation: -0.3,
+                shift: 0.93,
+                quantiles: vec![ImportanceQuantileSummary {
+                    percent: 0.1,
+                    value: 0.61,
+                    low: 0.0,
+                    high: 0.63,
+                    effective: 7.4,
+                }],
+            }),
         });
         results
     }
@@ -453,17 +561,20 @@ mod tests {
     #[test]
     fn rows_say_what_is_known_and_what_is_not() {
         let expected = "\
-│ KPP(1), race                ┆ 68.50 ± 0.50 […–70.00] │
-│ Work of 1000 chips (%)      ┆ 18.7                   │
-│ KPP(5), looks               ┆ 70.00 [69.00–71.00]    │
-│ Chips looked at             ┆ 200, too few           │
-│ Rare, 10 %                  ┆ 70.00 […–72.00]        │
-│   effective chips, 10 %     ┆ 412                    │
-│   plain chips for it, 10 %  ┆ 15984                  │
-│ Rare, 0.1 %                 ┆ 60.00 [58.00–62.00]    │
-│   effective chips, 0.1 %    ┆ 412                    │
-│   plain chips for it, 0.1 % ┆ 15984                  │
-│ Chips of all levels         ┆ 2800                   │";
+│ KPP(1), race                 ┆ 68.50 ± 0.50 […–70.00] │
+│ Work of 1000 chips (%)       ┆ 18.7                   │
+│ KPP(5), looks                ┆ 70.00 [69.00–71.00]    │
+│ Chips looked at              ┆ 200, too few           │
+│ Rare, 10 %                   ┆ 70.00 […–72.00]        │
+│   effective chips, 10 %      ┆ 412                    │
+│   plain chips for it, 10 %   ┆ 15984                  │
+│ Rare, 0.1 %                  ┆ 60.00 [58.00–62.00]    │
+│   effective chips, 0.1 %     ┆ 412                    │
+│   plain chips for it, 0.1 %  ┆ 15984                  │
+│ Importance, 0.1 %            ┆ 61.00 […–63.00]        │
+│   its effective chips, 0.1 % ┆ 7                      │
+│ Chips of all levels          ┆ 2800                   │
+│ Direction explains (%)       ┆ 9.0                    │";
         let text = table(&results());
         assert!(text.contains(expected), "{text}");
         let page = html(&results());
@@ -471,6 +582,8 @@ mod tests {
             "looked at for 100, 200 chips",
             "94.00 %: 95.00 %",
             "subset simulation",
+            "2800 chips shifted by 0.93 standard deviations",
+            "Over 500 plain chips this direction explains 9.0 %",
         ] {
             assert!(page.contains(part), "{part}");
         }
@@ -512,5 +625,10 @@ mod tests {
         );
         let message = refused(|p| p.rare.as_mut().unwrap().quantiles[0].low = -0.1);
         assert!(message.contains("rare at 0.1 %: low is -0.1"), "{message}");
+        let message = refused(|p| p.towards.as_mut().unwrap().quantiles[0].high = 1.1);
+        assert!(
+            message.contains("towards at 0.1 %: high is 1.1"),
+            "{message}"
+        );
     }
 }

@@ -77,10 +77,12 @@ mod tests {
         let mut results = example::worst_case();
         let page = worst_case_html(&results);
         for part in [
-            "takes the accuracy from 97.00 % to 15.00 %, where the worst of 20 random chips has 97.00 %",
+            "2 searches of together 6 evaluations take the accuracy from 97.00 % to 15.00 %, where the worst of 20 random chips has 97.00 %",
             "Transfer to 100 training images",
             "99.00 → 20.00",
-            "3 evaluations, 2 with a gradient",
+            "by margin: 3 evaluations, 2 with a gradient",
+            "by cross-entropy: 3 evaluations, 2 with a gradient",
+            "the search by margin",
             "upper bound on the true worst case",
             "fc.weight",
         ] {
@@ -103,6 +105,10 @@ mod tests {
         for part in [
             "Worst case found",
             "15.00",
+            "- by margin",
+            "- by cross-entropy",
+            "25.00",
+            "Found by      the search by margin",
             "Worst of 20 random chips",
             "Spent",
             "2.0000",

@@ -13,8 +13,8 @@ const LAYERS: &str = "layer-sensitivity";
 const BOUNDS: &str = "accuracy-versus-bound";
 
 const ACCURACY: (f64, f64) = (0.0, 100.0);
-/// Series of random chips, behind those of up to two searches.
-const RANDOM: usize = 2;
+/// Series of random chips, behind those of up to four searches.
+const RANDOM: usize = 4;
 
 /// The pictures that have data, in the order of the page.
 pub(super) fn drawings(results: &WorstCaseResults) -> Vec<Drawing> {
@@ -45,7 +45,7 @@ fn path(results: &WorstCaseResults) -> Plot {
             series,
             points: marks,
         });
-        legend.push((series, name(search).to_string()));
+        legend.push((series, name(search)));
     }
     if let Some(random) = &results.random {
         let y = 100.0 * random.worst;
@@ -61,10 +61,11 @@ fn path(results: &WorstCaseResults) -> Plot {
     });
     Plot {
         id: PATH,
-        title: format!("Accuracy along the search, n = {} images", results.images),
+        title: format!("Accuracy along each search, n = {} images", results.images),
         note: format!("{}. Restarts follow one another.", bound(results)),
         description: format!(
-            "Accuracy at every evaluation of the search, from {} % of the clean network down to {} %.",
+            "Accuracy at every evaluation of {} searches, from {} % of the clean network down to {} %.",
+            results.searches.len(),
             percent(results.clean),
             percent(results.accuracy)
         ),
@@ -131,7 +132,7 @@ fn bounds(results: &WorstCaseResults) -> Plot {
         id: BOUNDS,
         title: format!("Worst case versus bound, n = {} images", results.images),
         note: "A deviation within a smaller bound counts in every larger one.".to_string(),
-        description: "Lowest accuracy that the search found against the bound of the deviation, beginning with the clean \
+        description: "Lowest accuracy that was found against the bound of the deviation, beginning with the clean \
                       network."
             .to_string(),
         x: Axis::covering(

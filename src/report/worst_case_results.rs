@@ -12,7 +12,7 @@ use super::document::Document;
 use super::results::{Timing, accuracy, finite, invalid};
 
 /// The schema of worst-case searches that this version writes and the only one it reads.
-pub const WORST_CASE_SCHEMA: &str = "crossburn.worst-case/1";
+pub const WORST_CASE_SCHEMA: &str = "crossburn.worst-case/2";
 
 /// What a worst-case search found, together with everything needed to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,10 +32,8 @@ pub struct WorstCaseResults {
     pub data: String,
     /// Test images that the search knew, and that accuracies are of.
     pub images: usize,
-    /// The search.
+    /// How every search looked.
     pub search: Search,
-    /// Its surrogate loss.
-    pub loss: AttackLoss,
     /// Largest deviation relative to the layer's max|W|; on a hardware that of a cell relative to its range.
     pub bound: f64,
     /// The hardware whose cells deviate; left out where weights do.
@@ -43,13 +41,15 @@ pub struct WorstCaseResults {
     pub hardware: Option<WorstCaseHardware>,
     /// Accuracy without deviation.
     pub clean: f64,
-    /// The lowest accuracy of an admissible deviation that was found: an upper bound on the worst case.
+    /// The lowest accuracy of an admissible deviation that any search or random chip had: an upper bound on the worst case.
     pub accuracy: f64,
+    /// What found it.
+    pub found_by: FoundBy,
     /// Share of its entries at their bound.
     pub fraction_at_bound: f64,
-    /// The part of every weight in it, by path.
+    /// The part of every weight in it, by path; `first_order` is of the surrogate of the first search.
     pub layers: Vec<LayerSensitivity>,
-    /// One search, or one per kind of activations that gradients went through.
+    /// One search at this bound per surrogate loss, and per kind of activations that gradients went through.
     pub searches: Vec<SearchSummary>,
     /// Accuracy against the bound, by increasing bound, that of the run among them.
     pub curve: Vec<BoundPoint>,
@@ -74,15 +74,37 @@ pub struct WorstCaseHardware {
     pub read_back: f64,
 }
 
+/// What found the worst deviation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FoundBy {
+    /// A search.
+    Search {
+        /// The bound that it searched within: that of the run, or a smaller one.
+        bound: f64,
+        /// The surrogate loss that it lowered.
+        surrogate: AttackLoss,
+        /// What its gradients went through.
+        activations: AttackActivations,
+    },
+    /// A random chip.
+    RandomChip {
+        /// Its number, from 0.
+        chip: usize,
+    },
+}
+
 /// One search at the bound of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSummary {
+    /// The surrogate loss that it lowered.
+    pub surrogate: AttackLoss,
     /// What its gradients went through; accuracy is always that of the network itself.
     pub activations: AttackActivations,
     /// Lowest accuracy that it found.
     pub accuracy: f64,
-    /// Surrogate loss per image there.
+    /// The surrogate loss there, per image.
     pub loss: f64,
     /// Restart that found it, from 0.
     pub restart: usize,
@@ -102,11 +124,11 @@ pub struct SearchSummary {
 pub struct BoundPoint {
     /// The bound.
     pub bound: f64,
-    /// Lowest accuracy of a deviation within it, those found within smaller bounds among them.
+    /// Lowest accuracy of a deviation within it, those found within smaller bounds and random chips among them.
     pub accuracy: f64,
-    /// Lowest accuracy that the search in this very bound found.
+    /// Lowest accuracy that the searches in this very bound found.
     pub searched: f64,
-    /// Evaluations of that search.
+    /// Evaluations of these searches.
     pub evaluations: u64,
 }
 
@@ -187,6 +209,13 @@ impl Document for WorstCaseResults {
         }
         for search in &self.searches {
             accuracy("searches: accuracy", search.accuracy)?;
+            if self.accuracy > search.accuracy {
+                let lower = search.accuracy;
+                return Err(invalid(
+                    "accuracy",
+                    format!("is above that of a search, {lower}"),
+                ));
+            }
             for point in &search.path {
                 accuracy("searches: path: accuracy", point.accuracy)?;
                 finite("searches: path: loss", point.loss)?;
@@ -214,6 +243,13 @@ impl Document for WorstCaseResults {
             }
             accuracy("random.mean", random.mean)?;
             accuracy("random.worst", random.worst)?;
+            if self.accuracy > random.worst {
+                let worst = random.worst;
+                return Err(invalid(
+                    "accuracy",
+                    format!("is above random.worst = {worst}"),
+                ));
+            }
             finite("random.std", random.std)?;
         }
         if let Some(hardware) = &self.hardware {
@@ -259,6 +295,9 @@ mod tests {
             results.to_json().unwrap_err().to_string()
         };
         assert!(message(|r| r.accuracy = 0.98).contains("accuracy is above clean = 0.97"));
+        assert!(message(|r| r.accuracy = 0.2).contains("accuracy is above that of a search, 0.15"));
+        let message_ = message(|r| r.random.as_mut().unwrap().worst = 0.1);
+        assert!(message_.contains("accuracy is above random.worst = 0.1"));
         assert!(message(|r| r.clean = 97.0).contains("clean is 97, outside 0..=1"));
         assert!(message(|r| r.curve.reverse()).contains("not ordered by increasing bound"));
         assert!(message(|r| r.curve[1].accuracy = 0.9).contains("accuracies that do not rise"));

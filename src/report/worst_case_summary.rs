@@ -1,20 +1,21 @@
 //! A worst-case search in words and cells, shared by the page and the terminal table.
 
 use super::summary::percent;
-use super::worst_case_results::{SearchSummary, TransferFrom, WorstCaseResults};
+use super::worst_case_results::{FoundBy, SearchSummary, TransferFrom, WorstCaseResults};
 use crossburn_training::{AttackActivations, AttackLoss};
 
 /// How the numbers are defined, one sentence each.
 pub(super) const DEFINITIONS: [&str; 6] = [
-    "Worst case found: the lowest accuracy of an admissible deviation that the search met. It is an upper bound on the true \
-     worst case; a search that finds little proves nothing.",
-    "A search by one loss flatters a training that hides the gradient of that loss: compare with the other, margin or \
-     cross-entropy (--loss).",
+    "Worst case found: the lowest accuracy of an admissible deviation that a search or a random chip had, so that it is never \
+     above that of these random chips. It is an upper bound on the true worst case; a search that finds little proves nothing.",
+    "A search lowers a surrogate of the accuracy: margin or cross-entropy. One of them alone flatters a training that hides \
+     the gradient of that loss.",
     "One deviation holds for all images: it is a chip. The search knew the images on which it is judged; transfer repeats the \
      deviation on images that it did not know.",
-    "Evaluations are passes over all images, of which some took a gradient: the budget of the search.",
+    "Evaluations are passes over all images, of which some took a gradient: the budget of a search.",
     "Random chips are Gaussian deviations with three standard deviations at the bound, clipped to it.",
-    "The first-order fall is Σ |∂loss/∂w| · bound over a layer, at the clean network; the loss is per image.",
+    "The first-order fall is Σ |∂loss/∂w| · bound over a layer, at the clean network; the loss is that of the first search, per \
+     image.",
 ];
 
 /// Headers of the table of layers.
@@ -51,11 +52,35 @@ pub(super) fn bound(results: &WorstCaseResults) -> String {
     }
 }
 
+/// What a search lowers, and through what: `margin`, or `margin, unquantized activations`.
+fn by(surrogate: AttackLoss, activations: AttackActivations) -> String {
+    let through = match activations {
+        AttackActivations::Quantized => "",
+        AttackActivations::Unquantized => ", unquantized activations",
+    };
+    format!("{}{through}", surrogate.name())
+}
+
 /// What one search is called.
-pub(super) fn name(search: &SearchSummary) -> &'static str {
-    match search.activations {
-        AttackActivations::Quantized => "search",
-        AttackActivations::Unquantized => "search through unquantized activations",
+pub(super) fn name(search: &SearchSummary) -> String {
+    format!("by {}", by(search.surrogate, search.activations))
+}
+
+/// What found the worst deviation, in words.
+fn found_by(results: &WorstCaseResults) -> String {
+    match results.found_by {
+        FoundBy::Search {
+            bound,
+            surrogate,
+            activations,
+        } => {
+            let within = match bound == results.bound {
+                true => String::new(),
+                false => format!(" within the smaller bound {bound}"),
+            };
+            format!("the search by {}{within}", by(surrogate, activations))
+        }
+        FoundBy::RandomChip { chip } => format!("random chip {chip}"),
     }
 }
 
@@ -65,16 +90,8 @@ pub(super) fn rows(results: &WorstCaseResults) -> Vec<(String, String)> {
         ("Clean".to_string(), percent(results.clean)),
         ("Worst case found".to_string(), percent(results.accuracy)),
     ];
-    for search in results
-        .searches
-        .iter()
-        .filter(|_| results.searches.len() > 1)
-    {
-        let term = match search.activations {
-            AttackActivations::Quantized => "- through quantized activations",
-            AttackActivations::Unquantized => "- through unquantized activations",
-        };
-        rows.push((term.to_string(), percent(search.accuracy)));
+    for search in &results.searches {
+        rows.push((format!("- {}", name(search)), percent(search.accuracy)));
     }
     if let Some(hardware) = &results.hardware {
         rows.push((
@@ -116,37 +133,33 @@ pub(super) fn rows(results: &WorstCaseResults) -> Vec<(String, String)> {
 
 /// How it was found, as terms.
 pub(super) fn facts(results: &WorstCaseResults) -> Vec<(&'static str, String)> {
-    let loss = match results.loss {
-        AttackLoss::Margin { kappa } => format!("margin (kappa = {kappa})"),
-        AttackLoss::CrossEntropy {} => "cross-entropy".to_string(),
-    };
-    let spent: Vec<String> = results
-        .searches
-        .iter()
-        .map(|search| {
-            format!(
-                "{}: {} evaluations, {} with a gradient, found in restart {}, iteration {}",
-                name(search),
-                search.evaluations,
-                search.gradients,
-                search.restart,
-                search.iteration
-            )
-        })
-        .collect();
-    vec![
+    let mut facts = vec![
         (
             "Data",
             format!("{} test images of {}", results.images, results.data),
         ),
         ("Bound", bound(results)),
-        ("Search", format!("{}, loss {loss}", results.search.name())),
-        ("Spent", spent.join("; ")),
-        (
-            "At the bound",
-            format!("{} % of the weights", percent(results.fraction_at_bound)),
-        ),
-    ]
+        ("Search", results.search.name().to_string()),
+        ("Found by", found_by(results)),
+    ];
+    for search in &results.searches {
+        facts.push((
+            "Spent",
+            format!(
+                "{}: {} evaluations, {} with a gradient, lowest in restart {}, iteration {}",
+                name(search),
+                search.evaluations,
+                search.gradients,
+                search.restart,
+                search.iteration
+            ),
+        ));
+    }
+    facts.push((
+        "At the bound",
+        format!("{} % of the weights", percent(results.fraction_at_bound)),
+    ));
+    facts
 }
 
 /// The outcome in a sentence.
@@ -158,15 +171,55 @@ pub(super) fn headline(results: &WorstCaseResults) -> String {
             percent(random.worst)
         )
     });
-    let evaluations: u64 = results
-        .searches
-        .iter()
-        .map(|search| search.evaluations)
-        .sum();
+    let evaluations = results.searches.iter().map(|search| search.evaluations);
+    let evaluations: u64 = evaluations.sum();
+    let searches = match results.searches.len() {
+        1 => format!("a search of {evaluations} evaluations takes"),
+        count => format!("{count} searches of together {evaluations} evaluations take"),
+    };
+    let lowest = results.searches.iter().map(|search| search.accuracy);
+    let lowest = lowest.fold(f64::INFINITY, f64::min);
+    let lower = match results.accuracy < lowest {
+        true => format!(
+            " The worst case found is {} %, by {}.",
+            percent(results.accuracy),
+            found_by(results)
+        ),
+        false => String::new(),
+    };
     format!(
-        "With {}, a search of {evaluations} evaluations takes the accuracy from {} % to {} %{random}.",
+        "With {}, {searches} the accuracy from {} % to {} %{random}.{lower}",
         bound(results),
         percent(results.clean),
-        percent(results.accuracy),
+        percent(lowest),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example;
+    use super::*;
+
+    #[test]
+    fn what_found_the_worst_case_is_said() {
+        let mut results = example::worst_case();
+        let said = |results: &WorstCaseResults| facts(results)[3].1.clone();
+        assert_eq!(said(&results), "the search by margin");
+        results.found_by = FoundBy::Search {
+            bound: 0.01,
+            surrogate: AttackLoss::CrossEntropy {},
+            activations: AttackActivations::Unquantized,
+        };
+        assert_eq!(
+            said(&results),
+            "the search by cross-entropy, unquantized activations within the smaller bound 0.01"
+        );
+        results.found_by = FoundBy::RandomChip { chip: 17 };
+        assert_eq!(said(&results), "random chip 17");
+        results.accuracy = 0.1;
+        assert!(
+            headline(&results)
+                .ends_with("97.00 %. The worst case found is 10.00 %, by random chip 17.")
+        );
+    }
 }

@@ -9,8 +9,8 @@ use crossburn_hardware::layer::stack;
 use crossburn_hardware::{Quantization, manufacture, quantize_weights};
 use crossburn_models::Classifier;
 use crossburn_noise::{
-    ChipDraws, ChipSeed, Race, RaceObserver, RaceResult, RareObserver, RareResult,
-    SubsetSimulation, Variation, draw_population, race_order,
+    ChipDraws, ChipSeed, Direction, Race, RaceObserver, RaceResult, RareObserver, RareResult,
+    Scale, SubsetSimulation, Variation, draw_population, race_order,
 };
 use rayon::prelude::*;
 
@@ -366,6 +366,15 @@ impl<C: Classifier> Evaluation<C> {
         stop: &AtomicBool,
     ) -> Result<Option<RareResult>, TrainingError> {
         simulation.run(|chip| self.drawn(variation, chip), observer, stop)
+    }
+
+    /// The direction from the weights as they are programmed to those of `chip`, a network as it computes, such as what a
+    /// worst-case search has found.
+    ///
+    /// # Errors
+    /// Those of [`Direction::between`].
+    pub fn direction_to(&self, chip: &C, scale: Scale) -> Result<Direction, TrainingError> {
+        Ok(Direction::between(&self.quantized(), &chip.valid(), scale)?)
     }
 
     /// Number of test images.

@@ -38,6 +38,19 @@ impl Default for AttackLoss {
 }
 
 impl AttackLoss {
+    /// The losses that a network should be searched with: each alone flatters a training that hides its gradient from it.
+    pub fn both() -> [Self; 2] {
+        [Self::default(), Self::CrossEntropy {}]
+    }
+
+    /// The name, as configurations spell it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Margin { .. } => "margin",
+            Self::CrossEntropy {} => "cross-entropy",
+        }
+    }
+
     /// Summed over the images: `[batch, classes]`, `[batch]` → `[1]`.
     fn sum(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
         match *self {
@@ -493,30 +506,58 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
         #[test]
-        fn searches_of_small_networks_stay_in_the_box_and_beat_chance(
-            seed in 0u64..100_000, hidden in 2usize..16, classes in 2usize..6, quantized: bool, bound in 0.05f64..0.3,
+        fn searches_of_small_networks_stay_in_the_box_and_contain_chance(
+            seed in 0u64..100_000, hidden in 2usize..16, classes in 2usize..6, quantized: bool, bound in 0.01f64..0.3,
         ) {
             let width = bits(4).filter(|_| quantized);
             let network = mlp(&[30, hidden, classes], width, seed);
             let set = as_read_by(&network, lines(seed, 30, classes, 40));
             let attack = attack(&network, width, &set);
             let bounds = attack.bounds(bound).unwrap();
-            let sign = SignGradient { steps: 10, expand: 3, restarts: 2 };
+            let sign = SignGradient { steps: 10, expand: 2, restarts: 2, random: 10 };
             let found = search(&attack, bound, Search::SignGradient(sign));
             prop_assert!(bounds.contain(&found.deviations) && found.path.iter().all(|point| point.inside));
-            let lowest = |found: &WorstCase| found.path.iter().map(|p| p.loss).fold(f64::INFINITY, f64::min);
-            let draws = found.evaluations as usize - 1;
+            let draws = sign.random;
             for random in [Search::Corners(Corners { draws }), Search::MonteCarlo(MonteCarlo { draws })] {
                 let random = search(&attack, bound, random);
                 prop_assert!(bounds.contain(&random.deviations));
-                prop_assert_eq!(random.evaluations, found.evaluations);
-                // The loss is what a search lowers; the accuracy of a few weights can be met by chance.
-                prop_assert!(lowest(&found) <= lowest(&random), "{} {}", lowest(&found), lowest(&random));
-                if hidden >= 8 && bound >= 0.1 {
-                    prop_assert!(found.accuracy <= random.accuracy, "{} {}", found.accuracy, random.accuracy);
-                }
+                let (own, other) = ((found.accuracy, found.loss), (random.accuracy, random.loss));
+                prop_assert!(own <= other, "{own:?} {other:?}");
             }
         }
+    }
+
+    #[test]
+    fn gradients_of_small_networks_find_more_than_chance_on_average() {
+        let (mut sums, mut weaker) = ([0.0; 3], 0);
+        for seed in 0..24 {
+            let (hidden, classes) = (2 + seed as usize % 14, 2 + seed as usize % 4);
+            let width = bits(4).filter(|_| seed % 2 == 0);
+            let network = mlp(&[30, hidden, classes], width, seed);
+            let set = as_read_by(&network, lines(seed, 30, classes, 40));
+            let attack = attack(&network, width, &set);
+            let bound = 0.05 + 0.25 * (seed % 5) as f64 / 4.0;
+            let sign = SignGradient {
+                steps: 10,
+                expand: 3,
+                restarts: 2,
+                random: 0,
+            };
+            let found = search(&attack, bound, Search::SignGradient(sign));
+            let draws = found.evaluations as usize - 1;
+            let chance = [
+                Search::Corners(Corners { draws }),
+                Search::MonteCarlo(MonteCarlo { draws }),
+            ]
+            .map(|random| search(&attack, bound, random).accuracy);
+            sums[0] += found.accuracy;
+            sums[1] += chance[0];
+            sums[2] += chance[1];
+            weaker += usize::from(chance.iter().any(|chance| *chance < found.accuracy));
+        }
+        // As many evaluations each: chance may win on a few weights, not on the whole.
+        assert!(weaker <= 4, "{weaker}");
+        assert!(sums[0] < 0.9 * sums[1].min(sums[2]), "{sums:?}");
     }
 
     #[test]
@@ -540,6 +581,7 @@ mod tests {
                     steps: 4,
                     expand: 1,
                     restarts: 2,
+                    random: 0,
                 });
                 search(&attack(&network, bits(4), &set), 0.03, search_)
             })

@@ -1,10 +1,13 @@
 //! A direction in the space of normal draws, and chips that are shifted along it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
 
 use super::normal_draws::{uniform, weighted_normals};
 use crate::scale::{Reference, Scale};
-use crate::{ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox};
+use crate::{ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox, matrix_weights};
 
 /// A unit vector over the draws of all weights: by path, in row-major order. Draws that it does not name have part 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +64,50 @@ impl Direction {
         Self::new(deviations.iter().filter_map(part).collect())
     }
 
+    /// The direction from the weights of `programmed` to those of `chip`, such as the one that a worst-case search has found:
+    /// that of [`of_deviations`](Self::of_deviations) for their differences. Both are networks as they compute, quantized
+    /// where they are.
+    ///
+    /// # Errors
+    /// [`NoiseError::OtherWeights`] where `chip` lacks a weight or has another number of entries, and
+    /// [`NoiseError::Direction`] where the networks do not differ.
+    ///
+    /// ```
+    /// use burn::{nn::LinearConfig, tensor::Device};
+    /// use crossburn_noise::worst_case::{Deviations, deviate};
+    /// use crossburn_noise::{ChipSeed, Direction, Scale};
+    ///
+    /// let layer = LinearConfig::new(2, 2).init(&Device::flex());
+    /// let parts = Deviations::from([("weight".to_string(), vec![0.5, 0.0, 0.0, -0.5])]);
+    /// let chip = deviate(layer.clone(), &parts)?;
+    /// let expected = Direction::new([("weight".to_string(), vec![1.0, 0.0, 0.0, -1.0])].into())?;
+    /// let direction = Direction::between(&layer, &chip, Scale::PerTensor)?;
+    /// assert!((direction.along(ChipSeed::new(7, 17)) - expected.along(ChipSeed::new(7, 17))).abs() < 1e-6);
+    /// assert!(Direction::between(&layer, &layer, Scale::PerTensor).is_err());
+    /// # Ok::<(), crossburn_noise::NoiseError>(())
+    /// ```
+    pub fn between<M: Module>(programmed: &M, chip: &M, scale: Scale) -> Result<Self, NoiseError> {
+        let (programmed, chip) = (Weights::of(programmed), Weights::of(chip));
+        let mut deviations = BTreeMap::new();
+        for (path, (from, _)) in &programmed.values {
+            let to = chip.values.get(path).map_or(&[][..], |(to, _)| to);
+            if to.len() != from.len() {
+                return Err(NoiseError::OtherWeights {
+                    path: path.clone(),
+                    expected: from.len(),
+                    found: to.len(),
+                });
+            }
+            let differences = to.iter().zip(from).map(|(to, from)| to - from);
+            deviations.insert(path.clone(), differences.collect());
+        }
+        let weights = |path: &str| {
+            let (values, shape) = programmed.values.get(path)?;
+            Some((values.as_slice(), shape.as_slice()))
+        };
+        Self::of_deviations(&deviations, weights, scale)
+    }
+
     /// The part at `path`, of length 1 over all paths.
     fn part(&self, path: &str) -> impl Fn(usize) -> f64 + '_ {
         let part = self.parts.get(path).map_or(&[][..], Vec::as_slice);
@@ -70,8 +117,9 @@ impl Direction {
         }
     }
 
-    /// The product of the direction with the normal draws of `chip`.
-    fn along(&self, chip: ChipSeed) -> f64 {
+    /// The product of the direction with the normal draws of `chip`: how far the chip lies along it, standard normal over
+    /// chips.
+    pub fn along(&self, chip: ChipSeed) -> f64 {
         let mut sum = 0.0;
         for (path, part) in &self.parts {
             let terms = [(self.scale, chip.generator(path))];
@@ -82,6 +130,48 @@ impl Direction {
             });
         }
         sum
+    }
+}
+
+/// Values and shape of every matrix weight, by path.
+struct Weights {
+    path: Vec<String>,
+    selected: BTreeSet<String>,
+    values: BTreeMap<String, (Vec<f32>, Vec<usize>)>,
+}
+
+impl Weights {
+    fn of<M: Module>(module: &M) -> Self {
+        let mut weights = Self {
+            path: Vec::new(),
+            selected: matrix_weights(module),
+            values: BTreeMap::new(),
+        };
+        module.visit(&mut weights);
+        weights
+    }
+}
+
+impl ModuleVisitor for Weights {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.join(".");
+        if self.selected.contains(&path) {
+            let weight = param.val();
+            let shape = weight.dims().to_vec();
+            let values = weight
+                .into_data()
+                .try_into_vec_as()
+                .expect("a weight is a tensor of floats");
+            self.values.insert(path, (values, shape));
+        }
     }
 }
 

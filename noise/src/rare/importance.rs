@@ -3,10 +3,15 @@
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
+use crossburn_kernels::normal_quantiles;
+
 use super::direction::{Direction, ShiftedChip};
 use super::normal_draws::two_sided;
 use super::subset_simulation::require_percentages;
 use crate::{ChipSeed, NoiseError, draw_population};
+
+/// The largest shift: beyond, draws leave what 64-bit uniforms hold apart.
+const MOST_SHIFT: f64 = 7.0;
 
 /// What is drawn, and asked of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,13 +20,62 @@ pub struct ImportanceConfig {
     pub seed: u64,
     /// Chip numbers.
     pub chips: Range<u64>,
-    /// How far chips are shifted, in standard deviations. Chips are bad half of the time where this is what the rarest
-    /// quantile lies at along the direction: about 3.1 for 0.1 %.
+    /// How far chips are shifted, in standard deviations: see [`Pilot::shift`].
     pub shift: f64,
     /// The percentages, each above 0 and below 100.
     pub percentages: Vec<f64>,
     /// Confidence of each interval.
     pub confidence: f64,
+}
+
+/// How much of the metric a direction explains, over plain chips.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pilot {
+    /// Chips.
+    pub chips: usize,
+    /// Correlation of the metric with how far a chip lies along the direction: -1 where nothing but the direction decides,
+    /// 0 where it says nothing, above 0 where it is good for the metric. 0 of chips that are all the same.
+    pub correlation: f64,
+}
+
+impl Pilot {
+    /// The pilot of chips with how far each lies along the direction ([`Direction::along`]) and its metric.
+    pub fn new(chips: &[(f64, f64)]) -> Self {
+        let n = chips.len().max(1) as f64;
+        let mean = |value: &dyn Fn(&(f64, f64)) -> f64| chips.iter().map(value).sum::<f64>() / n;
+        let (along, metric) = (mean(&|chip| chip.0), mean(&|chip| chip.1));
+        let product = mean(&|chip| (chip.0 - along) * (chip.1 - metric));
+        let spreads =
+            mean(&|chip| (chip.0 - along).powi(2)) * mean(&|chip| (chip.1 - metric).powi(2));
+        Self {
+            chips: chips.len(),
+            correlation: match spreads > 0.0 {
+                true => product / spreads.sqrt(),
+                false => 0.0,
+            },
+        }
+    }
+
+    /// Where chips should be shifted to for the quantile at `percent`, in standard deviations:
+    ///
+    /// ```text
+    /// mu = -r z        r: correlation, z: standard normal quantile of 1 - percent / 100
+    /// ```
+    ///
+    /// Were the metric and the draw along the direction normal together, this is where the chips at the quantile lie on
+    /// average. A direction that decides alone puts half of the chips below the quantile; one that explains little moves
+    /// them little, because a chip is then bad for other reasons, and a weight far from one would be noise. Never below 0,
+    /// and never beyond what [`ImportanceConfig::check`] allows.
+    ///
+    /// # Source
+    /// The cross-entropy method shifts a normal law to the mean of its bad chips (de Boer, Kroese, Mannor and Rubinstein, "A
+    /// tutorial on the cross-entropy method", Annals of Operations Research 134 (2005)). The closed form for a metric that is
+    /// linear along the direction, at the quantile rather than below it, is ours.
+    pub fn shift(&self, percent: f64) -> f64 {
+        let mut quantile = [1.0 - percent / 100.0];
+        normal_quantiles(&mut quantile);
+        (-self.correlation * quantile[0]).clamp(0.0, MOST_SHIFT)
+    }
 }
 
 /// Chips drawn shifted along a direction that is known to be bad, each weighed by how much more often a plain population
@@ -41,7 +95,9 @@ pub struct ImportanceConfig {
 /// The weights are not normalized by their sum: in the bad tail they are small and P is unbiased, while their sum hangs on
 /// a few good chips of huge weight. The result is as good as the direction: a way to be bad that lies elsewhere is hardly
 /// ever drawn, and then missing from P without a trace in `s`. Compare with a
-/// [`SubsetSimulation`](super::SubsetSimulation).
+/// [`SubsetSimulation`](super::SubsetSimulation). A direction that explains a share r² of the metric ([`Pilot`]) saves
+/// little where r² is small, because what the other draws do is sampled as it comes. That of a worst-case search is such a
+/// one: it explained 1 % of the variance of the accuracy of a LeNet with 106,000 weights.
 #[derive(Clone, Debug)]
 pub struct ImportanceSampling {
     config: ImportanceConfig,
@@ -80,8 +136,7 @@ impl ImportanceConfig {
         if self.chips.is_empty() {
             return Err(NoiseError::Empty);
         }
-        // Beyond, draws leave what 64-bit uniforms hold apart.
-        if !(0.0..=7.0).contains(&shift) {
+        if !(0.0..=MOST_SHIFT).contains(&shift) {
             return Err(NoiseError::Shift { shift });
         }
         Ok(ImportanceSampling {
@@ -251,6 +306,71 @@ mod tests {
             }
             assert_eq!(effective.iter().all(|chips| *chips > 50.0), angle == 0.0);
         }
+    }
+
+    #[test]
+    fn a_pilot_shifts_to_where_bad_chips_lie() {
+        for angle in [0.0, 0.4, 1.2] {
+            let direction = direction(angle);
+            let chips: Vec<(f64, f64)> = (0..4000)
+                .map(|index| {
+                    let chip = ChipSeed::new(3, index);
+                    let plain = ShiftedChip {
+                        chip,
+                        direction: &direction,
+                        shift: 0.0,
+                    };
+                    let Ok(metric) = metric(&plain);
+                    // Normal together with the draw, as the shift takes it.
+                    let mut normal = [metric];
+                    normal_quantiles(&mut normal);
+                    (direction.along(chip), normal[0])
+                })
+                .collect();
+            let pilot = Pilot::new(&chips);
+            // The metric falls by the cosine of the angle along the direction; four standard errors of a correlation.
+            let cosine = angle.cos();
+            let error = 4.0 * (1.0 - cosine * cosine) / 4000f64.sqrt() + 1e-6;
+            assert!((pilot.correlation + cosine).abs() < error, "{pilot:?}");
+            assert!((pilot.shift(0.1) - 3.0902 * cosine).abs() < 3.1 * error + 1e-4);
+            let mut bad = chips.clone();
+            bad.sort_by(|a, b| a.1.total_cmp(&b.1));
+            // Chips around the quantile at 5 %: their mean along the direction, which 200 of them know to 0.28 of its spread.
+            let around = &bad[100..300];
+            let mean = around.iter().map(|chip| chip.0).sum::<f64>() / 200.0;
+            let spread = angle.sin().hypot(0.2);
+            assert!(
+                (mean - pilot.shift(5.0)).abs() < 0.28 * spread + 0.1,
+                "{mean} {}",
+                pilot.shift(5.0)
+            );
+        }
+        // A direction that is good, and chips that are all the same, shift nothing.
+        assert_eq!(Pilot::new(&[(0.0, 0.1), (1.0, 0.2)]).shift(0.1), 0.0);
+        assert_eq!(Pilot::new(&[(0.0, 0.1), (1.0, 0.1)]).shift(0.1), 0.0);
+        assert_eq!(Pilot::new(&[]).correlation, 0.0);
+    }
+
+    #[test]
+    fn a_shift_beyond_what_the_direction_explains_wastes_chips() {
+        let angle: f64 = 1.4;
+        let pilot = Pilot {
+            chips: 0,
+            correlation: -angle.cos(),
+        };
+        let alone = Pilot {
+            correlation: -1.0,
+            ..pilot
+        };
+        let effective = |pilot: Pilot| {
+            let found = (0..10).map(|seed| {
+                run(&sampling(seed, 2000, pilot.shift(1.0), direction(angle)))[0].effective
+            });
+            found.sum::<f64>() / 10.0
+        };
+        // A plain population of 2000 has 20 chips below the quantile.
+        let (own, far) = (effective(pilot), effective(alone));
+        assert!(own > 15.0 && far < 0.5 * own, "{own} {far}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod rare_chip;
 mod subset_simulation;
 
 pub use direction::{Direction, ShiftedChip};
-pub use importance::{ImportanceConfig, ImportanceQuantile, ImportanceSampling};
+pub use importance::{ImportanceConfig, ImportanceQuantile, ImportanceSampling, Pilot};
 pub use rare_chip::{Move, RareChip};
 pub use subset_simulation::{
     RareConfig, RareLevel, RareObserver, RareQuantile, RareResult, SubsetSimulation,

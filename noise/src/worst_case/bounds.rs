@@ -170,8 +170,17 @@ impl DeviationBounds {
         at.values().sum::<usize>() as f64 / self.entries().max(1) as f64
     }
 
+    /// The same for every weight on its own, by path.
+    pub fn shares_at_bound<'a>(&'a self, deviations: &'a Deviations) -> BTreeMap<&'a str, f64> {
+        let share = |(path, count): (&'a str, usize)| {
+            let entries = self.weights[path].low.len().max(1);
+            (path, count as f64 / entries as f64)
+        };
+        self.at_bound(deviations).into_iter().map(share).collect()
+    }
+
     /// How many entries of every weight lie on an end of their box.
-    pub(super) fn at_bound<'a>(&'a self, deviations: &'a Deviations) -> BTreeMap<&'a str, usize> {
+    fn at_bound<'a>(&'a self, deviations: &'a Deviations) -> BTreeMap<&'a str, usize> {
         let count = |entries: &EntryBounds, deviation: &[f32]| {
             let ends = entries.low.iter().zip(&entries.high).zip(deviation);
             ends.filter(|((low, high), d)| low < high && (d == low || d == high))
@@ -261,7 +270,9 @@ mod tests {
         assert!(bounds.contain(&at([0.06, -0.06, 0.0, 0.01])));
         assert!(!bounds.contain(&at([0.061, 0.0, 0.0, 0.0])));
         assert!(!bounds.contain(&at([f32::NAN, 0.0, 0.0, 0.0])));
-        assert_eq!(bounds.fraction_at_bound(&at([0.06, -0.06, 0.0, 0.01])), 0.5);
+        let half = at([0.06, -0.06, 0.0, 0.01]);
+        assert_eq!(bounds.fraction_at_bound(&half), 0.5);
+        assert_eq!(bounds.shares_at_bound(&half)["weight"], 0.5);
         let none = DeviationBounds::relative(&layer, 0.0).unwrap();
         assert!(none.contain(&none.zero()) && none.fraction_at_bound(&none.zero()) == 0.0);
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::search::Next;
-use super::{DeviationBounds, SearchState};
+use super::{DeviationBounds, Deviations, SearchState};
 use crate::ChipSeed;
 
 /// Every entry at the lower or the upper end of its box, by the toss of a coin: a baseline that knows no gradient.
@@ -26,14 +26,18 @@ impl Corners {
         if state.iteration >= self.draws {
             return Next::End;
         }
-        let chip = ChipSeed::new(seed, state.iteration as u64);
-        state.current = bounds.fill(|path, entries| {
+        state.current = Self::draw(bounds, ChipSeed::new(seed, state.iteration as u64));
+        Next::Evaluate
+    }
+
+    /// The corner of `chip`.
+    pub(super) fn draw(bounds: &DeviationBounds, chip: ChipSeed) -> Deviations {
+        bounds.fill(|path, entries| {
             let coins = chip.generator(&format!("{path}/corner"));
             let side = |index: usize| (coins.word((index / 32) as u64) >> (index % 32)) & 1;
             let ends = entries.low.iter().zip(&entries.high).enumerate();
             ends.map(|(index, (low, high))| if side(index) == 0 { *low } else { *high })
                 .collect()
-        });
-        Next::Evaluate
+        })
     }
 }

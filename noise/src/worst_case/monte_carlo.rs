@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::search::Next;
-use super::{DeviationBounds, SearchState};
+use super::{DeviationBounds, Deviations, SearchState};
 use crate::ChipSeed;
 
 /// Gaussian deviations of which three standard deviations are the bound, clipped to it: what manufacturing would meet, and
@@ -34,8 +34,13 @@ impl MonteCarlo {
         if state.iteration >= self.draws {
             return Next::End;
         }
-        let chip = ChipSeed::new(seed, state.iteration as u64);
-        state.current = bounds.fill(|path, entries| {
+        state.current = Self::draw(bounds, ChipSeed::new(seed, state.iteration as u64));
+        Next::Evaluate
+    }
+
+    /// The deviation of `chip`.
+    pub(super) fn draw(bounds: &DeviationBounds, chip: ChipSeed) -> Deviations {
+        bounds.fill(|path, entries| {
             let mut draws = vec![0.0; entries.low.len()];
             chip.generator(&format!("{path}/inside"))
                 .fill_normal(&mut draws);
@@ -48,7 +53,6 @@ impl MonteCarlo {
                     (z / 3.0 * end).clamp(*low, *high)
                 })
                 .collect()
-        });
-        Next::Evaluate
+        })
     }
 }

@@ -56,16 +56,16 @@ pub struct WorstCase {
 impl WorstCase {
     pub(super) fn of(state: &SearchState, bounds: &DeviationBounds) -> Self {
         let best = &state.best;
-        let at_bound = bounds.at_bound(&best.deviations);
-        let layers = bounds.weights().iter().map(|(path, entries)| {
-            let count = entries.low.len();
-            LayerSensitivity {
+        let at_bound = bounds.shares_at_bound(&best.deviations);
+        let layers = bounds
+            .weights()
+            .iter()
+            .map(|(path, entries)| LayerSensitivity {
                 path: path.clone(),
-                entries: count,
+                entries: entries.low.len(),
                 first_order: state.first_order[path],
-                fraction_at_bound: at_bound[path.as_str()] as f64 / count.max(1) as f64,
-            }
-        });
+                fraction_at_bound: at_bound[path.as_str()],
+            });
         Self {
             clean: state.path[0].accuracy,
             accuracy: best.accuracy,

@@ -17,6 +17,7 @@ use crate::{ChipSeed, NoiseError};
 /// steps = 20
 /// expand = 2
 /// restarts = 1
+/// random = 0
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
@@ -112,7 +113,7 @@ impl Search {
     /// Whether the evaluation that comes next needs a gradient.
     fn wants_gradient(&self, state: &SearchState) -> bool {
         match self {
-            Self::SignGradient(search) => state.iteration < search.iterations(),
+            Self::SignGradient(search) => search.wants_gradient(state),
             Self::Lagrangian(search) => search.wants_gradient(state),
             Self::SingleStep(_) | Self::Corners(_) | Self::MonteCarlo(_) => false,
         }
@@ -131,7 +132,7 @@ impl Search {
             _ => bounds.random(ChipSeed::new(seed, restart as u64)),
         };
         let next = match self {
-            Self::SignGradient(search) => search.advance(state, bounds, gradient),
+            Self::SignGradient(search) => search.advance(state, bounds, seed, gradient),
             Self::Lagrangian(search) => search.advance(state, bounds, gradient, start),
             Self::SingleStep(search) => search.advance(state, bounds, gradient),
             Self::Corners(search) => search.advance(state, bounds, seed),
@@ -155,9 +156,7 @@ impl Search {
 /// The first evaluation is that of the clean network. `observer` hears of every evaluation and may stop the search; with
 /// the last state that it saw as `state`, a later call goes on. Of two deviations with one accuracy, the lower loss is kept.
 ///
-/// What is guaranteed: the deviation is admissible, its accuracy is at most the clean one, and a search whose budget
-/// contains that of another never reports a higher accuracy. Budgets nest in `restarts` and `draws`, and in `expand` with
-/// one restart. They do not nest in `steps`, which also sets the step, nor between methods.
+/// What is guaranteed stands at the [module](super).
 ///
 /// # Errors
 /// [`NoiseError::Search`] for settings that are not allowed, [`NoiseError::NotFinite`] for a loss or a gradient that is not

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::search::Next;
-use super::{DeviationBounds, Deviations, SearchState};
+use super::{Corners, DeviationBounds, Deviations, MonteCarlo, SearchState};
+use crate::ChipSeed;
 
 /// Every entry moves by a fixed step against the sign of its gradient, and rests at the ends of its box:
 ///
@@ -13,6 +14,9 @@ use super::{DeviationBounds, Deviations, SearchState};
 ///
 /// The lowest accuracy of the path is kept. A restart ends early when nothing moves. The first restart begins without a
 /// deviation, every further one at a point drawn from (seed, restart). More `expand` continues the same path.
+///
+/// Behind the restarts, as one more of them, come `random` draws of [`Corners`] and then `random` draws of [`MonteCarlo`]:
+/// what either finds with that many draws of the same seed or fewer, this search finds, too.
 ///
 /// # Source
 /// The authors' later code of Yan, Hu and Shi (arXiv 2312.06137). It stops everything when one entry reaches the bound;
@@ -26,6 +30,8 @@ pub struct SignGradient {
     pub expand: usize,
     /// Starting points.
     pub restarts: usize,
+    /// Random corners, and as many random chips, that are judged behind them.
+    pub random: usize,
 }
 
 impl Default for SignGradient {
@@ -34,6 +40,7 @@ impl Default for SignGradient {
             steps: 20,
             expand: 2,
             restarts: 1,
+            random: 0,
         }
     }
 }
@@ -57,11 +64,35 @@ impl SignGradient {
 
     pub(super) fn evaluations(&self) -> usize {
         let one = self.iterations().saturating_add(1);
-        one.saturating_mul(self.restarts)
+        let draws = self.random.saturating_mul(2);
+        one.saturating_mul(self.restarts).saturating_add(draws)
+    }
+
+    pub(super) fn wants_gradient(&self, state: &SearchState) -> bool {
+        state.restart < self.restarts && state.iteration < self.iterations()
+    }
+
+    pub(super) fn advance(
+        &self,
+        state: &mut SearchState,
+        bounds: &DeviationBounds,
+        seed: u64,
+        gradient: Option<&Deviations>,
+    ) -> Next {
+        if state.restart < self.restarts {
+            let next = self.step(state, bounds, gradient);
+            let last = state.restart + 1 == self.restarts;
+            if !(matches!(next, Next::End) && last && self.random > 0) {
+                return next;
+            }
+            state.restart += 1;
+            state.iteration = 0;
+        }
+        self.draw(state, bounds, seed)
     }
 
     /// Without a gradient the end of the path has been judged.
-    pub(super) fn advance(
+    fn step(
         &self,
         state: &mut SearchState,
         bounds: &DeviationBounds,
@@ -94,5 +125,15 @@ impl SignGradient {
             true => Next::Evaluate,
             false => Next::End,
         }
+    }
+    /// Corners first, then chips.
+    fn draw(&self, state: &mut SearchState, bounds: &DeviationBounds, seed: u64) -> Next {
+        let chip = |index: usize| ChipSeed::new(seed, index as u64);
+        state.current = match state.iteration.checked_sub(self.random) {
+            None => Corners::draw(bounds, chip(state.iteration)),
+            Some(index) if index < self.random => MonteCarlo::draw(bounds, chip(index)),
+            Some(_) => return Next::End,
+        };
+        Next::Evaluate
     }
 }

@@ -9,12 +9,11 @@ pub(crate) use kpp::Kpp;
 pub(crate) use worst_case::WorstCasePaper;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use burn::tensor::Device;
-use crossburn_checkpoints::write_bytes;
 use crossburn_hardware::{Quantization, WeightBits};
 use crossburn_models::{Classifier, ConvNetConfig, LeNetConfig, ModelConfig, WithClassifier};
 use crossburn_noise::{Variation, mean_interval};
@@ -25,6 +24,7 @@ use crossburn_training::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::kept_file::{KeptFile, Work};
 use super::study::{self, CONFIDENCE, Clock, StudyObserver};
 use crate::report::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow};
 
@@ -268,7 +268,7 @@ pub(crate) fn run<E: Experiment>(
         "arms": study::json(&experiment.arms())?,
     });
     let path = place.folder.join(CELLS_FILE);
-    let mut store = Store::open(&path, config.clone(), place.resume)?;
+    let mut store = Store::open(path, config.clone(), place.resume)?;
     let arms = experiment.arms();
     for seed in 1..=setting.seeds {
         let missing: Vec<&Arm> = arms
@@ -410,62 +410,44 @@ impl<E: Experiment, O: StudyObserver> WithClassifier for Job<'_, E, O> {
 }
 
 /// Finished cells, in a file.
-struct Store<'a> {
-    path: &'a Path,
-    kept: Kept,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kept {
-    /// Everything that a cell depends on.
-    of: Value,
+struct Store {
+    file: KeptFile,
     /// Seed → arm → cell.
     cells: BTreeMap<u64, BTreeMap<String, Cell>>,
 }
 
-impl<'a> Store<'a> {
-    fn open(path: &'a Path, of: Value, resume: bool) -> Result<Self> {
-        let mut kept = Kept {
-            of,
-            cells: BTreeMap::new(),
-        };
-        if resume && path.exists() {
-            let text = fs_err::read_to_string(path)?;
-            let found: Kept = serde_json::from_str(&text).with_context(|| {
-                format!(
-                    "{} is not a file of finished cells: delete it, or leave out --resume",
-                    path.display()
-                )
-            })?;
-            if found.of != kept.of {
-                bail!(
-                    "{} holds cells of other settings: choose another --out, or leave out --resume",
-                    path.display()
-                );
-            }
-            kept = found;
-        }
-        Ok(Self { path, kept })
+const CELLS: Work = Work {
+    key: "cells",
+    is: "a file of finished cells",
+    holds: "cells",
+    settings: "",
+};
+
+impl Store {
+    fn open(path: PathBuf, of: Value, resume: bool) -> Result<Self> {
+        let file = KeptFile::new(path, of, CELLS);
+        Ok(Self {
+            cells: file.read(resume)?.unwrap_or_default(),
+            file,
+        })
     }
 
     fn has(&self, seed: u64, arm: &str) -> bool {
-        let of_seed = self.kept.cells.get(&seed);
+        let of_seed = self.cells.get(&seed);
         of_seed.is_some_and(|cells| cells.contains_key(arm))
     }
 
     fn keep(&mut self, seed: u64, arm: &str, cell: Cell) -> Result<()> {
-        let of_seed = self.kept.cells.entry(seed).or_default();
+        let of_seed = self.cells.entry(seed).or_default();
         of_seed.insert(arm.to_string(), cell);
-        let text = serde_json::to_string(&self.kept)?;
-        Ok(write_bytes(self.path, text.as_bytes())?)
+        self.file.write(&self.cells)
     }
 
     fn by_arm(&self, seeds: u64, arms: &[Arm]) -> Result<BTreeMap<String, Vec<Cell>>> {
         arms.iter()
             .map(|arm| {
                 let cells = (1..=seeds).map(|seed| {
-                    let cell = self.kept.cells.get(&seed).and_then(|of| of.get(&arm.name));
+                    let cell = self.cells.get(&seed).and_then(|of| of.get(&arm.name));
                     cell.cloned()
                         .with_context(|| format!("seed {seed} of `{}` is missing", arm.name))
                 });

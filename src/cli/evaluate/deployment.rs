@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
+use clap::Args;
 use crossburn_hardware::deploy::{Fidelity, Hardware, Operation};
 use crossburn_hardware::device::Device;
 use crossburn_hardware::units::Second;
 use crossburn_noise::Variation;
 use serde_json::{Value, json};
 
-use crate::apps::hardware::{NamedHardware, open_hardware};
+use super::noise::NoiseArguments;
+use crate::apps::hardware::{CALIBRATION_IMAGES, NamedHardware, open_hardware};
 use crate::apps::study;
 
 /// A variation of weights, or a hardware.
@@ -34,35 +36,57 @@ pub(super) struct Target {
     pub(super) hardware: Hardware,
 }
 
-/// What the command line says of a hardware.
-pub(super) struct HardwareChoice<'a> {
-    /// A name or a file.
-    pub(super) hardware: &'a str,
+/// What the command line says of a hardware, in place of a variation.
+#[derive(Debug, Args)]
+pub(super) struct HardwareArguments {
+    /// Programmed chips of this hardware in place of a variation: an accelerator by name, or a file
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "sweep", conflicts_with_all = NoiseArguments::FLAGS)]
+    pub(super) hardware: Option<String>,
+    /// What of the hardware a chip computes with: weight (what cells hold) or array (every product)
+    #[arg(long, value_name = "F", default_value_t = Fidelity::Weight, requires = "hardware")]
     pub(super) fidelity: Fidelity,
-    /// Names of devices, or `all`.
-    pub(super) cells: &'a [String],
-    /// Paths of weights that stay digital.
-    pub(super) digital: &'a [String],
-    pub(super) after: Option<Second>,
-    /// Training images that ranges are set on.
+    /// Other memory cells on that hardware: names of devices, comma-separated, or all
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        requires = "hardware"
+    )]
+    pub(super) cell: Vec<String>,
+    /// Weights that stay digital, by path, comma-separated
+    #[arg(
+        long,
+        value_name = "PATH,...",
+        value_delimiter = ',',
+        requires = "hardware"
+    )]
+    pub(super) digital: Vec<String>,
+    /// Training images that ranges of inputs and converters are set on
+    #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "hardware")]
     pub(super) calibration: usize,
+    /// Time since programming, such as 1d
+    #[arg(long, value_name = "TIME", requires = "hardware")]
+    pub(super) after: Option<Second>,
 }
 
 impl Deployment {
-    /// The hardware of `choice`.
+    /// The hardware that is named, or the variation where none is.
     ///
     /// # Errors
     /// Names and files that are not there, a cell that is named twice, and what does not fit together.
-    pub(super) fn on_hardware(choice: &HardwareChoice<'_>) -> Result<Self> {
-        let NamedHardware { name, hardware } = open_hardware(choice.hardware)?;
-        let hardware = hardware.with_digital(choice.digital)?;
+    pub(super) fn new(choice: &HardwareArguments, noise: &NoiseArguments) -> Result<Self> {
+        let Some(hardware) = &choice.hardware else {
+            return Ok(Self::Variation(noise.variation()?));
+        };
+        let NamedHardware { name, hardware } = open_hardware(hardware)?;
+        let hardware = hardware.with_digital(&choice.digital)?;
         let operation = choice.after.map(|after| Operation {
             after,
             ..hardware.config().operation
         });
-        let cells: Vec<&str> = match choice.cells.iter().any(|cell| cell == "all") {
+        let cells: Vec<&str> = match choice.cell.iter().any(|cell| cell == "all") {
             true => Device::preset_names().collect(),
-            false => choice.cells.iter().map(String::as_str).collect(),
+            false => choice.cell.iter().map(String::as_str).collect(),
         };
         let mut known = BTreeSet::new();
         let mut targets = Vec::new();
@@ -122,5 +146,28 @@ impl Deployment {
                 Ok(json!({ "kind": on.name, "fidelity": on.fidelity, "after": after }))
             }
         }
+    }
+}
+
+impl HardwareArguments {
+    /// The flags that give this hardware again; nothing where there is none.
+    pub(super) fn reproduce(&self) -> String {
+        let Some(hardware) = &self.hardware else {
+            return String::new();
+        };
+        let mut flags = format!(" --hardware {hardware} --fidelity {}", self.fidelity);
+        if !self.cell.is_empty() {
+            flags.push_str(&format!(" --cell {}", self.cell.join(",")));
+        }
+        if !self.digital.is_empty() {
+            flags.push_str(&format!(" --digital {}", self.digital.join(",")));
+        }
+        if self.calibration != CALIBRATION_IMAGES {
+            flags.push_str(&format!(" --calibration {}", self.calibration));
+        }
+        if let Some(after) = self.after {
+            flags.push_str(&format!(" --after \"{after}\""));
+        }
+        flags
     }
 }

@@ -1,0 +1,178 @@
+//! What is asked of an evaluation beside the table of a population: looks, a race, rare percentiles.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use crossburn_noise::{Distribution, Looks, RaceConfig, RareConfig, SubsetSimulation};
+use serde_json::{Value, json};
+
+use super::Evaluate;
+use super::worst_chip::WorstChip;
+use crate::apps::study::CONFIDENCE;
+
+/// What a race gives to images that it does not look at, unless told.
+const DELTA: f64 = 0.01;
+/// Chips of each level of a subset simulation, unless told.
+const RARE_CHIPS: usize = 1000;
+/// Probability of each of its levels given the one before, as Au and Beck have it.
+const CONDITIONAL: f64 = 0.1;
+
+/// The arguments about percentiles.
+#[derive(Debug, Args)]
+pub(super) struct PercentileArguments {
+    /// The percentile that --half-width and --race are about
+    #[arg(long, value_name = "K")]
+    pub(super) kpp: Option<f64>,
+    /// Draw chips until half of the interval of KPP(K) is this narrow, in points, at most --chips; with --race, end the
+    /// race when point and interval are known to within this
+    #[arg(long, value_name = "POINTS", requires = "kpp")]
+    pub(super) half_width: Option<f64>,
+    /// Race for KPP(K): a chip whose rank is settled is looked at no further
+    #[arg(long, requires = "kpp", conflicts_with = "shard")]
+    pub(super) race: bool,
+    /// Probability that images which a race does not look at change its result
+    #[arg(long, value_name = "P", default_value_t = DELTA, requires = "race")]
+    pub(super) delta: f64,
+    /// Rare percentiles in percent, comma-separated, by subset simulation
+    #[arg(
+        long,
+        value_name = "P,...",
+        value_delimiter = ',',
+        conflicts_with = "shard"
+    )]
+    pub(super) rare: Vec<f64>,
+    /// Chips of each level of --rare
+    #[arg(long, value_name = "N", default_value_t = RARE_CHIPS, requires = "rare")]
+    pub(super) rare_chips: usize,
+    /// Also find them by importance sampling towards the chip that this run of worst-case has found; Gaussian noise only
+    #[arg(long, value_name = "RUN", requires = "rare")]
+    pub(super) towards: Option<PathBuf>,
+}
+
+/// What is asked for beside the table of a population.
+pub(super) struct Asked {
+    /// The percentile, half of the width as a fraction, and when to look.
+    pub(super) looks: Option<(f64, f64, Looks)>,
+    /// A race, but for its number of images.
+    pub(super) race: Option<RaceConfig>,
+    pub(super) rare: Option<SubsetSimulation>,
+}
+
+impl PercentileArguments {
+    /// What is asked about KPP(k) and rare percentiles, with numbers that make sense.
+    ///
+    /// # Errors
+    /// Numbers that do not, and what does not go together.
+    pub(super) fn asked(&self, evaluate: &Evaluate) -> Result<Asked> {
+        let half_width = self.half_width.map(|points| points / 100.0);
+        let looks = match (self.kpp, half_width, self.race) {
+            (Some(k), Some(half_width), false) => {
+                if evaluate.shard.is_some() {
+                    bail!("--half-width decides how many chips are drawn: leave out --shard");
+                }
+                if !(half_width > 0.0 && half_width < 0.5) {
+                    bail!(
+                        "--half-width {} is not between 0 and 50 points, such as 1",
+                        100.0 * half_width
+                    );
+                }
+                Some((
+                    k,
+                    half_width,
+                    Looks::new(k, CONFIDENCE, evaluate.chips as usize)?,
+                ))
+            }
+            (Some(k), None, false) => {
+                bail!("--kpp {k} alone asks for nothing: add --half-width or --race")
+            }
+            _ => None,
+        };
+        let race = match self.kpp {
+            Some(k) if self.race => Some(RaceConfig {
+                seed: evaluate.seed,
+                chips: 0..evaluate.chips,
+                // Checked again when the test set is known.
+                images: 1,
+                k,
+                confidence: CONFIDENCE,
+                delta: self.delta,
+                half_width,
+            }),
+            _ => None,
+        };
+        if let Some(race) = &race {
+            race.clone().check()?;
+        }
+        if !self.rare.is_empty() && evaluate.hardware.hardware.is_some() {
+            bail!(
+                "--rare walks in the draws of a variation, which programmed cells do not have: use it with --noise in \
+                 place of --hardware"
+            );
+        }
+        if self.towards.is_some() {
+            if self.race {
+                bail!(
+                    "--towards learns from plain chips how much its direction decides, which --race does not evaluate: \
+                     leave out one of them"
+                );
+            }
+            if !matches!(
+                evaluate.noise.variation()?.distribution,
+                Distribution::Gaussian(_)
+            ) {
+                bail!("--towards shifts normal draws: use it with --noise gaussian");
+            }
+        }
+        let rare = RareConfig {
+            seed: evaluate.seed,
+            chips: self.rare_chips,
+            conditional: CONDITIONAL,
+            percentages: self.rare.clone(),
+            confidence: CONFIDENCE,
+        };
+        let rare = (!self.rare.is_empty()).then(|| rare.check()).transpose()?;
+        Ok(Asked { looks, race, rare })
+    }
+
+    /// What a document says of them.
+    pub(super) fn describe(&self, towards: Option<&WorstChip>, config: &mut Value) {
+        if let Some(k) = self.kpp {
+            config["kpp"] = json!(k);
+            config["half_width"] = json!(self.half_width);
+            config["race"] = json!(self.race.then(|| json!({ "delta": self.delta })));
+        }
+        if !self.rare.is_empty() {
+            config["rare"] = json!({ "percent": self.rare, "chips": self.rare_chips });
+            if let Some(towards) = towards {
+                config["rare"]["towards"] = json!(towards.checksum());
+            }
+        }
+    }
+
+    /// The flags that ask for the same.
+    pub(super) fn reproduce(&self) -> String {
+        let mut flags = String::new();
+        if let Some(k) = self.kpp {
+            flags.push_str(&format!(" --kpp {k}"));
+        }
+        if let Some(half_width) = self.half_width {
+            flags.push_str(&format!(" --half-width {half_width}"));
+        }
+        if self.race {
+            flags.push_str(" --race");
+            if self.delta != DELTA {
+                flags.push_str(&format!(" --delta {}", self.delta));
+            }
+        }
+        if !self.rare.is_empty() {
+            let percentages: Vec<String> = self.rare.iter().map(ToString::to_string).collect();
+            let (percentages, chips) = (percentages.join(","), self.rare_chips);
+            flags.push_str(&format!(" --rare {percentages} --rare-chips {chips}"));
+            if let Some(towards) = &self.towards {
+                flags.push_str(&format!(" --towards {}", towards.display()));
+            }
+        }
+        flags
+    }
+}

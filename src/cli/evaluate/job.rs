@@ -1,0 +1,123 @@
+//! One network on the chips that were asked for, from its checkpoint to the results document.
+
+use anyhow::{Context, Result};
+use crossburn_checkpoints::load_checkpoint;
+use crossburn_models::{Classifier, WithClassifier};
+use crossburn_noise::{Direction, RaceConfig};
+use crossburn_training::data::DataSource;
+use crossburn_training::{Batches, Evaluation};
+use serde_json::Value;
+
+use super::Evaluate;
+use super::asked::Asked;
+use super::deployment::Deployment;
+use super::judge::Judge;
+use super::worst_chip::WorstChip;
+use crate::apps::hardware::calibration;
+use crate::apps::study::{self, Clock};
+use crate::cli::run_setup::RunPlace;
+use crate::cli::stored_network::StoredNetwork;
+use crate::cli::{Outcome, note, print_results};
+use crate::report::{DataSummary, Results, RunCommand, SCHEMA, write_run};
+
+pub(super) struct Job<'a> {
+    pub(super) arguments: &'a Evaluate,
+    pub(super) stored: StoredNetwork,
+    pub(super) source: DataSource,
+    pub(super) deployment: Deployment,
+    pub(super) asked: Asked,
+    /// What importance sampling goes towards.
+    pub(super) towards: Option<WorstChip>,
+    /// Everything that the accuracy of a chip depends on.
+    pub(super) of_chips: Value,
+    pub(super) config: Value,
+    pub(super) place: RunPlace,
+}
+
+impl WithClassifier for Job<'_> {
+    type Output = Result<Outcome>;
+
+    fn run<C: Classifier>(self, network: C) -> Result<Outcome> {
+        let arguments = self.arguments;
+        let mut clock = Clock::new();
+        let recipe = &self.stored.recipe;
+        let device = &self.place.device;
+        let worst_chip = match &self.towards {
+            // A copy that shares no running statistics.
+            Some(chip) => Some(load_checkpoint(&chip.stored.folder, network.valid())?.0),
+            None => None,
+        };
+        let (network, _) = load_checkpoint(&self.stored.folder, network)?;
+        // The first training images set the ranges of a hardware; the rest is cheap, or read with the file as a whole.
+        let images = arguments.images.or(recipe.data.test);
+        let data = clock.time("data", || {
+            self.source.load(recipe.seed, recipe.data.train, images)
+        })?;
+        recipe.model.check(data.test.shape)?;
+        let race = self.asked.race.clone().map(|race| {
+            let images = data.test.len();
+            RaceConfig { images, ..race }.check()
+        });
+        let race = race.transpose()?;
+        let batches = match &race {
+            Some(race) => Batches::for_race(&data.test, race, 128, device)?,
+            None => Batches::new(&data.test, 128, device),
+        };
+        let evaluation = Evaluation::new(&network, self.stored.quantization(), batches);
+        let direction = worst_chip
+            .map(|chip| self.direction(&evaluation, &chip))
+            .transpose()?;
+        let judge = Judge {
+            job: &self,
+            evaluation: &evaluation,
+            clean: evaluation.clean()?,
+            race,
+            direction,
+        };
+        let judged = match &self.deployment {
+            Deployment::Variation(variation) => judge.on_variation(variation, &mut clock)?,
+            Deployment::Hardware(on) => {
+                let calibration = calibration(&data.train, on.calibration, device);
+                judge.on_targets(on, &calibration, &mut clock)?
+            }
+        };
+        let Some(methods) = judged else {
+            note("the finished chips are kept: run the same command with --resume");
+            return Ok(Outcome::Interrupted);
+        };
+        let (version, commit) = study::version();
+        let results = Results {
+            schema: SCHEMA.to_string(),
+            command: RunCommand::Evaluate,
+            version,
+            commit,
+            reproduce: self.reproduce(),
+            config: self.config.clone(),
+            data: DataSummary {
+                source: self.source.to_string(),
+                train: 0,
+                validation: 0,
+                test: data.test.len(),
+            },
+            deployment: Some(self.deployment.summary()?),
+            methods,
+            timing: clock.timing(),
+        };
+        write_run(&self.place.out, &results)?;
+        print_results(&results, arguments.run.json)?;
+        self.place.note_report();
+        Ok(Outcome::Done)
+    }
+}
+
+impl Job<'_> {
+    /// The direction of `chip` in the draws of the variation.
+    fn direction<C: Classifier>(&self, evaluation: &Evaluation<C>, chip: &C) -> Result<Direction> {
+        let scale = self.arguments.noise.variation()?.scale;
+        let run = self.arguments.percentiles.towards.as_deref();
+        evaluation.direction_to(chip, scale).with_context(|| {
+            let run = run.unwrap_or(&self.place.out);
+            format!("the chip of {} is no direction", run.display())
+        })
+    }
+}

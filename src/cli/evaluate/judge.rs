@@ -1,0 +1,396 @@
+//! The chips of one network, as they were asked for.
+
+use anyhow::Result;
+use crossburn_hardware::deploy::{Fab, Fidelity, MappedNetwork};
+use crossburn_models::Classifier;
+use crossburn_noise::{Direction, Looks, Race, SubsetSimulation, Variation};
+use crossburn_training::{Batches, Evaluation};
+use serde_json::json;
+
+use super::deployment::OnTargets;
+use super::job::Job;
+use super::worst_chip::WorstChip;
+use crate::apps::population::{self, ChipStore, Draw};
+use crate::apps::study::{self, Clock};
+use crate::apps::{hardware, race, rare};
+use crate::cli::note;
+use crate::cli::progress::bar;
+use crate::report::{
+    ImportanceSummary, KppEntry, LooksSummary, Method, OnHardware, Percentiles, PopulationSummary,
+    RareSummary,
+};
+
+/// Judges one network.
+pub(super) struct Judge<'a, C> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) evaluation: &'a Evaluation<C>,
+    /// Accuracy without variation.
+    pub(super) clean: f64,
+    pub(super) race: Option<Race>,
+    /// What importance sampling goes along.
+    pub(super) direction: Option<Direction>,
+}
+
+/// What was found about the chips of one fab: all of them, unless they raced.
+type Found = (Option<PopulationSummary>, Percentiles);
+
+impl<C: Classifier> Judge<'_, C> {
+    pub(super) fn on_variation(
+        &self,
+        variation: &Variation,
+        clock: &mut Clock,
+    ) -> Result<Option<Vec<Method>>> {
+        let arguments = self.job.arguments;
+        let fab = self.evaluation.varied(variation);
+        let found = clock.time("chips", || self.chips(&fab, "evaluate", None))?;
+        let Some((population, mut percentiles)) = found else {
+            return Ok(None);
+        };
+        if let Some(simulation) = &self.job.asked.rare {
+            let rare = clock.time("rare", || self.rare(variation, simulation))?;
+            let Some(rare) = rare else {
+                return Ok(None);
+            };
+            if let (Some(direction), Some(plain)) = (&self.direction, &population) {
+                let found =
+                    clock.time("rare", || self.towards(variation, direction, plain, &rare))?;
+                if found.is_none() {
+                    return Ok(None);
+                }
+                percentiles.towards = found;
+            }
+            percentiles.rare = Some(rare);
+        }
+        let mut sweep = Vec::new();
+        let total = arguments.sweep.len() as u64 * arguments.sweep_chips;
+        let progress = bar(&self.job.place.bars, "accuracy versus sigma", total, "chip");
+        for &sigma in &arguments.sweep {
+            let variation = arguments.noise.at_sigma(sigma)?;
+            let draw = Draw {
+                fab: &self.evaluation.varied(&variation),
+                seed: arguments.seed,
+                chips: 0..arguments.sweep_chips,
+                store: None,
+                on_chip: &|| progress.inc(1),
+                stop: &self.job.place.stop,
+            };
+            let Some(chips) = clock.time("sweep", || population::draw(self.evaluation, &draw))?
+            else {
+                return Ok(None);
+            };
+            sweep.push(study::sweep_point(sigma, &chips)?);
+        }
+        progress.finish_and_clear();
+        let method = self.method(None, (population, percentiles))?;
+        Ok(Some(vec![Method { sweep, ..method }]))
+    }
+
+    /// One method for every cell of the hardware.
+    pub(super) fn on_targets(
+        &self,
+        on: &OnTargets,
+        calibration: &Batches,
+        clock: &mut Clock,
+    ) -> Result<Option<Vec<Method>>> {
+        let mut methods = Vec::new();
+        for target in &on.targets {
+            let mapped = self
+                .evaluation
+                .mapped(&target.hardware, on.fidelity, calibration)?;
+            let cell = target.cell.as_deref();
+            let Some(method) = self.on_hardware(&on.name, cell, &mapped, on.fidelity, clock)?
+            else {
+                return Ok(None);
+            };
+            methods.push(method);
+        }
+        Ok(Some(methods))
+    }
+
+    /// `cell` where it is not the hardware's own.
+    fn on_hardware(
+        &self,
+        name: &str,
+        cell: Option<&str>,
+        mapped: &MappedNetwork<C>,
+        fidelity: Fidelity,
+        clock: &mut Clock,
+    ) -> Result<Option<Method>> {
+        let fab = mapped.fab(fidelity)?;
+        let cost = hardware::cost(mapped)?;
+        if fidelity == Fidelity::Weight && !mapped.unseen().is_empty() {
+            note(&format!(
+                "no array-aware layer uses {}: their cost is left out",
+                mapped.unseen().join(", ")
+            ));
+        }
+        let device = &mapped.hardware().config().device;
+        if fidelity == Fidelity::Weight && device.has_read_noise() {
+            note(&format!(
+                "{}: its reads scatter, which a frozen weight leaves out; --fidelity array has it",
+                device.config().kind()
+            ));
+        }
+        if device.iv_curve().is_some() {
+            note(&format!(
+                "{}: its current is no straight line, which chips leave out: they compute with conductances",
+                device.config().kind()
+            ));
+        }
+        let ideal = clock.time("ideal", || self.evaluation.accuracy(&fab.ideal()?))?;
+        let stage = format!("evaluate on {}", cell.unwrap_or(name));
+        let found = clock.time("chips", || self.chips(&fab, &stage, cell))?;
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let method = self.method(cell, found)?;
+        Ok(Some(Method {
+            hardware: Some(OnHardware {
+                name: name.to_string(),
+                device: device.config().kind().to_string(),
+                fidelity: fidelity.to_string(),
+                ideal,
+                population: None,
+                cost,
+            }),
+            ..method
+        }))
+    }
+
+    /// The chips of `fab`, as they were asked for; `None` where it was interrupted.
+    fn chips(&self, fab: &impl Fab<C>, stage: &str, cell: Option<&str>) -> Result<Option<Found>> {
+        let file = |what: &str| match cell {
+            Some(cell) => format!("{what}-{cell}.json"),
+            None => format!("{what}.json"),
+        };
+        if let Some(race) = &self.race {
+            return self.raced(fab, race, stage, &file("race"));
+        }
+        if let Some((k, half_width, looks)) = &self.job.asked.looks {
+            return self.looked_at(fab, (*k, *half_width, looks), stage, &file("chips"));
+        }
+        let population = self.population(fab, stage, &file("chips"))?;
+        Ok(population.map(|population| (Some(population), Percentiles::default())))
+    }
+
+    /// A race of the chips, whose counts are kept in `file`.
+    fn raced(
+        &self,
+        fab: &impl Fab<C>,
+        race: &Race,
+        stage: &str,
+        file: &str,
+    ) -> Result<Option<Found>> {
+        let images = self.evaluation.images();
+        let progress = bar(&self.job.place.bars, stage, 0, "image");
+        let of = json!({ "race": self.job.of_chips });
+        let store = ChipStore::open(self.job.place.out.join(file), of, self.job.arguments.resume)?;
+        let racing = race::Racing {
+            race,
+            store: &store,
+            on_round: &|chips, round| {
+                // All chips that are left would look at all images that are left.
+                let most = chips as u64 * (images - round.start) as u64;
+                progress.set_length(progress.position() + most);
+                progress.set_message(format!("· {chips} chips race"));
+            },
+            on_chip: &|looked| progress.inc(looked as u64),
+            stop: &self.job.place.stop,
+        };
+        let result = race::run(self.evaluation, fab, &racing)?;
+        progress.finish_and_clear();
+        Ok(result.map(|result| {
+            let percentiles = Percentiles {
+                race: Some(race::summarize(race, &result)),
+                ..Percentiles::default()
+            };
+            (None, percentiles)
+        }))
+    }
+
+    /// More and more chips, kept in `file`, until the interval of KPP(k) is narrow enough.
+    fn looked_at(
+        &self,
+        fab: &impl Fab<C>,
+        (k, half_width, looks): (f64, f64, &Looks),
+        stage: &str,
+        file: &str,
+    ) -> Result<Option<Found>> {
+        let arguments = self.job.arguments;
+        let progress = bar(&self.job.place.bars, stage, arguments.chips, "chip");
+        let path = self.job.place.out.join(file);
+        let store = ChipStore::open(path, self.job.of_chips.clone(), arguments.resume)?;
+        let mut found = None;
+        for &chips in looks.chips() {
+            progress.set_position(0);
+            let draw = Draw {
+                fab,
+                seed: arguments.seed,
+                chips: 0..chips as u64,
+                store: Some(&store),
+                on_chip: &|| progress.inc(1),
+                stop: &self.job.place.stop,
+            };
+            let Some(population) = population::draw(self.evaluation, &draw)? else {
+                return Ok(None);
+            };
+            let interval = population.kpp_interval(k, looks.each())?;
+            let open = 0.5 * (interval.high - interval.low);
+            let summary = LooksSummary {
+                k,
+                half_width,
+                looks: looks.chips().to_vec(),
+                chips,
+                confidence: looks.confidence(),
+                each: looks.each(),
+                kpp: KppEntry {
+                    value: population.kpp(k)?,
+                    low: (interval.low > 0.0).then_some(interval.low),
+                    high: (interval.high < 1.0).then_some(interval.high),
+                },
+                reached: open <= half_width,
+            };
+            let reached = summary.reached;
+            let percentiles = Percentiles {
+                looks: Some(summary),
+                ..Percentiles::default()
+            };
+            let population = study::summarize(&population, self.evaluation.images())?;
+            found = Some((Some(population), percentiles));
+            progress.set_message(format!("· KPP({k}) ± {:.2} points", 100.0 * open));
+            if reached {
+                break;
+            }
+            if chips as u64 == arguments.chips {
+                note(&format!(
+                    "KPP({k}) is known to {:.2} points after {chips} chips, not to {:.2}: use more --chips",
+                    100.0 * open,
+                    100.0 * half_width
+                ));
+            }
+        }
+        progress.finish_and_clear();
+        Ok(found)
+    }
+
+    /// Rare percentiles; `None` where the simulation was interrupted.
+    fn rare(
+        &self,
+        variation: &Variation,
+        simulation: &SubsetSimulation,
+    ) -> Result<Option<RareSummary>> {
+        let Job {
+            arguments,
+            of_chips,
+            ..
+        } = self.job;
+        let progress = bar(&self.job.place.bars, "rare percentiles", 0, "chip");
+        let of = json!({ "rare": of_chips, "chips": arguments.percentiles.rare_chips });
+        let store = ChipStore::open(self.job.place.out.join("rare.json"), of, arguments.resume)?;
+        let simulating = rare::Simulating {
+            variation,
+            simulation,
+            store: &store,
+            on_level: &|level, chips| {
+                progress.inc_length(chips as u64);
+                progress.set_message(format!("· level {level}"));
+            },
+            on_chip: &|| progress.inc(1),
+            stop: &self.job.place.stop,
+        };
+        let result = rare::run(self.evaluation, &simulating)?;
+        progress.finish_and_clear();
+        let images = self.evaluation.images();
+        Ok(result.map(|result| rare::summarize(&result, arguments.percentiles.rare_chips, images)))
+    }
+
+    /// Rare percentiles by as many chips as the simulation evaluated, shifted along `direction` by what `plain` chips say;
+    /// `None` where that was interrupted.
+    fn towards(
+        &self,
+        variation: &Variation,
+        direction: &Direction,
+        plain: &PopulationSummary,
+        simulated: &RareSummary,
+    ) -> Result<Option<ImportanceSummary>> {
+        let Job {
+            arguments,
+            of_chips,
+            towards,
+            ..
+        } = self.job;
+        let shifting = rare::Shifting {
+            variation,
+            direction,
+            pilot: rare::pilot(direction, plain),
+            seed: arguments.seed,
+            chips: simulated.evaluations,
+            percentages: &arguments.percentiles.rare,
+        };
+        let chip = towards.as_ref().map(WorstChip::checksum);
+        let of = json!({ "towards": of_chips, "chip": chip, "shift": shifting.shift() });
+        let path = self.job.place.out.join("towards.json");
+        let store = ChipStore::open(path, of, arguments.resume)?;
+        let bars = &self.job.place.bars;
+        let progress = bar(bars, "towards the worst chip", shifting.chips, "chip");
+        let on_chip = || progress.inc(1);
+        let found = shifting.run(self.evaluation, &store, &on_chip, &self.job.place.stop)?;
+        progress.finish_and_clear();
+        Ok(found)
+    }
+
+    /// The chips of this shard from `fab`, kept in `file`; `None` where it was interrupted.
+    fn population(
+        &self,
+        fab: &impl Fab<C>,
+        stage: &str,
+        file: &str,
+    ) -> Result<Option<PopulationSummary>> {
+        let Job {
+            arguments,
+            of_chips,
+            ..
+        } = self.job;
+        let chips = match arguments.shard {
+            Some(shard) => shard.range(arguments.chips),
+            None => 0..arguments.chips,
+        };
+        let progress = bar(&self.job.place.bars, stage, chips.end - chips.start, "chip");
+        let store = ChipStore::open(
+            self.job.place.out.join(file),
+            of_chips.clone(),
+            arguments.resume,
+        )?;
+        let draw = Draw {
+            fab,
+            seed: arguments.seed,
+            chips,
+            store: Some(&store),
+            on_chip: &|| progress.inc(1),
+            stop: &self.job.place.stop,
+        };
+        let population = population::draw(self.evaluation, &draw)?;
+        progress.finish_and_clear();
+        population
+            .map(|population| study::summarize(&population, self.evaluation.images()))
+            .transpose()
+    }
+
+    /// One row of the document, called after the cell, or after the training where the cell is the hardware's own.
+    fn method(&self, cell: Option<&str>, (population, percentiles): Found) -> Result<Method> {
+        let noise = &self.job.stored.recipe.noise;
+        Ok(Method {
+            name: cell.map_or_else(
+                || study::method_name(&self.job.stored.recipe),
+                str::to_string,
+            ),
+            training_noise: study::json(noise)?,
+            clean: self.clean,
+            curve: Vec::new(),
+            population,
+            sweep: Vec::new(),
+            hardware: None,
+            percentiles: (percentiles != Percentiles::default()).then_some(percentiles),
+        })
+    }
+}

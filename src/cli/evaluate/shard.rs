@@ -1,0 +1,54 @@
+//! `--shard`: a contiguous part of a population.
+
+use std::ops::Range;
+use std::str::FromStr;
+
+/// One of `of` contiguous parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shard {
+    index: u64,
+    of: u64,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text
+            .split_once('/')
+            .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        match parsed {
+            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
+            _ => Err("use I/N with I from 1 to N, such as 1/4".to_string()),
+        }
+    }
+}
+
+impl Shard {
+    /// The chip numbers of this part of `chips`.
+    pub(super) fn range(self, chips: u64) -> Range<u64> {
+        let cut = |part: u64| (u128::from(chips) * u128::from(part) / u128::from(self.of)) as u64;
+        cut(self.index - 1)..cut(self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_cut_a_population_into_contiguous_parts() {
+        for of in 1..7 {
+            let parts: Vec<_> = (1..=of)
+                .map(|index| Shard { index, of }.range(100))
+                .collect();
+            assert_eq!((parts[0].start, parts[parts.len() - 1].end), (0, 100));
+            assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
+        }
+        assert!(
+            "0/4".parse::<Shard>().is_err()
+                && "5/4".parse::<Shard>().is_err()
+                && "1".parse::<Shard>().is_err()
+        );
+    }
+}

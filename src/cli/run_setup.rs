@@ -1,0 +1,93 @@
+//! What every verb that makes a run folder is set up with: its last arguments, the folder, the device, Ctrl-C, bars.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use clap::Args;
+use indicatif::MultiProgress;
+use serde_json::Value;
+
+use super::device::DeviceChoice;
+use super::{interrupt, note, print};
+
+/// The arguments that all these verbs have.
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+    /// Print the resolved settings and stop
+    #[arg(long)]
+    pub(super) print_config: bool,
+    /// Print the results document on stdout instead of the table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl RunArguments {
+    /// Prints `config` where that is all that was asked for, and says whether it was.
+    pub(super) fn prints(&self, config: &Value) -> Result<bool> {
+        if self.print_config {
+            print(&serde_json::to_string_pretty(config)?)?;
+        }
+        Ok(self.print_config)
+    }
+
+    /// Creates the folder `out`, opens the device and listens for Ctrl-C.
+    ///
+    /// # Errors
+    /// A folder that cannot be created, a device that is not there.
+    pub(super) fn set_up(&self, out: PathBuf) -> Result<RunPlace> {
+        let device = self.device.open()?;
+        fs_err::create_dir_all(&out).with_context(|| {
+            format!(
+                "cannot create the run folder {}: choose another --out",
+                out.display()
+            )
+        })?;
+        Ok(RunPlace {
+            out,
+            device,
+            stop: interrupt::flag()?,
+            bars: MultiProgress::new(),
+        })
+    }
+}
+
+/// Where a run works.
+pub(super) struct RunPlace {
+    /// Its folder, which exists.
+    pub(super) out: PathBuf,
+    /// The device, without autodiff.
+    pub(super) device: Device,
+    /// Set by Ctrl-C.
+    pub(super) stop: Arc<AtomicBool>,
+    /// Progress on stderr.
+    pub(super) bars: MultiProgress,
+}
+
+impl RunPlace {
+    /// Says where the report is.
+    pub(super) fn note_report(&self) {
+        note_report(&self.out);
+    }
+}
+
+/// Says where the report in `out` is.
+pub(super) fn note_report(out: &Path) {
+    note(&format!("report: {}", out.join("report.html").display()));
+}
+
+/// The folder that was asked for, or `runs/name`.
+pub(super) fn run_folder(asked: Option<&Path>, name: &str) -> PathBuf {
+    asked.map_or_else(|| Path::new("runs").join(name), Path::to_path_buf)
+}
+
+/// `what` and the last part of `path`, such as `evaluate-digits`: the name of a run on a checkpoint.
+pub(super) fn name_after(what: &str, path: &Path) -> String {
+    let last = path.file_name().unwrap_or_default();
+    format!("{what}-{}", last.to_string_lossy())
+}
