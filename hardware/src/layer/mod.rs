@@ -2,7 +2,7 @@
 //!
 //! [`linear`], [`conv1d`] and [`conv2d`] take Burn's layers. They look for an [`OnArray`] at the layer's weight: with one,
 //! inputs go through the whole path of the hardware (patches, converters, partial sums); without one, they are the
-//! functions of the same name in `crossburn_kernels`. Bias, norms and activations are digital in any case.
+//! functions of the same name in `crossburn_kernels`, as [`conv2d_relu`] is. Bias, norms and activations are digital in any case.
 
 mod geometry;
 mod layer_use;
@@ -11,7 +11,7 @@ mod on_array;
 use burn::nn::Linear;
 use burn::nn::conv::{Conv1d, Conv2d};
 use burn::tensor::Tensor;
-use crossburn_kernels::{padding1d, padding2d};
+use crossburn_kernels::{padding1d, padding2d, relu};
 
 use geometry::Geometry;
 pub use layer_use::LayerUse;
@@ -87,4 +87,15 @@ pub fn conv2d(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     on_array.product(&geometry, input.clone(), bias, || {
         crossburn_kernels::conv2d(layer, input)
     })
+}
+
+/// [`relu`] behind [`conv2d`], without a pass of its own where no array is attached.
+///
+/// # Shapes
+/// `[batch, channels_in, height, width] → [batch, channels_out, height, width]`.
+pub fn conv2d_relu(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    match layer.weight.reparameterization::<OnArray>() {
+        Some(_) => relu(conv2d(layer, input)),
+        None => crossburn_kernels::conv2d_relu(layer, input),
+    }
 }

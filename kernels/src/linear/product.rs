@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::fresh::{repeated, zeros};
 use crate::matrix::{Matrix, multiply};
 
 /// Rows of a piece of `rows`: a piece packs the other operand once, which costs one part in its rows of its product.
@@ -20,11 +21,12 @@ pub(super) fn forward(
         Matrix::new(input, rows, inputs),
         Matrix::new(weight, inputs, outputs),
     );
-    by_rows(rows, outputs, |first, count, out| {
-        if let Some(bias) = bias {
-            out.chunks_exact_mut(outputs)
-                .for_each(|row| row.copy_from_slice(bias));
-        }
+    // The bias is what the output holds at first, in place of zeros.
+    let output = match bias {
+        Some(bias) => repeated(bias, rows),
+        None => zeros(rows * outputs),
+    };
+    by_rows(rows, output, |first, count, out| {
         multiply(out, input.rows(first, count), weight, bias.is_some());
     })
 }
@@ -39,7 +41,7 @@ pub(super) fn input_gradient(
         Matrix::new(weight, inputs, outputs),
         Matrix::new(gradient, rows, outputs),
     );
-    by_rows(rows, inputs, |first, count, out| {
+    by_rows(rows, zeros(rows * inputs), |first, count, out| {
         multiply(out, gradient.rows(first, count), weight.transposed(), false);
     })
 }
@@ -54,7 +56,7 @@ pub(super) fn weight_gradient(
         Matrix::new(input, rows, inputs).transposed(),
         Matrix::new(gradient, rows, outputs),
     );
-    by_rows(inputs, outputs, |first, count, out| {
+    by_rows(inputs, zeros(inputs * outputs), |first, count, out| {
         multiply(out, input.rows(first, count), gradient, false);
     })
 }
@@ -77,13 +79,13 @@ pub(super) fn bias_gradient(gradient: &[f32], outputs: usize) -> Vec<f32> {
     sums
 }
 
-/// Fills `[rows, columns]` piece by piece with `fill(first row, rows, values)`.
+/// `out [rows, columns]` after `fill(first row, rows, values)` of every piece.
 fn by_rows(
     rows: usize,
-    columns: usize,
+    mut out: Vec<f32>,
     fill: impl Fn(usize, usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let mut out = vec![0.0; rows * columns];
+    let columns = out.len() / rows.max(1);
     let count = piece(rows);
     out.par_chunks_mut((count * columns).max(1))
         .enumerate()
