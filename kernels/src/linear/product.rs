@@ -5,9 +5,13 @@ use rayon::prelude::*;
 use crate::fresh::{repeated, zeros};
 use crate::matrix::{Matrix, multiply};
 
-/// Rows of a piece of `rows`: a piece packs the other operand once, which costs one part in its rows of its product.
+/// Rows of a piece of `rows`: whole tiles of six, for most of them an eighth.
+///
+/// A piece packs the other operand once, which costs one part in about its rows of its product. With 64, 132 and 258 of
+/// 1,024 rows the forward pass of a GPT of width 256 took 68.9, 58.3 and 60.3 ms (two threads of a busy machine, the least of
+/// five rounds in turn); with 48 `gemm` does not pack, 66.2 ms.
 fn piece(rows: usize) -> usize {
-    (rows / 16).max(64)
+    (rows / 8).max(64).next_multiple_of(6)
 }
 
 /// `input · weight + bias`: `[rows, outputs]` from `[rows, inputs]`, `[inputs, outputs]` and `[outputs]`.
