@@ -4,13 +4,11 @@ use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape, TensorData};
-use rayon::prelude::*;
+
+use crate::fresh::filled;
 
 /// The CPU tensor of Burn.
 pub(crate) type FlexTensor = FloatTensor<Flex>;
-
-/// Lines that a thread copies at least.
-const LINES: usize = 64;
 
 /// The tensor with its values in row-major order.
 pub(crate) fn dense(tensor: FlexTensor) -> FlexTensor {
@@ -39,20 +37,21 @@ fn gather_lines(strided: &FlexTensor) -> Option<FlexTensor> {
         return None;
     }
     let (start, source) = (layout.start_offset(), strided.storage::<f32>());
-    let mut values = vec![0.0; shape.iter().product()];
-    values
-        .par_chunks_exact_mut(width)
-        .with_min_len(LINES)
-        .enumerate()
-        .for_each(|(line, out)| {
-            let mut left = line;
-            let mut at = start;
+    let values = filled(shape.iter().product(), |first, chunk| {
+        let (mut line, mut column) = (first / width, first % width);
+        let mut left = chunk;
+        while !left.is_empty() {
+            let (now, rest) = left.split_at_mut(left.len().min(width - column));
+            let mut index = line;
+            let mut at = start + column;
             for (size, stride) in outer.iter().zip(&strides).rev() {
-                at += left % size * stride;
-                left /= size;
+                at += index % size * stride;
+                index /= size;
             }
-            out.copy_from_slice(&source[at..at + width]);
-        });
+            now.copy_from_slice(&source[at..at + now.len()]);
+            (left, line, column) = (rest, line + 1, 0);
+        }
+    });
     Some(tensor(values, shape))
 }
 
@@ -82,6 +81,10 @@ pub(crate) fn all_f32<'a>(tensors: impl IntoIterator<Item = &'a FlexTensor>) -> 
 
 /// The values of a [`dense`] tensor of 32-bit floats.
 pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
+    // A part of an empty tensor may start behind its end.
+    if tensor.shape().num_elements() == 0 {
+        return &[];
+    }
     tensor.as_slice().expect("a dense tensor of 32-bit floats")
 }
 

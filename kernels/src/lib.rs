@@ -29,6 +29,7 @@ mod attention;
 mod conv;
 mod exp;
 mod flex;
+mod fresh;
 mod linear;
 pub mod matrix;
 mod norm;
@@ -44,8 +45,10 @@ mod testing;
 mod workspace;
 
 pub use activation::{erf, exp, gelu, relu, sigmoid, silu, tanh};
-pub use attention::{AttentionOptions, attention};
-pub use conv::{conv1d, conv2d, convolve1d, convolve2d, padding1d, padding2d};
+pub use attention::{AttentionOptions, attention, self_attention};
+pub use conv::{
+    conv1d, conv1d_relu, conv2d, conv2d_relu, convolve1d, convolve2d, padding1d, padding2d,
+};
 pub use linear::{linear, multiply};
 pub use norm::{batch_norm, layer_norm, rms_norm};
 pub use optimizer::{Adam, AdamW, Sgd, SgdState};

@@ -74,11 +74,11 @@ impl Classifier for ConvNet {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = images;
         for (index, conv) in self.convs.iter().enumerate() {
-            x = conv2d(conv, x);
-            if index % 2 == 1 {
-                x = max_pool2d(&self.pool, x);
-            }
-            x = self.acts[index].forward(x);
+            let activation = &self.acts[index];
+            x = match index % 2 {
+                0 => activation.behind_conv2d(conv, x),
+                _ => activation.forward(max_pool2d(&self.pool, conv2d(conv, x))),
+            };
         }
         let x = self.acts[6].forward(linear(&self.fc1, x.flatten::<2>(1, 3)));
         let x = self.acts[7].forward(linear(&self.fc2, x));

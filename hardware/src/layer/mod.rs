@@ -2,8 +2,8 @@
 //!
 //! [`linear`], [`conv1d`] and [`conv2d`] take Burn's layers. They look for an [`OnArray`] at the layer's weight: with one,
 //! inputs go through the whole path of the hardware (patches, converters, partial sums); without one, they are the
-//! functions of the same name in `crossburn_kernels`. Bias, norms and activations are digital in any case. The weights of
-//! several chips may lie in one layer: [`stack`].
+//! functions of the same name in `crossburn_kernels`, as [`conv2d_relu`] is. Bias, norms and activations are digital in any case.
+//! The weights of several chips may lie in one layer: [`stack`].
 
 mod geometry;
 mod layer_use;
@@ -13,7 +13,7 @@ mod stack;
 use burn::nn::Linear;
 use burn::nn::conv::{Conv1d, Conv2d};
 use burn::tensor::Tensor;
-use crossburn_kernels::{padding1d, padding2d};
+use crossburn_kernels::{padding1d, padding2d, relu};
 
 use geometry::Geometry;
 pub use layer_use::LayerUse;
@@ -100,4 +100,18 @@ pub fn conv2d(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     on_array.product(&geometry, input.clone(), bias, || {
         crossburn_kernels::conv2d(layer, input)
     })
+}
+
+/// [`relu`] behind [`conv2d`], without a pass of its own where nothing is attached.
+///
+/// # Shapes
+/// `[batch, channels_in, height, width] → [batch, channels_out, height, width]`.
+pub fn conv2d_relu(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
+    let weight = &layer.weight;
+    let attached = weight.reparameterization::<OnArray>().is_some()
+        || weight.reparameterization::<Stacked>().is_some();
+    match attached {
+        true => relu(conv2d(layer, input)),
+        false => crossburn_kernels::conv2d_relu(layer, input),
+    }
 }

@@ -30,10 +30,10 @@ impl By {
         }
     }
 
-    fn conv1d(self, layer: &Conv1d, x: Tensor<3>) -> Tensor<3> {
+    fn conv1d_relu(self, layer: &Conv1d, x: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::Kernels => kernels::conv1d(layer, x),
-            Self::Burn => layer.forward(x),
+            Self::Kernels => kernels::conv1d_relu(layer, x),
+            Self::Burn => activation::relu(layer.forward(x)),
         }
     }
 
@@ -79,21 +79,31 @@ impl By {
         }
     }
 
-    fn causal_attention(self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+    /// From query, key and value side by side.
+    fn causal_attention(self, qkv: Tensor<3>) -> Tensor<3> {
+        let [batch, time, _] = qkv.dims();
         match self {
             Self::Kernels => {
                 let options = AttentionOptions {
                     causal: true,
                     ..Default::default()
                 };
-                kernels::attention(query, key, value, options)
+                kernels::self_attention(qkv, HEADS, options)
             }
             Self::Burn => {
                 let options = AttentionModuleOptions {
                     is_causal: true,
                     ..Default::default()
                 };
-                attention(query, key, value, None, None, options)
+                let heads = |part: usize| {
+                    qkv.clone()
+                        .narrow(2, part * WIDTH, WIDTH)
+                        .reshape([batch, time, HEADS, WIDTH / HEADS])
+                        .swap_dims(1, 2)
+                };
+                attention(heads(0), heads(1), heads(2), None, None, options)
+                    .swap_dims(1, 2)
+                    .reshape([batch, time, WIDTH])
             }
         }
     }
@@ -291,7 +301,7 @@ impl Network for Lines {
 
     fn forward(&self, by: By, mut x: Tensor<3>) -> Tensor<2> {
         for conv in &self.convs {
-            x = by.relu(by.conv1d(conv, x));
+            x = by.conv1d_relu(conv, x);
         }
         by.linear(&self.fc, x.mean_dim(2).squeeze_dim::<2>(2))
     }
@@ -358,14 +368,7 @@ impl Network for Gpt {
         let mut x = self.tokens.forward(tokens) + self.places.forward(places.unsqueeze::<2>());
         for block in &self.blocks {
             let qkv = by.linear(&block.qkv, by.layer_norm(&block.norms[0], x.clone()));
-            let heads = |part: usize| {
-                qkv.clone()
-                    .narrow(2, part * WIDTH, WIDTH)
-                    .reshape([batch, time, HEADS, WIDTH / HEADS])
-                    .swap_dims(1, 2)
-            };
-            let seen = by.causal_attention(heads(0), heads(1), heads(2));
-            let seen = seen.swap_dims(1, 2).reshape([batch, time, WIDTH]);
+            let seen = by.causal_attention(qkv);
             x = x + by.linear(&block.out, seen);
             let up = by.linear(&block.up, by.layer_norm(&block.norms[1], x.clone()));
             x = x + by.linear(&block.down, by.gelu(up));

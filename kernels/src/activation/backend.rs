@@ -6,7 +6,7 @@ use burn::backend::{Backend, Flex, NdArray, TensorMetadata, backend_extension};
 use pulp::Arch;
 
 use super::Function;
-use super::elementwise::{chain, collect_chunks, map, map_in_place};
+use super::elementwise::{chain, map, map_in_place};
 use super::error_function::ErrorFunction;
 use super::exponential::Exponential;
 use super::gelu::Gelu;
@@ -15,6 +15,7 @@ use super::sigmoid::Sigmoid;
 use super::silu::Silu;
 use super::tanh::Tanh;
 use crate::flex::{FlexTensor, all_f32, dense, owned, tensor, values};
+use crate::fresh::filled;
 
 /// A function of every value and its gradient. The bodies here are the backend's own operations.
 #[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
@@ -90,7 +91,7 @@ pub(crate) fn in_place(input: FlexTensor, work: impl FnOnce(&mut [f32])) -> Flex
         return input;
     }
     let shared = values(&input);
-    let mut changed = collect_chunks(shared.len(), |first, chunk| {
+    let mut changed = filled(shared.len(), |first, chunk| {
         chunk.copy_from_slice(&shared[first..first + chunk.len()]);
     });
     work(&mut changed);

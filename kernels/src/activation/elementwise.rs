@@ -1,11 +1,12 @@
 //! One pass over memory for a function of every value and for its gradient.
 //!
 //! A value costs 8 bytes forward and 12 backward, so a function of a few operations is bound by memory and one with an
-//! exponential by arithmetic while the values come from a cache. A new vector is filled in small pieces that are copied
-//! from the first cache: writing zeros first and the results afterwards moves the memory twice.
+//! exponential by arithmetic while the values come from a cache.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+
+use crate::fresh::filled;
 
 /// A function of one value and its gradient.
 pub(crate) trait Elementwise: Copy + Send + Sync {
@@ -16,11 +17,8 @@ pub(crate) trait Elementwise: Copy + Send + Sync {
     fn gradient<S: Simd>(self, simd: S, saved: S::f32s, gradient: S::f32s) -> S::f32s;
 }
 
-/// Values of a piece of a new vector: half a kilobyte, which with 1024 values costs half as much again for relu.
-const CHUNK: usize = 128;
-
 /// Values that a thread works on at a time.
-pub(crate) const PIECE: usize = 128 * CHUNK;
+pub(crate) const PIECE: usize = 16 << 10;
 
 /// `out = f(input)`.
 struct Value<'a, F>(F, &'a [f32], &'a mut [f32]);
@@ -84,40 +82,16 @@ impl<F: Elementwise> WithSimd for Gradient<'_, F> {
     }
 }
 
-/// `count` values, made [`CHUNK`] at a time by `fill(first, chunk)`, which leaves the chunk's end alone where fewer are
-/// left.
-pub(super) fn collect_chunks(count: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
-    let chunk = |index: usize| {
-        let first = index * CHUNK;
-        let mut chunk = [0.0; CHUNK];
-        fill(first, &mut chunk[..CHUNK.min(count - first)]);
-        chunk
-    };
-    let chunks = 0..count.div_ceil(CHUNK);
-    let values: Vec<[f32; CHUNK]> = if count <= PIECE {
-        chunks.map(chunk).collect()
-    } else {
-        chunks
-            .into_par_iter()
-            .with_min_len(PIECE / CHUNK)
-            .map(chunk)
-            .collect()
-    };
-    let mut values = values.into_flattened();
-    values.truncate(count);
-    values
-}
-
 /// `f(input)` in a new vector.
 pub(crate) fn map(arch: Arch, function: impl Elementwise, input: &[f32]) -> Vec<f32> {
-    collect_chunks(input.len(), |first, chunk| {
+    filled(input.len(), |first, chunk| {
         let input = &input[first..first + chunk.len()];
         arch.dispatch(Value(function, input, chunk));
     })
 }
 
 /// `values = f(values)`.
-pub(super) fn map_in_place(arch: Arch, function: impl Elementwise, values: &mut [f32]) {
+pub(crate) fn map_in_place(arch: Arch, function: impl Elementwise, values: &mut [f32]) {
     if values.len() <= PIECE {
         arch.dispatch(ValueInPlace(function, values));
     } else {

@@ -17,9 +17,9 @@ mod tanh;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use backend::ActivationKernel;
-pub(crate) use backend::in_place;
-pub(crate) use elementwise::{Elementwise, PIECE, chain, map};
+pub(crate) use backend::{ActivationKernel, in_place};
+pub(crate) use elementwise::{Elementwise, PIECE, chain, map, map_in_place};
+pub(crate) use relu::Relu;
 
 /// What is done to every value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use pulp::Simd;
 use super::elementwise::Elementwise;
 
 #[derive(Clone, Copy)]
-pub(super) struct Relu;
+pub(crate) struct Relu;
 
 impl Elementwise for Relu {
     #[inline(always)]

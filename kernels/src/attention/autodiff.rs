@@ -38,6 +38,30 @@ impl<B: AttentionKernel> Backward<B, 3> for Attention {
     }
 }
 
+#[derive(Debug)]
+struct SelfAttention;
+
+impl<B: AttentionKernel> Backward<B, 1> for SelfAttention {
+    /// Node of query, key and value, the result and the logarithms of the sums of powers.
+    type State = (NodeId, FloatTensor<B>, FloatTensor<B>, Geometry);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let (node, output, normalizer, geometry) = ops.state;
+        let packed = checkpointer.retrieve_node_output::<FloatTensor<B>>(node);
+        let gradient = grads.consume::<B>(&ops.node);
+        let [parent] = ops.parents;
+        if let Some(parent) = parent {
+            let value = B::attended_packed_gradient(packed, output, normalizer, gradient, geometry);
+            grads.register::<B>(parent.id, value);
+        }
+    }
+}
+
 impl<B: AttentionKernel, C: CheckpointStrategy> AttentionKernel for Autodiff<B, C> {
     fn attended(
         query: FloatTensor<Self>,
@@ -55,6 +79,22 @@ impl<B: AttentionKernel, C: CheckpointStrategy> AttentionKernel for Autodiff<B, 
                 prep.finish((nodes, output.clone(), normalizer, geometry), output)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::attended(q, k, v, geometry)),
+        }
+    }
+
+    fn attended_places(packed: FloatTensor<Self>, geometry: Geometry) -> FloatTensor<Self> {
+        let input = packed.primitive().clone();
+        match SelfAttention
+            .prepare::<C>([packed.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(mut prep) => {
+                let (output, normalizer) = B::attended_packed(input, geometry);
+                let node = prep.checkpoint(&packed);
+                prep.finish((node, output.clone(), normalizer, geometry), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::attended_places(input, geometry)),
         }
     }
 }

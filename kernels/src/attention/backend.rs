@@ -10,6 +10,9 @@ use pulp::Arch;
 use super::backward::{Saved, backward};
 use super::forward::forward;
 use super::geometry::Geometry;
+use super::packed::{
+    dense_join, dense_places_of_heads, heads_of_places, join, places_of_heads, split,
+};
 use crate::flex::{all_f32, dense, tensor, values};
 
 /// Attention and its gradients. The bodies here are the backend's own operations.
@@ -46,6 +49,36 @@ pub(crate) trait AttentionKernel: Backend {
         geometry: Geometry,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         gradients::<Self>([query, key, value], output, normalizer, gradient, &geometry)
+    }
+
+    /// The result for query, key and value side by side: `[batch, queries, heads · width]`.
+    fn attended_places(packed: FloatTensor<Self>, geometry: Geometry) -> FloatTensor<Self> {
+        Self::attended_packed(packed, geometry).0
+    }
+
+    /// The same: `[batch, queries, heads · width]`, and the logarithms.
+    fn attended_packed(
+        packed: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [query, key, value] = split::<Self>(packed, &geometry);
+        let (output, normalizer) = attend::<Self>(query, key, value, &geometry);
+        (places_of_heads::<Self>(output, &geometry), normalizer)
+    }
+
+    /// The gradients of query, key and value side by side.
+    fn attended_packed_gradient(
+        packed: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        normalizer: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> FloatTensor<Self> {
+        let parts = split::<Self>(packed, &geometry);
+        let heads = |places| heads_of_places::<Self>(places, &geometry, geometry.heads);
+        let (output, gradient) = (heads(output), heads(gradient));
+        let (query, key, value) = gradients::<Self>(parts, output, normalizer, gradient, &geometry);
+        join::<Self>([query, key, value], &geometry)
     }
 }
 
@@ -204,5 +237,29 @@ impl AttentionKernel for Flex {
             tensor(of_key, key.shape()),
             tensor(of_value, value.shape()),
         )
+    }
+
+    fn attended_packed(
+        packed: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [query, key, value] = split::<Self>(packed, &geometry);
+        let (output, normalizer) = Self::attended_with_normalizer(query, key, value, geometry);
+        (dense_places_of_heads(output, &geometry), normalizer)
+    }
+
+    fn attended_packed_gradient(
+        packed: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        normalizer: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> FloatTensor<Self> {
+        let [query, key, value] = split::<Self>(packed, &geometry);
+        let heads = |places| heads_of_places::<Self>(places, &geometry, geometry.heads);
+        let (output, gradient) = (heads(output), heads(gradient));
+        let (query, key, value) =
+            Self::attended_gradients(query, key, value, output, normalizer, gradient, geometry);
+        dense_join([query, key, value], &geometry)
     }
 }

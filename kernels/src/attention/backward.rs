@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::forward::{QUERIES, Scores, key_blocks, transposed};
 use super::geometry::Geometry;
 use super::product::{BLOCK, Left, Product, pad, padded, room, take, transpose};
+use crate::fresh::zeros;
 use crate::softmax::powers;
 use crate::workspace::with_workspace;
 
@@ -219,7 +220,7 @@ impl WithSimd for Group<'_> {
 
 /// The gradients of query, key and value, in their shapes.
 pub(super) fn backward(arch: Arch, geometry: &Geometry, saved: Saved<'_>) -> [Vec<f32>; 3] {
-    let mut gradients = [saved.query, saved.key, saved.value].map(|values| vec![0.0; values.len()]);
+    let mut gradients = [saved.query, saved.key, saved.value].map(|values| zeros(values.len()));
     let [query, key, value] = &mut gradients;
     if query.is_empty() || key.is_empty() || value.is_empty() {
         return gradients;

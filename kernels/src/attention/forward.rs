@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::product::{BLOCK, COLUMNS, Left, Product, pad, padded, room, take, transpose};
+use crate::fresh::zeros;
 use crate::softmax::{largest, powers};
 use crate::workspace::with_workspace;
 
@@ -198,7 +199,7 @@ pub(super) fn forward(
         value_width,
         ..
     } = *geometry;
-    let mut output = vec![0.0; batch * heads * queries * value_width];
+    let mut output = zeros(batch * heads * queries * value_width);
     let mut normalizer = vec![f32::INFINITY; batch * heads * queries];
     if output.is_empty() || keys == 0 || width == 0 {
         return (output, normalizer);

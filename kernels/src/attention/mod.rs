@@ -5,6 +5,7 @@ mod backend;
 mod backward;
 mod forward;
 mod geometry;
+mod packed;
 mod product;
 
 use burn::backend::Dispatch;
@@ -61,6 +62,41 @@ pub fn attention(
         query.into_dispatch(),
         key.into_dispatch(),
         value.into_dispatch(),
+        geometry,
+    ))
+}
+
+/// [`attention`] of every place to the places of its own sequence, from one projection to query, key and value.
+///
+/// # Shapes
+/// * `projection`: `[batch, places, 3 · heads · width]`: all heads of the query, of the key, of the value
+/// * result: `[batch, places, heads · width]`
+///
+/// # Panics
+/// If the last axis is not three times as many heads of one width.
+///
+/// ```
+/// use burn::nn::LinearConfig;
+/// use burn::tensor::{Device, Tensor};
+/// use crossburn_kernels::{AttentionOptions, linear, self_attention};
+///
+/// let device = Device::flex();
+/// let projection = LinearConfig::new(32, 96).init(&device);
+/// let tokens = linear(&projection, Tensor::<3>::ones([2, 10, 32], &device));
+/// let options = AttentionOptions { causal: true, ..Default::default() };
+/// assert_eq!(self_attention(tokens, 4, options).dims(), [2, 10, 32]);
+/// ```
+pub fn self_attention(projection: Tensor<3>, heads: usize, options: AttentionOptions) -> Tensor<3> {
+    let [batch, places, length] = projection.dims();
+    assert!(
+        heads > 0 && length.is_multiple_of(3 * heads),
+        "Attention: {length} values are not query, key and value of {heads} heads. The projection has three times as \
+         many values as all heads together."
+    );
+    let shape = [batch, heads, places, length / (3 * heads)];
+    let geometry = Geometry::new(shape, shape, shape, &options);
+    Tensor::from_dispatch(Dispatch::attended_places(
+        projection.into_dispatch(),
         geometry,
     ))
 }

@@ -9,7 +9,7 @@ use pulp::Arch;
 use super::backward::{Saved, backward};
 use super::forward::forward;
 use super::geometry::Geometry;
-use super::{AttentionOptions, attention};
+use super::{AttentionOptions, attention, self_attention};
 use crate::testing::{agree, numbers, paths, pool};
 
 /// An attention whose sizes fit.
@@ -308,6 +308,73 @@ fn other_backends_give_the_same() {
             }
         }
     }
+}
+
+/// `attention` by way of `self_attention`.
+fn by_projection([query, key, value]: [Tensor<4>; 3], options: AttentionOptions) -> Tensor<4> {
+    let [batch, heads, places, width] = query.dims();
+    let side_by_side = [query, key, value]
+        .map(|part| part.swap_dims(1, 2).reshape([batch, places, heads * width]));
+    let output = self_attention(Tensor::cat(side_by_side.into(), 2), heads, options);
+    output
+        .reshape([batch, places, heads, width])
+        .swap_dims(1, 2)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn self_attention_and_its_gradient_are_sums_over_pairs(
+        [batch, heads, places, width] in [1usize..3, 1usize..4, 1usize..90, 1usize..40],
+        causal: bool,
+        window in prop::option::of(0usize..100),
+    ) {
+        let shape = [batch, heads, places, width];
+        let options = AttentionOptions { scale: (width % 2 == 0).then_some(0.3), causal, window };
+        let case = Case { query: shape, key: shape, value: shape, options };
+        #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
+        for device in [Device::flex(), Device::ndarray()] {
+            let found = taped(&device.autodiff(), &case, |query, key, value| {
+                by_projection([query, key, value], case.options.clone())
+            });
+            for (found, expected) in found.iter().zip(&case.oracle()) {
+                agree(found, expected, 1e-4);
+            }
+        }
+    }
+}
+
+#[test]
+fn self_attention_on_any_number_of_threads_is_attention_to_the_bit() {
+    let case = of_networks();
+    let device = Device::flex().autodiff();
+    let packed = || {
+        taped(&device, &case, |query, key, value| {
+            by_projection([query, key, value], case.options.clone())
+        })
+    };
+    let apart = taped(&device, &case, |query, key, value| {
+        attention(query, key, value, case.options.clone())
+    });
+    assert!(pool(1).install(packed) == apart && pool(2).install(packed) == apart);
+}
+
+#[test]
+fn self_attention_of_no_sequence_is_empty() {
+    let output = self_attention(
+        Tensor::zeros([0, 5, 24], &Device::flex()),
+        2,
+        AttentionOptions::default(),
+    );
+    assert_eq!(output.dims(), [0, 5, 8]);
+}
+
+#[test]
+#[should_panic(expected = "Attention: 20 values are not query, key and value of 2 heads")]
+fn a_projection_of_another_length_is_refused() {
+    let projection = Tensor::zeros([1, 5, 20], &Device::flex());
+    self_attention(projection, 2, AttentionOptions::default());
 }
 
 #[test]

@@ -10,19 +10,47 @@ use burn::backend::ops::ConvOptions;
 use burn::backend::tensor::FloatTensor;
 
 use super::backend::ConvKernel;
+use super::epilogue::Epilogue;
 
 /// Nodes of input and weight, and the options.
-type State = (NodeId, NodeId, ConvOptions<2>);
+type Operands = (NodeId, NodeId, ConvOptions<2>);
+
+/// What the backward pass needs of the forward pass.
+#[derive(Clone, Debug)]
+struct State<B: ConvKernel> {
+    operands: Operands,
+    epilogue: Epilogue,
+    /// Where the epilogue has a gradient of its own.
+    output: Option<FloatTensor<B>>,
+}
+
+impl<B: ConvKernel> State<B> {
+    fn new(operands: Operands, epilogue: Epilogue, output: &FloatTensor<B>) -> Self {
+        Self {
+            operands,
+            epilogue,
+            output: (epilogue != Epilogue::Identity).then(|| output.clone()),
+        }
+    }
+
+    /// The gradient of the sums, from that of the outputs.
+    fn of_sums(&mut self, gradient: FloatTensor<B>) -> FloatTensor<B> {
+        match self.output.take() {
+            Some(output) => B::convolution_epilogue_gradient(output, gradient, self.epilogue),
+            None => gradient,
+        }
+    }
+}
 
 /// Registers the gradients of input and weight, each only where it is asked for.
 fn backward<B: ConvKernel>(
     parents: [Option<NodeId>; 2],
-    state: State,
+    operands: Operands,
     gradient: FloatTensor<B>,
     grads: &mut Gradients,
     checkpointer: &mut Checkpointer,
 ) {
-    let (input, weight, options) = state;
+    let (input, weight, options) = operands;
     let input = checkpointer.retrieve_node_output::<FloatTensor<B>>(input);
     let weight = checkpointer.retrieve_node_output::<FloatTensor<B>>(weight);
     if let Some(node) = parents[0] {
@@ -44,7 +72,7 @@ fn backward<B: ConvKernel>(
 struct Convolution;
 
 impl<B: ConvKernel> Backward<B, 2> for Convolution {
-    type State = State;
+    type State = State<B>;
 
     fn backward(
         self,
@@ -52,9 +80,10 @@ impl<B: ConvKernel> Backward<B, 2> for Convolution {
         grads: &mut Gradients,
         checkpointer: &mut Checkpointer,
     ) {
-        let gradient = grads.consume::<B>(&ops.node);
+        let mut state = ops.state;
+        let gradient = state.of_sums(grads.consume::<B>(&ops.node));
         let parents = ops.parents.map(|node| node.map(|node| node.id));
-        backward::<B>(parents, ops.state, gradient, grads, checkpointer);
+        backward::<B>(parents, state.operands, gradient, grads, checkpointer);
     }
 }
 
@@ -62,7 +91,7 @@ impl<B: ConvKernel> Backward<B, 2> for Convolution {
 struct ConvolutionWithBias;
 
 impl<B: ConvKernel> Backward<B, 3> for ConvolutionWithBias {
-    type State = State;
+    type State = State<B>;
 
     fn backward(
         self,
@@ -70,13 +99,15 @@ impl<B: ConvKernel> Backward<B, 3> for ConvolutionWithBias {
         grads: &mut Gradients,
         checkpointer: &mut Checkpointer,
     ) {
-        let gradient = grads.consume::<B>(&ops.node);
+        let mut state = ops.state;
+        let gradient = state.of_sums(grads.consume::<B>(&ops.node));
         let [input, weight, bias] = ops.parents.map(|node| node.map(|node| node.id));
         if let Some(node) = bias {
             let value = B::convolution_bias_gradient(gradient.clone());
             grads.register::<B>(node, value);
         }
-        backward::<B>([input, weight], ops.state, gradient, grads, checkpointer);
+        let parents = [input, weight];
+        backward::<B>(parents, state.operands, gradient, grads, checkpointer);
     }
 }
 
@@ -85,11 +116,13 @@ impl<B: ConvKernel, C: CheckpointStrategy> ConvKernel for Autodiff<B, C> {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         options: ConvOptions<2>,
+        epilogue: Epilogue,
     ) -> FloatTensor<Self> {
         let output = B::convolution(
             input.primitive().clone(),
             weight.primitive().clone(),
             options.clone(),
+            epilogue,
         );
         match Convolution
             .prepare::<C>([input.node(), weight.node()])
@@ -97,8 +130,8 @@ impl<B: ConvKernel, C: CheckpointStrategy> ConvKernel for Autodiff<B, C> {
             .stateful()
         {
             OpsKind::Tracked(mut prep) => {
-                let state = (prep.checkpoint(&input), prep.checkpoint(&weight), options);
-                prep.finish(state, output)
+                let operands = (prep.checkpoint(&input), prep.checkpoint(&weight), options);
+                prep.finish(State::new(operands, epilogue, &output), output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
@@ -109,12 +142,14 @@ impl<B: ConvKernel, C: CheckpointStrategy> ConvKernel for Autodiff<B, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         options: ConvOptions<2>,
+        epilogue: Epilogue,
     ) -> FloatTensor<Self> {
         let output = B::convolution_with_bias(
             input.primitive().clone(),
             weight.primitive().clone(),
             bias.primitive().clone(),
             options.clone(),
+            epilogue,
         );
         match ConvolutionWithBias
             .prepare::<C>([input.node(), weight.node(), bias.node()])
@@ -122,8 +157,8 @@ impl<B: ConvKernel, C: CheckpointStrategy> ConvKernel for Autodiff<B, C> {
             .stateful()
         {
             OpsKind::Tracked(mut prep) => {
-                let state = (prep.checkpoint(&input), prep.checkpoint(&weight), options);
-                prep.finish(state, output)
+                let operands = (prep.checkpoint(&input), prep.checkpoint(&weight), options);
+                prep.finish(State::new(operands, epilogue, &output), output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),
         }

@@ -6,10 +6,12 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex, NdArray, backend_extension};
 use pulp::Arch;
 
+use super::epilogue::Epilogue;
 use super::forward::forward;
 use super::geometry::Geometry;
 use super::input_gradient::input_gradient;
 use super::weight_gradient::{bias_gradient, weight_gradient};
+use crate::activation::{ActivationKernel, Function};
 use crate::flex::{FlexTensor, all_f32, dense, sizes, tensor, values};
 use crate::plain::sum_per_channel;
 
@@ -20,8 +22,9 @@ pub(crate) trait ConvKernel: Backend {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         options: ConvOptions<2>,
+        epilogue: Epilogue,
     ) -> FloatTensor<Self> {
-        <Self as ModuleOps<Self>>::conv2d(input, weight, None, options)
+        plain::<Self>(input, weight, None, options, epilogue)
     }
 
     fn convolution_with_bias(
@@ -29,8 +32,21 @@ pub(crate) trait ConvKernel: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         options: ConvOptions<2>,
+        epilogue: Epilogue,
     ) -> FloatTensor<Self> {
-        <Self as ModuleOps<Self>>::conv2d(input, weight, Some(bias), options)
+        plain::<Self>(input, weight, Some(bias), options, epilogue)
+    }
+
+    /// The gradient of what the epilogue read, from what it gave.
+    fn convolution_epilogue_gradient(
+        output: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epilogue: Epilogue,
+    ) -> FloatTensor<Self> {
+        match epilogue {
+            Epilogue::Identity => gradient,
+            Epilogue::Relu => Self::relu_backward(output, gradient),
+        }
     }
 
     fn convolution_input_gradient(
@@ -57,6 +73,20 @@ pub(crate) trait ConvKernel: Backend {
     }
 }
 
+fn plain<B: Backend>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
+    options: ConvOptions<2>,
+    epilogue: Epilogue,
+) -> FloatTensor<B> {
+    let output = <B as ModuleOps<B>>::conv2d(input, weight, bias, options);
+    match epilogue {
+        Epilogue::Identity => output,
+        Epilogue::Relu => B::relu(output),
+    }
+}
+
 impl ConvKernel for NdArray {}
 
 #[cfg(feature = "wgpu")]
@@ -68,11 +98,12 @@ fn convolve(
     weight: FlexTensor,
     bias: Option<FlexTensor>,
     options: ConvOptions<2>,
+    epilogue: Epilogue,
 ) -> FlexTensor {
     let geometry = Geometry::new(sizes(&input), sizes(&weight), &options);
     let Some(geometry) = geometry.filter(|_| all_f32([&input, &weight].into_iter().chain(&bias)))
     else {
-        return <Flex as ModuleOps<Flex>>::conv2d(input, weight, bias, options);
+        return plain::<Flex>(input, weight, bias, options, epilogue);
     };
     let (input, weight, bias) = (dense(input), dense(weight), bias.map(dense));
     let output = forward(
@@ -81,6 +112,7 @@ fn convolve(
         values(&input),
         values(&weight),
         bias.as_ref().map(values),
+        epilogue,
     );
     let [height, width] = geometry.output;
     tensor(
@@ -94,8 +126,9 @@ impl ConvKernel for Flex {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         options: ConvOptions<2>,
+        epilogue: Epilogue,
     ) -> FloatTensor<Self> {
-        convolve(input, weight, None, options)
+        convolve(input, weight, None, options, epilogue)
     }
 
     fn convolution_with_bias(
@@ -103,8 +136,20 @@ impl ConvKernel for Flex {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         options: ConvOptions<2>,
+        epilogue: Epilogue,
     ) -> FloatTensor<Self> {
-        convolve(input, weight, Some(bias), options)
+        convolve(input, weight, Some(bias), options, epilogue)
+    }
+
+    fn convolution_epilogue_gradient(
+        output: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epilogue: Epilogue,
+    ) -> FloatTensor<Self> {
+        match epilogue {
+            Epilogue::Identity => gradient,
+            Epilogue::Relu => Self::activation_gradient(output, gradient, Function::Relu),
+        }
     }
 
     fn convolution_input_gradient(

@@ -3,9 +3,11 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::epilogue::Epilogue;
 use super::geometry::{Geometry, Planes};
 use super::product::{BLOCK, Product, padded};
 use super::winograd;
+use crate::fresh::zeros;
 use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
@@ -16,6 +18,17 @@ struct Block {
     channels: usize,
     /// `[taps, channels]`.
     weights: Vec<f32>,
+}
+
+impl Block {
+    /// Their values of `bias`, zeros behind them.
+    fn of_channels(&self, bias: Option<&[f32]>) -> [f32; BLOCK] {
+        let mut values = [0.0; BLOCK];
+        if let Some(bias) = bias {
+            values[..self.channels].copy_from_slice(&bias[self.first..][..self.channels]);
+        }
+        values
+    }
 }
 
 fn blocks(geometry: &Geometry, weights: &[f32]) -> Vec<Block> {
@@ -49,10 +62,11 @@ pub(super) fn forward(
     input: &[f32],
     weights: &[f32],
     bias: Option<&[f32]>,
+    epilogue: Epilogue,
 ) -> Vec<f32> {
     match winograd::suits(geometry) {
-        true => winograd::forward(arch, geometry, input, weights, bias),
-        false => direct(arch, geometry, input, weights, bias),
+        true => winograd::forward(arch, geometry, input, weights, bias, epilogue),
+        false => direct(arch, geometry, input, weights, bias, epilogue),
     }
 }
 
@@ -63,47 +77,68 @@ pub(super) fn direct(
     input: &[f32],
     weights: &[f32],
     bias: Option<&[f32]>,
+    epilogue: Epilogue,
 ) -> Vec<f32> {
     let layout = Planes::new(geometry);
     let offsets = layout.offsets(geometry);
     let blocks = blocks(geometry, weights);
-    let run = layout.run(geometry);
-    let image = geometry.channels_out * geometry.output_pixels();
-    let mut output = vec![0.0; geometry.batch * image];
+    let (run, pixels) = (layout.run(geometry), geometry.output_pixels());
+    // Without values to drop between rows the sums are the outputs.
+    let in_place = run == pixels;
+    let room = if in_place { 0 } else { BLOCK * padded(run) };
+    let image = geometry.channels_out * pixels;
+    let mut output = zeros(geometry.batch * image);
     output
         .par_chunks_exact_mut(image)
         .zip(input.par_chunks_exact(geometry.channels_in * geometry.input_pixels()))
         .for_each(|(output, input)| {
             let length = layout.len(geometry);
-            with_workspace(length + BLOCK * padded(run), |scratch| {
+            with_workspace(length + room, |scratch| {
                 let (planes, sums) = scratch.split_at_mut(length);
                 layout.fill(geometry, input, planes);
                 for block in &blocks {
-                    let sums = &mut sums[..block.channels * padded(run)];
+                    let output = &mut output[block.first * pixels..][..block.channels * pixels];
+                    let (out, stride) = match in_place {
+                        true => (&mut *output, pixels),
+                        false => (&mut sums[..block.channels * padded(run)], padded(run)),
+                    };
                     arch.dispatch(Product {
                         planes: &planes[layout.group(geometry, block.group)..],
                         offsets: &offsets,
                         weights: &block.weights,
                         channels: block.channels,
                         run,
-                        out: &mut *sums,
+                        bias: block.of_channels(bias),
+                        epilogue,
+                        out,
+                        stride,
                     });
-                    for (c, sums) in sums.chunks_exact(padded(run)).enumerate() {
-                        let channel = block.first + c;
-                        let bias = bias.map_or(0.0, |bias| bias[channel]);
-                        let pixels = geometry.output_pixels();
-                        let output = &mut output[channel * pixels..(channel + 1) * pixels];
-                        for (out, sums) in output
-                            .chunks_exact_mut(geometry.output[1])
-                            .zip(sums.chunks(layout.columns))
-                        {
-                            out.iter_mut()
-                                .zip(sums)
-                                .for_each(|(out, sum)| *out = sum + bias);
-                        }
+                    if !in_place {
+                        drop_between_rows(sums, padded(run), layout.columns, output, geometry);
                     }
                 }
             });
         });
     output
+}
+
+/// Outputs of a few channels without what their runs hold between two rows.
+fn drop_between_rows(
+    runs: &[f32],
+    stride: usize,
+    columns: usize,
+    output: &mut [f32],
+    geometry: &Geometry,
+) {
+    for (output, run) in output
+        .chunks_exact_mut(geometry.output_pixels())
+        .zip(runs.chunks_exact(stride))
+    {
+        for (line, run) in output
+            .chunks_exact_mut(geometry.output[1])
+            .zip(run.chunks(columns))
+        {
+            line.copy_from_slice(&run[..line.len()]);
+        }
+    }
 }

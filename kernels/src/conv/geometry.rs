@@ -212,45 +212,91 @@ impl Planes {
         group * geometry.inputs_per_group() * self.channel()
     }
 
-    /// Lays out the channels of one image; `planes` holds [`len`](Self::len) values.
+    /// Lays out the channels of one image; `planes` holds [`len`](Self::len) values, of which the slack is left alone.
     pub(super) fn fill(&self, geometry: &Geometry, image: &[f32], planes: &mut [f32]) {
-        planes.fill(0.0);
         let [height, width] = geometry.input;
         let [stride_y, stride_x] = geometry.stride;
         let [top, left] = geometry.before;
-        for (channel, image) in image.chunks_exact(height * width).enumerate() {
-            for phase_y in 0..self.phases[0] {
-                for phase_x in 0..self.phases[1] {
-                    let plane = phase_y * self.phases[1] + phase_x;
-                    let start = channel * self.channel() + plane * self.plane();
-                    let plane = &mut planes[start..start + self.plane()];
-                    let column = match self.shifted {
-                        true => phase_x * geometry.dilation[1],
-                        false => phase_x,
+        // Two remainders are laid out in one pass over a line.
+        let pairs = !self.shifted && stride_x == 2 && self.phases[1] == 2;
+        for (image, planes) in image
+            .chunks_exact(height * width)
+            .zip(planes.chunks_exact_mut(self.channel()))
+        {
+            let rows_of_planes = planes.chunks_exact_mut(self.phases[1] * self.plane());
+            for (phase_y, planes) in rows_of_planes.enumerate() {
+                for row in 0..self.rows {
+                    let y = (row * stride_y + phase_y).checked_sub(top);
+                    let line = match y.filter(|y| *y < height) {
+                        Some(y) => &image[y * width..(y + 1) * width],
+                        None => &[],
                     };
-                    let (first, source) = first_inside(column, stride_x, left);
-                    for (row, out) in plane.chunks_exact_mut(self.columns).enumerate() {
-                        let Some(y) = (row * stride_y + phase_y).checked_sub(top) else {
-                            continue;
+                    let at = row * self.columns;
+                    if pairs {
+                        let (even, odd) = planes.split_at_mut(self.plane());
+                        let even = &mut even[at..at + self.columns];
+                        deinterleave(line, left, even, &mut odd[at..at + self.columns]);
+                        continue;
+                    }
+                    for (phase_x, plane) in planes.chunks_exact_mut(self.plane()).enumerate() {
+                        let column = match self.shifted {
+                            true => phase_x * geometry.dilation[1],
+                            false => phase_x,
                         };
-                        if y >= height || first >= out.len() || source >= width {
-                            continue;
-                        }
-                        let line = &image[y * width + source..(y + 1) * width];
-                        let out = &mut out[first..];
-                        if stride_x == 1 {
-                            let count = out.len().min(line.len());
-                            out[..count].copy_from_slice(&line[..count]);
-                        } else {
-                            out.iter_mut()
-                                .zip(line.iter().step_by(stride_x))
-                                .for_each(|(out, value)| *out = *value);
-                        }
+                        let (first, source) = first_inside(column, stride_x, left);
+                        let line = line.get(source..).unwrap_or_default();
+                        let out = behind_zeros(&mut plane[at..at + self.columns], first);
+                        take_every(stride_x, line, out);
                     }
                 }
             }
         }
     }
+}
+
+/// `out` without its first `count` values, which become zeros.
+#[inline(always)]
+fn behind_zeros(out: &mut [f32], count: usize) -> &mut [f32] {
+    let (before, out) = out.split_at_mut(count.min(out.len()));
+    before.fill(0.0);
+    out
+}
+
+/// Every `stride`-th value of `line`, zeros behind the last.
+fn take_every(stride: usize, line: &[f32], out: &mut [f32]) {
+    let (out, behind) = out.split_at_mut(out.len().min(line.len().div_ceil(stride)));
+    behind.fill(0.0);
+    if stride == 1 {
+        out.copy_from_slice(&line[..out.len()]);
+        return;
+    }
+    for (out, value) in out.iter_mut().zip(line.iter().step_by(stride)) {
+        *out = *value;
+    }
+}
+
+/// The even and the odd columns of `line` behind `before` columns of zeros, with zeros behind the last.
+#[inline(always)]
+pub(super) fn deinterleave(line: &[f32], before: usize, even: &mut [f32], odd: &mut [f32]) {
+    let halves = match before.is_multiple_of(2) {
+        true => [even, odd],
+        false => [odd, even],
+    };
+    // The first value lies in column `before`, the second behind it.
+    let [first, second] = halves;
+    let first = behind_zeros(first, before / 2);
+    let second = behind_zeros(second, before.div_ceil(2));
+    let pairs = first.len().min(second.len()).min(line.len() / 2);
+    for ((first, second), pair) in first[..pairs]
+        .iter_mut()
+        .zip(&mut second[..pairs])
+        .zip(line.chunks_exact(2))
+    {
+        (*first, *second) = (pair[0], pair[1]);
+    }
+    take_every(2, &line[2 * pairs..], &mut first[pairs..]);
+    let line = line.get(2 * pairs + 1..).unwrap_or_default();
+    take_every(2, line, &mut second[pairs..]);
 }
 
 /// The first index of remainder `phase` that lies behind `padding`, and its place in the unpadded line.

@@ -3,9 +3,11 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::epilogue::Epilogue;
 use super::forward::forward;
 use super::geometry::{Geometry, SLACK};
 use super::product::{BLOCK, Product, padded};
+use crate::fresh::zeros;
 use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
@@ -167,6 +169,7 @@ pub(super) fn input_gradient(
             gradient,
             &turned_weights(geometry, weights),
             None,
+            Epilogue::Identity,
         );
     }
     let frame = Frame::new(geometry);
@@ -177,7 +180,7 @@ pub(super) fn input_gradient(
     let run = phases.iter().map(|phase| phase.run(&frame)).max();
     let run = run.unwrap_or(0);
     let image = geometry.channels_in * geometry.input_pixels();
-    let mut output = vec![0.0; geometry.batch * image];
+    let mut output = zeros(geometry.batch * image);
     output
         .par_chunks_exact_mut(image)
         .zip(gradient.par_chunks_exact(geometry.channels_out * geometry.output_pixels()))
@@ -252,7 +255,10 @@ impl Phase {
                 weights: &block.weights,
                 channels: block.channels,
                 run,
+                bias: [0.0; BLOCK],
+                epilogue: Epilogue::Identity,
                 out: &mut *sums,
+                stride: padded(run),
             });
             for (c, sums) in sums.chunks_exact(padded(run)).enumerate() {
                 let pixels = geometry.input_pixels();

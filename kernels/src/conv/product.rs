@@ -4,6 +4,7 @@ use std::array;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::epilogue::Epilogue;
 use super::geometry::SLACK;
 
 /// Output channels that a product works on at a time.
@@ -14,10 +15,11 @@ pub(super) fn padded(run: usize) -> usize {
     run.next_multiple_of(SLACK)
 }
 
-/// `out[c][i] = Σ_k weights[k][c] planes[offsets[k] + i]` for `i` in the run.
+/// `out[c][i] = epilogue(bias[c] + Σ_k weights[k][c] planes[offsets[k] + i])` for `i` in the run.
 ///
 /// Six channels by two vectors stay in registers (by four where there are thirty-two registers), so each tap costs two
-/// loads and six broadcasts for twelve multiply-adds: bound by arithmetic. The planes of a tile stay in the first cache.
+/// loads and six broadcasts for twelve multiply-adds: bound by arithmetic. The planes of a tile stay in the first cache,
+/// and a sum leaves its register once, as the output that it becomes.
 pub(super) struct Product<'a> {
     pub(super) planes: &'a [f32],
     pub(super) offsets: &'a [usize],
@@ -26,8 +28,13 @@ pub(super) struct Product<'a> {
     /// 1 to [`BLOCK`].
     pub(super) channels: usize,
     pub(super) run: usize,
-    /// `[channels, padded(run)]`.
+    /// Of the channels, zeros behind them.
+    pub(super) bias: [f32; BLOCK],
+    pub(super) epilogue: Epilogue,
+    /// `[channels, stride]`: what lies behind the run may be written over.
     pub(super) out: &'a mut [f32],
+    /// The run, or [`padded`] to whole tiles.
+    pub(super) stride: usize,
 }
 
 impl WithSimd for Product<'_> {
@@ -81,10 +88,21 @@ impl Product<'_> {
                 }
             }
         }
-        let stride = padded(self.run);
-        for (c, sums) in sums.into_iter().enumerate() {
-            let out = &mut self.out[c * stride + at..c * stride + at + length];
-            S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
+        for (c, mut sums) in sums.into_iter().enumerate() {
+            let bias = simd.splat_f32s(self.bias[c]);
+            for sum in &mut sums {
+                *sum = self.epilogue.value(simd, simd.add_f32s(*sum, bias));
+            }
+            let out = &mut self.out[c * self.stride..(c + 1) * self.stride][at..];
+            if length <= out.len() {
+                S::as_mut_simd_f32s(&mut out[..length])
+                    .0
+                    .copy_from_slice(&sums);
+            } else {
+                for (out, sum) in out.chunks_mut(S::F32_LANES).zip(sums) {
+                    simd.partial_store_f32s(out, sum);
+                }
+            }
         }
     }
 }

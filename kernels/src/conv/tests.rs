@@ -2,17 +2,22 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use burn::backend::ops::ConvOptions;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::Conv2dConfig;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::module::Param;
+use burn::nn::conv::{Conv1dConfig, Conv2d, Conv2dConfig};
+use burn::nn::{PaddingConfig1d, PaddingConfig2d};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 use proptest::prelude::*;
 use pulp::Arch;
 
+use super::epilogue::Epilogue;
 use super::forward::{direct, forward};
 use super::geometry::Geometry;
 use super::input_gradient::input_gradient;
 use super::weight_gradient::{bias_gradient, weight_gradient};
-use super::{conv2d, convolve1d, convolve2d, same_padding, winograd};
+use super::{
+    conv1d, conv1d_relu, conv2d, conv2d_relu, convolve1d, convolve2d, same_padding, winograd,
+};
+use crate::relu;
 use crate::testing::{agree, numbers, paths, pool};
 
 /// A convolution whose sizes fit.
@@ -137,13 +142,30 @@ fn check(case: &Case) {
     });
     for arch in paths() {
         let found = [
-            forward(arch, &geometry, &input, &weight, Some(&bias)),
+            forward(
+                arch,
+                &geometry,
+                &input,
+                &weight,
+                Some(&bias),
+                Epilogue::Identity,
+            ),
             input_gradient(arch, &geometry, &weight, &gradient),
             weight_gradient(arch, &geometry, &input, &gradient),
         ];
         for (found, sums) in found.iter().zip(&sums) {
             agree(found, sums, 1e-4);
         }
+        let rectified = forward(
+            arch,
+            &geometry,
+            &input,
+            &weight,
+            Some(&bias),
+            Epilogue::Relu,
+        );
+        let expected: Vec<f32> = found[0].iter().map(|sum| sum.max(0.0)).collect();
+        assert_eq!(rectified, expected);
     }
     let mut sums = vec![0.0; geometry.channels_out];
     for (index, value) in gradient.iter().enumerate() {
@@ -187,11 +209,14 @@ proptest! {
         }
         let bias = numbers(3, outputs);
         for arch in paths() {
-            let found = winograd::forward(arch, &geometry, &input, &weight, Some(&bias));
-            let expected = direct(arch, &geometry, &input, &weight, Some(&bias));
-            for (found, expected) in found.iter().zip(&expected) {
-                let same = found == expected || found.is_nan() && expected.is_nan();
-                prop_assert!(same || (found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{found} {expected}");
+            for epilogue in [Epilogue::Identity, Epilogue::Relu] {
+                let found = winograd::forward(arch, &geometry, &input, &weight, Some(&bias), epilogue);
+                let expected = direct(arch, &geometry, &input, &weight, Some(&bias), epilogue);
+                for (found, expected) in found.iter().zip(&expected) {
+                    let same = found == expected || found.is_nan() && expected.is_nan();
+                    let near = (found - expected).abs() <= 1e-5 * expected.abs().max(1.0);
+                    prop_assert!(same || near, "{found} {expected}");
+                }
             }
         }
     }
@@ -240,7 +265,14 @@ fn check_threads(case: &Case) {
     let (input, weight, gradient) = (numbers(1, inputs), numbers(2, weights), numbers(3, outputs));
     let all = || {
         [
-            forward(Arch::new(), &geometry, &input, &weight, None),
+            forward(
+                Arch::new(),
+                &geometry,
+                &input,
+                &weight,
+                None,
+                Epilogue::Relu,
+            ),
             input_gradient(Arch::new(), &geometry, &weight, &gradient),
             weight_gradient(Arch::new(), &geometry, &input, &gradient),
         ]
@@ -275,6 +307,86 @@ fn gradients_reach_input_weight_and_bias() {
     for (ours, burns) in ours.into_iter().zip(burns) {
         let burns: Vec<f64> = burns.convert::<f64>().try_to_vec().unwrap();
         agree(&ours.try_to_vec::<f32>().unwrap(), &burns, 1e-4);
+    }
+}
+
+/// Output and gradients of input, weight and bias of a layer, for the loss Σ output².
+fn of_layer(
+    device: &Device,
+    size: [usize; 2],
+    channels: usize,
+    bias: bool,
+    apply: impl Fn(&Conv2d, Tensor<4>) -> Tensor<4>,
+) -> Vec<TensorData> {
+    let device = device.clone().autodiff();
+    let shape = [2, channels, size[0], size[1]];
+    let input = TensorData::new(numbers(1, shape.iter().product()), shape);
+    let input = Tensor::<4>::from_data(input, &device).require_grad();
+    let mut layer = Conv2dConfig::new([channels, 13], [3, 3])
+        .with_bias(bias)
+        .init(&device);
+    let weight = TensorData::new(numbers(2, 13 * channels * 9), [13, channels, 3, 3]);
+    layer.weight = Param::from_tensor(Tensor::from_data(weight, &device));
+    layer.bias = layer
+        .bias
+        .map(|_| Param::from_data(TensorData::new(numbers(3, 13), [13]), &device));
+    let output = apply(&layer, input.clone());
+    let gradients = (output.clone() * output.clone()).sum().backward();
+    let mut found = vec![
+        output.inner().into_data(),
+        input.grad(&gradients).unwrap().into_data(),
+        layer.weight.grad(&gradients).unwrap().into_data(),
+    ];
+    found.extend(
+        layer
+            .bias
+            .map(|bias| bias.grad(&gradients).unwrap().into_data()),
+    );
+    found
+}
+
+/// Against the two operations one after the other: on this backend the same bits, tap by tap and by minimal filtering.
+#[test]
+fn a_layer_with_relu_is_relu_behind_a_layer() {
+    #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
+    let other = Device::ndarray();
+    for (size, channels) in [([9, 8], 3), ([9, 8], 14)] {
+        for bias in [false, true] {
+            let together = of_layer(&Device::flex(), size, channels, bias, conv2d_relu);
+            let apart = of_layer(&Device::flex(), size, channels, bias, |layer, input| {
+                relu(conv2d(layer, input))
+            });
+            assert!(together == apart);
+            let others = of_layer(&other, size, channels, bias, conv2d_relu);
+            for (ours, others) in together.into_iter().zip(others) {
+                let others: Vec<f64> = others.convert::<f64>().try_to_vec().unwrap();
+                agree(&ours.try_to_vec::<f32>().unwrap(), &others, 1e-4);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_layer_of_lines_with_relu_is_relu_behind_it() {
+    let device = Device::flex();
+    let layer = Conv1dConfig::new(3, 8, 7)
+        .with_stride(2)
+        .with_padding(PaddingConfig1d::Explicit(3, 3))
+        .init(&device);
+    let mut values = numbers(1, 2 * 3 * 53);
+    (values[20], values[60], values[100]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
+    let input = Tensor::<3>::from_data(TensorData::new(values, [2, 3, 53]), &device);
+    let bits = |output: Tensor<3>| -> Vec<u32> {
+        let values: Vec<f32> = output.into_data().try_to_vec().unwrap();
+        values.into_iter().map(f32::to_bits).collect()
+    };
+    let together = bits(conv1d_relu(&layer, input.clone()));
+    assert_eq!(together, bits(relu(conv1d(&layer, input.clone()))));
+    let burns = activation::relu(layer.forward(input)).into_data();
+    let burns: Vec<f32> = burns.try_to_vec().unwrap();
+    for (ours, burn) in together.into_iter().map(f32::from_bits).zip(burns) {
+        let same = ours == burn || ours.is_nan() && burn.is_nan();
+        assert!(same || (ours - burn).abs() <= 1e-5, "{ours} {burn}");
     }
 }
 

@@ -24,9 +24,11 @@ use std::array;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::epilogue::Epilogue;
 use super::forward::direct;
-use super::geometry::{Geometry, SLACK};
+use super::geometry::{Geometry, SLACK, deinterleave};
 use super::product::{BLOCK, Product, padded};
+use crate::fresh::zeros;
 use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
@@ -128,6 +130,7 @@ pub(super) fn forward(
     input: &[f32],
     weights: &[f32],
     bias: Option<&[f32]>,
+    epilogue: Epilogue,
 ) -> Vec<f32> {
     let tiling = Tiling::new(geometry);
     let blocks = blocks(geometry, weights);
@@ -144,7 +147,7 @@ pub(super) fn forward(
         POINTS * BLOCK * padded(most),
         4 * padded(most),
     ];
-    let mut output = vec![0.0; geometry.batch * image_out];
+    let mut output = zeros(geometry.batch * image_out);
     output
         .par_chunks_mut(tiling.images * image_out)
         .zip(input.par_chunks(tiling.images * image_in))
@@ -178,7 +181,10 @@ pub(super) fn forward(
                                 weights,
                                 channels: block.channels,
                                 run: tiles,
+                                bias: [0.0; BLOCK],
+                                epilogue: Epilogue::Identity,
                                 out: sums,
+                                stride: padded(tiles),
                             });
                         }
                         arch.dispatch(Gather {
@@ -200,8 +206,11 @@ pub(super) fn forward(
                     batch: input.len() / image_in,
                     ..geometry.clone()
                 };
-                output.copy_from_slice(&direct(arch, &geometry, input, weights, bias));
+                let taps = direct(arch, &geometry, input, weights, bias, Epilogue::Identity);
+                output.copy_from_slice(&taps);
             }
+            // Only now: it would hide a negative infinity.
+            epilogue.apply(arch, output);
         });
     output
 }
@@ -261,7 +270,8 @@ impl WithSimd for Scatter<'_> {
                 let row = (2 * first + line).checked_sub(geometry.before[0]);
                 let row = row.filter(|row| *row < height);
                 let row = row.map(|row| &channel[row * width..(row + 1) * width]);
-                deinterleave(row.unwrap_or_default(), geometry.before[1], out);
+                let (even, odd) = out.split_at_mut(half);
+                deinterleave(row.unwrap_or_default(), geometry.before[1], even, odd);
             }
             for row in 0..rows {
                 let four = &lines[2 * row * 2 * half..][..4 * 2 * half];
@@ -283,31 +293,6 @@ impl WithSimd for Scatter<'_> {
                 }
             }
         }
-    }
-}
-
-/// The even and then the odd columns of `line`, padded by zeros.
-#[inline(always)]
-fn deinterleave(line: &[f32], before: usize, out: &mut [f32]) {
-    out.fill(0.0);
-    let (even, odd) = out.split_at_mut(out.len() / 2);
-    let halves = if before.is_multiple_of(2) {
-        [even, odd]
-    } else {
-        [odd, even]
-    };
-    // The first value lies in column `before`, the second behind it.
-    let [first, second] = halves;
-    let first = &mut first[before / 2..];
-    let second = &mut second[before.div_ceil(2)..];
-    let pairs = line.chunks_exact(2);
-    if let [last] = pairs.remainder()
-        && let Some(out) = first.get_mut(line.len() / 2)
-    {
-        *out = *last;
-    }
-    for ((first, second), pair) in first.iter_mut().zip(second).zip(pairs) {
-        (*first, *second) = (pair[0], pair[1]);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A layer of n inputs and m outputs does 2 n m operations per row for 4 (n + m) bytes, plus the weights once: bound by
 //! arithmetic from a few dozen rows on. Burn runs products below 192³ multiply-adds on one thread, and adds the bias in a
-//! pass of its own.
+//! pass of its own; here the product is added to the bias, which the output holds from the start.
 
 mod autodiff;
 mod backend;

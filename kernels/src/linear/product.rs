@@ -2,11 +2,16 @@
 
 use rayon::prelude::*;
 
+use crate::fresh::{repeated, zeros};
 use crate::matrix::{Matrix, multiply};
 
-/// Rows of a piece of `rows`: a piece packs the other operand once, which costs one part in its rows of its product.
+/// Rows of a piece of `rows`: whole tiles of six, for most of them an eighth.
+///
+/// A piece packs the other operand once, which costs one part in about its rows of its product. With 64, 132 and 258 of
+/// 1,024 rows the forward pass of a GPT of width 256 took 68.9, 58.3 and 60.3 ms (two threads of a busy machine, the least of
+/// five rounds in turn); with 48 `gemm` does not pack, 66.2 ms.
 fn piece(rows: usize) -> usize {
-    (rows / 16).max(64)
+    (rows / 8).max(64).next_multiple_of(6)
 }
 
 /// `input · weight + bias`: `[rows, outputs]` from `[rows, inputs]`, `[inputs, outputs]` and `[outputs]`.
@@ -20,11 +25,12 @@ pub(super) fn forward(
         Matrix::new(input, rows, inputs),
         Matrix::new(weight, inputs, outputs),
     );
-    by_rows(rows, outputs, |first, count, out| {
-        if let Some(bias) = bias {
-            out.chunks_exact_mut(outputs)
-                .for_each(|row| row.copy_from_slice(bias));
-        }
+    // The bias is what the output holds at first, in place of zeros.
+    let output = match bias {
+        Some(bias) => repeated(bias, rows),
+        None => zeros(rows * outputs),
+    };
+    by_rows(rows, output, |first, count, out| {
         multiply(out, input.rows(first, count), weight, bias.is_some());
     })
 }
@@ -39,7 +45,7 @@ pub(super) fn input_gradient(
         Matrix::new(weight, inputs, outputs),
         Matrix::new(gradient, rows, outputs),
     );
-    by_rows(rows, inputs, |first, count, out| {
+    by_rows(rows, zeros(rows * inputs), |first, count, out| {
         multiply(out, gradient.rows(first, count), weight.transposed(), false);
     })
 }
@@ -54,7 +60,7 @@ pub(super) fn weight_gradient(
         Matrix::new(input, rows, inputs).transposed(),
         Matrix::new(gradient, rows, outputs),
     );
-    by_rows(inputs, outputs, |first, count, out| {
+    by_rows(inputs, zeros(inputs * outputs), |first, count, out| {
         multiply(out, input.rows(first, count), gradient, false);
     })
 }
@@ -77,13 +83,13 @@ pub(super) fn bias_gradient(gradient: &[f32], outputs: usize) -> Vec<f32> {
     sums
 }
 
-/// Fills `[rows, columns]` piece by piece with `fill(first row, rows, values)`.
+/// `out [rows, columns]` after `fill(first row, rows, values)` of every piece.
 fn by_rows(
     rows: usize,
-    columns: usize,
+    mut out: Vec<f32>,
     fill: impl Fn(usize, usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let mut out = vec![0.0; rows * columns];
+    let columns = out.len() / rows.max(1);
     let count = piece(rows);
     out.par_chunks_mut((count * columns).max(1))
         .enumerate()

@@ -16,6 +16,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::lanes::{inverse_deviation, mean_and_variance, moments, sum};
+use crate::fresh::zeros;
 
 /// Values of a part of the rows, and the most parts: they depend on the shape alone, so that sums over rows do.
 const PART: usize = 16 << 10;
@@ -95,7 +96,7 @@ pub(super) fn forward<const CENTRED: bool>(
     beta: Option<&[f32]>,
     epsilon: f64,
 ) -> Vec<f32> {
-    let mut output = vec![0.0; input.len()];
+    let mut output = zeros(input.len());
     let length = part(input.len(), gamma.len());
     output
         .par_chunks_mut(length)

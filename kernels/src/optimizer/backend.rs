@@ -10,6 +10,7 @@ use super::adamw::AdamWStep;
 use super::pass::{Pass, Rule};
 use super::sgd::{MomentumStep, SgdStep};
 use crate::flex::{FlexTensor, all_f32, dense, owned, tensor, values};
+use crate::fresh::zeros;
 
 /// Steps of optimizers: the new parameter and moments. The bodies here are the backend's own operations.
 #[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"))]
@@ -87,7 +88,7 @@ fn step<const N: usize>(
         true => (parameter, None),
         false => {
             let shape = parameter.shape();
-            let target = tensor(vec![0.0; shape.num_elements()], shape);
+            let target = tensor(zeros(shape.num_elements()), shape);
             (target, Some(parameter))
         }
     };

@@ -25,6 +25,7 @@ use rayon::prelude::*;
 
 use super::geometry::{Geometry, strided, symmetric, symmetric_line};
 use crate::flex::{FlexTensor, all_f32, dense, sizes, tensor, values};
+use crate::fresh::zeros;
 use crate::workspace::with_workspace;
 
 /// What [`AvgPool2d::forward`] gives, faster.
@@ -279,7 +280,7 @@ fn divisors(geometry: &Geometry, padding_counts: bool) -> Vec<f32> {
 /// `[batch, channels, height_out, width_out]` from the input.
 fn forward(arch: Arch, geometry: &Geometry, padding_counts: bool, input: &[f32]) -> Vec<f32> {
     let planes = input.len() / geometry.input();
-    let mut output = vec![0.0; planes * geometry.output()];
+    let mut output = zeros(planes * geometry.output());
     let divisors = divisors(geometry, padding_counts);
     let at_once = geometry.planes_at_once();
     output
@@ -389,7 +390,7 @@ fn input_gradient(
     gradient: &[f32],
 ) -> Vec<f32> {
     let planes = gradient.len() / geometry.output();
-    let mut output = vec![0.0; planes * geometry.input()];
+    let mut output = zeros(planes * geometry.input());
     let divisors = divisors(geometry, padding_counts);
     let at_once = geometry.planes_at_once();
     output

@@ -30,6 +30,7 @@ use rayon::prelude::*;
 
 use super::geometry::{Geometry, strided, symmetric, symmetric_line};
 use crate::flex::{FlexTensor, all_f32, dense, sizes, tensor, values};
+use crate::fresh::zeros;
 use crate::workspace::with_workspace;
 
 /// What [`MaxPool2d::forward`] gives, faster.
@@ -286,7 +287,7 @@ fn windows(geometry: &Geometry, plane: &[f32], output: &mut [f32]) {
 /// `[batch, channels, height_out, width_out]` from the input.
 fn forward(arch: Arch, geometry: &Geometry, input: &[f32]) -> Vec<f32> {
     let planes = input.len() / geometry.input();
-    let mut output = vec![0.0; planes * geometry.output()];
+    let mut output = zeros(planes * geometry.output());
     let at_once = geometry.planes_at_once();
     output
         .par_chunks_mut(at_once * geometry.output())
@@ -426,7 +427,7 @@ fn windows_gradient(
 
 /// The gradient of the input from that of the output.
 fn input_gradient(arch: Arch, geometry: &Geometry, input: &[f32], gradient: &[f32]) -> Vec<f32> {
-    let mut output = vec![0.0; input.len()];
+    let mut output = zeros(input.len());
     let at_once = geometry.planes_at_once();
     output
         .par_chunks_mut(at_once * geometry.input())

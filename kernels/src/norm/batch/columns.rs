@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::backend::Sizes;
 use super::planes::factors;
+use crate::fresh::zeros;
 use crate::norm::lanes::{inverse_deviation, mean_and_variance};
 
 /// Values of a part, and the most parts.
@@ -164,7 +165,7 @@ fn normalise(
     input: &[f32],
     [mean, scale, offset]: [&[f32]; 3],
 ) -> Vec<f32> {
-    let mut output = vec![0.0; input.len()];
+    let mut output = zeros(input.len());
     let length = sizes.part();
     output
         .par_chunks_mut(length)

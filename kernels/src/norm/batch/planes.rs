@@ -5,6 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::backend::Sizes;
+use crate::fresh::zeros;
 use crate::norm::lanes::{Moments, affine, combine, inverse_deviation, products, scale};
 
 /// Values that a thread takes at once.
@@ -280,7 +281,7 @@ pub(super) fn fixed(
             [mean[c], scale as f32, beta[c]]
         })
         .collect();
-    let mut output = vec![0.0; input.len()];
+    let mut output = zeros(input.len());
     sizes.each_mut(&mut output, input, |first, output, input| {
         arch.dispatch(Affine {
             sizes,

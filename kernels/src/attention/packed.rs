@@ -1,0 +1,89 @@
+//! Query, key and value of one projection side by side, `[batch, places, 3 · heads · width]`.
+//!
+//! Nothing is computed here: 8 bytes a value each way, bound by memory. Taken out by ordinary operations, query, key and
+//! value are copied twice each on the way forward, and their gradients on the way back are each put among zeros and added
+//! up, most of it on one thread. Here it is one copy into heads and one out of them, on all cores.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Flex, TensorMetadata};
+use burn::tensor::Slice;
+
+use super::geometry::Geometry;
+use crate::flex::{FlexTensor, all_f32, dense, tensor, values};
+use crate::fresh::filled;
+
+/// Query, key and value, `[batch, heads, places, width]` each.
+pub(super) fn split<B: Backend>(
+    packed: FloatTensor<B>,
+    geometry: &Geometry,
+) -> [FloatTensor<B>; 3] {
+    let heads = heads_of_places::<B>(packed, geometry, 3 * geometry.heads);
+    [0, 1, 2].map(|part| {
+        let all = |size: usize| Slice::from(0..size);
+        let first = part * geometry.heads;
+        let part = [
+            all(geometry.batch),
+            Slice::from(first..first + geometry.heads),
+            all(geometry.queries),
+            all(geometry.width),
+        ];
+        B::float_slice(heads.clone(), &part)
+    })
+}
+
+/// `[batch, heads, places, width]` from `[batch, places, heads · width]`.
+pub(super) fn heads_of_places<B: Backend>(
+    places: FloatTensor<B>,
+    geometry: &Geometry,
+    heads: usize,
+) -> FloatTensor<B> {
+    let shape = [geometry.batch, geometry.queries, heads, geometry.width];
+    B::float_swap_dims(B::float_reshape(places, shape.into()), 1, 2)
+}
+
+/// `[batch, places, heads · width]` from `[batch, heads, places, width]`.
+pub(super) fn places_of_heads<B: Backend>(
+    heads: FloatTensor<B>,
+    geometry: &Geometry,
+) -> FloatTensor<B> {
+    let width = geometry.heads * geometry.width;
+    let shape = [geometry.batch, geometry.queries, width];
+    B::float_reshape(B::float_swap_dims(heads, 1, 2), shape.into())
+}
+
+/// [`places_of_heads`] of each, side by side.
+pub(super) fn join<B: Backend>(parts: [FloatTensor<B>; 3], geometry: &Geometry) -> FloatTensor<B> {
+    let parts = parts.map(|part| places_of_heads::<B>(part, geometry));
+    B::float_cat(parts.into(), 2)
+}
+
+/// [`places_of_heads`] in one pass.
+pub(super) fn dense_places_of_heads(heads: FlexTensor, geometry: &Geometry) -> FlexTensor {
+    let places = dense(heads.transpose(1, 2));
+    let width = geometry.heads * geometry.width;
+    places.reshape([geometry.batch, geometry.queries, width].into())
+}
+
+/// [`join`] in one pass.
+pub(super) fn dense_join(parts: [FlexTensor; 3], geometry: &Geometry) -> FlexTensor {
+    if !all_f32(&parts) || parts[0].shape().num_elements() == 0 {
+        return join::<Flex>(parts, geometry);
+    }
+    let parts = parts.map(dense);
+    let parts = parts.each_ref().map(values);
+    let (places, heads, width) = (geometry.queries, geometry.heads, geometry.width);
+    // Line after line of one head at one place.
+    let joined = filled(3 * parts[0].len(), |first, chunk| {
+        let (mut line, mut column) = (first / width, first % width);
+        let mut left = chunk;
+        while !left.is_empty() {
+            let (now, rest) = left.split_at_mut(left.len().min(width - column));
+            let (place, head) = (line / (3 * heads), line % (3 * heads));
+            let (batch, place) = (place / places, place % places);
+            let source = ((batch * heads + head % heads) * places + place) * width + column;
+            now.copy_from_slice(&parts[head / heads][source..source + now.len()]);
+            (left, line, column) = (rest, line + 1, 0);
+        }
+    });
+    tensor(joined, [geometry.batch, places, 3 * heads * width])
+}

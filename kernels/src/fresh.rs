@@ -1,0 +1,87 @@
+//! New vectors of many values, filled on all cores.
+//!
+//! A tensor of a few megabytes costs as much to fill as a pass over it, and `vec![0.0; count]` fills it on one thread while
+//! the others wait: 6 % of the processor time of a forward pass of convolutions on lines (`perf`, one thread). Pieces are made
+//! in the first cache and copied from there, so that the memory is written once. Writing the results into memory that holds
+//! nothing yet would save the pass, but needs `unsafe` code at every operation.
+
+use rayon::prelude::*;
+
+/// Values of a piece: half a kilobyte, which with 1024 values costs half as much again for relu.
+const CHUNK: usize = 128;
+
+/// Values that a thread fills at least.
+const LEAST: usize = 128 * CHUNK;
+
+/// `count` values, made [`CHUNK`] at a time by `fill(first, chunk)`, which finds zeros.
+pub(crate) fn filled(count: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let chunk = |index: usize| {
+        let first = index * CHUNK;
+        let mut chunk = [0.0; CHUNK];
+        fill(first, &mut chunk[..CHUNK.min(count - first)]);
+        chunk
+    };
+    let chunks = 0..count.div_ceil(CHUNK);
+    let values: Vec<[f32; CHUNK]> = if count <= LEAST {
+        chunks.map(chunk).collect()
+    } else {
+        chunks
+            .into_par_iter()
+            .with_min_len(LEAST / CHUNK)
+            .map(chunk)
+            .collect()
+    };
+    let mut values = values.into_flattened();
+    values.truncate(count);
+    values
+}
+
+/// `count` zeros.
+pub(crate) fn zeros(count: usize) -> Vec<f32> {
+    match count <= LEAST {
+        true => vec![0.0; count],
+        false => filled(count, |_, _| {}),
+    }
+}
+
+/// `row`, `count` times.
+pub(crate) fn repeated(row: &[f32], count: usize) -> Vec<f32> {
+    filled(row.len() * count, |first, chunk| {
+        let mut at = first % row.len();
+        let mut left = chunk;
+        while !left.is_empty() {
+            let length = left.len().min(row.len() - at);
+            let (now, rest) = left.split_at_mut(length);
+            now.copy_from_slice(&row[at..at + length]);
+            (left, at) = (rest, 0);
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::numbers;
+
+    #[test]
+    fn every_value_is_filled_once() {
+        for count in [0, 1, CHUNK - 1, CHUNK, LEAST, 3 * LEAST + 5] {
+            let values = filled(count, |first, chunk| {
+                for (index, value) in chunk.iter_mut().enumerate() {
+                    *value += (first + index) as f32;
+                }
+            });
+            let expected: Vec<f32> = (0..count).map(|index| index as f32).collect();
+            assert_eq!(values, expected);
+            assert_eq!(zeros(count), vec![0.0; count]);
+        }
+    }
+
+    #[test]
+    fn rows_are_repeated() {
+        for (width, count) in [(0, 3), (1, 5), (7, 10_000), (300, 100)] {
+            let row = numbers(1, width);
+            assert_eq!(repeated(&row, count), row.repeat(count));
+        }
+    }
+}
