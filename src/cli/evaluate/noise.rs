@@ -136,9 +136,13 @@ mod tests {
     fn every_distribution_has_its_flags() {
         let document = include_str!("../../../docs/recipes.md");
         let table = document.split("## Distributions").nth(1).unwrap();
-        let rows = table.lines().filter(|line| line.starts_with("| `"));
+        let rows = table
+            .lines()
+            .skip_while(|line| !line.starts_with("|--"))
+            .skip(1)
+            .take_while(|line| line.starts_with('|'));
         let mut kinds = 0;
-        for row in rows.take_while(|row| row.contains('|')) {
+        for row in rows {
             let mut cells = row.split('|').skip(1);
             let kind = cells.next().unwrap().trim().trim_matches('`');
             let keys = cells.next().unwrap();
