@@ -156,7 +156,7 @@ fn sgd_with_momentum_continues_exactly() {
     check_exact(sgd);
 }
 
-/// With flex and ndarray compiled in, the device on which Burn rebuilds optimizer state is flex, where runs train.
+/// With every CPU backend compiled in, too, the device on which Burn rebuilds optimizer state is flex, where runs train.
 #[test]
 fn default_device_is_flex() {
     assert_eq!(Device::default(), Device::flex());

@@ -11,7 +11,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{
-    Autodiff, Backend, Dispatch, Flex, NdArray, TensorMetadata, backend_extension,
+    Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension,
     get_or_init_device_settings,
 };
 use burn::tensor::{Scalar, Tensor};
@@ -56,7 +56,7 @@ pub fn quantize_clipped<const D: usize>(
 }
 
 /// The bodies here are ordinary tensor operations.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait QuantizeKernel: Backend {
     fn clipped(
         input: FloatTensor<Self>,
@@ -114,7 +114,8 @@ fn not_positive<B: Backend>(tensor: FloatTensor<B>) -> BoolTensor<B> {
     B::float_lower_equal_elem(tensor, Scalar::from(0.0f32), dtype)
 }
 
-impl QuantizeKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl QuantizeKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl QuantizeKernel for burn::backend::Cube {}

@@ -1,5 +1,6 @@
 //! What the tests of every operation share.
 
+use burn::tensor::Device;
 use pulp::Arch;
 
 /// `count` numbers in -1..1, the same for the same seed.
@@ -45,4 +46,14 @@ pub(crate) fn pool(threads: usize) -> rayon::ThreadPool {
         .num_threads(threads)
         .build()
         .expect("a pool")
+}
+
+/// The processor's backends in this build: Flex, and NdArray, which runs the default bodies, behind its feature.
+pub(crate) fn cpus() -> Vec<Device> {
+    vec![
+        Device::flex(),
+        #[cfg(feature = "ndarray")]
+        #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
+        Device::ndarray(),
+    ]
 }

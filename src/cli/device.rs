@@ -43,6 +43,15 @@ impl std::fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
+    /// Chips of a population that compute side by side on it: one on a processor, whose cores take one chip each; several on
+    /// a GPU, which a small network does not fill.
+    pub(crate) fn side_by_side(self) -> usize {
+        match self {
+            Self::Cpu | Self::NdArray => 1,
+            Self::Wgpu(_) => 16,
+        }
+    }
+
     /// The device, without autodiff.
     ///
     /// # Errors
@@ -50,11 +59,7 @@ impl DeviceChoice {
     pub(crate) fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::flex()),
-            #[allow(
-                deprecated,
-                reason = "the user's design card keeps burn-ndarray selectable; Burn 0.22 deprecates it"
-            )]
-            Self::NdArray => Ok(Device::ndarray()),
+            Self::NdArray => open_ndarray(),
             Self::Wgpu(index) => open_wgpu(index),
         }
     }
@@ -63,7 +68,10 @@ impl DeviceChoice {
 /// Names for `--device` that work in this build on this machine.
 pub(crate) fn available() -> Vec<String> {
     let gpus = gpus();
-    let mut names = vec!["cpu".to_string(), "ndarray".to_string()];
+    let mut names = vec!["cpu".to_string()];
+    if cfg!(feature = "ndarray") {
+        names.push("ndarray".to_string());
+    }
     names.extend((0..gpus.len()).map(|index| format!("wgpu:{index}")));
     names
 }
@@ -78,6 +86,20 @@ fn gpus() -> Vec<Device> {
     // Named so that both builds use the same imports: a build without the feature has no such devices.
     let _ = DeviceType::Flex;
     Vec::new()
+}
+
+#[cfg(feature = "ndarray")]
+#[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
+fn open_ndarray() -> Result<Device> {
+    Ok(Device::ndarray())
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn open_ndarray() -> Result<Device> {
+    bail!(
+        "this build has no ndarray backend: build with `cargo build --release --features ndarray`; available here: {}",
+        available().join(", ")
+    )
 }
 
 fn open_wgpu(index: Option<usize>) -> Result<Device> {

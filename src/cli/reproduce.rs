@@ -83,7 +83,10 @@ impl Reproduce {
             Paper::WorstCase => {
                 reproduce::run(&WorstCasePaper::default(), &setting, &place, &follower)?
             }
-            Paper::Kpp => reproduce::run(&Kpp::default(), &setting, &place, &follower)?,
+            Paper::Kpp => {
+                let experiment = Kpp::new(setting.training.epochs);
+                reproduce::run(&experiment, &setting, &place, &follower)?
+            }
         };
         let Some(mut results) = results else {
             note("the finished trainings are kept: run the same command with --resume");

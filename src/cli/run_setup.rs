@@ -51,6 +51,7 @@ impl RunArguments {
         Ok(RunPlace {
             out,
             device,
+            side_by_side: self.device.side_by_side(),
             stop: interrupt::flag()?,
             bars: MultiProgress::new(),
         })
@@ -63,6 +64,8 @@ pub(super) struct RunPlace {
     pub(super) out: PathBuf,
     /// The device, without autodiff.
     pub(super) device: Device,
+    /// Chips of a population that compute side by side there.
+    pub(super) side_by_side: usize,
     /// Set by Ctrl-C.
     pub(super) stop: Arc<AtomicBool>,
     /// Progress on stderr.

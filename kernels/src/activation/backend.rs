@@ -2,7 +2,7 @@
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Flex, NdArray, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use pulp::Arch;
 
 use super::Function;
@@ -18,7 +18,7 @@ use crate::flex::{FlexTensor, all_f32, dense, owned, tensor, values};
 use crate::fresh::filled;
 
 /// A function of every value and its gradient. The bodies here are the backend's own operations.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait ActivationKernel: Backend {
     fn activation(input: FloatTensor<Self>, function: Function) -> FloatTensor<Self> {
         activate::<Self>(input, function)
@@ -76,7 +76,8 @@ fn chain_rule<B: Backend>(
     }
 }
 
-impl ActivationKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl ActivationKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl ActivationKernel for burn::backend::Cube {}

@@ -13,7 +13,7 @@ use super::relu::Relu;
 use super::sigmoid::Sigmoid;
 use super::silu::Silu;
 use super::tanh::Tanh;
-use crate::testing::{agree, numbers, paths, pool};
+use crate::testing::{agree, cpus, numbers, paths, pool};
 
 /// Values in -8..8.
 fn wide(seed: u32, count: usize) -> Vec<f32> {
@@ -231,16 +231,12 @@ fn other_types_and_backends_take_burns_own_functions() {
         super::gelu(wide.clone()).into_data(),
         activation::gelu(wide).into_data()
     );
-    #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
-    let device = Device::ndarray().autodiff();
-    let input = Tensor::<1>::from_floats([0.5, -0.5], &device).require_grad();
-    let gradients = super::silu(input.clone()).sum().backward();
-    let found: Vec<f32> = input
-        .grad(&gradients)
-        .unwrap()
-        .into_data()
-        .try_to_vec()
-        .unwrap();
-    let slope = |x: f64| logistic(x) * (1.0 + x * (1.0 - logistic(x)));
-    agree(&found, &[slope(0.5), slope(-0.5)], 1e-6);
+    for device in cpus().into_iter().map(Device::autodiff) {
+        let input = Tensor::<1>::from_floats([0.5, -0.5], &device).require_grad();
+        let gradients = super::silu(input.clone()).sum().backward();
+        let found = input.grad(&gradients).unwrap().into_data();
+        let slope = |x: f64| logistic(x) * (1.0 + x * (1.0 - logistic(x)));
+        let slopes = [slope(0.5), slope(-0.5)];
+        agree(&found.try_to_vec::<f32>().unwrap(), &slopes, 1e-6);
+    }
 }

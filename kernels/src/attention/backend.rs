@@ -2,7 +2,7 @@
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Flex, NdArray, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use burn::backend::{get_or_init_device_settings, tensor::IntTensor};
 use burn::tensor::Shape;
 use pulp::Arch;
@@ -16,7 +16,7 @@ use super::packed::{
 use crate::flex::{all_f32, dense, tensor, values};
 
 /// Attention and its gradients. The bodies here are the backend's own operations.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait AttentionKernel: Backend {
     fn attended(
         query: FloatTensor<Self>,
@@ -178,7 +178,8 @@ fn gradients<B: Backend>(
     )
 }
 
-impl AttentionKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl AttentionKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl AttentionKernel for burn::backend::Cube {}

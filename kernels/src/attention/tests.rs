@@ -10,7 +10,7 @@ use super::backward::{Saved, backward};
 use super::forward::forward;
 use super::geometry::Geometry;
 use super::{AttentionOptions, attention, self_attention};
-use crate::testing::{agree, numbers, paths, pool};
+use crate::testing::{agree, cpus, numbers, paths, pool};
 
 /// An attention whose sizes fit.
 #[derive(Clone, Debug)]
@@ -285,6 +285,7 @@ fn gradients_reach_query_key_and_value() {
 }
 
 #[test]
+#[cfg(feature = "ndarray")]
 fn other_backends_give_the_same() {
     #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
     let device = Device::ndarray().autodiff();
@@ -333,8 +334,7 @@ proptest! {
         let shape = [batch, heads, places, width];
         let options = AttentionOptions { scale: (width % 2 == 0).then_some(0.3), causal, window };
         let case = Case { query: shape, key: shape, value: shape, options };
-        #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
-        for device in [Device::flex(), Device::ndarray()] {
+        for device in cpus() {
             let found = taped(&device.autodiff(), &case, |query, key, value| {
                 by_projection([query, key, value], case.options.clone())
             });

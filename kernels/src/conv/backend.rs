@@ -3,7 +3,7 @@
 
 use burn::backend::ops::{ConvOptions, ModuleOps};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Flex, NdArray, backend_extension};
+use burn::backend::{Backend, Flex, backend_extension};
 use pulp::Arch;
 
 use super::epilogue::Epilogue;
@@ -16,7 +16,7 @@ use crate::flex::{FlexTensor, all_f32, dense, sizes, tensor, values};
 use crate::plain::sum_per_channel;
 
 /// Convolution and its gradients. The bodies here are the backend's own operations.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait ConvKernel: Backend {
     fn convolution(
         input: FloatTensor<Self>,
@@ -87,7 +87,8 @@ fn plain<B: Backend>(
     }
 }
 
-impl ConvKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl ConvKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl ConvKernel for burn::backend::Cube {}

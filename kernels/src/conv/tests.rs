@@ -18,7 +18,7 @@ use super::{
     conv1d, conv1d_relu, conv2d, conv2d_relu, convolve1d, convolve2d, same_padding, winograd,
 };
 use crate::relu;
-use crate::testing::{agree, numbers, paths, pool};
+use crate::testing::{agree, cpus, numbers, paths, pool};
 
 /// A convolution whose sizes fit.
 #[derive(Clone, Debug)]
@@ -348,8 +348,6 @@ fn of_layer(
 /// Against the two operations one after the other: on this backend the same bits, tap by tap and by minimal filtering.
 #[test]
 fn a_layer_with_relu_is_relu_behind_a_layer() {
-    #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
-    let other = Device::ndarray();
     for (size, channels) in [([9, 8], 3), ([9, 8], 14)] {
         for bias in [false, true] {
             let together = of_layer(&Device::flex(), size, channels, bias, conv2d_relu);
@@ -357,10 +355,12 @@ fn a_layer_with_relu_is_relu_behind_a_layer() {
                 relu(conv2d(layer, input))
             });
             assert!(together == apart);
-            let others = of_layer(&other, size, channels, bias, conv2d_relu);
-            for (ours, others) in together.into_iter().zip(others) {
-                let others: Vec<f64> = others.convert::<f64>().try_to_vec().unwrap();
-                agree(&ours.try_to_vec::<f32>().unwrap(), &others, 1e-4);
+            for device in cpus() {
+                let others = of_layer(&device, size, channels, bias, conv2d_relu);
+                for (ours, others) in together.iter().zip(others) {
+                    let others: Vec<f64> = others.convert::<f64>().try_to_vec().unwrap();
+                    agree(&ours.try_to_vec::<f32>().unwrap(), &others, 1e-4);
+                }
             }
         }
     }

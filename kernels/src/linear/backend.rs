@@ -3,13 +3,13 @@
 
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Flex, NdArray, backend_extension};
+use burn::backend::{Backend, Flex, backend_extension};
 
 use super::product;
 use crate::flex::{FlexTensor, all_f32, dense, sizes, tensor, values};
 
 /// `input · weight + bias` on matrices, and its gradients. The bodies here are the backend's own operations.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait LinearKernel: Backend {
     fn product(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         <Self as ModuleOps<Self>>::linear(input, weight, None)
@@ -42,7 +42,8 @@ pub(crate) trait LinearKernel: Backend {
     }
 }
 
-impl LinearKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl LinearKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl LinearKernel for burn::backend::Cube {}

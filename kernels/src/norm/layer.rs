@@ -10,9 +10,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{
-    Autodiff, Backend, Dispatch, Flex, NdArray, TensorMetadata, backend_extension,
-};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::module::{Content, DisplaySettings, ModuleDisplay};
 use burn::nn::LayerNorm;
 use burn::tensor::{DType, Tensor};
@@ -70,7 +68,7 @@ fn epsilon(layer: &LayerNorm) -> Option<f64> {
 /// Layer normalisation and its gradients. The bodies here are the backend's own operations.
 ///
 /// `x` and `gradient` are `[.., d_model]`, `gamma` and `beta` `[d_model]`.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait LayerNormKernel: Backend {
     fn layer_norm_with_bias(
         x: FloatTensor<Self>,
@@ -130,7 +128,8 @@ fn gradients<B: Backend>(
     )
 }
 
-impl LayerNormKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl LayerNormKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl LayerNormKernel for burn::backend::Cube {}
@@ -290,7 +289,7 @@ mod tests {
     use burn::tensor::{Device, TensorData};
 
     use super::*;
-    use crate::testing::{agree, numbers};
+    use crate::testing::{agree, cpus, numbers};
 
     /// Output, and gradients of input, γ and β.
     fn run(
@@ -317,10 +316,7 @@ mod tests {
 
     #[test]
     fn the_layer_trains_as_burns_does() {
-        let device = Device::flex().autodiff();
-        #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
-        let ndarray = Device::ndarray().autodiff();
-        for device in [device, ndarray] {
+        for device in cpus().into_iter().map(Device::autodiff) {
             for bias in [true, false] {
                 let layer = LayerNormConfig::new(21).with_bias(bias).with_epsilon(0.03);
                 let layer = layer.init(&device);

@@ -9,9 +9,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{
-    Autodiff, Backend, Dispatch, Flex, NdArray, TensorMetadata, backend_extension,
-};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::nn::RmsNorm;
 use burn::tensor::{DType, Tensor};
 use pulp::Arch;
@@ -57,7 +55,7 @@ pub fn rms_norm<const D: usize>(layer: &RmsNorm, input: Tensor<D>) -> Tensor<D> 
 /// Root-mean-square normalisation and its gradients. The bodies here are the backend's own operations.
 ///
 /// `x` and `gradient` are `[.., d_model]`, `gamma` is `[d_model]`.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait RmsNormKernel: Backend {
     fn root_mean_square_norm(
         x: FloatTensor<Self>,
@@ -115,7 +113,8 @@ fn gradients<B: Backend>(
     (B::float_div(rest, root), B::float_reshape(sum, width))
 }
 
-impl RmsNormKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl RmsNormKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl RmsNormKernel for burn::backend::Cube {}
@@ -211,7 +210,7 @@ mod tests {
     use burn::tensor::{Device, TensorData};
 
     use super::*;
-    use crate::testing::{agree, numbers};
+    use crate::testing::{agree, cpus, numbers};
 
     fn run(
         layer: &RmsNorm,
@@ -233,10 +232,7 @@ mod tests {
 
     #[test]
     fn the_layer_trains_as_burns_does() {
-        let device = Device::flex().autodiff();
-        #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
-        let ndarray = Device::ndarray().autodiff();
-        for device in [device, ndarray] {
+        for device in cpus().into_iter().map(Device::autodiff) {
             let layer = RmsNormConfig::new(21).with_epsilon(0.03).init(&device);
             let ours = run(&layer, &device, rms_norm);
             let burns = run(&layer, &device, |layer, input| layer.forward(input));

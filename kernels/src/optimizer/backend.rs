@@ -2,7 +2,7 @@
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Flex, NdArray, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use pulp::Arch;
 
 use super::adam::AdamStep;
@@ -13,7 +13,7 @@ use crate::flex::{FlexTensor, all_f32, dense, owned, tensor, values};
 use crate::fresh::zeros;
 
 /// Steps of optimizers: the new parameter and moments. The bodies here are the backend's own operations.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"))]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"))]
 pub(crate) trait OptimizerKernel: Backend {
     fn adam_step(
         parameter: FloatTensor<Self>,
@@ -53,7 +53,8 @@ pub(crate) trait OptimizerKernel: Backend {
     }
 }
 
-impl OptimizerKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl OptimizerKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl OptimizerKernel for burn::backend::Cube {}

@@ -118,6 +118,7 @@ fn steps_are_those_of_burn() {
 }
 
 #[test]
+#[cfg(feature = "ndarray")]
 #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 fn steps_of_other_backends_and_types_are_those_of_burn() {
     let device = Device::ndarray().autodiff();

@@ -14,9 +14,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{
-    Autodiff, Backend, Dispatch, Flex, NdArray, TensorMetadata, backend_extension,
-};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::nn::pool::{AvgPool1d, AvgPool2d};
 use burn::tensor::Tensor;
 use burn::tensor::ops::AvgPoolOptions;
@@ -93,7 +91,7 @@ pub fn avg_pool1d(layer: &AvgPool1d, input: Tensor<3>) -> Tensor<3> {
 /// Average pooling and its gradient. The bodies here are the backend's own operations.
 ///
 /// Padding is the same on both sides.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait AveragePoolKernel: Backend {
     fn average_pooling(x: FloatTensor<Self>, options: AvgPoolOptions<2>) -> FloatTensor<Self> {
         pooled::<Self>(x, options)
@@ -136,7 +134,8 @@ fn pooled_gradient<B: Backend>(
     )
 }
 
-impl AveragePoolKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl AveragePoolKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl AveragePoolKernel for burn::backend::Cube {}
@@ -457,7 +456,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{agree, numbers, paths, pool};
+    use crate::testing::{agree, cpus, numbers, paths, pool};
 
     fn check(input: [usize; 4], options: &AvgPoolOptions<2>) {
         let Some(geometry) = Geometry::new(
@@ -581,7 +580,7 @@ mod tests {
     /// Through Burn's tape, with every kind of padding, on every CPU backend.
     #[test]
     fn the_layer_pools_as_burns_does() {
-        for device in [Device::flex().autodiff(), Device::ndarray().autodiff()] {
+        for device in cpus().into_iter().map(Device::autodiff) {
             for (kernel, stride, padding, counts, ceil_mode) in [
                 ([2, 2], [2, 2], PaddingConfig2d::Valid, true, false),
                 ([2, 2], [2, 2], PaddingConfig2d::Valid, false, true),

@@ -19,7 +19,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{
-    Autodiff, Backend, Dispatch, Flex, NdArray, TensorMetadata, backend_extension,
+    Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension,
     get_or_init_device_settings,
 };
 use burn::nn::pool::{MaxPool1d, MaxPool2d};
@@ -98,7 +98,7 @@ pub fn max_pool1d(layer: &MaxPool1d, input: Tensor<3>) -> Tensor<3> {
 /// Maximum pooling and its gradient. The bodies here are the backend's own operations.
 ///
 /// Padding is the same on both sides.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait MaxPoolKernel: Backend {
     fn max_pooling(x: FloatTensor<Self>, options: MaxPoolOptions<2>) -> FloatTensor<Self> {
         pooled::<Self>(x, options)
@@ -154,7 +154,8 @@ fn pooled_gradient<B: Backend>(
     .x_grad
 }
 
-impl MaxPoolKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl MaxPoolKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl MaxPoolKernel for burn::backend::Cube {}
@@ -494,7 +495,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{numbers, paths, pool};
+    use crate::testing::{cpus, numbers, paths, pool};
 
     /// Output and input gradient, value by value: the first of equal maxima, or the last that is not a number.
     fn expected(geometry: &Geometry, input: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
@@ -644,7 +645,7 @@ mod tests {
     /// Through Burn's tape, with every kind of padding, on every CPU backend.
     #[test]
     fn the_layer_pools_as_burns_does() {
-        for device in [Device::flex().autodiff(), Device::ndarray().autodiff()] {
+        for device in cpus().into_iter().map(Device::autodiff) {
             for (kernel, stride, padding, ceil_mode) in [
                 ([2, 2], [2, 2], PaddingConfig2d::Valid, false),
                 ([2, 2], [2, 2], PaddingConfig2d::Valid, true),

@@ -2,7 +2,7 @@
 #![allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, Flex, NdArray, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, IndexingUpdateOp, Shape};
 use pulp::Arch;
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use crate::flex::{FlexTensor, all_f32, dense, sizes, tensor, values};
 
 /// Softmax over the last axis, the mean cross-entropy, and their gradients. The bodies here are the backend's own
 /// operations.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait SoftmaxKernel: Backend {
     fn normalized(input: FloatTensor<Self>, scale: Scale) -> FloatTensor<Self> {
         softmax::<Self>(input, scale)
@@ -121,7 +121,8 @@ fn cross_entropy_with_gradient<B: Backend>(
     (loss, B::float_div_scalar(gradient, (batch as f64).into()))
 }
 
-impl SoftmaxKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl SoftmaxKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl SoftmaxKernel for burn::backend::Cube {}

@@ -8,7 +8,7 @@ use pulp::Arch;
 
 use super::loss::{loss, loss_and_gradient};
 use super::rows::{Scale, chain, normalize};
-use crate::testing::{agree, numbers, paths, pool};
+use crate::testing::{agree, cpus, numbers, paths, pool};
 
 /// Values in -6..6.
 fn wide(seed: u32, count: usize) -> Vec<f32> {
@@ -164,9 +164,7 @@ fn losses(device: &Device, batch: usize, classes: usize, factor: f32) -> [[Vec<f
 
 #[test]
 fn the_cross_entropy_and_its_gradient_are_burns() {
-    #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
-    let devices = [Device::flex().autodiff(), Device::ndarray().autodiff()];
-    for device in devices {
+    for device in cpus().into_iter().map(Device::autodiff) {
         for (batch, classes) in [(128, 10), (7, 33), (1, 1), (100, 512)] {
             for factor in [1.0, -2.5] {
                 let [ours, burns] = losses(&device, batch, classes, factor);

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use crossburn_checkpoints::load_checkpoint;
+use crossburn_hardware::deploy::Fidelity;
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::{Direction, RaceConfig};
 use crossburn_training::data::DataSource;
@@ -63,7 +64,13 @@ impl WithClassifier for Job<'_> {
             Some(race) => Batches::for_race(&data.test, race, 128, device)?,
             None => Batches::new(&data.test, 128, device),
         };
-        let evaluation = Evaluation::new(&network, self.stored.quantization(), batches);
+        let side_by_side = match &self.deployment {
+            // Arrays multiply chip by chip.
+            Deployment::Hardware(on) if on.fidelity == Fidelity::Array => 1,
+            _ => self.place.side_by_side,
+        };
+        let evaluation = Evaluation::new(&network, self.stored.quantization(), batches)
+            .side_by_side(side_by_side);
         let direction = worst_chip
             .map(|chip| self.direction(&evaluation, &chip))
             .transpose()?;

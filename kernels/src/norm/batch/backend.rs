@@ -3,7 +3,7 @@
 
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Flex, NdArray, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Shape;
 use pulp::Arch;
 
@@ -14,7 +14,7 @@ use crate::plain::sum_per_channel;
 /// Batch normalisation and its gradients. The bodies here are the backend's own operations.
 ///
 /// `x` and `gradient` are `[batch, channels, ..]`, all others `[channels]`.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait BatchNormKernel: Backend {
     /// Output, mean and variance.
     fn batch_norm_training(
@@ -115,7 +115,8 @@ fn parameter_gradients<B: Backend>(
     (gamma, sum_per_channel::<B>(gradient))
 }
 
-impl BatchNormKernel for NdArray {}
+#[cfg(feature = "ndarray")]
+impl BatchNormKernel for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl BatchNormKernel for burn::backend::Cube {}

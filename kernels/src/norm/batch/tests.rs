@@ -9,7 +9,7 @@ use pulp::Arch;
 
 use super::backend::Sizes;
 use super::{batch_norm, columns, planes};
-use crate::testing::{agree, numbers, paths, pool};
+use crate::testing::{agree, cpus, numbers, paths, pool};
 
 const EPSILON: f64 = 1e-3;
 
@@ -286,8 +286,7 @@ fn a_frozen_layer_uses_its_running_statistics_as_burns_does() {
 fn parameters_learn_while_the_statistics_are_fixed() {
     use burn::module::ParamGroup;
 
-    #[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
-    for device in [Device::flex().autodiff(), Device::ndarray().autodiff()] {
+    for device in cpus().into_iter().map(Device::autodiff) {
         let layer = || {
             let layer = BatchNormConfig::new(3).init(&device).freeze();
             let group = ParamGroup::ids_from_module(layer.clone());
@@ -300,9 +299,8 @@ fn parameters_learn_while_the_statistics_are_fixed() {
 }
 
 #[test]
-#[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
 fn evaluation_agrees_on_every_cpu_backend_and_layout() {
-    for device in [Device::flex(), Device::ndarray()] {
+    for device in cpus() {
         let layer = BatchNormConfig::new(5).init(&device);
         let data = TensorData::new(numbers(1, 6 * 7 * 5), [6, 7, 5]);
         // Not contiguous.
