@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::pass::{Pass, Rule};
 use super::{Adam, AdamW, Sgd};
-use crate::testing::{agree, numbers, paths, pool};
+use crate::testing::{agree, cpus, numbers, paths, pool};
 
 /// Ours and Burn's, fresh, with the same settings.
 fn pairs() -> Vec<(&'static str, ModuleOptimizer, ModuleOptimizer)> {
@@ -118,19 +118,18 @@ fn steps_are_those_of_burn() {
 }
 
 #[test]
-#[cfg(feature = "ndarray")]
-#[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
-fn steps_of_other_backends_and_types_are_those_of_burn() {
-    let device = Device::ndarray().autodiff();
-    for (name, mut ours, mut burns) in pairs() {
-        let (mut mine, mut theirs) = (layer(&device), layer(&device));
-        for number in 0..4 {
-            mine = step(&mut ours, mine, number);
-            theirs = step(&mut burns, theirs, number);
-            let expected: Vec<f64> = weights(&theirs).into_iter().map(f64::from).collect();
-            agree(&weights(&mine), &expected, 1e-6);
+fn steps_of_every_backend_and_type_are_those_of_burn() {
+    for device in cpus().into_iter().map(Device::autodiff) {
+        for (name, mut ours, mut burns) in pairs() {
+            let (mut mine, mut theirs) = (layer(&device), layer(&device));
+            for number in 0..4 {
+                mine = step(&mut ours, mine, number);
+                theirs = step(&mut burns, theirs, number);
+                let expected: Vec<f64> = weights(&theirs).into_iter().map(f64::from).collect();
+                agree(&weights(&mine), &expected, 1e-6);
+            }
+            assert!(mine.num_params() > 0, "{name}");
         }
-        assert!(mine.num_params() > 0, "{name}");
     }
     let device = Device::flex();
     let tensor = |seed| {
