@@ -5,7 +5,7 @@ use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape, TensorData};
 
-use crate::fresh::filled;
+use crate::fresh::of_lines;
 
 /// The CPU tensor of Burn.
 pub(crate) type FlexTensor = FloatTensor<Flex>;
@@ -37,20 +37,13 @@ fn gather_lines(strided: &FlexTensor) -> Option<FlexTensor> {
         return None;
     }
     let (start, source) = (layout.start_offset(), strided.storage::<f32>());
-    let values = filled(shape.iter().product(), |first, chunk| {
-        let (mut line, mut column) = (first / width, first % width);
-        let mut left = chunk;
-        while !left.is_empty() {
-            let (now, rest) = left.split_at_mut(left.len().min(width - column));
-            let mut index = line;
-            let mut at = start + column;
-            for (size, stride) in outer.iter().zip(&strides).rev() {
-                at += index % size * stride;
-                index /= size;
-            }
-            now.copy_from_slice(&source[at..at + now.len()]);
-            (left, line, column) = (rest, line + 1, 0);
+    let values = of_lines(outer.iter().product(), width, |mut index| {
+        let mut at = start;
+        for (size, stride) in outer.iter().zip(&strides).rev() {
+            at += index % size * stride;
+            index /= size;
         }
+        &source[at..]
     });
     Some(tensor(values, shape))
 }

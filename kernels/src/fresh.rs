@@ -44,18 +44,26 @@ pub(crate) fn zeros(count: usize) -> Vec<f32> {
     }
 }
 
-/// `row`, `count` times.
-pub(crate) fn repeated(row: &[f32], count: usize) -> Vec<f32> {
-    filled(row.len() * count, |first, chunk| {
-        let mut at = first % row.len();
+/// `count` lines of `width` values, copied from where `line` says that each begins.
+pub(crate) fn of_lines<'a>(
+    count: usize,
+    width: usize,
+    line: impl Fn(usize) -> &'a [f32] + Sync,
+) -> Vec<f32> {
+    filled(count * width, |first, chunk| {
+        let (mut index, mut column) = (first / width, first % width);
         let mut left = chunk;
         while !left.is_empty() {
-            let length = left.len().min(row.len() - at);
-            let (now, rest) = left.split_at_mut(length);
-            now.copy_from_slice(&row[at..at + length]);
-            (left, at) = (rest, 0);
+            let (now, rest) = left.split_at_mut(left.len().min(width - column));
+            now.copy_from_slice(&line(index)[column..column + now.len()]);
+            (left, index, column) = (rest, index + 1, 0);
         }
     })
+}
+
+/// `row`, `count` times.
+pub(crate) fn repeated(row: &[f32], count: usize) -> Vec<f32> {
+    of_lines(count, row.len(), |_| row)
 }
 
 #[cfg(test)]

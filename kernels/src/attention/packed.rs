@@ -10,7 +10,7 @@ use burn::tensor::Slice;
 
 use super::geometry::Geometry;
 use crate::flex::{FlexTensor, all_f32, dense, tensor, values};
-use crate::fresh::filled;
+use crate::fresh::of_lines;
 
 /// Query, key and value, `[batch, heads, places, width]` each.
 pub(super) fn split<B: Backend>(
@@ -72,18 +72,12 @@ pub(super) fn dense_join(parts: [FlexTensor; 3], geometry: &Geometry) -> FlexTen
     let parts = parts.map(dense);
     let parts = parts.each_ref().map(values);
     let (places, heads, width) = (geometry.queries, geometry.heads, geometry.width);
-    // Line after line of one head at one place.
-    let joined = filled(3 * parts[0].len(), |first, chunk| {
-        let (mut line, mut column) = (first / width, first % width);
-        let mut left = chunk;
-        while !left.is_empty() {
-            let (now, rest) = left.split_at_mut(left.len().min(width - column));
-            let (place, head) = (line / (3 * heads), line % (3 * heads));
-            let (batch, place) = (place / places, place % places);
-            let source = ((batch * heads + head % heads) * places + place) * width + column;
-            now.copy_from_slice(&parts[head / heads][source..source + now.len()]);
-            (left, line, column) = (rest, line + 1, 0);
-        }
+    // A line is one head at one place.
+    let joined = of_lines(geometry.batch * places * 3 * heads, width, |line| {
+        let (place, head) = (line / (3 * heads), line % (3 * heads));
+        let (batch, place) = (place / places, place % places);
+        let source = ((batch * heads + head % heads) * places + place) * width;
+        &parts[head / heads][source..]
     });
     tensor(joined, [geometry.batch, places, 3 * heads * width])
 }

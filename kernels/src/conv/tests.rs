@@ -355,7 +355,8 @@ fn a_layer_with_relu_is_relu_behind_a_layer() {
                 relu(conv2d(layer, input))
             });
             assert!(together == apart);
-            for device in cpus() {
+            // The first backend is this one.
+            for device in cpus().into_iter().skip(1) {
                 let others = of_layer(&device, size, channels, bias, conv2d_relu);
                 for (ours, others) in together.iter().zip(others) {
                     let others: Vec<f64> = others.convert::<f64>().try_to_vec().unwrap();
