@@ -29,6 +29,7 @@ mod distribution;
 mod draw;
 mod error;
 mod fold;
+mod host_weights;
 mod inject;
 mod looks;
 mod mean_interval;
@@ -56,6 +57,7 @@ pub use distribution::{
 pub use draw::draw_population;
 pub use error::NoiseError;
 pub use fold::fold_mean;
+pub use host_weights::{HostWeight, host_weights};
 pub use inject::{inject, manufacture};
 pub use looks::Looks;
 pub use mean_interval::mean_interval;

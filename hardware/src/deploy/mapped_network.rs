@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
-use crossburn_noise::matrix_weights;
+use crossburn_noise::{HostWeight, matrix_weights};
 
-use super::network_weights::{Stored, attach, in_matrices, stored};
+use super::network_weights::{attach, in_matrices, stored};
 use super::{Fidelity, Hardware, InputRange, MappedFab, Selection};
 use crate::HardwareError;
 use crate::array::{
@@ -311,7 +311,7 @@ impl MappedWeight {
     fn new(
         hardware: &Hardware,
         path: &str,
-        stored: &Stored,
+        stored: &HostWeight,
         used: Option<&LayerUse>,
     ) -> Result<Self, HardwareError> {
         let config = hardware.config();

@@ -2,62 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::module::{Module, ModuleVisitor, Param, Reparameterizer};
+use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::Tensor;
+use crossburn_noise::{HostWeight, host_weights};
 
 use crate::HardwareError;
 use crate::layer::{OnArray, in_layout_of};
 use crate::map::WeightMatrix;
 
-/// A weight in Burn's layout.
-pub(super) struct Stored {
-    pub(super) shape: Vec<usize>,
-    pub(super) values: Vec<f32>,
-}
-
 /// The selected weights of `network` by path.
 pub(super) fn stored<M: Module>(
     network: &M,
     selected: &BTreeSet<String>,
-) -> BTreeMap<String, Stored> {
-    struct Collect<'a> {
-        path: Vec<String>,
-        selected: &'a BTreeSet<String>,
-        found: BTreeMap<String, Stored>,
-    }
-    impl ModuleVisitor for Collect<'_> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let path = self.path.join(".");
-            if self.selected.contains(&path) {
-                self.found.insert(path, host(param.val()));
-            }
-        }
-    }
-    let mut collect = Collect {
-        path: Vec::new(),
-        selected,
-        found: BTreeMap::new(),
-    };
-    network.visit(&mut collect);
-    collect.found
-}
-
-fn host<const D: usize>(weight: Tensor<D>) -> Stored {
-    Stored {
-        shape: weight.dims().to_vec(),
-        values: weight
-            .into_data()
-            .try_into_vec_as()
-            .expect("a weight is a tensor of floats"),
-    }
+) -> BTreeMap<String, HostWeight> {
+    let mut weights = host_weights(network);
+    weights.retain(|path, _| selected.contains(path));
+    weights
 }
 
 /// Values in the layout of a Burn weight of this shape as matrices, one per group; a linear weight has one.

@@ -8,7 +8,7 @@ use crossburn_noise::{ChipSeed, Philox};
 use rstest::rstest;
 
 use super::{Fab, Fidelity, Hardware, MappedNetwork};
-use crate::layer::{conv1d, conv2d, linear};
+use crate::layer::{conv1d, conv2d, linear, stack};
 
 /// One layer of every kind, with all that a convolution can have.
 #[derive(Module, Debug)]
@@ -167,6 +167,21 @@ fn ideal_arrays_are_the_digital_network(
     for (seen, held) in seen.iter().zip(&held) {
         assert!(difference(seen, held) < 1e-5);
     }
+}
+
+#[test]
+fn chips_on_arrays_do_not_stack() {
+    let device = Device::flex();
+    let (layers, data) = (Layers::new(&device), Data::new(&device));
+    let array = "rows = 16, columns = 16, input = { bits = 8 }";
+    let run = |layers: &Layers| {
+        layers.forward(&data);
+    };
+    let mapped = MappedNetwork::new(&layers, &hardware("weight_bits = 8", array), 3, run).unwrap();
+    let ideal = |fidelity| mapped.fab(fidelity).unwrap().ideal().unwrap();
+    stack(&[ideal(Fidelity::Weight)]).unwrap();
+    let error = stack(&[ideal(Fidelity::Array)]).unwrap_err().to_string();
+    assert!(error.starts_with("`line.weight` lies on arrays"), "{error}");
 }
 
 #[test]

@@ -60,15 +60,18 @@ pub fn stack<M: Module>(chips: &[M]) -> Result<M, HardwareError> {
     };
     let mut parts = Vec::with_capacity(chips.len());
     for chip in chips {
+        let mut arrays = Arrays::default();
+        chip.visit(&mut arrays);
         let mut collect = Collect::default();
-        chip.visit(&mut collect);
-        match collect.refused {
+        // A visit meets stored weights, not what is attached to them.
+        chip.valid().materialize().visit(&mut collect);
+        match arrays.refused.or(collect.refused) {
             Some(error) => return Err(error),
             None => parts.push(collect.parameters.into_iter()),
         }
     }
     // A copy with running statistics of its own: to map them is to change them in place.
-    let stacked = first.valid().map(&mut Join {
+    let stacked = first.valid().materialize().map(&mut Join {
         containers: Vec::new(),
         parts,
     });
@@ -156,6 +159,32 @@ impl Stacked {
     }
 }
 
+/// Looks for weights on arrays.
+#[derive(Default)]
+struct Arrays {
+    path: Vec<String>,
+    refused: Option<HardwareError>,
+}
+
+impl ModuleVisitor for Arrays {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        if name == OnArray::NAME {
+            let path = self.path.join(".");
+            self.refused.get_or_insert_with(|| {
+                HardwareError::conflict(
+                    format!("`{path}` lies on arrays, which multiply chip by chip"),
+                    "stack chips of fidelity weight",
+                )
+            });
+        }
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+}
+
 /// All parameters of a module in the order of its visit.
 #[derive(Default)]
 struct Collect {
@@ -183,12 +212,7 @@ impl ModuleVisitor for Collect {
         if self.refused.is_some() {
             return;
         }
-        if param.reparameterization::<OnArray>().is_some() {
-            self.refused = Some(HardwareError::conflict(
-                format!("`{path}` lies on arrays, which multiply chip by chip"),
-                "stack chips of fidelity weight",
-            ));
-        } else if !PER_OUTPUT.contains(&container) && !SHARED.contains(&container) {
+        if !PER_OUTPUT.contains(&container) && !SHARED.contains(&container) {
             self.refused = Some(HardwareError::conflict(
                 format!("`{path}` belongs to a {container}, whose parameters are not per output"),
                 "evaluate such a network chip by chip",
@@ -262,6 +286,7 @@ mod tests {
 
     use super::*;
     use crate::layer::{conv1d, conv2d, linear};
+    use crate::{WeightBits, quantize_weights};
 
     fn images(shape: [usize; 4]) -> Tensor<4> {
         Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
@@ -336,6 +361,18 @@ mod tests {
         let input = images([2, 2, 5, 5]);
         let stacked = stack(std::slice::from_ref(&chip)).unwrap();
         agree(stacked.forward(input.clone()), chip.forward(input));
+    }
+
+    #[test]
+    fn chips_stand_with_the_weights_that_they_compute_with() {
+        let quantization = Some(WeightBits::new(2).unwrap().into());
+        let chips: Vec<Net> = (0..2)
+            .map(|_| quantize_weights(Net::new(1), quantization))
+            .collect();
+        let input = images([2, 2, 5, 5]);
+        let each = chips.iter().map(|chip| chip.forward(input.clone()));
+        let expected = Tensor::cat(each.collect(), 1);
+        agree(stack(&chips).unwrap().forward(input), expected);
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! A direction in the space of normal draws, and chips that are shifted along it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::Module;
 
 use super::normal_draws::{uniform, weighted_normals};
 use crate::scale::{Reference, Scale};
-use crate::{ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox, matrix_weights};
+use crate::{ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox, host_weights};
 
 /// A unit vector over the draws of all weights: by path, in row-major order. Draws that it does not name have part 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,23 +86,23 @@ impl Direction {
     /// # Ok::<(), crossburn_noise::NoiseError>(())
     /// ```
     pub fn between<M: Module>(programmed: &M, chip: &M, scale: Scale) -> Result<Self, NoiseError> {
-        let (programmed, chip) = (Weights::of(programmed), Weights::of(chip));
+        let (programmed, chip) = (host_weights(programmed), host_weights(chip));
         let mut deviations = BTreeMap::new();
-        for (path, (from, _)) in &programmed.values {
-            let to = chip.values.get(path).map_or(&[][..], |(to, _)| to);
-            if to.len() != from.len() {
+        for (path, from) in &programmed {
+            let to = chip.get(path).map_or(&[][..], |to| &to.values);
+            if to.len() != from.values.len() {
                 return Err(NoiseError::OtherWeights {
                     path: path.clone(),
-                    expected: from.len(),
+                    expected: from.values.len(),
                     found: to.len(),
                 });
             }
-            let differences = to.iter().zip(from).map(|(to, from)| to - from);
+            let differences = to.iter().zip(&from.values).map(|(to, from)| to - from);
             deviations.insert(path.clone(), differences.collect());
         }
         let weights = |path: &str| {
-            let (values, shape) = programmed.values.get(path)?;
-            Some((values.as_slice(), shape.as_slice()))
+            let weight = programmed.get(path)?;
+            Some((weight.values.as_slice(), weight.shape.as_slice()))
         };
         Self::of_deviations(&deviations, weights, scale)
     }
@@ -130,48 +129,6 @@ impl Direction {
             });
         }
         sum
-    }
-}
-
-/// Values and shape of every matrix weight, by path.
-struct Weights {
-    path: Vec<String>,
-    selected: BTreeSet<String>,
-    values: BTreeMap<String, (Vec<f32>, Vec<usize>)>,
-}
-
-impl Weights {
-    fn of<M: Module>(module: &M) -> Self {
-        let mut weights = Self {
-            path: Vec::new(),
-            selected: matrix_weights(module),
-            values: BTreeMap::new(),
-        };
-        module.visit(&mut weights);
-        weights
-    }
-}
-
-impl ModuleVisitor for Weights {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
-        if self.selected.contains(&path) {
-            let weight = param.val();
-            let shape = weight.dims().to_vec();
-            let values = weight
-                .into_data()
-                .try_into_vec_as()
-                .expect("a weight is a tensor of floats");
-            self.values.insert(path, (values, shape));
-        }
     }
 }
 

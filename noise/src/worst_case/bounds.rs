@@ -1,13 +1,11 @@
 //! How far weights may deviate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::Module;
 
 use super::Deviations;
-use crate::scale::largest_magnitude;
-use crate::{ChipSeed, NoiseError, matrix_weights};
+use crate::{ChipSeed, HostWeight, NoiseError, host_weights};
 
 /// The admissible deviations of one weight: `low <= deviation <= high` for every entry, zero among them.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,52 +56,18 @@ impl DeviationBounds {
         if !(0.0..=1.0).contains(&bound) {
             return Err(NoiseError::Bound { bound });
         }
-        struct Largest {
-            path: Vec<String>,
-            selected: BTreeSet<String>,
-            bound: f64,
-            boxes: BTreeMap<String, EntryBounds>,
-        }
-        impl ModuleVisitor for Largest {
-            fn enter_module(&mut self, name: &str, _container: &str) {
-                self.path.push(name.to_string());
-            }
-
-            fn exit_module(&mut self, _name: &str, _container: &str) {
-                self.path.pop();
-            }
-
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let path = self.path.join(".");
-                if !self.selected.contains(&path) {
-                    return;
-                }
-                let weights: Vec<f32> = param
-                    .val()
-                    .into_data()
-                    .try_into_vec_as()
-                    .expect("a weight is a tensor of floats");
-                // A weight that is not finite must not hide behind a maximum that skips it.
-                let largest = match weights.iter().find(|weight| !weight.is_finite()) {
-                    Some(weight) => *weight,
-                    None => largest_magnitude(&weights),
-                };
-                let high = (self.bound * f64::from(largest)) as f32;
-                let entries = EntryBounds {
-                    low: vec![-high; weights.len()],
-                    high: vec![high; weights.len()],
-                };
-                self.boxes.insert(path, entries);
-            }
-        }
-        let mut largest = Largest {
-            path: Vec::new(),
-            selected: matrix_weights(module),
-            bound,
-            boxes: BTreeMap::new(),
+        let boxed = |(path, weight): (String, HostWeight)| {
+            // A weight that is not finite must not hide behind a maximum that skips it.
+            let strange = weight.values.iter().find(|value| !value.is_finite());
+            let largest = strange.copied().unwrap_or_else(|| weight.largest());
+            let high = (bound * f64::from(largest)) as f32;
+            let entries = EntryBounds {
+                low: vec![-high; weight.values.len()],
+                high: vec![high; weight.values.len()],
+            };
+            (path, entries)
         };
-        module.visit(&mut largest);
-        Self::from_boxes(largest.boxes)
+        Self::from_boxes(host_weights(module).into_iter().map(boxed).collect())
     }
 
     /// A box given entry by entry, by path of the weight.
@@ -254,7 +218,7 @@ impl DeviationBounds {
 mod tests {
     use super::*;
     use burn::nn::{Linear, LinearConfig};
-    use burn::tensor::Device;
+    use burn::tensor::{Device, Tensor};
 
     #[test]
     fn a_relative_box_is_that_of_the_largest_weight() {

@@ -126,6 +126,7 @@ impl SignGradient {
             false => Next::End,
         }
     }
+
     /// Corners first, then chips.
     fn draw(&self, state: &mut SearchState, bounds: &DeviationBounds, seed: u64) -> Next {
         let chip = |index: usize| ChipSeed::new(seed, index as u64);

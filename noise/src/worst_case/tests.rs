@@ -240,8 +240,7 @@ fn gradients_nearly_always_find_more_than_as_many_random_deviations() {
         larger_weaker += usize::from(beaten && inputs * classes >= 150);
         loss_weaker += usize::from(random.iter().any(|r| lowest(r) < lowest(&found)));
     }
-    assert!((1..=18).contains(&weaker), "{weaker}");
-    assert_eq!((larger_weaker, loss_weaker), (0, 0));
+    assert_eq!((weaker, larger_weaker, loss_weaker), (9, 0, 0));
 }
 
 #[test]

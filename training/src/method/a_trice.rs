@@ -8,10 +8,10 @@ use burn::tensor::Tensor;
 use crossburn_hardware::deviate_weights;
 use crossburn_kernels::cross_entropy;
 use crossburn_models::Classifier;
-use crossburn_noise::matrix_weights;
+use crossburn_noise::{HostWeight, matrix_weights};
 use serde::{Deserialize, Serialize};
 
-use super::host_weights::{HostWeight, programmed, sign_step};
+use super::host_weights::{programmed, sign_step};
 use super::{finite_from_zero, noise_injection};
 use crate::learner::{Learned, Learner, Step};
 use crate::trainable::trainable;
@@ -69,7 +69,7 @@ impl ATrice {
         learner: &mut Learner<C>,
         step: &Step<'_>,
     ) -> Result<Learned, TrainingError> {
-        let programmed = programmed(&learner.network, step.quantization)?;
+        let programmed = programmed(&learner.network, step.quantization);
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
         let deviations = self.adversary(&rest, &programmed, step)?;
         let varied = deviate_weights(rest.clone(), step.quantization, &deviations);
@@ -238,7 +238,7 @@ mod tests {
             noise_injection::step(&mut learner, &batch(&plain, 0), None);
         }
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
-        let programmed = programmed(&learner.network, None).unwrap();
+        let programmed = programmed(&learner.network, None);
         let found = method().adversary(&rest, &programmed, &step).unwrap();
 
         let images = values(step.images.clone().flatten::<2>(1, 3));
@@ -344,7 +344,7 @@ mod tests {
         let before = parameters(&learner);
         let records = learner.optimizer.to_record().len();
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
-        let programmed = programmed(&learner.network, None).unwrap();
+        let programmed = programmed(&learner.network, None);
         let deviations = method().adversary(&rest, &programmed, &step).unwrap();
         let varied = deviate_weights(rest.clone(), None, &deviations);
         let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crossburn_hardware::deviate_weights;
 use crossburn_kernels::cross_entropy;
 use crossburn_models::Classifier;
-use crossburn_noise::{ChipSeed, Distribution, Variation};
+use crossburn_noise::{ChipSeed, Distribution, HostWeight, Variation};
 use serde::{Deserialize, Serialize};
 
 use super::finite_from_zero;
-use super::host_weights::{HostWeight, norm, programmed, sign_step};
+use super::host_weights::{norm, programmed, sign_step};
 use crate::TrainingError;
 use crate::learner::{Learned, Learner, Step};
 use crate::weight_gradients::weight_gradients;
@@ -70,7 +70,7 @@ impl Awp {
         learner: &mut Learner<C>,
         step: &Step<'_>,
     ) -> Result<Learned, TrainingError> {
-        let programmed = programmed(&learner.network, step.quantization)?;
+        let programmed = programmed(&learner.network, step.quantization);
         let mut deviations = drawn(&programmed, step.noise, step.chip);
         // Its own running statistics, so that those of the learner rest.
         let adversary = learner.network.valid().train();
@@ -189,7 +189,7 @@ mod tests {
             let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
             loss.backward()
         };
-        let weights = programmed(&clean, None).unwrap();
+        let weights = programmed(&clean, None);
         let mut moved = BTreeMap::new();
         weight_gradients(&clean, gradient(&BTreeMap::new()), |path, g| {
             if let Some(weight) = weights.get(&path) {
@@ -202,8 +202,8 @@ mod tests {
         let at_moved = GradientsParams::from_grads(gradient(&moved), &clean);
         by_hand.apply(at_moved, step.learning_rate);
         assert_eq!(
-            programmed(&learned.network, None).unwrap(),
-            programmed(&by_hand.network, None).unwrap()
+            programmed(&learned.network, None),
+            programmed(&by_hand.network, None)
         );
         // The adversary matters: without it the step is another.
         let mut plain = learner(3);
@@ -214,8 +214,8 @@ mod tests {
         .step(&mut plain, &step)
         .unwrap();
         assert_ne!(
-            programmed(&learned.network, None).unwrap(),
-            programmed(&plain.network, None).unwrap()
+            programmed(&learned.network, None),
+            programmed(&plain.network, None)
         );
     }
 }

@@ -1,46 +1,17 @@
 //! Programmed matrix weights on the host, where adversaries choose deviations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::Module;
 use crossburn_hardware::{Quantization, quantize_weights};
-use crossburn_noise::matrix_weights;
-
-use crate::TrainingError;
-use crate::weight_gradients::values;
-
-/// One matrix weight: values in row-major order, and its shape.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct HostWeight {
-    pub(super) values: Vec<f32>,
-    pub(super) shape: Vec<usize>,
-}
-
-impl HostWeight {
-    /// `max|W|`.
-    pub(super) fn largest(&self) -> f32 {
-        self.values.iter().fold(0.0, |a, w| a.max(w.abs()))
-    }
-}
+use crossburn_noise::{HostWeight, host_weights};
 
 /// The matrix weights of `network` as they are programmed without variation, by path.
 pub(super) fn programmed<M: Module>(
     network: &M,
     quantization: Option<Quantization>,
-) -> Result<BTreeMap<String, HostWeight>, TrainingError> {
-    let quantized = quantize_weights(network.valid(), quantization).materialize();
-    let mut collect = Collect {
-        selected: matrix_weights(&quantized),
-        path: Vec::new(),
-        found: BTreeMap::new(),
-        error: None,
-    };
-    quantized.visit(&mut collect);
-    match collect.error {
-        Some(error) => Err(error),
-        None => Ok(collect.found),
-    }
+) -> BTreeMap<String, HostWeight> {
+    host_weights(&quantize_weights(network.valid(), quantization).materialize())
 }
 
 /// The Euclidean norm, added up in order.
@@ -57,36 +28,4 @@ pub(super) fn sign_step(gradient: &[f32], size: f32) -> Vec<f32> {
         _ => 0.0,
     };
     gradient.iter().map(step).collect()
-}
-
-struct Collect {
-    selected: BTreeSet<String>,
-    path: Vec<String>,
-    found: BTreeMap<String, HostWeight>,
-    error: Option<TrainingError>,
-}
-
-impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
-        if !self.selected.contains(&path) {
-            return;
-        }
-        let tensor = param.val();
-        let shape = tensor.dims().to_vec();
-        match values(tensor) {
-            Ok(values) => {
-                self.found.insert(path, HostWeight { values, shape });
-            }
-            Err(error) => self.error = Some(error),
-        }
-    }
 }
