@@ -23,7 +23,7 @@ use crate::report::{DataSummary, Results, RunCommand, SCHEMA, write_run};
 
 pub(super) struct Job<'a> {
     pub(super) arguments: &'a Evaluate,
-    pub(super) stored: StoredNetwork,
+    pub(super) stored: &'a StoredNetwork,
     pub(super) source: DataSource,
     pub(super) deployment: Deployment,
     pub(super) asked: Asked,
@@ -32,7 +32,7 @@ pub(super) struct Job<'a> {
     /// Everything that the accuracy of a chip depends on.
     pub(super) of_chips: Value,
     pub(super) config: Value,
-    pub(super) place: RunPlace,
+    pub(super) place: &'a RunPlace,
 }
 
 impl WithClassifier for Job<'_> {

@@ -122,22 +122,17 @@ impl Evaluate {
         }
         let name = name_after("evaluate", &self.checkpoint);
         let place = self.run.set_up(run_folder(self.out.as_deref(), &name))?;
-        let (model, seed, device) = (
-            stored.model.clone(),
-            stored.recipe.seed,
-            place.device.clone(),
-        );
         let job = Job {
             arguments: &self,
-            stored,
+            stored: &stored,
             source,
             deployment,
             asked,
             towards,
             of_chips,
             config,
-            place,
+            place: &place,
         };
-        model.build(seed, &device, job)
+        stored.model.build(stored.recipe.seed, &place.device, job)
     }
 }

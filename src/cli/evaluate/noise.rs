@@ -75,8 +75,12 @@ impl NoiseArguments {
                 table[key] = finite(&format!("--{key}"), value)?;
             }
         }
-        let variation: Variation = serde_json::from_value(table)
-            .with_context(|| format!("--noise {} with these values", self.noise))?;
+        let variation: Variation = serde_json::from_value(table).with_context(|| {
+            format!(
+                "--noise {}, whose parameters are flags of their names",
+                self.noise
+            )
+        })?;
         Ok(variation.check()?)
     }
 

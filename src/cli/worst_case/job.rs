@@ -23,14 +23,14 @@ use crate::report::{
 
 pub(super) struct Job<'a> {
     pub(super) arguments: &'a FindWorstCase,
-    pub(super) stored: StoredNetwork,
+    pub(super) stored: &'a StoredNetwork,
     pub(super) source: DataSource,
     pub(super) room: Room,
     pub(super) search: Search,
     /// What every bound is searched by; at least one.
     pub(super) kinds: Vec<Kind>,
     pub(super) config: Value,
-    pub(super) place: RunPlace,
+    pub(super) place: &'a RunPlace,
 }
 
 impl WithClassifier for Job<'_> {

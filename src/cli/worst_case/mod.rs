@@ -18,7 +18,7 @@ use crossburn_training::{AttackActivations, AttackLoss};
 use serde_json::json;
 
 use self::job::Job;
-use self::names::{Loss, Method};
+use self::names::{Method, loss};
 use self::room::Room;
 use super::Outcome;
 use super::run_setup::{RunArguments, name_after, run_folder};
@@ -54,10 +54,11 @@ pub(super) struct FindWorstCase {
         long,
         value_name = "LOSS,...",
         value_delimiter = ',',
+        value_parser = loss,
         default_values = ["margin", "cross-entropy"],
         hide_default_value = true
     )]
-    loss: Vec<Loss>,
+    loss: Vec<AttackLoss>,
     /// Steps from zero to the bound; draws of the random methods
     #[arg(long, value_name = "N", default_value_t = 20)]
     steps: usize,
@@ -127,7 +128,7 @@ impl FindWorstCase {
             "data_seed": stored.recipe.seed,
             "room": room.describe()?,
             "search": search,
-            "losses": self.losses(),
+            "losses": self.loss,
             "unquantized_activations": self.unquantized_activations,
             "random_chips": self.random_chips,
             "seed": self.seed,
@@ -137,22 +138,17 @@ impl FindWorstCase {
         }
         let name = name_after("worst-case", &self.checkpoint);
         let place = self.run.set_up(run_folder(self.out.as_deref(), &name))?;
-        let (model, seed, device) = (
-            stored.model.clone(),
-            stored.recipe.seed,
-            place.device.clone(),
-        );
         let job = Job {
             arguments: &self,
-            stored,
+            stored: &stored,
             source,
             room,
             search,
             kinds,
             config,
-            place,
+            place: &place,
         };
-        model.build(seed, &device, job)
+        stored.model.build(stored.recipe.seed, &place.device, job)
     }
 
     fn search(&self) -> Search {
@@ -180,15 +176,10 @@ impl FindWorstCase {
         }
     }
 
-    fn losses(&self) -> Vec<AttackLoss> {
-        self.loss.iter().map(|loss| loss.attack()).collect()
-    }
-
     /// What every bound is searched by.
     fn kinds(&self) -> Result<Vec<Kind>> {
-        let losses = self.losses();
-        for (index, loss) in losses.iter().enumerate() {
-            if losses[..index].contains(loss) {
+        for (index, loss) in self.loss.iter().enumerate() {
+            if self.loss[..index].contains(loss) {
                 bail!("--loss names {} twice: name every loss once", loss.name());
             }
         }
@@ -203,7 +194,7 @@ impl FindWorstCase {
             };
             activations.iter().map(kind).collect::<Vec<_>>()
         };
-        let mut kinds: Vec<Kind> = losses.iter().flat_map(of_loss).collect();
+        let mut kinds: Vec<Kind> = self.loss.iter().flat_map(of_loss).collect();
         if matches!(self.method, Method::Corners | Method::MonteCarlo) {
             // They look at no gradient: every kind would draw the same.
             kinds.truncate(1);

@@ -30,29 +30,9 @@ impl FromStr for Method {
 }
 
 /// A surrogate loss by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
-    Margin,
-    CrossEntropy,
-}
-
-impl FromStr for Loss {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "margin" => Ok(Self::Margin),
-            "cross-entropy" => Ok(Self::CrossEntropy),
-            _ => Err("use margin or cross-entropy".to_string()),
-        }
-    }
-}
-
-impl Loss {
-    pub(super) fn attack(self) -> AttackLoss {
-        match self {
-            Self::Margin => AttackLoss::default(),
-            Self::CrossEntropy => AttackLoss::CrossEntropy {},
-        }
-    }
+pub(super) fn loss(text: &str) -> Result<AttackLoss, String> {
+    let named = AttackLoss::both()
+        .into_iter()
+        .find(|loss| loss.name() == text);
+    named.ok_or_else(|| "use margin or cross-entropy".to_string())
 }

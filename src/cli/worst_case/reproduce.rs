@@ -29,7 +29,7 @@ impl Job<'_> {
             }
         }
         command.push_str(&format!(" --method {}", self.search.name()));
-        let losses: Vec<&str> = arguments.losses().iter().map(|loss| loss.name()).collect();
+        let losses: Vec<&str> = arguments.loss.iter().map(|loss| loss.name()).collect();
         command.push_str(&format!(
             " --loss {} --steps {} --expand {} --restarts {}",
             losses.join(","),
