@@ -12,25 +12,21 @@
 #![cfg(feature = "acceptance")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod command;
+
 use std::sync::LazyLock;
 
-use assert_cmd::Command;
 use serde_json::Value;
+
+use command::{good, json};
 
 static WORST_CASE: LazyLock<Value> = LazyLock::new(|| reproduce("worst-case"));
 static KPP: LazyLock<Value> = LazyLock::new(|| reproduce("kpp"));
 
 fn reproduce(paper: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::cargo_bin("crossburn")
-        .unwrap()
-        .current_dir(folder.path())
-        .args(["reproduce", paper, "--seeds", "3", "--json"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let command = format!("reproduce {paper} --seeds 3 --json");
+    json(&good(folder.path(), &command))
 }
 
 /// Asserts that all claims that start with `what` hold, and that there is one.

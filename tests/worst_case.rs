@@ -5,52 +5,13 @@
     reason = "a failed unwrap is a failed test; a skip says why"
 )]
 
-use std::path::Path;
-use std::process::Output;
+mod command;
 
-use assert_cmd::Command;
+use std::path::Path;
+
 use serde_json::Value;
 
-fn run(folder: &Path, arguments: &str) -> Output {
-    let mut command = Command::cargo_bin("crossburn").unwrap();
-    command
-        .current_dir(folder)
-        .args(arguments.split_whitespace())
-        .output()
-        .unwrap()
-}
-
-/// Runs a command that must succeed.
-fn good(folder: &Path, arguments: &str) -> Output {
-    let output = run(folder, arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments}: {text}");
-    output
-}
-
-/// Runs a command that must fail, with one line on stderr, and gives that line.
-fn bad(folder: &Path, arguments: &str) -> String {
-    let output = run(folder, arguments);
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{arguments}: {text}");
-    assert!(
-        text.starts_with("error: ") && text.trim_end().lines().count() == 1,
-        "{arguments}: {text}"
-    );
-    text
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// The document of a run without its timing.
-fn results(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path.join("results.json")).unwrap();
-    let mut document: Value = serde_json::from_str(&text).unwrap();
-    document["timing"].take();
-    document
-}
+use command::{bad, good, interrupt, json, results, run};
 
 /// A folder with a trained network in `run`.
 fn trained() -> tempfile::TempDir {
@@ -217,12 +178,7 @@ fn ctrl_c_keeps_the_search_and_resume_finds_the_same_bytes() {
     while !folder.join("cut/search/bound-0.02-margin.json").exists() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
-    let signal = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(signal.success());
-    let output = child.wait_with_output().unwrap();
+    let output = interrupt(child);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{text}");
     assert!(

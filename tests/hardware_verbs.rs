@@ -1,0 +1,288 @@
+//! `crossburn map` and `devices` as a user meets them.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod command;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use command::{GAUSSIAN, bad, good, recipe};
+
+/// The short help of a verb.
+fn help(folder: &Path, verb: &str) -> String {
+    String::from_utf8(good(folder, &format!("{verb} -h")).stdout).unwrap()
+}
+
+#[test]
+fn the_verbs_of_hardware_explain_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    insta::assert_snapshot!(help(folder, "map"), @r"
+    Map a checkpoint to the arrays of an accelerator, and say what it costs
+
+    Usage: crossburn map [OPTIONS] <CHECKPOINT>
+
+    Arguments:
+      <CHECKPOINT>  A checkpoint, or the run folder that holds it
+
+    Options:
+          --accelerator <NAME|FILE>  An accelerator by name, or a TOML file with a section [cost]
+                                     [default: isaac] [alias: --hardware]
+          --digital <PATH,...>       Weights that stay digital, by path, comma-separated
+          --data <SOURCE>            Images: digits, mnist:DIR or cifar10:DIR; those of the training
+                                     where absent
+          --images <N>               Training images that pass through the network [default: 16]
+          --out <DIR>                Folder of the run; runs/map-NAME where absent
+          --json                     Print the results document on stdout instead of the table
+      -h, --help                     Print help (see more with '--help')
+      -V, --version                  Print version
+    ");
+    insta::assert_snapshot!(help(folder, "devices"), @r"
+    Show the memory cells that hardware can be made of
+
+    Usage: crossburn devices [OPTIONS] [NAME|FILE]
+
+    Arguments:
+      [NAME|FILE]  A device by name, or a TOML file
+
+    Options:
+          --json     Print JSON
+      -h, --help     Print help (see more with '--help')
+      -V, --version  Print version
+    ");
+    for verb in [
+        "demo", "train", "evaluate", "map", "report", "devices", "doctor",
+    ] {
+        let long = good(folder, &format!("{verb} --help")).stdout;
+        let example = format!("Example: crossburn {verb}");
+        assert!(
+            String::from_utf8(long).unwrap().contains(&example),
+            "{verb}"
+        );
+    }
+}
+
+/// What the text of an energy is in joules.
+fn joules(text: &Value) -> f64 {
+    let energy: crossburn::hardware::units::Joule = text.as_str().unwrap().parse().unwrap();
+    energy.get()
+}
+
+#[test]
+fn a_network_is_mapped_and_its_layers_cost_what_it_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 1, GAUSSIAN);
+    good(folder, "train tiny.toml --out run");
+    let output = good(folder, "map run --out map --json");
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed["schema"], "crossburn.mapping/1");
+    assert_eq!(printed["accelerator"], "isaac");
+    let layers = printed["cost"]["layers"].as_array().unwrap();
+    let paths: Vec<&str> = layers
+        .iter()
+        .map(|layer| layer["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "conv1.weight",
+            "conv2.weight",
+            "fc1.weight",
+            "fc2.weight",
+            "fc3.weight"
+        ]
+    );
+    let total = &printed["cost"]["total"];
+    let sum: f64 = layers
+        .iter()
+        .flat_map(|layer| layer["energy"].as_object().unwrap().values())
+        .map(joules)
+        .sum();
+    let whole = joules(&total["energy_total"]);
+    // Every quantity is written with ten digits.
+    assert!(
+        whole > 0.0 && (sum / whole - 1.0).abs() < 1e-9,
+        "{sum} {whole}"
+    );
+    let arrays: u64 = layers
+        .iter()
+        .map(|layer| layer["arrays"].as_u64().unwrap())
+        .sum();
+    assert_eq!(total["arrays"], arrays);
+
+    // The table for people, and the files.
+    let text = String::from_utf8(good(folder, "map run --out map").stdout).unwrap();
+    for part in [
+        "conv1.weight",
+        "by the figures of isaac",
+        "wan-2022 refuses: adc node_nm = 32",
+        "4 estimators",
+        "9 × 6",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+    let page = read("map/report.html");
+    assert_eq!(page.matches("<svg ").count(), 3);
+    for reference in ["http:", "https:", "src=", "href=", "url(", "<script"] {
+        assert!(!page.contains(reference), "the report has `{reference}`");
+    }
+    for plot in ["energy", "converter-estimators", "floor-plan"] {
+        assert!(read(&format!("map/plots/{plot}.svg")).contains("<title"));
+    }
+    // Everything follows from the document.
+    good(folder, "report map --out again");
+    assert!(
+        read("again/report.html") == page && read("again/results.json") == read("map/results.json")
+    );
+    assert!(
+        bad(folder, "report map run").contains("map is a mapping, which has no chips to merge")
+    );
+
+    // Unsigned inputs do not take what an image has below zero: the first layer is done digitally.
+    let prime = "map run --accelerator prime --out prime";
+    assert!(bad(folder, prime).contains("inputs down to"));
+    let text = good(folder, &format!("{prime} --digital conv1.weight")).stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.contains("Stay digital  conv1.weight (not counted)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn bad_accelerators_are_one_line_that_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 1, GAUSSIAN);
+    good(folder, "train tiny.toml --out run");
+    for name in ["issac", "nowhere/isaac.toml"] {
+        let message = bad(folder, &format!("map run --accelerator {name}"));
+        let told = format!(
+            "`{name}` is neither a file nor one of the accelerators isaac, prime, neurosim-22nm, papers"
+        );
+        assert!(message.contains(&told), "{message}");
+    }
+    let isaac = crossburn::hardware::cost::accelerator_text("isaac").unwrap();
+    let file = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
+    file("typo.toml", isaac.replacen("rows = 128", "rws = 128", 1));
+    let message = bad(folder, "map run --accelerator typo.toml");
+    assert!(
+        message.contains("typo.toml: the hardware cannot be read: unknown field `rws`"),
+        "{message}"
+    );
+    file(
+        "free.toml",
+        isaac.split("[cost]").next().unwrap().to_string(),
+    );
+    let message = bad(folder, "map run --accelerator free.toml");
+    assert!(
+        message.contains("this hardware has no section [cost]: add one"),
+        "{message}"
+    );
+    let own = "\n[[layer]]\npath = \"fc3.weight\"\nmapping = { weight_bits = 4 }\n";
+    file("own.toml", format!("{isaac}{own}"));
+    let message = bad(folder, "map run --accelerator own.toml");
+    assert!(
+        message.contains("`fc3.weight` has a mapping or an array of its own"),
+        "{message}"
+    );
+    file(
+        "slices.toml",
+        isaac.replacen("slice_bits = 2", "slice_bits = 2\nslices = 9", 1),
+    );
+    let message = bad(folder, "map run --accelerator slices.toml");
+    assert!(message.contains("mapping.slices = 9"), "{message}");
+    assert!(
+        bad(folder, "map run --digital fc9.weight").contains("there is no weight `fc9.weight`")
+    );
+    let all = "conv1.weight,conv2.weight,fc1.weight,fc2.weight,fc3.weight";
+    assert!(bad(folder, &format!("map run --digital {all}")).contains("no layer is on arrays"));
+    assert!(bad(folder, "map run --images 0").contains("--images 0"));
+    assert!(bad(folder, "map nowhere").contains("nowhere is not a checkpoint"));
+    std::fs::write(folder.join("file"), "").unwrap();
+    assert!(bad(folder, "map run --out file/sub").contains("file/sub"));
+}
+
+#[test]
+fn devices_are_listed_and_told_in_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let table = String::from_utf8(good(folder, "devices").stdout).unwrap();
+    let all: Value = serde_json::from_slice(&good(folder, "devices --json").stdout).unwrap();
+    let all = all["devices"].as_array().unwrap();
+    assert_eq!(
+        all.len(),
+        crossburn::hardware::Device::preset_names().count()
+    );
+    for device in all {
+        let name = device["name"].as_str().unwrap();
+        assert!(table.contains(&format!("│ {name} ")), "{name}");
+        assert_eq!(device["programming"].as_array().unwrap().len(), 3, "{name}");
+        for key in ["about", "source"] {
+            assert!(!device[key].as_str().unwrap().is_empty(), "{name}: {key}");
+        }
+    }
+    assert!(
+        table.lines().all(|line| line.chars().count() <= 130),
+        "{table}"
+    );
+
+    let text = String::from_utf8(good(folder, "devices reram-wan-2022").stdout).unwrap();
+    for part in [
+        "1 d: shift",
+        "— 1 y: after = 1 y is outside the measured times",
+        "kind = \"reram-wan\"",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let one: Value =
+        serde_json::from_slice(&good(folder, "devices reram-wan-2022 --json").stdout).unwrap();
+    assert_eq!(one["programming"].as_array().unwrap().len(), 11);
+    assert_eq!(one["aged"][1]["errors"].as_array().unwrap().len(), 11);
+    assert!(one["aged"][2]["refused"].as_str().unwrap().contains("2 d"));
+    // A device without a time law is not aged; a file is as good as a name.
+    let text =
+        "kind = \"proportional\"\nsigma_rel_g = 0.05\ng_min = \"0 uS\"\ng_max = \"100 uS\"\n";
+    std::fs::write(folder.join("mine.toml"), text).unwrap();
+    let mine: Value =
+        serde_json::from_slice(&good(folder, "devices mine.toml --json").stdout).unwrap();
+    assert!(mine["aged"].as_array().unwrap().is_empty() && mine["on_off_ratio"].is_null());
+    // 5 % of the conductance, which is the range at its end.
+    let sigma = mine["programming"][10]["sigma_rel_range"].as_f64().unwrap();
+    assert!((sigma - 0.05).abs() < 1e-6, "{sigma}");
+
+    for name in ["rram2", "nowhere/rram2.toml"] {
+        let message = bad(folder, &format!("devices {name}"));
+        let told = format!("`{name}` is neither a file nor one of the devices fefet2, fefet3, ");
+        assert!(message.contains(&told), "{message}");
+    }
+    std::fs::write(
+        folder.join("typo.toml"),
+        text.replace("sigma_rel_g", "sigma"),
+    )
+    .unwrap();
+    let message = bad(folder, "devices typo.toml");
+    assert!(
+        message.contains("typo.toml: the device cannot be read: unknown field `sigma`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_document_of_hardware_names_everything_there_is() {
+    use crossburn::hardware::cost::{AdcEstimator, accelerators};
+    use crossburn::hardware::device::{Device, DeviceConfig};
+    let document = include_str!("../docs/hardware.md");
+    let kinds = DeviceConfig::kinds().iter().copied();
+    let estimators = AdcEstimator::ALL.map(AdcEstimator::name);
+    for name in Device::preset_names()
+        .chain(kinds)
+        .chain(accelerators())
+        .chain(estimators)
+    {
+        assert!(document.contains(&format!("`{name}`")), "{name}");
+    }
+}
