@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod hardware;
 mod kept_file;
+mod lanes;
 pub(crate) mod mapping;
 pub(crate) mod population;
 pub(crate) mod race;

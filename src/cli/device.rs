@@ -52,6 +52,14 @@ impl DeviceChoice {
         }
     }
 
+    /// Trainings that it takes at a time: one per core, which a small network does not share well; one on a GPU.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Self::Cpu | Self::NdArray => rayon::current_num_threads(),
+            Self::Wgpu(_) => 1,
+        }
+    }
+
     /// The device, without autodiff.
     ///
     /// # Errors

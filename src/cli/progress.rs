@@ -20,7 +20,7 @@ use crate::apps::study::StudyObserver;
 /// A bar that names its stage; silent where stderr is no terminal.
 pub(crate) fn bar(bars: &MultiProgress, stage: &str, total: u64, unit: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&format!(
-        "{{prefix:<28}} {{bar:30}} {unit} {{pos}}/{{len}} · {{eta}} left {{msg}}"
+        "{{prefix:<28}} {{wide_bar}} {unit} {{pos}}/{{len}} · {{eta}} left {{msg}}"
     ))
     .unwrap_or_else(|_| ProgressStyle::default_bar());
     bars.add(ProgressBar::new(total))

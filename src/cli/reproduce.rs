@@ -76,6 +76,7 @@ impl Reproduce {
             folder: &run.out,
             resume: self.resume,
             device: &run.device,
+            lanes: run.lanes,
             stop: &run.stop,
         };
         let follower = Follower::new(&run);

@@ -52,6 +52,7 @@ impl RunArguments {
             out,
             device,
             side_by_side: self.device.side_by_side(),
+            lanes: self.device.lanes(),
             stop: interrupt::flag()?,
             bars: MultiProgress::new(),
         })
@@ -66,6 +67,8 @@ pub(super) struct RunPlace {
     pub(super) device: Device,
     /// Chips of a population that compute side by side there.
     pub(super) side_by_side: usize,
+    /// Trainings that run at a time there.
+    pub(super) lanes: usize,
     /// Set by Ctrl-C.
     pub(super) stop: Arc<AtomicBool>,
     /// Progress on stderr.

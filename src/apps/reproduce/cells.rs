@@ -1,0 +1,117 @@
+//! Finished trainings with their numbers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Arm;
+use crate::apps::kept_file::{KeptFile, Work};
+
+/// The way of training that budgets are relative to.
+pub(super) const PLAIN: &str = "none";
+
+/// What one training came to: numbers by name, fractions but for the budget.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cell {
+    /// Images forward and backward.
+    pub(super) backward: u64,
+    pub(super) numbers: BTreeMap<String, f64>,
+}
+
+/// All cells of an experiment: arm → one per seed.
+pub(crate) struct Cells {
+    pub(super) arms: Vec<Arm>,
+    cells: BTreeMap<String, Vec<Cell>>,
+}
+
+impl Cells {
+    /// One number of `arm`, per seed, in per cent.
+    pub(super) fn of(&self, arm: &str, number: &str) -> Vec<f64> {
+        let cells = self.cells.get(arm).map(Vec::as_slice).unwrap_or_default();
+        let value = |cell: &Cell| 100.0 * cell.numbers.get(number).copied().unwrap_or(f64::NAN);
+        cells.iter().map(value).collect()
+    }
+
+    /// The same of the arm of `family` that has the highest `chosen_by`, seed by seed: its name never shows.
+    pub(super) fn tuned(&self, family: &str, chosen_by: &str, number: &str) -> Vec<f64> {
+        let arms = self.arms.iter().filter(|arm| arm.family == family);
+        let rows: Vec<(Vec<f64>, Vec<f64>)> = arms
+            .map(|arm| (self.of(&arm.name, chosen_by), self.of(&arm.name, number)))
+            .collect();
+        let seeds = rows.first().map_or(0, |(chosen, _)| chosen.len());
+        (0..seeds)
+            .map(|seed| {
+                let mut best = (f64::NEG_INFINITY, f64::NAN);
+                for (chosen, number) in &rows {
+                    if chosen[seed] > best.0 {
+                        best = (chosen[seed], number[seed]);
+                    }
+                }
+                best.1
+            })
+            .collect()
+    }
+
+    /// Images forward and backward of `arm` relative to a training without noise, mean over seeds.
+    pub(super) fn budget(&self, arm: &str) -> f64 {
+        let sum = |arm: &str| -> f64 {
+            let cells = self.cells.get(arm).map(Vec::as_slice).unwrap_or_default();
+            cells.iter().map(|cell| cell.backward as f64).sum()
+        };
+        sum(arm) / sum(PLAIN)
+    }
+}
+
+/// Name of the file in a run folder.
+const CELLS_FILE: &str = "cells.json";
+
+const CELLS: Work = Work {
+    key: "cells",
+    is: "a file of finished cells",
+    holds: "cells",
+    settings: "",
+};
+
+/// Finished cells, in a file.
+pub(super) struct Store {
+    file: KeptFile,
+    /// Seed → arm → cell.
+    cells: BTreeMap<u64, BTreeMap<String, Cell>>,
+}
+
+impl Store {
+    /// The cells in `folder`, which must be of the settings `of`; none without `resume`.
+    pub(super) fn open(folder: &Path, of: Value, resume: bool) -> Result<Self> {
+        let file = KeptFile::new(folder.join(CELLS_FILE), of, CELLS);
+        Ok(Self {
+            cells: file.read(resume)?.unwrap_or_default(),
+            file,
+        })
+    }
+
+    pub(super) fn has(&self, seed: u64, arm: &str) -> bool {
+        let of_seed = self.cells.get(&seed);
+        of_seed.is_some_and(|cells| cells.contains_key(arm))
+    }
+
+    pub(super) fn keep(&mut self, seed: u64, arm: &str, cell: Cell) -> Result<()> {
+        let of_seed = self.cells.entry(seed).or_default();
+        of_seed.insert(arm.to_string(), cell);
+        self.file.write(&self.cells)
+    }
+
+    /// All cells of `arms`; `None` where one is missing.
+    pub(super) fn all(&self, seeds: u64, arms: Vec<Arm>) -> Option<Cells> {
+        let of_arm = |arm: &Arm| {
+            let of_seed = |seed| self.cells.get(&seed)?.get(&arm.name).cloned();
+            let cells: Option<Vec<Cell>> = (1..=seeds).map(of_seed).collect();
+            Some((arm.name.clone(), cells?))
+        };
+        let cells = arms.iter().map(of_arm).collect::<Option<_>>()?;
+        Some(Cells { arms, cells })
+    }
+}
