@@ -17,11 +17,11 @@ fn document(folder: &Path, arguments: &str) -> Value {
     document
 }
 
-/// The finished cells of seed 1 in the run folder `out`.
+/// Changes the finished cells in the run folder `out`.
 fn cells(folder: &Path, out: &str, change: impl FnOnce(&mut Value)) {
     let path = folder.join(out).join("cells.json");
     let mut kept: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    change(&mut kept["cells"]["1"]);
+    change(&mut kept["cells"]);
     std::fs::write(path, kept.to_string()).unwrap();
 }
 
@@ -74,12 +74,10 @@ fn every_training_is_judged_and_what_is_finished_is_kept() {
         assert!(text.contains("trice") && text.contains("Budget"), "{file}");
     }
     // A training that is missing is made again, to the same numbers on more threads; the others are read.
-    cells(folder, "k", |seed| {
-        seed.as_object_mut()
-            .unwrap()
-            .remove("gaussian 0.2")
-            .unwrap();
-        seed["none"]["numbers"]["clean"] = 0.5.into();
+    cells(folder, "k", |cells| {
+        let first = cells["1"].as_object_mut().unwrap();
+        first.remove("gaussian 0.2").unwrap();
+        first["none"]["numbers"]["clean"] = 0.5.into();
     });
     let mut resumed = crossburn(folder);
     resumed.args(command.split_whitespace()).arg("--resume");
@@ -89,6 +87,12 @@ fn every_training_is_judged_and_what_is_finished_is_kept() {
     for index in 1..rows.len() {
         assert_eq!(row(&again, index), row(&first, index));
     }
+    // A second seed, here the same numbers again, joins the first.
+    cells(folder, "k", |cells| cells["2"] = cells["1"].clone());
+    let two = "reproduce kpp --quick --seeds 2 --json --out k --resume";
+    let both = row(&document(folder, two), 3)["accuracy"][0].clone();
+    let one = row(&again, 3)["accuracy"][0][0].clone();
+    assert_eq!(both, Value::from(vec![one.clone(), one]));
     // Cells of other settings are not mixed in.
     let other = "reproduce worst-case --quick --seeds 1 --out k --resume";
     let text = bad(folder, other);

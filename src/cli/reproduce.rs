@@ -36,7 +36,7 @@ pub(super) struct Reproduce {
     /// Folder of the run; runs/reproduce-PAPER where absent
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Keep the trainings that an interrupted run in the same folder has finished
+    /// Keep the trainings that a run in the same folder has finished; it may have had fewer seeds
     #[arg(long)]
     resume: bool,
     #[command(flatten)]

@@ -93,7 +93,10 @@ pub(crate) fn run<E: Experiment>(
         "setting": study::json(setting)?,
         "arms": study::json(&experiment.arms())?,
     });
-    let store = Mutex::new(Store::open(place.folder, config.clone(), place.resume)?);
+    let mut of = config.clone();
+    // More seeds are more of the same.
+    of["setting"]["seeds"].take();
+    let store = Mutex::new(Store::open(place.folder, of, place.resume)?);
     let store = || store.lock().unwrap_or_else(PoisonError::into_inner);
     let arms = experiment.arms();
     for seed in 1..=setting.seeds {
