@@ -220,17 +220,17 @@ impl Experiment for WorstCasePaper {
                 |mean| mean >= 40.0,
             )?,
         ];
+        let [few, half, most] = self.compared;
         let steps = [
-            Self::in_steps(self.compared[0]),
-            Self::in_steps(self.compared[1]),
-            by(AttackLoss::default()),
-            Self::in_steps(self.compared[2]),
+            (few, Self::in_steps(few)),
+            (half, Self::in_steps(half)),
+            (self.steps, by(AttackLoss::default())),
+            (most, Self::in_steps(most)),
         ]
-        .map(|number| cells.of(PLAIN, &number));
-        for pair in steps.windows(2) {
-            let [fewer, more] = [&pair[0], &pair[1]];
+        .map(|(steps, number)| (steps, cells.of(PLAIN, &number)));
+        for ((few, fewer), (many, more)) in steps.iter().zip(&steps[1..]) {
             claims.push(claim(
-                "points that twice the steps take further",
+                format!("points that twice the steps take further: {few} to {many}"),
                 "≥ 0",
                 differences(fewer, more),
                 |mean| mean >= 0.0,
