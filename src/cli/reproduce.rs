@@ -16,7 +16,7 @@ use crate::report::write_reproduction;
 /// Run the acceptance experiment of a paper, and say which of its claims hold
 ///
 /// Every way of training is trained with several seeds and judged alike; the table stands beside what the paper says, with
-/// intervals. On two cores digits take half an hour and MNIST more than one; CIFAR-10 wants a GPU. Ctrl-C keeps the
+/// intervals. On two cores digits take a quarter of an hour and MNIST more than half of one; CIFAR-10 wants a GPU. Ctrl-C keeps the
 /// finished trainings; --resume goes on.
 ///
 /// Example: crossburn reproduce kpp --seeds 3

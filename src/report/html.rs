@@ -33,7 +33,7 @@ thead th:first-child,tbody th{min-width:11em}
 figure{margin:0}
 .plot{display:block;width:100%;height:auto}
 .broad{overflow-x:auto;margin-top:32px}.broad .plot{min-width:860px;font-size:13px}.broad .name{font-size:16px}
-.about{font-size:.92rem}.about h3{font-size:1rem;color:var(--ink);margin:6px 0 10px}
+.about{font-size:.92rem}.about h3{font-size:1rem;color:var(--ink);margin:18px 0 10px}
 .about ul{margin:0;padding-left:1.1em}.about li{margin-bottom:8px;max-width:70ch}
 pre{margin:0;padding:12px 14px;border:1px solid var(--rule);border-radius:6px;overflow-x:auto;font-size:.88rem;\
 font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;line-height:1.45}
