@@ -1,4 +1,4 @@
-//! The acceptance points of two papers, as one would check them: an hour of training behind the feature `acceptance`.
+//! The acceptance points of two papers, as one would check them: half an hour of training behind the feature `acceptance`.
 //!
 //! ```text
 //! cargo test --release --workspace --features crossburn/acceptance --test acceptance
