@@ -167,8 +167,8 @@ struct Arrays {
 }
 
 impl ModuleVisitor for Arrays {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        if name == OnArray::NAME {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        if (name, container) == (OnArray::NAME, "Reparameterization") {
             let path = self.path.join(".");
             self.refused.get_or_insert_with(|| {
                 HardwareError::conflict(
@@ -373,6 +373,16 @@ mod tests {
         let each = chips.iter().map(|chip| chip.forward(input.clone()));
         let expected = Tensor::cat(each.collect(), 1);
         agree(stack(&chips).unwrap().forward(input), expected);
+    }
+
+    #[test]
+    fn a_layer_may_be_called_array() {
+        #[derive(Module, Debug)]
+        struct Named {
+            array: Linear,
+        }
+        let array = LinearConfig::new(4, 2).init(&Device::flex());
+        stack(&[Named { array }]).unwrap();
     }
 
     #[test]
