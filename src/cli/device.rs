@@ -52,7 +52,8 @@ impl DeviceChoice {
         }
     }
 
-    /// Trainings that it takes at a time: one per core, which a small network does not share well; one on a GPU.
+    /// Trainings that it takes at a time: one per core, as one small network does not fill several; one on a GPU, where they
+    /// would take turns.
     pub(crate) fn lanes(self) -> usize {
         match self {
             Self::Cpu | Self::NdArray => rayon::current_num_threads(),
