@@ -166,7 +166,7 @@ fn rare_percentiles_are_found_towards_the_worst_chip() {
     good(folder, "train mlp.toml --out run");
     good(
         folder,
-        "worst-case run --bound 0.02 --steps 5 --random-chips 0 --out w",
+        "worst-case run --bound 0.02 --budget 20 --random-chips 0 --out w",
     );
     let evaluate = "evaluate run --sigma 0.2 --chips 600 --seed 5 --rare 5,0.5 --rare-chips 100";
     let output = good(folder, &format!("{evaluate} --towards w --out towards"));

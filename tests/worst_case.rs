@@ -27,7 +27,7 @@ fn trained() -> tempfile::TempDir {
 fn the_worst_chip_is_found_reported_and_replayed() {
     let folder = trained();
     let folder = folder.path();
-    let command = "worst-case run --bound 0.03 --bounds 0.01,0.06 --steps 8 --random-chips 30 --images 120 \
+    let command = "worst-case run --method sign --bound 0.03 --bounds 0.01,0.06 --steps 8 --random-chips 30 --images 120 \
                    --unquantized-activations --seed 4";
     let found = json(&good(folder, &format!("{command} --out w --json")));
     let accuracy = |document: &Value, key: &str| document[key].as_f64().unwrap();
@@ -162,12 +162,46 @@ fn the_worst_chip_is_never_better_than_a_random_one() {
     assert!(by_chance > 0);
 }
 
+#[test]
+fn the_automatic_search_finds_more_than_single_ones_and_says_how() {
+    let folder = trained();
+    let folder = folder.path();
+    let found = json(&good(
+        folder,
+        "worst-case run --bound 0.02 --budget 60 --random-chips 5 --out w --json",
+    ));
+    let accuracy = |document: &Value| document["accuracy"].as_f64().unwrap();
+    for loss in ["margin", "cross-entropy"] {
+        let single = format!(
+            "worst-case run --method sign --loss {loss} --bound 0.02 --steps 20 --random-chips 0 --out s --json"
+        );
+        assert!(accuracy(&found) <= accuracy(&json(&good(folder, &single))));
+    }
+    let search = &found["searches"][0];
+    let legs = search["legs"].as_array().unwrap();
+    // Four general surrogates, ten classes, longer walks and the polish.
+    assert!(legs.len() > 14, "{legs:?}");
+    let lowest = legs.iter().filter_map(|leg| leg["accuracy"].as_f64());
+    assert_eq!(lowest.fold(1.0, f64::min), accuracy(search));
+    let finder = &legs[search["restart"].as_u64().unwrap() as usize];
+    assert_eq!(found["found_by"]["method"], finder["method"]);
+    assert_eq!(found["found_by"]["surrogate"], finder["surrogate"]);
+    let gradients = search["gradients"].as_u64().unwrap();
+    let forward = search["evaluations"].as_u64().unwrap() - gradients;
+    assert!(3 * gradients + forward <= 3 * 60, "{gradients} {forward}");
+    let page = std::fs::read_to_string(folder.join("w/report.html")).unwrap();
+    assert!(page.contains("Legs of the search") && page.contains("towards:3"));
+    let replay = "evaluate w/worst-chip --noise none --chips 1 --out r --json";
+    let replay = json(&good(folder, replay));
+    assert_eq!(replay["methods"][0]["clean"], found["accuracy"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_keeps_the_search_and_resume_finds_the_same_bytes() {
     let folder = trained();
     let folder = folder.path();
-    let command = "worst-case run --bound 0.02 --steps 100 --expand 2 --restarts 2 --random-chips 20 --seed 4";
+    let command = "worst-case run --method sign --bound 0.02 --steps 100 --expand 2 --restarts 2 --random-chips 20 --seed 4";
     good(folder, &format!("{command} --out whole"));
     let child = std::process::Command::new(assert_cmd::cargo::cargo_bin("crossburn"))
         .args(format!("{command} --out cut").split_whitespace())
@@ -190,7 +224,7 @@ fn ctrl_c_keeps_the_search_and_resume_finds_the_same_bytes() {
     assert_eq!(state["state"]["finished"], false);
     let other = bad(
         folder,
-        "worst-case run --bound 0.02 --steps 99 --out cut --resume",
+        "worst-case run --method sign --bound 0.02 --steps 99 --out cut --resume",
     );
     assert!(other.contains("a search of other settings"), "{other}");
     good(folder, &format!("{command} --out cut --resume"));
@@ -210,7 +244,7 @@ fn ctrl_c_keeps_the_search_and_resume_finds_the_same_bytes() {
 fn cells_of_a_hardware_deviate_within_their_tolerance() {
     let folder = trained();
     let folder = folder.path();
-    let command = "worst-case run --hardware papers --tolerance 0.1 --steps 8 --random-chips 10";
+    let command = "worst-case run --hardware papers --tolerance 0.1 --budget 40 --random-chips 10";
     let found = json(&good(folder, &format!("{command} --out w --json")));
     let accuracy = |document: &Value, key: &str| document[key].as_f64().unwrap();
     let (clean, worst) = (accuracy(&found, "clean"), accuracy(&found, "accuracy"));
@@ -251,9 +285,17 @@ fn cells_of_a_hardware_deviate_within_their_tolerance() {
 fn every_method_runs_and_bad_input_is_one_line() {
     let folder = trained();
     let folder = folder.path();
-    for method in ["lagrangian", "single-step", "corners", "monte-carlo"] {
+    for (method, options) in [
+        ("apgd", "--loss cross-entropy --steps 3"),
+        ("momentum", "--loss cross-entropy --steps 3"),
+        ("raw-gradient", "--loss cross-entropy --steps 3"),
+        ("lagrangian", "--loss cross-entropy --steps 3"),
+        ("single-step", "--loss cross-entropy"),
+        ("corners", "--steps 3"),
+        ("monte-carlo", "--steps 3"),
+    ] {
         let command = format!(
-            "worst-case run --method {method} --loss cross-entropy --steps 3 --random-chips 0 --images 200 --out {method} --json"
+            "worst-case run --method {method} {options} --random-chips 0 --images 200 --out {method} --json"
         );
         let found = json(&good(folder, &command));
         assert_eq!(found["search"]["method"], method);
@@ -262,7 +304,10 @@ fn every_method_runs_and_bad_input_is_one_line() {
         assert_eq!(found["transfer"]["from"], "training");
         assert!(found.get("random").is_none());
         assert_eq!(found["searches"].as_array().unwrap().len(), 1);
-        assert_eq!(found["found_by"]["surrogate"]["kind"], "cross-entropy");
+        assert_eq!(found["found_by"]["method"], method);
+        if options.contains("cross-entropy") {
+            assert_eq!(found["found_by"]["surrogate"]["kind"], "cross-entropy");
+        }
     }
     for (arguments, part) in [
         (
@@ -273,11 +318,36 @@ fn every_method_runs_and_bad_input_is_one_line() {
         ("--bound NaN", "--bound NaN is not allowed"),
         ("--bounds 0.01,-1", "--bound -1 is not allowed"),
         (
-            "--steps 0",
+            "--method sign --steps 0",
             "sign: steps = 0 is not allowed, use a whole number above 0",
         ),
-        ("--restarts 0", "sign: restarts = 0 is not allowed"),
-        ("--loss margin,margin", "--loss names margin twice"),
+        (
+            "--method sign --restarts 0",
+            "sign: restarts = 0 is not allowed",
+        ),
+        (
+            "--method sign --loss margin,margin",
+            "--loss names margin twice",
+        ),
+        (
+            "--method sign --loss towards:10",
+            "towards = 10 is not allowed: use a class of the network",
+        ),
+        (
+            "--budget 0",
+            "auto: budget = 0 is not allowed, use a whole number above 0",
+        ),
+        (
+            "--steps 20",
+            "--steps belongs to a single method, auto takes --budget: drop --steps, or name one with --method",
+        ),
+        ("--loss margin", "--loss belongs to a single method"),
+        ("--expand 2", "--expand belongs to a single method"),
+        (
+            "--method corners --loss margin",
+            "this --method has no --loss: drop --loss",
+        ),
+        ("--method apgd --budget 20", "this --method has no --budget"),
         ("--images 0", "--images 0 leaves nothing to search on"),
         ("--images 5000000", "use a number from 1 to 4000000"),
         ("--data mnist:nowhere", "nowhere"),
@@ -288,6 +358,9 @@ fn every_method_runs_and_bad_input_is_one_line() {
     assert!(bad(folder, "worst-case nowhere").contains("nowhere"));
     let settings = json(&good(folder, "worst-case run --bounds 0.05 --print-config"));
     assert_eq!(settings["room"]["bounds"], serde_json::json!([0.03, 0.05]));
+    assert_eq!(settings["search"]["method"], "auto");
+    assert_eq!(settings["search"]["budget"], 200);
+    let settings = json(&good(folder, "worst-case run --method sign --print-config"));
     let losses = settings["losses"].as_array().unwrap();
     assert_eq!(
         (&losses[0]["kind"], &losses[1]["kind"]),
@@ -295,7 +368,7 @@ fn every_method_runs_and_bad_input_is_one_line() {
     );
     let unknown = run(folder, "worst-case run --loss hinge");
     let text = String::from_utf8(unknown.stderr).unwrap();
-    assert!(text.contains("use margin or cross-entropy"), "{text}");
+    assert!(text.contains("use margin, margin:KAPPA"), "{text}");
     let help = String::from_utf8(good(folder, "worst-case --help").stdout).unwrap();
     assert!(
         help.contains("Search the worst chip within a bound of deviation"),
@@ -305,8 +378,7 @@ fn every_method_runs_and_bad_input_is_one_line() {
 
 #[test]
 fn images_of_another_shape_are_refused() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/data/cifar-10-jpeg/cifar-10-batches-bin");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cifar-10");
     if !data.exists() {
         eprintln!("skipped: no CIFAR-10 in {}", data.display());
         return;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search};
+use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search, SignGradient};
 use crossburn_training::{AttackActivations, AttackLoss};
 use serde_json::{Value, json};
 
@@ -128,6 +128,7 @@ pub(crate) fn worst_case() -> WorstCaseResults {
         iteration: 2,
         evaluations: 3,
         gradients: 2,
+        legs: Vec::new(),
         path,
     };
     WorstCaseResults {
@@ -138,13 +139,14 @@ pub(crate) fn worst_case() -> WorstCaseResults {
         config: json!({"seed": 1}),
         data: "digits".into(),
         images: 100,
-        search: Search::default(),
+        search: Search::SignGradient(SignGradient::default()),
         bound: 0.03,
         hardware: None,
         clean: 0.97,
         accuracy: 0.15,
         found_by: FoundBy::Search {
             bound: 0.03,
+            method: "sign".into(),
             surrogate: AttackLoss::default(),
             activations: AttackActivations::Quantized,
         },

@@ -58,7 +58,7 @@ pub use percentiles::{
     ImportanceQuantileSummary, ImportanceSummary, Known, LooksSummary, Percentiles,
     RaceRoundSummary, RaceSummary, RareLevelSummary, RareQuantileSummary, RareSummary,
 };
-pub use reproduction::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow};
+pub use reproduction::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow, Verdict};
 pub use reproduction_page::{reproduction_html, reproduction_table, write_reproduction};
 pub use results::{
     CostSummary, DataSummary, EpochRow, KppEntry, Method, OnHardware, PopulationSummary,
@@ -68,7 +68,7 @@ pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, read_results, write_run};
 pub use table::table;
 pub use worst_case_page::{worst_case_html, write_worst_case};
 pub use worst_case_results::{
-    BoundPoint, FoundBy, RandomChips, SearchSummary, Transfer, TransferFrom, WORST_CASE_SCHEMA,
-    WorstCaseHardware, WorstCaseResults,
+    BoundPoint, FoundBy, LegSummary, RandomChips, SearchSummary, Transfer, TransferFrom,
+    WORST_CASE_SCHEMA, WorstCaseHardware, WorstCaseResults,
 };
 pub use worst_case_table::worst_case_table;

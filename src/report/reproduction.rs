@@ -10,7 +10,7 @@ use super::document::Document;
 use super::results::{Timing, accuracy, finite, invalid};
 
 /// The schema of reproductions that this version writes and the only one it reads.
-pub const REPRODUCTION_SCHEMA: &str = "crossburn.reproduction/1";
+pub const REPRODUCTION_SCHEMA: &str = "crossburn.reproduction/2";
 
 /// The acceptance experiment of one paper.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,8 +69,31 @@ pub struct Claim {
     /// A 95 % interval for the mean over trainings, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
-    /// Whether the mean is what was expected.
-    pub holds: bool,
+    /// Whether what was expected holds.
+    pub verdict: Verdict,
+}
+
+/// Whether a claim holds, by the interval of the mean over trainings: a mean on the right side is not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The whole interval is what was expected; without an interval, the value is.
+    Holds,
+    /// None of the interval is.
+    Fails,
+    /// A part of the interval is: more trainings may tell.
+    Unresolved,
+}
+
+impl Verdict {
+    /// The word in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Fails => "fails",
+            Self::Unresolved => "unresolved",
+        }
+    }
 }
 
 impl Document for Reproduction {

@@ -10,7 +10,7 @@ use super::atomic::{create_folder, write_file};
 use super::cost_page::table;
 use super::document::Document;
 use super::html::{Page, definitions, page, terms};
-use super::reproduction::{Claim, Reproduction, ReproductionRow};
+use super::reproduction::{Claim, Reproduction, ReproductionRow, Verdict};
 use super::results::RESULTS_FILE;
 use super::run_folder::REPORT_FILE;
 
@@ -23,7 +23,8 @@ const DEFINITIONS: [&str; 4] = [
     "Budget: images that went forward and backward in training, relative to a training without noise.",
     "Strengths that a method does not find by itself are chosen on validation images and chips of their own; every number of \
      the tables is of test images and fresh chips.",
-    "Intervals are Student's t over seeds: those of few seeds are wide. A claim holds where its mean does.",
+    "Intervals are Student's t over seeds, of differences within a seed where two trainings are compared. A claim holds if its \
+     whole interval is what was expected, fails if none of it is, and is unresolved otherwise.",
 ];
 
 /// Writes the run folder of a reproduction: `results.json`, `report.html` and the tables as `table.md`.
@@ -53,15 +54,15 @@ pub fn reproduction_html(results: &Reproduction) -> String {
         .claims
         .iter()
         .map(claim_cells)
-        .map(|[claim, measured, expected, holds]| {
-            [claim, measured, holds, format!("expected: {expected}")]
+        .map(|[claim, measured, expected, verdict]| {
+            [claim, measured, verdict, format!("expected: {expected}")]
         })
         .collect();
     let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
     let body = format!(
         "{}<h2>Claims</h2>\n<div class=\"claims\">\n{}</div>\n<h2>Accuracy (%)</h2>\n{}{}",
         terms(&[("Data", results.data.clone()), ("Seeds", seeds.join(", ")),]),
-        table(&["Claim", "Measured", "Holds", ""], &claims, None),
+        table(&["Claim", "Measured", "Verdict", ""], &claims, None),
         table(&headers, &rows, None),
         definitions(&DEFINITIONS),
     );
@@ -76,14 +77,20 @@ pub fn reproduction_html(results: &Reproduction) -> String {
     })
 }
 
-const CLAIM_HEADERS: [&str; 4] = ["Claim", "Measured", "Expected", "Holds"];
+const CLAIM_HEADERS: [&str; 4] = ["Claim", "Measured", "Expected", "Verdict"];
 
 fn headline(results: &Reproduction) -> String {
-    let hold = results.claims.iter().filter(|claim| claim.holds).count();
+    let count = |verdict| {
+        let claims = results.claims.iter();
+        claims.filter(|claim| claim.verdict == verdict).count()
+    };
     format!(
-        "{hold} of {} claims hold over {} seeds.",
+        "Of {} claims {} hold over {} seeds, {} fail, {} are unresolved.",
         results.claims.len(),
-        results.seeds.len()
+        count(Verdict::Holds),
+        results.seeds.len(),
+        count(Verdict::Fails),
+        count(Verdict::Unresolved),
     )
 }
 
@@ -131,6 +138,6 @@ fn claim_cells(claim: &Claim) -> [String; 4] {
         claim.what.clone(),
         format!("{:.1}{interval}", claim.mean),
         claim.expected.clone(),
-        if claim.holds { "yes" } else { "no" }.to_string(),
+        claim.verdict.name().to_string(),
     ]
 }

@@ -12,7 +12,9 @@ use super::run_folder::{REPORT_FILE, write_plots};
 use super::svg::Drawing;
 use super::worst_case_plots::drawings;
 use super::worst_case_results::WorstCaseResults;
-use super::worst_case_summary::{DEFINITIONS, LAYER_HEADERS, facts, headline, layer_rows, rows};
+use super::worst_case_summary::{
+    DEFINITIONS, LAYER_HEADERS, LEG_HEADERS, facts, headline, layer_rows, leg_rows, rows,
+};
 
 /// Writes the run folder of a worst-case search as [`write_run`](super::write_run) writes that of a population.
 ///
@@ -46,8 +48,16 @@ fn html(results: &WorstCaseResults, pictures: &[Drawing]) -> String {
         .iter()
         .map(|picture| figure(&picture.inline()))
         .collect();
+    let legs = leg_rows(results);
+    let legs = match legs.is_empty() {
+        true => String::new(),
+        false => format!(
+            "<h2>Legs of the search</h2>\n{}",
+            table(&LEG_HEADERS, &legs, None)
+        ),
+    };
     let body = format!(
-        "{}<h2>Accuracy (%)</h2>\n{}<h2>Layers</h2>\n{}<h2>Plots and definitions</h2>\n<div class=\"plots\">\n{figures}{}</div>\n",
+        "{}<h2>Accuracy (%)</h2>\n{}<h2>Layers</h2>\n{}{legs}<h2>Plots and definitions</h2>\n<div class=\"plots\">\n{figures}{}</div>\n",
         terms(&facts(results)),
         table(&["", "Accuracy (%)"], &accuracies, None),
         table(&LAYER_HEADERS, &layer_rows(results), None),
@@ -82,7 +92,7 @@ mod tests {
             "99.00 → 20.00",
             "by margin: 3 evaluations, 2 with a gradient",
             "by cross-entropy: 3 evaluations, 2 with a gradient",
-            "the search by margin",
+            "sign by margin",
             "upper bound on the true worst case",
             "fc.weight",
         ] {
@@ -108,7 +118,7 @@ mod tests {
             "- by margin",
             "- by cross-entropy",
             "25.00",
-            "Found by      the search by margin",
+            "Found by      sign by margin",
             "Worst of 20 random chips",
             "Spent",
             "2.0000",

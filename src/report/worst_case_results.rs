@@ -12,7 +12,7 @@ use super::document::Document;
 use super::results::{Timing, accuracy, finite, invalid};
 
 /// The schema of worst-case searches that this version writes and the only one it reads.
-pub const WORST_CASE_SCHEMA: &str = "crossburn.worst-case/2";
+pub const WORST_CASE_SCHEMA: &str = "crossburn.worst-case/3";
 
 /// What a worst-case search found, together with everything needed to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,13 +75,15 @@ pub struct WorstCaseHardware {
 }
 
 /// What found the worst deviation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FoundBy {
     /// A search.
     Search {
         /// The bound that it searched within: that of the run, or a smaller one.
         bound: f64,
+        /// Its method; of the automatic search that of the leg.
+        method: String,
         /// The surrogate loss that it lowered.
         surrogate: AttackLoss,
         /// What its gradients went through.
@@ -98,7 +100,7 @@ pub enum FoundBy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSummary {
-    /// The surrogate loss that it lowered.
+    /// The surrogate loss that it lowered where it found the lowest accuracy.
     pub surrogate: AttackLoss,
     /// What its gradients went through; accuracy is always that of the network itself.
     pub activations: AttackActivations,
@@ -106,7 +108,7 @@ pub struct SearchSummary {
     pub accuracy: f64,
     /// The surrogate loss there, per image.
     pub loss: f64,
-    /// Restart that found it, from 0.
+    /// Restart that found it, from 0; of the automatic search the leg.
     pub restart: usize,
     /// Iteration of the restart, from 0.
     pub iteration: usize,
@@ -114,8 +116,29 @@ pub struct SearchSummary {
     pub evaluations: u64,
     /// How many of them took a gradient.
     pub gradients: u64,
+    /// The legs of the automatic search in order; left out of any other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<LegSummary>,
     /// Every evaluation, in order; the first is the clean network.
     pub path: Vec<PathPoint>,
+}
+
+/// One leg of an automatic search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LegSummary {
+    /// What it did.
+    pub method: String,
+    /// The surrogate loss that it lowered.
+    pub surrogate: AttackLoss,
+    /// The leg from whose lowest point it began; the clean network where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<usize>,
+    /// Lowest accuracy of an admissible deviation that it met; left out where it met none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Its evaluations.
+    pub evaluations: u64,
 }
 
 /// The worst case within one bound.
@@ -215,6 +238,9 @@ impl Document for WorstCaseResults {
                     "accuracy",
                     format!("is above that of a search, {lower}"),
                 ));
+            }
+            for lowest in search.legs.iter().filter_map(|leg| leg.accuracy) {
+                accuracy("searches: legs: accuracy", lowest)?;
             }
             for point in &search.path {
                 accuracy("searches: path: accuracy", point.accuracy)?;

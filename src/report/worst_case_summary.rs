@@ -5,11 +5,13 @@ use super::worst_case_results::{FoundBy, SearchSummary, TransferFrom, WorstCaseR
 use crossburn_training::{AttackActivations, AttackLoss};
 
 /// How the numbers are defined, one sentence each.
-pub(super) const DEFINITIONS: [&str; 6] = [
+pub(super) const DEFINITIONS: [&str; 7] = [
     "Worst case found: the lowest accuracy of an admissible deviation that a search or a random chip had, so that it is never \
      above that of these random chips. It is an upper bound on the true worst case; a search that finds little proves nothing.",
-    "A search lowers a surrogate of the accuracy: margin or cross-entropy. One of them alone flatters a training that hides \
-     the gradient of that loss.",
+    "A search lowers a surrogate of the accuracy. No surrogate is the strongest on every network, so the search auto tries \
+     all of them: margins, cross-entropy, DLR, and those that push all images towards one class.",
+    "Auto spends its budget in legs: short walks by every surrogate from the clean network, longer walks from the lowest \
+     points, and a polish that moves groups of weights to the other end of their bound and counts in accuracy.",
     "One deviation holds for all images: it is a chip. The search knew the images on which it is judged; transfer repeats the \
      deviation on images that it did not know.",
     "Evaluations are passes over all images, of which some took a gradient: the budget of a search.",
@@ -58,27 +60,60 @@ fn by(surrogate: AttackLoss, activations: AttackActivations) -> String {
         AttackActivations::Quantized => "",
         AttackActivations::Unquantized => ", unquantized activations",
     };
-    format!("{}{through}", surrogate.name())
+    format!("{surrogate}{through}")
 }
 
 /// What one search is called.
 pub(super) fn name(search: &SearchSummary) -> String {
-    format!("by {}", by(search.surrogate, search.activations))
+    match (search.legs.is_empty(), search.activations) {
+        (true, activations) => format!("by {}", by(search.surrogate, activations)),
+        (false, AttackActivations::Quantized) => "auto".to_string(),
+        (false, AttackActivations::Unquantized) => "auto, unquantized activations".to_string(),
+    }
+}
+
+/// Headers of the table of legs.
+pub(super) const LEG_HEADERS: [&str; 6] = [
+    "Leg",
+    "Method",
+    "Surrogate",
+    "From leg",
+    "Lowest accuracy (%)",
+    "Evaluations",
+];
+
+/// One row per leg of every automatic search, in the order of [`LEG_HEADERS`].
+pub(super) fn leg_rows(results: &WorstCaseResults) -> Vec<[String; 6]> {
+    let legs = results.searches.iter().flat_map(|search| {
+        search.legs.iter().enumerate().map(|(number, leg)| {
+            [
+                number.to_string(),
+                leg.method.clone(),
+                leg.surrogate.to_string(),
+                leg.from
+                    .map_or_else(|| "clean".to_string(), |from| from.to_string()),
+                leg.accuracy.map_or_else(|| "none".to_string(), percent),
+                leg.evaluations.to_string(),
+            ]
+        })
+    });
+    legs.collect()
 }
 
 /// What found the worst deviation, in words.
 fn found_by(results: &WorstCaseResults) -> String {
-    match results.found_by {
+    match &results.found_by {
         FoundBy::Search {
             bound,
+            method,
             surrogate,
             activations,
         } => {
-            let within = match bound == results.bound {
+            let within = match *bound == results.bound {
                 true => String::new(),
                 false => format!(" within the smaller bound {bound}"),
             };
-            format!("the search by {}{within}", by(surrogate, activations))
+            format!("{method} by {}{within}", by(*surrogate, *activations))
         }
         FoundBy::RandomChip { chip } => format!("random chip {chip}"),
     }
@@ -204,15 +239,16 @@ mod tests {
     fn what_found_the_worst_case_is_said() {
         let mut results = example::worst_case();
         let said = |results: &WorstCaseResults| facts(results)[3].1.clone();
-        assert_eq!(said(&results), "the search by margin");
+        assert_eq!(said(&results), "sign by margin");
         results.found_by = FoundBy::Search {
             bound: 0.01,
+            method: "apgd".into(),
             surrogate: AttackLoss::CrossEntropy {},
             activations: AttackActivations::Unquantized,
         };
         assert_eq!(
             said(&results),
-            "the search by cross-entropy, unquantized activations within the smaller bound 0.01"
+            "apgd by cross-entropy, unquantized activations within the smaller bound 0.01"
         );
         results.found_by = FoundBy::RandomChip { chip: 17 };
         assert_eq!(said(&results), "random chip 17");

@@ -140,25 +140,29 @@ fn count_of_chips(
         .try_to_vec()
         .map_err(|error| TrainingError::Device(format!("{error:?}")))?;
     debug_assert_eq!(rows, labels.len());
-    let hit = |(row, label): (&[f32], &u8)| {
-        let best = row.iter().enumerate().fold(
-            (None, f32::NEG_INFINITY),
-            |(best, top), (class, &value)| {
+    let of_chip = |chip: usize| {
+        let rows = values.chunks(all.max(1));
+        let rows = rows.map(|row| &row[chip * classes..][..classes]);
+        rows.zip(labels)
+            .filter(|(row, label)| is_correct(row, **label))
+            .count()
+    };
+    Ok((0..chips).map(of_chip).collect())
+}
+
+/// Whether the first of the largest logits of a row is that of `label`.
+pub(crate) fn is_correct(row: &[f32], label: u8) -> bool {
+    let best =
+        row.iter()
+            .enumerate()
+            .fold((None, f32::NEG_INFINITY), |(best, top), (class, &value)| {
                 if value > top {
                     (Some(class), value)
                 } else {
                     (best, top)
                 }
-            },
-        );
-        best.0 == Some(usize::from(*label))
-    };
-    let of_chip = |chip: usize| {
-        let rows = values.chunks(all.max(1));
-        let rows = rows.map(|row| &row[chip * classes..][..classes]);
-        rows.zip(labels).filter(|pair| hit(*pair)).count()
-    };
-    Ok((0..chips).map(of_chip).collect())
+            });
+    best.0 == Some(usize::from(label))
 }
 
 /// A trained network with the data that its chips are judged on.

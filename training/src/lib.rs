@@ -7,6 +7,7 @@
 //! Nothing here prints, picks a device or picks a seed: progress goes to a [`TrainingObserver`], the rest are arguments.
 #![warn(missing_docs)]
 
+mod attack_loss;
 mod batch_norm_refresh;
 pub mod data;
 mod error;
@@ -25,6 +26,7 @@ mod trainer;
 mod weight_gradients;
 mod worst_case;
 
+pub use attack_loss::{AttackLoss, AttackLosses};
 pub use error::TrainingError;
 pub use evaluation::{Batches, Evaluation, accuracy};
 pub use margin::margin_loss;
@@ -36,4 +38,4 @@ pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
 pub use trainer::{Run, Trained, train};
-pub use worst_case::{AttackActivations, AttackLoss, WeightAttack};
+pub use worst_case::{AttackActivations, WeightAttack};

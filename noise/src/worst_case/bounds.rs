@@ -21,6 +21,15 @@ impl EntryBounds {
     pub(super) fn half_width(&self, index: usize) -> f32 {
         0.5 * (self.high[index] - self.low[index])
     }
+
+    /// The upper or lower end of the box of entry `index`.
+    pub(super) fn end(&self, index: usize, upper: bool) -> f32 {
+        if upper {
+            self.high[index]
+        } else {
+            self.low[index]
+        }
+    }
 }
 
 /// A box of deviations around the weights of a network: write-verify bounds every weight on its own.

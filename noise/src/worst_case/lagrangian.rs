@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::search::Next;
-use super::state::bits;
+use super::state::{Memory, bits};
 use super::{DeviationBounds, Deviations, SearchState};
 
 /// Adam on loss and size of the deviation, with a binary search over their weights:
@@ -12,7 +12,7 @@ use super::{DeviationBounds, Deviations, SearchState};
 /// minimize  c F(d) + sqrt(mean u²),          u = d / bound, entry by entry
 /// ```
 ///
-/// Behind every run of `steps` steps `c` is raised where all of the deviation is admissible and lowered where it is not: by
+/// After every run of `steps` steps `c` is raised where all of the deviation is admissible and lowered where it is not: by
 /// ten until both have been met, then to the geometric mean of the nearest of either kind. Each run begins anew. Only
 /// admissible deviations count, and the end of every run counts clipped to the box.
 ///
@@ -192,8 +192,10 @@ impl Lagrangian {
     }
 
     pub(super) fn wants_gradient(&self, state: &SearchState) -> bool {
-        let multiplier = state.multiplier.as_ref();
-        multiplier.is_none_or(|multiplier| multiplier.ended.is_none())
+        match &state.memory {
+            Some(Memory::Multiplier(multiplier)) => multiplier.ended.is_none(),
+            _ => true,
+        }
     }
 
     pub(super) fn advance(
@@ -203,9 +205,12 @@ impl Lagrangian {
         gradient: Option<&Deviations>,
         start: impl Fn(usize) -> Deviations,
     ) -> Next {
-        let multiplier = state
-            .multiplier
-            .get_or_insert_with(|| Multiplier::new(self, bounds));
+        let memory = state
+            .memory
+            .get_or_insert_with(|| Memory::Multiplier(Multiplier::new(self, bounds)));
+        let Memory::Multiplier(multiplier) = memory else {
+            return Next::End;
+        };
         if let Some(inside) = multiplier.ended {
             multiplier.turn(bounds, inside);
             if multiplier.rounds == self.rounds {

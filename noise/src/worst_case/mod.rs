@@ -18,13 +18,18 @@
 //! Of 300 linear classifiers of 16 to 300 weights on 40 images, as many random draws as the search had evaluations found a
 //! lower accuracy for 9, all of them of less than 150 weights; the loss of the search was the lower one in all.
 
+mod apgd;
+mod auto;
 mod bounds;
 mod corners;
 mod deviate;
 mod lagrangian;
+mod momentum;
 mod monte_carlo;
 mod objective;
 mod outcome;
+mod polish;
+mod raw_gradient;
 mod search;
 mod sign_gradient;
 mod single_step;
@@ -32,14 +37,19 @@ mod state;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests;
+mod walk;
 
+pub use apgd::Apgd;
+pub use auto::{Auto, Leg, LegKind};
 pub use bounds::{DeviationBounds, EntryBounds};
 pub use corners::Corners;
 pub use deviate::{Deviations, deviate};
 pub use lagrangian::Lagrangian;
+pub use momentum::Momentum;
 pub use monte_carlo::MonteCarlo;
-pub use objective::{Judged, Objective};
+pub use objective::{Judged, Objective, Surrogates};
 pub use outcome::{LayerSensitivity, WorstCase};
+pub use raw_gradient::RawGradient;
 pub use search::{Search, worst_case};
 pub use sign_gradient::SignGradient;
 pub use single_step::SingleStep;

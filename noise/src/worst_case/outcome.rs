@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeviationBounds, Deviations, PathPoint, SearchState};
+use super::{DeviationBounds, Deviations, Leg, PathPoint, SearchState};
 
 /// How much one weight tensor takes part in the worst case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub struct WorstCase {
     pub accuracy: f64,
     /// Surrogate loss per image there.
     pub loss: f64,
+    /// Number of the surrogate that `loss` is of.
+    pub surrogate: usize,
     /// The deviation, admissible in every entry.
     pub deviations: Deviations,
     /// Restart and iteration that found it.
@@ -43,6 +45,8 @@ pub struct WorstCase {
     pub fraction_at_bound: f64,
     /// Weight by weight, by path.
     pub layers: Vec<LayerSensitivity>,
+    /// The legs of the automatic search, in order, numbered as the restarts of the path; empty of any other.
+    pub legs: Vec<Leg>,
     /// Every evaluation, in order; the first is the clean network.
     pub path: Vec<PathPoint>,
     /// Evaluations of the objective: the budget that was spent.
@@ -70,10 +74,12 @@ impl WorstCase {
             clean: state.path[0].accuracy,
             accuracy: best.accuracy,
             loss: best.loss,
+            surrogate: best.surrogate,
             deviations: best.deviations.clone(),
             found: (best.restart, best.iteration),
             fraction_at_bound: bounds.fraction_at_bound(&best.deviations),
             layers: layers.collect(),
+            legs: state.legs().to_vec(),
             path: state.path.clone(),
             evaluations: state.evaluations,
             gradients: state.gradients,

@@ -4,25 +4,31 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::walk::Walk;
 use super::{
-    Corners, DeviationBounds, Deviations, Judged, Lagrangian, MonteCarlo, Objective, SearchState,
-    SignGradient, SingleStep, WorstCase,
+    Apgd, Auto, Corners, DeviationBounds, Deviations, Judged, Lagrangian, Momentum, MonteCarlo,
+    Objective, RawGradient, SearchState, SignGradient, SingleStep, Surrogates, WorstCase,
 };
 use crate::{ChipSeed, NoiseError};
 
 /// How to look for the worst deviation. In TOML a table that is strict about its keys:
 ///
 /// ```toml
-/// method = "sign"
-/// steps = 20
-/// expand = 2
-/// restarts = 1
-/// random = 0
+/// method = "auto"
+/// budget = 200
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
 pub enum Search {
-    /// Steps against the sign of the gradient: the default.
+    /// Several of the others one after the other, by every surrogate: the default.
+    Auto(Auto),
+    /// Steps that set their own size.
+    Apgd(Apgd),
+    /// Steps against the sign of a mean of gradients.
+    Momentum(Momentum),
+    /// Steps along the gradient itself.
+    RawGradient(RawGradient),
+    /// Steps against the sign of the gradient.
     #[serde(rename = "sign")]
     SignGradient(SignGradient),
     /// Loss and size of the deviation together, with a binary search over their weights.
@@ -37,14 +43,16 @@ pub enum Search {
 
 impl Default for Search {
     fn default() -> Self {
-        Self::SignGradient(SignGradient::default())
+        Self::Auto(Auto::default())
     }
 }
 
-/// What a search does behind an evaluation.
+/// What a search does after an evaluation.
 pub(super) enum Next {
     /// The current deviation has moved: evaluate it.
     Evaluate,
+    /// A leg of the automatic search begins: evaluate its first deviation.
+    Begin,
     /// This restart is over.
     End,
 }
@@ -53,6 +61,10 @@ impl Search {
     /// The name, as configurations spell it.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Auto(_) => "auto",
+            Self::Apgd(_) => "apgd",
+            Self::Momentum(_) => "momentum",
+            Self::RawGradient(_) => "raw-gradient",
             Self::SignGradient(_) => "sign",
             Self::Lagrangian(_) => "lagrangian",
             Self::SingleStep(_) => "single-step",
@@ -67,6 +79,10 @@ impl Search {
     /// [`NoiseError::Search`].
     pub fn check(self) -> Result<Self, NoiseError> {
         let counts = match self {
+            Self::Auto(search) => vec![("budget", search.budget)],
+            Self::Apgd(_) | Self::Momentum(_) | Self::RawGradient(_) => {
+                vec![("steps", self.walk().map_or(0, Walk::steps))]
+            }
             Self::SignGradient(search) => search.counts().to_vec(),
             Self::Lagrangian(search) => search.counts().to_vec(),
             Self::SingleStep(_) => Vec::new(),
@@ -77,7 +93,7 @@ impl Search {
         let wrong = match (zero, self) {
             (Some((key, _)), _) => Some((key, 0.0, "a whole number above 0")),
             (None, Self::Lagrangian(search)) => search.wrong(),
-            (None, _) => None,
+            (None, _) => self.walk().and_then(Walk::wrong),
         };
         match wrong {
             None => Ok(self),
@@ -90,9 +106,13 @@ impl Search {
         }
     }
 
-    /// The most evaluations of the objective that it takes, that of the clean network included.
-    pub fn most_evaluations(&self) -> u64 {
+    /// The most evaluations of the objective that it takes in a box of `entries`, that of the clean network included.
+    pub fn most_evaluations(&self, entries: usize) -> u64 {
         let count = match self {
+            Self::Auto(search) => search.evaluations(entries),
+            Self::Apgd(_) | Self::Momentum(_) | Self::RawGradient(_) => {
+                self.walk().map_or(0, Walk::steps).saturating_add(1)
+            }
             Self::SignGradient(search) => search.evaluations(),
             Self::Lagrangian(search) => search.evaluations(),
             Self::SingleStep(_) => 2,
@@ -106,32 +126,60 @@ impl Search {
         match self {
             Self::SignGradient(search) => search.restarts,
             Self::Lagrangian(search) => search.restarts,
-            Self::SingleStep(_) | Self::Corners(_) | Self::MonteCarlo(_) => 1,
+            _ => 1,
+        }
+    }
+
+    /// The walk of a search that is one.
+    fn walk(&self) -> Option<Walk> {
+        match *self {
+            Self::Apgd(search) => Some(Walk::Apgd(search)),
+            Self::Momentum(search) => Some(Walk::Momentum(search)),
+            Self::RawGradient(search) => Some(Walk::RawGradient(search)),
+            _ => None,
         }
     }
 
     /// Whether the evaluation that comes next needs a gradient.
-    fn wants_gradient(&self, state: &SearchState) -> bool {
+    fn wants_gradient(&self, state: &SearchState, surrogates: Surrogates) -> bool {
         match self {
+            Self::Auto(search) => search.wants_gradient(state, surrogates),
+            Self::Apgd(_) | Self::Momentum(_) | Self::RawGradient(_) => {
+                state.iteration < self.walk().map_or(0, Walk::steps)
+            }
             Self::SignGradient(search) => search.wants_gradient(state),
             Self::Lagrangian(search) => search.wants_gradient(state),
             Self::SingleStep(_) | Self::Corners(_) | Self::MonteCarlo(_) => false,
         }
     }
 
-    /// Moves `state` on behind the evaluation of its current deviation.
+    /// Advances `state` after its current deviation has been evaluated.
     fn advance(
         &self,
         state: &mut SearchState,
         bounds: &DeviationBounds,
         seed: u64,
-        gradient: Option<&Deviations>,
+        surrogates: Surrogates,
+        (judged, gradient): (Judged, Option<&Deviations>),
     ) {
         let start = |restart: usize| match restart {
             0 => bounds.zero(),
             _ => bounds.random(ChipSeed::new(seed, restart as u64)),
         };
         let next = match self {
+            Self::Auto(search) => search.advance(state, bounds, seed, surrogates, judged, gradient),
+            Self::Apgd(_) | Self::Momentum(_) | Self::RawGradient(_) => {
+                match (self.walk(), gradient) {
+                    (Some(walk), Some(gradient)) => {
+                        let SearchState {
+                            memory, current, ..
+                        } = state;
+                        walk.step(memory, bounds, current, judged, gradient);
+                        Next::Evaluate
+                    }
+                    _ => Next::End,
+                }
+            }
             Self::SignGradient(search) => search.advance(state, bounds, seed, gradient),
             Self::Lagrangian(search) => search.advance(state, bounds, gradient, start),
             Self::SingleStep(search) => search.advance(state, bounds, gradient),
@@ -140,10 +188,15 @@ impl Search {
         };
         match next {
             Next::Evaluate => state.iteration += 1,
+            Next::Begin => {
+                state.restart += 1;
+                state.iteration = 0;
+                state.memory = None;
+            }
             Next::End if state.restart + 1 < self.restarts() => {
                 state.restart += 1;
                 state.iteration = 0;
-                state.multiplier = None;
+                state.memory = None;
                 state.current = start(state.restart);
             }
             Next::End => state.finished = true,
@@ -178,14 +231,14 @@ impl Search {
 /// impl Objective for Line {
 ///     type Error = NoiseError;
 ///
-///     fn judge(&self, deviations: &Deviations) -> Result<Judged, NoiseError> {
+///     fn judge(&self, deviations: &Deviations, _surrogate: usize) -> Result<Judged, NoiseError> {
 ///         let d = &deviations["w"];
 ///         let loss = f64::from(1.0 + d[0] - 2.0 * d[1]);
 ///         Ok(Judged { loss, accuracy: f64::from(u8::from(loss > 0.0)) })
 ///     }
 ///
-///     fn gradient(&self, d: &Deviations) -> Result<(Judged, Deviations), NoiseError> {
-///         Ok((self.judge(d)?, [("w".to_string(), vec![1.0, -2.0])].into()))
+///     fn gradient(&self, d: &Deviations, surrogate: usize) -> Result<(Judged, Deviations), NoiseError> {
+///         Ok((self.judge(d, surrogate)?, [("w".to_string(), vec![1.0, -2.0])].into()))
 ///     }
 /// }
 ///
@@ -205,31 +258,33 @@ pub fn worst_case<O: Objective>(
     mut observer: impl FnMut(&SearchState) -> ControlFlow<()>,
 ) -> Result<WorstCase, O::Error> {
     let search = search.check()?;
+    let surrogates = objective.surrogates();
     let mut flow = ControlFlow::Continue(());
     let mut state = match state {
         Some(state) if state.fits(bounds) => state,
         Some(_) => return Err(NoiseError::OtherState.into()),
         None => {
-            let (clean, gradient) = objective.gradient(&bounds.zero())?;
+            let (clean, gradient) = objective.gradient(&bounds.zero(), 0)?;
             check(bounds, clean, Some(&gradient), (0, 0))?;
             let mut state = SearchState::new(bounds, clean, &gradient);
-            search.advance(&mut state, bounds, seed, Some(&gradient));
+            let found = (clean, Some(&gradient));
+            search.advance(&mut state, bounds, seed, surrogates, found);
             flow = observer(&state);
             state
         }
     };
     while flow.is_continue() && !state.finished {
-        let (judged, gradient) = match search.wants_gradient(&state) {
+        let (judged, gradient) = match search.wants_gradient(&state, surrogates) {
             true => {
-                let (judged, gradient) = objective.gradient(&state.current)?;
+                let (judged, gradient) = objective.gradient(&state.current, state.surrogate)?;
                 (judged, Some(gradient))
             }
-            false => (objective.judge(&state.current)?, None),
+            false => (objective.judge(&state.current, state.surrogate)?, None),
         };
         let gradient = gradient.as_ref();
         check(bounds, judged, gradient, (state.restart, state.iteration))?;
         state.record(bounds, judged, gradient.is_some());
-        search.advance(&mut state, bounds, seed, gradient);
+        search.advance(&mut state, bounds, seed, surrogates, (judged, gradient));
         flow = observer(&state);
     }
     Ok(WorstCase::of(&state, bounds))

@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::apgd::Descent;
+use super::auto::Plan;
 use super::lagrangian::Multiplier;
-use super::{DeviationBounds, Deviations, Judged};
+use super::momentum::Velocity;
+use super::polish::Polish;
+use super::raw_gradient::Hidden;
+use super::{DeviationBounds, Deviations, Judged, Leg};
 
 /// One evaluation of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,15 +54,44 @@ pub struct SearchState {
     /// The deviation that is evaluated next.
     #[serde(with = "bits")]
     pub(super) current: Deviations,
-    /// What the Lagrangian search remembers of earlier iterations.
+    /// The surrogate that the next evaluation is about.
+    pub(super) surrogate: usize,
+    /// What the search remembers of earlier iterations of this restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) multiplier: Option<Multiplier>,
+    pub(super) memory: Option<Memory>,
+    /// Where the automatic search stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) plan: Option<Plan>,
+}
+
+/// What a search remembers between two evaluations of one restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Memory {
+    Multiplier(Multiplier),
+    Descent(Descent),
+    Velocity(Velocity),
+    Hidden(Hidden),
+    Polish(Polish),
+}
+
+impl Memory {
+    fn fits(&self, bounds: &DeviationBounds) -> bool {
+        match self {
+            Self::Multiplier(memory) => memory.fits(bounds),
+            Self::Descent(memory) => memory.fits(bounds),
+            Self::Velocity(memory) => memory.fits(bounds),
+            Self::Hidden(memory) => memory.fits(bounds),
+            Self::Polish(memory) => memory.fits(bounds),
+        }
+    }
 }
 
 /// The worst admissible deviation so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Best {
+    pub(super) surrogate: usize,
     pub(super) restart: usize,
     pub(super) iteration: usize,
     pub(super) loss: f64,
@@ -67,7 +101,7 @@ pub(super) struct Best {
 }
 
 impl SearchState {
-    /// The state behind the evaluation of the clean network.
+    /// The state after the evaluation of the clean network.
     pub(super) fn new(bounds: &DeviationBounds, clean: Judged, gradient: &Deviations) -> Self {
         Self {
             evaluations: 1,
@@ -84,6 +118,7 @@ impl SearchState {
                 inside: true,
             }],
             best: Best {
+                surrogate: 0,
                 restart: 0,
                 iteration: 0,
                 loss: clean.loss,
@@ -92,13 +127,20 @@ impl SearchState {
             },
             first_order: first_order(bounds, gradient),
             current: bounds.zero(),
-            multiplier: None,
+            surrogate: 0,
+            memory: None,
+            plan: None,
         }
     }
 
     /// The accuracy of the worst admissible deviation so far.
     pub fn worst(&self) -> f64 {
         self.best.accuracy
+    }
+
+    /// The legs of the automatic search so far; the last one is under way. Empty of any other search.
+    pub fn legs(&self) -> &[Leg] {
+        self.plan.as_ref().map_or(&[], |plan| &plan.legs)
     }
 
     /// Keeps what the evaluation of the current deviation gave.
@@ -114,9 +156,14 @@ impl SearchState {
             fraction_at_bound: bounds.fraction_at_bound(&self.current),
             inside,
         });
-        let best = (self.best.accuracy, self.best.loss);
-        if inside && (judged.accuracy, judged.loss) < best {
+        // Losses of two surrogates do not compare.
+        let lower = judged.accuracy < self.best.accuracy
+            || judged.accuracy == self.best.accuracy
+                && self.surrogate == self.best.surrogate
+                && judged.loss < self.best.loss;
+        if inside && lower {
             self.best = Best {
+                surrogate: self.surrogate,
                 restart: self.restart,
                 iteration: self.iteration,
                 loss: judged.loss,
@@ -128,10 +175,11 @@ impl SearchState {
 
     /// Whether this can be the state of a search in `bounds`.
     pub(super) fn fits(&self, bounds: &DeviationBounds) -> bool {
-        let multiplier = self.multiplier.as_ref();
+        let (memory, plan) = (self.memory.as_ref(), self.plan.as_ref());
         bounds.fit(&self.current)
             && bounds.contain(&self.best.deviations)
-            && multiplier.is_none_or(|multiplier| multiplier.fits(bounds))
+            && memory.is_none_or(|memory| memory.fits(bounds))
+            && plan.is_none_or(|plan| plan.fits(bounds))
             && self.first_order.keys().eq(bounds.weights().keys())
     }
 }

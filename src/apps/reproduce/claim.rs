@@ -4,14 +4,37 @@ use anyhow::Result;
 use crossburn_noise::mean_interval;
 
 use crate::apps::study::CONFIDENCE;
-use crate::report::Claim;
+use crate::report::{Claim, Verdict};
 
-/// A claim on the mean of `measured`, one value per seed.
+/// What a claim expects of a mean.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Expected {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Expected {
+    /// By the whole interval of the mean, or by the mean where one training has none.
+    fn verdict(self, mean: f64, interval: Option<[f64; 2]>) -> Verdict {
+        let [low, high] = interval.unwrap_or([mean, mean]);
+        let met = |value: f64| match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        };
+        match (met(low), met(high)) {
+            (true, true) => Verdict::Holds,
+            (false, false) => Verdict::Fails,
+            _ => Verdict::Unresolved,
+        }
+    }
+}
+
+/// A claim on the mean of `measured`, one value per seed. Where they are differences of two trainings of a seed, the interval
+/// is the paired one.
 pub(super) fn claim(
     what: impl Into<String>,
-    expected: impl Into<String>,
+    expected: (Expected, impl Into<String>),
     measured: Vec<f64>,
-    holds: impl Fn(f64) -> bool,
 ) -> Result<Claim> {
     let mean = measured.iter().sum::<f64>() / measured.len().max(1) as f64;
     let interval = match measured.len() {
@@ -23,8 +46,8 @@ pub(super) fn claim(
     };
     Ok(Claim {
         what: what.into(),
-        expected: expected.into(),
-        holds: holds(mean),
+        expected: expected.1.into(),
+        verdict: expected.0.verdict(mean, interval),
         measured,
         mean,
         interval,
@@ -34,4 +57,39 @@ pub(super) fn claim(
 /// What is left over what is right, seed by seed.
 pub(super) fn differences(left: &[f64], right: &[f64]) -> Vec<f64> {
     left.iter().zip(right).map(|(a, b)| a - b).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_needs_the_whole_interval() {
+        let verdict = |expected, measured: &[f64]| {
+            claim("", (expected, ""), measured.to_vec())
+                .unwrap()
+                .verdict
+        };
+        // Mean 5, standard error 1 / sqrt(3), t of two degrees of freedom 4.303: 5 ± 2.484.
+        let values = [4.0, 5.0, 6.0];
+        for (least, expected) in [
+            (2.5, Verdict::Holds),
+            (2.6, Verdict::Unresolved),
+            (5.0, Verdict::Unresolved),
+            (7.4, Verdict::Unresolved),
+            (7.5, Verdict::Fails),
+        ] {
+            assert_eq!(
+                verdict(Expected::AtLeast(least), &values),
+                expected,
+                "{least}"
+            );
+        }
+        assert_eq!(verdict(Expected::AtMost(7.5), &values), Verdict::Holds);
+        assert_eq!(verdict(Expected::AtMost(7.4), &values), Verdict::Unresolved);
+        assert_eq!(verdict(Expected::AtMost(2.5), &values), Verdict::Fails);
+        assert_eq!(verdict(Expected::AtLeast(3.0), &[3.0]), Verdict::Holds);
+        assert_eq!(verdict(Expected::AtMost(2.0), &[3.0]), Verdict::Fails);
+    }
 }

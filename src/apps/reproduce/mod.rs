@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::cells::{Cell, Cells, PLAIN, Store};
-use self::claim::{claim, differences};
+use self::claim::{Expected, claim, differences};
 use self::setting::Arm;
 use super::lanes::in_lanes;
 use super::study::{self, Clock, StudyObserver};

@@ -11,14 +11,15 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use crossburn_noise::worst_case::{
-    Corners, Lagrangian, MonteCarlo, Search, SignGradient, SingleStep,
+    Apgd, Auto, Corners, Lagrangian, Momentum, MonteCarlo, RawGradient, Search, SignGradient,
+    SingleStep,
 };
 use crossburn_training::data::DataSource;
 use crossburn_training::{AttackActivations, AttackLoss};
 use serde_json::json;
 
 use self::job::Job;
-use self::names::{Method, loss};
+use self::names::Method;
 use self::room::Room;
 use super::Outcome;
 use super::run_setup::{RunArguments, name_after, run_folder};
@@ -27,11 +28,12 @@ use super::stored_network::StoredNetwork;
 /// Search the worst chip within a bound of deviation
 ///
 /// Write-verify keeps every weight near its target. The search looks for the joint deviation within that bound that hurts
-/// accuracy most, one for all test images. What it finds is written as a checkpoint, OUT/worst-chip, which `crossburn
-/// evaluate OUT/worst-chip --noise none` replays. Ctrl-C keeps the state of the search; --resume goes on.
+/// accuracy most, one deviation for all test images. What it finds is written as a checkpoint, OUT/worst-chip, which
+/// `crossburn evaluate OUT/worst-chip --noise none` replays. Ctrl-C keeps the state of the search; --resume goes on.
 ///
-/// One loss alone flatters a training that hides its gradient: every bound is searched by both, which takes twice as long.
-/// The worst chip is the lowest of all searches and of --random-chips, so that it is never better than those.
+/// The default search, auto, tries every surrogate of the accuracy in short walks, pushes all images to one class after the
+/// other, and goes on from the best points for --budget passes. The worst chip is the lowest of the search and of
+/// --random-chips. It is an upper bound: a search that finds little proves nothing.
 ///
 /// Example: crossburn worst-case runs/digits --bound 0.03 --bounds 0.01,0.02,0.05
 ///
@@ -46,28 +48,27 @@ pub(super) struct FindWorstCase {
     /// Also search within these bounds, comma-separated: the accuracy-versus-bound curve
     #[arg(long, value_name = "B,B,...", value_delimiter = ',')]
     bounds: Vec<f64>,
-    /// How to search: sign, lagrangian, single-step, corners or monte-carlo
-    #[arg(long, value_name = "METHOD", default_value = "sign")]
+    /// How to search: auto, or a single method: apgd, momentum, raw-gradient, sign, lagrangian, single-step, corners,
+    /// monte-carlo
+    #[arg(long, value_name = "METHOD", default_value = "auto")]
     method: Method,
-    /// Surrogates of the accuracy, one search by each: margin, cross-entropy; both where absent
-    #[arg(
-        long,
-        value_name = "LOSS,...",
-        value_delimiter = ',',
-        value_parser = loss,
-        default_values = ["margin", "cross-entropy"],
-        hide_default_value = true
-    )]
+    /// Forward and backward passes that auto may take [default: 200]
+    #[arg(long, value_name = "N")]
+    budget: Option<usize>,
+    /// Surrogates of the accuracy, one search of a single method by each: margin, margin:KAPPA, cross-entropy, dlr,
+    /// probability-margin, towards:CLASS [default: margin,cross-entropy]
+    #[arg(long, value_name = "LOSS,...", value_delimiter = ',')]
     loss: Vec<AttackLoss>,
-    /// Steps from zero to the bound; draws of the random methods
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    steps: usize,
-    /// How many times that many steps --method sign takes at most
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    expand: usize,
-    /// Starting points: the clean weights, and random ones after them
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    restarts: usize,
+    /// Steps of a single method, for sign from zero to the bound; draws of the random methods [default: 20; apgd 100;
+    /// momentum and raw-gradient 60]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// How often --method sign takes --steps at most [default: 2]
+    #[arg(long, value_name = "N")]
+    expand: Option<usize>,
+    /// Starting points of sign and lagrangian: the clean weights, and random ones after them [default: 1]
+    #[arg(long, value_name = "N")]
+    restarts: Option<usize>,
     /// Also search with gradients through activations in full precision: twice as many searches
     #[arg(long)]
     unquantized_activations: bool,
@@ -113,6 +114,7 @@ impl FindWorstCase {
             bail!("--images 0 leaves nothing to search on: use a number above 0");
         }
         let room = Room::new(&self)?;
+        self.refuse_other_methods()?;
         let search = self.search().check()?;
         let kinds = self.kinds()?;
         let stored = StoredNetwork::open(&self.checkpoint)?;
@@ -128,7 +130,7 @@ impl FindWorstCase {
             "data_seed": stored.recipe.seed,
             "room": room.describe()?,
             "search": search,
-            "losses": self.loss,
+            "losses": self.losses(),
             "unquantized_activations": self.unquantized_activations,
             "random_chips": self.random_chips,
             "seed": self.seed,
@@ -151,28 +153,94 @@ impl FindWorstCase {
         stored.model.build(stored.recipe.seed, &place.device, job)
     }
 
+    /// Refuses options that the method does not have: a search that ignores an option is not the one that was asked for.
+    fn refuse_other_methods(&self) -> Result<()> {
+        use Method::{
+            Apgd, Auto, Corners, Lagrangian, Momentum, MonteCarlo, RawGradient, Sign, SingleStep,
+        };
+        let steps = [
+            Apgd,
+            Momentum,
+            RawGradient,
+            Sign,
+            Lagrangian,
+            Corners,
+            MonteCarlo,
+        ];
+        let losses = [Apgd, Momentum, RawGradient, Sign, Lagrangian, SingleStep];
+        for (option, given, methods) in [
+            ("--budget", self.budget.is_some(), &[Auto][..]),
+            ("--loss", !self.loss.is_empty(), &losses),
+            ("--steps", self.steps.is_some(), &steps),
+            ("--expand", self.expand.is_some(), &[Sign]),
+            ("--restarts", self.restarts.is_some(), &[Sign, Lagrangian]),
+        ] {
+            if given && !methods.contains(&self.method) {
+                match self.method {
+                    Auto => bail!(
+                        "{option} belongs to a single method, auto takes --budget: drop {option}, or name one with --method"
+                    ),
+                    _ => bail!("this --method has no {option}: drop {option}"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The surrogates of single methods.
+    fn losses(&self) -> Vec<AttackLoss> {
+        match (self.method, self.loss.is_empty()) {
+            (Method::Auto | Method::Corners | Method::MonteCarlo, _) => Vec::new(),
+            (_, true) => AttackLoss::both().to_vec(),
+            (_, false) => self.loss.clone(),
+        }
+    }
+
     fn search(&self) -> Search {
-        let Self {
-            steps,
-            expand,
-            restarts,
-            ..
-        } = *self;
+        let draws = self.steps.unwrap_or(20);
+        let restarts = self.restarts.unwrap_or(1);
         match self.method {
+            Method::Auto => {
+                let auto = Auto::default();
+                Search::Auto(Auto {
+                    budget: self.budget.unwrap_or(auto.budget),
+                })
+            }
+            Method::Apgd => {
+                let apgd = Apgd::default();
+                Search::Apgd(Apgd {
+                    steps: self.steps.unwrap_or(apgd.steps),
+                    ..apgd
+                })
+            }
+            Method::Momentum => {
+                let momentum = Momentum::default();
+                Search::Momentum(Momentum {
+                    steps: self.steps.unwrap_or(momentum.steps),
+                    ..momentum
+                })
+            }
+            Method::RawGradient => {
+                let raw = RawGradient::default();
+                Search::RawGradient(RawGradient {
+                    steps: self.steps.unwrap_or(raw.steps),
+                    ..raw
+                })
+            }
             Method::Sign => Search::SignGradient(SignGradient {
-                steps,
-                expand,
+                steps: draws,
+                expand: self.expand.unwrap_or(2),
                 restarts,
                 random: 0,
             }),
             Method::Lagrangian => Search::Lagrangian(Lagrangian {
-                steps,
+                steps: draws,
                 restarts,
                 ..Lagrangian::default()
             }),
             Method::SingleStep => Search::SingleStep(SingleStep {}),
-            Method::Corners => Search::Corners(Corners { draws: steps }),
-            Method::MonteCarlo => Search::MonteCarlo(MonteCarlo { draws: steps }),
+            Method::Corners => Search::Corners(Corners { draws }),
+            Method::MonteCarlo => Search::MonteCarlo(MonteCarlo { draws }),
         }
     }
 
@@ -180,32 +248,52 @@ impl FindWorstCase {
     fn kinds(&self) -> Result<Vec<Kind>> {
         for (index, loss) in self.loss.iter().enumerate() {
             if self.loss[..index].contains(loss) {
-                bail!("--loss names {} twice: name every loss once", loss.name());
+                bail!("--loss names {loss} twice: name every loss once");
             }
         }
-        let mut activations = vec![AttackActivations::Quantized];
-        if self.unquantized_activations {
-            activations.push(AttackActivations::Unquantized);
+        let mut through = vec![AttackActivations::Quantized];
+        // Random draws look at no gradient: through other activations they would be the same.
+        let draws = matches!(self.method, Method::Corners | Method::MonteCarlo);
+        if self.unquantized_activations && !draws {
+            through.push(AttackActivations::Unquantized);
         }
-        let of_loss = |surrogate: &AttackLoss| {
-            let kind = |activations: &AttackActivations| Kind {
-                surrogate: *surrogate,
+        let losses = self.losses();
+        let of_loss = |surrogate: Option<AttackLoss>| {
+            let kind = move |activations: &AttackActivations| Kind {
+                surrogate,
                 activations: *activations,
             };
-            activations.iter().map(kind).collect::<Vec<_>>()
+            through.iter().map(kind).collect::<Vec<_>>()
         };
-        let mut kinds: Vec<Kind> = self.loss.iter().flat_map(of_loss).collect();
-        if matches!(self.method, Method::Corners | Method::MonteCarlo) {
-            // They look at no gradient: every kind would draw the same.
-            kinds.truncate(1);
-        }
-        Ok(kinds)
+        Ok(match losses.is_empty() {
+            true => of_loss(None),
+            false => losses.into_iter().map(Some).flat_map(of_loss).collect(),
+        })
     }
 }
 
 /// One search of a bound: what it lowers, and through what.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Kind {
-    surrogate: AttackLoss,
+    /// All surrogates where absent.
+    surrogate: Option<AttackLoss>,
     activations: AttackActivations,
+}
+
+impl Kind {
+    /// What it is called in progress bars.
+    fn name(self) -> String {
+        let by = self
+            .surrogate
+            .map_or_else(|| "all losses".to_string(), |loss| loss.to_string());
+        match self.activations {
+            AttackActivations::Quantized => by,
+            AttackActivations::Unquantized => format!("{by}, unquantized"),
+        }
+    }
+
+    /// The name of its file.
+    fn stem(self) -> String {
+        self.name().replace([' ', ':'], "-").replace(',', "")
+    }
 }

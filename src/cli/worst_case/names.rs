@@ -1,12 +1,14 @@
-//! Searches and losses by their names on the command line.
+//! Searches by their names on the command line.
 
 use std::str::FromStr;
-
-use crossburn_training::AttackLoss;
 
 /// A search by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
+    Auto,
+    Apgd,
+    Momentum,
+    RawGradient,
     Sign,
     Lagrangian,
     SingleStep,
@@ -19,20 +21,19 @@ impl FromStr for Method {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
+            "auto" => Ok(Self::Auto),
+            "apgd" => Ok(Self::Apgd),
+            "momentum" => Ok(Self::Momentum),
+            "raw-gradient" => Ok(Self::RawGradient),
             "sign" => Ok(Self::Sign),
             "lagrangian" => Ok(Self::Lagrangian),
             "single-step" => Ok(Self::SingleStep),
             "corners" => Ok(Self::Corners),
             "monte-carlo" => Ok(Self::MonteCarlo),
-            _ => Err("use sign, lagrangian, single-step, corners or monte-carlo".to_string()),
+            _ => Err(
+                "use auto, apgd, momentum, raw-gradient, sign, lagrangian, single-step, corners or monte-carlo"
+                    .to_string(),
+            ),
         }
     }
-}
-
-/// A surrogate loss by its name.
-pub(super) fn loss(text: &str) -> Result<AttackLoss, String> {
-    let named = AttackLoss::both()
-        .into_iter()
-        .find(|loss| loss.name() == text);
-    named.ok_or_else(|| "use margin or cross-entropy".to_string())
 }

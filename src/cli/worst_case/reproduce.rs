@@ -29,14 +29,20 @@ impl Job<'_> {
             }
         }
         command.push_str(&format!(" --method {}", self.search.name()));
-        let losses: Vec<&str> = arguments.loss.iter().map(|loss| loss.name()).collect();
-        command.push_str(&format!(
-            " --loss {} --steps {} --expand {} --restarts {}",
-            losses.join(","),
-            arguments.steps,
-            arguments.expand,
-            arguments.restarts
-        ));
+        let losses: Vec<String> = arguments.losses().iter().map(ToString::to_string).collect();
+        if !losses.is_empty() {
+            command.push_str(&format!(" --loss {}", losses.join(",")));
+        }
+        for (option, value) in [
+            ("--budget", arguments.budget),
+            ("--steps", arguments.steps),
+            ("--expand", arguments.expand),
+            ("--restarts", arguments.restarts),
+        ] {
+            if let Some(value) = value {
+                command.push_str(&format!(" {option} {value}"));
+            }
+        }
         if arguments.unquantized_activations {
             command.push_str(" --unquantized-activations");
         }

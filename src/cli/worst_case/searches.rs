@@ -5,9 +5,9 @@ use crossburn_hardware::deploy::MappedNetwork;
 use crossburn_models::Classifier;
 use crossburn_noise::Population;
 use crossburn_noise::worst_case::{
-    DeviationBounds, LayerSensitivity, MonteCarlo, Search, WorstCase,
+    DeviationBounds, LayerSensitivity, Leg, MonteCarlo, Search, WorstCase,
 };
-use crossburn_training::{AttackActivations, WeightAttack};
+use crossburn_training::{AttackActivations, AttackLoss, WeightAttack};
 
 use super::Kind;
 use super::job::Job;
@@ -15,7 +15,7 @@ use super::room::Room;
 use crate::apps::study::Clock;
 use crate::apps::worst_case::Searched;
 use crate::cli::progress::bar;
-use crate::report::{BoundPoint, FoundBy, RandomChips, SearchSummary};
+use crate::report::{BoundPoint, FoundBy, LegSummary, RandomChips, SearchSummary};
 
 /// What was found within all bounds.
 pub(super) struct Found {
@@ -50,9 +50,10 @@ impl Job<'_> {
             let own = bound == self.room.own();
             let (mut searched, mut evaluations) = (1.0f64, 0);
             for &kind in &self.kinds {
-                attack = attack
-                    .with_loss(kind.surrogate)
-                    .with_activations(kind.activations);
+                attack = attack.with_activations(kind.activations);
+                if let Some(surrogate) = kind.surrogate {
+                    attack = attack.with_loss(surrogate)?;
+                }
                 let found = clock.time("search", || self.search(&attack, bound, &boxes, kind))?;
                 let Some(found) = found else {
                     return Ok(None);
@@ -63,18 +64,20 @@ impl Job<'_> {
                     if searches.is_empty() {
                         layers.clone_from(&found.layers);
                     }
-                    searches.push(summary(&found, kind));
+                    searches.push(summary(&found, kind, attack.losses()));
                 }
+                let leg = found.legs.get(found.found.0);
                 let found_by = FoundBy::Search {
                     bound,
-                    surrogate: kind.surrogate,
+                    method: leg
+                        .map_or(self.search.name(), |leg| leg.kind.name())
+                        .to_string(),
+                    surrogate: attack.losses()[found.surrogate],
                     activations: kind.activations,
                 };
                 keep_lower(&mut lowest, found, found_by);
             }
-            attack = attack
-                .with_loss(self.kinds[0].surrogate)
-                .with_activations(AttackActivations::Quantized);
+            attack = attack.with_activations(AttackActivations::Quantized);
             if own {
                 if self.arguments.random_chips > 0 {
                     let drawn = clock.time("random chips", || self.random(&attack, &boxes))?;
@@ -117,15 +120,10 @@ impl Job<'_> {
         boxes: &DeviationBounds,
         kind: Kind,
     ) -> Result<Option<WorstCase>> {
-        let through = match kind.activations {
-            AttackActivations::Quantized => "",
-            AttackActivations::Unquantized => "-unquantized",
-        };
-        let by = kind.surrogate.name();
-        let total = self.search.most_evaluations();
-        let stage = format!("{bound} by {by}{through}");
+        let total = self.search.most_evaluations(boxes.entries());
+        let stage = format!("{bound} by {}", kind.name());
         let progress = bar(&self.place.bars, &stage, total, "evaluation");
-        let file = format!("bound-{bound}-{by}{through}.json");
+        let file = format!("bound-{bound}-{}.json", kind.stem());
         let searched = Searched {
             search: &self.search,
             seed: self.arguments.seed,
@@ -185,9 +183,16 @@ fn keep_lower(lowest: &mut Lowest, found: WorstCase, found_by: FoundBy) {
     }
 }
 
-fn summary(found: &WorstCase, kind: Kind) -> SearchSummary {
+fn summary(found: &WorstCase, kind: Kind, losses: &[AttackLoss]) -> SearchSummary {
+    let leg = |leg: &Leg| LegSummary {
+        method: leg.kind.name().to_string(),
+        surrogate: losses[leg.surrogate],
+        from: leg.from,
+        accuracy: (leg.accuracy <= 1.0).then_some(leg.accuracy),
+        evaluations: leg.evaluations,
+    };
     SearchSummary {
-        surrogate: kind.surrogate,
+        surrogate: losses[found.surrogate],
         activations: kind.activations,
         accuracy: found.accuracy,
         loss: found.loss,
@@ -195,6 +200,7 @@ fn summary(found: &WorstCase, kind: Kind) -> SearchSummary {
         iteration: found.found.1,
         evaluations: found.evaluations,
         gradients: found.gradients,
+        legs: found.legs.iter().map(leg).collect(),
         path: found.path.clone(),
     }
 }

@@ -1,0 +1,560 @@
+//! Several searches, one after the other: the default.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::polish::Polish;
+use super::search::Next;
+use super::state::{Memory, bits};
+use super::walk::Walk;
+use super::{
+    Apgd, Corners, DeviationBounds, Deviations, Judged, Lagrangian, Momentum, MonteCarlo,
+    RawGradient, SearchState, Surrogates,
+};
+use crate::ChipSeed;
+
+/// Short walks by every surrogate loss of the objective, then longer ones from the best points, then a polish in accuracy:
+///
+/// 1. [`Apgd`] from the clean network by every surrogate, the directed ones (all images to one class) among them.
+/// 2. [`Momentum`] by the second general surrogate from the clean network, then [`Momentum`], [`Apgd`], [`RawGradient`] and
+///    [`Lagrangian`] by the general surrogates from the lowest points, one of every first walk. A walk goes on as long as it
+///    lowers its accuracy; what lowered the accuracy before is tried before the others.
+/// 3. Entries move to the other end of their box in groups; what lowers the accuracy stays.
+/// 4. In a box of fewer than 1,000 entries, as many random corners and random chips as the budget has passes: there chance
+///    can meet what gradients miss. They come on top of the budget.
+///
+/// No single search is the strongest on every network: on one that was trained without noise the clamped margin finds the
+/// most, on one that was trained against an adversary pushing all images to one class does.
+///
+/// The budget counts passes: an evaluation with a gradient is one, an evaluation without is a third of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auto {
+    /// Forward and backward passes over all images, the one of the clean network included.
+    pub budget: usize,
+}
+
+impl Default for Auto {
+    fn default() -> Self {
+        Self { budget: 200 }
+    }
+}
+
+/// What a leg of the automatic search does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LegKind {
+    /// [`Apgd`].
+    Apgd,
+    /// [`Momentum`].
+    Momentum,
+    /// [`RawGradient`].
+    RawGradient,
+    /// [`Lagrangian`].
+    Lagrangian,
+    /// Entries moved in groups, counted in accuracy.
+    Polish,
+    /// [`Corners`].
+    Corners,
+    /// [`MonteCarlo`].
+    MonteCarlo,
+}
+
+impl LegKind {
+    /// The name, as documents spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Apgd => "apgd",
+            Self::Momentum => "momentum",
+            Self::RawGradient => "raw-gradient",
+            Self::Lagrangian => "lagrangian",
+            Self::Polish => "polish",
+            Self::Corners => "corners",
+            Self::MonteCarlo => "monte-carlo",
+        }
+    }
+}
+
+/// One leg of the automatic search.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leg {
+    /// What it does.
+    pub kind: LegKind,
+    /// Number of the surrogate loss that it lowers.
+    pub surrogate: usize,
+    /// The leg from whose lowest point it begins; the clean network where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<usize>,
+    /// Lowest accuracy of an admissible deviation that it met.
+    pub accuracy: f64,
+    /// Lowest loss that it met.
+    pub loss: f64,
+    /// Its evaluations.
+    pub evaluations: u64,
+}
+
+/// Where the automatic search stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plan {
+    /// All legs; the last one is under way.
+    pub(super) legs: Vec<Leg>,
+    /// The lowest points of the legs from which others may begin.
+    tips: BTreeMap<usize, Tip>,
+    /// Evaluations since the leg last lowered its accuracy.
+    idle: usize,
+}
+
+/// The lowest point of a leg.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tip {
+    accuracy: f64,
+    #[serde(with = "bits")]
+    deviations: Deviations,
+}
+
+/// From how many points others begin at most.
+const TIPS: usize = 4;
+/// A longer walk that is above this many times the lowest accuracy after its first evaluations is over.
+const FAR: f64 = 1.5;
+/// Boxes of fewer entries are also drawn from.
+const SMALL: usize = 1000;
+/// Evaluations without a gradient cost this part of a pass with one.
+const FORWARD: u64 = 3;
+
+impl Plan {
+    pub(super) fn fits(&self, bounds: &DeviationBounds) -> bool {
+        let tips = self.tips.values();
+        !self.legs.is_empty() && tips.into_iter().all(|tip| bounds.contain(&tip.deviations))
+    }
+
+    /// Begins a leg.
+    fn begin(&mut self, kind: LegKind, surrogate: usize, from: Option<usize>) {
+        self.idle = 0;
+        self.legs.push(Leg {
+            kind,
+            surrogate,
+            from,
+            accuracy: f64::MAX,
+            loss: f64::MAX,
+            evaluations: 0,
+        });
+    }
+
+    /// The leg under way, with its number.
+    fn leg(&mut self) -> (usize, &mut Leg) {
+        let number = self.legs.len() - 1;
+        (number, &mut self.legs[number])
+    }
+
+    /// Accuracy of the point from which the leg under way began; none for the clean network.
+    fn start(&self) -> Option<f64> {
+        let from = self.legs.last()?.from?;
+        Some(self.legs[from].accuracy)
+    }
+
+    /// How often longer walks of this kind by this surrogate came below where they began, less how often they did not. One
+    /// from the clean network has to come below all of the `first` walks.
+    fn score(&self, kind: LegKind, surrogate: usize, first: usize) -> i64 {
+        let (walks, longer) = self.legs.split_at(first.min(self.legs.len()));
+        let lowest = walks
+            .iter()
+            .map(|leg| leg.accuracy)
+            .fold(f64::MAX, f64::min);
+        let like = longer
+            .iter()
+            .filter(|leg| (leg.kind, leg.surrogate) == (kind, surrogate));
+        let start = |leg: &Leg| leg.from.map_or(lowest, |from| self.legs[from].accuracy);
+        like.map(|leg| if leg.accuracy < start(leg) { 1 } else { -1 })
+            .sum()
+    }
+
+    /// The leg from the clean network that `leg` goes back to.
+    fn root(&self, mut leg: usize) -> usize {
+        while let Some(from) = self.legs[leg].from {
+            leg = from;
+        }
+        leg
+    }
+
+    /// Keeps what the evaluation of `current` gave.
+    fn note(&mut self, current: &Deviations, judged: Judged, inside: bool) {
+        let start = self.start();
+        let (number, leg) = self.leg();
+        leg.evaluations += 1;
+        let lower = inside && judged.accuracy < leg.accuracy;
+        // Where a leg began is the point of another one.
+        let tip = lower && start.is_none_or(|start| judged.accuracy < start);
+        if lower {
+            leg.accuracy = judged.accuracy;
+        }
+        if judged.loss < leg.loss {
+            leg.loss = judged.loss;
+        }
+        self.idle = if lower { 0 } else { self.idle + 1 };
+        if tip {
+            self.tips.insert(
+                number,
+                Tip {
+                    accuracy: judged.accuracy,
+                    deviations: current.clone(),
+                },
+            );
+        }
+        // Neither the leg under way is forgotten, whose point may still fall, nor the one that it began from.
+        let from = self.legs[number].from;
+        let ranked = self.ranked();
+        let kept = |leg: &usize| *leg == number || Some(*leg) == from || ranked.contains(leg);
+        self.tips.retain(|leg, _| kept(leg));
+    }
+
+    /// The points from which others begin: the lowest of every root, the lowest first.
+    fn ranked(&self) -> Vec<usize> {
+        let mut legs: Vec<usize> = self.tips.keys().copied().collect();
+        legs.sort_by(|a, b| self.tips[a].accuracy.total_cmp(&self.tips[b].accuracy));
+        let mut roots = Vec::new();
+        legs.retain(|leg| {
+            let root = self.root(*leg);
+            let fresh = !roots.contains(&root);
+            roots.push(root);
+            fresh
+        });
+        legs.truncate(TIPS);
+        legs
+    }
+}
+
+impl Auto {
+    /// Evaluations of the short walk by each of `count` surrogates: a quarter of the budget, at most eight each.
+    fn short(&self, count: usize) -> usize {
+        (self.budget / (4 * count.max(1))).clamp(2, 8)
+    }
+
+    /// Evaluations that a longer walk may take without lowering its accuracy.
+    fn patience(&self) -> usize {
+        (self.budget / 20).max(4)
+    }
+
+    /// The first evaluations of a longer walk, which may lower nothing: it begins where another search ended, often in a
+    /// corner of the box that it has to leave.
+    fn grace(&self) -> usize {
+        (self.budget / 12).max(4)
+    }
+
+    /// The most evaluations of a longer walk.
+    fn long(&self) -> usize {
+        (self.budget / 4).max(4)
+    }
+
+    /// Passes that are left for the polish.
+    fn polish(&self) -> usize {
+        self.budget / 12
+    }
+
+    /// The most evaluations in a box of `entries`.
+    pub(super) fn evaluations(&self, entries: usize) -> usize {
+        let draws = if entries < SMALL { 2 * self.budget } else { 0 };
+        // Were every evaluation one without a gradient, each pass would be three.
+        let forward = (FORWARD as usize - 1) * (self.polish() + self.long());
+        self.budget.saturating_add(forward).saturating_add(draws)
+    }
+
+    /// Costs so far, in thirds of a pass. Draws are not counted.
+    fn spent(&self, state: &SearchState, plan: &Plan) -> u64 {
+        let draws = plan
+            .legs
+            .iter()
+            .filter(|leg| matches!(leg.kind, LegKind::Corners | LegKind::MonteCarlo));
+        let draws: u64 = draws.map(|leg| leg.evaluations).sum();
+        FORWARD * state.gradients + (state.evaluations - state.gradients - draws)
+    }
+
+    /// Whether another evaluation, with a gradient or without, is within the budget less `reserve` passes.
+    fn allows(&self, state: &SearchState, plan: &Plan, gradient: bool, reserve: usize) -> bool {
+        let cost = if gradient { FORWARD } else { 1 };
+        let budget = FORWARD * self.budget.saturating_sub(reserve) as u64;
+        self.spent(state, plan) + cost <= budget
+    }
+
+    /// How the walk of `kind` moves: one of the `first`, from one of those where it is `young`, or from a longer walk.
+    fn walk(&self, kind: LegKind, first: bool, young: bool) -> Option<Walk> {
+        Some(match kind {
+            LegKind::Apgd if first => Walk::Apgd(Apgd {
+                steps: 12,
+                ..Apgd::default()
+            }),
+            LegKind::Apgd => Walk::Apgd(Apgd {
+                steps: self.long(),
+                step: 1.0,
+            }),
+            LegKind::Momentum => Walk::Momentum(Momentum {
+                steps: self.long(),
+                step: if young { 0.3 } else { 0.15 },
+                ..Momentum::default()
+            }),
+            LegKind::RawGradient => Walk::RawGradient(RawGradient {
+                steps: self.long(),
+                ..RawGradient::default()
+            }),
+            _ => return None,
+        })
+    }
+
+    /// The Lagrangian search of one leg.
+    fn lagrangian(&self) -> Lagrangian {
+        Lagrangian {
+            steps: self.patience(),
+            rounds: 3,
+            ..Lagrangian::default()
+        }
+    }
+
+    /// Whether the evaluation that comes next takes a gradient.
+    pub(super) fn wants_gradient(&self, state: &SearchState, surrogates: Surrogates) -> bool {
+        let Some(leg) = state.plan.as_ref().and_then(|plan| plan.legs.last()) else {
+            return true;
+        };
+        let number = state.plan.as_ref().map_or(0, |plan| plan.legs.len() - 1);
+        match leg.kind {
+            LegKind::Corners | LegKind::MonteCarlo => false,
+            LegKind::Polish => !matches!(state.memory, Some(Memory::Polish(_))),
+            LegKind::Lagrangian => self.lagrangian().wants_gradient(state),
+            LegKind::Apgd | LegKind::Momentum | LegKind::RawGradient => {
+                let count = surrogates.count();
+                number >= count || leg.evaluations as usize + 1 < self.short(count)
+            }
+        }
+    }
+
+    /// Advances `state` after its current deviation has been evaluated.
+    pub(super) fn advance(
+        &self,
+        state: &mut SearchState,
+        bounds: &DeviationBounds,
+        seed: u64,
+        surrogates: Surrogates,
+        judged: Judged,
+        gradient: Option<&Deviations>,
+    ) -> Next {
+        let mut plan = state.plan.take().unwrap_or_else(|| {
+            let mut plan = Plan {
+                legs: Vec::new(),
+                tips: BTreeMap::new(),
+                idle: 0,
+            };
+            plan.begin(LegKind::Apgd, 0, None);
+            plan
+        });
+        plan.note(&state.current, judged, bounds.contain(&state.current));
+        let next = if state.best.accuracy == 0.0 {
+            Next::End
+        } else if self.go_on(state, &mut plan, bounds, seed, surrogates, judged, gradient) {
+            Next::Evaluate
+        } else if self.turn(state, &mut plan, bounds, seed, surrogates) {
+            Next::Begin
+        } else {
+            Next::End
+        };
+        state.plan = Some(plan);
+        next
+    }
+
+    /// Moves on within the leg under way; whether it is not over.
+    #[expect(clippy::too_many_arguments, reason = "what one evaluation gave")]
+    fn go_on(
+        &self,
+        state: &mut SearchState,
+        plan: &mut Plan,
+        bounds: &DeviationBounds,
+        seed: u64,
+        surrogates: Surrogates,
+        judged: Judged,
+        gradient: Option<&Deviations>,
+    ) -> bool {
+        let (number, leg) = plan.leg();
+        let leg = *leg;
+        let (done, first) = (leg.evaluations as usize, number < surrogates.count());
+        match leg.kind {
+            LegKind::Corners | LegKind::MonteCarlo => {
+                if done >= self.budget {
+                    return false;
+                }
+                state.current = draw(leg.kind, bounds, ChipSeed::new(seed, done as u64));
+                true
+            }
+            LegKind::Polish => {
+                match (&mut state.memory, gradient) {
+                    (Some(Memory::Polish(polish)), _) => {
+                        polish.decide(&state.current, judged.accuracy, judged.loss);
+                    }
+                    (memory, Some(gradient)) => {
+                        let at = (judged.accuracy, judged.loss);
+                        let polish = Polish::new(bounds, &state.current, at, gradient);
+                        *memory = Some(Memory::Polish(polish));
+                    }
+                    (_, None) => return false,
+                }
+                let Some(Memory::Polish(polish)) = &state.memory else {
+                    return false;
+                };
+                let proposed = polish.propose(bounds);
+                match proposed {
+                    Some(proposed) if self.allows(state, plan, false, 0) => {
+                        state.current = proposed;
+                        true
+                    }
+                    _ => false,
+                }
+            }
+            LegKind::Lagrangian => {
+                let start = leg.from.and_then(|from| plan.tips.get(&from));
+                let start = start.map_or_else(|| bounds.zero(), |tip| tip.deviations.clone());
+                let next = self
+                    .lagrangian()
+                    .advance(state, bounds, gradient, |_| start.clone());
+                matches!(next, Next::Evaluate) && self.allows(state, plan, true, self.polish())
+            }
+            LegKind::Apgd | LegKind::Momentum | LegKind::RawGradient => {
+                let over = match first {
+                    true => done >= self.short(surrogates.count()),
+                    false => {
+                        let idle = plan.idle >= self.patience()
+                            || leg.accuracy > FAR * state.best.accuracy;
+                        done > self.grace() && idle || done >= self.long()
+                    }
+                };
+                let young = leg.from.is_some_and(|from| from < surrogates.count());
+                let walk = self.walk(leg.kind, first, young);
+                let (Some(walk), Some(gradient)) = (walk, gradient) else {
+                    return false;
+                };
+                if over || !self.allows(state, plan, true, self.polish()) {
+                    return false;
+                }
+                walk.step(
+                    &mut state.memory,
+                    bounds,
+                    &mut state.current,
+                    judged,
+                    gradient,
+                );
+                true
+            }
+        }
+    }
+
+    /// Begins the next leg; whether there is one.
+    fn turn(
+        &self,
+        state: &mut SearchState,
+        plan: &mut Plan,
+        bounds: &DeviationBounds,
+        seed: u64,
+        surrogates: Surrogates,
+    ) -> bool {
+        let Some((kind, surrogate, from)) = self.choose(state, plan, bounds, surrogates) else {
+            return false;
+        };
+        let start = from.and_then(|from| plan.tips.get(&from));
+        state.current = match (kind, start) {
+            (LegKind::Corners | LegKind::MonteCarlo, _) => {
+                draw(kind, bounds, ChipSeed::new(seed, 0))
+            }
+            (LegKind::Polish, _) => state.best.deviations.clone(),
+            (_, Some(tip)) => tip.deviations.clone(),
+            (_, None) => bounds.zero(),
+        };
+        plan.begin(kind, surrogate, from);
+        state.surrogate = surrogate;
+        true
+    }
+
+    fn choose(
+        &self,
+        state: &SearchState,
+        plan: &Plan,
+        bounds: &DeviationBounds,
+        surrogates: Surrogates,
+    ) -> Option<(LegKind, usize, Option<usize>)> {
+        let begun = |kind| plan.legs.iter().any(|leg| leg.kind == kind);
+        if !begun(LegKind::Polish) {
+            if self.allows(state, plan, true, self.polish()) {
+                if plan.legs.len() < surrogates.count() {
+                    return Some((LegKind::Apgd, plan.legs.len(), None));
+                }
+                if let Some(next) = self.follow(plan, surrogates) {
+                    return Some(next);
+                }
+            }
+            // The gradient that orders the moves is a pass.
+            if self.allows(state, plan, true, 0) {
+                return Some((LegKind::Polish, 0, None));
+            }
+        }
+        if bounds.entries() < SMALL {
+            if !begun(LegKind::Corners) {
+                return Some((LegKind::Corners, 0, None));
+            }
+            if !begun(LegKind::MonteCarlo) {
+                return Some((LegKind::MonteCarlo, 0, None));
+            }
+        }
+        None
+    }
+
+    /// The next longer walk: the kinds that came lowest before the others, from the lowest points before the others.
+    fn follow(
+        &self,
+        plan: &Plan,
+        surrogates: Surrogates,
+    ) -> Option<(LegKind, usize, Option<usize>)> {
+        let kinds = [
+            (LegKind::Momentum, 0),
+            (LegKind::Momentum, 1),
+            (LegKind::Apgd, 0),
+            (LegKind::RawGradient, 1),
+            (LegKind::Momentum, 2),
+            (LegKind::Lagrangian, 0),
+            (LegKind::RawGradient, 2),
+            (LegKind::Apgd, 1),
+            (LegKind::Momentum, 3),
+        ];
+        let first = surrogates.count();
+        if plan.legs.len() == first {
+            return Some((LegKind::Momentum, 1.min(surrogates.general - 1), None));
+        }
+        let mut kinds: Vec<(LegKind, usize)> = kinds
+            .into_iter()
+            .filter(|(_, surrogate)| *surrogate < surrogates.general)
+            .collect();
+        // Kinds with one score keep their order.
+        kinds.sort_by_key(|(kind, surrogate)| -plan.score(*kind, *surrogate, first));
+        let tips = plan.ranked();
+        let done = |kind, surrogate, from| {
+            let walk = (kind, surrogate, Some(from));
+            let mut legs = plan.legs.iter();
+            legs.any(|leg| (leg.kind, leg.surrogate, leg.from) == walk)
+        };
+        for turn in 0..kinds.len() + tips.len() {
+            for (rank, &(kind, surrogate)) in kinds.iter().enumerate().take(turn + 1) {
+                let Some(&from) = tips.get(turn - rank) else {
+                    continue;
+                };
+                if !done(kind, surrogate, from) {
+                    return Some((kind, surrogate, Some(from)));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn draw(kind: LegKind, bounds: &DeviationBounds, chip: ChipSeed) -> Deviations {
+    match kind {
+        LegKind::Corners => Corners::draw(bounds, chip),
+        _ => MonteCarlo::draw(bounds, chip),
+    }
+}
