@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, VariationFab};
-use crossburn_hardware::layer::stack;
+use crossburn_hardware::layer::{about_images, stack};
 use crossburn_hardware::{Quantization, manufacture, quantize_weights};
 use crossburn_models::Classifier;
 use crossburn_noise::{
@@ -21,6 +21,8 @@ use crate::data::ImageSet;
 #[derive(Clone, Debug)]
 pub struct Batches {
     batches: Vec<(Tensor<4>, Vec<u8>)>,
+    /// The numbers of every batch's images in the set.
+    numbers: Vec<Vec<u64>>,
     images: usize,
 }
 
@@ -54,16 +56,16 @@ impl Batches {
         chunks: impl Iterator<Item = &'a [usize]>,
         device: &Device,
     ) -> Self {
-        let batches = chunks
+        let (batches, numbers) = chunks
             .map(|chunk| {
-                (
-                    set.images(chunk, device),
-                    chunk.iter().map(|&i| set.labels[i]).collect(),
-                )
+                let labels = chunk.iter().map(|&i| set.labels[i]).collect();
+                let numbers = chunk.iter().map(|&i| i as u64).collect();
+                ((set.images(chunk, device), labels), numbers)
             })
-            .collect();
+            .unzip();
         Self {
             batches,
+            numbers,
             images: set.len(),
         }
     }
@@ -73,10 +75,12 @@ impl Batches {
         self.images
     }
 
-    /// The images at the positions `range`, in batches; a batch that lies only partly in it is cut.
-    fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Tensor<4>, &[u8])> {
+    /// The images at the positions `range`, their labels and their numbers in the set, in batches; a batch that lies only
+    /// partly in it is cut.
+    fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Tensor<4>, &[u8], &[u64])> {
         let mut start = 0;
-        self.batches.iter().filter_map(move |(images, labels)| {
+        let batches = self.batches.iter().zip(&self.numbers);
+        batches.filter_map(move |((images, labels), numbers)| {
             let batch = start..start + labels.len();
             start = batch.end;
             let from = range.start.max(batch.start);
@@ -90,7 +94,7 @@ impl Batches {
             } else {
                 images.clone().narrow(0, part.start, part.len())
             };
-            Some((images, &labels[part]))
+            Some((images, &labels[part.clone()], &numbers[part]))
         })
     }
 
@@ -105,11 +109,22 @@ impl Batches {
 /// # Errors
 /// [`TrainingError::Device`] when the device cannot give the result back.
 pub fn accuracy<C: Classifier>(network: &C, batches: &Batches) -> Result<f64, TrainingError> {
-    let mut correct = 0;
-    for (images, labels) in batches.iter() {
-        correct += count_correct(network.forward(images.clone()), labels)?;
-    }
+    let correct = correct(network, batches, 0..batches.images())?;
     Ok(correct as f64 / batches.images().max(1) as f64)
+}
+
+/// Images at the positions `range` that `network` classifies correctly.
+fn correct<C: Classifier>(
+    network: &C,
+    batches: &Batches,
+    range: Range<usize>,
+) -> Result<usize, TrainingError> {
+    let mut correct = 0;
+    for (images, labels, numbers) in batches.range(range) {
+        let logits = about_images(network, numbers, |network| network.forward(images));
+        correct += count_correct(logits, labels)?;
+    }
+    Ok(correct)
 }
 
 /// Refuses a race about another number of images.
@@ -311,12 +326,7 @@ impl<C: Classifier> Evaluation<C> {
         chip: ChipSeed,
         images: Range<usize>,
     ) -> Result<u64, TrainingError> {
-        let network = fab.chip(chip)?;
-        let mut correct = 0;
-        for (images, labels) in self.batches.range(images) {
-            correct += count_correct(network.forward(images), labels)?;
-        }
-        Ok(correct as u64)
+        Ok(correct(&fab.chip(chip)?, &self.batches, images)? as u64)
     }
 
     /// Races the chips of `fab` for KPP(k), over all cores: see [`Race`]. The images of this evaluation must be in the

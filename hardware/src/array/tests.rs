@@ -167,9 +167,10 @@ fn results_are_the_same_on_any_number_of_threads() {
         let matrix =
             ProgrammedMatrix::new(&mapped, mapped.targets(), range(1e-6), &config, &effects)
                 .unwrap();
+        let numbers: Vec<u64> = (5..305).collect();
         let reads = Reads {
             draws: ChipSeed::new(1, 2).generator("w/read"),
-            first: 5,
+            numbers: &numbers,
         };
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new()
@@ -182,11 +183,31 @@ fn results_are_the_same_on_any_number_of_threads() {
         assert_eq!(one, on(2));
         // A part of the batch, read later: the noise of a row is its own.
         let later = Reads {
-            first: 5 + 128,
+            numbers: &numbers[128..],
             ..reads
         };
         let part = matrix.multiply(&x[128 * 100..], Some(later)).unwrap();
         assert_eq!(part, one[128 * 300..]);
+        // Rows in another order keep theirs as well.
+        let backwards = |values: &[f32], width: usize| -> Vec<f32> {
+            values.chunks(width).rev().flatten().copied().collect()
+        };
+        let last_first: Vec<u64> = numbers.iter().rev().copied().collect();
+        let last_first = Reads {
+            numbers: &last_first,
+            ..reads
+        };
+        let turned = matrix.multiply(&backwards(&x, 100), Some(last_first));
+        assert_eq!(turned.unwrap(), backwards(&one, 300));
+        let few = Reads {
+            numbers: &numbers[1..],
+            ..reads
+        };
+        let message = matrix.multiply(&x, Some(few)).unwrap_err().to_string();
+        assert!(
+            message.starts_with("number of reads = 299 is outside 300"),
+            "{message}"
+        );
     }
 }
 
@@ -233,9 +254,10 @@ fn read_noise_has_the_variance_of_its_cells(
     let x = [0.9f32, -0.4, 0.6];
     let codes = config.input.codes(&x).unwrap();
     let n = 40_000;
+    let numbers: Vec<u64> = (0..n as u64).collect();
     let reads = Reads {
         draws: ChipSeed::new(3, 4).generator("w/read"),
-        first: 0,
+        numbers: &numbers,
     };
     let y = matrix.multiply(&x.repeat(n), Some(reads)).unwrap();
     let width = slice_bits.map_or(7, u32::from);
@@ -549,7 +571,7 @@ fn what_cannot_apply_is_refused() {
     assert!(matrix.multiply(&[], None).unwrap().is_empty());
     let reads = Reads {
         draws: ChipSeed::new(1, 1).generator("w"),
-        first: 0,
+        numbers: &[0],
     };
     assert!(matrix.multiply(&[1.0; 2], Some(reads)).is_err());
     let sigma = vec![vec![0.1; 4]; 2];
