@@ -495,6 +495,65 @@ mod tests {
         ));
     }
 
+    /// Every image gets the same answer of every chip, in whatever order and rounds it is looked at.
+    #[test]
+    fn a_race_on_every_device_finds_what_full_evaluation_finds() {
+        let set = digits(3, 0, 450);
+        let device = Device::flex();
+        let network = network(12, &device);
+        let config = RaceConfig {
+            seed: 5,
+            chips: 0..6,
+            images: set.len(),
+            k: 50.0,
+            confidence: 0.5,
+            delta: 0.01,
+            half_width: None,
+        };
+        let race = config.check().unwrap();
+        // Another number of images in a batch as well.
+        let whole = Evaluation::new(&network, None, Batches::new(&set, 100, &device));
+        let ordered = Batches::for_race(&set, &race, 64, &device).unwrap();
+        let raced = Evaluation::new(&network, None, ordered);
+        let scattering = "kind = \"additive\"\nsigma_rel_gmax = 0.0\nread_sigma_rel_gmax = 0.3\ng_min = \"0 S\"\ng_max = \"25 uS\"";
+        let presets = crossburn_hardware::Device::preset_names();
+        let cells = presets.map(|name| format!("preset = \"{name}\""));
+        let mut scattered = 0;
+        for cell in cells.chain([scattering.to_string()]) {
+            let text = format!(
+                "[device]\n{cell}\n[mapping]\nweight_bits = 8\nslice_bits = 2\n\
+                 [array]\nrows = 128\ncolumns = 128\ninput = {{ bits = 8 }}"
+            );
+            let hardware = Hardware::from_toml(&text).unwrap();
+            for fidelity in [Fidelity::Weight, Fidelity::Array] {
+                let calibration = Batches::new(&set.split_at(20).0, 20, &device);
+                let mapped = whole.mapped(&hardware, fidelity, &calibration).unwrap();
+                let fab = mapped.fab(fidelity).unwrap();
+                let stop = AtomicBool::new(false);
+                let (chips, _) = whole.population(&fab, 5, 0..6, |_, _| {}, &stop).unwrap();
+                for (chip, accuracy) in &chips {
+                    let chip = ChipSeed::new(5, *chip);
+                    // Each part is counted on a chip made anew.
+                    let count = |images: Range<usize>| raced.correct(&fab, chip, images).unwrap();
+                    let parts = count(0..400) + count(400..417) + count(417..450);
+                    let expected = (450.0 * accuracy).round() as u64;
+                    assert_eq!(parts, expected, "{cell} {fidelity}");
+                }
+                let found = raced.race(&fab, &race, &(), &stop).unwrap().unwrap();
+                let metric = chips.into_iter().map(|(_, accuracy)| accuracy).collect();
+                let kpp = Population::new(5, 0, metric).kpp(50.0).unwrap();
+                assert!(
+                    found.is_exact() && (found.value.low - kpp).abs() < 1e-12,
+                    "{cell} {fidelity}"
+                );
+                let noisy = hardware.config().device.has_read_noise();
+                scattered += usize::from(noisy && fidelity == Fidelity::Array);
+            }
+        }
+        // Seven presets and the last one at least.
+        assert!(scattered >= 8);
+    }
+
     #[test]
     fn rare_chips_are_found_and_replay() {
         let set = digits(3, 0, 200);

@@ -34,6 +34,7 @@ fn ideal(
     config: &ArrayConfig,
 ) -> ProgrammedMatrix {
     let mapped = mapping.map(weights, range(g_min)).unwrap();
+    let mapped = mapped.on_columns(config.columns).unwrap();
     let targets = mapped.targets();
     ProgrammedMatrix::new(&mapped, targets, range(g_min), config, &Effects::default()).unwrap()
 }
@@ -87,6 +88,8 @@ proptest! {
         let slice = Some(input_slice).filter(|s| *s > 0 && u32::from(*s) < u32::from(input_bits));
         let input = Dac { sign, x_max: 1.5, slice_bits: slice, ..Dac::new(input_bits) };
         let pair = scheme.is_pair() && !matches!(scheme, Scheme::SignificancePairs { .. });
+        // A unit column and an output at least.
+        let columns = if scheme == Scheme::UnitColumn { columns.max(2) } else { columns };
         let mapping = mapping(scheme, bits, slice_bits);
         let mut config = ArrayConfig::new(rows, columns, input);
         // Steps of cells and inputs are told apart where g_min cancels.
@@ -390,10 +393,11 @@ fn converters_without_deviation_are_ideal_and_others_shift_their_own_lines() {
 fn wires_see_every_array_and_replace_its_cells() {
     let weights = WeightMatrix::new(5, 7, numbers(8, 35)).unwrap();
     for scheme in [Scheme::OneSidedPair, Scheme::UnitColumn] {
+        let config = ArrayConfig::new(3, 4, Dac::new(8));
         let mapped = mapping(scheme, 8, Some(2))
             .map(&weights, range(1e-6))
+            .and_then(|mapped| mapped.on_columns(config.columns))
             .unwrap();
-        let config = ArrayConfig::new(3, 4, Dac::new(8));
         let plain = ideal(
             &mapping(
                 if mapped.planes.len() == 8 {
