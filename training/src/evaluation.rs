@@ -121,7 +121,7 @@ fn correct<C: Classifier>(
 ) -> Result<usize, TrainingError> {
     let mut correct = 0;
     for (images, labels, numbers) in batches.range(range) {
-        let logits = about_images(network, numbers, |network| network.forward(images));
+        let logits = about_images(numbers, || network.forward(images));
         correct += count_correct(logits, labels)?;
     }
     Ok(correct)

@@ -595,6 +595,9 @@ fn simulation_and_cost_count_the_same_unit_columns(
     config.mapping.slice_bits = slice_bits;
     config.array.rows = 7;
     config.array.columns = columns;
+    if let Some(cost) = &mut config.cost {
+        cost.adc.columns_per_adc = columns;
+    }
     config.array.input.sign = crate::array::InputSign::Signed;
     let hardware = Hardware::try_from(config).unwrap();
     let mapped = MappedNetwork::new(&layers, &hardware, 3, |layers| {
@@ -678,7 +681,7 @@ fn unit_columns_of_two_arrays_deviate_each_for_itself() {
 #[case(
     r#"device = { kind = "ideal", g_min = "24.9999 uS", g_max = "25 uS" }
     mapping = { weight_bits = 8 }"#,
-    "layer `fc.weight`: g_max - g_min = 1.001e-10 S is outside the spans from 7.570e-10 S on, in which 32-bit numbers tell 128 \
+    "layer `fc.weight`: g_max - g_min = 9.918e-11 S is outside the spans from 7.570e-10 S on, in which 32-bit numbers tell 128 \
      levels apart: choose a lower g_min, or fewer bits of a cell"
 )]
 #[case(

@@ -7,6 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use crossburn_noise::Philox;
 use rayon::prelude::*;
 
+use super::images::pass;
 use super::{Geometry, LayerUse};
 use crate::array::{CurrentProfile, ProgrammedMatrix, Reads};
 use crate::straight_through;
@@ -64,9 +65,8 @@ struct Arrays {
 struct Turn {
     /// Rows that were multiplied so far outside of passes about known images.
     rows: u64,
-    /// Images of the pass that goes on, where they are known.
-    images: Option<Arc<[u64]>>,
-    /// Products in that pass so far.
+    /// The last pass about known images, and the products of this weight in it.
+    pass: u64,
     products: u64,
 }
 
@@ -80,23 +80,23 @@ impl Turn {
     /// that are not known count on.
     fn numbers(&mut self, batch: usize, positions: usize) -> Vec<u64> {
         let rows = (batch * positions) as u64;
-        let known = self
-            .images
-            .as_ref()
-            .filter(|images| !images.is_empty() && batch.is_multiple_of(images.len()));
-        let Some(images) = known else {
+        let fits = |images: &[u64]| !images.is_empty() && batch.is_multiple_of(images.len());
+        let Some(pass) = pass().filter(|pass| fits(&pass.images)) else {
             let first = self.rows;
             self.rows += rows;
             return (first..first + rows).collect();
         };
-        let of_image = rows / images.len() as u64;
+        if pass.number != self.pass {
+            (self.pass, self.products) = (pass.number, 0);
+        }
         let start = self.products * READS_OF_PRODUCT;
         self.products += 1;
+        let of_image = rows / pass.images.len() as u64;
         let reads = |image: &u64| {
             let first = start + image * of_image;
             first..first + of_image
         };
-        images.iter().flat_map(reads).collect()
+        pass.images.iter().flat_map(reads).collect()
     }
 }
 
@@ -130,15 +130,6 @@ impl OnArray {
                 reads,
                 turn: Mutex::default(),
             })),
-        }
-    }
-
-    /// Says which images the products from now on are about; `None` where nobody knows.
-    pub(super) fn about(&self, images: Option<Arc<[u64]>>) {
-        if let Role::Arrays(arrays) = &self.role {
-            let mut turn = unpoisoned(&arrays.turn);
-            turn.images = images;
-            turn.products = 0;
         }
     }
 
