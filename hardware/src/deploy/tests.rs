@@ -770,3 +770,34 @@ fn pulses_that_correct_are_a_way_to_program() {
         "{anew} {steps}"
     );
 }
+
+/// One cell per output, which a factor per column takes back to what its new readout was.
+#[test]
+fn readouts_see_what_a_chip_holds_and_nothing_that_changes_from_read_to_read() {
+    let device = Device::flex();
+    let mut network = LinearConfig::new(1, 4000).with_bias(false).init(&device);
+    network.weight = network.weight.map(|w| Tensor::ones(w.dims(), &device));
+    let variance = |compensation: &str| {
+        let text = format!(
+            r#"
+            device = {{ kind = "state-independent", g_min = "0 S", g_max = "25 uS", sigma_abs = "0 S", nu_mean = 0.01, nu_std = 0.0, t_0 = "20 s", read_sigma_abs = "0.25 uS", t_read = "250 ns" }}
+            mapping = {{ weight_bits = 8 }}
+            array = {{ rows = 64, columns = 64, input = {{ bits = 8 }} }}
+            operation = {{ after = "1 d", drift_compensation = "{compensation}" }}
+            "#
+        );
+        let mapped = on_linear(&network, &text);
+        let fab = mapped.fab(Fidelity::Weight).unwrap();
+        let weights = values(fab.chip(ChipSeed::new(6, 1)).unwrap().weight.val());
+        let squares = weights.iter().map(|w| f64::from(w - 1.0).powi(2));
+        squares.sum::<f64>() / 4000.0
+    };
+    // Q = 0.01. New cells hold ln(20 s / 1 s) of the variance and cells of a day ln(86420 s / 1 s); fast reads would add
+    // ln(1 s / 500 ns) = 14.5 per readout. 4000 outputs: five relative standard errors sqrt(2 / 4000). The relative noise of
+    // an old cell is that of a new one, as its sigma drifts with it; the global factor adds a 4000th.
+    for (compensation, expected) in [("per-column", 20f64.ln()), ("global", 86_420f64.ln())] {
+        let found = variance(compensation);
+        let error = 5.0 * (2.0f64 / 4000.0).sqrt() + 1e-3;
+        assert!((found / (1e-4 * expected) - 1.0).abs() < error, "{compensation}: {found}");
+    }
+}
