@@ -798,6 +798,9 @@ fn readouts_see_what_a_chip_holds_and_nothing_that_changes_from_read_to_read() {
     for (compensation, expected) in [("per-column", 20f64.ln()), ("global", 86_420f64.ln())] {
         let found = variance(compensation);
         let error = 5.0 * (2.0f64 / 4000.0).sqrt() + 1e-3;
-        assert!((found / (1e-4 * expected) - 1.0).abs() < error, "{compensation}: {found}");
+        assert!(
+            (found / (1e-4 * expected) - 1.0).abs() < error,
+            "{compensation}: {found}"
+        );
     }
 }
