@@ -399,7 +399,7 @@ impl ProgrammedMatrix {
         let mut results = out.iter_mut().zip(digital);
         let mut unit = 0.0;
         for (line, sum) in blocks.flatten().enumerate() {
-            if line % lines_of_unit == 0 {
+            if line.is_multiple_of(lines_of_unit) {
                 unit = *sum;
             } else if let Some((out, (scale, correction))) = results.next() {
                 *out = scale * self.dac.x_max * (correction * sum - (unit + offset));
@@ -424,7 +424,8 @@ impl ProgrammedMatrix {
     }
 
     fn is_unit(&self, line: usize) -> bool {
-        self.lines_of_unit.is_some_and(|lines| line % lines == 0)
+        self.lines_of_unit
+            .is_some_and(|lines| line.is_multiple_of(lines))
     }
 
     fn line_blocks(&self) -> impl Iterator<Item = Range<usize>> {

@@ -116,7 +116,7 @@ impl MappedMatrix {
             let (unit, _) = plane.targets.split_at(inputs);
             let lines = plane.targets.chunks_exact(inputs).enumerate();
             let rows: Vec<&[f32]> = lines
-                .filter(|(line, _)| line % (before + 1) > 0)
+                .filter(|(line, _)| !line.is_multiple_of(before + 1))
                 .map(|(_, row)| row)
                 .collect();
             let array = |rows: &[&[f32]]| [unit, &rows.concat()].concat();
@@ -182,7 +182,10 @@ impl MappedMatrix {
         let mut digital = self.scales.iter().zip(&self.corrections);
         let mut weights = Vec::with_capacity(self.outputs * inputs);
         for (line, row) in values.chunks_exact(inputs).enumerate() {
-            if self.lines_of_unit().is_some_and(|lines| line % lines == 0) {
+            if self
+                .lines_of_unit()
+                .is_some_and(|lines| line.is_multiple_of(lines))
+            {
                 unit = row;
                 continue;
             }
