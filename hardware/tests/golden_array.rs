@@ -287,7 +287,8 @@ fn offsets(
     };
     let mapped = mapping.map(&case.weights(), range(0.01)).unwrap();
     agree_planes(&case, &mapped, &[planes]);
-    let matrix = programmed(&mapped, &ArrayConfig::new(size, size, Dac::new(8)));
+    // The simulator has the unit column beside the array.
+    let matrix = programmed(&mapped, &ArrayConfig::new(size, size + 1, Dac::new(8)));
     let y = matrix.multiply(&case.turned("X"), None).unwrap();
     // The simulator's gain is low by 254/255 in one of its two ways to offset.
     let expected: Vec<f32> = case.turned("Y").iter().map(|y| y / gain).collect();

@@ -184,12 +184,17 @@ fn summary(name: &str, device: &Device, text: &str, fractions: &[f64]) -> Summar
     let ratio = f64::from(range.on_off_ratio());
     let written = |&r: &f64| {
         let target = target(device, r);
-        let read = device.read_sigma(&[target], Second::default());
+        // Per read and held together.
+        let [read, held] = [
+            device.read_sigma(&[target], Second::default()),
+            device.held_sigma(&[target], Second::default()),
+        ]
+        .map(|sigmas| sigmas.map(|sigmas| f64::from(sigmas[0])));
         Written {
             r,
             target: siemens(target),
             error: deviation(device, target, device.programming_moments(target)),
-            read_sigma_rel_range: read.map(|sigmas| f64::from(sigmas[0]) / span),
+            read_sigma_rel_range: read.map(|read| read.hypot(held.unwrap_or(0.0)) / span),
         }
     };
     let comment: Vec<&str> = text
@@ -401,7 +406,13 @@ fn page(detail: &Detail, device: &Device) -> String {
     );
     fact(
         "read noise",
-        none(detail.summary.read_noise, "new at every read, see below"),
+        none(
+            detail.summary.read_noise,
+            match device.held_sigma(&[device.range().g_max], Second::default()) {
+                None => "new at every read, see below",
+                Some(_) => "new at every read, and held by a chip where slower than 1 s, see below",
+            },
+        ),
     );
     let current = detail.current.as_ref().map(|current| {
         format!(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, VariationFab};
-use crossburn_hardware::layer::stack;
+use crossburn_hardware::layer::{about_images, stack};
 use crossburn_hardware::{Quantization, manufacture, quantize_weights};
 use crossburn_models::Classifier;
 use crossburn_noise::{
@@ -21,6 +21,8 @@ use crate::data::ImageSet;
 #[derive(Clone, Debug)]
 pub struct Batches {
     batches: Vec<(Tensor<4>, Vec<u8>)>,
+    /// The numbers of every batch's images in the set.
+    numbers: Vec<Vec<u64>>,
     images: usize,
 }
 
@@ -54,16 +56,16 @@ impl Batches {
         chunks: impl Iterator<Item = &'a [usize]>,
         device: &Device,
     ) -> Self {
-        let batches = chunks
+        let (batches, numbers) = chunks
             .map(|chunk| {
-                (
-                    set.images(chunk, device),
-                    chunk.iter().map(|&i| set.labels[i]).collect(),
-                )
+                let labels = chunk.iter().map(|&i| set.labels[i]).collect();
+                let numbers = chunk.iter().map(|&i| i as u64).collect();
+                ((set.images(chunk, device), labels), numbers)
             })
-            .collect();
+            .unzip();
         Self {
             batches,
+            numbers,
             images: set.len(),
         }
     }
@@ -73,10 +75,12 @@ impl Batches {
         self.images
     }
 
-    /// The images at the positions `range`, in batches; a batch that lies only partly in it is cut.
-    fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Tensor<4>, &[u8])> {
+    /// The images at the positions `range`, their labels and their numbers in the set, in batches; a batch that lies only
+    /// partly in it is cut.
+    fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Tensor<4>, &[u8], &[u64])> {
         let mut start = 0;
-        self.batches.iter().filter_map(move |(images, labels)| {
+        let batches = self.batches.iter().zip(&self.numbers);
+        batches.filter_map(move |((images, labels), numbers)| {
             let batch = start..start + labels.len();
             start = batch.end;
             let from = range.start.max(batch.start);
@@ -90,7 +94,7 @@ impl Batches {
             } else {
                 images.clone().narrow(0, part.start, part.len())
             };
-            Some((images, &labels[part]))
+            Some((images, &labels[part.clone()], &numbers[part]))
         })
     }
 
@@ -105,11 +109,22 @@ impl Batches {
 /// # Errors
 /// [`TrainingError::Device`] when the device cannot give the result back.
 pub fn accuracy<C: Classifier>(network: &C, batches: &Batches) -> Result<f64, TrainingError> {
-    let mut correct = 0;
-    for (images, labels) in batches.iter() {
-        correct += count_correct(network.forward(images.clone()), labels)?;
-    }
+    let correct = correct(network, batches, 0..batches.images())?;
     Ok(correct as f64 / batches.images().max(1) as f64)
+}
+
+/// Images at the positions `range` that `network` classifies correctly.
+fn correct<C: Classifier>(
+    network: &C,
+    batches: &Batches,
+    range: Range<usize>,
+) -> Result<usize, TrainingError> {
+    let mut correct = 0;
+    for (images, labels, numbers) in batches.range(range) {
+        let logits = about_images(numbers, || network.forward(images));
+        correct += count_correct(logits, labels)?;
+    }
+    Ok(correct)
 }
 
 /// Refuses a race about another number of images.
@@ -315,12 +330,7 @@ impl<C: Classifier> Evaluation<C> {
         chip: ChipSeed,
         images: Range<usize>,
     ) -> Result<u64, TrainingError> {
-        let network = fab.chip(chip)?;
-        let mut correct = 0;
-        for (images, labels) in self.batches.range(images) {
-            correct += count_correct(network.forward(images), labels)?;
-        }
-        Ok(correct as u64)
+        Ok(correct(&fab.chip(chip)?, &self.batches, images)? as u64)
     }
 
     /// Races the chips of `fab` for KPP(k), over all cores: see [`Race`]. The images of this evaluation must be in the
@@ -487,6 +497,65 @@ mod tests {
                 images: 10
             })
         ));
+    }
+
+    /// Every image gets the same answer of every chip, in whatever order and rounds it is looked at.
+    #[test]
+    fn a_race_on_every_device_finds_what_full_evaluation_finds() {
+        let set = digits(3, 0, 450);
+        let device = Device::flex();
+        let network = network(12, &device);
+        let config = RaceConfig {
+            seed: 5,
+            chips: 0..6,
+            images: set.len(),
+            k: 50.0,
+            confidence: 0.5,
+            delta: 0.01,
+            half_width: None,
+        };
+        let race = config.check().unwrap();
+        // Another number of images in a batch as well.
+        let whole = Evaluation::new(&network, None, Batches::new(&set, 100, &device));
+        let ordered = Batches::for_race(&set, &race, 64, &device).unwrap();
+        let raced = Evaluation::new(&network, None, ordered);
+        let scattering = "kind = \"additive\"\nsigma_rel_gmax = 0.0\nread_sigma_rel_gmax = 0.3\ng_min = \"0 S\"\ng_max = \"25 uS\"";
+        let presets = crossburn_hardware::Device::preset_names();
+        let cells = presets.map(|name| format!("preset = \"{name}\""));
+        let mut scattered = 0;
+        for cell in cells.chain([scattering.to_string()]) {
+            let text = format!(
+                "[device]\n{cell}\n[mapping]\nweight_bits = 8\nslice_bits = 2\n\
+                 [array]\nrows = 128\ncolumns = 128\ninput = {{ bits = 8 }}"
+            );
+            let hardware = Hardware::from_toml(&text).unwrap();
+            for fidelity in [Fidelity::Weight, Fidelity::Array] {
+                let calibration = Batches::new(&set.split_at(20).0, 20, &device);
+                let mapped = whole.mapped(&hardware, fidelity, &calibration).unwrap();
+                let fab = mapped.fab(fidelity).unwrap();
+                let stop = AtomicBool::new(false);
+                let (chips, _) = whole.population(&fab, 5, 0..6, |_, _| {}, &stop).unwrap();
+                for (chip, accuracy) in &chips {
+                    let chip = ChipSeed::new(5, *chip);
+                    // Each part is counted on a chip made anew.
+                    let count = |images: Range<usize>| raced.correct(&fab, chip, images).unwrap();
+                    let parts = count(0..400) + count(400..417) + count(417..450);
+                    let expected = (450.0 * accuracy).round() as u64;
+                    assert_eq!(parts, expected, "{cell} {fidelity}");
+                }
+                let found = raced.race(&fab, &race, &(), &stop).unwrap().unwrap();
+                let metric = chips.into_iter().map(|(_, accuracy)| accuracy).collect();
+                let kpp = Population::new(5, 0, metric).kpp(50.0).unwrap();
+                assert!(
+                    found.is_exact() && (found.value.low - kpp).abs() < 1e-12,
+                    "{cell} {fidelity}"
+                );
+                let noisy = hardware.config().device.has_read_noise();
+                scattered += usize::from(noisy && fidelity == Fidelity::Array);
+            }
+        }
+        // Seven presets and the last one at least.
+        assert!(scattered >= 8);
     }
 
     #[test]

@@ -34,8 +34,8 @@ pub(super) struct Product<'a> {
     pub(super) lines: usize,
     pub(super) pieces: &'a Pieces,
     pub(super) inputs: &'a CodedInputs,
-    /// Noise, starting at the first row of the block.
-    pub(super) reads: Option<Reads>,
+    /// Noise of the rows of the block.
+    pub(super) reads: Option<Reads<'a>>,
 }
 
 impl Product<'_> {
@@ -148,7 +148,7 @@ impl Product<'_> {
     )]
     fn noise(
         &self,
-        reads: &Reads,
+        reads: &Reads<'_>,
         bank: usize,
         pieces: Range<usize>,
         first_line: usize,
@@ -163,9 +163,8 @@ impl Product<'_> {
         let values = currents.chunks_exact_mut(stride);
         for (at, (currents, variances)) in values.zip(variances.chunks_exact(stride)).enumerate() {
             let (row, piece) = (at / count, pieces.start + at % count);
-            let read = reads.first.wrapping_add(row as u64);
             let conversion = bank * self.pieces.count() + piece;
-            let block = reads::block(self.lines, conversions, read, conversion);
+            let block = reads::block(self.lines, conversions, reads.numbers[row], conversion);
             reads::add_noise(
                 &reads.draws,
                 block.wrapping_add((first_line / 4) as u64),

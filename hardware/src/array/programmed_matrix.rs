@@ -58,8 +58,10 @@ pub struct Effects<'a> {
 pub struct ProgrammedMatrix {
     outputs: usize,
     inputs: usize,
-    /// Lines before that of the first output.
-    lead: usize,
+    /// Output lines, unit columns included.
+    lines: usize,
+    /// Lines from one unit column to the next; `None` where there are none.
+    lines_of_unit: Option<usize>,
     tiling: Tiling,
     /// Slice by slice, row tile by row tile.
     banks: Vec<Bank>,
@@ -69,6 +71,8 @@ pub struct ProgrammedMatrix {
     offset: f32,
     /// Weight of one unit, per output.
     scales: Vec<f32>,
+    /// What sums are multiplied with before the offset is subtracted, per output.
+    corrections: Vec<f32>,
     dac: Dac,
     pieces: Pieces,
     adc: Option<Adc>,
@@ -106,6 +110,19 @@ impl ProgrammedMatrix {
             ));
         }
         let (lines, inputs) = (mapped.lines(), mapped.inputs);
+        if let Some(unit) = mapped.lines_of_unit()
+            && lines > unit.min(config.columns)
+            && unit != config.columns
+        {
+            return Err(HardwareError::conflict(
+                format!(
+                    "a unit column before every {} outputs on arrays of {} columns",
+                    unit - 1,
+                    config.columns
+                ),
+                "pass what MappedMatrix::on_columns gives for the columns of the arrays",
+            ));
+        }
         let tiling = Tiling::new(lines, inputs, config.rows, config.columns)?;
         let pieces = Pieces::new(&config.input, config.adc.map(|adc| adc.conversion));
         let banks = bank::banks(mapped, &conductances, &tiling, effects)?;
@@ -122,7 +139,8 @@ impl ProgrammedMatrix {
         let mut matrix = Self {
             outputs: mapped.outputs,
             inputs,
-            lead: mapped.lead(),
+            lines,
+            lines_of_unit: mapped.lines_of_unit(),
             tiling,
             banks,
             gains: mapped
@@ -132,6 +150,7 @@ impl ProgrammedMatrix {
                 .collect(),
             offset: mapped.digital_offset(),
             scales: mapped.scales.clone(),
+            corrections: mapped.corrections.clone(),
             dac: config.input,
             pieces,
             adc: config.adc,
@@ -152,7 +171,7 @@ impl ProgrammedMatrix {
         self.inputs
     }
 
-    /// The arrays that one plane covers; a unit column counts as an output.
+    /// The arrays that one plane covers; unit columns count as outputs.
     pub fn tiling(&self) -> &Tiling {
         &self.tiling
     }
@@ -247,16 +266,17 @@ impl ProgrammedMatrix {
     /// milliseconds at most, and populations keep all cores busy with chips of their own.
     ///
     /// # Errors
-    /// [`HardwareError::Limit`] for another number of inputs; [`HardwareError::Conflict`] for calibrated converters without
+    /// [`HardwareError::Limit`] for another number of inputs or of reads; [`HardwareError::Conflict`] for calibrated converters without
     /// ranges, and for read noise without its stream or the stream without noise.
-    pub fn multiply(&self, x: &[f32], reads: Option<Reads>) -> Result<Vec<f32>, HardwareError> {
+    pub fn multiply(&self, x: &[f32], reads: Option<Reads<'_>>) -> Result<Vec<f32>, HardwareError> {
         self.check_inputs(x)?;
-        self.check_ready(reads)?;
         let batch = x.len() / self.inputs;
+        self.check_ready(reads, batch)?;
         let mut out = vec![0.0; batch * self.outputs];
         let block = |(block, (out, x)): (usize, (&mut [f32], &[f32]))| {
+            let first = block * BLOCK_ROWS;
             let reads = reads.map(|reads| Reads {
-                first: reads.first.wrapping_add((block * BLOCK_ROWS) as u64),
+                numbers: &reads.numbers[first..batch.min(first + BLOCK_ROWS)],
                 ..reads
             });
             self.multiply_block(x, reads, out);
@@ -279,21 +299,27 @@ impl ProgrammedMatrix {
 
     /// The weights that the cells hold, wires included: what ideal converters would multiply with.
     pub fn effective_weights(&self) -> WeightMatrix {
-        let lines = self.lines();
+        let lines = self.lines;
         let mut values = vec![0.0; self.outputs * self.inputs];
         for (index, bank) in self.banks.iter().enumerate() {
             let gain = self.gains[index / self.tiling.row_tiles];
             let inputs = self.tiling.input_range(index % self.tiling.row_tiles);
             for (input, cells) in inputs.zip(bank.cells.chunks_exact(lines)) {
-                let unit = if self.lead > 0 { cells[0] } else { 0.0 };
-                for (output, cell) in cells[self.lead..].iter().enumerate() {
+                let (mut unit, mut output) = (0.0, 0);
+                for (line, cell) in cells.iter().enumerate() {
+                    if self.is_unit(line) {
+                        unit = *cell;
+                        continue;
+                    }
                     values[output * self.inputs + input] += gain * (cell - unit);
+                    output += 1;
                 }
             }
         }
-        for (row, scale) in values.chunks_exact_mut(self.inputs).zip(&self.scales) {
+        let digital = self.scales.iter().zip(&self.corrections);
+        for (row, (scale, correction)) in values.chunks_exact_mut(self.inputs).zip(digital) {
             for value in row {
-                *value = scale * (*value - self.offset);
+                *value = scale * (correction * *value - self.offset);
             }
         }
         WeightMatrix {
@@ -303,10 +329,10 @@ impl ProgrammedMatrix {
         }
     }
 
-    fn multiply_block(&self, x: &[f32], reads: Option<Reads>, out: &mut [f32]) {
+    fn multiply_block(&self, x: &[f32], reads: Option<Reads<'_>>, out: &mut [f32]) {
         let inputs = CodedInputs::new(x, &self.dac, &self.pieces, &self.tiling, reads.is_some());
         let product = self.product(&inputs, reads);
-        let (rows, lines) = (inputs.rows, self.lines());
+        let (rows, lines) = (inputs.rows, self.lines);
         // Block of lines by block of lines, each [rows, lines of the block].
         let mut sums = Scratch::new(rows * lines);
         sums.fill(0.0);
@@ -342,32 +368,50 @@ impl ProgrammedMatrix {
         }
         let per_code = 1.0 / self.dac.levels() as f32;
         for (row, out) in out.chunks_exact_mut(self.outputs).enumerate() {
-            let unit = match self.lead {
-                0 => 0.0,
-                _ => sums[row * lines.min(BANK_LINES)],
-            };
             // Times zero where nothing is subtracted: a NaN among the inputs shows in the sum, and so in the results.
-            let offset = unit + self.offset * (inputs.sums[row] * per_code);
-            let mut written = 0;
-            for (block, sums) in sums.chunks(rows * BANK_LINES).enumerate() {
+            let offset = self.offset * (inputs.sums[row] * per_code);
+            let blocks = sums.chunks(rows * BANK_LINES);
+            let of_row = blocks.map(|sums| {
                 let width = sums.len() / rows;
-                let sums = &sums[row * width..(row + 1) * width];
-                let sums = &sums[if block == 0 { self.lead } else { 0 }..];
-                let out = &mut out[written..written + sums.len()];
-                let scales = &self.scales[written..written + sums.len()];
-                for ((out, sum), scale) in out.iter_mut().zip(sums).zip(scales) {
-                    *out = scale * self.dac.x_max * (sum - offset);
+                &sums[row * width..(row + 1) * width]
+            });
+            self.subtract(of_row, offset, out);
+        }
+    }
+
+    /// The results `out` of one row from the sums of its lines, block after block.
+    fn subtract<'a>(&self, blocks: impl Iterator<Item = &'a [f32]>, offset: f32, out: &mut [f32]) {
+        let Some(lines_of_unit) = self.lines_of_unit else {
+            let mut first = 0;
+            for sums in blocks {
+                let of_block = first..first + sums.len();
+                first = of_block.end;
+                let digital = self.scales[of_block.clone()].iter();
+                let digital = digital.zip(&self.corrections[of_block.clone()]);
+                let results = out[of_block].iter_mut().zip(digital);
+                for (sum, (out, (scale, correction))) in sums.iter().zip(results) {
+                    *out = scale * self.dac.x_max * (correction * sum - offset);
                 }
-                written += sums.len();
+            }
+            return;
+        };
+        let digital = self.scales.iter().zip(&self.corrections);
+        let mut results = out.iter_mut().zip(digital);
+        let mut unit = 0.0;
+        for (line, sum) in blocks.flatten().enumerate() {
+            if line.is_multiple_of(lines_of_unit) {
+                unit = *sum;
+            } else if let Some((out, (scale, correction))) = results.next() {
+                *out = scale * self.dac.x_max * (correction * sum - (unit + offset));
             }
         }
     }
 
-    fn product<'a>(&'a self, inputs: &'a CodedInputs, reads: Option<Reads>) -> Product<'a> {
+    fn product<'a>(&'a self, inputs: &'a CodedInputs, reads: Option<Reads<'a>>) -> Product<'a> {
         Product {
             banks: &self.banks,
             tiling: &self.tiling,
-            lines: self.lines(),
+            lines: self.lines,
             pieces: &self.pieces,
             inputs,
             reads,
@@ -379,12 +423,13 @@ impl ProgrammedMatrix {
         self.adc.map(|adc| adc.quantizer(*range))
     }
 
-    fn lines(&self) -> usize {
-        self.outputs + self.lead
+    fn is_unit(&self, line: usize) -> bool {
+        self.lines_of_unit
+            .is_some_and(|lines| line.is_multiple_of(lines))
     }
 
     fn line_blocks(&self) -> impl Iterator<Item = Range<usize>> {
-        let lines = self.lines();
+        let lines = self.lines;
         (0..lines)
             .step_by(BANK_LINES)
             .map(move |first| first..lines.min(first + BANK_LINES))
@@ -430,7 +475,17 @@ impl ProgrammedMatrix {
         ))
     }
 
-    fn check_ready(&self, reads: Option<Reads>) -> Result<(), HardwareError> {
+    fn check_ready(&self, reads: Option<Reads<'_>>, batch: usize) -> Result<(), HardwareError> {
+        if let Some(reads) = reads
+            && reads.numbers.len() != batch
+        {
+            return Err(HardwareError::limit(
+                "number of reads",
+                reads.numbers.len(),
+                batch,
+                "number one read for every row of the batch",
+            ));
+        }
         let noisy = self.banks.iter().any(|bank| bank.variances.is_some());
         let (settings, remedy) = if self.adc.is_some() && self.ranges.is_empty() {
             (

@@ -3,16 +3,16 @@
 use crossburn_kernels::normal_quantiles;
 use crossburn_noise::Philox;
 
-/// The stream of read noise, and where a product starts in it.
+/// The stream of read noise, and which reads a product is.
 ///
-/// Row `r` of a batch is read number `first + r`, and every conversion of a read has draws of its own: how a data set is
-/// cut into batches does not change them.
+/// Every read has a number, and every conversion of a read has draws of its own: in what order and in what batches a data
+/// set is read does not change them.
 #[derive(Clone, Copy, Debug)]
-pub struct Reads {
+pub struct Reads<'a> {
     /// The stream of this matrix on this chip.
     pub draws: Philox,
-    /// Number of the first read.
-    pub first: u64,
+    /// The number of the read that each row of the batch is.
+    pub numbers: &'a [u64],
 }
 
 /// Blocks of four draws: where those of one conversion of one read start.

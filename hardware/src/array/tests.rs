@@ -34,6 +34,7 @@ fn ideal(
     config: &ArrayConfig,
 ) -> ProgrammedMatrix {
     let mapped = mapping.map(weights, range(g_min)).unwrap();
+    let mapped = mapped.on_columns(config.columns).unwrap();
     let targets = mapped.targets();
     ProgrammedMatrix::new(&mapped, targets, range(g_min), config, &Effects::default()).unwrap()
 }
@@ -87,6 +88,8 @@ proptest! {
         let slice = Some(input_slice).filter(|s| *s > 0 && u32::from(*s) < u32::from(input_bits));
         let input = Dac { sign, x_max: 1.5, slice_bits: slice, ..Dac::new(input_bits) };
         let pair = scheme.is_pair() && !matches!(scheme, Scheme::SignificancePairs { .. });
+        // A unit column and an output at least.
+        let columns = if scheme == Scheme::UnitColumn { columns.max(2) } else { columns };
         let mapping = mapping(scheme, bits, slice_bits);
         let mut config = ArrayConfig::new(rows, columns, input);
         // Steps of cells and inputs are told apart where g_min cancels.
@@ -167,9 +170,10 @@ fn results_are_the_same_on_any_number_of_threads() {
         let matrix =
             ProgrammedMatrix::new(&mapped, mapped.targets(), range(1e-6), &config, &effects)
                 .unwrap();
+        let numbers: Vec<u64> = (5..305).collect();
         let reads = Reads {
             draws: ChipSeed::new(1, 2).generator("w/read"),
-            first: 5,
+            numbers: &numbers,
         };
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new()
@@ -182,11 +186,31 @@ fn results_are_the_same_on_any_number_of_threads() {
         assert_eq!(one, on(2));
         // A part of the batch, read later: the noise of a row is its own.
         let later = Reads {
-            first: 5 + 128,
+            numbers: &numbers[128..],
             ..reads
         };
         let part = matrix.multiply(&x[128 * 100..], Some(later)).unwrap();
         assert_eq!(part, one[128 * 300..]);
+        // Rows in another order keep theirs as well.
+        let backwards = |values: &[f32], width: usize| -> Vec<f32> {
+            values.chunks(width).rev().flatten().copied().collect()
+        };
+        let last_first: Vec<u64> = numbers.iter().rev().copied().collect();
+        let last_first = Reads {
+            numbers: &last_first,
+            ..reads
+        };
+        let turned = matrix.multiply(&backwards(&x, 100), Some(last_first));
+        assert_eq!(turned.unwrap(), backwards(&one, 300));
+        let few = Reads {
+            numbers: &numbers[1..],
+            ..reads
+        };
+        let message = matrix.multiply(&x, Some(few)).unwrap_err().to_string();
+        assert!(
+            message.starts_with("number of reads = 299 is outside 300"),
+            "{message}"
+        );
     }
 }
 
@@ -233,9 +257,10 @@ fn read_noise_has_the_variance_of_its_cells(
     let x = [0.9f32, -0.4, 0.6];
     let codes = config.input.codes(&x).unwrap();
     let n = 40_000;
+    let numbers: Vec<u64> = (0..n as u64).collect();
     let reads = Reads {
         draws: ChipSeed::new(3, 4).generator("w/read"),
-        first: 0,
+        numbers: &numbers,
     };
     let y = matrix.multiply(&x.repeat(n), Some(reads)).unwrap();
     let width = slice_bits.map_or(7, u32::from);
@@ -368,10 +393,11 @@ fn converters_without_deviation_are_ideal_and_others_shift_their_own_lines() {
 fn wires_see_every_array_and_replace_its_cells() {
     let weights = WeightMatrix::new(5, 7, numbers(8, 35)).unwrap();
     for scheme in [Scheme::OneSidedPair, Scheme::UnitColumn] {
+        let config = ArrayConfig::new(3, 4, Dac::new(8));
         let mapped = mapping(scheme, 8, Some(2))
             .map(&weights, range(1e-6))
+            .and_then(|mapped| mapped.on_columns(config.columns))
             .unwrap();
-        let config = ArrayConfig::new(3, 4, Dac::new(8));
         let plain = ideal(
             &mapping(
                 if mapped.planes.len() == 8 {
@@ -549,7 +575,7 @@ fn what_cannot_apply_is_refused() {
     assert!(matrix.multiply(&[], None).unwrap().is_empty());
     let reads = Reads {
         draws: ChipSeed::new(1, 1).generator("w"),
-        first: 0,
+        numbers: &[0],
     };
     assert!(matrix.multiply(&[1.0; 2], Some(reads)).is_err());
     let sigma = vec![vec![0.1; 4]; 2];

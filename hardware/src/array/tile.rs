@@ -11,7 +11,7 @@ pub struct Tile<'a> {
     pub first_input: usize,
     /// Input lines.
     pub inputs: usize,
-    /// First output line; the unit column is line 0.
+    /// First output line; the unit column of the array, where there is one.
     pub first_output: usize,
     /// Output lines.
     pub outputs: usize,

@@ -9,7 +9,7 @@ use crate::cost::{self, Accumulation, ArrayShape, CostConfig, Layout, accelerato
 use crate::device::Device;
 use crate::ir_drop::{PairArrangement, Wires};
 use crate::map::{Mapping, Scheme};
-use crate::program::WriteVerify;
+use crate::program::Verification;
 use crate::units::Second;
 
 /// The description of a hardware, as a file says it.
@@ -66,7 +66,7 @@ pub struct HardwareConfig {
     pub wires: Option<Wires>,
     /// Verified writes in place of the device's own error of programming.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub programming: Option<WriteVerify>,
+    pub programming: Option<Verification>,
     /// How chips are used.
     #[serde(default)]
     pub operation: Operation,
@@ -290,7 +290,8 @@ impl Hardware {
     }
 
     /// The arrays as the cost model sees them: slices and signs of an output side by side. Where they lie makes no
-    /// difference to what is computed, but for wires, which see slices on arrays of their own.
+    /// difference to what is computed, but for wires, which see slices on arrays of their own, and for unit columns, which
+    /// hold the zero of one slice: with them, every slice has arrays of its own here as well.
     ///
     /// # Errors
     /// [`HardwareError::Conflict`] without converters, and for mappings whose cells the cost model does not count.
@@ -320,7 +321,10 @@ impl Hardware {
             weight_bits: mapping.weight_bits.get(),
             slice_bits: mapping.slice_bits,
             devices_per_weight: if mapping.scheme.is_pair() { 2 } else { 1 },
-            layout: Layout::Interleaved,
+            layout: match mapping.scheme {
+                Scheme::UnitColumn => Layout::Separate,
+                _ => Layout::Interleaved,
+            },
             reference_columns: usize::from(mapping.scheme == Scheme::UnitColumn),
             input_bits,
             input_slice_bits: input.slice_bits.unwrap_or(input_bits),

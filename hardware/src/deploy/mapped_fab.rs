@@ -150,8 +150,8 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         Ok(OnArray::arrays(matrices, chip_reads.map(|_| reads)))
     }
 
-    /// The cells of every plane of one matrix on one chip, or ideal ones where there is none, and the mapping whose scales
-    /// the drift compensation corrects.
+    /// The cells of every plane of one matrix on one chip, or ideal ones where there is none, and the mapping that the
+    /// drift compensation corrects.
     fn cells(
         &self,
         mapped: &MappedMatrix,
@@ -178,16 +178,13 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
             }
             aged.push(self.lived(written, targets, after, chip, &path)?);
         }
-        let mut mapped = mapped.clone();
-        if compensates {
-            let new = readings(&mapped.read_back(&new)?);
-            let old = readings(&mapped.read_back(&aged)?);
-            let factors = drift_compensation.factors(&new, &old, mapped.outputs)?;
-            for (scale, factor) in mapped.scales.iter_mut().zip(factors) {
-                *scale *= factor;
-            }
+        if !compensates {
+            return Ok((aged, mapped.clone()));
         }
-        Ok((aged, mapped))
+        let new = readings(&mapped.read_out(&new)?);
+        let old = readings(&mapped.read_out(&aged)?);
+        let factors = drift_compensation.factors(&new, &old, mapped.outputs)?;
+        Ok((aged, mapped.clone().corrected(&factors)))
     }
 
     /// The cells of one plane as they are written, verified where the hardware verifies.
@@ -233,7 +230,8 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         }
     }
 
-    /// Written cells `after` a time: drifted or relaxed, and stuck where they are faulty.
+    /// Written cells `after` a time: drifted or relaxed, where the slow part of 1/f noise has them at that time, and stuck
+    /// where they are faulty.
     fn lived(
         &self,
         written: Vec<f32>,
@@ -245,11 +243,15 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         let device = &self.mapped.hardware().config().device;
         let stream = |lifetime: &str| chip.generator(&format!("{path}/{lifetime}"));
         let mut cells = device.age(written, targets, after, &stream("age"))?;
+        if self.reads_scatter() {
+            // A stream for each time: fluctuations that a run outlasts are others a day later.
+            device.fluctuate(&mut cells, after, &stream(&format!("held/{after}")));
+        }
         device.stick(&mut cells, &stream("faults"));
         Ok(cells)
     }
 
-    /// Whether reads of chips at array fidelity scatter.
+    /// Whether read noise is wanted: its slow part at any fidelity, its fast part at array fidelity.
     fn reads_scatter(&self) -> bool {
         let config = self.mapped.hardware().config();
         config.device.has_read_noise() && config.operation.read_noise != Some(false)

@@ -13,9 +13,10 @@ use crate::array::{
     AdcRange, ArrayConfig, CurrentProfile, CurrentRange, Effects, InputSign, ProgrammedMatrix, Tile,
 };
 use crate::cost::LayerShape;
+use crate::device::Device;
 use crate::ir_drop::WireNetwork;
 use crate::layer::{LayerUse, OnArray};
-use crate::map::{MappedMatrix, WeightMatrix};
+use crate::map::{MappedMatrix, Mapping, WeightMatrix};
 
 /// A network on a hardware: what all of its chips share.
 ///
@@ -177,7 +178,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
                 "call MappedNetwork::calibrated with some data first",
             ),
             Fidelity::Weight if config.operation.read_noise == Some(true) => refuse(
-                "operation.read_noise = true at weight fidelity, where a chip is read once"
+                "operation.read_noise = true at weight fidelity, where no read differs from another"
                     .to_string(),
                 "use array fidelity, or leave read_noise out",
             ),
@@ -344,7 +345,14 @@ impl MappedWeight {
             error: Box::new(error),
         };
         let matrices = in_matrices(&stored.values, &stored.shape, groups)
-            .and_then(|weights| weights.iter().map(|w| mapping.map(w, range)).collect())
+            .and_then(|weights| {
+                let mapped = weights.iter().map(|weights| {
+                    let mapped = mapping.map(weights, range)?.on_columns(array.columns)?;
+                    told_apart(mapping, &mapped, &config.device)?;
+                    Ok(mapped)
+                });
+                mapped.collect()
+            })
             .map_err(in_layer)?;
         Ok(Self {
             matrices,
@@ -368,6 +376,60 @@ impl MappedWeight {
         }
         exact
     }
+}
+
+/// Refuses levels that the cells do not have, and levels that 32-bit conductances do not tell apart.
+///
+/// # Errors
+/// [`HardwareError::Conflict`], [`HardwareError::Limit`].
+fn told_apart(
+    mapping: &Mapping,
+    mapped: &MappedMatrix,
+    device: &Device,
+) -> Result<(), HardwareError> {
+    let held = device.levels().map(|levels| levels.len() as u32);
+    let range = mapped.range;
+    for slice in &mapped.slices {
+        let steps = slice
+            .steps
+            .unwrap_or(mapping.weight_bits.max_level() as u32);
+        // Levels lie evenly over the range, those of the cell as well.
+        if let Some(held) = held
+            && !slice
+                .steps
+                .is_some_and(|steps| (held - 1).is_multiple_of(steps))
+        {
+            let asked = slice.steps.map_or_else(
+                || "any conductance".to_string(),
+                |steps| format!("{} levels", steps + 1),
+            );
+            return Err(HardwareError::conflict(
+                format!(
+                    "a mapping to {asked} of a cell and device.kind = {}, whose cells have {held} levels",
+                    device.config().kind()
+                ),
+                format!(
+                    "set mapping.slice_bits = {} with a scheme that has slices, or use another device",
+                    held.ilog2()
+                ),
+            ));
+        }
+        // Neighbouring levels are two roundings of g_max apart at least: each is off by a quarter of a step at most.
+        let smallest = 2.0 * f64::from(f32::EPSILON) * f64::from(range.g_max) * f64::from(steps);
+        if f64::from(range.span()) < smallest {
+            return Err(HardwareError::limit(
+                "g_max - g_min",
+                format!("{:.3e} S", 1e-6 * range.span()),
+                format!(
+                    "the spans from {:.3e} S on, in which 32-bit numbers tell {} levels apart",
+                    1e-6 * smallest,
+                    steps + 1
+                ),
+                "choose a lower g_min, or fewer bits of a cell",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// How `run` uses the selected weights.

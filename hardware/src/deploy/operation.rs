@@ -29,9 +29,10 @@ pub enum InputRange {
 pub struct Operation {
     /// Time since programming.
     pub after: Second,
-    /// Digital scaling against drift. The readouts are those of exact converters.
+    /// Digital scaling against drift; [`DriftCompensation`] says what its readouts see.
     pub drift_compensation: DriftCompensation,
-    /// Whether reads scatter; where absent they do at array fidelity if the device's do.
+    /// Whether reads scatter; where absent they do if the device's do: anew from read to read at array fidelity, by what
+    /// a chip holds at its time at any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_noise: Option<bool>,
     /// What full scale of an input stands for.

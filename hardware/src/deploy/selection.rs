@@ -24,7 +24,7 @@ use crate::program::{Programmed, SelectiveWriteVerify};
 /// `∂²L/∂w² s_w² Σ_p f_p²`: a layer with large weights, whose range stands for more, is verified first among equal
 /// curvatures. Equal ranks are ordered by `|w|`.
 ///
-/// A cell of a unit column, which all weights of an input share, is verified where one of them is.
+/// A cell of a unit column, which all weights of an input on its array share, is verified where one of them is.
 ///
 /// # Source
 /// Yan, Hu and Shi, "SWIM: selective write-verify for computing-in-memory neural accelerators", DAC 2022 (arXiv
@@ -270,14 +270,21 @@ fn variances(mapped: &MappedMatrix) -> impl Iterator<Item = f64> {
 
 /// The cells `[lines, inputs]` of a plane from the weights `[outputs, inputs]`.
 fn cells_of(mapped: &MappedMatrix, selected: &[bool]) -> Vec<bool> {
-    let mut cells = vec![false; mapped.lead() * mapped.inputs];
-    for row in selected.chunks_exact(mapped.inputs) {
-        for (shared, selected) in cells.iter_mut().zip(row) {
-            *shared |= selected;
+    let Some(lines) = mapped.lines_of_unit() else {
+        return selected.to_vec();
+    };
+    let of_array = |selected: &[bool]| {
+        let mut cells = vec![false; mapped.inputs];
+        for row in selected.chunks_exact(mapped.inputs) {
+            for (shared, selected) in cells.iter_mut().zip(row) {
+                *shared |= selected;
+            }
         }
-    }
-    cells.extend_from_slice(selected);
-    cells
+        cells.extend_from_slice(selected);
+        cells
+    };
+    let arrays = selected.chunks((lines - 1) * mapped.inputs);
+    arrays.flat_map(of_array).collect()
 }
 
 #[cfg(test)]

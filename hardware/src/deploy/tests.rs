@@ -369,7 +369,7 @@ fn layers_and_data_that_are_not_there_are_refused() {
     };
     let base = r#"
         device = { preset = "rram4" }
-        mapping = { weight_bits = 8 }
+        mapping = { weight_bits = 8, slice_bits = 2 }
         array = { rows = 8, columns = 8, input = { bits = 8 } }
         "#;
     let digital = format!("{base}\n[[layer]]\npath = \"fc2.weight\"\ndigital = true");
@@ -396,7 +396,7 @@ fn layers_and_data_that_are_not_there_are_refused() {
     let unsigned = base.replace("bits = 8 }", "bits = 8, sign = \"unsigned\" }");
     let unsigned = unsigned.replace(
         "weight_bits = 8, sign = \"unsigned\" }",
-        "weight_bits = 8 }",
+        "weight_bits = 8, slice_bits = 2 }",
     );
     let hardware = Hardware::from_toml(&unsigned).unwrap();
     let message = MappedNetwork::new(&layers, &hardware, 3, run)
@@ -415,5 +415,392 @@ fn every_preset_is_a_hardware_with_its_cost() {
         let text = toml::to_string(hardware.config()).unwrap();
         assert_eq!(Hardware::from_toml(&text).unwrap(), hardware, "{name}");
         hardware.accelerator().unwrap();
+    }
+}
+
+/// What the layers of a chip of `text` hold or compute, and their ideal.
+fn on(text: &str, layers: &Layers, data: &Data) -> MappedNetwork<Layers> {
+    let hardware = Hardware::from_toml(text).unwrap();
+    MappedNetwork::new(layers, &hardware, 3, |layers| {
+        layers.forward(data);
+    })
+    .unwrap()
+}
+
+/// Every cell loses the same part and nothing else happens: what is compensated is the network as it was.
+#[rstest]
+fn a_common_loss_is_compensated_in_every_scheme(
+    #[values("one-sided-pair", "two-sided-pair", "digital-offset", "unit-column")] scheme: &str,
+    #[values("0 S", "1 uS")] g_min: &str,
+    #[values("global", "per-column")] compensation: &str,
+    #[values(Fidelity::Weight, Fidelity::Array)] fidelity: Fidelity,
+    #[values("", ", slice_bits = 2")] slices: &str,
+) {
+    if scheme == "two-sided-pair" && !slices.is_empty() {
+        return;
+    }
+    let device = Device::flex();
+    let (layers, data) = (Layers::new(&device), Data::new(&device));
+    let mapped = |operation: &str| {
+        let text = format!(
+            r#"
+            device = {{ kind = "state-independent", g_min = "{g_min}", g_max = "25 uS", sigma_abs = "0 S", nu_mean = 0.1, nu_std = 0.0, t_0 = "20 s", read_sigma_abs = "0 S", t_read = "250 ns" }}
+            mapping = {{ scheme = "{scheme}", weight_bits = 8{slices} }}
+            array = {{ rows = 7, columns = 5, input = {{ bits = 8 }} }}
+            operation = {{ after = "1 y"{operation} }}
+            "#
+        );
+        on(&text, &layers, &data)
+    };
+    let outputs = |operation: &str| {
+        let mapped = mapped(operation);
+        let chip = mapped
+            .fab(fidelity)
+            .unwrap()
+            .chip(ChipSeed::new(1, 1))
+            .unwrap();
+        chip.forward(&data)
+    };
+    let digital = layers.burn(&data);
+    let compensated = outputs(&format!(", drift_compensation = \"{compensation}\""));
+    let left = outputs("");
+    for layer in 0..4 {
+        // Currents of a year-old cell are rounded once more than those of a new one, and the offset is twice the weight.
+        assert!(
+            difference(&compensated[layer], &digital[layer]) < 2e-5,
+            "layer {layer}"
+        );
+        // e^(-0.1 ln(1 + 1 y / 20 s)) = 0.24 of the conductance is left.
+        assert!(
+            difference(&left[layer], &digital[layer]) > 0.5,
+            "layer {layer}"
+        );
+    }
+}
+
+/// A weight of the largest level: one cell at g_max and one at g_min = 0, whose noise is in proportion.
+#[test]
+fn the_slow_part_of_read_noise_is_held_by_a_chip_and_the_fast_part_is_not() {
+    let device = Device::flex();
+    let mut network = LinearConfig::new(1, 4000).with_bias(false).init(&device);
+    network.weight = network.weight.map(|w| Tensor::ones(w.dims(), &device));
+    let text = |operation: &str| {
+        format!(
+            r#"
+            device = {{ kind = "state-independent", g_min = "0 S", g_max = "25 uS", sigma_abs = "0 S", nu_mean = 0.0, nu_std = 0.0, t_0 = "20 s", read_sigma_abs = "0.25 uS", t_read = "250 ns" }}
+            mapping = {{ weight_bits = 8 }}
+            array = {{ rows = 64, columns = 64, input = {{ bits = 8 }} }}
+            operation = {{ {operation} }}
+            "#
+        )
+    };
+    let mapped = on_linear(&network, &text(""));
+    let (rows, outputs) = (50, 4000);
+    let read = |mapped: &MappedNetwork<Linear>, fidelity, chip| {
+        let fab = mapped.fab(fidelity).unwrap();
+        let chip = fab.chip(ChipSeed::new(3, chip)).unwrap();
+        values(linear(&chip, Tensor::<2>::ones([rows, 1], &device)))
+    };
+    // Q = 0.25 / 25 = 0.01 per unit of weight; ln(1 s / 500 ns) of the variance is fast, ln(20 s / 1 s) slow.
+    let (fast, slow) = (1e-4 * 2e6f64.ln(), 1e-4 * 20f64.ln());
+    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|d| d * d).sum::<f64>();
+    let n = outputs as f64;
+    // The variance of n normals has the relative standard error sqrt(2 / n): five of them.
+    let near = |found: f64, expected: f64, n: f64| {
+        let error = 5.0 * (2.0 / n).sqrt();
+        assert!((found / expected - 1.0).abs() < error, "{found} {expected}");
+    };
+    let weight = read(&mapped, Fidelity::Weight, 1);
+    let array = read(&mapped, Fidelity::Array, 1);
+    // Weight fidelity: all rows are the same, and the outputs scatter by the slow part.
+    let held = &weight[..outputs];
+    assert!(weight.chunks(outputs).all(|row| row == held));
+    near(
+        squares(&mut held.iter().map(|w| f64::from(w - 1.0))) / n,
+        slow,
+        n,
+    );
+    // Array fidelity: rows have the same slow part in common, and differ by the fast one.
+    let differences = array.chunks(outputs).flat_map(|row| row.iter().zip(held));
+    let between = squares(&mut differences.map(|(y, held)| f64::from(y - held)));
+    let all = n * rows as f64;
+    near(between / all, fast, all);
+    let mean = |output: usize| {
+        let of_rows = array.iter().skip(output).step_by(outputs);
+        of_rows.map(|y| f64::from(*y)).sum::<f64>() / rows as f64
+    };
+    // A mean of 50 reads is off by a fiftieth of the fast variance.
+    let common = squares(&mut (0..outputs).map(|output| mean(output) - 1.0)) / n;
+    near(common, slow + fast / rows as f64, n);
+    // Another chip holds another one, and without read noise there is none.
+    assert_ne!(read(&mapped, Fidelity::Weight, 2), weight);
+    let silent = on_linear(&network, &text("read_noise = false"));
+    let silent = read(&silent, Fidelity::Weight, 1);
+    assert!(silent.iter().all(|y| (y - 1.0).abs() < 1e-6));
+}
+
+fn on_linear(network: &Linear, text: &str) -> MappedNetwork<Linear> {
+    let hardware = Hardware::from_toml(text).unwrap();
+    MappedNetwork::new(network, &hardware, 1, |network| {
+        linear(
+            network,
+            Tensor::<2>::ones([1, network.weight.dims()[0]], &Device::flex()),
+        );
+    })
+    .unwrap()
+}
+
+#[test]
+fn the_slow_part_is_another_one_at_another_time() {
+    let device = Device::flex();
+    let network = LinearConfig::new(20, 30).init(&device);
+    let weights = |after: &str| {
+        let text = format!(
+            r#"
+            device = {{ kind = "state-independent", g_min = "0 S", g_max = "25 uS", sigma_abs = "0 S", nu_mean = 1e-12, nu_std = 0.0, t_0 = "20 s", read_sigma_abs = "0.25 uS", t_read = "250 ns" }}
+            mapping = {{ weight_bits = 8 }}
+            array = {{ rows = 64, columns = 64, input = {{ bits = 8 }} }}
+            operation = {{ after = "{after}" }}
+            "#
+        );
+        let mapped = on_linear(&network, &text);
+        let chip = |fidelity| {
+            let chip = mapped
+                .fab(fidelity)
+                .unwrap()
+                .chip(ChipSeed::new(1, 1))
+                .unwrap();
+            values(chip.weight.val())
+        };
+        // What cells hold is the same at both fidelities.
+        assert!(difference(&chip(Fidelity::Array), &chip(Fidelity::Weight)) < 1e-6);
+        chip(Fidelity::Weight)
+    };
+    let (hour, day) = (weights("1 h"), weights("1 d"));
+    assert_eq!(day, weights("1 d"));
+    assert_ne!(hour, day);
+}
+
+/// One line per array in what chips compute, and one column per array in what they cost.
+#[rstest]
+fn simulation_and_cost_count_the_same_unit_columns(
+    #[values(None, Some(2))] slice_bits: Option<u8>,
+    #[values(5, 6, 12, 128)] columns: usize,
+) {
+    let device = Device::flex();
+    let (layers, data) = (Layers::new(&device), Data::new(&device));
+    let mut config = Hardware::preset("isaac").unwrap().config().clone();
+    config.device = crate::device::Device::preset("ideal").unwrap();
+    config.mapping.scheme = crate::Scheme::UnitColumn;
+    config.mapping.slice_bits = slice_bits;
+    config.array.rows = 7;
+    config.array.columns = columns;
+    if let Some(cost) = &mut config.cost {
+        cost.adc.columns_per_adc = columns;
+    }
+    config.array.input.sign = crate::array::InputSign::Signed;
+    let hardware = Hardware::try_from(config).unwrap();
+    let mapped = MappedNetwork::new(&layers, &hardware, 3, |layers| {
+        layers.forward(&data);
+    })
+    .unwrap();
+    let cost = hardware
+        .accelerator()
+        .unwrap()
+        .cost(&mapped.shapes())
+        .unwrap();
+    for layer in &cost.layers {
+        let (mut cells, mut arrays) = (0, 0);
+        for matrix in &mapped.weights[&layer.path].matrices {
+            let tiling = crate::Tiling::new(matrix.lines(), matrix.inputs, 7, columns).unwrap();
+            let planes = matrix.planes.len();
+            cells += matrix.lines() * matrix.inputs * planes;
+            arrays += tiling.row_tiles * tiling.column_tiles * planes;
+            // A unit column for each column of arrays.
+            let units = matrix.lines() - matrix.outputs;
+            assert_eq!(units, tiling.column_tiles, "{}", layer.path);
+            assert_eq!(units, matrix.outputs.div_ceil(columns - 1));
+        }
+        let copies = layer.copies as u64;
+        assert_eq!(layer.arrays, copies * arrays as u64, "{}", layer.path);
+        assert_eq!(
+            layer.programming.cells,
+            copies * cells as u64,
+            "{}",
+            layer.path
+        );
+    }
+}
+
+#[test]
+fn unit_columns_of_two_arrays_deviate_each_for_itself() {
+    // Weights are zero, so that all cells of a slice have one target and a weight is the error of its cell less that of its
+    // unit.
+    let device = Device::flex();
+    let mut network = LinearConfig::new(1, 8).with_bias(false).init(&device);
+    let values_of = TensorData::new(vec![1.0f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [1, 8]);
+    network.weight = network
+        .weight
+        .map(|_| Tensor::from_data(values_of, &device));
+    let text = r#"
+        device = { kind = "additive", sigma_rel_gmax = 0.01, g_min = "1 uS", g_max = "100 uS" }
+        mapping = { scheme = "unit-column", weight_bits = 8 }
+        array = { rows = 4, columns = 5, input = { bits = 8 } }
+        "#;
+    let mapped = on_linear(&network, text);
+    let fab = mapped.fab(Fidelity::Weight).unwrap();
+    // Outputs 1..4 lie on the first array, 4..8 on the second. What outputs of one array have in common is the variance of
+    // a unit, half of their own; outputs of two arrays have nothing in common.
+    let chips = 4000;
+    let (mut own, mut same, mut other) = (0.0, 0.0, 0.0);
+    for chip in 0..chips {
+        let w = values(fab.chip(ChipSeed::new(1, chip)).unwrap().weight.val());
+        let product = |a: usize, b: usize| f64::from(w[a]) * f64::from(w[b]);
+        own += product(1, 1);
+        same += product(1, 2);
+        other += product(1, 4);
+    }
+    // Five standard errors of a correlation.
+    let error = 5.0 / (chips as f64).sqrt();
+    assert!((same / own - 0.5).abs() < error, "{}", same / own);
+    assert!((other / own).abs() < error, "{}", other / own);
+}
+
+#[rstest]
+#[case(
+    r#"device = { preset = "rram4" }
+    mapping = { weight_bits = 8 }"#,
+    "layer `fc.weight`: a mapping to 128 levels of a cell and device.kind = four-level, whose cells have 4 levels: set \
+     mapping.slice_bits = 2 with a scheme that has slices, or use another device"
+)]
+#[case(
+    r#"device = { preset = "rram4" }
+    mapping = { weight_bits = 3, scheme = { significance-pairs = { significances = [1.0, 4.0] } } }"#,
+    "layer `fc.weight`: a mapping to any conductance of a cell"
+)]
+#[case(
+    r#"device = { kind = "ideal", g_min = "24.9999 uS", g_max = "25 uS" }
+    mapping = { weight_bits = 8 }"#,
+    "layer `fc.weight`: g_max - g_min = 9.918e-11 S is outside the spans from 7.570e-10 S on, in which 32-bit numbers tell 128 \
+     levels apart: choose a lower g_min, or fewer bits of a cell"
+)]
+#[case(
+    r#"device = { preset = "ideal" }
+    mapping = { weight_bits = 8, scheme = "unit-column" }"#,
+    "layer `fc.weight`: columns of an array with a unit column = 1 is outside the numbers from 2 on"
+)]
+fn conductances_that_cells_cannot_tell_apart_are_refused(
+    #[case] text: &str,
+    #[case] message: &str,
+) {
+    let columns = if text.contains("unit") { 1 } else { 8 };
+    let text =
+        format!("{text}\narray = {{ rows = 8, columns = {columns}, input = {{ bits = 8 }} }}");
+    let hardware = Hardware::from_toml(&text).unwrap();
+    let device = Device::flex();
+    let (layers, data) = (Layers::new(&device), Data::new(&device));
+    let error = MappedNetwork::new(&layers, &hardware, 3, |layers| {
+        layers.forward(&data);
+    })
+    .unwrap_err()
+    .to_string();
+    assert!(error.starts_with(message), "{error}");
+    assert!(!error.contains('\n'));
+}
+
+#[test]
+fn levels_that_a_cell_has_are_mapped_to() {
+    let device = Device::flex();
+    let (layers, data) = (Layers::new(&device), Data::new(&device));
+    for mapping in [
+        r#"weight_bits = 8, slice_bits = 2"#,
+        r#"weight_bits = 8, slice_bits = 1"#,
+        r#"weight_bits = 3"#,
+        r#"weight_bits = 3, scheme = "two-sided-pair", cell_levels = 4"#,
+    ] {
+        let array = "array = { rows = 8, columns = 8, input = { bits = 8 } }";
+        let text = format!("device = {{ preset = \"rram4\" }}\nmapping = {{ {mapping} }}\n{array}");
+        on(&text, &layers, &data);
+    }
+}
+
+#[test]
+fn pulses_that_correct_are_a_way_to_program() {
+    let device = Device::flex();
+    let network = LinearConfig::new(20, 30).init(&device);
+    let text = |steps: &str| {
+        format!(
+            r#"
+            device = {{ kind = "ideal", g_min = "1 uS", g_max = "100 uS" }}
+            mapping = {{ weight_bits = 8 }}
+            array = {{ rows = 64, columns = 64, input = {{ bits = 8 }} }}
+            programming = {{ tolerance = 0.01, sigma_before = 0.2{steps}, maximum_pulses = 1000 }}
+            "#
+        )
+    };
+    let writes = |steps: &str| {
+        let mapped = on_linear(&network, &text(steps));
+        let fab = mapped.fab(Fidelity::Weight).unwrap();
+        let seed = ChipSeed::new(1, 1);
+        let writes = fab.writes(seed).unwrap();
+        assert_eq!((writes.cells, writes.failures), (1200, 0));
+        // Both accept by the same rule: |g - target| <= 0.01 of the range, on two cells of a weight of at most 1/127 less.
+        let ideal = values(fab.ideal().unwrap().weight.val());
+        let largest = ideal.iter().fold(0.0f32, |a, w| a.max(w.abs()));
+        let chip = values(fab.chip(seed).unwrap().weight.val());
+        let far = chip
+            .iter()
+            .zip(&ideal)
+            .map(|(w, i)| (w - i).abs())
+            .fold(0.0, f32::max);
+        assert!(far > 0.0 && far <= 0.0201 * largest, "{far} {largest}");
+        // Every weight is verified in turn, the others are written once.
+        let sensitivities = [("weight".to_string(), vec![1.0; 600])].into();
+        let selection = mapped.selection(&sensitivities, 0.25).unwrap();
+        let selective = mapped.selective_fab(Fidelity::Weight, &selection).unwrap();
+        let some = selective.writes(seed).unwrap();
+        assert!(some.pulses < writes.pulses && some.reads == some.pulses - 900);
+        writes.pulses
+    };
+    // A write from 0.2 meets 0.01 in 1 / 0.04 = 25 pulses; correcting half of the error takes 4 or 5 halvings.
+    let anew = writes("");
+    let steps = writes(", correction = 0.5, sigma_pulse = 0.002");
+    assert!(
+        anew > 20 * 1200 * 9 / 10 && steps < 7 * 1200,
+        "{anew} {steps}"
+    );
+}
+
+/// One cell per output, which a factor per column takes back to what its new readout was.
+#[test]
+fn readouts_see_what_a_chip_holds_and_nothing_that_changes_from_read_to_read() {
+    let device = Device::flex();
+    let mut network = LinearConfig::new(1, 4000).with_bias(false).init(&device);
+    network.weight = network.weight.map(|w| Tensor::ones(w.dims(), &device));
+    let variance = |compensation: &str| {
+        let text = format!(
+            r#"
+            device = {{ kind = "state-independent", g_min = "0 S", g_max = "25 uS", sigma_abs = "0 S", nu_mean = 0.01, nu_std = 0.0, t_0 = "20 s", read_sigma_abs = "0.25 uS", t_read = "250 ns" }}
+            mapping = {{ weight_bits = 8 }}
+            array = {{ rows = 64, columns = 64, input = {{ bits = 8 }} }}
+            operation = {{ after = "1 d", drift_compensation = "{compensation}" }}
+            "#
+        );
+        let mapped = on_linear(&network, &text);
+        let fab = mapped.fab(Fidelity::Weight).unwrap();
+        let weights = values(fab.chip(ChipSeed::new(6, 1)).unwrap().weight.val());
+        let squares = weights.iter().map(|w| f64::from(w - 1.0).powi(2));
+        squares.sum::<f64>() / 4000.0
+    };
+    // Q = 0.01. New cells hold ln(20 s / 1 s) of the variance and cells of a day ln(86420 s / 1 s); fast reads would add
+    // ln(1 s / 500 ns) = 14.5 per readout. 4000 outputs: five relative standard errors sqrt(2 / 4000). The relative noise of
+    // an old cell is that of a new one, as its sigma drifts with it; the global factor adds a 4000th.
+    for (compensation, expected) in [("per-column", 20f64.ln()), ("global", 86_420f64.ln())] {
+        let found = variance(compensation);
+        let error = 5.0 * (2.0f64 / 4000.0).sqrt() + 1e-3;
+        assert!(
+            (found / (1e-4 * expected) - 1.0).abs() < error,
+            "{compensation}: {found}"
+        );
     }
 }

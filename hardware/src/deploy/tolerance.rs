@@ -10,16 +10,18 @@ use super::network_weights::{in_matrices, replace};
 use crate::HardwareError;
 use crate::layer::in_layout;
 use crate::map::{MappedMatrix, Plane, Reference};
+use crate::program::Acceptance;
 
 /// Conductances in µS: by path of the weight, per group, per plane, as long as its targets.
 pub type CellConductances = BTreeMap<String, Vec<Vec<Vec<f32>>>>;
 
 impl<M: Module + Sync> MappedNetwork<M> {
-    /// How far the weights of this network on ideal cells can be off when every cell is within
-    /// `tolerance * (g_max - g_min)` of its target, and inside the range.
+    /// How far the weights of this network can be off when verification accepts every cell at `tolerance`
+    /// ([`Acceptance`]): cells lie within `tolerance * (g_max - g_min)` of their targets and at 0 µS or above.
     ///
     /// A weight is linear in the conductances of its own cells, so that the box is exact: every point of it is a chip
-    /// that write-verify accepts, and there are no others.
+    /// that write-verify accepts, and there are no others. Cells that fail all their pulses, cells that a selection leaves
+    /// unverified, ageing and faults lie outside.
     ///
     /// # Errors
     /// [`HardwareError::Limit`] for a tolerance outside 0..=1, [`HardwareError::Conflict`] for a unit column, whose cells
@@ -115,10 +117,10 @@ fn check(tolerance: f64) -> Result<(), HardwareError> {
 
 fn refuse_unit_column(mapped: &MappedMatrix, path: &str) -> Result<(), HardwareError> {
     match mapped.reference {
-        Reference::UnitColumn => Err(HardwareError::Layer {
+        Reference::UnitColumn { .. } => Err(HardwareError::Layer {
             path: path.to_string(),
             error: Box::new(HardwareError::conflict(
-                "scheme = unit-column with bounds per weight: a cell of its line 0 moves a weight of every output",
+                "scheme = unit-column with bounds per weight: one of its cells moves a weight of every output of an array",
                 "use a scheme of pairs, or digital-offset",
             )),
         }),
@@ -128,13 +130,9 @@ fn refuse_unit_column(mapped: &MappedMatrix, path: &str) -> Result<(), HardwareE
 
 /// How far the cell at `target` can be from it, down and up, in µS.
 fn room(mapped: &MappedMatrix, tolerance: f64, target: f32) -> [f64; 2] {
-    let (g_min, g_max) = (f64::from(mapped.range.g_min), f64::from(mapped.range.g_max));
-    let (target, most) = (f64::from(target), tolerance * (g_max - g_min));
-    // A target may be one rounding outside the range.
-    [
-        (g_min - target).max(-most).min(0.0),
-        (g_max - target).min(most).max(0.0),
-    ]
+    let target = f64::from(target);
+    let ends = Acceptance::new(tolerance, mapped.range).ends(target);
+    ends.map(|end| end - target)
 }
 
 /// How far a cell of `plane` can move weight `weight` down and up, and the moves in µS that do.
@@ -289,7 +287,7 @@ mod tests {
                     for (g, target) in pairs {
                         let most = tolerance * f64::from(range.span());
                         prop_assert!(f64::from((g - target).abs()) <= most + 1e-5, "{g} {target}");
-                        prop_assert!(*g >= range.g_min && *g <= range.g_max * (1.0 + 2.0 * f32::EPSILON));
+                        prop_assert!(*g >= 0.0);
                     }
                 }
             }
@@ -299,49 +297,129 @@ mod tests {
         }
     }
 
+    /// One output of many weights: the largest one, then `level`/31 of it again and again.
+    fn row(level: f32) -> (Linear, usize) {
+        let device = Device::flex();
+        let inputs = 250_001;
+        let mut values = vec![level / 31.0; inputs];
+        values[0] = 1.0;
+        let mut linear = LinearConfig::new(inputs, 1).init(&device);
+        let values = burn::tensor::TensorData::new(values, [inputs, 1]);
+        linear.weight = linear.weight.map(|_| Tensor::from_data(values, &device));
+        (linear, inputs)
+    }
+
+    fn hardware(device: &str, mapping: &str, tolerance: f64, sigma: f64) -> Hardware {
+        let text = format!(
+            "device = {{ {device} }}\nmapping = {{ {mapping} }}\n\
+             array = {{ rows = 64, columns = 64, input = {{ bits = 8, sign = \"signed\" }} }}\n\
+             programming = {{ tolerance = {tolerance}, sigma_before = {sigma}, maximum_pulses = 1000000 }}"
+        );
+        Hardware::from_toml(&text).unwrap()
+    }
+
+    /// A weight is a sum of cells in 32 bits. Rounding a conductance, a product with the gain and a sum are each off by at
+    /// most half an ulp of the largest value that occurs: with up to 8 planes, 24 of them, of numbers up to
+    /// 2 · Σ factors · g_max / span in units of the scale. The box itself is rounded once more.
+    fn roundings(mapped: &MappedMatrix) -> f32 {
+        let factors: f32 = mapped.slices.iter().map(|slice| slice.factor).sum();
+        let largest = 2.0 * factors * mapped.range.g_max / mapped.range.span();
+        let scale = mapped.scales.iter().fold(0.0f32, |a, s| a.max(*s));
+        24.0 * 0.5 * f32::EPSILON * largest * scale
+    }
+
     #[test]
-    fn no_chip_that_write_verify_accepts_is_outside_the_box() {
-        for mapping in MAPPINGS {
-            let mapped = mapped(3, mapping).unwrap();
-            let bounds = mapped.deviation_bounds(0.05).unwrap();
-            let ideal = mapped.fab(Fidelity::Weight).unwrap().ideal().unwrap();
-            let ideal = ideal.weights();
-            for draw in 0..20u64 {
-                let mut cells = CellConductances::new();
-                for (path, weight) in &mapped.weights {
-                    let chip = ChipSeed::new(1, draw).generator(path);
-                    let groups = weight.matrices.iter().enumerate().map(|(group, matrix)| {
-                        let targets = matrix.targets().into_iter().enumerate();
-                        let plane = |(plane, targets): (usize, Vec<f32>)| {
-                            let at = |(i, t): (usize, f32)| {
-                                let index = ((group * 16 + plane) << 16 | i) as u64;
-                                let [down, up] = room(matrix, 0.05, t);
-                                // Often at an end.
-                                let u = (1.5 * chip.uniform(index) - 0.25).clamp(0.0, 1.0);
-                                (f64::from(t) + down + u * (up - down)) as f32
-                            };
-                            targets.into_iter().enumerate().map(at).collect()
-                        };
-                        targets.map(plane).collect()
-                    });
-                    cells.insert(path.clone(), groups.collect());
-                }
-                let chip = mapped.with_cells(&cells).unwrap().weights();
-                for ((path, chip), ideal) in
-                    ["conv.weight", "fc.weight"].iter().zip(chip).zip(&ideal)
-                {
-                    let entries = &bounds.weights()[*path];
-                    for (index, (w, ideal)) in chip.iter().zip(ideal).enumerate() {
-                        // Rounding of weights up to 3 or so.
-                        let d = w - ideal;
-                        assert!(
-                            d >= entries.low[index] - 2e-5 && d <= entries.high[index] + 2e-5,
-                            "{path} {d}"
-                        );
+    fn programmed_chips_of_every_device_lie_in_the_box() {
+        for name in crate::device::Device::preset_names() {
+            let levels = crate::device::Device::preset(name).unwrap().levels();
+            for mapping in MAPPINGS {
+                // A cell of four levels holds two bits.
+                let four = r#"scheme = "digital-offset", weight_bits = 6, slice_bits = 2"#;
+                let mapping = if levels.is_some() { four } else { mapping };
+                for tolerance in [0.01, 0.05, 0.3] {
+                    let device = format!("preset = \"{name}\"");
+                    let hardware = hardware(&device, mapping, tolerance, 0.1);
+                    let network = network(3);
+                    let run = |network: &Network| {
+                        network.forward(Tensor::ones([1, 4, 2, 2], &Device::flex()));
+                    };
+                    // Cells as they are written: 1/f noise is no matter of programming.
+                    let mut operation = hardware.config().operation;
+                    operation.read_noise = Some(false);
+                    let hardware = hardware.with(None, Some(operation)).unwrap();
+                    let mapped = MappedNetwork::new(&network, &hardware, 1, run).unwrap();
+                    let bounds = mapped.deviation_bounds(tolerance).unwrap();
+                    let fab = mapped.fab(Fidelity::Weight).unwrap();
+                    let ideal = fab.ideal().unwrap().weights();
+                    for chip in 0..20 {
+                        let seed = ChipSeed::new(1, chip);
+                        assert_eq!(fab.writes(seed).unwrap().failures, 0);
+                        let chip = fab.chip(seed).unwrap().weights();
+                        let paths = ["conv.weight", "fc.weight"];
+                        for ((path, chip), ideal) in paths.iter().zip(chip).zip(&ideal) {
+                            let entries = &bounds.weights()[*path];
+                            let matrices = mapped.weights[*path].matrices.iter();
+                            let slack = matrices.map(roundings).fold(0.0, f32::max);
+                            for (index, (w, ideal)) in chip.iter().zip(ideal).enumerate() {
+                                let d = w - ideal;
+                                let (low, high) = (entries.low[index], entries.high[index]);
+                                assert!(
+                                    d >= low - slack && d <= high + slack,
+                                    "{name} {mapping} {tolerance}: {d} of {low}..{high}"
+                                );
+                            }
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// A write that scatters by ten times the tolerance leaves accepted cells all but uniform. Of a pair, the deviations
+    /// within 1 % of the box of a corner are a triangle of at least 0.02² / 2 of the square of its two cells: 50 of 250,000
+    /// weights, so that a box that is right misses a corner with a probability below e⁻⁴⁵.
+    #[rstest]
+    fn programmed_cells_reach_the_corners_of_the_box(
+        #[values(
+            r#"scheme = "one-sided-pair", weight_bits = 6"#,
+            r#"scheme = "two-sided-pair", weight_bits = 6"#,
+            r#"scheme = "digital-offset", weight_bits = 6"#
+        )]
+        mapping: &str,
+        #[values(0.0, 15.0, -31.0, 31.0)] level: f32,
+    ) {
+        let device = r#"kind = "ideal", g_min = "2 uS", g_max = "50 uS""#;
+        let hardware = hardware(device, mapping, 0.05, 0.5);
+        let (network, inputs) = row(level);
+        let mapped = MappedNetwork::new(&network, &hardware, 1, |network| {
+            linear(network, Tensor::<2>::ones([1, inputs], &Device::flex()));
+        })
+        .unwrap();
+        let bounds = mapped.deviation_bounds(0.05).unwrap();
+        let entries = &bounds.weights()["weight"];
+        let (low, high) = (entries.low[1], entries.high[1]);
+        let fab = mapped.fab(Fidelity::Weight).unwrap();
+        let weights = |network: Linear| {
+            network
+                .weight
+                .val()
+                .into_data()
+                .try_to_vec::<f32>()
+                .unwrap()
+        };
+        let ideal = weights(fab.ideal().unwrap())[1];
+        let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
+        for chip in 0..4 {
+            for w in &weights(fab.chip(ChipSeed::new(5, chip)).unwrap())[1..] {
+                least = least.min(w - ideal);
+                most = most.max(w - ideal);
+            }
+        }
+        let slack = roundings(&mapped.weights["weight"].matrices[0]);
+        let width = high - low;
+        assert!(least >= low - slack && most <= high + slack);
+        assert!(least <= low + 0.01 * width, "{least} of {low}..{high}");
+        assert!(most >= high - 0.01 * width, "{most} of {low}..{high}");
     }
 
     #[test]
@@ -358,15 +436,17 @@ mod tests {
                 entries.high[input * 3 + output],
             );
             let other = matrix.planes[1].targets[index];
-            // Of a zero both cells are at g_min: each can only rise. Of any other one cell is there.
+            // Accepted within 4.8 uS, and at 0 uS or above: a cell at g_min = 2 uS can fall by 2 uS, any cell can rise by 4.8.
             let step = 0.1 * largest;
+            let fall = step * 2.0 / 4.8;
             let near = |a: f32, b: f32| (a - b).abs() < 1e-5;
             if *target == 2.0 && other == 2.0 {
-                assert!(near(low, -step) && near(high, step));
-            } else if (7.0..45.0).contains(target) {
-                assert!(near(low, -2.0 * step) && near(high, step), "{low} {high}");
-            } else if *target > 49.9 {
-                assert!(near(low, -2.0 * step) && near(high, 0.0), "{low} {high}");
+                assert!(near(low, -step - fall) && near(high, step + fall));
+            } else if *target >= 7.0 {
+                assert!(
+                    near(low, -2.0 * step) && near(high, step + fall),
+                    "{low} {high}"
+                );
             }
         }
         let none = mapped.deviation_bounds(0.0).unwrap();

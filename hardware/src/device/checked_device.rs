@@ -9,12 +9,13 @@ use super::{ConductanceRange, Faults, IvCurve, Moments};
 use crate::HardwareError;
 use crate::units::Second;
 
-/// How one memory cell misses its target: in three lifetimes, and by faults.
+/// How one memory cell misses its target: in four lifetimes, and by faults.
 ///
 /// | lifetime | drawn | method |
 /// |---|---|---|
 /// | programming error | at every write | [`Self::program`] |
 /// | ageing: drift, relaxation | once per cell and write | [`Self::age`] |
+/// | slow part of 1/f noise | once per cell and time of reading | [`Self::fluctuate`] |
 /// | read noise | at every read | [`Self::read_sigma`] |
 /// | faults | once per chip | [`Self::stick`] |
 ///
@@ -228,9 +229,28 @@ impl Device {
     }
 
     /// Standard deviation of one read of every cell, uS, from the conductances `after` a time; `None` where the device
-    /// has no read noise. Reads are independent of each other.
+    /// has no read noise. Reads are independent of each other: of 1/f noise this is the fast part.
     pub fn read_sigma(&self, conductances: &[f32], after: Second) -> Option<Vec<f32>> {
         self.law.read_sigma(conductances, after.get().max(0.0))
+    }
+
+    /// Standard deviation of what all reads of a cell at that time share, uS, from the conductances `after` a time: the
+    /// slow part of 1/f noise, which takes longer than 1 s. `None` where the device has none.
+    pub fn held_sigma(&self, conductances: &[f32], after: Second) -> Option<Vec<f32>> {
+        self.law.held_sigma(conductances, after.get().max(0.0))
+    }
+
+    /// Moves cells to where the slow part of 1/f noise has them `after` a time, not below 0 uS; nothing where the device
+    /// has none. Give every time a stream of its own.
+    pub fn fluctuate(&self, cells: &mut [f32], after: Second, draws: &Philox) {
+        let Some(sigmas) = self.held_sigma(cells, after) else {
+            return;
+        };
+        let mut normals = vec![0.0; cells.len()];
+        draws.fill_normal(&mut normals);
+        for (cell, (sigma, normal)) in cells.iter_mut().zip(sigmas.iter().zip(normals)) {
+            *cell = (*cell + sigma * normal).max(0.0);
+        }
     }
 
     /// The current of a cell that is no resistor; `None` where `I = g V`.
@@ -245,7 +265,8 @@ impl Device {
         }
     }
 
-    /// The cells of one plane of one chip `after` a time: programmed, aged, and stuck where they are faulty.
+    /// The cells of one plane of one chip `after` a time: programmed, aged, and stuck where they are faulty, without read
+    /// noise.
     ///
     /// `path` names the plane; its streams are `path/program`, `path/age` and `path/faults`, so that ageing moves neither
     /// programming nor faults.

@@ -6,6 +6,14 @@ use super::refusal::microsiemens;
 use crate::HardwareError;
 use crate::units::Siemens;
 
+/// The smallest span, S: beyond any cell, and far enough from the smallest 32-bit number for sums and reciprocals of parts
+/// of it.
+const SMALLEST_SPAN: f64 = 1e-24;
+/// The smallest span relative to `g_max`: 32 distances between neighbouring 32-bit numbers.
+const SMALLEST_RELATIVE_SPAN: f64 = 32.0 * f32::EPSILON as f64;
+/// The largest conductance, S: beyond any cell, and far enough from the largest 32-bit number for squares of ratios.
+const LARGEST: f64 = 1e12;
+
 /// Lowest and highest conductance that weights are mapped to, in microsiemens.
 ///
 /// ```
@@ -29,7 +37,8 @@ impl ConductanceRange {
     /// A checked range.
     ///
     /// # Errors
-    /// [`HardwareError::Limit`] unless 0 <= `g_min` < `g_max`, both finite.
+    /// [`HardwareError::Limit`] unless 0 <= `g_min` < `g_max`, both finite, with a span that 32-bit conductances and their
+    /// reciprocals resolve: at least 1e-24 S and 4e-6 of `g_max`, with `g_max` at most 1e12 S.
     pub fn new(g_min: Siemens, g_max: Siemens) -> Result<Self, HardwareError> {
         let [low, high] = [g_min, g_max].map(|g| (g.get() * 1e6) as f32);
         if !(low.is_finite() && low >= 0.0) {
@@ -40,12 +49,30 @@ impl ConductanceRange {
                 "a conductance is not negative",
             ));
         }
-        if !(high.is_finite() && high > low) {
+        if g_max.get() > LARGEST {
+            return Err(HardwareError::limit(
+                "g_max",
+                format!("{:e} S", g_max.get()),
+                format!("the conductances up to {LARGEST:e} S"),
+                "give the conductance of one cell",
+            ));
+        }
+        if g_max.get() <= g_min.get() || g_max.get().is_nan() {
             return Err(HardwareError::limit(
                 "g_max",
                 g_max,
                 format!("the values above g_min = {g_min}"),
                 "choose g_max larger than g_min",
+            ));
+        }
+        let smallest = SMALLEST_SPAN.max(SMALLEST_RELATIVE_SPAN * g_max.get());
+        let span = g_max.get() - g_min.get();
+        if span < smallest {
+            return Err(HardwareError::limit(
+                "g_max - g_min",
+                format!("{span:.3e} S"),
+                format!("the spans from {smallest:.3e} S on, which 32-bit conductances resolve"),
+                "choose g_min and g_max farther apart",
             ));
         }
         Ok(Self {
@@ -115,6 +142,23 @@ mod tests {
         "-1 uS",
         "25 uS",
         "g_min = -1 uS is outside 0 S and above: a conductance is not negative"
+    )]
+    #[case(
+        "24.99999 uS",
+        "25 uS",
+        "g_max - g_min = 1.000e-11 S is outside the spans from 9.537e-11 S on, which 32-bit conductances resolve: choose g_min and \
+         g_max farther apart"
+    )]
+    #[case(
+        "0 S",
+        "1e-43 S",
+        "g_max - g_min = 1.000e-43 S is outside the spans from 1.000e-24 S on, which 32-bit conductances resolve: choose g_min and \
+         g_max farther apart"
+    )]
+    #[case(
+        "0 S",
+        "1e33 S",
+        "g_max = 1e33 S is outside the conductances up to 1e12 S: give the conductance of one cell"
     )]
     #[case(
         "25 uS",

@@ -6,12 +6,16 @@ use crate::HardwareError;
 
 /// How the outputs of an array are scaled after a time.
 ///
-/// The array is read with the same inputs (one-hot, or all ones) when it is new and at the time of use; both readouts go
-/// through the noisy periphery. Outputs are then multiplied by
+/// The array is read with the same inputs, one at a time, when it is new and at the time of use. What its converters
+/// deliver is then multiplied by
 ///
 /// ```text
 /// α = mean |Y(t_0)| / mean |Y(t)|          over all readings (global), or over those of one output (per-column)
 /// ```
+///
+/// A readout sees the cells of its time, with the slow part of their 1/f noise, through exact converters and ideal wires:
+/// every reading is repeated until what changes from read to read has averaged out. Y is a sum of currents: a pair and a
+/// unit column are subtracted in it; a digital offset is not, because it is a number and does not drift.
 ///
 /// # Source
 /// Global drift compensation: Le Gallo et al., IEEE Trans. Electron Devices 2018; Joshi et al., Nature Communications 2020.

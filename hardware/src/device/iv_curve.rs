@@ -38,7 +38,7 @@ impl IvCurve {
         Some(voltage * (conductance + voltage * (n2 + voltage * n3)))
     }
 
-    /// `dI/dV` in siemens, for Newton steps; `None` where there is no current.
+    /// `dI/dV` in siemens; `None` where there is no current.
     pub fn slope(&self, conductance: f64, voltage: f64) -> Option<f64> {
         let (n2, n3) = self.curvature(conductance, voltage)?;
         Some(conductance + voltage * (2.0 * n2 + voltage * 3.0 * n3))

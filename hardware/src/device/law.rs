@@ -25,8 +25,13 @@ pub(super) trait Law: Programming {
         Ok(None)
     }
 
-    /// Read noise after `after` seconds, where reads scatter.
+    /// Read noise after `after` seconds, where reads scatter: what is new at every read.
     fn read(&self, _after: f64) -> Option<Self::Read> {
+        None
+    }
+
+    /// Read noise after `after` seconds that all reads of a chip at that time share.
+    fn held(&self, _after: f64) -> Option<Self::Read> {
         None
     }
 

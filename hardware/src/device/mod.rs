@@ -1,9 +1,9 @@
 //! Devices: how one memory cell misses its target.
 //!
 //! A [`DeviceConfig`] is what a configuration file says, a [`Device`] its checked form. Every family is one file that holds
-//! its published law, the range that it was fitted on and its source, and refuses what lies outside. Three lifetimes are
-//! kept apart: an error of *programming* is drawn at every write, *ageing* (drift, relaxation) once per cell and write, and
-//! *read noise* at every read. Faults come on top of any device; [`DriftCompensation`] is digital and comes after reading.
+//! its published law, the range that it was fitted on and its source, and refuses what lies outside. Four lifetimes are
+//! kept apart: an error of *programming* is drawn at every write, *ageing* (drift, relaxation) once per cell and write,
+//! the slow part of 1/f noise once per cell and time of reading, and *read noise* at every read. Faults come on top of any device; [`DriftCompensation`] is digital and comes after reading.
 //!
 //! ```
 //! use crossburn_hardware::device::Device;

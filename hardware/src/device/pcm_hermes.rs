@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ConductanceRange;
 use super::elementary::ln;
-use super::flicker::{Flicker, Level};
+use super::flicker::{Flicker, Level, Part};
 use super::law::Law;
 use super::pcm_mushroom::SMALLEST;
 use super::power_law::{Exponent, PowerLaw};
@@ -199,6 +199,12 @@ impl Level for PcmHermes {
     }
 }
 
+impl PcmHermes {
+    fn flicker(self, after: f64, part: Part) -> Flicker<Self> {
+        Flicker::new(self, self.g_max, self.fit.t_0, T_READ, after, part)
+    }
+}
+
 impl Law for PcmHermes {
     type Ageing = PowerLaw<Self>;
     type Read = Flicker<Self>;
@@ -212,8 +218,11 @@ impl Law for PcmHermes {
     }
 
     fn read(&self, after: f64) -> Option<Flicker<Self>> {
-        let Fit { t_0, .. } = self.fit;
-        Some(Flicker::new(*self, self.g_max, t_0, T_READ, after))
+        Some(self.flicker(after, Part::Fast))
+    }
+
+    fn held(&self, after: f64) -> Option<Flicker<Self>> {
+        Some(self.flicker(after, Part::Slow))
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ConductanceRange;
 use super::elementary::{exp, ln};
-use super::flicker::{Flicker, Level};
+use super::flicker::{Flicker, Level, Part};
 use super::law::Law;
 use super::power_law::{Exponent, PowerLaw};
 use super::programming::{Programming, Spread};
@@ -18,7 +18,7 @@ use crate::units::Siemens;
 /// programming   g_p = max(0, g_T + σ_p ξ)         σ_p = (g_max / 25 uS)(0.26348 + 1.9650 r - 1.1731 r²) uS
 /// drift         g(t) = g_p e^(-ν L)               ν = |μ + s ξ|, one per cell
 ///               μ = -0.0155 ln r + 0.0244 in [0.049, 0.1],  s = -0.0125 ln r - 0.0059 in [0.008, 0.045]
-/// read noise    σ_r = g(t) Q sqrt(ln((t + t_0 + t_read) / (2 t_read)))
+/// read noise    σ_r = g(t) Q sqrt(ln((t + t_0 + t_read) / (2 t_read))), what fluctuates within 1 s per read, the rest held
 ///               Q = min(0.0088 / max(r_p^0.65, 0.001), 0.2),  r_p = g_p / g_max
 /// ```
 ///
@@ -100,6 +100,12 @@ impl Level for PcmMushroom {
     }
 }
 
+impl PcmMushroom {
+    fn flicker(self, after: f64, part: Part) -> Flicker<Self> {
+        Flicker::new(self, self.g_max, T_0, T_READ, after, part)
+    }
+}
+
 impl Law for PcmMushroom {
     type Ageing = PowerLaw<Self>;
     type Read = Flicker<Self>;
@@ -113,7 +119,11 @@ impl Law for PcmMushroom {
     }
 
     fn read(&self, after: f64) -> Option<Flicker<Self>> {
-        Some(Flicker::new(*self, self.g_max, T_0, T_READ, after))
+        Some(self.flicker(after, Part::Fast))
+    }
+
+    fn held(&self, after: f64) -> Option<Flicker<Self>> {
+        Some(self.flicker(after, Part::Slow))
     }
 }
 
@@ -147,11 +157,12 @@ mod tests {
     #[test]
     fn reads_of_a_fresh_cell_scatter_by_q_times_4_18() {
         let law = PcmMushroomConfig::default().check().unwrap();
-        let read = law.read(0.0).unwrap();
+        let (read, held) = (law.read(0.0).unwrap(), law.held(0.0).unwrap());
+        let sigma = |g: f64| read.sigma(g).hypot(held.sigma(g));
         // r = 1: Q = 0.0088. r = 0.004: 0.0088 / 0.004^0.65 = 0.319, held at 0.2. sqrt(ln(4e7)) = 4.1836.
-        assert!((read.sigma(25.0) - 25.0 * 0.0088 * 4.1838).abs() < 1e-3);
-        assert!((read.sigma(0.1) - 0.1 * 0.2 * 4.1838).abs() < 1e-4);
-        assert_eq!(read.sigma(0.0), 0.0);
+        assert!((sigma(25.0) - 25.0 * 0.0088 * 4.1838).abs() < 1e-3);
+        assert!((sigma(0.1) - 0.1 * 0.2 * 4.1838).abs() < 1e-4);
+        assert_eq!(sigma(0.0), 0.0);
     }
 
     #[test]

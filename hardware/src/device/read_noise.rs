@@ -1,4 +1,4 @@
-//! Read noise: new at every read.
+//! Read noise: new at every read, or held by a chip at its time (the slow part of 1/f noise, see `flicker.rs`).
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -7,7 +7,7 @@ use super::programming::PIECE;
 
 /// How reads of a cell scatter at a fixed time.
 pub(super) trait ReadNoise: Sync {
-    /// Standard deviation of one read of a cell with this conductance, uS.
+    /// Standard deviation over reads, or over chips, of a cell with this conductance, uS.
     fn sigma(&self, conductance: f64) -> f64;
 }
 

@@ -136,6 +136,12 @@ macro_rules! registry {
                     $(Self::$kind(law) => law.read(after).map(|read| read_noise::read_sigma(&read, conductances)),)+
                 }
             }
+
+            pub(super) fn held_sigma(&self, conductances: &[f32], after: f64) -> Option<Vec<f32>> {
+                match self {
+                    $(Self::$kind(law) => law.held(after).map(|held| read_noise::read_sigma(&held, conductances)),)+
+                }
+            }
         }
     };
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ConductanceRange;
 use super::elementary::ln;
-use super::flicker::accumulated;
+use super::flicker::{Part, accumulated};
 use super::law::Law;
 use super::moments::Bounds;
 use super::programming::{Programming, Spread};
@@ -160,7 +160,13 @@ impl Law for ReramCmo {
 
     fn read(&self, after: f64) -> Option<LogLevel> {
         Some(LogLevel {
-            accumulated: accumulated(after, 1e-6),
+            accumulated: accumulated(after, 1e-6, Part::Fast),
+        })
+    }
+
+    fn held(&self, after: f64) -> Option<LogLevel> {
+        Some(LogLevel {
+            accumulated: accumulated(after, 1e-6, Part::Slow),
         })
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ConductanceRange;
-use super::flicker::accumulated;
+use super::flicker::{Part, accumulated};
 use super::law::Law;
 use super::power_law::{Exponent, PowerLaw};
 use super::programming::{Programming, Spread};
@@ -115,6 +115,13 @@ impl ReadNoise for Proportional {
     }
 }
 
+impl StateIndependent {
+    fn flicker(&self, after: f64, part: Part) -> Option<Proportional> {
+        let sigma = self.read * accumulated(after + self.t_0, self.t_read, part);
+        (self.read > 0.0).then_some(Proportional(sigma))
+    }
+}
+
 impl Law for StateIndependent {
     type Ageing = PowerLaw<Self>;
     type Read = Proportional;
@@ -129,7 +136,10 @@ impl Law for StateIndependent {
     }
 
     fn read(&self, after: f64) -> Option<Proportional> {
-        let sigma = self.read * accumulated(after + self.t_0, self.t_read);
-        (self.read > 0.0).then_some(Proportional(sigma))
+        self.flicker(after, Part::Fast)
+    }
+
+    fn held(&self, after: f64) -> Option<Proportional> {
+        self.flicker(after, Part::Slow)
     }
 }

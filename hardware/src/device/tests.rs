@@ -179,7 +179,9 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
         let run = || {
             let cells = device.cells(&targets, after, chip, "fc.weight/0").unwrap();
             let sigma = device.read_sigma(&cells, after);
-            (cells, sigma)
+            let mut moved = cells.clone();
+            device.fluctuate(&mut moved, after, &chip.generator("fc.weight/0/held"));
+            (cells, sigma, moved)
         };
         let [one, two] = [1, 2].map(|threads| pool(threads).install(run));
         assert!(one == two, "{name}");
@@ -443,17 +445,26 @@ fn reads_scatter_where_a_device_says_so() {
         }
     }
     let sigma = |name: &str, cell: f32| {
-        Device::preset(name)
-            .unwrap()
-            .read_sigma(&[cell], Second::new(DAY))
-            .unwrap()[0]
+        let device = Device::preset(name).unwrap();
+        device.read_sigma(&[cell], Second::new(DAY)).unwrap()[0]
     };
+    let held = |name: &str, cell: f32| {
+        let device = Device::preset(name).unwrap();
+        device
+            .held_sigma(&[cell], Second::new(DAY))
+            .map(|sigma| sigma[0])
+    };
+    for name in ["reram-wan-2022", "neurosim", "sonos-40nm"] {
+        assert_eq!(held(name, 1.0), None);
+    }
     // 1 % of 40 uS; a tenth of the digit, 10 uS less 1 / (1.7 MOhm); 12.58 nA (1 - e^(-1600 / 215.37)).
     assert!((sigma("reram-wan-2022", 3.0) - 0.4).abs() < 1e-6);
     assert!((sigma("neurosim", 10.0) - 0.1 * (10.0 - 1.0 / 1.7)).abs() < 1e-6);
     assert!((sigma("sonos-40nm", 1.6) - 0.012_572_5).abs() < 1e-6);
-    // Proportional to the conductance, 1 uS at 25 uS times sqrt(ln(86420 / 500e-9)) = 5.086.
-    assert!((sigma("state-independent", 12.5) - 0.5 * 5.086).abs() < 1e-3);
+    // Proportional to the conductance, 1 uS at 25 uS times sqrt(ln(1 / 500e-9)) = 3.809 within a second, and
+    // sqrt(ln(86420)) = 3.3714 from then on: 5.086 together.
+    assert!((sigma("state-independent", 12.5) - 0.5 * 3.809).abs() < 1e-3);
+    assert!((held("state-independent", 12.5).unwrap() - 0.5 * 3.3714).abs() < 1e-3);
 }
 
 #[test]

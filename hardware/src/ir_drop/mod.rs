@@ -2,8 +2,7 @@
 //!
 //! [`WireNetwork`] is the exact linear network of one array; [`WireNetwork::effective`] turns programmed conductances into
 //! the matrix that the array computes with, once per chip. [`NodalSolver`] gives the same by another algorithm, and the
-//! potentials at every cell. [`Newton`] solves arrays whose cells follow any [`CellLaw`]. [`Approximation`] is a published
-//! polynomial instead of the network.
+//! potentials at every cell.
 //!
 //! # Cost
 //! The effective matrix is extracted once per programmed array; products with it are ordinary ones. Arrays are independent:
@@ -24,19 +23,13 @@
 //! The last is not kept: O(n⁴) where blocks take O(n³). Within the joins, computing lower halves only and leaves of 6 or 8
 //! cells instead of 4 changed nothing that could be told from noise. Iterations that relax line after line, or conjugate
 //! gradients with lines as preconditioner, were not tried: with n right-hand sides, every iteration passes n³ values.
-mod approximation;
 mod blocks;
-mod cell_law;
 mod network;
-mod newton;
 mod nodal;
 mod wire_resistance;
 mod wires;
 
-pub use approximation::{Approximation, ApproximationError};
-pub use cell_law::{CellLaw, LinearCell, SinhCell};
 pub use network::{PairArrangement, WireNetwork, interleave};
-pub use newton::Newton;
 pub use nodal::{NodalFactor, NodalSolution, NodalSolver};
 pub use wire_resistance::{WireNode, wire_resistance};
 pub use wires::Wires;

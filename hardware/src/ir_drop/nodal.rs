@@ -32,16 +32,16 @@ pub struct NodalSolver {
     network: WireNetwork,
     free: usize,
     /// The two nodes of every cell.
-    pub(super) cells: Vec<[Node; 2]>,
+    cells: Vec<[Node; 2]>,
     /// The two nodes of every wire with resistance, and its conductance in µS.
-    pub(super) wires: Vec<([Node; 2], f64)>,
+    wires: Vec<([Node; 2], f64)>,
     /// Nothing where every node is a source or a ground.
     pattern: Option<Pattern>,
 }
 
 /// Where a cell or a wire ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Node {
+enum Node {
     /// An unknown potential.
     Free(usize),
     /// The source of an input line.
@@ -141,11 +141,7 @@ impl NodalSolver {
     /// resistances differ by more than 64-bit floats can hold.
     pub fn factor(&self, conductances: &[f32]) -> Result<NodalFactor<'_>, HardwareError> {
         self.network.check_conductances(conductances)?;
-        self.factor_cells(conductances.iter().map(|g| f64::from(*g)).collect())
-    }
-
-    /// Factors the network with cells in µS that are known to be valid.
-    pub(super) fn factor_cells(&self, cells: Vec<f64>) -> Result<NodalFactor<'_>, HardwareError> {
+        let cells: Vec<f64> = conductances.iter().map(|g| f64::from(*g)).collect();
         let cholesky = match &self.pattern {
             None => None,
             Some(pattern) => {
@@ -168,11 +164,6 @@ impl NodalSolver {
             cells,
             cholesky,
         })
-    }
-
-    /// Unknown potentials.
-    pub(super) fn free(&self) -> usize {
-        self.free
     }
 
     /// Cells and wires with their conductances.
@@ -296,7 +287,7 @@ impl NodalFactor<'_> {
     }
 
     /// Replaces currents into the free nodes by their potentials.
-    pub(super) fn solve_in_place(&self, values: &mut [f64]) {
+    fn solve_in_place(&self, values: &mut [f64]) {
         if let Some(cholesky) = &self.cholesky {
             let mut right = faer::ColMut::from_slice_mut(values);
             cholesky.solve_in_place(right.as_mut());
@@ -306,12 +297,7 @@ impl NodalFactor<'_> {
 
 impl NodalSolver {
     /// Gathers what is known at every cell; the current into ground is that of the cells of the line.
-    pub(super) fn solution(
-        &self,
-        inputs: &[f64],
-        potentials: &[f64],
-        cell_currents: &[f64],
-    ) -> NodalSolution {
+    fn solution(&self, inputs: &[f64], potentials: &[f64], cell_currents: &[f64]) -> NodalSolution {
         let at = |side: usize| {
             self.cells
                 .iter()
@@ -330,7 +316,7 @@ impl NodalSolver {
 }
 
 /// The potential of a node.
-pub(super) fn potential(node: Node, inputs: &[f64], free: &[f64]) -> f64 {
+fn potential(node: Node, inputs: &[f64], free: &[f64]) -> f64 {
     match node {
         Node::Free(index) => free[index],
         Node::Source(line) => inputs[line],

@@ -1,6 +1,5 @@
 //! What is attached to a weight that lies on arrays.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::module::{Module, Reparameterization};
@@ -8,6 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use crossburn_noise::Philox;
 use rayon::prelude::*;
 
+use super::images::pass;
 use super::{Geometry, LayerUse};
 use crate::array::{CurrentProfile, ProgrammedMatrix, Reads};
 use crate::straight_through;
@@ -56,8 +56,48 @@ struct Arrays {
     matrices: Vec<ProgrammedMatrix>,
     /// Streams of read noise, one per group, where reads scatter.
     reads: Option<Vec<Philox>>,
-    /// Rows that every matrix has multiplied so far: the number of the next read.
-    rows: AtomicU64,
+    /// Which reads the next product is.
+    turn: Mutex<Turn>,
+}
+
+/// Which reads the products of one weight are.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Rows that were multiplied so far outside of passes about known images.
+    rows: u64,
+    /// The last pass about known images, and the products of this weight in it.
+    pass: u64,
+    products: u64,
+}
+
+/// Reads that the images of one pass may have; those of a weight's next product in the same pass follow.
+const READS_OF_PRODUCT: u64 = 1 << 36;
+
+impl Turn {
+    /// The numbers of the reads of a batch with `positions` rows each, in order.
+    ///
+    /// An image has the reads from `image · rows of an image` on, whatever was read before it. Rows of a pass about images
+    /// that are not known count on.
+    fn numbers(&mut self, batch: usize, positions: usize) -> Vec<u64> {
+        let rows = (batch * positions) as u64;
+        let fits = |images: &[u64]| !images.is_empty() && batch.is_multiple_of(images.len());
+        let Some(pass) = pass().filter(|pass| fits(&pass.images)) else {
+            let first = self.rows;
+            self.rows += rows;
+            return (first..first + rows).collect();
+        };
+        if pass.number != self.pass {
+            (self.pass, self.products) = (pass.number, 0);
+        }
+        let start = self.products * READS_OF_PRODUCT;
+        self.products += 1;
+        let of_image = rows / pass.images.len() as u64;
+        let reads = |image: &u64| {
+            let first = start + image * of_image;
+            first..first + of_image
+        };
+        pass.images.iter().flat_map(reads).collect()
+    }
 }
 
 impl OnArray {
@@ -88,7 +128,7 @@ impl OnArray {
             role: Role::Arrays(Arc::new(Arrays {
                 matrices,
                 reads,
-                rows: AtomicU64::new(0),
+                turn: Mutex::default(),
             })),
         }
     }
@@ -202,9 +242,10 @@ impl Arrays {
         let positions = geometry.positions();
         let of_group = self.matrices.first().map_or(0, ProgrammedMatrix::outputs);
         let outputs = of_group * self.matrices.len();
-        let first_read = self
-            .rows
-            .fetch_add((batch * positions) as u64, Ordering::Relaxed);
+        let reads = match &self.reads {
+            Some(_) => unpoisoned(&self.turn).numbers(batch, positions),
+            None => Vec::new(),
+        };
         let mut out = vec![0.0; batch * outputs * positions];
         let images = images_of_block(geometry);
         let block = |(block, out): (usize, &mut [f32])| {
@@ -214,7 +255,7 @@ impl Arrays {
                 let patches = geometry.patches(x, images.clone(), group);
                 let reads = self.reads.as_ref().map(|streams| Reads {
                     draws: streams[group],
-                    first: first_read + (images.start * positions) as u64,
+                    numbers: &reads[images.start * positions..images.end * positions],
                 });
                 let product = matrix
                     .multiply(&patches, reads)

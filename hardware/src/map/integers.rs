@@ -50,6 +50,11 @@ impl<'a> Cells<'a> {
         })
     }
 
+    /// Outputs of the matrix.
+    pub(super) fn outputs(&self) -> usize {
+        self.weights.outputs
+    }
+
     /// One plane: `fraction(w / max|w|)` of the range above `g_min`, after one line at the fraction `unit` where given.
     pub(super) fn plane(
         &self,
@@ -95,6 +100,7 @@ impl<'a> Cells<'a> {
             planes,
             slices,
             reference,
+            corrections: vec![1.0; self.weights.outputs],
             scales: self.largest.into_iter().map(|l| l / level).collect(),
             range: self.range,
         }

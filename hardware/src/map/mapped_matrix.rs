@@ -15,7 +15,7 @@ pub enum Polarity {
 /// Cells of one slice and polarity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plane {
-    /// µS, `[lines, inputs]`: a line per output, after the unit column where there is one.
+    /// µS, `[lines, inputs]`: a line per output, and those of unit columns where there are any.
     pub targets: Vec<f32>,
     /// Index into [`MappedMatrix::slices`].
     pub slice: usize,
@@ -39,14 +39,17 @@ pub enum Reference {
     None,
     /// This many units of the scale are subtracted digitally.
     Digital(f32),
-    /// The result of line 0 is subtracted.
-    UnitColumn,
+    /// The result of a line is subtracted from those of the `outputs` lines after it, or of all that are left.
+    UnitColumn {
+        /// Outputs of one unit column: see [`MappedMatrix::on_columns`].
+        outputs: usize,
+    },
 }
 
 /// A weight matrix as target conductances.
 ///
 /// ```text
-/// w[o, i] = scales[o] (Σ_s factor_s v_s[o, i] - reference)
+/// w[o, i] = scales[o] (corrections[o] Σ_s factor_s v_s[o, i] - reference)
 /// ```
 ///
 /// with `v_s = (g_pos - g_neg) / (g_max - g_min)` for pairs and `(g - g_min) / (g_max - g_min)` for single cells.
@@ -64,19 +67,76 @@ pub struct MappedMatrix {
     pub reference: Reference,
     /// Weight of one unit, per output.
     pub scales: Vec<f32>,
+    /// What the sum of cells is multiplied with before the reference is subtracted, per output: 1, but where drift is
+    /// compensated and the reference has not drifted.
+    pub corrections: Vec<f32>,
     /// The range of the cells.
     pub range: ConductanceRange,
 }
 
 impl MappedMatrix {
-    /// Output lines: one per output, and the unit column.
+    /// Output lines: one per output, and the unit columns.
     pub fn lines(&self) -> usize {
-        self.outputs + self.lead()
+        let units = self
+            .lines_of_unit()
+            .map_or(0, |lines| self.outputs.div_ceil(lines - 1));
+        self.outputs + units
     }
 
-    /// Lines before that of the first output.
-    pub(crate) fn lead(&self) -> usize {
-        usize::from(self.reference == Reference::UnitColumn)
+    /// Lines from one unit column to the next, itself included; `None` where there are none.
+    pub(crate) fn lines_of_unit(&self) -> Option<usize> {
+        match self.reference {
+            Reference::UnitColumn { outputs } => Some(outputs.max(1) + 1),
+            Reference::None | Reference::Digital(_) => None,
+        }
+    }
+
+    /// The same weights on arrays of `columns` lines: every array has a unit column of its own, where the scheme has one.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`] for a unit column on arrays of one column.
+    pub fn on_columns(mut self, columns: usize) -> Result<Self, HardwareError> {
+        let Reference::UnitColumn { outputs: before } = self.reference else {
+            return Ok(self);
+        };
+        if columns < 2 {
+            return Err(HardwareError::limit(
+                "columns of an array with a unit column",
+                columns,
+                "the numbers from 2 on",
+                "use wider arrays, or scheme = digital-offset",
+            ));
+        }
+        let outputs = (columns - 1).min(self.outputs);
+        if outputs == before {
+            return Ok(self);
+        }
+        let inputs = self.inputs;
+        for plane in &mut self.planes {
+            let (unit, _) = plane.targets.split_at(inputs);
+            let lines = plane.targets.chunks_exact(inputs).enumerate();
+            let rows: Vec<&[f32]> = lines
+                .filter(|(line, _)| !line.is_multiple_of(before + 1))
+                .map(|(_, row)| row)
+                .collect();
+            let array = |rows: &[&[f32]]| [unit, &rows.concat()].concat();
+            plane.targets = rows.chunks(outputs).flat_map(array).collect();
+        }
+        self.reference = Reference::UnitColumn { outputs };
+        Ok(self)
+    }
+
+    /// The same weights where what the converters deliver is multiplied by `factors`, one per output. A digital offset is
+    /// no current and stays as it is.
+    pub(crate) fn corrected(mut self, factors: &[f32]) -> Self {
+        let corrected = match self.reference {
+            Reference::Digital(_) => &mut self.corrections,
+            Reference::None | Reference::UnitColumn { .. } => &mut self.scales,
+        };
+        for (value, factor) in corrected.iter_mut().zip(factors) {
+            *value *= factor;
+        }
+        self
     }
 
     /// The targets of every plane: the conductances of ideal cells.
@@ -91,8 +151,25 @@ impl MappedMatrix {
     /// # Errors
     /// [`HardwareError::Limit`] for another number of planes or cells.
     pub fn read_back(&self, conductances: &[Vec<f32>]) -> Result<WeightMatrix, HardwareError> {
+        self.less(conductances, self.digital_offset())
+    }
+
+    /// What exact converters deliver for each input alone, in units of the weights: as [`Self::read_back`], but with nothing
+    /// subtracted digitally that is no current.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`] for another number of planes or cells.
+    pub(crate) fn read_out(
+        &self,
+        conductances: &[Vec<f32>],
+    ) -> Result<WeightMatrix, HardwareError> {
+        self.less(conductances, 0.0)
+    }
+
+    /// The weights that `conductances` stand for with `offset` subtracted digitally.
+    fn less(&self, conductances: &[Vec<f32>], offset: f32) -> Result<WeightMatrix, HardwareError> {
         self.check(conductances)?;
-        let (inputs, lead) = (self.inputs, self.lead());
+        let inputs = self.inputs;
         let mut values = vec![0.0f32; self.lines() * inputs];
         for (plane, conductances) in self.planes.iter().zip(conductances) {
             let gain = self.signed_gain(plane);
@@ -100,19 +177,28 @@ impl MappedMatrix {
                 *value += gain * g;
             }
         }
-        let unit = values[..lead * inputs].to_vec();
-        let offset = self.digital_offset();
-        let rows = values.chunks_exact(inputs).skip(lead);
-        let weights = rows.zip(&self.scales).flat_map(|(row, scale)| {
-            let unit = unit.iter().copied().chain(std::iter::repeat(0.0));
-            row.iter()
-                .zip(unit)
-                .map(move |(w, u)| scale * (w - u - offset))
-        });
+        let none = vec![0.0; inputs];
+        let mut unit = &none[..];
+        let mut digital = self.scales.iter().zip(&self.corrections);
+        let mut weights = Vec::with_capacity(self.outputs * inputs);
+        for (line, row) in values.chunks_exact(inputs).enumerate() {
+            if self
+                .lines_of_unit()
+                .is_some_and(|lines| line.is_multiple_of(lines))
+            {
+                unit = row;
+                continue;
+            }
+            let Some((scale, correction)) = digital.next() else {
+                break;
+            };
+            let pairs = row.iter().zip(unit);
+            weights.extend(pairs.map(|(w, u)| scale * (correction * w - u - offset)));
+        }
         Ok(WeightMatrix {
             outputs: self.outputs,
             inputs,
-            values: weights.collect(),
+            values: weights,
         })
     }
 

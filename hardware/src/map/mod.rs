@@ -12,7 +12,7 @@
 //! | [`Scheme::OneSidedPair`] | 2 | the cell of the other sign stays at `g_min` |
 //! | [`Scheme::TwoSidedPair`] | 2 | both cells move, in opposite directions |
 //! | [`Scheme::DigitalOffset`] | 1 | half the range is subtracted after conversion, computed from the inputs |
-//! | [`Scheme::UnitColumn`] | 1 | the same, read from one more output line at half the range |
+//! | [`Scheme::UnitColumn`] | 1 | the same, read from one more output line of every array at half the range |
 //! | [`Scheme::SignificancePairs`] | 2 per pair | pairs of different weight, the least significant filled first |
 mod digital_offset;
 mod integers;

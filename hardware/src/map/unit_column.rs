@@ -7,14 +7,14 @@ use super::mapping::Mapping;
 use super::slices::Digits;
 use crate::HardwareError;
 
-/// The levels of the digital offset, and line 0 with the level of zero, `2^(bits-1)`, in every cell:
+/// The levels of the digital offset, and a line before them with the level of zero, `2^(bits-1)`, in every cell:
 ///
 /// ```text
-/// y[o] = I[o] - I[0]
+/// y[o] = I[o] - I[unit]
 /// ```
 ///
-/// Both currents are converted and subtracted digitally, so `g_min` cancels, and what goes wrong on line 0 is common to
-/// all outputs.
+/// Both currents are converted and subtracted digitally, so `g_min` cancels, and what goes wrong on that line is common to
+/// all outputs of its array. Every array has such a line ([`MappedMatrix::on_columns`]); here there is one for all.
 ///
 /// # Source
 /// Shafiee et al., "ISAAC", ISCA 2016, section IV (unit column); Xiao et al., IEEE Circuits and Systems Magazine 2022.
@@ -28,5 +28,8 @@ pub(super) fn map(mapping: &Mapping, cells: Cells<'_>) -> Result<MappedMatrix, H
         })
     });
     let planes = planes.collect();
-    Ok(cells.finish(level, planes, digits.slices(), Reference::UnitColumn))
+    let reference = Reference::UnitColumn {
+        outputs: cells.outputs(),
+    };
+    Ok(cells.finish(level, planes, digits.slices(), reference))
 }

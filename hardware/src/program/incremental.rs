@@ -1,10 +1,10 @@
 //! Write-verify in steps: each pulse corrects a part of the error.
 
 use crossburn_noise::Philox;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::Programmed;
-use super::programmed::{pulse_until_verified, require, require_verification};
+use super::programmed::{Cell, pulse_until_verified, require, require_verification};
+use super::{Acceptance, Programmed};
 use crate::HardwareError;
 use crate::device::ConductanceRange;
 
@@ -23,8 +23,7 @@ use crate::device::ConductanceRange;
 /// in-memory neural network circuits", IEEE Trans. Electron Devices 2021, reduced to a linear response with additive noise.
 ///
 /// In TOML: `tolerance`, `sigma_before`, `correction`, `sigma_pulse`, `maximum_pulses`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Unchecked")]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct IncrementalWriteVerify {
     tolerance: f64,
     sigma_before: f64,
@@ -75,45 +74,38 @@ impl IncrementalWriteVerify {
         })
     }
 
+    /// Largest accepted distance from the target, as a fraction of the range.
+    pub fn tolerance(&self) -> f64 {
+        self.tolerance
+    }
+
     /// Programs pulse by pulse.
     ///
     /// `targets` in µS; the tolerance and deviations are relative to the span of `range`.
     pub fn program(&self, targets: &[f32], range: ConductanceRange, draws: &Philox) -> Programmed {
+        let cells = self.program_cells(targets, range, draws, |_| true);
+        Programmed::of_cells(&cells, |_| true)
+    }
+
+    /// Cells that are verified, and others that are written once.
+    pub(super) fn program_cells(
+        &self,
+        targets: &[f32],
+        range: ConductanceRange,
+        draws: &Philox,
+        verified: impl Fn(usize) -> bool + Sync,
+    ) -> Vec<Cell> {
         let span = f64::from(range.span());
         pulse_until_verified(
             targets,
             draws,
-            self.tolerance * span,
+            Acceptance::new(self.tolerance, range),
             self.maximum_pulses,
+            verified,
             |target, before, normal| match before {
                 None => target + self.sigma_before * span * normal,
                 Some(g) => g + self.correction * (target - g) + self.sigma_pulse * span * normal,
             },
-        )
-    }
-}
-
-/// The form in files.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Unchecked {
-    tolerance: f64,
-    sigma_before: f64,
-    correction: f64,
-    sigma_pulse: f64,
-    maximum_pulses: u32,
-}
-
-impl TryFrom<Unchecked> for IncrementalWriteVerify {
-    type Error = HardwareError;
-
-    fn try_from(verify: Unchecked) -> Result<Self, HardwareError> {
-        Self::new(
-            verify.tolerance,
-            verify.sigma_before,
-            verify.correction,
-            verify.sigma_pulse,
-            verify.maximum_pulses,
         )
     }
 }
@@ -188,8 +180,5 @@ mod tests {
             message,
             "correction = 2 is outside 0..2, both excluded: use a fraction up to 1 of the error"
         );
-        let text = "tolerance = 0.01\nsigma_before = 0.2\ncorrection = 0.5\nsigma_pulse = 0.0\nmaximum_pulses = 50\n";
-        let verify: IncrementalWriteVerify = toml::from_str(text).unwrap();
-        assert_eq!(toml::to_string(&verify).unwrap(), text);
     }
 }

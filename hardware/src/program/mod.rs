@@ -1,8 +1,8 @@
 //! Writing cells: how often a cell is pulsed until it holds its target, and how far from it it stays.
 //!
-//! [`WriteVerify`] draws a cell anew until it is close enough, [`IncrementalWriteVerify`] corrects it step by step, and
-//! [`SelectiveWriteVerify`] spends the pulses on the weights that matter. All give a [`Programmed`] array with its cost in
-//! pulses and reads. A draw is a function of the index of its cell and of the pulse: no number of threads changes it.
+//! [`WriteVerify`] draws a cell anew until it is close enough and [`IncrementalWriteVerify`] corrects it step by step: a
+//! [`Verification`] is either. [`SelectiveWriteVerify`] spends the pulses on the weights that matter. All accept a cell by
+//! the same rule, [`Acceptance`], and give a [`Programmed`] array with its cost in pulses and reads. A draw is a function of the index of its cell and of the pulse: no number of threads changes it.
 //!
 //! ```
 //! use crossburn_hardware::device::ConductanceRange;
@@ -19,12 +19,16 @@
 //! assert!(programmed.energy(&energy).get() >= 2.02e-11);
 //! # Ok::<(), crossburn_hardware::HardwareError>(())
 //! ```
+mod acceptance;
 mod incremental;
 mod programmed;
 mod selective;
+mod verification;
 mod write_verify;
 
+pub use acceptance::Acceptance;
 pub use incremental::IncrementalWriteVerify;
 pub use programmed::{Programmed, PulseEnergy};
 pub use selective::SelectiveWriteVerify;
+pub use verification::Verification;
 pub use write_verify::WriteVerify;

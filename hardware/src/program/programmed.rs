@@ -5,6 +5,7 @@ use crossburn_noise::Philox;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::Acceptance;
 use crate::HardwareError;
 use crate::units::Joule;
 
@@ -142,18 +143,19 @@ pub(super) fn in_pieces(
     cells
 }
 
-/// Pulses until every cell reads within `tolerance` of its target, or for `maximum_pulses`.
+/// Pulses until every cell is accepted, or for `maximum_pulses`; cells that are not `verified` get one pulse.
 ///
 /// `write` gives the conductance after a pulse: from the target, the conductance before (nothing at the first pulse) and a
 /// normal draw. Conductances below 0 become 0. Everything in µS.
 pub(super) fn pulse_until_verified(
     targets: &[f32],
     draws: &Philox,
-    tolerance: f64,
+    acceptance: Acceptance,
     maximum_pulses: u32,
+    verified: impl Fn(usize) -> bool + Sync,
     write: impl Fn(f64, Option<f64>, f64) -> f64 + Sync,
-) -> Programmed {
-    let cells = in_pieces(targets, draws, |draws, _, targets, cells| {
+) -> Vec<Cell> {
+    in_pieces(targets, draws, |draws, first, targets, cells| {
         let mut pending: Vec<usize> = (0..cells.len()).collect();
         let mut conductances = vec![None; cells.len()];
         for pulse in 0..maximum_pulses {
@@ -163,7 +165,7 @@ pub(super) fn pulse_until_verified(
                 let target = f64::from(targets[cell]);
                 let conductance = write(target, conductances[cell], normal).max(0.0);
                 conductances[cell] = Some(conductance);
-                let failed = (conductance - target).abs() > tolerance;
+                let failed = verified(first + cell) && !acceptance.accepts(conductance, target);
                 cells[cell] = Cell {
                     conductance: conductance as f32,
                     pulses: pulse + 1,
@@ -178,8 +180,7 @@ pub(super) fn pulse_until_verified(
                 break;
             }
         }
-    });
-    Programmed::of_cells(&cells, |_| true)
+    })
 }
 
 /// Refuses a fraction outside `limit`.

@@ -4,7 +4,7 @@ use crossburn_noise::Philox;
 use serde::{Deserialize, Serialize};
 
 use super::programmed::require;
-use super::{Programmed, WriteVerify};
+use super::{Programmed, Verification};
 use crate::HardwareError;
 use crate::device::ConductanceRange;
 
@@ -25,12 +25,12 @@ use crate::device::ConductanceRange;
 /// # Ok::<(), crossburn_hardware::HardwareError>(())
 /// ```
 ///
-/// In TOML: `fraction = 0.1` and a table `verify` of a [`WriteVerify`].
+/// In TOML: `fraction = 0.1` and a table `verify` of a [`Verification`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct SelectiveWriteVerify {
     fraction: f64,
-    verify: WriteVerify,
+    verify: Verification,
 }
 
 impl SelectiveWriteVerify {
@@ -38,7 +38,7 @@ impl SelectiveWriteVerify {
     ///
     /// # Errors
     /// [`HardwareError::Limit`] for fractions outside 0..=1.
-    pub fn new(fraction: f64, verify: WriteVerify) -> Result<Self, HardwareError> {
+    pub fn new(fraction: f64, verify: impl Into<Verification>) -> Result<Self, HardwareError> {
         require(
             "fraction",
             fraction,
@@ -46,7 +46,10 @@ impl SelectiveWriteVerify {
             "0..=1",
             "use the part of the weights that is verified",
         )?;
-        Ok(Self { fraction, verify })
+        Ok(Self {
+            fraction,
+            verify: verify.into(),
+        })
     }
 
     /// The part of the weights that is verified.
@@ -55,7 +58,7 @@ impl SelectiveWriteVerify {
     }
 
     /// How they are verified.
-    pub fn verify(&self) -> &WriteVerify {
+    pub fn verify(&self) -> &Verification {
         &self.verify
     }
 
@@ -118,7 +121,7 @@ impl SelectiveWriteVerify {
     ) -> Result<Programmed, HardwareError> {
         same_length("selected cells", selected.len(), targets.len())?;
         let verified = |index: usize| selected[index];
-        let cells = self.verify.draw_cells(targets, range, draws, verified);
+        let cells = self.verify.cells(targets, range, draws, verified);
         Ok(Programmed::of_cells(&cells, verified))
     }
 }
@@ -138,7 +141,7 @@ fn same_length(field: &str, found: usize, expected: usize) -> Result<(), Hardwar
 #[serde(deny_unknown_fields)]
 struct Unchecked {
     fraction: f64,
-    verify: WriteVerify,
+    verify: Verification,
 }
 
 impl TryFrom<Unchecked> for SelectiveWriteVerify {
@@ -153,6 +156,7 @@ impl TryFrom<Unchecked> for SelectiveWriteVerify {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crate::program::WriteVerify;
     use proptest::prelude::*;
 
     const RANGE: ConductanceRange = ConductanceRange {
@@ -201,7 +205,8 @@ mod tests {
         }
         // 2.5 pulses with a deviation below 2 for a quarter of the cells, one for the others; five standard errors.
         let (quarter, others) = (n as f64 / 4.0, 3.0 * n as f64 / 4.0);
-        let expected = quarter * swim.verify().mean_pulses();
+        let mean_pulses = WriteVerify::reaching(0.03, 0.1, 100).unwrap().mean_pulses();
+        let expected = quarter * mean_pulses;
         assert!((programmed.reads as f64 - expected).abs() < 5.0 * 2.0 * quarter.sqrt());
         assert_eq!(programmed.total_pulses(), programmed.reads + others as u64);
     }

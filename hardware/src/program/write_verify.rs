@@ -4,10 +4,10 @@ use crossburn_noise::Philox;
 use libm::{erfc, exp, log, log1p, pow};
 use serde::{Deserialize, Serialize};
 
-use super::Programmed;
 use super::programmed::{
     Cell, PieceDraws, in_pieces, pulse_until_verified, require, require_verification,
 };
+use super::{Acceptance, Programmed};
 use crate::HardwareError;
 use crate::device::ConductanceRange;
 
@@ -142,15 +142,16 @@ impl WriteVerify {
     ///
     /// `targets` in µS; the tolerance and deviation are relative to the span of `range`.
     pub fn program(&self, targets: &[f32], range: ConductanceRange, draws: &Philox) -> Programmed {
-        let span = f64::from(range.span());
-        let sigma = self.sigma_before * span;
-        pulse_until_verified(
+        let sigma = self.sigma_before * f64::from(range.span());
+        let cells = pulse_until_verified(
             targets,
             draws,
-            self.tolerance * span,
+            Acceptance::new(self.tolerance, range),
             self.maximum_pulses,
+            |_| true,
             |target, _, normal| target + sigma * normal,
-        )
+        );
+        Programmed::of_cells(&cells, |_| true)
     }
 
     /// The same in distribution, in closed form: the time of two draws per cell, however many pulses there are.
@@ -168,8 +169,9 @@ impl WriteVerify {
         verified: impl Fn(usize) -> bool + Sync,
     ) -> Vec<Cell> {
         let span = f64::from(range.span());
-        let (sigma, tolerance) = (self.sigma_before * span, self.tolerance * span);
-        let far = cumulative(-tolerance / sigma);
+        let sigma = self.sigma_before * span;
+        let acceptance = Acceptance::new(self.tolerance, range);
+        let far = cumulative(-self.tolerance * span / sigma);
         in_pieces(
             targets,
             draws,
@@ -184,10 +186,9 @@ impl WriteVerify {
                         continue;
                     }
                     // All that lies below becomes 0 µS, which is accepted where the tolerance reaches it.
-                    let below = if f64::from(targets[index]) <= tolerance {
-                        0.0
-                    } else {
-                        far
+                    let below = match acceptance.accepts(0.0, targets[index].into()) {
+                        true => 0.0,
+                        false => far,
                     };
                     let accepted = 1.0 - far - below;
                     // P(pulses > k) = (1-p)^k.

@@ -127,7 +127,7 @@ impl<C: Classifier> Judge<'_, C> {
         let device = &mapped.hardware().config().device;
         if fidelity == Fidelity::Weight && device.has_read_noise() {
             note(&format!(
-                "{}: its reads scatter, which a frozen weight leaves out; --fidelity array has it",
+                "{}: its reads scatter; a frozen weight leaves out what changes from read to read, --fidelity array has it",
                 device.config().kind()
             ));
         }
