@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use burn::tensor::{Int, Tensor, TensorData};
-use crossburn_hardware::{Quantization, quantize_weights};
+use crossburn_hardware::{Quantization, programmed};
 use crossburn_kernels::cross_entropy;
 use crossburn_models::Classifier;
 use crossburn_noise::matrix_weights;
@@ -121,7 +121,7 @@ impl<C: Classifier> WeightAttack<C> {
         if batches.images() == 0 {
             return Err(TrainingError::setting("images", 0, "at least one image"));
         }
-        let programmed = quantize_weights(network.valid(), quantization).materialize();
+        let programmed = programmed(network, quantization);
         Ok(Self {
             selected: matrix_weights(&programmed),
             programmed,
@@ -288,8 +288,12 @@ impl Sums {
     ) -> Result<(), TrainingError> {
         // A maximum in the loss hides what is not a number.
         let finite = values(logits.clone())?.iter().all(|z| z.is_finite());
-        let loss = f64::from(loss.into_scalar::<f32>());
-        self.loss += if finite { loss } else { f64::NAN };
+        if !finite {
+            // The search names the restart and the iteration.
+            self.loss = f64::NAN;
+            return Ok(());
+        }
+        self.loss += f64::from(loss.into_scalar::<f32>());
         self.correct += count_correct(logits, labels)?;
         Ok(())
     }
@@ -469,7 +473,7 @@ mod tests {
     fn a_bound_of_zero_is_the_clean_network_and_a_larger_bound_is_worse() {
         let network = mlp(&[784, 24, 10], bits(4), 5);
         let set = as_read_by(
-            &quantize_weights(network.clone(), bits(4).map(Quantization::from)).materialize(),
+            &programmed(&network, bits(4).map(Quantization::from)),
             digits(2, 0, 60),
         );
         let attack = attack(&network, bits(4), &set);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
-use crossburn_noise::{HostWeight, matrix_weights};
+use crossburn_noise::{HostWeight, NoiseError, array_weights, matrix_weights, shared_weights};
 
 use super::network_weights::{attach, in_matrices, stored};
 use super::{Fidelity, Hardware, InputRange, MappedFab, Selection};
@@ -60,6 +60,8 @@ type StoredMatrices = (String, Vec<usize>, Vec<WeightMatrix>);
 /// One weight on arrays.
 #[derive(Clone, Debug)]
 pub(super) struct MappedWeight {
+    /// The path that names the draws of its cells: its own, or the first of those that share the weight.
+    pub(super) draws: String,
     /// One per group.
     pub(super) matrices: Vec<MappedMatrix>,
     pub(super) array: ArrayConfig,
@@ -68,7 +70,10 @@ pub(super) struct MappedWeight {
 }
 
 impl<M: Module + Sync> MappedNetwork<M> {
-    /// Maps the matrix weights of `network`, taken to evaluation mode.
+    /// Maps the matrix weights of `network`, taken to evaluation mode, as its layers compute with them: what a
+    /// reparameterization adds is folded in. A `[[layers]]` section of the hardware puts other weights of rank two or more on
+    /// arrays as well, such as an embedding, which at weight fidelity computes with what its cells hold. A weight that two
+    /// layers share is programmed once: both read the same cells.
     ///
     /// `run` passes `images` images of calibration data through the network that it is given, to see how every layer is
     /// used. Layers that are not called through [`crate::layer`] are seen by nobody: they count as one matrix in which all
@@ -91,29 +96,38 @@ impl<M: Module + Sync> MappedNetwork<M> {
                 "give some data",
             ));
         }
-        let network = network.valid();
-        let paths = matrix_weights(&network);
-        let missing = hardware
-            .config()
-            .layers
-            .iter()
-            .find(|layer| !paths.contains(&layer.path));
-        if let Some(layer) = missing {
-            return Err(HardwareError::Unknown {
+        let network = network.valid().materialize();
+        let special = hardware.config().layers.iter().map(|layer| &layer.path);
+        let paths = array_weights(&network, special).map_err(|error| match error {
+            NoiseError::NoWeight { path, .. } => HardwareError::Unknown {
                 kind: "weight",
-                name: layer.path.clone(),
-                known: paths.into_iter().collect::<Vec<_>>().join(", "),
-            });
-        }
+                name: path,
+                known: Vec::from_iter(matrix_weights(&network)).join(", "),
+            },
+            error => error.into(),
+        })?;
         let selected: BTreeSet<String> = paths
             .into_iter()
             .filter(|path| hardware.layer(path).is_none_or(|layer| !layer.digital))
             .collect();
         let uses = probe(&network, &selected, &run);
+        let mut shared = shared_weights(&network, &selected);
         let mut weights = BTreeMap::new();
         for (path, weight) in stored(&network, &selected) {
             let used = uses.iter().find(|known| known.path == path);
-            let mapped = MappedWeight::new(hardware, &path, &weight, used)?;
+            let draws = shared.remove(&path).unwrap_or_else(|| path.clone());
+            let mapped = MappedWeight::new(hardware, &path, draws, &weight, used)?;
+            // The first path of a shared weight comes before the others in this order.
+            let other = |first: &MappedWeight| first.matrices != mapped.matrices;
+            if weights.get(&mapped.draws).is_some_and(other) {
+                return Err(HardwareError::conflict(
+                    format!(
+                        "`{}` and `{path}` are one weight, mapped in two ways",
+                        mapped.draws
+                    ),
+                    "give both the same [[layers]] settings, or set one of them digital",
+                ));
+            }
             weights.insert(path, mapped);
         }
         Ok(Self {
@@ -125,7 +139,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
         })
     }
 
-    /// The network in evaluation mode, as it was given.
+    /// The network in evaluation mode, as it was given, with what its weights carried folded in.
     pub fn network(&self) -> &M {
         &self.network
     }
@@ -311,6 +325,7 @@ impl MappedWeight {
     fn new(
         hardware: &Hardware,
         path: &str,
+        draws: String,
         stored: &HostWeight,
         used: Option<&LayerUse>,
     ) -> Result<Self, HardwareError> {
@@ -347,6 +362,7 @@ impl MappedWeight {
             .and_then(|weights| weights.iter().map(|w| mapping.map(w, range)).collect())
             .map_err(in_layer)?;
         Ok(Self {
+            draws,
             matrices,
             array,
             ranges: Vec::new(),
