@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
-use crossburn_noise::{HostWeight, NoiseError, array_weights, matrix_weights, shared_weights};
+use crossburn_noise::{
+    HostWeight, NoiseError, array_weights, matrix_weights, require_finite, shared_weights,
+};
 
 use super::network_weights::{attach, in_matrices, stored};
 use super::{Fidelity, Hardware, InputRange, MappedFab, Selection};
@@ -80,7 +82,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
     /// groups lie, and are refused at array fidelity.
     ///
     /// # Errors
-    /// [`HardwareError`] for weights that cannot be mapped, layers of the description that do not exist, no images, and
+    /// [`HardwareError`] for values that are not finite, weights that cannot be mapped, layers of the description that do not exist, no images, and
     /// negative inputs of unsigned converters.
     pub fn new(
         network: &M,
@@ -97,6 +99,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
             ));
         }
         let network = network.valid().materialize();
+        require_finite(&network)?;
         let special = hardware.config().layers.iter().map(|layer| &layer.path);
         let paths = array_weights(&network, special).map_err(|error| match error {
             NoiseError::NoWeight { path, .. } => HardwareError::Unknown {

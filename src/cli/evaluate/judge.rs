@@ -235,7 +235,8 @@ impl<C: Classifier> Judge<'_, C> {
                 return Ok(None);
             };
             let interval = population.kpp_interval(k, looks.each())?;
-            let open = 0.5 * (interval.high - interval.low);
+            let (low, high) = interval.bounds();
+            let open = 0.5 * (high - low);
             let summary = LooksSummary {
                 k,
                 half_width,
@@ -245,8 +246,8 @@ impl<C: Classifier> Judge<'_, C> {
                 each: looks.each(),
                 kpp: KppEntry {
                     value: population.kpp(k)?,
-                    low: (interval.low > 0.0).then_some(interval.low),
-                    high: (interval.high < 1.0).then_some(interval.high),
+                    low: interval.low,
+                    high: interval.high,
                 },
                 reached: open <= half_width,
             };
