@@ -175,7 +175,10 @@ fn chips_that_do_not_differ_have_a_document() {
     let method = &results(&folder.join("same"))["methods"][0];
     let quantile = &method["percentiles"]["rare"]["quantiles"][0];
     assert_eq!(quantile["value"], method["clean"]);
-    assert!(quantile["plain_chips"].is_null() && quantile["low"].is_null(), "{quantile}");
+    assert!(
+        quantile["plain_chips"].is_null() && quantile["low"].is_null(),
+        "{quantile}"
+    );
     // 400 chips that are all alike bound KPP(1) on both sides, and that they are alike shows.
     let kpp = &method["population"]["kpp"]["1"];
     for end in ["low", "value", "high"] {

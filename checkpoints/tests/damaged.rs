@@ -319,7 +319,10 @@ fn a_number_that_the_elements_of_the_module_cannot_hold_is_refused() {
             .init(&Device::flex()),
     };
     // 1e300 fits 64 bits and not 32.
-    let bytes: Vec<u8> = [1.0f64, 1e300].into_iter().flat_map(f64::to_le_bytes).collect();
+    let bytes: Vec<u8> = [1.0f64, 1e300]
+        .into_iter()
+        .flat_map(f64::to_le_bytes)
+        .collect();
     let view = TensorView::new(Dtype::F64, vec![2, 1], &bytes).unwrap();
     safetensors::serialize_to_file([("fc1.weight", view)], None, &path).unwrap();
     let refused = message(load_weights(one(), &path), dir.path());

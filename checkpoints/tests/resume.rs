@@ -350,7 +350,9 @@ fn a_state_with_a_value_that_is_no_number_is_refused() {
     save_resume(dir.path(), &net, from_ref(&adam()), &progress(1)).unwrap();
     let error = refused(dir.path(), Net::new(), adam());
     assert!(
-        error.contains("model.bpk: entry [0] of tensor \"fc.bias\" is NaN, where a finite number belongs"),
+        error.contains(
+            "model.bpk: entry [0] of tensor \"fc.bias\" is NaN, where a finite number belongs"
+        ),
         "{error}"
     );
 }

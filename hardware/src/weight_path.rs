@@ -89,9 +89,8 @@ impl Reparameterizer for &mut Attach<'_> {
                         });
                         None
                     }
-                    values => values.map(|values| {
-                        Deviation::from_values(values.clone(), &param.lazy_device())
-                    }),
+                    values => values
+                        .map(|values| Deviation::from_values(values.clone(), &param.lazy_device())),
                 }
             }
         };

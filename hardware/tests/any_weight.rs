@@ -165,7 +165,10 @@ fn an_embedding_is_put_on_an_array_by_its_path() {
     assert_ne!(words, values(network.words.weight.val()));
     assert_eq!(words, values(chip.back.weight.val()));
     let error = mapped.fab(Fidelity::Array).unwrap_err().to_string();
-    assert!(error.contains("words.weight, which no array-aware layer uses"), "{error}");
+    assert!(
+        error.contains("words.weight, which no array-aware layer uses"),
+        "{error}"
+    );
     // A path without a weight is still refused, with those that there are.
     let error = MappedNetwork::new(&network, &noisy("[[layers]]\npath = \"words\""), 3, run);
     assert_eq!(

@@ -138,11 +138,7 @@ mod tests {
     }
 
     /// `param` with `value` at the entry `at`.
-    fn spoiled<const D: usize>(
-        param: Param<Tensor<D>>,
-        at: usize,
-        value: f32,
-    ) -> Param<Tensor<D>> {
+    fn spoiled<const D: usize>(param: Param<Tensor<D>>, at: usize, value: f32) -> Param<Tensor<D>> {
         param.map(|tensor| {
             let (shape, device, dtype) = (tensor.dims(), tensor.device(), tensor.dtype());
             let mut values: Vec<f32> = tensor.into_data().try_into_vec_as().unwrap();
@@ -159,14 +155,18 @@ mod tests {
             // 2 filters of 1 x 3 x 3 taps: entry 13 is the middle tap of the second.
             net.conv.weight = spoiled(net.conv.weight, 13, value);
             let error = require_finite(&net).unwrap_err().to_string();
-            let expected =
-                format!("entry [1, 0, 1, 1] of `conv.weight` is {value}, where a finite number belongs");
+            let expected = format!(
+                "entry [1, 0, 1, 1] of `conv.weight` is {value}, where a finite number belongs"
+            );
             assert_eq!(error, expected);
         }
         let mut biased = net();
         biased.fc.bias = biased.fc.bias.map(|bias| spoiled(bias, 2, f32::NAN));
         let error = require_finite(&biased).unwrap_err().to_string();
-        assert!(error.starts_with("entry [2] of `fc.bias` is NaN"), "{error}");
+        assert!(
+            error.starts_with("entry [2] of `fc.bias` is NaN"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -181,7 +181,10 @@ mod tests {
             let values = Tensor::from_floats([0.0, f32::NAN], &Device::flex());
             net.norm.running_mean.update(values);
         });
-        assert!(error.contains("[1] of `norm.running_mean` is NaN"), "{error}");
+        assert!(
+            error.contains("[1] of `norm.running_mean` is NaN"),
+            "{error}"
+        );
         let error = of(|net| {
             let values = Tensor::from_floats([-1.0, 1.0], &Device::flex());
             net.norm.running_var.update(values);

@@ -320,7 +320,10 @@ mod tests {
         let mean = variation.mean_deviation(&weights, &[6, 5]);
         let chips = [
             (as_f32(&manufacture(&clean, &variation, seed)), &drawn),
-            (as_f32(&inject(clean.clone(), &variation, seed).unwrap()), &drawn),
+            (
+                as_f32(&inject(clean.clone(), &variation, seed).unwrap()),
+                &drawn,
+            ),
             (as_f32(&fold_mean(clean.clone(), &variation)), &mean),
         ];
         // Two roundings to so many binary digits: of the deviation, and of the sum.

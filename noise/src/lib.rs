@@ -57,8 +57,8 @@ pub use distribution::{
 };
 pub use draw::draw_population;
 pub use error::NoiseError;
-pub use fold::fold_mean;
 pub use finite::{UnfitValue, require_finite, unfit_value};
+pub use fold::fold_mean;
 pub use host_weights::{HostWeight, host_weights, host_weights_at};
 pub use inject::{inject, inject_at, manufacture, manufacture_at};
 pub use looks::Looks;

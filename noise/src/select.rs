@@ -149,7 +149,11 @@ impl Scan {
         }
         let mut read = Read {
             path: Vec::new(),
-            wanted: owners.iter().flat_map(|(_, paths)| paths).copied().collect(),
+            wanted: owners
+                .iter()
+                .flat_map(|(_, paths)| paths)
+                .copied()
+                .collect(),
             found: BTreeMap::new(),
         };
         module.visit(&mut read);

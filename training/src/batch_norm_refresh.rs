@@ -120,7 +120,8 @@ mod tests {
             resume: false,
         };
         let mut passes = Passes::default();
-        let refreshed = batch_norm_refresh(network.clone(), 200, &recipe(), &run, &mut passes).unwrap();
+        let refreshed =
+            batch_norm_refresh(network.clone(), 200, &recipe(), &run, &mut passes).unwrap();
         assert_eq!((passes.forward, passes.backward), (200 * 30, 0));
         assert_eq!(
             values(refreshed.conv.weight.val()),

@@ -593,21 +593,35 @@ mod tests {
             network
         };
         let error = accuracy(&broken(2), &batches()).unwrap_err().to_string();
-        assert!(error.starts_with("the network gives NaN for class 0 of image 0,"), "{error}");
+        assert!(
+            error.starts_with("the network gives NaN for class 0 of image 0,"),
+            "{error}"
+        );
         // Weights near the largest number overflow on a chip: 3e38 and a deviation of 30 % and more of it.
         let mut huge = flat();
         huge.fc.weight = huge.fc.weight.map(|weight| weight * 0.0 + 3e38);
         let evaluation = Evaluation::new(&huge, None, batches());
         let variation = Variation::from(Distribution::gaussian(0.3));
         let fab = evaluation.varied(&variation);
-        let error = evaluation.chip(&fab, ChipSeed::new(1, 17)).unwrap_err().to_string();
+        let error = evaluation
+            .chip(&fab, ChipSeed::new(1, 17))
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("chip 17 gives "), "{error}");
-        let error = evaluation.correct(&fab, ChipSeed::new(1, 18), 40..60).unwrap_err();
+        let error = evaluation
+            .correct(&fab, ChipSeed::new(1, 18), 40..60)
+            .unwrap_err();
         let error = error.to_string();
-        assert!(error.starts_with("chip 18 gives ") && error.contains("of image 40,"), "{error}");
+        assert!(
+            error.starts_with("chip 18 gives ") && error.contains("of image 40,"),
+            "{error}"
+        );
         let stacked = Evaluation::new(&flat(), None, batches());
         let chips: Vec<Flat> = (0..4).map(broken).collect();
         let error = stacked.accuracies(&chips).unwrap_err().to_string();
-        assert!(error.starts_with("chip 2 of those side by side gives NaN"), "{error}");
+        assert!(
+            error.starts_with("chip 2 of those side by side gives NaN"),
+            "{error}"
+        );
     }
 }

@@ -557,9 +557,7 @@ mod tests {
             (Some(bracket), Some(value)) => close(bracket, value),
             (bracket, value) => bracket.is_none() && value.is_none(),
         };
-        close(result.value, full.value)
-            && end(result.low, full.low)
-            && end(result.high, full.high)
+        close(result.value, full.value) && end(result.low, full.low) && end(result.high, full.high)
     }
 
     #[test]
@@ -597,7 +595,7 @@ mod tests {
                 result.low.map(|low| low.low),
                 result.high.map(|high| high.high)
             ),
-            (0.7, None, Some(0.7))
+            (0.7, Some(0.7), Some(0.7))
         );
         // Two values, the rank of interest among the ties of either.
         for bad in [2, 5, 30] {

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Error, Result, anyhow, bail};
 use clap::Args;
-use crossburn_noise::{
-    Distribution, Looks, NoiseError, RaceConfig, RareConfig, SubsetSimulation,
-};
+use crossburn_noise::{Distribution, Looks, NoiseError, RaceConfig, RareConfig, SubsetSimulation};
 use serde_json::{Value, json};
 
 use super::Evaluate;
