@@ -139,7 +139,7 @@ fn a_shared_weight_lies_on_one_array() {
         );
     }
     // Mapped in two ways, it cannot be one array.
-    let narrow = noisy("[[layers]]\npath = \"forth.weight\"\nmapping = { weight_bits = 4 }");
+    let narrow = noisy("[[layer]]\npath = \"forth.weight\"\nmapping = { weight_bits = 4 }");
     let error = MappedNetwork::new(&network, &narrow, 3, run).unwrap_err();
     assert!(
         error
@@ -157,7 +157,7 @@ fn an_embedding_is_put_on_an_array_by_its_path() {
         linear(&network.back, eye.clone());
         linear(&network.forth, eye.clone());
     };
-    let selected = noisy("[[layers]]\npath = \"words.weight\"");
+    let selected = noisy("[[layer]]\npath = \"words.weight\"");
     let mapped = map(&network, &selected, run);
     let chip = mapped.fab(Fidelity::Weight).unwrap();
     let chip = chip.chip(ChipSeed::new(7, 17)).unwrap();
@@ -170,7 +170,7 @@ fn an_embedding_is_put_on_an_array_by_its_path() {
         "{error}"
     );
     // A path without a weight is still refused, with those that there are.
-    let error = MappedNetwork::new(&network, &noisy("[[layers]]\npath = \"words\""), 3, run);
+    let error = MappedNetwork::new(&network, &noisy("[[layer]]\npath = \"words\""), 3, run);
     assert_eq!(
         error.unwrap_err().to_string(),
         "there is no weight `words`: use one of back.weight, forth.weight"

@@ -73,7 +73,7 @@ pub(super) struct MappedWeight {
 
 impl<M: Module + Sync> MappedNetwork<M> {
     /// Maps the matrix weights of `network`, taken to evaluation mode, as its layers compute with them: what a
-    /// reparameterization adds is folded in. A `[[layers]]` section of the hardware puts other weights of rank two or more on
+    /// reparameterization adds is folded in. A `[[layer]]` section of the hardware puts other weights of rank two or more on
     /// arrays as well, such as an embedding, which at weight fidelity computes with what its cells hold. A weight that two
     /// layers share is programmed once: both read the same cells.
     ///
@@ -128,7 +128,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
                         "`{}` and `{path}` are one weight, mapped in two ways",
                         mapped.draws
                     ),
-                    "give both the same [[layers]] settings, or set one of them digital",
+                    "give both the same [[layer]] settings, or set one of them digital",
                 ));
             }
             weights.insert(path, mapped);

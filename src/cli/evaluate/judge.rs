@@ -62,7 +62,7 @@ impl<C: Classifier> Judge<'_, C> {
             percentiles.rare = Some(rare);
         }
         let mut sweep = Vec::new();
-        let total = arguments.sweep.len() as u64 * arguments.sweep_chips;
+        let total = (arguments.sweep.len() as u64).saturating_mul(arguments.sweep_chips);
         let progress = bar(&self.job.place.bars, "accuracy versus sigma", total, "chip");
         for &sigma in &arguments.sweep {
             let variation = arguments.noise.at_sigma(sigma)?;
