@@ -50,7 +50,9 @@ fn main() {
         for ((_, distribution), times) in kinds.iter().zip(&mut times) {
             let variation = Variation::from(*distribution);
             let start = Instant::now();
-            let varied = vary_weights(network.clone(), None, &variation, ChipSeed::new(1, step));
+            let chip = ChipSeed::new(1, step);
+            let varied = vary_weights(network.clone(), None, &variation, chip)
+                .expect("a clean network carries nothing");
             let loss = cross_entropy(varied.forward(images.clone()), targets.clone());
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
             network = optimizer.step(1e-3, network.clone(), gradients);

@@ -196,7 +196,7 @@ impl Task {
     fn row(&self, name: &str, trained: &Trained<Network>, backward: u64) -> Result<()> {
         let clean = self.evaluation(trained, &self.test).clean()?;
         let chips = self.kpp(trained, &self.test, CHIPS, 2)?;
-        let interval = chips.kpp_interval(1.0, 0.95)?;
+        let (low, high) = chips.kpp_interval(1.0, 0.95)?.bounds();
         println!(
             "{:>4} {name:>15} {:>7.4} {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>8.1} to {:>5.1} {:>9}",
             self.seed,
@@ -205,8 +205,8 @@ impl Task {
             100.0 * chips.mean(),
             100.0 * chips.kpp(10.0)?,
             100.0 * chips.kpp(1.0)?,
-            100.0 * interval.low,
-            100.0 * interval.high,
+            100.0 * low,
+            100.0 * high,
             backward / 1000,
         );
         Ok(())

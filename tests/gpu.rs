@@ -44,7 +44,7 @@ fn step(device: &Device, images: &ImageSet) -> (f32, Vec<Vec<f32>>) {
     let device = device.clone().autodiff();
     let clean = lenet(&device);
     let variation = Variation::from(Distribution::gaussian(0.1));
-    let varied = vary_weights(clean.clone(), four_bits(), &variation, ChipSeed::new(1, 2));
+    let varied = vary_weights(clean.clone(), four_bits(), &variation, ChipSeed::new(1, 2)).unwrap();
     let indices: Vec<usize> = (0..images.len()).collect();
     let logits = varied.forward(images.images(&indices, &device));
     let targets = images.targets(&indices, &device);

@@ -40,6 +40,21 @@ pub enum CheckpointError {
         cause: String,
     },
 
+    /// A value that no network computes with: NaN, infinity, or a negative variance or range.
+    #[error("{}: entry {place:?} of tensor {tensor:?} is {value}, {remedy}; train again, or mend the file that it came from", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Index of the entry, one number per axis.
+        place: Vec<usize>,
+        /// The value.
+        value: f32,
+        /// What should stand there.
+        remedy: &'static str,
+    },
+
     /// A tensor could not be read back from its device.
     #[error("cannot save {} tensors: {cause}; check the device that holds the model", path.display())]
     Tensor {

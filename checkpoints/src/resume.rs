@@ -21,6 +21,7 @@ use burn::module::Module;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
+use crossburn_noise::{NoiseError, require_finite};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -141,7 +142,7 @@ pub fn has_resume(dir: &Path) -> bool {
 ///
 /// [`CheckpointError::Resume`] when module or optimizer are not those of the run; [`CheckpointError::Read`],
 /// [`CheckpointError::Malformed`], [`CheckpointError::Format`] or [`CheckpointError::Checksum`] when files are missing
-/// or damaged.
+/// or damaged; [`CheckpointError::Value`] when a parameter or running statistic is not a finite number.
 #[allow(
     clippy::type_complexity,
     reason = "three things go in, the same three come out"
@@ -189,6 +190,21 @@ pub fn load_resume<M: Module, T: DeserializeOwned>(
     let module = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
         .and_then(|record| module.try_load_record(record))
         .map_err(|e| misfit(&path, e.to_string()))?;
+    require_finite(&module).map_err(|error| match error {
+        NoiseError::Value {
+            path: tensor,
+            place,
+            value,
+            remedy,
+        } => CheckpointError::Value {
+            path: path.clone(),
+            tensor,
+            place,
+            value,
+            remedy,
+        },
+        error => misfit(&path, error.to_string()),
+    })?;
 
     let load = |(index, optimizer): (usize, ModuleOptimizer)| {
         let (bytes, path) = read(&optimizer_file(index))?;

@@ -22,6 +22,7 @@ use burn::tensor::{Bytes, DType, TensorData};
 use burn_store::{
     Applier, BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge, burn_pack,
 };
+use crossburn_noise::unfit_value;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::atomic::write_bytes;
@@ -29,6 +30,9 @@ use crate::error::CheckpointError;
 
 /// Enum variants are no part of a tensor's name, as PyTorch has none.
 const SKIP_ENUM_VARIANTS: bool = true;
+
+/// Running states that are no negative number: the variance of a batch norm, the range of an activation quantizer.
+const FROM_ZERO: [&str; 2] = ["running_var", "quantizer.range"];
 
 /// Buffer of PyTorch's batch norm without a counterpart in Burn.
 const IGNORED: &str = "num_batches_tracked";
@@ -62,12 +66,15 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), Checkpoint
 /// Loads the file `path`, written by [`save_weights`] or by PyTorch, into `module`.
 ///
 /// Every tensor of the module must be in the file with its shape, and every tensor of the file in the module, except
-/// PyTorch's `num_batches_tracked`. All of that is checked before the first weight changes.
+/// PyTorch's `num_batches_tracked`, and every value must be a finite number. All of that is checked before the first weight
+/// changes.
 ///
 /// # Errors
 ///
 /// [`CheckpointError::Read`], [`CheckpointError::NotSafetensors`], [`CheckpointError::MissingTensor`],
-/// [`CheckpointError::UnexpectedTensors`], [`CheckpointError::Shape`] or [`CheckpointError::ElementType`].
+/// [`CheckpointError::UnexpectedTensors`], [`CheckpointError::Shape`], [`CheckpointError::ElementType`], or
+/// [`CheckpointError::Value`] for a value that is NaN or infinite in the elements of the module, and for a variance or range
+/// of activations below 0.
 pub fn load_weights<M: Module>(module: M, path: &Path) -> Result<M, CheckpointError> {
     let bytes = std::fs::read(path).map_err(CheckpointError::reading(path))?;
     decode(module, &bytes, path)
@@ -151,6 +158,9 @@ pub(crate) fn decode<M: Module>(
         let data = Bytes::from_bytes_vec(view.data().to_vec());
         let data = TensorData::from_bytes(data, target.shape.clone(), dtype);
         let data = data.convert_dtype(target.dtype);
+        if target.dtype.is_float() {
+            require_values(&data, &target.name, path)?;
+        }
         tensors.push(bridge::from_data(data, target.name.clone(), None));
     }
     if !stored.is_empty() {
@@ -175,6 +185,32 @@ pub(crate) fn decode<M: Module>(
             found: result.unused,
         }),
         (None, None) => Ok(module),
+    }
+}
+
+/// Refuses values that no network computes with, as the module will hold them.
+fn require_values(data: &TensorData, tensor: &str, path: &Path) -> Result<(), CheckpointError> {
+    let values: Vec<f32> =
+        data.clone()
+            .try_into_vec_as()
+            .map_err(|cause| CheckpointError::Tensor {
+                path: path.into(),
+                cause: format!("{tensor:?}: {cause:?}"),
+            })?;
+    let from_zero = FROM_ZERO.iter().any(|state| {
+        tensor
+            .strip_suffix(state)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    });
+    match unfit_value(&values, data.shape().as_slice(), from_zero) {
+        Some(unfit) => Err(CheckpointError::Value {
+            path: path.into(),
+            tensor: tensor.to_string(),
+            place: unfit.place,
+            value: unfit.value,
+            remedy: unfit.remedy,
+        }),
+        None => Ok(()),
     }
 }
 

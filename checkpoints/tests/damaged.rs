@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
-use burn::tensor::Device;
+use burn::module::{Module, RunningState};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
 use crossburn_checkpoints::{
     Manifest, load_checkpoint, load_weights, read_manifest, save_checkpoint, save_weights,
 };
@@ -213,4 +214,120 @@ fn mixed_up_checkpoint() {
     insta::assert_snapshot!(message(load_checkpoint(&run, two(4)), dir.path()), @"run is not a checkpoint: it has no model.safetensors; give a folder that training wrote");
     fs_err::write(run.join("manifest.json"), b"{").unwrap();
     insta::assert_snapshot!(message(read_manifest(&run), dir.path()), @"run/manifest.json cannot be understood: EOF while parsing an object at line 1 column 1; restore it or write the checkpoint again");
+}
+
+/// A network of every kind of value that has a rule.
+#[derive(Module, Debug)]
+struct Ruled {
+    conv: Conv2d,
+    norm: BatchNorm,
+    quantizer: Ranged,
+    fc: Linear,
+}
+
+/// Named as the activation quantizers of our networks.
+#[derive(Module, Debug)]
+struct Ranged {
+    range: RunningState<Tensor<1>>,
+}
+
+fn ruled() -> Ruled {
+    let device = Device::flex();
+    Ruled {
+        conv: Conv2dConfig::new([1, 2], [3, 3]).init(&device),
+        norm: BatchNormConfig::new(2).init(&device),
+        quantizer: Ranged {
+            range: RunningState::new(Tensor::ones([1], &device)),
+        },
+        fc: LinearConfig::new(4, 3).init(&device),
+    }
+}
+
+/// The file at `path` with one value of one tensor replaced.
+fn spoil(path: &Path, tensor: &str, index: usize, value: f32) {
+    let whole = fs_err::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&whole).unwrap();
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = file
+        .iter()
+        .map(|(name, view)| {
+            let mut bytes = view.data().to_vec();
+            if name == tensor {
+                bytes[4 * index..][..4].copy_from_slice(&value.to_le_bytes());
+            }
+            (name.to_string(), view.shape().to_vec(), bytes)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+        (name.as_str(), view)
+    });
+    safetensors::serialize_to_file(views, None, path).unwrap();
+}
+
+#[test]
+fn values_that_no_network_computes_with_are_named_with_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.safetensors");
+    let load = |tensor: &str, index: usize, value: f32| {
+        save_weights(&ruled(), &path).unwrap();
+        spoil(&path, tensor, index, value);
+        load_weights(ruled(), &path)
+    };
+    // A linear weight of the file is [out, in] = [3, 4]: entry 7 is [1, 3]. A filter is 1 x 3 x 3: entry 13 is a middle tap.
+    let messages = [
+        ("fc.weight", 7, f32::NAN),
+        ("fc.weight", 0, f32::INFINITY),
+        ("fc.bias", 2, f32::NEG_INFINITY),
+        ("conv.weight", 13, f32::NAN),
+        ("norm.weight", 1, f32::NAN),
+        ("norm.running_mean", 1, f32::INFINITY),
+        ("norm.running_var", 0, -1.0),
+        ("norm.running_var", 1, f32::NAN),
+        ("quantizer.range", 0, -1.0),
+        ("quantizer.range", 0, f32::INFINITY),
+    ]
+    .map(|(tensor, index, value)| message(load(tensor, index, value), dir.path()));
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+    m.safetensors: entry [1, 3] of tensor "fc.weight" is NaN, where a finite number belongs; train again, or mend the file that it came from
+    m.safetensors: entry [0, 0] of tensor "fc.weight" is inf, where a finite number belongs; train again, or mend the file that it came from
+    m.safetensors: entry [2] of tensor "fc.bias" is -inf, where a finite number belongs; train again, or mend the file that it came from
+    m.safetensors: entry [1, 0, 1, 1] of tensor "conv.weight" is NaN, where a finite number belongs; train again, or mend the file that it came from
+    m.safetensors: entry [1] of tensor "norm.weight" is NaN, where a finite number belongs; train again, or mend the file that it came from
+    m.safetensors: entry [1] of tensor "norm.running_mean" is inf, where a finite number belongs; train again, or mend the file that it came from
+    m.safetensors: entry [0] of tensor "norm.running_var" is -1, where a finite number from 0 on belongs; train again, or mend the file that it came from
+    m.safetensors: entry [1] of tensor "norm.running_var" is NaN, where a finite number from 0 on belongs; train again, or mend the file that it came from
+    m.safetensors: entry [0] of tensor "quantizer.range" is -1, where a finite number from 0 on belongs; train again, or mend the file that it came from
+    m.safetensors: entry [0] of tensor "quantizer.range" is inf, where a finite number from 0 on belongs; train again, or mend the file that it came from
+    "#);
+    for (tensor, value) in [
+        ("norm.running_mean", -1.0),
+        ("norm.running_var", 0.0),
+        ("quantizer.range", 0.0),
+        ("fc.weight", f32::MAX),
+    ] {
+        load(tensor, 0, value).unwrap();
+    }
+}
+
+#[test]
+fn a_number_that_the_elements_of_the_module_cannot_hold_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.safetensors");
+    let one = || One {
+        fc1: LinearConfig::new(1, 2)
+            .with_bias(false)
+            .init(&Device::flex()),
+    };
+    // 1e300 fits 64 bits and not 32.
+    let bytes: Vec<u8> = [1.0f64, 1e300]
+        .into_iter()
+        .flat_map(f64::to_le_bytes)
+        .collect();
+    let view = TensorView::new(Dtype::F64, vec![2, 1], &bytes).unwrap();
+    safetensors::serialize_to_file([("fc1.weight", view)], None, &path).unwrap();
+    let refused = message(load_weights(one(), &path), dir.path());
+    assert!(
+        refused.starts_with("m.safetensors: entry [1, 0] of tensor \"fc1.weight\" is inf,"),
+        "{refused}"
+    );
 }

@@ -341,3 +341,18 @@ fn misfits_are_named() {
     save_resume(dir, &net, from_ref(&optim), &progress(2)).unwrap();
     assert_eq!(load(dir, Net::new(), adam()).unwrap().2, progress(2));
 }
+
+#[test]
+fn a_state_with_a_value_that_is_no_number_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut net = Net::new();
+    net.fc.bias = net.fc.bias.map(|bias| bias.map(|bias| bias * f32::NAN));
+    save_resume(dir.path(), &net, from_ref(&adam()), &progress(1)).unwrap();
+    let error = refused(dir.path(), Net::new(), adam());
+    assert!(
+        error.contains(
+            "model.bpk: entry [0] of tensor \"fc.bias\" is NaN, where a finite number belongs"
+        ),
+        "{error}"
+    );
+}

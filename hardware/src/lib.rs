@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`quantize_weights`] attaches the quantizer alone, [`vary_weights`] adds one chip's held deviation for a training step,
-//! and [`manufacture`] gives a plain frozen network: one chip.
+//! [`programmed`] gives the plain network without variation, and [`manufacture`] one chip of it.
 //!
 //! ```
 //! use burn::{nn::LinearConfig, tensor::Device};
@@ -56,4 +56,6 @@ pub use map::{
 pub use quantize::{
     ActivationQuantizer, Quantization, WeightBits, WeightQuantizer, straight_through,
 };
-pub use weight_path::{WeightPath, deviate_weights, manufacture, quantize_weights, vary_weights};
+pub use weight_path::{
+    WeightPath, deviate_weights, manufacture, programmed, quantize_weights, vary_weights,
+};

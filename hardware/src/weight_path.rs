@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
-use crossburn_noise::{ChipDraws, Deviation, Distribution, Variation, matrix_weights};
+use crossburn_noise::{
+    ChipDraws, Deviation, Distribution, NoiseError, Variation, matrix_weights, require_unattached,
+    shared_weights,
+};
 
 use crate::{Quantization, WeightQuantizer};
 
@@ -36,8 +39,12 @@ impl Reparameterization for WeightPath {
 /// Decides per parameter what is attached: matrix weights only.
 struct Attach<'a> {
     selected: BTreeSet<String>,
+    /// Path → the path that names the draws, of weights that are another one once more.
+    shared: BTreeMap<String, String>,
     quantization: Option<Quantization>,
     deviations: Deviations<'a>,
+    /// A given deviation that does not fit.
+    error: Option<NoiseError>,
 }
 
 /// Where deviations come from.
@@ -47,7 +54,7 @@ enum Deviations<'a> {
     Given(&'a BTreeMap<String, Vec<f32>>),
 }
 
-impl Reparameterizer for Attach<'_> {
+impl Reparameterizer for &mut Attach<'_> {
     type Reparam = WeightPath;
 
     fn reparameterize<const D: usize>(
@@ -68,12 +75,24 @@ impl Reparameterizer for Attach<'_> {
                     Some(quantizer) => quantizer.apply(stored),
                     None => stored,
                 };
-                Some(Deviation::draw(programmed, variation, chip, path, &device))
+                let draws = self.shared.get(path).map_or(path, String::as_str);
+                Some(Deviation::draw(programmed, variation, chip, draws, &device))
             }
-            Deviations::Given(deviations) => deviations.get(path).map(|values| {
-                let device = param.base().device();
-                Deviation::from_values(values.clone(), &device)
-            }),
+            Deviations::Given(deviations) => {
+                let expected = param.lazy_shape().num_elements();
+                match deviations.get(path) {
+                    Some(values) if values.len() != expected => {
+                        self.error.get_or_insert(NoiseError::OtherWeights {
+                            path: path.to_string(),
+                            expected,
+                            found: values.len(),
+                        });
+                        None
+                    }
+                    values => values
+                        .map(|values| Deviation::from_values(values.clone(), &param.lazy_device())),
+                }
+            }
         };
         if quantizer.is_none() && deviation.is_none() {
             return (param, None);
@@ -88,26 +107,32 @@ impl Reparameterizer for Attach<'_> {
     }
 }
 
-/// `module` whose matrix weights are quantized at every use; `None` leaves it as it is.
-pub fn quantize_weights<M: Module>(module: M, quantization: Option<Quantization>) -> M {
+/// `module` whose matrix weights are quantized at every use, for a training step; `None` leaves it as it is.
+///
+/// # Errors
+/// [`NoiseError::Attached`] for a weight that carries a reparameterization already, such as the adapter of a low-rank
+/// adaptation or another path: Burn attaches one to a weight. [`programmed`] takes such a module as it computes.
+pub fn quantize_weights<M: Module>(
+    module: M,
+    quantization: Option<Quantization>,
+) -> Result<M, NoiseError> {
     attach(module, quantization, Deviations::None)
 }
 
 /// `module` whose matrix weights are quantized and carry the deviation of one chip, for a training step.
 ///
 /// Gradients reach the stored weights: collect them for the clean module, which keeps its parameter ids
-/// (`GradientsParams::from_grads(gradients, &clean)`).
+/// (`GradientsParams::from_grads(gradients, &clean)`). A weight that two layers share deviates once.
+///
+/// # Errors
+/// [`NoiseError::Attached`], as [`quantize_weights`].
 pub fn vary_weights<M: Module>(
     module: M,
     quantization: Option<Quantization>,
     variation: &Variation,
     chip: impl ChipDraws,
-) -> M {
-    let deviations = match variation.distribution {
-        Distribution::None { .. } => Deviations::None,
-        _ => Deviations::Drawn(variation, &chip),
-    };
-    attach(module, quantization, deviations)
+) -> Result<M, NoiseError> {
+    attach(module, quantization, drawn(variation, &chip))
 }
 
 /// `module` whose matrix weights are quantized and carry the given deviations, by path and in row-major order; a weight
@@ -116,42 +141,96 @@ pub fn vary_weights<M: Module>(
 /// The gradient of a stored weight is that of the effective one, straight through the quantizer, and so that of the
 /// deviation: an adversary collects it for the clean module as [`vary_weights`] says.
 ///
-/// # Panics
-/// At the first use of a weight whose entry has another number of elements.
+/// # Errors
+/// [`NoiseError::OtherWeights`] for an entry with another number of elements than its weight, and
+/// [`NoiseError::Attached`], as [`quantize_weights`].
 pub fn deviate_weights<M: Module>(
     module: M,
     quantization: Option<Quantization>,
     deviations: &BTreeMap<String, Vec<f32>>,
-) -> M {
+) -> Result<M, NoiseError> {
     attach(module, quantization, Deviations::Given(deviations))
+}
+
+/// The network as it is programmed without variation: a plain module on the inner device, its matrix weights quantized.
+///
+/// The weights are those that the layers compute with: what a reparameterization adds, such as the adapter of a low-rank
+/// adaptation, is folded in before they are quantized.
+pub fn programmed<M: Module>(module: &M, quantization: Option<Quantization>) -> M {
+    chip(module, quantization, Deviations::None)
 }
 
 /// One manufactured chip: a plain module on the inner device with the effective weights folded in.
 ///
-/// The same (`module`, `quantization`, `variation`, `chip`) gives the same bytes on every backend and thread count.
+/// It deviates from [`programmed`]. The same (`module`, `quantization`, `variation`, `chip`) gives the same bytes on every
+/// backend and thread count.
 pub fn manufacture<M: Module>(
     module: &M,
     quantization: Option<Quantization>,
     variation: &Variation,
-    chip: impl ChipDraws,
+    draws: impl ChipDraws,
 ) -> M {
-    vary_weights(module.valid(), quantization, variation, chip).materialize()
+    chip(module, quantization, drawn(variation, &draws))
+}
+
+fn drawn<'a>(variation: &'a Variation, chip: &'a dyn ChipDraws) -> Deviations<'a> {
+    match variation.distribution {
+        Distribution::None { .. } => Deviations::None,
+        _ => Deviations::Drawn(variation, chip),
+    }
 }
 
 fn attach<M: Module>(
     module: M,
     quantization: Option<Quantization>,
     deviations: Deviations<'_>,
-) -> M {
+) -> Result<M, NoiseError> {
     if quantization.is_none() && matches!(deviations, Deviations::None) {
-        return module;
+        return Ok(module);
     }
     let selected = matrix_weights(&module);
-    module.apply_reparameterization(Attach {
+    require_unattached(&module, &selected)?;
+    let (module, error) = on_plain(module, selected, quantization, deviations);
+    error.map_or(Ok(module), Err)
+}
+
+/// A plain module with the effective weights of [`attach`], of what the layers of `module` compute with.
+fn chip<M: Module>(
+    module: &M,
+    quantization: Option<Quantization>,
+    deviations: Deviations<'_>,
+) -> M {
+    let plain = module.valid().materialize();
+    if quantization.is_none() && matches!(deviations, Deviations::None) {
+        return plain;
+    }
+    let selected = matrix_weights(&plain);
+    // Nothing is given, so that nothing can misfit.
+    on_plain(plain, selected, quantization, deviations)
+        .0
+        .materialize()
+}
+
+/// `module`, whose selected weights carry nothing, with paths attached to them; and what did not fit.
+fn on_plain<M: Module>(
+    module: M,
+    selected: BTreeSet<String>,
+    quantization: Option<Quantization>,
+    deviations: Deviations<'_>,
+) -> (M, Option<NoiseError>) {
+    let shared = match deviations {
+        Deviations::Drawn(..) => shared_weights(&module, &selected),
+        _ => BTreeMap::new(),
+    };
+    let mut attach = Attach {
         selected,
+        shared,
         quantization,
         deviations,
-    })
+        error: None,
+    };
+    let module = module.apply_reparameterization(&mut attach);
+    (module, attach.error)
 }
 
 #[cfg(test)]
@@ -159,9 +238,10 @@ fn attach<M: Module>(
 mod tests {
     use super::*;
     use crate::WeightBits;
+    use burn::module::{Lora, ModuleMapper};
     use burn::nn::{Linear, LinearConfig};
     use burn::optim::GradientsParams;
-    use burn::tensor::Device;
+    use burn::tensor::{DType, Device};
     use crossburn_noise::ChipSeed;
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -177,7 +257,7 @@ mod tests {
         let layer = layer(&Device::flex());
         let bits = Some(WeightBits::new(4).unwrap().into());
         let variation = Variation::from(Distribution::gaussian(0.1));
-        let quantized = values(quantize_weights(layer.clone(), bits).weight.val());
+        let quantized = values(quantize_weights(layer.clone(), bits).unwrap().weight.val());
         let expected = variation.draw(ChipSeed::new(3, 5), "weight", &quantized, &[16, 8]);
         let chip = manufacture(&layer, bits, &variation, ChipSeed::new(3, 5));
         let sum: Vec<f32> = quantized
@@ -202,7 +282,8 @@ mod tests {
             Some(WeightBits::new(4).unwrap().into()),
             &variation,
             ChipSeed::new(1, 1),
-        );
+        )
+        .unwrap();
         let loss = varied.forward(Tensor::<2>::ones([3, 16], &device)).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &clean);
         assert_eq!(gradients.len(), 2);
@@ -220,8 +301,9 @@ mod tests {
         let bits = Some(WeightBits::new(4).unwrap().into());
         let given: Vec<f32> = (0..128).map(|i| i as f32 / 1000.0).collect();
         let deviations = BTreeMap::from([("weight".to_string(), given.clone())]);
-        let deviated = deviate_weights(clean.clone(), bits, &deviations);
-        let quantized = values(quantize_weights(clean.clone(), bits).weight.val().inner());
+        let deviated = deviate_weights(clean.clone(), bits, &deviations).unwrap();
+        let quantized = quantize_weights(clean.clone(), bits).unwrap();
+        let quantized = values(quantized.weight.val().inner());
         let expected: Vec<f32> = quantized.iter().zip(&given).map(|(w, d)| w + d).collect();
         assert_eq!(values(deviated.weight.val().inner()), expected);
         // The loss is Σ (x W)², x all ones: d/dW_ij = 2 (x W)_j, at the effective weight.
@@ -234,7 +316,7 @@ mod tests {
             assert!((found - 2.0 * output[index % 8]).abs() <= 1e-6 * found.abs());
         }
         // A weight without an entry stays as it is.
-        let none = deviate_weights(clean.clone(), None, &BTreeMap::new());
+        let none = deviate_weights(clean.clone(), None, &BTreeMap::new()).unwrap();
         assert_eq!(
             values(none.weight.val().inner()),
             values(clean.weight.val().inner())
@@ -247,5 +329,114 @@ mod tests {
         let none = Variation::from(Distribution::none());
         let chip = manufacture(&layer, None, &none, ChipSeed::new(1, 0));
         assert_eq!(values(chip.weight.val()), values(layer.weight.val()));
+    }
+
+    /// Adds a half to the second factor of an adapter, which starts at 0.
+    #[derive(Default)]
+    struct Learn {
+        path: Vec<String>,
+    }
+
+    impl ModuleMapper for Learn {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            match self.path.last().is_some_and(|name| name == "b") {
+                true => param.map(|b| b + 0.5),
+                false => param,
+            }
+        }
+    }
+
+    #[test]
+    fn a_chip_is_that_of_the_weights_that_a_layer_computes_with() {
+        let device = Device::flex();
+        let bits: Option<Quantization> = Some(WeightBits::new(4).unwrap().into());
+        let variation = Variation::from(Distribution::gaussian(0.1));
+        let seed = ChipSeed::new(3, 5);
+        let plain = layer(&device);
+        let adapted = plain
+            .clone()
+            .apply_lora(Lora::new(2, 4.0))
+            .map(&mut Learn::default());
+        let quantized = quantize_weights(plain.clone(), bits).unwrap();
+        for carries in [adapted, quantized] {
+            let computed = values(carries.weight.val());
+            assert_ne!(computed, values(plain.weight.val()));
+            // The same network, written down as plain weights.
+            let mut same = plain.clone();
+            same.weight = Param::from_data(
+                burn::tensor::TensorData::new(computed.clone(), [16, 8]),
+                &device,
+            );
+            for quantization in [None, bits] {
+                let found = manufacture(&carries, quantization, &variation, seed);
+                let expected = manufacture(&same, quantization, &variation, seed);
+                assert_eq!(values(found.weight.val()), values(expected.weight.val()));
+                let found = programmed(&carries, quantization);
+                let expected = programmed(&same, quantization);
+                assert_eq!(values(found.weight.val()), values(expected.weight.val()));
+                assert_eq!(found.num_params(), plain.num_params());
+            }
+            // For a training step, a weight takes one path.
+            let again = carries.clone();
+            for refused in [
+                quantize_weights(again.clone(), bits),
+                vary_weights(again.clone(), None, &variation, seed),
+                deviate_weights(again, None, &BTreeMap::new()),
+            ] {
+                assert!(matches!(refused, Err(NoiseError::Attached { .. })));
+            }
+        }
+    }
+
+    #[test]
+    fn a_given_deviation_of_another_size_is_refused() {
+        let deviations = BTreeMap::from([("weight".to_string(), vec![0.0; 5])]);
+        let error = deviate_weights(layer(&Device::flex()), None, &deviations).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the deviation of `weight` has 5 entries, the weight has 128: give one deviation per weight"
+        );
+    }
+
+    #[test]
+    fn a_shared_weight_has_one_deviation_on_every_chip() {
+        let layer = layer(&Device::flex());
+        let tied = vec![layer.clone(), layer];
+        let variation = Variation::from(Distribution::gaussian(0.1));
+        let chip = manufacture(&tied, None, &variation, ChipSeed::new(3, 5));
+        let [first, second] = [0, 1].map(|at| values(chip[at].weight.val()));
+        assert_eq!(first, second);
+        assert_ne!(first, values(tied[0].weight.val()));
+        let varied = vary_weights(tied, None, &variation, ChipSeed::new(3, 5)).unwrap();
+        assert_eq!(values(varied[1].weight.val()), first);
+    }
+
+    #[test]
+    fn half_precision_weights_deviate() {
+        let variation = Variation::from(Distribution::gaussian(0.1));
+        for dtype in [DType::F16, DType::BF16] {
+            let mut half = layer(&Device::flex());
+            half.weight = half.weight.map(|weight| weight.cast(dtype));
+            let chip = manufacture(&half, None, &variation, ChipSeed::new(3, 5));
+            assert_eq!(chip.weight.val().dtype(), dtype);
+            let as_f32 = |layer: &Linear| -> Vec<f32> {
+                layer.weight.val().into_data().try_into_vec_as().unwrap()
+            };
+            let weights = as_f32(&half);
+            let drawn = variation.draw(ChipSeed::new(3, 5), "weight", &weights, &[16, 8]);
+            for ((found, weight), deviation) in as_f32(&chip).iter().zip(weights).zip(drawn) {
+                // Two roundings to the eight binary digits of the coarser type.
+                let error = 2f32.powi(-8) * (deviation.abs() + (weight + deviation).abs()) + 1e-7;
+                assert!((found - weight - deviation).abs() <= error);
+            }
+        }
     }
 }

@@ -70,7 +70,8 @@ impl ModuleMapper for Initialize {
             .map(|i| ((2.0 * generator.uniform(i) - 1.0) * bound) as f32)
             .collect();
         param.map(|held| {
-            let drawn = Tensor::from_data(TensorData::new(values, shape.clone()), &held.device());
+            let options = (&held.device(), held.dtype());
+            let drawn = Tensor::from_data(TensorData::new(values, shape.clone()), options);
             // `map` hands the tensor as it is used: keep what it says about gradients.
             if held.is_require_grad() {
                 drawn.require_grad()

@@ -1,13 +1,15 @@
 //! A held deviation: what a chip adds to a weight.
 
 use burn::module::{Module, Param, Reparameterization};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use crate::host_weights::{dense, on_host};
 use crate::{ChipDraws, Variation};
 
 /// The deviation of every element of one parameter, held until it is replaced: every use of the weight sees one chip.
 ///
-/// It is stored flat, so that one type serves parameters of every rank, and takes no gradient.
+/// It is stored flat and in 32-bit floats, so that one type serves parameters of every rank and element type, and takes no
+/// gradient. The sum has the element type of the weight.
 #[derive(Module, Debug)]
 pub struct Deviation {
     deviation: Param<Tensor<1>>,
@@ -17,7 +19,9 @@ impl Deviation {
     /// A deviation of the given values, in row-major order of the parameter.
     pub fn from_values(values: Vec<f32>, device: &Device) -> Self {
         let length = values.len();
-        let tensor = Tensor::<1>::from_data(TensorData::new(values, [length]), device);
+        // The default type of the device may be another.
+        let data = TensorData::new(values, [length]);
+        let tensor = Tensor::<1>::from_data(data, (device, DType::F32));
         Self {
             deviation: Param::from_tensor(tensor).set_require_grad(false),
         }
@@ -32,17 +36,18 @@ impl Deviation {
         device: &Device,
     ) -> Self {
         let shape = weights.dims();
-        let values: Vec<f32> = weights
-            .into_data()
-            .try_into_vec_as()
-            .expect("a weight is a tensor of floats");
+        let values = on_host(weights);
         Self::from_values(variation.draw(chip, path, &values, &shape), device)
     }
 
-    /// `base + deviation`, with the shape of `base`.
+    /// `base + deviation`, with the shape and the element type of `base`; a packed base is unpacked first.
     pub fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        let shape = base.dims();
-        base + self.deviation.val().reshape(shape)
+        let (shape, base) = (base.dims(), dense(base));
+        let deviation = self.deviation.val().reshape(shape);
+        match base.dtype() {
+            DType::F32 => base + deviation,
+            dtype => base + deviation.cast(dtype),
+        }
     }
 }
 

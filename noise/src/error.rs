@@ -117,6 +117,59 @@ pub enum NoiseError {
         /// The refused bound.
         bound: f64,
     },
+    /// A path at which no weight can be put on an array.
+    #[error("there is no weight of rank two or more at `{path}`: use one of {}", known.join(", "))]
+    NoWeight {
+        /// The refused path.
+        path: String,
+        /// The paths of such weights.
+        known: Vec<String>,
+    },
+    /// A weight that carries a reparameterization already.
+    #[error(
+        "`{path}` carries a `{what}` already, and Burn attaches one thing to a weight: materialize the network first, or \
+         take what is attached off"
+    )]
+    Attached {
+        /// Path of the weight.
+        path: String,
+        /// Name of what it carries.
+        what: String,
+    },
+    /// Two deviations of one weight.
+    #[error(
+        "`{path}` and `{other}` are one weight, and their deviations differ: give one of them, or the same for both"
+    )]
+    Shared {
+        /// One path of the weight.
+        path: String,
+        /// Another.
+        other: String,
+    },
+    /// A value that no network computes with.
+    #[error("entry {place:?} of `{path}` is {value}, {remedy}")]
+    Value {
+        /// Path of the parameter or running statistic.
+        path: String,
+        /// Index of the entry, one number per axis.
+        place: Vec<usize>,
+        /// The value.
+        value: f32,
+        /// What should stand there.
+        remedy: &'static str,
+    },
+    /// More than memory is meant for.
+    #[error("{count} {what} are more than {most}: {each} bytes of each are kept, use fewer")]
+    TooMany {
+        /// What is counted.
+        what: &'static str,
+        /// How many were asked for.
+        count: u64,
+        /// The most.
+        most: u64,
+        /// Bytes that each takes.
+        each: u64,
+    },
     /// A network in which nothing can deviate.
     #[error(
         "the network has no matrix weight, so nothing can deviate: use one with linear or convolutional layers"

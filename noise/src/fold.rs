@@ -5,16 +5,20 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 
+use crate::host_weights::{dense, on_host};
 use crate::{Variation, matrix_weights};
 
 /// Adds the mean of the training variation to the matrix weights: `W <- W + m * max|W|`.
 ///
 /// A network that was trained with a one-sided variation expects its mean; chips do not have it. Folding changes
-/// `max|W|`, so every scale is computed again from the folded weights.
+/// `max|W|`, so every scale is computed again from the folded weights. What a reparameterization adds is folded in first:
+/// the result is a plain module. A weight that two layers share has the same mean under both paths.
 ///
 /// # Source
 /// Authors' later code of Yan et al. (arXiv 2312.06137), end of the training procedure.
 pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
+    // Burn hands a mapper the stored weight and attaches what it carried again.
+    let module = module.materialize();
     let selected = matrix_weights(&module);
     module.map(&mut Fold {
         selected,
@@ -45,17 +49,16 @@ impl ModuleMapper for Fold<'_> {
         param.map(|weight| {
             let (shape, device, trains) =
                 (weight.dims(), weight.device(), weight.is_require_grad());
-            let mut values: Vec<f32> = weight
-                .detach()
-                .into_data()
-                .try_into_vec_as()
-                .expect("a weight is a tensor of floats");
+            let weight = dense(weight.detach());
+            let dtype = weight.dtype();
+            let mut values = on_host(weight);
             let mean = self.variation.mean_deviation(&values, &shape);
             values
                 .iter_mut()
                 .zip(mean)
                 .for_each(|(value, mean)| *value += mean);
-            Tensor::from_data(TensorData::new(values, shape), &device).set_require_grad(trains)
+            Tensor::from_data(TensorData::new(values, shape), (&device, dtype))
+                .set_require_grad(trains)
         })
     }
 }

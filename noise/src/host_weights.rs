@@ -8,6 +8,22 @@ use burn::tensor::Tensor;
 use crate::matrix_weights;
 use crate::scale::largest_magnitude;
 
+/// A tensor of plain floats: packed values of a quantized tensor are unpacked.
+pub(crate) fn dense<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    match tensor.dtype().is_float() {
+        true => tensor,
+        false => tensor.dequantize(),
+    }
+}
+
+/// The values of a tensor of floats of any width as 32-bit floats, in row-major order.
+pub(crate) fn on_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    dense(tensor)
+        .into_data()
+        .try_into_vec_as()
+        .expect("a weight is a tensor of floats")
+}
+
 /// One matrix weight: its values in row-major order, and its shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostWeight {
@@ -35,9 +51,17 @@ impl HostWeight {
 /// assert_eq!(weights["weight"].values.len(), 6);
 /// ```
 pub fn host_weights<M: Module>(module: &M) -> BTreeMap<String, HostWeight> {
+    host_weights_at(module, &matrix_weights(module))
+}
+
+/// The same of the weights at the paths `selected`, such as those of [`array_weights`](crate::array_weights).
+pub fn host_weights_at<M: Module>(
+    module: &M,
+    selected: &BTreeSet<String>,
+) -> BTreeMap<String, HostWeight> {
     let mut collect = Collect {
         path: Vec::new(),
-        selected: matrix_weights(module),
+        selected,
         found: BTreeMap::new(),
     };
     // A visit meets the stored weight, whatever is attached to it.
@@ -45,13 +69,13 @@ pub fn host_weights<M: Module>(module: &M) -> BTreeMap<String, HostWeight> {
     collect.found
 }
 
-struct Collect {
+struct Collect<'a> {
     path: Vec<String>,
-    selected: BTreeSet<String>,
+    selected: &'a BTreeSet<String>,
     found: BTreeMap<String, HostWeight>,
 }
 
-impl ModuleVisitor for Collect {
+impl ModuleVisitor for Collect<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_string());
     }
@@ -65,30 +89,55 @@ impl ModuleVisitor for Collect {
         if self.selected.contains(&path) {
             let weight = param.val();
             let shape = weight.dims().to_vec();
-            let values = weight
-                .into_data()
-                .try_into_vec_as()
-                .expect("a weight is a tensor of floats");
+            let values = on_host(weight);
             self.found.insert(path, HostWeight { values, shape });
         }
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use burn::module::Quantizer;
     use burn::nn::LinearConfig;
     use burn::tensor::Device;
+    use burn::tensor::quantization::{Calibration, QuantScheme, QuantStore, QuantValue};
 
     use super::*;
-    use crate::{ChipSeed, Distribution, Variation, inject, manufacture};
+    use crate::{ChipSeed, Distribution, Variation, array_weights, inject, manufacture};
 
     #[test]
     fn weights_are_those_that_layers_compute_with() {
         let layer = LinearConfig::new(3, 2).init(&Device::flex());
         let variation = Variation::from(Distribution::gaussian(0.1));
         let chip = ChipSeed::new(1, 0);
-        let varied = host_weights(&inject(layer.clone(), &variation, chip));
+        let varied = host_weights(&inject(layer.clone(), &variation, chip).unwrap());
         assert_eq!(varied, host_weights(&manufacture(&layer, &variation, chip)));
         assert_ne!(varied, host_weights(&layer));
+    }
+
+    #[test]
+    fn packed_weights_are_read_as_they_are_unpacked() {
+        let layer = LinearConfig::new(4, 8).init(&Device::flex());
+        let scheme = QuantScheme::default()
+            .with_value(QuantValue::Q8S)
+            .with_store(QuantStore::Native);
+        let packed = layer
+            .clone()
+            .quantize_weights(&mut Quantizer::new(Calibration::MinMax, scheme));
+        let (plain, packed) = (host_weights(&layer), host_weights(&packed));
+        let largest = plain["weight"].largest();
+        // Eight bits: half a step of 1/127 of the largest magnitude, and the rounding of f32.
+        for (plain, packed) in plain["weight"].values.iter().zip(&packed["weight"].values) {
+            assert!((plain - packed).abs() <= largest * (0.5 / 127.0 + 1e-5));
+        }
+    }
+
+    #[test]
+    fn an_embedding_that_was_selected_is_read() {
+        let words = burn::nn::EmbeddingConfig::new(5, 4).init(&Device::flex());
+        let selected = array_weights(&words, ["weight"]).unwrap();
+        assert_eq!(host_weights_at(&words, &selected)["weight"].shape, [5, 4]);
+        assert!(host_weights(&words).is_empty());
     }
 }

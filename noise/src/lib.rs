@@ -28,6 +28,7 @@ mod deviation;
 mod distribution;
 mod draw;
 mod error;
+mod finite;
 mod fold;
 mod host_weights;
 mod inject;
@@ -56,12 +57,13 @@ pub use distribution::{
 };
 pub use draw::draw_population;
 pub use error::NoiseError;
+pub use finite::{UnfitValue, require_finite, unfit_value};
 pub use fold::fold_mean;
-pub use host_weights::{HostWeight, host_weights};
-pub use inject::{inject, manufacture};
+pub use host_weights::{HostWeight, host_weights, host_weights_at};
+pub use inject::{inject, inject_at, manufacture, manufacture_at};
 pub use looks::Looks;
-pub use mean_interval::mean_interval;
-pub use order_statistics::order_statistic_ranks;
+pub use mean_interval::{MeanInterval, mean_interval};
+pub use order_statistics::{PercentileRanks, order_statistic_ranks};
 pub use path_hash::path_hash;
 pub use population::{Interval, Population};
 pub use racing::{Bracket, Race, RaceConfig, RaceObserver, RaceResult, RaceRound, race_order};
@@ -70,6 +72,6 @@ pub use rare::{
     RareConfig, RareLevel, RareObserver, RareQuantile, RareResult, ShiftedChip, SubsetSimulation,
 };
 pub use scale::Scale;
-pub use select::matrix_weights;
+pub use select::{array_weights, matrix_weights, require_unattached, shared_weights};
 pub use sigma_convention::SigmaConvention;
 pub use variation::Variation;

@@ -119,11 +119,13 @@ mod tests {
                     let population = Population::new(0, 0, metric[..n].to_vec());
                     population.kpp_interval(k, each).unwrap()
                 });
-                let narrow =
-                    |interval: &crate::Interval| interval.high - interval.low <= 2.0 * half_width;
+                let narrow = |interval: &crate::Interval| {
+                    let (low, high) = interval.bounds();
+                    high - low <= 2.0 * half_width
+                };
                 let last = intervals.clone().next_back().unwrap();
                 let interval = intervals.find(narrow).unwrap_or(last);
-                (interval.low..=interval.high).contains(&(k / 100.0))
+                interval.contains(k / 100.0)
             };
             let covered = |each| (0..trials).filter(|&trial| covers(each, trial)).count();
             let found = covered(looks.each()) as f64 / trials as f64;

@@ -2,7 +2,18 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::{Interval, NoiseError};
+use crate::NoiseError;
+
+/// An interval for a mean; both sides have an end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeanInterval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// How often an interval made like this holds the mean of a normal distribution.
+    pub coverage: f64,
+}
 
 /// An interval for the mean of the distribution that `values` were drawn from, if it is normal: Student's t.
 ///
@@ -19,7 +30,7 @@ use crate::{Interval, NoiseError};
 ///
 /// # Errors
 /// [`NoiseError::Empty`] for fewer than two values, [`NoiseError::Confidence`].
-pub fn mean_interval(values: &[f64], confidence: f64) -> Result<Interval, NoiseError> {
+pub fn mean_interval(values: &[f64], confidence: f64) -> Result<MeanInterval, NoiseError> {
     if values.len() < 2 {
         return Err(NoiseError::Empty);
     }
@@ -32,7 +43,7 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Result<Interval, NoiseE
         .ok_or(NoiseError::Confidence { confidence })?
         .inverse_cdf(0.5 + 0.5 * confidence);
     let half = t * (variance / n).sqrt();
-    Ok(Interval {
+    Ok(MeanInterval {
         low: mean - half,
         high: mean + half,
         coverage: confidence,

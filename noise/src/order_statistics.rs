@@ -44,11 +44,78 @@ pub fn order_statistic_ranks(
     (low, high, coverage)
 }
 
+/// The order statistics that KPP(k) of `n` chips and its interval are made of; ranks are from 1.
+///
+/// The point lies between two neighbours, the interval between the order statistics that [`order_statistic_ranks`] finds, at
+/// least. For few chips and an extreme k those may both lie on one side of the point: of two chips, the worse one is above
+/// the first percentile with a probability of 98 %, while the point is interpolated above it. The interval is then widened
+/// to the order statistics around the point, so that it holds its own point, and `coverage` is that of the wider interval.
+///
+/// ```
+/// use crossburn_noise::PercentileRanks;
+///
+/// let ranks = PercentileRanks::new(1000, 1.0, 0.95);
+/// assert_eq!((ranks.low, ranks.below, ranks.above, ranks.high), (Some(4), 10, 11, Some(18)));
+/// let ranks = PercentileRanks::new(2, 1.0, 0.95);
+/// assert_eq!((ranks.low, ranks.below, ranks.above, ranks.high), (None, 1, 2, Some(2)));
+/// ```
+///
+/// # Source
+/// The point: type 7 of Hyndman and Fan, "Sample quantiles in statistical packages", The American Statistician 50 (1996).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PercentileRanks {
+    /// Of the lower end of the interval; `None` where no order statistic bounds that side.
+    pub low: Option<usize>,
+    /// Of the upper end.
+    pub high: Option<usize>,
+    /// Probability that the interval holds the percentile of a continuous metric; with ties it is at least that.
+    pub coverage: f64,
+    /// Of the point: the neighbour below.
+    pub below: usize,
+    /// The neighbour above; the same where the point is an order statistic.
+    pub above: usize,
+    /// How far the point lies between its neighbours, in 0..1.
+    pub between: f64,
+}
+
+impl PercentileRanks {
+    /// The ranks of `n` chips, at least one, for `k` in 0..=100.
+    pub fn new(n: usize, k: f64, confidence: f64) -> Self {
+        let h = (n.max(1) - 1) as f64 * k / 100.0;
+        let (below, above) = (h.floor() as usize + 1, h.ceil() as usize + 1);
+        let (low, high, coverage) = order_statistic_ranks(n, k / 100.0, confidence);
+        let wide = (
+            low.map(|rank| rank.min(below)),
+            high.map(|rank| rank.max(above)),
+        );
+        Self {
+            low: wide.0,
+            high: wide.1,
+            coverage: match wide == (low, high) {
+                true => coverage,
+                false => probability_between(n, k / 100.0, wide.0, wide.1),
+            },
+            below,
+            above,
+            between: h - h.floor(),
+        }
+    }
+}
+
+/// Probability that the `p`-quantile lies between order statistics of `n` draws.
+fn probability_between(n: usize, p: f64, low: Option<usize>, high: Option<usize>) -> f64 {
+    let Ok(below) = Binomial::new(p, n as u64) else {
+        return 1.0;
+    };
+    1.0 - low.map_or(0.0, |rank| below.cdf(rank as u64 - 1))
+        - high.map_or(0.0, |rank| below.sf(rank as u64 - 1))
+}
+
 /// How many of the ranks 1..=n fulfil `holds`, which holds for a prefix of them.
 fn partition(n: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, n);
     while low < high {
-        let middle = (low + high).div_ceil(2);
+        let middle = low + (high - low).div_ceil(2);
         if holds(middle) {
             low = middle
         } else {
@@ -61,6 +128,7 @@ fn partition(n: usize, holds: impl Fn(usize) -> bool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn ranks_are_those_known() {
@@ -104,6 +172,37 @@ mod tests {
                 mass[..=from].iter().sum::<f64>() > tail
                     && mass[to - 1..].iter().sum::<f64>() > tail
             );
+        }
+    }
+
+    #[test]
+    fn few_chips_have_an_interval_around_their_point_with_the_coverage_of_its_ranks() {
+        // Of two chips, the second is below the first percentile with a probability of 0.01².
+        let ranks = PercentileRanks::new(2, 1.0, 0.95);
+        assert_eq!((ranks.low, ranks.high, ranks.above), (None, Some(2), 2));
+        assert!((ranks.coverage - (1.0 - 1e-4)).abs() < 1e-12);
+        // The same seen from above.
+        let ranks = PercentileRanks::new(2, 99.0, 0.95);
+        assert_eq!((ranks.low, ranks.high, ranks.below), (Some(1), None, 1));
+        assert!((ranks.coverage - (1.0 - 1e-4)).abs() < 1e-12);
+        // 0.1 % of 25 chips: one of them is below with a probability of 1 - 0.999^25 = 2.47 %, two with 0.029 %.
+        let ranks = PercentileRanks::new(25, 0.1, 0.95);
+        assert_eq!((ranks.below, ranks.above, ranks.high), (1, 2, Some(2)));
+        let both = 1.0 - 0.999f64.powi(25) - 25.0 * 0.001 * 0.999f64.powi(24);
+        assert!((ranks.coverage - (1.0 - both)).abs() < 1e-12);
+    }
+
+    proptest! {
+        #[test]
+        fn an_interval_holds_its_point_for_any_chips_percentile_and_confidence(
+            n in 1usize..400, k in 0.0f64..=100.0, confidence in 0.01f64..0.999,
+        ) {
+            let ranks = PercentileRanks::new(n, k, confidence);
+            prop_assert!(1 <= ranks.below && ranks.below <= ranks.above && ranks.above <= n);
+            prop_assert!(ranks.above - ranks.below <= 1 && (0.0..1.0).contains(&ranks.between));
+            prop_assert!(ranks.low.is_none_or(|low| 1 <= low && low <= ranks.below));
+            prop_assert!(ranks.high.is_none_or(|high| ranks.above <= high && high <= n));
+            prop_assert!(ranks.coverage >= confidence && ranks.coverage <= 1.0);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NoiseError, order_statistic_ranks};
+use crate::{NoiseError, PercentileRanks};
 
 /// A metric in 0..=1, such as accuracy, of the chips `first..first + chips` of a population, in chip order.
 ///
@@ -28,12 +28,24 @@ pub struct Population {
 /// An interval for a percentile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
+    /// Lower end; `None` where no order statistic bounds that side.
+    pub low: Option<f64>,
+    /// Upper end; `None` where no order statistic bounds that side.
+    pub high: Option<f64>,
     /// Its exact coverage for a continuous metric, at least the confidence asked for. With ties it covers at least that.
     pub coverage: f64,
+}
+
+impl Interval {
+    /// Whether `value` lies in it; a side without an end holds everything.
+    pub fn contains(&self, value: f64) -> bool {
+        self.low.is_none_or(|low| low <= value) && self.high.is_none_or(|high| value <= high)
+    }
+
+    /// Both ends; those of the range of the metric, 0 and 1, where a side has none.
+    pub fn bounds(&self) -> (f64, f64) {
+        (self.low.unwrap_or(0.0), self.high.unwrap_or(1.0))
+    }
 }
 
 impl Population {
@@ -96,15 +108,16 @@ impl Population {
     /// Yan et al., ICCAD 2023 (arXiv 2307.15853).
     pub fn kpp(&self, k: f64) -> Result<f64, NoiseError> {
         let sorted = self.at(k)?;
-        let h = (sorted.len() - 1) as f64 * k / 100.0;
-        let (below, above) = (sorted[h.floor() as usize], sorted[h.ceil() as usize]);
-        Ok(below + (h - h.floor()) * (above - below))
+        // The confidence is that of no interval: the point has none.
+        let ranks = PercentileRanks::new(sorted.len(), k, 0.95);
+        let (below, above) = (sorted[ranks.below - 1], sorted[ranks.above - 1]);
+        Ok(below + ranks.between * (above - below))
     }
 
-    /// An exact, distribution-free interval for KPP(k), between two order statistics.
+    /// An exact, distribution-free interval for KPP(k), between two order statistics, which holds [`kpp`](Self::kpp):
+    /// see [`PercentileRanks`].
     ///
-    /// A side that no order statistic can bound at this confidence (few chips, extreme k) is bounded by the range of the
-    /// metric, 0 or 1.
+    /// A side that no order statistic can bound at this confidence (few chips, extreme k) has no end.
     ///
     /// # Errors
     /// As [`kpp`](Self::kpp), and [`NoiseError::Confidence`].
@@ -113,11 +126,11 @@ impl Population {
         if !(confidence > 0.0 && confidence < 1.0) {
             return Err(NoiseError::Confidence { confidence });
         }
-        let (low, high, coverage) = order_statistic_ranks(sorted.len(), k / 100.0, confidence);
+        let ranks = PercentileRanks::new(sorted.len(), k, confidence);
         Ok(Interval {
-            low: low.map_or(0.0, |rank| sorted[rank - 1]),
-            high: high.map_or(1.0, |rank| sorted[rank - 1]),
-            coverage,
+            low: ranks.low.map(|rank| sorted[rank - 1]),
+            high: ranks.high.map(|rank| sorted[rank - 1]),
+            coverage: ranks.coverage,
         })
     }
 
@@ -218,6 +231,21 @@ mod tests {
     }
 
     #[test]
+    fn few_chips_have_their_percentile_inside_its_interval() {
+        // The first percentile of two chips is interpolated a hundredth of the way up from the worse one.
+        let two = Population::new(1, 0, vec![0.7, 0.2]);
+        let (value, interval) = (two.kpp(1.0).unwrap(), two.kpp_interval(1.0, 0.95).unwrap());
+        assert!((value - 0.205).abs() < 1e-12);
+        assert_eq!((interval.low, interval.high), (None, Some(0.7)));
+        // An end that is there is told from one that is not, also at the ends of the metric.
+        for end in [0.0, 1.0] {
+            let all = Population::new(1, 0, vec![end; 400]);
+            let interval = all.kpp_interval(50.0, 0.95).unwrap();
+            assert_eq!((interval.low, interval.high), (Some(end), Some(end)));
+        }
+    }
+
+    #[test]
     fn shards_merge_into_the_population() {
         let whole = Population::new(3, 10, (0..9).map(|i| f64::from(i) / 10.0).collect());
         let part = |from: usize, to: usize| {
@@ -265,7 +293,7 @@ mod tests {
                 let population =
                     Population::new(0, 0, (0..n).map(|i| generator.uniform(i)).collect());
                 let interval = population.kpp_interval(k, confidence).unwrap();
-                covered += u64::from((interval.low..=interval.high).contains(&(k / 100.0)));
+                covered += u64::from(interval.contains(k / 100.0));
                 stated = interval.coverage;
             }
             assert!(stated >= confidence, "n {n}, k {k}: {stated}");
@@ -282,13 +310,17 @@ mod tests {
         #[test]
         fn percentiles_are_ordered_and_inside_their_intervals(
             metric in prop::collection::vec(0.0f64..1.0, 1..200), a in 0.0f64..100.0, b in 0.0f64..100.0,
+            confidence in 0.01f64..0.999,
         ) {
             let population = Population::new(0, 0, metric);
             let (low, high) = (a.min(b), a.max(b));
             prop_assert!(population.worst_of_n() <= population.kpp(low).unwrap());
             prop_assert!(population.kpp(low).unwrap() <= population.kpp(high).unwrap());
-            let interval = population.kpp_interval(low, 0.95).unwrap();
-            prop_assert!(interval.low <= interval.high);
+            for k in [low, high] {
+                let interval = population.kpp_interval(k, confidence).unwrap();
+                prop_assert!(interval.contains(population.kpp(k).unwrap()), "{interval:?}");
+                prop_assert!(interval.coverage >= confidence);
+            }
         }
     }
 }

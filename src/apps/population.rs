@@ -149,7 +149,7 @@ fn gaps(chips: &Range<u64>, finished: &BTreeMap<u64, f64>) -> Vec<Range<u64>> {
         if chip > start {
             gaps.push(start..chip);
         }
-        start = chip + 1;
+        start = chip.saturating_add(1);
     }
     gaps
 }

@@ -48,8 +48,8 @@ pub(crate) fn summarize(population: &Population, images: usize) -> Result<Popula
             k,
             KppEntry {
                 value,
-                low: (interval.low > 0.0).then_some(interval.low),
-                high: (interval.high < 1.0).then_some(interval.high),
+                low: interval.low,
+                high: interval.high,
             },
         );
     }

@@ -39,10 +39,11 @@ pub struct RaceSummary {
     pub images: usize,
     /// KPP(k) of these chips on all images lies in here.
     pub value: Known,
-    /// The lower end of the order-statistic interval lies in here.
-    pub low: Known,
+    /// The lower end of the order-statistic interval lies in here; `None` where so few chips do not bound that
+    /// side.
+    pub low: Option<Known>,
     /// The upper end lies in here.
-    pub high: Known,
+    pub high: Option<Known>,
     /// Coverage of that interval over the draw of chips.
     pub coverage: f64,
     /// Probability given to images not looked at.
@@ -146,16 +147,16 @@ pub struct RareQuantileSummary {
     pub percent: f64,
     /// The accuracy.
     pub value: f64,
-    /// Lower end of its 95 % interval.
-    pub low: f64,
+    /// Lower end of its 95 % interval; `None` where the levels do not reach as low.
+    pub low: Option<f64>,
     /// Upper end.
     pub high: f64,
     /// Coefficient of variation of the probability of a chip at or below the value.
     pub variation: f64,
     /// Independent chips that would say as much as those of its level.
     pub effective: f64,
-    /// Plain chips that a plain population would need to say as much.
-    pub plain_chips: f64,
+    /// Plain chips that a plain population would need to say as much; `None` where the accuracy of no chip differs.
+    pub plain_chips: Option<f64>,
     /// A chip that has the value, as a list of seeds.
     pub chip: RareChip,
 }
@@ -194,10 +195,10 @@ pub struct ImportanceQuantileSummary {
     pub percent: f64,
     /// The accuracy.
     pub value: f64,
-    /// Lower end of its 95 % interval; 0 where nothing bounds that side.
-    pub low: f64,
-    /// Upper end; 1 where nothing bounds that side.
-    pub high: f64,
+    /// Lower end of its 95 % interval; `None` where nothing bounds that side.
+    pub low: Option<f64>,
+    /// Upper end; `None` where nothing bounds that side.
+    pub high: Option<f64>,
     /// Chips of equal weight that would say as much as those at or below the value.
     pub effective: f64,
 }
@@ -208,12 +209,13 @@ impl Percentiles {
             let at = |field: &str| format!("{at}.race.{field}");
             finite(&at("k"), race.k)?;
             for (field, known) in [
-                ("value", race.value),
+                ("value", Some(race.value)),
                 ("low", race.low),
                 ("high", race.high),
             ] {
-                accuracy(&at(field), known.low)?;
-                accuracy(&at(field), known.high)?;
+                for end in known.iter().flat_map(|known| [known.low, known.high]) {
+                    accuracy(&at(field), end)?;
+                }
             }
             for (field, value) in [
                 ("coverage", race.coverage),
@@ -242,19 +244,19 @@ impl Percentiles {
         for quantile in self.rare.iter().flat_map(|rare| &rare.quantiles) {
             let at = |field: &str| format!("{at}.rare at {} %: {field}", quantile.percent);
             for (field, value) in [
-                ("value", quantile.value),
+                ("value", Some(quantile.value)),
                 ("low", quantile.low),
-                ("high", quantile.high),
+                ("high", Some(quantile.high)),
             ] {
-                accuracy(&at(field), value)?;
+                value.map_or(Ok(()), |value| accuracy(&at(field), value))?;
             }
             for (field, value) in [
-                ("percent", quantile.percent),
-                ("variation", quantile.variation),
-                ("effective", quantile.effective),
+                ("percent", Some(quantile.percent)),
+                ("variation", Some(quantile.variation)),
+                ("effective", Some(quantile.effective)),
                 ("plain_chips", quantile.plain_chips),
             ] {
-                finite(&at(field), value)?;
+                value.map_or(Ok(()), |value| finite(&at(field), value))?;
             }
         }
         if let Some(towards) = &self.towards {
@@ -263,11 +265,11 @@ impl Percentiles {
             for quantile in &towards.quantiles {
                 let at = |field: &str| format!("{at}.towards at {} %: {field}", quantile.percent);
                 for (field, value) in [
-                    ("value", quantile.value),
+                    ("value", Some(quantile.value)),
                     ("low", quantile.low),
                     ("high", quantile.high),
                 ] {
-                    accuracy(&at(field), value)?;
+                    value.map_or(Ok(()), |value| accuracy(&at(field), value))?;
                 }
                 finite(&at("effective"), quantile.effective)?;
             }
@@ -340,7 +342,7 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
                 value: percent(quantile.value),
                 interval: Some(interval(&KppEntry {
                     value: quantile.value,
-                    low: (quantile.low > 0.0).then_some(quantile.low),
+                    low: quantile.low,
                     high: Some(quantile.high),
                 })),
             })
@@ -349,7 +351,11 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
             Some(plain(format!("{:.0}", of(p)?.effective)))
         });
         row(format!("  plain chips for it, {at} %"), true, &|p| {
-            Some(plain(format!("{:.0}", of(p)?.plain_chips)))
+            let plain_chips = of(p)?.plain_chips;
+            let alike = || "no chip differs".to_string();
+            Some(plain(
+                plain_chips.map_or_else(alike, |chips| format!("{chips:.0}")),
+            ))
         });
         let shifted = |p: &Percentiles| {
             let mut quantiles = p.towards.as_ref()?.quantiles.iter();
@@ -361,8 +367,8 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
                 value: percent(quantile.value),
                 interval: Some(interval(&KppEntry {
                     value: quantile.value,
-                    low: (quantile.low > 0.0).then_some(quantile.low),
-                    high: (quantile.high < 1.0).then_some(quantile.high),
+                    low: quantile.low,
+                    high: quantile.high,
                 })),
             })
         });
@@ -465,8 +471,8 @@ fn known(value: Known) -> String {
 fn race_interval(race: &RaceSummary) -> String {
     interval(&KppEntry {
         value: race.value.middle(),
-        low: (race.low.low > 0.0).then_some(race.low.low),
-        high: (race.high.high < 1.0).then_some(race.high.high),
+        low: race.low.map(|low| low.low),
+        high: race.high.map(|high| high.high),
     })
 }
 
@@ -487,14 +493,14 @@ mod tests {
             low: value,
             high: value,
         };
-        let quantile = |percent: f64, value: f64, low: f64| RareQuantileSummary {
+        let quantile = |percent: f64, value: f64, low: Option<f64>| RareQuantileSummary {
             percent,
             value,
             low,
             high: value + 0.02,
             variation: 0.25,
             effective: 412.3,
-            plain_chips: 15_984.0,
+            plain_chips: low.map(|_| 15_984.0),
             chip: RareChip {
                 seed: 7,
                 first: 3,
@@ -511,8 +517,8 @@ mod tests {
                     low: 0.68,
                     high: 0.69,
                 },
-                low: exact(0.0),
-                high: exact(0.7),
+                low: None,
+                high: Some(exact(0.7)),
                 coverage: 0.95,
                 delta: 0.01,
                 confidence: 0.94,
@@ -538,7 +544,7 @@ mod tests {
                 images: 1000,
                 evaluations: 2800,
                 levels: Vec::new(),
-                quantiles: vec![quantile(0.1, 0.6, 0.58), quantile(10.0, 0.7, 0.0)],
+                quantiles: vec![quantile(0.1, 0.6, Some(0.58)), quantile(10.0, 0.7, None)],
             }),
             towards: Some(ImportanceSummary {
                 chips: 2800,
@@ -549,8 +555,8 @@ mod tests {
                 quantiles: vec![ImportanceQuantileSummary {
                     percent: 0.1,
                     value: 0.61,
-                    low: 0.0,
-                    high: 0.63,
+                    low: None,
+                    high: Some(0.63),
                     effective: 7.4,
                 }],
             }),
@@ -567,7 +573,7 @@ mod tests {
 │ Chips looked at              ┆ 200, too few           │
 │ Rare, 10 %                   ┆ 70.00 […–72.00]        │
 │   effective chips, 10 %      ┆ 412                    │
-│   plain chips for it, 10 %   ┆ 15984                  │
+│   plain chips for it, 10 %   ┆ no chip differs        │
 │ Rare, 0.1 %                  ┆ 60.00 [58.00–62.00]    │
 │   effective chips, 0.1 %     ┆ 412                    │
 │   plain chips for it, 0.1 %  ┆ 15984                  │
@@ -588,6 +594,32 @@ mod tests {
             assert!(page.contains(part), "{part}");
         }
         assert!(!html(&example::results()).contains("subset simulation"));
+    }
+
+    #[test]
+    fn an_end_at_the_end_of_the_range_is_shown_and_a_missing_one_is_not() {
+        let mut results = results();
+        let percentiles = results.methods[0].percentiles.as_mut().unwrap();
+        let at = |value: f64| Known {
+            low: value,
+            high: value,
+        };
+        let race = percentiles.race.as_mut().unwrap();
+        (race.value, race.low, race.high) = (at(0.0), Some(at(0.0)), Some(at(1.0)));
+        percentiles.rare.as_mut().unwrap().quantiles[0].low = Some(0.0);
+        let shifted = &mut percentiles.towards.as_mut().unwrap().quantiles[0];
+        (shifted.low, shifted.high) = (Some(0.0), Some(1.0));
+        let text = table(&results);
+        for part in [
+            "0.00 [0.00–100.00]",
+            "60.00 [0.00–62.00]",
+            "61.00 [0.00–100.00]",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let text = results.to_json().unwrap();
+        let again = Results::from_json(&text, Path::new("run")).unwrap();
+        assert_eq!(again, results);
     }
 
     #[test]
@@ -623,9 +655,9 @@ mod tests {
             message.contains("percentiles.looks.each is NaN"),
             "{message}"
         );
-        let message = refused(|p| p.rare.as_mut().unwrap().quantiles[0].low = -0.1);
+        let message = refused(|p| p.rare.as_mut().unwrap().quantiles[0].low = Some(-0.1));
         assert!(message.contains("rare at 0.1 %: low is -0.1"), "{message}");
-        let message = refused(|p| p.towards.as_mut().unwrap().quantiles[0].high = 1.1);
+        let message = refused(|p| p.towards.as_mut().unwrap().quantiles[0].high = Some(1.1));
         assert!(
             message.contains("towards at 0.1 %: high is 1.1"),
             "{message}"

@@ -13,7 +13,7 @@ use super::document::Document;
 use super::percentiles::Percentiles;
 
 /// The schema that this version writes and the only one it reads.
-pub const SCHEMA: &str = "crossburn.results/1";
+pub const SCHEMA: &str = "crossburn.results/2";
 
 /// Name of the document in a run folder.
 pub const RESULTS_FILE: &str = "results.json";
@@ -203,49 +203,9 @@ pub struct KppEntry {
     /// The percentile, in `0..=1`.
     pub value: f64,
     /// Lower end of the interval; `None` where the population is too small to bound this side.
-    #[serde(with = "lower_end")]
     pub low: Option<f64>,
     /// Upper end of the interval; `None` where the population is too small to bound this side.
-    #[serde(with = "upper_end")]
     pub high: Option<f64>,
-}
-
-/// An unbounded lower side is written as the end of the range, so that a script always finds a number.
-mod lower_end {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        low: &Option<f64>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(low.unwrap_or(0.0))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<f64>, D::Error> {
-        let low = f64::deserialize(deserializer)?;
-        Ok((low != 0.0).then_some(low))
-    }
-}
-
-/// The same for the upper side.
-mod upper_end {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        high: &Option<f64>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(high.unwrap_or(1.0))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<f64>, D::Error> {
-        let high = f64::deserialize(deserializer)?;
-        Ok((high != 1.0).then_some(high))
-    }
 }
 
 impl KppEntry {
@@ -446,6 +406,19 @@ mod tests {
         let again = read(&text).unwrap();
         assert_eq!(again, example::results());
         assert_eq!(again.to_json().unwrap(), text);
+    }
+
+    #[test]
+    fn an_end_at_0_or_1_is_told_from_a_missing_one() {
+        for (low, high) in [(Some(0.0), Some(1.0)), (None, None), (Some(1.0), None)] {
+            let mut results = example::results();
+            let kpp = &mut results.methods[0].population.as_mut().unwrap().kpp;
+            let entry = kpp.get_mut(&1).unwrap();
+            (entry.low, entry.high) = (low, high);
+            let text = results.to_json().unwrap();
+            assert_eq!(read(&text).unwrap(), results);
+            assert_eq!(text.contains("\"low\": null"), low.is_none());
+        }
     }
 
     #[test]

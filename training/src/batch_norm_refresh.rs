@@ -6,7 +6,7 @@ use crossburn_hardware::quantize_weights;
 use crossburn_models::Classifier;
 use crossburn_noise::{Philox, path_hash};
 
-use crate::{Passes, Recipe, Run};
+use crate::{Passes, Recipe, Run, TrainingError};
 
 /// `network` with running statistics that have followed `passes` passes over the training images with the weights as they
 /// are programmed: quantized, without variation. No weight moves. Images come in an order of their own for every pass, in
@@ -14,6 +14,9 @@ use crate::{Passes, Recipe, Run};
 ///
 /// Training under noise leaves statistics of noisy activations. Ranges of quantized activations follow like the
 /// statistics. A network without batch norms is given back as it is, at no cost.
+///
+/// # Errors
+/// Those of [`quantize_weights`].
 ///
 /// # Source
 /// Between training and deployment in the authors' code of Yan et al., ICCAD 2023 (arXiv 2307.15853): 3 passes.
@@ -23,13 +26,13 @@ pub(crate) fn batch_norm_refresh<C: Classifier>(
     recipe: &Recipe,
     run: &Run<'_>,
     done: &mut Passes,
-) -> C {
+) -> Result<C, TrainingError> {
     if passes == 0 || !has_batch_norms(&network) {
-        return network;
+        return Ok(network);
     }
     // A copy with statistics of its own, and a view of it that shares them.
     let network = network.valid().train();
-    let programmed = quantize_weights(network.clone(), recipe.model.quantization());
+    let programmed = quantize_weights(network.clone(), recipe.model.quantization())?;
     for pass in 0..passes {
         let stream = Philox::new(recipe.seed ^ path_hash("batch norm refresh"), pass as u64);
         for indices in stream
@@ -40,7 +43,7 @@ pub(crate) fn batch_norm_refresh<C: Classifier>(
             done.forward += indices.len() as u64;
         }
     }
-    network
+    Ok(network)
 }
 
 /// Whether a batch norm is in `module`.
@@ -117,7 +120,8 @@ mod tests {
             resume: false,
         };
         let mut passes = Passes::default();
-        let refreshed = batch_norm_refresh(network.clone(), 200, &recipe(), &run, &mut passes);
+        let refreshed =
+            batch_norm_refresh(network.clone(), 200, &recipe(), &run, &mut passes).unwrap();
         assert_eq!((passes.forward, passes.backward), (200 * 30, 0));
         assert_eq!(
             values(refreshed.conv.weight.val()),
@@ -164,7 +168,7 @@ mod tests {
             resume: false,
         };
         let mut passes = Passes::default();
-        batch_norm_refresh(network, 3, &recipe(), &run, &mut passes);
+        batch_norm_refresh(network, 3, &recipe(), &run, &mut passes).unwrap();
         assert_eq!(passes, Passes::default());
     }
 }

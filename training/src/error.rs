@@ -83,6 +83,21 @@ pub enum TrainingError {
         /// Images there are.
         images: usize,
     },
+    /// A network whose outputs are no numbers, so that it has no accuracy.
+    #[error(
+        "{what} gives {value} for class {class} of image {image}, which is no accuracy: check its weights, or let them \
+         deviate less"
+    )]
+    NotFinite {
+        /// The network, or which chip of it.
+        what: String,
+        /// The image, by its position from 0 in the order of the evaluation.
+        image: usize,
+        /// The class.
+        class: usize,
+        /// The output.
+        value: f32,
+    },
     /// A device that could not give a result back.
     #[error("the device could not return a result: {0}; try --device cpu")]
     Device(String),
@@ -101,6 +116,42 @@ pub enum TrainingError {
 }
 
 impl TrainingError {
+    /// The same error, where images were counted from the image `first` on.
+    pub(crate) fn at_image(self, first: usize) -> Self {
+        match self {
+            Self::NotFinite {
+                what,
+                image,
+                class,
+                value,
+            } => Self::NotFinite {
+                what,
+                image: first + image,
+                class,
+                value,
+            },
+            error => error,
+        }
+    }
+
+    /// The same error, where the network is that of `chip`.
+    pub(crate) fn of_chip(self, chip: impl std::fmt::Display) -> Self {
+        match self {
+            Self::NotFinite {
+                image,
+                class,
+                value,
+                ..
+            } => Self::NotFinite {
+                what: format!("chip {chip}"),
+                image,
+                class,
+                value,
+            },
+            error => error,
+        }
+    }
+
     /// A refused value of a recipe.
     pub(crate) fn setting(key: &'static str, value: impl ToString, remedy: &'static str) -> Self {
         Self::Setting {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, VariationFab};
 use crossburn_hardware::layer::{about_images, stack};
-use crossburn_hardware::{Quantization, manufacture, quantize_weights};
+use crossburn_hardware::{Quantization, manufacture, programmed};
 use crossburn_models::Classifier;
 use crossburn_noise::{
     ChipDraws, ChipSeed, Direction, Race, RaceObserver, RaceResult, RareObserver, RareResult,
@@ -107,7 +107,9 @@ impl Batches {
 /// Fraction of images that `network` classifies correctly.
 ///
 /// # Errors
-/// [`TrainingError::Device`] when the device cannot give the result back.
+/// [`TrainingError::NotFinite`] for an output that is NaN or infinite, of the network or of one of its chips: a maximum
+/// would skip it, so that the rest of the outputs would turn into an accuracy. [`TrainingError::Device`] when the device
+/// cannot give the result back.
 pub fn accuracy<C: Classifier>(network: &C, batches: &Batches) -> Result<f64, TrainingError> {
     let correct = correct(network, batches, 0..batches.images())?;
     Ok(correct as f64 / batches.images().max(1) as f64)
@@ -119,10 +121,11 @@ fn correct<C: Classifier>(
     batches: &Batches,
     range: Range<usize>,
 ) -> Result<usize, TrainingError> {
-    let mut correct = 0;
+    let (mut correct, mut seen) = (0, range.start);
     for (images, labels, numbers) in batches.range(range) {
         let logits = about_images(numbers, || network.forward(images));
-        correct += count_correct(logits, labels)?;
+        correct += count_correct(logits, labels).map_err(|error| error.at_image(seen))?;
+        seen += labels.len();
     }
     Ok(correct)
 }
@@ -137,7 +140,10 @@ fn require_images(race: &Race, images: usize) -> Result<(), TrainingError> {
     }
 }
 
-/// How many rows of `logits` have their maximum at the label. A row without any finite value is never correct.
+/// How many rows of `logits` have their maximum at the label.
+///
+/// # Errors
+/// [`TrainingError::NotFinite`] for a logit that is NaN or infinite; rows count as images from 0.
 pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u8]) -> Result<usize, TrainingError> {
     Ok(count_of_chips(logits, labels, 1)?.into_iter().sum())
 }
@@ -152,9 +158,22 @@ fn count_of_chips(
     let classes = all / chips;
     let values: Vec<f32> = logits
         .into_data()
-        .try_to_vec()
+        .try_into_vec_as()
         .map_err(|error| TrainingError::Device(format!("{error:?}")))?;
     debug_assert_eq!(rows, labels.len());
+    if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+        let (image, column) = (place / all, place % all);
+        let error = TrainingError::NotFinite {
+            what: "the network".to_string(),
+            image,
+            class: column % classes,
+            value: values[place],
+        };
+        return Err(match chips {
+            1 => error,
+            _ => error.of_chip(format!("{} of those side by side", column / classes)),
+        });
+    }
     let of_chip = |chip: usize| {
         let rows = values.chunks(all.max(1));
         let rows = rows.map(|row| &row[chip * classes..][..classes]);
@@ -267,7 +286,7 @@ impl<C: Classifier> Evaluation<C> {
     /// # Errors
     /// See [`accuracy`], and those of the fab.
     pub fn chip(&self, fab: &impl Fab<C>, chip: ChipSeed) -> Result<f64, TrainingError> {
-        accuracy(&fab.chip(chip)?, &self.batches)
+        accuracy(&fab.chip(chip)?, &self.batches).map_err(|error| error.of_chip(chip.index()))
     }
 
     /// Accuracy of the chips `chips` of the population `seed`, in chip order, over all cores.
@@ -311,9 +330,12 @@ impl<C: Classifier> Evaluation<C> {
     /// Accuracy of each of `chips`, which compute side by side.
     fn accuracies(&self, chips: &[C]) -> Result<Vec<f64>, TrainingError> {
         let all = stack(chips)?;
-        let mut correct = vec![0; chips.len()];
+        let (mut correct, mut seen) = (vec![0; chips.len()], 0);
         for (images, labels) in self.batches.iter() {
-            let found = count_of_chips(all.forward(images.clone()), labels, chips.len())?;
+            let logits = all.forward(images.clone());
+            let found = count_of_chips(logits, labels, chips.len())
+                .map_err(|error| error.at_image(seen))?;
+            seen += labels.len();
             correct.iter_mut().zip(found).for_each(|(c, f)| *c += f);
         }
         let images = self.batches.images().max(1) as f64;
@@ -330,7 +352,8 @@ impl<C: Classifier> Evaluation<C> {
         chip: ChipSeed,
         images: Range<usize>,
     ) -> Result<u64, TrainingError> {
-        Ok(correct(&fab.chip(chip)?, &self.batches, images)? as u64)
+        let found = correct(&fab.chip(chip)?, &self.batches, images);
+        Ok(found.map_err(|error| error.of_chip(chip.index()))? as u64)
     }
 
     /// Races the chips of `fab` for KPP(k), over all cores: see [`Race`]. The images of this evaluation must be in the
@@ -364,7 +387,7 @@ impl<C: Classifier> Evaluation<C> {
         draws: impl ChipDraws,
     ) -> Result<f64, TrainingError> {
         let chip = manufacture(&self.network, self.quantization, variation, draws);
-        accuracy(&chip, &self.batches)
+        accuracy(&chip, &self.batches).map_err(|error| error.of_chip("with these draws"))
     }
 
     /// Rare percentiles of the accuracy of chips that deviate by `variation`, over all cores: see [`SubsetSimulation`].
@@ -397,7 +420,7 @@ impl<C: Classifier> Evaluation<C> {
     }
 
     fn quantized(&self) -> C {
-        quantize_weights(self.network.clone(), self.quantization).materialize()
+        programmed(&self.network, self.quantization)
     }
 }
 
@@ -408,6 +431,9 @@ mod tests {
 
     use super::*;
     use crate::data::digits;
+    use burn::module::Module;
+    use burn::nn::{Linear, LinearConfig};
+    use crossburn_hardware::layer::linear;
     use crossburn_models::{Mlp, MlpConfig, initialize};
     use crossburn_noise::{Distribution, Population, RaceConfig, RareChip, RareConfig};
 
@@ -481,7 +507,8 @@ mod tests {
         assert!(found.is_exact());
         assert!((found.value.low - population.kpp(5.0).unwrap()).abs() < 1e-12);
         let interval = population.kpp_interval(5.0, 0.95).unwrap();
-        assert!((found.high.low - interval.high).abs() < 1e-12);
+        let high = found.high.unwrap().low;
+        assert!((high - interval.high.unwrap()).abs() < 1e-12);
         // Positions that cut batches count the same.
         let chip = ChipSeed::new(5, 7);
         let count = |images: Range<usize>| raced.correct(&fab, chip, images).unwrap();
@@ -590,12 +617,82 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_nan_is_never_correct() {
-        let nan = f32::NAN;
-        let logits = Tensor::<2>::from_floats(
-            [[nan, nan], [nan, 1.0], [2.0, nan], [0.0, 1.0]],
-            &Device::flex(),
+    fn an_output_that_is_no_number_is_no_accuracy() {
+        let device = Device::flex();
+        let logits = |rows: [[f32; 2]; 3]| Tensor::<2>::from_floats(rows, &device);
+        let fine = logits([[0.0, 1.0], [2.0, 1.0], [0.5, -0.5]]);
+        assert_eq!(count_correct(fine, &[1, 0, 1]).unwrap(), 2);
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            // The label is the largest of what is left, or another, or the value itself.
+            for labels in [[1, 0, 0], [1, 0, 1]] {
+                let rows = logits([[0.0, 1.0], [2.0, 1.0], [0.5, value]]);
+                let error = count_correct(rows, &labels).unwrap_err();
+                let expected = format!("the network gives {value} for class 1 of image 2");
+                assert!(error.to_string().starts_with(&expected), "{error}");
+            }
+        }
+    }
+
+    /// One layer that chips can compute side by side.
+    #[derive(Module, Debug)]
+    struct Flat {
+        fc: Linear,
+    }
+
+    impl Classifier for Flat {
+        const STACKS: bool = true;
+
+        fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+            linear(&self.fc, images.flatten::<2>(1, 3))
+        }
+    }
+
+    #[test]
+    fn image_and_chip_of_a_value_that_is_no_number_are_named() {
+        let set = digits(3, 0, 300);
+        let device = Device::flex();
+        let batches = || Batches::new(&set, 128, &device);
+        let flat = || Flat {
+            fc: initialize(LinearConfig::new(784, 10).init(&device), 3),
+        };
+        let broken = |chip: usize| {
+            let mut network = flat();
+            if chip == 2 {
+                let bias = network.fc.bias.take();
+                network.fc.bias = bias.map(|bias| bias.map(|bias| bias * f32::NAN));
+            }
+            network
+        };
+        let error = accuracy(&broken(2), &batches()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the network gives NaN for class 0 of image 0,"),
+            "{error}"
         );
-        assert_eq!(count_correct(logits, &[0, 1, 0, 0]).unwrap(), 2);
+        // Weights near the largest number overflow on a chip: 3e38 and a deviation of 30 % and more of it.
+        let mut huge = flat();
+        huge.fc.weight = huge.fc.weight.map(|weight| weight * 0.0 + 3e38);
+        let evaluation = Evaluation::new(&huge, None, batches());
+        let variation = Variation::from(Distribution::gaussian(0.3));
+        let fab = evaluation.varied(&variation);
+        let error = evaluation
+            .chip(&fab, ChipSeed::new(1, 17))
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("chip 17 gives "), "{error}");
+        let error = evaluation
+            .correct(&fab, ChipSeed::new(1, 18), 40..60)
+            .unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("chip 18 gives ") && error.contains("of image 40,"),
+            "{error}"
+        );
+        let stacked = Evaluation::new(&flat(), None, batches());
+        let chips: Vec<Flat> = (0..4).map(broken).collect();
+        let error = stacked.accuracies(&chips).unwrap_err().to_string();
+        assert!(
+            error.starts_with("chip 2 of those side by side gives NaN"),
+            "{error}"
+        );
     }
 }

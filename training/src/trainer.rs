@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use crossburn_checkpoints::{load_resume, save_resume};
-use crossburn_hardware::{quantize_weights, vary_weights};
+use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
 use crossburn_models::Classifier;
 use crossburn_noise::{ChipSeed, Distribution, Philox, Variation, fold_mean, path_hash};
@@ -106,7 +106,7 @@ pub fn train<C: Classifier>(
     };
     if !interrupted {
         let passes = recipe.training.batch_norm_refresh;
-        network = batch_norm_refresh(network, passes, recipe, run, &mut progress.passes).valid();
+        network = batch_norm_refresh(network, passes, recipe, run, &mut progress.passes)?.valid();
     }
     Ok(Trained {
         network,
@@ -391,18 +391,20 @@ impl<'a, C: Classifier> State<'a, C> {
         batches: &Batches,
     ) -> Result<(f64, Option<f64>), TrainingError> {
         let quantization = self.recipe.model.quantization();
-        let programmed = quantize_weights(network.clone(), quantization).materialize();
+        let programmed = programmed(network, quantization);
         let clean = accuracy(&programmed, batches)?;
         self.progress.passes.forward += batches.images() as u64;
         if let Distribution::None {} = noise.distribution {
             return Ok((clean, None));
         }
         let seed = self.recipe.seed ^ path_hash("validation noise");
-        let mut correct = 0;
+        let (mut correct, mut seen) = (0, 0);
         for (index, (images, labels)) in batches.iter().enumerate() {
             let chip = ChipSeed::new(seed, (epoch as u64) << 32 | index as u64);
-            let chip = vary_weights(network.clone(), quantization, noise, chip);
-            correct += count_correct(chip.forward(images.clone()), labels)?;
+            let chip = manufacture(network, quantization, noise, chip);
+            let logits = chip.forward(images.clone());
+            correct += count_correct(logits, labels).map_err(|error| error.at_image(seen))?;
+            seen += labels.len();
         }
         self.progress.passes.forward += batches.images() as u64;
         Ok((clean, Some(correct as f64 / batches.images().max(1) as f64)))

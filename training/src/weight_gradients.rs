@@ -9,9 +9,9 @@ use burn::tensor::{Gradients, Tensor};
 use crate::TrainingError;
 
 /// `network` in evaluation mode (dropout, norms and ranges of activations rest), of which nothing but the `selected`
-/// weights will take a gradient. Every thread takes its own `clone().train()`: graphs of one tensor wait for each other.
+/// weights, as the layers compute with them, will take a gradient. Every thread takes its own `clone().train()`: graphs of one tensor wait for each other.
 pub(crate) fn tracked<M: Module>(network: &M, selected: &BTreeSet<String>) -> M {
-    network.valid().freeze().map(&mut Track {
+    network.valid().materialize().freeze().map(&mut Track {
         path: Vec::new(),
         selected,
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use burn::tensor::{Tensor, TensorData};
-use crossburn_hardware::{Quantization, quantize_weights};
+use crossburn_hardware::{Quantization, programmed};
 use crossburn_models::Classifier;
 use crossburn_noise::matrix_weights;
 use crossburn_noise::worst_case::{
@@ -80,7 +80,7 @@ impl<C: Classifier> WeightAttack<C> {
         if batches.images() == 0 {
             return Err(TrainingError::setting("images", 0, "at least one image"));
         }
-        let programmed = quantize_weights(network.valid(), quantization).materialize();
+        let programmed = programmed(network, quantization);
         let runners_up = runners_up(&programmed, &batches)?;
         Ok(Self {
             selected: matrix_weights(&programmed),
@@ -481,7 +481,7 @@ mod tests {
     fn a_bound_of_zero_is_the_clean_network_and_a_larger_bound_is_worse() {
         let network = mlp(&[784, 24, 10], bits(4), 5);
         let set = as_read_by(
-            &quantize_weights(network.clone(), bits(4).map(Quantization::from)).materialize(),
+            &programmed(&network, bits(4).map(Quantization::from)),
             digits(2, 0, 60),
         );
         let attack = attack(&network, bits(4), &set);

@@ -60,11 +60,11 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
     /// pulsed.
     pub fn writes(&self, seed: ChipSeed) -> Result<Writes, HardwareError> {
         let mut writes = Writes::default();
-        for (path, weight) in &self.mapped.weights {
+        for weight in self.mapped.weights.values() {
             for (group, mapped) in weight.matrices.iter().enumerate() {
-                let selection = self.verified(path, group);
+                let selection = self.verified(&weight.draws, group);
                 for (plane, cells) in mapped.planes.iter().enumerate() {
-                    let path = format!("{path}/{group}/{plane}");
+                    let path = format!("{}/{group}/{plane}", weight.draws);
                     let (targets, range) = (&cells.targets, mapped.range);
                     writes.add(&self.verified_writes(targets, range, seed, &path, selection)?);
                 }
@@ -92,8 +92,8 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         for (path, weight) in &self.mapped.weights {
             let mut rows = Vec::new();
             for (group, mapped) in weight.matrices.iter().enumerate() {
-                let verified = self.verified(path, group);
-                let name = format!("{path}/{group}");
+                let verified = self.verified(&weight.draws, group);
+                let name = format!("{}/{group}", weight.draws);
                 let (cells, mapped) = self.cells(mapped, chip, &name, verified)?;
                 rows.extend(mapped.read_back(&cells)?.values);
             }
@@ -106,14 +106,13 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
     fn on_arrays(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
         let mut arrays = BTreeMap::new();
         for (path, weight) in &self.mapped.weights {
-            arrays.insert(path.clone(), self.arrays(path, weight, chip)?);
+            arrays.insert(path.clone(), self.arrays(weight, chip)?);
         }
         Ok(attach(&self.mapped.network, |path, _| arrays.remove(path)))
     }
 
     fn arrays(
         &self,
-        path: &str,
         weight: &MappedWeight,
         chip: Option<ChipSeed>,
     ) -> Result<OnArray, HardwareError> {
@@ -122,8 +121,8 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         let mut matrices = Vec::new();
         let mut reads = Vec::new();
         for (group, mapped) in weight.matrices.iter().enumerate() {
-            let verified = self.verified(path, group);
-            let path = format!("{path}/{group}");
+            let verified = self.verified(&weight.draws, group);
+            let path = format!("{}/{group}", weight.draws);
             let (cells, mapped) = self.cells(mapped, chip, &path, verified)?;
             let sigma = |cells: &Vec<f32>| config.device.read_sigma(cells, config.operation.after);
             let sigmas: Option<Vec<Vec<f32>>> = match chip_reads {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
-use crossburn_noise::{HostWeight, matrix_weights};
+use crossburn_noise::{
+    HostWeight, NoiseError, array_weights, matrix_weights, require_finite, shared_weights,
+};
 
 use super::network_weights::{attach, in_matrices, stored};
 use super::{Fidelity, Hardware, InputRange, MappedFab, Selection};
@@ -61,6 +63,8 @@ type StoredMatrices = (String, Vec<usize>, Vec<WeightMatrix>);
 /// One weight on arrays.
 #[derive(Clone, Debug)]
 pub(super) struct MappedWeight {
+    /// The path that names the draws of its cells: its own, or the first of those that share the weight.
+    pub(super) draws: String,
     /// One per group.
     pub(super) matrices: Vec<MappedMatrix>,
     pub(super) array: ArrayConfig,
@@ -69,14 +73,17 @@ pub(super) struct MappedWeight {
 }
 
 impl<M: Module + Sync> MappedNetwork<M> {
-    /// Maps the matrix weights of `network`, taken to evaluation mode.
+    /// Maps the matrix weights of `network`, taken to evaluation mode, as its layers compute with them: what a
+    /// reparameterization adds is folded in. A `[[layer]]` section of the hardware puts other weights of rank two or more on
+    /// arrays as well, such as an embedding, which at weight fidelity computes with what its cells hold. A weight that two
+    /// layers share is programmed once: both read the same cells.
     ///
     /// `run` passes `images` images of calibration data through the network that it is given, to see how every layer is
     /// used. Layers that are not called through [`crate::layer`] are seen by nobody: they count as one matrix in which all
     /// groups lie, and are refused at array fidelity.
     ///
     /// # Errors
-    /// [`HardwareError`] for weights that cannot be mapped, layers of the description that do not exist, no images, and
+    /// [`HardwareError`] for values that are not finite, weights that cannot be mapped, layers of the description that do not exist, no images, and
     /// negative inputs of unsigned converters.
     pub fn new(
         network: &M,
@@ -92,29 +99,39 @@ impl<M: Module + Sync> MappedNetwork<M> {
                 "give some data",
             ));
         }
-        let network = network.valid();
-        let paths = matrix_weights(&network);
-        let missing = hardware
-            .config()
-            .layers
-            .iter()
-            .find(|layer| !paths.contains(&layer.path));
-        if let Some(layer) = missing {
-            return Err(HardwareError::Unknown {
+        let network = network.valid().materialize();
+        require_finite(&network)?;
+        let special = hardware.config().layers.iter().map(|layer| &layer.path);
+        let paths = array_weights(&network, special).map_err(|error| match error {
+            NoiseError::NoWeight { path, .. } => HardwareError::Unknown {
                 kind: "weight",
-                name: layer.path.clone(),
-                known: paths.into_iter().collect::<Vec<_>>().join(", "),
-            });
-        }
+                name: path,
+                known: Vec::from_iter(matrix_weights(&network)).join(", "),
+            },
+            error => error.into(),
+        })?;
         let selected: BTreeSet<String> = paths
             .into_iter()
             .filter(|path| hardware.layer(path).is_none_or(|layer| !layer.digital))
             .collect();
         let uses = probe(&network, &selected, &run);
+        let mut shared = shared_weights(&network, &selected);
         let mut weights = BTreeMap::new();
         for (path, weight) in stored(&network, &selected) {
             let used = uses.iter().find(|known| known.path == path);
-            let mapped = MappedWeight::new(hardware, &path, &weight, used)?;
+            let draws = shared.remove(&path).unwrap_or_else(|| path.clone());
+            let mapped = MappedWeight::new(hardware, &path, draws, &weight, used)?;
+            // The first path of a shared weight comes before the others in this order.
+            let other = |first: &MappedWeight| first.matrices != mapped.matrices;
+            if weights.get(&mapped.draws).is_some_and(other) {
+                return Err(HardwareError::conflict(
+                    format!(
+                        "`{}` and `{path}` are one weight, mapped in two ways",
+                        mapped.draws
+                    ),
+                    "give both the same [[layer]] settings, or set one of them digital",
+                ));
+            }
             weights.insert(path, mapped);
         }
         Ok(Self {
@@ -126,7 +143,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
         })
     }
 
-    /// The network in evaluation mode, as it was given.
+    /// The network in evaluation mode, as it was given, with what its weights carried folded in.
     pub fn network(&self) -> &M {
         &self.network
     }
@@ -312,6 +329,7 @@ impl MappedWeight {
     fn new(
         hardware: &Hardware,
         path: &str,
+        draws: String,
         stored: &HostWeight,
         used: Option<&LayerUse>,
     ) -> Result<Self, HardwareError> {
@@ -355,6 +373,7 @@ impl MappedWeight {
             })
             .map_err(in_layer)?;
         Ok(Self {
+            draws,
             matrices,
             array,
             ranges: Vec::new(),

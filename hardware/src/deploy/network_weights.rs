@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::Tensor;
-use crossburn_noise::{HostWeight, host_weights};
+use crossburn_noise::{HostWeight, host_weights_at};
 
 use crate::HardwareError;
 use crate::layer::{OnArray, in_layout_of};
@@ -15,9 +15,7 @@ pub(super) fn stored<M: Module>(
     network: &M,
     selected: &BTreeSet<String>,
 ) -> BTreeMap<String, HostWeight> {
-    let mut weights = host_weights(network);
-    weights.retain(|path, _| selected.contains(path));
-    weights
+    host_weights_at(network, selected)
 }
 
 /// Values in the layout of a Burn weight of this shape as matrices, one per group; a linear weight has one.
@@ -32,7 +30,7 @@ pub(super) fn in_matrices(
     }
 }
 
-/// `network` with what `role` gives for a path and shape.
+/// `network`, whose weights carry nothing, with what `role` gives for a path and shape.
 pub(super) fn attach<M: Module>(
     network: &M,
     role: impl FnMut(&str, &[usize]) -> Option<OnArray>,
@@ -53,7 +51,7 @@ pub(super) fn attach<M: Module>(
     network.clone().apply_reparameterization(Attach(role))
 }
 
-/// `network` with `held` by path, in rows of outputs, in the place of its weights.
+/// `network`, whose weights carry nothing, with `held` by path, in rows of outputs, in the place of its weights.
 pub(super) fn replace<M: Module>(network: &M, held: BTreeMap<String, Vec<f32>>) -> M {
     network.clone().apply_reparameterization(Replace { held })
 }

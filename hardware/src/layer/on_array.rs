@@ -145,7 +145,7 @@ impl OnArray {
         let batch = input.dims()[0];
         let tracked = input.device().is_autodiff();
         let input = if tracked { input.inner() } else { input };
-        let device = input.device();
+        let (device, dtype) = (input.device(), input.dtype());
         let x: Vec<f32> = input
             .into_data()
             .try_into_vec_as()
@@ -164,7 +164,7 @@ impl OnArray {
         let (out, outputs) = arrays.multiply(geometry, &x, batch);
         let [rows, columns] = geometry.output_size();
         let shape = [batch, outputs, rows, columns];
-        let mut product = Tensor::<4>::from_data(TensorData::new(out, shape), &device);
+        let mut product = Tensor::<4>::from_data(TensorData::new(out, shape), (&device, dtype));
         if let Some(bias) = bias {
             let bias = if tracked { bias.inner() } else { bias };
             product = product + bias.reshape([1, outputs, 1, 1]);
@@ -197,7 +197,8 @@ impl Reparameterization for OnArray {
 pub(crate) fn in_layout_of<const D: usize>(weight: &Tensor<D>, rows: Vec<f32>) -> Tensor<D> {
     let shape = weight.dims();
     let values = in_layout(&shape, rows);
-    Tensor::from_data(TensorData::new(values, shape), &weight.device())
+    let options = (&weight.device(), weight.dtype());
+    Tensor::from_data(TensorData::new(values, shape), options)
 }
 
 /// Numbers given in rows of outputs, group after group, in the layout of a Burn weight of this shape.

@@ -367,7 +367,7 @@ mod tests {
     fn chips_stand_with_the_weights_that_they_compute_with() {
         let quantization = Some(WeightBits::new(2).unwrap().into());
         let chips: Vec<Net> = (0..2)
-            .map(|_| quantize_weights(Net::new(1), quantization))
+            .map(|_| quantize_weights(Net::new(1), quantization).unwrap())
             .collect();
         let input = images([2, 2, 5, 5]);
         let each = chips.iter().map(|chip| chip.forward(input.clone()));

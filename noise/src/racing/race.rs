@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 
 use super::count_bounds::CountBounds;
-use crate::{ChipSeed, NoiseError, Philox, order_statistic_ranks, path_hash};
+use crate::{ChipSeed, NoiseError, PercentileRanks, Philox, path_hash};
 
 /// Images of the first round. Bounds on fewer are too wide to tell chips apart.
 const FIRST_ROUND: f64 = 400.0;
@@ -15,6 +15,11 @@ const FIRST_ROUND: f64 = 400.0;
 /// those of a LeNet (the test below) that takes 19 % of the work, one round for each doubling 21 %, and five hardly less
 /// than 19 %; but every round manufactures its chips again.
 const GROWTH: f64 = 1.25;
+/// What a race keeps of a chip while a round is looked at: its number, its count and both bounds, its place among those that
+/// run and what the round found, two sorted copies of the bounds, and the pair in the observer that resumes it.
+const BYTES_PER_CHIP: u64 = 8 + 3 * 8 + 2 * 8 + 2 * 8 + 16;
+/// What all chips of a race may take together: 4 GiB.
+const MOST_BYTES: u64 = 4 << 30;
 
 /// What is raced for.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,31 +89,15 @@ pub struct Race {
     config: RaceConfig,
     /// Images looked at by the end of each round; the last is all of them.
     rounds: Vec<usize>,
-    ranks: Ranks,
+    ranks: PercentileRanks,
 }
 
-/// Ranks from 1 that the result is made of.
-#[derive(Clone, Copy, Debug)]
-struct Ranks {
-    /// Of the interval; `None` where no order statistic bounds that side.
-    low: Option<usize>,
-    high: Option<usize>,
-    /// The coverage of the interval.
-    coverage: f64,
-    /// Of the point: two neighbours, and how far it lies behind the first.
-    below: usize,
-    above: usize,
-    between: f64,
-}
-
-impl Ranks {
-    /// The outermost of all ranks.
-    fn ends(&self) -> (usize, usize) {
-        (
-            self.low.map_or(self.below, |low| low.min(self.below)),
-            self.high.map_or(self.above, |high| high.max(self.above)),
-        )
-    }
+/// The outermost of the ranks that the result is made of.
+fn ends(ranks: &PercentileRanks) -> (usize, usize) {
+    (
+        ranks.low.unwrap_or(ranks.below),
+        ranks.high.unwrap_or(ranks.above),
+    )
 }
 
 /// What a number is known to lie between, fractions of the images.
@@ -150,10 +139,10 @@ pub struct RaceRound {
 pub struct RaceResult {
     /// KPP(k): what full evaluation of these chips would give lies in here.
     pub value: Bracket,
-    /// The lower end of the interval for KPP(k) of the population, and where it lies; 0 where nothing bounds that side.
-    pub low: Bracket,
-    /// The upper end; 1 where nothing bounds that side.
-    pub high: Bracket,
+    /// The lower end of the interval for KPP(k) of the population, and where it lies; `None` where nothing bounds that side.
+    pub low: Option<Bracket>,
+    /// The upper end; `None` where nothing bounds that side.
+    pub high: Option<Bracket>,
     /// Coverage of the order-statistic interval, over the draw of chips.
     pub coverage: f64,
     /// The probability given to images not looked at; 0 if every image was looked at on every chip.
@@ -172,9 +161,12 @@ impl RaceResult {
 
     /// Whether point and interval are those of full evaluation, but for a probability of delta.
     pub fn is_exact(&self) -> bool {
-        [self.value, self.low, self.high]
-            .iter()
-            .all(|bracket| bracket.low == bracket.high)
+        self.brackets().all(|bracket| bracket.low == bracket.high)
+    }
+
+    /// Point and both ends, as far as they exist.
+    fn brackets(&self) -> impl Iterator<Item = Bracket> {
+        std::iter::once(self.value).chain(self.low).chain(self.high)
     }
 }
 
@@ -207,11 +199,15 @@ pub fn race_order(seed: u64, images: usize) -> Vec<usize> {
 }
 
 impl RaceConfig {
+    /// The most chips that race: more would take over 4 GiB beside the network.
+    pub const MOST_CHIPS: u64 = MOST_BYTES / BYTES_PER_CHIP;
+
     /// The race, if its numbers make sense.
     ///
     /// # Errors
     /// [`NoiseError::Percentile`], [`NoiseError::Confidence`], [`NoiseError::Delta`], [`NoiseError::HalfWidth`],
-    /// [`NoiseError::Empty`] without chips, [`NoiseError::Images`] without images.
+    /// [`NoiseError::Empty`] without chips, [`NoiseError::Images`] without images, [`NoiseError::TooMany`] for more than
+    /// [`Self::MOST_CHIPS`].
     pub fn check(self) -> Result<Race, NoiseError> {
         let Self {
             k,
@@ -237,17 +233,16 @@ impl RaceConfig {
         if self.images == 0 {
             return Err(NoiseError::Images);
         }
-        let n = (self.chips.end - self.chips.start) as usize;
-        let (low, high, coverage) = order_statistic_ranks(n, k / 100.0, confidence);
-        let h = (n - 1) as f64 * k / 100.0;
-        let ranks = Ranks {
-            low,
-            high,
-            coverage,
-            below: h.floor() as usize + 1,
-            above: h.ceil() as usize + 1,
-            between: h - h.floor(),
-        };
+        let chips = self.chips.end - self.chips.start;
+        if chips > Self::MOST_CHIPS {
+            return Err(NoiseError::TooMany {
+                what: "racing chips",
+                count: chips,
+                most: Self::MOST_CHIPS,
+                each: BYTES_PER_CHIP,
+            });
+        }
+        let ranks = PercentileRanks::new(chips as usize, k, confidence);
         Ok(Race {
             rounds: rounds(self.images),
             ranks,
@@ -330,8 +325,9 @@ impl Race {
             let round = field.advance(end, &found);
             rounds.push(round);
             let (value, low, high) = field.statistics();
-            let known = [value, low, high]
-                .iter()
+            let known = std::iter::once(value)
+                .chain(low)
+                .chain(high)
                 .all(|bracket| bracket.half_width() <= half_width.unwrap_or(0.0));
             if known || end == images {
                 let everything = evaluated == chips.len() * images;
@@ -380,7 +376,7 @@ struct Field<'a> {
 impl<'a> Field<'a> {
     fn new(race: &'a Race, chips: usize) -> Self {
         let images = race.config.images;
-        let (first, last) = race.ranks.ends();
+        let (first, last) = ends(&race.ranks);
         let early = (race.rounds.len() - 1).max(1) as f64;
         let error = |bounds: usize| 0.5 * race.config.delta / (bounds as f64 * early);
         Self {
@@ -414,7 +410,7 @@ impl<'a> Field<'a> {
                 (low, high)
             };
         }
-        let (first, last) = self.race.ranks.ends();
+        let (first, last) = ends(&self.race.ranks);
         let most = self.sorted(&self.upper)[last - 1];
         let least = self.sorted(&self.lower)[first - 1];
         let chips = self.running.len();
@@ -432,7 +428,7 @@ impl<'a> Field<'a> {
     }
 
     /// Point, lower end and upper end.
-    fn statistics(&self) -> (Bracket, Bracket, Bracket) {
+    fn statistics(&self) -> (Bracket, Option<Bracket>, Option<Bracket>) {
         let (lower, upper) = (self.sorted(&self.lower), self.sorted(&self.upper));
         let images = self.race.config.images as f64;
         let fraction = |count: usize| count as f64 / images;
@@ -447,16 +443,7 @@ impl<'a> Field<'a> {
             low: between(below.low, above.low),
             high: between(below.high, above.high),
         };
-        let end = |rank: Option<usize>, unbounded: f64| {
-            rank.map_or(
-                Bracket {
-                    low: unbounded,
-                    high: unbounded,
-                },
-                at,
-            )
-        };
-        (value, end(ranks.low, 0.0), end(ranks.high, 1.0))
+        (value, ranks.low.map(at), ranks.high.map(at))
     }
 
     fn sorted(&self, counts: &[usize]) -> Vec<usize> {
@@ -470,7 +457,6 @@ impl<'a> Field<'a> {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::Population;
     use proptest::prelude::*;
     use std::convert::Infallible;
     use std::sync::Mutex;
@@ -501,9 +487,53 @@ mod tests {
         result.unwrap()
     }
 
-    fn population(config: &RaceConfig, counts: &[usize]) -> Population {
-        let metric = counts.iter().map(|&c| c as f64 / config.images as f64);
-        Population::new(3, 0, metric.collect())
+    /// Point, ends and coverage that full evaluation has, from their definitions alone: the point lies at `(n - 1) k / 100`
+    /// of the sorted chips; at most half of what the confidence leaves may lie outside either end, by adding up the
+    /// probabilities of so many chips below the percentile; and the interval holds the point.
+    struct Full {
+        value: f64,
+        low: Option<f64>,
+        high: Option<f64>,
+        coverage: f64,
+    }
+
+    impl Full {
+        fn new(config: &RaceConfig, counts: &[usize]) -> Self {
+            let n = counts.len();
+            let mut sorted: Vec<f64> = counts
+                .iter()
+                .map(|&count| count as f64 / config.images as f64)
+                .collect();
+            sorted.sort_by(f64::total_cmp);
+            let p = config.k / 100.0;
+            let power = |base: f64, times: usize| match times {
+                0 => 0.0,
+                _ => times as f64 * base.ln(),
+            };
+            let mut ways = 0.0f64;
+            let mass: Vec<f64> = (0..=n)
+                .map(|below| {
+                    if below > 0 {
+                        ways += ((n - below + 1) as f64 / below as f64).ln();
+                    }
+                    (ways + power(p, below) + power(1.0 - p, n - below)).exp()
+                })
+                .collect();
+            let tail = 0.5 * (1.0 - config.confidence);
+            let h = (n - 1) as f64 * config.k / 100.0;
+            let (below, above) = (h.floor() as usize, h.ceil() as usize);
+            let sum = |part: &[f64]| part.iter().sum::<f64>();
+            let low = (1..=n).rev().find(|&rank| sum(&mass[..rank]) <= tail);
+            let high = (1..=n).find(|&rank| sum(&mass[rank..]) <= tail);
+            let low = low.map(|rank| rank.min(below + 1));
+            let high = high.map(|rank| rank.max(above + 1));
+            Self {
+                value: sorted[below] + (h - h.floor()) * (sorted[above] - sorted[below]),
+                low: low.map(|rank| sorted[rank - 1]),
+                high: high.map(|rank| sorted[rank - 1]),
+                coverage: sum(&mass[low.unwrap_or(0)..high.unwrap_or(n + 1)]),
+            }
+        }
     }
 
     /// Counts of chips whose accuracy is normal, by the quantile function at the draws of `seed`.
@@ -517,17 +547,17 @@ mod tests {
 
     /// Whether point and interval are those of full evaluation.
     fn is_that_of(result: &RaceResult, config: &RaceConfig, counts: &[usize]) -> bool {
-        let population = population(config, counts);
-        let interval = population
-            .kpp_interval(config.k, config.confidence)
-            .unwrap();
-        assert!((interval.coverage - result.coverage).abs() < 1e-12);
+        let full = Full::new(config, counts);
+        // A sum of so many logarithms.
+        assert!((full.coverage - result.coverage).abs() < 1e-9);
         let close = |bracket: Bracket, value: f64| {
             bracket.low - 1e-12 <= value && value <= bracket.high + 1e-12
         };
-        close(result.value, population.kpp(config.k).unwrap())
-            && close(result.low, interval.low)
-            && close(result.high, interval.high)
+        let end = |bracket: Option<Bracket>, value: Option<f64>| match (bracket, value) {
+            (Some(bracket), Some(value)) => close(bracket, value),
+            (bracket, value) => bracket.is_none() && value.is_none(),
+        };
+        close(result.value, full.value) && end(result.low, full.low) && end(result.high, full.high)
     }
 
     #[test]
@@ -560,8 +590,12 @@ mod tests {
         let result = race(&config, &[700; 100], 5);
         assert_eq!(result.work, 1.0);
         assert_eq!(
-            (result.value.low, result.low.low, result.high.high),
-            (0.7, 0.7, 0.7)
+            (
+                result.value.low,
+                result.low.map(|low| low.low),
+                result.high.map(|high| high.high)
+            ),
+            (0.7, Some(0.7), Some(0.7))
         );
         // Two values, the rank of interest among the ties of either.
         for bad in [2, 5, 30] {
@@ -593,8 +627,12 @@ mod tests {
             config.half_width = Some(0.01);
             let result = race(&config, &counts, seed);
             assert!(is_that_of(&result, &config, &counts));
-            let all = [result.value, result.low, result.high];
-            assert!(all.iter().all(|bracket| bracket.half_width() <= 0.01));
+            assert!(result.low.is_some() && result.high.is_some());
+            assert!(
+                result
+                    .brackets()
+                    .all(|bracket| bracket.half_width() <= 0.01)
+            );
             work += result.work;
             config.half_width = None;
             let exact = race(&config, &counts, seed);
@@ -621,14 +659,16 @@ mod tests {
             let mut quantile = [k / 100.0];
             truth(&mut quantile);
             let quantile = ((0.8 + 0.06 * quantile[0]) * images as f64).floor() / images as f64;
-            let (mut wrong, mut covered, mut coverage) = (0, 0, 0.0);
+            let (mut wrong, mut covered) = (0, 0);
+            let coverage = Full::new(&config, &vec![0; chips as usize]).coverage;
             for trial in 0..trials {
                 let seed = 10_000 * row as u64 + trial;
                 let counts = normal_counts(seed, chips as usize, images, 0.8, 0.06);
                 let result = race(&config, &counts, seed);
                 wrong += u64::from(!is_that_of(&result, &config, &counts));
-                covered += u64::from((result.low.low..=result.high.high).contains(&quantile));
-                coverage = result.coverage;
+                let above = result.low.is_none_or(|low| low.low <= quantile);
+                let below = result.high.is_none_or(|high| quantile <= high.high);
+                covered += u64::from(above && below);
             }
             // Three standard errors of a proportion.
             let error = |p: f64| 3.0 * (p * (1.0 - p) / trials as f64).sqrt();
@@ -723,6 +763,15 @@ mod tests {
         }
         assert_eq!(refused(|c| c.chips = 5..5), NoiseError::Empty);
         assert_eq!(refused(|c| c.images = 0), NoiseError::Images);
+        for chips in [RaceConfig::MOST_CHIPS + 1, 1_000_000_000_000, u64::MAX] {
+            let mut config = good.clone();
+            config.chips = 0..chips;
+            let error = config.check().unwrap_err();
+            assert!(matches!(error, NoiseError::TooMany { count, .. } if count == chips));
+        }
+        let mut most = good.clone();
+        most.chips = 0..RaceConfig::MOST_CHIPS;
+        assert!(most.check().is_ok());
     }
 
     proptest! {

@@ -111,10 +111,10 @@ pub struct ImportanceQuantile {
     pub percent: f64,
     /// The metric; the largest found where all chips together weigh less than that.
     pub value: f64,
-    /// Lower end of the interval; 0 where nothing bounds that side.
-    pub low: f64,
-    /// Upper end of the interval; 1 where nothing bounds that side.
-    pub high: f64,
+    /// Lower end of the interval; `None` where nothing bounds that side.
+    pub low: Option<f64>,
+    /// Upper end of the interval; `None` where nothing bounds that side.
+    pub high: Option<f64>,
     /// Chips of equal weight that would say as much: (sum w)² / sum w² over the chips at or below.
     pub effective: f64,
 }
@@ -223,8 +223,8 @@ fn quantile(weighed: &[(f64, f64)], percent: f64, z: f64) -> ImportanceQuantile 
         percent,
         value: value.unwrap_or_else(|| weighed.last().map_or(0.0, |last| last.0)),
         // Nothing was drawn below the least metric, so it bounds nothing.
-        low: low.filter(|low| *low > weighed[0].0).unwrap_or(0.0),
-        high: high.unwrap_or(1.0),
+        low: low.filter(|low| *low > weighed[0].0),
+        high,
         effective,
     }
 }
@@ -283,7 +283,9 @@ mod tests {
                 let found = run(&sampling(seed, 400, 3.0, direction(angle)));
                 for (index, quantile) in found.iter().enumerate() {
                     let truth = quantile.percent / 100.0;
-                    covered[index] += u64::from((quantile.low..=quantile.high).contains(&truth));
+                    let above = quantile.low.is_none_or(|low| low <= truth);
+                    let below = quantile.high.is_none_or(|high| truth <= high);
+                    covered[index] += u64::from(above && below);
                     mean[index] += quantile.value / truth / trials as f64;
                     effective[index] += quantile.effective / trials as f64;
                 }
@@ -408,7 +410,7 @@ mod tests {
         assert!((mean - 1.0).abs() < error, "{mean}");
         let tied = [(0.2, 0.001), (0.2, 0.003), (0.9, 1.0)];
         let found = quantile(&tied, 0.1, 1.96);
-        assert_eq!((found.value, found.low), (0.2, 0.0));
+        assert_eq!((found.value, found.low), (0.2, None));
         assert!(
             (found.effective - 0.004f64.powi(2) / (0.001f64.powi(2) + 0.003f64.powi(2))).abs()
                 < 1e-12

@@ -19,6 +19,11 @@ const FIRST_LENGTH: f64 = 0.6;
 const LEAST_LENGTH: f64 = 0.01;
 /// Chips that every level must keep.
 const FEWEST_KEPT: f64 = 5.0;
+/// What a simulation keeps of a chip: its sample and place in the order of its level, the pair in the observer that resumes
+/// it, and a dozen moves.
+const BYTES_PER_CHIP: u64 = 48 + 8 + 16 + 12 * 16;
+/// What all chips of a level may take together: 4 GiB.
+const MOST_BYTES: u64 = 4 << 30;
 /// Levels at the most: 0.5 to the power of this is below any percentage that 64-bit numbers hold.
 const MOST_LEVELS: usize = 200;
 
@@ -71,16 +76,17 @@ pub struct RareQuantile {
     pub percent: f64,
     /// The metric.
     pub value: f64,
-    /// Lower end of the interval; 0 where the levels do not reach as low.
-    pub low: f64,
+    /// Lower end of the interval; `None` where the levels do not reach as low.
+    pub low: Option<f64>,
     /// Upper end of the interval.
     pub high: f64,
     /// Coefficient of variation of the probability of a chip at or below the value.
     pub variation: f64,
     /// Independent chips that would say as much as those of its level.
     pub effective: f64,
-    /// Plain chips whose fraction at or below the value would have the same coefficient of variation.
-    pub plain_chips: f64,
+    /// Plain chips whose fraction at or below the value would have the same coefficient of variation; `None` where that is
+    /// 0, because the metric of no chip differs.
+    pub plain_chips: Option<f64>,
     /// A chip that has the value.
     pub chip: RareChip,
 }
@@ -132,10 +138,14 @@ pub trait RareObserver: Sync {
 impl RareObserver for () {}
 
 impl RareConfig {
+    /// The most chips of a level: more would take over 4 GiB beside the network.
+    pub const MOST_CHIPS: u64 = MOST_BYTES / BYTES_PER_CHIP;
+
     /// The simulation, if these numbers make sense.
     ///
     /// # Errors
-    /// [`NoiseError::Percentage`], [`NoiseError::Confidence`], [`NoiseError::Levels`].
+    /// [`NoiseError::Percentage`], [`NoiseError::Confidence`], [`NoiseError::Levels`], [`NoiseError::TooMany`] for more than
+    /// [`Self::MOST_CHIPS`].
     pub fn check(self) -> Result<SubsetSimulation, NoiseError> {
         require_percentages(&self.percentages)?;
         let Self {
@@ -148,7 +158,15 @@ impl RareConfig {
             return Err(NoiseError::Confidence { confidence });
         }
         let possible = (0.01..=0.5).contains(&conditional);
-        if !possible || (chips as f64) * conditional < FEWEST_KEPT || chips > u32::MAX as usize {
+        if chips as u64 > Self::MOST_CHIPS {
+            return Err(NoiseError::TooMany {
+                what: "chips a level",
+                count: chips as u64,
+                most: Self::MOST_CHIPS,
+                each: BYTES_PER_CHIP,
+            });
+        }
+        if !possible || (chips as f64) * conditional < FEWEST_KEPT {
             let least = FEWEST_KEPT / if possible { conditional } else { 0.1 };
             return Err(NoiseError::Levels {
                 chips,
@@ -172,7 +190,7 @@ impl SubsetSimulation {
     /// Runs the simulation, the chains of a level over all cores of the current rayon pool; the result does not depend on
     /// their number. Memory grows with the chips, not with their weights.
     ///
-    /// It ends early where a level has a single metric: quantiles below are then that metric, with a lower end of 0.
+    /// It ends early where a level has a single metric: quantiles below are then that metric, without a lower end.
     /// Setting `stop` ends it behind the chips in flight, and the result is `None`.
     ///
     /// # Errors
@@ -477,15 +495,11 @@ impl Levels {
         RareQuantile {
             percent,
             value,
-            low: if low > last.ranked(1).metric {
-                low
-            } else {
-                0.0
-            },
+            low: (low > last.ranked(1).metric).then_some(low),
             high: self.at((p * factor).min(1.0)).1.metric,
             variation,
             effective: level.effective(value),
-            plain_chips: (1.0 - p) / (p * squared),
+            plain_chips: (squared > 0.0).then(|| (1.0 - p) / (p * squared)),
             chip: sample.chip.clone(),
         }
     }
@@ -552,7 +566,8 @@ mod tests {
             let result = run(&simulation(trial, 500, &percentages), |chip| uniform(chip));
             for (index, quantile) in result.quantiles.iter().enumerate() {
                 let truth = quantile.percent / 100.0;
-                covered[index] += u64::from((quantile.low..=quantile.high).contains(&truth));
+                let above = quantile.low.is_none_or(|low| low <= truth);
+                covered[index] += u64::from(above && truth <= quantile.high);
                 // Whether P is right is the same as whether the quantile is, here: both are uniform.
                 let log = (quantile.value / truth).ln();
                 logs[index].0 += log / trials as f64;
@@ -599,12 +614,13 @@ mod tests {
             let rank = (quantile.percent / 100.0 * plain.len() as f64).ceil() as usize;
             let truth = plain[rank - 1];
             // Four standard errors as wide as the interval says, and one image for its steps.
-            let width = (quantile.high - quantile.low) + 0.02;
+            let low = quantile.low.unwrap();
+            let width = (quantile.high - low) + 0.02;
             assert!(
                 (quantile.value - truth).abs() <= width,
                 "{quantile:?} {truth}"
             );
-            assert!(quantile.low <= quantile.value && quantile.value <= quantile.high);
+            assert!(low <= quantile.value && quantile.value <= quantile.high);
             assert!(width < 0.2, "{quantile:?}");
         }
     }
@@ -619,7 +635,7 @@ mod tests {
         // Fewer evaluations than a hundredth of what plain chips would take.
         let rarest = &result.quantiles[1];
         assert!(
-            100.0 * (result.evaluations as f64) < rarest.plain_chips,
+            100.0 * (result.evaluations as f64) < rarest.plain_chips.unwrap(),
             "{rarest:?}"
         );
         assert!(result.levels.is_sorted_by(|a, b| a.threshold > b.threshold));
@@ -636,8 +652,10 @@ mod tests {
         let quantile = &result.quantiles[0];
         assert_eq!(
             (quantile.value, quantile.low, quantile.high),
-            (0.5, 0.0, 0.5)
+            (0.5, None, 0.5)
         );
+        // No number of plain chips says as much as chips that do not differ.
+        assert_eq!((quantile.variation, quantile.plain_chips), (0.0, None));
         assert_eq!((result.levels.len(), result.evaluations), (1, 100));
         // Two values: the worse one is met, and below it there is nothing.
         let two = |chip: &RareChip| if uniform(chip) < 0.3 { 0.2 } else { 0.9 };
@@ -645,7 +663,7 @@ mod tests {
         assert_eq!(result.quantiles[0].value, 0.9);
         assert_eq!(
             (result.quantiles[1].value, result.quantiles[1].low),
-            (0.2, 0.0)
+            (0.2, None)
         );
         assert_eq!(result.levels.len(), 2);
         assert!((result.levels[1].probability - 0.3).abs() < 0.15);
@@ -721,6 +739,10 @@ mod tests {
             refused(&|c| c.chips = 49),
             NoiseError::Levels { least: 50, .. }
         ));
+        for chips in [RareConfig::MOST_CHIPS as usize + 1, usize::MAX] {
+            let error = refused(&|c| c.chips = chips);
+            assert!(matches!(error, NoiseError::TooMany { count, .. } if count == chips as u64));
+        }
         for conditional in [0.0, 0.6, f64::NAN] {
             let error = refused(&|c| c.conditional = conditional);
             assert!(matches!(error, NoiseError::Levels { .. }));

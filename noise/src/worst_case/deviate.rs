@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::Tensor;
 
-use crate::{Deviation, NoiseError};
+use crate::{Deviation, NoiseError, matrix_weights, shared_weights};
 
 /// The deviation of every entry of some weights, by path, in row-major order.
 pub type Deviations = BTreeMap<String, Vec<f32>>;
 
 /// `module` as a plain module whose weights at the paths of `deviations` are `weight + deviation`.
 ///
-/// The sum is the one that [`inject`](crate::inject) makes: of a weight that carries a reparameterization already,
-/// materialize it first.
+/// The weights are those that the layers compute with: what a reparameterization adds is folded in before the deviation
+/// is. A weight that two layers share deviates under both paths, whichever of them is named.
 ///
 /// # Errors
-/// [`NoiseError::OtherWeights`] where a path or a number of entries is not the module's.
+/// [`NoiseError::OtherWeights`] where a path or a number of entries is not the module's, [`NoiseError::Shared`] for two
+/// deviations of one weight.
 ///
 /// ```
 /// use burn::{nn::LinearConfig, tensor::Device};
@@ -29,10 +30,29 @@ pub type Deviations = BTreeMap<String, Vec<f32>>;
 /// # Ok::<(), crossburn_noise::NoiseError>(())
 /// ```
 pub fn deviate<M: Module>(module: M, deviations: &Deviations) -> Result<M, NoiseError> {
+    let module = module.materialize();
     let mut given = Given {
         left: deviations.iter().collect(),
         error: None,
     };
+    let shared = every_path(&module, deviations);
+    for (path, other) in &shared {
+        match (deviations.get(path), deviations.get(other)) {
+            (Some(one), Some(another)) if one != another => {
+                return Err(NoiseError::Shared {
+                    path: other.clone(),
+                    other: path.clone(),
+                });
+            }
+            (Some(one), None) => {
+                given.left.insert(other, one);
+            }
+            (None, Some(one)) => {
+                given.left.insert(path, one);
+            }
+            _ => {}
+        }
+    }
     let deviated = module.apply_reparameterization(&mut given).materialize();
     match (given.error, given.left.first_key_value()) {
         (Some(error), _) => Err(error),
@@ -43,6 +63,13 @@ pub fn deviate<M: Module>(module: M, deviations: &Deviations) -> Result<M, Noise
         }),
         (None, None) => Ok(deviated),
     }
+}
+
+/// The paths of the weights that share one of `deviations`: see [`shared_weights`].
+fn every_path<M: Module>(module: &M, deviations: &Deviations) -> BTreeMap<String, String> {
+    let mut paths = matrix_weights(module);
+    paths.extend(deviations.keys().cloned());
+    shared_weights(module, &paths)
 }
 
 struct Given<'a> {
@@ -80,6 +107,7 @@ impl Reparameterizer for &mut Given<'_> {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crate::inject::learned_adapter;
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
 
@@ -105,5 +133,41 @@ mod tests {
             let error = deviate(layer.clone(), &deviations).unwrap_err();
             assert_eq!(error.to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_deviation_is_added_to_what_the_layer_computes_with() {
+        let layer: Linear = LinearConfig::new(3, 2).init(&Device::flex());
+        let values = |layer: &Linear| layer.weight.val().into_data().try_to_vec::<f32>().unwrap();
+        let plain = values(&layer);
+        let adapted = learned_adapter(layer);
+        assert_ne!(values(&adapted), plain);
+        let given = Deviations::from([("weight".to_string(), vec![0.25; 6])]);
+        let moved = deviate(adapted.clone(), &given).unwrap();
+        let expected: Vec<f32> = values(&adapted).iter().map(|w| w + 0.25).collect();
+        assert_eq!(values(&moved), expected);
+    }
+
+    #[test]
+    fn a_shared_weight_deviates_under_both_paths() {
+        let layer: Linear = LinearConfig::new(3, 2).init(&Device::flex());
+        let values = |layer: &Linear| layer.weight.val().into_data().try_to_vec::<f32>().unwrap();
+        let tied = vec![layer.clone(), layer];
+        let expected: Vec<f32> = values(&tied[0]).iter().map(|w| w + 0.25).collect();
+        let one = |path: &str, by: f32| (path.to_string(), vec![by; 6]);
+        for given in [
+            vec![one("0.weight", 0.25)],
+            vec![one("1.weight", 0.25)],
+            vec![one("0.weight", 0.25), one("1.weight", 0.25)],
+        ] {
+            let moved = deviate(tied.clone(), &given.into_iter().collect()).unwrap();
+            assert!(moved.iter().all(|layer| values(layer) == expected));
+        }
+        let given = [one("0.weight", 0.25), one("1.weight", 0.5)];
+        let error = deviate(tied, &given.into_iter().collect()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`0.weight` and `1.weight` are one weight, and their deviations differ: give one of them, or the same for both"
+        );
     }
 }

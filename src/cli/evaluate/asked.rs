@@ -1,10 +1,11 @@
 //! What is asked of an evaluation beside the table of a population: looks, a race, rare percentiles.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use clap::Args;
-use crossburn_noise::{Distribution, Looks, RaceConfig, RareConfig, SubsetSimulation};
+use crossburn_noise::{Distribution, Looks, NoiseError, RaceConfig, RareConfig, SubsetSimulation};
 use serde_json::{Value, json};
 
 use super::Evaluate;
@@ -59,6 +60,16 @@ pub(super) struct Asked {
     pub(super) rare: Option<SubsetSimulation>,
 }
 
+/// `error` after the option whose count of chips is at fault.
+fn named(option: &str, count: impl Display, error: NoiseError) -> Error {
+    match error {
+        NoiseError::TooMany { .. } | NoiseError::Levels { .. } => {
+            anyhow!("{option} {count}: {error}")
+        }
+        error => error.into(),
+    }
+}
+
 impl PercentileArguments {
     /// What is asked about KPP(k) and rare percentiles, with numbers that make sense.
     ///
@@ -102,7 +113,8 @@ impl PercentileArguments {
             _ => None,
         };
         if let Some(race) = &race {
-            race.clone().check()?;
+            let checked = race.clone().check();
+            checked.map_err(|error| named("--chips", evaluate.chips, error))?;
         }
         if !self.rare.is_empty() && evaluate.hardware.hardware.is_some() {
             bail!(
@@ -131,7 +143,8 @@ impl PercentileArguments {
             percentages: self.rare.clone(),
             confidence: CONFIDENCE,
         };
-        let rare = (!self.rare.is_empty()).then(|| rare.check()).transpose()?;
+        let rare = (!self.rare.is_empty()).then(|| rare.check()).transpose();
+        let rare = rare.map_err(|error| named("--rare-chips", self.rare_chips, error))?;
         Ok(Asked { looks, race, rare })
     }
 

@@ -62,7 +62,7 @@ impl<C: Classifier> Judge<'_, C> {
             percentiles.rare = Some(rare);
         }
         let mut sweep = Vec::new();
-        let total = arguments.sweep.len() as u64 * arguments.sweep_chips;
+        let total = (arguments.sweep.len() as u64).saturating_mul(arguments.sweep_chips);
         let progress = bar(&self.job.place.bars, "accuracy versus sigma", total, "chip");
         for &sigma in &arguments.sweep {
             let variation = arguments.noise.at_sigma(sigma)?;
@@ -235,7 +235,8 @@ impl<C: Classifier> Judge<'_, C> {
                 return Ok(None);
             };
             let interval = population.kpp_interval(k, looks.each())?;
-            let open = 0.5 * (interval.high - interval.low);
+            let (low, high) = interval.bounds();
+            let open = 0.5 * (high - low);
             let summary = LooksSummary {
                 k,
                 half_width,
@@ -245,8 +246,8 @@ impl<C: Classifier> Judge<'_, C> {
                 each: looks.each(),
                 kpp: KppEntry {
                     value: population.kpp(k)?,
-                    low: (interval.low > 0.0).then_some(interval.low),
-                    high: (interval.high < 1.0).then_some(interval.high),
+                    low: interval.low,
+                    high: interval.high,
                 },
                 reached: open <= half_width,
             };

@@ -72,7 +72,7 @@ impl ATrice {
         let programmed = programmed(&learner.network, step.quantization);
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
         let deviations = self.adversary(&rest, &programmed, step)?;
-        let varied = deviate_weights(rest.clone(), step.quantization, &deviations);
+        let varied = deviate_weights(rest.clone(), step.quantization, &deviations)?;
         let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
         let loss = loss * self.adversarial_weight;
         let found = GradientsParams::from_grads(loss.backward(), &rest);
@@ -80,7 +80,7 @@ impl ATrice {
             true => step_all_but_matrices(learner, found, &programmed, step.learning_rate),
             false => learner.apply(found, step.learning_rate),
         }
-        let noisy = noise_injection::step(learner, step, None);
+        let noisy = noise_injection::step(learner, step, None)?;
         Ok(Learned { passes: 3, ..noisy })
     }
 
@@ -96,7 +96,7 @@ impl ATrice {
             (path.clone(), mean)
         };
         let mut deviations: BTreeMap<String, Vec<f32>> = programmed.iter().map(centre).collect();
-        let varied = deviate_weights(rest.clone(), step.quantization, &deviations);
+        let varied = deviate_weights(rest.clone(), step.quantization, &deviations)?;
         let logits = varied.forward(step.images.clone());
         let loss = margin_loss(logits, step.targets.clone(), 0.0);
         weight_gradients(rest, loss.backward(), |path, gradient| {
@@ -235,7 +235,7 @@ mod tests {
         // Some images must be right, or there is nothing to attack.
         let plain = Variation::default();
         for _ in 0..2 {
-            noise_injection::step(&mut learner, &batch(&plain, 0), None);
+            noise_injection::step(&mut learner, &batch(&plain, 0), None).unwrap();
         }
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
         let programmed = programmed(&learner.network, None);
@@ -303,7 +303,7 @@ mod tests {
         assert!(compared > stored.len() / 2, "{compared}");
 
         // The gradient that steps the clean weights is a ∂CE/∂W at the deviated ones.
-        let varied = deviate_weights(rest.clone(), None, &found);
+        let varied = deviate_weights(rest.clone(), None, &found).unwrap();
         let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone()) * 0.5;
         let stepped = GradientsParams::from_grads(loss.backward(), &rest);
         let autodiff = values(stepped.get::<2>(learner.network.fc.weight.id).unwrap());
@@ -346,7 +346,7 @@ mod tests {
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
         let programmed = programmed(&learner.network, None);
         let deviations = method().adversary(&rest, &programmed, &step).unwrap();
-        let varied = deviate_weights(rest.clone(), None, &deviations);
+        let varied = deviate_weights(rest.clone(), None, &deviations).unwrap();
         let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
         let found = GradientsParams::from_grads(loss.backward(), &rest);
         step_all_but_matrices(&mut learner, found, &programmed, step.learning_rate);

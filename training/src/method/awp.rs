@@ -74,7 +74,7 @@ impl Awp {
         let mut deviations = drawn(&programmed, step.noise, step.chip);
         // Its own running statistics, so that those of the learner rest.
         let adversary = learner.network.valid().train();
-        let varied = deviate_weights(adversary.clone(), step.quantization, &deviations);
+        let varied = deviate_weights(adversary.clone(), step.quantization, &deviations)?;
         let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
         weight_gradients(&adversary, loss.backward(), |path, gradient| {
             let (Some(weight), Some(deviation)) =
@@ -87,7 +87,7 @@ impl Awp {
                 *deviation += moved;
             }
         })?;
-        let varied = deviate_weights(learner.network.clone(), step.quantization, &deviations);
+        let varied = deviate_weights(learner.network.clone(), step.quantization, &deviations)?;
         let logits = varied.forward(step.images.clone());
         let loss = cross_entropy(logits.clone(), step.targets.clone());
         let value = f64::from(loss.clone().into_scalar::<f32>());
@@ -185,7 +185,7 @@ mod tests {
 
         let clean = by_hand.network.clone();
         let gradient = |deviations: &BTreeMap<String, Vec<f32>>| {
-            let varied = deviate_weights(clean.clone(), None, deviations);
+            let varied = deviate_weights(clean.clone(), None, deviations).unwrap();
             let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
             loss.backward()
         };

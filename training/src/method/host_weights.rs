@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use crossburn_hardware::{Quantization, quantize_weights};
+use crossburn_hardware::{self as hardware, Quantization};
 use crossburn_noise::{HostWeight, host_weights};
 
 /// The matrix weights of `network` as they are programmed without variation, by path.
@@ -11,7 +11,7 @@ pub(super) fn programmed<M: Module>(
     network: &M,
     quantization: Option<Quantization>,
 ) -> BTreeMap<String, HostWeight> {
-    host_weights(&quantize_weights(network.valid(), quantization).materialize())
+    host_weights(&hardware::programmed(network, quantization))
 }
 
 /// The Euclidean norm, added up in order.

@@ -152,12 +152,10 @@ impl Method {
         step: &Step<'_>,
     ) -> Result<Learned, TrainingError> {
         match self {
-            Self::NoiseInjection {} | Self::Trice(_) => {
-                Ok(noise_injection::step(learner, step, None))
-            }
+            Self::NoiseInjection {} | Self::Trice(_) => noise_injection::step(learner, step, None),
             Self::ATrice(method) => method.step(learner, step),
             Self::Awp(method) => method.step(learner, step),
-            Self::Orthogonality(method) => Ok(method.step(learner, step)),
+            Self::Orthogonality(method) => method.step(learner, step),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use crossburn_models::Classifier;
-use crossburn_noise::matrix_weights;
+use crossburn_noise::{matrix_weights, require_unattached};
 use serde::{Deserialize, Serialize};
 
 use super::{finite_from_zero, noise_injection};
@@ -46,7 +46,13 @@ impl Orthogonality {
         finite_from_zero("method.lambda", self.lambda)
     }
 
-    pub(super) fn step<C: Classifier>(&self, learner: &mut Learner<C>, step: &Step<'_>) -> Learned {
+    pub(super) fn step<C: Classifier>(
+        &self,
+        learner: &mut Learner<C>,
+        step: &Step<'_>,
+    ) -> Result<Learned, TrainingError> {
+        // The penalty is about stored weights, which are then those that layers compute with.
+        require_unattached(&learner.network, &matrix_weights(&learner.network))?;
         let penalty = self.penalty(&learner.network);
         noise_injection::step(learner, step, penalty)
     }

@@ -269,7 +269,7 @@ impl Trice {
                 scene.recipe,
                 scene.run,
                 passes,
-            );
+            )?;
             quantiles.push(self.quantile(&learner.network, scene)?);
             passes.forward += self.chips * scene.validation.images() as u64;
         }
