@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
-use crossburn_noise::{ChipDraws, Deviation, Distribution, Variation, matrix_weights};
+use crossburn_noise::{
+    ChipDraws, Deviation, Distribution, Variation, WeightLayouts, matrix_weights,
+};
 
 use crate::{Quantization, WeightQuantizer};
 
@@ -36,6 +38,7 @@ impl Reparameterization for WeightPath {
 /// Decides per parameter what is attached: matrix weights only.
 struct Attach<'a> {
     selected: BTreeSet<String>,
+    layouts: WeightLayouts,
     quantization: Option<Quantization>,
     deviations: Deviations<'a>,
 }
@@ -58,7 +61,10 @@ impl Reparameterizer for Attach<'_> {
         if !self.selected.contains(path) {
             return (param, None);
         }
-        let quantizer = self.quantization.map(WeightQuantizer::new);
+        let layout = self.layouts.layout(path);
+        let quantizer = self
+            .quantization
+            .map(|quantization| WeightQuantizer::new(quantization).with_layout(layout));
         let deviation = match self.deviations {
             Deviations::None => None,
             Deviations::Drawn(variation, chip) => {
@@ -68,7 +74,9 @@ impl Reparameterizer for Attach<'_> {
                     Some(quantizer) => quantizer.apply(stored),
                     None => stored,
                 };
-                Some(Deviation::draw(programmed, variation, chip, path, &device))
+                Some(Deviation::draw(
+                    programmed, variation, chip, path, layout, &device,
+                ))
             }
             Deviations::Given(deviations) => deviations.get(path).map(|values| {
                 let device = param.base().device();
@@ -146,9 +154,10 @@ fn attach<M: Module>(
     if quantization.is_none() && matches!(deviations, Deviations::None) {
         return module;
     }
-    let selected = matrix_weights(&module);
+    let (selected, layouts) = (matrix_weights(&module), WeightLayouts::of(&module));
     module.apply_reparameterization(Attach {
         selected,
+        layouts,
         quantization,
         deviations,
     })

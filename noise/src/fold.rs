@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 
-use crate::{Variation, matrix_weights};
+use crate::{Variation, WeightLayouts, WeightShape, matrix_weights};
 
 /// Adds the mean of the training variation to the matrix weights: `W <- W + m * max|W|`.
 ///
@@ -15,9 +15,10 @@ use crate::{Variation, matrix_weights};
 /// # Source
 /// Authors' later code of Yan et al. (arXiv 2312.06137), end of the training procedure.
 pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
-    let selected = matrix_weights(&module);
+    let (selected, layouts) = (matrix_weights(&module), WeightLayouts::of(&module));
     module.map(&mut Fold {
         selected,
+        layouts,
         variation,
         path: Vec::new(),
     })
@@ -25,6 +26,7 @@ pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
 
 struct Fold<'a> {
     selected: BTreeSet<String>,
+    layouts: WeightLayouts,
     variation: &'a Variation,
     path: Vec<String>,
 }
@@ -39,9 +41,11 @@ impl ModuleMapper for Fold<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if !self.selected.contains(&self.path.join(".")) {
+        let path = self.path.join(".");
+        if !self.selected.contains(&path) {
             return param;
         }
+        let layout = self.layouts.layout(&path);
         param.map(|weight| {
             let (shape, device, trains) =
                 (weight.dims(), weight.device(), weight.is_require_grad());
@@ -50,7 +54,8 @@ impl ModuleMapper for Fold<'_> {
                 .into_data()
                 .try_into_vec_as()
                 .expect("a weight is a tensor of floats");
-            let mean = self.variation.mean_deviation(&values, &shape);
+            let axes = WeightShape::new(&shape, layout);
+            let mean = self.variation.mean_deviation(&values, axes);
             values
                 .iter_mut()
                 .zip(mean)

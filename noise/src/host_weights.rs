@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-use crate::matrix_weights;
+use crate::{WeightLayouts, WeightShape, matrix_weights};
 use crate::scale::largest_magnitude;
 
 /// One matrix weight: its values in row-major order, and its shape.
@@ -13,8 +13,8 @@ use crate::scale::largest_magnitude;
 pub struct HostWeight {
     /// As the layer computes with them.
     pub values: Vec<f32>,
-    /// In Burn's layout.
-    pub shape: Vec<usize>,
+    /// In Burn's layout, with what the layer makes of its axes.
+    pub shape: WeightShape,
 }
 
 impl HostWeight {
@@ -38,6 +38,7 @@ pub fn host_weights<M: Module>(module: &M) -> BTreeMap<String, HostWeight> {
     let mut collect = Collect {
         path: Vec::new(),
         selected: matrix_weights(module),
+        layouts: WeightLayouts::of(module),
         found: BTreeMap::new(),
     };
     // A visit meets the stored weight, whatever is attached to it.
@@ -48,6 +49,7 @@ pub fn host_weights<M: Module>(module: &M) -> BTreeMap<String, HostWeight> {
 struct Collect {
     path: Vec<String>,
     selected: BTreeSet<String>,
+    layouts: WeightLayouts,
     found: BTreeMap<String, HostWeight>,
 }
 
@@ -64,7 +66,7 @@ impl ModuleVisitor for Collect {
         let path = self.path.join(".");
         if self.selected.contains(&path) {
             let weight = param.val();
-            let shape = weight.dims().to_vec();
+            let shape = self.layouts.shape(&path, &weight.dims());
             let values = weight
                 .into_data()
                 .try_into_vec_as()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::Tensor;
 
-use crate::{ChipSeed, Deviation, Distribution, Variation, matrix_weights};
+use crate::{ChipSeed, Deviation, Distribution, Variation, WeightLayouts, matrix_weights};
 
 /// `module` whose matrix weights carry the deviation of one chip, for a training step.
 ///
@@ -31,9 +31,10 @@ pub fn inject<M: Module>(module: M, variation: &Variation, chip: ChipSeed) -> M 
     if matches!(variation.distribution, Distribution::None {}) {
         return module;
     }
-    let selected = matrix_weights(&module);
+    let (selected, layouts) = (matrix_weights(&module), WeightLayouts::of(&module));
     module.apply_reparameterization(Inject {
         selected,
+        layouts,
         variation,
         chip,
     })
@@ -48,6 +49,7 @@ pub fn manufacture<M: Module>(module: &M, variation: &Variation, chip: ChipSeed)
 
 struct Inject<'a> {
     selected: BTreeSet<String>,
+    layouts: WeightLayouts,
     variation: &'a Variation,
     chip: ChipSeed,
 }
@@ -65,7 +67,8 @@ impl Reparameterizer for Inject<'_> {
         }
         let stored = param.base().detach();
         let device = stored.device();
-        let deviation = Deviation::draw(stored, self.variation, self.chip, path, &device);
+        let layout = self.layouts.layout(path);
+        let deviation = Deviation::draw(stored, self.variation, self.chip, path, layout, &device);
         (param, Some(deviation))
     }
 }

@@ -43,6 +43,7 @@ mod scale;
 mod select;
 mod sigma_convention;
 mod variation;
+mod weight_shape;
 pub mod worst_case;
 
 pub use chip::ChipSeed;
@@ -73,3 +74,4 @@ pub use scale::Scale;
 pub use select::matrix_weights;
 pub use sigma_convention::SigmaConvention;
 pub use variation::Variation;
+pub use weight_shape::{OutputChannels, WeightLayout, WeightLayouts, WeightShape};

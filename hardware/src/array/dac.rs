@@ -85,12 +85,13 @@ impl Dac {
             let (value, limits) = (self.bits.to_string(), format!("{least}..=16"));
             return limit("input bits", value, limits, "use a width in that range");
         }
-        if !(self.x_max > 0.0 && self.x_max.is_finite()) {
+        // Smaller ones have no reciprocal.
+        if !(self.x_max >= f32::MIN_POSITIVE && self.x_max.is_finite()) {
             let remedy = "use the largest input that should not be clipped";
             return limit(
                 "x_max",
                 self.x_max.to_string(),
-                "the positive numbers".into(),
+                "the finite numbers from 1.2e-38 on".into(),
                 remedy,
             );
         }

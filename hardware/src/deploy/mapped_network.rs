@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
-use crossburn_noise::{HostWeight, matrix_weights};
+use crossburn_noise::{HostWeight, WeightShape, matrix_weights};
 
 use super::network_weights::{attach, in_matrices, stored};
 use super::{Fidelity, Hardware, InputRange, MappedFab, Selection};
@@ -55,7 +55,7 @@ pub struct MappedNetwork<M> {
 }
 
 /// Path, shape and matrices of one stored weight.
-type StoredMatrices = (String, Vec<usize>, Vec<WeightMatrix>);
+type StoredMatrices = (String, WeightShape, Vec<WeightMatrix>);
 
 /// One weight on arrays.
 #[derive(Clone, Debug)]
@@ -71,8 +71,9 @@ impl<M: Module + Sync> MappedNetwork<M> {
     /// Maps the matrix weights of `network`, taken to evaluation mode.
     ///
     /// `run` passes `images` images of calibration data through the network that it is given, to see how every layer is
-    /// used. Layers that are not called through [`crate::layer`] are seen by nobody: they count as one matrix in which all
-    /// groups lie, and are refused at array fidelity.
+    /// used. Layers that are not called through [`crate::layer`] are seen by nobody: a convolution among them counts as one
+    /// matrix in which all groups lie, a transposed one has the groups that
+    /// [`WeightLayouts`](crossburn_noise::WeightLayouts) finds. They are refused at array fidelity.
     ///
     /// # Errors
     /// [`HardwareError`] for weights that cannot be mapped, layers of the description that do not exist, no images, and

@@ -68,10 +68,11 @@ impl LayerUse {
         }
     }
 
-    /// The largest magnitude of an input; one where nothing but zeros was seen.
+    /// The largest magnitude of an input; one where nothing but zeros was seen, or numbers so small that their reciprocal
+    /// is none.
     pub(crate) fn largest_input(&self) -> f32 {
         match self.input_high.max(-self.input_low) {
-            0.0 => 1.0,
+            largest if largest < f32::MIN_POSITIVE => 1.0,
             largest => largest,
         }
     }

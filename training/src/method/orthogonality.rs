@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use crossburn_models::Classifier;
-use crossburn_noise::matrix_weights;
+use crossburn_noise::{WeightLayout, WeightLayouts, matrix_weights};
 use serde::{Deserialize, Serialize};
 
 use super::{finite_from_zero, noise_injection};
@@ -55,6 +55,7 @@ impl Orthogonality {
     fn penalty<M: Module>(&self, network: &M) -> Option<Tensor<1>> {
         let mut sum = Sum {
             selected: matrix_weights(network),
+            layouts: WeightLayouts::of(network),
             path: Vec::new(),
             lambda: self.lambda,
             sum: None,
@@ -66,6 +67,7 @@ impl Orthogonality {
 
 struct Sum {
     selected: BTreeSet<String>,
+    layouts: WeightLayouts,
     path: Vec<String>,
     lambda: f64,
     sum: Option<Tensor<1>>,
@@ -81,16 +83,25 @@ impl ModuleVisitor for Sum {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !self.selected.contains(&self.path.join(".")) {
+        let path = self.path.join(".");
+        if !self.selected.contains(&path) {
             return;
         }
         let weight = param.base();
         let shape = weight.dims();
-        // Burn keeps a linear weight as [in, out].
-        let rows: Tensor<2> = match shape.as_slice() {
-            [d_in, d_out] => weight.reshape([*d_in, *d_out]).transpose(),
-            [d_out, rest @ ..] => weight.reshape([*d_out, rest.iter().product()]),
-            [] => return,
+        let rows: Tensor<2> = match (self.layouts.layout(&path), shape.as_slice()) {
+            // [in, out / groups, taps..]: an output reads the inputs of its group.
+            (WeightLayout::Transposed { groups }, [d_in, d_out, taps @ ..]) => {
+                let (inputs, taps) = (d_in / groups, taps.iter().product::<usize>());
+                weight
+                    .reshape([groups, inputs, *d_out, taps])
+                    .swap_dims(1, 2)
+                    .reshape([groups * d_out, inputs * taps])
+            }
+            // Burn keeps a linear weight as [in, out].
+            (_, [d_in, d_out]) => weight.reshape([*d_in, *d_out]).transpose(),
+            (_, [d_out, rest @ ..]) => weight.reshape([*d_out, rest.iter().product()]),
+            (_, []) => return,
         };
         let [d_out, _] = rows.dims();
         let unit = Tensor::<2>::eye(d_out, &rows.device()) * self.lambda;
