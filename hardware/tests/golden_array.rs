@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crossburn_hardware::units::Siemens;
 use crossburn_hardware::{
-    Adc, AdcCodes, AdcRange, ArrayConfig, ConductanceRange, Conversion, Dac, Effects, MappedMatrix, Mapping,
-    ProgrammedMatrix, Scheme, WeightBits, WeightMatrix,
+    Adc, AdcCodes, AdcRange, ArrayConfig, ConductanceRange, Conversion, Dac, Effects, MappedMatrix,
+    Mapping, ProgrammedMatrix, Scheme, WeightBits, WeightMatrix,
 };
 use rstest::rstest;
 use safetensors::SafeTensors;

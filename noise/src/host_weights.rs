@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-use crate::{WeightLayouts, WeightShape, matrix_weights};
 use crate::scale::largest_magnitude;
+use crate::{WeightLayouts, WeightShape, matrix_weights};
 
 /// One matrix weight: its values in row-major order, and its shape.
 #[derive(Clone, Debug, PartialEq)]

@@ -69,11 +69,19 @@ mod tests {
         for (choice, table, stranger) in [
             ("schedule", "kind = \"constant\"", "at = 3"),
             ("schedule", "kind = \"cosine\"", "at = 3"),
-            ("schedule", "kind = \"step\", at = 3, factor = 0.1", "foo = 1"),
+            (
+                "schedule",
+                "kind = \"step\", at = 3, factor = 0.1",
+                "foo = 1",
+            ),
             ("method", "kind = \"noise-injection\"", "strength = 0.1"),
             ("method", "kind = \"awp\", strength = 0.1", "foo = 1"),
             ("optimizer", "kind = \"adam\"", "momentum = 0.9"),
-            ("optimizer", "kind = \"sgd\", learning_rate = 0.1", "foo = 1"),
+            (
+                "optimizer",
+                "kind = \"sgd\", learning_rate = 0.1",
+                "foo = 1",
+            ),
             ("loss", "kind = \"margin\", kappa = 1.0", "foo = 1"),
             ("loss", "kind = \"cross-entropy\"", "kappa = 1.0"),
         ] {

@@ -230,7 +230,8 @@ mod tests {
 
     #[rstest]
     #[case(Dac::new(1), "input bits = 1 is outside 2..=16")]
-    #[case(Dac { x_max: 0.0, ..Dac::new(8) }, "x_max = 0 is outside the positive numbers")]
+    #[case(Dac { x_max: 0.0, ..Dac::new(8) }, "x_max = 0 is outside the finite numbers from 1.2e-38 on")]
+    #[case(Dac { x_max: 1e-44, ..Dac::new(8) }, "x_max = 0.0000000")]
     #[case(Dac { x_max: f32::NAN, ..Dac::new(8) }, "x_max = NaN is outside")]
     #[case(Dac { slice_bits: Some(8), ..Dac::new(8) }, "input slice_bits = 8 is outside 1..=7")]
     #[case(Dac { slice_bits: Some(0), ..Dac::new(8) }, "input slice_bits = 0 is outside 1..=7")]

@@ -535,9 +535,7 @@ fn one_bit_reads_currents_of_one_sign() {
             ..Adc::new(1)
         };
         let config = ArrayConfig::new(8, 8, input).with_adc(adc);
-        let mapped = mapping(scheme, 4, None)
-            .map(&weights, range(1e-6))
-            .unwrap();
+        let mapped = mapping(scheme, 4, None).map(&weights, range(1e-6)).unwrap();
         let targets = mapped.targets();
         ProgrammedMatrix::new(&mapped, targets, range(1e-6), &config, &Effects::default())
     };

@@ -455,7 +455,10 @@ impl Transposed {
     }
 
     fn weights(&self) -> [Vec<f32>; 2] {
-        [values(self.whole.weight.val()), values(self.grouped.weight.val())]
+        [
+            values(self.whole.weight.val()),
+            values(self.grouped.weight.val()),
+        ]
     }
 }
 
@@ -488,7 +491,10 @@ fn a_transposed_convolution_is_scaled_by_its_outputs(
         for (i, (found, weight)) in found.iter().zip(&weights).enumerate() {
             // Half a step of the own output's largest, and the rounding of 32-bit conductances.
             let own = largest(&weights, output, output(i));
-            assert!((found - weight).abs() <= 0.51 / 127.0 * own, "{i}: {found} {weight}");
+            assert!(
+                (found - weight).abs() <= 0.51 / 127.0 * own,
+                "{i}: {found} {weight}"
+            );
         }
     }
 }
@@ -521,11 +527,17 @@ fn per_channel_settings_of_a_transposed_convolution_follow_its_outputs() {
         for (i, weight) in weights.iter().enumerate() {
             let top = largest(weights, OUTPUTS[at], OUTPUTS[at](i));
             let found = quantized.weights()[at][i];
-            assert!((found - weight).abs() <= 0.501 / 7.0 * top, "{i}: {found} {weight}");
+            assert!(
+                (found - weight).abs() <= 0.501 / 7.0 * top,
+                "{i}: {found} {weight}"
+            );
             // The same draws, relative to the output's largest in place of the tensor's.
             let expected = (by_tensor[at][i] - weight) / tensor * top;
             let found = by_channel[at][i] - weight;
-            assert!((found - expected).abs() <= 1e-5 * (expected.abs() + top), "{i}: {found} {expected}");
+            assert!(
+                (found - expected).abs() <= 1e-5 * (expected.abs() + top),
+                "{i}: {found} {expected}"
+            );
         }
     }
 }

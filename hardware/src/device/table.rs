@@ -164,7 +164,10 @@ fn read_csv(text: &str, unit: Option<&str>) -> Result<Vec<Row>, HardwareError> {
     let text = text.trim_start_matches('\u{feff}');
     if !text.trim().is_empty() && !text.trim().contains([',', '\n']) {
         return Err(HardwareError::conflict(
-            format!("csv = `{}`: `csv` holds the text of the table, not the name of its file", text.trim()),
+            format!(
+                "csv = `{}`: `csv` holds the text of the table, not the name of its file",
+                text.trim()
+            ),
             "paste the lines of the file between three quotes",
         ));
     }

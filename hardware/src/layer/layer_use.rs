@@ -77,3 +77,24 @@ impl LayerUse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A layer whose inputs are all but nothing has no full scale of its own: a converter divides by it.
+    #[test]
+    fn the_largest_input_has_a_reciprocal() {
+        let of = |x: &[f32]| LayerUse::of("w", 1, &Geometry::linear(2), 1, x).largest_input();
+        for (x, expected) in [
+            ([0.0, 0.0], 1.0),
+            ([1e-44, 0.0], 1.0),
+            ([0.0, -1e-44], 1.0),
+            ([-2.0, 0.5], 2.0),
+            ([1e-30, 0.0], 1e-30),
+        ] {
+            assert_eq!(of(&x), expected, "{x:?}");
+            assert!((1.0 / of(&x)).is_finite());
+        }
+    }
+}

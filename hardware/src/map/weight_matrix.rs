@@ -121,7 +121,11 @@ impl WeightMatrix {
                     let runs = group.chunks_exact(taps).skip(output).step_by(*outputs);
                     runs.flatten().copied()
                 };
-                Self::new(*outputs, inputs, (0..*outputs).flat_map(of_output).collect())
+                Self::new(
+                    *outputs,
+                    inputs,
+                    (0..*outputs).flat_map(of_output).collect(),
+                )
             })
             .collect()
     }

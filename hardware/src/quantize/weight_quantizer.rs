@@ -178,10 +178,10 @@ mod tests {
             let tensor = Tensor::<1>::from_floats([largest], &Device::flex());
             values(WeightQuantizer::new(seven).apply(tensor))[0]
         };
-        let maxima = (1..1000).map(|i| 1.0 + i as f32 * f32::EPSILON);
-        let moved = maxima.filter(|largest| kept(*largest) != *largest).count();
-        // The documentation says so: were it none, it should promise more.
-        assert!(moved > 0);
+        // Two maxima whose seventh part rounds so that seven of it miss them, worked out in exact arithmetic.
+        for largest in [1.969_357_4, 1.929_154_8] {
+            assert_ne!(kept(largest), largest);
+        }
     }
 
     #[test]
@@ -202,7 +202,10 @@ mod tests {
                     assert_eq!(found.dtype(), weight.dtype());
                     let found = found.into_data().convert::<f32>();
                     let found: Vec<f32> = found.try_to_vec().unwrap();
-                    assert!(found.iter().all(|w| w.is_finite() && w.abs() < 1e-7), "{found:?}");
+                    assert!(
+                        found.iter().all(|w| w.is_finite() && w.abs() < 1e-7),
+                        "{found:?}"
+                    );
                     assert_eq!((found[0], found[2]), (0.0, 0.0));
                 }
             }

@@ -370,7 +370,10 @@ mod tests {
             let row = Tensor::<2>::from_floats([[-1e-3, 1e-3]], &device);
             let found: Vec<f32> = layer_norm(&layer, row).into_data().try_to_vec().unwrap();
             let expected = 1e-3 / (1e-6f64 + epsilon).sqrt();
-            assert!((f64::from(found[1]) / expected - 1.0).abs() < 1e-5, "{found:?} {expected}");
+            assert!(
+                (f64::from(found[1]) / expected - 1.0).abs() < 1e-5,
+                "{found:?} {expected}"
+            );
         }
     }
 

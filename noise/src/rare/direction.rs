@@ -6,9 +6,7 @@ use burn::module::Module;
 
 use super::normal_draws::{uniform, weighted_normals};
 use crate::scale::{Reference, Scale};
-use crate::{
-    ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox, WeightShape, host_weights,
-};
+use crate::{ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox, WeightShape, host_weights};
 
 /// A unit vector over the draws of all weights: by path, in row-major order. Draws that it does not name have part 0.
 #[derive(Clone, Debug, PartialEq)]

@@ -119,7 +119,7 @@ impl ModuleVisitor for Sum {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use burn::nn::conv::{Conv2d, Conv2dConfig};
+    use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose1dConfig};
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
 
@@ -127,6 +127,42 @@ mod tests {
     struct Two {
         conv: Conv2d,
         fc: Linear,
+    }
+
+    #[test]
+    fn rows_of_a_transposed_convolution_are_its_outputs() {
+        let device = Device::flex();
+        // Two groups of two inputs and one output, two taps: the rows are [1, 2, 3, 4] and [5, 6, 7, 8].
+        let mut up = ConvTranspose1dConfig::new([4, 2], 2)
+            .with_groups(2)
+            .init(&device);
+        let values = [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        up.weight = up
+            .weight
+            .map(|_| Tensor::<1>::from_floats(values, &device).reshape([4, 1, 2]));
+        let penalty = Orthogonality {
+            beta: 1.0,
+            lambda: 10.0,
+        }
+        .penalty(&up);
+        let rows = [vec![1.0, 2.0, 3.0, 4.0], vec![5.0, 6.0, 7.0, 8.0]];
+        let expected: f64 = residual(&rows, 10.0).iter().flatten().map(|r| r * r).sum();
+        let found = f64::from(penalty.unwrap().into_scalar::<f32>());
+        assert!((found / expected - 1.0).abs() < 1e-6, "{found} {expected}");
+        // One group of the same weights has its two outputs side by side.
+        let mut whole = ConvTranspose1dConfig::new([2, 2], 2).init(&device);
+        whole.weight = whole
+            .weight
+            .map(|_| Tensor::<1>::from_floats(values, &device).reshape([2, 2, 2]));
+        let penalty = Orthogonality {
+            beta: 1.0,
+            lambda: 10.0,
+        }
+        .penalty(&whole);
+        let rows = [vec![1.0, 2.0, 5.0, 6.0], vec![3.0, 4.0, 7.0, 8.0]];
+        let expected: f64 = residual(&rows, 10.0).iter().flatten().map(|r| r * r).sum();
+        let found = f64::from(penalty.unwrap().into_scalar::<f32>());
+        assert!((found / expected - 1.0).abs() < 1e-6, "{found} {expected}");
     }
 
     /// `W Wᵀ - λ I` of row-major `rows`.
