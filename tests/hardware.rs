@@ -196,6 +196,32 @@ fn a_hardware_from_a_file_is_read_strictly() {
     assert_eq!(message.trim_end().lines().count(), 1, "{message}");
 }
 
+/// A network with no layer on arrays costs none, and its chips are the network itself.
+#[test]
+fn a_network_that_is_digital_throughout_has_clean_chips() {
+    let folder = tempfile::tempdir().unwrap();
+    let digital = "layers.0.weight,layers.1.weight";
+    for fidelity in ["weight", "array"] {
+        let arguments = [
+            "--hardware",
+            "papers",
+            "--digital",
+            digital,
+            "--fidelity",
+            fidelity,
+        ];
+        let document = evaluate(&folder.path().join(fidelity), &arguments);
+        let method = &document["methods"][0];
+        assert_eq!(
+            method["population"]["std"].as_f64(),
+            Some(0.0),
+            "{document}"
+        );
+        assert_eq!(method["population"]["mean"], method["clean"]);
+        assert!(method["hardware"]["cost"].is_null());
+    }
+}
+
 #[test]
 fn a_layer_that_an_accelerator_cannot_take_stays_digital() {
     // Digits are normalized, and this accelerator has no negative inputs.

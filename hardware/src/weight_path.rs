@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
 use crossburn_noise::{
-    ChipDraws, Deviation, Distribution, NoiseError, Variation, matrix_weights, require_unattached,
-    shared_weights,
+    ChipDraws, Deviation, Distribution, NoiseError, Variation, WeightLayouts, matrix_weights,
+    require_unattached, shared_weights,
 };
 
 use crate::{Quantization, WeightQuantizer};
@@ -41,6 +41,7 @@ struct Attach<'a> {
     selected: BTreeSet<String>,
     /// Path → the path that names the draws, of weights that are another one once more.
     shared: BTreeMap<String, String>,
+    layouts: WeightLayouts,
     quantization: Option<Quantization>,
     deviations: Deviations<'a>,
     /// A given deviation that does not fit.
@@ -65,7 +66,10 @@ impl Reparameterizer for &mut Attach<'_> {
         if !self.selected.contains(path) {
             return (param, None);
         }
-        let quantizer = self.quantization.map(WeightQuantizer::new);
+        let layout = self.layouts.layout(path);
+        let quantizer = self
+            .quantization
+            .map(|quantization| WeightQuantizer::new(quantization).with_layout(layout));
         let deviation = match self.deviations {
             Deviations::None => None,
             Deviations::Drawn(variation, chip) => {
@@ -76,7 +80,9 @@ impl Reparameterizer for &mut Attach<'_> {
                     None => stored,
                 };
                 let draws = self.shared.get(path).map_or(path, String::as_str);
-                Some(Deviation::draw(programmed, variation, chip, draws, &device))
+                Some(Deviation::draw(
+                    programmed, variation, chip, draws, layout, &device,
+                ))
             }
             Deviations::Given(deviations) => {
                 let expected = param.lazy_shape().num_elements();
@@ -223,6 +229,7 @@ fn on_plain<M: Module>(
         _ => BTreeMap::new(),
     };
     let mut attach = Attach {
+        layouts: WeightLayouts::of(&module),
         selected,
         shared,
         quantization,

@@ -9,14 +9,22 @@ use std::path::{Path, PathBuf};
 
 use crossburn_hardware::units::Siemens;
 use crossburn_hardware::{
-    Adc, AdcRange, ArrayConfig, ConductanceRange, Conversion, Dac, Effects, MappedMatrix, Mapping,
-    ProgrammedMatrix, Scheme, WeightBits, WeightMatrix,
+    Adc, AdcCodes, AdcRange, ArrayConfig, ConductanceRange, Conversion, Dac, Effects, MappedMatrix,
+    Mapping, ProgrammedMatrix, Scheme, WeightBits, WeightMatrix,
 };
 use rstest::rstest;
 use safetensors::SafeTensors;
 
 fn range(g_min: f64) -> ConductanceRange {
     ConductanceRange::new(Siemens::new(g_min * 1e-4), Siemens::new(1e-4)).unwrap()
+}
+
+/// The converter of the simulator, whose `2^bits - 1` steps leave zero between two codes.
+fn full(bits: u8) -> Adc {
+    Adc {
+        codes: AdcCodes::Full,
+        ..Adc::new(bits)
+    }
 }
 
 /// One file of the simulator.
@@ -148,12 +156,12 @@ fn codes(y: &[f32], unit: f32, range: f32, steps: f32) -> Vec<f32> {
 }
 
 #[rstest]
-#[case("adc8_calibrated", Adc::new(8).with_range(AdcRange::Fixed { lo: -2.0, hi: 2.0 }), 2.0)]
-#[case("adc8_calibrated_tight", Adc::new(8).with_range(AdcRange::Fixed { lo: -0.75, hi: 0.75 }), 0.75)]
-#[case("adc6_max", Adc::new(6), 0.0)]
+#[case("adc8_calibrated", full(8).with_range(AdcRange::Fixed { lo: -2.0, hi: 2.0 }), 2.0)]
+#[case("adc8_calibrated_tight", full(8).with_range(AdcRange::Fixed { lo: -0.75, hi: 0.75 }), 0.75)]
+#[case("adc6_max", full(6), 0.0)]
 #[case(
     "adc8_bitserial_end",
-    Adc { conversion: Conversion::Accumulated, ..Adc::new(8).with_range(AdcRange::Fixed { lo: -2.0, hi: 2.0 }) },
+    Adc { conversion: Conversion::Accumulated, ..full(8).with_range(AdcRange::Fixed { lo: -2.0, hi: 2.0 }) },
     2.0
 )]
 fn codes_of_whole_products_are_exact(
@@ -177,7 +185,7 @@ fn codes_of_whole_products_are_exact(
     let y = matrix.multiply(&case.turned("X"), None).unwrap();
     let limit = if limit == 0.0 { size as f32 } else { limit };
     let unit = largest(&weights.values) / 0.99;
-    let steps = adc.steps() as f32;
+    let steps = ((1 << adc.bits) - 1) as f32;
     let found = codes(&y, unit, limit, steps);
     let expected = codes(&case.turned("Y"), unit, limit, steps);
     for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
@@ -194,7 +202,7 @@ fn codes_of_single_bits_differ_in_ties_only(#[values(16, 64)] size: usize) {
     let weights = case.weights();
     let mapped = pair(8).map(&weights, range(0.01)).unwrap();
     agree_planes(&case, &mapped, &["Gpos", "Gneg"]);
-    let adc = Adc::new(8).with_range(AdcRange::Fixed { lo: -2.0, hi: 2.0 });
+    let adc = full(8).with_range(AdcRange::Fixed { lo: -2.0, hi: 2.0 });
     let input = Dac {
         slice_bits: Some(1),
         ..Dac::new(8)
@@ -240,7 +248,7 @@ fn slices_of_pairs(#[values(16, 64)] size: usize, #[values(false, true)] convert
     let mapped = mapping.map(&case.weights(), range(0.01)).unwrap();
     agree_planes(&case, &mapped, &["Gslices_pos", "Gslices_neg"]);
     let mut config = ArrayConfig::new(size, size, Dac::new(8));
-    config.adc = converted.then(|| Adc::new(8));
+    config.adc = converted.then(|| full(8));
     let y = programmed(&mapped, &config)
         .multiply(&case.turned("X"), None)
         .unwrap();
@@ -304,9 +312,9 @@ fn offsets(
 #[rstest]
 #[case(None, None, [4.0 / 3.0, -4.0 / 9.0])]
 // Seven steps over ±1: 4/3 is clipped to 1, -4/9 is at 1.94 steps and read as two: -3/7.
-#[case(Some(Adc::new(3)), None, [1.0, -3.0 / 7.0])]
+#[case(Some(full(3)), None, [1.0, -3.0 / 7.0])]
 // Bit 0 applies 0, -1: 2/3 and -2/3, read as 5/7 and -5/7. Bit 1 applies 1, -1: 5/3 and -1/3, read as 1 and -3/7.
-#[case(Some(Adc::new(3)), Some(1), [19.0 / 21.0, -11.0 / 21.0])]
+#[case(Some(full(3)), Some(1), [19.0 / 21.0, -11.0 / 21.0])]
 fn a_small_array_worked_by_hand(
     #[case] adc: Option<Adc>,
     #[case] slice_bits: Option<u8>,
@@ -345,7 +353,7 @@ fn partial_sums_of_row_tiles_are_converted_one_by_one(#[case] scheme: Scheme, #[
     let outputs = &mapped.planes[0].targets[2 * (mapped.lines() - 2)..];
     let cells: Vec<f32> = outputs.iter().map(|g| (0.07 * g).round()).collect();
     assert_eq!(cells, [7.0, 2.0, 5.0, 6.0]);
-    let adc = Adc::new(3).with_range(AdcRange::Fixed { lo: -1.4, hi: 1.4 });
+    let adc = full(3).with_range(AdcRange::Fixed { lo: -1.4, hi: 1.4 });
     let config = ArrayConfig::new(1, 4, Dac::new(3)).with_adc(adc);
     let y = programmed(&mapped, &config)
         .multiply(&[0.5, -1.0], None)

@@ -14,7 +14,7 @@ use burn::backend::{
     Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension,
     get_or_init_device_settings,
 };
-use burn::tensor::{Scalar, Tensor};
+use burn::tensor::{DType, Scalar, Tensor};
 use pulp::{Arch, Simd};
 
 use crate::activation::{Elementwise, chain, in_place, map};
@@ -23,7 +23,8 @@ use crate::flex::{all_f32, dense, tensor, values};
 /// `round(min(max(x, 0), range) / step) step` with `step = range / steps`; halves round to even.
 ///
 /// The gradient is that of the clipping: one where `0 < x <= range`, zero elsewhere. NaN stays NaN. `range` takes no
-/// gradient.
+/// gradient. A range that its steps cannot divide (zero, negative, or so small that a step is no normal number) counts as
+/// zero: every number becomes zero, and so does its gradient.
 ///
 /// # Shapes
 /// input any shape, kept; range `[1]`.
@@ -69,15 +70,33 @@ pub(crate) trait QuantizeKernel: Backend {
     fn clipped_gradient(
         input: FloatTensor<Self>,
         range: FloatTensor<Self>,
+        steps: u32,
         gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        plain_gradient::<Self>(input, range, gradient)
+        plain_gradient::<Self>(input, range, steps, gradient)
     }
 }
 
-fn plain<B: Backend>(input: FloatTensor<B>, range: FloatTensor<B>, steps: u32) -> FloatTensor<B> {
-    let range = expand_like::<B>(range, &input);
+/// `range` and its step; zero and one where there is no step.
+fn divided<B: Backend>(range: FloatTensor<B>, steps: u32) -> (FloatTensor<B>, FloatTensor<B>) {
+    let least = match range.dtype() {
+        // Its smallest number: normal ones start at 6e-5.
+        DType::F16 => 2f64.powi(-24),
+        _ => f64::from(f32::MIN_POSITIVE),
+    };
     let step = B::float_div_scalar(range.clone(), Scalar::from(steps));
+    let dtype = get_or_init_device_settings::<B>(&TensorMetadata::device(&step)).bool_dtype;
+    let none = B::float_lower_elem(step.clone(), Scalar::from(least), dtype);
+    (
+        B::float_mask_fill(range, none.clone(), Scalar::from(0.0f32)),
+        B::float_mask_fill(step, none, Scalar::from(1.0f32)),
+    )
+}
+
+fn plain<B: Backend>(input: FloatTensor<B>, range: FloatTensor<B>, steps: u32) -> FloatTensor<B> {
+    let (range, step) = divided::<B>(range, steps);
+    let range = expand_like::<B>(range, &input);
+    let step = expand_like::<B>(step, &input);
     let below = not_positive::<B>(input.clone());
     let clipped = B::float_mask_fill(input, below, Scalar::from(0.0f32));
     let above = above::<B>(clipped.clone(), range.clone());
@@ -89,8 +108,10 @@ fn plain<B: Backend>(input: FloatTensor<B>, range: FloatTensor<B>, steps: u32) -
 fn plain_gradient<B: Backend>(
     input: FloatTensor<B>,
     range: FloatTensor<B>,
+    steps: u32,
     gradient: FloatTensor<B>,
 ) -> FloatTensor<B> {
+    let (range, _) = divided::<B>(range, steps);
     let range = expand_like::<B>(range, &input);
     let zero = || Scalar::from(0.0f32);
     let gradient = B::float_mask_fill(gradient, not_positive::<B>(input.clone()), zero());
@@ -137,14 +158,14 @@ impl QuantizeKernel for Flex {
     fn clipped_gradient(
         input: FloatTensor<Self>,
         range: FloatTensor<Self>,
+        steps: u32,
         gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         if !all_f32([&input, &range, &gradient]) {
-            return plain_gradient::<Self>(input, range, gradient);
+            return plain_gradient::<Self>(input, range, steps, gradient);
         }
         let (input, range) = (dense(input), dense(range));
-        // Where the gradient passes does not depend on the steps.
-        let clip = Clip::new(values(&range)[0], 1);
+        let clip = Clip::new(values(&range)[0], steps);
         in_place(gradient, |gradient| {
             chain(Arch::new(), clip, values(&input), gradient);
         })
@@ -160,9 +181,14 @@ struct Clip {
 
 impl Clip {
     fn new(range: f32, steps: u32) -> Self {
-        Self {
-            range,
-            step: range / steps as f32,
+        let step = range / steps as f32;
+        // A range that is NaN is not one that cannot be divided: it shows in every value.
+        match step < f32::MIN_POSITIVE {
+            true => Self {
+                range: 0.0,
+                step: 1.0,
+            },
+            false => Self { range, step },
         }
     }
 }
@@ -197,7 +223,7 @@ impl Elementwise for Clip {
 struct Clipped;
 
 impl<B: QuantizeKernel> Backward<B, 1> for Clipped {
-    type State = (NodeId, FloatTensor<B>);
+    type State = (NodeId, FloatTensor<B>, u32);
 
     fn backward(
         self,
@@ -207,10 +233,10 @@ impl<B: QuantizeKernel> Backward<B, 1> for Clipped {
     ) {
         let gradient = grads.consume::<B>(&ops.node);
         let [parent] = ops.parents;
-        let (input, range) = ops.state;
+        let (input, range, steps) = ops.state;
         let input = checkpointer.retrieve_node_output::<FloatTensor<B>>(input);
         if let Some(node) = parent {
-            let value = B::clipped_gradient(input, range, gradient);
+            let value = B::clipped_gradient(input, range, steps, gradient);
             grads.register::<B>(node.id, value);
         }
     }
@@ -230,7 +256,7 @@ impl<B: QuantizeKernel, C: CheckpointStrategy> QuantizeKernel for Autodiff<B, C>
             .stateful()
         {
             OpsKind::Tracked(mut prep) => {
-                let state = (prep.checkpoint(&input), range);
+                let state = (prep.checkpoint(&input), range, steps);
                 prep.finish(state, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),
@@ -242,8 +268,8 @@ impl<B: QuantizeKernel, C: CheckpointStrategy> QuantizeKernel for Autodiff<B, C>
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::testing::{numbers, paths, pool};
-    use burn::tensor::{Device, TensorData};
+    use crate::testing::{cpus, numbers, paths, pool};
+    use burn::tensor::{Device, FloatDType, TensorData};
     use proptest::prelude::*;
 
     /// Values, the edges among them.
@@ -286,6 +312,39 @@ mod tests {
         }
     }
 
+    /// A layer that is dead has a range that shrinks to nothing.
+    #[test]
+    fn a_range_that_cannot_be_divided_gives_zeros_and_no_gradient() {
+        let values = inputs(100, 1e-44);
+        for range in [0.0, -0.0, 1e-45, 1e-44, 1e-38, -1.0, f32::NEG_INFINITY] {
+            for device in cpus() {
+                for dtype in [FloatDType::F32, FloatDType::F16] {
+                    let device = device.clone().autodiff();
+                    let input = Tensor::<1>::from_floats(&values[..], &device);
+                    let input = input.cast(dtype).detach().require_grad();
+                    let range = Tensor::<1>::from_floats([range], &device).cast(dtype);
+                    let output = quantize_clipped(input.clone(), range, 15);
+                    let gradients = output.clone().sum().backward();
+                    let gradient = input.grad(&gradients).unwrap();
+                    let floats = |tensor: Tensor<1>| -> Vec<f32> {
+                        let data = tensor.into_data().convert::<f32>();
+                        data.try_to_vec().unwrap()
+                    };
+                    let found = floats(output.inner()).into_iter().zip(floats(gradient));
+                    for ((found, gradient), value) in found.zip(&values) {
+                        assert!(found == 0.0 || value.is_nan(), "{value} {found}");
+                        assert!(gradient == 0.0 || value.is_nan(), "{value} {gradient}");
+                    }
+                }
+            }
+        }
+        // Just above, there is a step.
+        let device = Device::flex();
+        let range = Tensor::<1>::from_floats([15.0 * f32::MIN_POSITIVE], &device);
+        let top = quantize_clipped(Tensor::<1>::from_floats([1.0], &device), range, 15);
+        assert!(top.into_scalar::<f32>() > 0.0);
+    }
+
     #[test]
     fn every_path_and_the_plain_operations_give_the_same_bits() {
         let device = Device::flex().autodiff();
@@ -312,7 +371,7 @@ mod tests {
         let found = plain::<Flex>(cpu(&values), cpu(&[1.3]), 15);
         assert!(same(crate::flex::values(&found), &output));
         let ones = vec![1.0; values.len()];
-        let found = plain_gradient::<Flex>(cpu(&values), cpu(&[1.3]), cpu(&ones));
+        let found = plain_gradient::<Flex>(cpu(&values), cpu(&[1.3]), 15, cpu(&ones));
         assert!(same(crate::flex::values(&found), &gradient));
     }
 }

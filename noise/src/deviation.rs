@@ -4,7 +4,7 @@ use burn::module::{Module, Param, Reparameterization};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::host_weights::{dense, on_host};
-use crate::{ChipDraws, Variation};
+use crate::{ChipDraws, Variation, WeightLayout, WeightShape};
 
 /// The deviation of every element of one parameter, held until it is replaced: every use of the weight sees one chip.
 ///
@@ -27,15 +27,16 @@ impl Deviation {
         }
     }
 
-    /// The deviation of the programmed `weights` of the parameter at `path` on `chip`.
+    /// The deviation of the programmed `weights` of the parameter at `path` on `chip`, laid out as `layout` says.
     pub fn draw<const D: usize>(
         weights: Tensor<D>,
         variation: &Variation,
         chip: impl ChipDraws,
         path: &str,
+        layout: WeightLayout,
         device: &Device,
     ) -> Self {
-        let shape = weights.dims();
+        let shape = WeightShape::new(&weights.dims(), layout);
         let values = on_host(weights);
         Self::from_values(variation.draw(chip, path, &values, &shape), device)
     }

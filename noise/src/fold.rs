@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 
 use crate::host_weights::{dense, on_host};
-use crate::{Variation, matrix_weights};
+use crate::{Variation, WeightLayouts, WeightShape, matrix_weights};
 
 /// Adds the mean of the training variation to the matrix weights: `W <- W + m * max|W|`.
 ///
@@ -19,9 +19,10 @@ use crate::{Variation, matrix_weights};
 pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
     // Burn hands a mapper the stored weight and attaches what it carried again.
     let module = module.materialize();
-    let selected = matrix_weights(&module);
+    let (selected, layouts) = (matrix_weights(&module), WeightLayouts::of(&module));
     module.map(&mut Fold {
         selected,
+        layouts,
         variation,
         path: Vec::new(),
     })
@@ -29,6 +30,7 @@ pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
 
 struct Fold<'a> {
     selected: BTreeSet<String>,
+    layouts: WeightLayouts,
     variation: &'a Variation,
     path: Vec<String>,
 }
@@ -43,16 +45,19 @@ impl ModuleMapper for Fold<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if !self.selected.contains(&self.path.join(".")) {
+        let path = self.path.join(".");
+        if !self.selected.contains(&path) {
             return param;
         }
+        let layout = self.layouts.layout(&path);
         param.map(|weight| {
             let (shape, device, trains) =
                 (weight.dims(), weight.device(), weight.is_require_grad());
             let weight = dense(weight.detach());
             let dtype = weight.dtype();
             let mut values = on_host(weight);
-            let mean = self.variation.mean_deviation(&values, &shape);
+            let axes = WeightShape::new(&shape, layout);
+            let mean = self.variation.mean_deviation(&values, axes);
             values
                 .iter_mut()
                 .zip(mean)

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-use crate::matrix_weights;
 use crate::scale::largest_magnitude;
+use crate::{WeightLayouts, WeightShape, matrix_weights};
 
 /// A tensor of plain floats: packed values of a quantized tensor are unpacked.
 pub(crate) fn dense<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
@@ -29,8 +29,8 @@ pub(crate) fn on_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 pub struct HostWeight {
     /// As the layer computes with them.
     pub values: Vec<f32>,
-    /// In Burn's layout.
-    pub shape: Vec<usize>,
+    /// In Burn's layout, with what the layer makes of its axes.
+    pub shape: WeightShape,
 }
 
 impl HostWeight {
@@ -62,6 +62,7 @@ pub fn host_weights_at<M: Module>(
     let mut collect = Collect {
         path: Vec::new(),
         selected,
+        layouts: WeightLayouts::of(module),
         found: BTreeMap::new(),
     };
     // A visit meets the stored weight, whatever is attached to it.
@@ -72,6 +73,7 @@ pub fn host_weights_at<M: Module>(
 struct Collect<'a> {
     path: Vec<String>,
     selected: &'a BTreeSet<String>,
+    layouts: WeightLayouts,
     found: BTreeMap<String, HostWeight>,
 }
 
@@ -88,7 +90,7 @@ impl ModuleVisitor for Collect<'_> {
         let path = self.path.join(".");
         if self.selected.contains(&path) {
             let weight = param.val();
-            let shape = weight.dims().to_vec();
+            let shape = self.layouts.shape(&path, &weight.dims());
             let values = on_host(weight);
             self.found.insert(path, HostWeight { values, shape });
         }

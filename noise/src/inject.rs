@@ -6,7 +6,7 @@ use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::Tensor;
 
 use crate::select::Scan;
-use crate::{ChipDraws, Deviation, Distribution, NoiseError, Variation};
+use crate::{ChipDraws, Deviation, Distribution, NoiseError, Variation, WeightLayouts};
 
 /// `module` whose matrix weights carry the deviation of one chip, for a training step.
 ///
@@ -105,9 +105,11 @@ fn vary<M: Module>(
         return module;
     }
     let shared = scan.shared(&module, selected);
+    let layouts = WeightLayouts::of(&module);
     module.apply_reparameterization(Inject {
         selected,
         shared,
+        layouts,
         variation,
         chip,
     })
@@ -117,6 +119,7 @@ struct Inject<'a> {
     selected: &'a BTreeSet<String>,
     /// Path → the path that names the draws, where that is another.
     shared: BTreeMap<String, String>,
+    layouts: WeightLayouts,
     variation: &'a Variation,
     chip: &'a dyn ChipDraws,
 }
@@ -135,7 +138,9 @@ impl Reparameterizer for Inject<'_> {
         let stored = param.base().detach();
         let device = stored.device();
         let draws = self.shared.get(path).map_or(path, String::as_str);
-        let deviation = Deviation::draw(stored, self.variation, self.chip, draws, &device);
+        let layout = self.layouts.layout(path);
+        let deviation =
+            Deviation::draw(stored, self.variation, self.chip, draws, layout, &device);
         (param, Some(deviation))
     }
 }

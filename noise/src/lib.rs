@@ -44,6 +44,7 @@ mod scale;
 mod select;
 mod sigma_convention;
 mod variation;
+mod weight_shape;
 pub mod worst_case;
 
 pub use chip::ChipSeed;
@@ -75,3 +76,4 @@ pub use scale::Scale;
 pub use select::{array_weights, matrix_weights, require_unattached, shared_weights};
 pub use sigma_convention::SigmaConvention;
 pub use variation::Variation;
+pub use weight_shape::{OutputChannels, WeightLayout, WeightLayouts, WeightShape};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{OutputChannels, WeightShape};
+
 /// Which largest magnitude a deviation is relative to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -10,50 +12,54 @@ pub enum Scale {
     #[default]
     PerTensor,
     /// The largest magnitude of the output channel: the last axis of a rank-2 weight (linear layers, `[d_in, d_out]` in
-    /// Burn), the first axis of any other (convolutions, `[channels_out, channels_in, ...]`). The first axis of a
-    /// transposed convolution is its input channel.
+    /// Burn), the second axis of a transposed convolution (`[channels_in, channels_out / groups, ...]`), group by group,
+    /// and the first axis of any other (convolutions, `[channels_out, channels_in, ...]`).
     PerChannel,
 }
 
-/// The reference magnitudes of one parameter: element `i` is judged by `largest[i / stride % channels]`.
+/// The reference magnitudes of one parameter: element `i` is judged by `largest[outputs.of(i)]`.
 pub(crate) struct Reference {
     largest: Vec<f32>,
-    stride: usize,
+    /// `None` where the whole tensor has one reference.
+    outputs: Option<OutputChannels>,
 }
 
 impl Reference {
-    pub(crate) fn new(scale: Scale, weights: &[f32], shape: &[usize]) -> Self {
-        let (channels, stride) = match (scale, shape) {
-            (Scale::PerTensor, _) | (Scale::PerChannel, []) => {
-                let largest = vec![largest_magnitude(weights)];
-                // One run without end.
-                let stride = usize::MAX;
-                return Self { largest, stride };
-            }
-            (Scale::PerChannel, [_, outputs]) => (*outputs, 1),
-            (Scale::PerChannel, [outputs, inner @ ..]) => (*outputs, inner.iter().product()),
-        };
-        let (channels, stride) = (channels.max(1), stride.max(1));
-        let mut largest = vec![0.0f32; channels];
-        if stride == 1 {
-            for row in weights.chunks(channels) {
+    pub(crate) fn new(scale: Scale, weights: &[f32], shape: &WeightShape) -> Self {
+        if scale == Scale::PerTensor || shape.is_empty() {
+            let largest = vec![largest_magnitude(weights)];
+            return Self {
+                largest,
+                outputs: None,
+            };
+        }
+        let outputs = shape.outputs();
+        let mut largest = vec![0.0f32; outputs.count()];
+        if outputs.in_rows() {
+            for row in weights.chunks(outputs.count()) {
                 largest
                     .iter_mut()
                     .zip(row)
                     .for_each(|(held, weight)| *held = held.max(weight.abs()));
             }
         } else {
-            for (run, weights) in weights.chunks(stride).enumerate() {
-                let held = &mut largest[run % channels];
+            for (run, weights) in weights.chunks(outputs.run()).enumerate() {
+                let held = &mut largest[outputs.of(run * outputs.run())];
                 *held = held.max(largest_magnitude(weights));
             }
         }
-        Self { largest, stride }
+        Self {
+            largest,
+            outputs: Some(outputs),
+        }
     }
 
     /// Fills `out` with the references of the elements `first`, `first + 1`, …
     pub(crate) fn fill(&self, first: usize, out: &mut [f64]) {
-        if self.stride == 1 {
+        let Some(outputs) = self.outputs else {
+            return out.fill(f64::from(self.largest[0]));
+        };
+        if outputs.in_rows() {
             let mut rest = out;
             let mut row = &self.largest[first % self.largest.len()..];
             while !rest.is_empty() {
@@ -65,18 +71,12 @@ impl Reference {
             }
             return;
         }
-        let mut channel = first / self.stride % self.largest.len();
-        let mut left = self.stride - first % self.stride;
-        let mut rest = out;
+        let (mut at, mut rest) = (first, out);
         while !rest.is_empty() {
+            let left = outputs.run() - at % outputs.run();
             let (run, after) = rest.split_at_mut(left.min(rest.len()));
-            run.fill(f64::from(self.largest[channel]));
-            channel = if channel + 1 == self.largest.len() {
-                0
-            } else {
-                channel + 1
-            };
-            (rest, left) = (after, self.stride);
+            run.fill(f64::from(self.largest[outputs.of(at)]));
+            (at, rest) = (at + left, after);
         }
     }
 }
@@ -103,19 +103,31 @@ pub(crate) fn largest_magnitude(weights: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Philox;
+    use crate::{Philox, WeightLayout};
 
     #[test]
     fn references_are_the_maxima_found_element_by_element() {
-        let shapes: [&[usize]; 6] = [&[7, 5], &[4, 3, 3, 2], &[300, 2], &[2, 600], &[9], &[1, 1]];
+        let by_rank: [&[usize]; 6] = [&[7, 5], &[4, 3, 3, 2], &[300, 2], &[2, 600], &[9], &[1, 1]];
+        let transposed = |dims: &[usize], groups: usize| {
+            WeightShape::new(dims, WeightLayout::Transposed { groups })
+        };
+        let shapes = by_rank.map(WeightShape::from).into_iter().chain([
+            transposed(&[4, 3, 3, 2], 1),
+            transposed(&[6, 3, 5], 2),
+            transposed(&[6, 4, 1, 1], 3),
+        ]);
         for shape in shapes {
             let mut weights = vec![0.0; shape.iter().product()];
             Philox::new(1, 1).fill_normal(&mut weights);
             let channel = |i: usize| {
-                if shape.len() == 2 {
-                    i % shape[1]
-                } else {
-                    i / shape[1..].iter().product::<usize>()
+                let taps: usize = shape.iter().skip(2).product();
+                match (shape.layout(), shape.len()) {
+                    (WeightLayout::Transposed { groups }, _) => {
+                        let input = i / (shape[1] * taps);
+                        (input / (shape[0] / groups), i / taps % shape[1])
+                    }
+                    (_, 2) => (0, i % shape[1]),
+                    _ => (0, i / shape[1..].iter().product::<usize>()),
                 }
             };
             let largest = |same: &dyn Fn(usize) -> bool| {
@@ -124,9 +136,9 @@ mod tests {
             };
             for first in [0, 1, weights.len() / 2] {
                 let mut found = vec![0.0; weights.len() - first];
-                Reference::new(Scale::PerTensor, &weights, shape).fill(first, &mut found);
+                Reference::new(Scale::PerTensor, &weights, &shape).fill(first, &mut found);
                 assert!(found.iter().all(|f| *f == largest(&|_| true)), "{shape:?}");
-                Reference::new(Scale::PerChannel, &weights, shape).fill(first, &mut found);
+                Reference::new(Scale::PerChannel, &weights, &shape).fill(first, &mut found);
                 for (i, found) in found.iter().enumerate() {
                     assert_eq!(
                         *found,

@@ -8,7 +8,7 @@ use serde::de::{Error, IntoDeserializer, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, forward_to_deserialize_any};
 
 use crate::scale::Reference;
-use crate::{ChipDraws, Distribution, NoiseError, Scale};
+use crate::{ChipDraws, Distribution, NoiseError, Scale, WeightShape};
 
 /// Elements that one thread draws at a time. A draw depends on the index of its element alone, so that the number of
 /// threads does not show.
@@ -74,7 +74,8 @@ impl Variation {
 
     /// The deviation of every weight of the parameter at `path` on `chip`.
     ///
-    /// `weights` are the programmed weights in row-major order, `shape` their shape; the result has their length. A
+    /// `weights` are the programmed weights in row-major order, `shape` their shape ([`WeightShape`]; of a plain slice the
+    /// axes are laid out by rank); the result has their length. A
     /// draw of a [`ChipSeed`](crate::ChipSeed) is a function of population seed, chip, path and element index; large parameters are drawn on the threads
     /// of the current rayon pool, with the same result on any number of them.
     pub fn draw(
@@ -82,11 +83,11 @@ impl Variation {
         chip: impl ChipDraws,
         path: &str,
         weights: &[f32],
-        shape: &[usize],
+        shape: impl Into<WeightShape>,
     ) -> Vec<f32> {
         let mut out = vec![0.0; weights.len()];
         let draws = chip.parameter(path);
-        let reference = Reference::new(self.scale, weights, shape);
+        let reference = Reference::new(self.scale, weights, &shape.into());
         let fill = |(piece, (out, weights)): (usize, (&mut [f32], &[f32]))| {
             self.distribution
                 .fill(&*draws, piece * PIECE, weights, &reference, out);
@@ -104,7 +105,7 @@ impl Variation {
 
     /// The mean deviation of every weight, `mean * max|W|`: what mean folding adds. A log-normal variation multiplies,
     /// so its mean is relative to the weight itself. `weights` and `shape` as for [`draw`](Self::draw).
-    pub fn mean_deviation(&self, weights: &[f32], shape: &[usize]) -> Vec<f32> {
+    pub fn mean_deviation(&self, weights: &[f32], shape: impl Into<WeightShape>) -> Vec<f32> {
         let mean = self.distribution.moments().mean;
         if matches!(self.distribution, Distribution::LogNormal(_)) {
             return weights
@@ -113,7 +114,7 @@ impl Variation {
                 .collect();
         }
         let mut references = vec![0.0; weights.len()];
-        Reference::new(self.scale, weights, shape).fill(0, &mut references);
+        Reference::new(self.scale, weights, &shape.into()).fill(0, &mut references);
         references
             .into_iter()
             .map(|reference| (mean * reference) as f32)

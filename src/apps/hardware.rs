@@ -59,16 +59,17 @@ pub(crate) fn calibration(
     Batches::new(&images, CALIBRATION_IMAGES, device)
 }
 
-/// What `mapped` costs, where its hardware says.
+/// What `mapped` costs, where its hardware says and a layer lies on it: a network that is digital throughout takes no array.
 ///
 /// # Errors
 /// What the cost model refuses.
 pub(crate) fn cost<C: Classifier>(mapped: &MappedNetwork<C>) -> Result<Option<CostSummary>> {
     let hardware = mapped.hardware();
-    if hardware.config().cost.is_none() {
+    let layers = mapped.shapes();
+    if hardware.config().cost.is_none() || layers.is_empty() {
         return Ok(None);
     }
-    let report = hardware.accelerator()?.cost(&mapped.shapes())?;
+    let report = hardware.accelerator()?.cost(&layers)?;
     let total = report.total;
     Ok(Some(CostSummary {
         adc_estimator: report.adc_estimator.name().to_string(),

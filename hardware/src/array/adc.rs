@@ -9,8 +9,13 @@ use crate::HardwareError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdcCodes {
-    /// All: `2^bits - 1` steps. The middle of the range lies between two codes.
+    /// So that no current is read as no current, and with padding, idle bit planes and zero inputs no result is biased: as
+    /// `symmetric` in a range that reaches as far below zero as above it, else as `full`, in a range with zero inside that
+    /// is moved by up to half a step.
     #[default]
+    Auto,
+    /// All: `2^bits - 1` steps. The middle of the range lies between two codes, so that a signed range reads no current as
+    /// half a step.
     Full,
     /// All but one: `2^bits - 2` steps, so that the middle of the range is a code.
     Symmetric,
@@ -77,7 +82,7 @@ impl Adc {
         Self {
             bits,
             range: AdcRange::Max,
-            codes: AdcCodes::Full,
+            codes: AdcCodes::Auto,
             conversion: Conversion::PerSlice,
             columns_per_converter: eight(),
             gain_error: None,
@@ -97,7 +102,7 @@ impl Adc {
     /// [`HardwareError::Limit`].
     pub fn check(self) -> Result<Self, HardwareError> {
         let least = match self.codes {
-            AdcCodes::Full => 1,
+            AdcCodes::Auto | AdcCodes::Full => 1,
             AdcCodes::Symmetric => 2,
         };
         if !(least..=16).contains(&self.bits) {
@@ -123,12 +128,27 @@ impl Adc {
         Ok(self)
     }
 
-    /// Steps between the ends of the range.
-    pub fn steps(&self) -> u32 {
+    /// Steps between the ends of `range`.
+    pub fn steps(&self, range: CurrentRange) -> u32 {
         match self.codes {
-            AdcCodes::Full => (1 << self.bits) - 1,
+            AdcCodes::Auto if range.is_symmetric() => (1 << self.bits) - 2,
+            AdcCodes::Auto | AdcCodes::Full => (1 << self.bits) - 1,
             AdcCodes::Symmetric => (1 << self.bits) - 2,
         }
+    }
+
+    /// # Errors
+    /// [`HardwareError::Limit`] where `range` leaves this converter a single code.
+    pub(super) fn check_steps(&self, range: CurrentRange) -> Result<(), HardwareError> {
+        if self.steps(range) > 0 {
+            return Ok(());
+        }
+        Err(HardwareError::limit(
+            "adc bits",
+            self.bits,
+            "2..=16 for currents of both signs, one of whose codes is zero",
+            "use more bits, or codes = \"full\"",
+        ))
     }
 
     /// Whether converters of one chip differ.
@@ -139,12 +159,14 @@ impl Adc {
     }
 
     pub(super) fn quantizer(&self, range: CurrentRange) -> Quantizer {
-        let steps = f64::from(self.steps());
+        let steps = f64::from(self.steps(range));
         let lsb = (f64::from(range.hi) - f64::from(range.lo)) / steps;
         let halves = 2.0 * f64::from(range.lo) / lsb;
         // Limits are rounded to 32 bits: a zero within that of a code, or of the middle between two, is meant to be there.
         let rounding = 4.0 * f64::from(f32::EPSILON) * steps;
+        let moves = self.codes == AdcCodes::Auto && range.lo < 0.0 && range.hi > 0.0;
         let first = match (halves - halves.round()).abs() <= rounding {
+            _ if moves => (0.5 * halves).round(),
             true => 0.5 * halves.round(),
             false => 0.5 * halves,
         };

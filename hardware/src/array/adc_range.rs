@@ -14,17 +14,26 @@ pub struct CurrentRange {
     pub hi: f32,
 }
 
+/// Width of a range of which 2¹⁶ steps, and their reciprocals, are still numbers: 2⁻¹⁰⁰, 8e-31.
+pub(super) const LEAST_WIDTH: f32 = 1.0 / (1u128 << 100) as f32;
+
 impl CurrentRange {
+    /// Whether it reaches as far below zero as above it.
+    pub(super) fn is_symmetric(&self) -> bool {
+        self.lo == -self.hi
+    }
+
     /// # Errors
-    /// [`HardwareError::Limit`] unless `lo < hi`, both finite.
+    /// [`HardwareError::Limit`] unless `lo < hi`, both finite, and far enough apart for steps.
     pub(super) fn check(&self) -> Result<(), HardwareError> {
-        if self.lo < self.hi && (self.hi - self.lo).is_finite() {
+        let width = self.hi - self.lo;
+        if width >= LEAST_WIDTH && width.is_finite() {
             return Ok(());
         }
         Err(HardwareError::limit(
             "range",
             format!("[{}, {}]", self.lo, self.hi),
-            "lo < hi",
+            "lo < hi, at least 1e-30 apart",
             "use finite limits in normalised current",
         ))
     }

@@ -85,12 +85,13 @@ impl Dac {
             let (value, limits) = (self.bits.to_string(), format!("{least}..=16"));
             return limit("input bits", value, limits, "use a width in that range");
         }
-        if !(self.x_max > 0.0 && self.x_max.is_finite()) {
+        // Smaller ones have no reciprocal.
+        if !(self.x_max >= f32::MIN_POSITIVE && self.x_max.is_finite()) {
             let remedy = "use the largest input that should not be clipped";
             return limit(
                 "x_max",
                 self.x_max.to_string(),
-                "the positive numbers".into(),
+                "the finite numbers from 1.2e-38 on".into(),
                 remedy,
             );
         }
@@ -229,7 +230,8 @@ mod tests {
 
     #[rstest]
     #[case(Dac::new(1), "input bits = 1 is outside 2..=16")]
-    #[case(Dac { x_max: 0.0, ..Dac::new(8) }, "x_max = 0 is outside the positive numbers")]
+    #[case(Dac { x_max: 0.0, ..Dac::new(8) }, "x_max = 0 is outside the finite numbers from 1.2e-38 on")]
+    #[case(Dac { x_max: 1e-44, ..Dac::new(8) }, "x_max = 0.0000000")]
     #[case(Dac { x_max: f32::NAN, ..Dac::new(8) }, "x_max = NaN is outside")]
     #[case(Dac { slice_bits: Some(8), ..Dac::new(8) }, "input slice_bits = 8 is outside 1..=7")]
     #[case(Dac { slice_bits: Some(0), ..Dac::new(8) }, "input slice_bits = 0 is outside 1..=7")]

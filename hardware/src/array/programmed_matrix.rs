@@ -208,6 +208,9 @@ impl ProgrammedMatrix {
             ));
         }
         ranges.iter().try_for_each(CurrentRange::check)?;
+        for (range, adc) in ranges.iter().zip(self.adc.iter().cycle()) {
+            adc.check_steps(*range)?;
+        }
         self.ranges = ranges.to_vec();
         Ok(())
     }
@@ -454,13 +457,21 @@ impl ProgrammedMatrix {
             };
             match adc.range {
                 AdcRange::Max => Ok(Some(span.max())),
-                AdcRange::Granular => span.granular(adc.bits, adc.steps()).map(Some),
+                AdcRange::Granular => {
+                    // Not symmetric: of an odd number of steps one more lies above zero.
+                    let steps = adc.steps(CurrentRange { lo: 0.0, hi: 1.0 });
+                    span.granular(adc.bits, steps).map(Some)
+                }
                 AdcRange::Fixed { lo, hi } => Ok(Some(CurrentRange { lo, hi })),
                 AdcRange::Calibrated { .. } => Ok(None),
             }
         };
         let ranges: Result<Vec<_>, _> = mapped.slices.iter().map(range).collect();
-        Ok(ranges?.into_iter().flatten().collect())
+        let ranges: Vec<CurrentRange> = ranges?.into_iter().flatten().collect();
+        ranges
+            .iter()
+            .try_for_each(|range| adc.check_steps(*range))?;
+        Ok(ranges)
     }
 
     fn check_inputs(&self, x: &[f32]) -> Result<(), HardwareError> {

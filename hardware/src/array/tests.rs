@@ -509,6 +509,87 @@ fn symmetric_codes_read_zero_as_zero() {
     assert!(y(AdcCodes::Full).iter().all(|y| *y != 0.0));
 }
 
+/// No input, whatever the range of the converter: no result.
+#[rstest]
+fn converters_read_no_current_as_none(
+    #[values(Scheme::OneSidedPair, Scheme::DigitalOffset, Scheme::UnitColumn)] scheme: Scheme,
+    #[values(InputSign::Signed, InputSign::Unsigned)] sign: InputSign,
+    #[values(None, Some(1))] slice_bits: Option<u8>,
+    #[values(
+        AdcRange::Max,
+        AdcRange::Fixed { lo: -2.0, hi: 2.0 },
+        AdcRange::Fixed { lo: -0.7, hi: 2.0 },
+        AdcRange::Fixed { lo: 0.0, hi: 2.0 },
+        AdcRange::Calibrated { percentile: 99.9 },
+        AdcRange::Calibrated { percentile: 100.0 }
+    )]
+    range: AdcRange,
+) {
+    let weights = WeightMatrix::new(20, 40, numbers(11, 800)).unwrap();
+    let input = Dac {
+        sign,
+        slice_bits,
+        ..Dac::new(8)
+    };
+    let config = ArrayConfig::new(16, 8, input).with_adc(Adc::new(6).with_range(range));
+    let mut matrix = ideal(&mapping(scheme, 8, Some(2)), &weights, 1e-6, &config);
+    if let AdcRange::Calibrated { .. } = range {
+        // Inputs as after a rectifier: half of them are nothing, and two whole rows.
+        let mut x: Vec<f32> = numbers(12, 60 * 40).iter().map(|x| x.max(0.0)).collect();
+        x[..80].fill(0.0);
+        if sign == InputSign::Signed {
+            x[200] = -0.5;
+        }
+        matrix.calibrate(&x).unwrap();
+    }
+    let rows = 40;
+    let y = matrix.multiply(&vec![0.0; rows * 40], None).unwrap();
+    assert_eq!(y, vec![0.0; rows * 20], "{:?}", matrix.ranges());
+}
+
+/// Zero and one more code on either side need two bits.
+#[test]
+fn one_bit_reads_currents_of_one_sign() {
+    let weights = WeightMatrix::new(2, 2, vec![1.0, 0.0, 0.5, -1.0]).unwrap();
+    let made = |scheme: Scheme, codes: AdcCodes| {
+        let input = Dac {
+            sign: InputSign::Unsigned,
+            ..Dac::new(8)
+        };
+        let adc = Adc {
+            codes,
+            ..Adc::new(1)
+        };
+        let config = ArrayConfig::new(8, 8, input).with_adc(adc);
+        let mapped = mapping(scheme, 4, None).map(&weights, range(1e-6)).unwrap();
+        let targets = mapped.targets();
+        ProgrammedMatrix::new(&mapped, targets, range(1e-6), &config, &Effects::default())
+    };
+    assert!(made(Scheme::DigitalOffset, AdcCodes::Auto).is_ok());
+    assert!(made(Scheme::OneSidedPair, AdcCodes::Full).is_ok());
+    let message = made(Scheme::OneSidedPair, AdcCodes::Auto)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        message,
+        "adc bits = 1 is outside 2..=16 for currents of both signs, one of whose codes is zero: use more bits, or codes = \
+         \"full\""
+    );
+}
+
+#[rstest]
+#[case(AdcRange::Fixed { lo: 0.0, hi: 1e-40 }, "range = [0, 0.")]
+fn ranges_without_room_for_steps_are_refused(#[case] range: AdcRange, #[case] message: &str) {
+    let config = ArrayConfig::new(8, 8, Dac::new(8)).with_adc(Adc::new(8).with_range(range));
+    let found = config.check().unwrap_err().to_string();
+    assert!(found.starts_with(message), "{found}");
+    let dac = Dac {
+        x_max: 1e-44,
+        ..Dac::new(8)
+    };
+    assert!(dac.codes(&[0.0]).is_err());
+}
+
 #[test]
 fn a_row_with_a_nan_gives_a_row_of_nan() {
     let weights = WeightMatrix::new(3, 4, numbers(12, 12)).unwrap();

@@ -170,7 +170,13 @@ impl TryFrom<HardwareConfig> for Hardware {
                 "give [wires], or leave pair_arrangement out",
             );
         }
-        for layer in &config.layers {
+        for (index, layer) in config.layers.iter().enumerate() {
+            if config.layers[..index].iter().any(|l| l.path == layer.path) {
+                return conflict(
+                    &format!("two sections [[layer]] for the path `{}`", layer.path),
+                    "keep one of them, with everything that the layer does differently",
+                );
+            }
             if layer.digital && (layer.mapping.is_some() || layer.array.is_some()) {
                 return conflict(
                     &format!(
@@ -336,5 +342,49 @@ impl Hardware {
             output_bits: input.bits,
             ..ArrayShape::default()
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    /// Every choice that has keys in some variants and none in others.
+    #[test]
+    fn keys_that_a_choice_does_not_have_are_refused() {
+        let refused = |read: Result<(), toml::de::Error>, text: &str| {
+            assert!(read.is_err(), "{text}");
+        };
+        fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<(), toml::de::Error> {
+            #[derive(Deserialize)]
+            struct Only<T> {
+                #[allow(dead_code, reason = "read, and not looked at")]
+                it: T,
+            }
+            toml::from_str::<Only<T>>(text).map(|_| ())
+        }
+        for kind in ["min-max", "mse"] {
+            let text = format!("it = {{ kind = \"{kind}\", percent = 99.0 }}");
+            read::<crate::quantize::Calibration>(&text.replace(", percent = 99.0", "")).unwrap();
+            refused(read::<crate::quantize::Calibration>(&text), &text);
+        }
+        let text = "it = { kind = \"none\", arrays = 3 }";
+        read::<cost::Replication>("it = { kind = \"none\" }").unwrap();
+        refused(read::<cost::Replication>(text), text);
+        for range in ["max", "granular"] {
+            let text = format!("it = {{ {range} = {{ percentile = 99.0 }} }}");
+            read::<crate::AdcRange>(&format!("it = \"{range}\"")).unwrap();
+            refused(read::<crate::AdcRange>(&text), &text);
+        }
+        let text = "it = { digital-offset = { significances = [1.0] } }";
+        read::<Scheme>("it = \"digital-offset\"").unwrap();
+        refused(read::<Scheme>(text), text);
+        for name in Device::preset_names() {
+            let text = Device::preset_text(name).unwrap();
+            toml::from_str::<Device>(text).unwrap();
+            let strange = format!("strange = 1\n{text}");
+            refused(toml::from_str::<Device>(&strange).map(|_| ()), &strange);
+        }
     }
 }

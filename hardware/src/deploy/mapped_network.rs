@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
 use crossburn_noise::{
-    HostWeight, NoiseError, array_weights, matrix_weights, require_finite, shared_weights,
+    HostWeight, NoiseError, WeightShape, array_weights, matrix_weights, require_finite,
+    shared_weights,
 };
 
 use super::network_weights::{attach, in_matrices, stored};
@@ -58,7 +59,7 @@ pub struct MappedNetwork<M> {
 }
 
 /// Path, shape and matrices of one stored weight.
-type StoredMatrices = (String, Vec<usize>, Vec<WeightMatrix>);
+type StoredMatrices = (String, WeightShape, Vec<WeightMatrix>);
 
 /// One weight on arrays.
 #[derive(Clone, Debug)]
@@ -79,8 +80,9 @@ impl<M: Module + Sync> MappedNetwork<M> {
     /// layers share is programmed once: both read the same cells.
     ///
     /// `run` passes `images` images of calibration data through the network that it is given, to see how every layer is
-    /// used. Layers that are not called through [`crate::layer`] are seen by nobody: they count as one matrix in which all
-    /// groups lie, and are refused at array fidelity.
+    /// used. Layers that are not called through [`crate::layer`] are seen by nobody: a convolution among them counts as one
+    /// matrix in which all groups lie, a transposed one has the groups that
+    /// [`WeightLayouts`](crossburn_noise::WeightLayouts) finds. They are refused at array fidelity.
     ///
     /// # Errors
     /// [`HardwareError`] for values that are not finite, weights that cannot be mapped, layers of the description that do not exist, no images, and

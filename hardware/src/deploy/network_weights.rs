@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, Param, Reparameterizer};
 use burn::tensor::Tensor;
-use crossburn_noise::{HostWeight, host_weights_at};
+use crossburn_noise::{HostWeight, WeightLayout, WeightLayouts, WeightShape, host_weights_at};
 
 use crate::HardwareError;
 use crate::layer::{OnArray, in_layout_of};
@@ -18,15 +18,21 @@ pub(super) fn stored<M: Module>(
     host_weights_at(network, selected)
 }
 
-/// Values in the layout of a Burn weight of this shape as matrices, one per group; a linear weight has one.
+/// Values in the layout of a Burn weight of this shape as matrices, one per group; a linear weight has one. `groups` are
+/// those of a convolution: a transposed one says them in its shape.
 pub(super) fn in_matrices(
     values: &[f32],
-    shape: &[usize],
+    shape: &WeightShape,
     groups: usize,
 ) -> Result<Vec<WeightMatrix>, HardwareError> {
-    match *shape {
-        [inputs, outputs] => Ok(vec![WeightMatrix::from_linear(values, inputs, outputs)?]),
-        _ => WeightMatrix::from_conv(values, shape, groups),
+    match (shape.layout(), &shape[..]) {
+        (WeightLayout::Transposed { groups }, shape) => {
+            WeightMatrix::from_transposed_conv(values, shape, groups)
+        }
+        (WeightLayout::ByRank, [inputs, outputs]) => {
+            Ok(vec![WeightMatrix::from_linear(values, *inputs, *outputs)?])
+        }
+        (WeightLayout::ByRank, shape) => WeightMatrix::from_conv(values, shape, groups),
     }
 }
 
@@ -53,10 +59,14 @@ pub(super) fn attach<M: Module>(
 
 /// `network`, whose weights carry nothing, with `held` by path, in rows of outputs, in the place of its weights.
 pub(super) fn replace<M: Module>(network: &M, held: BTreeMap<String, Vec<f32>>) -> M {
-    network.clone().apply_reparameterization(Replace { held })
+    let layouts = WeightLayouts::of(network);
+    network
+        .clone()
+        .apply_reparameterization(Replace { layouts, held })
 }
 
 struct Replace {
+    layouts: WeightLayouts,
     held: BTreeMap<String, Vec<f32>>,
 }
 
@@ -71,6 +81,10 @@ impl Reparameterizer for Replace {
         let Some(rows) = self.held.remove(path) else {
             return (param, None);
         };
-        (param.map(|weight| in_layout_of(&weight, rows)), None)
+        let layout = self.layouts.layout(path);
+        (
+            param.map(|weight| in_layout_of(&weight, layout, rows)),
+            None,
+        )
     }
 }

@@ -28,6 +28,9 @@ use crate::units::Siemens;
 /// 100.0,98.0,0.8
 /// ```
 ///
+/// Such text may come from a spreadsheet: a byte-order mark before it and a comma at the end of its lines are no part of
+/// the table.
+///
 /// Between two rows both are interpolated linearly, `g = max(0, mean + sigma ξ)`.
 ///
 /// # Validity
@@ -63,7 +66,7 @@ pub(super) struct Table {
 
 impl TableConfig {
     pub(super) fn check(&self) -> Result<Table, HardwareError> {
-        let rows = match (&self.rows, &self.csv) {
+        let rows: Vec<Row> = match (&self.rows, &self.csv) {
             (Some(rows), None) => {
                 let unit = self.unit.as_deref().ok_or_else(|| {
                     HardwareError::conflict(
@@ -72,19 +75,28 @@ impl TableConfig {
                     )
                 })?;
                 let factor = factor(unit)?;
-                rows.iter()
-                    .map(|row| row.map(|value| value * factor))
-                    .collect()
+                let row = |(index, row): (usize, &[f64; 3])| Row {
+                    place: format!("row {}", index + 1),
+                    values: row.map(|value| value * factor),
+                };
+                rows.iter().enumerate().map(row).collect()
             }
             (None, Some(text)) => read_csv(text, self.unit.as_deref())?,
-            _ => {
+            (Some(_), Some(_)) => {
                 return Err(HardwareError::conflict(
                     "`rows` and `csv` both hold the table",
                     "give exactly one of them",
                 ));
             }
+            (None, None) => {
+                return Err(HardwareError::conflict(
+                    "a device of kind = \"table\" without its table",
+                    "give `rows`, such as `rows = [[1.0, 1.1, 0.3], [50.0, 49.5, 1.2]]`, or the text of a table as `csv`",
+                ));
+            }
         };
         check_rows(&rows)?;
+        let rows: Vec<[f64; 3]> = rows.into_iter().map(|row| row.values).collect();
         let ends = [rows[0][0], rows[rows.len() - 1][0]];
         let [g_min, g_max] = [(self.g_min, ends[0]), (self.g_max, ends[1])]
             .map(|(own, end)| own.unwrap_or(Siemens::new(end * 1e-6)));
@@ -92,6 +104,13 @@ impl TableConfig {
             .within((ends[0] as f32, ends[1] as f32), "the table")?;
         Ok(Table { range, rows })
     }
+}
+
+/// One row, uS, and where it stands.
+struct Row {
+    /// Such as `row 2`, or `line 4 of the device table`.
+    place: String,
+    values: [f64; 3],
 }
 
 impl Programming for Table {
@@ -132,31 +151,50 @@ fn unreadable(line: usize, message: String) -> HardwareError {
     }
 }
 
-/// The rows of a text, uS. Empty lines and lines that start with `#` are skipped.
-fn read_csv(text: &str, unit: Option<&str>) -> Result<Vec<[f64; 3]>, HardwareError> {
+/// The three cells of a line, which may end with a comma.
+fn cells(line: &str) -> Result<[&str; 3], usize> {
+    let line = line.strip_suffix(',').unwrap_or(line);
+    let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+    cells.try_into().map_err(|cells: Vec<&str>| cells.len())
+}
+
+/// The rows of a text. Lines without values and lines that start with `#` are skipped.
+fn read_csv(text: &str, unit: Option<&str>) -> Result<Vec<Row>, HardwareError> {
+    // What some programs write before a text to say that it is Unicode.
+    let text = text.trim_start_matches('\u{feff}');
+    if !text.trim().is_empty() && !text.trim().contains([',', '\n']) {
+        return Err(HardwareError::conflict(
+            format!(
+                "csv = `{}`: `csv` holds the text of the table, not the name of its file",
+                text.trim()
+            ),
+            "paste the lines of the file between three quotes",
+        ));
+    }
     let mut lines = text
         .lines()
         .enumerate()
         .map(|(index, line)| (index + 1, line.trim()))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        .filter(|(_, line)| !line.trim_matches([',', ' ']).is_empty() && !line.starts_with('#'));
     let (number, header) = lines
         .next()
         .ok_or_else(|| unreadable(1, "it is empty".to_string()))?;
     let factors = header_factors(number, header, unit)?;
     lines
         .map(|(number, line)| {
-            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-            let cells: [&str; 3] = cells.try_into().map_err(|cells: Vec<&str>| {
-                unreadable(number, format!("{} values instead of 3", cells.len()))
-            })?;
-            let mut row = [0.0; 3];
-            for ((value, cell), factor) in row.iter_mut().zip(cells).zip(factors) {
+            let cells = cells(line)
+                .map_err(|count| unreadable(number, format!("{count} values instead of 3")))?;
+            let mut values = [0.0; 3];
+            for ((value, cell), factor) in values.iter_mut().zip(cells).zip(factors) {
                 let number: f64 = cell
                     .parse()
                     .map_err(|_| unreadable(number, format!("`{cell}` is no number")))?;
                 *value = number * factor;
             }
-            Ok(row)
+            Ok(Row {
+                place: format!("line {number} of the device table"),
+                values,
+            })
         })
         .collect()
 }
@@ -175,8 +213,7 @@ fn header_factors(
             ),
         )
     };
-    let cells: Vec<&str> = header.split(',').map(str::trim).collect();
-    let cells: [&str; 3] = cells.try_into().map_err(|_| expected())?;
+    let cells = cells(header).map_err(|_| expected())?;
     let mut factors = [0.0; 3];
     for ((value, cell), name) in factors.iter_mut().zip(cells).zip(COLUMNS) {
         let own = cell.strip_prefix(name).ok_or_else(expected)?.trim();
@@ -208,7 +245,7 @@ fn header_factors(
     Ok(factors)
 }
 
-fn check_rows(rows: &[[f64; 3]]) -> Result<(), HardwareError> {
+fn check_rows(rows: &[Row]) -> Result<(), HardwareError> {
     if rows.len() < 2 {
         return Err(HardwareError::limit(
             "rows",
@@ -217,34 +254,38 @@ fn check_rows(rows: &[[f64; 3]]) -> Result<(), HardwareError> {
             "a table needs two rows to interpolate between",
         ));
     }
-    for (index, row) in rows.iter().enumerate() {
-        for (value, name) in row.iter().zip(COLUMNS) {
+    for row in rows {
+        for (value, name) in row.values.iter().zip(COLUMNS) {
             if !(value.is_finite() && *value >= 0.0) {
+                let shown = match value.is_finite() {
+                    true => microsiemens(*value as f32),
+                    false => value.to_string(),
+                };
                 return Err(HardwareError::limit(
-                    format!("{name} of row {}", index + 1),
-                    microsiemens(*value as f32),
+                    format!("{name} of {}", row.place),
+                    shown,
                     "0 S and above",
                     "give a finite value from 0 on",
                 ));
             }
         }
     }
-    for (index, pair) in rows.windows(2).enumerate() {
+    for pair in rows.windows(2) {
         let refuse = |column: usize, wanted: &str| {
             HardwareError::limit(
-                format!("{} of row {}", COLUMNS[column], index + 2),
-                microsiemens(pair[1][column] as f32),
+                format!("{} of {}", COLUMNS[column], pair[1].place),
+                microsiemens(pair[1].values[column] as f32),
                 format!(
                     "the values {wanted} {}",
-                    microsiemens(pair[0][column] as f32)
+                    microsiemens(pair[0].values[column] as f32)
                 ),
                 "sort the rows by conductance; a mean does not fall",
             )
         };
-        if pair[1][0] <= pair[0][0] {
+        if pair[1].values[0] <= pair[0].values[0] {
             return Err(refuse(0, "above"));
         }
-        if pair[1][1] < pair[0][1] {
+        if pair[1].values[1] < pair[0].values[1] {
             return Err(refuse(1, "from"));
         }
     }
@@ -283,6 +324,8 @@ mod tests {
         let expected = expected.check().unwrap();
         let text = "# measured\nconductance,mean,sigma\n1,1.1,0.3\n\n50,49.5,1.2\n100,98,0.8\n";
         assert_eq!(csv(text, Some("uS")).check().unwrap(), expected);
+        let marked = format!("\u{feff}{}", text.replace('\n', ",\r\n"));
+        assert_eq!(csv(&marked, Some("uS")).check().unwrap(), expected);
         let text =
             "conductance [nS], mean [uS], sigma [uS]\n1000,1.1,0.3\n50000,49.5,1.2\n100000,98,0.8";
         for (found, expected) in csv(text, None)
@@ -364,6 +407,33 @@ mod tests {
     #[case(
         csv("conductance,mean,sigma\n1,1\n2,2,2", Some("uS")),
         "line 2 of the device table cannot be read: 2 values instead of 3"
+    )]
+    #[case(
+        csv("conductance,mean,sigma\n1,1,1,,\n2,2,2", Some("uS")),
+        "line 2 of the device table cannot be read: 4 values instead of 3"
+    )]
+    #[case(
+        csv("conductance,mean,sigma\n\n1,NaN,1\n2,2,2", Some("uS")),
+        "mean of line 3 of the device table = NaN is outside 0 S and above: give a finite value from 0 on"
+    )]
+    #[case(
+        csv("conductance,mean,sigma\n# falls\n1,2,1\n2,1,2", Some("uS")),
+        "mean of line 4 of the device table = 1 uS is outside the values from 2 uS: sort the rows by conductance; a mean does \
+         not fall"
+    )]
+    #[case(
+        csv("meas.csv", Some("uS")),
+        "csv = `meas.csv`: `csv` holds the text of the table, not the name of its file: paste the lines of the file between \
+         three quotes"
+    )]
+    #[case(
+        TableConfig { rows: None, ..rows(&[]) },
+        "a device of kind = \"table\" without its table: give `rows`, such as `rows = [[1.0, 1.1, 0.3], [50.0, 49.5, 1.2]]`, \
+         or the text of a table as `csv`"
+    )]
+    #[case(
+        TableConfig { csv: Some("x".into()), ..rows(&[[1.0, 1.0, 0.1], [2.0, 2.0, 0.1]]) },
+        "`rows` and `csv` both hold the table: give exactly one of them"
     )]
     #[case(
         csv("conductance,mean,sigma\n1,one,1\n2,2,2", Some("uS")),

@@ -68,11 +68,33 @@ impl LayerUse {
         }
     }
 
-    /// The largest magnitude of an input; one where nothing but zeros was seen.
+    /// The largest magnitude of an input; one where nothing but zeros was seen, or numbers so small that their reciprocal
+    /// is none.
     pub(crate) fn largest_input(&self) -> f32 {
         match self.input_high.max(-self.input_low) {
-            0.0 => 1.0,
+            largest if largest < f32::MIN_POSITIVE => 1.0,
             largest => largest,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A layer whose inputs are all but nothing has no full scale of its own: a converter divides by it.
+    #[test]
+    fn the_largest_input_has_a_reciprocal() {
+        let of = |x: &[f32]| LayerUse::of("w", 1, &Geometry::linear(2), 1, x).largest_input();
+        for (x, expected) in [
+            ([0.0, 0.0], 1.0),
+            ([1e-44, 0.0], 1.0),
+            ([0.0, -1e-44], 1.0),
+            ([-2.0, 0.5], 2.0),
+            ([1e-30, 0.0], 1e-30),
+        ] {
+            assert_eq!(of(&x), expected, "{x:?}");
+            assert!((1.0 / of(&x)).is_finite());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::module::{Module, Reparameterization};
 use burn::tensor::{Tensor, TensorData};
-use crossburn_noise::Philox;
+use crossburn_noise::{Philox, WeightLayout, WeightShape};
 use rayon::prelude::*;
 
 use super::images::pass;
@@ -188,24 +188,41 @@ impl Reparameterization for OnArray {
         };
         let matrices = arrays.matrices.iter().map(|m| m.effective_weights());
         let rows = matrices.flat_map(|matrix| matrix.values).collect();
-        let held = in_layout_of(&base, rows);
+        // The layers that multiply on arrays are linear ones and convolutions.
+        let held = in_layout_of(&base, WeightLayout::ByRank, rows);
         straight_through(base, held)
     }
 }
 
 /// Weights given in rows of outputs, group after group, as a tensor in the layout and on the device of `weight`.
-pub(crate) fn in_layout_of<const D: usize>(weight: &Tensor<D>, rows: Vec<f32>) -> Tensor<D> {
+pub(crate) fn in_layout_of<const D: usize>(
+    weight: &Tensor<D>,
+    layout: WeightLayout,
+    rows: Vec<f32>,
+) -> Tensor<D> {
     let shape = weight.dims();
-    let values = in_layout(&shape, rows);
+    let values = in_layout(&WeightShape::new(&shape, layout), rows);
     let options = (&weight.device(), weight.dtype());
     Tensor::from_data(TensorData::new(values, shape), options)
 }
 
 /// Numbers given in rows of outputs, group after group, in the layout of a Burn weight of this shape.
-pub(crate) fn in_layout(shape: &[usize], rows: Vec<f32>) -> Vec<f32> {
-    match *shape {
+pub(crate) fn in_layout(shape: &WeightShape, rows: Vec<f32>) -> Vec<f32> {
+    match (shape.layout(), &shape[..]) {
+        (WeightLayout::Transposed { .. }, [_, _, taps @ ..]) => {
+            // An output of a group after the other, each with its inputs and their taps.
+            let (outputs, taps) = (shape.outputs(), taps.iter().product::<usize>());
+            let inputs = rows.len() / outputs.count().max(1);
+            let mut next: Vec<usize> = (0..outputs.count()).map(|o| o * inputs).collect();
+            let runs = (0..rows.len()).step_by(taps.max(1)).flat_map(|at| {
+                let from = &mut next[outputs.of(at)];
+                *from += taps;
+                &rows[*from - taps..*from]
+            });
+            runs.copied().collect()
+        }
         // Burn's linear weights are [inputs, outputs].
-        [inputs, outputs] => (0..inputs * outputs)
+        (WeightLayout::ByRank, [inputs, outputs]) => (0..inputs * outputs)
             .map(|at| rows[at % outputs * inputs + at / outputs])
             .collect(),
         _ => rows,

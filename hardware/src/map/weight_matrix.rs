@@ -88,6 +88,48 @@ impl WeightMatrix {
             .collect()
     }
 
+    /// One matrix per group of a transposed convolution in Burn's layout `[inputs, outputs / groups, kernel..]`, of any
+    /// dimension. Inputs of a matrix are ordered as those of a convolution: channels, and the taps of each.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`] where `groups` does not divide the inputs, and those of [`WeightMatrix::new`].
+    pub fn from_transposed_conv(
+        weight: &[f32],
+        shape: &[usize],
+        groups: usize,
+    ) -> Result<Vec<Self>, HardwareError> {
+        let [channels, outputs, kernel @ ..] = shape else {
+            return Self::new(0, 0, weight.to_vec()).map(|matrix| vec![matrix]);
+        };
+        let taps: usize = kernel.iter().product();
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            return Err(HardwareError::limit(
+                "groups",
+                groups,
+                format!("the divisors of {channels} input channels"),
+                "use the number of groups of the layer",
+            ));
+        }
+        let inputs = channels / groups * taps;
+        if outputs * inputs == 0 || weight.len() != groups * outputs * inputs {
+            return Self::new(groups * outputs, inputs, weight.to_vec()).map(|matrix| vec![matrix]);
+        }
+        weight
+            .chunks_exact(outputs * inputs)
+            .map(|group| {
+                let of_output = |output: usize| {
+                    let runs = group.chunks_exact(taps).skip(output).step_by(*outputs);
+                    runs.flatten().copied()
+                };
+                Self::new(
+                    *outputs,
+                    inputs,
+                    (0..*outputs).flat_map(of_output).collect(),
+                )
+            })
+            .collect()
+    }
+
     /// Largest magnitude of every row.
     pub(super) fn largest_per_output(&self) -> Vec<f32> {
         let largest = |row: &[f32]| row.iter().fold(0.0f32, |a, w| a.max(w.abs()));
@@ -137,6 +179,22 @@ mod tests {
         assert_eq!(groups.len(), 2);
         assert_eq!((groups[1].outputs, groups[1].inputs), (2, 6));
         assert_eq!(groups[1].values, weight[12..]);
+    }
+
+    #[test]
+    fn a_transposed_convolution_has_its_outputs_second() {
+        // Four inputs, three outputs per group, two taps: the element at [i, o, t] is 100 i + 10 o + t.
+        let index = |i: usize, o: usize, t: usize| (100 * i + 10 * o + t) as f32;
+        let weight: Vec<f32> = (0..4)
+            .flat_map(|i| (0..3).flat_map(move |o| (0..2).map(move |t| index(i, o, t))))
+            .collect();
+        let groups = WeightMatrix::from_transposed_conv(&weight, &[4, 3, 2], 2).unwrap();
+        assert_eq!(groups.len(), 2);
+        assert_eq!((groups[1].outputs, groups[1].inputs), (3, 4));
+        assert_eq!(groups[1].values[4..8], [210.0, 211.0, 310.0, 311.0]);
+        for (shape, groups) in [([4, 3, 2], 3), ([4, 3, 2], 0), ([4, 3, 1], 2)] {
+            assert!(WeightMatrix::from_transposed_conv(&weight, &shape, groups).is_err());
+        }
     }
 
     #[rstest]

@@ -6,14 +6,18 @@ use crossburn_kernels::quantize_clipped;
 
 use super::WeightBits;
 
+/// Where the moving average of a layer that is dead stops: steps of this range are normal numbers at every width, and one
+/// that comes to life again is at its own range within as many batches as any other.
+const LEAST_RANGE: f64 = 1e-30;
+
 /// Rectifies activations and quantizes them to `2^bits - 1` steps of a range that training follows by a moving average.
 ///
 /// ```text
-/// training:   range <- momentum * range + (1 - momentum) * max(x, 0)      (it starts at 1)
+/// training:   range <- momentum * range + (1 - momentum) * max(x, 0)      (it starts at 1, and stays at 1e-30 or above)
 /// always:     y = round(min(max(x, 0), range) / step) * step,  step = range / (2^bits - 1)
 /// ```
 ///
-/// The gradient is that of the clipping: one inside the range, zero outside it. Evaluation never moves the range, so a
+/// The gradient is that of the clipping: one inside the range, zero outside it. A range of zero gives zeros. Evaluation never moves the range, so a
 /// chip is judged with the ADC range that training left behind.
 ///
 /// # Shapes
@@ -52,7 +56,8 @@ impl ActivationQuantizer {
     /// Moves the range towards `largest` and returns it.
     fn follow(&self, largest: Tensor<1>) -> Tensor<1> {
         let range = self.range.value_sync() * self.momentum + largest * (1.0 - self.momentum);
-        let range = range.detach();
+        // A NaN stays one, here and in the loss.
+        let range = range.detach().clamp_min(LEAST_RANGE);
         self.range.update(range.clone());
         range
     }
@@ -82,6 +87,28 @@ mod tests {
         let frozen = quantizer.valid();
         frozen.forward(Tensor::<2>::from_floats([[9.0, 0.0]], &Device::flex()));
         assert!((range(&frozen) - 1.4).abs() < 1e-6);
+    }
+
+    /// 3,000 steps shrink a range by 0.9 each: far below the smallest 32-bit number, which 960 reach.
+    #[test]
+    fn a_layer_that_is_dead_stays_a_number_and_may_live_again() {
+        let device = Device::flex().autodiff();
+        let quantizer = four_bits(&device);
+        let dead = Tensor::<1>::from_floats([0.0, -1.0], &device).require_grad();
+        let mut last = quantizer.forward(dead.clone());
+        for _ in 0..3000 {
+            last = quantizer.forward(dead.clone());
+        }
+        let gradients = last.clone().sum().backward();
+        let floats = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
+        assert_eq!(floats(last.inner()), [0.0, 0.0]);
+        assert_eq!(floats(dead.grad(&gradients).unwrap()), [0.0, 0.0]);
+        assert!(range(&quantizer) > 0.0);
+        let alive = Tensor::<1>::from_floats([2.0], &device);
+        for _ in 0..60 {
+            quantizer.forward(alive.clone());
+        }
+        assert!((range(&quantizer) - 2.0).abs() < 0.01);
     }
 
     #[test]

@@ -46,7 +46,12 @@ impl Grid {
     pub fn asymmetric(bits: WeightBits, low: f32, high: f32) -> Self {
         let (low, high) = (low.min(0.0), high.max(0.0));
         let steps = (1i32 << bits.get()) - 1;
-        let step = (high - low).max(f32::MIN_POSITIVE * steps as f32) / steps as f32;
+        let width = high - low;
+        let step = match width.is_finite() {
+            true => width.max(f32::MIN_POSITIVE * steps as f32) / steps as f32,
+            // Ends that are further apart than the largest number.
+            false => high / steps as f32 - low / steps as f32,
+        };
         let zero_point = (-low / step).round_ties_even() as i32;
         Self {
             step,
@@ -115,5 +120,9 @@ mod tests {
             assert_eq!(grid.quantize(0.0), 0.0);
         }
         assert!(symmetric.quantize(f32::NAN).is_nan());
+        // Ends that are further apart than the largest number have a step all the same.
+        let widest = Grid::asymmetric(bits, -f32::MAX, f32::MAX);
+        assert_eq!(widest.quantize(0.0), 0.0);
+        assert!(widest.quantize(1e38).is_finite() && widest.quantize(-1e38) < 0.0);
     }
 }

@@ -1,5 +1,6 @@
 //! What a quantizer is asked for.
 
+use crossburn_noise::WeightShape;
 use serde::{Deserialize, Serialize};
 
 use super::{Calibration, Grid, WeightBits};
@@ -84,39 +85,36 @@ impl Quantization {
         Ok(self)
     }
 
-    /// The grids of `weights`, which must be finite: one, or one per output channel.
-    ///
-    /// The channel of a linear weight `[in, out]` is its column; of a convolution `[out, in / groups, ...]`, its row.
-    pub fn grids(&self, weights: &[f32], shape: &[usize]) -> Vec<Grid> {
+    /// The grids of `weights`, which must be finite: one, or one per output channel of `shape`.
+    pub fn grids(&self, weights: &[f32], shape: impl Into<WeightShape>) -> Vec<Grid> {
+        let grid = |values: &[f32]| self.calibration.grid(self.bits, self.symmetry, values);
         match self.granularity {
-            Granularity::PerTensor => {
-                vec![self.calibration.grid(self.bits, self.symmetry, weights)]
-            }
+            Granularity::PerTensor => vec![grid(weights)],
             Granularity::PerChannel => {
-                let (channels, stride) = channels(shape);
-                let of_channel = |channel: usize| -> Vec<f32> {
-                    let runs = weights.chunks(stride.max(1)).skip(channel);
-                    runs.step_by(channels).flatten().copied().collect()
-                };
-                (0..channels)
-                    .map(|channel| {
-                        self.calibration
-                            .grid(self.bits, self.symmetry, &of_channel(channel))
-                    })
-                    .collect()
+                let outputs = shape.into().outputs();
+                let mut channels = vec![Vec::new(); outputs.count()];
+                for (run, weights) in weights.chunks(outputs.run()).enumerate() {
+                    channels[outputs.of(run * outputs.run())].extend_from_slice(weights);
+                }
+                channels.iter().map(|channel| grid(channel)).collect()
             }
         }
     }
 
     /// `weights` on their grids.
-    pub fn quantize(&self, weights: &mut [f32], shape: &[usize]) {
-        let grids = self.grids(weights, shape);
-        let (channels, stride) = match self.granularity {
-            Granularity::PerTensor => (1, weights.len()),
-            Granularity::PerChannel => channels(shape),
+    pub fn quantize(&self, weights: &mut [f32], shape: impl Into<WeightShape>) {
+        let shape = shape.into();
+        let (grids, outputs) = (self.grids(weights, &shape), shape.outputs());
+        let run = match self.granularity {
+            Granularity::PerTensor => weights.len().max(1),
+            Granularity::PerChannel => outputs.run(),
         };
-        for (run, weights) in weights.chunks_mut(stride.max(1)).enumerate() {
-            let grid = &grids[run % channels];
+        for (at, weights) in weights.chunks_mut(run).enumerate() {
+            let channel = match self.granularity {
+                Granularity::PerTensor => 0,
+                Granularity::PerChannel => outputs.of(at * run),
+            };
+            let grid = &grids[channel];
             weights
                 .iter_mut()
                 .for_each(|weight| *weight = grid.quantize(*weight));
@@ -124,19 +122,11 @@ impl Quantization {
     }
 }
 
-/// Number of output channels, and how many neighbours in memory belong to the same one.
-fn channels(shape: &[usize]) -> (usize, usize) {
-    match shape {
-        [_, outputs] => (*outputs, 1),
-        [outputs, rest @ ..] => (*outputs, rest.iter().product()),
-        [] => (1, 1),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crossburn_noise::WeightLayout;
 
     fn per_channel(bits: u8) -> Quantization {
         Quantization {
@@ -148,12 +138,16 @@ mod tests {
     #[test]
     fn channels_are_columns_of_linear_and_rows_of_convolutional_weights() {
         let weights = [1.0, 8.0, -2.0, 4.0];
-        let tops = |shape: &[usize]| -> Vec<f32> {
+        let tops = |shape: WeightShape| -> Vec<f32> {
             let grids = per_channel(4).grids(&weights, shape);
             grids.iter().map(|grid| grid.value(grid.high)).collect()
         };
-        assert_eq!(tops(&[2, 2]), [2.0, 8.0]);
-        assert_eq!(tops(&[2, 2, 1]), [8.0, 4.0]);
+        assert_eq!(tops((&[2, 2]).into()), [2.0, 8.0]);
+        assert_eq!(tops((&[2, 2, 1]).into()), [8.0, 4.0]);
+        // A transposed convolution of two inputs: one group has two outputs, two groups have two outputs each.
+        let transposed = |groups| WeightShape::new(&[2, 2, 1], WeightLayout::Transposed { groups });
+        assert_eq!(tops(transposed(1)), [2.0, 8.0]);
+        assert_eq!(tops(transposed(2)), [1.0, 8.0, 2.0, 4.0]);
         let mut quantized = [0.9, 8.0, -2.0, 3.9];
         per_channel(2).quantize(&mut quantized, &[2, 2]);
         assert_eq!(quantized, [0.0, 8.0, -2.0, 0.0]);

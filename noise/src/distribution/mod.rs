@@ -32,7 +32,7 @@ pub use uniform::Uniform;
 use serde::{Deserialize, Serialize};
 
 use crate::scale::{Reference, Scale};
-use crate::{ChipDraws, NoiseError, ParameterDraws, Variation};
+use crate::{ChipDraws, NoiseError, ParameterDraws, Variation, WeightShape};
 
 /// Weights that are worked on at a time: buffers on the stack that stay in the first cache. A multiple of a Philox block.
 const BATCH: usize = 1024;
@@ -219,7 +219,7 @@ impl Distribution {
         chip: impl ChipDraws,
         path: &str,
         weights: &[f32],
-        shape: &[usize],
+        shape: impl Into<WeightShape>,
         scale: Scale,
     ) -> Vec<f32> {
         let distribution = *self;

@@ -6,7 +6,7 @@ use burn::module::Module;
 
 use super::normal_draws::{uniform, weighted_normals};
 use crate::scale::{Reference, Scale};
-use crate::{ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox, host_weights};
+use crate::{ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox, WeightShape, host_weights};
 
 /// A unit vector over the draws of all weights: by path, in row-major order. Draws that it does not name have part 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,13 +41,13 @@ impl Direction {
     /// [`NoiseError::Direction`] where no deviation is left, or one is not finite.
     pub fn of_deviations<'a>(
         deviations: &BTreeMap<String, Vec<f32>>,
-        weights: impl Fn(&str) -> Option<(&'a [f32], &'a [usize])>,
+        weights: impl Fn(&str) -> Option<(&'a [f32], WeightShape)>,
         scale: Scale,
     ) -> Result<Self, NoiseError> {
         let part = |(path, deviations): (&String, &Vec<f32>)| {
             let (weights, shape) = weights(path)?;
             let mut references = vec![0.0; deviations.len().min(weights.len())];
-            Reference::new(scale, weights, shape).fill(0, &mut references);
+            Reference::new(scale, weights, &shape).fill(0, &mut references);
             let relative = deviations
                 .iter()
                 .zip(references)
@@ -102,7 +102,7 @@ impl Direction {
         }
         let weights = |path: &str| {
             let weight = programmed.get(path)?;
-            Some((weight.values.as_slice(), weight.shape.as_slice()))
+            Some((weight.values.as_slice(), weight.shape.clone()))
         };
         Self::of_deviations(&deviations, weights, scale)
     }

@@ -429,7 +429,7 @@ mod tests {
         let at = |path: &str| {
             let weights = weights.get(path)?;
             let shape: &[usize] = if path == "a" { &[2] } else { &[1] };
-            Some((weights.as_slice(), shape))
+            Some((weights.as_slice(), shape.into()))
         };
         let found = Direction::of_deviations(&deviations, at, crate::Scale::PerTensor).unwrap();
         let expected = BTreeMap::from([

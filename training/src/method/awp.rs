@@ -147,7 +147,7 @@ mod tests {
     fn perturbations_have_the_documented_size_and_direction() {
         let weight = HostWeight {
             values: vec![3.0, -4.0, 0.0],
-            shape: vec![3],
+            shape: (&[3]).into(),
         };
         let gradient = [0.0, -0.6, 0.8];
         let l2 = Awp {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use crossburn_models::Classifier;
-use crossburn_noise::{matrix_weights, require_unattached};
+use crossburn_noise::{WeightLayout, WeightLayouts, matrix_weights, require_unattached};
 use serde::{Deserialize, Serialize};
 
 use super::{finite_from_zero, noise_injection};
@@ -61,6 +61,7 @@ impl Orthogonality {
     fn penalty<M: Module>(&self, network: &M) -> Option<Tensor<1>> {
         let mut sum = Sum {
             selected: matrix_weights(network),
+            layouts: WeightLayouts::of(network),
             path: Vec::new(),
             lambda: self.lambda,
             sum: None,
@@ -72,6 +73,7 @@ impl Orthogonality {
 
 struct Sum {
     selected: BTreeSet<String>,
+    layouts: WeightLayouts,
     path: Vec<String>,
     lambda: f64,
     sum: Option<Tensor<1>>,
@@ -87,16 +89,25 @@ impl ModuleVisitor for Sum {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !self.selected.contains(&self.path.join(".")) {
+        let path = self.path.join(".");
+        if !self.selected.contains(&path) {
             return;
         }
         let weight = param.base();
         let shape = weight.dims();
-        // Burn keeps a linear weight as [in, out].
-        let rows: Tensor<2> = match shape.as_slice() {
-            [d_in, d_out] => weight.reshape([*d_in, *d_out]).transpose(),
-            [d_out, rest @ ..] => weight.reshape([*d_out, rest.iter().product()]),
-            [] => return,
+        let rows: Tensor<2> = match (self.layouts.layout(&path), shape.as_slice()) {
+            // [in, out / groups, taps..]: an output reads the inputs of its group.
+            (WeightLayout::Transposed { groups }, [d_in, d_out, taps @ ..]) => {
+                let (inputs, taps) = (d_in / groups, taps.iter().product::<usize>());
+                weight
+                    .reshape([groups, inputs, *d_out, taps])
+                    .swap_dims(1, 2)
+                    .reshape([groups * d_out, inputs * taps])
+            }
+            // Burn keeps a linear weight as [in, out].
+            (_, [d_in, d_out]) => weight.reshape([*d_in, *d_out]).transpose(),
+            (_, [d_out, rest @ ..]) => weight.reshape([*d_out, rest.iter().product()]),
+            (_, []) => return,
         };
         let [d_out, _] = rows.dims();
         let unit = Tensor::<2>::eye(d_out, &rows.device()) * self.lambda;
@@ -114,7 +125,7 @@ impl ModuleVisitor for Sum {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use burn::nn::conv::{Conv2d, Conv2dConfig};
+    use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose1dConfig};
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
 
@@ -122,6 +133,42 @@ mod tests {
     struct Two {
         conv: Conv2d,
         fc: Linear,
+    }
+
+    #[test]
+    fn rows_of_a_transposed_convolution_are_its_outputs() {
+        let device = Device::flex();
+        // Two groups of two inputs and one output, two taps: the rows are [1, 2, 3, 4] and [5, 6, 7, 8].
+        let mut up = ConvTranspose1dConfig::new([4, 2], 2)
+            .with_groups(2)
+            .init(&device);
+        let values = [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        up.weight = up
+            .weight
+            .map(|_| Tensor::<1>::from_floats(values, &device).reshape([4, 1, 2]));
+        let penalty = Orthogonality {
+            beta: 1.0,
+            lambda: 10.0,
+        }
+        .penalty(&up);
+        let rows = [vec![1.0, 2.0, 3.0, 4.0], vec![5.0, 6.0, 7.0, 8.0]];
+        let expected: f64 = residual(&rows, 10.0).iter().flatten().map(|r| r * r).sum();
+        let found = f64::from(penalty.unwrap().into_scalar::<f32>());
+        assert!((found / expected - 1.0).abs() < 1e-6, "{found} {expected}");
+        // One group of the same weights has its two outputs side by side.
+        let mut whole = ConvTranspose1dConfig::new([2, 2], 2).init(&device);
+        whole.weight = whole
+            .weight
+            .map(|_| Tensor::<1>::from_floats(values, &device).reshape([2, 2, 2]));
+        let penalty = Orthogonality {
+            beta: 1.0,
+            lambda: 10.0,
+        }
+        .penalty(&whole);
+        let rows = [vec![1.0, 2.0, 5.0, 6.0], vec![3.0, 4.0, 7.0, 8.0]];
+        let expected: f64 = residual(&rows, 10.0).iter().flatten().map(|r| r * r).sum();
+        let found = f64::from(penalty.unwrap().into_scalar::<f32>());
+        assert!((found / expected - 1.0).abs() < 1e-6, "{found} {expected}");
     }
 
     /// `W Wᵀ - λ I` of row-major `rows`.
