@@ -22,6 +22,8 @@ use crate::data::ImageSet;
 pub struct Batches {
     batches: Vec<(Tensor<4>, Vec<u8>)>,
     images: usize,
+    /// Outputs that a network needs for the labels.
+    classes: usize,
 }
 
 impl Batches {
@@ -65,12 +67,29 @@ impl Batches {
         Self {
             batches,
             images: set.len(),
+            classes: set.outputs_needed(),
         }
     }
 
     /// Number of images.
     pub fn images(&self) -> usize {
         self.images
+    }
+
+    /// Refuses labels that `network` has no output for: one image passes through it.
+    ///
+    /// # Errors
+    /// [`TrainingError::Classes`] with both numbers.
+    pub fn check_outputs<C: Classifier>(&self, network: &C) -> Result<(), TrainingError> {
+        match self.range(0..1).next() {
+            Some((image, _)) => self.expect_outputs(network.forward(image).dims()[1]),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses labels that are not among `outputs`.
+    fn expect_outputs(&self, outputs: usize) -> Result<(), TrainingError> {
+        expect_outputs(outputs, self.classes)
     }
 
     /// The images at the positions `range`, in batches; a batch that lies only partly in it is cut.
@@ -100,14 +119,25 @@ impl Batches {
     }
 }
 
+/// Refuses fewer `outputs` of a network than its images have `classes`.
+pub(crate) fn expect_outputs(outputs: usize, classes: usize) -> Result<(), TrainingError> {
+    match outputs < classes {
+        true => Err(TrainingError::Classes { outputs, classes }),
+        false => Ok(()),
+    }
+}
+
 /// Fraction of images that `network` classifies correctly.
 ///
 /// # Errors
-/// [`TrainingError::Device`] when the device cannot give the result back.
+/// [`TrainingError::Device`] when the device cannot give the result back, [`TrainingError::Classes`] when the network has
+/// fewer outputs than the images have classes.
 pub fn accuracy<C: Classifier>(network: &C, batches: &Batches) -> Result<f64, TrainingError> {
     let mut correct = 0;
     for (images, labels) in batches.iter() {
-        correct += count_correct(network.forward(images.clone()), labels)?;
+        let logits = network.forward(images.clone());
+        batches.expect_outputs(logits.dims()[1])?;
+        correct += count_correct(logits, labels)?;
     }
     Ok(correct as f64 / batches.images().max(1) as f64)
 }
@@ -294,7 +324,10 @@ impl<C: Classifier> Evaluation<C> {
         let all = stack(chips)?;
         let mut correct = vec![0; chips.len()];
         for (images, labels) in self.batches.iter() {
-            let found = count_of_chips(all.forward(images.clone()), labels, chips.len())?;
+            let logits = all.forward(images.clone());
+            self.batches
+                .expect_outputs(logits.dims()[1] / chips.len())?;
+            let found = count_of_chips(logits, labels, chips.len())?;
             correct.iter_mut().zip(found).for_each(|(c, f)| *c += f);
         }
         let images = self.batches.images().max(1) as f64;
@@ -314,7 +347,9 @@ impl<C: Classifier> Evaluation<C> {
         let network = fab.chip(chip)?;
         let mut correct = 0;
         for (images, labels) in self.batches.range(images) {
-            correct += count_correct(network.forward(images), labels)?;
+            let logits = network.forward(images);
+            self.batches.expect_outputs(logits.dims()[1])?;
+            correct += count_correct(logits, labels)?;
         }
         Ok(correct as u64)
     }
@@ -434,6 +469,42 @@ mod tests {
             assert!((found - expected).abs() <= 1.0 / 300.0 + 1e-9, "{chip}");
         }
         assert_eq!(population(&stacked, true), (vec![], true));
+    }
+
+    #[test]
+    fn labels_without_an_output_are_refused_with_both_numbers() {
+        let set = digits(3, 0, 20);
+        let device = Device::flex();
+        let network = |outputs: usize| {
+            let widths = vec![784, outputs];
+            initialize(MlpConfig { widths, bits: None }.init(&device), 3)
+        };
+        let batches = Batches::new(&set, 8, &device);
+        let variation = Variation::from(Distribution::gaussian(0.1));
+        let refused = |result: Result<f64, TrainingError>| {
+            let message = result.unwrap_err().to_string();
+            assert!(
+                message.starts_with("the network has 5 outputs, the images have 10 classes"),
+                "{message}"
+            );
+        };
+        let five = network(5);
+        refused(accuracy(&five, &batches));
+        refused(batches.check_outputs(&five).map(|()| 0.0));
+        let evaluation = Evaluation::new(&five, None, batches.clone());
+        let fab = evaluation.varied(&variation);
+        refused(evaluation.clean());
+        refused(evaluation.chip(&fab, ChipSeed::new(1, 0)));
+        let correct = evaluation.correct(&fab, ChipSeed::new(1, 0), 3..9);
+        refused(correct.map(|correct| correct as f64));
+        let stacked = Evaluation::new(&five, None, batches.clone()).side_by_side(2);
+        let stop = AtomicBool::new(false);
+        let chips = stacked.population(&fab, 1, 0..3, |_, _| {}, &stop);
+        refused(chips.map(|_| 0.0));
+        // Outputs to spare are no fault.
+        let twelve = network(12);
+        batches.check_outputs(&twelve).unwrap();
+        accuracy(&twelve, &batches).unwrap();
     }
 
     #[test]

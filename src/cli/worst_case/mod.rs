@@ -21,7 +21,7 @@ use self::job::Job;
 use self::names::{Method, loss};
 use self::room::Room;
 use super::Outcome;
-use super::run_setup::{RunArguments, name_after, run_folder};
+use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
 use super::stored_network::StoredNetwork;
 
 /// Search the worst chip within a bound of deviation
@@ -120,6 +120,7 @@ impl FindWorstCase {
             .data
             .clone()
             .unwrap_or_else(|| stored.recipe.data.source.clone());
+        stored.check_classes(&source)?;
         let config = json!({
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
@@ -137,7 +138,11 @@ impl FindWorstCase {
             return Ok(Outcome::Done);
         }
         let name = name_after("worst-case", &self.checkpoint);
-        let place = self.run.set_up(run_folder(self.out.as_deref(), &name))?;
+        let out = run_folder(self.out.as_deref(), &name);
+        if self.resume {
+            expect_kept(&out, holds_kept(&out.join("search"), &[""]))?;
+        }
+        let place = self.run.set_up(out, "worst-case")?;
         let job = Job {
             arguments: &self,
             stored: &stored,
