@@ -86,6 +86,20 @@ pub(super) fn note_report(out: &Path) {
     note(&format!("report: {}", out.join("report.html").display()));
 }
 
+/// Says which files images were read from, since a folder may hold others that look alike; nothing for the procedural set.
+pub(super) fn note_files(files: &[PathBuf]) {
+    let Some(folder) = files.first().and_then(|file| file.parent()) else {
+        return;
+    };
+    let names = files.iter().filter_map(|file| file.file_name());
+    let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+    note(&format!(
+        "images: {} in {}",
+        names.join(", "),
+        folder.display()
+    ));
+}
+
 /// The folder that was asked for, or `runs/name`.
 pub(super) fn run_folder(asked: Option<&Path>, name: &str) -> PathBuf {
     asked.map_or_else(|| Path::new("runs").join(name), Path::to_path_buf)

@@ -12,7 +12,7 @@ use crossburn_training::{
 };
 
 use super::progress::{Dashboard, EpochLines};
-use super::run_setup::{RunArguments, RunPlace, expect_kept, run_folder};
+use super::run_setup::{RunArguments, RunPlace, expect_kept, note_files, run_folder};
 use super::{Outcome, note, print, print_results};
 use crate::apps::study::{self, Clock};
 use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run};
@@ -225,6 +225,7 @@ impl Job<'_> {
         };
         write_run(&self.place.out, &results)?;
         print_results(&results, self.arguments.run.json)?;
+        note_files(&[source.training_files()?, source.test_files()?].concat());
         note(&format!(
             "checkpoint: {}; next: crossburn evaluate {} --noise gaussian --sigma 0.1",
             self.place.out.join(CHECKPOINT_FOLDER).display(),

@@ -16,7 +16,7 @@ use super::judge::Judge;
 use super::worst_chip::WorstChip;
 use crate::apps::hardware::calibration;
 use crate::apps::study::{self, Clock};
-use crate::cli::run_setup::RunPlace;
+use crate::cli::run_setup::{RunPlace, note_files};
 use crate::cli::stored_network::StoredNetwork;
 use crate::cli::{Outcome, note, print_results};
 use crate::report::{DataSummary, Results, RunCommand, SCHEMA, write_run};
@@ -114,6 +114,7 @@ impl WithClassifier for Job<'_> {
         };
         write_run(&self.place.out, &results)?;
         print_results(&results, arguments.run.json)?;
+        note_files(&self.source.test_files()?);
         self.place.note_report();
         Ok(Outcome::Done)
     }

@@ -141,21 +141,28 @@ impl DataSource {
         }
     }
 
-    /// The files that its images are read from: training images before test images, in the order of reading. None for the
-    /// procedural set.
+    /// The files that its training images are read from, in order; none for the procedural set.
     ///
     /// # Errors
     /// A file that is not there.
-    pub fn files(&self) -> Result<Vec<PathBuf>, TrainingError> {
-        let parts = match self {
-            Self::Digits => [Vec::new(), Vec::new()],
-            Self::Mnist(folder) => [
-                Part::Train.files(folder)?.to_vec(),
-                Part::Test.files(folder)?.to_vec(),
-            ],
-            Self::Cifar10(folder) => [cifar10::train_files(folder)?, cifar10::test_files(folder)?],
-        };
-        Ok(parts.concat())
+    pub fn training_files(&self) -> Result<Vec<PathBuf>, TrainingError> {
+        match self {
+            Self::Digits => Ok(Vec::new()),
+            Self::Mnist(folder) => Ok(Part::Train.files(folder)?.to_vec()),
+            Self::Cifar10(folder) => cifar10::train_files(folder),
+        }
+    }
+
+    /// The files that its test images are read from, in order; none for the procedural set.
+    ///
+    /// # Errors
+    /// A file that is not there.
+    pub fn test_files(&self) -> Result<Vec<PathBuf>, TrainingError> {
+        match self {
+            Self::Digits => Ok(Vec::new()),
+            Self::Mnist(folder) => Ok(Part::Test.files(folder)?.to_vec()),
+            Self::Cifar10(folder) => cifar10::test_files(folder),
+        }
     }
 
     /// The first `train` training and `test` test images; all that there are (of the digits 6,000 and 2,000) where absent.
@@ -194,7 +201,7 @@ impl DataSource {
                 return Ok(digits(seed, 0, count));
             }
             Self::Mnist(folder) => idx::part(folder, Part::Train)?,
-            Self::Cifar10(folder) => cifar10::images(&cifar10::train_files(folder)?)?,
+            Self::Cifar10(_) => cifar10::images(&self.training_files()?)?,
         };
         self.first("training", set, amount)
     }
@@ -210,7 +217,7 @@ impl DataSource {
                 return Ok(digits(seed, FIRST_TEST_DIGIT, count));
             }
             Self::Mnist(folder) => idx::part(folder, Part::Test)?,
-            Self::Cifar10(folder) => cifar10::images(&cifar10::test_files(folder)?)?,
+            Self::Cifar10(_) => cifar10::images(&self.test_files()?)?,
         };
         self.first("test", set, amount)
     }
@@ -347,12 +354,13 @@ mod tests {
             assert!(message.contains("has 3: use a number from 1 to 3"));
         }
         assert!(source.training_images(1, Amount::ALL).is_err());
-        assert!(source.files().is_err());
+        assert!(source.training_files().is_err());
         let batch = folder.path().join("data_batch_3.bin");
         std::fs::write(&batch, record(1)).unwrap();
         let test_batch = folder.path().join("test_batch.bin");
-        assert_eq!(source.files().unwrap(), [batch, test_batch]);
-        assert!(DataSource::Digits.files().unwrap().is_empty());
+        assert_eq!(source.training_files().unwrap(), [batch]);
+        assert_eq!(source.test_files().unwrap(), [test_batch]);
+        assert!(DataSource::Digits.test_files().unwrap().is_empty());
     }
 
     #[test]
