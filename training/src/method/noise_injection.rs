@@ -44,6 +44,7 @@ mod tests {
     use super::*;
     use crate::OptimizerConfig;
     use crate::method::tests::{ByHand, batch, doubles, learner};
+    use burn::module::Module;
     use crossburn_hardware::manufacture;
     use crossburn_noise::{Distribution, Variation};
 
