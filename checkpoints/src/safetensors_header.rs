@@ -17,13 +17,13 @@ fn found(bytes: &[u8]) -> Option<String> {
     let (length, rest) = bytes.split_first_chunk::<8>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     let (header, tensors) = rest.split_at_checked(length)?;
-    let text = header.trim_ascii_end();
-    let unpadded = text.iter().rposition(|byte| *byte != 0)? + 1;
-    let document: Value = serde_json::from_slice(&text[..unpadded]).ok()?;
-    if unpadded < text.len() {
+    let is_text = |byte: &u8| *byte != 0 && !byte.is_ascii_whitespace();
+    let (text, padding) = header.split_at(header.iter().rposition(is_text)? + 1);
+    let document: Value = serde_json::from_slice(text).ok()?;
+    let nul = padding.iter().filter(|byte| **byte == 0).count();
+    if nul > 0 {
         return Some(format!(
-            "its header ends with {} NUL bytes where the format has spaces",
-            text.len() - unpadded
+            "its header ends with {nul} NUL bytes where the format has spaces"
         ));
     }
     let end = document
@@ -70,7 +70,7 @@ mod tests {
             (
                 " \0 \0",
                 12,
-                "its header ends with 3 NUL bytes where the format has spaces",
+                "its header ends with 2 NUL bytes where the format has spaces",
             ),
             ("   ", 17, "5 bytes too many follow its last tensor"),
             ("", 9, "it is cut: 3 bytes of its tensors are missing"),
