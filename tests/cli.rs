@@ -272,7 +272,11 @@ fn bad_input_is_one_line_that_names_it() {
             .unwrap()
             .contains("--noise power-law --sigma 0.1 --exponent 0.5")
     );
-    assert!(bad(folder, "evaluate run --data mnist:nowhere").contains("train-images-idx3-ubyte"));
+    let message = bad(folder, "evaluate run --data mnist:nowhere");
+    assert!(
+        message.contains("nowhere holds no t10k-images-idx3-ubyte or t10k-images.idx3-ubyte"),
+        "{message}"
+    );
     assert!(bad(folder, "report nowhere").contains("nowhere"));
     std::fs::write(folder.join("file"), "").unwrap();
     assert!(bad(folder, "evaluate run --chips 1 --out file/sub").contains("file/sub"));

@@ -65,11 +65,11 @@ pub enum CheckpointError {
     },
 
     /// The file is no safetensors file, or its header is damaged or cut.
-    #[error("{} is not a readable safetensors file ({cause}); it may be cut or of another format: save it again with safetensors", path.display())]
+    #[error("{} is not a readable safetensors file ({cause}): save it again with safetensors", path.display())]
     NotSafetensors {
         /// The file.
         path: PathBuf,
-        /// What is wrong with its header.
+        /// What is wrong with its header, or with what follows it.
         cause: String,
     },
 

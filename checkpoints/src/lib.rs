@@ -30,6 +30,7 @@ mod checksum;
 mod error;
 mod manifest;
 mod resume;
+mod safetensors_header;
 mod weights;
 
 pub use atomic::{write_atomic, write_bytes};
@@ -39,5 +40,5 @@ pub use checkpoint::{
 pub use checksum::checksum;
 pub use error::CheckpointError;
 pub use manifest::{FORMAT, Manifest};
-pub use resume::{has_resume, load_resume, save_resume};
+pub use resume::{has_resume, load_resume, read_progress, save_resume};
 pub use weights::{load_weights, save_weights};

@@ -43,6 +43,9 @@ pub struct Manifest {
     /// Whether the weights are those that a chip computes with: they are on no grid, and not quantized again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub programmed: bool,
+    /// The noise that it was trained with, where training has found it: it is not that of the recipe then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_noise: Option<Value>,
     /// Results by name. A value that is not finite is written as `null` and read back as NaN.
     #[serde(deserialize_with = "null_is_nan")]
     pub metrics: BTreeMap<String, f64>,
@@ -62,6 +65,7 @@ impl Manifest {
             seed,
             data,
             programmed: false,
+            training_noise: None,
             metrics: BTreeMap::new(),
             weights_checksum: String::new(),
         }
@@ -76,6 +80,12 @@ impl Manifest {
     /// Says that the weights are those that a chip computes with.
     pub fn with_programmed_weights(mut self) -> Self {
         self.programmed = true;
+        self
+    }
+
+    /// Names the noise that training has found.
+    pub fn with_training_noise(mut self, noise: Value) -> Self {
+        self.training_noise = Some(noise);
         self
     }
 
@@ -197,6 +207,16 @@ mod tests {
         let marked = manifest().with_programmed_weights();
         let json = marked.to_json(Path::new("m")).unwrap();
         assert!(parse(&json).unwrap().programmed);
+    }
+
+    #[test]
+    fn a_noise_that_training_has_found_is_kept_and_others_are_not_named() {
+        let json = manifest().to_json(Path::new("m")).unwrap();
+        assert!(!String::from_utf8(json).unwrap().contains("training_noise"));
+        let found = manifest().with_training_noise(json!({"kind": "gaussian"}));
+        let json = found.to_json(Path::new("m")).unwrap();
+        let noise = parse(&json).unwrap().training_noise;
+        assert_eq!(noise, Some(json!({"kind": "gaussian"})));
     }
 
     #[test]

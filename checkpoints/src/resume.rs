@@ -152,28 +152,10 @@ pub fn load_resume<M: Module, T: DeserializeOwned>(
     module: M,
     optimizers: Vec<ModuleOptimizer>,
 ) -> Result<Option<(M, Vec<ModuleOptimizer>, T)>, CheckpointError> {
-    let pointer_path = dir.join(POINTER_FILE);
-    let pointer = match std::fs::read(&pointer_path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(CheckpointError::reading(&pointer_path)(cause)),
+    let Some(kept) = Kept::open(dir)? else {
+        return Ok(None);
     };
-    let pointer: Pointer = from_json(&pointer, &pointer_path, FORMAT)?;
-    let folder = folder(dir, pointer.generation);
-    let read = |file: &str| {
-        let path = folder.join(file);
-        let bytes = std::fs::read(&path).map_err(CheckpointError::reading(&path))?;
-        let found = checksum(&bytes);
-        match pointer.checksums.get(file) {
-            Some(expected) if *expected == found => Ok((bytes, path)),
-            expected => Err(CheckpointError::Checksum {
-                path,
-                recorded_in: POINTER_FILE,
-                expected: expected.cloned().unwrap_or_else(|| "nothing".to_string()),
-                found,
-            }),
-        }
-    };
+    let read = |file: &str| kept.read(file);
     // Burn lists every parameter of a model that does not fit; the first few tell enough.
     let misfit = |path: &Path, cause: String| CheckpointError::Resume {
         path: path.into(),
@@ -183,8 +165,7 @@ pub fn load_resume<M: Module, T: DeserializeOwned>(
         },
     };
 
-    let (bytes, path) = read(PROGRESS_FILE)?;
-    let progress = serde_json::from_slice(&bytes).map_err(|e| misfit(&path, e.to_string()))?;
+    let progress = kept.progress()?;
 
     let (bytes, path) = read(MODEL_FILE)?;
     let module = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
@@ -227,6 +208,63 @@ pub fn load_resume<M: Module, T: DeserializeOwned>(
         .map(load)
         .collect::<Result<_, _>>()?;
     Ok(Some((module, optimizers, progress)))
+}
+
+/// Reads what [`save_resume`] was given as `progress`, and nothing else of the state in `dir`: enough to know whose state
+/// it is. `None` when there is no state.
+///
+/// # Errors
+///
+/// Those of [`load_resume`] about the pointer and the progress.
+pub fn read_progress<T: DeserializeOwned>(dir: &Path) -> Result<Option<T>, CheckpointError> {
+    Kept::open(dir)?.map(|kept| kept.progress()).transpose()
+}
+
+/// A state on the disk that its pointer says is whole.
+struct Kept {
+    folder: PathBuf,
+    checksums: BTreeMap<String, String>,
+}
+
+impl Kept {
+    /// The state in `dir`; `None` when there is none.
+    fn open(dir: &Path) -> Result<Option<Self>, CheckpointError> {
+        let path = dir.join(POINTER_FILE);
+        let pointer = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(CheckpointError::reading(&path)(cause)),
+        };
+        let pointer: Pointer = from_json(&pointer, &path, FORMAT)?;
+        Ok(Some(Self {
+            folder: folder(dir, pointer.generation),
+            checksums: pointer.checksums,
+        }))
+    }
+
+    /// The bytes of one of its files, and where they are.
+    fn read(&self, file: &str) -> Result<(Vec<u8>, PathBuf), CheckpointError> {
+        let path = self.folder.join(file);
+        let bytes = std::fs::read(&path).map_err(CheckpointError::reading(&path))?;
+        let found = checksum(&bytes);
+        match self.checksums.get(file) {
+            Some(expected) if *expected == found => Ok((bytes, path)),
+            expected => Err(CheckpointError::Checksum {
+                path,
+                recorded_in: POINTER_FILE,
+                expected: expected.cloned().unwrap_or_else(|| "nothing".to_string()),
+                found,
+            }),
+        }
+    }
+
+    fn progress<T: DeserializeOwned>(&self) -> Result<T, CheckpointError> {
+        let (bytes, path) = self.read(PROGRESS_FILE)?;
+        serde_json::from_slice(&bytes).map_err(|e| CheckpointError::Resume {
+            path,
+            cause: e.to_string(),
+        })
+    }
 }
 
 /// The file of an optimizer, numbered from 1 where there are several.

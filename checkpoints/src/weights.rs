@@ -27,6 +27,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::atomic::write_bytes;
 use crate::error::CheckpointError;
+use crate::safetensors_header::explained;
 
 /// Enum variants are no part of a tensor's name, as PyTorch has none.
 const SKIP_ENUM_VARIANTS: bool = true;
@@ -115,7 +116,7 @@ pub(crate) fn decode<M: Module>(
 ) -> Result<M, CheckpointError> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| CheckpointError::NotSafetensors {
         path: path.into(),
-        cause: e.to_string(),
+        cause: explained(bytes, &e.to_string()),
     })?;
     let mut stored: BTreeMap<String, _> = file
         .iter()

@@ -60,8 +60,28 @@ fn every_cut_is_an_error() {
             "{message}"
         );
     }
-    fs_err::write(&path, [&whole[..], b"x"].concat()).unwrap();
-    assert!(load_weights(two(4), &path).is_err(), "longer than it says");
+    fs_err::write(&path, [&whole[..], b"xyz"].concat()).unwrap();
+    let longer = message(load_weights(two(4), &path), dir.path());
+    assert_eq!(
+        longer,
+        "m.safetensors is not a readable safetensors file (3 bytes too many follow its last tensor): save it again with \
+         safetensors"
+    );
+    // Another writer's padding: NUL bytes in place of spaces.
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let length = (header - 8 + 5) as u64;
+    let padded = [
+        &length.to_le_bytes()[..],
+        &whole[8..header],
+        &[0; 5],
+        &whole[header..],
+    ];
+    fs_err::write(&path, padded.concat()).unwrap();
+    let padded = message(load_weights(two(4), &path), dir.path());
+    assert!(
+        padded.contains("(its header ends with 5 NUL bytes where the format has spaces)"),
+        "{padded}"
+    );
 }
 
 /// Any byte of the header may be damaged: an error or, where the byte has no meaning, the same network.
@@ -104,12 +124,12 @@ fn foreign_files() {
         load(&[&2u64.to_le_bytes()[..], b"\xff\xff"].concat()),
     ];
     insta::assert_snapshot!(messages.join("\n"), @r#"
-    m.safetensors is not a readable safetensors file (header too small); it may be cut or of another format: save it again with safetensors
-    m.safetensors is not a readable safetensors file (header too large); it may be cut or of another format: save it again with safetensors
-    m.safetensors is not a readable safetensors file (header too large); it may be cut or of another format: save it again with safetensors
-    m.safetensors is not a readable safetensors file (invalid header length); it may be cut or of another format: save it again with safetensors
+    m.safetensors is not a readable safetensors file (header too small; it may be cut or of another format): save it again with safetensors
+    m.safetensors is not a readable safetensors file (header too large; it may be cut or of another format): save it again with safetensors
+    m.safetensors is not a readable safetensors file (header too large; it may be cut or of another format): save it again with safetensors
+    m.safetensors is not a readable safetensors file (invalid header length; it may be cut or of another format): save it again with safetensors
     m.safetensors has no tensor "fc1.weight"; it holds no tensors; build the model with the architecture the file was saved from
-    m.safetensors is not a readable safetensors file (invalid UTF-8 in header: invalid utf-8 sequence of 1 bytes from index 0); it may be cut or of another format: save it again with safetensors
+    m.safetensors is not a readable safetensors file (invalid UTF-8 in header: invalid utf-8 sequence of 1 bytes from index 0; it may be cut or of another format): save it again with safetensors
     "#);
     let absent = dir.path().join("none.safetensors");
     let absent = message(load_weights(two(4), &absent), dir.path());

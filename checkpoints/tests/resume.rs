@@ -11,7 +11,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
-use crossburn_checkpoints::{has_resume, load_resume, save_resume};
+use crossburn_checkpoints::{has_resume, load_resume, read_progress, save_resume};
 use serde::{Deserialize, Serialize};
 
 #[derive(Module, Debug)]
@@ -171,6 +171,20 @@ fn nothing_saved_is_no_error() {
             .unwrap()
             .is_none()
     );
+}
+
+#[test]
+fn progress_is_read_alone_from_a_whole_state() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(read_progress::<Progress>(dir.path()).unwrap().is_none());
+    let net = Net::new();
+    save_resume(dir.path(), &net, &[adam()], &progress(4)).unwrap();
+    // The weights are not looked at.
+    fs_err::remove_file(dir.path().join("resume-1/model.bpk")).unwrap();
+    assert_eq!(read_progress(dir.path()).unwrap(), Some(progress(4)));
+    fs_err::write(dir.path().join("resume-1/progress.json"), "{}").unwrap();
+    let damaged = read_progress::<Progress>(dir.path()).unwrap_err();
+    assert!(damaged.to_string().contains("progress.json has checksum"));
 }
 
 #[test]

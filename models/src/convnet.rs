@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
 
+/// Outputs of the last layer.
+pub(crate) const CLASSES: usize = 10;
+
 /// Configuration of [`ConvNet`].
 ///
 /// # Source
@@ -61,7 +64,7 @@ impl ConvNetConfig {
             convs,
             fc1: LinearConfig::new(4 * w * 16, hidden).init(device),
             fc2: LinearConfig::new(hidden, hidden).init(device),
-            fc3: LinearConfig::new(hidden, 10).init(device),
+            fc3: LinearConfig::new(hidden, CLASSES).init(device),
             pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
             acts: (0..8).map(|_| Activation::new(self.bits, device)).collect(),
         }

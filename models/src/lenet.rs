@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
 
+/// Outputs of the last layer.
+pub(crate) const CLASSES: usize = 10;
+
 /// Which LeNet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -72,7 +75,7 @@ impl LeNetConfig {
             conv2: convolution(6, 16, pad2),
             fc1: LinearConfig::new(features, 120).init(device),
             fc2: LinearConfig::new(120, 84).init(device),
-            fc3: LinearConfig::new(84, 10).init(device),
+            fc3: LinearConfig::new(84, CLASSES).init(device),
             pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
             act1: activation(),
             act2: activation(),

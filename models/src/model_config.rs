@@ -5,7 +5,8 @@ use crossburn_hardware::{Quantization, WeightBits};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Classifier, ConvNetConfig, LeNetConfig, MlpConfig, ResNet18Config, WithClassifier, initialize,
+    Classifier, ConvNetConfig, LeNetConfig, MlpConfig, ResNet18Config, WithClassifier, convnet,
+    initialize, lenet,
 };
 
 /// Any network of this crate, as recipes and checkpoints name it.
@@ -66,6 +67,18 @@ pub enum ModelError {
         /// Width of the data.
         width: usize,
     },
+    /// Fewer outputs than the data has classes.
+    #[error(
+        "{model} has {outputs} outputs, the data has {classes} classes: build the network with {classes} outputs or more, or choose other data"
+    )]
+    Classes {
+        /// The network's name.
+        model: &'static str,
+        /// Outputs of its last layer.
+        outputs: usize,
+        /// Classes of the data.
+        classes: usize,
+    },
 }
 
 impl ModelConfig {
@@ -103,28 +116,63 @@ impl ModelConfig {
         }
     }
 
+    /// Outputs of the last layer: labels must be below this number.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Mlp(config) => config.widths.last().copied().unwrap_or_default(),
+            Self::LeNet(_) => lenet::CLASSES,
+            Self::ConvNet(_) => convnet::CLASSES,
+            Self::ResNet18(config) => config.classes,
+        }
+    }
+
+    /// Checks the configuration itself.
+    fn check_sizes(&self) -> Result<(), ModelError> {
+        match self {
+            Self::Mlp(config) if config.widths.len() < 2 || config.widths.contains(&0) => {
+                Err(ModelError::Widths {
+                    widths: config.widths.clone(),
+                })
+            }
+            Self::ConvNet(ConvNetConfig { width: 0, .. })
+            | Self::ResNet18(ResNet18Config { width: 0, .. }) => {
+                Err(ModelError::Zero { key: "width" })
+            }
+            Self::ResNet18(ResNet18Config { classes: 0, .. }) => {
+                Err(ModelError::Zero { key: "classes" })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks the configuration and that it has an output for each of `classes` classes. More outputs are allowed.
+    ///
+    /// # Errors
+    /// [`ModelError`], naming the key or both numbers.
+    pub fn check_classes(&self, classes: usize) -> Result<(), ModelError> {
+        self.check_sizes()?;
+        let outputs = self.outputs();
+        match outputs < classes {
+            true => Err(ModelError::Classes {
+                model: self.name(),
+                outputs,
+                classes,
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Checks the configuration and that images of `shape` (`[channels, height, width]`) fit.
     ///
     /// # Errors
     /// [`ModelError`], naming the key or both shapes.
     pub fn check(&self, shape: [usize; 3]) -> Result<(), ModelError> {
+        self.check_sizes()?;
         let [channels, height, width] = shape;
         let expected = match self {
             Self::Mlp(config) => {
-                if config.widths.len() < 2 || config.widths.contains(&0) {
-                    return Err(ModelError::Widths {
-                        widths: config.widths.clone(),
-                    });
-                }
                 let pixels = config.widths[0];
                 (pixels != channels * height * width).then(|| format!("{pixels}-pixel"))
-            }
-            Self::ConvNet(ConvNetConfig { width: 0, .. })
-            | Self::ResNet18(ResNet18Config { width: 0, .. }) => {
-                return Err(ModelError::Zero { key: "width" });
-            }
-            Self::ResNet18(ResNet18Config { classes: 0, .. }) => {
-                return Err(ModelError::Zero { key: "classes" });
             }
             Self::ResNet18(_) => {
                 (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string())
@@ -191,13 +239,17 @@ mod tests {
             (r#"{"kind":"lenet","variant":"classic"}"#, [1, 28, 28]),
             (r#"{"kind":"convnet","width":4,"bits":6}"#, [3, 32, 32]),
             (r#"{"kind":"resnet18","width":4,"bits":8}"#, [3, 32, 32]),
+            (r#"{"kind":"resnet18","width":4,"classes":7}"#, [3, 32, 32]),
+            (r#"{"kind":"mlp","widths":[12,5,3]}"#, [3, 2, 2]),
         ];
         for (text, shape) in rows {
             let config: ModelConfig = serde_json::from_str(text).unwrap();
             config.check(shape).unwrap();
             let device = Device::flex();
             let logits = config.build(1, &device, Logits(shape));
-            assert_eq!(logits.len(), 20, "{text}");
+            assert_eq!(logits.len(), 2 * config.outputs(), "{text}");
+            config.check_classes(config.outputs()).unwrap();
+            assert!(config.check_classes(config.outputs() + 1).is_err());
             assert!(
                 logits.iter().all(|x| x.is_finite()) && logits.iter().any(|x| *x != 0.0),
                 "{text}"
@@ -259,6 +311,10 @@ mod tests {
         }
         let lenet: ModelConfig = serde_json::from_str(r#"{"kind":"lenet"}"#).unwrap();
         insta::assert_snapshot!(lenet.check([3, 32, 32]).unwrap_err(), @"lenet takes 1x28x28 images, the data has 3x32x32: choose another model or data set");
+        let five: ModelConfig = serde_json::from_str(r#"{"kind":"resnet18","classes":5}"#).unwrap();
+        insta::assert_snapshot!(five.check_classes(10).unwrap_err(), @"resnet18 has 5 outputs, the data has 10 classes: build the network with 10 outputs or more, or choose other data");
+        let empty: ModelConfig = serde_json::from_str(r#"{"kind":"mlp","widths":[]}"#).unwrap();
+        insta::assert_snapshot!(empty.check_classes(10).unwrap_err(), @"model.widths = [] needs at least an input and an output width, all above zero");
         let mlp: ModelConfig = serde_json::from_str(r#"{"kind":"mlp","widths":[784]}"#).unwrap();
         insta::assert_snapshot!(mlp.check([1, 28, 28]).unwrap_err(), @"model.widths = [784] needs at least an input and an output width, all above zero");
     }

@@ -139,8 +139,7 @@ impl Reparameterizer for Inject<'_> {
         let device = stored.device();
         let draws = self.shared.get(path).map_or(path, String::as_str);
         let layout = self.layouts.layout(path);
-        let deviation =
-            Deviation::draw(stored, self.variation, self.chip, draws, layout, &device);
+        let deviation = Deviation::draw(stored, self.variation, self.chip, draws, layout, &device);
         (param, Some(deviation))
     }
 }

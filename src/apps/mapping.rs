@@ -9,7 +9,7 @@ use crossburn_hardware::deploy::{Hardware, MappedNetwork};
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::matrix_weights;
 use crossburn_training::Recipe;
-use crossburn_training::data::DataSource;
+use crossburn_training::data::{Amount, DataSource};
 use serde_json::Value;
 
 use super::study::{self, Clock};
@@ -46,13 +46,13 @@ impl WithClassifier for Job<'_> {
         // What cannot be costed is refused before any work.
         let accelerator = self.hardware.accelerator()?;
         let (network, _) = load_checkpoint(&self.folder, network)?;
-        let data = clock.time("data", || {
-            self.source
-                .load(self.recipe.seed, Some(self.images), Some(1))
+        let training = clock.time("data", || {
+            let amount = Amount::exactly(self.images);
+            self.source.training_images(self.recipe.seed, amount)
         })?;
-        self.recipe.model.check(data.train.shape)?;
+        self.recipe.model.check(training.shape)?;
         let indices: Vec<usize> = (0..self.images).collect();
-        let images = data.train.images(&indices, self.device);
+        let images = training.images(&indices, self.device);
         let mapped = clock.time("mapping", || {
             MappedNetwork::new(&network, &self.hardware, self.images, |network| {
                 network.forward(images.clone());

@@ -39,7 +39,7 @@ impl Demo {
         if self.run.prints(&study::json(&config)?)? {
             return Ok(Outcome::Done);
         }
-        let place = self.run.set_up(self.out.clone())?;
+        let place = self.run.set_up(self.out.clone(), "demo")?;
         let follower = Follower::new(&place);
         let Some(mut results) = demo::run(&config, &place.device, &follower, &place.stop)? else {
             note("the demo keeps nothing of an interrupted run: start it again");

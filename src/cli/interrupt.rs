@@ -5,15 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 
+use super::terminal;
+
 /// A flag that Ctrl-C (or a termination request) sets.
 pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let held = Arc::clone(&flag);
     ctrlc::set_handler(move || {
         if held.swap(true, Ordering::SeqCst) {
+            terminal::give_back();
             std::process::exit(i32::from(super::INTERRUPTED));
         }
-        super::note("interrupted: keeping what is finished (Ctrl-C again ends at once)");
+        if !terminal::is_taken() {
+            super::note("interrupted: keeping what is finished (Ctrl-C again ends at once)");
+        }
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(flag)

@@ -8,6 +8,7 @@ use crossburn_training::data::DataSource;
 use serde_json::json;
 
 use super::device::DeviceChoice;
+use super::run_lock::RunLock;
 use super::run_setup::{name_after, note_report, run_folder};
 use super::stored_network::StoredNetwork;
 use super::{Outcome, print_mapping};
@@ -65,6 +66,7 @@ impl Map {
             .unwrap_or_else(|| network.recipe.data.source.clone());
         let out = run_folder(self.out.as_deref(), &name_after("map", &self.checkpoint));
         let device = DeviceChoice::Cpu.open()?;
+        let _lock = RunLock::take(&out, "map")?;
         let job = Job {
             folder: network.folder.clone(),
             recipe: &network.recipe,

@@ -10,8 +10,10 @@ mod map;
 mod progress;
 mod report;
 mod reproduce;
+mod run_lock;
 mod run_setup;
 mod stored_network;
+mod terminal;
 mod train;
 mod worst_case;
 

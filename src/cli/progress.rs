@@ -1,6 +1,7 @@
 //! Progress on stderr: a bar with the stage and the remaining time, or plain lines where there is no terminal.
 
 use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,8 +14,8 @@ use burn::train::renderer::{MetricState, MetricsRenderer, tui::TuiMetricsRendere
 use crossburn_training::{EpochRecord, TrainingObserver};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::note;
 use super::run_setup::RunPlace;
+use super::{note, terminal};
 use crate::apps::study::StudyObserver;
 
 /// A bar that names its stage; silent where stderr is no terminal.
@@ -123,7 +124,7 @@ impl TrainingObserver for EpochLines {
             self.bar = Some(bar);
         } else if done > 0 {
             note(&format!(
-                "{}: resuming behind epoch {done}/{total}",
+                "{}: resuming after epoch {done}/{total}",
                 self.name
             ));
         }
@@ -153,7 +154,8 @@ impl TrainingObserver for EpochLines {
     }
 }
 
-/// Training progress in burn-train's terminal interface. `q` there asks for an orderly end, like Ctrl-C elsewhere.
+/// Training progress in burn-train's terminal interface. Ctrl-C asks for an orderly end, as elsewhere, and so do both ends
+/// that its popup after `q` offers.
 pub(crate) struct Dashboard {
     name: String,
     renderer: Option<Box<dyn MetricsRenderer>>,
@@ -161,6 +163,9 @@ pub(crate) struct Dashboard {
     epochs: usize,
     stop: Arc<AtomicBool>,
 }
+
+/// What burn-train panics with, in the thread that draws next, after `q` and `k`.
+const KILLED: &str = "Killing training from user input.";
 
 /// The curves of the dashboard.
 const LOSS: &str = "Loss";
@@ -175,6 +180,24 @@ impl Dashboard {
             interrupter: Interrupter::new(),
             epochs: 0,
             stop: Arc::clone(stop),
+        }
+    }
+
+    /// Draws, if the dashboard is there. `q` and `k` end it by a panic, after which the terminal is as it was before:
+    /// that becomes an orderly end, since what is finished is kept either way.
+    fn draw(
+        &mut self,
+        work: impl FnOnce(Box<dyn MetricsRenderer>) -> Option<Box<dyn MetricsRenderer>>,
+    ) {
+        let Some(renderer) = self.renderer.take() else {
+            return;
+        };
+        match catch_unwind(AssertUnwindSafe(|| work(renderer))) {
+            Ok(renderer) => self.renderer = renderer,
+            Err(panic) if panic.downcast_ref::<&str>() == Some(&KILLED) => {
+                self.interrupter.stop(None)
+            }
+            Err(panic) => resume_unwind(panic),
         }
     }
 }
@@ -214,32 +237,36 @@ impl TrainingObserver for Dashboard {
         renderer.start(total, done, None, Some(&self.name));
         renderer.start_split("train", images);
         self.renderer = Some(renderer);
+        terminal::keep_ctrl_c();
     }
 
     fn batch(&mut self, _epoch: usize, images: usize, loss: f64, accuracy: f64) {
-        if let Some(renderer) = &mut self.renderer {
+        self.draw(|mut renderer| {
             renderer.update_train(value(LOSS, loss));
             renderer.update_train(value(ACCURACY, 100.0 * accuracy));
             renderer.update_split(images);
-        }
+            Some(renderer)
+        });
     }
 
     fn epoch(&mut self, record: &EpochRecord) {
-        if let Some(renderer) = &mut self.renderer {
+        self.draw(|mut renderer| {
             renderer.update_valid(value(ACCURACY, 100.0 * record.validation_accuracy));
             if let Some(noisy) = record.validation_noisy_accuracy {
                 renderer.update_valid(value(NOISY_ACCURACY, 100.0 * noisy));
             }
             renderer.update_epoch(record.epoch);
-        }
+            Some(renderer)
+        });
     }
 
     fn ended(&mut self) {
-        // Dropping the renderer restores the terminal.
-        if let Some(mut renderer) = self.renderer.take() {
+        self.draw(|mut renderer| {
             renderer.end_split();
             renderer.end();
-        }
+            // Dropping it gives the terminal back.
+            None
+        });
     }
 
     fn should_stop(&self) -> bool {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use crossburn_noise::Population;
 
+use super::run_lock::{RunLock, verb_at};
 use super::run_setup::note_report;
 use super::{Outcome, print_mapping, print_reproduction, print_results, print_worst_case};
 use crate::apps::study;
@@ -40,6 +41,9 @@ impl Report {
             (None, [run]) => run.parent().map(PathBuf::from).unwrap_or_default(),
             (None, _) => PathBuf::from("runs").join("merged"),
         };
+        // Documents that cannot be read are refused when they are.
+        let verb = self.runs.first().and_then(|run| verb_at(run));
+        let _lock = verb.map(|verb| RunLock::take(&out, &verb)).transpose()?;
         if let Some(mapping) = self.alone("a mapping, which has no chips to merge")? {
             write_mapping(&out, &mapping)?;
             print_mapping(&mapping, self.json)?;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crossburn_training::data::DataSource;
 
 use super::progress::Follower;
-use super::run_setup::{RunArguments, run_folder};
+use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
 use super::{Outcome, note, print_reproduction};
 use crate::apps::reproduce::{self, Kpp, Place, Setting, WorstCasePaper};
 use crate::apps::study;
@@ -71,7 +71,10 @@ impl Reproduce {
         }
         let paper = self.paper.name();
         let out = run_folder(self.out.as_deref(), &format!("reproduce-{paper}"));
-        let run = self.run.set_up(out)?;
+        if self.resume {
+            expect_kept(&out, holds_kept(&out, &["cells"]))?;
+        }
+        let run = self.run.set_up(out, "reproduce")?;
         let place = Place {
             folder: &run.out,
             resume: self.resume,
@@ -89,6 +92,10 @@ impl Reproduce {
                 reproduce::run(&experiment, &setting, &place, &follower)?
             }
         };
+        if results.is_none() && !holds_kept(&run.out, &["cells"]) {
+            note("no training has finished: start again");
+            return Ok(Outcome::Interrupted);
+        }
         let Some(mut results) = results else {
             note("the finished trainings are kept: run the same command with --resume");
             return Ok(Outcome::Interrupted);

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use burn::tensor::Device;
 use clap::Args;
 use indicatif::MultiProgress;
 use serde_json::Value;
 
 use super::device::DeviceChoice;
+use super::run_lock::RunLock;
 use super::{interrupt, note, print};
 
 /// The arguments that all these verbs have.
@@ -36,20 +37,16 @@ impl RunArguments {
         Ok(self.print_config)
     }
 
-    /// Creates the folder `out`, opens the device and listens for Ctrl-C.
+    /// Opens the device, takes the folder `out` for `verb` and listens for Ctrl-C.
     ///
     /// # Errors
-    /// A folder that cannot be created, a device that is not there.
-    pub(super) fn set_up(&self, out: PathBuf) -> Result<RunPlace> {
+    /// A device that is not there, and a folder that the verb may not write into: see [`RunLock::take`].
+    pub(super) fn set_up(&self, out: PathBuf, verb: &str) -> Result<RunPlace> {
         let device = self.device.open()?;
-        fs_err::create_dir_all(&out).with_context(|| {
-            format!(
-                "cannot create the run folder {}: choose another --out",
-                out.display()
-            )
-        })?;
+        let lock = RunLock::take(&out, verb)?;
         Ok(RunPlace {
             out,
+            _lock: lock,
             device,
             side_by_side: self.device.side_by_side(),
             lanes: self.device.lanes(),
@@ -63,6 +60,8 @@ impl RunArguments {
 pub(super) struct RunPlace {
     /// Its folder, which exists.
     pub(super) out: PathBuf,
+    /// No other process writes into it.
+    _lock: RunLock,
     /// The device, without autodiff.
     pub(super) device: Device,
     /// Chips of a population that compute side by side there.
@@ -87,9 +86,49 @@ pub(super) fn note_report(out: &Path) {
     note(&format!("report: {}", out.join("report.html").display()));
 }
 
+/// Says which files images were read from, since a folder may hold others that look alike; nothing for the procedural set.
+pub(super) fn note_files(files: &[PathBuf]) {
+    let Some(folder) = files.first().and_then(|file| file.parent()) else {
+        return;
+    };
+    let names = files.iter().filter_map(|file| file.file_name());
+    let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+    note(&format!(
+        "images: {} in {}",
+        names.join(", "),
+        folder.display()
+    ));
+}
+
 /// The folder that was asked for, or `runs/name`.
 pub(super) fn run_folder(asked: Option<&Path>, name: &str) -> PathBuf {
     asked.map_or_else(|| Path::new("runs").join(name), Path::to_path_buf)
+}
+
+/// Refuses to resume a run in `out` where `found` says that nothing of it is there: a mistyped folder would start afresh.
+///
+/// # Errors
+/// The folder, where nothing was found.
+pub(super) fn expect_kept(out: &Path, found: bool) -> Result<()> {
+    if !found {
+        bail!(
+            "nothing to resume in {}: check --out, or leave out --resume to start afresh",
+            out.display()
+        );
+    }
+    Ok(())
+}
+
+/// Whether `folder` holds a JSON file whose name starts with one of `names`.
+pub(super) fn holds_kept(folder: &Path, names: &[&str]) -> bool {
+    let Ok(entries) = fs_err::read_dir(folder) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.ends_with(".json") && names.iter().any(|start| name.starts_with(start))
+    })
 }
 
 /// `what` and the last part of `path`, such as `evaluate-digits`: the name of a run on a checkpoint.

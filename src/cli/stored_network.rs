@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use crossburn_checkpoints::{Manifest, read_manifest};
 use crossburn_hardware::Quantization;
 use crossburn_models::ModelConfig;
+use crossburn_noise::Variation;
 use crossburn_training::Recipe;
+use crossburn_training::data::{Amount, DataSource};
 
 /// What a checkpoint says of its network; the weights stay on disk.
 #[derive(Debug)]
@@ -47,6 +49,51 @@ impl StoredNetwork {
             manifest,
             model,
             recipe,
+        })
+    }
+
+    /// Refuses images whose classes it has no outputs for, before any of them is read.
+    ///
+    /// # Errors
+    /// The checkpoint, with both numbers.
+    pub(super) fn check_classes(&self, source: &DataSource) -> Result<()> {
+        let checked = self.model.check_classes(source.classes());
+        checked.with_context(|| format!("{} does not fit {source}", self.folder.display()))
+    }
+
+    /// Test images of `source` where `asked` were asked for, or nothing was: as many as in training then, but a number that
+    /// the training had is no bound for other data.
+    pub(super) fn test_amount(&self, source: &DataSource, asked: Option<usize>) -> Amount {
+        let data = &self.recipe.data;
+        match (asked, data.test) {
+            (None, Some(test)) if *source != data.source => Amount::up_to(test),
+            (asked, test) => asked.or(test).into(),
+        }
+    }
+
+    /// The first `most` images of its training set, or of the training images of another source; all where these are fewer.
+    pub(super) fn training_amount(&self, most: usize) -> Amount {
+        Amount::up_to(self.recipe.data.train.map_or(most, |train| most.min(train)))
+    }
+
+    /// The noise that it was trained with: what a search has found, or that of its recipe.
+    ///
+    /// # Errors
+    /// A manifest with a noise that this version cannot read.
+    pub(super) fn training_noise(&self) -> Result<Variation> {
+        if let Some(noise) = &self.manifest.training_noise {
+            return serde_json::from_value(noise.clone()).with_context(|| {
+                format!(
+                    "{} carries a training noise that this version cannot read",
+                    self.folder.display()
+                )
+            });
+        }
+        // Checkpoints of earlier versions name the strength alone.
+        let noise = self.recipe.noise;
+        Ok(match self.manifest.metrics.get("training_sigma") {
+            Some(sigma) if noise.sigma() != *sigma => noise.with_sigma(*sigma),
+            _ => noise,
         })
     }
 

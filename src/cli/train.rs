@@ -1,16 +1,18 @@
 //! `crossburn train`
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use crossburn_checkpoints::{Manifest, save_checkpoint, write_bytes};
 use crossburn_models::{Classifier, WithClassifier};
-use crossburn_training::{Batches, Evaluation, Recipe, Run, TrainingObserver, train};
+use crossburn_training::{
+    Batches, Evaluation, Recipe, Run, TrainingError, TrainingObserver, kept_recipe, train,
+};
 
 use super::progress::{Dashboard, EpochLines};
-use super::run_setup::{RunArguments, RunPlace, run_folder};
+use super::run_setup::{RunArguments, RunPlace, expect_kept, note_files, run_folder};
 use super::{Outcome, note, print, print_results};
 use crate::apps::study::{self, Clock};
 use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run};
@@ -50,12 +52,21 @@ impl Train {
         }
         let stem = self.recipe.file_stem().unwrap_or_default();
         let out = run_folder(self.out.as_deref(), &stem.to_string_lossy());
-        let place = self.run.set_up(out)?;
-        write_bytes(&place.out.join("recipe.toml"), resolved.as_bytes())?;
+        if self.resume {
+            let state = out.join(STATE_FOLDER);
+            let kept = kept_recipe(&state)?;
+            expect_kept(&out, kept.is_some())?;
+            if kept.is_some_and(|kept| kept != recipe) {
+                let folder = state.display().to_string();
+                return Err(TrainingError::OtherRecipe { folder }.into());
+            }
+        }
+        let place = self.run.set_up(out, "train")?;
         let device = place.device.clone().autodiff();
         let job = Job {
             arguments: &self,
             recipe: &recipe,
+            resolved: &resolved,
             place,
         };
         recipe.model.build(recipe.seed, &device, job)
@@ -65,16 +76,24 @@ impl Train {
 struct Job<'a> {
     arguments: &'a Train,
     recipe: &'a Recipe,
+    /// The recipe as a file, with every default.
+    resolved: &'a str,
     place: RunPlace,
 }
+
+/// Folder of the state for resuming, in the run folder.
+const STATE_FOLDER: &str = "resume";
+/// Folder of the checkpoint, in the run folder.
+const CHECKPOINT_FOLDER: &str = "checkpoint";
 
 impl WithClassifier for Job<'_> {
     type Output = Result<Outcome>;
 
     fn run<C: Classifier>(self, network: C) -> Result<Outcome> {
-        // burn-train's dashboard draws on stdout; with --json, stdout belongs to the document.
+        // burn-train's dashboard draws on stdout and reads keys from stdin; with --json, stdout belongs to the document.
         let name = self.recipe.model.name();
-        if std::io::stdout().is_terminal() && !self.arguments.run.json {
+        let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+        if terminal && !self.arguments.run.json {
             self.train(network, &mut Dashboard::new(name, &self.place.stop))
         } else {
             self.train(
@@ -86,6 +105,18 @@ impl WithClassifier for Job<'_> {
 }
 
 impl Job<'_> {
+    /// Whether the run folder holds a training that this one is to replace: its recipe stays beside its weights until then.
+    fn replaces_another(&self, state: &Path) -> bool {
+        let kept = kept_recipe(state).ok().flatten();
+        kept.is_some_and(|kept| kept != *self.recipe)
+            || self.place.out.join(CHECKPOINT_FOLDER).exists()
+    }
+
+    fn write_recipe(&self) -> Result<()> {
+        let path = self.place.out.join("recipe.toml");
+        Ok(write_bytes(&path, self.resolved.as_bytes())?)
+    }
+
     fn train<C: Classifier>(
         &self,
         network: C,
@@ -112,7 +143,10 @@ impl Job<'_> {
             })?;
         let (training_set, validation) = data.train.split_at(learn);
         let autodiff = self.place.device.clone().autodiff();
-        let state = self.place.out.join("resume");
+        let state = self.place.out.join(STATE_FOLDER);
+        if !self.replaces_another(&state) {
+            self.write_recipe()?;
+        }
         let run = Run {
             train: &training_set,
             validation: &validation,
@@ -121,6 +155,10 @@ impl Job<'_> {
             resume: self.arguments.resume,
         };
         let trained = clock.time("training", || train(network, recipe, &run, observer))?;
+        if trained.interrupted && trained.curve.is_empty() {
+            note("no epoch has finished, so nothing is kept: start again");
+            return Ok(Outcome::Interrupted);
+        }
         if trained.interrupted {
             note(&format!(
                 "{} of {} epochs are kept: continue with `crossburn train {} --out {} --resume`",
@@ -155,8 +193,12 @@ impl Job<'_> {
         if let Some(commit) = &commit {
             manifest = manifest.with_commit(commit);
         }
+        if trained.noise != recipe.noise {
+            manifest = manifest.with_training_noise(study::json(&trained.noise)?);
+        }
+        self.write_recipe()?;
         save_checkpoint(
-            &self.place.out.join("checkpoint"),
+            &self.place.out.join(CHECKPOINT_FOLDER),
             &trained.network,
             &manifest,
         )?;
@@ -183,9 +225,10 @@ impl Job<'_> {
         };
         write_run(&self.place.out, &results)?;
         print_results(&results, self.arguments.run.json)?;
+        note_files(&[source.training_files()?, source.test_files()?].concat());
         note(&format!(
             "checkpoint: {}; next: crossburn evaluate {} --noise gaussian --sigma 0.1",
-            self.place.out.join("checkpoint").display(),
+            self.place.out.join(CHECKPOINT_FOLDER).display(),
             self.place.out.display(),
         ));
         Ok(Outcome::Done)

@@ -13,6 +13,24 @@ pub enum TrainingError {
         /// The system's word.
         cause: std::io::Error,
     },
+    /// Files that a folder does not hold.
+    #[error("{} holds no {missing}{}; name the folder that holds the original files", folder.display(), found)]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+        /// The names that were looked for.
+        missing: String,
+        /// What the folder holds in their place, as the rest of the sentence; empty where that says nothing.
+        found: String,
+    },
+    /// A file that is larger than what is read.
+    #[error("{} is larger than {mebibytes} MiB unpacked, the most that is read: name a smaller set", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in MiB.
+        mebibytes: u64,
+    },
     /// A file that is not what its name says.
     #[error("{} is not a usable {format} file: {problem}; fetch it again", path.display())]
     Format {
@@ -42,6 +60,16 @@ pub enum TrainingError {
         source_name: String,
         /// How many there are.
         available: usize,
+    },
+    /// Images with labels that the network has no output for.
+    #[error(
+        "the network has {outputs} outputs, the images have {classes} classes: use a network with {classes} outputs or more, or other images"
+    )]
+    Classes {
+        /// Outputs of the network.
+        outputs: usize,
+        /// Classes of the images.
+        classes: usize,
     },
     /// A value of a recipe that cannot be used.
     #[error("{key} = {value} is not allowed: use {remedy}")]

@@ -24,6 +24,8 @@ pub struct Batches {
     /// The numbers of every batch's images in the set.
     numbers: Vec<Vec<u64>>,
     images: usize,
+    /// Outputs that a network needs for the labels.
+    classes: usize,
 }
 
 impl Batches {
@@ -67,12 +69,32 @@ impl Batches {
             batches,
             numbers,
             images: set.len(),
+            classes: set.outputs_needed(),
         }
     }
 
     /// Number of images.
     pub fn images(&self) -> usize {
         self.images
+    }
+
+    /// Refuses labels that `network` has no output for: one image passes through it.
+    ///
+    /// # Errors
+    /// [`TrainingError::Classes`] with both numbers.
+    pub fn check_outputs<C: Classifier>(&self, network: &C) -> Result<(), TrainingError> {
+        match self.range(0..1).next() {
+            Some((image, _, numbers)) => {
+                let logits = about_images(numbers, || network.forward(image));
+                self.expect_outputs(logits.dims()[1])
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses labels that are not among `outputs`.
+    fn expect_outputs(&self, outputs: usize) -> Result<(), TrainingError> {
+        expect_outputs(outputs, self.classes)
     }
 
     /// The images at the positions `range`, their labels and their numbers in the set, in batches; a batch that lies only
@@ -104,12 +126,20 @@ impl Batches {
     }
 }
 
+/// Refuses fewer `outputs` of a network than its images have `classes`.
+pub(crate) fn expect_outputs(outputs: usize, classes: usize) -> Result<(), TrainingError> {
+    match outputs < classes {
+        true => Err(TrainingError::Classes { outputs, classes }),
+        false => Ok(()),
+    }
+}
+
 /// Fraction of images that `network` classifies correctly.
 ///
 /// # Errors
 /// [`TrainingError::NotFinite`] for an output that is NaN or infinite, of the network or of one of its chips: a maximum
 /// would skip it, so that the rest of the outputs would turn into an accuracy. [`TrainingError::Device`] when the device
-/// cannot give the result back.
+/// cannot give the result back, [`TrainingError::Classes`] when the network has fewer outputs than the images have classes.
 pub fn accuracy<C: Classifier>(network: &C, batches: &Batches) -> Result<f64, TrainingError> {
     let correct = correct(network, batches, 0..batches.images())?;
     Ok(correct as f64 / batches.images().max(1) as f64)
@@ -124,6 +154,7 @@ fn correct<C: Classifier>(
     let (mut correct, mut seen) = (0, range.start);
     for (images, labels, numbers) in batches.range(range) {
         let logits = about_images(numbers, || network.forward(images));
+        batches.expect_outputs(logits.dims()[1])?;
         correct += count_correct(logits, labels).map_err(|error| error.at_image(seen))?;
         seen += labels.len();
     }
@@ -333,6 +364,8 @@ impl<C: Classifier> Evaluation<C> {
         let (mut correct, mut seen) = (vec![0; chips.len()], 0);
         for (images, labels) in self.batches.iter() {
             let logits = all.forward(images.clone());
+            self.batches
+                .expect_outputs(logits.dims()[1] / chips.len())?;
             let found = count_of_chips(logits, labels, chips.len())
                 .map_err(|error| error.at_image(seen))?;
             seen += labels.len();
@@ -474,6 +507,42 @@ mod tests {
             assert!((found - expected).abs() <= 1.0 / 300.0 + 1e-9, "{chip}");
         }
         assert_eq!(population(&stacked, true), (vec![], true));
+    }
+
+    #[test]
+    fn labels_without_an_output_are_refused_with_both_numbers() {
+        let set = digits(3, 0, 20);
+        let device = Device::flex();
+        let network = |outputs: usize| {
+            let widths = vec![784, outputs];
+            initialize(MlpConfig { widths, bits: None }.init(&device), 3)
+        };
+        let batches = Batches::new(&set, 8, &device);
+        let variation = Variation::from(Distribution::gaussian(0.1));
+        let refused = |result: Result<f64, TrainingError>| {
+            let message = result.unwrap_err().to_string();
+            assert!(
+                message.starts_with("the network has 5 outputs, the images have 10 classes"),
+                "{message}"
+            );
+        };
+        let five = network(5);
+        refused(accuracy(&five, &batches));
+        refused(batches.check_outputs(&five).map(|()| 0.0));
+        let evaluation = Evaluation::new(&five, None, batches.clone());
+        let fab = evaluation.varied(&variation);
+        refused(evaluation.clean());
+        refused(evaluation.chip(&fab, ChipSeed::new(1, 0)));
+        let correct = evaluation.correct(&fab, ChipSeed::new(1, 0), 3..9);
+        refused(correct.map(|correct| correct as f64));
+        let stacked = Evaluation::new(&five, None, batches.clone()).side_by_side(2);
+        let stop = AtomicBool::new(false);
+        let chips = stacked.population(&fab, 1, 0..3, |_, _| {}, &stop);
+        refused(chips.map(|_| 0.0));
+        // Outputs to spare are no fault.
+        let twelve = network(12);
+        batches.check_outputs(&twelve).unwrap();
+        accuracy(&twelve, &batches).unwrap();
     }
 
     #[test]

@@ -37,5 +37,5 @@ pub use passes::Passes;
 pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
-pub use trainer::{Run, Trained, train};
+pub use trainer::{Run, Trained, kept_recipe, train};
 pub use worst_case::{AttackActivations, WeightAttack};

@@ -110,3 +110,68 @@ impl OptimizerConfig {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use burn::module::Param;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::optim::GradientsParams;
+    use burn::tensor::{Device, Tensor};
+
+    /// Two steps of one weight, 2, whose gradient is 3 and then 1, against the formulas.
+    fn stepped(config: OptimizerConfig) -> f64 {
+        let device = Device::flex().autodiff();
+        let mut layer: Linear = LinearConfig::new(1, 1).with_bias(false).init(&device);
+        layer.weight = Param::from_tensor(Tensor::from_floats([[2.0]], &device));
+        let mut optimizer = config.init();
+        for gradient in [3.0, 1.0] {
+            let loss = (layer.weight.val() * gradient).sum();
+            let gradients = GradientsParams::from_grads(loss.backward(), &layer);
+            layer = optimizer.step(config.learning_rate(), layer, gradients);
+        }
+        f64::from(layer.weight.val().inner().into_scalar::<f32>())
+    }
+
+    #[test]
+    fn settings_reach_the_optimizer_they_are_of() {
+        let sgd = |momentum: f64, weight_decay: f64| OptimizerConfig::Sgd {
+            learning_rate: 0.1,
+            momentum,
+            weight_decay,
+        };
+        let adam = |weight_decay: f64| OptimizerConfig::Adam {
+            learning_rate: 0.1,
+            weight_decay,
+        };
+        // Adam: m and v start at 0 and are divided by 1 - β^t.
+        let by_adam = |decay: f64| {
+            let (mut w, mut m, mut v) = (2.0f64, 0.0, 0.0);
+            for (t, g) in [(1, 3.0), (2, 1.0)] {
+                let g = g + decay * w;
+                m = 0.9 * m + 0.1 * g;
+                v = 0.999 * v + 0.001 * g * g;
+                let (m, v) = (m / (1.0 - 0.9f64.powi(t)), v / (1.0 - 0.999f64.powi(t)));
+                w -= 0.1 * m / (v.sqrt() + 1e-8);
+            }
+            w
+        };
+        for (config, expected) in [
+            (sgd(0.0, 0.0), 2.0 - 0.3 - 0.1),
+            // The velocity of the second step is 0.5 · 3 + 1.
+            (sgd(0.5, 0.0), 2.0 - 0.3 - 0.25),
+            // 3 + 0.5 · 2 = 4, then 1 + 0.5 · 1.6 = 1.8.
+            (sgd(0.0, 0.5), 2.0 - 0.4 - 0.18),
+            (adam(0.0), by_adam(0.0)),
+            (adam(0.5), by_adam(0.5)),
+        ] {
+            let found = stepped(config);
+            // A few roundings of numbers up to 4.
+            assert!(
+                (found - expected).abs() < 2e-6,
+                "{config:?}: {found} {expected}"
+            );
+        }
+    }
+}

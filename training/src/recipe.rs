@@ -120,11 +120,12 @@ impl Recipe {
         self.method.epochs(self.training.epochs)
     }
 
-    /// Checks every value that does not need the data.
+    /// Checks every value that does not need the data, and that the network has an output for every class of it.
     ///
     /// # Errors
     /// The first bad key, its value and what it may be.
     pub fn check(&self) -> Result<(), TrainingError> {
+        self.model.check_classes(self.data.source.classes())?;
         self.noise.check()?;
         let training = &self.training;
         training.optimizer.check()?;

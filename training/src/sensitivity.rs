@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::TrainingError;
 use crate::data::ImageSet;
+use crate::evaluation::expect_outputs;
 use crate::weight_gradients::{tracked, values, weight_gradients};
 
 /// Sums that are kept at a time: parts of the images, whatever the number of threads.
@@ -39,8 +40,8 @@ const PARTS: usize = 8;
 /// would give another: Martens, "New insights and perspectives on the natural gradient method", JMLR 2020.
 ///
 /// # Errors
-/// [`TrainingError::Setting`] without images and for logits that are not finite, [`TrainingError::Device`] when the device
-/// cannot give a result back.
+/// [`TrainingError::Setting`] without images and for logits that are not finite, [`TrainingError::Classes`] for fewer
+/// outputs than classes, [`TrainingError::Device`] when the device cannot give a result back.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -68,6 +69,7 @@ pub fn sensitivities<C: Classifier>(
     let labels = Philox::new(seed ^ path_hash("labels of sensitivities"), 0);
     let frozen = tracked(network, &selected);
     let device = device.clone().without_autodiff().autodiff();
+    let classes = images.outputs_needed();
     let indices: Vec<usize> = (0..images.len()).collect();
     let parts: Vec<Sums> = indices
         .par_chunks(images.len().div_ceil(PARTS))
@@ -77,7 +79,9 @@ pub fn sensitivities<C: Classifier>(
             for &index in indices {
                 let image = images.images(&[index], &device);
                 let draw = labels.uniform(index as u64);
-                add_squares(&network, image, draw, index, &mut sums)?;
+                let logits = network.forward(image);
+                expect_outputs(logits.dims()[1], classes)?;
+                add_squares(&network, logits, draw, index, &mut sums)?;
             }
             Ok(sums)
         })
@@ -105,16 +109,15 @@ fn add(sums: &mut Sums, path: String, values: impl ExactSizeIterator<Item = f64>
     }
 }
 
-/// Adds the squared gradients of one image, whose label is the class that `draw`, in 0..1, falls on.
+/// Adds the squared gradients of one image, from its `logits`, for the class that `draw`, in 0..1, falls on.
 fn add_squares<C: Classifier>(
     network: &C,
-    image: Tensor<4>,
+    logits: Tensor<2>,
     draw: f64,
     index: usize,
     sums: &mut Sums,
 ) -> Result<(), TrainingError> {
-    let device = image.device();
-    let logits = network.forward(image);
+    let device = logits.device();
     let label = class_at(&values(logits.clone().inner())?, draw).ok_or_else(|| {
         TrainingError::setting(
             "logits",
@@ -257,6 +260,17 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert_eq!(message, "images = 0 is not allowed: use at least one image");
+        let fewer = Softmax {
+            fc: LinearConfig::new(3, 3).init(&device.without_autodiff()),
+        };
+        let refused = sensitivities(&fewer, &lines(2), &Device::flex(), 4).unwrap_err();
+        assert!(matches!(
+            refused,
+            TrainingError::Classes {
+                outputs: 3,
+                classes: 4
+            }
+        ));
     }
 
     #[derive(Module, Debug)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use crossburn_checkpoints::{load_resume, save_resume};
+use crossburn_checkpoints::{load_resume, read_progress, save_resume};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
 use crossburn_models::Classifier;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch_norm_refresh::batch_norm_refresh;
 use crate::data::{Augmentation, ImageSet};
-use crate::evaluation::count_correct;
+use crate::evaluation::{count_correct, expect_outputs};
 use crate::learner::{Learner, Step};
 use crate::method::{Plan, Scene};
 use crate::{
@@ -78,7 +78,8 @@ struct Progress {
 /// resumed ends with the weights it would have had. `network` must be the initial one then, too.
 ///
 /// # Errors
-/// A bad recipe, a loss that is not finite, a state folder that cannot be written or belongs to another recipe.
+/// A bad recipe, images with labels that the network has no output for, a loss that is not finite, a state folder that
+/// cannot be written or belongs to another recipe.
 pub fn train<C: Classifier>(
     network: C,
     recipe: &Recipe,
@@ -118,6 +119,16 @@ pub fn train<C: Classifier>(
     })
 }
 
+/// The recipe of the run whose state is kept in the folder `state`; `None` where none is. A run can be refused by it before
+/// anything is loaded or written.
+///
+/// # Errors
+/// A state that cannot be read, or that another version has written.
+pub fn kept_recipe(state: &Path) -> Result<Option<Recipe>, TrainingError> {
+    let progress: Option<Progress> = read_progress(state)?;
+    Ok(progress.map(|progress| progress.recipe))
+}
+
 struct State<'a, C> {
     recipe: &'a Recipe,
     run: &'a Run<'a>,
@@ -133,6 +144,13 @@ struct State<'a, C> {
 impl<'a, C: Classifier> State<'a, C> {
     fn start(network: C, recipe: &'a Recipe, run: &'a Run<'a>) -> Result<Self, TrainingError> {
         let initial = network.valid();
+        for set in [run.train, run.validation] {
+            if !set.is_empty() {
+                let image = set.images(&[0], &run.device.clone().without_autodiff());
+                let [_, outputs] = initial.valid().forward(image).dims();
+                expect_outputs(outputs, set.outputs_needed())?;
+            }
+        }
         let copies = recipe.method.copies();
         let networks = || (0..copies).map(|_| initial.valid().train()).collect();
         let optimizers = || (0..copies).map(|_| recipe.training.optimizer.init());

@@ -71,7 +71,8 @@ impl<C: Classifier> WeightAttack<C> {
     /// its inner device.
     ///
     /// # Errors
-    /// [`TrainingError::Setting`] without images, and those of the network, which reads them once.
+    /// [`TrainingError::Setting`] without images, [`TrainingError::Classes`] for labels that the network has no output for, and
+    /// those of the network, which reads the images once.
     pub fn new(
         network: &C,
         quantization: Option<Quantization>,
@@ -81,6 +82,7 @@ impl<C: Classifier> WeightAttack<C> {
             return Err(TrainingError::setting("images", 0, "at least one image"));
         }
         let programmed = programmed(network, quantization);
+        batches.check_outputs(&programmed)?;
         let runners_up = runners_up(&programmed, &batches)?;
         Ok(Self {
             selected: matrix_weights(&programmed),

@@ -289,6 +289,44 @@ fn a_refresh_moves_statistics_and_nothing_else() {
 }
 
 #[test]
+fn images_with_more_classes_than_outputs_are_refused_before_the_first_step() {
+    let images = Images::new();
+    let recipe = recipe(METHODS[1].0, GAUSSIAN, "");
+    let device = Device::flex().autodiff();
+    // A label 12 in either set, and a set that says that it has 11 classes.
+    let labelled = |set: &ImageSet| {
+        let mut set = set.clone();
+        set.labels[5] = 12;
+        set
+    };
+    let classes = ImageSet {
+        classes: 11,
+        ..images.train.clone()
+    };
+    let (train_12, validation_12) = (labelled(&images.train), labelled(&images.validation));
+    for (set, validation, needed) in [
+        (&train_12, &images.validation, 13),
+        (&images.train, &validation_12, 13),
+        (&classes, &images.validation, 11),
+    ] {
+        let run = Run {
+            train: set,
+            validation,
+            device: &device,
+            state: None,
+            resume: false,
+        };
+        let mut never = StopBehind { epoch: 9, done: 0 };
+        let message = train(Net::new(), &recipe, &run, &mut never)
+            .unwrap_err()
+            .to_string();
+        let expected = format!("the network has 10 outputs, the images have {needed} classes");
+        assert!(message.starts_with(&expected), "{message}");
+        assert_eq!(never.done, 0);
+    }
+}
+
+#[test]
 fn bad_values_are_refused_with_key_and_value() {
     for (method, noise, part) in [
         (

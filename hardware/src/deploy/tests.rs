@@ -810,6 +810,9 @@ fn readouts_see_what_a_chip_holds_and_nothing_that_changes_from_read_to_read() {
             (found / (1e-4 * expected) - 1.0).abs() < error,
             "{compensation}: {found}"
         );
+    }
+}
+
 /// Transposed convolutions of one group and of two, the weights of an output a hundredth of those of the one before.
 #[derive(Module, Debug)]
 struct Transposed {

@@ -16,7 +16,7 @@ use super::judge::Judge;
 use super::worst_chip::WorstChip;
 use crate::apps::hardware::calibration;
 use crate::apps::study::{self, Clock};
-use crate::cli::run_setup::RunPlace;
+use crate::cli::run_setup::{RunPlace, note_files};
 use crate::cli::stored_network::StoredNetwork;
 use crate::cli::{Outcome, note, print_results};
 use crate::report::{DataSummary, Results, RunCommand, SCHEMA, write_run};
@@ -49,20 +49,17 @@ impl WithClassifier for Job<'_> {
             None => None,
         };
         let (network, _) = load_checkpoint(&self.stored.folder, network)?;
-        // The first training images set the ranges of a hardware; the rest is cheap, or read with the file as a whole.
-        let images = arguments.images.or(recipe.data.test);
-        let data = clock.time("data", || {
-            self.source.load(recipe.seed, recipe.data.train, images)
-        })?;
-        recipe.model.check(data.test.shape)?;
+        let amount = self.stored.test_amount(&self.source, arguments.images);
+        let test = clock.time("data", || self.source.test_images(recipe.seed, amount))?;
+        recipe.model.check(test.shape)?;
         let race = self.asked.race.clone().map(|race| {
-            let images = data.test.len();
+            let images = test.len();
             RaceConfig { images, ..race }.check()
         });
         let race = race.transpose()?;
         let batches = match &race {
-            Some(race) => Batches::for_race(&data.test, race, 128, device)?,
-            None => Batches::new(&data.test, 128, device),
+            Some(race) => Batches::for_race(&test, race, 128, device)?,
+            None => Batches::new(&test, 128, device),
         };
         let side_by_side = match &self.deployment {
             // Arrays multiply chip by chip.
@@ -84,7 +81,12 @@ impl WithClassifier for Job<'_> {
         let judged = match &self.deployment {
             Deployment::Variation(variation) => judge.on_variation(variation, &mut clock)?,
             Deployment::Hardware(on) => {
-                let calibration = calibration(&data.train, on.calibration, device);
+                // The first training images set the ranges of a hardware.
+                let amount = self.stored.training_amount(on.calibration);
+                let training =
+                    clock.time("data", || self.source.training_images(recipe.seed, amount))?;
+                recipe.model.check(training.shape)?;
+                let calibration = calibration(&training, on.calibration, device);
                 judge.on_targets(on, &calibration, &mut clock)?
             }
         };
@@ -104,7 +106,7 @@ impl WithClassifier for Job<'_> {
                 source: self.source.to_string(),
                 train: 0,
                 validation: 0,
-                test: data.test.len(),
+                test: test.len(),
             },
             deployment: Some(self.deployment.summary()?),
             methods,
@@ -112,6 +114,7 @@ impl WithClassifier for Job<'_> {
         };
         write_run(&self.place.out, &results)?;
         print_results(&results, arguments.run.json)?;
+        note_files(&self.source.test_files()?);
         self.place.note_report();
         Ok(Outcome::Done)
     }

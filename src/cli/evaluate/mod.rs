@@ -23,7 +23,7 @@ use self::noise::NoiseArguments;
 use self::shard::Shard;
 use self::worst_chip::WorstChip;
 use super::Outcome;
-use super::run_setup::{RunArguments, name_after, run_folder};
+use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
 use super::stored_network::StoredNetwork;
 
 /// Evaluate a checkpoint on a population of chips
@@ -50,7 +50,7 @@ pub(super) struct Evaluate {
     /// Test images: digits, mnist:DIR or cifar10:DIR; those of the training where absent
     #[arg(long, value_name = "SOURCE")]
     data: Option<DataSource>,
-    /// Test images to use; as many as in training where absent
+    /// Test images to use; as many as in training, or all that there are, where absent
     #[arg(long, value_name = "N")]
     images: Option<usize>,
     #[command(flatten)]
@@ -103,6 +103,7 @@ impl Evaluate {
             .data
             .clone()
             .unwrap_or_else(|| stored.recipe.data.source.clone());
+        stored.check_classes(&source)?;
         let of_chips = json!({
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
@@ -121,7 +122,14 @@ impl Evaluate {
             return Ok(Outcome::Done);
         }
         let name = name_after("evaluate", &self.checkpoint);
-        let place = self.run.set_up(run_folder(self.out.as_deref(), &name))?;
+        let out = run_folder(self.out.as_deref(), &name);
+        if self.resume {
+            expect_kept(
+                &out,
+                holds_kept(&out, &["chips", "race", "rare", "towards"]),
+            )?;
+        }
+        let place = self.run.set_up(out, "evaluate")?;
         let job = Job {
             arguments: &self,
             stored: &stored,

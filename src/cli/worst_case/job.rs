@@ -5,7 +5,7 @@ use crossburn_checkpoints::{load_checkpoint, save_checkpoint};
 use crossburn_hardware::deploy::{Fidelity, MappedNetwork};
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::worst_case::{Search, WorstCase};
-use crossburn_training::data::{DataSource, ImageSet};
+use crossburn_training::data::{Amount, DataSource, ImageSet};
 use crossburn_training::{Batches, Evaluation, WeightAttack, accuracy};
 use serde_json::Value;
 
@@ -43,20 +43,20 @@ impl WithClassifier for Job<'_> {
         let mut clock = Clock::new();
         let images = clock.time("data", || self.images())?;
         let batches = Batches::new(&images.known, 128, device);
-        let results = match &self.room {
-            Room::Weights { .. } => {
-                let attack = WeightAttack::new(&network, quantization, batches)?;
-                self.judge(attack, None, &images, &mut clock)?
-            }
-            Room::Cells { hardware, .. } => {
+        let results = match (&self.room, &images.ranges) {
+            (Room::Cells { hardware, .. }, Some(ranges)) => {
                 let evaluation = Evaluation::new(&network, quantization, batches.clone());
-                let calibration = calibration(&images.training, CALIBRATION_IMAGES, device);
+                let calibration = calibration(ranges, CALIBRATION_IMAGES, device);
                 let mapped = clock.time("mapping", || {
                     evaluation.mapped(hardware, Fidelity::Weight, &calibration)
                 })?;
                 let ideal = mapped.fab(Fidelity::Weight)?.ideal()?;
                 let attack = WeightAttack::new(&ideal, None, batches)?;
                 self.judge(attack, Some(&mapped), &images, &mut clock)?
+            }
+            _ => {
+                let attack = WeightAttack::new(&network, quantization, batches)?;
+                self.judge(attack, None, &images, &mut clock)?
             }
         };
         let Some(results) = results else {
@@ -80,7 +80,8 @@ impl WithClassifier for Job<'_> {
 
 /// The images of a run.
 pub(super) struct Images {
-    training: ImageSet,
+    /// What the ranges of a hardware are set on.
+    ranges: Option<ImageSet>,
     /// What the search knows.
     known: ImageSet,
     /// What it does not.
@@ -91,23 +92,27 @@ pub(super) struct Images {
 impl Job<'_> {
     /// Test images that were not asked for show whether the deviation transfers; where none are left, training images do.
     fn images(&self) -> Result<Images> {
-        let data = &self.stored.recipe.data;
-        let wanted = self.arguments.images.or(data.test);
-        let test = match (wanted, data.test) {
-            (Some(wanted), Some(test)) => Some(wanted.max(test)),
-            (wanted, _) => wanted,
+        let (stored, source) = (self.stored, &self.source);
+        let (seed, data) = (stored.recipe.seed, &stored.recipe.data);
+        let asked = self.arguments.images;
+        let amount = match (asked, data.test) {
+            (Some(asked), Some(test)) => Amount::between(asked, test),
+            _ => stored.test_amount(source, asked),
         };
-        let split = self
-            .source
-            .load(self.stored.recipe.seed, data.train, test)?;
-        self.stored.recipe.model.check(split.test.shape)?;
-        let (known, rest) = split.test.split_at(wanted.unwrap_or(split.test.len()));
+        let test = source.test_images(seed, amount)?;
+        stored.recipe.model.check(test.shape)?;
+        let (known, rest) = test.split_at(asked.unwrap_or(test.len()));
+        let training = |most| source.training_images(seed, stored.training_amount(most));
         let (other, from) = match rest.is_empty() {
             false => (rest, TransferFrom::Test),
-            true => (split.train.split_at(known.len()).0, TransferFrom::Training),
+            true => (training(known.len())?, TransferFrom::Training),
+        };
+        let ranges = match &self.room {
+            Room::Cells { .. } => Some(training(CALIBRATION_IMAGES)?),
+            Room::Weights { .. } => None,
         };
         Ok(Images {
-            training: split.train,
+            ranges,
             known,
             other,
             from,

@@ -22,7 +22,7 @@ use self::job::Job;
 use self::names::Method;
 use self::room::Room;
 use super::Outcome;
-use super::run_setup::{RunArguments, name_after, run_folder};
+use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
 use super::stored_network::StoredNetwork;
 
 /// Search the worst chip within a bound of deviation
@@ -122,6 +122,7 @@ impl FindWorstCase {
             .data
             .clone()
             .unwrap_or_else(|| stored.recipe.data.source.clone());
+        stored.check_classes(&source)?;
         let config = json!({
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
@@ -139,7 +140,11 @@ impl FindWorstCase {
             return Ok(Outcome::Done);
         }
         let name = name_after("worst-case", &self.checkpoint);
-        let place = self.run.set_up(run_folder(self.out.as_deref(), &name))?;
+        let out = run_folder(self.out.as_deref(), &name);
+        if self.resume {
+            expect_kept(&out, holds_kept(&out.join("search"), &[""]))?;
+        }
+        let place = self.run.set_up(out, "worst-case")?;
         let job = Job {
             arguments: &self,
             stored: &stored,

@@ -5,53 +5,79 @@
 
 use std::path::{Path, PathBuf};
 
+use super::folder::{self, enter};
 use super::{ImageSet, Normalization};
 use crate::TrainingError;
 
+const NAME: &str = "CIFAR-10";
 const FORMAT: &str = "CIFAR-10 binary";
 const PIXELS: usize = 3 * 32 * 32;
 
-/// Training images of every `data_batch_*.bin` in order, and test images of `test_batch.bin`, in `folder` or in its
-/// `cifar-10-batches-bin`.
+/// Training images of every `data_batch_N.bin` in the order of N, and test images of `test_batch.bin`, in `folder` or in
+/// its `cifar-10-batches-bin`.
 ///
 /// # Errors
-/// [`TrainingError::Read`] or [`TrainingError::Format`], naming the file.
+/// [`TrainingError::Missing`], [`TrainingError::Read`] or [`TrainingError::Format`], naming the folder or the file.
 pub fn cifar10(folder: &Path) -> Result<(ImageSet, ImageSet), TrainingError> {
-    let inner = folder.join("cifar-10-batches-bin");
-    let folder = if inner.is_dir() {
-        inner
-    } else {
-        folder.to_path_buf()
-    };
-    let first = folder.join("data_batch_1.bin");
-    let entries = std::fs::read_dir(&folder).map_err(|cause| TrainingError::Read {
-        path: first.clone(),
-        cause,
-    })?;
-    let mut batches: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| is_batch(path))
-        .collect();
-    batches.sort();
-    if batches.is_empty() {
-        batches.push(first);
-    }
-    let mut train = empty();
-    for batch in &batches {
-        append(&mut train, batch)?;
-    }
-    let mut test = empty();
-    append(&mut test, &folder.join("test_batch.bin"))?;
-    Ok((train, test))
+    Ok((
+        images(&train_files(folder)?)?,
+        images(&test_files(folder)?)?,
+    ))
 }
 
-fn is_batch(path: &Path) -> bool {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    name.starts_with("data_batch_") && name.ends_with(".bin")
+fn folder_of(folder: &Path) -> PathBuf {
+    enter(folder, &["cifar-10-batches-bin"])
+}
+
+/// The files of the training images, in order.
+///
+/// # Errors
+/// [`TrainingError::Missing`] where there is none, with what the folder holds.
+pub(super) fn train_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
+    let folder = folder_of(folder);
+    let names = folder::names(&folder).unwrap_or_default();
+    let mut batches: Vec<u32> = names.iter().filter_map(|name| batch(name)).collect();
+    batches.sort_unstable();
+    match batches.is_empty() {
+        true => Err(folder::missing(
+            &folder,
+            "data_batch_1.bin".to_string(),
+            NAME,
+        )),
+        false => Ok(batches
+            .into_iter()
+            .map(|batch| folder.join(format!("data_batch_{batch}.bin")))
+            .collect()),
+    }
+}
+
+/// The file of the test images.
+///
+/// # Errors
+/// [`TrainingError::Missing`] where there is none, with what the folder holds.
+pub(super) fn test_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
+    let folder = folder_of(folder);
+    let file = folder.join("test_batch.bin");
+    match file.is_file() {
+        true => Ok(vec![file]),
+        false => Err(folder::missing(&folder, "test_batch.bin".to_string(), NAME)),
+    }
+}
+
+/// The number of a batch by its name. A copy such as `data_batch_1 (1).bin` is none: its images are there already.
+fn batch(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("data_batch_")?.strip_suffix(".bin")?;
+    let parsed = number.parse::<u32>().ok()?;
+    (parsed.to_string() == number).then_some(parsed)
+}
+
+/// The images of `files`, one after the other.
+pub(super) fn images(files: &[PathBuf]) -> Result<ImageSet, TrainingError> {
+    let mut set = empty();
+    for file in files {
+        append(&mut set, file)?;
+    }
+    Ok(set)
 }
 
 fn empty() -> ImageSet {
@@ -78,7 +104,10 @@ fn append(set: &mut ImageSet, path: &Path) -> Result<(), TrainingError> {
         format: FORMAT,
         problem,
     };
-    if bytes.is_empty() || bytes.len() % (PIXELS + 1) != 0 {
+    if bytes.is_empty() {
+        return Err(bad("it holds no images".to_string()));
+    }
+    if bytes.len() % (PIXELS + 1) != 0 {
         return Err(bad(format!(
             "its {} bytes are not whole records of {} bytes",
             bytes.len(),
@@ -134,7 +163,7 @@ mod tests {
                 vec![0; 3000],
                 "3000 bytes are not whole records of 3073 bytes",
             ),
-            (Vec::new(), "0 bytes are not whole records"),
+            (Vec::new(), "it holds no images"),
             (record(10, 0), "label 10 of image 0 is above 9"),
         ] {
             let folder = tempfile::tempdir().unwrap();
@@ -150,49 +179,114 @@ mod tests {
             message.contains("data_batch_1.bin") && message.contains("name the folder"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn batches_go_by_their_number_and_copies_of_a_browser_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
-        let message = cifar10(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("data_batch_1.bin"), "{message}");
+        let write = |name: &str, label: u8| {
+            std::fs::write(folder.path().join(name), record(label, 0)).unwrap()
+        };
+        write("data_batch_10.bin", 5);
+        write("data_batch_2.bin", 2);
+        write("data_batch_1.bin", 1);
+        write("test_batch.bin", 9);
+        for copy in [
+            "data_batch_1 (1).bin",
+            "data_batch_1.bin.bin",
+            "data_batch_01.bin",
+            "data_batch_.bin",
+            "data_batch_2 copy.bin",
+            "test_batch (1).bin",
+        ] {
+            write(copy, 7);
+        }
+        let (train, test) = cifar10(folder.path()).unwrap();
+        assert_eq!((train.labels, test.labels), (vec![1, 2, 5], vec![9]));
+    }
+
+    #[test]
+    fn what_a_folder_holds_in_place_of_the_files_is_said() {
+        for (held, part) in [
+            (&["train.bin", "test.bin"][..], "this is CIFAR-100"),
+            (
+                &["data_batch_1", "test_batch"],
+                "the Python version of CIFAR-10",
+            ),
+            (
+                &["cifar-10-python.tar.gz"],
+                "the Python version of CIFAR-10",
+            ),
+            (&["cifar-10-binary.tar.gz"], "unpack it"),
+            (
+                &["train-images-idx3-ubyte.gz"],
+                "this is MNIST: use mnist:DIR",
+            ),
+            (
+                &["a", "b", "c", "d", "e", "f"],
+                ", but a, b, c, d and 2 more",
+            ),
+            (&[], "it is empty"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for name in held {
+                std::fs::write(folder.path().join(name), record(1, 0)).unwrap();
+            }
+            let message = cifar10(folder.path()).unwrap_err().to_string();
+            assert!(
+                message.contains("holds no data_batch_1.bin")
+                    && message.contains(part)
+                    && message.contains(&*folder.path().to_string_lossy()),
+                "{message}"
+            );
+        }
+        let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("data_batch_1.bin"), record(1, 0)).unwrap();
         let message = cifar10(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("test_batch.bin"), "{message}");
+        assert!(
+            message.contains("holds no test_batch.bin, but data_batch_1.bin;"),
+            "{message}"
+        );
     }
 
     #[test]
     fn the_real_files_are_read() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/cifar-10-jpeg");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/cifar-10");
         if !folder.exists() {
             eprintln!("skipped: no CIFAR-10 files beside the checkout");
             return;
         }
         let (train, test) = cifar10(&folder).unwrap();
-        assert_eq!((train.len(), test.len()), (8_000, 1_000));
-        for class in 0..10 {
-            assert_eq!(
-                test.labels.iter().filter(|label| **label == class).count(),
-                100
-            );
-            assert_eq!(
-                train.labels.iter().filter(|label| **label == class).count(),
-                800
-            );
-        }
-        // Read from the files by another program: first red and green, last blue pixels; image 4,000 opens batch 2.
+        assert_eq!((train.len(), test.len()), (10_000, 2_000));
+        // Counted and read from the files by another program, as all numbers here.
+        let count = |set: &ImageSet| {
+            let of = |class| set.labels.iter().filter(|label| **label == class).count();
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(of)
+        };
         assert_eq!(
-            (&train.labels[..5], &train.labels[4000..4005]),
-            ([5, 4, 9, 5, 2].as_slice(), [1, 1, 6, 2, 4].as_slice())
+            count(&train),
+            [1004, 989, 984, 1034, 957, 1055, 1003, 1025, 976, 973]
+        );
+        assert_eq!(
+            count(&test),
+            [189, 190, 209, 204, 200, 215, 219, 186, 191, 197]
+        );
+        // First red and green, last blue pixels; image 5,000 opens batch 2.
+        assert_eq!(
+            (&train.labels[..5], &train.labels[5000..5005]),
+            ([5, 1, 2, 5, 1].as_slice(), [4, 8, 3, 3, 8].as_slice())
         );
         assert_eq!(
             (&train.image(0)[..4], &train.image(0)[1024..1027]),
-            ([87, 88, 90, 92].as_slice(), [88, 89, 91].as_slice())
+            ([136, 137, 139, 158].as_slice(), [133, 135, 138].as_slice())
         );
         assert_eq!(
-            (&train.image(7_999)[3069..], train.labels[7_999]),
-            ([151, 152, 153].as_slice(), 5)
+            (&train.image(9_999)[3069..], train.labels[9_999]),
+            ([52, 82, 107].as_slice(), 8)
         );
         assert_eq!(
-            (&test.image(999)[3069..], test.labels[999]),
-            ([99, 99, 198].as_slice(), 7)
+            (&test.image(1_999)[3069..], test.labels[1_999]),
+            ([121, 121, 121].as_slice(), 9)
         );
     }
 }

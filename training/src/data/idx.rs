@@ -13,21 +13,55 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use super::folder;
 use super::{ImageSet, Normalization};
 use crate::TrainingError;
 
 const FORMAT: &str = "IDX";
 const IMAGES: u32 = 0x0803;
 const LABELS: u32 = 0x0801;
-/// The largest file that is read, unpacked: six times the full MNIST.
-const LARGEST: u64 = 300 << 20;
+/// The largest file that is read, unpacked, in MiB: six times the full MNIST.
+const LARGEST: u64 = 300;
+
+/// One of the two parts of the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Train,
+    Test,
+}
+
+impl Part {
+    /// How the names of its files start.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "t10k",
+        }
+    }
+
+    /// Its two files in `folder`: images and labels.
+    ///
+    /// # Errors
+    /// [`TrainingError::Missing`], naming the folder and every name that was looked for.
+    pub(super) fn files(self, folder: &Path) -> Result<[PathBuf; 2], TrainingError> {
+        let folder = folder_of(folder);
+        Ok([
+            file(&folder, self.name(), "images", "idx3")?,
+            file(&folder, self.name(), "labels", "idx1")?,
+        ])
+    }
+}
 
 /// Training and test images of a folder with MNIST's four files, each plain or with `.gz`.
 ///
+/// The files are `train-images-idx3-ubyte` and so on, also spelled `train-images.idx3-ubyte`, in the folder itself, in its
+/// `MNIST/raw` or in its `raw`.
+///
 /// # Errors
-/// [`TrainingError::Read`] or [`TrainingError::Format`], naming the file.
+/// [`TrainingError::Missing`], [`TrainingError::Read`], [`TrainingError::TooLarge`] or [`TrainingError::Format`], naming
+/// the folder or the file.
 pub fn mnist(folder: &Path) -> Result<(ImageSet, ImageSet), TrainingError> {
-    let (train, test) = (part(folder, "train")?, part(folder, "t10k")?);
+    let (train, test) = (part(folder, Part::Train)?, part(folder, Part::Test)?);
     if train.shape != test.shape {
         let size = |set: &ImageSet| format!("{} x {}", set.shape[1], set.shape[2]);
         let problem = format!(
@@ -35,16 +69,18 @@ pub fn mnist(folder: &Path) -> Result<(ImageSet, ImageSet), TrainingError> {
             size(&test),
             size(&train)
         );
-        return Err(bad(&folder.join("t10k-images-idx3-ubyte"), problem));
+        let [images, _] = Part::Test.files(folder)?;
+        return Err(bad(&images, problem));
     }
     Ok((train, test))
 }
 
-fn part(folder: &Path, name: &str) -> Result<ImageSet, TrainingError> {
-    let (images_path, images) = read(folder, &format!("{name}-images-idx3-ubyte"))?;
-    let (labels_path, labels) = read(folder, &format!("{name}-labels-idx1-ubyte"))?;
-    let (sizes, pixels) = body::<3>(&images_path, &images, IMAGES)?;
-    let ([count], labels) = body::<1>(&labels_path, &labels, LABELS)?;
+/// The images of one part.
+pub(super) fn part(folder: &Path, part: Part) -> Result<ImageSet, TrainingError> {
+    let [images_path, labels_path] = part.files(folder)?;
+    let (images, labels) = (read(&images_path)?, read(&labels_path)?);
+    let (sizes, pixels) = body::<3>(&images_path, &images, IMAGES, "images")?;
+    let ([count], labels) = body::<1>(&labels_path, &labels, LABELS, "labels")?;
     if sizes[0] != count {
         return Err(bad(
             &labels_path,
@@ -70,6 +106,43 @@ fn part(folder: &Path, name: &str) -> Result<ImageSet, TrainingError> {
     })
 }
 
+/// The spellings of a file's name: that of the MNIST page, and that of archives which unpack with a dot.
+fn spellings(part: &str, what: &str, axes: &str) -> [String; 2] {
+    ["-", "."].map(|between| format!("{part}-{what}{between}{axes}-ubyte"))
+}
+
+/// Where the files are: `folder`, or a folder inside it, as torchvision makes them.
+fn folder_of(folder: &Path) -> PathBuf {
+    let holds_any = |folder: &Path| {
+        let parts = [Part::Train, Part::Test].map(Part::name);
+        let files = parts
+            .iter()
+            .flat_map(|part| [(part, "images", "idx3"), (part, "labels", "idx1")]);
+        let mut files = files.map(|(part, what, axes)| find(folder, part, what, axes));
+        files.any(|found| found.is_some())
+    };
+    let inner = ["MNIST/raw", "raw"].map(|inner| folder.join(inner));
+    let mut all = std::iter::once(folder.to_path_buf()).chain(inner);
+    all.find(|folder| holds_any(folder))
+        .unwrap_or_else(|| folder.to_path_buf())
+}
+
+/// The file under any of its spellings, plain before `.gz`.
+fn find(folder: &Path, part: &str, what: &str, axes: &str) -> Option<PathBuf> {
+    let names = spellings(part, what, axes);
+    let plain = names.iter().map(|name| folder.join(name));
+    let packed = names.iter().map(|name| folder.join(format!("{name}.gz")));
+    plain.chain(packed).find(|path| path.is_file())
+}
+
+fn file(folder: &Path, part: &str, what: &str, axes: &str) -> Result<PathBuf, TrainingError> {
+    find(folder, part, what, axes).ok_or_else(|| {
+        let [first, second] = spellings(part, what, axes);
+        let missing = format!("{first} or {second}, plain or with .gz");
+        folder::missing(folder, missing, "MNIST")
+    })
+}
+
 fn bad(path: &Path, problem: String) -> TrainingError {
     TrainingError::Format {
         path: path.to_path_buf(),
@@ -78,34 +151,41 @@ fn bad(path: &Path, problem: String) -> TrainingError {
     }
 }
 
-/// The file `name` or `name.gz`, unpacked where its first bytes say gzip.
-fn read(folder: &Path, name: &str) -> Result<(PathBuf, Vec<u8>), TrainingError> {
-    let plain = folder.join(name);
-    let path = if plain.exists() {
-        plain
-    } else {
-        folder.join(format!("{name}.gz"))
-    };
-    let bytes = std::fs::read(&path).map_err(|cause| TrainingError::Read {
-        path: path.clone(),
+/// The bytes of a file, unpacked where its first bytes say gzip.
+fn read(path: &Path) -> Result<Vec<u8>, TrainingError> {
+    let bytes = std::fs::read(path).map_err(|cause| TrainingError::Read {
+        path: path.to_path_buf(),
         cause,
     })?;
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Ok((path, bytes));
+    match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => unpack(path, &bytes, LARGEST),
+        false => Ok(bytes),
     }
-    let mut unpacked = Vec::new();
-    MultiGzDecoder::new(bytes.as_slice())
-        .take(LARGEST)
-        .read_to_end(&mut unpacked)
-        .map_err(|cause| bad(&path, format!("its gzip data is damaged ({cause})")))?;
-    Ok((path, unpacked))
 }
 
-/// The sizes of the `N` axes and the bytes behind the header, whose number the sizes must give.
+/// Unpacks the gzip data of the file `path`, at most `mebibytes`.
+fn unpack(path: &Path, bytes: &[u8], mebibytes: u64) -> Result<Vec<u8>, TrainingError> {
+    let largest = mebibytes << 20;
+    let mut unpacked = Vec::new();
+    MultiGzDecoder::new(bytes)
+        .take(largest + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|cause| bad(path, format!("its gzip data is damaged ({cause})")))?;
+    match unpacked.len() as u64 > largest {
+        true => Err(TrainingError::TooLarge {
+            path: path.to_path_buf(),
+            mebibytes,
+        }),
+        false => Ok(unpacked),
+    }
+}
+
+/// The sizes of the `N` axes and the bytes after the header, whose number the sizes must give. `what` is what they are.
 fn body<'a, const N: usize>(
     path: &Path,
     bytes: &'a [u8],
     magic: u32,
+    what: &str,
 ) -> Result<([usize; N], &'a [u8]), TrainingError> {
     let word = |index: usize| {
         let word = bytes
@@ -130,6 +210,9 @@ fn body<'a, const N: usize>(
         *size = word(axis + 1)? as usize;
     }
     let data = &bytes[4 * (N + 1)..];
+    if sizes[0] == 0 {
+        return Err(bad(path, format!("it holds no {what}")));
+    }
     let expected = sizes
         .iter()
         .try_fold(1usize, |product, size| product.checked_mul(*size));
@@ -254,7 +337,8 @@ mod tests {
                 [labels(&[7, 9]), vec![0]].concat(),
                 "its header says 2 bytes, it holds 3",
             ),
-            (images(2, 12), labels(&[]), "holds 0"),
+            (images(2, 12), labels(&[]), "it holds no labels"),
+            (images(0, 0), labels(&[]), "it holds no images"),
             (
                 Vec::new(),
                 good.clone(),
@@ -268,12 +352,73 @@ mod tests {
                 "{message}"
             );
         }
-        let missing = mnist(Path::new("nowhere")).unwrap_err().to_string();
-        assert!(missing.contains("train-images-idx3-ubyte"), "{missing}");
+    }
+
+    #[test]
+    fn files_are_found_under_the_names_and_in_the_folders_that_others_give_them() {
+        for (inner, between, end) in [
+            ("", "-", ""),
+            ("", ".", ""),
+            ("", ".", ".gz"),
+            ("MNIST/raw", "-", ".gz"),
+            ("MNIST/raw", "-", ""),
+            ("raw", ".", ""),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let inside = folder.path().join(inner);
+            std::fs::create_dir_all(&inside).unwrap();
+            for part in ["train", "t10k"] {
+                for (what, bytes) in [
+                    (format!("images{between}idx3"), images(2, 12)),
+                    (format!("labels{between}idx1"), labels(&[7, 9])),
+                ] {
+                    let name = format!("{part}-{what}-ubyte{end}");
+                    std::fs::write(inside.join(name), bytes).unwrap();
+                }
+            }
+            let (train, test) = mnist(folder.path()).unwrap();
+            assert_eq!(
+                (train.labels, test.image(1)),
+                (vec![7, 9], [6, 7, 8, 9, 10, 11].as_slice())
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named_in_all_its_spellings_with_the_folder() {
+        let message = |folder: &Path| mnist(folder).unwrap_err().to_string();
+        let nowhere = message(Path::new("nowhere"));
         assert!(
-            missing.ends_with("name the folder that holds the original files"),
-            "{missing}"
+            nowhere.starts_with(
+                "nowhere holds no train-images-idx3-ubyte or train-images.idx3-ubyte, plain or with .gz ("
+            ),
+            "{nowhere}"
         );
+        assert!(
+            nowhere.ends_with("name the folder that holds the original files"),
+            "{nowhere}"
+        );
+        // One of four is missing.
+        let folder = folder(&images(2, 12), &labels(&[7, 9]));
+        std::fs::remove_file(folder.path().join("t10k-labels-idx1-ubyte")).unwrap();
+        let message = message(folder.path());
+        assert!(
+            message.contains("holds no t10k-labels-idx1-ubyte or t10k-labels.idx1-ubyte"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_file_above_the_limit_is_refused_for_the_limit() {
+        let unpacked = vec![0; (1 << 20) + 1];
+        let path = Path::new("large.gz");
+        let message = unpack(path, &gzip(&unpacked), 1).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "large.gz is larger than 1 MiB unpacked, the most that is read: name a smaller set"
+        );
+        let fits = &unpacked[1..];
+        assert_eq!(unpack(path, &gzip(fits), 1).unwrap(), fits);
     }
 
     #[test]

@@ -54,6 +54,14 @@ impl ImageSet {
         &self.pixels[index * bytes..(index + 1) * bytes]
     }
 
+    /// Outputs that a network needs for these images: one for every class, and for every label.
+    pub fn outputs_needed(&self) -> usize {
+        let largest = self.labels.iter().max();
+        largest.map_or(self.classes, |label| {
+            self.classes.max(usize::from(*label) + 1)
+        })
+    }
+
     /// The first `count` images and the rest.
     pub fn split_at(&self, count: usize) -> (Self, Self) {
         let count = count.min(self.len());
@@ -214,5 +222,16 @@ mod tests {
         assert_eq!([first.pixels, rest.pixels].concat(), set().pixels);
         let (all, nothing) = set().split_at(7);
         assert!(all == set() && nothing.is_empty());
+    }
+
+    #[test]
+    fn a_label_beyond_the_classes_needs_an_output_too() {
+        assert_eq!(set().outputs_needed(), 3);
+        let beyond = ImageSet {
+            labels: vec![2, 6, 1],
+            ..set()
+        };
+        assert_eq!(beyond.outputs_needed(), 7);
+        assert_eq!(set().split_at(0).0.outputs_needed(), 3);
     }
 }

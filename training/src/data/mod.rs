@@ -3,6 +3,7 @@
 mod augmentation;
 mod cifar10;
 mod digits;
+mod folder;
 mod idx;
 mod image_set;
 mod source;
@@ -12,4 +13,4 @@ pub use cifar10::cifar10;
 pub use digits::digits;
 pub use idx::mnist;
 pub use image_set::{ImageSet, Normalization};
-pub use source::{DataSource, DataSplit};
+pub use source::{Amount, DataSource, DataSplit};

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ImageSet, cifar10, digits, mnist};
+use super::idx::{self, Part};
+use super::{ImageSet, cifar10, digits};
 use crate::TrainingError;
 
 /// Where images come from, written `digits`, `mnist:DIR` or `cifar10:DIR`.
@@ -26,6 +27,55 @@ pub enum DataSource {
     Mnist(PathBuf),
     /// A folder with CIFAR-10's binary files.
     Cifar10(PathBuf),
+}
+
+/// How many images are wanted, the first of those that there are.
+///
+/// ```
+/// use crossburn_training::data::{Amount, DataSource};
+///
+/// let digits = "digits".parse::<DataSource>()?;
+/// assert_eq!(digits.test_images(1, Amount::exactly(10))?.len(), 10);
+/// # Ok::<(), crossburn_training::TrainingError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount {
+    /// Fewer are refused.
+    least: usize,
+    /// More are left out.
+    most: Option<usize>,
+}
+
+impl Amount {
+    /// All that there are; of the digits, which have no end, a few thousand.
+    pub const ALL: Self = Self {
+        least: 1,
+        most: None,
+    };
+
+    /// `count` images: a source that has fewer is refused.
+    pub fn exactly(count: usize) -> Self {
+        Self::between(count, count)
+    }
+
+    /// `count` images, or all that there are where these are fewer: for a number that nobody asked for.
+    pub fn up_to(count: usize) -> Self {
+        Self::between(1, count)
+    }
+
+    /// `most` images, or all that there are where these are fewer, but not fewer than `least`.
+    pub fn between(least: usize, most: usize) -> Self {
+        Self {
+            least,
+            most: Some(most.max(least)),
+        }
+    }
+}
+
+impl From<Option<usize>> for Amount {
+    fn from(count: Option<usize>) -> Self {
+        count.map_or(Self::ALL, Self::exactly)
+    }
 }
 
 /// Images to learn from and images to judge by.
@@ -84,6 +134,37 @@ impl std::fmt::Display for DataSource {
 }
 
 impl DataSource {
+    /// Number of classes of its images.
+    pub fn classes(&self) -> usize {
+        match self {
+            Self::Digits | Self::Mnist(_) | Self::Cifar10(_) => 10,
+        }
+    }
+
+    /// The files that its training images are read from, in order; none for the procedural set.
+    ///
+    /// # Errors
+    /// A file that is not there.
+    pub fn training_files(&self) -> Result<Vec<PathBuf>, TrainingError> {
+        match self {
+            Self::Digits => Ok(Vec::new()),
+            Self::Mnist(folder) => Ok(Part::Train.files(folder)?.to_vec()),
+            Self::Cifar10(folder) => cifar10::train_files(folder),
+        }
+    }
+
+    /// The files that its test images are read from, in order; none for the procedural set.
+    ///
+    /// # Errors
+    /// A file that is not there.
+    pub fn test_files(&self) -> Result<Vec<PathBuf>, TrainingError> {
+        match self {
+            Self::Digits => Ok(Vec::new()),
+            Self::Mnist(folder) => Ok(Part::Test.files(folder)?.to_vec()),
+            Self::Cifar10(folder) => cifar10::test_files(folder),
+        }
+    }
+
     /// The first `train` training and `test` test images; all that there are (of the digits 6,000 and 2,000) where absent.
     /// `seed` draws the procedural set; files do not depend on it.
     ///
@@ -95,43 +176,83 @@ impl DataSource {
         train: Option<usize>,
         test: Option<usize>,
     ) -> Result<DataSplit, TrainingError> {
-        let (train_set, test_set) = match self {
-            Self::Digits => {
-                let train = self.count("training", train, DIGITS.0, MOST_DIGITS)?;
-                let test = self.count("test", test, DIGITS.1, MOST_DIGITS)?;
-                return Ok(DataSplit {
-                    train: digits(seed, 0, train),
-                    test: digits(seed, FIRST_TEST_DIGIT, test),
-                });
-            }
-            Self::Mnist(folder) => mnist(folder)?,
-            Self::Cifar10(folder) => cifar10(folder)?,
-        };
-        let train = self.count("training", train, train_set.len(), train_set.len())?;
-        let test = self.count("test", test, test_set.len(), test_set.len())?;
+        if let Self::Mnist(folder) = self {
+            // Images of two sizes are no data set.
+            let (train_set, test_set) = idx::mnist(folder)?;
+            return Ok(DataSplit {
+                train: self.first("training", train_set, train.into())?,
+                test: self.first("test", test_set, test.into())?,
+            });
+        }
         Ok(DataSplit {
-            train: train_set.split_at(train).0,
-            test: test_set.split_at(test).0,
+            train: self.training_images(seed, train.into())?,
+            test: self.test_images(seed, test.into())?,
         })
+    }
+
+    /// The first training images, validation included. Test images are not read.
+    ///
+    /// # Errors
+    /// Fewer images than the least that is wanted, none, or a file that cannot be used.
+    pub fn training_images(&self, seed: u64, amount: Amount) -> Result<ImageSet, TrainingError> {
+        let set = match self {
+            Self::Digits => {
+                let count = self.count("training", amount, DIGITS.0, MOST_DIGITS)?;
+                return Ok(digits(seed, 0, count));
+            }
+            Self::Mnist(folder) => idx::part(folder, Part::Train)?,
+            Self::Cifar10(_) => cifar10::images(&self.training_files()?)?,
+        };
+        self.first("training", set, amount)
+    }
+
+    /// The first test images. Training images are not read.
+    ///
+    /// # Errors
+    /// Fewer images than the least that is wanted, none, or a file that cannot be used.
+    pub fn test_images(&self, seed: u64, amount: Amount) -> Result<ImageSet, TrainingError> {
+        let set = match self {
+            Self::Digits => {
+                let count = self.count("test", amount, DIGITS.1, MOST_DIGITS)?;
+                return Ok(digits(seed, FIRST_TEST_DIGIT, count));
+            }
+            Self::Mnist(folder) => idx::part(folder, Part::Test)?,
+            Self::Cifar10(_) => cifar10::images(&self.test_files()?)?,
+        };
+        self.first("test", set, amount)
+    }
+
+    /// The first images of `set`, as many as are wanted.
+    fn first(
+        &self,
+        what: &'static str,
+        set: ImageSet,
+        amount: Amount,
+    ) -> Result<ImageSet, TrainingError> {
+        let available = set.len();
+        match self.count(what, amount, available, available)? {
+            count if count == available => Ok(set),
+            count => Ok(set.split_at(count).0),
+        }
     }
 
     fn count(
         &self,
         what: &'static str,
-        wanted: Option<usize>,
+        amount: Amount,
         default: usize,
         available: usize,
     ) -> Result<usize, TrainingError> {
-        let wanted = wanted.unwrap_or(default);
-        if wanted == 0 || wanted > available {
+        let most = amount.most.unwrap_or(default);
+        if most == 0 || amount.least > available {
             return Err(TrainingError::TooMany {
-                wanted,
+                wanted: amount.least,
                 what,
                 source_name: self.to_string(),
                 available,
             });
         }
-        Ok(wanted)
+        Ok(most.min(available))
     }
 }
 
@@ -205,6 +326,49 @@ mod tests {
             message.starts_with("2 test images were asked for") && message.contains("has 1:"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn each_part_is_read_alone_and_a_number_that_nobody_asked_for_is_no_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = |label: u8| [vec![label], vec![label; 3072]].concat();
+        let source = DataSource::Cifar10(folder.path().to_path_buf());
+        std::fs::write(
+            folder.path().join("test_batch.bin"),
+            [record(4), record(5), record(6)].concat(),
+        )
+        .unwrap();
+        // There are no training images.
+        let test = |amount| source.test_images(1, amount).map(|set| set.labels);
+        assert_eq!(test(Amount::ALL).unwrap(), [4, 5, 6]);
+        assert_eq!(test(Amount::up_to(2)).unwrap(), [4, 5]);
+        assert_eq!(test(Amount::up_to(3000)).unwrap(), [4, 5, 6]);
+        assert_eq!(test(Amount::between(3, 3000)).unwrap(), [4, 5, 6]);
+        assert_eq!(test(Amount::exactly(1)).unwrap(), [4]);
+        for amount in [
+            Amount::exactly(4),
+            Amount::between(4, 3000),
+            Amount::exactly(0),
+        ] {
+            let message = test(amount).unwrap_err().to_string();
+            assert!(message.contains("has 3: use a number from 1 to 3"));
+        }
+        assert!(source.training_images(1, Amount::ALL).is_err());
+        assert!(source.training_files().is_err());
+        let batch = folder.path().join("data_batch_3.bin");
+        std::fs::write(&batch, record(1)).unwrap();
+        let test_batch = folder.path().join("test_batch.bin");
+        assert_eq!(source.training_files().unwrap(), [batch]);
+        assert_eq!(source.test_files().unwrap(), [test_batch]);
+        assert!(DataSource::Digits.test_files().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_part_of_the_digits_is_that_of_both() {
+        let split = DataSource::Digits.load(5, Some(7), Some(6)).unwrap();
+        let train = DataSource::Digits.training_images(5, Amount::exactly(7));
+        let test = DataSource::Digits.test_images(5, Amount::up_to(6));
+        assert!(train.unwrap() == split.train && test.unwrap() == split.test);
     }
 
     #[test]

@@ -250,6 +250,64 @@ pub(crate) mod tests {
         }
     }
 
+    /// A linear classifier in closed form, in 64 bits: logits are `x W + b`, and the mean cross-entropy of a batch has the
+    /// gradient `xᵀ (softmax - onehot) / n` by W.
+    pub(crate) struct ByHand {
+        images: Vec<f64>,
+        labels: Vec<usize>,
+        /// `[in, out]`.
+        pub(crate) weight: Vec<f64>,
+        bias: Vec<f64>,
+    }
+
+    impl ByHand {
+        pub(crate) fn new(learner: &Learner<Softmax>, step: &Step<'_>) -> Self {
+            let fc = &learner.network.fc;
+            Self {
+                images: doubles(step.images.clone().flatten::<2>(1, 3)),
+                labels: step
+                    .targets
+                    .clone()
+                    .into_data()
+                    .iter::<i64>()
+                    .map(|label| label as usize)
+                    .collect(),
+                weight: doubles(fc.weight.val()),
+                bias: doubles(fc.bias.as_ref().unwrap().val()),
+            }
+        }
+
+        /// The gradient by the weight where it deviates, `[in, out]`.
+        pub(crate) fn gradient(&self, deviation: &[f64]) -> Vec<f64> {
+            let (classes, images) = (self.bias.len(), self.labels.len());
+            let inputs = self.images.len() / images;
+            let mut gradient = vec![0.0; self.weight.len()];
+            for (x, label) in self.images.chunks(inputs).zip(&self.labels) {
+                let mut logits = self.bias.clone();
+                for (input, x) in x.iter().enumerate() {
+                    for (class, logit) in logits.iter_mut().enumerate() {
+                        let at = input * classes + class;
+                        *logit += x * (self.weight[at] + deviation[at]);
+                    }
+                }
+                let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
+                for (input, x) in x.iter().enumerate() {
+                    for (class, logit) in logits.iter().enumerate() {
+                        let target = f64::from(u8::from(class == *label));
+                        gradient[input * classes + class] +=
+                            x * (logit.exp() / sum - target) / images as f64;
+                    }
+                }
+            }
+            gradient
+        }
+    }
+
+    pub(crate) fn doubles<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+        let values: Vec<f32> = tensor.into_data().try_to_vec().unwrap();
+        values.into_iter().map(f64::from).collect()
+    }
+
     #[test]
     fn names_are_those_that_serde_writes_and_tables_are_strict() {
         for text in [

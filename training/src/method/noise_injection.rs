@@ -41,3 +41,61 @@ pub(super) fn step<C: Classifier>(
         passes: 1,
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::OptimizerConfig;
+    use crate::method::tests::{ByHand, batch, doubles, learner};
+    use burn::module::Module;
+    use crossburn_hardware::manufacture;
+    use crossburn_noise::{Distribution, Variation};
+
+    /// `W <- W - rate (∂CE/∂W at the chip's weights + decay W)`, against the closed form of a linear layer. The chip is the
+    /// one that evaluation would manufacture.
+    #[test]
+    fn the_gradient_at_the_chip_steps_the_clean_weights() {
+        let (rate, decay) = (0.1, 0.01);
+        let noise = Variation::from(Distribution::gaussian(0.3));
+        let given = Step {
+            learning_rate: rate,
+            ..batch(&noise, 7)
+        };
+        let mut learner = learner(3);
+        let optimizer = OptimizerConfig::Sgd {
+            learning_rate: rate,
+            momentum: 0.0,
+            weight_decay: decay,
+        };
+        learner.optimizer = optimizer.init();
+        let by_hand = ByHand::new(&learner, &given);
+        let chip = manufacture(&learner.network.valid(), None, &noise, given.chip);
+        let chip = doubles(chip.fc.weight.val());
+        let deviation: Vec<f64> = chip
+            .iter()
+            .zip(&by_hand.weight)
+            .map(|(c, w)| c - w)
+            .collect();
+        step(&mut learner, &given, None);
+        let stepped = |deviation: &[f64]| -> Vec<f64> {
+            let gradients = by_hand.gradient(deviation).into_iter();
+            let both = gradients.zip(&by_hand.weight);
+            both.map(|(g, w)| w - rate * (g + decay * w)).collect()
+        };
+        let (expected, clean) = (stepped(&deviation), stepped(&vec![0.0; deviation.len()]));
+        let found = doubles(learner.network.fc.weight.val().inner());
+        let apart = |a: &[f64], b: &[f64]| {
+            let pairs = a.iter().zip(b);
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+        };
+        // Sums of 784 products are right to 784 · 2^-24 = 5e-5 of their size; gradients are below 4, the rate is 0.1.
+        assert!(
+            apart(&found, &expected) < 2e-5,
+            "{}",
+            apart(&found, &expected)
+        );
+        // The noise matters by far more than that.
+        assert!(apart(&found, &clean) > 2e-3, "{}", apart(&found, &clean));
+    }
+}

@@ -1,0 +1,136 @@
+//! The right to write into a run folder: one process at a time, and one verb for as long as its results are there.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::report::{MAPPING_SCHEMA, REPRODUCTION_SCHEMA, RESULTS_FILE, SCHEMA, WORST_CASE_SCHEMA};
+
+/// The file that is locked. It stays in the folder: who removes it may remove that of another process.
+const LOCK_FILE: &str = ".crossburn.lock";
+
+/// Held while a verb writes into a run folder. The system gives it back when the process ends, however that happens.
+#[derive(Debug)]
+pub(super) struct RunLock {
+    /// Open, and locked where the file system has locks.
+    _file: File,
+}
+
+impl RunLock {
+    /// The right of `verb` to write into `folder`, which is created where it is missing.
+    ///
+    /// # Errors
+    /// A folder that cannot be created or written, one that another process writes into, and one that holds the results of
+    /// another verb.
+    pub(super) fn take(folder: &Path, verb: &str) -> Result<Self> {
+        let context = || {
+            format!(
+                "cannot create the run folder {}: choose another --out",
+                folder.display()
+            )
+        };
+        if let Some(other) = verb_at(folder).filter(|other| other != verb) {
+            bail!(
+                "{} holds the results of `{other}`, which `{verb}` would replace: choose another --out",
+                folder.display()
+            );
+        }
+        fs_err::create_dir_all(folder).with_context(context)?;
+        let path = folder.join(LOCK_FILE);
+        let mut options = fs_err::OpenOptions::new();
+        let file = options.create(true).truncate(false).write(true).open(path);
+        let (file, _) = file.with_context(context)?.into_parts();
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            bail!(
+                "another process writes into {}: let it end first, or choose another --out",
+                folder.display()
+            );
+        }
+        // Any other refusal is that of a file system without locks.
+        Ok(Self { _file: file })
+    }
+}
+
+/// The verb whose results are in `folder`; nothing where there are none, or none that this version knows.
+pub(super) fn verb_at(folder: &Path) -> Option<String> {
+    let file = match folder.is_dir() {
+        true => folder.join(RESULTS_FILE),
+        false => folder.to_path_buf(),
+    };
+    let text = fs_err::read_to_string(file).ok()?;
+    let document: Value = serde_json::from_str(&text).ok()?;
+    let name = |schema: &str| schema.split('/').next().map(str::to_string);
+    let found = name(document["schema"].as_str()?)?;
+    let is = |schema: &str| name(schema).as_ref() == Some(&found);
+    if is(SCHEMA) {
+        return document["command"].as_str().map(str::to_string);
+    }
+    let verbs = [
+        (MAPPING_SCHEMA, "map"),
+        (WORST_CASE_SCHEMA, "worst-case"),
+        (REPRODUCTION_SCHEMA, "reproduce"),
+    ];
+    let verb = verbs.iter().find(|(schema, _)| is(schema));
+    verb.map(|(_, verb)| (*verb).to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_writer_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("a/run");
+        let first = RunLock::take(&run, "train").unwrap();
+        let message = RunLock::take(&run, "train").unwrap_err().to_string();
+        assert_eq!(
+            message,
+            format!(
+                "another process writes into {}: let it end first, or choose another --out",
+                run.display()
+            )
+        );
+        // Another folder is free, and so is this one afterwards.
+        RunLock::take(&folder.path().join("b"), "train").unwrap();
+        drop(first);
+        RunLock::take(&run, "train").unwrap();
+    }
+
+    #[test]
+    fn results_are_replaced_by_their_own_verb_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(RESULTS_FILE);
+        for (text, verb) in [
+            (
+                r#"{"schema":"crossburn.results/1","command":"train"}"#,
+                "train",
+            ),
+            (
+                r#"{"schema":"crossburn.results/9","command":"evaluate"}"#,
+                "evaluate",
+            ),
+            (r#"{"schema":"crossburn.mapping/1"}"#, "map"),
+            (r#"{"schema":"crossburn.worst-case/1"}"#, "worst-case"),
+            (r#"{"schema":"crossburn.reproduction/1"}"#, "reproduce"),
+        ] {
+            fs_err::write(&file, text).unwrap();
+            RunLock::take(folder.path(), verb).unwrap();
+            let message = RunLock::take(folder.path(), "demo")
+                .unwrap_err()
+                .to_string();
+            let expected = format!(
+                "holds the results of `{verb}`, which `demo` would replace: choose another --out"
+            );
+            assert!(message.ends_with(&expected), "{message}");
+        }
+        // What is no results document is nobody's.
+        for text in ["", "{}", "[1]", r#"{"schema":"other/1"}"#] {
+            fs_err::write(&file, text).unwrap();
+            RunLock::take(folder.path(), "demo").unwrap();
+        }
+    }
+}
