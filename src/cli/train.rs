@@ -1,5 +1,6 @@
 //! `crossburn train`
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -11,7 +12,8 @@ use crossburn_training::{Batches, Evaluation, Recipe, Run, TrainingObserver, tra
 
 use super::progress::{Dashboard, EpochLines};
 use super::run_setup::{RunArguments, RunPlace, run_folder};
-use super::{Outcome, note, print, print_results};
+use super::stored_network::TRAINING_SIGMA;
+use super::{Outcome, command_line, note, print, print_results};
 use crate::apps::study::{self, Clock};
 use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run};
 
@@ -123,11 +125,10 @@ impl Job<'_> {
         let trained = clock.time("training", || train(network, recipe, &run, observer))?;
         if trained.interrupted {
             note(&format!(
-                "{} of {} epochs are kept: continue with `crossburn train {} --out {} --resume`",
+                "{} of {} epochs are kept: continue with `{}`",
                 trained.curve.len(),
                 recipe.epochs(),
-                self.arguments.recipe.display(),
-                self.place.out.display(),
+                command_line::resumed(),
             ));
             return Ok(Outcome::Interrupted);
         }
@@ -149,7 +150,7 @@ impl Job<'_> {
         )
         .with_metric("clean", clean)
         .with_metric("best_epoch", trained.best_epoch as f64)
-        .with_metric("training_sigma", trained.noise.sigma())
+        .with_metric(TRAINING_SIGMA, trained.noise.sigma())
         .with_metric("images_backward", trained.passes.backward as f64)
         .with_metric("images_forward", trained.passes.forward as f64);
         if let Some(commit) = &commit {
@@ -165,7 +166,7 @@ impl Job<'_> {
             command: RunCommand::Train,
             version,
             commit,
-            reproduce: format!("crossburn train {}", self.arguments.recipe.display()),
+            reproduce: command_line::repeated(&[]),
             config: study::json(recipe)?,
             data: summary,
             deployment: None,
@@ -183,10 +184,13 @@ impl Job<'_> {
         };
         write_run(&self.place.out, &results)?;
         print_results(&results, self.arguments.run.json)?;
+        let run = command_line::operand(&self.place.out);
+        let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];
+        next.extend(["--noise", "gaussian", "--sigma", "0.1"].map(OsStr::new));
         note(&format!(
-            "checkpoint: {}; next: crossburn evaluate {} --noise gaussian --sigma 0.1",
+            "checkpoint: {}; next: {}",
             self.place.out.join("checkpoint").display(),
-            self.place.out.display(),
+            command_line::quoted(next),
         ));
         Ok(Outcome::Done)
     }

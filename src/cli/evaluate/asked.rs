@@ -149,30 +149,4 @@ impl PercentileArguments {
             }
         }
     }
-
-    /// The flags that ask for the same.
-    pub(super) fn reproduce(&self) -> String {
-        let mut flags = String::new();
-        if let Some(k) = self.kpp {
-            flags.push_str(&format!(" --kpp {k}"));
-        }
-        if let Some(half_width) = self.half_width {
-            flags.push_str(&format!(" --half-width {half_width}"));
-        }
-        if self.race {
-            flags.push_str(" --race");
-            if self.delta != DELTA {
-                flags.push_str(&format!(" --delta {}", self.delta));
-            }
-        }
-        if !self.rare.is_empty() {
-            let percentages: Vec<String> = self.rare.iter().map(ToString::to_string).collect();
-            let (percentages, chips) = (percentages.join(","), self.rare_chips);
-            flags.push_str(&format!(" --rare {percentages} --rare-chips {chips}"));
-            if let Some(towards) = &self.towards {
-                flags.push_str(&format!(" --towards {}", towards.display()));
-            }
-        }
-        flags
-    }
 }

@@ -85,6 +85,9 @@ impl Deployment {
             ..hardware.config().operation
         });
         let cells: Vec<&str> = match choice.cell.iter().any(|cell| cell == "all") {
+            true if choice.cell.len() > 1 => {
+                bail!("--cell all names every cell: leave out the others, or `all`")
+            }
             true => Device::preset_names().collect(),
             false => choice.cell.iter().map(String::as_str).collect(),
         };
@@ -146,28 +149,5 @@ impl Deployment {
                 Ok(json!({ "kind": on.name, "fidelity": on.fidelity, "after": after }))
             }
         }
-    }
-}
-
-impl HardwareArguments {
-    /// The flags that give this hardware again; nothing where there is none.
-    pub(super) fn reproduce(&self) -> String {
-        let Some(hardware) = &self.hardware else {
-            return String::new();
-        };
-        let mut flags = format!(" --hardware {hardware} --fidelity {}", self.fidelity);
-        if !self.cell.is_empty() {
-            flags.push_str(&format!(" --cell {}", self.cell.join(",")));
-        }
-        if !self.digital.is_empty() {
-            flags.push_str(&format!(" --digital {}", self.digital.join(",")));
-        }
-        if self.calibration != CALIBRATION_IMAGES {
-            flags.push_str(&format!(" --calibration {}", self.calibration));
-        }
-        if let Some(after) = self.after {
-            flags.push_str(&format!(" --after \"{after}\""));
-        }
-        flags
     }
 }
