@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::str::FromStr;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
@@ -19,22 +20,33 @@ const PROGRAM: &str = "crossburn";
 /// The parser of the command line. Numbers and times may begin with a minus: whether they may be negative is said by the
 /// check of the option, which knows its range.
 pub(super) fn parser() -> Command {
-    let numbers = [
-        TypeId::of::<f64>(),
-        TypeId::of::<u64>(),
-        TypeId::of::<usize>(),
-        TypeId::of::<Second>(),
-    ];
-    let is_number = move |argument: &Arg| {
-        let kind = argument.get_value_parser().type_id();
-        argument.get_action().takes_values() && numbers.iter().any(|number| kind == *number)
+    Arguments::command().mut_subcommands(|verb| verb.mut_args(numeric))
+}
+
+/// The same argument; where it takes numbers or times, with a minus before them and with words for what is no number.
+fn numeric(argument: Arg) -> Arg {
+    if !argument.get_action().takes_values() {
+        return argument;
+    }
+    let kind = argument.get_value_parser().type_id();
+    let argument = match () {
+        () if kind == TypeId::of::<f64>() => argument.value_parser(number),
+        () if kind == TypeId::of::<u64>() => argument.value_parser(whole::<u64>),
+        () if kind == TypeId::of::<usize>() => argument.value_parser(whole::<usize>),
+        () if kind == TypeId::of::<Second>() => argument,
+        () => return argument,
     };
-    Arguments::command().mut_subcommands(|verb| {
-        verb.mut_args(|argument| match is_number(&argument) {
-            true => argument.allow_hyphen_values(true),
-            false => argument,
-        })
-    })
+    argument.allow_hyphen_values(true)
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse()
+        .map_err(|_| "use a number, such as 0.1".to_string())
+}
+
+fn whole<N: FromStr>(text: &str) -> Result<N, String> {
+    text.parse()
+        .map_err(|_| "use a whole number from 0 on, such as 10".to_string())
 }
 
 /// The command that repeats the run of this process: what was typed, and the defaults that hold beside it, so that a

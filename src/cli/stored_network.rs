@@ -6,11 +6,7 @@ use anyhow::{Context, Result};
 use crossburn_checkpoints::{Manifest, read_manifest};
 use crossburn_hardware::Quantization;
 use crossburn_models::ModelConfig;
-use crossburn_noise::Variation;
 use crossburn_training::Recipe;
-
-/// The metric of a checkpoint that holds the strength of the noise that it was trained with.
-pub(super) const TRAINING_SIGMA: &str = "training_sigma";
 
 /// What a checkpoint says of its network; the weights stay on disk.
 #[derive(Debug)]
@@ -52,16 +48,6 @@ impl StoredNetwork {
             model,
             recipe,
         })
-    }
-
-    /// The noise that it was trained with: that of the recipe, at the strength that the training found where it searched
-    /// for one.
-    pub(super) fn training_noise(&self) -> Variation {
-        let found = self.manifest.metrics.get(TRAINING_SIGMA);
-        match found {
-            Some(&sigma) if sigma.is_finite() => self.recipe.noise.with_sigma(sigma),
-            _ => self.recipe.noise,
-        }
     }
 
     /// How its weights are quantized: those of a chip are not.

@@ -4,15 +4,15 @@ use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use crossburn_checkpoints::{Manifest, save_checkpoint, write_bytes};
+use crossburn_hardware::toml_problem;
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_training::{Batches, Evaluation, Recipe, Run, TrainingObserver, train};
 
 use super::progress::{Dashboard, EpochLines};
 use super::run_setup::{RunArguments, RunPlace, run_folder};
-use super::stored_network::TRAINING_SIGMA;
 use super::{Outcome, command_line, note, print, print_results};
 use crate::apps::study::{self, Clock};
 use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run};
@@ -40,8 +40,10 @@ pub(super) struct Train {
 impl Train {
     pub(super) fn run(self) -> Result<Outcome> {
         let text = fs_err::read_to_string(&self.recipe)?;
-        let recipe: Recipe = toml::from_str(&text)
-            .with_context(|| format!("{} is not a recipe", self.recipe.display()))?;
+        let recipe: Recipe = toml::from_str(&text).map_err(|error| {
+            let problem = toml_problem(&text, &error);
+            anyhow!("{} is not a recipe: {problem}", self.recipe.display())
+        })?;
         recipe
             .check()
             .with_context(|| format!("in {}", self.recipe.display()))?;
@@ -150,7 +152,7 @@ impl Job<'_> {
         )
         .with_metric("clean", clean)
         .with_metric("best_epoch", trained.best_epoch as f64)
-        .with_metric(TRAINING_SIGMA, trained.noise.sigma())
+        .with_metric("training_sigma", trained.noise.sigma())
         .with_metric("images_backward", trained.passes.backward as f64)
         .with_metric("images_forward", trained.passes.forward as f64);
         if let Some(commit) = &commit {

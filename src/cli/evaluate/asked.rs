@@ -18,7 +18,8 @@ const RARE_CHIPS: usize = 1000;
 /// Probability of each of its levels given the one before, as Au and Beck have it.
 const CONDITIONAL: f64 = 0.1;
 
-/// The arguments about percentiles.
+/// The arguments about percentiles. Those that --race and --rare have refuse --shard by themselves: `requires` alone is
+/// waived where what is required conflicts with something else.
 #[derive(Debug, Args)]
 pub(super) struct PercentileArguments {
     /// The percentile that --half-width and --race are about
@@ -32,7 +33,7 @@ pub(super) struct PercentileArguments {
     #[arg(long, requires = "kpp", conflicts_with = "shard")]
     pub(super) race: bool,
     /// Probability that images which a race does not look at change its result
-    #[arg(long, value_name = "P", default_value_t = DELTA, requires = "race")]
+    #[arg(long, value_name = "P", default_value_t = DELTA, requires = "race", conflicts_with = "shard")]
     pub(super) delta: f64,
     /// Rare percentiles in percent, comma-separated, by subset simulation
     #[arg(
@@ -43,10 +44,10 @@ pub(super) struct PercentileArguments {
     )]
     pub(super) rare: Vec<f64>,
     /// Chips of each level of --rare
-    #[arg(long, value_name = "N", default_value_t = RARE_CHIPS, requires = "rare")]
+    #[arg(long, value_name = "N", default_value_t = RARE_CHIPS, requires = "rare", conflicts_with = "shard")]
     pub(super) rare_chips: usize,
     /// Also find them by importance sampling towards the chip that this run of worst-case has found; Gaussian noise only
-    #[arg(long, value_name = "RUN", requires = "rare")]
+    #[arg(long, value_name = "RUN", requires = "rare", conflicts_with = "shard")]
     pub(super) towards: Option<PathBuf>,
 }
 

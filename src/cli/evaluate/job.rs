@@ -5,7 +5,7 @@ use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::deploy::Fidelity;
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::{Direction, RaceConfig};
-use crossburn_training::data::{DataSource, DataSplit};
+use crossburn_training::data::{DataSource, ImageSet};
 use crossburn_training::{Batches, Evaluation};
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ impl WithClassifier for Job<'_> {
             self.source.load(recipe.seed, recipe.data.train, images)
         })?;
         recipe.model.check(data.test.shape)?;
-        self.knows(&data);
+        self.knows(&data.test, &data.train);
         let race = self.asked.race.clone().map(|race| {
             let images = data.test.len();
             RaceConfig { images, ..race }.check()
@@ -133,10 +133,10 @@ impl WithClassifier for Job<'_> {
 
 impl Job<'_> {
     /// Images are known by their content, not by the path where they lie.
-    fn knows(&mut self, data: &DataSplit) {
-        let mut digest = json!({ "test": data.test.digest() });
+    fn knows(&mut self, test: &ImageSet, training: &ImageSet) {
+        let mut digest = json!({ "test": test.digest() });
         if let Deployment::Hardware(on) = &self.deployment {
-            let (calibration, _) = data.train.split_at(on.calibration);
+            let (calibration, _) = training.split_at(on.calibration);
             digest["calibration"] = json!(calibration.digest());
         }
         self.of_chips["data"] = digest.clone();

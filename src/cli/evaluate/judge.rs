@@ -400,13 +400,13 @@ impl<C: Classifier> Judge<'_, C> {
 
     /// One row of the document, called after the cell, or after the training where the cell is the hardware's own.
     fn method(&self, cell: Option<&str>, (population, percentiles): Found) -> Result<Method> {
-        let noise = self.job.stored.training_noise();
+        let noise = &self.job.stored.recipe.noise;
         Ok(Method {
             name: cell.map_or_else(
                 || study::method_name(&self.job.stored.recipe),
                 str::to_string,
             ),
-            training_noise: study::json(&noise)?,
+            training_noise: study::json(noise)?,
             clean: self.clean,
             curve: Vec::new(),
             population,

@@ -49,8 +49,8 @@ fn scale(text: &str) -> Result<Scale, String> {
 }
 
 impl NoiseArguments {
-    /// The flags of this type, which a hardware takes the place of.
-    pub(super) const FLAGS: [&str; 7] = [
+    /// The flags of this type, and the sweep over one of them, which a hardware takes the place of.
+    pub(super) const FLAGS: [&str; 9] = [
         "noise",
         "sigma",
         "censor",
@@ -58,6 +58,8 @@ impl NoiseArguments {
         "exponent",
         "probability",
         "scale",
+        "sweep",
+        "sweep_chips",
     ];
 
     /// The variation.
