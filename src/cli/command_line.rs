@@ -7,7 +7,6 @@ use std::str::FromStr;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
-use crossburn_hardware::units::Second;
 
 use super::Arguments;
 
@@ -17,26 +16,63 @@ const NOT_REPEATED: [&str; 5] = ["out", "shard", "resume", "json", "print_config
 /// Name of the program in printed commands.
 const PROGRAM: &str = "crossburn";
 
-/// The parser of the command line. Numbers and times may begin with a minus: whether they may be negative is said by the
-/// check of the option, which knows its range.
+/// The parser of the command line, with words for what is no number.
 pub(super) fn parser() -> Command {
     Arguments::command().mut_subcommands(|verb| verb.mut_args(numeric))
 }
 
-/// The same argument; where it takes numbers or times, with a minus before them and with words for what is no number.
 fn numeric(argument: Arg) -> Arg {
     if !argument.get_action().takes_values() {
         return argument;
     }
     let kind = argument.get_value_parser().type_id();
-    let argument = match () {
+    match () {
         () if kind == TypeId::of::<f64>() => argument.value_parser(number),
         () if kind == TypeId::of::<u64>() => argument.value_parser(whole::<u64>),
         () if kind == TypeId::of::<usize>() => argument.value_parser(whole::<usize>),
-        () if kind == TypeId::of::<Second>() => argument,
-        () => return argument,
+        () => argument,
+    }
+}
+
+/// The words of this process's command line. A negative number or time after an option is its value: whether it may be
+/// negative is said by the check of the option, which knows its range.
+pub(super) fn typed() -> Vec<OsString> {
+    joined(std::env::args_os())
+}
+
+fn joined(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = Vec::new();
+    let mut options = true;
+    for word in words {
+        let text = |word: &OsString| word.to_string_lossy().into_owned();
+        match all.last_mut() {
+            Some(last) if options && is_open(&text(last)) && is_negative(&text(&word)) => {
+                last.push("=");
+                last.push(word);
+            }
+            _ => {
+                options &= word != "--";
+                all.push(word);
+            }
+        }
+    }
+    all
+}
+
+/// Whether it is an option whose value may follow.
+fn is_open(word: &str) -> bool {
+    word.len() > 2 && word.starts_with("--") && !word.contains('=')
+}
+
+/// Whether it begins as a negative number does.
+fn is_negative(word: &str) -> bool {
+    let Some(rest) = word.strip_prefix('-') else {
+        return false;
     };
-    argument.allow_hyphen_values(true)
+    let rest = rest.to_ascii_lowercase();
+    let digits = rest.strip_prefix('.').unwrap_or(&rest);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        || ["inf", "nan"].iter().any(|name| rest.starts_with(name))
 }
 
 fn number(text: &str) -> Result<f64, String> {
@@ -55,12 +91,12 @@ fn whole<N: FromStr>(text: &str) -> Result<N, String> {
 /// `resolved` are options by their names (without dashes) whose value was neither typed nor a default, but found on the
 /// way.
 pub(super) fn repeated(resolved: &[(&str, String)]) -> String {
-    repeated_from(std::env::args_os().collect(), resolved)
+    repeated_from(typed(), resolved)
 }
 
 /// The command that goes on with the interrupted run of this process.
 pub(super) fn resumed() -> String {
-    resumed_from(std::env::args_os().collect())
+    resumed_from(typed())
 }
 
 /// `words` as one line that a POSIX shell takes apart into the same words.
@@ -355,8 +391,33 @@ mod tests {
     }
 
     #[test]
-    fn numbers_may_begin_with_a_minus_and_names_may_not() {
-        let parses = |line: &str| parser().try_get_matches_from(line.split(' ')).is_ok();
+    fn a_negative_number_after_an_option_is_its_value() {
+        let joins = |line: &str| -> Vec<String> {
+            let words = joined(line.split(' ').map(OsString::from));
+            words
+                .into_iter()
+                .map(|word| word.into_string().unwrap())
+                .collect()
+        };
+        for (line, expected) in [
+            ("x --sigma -1 y", "x --sigma=-1 y"),
+            ("x --sweep -.1,0.2 --json", "x --sweep=-.1,0.2 --json"),
+            ("x --sigma -inf", "x --sigma=-inf"),
+            ("x --sigma -NaN", "x --sigma=-NaN"),
+            ("x --chips --seed -1", "x --chips --seed=-1"),
+            ("x --sigma=-1 -2", "x --sigma=-1 -2"),
+            ("x --out -h", "x --out -h"),
+            ("x --json -- -1", "x --json -- -1"),
+            ("x -- --sigma -1", "x -- --sigma -1"),
+            ("-1 -1", "-1 -1"),
+        ] {
+            let expected: Vec<&str> = expected.split(' ').collect();
+            assert_eq!(joins(line), expected, "{line}");
+        }
+        let parses = |line: &str| {
+            let words = joined(line.split(' ').map(OsString::from));
+            parser().try_get_matches_from(words).is_ok()
+        };
         for line in [
             "x evaluate r --sigma -1",
             "x evaluate r --sigma -inf",
@@ -370,6 +431,7 @@ mod tests {
             "x evaluate r --chips --seed 1",
             "x evaluate r --out --resume",
             "x evaluate r --device -1",
+            "x evaluate r --json -1",
         ] {
             assert!(!parses(line), "{line}");
         }

@@ -67,7 +67,7 @@ enum Outcome {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let typed = command_line::parser().get_matches();
+    let typed = command_line::parser().get_matches_from(command_line::typed());
     let arguments = Arguments::from_arg_matches(&typed).unwrap_or_else(|error| error.exit());
     let result = match arguments.verb {
         Verb::Demo(verb) => verb.run(),
