@@ -58,7 +58,7 @@ impl WithClassifier for Job<'_> {
             self.source.load(recipe.seed, recipe.data.train, images)
         })?;
         recipe.model.check(data.test.shape)?;
-        self.knows(&data.test, &data.train);
+        self.identify(&data.test, &data.train);
         let race = self.asked.race.clone().map(|race| {
             let images = data.test.len();
             RaceConfig { images, ..race }.check()
@@ -133,7 +133,7 @@ impl WithClassifier for Job<'_> {
 
 impl Job<'_> {
     /// Images are known by their content, not by the path where they lie.
-    fn knows(&mut self, test: &ImageSet, training: &ImageSet) {
+    fn identify(&mut self, test: &ImageSet, training: &ImageSet) {
         let mut digest = json!({ "test": test.digest() });
         if let Deployment::Hardware(on) = &self.deployment {
             let (calibration, _) = training.split_at(on.calibration);
