@@ -201,7 +201,7 @@ fn bad_accelerators_are_one_line_that_names_them() {
     let all = "conv1.weight,conv2.weight,fc1.weight,fc2.weight,fc3.weight";
     assert!(bad(folder, &format!("map run --digital {all}")).contains("no layer is on arrays"));
     assert!(bad(folder, "map run --images 0").contains("--images 0"));
-    assert!(bad(folder, "map nowhere").contains("nowhere is not a checkpoint"));
+    assert!(bad(folder, "map nowhere").contains("nowhere does not exist"));
     std::fs::write(folder.join("file"), "").unwrap();
     assert!(bad(folder, "map run --out file/sub").contains("file/sub"));
 }

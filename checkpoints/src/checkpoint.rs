@@ -45,8 +45,8 @@ pub fn save_checkpoint<M: Module>(
 ///
 /// # Errors
 ///
-/// [`CheckpointError::NotACheckpoint`] when there is no manifest, [`CheckpointError::Malformed`] or
-/// [`CheckpointError::Format`] when it cannot be understood.
+/// [`CheckpointError::Missing`] when there is no such folder, [`CheckpointError::NotACheckpoint`] when there is no manifest
+/// in it, [`CheckpointError::Malformed`] or [`CheckpointError::Format`] when it cannot be understood.
 pub fn read_manifest(dir: &Path) -> Result<Manifest, CheckpointError> {
     Manifest::from_json(&read(dir, MANIFEST_FILE)?, &dir.join(MANIFEST_FILE))
 }
@@ -76,6 +76,9 @@ pub fn load_checkpoint<M: Module>(dir: &Path, module: M) -> Result<(M, Manifest)
 /// Content of one of the two files.
 fn read(dir: &Path, file: &'static str) -> Result<Vec<u8>, CheckpointError> {
     let path = dir.join(file);
+    if !dir.exists() {
+        return Err(CheckpointError::Missing { dir: dir.into() });
+    }
     if !path.is_file() {
         return Err(CheckpointError::NotACheckpoint {
             dir: dir.into(),

@@ -120,6 +120,13 @@ pub enum CheckpointError {
         found: String,
     },
 
+    /// There is nothing at the path of a checkpoint.
+    #[error("{} does not exist; give a folder that training wrote", dir.display())]
+    Missing {
+        /// The folder that is not there.
+        dir: PathBuf,
+    },
+
     /// The folder holds no checkpoint.
     #[error("{} is not a checkpoint: it has no {file}; give a folder that training wrote", dir.display())]
     NotACheckpoint {

@@ -218,6 +218,8 @@ fn checkpoint_round_trip() {
 fn mixed_up_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
+    insta::assert_snapshot!(message(read_manifest(&run), dir.path()), @"run does not exist; give a folder that training wrote");
+    fs_err::create_dir(&run).unwrap();
     insta::assert_snapshot!(message(read_manifest(&run), dir.path()), @"run is not a checkpoint: it has no manifest.json; give a folder that training wrote");
     save_checkpoint(&run, &two(4), &manifest()).unwrap();
 

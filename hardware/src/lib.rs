@@ -39,6 +39,7 @@ pub mod layer;
 pub mod map;
 pub mod program;
 pub mod quantize;
+mod toml_problem;
 pub mod units;
 mod weight_path;
 
@@ -56,6 +57,7 @@ pub use map::{
 pub use quantize::{
     ActivationQuantizer, Quantization, WeightBits, WeightQuantizer, straight_through,
 };
+pub use toml_problem::toml_problem;
 pub use weight_path::{
     WeightPath, deviate_weights, manufacture, programmed, quantize_weights, vary_weights,
 };

@@ -9,6 +9,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::differences::differences;
+
 /// What a file holds, as its key and in the words of messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
@@ -16,10 +18,8 @@ pub(crate) struct Work {
     pub(crate) key: &'static str,
     /// "PATH is not …".
     pub(crate) is: &'static str,
-    /// "PATH holds … of other settings …".
+    /// "PATH holds … of other settings".
     pub(crate) holds: &'static str,
-    /// What the settings are, in brackets or empty.
-    pub(crate) settings: &'static str,
 }
 
 /// Where finished work is kept, and everything that it depends on: a resumed run must say the same.
@@ -43,12 +43,7 @@ impl KeptFile {
         if !resume || !self.path.exists() {
             return Ok(None);
         }
-        let Work {
-            key,
-            is,
-            holds,
-            settings,
-        } = self.work;
+        let Work { key, is, holds } = self.work;
         let path = self.path.display();
         let other = || format!("{path} is not {is}: delete it, or leave out --resume");
         let text = fs_err::read_to_string(&self.path)?;
@@ -59,7 +54,8 @@ impl KeptFile {
         };
         if of != self.of {
             bail!(
-                "{path} holds {holds} of other settings{settings}: choose another --out, or leave out --resume"
+                "{path} holds {holds} of other settings ({}): choose another --out, or leave out --resume",
+                differences(&of, &self.of).join("; ")
             );
         }
         serde_json::from_value(work).map(Some).with_context(other)
@@ -113,7 +109,6 @@ mod tests {
         key: "counts",
         is: "a file of counts",
         holds: "counts",
-        settings: " (seed)",
     };
 
     #[test]
@@ -131,7 +126,7 @@ mod tests {
             error.to_string()
         };
         assert!(refused(2).ends_with(
-            "holds counts of other settings (seed): choose another --out, or leave out --resume"
+            "holds counts of other settings (seed is 1 there, 2 here): choose another --out, or leave out --resume"
         ));
         for text in [
             "",

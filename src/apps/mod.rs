@@ -1,6 +1,7 @@
 //! The jobs behind the verbs: from settings to a results document, without a terminal.
 
 pub(crate) mod demo;
+mod differences;
 pub(crate) mod hardware;
 mod kept_file;
 mod lanes;
@@ -9,5 +10,6 @@ pub(crate) mod population;
 pub(crate) mod race;
 pub(crate) mod rare;
 pub(crate) mod reproduce;
+pub(crate) mod shards;
 pub(crate) mod study;
 pub(crate) mod worst_case;

@@ -23,7 +23,6 @@ const CHIPS: Work = Work {
     key: "chips",
     is: "a file of finished chips",
     holds: "chips",
-    settings: " (checkpoint, data, noise or seed)",
 };
 
 /// Finished chips of a run, in a file.

@@ -47,10 +47,10 @@ struct Followed<'a> {
 }
 
 impl Followed<'_> {
-    /// The number under which a count is kept: chip after chip, round after round.
+    /// The number under which a count is kept: that of the chip and of the first image. It does not depend on how many chips
+    /// race, so that a race of more chips goes on from here.
     fn number(&self, chip: ChipSeed, images: &Range<usize>) -> u64 {
-        let chips = &self.racing.race.config().chips;
-        images.start as u64 * (chips.end - chips.start) + (chip.index() - chips.start)
+        chip.index() * self.racing.race.config().images as u64 + images.start as u64
     }
 }
 

@@ -37,7 +37,6 @@ const STATE: Work = Work {
     key: "state",
     is: "the state of a search",
     holds: "a search",
-    settings: " (checkpoint, data, method, loss, bound or seed)",
 };
 
 impl Searched<'_> {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::progress::Follower;
 use super::run_setup::RunArguments;
-use super::{Outcome, note, print_results};
+use super::{Outcome, command_line, note, print_results};
 use crate::apps::demo::{self, DemoConfig};
 use crate::apps::study;
 use crate::report::write_run;
@@ -45,8 +45,7 @@ impl Demo {
             note("the demo keeps nothing of an interrupted run: start it again");
             return Ok(Outcome::Interrupted);
         };
-        let quick = if self.quick { " --quick" } else { "" };
-        results.reproduce = format!("crossburn demo{quick} --seed {}", self.seed);
+        results.reproduce = command_line::repeated(&[]);
         write_run(&place.out, &results)?;
         print_results(&results, self.run.json)?;
         place.note_report();

@@ -52,6 +52,15 @@ impl DeviceChoice {
         }
     }
 
+    /// The backend, as documents name it.
+    pub(crate) fn backend(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::NdArray => "ndarray",
+            Self::Wgpu(_) => GPU,
+        }
+    }
+
     /// Trainings that it takes at a time: one per core, as one small network does not fill several; one on a GPU, where they
     /// would take turns.
     pub(crate) fn lanes(self) -> usize {
@@ -72,6 +81,14 @@ impl DeviceChoice {
             Self::Wgpu(index) => open_wgpu(index),
         }
     }
+}
+
+/// The backend of GPUs.
+const GPU: &str = "wgpu";
+
+/// Whether `name`, one of [`available`], is a GPU.
+pub(crate) fn is_gpu(name: &str) -> bool {
+    name.split(':').next() == Some(GPU)
 }
 
 /// Names for `--device` that work in this build on this machine.

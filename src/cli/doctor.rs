@@ -36,18 +36,21 @@ impl Doctor {
                 commit.unwrap_or("no commit"),
                 devices.join(", "),
             );
-            if !wgpu {
-                text.push_str(
-                    "\nGPU        not in this build: cargo build --release --features wgpu",
-                );
-            } else if devices.len() == 2 {
-                text.push_str(
-                    "\nGPU        none found: a Vulkan, Metal or DirectX 12 driver is needed",
-                );
+            if let Some(problem) = without_gpu(wgpu, &devices) {
+                text.push_str(&format!("\nGPU        {problem}"));
             }
             print(&text)?;
         }
         Ok(Outcome::Done)
+    }
+}
+
+/// Why there is no GPU among `devices`; nothing where there is one. `built` says whether this build has the backend.
+fn without_gpu(built: bool, devices: &[String]) -> Option<&'static str> {
+    match built {
+        false => Some("not in this build: cargo build --release --features wgpu"),
+        true if devices.iter().any(|name| device::is_gpu(name)) => None,
+        true => Some("none found: a Vulkan, Metal or DirectX 12 driver is needed"),
     }
 }
 
@@ -71,5 +74,29 @@ fn widest_simd() -> &'static str {
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     {
         "none known"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_are_counted_by_kind() {
+        for (devices, found) in [
+            (&["cpu"][..], false),
+            (&["cpu", "ndarray"], false),
+            (&["cpu", "wgpu:0"], true),
+            (&["cpu", "ndarray", "wgpu:0", "wgpu:1"], true),
+            (&[], false),
+        ] {
+            let devices: Vec<String> = devices.iter().map(ToString::to_string).collect();
+            let said = without_gpu(true, &devices);
+            assert_eq!(said.is_none(), found, "{devices:?}");
+            assert!(said.is_none_or(|said| said.starts_with("none found")));
+            assert!(
+                without_gpu(false, &devices).is_some_and(|said| said.contains("--features wgpu"))
+            );
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::device::DeviceChoice;
 use super::run_lock::RunLock;
 use super::run_setup::{name_after, note_report, run_folder};
 use super::stored_network::StoredNetwork;
-use super::{Outcome, print_mapping};
+use super::{Outcome, command_line, print_mapping};
 use crate::apps::hardware::{NamedHardware, open_hardware};
 use crate::apps::mapping::Job;
 use crate::report::write_mapping;
@@ -78,7 +78,7 @@ impl Map {
                 "weights": network.manifest.weights_checksum(),
                 "data_seed": network.recipe.seed,
             }),
-            reproduce: self.reproduce(&source),
+            reproduce: command_line::repeated(&[("data", source.to_string())]),
             source,
             device: &device,
         };
@@ -96,18 +96,5 @@ impl Map {
         print_mapping(&mapping, self.json)?;
         note_report(&out);
         Ok(Outcome::Done)
-    }
-
-    fn reproduce(&self, source: &DataSource) -> String {
-        let mut command = format!(
-            "crossburn map {} --accelerator {} --data {source} --images {}",
-            self.checkpoint.display(),
-            self.accelerator,
-            self.images
-        );
-        if !self.digital.is_empty() {
-            command.push_str(&format!(" --digital {}", self.digital.join(",")));
-        }
-        command
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: parse, run, print. Data goes to stdout, everything else to stderr.
 
+mod command_line;
 mod demo;
 mod device;
 mod devices;
@@ -21,7 +22,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 use crate::report::{Document, Mapping, Reproduction, Results, WorstCaseResults};
 
@@ -68,7 +69,8 @@ enum Outcome {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let typed = command_line::parser().get_matches_from(command_line::typed());
+    let arguments = Arguments::from_arg_matches(&typed).unwrap_or_else(|error| error.exit());
     let result = match arguments.verb {
         Verb::Demo(verb) => verb.run(),
         Verb::Train(verb) => verb.run(),

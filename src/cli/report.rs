@@ -4,19 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use crossburn_noise::Population;
 
 use super::run_lock::{RunLock, verb_at};
 use super::run_setup::note_report;
-use super::{Outcome, print_mapping, print_reproduction, print_results, print_worst_case};
-use crate::apps::study;
+use super::{Outcome, note, print_mapping, print_reproduction, print_results, print_worst_case};
+use crate::apps::shards::{Shard, merge};
 use crate::report::{
-    Document, Results, RunCommand, write_mapping, write_reproduction, write_run, write_worst_case,
+    Document, Results, write_mapping, write_reproduction, write_run, write_worst_case,
 };
 
 /// Write the report of a run again, or merge the shards of one population
 ///
-/// With one run, its report.html and plots are written again. With several, they must be shards of one population; the
+/// With one run, its report.html and plots are written again. With several, they must be all shards of one population; the
 /// merged run is the one that a single machine would have made.
 ///
 /// Example: crossburn report runs/shard-1 runs/shard-2 --out runs/all
@@ -62,12 +61,21 @@ impl Report {
 
     /// One population, or the shards of one.
     fn populations(&self, out: &Path) -> Result<()> {
-        let runs = self
-            .runs
-            .iter()
-            .map(|run| Ok(Results::read(run)?))
-            .collect::<Result<Vec<_>>>()?;
-        let results = merge(runs, &self.runs)?;
+        let mut shards = Vec::new();
+        for run in &self.runs {
+            shards.push(Shard {
+                name: run.display().to_string(),
+                results: Results::read(run)?,
+            });
+        }
+        let results = match shards.len() {
+            1 => shards.remove(0).results,
+            _ => {
+                let merged = merge(shards)?;
+                merged.notes.iter().for_each(|line| note(line));
+                merged.results
+            }
+        };
         fs_err::create_dir_all(out).with_context(|| {
             format!(
                 "cannot create the folder {}: choose another --out",
@@ -89,42 +97,4 @@ impl Report {
         }
         Ok(None)
     }
-}
-
-/// One document from the shards of a population.
-fn merge(mut runs: Vec<Results>, paths: &[PathBuf]) -> Result<Results> {
-    if runs.len() == 1 {
-        return Ok(runs.remove(0));
-    }
-    let first = &runs[0];
-    for (run, path) in runs.iter().zip(paths) {
-        if run.config != first.config
-            || run.methods.len() != 1
-            || run.command != RunCommand::Evaluate
-        {
-            bail!(
-                "{} is not a shard of the same population as {}: their settings differ",
-                path.display(),
-                paths[0].display()
-            );
-        }
-    }
-    let mut parts = Vec::new();
-    let mut images = 0;
-    for (run, path) in runs.iter().zip(paths) {
-        let summary = run.methods[0]
-            .population
-            .as_ref()
-            .with_context(|| format!("{} holds no population", path.display()))?;
-        images = summary.images;
-        parts.push(Population::new(
-            summary.seed,
-            summary.first,
-            summary.accuracy.clone(),
-        ));
-    }
-    let population = Population::merge(parts)?;
-    let mut merged = runs.remove(0);
-    merged.methods[0].population = Some(study::summarize(&population, images)?);
-    Ok(merged)
 }

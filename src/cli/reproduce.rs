@@ -8,7 +8,7 @@ use crossburn_training::data::DataSource;
 
 use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
-use super::{Outcome, note, print_reproduction};
+use super::{Outcome, command_line, note, print_reproduction};
 use crate::apps::reproduce::{self, Kpp, Place, Setting, WorstCasePaper};
 use crate::apps::study;
 use crate::report::write_reproduction;
@@ -97,14 +97,13 @@ impl Reproduce {
             return Ok(Outcome::Interrupted);
         }
         let Some(mut results) = results else {
-            note("the finished trainings are kept: run the same command with --resume");
+            note(&format!(
+                "the finished trainings are kept: continue with `{}`",
+                command_line::resumed()
+            ));
             return Ok(Outcome::Interrupted);
         };
-        let quick = if self.quick { " --quick" } else { "" };
-        results.reproduce = format!(
-            "crossburn reproduce {paper} --data {} --seeds {}{quick}",
-            self.data, self.seeds
-        );
+        results.reproduce = command_line::repeated(&[]);
         write_reproduction(&run.out, &results)?;
         print_reproduction(&results, self.run.json)?;
         run.note_report();

@@ -37,6 +37,11 @@ impl RunArguments {
         Ok(self.print_config)
     }
 
+    /// The backend that computes, without the number of a GPU.
+    pub(super) fn backend(&self) -> &'static str {
+        self.device.backend()
+    }
+
     /// Opens the device, takes the folder `out` for `verb` and listens for Ctrl-C.
     ///
     /// # Errors
@@ -133,6 +138,11 @@ pub(super) fn holds_kept(folder: &Path, names: &[&str]) -> bool {
 
 /// `what` and the last part of `path`, such as `evaluate-digits`: the name of a run on a checkpoint.
 pub(super) fn name_after(what: &str, path: &Path) -> String {
-    let last = path.file_name().unwrap_or_default();
+    // `.` and `..` have a name as well, only not a written one.
+    let whole = match path.file_name() {
+        Some(_) => path.to_path_buf(),
+        None => path.canonicalize().unwrap_or_default(),
+    };
+    let last = whole.file_name().unwrap_or_default();
     format!("{what}-{}", last.to_string_lossy())
 }

@@ -1,11 +1,13 @@
 //! `crossburn train`
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use crossburn_checkpoints::{Manifest, save_checkpoint, write_bytes};
+use crossburn_hardware::toml_problem;
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_training::{
     Batches, Evaluation, Recipe, Run, TrainingError, TrainingObserver, kept_recipe, train,
@@ -13,7 +15,7 @@ use crossburn_training::{
 
 use super::progress::{Dashboard, EpochLines};
 use super::run_setup::{RunArguments, RunPlace, expect_kept, note_files, run_folder};
-use super::{Outcome, note, print, print_results};
+use super::{Outcome, command_line, note, print, print_results};
 use crate::apps::study::{self, Clock};
 use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run};
 
@@ -40,8 +42,10 @@ pub(super) struct Train {
 impl Train {
     pub(super) fn run(self) -> Result<Outcome> {
         let text = fs_err::read_to_string(&self.recipe)?;
-        let recipe: Recipe = toml::from_str(&text)
-            .with_context(|| format!("{} is not a recipe", self.recipe.display()))?;
+        let recipe: Recipe = toml::from_str(&text).map_err(|error| {
+            let problem = toml_problem(&text, &error);
+            anyhow!("{} is not a recipe: {problem}", self.recipe.display())
+        })?;
         recipe
             .check()
             .with_context(|| format!("in {}", self.recipe.display()))?;
@@ -161,11 +165,10 @@ impl Job<'_> {
         }
         if trained.interrupted {
             note(&format!(
-                "{} of {} epochs are kept: continue with `crossburn train {} --out {} --resume`",
+                "{} of {} epochs are kept: continue with `{}`",
                 trained.curve.len(),
                 recipe.epochs(),
-                self.arguments.recipe.display(),
-                self.place.out.display(),
+                command_line::resumed(),
             ));
             return Ok(Outcome::Interrupted);
         }
@@ -207,7 +210,7 @@ impl Job<'_> {
             command: RunCommand::Train,
             version,
             commit,
-            reproduce: format!("crossburn train {}", self.arguments.recipe.display()),
+            reproduce: command_line::repeated(&[]),
             config: study::json(recipe)?,
             data: summary,
             deployment: None,
@@ -226,10 +229,13 @@ impl Job<'_> {
         write_run(&self.place.out, &results)?;
         print_results(&results, self.arguments.run.json)?;
         note_files(&[source.training_files()?, source.test_files()?].concat());
+        let run = command_line::operand(&self.place.out);
+        let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];
+        next.extend(["--noise", "gaussian", "--sigma", "0.1"].map(OsStr::new));
         note(&format!(
-            "checkpoint: {}; next: crossburn evaluate {} --noise gaussian --sigma 0.1",
+            "checkpoint: {}; next: {}",
             self.place.out.join(CHECKPOINT_FOLDER).display(),
-            self.place.out.display(),
+            command_line::quoted(next),
         ));
         Ok(Outcome::Done)
     }

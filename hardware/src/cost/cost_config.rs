@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::limit::{require_count, require_not_negative, require_positive};
 use super::{AdcEstimator, ComponentTable, ProgrammingConfig, Replication};
-use crate::HardwareError;
 use crate::units::{Hertz, Joule, Ohm, Second, Siemens, Volt, Watt};
+use crate::{HardwareError, toml_problem};
 
 /// The converters of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,17 +151,16 @@ impl CostConfig {
     /// [`HardwareError::Text`] where the text is no TOML, has no such section, or the section has a missing or unknown
     /// key; [`HardwareError::Limit`] and [`HardwareError::Conflict`] as [`check`](Self::check).
     pub fn from_accelerator(text: &str) -> Result<Self, HardwareError> {
-        let unreadable = |message: &str| HardwareError::Text {
+        let unreadable = |error| HardwareError::Text {
             what: "the section [cost] of the accelerator".to_string(),
-            message: message.lines().collect::<Vec<_>>().join(" "),
+            message: toml_problem(text, &error),
         };
         /// Every section but one may be anything.
         #[derive(Deserialize)]
         struct Accelerator {
             cost: CostConfig,
         }
-        let accelerator: Accelerator =
-            toml::from_str(text).map_err(|error| unreadable(error.message()))?;
+        let accelerator: Accelerator = toml::from_str(text).map_err(unreadable)?;
         accelerator.cost.check()?;
         Ok(accelerator.cost)
     }

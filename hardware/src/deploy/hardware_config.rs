@@ -3,7 +3,6 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{InputRange, Operation};
-use crate::HardwareError;
 use crate::array::{ArrayConfig, Conversion, InputSign};
 use crate::cost::{self, Accumulation, ArrayShape, CostConfig, Layout, accelerator_text};
 use crate::device::Device;
@@ -11,6 +10,7 @@ use crate::ir_drop::{PairArrangement, Wires};
 use crate::map::{Mapping, Scheme};
 use crate::program::Verification;
 use crate::units::Second;
+use crate::{HardwareError, toml_problem};
 
 /// The description of a hardware, as a file says it.
 ///
@@ -205,7 +205,7 @@ impl Hardware {
     pub fn from_toml(text: &str) -> Result<Self, HardwareError> {
         let config: HardwareConfig = toml::from_str(text).map_err(|error| HardwareError::Text {
             what: "the hardware".to_string(),
-            message: error.message().lines().collect::<Vec<_>>().join(" "),
+            message: toml_problem(text, &error),
         })?;
         Self::try_from(config)
     }

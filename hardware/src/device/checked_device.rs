@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::refusal::microsiemens;
 use super::registry::{AnyLaw, DeviceConfig};
 use super::{ConductanceRange, Faults, IvCurve, Moments};
-use crate::HardwareError;
 use crate::units::Second;
+use crate::{HardwareError, toml_problem};
 
 /// How one memory cell misses its target: in four lifetimes, and by faults.
 ///
@@ -73,16 +73,16 @@ impl Device {
     pub fn from_toml(text: &str) -> Result<Self, HardwareError> {
         let table = text
             .parse()
-            .map_err(|error: toml::de::Error| unreadable(&error))?;
+            .map_err(|error: toml::de::Error| unreadable(toml_problem(text, &error)))?;
         Self::from_table(table)
     }
 
     fn from_table(mut table: toml::Table) -> Result<Self, HardwareError> {
         let faults: Option<Faults> = match table.remove("faults") {
-            Some(faults) => Some(faults.try_into().map_err(|error| unreadable(&error))?),
+            Some(faults) => Some(faults.try_into().map_err(|error| in_table(&error))?),
             None => None,
         };
-        let config: DeviceConfig = table.try_into().map_err(|error| unreadable(&error))?;
+        let config: DeviceConfig = table.try_into().map_err(|error| in_table(&error))?;
         let device = Self::try_from(config)?;
         match faults {
             Some(faults) => device.with_faults(faults),
@@ -316,9 +316,14 @@ impl<'de> Deserialize<'de> for Device {
     }
 }
 
-fn unreadable(error: &toml::de::Error) -> HardwareError {
+/// A value of a table has no place in a text.
+fn in_table(error: &toml::de::Error) -> HardwareError {
+    unreadable(error.message().lines().collect::<Vec<_>>().join(" "))
+}
+
+fn unreadable(message: String) -> HardwareError {
     HardwareError::Text {
         what: "the device".to_string(),
-        message: error.message().to_string(),
+        message,
     }
 }

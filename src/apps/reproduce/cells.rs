@@ -73,7 +73,6 @@ const CELLS: Work = Work {
     key: "cells",
     is: "a file of finished cells",
     holds: "cells",
-    settings: "",
 };
 
 /// Finished cells, in a file.

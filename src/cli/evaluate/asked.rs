@@ -19,7 +19,8 @@ const RARE_CHIPS: usize = 1000;
 /// Probability of each of its levels given the one before, as Au and Beck have it.
 const CONDITIONAL: f64 = 0.1;
 
-/// The arguments about percentiles.
+/// The arguments about percentiles. Those that --race and --rare have refuse --shard by themselves: `requires` alone is
+/// waived where what is required conflicts with something else.
 #[derive(Debug, Args)]
 pub(super) struct PercentileArguments {
     /// The percentile that --half-width and --race are about
@@ -33,7 +34,7 @@ pub(super) struct PercentileArguments {
     #[arg(long, requires = "kpp", conflicts_with = "shard")]
     pub(super) race: bool,
     /// Probability that images which a race does not look at change its result
-    #[arg(long, value_name = "P", default_value_t = DELTA, requires = "race")]
+    #[arg(long, value_name = "P", default_value_t = DELTA, requires = "race", conflicts_with = "shard")]
     pub(super) delta: f64,
     /// Rare percentiles in percent, comma-separated, by subset simulation
     #[arg(
@@ -44,10 +45,10 @@ pub(super) struct PercentileArguments {
     )]
     pub(super) rare: Vec<f64>,
     /// Chips of each level of --rare
-    #[arg(long, value_name = "N", default_value_t = RARE_CHIPS, requires = "rare")]
+    #[arg(long, value_name = "N", default_value_t = RARE_CHIPS, requires = "rare", conflicts_with = "shard")]
     pub(super) rare_chips: usize,
     /// Also find them by importance sampling towards the chip that this run of worst-case has found; Gaussian noise only
-    #[arg(long, value_name = "RUN", requires = "rare")]
+    #[arg(long, value_name = "RUN", requires = "rare", conflicts_with = "shard")]
     pub(super) towards: Option<PathBuf>,
 }
 
@@ -161,31 +162,5 @@ impl PercentileArguments {
                 config["rare"]["towards"] = json!(towards.checksum());
             }
         }
-    }
-
-    /// The flags that ask for the same.
-    pub(super) fn reproduce(&self) -> String {
-        let mut flags = String::new();
-        if let Some(k) = self.kpp {
-            flags.push_str(&format!(" --kpp {k}"));
-        }
-        if let Some(half_width) = self.half_width {
-            flags.push_str(&format!(" --half-width {half_width}"));
-        }
-        if self.race {
-            flags.push_str(" --race");
-            if self.delta != DELTA {
-                flags.push_str(&format!(" --delta {}", self.delta));
-            }
-        }
-        if !self.rare.is_empty() {
-            let percentages: Vec<String> = self.rare.iter().map(ToString::to_string).collect();
-            let (percentages, chips) = (percentages.join(","), self.rare_chips);
-            flags.push_str(&format!(" --rare {percentages} --rare-chips {chips}"));
-            if let Some(towards) = &self.towards {
-                flags.push_str(&format!(" --towards {}", towards.display()));
-            }
-        }
-        flags
     }
 }

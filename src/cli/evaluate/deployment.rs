@@ -36,21 +36,23 @@ pub(super) struct Target {
     pub(super) hardware: Hardware,
 }
 
-/// What the command line says of a hardware, in place of a variation.
+/// What the command line says of a hardware, in place of a variation. Every flag refuses those of a variation by itself:
+/// `requires` alone is waived where what is required conflicts with something else.
 #[derive(Debug, Args)]
 pub(super) struct HardwareArguments {
     /// Programmed chips of this hardware in place of a variation: an accelerator by name, or a file
-    #[arg(long, value_name = "NAME|FILE", conflicts_with = "sweep", conflicts_with_all = NoiseArguments::FLAGS)]
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) hardware: Option<String>,
     /// What of the hardware a chip computes with: weight (what cells hold) or array (every product)
-    #[arg(long, value_name = "F", default_value_t = Fidelity::Weight, requires = "hardware")]
+    #[arg(long, value_name = "F", default_value_t = Fidelity::Weight, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) fidelity: Fidelity,
     /// Other memory cells on that hardware: names of devices, comma-separated, or all
     #[arg(
         long,
         value_name = "NAME,...",
         value_delimiter = ',',
-        requires = "hardware"
+        requires = "hardware",
+        conflicts_with_all = NoiseArguments::FLAGS
     )]
     pub(super) cell: Vec<String>,
     /// Weights that stay digital, by path, comma-separated
@@ -58,14 +60,15 @@ pub(super) struct HardwareArguments {
         long,
         value_name = "PATH,...",
         value_delimiter = ',',
-        requires = "hardware"
+        requires = "hardware",
+        conflicts_with_all = NoiseArguments::FLAGS
     )]
     pub(super) digital: Vec<String>,
     /// Training images that ranges of inputs and converters are set on
-    #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "hardware")]
+    #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) calibration: usize,
     /// Time since programming, such as 1d
-    #[arg(long, value_name = "TIME", requires = "hardware")]
+    #[arg(long, value_name = "TIME", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) after: Option<Second>,
 }
 
@@ -85,6 +88,9 @@ impl Deployment {
             ..hardware.config().operation
         });
         let cells: Vec<&str> = match choice.cell.iter().any(|cell| cell == "all") {
+            true if choice.cell.len() > 1 => {
+                bail!("--cell all names every cell: leave out the others, or `all`")
+            }
             true => Device::preset_names().collect(),
             false => choice.cell.iter().map(String::as_str).collect(),
         };
@@ -146,28 +152,5 @@ impl Deployment {
                 Ok(json!({ "kind": on.name, "fidelity": on.fidelity, "after": after }))
             }
         }
-    }
-}
-
-impl HardwareArguments {
-    /// The flags that give this hardware again; nothing where there is none.
-    pub(super) fn reproduce(&self) -> String {
-        let Some(hardware) = &self.hardware else {
-            return String::new();
-        };
-        let mut flags = format!(" --hardware {hardware} --fidelity {}", self.fidelity);
-        if !self.cell.is_empty() {
-            flags.push_str(&format!(" --cell {}", self.cell.join(",")));
-        }
-        if !self.digital.is_empty() {
-            flags.push_str(&format!(" --digital {}", self.digital.join(",")));
-        }
-        if self.calibration != CALIBRATION_IMAGES {
-            flags.push_str(&format!(" --calibration {}", self.calibration));
-        }
-        if let Some(after) = self.after {
-            flags.push_str(&format!(" --after \"{after}\""));
-        }
-        flags
     }
 }

@@ -5,9 +5,9 @@ use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::deploy::Fidelity;
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::{Direction, RaceConfig};
-use crossburn_training::data::DataSource;
+use crossburn_training::data::{DataSource, ImageSet};
 use crossburn_training::{Batches, Evaluation};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Evaluate;
 use super::asked::Asked;
@@ -15,10 +15,11 @@ use super::deployment::Deployment;
 use super::judge::Judge;
 use super::worst_chip::WorstChip;
 use crate::apps::hardware::calibration;
+use crate::apps::shards::DATA_DIGEST;
 use crate::apps::study::{self, Clock};
 use crate::cli::run_setup::{RunPlace, note_files};
 use crate::cli::stored_network::StoredNetwork;
-use crate::cli::{Outcome, note, print_results};
+use crate::cli::{Outcome, command_line, note, print_results};
 use crate::report::{DataSummary, Results, RunCommand, SCHEMA, write_run};
 
 pub(super) struct Job<'a> {
@@ -27,9 +28,11 @@ pub(super) struct Job<'a> {
     pub(super) source: DataSource,
     pub(super) deployment: Deployment,
     pub(super) asked: Asked,
+    /// Sigmas of the accuracy-versus-sigma curve, in increasing order.
+    pub(super) sweep: Vec<f64>,
     /// What importance sampling goes towards.
     pub(super) towards: Option<WorstChip>,
-    /// Everything that the accuracy of a chip depends on.
+    /// Everything that the accuracy of a chip depends on; the images join when they are read.
     pub(super) of_chips: Value,
     pub(super) config: Value,
     pub(super) place: &'a RunPlace,
@@ -38,7 +41,7 @@ pub(super) struct Job<'a> {
 impl WithClassifier for Job<'_> {
     type Output = Result<Outcome>;
 
-    fn run<C: Classifier>(self, network: C) -> Result<Outcome> {
+    fn run<C: Classifier>(mut self, network: C) -> Result<Outcome> {
         let arguments = self.arguments;
         let mut clock = Clock::new();
         let recipe = &self.stored.recipe;
@@ -52,6 +55,25 @@ impl WithClassifier for Job<'_> {
         let amount = self.stored.test_amount(&self.source, arguments.images);
         let test = clock.time("data", || self.source.test_images(recipe.seed, amount))?;
         recipe.model.check(test.shape)?;
+        // The first training images set the ranges of a hardware.
+        let training = match &self.deployment {
+            Deployment::Variation(_) => None,
+            Deployment::Hardware(on) => {
+                let amount = self.stored.training_amount(on.calibration);
+                let images = || self.source.training_images(recipe.seed, amount);
+                let training = clock.time("data", images)?;
+                recipe.model.check(training.shape)?;
+                if training.len() < on.calibration {
+                    note(&format!(
+                        "ranges are set on all {} training images, fewer than --calibration {}",
+                        training.len(),
+                        on.calibration
+                    ));
+                }
+                Some(training.split_at(on.calibration).0)
+            }
+        };
+        self.identify(&test, training.as_ref());
         let race = self.asked.race.clone().map(|race| {
             let images = test.len();
             RaceConfig { images, ..race }.check()
@@ -81,17 +103,16 @@ impl WithClassifier for Job<'_> {
         let judged = match &self.deployment {
             Deployment::Variation(variation) => judge.on_variation(variation, &mut clock)?,
             Deployment::Hardware(on) => {
-                // The first training images set the ranges of a hardware.
-                let amount = self.stored.training_amount(on.calibration);
-                let training =
-                    clock.time("data", || self.source.training_images(recipe.seed, amount))?;
-                recipe.model.check(training.shape)?;
+                let training = training.context("no images to set the ranges on")?;
                 let calibration = calibration(&training, on.calibration, device);
                 judge.on_targets(on, &calibration, &mut clock)?
             }
         };
         let Some(methods) = judged else {
-            note("the finished chips are kept: run the same command with --resume");
+            note(&format!(
+                "the finished chips are kept: continue with `{}`",
+                command_line::resumed()
+            ));
             return Ok(Outcome::Interrupted);
         };
         let (version, commit) = study::version();
@@ -121,6 +142,16 @@ impl WithClassifier for Job<'_> {
 }
 
 impl Job<'_> {
+    /// Images are known by their content, not by the path where they lie.
+    fn identify(&mut self, test: &ImageSet, calibration: Option<&ImageSet>) {
+        let mut digest = json!({ "test": test.digest() });
+        if let Some(calibration) = calibration {
+            digest["calibration"] = json!(calibration.digest());
+        }
+        self.of_chips["data"] = digest.clone();
+        self.config[DATA_DIGEST] = digest;
+    }
+
     /// The direction of `chip` in the draws of the variation.
     fn direction<C: Classifier>(&self, evaluation: &Evaluation<C>, chip: &C) -> Result<Direction> {
         let scale = self.arguments.noise.variation()?.scale;

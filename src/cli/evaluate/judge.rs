@@ -1,13 +1,13 @@
 //! The chips of one network, as they were asked for.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use crossburn_hardware::deploy::{Fab, Fidelity, MappedNetwork};
 use crossburn_models::Classifier;
 use crossburn_noise::{Direction, Looks, Race, SubsetSimulation, Variation};
 use crossburn_training::{Batches, Evaluation};
 use serde_json::json;
 
-use super::deployment::OnTargets;
+use super::deployment::{OnTargets, Target};
 use super::job::Job;
 use super::worst_chip::WorstChip;
 use crate::apps::population::{self, ChipStore, Draw};
@@ -62,9 +62,9 @@ impl<C: Classifier> Judge<'_, C> {
             percentiles.rare = Some(rare);
         }
         let mut sweep = Vec::new();
-        let total = (arguments.sweep.len() as u64).saturating_mul(arguments.sweep_chips);
+        let total = (self.job.sweep.len() as u64).saturating_mul(arguments.sweep_chips);
         let progress = bar(&self.job.place.bars, "accuracy versus sigma", total, "chip");
-        for &sigma in &arguments.sweep {
+        for &sigma in &self.job.sweep {
             let variation = arguments.noise.at_sigma(sigma)?;
             let draw = Draw {
                 fab: &self.evaluation.varied(&variation),
@@ -92,11 +92,21 @@ impl<C: Classifier> Judge<'_, C> {
         calibration: &Batches,
         clock: &mut Clock,
     ) -> Result<Option<Vec<Method>>> {
+        // What one cell refuses must not cost the chips of those before it.
+        if on.targets.len() > 1 {
+            for target in &on.targets {
+                let cell = target.cell.as_deref().unwrap_or(&on.name);
+                self.mapped(on, target, calibration)
+                    .and_then(|mapped| {
+                        mapped.fab(on.fidelity)?;
+                        hardware::cost(&mapped)
+                    })
+                    .with_context(|| format!("--cell {cell}"))?;
+            }
+        }
         let mut methods = Vec::new();
         for target in &on.targets {
-            let mapped = self
-                .evaluation
-                .mapped(&target.hardware, on.fidelity, calibration)?;
+            let mapped = self.mapped(on, target, calibration)?;
             let cell = target.cell.as_deref();
             let Some(method) = self.on_hardware(&on.name, cell, &mapped, on.fidelity, clock)?
             else {
@@ -105,6 +115,17 @@ impl<C: Classifier> Judge<'_, C> {
             methods.push(method);
         }
         Ok(Some(methods))
+    }
+
+    fn mapped(
+        &self,
+        on: &OnTargets,
+        target: &Target,
+        calibration: &Batches,
+    ) -> Result<MappedNetwork<C>> {
+        Ok(self
+            .evaluation
+            .mapped(&target.hardware, on.fidelity, calibration)?)
     }
 
     /// `cell` where it is not the hardware's own.
@@ -264,7 +285,8 @@ impl<C: Classifier> Judge<'_, C> {
             }
             if chips as u64 == arguments.chips {
                 note(&format!(
-                    "KPP({k}) is known to {:.2} points after {chips} chips, not to {:.2}: use more --chips",
+                    "KPP({k}) is known to {:.2} points after {chips} chips, not to {:.2}: use more --chips, with --resume to \
+                     keep these",
                     100.0 * open,
                     100.0 * half_width
                 ));

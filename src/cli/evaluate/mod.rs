@@ -22,15 +22,17 @@ use self::job::Job;
 use self::noise::NoiseArguments;
 use self::shard::Shard;
 use self::worst_chip::WorstChip;
-use super::Outcome;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
 use super::stored_network::StoredNetwork;
+use super::{Outcome, note};
+use crate::apps::study;
 
 /// Evaluate a checkpoint on a population of chips
 ///
 /// Every chip is one draw of the variation, held for the whole test set. With --hardware, the network is mapped and every
 /// chip is programmed: cells of a device, arrays, converters. Ctrl-C keeps the finished chips; --resume draws the rest.
-/// Shards of one population can run on several machines: `crossburn report A B` merges them.
+/// Shards of one population can run on several machines: `crossburn report A B` merges them. With --resume, more --chips draw
+/// the chips that are missing: they are those that one run would have drawn.
 ///
 /// Example: crossburn evaluate runs/digits --noise gaussian --sigma 0.1 --chips 1000 --seed 7
 ///
@@ -66,15 +68,15 @@ pub(super) struct Evaluate {
     /// The part i of n of the population, from 1
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
-    /// Also draw the accuracy-versus-sigma curve at these values, comma-separated
+    /// Also draw the accuracy-versus-sigma curve at these values, comma-separated, in any order
     #[arg(long, value_name = "S,S,...", value_delimiter = ',')]
     sweep: Vec<f64>,
     /// Chips per point of that curve
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "sweep")]
     sweep_chips: u64,
     #[command(flatten)]
     percentiles: PercentileArguments,
-    /// Folder of the run; runs/evaluate-NAME where absent
+    /// Folder of the run; runs/evaluate-NAME where absent, and runs/evaluate-NAME-shard-I-of-N for a shard
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Keep the chips that an interrupted run in the same folder has finished
@@ -92,8 +94,21 @@ impl Evaluate {
         if self.hardware.calibration == 0 {
             bail!("--calibration 0 leaves nothing to set ranges on: use a number above 0");
         }
+        if self.images == Some(0) {
+            bail!("--images 0 leaves nothing to evaluate on: use a number above 0");
+        }
+        if self.sweep_chips == 0 {
+            bail!("--sweep-chips 0 leaves nothing of the curve: use a number above 0");
+        }
+        if let Some(shard) = self.shard {
+            shard.check(self.chips)?;
+        }
         let asked = self.percentiles.asked(&self)?;
         let deployment = Deployment::new(&self.hardware, &self.noise)?;
+        let sweep = self.noise.sweep(&self.sweep)?;
+        if let (Deployment::Variation(_), Some(hint)) = (&deployment, self.noise.hint(&sweep)) {
+            note(&hint);
+        }
         let stored = StoredNetwork::open(&self.checkpoint)?;
         let towards = match &self.percentiles.towards {
             Some(run) => Some(WorstChip::open(run, &stored)?),
@@ -104,7 +119,19 @@ impl Evaluate {
             .clone()
             .unwrap_or_else(|| stored.recipe.data.source.clone());
         stored.check_classes(&source)?;
+        let (version, commit) = study::version();
+        // What the accuracy of a chip depends on, but for the images, which are not read yet. How many chips there are, and
+        // what else is asked for, is not among it. Devices agree up to rounding: one document is of one of them.
         let of_chips = json!({
+            "version": version,
+            "commit": commit,
+            "device": self.run.backend(),
+            "architecture": stored.manifest.architecture,
+            "weights": stored.manifest.weights_checksum(),
+            "deployment": deployment.describe()?,
+            "seed": self.seed,
+        });
+        let mut config = json!({
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
             "data": source.to_string(),
@@ -113,15 +140,18 @@ impl Evaluate {
             "deployment": deployment.describe()?,
             "chips": self.chips,
             "seed": self.seed,
-            "sweep": self.sweep,
+            "sweep": sweep,
             "sweep_chips": self.sweep_chips,
+            "device": self.run.backend(),
         });
-        let mut config = of_chips.clone();
         self.percentiles.describe(towards.as_ref(), &mut config);
         if self.run.prints(&config)? {
             return Ok(Outcome::Done);
         }
-        let name = name_after("evaluate", &self.checkpoint);
+        let mut name = name_after("evaluate", &self.checkpoint);
+        if let Some(shard) = self.shard {
+            name = format!("{name}-{}", shard.name());
+        }
         let out = run_folder(self.out.as_deref(), &name);
         if self.resume {
             expect_kept(
@@ -136,6 +166,7 @@ impl Evaluate {
             source,
             deployment,
             asked,
+            sweep,
             towards,
             of_chips,
             config,

@@ -11,9 +11,9 @@ pub(super) struct NoiseArguments {
     /// Distribution of the variation, by its name in recipes
     #[arg(long, value_name = "KIND", default_value = "gaussian")]
     noise: String,
-    /// Standard deviation relative to the largest weight of a layer
-    #[arg(long, value_name = "S", default_value_t = 0.1)]
-    sigma: f64,
+    /// Standard deviation as a fraction of the largest weight of a layer [default: 0.1]
+    #[arg(long, value_name = "S")]
+    sigma: Option<f64>,
     /// Censoring (or truncation) point, in standard deviations, of the distributions that have one
     #[arg(long, value_name = "C")]
     censor: Option<f64>,
@@ -31,6 +31,15 @@ pub(super) struct NoiseArguments {
     scale: Scale,
 }
 
+/// What `--sigma` is, unless told.
+const SIGMA: f64 = 0.1;
+
+/// The distribution without a deviation.
+const NONE: &str = "none";
+
+/// The distribution whose sigma is that of a logarithm.
+const LOG_NORMAL: &str = "log-normal";
+
 fn scale(text: &str) -> Result<Scale, String> {
     match text {
         "per-tensor" => Ok(Scale::PerTensor),
@@ -40,8 +49,8 @@ fn scale(text: &str) -> Result<Scale, String> {
 }
 
 impl NoiseArguments {
-    /// The flags of this type, which a hardware takes the place of.
-    pub(super) const FLAGS: [&str; 7] = [
+    /// The flags of this type, and the sweep over one of them, which a hardware takes the place of.
+    pub(super) const FLAGS: [&str; 9] = [
         "noise",
         "sigma",
         "censor",
@@ -49,6 +58,8 @@ impl NoiseArguments {
         "exponent",
         "probability",
         "scale",
+        "sweep",
+        "sweep_chips",
     ];
 
     /// The variation.
@@ -56,18 +67,63 @@ impl NoiseArguments {
     /// # Errors
     /// A distribution that is not there, and parameters that it does not have, or misses, or does not allow.
     pub(super) fn variation(&self) -> Result<Variation> {
-        self.at_sigma(self.sigma)
+        if self.noise == NONE && self.sigma.is_some() {
+            bail!("--noise none has no sigma: leave out --sigma, or choose another --noise");
+        }
+        if self.noise == NONE && self.scale == Scale::PerChannel {
+            bail!("--noise none has no scale: leave out --scale, or choose another --noise");
+        }
+        self.at_sigma(self.sigma())
+    }
+
+    /// `--sigma`, or its default.
+    fn sigma(&self) -> f64 {
+        self.sigma.unwrap_or(SIGMA)
+    }
+
+    /// The values of `--sweep` in increasing order, each once.
+    ///
+    /// # Errors
+    /// A sweep of a distribution that has no sigma, and values that it does not allow.
+    pub(super) fn sweep(&self, values: &[f64]) -> Result<Vec<f64>> {
+        if self.noise == NONE && !values.is_empty() {
+            bail!("--sweep varies sigma, which --noise none does not have: choose another --noise");
+        }
+        for &sigma in values {
+            self.at_sigma(sigma)
+                .with_context(|| format!("--sweep {sigma}"))?;
+        }
+        // Plus zero, so that zero has one sign.
+        let mut sorted: Vec<f64> = values.iter().map(|sigma| sigma + 0.0).collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted.dedup();
+        Ok(sorted)
+    }
+
+    /// What to say where `--sigma` or a value of `sweep` looks like a percentage.
+    pub(super) fn hint(&self, sweep: &[f64]) -> Option<String> {
+        let relative = self.noise != NONE && self.noise != LOG_NORMAL;
+        let mut values = std::iter::once(self.sigma()).chain(sweep.iter().copied());
+        let large = values.find(|sigma| relative && *sigma > 1.0)?;
+        let of = match self.scale {
+            Scale::PerTensor => "a layer",
+            Scale::PerChannel => "an output channel",
+        };
+        Some(format!(
+            "sigma = {large} is {large} times the largest weight of {of}, not {large} %: for {large} % use {}",
+            large / 100.0
+        ))
     }
 
     /// The same with another `--sigma`.
     pub(super) fn at_sigma(&self, sigma: f64) -> Result<Variation> {
         let mut table = json!({ "kind": self.noise, "scale": self.scale });
-        let key = if self.noise == "log-normal" {
+        let key = if self.noise == LOG_NORMAL {
             "sigma_log"
         } else {
             "sigma_rel_wmax"
         };
-        if self.noise != "none" {
+        if self.noise != NONE {
             table[key] = finite("--sigma", sigma)?;
         }
         for (key, value) in self.shape() {
@@ -94,18 +150,9 @@ impl NoiseArguments {
         ]
     }
 
-    /// The flags that give this variation again.
-    pub(super) fn reproduce(&self) -> String {
-        let mut flags = format!(" --noise {} --sigma {}", self.noise, self.sigma);
-        for (key, value) in self.shape() {
-            if let Some(value) = value {
-                flags.push_str(&format!(" --{key} {value}"));
-            }
-        }
-        if self.scale == Scale::PerChannel {
-            flags.push_str(" --scale per-channel");
-        }
-        flags
+    /// The options whose value is not on the command line, for the command that repeats it.
+    pub(super) fn resolved(&self) -> Option<(&'static str, String)> {
+        (self.noise != NONE).then(|| ("sigma", self.sigma().to_string()))
     }
 }
 
@@ -150,19 +197,19 @@ mod tests {
             let mut cells = row.split('|').skip(1);
             let kind = cells.next().unwrap().trim().trim_matches('`');
             let keys = cells.next().unwrap();
-            let mut flags = format!("--noise {kind} --sigma 0.2");
+            let mut flags = format!("--noise {kind}");
+            if kind != "none" {
+                flags.push_str(" --sigma 0.2 --scale per-channel");
+            }
             for key in ["censor", "ratio", "exponent", "probability"] {
                 if keys.contains(&format!("`{key}`")) {
                     flags.push_str(&format!(" --{key} 0.5"));
                 }
             }
-            let noise = parse(&format!("{flags} --scale per-channel"));
-            let variation = noise.variation().unwrap();
+            let variation = parse(&flags).variation().unwrap();
             assert_eq!(variation.distribution.name(), kind);
-            assert_eq!(variation.scale, Scale::PerChannel);
+            assert!(kind == "none" || variation.scale == Scale::PerChannel);
             assert!(kind == "none" || variation.sigma() == 0.2);
-            let again = parse(&noise.reproduce()).variation().unwrap();
-            assert_eq!(again, variation, "{}", noise.reproduce());
             kinds += 1;
         }
         assert_eq!(kinds, 13);
@@ -182,10 +229,49 @@ mod tests {
                 "--noise power-law --exponent inf",
                 "--exponent inf is not a finite number",
             ),
+            ("--noise none --sigma 0.1", "--noise none has no sigma"),
+            (
+                "--noise none --scale per-channel",
+                "--noise none has no scale",
+            ),
         ] {
             let error = parse(flags).variation().unwrap_err();
             let text = format!("{error:#}");
             assert!(text.contains(part), "{flags}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_sweep_is_sorted_and_checked() {
+        let sweep = |flags: &str, values: &[f64]| parse(flags).sweep(values);
+        assert_eq!(sweep("", &[0.3, 0.1, 0.3]).unwrap(), [0.1, 0.3]);
+        assert_eq!(sweep("", &[0.0, -0.0]).unwrap(), [0.0]);
+        assert!(sweep("--noise none", &[]).unwrap().is_empty());
+        for (flags, values, part) in [
+            ("", &[0.1, -0.1][..], "--sweep -0.1"),
+            ("", &[f64::NAN], "--sweep NaN"),
+            ("--noise none", &[0.1], "which --noise none does not have"),
+        ] {
+            let text = format!("{:#}", sweep(flags, values).unwrap_err());
+            assert!(text.contains(part), "{flags} {values:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_percentage_is_said() {
+        let hint = |flags: &str, sweep: &[f64]| parse(flags).hint(sweep);
+        assert_eq!(
+            hint("--sigma 5", &[]).unwrap(),
+            "sigma = 5 is 5 times the largest weight of a layer, not 5 %: for 5 % use 0.05"
+        );
+        assert!(hint("", &[0.1, 2.0]).unwrap().contains("for 2 % use 0.02"));
+        for flags in [
+            "",
+            "--sigma 1",
+            "--noise log-normal --sigma 5",
+            "--noise none",
+        ] {
+            assert_eq!(hint(flags, &[]), None, "{flags}");
         }
     }
 }

@@ -1,36 +1,16 @@
 //! The command that repeats an evaluation.
 
 use super::job::Job;
+use crate::cli::command_line;
 
 impl Job<'_> {
-    /// The command that draws the whole population.
+    /// The command that draws the whole population: with the data of the training where none was named.
     pub(super) fn reproduce(&self) -> String {
         let arguments = self.arguments;
-        let mut command = format!(
-            "crossburn evaluate {} --data {}",
-            arguments.checkpoint.display(),
-            self.source,
-        );
-        command.push_str(&match &arguments.hardware.hardware {
-            None => arguments.noise.reproduce(),
-            Some(_) => arguments.hardware.reproduce(),
-        });
-        command.push_str(&format!(
-            " --chips {} --seed {}",
-            arguments.chips, arguments.seed
-        ));
-        command.push_str(&arguments.percentiles.reproduce());
-        if let Some(images) = arguments.images {
-            command.push_str(&format!(" --images {images}"));
+        let mut resolved = vec![("data", self.source.to_string())];
+        if arguments.hardware.hardware.is_none() {
+            resolved.extend(arguments.noise.resolved());
         }
-        if !arguments.sweep.is_empty() {
-            let values: Vec<String> = arguments.sweep.iter().map(ToString::to_string).collect();
-            command.push_str(&format!(
-                " --sweep {} --sweep-chips {}",
-                values.join(","),
-                arguments.sweep_chips
-            ));
-        }
-        command
+        command_line::repeated(&resolved)
     }
 }

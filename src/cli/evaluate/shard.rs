@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::str::FromStr;
 
+use anyhow::{Result, bail};
+
 /// One of `of` contiguous parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shard {
@@ -13,7 +15,7 @@ pub(super) struct Shard {
 impl FromStr for Shard {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
         let parsed = text
             .split_once('/')
             .and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
@@ -25,6 +27,27 @@ impl FromStr for Shard {
 }
 
 impl Shard {
+    /// Refuses more parts than there are chips: some would be empty.
+    ///
+    /// # Errors
+    /// Says how many parts there can be.
+    pub(super) fn check(self, chips: u64) -> Result<()> {
+        if self.of > chips {
+            bail!(
+                "--shard {}/{} cuts {chips} chips into {} parts, of which some are empty: use at most {chips} parts",
+                self.index,
+                self.of,
+                self.of
+            );
+        }
+        Ok(())
+    }
+
+    /// Its part of the name of a run folder, so that two shards do not share one.
+    pub(super) fn name(self) -> String {
+        format!("shard-{}-of-{}", self.index, self.of)
+    }
+
     /// The chip numbers of this part of `chips`.
     pub(super) fn range(self, chips: u64) -> Range<u64> {
         let cut = |part: u64| (u128::from(chips) * u128::from(part) / u128::from(self.of)) as u64;
@@ -44,6 +67,11 @@ mod tests {
                 .collect();
             assert_eq!((parts[0].start, parts[parts.len() - 1].end), (0, 100));
             assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
+        }
+        let whole = Shard { index: 1, of: 30 };
+        assert!(whole.check(30).is_ok() && whole.check(29).is_err());
+        for index in 1..=30 {
+            assert!(!Shard { index, ..whole }.range(30).is_empty());
         }
         assert!(
             "0/4".parse::<Shard>().is_err()

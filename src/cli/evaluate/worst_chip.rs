@@ -26,8 +26,13 @@ impl WorstChip {
                 network.folder.display()
             );
         }
+        // The run may be named by its document.
+        let folder = match run.is_dir() {
+            true => run,
+            false => run.parent().unwrap_or(run),
+        };
         Ok(Self {
-            stored: StoredNetwork::open(&run.join("worst-chip"))?,
+            stored: StoredNetwork::open(&folder.join("worst-chip"))?,
         })
     }
 

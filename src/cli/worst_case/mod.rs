@@ -79,14 +79,15 @@ pub(super) struct FindWorstCase {
     #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["bound", "bounds"])]
     hardware: Option<String>,
     /// Largest deviation of a cell, relative to its conductance range; that of the hardware's write-verify where absent
-    #[arg(long, value_name = "T", requires = "hardware")]
+    #[arg(long, value_name = "T", requires = "hardware", conflicts_with_all = ["bound", "bounds"])]
     tolerance: Option<f64>,
     /// Weights that stay digital, by path, comma-separated
     #[arg(
         long,
         value_name = "PATH,...",
         value_delimiter = ',',
-        requires = "hardware"
+        requires = "hardware",
+        conflicts_with_all = ["bound", "bounds"]
     )]
     digital: Vec<String>,
     /// Test images: digits, mnist:DIR or cifar10:DIR; those of the training where absent

@@ -1,58 +1,21 @@
 //! The command that repeats a search.
 
+use crossburn_noise::worst_case::Search;
+
 use super::job::Job;
 use super::room::Room;
+use crate::cli::command_line;
 
 impl Job<'_> {
-    /// The command that repeats the run.
+    /// The command that repeats the run: with the data of the training, and the tolerance that the hardware has.
     pub(super) fn reproduce(&self) -> String {
-        let arguments = self.arguments;
-        let mut command = format!(
-            "crossburn worst-case {} --data {}",
-            arguments.checkpoint.display(),
-            self.source
-        );
-        match (&arguments.hardware, &self.room) {
-            (Some(hardware), Room::Cells { tolerance, .. }) => {
-                command.push_str(&format!(" --hardware {hardware} --tolerance {tolerance}"));
-                if !arguments.digital.is_empty() {
-                    command.push_str(&format!(" --digital {}", arguments.digital.join(",")));
-                }
-            }
-            _ => {
-                command.push_str(&format!(" --bound {}", arguments.bound));
-                if !arguments.bounds.is_empty() {
-                    let bounds: Vec<String> =
-                        arguments.bounds.iter().map(ToString::to_string).collect();
-                    command.push_str(&format!(" --bounds {}", bounds.join(",")));
-                }
-            }
+        let mut resolved = vec![("data", self.source.to_string())];
+        if let Room::Cells { tolerance, .. } = &self.room {
+            resolved.push(("tolerance", tolerance.to_string()));
         }
-        command.push_str(&format!(" --method {}", self.search.name()));
-        let losses: Vec<String> = arguments.losses().iter().map(ToString::to_string).collect();
-        if !losses.is_empty() {
-            command.push_str(&format!(" --loss {}", losses.join(",")));
+        if let Search::Auto(auto) = self.search {
+            resolved.push(("budget", auto.budget.to_string()));
         }
-        for (option, value) in [
-            ("--budget", arguments.budget),
-            ("--steps", arguments.steps),
-            ("--expand", arguments.expand),
-            ("--restarts", arguments.restarts),
-        ] {
-            if let Some(value) = value {
-                command.push_str(&format!(" {option} {value}"));
-            }
-        }
-        if arguments.unquantized_activations {
-            command.push_str(" --unquantized-activations");
-        }
-        if let Some(images) = arguments.images {
-            command.push_str(&format!(" --images {images}"));
-        }
-        command.push_str(&format!(
-            " --random-chips {} --seed {}",
-            arguments.random_chips, arguments.seed
-        ));
-        command
+        command_line::repeated(&resolved)
     }
 }

@@ -1,6 +1,7 @@
 //! A labelled set of images in memory.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use crossburn_checkpoints::checksum;
 use crossburn_noise::Philox;
 
 use super::Augmentation;
@@ -60,6 +61,23 @@ impl ImageSet {
         largest.map_or(self.classes, |label| {
             self.classes.max(usize::from(*label) + 1)
         })
+    }
+
+    /// A digest of everything that networks see of it: shape, classes, normalization, labels and pixels, in order. The same
+    /// images have it wherever they lie; it finds a mistake, not an attack.
+    pub fn digest(&self) -> String {
+        let Normalization { mean, std } = &self.normalization;
+        let numbers = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
+        let parts = format!(
+            "{:?} {} {:?} {:?} {} {}",
+            self.shape,
+            self.classes,
+            numbers(mean),
+            numbers(std),
+            checksum(&self.labels),
+            checksum(&self.pixels)
+        );
+        checksum(parts.as_bytes())
     }
 
     /// The first `count` images and the rest.
@@ -210,6 +228,32 @@ mod tests {
         assert!(
             (0..20).any(|key| values(&[2], augmentation, key) != values(&[2], augmentation, 9))
         );
+    }
+
+    #[test]
+    fn another_image_label_order_or_scale_has_another_digest() {
+        let changed = |change: fn(&mut ImageSet)| {
+            let mut set = set();
+            change(&mut set);
+            set.digest()
+        };
+        let same = set().digest();
+        assert_eq!(changed(|_| {}), same);
+        let others = [
+            changed(|set| set.pixels[5] ^= 1),
+            changed(|set| set.labels[0] = 1),
+            changed(|set| set.labels.swap(0, 1)),
+            changed(|set| set.shape = [1, 2, 2]),
+            changed(|set| set.classes = 4),
+            changed(|set| set.normalization.std[1] = 0.2),
+            set().split_at(2).0.digest(),
+        ];
+        for (index, other) in others.iter().enumerate() {
+            assert!(
+                *other != same && !others[..index].contains(other),
+                "{index}"
+            );
+        }
     }
 
     #[test]

@@ -1,0 +1,417 @@
+//! One population from its shards: which documents belong together, and what is missing.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use anyhow::{Context, Result, bail};
+use crossburn_noise::Population;
+use serde_json::Value;
+
+use super::differences::differences;
+use super::study;
+use crate::report::{Method, PopulationSummary, Results, RunCommand};
+
+/// Where the configuration of an evaluation holds the digests of its images.
+pub(crate) const DATA_DIGEST: &str = "data_digest";
+
+/// The settings that say which images an evaluation is of; a digest says it better.
+const DATA: [&str; 3] = ["data", "images", "data_seed"];
+
+/// The setting that says where chips were computed.
+const DEVICE: &str = "device";
+
+/// A document, and the name of its run in messages.
+pub(crate) struct Shard {
+    pub(crate) name: String,
+    pub(crate) results: Results,
+}
+
+/// The whole population.
+pub(crate) struct Merged {
+    pub(crate) results: Results,
+    /// What is worth knowing about it.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Merges the shards of one population; their order does not matter.
+///
+/// Chips are merged that are of one version and commit of Crossburn and of the same settings: network, images (by content
+/// where documents have a digest of it, otherwise by name), variation or hardware, seed, number of chips. Other devices
+/// compute the same chips up to the rounding of sums, which is noted.
+///
+/// # Errors
+/// Names the two runs that do not belong together and what they differ in, chips that two runs hold, and chips that none
+/// holds.
+pub(crate) fn merge(mut shards: Vec<Shard>) -> Result<Merged> {
+    let mut notes = Vec::new();
+    let (first, others) = shards.split_first().context("there is no shard to merge")?;
+    require_evaluation(first, first)?;
+    for other in others {
+        require_evaluation(other, first)?;
+        require_same(other, first, &mut notes)?;
+    }
+    shards.sort_by_key(|shard| first_chip(&shard.results));
+    let whole = shards[0].results.config["chips"].as_u64();
+    require_whole(&shards, whole)?;
+    let mut results = shards[0].results.clone();
+    for (index, method) in results.methods.iter_mut().enumerate() {
+        let parts: Vec<(&str, &Method)> = shards
+            .iter()
+            .map(|shard| (shard.name.as_str(), &shard.results.methods[index]))
+            .collect();
+        method.population = Some(merged_population(&parts)?);
+    }
+    let devices: BTreeSet<&str> = shards
+        .iter()
+        .filter_map(|shard| shard.results.config[DEVICE].as_str())
+        .collect();
+    if devices.len() > 1 {
+        let all = devices.into_iter().collect::<Vec<_>>().join(", ");
+        notes.push(format!(
+            "the chips were computed on {all}: the same chips, up to the rounding of sums"
+        ));
+        results.config[DEVICE] = Value::from(all);
+    }
+    if shards.iter().any(|shard| shard.results.commit.is_none()) {
+        results.commit = None;
+    }
+    for shard in &shards[1..] {
+        for (stage, seconds) in &shard.results.timing.seconds {
+            *results.timing.seconds.entry(stage.clone()).or_default() += seconds;
+        }
+    }
+    Ok(Merged { results, notes })
+}
+
+fn require_evaluation(shard: &Shard, first: &Shard) -> Result<()> {
+    if shard.results.command != RunCommand::Evaluate {
+        bail!(
+            "{} is not a shard of the same population as {}: it is a run of {}, not of evaluate",
+            shard.name,
+            first.name,
+            shard.results.command.as_str()
+        );
+    }
+    match shard.results.methods.iter().all(|m| m.population.is_some()) {
+        true => Ok(()),
+        false => bail!("{} holds no population: name runs of shards", shard.name),
+    }
+}
+
+/// Refuses a run whose chips are not those of the first.
+fn require_same(other: &Shard, first: &Shard, notes: &mut Vec<String>) -> Result<()> {
+    let (there, here) = (&first.results, &other.results);
+    let refuse = |found: String| -> Result<()> {
+        bail!(
+            "{} is not a shard of the same population as {}: their settings differ ({found})",
+            other.name,
+            first.name
+        )
+    };
+    if there.version != here.version {
+        return refuse(format!(
+            "Crossburn {} there, {} here: run both with one version",
+            there.version, here.version
+        ));
+    }
+    match (&there.commit, &here.commit) {
+        (Some(a), Some(b)) if a != b => {
+            return refuse(format!(
+                "commit {a} of Crossburn there, {b} here: run both with one commit"
+            ));
+        }
+        (None, Some(_)) | (Some(_), None) => notes.push(format!(
+            "{} and {} may be of different commits of Crossburn: one of them does not say",
+            first.name, other.name
+        )),
+        _ => {}
+    }
+    let digests = [there, here]
+        .iter()
+        .all(|run| !run.config[DATA_DIGEST].is_null());
+    let compared = |run: &Results| {
+        let mut config = run.config.clone();
+        if let Some(settings) = config.as_object_mut() {
+            settings.remove(DEVICE);
+            if digests {
+                DATA.iter().for_each(|key| {
+                    settings.remove(*key);
+                });
+            }
+        }
+        config
+    };
+    let found = differences(&compared(there), &compared(here));
+    if !found.is_empty() {
+        return refuse(found.join("; "));
+    }
+    let names = |run: &Results| -> Vec<String> {
+        run.methods
+            .iter()
+            .map(|method| method.name.clone())
+            .collect()
+    };
+    let (a, b) = (names(there), names(here));
+    if a != b {
+        return refuse(format!("{} there, {} here", a.join(", "), b.join(", ")));
+    }
+    Ok(())
+}
+
+fn first_chip(run: &Results) -> u64 {
+    let populations = run.methods.iter().filter_map(|m| m.population.as_ref());
+    populations.map(|p| p.first).min().unwrap_or(0)
+}
+
+fn chips(population: &PopulationSummary) -> Range<u64> {
+    population.first..population.first.saturating_add(population.chips as u64)
+}
+
+/// Refuses chips that two shards hold, and chips of `whole` that none holds; the shards are in the order of their chips.
+fn require_whole(shards: &[Shard], whole: Option<u64>) -> Result<()> {
+    let methods = shards[0].results.methods.len();
+    for index in 0..methods {
+        let mut end = 0;
+        let mut before = "";
+        let mut missing = Vec::new();
+        let mut gap = |from: u64, to: u64| match to.checked_sub(from) {
+            None | Some(0) => {}
+            Some(1) => missing.push(format!("chip {from}")),
+            Some(_) => missing.push(format!("chips {from} to {}", to - 1)),
+        };
+        for shard in shards {
+            let Some(population) = &shard.results.methods[index].population else {
+                continue;
+            };
+            let held = chips(population);
+            if held.start < end {
+                bail!(
+                    "{before} and {} both hold chip {}: name every shard once",
+                    shard.name,
+                    held.start
+                );
+            }
+            gap(end, held.start);
+            (end, before) = (held.end, &shard.name);
+        }
+        let whole = whole.unwrap_or(end);
+        gap(end, whole);
+        if !missing.is_empty() {
+            let verb = if missing.len() == 1 && !missing[0].starts_with("chips") {
+                "is"
+            } else {
+                "are"
+            };
+            bail!(
+                "{} of {whole} {verb} missing: name the shards that hold them, too",
+                missing.join(" and ")
+            );
+        }
+        if end > whole {
+            bail!(
+                "{before} holds chips up to {}, more than the {whole} of its population",
+                end - 1
+            );
+        }
+    }
+    Ok(())
+}
+
+/// One population from its parts, in the order of their chips.
+fn merged_population(parts: &[(&str, &Method)]) -> Result<PopulationSummary> {
+    let mut populations = Vec::new();
+    let mut images = None;
+    for (name, method) in parts {
+        let part = method
+            .population
+            .as_ref()
+            .with_context(|| format!("{name} holds no population"))?;
+        if *images.get_or_insert(part.images) != part.images {
+            bail!(
+                "{name} is not a shard of the same population as {}: its chips saw {} images",
+                parts[0].0,
+                part.images
+            );
+        }
+        populations.push(Population::new(
+            part.seed,
+            part.first,
+            part.accuracy.clone(),
+        ));
+    }
+    study::summarize(&Population::merge(populations)?, images.unwrap_or(0))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::{DataSummary, SCHEMA, Timing};
+
+    /// The accuracy of a chip of a method.
+    fn accuracy(method: usize, chip: u64) -> f64 {
+        ((chip * 7 + method as u64 * 3) % 100) as f64 / 100.0
+    }
+
+    /// A run of 30 chips in all, with two methods.
+    fn shard(chips: Range<u64>) -> Shard {
+        let method = |index: usize| Method {
+            name: format!("cell{index}"),
+            training_noise: Value::Null,
+            clean: 0.9,
+            curve: Vec::new(),
+            population: Some({
+                let metric = chips.clone().map(|chip| accuracy(index, chip)).collect();
+                study::summarize(&Population::new(7, chips.start, metric), 50).unwrap()
+            }),
+            sweep: Vec::new(),
+            hardware: None,
+            percentiles: None,
+        };
+        Shard {
+            name: format!("s{}", chips.start),
+            results: Results {
+                schema: SCHEMA.to_string(),
+                command: RunCommand::Evaluate,
+                version: "1".to_string(),
+                commit: Some("abc".to_string()),
+                reproduce: "crossburn evaluate run".to_string(),
+                config: json!({
+                    "weights": "w", "data": "mnist:a", "images": 50, "data_seed": 1, "chips": 30, "seed": 7,
+                    "device": "cpu", "data_digest": { "test": "t" },
+                }),
+                data: DataSummary {
+                    source: "mnist:a".to_string(),
+                    train: 0,
+                    validation: 0,
+                    test: 50,
+                },
+                deployment: None,
+                methods: vec![method(0), method(1)],
+                timing: Timing {
+                    seconds: BTreeMap::from([("chips".to_string(), 2.0)]),
+                },
+            },
+        }
+    }
+
+    fn refused(shards: Vec<Shard>) -> String {
+        merge(shards).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn shards_in_any_order_are_the_population_of_every_method() {
+        let whole = shard(0..30).results;
+        for order in [[0, 1, 2], [2, 0, 1]] {
+            let parts = [0..4, 4..20, 20..30];
+            let merged = merge(order.map(|i| shard(parts[i].clone())).into()).unwrap();
+            assert_eq!(merged.results.methods, whole.methods);
+            assert_eq!(merged.results.timing.seconds["chips"], 6.0);
+            assert_eq!(merged.notes, [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_part_is_not_taken_for_the_whole() {
+        for (parts, missing) in [
+            (vec![0..10, 10..20], "chips 20 to 29 of 30 are missing"),
+            (vec![10..20, 20..30], "chips 0 to 9 of 30 are missing"),
+            (vec![0..10, 20..30], "chips 10 to 19 of 30 are missing"),
+            (
+                vec![1..10, 12..29],
+                "chip 0 and chips 10 to 11 and chip 29 of 30 are missing",
+            ),
+            (vec![0..10, 10..29], "chip 29 of 30 is missing"),
+        ] {
+            let message = refused(parts.into_iter().map(shard).collect());
+            assert!(message.starts_with(missing), "{message}");
+        }
+        assert!(
+            refused(vec![shard(0..20), shard(10..30)]).contains("s0 and s10 both hold chip 10")
+        );
+        assert!(refused(vec![shard(0..20), shard(20..40)]).contains("more than the 30"));
+    }
+
+    #[test]
+    fn what_differs_is_refused_by_name() {
+        let with = |change: fn(&mut Results)| {
+            let mut other = shard(10..30);
+            change(&mut other.results);
+            vec![shard(0..10), other]
+        };
+        let cases: [(fn(&mut Results), &str); 8] = [
+            (|r| r.config["seed"] = json!(8), "seed is 7 there, 8 here"),
+            (
+                |r| r.config["chips"] = json!(60),
+                "chips is 30 there, 60 here",
+            ),
+            (
+                |r| r.config["data_digest"]["test"] = json!("u"),
+                "data_digest.test is t there, u here",
+            ),
+            (|r| r.version = "2".to_string(), "Crossburn 1 there, 2 here"),
+            (
+                |r| r.commit = Some("d".to_string()),
+                "commit abc of Crossburn there, d here",
+            ),
+            (|r| r.command = RunCommand::Train, "a run of train"),
+            (
+                |r| r.methods[1].name = "x".to_string(),
+                "cell0, cell1 there, cell0, x here",
+            ),
+            (
+                |r| r.methods[1].population = None,
+                "s10 holds no population",
+            ),
+        ];
+        for (change, part) in cases {
+            let message = refused(with(change));
+            assert!(
+                message.contains(part) && message.contains("s10"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn images_are_compared_by_content_where_it_is_known() {
+        let mut other = shard(10..30);
+        other.results.config["data"] = json!("mnist:b");
+        other.results.config["images"] = Value::Null;
+        assert!(merge(vec![shard(0..10), other]).is_ok());
+        // Documents without a digest: only their names are known.
+        let old = |chips: Range<u64>, data: &str| {
+            let mut shard = shard(chips);
+            shard.results.config["data"] = json!(data);
+            shard
+                .results
+                .config
+                .as_object_mut()
+                .unwrap()
+                .remove(DATA_DIGEST);
+            shard
+        };
+        assert!(merge(vec![old(0..10, "a"), old(10..30, "a")]).is_ok());
+        assert!(refused(vec![old(0..10, "a"), old(10..30, "b")]).contains("data is a there"));
+    }
+
+    #[test]
+    fn other_devices_and_unknown_commits_are_noted() {
+        let mut other = shard(10..30);
+        other.results.config["device"] = json!("wgpu");
+        other.results.commit = None;
+        let merged = merge(vec![other, shard(0..10)]).unwrap();
+        assert_eq!(merged.results.config["device"], "cpu, wgpu");
+        assert_eq!(merged.results.commit, None);
+        let notes = merged.notes.join("\n");
+        assert!(
+            notes.contains("computed on cpu, wgpu")
+                && notes.contains("s10 and s0 may be of different commits"),
+            "{notes}"
+        );
+    }
+}
