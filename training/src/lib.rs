@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod batch_norm_refresh;
+mod certificate;
 pub mod data;
 mod error;
 mod evaluation;
@@ -25,6 +26,7 @@ mod trainer;
 mod weight_gradients;
 mod worst_case;
 
+pub use certificate::{Certificate, LayerCertificate};
 pub use error::TrainingError;
 pub use evaluation::{Batches, Evaluation, accuracy};
 pub use margin::margin_loss;
