@@ -9,6 +9,7 @@ use crossburn_training::data::{DataSource, ImageSet};
 use crossburn_training::{Batches, Evaluation, WeightAttack, accuracy};
 use serde_json::Value;
 
+use super::certify::certify;
 use super::room::Room;
 use super::{FindWorstCase, Kind};
 use crate::apps::hardware::{CALIBRATION_IMAGES, calibration};
@@ -127,6 +128,10 @@ impl Job<'_> {
         let Some((attack, found)) = self.search_bounds(attack, mapped, clock)? else {
             return Ok(None);
         };
+        let certificate = match self.arguments.certify {
+            true => Some(clock.time("certificate", || certify(&attack, mapped, bound))?),
+            false => None,
+        };
         let worst = &found.worst;
         let chip = attack.chip(&worst.deviations)?;
         let transfer = clock.time("transfer", || -> Result<Transfer> {
@@ -176,6 +181,7 @@ impl Job<'_> {
             searches: found.searches,
             curve: found.curve,
             random: found.random,
+            certificate,
             transfer,
             timing: Clock::new().timing(),
         }))

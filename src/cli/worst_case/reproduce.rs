@@ -40,6 +40,9 @@ impl Job<'_> {
         if arguments.unquantized_activations {
             command.push_str(" --unquantized-activations");
         }
+        if arguments.certify {
+            command.push_str(" --certify");
+        }
         if let Some(images) = arguments.images {
             command.push_str(&format!(" --images {images}"));
         }
