@@ -386,3 +386,33 @@ fn images_of_another_shape_are_refused() {
         "{message}"
     );
 }
+
+#[test]
+fn the_certificate_lies_below_what_is_found() {
+    let folder = trained();
+    let folder = folder.path();
+    let command = "worst-case run --steps 4 --random-chips 0 --images 100 --certify";
+    for (bound, certified) in [("0.0005", true), ("0.05", false)] {
+        let found = json(&good(
+            folder,
+            &format!("{command} --bound {bound} --out {bound} --json"),
+        ));
+        let certificate = &found["certificate"];
+        let share = |value: &Value| value.as_f64().unwrap();
+        let accuracy = share(&certificate["accuracy"]);
+        assert!(accuracy <= share(&found["accuracy"]), "{found}");
+        assert_eq!(accuracy > 0.0, certified, "{found}");
+        assert_eq!(share(&certificate["right"]), 100.0 * share(&found["clean"]));
+        assert!(share(&certificate["half"]) > 0.0);
+        let layers = certificate["layers"].as_array().unwrap();
+        assert_eq!(layers.len(), 2);
+        for layer in layers {
+            assert!(share(&layer["alone"]) >= accuracy && share(&layer["without"]) >= accuracy);
+        }
+    }
+    let cells = format!("{command} --hardware papers --tolerance 0.001 --out cells --json");
+    let found = json(&good(folder, &cells));
+    let certified = found["certificate"]["accuracy"].as_f64().unwrap();
+    assert!(certified <= found["accuracy"].as_f64().unwrap());
+    assert!(certified > 0.0);
+}

@@ -26,13 +26,15 @@
 //! it, and its chips compute with the weights that programmed cells hold, or with every product on its arrays. Below it,
 //! each folder is one question: [`device`] (how does a cell miss its target?), [`map`] (which cells make a weight?),
 //! [`program`] (how often is it written?), [`mod@array`] (what do converters and partial sums make of a product?), [`ir_drop`]
-//! (what do wires?), [`cost`] (energy, time, area). [`layer`] has the layers that find their arrays.
+//! (what do wires?), [`cost`] (energy, time, area). [`layer`] has the layers that find their arrays, and
+//! [`enclosure`] encloses all that a network can compute while its weights are anywhere in their boxes.
 #![warn(missing_docs)]
 
 pub mod array;
 pub mod cost;
 pub mod deploy;
 pub mod device;
+pub mod enclosure;
 mod error;
 pub mod ir_drop;
 pub mod layer;

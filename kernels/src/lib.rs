@@ -47,7 +47,8 @@ mod workspace;
 pub use activation::{erf, exp, gelu, relu, sigmoid, silu, tanh};
 pub use attention::{AttentionOptions, attention, self_attention};
 pub use conv::{
-    conv1d, conv1d_relu, conv2d, conv2d_relu, convolve1d, convolve2d, padding1d, padding2d,
+    Rounding, conv1d, conv1d_relu, conv2d, conv2d_relu, convolve1d, convolve2d, padding1d,
+    padding2d,
 };
 pub use linear::{linear, multiply};
 pub use norm::{batch_norm, layer_norm, rms_norm};

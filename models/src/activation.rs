@@ -2,10 +2,9 @@
 
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
-use burn::tensor::{Device, Tensor};
-use crossburn_hardware::layer::{conv2d, conv2d_relu};
+use burn::tensor::Device;
+use crossburn_hardware::enclosure::Arithmetic;
 use crossburn_hardware::{ActivationQuantizer, WeightBits};
-use crossburn_kernels::relu;
 
 /// ReLU, or the straight-through quantizer of the network's width, which rectifies as well.
 #[derive(Module, Debug)]
@@ -27,21 +26,21 @@ impl Activation {
     }
 
     /// Applies the activation; any shape, kept.
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    pub fn apply<A: Arithmetic, const D: usize>(&self, x: A::Signal<D>) -> A::Signal<D> {
         match &self.quantizer {
-            Some(quantizer) => quantizer.forward(x),
-            None => relu(x),
+            Some(quantizer) => A::quantize(quantizer, x),
+            None => A::relu(x),
         }
     }
 
-    /// [`forward`](Self::forward) of what `layer` makes of `x`: in full precision without a pass of its own.
+    /// [`apply`](Self::apply) after a convolution: in full precision without a pass of its own.
     ///
     /// # Shapes
     /// `[batch, channels_in, height, width] → [batch, channels_out, height, width]`.
-    pub fn behind_conv2d(&self, layer: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    pub fn after_conv2d<A: Arithmetic>(&self, layer: &Conv2d, x: A::Signal<4>) -> A::Signal<4> {
         match &self.quantizer {
-            Some(quantizer) => quantizer.forward(conv2d(layer, x)),
-            None => conv2d_relu(layer, x),
+            Some(quantizer) => A::quantize(quantizer, A::conv2d(layer, x)),
+            None => A::conv2d_relu(layer, x),
         }
     }
 }

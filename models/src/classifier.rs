@@ -2,6 +2,7 @@
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
+use crossburn_hardware::enclosure::Interval;
 
 /// An image classifier.
 pub trait Classifier: Module + ModuleDisplay + Send + Sync + 'static {
@@ -12,6 +13,17 @@ pub trait Classifier: Module + ModuleDisplay + Send + Sync + 'static {
     /// # Shapes
     /// `[batch, channels, height, width] → [batch, classes]` (logits).
     fn forward(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// What [`forward`](Self::forward) can give while the weights are anywhere in their boxes, see
+    /// [`enclosure`](crossburn_hardware::enclosure); `None` for a network that does not declare its computation over any
+    /// [`Arithmetic`](crossburn_hardware::enclosure::Arithmetic).
+    ///
+    /// # Shapes
+    /// `[batch, channels, height, width] → [batch, classes]` (logits).
+    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
+        let _ = images;
+        None
+    }
 
     /// The same network with every activation in full precision: what a gradient through rounding and clipping is compared
     /// with. A network that does not quantize activations is that already.

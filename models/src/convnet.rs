@@ -6,8 +6,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
-use crossburn_hardware::layer::{conv2d, linear};
-use crossburn_kernels::max_pool2d;
+use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -71,21 +70,32 @@ impl ConvNetConfig {
     }
 }
 
-impl Classifier for ConvNet {
-    const STACKS: bool = true;
-
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+impl ConvNet {
+    /// `[batch, 3, 32, 32] → [batch, classes]`, whatever it computes with.
+    fn compute<A: Arithmetic>(&self, images: A::Signal<4>) -> A::Signal<2> {
         let mut x = images;
         for (index, conv) in self.convs.iter().enumerate() {
             let activation = &self.acts[index];
             x = match index % 2 {
-                0 => activation.behind_conv2d(conv, x),
-                _ => activation.forward(max_pool2d(&self.pool, conv2d(conv, x))),
+                0 => activation.after_conv2d::<A>(conv, x),
+                _ => activation.apply::<A, 4>(A::max_pool2d(&self.pool, A::conv2d(conv, x))),
             };
         }
-        let x = self.acts[6].forward(linear(&self.fc1, x.flatten::<2>(1, 3)));
-        let x = self.acts[7].forward(linear(&self.fc2, x));
-        linear(&self.fc3, x)
+        let x = self.acts[6].apply::<A, 2>(A::linear(&self.fc1, A::flatten(x)));
+        let x = self.acts[7].apply::<A, 2>(A::linear(&self.fc2, x));
+        A::linear(&self.fc3, x)
+    }
+}
+
+impl Classifier for ConvNet {
+    const STACKS: bool = true;
+
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.compute::<Tensors>(images)
+    }
+
+    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
+        Some(self.compute::<Intervals>(images))
     }
 
     fn unquantized_activations(self) -> Self {

@@ -6,8 +6,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
-use crossburn_hardware::layer::{conv2d, linear};
-use crossburn_kernels::max_pool2d;
+use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -85,17 +84,28 @@ impl LeNetConfig {
     }
 }
 
+impl LeNet {
+    /// `[batch, 1, 28, 28] → [batch, classes]`, whatever it computes with.
+    fn compute<A: Arithmetic>(&self, images: A::Signal<4>) -> A::Signal<2> {
+        // Pooling first: ReLU and rounding are monotone, so they commute with the maximum and see a quarter of the data.
+        let x = A::max_pool2d(&self.pool, A::conv2d(&self.conv1, images));
+        let x = A::conv2d(&self.conv2, self.act1.apply::<A, 4>(x));
+        let x = self.act2.apply::<A, 4>(A::max_pool2d(&self.pool, x));
+        let x = self.act3.apply::<A, 2>(A::linear(&self.fc1, A::flatten(x)));
+        let x = self.act4.apply::<A, 2>(A::linear(&self.fc2, x));
+        A::linear(&self.fc3, x)
+    }
+}
+
 impl Classifier for LeNet {
     const STACKS: bool = true;
 
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        // Pooling first: ReLU and rounding are monotone, so they commute with the maximum and see a quarter of the data.
-        let x = max_pool2d(&self.pool, conv2d(&self.conv1, images));
-        let x = conv2d(&self.conv2, self.act1.forward(x));
-        let x = self.act2.forward(max_pool2d(&self.pool, x));
-        let x = self.act3.forward(linear(&self.fc1, x.flatten::<2>(1, 3)));
-        let x = self.act4.forward(linear(&self.fc2, x));
-        linear(&self.fc3, x)
+        self.compute::<Tensors>(images)
+    }
+
+    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
+        Some(self.compute::<Intervals>(images))
     }
 
     fn unquantized_activations(self) -> Self {

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
-use crossburn_hardware::layer::linear;
+use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -45,18 +45,29 @@ impl MlpConfig {
     }
 }
 
+impl Mlp {
+    /// `[batch, channels, height, width] → [batch, classes]`, whatever it computes with.
+    fn compute<A: Arithmetic>(&self, images: A::Signal<4>) -> A::Signal<2> {
+        let mut x = A::flatten(images);
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = A::linear(layer, x);
+            if let Some(activation) = self.activations.get(index) {
+                x = activation.apply::<A, 2>(x);
+            }
+        }
+        x
+    }
+}
+
 impl Classifier for Mlp {
     const STACKS: bool = true;
 
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = images.flatten::<2>(1, 3);
-        for (index, layer) in self.layers.iter().enumerate() {
-            x = linear(layer, x);
-            if let Some(activation) = self.activations.get(index) {
-                x = activation.forward(x);
-            }
-        }
-        x
+        self.compute::<Tensors>(images)
+    }
+
+    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
+        Some(self.compute::<Intervals>(images))
     }
 
     fn unquantized_activations(self) -> Self {

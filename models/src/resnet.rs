@@ -5,8 +5,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
-use crossburn_hardware::layer::{conv2d, linear};
-use crossburn_kernels::batch_norm;
+use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Classifier};
@@ -108,16 +107,17 @@ impl BasicBlock {
 
     /// # Shapes
     /// `[batch, from, h, w] → [batch, to, h / stride, w / stride]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn compute<A: Arithmetic>(&self, x: A::Signal<4>) -> A::Signal<4> {
         let shortcut = match &self.downsample {
-            Some(projection) => batch_norm(&projection.bn, conv2d(&projection.conv, x.clone())),
+            Some(projection) => {
+                A::batch_norm(&projection.bn, A::conv2d(&projection.conv, x.clone()))
+            }
             None => x.clone(),
         };
-        let y = self
-            .act1
-            .forward(batch_norm(&self.bn1, conv2d(&self.conv1, x)));
-        let y = batch_norm(&self.bn2, conv2d(&self.conv2, y));
-        self.act2.forward(y + shortcut)
+        let y = A::batch_norm(&self.bn1, A::conv2d(&self.conv1, x));
+        let y = self.act1.apply::<A, 4>(y);
+        let y = A::batch_norm(&self.bn2, A::conv2d(&self.conv2, y));
+        self.act2.apply::<A, 4>(A::add(y, shortcut))
     }
 
     fn unquantized_activations(self) -> Self {
@@ -152,21 +152,30 @@ impl ResNet18Config {
     }
 }
 
-impl Classifier for ResNet18 {
-    const STACKS: bool = true;
-
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = self
-            .act
-            .forward(batch_norm(&self.bn1, conv2d(&self.conv1, images)));
+impl ResNet18 {
+    /// `[batch, 3, height, width] → [batch, classes]`, whatever it computes with.
+    fn compute<A: Arithmetic>(&self, images: A::Signal<4>) -> A::Signal<2> {
+        let x = A::batch_norm(&self.bn1, A::conv2d(&self.conv1, images));
+        let mut x = self.act.apply::<A, 4>(x);
         for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
             .flatten()
         {
-            x = block.forward(x);
+            x = block.compute::<A>(x);
         }
-        let pooled = x.flatten::<3>(2, 3).mean_dim(2).squeeze_dim::<2>(2);
-        linear(&self.fc, pooled)
+        A::linear(&self.fc, A::mean_over_pixels(x))
+    }
+}
+
+impl Classifier for ResNet18 {
+    const STACKS: bool = true;
+
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.compute::<Tensors>(images)
+    }
+
+    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
+        Some(self.compute::<Intervals>(images))
     }
 
     fn unquantized_activations(self) -> Self {

@@ -175,6 +175,7 @@ pub(crate) fn worst_case() -> WorstCaseResults {
             worst: 0.97,
             accuracy: vec![0.97; 20],
         }),
+        certificate: None,
         transfer: Transfer {
             from: TransferFrom::Training,
             images: 100,

@@ -42,6 +42,7 @@ mod run_folder;
 mod summary;
 mod svg;
 mod table;
+mod worst_case_certificate;
 mod worst_case_page;
 mod worst_case_plots;
 mod worst_case_results;
@@ -66,6 +67,7 @@ pub use results::{
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, read_results, write_run};
 pub use table::table;
+pub use worst_case_certificate::CertificateResults;
 pub use worst_case_page::{worst_case_html, write_worst_case};
 pub use worst_case_results::{
     BoundPoint, FoundBy, LegSummary, RandomChips, SearchSummary, Transfer, TransferFrom,

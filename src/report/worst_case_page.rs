@@ -10,6 +10,7 @@ use super::html::{Page, definitions, figure, page, terms};
 use super::results::RESULTS_FILE;
 use super::run_folder::{REPORT_FILE, write_plots};
 use super::svg::Drawing;
+use super::worst_case_certificate::{CERTIFICATE_DEFINITION, CERTIFICATE_HEADERS};
 use super::worst_case_plots::drawings;
 use super::worst_case_results::WorstCaseResults;
 use super::worst_case_summary::{
@@ -56,8 +57,15 @@ fn html(results: &WorstCaseResults, pictures: &[Drawing]) -> String {
             table(&LEG_HEADERS, &legs, None)
         ),
     };
+    let certificate = results
+        .certificate
+        .as_ref()
+        .map_or_else(String::new, |certificate| {
+            let layers = table(&CERTIFICATE_HEADERS, &certificate.layer_rows(), None);
+            format!("<h2>Certificate</h2>\n<p>{CERTIFICATE_DEFINITION}</p>\n{layers}")
+        });
     let body = format!(
-        "{}<h2>Accuracy (%)</h2>\n{}<h2>Layers</h2>\n{}{legs}<h2>Plots and definitions</h2>\n<div class=\"plots\">\n{figures}{}</div>\n",
+        "{}<h2>Accuracy (%)</h2>\n{}<h2>Layers</h2>\n{}{certificate}{legs}<h2>Plots and definitions</h2>\n<div class=\"plots\">\n{figures}{}</div>\n",
         terms(&facts(results)),
         table(&["", "Accuracy (%)"], &accuracies, None),
         table(&LAYER_HEADERS, &layer_rows(results), None),

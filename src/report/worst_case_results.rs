@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::ReportError;
 use super::document::Document;
 use super::results::{Timing, accuracy, finite, invalid};
+use super::worst_case_certificate::CertificateResults;
 
 /// The schema of worst-case searches that this version writes and the only one it reads.
 pub const WORST_CASE_SCHEMA: &str = "crossburn.worst-case/3";
@@ -56,6 +57,9 @@ pub struct WorstCaseResults {
     /// Random chips within the same bound; left out where none were drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random: Option<RandomChips>,
+    /// What no admissible deviation can do; left out where it was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateResults>,
     /// The deviation on images that the search did not know.
     pub transfer: Transfer,
     /// Durations, the only part that differs between two runs with one seed.
@@ -280,6 +284,9 @@ impl Document for WorstCaseResults {
         }
         if let Some(hardware) = &self.hardware {
             accuracy("hardware.read_back", hardware.read_back)?;
+        }
+        if let Some(certificate) = &self.certificate {
+            certificate.check(self.accuracy)?;
         }
         accuracy("transfer.clean", self.transfer.clean)?;
         accuracy("transfer.accuracy", self.transfer.accuracy)?;

@@ -128,6 +128,9 @@ pub(super) fn rows(results: &WorstCaseResults) -> Vec<(String, String)> {
     for search in &results.searches {
         rows.push((format!("- {}", name(search)), percent(search.accuracy)));
     }
+    if let Some(certificate) = &results.certificate {
+        rows.extend(certificate.rows(results.accuracy));
+    }
     if let Some(hardware) = &results.hardware {
         rows.push((
             "Its cells, read back".to_string(),

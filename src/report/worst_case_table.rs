@@ -3,6 +3,7 @@
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
+use super::worst_case_certificate::{CERTIFICATE_HEADERS, CertificateResults};
 use super::worst_case_results::WorstCaseResults;
 use super::worst_case_summary::{LAYER_HEADERS, facts, layer_rows, rows};
 
@@ -20,7 +21,17 @@ pub fn worst_case_table(results: &WorstCaseResults) -> String {
     for row in layer_rows(results) {
         layers.add_row(row);
     }
-    for table in [&mut accuracies, &mut layers] {
+    let mut certified = Table::new();
+    certified.load_style(UTF8_FULL_CONDENSED);
+    certified.set_header(CERTIFICATE_HEADERS);
+    for row in results
+        .certificate
+        .iter()
+        .flat_map(CertificateResults::layer_rows)
+    {
+        certified.add_row(row);
+    }
+    for table in [&mut accuracies, &mut layers, &mut certified] {
         for index in 1..LAYER_HEADERS.len() {
             if let Some(column) = table.column_mut(index) {
                 column.set_cell_alignment(CellAlignment::Right);
@@ -31,5 +42,9 @@ pub fn worst_case_table(results: &WorstCaseResults) -> String {
         .into_iter()
         .map(|(term, text)| format!("{term:13} {text}"))
         .collect();
-    format!("{accuracies}\n\n{}\n\n{layers}", facts.join("\n"))
+    let tables = format!("{accuracies}\n\n{}\n\n{layers}", facts.join("\n"));
+    match results.certificate {
+        Some(_) => format!("{tables}\n\n{certified}"),
+        None => tables,
+    }
 }

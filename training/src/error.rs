@@ -93,6 +93,11 @@ pub enum TrainingError {
         /// The loss.
         loss: f64,
     },
+    /// A network that cannot be certified.
+    #[error(
+        "this network does not enclose itself: declare its computation over any arithmetic (Classifier::enclose)"
+    )]
+    NoEnclosure,
     /// A state of another recipe.
     #[error(
         "{folder} holds the state of another recipe: choose another --out, or start without --resume"

@@ -9,6 +9,7 @@
 
 mod attack_loss;
 mod batch_norm_refresh;
+mod certificate;
 pub mod data;
 mod error;
 mod evaluation;
@@ -27,6 +28,7 @@ mod weight_gradients;
 mod worst_case;
 
 pub use attack_loss::{AttackLoss, AttackLosses};
+pub use certificate::{Certificate, LayerCertificate};
 pub use error::TrainingError;
 pub use evaluation::{Batches, Evaluation, accuracy};
 pub use margin::margin_loss;

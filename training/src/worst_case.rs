@@ -161,8 +161,13 @@ impl<C: Classifier> WeightAttack<C> {
         self.batches.images()
     }
 
+    /// The network without deviation, as it is programmed.
+    pub(crate) fn programmed(&self) -> &C {
+        &self.programmed
+    }
+
     /// Works on the batches part by part over all cores; the results are in order.
-    fn parts<T: Send>(
+    pub(crate) fn parts<T: Send>(
         &self,
         work: impl Fn(&[&(Tensor<4>, Vec<u8>)]) -> Result<T, TrainingError> + Sync + Send,
     ) -> Result<Vec<T>, TrainingError> {

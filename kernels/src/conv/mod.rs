@@ -31,6 +31,7 @@ mod forward;
 mod geometry;
 mod input_gradient;
 mod product;
+mod rounding;
 mod weight_gradient;
 mod winograd;
 
@@ -42,6 +43,7 @@ use burn::tensor::Tensor;
 
 use backend::ConvKernel;
 use epilogue::Epilogue;
+pub use rounding::Rounding;
 
 /// `layer.forward(input)`.
 ///

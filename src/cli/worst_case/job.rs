@@ -9,6 +9,7 @@ use crossburn_training::data::{Amount, DataSource, ImageSet};
 use crossburn_training::{Batches, Evaluation, WeightAttack, accuracy};
 use serde_json::Value;
 
+use super::certify::certify;
 use super::room::Room;
 use super::{FindWorstCase, Kind};
 use crate::apps::hardware::{CALIBRATION_IMAGES, calibration};
@@ -60,7 +61,10 @@ impl WithClassifier for Job<'_> {
             }
         };
         let Some(results) = results else {
-            note("the state of the search is kept: run the same command with --resume");
+            note(&format!(
+                "the state of the search is kept: continue with `{}`",
+                command_line::resumed()
+            ));
             return Ok(Outcome::Interrupted);
         };
         let results = WorstCaseResults {
@@ -69,10 +73,13 @@ impl WithClassifier for Job<'_> {
         };
         write_worst_case(&self.place.out, &results)?;
         print_worst_case(&results, self.arguments.run.json)?;
+        let chip = command_line::operand(&self.place.out.join("worst-chip"));
+        let mut replay: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &chip];
+        replay.extend(["--noise", "none", "--chips", "1"].map(OsStr::new));
         note(&format!(
-            "report: {}; replay: crossburn evaluate {} --noise none --chips 1",
+            "report: {}; replay: {}",
             self.place.out.join("report.html").display(),
-            self.place.out.join("worst-chip").display(),
+            command_line::quoted(replay),
         ));
         Ok(Outcome::Done)
     }
@@ -132,6 +139,10 @@ impl Job<'_> {
         let Some((attack, found)) = self.search_bounds(attack, mapped, clock)? else {
             return Ok(None);
         };
+        let certificate = match self.arguments.certify {
+            true => Some(clock.time("certificate", || certify(&attack, mapped, bound))?),
+            false => None,
+        };
         let worst = &found.worst;
         let chip = attack.chip(&worst.deviations)?;
         let transfer = clock.time("transfer", || -> Result<Transfer> {
@@ -181,6 +192,7 @@ impl Job<'_> {
             searches: found.searches,
             curve: found.curve,
             random: found.random,
+            certificate,
             transfer,
             timing: Clock::new().timing(),
         }))

@@ -1,5 +1,6 @@
 //! `crossburn worst-case`
 
+mod certify;
 mod job;
 mod names;
 mod reproduce;
@@ -75,6 +76,9 @@ pub(super) struct FindWorstCase {
     /// Random chips within the bound, beside the searches
     #[arg(long, value_name = "N", default_value_t = 200)]
     random_chips: usize,
+    /// Also certify: count the images that no admissible deviation flips, a lower bound on the worst chip
+    #[arg(long)]
+    certify: bool,
     /// Cells of this hardware deviate in place of weights: an accelerator by name, or a file
     #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["bound", "bounds"])]
     hardware: Option<String>,
@@ -135,6 +139,7 @@ impl FindWorstCase {
             "losses": self.losses(),
             "unquantized_activations": self.unquantized_activations,
             "random_chips": self.random_chips,
+            "certify": self.certify,
             "seed": self.seed,
         });
         if self.run.prints(&config)? {

@@ -1,0 +1,33 @@
+//! The certificate beside the search.
+
+use anyhow::Result;
+use crossburn_hardware::deploy::MappedNetwork;
+use crossburn_models::Classifier;
+use crossburn_noise::worst_case::DeviationBounds;
+use crossburn_training::{TrainingError, WeightAttack};
+
+use super::room::Room;
+use crate::report::CertificateResults;
+
+/// What is certified within `bound`, the largest bound that certifies half of the images, and what single layers take.
+pub(super) fn certify<C: Classifier>(
+    attack: &WeightAttack<C>,
+    mapped: Option<&MappedNetwork<C>>,
+    bound: f64,
+) -> Result<CertificateResults> {
+    let bounds = Room::boxes(attack, mapped, bound)?;
+    let certificate = attack.certify(&bounds)?;
+    let boxes = |bound: f64| -> Result<DeviationBounds, TrainingError> {
+        match mapped {
+            Some(mapped) => Ok(mapped.deviation_bounds(bound)?),
+            None => attack.bounds(bound),
+        }
+    };
+    Ok(CertificateResults {
+        right: certificate.right,
+        certified: certificate.certified(),
+        accuracy: certificate.accuracy(),
+        half: attack.largest_certified(0.5, 1.0, boxes)?,
+        layers: attack.certify_layers(&bounds)?,
+    })
+}
