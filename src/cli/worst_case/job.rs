@@ -1,5 +1,7 @@
 //! One network: its searches, its random chips, and what follows from the worst of them.
 
+use std::ffi::OsStr;
+
 use anyhow::Result;
 use crossburn_checkpoints::{load_checkpoint, save_checkpoint};
 use crossburn_hardware::deploy::{Fidelity, MappedNetwork};
@@ -16,7 +18,7 @@ use crate::apps::hardware::{CALIBRATION_IMAGES, calibration};
 use crate::apps::study::{self, Clock};
 use crate::cli::run_setup::RunPlace;
 use crate::cli::stored_network::StoredNetwork;
-use crate::cli::{Outcome, note, print_worst_case};
+use crate::cli::{Outcome, command_line, note, print_worst_case};
 use crate::report::{
     Transfer, TransferFrom, WORST_CASE_SCHEMA, WorstCaseHardware, WorstCaseResults,
     write_worst_case,
