@@ -74,7 +74,7 @@ fn outputs_are_compared_with_classes_by_every_verb() {
             "evaluate NAME --noise none --chips 1",
             "evaluate NAME --hardware papers --chips 1",
             "evaluate NAME --data mnist:nowhere --chips 1",
-            "worst-case NAME --steps 2 --random-chips 2",
+            "worst-case NAME --budget 2 --random-chips 2",
         ] {
             let message = bad(folder, &verb.replace("NAME", &name));
             assert!(
@@ -125,7 +125,7 @@ fn what_the_training_had_is_no_bound_for_other_data() {
         good(
             folder,
             &format!(
-                "worst-case run --data mnist:few {arguments} --steps 1 --random-chips 1 --out w"
+                "worst-case run --data mnist:few {arguments} --budget 4 --random-chips 1 --out w"
             ),
         );
     }

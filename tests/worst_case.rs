@@ -391,7 +391,7 @@ fn images_of_another_shape_are_refused() {
 fn the_certificate_lies_below_what_is_found() {
     let folder = trained();
     let folder = folder.path();
-    let command = "worst-case run --steps 4 --random-chips 0 --images 100 --certify";
+    let command = "worst-case run --budget 20 --random-chips 0 --images 100 --certify";
     for (bound, certified) in [("0.0005", true), ("0.05", false)] {
         let found = json(&good(
             folder,

@@ -329,7 +329,7 @@ mod tests {
             let indices: Vec<usize> = (0..set.len()).collect();
             let images = set.images(&indices, &device);
             let quantization = self.1.map(Quantization::from);
-            let programmed = crossburn_hardware::quantize_weights(network.valid(), quantization);
+            let programmed = crossburn_hardware::programmed(&network, quantization);
             let logits = |chip: &C| -> Vec<f32> {
                 chip.forward(images.clone())
                     .into_data()
@@ -341,7 +341,7 @@ mod tests {
                     .max_by(|a, b| row[*a].total_cmp(&row[*b]))
                     .unwrap()
             };
-            let clean = logits(&programmed.materialize());
+            let clean = logits(&programmed);
             set.labels = clean.chunks(10).map(|row| best(row) as u8).collect();
             let attack = attack(&network, self.1, &set);
             let mut counts = [0, 0];

@@ -21,8 +21,9 @@ use crate::ChipSeed;
 ///    [`Lagrangian`] by the general surrogates from the lowest points, one of every first walk. A walk goes on as long as it
 ///    lowers its accuracy; what lowered the accuracy before is tried before the others.
 /// 3. Entries move to the other end of their box in groups; what lowers the accuracy stays.
-/// 4. In a box of fewer than 1,000 entries, as many random corners and random chips as the budget has passes: there chance
-///    can meet what gradients miss. They come on top of the budget.
+/// 4. In a box of fewer than 1,000 entries, where a pass costs next to nothing: every one of these searches by every
+///    surrogate with the whole budget, and as many random corners and random chips. These come on top of the budget, so that
+///    on a small network nothing of what the search is made of, nor chance, finds more than it does.
 ///
 /// No single search is the strongest on every network: on one that was trained without noise the clamped margin finds the
 /// most, on one that was trained against an adversary pushing all images to one class does.
@@ -105,6 +106,8 @@ pub(super) struct Plan {
     tips: BTreeMap<usize, Tip>,
     /// Evaluations since the leg last lowered its accuracy.
     idle: usize,
+    /// Number of the first leg that small boxes have on top of the budget.
+    extra: Option<usize>,
 }
 
 /// The lowest point of a leg.
@@ -120,7 +123,7 @@ struct Tip {
 const TIPS: usize = 4;
 /// A longer walk that is above this many times the lowest accuracy after its first evaluations is over.
 const FAR: f64 = 1.5;
-/// Boxes of fewer entries are also drawn from.
+/// Boxes of fewer entries are searched by every method in full.
 const SMALL: usize = 1000;
 /// Evaluations without a gradient cost this part of a pass with one.
 const FORWARD: u64 = 3;
@@ -129,6 +132,11 @@ impl Plan {
     pub(super) fn fits(&self, bounds: &DeviationBounds) -> bool {
         let tips = self.tips.values();
         !self.legs.is_empty() && tips.into_iter().all(|tip| bounds.contain(&tip.deviations))
+    }
+
+    /// Whether this leg comes on top of the budget.
+    fn is_extra(&self, leg: usize) -> bool {
+        self.extra.is_some_and(|first| leg >= first)
     }
 
     /// Begins a leg.
@@ -255,11 +263,17 @@ impl Auto {
     }
 
     /// The most evaluations in a box of `entries`.
-    pub(super) fn evaluations(&self, entries: usize) -> usize {
-        let draws = if entries < SMALL { 2 * self.budget } else { 0 };
+    pub(super) fn evaluations(&self, entries: usize, surrogates: Surrogates) -> usize {
         // Were every evaluation one without a gradient, each pass would be three.
         let forward = (FORWARD as usize - 1) * (self.polish() + self.long());
-        self.budget.saturating_add(forward).saturating_add(draws)
+        let within = self.budget.saturating_add(forward);
+        if entries >= SMALL {
+            return within;
+        }
+        let walks = 3 * self.budget.saturating_add(1) + Lagrangian::default().evaluations();
+        within
+            .saturating_add(walks.saturating_mul(surrogates.count()))
+            .saturating_add(self.budget.saturating_mul(2))
     }
 
     /// Costs so far, in thirds of a pass. Draws are not counted.
@@ -303,28 +317,33 @@ impl Auto {
         })
     }
 
-    /// The Lagrangian search of one leg.
-    fn lagrangian(&self) -> Lagrangian {
-        Lagrangian {
-            steps: self.patience(),
-            rounds: 3,
-            ..Lagrangian::default()
+    /// The Lagrangian search of one leg, in full or as a longer walk.
+    fn lagrangian(&self, extra: bool) -> Lagrangian {
+        match extra {
+            true => Lagrangian::default(),
+            false => Lagrangian {
+                steps: self.patience(),
+                rounds: 3,
+                ..Lagrangian::default()
+            },
         }
     }
 
     /// Whether the evaluation that comes next takes a gradient.
     pub(super) fn wants_gradient(&self, state: &SearchState, surrogates: Surrogates) -> bool {
-        let Some(leg) = state.plan.as_ref().and_then(|plan| plan.legs.last()) else {
+        let Some(plan) = &state.plan else {
             return true;
         };
-        let number = state.plan.as_ref().map_or(0, |plan| plan.legs.len() - 1);
+        let number = plan.legs.len() - 1;
+        let (leg, extra) = (&plan.legs[number], plan.is_extra(number));
+        let (done, count) = (leg.evaluations as usize, surrogates.count());
         match leg.kind {
             LegKind::Corners | LegKind::MonteCarlo => false,
             LegKind::Polish => !matches!(state.memory, Some(Memory::Polish(_))),
-            LegKind::Lagrangian => self.lagrangian().wants_gradient(state),
+            LegKind::Lagrangian => self.lagrangian(extra).wants_gradient(state),
+            LegKind::Apgd | LegKind::Momentum | LegKind::RawGradient if extra => done < self.budget,
             LegKind::Apgd | LegKind::Momentum | LegKind::RawGradient => {
-                let count = surrogates.count();
-                number >= count || leg.evaluations as usize + 1 < self.short(count)
+                number >= count || done + 1 < self.short(count)
             }
         }
     }
@@ -344,6 +363,7 @@ impl Auto {
                 legs: Vec::new(),
                 tips: BTreeMap::new(),
                 idle: 0,
+                extra: None,
             };
             plan.begin(LegKind::Apgd, 0, None);
             plan
@@ -376,6 +396,7 @@ impl Auto {
     ) -> bool {
         let (number, leg) = plan.leg();
         let leg = *leg;
+        let extra = plan.is_extra(number);
         let (done, first) = (leg.evaluations as usize, number < surrogates.count());
         match leg.kind {
             LegKind::Corners | LegKind::MonteCarlo => {
@@ -402,7 +423,7 @@ impl Auto {
                 };
                 let proposed = polish.propose(bounds);
                 match proposed {
-                    Some(proposed) if self.allows(state, plan, false, 0) => {
+                    Some(proposed) if self.allows(state, false, 0) => {
                         state.current = proposed;
                         true
                     }
@@ -412,10 +433,22 @@ impl Auto {
             LegKind::Lagrangian => {
                 let start = leg.from.and_then(|from| plan.tips.get(&from));
                 let start = start.map_or_else(|| bounds.zero(), |tip| tip.deviations.clone());
-                let next = self
-                    .lagrangian()
-                    .advance(state, bounds, gradient, |_| start.clone());
-                matches!(next, Next::Evaluate) && self.allows(state, plan, true, self.polish())
+                let search = self.lagrangian(extra);
+                let next = search.advance(state, bounds, gradient, |_| start.clone());
+                matches!(next, Next::Evaluate) && (extra || self.allows(state, true, self.polish()))
+            }
+            LegKind::Apgd | LegKind::Momentum | LegKind::RawGradient if extra => {
+                let (Some(walk), Some(gradient)) = (self.whole(leg.kind), gradient) else {
+                    return false;
+                };
+                walk.step(
+                    &mut state.memory,
+                    bounds,
+                    &mut state.current,
+                    judged,
+                    gradient,
+                );
+                true
             }
             LegKind::Apgd | LegKind::Momentum | LegKind::RawGradient => {
                 let over = match first {
@@ -431,7 +464,7 @@ impl Auto {
                 let (Some(walk), Some(gradient)) = (walk, gradient) else {
                     return false;
                 };
-                if over || !self.allows(state, plan, true, self.polish()) {
+                if over || !self.allows(state, true, self.polish()) {
                     return false;
                 }
                 walk.step(
@@ -475,13 +508,14 @@ impl Auto {
     fn choose(
         &self,
         state: &SearchState,
-        plan: &Plan,
+        plan: &mut Plan,
         bounds: &DeviationBounds,
         surrogates: Surrogates,
     ) -> Option<(LegKind, usize, Option<usize>)> {
-        let begun = |kind| plan.legs.iter().any(|leg| leg.kind == kind);
-        if !begun(LegKind::Polish) {
-            if self.allows(state, plan, true, self.polish()) {
+        let kinds_so_far: Vec<LegKind> = plan.legs.iter().map(|leg| leg.kind).collect();
+        let begun = |kind| kinds_so_far.contains(&kind);
+        if plan.extra.is_none() && !begun(LegKind::Polish) {
+            if self.allows(state, true, self.polish()) {
                 if plan.legs.len() < surrogates.count() {
                     return Some((LegKind::Apgd, plan.legs.len(), None));
                 }
@@ -490,19 +524,28 @@ impl Auto {
                 }
             }
             // The gradient that orders the moves is a pass.
-            if self.allows(state, plan, true, 0) {
+            if self.allows(state, true, 0) {
                 return Some((LegKind::Polish, 0, None));
             }
         }
-        if bounds.entries() < SMALL {
-            if !begun(LegKind::Corners) {
-                return Some((LegKind::Corners, 0, None));
-            }
-            if !begun(LegKind::MonteCarlo) {
-                return Some((LegKind::MonteCarlo, 0, None));
-            }
+        if bounds.entries() >= SMALL {
+            return None;
         }
-        None
+        let kinds = [
+            LegKind::Apgd,
+            LegKind::Momentum,
+            LegKind::RawGradient,
+            LegKind::Lagrangian,
+        ];
+        let done = plan.legs.len() - *plan.extra.get_or_insert(plan.legs.len());
+        match done / kinds.len() {
+            surrogate if surrogate < surrogates.count() => {
+                Some((kinds[done % kinds.len()], surrogate, None))
+            }
+            _ if !begun(LegKind::Corners) => Some((LegKind::Corners, 0, None)),
+            _ if !begun(LegKind::MonteCarlo) => Some((LegKind::MonteCarlo, 0, None)),
+            _ => None,
+        }
     }
 
     /// The next longer walk: the kinds that came lowest before the others, from the lowest points before the others.

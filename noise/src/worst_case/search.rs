@@ -106,10 +106,11 @@ impl Search {
         }
     }
 
-    /// The most evaluations of the objective that it takes in a box of `entries`, that of the clean network included.
-    pub fn most_evaluations(&self, entries: usize) -> u64 {
+    /// The most evaluations of an objective with these `surrogates` that it takes in a box of `entries`, that of the clean
+    /// network included.
+    pub fn most_evaluations(&self, entries: usize, surrogates: Surrogates) -> u64 {
         let count = match self {
-            Self::Auto(search) => search.evaluations(entries),
+            Self::Auto(search) => search.evaluations(entries, surrogates),
             Self::Apgd(_) | Self::Momentum(_) | Self::RawGradient(_) => {
                 self.walk().map_or(0, Walk::steps).saturating_add(1)
             }

@@ -120,7 +120,9 @@ impl Job<'_> {
         boxes: &DeviationBounds,
         kind: Kind,
     ) -> Result<Option<WorstCase>> {
-        let total = self.search.most_evaluations(boxes.entries());
+        let total = self
+            .search
+            .most_evaluations(boxes.entries(), attack.surrogates());
         let stage = format!("{bound} by {}", kind.name());
         let progress = bar(&self.place.bars, &stage, total, "evaluation");
         let file = format!("bound-{bound}-{}.json", kind.stem());

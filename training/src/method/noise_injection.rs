@@ -77,7 +77,7 @@ mod tests {
             .zip(&by_hand.weight)
             .map(|(c, w)| c - w)
             .collect();
-        step(&mut learner, &given, None);
+        step(&mut learner, &given, None).unwrap();
         let stepped = |deviation: &[f64]| -> Vec<f64> {
             let gradients = by_hand.gradient(deviation).into_iter();
             let both = gradients.zip(&by_hand.weight);
