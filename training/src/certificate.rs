@@ -253,7 +253,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(12))]
 
         #[test]
-        fn certified_true_and_found_are_in_order(seed in 0u64..1000, bound in 0.0f64..0.4, quantized: bool) {
+        fn no_corner_has_less_than_is_certified(seed in 0u64..1000, bound in 0.0f64..0.4, quantized: bool) {
             // Ten weights: every corner can be tried.
             let width = bits(3).filter(|_| quantized);
             let network = mlp(&[3, 2, 2], width, seed);

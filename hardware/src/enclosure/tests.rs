@@ -351,3 +351,28 @@ fn boxes_of_another_network_are_refused() {
         assert!(error.to_string().contains(path), "{error}");
     }
 }
+
+#[test]
+fn known_inputs_of_minimal_filtering_are_enclosed() {
+    let network = net(6);
+    let layer = network.filtered;
+    let images = tensor::<4>(2, [2, 16, 6, 5]) * 3.0;
+    for (bound, same) in [(0.0, true), (1e-6, true), (0.02, true), (0.02, false)] {
+        let bounds = boxes(&layer, bound, 9, same);
+        let enclosed = enclose_weights(&layer, &bounds).unwrap();
+        let product = Intervals::conv2d(&enclosed, Interval::point(images.clone()));
+        let (low, high) = (values(product.low()), values(product.high()));
+        for chip in 0..8 {
+            let deviations = draw(&bounds, chip, chip % 2 == 0);
+            let chip = deviate(layer.clone(), &deviations).unwrap();
+            let found = values(Tensors::conv2d(&chip, images.clone()));
+            let ends = low.iter().zip(&high);
+            for ((low, high), found) in ends.zip(&found) {
+                assert!(
+                    low <= found && found <= high,
+                    "{bound}: {low} {found} {high}"
+                );
+            }
+        }
+    }
+}
