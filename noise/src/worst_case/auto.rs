@@ -276,21 +276,32 @@ impl Auto {
             .saturating_add(self.budget.saturating_mul(2))
     }
 
-    /// Costs so far, in thirds of a pass. Draws are not counted.
-    fn spent(&self, state: &SearchState, plan: &Plan) -> u64 {
-        let draws = plan
-            .legs
-            .iter()
-            .filter(|leg| matches!(leg.kind, LegKind::Corners | LegKind::MonteCarlo));
-        let draws: u64 = draws.map(|leg| leg.evaluations).sum();
-        FORWARD * state.gradients + (state.evaluations - state.gradients - draws)
-    }
-
     /// Whether another evaluation, with a gradient or without, is within the budget less `reserve` passes.
-    fn allows(&self, state: &SearchState, plan: &Plan, gradient: bool, reserve: usize) -> bool {
+    fn allows(&self, state: &SearchState, gradient: bool, reserve: usize) -> bool {
         let cost = if gradient { FORWARD } else { 1 };
         let budget = FORWARD * self.budget.saturating_sub(reserve) as u64;
-        self.spent(state, plan) + cost <= budget
+        let forward = state.evaluations - state.gradients;
+        FORWARD * state.gradients + forward + cost <= budget
+    }
+
+    /// The walk of `kind` as a search of its own with the whole budget.
+    fn whole(&self, kind: LegKind) -> Option<Walk> {
+        let steps = self.budget;
+        Some(match kind {
+            LegKind::Apgd => Walk::Apgd(Apgd {
+                steps,
+                ..Apgd::default()
+            }),
+            LegKind::Momentum => Walk::Momentum(Momentum {
+                steps,
+                ..Momentum::default()
+            }),
+            LegKind::RawGradient => Walk::RawGradient(RawGradient {
+                steps,
+                ..RawGradient::default()
+            }),
+            _ => return None,
+        })
     }
 
     /// How the walk of `kind` moves: one of the `first`, from one of those where it is `young`, or from a longer walk.

@@ -324,8 +324,7 @@ fn one_image_of_two_classes_has_its_worst_case_at_the_corner() {
         auto(60),
         walks(60)[0],
         walks(60)[1],
-    ]
-    {
+    ] {
         let found = worst_case(&linear, &linear.bounds(bound), &search, 1, None, on).unwrap();
         assert!((found.loss - exact).abs() < 1e-9, "{} {exact}", found.loss);
         for (input, x) in x.iter().enumerate() {
@@ -497,7 +496,7 @@ fn settings_are_checked_and_tables_are_strict() {
         assert_eq!(search.check().unwrap_err().to_string(), message);
     }
     let read = |text: &str| serde_json::from_str::<Search>(text);
-    assert_eq!(read(r#"{"method":"sign"}"#).unwrap(), Search::default());
+    assert_eq!(read(r#"{"method":"auto"}"#).unwrap(), Search::default());
     for search in all() {
         let text = serde_json::to_string(&search).unwrap();
         assert_eq!(read(&text).unwrap(), search, "{text}");

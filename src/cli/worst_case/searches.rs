@@ -5,7 +5,7 @@ use crossburn_hardware::deploy::MappedNetwork;
 use crossburn_models::Classifier;
 use crossburn_noise::Population;
 use crossburn_noise::worst_case::{
-    DeviationBounds, LayerSensitivity, Leg, MonteCarlo, Search, WorstCase,
+    DeviationBounds, LayerSensitivity, Leg, MonteCarlo, Objective, Search, WorstCase,
 };
 use crossburn_training::{AttackActivations, AttackLoss, WeightAttack};
 
