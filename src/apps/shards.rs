@@ -343,7 +343,8 @@ mod tests {
             change(&mut other.results);
             vec![shard(0..10), other]
         };
-        let cases: [(fn(&mut Results), &str); 8] = [
+        type Case = (fn(&mut Results), &'static str);
+        let cases: [Case; 8] = [
             (|r| r.config["seed"] = json!(8), "seed is 7 there, 8 here"),
             (
                 |r| r.config["chips"] = json!(60),

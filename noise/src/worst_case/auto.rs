@@ -536,7 +536,7 @@ impl Auto {
             }
             // The gradient that orders the moves is a pass.
             if self.allows(state, true, 0) {
-                return Some((LegKind::Polish, 0, None));
+                return Some((LegKind::Polish, 0, Some(state.best.restart)));
             }
         }
         if bounds.entries() >= SMALL {

@@ -9,7 +9,7 @@ mod setting;
 mod worst_case;
 
 pub(crate) use kpp::Kpp;
-pub(crate) use setting::Setting;
+pub(crate) use setting::{Extent, Setting};
 pub(crate) use worst_case::WorstCasePaper;
 
 use std::collections::BTreeMap;

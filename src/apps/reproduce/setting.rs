@@ -8,6 +8,17 @@ use crossburn_training::data::DataSource;
 use crossburn_training::{DataConfig, Deployment, Method, Recipe, TrainingConfig};
 use serde::Serialize;
 
+/// How much of an experiment runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// A tenth of the work, to see that everything runs.
+    Quick,
+    /// What two cores manage.
+    Usual,
+    /// The papers' width, images and epochs on CIFAR-10: for a GPU.
+    Full,
+}
+
 /// What an experiment trains, and on what.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Setting {
@@ -24,13 +35,13 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// LeNet with 4 bits on digits or MNIST, ConvNet with 6 bits on CIFAR-10; `quick` is a tenth of the work, to see that
-    /// everything runs.
-    pub(crate) fn new(source: DataSource, seeds: u64, quick: bool) -> Result<Self> {
+    /// LeNet with 4 bits on digits or MNIST, ConvNet with 6 bits on CIFAR-10, of a quarter of the papers' width where the
+    /// extent is not [`Extent::Full`].
+    pub(crate) fn new(source: DataSource, seeds: u64, extent: Extent) -> Result<Self> {
         let colour = matches!(source, DataSource::Cifar10(_));
         let model = match colour {
             true => ModelConfig::ConvNet(ConvNetConfig {
-                width: 64,
+                width: if extent == Extent::Full { 64 } else { 16 },
                 bits: Some(WeightBits::new(6)?),
             }),
             false => ModelConfig::LeNet(LeNetConfig {
@@ -38,11 +49,12 @@ impl Setting {
                 ..LeNetConfig::default()
             }),
         };
-        let (train, validation, test, epochs) = match (&source, quick) {
-            (_, true) => (600, 100, 100, 2),
-            (DataSource::Digits, _) => (4000, 500, 500, 10),
-            (DataSource::Mnist(_), _) => (9000, 1000, 1000, 10),
-            (DataSource::Cifar10(_), _) => (50_000, 1000, 1000, 60),
+        let (train, validation, test, epochs, chips) = match (&source, extent) {
+            (_, Extent::Quick) => (600, 100, 100, 2, 60),
+            (DataSource::Digits, _) => (4000, 500, 500, 10, 1000),
+            (DataSource::Mnist(_), _) => (9000, 1000, 1000, 10, 1000),
+            (DataSource::Cifar10(_), Extent::Usual) => (10_000, 1000, 500, 12, 300),
+            (DataSource::Cifar10(_), Extent::Full) => (50_000, 1000, 1000, 60, 1000),
         };
         Ok(Self {
             model,
@@ -54,11 +66,11 @@ impl Setting {
             },
             training: TrainingConfig {
                 epochs,
-                batch: if colour { 128 } else { 64 },
+                batch: if extent == Extent::Full { 128 } else { 64 },
                 ..TrainingConfig::default()
             },
             seeds,
-            chips: if quick { 60 } else { 1000 },
+            chips,
         })
     }
 }
