@@ -125,13 +125,16 @@ const TIPS: usize = 4;
 const FAR: f64 = 1.5;
 /// Boxes of fewer entries are searched by every method in full.
 const SMALL: usize = 1000;
-/// Evaluations without a gradient cost this part of a pass with one.
+/// How many evaluations without a gradient cost as much as one with.
 const FORWARD: u64 = 3;
 
 impl Plan {
     pub(super) fn fits(&self, bounds: &DeviationBounds) -> bool {
-        let tips = self.tips.values();
-        !self.legs.is_empty() && tips.into_iter().all(|tip| bounds.contain(&tip.deviations))
+        let mut tips = self.tips.iter();
+        let earlier = |(number, leg): (usize, &Leg)| leg.from.is_none_or(|from| from < number);
+        !self.legs.is_empty()
+            && self.legs.iter().enumerate().all(earlier)
+            && tips.all(|(leg, tip)| *leg < self.legs.len() && bounds.contain(&tip.deviations))
     }
 
     /// Whether this leg comes on top of the budget.

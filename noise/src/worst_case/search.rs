@@ -262,7 +262,7 @@ pub fn worst_case<O: Objective>(
     let surrogates = objective.surrogates();
     let mut flow = ControlFlow::Continue(());
     let mut state = match state {
-        Some(state) if state.fits(bounds) => state,
+        Some(state) if state.fits(bounds) && state.surrogate < surrogates.count() => state,
         Some(_) => return Err(NoiseError::OtherState.into()),
         None => {
             let (clean, gradient) = objective.gradient(&bounds.zero(), 0)?;
