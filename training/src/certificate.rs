@@ -185,6 +185,7 @@ mod tests {
     use super::*;
     use crate::Batches;
     use crate::data::{ImageSet, Normalization, digits};
+    use crate::testing::lines;
     use burn::module::Module;
     use burn::tensor::{Device, Tensor};
     use crossburn_hardware::{Quantization, WeightBits};
@@ -195,23 +196,6 @@ mod tests {
 
     fn bits(bits: u8) -> Option<WeightBits> {
         Some(WeightBits::new(bits).unwrap())
-    }
-
-    /// Images of `[1, 1, pixels]` with labels by chance.
-    fn lines(seed: u64, pixels: usize, classes: usize, count: usize) -> ImageSet {
-        let draws = Philox::new(seed, 0);
-        let pixel = |i: usize| draws.below(i as u64, 256) as u8;
-        let label = |i: usize| draws.below((1 << 20) + i as u64, classes as u32) as u8;
-        ImageSet {
-            shape: [1, 1, pixels],
-            pixels: (0..pixels * count).map(pixel).collect(),
-            labels: (0..count).map(label).collect(),
-            classes,
-            normalization: Normalization {
-                mean: vec![0.5],
-                std: vec![0.25],
-            },
-        }
     }
 
     fn mlp(widths: &[usize], width: Option<WeightBits>, seed: u64) -> Mlp {

@@ -22,6 +22,8 @@ mod passes;
 mod recipe;
 mod schedule;
 mod sensitivity;
+#[cfg(test)]
+mod testing;
 mod trainable;
 mod trainer;
 mod weight_gradients;

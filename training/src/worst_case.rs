@@ -323,7 +323,8 @@ fn add(sums: &mut Deviations, path: String, values: Vec<f32>) {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::data::{ImageSet, Normalization, digits};
+    use crate::data::{ImageSet, digits};
+    use crate::testing::lines;
     use burn::module::Module;
     use burn::nn::conv::{Conv2d, Conv2dConfig};
     use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
@@ -344,23 +345,6 @@ mod tests {
 
     fn bits(bits: u8) -> Option<WeightBits> {
         Some(WeightBits::new(bits).unwrap())
-    }
-
-    /// Images of `[1, 1, pixels]`.
-    fn lines(seed: u64, pixels: usize, classes: usize, count: usize) -> ImageSet {
-        let draws = Philox::new(seed, 0);
-        let pixel = |i: usize| draws.below(i as u64, 256) as u8;
-        let label = |i: usize| draws.below((1 << 20) + i as u64, classes as u32) as u8;
-        ImageSet {
-            shape: [1, 1, pixels],
-            pixels: (0..pixels * count).map(pixel).collect(),
-            labels: (0..count).map(label).collect(),
-            classes,
-            normalization: Normalization {
-                mean: vec![0.5],
-                std: vec![0.25],
-            },
-        }
     }
 
     /// The images with the labels that `network` gives them, so that it is right on all of them.

@@ -1,0 +1,22 @@
+//! What several tests work on.
+
+use crossburn_noise::Philox;
+
+use crate::data::{ImageSet, Normalization};
+
+/// Images of `[1, 1, pixels]` with labels by chance.
+pub(crate) fn lines(seed: u64, pixels: usize, classes: usize, count: usize) -> ImageSet {
+    let draws = Philox::new(seed, 0);
+    let pixel = |i: usize| draws.below(i as u64, 256) as u8;
+    let label = |i: usize| draws.below((1 << 20) + i as u64, classes as u32) as u8;
+    ImageSet {
+        shape: [1, 1, pixels],
+        pixels: (0..pixels * count).map(pixel).collect(),
+        labels: (0..count).map(label).collect(),
+        classes,
+        normalization: Normalization {
+            mean: vec![0.5],
+            std: vec![0.25],
+        },
+    }
+}
