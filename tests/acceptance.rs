@@ -6,7 +6,7 @@
 //!
 //! The points are what a smaller network was expected to meet, not the papers' own numbers. Those that LeNet on procedural
 //! digits does not meet are ignored, each with its reason; `--include-ignored` runs them too, and they fail. `RESULTS.md`
-//! says by how much. All points of a paper share one run of `crossburn reproduce` with three seeds. Two points are tests
+//! says by how much. All points of a paper share one run of `crossburn reproduce`. Two points are tests
 //! of their own elsewhere: deviations stay in their bounds, and a bound of zero reproduces the clean accuracy
 //! (`noise/src/worst_case/`); the censored draws have their closed-form moments (`noise/src/distribution/`).
 #![cfg(feature = "acceptance")]
@@ -21,13 +21,13 @@ use serde_json::Value;
 
 use command::{good, json};
 
-static WORST_CASE: LazyLock<Value> = LazyLock::new(|| reproduce("worst-case"));
-static KPP: LazyLock<Value> = LazyLock::new(|| reproduce("kpp"));
+static WORST_CASE: LazyLock<Value> = LazyLock::new(|| reproduce("worst-case", 5));
+static KPP: LazyLock<Value> = LazyLock::new(|| reproduce("kpp", 3));
 
 /// Runs the experiment; its tables stay in the folder `tmp/acceptance` of the target folder.
-fn reproduce(paper: &str) -> Value {
+fn reproduce(paper: &str, seeds: u64) -> Value {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let command = format!("reproduce {paper} --seeds 3 --out acceptance/{paper} --json");
+    let command = format!("reproduce {paper} --seeds {seeds} --out acceptance/{paper} --json");
     json(&good(folder, &command))
 }
 
@@ -56,24 +56,31 @@ mod worst_case {
     }
 
     #[test]
+    #[ignore = "unresolved: 0.1 [-0.2, 0.5] and 1.6 [-1.0, 4.3] points of a worst case of 8 %"]
     fn more_passes_are_never_weaker() {
         holds(&WORST_CASE, "points that twice the passes take further");
     }
 
     #[test]
+    #[ignore = "holds for every training with noise, unresolved without: 2.4 [-0.3, 5.0]"]
     fn the_search_is_as_strong_as_the_better_of_two_single_ones() {
         holds(&WORST_CASE, "points that the search takes further");
     }
 
     #[test]
+    #[ignore = "unresolved: 19.4 [9.8, 28.9] where 20 points are expected"]
     fn adversarial_noise_training_raises_the_floor() {
         holds(&WORST_CASE, "worst case, A-TRICE over none");
+    }
+
+    #[test]
+    fn adversarial_noise_training_raises_the_floor_above_that_of_noise_alone() {
         holds(&WORST_CASE, "worst case, A-TRICE over right-censored");
         holds(&WORST_CASE, "worst case, A-TRICE over Gaussian");
     }
 
     #[test]
-    #[ignore = "by the stronger of two losses, noise alone gains half of the 20 points expected"]
+    #[ignore = "noise alone gains 2 of the 20 points expected"]
     fn noise_training_raises_the_floor() {
         holds(&WORST_CASE, "worst case, Gaussian over none");
         holds(&WORST_CASE, "worst case, right-censored over none");
