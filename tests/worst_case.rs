@@ -332,11 +332,18 @@ fn every_method_runs_and_bad_input_is_one_line() {
             "auto: budget = 0 is not allowed, use a whole number above 0",
         ),
         (
-            "--steps 20",
+            "--method auto --steps 20",
             "--steps belongs to a single method, auto takes --budget: drop --steps, or name one with --method",
         ),
-        ("--loss margin", "--loss belongs to a single method"),
-        ("--expand 2", "--expand belongs to a single method"),
+        (
+            "--method auto --loss margin",
+            "--loss belongs to a single method",
+        ),
+        (
+            "--method auto --expand 2",
+            "--expand belongs to a single method",
+        ),
+        ("--steps 20 --budget 30", "this --method has no --budget"),
         (
             "--method corners --loss margin",
             "this --method has no --loss: drop --loss",
@@ -354,7 +361,8 @@ fn every_method_runs_and_bad_input_is_one_line() {
     assert_eq!(settings["room"]["bounds"], serde_json::json!([0.03, 0.05]));
     assert_eq!(settings["search"]["method"], "auto");
     assert_eq!(settings["search"]["budget"], 200);
-    let settings = json(&good(folder, "worst-case run --method sign --print-config"));
+    let settings = json(&good(folder, "worst-case run --expand 2 --print-config"));
+    assert_eq!(settings["search"]["method"], "sign");
     let losses = settings["losses"].as_array().unwrap();
     assert_eq!(
         (&losses[0]["kind"], &losses[1]["kind"]),

@@ -22,9 +22,9 @@ use serde_json::json;
 use self::job::Job;
 use self::names::Method;
 use self::room::Room;
-use super::Outcome;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
 use super::stored_network::StoredNetwork;
+use super::{Outcome, note};
 
 /// Search the worst chip within a bound of deviation
 ///
@@ -50,9 +50,9 @@ pub(super) struct FindWorstCase {
     #[arg(long, value_name = "B,B,...", value_delimiter = ',')]
     bounds: Vec<f64>,
     /// How to search: auto, or a single method: apgd, momentum, raw-gradient, sign, lagrangian, single-step, corners,
-    /// monte-carlo
-    #[arg(long, value_name = "METHOD", default_value = "auto")]
-    method: Method,
+    /// monte-carlo [default: auto; sign where an option of a single method is given]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<Method>,
     /// Forward and backward passes that auto may take [default: 200]
     #[arg(long, value_name = "N")]
     budget: Option<usize>,
@@ -119,7 +119,6 @@ impl FindWorstCase {
             bail!("--images 0 leaves nothing to search on: use a number above 0");
         }
         let room = Room::new(&self)?;
-        self.refuse_other_methods()?;
         let search = self.search().check()?;
         let kinds = self.kinds()?;
         let stored = StoredNetwork::open(&self.checkpoint)?;
@@ -128,6 +127,7 @@ impl FindWorstCase {
             .clone()
             .unwrap_or_else(|| stored.recipe.data.source.clone());
         stored.check_classes(&source)?;
+        self.refuse_other_methods()?;
         let config = json!({
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
@@ -150,6 +150,11 @@ impl FindWorstCase {
         if self.resume {
             expect_kept(&out, holds_kept(&out.join("search"), &[""]))?;
         }
+        if self.method.is_none() && self.asks_for_a_single_method() {
+            note(
+                "options of a single method are given: searching by --method sign; the default, auto, finds more",
+            );
+        }
         let place = self.run.set_up(out, "worst-case")?;
         let job = Job {
             arguments: &self,
@@ -162,6 +167,21 @@ impl FindWorstCase {
             place: &place,
         };
         stored.model.build(stored.recipe.seed, &place.device, job)
+    }
+
+    /// Whether an option was given that only single methods have.
+    fn asks_for_a_single_method(&self) -> bool {
+        let numbers = [self.steps, self.expand, self.restarts];
+        !self.loss.is_empty() || numbers.iter().any(Option::is_some)
+    }
+
+    /// The method: that of the options where none is named, so that the commands of earlier versions search as before.
+    fn method(&self) -> Method {
+        match self.method {
+            Some(method) => method,
+            None if self.asks_for_a_single_method() => Method::Sign,
+            None => Method::Auto,
+        }
     }
 
     /// Refuses options that the method does not have: a search that ignores an option is not the one that was asked for.
@@ -186,8 +206,8 @@ impl FindWorstCase {
             ("--expand", self.expand.is_some(), &[Sign]),
             ("--restarts", self.restarts.is_some(), &[Sign, Lagrangian]),
         ] {
-            if given && !methods.contains(&self.method) {
-                match self.method {
+            if given && !methods.contains(&self.method()) {
+                match self.method() {
                     Auto => bail!(
                         "{option} belongs to a single method, auto takes --budget: drop {option}, or name one with --method"
                     ),
@@ -200,7 +220,7 @@ impl FindWorstCase {
 
     /// The surrogates of single methods.
     fn losses(&self) -> Vec<AttackLoss> {
-        match (self.method, self.loss.is_empty()) {
+        match (self.method(), self.loss.is_empty()) {
             (Method::Auto | Method::Corners | Method::MonteCarlo, _) => Vec::new(),
             (_, true) => AttackLoss::both().to_vec(),
             (_, false) => self.loss.clone(),
@@ -210,7 +230,7 @@ impl FindWorstCase {
     fn search(&self) -> Search {
         let draws = self.steps.unwrap_or(20);
         let restarts = self.restarts.unwrap_or(1);
-        match self.method {
+        match self.method() {
             Method::Auto => {
                 let auto = Auto::default();
                 Search::Auto(Auto {
@@ -264,7 +284,7 @@ impl FindWorstCase {
         }
         let mut through = vec![AttackActivations::Quantized];
         // Random draws look at no gradient: through other activations they would be the same.
-        let draws = matches!(self.method, Method::Corners | Method::MonteCarlo);
+        let draws = matches!(self.method(), Method::Corners | Method::MonteCarlo);
         if self.unquantized_activations && !draws {
             through.push(AttackActivations::Unquantized);
         }

@@ -9,7 +9,10 @@ use crate::cli::command_line;
 impl Job<'_> {
     /// The command that repeats the run: with the data of the training, and the tolerance that the hardware has.
     pub(super) fn reproduce(&self) -> String {
-        let mut resolved = vec![("data", self.source.to_string())];
+        let mut resolved = vec![
+            ("data", self.source.to_string()),
+            ("method", self.search.name().to_string()),
+        ];
         if let Room::Cells { tolerance, .. } = &self.room {
             resolved.push(("tolerance", tolerance.to_string()));
         }
