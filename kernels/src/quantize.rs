@@ -319,6 +319,10 @@ mod tests {
         for range in [0.0, -0.0, 1e-45, 1e-44, 1e-38, -1.0, f32::NEG_INFINITY] {
             for device in cpus() {
                 for dtype in [FloatDType::F32, FloatDType::F16] {
+                    // The ndarray backend has no half precision.
+                    if dtype == FloatDType::F16 && device != Device::flex() {
+                        continue;
+                    }
                     let device = device.clone().autodiff();
                     let input = Tensor::<1>::from_floats(&values[..], &device);
                     let input = input.cast(dtype).detach().require_grad();
