@@ -31,7 +31,7 @@ fn main() {
     let set = digits(1, 0, 128);
     let indices: Vec<usize> = (0..set.len()).collect();
     let (images, targets) = (
-        set.images(&indices, &device),
+        set.inputs(&indices, &device),
         set.targets(&indices, &device),
     );
     let config = LeNetConfig {

@@ -16,7 +16,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crossburn::hardware::manufacture;
 use crossburn::models::{Classifier, ConvNetConfig, LeNetConfig, LeNetVariant, initialize};
 use crossburn::noise::{ChipSeed, Distribution, Variation};
-use crossburn::training::data::{ImageSet, Normalization, digits};
+use crossburn::training::data::{Normalization, Samples, digits};
 use crossburn::training::{Batches, Evaluation};
 
 /// The allocator of the command line.
@@ -24,11 +24,11 @@ use crossburn::training::{Batches, Evaluation};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Images of the colours and size that ConvNet takes; what is on them does not matter here.
-fn colour(images: usize) -> ImageSet {
+fn colour(images: usize) -> Samples {
     let grey = digits(1, 0, images);
     let size = 28 * 28;
     let pixels = (0..images * 3 * 32 * 32).map(|i| grey.pixels[i % (images * size)]);
-    ImageSet {
+    Samples {
         pixels: pixels.collect(),
         shape: [3, 32, 32],
         normalization: Normalization {
@@ -39,7 +39,7 @@ fn colour(images: usize) -> ImageSet {
     }
 }
 
-fn rows<C: Classifier>(c: &mut Criterion, name: &str, network: &C, images: &ImageSet, chips: u64) {
+fn rows<C: Classifier>(c: &mut Criterion, name: &str, network: &C, images: &Samples, chips: u64) {
     let device = Device::flex();
     let evaluation = Evaluation::new(network, None, Batches::new(images, 128, &device));
     let variation = Variation::from(Distribution::gaussian(0.1));

@@ -30,7 +30,7 @@ fn training_step(c: &mut Criterion) {
     let set = digits(1, 0, 128);
     let indices: Vec<usize> = (0..set.len()).collect();
     let (images, targets) = (
-        set.images(&indices, &device),
+        set.inputs(&indices, &device),
         set.targets(&indices, &device),
     );
     let mut network = lenet(&device);

@@ -51,7 +51,7 @@ fn main() -> Result<()> {
         let images = digits(1, 0, 128);
         let all: Vec<usize> = (0..images.len()).collect();
         let mapped = MappedNetwork::new(&network, &hardware, images.len(), |network| {
-            network.forward(images.images(&all, &device));
+            network.forward(images.inputs(&all, &device));
         })?;
         let fab = mapped.fab(Fidelity::Weight)?;
         let accuracies: Vec<f64> = (0..50)

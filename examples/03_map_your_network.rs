@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     let network = Rows::new(&device);
     let images = digits(1, 0, 64);
     let all: Vec<usize> = (0..images.len()).collect();
-    let rows = images.images(&all, &device).squeeze_dim::<3>(1);
+    let rows = images.inputs(&all, &device).squeeze_dim::<3>(1);
     let hardware = Hardware::from_toml(
         r#"
         device = { preset = "reram-wan-2022" }

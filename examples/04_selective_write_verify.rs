@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     let images = digits(1, 0, 128);
     let all: Vec<usize> = (0..images.len()).collect();
     let mapped = MappedNetwork::new(&network, &hardware, images.len(), |network| {
-        network.forward(images.images(&all, &device));
+        network.forward(images.inputs(&all, &device));
     })?;
     let sensitive = sensitivities(&network, &digits(1, 0, 1000), &device, 5)?;
     // Where all curvatures are alike, magnitude decides.

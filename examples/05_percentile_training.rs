@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use crossburn::hardware::WeightBits;
 use crossburn::models::{MlpConfig, ModelConfig, initialize};
 use crossburn::noise::{Distribution, Population, Variation};
-use crossburn::training::data::{ImageSet, digits};
+use crossburn::training::data::{Samples, digits};
 use crossburn::training::{
     ATrice, Awp, Batches, DataConfig, Deployment, Evaluation, Method, Orthogonality, Recipe, Run,
     Silent, Trained, TrainingConfig, Trice, train,
@@ -110,9 +110,9 @@ struct Task {
     seed: u64,
     device: Device,
     model: MlpConfig,
-    train: ImageSet,
-    validation: ImageSet,
-    test: ImageSet,
+    train: Samples,
+    validation: Samples,
+    test: Samples,
     deployment: Variation,
 }
 
@@ -171,7 +171,7 @@ impl Task {
     fn kpp(
         &self,
         trained: &Trained<Network>,
-        images: &ImageSet,
+        images: &Samples,
         chips: u64,
         seed: u64,
     ) -> Result<Population> {
@@ -187,7 +187,7 @@ impl Task {
         Ok(Population::new(seed, 0, accuracy))
     }
 
-    fn evaluation(&self, trained: &Trained<Network>, images: &ImageSet) -> Evaluation<Network> {
+    fn evaluation(&self, trained: &Trained<Network>, images: &Samples) -> Evaluation<Network> {
         let batches = Batches::new(images, 250, &self.device);
         let quantization = self.model.bits.map(Into::into);
         Evaluation::new(&trained.network, quantization, batches)

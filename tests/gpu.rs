@@ -13,7 +13,7 @@ use burn::tensor::{Device, DeviceType, Tensor};
 use crossburn::hardware::{Quantization, WeightBits, vary_weights};
 use crossburn::models::{Classifier, LeNet, LeNetConfig, initialize};
 use crossburn::noise::{ChipSeed, Distribution, Variation};
-use crossburn::training::data::{ImageSet, digits};
+use crossburn::training::data::{Samples, digits};
 use crossburn::training::{Batches, Evaluation, OptimizerConfig};
 
 fn gpu() -> Option<Device> {
@@ -40,13 +40,13 @@ fn lenet(device: &Device) -> LeNet {
 }
 
 /// Loss and the weights of every layer after one noisy Adam step, and the chip's effective weights.
-fn step(device: &Device, images: &ImageSet) -> (f32, Vec<Vec<f32>>) {
+fn step(device: &Device, images: &Samples) -> (f32, Vec<Vec<f32>>) {
     let device = device.clone().autodiff();
     let clean = lenet(&device);
     let variation = Variation::from(Distribution::gaussian(0.1));
     let varied = vary_weights(clean.clone(), four_bits(), &variation, ChipSeed::new(1, 2)).unwrap();
     let indices: Vec<usize> = (0..images.len()).collect();
-    let logits = varied.forward(images.images(&indices, &device));
+    let logits = varied.forward(images.inputs(&indices, &device));
     let targets = images.targets(&indices, &device);
     let loss = burn::nn::loss::CrossEntropyLossConfig::new()
         .init(&device)

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use crossburn_hardware::deploy::Fidelity;
 use crossburn_models::{Classifier, LeNetConfig, ModelConfig, WithClassifier};
 use crossburn_noise::{Distribution, Variation};
-use crossburn_training::data::{DataSource, ImageSet};
+use crossburn_training::data::{DataSource, Samples};
 use crossburn_training::{
     Batches, DataConfig, Evaluation, Recipe, Run, Trained, TrainingConfig, train,
 };
@@ -270,7 +270,7 @@ fn train_all<C: Classifier, O: StudyObserver>(
     config: &DemoConfig,
     device: &Device,
     observer: &O,
-    (training_set, validation): (&ImageSet, &ImageSet),
+    (training_set, validation): (&Samples, &Samples),
 ) -> Result<Vec<Trained<C>>> {
     let device = device.clone().autodiff();
     std::thread::scope(|scope| {

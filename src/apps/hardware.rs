@@ -7,7 +7,7 @@ use crossburn_hardware::cost::accelerators;
 use crossburn_hardware::deploy::{Hardware, MappedNetwork};
 use crossburn_models::Classifier;
 use crossburn_training::Batches;
-use crossburn_training::data::ImageSet;
+use crossburn_training::data::Samples;
 
 use crate::report::CostSummary;
 
@@ -51,7 +51,7 @@ pub(crate) fn open_hardware(text: &str) -> Result<NamedHardware> {
 
 /// The first `images` images of `training`, which ranges are set on.
 pub(crate) fn calibration(
-    training: &ImageSet,
+    training: &Samples,
     images: usize,
     device: &burn::tensor::Device,
 ) -> Batches {

@@ -52,7 +52,7 @@ impl WithClassifier for Job<'_> {
         })?;
         self.recipe.model.check(training.shape)?;
         let indices: Vec<usize> = (0..self.images).collect();
-        let images = training.images(&indices, self.device);
+        let images = training.inputs(&indices, self.device);
         let mapped = clock.time("mapping", || {
             MappedNetwork::new(&network, &self.hardware, self.images, |network| {
                 network.forward(images.clone());

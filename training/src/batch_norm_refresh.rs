@@ -39,7 +39,7 @@ pub(crate) fn batch_norm_refresh<C: Classifier>(
             .permutation(run.train.len())
             .chunks(recipe.training.batch)
         {
-            programmed.forward(run.train.images(indices, run.device));
+            programmed.forward(run.train.inputs(indices, run.device));
             done.forward += indices.len() as u64;
         }
     }
@@ -138,7 +138,7 @@ mod tests {
         let x = network
             .valid()
             .conv
-            .forward(set.images(&all, &Device::flex()));
+            .forward(set.inputs(&all, &Device::flex()));
         let x = x.swap_dims(0, 1).flatten::<2>(1, 3);
         let mean = values(x.clone().mean_dim(1).flatten::<1>(0, 1));
         let variance = values(x.var(1).flatten::<1>(0, 1));

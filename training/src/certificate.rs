@@ -184,7 +184,7 @@ fn at_rest(entries: &EntryBounds) -> EntryBounds {
 mod tests {
     use super::*;
     use crate::Batches;
-    use crate::data::{ImageSet, Normalization, digits};
+    use crate::data::{Normalization, Samples, digits};
     use crate::testing::lines;
     use burn::module::Module;
     use burn::tensor::{Device, Tensor};
@@ -209,7 +209,7 @@ mod tests {
     fn attack<C: Classifier>(
         network: &C,
         width: Option<WeightBits>,
-        set: &ImageSet,
+        set: &Samples,
     ) -> WeightAttack<C> {
         let batches = Batches::new(set, 8, &Device::flex());
         WeightAttack::new(network, width.map(Quantization::from), batches).unwrap()
@@ -267,7 +267,7 @@ mod tests {
             let bounds = all.bounds(bound).unwrap();
             let certificate = all.certify(&bounds).unwrap();
             for (index, margin) in certificate.margins.iter().enumerate() {
-                let image = set.images(&[index], &Device::flex());
+                let image = set.inputs(&[index], &Device::flex());
                 let label = usize::from(set.labels[index]);
                 let leads = (0..16u64).map(|number| {
                     let chip = all.chip(&corner(&bounds, number)).unwrap();
@@ -311,7 +311,7 @@ mod tests {
             };
             let device = Device::flex();
             let indices: Vec<usize> = (0..set.len()).collect();
-            let images = set.images(&indices, &device);
+            let images = set.inputs(&indices, &device);
             let quantization = self.1.map(Quantization::from);
             let programmed = crossburn_hardware::programmed(&network, quantization);
             let logits = |chip: &C| -> Vec<f32> {
@@ -326,7 +326,7 @@ mod tests {
                     .unwrap()
             };
             let clean = logits(&programmed);
-            set.labels = clean.chunks(10).map(|row| best(row) as u8).collect();
+            set.labels = clean.chunks(10).map(|row| best(row) as u16).collect();
             let attack = attack(&network, self.1, &set);
             let mut counts = [0, 0];
             for bound in [1e-5, 1e-4, 1e-3] {

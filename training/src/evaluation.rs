@@ -15,12 +15,12 @@ use crossburn_noise::{
 use rayon::prelude::*;
 
 use crate::TrainingError;
-use crate::data::ImageSet;
+use crate::data::Samples;
 
 /// Images on a device, in batches, with their labels on the host. Uploaded once, shared by every chip.
 #[derive(Clone, Debug)]
 pub struct Batches {
-    batches: Vec<(Tensor<4>, Vec<u8>)>,
+    batches: Vec<(Tensor<4>, Vec<u16>)>,
     /// The numbers of every batch's images in the set.
     numbers: Vec<Vec<u64>>,
     images: usize,
@@ -30,7 +30,7 @@ pub struct Batches {
 
 impl Batches {
     /// All images of `set`, `batch` at a time.
-    pub fn new(set: &ImageSet, batch: usize, device: &Device) -> Self {
+    pub fn new(set: &Samples, batch: usize, device: &Device) -> Self {
         let indices: Vec<usize> = (0..set.len()).collect();
         Self::gather(set, indices.chunks(batch.max(1)), device)
     }
@@ -40,7 +40,7 @@ impl Batches {
     /// # Errors
     /// [`TrainingError::RaceImages`] where the race is about another number of images.
     pub fn for_race(
-        set: &ImageSet,
+        set: &Samples,
         race: &Race,
         batch: usize,
         device: &Device,
@@ -54,7 +54,7 @@ impl Batches {
     }
 
     fn gather<'a>(
-        set: &ImageSet,
+        set: &Samples,
         chunks: impl Iterator<Item = &'a [usize]>,
         device: &Device,
     ) -> Self {
@@ -62,7 +62,7 @@ impl Batches {
             .map(|chunk| {
                 let labels = chunk.iter().map(|&i| set.labels[i]).collect();
                 let numbers = chunk.iter().map(|&i| i as u64).collect();
-                ((set.images(chunk, device), labels), numbers)
+                ((set.inputs(chunk, device), labels), numbers)
             })
             .unzip();
         Self {
@@ -99,7 +99,7 @@ impl Batches {
 
     /// The images at the positions `range`, their labels and their numbers in the set, in batches; a batch that lies only
     /// partly in it is cut.
-    fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Tensor<4>, &[u8], &[u64])> {
+    fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Tensor<4>, &[u16], &[u64])> {
         let mut start = 0;
         let batches = self.batches.iter().zip(&self.numbers);
         batches.filter_map(move |((images, labels), numbers)| {
@@ -121,7 +121,7 @@ impl Batches {
     }
 
     /// The batches in order.
-    pub fn iter(&self) -> impl Iterator<Item = &(Tensor<4>, Vec<u8>)> {
+    pub fn iter(&self) -> impl Iterator<Item = &(Tensor<4>, Vec<u16>)> {
         self.batches.iter()
     }
 }
@@ -175,14 +175,14 @@ fn require_images(race: &Race, images: usize) -> Result<(), TrainingError> {
 ///
 /// # Errors
 /// [`TrainingError::NotFinite`] for a logit that is NaN or infinite; rows count as images from 0.
-pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u8]) -> Result<usize, TrainingError> {
+pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u16]) -> Result<usize, TrainingError> {
     Ok(count_of_chips(logits, labels, 1)?.into_iter().sum())
 }
 
 /// The same for each of `chips`, whose logits stand side by side: `[images, chips · classes]`.
 fn count_of_chips(
     logits: Tensor<2>,
-    labels: &[u8],
+    labels: &[u16],
     chips: usize,
 ) -> Result<Vec<usize>, TrainingError> {
     let [rows, all] = logits.dims();
@@ -216,7 +216,7 @@ fn count_of_chips(
 }
 
 /// Whether the first of the largest logits of a row is that of `label`.
-pub(crate) fn is_correct(row: &[f32], label: u8) -> bool {
+pub(crate) fn is_correct(row: &[f32], label: u16) -> bool {
     let best =
         row.iter()
             .enumerate()

@@ -9,7 +9,7 @@ use crossburn_noise::{Philox, matrix_weights, path_hash};
 use rayon::prelude::*;
 
 use crate::TrainingError;
-use crate::data::ImageSet;
+use crate::data::Samples;
 use crate::evaluation::expect_outputs;
 use crate::weight_gradients::{tracked, values, weight_gradients};
 
@@ -58,7 +58,7 @@ const PARTS: usize = 8;
 /// ```
 pub fn sensitivities<C: Classifier>(
     network: &C,
-    images: &ImageSet,
+    images: &Samples,
     device: &Device,
     seed: u64,
 ) -> Result<BTreeMap<String, Vec<f32>>, TrainingError> {
@@ -77,7 +77,7 @@ pub fn sensitivities<C: Classifier>(
             let network = frozen.clone().train();
             let mut sums = Sums::default();
             for &index in indices {
-                let image = images.images(&[index], &device);
+                let image = images.inputs(&[index], &device);
                 let draw = labels.uniform(index as u64);
                 let logits = network.forward(image);
                 expect_outputs(logits.dims()[1], classes)?;
@@ -172,9 +172,9 @@ mod tests {
     }
 
     /// Images of `[1, 1, 3]` with pixels of some size.
-    fn lines(count: usize) -> ImageSet {
+    fn lines(count: usize) -> Samples {
         let draws = Philox::new(11, 0);
-        ImageSet {
+        Samples {
             shape: [1, 1, 3],
             pixels: (0..3 * count as u64)
                 .map(|i| draws.below(i, 256) as u8)
@@ -199,8 +199,8 @@ mod tests {
         let found = sensitivities(&network, &set, &device, 9).unwrap();
         assert_eq!(found.keys().collect::<Vec<_>>(), ["fc.weight"]);
         let indices: Vec<usize> = (0..count).collect();
-        let x = values(set.images(&indices, &device)).unwrap();
-        let logits = values(network.forward(set.images(&indices, &device))).unwrap();
+        let x = values(set.inputs(&indices, &device)).unwrap();
+        let logits = values(network.forward(set.inputs(&indices, &device))).unwrap();
         for class in 0..4 {
             for input in 0..3 {
                 // The gradient is ([y = c] - p_c) x_i: its square has the mean p_c (1 - p_c) x_i² given the image, and the

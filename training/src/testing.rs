@@ -2,14 +2,14 @@
 
 use crossburn_noise::Philox;
 
-use crate::data::{ImageSet, Normalization};
+use crate::data::{Normalization, Samples};
 
 /// Images of `[1, 1, pixels]` with labels by chance.
-pub(crate) fn lines(seed: u64, pixels: usize, classes: usize, count: usize) -> ImageSet {
+pub(crate) fn lines(seed: u64, pixels: usize, classes: usize, count: usize) -> Samples {
     let draws = Philox::new(seed, 0);
     let pixel = |i: usize| draws.below(i as u64, 256) as u8;
-    let label = |i: usize| draws.below((1 << 20) + i as u64, classes as u32) as u8;
-    ImageSet {
+    let label = |i: usize| draws.below((1 << 20) + i as u64, classes as u32) as u16;
+    Samples {
         shape: [1, 1, pixels],
         pixels: (0..pixels * count).map(pixel).collect(),
         labels: (0..count).map(label).collect(),

@@ -12,7 +12,7 @@ use crossburn_noise::{ChipSeed, Distribution, Philox, Variation, fold_mean, path
 use serde::{Deserialize, Serialize};
 
 use crate::batch_norm_refresh::batch_norm_refresh;
-use crate::data::{Augmentation, ImageSet};
+use crate::data::{Augmentation, Samples};
 use crate::evaluation::{count_correct, expect_outputs};
 use crate::learner::{Learner, Step};
 use crate::method::{Plan, Scene};
@@ -28,9 +28,9 @@ const WARM_UP_RATE: f64 = 1e-3;
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     /// Images to learn from.
-    pub train: &'a ImageSet,
+    pub train: &'a Samples,
     /// Images to choose the epoch with.
-    pub validation: &'a ImageSet,
+    pub validation: &'a Samples,
     /// The device, with autodiff.
     pub device: &'a Device,
     /// Where the state for resuming is kept after every epoch; nowhere where absent.
@@ -146,7 +146,7 @@ impl<'a, C: Classifier> State<'a, C> {
         let initial = network.valid();
         for set in [run.train, run.validation] {
             if !set.is_empty() {
-                let image = set.images(&[0], &run.device.clone().without_autodiff());
+                let image = set.inputs(&[0], &run.device.clone().without_autodiff());
                 let [_, outputs] = initial.valid().forward(image).dims();
                 expect_outputs(outputs, set.outputs_needed())?;
             }
@@ -350,11 +350,11 @@ impl<'a, C: Classifier> State<'a, C> {
                 return Ok(None);
             }
             let images = match training.augmentation == Augmentation::default() {
-                true => run.train.images(indices, run.device),
+                true => run.train.inputs(indices, run.device),
                 false => {
                     let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
                     run.train
-                        .augmented_images(indices, &training.augmentation, key, run.device)
+                        .augmented_inputs(indices, &training.augmentation, key, run.device)
                 }
             };
             let step = Step {
@@ -376,7 +376,7 @@ impl<'a, C: Classifier> State<'a, C> {
                     loss: learned.loss,
                 });
             }
-            let labels: Vec<u8> = indices.iter().map(|&i| run.train.labels[i]).collect();
+            let labels: Vec<u16> = indices.iter().map(|&i| run.train.labels[i]).collect();
             let hits = count_correct(learned.logits, &labels)?;
             loss_sum += learned.loss * indices.len() as f64;
             correct += hits;

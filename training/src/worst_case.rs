@@ -169,7 +169,7 @@ impl<C: Classifier> WeightAttack<C> {
     /// Works on the batches part by part over all cores; the results are in order.
     pub(crate) fn parts<T: Send>(
         &self,
-        work: impl Fn(&[&(Tensor<4>, Vec<u8>)]) -> Result<T, TrainingError> + Sync + Send,
+        work: impl Fn(&[&(Tensor<4>, Vec<u16>)]) -> Result<T, TrainingError> + Sync + Send,
     ) -> Result<Vec<T>, TrainingError> {
         let batches: Vec<_> = self.batches.iter().collect();
         batches
@@ -290,7 +290,7 @@ impl Sums {
         &mut self,
         loss: AttackLoss,
         logits: Tensor<2>,
-        labels: &[u8],
+        labels: &[u16],
     ) -> Result<TensorData, TrainingError> {
         let [images, classes] = logits.dims();
         let logits = values(logits)?;
@@ -323,7 +323,7 @@ fn add(sums: &mut Deviations, path: String, values: Vec<f32>) {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::data::{ImageSet, digits};
+    use crate::data::{Samples, digits};
     use crate::testing::lines;
     use burn::module::Module;
     use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -348,13 +348,13 @@ mod tests {
     }
 
     /// The images with the labels that `network` gives them, so that it is right on all of them.
-    fn as_read_by<C: Classifier>(network: &C, mut set: ImageSet) -> ImageSet {
+    fn as_read_by<C: Classifier>(network: &C, mut set: Samples) -> Samples {
         let device = Device::flex();
         for index in 0..set.len() {
-            let logits = network.forward(set.images(&[index], &device)).into_data();
+            let logits = network.forward(set.inputs(&[index], &device)).into_data();
             let logits: Vec<f32> = logits.try_to_vec().unwrap();
             let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
-            set.labels[index] = best.unwrap() as u8;
+            set.labels[index] = best.unwrap() as u16;
         }
         set
     }
@@ -374,7 +374,7 @@ mod tests {
     fn attack<C: Classifier>(
         network: &C,
         width: Option<WeightBits>,
-        set: &ImageSet,
+        set: &Samples,
     ) -> WeightAttack<C> {
         let batches = Batches::new(set, 8, &Device::flex());
         WeightAttack::new(network, width.map(Quantization::from), batches).unwrap()
@@ -391,13 +391,13 @@ mod tests {
             let set = as_read_by(&network, lines(seed, 40, 2, 1));
             let attack = attack(&network, None, &set);
             let x: Vec<f32> = set
-                .images(&[0], &Device::flex())
+                .inputs(&[0], &Device::flex())
                 .into_data()
                 .try_to_vec()
                 .unwrap();
             let label = usize::from(set.labels[0]);
             let logits: Vec<f32> = network
-                .forward(set.images(&[0], &Device::flex()))
+                .forward(set.inputs(&[0], &Device::flex()))
                 .into_data()
                 .try_to_vec()
                 .unwrap();
@@ -490,7 +490,7 @@ mod tests {
     }
 
     /// Small networks on which random deviations of a chosen size take about half of the accuracy.
-    fn small(seed: u64) -> (crossburn_models::Mlp, Option<WeightBits>, ImageSet, f64) {
+    fn small(seed: u64) -> (crossburn_models::Mlp, Option<WeightBits>, Samples, f64) {
         let (hidden, classes) = (2 + seed as usize % 14, 2 + seed as usize % 4);
         let width = bits(4).filter(|_| seed.is_multiple_of(2));
         let network = mlp(&[30, hidden, classes], width, seed);

@@ -7,7 +7,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use crossburn_models::{Classifier, initialize};
-use crossburn_training::data::{ImageSet, digits};
+use crossburn_training::data::{Samples, digits};
 use crossburn_training::{
     EpochRecord, Passes, Recipe, Run, Silent, Trained, TrainingObserver, Trisection, train,
 };
@@ -108,8 +108,8 @@ impl TrainingObserver for StopBehind {
 }
 
 struct Images {
-    train: ImageSet,
-    validation: ImageSet,
+    train: Samples,
+    validation: Samples,
 }
 
 impl Images {
@@ -294,12 +294,12 @@ fn images_with_more_classes_than_outputs_are_refused_before_the_first_step() {
     let recipe = recipe(METHODS[1].0, GAUSSIAN, "");
     let device = Device::flex().autodiff();
     // A label 12 in either set, and a set that says that it has 11 classes.
-    let labelled = |set: &ImageSet| {
+    let labelled = |set: &Samples| {
         let mut set = set.clone();
         set.labels[5] = 12;
         set
     };
-    let classes = ImageSet {
+    let classes = Samples {
         classes: 11,
         ..images.train.clone()
     };

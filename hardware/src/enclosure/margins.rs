@@ -39,7 +39,7 @@ impl LinearOrigin {
     }
 
     /// See [`Interval::margins`].
-    fn margins(&self, labels: &[u8]) -> Vec<f64> {
+    fn margins(&self, labels: &[u16]) -> Vec<f64> {
         let [inputs, outputs] = self.weight.dims();
         let [low, high] = self.ends.clone().map(host);
         let (weight, radii) = (
@@ -51,7 +51,7 @@ impl LinearOrigin {
             None => vec![0.0; outputs],
         };
         let rows = low.chunks(inputs.max(1)).zip(high.chunks(inputs.max(1)));
-        let of_row = |((low, high), label): ((&[f64], &[f64]), &u8)| {
+        let of_row = |((low, high), label): ((&[f64], &[f64]), &u16)| {
             let right = usize::from(*label);
             if right >= outputs {
                 return f64::NAN;
@@ -104,14 +104,14 @@ impl Interval<2> {
     ///
     /// # Shapes
     /// `[batch, classes]`, as many labels; gives as many margins.
-    pub fn margins(&self, labels: &[u8]) -> Vec<f64> {
+    pub fn margins(&self, labels: &[u16]) -> Vec<f64> {
         if let Some(origin) = &self.origin {
             return origin.margins(labels);
         }
         let classes = self.low.dims()[1];
         let (low, high) = (host(self.low.clone()), host(self.high.clone()));
         let rows = low.chunks(classes.max(1)).zip(high.chunks(classes.max(1)));
-        let of_row = |((low, high), label): ((&[f64], &[f64]), &u8)| {
+        let of_row = |((low, high), label): ((&[f64], &[f64]), &u16)| {
             let right = usize::from(*label);
             let Some(own) = low.get(right) else {
                 return f64::NAN;

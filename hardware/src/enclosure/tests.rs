@@ -203,7 +203,7 @@ proptest! {
         let logits = enclosed.compute::<Intervals>(Interval::point(images.clone()));
         let (low, high) = (values(logits.low()), values(logits.high()));
         prop_assert!(low.iter().zip(&high).all(|(low, high)| low <= high));
-        let labels: Vec<u8> = (0..3).map(|i| ((seed + i) % 3) as u8).collect();
+        let labels: Vec<u16> = (0..3).map(|i| ((seed + i) % 3) as u16).collect();
         let margins = logits.margins(&labels);
         for chip in 0..12 {
             let deviations = draw(&bounds, seed + 100 * chip, chip % 2 == 0);

@@ -21,7 +21,7 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use crossburn_hardware::Quantization;
 use crossburn_models::{Classifier, WithClassifier};
-use crossburn_training::data::ImageSet;
+use crossburn_training::data::Samples;
 use crossburn_training::{Batches, Recipe, Run, train};
 use serde::Serialize;
 use serde_json::json;
@@ -184,7 +184,7 @@ struct Job<'a, E, O> {
     arm: &'a Arm,
     recipe: Recipe,
     /// To learn from, to choose by, to judge on.
-    sets: [&'a ImageSet; 3],
+    sets: [&'a Samples; 3],
     chips: u64,
     device: &'a Device,
     stop: &'a AtomicBool,

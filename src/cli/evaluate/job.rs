@@ -5,7 +5,7 @@ use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::deploy::Fidelity;
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::{Direction, RaceConfig};
-use crossburn_training::data::{DataSource, ImageSet};
+use crossburn_training::data::{DataSource, Samples};
 use crossburn_training::{Batches, Evaluation};
 use serde_json::{Value, json};
 
@@ -143,7 +143,7 @@ impl WithClassifier for Job<'_> {
 
 impl Job<'_> {
     /// Images are known by their content, not by the path where they lie.
-    fn identify(&mut self, test: &ImageSet, calibration: Option<&ImageSet>) {
+    fn identify(&mut self, test: &Samples, calibration: Option<&Samples>) {
         let mut digest = json!({ "test": test.digest() });
         if let Some(calibration) = calibration {
             digest["calibration"] = json!(calibration.digest());

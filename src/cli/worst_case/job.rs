@@ -7,7 +7,7 @@ use crossburn_checkpoints::{load_checkpoint, save_checkpoint};
 use crossburn_hardware::deploy::{Fidelity, MappedNetwork};
 use crossburn_models::{Classifier, WithClassifier};
 use crossburn_noise::worst_case::{Search, WorstCase};
-use crossburn_training::data::{Amount, DataSource, ImageSet};
+use crossburn_training::data::{Amount, DataSource, Samples};
 use crossburn_training::{Batches, Evaluation, WeightAttack, accuracy};
 use serde_json::Value;
 
@@ -90,11 +90,11 @@ impl WithClassifier for Job<'_> {
 /// The images of a run.
 pub(super) struct Images {
     /// What the ranges of a hardware are set on.
-    ranges: Option<ImageSet>,
+    ranges: Option<Samples>,
     /// What the search knows.
-    known: ImageSet,
+    known: Samples,
     /// What it does not.
-    other: ImageSet,
+    other: Samples,
     from: TransferFrom,
 }
 

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::folder::{self, enter};
-use super::{ImageSet, Normalization};
+use super::{Normalization, Samples};
 use crate::TrainingError;
 
 const NAME: &str = "CIFAR-10";
@@ -18,7 +18,7 @@ const PIXELS: usize = 3 * 32 * 32;
 ///
 /// # Errors
 /// [`TrainingError::Missing`], [`TrainingError::Read`] or [`TrainingError::Format`], naming the folder or the file.
-pub fn cifar10(folder: &Path) -> Result<(ImageSet, ImageSet), TrainingError> {
+pub fn cifar10(folder: &Path) -> Result<(Samples, Samples), TrainingError> {
     Ok((
         images(&train_files(folder)?)?,
         images(&test_files(folder)?)?,
@@ -72,7 +72,7 @@ fn batch(name: &str) -> Option<u32> {
 }
 
 /// The images of `files`, one after the other.
-pub(super) fn images(files: &[PathBuf]) -> Result<ImageSet, TrainingError> {
+pub(super) fn images(files: &[PathBuf]) -> Result<Samples, TrainingError> {
     let mut set = empty();
     for file in files {
         append(&mut set, file)?;
@@ -80,8 +80,8 @@ pub(super) fn images(files: &[PathBuf]) -> Result<ImageSet, TrainingError> {
     Ok(set)
 }
 
-fn empty() -> ImageSet {
-    ImageSet {
+fn empty() -> Samples {
+    Samples {
         shape: [3, 32, 32],
         pixels: Vec::new(),
         labels: Vec::new(),
@@ -94,7 +94,7 @@ fn empty() -> ImageSet {
     }
 }
 
-fn append(set: &mut ImageSet, path: &Path) -> Result<(), TrainingError> {
+fn append(set: &mut Samples, path: &Path) -> Result<(), TrainingError> {
     let bytes = std::fs::read(path).map_err(|cause| TrainingError::Read {
         path: path.to_path_buf(),
         cause,
@@ -121,7 +121,7 @@ fn append(set: &mut ImageSet, path: &Path) -> Result<(), TrainingError> {
                 record[0]
             )));
         }
-        set.labels.push(record[0]);
+        set.labels.push(u16::from(record[0]));
         set.pixels.extend_from_slice(&record[1..]);
     }
     Ok(())
@@ -153,7 +153,7 @@ mod tests {
             (train.labels.as_slice(), test.labels.as_slice()),
             ([1, 3, 2].as_slice(), [9].as_slice())
         );
-        assert_eq!(train.image(2)[0], 20);
+        assert_eq!(train.sample(2)[0], 20);
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         let (train, test) = cifar10(&folder).unwrap();
         assert_eq!((train.len(), test.len()), (10_000, 2_000));
         // Counted and read from the files by another program, as all numbers here.
-        let count = |set: &ImageSet| {
+        let count = |set: &Samples| {
             let of = |class| set.labels.iter().filter(|label| **label == class).count();
             [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(of)
         };
@@ -277,15 +277,15 @@ mod tests {
             ([5, 1, 2, 5, 1].as_slice(), [4, 8, 3, 3, 8].as_slice())
         );
         assert_eq!(
-            (&train.image(0)[..4], &train.image(0)[1024..1027]),
+            (&train.sample(0)[..4], &train.sample(0)[1024..1027]),
             ([136, 137, 139, 158].as_slice(), [133, 135, 138].as_slice())
         );
         assert_eq!(
-            (&train.image(9_999)[3069..], train.labels[9_999]),
+            (&train.sample(9_999)[3069..], train.labels[9_999]),
             ([52, 82, 107].as_slice(), 8)
         );
         assert_eq!(
-            (&test.image(1_999)[3069..], test.labels[1_999]),
+            (&test.sample(1_999)[3069..], test.labels[1_999]),
             ([121, 121, 121].as_slice(), 9)
         );
     }

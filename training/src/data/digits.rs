@@ -11,7 +11,7 @@
 use crossburn_noise::{Philox, path_hash};
 use rayon::prelude::*;
 
-use super::{ImageSet, Normalization};
+use super::{Normalization, Samples};
 
 const SIDE: usize = 28;
 /// Straight pieces per curve piece between two control points.
@@ -250,22 +250,22 @@ const GLYPHS: [&[Glyph]; 10] = [
 /// use crossburn_training::data::digits;
 ///
 /// let some = digits(1, 0, 20);
-/// assert_eq!(some.image(7), digits(1, 7, 1).image(0));
+/// assert_eq!(some.sample(7), digits(1, 7, 1).sample(0));
 /// assert_eq!(some.labels.iter().filter(|label| **label == 3).count(), 2);
 /// ```
-pub fn digits(seed: u64, first: u64, count: usize) -> ImageSet {
+pub fn digits(seed: u64, first: u64, count: usize) -> Samples {
     let drawn: Vec<(u8, [u8; SIDE * SIDE])> = (first..first + count as u64)
         .into_par_iter()
         .map(|index| draw(seed, index))
         .collect();
-    ImageSet {
+    Samples {
         shape: [1, SIDE, SIDE],
         pixels: drawn
             .iter()
             .flat_map(|(_, pixels)| pixels)
             .copied()
             .collect(),
-        labels: drawn.iter().map(|(label, _)| *label).collect(),
+        labels: drawn.iter().map(|(label, _)| u16::from(*label)).collect(),
         classes: 10,
         // Mean and standard deviation over 10,000 images of seed 1.
         normalization: Normalization {
@@ -458,8 +458,8 @@ mod tests {
             .build()
             .unwrap();
         assert_eq!(all, pool.install(|| digits(4, 100, 40)));
-        assert_eq!(all.image(7), digits(4, 107, 1).image(0));
-        assert_ne!(all.image(7), digits(5, 107, 1).image(0));
+        assert_eq!(all.sample(7), digits(4, 107, 1).sample(0));
+        assert_ne!(all.sample(7), digits(5, 107, 1).sample(0));
     }
 
     #[test]
@@ -501,12 +501,12 @@ mod tests {
     fn pixels_are_the_same_on_every_machine() {
         // FNV-1a over labels and pixels. A change here changes every number reported on the digits.
         let set = digits(1, 0, 100);
-        let hash = set
-            .labels
-            .iter()
-            .chain(&set.pixels)
+        let labels = set.labels.iter().copied();
+        let pixels = set.pixels.iter().map(|pixel| u16::from(*pixel));
+        let hash = labels
+            .chain(pixels)
             .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-                (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             });
         assert_eq!(hash, 0x6e46_7219_4eb2_6651, "{hash:#018x}");
     }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use super::folder;
-use super::{ImageSet, Normalization};
+use super::{Normalization, Samples};
 use crate::TrainingError;
 
 const FORMAT: &str = "IDX";
@@ -60,10 +60,10 @@ impl Part {
 /// # Errors
 /// [`TrainingError::Missing`], [`TrainingError::Read`], [`TrainingError::TooLarge`] or [`TrainingError::Format`], naming
 /// the folder or the file.
-pub fn mnist(folder: &Path) -> Result<(ImageSet, ImageSet), TrainingError> {
+pub fn mnist(folder: &Path) -> Result<(Samples, Samples), TrainingError> {
     let (train, test) = (part(folder, Part::Train)?, part(folder, Part::Test)?);
     if train.shape != test.shape {
-        let size = |set: &ImageSet| format!("{} x {}", set.shape[1], set.shape[2]);
+        let size = |set: &Samples| format!("{} x {}", set.shape[1], set.shape[2]);
         let problem = format!(
             "its images are {}, those of the training set {}",
             size(&test),
@@ -76,7 +76,7 @@ pub fn mnist(folder: &Path) -> Result<(ImageSet, ImageSet), TrainingError> {
 }
 
 /// The images of one part.
-pub(super) fn part(folder: &Path, part: Part) -> Result<ImageSet, TrainingError> {
+pub(super) fn part(folder: &Path, part: Part) -> Result<Samples, TrainingError> {
     let [images_path, labels_path] = part.files(folder)?;
     let (images, labels) = (read(&images_path)?, read(&labels_path)?);
     let (sizes, pixels) = body::<3>(&images_path, &images, IMAGES, "images")?;
@@ -93,10 +93,10 @@ pub(super) fn part(folder: &Path, part: Part) -> Result<ImageSet, TrainingError>
             format!("label {} of image {position} is above 9", labels[position]),
         ));
     }
-    Ok(ImageSet {
+    Ok(Samples {
         shape: [1, sizes[1], sizes[2]],
         pixels: pixels.to_vec(),
-        labels: labels.to_vec(),
+        labels: labels.iter().map(|label| u16::from(*label)).collect(),
         classes: 10,
         // Mean and standard deviation of the training pixels, as commonly used.
         normalization: Normalization {
@@ -285,7 +285,7 @@ mod tests {
                 (train.shape, train.labels.as_slice()),
                 ([1, 2, 3], [7, 9].as_slice())
             );
-            assert_eq!(train.image(1), [6, 7, 8, 9, 10, 11]);
+            assert_eq!(train.sample(1), [6, 7, 8, 9, 10, 11]);
             assert_eq!(train, test);
         }
     }
@@ -378,7 +378,7 @@ mod tests {
             }
             let (train, test) = mnist(folder.path()).unwrap();
             assert_eq!(
-                (train.labels, test.image(1)),
+                (train.labels, test.sample(1)),
                 (vec![7, 9], [6, 7, 8, 9, 10, 11].as_slice())
             );
         }
@@ -458,8 +458,8 @@ mod tests {
         assert_eq!(&test.labels[..5], [7, 2, 1, 0, 4]);
         assert_eq!(&train.labels[..5], [5, 0, 4, 1, 9]);
         // Read from the files by another program: sums of the first two and the last image, and a row's pixels.
-        let sum = |set: &ImageSet, index| {
-            set.image(index)
+        let sum = |set: &Samples, index| {
+            set.sample(index)
                 .iter()
                 .map(|pixel| u32::from(*pixel))
                 .sum::<u32>()
@@ -473,11 +473,11 @@ mod tests {
             [18_454, 28_850, 41_833]
         );
         assert_eq!(
-            &train.image(0)[5 * 28 + 12..5 * 28 + 18],
+            &train.sample(0)[5 * 28 + 12..5 * 28 + 18],
             [3, 18, 18, 18, 126, 136]
         );
         assert_eq!(
-            &test.image(0)[7 * 28 + 6..7 * 28 + 12],
+            &test.sample(0)[7 * 28 + 6..7 * 28 + 12],
             [84, 185, 159, 151, 60, 36]
         );
     }

@@ -5,12 +5,12 @@ mod cifar10;
 mod digits;
 mod folder;
 mod idx;
-mod image_set;
+mod samples;
 mod source;
 
 pub use augmentation::Augmentation;
 pub use cifar10::cifar10;
 pub use digits::digits;
 pub use idx::mnist;
-pub use image_set::{ImageSet, Normalization};
+pub use samples::{Normalization, Samples};
 pub use source::{Amount, DataSource, DataSplit};

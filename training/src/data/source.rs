@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::idx::{self, Part};
-use super::{ImageSet, cifar10, digits};
+use super::{Samples, cifar10, digits};
 use crate::TrainingError;
 
 /// Where images come from, written `digits`, `mnist:DIR` or `cifar10:DIR`.
@@ -82,9 +82,9 @@ impl From<Option<usize>> for Amount {
 #[derive(Clone, Debug)]
 pub struct DataSplit {
     /// Training images, validation included.
-    pub train: ImageSet,
+    pub train: Samples,
     /// Test images.
-    pub test: ImageSet,
+    pub test: Samples,
 }
 
 /// Where the test digits start: far behind any number of training digits.
@@ -194,7 +194,7 @@ impl DataSource {
     ///
     /// # Errors
     /// Fewer images than the least that is wanted, none, or a file that cannot be used.
-    pub fn training_images(&self, seed: u64, amount: Amount) -> Result<ImageSet, TrainingError> {
+    pub fn training_images(&self, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
         let set = match self {
             Self::Digits => {
                 let count = self.count("training", amount, DIGITS.0, MOST_DIGITS)?;
@@ -210,7 +210,7 @@ impl DataSource {
     ///
     /// # Errors
     /// Fewer images than the least that is wanted, none, or a file that cannot be used.
-    pub fn test_images(&self, seed: u64, amount: Amount) -> Result<ImageSet, TrainingError> {
+    pub fn test_images(&self, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
         let set = match self {
             Self::Digits => {
                 let count = self.count("test", amount, DIGITS.1, MOST_DIGITS)?;
@@ -226,9 +226,9 @@ impl DataSource {
     fn first(
         &self,
         what: &'static str,
-        set: ImageSet,
+        set: Samples,
         amount: Amount,
-    ) -> Result<ImageSet, TrainingError> {
+    ) -> Result<Samples, TrainingError> {
         let available = set.len();
         match self.count(what, amount, available, available)? {
             count if count == available => Ok(set),

@@ -244,7 +244,7 @@ pub(crate) mod tests {
             quantization: None,
             noise,
             chip: ChipSeed::new(5, chip),
-            images: set.images(&indices, &device),
+            images: set.inputs(&indices, &device),
             targets: set.targets(&indices, &device),
             learning_rate: 1e-2,
         }

@@ -17,20 +17,20 @@ pub struct Normalization {
 
 /// Images of one shape with their labels.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ImageSet {
+pub struct Samples {
     /// `[channels, height, width]`.
     pub shape: [usize; 3],
     /// Pixels, image by image, channel by channel, row by row.
     pub pixels: Vec<u8>,
     /// One label per image, below `classes`.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// Number of classes.
     pub classes: usize,
     /// What networks see: `(pixel / 255 - mean) / std`.
     pub normalization: Normalization,
 }
 
-impl ImageSet {
+impl Samples {
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -42,7 +42,7 @@ impl ImageSet {
     }
 
     /// Bytes of one image.
-    pub fn image_bytes(&self) -> usize {
+    pub fn sample_len(&self) -> usize {
         self.shape.iter().product()
     }
 
@@ -50,8 +50,8 @@ impl ImageSet {
     ///
     /// # Panics
     /// When `index` is not below [`len`](Self::len), as everywhere an image is asked for by its index.
-    pub fn image(&self, index: usize) -> &[u8] {
-        let bytes = self.image_bytes();
+    pub fn sample(&self, index: usize) -> &[u8] {
+        let bytes = self.sample_len();
         &self.pixels[index * bytes..(index + 1) * bytes]
     }
 
@@ -68,13 +68,18 @@ impl ImageSet {
     pub fn digest(&self) -> String {
         let Normalization { mean, std } = &self.normalization;
         let numbers = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
+        let labels: Vec<u8> = self
+            .labels
+            .iter()
+            .flat_map(|label| label.to_le_bytes())
+            .collect();
         let parts = format!(
             "{:?} {} {:?} {:?} {} {}",
             self.shape,
             self.classes,
             numbers(mean),
             numbers(std),
-            checksum(&self.labels),
+            checksum(&labels),
             checksum(&self.pixels)
         );
         checksum(parts.as_bytes())
@@ -83,9 +88,9 @@ impl ImageSet {
     /// The first `count` images and the rest.
     pub fn split_at(&self, count: usize) -> (Self, Self) {
         let count = count.min(self.len());
-        let (pixels, other_pixels) = self.pixels.split_at(count * self.image_bytes());
+        let (pixels, other_pixels) = self.pixels.split_at(count * self.sample_len());
         let (labels, other_labels) = self.labels.split_at(count);
-        let part = |pixels: &[u8], labels: &[u8]| Self {
+        let part = |pixels: &[u8], labels: &[u16]| Self {
             pixels: pixels.to_vec(),
             labels: labels.to_vec(),
             normalization: self.normalization.clone(),
@@ -95,14 +100,14 @@ impl ImageSet {
     }
 
     /// The images at `indices`, normalized: `[indices, channels, height, width]`.
-    pub fn images(&self, indices: &[usize], device: &Device) -> Tensor<4> {
+    pub fn inputs(&self, indices: &[usize], device: &Device) -> Tensor<4> {
         self.tensor(indices, device, |index, out| {
-            out.copy_from_slice(self.image(index))
+            out.copy_from_slice(self.sample(index))
         })
     }
 
-    /// Like [`images`](Self::images), each image augmented by its own stream of `key`.
-    pub fn augmented_images(
+    /// Like [`inputs`](Self::inputs), each image augmented by its own stream of `key`.
+    pub fn augmented_inputs(
         &self,
         indices: &[usize],
         augmentation: &Augmentation,
@@ -111,7 +116,7 @@ impl ImageSet {
     ) -> Tensor<4> {
         self.tensor(indices, device, |index, out| {
             augmentation.apply(
-                self.image(index),
+                self.sample(index),
                 self.shape,
                 &Philox::new(key, index as u64),
                 out,
@@ -137,8 +142,8 @@ impl ImageSet {
     ) -> Tensor<4> {
         let [channels, height, width] = self.shape;
         let plane = height * width;
-        let mut values = Vec::with_capacity(indices.len() * self.image_bytes());
-        let mut image = vec![0; self.image_bytes()];
+        let mut values = Vec::with_capacity(indices.len() * self.sample_len());
+        let mut image = vec![0; self.sample_len()];
         for &index in indices {
             pixels(index, &mut image);
             for (channel, plane) in image.chunks(plane.max(1)).enumerate() {
@@ -166,8 +171,8 @@ mod tests {
     use super::*;
 
     /// Three images of two channels, 1 x 2.
-    fn set() -> ImageSet {
-        ImageSet {
+    fn set() -> Samples {
+        Samples {
             shape: [2, 1, 2],
             pixels: vec![0, 51, 102, 153, 204, 255, 0, 255, 1, 2, 3, 4],
             labels: vec![2, 0, 1],
@@ -182,7 +187,7 @@ mod tests {
     #[test]
     fn images_are_normalized_per_channel_in_the_order_asked_for() {
         let device = Device::flex();
-        let images = set().images(&[1, 0], &device);
+        let images = set().inputs(&[1, 0], &device);
         assert_eq!(images.dims(), [2, 2, 1, 2]);
         let values: Vec<f32> = images.into_data().try_to_vec().unwrap();
         // By hand: 204 / 255 = 0.8, so (0.8 - 0.5) / 0.5 = 0.6 in channel 0; (0 - 0.2) / 0.1 = -2 in channel 1.
@@ -206,13 +211,13 @@ mod tests {
     fn augmentation_depends_on_key_and_image_not_on_the_batch() {
         let (set, device) = (set(), Device::flex());
         let values = |indices: &[usize], augmentation: Augmentation, key| -> Vec<f32> {
-            set.augmented_images(indices, &augmentation, key, &device)
+            set.augmented_inputs(indices, &augmentation, key, &device)
                 .into_data()
                 .try_to_vec()
                 .unwrap()
         };
         let plain: Vec<f32> = set
-            .images(&[0, 2], &device)
+            .inputs(&[0, 2], &device)
             .into_data()
             .try_to_vec()
             .unwrap();
@@ -232,7 +237,7 @@ mod tests {
 
     #[test]
     fn another_image_label_order_or_scale_has_another_digest() {
-        let changed = |change: fn(&mut ImageSet)| {
+        let changed = |change: fn(&mut Samples)| {
             let mut set = set();
             change(&mut set);
             set.digest()
@@ -260,7 +265,7 @@ mod tests {
     fn parts_hold_everything_once() {
         let (first, rest) = set().split_at(2);
         assert_eq!(
-            (first.len(), rest.len(), rest.image(0)),
+            (first.len(), rest.len(), rest.sample(0)),
             (2, 1, [1, 2, 3, 4].as_slice())
         );
         assert_eq!([first.pixels, rest.pixels].concat(), set().pixels);
@@ -271,7 +276,7 @@ mod tests {
     #[test]
     fn a_label_beyond_the_classes_needs_an_output_too() {
         assert_eq!(set().outputs_needed(), 3);
-        let beyond = ImageSet {
+        let beyond = Samples {
             labels: vec![2, 6, 1],
             ..set()
         };
