@@ -16,8 +16,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crossburn::hardware::manufacture;
 use crossburn::models::{Classifier, ConvNetConfig, LeNetConfig, LeNetVariant, initialize};
 use crossburn::noise::{ChipSeed, Distribution, Variation};
-use crossburn::training::data::{Normalization, Samples, digits};
-use crossburn::training::{Batches, Evaluation};
+use crossburn::training::data::{Normalization, Samples, Values, digits};
+use crossburn::training::{Batches, Classification, Evaluation};
 
 /// The allocator of the command line.
 #[global_allocator]
@@ -26,10 +26,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Images of the colours and size that ConvNet takes; what is on them does not matter here.
 fn colour(images: usize) -> Samples {
     let grey = digits(1, 0, images);
+    let Values::Bytes(bytes) = &grey.values else {
+        unreachable!("digits are bytes")
+    };
     let size = 28 * 28;
-    let pixels = (0..images * 3 * 32 * 32).map(|i| grey.pixels[i % (images * size)]);
+    let pixels = (0..images * 3 * 32 * 32).map(|i| bytes[i % (images * size)]);
     Samples {
-        pixels: pixels.collect(),
+        values: Values::Bytes(pixels.collect()),
         shape: [3, 32, 32],
         normalization: Normalization {
             mean: vec![0.5; 3],
@@ -41,7 +44,11 @@ fn colour(images: usize) -> Samples {
 
 fn rows<C: Classifier>(c: &mut Criterion, name: &str, network: &C, images: &Samples, chips: u64) {
     let device = Device::flex();
-    let evaluation = Evaluation::new(network, None, Batches::new(images, 128, &device));
+    let evaluation = Evaluation::new(
+        network,
+        None,
+        Batches::new(&Classification::new(images.clone()), 128, &device),
+    );
     let variation = Variation::from(Distribution::gaussian(0.1));
     let stop = AtomicBool::new(false);
     let mut group = c.benchmark_group("population");

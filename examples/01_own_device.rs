@@ -12,17 +12,17 @@ use crossburn::models::{Classifier, Mlp, MlpConfig, ModelConfig, initialize};
 use crossburn::noise::{ChipSeed, Population};
 use crossburn::training::data::digits;
 use crossburn::training::{
-    Batches, DataConfig, Recipe, Run, Silent, TrainingConfig, accuracy, train,
+    Batches, Classification, DataConfig, Recipe, Run, Silent, Task, TrainingConfig, evaluate, train,
 };
 use rayon::prelude::*;
 
 fn main() -> Result<()> {
     let device = Device::flex();
     let network = trained(&device)?;
-    let test = Batches::new(&digits(1, 1 << 40, 500), 128, &device);
+    let test = Batches::new(&Classification::new(digits(1, 1 << 40, 500)), 128, &device);
     println!(
         "without any error of a device: {:.1} %\n",
-        100.0 * accuracy(&network, &test)?
+        100.0 * evaluate(&network, &test)?
     );
     println!(
         "{:<16} {:>8} {:>8} {:>8}",
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
         let fab = mapped.fab(Fidelity::Weight)?;
         let accuracies: Vec<f64> = (0..50)
             .into_par_iter()
-            .map(|chip| Ok(accuracy(&fab.chip(ChipSeed::new(7, chip))?, &test)?))
+            .map(|chip| Ok(evaluate(&fab.chip(ChipSeed::new(7, chip))?, &test)?))
             .collect::<Result<_>>()?;
         let population = Population::new(7, 0, accuracies);
         println!(
@@ -78,6 +78,7 @@ fn trained(device: &Device) -> Result<Mlp> {
     let network = initialize(model.init(&device), 1);
     let recipe = Recipe {
         seed: 1,
+        task: Default::default(),
         model: ModelConfig::Mlp(model),
         data: DataConfig {
             source: "digits".parse()?,
@@ -93,7 +94,7 @@ fn trained(device: &Device) -> Result<Mlp> {
         method: Default::default(),
         noise: Default::default(),
     };
-    let (training_set, validation) = digits(1, 0, 3300).split_at(3000);
+    let (training_set, validation) = Classification::new(digits(1, 0, 3300)).split_at(3000);
     let run = Run {
         train: &training_set,
         validation: &validation,

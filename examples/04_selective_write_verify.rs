@@ -15,7 +15,8 @@ use crossburn::models::{Classifier, LeNet, LeNetConfig, ModelConfig, initialize}
 use crossburn::noise::ChipSeed;
 use crossburn::training::data::digits;
 use crossburn::training::{
-    Batches, DataConfig, Recipe, Run, Silent, TrainingConfig, accuracy, sensitivities, train,
+    Batches, Classification, DataConfig, Recipe, Run, Silent, Task, TrainingConfig, evaluate,
+    sensitivities, train,
 };
 use rayon::prelude::*;
 
@@ -24,7 +25,7 @@ const CHIPS: u64 = 20;
 fn main() -> Result<()> {
     let device = Device::flex();
     let network = trained(&device)?;
-    let test = Batches::new(&digits(1, 1 << 40, 300), 100, &device);
+    let test = Batches::new(&Classification::new(digits(1, 1 << 40, 300)), 100, &device);
     let verify = WriteVerify::reaching(0.06, 0.2, 100)?;
     let hardware = Hardware::from_toml(&format!(
         r#"
@@ -40,14 +41,19 @@ fn main() -> Result<()> {
     let mapped = MappedNetwork::new(&network, &hardware, images.len(), |network| {
         network.forward(images.inputs(&all, &device));
     })?;
-    let sensitive = sensitivities(&network, &digits(1, 0, 1000), &device, 5)?;
+    let sensitive = sensitivities(
+        &network,
+        &Classification::new(digits(1, 0, 1000)),
+        &device,
+        5,
+    )?;
     // Where all curvatures are alike, magnitude decides.
     let alike: BTreeMap<String, Vec<f32>> = sensitive
         .iter()
         .map(|(path, values)| (path.clone(), vec![0.0; values.len()]))
         .collect();
 
-    println!("exact weights: {:.1} %", 100.0 * accuracy(&network, &test)?);
+    println!("exact weights: {:.1} %", 100.0 * evaluate(&network, &test)?);
     println!("mean accuracy of {CHIPS} chips\n");
     println!(
         "{:>10} {:>14} {:>14} {:>12} {:>12}",
@@ -59,7 +65,7 @@ fn main() -> Result<()> {
             let fab = mapped.selective_fab(Fidelity::Weight, &selection)?;
             let accuracies: Vec<f64> = (0..CHIPS)
                 .into_par_iter()
-                .map(|chip| Ok(accuracy(&fab.chip(ChipSeed::new(7, chip))?, &test)?))
+                .map(|chip| Ok(evaluate(&fab.chip(ChipSeed::new(7, chip))?, &test)?))
                 .collect::<Result<_>>()?;
             let writes = fab.writes(ChipSeed::new(7, 0))?;
             let per_cell = |count: u64| count as f64 / writes.cells as f64;
@@ -87,6 +93,7 @@ fn trained(device: &Device) -> Result<LeNet> {
     let network = initialize(model.init(&device), 1);
     let recipe = Recipe {
         seed: 1,
+        task: Default::default(),
         model: ModelConfig::LeNet(model),
         data: DataConfig {
             source: "digits".parse()?,
@@ -102,7 +109,7 @@ fn trained(device: &Device) -> Result<LeNet> {
         method: Default::default(),
         noise: Default::default(),
     };
-    let (training_set, validation) = digits(1, 0, 3300).split_at(3000);
+    let (training_set, validation) = Classification::new(digits(1, 0, 3300)).split_at(3000);
     let run = Run {
         train: &training_set,
         validation: &validation,

@@ -13,10 +13,10 @@ use burn::tensor::Device;
 use crossburn::hardware::WeightBits;
 use crossburn::models::{MlpConfig, ModelConfig, initialize};
 use crossburn::noise::{Distribution, Population, Variation};
-use crossburn::training::data::{Samples, digits};
+use crossburn::training::data::digits;
 use crossburn::training::{
-    ATrice, Awp, Batches, DataConfig, Deployment, Evaluation, Method, Orthogonality, Recipe, Run,
-    Silent, Trained, TrainingConfig, Trice, train,
+    ATrice, Awp, Batches, Classification, DataConfig, Deployment, Evaluation, Method,
+    Orthogonality, Recipe, Run, Silent, Task as _, Trained, TrainingConfig, Trice, train,
 };
 
 const SEEDS: u64 = 3;
@@ -52,7 +52,7 @@ fn main() -> Result<()> {
         "backward"
     );
     for seed in 1..=SEEDS {
-        let task = Task::new(seed)?;
+        let task = Setting::new(seed)?;
         let none = task.train(Variation::default(), Method::default())?;
         let backward = none.passes.backward;
         task.row("none", &none, backward)?;
@@ -106,19 +106,20 @@ fn main() -> Result<()> {
 }
 
 /// One initial network, its images, and where it will live.
-struct Task {
+struct Setting {
     seed: u64,
     device: Device,
     model: MlpConfig,
-    train: Samples,
-    validation: Samples,
-    test: Samples,
+    train: Classification,
+    validation: Classification,
+    test: Classification,
     deployment: Variation,
 }
 
-impl Task {
+impl Setting {
     fn new(seed: u64) -> Result<Self> {
-        let (train, validation) = digits(seed, 0, TRAIN + VALIDATION).split_at(TRAIN);
+        let all = Classification::new(digits(seed, 0, TRAIN + VALIDATION));
+        let (train, validation) = all.split_at(TRAIN);
         Ok(Self {
             seed,
             device: Device::flex(),
@@ -128,7 +129,7 @@ impl Task {
             },
             train,
             validation,
-            test: digits(seed, 1 << 40, TEST),
+            test: Classification::new(digits(seed, 1 << 40, TEST)),
             deployment: Variation::from(Distribution::gaussian(DEPLOYMENT)),
         })
     }
@@ -137,6 +138,7 @@ impl Task {
         let device = self.device.clone().autodiff();
         let recipe = Recipe {
             seed: self.seed,
+            task: Default::default(),
             model: ModelConfig::Mlp(self.model.clone()),
             data: DataConfig {
                 source: "digits".parse()?,
@@ -167,15 +169,15 @@ impl Task {
         Ok(train(network, &recipe, &run, &mut Silent)?)
     }
 
-    /// Chips of a trained network on `images`; the populations of different `seed` share no chip.
+    /// Chips of a trained network on `items`; the populations of different `seed` share no chip.
     fn kpp(
         &self,
         trained: &Trained<Network>,
-        images: &Samples,
+        items: &Classification,
         chips: u64,
         seed: u64,
     ) -> Result<Population> {
-        let evaluation = self.evaluation(trained, images);
+        let evaluation = self.evaluation(trained, items);
         let (accuracy, _) = evaluation.population(
             &evaluation.varied(&self.deployment),
             seed,
@@ -187,8 +189,12 @@ impl Task {
         Ok(Population::new(seed, 0, accuracy))
     }
 
-    fn evaluation(&self, trained: &Trained<Network>, images: &Samples) -> Evaluation<Network> {
-        let batches = Batches::new(images, 250, &self.device);
+    fn evaluation(
+        &self,
+        trained: &Trained<Network>,
+        items: &Classification,
+    ) -> Evaluation<Network, Classification> {
+        let batches = Batches::new(items, 250, &self.device);
         let quantization = self.model.bits.map(Into::into);
         Evaluation::new(&trained.network, quantization, batches)
     }
@@ -196,7 +202,7 @@ impl Task {
     fn row(&self, name: &str, trained: &Trained<Network>, backward: u64) -> Result<()> {
         let clean = self.evaluation(trained, &self.test).clean()?;
         let chips = self.kpp(trained, &self.test, CHIPS, 2)?;
-        let (low, high) = chips.kpp_interval(1.0, 0.95)?.bounds();
+        let (low, high) = chips.kpp_interval(1.0, 0.95)?.bounds((0.0, 1.0));
         println!(
             "{:>4} {name:>15} {:>7.4} {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>8.1} to {:>5.1} {:>9}",
             self.seed,

@@ -41,9 +41,14 @@ pub mod report;
 /// What most programs need.
 pub mod prelude {
     pub use crate::hardware::{WeightBits, manufacture, quantize_weights, vary_weights};
-    pub use crate::models::{Classifier, ModelConfig, WithClassifier};
-    pub use crate::noise::{ChipSeed, Distribution, NoiseError, Population, Variation};
-    pub use crate::training::{Batches, Evaluation, Recipe, train};
+    pub use crate::models::{Autoencoder, Classifier, ModelConfig, Network, WithNetwork};
+    pub use crate::noise::{
+        Better, ChipSeed, Distribution, Metric, NoiseError, Population, Variation,
+    };
+    pub use crate::training::{
+        Batches, Classification, Evaluation, Learn, Recipe, Run, Silent, Task, WeightAttack,
+        evaluate, train,
+    };
 }
 
 /// The README's example, compiled and run.

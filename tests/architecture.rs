@@ -91,6 +91,83 @@ fn library_crates_neither_print_nor_read_the_environment() {
     assert!(seen > 20, "only {seen} files were read");
 }
 
+/// Words that belong to one task, by which nothing is named that serves all of them.
+const OF_ONE_TASK: [&str; 6] = [
+    "image",
+    "accurac",
+    "classif",
+    "cross_entropy",
+    "crossentropy",
+    "logit",
+];
+
+/// What may say so: the files of a task and of data, what reads documents of the last version, and the experiments of papers.
+const MAY_SAY: [&str; 5] = [
+    "training/src/task/classification",
+    "training/src/task/anomaly",
+    "training/src/data",
+    "src/report/last_version.rs",
+    "src/apps/reproduce",
+];
+
+/// Lines that may: the registry of tasks, what a crate gives to the outside, names of random streams, which are what they are
+/// called for good, and an option that once was called so.
+fn may_say(file: &Path, line: &str) -> bool {
+    let registry = file.ends_with("training/src/task/registry.rs");
+    let outside = file.ends_with("lib.rs") || file.ends_with("task/mod.rs");
+    registry
+        || outside && (line.contains("pub use") || line.contains("mod ") || line.ends_with(','))
+        || line.contains("path_hash(\"")
+        || line.contains("alias = \"images\"")
+}
+
+#[test]
+fn what_serves_every_task_is_named_after_none() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for folder in ["noise/src", "training/src", "src"] {
+        for file in rust_files(&root.join(folder)) {
+            let within = file.strip_prefix(root).unwrap();
+            let tests = ["tests.rs", "testing.rs", "example.rs"];
+            let test = tests.iter().any(|name| within.ends_with(name));
+            if test || MAY_SAY.iter().any(|allowed| within.starts_with(allowed)) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&file).unwrap();
+            // Unit tests may be about anything.
+            let shared = text.split("#[cfg(test)]").next().unwrap();
+            for (number, line) in shared.lines().enumerate() {
+                // Words for people may give examples; names may not.
+                if line.trim_start().starts_with("//") || may_say(within, line) {
+                    continue;
+                }
+                let lower = line.to_lowercase();
+                for word in OF_ONE_TASK {
+                    assert!(
+                        !lower.contains(word),
+                        "{}:{} says {word}: {line}",
+                        within.display(),
+                        number + 1
+                    );
+                }
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "only {seen} files were read");
+}
+
+#[test]
+fn the_code_of_the_readme_is_an_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let (readme, example) = (read("README.md"), read("examples/07_your_own_network.rs"));
+    let shown = readme.split("```rust\n").nth(1).unwrap();
+    let shown = shown.split("```").next().unwrap();
+    assert!(example.ends_with(shown), "README and example differ");
+    assert!(shown.lines().count() < 80, "{}", shown.lines().count());
+}
+
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -7,6 +7,8 @@
 
 mod command;
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use command::{GAUSSIAN, bad, crossburn, good, interrupt, recipe, results};
@@ -31,7 +33,7 @@ fn a_network_is_trained_evaluated_in_shards_and_reported() {
     let printed: Value = serde_json::from_slice(&whole.stdout).unwrap();
     let population = &printed["methods"][0]["population"];
     assert_eq!(population["chips"], 11);
-    assert_eq!(population["accuracy"].as_array().unwrap().len(), 11);
+    assert_eq!(population["values"].as_array().unwrap().len(), 11);
     for shard in 1..=3 {
         good(
             folder,
@@ -232,12 +234,14 @@ fn the_number_of_threads_changes_no_result() {
             ],
         ] {
             crossburn(folder)
-                .env("RAYON_NUM_THREADS", threads)
                 .args(arguments)
+                .args(["--threads", threads])
                 .assert()
                 .success();
         }
     }
+    let none = bad(folder, "train tiny.toml --threads 0");
+    assert!(none.contains("--threads 0"), "{none}");
     assert_eq!(results(&folder.join("run1")), results(&folder.join("run2")));
     assert_eq!(
         results(&folder.join("chips1"))["methods"],
@@ -343,7 +347,7 @@ fn ndarray_and_flex_agree() {
         );
     }
     let accuracy =
-        |run: &str| results(&folder.join(run))["methods"][0]["population"]["accuracy"].clone();
+        |run: &str| results(&folder.join(run))["methods"][0]["population"]["values"].clone();
     for (a, b) in accuracy("cpu")
         .as_array()
         .unwrap()
@@ -352,5 +356,361 @@ fn ndarray_and_flex_agree() {
     {
         // The chips are the same; of 100 images, two whose best logits tie up to rounding may fall either way.
         assert!((a.as_f64().unwrap() - b.as_f64().unwrap()).abs() <= 0.02 + 1e-9);
+    }
+}
+
+/// The resolved recipe that `train` prints.
+fn resolved(folder: &Path, arguments: &[&str]) -> toml::Table {
+    let mut command = crossburn(folder);
+    let output = command.args(arguments).arg("--print-config").output();
+    let output = output.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {text}");
+    toml::from_str(&String::from_utf8(output.stdout).unwrap()).unwrap()
+}
+
+#[test]
+fn settings_are_applied_to_the_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 2, GAUSSIAN);
+    let set = |settings: &[&str]| {
+        let mut arguments = vec!["train", "tiny.toml"];
+        arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        resolved(folder, &arguments)
+    };
+    let plain = set(&[]);
+    for (settings, key, expected) in [
+        (&["training.epochs=3"][..], "training.epochs", "3"),
+        (&["seed = 8"], "seed", "8"),
+        (&["model.bits=6"], "model.bits", "6"),
+        (&["data.source=mnist:a b"], "data.source", "\"mnist:a b\""),
+        (&["training.patience=4"], "training.patience", "4"),
+        (
+            &["noise.sigma_rel_wmax=0.2"],
+            "noise",
+            "{kind='gaussian',sigma_rel_wmax=0.2,scale='per-tensor'}",
+        ),
+        (
+            &["noise={kind=\"none\"}"],
+            "noise",
+            "{kind='none',scale='per-tensor'}",
+        ),
+        (
+            &["noise={kind='none'}", "noise.scale=per-channel"],
+            "noise",
+            "{kind='none',scale='per-channel'}",
+        ),
+        (&["method.kind=awp"], "method.strength", "0.01"),
+        (
+            &["method.kind=awp", "method.strength=1"],
+            "method.strength",
+            "1.0",
+        ),
+        (
+            &["training.schedule={kind='step',at=1,factor=0.5}"],
+            "training.schedule.at",
+            "1",
+        ),
+        (
+            &["training.optimizer.learning_rate=0.5"],
+            "training.optimizer.learning_rate",
+            "0.5",
+        ),
+        (
+            &[
+                "training.optimizer.momentum=0.5",
+                "training.optimizer.kind=sgd",
+                "training.optimizer.learning_rate=1",
+            ],
+            "training.optimizer.momentum",
+            "0.5",
+        ),
+    ] {
+        let document = set(settings);
+        let path: Vec<&str> = key.split('.').collect();
+        let (last, tables) = path.split_last().unwrap();
+        let mut table = &document;
+        for name in tables {
+            table = table[*name].as_table().unwrap();
+        }
+        let expected: toml::Value = expected.parse().unwrap();
+        assert_eq!(table[*last], expected, "{settings:?}");
+        // Everything else is as the file says.
+        let changed = |name: &&String| plain.get(*name) != document.get(*name);
+        let changed: Vec<&String> = document.keys().filter(changed).collect();
+        assert!(changed.iter().all(|name| *name == path[0]), "{changed:?}");
+    }
+    let data = resolved(folder, &["train", "tiny.toml", "--data", "cifar10:x=1"]);
+    assert_eq!(data["data"]["source"].as_str(), Some("cifar10:x=1"));
+    // What the file does not say may be set.
+    let text = std::fs::read_to_string(folder.join("tiny.toml")).unwrap();
+    let text = text.replace("source = \"digits\"\n", "");
+    std::fs::write(folder.join("part.toml"), text).unwrap();
+    assert!(bad(folder, "train part.toml").contains("missing field `source`"));
+    let whole = resolved(folder, &["train", "part.toml", "--data", "digits"]);
+    assert_eq!(whole, plain);
+}
+
+#[test]
+fn a_run_with_settings_can_be_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 2, GAUSSIAN);
+    let noise = "noise={kind=\"gaussian\",sigma_rel_wmax=0.3}";
+    let set = [
+        "train",
+        "tiny.toml",
+        "--set",
+        "training.epochs=1",
+        "--set",
+        noise,
+    ];
+    let train = |arguments: &[&str]| {
+        let mut command = crossburn(folder);
+        command.args(set).args(arguments).assert()
+    };
+    train(&["--out", "run"]).success();
+    let document = results(&folder.join("run"));
+    assert_eq!(
+        document["reproduce"],
+        "crossburn train tiny.toml --set training.epochs=1 --set 'noise={kind=\"gaussian\",sigma_rel_wmax=0.3}' --device cpu"
+    );
+    assert_eq!(document["config"]["training"]["epochs"], 1);
+    let kept = std::fs::read_to_string(folder.join("run/recipe.toml")).unwrap();
+    let kept: toml::Table = toml::from_str(&kept).unwrap();
+    assert_eq!(kept["noise"]["sigma_rel_wmax"].as_float(), Some(0.3));
+    // The recipe of the run folder is that of the run without any settings.
+    good(folder, "train run/recipe.toml --out again");
+    let again = results(&folder.join("again"));
+    assert_eq!(again["methods"], document["methods"]);
+    train(&["--out", "run", "--resume"]).success();
+    assert_eq!(results(&folder.join("run")), document);
+    let other = train(&["--set", "seed=9", "--out", "run", "--resume"]).failure();
+    let text = String::from_utf8_lossy(&other.get_output().stderr).into_owned();
+    assert!(text.contains("the state of another recipe"), "{text}");
+}
+
+#[test]
+fn a_bad_setting_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 2, GAUSSIAN);
+    for (settings, parts) in [
+        (
+            "--set trainng.epochs=3",
+            &["--set trainng.epochs=3: unknown key `trainng`: did you mean `training.epochs`?"][..],
+        ),
+        (
+            "--set training.epoch=3",
+            &["unknown key `training.epoch`: did you mean `training.epochs`?"],
+        ),
+        // A key that the file does not give, in a table that is spelled wrongly.
+        (
+            "--set trainng.patience=3",
+            &["did you mean `training.patience`?"],
+        ),
+        ("--set model.bit=3", &["did you mean `model.bits`?"]),
+        ("--set epochs=3", &["did you mean `training.epochs`?"]),
+        (
+            "--set training.learning_rate=1",
+            &["did you mean `training.optimizer.learning_rate`?"],
+        ),
+        (
+            "--set noise.sigma=0.1",
+            &["did you mean `noise.sigma_rel_wmax`?"],
+        ),
+        (
+            "--set noise.censor=1",
+            &["unknown key `noise.censor`: use one of `noise.kind`"],
+        ),
+        (
+            "--set noise={kind='gaussian',sgima_rel_wmax=0.1}",
+            &["unknown key `noise.sgima_rel_wmax`: did you mean `noise.sigma_rel_wmax`?"],
+        ),
+        // Both are wrong in the same way.
+        (
+            "--set trainng.epochs=3 --set trainng.batch=4",
+            &["--set trainng.epochs=3: unknown key `trainng`"],
+        ),
+        // The first needs the second, and neither is at fault.
+        (
+            "--set method.kind=trice --set method.variation={kind='none'} --set training.epoch=3",
+            &["--set training.epoch=3: unknown key"],
+        ),
+        (
+            "--set training=3",
+            &["--set training=3: invalid type: integer `3`, expected a table"],
+        ),
+        // Keys that serde alone would skip: neither variant has any.
+        (
+            "--set method.strength=1",
+            &["unknown key `method.strength`"],
+        ),
+        (
+            "--set training.schedule.factor=1",
+            &["unknown key `training.schedule.factor`"],
+        ),
+        (
+            "--set training.epochs=many",
+            &[
+                "--set training.epochs=many: ",
+                "invalid type: string \"many\", expected a whole number",
+            ],
+        ),
+        ("--set training.epochs=-1", &["--set training.epochs=-1: "]),
+        (
+            "--set training.epochs=1.5",
+            &["--set training.epochs=1.5: "],
+        ),
+        (
+            "--set training.epochs=0",
+            &["in tiny.toml with --set training.epochs=0: training.epochs = 0 is not allowed"],
+        ),
+        ("--set model.bits=wide", &["--set model.bits=wide: "]),
+        (
+            "--set noise.sigma_rel_wmax=much",
+            &["--set noise.sigma_rel_wmax=much: "],
+        ),
+        (
+            "--set noise.kind=gausian",
+            &["--set noise.kind=gausian: ", "did you mean `gaussian`?"],
+        ),
+        (
+            "--set noise.kind=right-censored",
+            &["missing field `censor`: add --set noise.censor=VALUE"],
+        ),
+        (
+            "--set noise.kind=log-normal",
+            &[
+                "--set noise.kind=log-normal ",
+                "sigma_rel_wmax",
+                "replace the whole table, --set 'noise={kind=\"log-normal\",...}'",
+            ],
+        ),
+        (
+            "--set seed.x=1",
+            &["--set seed.x=1: `seed` is a value, not a table"],
+        ),
+        (
+            "--set training.epochs",
+            &["--set training.epochs has no value"],
+        ),
+        ("--set =3", &["--set =3 names no key"]),
+        ("--set training..epochs=3", &["names no key"]),
+        (
+            "--set noise={kind=",
+            &["--set 'noise={kind=': ", "(line 1, column "],
+        ),
+        (
+            "--set training.epochs=3 --set training.epochs=4",
+            &["--set training.epochs=4 replaces --set training.epochs=3: set every key once"],
+        ),
+        (
+            "--set noise.scale=per-channel --set noise={kind='none'}",
+            &["replaces --set noise.scale=per-channel"],
+        ),
+        (
+            "--data digits --set data.source=digits",
+            &["--set data.source=digits replaces --data digits"],
+        ),
+        ("--data nothing", &["--data nothing: "]),
+    ] {
+        let message = bad(folder, &format!("train tiny.toml --out run {settings}"));
+        for part in parts {
+            assert!(message.contains(part), "{settings}: {message}");
+        }
+        assert!(!folder.join("run").exists(), "{settings}");
+    }
+    // A mistake of the file stays one of the file.
+    std::fs::write(folder.join("typo.toml"), "seed = 1\nsead = 1\n").unwrap();
+    let typo = bad(folder, "train typo.toml --set training.epochs=3");
+    assert!(
+        typo.contains("typo.toml is not a recipe: unknown field `sead`")
+            && typo.contains("(line 2, column 1)"),
+        "{typo}"
+    );
+}
+
+#[test]
+fn quiet_prints_results_and_errors_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    recipe(folder, "tiny.toml", 1, GAUSSIAN);
+    for arguments in [
+        "train tiny.toml --out run",
+        "evaluate run --sigma 2 --chips 3 --out chips",
+        "worst-case run --budget 4 --random-chips 2 --out worst",
+        "map run --out map",
+    ] {
+        let loud = good(folder, arguments);
+        assert!(!loud.stderr.is_empty(), "{arguments}");
+        let quiet = good(folder, &format!("{arguments} --quiet"));
+        let text = String::from_utf8_lossy(&quiet.stderr);
+        assert!(text.is_empty(), "{arguments}: {text}");
+        let table = |output: std::process::Output| {
+            let text = String::from_utf8(output.stdout).unwrap();
+            let is_timing = |line: &&str| line.contains(" s ") || line.contains(" s,");
+            let lines: Vec<String> = text
+                .lines()
+                .filter(|line| !is_timing(line))
+                .map(str::to_string)
+                .collect();
+            lines.join("\n")
+        };
+        let printed = table(quiet);
+        assert!(!printed.is_empty() && printed == table(loud), "{printed}");
+    }
+    let message = bad(folder, "evaluate nowhere --quiet");
+    assert!(message.contains("nowhere does not exist"), "{message}");
+}
+
+#[test]
+fn options_are_grouped_in_the_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (verb, headings) in [
+        ("demo", &["Experiment", "Options"][..]),
+        ("train", &["Arguments", "Recipe", "Options"]),
+        (
+            "evaluate",
+            &[
+                "Arguments",
+                "Data",
+                "Variation",
+                "Hardware",
+                "Population",
+                "Percentiles",
+                "Options",
+            ],
+        ),
+        (
+            "worst-case",
+            &[
+                "Arguments",
+                "Bound",
+                "Search",
+                "Hardware",
+                "Data",
+                "Options",
+            ],
+        ),
+        ("map", &["Arguments", "Hardware", "Data", "Options"]),
+        ("reproduce", &["Arguments", "Data", "Experiment", "Options"]),
+        ("report", &["Arguments", "Options"]),
+        ("devices", &["Arguments", "Options"]),
+        ("doctor", &["Options"]),
+    ] {
+        for flag in ["-h", "--help"] {
+            let help = String::from_utf8(good(folder, &format!("{verb} {flag}")).stdout).unwrap();
+            let found: Vec<&str> = help
+                .lines()
+                .filter_map(|line| line.strip_suffix(':'))
+                .filter(|line| !line.starts_with(' '))
+                .collect();
+            assert_eq!(found, headings, "{verb} {flag}");
+            let last = help.split("\nOptions:\n").nth(1).unwrap();
+            assert!(last.contains("-h, --help"), "{verb}: {last}");
+        }
     }
 }

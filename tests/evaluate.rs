@@ -80,7 +80,7 @@ fn options_are_checked_before_any_chip() {
         ("--noise none --sigma 0.1", "--noise none has no sigma"),
         ("--sigma -1", "sigma_rel_wmax = -1 is not allowed"),
         ("--sigma -inf", "--sigma -inf is not a finite number"),
-        ("--images 0", "--images 0 leaves nothing"),
+        ("--items 0", "--items 0 leaves nothing"),
         (
             "--shard 1/31",
             "--shard 1/31 cuts 30 chips into 31 parts, of which some are empty: use at most 30",
@@ -178,7 +178,7 @@ fn numbers_are_asked_for_in_words() {
             "invalid value '-1' for '--chips <N>': use a whole number",
         ),
         ("--chips 1.5", "use a whole number"),
-        ("--images -3", "use a whole number"),
+        ("--items -3", "use a whole number"),
         (
             "--sigma many",
             "invalid value 'many' for '--sigma <S>': use a number",
@@ -218,9 +218,9 @@ fn more_chips_join_those_that_are_kept() {
     for chip in 0..60 {
         let expected = match chip {
             3 => Value::from(0.125),
-            _ => whole["accuracy"][chip].clone(),
+            _ => whole["values"][chip].clone(),
         };
-        assert_eq!(grown["accuracy"][chip], expected, "{chip}");
+        assert_eq!(grown["values"][chip], expected, "{chip}");
     }
     // Fewer are the first of them.
     good(
@@ -229,8 +229,8 @@ fn more_chips_join_those_that_are_kept() {
     );
     let fewer = population(&folder.join("whole"));
     assert_eq!(
-        fewer["accuracy"].as_array().unwrap()[..],
-        whole["accuracy"].as_array().unwrap()[..20]
+        fewer["values"].as_array().unwrap()[..],
+        whole["values"].as_array().unwrap()[..20]
     );
     // The hint of a run that wants more chips is followed by the same command with more.
     let narrow = format!("{evaluate} --kpp 50 --half-width 0.01 --out narrow");
@@ -254,7 +254,7 @@ fn more_chips_join_those_that_are_kept() {
 fn a_race_goes_on_with_more_chips() {
     let folder = trained();
     let folder = folder.path();
-    let race = "evaluate run --images 900 --sigma 0.3 --seed 5 --race --kpp 5";
+    let race = "evaluate run --items 900 --sigma 0.3 --seed 5 --race --kpp 5";
     good(folder, &format!("{race} --chips 30 --out grown"));
     good(folder, &format!("{race} --chips 60 --out grown --resume"));
     good(folder, &format!("{race} --chips 60 --out whole"));
@@ -287,7 +287,7 @@ fn two_shards_without_a_folder_have_two() {
 fn shards_of_several_cells_merge_to_the_population_of_each() {
     let folder = trained();
     let folder = folder.path();
-    let evaluate = "evaluate run --hardware papers --cell rram1,rram4 --chips 5 --images 40";
+    let evaluate = "evaluate run --hardware papers --cell rram1,rram4 --chips 5 --items 40";
     for shard in ["1/2", "2/2"] {
         let out = shard.replace('/', "-");
         good(folder, &format!("{evaluate} --shard {shard} --out {out}"));
@@ -429,7 +429,7 @@ fn a_printed_command_runs_in_a_shell_and_does_the_same() {
         &out,
         "--accelerator",
         &hardware,
-        "--images",
+        "--items",
         "3",
         "--out",
         "m",

@@ -14,7 +14,7 @@ use crossburn::hardware::{Quantization, WeightBits, vary_weights};
 use crossburn::models::{Classifier, LeNet, LeNetConfig, initialize};
 use crossburn::noise::{ChipSeed, Distribution, Variation};
 use crossburn::training::data::{Samples, digits};
-use crossburn::training::{Batches, Evaluation, OptimizerConfig};
+use crossburn::training::{Batches, Classification, Evaluation, OptimizerConfig};
 
 fn gpu() -> Option<Device> {
     let found = Device::enumerate(DeviceType::Wgpu)
@@ -100,11 +100,11 @@ fn a_training_step_agrees_with_the_cpu() {
 #[test]
 fn a_population_agrees_with_the_cpu() {
     let Some(gpu) = gpu() else { return };
-    let images = digits(3, 0, 64);
+    let task = Classification::new(digits(3, 0, 64));
     let variation = Variation::from(Distribution::gaussian(0.1));
     let draw = |device: &Device, side_by_side: usize| {
         let network = lenet(device);
-        let evaluation = Evaluation::new(&network, four_bits(), Batches::new(&images, 64, device));
+        let evaluation = Evaluation::new(&network, four_bits(), Batches::new(&task, 64, device));
         let evaluation = evaluation.side_by_side(side_by_side);
         evaluation
             .population(

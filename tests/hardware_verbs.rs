@@ -26,17 +26,23 @@ fn the_verbs_of_hardware_explain_themselves() {
     Arguments:
       <CHECKPOINT>  A checkpoint, or the run folder that holds it
 
-    Options:
+    Hardware:
           --accelerator <NAME|FILE>  An accelerator by name, or a TOML file with a section [cost]
                                      [default: isaac] [alias: --hardware]
           --digital <PATH,...>       Weights that stay digital, by path, comma-separated
-          --data <SOURCE>            Images: digits, mnist:DIR or cifar10:DIR; those of the training
-                                     where absent
-          --images <N>               Training images that pass through the network [default: 16]
-          --out <DIR>                Folder of the run; runs/map-NAME where absent
-          --json                     Print the results document on stdout instead of the table
-      -h, --help                     Print help (see more with '--help')
-      -V, --version                  Print version
+
+    Data:
+          --data <SOURCE>  Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the
+                           training where absent
+          --items <N>      Training items that pass through the network [default: 16]
+
+    Options:
+          --out <DIR>    Folder of the run [default: runs/map-NAME]
+          --json         Print the results document on stdout instead of the table
+          --quiet        Show no progress and no notes: only results and errors
+          --threads <N>  Threads to compute on [default: one per core]; results do not depend on it
+      -h, --help         Print help: -h in short, --help in full
+      -V, --version      Print the version
     ");
     insta::assert_snapshot!(help(folder, "devices"), @r"
     Show the memory cells that hardware can be made of
@@ -48,8 +54,8 @@ fn the_verbs_of_hardware_explain_themselves() {
 
     Options:
           --json     Print JSON
-      -h, --help     Print help (see more with '--help')
-      -V, --version  Print version
+      -h, --help     Print help: -h in short, --help in full
+      -V, --version  Print the version
     ");
     for verb in [
         "demo", "train", "evaluate", "map", "report", "devices", "doctor",
@@ -77,7 +83,7 @@ fn a_network_is_mapped_and_its_layers_cost_what_it_costs() {
     good(folder, "train tiny.toml --out run");
     let output = good(folder, "map run --out map --json");
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(printed["schema"], "crossburn.mapping/1");
+    assert_eq!(printed["schema"], "crossburn.mapping/2");
     assert_eq!(printed["accelerator"], "isaac");
     let layers = printed["cost"]["layers"].as_array().unwrap();
     let paths: Vec<&str> = layers
@@ -200,7 +206,7 @@ fn bad_accelerators_are_one_line_that_names_them() {
     );
     let all = "conv1.weight,conv2.weight,fc1.weight,fc2.weight,fc3.weight";
     assert!(bad(folder, &format!("map run --digital {all}")).contains("no layer is on arrays"));
-    assert!(bad(folder, "map run --images 0").contains("--images 0"));
+    assert!(bad(folder, "map run --items 0").contains("--items 0"));
     assert!(bad(folder, "map nowhere").contains("nowhere does not exist"));
     std::fs::write(folder.join("file"), "").unwrap();
     assert!(bad(folder, "map run --out file/sub").contains("file/sub"));

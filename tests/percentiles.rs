@@ -28,7 +28,7 @@ fn a_race_is_full_evaluation_at_a_part_of_the_work() {
     let folder = folder.path();
     recipe(folder, "tiny.toml", 2, GAUSSIAN);
     good(folder, "train tiny.toml --out run");
-    let evaluate = "evaluate run --images 900 --sigma 0.3 --chips 60 --seed 5";
+    let evaluate = "evaluate run --items 900 --sigma 0.3 --chips 60 --seed 5";
     good(folder, &format!("{evaluate} --out whole"));
     good(folder, &format!("{evaluate} --race --kpp 5 --out race"));
     let whole = results(&folder.join("whole"));
@@ -73,8 +73,7 @@ fn a_race_is_full_evaluation_at_a_part_of_the_work() {
     );
     let rough = &results(&folder.join("rough"))["methods"][0]["percentiles"]["race"];
     assert!(rough["work"].as_f64() < race["work"].as_f64(), "{rough}");
-    let hardware =
-        "evaluate run --images 900 --hardware papers --chips 12 --race --kpp 50 --out on";
+    let hardware = "evaluate run --items 900 --hardware papers --chips 12 --race --kpp 50 --out on";
     let output = good(folder, hardware);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(

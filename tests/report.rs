@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crossburn::noise::Metric;
 use crossburn::report::{
     DataSummary, EpochRow, KppEntry, Method, PLOTS_FOLDER, PopulationSummary, REPORT_FILE,
     RESULTS_FILE, Results, RunCommand, SCHEMA, SweepPoint, Timing, read_results, table, write_run,
 };
 use serde_json::{Value, json};
 
-const PLOTS: [&str; 3] = ["chip-accuracy", "accuracy-versus-sigma", "training"];
+const PLOTS: [&str; 3] = ["chips", "versus-sigma", "training"];
 
 fn results() -> Results {
     let noise = |kind: &str| json!({"kind": kind, "sigma_rel_wmax": 0.2});
@@ -33,6 +34,8 @@ fn results() -> Results {
             validation: 1000,
             test: 1000,
         },
+        metric: Metric::share("accuracy"),
+        training_metric: None,
         deployment: Some(noise("gaussian")),
         methods: vec![
             method("plain", Value::Null, 0.88, 0.030),
@@ -80,6 +83,7 @@ fn method(name: &str, training_noise: Value, level: f64, spread: f64) -> Method 
     Method {
         name: name.into(),
         training_noise,
+        also: Vec::new(),
         clean: 0.978,
         curve: (1..=12)
             .map(|epoch| {
@@ -88,9 +92,9 @@ fn method(name: &str, training_noise: Value, level: f64, spread: f64) -> Method 
                     epoch: epoch as usize,
                     learning_rate: 0.1 / f64::from(epoch),
                     train_loss: 2.0 * rest,
-                    train_accuracy: 0.99 - rest,
-                    validation_accuracy: ((0.985 - rest) * 1000.0).round() / 1000.0,
-                    validation_noisy_accuracy: None,
+                    train_metric: Some(0.99 - rest),
+                    validation: ((0.985 - rest) * 1000.0).round() / 1000.0,
+                    validation_noisy: None,
                 }
             })
             .collect(),
@@ -98,13 +102,13 @@ fn method(name: &str, training_noise: Value, level: f64, spread: f64) -> Method 
             seed: 7,
             first: 0,
             chips: in_order.len(),
-            images: 1000,
+            items: 1000,
             mean,
             std: (accuracy.iter().map(|a| (a - mean).powi(2)).sum::<f64>() / f64::from(chips - 1))
                 .sqrt(),
             worst: accuracy[0],
             kpp,
-            accuracy: in_order,
+            values: in_order,
         }),
         sweep: (0..=8)
             .map(|step| {
@@ -182,7 +186,7 @@ fn a_run_folder_has_results_report_and_plots() {
     // Written again from what was read, every file has the same bytes.
     let again = tempfile::tempdir().unwrap();
     write_run(again.path(), &read_results(folder.path()).unwrap()).unwrap();
-    for file in [RESULTS_FILE, REPORT_FILE, "plots/chip-accuracy.svg"] {
+    for file in [RESULTS_FILE, REPORT_FILE, "plots/chips.svg"] {
         let bytes = |folder: &Path| fs_err::read(folder.join(file)).unwrap();
         assert!(
             bytes(folder.path()) == bytes(again.path()),

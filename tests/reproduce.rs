@@ -36,7 +36,7 @@ fn budgets(document: &Value) -> BTreeMap<&str, f64> {
             .all(|claim| verdicts.contains(&claim["verdict"].as_str().unwrap()))
     );
     let budget = |row: &Value| {
-        let accuracy = row["accuracy"].as_array().unwrap();
+        let accuracy = row["values"].as_array().unwrap();
         assert_eq!(accuracy.len(), columns);
         assert!(accuracy.iter().all(|seeds| seeds[0].as_f64().is_some()));
         row["budget"].as_f64().unwrap()
@@ -88,15 +88,15 @@ fn every_training_is_judged_and_what_is_finished_is_kept() {
     resumed.args(command.split_whitespace()).arg("--resume");
     let again = json(&resumed.env("RAYON_NUM_THREADS", "3").output().unwrap());
     let row = |document: &Value, index: usize| document["rows"][index].clone();
-    assert_eq!(row(&again, 0)["accuracy"][0][0], 0.5);
+    assert_eq!(row(&again, 0)["values"][0][0], 0.5);
     for index in 1..rows.len() {
         assert_eq!(row(&again, index), row(&first, index));
     }
     // A second seed, here the same numbers again, joins the first.
     cells(folder, "k", |cells| cells["2"] = cells["1"].clone());
     let two = "reproduce kpp --quick --seeds 2 --json --out k --resume";
-    let both = row(&document(folder, two), 3)["accuracy"][0].clone();
-    let one = row(&again, 3)["accuracy"][0][0].clone();
+    let both = row(&document(folder, two), 3)["values"][0].clone();
+    let one = row(&again, 3)["values"][0][0].clone();
     assert_eq!(both, Value::from(vec![one.clone(), one]));
     // Cells of other settings are not mixed in.
     let other = "reproduce worst-case --quick --seeds 1 --out k --resume";

@@ -54,7 +54,7 @@ fn what_is_refused_changes_nothing() {
         ),
         (
             "train few.toml --out run",
-            "leaves nothing of 100 training images",
+            "leaves nothing of 100 training items",
         ),
         (
             "evaluate run --chips 2 --out run",

@@ -61,6 +61,28 @@ fn every_way_to_end_a_training_keeps_epochs_and_gives_the_terminal_back() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     recipe(folder, "long.toml", 400, GAUSSIAN);
+    // Without a dashboard there are lines, and with --quiet there is nothing.
+    for (option, shows) in [("--no-tui", true), ("--quiet", false)] {
+        let run = format!("run{option}");
+        let output = Command::new("python3")
+            .args(["-c", PYTHON, "\x03", &format!("{run}/resume/resume.json")])
+            .arg(assert_cmd::cargo::cargo_bin("crossburn"))
+            .args(["train", "long.toml", option, "--out", &run])
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        assert!(
+            lines.starts_with(&["130", "restored", "lines"]),
+            "{option}: {text}"
+        );
+        for part in ["lenet: epoch 1/400, loss", "of 400 epochs are kept"] {
+            assert_eq!(text.contains(part), shows, "{option}: {text}");
+        }
+        let screen = lines[3..].join("");
+        assert!(shows || screen.replace("^C", "").is_empty(), "{screen}");
+    }
     // Ctrl-C; Ctrl-C in the popup, where `c` means cancel; both ends that the popup offers; Ctrl-Z is no end.
     for (index, keys) in ["\x03", "q\x03", "qs", "qk", "\x1a\x03"].iter().enumerate() {
         let run = format!("run{index}");

@@ -9,7 +9,7 @@ use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Classifier};
+use crate::{Activation, Classifier, Network};
 
 /// Outputs of the last layer.
 pub(crate) const CLASSES: usize = 10;
@@ -87,16 +87,8 @@ impl ConvNet {
     }
 }
 
-impl Classifier for ConvNet {
+impl Network for ConvNet {
     const STACKS: bool = true;
-
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.compute::<Tensors>(images)
-    }
-
-    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
-        Some(self.compute::<Intervals>(images))
-    }
 
     fn unquantized_activations(self) -> Self {
         let activations = self.acts.into_iter();
@@ -104,5 +96,15 @@ impl Classifier for ConvNet {
             acts: activations.map(Activation::unquantized).collect(),
             ..self
         }
+    }
+}
+
+impl Classifier for ConvNet {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.compute::<Tensors>(images)
+    }
+
+    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
+        Some(self.compute::<Intervals>(images))
     }
 }

@@ -9,7 +9,7 @@ use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Classifier};
+use crate::{Activation, Classifier, Network};
 
 /// Outputs of the last layer.
 pub(crate) const CLASSES: usize = 10;
@@ -97,16 +97,8 @@ impl LeNet {
     }
 }
 
-impl Classifier for LeNet {
+impl Network for LeNet {
     const STACKS: bool = true;
-
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.compute::<Tensors>(images)
-    }
-
-    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
-        Some(self.compute::<Intervals>(images))
-    }
 
     fn unquantized_activations(self) -> Self {
         Self {
@@ -116,6 +108,16 @@ impl Classifier for LeNet {
             act4: self.act4.unquantized(),
             ..self
         }
+    }
+}
+
+impl Classifier for LeNet {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.compute::<Tensors>(images)
+    }
+
+    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
+        Some(self.compute::<Intervals>(images))
     }
 }
 

@@ -16,19 +16,27 @@
 #![warn(missing_docs)]
 
 mod activation;
+mod autoencoder;
 mod classifier;
+mod cnn1d;
 mod convnet;
 mod initialize;
 mod lenet;
 mod mlp;
 mod model_config;
+mod network;
 mod resnet;
 
 pub use activation::Activation;
-pub use classifier::{Classifier, WithClassifier};
+pub use autoencoder::{
+    Autoencoder, ConvAutoencoder, ConvAutoencoderConfig, DenseAutoencoder, DenseAutoencoderConfig,
+};
+pub use classifier::Classifier;
+pub use cnn1d::{Cnn1d, Cnn1dConfig};
 pub use convnet::{ConvNet, ConvNetConfig};
 pub use initialize::initialize;
 pub use lenet::{LeNet, LeNetConfig, LeNetVariant};
 pub use mlp::{Mlp, MlpConfig};
-pub use model_config::{ModelConfig, ModelError};
+pub use model_config::{Family, ModelConfig, ModelError, OwnConfig};
+pub use network::{Network, WithNetwork};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};

@@ -7,7 +7,7 @@ use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Classifier};
+use crate::{Activation, Classifier, Network};
 
 /// Configuration of [`Mlp`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,16 +59,8 @@ impl Mlp {
     }
 }
 
-impl Classifier for Mlp {
+impl Network for Mlp {
     const STACKS: bool = true;
-
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.compute::<Tensors>(images)
-    }
-
-    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
-        Some(self.compute::<Intervals>(images))
-    }
 
     fn unquantized_activations(self) -> Self {
         let activations = self.activations.into_iter();
@@ -76,5 +68,15 @@ impl Classifier for Mlp {
             activations: activations.map(Activation::unquantized).collect(),
             ..self
         }
+    }
+}
+
+impl Classifier for Mlp {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.compute::<Tensors>(images)
+    }
+
+    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
+        Some(self.compute::<Intervals>(images))
     }
 }

@@ -8,7 +8,7 @@ use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Classifier};
+use crate::{Activation, Classifier, Network};
 
 /// Configuration of [`ResNet18`].
 ///
@@ -167,16 +167,8 @@ impl ResNet18 {
     }
 }
 
-impl Classifier for ResNet18 {
+impl Network for ResNet18 {
     const STACKS: bool = true;
-
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.compute::<Tensors>(images)
-    }
-
-    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
-        Some(self.compute::<Intervals>(images))
-    }
 
     fn unquantized_activations(self) -> Self {
         let stage = |blocks: Vec<BasicBlock>| {
@@ -191,6 +183,16 @@ impl Classifier for ResNet18 {
             layer4: stage(self.layer4),
             ..self
         }
+    }
+}
+
+impl Classifier for ResNet18 {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.compute::<Tensors>(images)
+    }
+
+    fn enclose(&self, images: Interval<4>) -> Option<Interval<2>> {
+        Some(self.compute::<Intervals>(images))
     }
 }
 

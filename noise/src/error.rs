@@ -27,7 +27,7 @@ pub enum NoiseError {
         /// The refused confidence.
         confidence: f64,
     },
-    /// A probability that a race cannot give to the images that it does not look at.
+    /// A probability that a race cannot give to the items that it does not look at.
     #[error("delta = {delta} is not between 0 and the confidence {confidence}, such as 0.01")]
     Delta {
         /// The refused probability.
@@ -41,9 +41,9 @@ pub enum NoiseError {
         /// The refused half-width, as a fraction.
         half_width: f64,
     },
-    /// A test set without images.
-    #[error("there are no images to look at: use at least one")]
-    Images,
+    /// A test set without items.
+    #[error("there are no items to look at: use at least one")]
+    Items,
     /// A percentage that has no rare quantile.
     #[error(
         "the quantile at {percent} % does not exist: use a percentage above 0 and below 100, such as 0.1"

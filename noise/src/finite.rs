@@ -8,8 +8,8 @@ use crate::host_weights::on_host;
 
 /// Refuses a module with a parameter or running statistic that is NaN or infinite, or with a negative running variance.
 ///
-/// Such a value turns into an accuracy without a word: a maximum skips NaN, so that a class which is never the largest looks
-/// like one that the network gets wrong. Stored values are looked at, and those of whatever is attached to them.
+/// Such a value turns into a metric without a word: a maximum skips NaN, so that an answer which is never the largest looks
+/// like one that is wrong. Stored values are looked at, and those of whatever is attached to them.
 ///
 /// # Errors
 /// [`NoiseError::Value`], which names the first such value and its place.

@@ -4,7 +4,7 @@
 //! module the deviation of a chip, and a [`Population`] says how good many chips are: mean, spread, the k-th percentile
 //! KPP(k) with an exact interval, the worst of n.
 //!
-//! Three ways to a percentile for less: a [`Race`] drops chips whose rank is settled before they have seen every image,
+//! Three ways to a percentile for less: a [`Race`] drops chips whose rank is settled before they have seen every item,
 //! [`Looks`] say when enough chips are drawn, and [`SubsetSimulation`] and [`ImportanceSampling`] reach percentiles that
 //! plain chips hardly ever do.
 //!
@@ -34,6 +34,7 @@ mod host_weights;
 mod inject;
 mod looks;
 mod mean_interval;
+mod metric;
 mod normal;
 mod order_statistics;
 mod path_hash;
@@ -64,6 +65,7 @@ pub use host_weights::{HostWeight, host_weights, host_weights_at};
 pub use inject::{inject, inject_at, manufacture, manufacture_at};
 pub use looks::Looks;
 pub use mean_interval::{MeanInterval, mean_interval};
+pub use metric::{Better, Metric};
 pub use order_statistics::{PercentileRanks, order_statistic_ranks};
 pub use path_hash::path_hash;
 pub use population::{Interval, Population};

@@ -120,7 +120,7 @@ mod tests {
                     population.kpp_interval(k, each).unwrap()
                 });
                 let narrow = |interval: &crate::Interval| {
-                    let (low, high) = interval.bounds();
+                    let (low, high) = interval.bounds((0.0, 1.0));
                     high - low <= 2.0 * half_width
                 };
                 let last = intervals.clone().next_back().unwrap();

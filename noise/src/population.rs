@@ -2,16 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NoiseError, PercentileRanks};
+use crate::{Better, NoiseError, PercentileRanks};
 
-/// A metric in 0..=1, such as accuracy, of the chips `first..first + chips` of a population, in chip order.
+/// A metric of the chips `first..first + chips` of a population, in chip order. Higher is better, unless
+/// [`judged_by`](Self::judged_by) says otherwise.
 ///
 /// ```
-/// use crossburn_noise::Population;
+/// use crossburn_noise::{Better, Population};
 ///
-/// let population = Population::new(7, 0, vec![0.9, 0.8, 1.0]);
-/// assert_eq!(population.kpp(50.0)?, 0.9);
-/// assert_eq!(population.worst_of_n(), 0.8);
+/// let accuracy = Population::new(7, 0, vec![0.9, 0.8, 1.0]);
+/// assert_eq!((accuracy.kpp(0.0)?, accuracy.worst_of_n()), (0.8, 0.8));
+/// // Of a loss, the bad tail is the upper one.
+/// let loss = Population::new(7, 0, vec![0.3, 0.1, 0.2]).judged_by(Better::Lower);
+/// assert_eq!((loss.kpp(0.0)?, loss.worst_of_n()), (0.3, 0.3));
 /// # Ok::<(), crossburn_noise::NoiseError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +26,9 @@ pub struct Population {
     pub first: u64,
     /// The metric per chip.
     pub metric: Vec<f64>,
+    /// Which end of it is the better one.
+    #[serde(default)]
+    pub better: Better,
 }
 
 /// An interval for a percentile.
@@ -42,9 +48,9 @@ impl Interval {
         self.low.is_none_or(|low| low <= value) && self.high.is_none_or(|high| value <= high)
     }
 
-    /// Both ends; those of the range of the metric, 0 and 1, where a side has none.
-    pub fn bounds(&self) -> (f64, f64) {
-        (self.low.unwrap_or(0.0), self.high.unwrap_or(1.0))
+    /// Both ends; those of the `range` of the metric where a side has none.
+    pub fn bounds(&self, range: (f64, f64)) -> (f64, f64) {
+        (self.low.unwrap_or(range.0), self.high.unwrap_or(range.1))
     }
 }
 
@@ -55,7 +61,14 @@ impl Population {
             seed,
             first,
             metric,
+            better: Better::Higher,
         }
+    }
+
+    /// The same chips, by a metric of which `better` is the better end.
+    #[must_use]
+    pub fn judged_by(self, better: Better) -> Self {
+        Self { better, ..self }
     }
 
     /// Number of chips.
@@ -78,14 +91,16 @@ impl Population {
         (sum / (self.chips() - 1) as f64).sqrt()
     }
 
-    /// The minimum over these random chips; infinite without chips. Not a worst-case search.
+    /// The worst of these random chips; infinite without chips. Not a worst-case search.
     pub fn worst_of_n(&self) -> f64 {
-        self.metric.iter().copied().fold(f64::INFINITY, f64::min)
+        let oriented = self.metric.iter().map(|value| self.better.orient(*value));
+        self.better.orient(oriented.fold(f64::INFINITY, f64::min))
     }
 
     /// The empirical distribution function: sorted distinct values, each with the fraction of chips at or below it.
     pub fn ecdf(&self) -> Vec<(f64, f64)> {
-        let sorted = self.sorted();
+        let mut sorted = self.metric.clone();
+        sorted.sort_by(f64::total_cmp);
         let mut steps: Vec<(f64, f64)> = Vec::new();
         for (index, &value) in sorted.iter().enumerate() {
             let fraction = (index + 1) as f64 / sorted.len() as f64;
@@ -97,7 +112,8 @@ impl Population {
         steps
     }
 
-    /// KPP(k): the k-th percentile, what (100 - k) % of chips reach.
+    /// KPP(k): the k-th percentile from the worse end, what (100 - k) % of chips reach; where lower is better, what they do
+    /// not exceed.
     ///
     /// Linear interpolation between order statistics at `h = (n - 1) k / 100` (type 7 of Hyndman and Fan 1996).
     ///
@@ -111,7 +127,8 @@ impl Population {
         // The confidence is that of no interval: the point has none.
         let ranks = PercentileRanks::new(sorted.len(), k, 0.95);
         let (below, above) = (sorted[ranks.below - 1], sorted[ranks.above - 1]);
-        Ok(below + ranks.between * (above - below))
+        let value = below + ranks.between * (above - below);
+        Ok(self.better.orient(value))
     }
 
     /// An exact, distribution-free interval for KPP(k), between two order statistics, which holds [`kpp`](Self::kpp):
@@ -127,9 +144,11 @@ impl Population {
             return Err(NoiseError::Confidence { confidence });
         }
         let ranks = PercentileRanks::new(sorted.len(), k, confidence);
+        let at = |rank: Option<usize>| rank.map(|rank| self.better.orient(sorted[rank - 1]));
+        let (low, high) = self.better.ends(at(ranks.low), at(ranks.high));
         Ok(Interval {
-            low: ranks.low.map(|rank| sorted[rank - 1]),
-            high: ranks.high.map(|rank| sorted[rank - 1]),
+            low,
+            high,
             coverage: ranks.coverage,
         })
     }
@@ -168,13 +187,7 @@ impl Population {
         Ok(merged)
     }
 
-    fn sorted(&self) -> Vec<f64> {
-        let mut sorted = self.metric.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted
-    }
-
-    /// The sorted metric, if `k` and the population allow a percentile.
+    /// The oriented metric from the worst chip to the best, if `k` and the population allow a percentile.
     fn at(&self, k: f64) -> Result<Vec<f64>, NoiseError> {
         if !(0.0..=100.0).contains(&k) {
             return Err(NoiseError::Percentile { k });
@@ -182,7 +195,10 @@ impl Population {
         if self.metric.is_empty() {
             return Err(NoiseError::Empty);
         }
-        Ok(self.sorted())
+        let oriented = self.metric.iter().map(|value| self.better.orient(*value));
+        let mut sorted: Vec<f64> = oriented.collect();
+        sorted.sort_by(f64::total_cmp);
+        Ok(sorted)
     }
 }
 
@@ -307,6 +323,27 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_metric_and_its_mirror_agree(
+            metric in prop::collection::vec(-3.0f64..3.0, 1..300), k in 0.0f64..=100.0, confidence in 0.5f64..0.99,
+        ) {
+            let negative = |metric: &[f64]| metric.iter().map(|value| -value).collect();
+            let looks = crate::Looks::new(k, confidence, metric.len()).unwrap();
+            for &chips in looks.chips() {
+                let plain = Population::new(0, 0, metric[..chips].to_vec());
+                let mirror = Population::new(0, 0, negative(&plain.metric)).judged_by(Better::Lower);
+                prop_assert_eq!(mirror.kpp(k).unwrap(), -plain.kpp(k).unwrap());
+                prop_assert_eq!(mirror.worst_of_n(), -plain.worst_of_n());
+                prop_assert_eq!((mirror.mean(), mirror.std()), (-plain.mean(), plain.std()));
+                let (a, b) = (
+                    plain.kpp_interval(k, looks.each()).unwrap(),
+                    mirror.kpp_interval(k, looks.each()).unwrap(),
+                );
+                let swapped = |end: Option<f64>| end.map(|end| -end);
+                prop_assert_eq!((b.low, b.high, b.coverage), (swapped(a.high), swapped(a.low), a.coverage));
+            }
+        }
+
         #[test]
         fn percentiles_are_ordered_and_inside_their_intervals(
             metric in prop::collection::vec(0.0f64..1.0, 1..200), a in 0.0f64..100.0, b in 0.0f64..100.0,

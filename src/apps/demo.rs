@@ -6,18 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use crossburn_hardware::deploy::Fidelity;
-use crossburn_models::{Classifier, LeNetConfig, ModelConfig, WithClassifier};
+use crossburn_models::{LeNetConfig, ModelConfig, Network};
 use crossburn_noise::{Distribution, Variation};
-use crossburn_training::data::{DataSource, Samples};
+use crossburn_training::data::DataSource;
 use crossburn_training::{
-    Batches, DataConfig, Evaluation, Recipe, Run, Trained, TrainingConfig, train,
+    Batches, DataConfig, Evaluation, Learn, Part, Recipe, Role, Run, Task, TaskParts, Trained,
+    TrainingConfig, WithTask, train,
 };
 use serde::Serialize;
 
 use super::hardware;
 use super::population::{self, Draw};
 use super::study::{self, Clock, StudyObserver};
-use crate::report::{DataSummary, Method, OnHardware, Results, RunCommand, SCHEMA};
+use crate::report::{
+    DataSummary, Method, OnHardware, PopulationSummary, Results, RunCommand, SCHEMA,
+};
 
 /// Settings of the demo.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,7 +29,7 @@ pub(crate) struct DemoConfig {
     pub(crate) seed: u64,
     /// The network.
     pub(crate) model: ModelConfig,
-    /// The images.
+    /// The items.
     pub(crate) data: DataConfig,
     /// The training, the same for every method.
     pub(crate) training: TrainingConfig,
@@ -36,7 +39,7 @@ pub(crate) struct DemoConfig {
     pub(crate) deployment: Variation,
     /// Chips per method.
     pub(crate) chips: u64,
-    /// σ of the accuracy-versus-σ curve, and chips per point.
+    /// σ of the curve of the metric against σ.
     pub(crate) sweep: Vec<f64>,
     /// Chips per point of that curve.
     pub(crate) sweep_chips: u64,
@@ -62,7 +65,7 @@ impl DemoConfig {
                 ..LeNetConfig::default()
             }),
             data: DataConfig {
-                source: DataSource::Digits,
+                source: DataSource::digits(),
                 train: Some(train),
                 validation: 500,
                 test: Some(test),
@@ -97,6 +100,7 @@ impl DemoConfig {
     fn recipe(&self, noise: Variation) -> Recipe {
         Recipe {
             seed: self.seed,
+            task: Default::default(),
             model: self.model.clone(),
             data: self.data.clone(),
             training: self.training.clone(),
@@ -113,16 +117,14 @@ pub(crate) fn run(
     observer: &impl StudyObserver,
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<Results>> {
-    config.model.build(
-        config.seed,
-        &device.clone().autodiff(),
-        Job {
-            config,
-            device,
-            observer,
-            stop,
-        },
-    )
+    let recipe = config.recipe(Variation::default());
+    let job = Job {
+        config,
+        device,
+        observer,
+        stop,
+    };
+    recipe.build(&device.clone().autodiff(), job)?
 }
 
 struct Job<'a, O> {
@@ -132,10 +134,10 @@ struct Job<'a, O> {
     stop: &'a Arc<AtomicBool>,
 }
 
-impl<O: StudyObserver> WithClassifier for Job<'_, O> {
+impl<O: StudyObserver> WithTask for Job<'_, O> {
     type Output = Result<Option<Results>>;
 
-    fn run<C: Classifier>(self, network: C) -> Self::Output {
+    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Self::Output {
         let Job {
             config,
             device,
@@ -143,15 +145,14 @@ impl<O: StudyObserver> WithClassifier for Job<'_, O> {
             stop,
         } = self;
         let mut clock = Clock::new();
-        let data = clock.time("data", || {
-            config
-                .data
-                .source
-                .load(config.seed, config.data.train, config.data.test)
+        let data = &config.data;
+        let load =
+            |of, amount: Option<usize>| parts.load(&data.source, config.seed, of, amount.into());
+        let (training, test) = clock.time("data", || {
+            let training = load((Part::Training, Role::Learn), data.train)?;
+            anyhow::Ok((training, load((Part::Test, Role::Judge), data.test)?))
         })?;
-        let (training_set, validation) = data
-            .train
-            .split_at(data.train.len() - config.data.validation);
+        let (training_set, validation) = training.split_at(training.items() - data.validation);
         let trained = clock.time("training", || {
             train_all(
                 &network,
@@ -164,10 +165,9 @@ impl<O: StudyObserver> WithClassifier for Job<'_, O> {
         if stop.load(Ordering::SeqCst) {
             return Ok(None);
         }
-        let batches = Batches::new(&data.test, 128, device);
+        let batches = Batches::new(&test, 128, device);
         let on = hardware::open_hardware(&config.hardware)?;
-        let calibration =
-            hardware::calibration(&training_set, hardware::CALIBRATION_IMAGES, device);
+        let calibration = hardware::calibration(&training_set, hardware::CALIBRATION_ITEMS, device);
         let mut methods = Vec::new();
         for ((name, noise), trained) in config.methods.iter().zip(&trained) {
             let evaluation = Evaluation::new(
@@ -210,16 +210,17 @@ impl<O: StudyObserver> WithClassifier for Job<'_, O> {
                 name: on.name.clone(),
                 device: on.hardware.config().device.config().kind().to_string(),
                 fidelity: Fidelity::Weight.to_string(),
-                ideal: evaluation.accuracy(&fab.ideal()?)?,
-                population: Some(study::summarize(&programmed, evaluation.images())?),
+                ideal: evaluation.of(&fab.ideal()?)?,
+                population: Some(PopulationSummary::of(&programmed, evaluation.items())?),
                 cost: hardware::cost(&mapped)?,
             };
             methods.push(Method {
                 name: name.clone(),
                 training_noise: study::json(noise)?,
                 clean,
+                also: Vec::new(),
                 curve: study::curve(&trained.curve),
-                population: Some(study::summarize(&chips, evaluation.images())?),
+                population: Some(PopulationSummary::of(&chips, evaluation.items())?),
                 sweep,
                 hardware: Some(on_hardware),
                 percentiles: None,
@@ -235,10 +236,12 @@ impl<O: StudyObserver> WithClassifier for Job<'_, O> {
             config: study::json(config)?,
             data: DataSummary {
                 source: config.data.source.to_string(),
-                train: training_set.len(),
-                validation: validation.len(),
-                test: data.test.len(),
+                train: training_set.items(),
+                validation: validation.items(),
+                test: test.items(),
             },
+            metric: test.metric(),
+            training_metric: None,
             deployment: Some(study::json(&config.deployment)?),
             methods,
             timing: clock.timing(),
@@ -265,13 +268,13 @@ fn chips_of<'a, F>(
 }
 
 /// Trains every method from the same initial weights, side by side: one training alone leaves cores idle.
-fn train_all<C: Classifier, O: StudyObserver>(
-    network: &C,
+fn train_all<N: Network, T: Learn<N>, O: StudyObserver>(
+    network: &N,
     config: &DemoConfig,
     device: &Device,
     observer: &O,
-    (training_set, validation): (&Samples, &Samples),
-) -> Result<Vec<Trained<C>>> {
+    (training_set, validation): (&T, &T),
+) -> Result<Vec<Trained<N>>> {
     let device = device.clone().autodiff();
     std::thread::scope(|scope| {
         let running: Vec<_> = config

@@ -5,14 +5,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use crossburn_hardware::cost::accelerators;
 use crossburn_hardware::deploy::{Hardware, MappedNetwork};
-use crossburn_models::Classifier;
-use crossburn_training::Batches;
-use crossburn_training::data::Samples;
+use crossburn_models::Network;
+use crossburn_training::{Batches, Task};
 
 use crate::report::CostSummary;
 
-/// Training images that ranges are set on, unless told.
-pub(crate) const CALIBRATION_IMAGES: usize = 128;
+/// Training items that ranges are set on, unless told.
+pub(crate) const CALIBRATION_ITEMS: usize = 128;
 
 /// A hardware and the name that reports call it.
 #[derive(Clone, Debug)]
@@ -49,21 +48,21 @@ pub(crate) fn open_hardware(text: &str) -> Result<NamedHardware> {
     })
 }
 
-/// The first `images` images of `training`, which ranges are set on.
-pub(crate) fn calibration(
-    training: &Samples,
-    images: usize,
+/// The first `items` items of `training`, which ranges are set on.
+pub(crate) fn calibration<T: Task>(
+    training: &T,
+    items: usize,
     device: &burn::tensor::Device,
-) -> Batches {
-    let (images, _) = training.split_at(training.len().min(images));
-    Batches::new(&images, CALIBRATION_IMAGES, device)
+) -> Batches<T> {
+    let (items, _) = training.split_at(items);
+    Batches::new(&items, CALIBRATION_ITEMS, device)
 }
 
 /// What `mapped` costs, where its hardware says and a layer lies on it: a network that is digital throughout takes no array.
 ///
 /// # Errors
 /// What the cost model refuses.
-pub(crate) fn cost<C: Classifier>(mapped: &MappedNetwork<C>) -> Result<Option<CostSummary>> {
+pub(crate) fn cost<N: Network>(mapped: &MappedNetwork<N>) -> Result<Option<CostSummary>> {
     let hardware = mapped.hardware();
     let layers = mapped.shapes();
     if hardware.config().cost.is_none() || layers.is_empty() {

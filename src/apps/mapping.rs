@@ -6,26 +6,26 @@ use anyhow::{Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::deploy::{Hardware, MappedNetwork};
-use crossburn_models::{Classifier, WithClassifier};
+use crossburn_models::Network;
 use crossburn_noise::matrix_weights;
-use crossburn_training::Recipe;
 use crossburn_training::data::{Amount, DataSource};
+use crossburn_training::{Learn, Part, Recipe, Role, Task, TaskParts, WithTask};
 use serde_json::Value;
 
 use super::study::{self, Clock};
 use crate::report::{MAPPING_SCHEMA, Mapping, MappingData};
 
-/// Maps one checkpoint; its network is what [`WithClassifier::run`] is given.
+/// Maps one checkpoint; its network is what [`WithTask::run`] is given.
 #[derive(Debug)]
 pub(crate) struct Job<'a> {
     /// Folder of the checkpoint.
     pub(crate) folder: PathBuf,
     /// Its recipe.
     pub(crate) recipe: &'a Recipe,
-    /// Images that show how layers are used.
+    /// Items that show how layers are used.
     pub(crate) source: DataSource,
-    /// How many of them, from the first training image.
-    pub(crate) images: usize,
+    /// How many of them, from the first training item.
+    pub(crate) items: usize,
     /// Name of the accelerator: a preset, or a file without its ending.
     pub(crate) accelerator: String,
     /// What it is.
@@ -38,24 +38,24 @@ pub(crate) struct Job<'a> {
     pub(crate) device: &'a Device,
 }
 
-impl WithClassifier for Job<'_> {
+impl WithTask for Job<'_> {
     type Output = Result<Mapping>;
 
-    fn run<C: Classifier>(self, network: C) -> Result<Mapping> {
+    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Mapping> {
         let mut clock = Clock::new();
         // What cannot be costed is refused before any work.
         let accelerator = self.hardware.accelerator()?;
         let (network, _) = load_checkpoint(&self.folder, network)?;
-        let training = clock.time("data", || {
-            let amount = Amount::exactly(self.images);
-            self.source.training_images(self.recipe.seed, amount)
+        let task = clock.time("data", || {
+            let amount = Amount::exactly(self.items);
+            let of = (Part::Training, Role::Learn);
+            parts.load(&self.source, self.recipe.seed, of, amount)
         })?;
-        self.recipe.model.check(training.shape)?;
-        let indices: Vec<usize> = (0..self.images).collect();
-        let images = training.inputs(&indices, self.device);
+        let items: Vec<usize> = (0..task.items()).collect();
+        let batch = task.batch(&items, self.device);
         let mapped = clock.time("mapping", || {
-            MappedNetwork::new(&network, &self.hardware, self.images, |network| {
-                network.forward(images.clone());
+            MappedNetwork::new(&network, &self.hardware, items.len(), |network| {
+                task.forward(network, &batch);
             })
         })?;
         let unseen = mapped.unseen();
@@ -85,7 +85,7 @@ impl WithClassifier for Job<'_> {
             config: self.config,
             data: MappingData {
                 source: self.source.to_string(),
-                images: self.images,
+                items: items.len(),
             },
             accelerator: self.accelerator,
             hardware: self.hardware.config().clone(),

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use crossburn_hardware::deploy::Fab;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::Population;
-use crossburn_training::Evaluation;
+use crossburn_training::{Evaluation, Learn};
 use serde_json::Value;
 
 use super::kept_file::{KeptFile, Work};
@@ -35,7 +35,7 @@ pub(crate) struct ChipStore {
 /// What is finished, and when it last went to disk.
 #[derive(Debug)]
 struct Finished {
-    /// Chip → accuracy.
+    /// Chip → metric.
     chips: BTreeMap<u64, f64>,
     saved: Option<Instant>,
 }
@@ -71,9 +71,9 @@ impl ChipStore {
 
     /// Keeps a chip; writes the file at the first and then now and again. A failed write is reported by
     /// [`save`](Self::save) at the end.
-    pub(crate) fn keep(&self, chip: u64, accuracy: f64) {
+    pub(crate) fn keep(&self, chip: u64, metric: f64) {
         let mut finished = self.lock();
-        finished.chips.insert(chip, accuracy);
+        finished.chips.insert(chip, metric);
         if finished
             .saved
             .is_none_or(|saved| saved.elapsed() >= SAVE_EVERY)
@@ -106,17 +106,17 @@ pub(crate) struct Draw<'a, F> {
 }
 
 /// Draws the population; `None` where it was stopped (what is finished is then in the store).
-pub(crate) fn draw<C: Classifier, F: Fab<C>>(
-    evaluation: &Evaluation<C>,
+pub(crate) fn draw<N: Network, T: Learn<N>, F: Fab<N>>(
+    evaluation: &Evaluation<N, T>,
     draw: &Draw<'_, F>,
 ) -> Result<Option<Population>> {
     let mut finished = draw.store.map(ChipStore::finished).unwrap_or_default();
     finished.retain(|chip, _| draw.chips.contains(chip));
     finished.keys().for_each(|_| (draw.on_chip)());
     for missing in gaps(&draw.chips, &finished) {
-        let on_chip = |chip, accuracy| {
+        let on_chip = |chip, metric| {
             if let Some(store) = draw.store {
-                store.keep(chip, accuracy);
+                store.keep(chip, metric);
             }
             (draw.on_chip)();
         };
@@ -133,11 +133,9 @@ pub(crate) fn draw<C: Classifier, F: Fab<C>>(
     if let Some(store) = draw.store {
         store.save()?;
     }
-    Ok(Some(Population::new(
-        draw.seed,
-        draw.chips.start,
-        finished.into_values().collect(),
-    )))
+    let metric = finished.into_values().collect();
+    let population = Population::new(draw.seed, draw.chips.start, metric);
+    Ok(Some(population.judged_by(evaluation.metric().better)))
 }
 
 /// The runs of chip numbers in `chips` that are not finished.

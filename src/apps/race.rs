@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use crossburn_hardware::deploy::Fab;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{Bracket, ChipSeed, Race, RaceObserver, RaceResult};
-use crossburn_training::Evaluation;
+use crossburn_training::{Evaluation, Learn};
 
 use super::population::ChipStore;
 use crate::report::{Known, RaceRoundSummary, RaceSummary};
@@ -18,18 +18,18 @@ pub(crate) struct Racing<'a> {
     pub(crate) race: &'a Race,
     /// Where counts are kept.
     pub(crate) store: &'a ChipStore,
-    /// Hears of every round: its chips, and the images it looks at.
+    /// Hears of every round: its chips, and the items it looks at.
     pub(crate) on_round: &'a (dyn Fn(usize, &Range<usize>) + Sync),
-    /// Hears of every chip and how many images it has looked at.
+    /// Hears of every chip and how many items it has looked at.
     pub(crate) on_chip: &'a (dyn Fn(usize) + Sync),
     /// Ends the race early.
     pub(crate) stop: &'a AtomicBool,
 }
 
 /// Runs the race; `None` where it was stopped (what is finished is then in the store).
-pub(crate) fn run<C: Classifier>(
-    evaluation: &Evaluation<C>,
-    fab: &impl Fab<C>,
+pub(crate) fn run<N: Network, T: Learn<N>>(
+    evaluation: &Evaluation<N, T>,
+    fab: &impl Fab<N>,
     racing: &Racing<'_>,
 ) -> Result<Option<RaceResult>> {
     let followed = Followed {
@@ -47,27 +47,27 @@ struct Followed<'a> {
 }
 
 impl Followed<'_> {
-    /// The number under which a count is kept: that of the chip and of the first image. It does not depend on how many chips
+    /// The number under which a count is kept: that of the chip and of the first item. It does not depend on how many chips
     /// race, so that a race of more chips goes on from here.
-    fn number(&self, chip: ChipSeed, images: &Range<usize>) -> u64 {
-        chip.index() * self.racing.race.config().images as u64 + images.start as u64
+    fn number(&self, chip: ChipSeed, items: &Range<usize>) -> u64 {
+        chip.index() * self.racing.race.config().items as u64 + items.start as u64
     }
 }
 
 impl RaceObserver for Followed<'_> {
-    fn round(&self, chips: usize, images: Range<usize>) {
-        (self.racing.on_round)(chips, &images);
+    fn round(&self, chips: usize, items: Range<usize>) {
+        (self.racing.on_round)(chips, &items);
     }
 
-    fn known(&self, chip: ChipSeed, images: &Range<usize>) -> Option<u64> {
-        let correct = self.finished.get(&self.number(chip, images))?;
+    fn known(&self, chip: ChipSeed, items: &Range<usize>) -> Option<u64> {
+        let correct = self.finished.get(&self.number(chip, items))?;
         Some(*correct as u64)
     }
 
-    fn chip(&self, chip: ChipSeed, images: Range<usize>, correct: u64) {
-        let number = self.number(chip, &images);
+    fn chip(&self, chip: ChipSeed, items: Range<usize>, correct: u64) {
+        let number = self.number(chip, &items);
         self.racing.store.keep(number, correct as f64);
-        (self.racing.on_chip)(images.len());
+        (self.racing.on_chip)(items.len());
     }
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn summarize(race: &Race, result: &RaceResult) -> RaceSummary {
         k: config.k,
         seed: config.seed,
         chips: (config.chips.end - config.chips.start) as usize,
-        images: config.images,
+        items: config.items,
         value: known(result.value),
         low: result.low.map(known),
         high: result.high.map(known),
@@ -94,7 +94,7 @@ pub(crate) fn summarize(race: &Race, result: &RaceResult) -> RaceSummary {
             .rounds
             .iter()
             .map(|round| RaceRoundSummary {
-                images: round.images,
+                items: round.items,
                 chips: round.chips,
                 above: round.above,
                 below: round.below,

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{
-    ChipSeed, Direction, ImportanceConfig, Pilot, RareChip, RareObserver, RareResult, ShiftedChip,
-    SubsetSimulation, Variation,
+    Better, ChipSeed, Direction, ImportanceConfig, Pilot, RareChip, RareObserver, RareResult,
+    ShiftedChip, SubsetSimulation, Variation,
 };
-use crossburn_training::{Evaluation, TrainingError};
+use crossburn_training::{Evaluation, Learn, TrainingError};
 use rayon::prelude::*;
 
 use super::population::ChipStore;
@@ -38,8 +38,8 @@ pub(crate) struct Simulating<'a> {
 }
 
 /// Runs the simulation; `None` where it was stopped (what is finished is then in the store).
-pub(crate) fn run<C: Classifier>(
-    evaluation: &Evaluation<C>,
+pub(crate) fn run<N: Network, T: Learn<N>>(
+    evaluation: &Evaluation<N, T>,
     simulating: &Simulating<'_>,
 ) -> Result<Option<RareResult>> {
     let Simulating {
@@ -78,11 +78,11 @@ impl RareObserver for Followed<'_> {
     }
 }
 
-/// The numbers of a simulation of `chips` a level, on `images` test images.
-pub(crate) fn summarize(result: &RareResult, chips: usize, images: usize) -> RareSummary {
+/// The numbers of a simulation of `chips` a level, on `items` test items.
+pub(crate) fn summarize(result: &RareResult, chips: usize, items: usize) -> RareSummary {
     RareSummary {
         chips,
-        images,
+        items,
         evaluations: result.evaluations,
         levels: result
             .levels
@@ -111,13 +111,13 @@ pub(crate) fn summarize(result: &RareResult, chips: usize, images: usize) -> Rar
     }
 }
 
-/// How much of the accuracy of a plain population `direction` explains.
-pub(crate) fn pilot(direction: &Direction, plain: &PopulationSummary) -> Pilot {
-    let chip = |(index, accuracy): (usize, &f64)| {
+/// How much of the metric of a plain population `direction` explains.
+pub(crate) fn pilot(direction: &Direction, plain: &PopulationSummary, better: Better) -> Pilot {
+    let chip = |(index, metric): (usize, &f64)| {
         let chip = ChipSeed::new(plain.seed, plain.first + index as u64);
-        (direction.along(chip), *accuracy)
+        (direction.along(chip), better.orient(*metric))
     };
-    let chips: Vec<(f64, f64)> = plain.accuracy.par_iter().enumerate().map(chip).collect();
+    let chips: Vec<(f64, f64)> = plain.values.par_iter().enumerate().map(chip).collect();
     Pilot::new(&chips)
 }
 
@@ -141,9 +141,9 @@ impl Shifting<'_> {
     }
 
     /// Draws the chips; `None` where that was stopped (what is finished is then in the store).
-    pub(crate) fn run<C: Classifier>(
+    pub(crate) fn run<N: Network, T: Learn<N>>(
         &self,
-        evaluation: &Evaluation<C>,
+        evaluation: &Evaluation<N, T>,
         store: &ChipStore,
         on_chip: &(dyn Fn() + Sync),
         stop: &AtomicBool,
@@ -156,22 +156,23 @@ impl Shifting<'_> {
             confidence: CONFIDENCE,
         };
         let sampling = config.check(self.direction.clone())?;
+        let sampling = sampling.judged_by(evaluation.metric().better);
         let finished = store.finished();
         let metric = |chip: &ShiftedChip<'_>| -> Result<f64, TrainingError> {
             match finished.get(&chip.chip.index()) {
-                Some(accuracy) => Ok(*accuracy),
+                Some(metric) => Ok(*metric),
                 None => evaluation.drawn(self.variation, chip),
             }
         };
-        let keep = |chip, accuracy| {
-            store.keep(chip, accuracy);
+        let keep = |chip, metric| {
+            store.keep(chip, metric);
             on_chip();
         };
         let found = sampling.run(metric, keep, stop)?;
         store.save()?;
         Ok(found.map(|quantiles| ImportanceSummary {
             chips: self.chips as usize,
-            images: evaluation.images(),
+            items: evaluation.items(),
             pilot: self.pilot.chips,
             correlation: self.pilot.correlation,
             shift: self.shift(),

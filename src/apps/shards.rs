@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
-use crossburn_noise::Population;
+use crossburn_noise::{Better, Population};
 use serde_json::Value;
 
 use super::differences::differences;
-use super::study;
 use crate::report::{Method, PopulationSummary, Results, RunCommand};
 
-/// Where the configuration of an evaluation holds the digests of its images.
+/// Where the configuration of an evaluation holds the digests of its items.
 pub(crate) const DATA_DIGEST: &str = "data_digest";
 
-/// The settings that say which images an evaluation is of; a digest says it better.
-const DATA: [&str; 3] = ["data", "images", "data_seed"];
+/// The settings that say which items an evaluation is of; a digest says it better.
+const DATA: [&str; 3] = ["data", "items", "data_seed"];
 
 /// The setting that says where chips were computed.
 const DEVICE: &str = "device";
@@ -35,7 +34,7 @@ pub(crate) struct Merged {
 
 /// Merges the shards of one population; their order does not matter.
 ///
-/// Chips are merged that are of one version and commit of Crossburn and of the same settings: network, images (by content
+/// Chips are merged that are of one version and commit of Crossburn and of the same settings: network, items (by content
 /// where documents have a digest of it, otherwise by name), variation or hardware, seed, number of chips. Other devices
 /// compute the same chips up to the rounding of sums, which is noted.
 ///
@@ -54,12 +53,13 @@ pub(crate) fn merge(mut shards: Vec<Shard>) -> Result<Merged> {
     let whole = shards[0].results.config["chips"].as_u64();
     require_whole(&shards, whole)?;
     let mut results = shards[0].results.clone();
+    let better = results.metric.better;
     for (index, method) in results.methods.iter_mut().enumerate() {
         let parts: Vec<(&str, &Method)> = shards
             .iter()
             .map(|shard| (shard.name.as_str(), &shard.results.methods[index]))
             .collect();
-        method.population = Some(merged_population(&parts)?);
+        method.population = Some(merged_population(&parts, better)?);
     }
     let devices: BTreeSet<&str> = shards
         .iter()
@@ -218,28 +218,26 @@ fn require_whole(shards: &[Shard], whole: Option<u64>) -> Result<()> {
 }
 
 /// One population from its parts, in the order of their chips.
-fn merged_population(parts: &[(&str, &Method)]) -> Result<PopulationSummary> {
+fn merged_population(parts: &[(&str, &Method)], better: Better) -> Result<PopulationSummary> {
     let mut populations = Vec::new();
-    let mut images = None;
+    let mut items = None;
     for (name, method) in parts {
         let part = method
             .population
             .as_ref()
             .with_context(|| format!("{name} holds no population"))?;
-        if *images.get_or_insert(part.images) != part.images {
+        if *items.get_or_insert(part.items) != part.items {
             bail!(
-                "{name} is not a shard of the same population as {}: its chips saw {} images",
+                "{name} is not a shard of the same population as {}: its chips saw {} items",
                 parts[0].0,
-                part.images
+                part.items
             );
         }
-        populations.push(Population::new(
-            part.seed,
-            part.first,
-            part.accuracy.clone(),
-        ));
+        let population = Population::new(part.seed, part.first, part.values.clone());
+        populations.push(population.judged_by(better));
     }
-    study::summarize(&Population::merge(populations)?, images.unwrap_or(0))
+    let merged = Population::merge(populations)?;
+    Ok(PopulationSummary::of(&merged, items.unwrap_or(0))?)
 }
 
 #[cfg(test)]
@@ -251,9 +249,10 @@ mod tests {
 
     use super::*;
     use crate::report::{DataSummary, SCHEMA, Timing};
+    use crossburn_noise::Metric;
 
-    /// The accuracy of a chip of a method.
-    fn accuracy(method: usize, chip: u64) -> f64 {
+    /// The metric of a chip of a method.
+    fn metric_of(method: usize, chip: u64) -> f64 {
         ((chip * 7 + method as u64 * 3) % 100) as f64 / 100.0
     }
 
@@ -263,10 +262,11 @@ mod tests {
             name: format!("cell{index}"),
             training_noise: Value::Null,
             clean: 0.9,
+            also: Vec::new(),
             curve: Vec::new(),
             population: Some({
-                let metric = chips.clone().map(|chip| accuracy(index, chip)).collect();
-                study::summarize(&Population::new(7, chips.start, metric), 50).unwrap()
+                let metric = chips.clone().map(|chip| metric_of(index, chip)).collect();
+                PopulationSummary::of(&Population::new(7, chips.start, metric), 50).unwrap()
             }),
             sweep: Vec::new(),
             hardware: None,
@@ -281,7 +281,7 @@ mod tests {
                 commit: Some("abc".to_string()),
                 reproduce: "crossburn evaluate run".to_string(),
                 config: json!({
-                    "weights": "w", "data": "mnist:a", "images": 50, "data_seed": 1, "chips": 30, "seed": 7,
+                    "weights": "w", "data": "mnist:a", "items": 50, "data_seed": 1, "chips": 30, "seed": 7,
                     "device": "cpu", "data_digest": { "test": "t" },
                 }),
                 data: DataSummary {
@@ -290,6 +290,8 @@ mod tests {
                     validation: 0,
                     test: 50,
                 },
+                metric: Metric::share("accuracy"),
+                training_metric: None,
                 deployment: None,
                 methods: vec![method(0), method(1)],
                 timing: Timing {
@@ -382,7 +384,7 @@ mod tests {
     fn images_are_compared_by_content_where_it_is_known() {
         let mut other = shard(10..30);
         other.results.config["data"] = json!("mnist:b");
-        other.results.config["images"] = Value::Null;
+        other.results.config["items"] = Value::Null;
         assert!(merge(vec![shard(0..10), other]).is_ok());
         // Documents without a digest: only their names are known.
         let old = |chips: Range<u64>, data: &str| {

@@ -4,17 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
-use crossburn_noise::Population;
-use crossburn_training::{EpochRecord, Method, Recipe, TrainingObserver};
+use crossburn_noise::{Metric, Population};
+use crossburn_training::{EpochRecord, Method, Recipe, Task, TrainingObserver};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::report::{EpochRow, KppEntry, PopulationSummary, SweepPoint, Timing};
+use crate::report::{AlsoMeasured, EpochRow, SweepPoint, Timing};
 
-/// The percentiles that every table shows.
-pub(crate) const PERCENTILES: [u8; 4] = [1, 5, 10, 50];
-/// Confidence of every interval.
-pub(crate) const CONFIDENCE: f64 = 0.95;
+pub(crate) use crate::report::CONFIDENCE;
 
 /// The version and commit that documents carry.
 pub(crate) fn version() -> (String, Option<String>) {
@@ -38,35 +35,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<Value> {
     Ok(serde_json::to_value(value)?)
 }
 
-/// The numbers of a population.
-pub(crate) fn summarize(population: &Population, images: usize) -> Result<PopulationSummary> {
-    let mut kpp = BTreeMap::new();
-    for k in PERCENTILES {
-        let value = population.kpp(f64::from(k))?;
-        let interval = population.kpp_interval(f64::from(k), CONFIDENCE)?;
-        kpp.insert(
-            k,
-            KppEntry {
-                value,
-                low: interval.low,
-                high: interval.high,
-            },
-        );
-    }
-    Ok(PopulationSummary {
-        seed: population.seed,
-        first: population.first,
-        chips: population.chips(),
-        images,
-        mean: population.mean(),
-        std: population.std(),
-        worst: population.worst_of_n(),
-        kpp,
-        accuracy: population.metric.clone(),
-    })
-}
-
-/// One point of an accuracy-versus-σ curve.
+/// One point of the curve of the metric against σ.
 pub(crate) fn sweep_point(sigma: f64, population: &Population) -> Result<SweepPoint> {
     Ok(SweepPoint {
         sigma,
@@ -78,6 +47,18 @@ pub(crate) fn sweep_point(sigma: f64, population: &Population) -> Result<SweepPo
     })
 }
 
+/// The metric of what is learned from, where it is another one than that of what is judged.
+pub(crate) fn other_metric<T: Task>(learned: &T, judged: &T) -> Option<Metric> {
+    let metric = learned.metric();
+    (metric != judged.metric()).then_some(metric)
+}
+
+/// Other numbers of a network in the document's form.
+pub(crate) fn also(found: Vec<(Metric, f64)>) -> Vec<AlsoMeasured> {
+    let entry = |(metric, value)| AlsoMeasured { metric, value };
+    found.into_iter().map(entry).collect()
+}
+
 /// A training curve in the document's form.
 pub(crate) fn curve(records: &[EpochRecord]) -> Vec<EpochRow> {
     records
@@ -86,9 +67,9 @@ pub(crate) fn curve(records: &[EpochRecord]) -> Vec<EpochRow> {
             epoch: record.epoch,
             learning_rate: record.learning_rate,
             train_loss: record.train_loss,
-            train_accuracy: record.train_accuracy,
-            validation_accuracy: record.validation_accuracy,
-            validation_noisy_accuracy: record.validation_noisy_accuracy,
+            train_metric: record.train_metric,
+            validation: record.validation,
+            validation_noisy: record.validation_noisy,
         })
         .collect()
 }

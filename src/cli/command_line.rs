@@ -11,7 +11,16 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 use super::Arguments;
 
 /// Options that say where a result goes, how a run is followed or which part of it is done, but not what comes out.
-const NOT_REPEATED: [&str; 5] = ["out", "shard", "resume", "json", "print_config"];
+const NOT_REPEATED: [&str; 8] = [
+    "out",
+    "shard",
+    "resume",
+    "json",
+    "print_config",
+    "quiet",
+    "threads",
+    "no_tui",
+];
 
 /// Name of the program in printed commands.
 const PROGRAM: &str = "crossburn";
@@ -217,8 +226,14 @@ impl Piece {
             .find(|(name, _)| Some(*name) == argument.get_long());
         let default = found.is_none() && source != Some(ValueSource::CommandLine);
         let flag = argument.get_long().map(|long| format!("--{long}"));
+        // An option that is given again for each of its values.
+        let again = matches!(argument.get_action(), ArgAction::Append)
+            && argument.get_value_delimiter().is_none();
         let words = if matches!(argument.get_action(), ArgAction::SetTrue) {
             (!default).then(|| vec![flag.unwrap_or_default().into()])?
+        } else if let Some(flag) = flag.as_ref().filter(|_| again) {
+            let option = |value: &OsStr| [flag.into(), value.to_os_string()];
+            matches.get_raw(id)?.flat_map(option).collect()
         } else {
             let value = match found {
                 Some((_, value)) => OsString::from(value),
@@ -330,6 +345,18 @@ mod tests {
             repeats(&["demo", "--quick"], &[]),
             "crossburn demo --quick --seed 1 --device cpu"
         );
+        let line = [
+            "train",
+            "--set",
+            "training.epochs=3",
+            "a.toml",
+            "--set",
+            "noise={kind=\"gaussian\",sigma_rel_wmax=0.1}",
+        ];
+        assert_eq!(
+            repeats(&line, &[]),
+            "crossburn train a.toml --set training.epochs=3 --set 'noise={kind=\"gaussian\",sigma_rel_wmax=0.1}' --device cpu"
+        );
     }
 
     /// Beside a hardware the defaults of a variation would be refused, and those of a hardware hold.
@@ -361,11 +388,12 @@ mod tests {
         for line in [
             "demo --seed 3 --device ndarray --out x",
             "train recipe.toml --out a --device wgpu",
+            "train recipe.toml --set seed=1 --data digits --set noise.kind=none --threads 2 --quiet --no-tui",
             "evaluate run --noise power-law --exponent 0.5 --race --kpp 1 --delta 0.02",
             "evaluate run --hardware papers --cell rram1,rram4 --digital a,b --fidelity array",
             "worst-case run --bound 0.02 --loss margin --device wgpu",
             "worst-case run --hardware papers --tolerance 0.1",
-            "map run --hardware papers --images 4",
+            "map run --hardware papers --items 4",
             "reproduce kpp --quick --seeds 2 --device wgpu",
         ] {
             let words: Vec<&str> = line.split(' ').collect();
@@ -373,7 +401,9 @@ mod tests {
             let again: Vec<&str> = once.split(' ').skip(1).collect();
             assert_eq!(repeats(&again, &[]), once);
             assert_eq!(once.contains("wgpu"), line.contains("wgpu"), "{once}");
-            assert!(!once.contains("--out"), "{once}");
+            for left_out in ["--out", "--threads", "--quiet", "--no-tui"] {
+                assert!(!once.contains(left_out), "{once}");
+            }
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Devices {
     #[arg(value_name = "NAME|FILE")]
     name: Option<String>,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     json: bool,
 }
 

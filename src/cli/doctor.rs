@@ -12,7 +12,7 @@ use super::{Outcome, device, print};
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     json: bool,
 }
 

@@ -8,6 +8,7 @@ use crossburn_training::data::DataSource;
 use serde_json::json;
 
 use super::device::DeviceChoice;
+use super::process::ProcessArguments;
 use super::run_lock::RunLock;
 use super::run_setup::{name_after, note_report, run_folder};
 use super::stored_network::StoredNetwork;
@@ -18,8 +19,8 @@ use crate::report::write_mapping;
 
 /// Map a checkpoint to the arrays of an accelerator, and say what it costs
 ///
-/// A few images pass through the network to show how often an image uses every layer. The table then says how many arrays
-/// each layer takes and what an image costs in energy and time, and how much of that are the converters, by the figures of
+/// A few items pass through the network to show how often one inference uses every layer. The table then says how many arrays
+/// each layer takes and what one inference costs in energy and time, and how much of that are the converters, by the figures of
 /// every published estimator.
 ///
 /// Example: crossburn map runs/digits --accelerator papers
@@ -32,30 +33,44 @@ pub(super) struct Map {
         long,
         value_name = "NAME|FILE",
         visible_alias = "hardware",
-        default_value = "isaac"
+        default_value = "isaac",
+        help_heading = "Hardware"
     )]
     accelerator: String,
     /// Weights that stay digital, by path, comma-separated
-    #[arg(long, value_name = "PATH,...", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "PATH,...",
+        value_delimiter = ',',
+        help_heading = "Hardware"
+    )]
     digital: Vec<String>,
-    /// Images: digits, mnist:DIR or cifar10:DIR; those of the training where absent
-    #[arg(long, value_name = "SOURCE")]
+    /// Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
+    #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
-    /// Training images that pass through the network
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    images: usize,
-    /// Folder of the run; runs/map-NAME where absent
-    #[arg(long, value_name = "DIR")]
+    /// Training items that pass through the network
+    #[arg(
+        long,
+        alias = "images",
+        value_name = "N",
+        default_value_t = 16,
+        help_heading = "Data"
+    )]
+    items: usize,
+    /// Folder of the run [default: runs/map-NAME]
+    #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
     /// Print the results document on stdout instead of the table
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     json: bool,
+    #[command(flatten)]
+    pub(super) process: ProcessArguments,
 }
 
 impl Map {
     pub(super) fn run(self) -> Result<Outcome> {
-        if self.images == 0 {
-            bail!("--images 0 shows nothing: use a number above 0");
+        if self.items == 0 {
+            bail!("--items 0 shows nothing: use a number above 0");
         }
         let NamedHardware { name, hardware } = open_hardware(&self.accelerator)?;
         let hardware = hardware.with_digital(&self.digital)?;
@@ -70,7 +85,7 @@ impl Map {
         let job = Job {
             folder: network.folder.clone(),
             recipe: &network.recipe,
-            images: self.images,
+            items: self.items,
             accelerator: name,
             hardware,
             config: json!({
@@ -83,8 +98,10 @@ impl Map {
             device: &device,
         };
         let mapping = network
-            .model
-            .build(network.recipe.seed, &device, job)
+            .recipe
+            .build(&device, job)
+            .map_err(anyhow::Error::from)
+            .flatten()
             .with_context(|| {
                 format!(
                     "cannot map {} to {}",

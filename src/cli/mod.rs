@@ -8,7 +8,10 @@ mod doctor;
 mod evaluate;
 mod interrupt;
 mod map;
+mod nearest;
+mod process;
 mod progress;
+mod recipe_file;
 mod report;
 mod reproduce;
 mod run_lock;
@@ -22,8 +25,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, FromArgMatches, Parser, Subcommand};
 
+use self::process::{ProcessArguments, is_quiet};
 use crate::report::{Document, Mapping, Reproduction, Results, WorstCaseResults};
 
 /// Train networks that survive analog in-memory hardware
@@ -37,12 +41,38 @@ use crate::report::{Document, Mapping, Reproduction, Results, WorstCaseResults};
     name = "crossburn",
     version,
     propagate_version = true,
-    max_term_width = 100
+    max_term_width = 100,
+    // Those of clap would stand first, under a heading of their own.
+    disable_help_flag = true,
+    disable_version_flag = true
 )]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
+    /// Print help: -h in short, --help in full
+    #[arg(
+        short,
+        long,
+        global = true,
+        action = ArgAction::Help,
+        help_heading = "Options",
+        display_order = LAST
+    )]
+    help: Option<bool>,
+    /// Print the version
+    #[arg(
+        short = 'V',
+        long,
+        global = true,
+        action = ArgAction::Version,
+        help_heading = "Options",
+        display_order = LAST
+    )]
+    version: Option<bool>,
 }
+
+/// Place in the help after the options of the verbs, which are numbered from 0.
+const LAST: usize = 1000;
 
 /// What to do; what each verb says about itself stands at its arguments.
 #[derive(Debug, Subcommand)]
@@ -58,6 +88,35 @@ enum Verb {
     Doctor(doctor::Doctor),
 }
 
+impl Verb {
+    /// The arguments about the process, of verbs that have them.
+    fn process(&self) -> Option<&ProcessArguments> {
+        match self {
+            Self::Demo(verb) => Some(&verb.run.process),
+            Self::Train(verb) => Some(&verb.run.process),
+            Self::Evaluate(verb) => Some(&verb.run.process),
+            Self::WorstCase(verb) => Some(&verb.run.process),
+            Self::Map(verb) => Some(&verb.process),
+            Self::Reproduce(verb) => Some(&verb.run.process),
+            Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
+        }
+    }
+
+    fn run(self) -> Result<Outcome> {
+        match self {
+            Self::Demo(verb) => verb.run(),
+            Self::Train(verb) => verb.run(),
+            Self::Evaluate(verb) => verb.run(),
+            Self::WorstCase(verb) => verb.run(),
+            Self::Map(verb) => verb.run(),
+            Self::Report(verb) => verb.run(),
+            Self::Reproduce(verb) => verb.run(),
+            Self::Devices(verb) => verb.run(),
+            Self::Doctor(verb) => verb.run(),
+        }
+    }
+}
+
 /// Exit status of a run that was interrupted and has kept what was finished.
 const INTERRUPTED: u8 = 130;
 
@@ -71,17 +130,8 @@ enum Outcome {
 pub fn main() -> ExitCode {
     let typed = command_line::parser().get_matches_from(command_line::typed());
     let arguments = Arguments::from_arg_matches(&typed).unwrap_or_else(|error| error.exit());
-    let result = match arguments.verb {
-        Verb::Demo(verb) => verb.run(),
-        Verb::Train(verb) => verb.run(),
-        Verb::Evaluate(verb) => verb.run(),
-        Verb::WorstCase(verb) => verb.run(),
-        Verb::Map(verb) => verb.run(),
-        Verb::Report(verb) => verb.run(),
-        Verb::Reproduce(verb) => verb.run(),
-        Verb::Devices(verb) => verb.run(),
-        Verb::Doctor(verb) => verb.run(),
-    };
+    let set_up = arguments.verb.process().map(ProcessArguments::set_up);
+    let result = set_up.unwrap_or(Ok(())).and_then(|()| arguments.verb.run());
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
@@ -93,14 +143,21 @@ pub fn main() -> ExitCode {
                     line = format!("{line}: {cause}");
                 }
             }
-            note(&format!("error: {}", line.replace('\n', " ")));
+            complain(&format!("error: {}", line.replace('\n', " ")));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Prints a line for the user on stderr. A closed stderr is nobody's error.
+/// Prints a line for the user on stderr, unless `--quiet` was given.
 fn note(line: &str) {
+    if !is_quiet() {
+        complain(line);
+    }
+}
+
+/// Prints a line on stderr. A closed stderr is nobody's error.
+fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

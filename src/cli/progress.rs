@@ -11,6 +11,7 @@ use burn::train::metric::{
     SerializedEntry,
 };
 use burn::train::renderer::{MetricState, MetricsRenderer, tui::TuiMetricsRendererWrapper};
+use crossburn_noise::{Better, Metric};
 use crossburn_training::{EpochRecord, TrainingObserver};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -34,8 +35,12 @@ pub(crate) struct EpochLines {
     name: String,
     bars: MultiProgress,
     bar: Option<ProgressBar>,
+    /// Whether a terminal gets a bar.
+    with_bar: bool,
     epochs: usize,
-    images: usize,
+    items: usize,
+    /// Known once the training has started.
+    metric: Option<Metric>,
     stop: Arc<AtomicBool>,
 }
 
@@ -45,10 +50,17 @@ impl EpochLines {
             name: name.to_string(),
             bars: bars.clone(),
             bar: None,
+            with_bar: true,
             epochs: 0,
-            images: 0,
+            items: 0,
+            metric: None,
             stop: Arc::clone(stop),
         }
+    }
+
+    /// The same, where a terminal gets a bar or, as everything else, one line per epoch.
+    pub(super) fn with_bar(self, with_bar: bool) -> Self {
+        Self { with_bar, ..self }
     }
 }
 
@@ -86,41 +98,45 @@ impl StudyObserver for Follower {
 }
 
 /// One epoch in words.
-fn epoch_line(name: &str, epochs: usize, record: &EpochRecord) -> String {
+fn epoch_line(name: &str, epochs: usize, metric: &Metric, record: &EpochRecord) -> String {
     let noisy = record
-        .validation_noisy_accuracy
-        .map(|noisy| format!(", with noise {:.2} %", 100.0 * noisy))
+        .validation_noisy
+        .map(|noisy| format!(", with noise {}", metric.show(noisy)))
         .unwrap_or_default();
     let searched = record
         .validation_percentile
         .map(|percentile| {
             let sigma = record.noise.sigma();
             format!(
-                ", low percentile {:.2} % at sigma {sigma:.4}",
-                100.0 * percentile
+                ", low percentile {} at sigma {sigma:.4}",
+                metric.show(percentile)
             )
         })
         .unwrap_or_default();
+    let training = record
+        .train_metric
+        .map(|value| format!(", training {}", metric.show(value)))
+        .unwrap_or_default();
     format!(
-        "{name}: epoch {}/{epochs}, loss {:.4}, training {:.2} %, validation {:.2} %{noisy}{searched}",
+        "{name}: epoch {}/{epochs}, loss {:.4}{training}, validation {}{noisy}{searched}",
         record.epoch,
         record.train_loss,
-        100.0 * record.train_accuracy,
-        100.0 * record.validation_accuracy,
+        metric.show(record.validation),
     )
 }
 
 impl TrainingObserver for EpochLines {
-    fn started(&mut self, done: usize, total: usize, images: usize) {
-        (self.epochs, self.images) = (total, images);
-        if std::io::stderr().is_terminal() {
+    fn started(&mut self, done: usize, total: usize, items: usize, metric: &Metric) {
+        (self.epochs, self.items) = (total, items);
+        self.metric = Some(metric.clone());
+        if self.with_bar && std::io::stderr().is_terminal() {
             let bar = bar(
                 &self.bars,
                 &format!("train {}", self.name),
-                (total * images) as u64,
-                "images",
+                (total * items) as u64,
+                "items",
             );
-            bar.set_position((done * images) as u64);
+            bar.set_position((done * items) as u64);
             self.bar = Some(bar);
         } else if done > 0 {
             note(&format!(
@@ -130,16 +146,16 @@ impl TrainingObserver for EpochLines {
         }
     }
 
-    fn batch(&mut self, epoch: usize, images: usize, loss: f64, _accuracy: f64) {
+    fn batch(&mut self, epoch: usize, items: usize, loss: f64, _metric: Option<f64>) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("· epoch {epoch}/{} · loss {loss:.3}", self.epochs));
-            bar.set_position(((epoch - 1) * self.images + images) as u64);
+            bar.set_position(((epoch - 1) * self.items + items) as u64);
         }
     }
 
     fn epoch(&mut self, record: &EpochRecord) {
-        if self.bar.is_none() {
-            note(&epoch_line(&self.name, self.epochs, record));
+        if let (None, Some(metric)) = (&self.bar, &self.metric) {
+            note(&epoch_line(&self.name, self.epochs, metric, record));
         }
     }
 
@@ -161,6 +177,8 @@ pub(crate) struct Dashboard {
     renderer: Option<Box<dyn MetricsRenderer>>,
     interrupter: Interrupter,
     epochs: usize,
+    /// Known once the training has started.
+    metric: Option<Metric>,
     stop: Arc<AtomicBool>,
 }
 
@@ -169,8 +187,6 @@ const KILLED: &str = "Killing training from user input.";
 
 /// The curves of the dashboard.
 const LOSS: &str = "Loss";
-const ACCURACY: &str = "Accuracy";
-const NOISY_ACCURACY: &str = "Accuracy under variation";
 
 impl Dashboard {
     pub(crate) fn new(name: &str, stop: &Arc<AtomicBool>) -> Self {
@@ -179,8 +195,22 @@ impl Dashboard {
             renderer: None,
             interrupter: Interrupter::new(),
             epochs: 0,
+            metric: None,
             stop: Arc::clone(stop),
         }
+    }
+
+    /// Values of the metric with their names: as they are, and under variation.
+    fn values<const K: usize>(&self, values: [(bool, Option<f64>); K]) -> Vec<MetricState> {
+        let Some(metric) = &self.metric else {
+            return Vec::new();
+        };
+        let state = |(noisy, found): (bool, Option<f64>)| {
+            let [plain, under_variation] = curves(metric);
+            let name = if noisy { under_variation } else { plain };
+            found.map(|found| value(&name, metric.scale() * found))
+        };
+        values.into_iter().filter_map(state).collect()
     }
 
     /// Draws, if the dashboard is there. `q` and `k` end it by a panic, after which the terminal is as it was before:
@@ -202,6 +232,12 @@ impl Dashboard {
     }
 }
 
+/// The names of the curves of a metric.
+fn curves(metric: &Metric) -> [String; 2] {
+    let title = metric.title();
+    [title.clone(), format!("{title} under variation")]
+}
+
 fn metric_id(name: &str) -> MetricId {
     MetricId::new(Arc::new(name.to_string()))
 }
@@ -213,48 +249,58 @@ fn value(name: &str, value: f64) -> MetricState {
 }
 
 impl TrainingObserver for Dashboard {
-    fn started(&mut self, done: usize, total: usize, images: usize) {
+    fn started(&mut self, done: usize, total: usize, items: usize, metric: &Metric) {
         self.epochs = total;
+        self.metric = Some(metric.clone());
         let mut renderer: Box<dyn MetricsRenderer> = Box::new(TuiMetricsRendererWrapper::new(
             self.interrupter.clone(),
             (done > 0).then_some(done),
         ));
+        let unit = (!metric.unit.is_empty()).then(|| metric.unit.to_string());
+        let higher = metric.better == Better::Higher;
+        let [plain, under_variation] = curves(metric);
         for (name, unit, higher_is_better) in [
-            (LOSS, None, false),
-            (ACCURACY, Some("%"), true),
-            (NOISY_ACCURACY, Some("%"), true),
+            (LOSS.to_string(), None, false),
+            (plain, unit.clone(), higher),
+            (under_variation, unit, higher),
         ] {
             renderer.register_metric(MetricDefinition {
-                metric_id: metric_id(name),
-                name: Arc::new(name.to_string()),
+                metric_id: metric_id(&name),
+                name: Arc::new(name),
                 description: None,
                 attributes: MetricAttributes::Numeric(NumericAttributes {
-                    unit: unit.map(str::to_string),
+                    unit,
                     higher_is_better,
                 }),
             });
         }
         renderer.start(total, done, None, Some(&self.name));
-        renderer.start_split("train", images);
+        renderer.start_split("train", items);
         self.renderer = Some(renderer);
         terminal::keep_ctrl_c();
     }
 
-    fn batch(&mut self, _epoch: usize, images: usize, loss: f64, accuracy: f64) {
+    fn batch(&mut self, _epoch: usize, items: usize, loss: f64, metric: Option<f64>) {
+        let values = self.values([(false, metric)]);
         self.draw(|mut renderer| {
             renderer.update_train(value(LOSS, loss));
-            renderer.update_train(value(ACCURACY, 100.0 * accuracy));
-            renderer.update_split(images);
+            values
+                .into_iter()
+                .for_each(|value| renderer.update_train(value));
+            renderer.update_split(items);
             Some(renderer)
         });
     }
 
     fn epoch(&mut self, record: &EpochRecord) {
+        let values = self.values([
+            (false, Some(record.validation)),
+            (true, record.validation_noisy),
+        ]);
         self.draw(|mut renderer| {
-            renderer.update_valid(value(ACCURACY, 100.0 * record.validation_accuracy));
-            if let Some(noisy) = record.validation_noisy_accuracy {
-                renderer.update_valid(value(NOISY_ACCURACY, 100.0 * noisy));
-            }
+            values
+                .into_iter()
+                .for_each(|value| renderer.update_valid(value));
             renderer.update_epoch(record.epoch);
             Some(renderer)
         });

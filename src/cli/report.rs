@@ -25,10 +25,10 @@ pub(super) struct Report {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Folder of the report; the run itself, or runs/merged for several
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
     /// Print the results document on stdout instead of the table
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     json: bool,
 }
 

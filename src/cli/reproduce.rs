@@ -24,26 +24,36 @@ use crate::report::write_reproduction;
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Images: digits, mnist:DIR or cifar10:DIR
-    #[arg(long, value_name = "SOURCE", default_value = "digits")]
+    /// Items: digits, mnist:DIR or cifar10:DIR
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        default_value = "digits",
+        help_heading = "Data"
+    )]
     data: DataSource,
-    /// Seeds of training
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    /// Number of seeds: trainings of each method
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        help_heading = "Experiment"
+    )]
     seeds: u64,
-    /// Few images, epochs and chips, to see that everything runs
-    #[arg(long)]
+    /// Try it out: few items, epochs and chips
+    #[arg(long, help_heading = "Experiment")]
     quick: bool,
-    /// CIFAR-10 with the papers' width, images and epochs, for a GPU; a quarter of the width on 10,000 images where absent
-    #[arg(long, conflicts_with = "quick")]
+    /// CIFAR-10 with the papers' width, items and epochs, for a GPU; a quarter of the width on 10,000 items where absent
+    #[arg(long, conflicts_with = "quick", help_heading = "Experiment")]
     full: bool,
-    /// Folder of the run; runs/reproduce-PAPER where absent
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the run [default: runs/reproduce-PAPER]
+    #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
-    /// Keep the trainings that a run in the same folder has finished; it may have had fewer seeds
-    #[arg(long)]
+    /// Continue a run in the same folder, also with more --seeds
+    #[arg(long, help_heading = "Options")]
     resume: bool,
     #[command(flatten)]
-    run: RunArguments,
+    pub(super) run: RunArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -73,7 +83,7 @@ impl Reproduce {
             (_, true) => Extent::Full,
             _ => Extent::Usual,
         };
-        let colour = matches!(self.data, DataSource::Cifar10(_));
+        let colour = self.data.kind() == "cifar10";
         if self.full && !colour {
             bail!("--full is for CIFAR-10: drop it, or give --data cifar10:DIR");
         }

@@ -7,15 +7,17 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 use clap::Args;
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde_json::Value;
 
 use super::device::DeviceChoice;
+use super::process::{ProcessArguments, is_quiet};
 use super::run_lock::RunLock;
 use super::{interrupt, note, print};
 
 /// The arguments that all these verbs have.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options")]
 pub(super) struct RunArguments {
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
@@ -26,6 +28,8 @@ pub(super) struct RunArguments {
     /// Print the results document on stdout instead of the table
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) process: ProcessArguments,
 }
 
 impl RunArguments {
@@ -56,8 +60,16 @@ impl RunArguments {
             side_by_side: self.device.side_by_side(),
             lanes: self.device.lanes(),
             stop: interrupt::flag()?,
-            bars: MultiProgress::new(),
+            bars: bars(),
         })
+    }
+}
+
+/// Progress on stderr; nothing where `--quiet` was given.
+fn bars() -> MultiProgress {
+    match is_quiet() {
+        true => MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
+        false => MultiProgress::new(),
     }
 }
 
@@ -91,7 +103,7 @@ pub(super) fn note_report(out: &Path) {
     note(&format!("report: {}", out.join("report.html").display()));
 }
 
-/// Says which files images were read from, since a folder may hold others that look alike; nothing for the procedural set.
+/// Says which files data were read from, since a folder may hold others that look alike; nothing for the procedural set.
 pub(super) fn note_files(files: &[PathBuf]) {
     let Some(folder) = files.first().and_then(|file| file.parent()) else {
         return;
@@ -99,7 +111,7 @@ pub(super) fn note_files(files: &[PathBuf]) {
     let names = files.iter().filter_map(|file| file.file_name());
     let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
     note(&format!(
-        "images: {} in {}",
+        "data: {} in {}",
         names.join(", "),
         folder.display()
     ));

@@ -32,36 +32,41 @@ impl StoredNetwork {
             path.to_path_buf()
         };
         let manifest = read_manifest(&folder)?;
-        let model = serde_json::from_value(manifest.architecture.clone()).with_context(|| {
-            format!(
-                "{} names a network that this version does not know",
-                folder.display()
-            )
-        })?;
-        let recipe = serde_json::from_value(manifest.recipe.clone()).with_context(|| {
-            format!(
-                "{} carries a recipe that this version cannot read",
-                folder.display()
-            )
-        })?;
+        let model: ModelConfig = serde_json::from_value(manifest.architecture.clone())
+            .with_context(|| {
+                format!(
+                    "{} names a network that this version does not know",
+                    folder.display()
+                )
+            })?;
+        let recipe: Recipe =
+            serde_json::from_value(manifest.recipe.clone()).with_context(|| {
+                format!(
+                    "{} carries a recipe that this version cannot read",
+                    folder.display()
+                )
+            })?;
         Ok(Self {
             folder,
             manifest,
+            recipe: Recipe {
+                model: model.clone(),
+                ..recipe
+            },
             model,
-            recipe,
         })
     }
 
-    /// Refuses images whose classes it has no outputs for, before any of them is read.
+    /// Refuses data that its task or its network does not fit, before any item is read; labels may be.
     ///
     /// # Errors
-    /// The checkpoint, with both numbers.
-    pub(super) fn check_classes(&self, source: &DataSource) -> Result<()> {
-        let checked = self.model.check_classes(source.classes());
+    /// The checkpoint, with what does not fit.
+    pub(super) fn check_data(&self, source: &DataSource) -> Result<()> {
+        let checked = self.recipe.task.check(&self.model, source);
         checked.with_context(|| format!("{} does not fit {source}", self.folder.display()))
     }
 
-    /// Test images of `source` where `asked` were asked for, or nothing was: as many as in training then, but a number that
+    /// Test items of `source` where `asked` were asked for, or nothing was: as many as in training then, but a number that
     /// the training had is no bound for other data.
     pub(super) fn test_amount(&self, source: &DataSource, asked: Option<usize>) -> Amount {
         let data = &self.recipe.data;
@@ -71,7 +76,7 @@ impl StoredNetwork {
         }
     }
 
-    /// The first `most` images of its training set, or of the training images of another source; all where these are fewer.
+    /// The first `most` items of its training set, or of the training items of another source; all where these are fewer.
     pub(super) fn training_amount(&self, most: usize) -> Amount {
         Amount::up_to(self.recipe.data.train.map_or(most, |train| most.min(train)))
     }

@@ -4,16 +4,18 @@ use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Args;
 use crossburn_checkpoints::{Manifest, save_checkpoint, write_bytes};
-use crossburn_hardware::toml_problem;
-use crossburn_models::{Classifier, WithClassifier};
+use crossburn_models::Network;
 use crossburn_training::{
-    Batches, Evaluation, Recipe, Run, TrainingError, TrainingObserver, kept_recipe, train,
+    Batches, Evaluation, Part, Recipe, Role, Run, Task, TaskParts, TrainingError, TrainingObserver,
+    WithTask, kept_recipe, train,
 };
 
+use super::process::is_quiet;
 use super::progress::{Dashboard, EpochLines};
+use super::recipe_file::{Setting, read_recipe};
 use super::run_setup::{RunArguments, RunPlace, expect_kept, note_files, run_folder};
 use super::{Outcome, command_line, note, print, print_results};
 use crate::apps::study::{self, Clock};
@@ -27,33 +29,56 @@ use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run}
 /// Example: crossburn train configs/recipes/digits-right-censored.toml --out runs/digits
 #[derive(Debug, Args)]
 pub(super) struct Train {
-    /// The recipe
+    /// The recipe, a TOML file; docs/recipes.md lists its keys
     recipe: PathBuf,
-    /// Folder of the run; runs/RECIPE where absent
-    #[arg(long, value_name = "DIR")]
+    /// Set a key of the recipe, such as training.epochs=3; may be repeated
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        help_heading = "Recipe",
+        long_help = SET_HELP
+    )]
+    set: Vec<String>,
+    /// Train on these data; short for --set data.source=SOURCE
+    #[arg(long, value_name = "SOURCE", help_heading = "Recipe")]
+    data: Option<String>,
+    /// Folder of the run [default: runs/RECIPE]
+    #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
     /// Continue the interrupted run in the same folder
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     resume: bool,
+    /// Print one line per epoch, also in a terminal, in place of the dashboard
+    #[arg(long, help_heading = "Options")]
+    no_tui: bool,
     #[command(flatten)]
-    run: RunArguments,
+    pub(super) run: RunArguments,
 }
 
+/// The long help of `--set`.
+const SET_HELP: &str = "\
+Set a key of the recipe, such as training.epochs=3; may be repeated
+
+A key is dotted: docs/recipes.md lists all. A value is TOML. What is no TOML is taken as a string, so that method.kind=awp \
+needs no quotes. A whole table replaces that of the recipe: --set 'noise={kind=\"gaussian\",sigma_rel_wmax=0.1}'. Settings are \
+applied in their order, and one that would replace an earlier one is refused.";
+
 impl Train {
+    /// The settings of the command line, `--data` first.
+    fn settings(&self) -> Result<Vec<Setting>> {
+        let data = self.data.iter().map(|source| Ok(Setting::data(source)));
+        let set = self.set.iter().map(|text| Setting::parse(text));
+        data.chain(set).collect()
+    }
+
     pub(super) fn run(self) -> Result<Outcome> {
-        let text = fs_err::read_to_string(&self.recipe)?;
-        let recipe: Recipe = toml::from_str(&text).map_err(|error| {
-            let problem = toml_problem(&text, &error);
-            anyhow!("{} is not a recipe: {problem}", self.recipe.display())
-        })?;
-        recipe
-            .check()
-            .with_context(|| format!("in {}", self.recipe.display()))?;
+        let recipe = read_recipe(&self.recipe, &self.settings()?)?;
         let resolved = toml::to_string_pretty(&recipe)?;
         if self.run.print_config {
             print(resolved.trim_end())?;
             return Ok(Outcome::Done);
         }
+        recipe.model.require_known()?;
         let stem = self.recipe.file_stem().unwrap_or_default();
         let out = run_folder(self.out.as_deref(), &stem.to_string_lossy());
         if self.resume {
@@ -73,7 +98,7 @@ impl Train {
             resolved: &resolved,
             place,
         };
-        recipe.model.build(recipe.seed, &device, job)
+        recipe.build(&device, job)?
     }
 }
 
@@ -90,21 +115,20 @@ const STATE_FOLDER: &str = "resume";
 /// Folder of the checkpoint, in the run folder.
 const CHECKPOINT_FOLDER: &str = "checkpoint";
 
-impl WithClassifier for Job<'_> {
+impl WithTask for Job<'_> {
     type Output = Result<Outcome>;
 
-    fn run<C: Classifier>(self, network: C) -> Result<Outcome> {
+    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Outcome> {
         // burn-train's dashboard draws on stdout and reads keys from stdin; with --json, stdout belongs to the document.
         let name = self.recipe.model.name();
         let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-        if terminal && !self.arguments.run.json {
-            self.train(network, &mut Dashboard::new(name, &self.place.stop))
-        } else {
-            self.train(
-                network,
-                &mut EpochLines::new(name, &self.place.bars, &self.place.stop),
-            )
+        let hidden = self.arguments.run.json || self.arguments.no_tui || is_quiet();
+        if terminal && !hidden {
+            let mut dashboard = Dashboard::new(name, &self.place.stop);
+            return self.train(network, &parts, &mut dashboard);
         }
+        let lines = EpochLines::new(name, &self.place.bars, &self.place.stop);
+        self.train(network, &parts, &mut lines.with_bar(!self.arguments.no_tui))
     }
 }
 
@@ -121,31 +145,32 @@ impl Job<'_> {
         Ok(write_bytes(&path, self.resolved.as_bytes())?)
     }
 
-    fn train<C: Classifier>(
+    fn train<N: Network, P: TaskParts<N>>(
         &self,
-        network: C,
+        network: N,
+        parts: &P,
         observer: &mut impl TrainingObserver,
     ) -> Result<Outcome> {
         let recipe = self.recipe;
         let mut clock = Clock::new();
         let source = &recipe.data.source;
-        let data = clock.time("data", || {
-            source.load(recipe.seed, recipe.data.train, recipe.data.test)
+        let load = |of, amount: Option<usize>| parts.load(source, recipe.seed, of, amount.into());
+        let (training, test) = clock.time("data", || {
+            let training = load((Part::Training, Role::Learn), recipe.data.train)?;
+            anyhow::Ok((training, load((Part::Test, Role::Judge), recipe.data.test)?))
         })?;
-        recipe.model.check(data.train.shape)?;
         let validation = recipe.data.validation;
-        let learn = data
-            .train
-            .len()
+        let learn = training
+            .items()
             .checked_sub(validation)
             .filter(|learn| *learn > 0)
             .with_context(|| {
                 format!(
-                    "data.validation = {validation} leaves nothing of {} training images",
-                    data.train.len()
+                    "data.validation = {validation} leaves nothing of {} training items",
+                    training.items()
                 )
             })?;
-        let (training_set, validation) = data.train.split_at(learn);
+        let (training_set, validation) = training.split_at(learn);
         let autodiff = self.place.device.clone().autodiff();
         let state = self.place.out.join(STATE_FOLDER);
         if !self.replaces_another(&state) {
@@ -172,15 +197,15 @@ impl Job<'_> {
             ));
             return Ok(Outcome::Interrupted);
         }
-        let batches = Batches::new(&data.test, 128, &self.place.device);
+        let batches = Batches::new(&test, 128, &self.place.device);
         let evaluation = Evaluation::new(&trained.network, recipe.model.quantization(), batches);
-        let clean = clock.time("test", || evaluation.clean())?;
+        let (clean, also) = clock.time("test", || evaluation.clean_and_also())?;
         let (version, commit) = study::version();
         let summary = DataSummary {
             source: source.to_string(),
-            train: training_set.len(),
-            validation: validation.len(),
-            test: data.test.len(),
+            train: training_set.items(),
+            validation: validation.items(),
+            test: test.items(),
         };
         let mut manifest = Manifest::new(
             study::json(&recipe.model)?,
@@ -191,8 +216,8 @@ impl Job<'_> {
         .with_metric("clean", clean)
         .with_metric("best_epoch", trained.best_epoch as f64)
         .with_metric("training_sigma", trained.noise.sigma())
-        .with_metric("images_backward", trained.passes.backward as f64)
-        .with_metric("images_forward", trained.passes.forward as f64);
+        .with_metric("items_backward", trained.passes.backward as f64)
+        .with_metric("items_forward", trained.passes.forward as f64);
         if let Some(commit) = &commit {
             manifest = manifest.with_commit(commit);
         }
@@ -213,11 +238,14 @@ impl Job<'_> {
             reproduce: command_line::repeated(&[]),
             config: study::json(recipe)?,
             data: summary,
+            metric: test.metric(),
+            training_metric: study::other_metric(&training_set, &test),
             deployment: None,
             methods: vec![Method {
                 name: study::method_name(recipe),
                 training_noise: study::json(&trained.noise)?,
                 clean,
+                also: study::also(also),
                 curve: study::curve(&trained.curve),
                 population: None,
                 sweep: Vec::new(),

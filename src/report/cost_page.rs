@@ -64,7 +64,7 @@ fn html(mapping: &Mapping, plan: &FloorPlan, pictures: &[Drawing; DRAWING_IDS.le
         definitions(&DEFINITIONS),
         floor_plan.inline(),
         escape(&format!(
-            "What every estimator says about this converter ({}), and the energy per image with it. An estimator refuses \
+            "What every estimator says about this converter ({}), and the energy per inference with it. An estimator refuses \
              what its source does not cover.",
             converter(&mapping.cost)
         )),
@@ -113,7 +113,7 @@ fn facts<'a>(mapping: &Mapping, plan: &FloorPlan) -> Vec<(&'a str, String)> {
     }
     facts.push((
         "Shapes from",
-        format!("{} images of {}", mapping.data.images, mapping.data.source),
+        format!("{} items of {}", mapping.data.items, mapping.data.source),
     ));
     facts
 }

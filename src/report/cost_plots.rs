@@ -113,7 +113,7 @@ fn energy(mapping: &Mapping) -> RowChart {
     }
     // Room for the words behind the longest bar.
     let x = Axis::covering(
-        &format!("Energy per image ({unit})"),
+        &format!("Energy per inference ({unit})"),
         [0.0, 1.25 * largest / factor],
         (0.0, f64::MAX),
         0.0,
@@ -125,10 +125,10 @@ fn energy(mapping: &Mapping) -> RowChart {
             cost.total.energy_total.shown()
         ),
         note: format!(
-            "Per image, converters by the figures of {}. Parts below 1 % of the whole are drawn together.",
+            "Per inference, converters by the figures of {}. Parts below 1 % of the whole are drawn together.",
             cost.adc_estimator
         ),
-        description: "Energy per image of every layer as a bar, component by component."
+        description: "Energy per inference of every layer as a bar, component by component."
             .to_string(),
         x,
         rows,

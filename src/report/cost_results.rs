@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use super::ReportError;
 use super::document::Document;
+use super::last_version;
 use super::results::Timing;
 use super::results::invalid;
 
 /// The schema of mappings that this version writes and the only one it reads.
-pub const MAPPING_SCHEMA: &str = "crossburn.mapping/1";
+pub const MAPPING_SCHEMA: &str = "crossburn.mapping/2";
 
 /// What one network costs on one hardware, together with everything needed to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,15 +28,15 @@ pub struct Mapping {
     pub commit: Option<String>,
     /// Command line that repeats the run.
     pub reproduce: String,
-    /// The resolved configuration: network, weights, images.
+    /// The resolved configuration: network, weights, items.
     pub config: Value,
-    /// The images that showed how layers are used.
+    /// The items that showed how layers are used.
     pub data: MappingData,
     /// Name of the accelerator: a preset, or a file without its ending.
     pub accelerator: String,
     /// Its whole description.
     pub hardware: HardwareConfig,
-    /// How an image uses the layers on arrays, in the order of their first use.
+    /// How an item uses the layers on arrays, in the order of their first use.
     pub layers: Vec<LayerShape>,
     /// Paths of the weights that stay digital; nothing of them is counted.
     pub digital: Vec<String>,
@@ -45,14 +46,14 @@ pub struct Mapping {
     pub timing: Timing,
 }
 
-/// The images of a mapping.
+/// The items of a mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MappingData {
     /// Name of the data source.
     pub source: String,
-    /// Training images that passed the network.
-    pub images: usize,
+    /// Training items that passed the network.
+    pub items: usize,
 }
 
 impl Mapping {
@@ -77,6 +78,11 @@ impl Mapping {
 
 impl Document for Mapping {
     const SCHEMA: &'static str = MAPPING_SCHEMA;
+    const LAST: &'static str = "crossburn.mapping/1";
+
+    fn bring_up(last: &mut Value) {
+        last_version::mapping(last);
+    }
 
     fn schema(&self) -> &str {
         &self.schema

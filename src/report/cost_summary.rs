@@ -6,7 +6,7 @@ use crossburn_hardware::cost::{
 use crossburn_hardware::units::{Joule, Second};
 
 use super::cost_results::Mapping;
-use super::quantity::{Shown, count, images_per_second, share};
+use super::quantity::{Shown, count, inferences_per_second, share};
 
 /// Headers of the table of layers.
 pub(super) const HEADERS: [&str; 10] = [
@@ -24,11 +24,11 @@ pub(super) const HEADERS: [&str; 10] = [
 
 /// How the numbers are defined, one sentence each.
 pub(super) const DEFINITIONS: [&str; 6] = [
-    "K × M is the matrix of one group: inputs and outputs of one position. An image meets it at every position.",
+    "K × M is the matrix of one group: inputs and outputs of one position. An inference meets it at every position.",
     "Arrays hold all slices, signs and copies of a layer; in use are the cells that hold weights.",
-    "Energy and latency are per image; the ADC share is that of the converters in the energy. Latency is that of all \
+    "Energy and latency are per inference; the ADC share is that of the converters in the energy. Latency is that of all \
      positions of the layer, one after the other; copies share them.",
-    "Sequential: one layer after the other. Pipelined: every layer works on another image, and the slowest layer sets the \
+    "Sequential: one layer after the other. Pipelined: every layer works on another inference, and the slowest layer sets the \
      pace; the latency is a lower bound, as kernels wait for some rows of positions.",
     "Whose figures are used for the converters changes a result by more than an order of magnitude; the range repeats the \
      energy with those of every estimator that covers this converter, everything else equal.",
@@ -110,7 +110,7 @@ pub(super) fn totals(mapping: &Mapping, plan: &FloorPlan) -> Vec<(&'static str, 
         (
             "Energy",
             format!(
-                "{} per image, {} per multiply-accumulate{leakage}",
+                "{} per inference, {} per multiply-accumulate{leakage}",
                 total.energy_total.shown(),
                 total.energy_per_mac.shown()
             ),
@@ -118,17 +118,17 @@ pub(super) fn totals(mapping: &Mapping, plan: &FloorPlan) -> Vec<(&'static str, 
         (
             "Sequential",
             format!(
-                "{} per image, {}",
+                "{} per inference, {}",
                 total.latency_sequential.shown(),
-                images_per_second(total.throughput_sequential)
+                inferences_per_second(total.throughput_sequential)
             ),
         ),
         (
             "Pipelined",
             format!(
-                "{} per image, {}",
+                "{} per inference, {}",
                 total.latency_pipelined.shown(),
-                images_per_second(total.throughput_pipelined)
+                inferences_per_second(total.throughput_pipelined)
             ),
         ),
         ("Area", total.area_total.shown()),
@@ -161,7 +161,7 @@ pub(super) fn totals(mapping: &Mapping, plan: &FloorPlan) -> Vec<(&'static str, 
         terms.push((
             "Energy range",
             format!(
-                "{} to {} per image over {} estimators of converters",
+                "{} to {} per inference over {} estimators of converters",
                 Joule::new(low).shown(),
                 Joule::new(high).shown(),
                 energies.len()
@@ -186,7 +186,7 @@ pub(super) fn headline(mapping: &Mapping) -> String {
             .map(str::to_string)
     };
     format!(
-        "{} on {} takes {} arrays, {} and {} per image in sequence; converters take {} of the energy by the figures of {}.",
+        "{} on {} takes {} arrays, {} and {} per inference in sequence; converters take {} of the energy by the figures of {}.",
         name("kind").unwrap_or_else(|| "The network".to_string()),
         mapping.accelerator,
         count(total.arrays),
@@ -212,7 +212,7 @@ pub(super) fn converter(cost: &CostReport) -> String {
 pub(super) struct Estimate {
     pub(super) estimator: AdcEstimator,
     pub(super) estimate: AdcEstimate,
-    /// Energy per image of the network with it.
+    /// Energy per inference of the network with it.
     pub(super) network: Joule,
     /// Whether its figures are those of the costs.
     pub(super) used: bool,
@@ -248,7 +248,7 @@ pub(super) const ESTIMATE_HEADERS: [&str; 6] = [
     "Conversion",
     "Time",
     "Area",
-    "Energy per image",
+    "Energy per inference",
     "",
 ];
 
@@ -318,7 +318,7 @@ pub(super) fn shares(
     [sorted(energies.to_vec()), sorted(areas.to_vec())]
 }
 
-/// Time between two images where every layer works on another one.
+/// Time between two inferences where every layer works on another one.
 pub(super) fn slowest(mapping: &Mapping) -> Option<(&str, Second)> {
     let slowest = mapping
         .cost

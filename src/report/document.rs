@@ -12,8 +12,13 @@ use super::results::{RESULTS_FILE, Timing, finite, invalid};
 
 /// A document of a run, `results.json` in its folder.
 pub trait Document: Serialize + DeserializeOwned {
-    /// Name and version of the format: the one that is written, and the only one that is read.
+    /// Name and version of the format that is written.
     const SCHEMA: &'static str;
+    /// The format of the last version, which is read as well.
+    const LAST: &'static str;
+
+    /// Turns a document of [`LAST`](Self::LAST) into one of [`SCHEMA`](Self::SCHEMA).
+    fn bring_up(last: &mut Value);
 
     /// The schema that the document states.
     fn schema(&self) -> &str;
@@ -67,17 +72,24 @@ pub trait Document: Serialize + DeserializeOwned {
     fn from_json(text: &str, path: &Path) -> Result<Self, ReportError> {
         // The schema is read first, so that an old document is refused for its age and not for its first unknown field.
         let found = stated(text, path)?;
-        if found != Self::SCHEMA {
+        let parse = |source| ReportError::Parse {
+            path: path.into(),
+            source,
+        };
+        let document: Self = if found == Self::SCHEMA {
+            serde_json::from_str(text).map_err(parse)?
+        } else if found == Self::LAST {
+            let mut last: Value = serde_json::from_str(text).map_err(parse)?;
+            Self::bring_up(&mut last);
+            last["schema"] = Value::from(Self::SCHEMA);
+            serde_json::from_value(last).map_err(parse)?
+        } else {
             return Err(ReportError::Schema {
                 path: path.into(),
                 found,
                 known: Self::SCHEMA,
             });
-        }
-        let document: Self = serde_json::from_str(text).map_err(|source| ReportError::Parse {
-            path: path.into(),
-            source,
-        })?;
+        };
         document.check()?;
         Ok(document)
     }
@@ -108,7 +120,8 @@ pub trait Document: Serialize + DeserializeOwned {
     /// [`ReportError::Read`] naming the path, and [`ReportError::Parse`].
     fn is_at(path: &Path) -> Result<bool, ReportError> {
         let (file, text) = read_text(path)?;
-        Ok(stated(&text, &file)? == Self::SCHEMA)
+        let stated = stated(&text, &file)?;
+        Ok(stated == Self::SCHEMA || stated == Self::LAST)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crossburn_noise::Metric;
 use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search, SignGradient};
-use crossburn_training::{AttackActivations, AttackLoss};
+use crossburn_training::AttackActivations;
 use serde_json::{Value, json};
 
 use super::results::{
@@ -30,6 +31,8 @@ pub(crate) fn results() -> Results {
             validation: 1000,
             test: 1000,
         },
+        metric: Metric::share("accuracy"),
+        training_metric: None,
         deployment: Some(json!({"kind": "gaussian", "sigma_rel_wmax": 0.2})),
         methods: vec![
             method("plain", Value::Null, 0.7),
@@ -46,7 +49,7 @@ pub(crate) fn results() -> Results {
 }
 
 fn method(name: &str, training_noise: Value, level: f64) -> Method {
-    let accuracy: Vec<f64> = (0..50)
+    let values: Vec<f64> = (0..50)
         .map(|chip| level + f64::from(chip * 7 % 50) / 1000.0)
         .collect();
     let entry = |offset: f64| KppEntry {
@@ -58,21 +61,22 @@ fn method(name: &str, training_noise: Value, level: f64) -> Method {
         name: name.into(),
         training_noise,
         clean: 0.98,
+        also: Vec::new(),
         curve: (1..=3)
             .map(|epoch| EpochRow {
                 epoch,
                 learning_rate: 0.1 / epoch as f64,
                 train_loss: 1.0 / epoch as f64,
-                train_accuracy: 0.97 - 0.3 / epoch as f64,
-                validation_accuracy: 0.96 - 0.3 / epoch as f64,
-                validation_noisy_accuracy: (name != "plain").then_some(0.9),
+                train_metric: Some(0.97 - 0.3 / epoch as f64),
+                validation: 0.96 - 0.3 / epoch as f64,
+                validation_noisy: (name != "plain").then_some(0.9),
             })
             .collect(),
         population: Some(PopulationSummary {
             seed: 7,
             first: 0,
-            chips: accuracy.len(),
-            images: 1000,
+            chips: values.len(),
+            items: 1000,
             mean: level + 0.0245,
             std: 0.0144,
             worst: level,
@@ -82,7 +86,7 @@ fn method(name: &str, training_noise: Value, level: f64) -> Method {
                 (10, entry(0.005)),
                 (50, entry(0.0245)),
             ]),
-            accuracy,
+            values,
         }),
         sweep: (0..4)
             .map(|step| {
@@ -105,24 +109,24 @@ fn method(name: &str, training_noise: Value, level: f64) -> Method {
 
 /// Searches by both losses, of which that by margin takes 97 % to 15 %, beside 20 random chips.
 pub(crate) fn worst_case() -> WorstCaseResults {
-    let point = |iteration: usize, accuracy| PathPoint {
+    let point = |iteration: usize, score| PathPoint {
         restart: 0,
         iteration,
         loss: 1.0 - iteration as f64 / 4.0,
-        accuracy,
+        score,
         fraction_at_bound: iteration as f64 / 4.0,
         inside: true,
     };
-    let at = |bound, accuracy| BoundPoint {
+    let at = |bound, worst| BoundPoint {
         bound,
-        accuracy,
-        searched: accuracy,
+        worst,
+        searched: worst,
         evaluations: 3,
     };
-    let searched = |surrogate, path: Vec<PathPoint>| SearchSummary {
-        surrogate,
+    let searched = |surrogate: &str, path: Vec<PathPoint>| SearchSummary {
+        surrogate: surrogate.into(),
         activations: AttackActivations::Quantized,
-        accuracy: path[2].accuracy,
+        worst: path[2].score,
         loss: path[2].loss,
         restart: 0,
         iteration: 2,
@@ -138,16 +142,17 @@ pub(crate) fn worst_case() -> WorstCaseResults {
         reproduce: "crossburn worst-case runs/digits --bound 0.03".into(),
         config: json!({"seed": 1}),
         data: "digits".into(),
-        images: 100,
+        items: 100,
+        metric: Metric::share("accuracy"),
         search: Search::SignGradient(SignGradient::default()),
         bound: 0.03,
         hardware: None,
         clean: 0.97,
-        accuracy: 0.15,
+        worst: 0.15,
         found_by: FoundBy::Search {
             bound: 0.03,
             method: "sign".into(),
-            surrogate: AttackLoss::default(),
+            surrogate: "margin".into(),
             activations: AttackActivations::Quantized,
         },
         fraction_at_bound: 0.5,
@@ -159,11 +164,11 @@ pub(crate) fn worst_case() -> WorstCaseResults {
         }],
         searches: vec![
             searched(
-                AttackLoss::default(),
+                "margin",
                 vec![point(0, 0.97), point(1, 0.6), point(2, 0.15)],
             ),
             searched(
-                AttackLoss::CrossEntropy {},
+                "cross-entropy",
                 vec![point(0, 0.97), point(1, 0.3), point(2, 0.25)],
             ),
         ],
@@ -173,14 +178,14 @@ pub(crate) fn worst_case() -> WorstCaseResults {
             mean: 0.97,
             std: 0.0,
             worst: 0.97,
-            accuracy: vec![0.97; 20],
+            values: vec![0.97; 20],
         }),
         certificate: None,
         transfer: Transfer {
             from: TransferFrom::Training,
-            images: 100,
+            items: 100,
             clean: 0.99,
-            accuracy: 0.2,
+            deviated: 0.2,
         },
         timing: Timing::default(),
     }

@@ -60,21 +60,23 @@ pub fn html(results: &Results) -> String {
     let mut body = facts(results);
     if !results.methods.is_empty() {
         body.push_str(&format!(
-            "<h2>Accuracy (%)</h2>\n{}",
+            "<h2>{}</h2>\n{}",
+            svg::escape(&results.metric.heading()),
             methods_table(results, &measures(results), Noise::Shown)
         ));
     }
     let percentiles = percentile_measures(results);
     if !percentiles.is_empty() {
         body.push_str(&format!(
-            "<h2>Percentiles of chips (%)</h2>\n{}",
+            "<h2>Percentiles of chips</h2>\n{}",
             methods_table(results, &percentiles, Noise::Hidden)
         ));
     }
     if let Some((name, measures)) = hardware_measures(results) {
         body.push_str(&format!(
-            "<h2>On the hardware {}: accuracy (%) and cost</h2>\n<p class=\"muted\">{}</p>\n{}",
+            "<h2>On the hardware {}: {} and cost</h2>\n<p class=\"muted\">{}</p>\n{}",
             svg::escape(&name),
+            svg::escape(&results.metric.name),
             svg::escape(&hardware_facts(results)),
             methods_table(results, &measures, Noise::Hidden)
         ));
@@ -164,7 +166,7 @@ fn facts(results: &Results) -> String {
     let mut facts = vec![(
         "Data",
         format!(
-            "{}: {} training, {} validation, {} test images",
+            "{}: {} training, {} validation, {} test items",
             data.source, data.train, data.validation, data.test
         ),
     )];
@@ -177,8 +179,8 @@ fn facts(results: &Results) -> String {
         .filter_map(|method| method.population.as_ref())
         .map(|p| {
             format!(
-                "{} from number {} of seed {}, {} images each",
-                p.chips, p.first, p.seed, p.images
+                "{} from number {} of seed {}, {} items each",
+                p.chips, p.first, p.seed, p.items
             )
         })
         .collect();

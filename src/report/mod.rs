@@ -31,6 +31,7 @@ mod error;
 mod example;
 mod floor_plan;
 mod html;
+mod last_version;
 mod percentiles;
 mod plots;
 mod quantity;
@@ -61,9 +62,10 @@ pub use percentiles::{
 };
 pub use reproduction::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow, Verdict};
 pub use reproduction_page::{reproduction_html, reproduction_table, write_reproduction};
+pub(crate) use results::CONFIDENCE;
 pub use results::{
-    CostSummary, DataSummary, EpochRow, KppEntry, Method, OnHardware, PopulationSummary,
-    RESULTS_FILE, Results, RunCommand, SCHEMA, SweepPoint, Timing,
+    AlsoMeasured, CostSummary, DataSummary, EpochRow, KppEntry, Method, OnHardware,
+    PopulationSummary, RESULTS_FILE, Results, RunCommand, SCHEMA, SweepPoint, Timing,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, read_results, write_run};
 pub use table::table;

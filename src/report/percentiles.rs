@@ -1,11 +1,11 @@
 //! Percentiles that a run was asked for beside the table of its population: a race, looks, rare ones in two ways.
 
-use crossburn_noise::RareChip;
+use crossburn_noise::{Metric, RareChip};
 use serde::{Deserialize, Serialize};
 
 use super::ReportError;
-use super::results::{KppEntry, Method, Results, accuracy, finite};
-use super::summary::{Cell, Measure, interval, percent, plain};
+use super::results::{KppEntry, Method, Results, finite, fraction, possible};
+use super::summary::{Cell, Measure, interval, plain, reach, unit};
 
 /// What was asked for beside the population; each part is left out where it was not.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,13 +31,13 @@ pub struct Percentiles {
 pub struct RaceSummary {
     /// The percentile in per cent.
     pub k: f64,
-    /// Seed of the population, whose chips are numbered from 0, and of the order of images.
+    /// Seed of the population, whose chips are numbered from 0, and of the order of items.
     pub seed: u64,
     /// Chips that raced.
     pub chips: usize,
-    /// Test images.
-    pub images: usize,
-    /// KPP(k) of these chips on all images lies in here.
+    /// Test items.
+    pub items: usize,
+    /// KPP(k) of these chips on all items lies in here.
     pub value: Known,
     /// The lower end of the order-statistic interval lies in here; `None` where so few chips do not bound that
     /// side.
@@ -46,11 +46,11 @@ pub struct RaceSummary {
     pub high: Option<Known>,
     /// Coverage of that interval over the draw of chips.
     pub coverage: f64,
-    /// Probability given to images not looked at.
+    /// Probability given to items not looked at.
     pub delta: f64,
     /// Coverage less delta.
     pub confidence: f64,
-    /// Pairs of a chip and an image that were evaluated, as a fraction of all.
+    /// Pairs of a chip and an item that were evaluated, as a fraction of all.
     pub work: f64,
     /// The rounds in order.
     pub rounds: Vec<RaceRoundSummary>,
@@ -77,8 +77,8 @@ impl Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RaceRoundSummary {
-    /// Images looked at by its end.
-    pub images: usize,
+    /// Items looked at by its end.
+    pub items: usize,
     /// Chips that took part.
     pub chips: usize,
     /// Chips dropped because they are above every rank of interest.
@@ -115,8 +115,8 @@ pub struct LooksSummary {
 pub struct RareSummary {
     /// Chips of each level.
     pub chips: usize,
-    /// Test images evaluated on each chip.
-    pub images: usize,
+    /// Test items evaluated on each chip.
+    pub items: usize,
     /// Chips that were evaluated.
     pub evaluations: u64,
     /// The levels in order.
@@ -129,7 +129,7 @@ pub struct RareSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RareLevelSummary {
-    /// Its chips are at or below this accuracy; null for the first level.
+    /// Its chips are at this value of the metric or worse; null for the first level.
     pub threshold: Option<f64>,
     /// Estimated probability of such chips.
     pub probability: f64,
@@ -145,17 +145,17 @@ pub struct RareLevelSummary {
 pub struct RareQuantileSummary {
     /// The percentage of chips at or below.
     pub percent: f64,
-    /// The accuracy.
+    /// The metric.
     pub value: f64,
     /// Lower end of its 95 % interval; `None` where the levels do not reach as low.
     pub low: Option<f64>,
     /// Upper end.
-    pub high: f64,
+    pub high: Option<f64>,
     /// Coefficient of variation of the probability of a chip at or below the value.
     pub variation: f64,
     /// Independent chips that would say as much as those of its level.
     pub effective: f64,
-    /// Plain chips that a plain population would need to say as much; `None` where the accuracy of no chip differs.
+    /// Plain chips that a plain population would need to say as much; `None` where the metric of no chip differs.
     pub plain_chips: Option<f64>,
     /// A chip that has the value, as a list of seeds.
     pub chip: RareChip,
@@ -168,11 +168,11 @@ pub struct RareQuantileSummary {
 pub struct ImportanceSummary {
     /// Chips that were evaluated.
     pub chips: usize,
-    /// Test images evaluated on each chip.
-    pub images: usize,
+    /// Test items evaluated on each chip.
+    pub items: usize,
     /// Plain chips that set the shift.
     pub pilot: usize,
-    /// Correlation over them of the accuracy with how far a chip lies along the direction.
+    /// Correlation over them of the metric, higher being better, with how far a chip lies along the direction.
     pub correlation: f64,
     /// How far chips were shifted, in standard deviations.
     pub shift: f64,
@@ -181,7 +181,7 @@ pub struct ImportanceSummary {
 }
 
 impl ImportanceSummary {
-    /// The share of the variance of the accuracy that the direction explains in the pilot: the correlation, squared.
+    /// The share of the variance of the metric that the direction explains in the pilot: the correlation, squared.
     pub fn explained(&self) -> f64 {
         self.correlation * self.correlation
     }
@@ -193,7 +193,7 @@ impl ImportanceSummary {
 pub struct ImportanceQuantileSummary {
     /// The percentage of chips at or below.
     pub percent: f64,
-    /// The accuracy.
+    /// The metric.
     pub value: f64,
     /// Lower end of its 95 % interval; `None` where nothing bounds that side.
     pub low: Option<f64>,
@@ -204,7 +204,7 @@ pub struct ImportanceQuantileSummary {
 }
 
 impl Percentiles {
-    pub(super) fn check(&self, at: &str) -> Result<(), ReportError> {
+    pub(super) fn check(&self, metric: &Metric, at: &str) -> Result<(), ReportError> {
         if let Some(race) = &self.race {
             let at = |field: &str| format!("{at}.race.{field}");
             finite(&at("k"), race.k)?;
@@ -214,7 +214,7 @@ impl Percentiles {
                 ("high", race.high),
             ] {
                 for end in known.iter().flat_map(|known| [known.low, known.high]) {
-                    accuracy(&at(field), end)?;
+                    possible(metric, &at(field), end)?;
                 }
             }
             for (field, value) in [
@@ -223,22 +223,21 @@ impl Percentiles {
                 ("confidence", race.confidence),
                 ("work", race.work),
             ] {
-                accuracy(&at(field), value)?;
+                fraction(&at(field), value)?;
             }
         }
         if let Some(looks) = &self.looks {
             let at = |field: &str| format!("{at}.looks.{field}");
-            let (low, high) = looks.kpp.bounds();
             finite(&at("k"), looks.k)?;
+            finite(&at("half_width"), looks.half_width)?;
+            fraction(&at("confidence"), looks.confidence)?;
+            fraction(&at("each"), looks.each)?;
             for (field, value) in [
-                ("half_width", looks.half_width),
-                ("confidence", looks.confidence),
-                ("each", looks.each),
-                ("kpp.value", looks.kpp.value),
-                ("kpp.low", low),
-                ("kpp.high", high),
+                ("kpp.value", Some(looks.kpp.value)),
+                ("kpp.low", looks.kpp.low),
+                ("kpp.high", looks.kpp.high),
             ] {
-                accuracy(&at(field), value)?;
+                value.map_or(Ok(()), |value| possible(metric, &at(field), value))?;
             }
         }
         for quantile in self.rare.iter().flat_map(|rare| &rare.quantiles) {
@@ -246,9 +245,9 @@ impl Percentiles {
             for (field, value) in [
                 ("value", Some(quantile.value)),
                 ("low", quantile.low),
-                ("high", Some(quantile.high)),
+                ("high", quantile.high),
             ] {
-                value.map_or(Ok(()), |value| accuracy(&at(field), value))?;
+                value.map_or(Ok(()), |value| possible(metric, &at(field), value))?;
             }
             for (field, value) in [
                 ("percent", Some(quantile.percent)),
@@ -269,7 +268,7 @@ impl Percentiles {
                     ("low", quantile.low),
                     ("high", quantile.high),
                 ] {
-                    value.map_or(Ok(()), |value| accuracy(&at(field), value))?;
+                    value.map_or(Ok(()), |value| possible(metric, &at(field), value))?;
                 }
                 finite(&at("effective"), quantile.effective)?;
             }
@@ -280,6 +279,7 @@ impl Percentiles {
 
 /// Races, looks and rare percentiles in the order of the table; empty where none was asked for.
 pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
+    let metric = &results.metric;
     let mut measures = Vec::new();
     let mut row = |label: String, detail: bool, cell: &dyn Fn(&Percentiles) -> Option<Cell>| {
         let cell = |method: &Method| method.percentiles.as_ref().and_then(cell);
@@ -302,8 +302,8 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
         row(format!("KPP({}), race", first.k), false, &|p| {
             let race = p.race.as_ref()?;
             Some(Cell {
-                value: known(race.value),
-                interval: Some(race_interval(race)),
+                value: known(race.value, metric),
+                interval: Some(race_interval(race, metric)),
             })
         });
         row(format!("Work of {} chips (%)", first.chips), false, &|p| {
@@ -314,8 +314,8 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
         row(format!("KPP({}), looks", first.k), false, &|p| {
             let looks = p.looks.as_ref()?;
             Some(Cell {
-                value: percent(looks.kpp.value),
-                interval: Some(interval(&looks.kpp)),
+                value: metric.digits(looks.kpp.value),
+                interval: Some(interval(&looks.kpp, metric)),
             })
         });
         row("Chips looked at".into(), false, &|p| {
@@ -339,12 +339,15 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
         row(format!("Rare, {at} %"), false, &|p| {
             let quantile = of(p)?;
             Some(Cell {
-                value: percent(quantile.value),
-                interval: Some(interval(&KppEntry {
-                    value: quantile.value,
-                    low: quantile.low,
-                    high: Some(quantile.high),
-                })),
+                value: metric.digits(quantile.value),
+                interval: Some(interval(
+                    &KppEntry {
+                        value: quantile.value,
+                        low: quantile.low,
+                        high: quantile.high,
+                    },
+                    metric,
+                )),
             })
         });
         row(format!("  effective chips, {at} %"), true, &|p| {
@@ -364,12 +367,15 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
         row(format!("Importance, {at} %"), false, &|p| {
             let quantile = shifted(p)?;
             Some(Cell {
-                value: percent(quantile.value),
-                interval: Some(interval(&KppEntry {
-                    value: quantile.value,
-                    low: quantile.low,
-                    high: quantile.high,
-                })),
+                value: metric.digits(quantile.value),
+                interval: Some(interval(
+                    &KppEntry {
+                        value: quantile.value,
+                        low: quantile.low,
+                        high: quantile.high,
+                    },
+                    metric,
+                )),
             })
         });
         row(format!("  its effective chips, {at} %"), true, &|p| {
@@ -397,9 +403,9 @@ pub(crate) fn percentile_definitions(results: &Results) -> Vec<String> {
     let mut definitions = Vec::new();
     if let Some(race) = parts().find_map(|p| p.race.as_ref()) {
         definitions.push(format!(
-            "A race looks at images in random order and drops a chip when its rank is settled; the work is the share of \
-             chips times images that it evaluated. Its interval covers KPP({}) with confidence {:.2} %: {:.2} % of \
-             order statistics less {:.2} % for images not looked at. ± is what those images leave open about the point.",
+            "A race looks at items in random order and drops a chip when its rank is settled; the work is the share of \
+             chips times items that it evaluated. Its interval covers KPP({}) with confidence {:.2} %: {:.2} % of \
+             order statistics less {:.2} % for items not looked at. ± is what those items leave open about the point.",
             race.k,
             100.0 * race.confidence,
             100.0 * race.coverage,
@@ -409,11 +415,12 @@ pub(crate) fn percentile_definitions(results: &Results) -> Vec<String> {
     if let Some(looks) = parts().find_map(|p| p.looks.as_ref()) {
         let numbers: Vec<String> = looks.looks.iter().map(ToString::to_string).collect();
         definitions.push(format!(
-            "Chips were drawn until the interval of KPP({}) was ± {} points wide, looked at for {} chips. Its confidence is \
+            "Chips were drawn until the interval of KPP({}) was ± {} {} wide, looked at for {} chips. Its confidence is \
              {:.0} % over all looks, {:.2} % at each. The other intervals of the table are those of a number of chips \
              chosen beforehand, which this one was not.",
             looks.k,
-            100.0 * looks.half_width,
+            results.metric.scale() * looks.half_width,
+            results.metric.step(),
             numbers.join(", "),
             100.0 * looks.confidence,
             100.0 * looks.each
@@ -430,50 +437,56 @@ pub(crate) fn percentile_definitions(results: &Results) -> Vec<String> {
     if let Some(towards) = parts().find_map(|p| p.towards.as_ref()) {
         definitions.push(format!(
             "Importance sampling draws {} chips shifted by {:.2} standard deviations towards the worst chip that a search has \
-             found, and weighs them. Over {} plain chips this direction explains {:.1} % of the variance of the accuracy, which \
+             found, and weighs them. Over {} plain chips this direction explains {:.1} % of the variance of the {}, which \
              sets the shift; what the other draws do is sampled as it comes, so that little is gained where that share is \
              small.",
             towards.chips,
             towards.shift,
             towards.pilot,
-            100.0 * towards.explained()
+            100.0 * towards.explained(),
+            results.metric.name
         ));
     }
     definitions
 }
 
 /// The outcome of a race in a sentence, for a run without a population.
-pub(super) fn race_headline(method: &Method) -> Option<String> {
+pub(super) fn race_headline(method: &Method, metric: &Metric) -> Option<String> {
     let race = method.percentiles.as_ref()?.race.as_ref()?;
     Some(format!(
-        "{} % of chips of {} reach {} % {} accuracy, KPP({}) of a race over n = {} chips at {:.1} % of the work.",
+        "{} % of chips of {} {} {}{} {} {}, KPP({}) of a race over n = {} chips at {:.1} % of the work.",
         100.0 - race.k,
         method.name,
-        known(race.value),
-        race_interval(race),
+        reach(metric),
+        known(race.value, metric),
+        unit(metric),
+        race_interval(race, metric),
+        metric.name,
         race.k,
         race.chips,
         100.0 * race.work
     ))
 }
 
-/// A number in per cent, with what is open about it.
-fn known(value: Known) -> String {
+/// A value of the metric, with what is open about it.
+fn known(value: Known, metric: &Metric) -> String {
     let open = 0.5 * (value.high - value.low);
     if open == 0.0 {
-        percent(value.low)
+        metric.digits(value.low)
     } else {
-        format!("{} ± {}", percent(value.middle()), percent(open))
+        let middle = metric.digits(value.middle());
+        format!("{middle} ± {}", metric.digits(open))
     }
 }
 
 /// The whole interval of a race, `…` on an unbounded side.
-fn race_interval(race: &RaceSummary) -> String {
-    interval(&KppEntry {
+fn race_interval(race: &RaceSummary, metric: &Metric) -> String {
+    let entry = KppEntry {
         value: race.value.middle(),
         low: race.low.map(|low| low.low),
         high: race.high.map(|high| high.high),
-    })
+    };
+    interval(&entry, metric)
 }
 
 #[cfg(test)]
@@ -497,7 +510,7 @@ mod tests {
             percent,
             value,
             low,
-            high: value + 0.02,
+            high: Some(value + 0.02),
             variation: 0.25,
             effective: 412.3,
             plain_chips: low.map(|_| 15_984.0),
@@ -512,7 +525,7 @@ mod tests {
                 k: 1.0,
                 seed: 7,
                 chips: 1000,
-                images: 10_000,
+                items: 10_000,
                 value: Known {
                     low: 0.68,
                     high: 0.69,
@@ -541,14 +554,14 @@ mod tests {
             }),
             rare: Some(RareSummary {
                 chips: 1000,
-                images: 1000,
+                items: 1000,
                 evaluations: 2800,
                 levels: Vec::new(),
                 quantiles: vec![quantile(0.1, 0.6, Some(0.58)), quantile(10.0, 0.7, None)],
             }),
             towards: Some(ImportanceSummary {
                 chips: 2800,
-                images: 1000,
+                items: 1000,
                 pilot: 500,
                 correlation: -0.3,
                 shift: 0.93,

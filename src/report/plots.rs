@@ -1,18 +1,28 @@
 //! The plots of the report, each from the part of the results that it needs.
 
+use crossburn_noise::{Better, Metric};
+
 use super::results::{EpochRow, Method, PopulationSummary, Results};
 use super::summary::counts;
 use super::svg::{Axis, Layer, Plot};
 
 /// Height of a lane for an interval below the distribution, in per cent of chips.
 const LANE: f64 = 7.0;
-const ACCURACY: (f64, f64) = (0.0, 100.0);
 
 /// The file stem of each plot that a report can have.
 pub(crate) const PLOT_IDS: [&str; 3] = [ECDF, SWEEP, TRAINING];
-const ECDF: &str = "chip-accuracy";
-const SWEEP: &str = "accuracy-versus-sigma";
+const ECDF: &str = "chips";
+const SWEEP: &str = "versus-sigma";
 const TRAINING: &str = "training";
+
+/// The values of a metric as an axis shows them, and between which ends.
+pub(super) fn shown(metric: &Metric) -> (f64, (f64, f64)) {
+    let scale = metric.scale();
+    let (low, high) = metric.range();
+    // An axis computes with its ends.
+    let end = |end: f64| (scale * end).clamp(f64::MIN, f64::MAX);
+    (scale, (end(low), end(high)))
+}
 
 /// The plots that have data, in the order of the report.
 pub(crate) fn plots(results: &Results) -> Vec<Plot> {
@@ -22,18 +32,20 @@ pub(crate) fn plots(results: &Results) -> Vec<Plot> {
         .collect()
 }
 
-/// The distribution of accuracy over chips per method, with KPP(1) on it and its interval in lanes below.
+/// The distribution of the metric over chips per method, with KPP(1) on it and its interval in lanes below.
 fn ecdf(results: &Results) -> Option<Plot> {
+    let metric = &results.metric;
+    let (scale, range) = shown(metric);
     let shown: Vec<(usize, &Method, &PopulationSummary)> = results
         .methods
         .iter()
         .enumerate()
         .filter_map(|(index, method)| Some((index, method, method.population.as_ref()?)))
-        .filter(|(_, _, population)| !population.accuracy.is_empty())
+        .filter(|(_, _, population)| !population.values.is_empty())
         .collect();
-    let (chips, images) = (
+    let (chips, items) = (
         counts(shown.iter().map(|row| row.2.chips)),
-        counts(shown.iter().map(|row| row.2.images)),
+        counts(shown.iter().map(|row| row.2.items)),
     );
     let intervals = shown.iter().filter_map(|row| row.2.kpp.get(&1));
     let bounds = intervals
@@ -41,12 +53,12 @@ fn ecdf(results: &Results) -> Option<Plot> {
         .flatten();
     let values = shown
         .iter()
-        .flat_map(|row| row.2.accuracy.iter().copied())
+        .flat_map(|row| row.2.values.iter().copied())
         .chain(bounds);
     let x = Axis::covering(
-        "Accuracy of a chip (%)",
-        values.map(|value| 100.0 * value),
-        ACCURACY,
+        &metric.heading_of("a chip"),
+        values.map(|value| scale * value),
+        range,
         0.0,
     );
 
@@ -72,23 +84,28 @@ fn ecdf(results: &Results) -> Option<Plot> {
         ticks,
     };
 
+    // One chip in a hundred lies on the worse side of KPP(1).
+    let (bad_tail, good) = match metric.better {
+        Better::Higher => (1.0, "right"),
+        Better::Lower => (99.0, "left"),
+    };
     let mut layers = vec![Layer::Rule { y: 0.0 }];
     let mut lane = -LANE / 2.0 - 1.0;
     for &(series, _, population) in &shown {
-        let rises = distribution(&population.accuracy);
-        let start = rises.first().map(|rise| (100.0 * rise.0, 0.0));
+        let rises = distribution(&population.values);
+        let start = rises.first().map(|rise| (scale * rise.0, 0.0));
         let points = start
             .into_iter()
             .chain(
                 rises
                     .into_iter()
-                    .map(|(value, share)| (100.0 * value, share)),
+                    .map(|(value, share)| (scale * value, share)),
             )
             .collect();
         layers.push(Layer::Steps { series, points });
         if let Some(entry) = population.kpp.get(&1) {
-            let value = 100.0 * entry.value;
-            let [low, high] = [entry.low, entry.high].map(|bound| bound.map(|bound| 100.0 * bound));
+            let value = scale * entry.value;
+            let [low, high] = [entry.low, entry.high].map(|bound| bound.map(|bound| scale * bound));
             layers.push(Layer::HorizontalBar {
                 series,
                 low,
@@ -97,12 +114,13 @@ fn ecdf(results: &Results) -> Option<Plot> {
             });
             layers.push(Layer::Points {
                 series,
-                points: vec![(value, 1.0), (value, lane)],
+                points: vec![(value, bad_tail), (value, lane)],
             });
             lane -= LANE;
         }
     }
     let first = shown.first()?;
+    let name = &metric.name;
     let kind = if shown.len() == 1 {
         first.1.name.clone()
     } else {
@@ -110,12 +128,12 @@ fn ecdf(results: &Results) -> Option<Plot> {
     };
     Some(Plot {
         id: ECDF,
-        title: format!("Accuracy over chips, n = {chips} chips"),
+        title: format!("{} over chips, n = {chips} chips", metric.title()),
         note: format!(
-            "Empirical distribution on {images} test images per chip. Marks: KPP(1), with its 95 % interval below."
+            "Empirical distribution on {items} test items per chip. Marks: KPP(1), with its 95 % interval below."
         ),
         description: format!(
-            "Empirical cumulative distribution of the accuracy of n = {chips} chips for {kind}; further right is better. \
+            "Empirical cumulative distribution of the {name} of n = {chips} chips for {kind}; further {good} is better. \
              KPP(1) is marked on each curve and repeated with its 95 % interval below, open where so few chips do not bound it."
         ),
         x,
@@ -140,8 +158,10 @@ fn distribution(values: &[f64]) -> Vec<(f64, f64)> {
     points
 }
 
-/// Accuracy against the strength of the variation: mean over chips and the band of 90 % of chips.
+/// The metric against the strength of the variation: mean over chips and the band of 90 % of chips.
 fn sweep(results: &Results) -> Option<Plot> {
+    let metric = &results.metric;
+    let (scale, range) = shown(metric);
     let shown: Vec<(usize, &Method)> = results
         .methods
         .iter()
@@ -163,8 +183,8 @@ fn sweep(results: &Results) -> Option<Plot> {
     );
     let values = points()
         .flat_map(|point| [point.mean, point.low, point.high])
-        .map(|value| 100.0 * value);
-    let y = Axis::covering("Accuracy (%)", values, ACCURACY, 0.0);
+        .map(|value| scale * value);
+    let y = Axis::covering(&metric.heading(), values, range, 0.0);
     let mut layers: Vec<Layer> = deployed
         .map(|x| Layer::VerticalMark {
             x,
@@ -176,7 +196,7 @@ fn sweep(results: &Results) -> Option<Plot> {
         let points = method
             .sweep
             .iter()
-            .map(|p| (p.sigma, 100.0 * p.low, 100.0 * p.high))
+            .map(|p| (p.sigma, scale * p.low, scale * p.high))
             .collect();
         layers.push(Layer::Band { series, points });
     }
@@ -184,7 +204,7 @@ fn sweep(results: &Results) -> Option<Plot> {
         let points: Vec<(f64, f64)> = method
             .sweep
             .iter()
-            .map(|p| (p.sigma, 100.0 * p.mean))
+            .map(|p| (p.sigma, scale * p.mean))
             .collect();
         layers.push(Layer::Line {
             series,
@@ -193,16 +213,17 @@ fn sweep(results: &Results) -> Option<Plot> {
         layers.push(Layer::Points { series, points });
     }
     let chips = counts(points().map(|point| point.chips));
-    let images = results.data.test;
+    let items = results.data.test;
     Some(Plot {
         id: SWEEP,
-        title: format!("Accuracy versus σ, n = {chips} chips each"),
+        title: format!("{} versus σ, n = {chips} chips each", metric.title()),
         note: format!(
-            "Line: mean over chips; band: 5th to 95th percentile. {images} test images per chip."
+            "Line: mean over chips; band: 5th to 95th percentile. {items} test items per chip."
         ),
         description: format!(
-            "Mean accuracy over n = {chips} chips against the standard deviation of the weight variation relative to the \
-             layer's max|W|, with a band from the 5th to the 95th percentile of the chips."
+            "Mean {} over n = {chips} chips against the standard deviation of the weight variation relative to the \
+             layer's max|W|, with a band from the 5th to the 95th percentile of the chips.",
+            metric.name
         ),
         x,
         y,
@@ -211,8 +232,10 @@ fn sweep(results: &Results) -> Option<Plot> {
     })
 }
 
-/// Validation accuracy by epoch.
+/// The metric of the validation items by epoch.
 fn training(results: &Results) -> Option<Plot> {
+    let metric = results.training_metric();
+    let (scale, range) = shown(metric);
     let shown: Vec<(usize, &Method)> = results
         .methods
         .iter()
@@ -227,9 +250,9 @@ fn training(results: &Results) -> Option<Plot> {
     });
     let x = Axis::covering("Epoch", [first, last], (first, last.max(first + 1.0)), 1.0);
     let y = Axis::covering(
-        "Accuracy (%)",
-        rows().map(|row| 100.0 * row.validation_accuracy),
-        ACCURACY,
+        &metric.heading(),
+        rows().map(|row| scale * row.validation),
+        range,
         0.0,
     );
     let mut layers = Vec::new();
@@ -237,7 +260,7 @@ fn training(results: &Results) -> Option<Plot> {
         let points: Vec<(f64, f64)> = method
             .curve
             .iter()
-            .map(|row| (epoch(row), 100.0 * row.validation_accuracy))
+            .map(|row| (epoch(row), scale * row.validation))
             .collect();
         layers.push(Layer::Line {
             series,
@@ -253,13 +276,14 @@ fn training(results: &Results) -> Option<Plot> {
             .collect();
         layers.push(Layer::Points { series, points });
     }
-    let images = results.data.validation;
+    let items = results.data.validation;
     Some(Plot {
         id: TRAINING,
-        title: format!("Validation accuracy, n = {images} images"),
+        title: format!("Validation {}, n = {items} items", metric.name),
         note: "Without variation, after each epoch of training.".into(),
         description: format!(
-            "Accuracy on {images} validation images after each epoch, one line per method."
+            "{} on {items} validation items after each epoch, one line per method.",
+            metric.title()
         ),
         x,
         y,
@@ -319,7 +343,7 @@ mod tests {
             titles[0].contains("n = 50 chips") && titles[1].contains("n = 100 chips"),
             "{titles:?}"
         );
-        assert!(titles[2].contains("n = 1000 images"), "{titles:?}");
+        assert!(titles[2].contains("n = 1000 items"), "{titles:?}");
     }
 
     #[test]

@@ -35,9 +35,9 @@ impl Shown for SquareMillimetre {
     }
 }
 
-/// A rate of images, three significant digits.
-pub(super) fn images_per_second(rate: Hertz) -> String {
-    format!("{} images/s", grouped(three_digits(rate.get())))
+/// A rate of items, three significant digits.
+pub(super) fn inferences_per_second(rate: Hertz) -> String {
+    format!("{} inferences/s", grouped(three_digits(rate.get())))
 }
 
 /// A count with its thousands apart.
@@ -78,10 +78,13 @@ mod tests {
         assert_eq!(SquareMillimetre::new(0.0310).shown(), "0.031 mm²");
         assert_eq!(Second::new(0.0).shown(), "0 s");
         assert_eq!(
-            images_per_second(Hertz::new(1234.5)),
-            "1\u{202f}230 images/s"
+            inferences_per_second(Hertz::new(1234.5)),
+            "1\u{202f}230 inferences/s"
         );
-        assert_eq!(images_per_second(Hertz::new(2.34567)), "2.35 images/s");
+        assert_eq!(
+            inferences_per_second(Hertz::new(2.34567)),
+            "2.35 inferences/s"
+        );
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(share(0.5), "50.0 %");
     }

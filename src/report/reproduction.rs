@@ -1,16 +1,18 @@
 //! The document of a reproduction, as `results.json`: what a paper says, what was measured, and whether it holds.
 //!
-//! `docs/results.md` describes every field. All accuracies are fractions in `0..=1`.
+//! `docs/results.md` describes every field. Values of the metric stand as they are, such as fractions in `0..=1`.
 
+use crossburn_noise::Metric;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ReportError;
 use super::document::Document;
-use super::results::{Timing, accuracy, finite, invalid};
+use super::last_version;
+use super::results::{Timing, finite, invalid, possible};
 
 /// The schema of reproductions that this version writes and the only one it reads.
-pub const REPRODUCTION_SCHEMA: &str = "crossburn.reproduction/2";
+pub const REPRODUCTION_SCHEMA: &str = "crossburn.reproduction/3";
 
 /// The acceptance experiment of one paper.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,8 +30,10 @@ pub struct Reproduction {
     pub config: Value,
     /// Which paper.
     pub paper: String,
-    /// Where the images come from.
+    /// Where the items come from.
     pub data: String,
+    /// What trainings are judged by.
+    pub metric: Metric,
     /// Seeds of trainings: every row was trained once with each.
     pub seeds: Vec<u64>,
     /// What the columns of the rows are.
@@ -48,10 +52,10 @@ pub struct Reproduction {
 pub struct ReproductionRow {
     /// Its name.
     pub name: String,
-    /// Images that went forward and backward, relative to a training without noise.
+    /// Items that went forward and backward, relative to a training without noise.
     pub budget: f64,
-    /// One accuracy per column and seed.
-    pub accuracy: Vec<Vec<f64>>,
+    /// One value of the metric per column and seed.
+    pub values: Vec<Vec<f64>>,
 }
 
 /// What a paper says of a number.
@@ -98,6 +102,11 @@ impl Verdict {
 
 impl Document for Reproduction {
     const SCHEMA: &'static str = REPRODUCTION_SCHEMA;
+    const LAST: &'static str = "crossburn.reproduction/2";
+
+    fn bring_up(last: &mut Value) {
+        last_version::reproduction(last);
+    }
 
     fn schema(&self) -> &str {
         &self.schema
@@ -107,19 +116,19 @@ impl Document for Reproduction {
         &self.timing
     }
 
-    /// Accuracies in `0..=1`, one per column, and finite numbers.
+    /// Values of the metric, one per column, and finite numbers.
     fn check_fields(&self) -> Result<(), ReportError> {
         for row in &self.rows {
             let name = &row.name;
             finite(&format!("row `{name}`: budget"), row.budget)?;
-            if row.accuracy.len() != self.columns.len() {
+            if row.values.len() != self.columns.len() {
                 return Err(invalid(
                     &format!("row `{name}`"),
                     format!("has not {} columns", self.columns.len()),
                 ));
             }
-            for value in row.accuracy.iter().flatten() {
-                accuracy(&format!("row `{name}`"), *value)?;
+            for value in row.values.iter().flatten() {
+                possible(&self.metric, &format!("row `{name}`"), *value)?;
             }
         }
         for claim in &self.claims {

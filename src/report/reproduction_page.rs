@@ -5,6 +5,8 @@ use std::path::Path;
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{Table, TableStyle};
 
+use crossburn_noise::Metric;
+
 use super::ReportError;
 use super::atomic::{create_folder, write_file};
 use super::cost_page::table;
@@ -13,16 +15,17 @@ use super::html::{Page, definitions, page, terms};
 use super::reproduction::{Claim, Reproduction, ReproductionRow, Verdict};
 use super::results::RESULTS_FILE;
 use super::run_folder::REPORT_FILE;
+use super::svg::escape;
 
 /// Name of the tables in Markdown.
 const TABLE_FILE: &str = "table.md";
 
 /// How the numbers are defined, one sentence each.
 const DEFINITIONS: [&str; 4] = [
-    "Accuracies are means over the seeds of training, in per cent; a range is that from seed to seed.",
-    "Budget: images that went forward and backward in training, relative to a training without noise.",
-    "Strengths that a method does not find by itself are chosen on validation images and chips of their own; every number of \
-     the tables is of test images and fresh chips.",
+    "Values of the metric are means over the seeds of training; a range is that from seed to seed.",
+    "Budget: items that went forward and backward in training, relative to a training without noise.",
+    "Strengths that a method does not find by itself are chosen on validation items and chips of their own; every number of \
+     the tables is of test items and fresh chips.",
     "Intervals are Student's t over seeds, of differences within a seed where two trainings are compared. A claim holds if its \
      whole interval is what was expected, fails if none of it is, and is unresolved otherwise.",
 ];
@@ -49,7 +52,11 @@ pub fn reproduction_html(results: &Reproduction) -> String {
     let mut headers = vec!["Training"];
     headers.extend(results.columns.iter().map(String::as_str));
     headers.push("Budget");
-    let rows: Vec<Vec<String>> = results.rows.iter().map(row_cells).collect();
+    let rows: Vec<Vec<String>> = results
+        .rows
+        .iter()
+        .map(|row| row_cells(row, &results.metric))
+        .collect();
     let claims: Vec<[String; 4]> = results
         .claims
         .iter()
@@ -60,9 +67,10 @@ pub fn reproduction_html(results: &Reproduction) -> String {
         .collect();
     let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
     let body = format!(
-        "{}<h2>Claims</h2>\n<div class=\"claims\">\n{}</div>\n<h2>Accuracy (%)</h2>\n{}{}",
+        "{}<h2>Claims</h2>\n<div class=\"claims\">\n{}</div>\n<h2>{}</h2>\n{}{}",
         terms(&[("Data", results.data.clone()), ("Seeds", seeds.join(", ")),]),
         table(&["Claim", "Measured", "Verdict", ""], &claims, None),
+        escape(&results.metric.heading()),
         table(&headers, &rows, None),
         definitions(&DEFINITIONS),
     );
@@ -95,14 +103,14 @@ fn headline(results: &Reproduction) -> String {
 }
 
 fn tables(results: &Reproduction, style: TableStyle) -> String {
-    let mut accuracies = Table::new();
-    accuracies.load_style(style);
+    let mut trainings = Table::new();
+    trainings.load_style(style);
     let mut header = vec!["Training".to_string()];
     header.extend(results.columns.iter().cloned());
     header.push("Budget".to_string());
-    accuracies.set_header(header);
+    trainings.set_header(header);
     for row in &results.rows {
-        accuracies.add_row(row_cells(row));
+        trainings.add_row(row_cells(row, &results.metric));
     }
     let mut claims = Table::new();
     claims.load_style(style);
@@ -110,16 +118,17 @@ fn tables(results: &Reproduction, style: TableStyle) -> String {
     for claim in &results.claims {
         claims.add_row(claim_cells(claim));
     }
-    format!("{accuracies}\n\n{claims}\n")
+    format!("{trainings}\n\n{claims}\n")
 }
 
 /// Its name, the mean over seeds with its range column by column, and its budget.
-fn row_cells(row: &ReproductionRow) -> Vec<String> {
+fn row_cells(row: &ReproductionRow, metric: &Metric) -> Vec<String> {
+    let scale = metric.scale();
     let mut cells = vec![row.name.clone()];
-    cells.extend(row.accuracy.iter().map(|values| {
-        let mean = 100.0 * values.iter().sum::<f64>() / values.len().max(1) as f64;
-        let low = 100.0 * values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = 100.0 * values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    cells.extend(row.values.iter().map(|values| {
+        let mean = scale * values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let low = scale * values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = scale * values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         match values.len() {
             0 | 1 => format!("{mean:.1}"),
             _ => format!("{mean:.1} [{low:.1}, {high:.1}]"),

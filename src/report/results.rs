@@ -1,19 +1,22 @@
 //! The results document: what one run measured, as `results.json`.
 //!
-//! `docs/results.md` describes every field. All accuracies are fractions in `0..=1`; the report shows them in per cent.
+//! `docs/results.md` describes every field. Values of the metric stand as they are, such as fractions in `0..=1`; the report
+//! writes them in the metric's unit.
 //! Unknown fields are refused, so that a document of another version is never half understood.
 
 use std::collections::BTreeMap;
 
+use crossburn_noise::{Metric, NoiseError, Population};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::ReportError;
 use super::document::Document;
+use super::last_version;
 use super::percentiles::Percentiles;
 
 /// The schema that this version writes and the only one it reads.
-pub const SCHEMA: &str = "crossburn.results/2";
+pub const SCHEMA: &str = "crossburn.results/3";
 
 /// Name of the document in a run folder.
 pub const RESULTS_FILE: &str = "results.json";
@@ -36,6 +39,11 @@ pub struct Results {
     pub config: Value,
     /// The data that the run used.
     pub data: DataSummary,
+    /// What networks and chips are judged by.
+    pub metric: Metric,
+    /// What training curves show, where that is another metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_metric: Option<Metric>,
     /// Variation under which the chips were evaluated: an object with a `kind` and, for a Gaussian one,
     /// `sigma_rel_wmax`. `None` if no chip was evaluated.
     pub deployment: Option<Value>,
@@ -68,17 +76,17 @@ impl RunCommand {
     }
 }
 
-/// Where the data came from and how many images each part has.
+/// Where the data came from and how many items each part has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSummary {
     /// Name of the data source.
     pub source: String,
-    /// Images used for training.
+    /// Items used for training.
     pub train: usize,
-    /// Images used for choosing between epochs.
+    /// Items used for choosing between epochs.
     pub validation: usize,
-    /// Images used for the reported accuracies.
+    /// Items used for what is reported.
     pub test: usize,
 }
 
@@ -90,13 +98,16 @@ pub struct Method {
     pub name: String,
     /// Noise injected in training; null for none.
     pub training_noise: Value,
-    /// Test accuracy without variation, in `0..=1`.
+    /// The metric of the test items without variation.
     pub clean: f64,
+    /// Other numbers of the test items without variation; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<AlsoMeasured>,
     /// Training curve, one row per epoch; empty if the run did not train.
     pub curve: Vec<EpochRow>,
-    /// Accuracy over a population of chips under the deployment variation.
+    /// The metric over a population of chips under the deployment variation.
     pub population: Option<PopulationSummary>,
-    /// Accuracy against the strength of the variation, by increasing σ; empty if not measured.
+    /// The metric against the strength of the variation, by increasing σ; empty if not measured.
     pub sweep: Vec<SweepPoint>,
     /// The network on a hardware; left out where none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,9 +127,9 @@ pub struct OnHardware {
     pub device: String,
     /// `weight` or `array`.
     pub fidelity: String,
-    /// Accuracy on ideal cells, in `0..=1`: what mapping and converters leave of the clean accuracy.
+    /// The metric on ideal cells: what mapping and converters leave of the clean one.
     pub ideal: f64,
-    /// Accuracy over programmed chips; left out where the population of the method is it.
+    /// The metric over programmed chips; left out where the population of the method is it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub population: Option<PopulationSummary>,
     /// What it costs; left out where the hardware does not say.
@@ -134,11 +145,11 @@ pub struct CostSummary {
     pub adc_estimator: String,
     /// Arrays of the network.
     pub arrays: u64,
-    /// Energy per image in joules.
+    /// Energy per inference in joules.
     pub energy: f64,
     /// Share of the converters in it, in `0..=1`.
     pub adc_share_of_energy: f64,
-    /// Time of one image in seconds, layer after layer.
+    /// Time of one item in seconds, layer after layer.
     pub latency: f64,
     /// Area in square millimetres.
     pub area: f64,
@@ -158,15 +169,15 @@ pub struct EpochRow {
     /// still has a document.
     #[serde(deserialize_with = "null_as_nan")]
     pub train_loss: f64,
-    /// Training accuracy, in `0..=1`.
-    pub train_accuracy: f64,
-    /// Validation accuracy without variation, in `0..=1`.
-    pub validation_accuracy: f64,
-    /// Validation accuracy under variation, in `0..=1`, if it was measured.
-    pub validation_noisy_accuracy: Option<f64>,
+    /// The metric of the training items; null where it is not defined on them.
+    pub train_metric: Option<f64>,
+    /// The metric of the validation items without variation.
+    pub validation: f64,
+    /// The metric of the validation items under variation, if it was measured.
+    pub validation_noisy: Option<f64>,
 }
 
-/// Accuracy over a population of chips. Chip `i` is the same chip on every machine: it follows from `seed` and
+/// The metric over a population of chips. Chip `i` is the same chip on every machine: it follows from `seed` and
 /// `first + i`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,21 +188,21 @@ pub struct PopulationSummary {
     pub first: u64,
     /// Number of chips.
     pub chips: usize,
-    /// Test images evaluated on each chip.
-    pub images: usize,
-    /// Mean accuracy over the chips.
+    /// Test items evaluated on each chip.
+    pub items: usize,
+    /// Mean over the chips.
     pub mean: f64,
-    /// Standard deviation of the accuracy over the chips.
+    /// Standard deviation over the chips.
     pub std: f64,
-    /// Lowest accuracy of these chips (worst of n random chips, not a worst-case search).
+    /// The worst of these chips (worst of n random chips, not a worst-case search).
     pub worst: f64,
     /// KPP(k) by k in per cent, in numeric order.
     pub kpp: BTreeMap<u8, KppEntry>,
-    /// Accuracy of each chip, in chip order.
-    pub accuracy: Vec<f64>,
+    /// The metric of each chip, in chip order.
+    pub values: Vec<f64>,
 }
 
-/// k-th percentile performance, KPP(k): the accuracy that (100 − k) % of chips reach, by linear interpolation of the
+/// k-th percentile performance, KPP(k): what (100 − k) % of chips reach or, where lower is better, do not exceed, by linear interpolation of the
 /// order statistics (quantile rule of type 7), with a 95 % distribution-free interval from order statistics.
 ///
 /// # Source
@@ -200,7 +211,7 @@ pub struct PopulationSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KppEntry {
-    /// The percentile, in `0..=1`.
+    /// The percentile.
     pub value: f64,
     /// Lower end of the interval; `None` where the population is too small to bound this side.
     pub low: Option<f64>,
@@ -209,20 +220,18 @@ pub struct KppEntry {
 }
 
 impl KppEntry {
-    /// The interval, with the whole range of accuracies in place of an unbounded side.
-    pub fn bounds(&self) -> (f64, f64) {
-        (self.low.unwrap_or(0.0), self.high.unwrap_or(1.0))
-    }
-
     /// Whether the intervals share a point, so that the two values are not told apart.
     pub fn overlaps(&self, other: &Self) -> bool {
-        let (low, high) = self.bounds();
-        let (other_low, other_high) = other.bounds();
-        low <= other_high && other_low <= high
+        let below = |low: Option<f64>, high: Option<f64>| match (low, high) {
+            (Some(low), Some(high)) => low <= high,
+            // A side without an end reaches everything.
+            _ => true,
+        };
+        below(self.low, other.high) && below(other.low, self.high)
     }
 }
 
-/// Accuracy over chips at one strength of Gaussian variation.
+/// The metric over chips at one strength of Gaussian variation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweepPoint {
@@ -230,13 +239,13 @@ pub struct SweepPoint {
     pub sigma: f64,
     /// Number of chips.
     pub chips: usize,
-    /// Mean accuracy over the chips.
+    /// Mean over the chips.
     pub mean: f64,
-    /// Standard deviation of the accuracy over the chips.
+    /// Standard deviation over the chips.
     pub std: f64,
-    /// 5th percentile of the accuracy.
+    /// 5th percentile of the metric.
     pub low: f64,
-    /// 95th percentile of the accuracy.
+    /// 95th percentile of the metric.
     pub high: f64,
 }
 
@@ -250,6 +259,11 @@ pub struct Timing {
 
 impl Document for Results {
     const SCHEMA: &'static str = SCHEMA;
+    const LAST: &'static str = "crossburn.results/2";
+
+    fn bring_up(last: &mut Value) {
+        last_version::results(last);
+    }
 
     fn schema(&self) -> &str {
         &self.schema
@@ -259,7 +273,7 @@ impl Document for Results {
         &self.timing
     }
 
-    /// Unique names, finite numbers, accuracies in `0..=1`, one accuracy per chip.
+    /// Unique names, finite numbers, values in the range of the metric, one of them per chip.
     fn check_fields(&self) -> Result<(), ReportError> {
         for (index, method) in self.methods.iter().enumerate() {
             if self.methods[..index]
@@ -268,25 +282,46 @@ impl Document for Results {
             {
                 return Err(invalid("methods", format!("names `{}` twice", method.name)));
             }
-            method.check()?;
+            method.check(&self.metric, self.training_metric())?;
         }
         Ok(())
     }
 }
 
+impl Results {
+    /// What training curves show.
+    pub fn training_metric(&self) -> &Metric {
+        self.training_metric.as_ref().unwrap_or(&self.metric)
+    }
+}
+
+/// Another number of a network than its metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlsoMeasured {
+    /// What it is.
+    pub metric: Metric,
+    /// Its value.
+    pub value: f64,
+}
+
 impl Method {
-    fn check(&self) -> Result<(), ReportError> {
+    fn check(&self, metric: &Metric, trained: &Metric) -> Result<(), ReportError> {
         let at = |field: &str| format!("method `{}`: {field}", self.name);
-        accuracy(&at("clean"), self.clean)?;
+        possible(metric, &at("clean"), self.clean)?;
+        for also in &self.also {
+            possible(&also.metric, &at(&also.metric.name), also.value)?;
+        }
         for row in &self.curve {
             let at = |field: &str| at(&format!("epoch {}: {field}", row.epoch));
             finite(&at("learning_rate"), row.learning_rate)?;
-            accuracy(&at("train_accuracy"), row.train_accuracy)?;
-            accuracy(&at("validation_accuracy"), row.validation_accuracy)?;
-            accuracy(
-                &at("validation_noisy_accuracy"),
-                row.validation_noisy_accuracy.unwrap_or(0.0),
-            )?;
+            for (field, value) in [
+                ("train_metric", row.train_metric),
+                ("validation", Some(row.validation)),
+                ("validation_noisy", row.validation_noisy),
+            ] {
+                value.map_or(Ok(()), |value| possible(trained, &at(field), value))?;
+            }
         }
         for point in &self.sweep {
             let at = |field: &str| at(&format!("sweep: {field}"));
@@ -297,14 +332,14 @@ impl Method {
                 ("low", point.low),
                 ("high", point.high),
             ] {
-                accuracy(&at(field), value)?;
+                possible(metric, &at(field), value)?;
             }
         }
         if let Some(hardware) = &self.hardware {
             let at = |field: &str| at(&format!("hardware: {field}"));
-            accuracy(&at("ideal"), hardware.ideal)?;
+            possible(metric, &at("ideal"), hardware.ideal)?;
             if let Some(cost) = &hardware.cost {
-                accuracy(&at("adc_share_of_energy"), cost.adc_share_of_energy)?;
+                fraction(&at("adc_share_of_energy"), cost.adc_share_of_energy)?;
                 for (field, value) in [
                     ("energy", cost.energy),
                     ("latency", cost.latency),
@@ -316,7 +351,7 @@ impl Method {
             }
         }
         if let Some(percentiles) = &self.percentiles {
-            percentiles.check(&at("percentiles"))?;
+            percentiles.check(metric, &at("percentiles"))?;
         }
         if !self.sweep.is_sorted_by(|a, b| a.sigma < b.sigma) {
             return Err(invalid(
@@ -324,26 +359,101 @@ impl Method {
                 "is not ordered by increasing sigma".into(),
             ));
         }
-        self.population
-            .as_ref()
-            .map_or(Ok(()), |population| population.check(&at("population")))
+        self.population.as_ref().map_or(Ok(()), |population| {
+            population.check(metric, &at("population"))
+        })
     }
 }
 
+impl Results {
+    /// The document of one network whose chips a program has judged: a table, a page and plots follow from it.
+    ///
+    /// # Errors
+    /// [`NoiseError::Empty`] without chips.
+    pub fn of_chips(
+        name: &str,
+        data: DataSummary,
+        metric: Metric,
+        clean: f64,
+        chips: &Population,
+    ) -> Result<Self, NoiseError> {
+        let population = PopulationSummary::of(chips, data.test)?;
+        Ok(Self {
+            schema: SCHEMA.to_string(),
+            command: RunCommand::Evaluate,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            commit: None,
+            reproduce: String::new(),
+            config: Value::Null,
+            data,
+            metric,
+            training_metric: None,
+            deployment: None,
+            methods: vec![Method {
+                name: name.to_string(),
+                training_noise: Value::Null,
+                clean,
+                also: Vec::new(),
+                curve: Vec::new(),
+                population: Some(population),
+                sweep: Vec::new(),
+                hardware: None,
+                percentiles: None,
+            }],
+            timing: Timing::default(),
+        })
+    }
+}
+
+/// The percentiles that every table shows.
+const PERCENTILES: [u8; 4] = [1, 5, 10, 50];
+/// Confidence of every interval.
+pub(crate) const CONFIDENCE: f64 = 0.95;
+
 impl PopulationSummary {
-    fn check(&self, at: &str) -> Result<(), ReportError> {
-        if self.accuracy.len() != self.chips {
-            let found = self.accuracy.len();
+    /// The numbers of `population`, which was judged on `items`.
+    ///
+    /// # Errors
+    /// [`NoiseError::Empty`] without chips.
+    pub fn of(population: &Population, items: usize) -> Result<Self, NoiseError> {
+        let entry = |k: u8| {
+            let interval = population.kpp_interval(f64::from(k), CONFIDENCE)?;
+            let entry = KppEntry {
+                value: population.kpp(f64::from(k))?,
+                low: interval.low,
+                high: interval.high,
+            };
+            Ok((k, entry))
+        };
+        Ok(Self {
+            seed: population.seed,
+            first: population.first,
+            chips: population.chips(),
+            items,
+            mean: population.mean(),
+            std: population.std(),
+            worst: population.worst_of_n(),
+            kpp: PERCENTILES
+                .into_iter()
+                .map(entry)
+                .collect::<Result<_, NoiseError>>()?,
+            values: population.metric.clone(),
+        })
+    }
+
+    fn check(&self, metric: &Metric, at: &str) -> Result<(), ReportError> {
+        if self.values.len() != self.chips {
+            let found = self.values.len();
             return Err(invalid(
                 at,
-                format!("has {found} accuracies for {} chips", self.chips),
+                format!("has {found} values for {} chips", self.chips),
             ));
         }
         finite(&format!("{at}.std"), self.std)?;
-        accuracy(&format!("{at}.mean"), self.mean)?;
-        accuracy(&format!("{at}.worst"), self.worst)?;
-        for (chip, &value) in self.accuracy.iter().enumerate() {
-            accuracy(&format!("{at}.accuracy[{chip}]"), value)?;
+        possible(metric, &format!("{at}.mean"), self.mean)?;
+        possible(metric, &format!("{at}.worst"), self.worst)?;
+        for (chip, &value) in self.values.iter().enumerate() {
+            possible(metric, &format!("{at}.values[{chip}]"), value)?;
         }
         for (k, entry) in &self.kpp {
             if *k > 100 {
@@ -352,10 +462,14 @@ impl PopulationSummary {
                     format!("has k = {k}, above 100 %"),
                 ));
             }
-            accuracy(&format!("{at}.kpp.{k}.value"), entry.value)?;
-            let (low, high) = entry.bounds();
-            accuracy(&format!("{at}.kpp.{k}.low"), low)?;
-            accuracy(&format!("{at}.kpp.{k}.high"), high)?;
+            for (field, value) in [
+                ("value", Some(entry.value)),
+                ("low", entry.low),
+                ("high", entry.high),
+            ] {
+                let field = format!("{at}.kpp.{k}.{field}");
+                value.map_or(Ok(()), |value| possible(metric, &field, value))?;
+            }
         }
         Ok(())
     }
@@ -380,7 +494,21 @@ pub(super) fn finite(field: &str, value: f64) -> Result<(), ReportError> {
     }
 }
 
-pub(super) fn accuracy(field: &str, value: f64) -> Result<(), ReportError> {
+/// Refuses a value that the metric cannot have.
+pub(super) fn possible(metric: &Metric, field: &str, value: f64) -> Result<(), ReportError> {
+    if metric.contains(value) {
+        return Ok(());
+    }
+    let end = |end: Option<f64>| end.map_or_else(|| "…".to_string(), |end| end.to_string());
+    let (low, high) = (end(metric.low), end(metric.high));
+    Err(invalid(
+        field,
+        format!("is {value}, outside {low}..={high}"),
+    ))
+}
+
+/// Refuses what is no fraction.
+pub(super) fn fraction(field: &str, value: f64) -> Result<(), ReportError> {
     if (0.0..=1.0).contains(&value) {
         Ok(())
     } else {
@@ -479,7 +607,7 @@ mod tests {
         assert!(message(|r| r.methods[1].name = "plain".into()).contains("names `plain` twice"));
         assert!(
             message(|r| r.methods[0].population.as_mut().unwrap().chips += 1)
-                .contains("accuracies for")
+                .contains("values for")
         );
         assert!(message(|r| r.methods[0].sweep.reverse()).contains("increasing sigma"));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crossburn_hardware::units::{Joule, Second, SquareMillimetre};
+use crossburn_noise::{Better, Metric};
 use serde_json::Value;
 
 use super::percentiles::race_headline;
@@ -22,7 +23,7 @@ pub(crate) struct Measure {
     pub(crate) cells: Vec<Option<Cell>>,
 }
 
-/// A value in per cent, with its interval where it has one.
+/// A value in its unit, with its interval where it has one.
 pub(crate) struct Cell {
     pub(crate) value: String,
     pub(crate) interval: Option<String>,
@@ -30,12 +31,12 @@ pub(crate) struct Cell {
 
 /// How the numbers are defined, one sentence each.
 pub(crate) const DEFINITIONS: [&str; 4] = [
-    "Accuracies are in %; ± is the standard deviation over chips, and a chip is one draw of all variation.",
-    "KPP(k), k-th percentile performance, is the accuracy that (100 − k) % of chips reach; quantile rule: type 7, linear \
-     interpolation of the order statistics.",
+    "± is the standard deviation over chips, and a chip is one draw of all variation.",
+    "KPP(k), k-th percentile performance, is what (100 − k) % of chips reach or, where lower is better, do not exceed; \
+     quantile rule: type 7, linear interpolation of the order statistics.",
     "Brackets hold a 95 % distribution-free interval from order statistics. It covers the draw of chips, not the choice \
-     of test images or the training run; a side that n chips cannot bound is shown as …",
-    "Worst of n is the minimum over n random chips, not a worst-case search.",
+     of test items or the training run; a side that n chips cannot bound is shown as …",
+    "Worst of n is the worst of n random chips, not a worst-case search.",
 ];
 
 /// A fraction in per cent with two decimals, without the sign.
@@ -43,17 +44,50 @@ pub(crate) fn percent(fraction: f64) -> String {
     format!("{:.2}", 100.0 * fraction)
 }
 
-/// The interval of a percentile in per cent, `…` on an unbounded side.
-pub(crate) fn interval(entry: &KppEntry) -> String {
-    let side = |bound: Option<f64>| bound.map_or_else(|| "…".into(), percent);
+/// The unit behind a number in a sentence.
+pub(crate) fn unit(metric: &Metric) -> String {
+    match metric.unit.is_empty() {
+        true => String::new(),
+        false => format!(" {}", metric.unit),
+    }
+}
+
+/// What most chips do with a percentile.
+pub(crate) fn reach(metric: &Metric) -> &'static str {
+    match metric.better {
+        Better::Higher => "reach",
+        Better::Lower => "do not exceed",
+    }
+}
+
+/// The interval of a percentile, `…` on an unbounded side.
+pub(crate) fn interval(entry: &KppEntry, metric: &Metric) -> String {
+    let side = |bound: Option<f64>| bound.map_or_else(|| "…".into(), |bound| metric.digits(bound));
     format!("[{}–{}]", side(entry.low), side(entry.high))
 }
 
 /// Everything that was measured, in the order of the table.
 pub(crate) fn measures(results: &Results) -> Vec<Measure> {
+    let metric = &results.metric;
     let mut measures = vec![measure(results, "Clean", |method| {
-        Some(plain(percent(method.clean)))
+        Some(plain(metric.digits(method.clean)))
     })];
+    let mut others: Vec<&Metric> = Vec::new();
+    for also in results.methods.iter().flat_map(|method| &method.also) {
+        if !others.contains(&&also.metric) {
+            others.push(&also.metric);
+        }
+    }
+    for other in others {
+        measures.push(measure(
+            results,
+            &format!("Clean: {}", other.heading()),
+            |method| {
+                let found = method.also.iter().find(|also| also.metric == *other)?;
+                Some(plain(other.digits(found.value)))
+            },
+        ));
+    }
     let populations = || {
         results
             .methods
@@ -61,11 +95,14 @@ pub(crate) fn measures(results: &Results) -> Vec<Measure> {
             .filter_map(|method| method.population.as_ref())
     };
     if populations().next().is_none() {
-        measures.push(measure(results, "Last validation", |method| {
-            method
-                .curve
-                .last()
-                .map(|row| plain(percent(row.validation_accuracy)))
+        let trained = results.training_metric();
+        let label = match trained == metric {
+            true => "Last validation".to_string(),
+            false => format!("Last validation: {}", trained.heading()),
+        };
+        measures.push(measure(results, &label, |method| {
+            let last = method.curve.last()?;
+            Some(plain(trained.digits(last.validation)))
         }));
         measures.retain(|measure| measure.cells.iter().any(Option::is_some));
         return measures;
@@ -76,14 +113,14 @@ pub(crate) fn measures(results: &Results) -> Vec<Measure> {
         })
     };
     measures.push(population("Mean ± std", &|p| {
-        Some(plain(format!("{} ± {}", percent(p.mean), percent(p.std))))
+        Some(plain(spread(metric, p.mean, p.std)))
     }));
     let ks: BTreeSet<u8> = populations().flat_map(|p| p.kpp.keys().copied()).collect();
     for k in ks {
         let kpp = population(&format!("KPP({k})"), &|p| {
             p.kpp.get(&k).map(|entry| Cell {
-                value: percent(entry.value),
-                interval: Some(interval(entry)),
+                value: metric.digits(entry.value),
+                interval: Some(interval(entry, metric)),
             })
         });
         measures.push(Measure {
@@ -93,13 +130,14 @@ pub(crate) fn measures(results: &Results) -> Vec<Measure> {
     }
     let chips = counts(populations().map(|p| p.chips));
     measures.push(population(&format!("Worst of {chips}"), &|p| {
-        Some(plain(percent(p.worst)))
+        Some(plain(metric.digits(p.worst)))
     }));
     measures
 }
 
 /// The name of the hardware that the methods were put on, and what was measured there; nothing where there is none.
 pub(crate) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measure>)> {
+    let metric = &results.metric;
     let hardware = || results.methods.iter().filter_map(|m| m.hardware.as_ref());
     let name = hardware().next()?.name.clone();
     let row = |label: &str, cell: &dyn Fn(&OnHardware) -> Option<Cell>| {
@@ -114,19 +152,19 @@ pub(crate) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measur
             .map(|p| p.chips),
     );
     let mut measures = vec![
-        row("Ideal cells", &|h| Some(plain(percent(h.ideal)))),
+        row("Ideal cells", &|h| Some(plain(metric.digits(h.ideal)))),
         row(&format!("Mean of {chips} chips"), &|h| {
             let p = h.population.as_ref()?;
-            Some(plain(format!("{} ± {}", percent(p.mean), percent(p.std))))
+            Some(plain(spread(metric, p.mean, p.std)))
         }),
         row("KPP(1)", &|h| {
             let entry = h.population.as_ref()?.kpp.get(&1)?;
             Some(Cell {
-                value: percent(entry.value),
-                interval: Some(interval(entry)),
+                value: metric.digits(entry.value),
+                interval: Some(interval(entry, metric)),
             })
         }),
-        cost("Energy per image", &|c| Joule::new(c.energy).shown()),
+        cost("Energy per inference", &|c| Joule::new(c.energy).shown()),
         cost("ADC share (%)", &|c| {
             format!("{:.0}", 100.0 * c.adc_share_of_energy)
         }),
@@ -139,6 +177,11 @@ pub(crate) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measur
         measure.detail = ["ADC share (%)", "Arrays"].contains(&measure.label.as_str());
     }
     Some((name, measures))
+}
+
+/// A mean with a standard deviation.
+pub(crate) fn spread(metric: &Metric, mean: f64, std: f64) -> String {
+    format!("{} ± {}", metric.digits(mean), metric.digits(std))
 }
 
 /// The range of several counts: `500`, or `100–500` where they differ.
@@ -185,11 +228,20 @@ pub(crate) fn headline(results: &Results) -> String {
             Some((method, population, population.kpp.get(&1)?))
         })
         .collect();
-    ranked.sort_by(|a, b| b.2.value.total_cmp(&a.2.value));
+    let metric = &results.metric;
+    let good = |entry: &KppEntry| metric.better.orient(entry.value);
+    ranked.sort_by(|a, b| good(b.2).total_cmp(&good(a.2)));
     let Some(&(best, population, entry)) = ranked.first() else {
         return without_chips(results);
     };
-    let said = |entry: &KppEntry| format!("{} % {}", percent(entry.value), interval(entry));
+    let said = |entry: &KppEntry| {
+        let value = metric.show(entry.value);
+        format!("{value} {}", interval(entry, metric))
+    };
+    let (top, beyond) = match metric.better {
+        Better::Higher => ("highest", "above"),
+        Better::Lower => ("lowest", "below"),
+    };
     let n = counts(ranked.iter().map(|row| row.1.chips));
     let Some(&(rival, _, rival_entry)) = ranked[1..]
         .iter()
@@ -197,15 +249,17 @@ pub(crate) fn headline(results: &Results) -> String {
         .or(ranked.get(1))
     else {
         return format!(
-            "99 % of chips of {} reach {} accuracy, its KPP(1) over n = {} chips.",
+            "99 % of chips of {} {} {} {}, its KPP(1) over n = {} chips.",
             best.name,
+            reach(metric),
             said(entry),
+            metric.name,
             population.chips
         );
     };
     if entry.overlaps(rival_entry) {
         return format!(
-            "{} has the highest measured KPP(1), {} against {} for {}, but the intervals overlap: n = {n} chips do not \
+            "{} has the {top} measured KPP(1), {} against {} for {}, but the intervals overlap: n = {n} chips do not \
              tell the two apart.",
             best.name,
             said(entry),
@@ -226,30 +280,43 @@ pub(crate) fn headline(results: &Results) -> String {
         ),
     };
     format!(
-        "{} has the highest KPP(1), {}, {:.2} points above {} at {} over n = {n} chips{caveat}.",
+        "{} has the {top} KPP(1), {}, {}{} {beyond} {} at {} over n = {n} chips{caveat}.",
         best.name,
         said(entry),
-        100.0 * (entry.value - rival_entry.value),
+        metric.digits((entry.value - rival_entry.value).abs()),
+        steps(metric),
         rival.name,
         said(rival_entry)
     )
+}
+
+/// What a difference of two values is counted in.
+fn steps(metric: &Metric) -> String {
+    match metric.step() {
+        "" => String::new(),
+        step => format!(" {step}"),
+    }
 }
 
 fn without_chips(results: &Results) -> String {
     if results.methods.is_empty() {
         return "No method was measured.".into();
     }
-    let races: Vec<String> = results.methods.iter().filter_map(race_headline).collect();
+    let races: Vec<String> = {
+        let race = |method: &Method| race_headline(method, &results.metric);
+        results.methods.iter().filter_map(race).collect()
+    };
     if !races.is_empty() {
         return races.join(" ");
     }
     let clean: Vec<String> = results
         .methods
         .iter()
-        .map(|method| format!("{} {} %", method.name, percent(method.clean)))
+        .map(|method| format!("{} {}", method.name, results.metric.show(method.clean)))
         .collect();
     format!(
-        "Accuracy on {} test images without variation: {}; no chip was evaluated.",
+        "{} on {} test items without variation: {}; no chip was evaluated.",
+        results.metric.title(),
         results.data.test,
         clean.join(", ")
     )

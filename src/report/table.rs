@@ -11,12 +11,12 @@ use super::summary::{Measure, hardware_measures, measures};
 const COLUMNS: usize = 4;
 
 /// The summary as a table of characters: one row per quantity and one column per method, so that a few methods fit into
-/// 80 columns; many methods are rows instead, without details. Accuracies are in per cent, brackets hold 95 % intervals. No colour, no
+/// 80 columns; many methods are rows instead, without details. Values of the metric stand in its unit, brackets hold 95 % intervals. No colour, no
 /// final newline.
 pub fn table(results: &Results) -> String {
     let names = results.methods.iter().map(|method| method.name.clone());
     let mut rows = vec![
-        std::iter::once("Accuracy (%)".to_owned())
+        std::iter::once(results.metric.heading())
             .chain(names)
             .collect(),
     ];

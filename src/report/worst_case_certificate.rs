@@ -4,20 +4,20 @@ use crossburn_training::LayerCertificate;
 use serde::{Deserialize, Serialize};
 
 use super::ReportError;
-use super::results::{accuracy, finite, invalid};
+use super::results::{finite, fraction, invalid};
 use super::summary::percent;
 
-/// A lower bound on the accuracy of the worst chip, where the search has an upper one.
+/// A lower bound on the share of items that the worst chip is right on, where the search has an upper one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateResults {
-    /// Images that the clean network is right on.
+    /// Items that the clean network is right on.
     pub right: usize,
-    /// Images among them that no admissible deviation flips.
+    /// Items among them that no admissible deviation flips.
     pub certified: usize,
-    /// Their share of all images: no admissible chip has a lower accuracy.
-    pub accuracy: f64,
-    /// The largest bound that still certifies half of the images, to within one part in a hundred; left out where none does.
+    /// Their share of all items: no admissible chip is right on less.
+    pub share: f64,
+    /// The largest bound that still certifies half of the items, to within one part in a hundred; left out where none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub half: Option<f64>,
     /// What single weights take from it, by path.
@@ -27,7 +27,7 @@ pub struct CertificateResults {
 impl CertificateResults {
     /// Whether these can be the numbers of a run that found `found`.
     pub(super) fn check(&self, found: f64) -> Result<(), ReportError> {
-        accuracy("certificate.accuracy", self.accuracy)?;
+        fraction("certificate.share", self.share)?;
         if self.certified > self.right {
             let right = self.right;
             return Err(invalid(
@@ -35,18 +35,18 @@ impl CertificateResults {
                 format!("is above certificate.right = {right}"),
             ));
         }
-        if self.accuracy > found {
+        if self.share > found {
             return Err(invalid(
-                "certificate.accuracy",
-                format!("is above the accuracy that was found, {found}"),
+                "certificate.share",
+                format!("is above that of the worst chip found, {found}"),
             ));
         }
         if let Some(half) = self.half {
             finite("certificate.half", half)?;
         }
         for layer in &self.layers {
-            accuracy("certificate.layers: alone", layer.alone)?;
-            accuracy("certificate.layers: without", layer.without)?;
+            fraction("certificate.layers: alone", layer.alone)?;
+            fraction("certificate.layers: without", layer.without)?;
         }
         Ok(())
     }
@@ -60,7 +60,7 @@ impl CertificateResults {
         vec![
             (
                 "Worst chip, certified to found".to_string(),
-                format!("{} to {}", percent(self.accuracy), percent(found)),
+                format!("{} to {}", percent(self.share), percent(found)),
             ),
             ("Largest bound that certifies half".to_string(), half),
         ]
@@ -87,8 +87,8 @@ pub(super) const CERTIFICATE_HEADERS: [&str; 3] = [
 ];
 
 /// What a certificate says, in a sentence.
-pub(super) const CERTIFICATE_DEFINITION: &str = "Certified: images that the network is right on for every admissible deviation, by interval propagation with outward rounding. \
-     No admissible chip has a lower accuracy. The true worst case lies between certified and found.";
+pub(super) const CERTIFICATE_DEFINITION: &str = "Certified: items that the network is right on for every admissible deviation, by interval propagation with outward rounding. \
+     No admissible chip is right on fewer. The true worst case lies between certified and found.";
 
 #[cfg(test)]
 mod tests {
@@ -102,7 +102,7 @@ mod tests {
         CertificateResults {
             right: 97,
             certified: 12,
-            accuracy: 0.12,
+            share: 0.12,
             half: Some(0.000_912),
             layers: vec![LayerCertificate {
                 path: "fc.weight".into(),
@@ -135,7 +135,7 @@ mod tests {
             results.certificate = Some(certificate);
             results.to_json().unwrap_err().to_string()
         };
-        assert!(message(|c| c.accuracy = 0.16).contains("above the accuracy that was found, 0.15"));
+        assert!(message(|c| c.share = 0.16).contains("above that of the worst chip found, 0.15"));
         assert!(message(|c| c.right = 11).contains("above certificate.right = 11"));
         assert!(message(|c| c.layers[0].alone = 61.0).contains("alone is 61, outside 0..=1"));
     }

@@ -14,7 +14,7 @@ use super::worst_case_certificate::{CERTIFICATE_DEFINITION, CERTIFICATE_HEADERS}
 use super::worst_case_plots::drawings;
 use super::worst_case_results::WorstCaseResults;
 use super::worst_case_summary::{
-    DEFINITIONS, LAYER_HEADERS, LEG_HEADERS, facts, headline, layer_rows, leg_rows, rows,
+    DEFINITIONS, LAYER_HEADERS, facts, headline, layer_rows, leg_headers, leg_rows, rows,
 };
 
 /// Writes the run folder of a worst-case search as [`write_run`](super::write_run) writes that of a population.
@@ -41,7 +41,8 @@ pub fn worst_case_html(results: &WorstCaseResults) -> String {
 }
 
 fn html(results: &WorstCaseResults, pictures: &[Drawing]) -> String {
-    let accuracies: Vec<[String; 2]> = rows(results)
+    let heading = results.metric.heading();
+    let found: Vec<[String; 2]> = rows(results)
         .into_iter()
         .map(|(term, value)| [term, value])
         .collect();
@@ -54,7 +55,11 @@ fn html(results: &WorstCaseResults, pictures: &[Drawing]) -> String {
         true => String::new(),
         false => format!(
             "<h2>Legs of the search</h2>\n{}",
-            table(&LEG_HEADERS, &legs, None)
+            table(
+                &leg_headers(&results.metric).each_ref().map(String::as_str),
+                &legs,
+                None
+            )
         ),
     };
     let certificate = results
@@ -65,9 +70,9 @@ fn html(results: &WorstCaseResults, pictures: &[Drawing]) -> String {
             format!("<h2>Certificate</h2>\n<p>{CERTIFICATE_DEFINITION}</p>\n{layers}")
         });
     let body = format!(
-        "{}<h2>Accuracy (%)</h2>\n{}<h2>Layers</h2>\n{}{certificate}{legs}<h2>Plots and definitions</h2>\n<div class=\"plots\">\n{figures}{}</div>\n",
+        "{}<h2>{heading}</h2>\n{}<h2>Layers</h2>\n{}{certificate}{legs}<h2>Plots and definitions</h2>\n<div class=\"plots\">\n{figures}{}</div>\n",
         terms(&facts(results)),
-        table(&["", "Accuracy (%)"], &accuracies, None),
+        table(&["", &heading], &found, None),
         table(&LAYER_HEADERS, &layer_rows(results), None),
         definitions(&DEFINITIONS),
     );
@@ -96,12 +101,12 @@ mod tests {
         let page = worst_case_html(&results);
         for part in [
             "2 searches of together 6 evaluations take the accuracy from 97.00 % to 15.00 %, where the worst of 20 random chips has 97.00 %",
-            "Transfer to 100 training images",
+            "Transfer to 100 training items",
             "99.00 → 20.00",
             "by margin: 3 evaluations, 2 with a gradient",
             "by cross-entropy: 3 evaluations, 2 with a gradient",
             "sign by margin",
-            "upper bound on the true worst case",
+            "The true worst case is at least as bad",
             "fc.weight",
         ] {
             assert!(page.contains(part), "{part}");
@@ -150,9 +155,9 @@ mod tests {
         assert_eq!(
             plots(),
             [
-                "accuracy-versus-bound.svg",
                 "layer-sensitivity.svg",
-                "search-path.svg"
+                "search-path.svg",
+                "versus-bound.svg"
             ]
         );
         results.curve.remove(0);

@@ -1,7 +1,7 @@
-//! The pictures of a worst-case search: accuracy along the path, sensitivity of the layers, accuracy against the bound.
+//! The pictures of a worst-case search: the metric along the path, sensitivity of the layers, the metric against the bound.
 
+use super::plots::shown;
 use super::row_chart::{Mark, Row, RowChart};
-use super::summary::percent;
 use super::svg::{Axis, Drawing, Layer, Plot};
 use super::worst_case_results::WorstCaseResults;
 use super::worst_case_summary::{bound, name};
@@ -10,10 +10,9 @@ use super::worst_case_summary::{bound, name};
 pub(super) const WORST_CASE_IDS: [&str; 3] = [PATH, LAYERS, BOUNDS];
 const PATH: &str = "search-path";
 const LAYERS: &str = "layer-sensitivity";
-const BOUNDS: &str = "accuracy-versus-bound";
+const BOUNDS: &str = "versus-bound";
 
-const ACCURACY: (f64, f64) = (0.0, 100.0);
-/// Series of random chips, behind those of up to four searches.
+/// Series of random chips, after those of up to four searches.
 const RANDOM: usize = 4;
 
 /// The pictures that have data, in the order of the page.
@@ -25,8 +24,10 @@ pub(super) fn drawings(results: &WorstCaseResults) -> Vec<Drawing> {
     drawings
 }
 
-/// Accuracy of every evaluation, and the worst random chip.
+/// The metric of every evaluation, and the worst random chip.
 fn path(results: &WorstCaseResults) -> Plot {
+    let metric = &results.metric;
+    let (scale, range) = shown(metric);
     let mut layers = Vec::new();
     let mut legend = Vec::new();
     let longest = results.searches.iter().map(|search| search.path.len());
@@ -36,7 +37,7 @@ fn path(results: &WorstCaseResults) -> Plot {
             .path
             .iter()
             .enumerate()
-            .map(|(index, point)| (index as f64, 100.0 * point.accuracy))
+            .map(|(index, point)| (index as f64, scale * metric.of_score(point.score)))
             .collect();
         let every = points.len().div_ceil(16).max(1);
         let marks = points.iter().copied().step_by(every).collect();
@@ -48,7 +49,7 @@ fn path(results: &WorstCaseResults) -> Plot {
         legend.push((series, name(search)));
     }
     if let Some(random) = &results.random {
-        let y = 100.0 * random.worst;
+        let y = scale * random.worst;
         layers.push(Layer::Line {
             series: RANDOM,
             points: vec![(0.0, y), (last, y)],
@@ -61,15 +62,20 @@ fn path(results: &WorstCaseResults) -> Plot {
     });
     Plot {
         id: PATH,
-        title: format!("Accuracy along each search, n = {} images", results.images),
+        title: format!(
+            "{} along each search, n = {} items",
+            metric.title(),
+            results.items
+        ),
         note: format!("{}. Restarts follow one another.", bound(results)),
         description: format!(
-            "Accuracy at every evaluation of {} searches, from {} % of the clean network down to {} %.",
+            "{} at every evaluation of {} searches, from {} of the clean network to {}.",
+            metric.title(),
             results.searches.len(),
-            percent(results.clean),
-            percent(results.accuracy)
+            metric.show(results.clean),
+            metric.show(results.worst)
         ),
-        y: Axis::covering("Accuracy (%)", values.collect::<Vec<f64>>(), ACCURACY, 0.0),
+        y: Axis::covering(&metric.heading(), values.collect::<Vec<f64>>(), range, 0.0),
         x: Axis::covering("Evaluation", [0.0, last], (0.0, last), 1.0),
         layers,
         legend,
@@ -100,12 +106,12 @@ fn layers(results: &WorstCaseResults) -> RowChart {
     RowChart {
         id: LAYERS,
         title: "Sensitivity of the layers".to_string(),
-        note: "By how much the loss per image falls to first order when all weights of a layer go to their worse bound."
+        note: "By how much the loss per item falls to first order when all weights of a layer go to their worse bound."
             .to_string(),
         description: "First-order fall of the loss of every layer as a bar, with the share of its weights that the found \
                       deviation has at the bound."
             .to_string(),
-        // Room for the words behind the longest bar.
+        // Room for the words after the longest bar.
         x: Axis::covering(
             "First-order fall of the loss",
             [0.0, 1.5 * largest],
@@ -119,29 +125,37 @@ fn layers(results: &WorstCaseResults) -> RowChart {
 
 /// The worst case against the bound.
 fn bounds(results: &WorstCaseResults) -> Plot {
-    let clean = (0.0, 100.0 * results.clean);
+    let metric = &results.metric;
+    let (scale, range) = shown(metric);
+    let clean = (0.0, scale * results.clean);
     let points: Vec<(f64, f64)> = std::iter::once(clean)
         .chain(
             results
                 .curve
                 .iter()
-                .map(|point| (point.bound, 100.0 * point.accuracy)),
+                .map(|point| (point.bound, scale * point.worst)),
         )
         .collect();
     Plot {
         id: BOUNDS,
-        title: format!("Worst case versus bound, n = {} images", results.images),
+        title: format!("Worst case versus bound, n = {} items", results.items),
         note: "A deviation within a smaller bound counts in every larger one.".to_string(),
-        description: "Lowest accuracy that was found against the bound of the deviation, beginning with the clean \
-                      network."
-            .to_string(),
+        description: format!(
+            "Worst {} that was found against the bound of the deviation, beginning with the clean network.",
+            metric.name
+        ),
         x: Axis::covering(
             "Bound relative to max|W|",
             points.iter().map(|point| point.0),
             (0.0, 1.0),
             0.0,
         ),
-        y: Axis::covering("Accuracy (%)", points.iter().map(|point| point.1), ACCURACY, 0.0),
+        y: Axis::covering(
+            &metric.heading(),
+            points.iter().map(|point| point.1),
+            range,
+            0.0,
+        ),
         layers: vec![
             Layer::VerticalMark {
                 x: results.bound,

@@ -1,19 +1,21 @@
 //! The document of a worst-case search, as `results.json`.
 //!
-//! `docs/results.md` describes every field. All accuracies are fractions in `0..=1`.
+//! `docs/results.md` describes every field. Values of the metric stand as they are, such as fractions in `0..=1`.
 
+use crossburn_noise::Metric;
 use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search};
-use crossburn_training::{AttackActivations, AttackLoss};
+use crossburn_training::AttackActivations;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ReportError;
 use super::document::Document;
-use super::results::{Timing, accuracy, finite, invalid};
+use super::last_version;
+use super::results::{Timing, finite, fraction, invalid, possible};
 use super::worst_case_certificate::CertificateResults;
 
 /// The schema of worst-case searches that this version writes and the only one it reads.
-pub const WORST_CASE_SCHEMA: &str = "crossburn.worst-case/3";
+pub const WORST_CASE_SCHEMA: &str = "crossburn.worst-case/4";
 
 /// What a worst-case search found, together with everything needed to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,8 +33,10 @@ pub struct WorstCaseResults {
     pub config: Value,
     /// Name of the data source.
     pub data: String,
-    /// Test images that the search knew, and that accuracies are of.
-    pub images: usize,
+    /// Test items that the search knew, and that values are of.
+    pub items: usize,
+    /// What chips are judged by.
+    pub metric: Metric,
     /// How every search looked.
     pub search: Search,
     /// Largest deviation relative to the layer's max|W|; on a hardware that of a cell relative to its range.
@@ -40,10 +44,10 @@ pub struct WorstCaseResults {
     /// The hardware whose cells deviate; left out where weights do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<WorstCaseHardware>,
-    /// Accuracy without deviation.
+    /// The metric without deviation.
     pub clean: f64,
-    /// The lowest accuracy of an admissible deviation that any search or random chip had: an upper bound on the worst case.
-    pub accuracy: f64,
+    /// The worst metric of an admissible deviation that any search or random chip had: the true worst case is at least as bad.
+    pub worst: f64,
     /// What found it.
     pub found_by: FoundBy,
     /// Share of its entries at their bound.
@@ -52,7 +56,7 @@ pub struct WorstCaseResults {
     pub layers: Vec<LayerSensitivity>,
     /// One search at this bound per surrogate loss, and per kind of activations that gradients went through.
     pub searches: Vec<SearchSummary>,
-    /// Accuracy against the bound, by increasing bound, that of the run among them.
+    /// The worst case against the bound, by increasing bound, that of the run among them.
     pub curve: Vec<BoundPoint>,
     /// Random chips within the same bound; left out where none were drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,7 +64,7 @@ pub struct WorstCaseResults {
     /// What no admissible deviation can do; left out where it was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateResults>,
-    /// The deviation on images that the search did not know.
+    /// The deviation on items that the search did not know.
     pub transfer: Transfer,
     /// Durations, the only part that differs between two runs with one seed.
     pub timing: Timing,
@@ -74,7 +78,7 @@ pub struct WorstCaseHardware {
     pub name: String,
     /// Kind of its memory cell.
     pub device: String,
-    /// Accuracy of the weights that cells with the found deviation hold.
+    /// The metric of the weights that cells with the found deviation hold.
     pub read_back: f64,
 }
 
@@ -89,7 +93,7 @@ pub enum FoundBy {
         /// Its method; of the automatic search that of the leg.
         method: String,
         /// The surrogate loss that it lowered.
-        surrogate: AttackLoss,
+        surrogate: String,
         /// What its gradients went through.
         activations: AttackActivations,
     },
@@ -104,19 +108,19 @@ pub enum FoundBy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSummary {
-    /// The surrogate loss that it lowered where it found the lowest accuracy.
-    pub surrogate: AttackLoss,
-    /// What its gradients went through; accuracy is always that of the network itself.
+    /// The surrogate loss that it lowered where it found the worst chip.
+    pub surrogate: String,
+    /// What its gradients went through; the metric is always that of the network itself.
     pub activations: AttackActivations,
-    /// Lowest accuracy that it found.
-    pub accuracy: f64,
-    /// The surrogate loss there, per image.
+    /// Worst metric that it found.
+    pub worst: f64,
+    /// The surrogate loss there, per item.
     pub loss: f64,
     /// Restart that found it, from 0; of the automatic search the leg.
     pub restart: usize,
     /// Iteration of the restart, from 0.
     pub iteration: usize,
-    /// Evaluations of all images: the budget that was spent.
+    /// Evaluations of all items: the budget that was spent.
     pub evaluations: u64,
     /// How many of them took a gradient.
     pub gradients: u64,
@@ -134,13 +138,13 @@ pub struct LegSummary {
     /// What it did.
     pub method: String,
     /// The surrogate loss that it lowered.
-    pub surrogate: AttackLoss,
+    pub surrogate: String,
     /// The leg from whose lowest point it began; the clean network where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<usize>,
-    /// Lowest accuracy of an admissible deviation that it met; left out where it met none.
+    /// Worst metric of an admissible deviation that it met; left out where it met none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<f64>,
+    pub worst: Option<f64>,
     /// Its evaluations.
     pub evaluations: u64,
 }
@@ -151,56 +155,61 @@ pub struct LegSummary {
 pub struct BoundPoint {
     /// The bound.
     pub bound: f64,
-    /// Lowest accuracy of a deviation within it, those found within smaller bounds and random chips among them.
-    pub accuracy: f64,
-    /// Lowest accuracy that the searches in this very bound found.
+    /// Worst metric of a deviation within it, those found within smaller bounds and random chips among them.
+    pub worst: f64,
+    /// Worst metric that the searches in this very bound found.
     pub searched: f64,
     /// Evaluations of these searches.
     pub evaluations: u64,
 }
 
-/// Accuracy of random chips within the bound.
+/// Random chips within the bound.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomChips {
     /// Number of chips.
     pub chips: usize,
-    /// Mean accuracy.
+    /// Mean of the metric.
     pub mean: f64,
-    /// Standard deviation of the accuracy.
+    /// Standard deviation of the metric.
     pub std: f64,
-    /// Lowest accuracy of these chips.
+    /// The worst of these chips.
     pub worst: f64,
-    /// Accuracy of each chip, in chip order.
-    pub accuracy: Vec<f64>,
+    /// The metric of each chip, in chip order.
+    pub values: Vec<f64>,
 }
 
-/// The deviation on other images.
+/// The deviation on other items.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transfer {
     /// Where they are from.
     pub from: TransferFrom,
     /// Their number.
-    pub images: usize,
-    /// Accuracy of the clean network on them.
+    pub items: usize,
+    /// The metric of the clean network on them.
     pub clean: f64,
-    /// Accuracy with the deviation.
-    pub accuracy: f64,
+    /// The metric with the deviation.
+    pub deviated: f64,
 }
 
-/// Images that a search did not know.
+/// Items that a search did not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TransferFrom {
-    /// Test images behind those of the search.
+    /// Test items after those of the search.
     Test,
-    /// Training images, where no test images are left.
+    /// Training items, where no test items are left.
     Training,
 }
 
 impl Document for WorstCaseResults {
     const SCHEMA: &'static str = WORST_CASE_SCHEMA;
+    const LAST: &'static str = "crossburn.worst-case/3";
+
+    fn bring_up(last: &mut Value) {
+        last_version::worst_case(last);
+    }
 
     fn schema(&self) -> &str {
         &self.schema
@@ -210,15 +219,17 @@ impl Document for WorstCaseResults {
         &self.timing
     }
 
-    /// Finite numbers, accuracies in `0..=1` that belong together.
+    /// Finite numbers, and values of the metric that belong together.
     fn check_fields(&self) -> Result<(), ReportError> {
-        accuracy("clean", self.clean)?;
-        accuracy("accuracy", self.accuracy)?;
-        accuracy("fraction_at_bound", self.fraction_at_bound)?;
-        if self.accuracy > self.clean {
+        let better = |a: f64, b: f64| self.metric.better.is_worse(b, a);
+        let possible = |field: &str, value: f64| possible(&self.metric, field, value);
+        possible("clean", self.clean)?;
+        possible("worst", self.worst)?;
+        fraction("fraction_at_bound", self.fraction_at_bound)?;
+        if better(self.worst, self.clean) {
             return Err(invalid(
-                "accuracy",
-                format!("is above clean = {}", self.clean),
+                "worst",
+                format!("is better than clean = {}", self.clean),
             ));
         }
         for layer in &self.layers {
@@ -226,7 +237,7 @@ impl Document for WorstCaseResults {
                 &format!("layer `{}`: first_order", layer.path),
                 layer.first_order,
             )?;
-            accuracy(
+            fraction(
                 &format!("layer `{}`: fraction_at_bound", layer.path),
                 layer.fraction_at_bound,
             )?;
@@ -235,61 +246,61 @@ impl Document for WorstCaseResults {
             return Err(invalid("searches", "is empty".into()));
         }
         for search in &self.searches {
-            accuracy("searches: accuracy", search.accuracy)?;
-            if self.accuracy > search.accuracy {
-                let lower = search.accuracy;
+            possible("searches: worst", search.worst)?;
+            if better(self.worst, search.worst) {
+                let worse = search.worst;
                 return Err(invalid(
-                    "accuracy",
-                    format!("is above that of a search, {lower}"),
+                    "worst",
+                    format!("is better than that of a search, {worse}"),
                 ));
             }
-            for lowest in search.legs.iter().filter_map(|leg| leg.accuracy) {
-                accuracy("searches: legs: accuracy", lowest)?;
+            for worst in search.legs.iter().filter_map(|leg| leg.worst) {
+                possible("searches: legs: worst", worst)?;
             }
             for point in &search.path {
-                accuracy("searches: path: accuracy", point.accuracy)?;
+                finite("searches: path: score", point.score)?;
                 finite("searches: path: loss", point.loss)?;
             }
         }
         for point in &self.curve {
             finite("curve: bound", point.bound)?;
-            accuracy("curve: accuracy", point.accuracy)?;
-            accuracy("curve: searched", point.searched)?;
+            possible("curve: worst", point.worst)?;
+            possible("curve: searched", point.searched)?;
         }
-        let falls = |a: &BoundPoint, b: &BoundPoint| a.bound < b.bound && a.accuracy >= b.accuracy;
+        let falls = |a: &BoundPoint, b: &BoundPoint| a.bound < b.bound && !better(b.worst, a.worst);
         if !self.curve.is_sorted_by(falls) {
             return Err(invalid(
                 "curve",
-                "is not ordered by increasing bound with accuracies that do not rise".into(),
+                "is not ordered by increasing bound with a metric that gets no better".into(),
             ));
         }
         if let Some(random) = &self.random {
-            if random.accuracy.len() != random.chips {
-                let found = random.accuracy.len();
+            if random.values.len() != random.chips {
+                let found = random.values.len();
                 return Err(invalid(
                     "random",
-                    format!("has {found} accuracies for {} chips", random.chips),
+                    format!("has {found} values for {} chips", random.chips),
                 ));
             }
-            accuracy("random.mean", random.mean)?;
-            accuracy("random.worst", random.worst)?;
-            if self.accuracy > random.worst {
+            possible("random.mean", random.mean)?;
+            possible("random.worst", random.worst)?;
+            if better(self.worst, random.worst) {
                 let worst = random.worst;
                 return Err(invalid(
-                    "accuracy",
-                    format!("is above random.worst = {worst}"),
+                    "worst",
+                    format!("is better than random.worst = {worst}"),
                 ));
             }
             finite("random.std", random.std)?;
         }
         if let Some(hardware) = &self.hardware {
-            accuracy("hardware.read_back", hardware.read_back)?;
+            possible("hardware.read_back", hardware.read_back)?;
         }
         if let Some(certificate) = &self.certificate {
-            certificate.check(self.accuracy)?;
+            certificate.check(self.worst)?;
         }
-        accuracy("transfer.clean", self.transfer.clean)?;
-        accuracy("transfer.accuracy", self.transfer.accuracy)?;
+        possible("transfer.clean", self.transfer.clean)?;
+        possible("transfer.deviated", self.transfer.deviated)?;
         Ok(())
     }
 }
@@ -327,17 +338,17 @@ mod tests {
             change(&mut results);
             results.to_json().unwrap_err().to_string()
         };
-        assert!(message(|r| r.accuracy = 0.98).contains("accuracy is above clean = 0.97"));
-        assert!(message(|r| r.accuracy = 0.2).contains("accuracy is above that of a search, 0.15"));
+        assert!(message(|r| r.worst = 0.98).contains("worst is better than clean = 0.97"));
+        assert!(message(|r| r.worst = 0.2).contains("worst is better than that of a search, 0.15"));
         let message_ = message(|r| r.random.as_mut().unwrap().worst = 0.1);
-        assert!(message_.contains("accuracy is above random.worst = 0.1"));
+        assert!(message_.contains("worst is better than random.worst = 0.1"));
         assert!(message(|r| r.clean = 97.0).contains("clean is 97, outside 0..=1"));
         assert!(message(|r| r.curve.reverse()).contains("not ordered by increasing bound"));
-        assert!(message(|r| r.curve[1].accuracy = 0.9).contains("accuracies that do not rise"));
+        assert!(message(|r| r.curve[1].worst = 0.9).contains("a metric that gets no better"));
         assert!(message(|r| r.searches.clear()).contains("searches is empty"));
         assert!(message(|r| r.searches[0].path[1].loss = f64::NAN).contains("path: loss is NaN"));
         assert!(
-            message(|r| r.random.as_mut().unwrap().chips = 3).contains("20 accuracies for 3 chips")
+            message(|r| r.random.as_mut().unwrap().chips = 3).contains("20 values for 3 chips")
         );
     }
 }

@@ -1,23 +1,24 @@
 //! A worst-case search in words and cells, shared by the page and the terminal table.
 
-use super::summary::percent;
+use super::summary::{percent, spread};
 use super::worst_case_results::{FoundBy, SearchSummary, TransferFrom, WorstCaseResults};
-use crossburn_training::{AttackActivations, AttackLoss};
+use crossburn_noise::{Better, Metric};
+use crossburn_training::AttackActivations;
 
 /// How the numbers are defined, one sentence each.
 pub(super) const DEFINITIONS: [&str; 7] = [
-    "Worst case found: the lowest accuracy of an admissible deviation that a search or a random chip had, so that it is never \
-     above that of these random chips. It is an upper bound on the true worst case; a search that finds little proves nothing.",
-    "A search lowers a surrogate of the accuracy. No surrogate is the strongest on every network, so the search auto tries \
-     all of them: margins, cross-entropy, DLR, and those that push all images towards one class.",
-    "Auto spends its budget in legs: short walks by every surrogate from the clean network, longer walks from the lowest \
-     points, and a polish that moves groups of weights to the other end of their bound and counts in accuracy.",
-    "One deviation holds for all images: it is a chip. The search knew the images on which it is judged; transfer repeats the \
-     deviation on images that it did not know.",
-    "Evaluations are passes over all images, of which some took a gradient: the budget of a search.",
+    "Worst case found: the worst metric of an admissible deviation that a search or a random chip had, so that it is never \
+     better than that of these random chips. The true worst case is at least as bad; a search that finds little proves nothing.",
+    "A search lowers a surrogate of the metric. No surrogate is the strongest on every network, so the search auto tries \
+     all that the task has.",
+    "Auto spends its budget in legs: short walks by every surrogate from the clean network, longer walks from the worst \
+     points, and a polish that moves groups of weights to the other end of their bound and counts in the metric itself.",
+    "One deviation holds for all items: it is a chip. The search knew the items on which it is judged; transfer repeats the \
+     deviation on items that it did not know.",
+    "Evaluations are passes over all items, of which some took a gradient: the budget of a search.",
     "Random chips are Gaussian deviations with three standard deviations at the bound, clipped to it.",
     "The first-order fall is Σ |∂loss/∂w| · bound over a layer, at the clean network; the loss is that of the first search, per \
-     image.",
+     item.",
 ];
 
 /// Headers of the table of layers.
@@ -55,7 +56,7 @@ pub(super) fn bound(results: &WorstCaseResults) -> String {
 }
 
 /// What a search lowers, and through what: `margin`, or `margin, unquantized activations`.
-fn by(surrogate: AttackLoss, activations: AttackActivations) -> String {
+fn by(surrogate: &str, activations: AttackActivations) -> String {
     let through = match activations {
         AttackActivations::Quantized => "",
         AttackActivations::Unquantized => ", unquantized activations",
@@ -66,33 +67,38 @@ fn by(surrogate: AttackLoss, activations: AttackActivations) -> String {
 /// What one search is called.
 pub(super) fn name(search: &SearchSummary) -> String {
     match (search.legs.is_empty(), search.activations) {
-        (true, activations) => format!("by {}", by(search.surrogate, activations)),
+        (true, activations) => format!("by {}", by(&search.surrogate, activations)),
         (false, AttackActivations::Quantized) => "auto".to_string(),
         (false, AttackActivations::Unquantized) => "auto, unquantized activations".to_string(),
     }
 }
 
 /// Headers of the table of legs.
-pub(super) const LEG_HEADERS: [&str; 6] = [
-    "Leg",
-    "Method",
-    "Surrogate",
-    "From leg",
-    "Lowest accuracy (%)",
-    "Evaluations",
-];
+pub(super) fn leg_headers(metric: &Metric) -> [String; 6] {
+    let worst = format!("Worst {}", metric.heading());
+    [
+        "Leg",
+        "Method",
+        "Surrogate",
+        "From leg",
+        &worst,
+        "Evaluations",
+    ]
+    .map(str::to_string)
+}
 
-/// One row per leg of every automatic search, in the order of [`LEG_HEADERS`].
+/// One row per leg of every automatic search, in the order of [`leg_headers`].
 pub(super) fn leg_rows(results: &WorstCaseResults) -> Vec<[String; 6]> {
     let legs = results.searches.iter().flat_map(|search| {
         search.legs.iter().enumerate().map(|(number, leg)| {
             [
                 number.to_string(),
                 leg.method.clone(),
-                leg.surrogate.to_string(),
+                leg.surrogate.clone(),
                 leg.from
                     .map_or_else(|| "clean".to_string(), |from| from.to_string()),
-                leg.accuracy.map_or_else(|| "none".to_string(), percent),
+                leg.worst
+                    .map_or_else(|| "none".to_string(), |worst| results.metric.digits(worst)),
                 leg.evaluations.to_string(),
             ]
         })
@@ -113,38 +119,40 @@ fn found_by(results: &WorstCaseResults) -> String {
                 true => String::new(),
                 false => format!(" within the smaller bound {bound}"),
             };
-            format!("{method} by {}{within}", by(*surrogate, *activations))
+            format!("{method} by {}{within}", by(surrogate, *activations))
         }
         FoundBy::RandomChip { chip } => format!("random chip {chip}"),
     }
 }
 
-/// What was found, as terms with their accuracies in per cent.
+/// What was found, as terms with values of the metric.
 pub(super) fn rows(results: &WorstCaseResults) -> Vec<(String, String)> {
+    let metric = &results.metric;
+    let digits = |value: f64| metric.digits(value);
     let mut rows = vec![
-        ("Clean".to_string(), percent(results.clean)),
-        ("Worst case found".to_string(), percent(results.accuracy)),
+        ("Clean".to_string(), digits(results.clean)),
+        ("Worst case found".to_string(), digits(results.worst)),
     ];
     for search in &results.searches {
-        rows.push((format!("- {}", name(search)), percent(search.accuracy)));
+        rows.push((format!("- {}", name(search)), digits(search.worst)));
     }
     if let Some(certificate) = &results.certificate {
-        rows.extend(certificate.rows(results.accuracy));
+        rows.extend(certificate.rows(results.worst));
     }
     if let Some(hardware) = &results.hardware {
         rows.push((
             "Its cells, read back".to_string(),
-            percent(hardware.read_back),
+            digits(hardware.read_back),
         ));
     }
     if let Some(random) = &results.random {
         rows.push((
             format!("Worst of {} random chips", random.chips),
-            percent(random.worst),
+            digits(random.worst),
         ));
         rows.push((
             "Random chips, mean ± std".to_string(),
-            format!("{} ± {}", percent(random.mean), percent(random.std)),
+            spread(metric, random.mean, random.std),
         ));
     }
     let transfer = &results.transfer;
@@ -153,17 +161,13 @@ pub(super) fn rows(results: &WorstCaseResults) -> Vec<(String, String)> {
         TransferFrom::Training => "training",
     };
     rows.push((
-        format!("Transfer to {} {from} images", transfer.images),
-        format!(
-            "{} → {}",
-            percent(transfer.clean),
-            percent(transfer.accuracy)
-        ),
+        format!("Transfer to {} {from} items", transfer.items),
+        format!("{} → {}", digits(transfer.clean), digits(transfer.deviated)),
     ));
     for point in results.curve.iter().filter(|_| results.curve.len() > 1) {
         rows.push((
             format!("Worst case at bound {}", point.bound),
-            percent(point.accuracy),
+            digits(point.worst),
         ));
     }
     rows
@@ -174,7 +178,7 @@ pub(super) fn facts(results: &WorstCaseResults) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         (
             "Data",
-            format!("{} test images of {}", results.images, results.data),
+            format!("{} test items of {}", results.items, results.data),
         ),
         ("Bound", bound(results)),
         ("Search", results.search.name().to_string()),
@@ -202,11 +206,12 @@ pub(super) fn facts(results: &WorstCaseResults) -> Vec<(&'static str, String)> {
 
 /// The outcome in a sentence.
 pub(super) fn headline(results: &WorstCaseResults) -> String {
+    let metric = &results.metric;
     let random = results.random.as_ref().map_or_else(String::new, |random| {
         format!(
-            ", where the worst of {} random chips has {} %",
+            ", where the worst of {} random chips has {}",
             random.chips,
-            percent(random.worst)
+            metric.show(random.worst)
         )
     });
     let evaluations = results.searches.iter().map(|search| search.evaluations);
@@ -215,21 +220,25 @@ pub(super) fn headline(results: &WorstCaseResults) -> String {
         1 => format!("a search of {evaluations} evaluations takes"),
         count => format!("{count} searches of together {evaluations} evaluations take"),
     };
-    let lowest = results.searches.iter().map(|search| search.accuracy);
-    let lowest = lowest.fold(f64::INFINITY, f64::min);
-    let lower = match results.accuracy < lowest {
+    let searched = results.searches.iter().map(|search| search.worst);
+    let searched = match metric.better {
+        Better::Higher => searched.fold(f64::INFINITY, f64::min),
+        Better::Lower => searched.fold(f64::NEG_INFINITY, f64::max),
+    };
+    let worse = match metric.better.is_worse(results.worst, searched) {
         true => format!(
-            " The worst case found is {} %, by {}.",
-            percent(results.accuracy),
+            " The worst case found is {}, by {}.",
+            metric.show(results.worst),
             found_by(results)
         ),
         false => String::new(),
     };
     format!(
-        "With {}, {searches} the accuracy from {} % to {} %{random}.{lower}",
+        "With {}, {searches} the {} from {} to {}{random}.{worse}",
         bound(results),
-        percent(results.clean),
-        percent(lowest),
+        metric.name,
+        metric.show(results.clean),
+        metric.show(searched),
     )
 }
 
@@ -246,7 +255,7 @@ mod tests {
         results.found_by = FoundBy::Search {
             bound: 0.01,
             method: "apgd".into(),
-            surrogate: AttackLoss::CrossEntropy {},
+            surrogate: "cross-entropy".into(),
             activations: AttackActivations::Unquantized,
         };
         assert_eq!(
@@ -255,7 +264,7 @@ mod tests {
         );
         results.found_by = FoundBy::RandomChip { chip: 17 };
         assert_eq!(said(&results), "random chip 17");
-        results.accuracy = 0.1;
+        results.worst = 0.1;
         assert!(
             headline(&results)
                 .ends_with("97.00 %. The worst case found is 10.00 %, by random chip 17.")

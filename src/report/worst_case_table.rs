@@ -7,13 +7,13 @@ use super::worst_case_certificate::{CERTIFICATE_HEADERS, CertificateResults};
 use super::worst_case_results::WorstCaseResults;
 use super::worst_case_summary::{LAYER_HEADERS, facts, layer_rows, rows};
 
-/// Accuracies, budget and layers as tables of characters. No colour, no final newline.
+/// What was found, the budget and layers as tables of characters. No colour, no final newline.
 pub fn worst_case_table(results: &WorstCaseResults) -> String {
-    let mut accuracies = Table::new();
-    accuracies.load_style(UTF8_FULL_CONDENSED);
-    accuracies.set_header(["Accuracy (%)", ""]);
+    let mut found = Table::new();
+    found.load_style(UTF8_FULL_CONDENSED);
+    found.set_header([results.metric.heading(), String::new()]);
     for (term, value) in rows(results) {
-        accuracies.add_row([term, value]);
+        found.add_row([term, value]);
     }
     let mut layers = Table::new();
     layers.load_style(UTF8_FULL_CONDENSED);
@@ -31,7 +31,7 @@ pub fn worst_case_table(results: &WorstCaseResults) -> String {
     {
         certified.add_row(row);
     }
-    for table in [&mut accuracies, &mut layers, &mut certified] {
+    for table in [&mut found, &mut layers, &mut certified] {
         for index in 1..LAYER_HEADERS.len() {
             if let Some(column) = table.column_mut(index) {
                 column.set_cell_alignment(CellAlignment::Right);
@@ -42,7 +42,7 @@ pub fn worst_case_table(results: &WorstCaseResults) -> String {
         .into_iter()
         .map(|(term, text)| format!("{term:13} {text}"))
         .collect();
-    let tables = format!("{accuracies}\n\n{}\n\n{layers}", facts.join("\n"));
+    let tables = format!("{found}\n\n{}\n\n{layers}", facts.join("\n"));
     match results.certificate {
         Some(_) => format!("{tables}\n\n{certified}"),
         None => tables,

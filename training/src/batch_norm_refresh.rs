@@ -3,13 +3,14 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use crossburn_hardware::quantize_weights;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{Philox, path_hash};
 
+use crate::task::Learn;
 use crate::{Passes, Recipe, Run, TrainingError};
 
-/// `network` with running statistics that have followed `passes` passes over the training images with the weights as they
-/// are programmed: quantized, without variation. No weight moves. Images come in an order of their own for every pass, in
+/// `network` with running statistics that have followed `passes` passes over the training items with the weights as they
+/// are programmed: quantized, without variation. No weight moves. Items come in an order of their own for every pass, in
 /// batches of the recipe's size.
 ///
 /// Training under noise leaves statistics of noisy activations. Ranges of quantized activations follow like the
@@ -20,13 +21,13 @@ use crate::{Passes, Recipe, Run, TrainingError};
 ///
 /// # Source
 /// Between training and deployment in the authors' code of Yan et al., ICCAD 2023 (arXiv 2307.15853): 3 passes.
-pub(crate) fn batch_norm_refresh<C: Classifier>(
-    network: C,
+pub(crate) fn batch_norm_refresh<N: Network, T: Learn<N>>(
+    network: N,
     passes: usize,
     recipe: &Recipe,
-    run: &Run<'_>,
+    run: &Run<'_, T>,
     done: &mut Passes,
-) -> Result<C, TrainingError> {
+) -> Result<N, TrainingError> {
     if passes == 0 || !has_batch_norms(&network) {
         return Ok(network);
     }
@@ -35,12 +36,13 @@ pub(crate) fn batch_norm_refresh<C: Classifier>(
     let programmed = quantize_weights(network.clone(), recipe.model.quantization())?;
     for pass in 0..passes {
         let stream = Philox::new(recipe.seed ^ path_hash("batch norm refresh"), pass as u64);
-        for indices in stream
-            .permutation(run.train.len())
+        for items in stream
+            .permutation(run.train.items())
             .chunks(recipe.training.batch)
         {
-            programmed.forward(run.train.inputs(indices, run.device));
-            done.forward += indices.len() as u64;
+            run.train
+                .forward(&programmed, &run.train.batch(items, run.device));
+            done.forward += items.len() as u64;
         }
     }
     Ok(network)
@@ -70,16 +72,19 @@ impl ModuleVisitor for Find {
 mod tests {
     use super::*;
     use crate::data::digits;
+    use crate::testing::classes;
     use burn::nn::conv::{Conv2d, Conv2dConfig};
     use burn::nn::{BatchNorm, BatchNormConfig};
     use burn::tensor::Device;
-    use crossburn_models::initialize;
+    use crossburn_models::{Classifier, initialize};
 
     #[derive(Module, Debug)]
     struct Normed {
         conv: Conv2d,
         norm: BatchNorm,
     }
+
+    impl Network for Normed {}
 
     impl Classifier for Normed {
         fn forward(&self, images: Tensor<4>) -> Tensor<2> {
@@ -112,9 +117,10 @@ mod tests {
         };
         let network = initialize(network, 2);
         let set = digits(1, 0, 30);
+        let task = classes(&set);
         let run = Run {
-            train: &set,
-            validation: &set,
+            train: &task,
+            validation: &task,
             device: &device,
             state: None,
             resume: false,
@@ -159,10 +165,10 @@ mod tests {
     fn a_network_without_batch_norms_costs_nothing() {
         let device = Device::flex().autodiff();
         let network = crate::method::tests::learner(1).network;
-        let set = digits(1, 0, 4);
+        let task = classes(&digits(1, 0, 4));
         let run = Run {
-            train: &set,
-            validation: &set,
+            train: &task,
+            validation: &task,
             device: &device,
             state: None,
             resume: false,

@@ -1,44 +1,44 @@
-//! Which images no admissible deviation flips.
+//! Which items no admissible deviation flips.
 
 use std::collections::BTreeMap;
 
-use crossburn_hardware::enclosure::{Interval, enclose_weights};
-use crossburn_models::Classifier;
+use crossburn_hardware::enclosure::enclose_weights;
+use crossburn_models::Network;
 use crossburn_noise::worst_case::{DeviationBounds, EntryBounds};
 use serde::{Deserialize, Serialize};
 
-use crate::evaluation::count_correct;
+use crate::task::Learn;
 use crate::{TrainingError, WeightAttack};
 
-/// A lower bound on the accuracy of the worst chip: the counterpart of a search, whose result is an upper bound.
+/// A lower bound on the share of items that the worst chip is right on: the counterpart of a search, whose result is an upper bound.
 ///
-/// An image is certified if the network is right on it for *every* deviation in the box. The worst chip is right on all of
-/// these, so its accuracy is at least their share. The bound is not reached in general: each image is held against the
-/// worst deviation for itself, while a chip has one deviation for all images, and every value inside the network is
+/// An item is certified if the network is right on it for *every* deviation in the box. The worst chip is right on all of
+/// these, so the share that it is right on is at least theirs. The bound is not reached in general: each item is held against the
+/// worst deviation for itself, while a chip has one deviation for all items, and every value inside the network is
 /// enclosed on its own ([`enclosure`](crossburn_hardware::enclosure)). Radii grow from layer to layer: quantized activations
 /// take small ones away, while deep networks in full precision soon certify nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
-    /// Images that the clean network is right on.
+    /// Items that the clean network is right on.
     pub right: usize,
-    /// By how much the right class of every image leads at least, in logits, roundings included; NaN where nothing is known.
+    /// By how much the right answer of every item leads at least, in logits, roundings included; NaN where nothing is known.
     pub margins: Vec<f64>,
 }
 
 impl Certificate {
-    /// Number of images.
-    pub fn images(&self) -> usize {
+    /// Number of items.
+    pub fn items(&self) -> usize {
         self.margins.len()
     }
 
-    /// Images that no admissible deviation flips.
+    /// Items that no admissible deviation flips.
     pub fn certified(&self) -> usize {
         self.margins.iter().filter(|margin| **margin > 0.0).count()
     }
 
-    /// Their share: no admissible chip has a lower accuracy.
-    pub fn accuracy(&self) -> f64 {
-        self.certified() as f64 / self.images().max(1) as f64
+    /// Their share: no admissible chip is right on less.
+    pub fn share(&self) -> f64 {
+        self.certified() as f64 / self.items().max(1) as f64
     }
 }
 
@@ -48,56 +48,58 @@ impl Certificate {
 pub struct LayerCertificate {
     /// Path of the weight.
     pub path: String,
-    /// Share of the images that are certified if this weight deviates and all others rest.
+    /// Share of the items that are certified if this weight deviates and all others rest.
     pub alone: f64,
-    /// Share of the images that are certified if this weight rests and all others deviate.
+    /// Share of the items that are certified if this weight rests and all others deviate.
     pub without: f64,
 }
 
-impl<C: Classifier> WeightAttack<C> {
-    /// Holds every image against all deviations in `bounds`, without a search. Takes about four forward passes.
+impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
+    /// Holds every item against all deviations in `bounds`, without a search. Takes about four forward passes.
     ///
     /// It holds for the network as it is evaluated on the CPU backend in 32-bit floats.
     ///
     /// # Errors
-    /// [`TrainingError::NoEnclosure`] for a network that does not declare its computation over any arithmetic, those of
+    /// [`TrainingError::NotOffered`] of a task whose metric does not count items, [`TrainingError::NoEnclosure`] for a network
+    /// that does not declare its computation over any arithmetic, those of
     /// [`enclose_weights`], and [`TrainingError::Device`] when the device cannot give a result back.
     ///
     /// ```
     /// use burn::tensor::Device;
     /// use crossburn_models::{MlpConfig, initialize};
     /// use crossburn_training::data::digits;
-    /// use crossburn_training::{Batches, WeightAttack};
+    /// use crossburn_training::{Batches, Classification, WeightAttack};
     ///
     /// let device = Device::flex();
     /// let widths = vec![784, 16, 10];
     /// let network = initialize(MlpConfig { widths, bits: None }.init(&device), 1);
-    /// let attack = WeightAttack::new(&network, None, Batches::new(&digits(1, 0, 40), 20, &device))?;
+    /// let task = Classification::new(digits(1, 0, 40));
+    /// let attack = WeightAttack::new(&network, None, Batches::new(&task, 20, &device))?;
     /// let certificate = attack.certify(&attack.bounds(0.0001)?)?;
     /// assert!(certificate.certified() <= certificate.right);
     /// # Ok::<(), crossburn_training::TrainingError>(())
     /// ```
     pub fn certify(&self, bounds: &DeviationBounds) -> Result<Certificate, TrainingError> {
+        T::require_counts("a certificate", &self.metric())?;
+        let task = self.task();
         let right = self.parts(|batches| {
-            let counts = batches.iter().map(|(images, labels)| {
-                count_correct(self.programmed().forward(images.clone()), labels)
-            });
-            counts.sum::<Result<usize, _>>()
+            let hits = |batch: &&T::Batch| task.hits(task.forward(self.programmed(), batch), batch);
+            batches.iter().map(hits).sum::<Result<u64, _>>()
         })?;
         Ok(Certificate {
-            right: right.into_iter().sum(),
+            right: right.into_iter().sum::<u64>() as usize,
             margins: self.margins(bounds)?,
         })
     }
 
-    /// The margins of all images, in order.
+    /// The margins of all items, in order.
     fn margins(&self, bounds: &DeviationBounds) -> Result<Vec<f64>, TrainingError> {
         let enclosed = enclose_weights(self.programmed(), bounds)?;
         let parts = self.parts(|batches| {
             let mut margins = Vec::new();
-            for (images, labels) in batches {
-                let logits = enclosed.enclose(Interval::point(images.clone()));
-                margins.extend(logits.ok_or(TrainingError::NoEnclosure)?.margins(labels));
+            for batch in batches {
+                let found = self.task().certify(&enclosed, batch);
+                margins.extend(found.ok_or(TrainingError::NoEnclosure)?);
             }
             Ok(margins)
         })?;
@@ -107,7 +109,7 @@ impl<C: Classifier> WeightAttack<C> {
     fn certified_share(&self, bounds: &DeviationBounds) -> Result<f64, TrainingError> {
         let margins = self.margins(bounds)?;
         let certified = margins.iter().filter(|margin| **margin > 0.0).count();
-        Ok(certified as f64 / self.images() as f64)
+        Ok(certified as f64 / self.items() as f64)
     }
 
     /// Where a certificate loosens: what is certified if one weight alone deviates, and if one alone rests, by path.
@@ -139,7 +141,7 @@ impl<C: Classifier> WeightAttack<C> {
         bounds.weights().keys().map(of_layer).collect()
     }
 
-    /// The largest bound up to `most` for which at least `share` of the images are certified, to within one part in a
+    /// The largest bound up to `most` for which at least `share` of the items are certified, to within one part in a
     /// hundred; `None` if not even a millionth of `most` leaves so many. `boxes` gives the boxes of a bound.
     ///
     /// What is returned was certified itself, whatever lies between the bounds that were tried.
@@ -183,13 +185,16 @@ fn at_rest(entries: &EntryBounds) -> EntryBounds {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::Batches;
     use crate::data::{Normalization, Samples, digits};
+    use crate::testing::classes;
     use crate::testing::lines;
+    use crate::{Batches, Classification};
     use burn::module::Module;
     use burn::tensor::{Device, Tensor};
     use crossburn_hardware::{Quantization, WeightBits};
-    use crossburn_models::{LeNetConfig, Mlp, MlpConfig, ModelConfig, WithClassifier, initialize};
+    use crossburn_models::{
+        Autoencoder, Classifier, LeNetConfig, Mlp, MlpConfig, ModelConfig, WithNetwork, initialize,
+    };
     use crossburn_noise::Philox;
     use crossburn_noise::worst_case::Deviations;
     use proptest::prelude::*;
@@ -210,8 +215,8 @@ mod tests {
         network: &C,
         width: Option<WeightBits>,
         set: &Samples,
-    ) -> WeightAttack<C> {
-        let batches = Batches::new(set, 8, &Device::flex());
+    ) -> WeightAttack<C, Classification> {
+        let batches = Batches::new(&classes(set), 8, &Device::flex());
         WeightAttack::new(network, width.map(Quantization::from), batches).unwrap()
     }
 
@@ -249,11 +254,11 @@ mod tests {
             let corners = 0..1u64 << bounds.entries();
             let found = corners.map(|number| {
                 let chip = attack.chip(&corner(&bounds, number)).unwrap();
-                attack.accuracy(&chip).unwrap()
+                attack.of(&chip).unwrap()
             });
             let found = found.fold(1.0, f64::min);
-            let clean = attack.accuracy(attack.programmed()).unwrap();
-            prop_assert!(certificate.accuracy() <= found, "{} {found}", certificate.accuracy());
+            let clean = attack.of(attack.programmed()).unwrap();
+            prop_assert!(certificate.share() <= found, "{} {found}", certificate.share());
             prop_assert_eq!(certificate.right, (clean * 12.0).round() as usize);
             prop_assert!(certificate.certified() <= certificate.right);
         }
@@ -288,7 +293,7 @@ mod tests {
             let network = mlp(&[784, 12, 10], width, 4);
             let attack = attack(&network, width, &set);
             let certificate = attack.certify(&attack.bounds(0.0).unwrap()).unwrap();
-            assert_eq!(certificate.images(), 60);
+            assert_eq!(certificate.items(), 60);
             // Chance makes no lead as small as the rounding of 784 products.
             assert_eq!(certificate.certified(), certificate.right);
             assert!(certificate.right > 0);
@@ -298,10 +303,14 @@ mod tests {
     /// Whether chips of random corners flip a certified image, and how much is certified.
     struct Corners([usize; 3], Option<WeightBits>);
 
-    impl WithClassifier for Corners {
+    impl WithNetwork for Corners {
         type Output = [usize; 2];
 
-        fn run<C: Classifier>(self, network: C) -> [usize; 2] {
+        fn autoencoder<A: Autoencoder>(self, _: A) -> [usize; 2] {
+            unreachable!("the rows are classifiers")
+        }
+
+        fn classifier<C: Classifier>(self, network: C) -> [usize; 2] {
             let [channels, height, width] = self.0;
             let mut set = lines(5, channels * height * width, 10, 6);
             set.shape = self.0;
@@ -395,7 +404,9 @@ mod tests {
             ),
         ] {
             let config: ModelConfig = serde_json::from_str(text).unwrap();
-            let [certified, flipped] = config.build(1, &Device::flex(), Corners(shape, width));
+            let [certified, flipped] = config
+                .build(1, &Device::flex(), Corners(shape, width))
+                .unwrap();
             assert_eq!(flipped, 0, "{text}");
             assert!(certified > 0 || !certifies, "{text}");
         }
@@ -410,7 +421,7 @@ mod tests {
         let network = initialize(network.init(&Device::flex()), 3);
         let attack = attack(&network, bits(4), &digits(1, 0, 200));
         let bounds = attack.bounds(0.001).unwrap();
-        let all = attack.certify(&bounds).unwrap().accuracy();
+        let all = attack.certify(&bounds).unwrap().share();
         let layers = attack.certify_layers(&bounds).unwrap();
         assert_eq!(layers.len(), 5);
         for layer in &layers {
@@ -422,7 +433,7 @@ mod tests {
         let clean = attack
             .certify(&attack.bounds(0.0).unwrap())
             .unwrap()
-            .accuracy();
+            .share();
         assert!(clean > 0.0);
         let boxes = |bound: f64| attack.bounds(bound);
         let half = attack
@@ -433,7 +444,7 @@ mod tests {
             attack
                 .certify(&attack.bounds(bound).unwrap())
                 .unwrap()
-                .accuracy()
+                .share()
         };
         assert!(share(half) >= 0.5 * clean && share(1.02 * half) < 0.5 * clean);
         assert_eq!(attack.largest_certified(1.0, 0.1, boxes).unwrap(), None);
@@ -448,6 +459,8 @@ mod tests {
         network: Mlp,
     }
 
+    impl Network for Strange {}
+
     impl Classifier for Strange {
         fn forward(&self, images: Tensor<4>) -> Tensor<2> {
             self.network.forward(images)
@@ -461,6 +474,9 @@ mod tests {
         };
         let attack = attack(&network, None, &digits(1, 0, 4));
         let error = attack.certify(&attack.bounds(0.01).unwrap()).unwrap_err();
-        assert!(error.to_string().contains("Classifier::enclose"), "{error}");
+        assert!(
+            error.to_string().contains("does not enclose itself"),
+            "{error}"
+        );
     }
 }

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use crossburn_models::Family;
+
 /// An error of the training crate: one line that names the thing and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainingError {
     /// A file that cannot be read.
-    #[error("cannot read {}: {cause}; name the folder that holds the original files", path.display())]
+    #[error("cannot read {}: {cause}; check the path and its permissions", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -41,15 +43,35 @@ pub enum TrainingError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Data that cannot be used.
+    #[error("{place}: {problem}; {remedy}")]
+    Data {
+        /// The file, with the array, or the line and the column.
+        place: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
     /// A data source that does not exist.
-    #[error("`{text}` is no data source: use digits, mnist:DIR or cifar10:DIR")]
+    #[error("`{text}` is no data source: use {known}")]
     Source {
         /// What was given.
         text: String,
+        /// The sources that exist.
+        known: String,
     },
-    /// More images than there are, or none.
+    /// A data source with options that cannot be used.
+    #[error("`{source_name}`: {problem}")]
+    SourceOption {
+        /// The data source.
+        source_name: String,
+        /// What is wrong, and what is allowed.
+        problem: String,
+    },
+    /// More samples than there are, or none.
     #[error(
-        "{wanted} {what} images were asked for, {source_name} has {available}: use a number from 1 to {available}"
+        "{wanted} {what} samples were asked for, {source_name} has {available}: use a number from 1 to {available}"
     )]
     TooMany {
         /// How many were asked for.
@@ -61,15 +83,52 @@ pub enum TrainingError {
         /// How many there are.
         available: usize,
     },
-    /// Images with labels that the network has no output for.
+    /// Samples with labels that the network has no output for.
     #[error(
-        "the network has {outputs} outputs, the images have {classes} classes: use a network with {classes} outputs or more, or other images"
+        "the network has {outputs} outputs, the data has {classes} classes: use a network with {classes} outputs or more, or other data"
     )]
     Classes {
         /// Outputs of the network.
         outputs: usize,
-        /// Classes of the images.
+        /// Classes of the samples.
         classes: usize,
+    },
+    /// A network of another kind than the task takes.
+    #[error(
+        "task.kind = {task} takes a network that is a {takes}, {model} is a {family}: choose another model or task"
+    )]
+    TaskModel {
+        /// The task.
+        task: &'static str,
+        /// The kind of network that it takes.
+        takes: Family,
+        /// The network.
+        model: &'static str,
+        /// Its kind.
+        family: Family,
+    },
+    /// Data that only another program has.
+    #[error(
+        "data.source = own names the data of another program: train there, or name another source"
+    )]
+    OwnData,
+    /// Something that a task cannot do.
+    #[error("{what} needs {needs}; {metric} does not have that: leave it out, or use another task")]
+    NotOffered {
+        /// What was asked for.
+        what: &'static str,
+        /// What it needs.
+        needs: &'static str,
+        /// The metric of the task.
+        metric: String,
+    },
+    /// A metric that items do not have.
+    #[error("{metric} is not defined here: {why}; use other data, or another task")]
+    Undefined {
+        /// The metric.
+        metric: String,
+        /// Why not.
+        why: String,
     },
     /// A value of a recipe that cannot be used.
     #[error("{key} = {value} is not allowed: use {remedy}")]
@@ -95,7 +154,7 @@ pub enum TrainingError {
     },
     /// A network that cannot be certified.
     #[error(
-        "this network does not enclose itself: declare its computation over any arithmetic (Classifier::enclose)"
+        "this network does not enclose itself: declare its computation over any arithmetic, as those of this crate do"
     )]
     NoEnclosure,
     /// A state of another recipe.
@@ -108,27 +167,27 @@ pub enum TrainingError {
     },
     /// A race about another test set.
     #[error(
-        "the race is about {raced} images, there are {images}: race about all of them, in its order"
+        "the race is about {raced} items, there are {items}: race about all of them, in its order"
     )]
-    RaceImages {
-        /// Images of the race.
+    RaceItems {
+        /// Items of the race.
         raced: usize,
-        /// Images there are.
-        images: usize,
+        /// Items there are.
+        items: usize,
     },
-    /// A network whose outputs are no numbers, so that it has no accuracy.
+    /// A network whose outputs are no numbers, so that it cannot be judged.
     #[error(
-        "{what} gives {value} for class {class} of image {image}, which is no accuracy: check its weights, or let them \
+        "{what} gives {value} for output {output} of item {item}, which cannot be judged: check its weights, or let them \
          deviate less"
     )]
     NotFinite {
         /// The network, or which chip of it.
         what: String,
-        /// The image, by its position from 0 in the order of the evaluation.
-        image: usize,
-        /// The class.
-        class: usize,
-        /// The output.
+        /// The item, by its position from 0 in the order of the evaluation.
+        item: usize,
+        /// The number of the output, from 0.
+        output: usize,
+        /// Its value.
         value: f32,
     },
     /// A device that could not give a result back.
@@ -149,18 +208,18 @@ pub enum TrainingError {
 }
 
 impl TrainingError {
-    /// The same error, where images were counted from the image `first` on.
-    pub(crate) fn at_image(self, first: usize) -> Self {
+    /// The same error, where items were counted from the item `first` on.
+    pub(crate) fn at_item(self, first: usize) -> Self {
         match self {
             Self::NotFinite {
                 what,
-                image,
-                class,
+                item,
+                output,
                 value,
             } => Self::NotFinite {
                 what,
-                image: first + image,
-                class,
+                item: first + item,
+                output,
                 value,
             },
             error => error,
@@ -171,17 +230,38 @@ impl TrainingError {
     pub(crate) fn of_chip(self, chip: impl std::fmt::Display) -> Self {
         match self {
             Self::NotFinite {
-                image,
-                class,
+                item,
+                output,
                 value,
                 ..
             } => Self::NotFinite {
                 what: format!("chip {chip}"),
-                image,
-                class,
+                item,
+                output,
                 value,
             },
             error => error,
+        }
+    }
+
+    /// Data at `place` that cannot be used.
+    pub(crate) fn data(
+        place: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        // What a file holds may be in the text: an error is one line.
+        let line = |text: String| -> String {
+            let shown = |c: char| match c.is_control() {
+                true => c.escape_default().collect::<String>(),
+                false => c.to_string(),
+            };
+            text.chars().map(shown).collect()
+        };
+        Self::Data {
+            place: line(place.into()),
+            problem: line(problem.into()),
+            remedy: line(remedy.into()),
         }
     }
 

@@ -1,248 +1,187 @@
-//! Accuracy of a network, and of a population of its chips.
+//! The metric of a network, and of a population of its chips.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, VariationFab};
-use crossburn_hardware::layer::{about_images, stack};
+use crossburn_hardware::layer::{about_items, stack};
 use crossburn_hardware::{Quantization, manufacture, programmed};
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{
-    ChipDraws, ChipSeed, Direction, Race, RaceObserver, RaceResult, RareObserver, RareResult,
-    Scale, SubsetSimulation, Variation, draw_population, race_order,
+    ChipDraws, ChipSeed, Direction, Metric, Race, RaceObserver, RaceResult, RareObserver,
+    RareResult, Scale, SubsetSimulation, Variation, draw_population, race_order,
 };
 use rayon::prelude::*;
 
 use crate::TrainingError;
-use crate::data::Samples;
+use crate::task::{Batch, Learn, Task, overlap};
 
-/// Images on a device, in batches, with their labels on the host. Uploaded once, shared by every chip.
+/// The items of a task on a device, in batches. Uploaded once, shared by every chip.
 #[derive(Clone, Debug)]
-pub struct Batches {
-    batches: Vec<(Tensor<4>, Vec<u16>)>,
-    /// The numbers of every batch's images in the set.
+pub struct Batches<T: Task> {
+    task: T,
+    batches: Vec<T::Batch>,
+    /// The numbers of every batch's items in the task.
     numbers: Vec<Vec<u64>>,
-    images: usize,
-    /// Outputs that a network needs for the labels.
-    classes: usize,
 }
 
-impl Batches {
-    /// All images of `set`, `batch` at a time.
-    pub fn new(set: &Samples, batch: usize, device: &Device) -> Self {
-        let indices: Vec<usize> = (0..set.len()).collect();
-        Self::gather(set, indices.chunks(batch.max(1)), device)
+impl<T: Task> Batches<T> {
+    /// All items of `task`, `batch` at a time.
+    pub fn new(task: &T, batch: usize, device: &Device) -> Self {
+        let items: Vec<usize> = (0..task.items()).collect();
+        Self::gather(task, items.chunks(batch.max(1)), device)
     }
 
-    /// All images of `set` in the order of `race`, at most `batch` at a time, so that every round ends with a batch.
+    /// All items of `task` in the order of `race`, at most `batch` at a time, so that every round ends with a batch.
     ///
     /// # Errors
-    /// [`TrainingError::RaceImages`] where the race is about another number of images.
+    /// [`TrainingError::RaceItems`] where the race is about another number of items.
     pub fn for_race(
-        set: &Samples,
+        task: &T,
         race: &Race,
         batch: usize,
         device: &Device,
     ) -> Result<Self, TrainingError> {
-        require_images(race, set.len())?;
-        let order = race_order(race.config().seed, set.len());
+        require_items(race, task.items())?;
+        let order = race_order(race.config().seed, task.items());
         let starts = std::iter::once(&0).chain(race.rounds());
         let rounds = starts.zip(race.rounds());
         let chunks = rounds.flat_map(|(&start, &end)| order[start..end].chunks(batch.max(1)));
-        Ok(Self::gather(set, chunks, device))
+        Ok(Self::gather(task, chunks, device))
     }
 
-    fn gather<'a>(
-        set: &Samples,
-        chunks: impl Iterator<Item = &'a [usize]>,
-        device: &Device,
-    ) -> Self {
+    fn gather<'a>(task: &T, chunks: impl Iterator<Item = &'a [usize]>, device: &Device) -> Self {
         let (batches, numbers) = chunks
             .map(|chunk| {
-                let labels = chunk.iter().map(|&i| set.labels[i]).collect();
                 let numbers = chunk.iter().map(|&i| i as u64).collect();
-                ((set.inputs(chunk, device), labels), numbers)
+                (task.batch(chunk, device), numbers)
             })
             .unzip();
         Self {
+            task: task.clone(),
             batches,
             numbers,
-            images: set.len(),
-            classes: set.outputs_needed(),
         }
     }
 
-    /// Number of images.
-    pub fn images(&self) -> usize {
-        self.images
+    /// The task.
+    pub fn task(&self) -> &T {
+        &self.task
     }
 
-    /// Refuses labels that `network` has no output for: one image passes through it.
+    /// What networks are judged by on these items.
+    pub fn metric(&self) -> Metric {
+        self.task.metric()
+    }
+
+    /// Number of items.
+    pub fn items(&self) -> usize {
+        self.task.items()
+    }
+
+    /// Refuses a network whose outputs these items cannot be judged by: one item passes through it.
     ///
     /// # Errors
-    /// [`TrainingError::Classes`] with both numbers.
-    pub fn check_outputs<C: Classifier>(&self, network: &C) -> Result<(), TrainingError> {
+    /// Those of [`Learn::fits`].
+    pub fn check_outputs<N>(&self, network: &N) -> Result<(), TrainingError>
+    where
+        T: Learn<N>,
+    {
         match self.range(0..1).next() {
-            Some((image, _, numbers)) => {
-                let logits = about_images(numbers, || network.forward(image));
-                self.expect_outputs(logits.dims()[1])
+            Some((batch, numbers)) => {
+                let output = about_items(numbers, || self.task.forward(network, &batch));
+                self.task.fits(&output, &batch)
             }
             None => Ok(()),
         }
     }
 
-    /// Refuses labels that are not among `outputs`.
-    fn expect_outputs(&self, outputs: usize) -> Result<(), TrainingError> {
-        expect_outputs(outputs, self.classes)
-    }
-
-    /// The images at the positions `range`, their labels and their numbers in the set, in batches; a batch that lies only
-    /// partly in it is cut.
-    fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Tensor<4>, &[u16], &[u64])> {
+    /// The items at the positions `range` and their numbers in the task, in batches; a batch that lies only partly in it is
+    /// cut.
+    fn range(&self, range: Range<usize>) -> impl Iterator<Item = (T::Batch, &[u64])> {
         let mut start = 0;
         let batches = self.batches.iter().zip(&self.numbers);
-        batches.filter_map(move |((images, labels), numbers)| {
-            let batch = start..start + labels.len();
-            start = batch.end;
-            let from = range.start.max(batch.start);
-            let to = range.end.min(batch.end);
-            if from >= to {
-                return None;
-            }
-            let part = from - batch.start..to - batch.start;
-            let images = if part.len() == labels.len() {
-                images.clone()
-            } else {
-                images.clone().narrow(0, part.start, part.len())
+        batches.filter_map(move |(batch, numbers)| {
+            let part = overlap(start, numbers.len(), &range);
+            start += numbers.len();
+            let part = part?;
+            let batch = match part.len() == numbers.len() {
+                true => batch.clone(),
+                false => batch.cut(part.clone()),
             };
-            Some((images, &labels[part.clone()], &numbers[part]))
+            Some((batch, &numbers[part]))
         })
     }
 
     /// The batches in order.
-    pub fn iter(&self) -> impl Iterator<Item = &(Tensor<4>, Vec<u16>)> {
+    pub fn iter(&self) -> impl Iterator<Item = &T::Batch> {
         self.batches.iter()
     }
 }
 
-/// Refuses fewer `outputs` of a network than its images have `classes`.
-pub(crate) fn expect_outputs(outputs: usize, classes: usize) -> Result<(), TrainingError> {
-    match outputs < classes {
-        true => Err(TrainingError::Classes { outputs, classes }),
-        false => Ok(()),
-    }
-}
-
-/// Fraction of images that `network` classifies correctly.
+/// The metric of `network` on the items of `batches`.
 ///
 /// # Errors
 /// [`TrainingError::NotFinite`] for an output that is NaN or infinite, of the network or of one of its chips: a maximum
-/// would skip it, so that the rest of the outputs would turn into an accuracy. [`TrainingError::Device`] when the device
-/// cannot give the result back, [`TrainingError::Classes`] when the network has fewer outputs than the images have classes.
-pub fn accuracy<C: Classifier>(network: &C, batches: &Batches) -> Result<f64, TrainingError> {
-    let correct = correct(network, batches, 0..batches.images())?;
-    Ok(correct as f64 / batches.images().max(1) as f64)
+/// would skip it, so that the rest of the outputs would turn into a metric. [`TrainingError::Device`] when the device cannot
+/// give the result back, those of [`Learn::fits`] where the network does not fit, and [`TrainingError::Undefined`].
+pub fn evaluate<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<f64, TrainingError> {
+    batches.task.value(&tallied(network, batches)?)
 }
 
-/// Images at the positions `range` that `network` classifies correctly.
-fn correct<C: Classifier>(
-    network: &C,
-    batches: &Batches,
-    range: Range<usize>,
-) -> Result<usize, TrainingError> {
-    let (mut correct, mut seen) = (0, range.start);
-    for (images, labels, numbers) in batches.range(range) {
-        let logits = about_images(numbers, || network.forward(images));
-        batches.expect_outputs(logits.dims()[1])?;
-        correct += count_correct(logits, labels).map_err(|error| error.at_image(seen))?;
-        seen += labels.len();
+/// What adds up to the metric, over all items.
+fn tallied<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<T::Tally, TrainingError> {
+    let (mut tally, mut seen) = ([T::Tally::default()], 0);
+    for (batch, numbers) in batches.batches.iter().zip(&batches.numbers) {
+        let output = about_items(numbers, || batches.task.forward(network, batch));
+        let judged = batches.task.judge(output, batch, &mut tally);
+        judged.map_err(|error| error.at_item(seen))?;
+        seen += numbers.len();
     }
-    Ok(correct)
+    let [tally] = tally;
+    Ok(tally)
 }
 
-/// Refuses a race about another number of images.
-fn require_images(race: &Race, images: usize) -> Result<(), TrainingError> {
-    let raced = race.config().images;
-    if raced == images {
+/// Items at the positions `range` that `network` is right on.
+fn hits<N, T: Learn<N>>(
+    network: &N,
+    batches: &Batches<T>,
+    range: Range<usize>,
+) -> Result<u64, TrainingError> {
+    let (mut hits, mut seen) = (0, range.start);
+    for (batch, numbers) in batches.range(range) {
+        let output = about_items(numbers, || batches.task.forward(network, &batch));
+        let found = batches.task.hits(output, &batch);
+        hits += found.map_err(|error| error.at_item(seen))?;
+        seen += numbers.len();
+    }
+    Ok(hits)
+}
+
+/// Refuses a race about another number of items.
+fn require_items(race: &Race, items: usize) -> Result<(), TrainingError> {
+    let raced = race.config().items;
+    if raced == items {
         Ok(())
     } else {
-        Err(TrainingError::RaceImages { raced, images })
+        Err(TrainingError::RaceItems { raced, items })
     }
-}
-
-/// How many rows of `logits` have their maximum at the label.
-///
-/// # Errors
-/// [`TrainingError::NotFinite`] for a logit that is NaN or infinite; rows count as images from 0.
-pub(crate) fn count_correct(logits: Tensor<2>, labels: &[u16]) -> Result<usize, TrainingError> {
-    Ok(count_of_chips(logits, labels, 1)?.into_iter().sum())
-}
-
-/// The same for each of `chips`, whose logits stand side by side: `[images, chips · classes]`.
-fn count_of_chips(
-    logits: Tensor<2>,
-    labels: &[u16],
-    chips: usize,
-) -> Result<Vec<usize>, TrainingError> {
-    let [rows, all] = logits.dims();
-    let classes = all / chips;
-    let values: Vec<f32> = logits
-        .into_data()
-        .try_into_vec_as()
-        .map_err(|error| TrainingError::Device(format!("{error:?}")))?;
-    debug_assert_eq!(rows, labels.len());
-    if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-        let (image, column) = (place / all, place % all);
-        let error = TrainingError::NotFinite {
-            what: "the network".to_string(),
-            image,
-            class: column % classes,
-            value: values[place],
-        };
-        return Err(match chips {
-            1 => error,
-            _ => error.of_chip(format!("{} of those side by side", column / classes)),
-        });
-    }
-    let of_chip = |chip: usize| {
-        let rows = values.chunks(all.max(1));
-        let rows = rows.map(|row| &row[chip * classes..][..classes]);
-        rows.zip(labels)
-            .filter(|(row, label)| is_correct(row, **label))
-            .count()
-    };
-    Ok((0..chips).map(of_chip).collect())
-}
-
-/// Whether the first of the largest logits of a row is that of `label`.
-pub(crate) fn is_correct(row: &[f32], label: u16) -> bool {
-    let best =
-        row.iter()
-            .enumerate()
-            .fold((None, f32::NEG_INFINITY), |(best, top), (class, &value)| {
-                if value > top {
-                    (Some(class), value)
-                } else {
-                    (best, top)
-                }
-            });
-    best.0 == Some(usize::from(label))
 }
 
 /// A trained network with the data that its chips are judged on.
 #[derive(Debug)]
-pub struct Evaluation<C> {
-    network: C,
+pub struct Evaluation<N, T: Task> {
+    network: N,
     quantization: Option<Quantization>,
-    batches: Batches,
+    batches: Batches<T>,
     /// Chips that compute side by side.
     at_once: usize,
 }
 
-impl<C: Classifier> Evaluation<C> {
+impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     /// `network` is taken to evaluation mode; `batches` must be on its inner device.
-    pub fn new(network: &C, quantization: Option<Quantization>, batches: Batches) -> Self {
+    pub fn new(network: &N, quantization: Option<Quantization>, batches: Batches<T>) -> Self {
         Self {
             network: network.valid(),
             quantization,
@@ -252,9 +191,9 @@ impl<C: Classifier> Evaluation<C> {
     }
 
     /// The same evaluation with `chips` chips of a population side by side in one module
-    /// ([`stack`](crossburn_hardware::layer::stack)), where the network allows it ([`Classifier::STACKS`]): for devices that
-    /// one small network does not fill. The order of sums in a layer may differ, so accuracies are those of single chips but
-    /// for images on the edge. On CPUs, leave it at one.
+    /// ([`stack`](crossburn_hardware::layer::stack)), where the network allows it ([`Network::STACKS`]): for devices that
+    /// one small network does not fill. The order of sums in a layer may differ, so metrics are those of single chips but
+    /// for items on the edge. On CPUs, leave it at one.
     #[must_use]
     pub fn side_by_side(self, chips: usize) -> Self {
         Self {
@@ -263,16 +202,26 @@ impl<C: Classifier> Evaluation<C> {
         }
     }
 
-    /// Accuracy without variation: quantized weights, as programmed.
+    /// The metric without variation: quantized weights, as programmed.
     ///
     /// # Errors
-    /// See [`accuracy`].
+    /// See [`evaluate`].
     pub fn clean(&self) -> Result<f64, TrainingError> {
-        accuracy(&self.quantized(), &self.batches)
+        evaluate(&self.quantized(), &self.batches)
+    }
+
+    /// The metric without variation, and the other numbers that the task shows beside it.
+    ///
+    /// # Errors
+    /// See [`evaluate`].
+    pub fn clean_and_also(&self) -> Result<(f64, Vec<(Metric, f64)>), TrainingError> {
+        let tally = tallied(&self.quantized(), &self.batches)?;
+        let task = &self.batches.task;
+        Ok((task.value(&tally)?, task.also(&tally)))
     }
 
     /// Chips whose weights deviate by `variation`.
-    pub fn varied<'a>(&'a self, variation: &'a Variation) -> VariationFab<'a, C> {
+    pub fn varied<'a>(&'a self, variation: &'a Variation) -> VariationFab<'a, N> {
         VariationFab {
             network: &self.network,
             quantization: self.quantization,
@@ -280,7 +229,7 @@ impl<C: Classifier> Evaluation<C> {
         }
     }
 
-    /// The network, quantized as it was trained, on `hardware`. Ranges are set on the images of `calibration`: those of
+    /// The network, quantized as it was trained, on `hardware`. Ranges are set on the items of `calibration`: those of
     /// converters take a pass through the arrays, which chips at weight fidelity do without.
     ///
     /// # Errors
@@ -289,54 +238,54 @@ impl<C: Classifier> Evaluation<C> {
         &self,
         hardware: &Hardware,
         fidelity: Fidelity,
-        calibration: &Batches,
-    ) -> Result<MappedNetwork<C>, TrainingError> {
-        let run = |network: &C| {
-            for (images, _) in calibration.iter() {
-                network.forward(images.clone());
+        calibration: &Batches<T>,
+    ) -> Result<MappedNetwork<N>, TrainingError> {
+        let run = |network: &N| {
+            for batch in calibration.iter() {
+                calibration.task.forward(network, batch);
             }
         };
-        let images = calibration.images();
-        let mapped = MappedNetwork::new(&self.quantized(), hardware, images, run)?;
+        let items = calibration.items();
+        let mapped = MappedNetwork::new(&self.quantized(), hardware, items, run)?;
         Ok(match fidelity {
             Fidelity::Weight => mapped,
             Fidelity::Array => mapped.calibrated(run)?,
         })
     }
 
-    /// Accuracy of `network`, which may be anything that this data fits.
+    /// The metric of `network`, which may be anything that these items fit.
     ///
     /// # Errors
-    /// See [`accuracy`].
-    pub fn accuracy(&self, network: &C) -> Result<f64, TrainingError> {
-        accuracy(network, &self.batches)
+    /// See [`evaluate`].
+    pub fn of(&self, network: &N) -> Result<f64, TrainingError> {
+        evaluate(network, &self.batches)
     }
 
-    /// Accuracy of one chip, held for all images.
+    /// The metric of one chip, held for all items.
     ///
     /// # Errors
-    /// See [`accuracy`], and those of the fab.
-    pub fn chip(&self, fab: &impl Fab<C>, chip: ChipSeed) -> Result<f64, TrainingError> {
-        accuracy(&fab.chip(chip)?, &self.batches).map_err(|error| error.of_chip(chip.index()))
+    /// See [`evaluate`], and those of the fab.
+    pub fn chip(&self, fab: &impl Fab<N>, chip: ChipSeed) -> Result<f64, TrainingError> {
+        evaluate(&fab.chip(chip)?, &self.batches).map_err(|error| error.of_chip(chip.index()))
     }
 
-    /// Accuracy of the chips `chips` of the population `seed`, in chip order, over all cores.
+    /// The metric of the chips `chips` of the population `seed`, in chip order, over all cores.
     ///
     /// `on_chip` hears of every finished chip; setting `stop` ends the run after the chips in flight. Returns what is
     /// finished and whether it was stopped. Where chips stand [side by side](Self::side_by_side), the cores
     /// make them and the device judges them stack after stack.
     ///
     /// # Errors
-    /// See [`accuracy`], those of the fab, and side by side those of [`stack`]: chips of array fidelity are single.
+    /// See [`evaluate`], those of the fab, and side by side those of [`stack`]: chips of array fidelity are single.
     pub fn population(
         &self,
-        fab: &impl Fab<C>,
+        fab: &impl Fab<N>,
         seed: u64,
         chips: Range<u64>,
         on_chip: impl Fn(u64, f64) + Sync,
         stop: &AtomicBool,
     ) -> Result<(Vec<(u64, f64)>, bool), TrainingError> {
-        if self.at_once == 1 || !C::STACKS || chips.is_empty() {
+        if self.at_once == 1 || !N::STACKS || chips.is_empty() {
             return draw_population(seed, chips, |chip| self.chip(fab, chip), on_chip, stop);
         }
         let mut finished = Vec::new();
@@ -345,89 +294,83 @@ impl<C: Classifier> Evaluation<C> {
                 return Ok((finished, true));
             }
             let numbers = start..chips.end.min(start + self.at_once as u64);
-            let made: Vec<C> = numbers
+            let made: Vec<N> = numbers
                 .clone()
                 .into_par_iter()
                 .map(|number| fab.chip(ChipSeed::new(seed, number)))
                 .collect::<Result<_, _>>()?;
-            for (number, accuracy) in numbers.zip(self.accuracies(&made)?) {
-                on_chip(number, accuracy);
-                finished.push((number, accuracy));
+            for (number, metric) in numbers.zip(self.stacked(&made)?) {
+                on_chip(number, metric);
+                finished.push((number, metric));
             }
         }
         Ok((finished, false))
     }
 
-    /// Accuracy of each of `chips`, which compute side by side.
-    fn accuracies(&self, chips: &[C]) -> Result<Vec<f64>, TrainingError> {
+    /// The metric of each of `chips`, which compute side by side.
+    fn stacked(&self, chips: &[N]) -> Result<Vec<f64>, TrainingError> {
         let all = stack(chips)?;
-        let (mut correct, mut seen) = (vec![0; chips.len()], 0);
-        for (images, labels) in self.batches.iter() {
-            let logits = all.forward(images.clone());
-            self.batches
-                .expect_outputs(logits.dims()[1] / chips.len())?;
-            let found = count_of_chips(logits, labels, chips.len())
-                .map_err(|error| error.at_image(seen))?;
-            seen += labels.len();
-            correct.iter_mut().zip(found).for_each(|(c, f)| *c += f);
+        let task = &self.batches.task;
+        let (mut tallies, mut seen) = (vec![T::Tally::default(); chips.len()], 0);
+        for batch in self.batches.iter() {
+            let judged = task.judge(task.forward(&all, batch), batch, &mut tallies);
+            judged.map_err(|error| error.at_item(seen))?;
+            seen += batch.items();
         }
-        let images = self.batches.images().max(1) as f64;
-        Ok(correct.into_iter().map(|c| c as f64 / images).collect())
+        tallies.iter().map(|tally| task.value(tally)).collect()
     }
 
-    /// Correct images of one chip among the positions `images`.
+    /// Items of one chip among the positions `items` that it is right on.
     ///
     /// # Errors
-    /// See [`accuracy`], and those of the fab.
-    pub fn correct(
+    /// See [`evaluate`], those of the fab, and [`TrainingError::NotOffered`] of a task whose metric counts no such items.
+    pub fn hits(
         &self,
-        fab: &impl Fab<C>,
+        fab: &impl Fab<N>,
         chip: ChipSeed,
-        images: Range<usize>,
+        items: Range<usize>,
     ) -> Result<u64, TrainingError> {
-        let found = correct(&fab.chip(chip)?, &self.batches, images);
-        Ok(found.map_err(|error| error.of_chip(chip.index()))? as u64)
+        let found = hits(&fab.chip(chip)?, &self.batches, items);
+        found.map_err(|error| error.of_chip(chip.index()))
     }
 
-    /// Races the chips of `fab` for KPP(k), over all cores: see [`Race`]. The images of this evaluation must be in the
+    /// Races the chips of `fab` for KPP(k), over all cores: see [`Race`]. The items of this evaluation must be in the
     /// order of the race, [`Batches::for_race`]. Every round manufactures its chips again. `None` where `stop` was set.
     ///
     /// # Errors
-    /// See [`accuracy`], those of the fab, and [`TrainingError::RaceImages`] for another number of images.
+    /// See [`evaluate`], those of the fab, [`TrainingError::RaceItems`] for another number of items, and
+    /// [`TrainingError::NotOffered`] of a task whose metric does not count items.
     pub fn race(
         &self,
-        fab: &impl Fab<C>,
+        fab: &impl Fab<N>,
         race: &Race,
         observer: &impl RaceObserver,
         stop: &AtomicBool,
     ) -> Result<Option<RaceResult>, TrainingError> {
-        require_images(race, self.images())?;
-        race.run(
-            |chip, images| self.correct(fab, chip, images),
-            observer,
-            stop,
-        )
+        T::require_counts("a race", &self.metric())?;
+        require_items(race, self.items())?;
+        race.run(|chip, items| self.hits(fab, chip, items), observer, stop)
     }
 
-    /// Accuracy of the chip that deviates by `variation` at these draws, held for all images: for chips that no seed
+    /// The metric of the chip that deviates by `variation` at these draws, held for all items: for chips that no seed
     /// alone would give.
     ///
     /// # Errors
-    /// See [`accuracy`].
+    /// See [`evaluate`].
     pub fn drawn(
         &self,
         variation: &Variation,
         draws: impl ChipDraws,
     ) -> Result<f64, TrainingError> {
         let chip = manufacture(&self.network, self.quantization, variation, draws);
-        accuracy(&chip, &self.batches).map_err(|error| error.of_chip("with these draws"))
+        evaluate(&chip, &self.batches).map_err(|error| error.of_chip("with these draws"))
     }
 
-    /// Rare percentiles of the accuracy of chips that deviate by `variation`, over all cores: see [`SubsetSimulation`].
+    /// Rare percentiles of the metric of chips that deviate by `variation`, over all cores: see [`SubsetSimulation`].
     /// `None` where `stop` was set.
     ///
     /// # Errors
-    /// See [`accuracy`].
+    /// See [`evaluate`].
     pub fn rare(
         &self,
         variation: &Variation,
@@ -435,6 +378,7 @@ impl<C: Classifier> Evaluation<C> {
         observer: &impl RareObserver,
         stop: &AtomicBool,
     ) -> Result<Option<RareResult>, TrainingError> {
+        let simulation = simulation.clone().judged_by(self.metric().better);
         simulation.run(|chip| self.drawn(variation, chip), observer, stop)
     }
 
@@ -443,16 +387,26 @@ impl<C: Classifier> Evaluation<C> {
     ///
     /// # Errors
     /// Those of [`Direction::between`].
-    pub fn direction_to(&self, chip: &C, scale: Scale) -> Result<Direction, TrainingError> {
+    pub fn direction_to(&self, chip: &N, scale: Scale) -> Result<Direction, TrainingError> {
         Ok(Direction::between(&self.quantized(), &chip.valid(), scale)?)
     }
 
-    /// Number of test images.
-    pub fn images(&self) -> usize {
-        self.batches.images()
+    /// Number of items.
+    pub fn items(&self) -> usize {
+        self.batches.items()
     }
 
-    fn quantized(&self) -> C {
+    /// What networks are judged by.
+    pub fn metric(&self) -> Metric {
+        self.batches.metric()
+    }
+
+    /// The task.
+    pub fn task(&self) -> &T {
+        &self.batches.task
+    }
+
+    fn quantized(&self) -> N {
         programmed(&self.network, self.quantization)
     }
 }
@@ -463,11 +417,14 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::Classification;
     use crate::data::digits;
+    use crate::testing::classes;
     use burn::module::Module;
     use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Tensor;
     use crossburn_hardware::layer::linear;
-    use crossburn_models::{Mlp, MlpConfig, initialize};
+    use crossburn_models::{Classifier, Mlp, MlpConfig, initialize};
     use crossburn_noise::{Distribution, Population, RaceConfig, RareChip, RareConfig};
 
     fn network(hidden: usize, device: &Device) -> Mlp {
@@ -483,12 +440,12 @@ mod tests {
         let set = digits(3, 0, 300);
         let device = Device::flex();
         let network = network(24, &device);
-        let single = Evaluation::new(&network, None, Batches::new(&set, 128, &device));
-        let stacked = Evaluation::new(&network, None, Batches::new(&set, 128, &device));
+        let single = Evaluation::new(&network, None, Batches::new(&classes(&set), 128, &device));
+        let stacked = Evaluation::new(&network, None, Batches::new(&classes(&set), 128, &device));
         let stacked = stacked.side_by_side(4);
         let variation = Variation::from(Distribution::gaussian(0.3));
         let fab = single.varied(&variation);
-        let population = |evaluation: &Evaluation<Mlp>, stop: bool| {
+        let population = |evaluation: &Evaluation<Mlp, Classification>, stop: bool| {
             let (told, stop) = (Mutex::new(Vec::new()), AtomicBool::new(stop));
             let hear = |chip, accuracy| told.lock().unwrap().push((chip, accuracy));
             let found = evaluation.population(&fab, 5, 3..13, hear, &stop).unwrap();
@@ -517,24 +474,24 @@ mod tests {
             let widths = vec![784, outputs];
             initialize(MlpConfig { widths, bits: None }.init(&device), 3)
         };
-        let batches = Batches::new(&set, 8, &device);
+        let batches = Batches::new(&classes(&set), 8, &device);
         let variation = Variation::from(Distribution::gaussian(0.1));
         let refused = |result: Result<f64, TrainingError>| {
             let message = result.unwrap_err().to_string();
             assert!(
-                message.starts_with("the network has 5 outputs, the images have 10 classes"),
+                message.starts_with("the network has 5 outputs, the data has 10 classes"),
                 "{message}"
             );
         };
         let five = network(5);
-        refused(accuracy(&five, &batches));
+        refused(evaluate(&five, &batches));
         refused(batches.check_outputs(&five).map(|()| 0.0));
         let evaluation = Evaluation::new(&five, None, batches.clone());
         let fab = evaluation.varied(&variation);
         refused(evaluation.clean());
         refused(evaluation.chip(&fab, ChipSeed::new(1, 0)));
-        let correct = evaluation.correct(&fab, ChipSeed::new(1, 0), 3..9);
-        refused(correct.map(|correct| correct as f64));
+        let hits = evaluation.hits(&fab, ChipSeed::new(1, 0), 3..9);
+        refused(hits.map(|hits| hits as f64));
         let stacked = Evaluation::new(&five, None, batches.clone()).side_by_side(2);
         let stop = AtomicBool::new(false);
         let chips = stacked.population(&fab, 1, 0..3, |_, _| {}, &stop);
@@ -542,7 +499,7 @@ mod tests {
         // Outputs to spare are no fault.
         let twelve = network(12);
         batches.check_outputs(&twelve).unwrap();
-        accuracy(&twelve, &batches).unwrap();
+        evaluate(&twelve, &batches).unwrap();
     }
 
     #[test]
@@ -553,7 +510,7 @@ mod tests {
         let config = RaceConfig {
             seed: 5,
             chips: 0..60,
-            images: set.len(),
+            items: set.len(),
             k: 5.0,
             confidence: 0.95,
             delta: 0.01,
@@ -561,10 +518,10 @@ mod tests {
         };
         let race = config.check().unwrap();
         let variation = Variation::from(Distribution::gaussian(0.3));
-        let whole = Evaluation::new(&network, None, Batches::new(&set, 128, &device));
-        let ordered = Batches::for_race(&set, &race, 128, &device).unwrap();
+        let whole = Evaluation::new(&network, None, Batches::new(&classes(&set), 128, &device));
+        let ordered = Batches::for_race(&classes(&set), &race, 128, &device).unwrap();
         // Rounds of 400, 500, 625, 781 and 900 images.
-        let sizes: Vec<usize> = ordered.iter().map(|(_, labels)| labels.len()).collect();
+        let sizes: Vec<usize> = ordered.iter().map(Batch::items).collect();
         assert_eq!(sizes, [128, 128, 128, 16, 100, 125, 128, 28, 119]);
         let raced = Evaluation::new(&network, None, ordered);
         let (fab, stop) = (whole.varied(&variation), AtomicBool::new(false));
@@ -580,17 +537,17 @@ mod tests {
         assert!((high - interval.high.unwrap()).abs() < 1e-12);
         // Positions that cut batches count the same.
         let chip = ChipSeed::new(5, 7);
-        let count = |images: Range<usize>| raced.correct(&fab, chip, images).unwrap();
+        let count = |items: Range<usize>| raced.hits(&fab, chip, items).unwrap();
         let parts = count(0..100) + count(100..400) + count(400..777) + count(777..900);
         let expected = (900.0 * whole.chip(&fab, chip).unwrap()).round() as u64;
         assert_eq!((count(0..900), parts), (expected, expected));
         let fewer = set.split_at(10).0;
-        let refused = Batches::for_race(&fewer, &race, 128, &device);
+        let refused = Batches::for_race(&classes(&fewer), &race, 128, &device);
         assert!(matches!(
             refused,
-            Err(TrainingError::RaceImages {
+            Err(TrainingError::RaceItems {
                 raced: 900,
-                images: 10
+                items: 10
             })
         ));
     }
@@ -604,7 +561,7 @@ mod tests {
         let config = RaceConfig {
             seed: 5,
             chips: 0..6,
-            images: set.len(),
+            items: set.len(),
             k: 50.0,
             confidence: 0.5,
             delta: 0.01,
@@ -612,8 +569,8 @@ mod tests {
         };
         let race = config.check().unwrap();
         // Another number of images in a batch as well.
-        let whole = Evaluation::new(&network, None, Batches::new(&set, 100, &device));
-        let ordered = Batches::for_race(&set, &race, 64, &device).unwrap();
+        let whole = Evaluation::new(&network, None, Batches::new(&classes(&set), 100, &device));
+        let ordered = Batches::for_race(&classes(&set), &race, 64, &device).unwrap();
         let raced = Evaluation::new(&network, None, ordered);
         let scattering = "kind = \"additive\"\nsigma_rel_gmax = 0.0\nread_sigma_rel_gmax = 0.3\ng_min = \"0 S\"\ng_max = \"25 uS\"";
         let presets = crossburn_hardware::Device::preset_names();
@@ -626,7 +583,7 @@ mod tests {
             );
             let hardware = Hardware::from_toml(&text).unwrap();
             for fidelity in [Fidelity::Weight, Fidelity::Array] {
-                let calibration = Batches::new(&set.split_at(20).0, 20, &device);
+                let calibration = Batches::new(&classes(&set.split_at(20).0), 20, &device);
                 let mapped = whole.mapped(&hardware, fidelity, &calibration).unwrap();
                 let fab = mapped.fab(fidelity).unwrap();
                 let stop = AtomicBool::new(false);
@@ -634,7 +591,7 @@ mod tests {
                 for (chip, accuracy) in &chips {
                     let chip = ChipSeed::new(5, *chip);
                     // Each part is counted on a chip made anew.
-                    let count = |images: Range<usize>| raced.correct(&fab, chip, images).unwrap();
+                    let count = |items: Range<usize>| raced.hits(&fab, chip, items).unwrap();
                     let parts = count(0..400) + count(400..417) + count(417..450);
                     let expected = (450.0 * accuracy).round() as u64;
                     assert_eq!(parts, expected, "{cell} {fidelity}");
@@ -659,7 +616,8 @@ mod tests {
         let set = digits(3, 0, 200);
         let device = Device::flex();
         let network = network(16, &device);
-        let evaluation = Evaluation::new(&network, None, Batches::new(&set, 128, &device));
+        let evaluation =
+            Evaluation::new(&network, None, Batches::new(&classes(&set), 128, &device));
         let variation = Variation::from(Distribution::gaussian(0.3));
         let config = RareConfig {
             seed: 2,
@@ -685,32 +643,17 @@ mod tests {
         );
     }
 
-    #[test]
-    fn an_output_that_is_no_number_is_no_accuracy() {
-        let device = Device::flex();
-        let logits = |rows: [[f32; 2]; 3]| Tensor::<2>::from_floats(rows, &device);
-        let fine = logits([[0.0, 1.0], [2.0, 1.0], [0.5, -0.5]]);
-        assert_eq!(count_correct(fine, &[1, 0, 1]).unwrap(), 2);
-        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            // The label is the largest of what is left, or another, or the value itself.
-            for labels in [[1, 0, 0], [1, 0, 1]] {
-                let rows = logits([[0.0, 1.0], [2.0, 1.0], [0.5, value]]);
-                let error = count_correct(rows, &labels).unwrap_err();
-                let expected = format!("the network gives {value} for class 1 of image 2");
-                assert!(error.to_string().starts_with(&expected), "{error}");
-            }
-        }
-    }
-
     /// One layer that chips can compute side by side.
     #[derive(Module, Debug)]
     struct Flat {
         fc: Linear,
     }
 
-    impl Classifier for Flat {
+    impl Network for Flat {
         const STACKS: bool = true;
+    }
 
+    impl Classifier for Flat {
         fn forward(&self, images: Tensor<4>) -> Tensor<2> {
             linear(&self.fc, images.flatten::<2>(1, 3))
         }
@@ -720,7 +663,7 @@ mod tests {
     fn image_and_chip_of_a_value_that_is_no_number_are_named() {
         let set = digits(3, 0, 300);
         let device = Device::flex();
-        let batches = || Batches::new(&set, 128, &device);
+        let batches = || Batches::new(&classes(&set), 128, &device);
         let flat = || Flat {
             fc: initialize(LinearConfig::new(784, 10).init(&device), 3),
         };
@@ -732,9 +675,9 @@ mod tests {
             }
             network
         };
-        let error = accuracy(&broken(2), &batches()).unwrap_err().to_string();
+        let error = evaluate(&broken(2), &batches()).unwrap_err().to_string();
         assert!(
-            error.starts_with("the network gives NaN for class 0 of image 0,"),
+            error.starts_with("the network gives NaN for output 0 of item 0,"),
             "{error}"
         );
         // Weights near the largest number overflow on a chip: 3e38 and a deviation of 30 % and more of it.
@@ -749,16 +692,16 @@ mod tests {
             .to_string();
         assert!(error.starts_with("chip 17 gives "), "{error}");
         let error = evaluation
-            .correct(&fab, ChipSeed::new(1, 18), 40..60)
+            .hits(&fab, ChipSeed::new(1, 18), 40..60)
             .unwrap_err();
         let error = error.to_string();
         assert!(
-            error.starts_with("chip 18 gives ") && error.contains("of image 40,"),
+            error.starts_with("chip 18 gives ") && error.contains("of item 40,"),
             "{error}"
         );
         let stacked = Evaluation::new(&flat(), None, batches());
         let chips: Vec<Flat> = (0..4).map(broken).collect();
-        let error = stacked.accuracies(&chips).unwrap_err().to_string();
+        let error = stacked.stacked(&chips).unwrap_err().to_string();
         assert!(
             error.starts_with("chip 2 of those side by side gives NaN"),
             "{error}"

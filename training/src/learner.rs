@@ -1,45 +1,47 @@
 //! A network that learns, and what one step of it is made of.
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 use crossburn_hardware::Quantization;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{ChipSeed, Variation};
 
+use crate::task::Task;
+
 /// A network with the optimizer that steps it.
-pub(crate) struct Learner<C> {
-    pub(crate) network: C,
+pub(crate) struct Learner<N> {
+    pub(crate) network: N,
     pub(crate) optimizer: ModuleOptimizer,
 }
 
 /// One batch, and what its step is taken with.
 #[derive(Debug)]
-pub(crate) struct Step<'a> {
+pub(crate) struct Step<'a, T: Task> {
+    /// What is learned.
+    pub(crate) task: &'a T,
     /// How weights are quantized.
     pub(crate) quantization: Option<Quantization>,
     /// The training noise of this learner.
     pub(crate) noise: &'a Variation,
     /// The chip that this step draws.
     pub(crate) chip: ChipSeed,
-    /// `[batch, channels, height, width]`.
-    pub(crate) images: Tensor<4>,
-    /// `[batch]`.
-    pub(crate) targets: Tensor<1, Int>,
+    /// On a device with autodiff.
+    pub(crate) batch: T::Batch,
     pub(crate) learning_rate: f64,
 }
 
 /// What a step tells.
 #[derive(Debug)]
-pub(crate) struct Learned {
-    /// Mean cross-entropy of the batch under the training noise.
+pub(crate) struct Learned<O> {
+    /// Mean loss of the batch under the training noise.
     pub(crate) loss: f64,
-    /// `[batch, classes]`, without graph.
-    pub(crate) logits: Tensor<2>,
-    /// How often every image went forward and backward.
+    /// What the network gave.
+    pub(crate) output: O,
+    /// How often every item went forward and backward.
     pub(crate) passes: u64,
 }
 
-impl<C: Classifier> Learner<C> {
+impl<N: Network> Learner<N> {
     /// One step of the optimizer down the gradient of `loss`.
     pub(crate) fn descend(&mut self, loss: Tensor<1>, learning_rate: f64) {
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);

@@ -7,14 +7,12 @@
 //! Nothing here prints, picks a device or picks a seed: progress goes to a [`TrainingObserver`], the rest are arguments.
 #![warn(missing_docs)]
 
-mod attack_loss;
 mod batch_norm_refresh;
 mod certificate;
 pub mod data;
 mod error;
 mod evaluation;
 mod learner;
-mod margin;
 mod method;
 mod observer;
 mod optimizer;
@@ -22,6 +20,7 @@ mod passes;
 mod recipe;
 mod schedule;
 mod sensitivity;
+mod task;
 #[cfg(test)]
 mod testing;
 mod trainable;
@@ -29,11 +28,9 @@ mod trainer;
 mod weight_gradients;
 mod worst_case;
 
-pub use attack_loss::{AttackLoss, AttackLosses};
 pub use certificate::{Certificate, LayerCertificate};
 pub use error::TrainingError;
-pub use evaluation::{Batches, Evaluation, accuracy};
-pub use margin::margin_loss;
+pub use evaluation::{Batches, Evaluation, evaluate};
 pub use method::{ATrice, Awp, AwpNorm, Method, Orthogonality, Trice, Trisection};
 pub use observer::{EpochRecord, Silent, TrainingObserver};
 pub use optimizer::OptimizerConfig;
@@ -41,5 +38,12 @@ pub use passes::Passes;
 pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
+pub use task::{
+    AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, AttackLoss, Attacked, Batch,
+    Classification, Labelled, Learn, MeanTally, Part, RaisedLoss, ReconstructionLoss, Role,
+    Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, WithTask, auprc, auroc,
+    margin_loss,
+};
 pub use trainer::{Run, Trained, kept_recipe, train};
+pub use weight_gradients::values;
 pub use worst_case::{AttackActivations, WeightAttack};

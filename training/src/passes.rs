@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Images that went through a network during training, so that methods are compared at equal budgets.
+/// Items that went through a network during training, so that methods are compared at equal budgets.
 ///
-/// A method that passes every image three times per step counts it three times; so does one that trains three copies.
+/// A method that passes every item three times per step counts it three times; so does one that trains three copies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Passes {
-    /// Images forward and backward: what weights or adversaries learned from.
+    /// Items forward and backward: what weights or adversaries learned from.
     pub backward: u64,
-    /// Images forward only: what judged an epoch or refreshed running statistics.
+    /// Items forward only: what judged an epoch or refreshed running statistics.
     pub forward: u64,
 }

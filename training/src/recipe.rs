@@ -1,21 +1,24 @@
 //! A training run, as a TOML recipe.
 
-use crossburn_models::ModelConfig;
+use crossburn_models::{ModelConfig, OwnConfig};
 use crossburn_noise::Variation;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, DataSource};
-use crate::{Method, OptimizerConfig, Schedule, TrainingError};
+use crate::{Method, OptimizerConfig, Schedule, TaskConfig, TrainingError};
 
 /// Everything that determines a trained network: the same recipe gives the same weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Seed of the initial weights, the order of images, augmentation, the procedural data and the training noise.
+    /// Seed of the initial weights, the order of items, augmentation, the procedural data and the training noise.
     pub seed: u64,
+    /// What it is trained and judged for.
+    #[serde(default)]
+    pub task: TaskConfig,
     /// The network.
     pub model: ModelConfig,
-    /// The images.
+    /// What it learns from and is judged on.
     pub data: DataConfig,
     /// Epochs, batches, optimizer.
     #[serde(default)]
@@ -28,19 +31,19 @@ pub struct Recipe {
     pub noise: Variation,
 }
 
-/// Which images, and how many of them.
+/// Which data, and how much of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// `digits`, `mnist:DIR` or `cifar10:DIR`.
+    /// Where samples come from, such as `digits` or `mnist:DIR`.
     pub source: DataSource,
-    /// Training images, validation included; all that there are where absent.
+    /// Training samples, validation included; all that there are where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<usize>,
     /// How many of them, the last, are kept for choosing the best epoch.
     #[serde(default = "thousand")]
     pub validation: usize,
-    /// Test images; all that there are where absent.
+    /// Test samples; all that there are where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<usize>,
 }
@@ -53,8 +56,8 @@ fn thousand() -> usize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Selection {
-    /// The best mean accuracy on the validation images with a new chip per batch (Yan et al., ICCAD 2023); without
-    /// training noise the best clean accuracy; with a method that searches, what its search goes by. The first of equals.
+    /// The best metric on the validation items with a new chip per batch (Yan et al., ICCAD 2023); without training noise
+    /// the best clean metric; with a method that searches, what its search goes by. The first of equals.
     #[default]
     BestValidation,
     /// The last epoch.
@@ -76,9 +79,9 @@ pub enum Deployment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
-    /// Passes over the training images.
+    /// Passes over the training items.
     pub epochs: usize,
-    /// Images per step.
+    /// Items per step.
     pub batch: usize,
     /// The optimizer.
     pub optimizer: OptimizerConfig,
@@ -88,12 +91,12 @@ pub struct TrainingConfig {
     pub augmentation: Augmentation,
     /// Which epoch is kept.
     pub selection: Selection,
-    /// Stop when this many epochs bring no better validation accuracy; never where absent.
+    /// Stop when this many epochs bring no better validation metric; never where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     /// What is programmed.
     pub deployment: Deployment,
-    /// Passes over the training images, without noise and without moving a weight, that running statistics of batch norms
+    /// Passes over the training items, without noise and without moving a weight, that running statistics of batch norms
     /// follow before deployment.
     pub batch_norm_refresh: usize,
 }
@@ -115,17 +118,47 @@ impl Default for TrainingConfig {
 }
 
 impl Recipe {
+    /// The recipe of a network and data that a program brings itself, with every default: what [`train`](crate::train) takes
+    /// from it are seed, `model` (how weights are quantized), `training`, `method` and `noise`.
+    ///
+    /// ```
+    /// use crossburn_noise::{Distribution, Variation};
+    /// use crossburn_training::Recipe;
+    ///
+    /// let recipe = Recipe {
+    ///     noise: Variation::from(Distribution::gaussian(0.1)),
+    ///     ..Recipe::own(1)
+    /// };
+    /// assert_eq!(recipe.training.epochs, 10);
+    /// ```
+    pub fn own(seed: u64) -> Self {
+        Self {
+            seed,
+            task: TaskConfig::default(),
+            model: ModelConfig::Own(OwnConfig::default()),
+            data: DataConfig {
+                source: DataSource::own(),
+                train: None,
+                validation: thousand(),
+                test: None,
+            },
+            training: TrainingConfig::default(),
+            method: Method::default(),
+            noise: Variation::default(),
+        }
+    }
+
     /// Epochs that are trained in all: those of `training.epochs`, and more for a method that searches.
     pub fn epochs(&self) -> usize {
         self.method.epochs(self.training.epochs)
     }
 
-    /// Checks every value that does not need the data, and that the network has an output for every class of it.
+    /// Checks every value that does not need the samples, and that network, task and data fit, for which labels may be read.
     ///
     /// # Errors
     /// The first bad key, its value and what it may be.
     pub fn check(&self) -> Result<(), TrainingError> {
-        self.model.check_classes(self.data.source.classes())?;
+        self.task.check(&self.model, &self.data.source)?;
         self.noise.check()?;
         let training = &self.training;
         training.optimizer.check()?;

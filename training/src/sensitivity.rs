@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Int, Tensor};
-use crossburn_kernels::cross_entropy;
-use crossburn_models::Classifier;
+use burn::tensor::Device;
+use crossburn_models::Network;
 use crossburn_noise::{Philox, matrix_weights, path_hash};
 use rayon::prelude::*;
 
 use crate::TrainingError;
-use crate::data::Samples;
-use crate::evaluation::expect_outputs;
-use crate::weight_gradients::{tracked, values, weight_gradients};
+use crate::task::{Learn, SAMPLED, not_offered};
+use crate::weight_gradients::{tracked, weight_gradients};
 
-/// Sums that are kept at a time: parts of the images, whatever the number of threads.
+/// Sums that are kept at a time: parts of the items, whatever the number of threads.
 const PARTS: usize = 8;
 
 /// The diagonal second derivative of the loss by every matrix weight of `network`, by path, in Burn's layout.
@@ -24,64 +22,69 @@ const PARTS: usize = 8;
 ///
 /// is the diagonal of the Fisher information, which for the cross-entropy of a softmax is that of the generalised
 /// Gauss-Newton matrix: the second derivative without the curvature of the network itself, never negative, and exact where
-/// the logits are linear in the weight. Every image is an unbiased sample: one label is drawn from the network's own
-/// softmax, image `i` with draw `i` of a stream of `seed`, and the gradient of its loss is squared. The labels of the set
-/// are not used.
+/// the logits are linear in the weight. Every item is an unbiased sample: one target is drawn from what the
+/// network itself says, for item `i` with draw `i` of a stream of `seed`, and the gradient of its loss is squared. The targets
+/// of the set are not used.
 ///
 /// The network computes as in evaluation (dropout, norms and ranges of activations rest), with its quantizers where some are
-/// attached: gradients pass straight through them. Images go one by one over the threads of the current pool; sums are
+/// attached: gradients pass straight through them. Items go one by one over the threads of the current pool; sums are
 /// added in a fixed order.
 ///
 /// # Source
 /// The quantity that ranks weights in Yan, Hu and Shi, "SWIM: selective write-verify for computing-in-memory neural
 /// accelerators", DAC 2022 (arXiv 2202.08395). SWIM passes second derivatives back layer by layer, one extra backward pass
 /// for a whole batch, with a rule for every kind of layer that leaves out the terms off the diagonal. This costs one
-/// backward pass per image, is unbiased, and holds for any module. That both matrices are one, and that labels of the data
+/// backward pass per item, is unbiased, and holds for any module. That both matrices are one, and that labels of the data
 /// would give another: Martens, "New insights and perspectives on the natural gradient method", JMLR 2020.
 ///
 /// # Errors
-/// [`TrainingError::Setting`] without images and for logits that are not finite, [`TrainingError::Classes`] for fewer
-/// outputs than classes, [`TrainingError::Device`] when the device cannot give a result back.
+/// [`TrainingError::Setting`] without items, [`TrainingError::NotOffered`] of a task without probabilities, those of
+/// [`Learn::sampled_loss`], [`TrainingError::Device`] when the device cannot give a result back.
 ///
 /// ```
 /// use burn::tensor::Device;
 /// use crossburn_models::LeNetConfig;
 /// use crossburn_training::data::digits;
-/// use crossburn_training::sensitivities;
+/// use crossburn_training::{Classification, sensitivities};
 ///
 /// let device = Device::flex();
 /// let network = LeNetConfig::default().init(&device);
-/// let found = sensitivities(&network, &digits(1, 0, 4), &device, 7)?;
+/// let found = sensitivities(&network, &Classification::new(digits(1, 0, 4)), &device, 7)?;
 /// assert_eq!(found["fc3.weight"].len(), 84 * 10);
 /// assert!(found["fc3.weight"].iter().all(|h| *h >= 0.0));
 /// # Ok::<(), crossburn_training::TrainingError>(())
 /// ```
-pub fn sensitivities<C: Classifier>(
-    network: &C,
-    images: &Samples,
+pub fn sensitivities<N: Network, T: Learn<N>>(
+    network: &N,
+    task: &T,
     device: &Device,
     seed: u64,
 ) -> Result<BTreeMap<String, Vec<f32>>, TrainingError> {
-    if images.is_empty() {
-        return Err(TrainingError::setting("images", 0, "at least one image"));
+    if !T::SAMPLES {
+        return Err(not_offered("a sensitivity", SAMPLED, &task.metric()));
+    }
+    if task.items() == 0 {
+        return Err(TrainingError::setting("items", 0, "at least one item"));
     }
     let selected = matrix_weights(network);
-    let labels = Philox::new(seed ^ path_hash("labels of sensitivities"), 0);
+    let draws = Philox::new(seed ^ path_hash("labels of sensitivities"), 0);
     let frozen = tracked(network, &selected);
     let device = device.clone().without_autodiff().autodiff();
-    let classes = images.outputs_needed();
-    let indices: Vec<usize> = (0..images.len()).collect();
-    let parts: Vec<Sums> = indices
-        .par_chunks(images.len().div_ceil(PARTS))
-        .map(|indices| {
+    let items: Vec<usize> = (0..task.items()).collect();
+    let parts: Vec<Sums> = items
+        .par_chunks(items.len().div_ceil(PARTS))
+        .map(|items| {
             let network = frozen.clone().train();
             let mut sums = Sums::default();
-            for &index in indices {
-                let image = images.inputs(&[index], &device);
-                let draw = labels.uniform(index as u64);
-                let logits = network.forward(image);
-                expect_outputs(logits.dims()[1], classes)?;
-                add_squares(&network, logits, draw, index, &mut sums)?;
+            for &item in items {
+                let batch = task.batch(&[item], &device);
+                let draw = draws.uniform(item as u64);
+                let loss = task.sampled_loss(task.forward(&network, &batch), draw);
+                let gradients = loss.map_err(|error| error.at_item(item))?.backward();
+                weight_gradients(&network, gradients, |path, values| {
+                    let squares = values.into_iter().map(|g| f64::from(g) * f64::from(g));
+                    add(&mut sums, path, squares);
+                })?;
             }
             Ok(sums)
         })
@@ -92,7 +95,7 @@ pub fn sensitivities<C: Classifier>(
             add(&mut total, path, values.into_iter());
         }
     }
-    let mean = |sum: f64| (sum / images.len() as f64) as f32;
+    let mean = |sum: f64| (sum / items.len() as f64) as f32;
     Ok(total
         .into_iter()
         .map(|(path, sums)| (path, sums.into_iter().map(mean).collect()))
@@ -109,61 +112,26 @@ fn add(sums: &mut Sums, path: String, values: impl ExactSizeIterator<Item = f64>
     }
 }
 
-/// Adds the squared gradients of one image, from its `logits`, for the class that `draw`, in 0..1, falls on.
-fn add_squares<C: Classifier>(
-    network: &C,
-    logits: Tensor<2>,
-    draw: f64,
-    index: usize,
-    sums: &mut Sums,
-) -> Result<(), TrainingError> {
-    let device = logits.device();
-    let label = class_at(&values(logits.clone().inner())?, draw).ok_or_else(|| {
-        TrainingError::setting(
-            "logits",
-            format!("NaN or infinite for image {index}"),
-            "a network whose outputs are finite",
-        )
-    })?;
-    let target = Tensor::<1, Int>::from_ints([label as i64], &device);
-    let gradients = cross_entropy(logits, target).backward();
-    weight_gradients(network, gradients, |path, values| {
-        let squares = values.into_iter().map(|g| f64::from(g) * f64::from(g));
-        add(sums, path, squares);
-    })
-}
-
-/// The class that `draw` falls on when the softmax of `logits` lie end to end; nothing where logits are not finite.
-fn class_at(logits: &[f32], draw: f64) -> Option<usize> {
-    if logits.is_empty() || logits.iter().any(|logit| !logit.is_finite()) {
-        return None;
-    }
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weight = |logit: &f32| f64::from(logit - largest).exp();
-    let mut rest = draw * logits.iter().map(weight).sum::<f64>();
-    let class = logits.iter().position(|logit| {
-        rest -= weight(logit);
-        rest < 0.0
-    });
-    // A rounding may be left at the end.
-    Some(class.unwrap_or(logits.len() - 1))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::data::{Normalization, digits};
+    use crate::data::{Normalization, Samples, Values, digits};
+    use crate::testing::classes;
+    use crate::weight_gradients::values;
     use burn::module::Module;
     use burn::nn::conv::{Conv2d, Conv2dConfig};
     use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
     use burn::tensor::Device;
-    use crossburn_models::{LeNetConfig, initialize};
+    use burn::tensor::Tensor;
+    use crossburn_models::{Classifier, LeNetConfig, initialize};
 
     #[derive(Module, Debug)]
     struct Softmax {
         fc: Linear,
     }
+
+    impl Network for Softmax {}
 
     impl Classifier for Softmax {
         fn forward(&self, images: Tensor<4>) -> Tensor<2> {
@@ -176,11 +144,14 @@ mod tests {
         let draws = Philox::new(11, 0);
         Samples {
             shape: [1, 1, 3],
-            pixels: (0..3 * count as u64)
-                .map(|i| draws.below(i, 256) as u8)
-                .collect(),
+            values: Values::Bytes(
+                (0..3 * count as u64)
+                    .map(|i| draws.below(i, 256) as u8)
+                    .collect(),
+            ),
             labels: vec![0; count],
             classes: 4,
+            class_names: Vec::new(),
             normalization: Normalization {
                 mean: vec![0.5],
                 std: vec![0.25],
@@ -196,7 +167,7 @@ mod tests {
         };
         let count = 4000;
         let set = lines(count);
-        let found = sensitivities(&network, &set, &device, 9).unwrap();
+        let found = sensitivities(&network, &classes(&set), &device, 9).unwrap();
         assert_eq!(found.keys().collect::<Vec<_>>(), ["fc.weight"]);
         let indices: Vec<usize> = (0..count).collect();
         let x = values(set.inputs(&indices, &device)).unwrap();
@@ -224,17 +195,6 @@ mod tests {
     }
 
     #[test]
-    fn labels_fall_on_classes_by_their_probability() {
-        let logits = [0.0, 3f32.ln(), f32::MIN];
-        assert_eq!(class_at(&logits, 0.0), Some(0));
-        assert_eq!(class_at(&logits, 0.249), Some(0));
-        assert_eq!(class_at(&logits, 0.251), Some(1));
-        assert_eq!(class_at(&logits, 0.999_999), Some(1));
-        assert_eq!(class_at(&[f32::NAN, 0.0], 0.5), None);
-        assert_eq!(class_at(&[], 0.5), None);
-    }
-
-    #[test]
     fn threads_change_nothing_and_seeds_do() {
         let device = Device::flex();
         let network = initialize(LeNetConfig::default().init(&device), 3);
@@ -244,7 +204,7 @@ mod tests {
                 .num_threads(threads)
                 .build()
                 .unwrap();
-            pool.install(|| sensitivities(&network, &set, &device, seed).unwrap())
+            pool.install(|| sensitivities(&network, &classes(&set), &device, seed).unwrap())
         };
         let one = on(1, 4);
         assert_eq!(one, on(3, 4));
@@ -254,16 +214,19 @@ mod tests {
         // A network on a device with gradients is the same one.
         let tracked = network.valid().train();
         let device = device.autodiff();
-        assert_eq!(one, sensitivities(&tracked, &set, &device, 4).unwrap());
+        assert_eq!(
+            one,
+            sensitivities(&tracked, &classes(&set), &device, 4).unwrap()
+        );
         let none = set.split_at(0).0;
-        let message = sensitivities(&network, &none, &device, 4)
+        let message = sensitivities(&network, &classes(&none), &device, 4)
             .unwrap_err()
             .to_string();
-        assert_eq!(message, "images = 0 is not allowed: use at least one image");
+        assert_eq!(message, "items = 0 is not allowed: use at least one item");
         let fewer = Softmax {
             fc: LinearConfig::new(3, 3).init(&device.without_autodiff()),
         };
-        let refused = sensitivities(&fewer, &lines(2), &Device::flex(), 4).unwrap_err();
+        let refused = sensitivities(&fewer, &classes(&lines(2)), &Device::flex(), 4).unwrap_err();
         assert!(matches!(
             refused,
             TrainingError::Classes {
@@ -280,6 +243,8 @@ mod tests {
         dropout: Dropout,
         fc: Linear,
     }
+
+    impl Network for Normed {}
 
     impl Classifier for Normed {
         fn forward(&self, images: Tensor<4>) -> Tensor<2> {
@@ -302,10 +267,13 @@ mod tests {
         let set = digits(1, 0, 6);
         let running = |network: &Normed| values(network.norm.running_mean.value_sync()).unwrap();
         let before = running(&network);
-        let found = sensitivities(&network, &set, &device, 1).unwrap();
+        let found = sensitivities(&network, &classes(&set), &device, 1).unwrap();
         assert_eq!(running(&network), before);
         // Nothing of one pass is left for the next: dropout draws nothing.
-        assert_eq!(found, sensitivities(&network, &set, &device, 1).unwrap());
+        assert_eq!(
+            found,
+            sensitivities(&network, &classes(&set), &device, 1).unwrap()
+        );
         // A batch norm of one batch would make the mean of every channel zero, and nothing would reach these weights.
         assert!(found["fc.weight"].iter().any(|h| *h > 1e-6));
         assert_eq!(

@@ -7,18 +7,18 @@ use burn::tensor::Device;
 use crossburn_checkpoints::{load_resume, read_progress, save_resume};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
-use crossburn_models::Classifier;
-use crossburn_noise::{ChipSeed, Distribution, Philox, Variation, fold_mean, path_hash};
+use crossburn_models::Network;
+use crossburn_noise::{Better, ChipSeed, Distribution, Philox, Variation, fold_mean, path_hash};
 use serde::{Deserialize, Serialize};
 
 use crate::batch_norm_refresh::batch_norm_refresh;
-use crate::data::{Augmentation, Samples};
-use crate::evaluation::{count_correct, expect_outputs};
+use crate::data::Augmentation;
 use crate::learner::{Learner, Step};
 use crate::method::{Plan, Scene};
+use crate::task::{Batch, Learn, Tally};
 use crate::{
     Batches, Deployment, EpochRecord, Passes, Recipe, Selection, TrainingError, TrainingObserver,
-    Trisection, accuracy,
+    Trisection, evaluate,
 };
 
 /// The rate of a method's warm-up.
@@ -26,11 +26,11 @@ const WARM_UP_RATE: f64 = 1e-3;
 
 /// Where and on what a recipe runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
-    /// Images to learn from.
-    pub train: &'a Samples,
-    /// Images to choose the epoch with.
-    pub validation: &'a Samples,
+pub struct Run<'a, T> {
+    /// Items to learn from.
+    pub train: &'a T,
+    /// Items to choose the epoch with.
+    pub validation: &'a T,
     /// The device, with autodiff.
     pub device: &'a Device,
     /// Where the state for resuming is kept after every epoch; nowhere where absent.
@@ -39,11 +39,24 @@ pub struct Run<'a> {
     pub resume: bool,
 }
 
+impl<'a, T> Run<'a, T> {
+    /// A run that keeps no state.
+    pub fn new(train: &'a T, validation: &'a T, device: &'a Device) -> Self {
+        Self {
+            train,
+            validation,
+            device,
+            state: None,
+            resume: false,
+        }
+    }
+}
+
 /// What training gives back.
 #[derive(Debug)]
-pub struct Trained<C> {
+pub struct Trained<N> {
     /// The kept weights, in evaluation mode, as they are to be programmed.
-    pub network: C,
+    pub network: N,
     /// One record per finished epoch.
     pub curve: Vec<EpochRecord>,
     /// The kept epoch, from 1; 0 where no epoch finished.
@@ -70,26 +83,27 @@ struct Progress {
 /// Trains `network` by `recipe`.
 ///
 /// Each step, with the method that is the default: a fresh chip is drawn, the forward pass uses `quantize(W) + deviation`,
-/// the cross-entropy gradient reaches the clean weights straight through, the optimizer steps them. After each epoch the
-/// validation images are judged with a new chip per batch and the best epoch is kept (Yan et al., ICCAD 2023, section 4 of
+/// the gradient of the task's loss reaches the clean weights straight through, the optimizer steps them. After each epoch the
+/// validation items are judged with a new chip per batch and the best epoch is kept (Yan et al., ICCAD 2023, section 4 of
 /// the method). Other methods ([`Method`](crate::Method)) take other steps, or judge otherwise.
 ///
-/// Order of images, augmentation and noise depend on (seed, epoch, step) alone, so a run that was interrupted and
+/// Order of items, augmentation and noise depend on (seed, epoch, step) alone, so a run that was interrupted and
 /// resumed ends with the weights it would have had. `network` must be the initial one then, too.
 ///
 /// # Errors
-/// A bad recipe, images with labels that the network has no output for, a loss that is not finite, a state folder that
+/// A bad recipe, items that the network does not fit, a loss that is not finite, a state folder that
 /// cannot be written or belongs to another recipe.
-pub fn train<C: Classifier>(
-    network: C,
+pub fn train<N: Network, T: Learn<N>>(
+    network: N,
     recipe: &Recipe,
-    run: &Run<'_>,
+    run: &Run<'_, T>,
     observer: &mut impl TrainingObserver,
-) -> Result<Trained<C>, TrainingError> {
+) -> Result<Trained<N>, TrainingError> {
     recipe.check()?;
     let mut state = State::start(network, recipe, run)?;
-    let images = run.train.len() * recipe.method.copies();
-    observer.started(state.progress.curve.len(), recipe.epochs(), images);
+    let items = run.train.items() * recipe.method.copies();
+    let (done, metric) = (state.progress.curve.len(), run.train.metric());
+    observer.started(done, recipe.epochs(), items, &metric);
     let result = state.run(observer);
     observer.ended();
     let interrupted = result?;
@@ -129,26 +143,27 @@ pub fn kept_recipe(state: &Path) -> Result<Option<Recipe>, TrainingError> {
     Ok(progress.map(|progress| progress.recipe))
 }
 
-struct State<'a, C> {
+struct State<'a, N, T> {
     recipe: &'a Recipe,
-    run: &'a Run<'a>,
+    run: &'a Run<'a, T>,
+    /// Which end of the metric is the better one.
+    better: Better,
     /// The initial network, for a method that starts more than once.
-    initial: C,
+    initial: N,
     /// One, or as many copies as the method trains side by side.
-    learners: Vec<Learner<C>>,
+    learners: Vec<Learner<N>>,
     /// Evaluation-mode copy of the best epoch. Not a clone: clones share running statistics with what still trains.
-    best: C,
+    best: N,
     progress: Progress,
 }
 
-impl<'a, C: Classifier> State<'a, C> {
-    fn start(network: C, recipe: &'a Recipe, run: &'a Run<'a>) -> Result<Self, TrainingError> {
+impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
+    fn start(network: N, recipe: &'a Recipe, run: &'a Run<'a, T>) -> Result<Self, TrainingError> {
         let initial = network.valid();
         for set in [run.train, run.validation] {
-            if !set.is_empty() {
-                let image = set.inputs(&[0], &run.device.clone().without_autodiff());
-                let [_, outputs] = initial.valid().forward(image).dims();
-                expect_outputs(outputs, set.outputs_needed())?;
+            if set.items() > 0 {
+                let first = set.batch(&[0], &run.device.clone().without_autodiff());
+                set.fits(&set.forward(&initial.valid(), &first), &first)?;
             }
         }
         let copies = recipe.method.copies();
@@ -156,7 +171,7 @@ impl<'a, C: Classifier> State<'a, C> {
         let optimizers = || (0..copies).map(|_| recipe.training.optimizer.init());
         let found = match run.state {
             Some(folder) if run.resume => {
-                let fresh: (Vec<C>, C) = (networks(), initial.valid());
+                let fresh: (Vec<N>, N) = (networks(), initial.valid());
                 load_resume::<_, Progress>(folder, fresh, optimizers().collect())?
             }
             _ => None,
@@ -197,6 +212,7 @@ impl<'a, C: Classifier> State<'a, C> {
         Ok(Self {
             recipe,
             run,
+            better: run.validation.metric().better,
             initial,
             learners,
             best,
@@ -252,9 +268,9 @@ impl<'a, C: Classifier> State<'a, C> {
                 epoch,
                 learning_rate: lesson.learning_rate,
                 train_loss: lesson.loss,
-                train_accuracy: lesson.accuracy,
-                validation_accuracy: clean,
-                validation_noisy_accuracy: noisy,
+                train_metric: lesson.metric,
+                validation: clean,
+                validation_noisy: noisy,
                 validation_percentile: verdict.percentile,
                 noise,
             };
@@ -282,20 +298,22 @@ impl<'a, C: Classifier> State<'a, C> {
         let Some(folder) = self.run.state else {
             return Ok(());
         };
-        let networks: Vec<C> = self.learners.iter().map(|l| l.network.clone()).collect();
+        let networks: Vec<N> = self.learners.iter().map(|l| l.network.clone()).collect();
         let optimizers: Vec<ModuleOptimizer> =
             self.learners.iter().map(|l| l.optimizer.clone()).collect();
         let state = (networks, self.best.clone());
         Ok(save_resume(folder, &state, &optimizers, &self.progress)?)
     }
 
-    /// What decides which epoch is kept; lower than anything where an epoch is not to be.
+    /// What decides which epoch is kept, oriented so that higher is better; lower than anything where an epoch is not to be.
     fn judged(&self, record: &EpochRecord) -> f64 {
         match self.recipe.method.judges_chips() {
-            true => record.validation_percentile.unwrap_or(f64::NEG_INFINITY),
-            false => record
-                .validation_noisy_accuracy
-                .unwrap_or(record.validation_accuracy),
+            true => record
+                .validation_percentile
+                .map_or(f64::NEG_INFINITY, |value| self.better.orient(value)),
+            false => self
+                .better
+                .orient(record.validation_noisy.unwrap_or(record.validation)),
         }
     }
 
@@ -318,7 +336,7 @@ impl<'a, C: Classifier> State<'a, C> {
         epochs > 0 && epochs >= self.best_judged().0 + patience
     }
 
-    /// One pass of one copy over the training images; `None` where the observer stopped it. The copy then holds a part
+    /// One pass of one copy over the training items; `None` where the observer stopped it. The copy then holds a part
     /// of the epoch, but the kept state does not.
     fn pass(
         &mut self,
@@ -342,30 +360,32 @@ impl<'a, C: Classifier> State<'a, C> {
             }
             false => training.optimizer.learning_rate() * factor,
         };
-        let before = turn * run.train.len();
-        let order = generator(recipe.seed, "order", epoch).permutation(run.train.len());
-        let (mut loss_sum, mut correct, mut seen) = (0.0, 0, 0);
-        for (index, indices) in order.chunks(training.batch).enumerate() {
+        let before = turn * run.train.items();
+        let order = run
+            .train
+            .epoch(&generator(recipe.seed, "order", epoch), training.batch);
+        let (mut loss_sum, mut tally, mut seen) = (0.0, T::Tally::default(), 0);
+        for (index, items) in order.iter().enumerate() {
             if observer.should_stop() {
                 return Ok(None);
             }
-            let images = match training.augmentation == Augmentation::default() {
-                true => run.train.inputs(indices, run.device),
+            let batch = match training.augmentation == Augmentation::default() {
+                true => run.train.batch(items, run.device),
                 false => {
                     let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
                     run.train
-                        .augmented_inputs(indices, &training.augmentation, key, run.device)
+                        .augmented(items, &training.augmentation, key, run.device)?
                 }
             };
             let step = Step {
+                task: run.train,
                 quantization: recipe.model.quantization(),
                 noise,
                 chip: ChipSeed::new(
                     recipe.seed ^ path_hash("training noise"),
                     (epoch as u64) << 32 | index as u64,
                 ),
-                images,
-                targets: run.train.targets(indices, run.device),
+                batch,
                 learning_rate,
             };
             let learned = recipe.method.step(learner, &step)?;
@@ -376,63 +396,62 @@ impl<'a, C: Classifier> State<'a, C> {
                     loss: learned.loss,
                 });
             }
-            let labels: Vec<u16> = indices.iter().map(|&i| run.train.labels[i]).collect();
-            let hits = count_correct(learned.logits, &labels)?;
-            loss_sum += learned.loss * indices.len() as f64;
-            correct += hits;
-            seen += indices.len();
-            self.progress.passes.backward += learned.passes * indices.len() as u64;
-            observer.batch(
-                epoch,
-                before + seen,
-                learned.loss,
-                hits as f64 / indices.len() as f64,
-            );
+            let mut of_batch = [T::Tally::default()];
+            run.train
+                .judge(learned.output, &step.batch, &mut of_batch)?;
+            let [of_batch] = of_batch;
+            let metric = run.train.value(&of_batch).ok();
+            tally.merge(of_batch);
+            loss_sum += learned.loss * items.len() as f64;
+            seen += items.len();
+            self.progress.passes.backward += learned.passes * items.len() as u64;
+            observer.batch(epoch, before + seen, learned.loss, metric);
         }
         if let Some(optimizer) = resting {
             learner.optimizer = optimizer;
         }
-        let images = seen.max(1) as f64;
         Ok(Some(Lesson {
-            loss: loss_sum / images,
-            accuracy: correct as f64 / images,
+            loss: loss_sum / seen.max(1) as f64,
+            metric: run.train.value(&tally).ok(),
             learning_rate,
         }))
     }
 
-    /// Accuracy on the validation images without noise, and, where there is noise, with a new chip of it per batch.
+    /// The metric on the validation items without noise, and, where there is noise, with a new chip of it per batch.
     fn validate(
         &mut self,
-        network: &C,
+        network: &N,
         noise: &Variation,
         epoch: usize,
-        batches: &Batches,
+        batches: &Batches<T>,
     ) -> Result<(f64, Option<f64>), TrainingError> {
         let quantization = self.recipe.model.quantization();
         let programmed = programmed(network, quantization);
-        let clean = accuracy(&programmed, batches)?;
-        self.progress.passes.forward += batches.images() as u64;
+        let clean = evaluate(&programmed, batches)?;
+        self.progress.passes.forward += batches.items() as u64;
         if let Distribution::None {} = noise.distribution {
             return Ok((clean, None));
         }
         let seed = self.recipe.seed ^ path_hash("validation noise");
-        let (mut correct, mut seen) = (0, 0);
-        for (index, (images, labels)) in batches.iter().enumerate() {
+        let task = batches.task();
+        let (mut tally, mut seen) = ([T::Tally::default()], 0);
+        for (index, batch) in batches.iter().enumerate() {
             let chip = ChipSeed::new(seed, (epoch as u64) << 32 | index as u64);
             let chip = manufacture(network, quantization, noise, chip);
-            let logits = chip.forward(images.clone());
-            correct += count_correct(logits, labels).map_err(|error| error.at_image(seen))?;
-            seen += labels.len();
+            let judged = task.judge(task.forward(&chip, batch), batch, &mut tally);
+            judged.map_err(|error| error.at_item(seen))?;
+            seen += batch.items();
         }
-        self.progress.passes.forward += batches.images() as u64;
-        Ok((clean, Some(correct as f64 / batches.images().max(1) as f64)))
+        self.progress.passes.forward += batches.items() as u64;
+        let [tally] = tally;
+        Ok((clean, Some(task.value(&tally)?)))
     }
 }
 
 /// What one copy has made of an epoch.
 struct Lesson {
     loss: f64,
-    accuracy: f64,
+    metric: Option<f64>,
     learning_rate: f64,
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn weight_gradients<M: Module>(
 ///
 /// # Errors
 /// [`TrainingError::Device`] when the device cannot give them back.
-pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainingError> {
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TrainingError> {
     tensor
         .into_data()
         .try_into_vec_as()

@@ -1,26 +1,24 @@
-//! What a worst-case search asks of a classifier.
+//! What a worst-case search asks of a network and its task.
 
 use std::collections::BTreeSet;
 
-use burn::tensor::{Tensor, TensorData};
 use crossburn_hardware::{Quantization, programmed};
-use crossburn_models::Classifier;
-use crossburn_noise::matrix_weights;
+use crossburn_models::Network;
 use crossburn_noise::worst_case::{
     DeviationBounds, Deviations, Judged, Objective, Surrogates, deviate,
 };
+use crossburn_noise::{Metric, matrix_weights};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::attack_loss::largest_beside;
-use crate::evaluation::is_correct;
-use crate::weight_gradients::{tracked, values, weight_gradients};
-use crate::{AttackLoss, AttackLosses, Batches, TrainingError};
+use crate::task::{Batch, Learn, SurrogateList, Tally};
+use crate::weight_gradients::{tracked, weight_gradients};
+use crate::{Batches, TrainingError};
 
-/// Sums that are kept at a time: parts of the images, whatever the number of threads.
+/// Sums that are kept at a time: parts of the items, whatever the number of threads.
 const PARTS: usize = 8;
 
-/// Through which activations the gradient of a search goes. Accuracy is always judged with those that the network has.
+/// Through which activations the gradient of a search goes. The metric is always judged with those that the network has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttackActivations {
@@ -31,11 +29,12 @@ pub enum AttackActivations {
     Unquantized,
 }
 
-/// A classifier and the images on which its weights are attacked.
+/// A network and the items on which its weights are attacked.
 ///
-/// The network is programmed: a deviation is added behind the quantizer, so its gradient is that of the effective weight.
-/// It computes as in evaluation; batch norm keeps the statistics of training. Images go batch by batch over the threads of
-/// the current pool, and sums are added in a fixed order.
+/// The network is programmed: a deviation is added after the quantizer, so its gradient is that of the effective weight.
+/// It computes as in evaluation; batch norm keeps the statistics of training. Items go batch by batch over the threads of
+/// the current pool, and sums are added in a fixed order. What a search lowers is the [score](Metric::score) of the metric,
+/// for an accuracy the accuracy itself.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -44,77 +43,73 @@ pub enum AttackActivations {
 /// use crossburn_models::{MlpConfig, initialize};
 /// use crossburn_noise::worst_case::{Search, worst_case};
 /// use crossburn_training::data::digits;
-/// use crossburn_training::{Batches, WeightAttack};
+/// use crossburn_training::{Batches, Classification, WeightAttack};
 ///
 /// let device = Device::flex();
 /// let widths = vec![784, 16, 10];
 /// let network = initialize(MlpConfig { widths, bits: None }.init(&device), 1);
-/// let attack = WeightAttack::new(&network, None, Batches::new(&digits(1, 0, 40), 20, &device))?;
+/// let task = Classification::new(digits(1, 0, 40));
+/// let attack = WeightAttack::new(&network, None, Batches::new(&task, 20, &device))?;
 /// let bounds = attack.bounds(0.03)?;
 /// let found = worst_case(&attack, &bounds, &Search::default(), 1, None, |_| ControlFlow::Continue(()))?;
-/// assert!(found.accuracy <= found.clean);
+/// assert!(found.score <= found.clean);
 /// # Ok::<(), crossburn_training::TrainingError>(())
 /// ```
 #[derive(Debug)]
-pub struct WeightAttack<C> {
-    programmed: C,
+pub struct WeightAttack<N, T: Learn<N>> {
+    programmed: N,
     /// What gradients go through, where it is not the network itself.
-    unquantized: Option<C>,
+    unquantized: Option<N>,
     selected: BTreeSet<String>,
-    batches: Batches,
-    losses: AttackLosses,
-    classes: usize,
+    batches: Batches<T>,
+    surrogates: SurrogateList<T::Surrogate>,
 }
 
-impl<C: Classifier> WeightAttack<C> {
-    /// An attack by all losses, see [`AttackLosses::all`], through the activations that `network` has. `batches` must be on
-    /// its inner device.
+impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
+    /// An attack by all surrogates of the task, see [`Learn::surrogates`], through the activations that `network` has.
+    /// `batches` must be on its inner device.
     ///
     /// # Errors
-    /// [`TrainingError::Setting`] without images, [`TrainingError::Classes`] for labels that the network has no output for, and
-    /// those of the network, which reads the images once.
+    /// [`TrainingError::Setting`] without items, those of [`Learn::fits`] where the network does not fit the items, and those
+    /// of the network, which reads the items once.
     pub fn new(
-        network: &C,
+        network: &N,
         quantization: Option<Quantization>,
-        batches: Batches,
+        batches: Batches<T>,
     ) -> Result<Self, TrainingError> {
-        if batches.images() == 0 {
-            return Err(TrainingError::setting("images", 0, "at least one image"));
+        if batches.items() == 0 {
+            return Err(TrainingError::setting("items", 0, "at least one item"));
         }
         let programmed = programmed(network, quantization);
         batches.check_outputs(&programmed)?;
-        let runners_up = runners_up(&programmed, &batches)?;
         Ok(Self {
             selected: matrix_weights(&programmed),
+            surrogates: batches.task().surrogates(&programmed, &batches)?,
             programmed,
             unquantized: None,
             batches,
-            losses: AttackLosses::all(&runners_up),
-            classes: runners_up.len(),
         })
     }
 
-    /// The same attack by one loss only.
+    /// The same attack by one surrogate only.
     ///
     /// # Errors
-    /// [`TrainingError::Setting`] for a class that the network does not have.
-    pub fn with_loss(self, loss: AttackLoss) -> Result<Self, TrainingError> {
-        match loss {
-            AttackLoss::Towards { class } if class >= self.classes => Err(TrainingError::setting(
-                "towards",
-                class,
-                "a class of the network",
-            )),
-            _ => Ok(Self {
-                losses: AttackLosses::one(loss),
-                ..self
-            }),
+    /// [`TrainingError::Setting`] for a surrogate that the network does not have.
+    pub fn with_surrogate(self, surrogate: T::Surrogate) -> Result<Self, TrainingError> {
+        if let Some(batch) = self.batches.iter().next() {
+            let task = self.batches.task();
+            let first = batch.cut(0..1);
+            task.allows(surrogate, &task.forward(&self.programmed, &first))?;
         }
+        Ok(Self {
+            surrogates: SurrogateList::one(surrogate),
+            ..self
+        })
     }
 
-    /// The losses, by the number of the surrogate.
-    pub fn losses(&self) -> &[AttackLoss] {
-        self.losses.losses()
+    /// The surrogates, by number.
+    pub fn surrogates_by_number(&self) -> &[T::Surrogate] {
+        self.surrogates.all()
     }
 
     /// The same attack through other activations.
@@ -144,33 +139,48 @@ impl<C: Classifier> WeightAttack<C> {
     ///
     /// # Errors
     /// Those of [`deviate`].
-    pub fn chip(&self, deviations: &Deviations) -> Result<C, TrainingError> {
+    pub fn chip(&self, deviations: &Deviations) -> Result<N, TrainingError> {
         Ok(deviate(self.programmed.clone(), deviations)?)
     }
 
-    /// Accuracy of `network`, which may be anything that the images fit.
+    /// The metric of `network`, which may be anything that the items fit.
     ///
     /// # Errors
-    /// See [`accuracy`](crate::accuracy).
-    pub fn accuracy(&self, network: &C) -> Result<f64, TrainingError> {
-        crate::accuracy(network, &self.batches)
+    /// See [`evaluate`](crate::evaluate).
+    pub fn of(&self, network: &N) -> Result<f64, TrainingError> {
+        crate::evaluate(network, &self.batches)
     }
 
-    /// Number of images.
-    pub fn images(&self) -> usize {
-        self.batches.images()
+    /// The metric of a [score](Metric::score) that a search has found.
+    pub fn value(&self, score: f64) -> f64 {
+        self.metric().of_score(score)
+    }
+
+    /// What networks are judged by.
+    pub fn metric(&self) -> Metric {
+        self.batches.metric()
+    }
+
+    /// Number of items.
+    pub fn items(&self) -> usize {
+        self.batches.items()
+    }
+
+    /// The task.
+    pub fn task(&self) -> &T {
+        self.batches.task()
     }
 
     /// The network without deviation, as it is programmed.
-    pub(crate) fn programmed(&self) -> &C {
+    pub(crate) fn programmed(&self) -> &N {
         &self.programmed
     }
 
     /// Works on the batches part by part over all cores; the results are in order.
-    pub(crate) fn parts<T: Send>(
+    pub(crate) fn parts<R: Send>(
         &self,
-        work: impl Fn(&[&(Tensor<4>, Vec<u16>)]) -> Result<T, TrainingError> + Sync + Send,
-    ) -> Result<Vec<T>, TrainingError> {
+        work: impl Fn(&[&T::Batch]) -> Result<R, TrainingError> + Sync + Send,
+    ) -> Result<Vec<R>, TrainingError> {
         let batches: Vec<_> = self.batches.iter().collect();
         batches
             .par_chunks(batches.len().div_ceil(PARTS))
@@ -178,71 +188,77 @@ impl<C: Classifier> WeightAttack<C> {
             .collect()
     }
 
-    fn per_image(&self, sum: f64) -> f64 {
-        sum / self.batches.images() as f64
-    }
-
-    /// Loss and accuracy of all images from the sums of parts.
-    fn judged(&self, parts: impl Iterator<Item = Sums>) -> Judged {
-        let total = parts.fold(Sums::default(), |a, b| Sums {
-            loss: a.loss + b.loss,
-            correct: a.correct + b.correct,
-        });
-        Judged {
-            loss: self.per_image(total.loss),
-            accuracy: self.per_image(total.correct as f64),
+    /// Loss and score of all items from those of parts.
+    fn judged(&self, parts: impl Iterator<Item = Sums<T::Tally>>) -> Result<Judged, TrainingError> {
+        let mut total = Sums::<T::Tally>::default();
+        for part in parts {
+            total.loss += part.loss;
+            total.tally.merge(part.tally);
         }
+        let task = self.batches.task();
+        Ok(Judged {
+            loss: total.loss / self.batches.items() as f64,
+            score: task.metric().score(task.value(&total.tally)?),
+        })
     }
 
-    /// Loss and accuracy of `chip`, and the gradient of the loss by its weights.
-    fn backward(&self, chip: &C, loss: AttackLoss) -> Result<(Judged, Deviations), TrainingError> {
+    /// Loss and score of `chip`, and the gradient of the loss by its weights.
+    fn backward(
+        &self,
+        chip: &N,
+        surrogate: T::Surrogate,
+    ) -> Result<(Judged, Deviations), TrainingError> {
+        let task = self.batches.task();
         let tracked = tracked(chip, &self.selected);
         let parts = self.parts(|batches| {
             let network = tracked.clone().train();
-            let mut sums = Sums::default();
+            let mut sums = Sums::<T::Tally>::default();
             let mut gradient = Deviations::new();
-            for (images, labels) in batches {
-                let logits = network.forward(Tensor::from_inner(images.clone()));
-                let by_logits = sums.add(loss, logits.clone().inner(), labels)?;
-                let by_logits = Tensor::from_data(by_logits, &logits.device());
-                let gradients = (logits * by_logits).sum().backward();
-                weight_gradients(&network, gradients, |path, values| {
+            for batch in batches {
+                let batch = batch.tracked();
+                let output = task.forward(&network, &batch);
+                let attacked = task.surrogate(surrogate, output, &batch, &mut sums.tally)?;
+                sums.loss += attacked.sum;
+                weight_gradients(&network, attacked.gradient.backward(), |path, values| {
                     add(&mut gradient, path, values);
                 })?;
             }
             Ok((sums, gradient))
         })?;
-        let (sums, gradients): (Vec<Sums>, Vec<Deviations>) = parts.into_iter().unzip();
+        let (sums, gradients): (Vec<Sums<T::Tally>>, Vec<Deviations>) = parts.into_iter().unzip();
         let mut total = Deviations::new();
         for (path, values) in gradients.into_iter().flatten() {
             add(&mut total, path, values);
         }
-        let images = self.batches.images() as f32;
+        let items = self.batches.items() as f32;
         total
             .values_mut()
             .flatten()
-            .for_each(|gradient| *gradient /= images);
-        Ok((self.judged(sums.into_iter()), total))
+            .for_each(|gradient| *gradient /= items);
+        Ok((self.judged(sums.into_iter())?, total))
     }
 }
 
-impl<C: Classifier> Objective for WeightAttack<C> {
+impl<N: Network, T: Learn<N>> Objective for WeightAttack<N, T> {
     type Error = TrainingError;
 
     fn surrogates(&self) -> Surrogates {
-        self.losses.surrogates()
+        self.surrogates.count()
     }
 
     fn judge(&self, deviations: &Deviations, surrogate: usize) -> Result<Judged, TrainingError> {
-        let (chip, loss) = (self.chip(deviations)?, self.losses()[surrogate]);
+        let (chip, surrogate) = (self.chip(deviations)?, self.surrogates.all()[surrogate]);
+        let task = self.batches.task();
         let parts = self.parts(|batches| {
-            let mut sums = Sums::default();
-            for (images, labels) in batches {
-                sums.add(loss, chip.forward(images.clone()), labels)?;
+            let mut sums = Sums::<T::Tally>::default();
+            for batch in batches {
+                let output = task.forward(&chip, batch);
+                let attacked = task.surrogate(surrogate, output, batch, &mut sums.tally)?;
+                sums.loss += attacked.sum;
             }
             Ok(sums)
         })?;
-        Ok(self.judged(parts.into_iter()))
+        self.judged(parts.into_iter())
     }
 
     fn gradient(
@@ -250,61 +266,24 @@ impl<C: Classifier> Objective for WeightAttack<C> {
         deviations: &Deviations,
         surrogate: usize,
     ) -> Result<(Judged, Deviations), TrainingError> {
-        let loss = self.losses()[surrogate];
+        let of = self.surrogates.all()[surrogate];
         match &self.unquantized {
-            None => self.backward(&self.chip(deviations)?, loss),
+            None => self.backward(&self.chip(deviations)?, of),
             Some(network) => {
                 let judged = self.judge(deviations, surrogate)?;
                 let chip = deviate(network.clone(), deviations)?;
-                let (_, gradient) = self.backward(&chip, loss)?;
+                let (_, gradient) = self.backward(&chip, of)?;
                 Ok((judged, gradient))
             }
         }
     }
 }
 
-/// How often every class has the largest logit beside that of the right class, over all images.
-fn runners_up<C: Classifier>(network: &C, batches: &Batches) -> Result<Vec<usize>, TrainingError> {
-    let mut counts = Vec::new();
-    for (images, labels) in batches.iter() {
-        let logits = network.forward(images.clone());
-        let classes = logits.dims()[1];
-        counts.resize(classes, 0);
-        for (row, label) in values(logits)?.chunks(classes).zip(labels) {
-            counts[largest_beside(row, usize::from(*label))] += 1;
-        }
-    }
-    Ok(counts)
-}
-
-/// Sums over images.
-#[derive(Clone, Copy, Default)]
-struct Sums {
+/// Sums over items.
+#[derive(Clone, Default)]
+struct Sums<S> {
     loss: f64,
-    correct: usize,
-}
-
-impl Sums {
-    /// Adds the images of one batch, and gives the gradient of its loss by the logits.
-    fn add(
-        &mut self,
-        loss: AttackLoss,
-        logits: Tensor<2>,
-        labels: &[u16],
-    ) -> Result<TensorData, TrainingError> {
-        let [images, classes] = logits.dims();
-        let logits = values(logits)?;
-        let mut gradient = vec![0.0; logits.len()];
-        let rows = logits.chunks(classes).zip(gradient.chunks_mut(classes));
-        for ((row, gradient), label) in rows.zip(labels) {
-            // A maximum in the loss hides what is not a number.
-            let finite = row.iter().all(|z| z.is_finite());
-            let of_image = loss.of_image(row, usize::from(*label), gradient);
-            self.loss += if finite { of_image } else { f64::NAN };
-            self.correct += usize::from(is_correct(row, *label));
-        }
-        Ok(TensorData::new(gradient, [images, classes]))
-    }
+    tally: S,
 }
 
 fn add(sums: &mut Deviations, path: String, values: Vec<f32>) {
@@ -324,13 +303,14 @@ fn add(sums: &mut Deviations, path: String, values: Vec<f32>) {
 mod tests {
     use super::*;
     use crate::data::{Samples, digits};
-    use crate::testing::lines;
+    use crate::testing::{classes, lines};
+    use crate::{AttackLoss, Classification};
     use burn::module::Module;
     use burn::nn::conv::{Conv2d, Conv2dConfig};
     use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
-    use burn::tensor::Device;
+    use burn::tensor::{Device, Tensor};
     use crossburn_hardware::WeightBits;
-    use crossburn_models::{LeNetConfig, MlpConfig, initialize};
+    use crossburn_models::{Classifier, LeNetConfig, MlpConfig, initialize};
     use crossburn_noise::worst_case::{
         Apgd, Auto, Corners, Lagrangian, Momentum, MonteCarlo, RawGradient, Search, SearchState,
         SignGradient, WorstCase, worst_case,
@@ -375,12 +355,16 @@ mod tests {
         network: &C,
         width: Option<WeightBits>,
         set: &Samples,
-    ) -> WeightAttack<C> {
-        let batches = Batches::new(set, 8, &Device::flex());
+    ) -> WeightAttack<C, Classification> {
+        let batches = Batches::new(&classes(set), 8, &Device::flex());
         WeightAttack::new(network, width.map(Quantization::from), batches).unwrap()
     }
 
-    fn search<C: Classifier>(attack: &WeightAttack<C>, bound: f64, search: Search) -> WorstCase {
+    fn search<C: Classifier>(
+        attack: &WeightAttack<C, Classification>,
+        bound: f64,
+        search: Search,
+    ) -> WorstCase {
         worst_case(attack, &attack.bounds(bound).unwrap(), &search, 3, None, on).unwrap()
     }
 
@@ -409,9 +393,9 @@ mod tests {
             let critical = margin / (2.0 * size * f64::from(largest));
             // Half a percent of the margin is far above the roundings of 40 products.
             let within = |bound: f64| search(&attack, bound, Search::default());
-            assert_eq!(within(0.995 * critical).accuracy, 1.0, "{seed}");
+            assert_eq!(within(0.995 * critical).score, 1.0, "{seed}");
             let found = within(1.005 * critical);
-            assert_eq!(found.accuracy, 0.0, "{seed}");
+            assert_eq!(found.score, 0.0, "{seed}");
             // So near the critical bound nothing but the corner will do, up to entries that hardly count.
             let deviations = &found.deviations["layers.0.weight"];
             let moved: f64 = x
@@ -431,12 +415,12 @@ mod tests {
         let network = initialize(LeNetConfig::default().init(&Device::flex()), 3);
         let set = as_read_by(&network, digits(1, 0, 30));
         let attack = attack(&network, None, &set)
-            .with_loss(AttackLoss::CrossEntropy {})
+            .with_surrogate(AttackLoss::CrossEntropy {})
             .unwrap();
         let bounds = attack.bounds(1.0).unwrap();
         let (judged, gradient) = attack.gradient(&bounds.zero(), 0).unwrap();
         assert_eq!(judged, attack.judge(&bounds.zero(), 0).unwrap());
-        assert_eq!(judged.accuracy, 1.0);
+        assert_eq!(judged.score, 1.0);
         for path in bounds.weights().keys() {
             let mut draws = vec![0.0; gradient[path].len()];
             Philox::new(4, 1).fill_normal(&mut draws);
@@ -477,16 +461,16 @@ mod tests {
         );
         let attack = attack(&network, bits(4), &set);
         let zero = search(&attack, 0.0, Search::default());
-        assert_eq!((zero.clean, zero.accuracy), (1.0, 1.0));
+        assert_eq!((zero.clean, zero.score), (1.0, 1.0));
         let accuracies =
-            [0.01, 0.03, 0.06].map(|bound| search(&attack, bound, Search::default()).accuracy);
+            [0.01, 0.03, 0.06].map(|bound| search(&attack, bound, Search::default()).score);
         assert!(accuracies.is_sorted_by(|a, b| a > b), "{accuracies:?}");
         assert!(accuracies[0] < 1.0 && accuracies[2] < 0.2, "{accuracies:?}");
         // What the search reports is what the frozen chip does.
         let found = search(&attack, 0.03, Search::default());
-        let batches = Batches::new(&set, 60, &Device::flex());
+        let batches = Batches::new(&classes(&set), 60, &Device::flex());
         let chip = attack.chip(&found.deviations).unwrap();
-        assert_eq!(crate::accuracy(&chip, &batches).unwrap(), found.accuracy);
+        assert_eq!(crate::evaluate(&chip, &batches).unwrap(), found.score);
     }
 
     /// Small networks on which random deviations of a chosen size take about half of the accuracy.
@@ -518,15 +502,15 @@ mod tests {
                 ..RawGradient::default()
             });
             let lagrangian = Search::Lagrangian(Lagrangian::default());
-            for &loss in whole.losses() {
-                let single = attack(&network, width, &set).with_loss(loss).unwrap();
+            for &loss in whole.surrogates_by_number() {
+                let single = attack(&network, width, &set).with_surrogate(loss).unwrap();
                 for method in [apgd, momentum, raw, lagrangian] {
-                    let other = search(&single, bound, method).accuracy;
+                    let other = search(&single, bound, method).score;
                     let name = method.name();
                     assert!(
-                        found.accuracy <= other,
+                        found.score <= other,
                         "{seed} {name} {loss} {} {other}",
-                        found.accuracy
+                        found.score
                     );
                 }
             }
@@ -534,10 +518,7 @@ mod tests {
                 Search::Corners(Corners { draws: budget }),
                 Search::MonteCarlo(MonteCarlo { draws: budget }),
             ] {
-                assert!(
-                    found.accuracy <= search(&whole, bound, chance).accuracy,
-                    "{seed}"
-                );
+                assert!(found.score <= search(&whole, bound, chance).score, "{seed}");
             }
         }
     }
@@ -547,7 +528,7 @@ mod tests {
         let network = mlp(&[784, 10], None, 1);
         let attack = attack(&network, None, &digits(1, 0, 4));
         let error = attack
-            .with_loss(AttackLoss::Towards { class: 10 })
+            .with_surrogate(AttackLoss::Towards { class: 10 })
             .unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -574,7 +555,7 @@ mod tests {
             for random in [Search::Corners(Corners { draws }), Search::MonteCarlo(MonteCarlo { draws })] {
                 let random = search(&attack, bound, random);
                 prop_assert!(bounds.contain(&random.deviations));
-                let (own, other) = ((found.accuracy, found.loss), (random.accuracy, random.loss));
+                let (own, other) = ((found.score, found.loss), (random.score, random.loss));
                 prop_assert!(own <= other, "{own:?} {other:?}");
             }
         }
@@ -608,11 +589,11 @@ mod tests {
                 chance.iter().all(|chance| lowest(&found) <= lowest(chance)),
                 "{seed}"
             );
-            let chance = chance.map(|chance| chance.accuracy);
-            sums[0] += found.accuracy;
+            let chance = chance.map(|chance| chance.score);
+            sums[0] += found.score;
             sums[1] += chance[0];
             sums[2] += chance[1];
-            weaker += usize::from(chance.iter().any(|chance| *chance < found.accuracy));
+            weaker += usize::from(chance.iter().any(|chance| *chance < found.score));
         }
         // As many evaluations each: were gradients no better than chance, 4 of 24 or fewer would happen once in a thousand.
         assert!(weaker <= 4, "{weaker}");
@@ -647,7 +628,7 @@ mod tests {
         };
         let one = on_threads(1);
         assert_eq!(one, on_threads(2));
-        assert!(one.accuracy < one.clean);
+        assert!(one.score < one.clean);
     }
 
     #[test]
@@ -672,6 +653,8 @@ mod tests {
         norm: BatchNorm,
         fc: Linear,
     }
+
+    impl Network for Normed {}
 
     impl Classifier for Normed {
         fn forward(&self, images: Tensor<4>) -> Tensor<2> {
@@ -706,20 +689,22 @@ mod tests {
         assert_eq!(mean(&attack.chip(&found.deviations).unwrap()), before);
         // An image alone has the logits that it has among others: the statistics are not those of the batch.
         let bounds = attack.bounds(0.1).unwrap();
-        let one_by_one = Batches::new(&digits(1, 0, 20), 1, &Device::flex());
+        let one_by_one = Batches::new(&classes(&digits(1, 0, 20)), 1, &Device::flex());
         let alone = WeightAttack::new(&network, None, one_by_one).unwrap();
         let (together, alone) = (
             attack.gradient(&bounds.zero(), 0).unwrap(),
             alone.gradient(&bounds.zero(), 0).unwrap(),
         );
         assert!((together.0.loss - alone.0.loss).abs() < 1e-6);
-        assert_eq!(together.0.accuracy, alone.0.accuracy);
+        assert_eq!(together.0.score, alone.0.score);
     }
 
     #[derive(Module, Debug)]
     struct Digital {
         norm: BatchNorm,
     }
+
+    impl Network for Digital {}
 
     impl Classifier for Digital {
         fn forward(&self, images: Tensor<4>) -> Tensor<2> {
@@ -745,12 +730,12 @@ mod tests {
         let error = WeightAttack::new(
             &mlp(&[784, 10], None, 1),
             None,
-            Batches::new(&none, 8, &device),
+            Batches::new(&classes(&none), 8, &device),
         )
         .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "images = 0 is not allowed: use at least one image"
+            "items = 0 is not allowed: use at least one item"
         );
         let mut broken = mlp(&[784, 10], None, 1);
         broken = broken.map(&mut Scale(f32::MAX));

@@ -6,10 +6,11 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use crossburn_models::{Classifier, initialize};
+use crossburn_models::{Classifier, Network, initialize};
 use crossburn_training::data::{Samples, digits};
 use crossburn_training::{
-    EpochRecord, Passes, Recipe, Run, Silent, Trained, TrainingObserver, Trisection, train,
+    Classification, EpochRecord, Passes, Recipe, Run, Silent, Task, Trained, TrainingObserver,
+    Trisection, train,
 };
 
 /// The tables `[method]` and `[noise]`, and how often each method passes an image forward and backward.
@@ -84,6 +85,8 @@ impl Net {
     }
 }
 
+impl Network for Net {}
+
 impl Classifier for Net {
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let x = relu(self.norm.forward(self.conv.forward(images)));
@@ -108,13 +111,14 @@ impl TrainingObserver for StopBehind {
 }
 
 struct Images {
-    train: Samples,
-    validation: Samples,
+    train: Classification,
+    validation: Classification,
 }
 
 impl Images {
     fn new() -> Self {
-        let (train, validation) = digits(1, 0, TRAIN + VALIDATION).split_at(TRAIN);
+        let all = Classification::new(digits(1, 0, TRAIN + VALIDATION));
+        let (train, validation) = all.split_at(TRAIN);
         Self { train, validation }
     }
 
@@ -289,21 +293,22 @@ fn a_refresh_moves_statistics_and_nothing_else() {
 }
 
 #[test]
-fn images_with_more_classes_than_outputs_are_refused_before_the_first_step() {
+fn samples_with_more_classes_than_outputs_are_refused_before_the_first_step() {
     let images = Images::new();
     let recipe = recipe(METHODS[1].0, GAUSSIAN, "");
     let device = Device::flex().autodiff();
     // A label 12 in either set, and a set that says that it has 11 classes.
+    let (learned, judged) = digits(1, 0, TRAIN + VALIDATION).split_at(TRAIN);
     let labelled = |set: &Samples| {
         let mut set = set.clone();
         set.labels[5] = 12;
-        set
+        Classification::new(set)
     };
-    let classes = Samples {
+    let classes = Classification::new(Samples {
         classes: 11,
-        ..images.train.clone()
-    };
-    let (train_12, validation_12) = (labelled(&images.train), labelled(&images.validation));
+        ..learned.clone()
+    });
+    let (train_12, validation_12) = (labelled(&learned), labelled(&judged));
     for (set, validation, needed) in [
         (&train_12, &images.validation, 13),
         (&images.train, &validation_12, 13),
@@ -320,7 +325,7 @@ fn images_with_more_classes_than_outputs_are_refused_before_the_first_step() {
         let message = train(Net::new(), &recipe, &run, &mut never)
             .unwrap_err()
             .to_string();
-        let expected = format!("the network has 10 outputs, the images have {needed} classes");
+        let expected = format!("the network has 10 outputs, the data has {needed} classes");
         assert!(message.starts_with(&expected), "{message}");
         assert_eq!(never.done, 0);
     }

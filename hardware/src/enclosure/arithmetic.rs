@@ -64,6 +64,12 @@ pub trait Arithmetic {
     /// `[batch, channels, height, width] → [batch, channels · height · width]`.
     fn flatten(x: Self::Signal<4>) -> Self::Signal<2>;
 
+    /// A signal without its height: `[batch, channels, 1, length] → [batch, channels, length]`.
+    fn without_height(x: Self::Signal<4>) -> Self::Signal<3>;
+
+    /// A signal with a height again: `[batch, channels, length] → [batch, channels, 1, length]`.
+    fn with_height(x: Self::Signal<3>) -> Self::Signal<4>;
+
     /// Sums of two signals.
     fn add<const D: usize>(left: Self::Signal<D>, right: Self::Signal<D>) -> Self::Signal<D>;
 }
@@ -113,6 +119,14 @@ impl Arithmetic for Tensors {
 
     fn flatten(x: Tensor<4>) -> Tensor<2> {
         x.flatten::<2>(1, 3)
+    }
+
+    fn without_height(x: Tensor<4>) -> Tensor<3> {
+        x.squeeze_dim::<3>(2)
+    }
+
+    fn with_height(x: Tensor<3>) -> Tensor<4> {
+        x.unsqueeze_dim::<4>(2)
     }
 
     fn add<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> Tensor<D> {

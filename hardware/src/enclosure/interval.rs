@@ -225,6 +225,14 @@ impl Arithmetic for Intervals {
         x.monotone(Tensors::flatten)
     }
 
+    fn without_height(x: Interval<4>) -> Interval<3> {
+        x.monotone(Tensors::without_height)
+    }
+
+    fn with_height(x: Interval<3>) -> Interval<4> {
+        x.monotone(Tensors::with_height)
+    }
+
     fn add<const D: usize>(left: Interval<D>, right: Interval<D>) -> Interval<D> {
         Interval {
             low: left.low + right.low,

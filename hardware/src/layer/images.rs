@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// use burn::nn::LinearConfig;
 /// use burn::tensor::{Device, Tensor};
 /// use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork};
-/// use crossburn_hardware::layer::{about_images, linear};
+/// use crossburn_hardware::layer::{about_items, linear};
 /// use crossburn_noise::ChipSeed;
 ///
 /// let hardware = Hardware::from_toml(r#"
@@ -30,12 +30,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///     linear(network, images.clone());
 /// })?;
 /// let chip = mapped.fab(Fidelity::Array)?.chip(ChipSeed::new(7, 17))?;
-/// let read = |numbers: &[u64]| about_images(numbers, || linear(&chip, images.clone())).into_data();
+/// let read = |numbers: &[u64]| about_items(numbers, || linear(&chip, images.clone())).into_data();
 /// assert_eq!(read(&[3, 8]), read(&[3, 8]));
 /// assert_ne!(read(&[3, 8]), read(&[4, 8]));
 /// # Ok::<(), crossburn_hardware::HardwareError>(())
 /// ```
-pub fn about_images<T>(images: &[u64], pass: impl FnOnce() -> T) -> T {
+pub fn about_items<T>(images: &[u64], pass: impl FnOnce() -> T) -> T {
     let now = Pass {
         number: PASSES.fetch_add(1, Ordering::Relaxed),
         images: images.into(),
@@ -82,9 +82,9 @@ mod tests {
     fn the_pass_before_comes_back() {
         let images = || pass().map(|pass| pass.images.to_vec());
         assert_eq!(images(), None);
-        about_images(&[1, 2], || {
+        about_items(&[1, 2], || {
             let outer = pass().map(|pass| pass.number);
-            about_images(&[3], || assert_eq!(images(), Some(vec![3])));
+            about_items(&[3], || assert_eq!(images(), Some(vec![3])));
             assert_eq!(images(), Some(vec![1, 2]));
             assert_eq!(pass().map(|pass| pass.number), outer);
         });

@@ -3,7 +3,7 @@
 //! [`linear`], [`conv1d`] and [`conv2d`] take Burn's layers. They look for an [`OnArray`] at the layer's weight: with one,
 //! inputs go through the whole path of the hardware (patches, converters, partial sums); without one, they are the
 //! functions of the same name in `crossburn_kernels`, as [`conv2d_relu`] is. Bias, norms and activations are digital in any case.
-//! The weights of several chips may lie in one layer: [`stack`]. [`about_images`] tells arrays whose reads a pass is.
+//! The weights of several chips may lie in one layer: [`stack`]. [`about_items`] tells arrays whose reads a pass is.
 
 mod geometry;
 mod images;
@@ -17,7 +17,7 @@ use burn::tensor::Tensor;
 use crossburn_kernels::{padding1d, padding2d, relu};
 
 use geometry::Geometry;
-pub use images::about_images;
+pub use images::about_items;
 pub use layer_use::LayerUse;
 pub use on_array::OnArray;
 pub(crate) use on_array::{in_layout, in_layout_of};

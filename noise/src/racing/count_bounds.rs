@@ -3,12 +3,12 @@
 /// Relative rounding of a tail probability, far above what logarithms of factorials lose: bounds err to the safe side.
 const ROUNDING: f64 = 1e-6;
 
-/// What the number of correct images among all of them can be, when only some have been looked at.
+/// What the number of correct items among all of them can be, when only some have been looked at.
 ///
-/// The images come in random order, so that of `seen` images the number of correct ones is hypergeometric:
+/// The items come in random order, so that of `seen` items the number of correct ones is hypergeometric:
 ///
 /// ```text
-/// P(X = x | A) = C(A, x) C(M - A, m - x) / C(M, m)      M images, A of them correct, m seen
+/// P(X = x | A) = C(A, x) C(M - A, m - x) / C(M, m)      M items, A of them correct, m seen
 /// lower bound    the smallest A with P(X >= x | A) > error
 /// upper bound    the largest A with P(X <= x | A) > error
 /// ```
@@ -19,21 +19,21 @@ const ROUNDING: f64 = 1e-6;
 /// Inversion of the test, Clopper and Pearson, Biometrika 26 (1934), here for a finite population.
 #[derive(Debug)]
 pub(super) struct CountBounds {
-    /// `ln(n!)` for n in `0..=images`.
+    /// `ln(n!)` for n in `0..=items`.
     ln_factorial: Vec<f64>,
 }
 
 impl CountBounds {
-    /// Bounds for counts among `images`.
-    pub(super) fn new(images: usize) -> Self {
-        let ln_factorial = (0..=images).map(|n| libm::lgamma(n as f64 + 1.0)).collect();
+    /// Bounds for counts among `items`.
+    pub(super) fn new(items: usize) -> Self {
+        let ln_factorial = (0..=items).map(|n| libm::lgamma(n as f64 + 1.0)).collect();
         Self { ln_factorial }
     }
 
-    /// The lower bound for `correct` correct ones of `seen` images.
+    /// The lower bound for `correct` correct ones of `seen` items.
     pub(super) fn lower(&self, seen: usize, correct: usize, error: f64) -> usize {
         // What is certain: the correct ones seen, and the wrong ones seen.
-        let (mut low, mut high) = (correct, self.images() - (seen - correct));
+        let (mut low, mut high) = (correct, self.items() - (seen - correct));
         // P(X >= correct | A) grows with A: the first A where it is above the error.
         while low < high {
             let middle = low + (high - low) / 2;
@@ -46,34 +46,34 @@ impl CountBounds {
         low
     }
 
-    /// The upper bound for `correct` correct ones of `seen` images: the lower bound of the wrong ones.
+    /// The upper bound for `correct` correct ones of `seen` items: the lower bound of the wrong ones.
     pub(super) fn upper(&self, seen: usize, correct: usize, error: f64) -> usize {
-        self.images() - self.lower(seen, seen - correct, error)
+        self.items() - self.lower(seen, seen - correct, error)
     }
 
-    fn images(&self) -> usize {
+    fn items(&self) -> usize {
         self.ln_factorial.len() - 1
     }
 
-    /// P(X >= x), X the correct ones of `seen` images where `all` of all images are correct.
+    /// P(X >= x), X the correct ones of `seen` items where `all` of all items are correct.
     fn at_least(&self, all: usize, seen: usize, x: usize) -> f64 {
-        let images = self.images();
-        let (least, most) = ((seen + all).saturating_sub(images), seen.min(all));
+        let items = self.items();
+        let (least, most) = ((seen + all).saturating_sub(items), seen.min(all));
         if x > most {
             return 0.0;
         }
         let from = x.max(least);
         // The sum starts at its largest term, so that nothing underflows that counts.
-        let mode = (seen + 1) * (all + 1) / (images + 2);
+        let mode = (seen + 1) * (all + 1) / (items + 2);
         let start = mode.clamp(from, most);
         let first = libm::exp(
-            self.ln_choose(all, start) + self.ln_choose(images - all, seen - start)
-                - self.ln_choose(images, seen),
+            self.ln_choose(all, start) + self.ln_choose(items - all, seen - start)
+                - self.ln_choose(items, seen),
         );
         // P(x + 1) / P(x).
         let ratio = |x: usize| {
             ((all - x) as f64 * (seen - x) as f64)
-                / ((x + 1) as f64 * (images + x + 1 - all - seen) as f64)
+                / ((x + 1) as f64 * (items + x + 1 - all - seen) as f64)
         };
         let mut sum = first;
         let mut term = first;
@@ -106,16 +106,16 @@ mod tests {
     use proptest::prelude::*;
     use statrs::distribution::{Discrete, DiscreteCDF, Hypergeometric};
 
-    fn probability(images: usize, all: usize, seen: usize, x: usize) -> f64 {
-        let law = Hypergeometric::new(images as u64, all as u64, seen as u64);
+    fn probability(items: usize, all: usize, seen: usize, x: usize) -> f64 {
+        let law = Hypergeometric::new(items as u64, all as u64, seen as u64);
         law.map_or(0.0, |law| law.pmf(x as u64))
     }
 
     #[test]
     fn tails_are_those_of_an_independent_implementation() {
-        for (images, all, seen) in [(60, 20, 12), (500, 410, 100), (10_000, 8_200, 1_000)] {
-            let bounds = CountBounds::new(images);
-            let Ok(law) = Hypergeometric::new(images as u64, all as u64, seen as u64) else {
+        for (items, all, seen) in [(60, 20, 12), (500, 410, 100), (10_000, 8_200, 1_000)] {
+            let bounds = CountBounds::new(items);
+            let Ok(law) = Hypergeometric::new(items as u64, all as u64, seen as u64) else {
                 panic!("a hypergeometric law");
             };
             for x in (1..seen).step_by(seen / 12) {
@@ -123,7 +123,7 @@ mod tests {
                     (bounds.at_least(all, seen, x), 1.0 - law.cdf(x as u64 - 1));
                 assert!(
                     (found - expected).abs() < 1e-9,
-                    "{images} {x}: {found} {expected}"
+                    "{items} {x}: {found} {expected}"
                 );
             }
         }
@@ -132,13 +132,13 @@ mod tests {
     #[test]
     fn bounds_fail_as_rarely_as_they_say_and_not_much_more_rarely() {
         // Every possible truth, by enumeration.
-        let (images, seen, error) = (200, 60, 0.01);
-        let bounds = CountBounds::new(images);
+        let (items, seen, error) = (200, 60, 0.01);
+        let bounds = CountBounds::new(items);
         let mut most = [0.0f64; 2];
-        for all in 0..=images {
+        for all in 0..=items {
             let mut fails = [0.0; 2];
-            for x in (seen + all).saturating_sub(images)..=seen.min(all) {
-                let mass = probability(images, all, seen, x);
+            for x in (seen + all).saturating_sub(items)..=seen.min(all) {
+                let mass = probability(items, all, seen, x);
                 if bounds.lower(seen, x, error) > all {
                     fails[0] += mass;
                 }
@@ -179,13 +179,13 @@ mod tests {
     proptest! {
         #[test]
         fn bounds_are_ordered_monotone_and_narrower_with_more_error(
-            images in 1usize..400, part in 0.0f64..=1.0, share in 0.0f64..=1.0, error in 1e-9f64..0.4,
+            items in 1usize..400, part in 0.0f64..=1.0, share in 0.0f64..=1.0, error in 1e-9f64..0.4,
         ) {
-            let bounds = CountBounds::new(images);
-            let seen = (part * images as f64) as usize;
+            let bounds = CountBounds::new(items);
+            let seen = (part * items as f64) as usize;
             let correct = (share * seen as f64) as usize;
             let (low, high) = (bounds.lower(seen, correct, error), bounds.upper(seen, correct, error));
-            prop_assert!(correct <= low && low <= high && high <= images - (seen - correct));
+            prop_assert!(correct <= low && low <= high && high <= items - (seen - correct));
             prop_assert!(bounds.lower(seen, correct, error / 10.0) <= low);
             prop_assert!(bounds.upper(seen, correct, error / 10.0) >= high);
             if correct < seen {

@@ -1,4 +1,4 @@
-//! KPP(k) at a fraction of chips times images: chips whose rank is settled are looked at no further.
+//! KPP(k) at a fraction of chips times items: chips whose rank is settled are looked at no further.
 
 mod count_bounds;
 mod race;

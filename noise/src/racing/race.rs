@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use super::count_bounds::CountBounds;
 use crate::{ChipSeed, NoiseError, PercentileRanks, Philox, path_hash};
 
-/// Images of the first round. Bounds on fewer are too wide to tell chips apart.
+/// Items of the first round. Bounds on fewer are too wide to tell chips apart.
 const FIRST_ROUND: f64 = 400.0;
-/// Every round ends at this many times the images of the round before: three rounds for each doubling. On chips like
+/// Every round ends at this many times the items of the round before: three rounds for each doubling. On chips like
 /// those of a LeNet (the test below) that takes 19 % of the work, one round for each doubling 21 %, and five hardly less
 /// than 19 %; but every round manufactures its chips again.
 const GROWTH: f64 = 1.25;
@@ -28,28 +28,28 @@ pub struct RaceConfig {
     pub seed: u64,
     /// Chip numbers.
     pub chips: Range<u64>,
-    /// Test images.
-    pub images: usize,
+    /// Test items.
+    pub items: usize,
     /// The percentile, 0 to 100.
     pub k: f64,
     /// Confidence of the interval between order statistics, such as 0.95.
     pub confidence: f64,
-    /// Probability that images not looked at would have changed a result: it adds to what the confidence leaves.
+    /// Probability that items not looked at would have changed a result: it adds to what the confidence leaves.
     pub delta: f64,
     /// End as soon as the point and both ends of the interval are known to within this, as a fraction; `None` ends when
     /// they are exact.
     pub half_width: Option<f64>,
 }
 
-/// KPP(k) of a population and its interval, without looking at every image on every chip.
+/// KPP(k) of a population and its interval, without looking at every item on every chip.
 ///
-/// All images are looked at in one random order that no chip depends on, in rounds. What a chip's count of correct
-/// images can become is bounded after every round, exactly, for a finite number of images. The interval lies between the
+/// All items are looked at in one random order that no chip depends on, in rounds. What a chip's count of correct
+/// items can become is bounded after every round, exactly, for a finite number of items. The interval lies between the
 /// order statistics of ranks l and u, and the point between them: a chip above rank u or below rank l for certain is
 /// looked at no further. The race ends when all chips left are complete, or every statistic is known well enough.
 ///
 /// ```text
-/// L_i <= A_i <= U_i                 bounds of chip i after a round, A_i its count on all images
+/// L_i <= A_i <= U_i                 bounds of chip i after a round, A_i its count on all items
 /// L_(q) <= A_(q) <= U_(q)           the q-th smallest of each, l <= q <= u
 /// dropped above                     L_i > U_(u)
 /// dropped below                     U_i < L_(l)
@@ -67,13 +67,13 @@ pub struct RaceConfig {
 /// use crossburn_noise::RaceConfig;
 ///
 /// let config = RaceConfig {
-///     seed: 1, chips: 0..400, images: 5000, k: 1.0, confidence: 0.95, delta: 0.01, half_width: None,
+///     seed: 1, chips: 0..400, items: 5000, k: 1.0, confidence: 0.95, delta: 0.01, half_width: None,
 /// };
-/// // Chip i is right with a chance of its own. A test set looks at images in the order of `race_order`.
+/// // Chip i is right with a chance of its own. A test set looks at items in the order of `race_order`.
 /// let chance = |index: u64| 0.6 + 0.001 * index as f64;
-/// let correct = |chip: crossburn_noise::ChipSeed, images: std::ops::Range<usize>| {
-///     let draws = chip.generator("images");
-///     let right = images.filter(|&image| draws.uniform(image as u64) < chance(chip.index()));
+/// let correct = |chip: crossburn_noise::ChipSeed, items: std::ops::Range<usize>| {
+///     let draws = chip.generator("items");
+///     let right = items.filter(|&item| draws.uniform(item as u64) < chance(chip.index()));
 ///     Ok::<_, Infallible>(right.count() as u64)
 /// };
 /// let result = config.check()?.run(correct, &(), &AtomicBool::new(false)).unwrap().unwrap();
@@ -87,7 +87,7 @@ pub struct RaceConfig {
 #[derive(Clone, Debug)]
 pub struct Race {
     config: RaceConfig,
-    /// Images looked at by the end of each round; the last is all of them.
+    /// Items looked at by the end of each round; the last is all of them.
     rounds: Vec<usize>,
     ranks: PercentileRanks,
 }
@@ -100,7 +100,7 @@ fn ends(ranks: &PercentileRanks) -> (usize, usize) {
     )
 }
 
-/// What a number is known to lie between, fractions of the images.
+/// What a number is known to lie between, fractions of the items.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bracket {
     /// It is at least this.
@@ -121,11 +121,11 @@ impl Bracket {
     }
 }
 
-/// One round: its chips all looked at the same images.
+/// One round: its chips all looked at the same items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RaceRound {
-    /// Images looked at by its end.
-    pub images: usize,
+    /// Items looked at by its end.
+    pub items: usize,
     /// Chips that took part.
     pub chips: usize,
     /// Chips that it dropped because they are above every rank of interest.
@@ -145,9 +145,9 @@ pub struct RaceResult {
     pub high: Option<Bracket>,
     /// Coverage of the order-statistic interval, over the draw of chips.
     pub coverage: f64,
-    /// The probability given to images not looked at; 0 if every image was looked at on every chip.
+    /// The probability given to items not looked at; 0 if every item was looked at on every chip.
     pub delta: f64,
-    /// Pairs of a chip and an image that were evaluated, as a fraction of all.
+    /// Pairs of a chip and an item that were evaluated, as a fraction of all.
     pub work: f64,
     /// The rounds in order.
     pub rounds: Vec<RaceRound>,
@@ -172,30 +172,30 @@ impl RaceResult {
 
 /// Follows a race.
 pub trait RaceObserver: Sync {
-    /// A round starts: `chips` of them look at `images`, positions in the order of the race.
-    fn round(&self, chips: usize, images: Range<usize>) {
-        let _ = (chips, images);
+    /// A round starts: `chips` of them look at `items`, positions in the order of the race.
+    fn round(&self, chips: usize, items: Range<usize>) {
+        let _ = (chips, items);
     }
 
-    /// What an earlier run heard of this chip and these images, so that they need not be looked at again.
-    fn known(&self, chip: ChipSeed, images: &Range<usize>) -> Option<u64> {
-        let _ = (chip, images);
+    /// What an earlier run heard of this chip and these items, so that they need not be looked at again.
+    fn known(&self, chip: ChipSeed, items: &Range<usize>) -> Option<u64> {
+        let _ = (chip, items);
         None
     }
 
-    /// A chip has looked at `images` and got `correct` of them right. Chips come in any order.
-    fn chip(&self, chip: ChipSeed, images: Range<usize>, correct: u64) {
-        let _ = (chip, images, correct);
+    /// A chip has looked at `items` and got `correct` of them right. Chips come in any order.
+    fn chip(&self, chip: ChipSeed, items: Range<usize>, correct: u64) {
+        let _ = (chip, items, correct);
     }
 }
 
 /// Nobody follows.
 impl RaceObserver for () {}
 
-/// The order in which a race looks at `images`: random, and independent of every chip. `seed` may be that of the
+/// The order in which a race looks at `items`: random, and independent of every chip. `seed` may be that of the
 /// population.
-pub fn race_order(seed: u64, images: usize) -> Vec<usize> {
-    Philox::new(seed ^ path_hash("order of images in a race"), 0).permutation(images)
+pub fn race_order(seed: u64, items: usize) -> Vec<usize> {
+    Philox::new(seed ^ path_hash("order of images in a race"), 0).permutation(items)
 }
 
 impl RaceConfig {
@@ -206,7 +206,7 @@ impl RaceConfig {
     ///
     /// # Errors
     /// [`NoiseError::Percentile`], [`NoiseError::Confidence`], [`NoiseError::Delta`], [`NoiseError::HalfWidth`],
-    /// [`NoiseError::Empty`] without chips, [`NoiseError::Images`] without images, [`NoiseError::TooMany`] for more than
+    /// [`NoiseError::Empty`] without chips, [`NoiseError::Items`] without items, [`NoiseError::TooMany`] for more than
     /// [`Self::MOST_CHIPS`].
     pub fn check(self) -> Result<Race, NoiseError> {
         let Self {
@@ -230,8 +230,8 @@ impl RaceConfig {
         if self.chips.is_empty() {
             return Err(NoiseError::Empty);
         }
-        if self.images == 0 {
-            return Err(NoiseError::Images);
+        if self.items == 0 {
+            return Err(NoiseError::Items);
         }
         let chips = self.chips.end - self.chips.start;
         if chips > Self::MOST_CHIPS {
@@ -244,7 +244,7 @@ impl RaceConfig {
         }
         let ranks = PercentileRanks::new(chips as usize, k, confidence);
         Ok(Race {
-            rounds: rounds(self.images),
+            rounds: rounds(self.items),
             ranks,
             config: self,
         })
@@ -266,14 +266,14 @@ impl Race {
         &self.config
     }
 
-    /// Images looked at by the end of each round; the last is all of them.
+    /// Items looked at by the end of each round; the last is all of them.
     pub fn rounds(&self) -> &[usize] {
         &self.rounds
     }
 
     /// Runs the race over all cores of the current rayon pool; the result does not depend on their number.
     ///
-    /// `correct(chip, images)` is the number of correct images among the positions `images` of the order of the race
+    /// `correct(chip, items)` is the number of correct items among the positions `items` of the order of the race
     /// ([`race_order`]); more than there are count as all. Setting `stop` ends the race behind the chips in flight, and the
     /// result is `None`.
     ///
@@ -287,7 +287,7 @@ impl Race {
     ) -> Result<Option<RaceResult>, E> {
         let RaceConfig {
             seed,
-            images,
+            items,
             half_width,
             ..
         } = self.config;
@@ -329,15 +329,15 @@ impl Race {
                 .chain(low)
                 .chain(high)
                 .all(|bracket| bracket.half_width() <= half_width.unwrap_or(0.0));
-            if known || end == images {
-                let everything = evaluated == chips.len() * images;
+            if known || end == items {
+                let everything = evaluated == chips.len() * items;
                 return Ok(Some(RaceResult {
                     value,
                     low,
                     high,
                     coverage: self.ranks.coverage,
                     delta: if everything { 0.0 } else { self.config.delta },
-                    work: evaluated as f64 / (chips.len() * images) as f64,
+                    work: evaluated as f64 / (chips.len() * items) as f64,
                     rounds,
                 }));
             }
@@ -347,16 +347,16 @@ impl Race {
     }
 }
 
-/// Images by the end of each round, for a test set of `images`.
-fn rounds(images: usize) -> Vec<usize> {
+/// Items by the end of each round, for a test set of `items`.
+fn rounds(items: usize) -> Vec<usize> {
     let mut rounds = Vec::new();
     let mut end = FIRST_ROUND;
     // A last but one round close to the last is not worth its part of delta.
-    while end * GROWTH.sqrt() < images as f64 {
+    while end * GROWTH.sqrt() < items as f64 {
         rounds.push(end.round() as usize);
         end *= GROWTH;
     }
-    rounds.push(images);
+    rounds.push(items);
     rounds
 }
 
@@ -375,22 +375,22 @@ struct Field<'a> {
 
 impl<'a> Field<'a> {
     fn new(race: &'a Race, chips: usize) -> Self {
-        let images = race.config.images;
+        let items = race.config.items;
         let (first, last) = ends(&race.ranks);
         let early = (race.rounds.len() - 1).max(1) as f64;
         let error = |bounds: usize| 0.5 * race.config.delta / (bounds as f64 * early);
         Self {
             race,
-            bounds: CountBounds::new(images),
+            bounds: CountBounds::new(items),
             errors: (error(last), error(chips - first + 1)),
             correct: vec![0; chips],
             lower: vec![0; chips],
-            upper: vec![images; chips],
+            upper: vec![items; chips],
             running: (0..chips).collect(),
         }
     }
 
-    /// Takes in what the running chips got right up to `seen` images, and drops those whose side is settled.
+    /// Takes in what the running chips got right up to `seen` items, and drops those whose side is settled.
     fn advance(&mut self, seen: usize, found: &[usize]) -> RaceRound {
         let mut known = BTreeMap::new();
         for (&place, found) in self.running.iter().zip(found) {
@@ -420,7 +420,7 @@ impl<'a> Field<'a> {
         self.running
             .retain(|&place| lower[place] <= most && upper[place] >= least);
         RaceRound {
-            images: seen,
+            items: seen,
             chips,
             above,
             below: chips - above - self.running.len(),
@@ -430,8 +430,8 @@ impl<'a> Field<'a> {
     /// Point, lower end and upper end.
     fn statistics(&self) -> (Bracket, Option<Bracket>, Option<Bracket>) {
         let (lower, upper) = (self.sorted(&self.lower), self.sorted(&self.upper));
-        let images = self.race.config.images as f64;
-        let fraction = |count: usize| count as f64 / images;
+        let items = self.race.config.items as f64;
+        let fraction = |count: usize| count as f64 / items;
         let at = |rank: usize| Bracket {
             low: fraction(lower[rank - 1]),
             high: fraction(upper[rank - 1]),
@@ -461,11 +461,11 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::Mutex;
 
-    fn config(chips: u64, images: usize, k: f64) -> RaceConfig {
+    fn config(chips: u64, items: usize, k: f64) -> RaceConfig {
         RaceConfig {
             seed: 3,
             chips: 0..chips,
-            images,
+            items,
             k,
             confidence: 0.95,
             delta: 0.01,
@@ -473,13 +473,13 @@ mod tests {
         }
     }
 
-    /// Races chips with these counts. All chips get the same images right first, so that the order of images is the only
+    /// Races chips with these counts. All chips get the same items right first, so that the order of items is the only
     /// chance, and a bad one hits all chips at once.
     fn race(config: &RaceConfig, counts: &[usize], order: u64) -> RaceResult {
-        let order = race_order(order, config.images);
-        let correct = |chip: ChipSeed, images: Range<usize>| {
+        let order = race_order(order, config.items);
+        let correct = |chip: ChipSeed, items: Range<usize>| {
             let count = counts[chip.index() as usize];
-            let right = order[images].iter().filter(|&&image| image < count);
+            let right = order[items].iter().filter(|&&item| item < count);
             Ok::<_, Infallible>(right.count() as u64)
         };
         let race = config.clone().check().unwrap();
@@ -502,7 +502,7 @@ mod tests {
             let n = counts.len();
             let mut sorted: Vec<f64> = counts
                 .iter()
-                .map(|&count| count as f64 / config.images as f64)
+                .map(|&count| count as f64 / config.items as f64)
                 .collect();
             sorted.sort_by(f64::total_cmp);
             let p = config.k / 100.0;
@@ -537,11 +537,11 @@ mod tests {
     }
 
     /// Counts of chips whose accuracy is normal, by the quantile function at the draws of `seed`.
-    fn normal_counts(seed: u64, chips: usize, images: usize, mean: f64, std: f64) -> Vec<usize> {
+    fn normal_counts(seed: u64, chips: usize, items: usize, mean: f64, std: f64) -> Vec<usize> {
         let mut z: Vec<f64> = vec![0.0; chips];
         Philox::new(seed, 0).fill_uniform(&mut z);
         crossburn_kernels::normal_quantiles(&mut z);
-        let count = |z: f64| ((mean + std * z).clamp(0.0, 1.0) * images as f64) as usize;
+        let count = |z: f64| ((mean + std * z).clamp(0.0, 1.0) * items as f64) as usize;
         z.into_iter().map(count).collect()
     }
 
@@ -609,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_grow_to_all_images() {
+    fn rounds_grow_to_all_items() {
         assert_eq!(rounds(1), [1]);
         assert_eq!(rounds(400), [400]);
         assert_eq!(rounds(1000), [400, 500, 625, 781, 1000]);
@@ -619,11 +619,11 @@ mod tests {
 
     #[test]
     fn a_population_like_that_of_a_lenet_takes_a_fifth_of_the_work() {
-        let (chips, images, populations) = (1000, 10_000, 10);
-        let mut config = config(chips, images, 1.0);
+        let (chips, items, populations) = (1000, 10_000, 10);
+        let mut config = config(chips, items, 1.0);
         let (mut work, mut exact_work) = (0.0, 0.0);
         for seed in 0..populations {
-            let counts = normal_counts(seed, chips as usize, images, 0.82, 0.057);
+            let counts = normal_counts(seed, chips as usize, items, 0.82, 0.057);
             config.half_width = Some(0.01);
             let result = race(&config, &counts, seed);
             assert!(is_that_of(&result, &config, &counts));
@@ -642,28 +642,28 @@ mod tests {
             let rough = race(&config, &counts, seed);
             assert!(rough.work < exact.work - 0.01 && !rough.is_exact());
         }
-        // One point costs nearly as much as every image, because a bound on one chip is that narrow only near its end.
+        // One point costs nearly as much as every item, because a bound on one chip is that narrow only near its end.
         let [work, exact_work] = [work, exact_work].map(|sum| sum / populations as f64);
         assert!(work <= 0.2 && exact_work <= 0.2, "{work} {exact_work}");
     }
 
     #[test]
     fn it_is_wrong_at_most_as_often_as_delta_and_covers_as_often_as_it_says() {
-        // A large delta, so that a few thousand races can tell it from a larger one. The images are those of the worst
+        // A large delta, so that a few thousand races can tell it from a larger one. The items are those of the worst
         // case: one order for chips that all fail together.
-        let (chips, images, trials) = (60, 1000, 1500);
+        let (chips, items, trials) = (60, 1000, 1500);
         let truth = crossburn_kernels::normal_quantiles;
         for (row, k) in [1.0, 5.0, 50.0].into_iter().enumerate() {
-            let mut config = config(chips, images, k);
+            let mut config = config(chips, items, k);
             config.delta = 0.1;
             let mut quantile = [k / 100.0];
             truth(&mut quantile);
-            let quantile = ((0.8 + 0.06 * quantile[0]) * images as f64).floor() / images as f64;
+            let quantile = ((0.8 + 0.06 * quantile[0]) * items as f64).floor() / items as f64;
             let (mut wrong, mut covered) = (0, 0);
             let coverage = Full::new(&config, &vec![0; chips as usize]).coverage;
             for trial in 0..trials {
                 let seed = 10_000 * row as u64 + trial;
-                let counts = normal_counts(seed, chips as usize, images, 0.8, 0.06);
+                let counts = normal_counts(seed, chips as usize, items, 0.8, 0.06);
                 let result = race(&config, &counts, seed);
                 wrong += u64::from(!is_that_of(&result, &config, &counts));
                 let above = result.low.is_none_or(|low| low.low <= quantile);
@@ -698,18 +698,18 @@ mod tests {
             chips: Mutex<u64>,
         }
         impl RaceObserver for Heard {
-            fn round(&self, chips: usize, images: Range<usize>) {
-                self.rounds.lock().unwrap().push((chips, images));
+            fn round(&self, chips: usize, items: Range<usize>) {
+                self.rounds.lock().unwrap().push((chips, items));
             }
-            fn chip(&self, _chip: ChipSeed, images: Range<usize>, correct: u64) {
-                assert!(correct <= images.len() as u64);
+            fn chip(&self, _chip: ChipSeed, items: Range<usize>, correct: u64) {
+                assert!(correct <= items.len() as u64);
                 *self.chips.lock().unwrap() += 1;
             }
         }
         let race = config(20, 600, 5.0).check().unwrap();
         let heard = Heard::default();
         let stop = AtomicBool::new(false);
-        // A count above the number of images is taken as all of them.
+        // A count above the number of items is taken as all of them.
         let correct = |_: ChipSeed, _: Range<usize>| Ok::<_, Infallible>(1 << 40);
         let Ok(result) = race.run(correct, &heard, &stop);
         let result = result.unwrap();
@@ -762,7 +762,7 @@ mod tests {
             assert!(matches!(refused(change), NoiseError::HalfWidth { .. }));
         }
         assert_eq!(refused(|c| c.chips = 5..5), NoiseError::Empty);
-        assert_eq!(refused(|c| c.images = 0), NoiseError::Images);
+        assert_eq!(refused(|c| c.items = 0), NoiseError::Items);
         for chips in [RaceConfig::MOST_CHIPS + 1, 1_000_000_000_000, u64::MAX] {
             let mut config = good.clone();
             config.chips = 0..chips;
@@ -787,8 +787,8 @@ mod tests {
             prop_assert!(is_that_of(&result, &config, &counts));
             prop_assert!(result.work > 0.0 && result.work <= 1.0);
             let pairs: f64 = result.rounds.iter().scan(0, |from, round| {
-                let new = round.images - *from;
-                *from = round.images;
+                let new = round.items - *from;
+                *from = round.items;
                 Some((new * round.chips) as f64)
             }).sum();
             prop_assert!((pairs / (600 * counts.len()) as f64 - result.work).abs() < 1e-12);

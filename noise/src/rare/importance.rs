@@ -8,7 +8,7 @@ use crossburn_kernels::normal_quantiles;
 use super::direction::{Direction, ShiftedChip};
 use super::normal_draws::two_sided;
 use super::subset_simulation::require_percentages;
-use crate::{ChipSeed, NoiseError, draw_population};
+use crate::{Better, ChipSeed, NoiseError, draw_population};
 
 /// The largest shift: beyond, draws leave what 64-bit uniforms hold apart.
 const MOST_SHIFT: f64 = 7.0;
@@ -39,7 +39,8 @@ pub struct Pilot {
 }
 
 impl Pilot {
-    /// The pilot of chips with how far each lies along the direction ([`Direction::along`]) and its metric.
+    /// The pilot of chips with how far each lies along the direction ([`Direction::along`]) and its metric,
+    /// [oriented](Better::orient).
     pub fn new(chips: &[(f64, f64)]) -> Self {
         let n = chips.len().max(1) as f64;
         let mean = |value: &dyn Fn(&(f64, f64)) -> f64| chips.iter().map(value).sum::<f64>() / n;
@@ -97,26 +98,42 @@ impl Pilot {
 /// ever drawn, and then missing from P without a trace in `s`. Compare with a
 /// [`SubsetSimulation`](super::SubsetSimulation). A direction that explains a share r² of the metric ([`Pilot`]) saves
 /// little where r² is small, because what the other draws do is sampled as it comes. That of a worst-case search is such a
-/// one: it explained 1 % of the variance of the accuracy of a LeNet with 106,000 weights.
+/// one: it explained 1 % of the variance of the metric of a LeNet with 106,000 weights.
 #[derive(Clone, Debug)]
 pub struct ImportanceSampling {
     config: ImportanceConfig,
     direction: Direction,
+    /// Which end of the metric is the better one.
+    better: Better,
 }
 
 /// A rare percentile from weighed chips.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ImportanceQuantile {
-    /// The percentage of chips at or below.
+    /// The percentage of chips that are as bad or worse.
     pub percent: f64,
-    /// The metric; the largest found where all chips together weigh less than that.
+    /// The metric; the best found where all chips together weigh less than that.
     pub value: f64,
     /// Lower end of the interval; `None` where nothing bounds that side.
     pub low: Option<f64>,
     /// Upper end of the interval; `None` where nothing bounds that side.
     pub high: Option<f64>,
-    /// Chips of equal weight that would say as much: (sum w)² / sum w² over the chips at or below.
+    /// Chips of equal weight that would say as much: (sum w)² / sum w² over the chips that are as bad or worse.
     pub effective: f64,
+}
+
+impl ImportanceQuantile {
+    /// The quantile of a metric from that of the oriented one.
+    fn oriented(self, better: Better) -> Self {
+        let end = |end: Option<f64>| end.map(|end| better.orient(end));
+        let (low, high) = better.ends(end(self.low), end(self.high));
+        Self {
+            value: better.orient(self.value),
+            low,
+            high,
+            ..self
+        }
+    }
 }
 
 impl ImportanceConfig {
@@ -142,11 +159,19 @@ impl ImportanceConfig {
         Ok(ImportanceSampling {
             config: self,
             direction,
+            better: Better::Higher,
         })
     }
 }
 
 impl ImportanceSampling {
+    /// The same sampling of a metric of which `better` is the better end; of [`ImportanceConfig::check`] it is the higher
+    /// one.
+    #[must_use]
+    pub fn judged_by(self, better: Better) -> Self {
+        Self { better, ..self }
+    }
+
     /// Draws the chips over all cores of the current rayon pool; the result does not depend on their number.
     ///
     /// `on_chip` hears of every finished chip, in any order. Setting `stop` ends the run behind the chips in flight, and
@@ -161,6 +186,7 @@ impl ImportanceSampling {
         stop: &AtomicBool,
     ) -> Result<Option<Vec<ImportanceQuantile>>, E> {
         let ImportanceConfig { seed, shift, .. } = self.config;
+        let better = self.better;
         let shifted = |chip| ShiftedChip {
             chip,
             direction: &self.direction,
@@ -180,12 +206,12 @@ impl ImportanceSampling {
             .into_iter()
             .map(|(index, metric)| {
                 let ratio = shifted(ChipSeed::new(seed, index)).likelihood_ratio();
-                (metric, ratio)
+                (better.orient(metric), ratio)
             })
             .collect();
         weighed.sort_by(|a, b| a.0.total_cmp(&b.0));
         let z = two_sided(self.config.confidence);
-        let quantile = |&percent: &f64| quantile(&weighed, percent, z);
+        let quantile = |&percent: &f64| quantile(&weighed, percent, z).oriented(better);
         Ok(Some(self.config.percentages.iter().map(quantile).collect()))
     }
 }
@@ -307,6 +333,21 @@ mod tests {
                 );
             }
             assert_eq!(effective.iter().all(|chips| *chips > 50.0), angle == 0.0);
+        }
+    }
+
+    #[test]
+    fn a_metric_of_which_lower_is_better_is_the_mirror() {
+        let sampling = sampling(5, 200, 2.0, direction(0.0));
+        let mirrored = sampling.clone().judged_by(Better::Lower);
+        let negative = |chip: &ShiftedChip<'_>| metric(chip).map(|value| -value);
+        let Ok(found) = mirrored.run(
+            negative,
+            |_, metric| assert!(metric < 0.0),
+            &AtomicBool::new(false),
+        );
+        for (mirrored, plain) in found.unwrap().into_iter().zip(run(&sampling)) {
+            assert_eq!(mirrored.oriented(Better::Lower), plain);
         }
     }
 

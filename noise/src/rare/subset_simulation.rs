@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::normal_draws::two_sided;
 use super::rare_chip::{Move, RareChip};
-use crate::{ChipSeed, NoiseError};
+use crate::{Better, ChipSeed, NoiseError};
 
 /// Draws are those of chips from here on, so that a plain population of the same seed shares none of them.
 const FIRST_INDEX: u64 = 1 << 40;
@@ -67,20 +67,22 @@ pub struct RareConfig {
 #[derive(Clone, Debug)]
 pub struct SubsetSimulation {
     config: RareConfig,
+    /// Which end of the metric is the better one.
+    better: Better,
 }
 
 /// A rare percentile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RareQuantile {
-    /// The percentage of chips at or below.
+    /// The percentage of chips that are as bad or worse.
     pub percent: f64,
     /// The metric.
     pub value: f64,
-    /// Lower end of the interval; `None` where the levels do not reach as low.
+    /// Lower end of the interval; `None` where the levels do not reach as far.
     pub low: Option<f64>,
-    /// Upper end of the interval.
-    pub high: f64,
-    /// Coefficient of variation of the probability of a chip at or below the value.
+    /// Upper end of the interval; `None` where the levels do not reach as far.
+    pub high: Option<f64>,
+    /// Coefficient of variation of the probability of a chip that is as bad.
     pub variation: f64,
     /// Independent chips that would say as much as those of its level.
     pub effective: f64,
@@ -94,7 +96,7 @@ pub struct RareQuantile {
 /// One level of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RareLevel {
-    /// Its chips are at or below this metric; infinite for the first level.
+    /// Its chips are at this metric or worse; infinite for the first level.
     pub threshold: f64,
     /// Estimated probability of such chips.
     pub probability: f64,
@@ -117,7 +119,7 @@ pub struct RareResult {
 
 /// Follows a simulation.
 pub trait RareObserver: Sync {
-    /// A level starts, from 0: at most `chips` chips at or below `threshold` will be evaluated.
+    /// A level starts, from 0: at most `chips` chips that are at `threshold` or worse will be evaluated.
     fn level(&self, level: usize, threshold: f64, chips: usize) {
         let _ = (level, threshold, chips);
     }
@@ -174,7 +176,10 @@ impl RareConfig {
                 least: least.ceil() as usize,
             });
         }
-        Ok(SubsetSimulation { config: self })
+        Ok(SubsetSimulation {
+            config: self,
+            better: Better::Higher,
+        })
     }
 }
 
@@ -187,6 +192,12 @@ pub(super) fn require_percentages(percentages: &[f64]) -> Result<(), NoiseError>
 }
 
 impl SubsetSimulation {
+    /// The same simulation of a metric of which `better` is the better end; of [`RareConfig::check`] it is the higher one.
+    #[must_use]
+    pub fn judged_by(self, better: Better) -> Self {
+        Self { better, ..self }
+    }
+
     /// Runs the simulation, the chains of a level over all cores of the current rayon pool; the result does not depend on
     /// their number. Memory grows with the chips, not with their weights.
     ///
@@ -207,6 +218,7 @@ impl SubsetSimulation {
             conditional,
             ..
         } = self.config;
+        let better = self.better;
         let evaluate = |chip: RareChip| -> Result<Option<Sample>, E> {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -216,11 +228,12 @@ impl SubsetSimulation {
                 None => metric(&chip)?,
             };
             observer.chip(&chip, metric);
+            let metric = better.orient(metric);
             Ok(Some(Sample { chip, metric }))
         };
         let rarest = self.config.percentages.iter().copied();
         let rarest = rarest.fold(f64::INFINITY, f64::min) / 100.0;
-        observer.level(0, f64::INFINITY, chips);
+        observer.level(0, better.orient(f64::INFINITY), chips);
         let first: Option<Vec<Vec<Sample>>> = (0..chips as u64)
             .into_par_iter()
             .map(|index| {
@@ -253,7 +266,7 @@ impl SubsetSimulation {
             };
             let starts = last.samples.iter().filter(|s| s.metric <= threshold);
             let starts: Vec<&Sample> = starts.collect();
-            observer.level(levels.len(), threshold, chips - starts.len());
+            observer.level(levels.len(), better.orient(threshold), chips - starts.len());
             let walk = Walk {
                 threshold,
                 first_index: FIRST_INDEX + (levels.len() * chips) as u64,
@@ -278,15 +291,36 @@ impl SubsetSimulation {
         let percentages = self.config.percentages.iter();
         Ok(Some(RareResult {
             quantiles: percentages
-                .map(|&percent| levels.quantile(percent))
+                .map(|&percent| levels.quantile(percent).oriented(better))
                 .collect(),
-            levels: levels.levels.iter().map(|level| level.about).collect(),
+            levels: levels
+                .levels
+                .iter()
+                .map(|level| RareLevel {
+                    threshold: better.orient(level.about.threshold),
+                    ..level.about
+                })
+                .collect(),
             evaluations,
         }))
     }
 }
 
-/// A chip with its metric.
+impl RareQuantile {
+    /// The quantile of a metric from that of the oriented one.
+    fn oriented(self, better: Better) -> Self {
+        let end = |end: Option<f64>| end.map(|end| better.orient(end));
+        let (low, high) = better.ends(end(self.low), end(self.high));
+        Self {
+            value: better.orient(self.value),
+            low,
+            high,
+            ..self
+        }
+    }
+}
+
+/// A chip with its metric, oriented so that lower is worse.
 #[derive(Clone, Debug)]
 struct Sample {
     chip: RareChip,
@@ -496,7 +530,7 @@ impl Levels {
             percent,
             value,
             low: (low > last.ranked(1).metric).then_some(low),
-            high: self.at((p * factor).min(1.0)).1.metric,
+            high: Some(self.at((p * factor).min(1.0)).1.metric),
             variation,
             effective: level.effective(value),
             plain_chips: (squared > 0.0).then(|| (1.0 - p) / (p * squared)),
@@ -567,7 +601,7 @@ mod tests {
             for (index, quantile) in result.quantiles.iter().enumerate() {
                 let truth = quantile.percent / 100.0;
                 let above = quantile.low.is_none_or(|low| low <= truth);
-                covered[index] += u64::from(above && truth <= quantile.high);
+                covered[index] += u64::from(above && truth <= quantile.high.unwrap());
                 // Whether P is right is the same as whether the quantile is, here: both are uniform.
                 let log = (quantile.value / truth).ln();
                 logs[index].0 += log / trials as f64;
@@ -614,13 +648,13 @@ mod tests {
             let rank = (quantile.percent / 100.0 * plain.len() as f64).ceil() as usize;
             let truth = plain[rank - 1];
             // Four standard errors as wide as the interval says, and one image for its steps.
-            let low = quantile.low.unwrap();
-            let width = (quantile.high - low) + 0.02;
+            let (low, high) = (quantile.low.unwrap(), quantile.high.unwrap());
+            let width = (high - low) + 0.02;
             assert!(
                 (quantile.value - truth).abs() <= width,
                 "{quantile:?} {truth}"
             );
-            assert!(low <= quantile.value && quantile.value <= quantile.high);
+            assert!(low <= quantile.value && quantile.value <= high);
             assert!(width < 0.2, "{quantile:?}");
         }
     }
@@ -647,12 +681,28 @@ mod tests {
     }
 
     #[test]
+    fn a_metric_of_which_lower_is_better_is_the_mirror() {
+        let plain = simulation(8, 200, &[5.0, 0.1]);
+        let mirrored = plain.clone().judged_by(Better::Lower);
+        let (plain, mirrored) = (
+            run(&plain, |chip| uniform(chip)),
+            run(&mirrored, |chip| -uniform(chip)),
+        );
+        for (mirrored, plain) in mirrored.quantiles.into_iter().zip(plain.quantiles) {
+            assert_eq!(mirrored.oriented(Better::Lower), plain);
+        }
+        for (mirrored, plain) in mirrored.levels.into_iter().zip(plain.levels) {
+            assert_eq!(mirrored.threshold, -plain.threshold);
+        }
+    }
+
+    #[test]
     fn a_metric_that_cannot_get_worse_ends_it() {
         let result = run(&simulation(8, 100, &[0.001]), |_| 0.5);
         let quantile = &result.quantiles[0];
         assert_eq!(
             (quantile.value, quantile.low, quantile.high),
-            (0.5, None, 0.5)
+            (0.5, None, Some(0.5))
         );
         // No number of plain chips says as much as chips that do not differ.
         assert_eq!((quantile.variation, quantile.plain_chips), (0.0, None));

@@ -20,7 +20,7 @@ use super::{DeviationBounds, Deviations};
 ///
 /// # Source
 /// Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks", ICML
-/// 2020 (arXiv 2003.01690), algorithm 1, on weights: one deviation for all images, a box per entry.
+/// 2020 (arXiv 2003.01690), algorithm 1, on weights: one deviation for all items, a box per entry.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Apgd {

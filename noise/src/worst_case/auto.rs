@@ -14,25 +14,25 @@ use super::{
 };
 use crate::ChipSeed;
 
-/// Short walks by every surrogate loss of the objective, then longer ones from the best points, then a polish in accuracy:
+/// Short walks by every surrogate loss of the objective, then longer ones from the best points, then a polish in score:
 ///
-/// 1. [`Apgd`] from the clean network by every surrogate, the directed ones (all images to one class) among them.
+/// 1. [`Apgd`] from the clean network by every surrogate, the directed ones (all items one way) among them.
 /// 2. [`Momentum`] by the second general surrogate from the clean network, then [`Momentum`], [`Apgd`], [`RawGradient`] and
 ///    [`Lagrangian`] by the general surrogates from the lowest points, one of every first walk. A walk goes on as long as it
-///    lowers its accuracy; what lowered the accuracy before is tried before the others.
-/// 3. Entries move to the other end of their box in groups; what lowers the accuracy stays.
+///    lowers its score; what lowered the score before is tried before the others.
+/// 3. Entries move to the other end of their box in groups; what lowers the score stays.
 /// 4. In a box of fewer than 1,000 entries, where a pass costs next to nothing: every one of these searches by every
 ///    surrogate with the whole budget, and as many random corners and random chips. These come on top of the budget, so that
 ///    on a small network nothing of what the search is made of, nor chance, finds more than it does.
 ///
 /// No single search is the strongest on every network: on one that was trained without noise the clamped margin finds the
-/// most, on one that was trained against an adversary pushing all images to one class does.
+/// most, on one that was trained against an adversary pushing all items one way does.
 ///
 /// The budget counts passes: an evaluation with a gradient is one, an evaluation without is a third of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auto {
-    /// Forward and backward passes over all images, the one of the clean network included.
+    /// Forward and backward passes over all items, the one of the clean network included.
     pub budget: usize,
 }
 
@@ -54,7 +54,7 @@ pub enum LegKind {
     RawGradient,
     /// [`Lagrangian`].
     Lagrangian,
-    /// Entries moved in groups, counted in accuracy.
+    /// Entries moved in groups, counted in score.
     Polish,
     /// [`Corners`].
     Corners,
@@ -88,8 +88,8 @@ pub struct Leg {
     /// The leg from whose lowest point it begins; the clean network where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<usize>,
-    /// Lowest accuracy of an admissible deviation that it met.
-    pub accuracy: f64,
+    /// Lowest score of an admissible deviation that it met.
+    pub score: f64,
     /// Lowest loss that it met.
     pub loss: f64,
     /// Its evaluations.
@@ -104,7 +104,7 @@ pub(super) struct Plan {
     pub(super) legs: Vec<Leg>,
     /// The lowest points of the legs from which others may begin.
     tips: BTreeMap<usize, Tip>,
-    /// Evaluations since the leg last lowered its accuracy.
+    /// Evaluations since the leg last lowered its score.
     idle: usize,
     /// Number of the first leg that small boxes have on top of the budget.
     extra: Option<usize>,
@@ -114,14 +114,14 @@ pub(super) struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tip {
-    accuracy: f64,
+    score: f64,
     #[serde(with = "bits")]
     deviations: Deviations,
 }
 
 /// From how many points others begin at most.
 const TIPS: usize = 4;
-/// A longer walk that is above this many times the lowest accuracy after its first evaluations is over.
+/// A longer walk that is above this many times the lowest score after its first evaluations is over.
 const FAR: f64 = 1.5;
 /// Boxes of fewer entries are searched by every method in full.
 const SMALL: usize = 1000;
@@ -149,7 +149,7 @@ impl Plan {
             kind,
             surrogate,
             from,
-            accuracy: f64::MAX,
+            score: f64::MAX,
             loss: f64::MAX,
             evaluations: 0,
         });
@@ -161,25 +161,22 @@ impl Plan {
         (number, &mut self.legs[number])
     }
 
-    /// Accuracy of the point from which the leg under way began; none for the clean network.
+    /// Score of the point from which the leg under way began; none for the clean network.
     fn start(&self) -> Option<f64> {
         let from = self.legs.last()?.from?;
-        Some(self.legs[from].accuracy)
+        Some(self.legs[from].score)
     }
 
     /// How often longer walks of this kind by this surrogate came below where they began, less how often they did not. One
     /// from the clean network has to come below all of the `first` walks.
     fn score(&self, kind: LegKind, surrogate: usize, first: usize) -> i64 {
         let (walks, longer) = self.legs.split_at(first.min(self.legs.len()));
-        let lowest = walks
-            .iter()
-            .map(|leg| leg.accuracy)
-            .fold(f64::MAX, f64::min);
+        let lowest = walks.iter().map(|leg| leg.score).fold(f64::MAX, f64::min);
         let like = longer
             .iter()
             .filter(|leg| (leg.kind, leg.surrogate) == (kind, surrogate));
-        let start = |leg: &Leg| leg.from.map_or(lowest, |from| self.legs[from].accuracy);
-        like.map(|leg| if leg.accuracy < start(leg) { 1 } else { -1 })
+        let start = |leg: &Leg| leg.from.map_or(lowest, |from| self.legs[from].score);
+        like.map(|leg| if leg.score < start(leg) { 1 } else { -1 })
             .sum()
     }
 
@@ -196,11 +193,11 @@ impl Plan {
         let start = self.start();
         let (number, leg) = self.leg();
         leg.evaluations += 1;
-        let lower = inside && judged.accuracy < leg.accuracy;
+        let lower = inside && judged.score < leg.score;
         // Where a leg began is the point of another one.
-        let tip = lower && start.is_none_or(|start| judged.accuracy < start);
+        let tip = lower && start.is_none_or(|start| judged.score < start);
         if lower {
-            leg.accuracy = judged.accuracy;
+            leg.score = judged.score;
         }
         if judged.loss < leg.loss {
             leg.loss = judged.loss;
@@ -210,7 +207,7 @@ impl Plan {
             self.tips.insert(
                 number,
                 Tip {
-                    accuracy: judged.accuracy,
+                    score: judged.score,
                     deviations: current.clone(),
                 },
             );
@@ -225,7 +222,7 @@ impl Plan {
     /// The points from which others begin: the lowest of every root, the lowest first.
     fn ranked(&self) -> Vec<usize> {
         let mut legs: Vec<usize> = self.tips.keys().copied().collect();
-        legs.sort_by(|a, b| self.tips[a].accuracy.total_cmp(&self.tips[b].accuracy));
+        legs.sort_by(|a, b| self.tips[a].score.total_cmp(&self.tips[b].score));
         let mut roots = Vec::new();
         legs.retain(|leg| {
             let root = self.root(*leg);
@@ -244,7 +241,7 @@ impl Auto {
         (self.budget / (4 * count.max(1))).clamp(2, 8)
     }
 
-    /// Evaluations that a longer walk may take without lowering its accuracy.
+    /// Evaluations that a longer walk may take without lowering its score.
     fn patience(&self) -> usize {
         (self.budget / 20).max(4)
     }
@@ -383,7 +380,7 @@ impl Auto {
             plan
         });
         plan.note(&state.current, judged, bounds.contain(&state.current));
-        let next = if state.best.accuracy == 0.0 {
+        let next = if state.best.score == 0.0 {
             Next::End
         } else if self.go_on(state, &mut plan, bounds, seed, surrogates, judged, gradient) {
             Next::Evaluate
@@ -423,10 +420,10 @@ impl Auto {
             LegKind::Polish => {
                 match (&mut state.memory, gradient) {
                     (Some(Memory::Polish(polish)), _) => {
-                        polish.decide(&state.current, judged.accuracy, judged.loss);
+                        polish.decide(&state.current, judged.score, judged.loss);
                     }
                     (memory, Some(gradient)) => {
-                        let at = (judged.accuracy, judged.loss);
+                        let at = (judged.score, judged.loss);
                         let polish = Polish::new(bounds, &state.current, at, gradient);
                         *memory = Some(Memory::Polish(polish));
                     }
@@ -468,8 +465,8 @@ impl Auto {
                 let over = match first {
                     true => done >= self.short(surrogates.count()),
                     false => {
-                        let idle = plan.idle >= self.patience()
-                            || leg.accuracy > FAR * state.best.accuracy;
+                        let idle =
+                            plan.idle >= self.patience() || leg.score > FAR * state.best.score;
                         done > self.grace() && idle || done >= self.long()
                     }
                 };

@@ -18,7 +18,7 @@ use super::{DeviationBounds, Deviations, SearchState};
 ///
 /// # Source
 /// Yan, Hu and Shi, ICCAD 2022 (arXiv 2207.07626), the search for a perturbation of weights, with the root mean square as
-/// the distance; about ten values of c. There F is a sum over images, here their mean: c counts accordingly.
+/// the distance; about ten values of c. There F is a sum over items, here their mean: c counts accordingly.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Lagrangian {

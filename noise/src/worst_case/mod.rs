@@ -7,16 +7,16 @@
 //!
 //! What is guaranteed:
 //!
-//! - The deviation is admissible, and its accuracy at most the clean one.
-//! - A search whose budget contains that of another, with the same seed, never reports a higher accuracy. Budgets nest in
+//! - The deviation is admissible, and its score at most the clean one.
+//! - A search whose budget contains that of another, with the same seed, never reports a higher score. Budgets nest in
 //!   `restarts` and `draws`, and in `expand` with one restart. They do not nest in `steps`, which also sets the step.
 //! - [`SignGradient`] with `random = n` contains `n` draws of [`Corners`] and `n` of [`MonteCarlo`]: with the same seed it is
 //!   never weaker than either.
 //!
-//! What is not: that gradients find more than as many random draws. A gradient lowers the loss, a surrogate. The accuracy of
-//! a few weights on a few images can be met by chance, and a network can hide its gradient from one loss: search with two.
-//! Of 300 linear classifiers of 16 to 300 weights on 40 images, as many random draws as the search had evaluations found a
-//! lower accuracy for 9, all of them of less than 150 weights; the loss of the search was the lower one in all.
+//! What is not: that gradients find more than as many random draws. A gradient lowers the loss, a surrogate. The score of
+//! a few weights on a few items can be met by chance, and a network can hide its gradient from one loss: search with two.
+//! Of 300 linear networks of 16 to 300 weights on 40 items, as many random draws as the search had evaluations found a
+//! lower score for 9, all of them of less than 150 weights; the loss of the search was the lower one in all.
 
 mod apgd;
 mod auto;

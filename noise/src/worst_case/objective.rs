@@ -6,19 +6,20 @@ use crate::NoiseError;
 /// What a network with a deviation is worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judged {
-    /// The surrogate loss, per image. A search makes it small.
+    /// The surrogate loss, per item. A search makes it small.
     pub loss: f64,
-    /// The accuracy, in 0..=1: what is reported.
-    pub accuracy: f64,
+    /// How good the network is, from 0, the worst there is: an accuracy, or what [`Metric::score`](crate::Metric::score) makes
+    /// of another metric.
+    pub score: f64,
 }
 
 /// How many surrogate losses an [`Objective`] has. They are numbered: the general ones first, the most useful before the
 /// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Surrogates {
-    /// Losses that lower the accuracy from any point. At least one.
+    /// Losses that lower the score from any point. At least one.
     pub general: usize,
-    /// Losses that push all images one way, such as to one class: good to begin with, spent after a few steps.
+    /// Losses that push all items one way, such as to one answer: good to begin with, spent after a few steps.
     pub directed: usize,
 }
 
@@ -47,7 +48,7 @@ pub trait Objective {
         Surrogates::ONE
     }
 
-    /// Accuracy at `deviations`, and the loss of number `surrogate`.
+    /// The score at `deviations`, and the loss of number `surrogate`.
     ///
     /// # Errors
     /// Those of the network.

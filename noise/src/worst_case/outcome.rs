@@ -12,7 +12,7 @@ pub struct LayerSensitivity {
     pub path: String,
     /// Its entries.
     pub entries: usize,
-    /// By how much the loss per image of the clean network falls to first order when every entry of this weight moves to
+    /// By how much the loss per item of the clean network falls to first order when every entry of this weight moves to
     /// the worse end of its box: `Σ |gradient| * bound`.
     pub first_order: f64,
     /// Share of its entries at an end of their box in the deviation that was found.
@@ -29,11 +29,11 @@ impl LayerSensitivity {
 /// What a search found: an upper bound on the worst case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorstCase {
-    /// Accuracy without deviation, in 0..=1.
+    /// The score without deviation.
     pub clean: f64,
-    /// Accuracy at the deviation that was found. At most `clean`: no deviation is admissible, too.
-    pub accuracy: f64,
-    /// Surrogate loss per image there.
+    /// The score at the deviation that was found. At most `clean`: no deviation is admissible, too.
+    pub score: f64,
+    /// Surrogate loss per item there.
     pub loss: f64,
     /// Number of the surrogate that `loss` is of.
     pub surrogate: usize,
@@ -71,8 +71,8 @@ impl WorstCase {
                 fraction_at_bound: at_bound[path.as_str()],
             });
         Self {
-            clean: state.path[0].accuracy,
-            accuracy: best.accuracy,
+            clean: state.path[0].score,
+            score: best.score,
             loss: best.loss,
             surrogate: best.surrogate,
             deviations: best.deviations.clone(),

@@ -1,13 +1,13 @@
-//! Entries moved to the other end of their box, as long as the accuracy falls.
+//! Entries moved to the other end of their box, as long as the score falls.
 
 use serde::{Deserialize, Serialize};
 
 use super::state::bits;
 use super::{DeviationBounds, Deviations, EntryBounds};
 
-/// The last part of a search, which counts in accuracy and not in a surrogate. Entries are ordered by how much the loss falls
+/// The last part of a search, which counts in score and not in a surrogate. Entries are ordered by how much the loss falls
 /// to first order when they move to the end of their box that the gradient points to. The first eighth of them moves
-/// together; what lowers the accuracy stays, what does not is taken back and halved. At single entries it goes on to the
+/// together; what lowers the score stays, what does not is taken back and halved. At single entries it goes on to the
 /// next ones, until none is left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,7 +15,7 @@ pub(super) struct Polish {
     /// Where it stands: what is kept.
     #[serde(with = "bits")]
     kept: Deviations,
-    accuracy: f64,
+    score: f64,
     loss: f64,
     /// The entries that could move, the most promising first: number of the weight by path, index, whether to the upper end.
     moves: Vec<(u32, u32, bool)>,
@@ -26,11 +26,11 @@ pub(super) struct Polish {
 }
 
 impl Polish {
-    /// Begins at `start`, which has `accuracy` and `loss`.
+    /// Begins at `start`, which has `score` and `loss`.
     pub(super) fn new(
         bounds: &DeviationBounds,
         start: &Deviations,
-        (accuracy, loss): (f64, f64),
+        (score, loss): (f64, f64),
         gradient: &Deviations,
     ) -> Self {
         let mut moves = Vec::new();
@@ -48,7 +48,7 @@ impl Polish {
         moves.sort_by(|a, b| b.0.total_cmp(&a.0));
         Self {
             kept: start.clone(),
-            accuracy,
+            score,
             loss,
             together: moves.len().div_ceil(8),
             moves: moves.into_iter().map(|(_, place)| place).collect(),
@@ -82,11 +82,11 @@ impl Polish {
     }
 
     /// Keeps or takes back what was proposed.
-    pub(super) fn decide(&mut self, proposed: &Deviations, accuracy: f64, loss: f64) {
+    pub(super) fn decide(&mut self, proposed: &Deviations, score: f64, loss: f64) {
         let moved = self.together;
-        if (accuracy, loss) < (self.accuracy, self.loss) {
+        if (score, loss) < (self.score, self.loss) {
             self.kept.clone_from(proposed);
-            (self.accuracy, self.loss) = (accuracy, loss);
+            (self.score, self.loss) = (score, loss);
             self.decided += moved;
         } else if moved > 1 {
             self.together = moved.div_ceil(2);

@@ -205,10 +205,10 @@ impl Search {
     }
 }
 
-/// Looks for the deviation in `bounds` at which `objective` has its lowest accuracy.
+/// Looks for the deviation in `bounds` at which `objective` has its lowest score.
 ///
 /// The first evaluation is that of the clean network. `observer` hears of every evaluation and may stop the search; with
-/// the last state that it saw as `state`, a later call goes on. Of two deviations with one accuracy, the lower loss is kept.
+/// the last state that it saw as `state`, a later call goes on. Of two deviations with one score, the lower loss is kept.
 ///
 /// What is guaranteed stands at the [module](super).
 ///
@@ -226,7 +226,7 @@ impl Search {
 ///     Deviations, DeviationBounds, EntryBounds, Judged, Objective, Search, worst_case,
 /// };
 ///
-/// /// One image that is right while `1 + d_0 - 2 d_1` is positive.
+/// /// One item that is right while `1 + d_0 - 2 d_1` is positive.
 /// struct Line;
 ///
 /// impl Objective for Line {
@@ -235,7 +235,7 @@ impl Search {
 ///     fn judge(&self, deviations: &Deviations, _surrogate: usize) -> Result<Judged, NoiseError> {
 ///         let d = &deviations["w"];
 ///         let loss = f64::from(1.0 + d[0] - 2.0 * d[1]);
-///         Ok(Judged { loss, accuracy: f64::from(u8::from(loss > 0.0)) })
+///         Ok(Judged { loss, score: f64::from(u8::from(loss > 0.0)) })
 ///     }
 ///
 ///     fn gradient(&self, d: &Deviations, surrogate: usize) -> Result<(Judged, Deviations), NoiseError> {
@@ -246,7 +246,7 @@ impl Search {
 /// let entries = EntryBounds { low: vec![-0.5; 2], high: vec![0.5; 2] };
 /// let bounds = DeviationBounds::from_boxes([("w".to_string(), entries)].into())?;
 /// let found = worst_case(&Line, &bounds, &Search::default(), 7, None, |_| ControlFlow::Continue(()))?;
-/// assert_eq!((found.clean, found.accuracy), (1.0, 0.0));
+/// assert_eq!((found.clean, found.score), (1.0, 0.0));
 /// assert_eq!(found.deviations["w"], [-0.5, 0.5]);
 /// # Ok::<(), NoiseError>(())
 /// ```

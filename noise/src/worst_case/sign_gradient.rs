@@ -12,7 +12,7 @@ use crate::ChipSeed;
 /// d <- clip(d - sign(∂F/∂d) bound / steps),      steps * expand times at most
 /// ```
 ///
-/// The lowest accuracy of the path is kept. A restart ends early when nothing moves. The first restart begins without a
+/// The lowest score of the path is kept. A restart ends early when nothing moves. The first restart begins without a
 /// deviation, every further one at a point drawn from (seed, restart). More `expand` continues the same path.
 ///
 /// Behind the restarts, as one more of them, come `random` draws of [`Corners`] and then `random` draws of [`MonteCarlo`]:

@@ -20,10 +20,10 @@ pub struct PathPoint {
     pub restart: usize,
     /// Iteration of the restart, from 0; the number of the draw, from 1, in random searches.
     pub iteration: usize,
-    /// Surrogate loss per image.
+    /// Surrogate loss per item.
     pub loss: f64,
-    /// Accuracy, in 0..=1.
-    pub accuracy: f64,
+    /// The score.
+    pub score: f64,
     /// Share of the entries at an end of their box.
     pub fraction_at_bound: f64,
     /// Whether the deviation is admissible: only then it counts. The Lagrangian search passes through others.
@@ -47,7 +47,7 @@ pub struct SearchState {
     pub finished: bool,
     /// Every evaluation.
     pub path: Vec<PathPoint>,
-    /// The lowest accuracy of an admissible deviation, the lower loss where two are the same.
+    /// The lowest score of an admissible deviation, the lower loss where two are the same.
     pub(super) best: Best,
     /// First-order change of the loss by weight, see [`LayerSensitivity`](super::LayerSensitivity).
     pub(super) first_order: BTreeMap<String, f64>,
@@ -95,7 +95,7 @@ pub(super) struct Best {
     pub(super) restart: usize,
     pub(super) iteration: usize,
     pub(super) loss: f64,
-    pub(super) accuracy: f64,
+    pub(super) score: f64,
     #[serde(with = "bits")]
     pub(super) deviations: Deviations,
 }
@@ -113,7 +113,7 @@ impl SearchState {
                 restart: 0,
                 iteration: 0,
                 loss: clean.loss,
-                accuracy: clean.accuracy,
+                score: clean.score,
                 fraction_at_bound: 0.0,
                 inside: true,
             }],
@@ -122,7 +122,7 @@ impl SearchState {
                 restart: 0,
                 iteration: 0,
                 loss: clean.loss,
-                accuracy: clean.accuracy,
+                score: clean.score,
                 deviations: bounds.zero(),
             },
             first_order: first_order(bounds, gradient),
@@ -133,9 +133,9 @@ impl SearchState {
         }
     }
 
-    /// The accuracy of the worst admissible deviation so far.
+    /// The score of the worst admissible deviation so far.
     pub fn worst(&self) -> f64 {
-        self.best.accuracy
+        self.best.score
     }
 
     /// The legs of the automatic search so far; the last one is under way. Empty of any other search.
@@ -152,13 +152,13 @@ impl SearchState {
             restart: self.restart,
             iteration: self.iteration,
             loss: judged.loss,
-            accuracy: judged.accuracy,
+            score: judged.score,
             fraction_at_bound: bounds.fraction_at_bound(&self.current),
             inside,
         });
         // Losses of two surrogates do not compare.
-        let lower = judged.accuracy < self.best.accuracy
-            || judged.accuracy == self.best.accuracy
+        let lower = judged.score < self.best.score
+            || judged.score == self.best.score
                 && self.surrogate == self.best.surrogate
                 && judged.loss < self.best.loss;
         if inside && lower {
@@ -167,7 +167,7 @@ impl SearchState {
                 restart: self.restart,
                 iteration: self.iteration,
                 loss: judged.loss,
-                accuracy: judged.accuracy,
+                score: judged.score,
                 deviations: self.current.clone(),
             };
         }

@@ -107,7 +107,7 @@ impl Objective for Linear {
                 .map(|lead| if lead < 0.0 { 0.0 } else { lead })
                 .sum::<f64>()
                 / n,
-            accuracy: leads.filter(|lead| *lead > 0.0).count() as f64 / n,
+            score: leads.filter(|lead| *lead > 0.0).count() as f64 / n,
         })
     }
 
@@ -217,13 +217,13 @@ proptest! {
         for search in all() {
             let found = run(&linear, bound, search);
             prop_assert!(bounds.contain(&found.deviations), "{}", search.name());
-            prop_assert!(found.accuracy <= found.clean);
+            prop_assert!(found.score <= found.clean);
             let judged = linear.judge(&found.deviations, found.surrogate).unwrap();
-            prop_assert_eq!(judged.accuracy, found.accuracy);
+            prop_assert_eq!(judged.score, found.score);
             prop_assert_eq!(judged.loss, found.loss);
             let inside = found.path.iter().filter(|point| point.inside);
-            let lowest = inside.map(|point| point.accuracy).fold(f64::INFINITY, f64::min);
-            prop_assert_eq!(lowest, found.accuracy);
+            let lowest = inside.map(|point| point.score).fold(f64::INFINITY, f64::min);
+            prop_assert_eq!(lowest, found.score);
             prop_assert_eq!(found.evaluations, found.path.len() as u64);
             let most = search.most_evaluations(bounds.entries(), linear.surrogates());
             prop_assert!(found.evaluations <= most && !found.interrupted);
@@ -243,7 +243,7 @@ proptest! {
         for draws in [random, 1 + random / 2] {
             for search in [Search::Corners(Corners { draws }), Search::MonteCarlo(MonteCarlo { draws })] {
                 let chance = run(&linear, bound, search);
-                let (own, other) = ((found.accuracy, found.loss), (chance.accuracy, chance.loss));
+                let (own, other) = ((found.score, found.loss), (chance.score, chance.loss));
                 prop_assert!(own <= other, "{} {own:?} {other:?}", search.name());
             }
         }
@@ -254,14 +254,14 @@ proptest! {
         seed in 0u64..1000, inputs in 2usize..20, bound in 0.05f32..0.4,
     ) {
         let linear = Linear::random(seed, inputs, 3, 30);
-        let accuracy = |search| run(&linear, bound, search).accuracy;
-        prop_assert!(accuracy(sign(6, 4, 1)) <= accuracy(sign(6, 1, 1)));
-        prop_assert!(accuracy(sign(6, 2, 3)) <= accuracy(sign(6, 2, 1)));
-        prop_assert!(accuracy(lagrangian(6)) <= accuracy(lagrangian(2)));
-        prop_assert!(accuracy(with_random(9)) <= accuracy(with_random(4)));
+        let score = |search| run(&linear, bound, search).score;
+        prop_assert!(score(sign(6, 4, 1)) <= score(sign(6, 1, 1)));
+        prop_assert!(score(sign(6, 2, 3)) <= score(sign(6, 2, 1)));
+        prop_assert!(score(lagrangian(6)) <= score(lagrangian(2)));
+        prop_assert!(score(with_random(9)) <= score(with_random(4)));
         for (few, many) in [(3, 12), (12, 40)] {
-            let corners = |draws| accuracy(Search::Corners(Corners { draws }));
-            let inside = |draws| accuracy(Search::MonteCarlo(MonteCarlo { draws }));
+            let corners = |draws| score(Search::Corners(Corners { draws }));
+            let inside = |draws| score(Search::MonteCarlo(MonteCarlo { draws }));
             prop_assert!(corners(many) <= corners(few) && inside(many) <= inside(few));
         }
     }
@@ -290,7 +290,7 @@ fn gradients_nearly_always_find_more_than_as_many_random_deviations() {
         ]
         .map(|search| run(&linear, bound, search));
         assert!(random.iter().all(|r| r.evaluations == found.evaluations));
-        let beaten = random.iter().any(|r| r.accuracy < found.accuracy);
+        let beaten = random.iter().any(|r| r.score < found.score);
         weaker += usize::from(beaten);
         larger_weaker += usize::from(beaten && inputs * classes >= 150);
         loss_weaker += usize::from(random.iter().any(|r| lowest(r) < lowest(&found)));
@@ -348,11 +348,8 @@ fn a_bound_of_zero_is_the_clean_network() {
     let linear = Linear::random(4, 10, 4, 50);
     for search in all() {
         let found = run(&linear, 0.0, search);
-        assert_eq!(
-            (found.accuracy, found.fraction_at_bound),
-            (found.clean, 0.0)
-        );
-        assert!(found.path.iter().all(|point| point.accuracy == found.clean));
+        assert_eq!((found.score, found.fraction_at_bound), (found.clean, 0.0));
+        assert!(found.path.iter().all(|point| point.score == found.clean));
     }
 }
 
@@ -530,7 +527,7 @@ proptest! {
             Search::MonteCarlo(MonteCarlo { draws: budget }),
         ] {
             let chance = run(&linear, bound, search);
-            prop_assert!(found.accuracy <= chance.accuracy, "{}", search.name());
+            prop_assert!(found.score <= chance.score, "{}", search.name());
         }
     }
 
@@ -545,8 +542,8 @@ proptest! {
         prop_assert!(3 * found.gradients + forward <= 3 * budget as u64);
         let evaluations: u64 = found.legs.iter().map(|leg| leg.evaluations).sum();
         prop_assert_eq!(evaluations, found.evaluations);
-        let lowest = found.legs.iter().map(|leg| leg.accuracy).fold(f64::INFINITY, f64::min);
-        prop_assert_eq!(lowest, found.accuracy);
+        let lowest = found.legs.iter().map(|leg| leg.score).fold(f64::INFINITY, f64::min);
+        prop_assert_eq!(lowest, found.score);
         for (number, leg) in found.legs.iter().enumerate() {
             let points = found.path.iter().filter(|point| point.restart == number);
             prop_assert_eq!(points.count() as u64, leg.evaluations);
@@ -565,7 +562,7 @@ proptest! {
             let one = One(&linear, surrogate);
             for search in walks(budget).into_iter().chain([lagrangian(10)]) {
                 let single = worst_case(&one, &linear.bounds(bound), &search, 5, None, on).unwrap();
-                prop_assert!(found.accuracy <= single.accuracy, "{} {surrogate}", search.name());
+                prop_assert!(found.score <= single.score, "{} {surrogate}", search.name());
             }
         }
     }

@@ -17,7 +17,7 @@ pub(super) const PLAIN: &str = "none";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cell {
-    /// Images forward and backward.
+    /// Items forward and backward.
     pub(super) backward: u64,
     pub(super) numbers: BTreeMap<String, f64>,
 }
@@ -56,7 +56,7 @@ impl Cells {
             .collect()
     }
 
-    /// Images forward and backward of `arm` relative to a training without noise, mean over seeds.
+    /// Items forward and backward of `arm` relative to a training without noise, mean over seeds.
     pub(super) fn budget(&self, arm: &str) -> f64 {
         let sum = |arm: &str| -> f64 {
             let cells = self.cells.get(arm).map(Vec::as_slice).unwrap_or_default();

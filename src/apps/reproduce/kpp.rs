@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{Distribution, Variation};
-use crossburn_training::{Awp, Batches, Evaluation, Method, Orthogonality, Trice};
+use crossburn_training::{Awp, Batches, Evaluation, Learn, Method, Orthogonality, Trice};
 use serde::Serialize;
 
 use super::{Arm, Cells, Expected, Experiment, PLAIN, Scene, claim, differences};
@@ -137,14 +137,15 @@ impl Experiment for Kpp {
         2 * chips + chips / 5
     }
 
-    fn judge<C: Classifier>(
+    fn judge<N: Network, T: Learn<N>>(
         &self,
         _: &Arm,
-        scene: &Scene<'_, C>,
+        scene: &Scene<'_, N, T>,
     ) -> Result<Option<BTreeMap<String, f64>>> {
-        let on =
-            |batches: &Batches| Evaluation::new(scene.network, scene.quantization, batches.clone());
-        let draw = |evaluation: &Evaluation<C>, sigma, seed, chips| {
+        let on = |batches: &Batches<T>| {
+            Evaluation::new(scene.network, scene.quantization, batches.clone())
+        };
+        let draw = |evaluation: &Evaluation<N, T>, sigma, seed, chips| {
             let variation = self.deployed(sigma);
             let draw = Draw {
                 fab: &evaluation.varied(&variation),

@@ -20,9 +20,10 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use crossburn_hardware::Quantization;
-use crossburn_models::{Classifier, WithClassifier};
-use crossburn_training::data::Samples;
-use crossburn_training::{Batches, Recipe, Run, train};
+use crossburn_models::Network;
+use crossburn_training::{
+    Batches, Learn, Part, Recipe, Role, Run, Task, TaskParts, WithTask, train,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -34,11 +35,11 @@ use super::study::{self, Clock, StudyObserver};
 use crate::report::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow};
 
 /// A trained network and what to judge it on.
-pub(crate) struct Scene<'a, C> {
-    pub(crate) network: &'a C,
+pub(crate) struct Scene<'a, N, T: Task> {
+    pub(crate) network: &'a N,
     pub(crate) quantization: Option<Quantization>,
-    pub(crate) validation: Batches,
-    pub(crate) test: Batches,
+    pub(crate) validation: Batches<T>,
+    pub(crate) test: Batches<T>,
     /// Chips per judgement.
     pub(crate) chips: u64,
     /// Hears of every finished chip.
@@ -57,10 +58,10 @@ pub(crate) trait Experiment: Serialize + Sync {
     /// Chips that a judgement takes, for a progress bar.
     fn judged_chips(&self, arm: &Arm, chips: u64) -> u64;
     /// Judges one network: `None` where it was stopped.
-    fn judge<C: Classifier>(
+    fn judge<N: Network, T: Learn<N>>(
         &self,
         arm: &Arm,
-        scene: &Scene<'_, C>,
+        scene: &Scene<'_, N, T>,
     ) -> Result<Option<BTreeMap<String, f64>>>;
     /// The paper's claims on all cells.
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>>;
@@ -107,20 +108,11 @@ pub(crate) fn run<E: Experiment>(
         if missing.is_empty() {
             continue;
         }
-        let data = clock.time("data", || {
-            let data = &setting.data;
-            data.source.load(seed, data.train, data.test)
-        })?;
-        setting.model.check(data.train.shape)?;
-        let (learn, validation) = data
-            .train
-            .split_at(data.train.len().saturating_sub(setting.data.validation));
         let train_and_judge = |arm: &&Arm| {
             let job = Job {
                 experiment,
                 arm,
                 recipe: arm.recipe(setting, seed),
-                sets: [&learn, &validation, &data.test],
                 chips: setting.chips,
                 device: place.device,
                 stop: place.stop,
@@ -128,7 +120,8 @@ pub(crate) fn run<E: Experiment>(
                 name: format!("{}, seed {seed}", arm.name),
             };
             let device = place.device.clone().autodiff();
-            match setting.model.build(seed, &device, job)? {
+            let recipe = job.recipe.clone();
+            match recipe.build(&device, job)?? {
                 Some(cell) => store().keep(seed, &arm.name, cell),
                 None => Ok(()),
             }
@@ -147,7 +140,7 @@ pub(crate) fn run<E: Experiment>(
     let rows = cells.arms.iter().map(|arm| ReproductionRow {
         name: arm.name.clone(),
         budget: cells.budget(&arm.name),
-        accuracy: columns
+        values: columns
             .iter()
             .map(|column| {
                 let values = cells.of(&arm.name, column);
@@ -164,12 +157,13 @@ pub(crate) fn run<E: Experiment>(
         config,
         paper: E::NAME.to_string(),
         data: format!(
-            "{}: {} training, {} validation, {} test images",
+            "{}: {} training, {} validation, {} test items",
             setting.data.source,
             setting.data.train.unwrap_or_default() - setting.data.validation,
             setting.data.validation,
             setting.data.test.unwrap_or_default()
         ),
+        metric: setting.task().metric(),
         seeds: (1..=setting.seeds).collect(),
         rows: rows.collect(),
         columns,
@@ -183,8 +177,6 @@ struct Job<'a, E, O> {
     experiment: &'a E,
     arm: &'a Arm,
     recipe: Recipe,
-    /// To learn from, to choose by, to judge on.
-    sets: [&'a Samples; 3],
     chips: u64,
     device: &'a Device,
     stop: &'a AtomicBool,
@@ -192,15 +184,20 @@ struct Job<'a, E, O> {
     name: String,
 }
 
-impl<E: Experiment, O: StudyObserver> WithClassifier for Job<'_, E, O> {
+impl<E: Experiment, O: StudyObserver> WithTask for Job<'_, E, O> {
     type Output = Result<Option<Cell>>;
 
-    fn run<C: Classifier>(self, network: C) -> Self::Output {
-        let [learn, validation, test] = self.sets;
+    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Self::Output {
+        let Recipe { seed, data, .. } = &self.recipe;
+        let load = |of, amount: Option<usize>| parts.load(&data.source, *seed, of, amount.into());
+        let training = load((Part::Training, Role::Learn), data.train)?;
+        let test = load((Part::Test, Role::Judge), data.test)?;
+        let (learn, validation) =
+            training.split_at(training.items().saturating_sub(data.validation));
         let device = self.device.clone().autodiff();
         let run = Run {
-            train: learn,
-            validation,
+            train: &learn,
+            validation: &validation,
             device: &device,
             state: None,
             resume: false,
@@ -217,8 +214,8 @@ impl<E: Experiment, O: StudyObserver> WithClassifier for Job<'_, E, O> {
         let scene = Scene {
             network: &trained.network,
             quantization: self.recipe.model.quantization(),
-            validation: Batches::new(validation, 128, self.device),
-            test: Batches::new(test, 128, self.device),
+            validation: Batches::new(&validation, 128, self.device),
+            test: Batches::new(&test, 128, self.device),
             chips: self.chips,
             on_chip: &*on_chip,
             stop: self.stop,

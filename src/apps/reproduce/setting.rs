@@ -1,11 +1,11 @@
 //! What an experiment trains, and its ways of training.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use crossburn_hardware::WeightBits;
 use crossburn_models::{ConvNetConfig, LeNetConfig, ModelConfig};
 use crossburn_noise::Variation;
 use crossburn_training::data::DataSource;
-use crossburn_training::{DataConfig, Deployment, Method, Recipe, TrainingConfig};
+use crossburn_training::{DataConfig, Deployment, Method, Recipe, TaskConfig, TrainingConfig};
 use serde::Serialize;
 
 /// How much of an experiment runs.
@@ -15,7 +15,7 @@ pub(crate) enum Extent {
     Quick,
     /// What two cores manage.
     Usual,
-    /// The papers' width, images and epochs on CIFAR-10: for a GPU.
+    /// The papers' width, items and epochs on CIFAR-10: for a GPU.
     Full,
 }
 
@@ -24,7 +24,7 @@ pub(crate) enum Extent {
 pub(crate) struct Setting {
     /// The network.
     pub(crate) model: ModelConfig,
-    /// The images.
+    /// The items.
     pub(crate) data: DataConfig,
     /// The training, the same for every row.
     pub(crate) training: TrainingConfig,
@@ -37,8 +37,11 @@ pub(crate) struct Setting {
 impl Setting {
     /// LeNet with 4 bits on digits or MNIST, ConvNet with 6 bits on CIFAR-10, of a quarter of the papers' width where the
     /// extent is not [`Extent::Full`].
+    ///
+    /// # Errors
+    /// Another data source.
     pub(crate) fn new(source: DataSource, seeds: u64, extent: Extent) -> Result<Self> {
-        let colour = matches!(source, DataSource::Cifar10(_));
+        let colour = source.kind() == "cifar10";
         let model = match colour {
             true => ModelConfig::ConvNet(ConvNetConfig {
                 width: if extent == Extent::Full { 64 } else { 16 },
@@ -49,12 +52,15 @@ impl Setting {
                 ..LeNetConfig::default()
             }),
         };
-        let (train, validation, test, epochs, chips) = match (&source, extent) {
-            (_, Extent::Quick) => (600, 100, 100, 2, 60),
-            (DataSource::Digits, _) => (4000, 500, 500, 10, 1000),
-            (DataSource::Mnist(_), _) => (9000, 1000, 1000, 10, 1000),
-            (DataSource::Cifar10(_), Extent::Usual) => (10_000, 1000, 500, 12, 300),
-            (DataSource::Cifar10(_), Extent::Full) => (50_000, 1000, 1000, 60, 1000),
+        let (train, validation, test, epochs, chips) = match (source.kind(), extent) {
+            ("digits" | "mnist" | "cifar10", Extent::Quick) => (600, 100, 100, 2, 60),
+            ("digits", _) => (4000, 500, 500, 10, 1000),
+            ("mnist", _) => (9000, 1000, 1000, 10, 1000),
+            ("cifar10", Extent::Usual) => (10_000, 1000, 500, 12, 300),
+            ("cifar10", Extent::Full) => (50_000, 1000, 1000, 60, 1000),
+            _ => bail!(
+                "the papers' experiments are not defined on {source}: use digits, mnist:DIR or cifar10:DIR"
+            ),
         };
         Ok(Self {
             model,
@@ -72,6 +78,13 @@ impl Setting {
             seeds,
             chips,
         })
+    }
+}
+
+impl Setting {
+    /// What networks are trained and judged for.
+    pub(super) fn task(&self) -> TaskConfig {
+        TaskConfig::default()
     }
 }
 
@@ -116,6 +129,7 @@ impl Arm {
     pub(super) fn recipe(&self, setting: &Setting, seed: u64) -> Recipe {
         Recipe {
             seed,
+            task: setting.task(),
             model: setting.model.clone(),
             data: setting.data.clone(),
             training: TrainingConfig {

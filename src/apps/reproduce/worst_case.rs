@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::worst_case::{Auto, MonteCarlo, Search, SignGradient, worst_case};
 use crossburn_noise::{Distribution, Variation};
-use crossburn_training::{ATrice, AttackLoss, Awp, Batches, Method, WeightAttack};
+use crossburn_training::{ATrice, Awp, Batches, Learn, Method, WeightAttack};
 use serde::Serialize;
 
 use super::{Arm, Cells, Expected, Experiment, PLAIN, Scene, claim, differences};
@@ -66,8 +66,11 @@ impl Default for WorstCasePaper {
 const RANDOM: &str = "random, lowest";
 const VALIDATION: &str = "of validation";
 
-/// The number of a single search by one loss.
-fn by(loss: AttackLoss) -> String {
+/// Surrogates of the single searches, by name.
+const SINGLES: [&str; 2] = ["margin", "cross-entropy"];
+
+/// The number of a single search by one surrogate.
+fn by(loss: &str) -> String {
     format!("sign, {loss}")
 }
 
@@ -96,8 +99,8 @@ impl Experiment for WorstCasePaper {
             Self::at(below),
             Self::at(self.bound),
             Self::at(above),
-            by(AttackLoss::default()),
-            by(AttackLoss::CrossEntropy {}),
+            by(SINGLES[0]),
+            by(SINGLES[1]),
         ]
     }
 
@@ -128,15 +131,15 @@ impl Experiment for WorstCasePaper {
         2 * chips
     }
 
-    fn judge<C: Classifier>(
+    fn judge<N: Network, T: Learn<N>>(
         &self,
         arm: &Arm,
-        scene: &Scene<'_, C>,
+        scene: &Scene<'_, N, T>,
     ) -> Result<Option<BTreeMap<String, f64>>> {
-        let attack = |batches: &Batches| {
+        let attack = |batches: &Batches<T>| {
             WeightAttack::new(scene.network, scene.quantization, batches.clone())
         };
-        let search = |attack: &WeightAttack<C>, bound, search: Search| {
+        let search = |attack: &WeightAttack<N, T>, bound, search: Search| {
             let found = worst_case(attack, &attack.bounds(bound)?, &search, SEED, None, |_| {
                 if matches!(search, Search::MonteCarlo(_)) {
                     (scene.on_chip)();
@@ -156,8 +159,8 @@ impl Experiment for WorstCasePaper {
             return Ok(None);
         };
         let mut numbers = BTreeMap::from([
-            ("clean".to_string(), found.clean),
-            (RANDOM.to_string(), found.accuracy),
+            ("clean".to_string(), on_test.value(found.clean)),
+            (RANDOM.to_string(), on_test.value(found.score)),
         ]);
         let mut searches = vec![];
         for bound in [self.others[0], self.bound, self.others[1]] {
@@ -166,9 +169,13 @@ impl Experiment for WorstCasePaper {
         let on_validation = attack(&scene.validation)?;
         let auto = Self::auto(self.budget);
         searches.push((VALIDATION.to_string(), &on_validation, self.bound, auto));
-        let singles = AttackLoss::both()
+        let singles = SINGLES
             .into_iter()
-            .map(|loss| anyhow::Ok((by(loss), attack(&scene.test)?.with_loss(loss)?)))
+            .map(|name| {
+                let surrogate: T::Surrogate = name.parse().map_err(anyhow::Error::msg)?;
+                let single = attack(&scene.test)?.with_surrogate(surrogate)?;
+                anyhow::Ok((by(name), single))
+            })
             .collect::<Result<Vec<_>>>()?;
         let sign = Search::SignGradient(SignGradient {
             steps: self.steps,
@@ -187,7 +194,7 @@ impl Experiment for WorstCasePaper {
             let Some(found) = search(attack, bound, how)? else {
                 return Ok(None);
             };
-            numbers.insert(name, found.accuracy);
+            numbers.insert(name, attack.value(found.score));
         }
         Ok(Some(numbers))
     }
@@ -223,7 +230,7 @@ impl Experiment for WorstCasePaper {
             )?);
         }
         for arm in &cells.arms {
-            let singles = AttackLoss::both().map(|loss| cells.of(&arm.name, &by(loss)));
+            let singles = SINGLES.map(|loss| cells.of(&arm.name, &by(loss)));
             let [margin, entropy] = &singles;
             let lower = margin.iter().zip(entropy).map(|(a, b)| a.min(*b));
             claims.push(claim(

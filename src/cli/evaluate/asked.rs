@@ -12,7 +12,7 @@ use super::Evaluate;
 use super::worst_chip::WorstChip;
 use crate::apps::study::CONFIDENCE;
 
-/// What a race gives to images that it does not look at, unless told.
+/// What a race gives to items that it does not look at, unless told.
 const DELTA: f64 = 0.01;
 /// Chips of each level of a subset simulation, unless told.
 const RARE_CHIPS: usize = 1000;
@@ -22,21 +22,21 @@ const CONDITIONAL: f64 = 0.1;
 /// The arguments about percentiles. Those that --race and --rare have refuse --shard by themselves: `requires` alone is
 /// waived where what is required conflicts with something else.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Percentiles")]
 pub(super) struct PercentileArguments {
-    /// The percentile that --half-width and --race are about
+    /// The percentile K of --half-width and --race
     #[arg(long, value_name = "K")]
     pub(super) kpp: Option<f64>,
-    /// Draw chips until half of the interval of KPP(K) is this narrow, in points, at most --chips; with --race, end the
-    /// race when point and interval are known to within this
+    /// Stop once KPP(K) is known to within ± POINTS percentage points; at most --chips are drawn
     #[arg(long, value_name = "POINTS", requires = "kpp")]
     pub(super) half_width: Option<f64>,
-    /// Race for KPP(K): a chip whose rank is settled is looked at no further
+    /// Find KPP(K) of --chips chips faster: stop evaluating a chip once its rank is settled
     #[arg(long, requires = "kpp", conflicts_with = "shard")]
     pub(super) race: bool,
-    /// Probability that images which a race does not look at change its result
+    /// Largest probability that --race finds another result than a full evaluation
     #[arg(long, value_name = "P", default_value_t = DELTA, requires = "race", conflicts_with = "shard")]
     pub(super) delta: f64,
-    /// Rare percentiles in percent, comma-separated, by subset simulation
+    /// Estimate these rare percentiles by subset simulation, in per cent, comma-separated, such as 0.1,0.01
     #[arg(
         long,
         value_name = "P,...",
@@ -44,10 +44,10 @@ pub(super) struct PercentileArguments {
         conflicts_with = "shard"
     )]
     pub(super) rare: Vec<f64>,
-    /// Chips of each level of --rare
+    /// Chips at each level of --rare
     #[arg(long, value_name = "N", default_value_t = RARE_CHIPS, requires = "rare", conflicts_with = "shard")]
     pub(super) rare_chips: usize,
-    /// Also find them by importance sampling towards the chip that this run of worst-case has found; Gaussian noise only
+    /// Also estimate them by importance sampling towards the worst chip in this folder of worst-case; --noise gaussian only
     #[arg(long, value_name = "RUN", requires = "rare", conflicts_with = "shard")]
     pub(super) towards: Option<PathBuf>,
 }
@@ -56,7 +56,7 @@ pub(super) struct PercentileArguments {
 pub(super) struct Asked {
     /// The percentile, half of the width as a fraction, and when to look.
     pub(super) looks: Option<(f64, f64, Looks)>,
-    /// A race, but for its number of images.
+    /// A race, but for its number of items.
     pub(super) race: Option<RaceConfig>,
     pub(super) rare: Option<SubsetSimulation>,
 }
@@ -105,7 +105,7 @@ impl PercentileArguments {
                 seed: evaluate.seed,
                 chips: 0..evaluate.chips,
                 // Checked again when the test set is known.
-                images: 1,
+                items: 1,
                 k,
                 confidence: CONFIDENCE,
                 delta: self.delta,

@@ -11,7 +11,7 @@ use crossburn_noise::Variation;
 use serde_json::{Value, json};
 
 use super::noise::NoiseArguments;
-use crate::apps::hardware::{CALIBRATION_IMAGES, NamedHardware, open_hardware};
+use crate::apps::hardware::{CALIBRATION_ITEMS, NamedHardware, open_hardware};
 use crate::apps::study;
 
 /// A variation of weights, or a hardware.
@@ -25,7 +25,7 @@ pub(super) struct OnTargets {
     pub(super) name: String,
     pub(super) targets: Vec<Target>,
     pub(super) fidelity: Fidelity,
-    /// Training images that ranges are set on.
+    /// Training items that ranges are set on.
     pub(super) calibration: usize,
 }
 
@@ -39,14 +39,15 @@ pub(super) struct Target {
 /// What the command line says of a hardware, in place of a variation. Every flag refuses those of a variation by itself:
 /// `requires` alone is waived where what is required conflicts with something else.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Hardware")]
 pub(super) struct HardwareArguments {
-    /// Programmed chips of this hardware in place of a variation: an accelerator by name, or a file
+    /// Program chips of this hardware, in place of a variation: an accelerator by name, or a TOML file
     #[arg(long, value_name = "NAME|FILE", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) hardware: Option<String>,
-    /// What of the hardware a chip computes with: weight (what cells hold) or array (every product)
+    /// What is simulated: weight (the weights that cells hold) or array (every product, much slower)
     #[arg(long, value_name = "F", default_value_t = Fidelity::Weight, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) fidelity: Fidelity,
-    /// Other memory cells on that hardware: names of devices, comma-separated, or all
+    /// Memory cells in place of the hardware's own: names of devices, comma-separated, or all
     #[arg(
         long,
         value_name = "NAME,...",
@@ -64,10 +65,10 @@ pub(super) struct HardwareArguments {
         conflicts_with_all = NoiseArguments::FLAGS
     )]
     pub(super) digital: Vec<String>,
-    /// Training images that ranges of inputs and converters are set on
-    #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
+    /// Training items that set the ranges of inputs and converters
+    #[arg(long, value_name = "N", default_value_t = CALIBRATION_ITEMS, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) calibration: usize,
-    /// Time since programming, such as 1d
+    /// Time between programming and use, such as 1d
     #[arg(long, value_name = "TIME", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) after: Option<Second>,
 }

@@ -3,10 +3,10 @@
 use anyhow::{Context, Result};
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::deploy::Fidelity;
-use crossburn_models::{Classifier, WithClassifier};
+use crossburn_models::Network;
 use crossburn_noise::{Direction, RaceConfig};
-use crossburn_training::data::{DataSource, Samples};
-use crossburn_training::{Batches, Evaluation};
+use crossburn_training::data::DataSource;
+use crossburn_training::{Batches, Evaluation, Learn, Part, Role, Task, TaskParts, WithTask};
 use serde_json::{Value, json};
 
 use super::Evaluate;
@@ -28,23 +28,26 @@ pub(super) struct Job<'a> {
     pub(super) source: DataSource,
     pub(super) deployment: Deployment,
     pub(super) asked: Asked,
-    /// Sigmas of the accuracy-versus-sigma curve, in increasing order.
+    /// Sigmas of the curve of the metric against sigma, in increasing order.
     pub(super) sweep: Vec<f64>,
     /// What importance sampling goes towards.
     pub(super) towards: Option<WorstChip>,
-    /// Everything that the accuracy of a chip depends on; the images join when they are read.
+    /// Everything that the metric of a chip depends on; the items join when they are read.
     pub(super) of_chips: Value,
     pub(super) config: Value,
     pub(super) place: &'a RunPlace,
 }
 
-impl WithClassifier for Job<'_> {
+impl WithTask for Job<'_> {
     type Output = Result<Outcome>;
 
-    fn run<C: Classifier>(mut self, network: C) -> Result<Outcome> {
+    fn run<N: Network, P: TaskParts<N>>(mut self, network: N, parts: P) -> Result<Outcome> {
         let arguments = self.arguments;
         let mut clock = Clock::new();
         let recipe = &self.stored.recipe;
+        if self.asked.race.is_some() {
+            P::Task::require_counts("a race", &recipe.task.metric())?;
+        }
         let device = &self.place.device;
         let worst_chip = match &self.towards {
             // A copy that shares no running statistics.
@@ -52,21 +55,20 @@ impl WithClassifier for Job<'_> {
             None => None,
         };
         let (network, _) = load_checkpoint(&self.stored.folder, network)?;
-        let amount = self.stored.test_amount(&self.source, arguments.images);
-        let test = clock.time("data", || self.source.test_images(recipe.seed, amount))?;
-        recipe.model.check(test.shape)?;
-        // The first training images set the ranges of a hardware.
+        let amount = self.stored.test_amount(&self.source, arguments.items);
+        let load = |of, amount| parts.load(&self.source, recipe.seed, of, amount);
+        let test = clock.time("data", || load((Part::Test, Role::Judge), amount))?;
+        // The first training items set the ranges of a hardware.
         let training = match &self.deployment {
             Deployment::Variation(_) => None,
             Deployment::Hardware(on) => {
                 let amount = self.stored.training_amount(on.calibration);
-                let images = || self.source.training_images(recipe.seed, amount);
-                let training = clock.time("data", images)?;
-                recipe.model.check(training.shape)?;
-                if training.len() < on.calibration {
+                let training =
+                    clock.time("data", || load((Part::Training, Role::Learn), amount))?;
+                if training.items() < on.calibration {
                     note(&format!(
-                        "ranges are set on all {} training images, fewer than --calibration {}",
-                        training.len(),
+                        "ranges are set on all {} training items, fewer than --calibration {}",
+                        training.items(),
                         on.calibration
                     ));
                 }
@@ -75,8 +77,8 @@ impl WithClassifier for Job<'_> {
         };
         self.identify(&test, training.as_ref());
         let race = self.asked.race.clone().map(|race| {
-            let images = test.len();
-            RaceConfig { images, ..race }.check()
+            let items = test.items();
+            RaceConfig { items, ..race }.check()
         });
         let race = race.transpose()?;
         let batches = match &race {
@@ -93,17 +95,19 @@ impl WithClassifier for Job<'_> {
         let direction = worst_chip
             .map(|chip| self.direction(&evaluation, &chip))
             .transpose()?;
+        let (clean, also) = evaluation.clean_and_also()?;
         let judge = Judge {
             job: &self,
             evaluation: &evaluation,
-            clean: evaluation.clean()?,
+            clean,
+            also: study::also(also),
             race,
             direction,
         };
         let judged = match &self.deployment {
             Deployment::Variation(variation) => judge.on_variation(variation, &mut clock)?,
             Deployment::Hardware(on) => {
-                let training = training.context("no images to set the ranges on")?;
+                let training = training.context("no items to set the ranges on")?;
                 let calibration = calibration(&training, on.calibration, device);
                 judge.on_targets(on, &calibration, &mut clock)?
             }
@@ -127,8 +131,10 @@ impl WithClassifier for Job<'_> {
                 source: self.source.to_string(),
                 train: 0,
                 validation: 0,
-                test: test.len(),
+                test: test.items(),
             },
+            metric: test.metric(),
+            training_metric: None,
             deployment: Some(self.deployment.summary()?),
             methods,
             timing: clock.timing(),
@@ -142,8 +148,8 @@ impl WithClassifier for Job<'_> {
 }
 
 impl Job<'_> {
-    /// Images are known by their content, not by the path where they lie.
-    fn identify(&mut self, test: &Samples, calibration: Option<&Samples>) {
+    /// Items are known by their content, not by the path where they lie.
+    fn identify<T: Task>(&mut self, test: &T, calibration: Option<&T>) {
         let mut digest = json!({ "test": test.digest() });
         if let Some(calibration) = calibration {
             digest["calibration"] = json!(calibration.digest());
@@ -153,7 +159,11 @@ impl Job<'_> {
     }
 
     /// The direction of `chip` in the draws of the variation.
-    fn direction<C: Classifier>(&self, evaluation: &Evaluation<C>, chip: &C) -> Result<Direction> {
+    fn direction<N: Network, T: Learn<N>>(
+        &self,
+        evaluation: &Evaluation<N, T>,
+        chip: &N,
+    ) -> Result<Direction> {
         let scale = self.arguments.noise.variation()?.scale;
         let run = self.arguments.percentiles.towards.as_deref();
         evaluation.direction_to(chip, scale).with_context(|| {

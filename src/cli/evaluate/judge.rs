@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use crossburn_hardware::deploy::{Fab, Fidelity, MappedNetwork};
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{Direction, Looks, Race, SubsetSimulation, Variation};
-use crossburn_training::{Batches, Evaluation};
+use crossburn_training::{Batches, Evaluation, Learn, Task};
 use serde_json::json;
 
 use super::deployment::{OnTargets, Target};
@@ -16,16 +16,18 @@ use crate::apps::{hardware, race, rare};
 use crate::cli::note;
 use crate::cli::progress::bar;
 use crate::report::{
-    ImportanceSummary, KppEntry, LooksSummary, Method, OnHardware, Percentiles, PopulationSummary,
-    RareSummary,
+    AlsoMeasured, ImportanceSummary, KppEntry, LooksSummary, Method, OnHardware, Percentiles,
+    PopulationSummary, RareSummary,
 };
 
 /// Judges one network.
-pub(super) struct Judge<'a, C> {
+pub(super) struct Judge<'a, N, T: Task> {
     pub(super) job: &'a Job<'a>,
-    pub(super) evaluation: &'a Evaluation<C>,
-    /// Accuracy without variation.
+    pub(super) evaluation: &'a Evaluation<N, T>,
+    /// The metric without variation.
     pub(super) clean: f64,
+    /// Other numbers without variation.
+    pub(super) also: Vec<AlsoMeasured>,
     pub(super) race: Option<Race>,
     /// What importance sampling goes along.
     pub(super) direction: Option<Direction>,
@@ -34,7 +36,7 @@ pub(super) struct Judge<'a, C> {
 /// What was found about the chips of one fab: all of them, unless they raced.
 type Found = (Option<PopulationSummary>, Percentiles);
 
-impl<C: Classifier> Judge<'_, C> {
+impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     pub(super) fn on_variation(
         &self,
         variation: &Variation,
@@ -63,7 +65,7 @@ impl<C: Classifier> Judge<'_, C> {
         }
         let mut sweep = Vec::new();
         let total = (self.job.sweep.len() as u64).saturating_mul(arguments.sweep_chips);
-        let progress = bar(&self.job.place.bars, "accuracy versus sigma", total, "chip");
+        let progress = bar(&self.job.place.bars, "versus sigma", total, "chip");
         for &sigma in &self.job.sweep {
             let variation = arguments.noise.at_sigma(sigma)?;
             let draw = Draw {
@@ -89,7 +91,7 @@ impl<C: Classifier> Judge<'_, C> {
     pub(super) fn on_targets(
         &self,
         on: &OnTargets,
-        calibration: &Batches,
+        calibration: &Batches<T>,
         clock: &mut Clock,
     ) -> Result<Option<Vec<Method>>> {
         // What one cell refuses must not cost the chips of those before it.
@@ -121,8 +123,8 @@ impl<C: Classifier> Judge<'_, C> {
         &self,
         on: &OnTargets,
         target: &Target,
-        calibration: &Batches,
-    ) -> Result<MappedNetwork<C>> {
+        calibration: &Batches<T>,
+    ) -> Result<MappedNetwork<N>> {
         Ok(self
             .evaluation
             .mapped(&target.hardware, on.fidelity, calibration)?)
@@ -133,7 +135,7 @@ impl<C: Classifier> Judge<'_, C> {
         &self,
         name: &str,
         cell: Option<&str>,
-        mapped: &MappedNetwork<C>,
+        mapped: &MappedNetwork<N>,
         fidelity: Fidelity,
         clock: &mut Clock,
     ) -> Result<Option<Method>> {
@@ -158,7 +160,7 @@ impl<C: Classifier> Judge<'_, C> {
                 device.config().kind()
             ));
         }
-        let ideal = clock.time("ideal", || self.evaluation.accuracy(&fab.ideal()?))?;
+        let ideal = clock.time("ideal", || self.evaluation.of(&fab.ideal()?))?;
         let stage = format!("evaluate on {}", cell.unwrap_or(name));
         let found = clock.time("chips", || self.chips(&fab, &stage, cell))?;
         let Some(found) = found else {
@@ -179,7 +181,7 @@ impl<C: Classifier> Judge<'_, C> {
     }
 
     /// The chips of `fab`, as they were asked for; `None` where it was interrupted.
-    fn chips(&self, fab: &impl Fab<C>, stage: &str, cell: Option<&str>) -> Result<Option<Found>> {
+    fn chips(&self, fab: &impl Fab<N>, stage: &str, cell: Option<&str>) -> Result<Option<Found>> {
         let file = |what: &str| match cell {
             Some(cell) => format!("{what}-{cell}.json"),
             None => format!("{what}.json"),
@@ -197,21 +199,21 @@ impl<C: Classifier> Judge<'_, C> {
     /// A race of the chips, whose counts are kept in `file`.
     fn raced(
         &self,
-        fab: &impl Fab<C>,
+        fab: &impl Fab<N>,
         race: &Race,
         stage: &str,
         file: &str,
     ) -> Result<Option<Found>> {
-        let images = self.evaluation.images();
-        let progress = bar(&self.job.place.bars, stage, 0, "image");
+        let items = self.evaluation.items();
+        let progress = bar(&self.job.place.bars, stage, 0, "item");
         let of = json!({ "race": self.job.of_chips });
         let store = ChipStore::open(self.job.place.out.join(file), of, self.job.arguments.resume)?;
         let racing = race::Racing {
             race,
             store: &store,
             on_round: &|chips, round| {
-                // All chips that are left would look at all images that are left.
-                let most = chips as u64 * (images - round.start) as u64;
+                // All chips that are left would look at all items that are left.
+                let most = chips as u64 * (items - round.start) as u64;
                 progress.set_length(progress.position() + most);
                 progress.set_message(format!("· {chips} chips race"));
             },
@@ -232,7 +234,7 @@ impl<C: Classifier> Judge<'_, C> {
     /// More and more chips, kept in `file`, until the interval of KPP(k) is narrow enough.
     fn looked_at(
         &self,
-        fab: &impl Fab<C>,
+        fab: &impl Fab<N>,
         (k, half_width, looks): (f64, f64, &Looks),
         stage: &str,
         file: &str,
@@ -256,7 +258,8 @@ impl<C: Classifier> Judge<'_, C> {
                 return Ok(None);
             };
             let interval = population.kpp_interval(k, looks.each())?;
-            let (low, high) = interval.bounds();
+            let metric = self.evaluation.metric();
+            let (low, high) = interval.bounds(metric.range());
             let open = 0.5 * (high - low);
             let summary = LooksSummary {
                 k,
@@ -277,18 +280,18 @@ impl<C: Classifier> Judge<'_, C> {
                 looks: Some(summary),
                 ..Percentiles::default()
             };
-            let population = study::summarize(&population, self.evaluation.images())?;
+            let population = PopulationSummary::of(&population, self.evaluation.items())?;
             found = Some((Some(population), percentiles));
-            progress.set_message(format!("· KPP({k}) ± {:.2} points", 100.0 * open));
+            progress.set_message(format!("· KPP({k}) ± {}", metric.show(open)));
             if reached {
                 break;
             }
             if chips as u64 == arguments.chips {
                 note(&format!(
-                    "KPP({k}) is known to {:.2} points after {chips} chips, not to {:.2}: use more --chips, with --resume to \
-                     keep these",
-                    100.0 * open,
-                    100.0 * half_width
+                    "KPP({k}) is known to {} {} after {chips} chips, not to {}: use more --chips, with --resume to keep these",
+                    metric.digits(open),
+                    metric.step(),
+                    metric.digits(half_width)
                 ));
             }
         }
@@ -323,8 +326,8 @@ impl<C: Classifier> Judge<'_, C> {
         };
         let result = rare::run(self.evaluation, &simulating)?;
         progress.finish_and_clear();
-        let images = self.evaluation.images();
-        Ok(result.map(|result| rare::summarize(&result, arguments.percentiles.rare_chips, images)))
+        let items = self.evaluation.items();
+        Ok(result.map(|result| rare::summarize(&result, arguments.percentiles.rare_chips, items)))
     }
 
     /// Rare percentiles by as many chips as the simulation evaluated, shifted along `direction` by what `plain` chips say;
@@ -345,7 +348,7 @@ impl<C: Classifier> Judge<'_, C> {
         let shifting = rare::Shifting {
             variation,
             direction,
-            pilot: rare::pilot(direction, plain),
+            pilot: rare::pilot(direction, plain, self.evaluation.metric().better),
             seed: arguments.seed,
             chips: simulated.evaluations,
             percentages: &arguments.percentiles.rare,
@@ -365,7 +368,7 @@ impl<C: Classifier> Judge<'_, C> {
     /// The chips of this shard from `fab`, kept in `file`; `None` where it was interrupted.
     fn population(
         &self,
-        fab: &impl Fab<C>,
+        fab: &impl Fab<N>,
         stage: &str,
         file: &str,
     ) -> Result<Option<PopulationSummary>> {
@@ -394,9 +397,9 @@ impl<C: Classifier> Judge<'_, C> {
         };
         let population = population::draw(self.evaluation, &draw)?;
         progress.finish_and_clear();
-        population
-            .map(|population| study::summarize(&population, self.evaluation.images()))
-            .transpose()
+        let summary =
+            population.map(|chips| PopulationSummary::of(&chips, self.evaluation.items()));
+        Ok(summary.transpose()?)
     }
 
     /// One row of the document, called after the cell, or after the training where the cell is the hardware's own.
@@ -409,6 +412,7 @@ impl<C: Classifier> Judge<'_, C> {
             ),
             training_noise: study::json(&noise)?,
             clean: self.clean,
+            also: self.also.clone(),
             curve: Vec::new(),
             population,
             sweep: Vec::new(),

@@ -29,18 +29,19 @@ use crate::apps::study;
 
 /// Evaluate a checkpoint on a population of chips
 ///
-/// Every chip is one draw of the variation, held for the whole test set. With --hardware, the network is mapped and every
-/// chip is programmed: cells of a device, arrays, converters. Ctrl-C keeps the finished chips; --resume draws the rest.
-/// Shards of one population can run on several machines: `crossburn report A B` merges them. With --resume, more --chips draw
-/// the chips that are missing: they are those that one run would have drawn.
+/// Each chip is one draw of the variation, and keeps it for the whole test set. With --hardware, a chip is programmed
+/// instead: the network is mapped to arrays, and every cell is written.
+///
+/// Ctrl-C keeps the finished chips, and --resume draws the missing ones. More --chips may be asked for then. --shard splits
+/// a population over machines, and `crossburn report A B` merges the parts. Either way the chips are those of one long run.
+///
+/// KPP(K) is the k-th percentile: what (100 - K) % of the chips reach. To know it well, --kpp K --half-width W draws as many
+/// chips as that takes. --kpp K --race is faster for a large population. --rare estimates percentiles that are too rare for
+/// plain chips.
 ///
 /// Example: crossburn evaluate runs/digits --noise gaussian --sigma 0.1 --chips 1000 --seed 7
 ///
-/// --kpp K --half-width W draws chips until KPP(K) is known to W points, at most --chips. --race finds KPP(K) of --chips
-/// chips without looking at every image on every chip. --rare finds percentiles that --chips chips hardly ever reach.
-/// --towards finds them a second way, by as many chips shifted towards the worst chip that a search has found.
-///
-/// Example: crossburn evaluate runs/digits --sigma 0.1 --race --kpp 1 --half-width 1
+/// Example: crossburn evaluate runs/digits --sigma 0.1 --kpp 1 --half-width 1 --race
 ///
 /// Example: crossburn evaluate runs/digits --hardware isaac --cell pcm-mushroom --after 1d --fidelity array --chips 100
 ///
@@ -49,41 +50,62 @@ use crate::apps::study;
 pub(super) struct Evaluate {
     /// A checkpoint, or the run folder that holds it
     checkpoint: PathBuf,
-    /// Test images: digits, mnist:DIR or cifar10:DIR; those of the training where absent
-    #[arg(long, value_name = "SOURCE")]
+    /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
+    #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
-    /// Test images to use; as many as in training, or all that there are, where absent
-    #[arg(long, value_name = "N")]
-    images: Option<usize>,
+    /// Test items to use; as many as in training, or all that there are, where absent
+    #[arg(long, alias = "images", value_name = "N", help_heading = "Data")]
+    items: Option<usize>,
     #[command(flatten)]
     noise: NoiseArguments,
     #[command(flatten)]
     hardware: HardwareArguments,
-    /// Chips of the population
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    /// Number of chips
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1000,
+        help_heading = "Population"
+    )]
     chips: u64,
     /// Seed of the population
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        help_heading = "Population"
+    )]
     seed: u64,
-    /// The part i of n of the population, from 1
-    #[arg(long, value_name = "I/N")]
+    /// Evaluate part I of N of the population, such as 1/4
+    #[arg(long, value_name = "I/N", help_heading = "Population")]
     shard: Option<Shard>,
-    /// Also draw the accuracy-versus-sigma curve at these values, comma-separated, in any order
-    #[arg(long, value_name = "S,S,...", value_delimiter = ',')]
+    /// Also evaluate these values of --sigma, comma-separated: the curve of the metric against sigma
+    #[arg(
+        long,
+        value_name = "S,S,...",
+        value_delimiter = ',',
+        help_heading = "Variation"
+    )]
     sweep: Vec<f64>,
-    /// Chips per point of that curve
-    #[arg(long, value_name = "N", default_value_t = 100, requires = "sweep")]
+    /// Chips for each value of --sweep
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        requires = "sweep",
+        help_heading = "Variation"
+    )]
     sweep_chips: u64,
     #[command(flatten)]
     percentiles: PercentileArguments,
-    /// Folder of the run; runs/evaluate-NAME where absent, and runs/evaluate-NAME-shard-I-of-N for a shard
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the run [default: runs/evaluate-NAME; with --shard, runs/evaluate-NAME-shard-I-of-N]
+    #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
-    /// Keep the chips that an interrupted run in the same folder has finished
-    #[arg(long)]
+    /// Continue a run in the same folder: draw the chips that are missing
+    #[arg(long, help_heading = "Options")]
     resume: bool,
     #[command(flatten)]
-    run: RunArguments,
+    pub(super) run: RunArguments,
 }
 
 impl Evaluate {
@@ -94,8 +116,8 @@ impl Evaluate {
         if self.hardware.calibration == 0 {
             bail!("--calibration 0 leaves nothing to set ranges on: use a number above 0");
         }
-        if self.images == Some(0) {
-            bail!("--images 0 leaves nothing to evaluate on: use a number above 0");
+        if self.items == Some(0) {
+            bail!("--items 0 leaves nothing to evaluate on: use a number above 0");
         }
         if self.sweep_chips == 0 {
             bail!("--sweep-chips 0 leaves nothing of the curve: use a number above 0");
@@ -118,24 +140,26 @@ impl Evaluate {
             .data
             .clone()
             .unwrap_or_else(|| stored.recipe.data.source.clone());
-        stored.check_classes(&source)?;
+        stored.check_data(&source)?;
         let (version, commit) = study::version();
-        // What the accuracy of a chip depends on, but for the images, which are not read yet. How many chips there are, and
+        // What the metric of a chip depends on, but for the items, which are not read yet. How many chips there are, and
         // what else is asked for, is not among it. Devices agree up to rounding: one document is of one of them.
         let of_chips = json!({
             "version": version,
             "commit": commit,
             "device": self.run.backend(),
+            "task": stored.recipe.task,
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
             "deployment": deployment.describe()?,
             "seed": self.seed,
         });
         let mut config = json!({
+            "task": stored.recipe.task,
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
             "data": source.to_string(),
-            "images": self.images.or(stored.recipe.data.test),
+            "items": self.items.or(stored.recipe.data.test),
             "data_seed": stored.recipe.seed,
             "deployment": deployment.describe()?,
             "chips": self.chips,
@@ -172,6 +196,6 @@ impl Evaluate {
             config,
             place: &place,
         };
-        stored.model.build(stored.recipe.seed, &place.device, job)
+        stored.recipe.build(&place.device, job)?
     }
 }

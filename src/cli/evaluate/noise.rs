@@ -7,23 +7,24 @@ use serde_json::{Value, json};
 
 /// A distribution by its name in recipes, and a flag for every parameter that one can have.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Variation")]
 pub(super) struct NoiseArguments {
-    /// Distribution of the variation, by its name in recipes
+    /// Distribution of the variation, by its name in recipes, such as right-censored or none
     #[arg(long, value_name = "KIND", default_value = "gaussian")]
     noise: String,
     /// Standard deviation as a fraction of the largest weight of a layer [default: 0.1]
     #[arg(long, value_name = "S")]
     sigma: Option<f64>,
-    /// Censoring (or truncation) point, in standard deviations, of the distributions that have one
+    /// Censoring or truncation point, in standard deviations, for the distributions that have one
     #[arg(long, value_name = "C")]
     censor: Option<f64>,
-    /// Ratio of inner to outer deviation of four-level cells
+    /// Ratio of inner to outer deviation, for four-level
     #[arg(long, value_name = "R")]
     ratio: Option<f64>,
-    /// Exponent of the power law
+    /// Exponent, for power-law
     #[arg(long, value_name = "A")]
     exponent: Option<f64>,
-    /// How often a weight deviates at all, of salt and pepper
+    /// Probability that a weight deviates, for salt-and-pepper
     #[arg(long, value_name = "P")]
     probability: Option<f64>,
     /// What --sigma is relative to: the largest weight of a layer (per-tensor) or of an output channel (per-channel)

@@ -2,17 +2,17 @@
 
 use anyhow::Result;
 use crossburn_hardware::deploy::MappedNetwork;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::worst_case::DeviationBounds;
-use crossburn_training::{TrainingError, WeightAttack};
+use crossburn_training::{Learn, TrainingError, WeightAttack};
 
 use super::room::Room;
 use crate::report::CertificateResults;
 
-/// What is certified within `bound`, the largest bound that certifies half of the images, and what single layers take.
-pub(super) fn certify<C: Classifier>(
-    attack: &WeightAttack<C>,
-    mapped: Option<&MappedNetwork<C>>,
+/// What is certified within `bound`, the largest bound that certifies half of the items, and what single layers take.
+pub(super) fn certify<N: Network, T: Learn<N>>(
+    attack: &WeightAttack<N, T>,
+    mapped: Option<&MappedNetwork<N>>,
     bound: f64,
 ) -> Result<CertificateResults> {
     let bounds = Room::boxes(attack, mapped, bound)?;
@@ -26,7 +26,7 @@ pub(super) fn certify<C: Classifier>(
     Ok(CertificateResults {
         right: certificate.right,
         certified: certificate.certified(),
-        accuracy: certificate.accuracy(),
+        share: certificate.share(),
         half: attack.largest_certified(0.5, 1.0, boxes)?,
         layers: attack.certify_layers(&bounds)?,
     })

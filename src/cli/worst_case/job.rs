@@ -5,16 +5,18 @@ use std::ffi::OsStr;
 use anyhow::Result;
 use crossburn_checkpoints::{load_checkpoint, save_checkpoint};
 use crossburn_hardware::deploy::{Fidelity, MappedNetwork};
-use crossburn_models::{Classifier, WithClassifier};
-use crossburn_noise::worst_case::{Search, WorstCase};
-use crossburn_training::data::{Amount, DataSource, Samples};
-use crossburn_training::{Batches, Evaluation, WeightAttack, accuracy};
+use crossburn_models::Network;
+use crossburn_noise::worst_case::Search;
+use crossburn_training::data::{Amount, DataSource};
+use crossburn_training::{
+    Batches, Evaluation, Learn, Part, Role, Task, TaskParts, WeightAttack, WithTask, evaluate,
+};
 use serde_json::Value;
 
 use super::certify::certify;
 use super::room::Room;
 use super::{FindWorstCase, Kind};
-use crate::apps::hardware::{CALIBRATION_IMAGES, calibration};
+use crate::apps::hardware::{CALIBRATION_ITEMS, calibration};
 use crate::apps::study::{self, Clock};
 use crate::cli::run_setup::RunPlace;
 use crate::cli::stored_network::StoredNetwork;
@@ -30,36 +32,41 @@ pub(super) struct Job<'a> {
     pub(super) source: DataSource,
     pub(super) room: Room,
     pub(super) search: Search,
-    /// What every bound is searched by; at least one.
-    pub(super) kinds: Vec<Kind>,
     pub(super) config: Value,
     pub(super) place: &'a RunPlace,
 }
 
-impl WithClassifier for Job<'_> {
+impl WithTask for Job<'_> {
     type Output = Result<Outcome>;
 
-    fn run<C: Classifier>(self, network: C) -> Result<Outcome> {
+    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Outcome> {
+        // Before anything is read.
+        let kinds = self
+            .arguments
+            .kinds::<N, P::Task>(&self.stored.recipe.task)?;
+        if self.arguments.certify {
+            P::Task::require_counts("a certificate", &self.stored.recipe.task.metric())?;
+        }
         let (network, _) = load_checkpoint(&self.stored.folder, network)?;
         let quantization = self.stored.quantization();
         let device = &self.place.device;
         let mut clock = Clock::new();
-        let images = clock.time("data", || self.images())?;
-        let batches = Batches::new(&images.known, 128, device);
-        let results = match (&self.room, &images.ranges) {
+        let items = clock.time("data", || self.items(&parts))?;
+        let batches = Batches::new(&items.known, 128, device);
+        let results = match (&self.room, &items.ranges) {
             (Room::Cells { hardware, .. }, Some(ranges)) => {
                 let evaluation = Evaluation::new(&network, quantization, batches.clone());
-                let calibration = calibration(ranges, CALIBRATION_IMAGES, device);
+                let calibration = calibration(ranges, CALIBRATION_ITEMS, device);
                 let mapped = clock.time("mapping", || {
                     evaluation.mapped(hardware, Fidelity::Weight, &calibration)
                 })?;
                 let ideal = mapped.fab(Fidelity::Weight)?.ideal()?;
                 let attack = WeightAttack::new(&ideal, None, batches)?;
-                self.judge(attack, Some(&mapped), &images, &mut clock)?
+                self.judge(attack, Some(&mapped), (&items, &kinds), &mut clock)?
             }
             _ => {
                 let attack = WeightAttack::new(&network, quantization, batches)?;
-                self.judge(attack, None, &images, &mut clock)?
+                self.judge(attack, None, (&items, &kinds), &mut clock)?
             }
         };
         let Some(results) = results else {
@@ -87,40 +94,42 @@ impl WithClassifier for Job<'_> {
     }
 }
 
-/// The images of a run.
-pub(super) struct Images {
+/// The items of a run.
+pub(super) struct Items<T> {
     /// What the ranges of a hardware are set on.
-    ranges: Option<Samples>,
+    ranges: Option<T>,
     /// What the search knows.
-    known: Samples,
+    known: T,
     /// What it does not.
-    other: Samples,
+    other: T,
     from: TransferFrom,
 }
 
 impl Job<'_> {
-    /// Test images that were not asked for show whether the deviation transfers; where none are left, training images do.
-    fn images(&self) -> Result<Images> {
+    /// Test items that were not asked for show whether the deviation transfers; where none are left, training items do.
+    fn items<N: Network, P: TaskParts<N>>(&self, parts: &P) -> Result<Items<P::Task>> {
         let (stored, source) = (self.stored, &self.source);
         let (seed, data) = (stored.recipe.seed, &stored.recipe.data);
-        let asked = self.arguments.images;
+        let asked = self.arguments.items;
         let amount = match (asked, data.test) {
             (Some(asked), Some(test)) => Amount::between(asked, test),
             _ => stored.test_amount(source, asked),
         };
-        let test = source.test_images(seed, amount)?;
-        stored.recipe.model.check(test.shape)?;
-        let (known, rest) = test.split_at(asked.unwrap_or(test.len()));
-        let training = |most| source.training_images(seed, stored.training_amount(most));
-        let (other, from) = match rest.is_empty() {
-            false => (rest, TransferFrom::Test),
-            true => (training(known.len())?, TransferFrom::Training),
+        let test = parts.load(source, seed, (Part::Test, Role::Judge), amount)?;
+        let (known, rest) = test.split_at(asked.unwrap_or(test.items()));
+        let training = |most| {
+            let amount = stored.training_amount(most);
+            parts.load(source, seed, (Part::Training, Role::Judge), amount)
+        };
+        let (other, from) = match rest.items() {
+            0 => (training(known.items())?, TransferFrom::Training),
+            _ => (rest, TransferFrom::Test),
         };
         let ranges = match &self.room {
-            Room::Cells { .. } => Some(training(CALIBRATION_IMAGES)?),
+            Room::Cells { .. } => Some(training(CALIBRATION_ITEMS)?),
             Room::Weights { .. } => None,
         };
-        Ok(Images {
+        Ok(Items {
             ranges,
             known,
             other,
@@ -129,16 +138,16 @@ impl Job<'_> {
     }
 
     /// Everything about one network; `None` where it was interrupted.
-    fn judge<C: Classifier>(
+    fn judge<N: Network, T: Learn<N>>(
         &self,
-        attack: WeightAttack<C>,
-        mapped: Option<&MappedNetwork<C>>,
-        images: &Images,
+        attack: WeightAttack<N, T>,
+        mapped: Option<&MappedNetwork<N>>,
+        (items, kinds): (&Items<T>, &[Kind<T::Surrogate>]),
         clock: &mut Clock,
     ) -> Result<Option<WorstCaseResults>> {
         let bound = self.room.own();
         let boxes = Room::boxes(&attack, mapped, bound)?;
-        let Some((attack, found)) = self.search_bounds(attack, mapped, clock)? else {
+        let Some((attack, found)) = self.search_bounds(attack, mapped, kinds, clock)? else {
             return Ok(None);
         };
         let certificate = match self.arguments.certify {
@@ -148,12 +157,12 @@ impl Job<'_> {
         let worst = &found.worst;
         let chip = attack.chip(&worst.deviations)?;
         let transfer = clock.time("transfer", || -> Result<Transfer> {
-            let other = Batches::new(&images.other, 128, &self.place.device);
+            let other = Batches::new(&items.other, 128, &self.place.device);
             Ok(Transfer {
-                from: images.from,
-                images: images.other.len(),
-                clean: accuracy(&attack.chip(&boxes.zero())?, &other)?,
-                accuracy: accuracy(&chip, &other)?,
+                from: items.from,
+                items: items.other.items(),
+                clean: evaluate(&attack.chip(&boxes.zero())?, &other)?,
+                deviated: evaluate(&chip, &other)?,
             })
         })?;
         let hardware = match (mapped, &self.room) {
@@ -163,12 +172,14 @@ impl Job<'_> {
                 Some(WorstCaseHardware {
                     name: name.clone(),
                     device: device.kind().to_string(),
-                    read_back: attack.accuracy(&mapped.with_cells(&cells)?)?,
+                    read_back: attack.of(&mapped.with_cells(&cells)?)?,
                 })
             }
             _ => None,
         };
-        self.keep(&chip, worst, attack.images())?;
+        let metric = attack.metric();
+        let (clean, value) = (metric.of_score(worst.clean), metric.of_score(worst.score));
+        self.keep(&chip, (clean, value), attack.items())?;
         let shares = boxes.shares_at_bound(&worst.deviations);
         let mut layers = found.layers;
         for layer in &mut layers {
@@ -182,12 +193,13 @@ impl Job<'_> {
             reproduce: self.reproduce(),
             config: self.config.clone(),
             data: self.source.to_string(),
-            images: attack.images(),
+            items: attack.items(),
             search: self.search,
             bound,
             hardware,
-            clean: worst.clean,
-            accuracy: worst.accuracy,
+            metric,
+            clean,
+            worst: value,
             found_by: found.found_by,
             fraction_at_bound: boxes.fraction_at_bound(&worst.deviations),
             layers,
@@ -200,16 +212,16 @@ impl Job<'_> {
         }))
     }
 
-    /// Writes the chip as a checkpoint that is not quantized again, whose recipe names the images of the search.
-    fn keep<C: Classifier>(&self, chip: &C, worst: &WorstCase, images: usize) -> Result<()> {
+    /// Writes the chip as a checkpoint that is not quantized again, whose recipe names the items of the search.
+    fn keep<N: Network>(&self, chip: &N, (clean, worst): (f64, f64), items: usize) -> Result<()> {
         let mut recipe = self.stored.recipe.clone();
         recipe.data.source = self.source.clone();
-        recipe.data.test = Some(images);
+        recipe.data.test = Some(items);
         let mut manifest = self.stored.manifest.clone().with_programmed_weights();
         manifest.recipe = study::json(&recipe)?;
         let manifest = manifest
-            .with_metric("clean", worst.clean)
-            .with_metric("worst_case", worst.accuracy);
+            .with_metric("clean", clean)
+            .with_metric("worst_case", worst);
         let folder = self.place.out.join("worst-chip").join("checkpoint");
         Ok(save_checkpoint(&folder, chip, &manifest)?)
     }

@@ -9,14 +9,14 @@ mod searches;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use crossburn_noise::worst_case::{
     Apgd, Auto, Corners, Lagrangian, Momentum, MonteCarlo, RawGradient, Search, SignGradient,
     SingleStep,
 };
 use crossburn_training::data::DataSource;
-use crossburn_training::{AttackActivations, AttackLoss};
+use crossburn_training::{AttackActivations, Learn, Surrogate, TaskConfig};
 use serde_json::json;
 
 use self::job::Job;
@@ -29,12 +29,12 @@ use super::{Outcome, note};
 /// Search the worst chip within a bound of deviation
 ///
 /// Write-verify keeps every weight near its target. The search looks for the joint deviation within that bound that hurts
-/// accuracy most, one deviation for all test images. What it finds is written as a checkpoint, OUT/worst-chip, which
+/// the metric most, one deviation for all test items. What it finds is written as a checkpoint, OUT/worst-chip, which
 /// `crossburn evaluate OUT/worst-chip --noise none` replays. Ctrl-C keeps the state of the search; --resume goes on.
 ///
-/// The default search, auto, tries every surrogate of the accuracy in short walks, pushes all images to one class after the
-/// other, and goes on from the best points for --budget passes. The worst chip is the lowest of the search and of
-/// --random-chips. It is an upper bound: a search that finds little proves nothing.
+/// The default search, auto, tries every surrogate of the metric in short walks and goes on from the best points for --budget
+/// passes. The worst chip is the worst of the search and of --random-chips. The true worst chip may be worse; --certify says
+/// by how much at most.
 ///
 /// Example: crossburn worst-case runs/digits --bound 0.03 --bounds 0.01,0.02,0.05
 ///
@@ -44,46 +44,68 @@ pub(super) struct FindWorstCase {
     /// A checkpoint, or the run folder that holds it
     checkpoint: PathBuf,
     /// Largest deviation of a weight, relative to the largest weight of its layer
-    #[arg(long, value_name = "B", default_value_t = 0.03)]
+    #[arg(long, value_name = "B", default_value_t = 0.03, help_heading = "Bound")]
     bound: f64,
-    /// Also search within these bounds, comma-separated: the accuracy-versus-bound curve
-    #[arg(long, value_name = "B,B,...", value_delimiter = ',')]
+    /// Also search within these bounds, comma-separated: the curve of the worst case against the bound
+    #[arg(
+        long,
+        value_name = "B,B,...",
+        value_delimiter = ',',
+        help_heading = "Bound"
+    )]
     bounds: Vec<f64>,
     /// How to search: auto, or a single method: apgd, momentum, raw-gradient, sign, lagrangian, single-step, corners,
     /// monte-carlo [default: auto; sign where an option of a single method is given]
-    #[arg(long, value_name = "METHOD")]
+    #[arg(long, value_name = "METHOD", help_heading = "Search")]
     method: Option<Method>,
     /// Forward and backward passes that auto may take [default: 200]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Search")]
     budget: Option<usize>,
-    /// Surrogates of the accuracy, one search of a single method by each: margin, margin:KAPPA, cross-entropy, dlr,
-    /// probability-margin, towards:CLASS [default: margin,cross-entropy]
-    #[arg(long, value_name = "LOSS,...", value_delimiter = ',')]
-    loss: Vec<AttackLoss>,
+    /// Surrogate losses of a single method, one search by each. Of an accuracy: margin, margin:KAPPA, cross-entropy, dlr,
+    /// probability-margin, towards:CLASS [default: margin,cross-entropy]. Of an anomaly detection: separation (the default),
+    /// error, soft:THRESHOLD:SCALE
+    #[arg(
+        long,
+        value_name = "LOSS,...",
+        value_delimiter = ',',
+        help_heading = "Search"
+    )]
+    loss: Vec<String>,
     /// Steps of a single method, for sign from zero to the bound; draws of the random methods [default: 20; apgd 100;
     /// momentum and raw-gradient 60]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Search")]
     steps: Option<usize>,
-    /// How often --method sign takes --steps at most [default: 2]
-    #[arg(long, value_name = "N")]
+    /// How many times --steps the method sign may take [default: 2]
+    #[arg(long, value_name = "N", help_heading = "Search")]
     expand: Option<usize>,
-    /// Starting points of sign and lagrangian: the clean weights, and random ones after them [default: 1]
-    #[arg(long, value_name = "N")]
+    /// Starting points of sign and lagrangian: first the clean weights, then random ones [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Search")]
     restarts: Option<usize>,
     /// Also search with gradients through activations in full precision: twice as many searches
-    #[arg(long)]
+    #[arg(long, help_heading = "Search")]
     unquantized_activations: bool,
-    /// Random chips within the bound, beside the searches
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    /// Also judge this many random chips within the bound
+    #[arg(long, value_name = "N", default_value_t = 200, help_heading = "Search")]
     random_chips: usize,
-    /// Also certify: count the images that no admissible deviation flips, a lower bound on the worst chip
-    #[arg(long)]
+    /// Also certify: count the items that no admissible deviation flips, a lower bound on the worst chip
+    #[arg(long, help_heading = "Search")]
     certify: bool,
-    /// Cells of this hardware deviate in place of weights: an accelerator by name, or a file
-    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["bound", "bounds"])]
+    /// Let cells of this hardware deviate, in place of weights: an accelerator by name, or a TOML file
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        conflicts_with_all = ["bound", "bounds"],
+        help_heading = "Hardware"
+    )]
     hardware: Option<String>,
-    /// Largest deviation of a cell, relative to its conductance range; that of the hardware's write-verify where absent
-    #[arg(long, value_name = "T", requires = "hardware", conflicts_with_all = ["bound", "bounds"])]
+    /// Largest deviation of a cell, relative to its conductance range [default: that of the hardware's write-verify]
+    #[arg(
+        long,
+        value_name = "T",
+        requires = "hardware",
+        conflicts_with_all = ["bound", "bounds"],
+        help_heading = "Hardware"
+    )]
     tolerance: Option<f64>,
     /// Weights that stay digital, by path, comma-separated
     #[arg(
@@ -91,52 +113,57 @@ pub(super) struct FindWorstCase {
         value_name = "PATH,...",
         value_delimiter = ',',
         requires = "hardware",
-        conflicts_with_all = ["bound", "bounds"]
+        conflicts_with_all = ["bound", "bounds"],
+        help_heading = "Hardware"
     )]
     digital: Vec<String>,
-    /// Test images: digits, mnist:DIR or cifar10:DIR; those of the training where absent
-    #[arg(long, value_name = "SOURCE")]
+    /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
+    #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
-    /// Test images that the search knows; as many as in training where absent
-    #[arg(long, value_name = "N")]
-    images: Option<usize>,
+    /// Test items that the search knows; as many as in training where absent
+    #[arg(long, alias = "images", value_name = "N", help_heading = "Data")]
+    items: Option<usize>,
     /// Seed of restarts and random chips
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Search")]
     seed: u64,
-    /// Folder of the run; runs/worst-case-NAME where absent
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the run [default: runs/worst-case-NAME]
+    #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
-    /// Go on with an interrupted search in the same folder
-    #[arg(long)]
+    /// Continue the interrupted search in the same folder
+    #[arg(long, help_heading = "Options")]
     resume: bool,
     #[command(flatten)]
-    run: RunArguments,
+    pub(super) run: RunArguments,
 }
 
 impl FindWorstCase {
     pub(super) fn run(self) -> Result<Outcome> {
-        if self.images == Some(0) {
-            bail!("--images 0 leaves nothing to search on: use a number above 0");
+        if self.items == Some(0) {
+            bail!("--items 0 leaves nothing to search on: use a number above 0");
         }
         let room = Room::new(&self)?;
         let search = self.search().check()?;
-        let kinds = self.kinds()?;
         let stored = StoredNetwork::open(&self.checkpoint)?;
         let source = self
             .data
             .clone()
             .unwrap_or_else(|| stored.recipe.data.source.clone());
-        stored.check_classes(&source)?;
+        for name in &self.loss {
+            let checked = stored.recipe.task.check_surrogate(name);
+            checked.map_err(|remedy| anyhow!("--loss {name} is not known: {remedy}"))?;
+        }
+        stored.check_data(&source)?;
         self.refuse_other_methods()?;
         let config = json!({
+            "task": stored.recipe.task,
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
             "data": source.to_string(),
-            "images": self.images.or(stored.recipe.data.test),
+            "items": self.items.or(stored.recipe.data.test),
             "data_seed": stored.recipe.seed,
             "room": room.describe()?,
             "search": search,
-            "losses": self.losses(),
+            "losses": self.losses(&stored.recipe.task),
             "unquantized_activations": self.unquantized_activations,
             "random_chips": self.random_chips,
             "certify": self.certify,
@@ -162,11 +189,10 @@ impl FindWorstCase {
             source,
             room,
             search,
-            kinds,
             config,
             place: &place,
         };
-        stored.model.build(stored.recipe.seed, &place.device, job)
+        stored.recipe.build(&place.device, job)?
     }
 
     /// Whether an option was given that only single methods have.
@@ -218,11 +244,12 @@ impl FindWorstCase {
         Ok(())
     }
 
-    /// The surrogates of single methods.
-    fn losses(&self) -> Vec<AttackLoss> {
+    /// The surrogates of single methods: those that were named, or the usual ones of the task.
+    fn losses(&self, task: &TaskConfig) -> Vec<String> {
+        let usual = || task.usual_surrogates().iter().map(ToString::to_string);
         match (self.method(), self.loss.is_empty()) {
             (Method::Auto | Method::Corners | Method::MonteCarlo, _) => Vec::new(),
-            (_, true) => AttackLoss::both().to_vec(),
+            (_, true) => usual().collect(),
             (_, false) => self.loss.clone(),
         }
     }
@@ -276,10 +303,13 @@ impl FindWorstCase {
     }
 
     /// What every bound is searched by.
-    fn kinds(&self) -> Result<Vec<Kind>> {
-        for (index, loss) in self.loss.iter().enumerate() {
-            if self.loss[..index].contains(loss) {
-                bail!("--loss names {loss} twice: name every loss once");
+    fn kinds<N, T: Learn<N>>(&self, task: &TaskConfig) -> Result<Vec<Kind<T::Surrogate>>> {
+        let read = |name: &String| name.parse::<T::Surrogate>().map_err(anyhow::Error::msg);
+        let losses = self.losses(task);
+        let surrogates = losses.iter().map(read).collect::<Result<Vec<_>>>()?;
+        for (index, surrogate) in surrogates.iter().enumerate() {
+            if surrogates[..index].contains(surrogate) {
+                bail!("--loss names {surrogate} twice: name every loss once");
             }
         }
         let mut through = vec![AttackActivations::Quantized];
@@ -288,30 +318,33 @@ impl FindWorstCase {
         if self.unquantized_activations && !draws {
             through.push(AttackActivations::Unquantized);
         }
-        let losses = self.losses();
-        let of_loss = |surrogate: Option<AttackLoss>| {
+        let of_surrogate = |surrogate: Option<T::Surrogate>| {
             let kind = move |activations: &AttackActivations| Kind {
                 surrogate,
                 activations: *activations,
             };
             through.iter().map(kind).collect::<Vec<_>>()
         };
-        Ok(match losses.is_empty() {
-            true => of_loss(None),
-            false => losses.into_iter().map(Some).flat_map(of_loss).collect(),
+        Ok(match surrogates.is_empty() {
+            true => of_surrogate(None),
+            false => surrogates
+                .into_iter()
+                .map(Some)
+                .flat_map(of_surrogate)
+                .collect(),
         })
     }
 }
 
 /// One search of a bound: what it lowers, and through what.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Kind {
+struct Kind<S> {
     /// All surrogates where absent.
-    surrogate: Option<AttackLoss>,
+    surrogate: Option<S>,
     activations: AttackActivations,
 }
 
-impl Kind {
+impl<S: Surrogate> Kind<S> {
     /// What it is called in progress bars.
     fn name(self) -> String {
         let by = self

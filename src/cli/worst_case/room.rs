@@ -2,9 +2,9 @@
 
 use anyhow::{Result, bail};
 use crossburn_hardware::deploy::{Hardware, MappedNetwork};
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::worst_case::DeviationBounds;
-use crossburn_training::WeightAttack;
+use crossburn_training::{Learn, WeightAttack};
 use serde_json::{Value, json};
 
 use super::FindWorstCase;
@@ -82,9 +82,9 @@ impl Room {
     }
 
     /// The boxes of `bound`: those of the cells of `mapped`, where there is one.
-    pub(super) fn boxes<C: Classifier>(
-        attack: &WeightAttack<C>,
-        mapped: Option<&MappedNetwork<C>>,
+    pub(super) fn boxes<N: Network, T: Learn<N>>(
+        attack: &WeightAttack<N, T>,
+        mapped: Option<&MappedNetwork<N>>,
         bound: f64,
     ) -> Result<DeviationBounds> {
         match mapped {

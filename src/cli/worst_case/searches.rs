@@ -2,12 +2,12 @@
 
 use anyhow::{Context, Result};
 use crossburn_hardware::deploy::MappedNetwork;
-use crossburn_models::Classifier;
-use crossburn_noise::Population;
+use crossburn_models::Network;
 use crossburn_noise::worst_case::{
     DeviationBounds, LayerSensitivity, Leg, MonteCarlo, Objective, Search, WorstCase,
 };
-use crossburn_training::{AttackActivations, AttackLoss, WeightAttack};
+use crossburn_noise::{Metric, Population};
+use crossburn_training::{AttackActivations, Learn, Surrogate, WeightAttack};
 
 use super::Kind;
 use super::job::Job;
@@ -36,35 +36,38 @@ type Lowest = Option<(WorstCase, FoundBy)>;
 impl Job<'_> {
     /// Searches within every bound, from the smallest: what is found there is admissible in the larger ones. The attack
     /// comes back with the first loss, through the activations of the network. `None` where it was interrupted.
-    pub(super) fn search_bounds<C: Classifier>(
+    pub(super) fn search_bounds<N: Network, T: Learn<N>>(
         &self,
-        mut attack: WeightAttack<C>,
-        mapped: Option<&MappedNetwork<C>>,
+        mut attack: WeightAttack<N, T>,
+        mapped: Option<&MappedNetwork<N>>,
+        kinds: &[Kind<T::Surrogate>],
         clock: &mut Clock,
-    ) -> Result<Option<(WeightAttack<C>, Found)>> {
+    ) -> Result<Option<(WeightAttack<N, T>, Found)>> {
+        let metric = attack.metric();
         let (mut curve, mut searches) = (Vec::new(), Vec::new());
         let (mut lowest, mut worst): (Lowest, Lowest) = (None, None);
         let (mut random, mut layers) = (None, Vec::new());
         for &bound in self.room.bounds() {
             let boxes = Room::boxes(&attack, mapped, bound)?;
             let own = bound == self.room.own();
-            let (mut searched, mut evaluations) = (1.0f64, 0);
-            for &kind in &self.kinds {
+            let (mut searched, mut evaluations) = (f64::INFINITY, 0);
+            for &kind in kinds {
                 attack = attack.with_activations(kind.activations);
                 if let Some(surrogate) = kind.surrogate {
-                    attack = attack.with_loss(surrogate)?;
+                    attack = attack.with_surrogate(surrogate)?;
                 }
                 let found = clock.time("search", || self.search(&attack, bound, &boxes, kind))?;
                 let Some(found) = found else {
                     return Ok(None);
                 };
-                searched = searched.min(found.accuracy);
+                searched = searched.min(found.score);
                 evaluations += found.evaluations;
                 if own {
                     if searches.is_empty() {
                         layers.clone_from(&found.layers);
                     }
-                    searches.push(summary(&found, kind, attack.losses()));
+                    let surrogates = attack.surrogates_by_number();
+                    searches.push(summary(&found, kind, surrogates, &metric));
                 }
                 let leg = found.legs.get(found.found.0);
                 let found_by = FoundBy::Search {
@@ -72,7 +75,7 @@ impl Job<'_> {
                     method: leg
                         .map_or(self.search.name(), |leg| leg.kind.name())
                         .to_string(),
-                    surrogate: attack.losses()[found.surrogate],
+                    surrogate: attack.surrogates_by_number()[found.surrogate].to_string(),
                     activations: kind.activations,
                 };
                 keep_lower(&mut lowest, found, found_by);
@@ -93,10 +96,9 @@ impl Job<'_> {
             }
             curve.push(BoundPoint {
                 bound,
-                accuracy: lowest
-                    .as_ref()
-                    .map_or(searched, |(lowest, _)| lowest.accuracy),
-                searched,
+                worst: metric
+                    .of_score(lowest.as_ref().map_or(searched, |(lowest, _)| lowest.score)),
+                searched: metric.of_score(searched),
                 evaluations,
             });
         }
@@ -113,13 +115,14 @@ impl Job<'_> {
     }
 
     /// One search; `None` where it was interrupted.
-    fn search<C: Classifier>(
+    fn search<N: Network, T: Learn<N>>(
         &self,
-        attack: &WeightAttack<C>,
+        attack: &WeightAttack<N, T>,
         bound: f64,
         boxes: &DeviationBounds,
-        kind: Kind,
+        kind: Kind<T::Surrogate>,
     ) -> Result<Option<WorstCase>> {
+        let metric = attack.metric();
         let total = self
             .search
             .most_evaluations(boxes.entries(), attack.surrogates());
@@ -133,7 +136,8 @@ impl Job<'_> {
             of: self.config.clone(),
             resume: self.arguments.resume,
             on_evaluation: &|state| {
-                progress.set_message(format!("· accuracy {:.2} %", 100.0 * state.worst()));
+                let worst = metric.show(metric.of_score(state.worst()));
+                progress.set_message(format!("· {} {worst}", metric.name));
                 progress.set_position(state.evaluations);
             },
             stop: &self.place.stop,
@@ -144,9 +148,9 @@ impl Job<'_> {
     }
 
     /// Random chips within the bound of the run, and the worst of them; `None` where they were interrupted.
-    fn random<C: Classifier>(
+    fn random<N: Network, T: Learn<N>>(
         &self,
-        attack: &WeightAttack<C>,
+        attack: &WeightAttack<N, T>,
         boxes: &DeviationBounds,
     ) -> Result<Option<(WorstCase, RandomChips)>> {
         let (seed, draws) = (self.arguments.seed, self.arguments.random_chips);
@@ -163,40 +167,47 @@ impl Job<'_> {
         let found = searched.run(attack, boxes)?;
         progress.finish_and_clear();
         Ok(found.map(|found| {
-            let chips = found.path.iter().skip(1).map(|point| point.accuracy);
-            let population = Population::new(seed, 0, chips.collect());
+            let metric = attack.metric();
+            let points = found.path.iter().skip(1);
+            let chips = points.map(|point| metric.of_score(point.score)).collect();
+            let population = Population::new(seed, 0, chips).judged_by(metric.better);
             let chips = RandomChips {
                 chips: population.chips(),
                 mean: population.mean(),
                 std: population.std(),
                 worst: population.worst_of_n(),
-                accuracy: population.metric,
+                values: population.metric,
             };
             (found, chips)
         }))
     }
 }
 
-/// Of two with one accuracy, the earlier stays.
+/// Of two with one score, the earlier stays.
 fn keep_lower(lowest: &mut Lowest, found: WorstCase, found_by: FoundBy) {
-    let lower = |(lowest, _): &(WorstCase, FoundBy)| found.accuracy < lowest.accuracy;
+    let lower = |(lowest, _): &(WorstCase, FoundBy)| found.score < lowest.score;
     if lowest.as_ref().is_none_or(lower) {
         *lowest = Some((found, found_by));
     }
 }
 
-fn summary(found: &WorstCase, kind: Kind, losses: &[AttackLoss]) -> SearchSummary {
+fn summary<S: Surrogate>(
+    found: &WorstCase,
+    kind: Kind<S>,
+    surrogates: &[S],
+    metric: &Metric,
+) -> SearchSummary {
     let leg = |leg: &Leg| LegSummary {
         method: leg.kind.name().to_string(),
-        surrogate: losses[leg.surrogate],
+        surrogate: surrogates[leg.surrogate].to_string(),
         from: leg.from,
-        accuracy: (leg.accuracy <= 1.0).then_some(leg.accuracy),
+        worst: (leg.score < f64::MAX).then(|| metric.of_score(leg.score)),
         evaluations: leg.evaluations,
     };
     SearchSummary {
-        surrogate: losses[found.surrogate],
+        surrogate: surrogates[found.surrogate].to_string(),
         activations: kind.activations,
-        accuracy: found.accuracy,
+        worst: metric.of_score(found.score),
         loss: found.loss,
         restart: found.found.0,
         iteration: found.found.1,

@@ -3,14 +3,14 @@
 use crossburn_noise::Philox;
 use serde::{Deserialize, Serialize};
 
-/// Augmentation of training images, before normalization.
+/// Augmentation of training images, before normalization. An axis of one pixel is not shifted: a signal moves in time alone.
 ///
 /// # Source
 /// He et al. 2016 (arXiv 1512.03385), section 4.2: crop of the image padded by 4, and flip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
-    /// Black pixels added on every side before a crop of the original size; 0 for none. More than the image's longer
+    /// Black pixels, or values 0, added on every side before a crop of the original size; 0 for none. More than the image's longer
     /// side counts as that side.
     pub crop_padding: usize,
     /// Mirror every second image, at random.
@@ -20,12 +20,20 @@ pub struct Augmentation {
 impl Augmentation {
     /// Augments `image` of `shape` (`[channels, height, width]`) into `out` of the same length; the first three draws
     /// of `generator` decide.
-    pub fn apply(&self, image: &[u8], shape: [usize; 3], generator: &Philox, out: &mut [u8]) {
+    pub fn apply<T: Copy + Default>(
+        &self,
+        image: &[T],
+        shape: [usize; 3],
+        generator: &Philox,
+        out: &mut [T],
+    ) {
         let [_, height, width] = shape;
         let padding = self.crop_padding.min(height.max(width));
-        let shift =
-            |draw| generator.below(draw, 2 * padding as u32 + 1) as isize - padding as isize;
-        let (down, right) = (shift(0), shift(1));
+        let shift = |draw, length| match length {
+            1 => 0,
+            _ => generator.below(draw, 2 * padding as u32 + 1) as isize - padding as isize,
+        };
+        let (down, right) = (shift(0, height), shift(1, width));
         let mirrored = self.flip && generator.below(2, 2) == 1;
         for (plane, target) in image
             .chunks(height * width)
@@ -39,7 +47,7 @@ impl Augmentation {
                         (Some(row), Some(column)) if row < height && column < width => {
                             plane[row * width + column]
                         }
-                        _ => 0,
+                        _ => T::default(),
                     };
                 }
             }
@@ -107,6 +115,25 @@ mod tests {
                 "{out:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_signal_is_shifted_in_time_alone() {
+        let signal = [1.5f32, 2.5, 3.5];
+        let augmentation = Augmentation {
+            crop_padding: 1,
+            flip: false,
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for stream in 0..100 {
+            let mut out = [0.0f32; 3];
+            augmentation.apply(&signal, [1, 1, 3], &Philox::new(1, stream), &mut out);
+            seen.insert(out.map(|value| (value * 2.0) as u32));
+        }
+        assert_eq!(
+            seen.into_iter().collect::<Vec<_>>(),
+            [[0, 3, 5], [3, 5, 7], [5, 7, 0]]
+        );
     }
 
     #[test]

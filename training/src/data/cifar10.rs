@@ -4,14 +4,62 @@
 //! Krizhevsky 2009, the "binary version" of the data set's page.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::folder::{self, enter};
-use super::{Normalization, Samples};
+use super::reader::{Kind, Part, Reader};
+use super::{Amount, DataSplit, Normalization, Samples, Values};
 use crate::TrainingError;
 
 const NAME: &str = "CIFAR-10";
 const FORMAT: &str = "CIFAR-10 binary";
 const PIXELS: usize = 3 * 32 * 32;
+
+/// The classes, in the order of the labels.
+const CLASSES: [&str; 10] = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+];
+
+pub(super) const KIND: Kind = Kind {
+    name: "cifar10",
+    usage: "cifar10:DIR",
+    open: |folder| Ok(Arc::new(Cifar10(folder.into()))),
+};
+
+/// The data source: its folder.
+#[derive(Debug)]
+struct Cifar10(PathBuf);
+
+impl Reader for Cifar10 {
+    fn classes(&self) -> Result<usize, TrainingError> {
+        Ok(CLASSES.len())
+    }
+
+    fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        match part {
+            Part::Train => train_files(&self.0),
+            Part::Test => test_files(&self.0),
+        }
+    }
+
+    fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
+        let (train, test) = cifar10(&self.0)?;
+        Ok(DataSplit { train, test })
+    }
+
+    fn part(&self, part: Part, _: u64, _: Amount) -> Result<Samples, TrainingError> {
+        images(&self.files(part)?)
+    }
+}
 
 /// Training images of every `data_batch_N.bin` in the order of N, and test images of `test_batch.bin`, in `folder` or in
 /// its `cifar-10-batches-bin`.
@@ -33,7 +81,7 @@ fn folder_of(folder: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`TrainingError::Missing`] where there is none, with what the folder holds.
-pub(super) fn train_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
+fn train_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     let folder = folder_of(folder);
     let names = folder::names(&folder).unwrap_or_default();
     let mut batches: Vec<u32> = names.iter().filter_map(|name| batch(name)).collect();
@@ -55,7 +103,7 @@ pub(super) fn train_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> 
 ///
 /// # Errors
 /// [`TrainingError::Missing`] where there is none, with what the folder holds.
-pub(super) fn test_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
+fn test_files(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     let folder = folder_of(folder);
     let file = folder.join("test_batch.bin");
     match file.is_file() {
@@ -72,29 +120,26 @@ fn batch(name: &str) -> Option<u32> {
 }
 
 /// The images of `files`, one after the other.
-pub(super) fn images(files: &[PathBuf]) -> Result<Samples, TrainingError> {
-    let mut set = empty();
+fn images(files: &[PathBuf]) -> Result<Samples, TrainingError> {
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for file in files {
-        append(&mut set, file)?;
+        append(file, &mut pixels, &mut labels)?;
     }
-    Ok(set)
-}
-
-fn empty() -> Samples {
-    Samples {
+    Ok(Samples {
         shape: [3, 32, 32],
-        pixels: Vec::new(),
-        labels: Vec::new(),
-        classes: 10,
+        values: Values::Bytes(pixels),
+        labels,
+        classes: CLASSES.len(),
+        class_names: CLASSES.map(String::from).to_vec(),
         // Mean and standard deviation of the training pixels, as commonly used.
         normalization: Normalization {
             mean: vec![0.4914, 0.4822, 0.4465],
             std: vec![0.2470, 0.2435, 0.2616],
         },
-    }
+    })
 }
 
-fn append(set: &mut Samples, path: &Path) -> Result<(), TrainingError> {
+fn append(path: &Path, pixels: &mut Vec<u8>, labels: &mut Vec<u16>) -> Result<(), TrainingError> {
     let bytes = std::fs::read(path).map_err(|cause| TrainingError::Read {
         path: path.to_path_buf(),
         cause,
@@ -121,8 +166,8 @@ fn append(set: &mut Samples, path: &Path) -> Result<(), TrainingError> {
                 record[0]
             )));
         }
-        set.labels.push(u16::from(record[0]));
-        set.pixels.extend_from_slice(&record[1..]);
+        labels.push(u16::from(record[0]));
+        pixels.extend_from_slice(&record[1..]);
     }
     Ok(())
 }
@@ -153,7 +198,7 @@ mod tests {
             (train.labels.as_slice(), test.labels.as_slice()),
             ([1, 3, 2].as_slice(), [9].as_slice())
         );
-        assert_eq!(train.sample(2)[0], 20);
+        assert_eq!(train.image(2)[0], 20);
     }
 
     #[test]
@@ -277,15 +322,15 @@ mod tests {
             ([5, 1, 2, 5, 1].as_slice(), [4, 8, 3, 3, 8].as_slice())
         );
         assert_eq!(
-            (&train.sample(0)[..4], &train.sample(0)[1024..1027]),
+            (&train.image(0)[..4], &train.image(0)[1024..1027]),
             ([136, 137, 139, 158].as_slice(), [133, 135, 138].as_slice())
         );
         assert_eq!(
-            (&train.sample(9_999)[3069..], train.labels[9_999]),
+            (&train.image(9_999)[3069..], train.labels[9_999]),
             ([52, 82, 107].as_slice(), 8)
         );
         assert_eq!(
-            (&test.sample(1_999)[3069..], test.labels[1_999]),
+            (&test.image(1_999)[3069..], test.labels[1_999]),
             ([121, 121, 121].as_slice(), 9)
         );
     }

@@ -8,10 +8,58 @@
 //! It is made to be learned but not solved: a LeNet-5 (6,000 training images, 8 epochs of Adam, batch 64, learning rate
 //! 0.001) reads 98.0 to 98.5 % of 2,000 test images, over three initializations. The difficulty was set by these images.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use crossburn_noise::{Philox, path_hash};
 use rayon::prelude::*;
 
-use super::{Normalization, Samples};
+use super::reader::{Kind, Part, Reader};
+use super::{Amount, DataSplit, Normalization, Samples, Values};
+use crate::TrainingError;
+
+pub(super) const KIND: Kind = Kind {
+    name: "digits",
+    usage: "digits",
+    open: |_| Ok(Arc::new(Digits)),
+};
+
+/// Where the test digits start: far after any number of training digits.
+const FIRST_TEST_DIGIT: u64 = 1 << 40;
+/// The procedural set has no end; these are its numbers of training and test images where none are given.
+const USUAL: (usize, usize) = (6000, 2000);
+/// A bound on what is drawn at once: 3 GB of pixels.
+const MOST: usize = 4_000_000;
+
+/// The data source.
+#[derive(Debug)]
+pub(super) struct Digits;
+
+impl Reader for Digits {
+    fn classes(&self) -> Result<usize, TrainingError> {
+        Ok(10)
+    }
+
+    fn files(&self, _: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        Ok(Vec::new())
+    }
+
+    fn both(&self, seed: u64, train: Amount, test: Amount) -> Result<DataSplit, TrainingError> {
+        Ok(DataSplit {
+            train: self.part(Part::Train, seed, train)?,
+            test: self.part(Part::Test, seed, test)?,
+        })
+    }
+
+    fn part(&self, part: Part, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
+        let (first, usual) = match part {
+            Part::Train => (0, USUAL.0),
+            Part::Test => (FIRST_TEST_DIGIT, USUAL.1),
+        };
+        let count = amount.count(part, KIND.name, usual, MOST)?;
+        Ok(digits(seed, first, count))
+    }
+}
 
 const SIDE: usize = 28;
 /// Straight pieces per curve piece between two control points.
@@ -260,13 +308,16 @@ pub fn digits(seed: u64, first: u64, count: usize) -> Samples {
         .collect();
     Samples {
         shape: [1, SIDE, SIDE],
-        pixels: drawn
-            .iter()
-            .flat_map(|(_, pixels)| pixels)
-            .copied()
-            .collect(),
+        values: Values::Bytes(
+            drawn
+                .iter()
+                .flat_map(|(_, pixels)| pixels)
+                .copied()
+                .collect(),
+        ),
         labels: drawn.iter().map(|(label, _)| u16::from(*label)).collect(),
         classes: 10,
+        class_names: Vec::new(),
         // Mean and standard deviation over 10,000 images of seed 1.
         normalization: Normalization {
             mean: vec![0.098],
@@ -471,15 +522,15 @@ mod tests {
                 100
             );
         }
-        let n = set.pixels.len() as f64;
+        let n = set.bytes().len() as f64;
         let mean = set
-            .pixels
+            .bytes()
             .iter()
             .map(|p| f64::from(*p) / 255.0)
             .sum::<f64>()
             / n;
         let std = (set
-            .pixels
+            .bytes()
             .iter()
             .map(|p| (f64::from(*p) / 255.0 - mean).powi(2))
             .sum::<f64>()
@@ -502,7 +553,7 @@ mod tests {
         // FNV-1a over labels and pixels. A change here changes every number reported on the digits.
         let set = digits(1, 0, 100);
         let labels = set.labels.iter().copied();
-        let pixels = set.pixels.iter().map(|pixel| u16::from(*pixel));
+        let pixels = set.bytes().iter().map(|pixel| u16::from(*pixel));
         let hash = labels
             .chain(pixels)
             .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {

@@ -10,11 +10,13 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 
 use super::folder;
-use super::{Normalization, Samples};
+use super::reader::{Kind, Part, Reader};
+use super::{Amount, DataSplit, Normalization, Samples, Values};
 use crate::TrainingError;
 
 const FORMAT: &str = "IDX";
@@ -23,33 +25,54 @@ const LABELS: u32 = 0x0801;
 /// The largest file that is read, unpacked, in MiB: six times the full MNIST.
 const LARGEST: u64 = 300;
 
-/// One of the two parts of the set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Train,
-    Test,
+pub(super) const KIND: Kind = Kind {
+    name: "mnist",
+    usage: "mnist:DIR",
+    open: |folder| Ok(Arc::new(Mnist(folder.into()))),
+};
+
+/// The data source: its folder.
+#[derive(Debug)]
+struct Mnist(PathBuf);
+
+impl Reader for Mnist {
+    fn classes(&self) -> Result<usize, TrainingError> {
+        Ok(10)
+    }
+
+    fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        Ok(files(&self.0, part)?.to_vec())
+    }
+
+    fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
+        // Images of two sizes are no data set.
+        let (train, test) = mnist(&self.0)?;
+        Ok(DataSplit { train, test })
+    }
+
+    fn part(&self, part: Part, _: u64, _: Amount) -> Result<Samples, TrainingError> {
+        images(&self.0, part)
+    }
 }
 
-impl Part {
-    /// How the names of its files start.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Test => "t10k",
-        }
+/// How the names of the files of `part` start.
+fn prefix(part: Part) -> &'static str {
+    match part {
+        Part::Train => "train",
+        Part::Test => "t10k",
     }
+}
 
-    /// Its two files in `folder`: images and labels.
-    ///
-    /// # Errors
-    /// [`TrainingError::Missing`], naming the folder and every name that was looked for.
-    pub(super) fn files(self, folder: &Path) -> Result<[PathBuf; 2], TrainingError> {
-        let folder = folder_of(folder);
-        Ok([
-            file(&folder, self.name(), "images", "idx3")?,
-            file(&folder, self.name(), "labels", "idx1")?,
-        ])
-    }
+/// The two files of `part` in `folder`: images and labels.
+///
+/// # Errors
+/// [`TrainingError::Missing`], naming the folder and every name that was looked for.
+fn files(folder: &Path, part: Part) -> Result<[PathBuf; 2], TrainingError> {
+    let folder = folder_of(folder);
+    Ok([
+        file(&folder, prefix(part), "images", "idx3")?,
+        file(&folder, prefix(part), "labels", "idx1")?,
+    ])
 }
 
 /// Training and test images of a folder with MNIST's four files, each plain or with `.gz`.
@@ -61,7 +84,7 @@ impl Part {
 /// [`TrainingError::Missing`], [`TrainingError::Read`], [`TrainingError::TooLarge`] or [`TrainingError::Format`], naming
 /// the folder or the file.
 pub fn mnist(folder: &Path) -> Result<(Samples, Samples), TrainingError> {
-    let (train, test) = (part(folder, Part::Train)?, part(folder, Part::Test)?);
+    let (train, test) = (images(folder, Part::Train)?, images(folder, Part::Test)?);
     if train.shape != test.shape {
         let size = |set: &Samples| format!("{} x {}", set.shape[1], set.shape[2]);
         let problem = format!(
@@ -69,15 +92,15 @@ pub fn mnist(folder: &Path) -> Result<(Samples, Samples), TrainingError> {
             size(&test),
             size(&train)
         );
-        let [images, _] = Part::Test.files(folder)?;
+        let [images, _] = files(folder, Part::Test)?;
         return Err(bad(&images, problem));
     }
     Ok((train, test))
 }
 
 /// The images of one part.
-pub(super) fn part(folder: &Path, part: Part) -> Result<Samples, TrainingError> {
-    let [images_path, labels_path] = part.files(folder)?;
+fn images(folder: &Path, part: Part) -> Result<Samples, TrainingError> {
+    let [images_path, labels_path] = files(folder, part)?;
     let (images, labels) = (read(&images_path)?, read(&labels_path)?);
     let (sizes, pixels) = body::<3>(&images_path, &images, IMAGES, "images")?;
     let ([count], labels) = body::<1>(&labels_path, &labels, LABELS, "labels")?;
@@ -95,9 +118,10 @@ pub(super) fn part(folder: &Path, part: Part) -> Result<Samples, TrainingError> 
     }
     Ok(Samples {
         shape: [1, sizes[1], sizes[2]],
-        pixels: pixels.to_vec(),
+        values: Values::Bytes(pixels.to_vec()),
         labels: labels.iter().map(|label| u16::from(*label)).collect(),
         classes: 10,
+        class_names: Vec::new(),
         // Mean and standard deviation of the training pixels, as commonly used.
         normalization: Normalization {
             mean: vec![0.1307],
@@ -114,7 +138,7 @@ fn spellings(part: &str, what: &str, axes: &str) -> [String; 2] {
 /// Where the files are: `folder`, or a folder inside it, as torchvision makes them.
 fn folder_of(folder: &Path) -> PathBuf {
     let holds_any = |folder: &Path| {
-        let parts = [Part::Train, Part::Test].map(Part::name);
+        let parts = [Part::Train, Part::Test].map(prefix);
         let files = parts
             .iter()
             .flat_map(|part| [(part, "images", "idx3"), (part, "labels", "idx1")]);
@@ -285,7 +309,7 @@ mod tests {
                 (train.shape, train.labels.as_slice()),
                 ([1, 2, 3], [7, 9].as_slice())
             );
-            assert_eq!(train.sample(1), [6, 7, 8, 9, 10, 11]);
+            assert_eq!(train.image(1), [6, 7, 8, 9, 10, 11]);
             assert_eq!(train, test);
         }
     }
@@ -378,7 +402,7 @@ mod tests {
             }
             let (train, test) = mnist(folder.path()).unwrap();
             assert_eq!(
-                (train.labels, test.sample(1)),
+                (train.labels, test.image(1)),
                 (vec![7, 9], [6, 7, 8, 9, 10, 11].as_slice())
             );
         }
@@ -459,7 +483,7 @@ mod tests {
         assert_eq!(&train.labels[..5], [5, 0, 4, 1, 9]);
         // Read from the files by another program: sums of the first two and the last image, and a row's pixels.
         let sum = |set: &Samples, index| {
-            set.sample(index)
+            set.image(index)
                 .iter()
                 .map(|pixel| u32::from(*pixel))
                 .sum::<u32>()
@@ -473,11 +497,11 @@ mod tests {
             [18_454, 28_850, 41_833]
         );
         assert_eq!(
-            &train.sample(0)[5 * 28 + 12..5 * 28 + 18],
+            &train.image(0)[5 * 28 + 12..5 * 28 + 18],
             [3, 18, 18, 18, 126, 136]
         );
         assert_eq!(
-            &test.sample(0)[7 * 28 + 6..7 * 28 + 12],
+            &test.image(0)[7 * 28 + 6..7 * 28 + 12],
             [84, 185, 159, 151, 60, 36]
         );
     }

@@ -1,4 +1,4 @@
-//! A labelled set of images in memory.
+//! A labelled set of samples in memory: images, signals or feature rows.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_checkpoints::checksum;
@@ -6,56 +6,140 @@ use crossburn_noise::Philox;
 
 use super::Augmentation;
 
-/// Mean and standard deviation per channel, of pixels in 0..=1.
+/// What networks see of a value `x`: `(x - mean) / std`. A byte counts as `byte / 255`, a 32-bit float as it is.
+///
+/// There is one mean and one standard deviation per channel, or one per value of a sample, as for the columns of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normalization {
-    /// Mean per channel.
+    /// Means.
     pub mean: Vec<f32>,
-    /// Standard deviation per channel.
+    /// Standard deviations, as many as means.
     pub std: Vec<f32>,
 }
 
-/// Images of one shape with their labels.
+impl Normalization {
+    /// Values as they are, of `channels` channels.
+    pub fn none(channels: usize) -> Self {
+        Self {
+            mean: vec![0.0; channels],
+            std: vec![1.0; channels],
+        }
+    }
+}
+
+/// The values of all samples, sample by sample, channel by channel, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Pixels of 8 bits.
+    Bytes(Vec<u8>),
+    /// Signals, features, and pixels of other types.
+    Floats(Vec<f32>),
+}
+
+impl Values {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Floats(floats) => floats.len(),
+        }
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The samples of `len` values at `indices`.
+    pub(super) fn gather(&self, indices: &[usize], len: usize) -> Self {
+        fn of<T: Copy>(values: &[T], indices: &[usize], len: usize) -> Vec<T> {
+            let mut gathered = Vec::with_capacity(indices.len() * len);
+            for index in indices {
+                gathered.extend_from_slice(&values[index * len..][..len]);
+            }
+            gathered
+        }
+        match self {
+            Self::Bytes(bytes) => Self::Bytes(of(bytes, indices, len)),
+            Self::Floats(floats) => Self::Floats(of(floats, indices, len)),
+        }
+    }
+
+    fn split_at(&self, count: usize) -> (Self, Self) {
+        match self {
+            Self::Bytes(bytes) => {
+                let (first, rest) = bytes.split_at(count);
+                (Self::Bytes(first.to_vec()), Self::Bytes(rest.to_vec()))
+            }
+            Self::Floats(floats) => {
+                let (first, rest) = floats.split_at(count);
+                (Self::Floats(first.to_vec()), Self::Floats(rest.to_vec()))
+            }
+        }
+    }
+}
+
+/// The values of one sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sample<'a> {
+    /// Pixels of 8 bits.
+    Bytes(&'a [u8]),
+    /// Signals, features, and pixels of other types.
+    Floats(&'a [f32]),
+}
+
+/// Samples of one shape with their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
-    /// `[channels, height, width]`.
+    /// `[channels, height, width]`. A signal of L points is `[channels, 1, L]`, a row of n features `[1, 1, n]`.
     pub shape: [usize; 3],
-    /// Pixels, image by image, channel by channel, row by row.
-    pub pixels: Vec<u8>,
-    /// One label per image, below `classes`.
+    /// The values, before normalization.
+    pub values: Values,
+    /// One label per sample, below `classes`.
     pub labels: Vec<u16>,
     /// Number of classes.
     pub classes: usize,
-    /// What networks see: `(pixel / 255 - mean) / std`.
+    /// The names of the classes, in the order of their labels; empty where classes have no names but their numbers.
+    pub class_names: Vec<String>,
+    /// What networks see.
     pub normalization: Normalization,
 }
 
 impl Samples {
-    /// Number of images.
+    /// Number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is no image.
+    /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Bytes of one image.
+    /// Values of one sample.
     pub fn sample_len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// The pixels of image `index`.
+    /// The values of sample `index`, before normalization.
     ///
     /// # Panics
-    /// When `index` is not below [`len`](Self::len), as everywhere an image is asked for by its index.
-    pub fn sample(&self, index: usize) -> &[u8] {
-        let bytes = self.sample_len();
-        &self.pixels[index * bytes..(index + 1) * bytes]
+    /// When `index` is not below [`len`](Self::len), as everywhere a sample is asked for by its index.
+    pub fn sample(&self, index: usize) -> Sample<'_> {
+        let len = self.sample_len();
+        match &self.values {
+            Values::Bytes(bytes) => Sample::Bytes(&bytes[index * len..][..len]),
+            Values::Floats(floats) => Sample::Floats(&floats[index * len..][..len]),
+        }
     }
 
-    /// Outputs that a network needs for these images: one for every class, and for every label.
+    /// The name of a class: its number where it has no other.
+    pub fn class_name(&self, class: usize) -> String {
+        let name = self.class_names.get(class);
+        name.cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// Outputs that a network needs for these samples: one for every class, and for every label.
     pub fn outputs_needed(&self) -> usize {
         let largest = self.labels.iter().max();
         largest.map_or(self.classes, |label| {
@@ -63,50 +147,74 @@ impl Samples {
         })
     }
 
-    /// A digest of everything that networks see of it: shape, classes, normalization, labels and pixels, in order. The same
-    /// images have it wherever they lie; it finds a mistake, not an attack.
+    /// A digest of everything that networks and reports see of it: shape, classes with their names, normalization, labels and
+    /// values, in order. The same samples have it wherever they lie; it finds a mistake, not an attack.
     pub fn digest(&self) -> String {
+        self.digest_of(0..self.len())
+    }
+
+    /// The digest of the samples at `places` alone, in this order.
+    pub fn digest_of(&self, places: impl Iterator<Item = usize>) -> String {
         let Normalization { mean, std } = &self.normalization;
         let numbers = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
-        let labels: Vec<u8> = self
-            .labels
-            .iter()
-            .flat_map(|label| label.to_le_bytes())
-            .collect();
-        let parts = format!(
-            "{:?} {} {:?} {:?} {} {}",
+        let (mut labels, mut bytes) = (Vec::new(), Vec::new());
+        for place in places {
+            labels.extend(self.labels[place].to_le_bytes());
+            let range = place * self.sample_len()..(place + 1) * self.sample_len();
+            match &self.values {
+                Values::Bytes(all) => bytes.extend(&all[range]),
+                Values::Floats(all) => {
+                    bytes.extend(all[range].iter().flat_map(|v| v.to_le_bytes()))
+                }
+            }
+        }
+        let kind = match &self.values {
+            Values::Bytes(_) => "",
+            Values::Floats(_) => "floats ",
+        };
+        let mut parts = format!(
+            "{:?} {} {:?} {:?} {} {kind}{}",
             self.shape,
             self.classes,
             numbers(mean),
             numbers(std),
             checksum(&labels),
-            checksum(&self.pixels)
+            checksum(&bytes)
         );
+        if !self.class_names.is_empty() {
+            parts += &format!(" {:?}", self.class_names);
+        }
         checksum(parts.as_bytes())
     }
 
-    /// The first `count` images and the rest.
+    /// The first `count` samples and the rest.
     pub fn split_at(&self, count: usize) -> (Self, Self) {
         let count = count.min(self.len());
-        let (pixels, other_pixels) = self.pixels.split_at(count * self.sample_len());
+        let (values, other_values) = self.values.split_at(count * self.sample_len());
         let (labels, other_labels) = self.labels.split_at(count);
-        let part = |pixels: &[u8], labels: &[u16]| Self {
-            pixels: pixels.to_vec(),
+        let part = |values, labels: &[u16]| Self {
+            values,
             labels: labels.to_vec(),
+            class_names: self.class_names.clone(),
             normalization: self.normalization.clone(),
             ..*self
         };
-        (part(pixels, labels), part(other_pixels, other_labels))
+        (part(values, labels), part(other_values, other_labels))
     }
 
-    /// The images at `indices`, normalized: `[indices, channels, height, width]`.
+    /// The samples at `indices`, normalized: `[indices, channels, height, width]`.
     pub fn inputs(&self, indices: &[usize], device: &Device) -> Tensor<4> {
-        self.tensor(indices, device, |index, out| {
-            out.copy_from_slice(self.sample(index))
-        })
+        match &self.values {
+            Values::Bytes(bytes) => self.tensor(indices, device, shade, |index, out| {
+                out.copy_from_slice(&bytes[index * out.len()..][..out.len()]);
+            }),
+            Values::Floats(floats) => self.tensor(indices, device, float, |index, out| {
+                out.copy_from_slice(&floats[index * out.len()..][..out.len()]);
+            }),
+        }
     }
 
-    /// Like [`inputs`](Self::inputs), each image augmented by its own stream of `key`.
+    /// Like [`inputs`](Self::inputs), each sample augmented by its own stream of `key`.
     pub fn augmented_inputs(
         &self,
         indices: &[usize],
@@ -114,14 +222,17 @@ impl Samples {
         key: u64,
         device: &Device,
     ) -> Tensor<4> {
-        self.tensor(indices, device, |index, out| {
-            augmentation.apply(
-                self.sample(index),
-                self.shape,
-                &Philox::new(key, index as u64),
-                out,
-            );
-        })
+        let stream = |index: usize| Philox::new(key, index as u64);
+        match &self.values {
+            Values::Bytes(bytes) => self.tensor(indices, device, shade, |index, out| {
+                let image = &bytes[index * out.len()..][..out.len()];
+                augmentation.apply(image, self.shape, &stream(index), out);
+            }),
+            Values::Floats(floats) => self.tensor(indices, device, float, |index, out| {
+                let sample = &floats[index * out.len()..][..out.len()];
+                augmentation.apply(sample, self.shape, &stream(index), out);
+            }),
+        }
     }
 
     /// The labels at `indices`: `[indices]`.
@@ -134,28 +245,34 @@ impl Samples {
         Tensor::from_data(TensorData::new(labels, [count]), device)
     }
 
-    fn tensor(
+    /// The samples that `fill` writes, normalized; `number` is what a value counts as.
+    fn tensor<T: Copy + Default>(
         &self,
         indices: &[usize],
         device: &Device,
-        pixels: impl Fn(usize, &mut [u8]),
+        number: impl Fn(T) -> f32,
+        fill: impl Fn(usize, &mut [T]),
     ) -> Tensor<4> {
         let [channels, height, width] = self.shape;
         let plane = height * width;
+        let Normalization { mean, std } = &self.normalization;
         let mut values = Vec::with_capacity(indices.len() * self.sample_len());
-        let mut image = vec![0; self.sample_len()];
+        let mut sample = vec![T::default(); self.sample_len()];
         for &index in indices {
-            pixels(index, &mut image);
-            for (channel, plane) in image.chunks(plane.max(1)).enumerate() {
-                let (mean, std) = (
-                    self.normalization.mean[channel],
-                    self.normalization.std[channel],
-                );
+            fill(index, &mut sample);
+            if mean.len() != channels {
+                let scales = mean.iter().zip(std);
                 values.extend(
-                    plane
+                    sample
                         .iter()
-                        .map(|pixel| (f32::from(*pixel) / 255.0 - mean) / std),
+                        .zip(scales)
+                        .map(|(value, (mean, std))| (number(*value) - mean) / std),
                 );
+                continue;
+            }
+            for (channel, plane) in sample.chunks(plane.max(1)).enumerate() {
+                let (mean, std) = (mean[channel], std[channel]);
+                values.extend(plane.iter().map(|value| (number(*value) - mean) / std));
             }
         }
         Tensor::from_data(
@@ -163,6 +280,41 @@ impl Samples {
             device,
         )
     }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "for tests of sets whose type is known")]
+impl Samples {
+    /// All bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match &self.values {
+            Values::Bytes(bytes) => bytes,
+            Values::Floats(_) => panic!("these are floats"),
+        }
+    }
+
+    /// All floats.
+    pub(super) fn floats(&self) -> &[f32] {
+        match &self.values {
+            Values::Bytes(_) => panic!("these are bytes"),
+            Values::Floats(floats) => floats,
+        }
+    }
+
+    /// The bytes of one image.
+    pub(super) fn image(&self, index: usize) -> &[u8] {
+        &self.bytes()[index * self.sample_len()..][..self.sample_len()]
+    }
+}
+
+/// What a byte counts as.
+fn shade(pixel: u8) -> f32 {
+    f32::from(pixel) / 255.0
+}
+
+/// What a float counts as.
+fn float(value: f32) -> f32 {
+    value
 }
 
 #[cfg(test)]
@@ -174,9 +326,10 @@ mod tests {
     fn set() -> Samples {
         Samples {
             shape: [2, 1, 2],
-            pixels: vec![0, 51, 102, 153, 204, 255, 0, 255, 1, 2, 3, 4],
+            values: Values::Bytes(vec![0, 51, 102, 153, 204, 255, 0, 255, 1, 2, 3, 4]),
             labels: vec![2, 0, 1],
             classes: 3,
+            class_names: Vec::new(),
             normalization: Normalization {
                 mean: vec![0.5, 0.2],
                 std: vec![0.5, 0.1],
@@ -245,7 +398,17 @@ mod tests {
         let same = set().digest();
         assert_eq!(changed(|_| {}), same);
         let others = [
-            changed(|set| set.pixels[5] ^= 1),
+            changed(|set| {
+                if let Values::Bytes(bytes) = &mut set.values {
+                    bytes[5] ^= 1;
+                }
+            }),
+            changed(|set| set.values = Values::Floats(vec![1.0; 12])),
+            changed(|set| {
+                set.values = Values::Floats([vec![1.0; 11], vec![1.0 + f32::EPSILON]].concat());
+            }),
+            changed(|set| set.class_names = ["a", "b", "c"].map(String::from).to_vec()),
+            changed(|set| set.class_names = ["a", "c", "b"].map(String::from).to_vec()),
             changed(|set| set.labels[0] = 1),
             changed(|set| set.labels.swap(0, 1)),
             changed(|set| set.shape = [1, 2, 2]),
@@ -266,11 +429,65 @@ mod tests {
         let (first, rest) = set().split_at(2);
         assert_eq!(
             (first.len(), rest.len(), rest.sample(0)),
-            (2, 1, [1, 2, 3, 4].as_slice())
+            (2, 1, Sample::Bytes(&[1, 2, 3, 4]))
         );
-        assert_eq!([first.pixels, rest.pixels].concat(), set().pixels);
+        assert_eq!(
+            (first.sample(1), first.values.len()),
+            (Sample::Bytes(&[204, 255, 0, 255]), 8)
+        );
         let (all, nothing) = set().split_at(7);
         assert!(all == set() && nothing.is_empty());
+    }
+
+    /// Two rows of three features.
+    fn rows() -> Samples {
+        Samples {
+            shape: [1, 1, 3],
+            values: Values::Floats(vec![1.0, -2.0, 30.0, 3.0, 2.0, 10.0]),
+            labels: vec![0, 1],
+            classes: 2,
+            class_names: vec!["low".to_string(), "high".to_string()],
+            normalization: Normalization {
+                mean: vec![2.0, 0.0, 20.0],
+                std: vec![1.0, 2.0, 10.0],
+            },
+        }
+    }
+
+    #[test]
+    fn features_are_normalized_per_column_and_signals_per_channel() {
+        let device = Device::flex();
+        let values = |set: &Samples, indices: &[usize]| -> Vec<f32> {
+            let inputs = set.inputs(indices, &device);
+            inputs.into_data().try_to_vec().unwrap()
+        };
+        let features = [1.0, 1.0, -1.0, -1.0, -1.0, 1.0];
+        assert_eq!(values(&rows(), &[1, 0]), features);
+        let signals = Samples {
+            shape: [2, 1, 1],
+            values: Values::Floats(vec![5.0, 8.0]),
+            labels: vec![0],
+            normalization: Normalization {
+                mean: vec![1.0, 2.0],
+                std: vec![4.0, 3.0],
+            },
+            ..rows()
+        };
+        assert_eq!(values(&signals, &[0]), [1.0, 2.0]);
+        // An augmentation that does nothing changes no float either.
+        let augmented = rows().augmented_inputs(&[1, 0], &Augmentation::default(), 3, &device);
+        assert_eq!(augmented.into_data().try_to_vec::<f32>().unwrap(), features);
+    }
+
+    #[test]
+    fn parts_of_float_sets_keep_names_and_classes_without_names_have_numbers() {
+        let (first, rest) = rows().split_at(1);
+        assert_eq!(rest.sample(0), Sample::Floats(&[3.0, 2.0, 10.0]));
+        assert_eq!(
+            (first.class_name(1), rest.class_name(0)),
+            ("high".into(), "low".into())
+        );
+        assert_eq!(set().class_name(2), "2");
     }
 
     #[test]

@@ -1,15 +1,33 @@
-//! A data set by its name.
+//! A data set by its name, and the registry of all kinds of data sets.
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::idx::{self, Part};
-use super::{Samples, cifar10, digits};
+use super::reader::{Kind, Part, Reader};
+use super::{
+    Amount, Samples, cifar10, csv_rows, digits, idx, image_folder, npy, npz, own, waveforms,
+};
 use crate::TrainingError;
 
-/// Where images come from, written `digits`, `mnist:DIR` or `cifar10:DIR`.
+/// Every kind of data source.
+const KINDS: [Kind; 9] = [
+    digits::KIND,
+    waveforms::KIND,
+    idx::KIND,
+    cifar10::KIND,
+    npz::KIND,
+    npy::KIND,
+    csv_rows::KIND,
+    image_folder::KIND,
+    own::KIND,
+];
+
+/// Where samples come from: `digits`, or a kind and its file or folder, such as `mnist:DIR` or `csv:FILE?label=COLUMN`.
+///
+/// `docs/recipes.md` describes every kind with its options. Naming a source reads no file.
 ///
 /// ```
 /// use crossburn_training::data::DataSource;
@@ -18,95 +36,73 @@ use crate::TrainingError;
 /// assert_eq!((split.train.len(), split.test.len()), (50, 10));
 /// # Ok::<(), crossburn_training::TrainingError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum DataSource {
-    /// The procedural handwritten digits.
-    Digits,
-    /// A folder with MNIST's four IDX files.
-    Mnist(PathBuf),
-    /// A folder with CIFAR-10's binary files.
-    Cifar10(PathBuf),
+pub struct DataSource {
+    /// As it is written.
+    text: String,
+    kind: Kind,
+    reader: Arc<dyn Reader>,
 }
 
-/// How many images are wanted, the first of those that there are.
-///
-/// ```
-/// use crossburn_training::data::{Amount, DataSource};
-///
-/// let digits = "digits".parse::<DataSource>()?;
-/// assert_eq!(digits.test_images(1, Amount::exactly(10))?.len(), 10);
-/// # Ok::<(), crossburn_training::TrainingError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Amount {
-    /// Fewer are refused.
-    least: usize,
-    /// More are left out.
-    most: Option<usize>,
-}
-
-impl Amount {
-    /// All that there are; of the digits, which have no end, a few thousand.
-    pub const ALL: Self = Self {
-        least: 1,
-        most: None,
-    };
-
-    /// `count` images: a source that has fewer is refused.
-    pub fn exactly(count: usize) -> Self {
-        Self::between(count, count)
-    }
-
-    /// `count` images, or all that there are where these are fewer: for a number that nobody asked for.
-    pub fn up_to(count: usize) -> Self {
-        Self::between(1, count)
-    }
-
-    /// `most` images, or all that there are where these are fewer, but not fewer than `least`.
-    pub fn between(least: usize, most: usize) -> Self {
-        Self {
-            least,
-            most: Some(most.max(least)),
-        }
+/// Two sources are the same where they are written the same.
+impl PartialEq for DataSource {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
     }
 }
 
-impl From<Option<usize>> for Amount {
-    fn from(count: Option<usize>) -> Self {
-        count.map_or(Self::ALL, Self::exactly)
-    }
-}
+impl Eq for DataSource {}
 
-/// Images to learn from and images to judge by.
+/// Samples to learn from and samples to judge by.
 #[derive(Clone, Debug)]
 pub struct DataSplit {
-    /// Training images, validation included.
+    /// Training samples, validation included.
     pub train: Samples,
-    /// Test images.
+    /// Test samples.
     pub test: Samples,
 }
 
-/// Where the test digits start: far behind any number of training digits.
-const FIRST_TEST_DIGIT: u64 = 1 << 40;
-/// The procedural set has no end; these are its numbers where none are given.
-const DIGITS: (usize, usize) = (6000, 2000);
-/// A bound on what is drawn at once: 3 GB of pixels.
-const MOST_DIGITS: usize = 4_000_000;
+impl DataSplit {
+    pub(super) fn into_part(self, part: Part) -> Samples {
+        match part {
+            Part::Train => self.train,
+            Part::Test => self.test,
+        }
+    }
+}
 
 impl FromStr for DataSource {
     type Err = TrainingError;
 
     fn from_str(text: &str) -> Result<Self, TrainingError> {
-        match text.split_once(':') {
-            None if text == "digits" => Ok(Self::Digits),
-            Some(("mnist", folder)) if !folder.is_empty() => Ok(Self::Mnist(folder.into())),
-            Some(("cifar10", folder)) if !folder.is_empty() => Ok(Self::Cifar10(folder.into())),
-            _ => Err(TrainingError::Source {
+        let (name, argument) = match text.split_once(':') {
+            Some((name, argument)) => (name, Some(argument)),
+            None => (text, None),
+        };
+        let fits = |kind: &&Kind| {
+            kind.name == name && kind.takes_argument() == argument.is_some() && argument != Some("")
+        };
+        let Some(kind) = KINDS.iter().find(fits) else {
+            return Err(TrainingError::Source {
                 text: text.to_string(),
-            }),
-        }
+                known: usages(),
+            });
+        };
+        Ok(Self {
+            text: text.to_string(),
+            kind: *kind,
+            reader: (kind.open)(argument.unwrap_or_default())?,
+        })
     }
+}
+
+/// `digits, mnist:DIR, ... or folder:DIR`.
+fn usages() -> String {
+    let usages = KINDS.iter().map(|kind| kind.usage);
+    let mut usages: Vec<&str> = usages.filter(|usage| !usage.is_empty()).collect();
+    let last = usages.pop().unwrap_or_default();
+    format!("{} or {last}", usages.join(", "))
 }
 
 impl TryFrom<String> for DataSource {
@@ -119,140 +115,113 @@ impl TryFrom<String> for DataSource {
 
 impl From<DataSource> for String {
     fn from(source: DataSource) -> Self {
-        source.to_string()
+        source.text
     }
 }
 
 impl std::fmt::Display for DataSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Digits => f.write_str("digits"),
-            Self::Mnist(folder) => write!(f, "mnist:{}", folder.display()),
-            Self::Cifar10(folder) => write!(f, "cifar10:{}", folder.display()),
-        }
+        f.write_str(&self.text)
     }
 }
 
 impl DataSource {
-    /// Number of classes of its images.
-    pub fn classes(&self) -> usize {
-        match self {
-            Self::Digits | Self::Mnist(_) | Self::Cifar10(_) => 10,
+    /// The procedural handwritten digits.
+    pub fn digits() -> Self {
+        Self {
+            text: digits::KIND.name.to_string(),
+            kind: digits::KIND,
+            reader: Arc::new(digits::Digits),
         }
     }
 
-    /// The files that its training images are read from, in order; none for the procedural set.
+    /// The data of another program, which cannot be read here: what a recipe names that is trained with data of its own.
+    pub fn own() -> Self {
+        Self {
+            text: own::KIND.name.to_string(),
+            kind: own::KIND,
+            reader: Arc::new(own::Own),
+        }
+    }
+
+    /// The name of its kind: what stands before the colon, such as `mnist`.
+    pub fn kind(&self) -> &'static str {
+        self.kind.name
+    }
+
+    /// Number of classes of its samples. Where that is not fixed by the kind, labels or names of folders are read, but no
+    /// samples.
+    ///
+    /// # Errors
+    /// A file that is not there, or labels that cannot be used.
+    pub fn classes(&self) -> Result<usize, TrainingError> {
+        self.reader.classes()
+    }
+
+    /// The files that its training samples are read from, in order; none for the procedural set.
     ///
     /// # Errors
     /// A file that is not there.
     pub fn training_files(&self) -> Result<Vec<PathBuf>, TrainingError> {
-        match self {
-            Self::Digits => Ok(Vec::new()),
-            Self::Mnist(folder) => Ok(Part::Train.files(folder)?.to_vec()),
-            Self::Cifar10(folder) => cifar10::train_files(folder),
-        }
+        self.reader.files(Part::Train)
     }
 
-    /// The files that its test images are read from, in order; none for the procedural set.
+    /// The files that its test samples are read from, in order; none for the procedural set.
     ///
     /// # Errors
     /// A file that is not there.
     pub fn test_files(&self) -> Result<Vec<PathBuf>, TrainingError> {
-        match self {
-            Self::Digits => Ok(Vec::new()),
-            Self::Mnist(folder) => Ok(Part::Test.files(folder)?.to_vec()),
-            Self::Cifar10(folder) => cifar10::test_files(folder),
-        }
+        self.reader.files(Part::Test)
     }
 
-    /// The first `train` training and `test` test images; all that there are (of the digits 6,000 and 2,000) where absent.
+    /// The first `train` training and `test` test samples; all that there are (of the digits 6,000 and 2,000) where absent.
     /// `seed` draws the procedural set; files do not depend on it.
     ///
     /// # Errors
-    /// More images than there are, none, or a file that cannot be used.
+    /// More samples than there are, none, or a file that cannot be used.
     pub fn load(
         &self,
         seed: u64,
         train: Option<usize>,
         test: Option<usize>,
     ) -> Result<DataSplit, TrainingError> {
-        if let Self::Mnist(folder) = self {
-            // Images of two sizes are no data set.
-            let (train_set, test_set) = idx::mnist(folder)?;
-            return Ok(DataSplit {
-                train: self.first("training", train_set, train.into())?,
-                test: self.first("test", test_set, test.into())?,
-            });
-        }
+        let split = self.reader.both(seed, train.into(), test.into())?;
         Ok(DataSplit {
-            train: self.training_images(seed, train.into())?,
-            test: self.test_images(seed, test.into())?,
+            train: self.first(Part::Train, split.train, train.into())?,
+            test: self.first(Part::Test, split.test, test.into())?,
         })
     }
 
-    /// The first training images, validation included. Test images are not read.
+    /// The first training samples, validation included. Test samples are not kept, and of the kinds `digits`, `mnist` and
+    /// `cifar10` not read.
     ///
     /// # Errors
-    /// Fewer images than the least that is wanted, none, or a file that cannot be used.
-    pub fn training_images(&self, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
-        let set = match self {
-            Self::Digits => {
-                let count = self.count("training", amount, DIGITS.0, MOST_DIGITS)?;
-                return Ok(digits(seed, 0, count));
-            }
-            Self::Mnist(folder) => idx::part(folder, Part::Train)?,
-            Self::Cifar10(_) => cifar10::images(&self.training_files()?)?,
-        };
-        self.first("training", set, amount)
+    /// Fewer samples than the least that is wanted, none, or a file that cannot be used.
+    pub fn training_samples(&self, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
+        self.part(Part::Train, seed, amount)
     }
 
-    /// The first test images. Training images are not read.
+    /// The first test samples. Training samples are not kept, and of the kinds `digits`, `mnist` and `cifar10` not read; the
+    /// other kinds take the normalization from them.
     ///
     /// # Errors
-    /// Fewer images than the least that is wanted, none, or a file that cannot be used.
-    pub fn test_images(&self, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
-        let set = match self {
-            Self::Digits => {
-                let count = self.count("test", amount, DIGITS.1, MOST_DIGITS)?;
-                return Ok(digits(seed, FIRST_TEST_DIGIT, count));
-            }
-            Self::Mnist(folder) => idx::part(folder, Part::Test)?,
-            Self::Cifar10(_) => cifar10::images(&self.test_files()?)?,
-        };
-        self.first("test", set, amount)
+    /// Fewer samples than the least that is wanted, none, or a file that cannot be used.
+    pub fn test_samples(&self, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
+        self.part(Part::Test, seed, amount)
     }
 
-    /// The first images of `set`, as many as are wanted.
-    fn first(
-        &self,
-        what: &'static str,
-        set: Samples,
-        amount: Amount,
-    ) -> Result<Samples, TrainingError> {
+    fn part(&self, part: Part, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
+        let set = self.reader.part(part, seed, amount)?;
+        self.first(part, set, amount)
+    }
+
+    /// The first samples of `set`, as many as are wanted.
+    fn first(&self, part: Part, set: Samples, amount: Amount) -> Result<Samples, TrainingError> {
         let available = set.len();
-        match self.count(what, amount, available, available)? {
+        match amount.count(part, &self.text, available, available)? {
             count if count == available => Ok(set),
             count => Ok(set.split_at(count).0),
         }
-    }
-
-    fn count(
-        &self,
-        what: &'static str,
-        amount: Amount,
-        default: usize,
-        available: usize,
-    ) -> Result<usize, TrainingError> {
-        let most = amount.most.unwrap_or(default);
-        if most == 0 || amount.least > available {
-            return Err(TrainingError::TooMany {
-                wanted: amount.least,
-                what,
-                source_name: self.to_string(),
-                available,
-            });
-        }
-        Ok(most.min(available))
     }
 }
 
@@ -261,37 +230,67 @@ impl DataSource {
 mod tests {
     use super::*;
 
+    fn cifar10_in(folder: &std::path::Path) -> DataSource {
+        format!("cifar10:{}", folder.display()).parse().unwrap()
+    }
+
     #[test]
     fn names_are_read_and_written_the_same() {
-        for text in ["digits", "mnist:a/b", "cifar10:c:d"] {
-            assert_eq!(text.parse::<DataSource>().unwrap().to_string(), text);
-        }
-        for text in ["", "mnist", "mnist:", "imagenet:x"] {
+        for (kind, text) in [
+            ("digits", "digits"),
+            ("waveforms", "waveforms"),
+            ("mnist", "mnist:a/b"),
+            ("cifar10", "cifar10:c:d"),
+            ("npz", "npz:a.npz?axes=ncl"),
+            ("npy", "npy:a.npy?labels=b.npy"),
+            ("csv", "csv:a.csv?label=b&group=c"),
+            ("folder", "folder:a/b"),
+        ] {
+            let source = text.parse::<DataSource>().unwrap();
+            assert_eq!((source.kind(), source.to_string().as_str()), (kind, text));
+            let named: Vec<&Kind> = KINDS.iter().filter(|known| known.name == kind).collect();
             assert!(
-                text.parse::<DataSource>()
-                    .unwrap_err()
-                    .to_string()
-                    .contains("use digits, mnist:DIR or cifar10:DIR")
+                named.len() == 1 && named[0].usage.starts_with(kind),
+                "{kind}"
+            );
+        }
+        assert_eq!(DataSource::digits(), "digits".parse().unwrap());
+        assert_eq!(DataSource::own(), "own".parse().unwrap());
+        for text in [
+            "",
+            "mnist",
+            "mnist:",
+            "imagenet:x",
+            "digits:",
+            "digits:x",
+            "npz:",
+        ] {
+            let message = text.parse::<DataSource>().unwrap_err().to_string();
+            assert!(
+                message.ends_with(
+                    "use digits, waveforms, mnist:DIR, cifar10:DIR, npz:FILE, npy:FILE, csv:FILE or folder:DIR"
+                ),
+                "{message}"
             );
         }
     }
 
     #[test]
     fn impossible_numbers_name_the_possible_ones() {
-        let message = DataSource::Digits
+        let message = DataSource::digits()
             .load(1, Some(0), None)
             .unwrap_err()
             .to_string();
         assert_eq!(
             message,
-            "0 training images were asked for, digits has 4000000: use a number from 1 to 4000000"
+            "0 training samples were asked for, digits has 4000000: use a number from 1 to 4000000"
         );
     }
 
     #[test]
     fn names_are_plain_strings_in_recipes() {
         let source: DataSource = serde_json::from_str(r#""mnist:a/b""#).unwrap();
-        assert_eq!(source, DataSource::Mnist("a/b".into()));
+        assert_eq!(source, "mnist:a/b".parse().unwrap());
         assert_eq!(serde_json::to_string(&source).unwrap(), r#""mnist:a/b""#);
         let message = serde_json::from_str::<DataSource>(r#""mnits:a""#)
             .unwrap_err()
@@ -309,7 +308,7 @@ mod tests {
         )
         .unwrap();
         std::fs::write(folder.path().join("test_batch.bin"), record(4)).unwrap();
-        let source = DataSource::Cifar10(folder.path().to_path_buf());
+        let source = cifar10_in(folder.path());
         assert_eq!(source.load(1, None, None).unwrap().train.len(), 3);
         let split = source.load(1, Some(2), Some(1)).unwrap();
         assert_eq!(
@@ -318,12 +317,12 @@ mod tests {
         );
         let message = source.load(1, Some(4), None).unwrap_err().to_string();
         assert!(
-            message.starts_with("4 training images were asked for") && message.contains("has 3:"),
+            message.starts_with("4 training samples were asked for") && message.contains("has 3:"),
             "{message}"
         );
         let message = source.load(1, None, Some(2)).unwrap_err().to_string();
         assert!(
-            message.starts_with("2 test images were asked for") && message.contains("has 1:"),
+            message.starts_with("2 test samples were asked for") && message.contains("has 1:"),
             "{message}"
         );
     }
@@ -332,14 +331,14 @@ mod tests {
     fn each_part_is_read_alone_and_a_number_that_nobody_asked_for_is_no_bound() {
         let folder = tempfile::tempdir().unwrap();
         let record = |label: u8| [vec![label], vec![label; 3072]].concat();
-        let source = DataSource::Cifar10(folder.path().to_path_buf());
+        let source = cifar10_in(folder.path());
         std::fs::write(
             folder.path().join("test_batch.bin"),
             [record(4), record(5), record(6)].concat(),
         )
         .unwrap();
         // There are no training images.
-        let test = |amount| source.test_images(1, amount).map(|set| set.labels);
+        let test = |amount| source.test_samples(1, amount).map(|set| set.labels);
         assert_eq!(test(Amount::ALL).unwrap(), [4, 5, 6]);
         assert_eq!(test(Amount::up_to(2)).unwrap(), [4, 5]);
         assert_eq!(test(Amount::up_to(3000)).unwrap(), [4, 5, 6]);
@@ -353,34 +352,34 @@ mod tests {
             let message = test(amount).unwrap_err().to_string();
             assert!(message.contains("has 3: use a number from 1 to 3"));
         }
-        assert!(source.training_images(1, Amount::ALL).is_err());
+        assert!(source.training_samples(1, Amount::ALL).is_err());
         assert!(source.training_files().is_err());
         let batch = folder.path().join("data_batch_3.bin");
         std::fs::write(&batch, record(1)).unwrap();
         let test_batch = folder.path().join("test_batch.bin");
         assert_eq!(source.training_files().unwrap(), [batch]);
         assert_eq!(source.test_files().unwrap(), [test_batch]);
-        assert!(DataSource::Digits.test_files().unwrap().is_empty());
+        assert!(DataSource::digits().test_files().unwrap().is_empty());
     }
 
     #[test]
     fn a_part_of_the_digits_is_that_of_both() {
-        let split = DataSource::Digits.load(5, Some(7), Some(6)).unwrap();
-        let train = DataSource::Digits.training_images(5, Amount::exactly(7));
-        let test = DataSource::Digits.test_images(5, Amount::up_to(6));
+        let split = DataSource::digits().load(5, Some(7), Some(6)).unwrap();
+        let train = DataSource::digits().training_samples(5, Amount::exactly(7));
+        let test = DataSource::digits().test_samples(5, Amount::up_to(6));
         assert!(train.unwrap() == split.train && test.unwrap() == split.test);
     }
 
     #[test]
     fn training_and_test_digits_differ() {
-        let split = DataSource::Digits.load(1, None, None).unwrap();
-        assert_eq!((split.train.len(), split.test.len()), DIGITS);
-        let train: std::collections::HashSet<&[u8]> = split.train.pixels.chunks(784).collect();
-        assert_eq!(train.len(), DIGITS.0);
+        let split = DataSource::digits().load(1, None, None).unwrap();
+        assert_eq!((split.train.len(), split.test.len()), (6000, 2000));
+        let train: std::collections::HashSet<&[u8]> = split.train.bytes().chunks(784).collect();
+        assert_eq!(train.len(), 6000);
         assert!(
             split
                 .test
-                .pixels
+                .bytes()
                 .chunks(784)
                 .all(|image| !train.contains(image))
         );

@@ -6,28 +6,30 @@ use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use crossburn_hardware::deviate_weights;
-use crossburn_kernels::cross_entropy;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{HostWeight, matrix_weights};
 use serde::{Deserialize, Serialize};
 
 use super::host_weights::{programmed, sign_step};
 use super::{finite_from_zero, noise_injection};
 use crate::learner::{Learned, Learner, Step};
+use crate::task::Learn;
 use crate::trainable::trainable;
 use crate::weight_gradients::{tracked, weight_gradients};
-use crate::{Recipe, TrainingError, margin_loss};
+use crate::{Recipe, TrainingError};
 
 /// Two optimizer steps per batch, the first against an adversary, the second under noise.
 ///
 /// ```text
 /// dev  = E[noise]                                   the centre of the training noise, m(c) s max|W| where it is censored
-/// dev <- dev - e max|W| sign(∂F(W + dev) / ∂W)      F: margin loss of the batch, kappa = 0; norms rest
-/// W   <- optimizer step with a ∂CE(W + dev) / ∂W    norms rest
-/// W   <- optimizer step with ∂CE(W + noise) / ∂W    a chip of [noise], as in noise injection
+/// dev <- dev - e max|W| sign(∂F(W + dev) / ∂W)      F: adversarial loss of the batch; norms rest
+/// W   <- optimizer step with a ∂L(W + dev)  / ∂W    norms rest
+/// W   <- optimizer step with ∂L(W + noise)  / ∂W    a chip of [noise], as in noise injection
 /// ```
 ///
-/// `max|W|` is that of each layer. The noise is that of `[noise]`, in the paper right-censored. Its mean belongs into the
+/// `max|W|` is that of each layer. F is the [adversarial loss](crate::Learn::adversarial_loss) of the
+/// task, for a classification the margin loss with kappa 0; L is its loss. The noise is that of `[noise]`, in the paper
+/// right-censored. Its mean belongs into the
 /// programmed weights: use `training.deployment = "mean-folded"`, as the paper does.
 ///
 /// # Source
@@ -64,16 +66,17 @@ impl ATrice {
         super::needs_noise(recipe)
     }
 
-    pub(super) fn step<C: Classifier>(
+    pub(super) fn step<N: Network, T: Learn<N>>(
         &self,
-        learner: &mut Learner<C>,
-        step: &Step<'_>,
-    ) -> Result<Learned, TrainingError> {
+        learner: &mut Learner<N>,
+        step: &Step<'_, T>,
+    ) -> Result<Learned<T::Output>, TrainingError> {
         let programmed = programmed(&learner.network, step.quantization);
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
         let deviations = self.adversary(&rest, &programmed, step)?;
         let varied = deviate_weights(rest.clone(), step.quantization, &deviations)?;
-        let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
+        let output = step.task.forward(&varied, &step.batch);
+        let loss = step.task.loss(output, &step.batch);
         let loss = loss * self.adversarial_weight;
         let found = GradientsParams::from_grads(loss.backward(), &rest);
         match self.literal {
@@ -85,11 +88,11 @@ impl ATrice {
     }
 
     /// The deviation of every matrix weight behind the adversary's step.
-    fn adversary<C: Classifier>(
+    fn adversary<N: Network, T: Learn<N>>(
         &self,
-        rest: &C,
+        rest: &N,
         programmed: &BTreeMap<String, HostWeight>,
-        step: &Step<'_>,
+        step: &Step<'_, T>,
     ) -> Result<BTreeMap<String, Vec<f32>>, TrainingError> {
         let centre = |(path, weight): (&String, &HostWeight)| {
             let mean = step.noise.mean_deviation(&weight.values, &weight.shape);
@@ -97,8 +100,8 @@ impl ATrice {
         };
         let mut deviations: BTreeMap<String, Vec<f32>> = programmed.iter().map(centre).collect();
         let varied = deviate_weights(rest.clone(), step.quantization, &deviations)?;
-        let logits = varied.forward(step.images.clone());
-        let loss = margin_loss(logits, step.targets.clone(), 0.0);
+        let output = step.task.forward(&varied, &step.batch);
+        let loss = step.task.adversarial_loss(output, &step.batch);
         weight_gradients(rest, loss.backward(), |path, gradient| {
             let (Some(weight), Some(deviation)) =
                 (programmed.get(&path), deviations.get_mut(&path))
@@ -116,8 +119,8 @@ impl ATrice {
 
 /// The authors' first step: the optimizer sees the gradients of the scaled layers, `max|W|` times those of the unscaled
 /// ones, and the matrix weights are put back behind it.
-fn step_all_but_matrices<C: Classifier>(
-    learner: &mut Learner<C>,
+fn step_all_but_matrices<N: Network>(
+    learner: &mut Learner<N>,
     gradients: GradientsParams,
     programmed: &BTreeMap<String, HostWeight>,
     learning_rate: f64,
@@ -241,8 +244,8 @@ mod tests {
         let programmed = programmed(&learner.network, None);
         let found = method().adversary(&rest, &programmed, &step).unwrap();
 
-        let images = values(step.images.clone().flatten::<2>(1, 3));
-        let labels: Vec<i32> = step.targets.clone().into_data().iter::<i32>().collect();
+        let images = values(step.batch.inputs.clone().flatten::<2>(1, 3));
+        let labels: Vec<i32> = step.batch.labels.iter().map(|l| i32::from(*l)).collect();
         let (inputs, classes) = (images.len() / labels.len(), 10);
         let stored = values(learner.network.fc.weight.val());
         let bias = values(learner.network.fc.bias.as_ref().unwrap().val());
@@ -304,7 +307,8 @@ mod tests {
 
         // The gradient that steps the clean weights is a ∂CE/∂W at the deviated ones.
         let varied = deviate_weights(rest.clone(), None, &found).unwrap();
-        let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone()) * 0.5;
+        let output = step.task.forward(&varied, &step.batch);
+        let loss = Learn::<Softmax>::loss(step.task, output, &step.batch) * 0.5;
         let stepped = GradientsParams::from_grads(loss.backward(), &rest);
         let autodiff = values(stepped.get::<2>(learner.network.fc.weight.id).unwrap());
         let deviations = &found["fc.weight"];
@@ -347,7 +351,8 @@ mod tests {
         let programmed = programmed(&learner.network, None);
         let deviations = method().adversary(&rest, &programmed, &step).unwrap();
         let varied = deviate_weights(rest.clone(), None, &deviations).unwrap();
-        let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
+        let logits = step.task.forward(&varied, &step.batch);
+        let loss = Learn::<Softmax>::loss(step.task, logits, &step.batch);
         let found = GradientsParams::from_grads(loss.backward(), &rest);
         step_all_but_matrices(&mut learner, found, &programmed, step.learning_rate);
         let after = parameters(&learner);

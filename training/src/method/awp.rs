@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use crossburn_hardware::deviate_weights;
-use crossburn_kernels::cross_entropy;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{ChipSeed, Distribution, HostWeight, Variation};
 use serde::{Deserialize, Serialize};
 
@@ -12,15 +11,16 @@ use super::finite_from_zero;
 use super::host_weights::{norm, programmed, sign_step};
 use crate::TrainingError;
 use crate::learner::{Learned, Learner, Step};
+use crate::task::Learn;
 use crate::weight_gradients::weight_gradients;
 
 /// Learns at the weights where an adversary of bounded strength has moved them.
 ///
 /// ```text
 /// d    = the drawn deviation of [noise]; 0 of none
-/// g_l  = ∂ CE(W + d) / ∂W_l                                    the adversary's one step, per layer l
+/// g_l  = ∂ L(W + d) / ∂W_l                                     the adversary's one step, per layer l
 /// v_l  = γ ||W_l||₂ g_l / ||g_l||₂       (relative-l2)         or γ max|W_l| sign(g_l)       (box)
-/// W   <- optimizer step with ∂ CE(W + d + v) / ∂W
+/// W   <- optimizer step with ∂ L(W + d + v) / ∂W
 /// ```
 ///
 /// W_l is the weight as it is programmed, so quantized where the network is. A layer without gradient is not moved; biases
@@ -29,7 +29,7 @@ use crate::weight_gradients::weight_gradients;
 ///
 /// # Source
 /// Wu, Xia and Wang, "Adversarial weight perturbation helps robust generalization", NeurIPS 2020 (arXiv 2004.05884): their
-/// layer-wise bound and update of weights, with one step of the adversary and with images as they are; the box is the bound
+/// layer-wise bound and update of weights, with one step of the adversary and with items as they are; the box is the bound
 /// of Yan et al., ICCAD 2022 (arXiv 2207.07626).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -65,17 +65,18 @@ impl Awp {
         finite_from_zero("method.strength", self.strength)
     }
 
-    pub(super) fn step<C: Classifier>(
+    pub(super) fn step<N: Network, T: Learn<N>>(
         &self,
-        learner: &mut Learner<C>,
-        step: &Step<'_>,
-    ) -> Result<Learned, TrainingError> {
+        learner: &mut Learner<N>,
+        step: &Step<'_, T>,
+    ) -> Result<Learned<T::Output>, TrainingError> {
         let programmed = programmed(&learner.network, step.quantization);
         let mut deviations = drawn(&programmed, step.noise, step.chip);
         // Its own running statistics, so that those of the learner rest.
         let adversary = learner.network.valid().train();
         let varied = deviate_weights(adversary.clone(), step.quantization, &deviations)?;
-        let loss = cross_entropy(varied.forward(step.images.clone()), step.targets.clone());
+        let output = step.task.forward(&varied, &step.batch);
+        let loss = step.task.loss(output, &step.batch);
         weight_gradients(&adversary, loss.backward(), |path, gradient| {
             let (Some(weight), Some(deviation)) =
                 (programmed.get(&path), deviations.get_mut(&path))
@@ -88,13 +89,13 @@ impl Awp {
             }
         })?;
         let varied = deviate_weights(learner.network.clone(), step.quantization, &deviations)?;
-        let logits = varied.forward(step.images.clone());
-        let loss = cross_entropy(logits.clone(), step.targets.clone());
+        let output = step.task.forward(&varied, &step.batch);
+        let loss = step.task.loss(output.clone(), &step.batch);
         let value = f64::from(loss.clone().into_scalar::<f32>());
         learner.descend(loss, step.learning_rate);
         Ok(Learned {
             loss: value,
-            logits: logits.inner(),
+            output,
             passes: 2,
         })
     }

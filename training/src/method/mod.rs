@@ -15,11 +15,12 @@ pub use awp::{Awp, AwpNorm};
 pub use orthogonality::Orthogonality;
 pub use trice::{Trice, Trisection};
 
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{Distribution, Variation};
 use serde::{Deserialize, Serialize};
 
 use crate::learner::{Learned, Learner, Step};
+use crate::task::{Learn, Task};
 use crate::{Batches, Passes, Recipe, Run, TrainingError};
 
 /// How a network learns to survive variation.
@@ -71,11 +72,11 @@ pub(crate) struct Verdict {
 }
 
 /// Where an epoch is judged.
-pub(crate) struct Scene<'a> {
+pub(crate) struct Scene<'a, T: Task> {
     pub(crate) recipe: &'a Recipe,
-    pub(crate) run: &'a Run<'a>,
-    /// The validation images, without autodiff.
-    pub(crate) validation: &'a Batches,
+    pub(crate) run: &'a Run<'a, T>,
+    /// The validation items, without autodiff.
+    pub(crate) validation: &'a Batches<T>,
     /// From 1.
     pub(crate) epoch: usize,
     /// Whether the run is to end.
@@ -146,11 +147,11 @@ impl Method {
     }
 
     /// Learns from one batch.
-    pub(crate) fn step<C: Classifier>(
+    pub(crate) fn step<N: Network, T: Learn<N>>(
         &self,
-        learner: &mut Learner<C>,
-        step: &Step<'_>,
-    ) -> Result<Learned, TrainingError> {
+        learner: &mut Learner<N>,
+        step: &Step<'_, T>,
+    ) -> Result<Learned<T::Output>, TrainingError> {
         match self {
             Self::NoiseInjection {} | Self::Trice(_) => noise_injection::step(learner, step, None),
             Self::ATrice(method) => method.step(learner, step),
@@ -160,13 +161,13 @@ impl Method {
     }
 
     /// Judges the copies that `plan` has trained and prepares them for the next epoch. `None` where the scene stopped it.
-    pub(crate) fn judge<C: Classifier>(
+    pub(crate) fn judge<N: Network, T: Learn<N>>(
         &self,
-        learners: &mut [Learner<C>],
+        learners: &mut [Learner<N>],
         plan: &Plan,
         search: &mut Option<Trisection>,
         passes: &mut Passes,
-        scene: &Scene<'_>,
+        scene: &Scene<'_, T>,
     ) -> Result<Option<Verdict>, TrainingError> {
         match self {
             Self::Trice(trice) => trice.judge(learners, plan, search, passes, scene),
@@ -205,13 +206,15 @@ fn needs_noise(recipe: &Recipe) -> Result<(), TrainingError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 pub(crate) mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
-    use crate::OptimizerConfig;
     use crate::data::digits;
+    use crate::{Classification, OptimizerConfig};
     use burn::module::Module;
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::{Device, Tensor};
-    use crossburn_models::initialize;
+    use crossburn_models::{Classifier, initialize};
     use crossburn_noise::ChipSeed;
 
     /// A linear classifier of 28×28 images.
@@ -219,6 +222,8 @@ pub(crate) mod tests {
     pub(crate) struct Softmax {
         pub(crate) fc: Linear,
     }
+
+    impl Network for Softmax {}
 
     impl Classifier for Softmax {
         fn forward(&self, images: Tensor<4>) -> Tensor<2> {
@@ -235,17 +240,19 @@ pub(crate) mod tests {
         }
     }
 
-    /// A batch of eight digits, with its chip.
-    pub(crate) fn batch(noise: &Variation, chip: u64) -> Step<'_> {
+    /// Eight digits.
+    static EIGHT: LazyLock<Classification> = LazyLock::new(|| Classification::new(digits(1, 0, 8)));
+
+    /// A batch of all of them, with its chip.
+    pub(crate) fn batch(noise: &Variation, chip: u64) -> Step<'_, Classification> {
         let device = Device::flex().autodiff();
-        let set = digits(1, 0, 8);
-        let indices: Vec<usize> = (0..8).collect();
+        let items: Vec<usize> = (0..8).collect();
         Step {
+            task: &EIGHT,
             quantization: None,
             noise,
             chip: ChipSeed::new(5, chip),
-            images: set.inputs(&indices, &device),
-            targets: set.targets(&indices, &device),
+            batch: EIGHT.batch(&items, &device),
             learning_rate: 1e-2,
         }
     }
@@ -261,16 +268,15 @@ pub(crate) mod tests {
     }
 
     impl ByHand {
-        pub(crate) fn new(learner: &Learner<Softmax>, step: &Step<'_>) -> Self {
+        pub(crate) fn new(learner: &Learner<Softmax>, step: &Step<'_, Classification>) -> Self {
             let fc = &learner.network.fc;
             Self {
-                images: doubles(step.images.clone().flatten::<2>(1, 3)),
+                images: doubles(step.batch.inputs.clone().flatten::<2>(1, 3)),
                 labels: step
-                    .targets
-                    .clone()
-                    .into_data()
-                    .iter::<i64>()
-                    .map(|label| label as usize)
+                    .batch
+                    .labels
+                    .iter()
+                    .map(|label| usize::from(*label))
                     .collect(),
                 weight: doubles(fc.weight.val()),
                 bias: doubles(fc.bias.as_ref().unwrap().val()),

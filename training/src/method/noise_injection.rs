@@ -2,13 +2,13 @@
 
 use burn::tensor::Tensor;
 use crossburn_hardware::vary_weights;
-use crossburn_kernels::cross_entropy;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 
 use crate::TrainingError;
 use crate::learner::{Learned, Learner, Step};
+use crate::task::Learn;
 
-/// A chip is drawn, the forward pass uses `quantize(W) + deviation`, the gradient of the cross-entropy, plus that of
+/// A chip is drawn, the forward pass uses `quantize(W) + deviation`, the gradient of the loss, plus that of
 /// `penalty` on the clean weights where there is one, steps the clean weights.
 ///
 /// # Errors
@@ -16,19 +16,19 @@ use crate::learner::{Learned, Learner, Step};
 ///
 /// # Source
 /// Yan et al., ICCAD 2023 (arXiv 2307.15853), training with fixed noise.
-pub(super) fn step<C: Classifier>(
-    learner: &mut Learner<C>,
-    step: &Step<'_>,
+pub(super) fn step<N: Network, T: Learn<N>>(
+    learner: &mut Learner<N>,
+    step: &Step<'_, T>,
     penalty: Option<Tensor<1>>,
-) -> Result<Learned, TrainingError> {
+) -> Result<Learned<T::Output>, TrainingError> {
     let varied = vary_weights(
         learner.network.clone(),
         step.quantization,
         step.noise,
         step.chip,
     )?;
-    let logits = varied.forward(step.images.clone());
-    let loss = cross_entropy(logits.clone(), step.targets.clone());
+    let output = step.task.forward(&varied, &step.batch);
+    let loss = step.task.loss(output.clone(), &step.batch);
     let value = f64::from(loss.clone().into_scalar::<f32>());
     let loss = match penalty {
         Some(penalty) => loss + penalty,
@@ -37,7 +37,7 @@ pub(super) fn step<C: Classifier>(
     learner.descend(loss, step.learning_rate);
     Ok(Learned {
         loss: value,
-        logits: logits.inner(),
+        output,
         passes: 1,
     })
 }

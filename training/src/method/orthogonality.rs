@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{WeightLayout, WeightLayouts, matrix_weights, require_unattached};
 use serde::{Deserialize, Serialize};
 
 use super::{finite_from_zero, noise_injection};
 use crate::TrainingError;
 use crate::learner::{Learned, Learner, Step};
+use crate::task::Learn;
 
 /// The penalty `β Σ_layers ||W Wᵀ - λ I||²_F` on the clean weights, beside the noise of `[noise]`.
 ///
@@ -46,11 +47,11 @@ impl Orthogonality {
         finite_from_zero("method.lambda", self.lambda)
     }
 
-    pub(super) fn step<C: Classifier>(
+    pub(super) fn step<N: Network, T: Learn<N>>(
         &self,
-        learner: &mut Learner<C>,
-        step: &Step<'_>,
-    ) -> Result<Learned, TrainingError> {
+        learner: &mut Learner<N>,
+        step: &Step<'_, T>,
+    ) -> Result<Learned<T::Output>, TrainingError> {
         // The penalty is about stored weights, which are then those that layers compute with.
         require_unattached(&learner.network, &matrix_weights(&learner.network))?;
         let penalty = self.penalty(&learner.network);

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::AtomicBool;
 
-use crossburn_models::Classifier;
+use crossburn_models::Network;
 use crossburn_noise::{Distribution, Population, Variation, path_hash};
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, Scene, Verdict, needs_noise};
 use crate::batch_norm_refresh::batch_norm_refresh;
 use crate::learner::Learner;
+use crate::task::Learn;
 use crate::{Evaluation, Passes, Recipe, Selection, TrainingError};
 
 /// Chips below which a low percentile is near the minimum of what was drawn: noisy, and a choice by it optimistic.
@@ -19,19 +20,19 @@ const FEWEST_CHIPS: u64 = 50;
 /// ```text
 /// every epoch   each copy trains under its own σ: left, middle, right quarter of [low, high]     (Trisection)
 ///               batch norms of each copy are refreshed without noise: training.batch_norm_refresh passes, one at least
-///               each copy is judged: quantile q of the accuracy on validation images over chips of the deployment noise
+///               each copy is judged: quantile q of the metric on validation items over    chips of the deployment noise
 ///               the interval shrinks around the best; all copies continue from its weights, each with its own optimizer
 /// where high - low < 1e-4, the middle copy trains on alone
 /// ```
 ///
 /// The noise is that of `[noise]`, in the paper right-censored, and its `sigma_rel_wmax` is the upper end of the interval,
-/// which starts at 0. The copies see the same images in the same order, draw the same chips up to the strength, and are
+/// which starts at 0. The copies see the same items in the same order, draw the same chips up to the strength, and are
 /// judged on the same chips, new ones every epoch. The best epoch by the quantile is kept. With several `censors` all of it
 /// is done once for each, from the initial network, and the best of all is kept.
 ///
 /// # Source
-/// Yan et al., ICCAD 2023 (arXiv 2307.15853), automated choice of the strength. Deviations: validation images judge, not
-/// test images; at least 50 chips, where the authors' code draws 10; censoring points are a list, tried in turn; `settle`,
+/// Yan et al., ICCAD 2023 (arXiv 2307.15853), automated choice of the strength. Deviations: validation items judge, not
+/// test items; at least 50 chips, where the authors' code draws 10; censoring points are a list, tried in turn; `settle`,
 /// as the paper's epochs have ten times the steps of a small set's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,7 +100,7 @@ impl Trisection {
         ]
     }
 
-    /// The candidate with the largest quantile, the first of equals.
+    /// The candidate with the largest oriented quantile, the first of equals.
     pub fn winner(quantiles: &[f64]) -> usize {
         let mut best = 0;
         for (index, quantile) in quantiles.iter().enumerate() {
@@ -242,13 +243,13 @@ impl Trice {
         }
     }
 
-    pub(super) fn judge<C: Classifier>(
+    pub(super) fn judge<N: Network, T: Learn<N>>(
         &self,
-        learners: &mut [Learner<C>],
+        learners: &mut [Learner<N>],
         plan: &Plan,
         search: &mut Option<Trisection>,
         passes: &mut Passes,
-        scene: &Scene<'_>,
+        scene: &Scene<'_, T>,
     ) -> Result<Option<Verdict>, TrainingError> {
         if !plan.decides {
             // The middle copy stands for the epoch, which is not kept.
@@ -271,9 +272,11 @@ impl Trice {
                 passes,
             )?;
             quantiles.push(self.quantile(&learner.network, scene)?);
-            passes.forward += self.chips * scene.validation.images() as u64;
+            passes.forward += self.chips * scene.validation.items() as u64;
         }
-        let winner = Trisection::winner(&quantiles);
+        let better = scene.validation.metric().better;
+        let oriented: Vec<f64> = quantiles.iter().map(|q| better.orient(*q)).collect();
+        let winner = Trisection::winner(&oriented);
         if plan.copies.len() > 1 {
             *search = search.map(|search| search.shrink(winner));
             let (best, _) = plan.copies[winner];
@@ -289,11 +292,11 @@ impl Trice {
         }))
     }
 
-    /// The quantile of the accuracy over this epoch's chips.
-    fn quantile<C: Classifier>(
+    /// The quantile of the metric over this epoch's chips, from the worse end.
+    fn quantile<N: Network, T: Learn<N>>(
         &self,
-        network: &C,
-        scene: &Scene<'_>,
+        network: &N,
+        scene: &Scene<'_, T>,
     ) -> Result<f64, TrainingError> {
         let quantization = scene.recipe.model.quantization();
         let evaluation = Evaluation::new(network, quantization, scene.validation.clone());
@@ -306,8 +309,9 @@ impl Trice {
             |_, _| {},
             &AtomicBool::new(false),
         )?;
-        let accuracy = chips.into_iter().map(|(_, accuracy)| accuracy).collect();
-        Ok(Population::new(seed, first, accuracy).kpp(100.0 * self.quantile)?)
+        let metric = chips.into_iter().map(|(_, metric)| metric).collect();
+        let chips = Population::new(seed, first, metric).judged_by(evaluation.metric().better);
+        Ok(chips.kpp(100.0 * self.quantile)?)
     }
 }
 

@@ -3,21 +3,22 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crossburn_noise::worst_case::Surrogates;
 use serde::{Deserialize, Serialize};
+
+use crate::task::SurrogateList;
 
 /// The surrogate loss of a search, which makes it small. All but [`Towards`](Self::Towards) fall where the right class loses
 /// its lead; no single one is the strongest on every network.
 ///
-/// Of one image with logits `z`, probabilities `p` and the right class `y`, with `j` the largest of the other classes:
+/// Of one sample with logits `z`, probabilities `p` and the right class `y`, with `j` the largest of the other classes:
 ///
 /// | loss | value | moves |
 /// |---|---|---|
-/// | margin | `max(z_y - z_j, -kappa)` | images that are not yet wrong by `kappa` |
-/// | cross-entropy | `ln p_y` | every image, those that are wrong most of all |
-/// | DLR | `(z_y - z_j) / (z_1st - z_3rd)` | every image; the scale of the logits drops out |
-/// | probability margin | `p_y - p_j` | images near the border between right and wrong |
-/// | towards `t` | `-ln p_t` where `y ≠ t`, 0 elsewhere | all images to one class |
+/// | margin | `max(z_y - z_j, -kappa)` | samples that are not yet wrong by `kappa` |
+/// | cross-entropy | `ln p_y` | every sample, those that are wrong most of all |
+/// | DLR | `(z_y - z_j) / (z_1st - z_3rd)` | every sample; the scale of the logits drops out |
+/// | probability margin | `p_y - p_j` | samples near the border between right and wrong |
+/// | towards `t` | `-ln p_t` where `y ≠ t`, 0 elsewhere | all samples to one class |
 ///
 /// # Source
 /// Margin: Carlini and Wagner, S&P 2017, f6 of section V, for weights in Yan, Hu and Shi, ICCAD 2022 (arXiv 2207.07626). DLR:
@@ -27,17 +28,17 @@ use serde::{Deserialize, Serialize};
 pub enum AttackLoss {
     /// The lead of the right class down to `-kappa`.
     Margin {
-        /// How wrong an image is pushed before it is left alone.
+        /// How wrong an sample is pushed before it is left alone.
         kappa: f64,
     },
-    /// The negative cross-entropy: it goes on pushing images that are wrong already.
+    /// The negative cross-entropy: it goes on pushing samples that are wrong already.
     CrossEntropy {},
     /// The difference of logits ratio, for three classes or more.
     Dlr {},
     /// The lead of the right class in probabilities.
     ProbabilityMargin {},
-    /// The cross-entropy of one class for all images of the others: one deviation is shared by all images, so that a
-    /// common direction can be stronger than one direction per image.
+    /// The cross-entropy of one class for all samples of the others: one deviation is shared by all samples, so that a
+    /// common direction can be stronger than one direction per sample.
     Towards {
         /// The class.
         class: usize,
@@ -50,10 +51,27 @@ impl Default for AttackLoss {
     }
 }
 
+/// Classes that all samples are pushed to, at most.
+const TARGETS: usize = 10;
+
 impl AttackLoss {
-    /// The losses that the single searches of earlier versions had: margin and cross-entropy.
-    pub fn both() -> [Self; 2] {
-        [Self::default(), Self::CrossEntropy {}]
+    /// Every loss for a network of which `runners_up` says how often every class comes closest to being mistaken for the
+    /// right one: the probability margin, the margin down to -1, the cross-entropy, for three classes or more the DLR, and
+    /// those towards the classes that come closest most often, ten at most.
+    pub(super) fn all(runners_up: &[usize]) -> SurrogateList<Self> {
+        let mut general = vec![
+            Self::ProbabilityMargin {},
+            Self::Margin { kappa: 1.0 },
+            Self::CrossEntropy {},
+        ];
+        if runners_up.len() > 2 {
+            general.push(Self::Dlr {});
+        }
+        let mut classes: Vec<usize> = (0..runners_up.len()).collect();
+        classes.sort_by_key(|class| std::cmp::Reverse(runners_up[*class]));
+        classes.truncate(TARGETS);
+        let towards = classes.into_iter().map(|class| Self::Towards { class });
+        SurrogateList::new(general, towards)
     }
 }
 
@@ -97,8 +115,8 @@ impl FromStr for AttackLoss {
 }
 
 impl AttackLoss {
-    /// The loss of one image, and its derivative by every logit, which is added to `gradient`.
-    pub(crate) fn of_image(self, logits: &[f32], label: usize, gradient: &mut [f32]) -> f64 {
+    /// The loss of one sample, and its derivative by every logit, which is added to `gradient`.
+    pub(super) fn of_sample(self, logits: &[f32], label: usize, gradient: &mut [f32]) -> f64 {
         match self {
             Self::Margin { kappa } => {
                 let other = largest_beside(logits, label);
@@ -156,64 +174,8 @@ impl AttackLoss {
     }
 }
 
-/// The losses of one attack, numbered: those that work from any point, then those that push all images to one class.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AttackLosses {
-    losses: Vec<AttackLoss>,
-    general: usize,
-}
-
-/// Classes that all images are pushed to, at most.
-const TARGETS: usize = 10;
-
-impl AttackLosses {
-    /// One loss.
-    pub fn one(loss: AttackLoss) -> Self {
-        Self {
-            losses: vec![loss],
-            general: 1,
-        }
-    }
-
-    /// Every loss for a network of which `runners_up` says how often every class comes closest to being mistaken for the
-    /// right one: the probability margin, the margin down to -1, the cross-entropy, for three classes or more the DLR, and
-    /// those towards the classes that come closest most often, ten at most.
-    pub fn all(runners_up: &[usize]) -> Self {
-        let mut losses = vec![
-            AttackLoss::ProbabilityMargin {},
-            AttackLoss::Margin { kappa: 1.0 },
-            AttackLoss::CrossEntropy {},
-        ];
-        if runners_up.len() > 2 {
-            losses.push(AttackLoss::Dlr {});
-        }
-        let general = losses.len();
-        let mut classes: Vec<usize> = (0..runners_up.len()).collect();
-        classes.sort_by_key(|class| std::cmp::Reverse(runners_up[*class]));
-        classes.truncate(TARGETS);
-        losses.extend(
-            classes
-                .into_iter()
-                .map(|class| AttackLoss::Towards { class }),
-        );
-        Self { losses, general }
-    }
-
-    /// All of them.
-    pub fn losses(&self) -> &[AttackLoss] {
-        &self.losses
-    }
-
-    pub(crate) fn surrogates(&self) -> Surrogates {
-        Surrogates {
-            general: self.general,
-            directed: self.losses.len() - self.general,
-        }
-    }
-}
-
 /// The class other than `label` with the largest logit.
-pub(crate) fn largest_beside(logits: &[f32], label: usize) -> usize {
+pub(super) fn largest_beside(logits: &[f32], label: usize) -> usize {
     let others = (0..logits.len()).filter(|class| *class != label);
     others
         .max_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a)))
@@ -247,6 +209,7 @@ fn probabilities(logits: &[f32]) -> (Vec<f64>, f64) {
 mod tests {
     use super::*;
     use crossburn_noise::Philox;
+    use crossburn_noise::worst_case::Surrogates;
 
     const ALL: [AttackLoss; 6] = [
         AttackLoss::Margin { kappa: 0.0 },
@@ -258,7 +221,7 @@ mod tests {
     ];
 
     fn value(loss: AttackLoss, logits: &[f32], label: usize) -> f64 {
-        loss.of_image(logits, label, &mut vec![0.0; logits.len()])
+        loss.of_sample(logits, label, &mut vec![0.0; logits.len()])
     }
 
     #[test]
@@ -297,7 +260,7 @@ mod tests {
             let label = image as usize % 6;
             for loss in ALL {
                 let mut gradient = [0.0f32; 6];
-                loss.of_image(&logits, label, &mut gradient);
+                loss.of_sample(&logits, label, &mut gradient);
                 for class in 0..6 {
                     // Differences of logits that are this close change their order within the step.
                     let step = 1.0 / 4096.0;
@@ -352,19 +315,19 @@ mod tests {
 
     #[test]
     fn the_automatic_losses_push_towards_the_classes_that_come_closest() {
-        let all = AttackLosses::all(&[0, 5, 9]);
-        let towards: Vec<String> = all.losses()[4..].iter().map(ToString::to_string).collect();
+        let all = AttackLoss::all(&[0, 5, 9]);
+        let towards: Vec<String> = all.all()[4..].iter().map(ToString::to_string).collect();
         assert_eq!(towards, ["towards:2", "towards:1", "towards:0"]);
         assert_eq!(
-            all.surrogates(),
+            all.count(),
             Surrogates {
                 general: 4,
                 directed: 3
             }
         );
         // With two classes the logits have no third one to be scaled by.
-        let two = AttackLosses::all(&[1, 1]);
-        assert!(!two.losses().contains(&AttackLoss::Dlr {}));
-        assert_eq!(AttackLosses::all(&[1; 50]).surrogates().directed, 10);
+        let two = AttackLoss::all(&[1, 1]);
+        assert!(!two.all().contains(&AttackLoss::Dlr {}));
+        assert_eq!(AttackLoss::all(&[1; 50]).count().directed, 10);
     }
 }

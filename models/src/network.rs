@@ -1,0 +1,47 @@
+//! What every network has, whatever it computes.
+
+use burn::module::{Module, ModuleDisplay};
+
+use crate::{Autoencoder, Classifier};
+
+/// A network that is trained, evaluated and searched: any Burn module. What it computes is said by a trait of its kind, such
+/// as [`Classifier`] or [`Autoencoder`].
+///
+/// ```
+/// use burn::module::Module;
+/// use burn::nn::Linear;
+/// use crossburn_models::Network;
+///
+/// #[derive(Module, Debug)]
+/// struct Mine {
+///     layer: Linear,
+/// }
+///
+/// impl Network for Mine {}
+/// ```
+pub trait Network: Module + ModuleDisplay + Send + Sync + 'static {
+    /// Whether a pass through several chips in one module gives the outputs of all: what
+    /// [`stack`](crossburn_hardware::layer::stack) asks of layers holds.
+    const STACKS: bool = false;
+
+    /// The same network with every activation in full precision: what a gradient through rounding and clipping is compared
+    /// with. A network that does not quantize activations is that already.
+    #[must_use]
+    fn unquantized_activations(self) -> Self {
+        self
+    }
+}
+
+/// Work that is done with a network whose type is only known from its configuration.
+///
+/// [`ModelConfig::build`](crate::ModelConfig::build) calls the method of the network's kind.
+pub trait WithNetwork {
+    /// What the work gives back.
+    type Output;
+
+    /// Does the work with a classifier.
+    fn classifier<C: Classifier>(self, network: C) -> Self::Output;
+
+    /// Does the work with an autoencoder.
+    fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output;
+}

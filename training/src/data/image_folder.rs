@@ -1,0 +1,619 @@
+//! A folder of images for every class: the source `folder:DIR`.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Limits};
+use rayon::prelude::*;
+
+use super::class_list::{ClassList, Labels, sorted};
+use super::folder;
+use super::layout::Arranged;
+use super::options::Options;
+use super::preparation::{self, Collection, Parts, Preparation};
+use super::reader::{Kind, Part, Reader};
+use super::samples::Values;
+use super::statistics::Scale;
+use super::{Amount, DataSplit};
+use crate::TrainingError;
+
+pub(super) const KIND: Kind = Kind {
+    name: "folder",
+    usage: "folder:DIR",
+    open: |argument| Ok(Arc::new(ImageFolder::new(argument)?)),
+};
+
+const OPTIONS: &[&str] = &["colour"];
+
+/// Names of folders with training, validation and test images.
+const TRAIN: [&str; 2] = ["train", "training"];
+const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
+const TEST: [&str; 2] = ["test", "testing"];
+
+/// Endings of images that are read, and of those that are not, in lower case.
+const READ: [&str; 6] = ["png", "jpg", "jpeg", "pgm", "ppm", "pnm"];
+const NOT_READ: [&str; 9] = [
+    "bmp", "gif", "tif", "tiff", "webp", "avif", "heic", "dcm", "jp2",
+];
+
+/// The longest side of an image, and the most memory that decoding one may take, in bytes.
+const LONGEST_SIDE: u32 = 1 << 15;
+const MOST_MEMORY: u64 = 512 << 20;
+/// The most pixels of all images, in MiB.
+const MOST_PIXELS: u64 = 8192;
+
+/// The data source.
+#[derive(Debug)]
+struct ImageFolder {
+    options: Options,
+    preparation: Preparation,
+    /// What images are made, where an option says so.
+    colour: Option<Colour>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Colour {
+    Grey,
+    Rgb,
+}
+
+impl Colour {
+    fn channels(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::Rgb => 3,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Grey => "grey",
+            Self::Rgb => "in colour",
+        }
+    }
+}
+
+/// Where the images of each part are.
+#[derive(Debug, PartialEq)]
+enum Folders {
+    Together(PathBuf),
+    Apart { train: Vec<PathBuf>, test: PathBuf },
+}
+
+impl ImageFolder {
+    fn new(argument: &str) -> Result<Self, TrainingError> {
+        let options = Options::parse(KIND.name, argument, &[OPTIONS, preparation::OPTIONS])?;
+        let colour = match options.get("colour") {
+            None => None,
+            Some("grey") => Some(Colour::Grey),
+            Some("rgb") => Some(Colour::Rgb),
+            Some(other) => {
+                return Err(
+                    options.refuse(format!("colour={other} is not allowed: use grey or rgb"))
+                );
+            }
+        };
+        Ok(Self {
+            preparation: Preparation::new(&options)?,
+            options,
+            colour,
+        })
+    }
+
+    fn folders(&self) -> Folders {
+        let root = &self.options.path;
+        let inside = |names: &[&str]| {
+            let folders = names.iter().map(|name| root.join(name));
+            folders.into_iter().find(|folder| folder.is_dir())
+        };
+        match (inside(&TRAIN), inside(&TEST)) {
+            (Some(train), Some(test)) => Folders::Apart {
+                train: std::iter::once(train).chain(inside(&VALIDATION)).collect(),
+                test,
+            },
+            _ => Folders::Together(root.clone()),
+        }
+    }
+
+    /// The images of one folder.
+    fn collection(&self, folder: &Path) -> Result<Collection, TrainingError> {
+        let place = folder.display().to_string();
+        let (mut paths, mut labels) = (Vec::new(), Vec::new());
+        for class in classes(folder)? {
+            let images = images(&folder.join(&class))?;
+            labels.extend(std::iter::repeat_n(class, images.len()));
+            paths.extend(images);
+        }
+        // The first image says what all are.
+        let first = decode(&paths[0])?;
+        let colour = self.colour.unwrap_or(colour(&first));
+        let (width, height) = (first.width(), first.height());
+        let len = colour.channels() * (width * height) as usize;
+        if len == 0 {
+            return Err(TrainingError::data(
+                paths[0].display().to_string(),
+                "it has no pixels",
+                "remove it",
+            ));
+        }
+        if (len as u64).saturating_mul(paths.len() as u64) > MOST_PIXELS << 20 {
+            return Err(TrainingError::TooLarge {
+                path: folder.to_path_buf(),
+                mebibytes: MOST_PIXELS,
+            });
+        }
+        let mut pixels = vec![0; len * paths.len()];
+        let decoded: Vec<Result<(), TrainingError>> = pixels
+            .par_chunks_mut(len)
+            .zip(&paths)
+            .map(|(pixels, path)| {
+                let image = decode(path)?;
+                self.check(path, &image, &paths[0], &first)?;
+                write(image, colour, pixels);
+                Ok(())
+            })
+            .collect();
+        // The first error in the order of the files.
+        decoded.into_iter().collect::<Result<(), _>>()?;
+        Ok(Collection {
+            samples: Arranged {
+                values: Values::Bytes(pixels),
+                shape: [colour.channels(), height as usize, width as usize],
+                count: paths.len(),
+                scale: Scale::PerChannel,
+            },
+            labels: Labels::Names(labels),
+            groups: None,
+            place,
+        })
+    }
+
+    /// Refuses an image of another size than the first, or of another colour where no option says what images are made.
+    fn check(
+        &self,
+        path: &Path,
+        image: &DynamicImage,
+        first_path: &Path,
+        first: &DynamicImage,
+    ) -> Result<(), TrainingError> {
+        let size = |image: &DynamicImage| format!("{} x {}", image.width(), image.height());
+        if (image.width(), image.height()) != (first.width(), first.height()) {
+            return Err(TrainingError::data(
+                path.display().to_string(),
+                format!(
+                    "it has {} pixels, {} has {}",
+                    size(image),
+                    first_path.display(),
+                    size(first)
+                ),
+                "bring all images to one size",
+            ));
+        }
+        if self.colour.is_none() && colour(image) != colour(first) {
+            return Err(TrainingError::data(
+                path.display().to_string(),
+                format!(
+                    "it is {}, {} is {}",
+                    colour(image).name(),
+                    first_path.display(),
+                    colour(first).name()
+                ),
+                "add colour=grey or colour=rgb to the source",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The classes of a folder, in order: its folders.
+fn classes(folder: &Path) -> Result<Vec<String>, TrainingError> {
+    let names = folder::names(folder)?.into_iter();
+    let classes: Vec<String> = names
+        .filter(|name| !name.starts_with('.') && folder.join(name).is_dir())
+        .collect();
+    match classes.is_empty() {
+        true => Err(TrainingError::data(
+            folder.display().to_string(),
+            "it holds no folder of images",
+            "make one folder for each class: DIR/CLASS/IMAGE.png, or DIR/train/CLASS/IMAGE.png and DIR/test/CLASS/IMAGE.png",
+        )),
+        false => Ok(sorted(classes)),
+    }
+}
+
+/// The images in the folder of a class, in the order of their names.
+fn images(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
+    let mut images = Vec::new();
+    for name in folder::names(folder)? {
+        let path = folder.join(&name);
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            return Err(TrainingError::data(
+                path.display().to_string(),
+                "it is a folder among images",
+                "put images directly into the folder of their class",
+            ));
+        }
+        let ending = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
+        if NOT_READ.contains(&ending.as_str()) {
+            return Err(TrainingError::data(
+                path.display().to_string(),
+                "images are read from PNG, JPEG, PGM and PPM files",
+                "convert it, or remove it",
+            ));
+        }
+        if READ.contains(&ending.as_str()) {
+            images.push(path);
+        }
+    }
+    match images.is_empty() {
+        true => Err(TrainingError::data(
+            folder.display().to_string(),
+            "this class has no PNG, JPEG, PGM or PPM image",
+            "add images, or remove the folder",
+        )),
+        false => Ok(images),
+    }
+}
+
+fn decode(path: &Path) -> Result<DynamicImage, TrainingError> {
+    let failed = |cause| TrainingError::Read {
+        path: path.to_path_buf(),
+        cause,
+    };
+    let bad = |problem: String, remedy: &str| {
+        TrainingError::data(path.display().to_string(), problem, remedy)
+    };
+    let file = BufReader::new(File::open(path).map_err(failed)?);
+    // By content alone: the ending is compared below.
+    let mut reader = ImageReader::new(file)
+        .with_guessed_format()
+        .map_err(failed)?;
+    let named = ImageFormat::from_path(path).ok();
+    match reader.format() {
+        Some(format) if Some(format) == named => {}
+        Some(format) => {
+            return Err(bad(
+                format!("it holds {format:?}, not what its ending says"),
+                "correct its ending",
+            ));
+        }
+        None => {
+            return Err(bad(
+                "this is no image".to_string(),
+                "remove it, or save it again",
+            ));
+        }
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LONGEST_SIDE);
+    limits.max_image_height = Some(LONGEST_SIDE);
+    limits.max_alloc = Some(MOST_MEMORY);
+    reader.limits(limits);
+    let image = reader.decode().map_err(|cause| {
+        bad(
+            format!("the image is damaged or too large ({cause})"),
+            "remove it, or save it again",
+        )
+    })?;
+    match image.color() {
+        ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => Ok(image),
+        _ => Err(bad(
+            "it has more than 8 bits a channel".to_string(),
+            "convert it to 8 bits, or save arrays with npz",
+        )),
+    }
+}
+
+fn colour(image: &DynamicImage) -> Colour {
+    match image.color().has_color() {
+        true => Colour::Rgb,
+        false => Colour::Grey,
+    }
+}
+
+/// Writes the pixels of an image, channel by channel, without its transparency.
+fn write(image: DynamicImage, colour: Colour, pixels: &mut [u8]) {
+    match colour {
+        Colour::Grey => pixels.copy_from_slice(&image.into_luma8()),
+        Colour::Rgb => {
+            let image = image.into_rgb8();
+            let plane = pixels.len() / 3;
+            for (channel, plane) in pixels.chunks_mut(plane).enumerate() {
+                let values = image.iter().skip(channel).step_by(3);
+                plane
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(pixel, value)| *pixel = *value);
+            }
+        }
+    }
+}
+
+impl Reader for ImageFolder {
+    fn classes(&self) -> Result<usize, TrainingError> {
+        let names = |folders: &[PathBuf]| -> Result<Vec<String>, TrainingError> {
+            let classes = folders.iter().map(|folder| classes(folder));
+            Ok(classes.collect::<Result<Vec<_>, _>>()?.concat())
+        };
+        let names = match self.folders() {
+            Folders::Together(folder) => names(&[folder])?,
+            Folders::Apart { train, test } => names(&[train, vec![test]].concat())?,
+        };
+        let place = self.options.path.display().to_string();
+        Ok(ClassList::new(&[&Labels::Names(names)], &place)?.classes)
+    }
+
+    fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        Ok(match (self.folders(), part) {
+            (Folders::Together(folder), _) => vec![folder],
+            (Folders::Apart { train, .. }, Part::Train) => train,
+            (Folders::Apart { test, .. }, Part::Test) => vec![test],
+        })
+    }
+
+    fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
+        let parts = match self.folders() {
+            Folders::Together(folder) => Parts::Together(self.collection(&folder)?),
+            Folders::Apart { train, test } => {
+                let mut all = self.collection(&train[0])?;
+                for more in &train[1..] {
+                    all = all.append(self.collection(more)?)?;
+                }
+                Parts::Apart(all, self.collection(&test)?)
+            }
+        };
+        self.preparation
+            .prepare(&self.options.path.display().to_string(), parts)
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
+mod tests {
+    use super::*;
+    use crate::data::{DataSource, Samples};
+
+    fn save(path: &Path, image: impl Into<DynamicImage>) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image.into().save(path).unwrap();
+    }
+
+    /// A grey image, 3 wide and 2 high, whose pixels are `level` and up.
+    fn grey(level: u8) -> DynamicImage {
+        let pixels = (level..level + 6).collect();
+        image::GrayImage::from_raw(3, 2, pixels).unwrap().into()
+    }
+
+    /// A colour image, 3 wide and 2 high.
+    fn rgb(red: u8, green: u8, blue: u8) -> DynamicImage {
+        image::RgbImage::from_pixel(3, 2, image::Rgb([red, green, blue])).into()
+    }
+
+    fn source(folder: &Path, options: &str) -> DataSource {
+        format!("folder:{}{options}", folder.display())
+            .parse()
+            .unwrap()
+    }
+
+    fn refused(folder: &Path, options: &str) -> String {
+        let message = source(folder, options)
+            .load(1, None, None)
+            .unwrap_err()
+            .to_string();
+        assert!(!message.contains('\n'), "{message}");
+        message
+    }
+
+    /// Five grey images of each of two classes in PNG and PGM files.
+    fn two_classes(folder: &Path) {
+        for i in 0..5 {
+            save(&folder.join(format!("cat/{i}.png")), grey(10 * i));
+            save(&folder.join(format!("dog/{i}.pgm")), grey(100 + 10 * i));
+        }
+        std::fs::write(folder.join("cat/.hidden"), "x").unwrap();
+        std::fs::write(folder.join("dog/notes.txt"), "x").unwrap();
+        std::fs::write(folder.join("readme.md"), "x").unwrap();
+    }
+
+    #[test]
+    fn one_folder_for_each_class_is_split() {
+        let folder = tempfile::tempdir().unwrap();
+        two_classes(folder.path());
+        let source = source(folder.path(), "");
+        assert_eq!(
+            (source.classes().unwrap(), source.test_files().unwrap()),
+            (2, vec![folder.path().to_path_buf()])
+        );
+        let split = source.load(1, None, None).unwrap();
+        assert_eq!(
+            (split.train.len(), split.test.len(), split.train.shape),
+            (8, 2, [1, 2, 3])
+        );
+        assert_eq!(split.train.class_names, ["cat", "dog"]);
+        let dogs = |set: &Samples| -> Vec<u16> {
+            (0..set.len())
+                .map(|i| u16::from(set.image(i)[0] >= 100))
+                .collect()
+        };
+        assert_eq!(
+            (dogs(&split.train), dogs(&split.test)),
+            (split.train.labels.clone(), split.test.labels)
+        );
+        let image = split.train.image(0);
+        assert_eq!(image, (image[0]..image[0] + 6).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn folders_of_parts_stay_apart_and_validation_is_training() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for class in ["9", "10"] {
+            save(
+                &at(&format!("train/{class}/a.png")),
+                rgb(1, 2, class.len() as u8),
+            );
+            save(&at(&format!("train/{class}/b.JPG")), rgb(0, 0, 0));
+            save(&at(&format!("val/{class}/c.png")), rgb(50, 60, 70));
+            save(
+                &at(&format!("test/{class}/d.png")),
+                rgb(200, 100, class.len() as u8),
+            );
+        }
+        let source = source(folder.path(), "");
+        assert_eq!(source.training_files().unwrap(), [at("train"), at("val")]);
+        assert_eq!(source.test_files().unwrap(), [at("test")]);
+        let split = source.load(1, None, None).unwrap();
+        assert_eq!((split.train.shape, split.train.len()), ([3, 2, 3], 6));
+        // By value, not by letters.
+        assert_eq!(split.test.class_names, ["9", "10"]);
+        let first = (0..2).find(|i| split.test.labels[*i] == 0).unwrap();
+        let expected = [[200; 6], [100; 6], [1; 6]].concat();
+        assert_eq!(split.test.image(first), expected);
+        assert_eq!(split.test.normalization.mean.len(), 3);
+    }
+
+    #[test]
+    fn colours_are_made_alike_where_an_option_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        two_classes(folder.path());
+        save(&folder.path().join("dog/9.png"), rgb(80, 80, 80));
+        let message = refused(folder.path(), "");
+        assert!(
+            message.contains("dog/9.png: it is in colour, ")
+                && message.contains("cat/0.png is grey; add colour=grey or colour=rgb"),
+            "{message}"
+        );
+        for (option, channels) in [("?colour=grey", 1), ("?colour=rgb", 3)] {
+            let split = source(folder.path(), option).load(1, None, None).unwrap();
+            assert_eq!(split.train.shape[0], channels);
+            let images = [split.train.bytes(), split.test.bytes()].concat();
+            assert!(
+                images
+                    .chunks(6 * channels)
+                    .any(|image| image.iter().all(|pixel| *pixel == 80))
+            );
+        }
+        // Transparency is left out.
+        let clear = image::RgbaImage::from_pixel(3, 2, image::Rgba([1, 2, 3, 0]));
+        save(&folder.path().join("dog/10.png"), clear);
+        let split = source(folder.path(), "?colour=rgb")
+            .load(1, None, None)
+            .unwrap();
+        let images = [split.train.bytes(), split.test.bytes()].concat();
+        assert!(
+            images
+                .chunks(18)
+                .any(|image| image[..] == [[1; 6], [2; 6], [3; 6]].concat())
+        );
+    }
+
+    #[test]
+    fn bad_images_and_folders_are_named() {
+        type Change = fn(&Path);
+        let cases: [(Change, &str); 10] = [
+            (
+                |folder| save(&folder.join("dog/9.png"), image::GrayImage::new(2, 2)),
+                "dog/9.png: it has 2 x 2 pixels, ",
+            ),
+            (
+                |folder| {
+                    let bytes = std::fs::read(folder.join("cat/3.png")).unwrap();
+                    std::fs::write(folder.join("cat/3.png"), &bytes[..bytes.len() - 20]).unwrap();
+                },
+                "cat/3.png: the image is damaged or too large (",
+            ),
+            (
+                |folder| {
+                    drop(std::fs::rename(
+                        folder.join("dog/1.pgm"),
+                        folder.join("dog/1.png"),
+                    ))
+                },
+                "dog/1.png: it holds Pnm, not what its ending says; correct its ending",
+            ),
+            (
+                |folder| std::fs::write(folder.join("cat/8.png"), "text").unwrap(),
+                "cat/8.png: this is no image",
+            ),
+            (
+                |folder| std::fs::write(folder.join("cat/8.png"), "").unwrap(),
+                "cat/8.png: this is no image",
+            ),
+            (
+                |folder| std::fs::write(folder.join("cat/8.tif"), "text").unwrap(),
+                "cat/8.tif: images are read from PNG, JPEG, PGM and PPM files; convert it",
+            ),
+            (
+                |folder| std::fs::create_dir(folder.join("cow")).unwrap(),
+                "cow: this class has no PNG, JPEG, PGM or PPM image; add images",
+            ),
+            (
+                |folder| std::fs::create_dir(folder.join("cat/more")).unwrap(),
+                "cat/more: it is a folder among images",
+            ),
+            (
+                |folder| {
+                    let deep: image::ImageBuffer<image::Luma<u16>, _> =
+                        image::ImageBuffer::new(3, 2);
+                    save(&folder.join("cat/9.png"), deep);
+                },
+                "cat/9.png: it has more than 8 bits a channel; convert it to 8 bits",
+            ),
+            (
+                // A header that claims 60,000 x 60,000 pixels.
+                |folder| {
+                    std::fs::write(folder.join("cat/9.pgm"), b"P5\n60000 60000\n255\nabc").unwrap()
+                },
+                "cat/9.pgm: the image is damaged or too large (",
+            ),
+        ];
+        for (change, part) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            two_classes(folder.path());
+            change(folder.path());
+            let message = refused(folder.path(), "");
+            assert!(message.contains(part), "{message}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        save(&folder.path().join("a.png"), grey(1));
+        let message = refused(folder.path(), "");
+        assert!(
+            message.contains("it holds no folder of images; make one folder for each class"),
+            "{message}"
+        );
+        assert!(refused(Path::new("nowhere"), "").starts_with("cannot read nowhere: "));
+        let message = "folder:x?colour=blue"
+            .parse::<DataSource>()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("colour=blue is not allowed: use grey or rgb"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn real_faces_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/faces-orl");
+        if !folder.exists() {
+            eprintln!("skipped: no faces beside the checkout");
+            return;
+        }
+        let split = source(&folder, "").load(1, None, None).unwrap();
+        assert_eq!((split.train.shape, split.train.classes), ([1, 112, 92], 32));
+        assert_eq!((split.train.len(), split.test.len()), (256, 64));
+    }
+}

@@ -1,0 +1,33 @@
+//! The data of another program: a name, so that a recipe about them can be written and read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::reader::{Kind, Part, Reader};
+use super::{Amount, DataSplit};
+use crate::TrainingError;
+
+pub(super) const KIND: Kind = Kind {
+    name: "own",
+    // Nobody is offered what cannot be read.
+    usage: "",
+    open: |_| Ok(Arc::new(Own)),
+};
+
+/// The data source.
+#[derive(Debug)]
+pub(super) struct Own;
+
+impl Reader for Own {
+    fn classes(&self) -> Result<usize, TrainingError> {
+        Err(TrainingError::OwnData)
+    }
+
+    fn files(&self, _: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        Ok(Vec::new())
+    }
+
+    fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
+        Err(TrainingError::OwnData)
+    }
+}

@@ -1,0 +1,67 @@
+//! What every kind of data source can do.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Amount, DataSplit, Samples};
+use crate::TrainingError;
+
+/// One of the two parts of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Train,
+    Test,
+}
+
+impl Part {
+    /// What its samples are called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// A kind of data source: one line of the registry in `source.rs`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    /// What stands before the colon, or alone where nothing follows.
+    pub(super) name: &'static str,
+    /// How it is written, such as `mnist:DIR`.
+    pub(super) usage: &'static str,
+    /// The source that the text after the colon names. Reads no file.
+    pub(super) open: fn(&str) -> Result<Arc<dyn Reader>, TrainingError>,
+}
+
+impl Kind {
+    /// Whether something follows its name.
+    pub(super) fn takes_argument(&self) -> bool {
+        self.usage.contains(':')
+    }
+}
+
+/// A data source.
+///
+/// Numbers of samples and the seed are for sources that draw what they give; those that read files may give all that the files
+/// hold, and [`DataSource`](super::DataSource) leaves out what is not wanted.
+pub(super) trait Reader: Debug + Send + Sync {
+    /// Number of classes. Reads labels at most.
+    fn classes(&self) -> Result<usize, TrainingError>;
+
+    /// The files that `part` is read from, in order.
+    fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError>;
+
+    /// Training and test samples.
+    fn both(&self, seed: u64, train: Amount, test: Amount) -> Result<DataSplit, TrainingError>;
+
+    /// The samples of one part. A source whose parts do not depend on each other reads that part alone.
+    fn part(&self, part: Part, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
+        let (train, test) = match part {
+            Part::Train => (amount, Amount::ALL),
+            Part::Test => (Amount::ALL, amount),
+        };
+        Ok(self.both(seed, train, test)?.into_part(part))
+    }
+}

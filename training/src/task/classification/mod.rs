@@ -1,0 +1,437 @@
+//! Telling classes apart: labelled samples, cross-entropy, accuracy.
+
+mod attack_loss;
+mod margin;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use crossburn_hardware::enclosure::Interval;
+use crossburn_kernels::cross_entropy;
+use crossburn_models::Classifier;
+use crossburn_noise::Metric;
+
+pub use attack_loss::AttackLoss;
+pub use margin::margin_loss;
+
+use self::attack_loss::largest_beside;
+use super::{Attacked, Batch, Learn, SurrogateList, Tally, Task};
+use crate::data::{Augmentation, Samples};
+use crate::weight_gradients::values;
+use crate::{Batches, TrainingError};
+
+/// Samples whose classes a network tells apart, judged by its accuracy: the share of samples whose largest logit, the first of
+/// equals, is that of the label.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use crossburn_models::{MlpConfig, initialize};
+/// use crossburn_training::data::digits;
+/// use crossburn_training::{Batches, Classification, evaluate};
+///
+/// let device = Device::flex();
+/// let widths = vec![784, 16, 10];
+/// let network = initialize(MlpConfig { widths, bits: None }.init(&device), 1);
+/// let task = Classification::new(digits(1, 0, 40));
+/// let accuracy = evaluate(&network, &Batches::new(&task, 20, &device))?;
+/// assert!((0.0..=1.0).contains(&accuracy));
+/// # Ok::<(), crossburn_training::TrainingError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Classification {
+    samples: Arc<Samples>,
+    range: Range<usize>,
+    /// Outputs that a network needs for the labels.
+    outputs: usize,
+}
+
+impl Classification {
+    /// All of `samples`.
+    pub fn new(samples: impl Into<Arc<Samples>>) -> Self {
+        Self::part(samples.into(), None)
+    }
+
+    fn part(samples: Arc<Samples>, range: Option<Range<usize>>) -> Self {
+        let range = range.unwrap_or(0..samples.len());
+        let largest = samples.labels[range.clone()].iter().max();
+        let labelled = largest.map_or(0, |label| usize::from(*label) + 1);
+        Self {
+            outputs: samples.classes.max(labelled),
+            samples,
+            range,
+        }
+    }
+
+    /// What every classification is judged by.
+    pub(super) fn metric_of_all() -> Metric {
+        Metric::share("accuracy")
+    }
+
+    /// The samples, of which this may be a part.
+    pub fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
+    fn places(&self, items: &[usize]) -> Vec<usize> {
+        items.iter().map(|item| self.range.start + item).collect()
+    }
+
+    fn labelled(&self, places: &[usize], inputs: Tensor<4>) -> Labelled {
+        Labelled {
+            inputs,
+            labels: places.iter().map(|&i| self.samples.labels[i]).collect(),
+        }
+    }
+}
+
+/// Samples on a device, with their labels on the host.
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    /// `[batch, channels, height, width]`.
+    pub inputs: Tensor<4>,
+    /// The class of each.
+    pub labels: Vec<u16>,
+}
+
+impl Labelled {
+    /// The labels as targets on `device`: `[batch]`.
+    fn targets(&self, device: &Device) -> Tensor<1, Int> {
+        let labels: Vec<i64> = self.labels.iter().map(|label| i64::from(*label)).collect();
+        let count = labels.len();
+        Tensor::from_data(TensorData::new(labels, [count]), device)
+    }
+}
+
+impl Batch for Labelled {
+    fn items(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn cut(&self, range: Range<usize>) -> Self {
+        Self {
+            inputs: self.inputs.cut(range.clone()),
+            labels: self.labels[range].to_vec(),
+        }
+    }
+
+    fn tracked(&self) -> Self {
+        Self {
+            inputs: self.inputs.tracked(),
+            labels: self.labels.clone(),
+        }
+    }
+}
+
+/// How many samples a network is right on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hits {
+    right: usize,
+    samples: usize,
+}
+
+impl Tally for Hits {
+    fn merge(&mut self, other: Self) {
+        self.right += other.right;
+        self.samples += other.samples;
+    }
+}
+
+impl Task for Classification {
+    type Batch = Labelled;
+    type Tally = Hits;
+
+    fn metric(&self) -> Metric {
+        Self::metric_of_all()
+    }
+
+    fn items(&self) -> usize {
+        self.range.len()
+    }
+
+    fn split_at(&self, count: usize) -> (Self, Self) {
+        let middle = self.range.start + count.min(self.items());
+        let part = |range| Self::part(self.samples.clone(), Some(range));
+        (part(self.range.start..middle), part(middle..self.range.end))
+    }
+
+    fn digest(&self) -> String {
+        self.samples.digest_of(self.range.clone())
+    }
+
+    fn batch(&self, items: &[usize], device: &Device) -> Labelled {
+        let places = self.places(items);
+        let inputs = self.samples.inputs(&places, device);
+        self.labelled(&places, inputs)
+    }
+
+    fn augmented(
+        &self,
+        items: &[usize],
+        augmentation: &Augmentation,
+        key: u64,
+        device: &Device,
+    ) -> Result<Labelled, TrainingError> {
+        let places = self.places(items);
+        let inputs = self
+            .samples
+            .augmented_inputs(&places, augmentation, key, device);
+        Ok(self.labelled(&places, inputs))
+    }
+
+    fn value(&self, tally: &Hits) -> Result<f64, TrainingError> {
+        Ok(tally.right as f64 / tally.samples.max(1) as f64)
+    }
+}
+
+impl<C: Classifier> Learn<C> for Classification {
+    type Output = Tensor<2>;
+    type Surrogate = AttackLoss;
+
+    const COUNTS: bool = true;
+    const SAMPLES: bool = true;
+
+    fn forward(&self, network: &C, batch: &Labelled) -> Tensor<2> {
+        network.forward(batch.inputs.clone())
+    }
+
+    /// Refuses labels that the network has no output for.
+    fn fits(&self, logits: &Tensor<2>, _: &Labelled) -> Result<(), TrainingError> {
+        self.expect_outputs(logits.dims()[1])
+    }
+
+    fn loss(&self, logits: Tensor<2>, batch: &Labelled) -> Tensor<1> {
+        let targets = batch.targets(&logits.device());
+        cross_entropy(logits, targets)
+    }
+
+    /// The margin loss with kappa 0.
+    fn adversarial_loss(&self, logits: Tensor<2>, batch: &Labelled) -> Tensor<1> {
+        let targets = batch.targets(&logits.device());
+        margin_loss(logits, targets, 0.0)
+    }
+
+    fn judge(
+        &self,
+        logits: Tensor<2>,
+        batch: &Labelled,
+        tallies: &mut [Hits],
+    ) -> Result<(), TrainingError> {
+        self.expect_outputs(logits.dims()[1] / tallies.len())?;
+        let found = count_of_chips(logits, &batch.labels, tallies.len())?;
+        for (tally, right) in tallies.iter_mut().zip(found) {
+            tally.right += right;
+            tally.samples += batch.labels.len();
+        }
+        Ok(())
+    }
+
+    fn hits(&self, logits: Tensor<2>, batch: &Labelled) -> Result<u64, TrainingError> {
+        let mut tally = [Hits::default()];
+        Learn::<C>::judge(self, logits, batch, &mut tally)?;
+        Ok(tally[0].right as u64)
+    }
+
+    /// The cross-entropy of a label that is drawn from the network's own softmax.
+    fn sampled_loss(&self, logits: Tensor<2>, draw: f64) -> Result<Tensor<1>, TrainingError> {
+        let device = logits.device();
+        self.expect_outputs(logits.dims()[1])?;
+        let row = values(logits.clone())?;
+        require_finite(&row, row.len())?;
+        let target = Tensor::<1, Int>::from_ints([class_at(&row, draw) as i64], &device);
+        Ok(cross_entropy(logits, target))
+    }
+
+    /// Every loss, and those towards the classes that come closest to being mistaken for the right one most often.
+    fn surrogates(
+        &self,
+        network: &C,
+        batches: &Batches<Self>,
+    ) -> Result<SurrogateList<AttackLoss>, TrainingError> {
+        let mut runners_up = Vec::new();
+        for batch in batches.iter() {
+            let logits = network.forward(batch.inputs.clone());
+            let classes = logits.dims()[1];
+            runners_up.resize(classes, 0);
+            for (row, label) in values(logits)?.chunks(classes).zip(&batch.labels) {
+                runners_up[largest_beside(row, usize::from(*label))] += 1;
+            }
+        }
+        Ok(AttackLoss::all(&runners_up))
+    }
+
+    fn allows(&self, loss: AttackLoss, logits: &Tensor<2>) -> Result<(), TrainingError> {
+        match loss {
+            AttackLoss::Towards { class } if class >= logits.dims()[1] => Err(
+                TrainingError::setting("towards", class, "a class of the network"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn surrogate(
+        &self,
+        loss: AttackLoss,
+        logits: Tensor<2>,
+        batch: &Labelled,
+        tally: &mut Hits,
+    ) -> Result<Attacked, TrainingError> {
+        let [samples, classes] = logits.dims();
+        let rows = values(logits.clone())?;
+        let mut gradient = vec![0.0; rows.len()];
+        let mut sum = 0.0;
+        let pairs = rows.chunks(classes).zip(gradient.chunks_mut(classes));
+        for ((row, gradient), label) in pairs.zip(&batch.labels) {
+            // A maximum in the loss hides what is not a number.
+            let finite = row.iter().all(|z| z.is_finite());
+            let of_sample = loss.of_sample(row, usize::from(*label), gradient);
+            sum += if finite { of_sample } else { f64::NAN };
+            tally.right += usize::from(is_correct(row, *label));
+        }
+        tally.samples += samples;
+        let gradient = Tensor::from_data(
+            TensorData::new(gradient, [samples, classes]),
+            &logits.device(),
+        );
+        Ok(Attacked {
+            sum,
+            gradient: (logits * gradient).sum(),
+        })
+    }
+
+    fn certify(&self, network: &C, batch: &Labelled) -> Option<Vec<f64>> {
+        let logits = network.enclose(Interval::point(batch.inputs.clone()))?;
+        Some(logits.margins(&batch.labels))
+    }
+}
+
+impl Classification {
+    /// Refuses fewer `outputs` of a network than the labels need.
+    fn expect_outputs(&self, outputs: usize) -> Result<(), TrainingError> {
+        match outputs < self.outputs {
+            true => Err(TrainingError::Classes {
+                outputs,
+                classes: self.outputs,
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// How many rows of `logits` have their maximum at the label, for each of `chips`, whose logits stand side by side:
+/// `[samples, chips · classes]`.
+///
+/// # Errors
+/// [`TrainingError::NotFinite`] for a logit that is NaN or infinite; rows count as items from 0.
+fn count_of_chips(
+    logits: Tensor<2>,
+    labels: &[u16],
+    chips: usize,
+) -> Result<Vec<usize>, TrainingError> {
+    let [rows, all] = logits.dims();
+    let classes = all / chips;
+    let values = values(logits)?;
+    debug_assert_eq!(rows, labels.len());
+    if let Err(error) = require_finite(&values, all) {
+        return Err(match (chips, error) {
+            (1, error) => error,
+            (
+                _,
+                TrainingError::NotFinite {
+                    what,
+                    item,
+                    output,
+                    value,
+                },
+            ) => TrainingError::NotFinite {
+                what,
+                item,
+                output: output % classes,
+                value,
+            }
+            .of_chip(format!("{} of those side by side", output / classes)),
+            (_, error) => error,
+        });
+    }
+    let of_chip = |chip: usize| {
+        let rows = values.chunks(all.max(1));
+        let rows = rows.map(|row| &row[chip * classes..][..classes]);
+        rows.zip(labels)
+            .filter(|(row, label)| is_correct(row, **label))
+            .count()
+    };
+    Ok((0..chips).map(of_chip).collect())
+}
+
+/// Refuses the first of `outputs`, in rows of `width`, that is NaN or infinite.
+fn require_finite(outputs: &[f32], width: usize) -> Result<(), TrainingError> {
+    match outputs.iter().position(|value| !value.is_finite()) {
+        Some(place) => Err(TrainingError::NotFinite {
+            what: "the network".to_string(),
+            item: place / width,
+            output: place % width,
+            value: outputs[place],
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether the first of the largest logits of a row is that of `label`.
+fn is_correct(row: &[f32], label: u16) -> bool {
+    let best =
+        row.iter()
+            .enumerate()
+            .fold((None, f32::NEG_INFINITY), |(best, top), (class, &value)| {
+                if value > top {
+                    (Some(class), value)
+                } else {
+                    (best, top)
+                }
+            });
+    best.0 == Some(usize::from(label))
+}
+
+/// The class that `draw` falls on when the softmax of finite `logits` lie end to end.
+fn class_at(logits: &[f32], draw: f64) -> usize {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weight = |logit: &f32| f64::from(logit - largest).exp();
+    let mut rest = draw * logits.iter().map(weight).sum::<f64>();
+    let class = logits.iter().position(|logit| {
+        rest -= weight(logit);
+        rest < 0.0
+    });
+    // A rounding may be left at the end.
+    class.unwrap_or(logits.len().saturating_sub(1))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_that_is_no_number_is_not_judged() {
+        let device = Device::flex();
+        let logits = |rows: [[f32; 2]; 3]| Tensor::<2>::from_floats(rows, &device);
+        let fine = logits([[0.0, 1.0], [2.0, 1.0], [0.5, -0.5]]);
+        assert_eq!(count_of_chips(fine, &[1, 0, 1], 1).unwrap(), [2]);
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            // The label is the largest of what is left, or another, or the value itself.
+            for labels in [[1, 0, 0], [1, 0, 1]] {
+                let rows = logits([[0.0, 1.0], [2.0, 1.0], [0.5, value]]);
+                let error = count_of_chips(rows, &labels, 1).unwrap_err();
+                let expected = format!("the network gives {value} for output 1 of item 2");
+                assert!(error.to_string().starts_with(&expected), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn labels_fall_on_classes_by_their_probability() {
+        let logits = [0.0, 3f32.ln(), f32::MIN];
+        assert_eq!(class_at(&logits, 0.0), 0);
+        assert_eq!(class_at(&logits, 0.249), 0);
+        assert_eq!(class_at(&logits, 0.251), 1);
+        assert_eq!(class_at(&logits, 0.999_999), 1);
+    }
+}

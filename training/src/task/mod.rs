@@ -1,0 +1,358 @@
+//! What a network is trained and judged for: the seam between one kind of task and everything that serves all of them.
+//!
+//! A [`Task`] is one part of a data set (training, validation or test) with the metric that it is judged by. [`Learn`] says,
+//! for one kind of network, what a network computes for a batch, what it learns from, and what it is judged by. Trainer,
+//! methods, populations, races, searches and certificates know no more of a task than these two traits.
+//!
+//! ```text
+//! items ── batch ──▶ Batch ── forward ──▶ Output ─┬─ loss ──────▶ one number with a gradient     training
+//!                                                 ├─ judge ─────▶ Tally ── value ──▶ metric      evaluation
+//!                                                 └─ surrogate ─▶ what an attack makes small     worst case
+//! ```
+//!
+//! What only some tasks can do has a default that refuses in one line: [`Learn::hits`] for races, [`Learn::sampled_loss`] for
+//! sensitivities, [`Learn::certify`] for certificates.
+
+mod anomaly;
+mod batch;
+mod classification;
+mod registry;
+mod tally;
+
+use std::fmt::{Debug, Display};
+use std::ops::Range;
+use std::str::FromStr;
+
+use burn::tensor::{Device, Tensor};
+use crossburn_noise::worst_case::Surrogates;
+use crossburn_noise::{Metric, Philox};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use anomaly::{
+    AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, ReconstructionLoss, auprc,
+    auroc,
+};
+pub use batch::Batch;
+pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
+pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
+pub use tally::{MeanTally, Tally};
+
+use crate::data::Augmentation;
+use crate::{Batches, TrainingError};
+
+/// One part of the data of a task, with the metric that a network is judged by on it. A clone is cheap: data are shared.
+pub trait Task: Clone + Debug + Send + Sync {
+    /// Some of its items on a device.
+    type Batch: Batch;
+    /// What adds up over batches to the metric.
+    type Tally: Tally;
+
+    /// What a network is judged by on these items.
+    fn metric(&self) -> Metric;
+
+    /// Number of items.
+    fn items(&self) -> usize;
+
+    /// The first `count` items, and the rest.
+    fn split_at(&self, count: usize) -> (Self, Self);
+
+    /// A digest of everything that networks see of the items: the same items have it wherever they lie.
+    fn digest(&self) -> String;
+
+    /// The items with these numbers, in this order, each below [`items`](Self::items).
+    fn batch(&self, items: &[usize], device: &Device) -> Self::Batch;
+
+    /// Like [`batch`](Self::batch), each item augmented by its own stream of `key`.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotOffered`] by default: items that have no augmentation.
+    fn augmented(
+        &self,
+        items: &[usize],
+        augmentation: &Augmentation,
+        key: u64,
+        device: &Device,
+    ) -> Result<Self::Batch, TrainingError> {
+        let _ = (items, augmentation, key, device);
+        let needs = "items that can be cropped and mirrored";
+        Err(not_offered("training.augmentation", needs, &self.metric()))
+    }
+
+    /// The batches of one epoch of training, as numbers of items: by default all of them in the random order of `stream`,
+    /// `batch` at a time.
+    fn epoch(&self, stream: &Philox, batch: usize) -> Vec<Vec<usize>> {
+        let order = stream.permutation(self.items());
+        order.chunks(batch).map(<[usize]>::to_vec).collect()
+    }
+
+    /// The metric of all items whose batches made `tally`.
+    ///
+    /// # Errors
+    /// [`TrainingError::Undefined`] where these items have none, such as a rate among no items.
+    fn value(&self, tally: &Self::Tally) -> Result<f64, TrainingError>;
+
+    /// Other numbers about these items that are worth showing beside the metric; none by default.
+    fn also(&self, tally: &Self::Tally) -> Vec<(Metric, f64)> {
+        let _ = tally;
+        Vec::new()
+    }
+}
+
+/// A surrogate of a metric, which a worst-case search makes small: written and read by its name.
+pub trait Surrogate:
+    Copy
+    + Debug
+    + Default
+    + Display
+    + FromStr<Err = String>
+    + PartialEq
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+{
+}
+
+impl<S> Surrogate for S where
+    S: Copy
+        + Debug
+        + Default
+        + Display
+        + FromStr<Err = String>
+        + PartialEq
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+{
+}
+
+/// What networks of type `N` learn and do for a task. One implementation for each kind of network and task.
+pub trait Learn<N>: Task {
+    /// What a network gives for a batch.
+    type Output: Clone;
+    /// The surrogates of the metric that its searches know; [`RaisedLoss`] for a task that has none of its own.
+    type Surrogate: Surrogate;
+
+    /// Whether the metric is the share of [`hits`](Self::hits).
+    const COUNTS: bool = false;
+    /// Whether [`sampled_loss`](Self::sampled_loss) is offered.
+    const SAMPLES: bool = false;
+
+    /// Refuses `what` where the metric is not the share of items that are right.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotOffered`].
+    fn require_counts(what: &'static str, metric: &Metric) -> Result<(), TrainingError> {
+        match Self::COUNTS {
+            true => Ok(()),
+            false => Err(not_offered(what, COUNTED, metric)),
+        }
+    }
+
+    /// What `network` gives for `batch`.
+    fn forward(&self, network: &N, batch: &Self::Batch) -> Self::Output;
+
+    /// Refuses a network whose outputs these items cannot be judged by.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn fits(&self, output: &Self::Output, batch: &Self::Batch) -> Result<(), TrainingError> {
+        let _ = (output, batch);
+        Ok(())
+    }
+
+    /// What training makes small: the mean over the items of `batch`, `[1]`.
+    fn loss(&self, output: Self::Output, batch: &Self::Batch) -> Tensor<1>;
+
+    /// What an adversary in training makes small: by default the negative of the loss, `[1]`.
+    fn adversarial_loss(&self, output: Self::Output, batch: &Self::Batch) -> Tensor<1> {
+        -self.loss(output, batch)
+    }
+
+    /// Adds the items of `batch` to the tallies, one for each of the chips whose outputs stand side by side in `output`.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotFinite`] for an output that is NaN or infinite, with the item counted from 0 in the batch, and
+    /// those of [`fits`](Self::fits).
+    fn judge(
+        &self,
+        output: Self::Output,
+        batch: &Self::Batch,
+        tallies: &mut [Self::Tally],
+    ) -> Result<(), TrainingError>;
+
+    /// How many items of `batch` the output is right on, where the metric is the share of these.
+    ///
+    /// # Errors
+    /// As [`judge`](Self::judge); [`TrainingError::NotOffered`] by default.
+    fn hits(&self, output: Self::Output, batch: &Self::Batch) -> Result<u64, TrainingError> {
+        let _ = (output, batch);
+        Err(not_offered("a race", COUNTED, &self.metric()))
+    }
+
+    /// The loss of one item whose target is drawn from what the network itself says, at `draw` in 0..1: what the Fisher
+    /// information is made of, `[1]`.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotOffered`] by default, [`TrainingError::NotFinite`].
+    fn sampled_loss(&self, output: Self::Output, draw: f64) -> Result<Tensor<1>, TrainingError> {
+        let _ = (output, draw);
+        Err(not_offered("a sensitivity", SAMPLED, &self.metric()))
+    }
+
+    /// The surrogates for the items of `batches` on this network, the most useful before the others: by default one.
+    ///
+    /// # Errors
+    /// Those of the network, which may read the items.
+    fn surrogates(
+        &self,
+        network: &N,
+        batches: &Batches<Self>,
+    ) -> Result<SurrogateList<Self::Surrogate>, TrainingError> {
+        let _ = (network, batches);
+        Ok(SurrogateList::one(Self::Surrogate::default()))
+    }
+
+    /// Refuses a surrogate that this network does not have.
+    ///
+    /// # Errors
+    /// [`TrainingError::Setting`].
+    fn allows(
+        &self,
+        surrogate: Self::Surrogate,
+        output: &Self::Output,
+    ) -> Result<(), TrainingError> {
+        let _ = (surrogate, output);
+        Ok(())
+    }
+
+    /// The sum of `surrogate` over the items of `batch`, a number with its gradient by the output, and the items added to
+    /// `tally`. By default the loss, raised.
+    ///
+    /// # Errors
+    /// Those of [`judge`](Self::judge).
+    fn surrogate(
+        &self,
+        surrogate: Self::Surrogate,
+        output: Self::Output,
+        batch: &Self::Batch,
+        tally: &mut Self::Tally,
+    ) -> Result<Attacked, TrainingError> {
+        let _ = surrogate;
+        let items = batch.items() as f64;
+        self.judge(output.clone(), batch, std::slice::from_mut(tally))?;
+        let gradient = self.loss(output, batch) * -items;
+        let sum = f64::from(gradient.clone().into_scalar::<f32>());
+        Ok(Attacked { sum, gradient })
+    }
+
+    /// By how much every item of `batch` stays right at least, whatever the weights in the boxes of `network`; `None` where
+    /// nothing is known, of this task or this network.
+    fn certify(&self, network: &N, batch: &Self::Batch) -> Option<Vec<f64>> {
+        let _ = (network, batch);
+        None
+    }
+}
+
+/// The error that `what` needs something that a task with this metric does not offer.
+pub(crate) fn not_offered(
+    what: &'static str,
+    needs: &'static str,
+    metric: &Metric,
+) -> TrainingError {
+    TrainingError::NotOffered {
+        what,
+        needs,
+        metric: metric.name.to_string(),
+    }
+}
+
+/// What a race asks of a task.
+const COUNTED: &str = "a metric that counts items that are right";
+/// What sensitivities ask of a task.
+pub(crate) const SAMPLED: &str = "a network that gives probabilities";
+
+/// What a surrogate gives for a batch.
+#[derive(Debug)]
+pub struct Attacked {
+    /// Its sum over the items.
+    pub sum: f64,
+    /// A number whose gradient by the output is that of the sum, `[1]`; its value does not matter.
+    pub gradient: Tensor<1>,
+}
+
+/// The surrogates of one attack, numbered: those that work from any point, then those that push all items one way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SurrogateList<S> {
+    all: Vec<S>,
+    general: usize,
+}
+
+impl<S> SurrogateList<S> {
+    /// One surrogate.
+    pub fn one(surrogate: S) -> Self {
+        Self {
+            all: vec![surrogate],
+            general: 1,
+        }
+    }
+
+    /// These, of which `directed` are good to begin with only.
+    pub fn new(general: Vec<S>, directed: impl IntoIterator<Item = S>) -> Self {
+        let count = general.len();
+        let mut all = general;
+        all.extend(directed);
+        Self {
+            all,
+            general: count,
+        }
+    }
+
+    /// All of them, by number.
+    pub fn all(&self) -> &[S] {
+        &self.all
+    }
+
+    pub(crate) fn count(&self) -> Surrogates {
+        Surrogates {
+            general: self.general,
+            directed: self.all.len() - self.general,
+        }
+    }
+}
+
+/// The one surrogate of a task that names no other: its loss, raised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RaisedLoss {
+    /// The negative of the loss that training makes small.
+    #[default]
+    Loss,
+}
+
+impl Display for RaisedLoss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("loss")
+    }
+}
+
+impl FromStr for RaisedLoss {
+    type Err = String;
+
+    /// `loss`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "loss" => Ok(Self::Loss),
+            _ => Err("use loss".to_string()),
+        }
+    }
+}
+
+/// The positions `range` of a batch that starts at `start`, counted in the batch; `None` where none of them is in it.
+pub(crate) fn overlap(start: usize, items: usize, range: &Range<usize>) -> Option<Range<usize>> {
+    let from = range.start.max(start);
+    let to = range.end.min(start + items);
+    (from < to).then(|| from - start..to - start)
+}

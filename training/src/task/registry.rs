@@ -1,0 +1,267 @@
+//! The registry of tasks: what a recipe names, and the parts of its data.
+
+use burn::tensor::Device;
+use crossburn_models::{Autoencoder, Classifier, Family, ModelConfig, Network, WithNetwork};
+use crossburn_noise::Metric;
+use serde::{Deserialize, Serialize};
+
+use super::{AnomalyConfig, AnomalyDetection, AnomalySurrogate, AttackLoss, Classification, Learn};
+use crate::data::{Amount, DataSource, Samples};
+use crate::{Recipe, TrainingError};
+
+/// What a network is trained and judged for. In recipes the table `[task]`: `kind` names it, beside its own keys; any other
+/// key is refused. A recipe without that table is about classification.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum TaskConfig {
+    /// Telling classes apart.
+    Classification {},
+    /// Finding samples that are not like the rest.
+    AnomalyDetection(AnomalyConfig),
+}
+
+impl Default for TaskConfig {
+    fn default() -> Self {
+        Self::Classification {}
+    }
+}
+
+impl TaskConfig {
+    /// The name in recipes.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Classification {} => "classification",
+            Self::AnomalyDetection(_) => "anomaly-detection",
+        }
+    }
+
+    /// What networks are judged by.
+    pub fn metric(&self) -> Metric {
+        match self {
+            Self::Classification {} => Classification::metric_of_all(),
+            Self::AnomalyDetection(config) => config.metric.metric(),
+        }
+    }
+
+    /// Names of the surrogates that a search by one method goes by where none is named.
+    pub fn usual_surrogates(&self) -> &'static [&'static str] {
+        match self {
+            Self::Classification {} => &["margin", "cross-entropy"],
+            Self::AnomalyDetection(_) => &["separation"],
+        }
+    }
+
+    /// Refuses a text that names no surrogate of this task.
+    ///
+    /// # Errors
+    /// What it may be.
+    pub fn check_surrogate(&self, name: &str) -> Result<(), String> {
+        match self {
+            Self::Classification {} => name.parse::<AttackLoss>().map(|_| ()),
+            Self::AnomalyDetection(_) => name.parse::<AnomalySurrogate>().map(|_| ()),
+        }
+    }
+
+    /// The kind of network that it takes.
+    fn family(&self) -> Family {
+        match self {
+            Self::Classification {} => Family::Classifier,
+            Self::AnomalyDetection(_) => Family::Autoencoder,
+        }
+    }
+
+    fn other(&self, model: &'static str, family: Family) -> TrainingError {
+        TrainingError::TaskModel {
+            task: self.name(),
+            takes: self.family(),
+            model,
+            family,
+        }
+    }
+
+    /// Checks the task with the network and the data that it is about, as far as it can be done without reading these.
+    ///
+    /// # Errors
+    /// A network of another kind, or without an output for every class; a class that the data do not have.
+    pub fn check(&self, model: &ModelConfig, source: &DataSource) -> Result<(), TrainingError> {
+        let Some(family) = model.family() else {
+            // A network of another program, with a task of its own.
+            return Ok(());
+        };
+        if family != self.family() {
+            return Err(self.other(model.name(), family));
+        }
+        let classes = source.classes()?;
+        model.check_classes(classes)?;
+        let Self::AnomalyDetection(config) = self else {
+            return Ok(());
+        };
+        let beyond = |class: &&u16| usize::from(**class) >= classes;
+        match config.anomalies.iter().find(beyond) {
+            Some(class) => Err(TrainingError::setting(
+                "task.anomalies",
+                class,
+                "classes that the data has",
+            )),
+            None if config.anomalies.is_empty() => Err(TrainingError::setting(
+                "task.anomalies",
+                "[]",
+                "one class or more",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What is learned from, validation included.
+    Training,
+    /// What was kept apart.
+    Test,
+}
+
+/// What items are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// To learn from, to choose an epoch by, or to set ranges on.
+    Learn,
+    /// To judge a network.
+    Judge,
+}
+
+/// A task with its data sources: gives the parts that networks of type `N` learn from and are judged on.
+pub trait TaskParts<N>: Send + Sync {
+    /// One part.
+    type Task: Learn<N>;
+
+    /// The first samples of `part` of `source`, as many as are wanted; `seed` draws procedural data.
+    ///
+    /// # Errors
+    /// Data that cannot be read, are too few, or do not fit the network.
+    fn load(
+        &self,
+        source: &DataSource,
+        seed: u64,
+        part_and_role: (Part, Role),
+        amount: Amount,
+    ) -> Result<Self::Task, TrainingError>;
+}
+
+/// Work that is done with the network and the task of a recipe, whose types are only known from it.
+pub trait WithTask {
+    /// What the work gives back.
+    type Output;
+
+    /// Does the work.
+    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Self::Output;
+}
+
+impl Recipe {
+    /// Builds the network on `device`, with initial weights from the seed, and hands it to `work` with its task.
+    ///
+    /// # Errors
+    /// [`TrainingError::TaskModel`] for a network that the task does not take, [`TrainingError::Model`] for one of another
+    /// program.
+    pub fn build<W: WithTask>(&self, device: &Device, work: W) -> Result<W::Output, TrainingError> {
+        let bind = Bind { recipe: self, work };
+        self.model.build(self.seed, device, bind)?
+    }
+}
+
+/// A network meets its task.
+struct Bind<'a, W> {
+    recipe: &'a Recipe,
+    work: W,
+}
+
+impl<W: WithTask> WithNetwork for Bind<'_, W> {
+    type Output = Result<W::Output, TrainingError>;
+
+    fn classifier<C: Classifier>(self, network: C) -> Self::Output {
+        let model = &self.recipe.model;
+        match &self.recipe.task {
+            TaskConfig::Classification {} => Ok(self.work.run(network, Classes { model })),
+            task @ TaskConfig::AnomalyDetection(_) => {
+                Err(task.other(model.name(), Family::Classifier))
+            }
+        }
+    }
+
+    fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output {
+        let model = &self.recipe.model;
+        match &self.recipe.task {
+            TaskConfig::AnomalyDetection(config) => {
+                Ok(self.work.run(network, Anomalies { model, config }))
+            }
+            task @ TaskConfig::Classification {} => {
+                Err(task.other(model.name(), Family::Autoencoder))
+            }
+        }
+    }
+}
+
+/// Samples that fit a network.
+fn samples(
+    model: &ModelConfig,
+    source: &DataSource,
+    seed: u64,
+    (part, role): (Part, Role),
+    amount: Amount,
+) -> Result<Samples, TrainingError> {
+    // Labels say nothing about how a network is used.
+    if role == Role::Judge {
+        model.check_classes(source.classes()?)?;
+    }
+    let samples = match part {
+        Part::Training => source.training_samples(seed, amount)?,
+        Part::Test => source.test_samples(seed, amount)?,
+    };
+    model.check(samples.shape)?;
+    Ok(samples)
+}
+
+/// The parts of a classification.
+struct Classes<'a> {
+    model: &'a ModelConfig,
+}
+
+impl<C: Classifier> TaskParts<C> for Classes<'_> {
+    type Task = Classification;
+
+    fn load(
+        &self,
+        source: &DataSource,
+        seed: u64,
+        part_and_role: (Part, Role),
+        amount: Amount,
+    ) -> Result<Classification, TrainingError> {
+        let samples = samples(self.model, source, seed, part_and_role, amount)?;
+        Ok(Classification::new(samples))
+    }
+}
+
+/// The parts of an anomaly detection.
+struct Anomalies<'a> {
+    model: &'a ModelConfig,
+    config: &'a AnomalyConfig,
+}
+
+impl<A: Autoencoder> TaskParts<A> for Anomalies<'_> {
+    type Task = AnomalyDetection;
+
+    fn load(
+        &self,
+        source: &DataSource,
+        seed: u64,
+        (part, role): (Part, Role),
+        amount: Amount,
+    ) -> Result<AnomalyDetection, TrainingError> {
+        let samples = samples(self.model, source, seed, (part, role), amount)?;
+        match role {
+            Role::Learn => AnomalyDetection::learn(samples, self.config),
+            Role::Judge => AnomalyDetection::judge(samples, self.config),
+        }
+    }
+}
