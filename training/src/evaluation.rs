@@ -191,7 +191,8 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     }
 
     /// The same evaluation with `chips` chips of a population side by side in one module
-    /// ([`stack`](crossburn_hardware::layer::stack)), where the network allows it ([`Network::STACKS`]): for devices that
+    /// ([`stack`](crossburn_hardware::layer::stack)), where network and task allow it ([`Network::STACKS`],
+    /// [`Learn::SIDE_BY_SIDE`]): for devices that
     /// one small network does not fill. The order of sums in a layer may differ, so metrics are those of single chips but
     /// for items on the edge. On CPUs, leave it at one.
     #[must_use]
@@ -285,7 +286,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         on_chip: impl Fn(u64, f64) + Sync,
         stop: &AtomicBool,
     ) -> Result<(Vec<(u64, f64)>, bool), TrainingError> {
-        if self.at_once == 1 || !N::STACKS || chips.is_empty() {
+        if self.at_once == 1 || !N::STACKS || !T::SIDE_BY_SIDE || chips.is_empty() {
             return draw_population(seed, chips, |chip| self.chip(fab, chip), on_chip, stop);
         }
         let mut finished = Vec::new();

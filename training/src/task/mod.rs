@@ -139,6 +139,9 @@ pub trait Learn<N>: Task {
     const COUNTS: bool = false;
     /// Whether [`sampled_loss`](Self::sampled_loss) is offered.
     const SAMPLES: bool = false;
+    /// Whether [`judge`](Self::judge) tells the outputs of several chips apart that stand side by side. Otherwise chips are
+    /// judged one by one.
+    const SIDE_BY_SIDE: bool = false;
 
     /// Refuses `what` where the metric is not the share of items that are right.
     ///
@@ -171,7 +174,8 @@ pub trait Learn<N>: Task {
         -self.loss(output, batch)
     }
 
-    /// Adds the items of `batch` to the tallies, one for each of the chips whose outputs stand side by side in `output`.
+    /// Adds the items of `batch` to the tallies: one, or with [`SIDE_BY_SIDE`](Self::SIDE_BY_SIDE) one for each of the chips
+    /// whose outputs stand side by side in `output`.
     ///
     /// # Errors
     /// [`TrainingError::NotFinite`] for an output that is NaN or infinite, with the item counted from 0 in the batch, and
