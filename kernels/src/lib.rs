@@ -44,14 +44,14 @@ mod softmax;
 mod testing;
 mod workspace;
 
-pub use activation::{erf, exp, gelu, relu, sigmoid, silu, tanh};
+pub use activation::{erf, exp, gelu, gelu_tanh, relu, sigmoid, silu, tanh};
 pub use attention::{AttentionOptions, attention, self_attention};
 pub use conv::{
     Rounding, conv1d, conv1d_relu, conv2d, conv2d_relu, convolve1d, convolve2d, padding1d,
     padding2d,
 };
 pub use linear::{linear, multiply};
-pub use norm::{batch_norm, layer_norm, rms_norm};
+pub use norm::{batch_norm, layer_norm, layer_normalize, rms_norm, rms_normalize};
 pub use optimizer::{Adam, AdamW, Sgd, SgdState};
 pub use pool::{avg_pool1d, avg_pool2d, max_pool1d, max_pool2d};
 pub use quantize::quantize_clipped;

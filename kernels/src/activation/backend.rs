@@ -10,6 +10,7 @@ use super::elementwise::{chain, map, map_in_place};
 use super::error_function::ErrorFunction;
 use super::exponential::Exponential;
 use super::gelu::Gelu;
+use super::gelu_tanh::{FIRST, GeluTanh, THIRD};
 use super::relu::Relu;
 use super::sigmoid::Sigmoid;
 use super::silu::Silu;
@@ -38,12 +39,23 @@ fn activate<B: Backend>(input: FloatTensor<B>, function: Function) -> FloatTenso
     match function {
         Function::Relu => B::relu(input),
         Function::Gelu => B::gelu(input),
+        Function::GeluTanh => {
+            let argument = polynomial::<B>(input.clone(), FIRST, THIRD);
+            B::float_mul(input, B::sigmoid(argument))
+        }
         Function::Silu => B::float_mul(input.clone(), B::sigmoid(input)),
         Function::Sigmoid => B::sigmoid(input),
         Function::Tanh => B::float_tanh(input),
         Function::Exponential => B::float_exp(input),
         Function::Erf => B::float_erf(input),
     }
+}
+
+/// `x (first + third x²)`.
+fn polynomial<B: Backend>(x: FloatTensor<B>, first: f64, third: f64) -> FloatTensor<B> {
+    let square = B::float_mul(x.clone(), x.clone());
+    let factor = B::float_add_scalar(B::float_mul_scalar(square, third.into()), first.into());
+    B::float_mul(x, factor)
 }
 
 fn chain_rule<B: Backend>(
@@ -55,6 +67,13 @@ fn chain_rule<B: Backend>(
     match function {
         Function::Relu => B::relu_backward(saved, gradient),
         Function::Gelu => B::gelu_backward(saved, gradient),
+        Function::GeluTanh => {
+            let share = B::sigmoid(polynomial::<B>(saved.clone(), FIRST, THIRD));
+            let slope = polynomial::<B>(saved, FIRST, 3.0 * THIRD);
+            let slope = B::float_mul(slope, one_minus(share.clone()));
+            let slope = B::float_mul(share, B::float_add_scalar(slope, 1.into()));
+            B::float_mul(gradient, slope)
+        }
         Function::Silu => {
             let share = B::sigmoid(saved.clone());
             let slope = B::float_mul(saved, one_minus(share.clone()));
@@ -105,6 +124,7 @@ macro_rules! with_function {
         match $function {
             Function::Relu => $kernel(Arch::new(), Relu, $($argument),*),
             Function::Gelu => $kernel(Arch::new(), Gelu, $($argument),*),
+            Function::GeluTanh => $kernel(Arch::new(), GeluTanh, $($argument),*),
             Function::Silu => $kernel(Arch::new(), Silu, $($argument),*),
             Function::Sigmoid => $kernel(Arch::new(), Sigmoid, $($argument),*),
             Function::Tanh => $kernel(Arch::new(), Tanh, $($argument),*),

@@ -1,4 +1,4 @@
-//! Functions of every value: relu, gelu, silu, sigmoid, tanh, the exponential and the error function.
+//! Functions of every value: relu, both forms of gelu, silu, sigmoid, tanh, the exponential and the error function.
 //!
 //! Forward and backward are one pass each. Where Burn's own function does not need its argument afterwards, and nobody
 //! else holds it, the result takes its place in memory; the gradient always takes the place of the incoming one.
@@ -9,6 +9,7 @@ mod elementwise;
 mod error_function;
 mod exponential;
 mod gelu;
+mod gelu_tanh;
 mod relu;
 mod sigmoid;
 mod silu;
@@ -26,6 +27,7 @@ pub(crate) use relu::Relu;
 pub(crate) enum Function {
     Relu,
     Gelu,
+    GeluTanh,
     Silu,
     Sigmoid,
     Tanh,
@@ -36,7 +38,7 @@ pub(crate) enum Function {
 impl Function {
     /// Whether the derivative is taken from the result; else it is taken from the argument.
     fn derives_from_result(self) -> bool {
-        !matches!(self, Self::Gelu | Self::Silu | Self::Erf)
+        !matches!(self, Self::Gelu | Self::GeluTanh | Self::Silu | Self::Erf)
     }
 }
 
@@ -73,6 +75,23 @@ pub fn relu<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 /// ```
 pub fn gelu<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     apply(tensor, Function::Gelu)
+}
+
+/// `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`, as [`burn::tensor::activation::gelu_approximate`]: the form of GPT-2 and
+/// Gemma.
+///
+/// # Shapes
+/// Any shape to the same shape.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+///
+/// let x = Tensor::<1>::from_floats([1.0], &Device::flex());
+/// let y = crossburn_kernels::gelu_tanh(x).into_data().try_to_vec::<f32>().unwrap();
+/// assert!((y[0] - 0.841_192).abs() < 1e-6);
+/// ```
+pub fn gelu_tanh<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    apply(tensor, Function::GeluTanh)
 }
 
 /// `x / (1 + e^-x)`, as [`burn::tensor::activation::silu`].

@@ -9,6 +9,7 @@ use super::elementwise::{Elementwise, PIECE, chain, map, map_in_place};
 use super::error_function::ErrorFunction;
 use super::exponential::Exponential;
 use super::gelu::Gelu;
+use super::gelu_tanh::GeluTanh;
 use super::relu::Relu;
 use super::sigmoid::Sigmoid;
 use super::silu::Silu;
@@ -79,6 +80,7 @@ proptest! {
     fn every_function_and_its_gradient_are_those_of_the_formula(count in 0usize..2100) {
         check(Relu, |x| x.max(0.0), true, count);
         check(Gelu, |x| x * normal(x), false, count);
+        check(GeluTanh, |x| x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh()) / 2.0, false, count);
         check(Silu, |x| x * logistic(x), false, count);
         check(Sigmoid, logistic, true, count);
         check(Tanh, f64::tanh, true, count);

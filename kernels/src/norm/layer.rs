@@ -48,11 +48,34 @@ pub fn layer_norm<const D: usize>(layer: &LayerNorm, input: Tensor<D>) -> Tensor
     let Some(epsilon) = epsilon(layer).filter(|_| fits) else {
         return layer.forward(input);
     };
-    let (input, gamma) = (input.into_dispatch(), layer.gamma.val().into_dispatch());
-    Tensor::from_dispatch(match &layer.beta {
-        Some(beta) => {
-            Dispatch::layer_norm_with_bias(input, gamma, beta.val().into_dispatch(), epsilon)
-        }
+    let beta = layer.beta.as_ref().map(|beta| beta.val());
+    layer_normalize(input, layer.gamma.val(), beta, epsilon)
+}
+
+/// [`layer_norm`] of weights that do not lie in Burn's layer.
+///
+/// # Shapes
+///
+/// `[.., width] → [.., width]`, `gamma` and `beta` are `[width]`
+///
+/// # Panics
+///
+/// Where the last axis is not as long as `gamma`.
+pub fn layer_normalize<const D: usize>(
+    input: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Option<Tensor<1>>,
+    epsilon: f64,
+) -> Tensor<D> {
+    let [width] = gamma.dims();
+    assert_eq!(
+        input.dims().last(),
+        Some(&width),
+        "layer_normalize: the last axis is not that of gamma"
+    );
+    let (input, gamma) = (input.into_dispatch(), gamma.into_dispatch());
+    Tensor::from_dispatch(match beta {
+        Some(beta) => Dispatch::layer_norm_with_bias(input, gamma, beta.into_dispatch(), epsilon),
         None => Dispatch::layer_norm_without_bias(input, gamma, epsilon),
     })
 }

@@ -6,5 +6,5 @@ mod rms;
 mod rows;
 
 pub use batch::batch_norm;
-pub use layer::layer_norm;
-pub use rms::rms_norm;
+pub use layer::{layer_norm, layer_normalize};
+pub use rms::{rms_norm, rms_normalize};

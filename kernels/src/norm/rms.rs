@@ -52,6 +52,33 @@ pub fn rms_norm<const D: usize>(layer: &RmsNorm, input: Tensor<D>) -> Tensor<D> 
     ))
 }
 
+/// [`rms_norm`] of weights that do not lie in Burn's layer.
+///
+/// # Shapes
+///
+/// `[.., width] → [.., width]`, `gamma` is `[width]`
+///
+/// # Panics
+///
+/// Where the last axis is not as long as `gamma`.
+pub fn rms_normalize<const D: usize>(
+    input: Tensor<D>,
+    gamma: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
+    let [width] = gamma.dims();
+    assert_eq!(
+        input.dims().last(),
+        Some(&width),
+        "rms_normalize: the last axis is not that of gamma"
+    );
+    Tensor::from_dispatch(Dispatch::root_mean_square_norm(
+        input.into_dispatch(),
+        gamma.into_dispatch(),
+        epsilon,
+    ))
+}
+
 /// Root-mean-square normalisation and its gradients. The bodies here are the backend's own operations.
 ///
 /// `x` and `gradient` are `[.., d_model]`, `gamma` is `[d_model]`.
