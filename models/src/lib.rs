@@ -20,12 +20,15 @@ mod autoencoder;
 mod classifier;
 mod cnn1d;
 mod convnet;
+pub mod decoder;
+pub mod encoder;
 mod initialize;
 mod lenet;
 mod mlp;
 mod model_config;
 mod network;
 mod resnet;
+mod tensor_names;
 
 pub use activation::Activation;
 pub use autoencoder::{
@@ -40,3 +43,4 @@ pub use mlp::{Mlp, MlpConfig};
 pub use model_config::{Family, ModelConfig, ModelError, OwnConfig};
 pub use network::{Network, WithNetwork};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};
+pub use tensor_names::{Layout, Origin, OutputBlocks, TensorNames};

@@ -1,0 +1,137 @@
+//! Texts that a decoder continues.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::{Adapter, Cache, Decoder, DecoderError, Sampling};
+
+/// How a text is continued.
+#[derive(Clone, Debug, Default)]
+pub struct Generation {
+    /// Tokens to add at most.
+    pub max_new_tokens: usize,
+    /// How each is chosen.
+    pub sampling: Sampling,
+    /// What ends a text before.
+    pub stop: Stop,
+}
+
+/// What ends a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stop {
+    /// Tokens that end it, and are not part of it.
+    pub tokens: Vec<u32>,
+    /// Sequences of tokens that end it, and are part of it.
+    pub sequences: Vec<Vec<u32>>,
+}
+
+impl Stop {
+    /// Whether what was generated ends with a sequence that ends a text.
+    fn ends(&self, generated: &[u32]) -> bool {
+        let sequences = self.sequences.iter();
+        sequences
+            .filter(|sequence| !sequence.is_empty())
+            .any(|sequence| generated.ends_with(sequence))
+    }
+}
+
+impl Decoder {
+    /// The tokens that follow `prompt`, each handed to `each` as it comes; `each` may end the text.
+    ///
+    /// Call it on a decoder without gradients ([`valid`](burn::module::Module::valid)): a tape would grow with every token.
+    ///
+    /// # Errors
+    /// Those of [`check_tokens`](Self::check_tokens) and [`Sampling`].
+    pub fn generate(
+        &self,
+        prompt: &[u32],
+        adapter: Option<&Adapter>,
+        generation: &Generation,
+        mut each: impl FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Vec<u32>, DecoderError> {
+        generation.sampling.check()?;
+        let further = generation.max_new_tokens + adapter.map_or(0, Adapter::virtual_tokens);
+        self.check_tokens(prompt, further)?;
+        let mut cache = Cache::new();
+        let mut generated = Vec::new();
+        let mut next = prompt.to_vec();
+        while generated.len() < generation.max_new_tokens {
+            let hidden = self.hidden(self.tokens(&next), adapter, &mut cache);
+            let logits = self.last_logits(hidden)?;
+            let position = prompt.len() + generated.len();
+            let token = generation.sampling.choose(&logits, 0, position)?;
+            if generation.stop.tokens.contains(&token) {
+                break;
+            }
+            generated.push(token);
+            if each(token).is_break() || generation.stop.ends(&generated) {
+                break;
+            }
+            next = vec![token];
+        }
+        Ok(generated)
+    }
+
+    /// The tokens that follow each of `prompts`, all texts at once. Shorter prompts are filled up in front with tokens that
+    /// nothing sees.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn generate_batch(
+        &self,
+        prompts: &[Vec<u32>],
+        adapter: Option<&Adapter>,
+        generation: &Generation,
+    ) -> Result<Vec<Vec<u32>>, DecoderError> {
+        generation.sampling.check()?;
+        let further = generation.max_new_tokens + adapter.map_or(0, Adapter::virtual_tokens);
+        for prompt in prompts {
+            self.check_tokens(prompt, further)?;
+        }
+        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+        let padding: Vec<usize> = prompts
+            .iter()
+            .map(|prompt| longest - prompt.len())
+            .collect();
+        let filled = prompts.iter().zip(&padding).flat_map(|(prompt, padding)| {
+            std::iter::repeat_n(0, *padding).chain(prompt.iter().map(|token| i64::from(*token)))
+        });
+        let mut next: Vec<i64> = filled.collect();
+        let mut width = longest;
+        let mut cache = Cache::padded(padding);
+        let mut texts = vec![Vec::new(); prompts.len()];
+        let mut ended = vec![generation.max_new_tokens == 0; prompts.len()];
+        while ended.contains(&false) {
+            let tokens = TensorData::new(next, [prompts.len(), width]);
+            let tokens = Tensor::from_data(tokens, &self.device());
+            let logits = self.last_logits(self.hidden(tokens, adapter, &mut cache))?;
+            width = 1;
+            next = Vec::with_capacity(prompts.len());
+            for (text, logits) in logits.chunks(self.config().vocabulary).enumerate() {
+                let position = prompts[text].len() + texts[text].len();
+                let mut token = 0;
+                if !ended[text] {
+                    token = generation.sampling.choose(logits, text as u64, position)?;
+                    let stops = generation.stop.tokens.contains(&token);
+                    if !stops {
+                        texts[text].push(token);
+                    }
+                    ended[text] = stops
+                        || texts[text].len() == generation.max_new_tokens
+                        || generation.stop.ends(&texts[text]);
+                }
+                next.push(i64::from(token));
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Logits after the last place of every text.
+    fn last_logits(&self, hidden: Tensor<3>) -> Result<Vec<f32>, DecoderError> {
+        let [_, places, _] = hidden.dims();
+        let logits = self.logits(hidden.narrow(1, places - 1, 1));
+        let values = logits.into_data().try_into_vec_as::<f32>();
+        values.map_err(|_| DecoderError::NotFinite { position: places })
+    }
+}
