@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crossburn_models::decoder::DecoderError;
+
 /// Error of reading or writing a checkpoint: one line that names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -180,6 +182,78 @@ pub enum CheckpointError {
         found: String,
     },
 
+    /// There is nothing at the path of a model.
+    #[error("{} does not exist; give the folder of a model with config.json, weights and tokenizer.json", dir.display())]
+    MissingModel {
+        /// The folder that is not there.
+        dir: PathBuf,
+    },
+
+    /// The folder holds no model of the Hugging Face layout.
+    #[error("{} is not the folder of a model: it has no {file}; give one with config.json and model.safetensors", dir.display())]
+    NotAModel {
+        /// The folder.
+        dir: PathBuf,
+        /// The file that is missing.
+        file: &'static str,
+    },
+
+    /// A JSON file of a model cannot be understood.
+    #[error("{} cannot be understood: {cause}; download the model again", path.display())]
+    ModelConfig {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        cause: String,
+    },
+
+    /// A model that no code here computes, or whose settings do not fit together.
+    #[error("{}: {cause}", path.display())]
+    Model {
+        /// The folder or file.
+        path: PathBuf,
+        /// What does not fit, with the remedy.
+        cause: DecoderError,
+    },
+
+    /// The index of several safetensors files is wrong.
+    #[error("{} is not a usable index of weights: {cause}; download the model again", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+
+    /// The files of a model lack tensors.
+    #[error("{} lacks {}; {}; take the config.json that belongs to the weights", path.display(), list(tensors), others(found))]
+    MissingTensors {
+        /// The file or folder.
+        path: PathBuf,
+        /// Names of the missing tensors.
+        tensors: Vec<String>,
+        /// Names that nothing was made of.
+        found: Vec<String>,
+    },
+
+    /// A tokenizer that cannot be read or does not belong to its model.
+    #[error("{}: {cause}", path.display())]
+    Tokenizer {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, with the remedy.
+        cause: String,
+    },
+
+    /// An adapter that cannot be read or belongs to another model.
+    #[error("{}: {cause}", path.display())]
+    Adapter {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong, with the remedy.
+        cause: String,
+    },
+
     /// The resume state does not fit the model or the optimizer.
     #[error("{} does not fit this run: {cause}; continue with the settings it was started with, or start in another folder", path.display())]
     Resume {
@@ -236,6 +310,14 @@ fn list(names: &[String]) -> String {
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
+    }
+}
+
+/// What a model's files hold that nothing was made of.
+fn others(names: &[String]) -> String {
+    match names.is_empty() {
+        true => "nothing else is unknown".to_string(),
+        false => format!("unknown are {}", list(names)),
     }
 }
 

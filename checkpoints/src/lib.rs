@@ -1,6 +1,6 @@
 //! Checkpoints: safetensors with a manifest, resume state, atomic files.
 //!
-//! Three things are stored, each for another reader:
+//! Three things are stored, each for another reader, and models of other programs are read ([`ModelFolder`]):
 //!
 //! | What | Files | For |
 //! |---|---|---|
@@ -8,7 +8,7 @@
 //! | checkpoint | folder with `model.safetensors` and `manifest.json` | evaluation: the manifest says what was trained, how, and from which seed |
 //! | resume state | `resume.json` and a folder `resume-<n>` beside it | training: continue an interrupted run, bit for bit |
 //!
-//! **Architecture Invariant:** nothing here knows a network. Every function takes any
+//! **Architecture Invariant:** nothing outside of `hugging_face` knows a network. Every other function takes any
 //! [`burn::module::Module`]; the architecture is an opaque JSON value in the [`Manifest`], which the caller compares
 //! with [`Manifest::expect_architecture`].
 //!
@@ -28,9 +28,12 @@ mod atomic;
 mod checkpoint;
 mod checksum;
 mod error;
+mod fill;
+mod hugging_face;
 mod manifest;
 mod resume;
 mod safetensors_header;
+mod tensor_source;
 mod weights;
 
 pub use atomic::{write_atomic, write_bytes};
@@ -39,6 +42,8 @@ pub use checkpoint::{
 };
 pub use checksum::checksum;
 pub use error::CheckpointError;
+pub use fill::Loaded;
+pub use hugging_face::{ModelFolder, TensorFiles};
 pub use manifest::{FORMAT, Manifest};
 pub use resume::{has_resume, load_resume, read_progress, save_resume};
 pub use weights::{load_weights, save_weights};

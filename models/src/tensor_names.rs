@@ -18,6 +18,10 @@ pub enum Layout {
     Same,
     /// A matrix `[outputs, inputs]` of a parameter `[inputs, outputs]`, as PyTorch's linear layers are.
     Transposed,
+    /// `[1, length]` of a vector.
+    Row,
+    /// `[length, 1]` of a vector.
+    Column,
 }
 
 /// Outputs of a tensor that holds several layers: `repeats` blocks of `count` outputs, one every `stride`.

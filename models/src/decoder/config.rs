@@ -95,7 +95,8 @@ pub enum Positions {
 pub struct RotaryConfig {
     /// Ratio of the geometric series of wavelengths; 10,000 in the paper.
     pub base: f64,
-    /// Entries of a head that are rotated, the first ones; even, at most the head's width.
+    /// Entries of a head that are rotated, the first ones; at most the head's width. Of an odd number one more is rotated, to
+    /// make pairs, by the angles of the odd number.
     pub width: usize,
     /// How wavelengths are stretched for longer sequences.
     #[serde(default)]
@@ -365,12 +366,17 @@ impl DecoderConfig {
 }
 
 impl RotaryConfig {
+    /// Pairs of entries that turn together.
+    pub(super) fn pairs(&self) -> usize {
+        self.width.div_ceil(2)
+    }
+
     fn check(self, head_width: usize) -> Result<(), DecoderError> {
-        if self.width == 0 || !self.width.is_multiple_of(2) || self.width > head_width {
+        if self.width == 0 || 2 * self.pairs() > head_width {
             return Err(DecoderError::setting(
                 "rotary.width",
                 self.width,
-                format!("use an even number from 2 to the head's width {head_width}"),
+                format!("use at least 1, in pairs at most the head's width {head_width}"),
             ));
         }
         above_zero("rotary.base", Some(self.base))?;

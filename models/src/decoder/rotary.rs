@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{RotaryConfig, RotaryScaling};
 
-/// Cosines and sines of consecutive places, `[1, places, 1, width / 2]` each.
+/// Cosines and sines of consecutive places, `[1, places, 1, pairs]` each.
 #[derive(Clone, Debug)]
 pub(super) struct Rotation {
     cosine: Tensor<4>,
@@ -17,7 +17,7 @@ impl RotaryConfig {
     /// Angle by which pair `i` turns from one place to the next, in radians.
     fn frequencies(&self) -> Vec<f64> {
         let plain = |pair: usize| self.base.powf(-2.0 * pair as f64 / self.width as f64);
-        let pairs = 0..self.width / 2;
+        let pairs = 0..self.pairs();
         match self.scaling {
             RotaryScaling::None => pairs.map(plain).collect(),
             RotaryScaling::Linear { factor } => pairs.map(|pair| plain(pair) / factor).collect(),
@@ -94,7 +94,7 @@ impl RotaryConfig {
 }
 
 impl Rotation {
-    /// Turns entry `i` with entry `i + width / 2` of every head; entries after the first `width` stay.
+    /// Turns entry `i` with entry `i + pairs` of every head; entries after the pairs stay.
     ///
     /// # Shapes
     /// `[batch, places, heads, head_width]`, kept.

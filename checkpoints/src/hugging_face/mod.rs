@@ -1,0 +1,16 @@
+//! Models in the folder layout of the Hugging Face hub.
+//!
+//! ```text
+//! config.json                        what the network is
+//! model.safetensors                  its weights, or
+//! model.safetensors.index.json       which of several files holds which weight
+//! tokenizer.json                     see `Tokenizer`
+//! ```
+//!
+//! Weights are mapped into memory and read tensor by tensor; halves (F16, BF16) become 32-bit floats on the way.
+
+mod model_folder;
+mod tensor_files;
+
+pub use model_folder::ModelFolder;
+pub use tensor_files::TensorFiles;

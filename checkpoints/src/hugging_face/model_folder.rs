@@ -1,0 +1,111 @@
+//! A folder with a network: what it is and its weights.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use crossburn_models::decoder::{Decoder, DecoderConfig, DecoderError, family};
+use crossburn_models::encoder::{self, Encoder, EncoderConfig};
+use serde_json::Value;
+
+use super::TensorFiles;
+use crate::CheckpointError;
+use crate::fill::{Loaded, fill};
+
+const CONFIG: &str = "config.json";
+
+/// A model in the folder layout of the Hugging Face hub.
+#[derive(Debug)]
+pub struct ModelFolder {
+    path: PathBuf,
+    config: Value,
+}
+
+impl ModelFolder {
+    /// The model in the folder `path`. Only `config.json` is read.
+    ///
+    /// # Errors
+    /// [`CheckpointError::MissingModel`], [`CheckpointError::NotAModel`], [`CheckpointError::Read`],
+    /// [`CheckpointError::ModelConfig`].
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        if !path.exists() {
+            return Err(CheckpointError::MissingModel { dir: path.into() });
+        }
+        let file = path.join(CONFIG);
+        if !file.is_file() {
+            return Err(CheckpointError::NotAModel {
+                dir: path.into(),
+                file: CONFIG,
+            });
+        }
+        Ok(Self {
+            path: path.into(),
+            config: read_json(&file)?,
+        })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What `config.json` says.
+    pub fn document(&self) -> &Value {
+        &self.config
+    }
+
+    fn explained(&self) -> impl Fn(DecoderError) -> CheckpointError {
+        |cause| CheckpointError::Model {
+            path: self.path.clone(),
+            cause,
+        }
+    }
+
+    /// What decoder this is, and the names of its tensors.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Model`].
+    pub fn decoder_config(&self) -> Result<(DecoderConfig, family::DecoderNames), CheckpointError> {
+        family::read(&self.config).map_err(self.explained())
+    }
+
+    /// The decoder with its weights on `device`.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Model`], those of [`TensorFiles::open`], and for weights [`CheckpointError::MissingTensors`],
+    /// [`CheckpointError::Shape`], [`CheckpointError::ElementType`] and [`CheckpointError::Value`].
+    pub fn decoder(&self, device: &Device) -> Result<Loaded<Decoder>, CheckpointError> {
+        let (config, names) = self.decoder_config()?;
+        let files = TensorFiles::open(&self.path)?;
+        let decoder = config.init(device).map_err(self.explained())?;
+        fill(decoder, &names, &files)
+    }
+
+    /// What encoder this is.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Model`].
+    pub fn encoder_config(&self) -> Result<EncoderConfig, CheckpointError> {
+        let read = encoder::read(&self.config).map_err(self.explained());
+        read.map(|(config, _)| config)
+    }
+
+    /// The encoder with its weights on `device`.
+    ///
+    /// # Errors
+    /// As [`decoder`](Self::decoder).
+    pub fn encoder(&self, device: &Device) -> Result<Loaded<Encoder>, CheckpointError> {
+        let (config, names) = encoder::read(&self.config).map_err(self.explained())?;
+        let files = TensorFiles::open(&self.path)?;
+        let encoder = config.init(device).map_err(self.explained())?;
+        fill(encoder, &names, &files)
+    }
+}
+
+/// The content of a JSON file of another program.
+pub(crate) fn read_json(path: &Path) -> Result<Value, CheckpointError> {
+    let bytes = std::fs::read(path).map_err(CheckpointError::reading(path))?;
+    serde_json::from_slice(&bytes).map_err(|cause| CheckpointError::ModelConfig {
+        path: path.into(),
+        cause: cause.to_string(),
+    })
+}
