@@ -1,0 +1,16 @@
+//! GGUF files, as llama.cpp and its kin write them: weights in blocks, hyperparameters and the tokenizer in one file.
+
+mod block;
+mod container;
+mod cursor;
+mod error;
+mod metadata;
+mod tensor;
+mod texts;
+
+pub use block::TensorType;
+pub use container::GgufFile;
+pub use error::GgufError;
+pub use metadata::{Array, Metadata, Value};
+pub use tensor::Tensor;
+pub use texts::Texts;
