@@ -177,7 +177,7 @@ impl ModuleMapper for Filler<'_> {
                 return param;
             }
         };
-        let device = param.lazy_device().without_autodiff();
+        let device = param.lazy_device();
         let tensor = match transposed {
             // The values stay in the order of the file.
             true => {

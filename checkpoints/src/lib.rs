@@ -34,6 +34,7 @@ mod manifest;
 mod resume;
 mod safetensors_header;
 mod tensor_source;
+mod tokenizer;
 mod weights;
 
 pub use atomic::{write_atomic, write_bytes};
@@ -43,7 +44,8 @@ pub use checkpoint::{
 pub use checksum::checksum;
 pub use error::CheckpointError;
 pub use fill::Loaded;
-pub use hugging_face::{ModelFolder, TensorFiles};
+pub use hugging_face::{ModelFolder, TensorFiles, load_adapter, save_adapter};
 pub use manifest::{FORMAT, Manifest};
 pub use resume::{has_resume, load_resume, read_progress, save_resume};
+pub use tokenizer::{TextStream, Tokenizer};
 pub use weights::{load_weights, save_weights};

@@ -9,8 +9,11 @@
 //!
 //! Weights are mapped into memory and read tensor by tensor; halves (F16, BF16) become 32-bit floats on the way.
 
+mod adapter;
 mod model_folder;
 mod tensor_files;
 
+pub use adapter::{load_adapter, save_adapter};
 pub use model_folder::ModelFolder;
+pub(crate) use model_folder::read_json;
 pub use tensor_files::TensorFiles;

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use crossburn_models::TensorNames;
 use crossburn_models::decoder::{Decoder, DecoderConfig, DecoderError, family};
 use crossburn_models::encoder::{self, Encoder, EncoderConfig};
 use serde_json::Value;
 
 use super::TensorFiles;
-use crate::CheckpointError;
 use crate::fill::{Loaded, fill};
+use crate::{CheckpointError, Tokenizer};
 
 const CONFIG: &str = "config.json";
 
@@ -76,6 +77,20 @@ impl ModelFolder {
     pub fn decoder(&self, device: &Device) -> Result<Loaded<Decoder>, CheckpointError> {
         let (config, names) = self.decoder_config()?;
         let files = TensorFiles::open(&self.path)?;
+        // Blocks cost memory before their weights are looked for.
+        if config.layers > files.count() {
+            let last = format!("layers.{}.attention_norm.weight", config.layers - 1);
+            let origin = names.origin(&last);
+            return Err(CheckpointError::MissingTensors {
+                path: self.path.clone(),
+                tensors: origin
+                    .into_iter()
+                    .flat_map(|origin| origin.names)
+                    .take(1)
+                    .collect(),
+                found: Vec::new(),
+            });
+        }
         let decoder = config.init(device).map_err(self.explained())?;
         fill(decoder, &names, &files)
     }
@@ -96,8 +111,24 @@ impl ModelFolder {
     pub fn encoder(&self, device: &Device) -> Result<Loaded<Encoder>, CheckpointError> {
         let (config, names) = encoder::read(&self.config).map_err(self.explained())?;
         let files = TensorFiles::open(&self.path)?;
+        if config.layers > files.count() {
+            let last = format!("encoder.layer.{}.output.dense.weight", config.layers - 1);
+            return Err(CheckpointError::MissingTensors {
+                path: self.path.clone(),
+                tensors: vec![last],
+                found: Vec::new(),
+            });
+        }
         let encoder = config.init(device).map_err(self.explained())?;
         fill(encoder, &names, &files)
+    }
+
+    /// The tokenizer of the folder, for a network of `vocabulary` tokens.
+    ///
+    /// # Errors
+    /// Those of [`Tokenizer::open`].
+    pub fn tokenizer(&self, vocabulary: usize) -> Result<Tokenizer, CheckpointError> {
+        Tokenizer::open(&self.path, vocabulary)
     }
 }
 

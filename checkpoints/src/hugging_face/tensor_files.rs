@@ -146,6 +146,11 @@ impl TensorFiles {
         Ok(tensors)
     }
 
+    /// Number of tensors.
+    pub fn count(&self) -> usize {
+        self.tensors.len()
+    }
+
     /// Bytes of all tensors.
     pub fn bytes(&self) -> usize {
         self.tensors.values().map(|stored| stored.bytes.len()).sum()

@@ -7,6 +7,7 @@ use burn::backend::{Backend, Flex, backend_extension};
 
 use super::product;
 use crate::flex::{FlexTensor, all_f32, dense, sizes, tensor, values};
+use crate::matrix::Matrix;
 
 /// `input · weight + bias` on matrices, and its gradients. The bodies here are the backend's own operations.
 #[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
@@ -48,16 +49,47 @@ impl LinearKernel for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl LinearKernel for burn::backend::Cube {}
 
+/// A weight whose inputs or whose outputs lie without gaps, and which of both: a transposed view is not copied.
+struct InLines {
+    lines: FlexTensor,
+    transposed: bool,
+}
+
+fn in_lines(weight: FlexTensor) -> InLines {
+    if !weight.is_contiguous() {
+        let lines = weight.transpose(0, 1);
+        if lines.is_contiguous() {
+            return InLines {
+                lines,
+                transposed: true,
+            };
+        }
+    }
+    InLines {
+        lines: dense(weight),
+        transposed: false,
+    }
+}
+
+/// The weight as `[inputs, outputs]`.
+fn matrix(weight: &InLines, inputs: usize, outputs: usize) -> Matrix<'_> {
+    let values = values(&weight.lines);
+    match weight.transposed {
+        true => Matrix::new(values, outputs, inputs).transposed(),
+        false => Matrix::new(values, inputs, outputs),
+    }
+}
+
 /// On 32-bit floats; other types go to Burn.
 fn forward(input: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> FlexTensor {
     if !all_f32([&input, &weight].into_iter().chain(&bias)) {
         return <Flex as ModuleOps<Flex>>::linear(input, weight, bias);
     }
-    let (input, weight, bias) = (dense(input), dense(weight), bias.map(dense));
     let ([rows, inputs], [_, outputs]) = (sizes(&input), sizes::<2>(&weight));
+    let (input, weight, bias) = (dense(input), in_lines(weight), bias.map(dense));
     let output = product::forward(
         values(&input),
-        values(&weight),
+        matrix(&weight, inputs, outputs),
         bias.as_ref().map(values),
         [rows, inputs, outputs],
     );
@@ -84,10 +116,11 @@ impl LinearKernel for Flex {
         if !all_f32([&weight, &gradient]) {
             return <Self as ModuleOps<Self>>::linear_x_backward(weight, gradient);
         }
-        let (weight, gradient) = (dense(weight), dense(gradient));
         let ([inputs, outputs], [rows, _]) = (sizes(&weight), sizes::<2>(&gradient));
+        let (weight, gradient) = (in_lines(weight), dense(gradient));
+        let weight = matrix(&weight, inputs, outputs);
         tensor(
-            product::input_gradient(values(&weight), values(&gradient), [rows, inputs, outputs]),
+            product::input_gradient(weight, values(&gradient), [rows, inputs, outputs]),
             [rows, inputs],
         )
     }

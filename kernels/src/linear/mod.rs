@@ -2,7 +2,8 @@
 //!
 //! A layer of n inputs and m outputs does 2 n m operations per row for 4 (n + m) bytes, plus the weights once: bound by
 //! arithmetic from a few dozen rows on. Burn runs products below 192³ multiply-adds on one thread, and adds the bias in a
-//! pass of its own; here the product is added to the bias, which the output holds from the start.
+//! pass of its own; here the product is added to the bias, which the output holds from the start. Up to some dozens of rows of
+//! a large layer are bound by memory: there each thread reads its own part of the weight.
 
 mod autodiff;
 mod backend;
@@ -145,10 +146,65 @@ mod tests {
         }
     }
 
+    /// Sizes on both sides of those from which on outputs are cut, and a weight that is a transposed view.
+    #[test]
+    fn a_few_rows_and_a_transposed_weight_are_the_same_product() {
+        let device = Device::flex();
+        for [rows, inputs, outputs] in [
+            [1, 300, 301],
+            [1, 7, 10_001],
+            [5, 257, 400],
+            [70, 256, 256],
+            [1, 3, 2],
+        ] {
+            let (x, w, b) = (
+                numbers(1, rows * inputs),
+                numbers(2, inputs * outputs),
+                numbers(3, outputs),
+            );
+            let expected: Vec<f64> = (0..rows * outputs)
+                .map(|at| {
+                    let (r, o) = (at / outputs, at % outputs);
+                    let terms = (0..inputs)
+                        .map(|i| f64::from(x[r * inputs + i]) * f64::from(w[o * inputs + i]));
+                    f64::from(b[o]) + terms.sum::<f64>()
+                })
+                .collect();
+            let stored = Tensor::<2>::from_data(TensorData::new(w, [outputs, inputs]), &device);
+            let view = stored.transpose();
+            let copy = view.clone() * 1.0;
+            for weight in [view, copy] {
+                let input =
+                    Tensor::<2>::from_data(TensorData::new(x.clone(), [rows, inputs]), &device);
+                let bias = Tensor::<1>::from_data(TensorData::new(b.clone(), [outputs]), &device);
+                let found = multiply(input, weight, Some(bias))
+                    .into_data()
+                    .try_to_vec::<f32>()
+                    .unwrap();
+                agree(&found, &expected, 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn a_transposed_weight_has_the_gradients_of_its_copy() {
+        let turned = run([9, 33, 20], true, |x, w, b| multiply(x, w, b));
+        let view = run([9, 33, 20], true, |x, w, b| {
+            // Twice transposed with a copy between: the gradient comes back through a view.
+            multiply(x, (w.transpose() * 1.0).transpose(), b)
+        });
+        for (a, b) in turned.iter().zip(&view) {
+            let b: Vec<f64> = b.iter().map(|value| f64::from(*value)).collect();
+            agree(a, &b, 1e-5);
+        }
+    }
+
     #[test]
     fn the_number_of_threads_changes_no_bit() {
-        let all = || run([300, 130, 70], true, multiply);
-        assert!(pool(1).install(all) == pool(2).install(all));
+        for sizes in [[300, 130, 70], [1, 256, 300], [3, 256, 300]] {
+            let all = || run(sizes, true, multiply);
+            assert!(pool(1).install(all) == pool(2).install(all));
+        }
     }
 
     #[test]

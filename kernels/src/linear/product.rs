@@ -1,5 +1,6 @@
 //! The three products of a linear layer, cut into pieces of rows.
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::fresh::{repeated, zeros};
@@ -14,37 +15,134 @@ fn piece(rows: usize) -> usize {
     (rows / 8).max(64).next_multiple_of(6)
 }
 
+/// Values of a weight from which on a few rows are cut into pieces of outputs: a product of fewer is not worth a thread.
+const LARGE: usize = 1 << 16;
+
+/// Values of a weight that a piece of outputs reads.
+const READ: usize = 1 << 15;
+
 /// `input · weight + bias`: `[rows, outputs]` from `[rows, inputs]`, `[inputs, outputs]` and `[outputs]`.
 pub(super) fn forward(
     input: &[f32],
-    weight: &[f32],
+    weight: Matrix<'_>,
     bias: Option<&[f32]>,
     [rows, inputs, outputs]: [usize; 3],
 ) -> Vec<f32> {
-    let (input, weight) = (
-        Matrix::new(input, rows, inputs),
-        Matrix::new(weight, inputs, outputs),
-    );
     // The bias is what the output holds at first, in place of zeros.
     let output = match bias {
         Some(bias) => repeated(bias, rows),
         None => zeros(rows * outputs),
     };
+    if rows > 0 && rows <= piece(rows) && inputs * outputs >= LARGE {
+        return by_outputs(
+            input,
+            weight,
+            bias.is_some(),
+            output,
+            [rows, inputs, outputs],
+        );
+    }
+    let input = Matrix::new(input, rows, inputs);
     by_rows(rows, output, |first, count, out| {
         multiply(out, input.rows(first, count), weight, bias.is_some());
     })
 }
 
+/// A few rows, which are one piece of [`by_rows`], on all cores: each takes some of the outputs and reads its part of the
+/// weight once. Bound by memory for one row: 4 bytes of weight for two operations.
+fn by_outputs(
+    input: &[f32],
+    weight: Matrix<'_>,
+    add: bool,
+    mut output: Vec<f32>,
+    [rows, inputs, outputs]: [usize; 3],
+) -> Vec<f32> {
+    let count = (READ / inputs).max(16);
+    if rows == 1 {
+        let arch = Arch::new();
+        output
+            .par_chunks_mut(count)
+            .enumerate()
+            .for_each(|(index, out)| {
+                let weight = weight.columns(index * count, out.len());
+                match weight.lines() {
+                    Some(lines) => arch.dispatch(Dots { input, lines, out }),
+                    None => multiply(out, Matrix::new(input, 1, inputs), weight, add),
+                }
+            });
+        return output;
+    }
+    let pieces: Vec<Vec<f32>> = (0..outputs.div_ceil(count))
+        .into_par_iter()
+        .map(|index| {
+            let first = index * count;
+            let count = count.min(outputs - first);
+            let mut out: Vec<f32> = output
+                .chunks_exact(outputs)
+                .flat_map(|row| &row[first..first + count])
+                .copied()
+                .collect();
+            let weight = weight.columns(first, count);
+            multiply(&mut out, Matrix::new(input, rows, inputs), weight, add);
+            out
+        })
+        .collect();
+    for (index, piece) in pieces.iter().enumerate() {
+        let (first, count) = (index * count, piece.len() / rows);
+        for (row, values) in output
+            .chunks_exact_mut(outputs)
+            .zip(piece.chunks_exact(count))
+        {
+            row[first..first + count].copy_from_slice(values);
+        }
+    }
+    output
+}
+
+/// `out[i] += input · line i`: the lines of a weight whose outputs lie one after the other.
+struct Dots<'a> {
+    input: &'a [f32],
+    lines: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Dots<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { input, lines, out } = self;
+        let (vectors, rest) = S::as_simd_f32s(input);
+        for (out, line) in out.iter_mut().zip(lines.chunks_exact(input.len())) {
+            let (line, line_rest) = S::as_simd_f32s(line);
+            // Four sums, so that an addition need not wait for the one before.
+            let mut sums = [simd.splat_f32s(0.0); 4];
+            let (fours, ones) = line.as_chunks::<4>();
+            let (input_fours, input_ones) = vectors.as_chunks::<4>();
+            for (line, input) in fours.iter().zip(input_fours) {
+                for i in 0..4 {
+                    sums[i] = simd.mul_add_e_f32s(line[i], input[i], sums[i]);
+                }
+            }
+            for (line, input) in ones.iter().zip(input_ones) {
+                sums[0] = simd.mul_add_e_f32s(*line, *input, sums[0]);
+            }
+            let [a, b, c, d] = sums;
+            let sum = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
+            let tail = line_rest.iter().zip(rest);
+            let tail: f32 = tail.map(|(line, input)| line * input).sum();
+            *out += simd.reduce_sum_f32s(sum) + tail;
+        }
+    }
+}
+
 /// `gradient · weightᵀ`: `[rows, inputs]`.
 pub(super) fn input_gradient(
-    weight: &[f32],
+    weight: Matrix<'_>,
     gradient: &[f32],
     [rows, inputs, outputs]: [usize; 3],
 ) -> Vec<f32> {
-    let (weight, gradient) = (
-        Matrix::new(weight, inputs, outputs),
-        Matrix::new(gradient, rows, outputs),
-    );
+    let gradient = Matrix::new(gradient, rows, outputs);
     by_rows(rows, zeros(rows * inputs), |first, count, out| {
         multiply(out, gradient.rows(first, count), weight.transposed(), false);
     })

@@ -249,13 +249,17 @@ impl DecoderConfig {
     }
 
     /// Number of values of all weights.
-    pub fn parameters(&self) -> usize {
-        let norm = |norm: NormConfig, width: usize| match norm.kind {
+    pub fn parameters(&self) -> u128 {
+        // Sizes are below 2^30 each, so that no sum of products of three overflows.
+        let size = |size: usize| size as u128;
+        let norm = |norm: NormConfig, width: u128| match norm.kind {
             NormKind::Layer => 2 * width,
             _ => width,
         };
-        let linear = |from: usize, to: usize, bias: bool| from * to + if bias { to } else { 0 };
-        let (query, key) = (self.query_width(), self.key_value_width());
+        let linear = |from: u128, to: u128, bias: bool| from * to + if bias { to } else { 0 };
+        let (width, hidden) = (size(self.width), size(self.hidden_width));
+        let head = size(self.head_width);
+        let (query, key) = (size(self.heads) * head, size(self.key_value_heads) * head);
         let attention = &self.attention;
         let forward = self.feed_forward;
         let norms = match self.residual {
@@ -264,28 +268,28 @@ impl DecoderConfig {
             Residual::Sequential | Residual::ParallelTwoNorms => 2,
         };
         let ups = if forward.gated { 2 } else { 1 };
-        let block = linear(self.width, query, attention.input_bias)
-            + 2 * linear(self.width, key, attention.input_bias)
-            + linear(query, self.width, attention.output_bias)
+        let block = linear(width, query, attention.input_bias)
+            + 2 * linear(width, key, attention.input_bias)
+            + linear(query, width, attention.output_bias)
             + attention
                 .head_norm
-                .map_or(0, |config| 2 * norm(config, self.head_width))
-            + ups * linear(self.width, self.hidden_width, forward.bias)
-            + linear(self.hidden_width, self.width, forward.bias)
-            + norms * norm(self.norm, self.width);
+                .map_or(0, |config| 2 * norm(config, head))
+            + ups * linear(width, hidden, forward.bias)
+            + linear(hidden, width, forward.bias)
+            + norms * norm(self.norm, width);
         let places = match self.positions {
-            Positions::Learned { offset } => (self.max_positions + offset) * self.width,
+            Positions::Learned { offset } => size(self.max_positions + offset) * width,
             Positions::Rotary { .. } => 0,
         };
-        let head = match self.head.tied {
+        let logits = match self.head.tied {
             true => 0,
-            false => linear(self.width, self.vocabulary, self.head.bias),
+            false => linear(width, size(self.vocabulary), self.head.bias),
         };
-        self.vocabulary * self.width
+        size(self.vocabulary) * width
             + places
-            + self.layers * block
-            + norm(self.norm, self.width)
-            + head
+            + size(self.layers) * block
+            + norm(self.norm, width)
+            + logits
     }
 
     /// Refuses sizes and combinations that no decoder has.
