@@ -8,7 +8,7 @@
 //! | checkpoint | folder with `model.safetensors` and `manifest.json` | evaluation: the manifest says what was trained, how, and from which seed |
 //! | resume state | `resume.json` and a folder `resume-<n>` beside it | training: continue an interrupted run, bit for bit |
 //!
-//! **Architecture Invariant:** nothing outside of `hugging_face` knows a network. Every other function takes any
+//! **Architecture Invariant:** nothing outside of `hugging_face` and `gguf` knows a network. Every other function takes any
 //! [`burn::module::Module`]; the architecture is an opaque JSON value in the [`Manifest`], which the caller compares
 //! with [`Manifest::expect_architecture`].
 //!
@@ -29,6 +29,7 @@ mod checkpoint;
 mod checksum;
 mod error;
 mod fill;
+pub mod gguf;
 mod hugging_face;
 mod manifest;
 mod resume;

@@ -1,5 +1,9 @@
 //! Adapters against logits that PEFT computed, and their training against PEFT's.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
 
 mod golden;
 
@@ -36,7 +40,7 @@ fn adapters_give_the_logits_of_peft_and_are_written_as_they_were() {
         let found = logits(&decoder, &adapter, &path);
         let expected = Golden::read(&path.join("expected.safetensors"), "logits");
         let difference = expected.difference(found.to_data());
-        println!("{kind}: {difference:e}");
+        eprintln!("{kind}: {difference:e}");
         // Both sides compute in 32-bit floats, in another order; logits are of size one.
         assert!(difference <= 2e-4, "{kind}: {difference}");
 
@@ -227,7 +231,7 @@ fn tuning_gives_the_gradients_and_losses_of_peft() {
         }
         let apart = losses.iter().zip(&expected).map(|(a, b)| (a - b).abs());
         let apart = apart.fold(0.0, f32::max);
-        println!("{kind}: losses differ by at most {apart:e}");
+        eprintln!("{kind}: losses differ by at most {apart:e}");
         assert!(apart <= 1e-4, "{kind}: {losses:?} {expected:?}");
     }
     let untouched = base.decoder(&Device::flex()).unwrap().module;

@@ -1,5 +1,9 @@
 //! Decoders and an encoder of every public family against logits that other programs computed.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
 
 mod golden;
 
@@ -33,7 +37,7 @@ fn every_family_gives_the_logits_and_tokens_of_its_reference() {
         let tokens = read("input_ids");
         let logits = decoder.forward(Tensor::<2, Int>::from_data(tokens.data(), &device));
         let difference = read("logits").difference(logits.into_data());
-        println!("{family}: {difference:e}");
+        eprintln!("{family}: {difference:e}");
         assert!(difference <= TOLERANCE, "{family}: {difference}");
 
         let (prompt, expected) = (read("greedy_prompt").tokens(), read("greedy_ids").tokens());
@@ -113,6 +117,6 @@ fn an_encoder_gives_the_vectors_of_its_reference() {
     let tokens = Tensor::<2, Int>::from_data(tokens.data(), &device);
     let vectors = encoder.forward(tokens, &lengths);
     let difference = read("last_hidden_state").difference(vectors.into_data());
-    println!("bert: {difference:e}");
+    eprintln!("bert: {difference:e}");
     assert!(difference <= TOLERANCE, "{difference}");
 }

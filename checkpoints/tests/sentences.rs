@@ -1,5 +1,9 @@
 //! Sentence embeddings of a pretrained encoder, in halves and two files, against 64-bit floats.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
 
 mod golden;
 
@@ -178,7 +182,7 @@ fn cosines_are_those_of_64_bit_floats() {
             largest = largest.max((f64::from(*cosine) - dot(&expected[a], &expected[b])).abs());
         }
     }
-    println!("cosines differ by at most {largest:e}");
+    eprintln!("cosines differ by at most {largest:e}");
     // Sums of 384 values of size one in 32-bit floats, through six blocks.
     assert!(largest < 1e-5, "{largest}");
     // What belongs together is closer than what does not.

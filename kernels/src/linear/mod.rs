@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_transposed_weight_has_the_gradients_of_its_copy() {
-        let turned = run([9, 33, 20], true, |x, w, b| multiply(x, w, b));
+        let turned = run([9, 33, 20], true, multiply);
         let view = run([9, 33, 20], true, |x, w, b| {
             // Twice transposed with a copy between: the gradient comes back through a view.
             multiply(x, (w.transpose() * 1.0).transpose(), b)
