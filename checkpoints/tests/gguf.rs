@@ -27,7 +27,7 @@ fn open(bytes: &[u8]) -> Result<GgufFile<&[u8]>, GgufError> {
 
 /// The message of the error, which must be one line that names the file.
 fn message(bytes: &[u8]) -> String {
-    let message = open(bytes).err().expect("an error").to_string();
+    let message = open(bytes).expect_err("an error").to_string();
     assert!(
         !message.contains('\n') && message.contains("m.gguf"),
         "{message}"

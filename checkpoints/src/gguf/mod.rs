@@ -5,6 +5,8 @@ mod container;
 mod cursor;
 mod error;
 mod metadata;
+mod model;
+mod names;
 mod tensor;
 mod texts;
 
@@ -12,5 +14,7 @@ pub use block::TensorType;
 pub use container::GgufFile;
 pub use error::GgufError;
 pub use metadata::{Array, Metadata, Value};
+pub use model::{Architecture, GgufModel, RopeScaling};
+pub use names::NamedTensor;
 pub use tensor::Tensor;
 pub use texts::Texts;
