@@ -104,6 +104,7 @@ impl DemoConfig {
             model: self.model.clone(),
             data: self.data.clone(),
             training: self.training.clone(),
+            arrays: Default::default(),
             method: Default::default(),
             noise,
         }
@@ -172,7 +173,7 @@ impl<O: StudyObserver> WithTask for Job<'_, O> {
         for ((name, noise), trained) in config.methods.iter().zip(&trained) {
             let evaluation = Evaluation::new(
                 &trained.network,
-                config.model.quantization(),
+                config.recipe(*noise).weights::<N>(),
                 batches.clone(),
             );
             let clean = evaluation.clean()?;

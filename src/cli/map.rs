@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use crossburn_noise::PathPattern;
 use crossburn_training::data::DataSource;
 use serde_json::json;
 
@@ -37,14 +38,14 @@ pub(super) struct Map {
         help_heading = "Hardware"
     )]
     accelerator: String,
-    /// Weights that stay digital, by path, comma-separated
+    /// Weights that stay digital, comma-separated: paths, or patterns such as 'fc*.weight'
     #[arg(
         long,
         value_name = "PATH,...",
         value_delimiter = ',',
         help_heading = "Hardware"
     )]
-    digital: Vec<String>,
+    digital: Vec<PathPattern>,
     /// Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
@@ -73,8 +74,7 @@ impl Map {
             bail!("--items 0 shows nothing: use a number above 0");
         }
         let NamedHardware { name, hardware } = open_hardware(&self.accelerator)?;
-        let hardware = hardware.with_digital(&self.digital)?;
-        let network = StoredNetwork::open(&self.checkpoint)?;
+        let network = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.digital);
         let source = self
             .data
             .clone()
@@ -88,11 +88,11 @@ impl Map {
             items: self.items,
             accelerator: name,
             hardware,
-            config: json!({
+            config: network.with_arrays(json!({
                 "architecture": network.manifest.architecture,
                 "weights": network.manifest.weights_checksum(),
                 "data_seed": network.recipe.seed,
-            }),
+            }))?,
             reproduce: command_line::repeated(&[("data", source.to_string())]),
             source,
             device: &device,

@@ -198,7 +198,7 @@ impl Job<'_> {
             return Ok(Outcome::Interrupted);
         }
         let batches = Batches::new(&test, 128, &self.place.device);
-        let evaluation = Evaluation::new(&trained.network, recipe.model.quantization(), batches);
+        let evaluation = Evaluation::new(&trained.network, recipe.weights::<N>(), batches);
         let (clean, also) = clock.time("test", || evaluation.clean_and_also())?;
         let (version, commit) = study::version();
         let summary = DataSummary {

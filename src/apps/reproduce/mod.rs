@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use crossburn_hardware::Quantization;
+use crossburn_hardware::WeightPlan;
 use crossburn_models::Network;
 use crossburn_training::{
     Batches, Learn, Part, Recipe, Role, Run, Task, TaskParts, WithTask, train,
@@ -37,7 +37,7 @@ use crate::report::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow};
 /// A trained network and what to judge it on.
 pub(crate) struct Scene<'a, N, T: Task> {
     pub(crate) network: &'a N,
-    pub(crate) quantization: Option<Quantization>,
+    pub(crate) weights: WeightPlan,
     pub(crate) validation: Batches<T>,
     pub(crate) test: Batches<T>,
     /// Chips per judgement.
@@ -203,6 +203,7 @@ impl<E: Experiment, O: StudyObserver> WithTask for Job<'_, E, O> {
             resume: false,
         };
         let mut follower = self.observer.training(&self.name);
+        let weights = self.recipe.weights::<N>();
         let trained = train(network, &self.recipe, &run, &mut follower)
             .with_context(|| format!("cannot train `{}`", self.name))?;
         drop(follower);
@@ -213,7 +214,7 @@ impl<E: Experiment, O: StudyObserver> WithTask for Job<'_, E, O> {
         let on_chip = self.observer.chips(&self.name, chips);
         let scene = Scene {
             network: &trained.network,
-            quantization: self.recipe.model.quantization(),
+            weights,
             validation: Batches::new(&validation, 128, self.device),
             test: Batches::new(&test, 128, self.device),
             chips: self.chips,

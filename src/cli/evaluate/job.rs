@@ -90,7 +90,7 @@ impl WithTask for Job<'_> {
             Deployment::Hardware(on) if on.fidelity == Fidelity::Array => 1,
             _ => self.place.side_by_side,
         };
-        let evaluation = Evaluation::new(&network, self.stored.quantization(), batches)
+        let evaluation = Evaluation::new(&network, self.stored.weights::<N>(), batches)
             .side_by_side(side_by_side);
         let direction = worst_chip
             .map(|chip| self.direction(&evaluation, &chip))

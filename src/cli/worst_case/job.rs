@@ -48,24 +48,24 @@ impl WithTask for Job<'_> {
             P::Task::require_counts("a certificate", &self.stored.recipe.task.metric())?;
         }
         let (network, _) = load_checkpoint(&self.stored.folder, network)?;
-        let quantization = self.stored.quantization();
+        let weights = self.stored.weights::<N>();
         let device = &self.place.device;
         let mut clock = Clock::new();
         let items = clock.time("data", || self.items(&parts))?;
         let batches = Batches::new(&items.known, 128, device);
         let results = match (&self.room, &items.ranges) {
             (Room::Cells { hardware, .. }, Some(ranges)) => {
-                let evaluation = Evaluation::new(&network, quantization, batches.clone());
+                let evaluation = Evaluation::new(&network, &weights, batches.clone());
                 let calibration = calibration(ranges, CALIBRATION_ITEMS, device);
                 let mapped = clock.time("mapping", || {
                     evaluation.mapped(hardware, Fidelity::Weight, &calibration)
                 })?;
                 let ideal = mapped.fab(Fidelity::Weight)?.ideal()?;
-                let attack = WeightAttack::new(&ideal, None, batches)?;
+                let attack = WeightAttack::new(&ideal, weights.without_quantization(), batches)?;
                 self.judge(attack, Some(&mapped), (&items, &kinds), &mut clock)?
             }
             _ => {
-                let attack = WeightAttack::new(&network, quantization, batches)?;
+                let attack = WeightAttack::new(&network, weights, batches)?;
                 self.judge(attack, None, (&items, &kinds), &mut clock)?
             }
         };

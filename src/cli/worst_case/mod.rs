@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use crossburn_noise::PathPattern;
 use crossburn_noise::worst_case::{
     Apgd, Auto, Corners, Lagrangian, Momentum, MonteCarlo, RawGradient, Search, SignGradient,
     SingleStep,
@@ -107,16 +108,14 @@ pub(super) struct FindWorstCase {
         help_heading = "Hardware"
     )]
     tolerance: Option<f64>,
-    /// Weights that stay digital, by path, comma-separated
+    /// Weights that stay digital, comma-separated: paths, or patterns such as 'fc*.weight'
     #[arg(
         long,
         value_name = "PATH,...",
         value_delimiter = ',',
-        requires = "hardware",
-        conflicts_with_all = ["bound", "bounds"],
         help_heading = "Hardware"
     )]
-    digital: Vec<String>,
+    digital: Vec<PathPattern>,
     /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
@@ -143,7 +142,7 @@ impl FindWorstCase {
         }
         let room = Room::new(&self)?;
         let search = self.search().check()?;
-        let stored = StoredNetwork::open(&self.checkpoint)?;
+        let stored = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.digital);
         let source = self
             .data
             .clone()
@@ -154,7 +153,7 @@ impl FindWorstCase {
         }
         stored.check_data(&source)?;
         self.refuse_other_methods()?;
-        let config = json!({
+        let config = stored.with_arrays(json!({
             "task": stored.recipe.task,
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
@@ -168,7 +167,7 @@ impl FindWorstCase {
             "random_chips": self.random_chips,
             "certify": self.certify,
             "seed": self.seed,
-        });
+        }))?;
         if self.run.prints(&config)? {
             return Ok(Outcome::Done);
         }
