@@ -7,19 +7,16 @@ use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search, SignGradi
 use crossburn_training::AttackActivations;
 use serde_json::{Value, json};
 
-use super::results::{
-    DataSummary, EpochRow, KppEntry, Method, PopulationSummary, Results, RunCommand, SCHEMA,
-    SweepPoint, Timing,
-};
-use super::worst_case_results::{
-    BoundPoint, FoundBy, RandomChips, SearchSummary, Transfer, TransferFrom, WORST_CASE_SCHEMA,
-    WorstCaseResults,
+use super::{
+    BoundPoint, DataSummary, Document, EpochRow, FoundBy, KppEntry, MethodResults,
+    PopulationSummary, RandomChips, Results, RunCommand, SearchSummary, SweepPoint, Timing,
+    Transfer, TransferFrom, WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
 pub(crate) fn results() -> Results {
     Results {
-        schema: SCHEMA.into(),
+        schema: Results::SCHEMA.into(),
         command: RunCommand::Demo,
         version: "0.1.0".into(),
         commit: Some("0123abc".into()),
@@ -48,7 +45,7 @@ pub(crate) fn results() -> Results {
     }
 }
 
-fn method(name: &str, training_noise: Value, level: f64) -> Method {
+fn method(name: &str, training_noise: Value, level: f64) -> MethodResults {
     let values: Vec<f64> = (0..50)
         .map(|chip| level + f64::from(chip * 7 % 50) / 1000.0)
         .collect();
@@ -57,7 +54,7 @@ fn method(name: &str, training_noise: Value, level: f64) -> Method {
         low: Some(level + offset - 0.001),
         high: Some(level + offset + 0.005),
     };
-    Method {
+    MethodResults {
         name: name.into(),
         training_noise,
         clean: 0.98,
@@ -136,7 +133,7 @@ pub(crate) fn worst_case() -> WorstCaseResults {
         path,
     };
     WorstCaseResults {
-        schema: WORST_CASE_SCHEMA.into(),
+        schema: WorstCaseResults::SCHEMA.into(),
         version: "0.1.0".into(),
         commit: Some("0123abc".into()),
         reproduce: "crossburn worst-case runs/digits --bound 0.03".into(),
