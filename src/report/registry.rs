@@ -103,3 +103,98 @@ pub(crate) fn verb_of(document: &Value) -> Option<String> {
 pub(super) fn plots() -> impl Iterator<Item = &'static &'static str> {
     KINDS.iter().flat_map(|kind| kind.plots)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::report::{RESULTS_FILE, example};
+
+    /// Every file of a run folder by its path below it.
+    fn files(folder: &Path) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().to_string();
+            match path.is_dir() {
+                true => found.extend(
+                    files(&path)
+                        .into_iter()
+                        .map(|(below, text)| (format!("{name}/{below}"), text)),
+                ),
+                false => {
+                    found.insert(name, fs_err::read_to_string(&path).unwrap());
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_kind_is_written_read_and_written_again_byte_by_byte() {
+        let documents: [Box<dyn AnyDocument>; 4] = [
+            Box::new(example::results()),
+            Box::new(example::mapping()),
+            Box::new(example::worst_case()),
+            Box::new(example::reproduction()),
+        ];
+        let mut seen = BTreeSet::new();
+        for document in documents {
+            let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            document.write_run(first.path()).unwrap();
+            let kind = Kind::at(first.path()).unwrap();
+            let read = kind.read(first.path()).unwrap();
+            read.write_run(second.path()).unwrap();
+            let written = files(first.path());
+            assert!(written.contains_key("report.html"), "{written:?}");
+            assert!(written == files(second.path()), "{}", kind.schema);
+            assert_eq!(read.table().unwrap(), document.table().unwrap());
+            // What it draws is known by its kind, so that a run of another kind can remove it.
+            for name in written
+                .keys()
+                .filter_map(|name| name.strip_prefix("plots/"))
+            {
+                let id = name.trim_end_matches(".svg");
+                assert!(kind.plots.contains(&id), "{}: {id}", kind.schema);
+            }
+            let json: Value = serde_json::from_str(&written[RESULTS_FILE]).unwrap();
+            assert!(verb_of(&json).is_some(), "{}", kind.schema);
+            seen.insert(kind.schema);
+        }
+        let all: BTreeSet<&str> = KINDS.iter().map(|kind| kind.schema).collect();
+        assert_eq!(seen, all, "a kind has no example here");
+    }
+
+    #[test]
+    fn a_run_of_another_kind_leaves_no_plot_of_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        write_run(folder.path(), &example::mapping()).unwrap();
+        assert!(files(folder.path()).contains_key("plots/floor-plan.svg"));
+        write_run(folder.path(), &example::results()).unwrap();
+        let plots = files(folder.path());
+        let plots: Vec<&String> = plots
+            .keys()
+            .filter(|name| name.starts_with("plots/"))
+            .collect();
+        assert_eq!(
+            plots,
+            [
+                "plots/chips.svg",
+                "plots/training.svg",
+                "plots/versus-sigma.svg"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_schema_that_nobody_knows_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(RESULTS_FILE);
+        fs_err::write(&file, r#"{"schema": "crossburn.tea/1"}"#).unwrap();
+        let read = Kind::at(folder.path()).unwrap().read(folder.path());
+        let message = read.err().unwrap().to_string();
+        assert!(message.contains("`crossburn.tea/1`"), "{message}");
+    }
+}

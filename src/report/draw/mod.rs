@@ -1,6 +1,7 @@
 //! What documents are shown with: pages, tables, and pictures as SVG. Everything here escapes the text that it is given.
 
 mod axis;
+mod confusion;
 mod drawing;
 mod page;
 mod plot;
@@ -9,6 +10,7 @@ mod row_chart;
 mod table;
 
 pub use axis::{Axis, on_axis};
+pub use confusion::ConfusionMatrix;
 pub use drawing::Drawing;
 pub(crate) use drawing::{ADVANCE, MARGIN, TEXT, class, escape, put, shorten};
 pub use page::Page;

@@ -1,5 +1,6 @@
 //! A page of HTML that needs nothing else, for screens and paper, light and dark.
 
+use super::confusion::ConfusionMatrix;
 use super::drawing::{Drawing, STYLE, escape};
 use super::table::Table;
 
@@ -61,6 +62,12 @@ impl Page {
     /// A page without parts.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Its HTML.
+    #[cfg(test)]
+    pub(super) fn body(&self) -> &str {
+        &self.body
     }
 
     fn push(mut self, html: &str) -> Self {
@@ -126,6 +133,25 @@ impl Page {
             "<figure class=\"broad\">\n{}</figure>\n",
             plot.inline()
         ))
+    }
+
+    /// A confusion matrix: drawn for a few labels, and the most confused pairs.
+    pub fn confusion(self, matrix: &ConfusionMatrix) -> Self {
+        let page = self
+            .heading("Confusion matrix")
+            .paragraph(&matrix.summary());
+        let pairs = match matrix.pairs() {
+            pairs if pairs.is_empty() => String::new(),
+            pairs => pairs.html(),
+        };
+        match matrix.drawing() {
+            None => page.push(&pairs),
+            Some(drawing) if matrix.is_broad() => page.broad(&drawing).push(&pairs),
+            Some(drawing) => page.push(&format!(
+                "<div class=\"plots\">\n{}<div>\n{pairs}</div>\n</div>\n",
+                figure(&drawing)
+            )),
+        }
     }
 
     /// How the numbers are defined, one sentence each.
