@@ -118,7 +118,7 @@ impl Page {
 
     /// The same with the last plot above the definitions, for definitions that are long.
     pub fn plots_in_columns<S: AsRef<str>>(self, plots: &[Drawing], definitions: &[S]) -> Self {
-        let (last, others) = plots.split_at(plots.len().saturating_sub(1));
+        let (others, last) = plots.split_at(plots.len().saturating_sub(1));
         let others: String = others.iter().map(figure).collect();
         let last: String = last.iter().map(figure).collect();
         let definitions = list(definitions);
@@ -207,4 +207,20 @@ pub(crate) fn whole(frame: &Frame<'_>, page: &Page) -> String {
         escape(frame.configuration),
         escape(frame.version),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plots_keep_their_order_and_the_last_stands_above_the_definitions() {
+        let plots = ["a", "b", "c"].map(|id| Drawing::new(id, 560.0, id, "", ""));
+        let page = Page::new().plots_in_columns(&plots, &["x < y"]);
+        let place = |part: &str| page.body().find(part);
+        let order = ["id=\"a\"", "id=\"b\"", "<div>", "id=\"c\"", "x &lt; y"].map(place);
+        assert!(order.is_sorted() && order[0].is_some(), "{order:?}");
+        let page = Page::new().plots_in_columns(&[], &["x"]);
+        assert!(!page.body().contains("<figure"));
+    }
 }
