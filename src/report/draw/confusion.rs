@@ -16,6 +16,8 @@ const MOST_BESIDE: usize = 10;
 const BROAD: f64 = 1120.0;
 /// Pairs in the table.
 const PAIRS: usize = 20;
+/// Characters of a label in it.
+const NAME: usize = 40;
 /// Largest sides of a cell.
 const CELL: (f64, f64) = (64.0, 34.0);
 /// Width of the column of shares on the right.
@@ -117,8 +119,8 @@ impl ConfusionMatrix {
         let confused = self.confused();
         let rows = confused.iter().take(PAIRS).map(|pair| {
             [
-                pair.is.to_string(),
-                pair.taken_for.to_string(),
+                shorten(pair.is, NAME),
+                shorten(pair.taken_for, NAME),
                 count(pair.items),
                 format!("{:.1}", 100.0 * pair.share),
             ]
@@ -200,7 +202,10 @@ impl ConfusionMatrix {
                 body,
                 format_args!(
                     "<text {place}>{}</text>\n",
-                    escape(&shorten(name, fits(above - 8.0).max(1)))
+                    escape(&match lying {
+                        true => name.clone(),
+                        false => shorten(name, fits(above - 8.0)),
+                    })
                 ),
             );
             let row = sum(counts);
@@ -330,6 +335,20 @@ mod tests {
                 assert!(page.len() < 8000, "{}", page.len());
             }
         }
+        let svg = matrix(20).drawing().unwrap().inline();
+        assert!(!svg.contains(">…</text>"), "{svg}");
+        let mut numbered = matrix(20);
+        numbered.names = (0..20).map(|label| label.to_string()).collect();
+        // Names of a row and of a column.
+        assert_eq!(
+            numbered
+                .drawing()
+                .unwrap()
+                .inline()
+                .matches(">19</text>")
+                .count(),
+            2 + 1
+        );
         let svg = matrix(2).drawing().unwrap().inline();
         assert!(
             svg.contains(">890</text>") || svg.contains(">900</text>"),

@@ -140,17 +140,17 @@ impl Page {
         let page = self
             .heading("Confusion matrix")
             .paragraph(&matrix.summary());
-        let pairs = match matrix.pairs() {
-            pairs if pairs.is_empty() => String::new(),
-            pairs => pairs.html(),
-        };
-        match matrix.drawing() {
-            None => page.push(&pairs),
-            Some(drawing) if matrix.is_broad() => page.broad(&drawing).push(&pairs),
+        let page = match matrix.drawing() {
+            None => page,
+            Some(drawing) if matrix.is_broad() => page.broad(&drawing),
             Some(drawing) => page.push(&format!(
-                "<div class=\"plots\">\n{}<div>\n{pairs}</div>\n</div>\n",
+                "<div class=\"plots\">\n{}</div>\n",
                 figure(&drawing)
             )),
+        };
+        match matrix.pairs() {
+            pairs if pairs.is_empty() => page,
+            pairs => page.heading("Most confused pairs").table(&pairs),
         }
     }
 
