@@ -13,11 +13,11 @@ use crossburn_training::{Learn, Part, Recipe, Role, Task, TaskParts, WithTask};
 use serde_json::Value;
 
 use super::study::{self, Clock};
-use crate::report::{MAPPING_SCHEMA, Mapping, MappingData};
+use crate::report::{Document, Mapping, MappingData};
 
 /// Maps one checkpoint; its network is what [`WithTask::run`] is given.
 #[derive(Debug)]
-pub(crate) struct Job<'a> {
+pub(crate) struct MappingJob<'a> {
     /// Folder of the checkpoint.
     pub(crate) folder: PathBuf,
     /// Its recipe.
@@ -38,7 +38,7 @@ pub(crate) struct Job<'a> {
     pub(crate) device: &'a Device,
 }
 
-impl WithTask for Job<'_> {
+impl WithTask for MappingJob<'_> {
     type Output = Result<Mapping>;
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Mapping> {
@@ -79,7 +79,7 @@ impl WithTask for Job<'_> {
         let cost = clock.time("cost", || accelerator.cost(&layers))?;
         let (version, commit) = study::version();
         Ok(Mapping {
-            schema: MAPPING_SCHEMA.to_string(),
+            schema: Mapping::SCHEMA.to_string(),
             version,
             commit,
             reproduce: self.reproduce,

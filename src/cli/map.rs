@@ -13,10 +13,9 @@ use super::process::ProcessArguments;
 use super::run_lock::RunLock;
 use super::run_setup::{name_after, note_report, run_folder};
 use super::stored_network::StoredNetwork;
-use super::{Outcome, command_line, print_mapping};
+use super::{Outcome, command_line, finish};
 use crate::apps::hardware::{NamedHardware, open_hardware};
-use crate::apps::mapping::Job;
-use crate::report::write_mapping;
+use crate::apps::mapping::MappingJob;
 
 /// Map a checkpoint to the arrays of an accelerator, and say what it costs
 ///
@@ -82,7 +81,7 @@ impl Map {
         let out = run_folder(self.out.as_deref(), &name_after("map", &self.checkpoint));
         let device = DeviceChoice::Cpu.open()?;
         let _lock = RunLock::take(&out, "map")?;
-        let job = Job {
+        let job = MappingJob {
             folder: network.folder.clone(),
             recipe: &network.recipe,
             items: self.items,
@@ -109,8 +108,7 @@ impl Map {
                     self.accelerator
                 )
             })?;
-        write_mapping(&out, &mapping)?;
-        print_mapping(&mapping, self.json)?;
+        finish(&out, &mapping, self.json)?;
         note_report(&out);
         Ok(Outcome::Done)
     }

@@ -32,7 +32,7 @@ use self::claim::{Expected, claim, differences};
 use self::setting::Arm;
 use super::lanes::in_lanes;
 use super::study::{self, Clock, StudyObserver};
-use crate::report::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow};
+use crate::report::{Claim, Document, Reproduction, ReproductionRow};
 
 /// A trained network and what to judge it on.
 pub(crate) struct Scene<'a, N, T: Task> {
@@ -109,7 +109,7 @@ pub(crate) fn run<E: Experiment>(
             continue;
         }
         let train_and_judge = |arm: &&Arm| {
-            let job = Job {
+            let job = CellJob {
                 experiment,
                 arm,
                 recipe: arm.recipe(setting, seed),
@@ -150,7 +150,7 @@ pub(crate) fn run<E: Experiment>(
     });
     let (version, commit) = study::version();
     Ok(Some(Reproduction {
-        schema: REPRODUCTION_SCHEMA.to_string(),
+        schema: Reproduction::SCHEMA.to_string(),
         version,
         commit,
         reproduce: String::new(),
@@ -173,7 +173,7 @@ pub(crate) fn run<E: Experiment>(
 }
 
 /// One cell.
-struct Job<'a, E, O> {
+struct CellJob<'a, E, O> {
     experiment: &'a E,
     arm: &'a Arm,
     recipe: Recipe,
@@ -184,7 +184,7 @@ struct Job<'a, E, O> {
     name: String,
 }
 
-impl<E: Experiment, O: StudyObserver> WithTask for Job<'_, E, O> {
+impl<E: Experiment, O: StudyObserver> WithTask for CellJob<'_, E, O> {
     type Output = Result<Option<Cell>>;
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Self::Output {

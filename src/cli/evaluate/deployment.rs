@@ -15,7 +15,7 @@ use crate::apps::hardware::{CALIBRATION_ITEMS, NamedHardware, open_hardware};
 use crate::apps::study;
 
 /// A variation of weights, or a hardware.
-pub(super) enum Deployment {
+pub(super) enum ChipSource {
     Variation(Variation),
     Hardware(OnTargets),
 }
@@ -67,7 +67,7 @@ pub(super) struct HardwareArguments {
     pub(super) after: Option<Second>,
 }
 
-impl Deployment {
+impl ChipSource {
     /// The hardware that is named, or the variation where none is.
     ///
     /// # Errors

@@ -17,8 +17,8 @@ use crossburn_training::data::DataSource;
 use serde_json::json;
 
 use self::asked::PercentileArguments;
-use self::deployment::{Deployment, HardwareArguments};
-use self::job::Job;
+use self::deployment::{ChipSource, HardwareArguments};
+use self::job::EvaluationJob;
 use self::noise::NoiseArguments;
 use self::shard::Shard;
 use self::worst_chip::WorstChip;
@@ -126,9 +126,9 @@ impl Evaluate {
             shard.check(self.chips)?;
         }
         let asked = self.percentiles.asked(&self)?;
-        let deployment = Deployment::new(&self.hardware, &self.noise)?;
+        let deployment = ChipSource::new(&self.hardware, &self.noise)?;
         let sweep = self.noise.sweep(&self.sweep)?;
-        if let (Deployment::Variation(_), Some(hint)) = (&deployment, self.noise.hint(&sweep)) {
+        if let (ChipSource::Variation(_), Some(hint)) = (&deployment, self.noise.hint(&sweep)) {
             note(&hint);
         }
         let stored = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.hardware.digital);
@@ -184,7 +184,7 @@ impl Evaluate {
             )?;
         }
         let place = self.run.set_up(out, "evaluate")?;
-        let job = Job {
+        let job = EvaluationJob {
             arguments: &self,
             stored: &stored,
             source,

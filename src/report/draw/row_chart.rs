@@ -1,8 +1,9 @@
 //! A chart of named rows over one axis: stacked bars, or dots.
 
-use super::svg::{
-    ADVANCE, Axis, Drawing, MARGIN, NARROW_SCALE, RIGHT, TEXT, WIDTH, class, escape, fitting,
-    marker, put, shorten,
+use super::axis::Axis;
+use super::drawing::{
+    ADVANCE, Drawing, MARGIN, NARROW_SCALE, RIGHT, TEXT, WIDTH, class, escape, fitting, marker,
+    put, shorten,
 };
 
 /// Height of a row.
@@ -11,38 +12,56 @@ const ROW: f64 = 24.0;
 const BAR: f64 = 15.0;
 
 /// What is drawn, and on which axis.
-pub(super) struct RowChart {
-    pub(super) id: &'static str,
-    pub(super) title: String,
-    pub(super) note: String,
-    pub(super) description: String,
-    pub(super) x: Axis,
-    pub(super) rows: Vec<Row>,
+pub struct RowChart {
+    /// Identifier, unique on a page and usable as a file stem.
+    pub id: &'static str,
+    /// Heading.
+    pub title: String,
+    /// Line below the heading: what was measured on how many.
+    pub note: String,
+    /// What the chart shows, for readers who do not see it.
+    pub description: String,
+    /// The axis.
+    pub x: Axis,
+    /// The rows, from the top.
+    pub rows: Vec<Row>,
     /// Names of series, with their index.
-    pub(super) legend: Vec<(usize, String)>,
+    pub legend: Vec<(usize, String)>,
 }
 
 /// One row.
-pub(super) struct Row {
+pub struct Row {
     /// Name, left of the frame.
-    pub(super) name: String,
+    pub name: String,
     /// What is drawn in axis units.
-    pub(super) marks: Vec<Mark>,
-    /// Words behind the marks.
-    pub(super) text: String,
+    pub marks: Vec<Mark>,
+    /// Words after the marks.
+    pub text: String,
 }
 
 /// Something in a row.
-pub(super) enum Mark {
+pub enum Mark {
     /// A piece of a bar.
-    Segment { series: usize, from: f64, to: f64 },
+    Segment {
+        /// Which series it belongs to.
+        series: usize,
+        /// Its left end.
+        from: f64,
+        /// Its right end.
+        to: f64,
+    },
     /// A marker.
-    Dot { series: usize, at: f64 },
+    Dot {
+        /// Which series it belongs to.
+        series: usize,
+        /// Where it stands.
+        at: f64,
+    },
 }
 
 impl RowChart {
     /// The chart as a picture.
-    pub(super) fn drawing(&self) -> Drawing {
+    pub fn drawing(&self) -> Drawing {
         let mut drawing = Drawing::new(self.id, WIDTH, &self.title, &self.note, &self.description);
         let character = TEXT * ADVANCE * NARROW_SCALE;
         let longest = self.rows.iter().map(|row| row.name.chars().count()).max();

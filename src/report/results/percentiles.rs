@@ -3,9 +3,11 @@
 use crossburn_noise::{Metric, RareChip};
 use serde::{Deserialize, Serialize};
 
-use super::ReportError;
-use super::results::{KppEntry, Method, Results, finite, fraction, possible};
-use super::summary::{Cell, Measure, interval, plain, reach, unit};
+use super::document::{KppEntry, MethodResults, Results};
+use super::summary::{Measure, interval, reach, unit};
+use crate::report::ReportError;
+use crate::report::check::{finite, fraction, possible};
+use crate::report::draw::Cell;
 
 /// What was asked for beside the population; each part is left out where it was not.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -278,11 +280,11 @@ impl Percentiles {
 }
 
 /// Races, looks and rare percentiles in the order of the table; empty where none was asked for.
-pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
+pub(super) fn percentile_measures(results: &Results) -> Vec<Measure> {
     let metric = &results.metric;
     let mut measures = Vec::new();
     let mut row = |label: String, detail: bool, cell: &dyn Fn(&Percentiles) -> Option<Cell>| {
-        let cell = |method: &Method| method.percentiles.as_ref().and_then(cell);
+        let cell = |method: &MethodResults| method.percentiles.as_ref().and_then(cell);
         let cells: Vec<Option<Cell>> = results.methods.iter().map(cell).collect();
         if cells.iter().any(Option::is_some) {
             measures.push(Measure {
@@ -303,11 +305,11 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
             let race = p.race.as_ref()?;
             Some(Cell {
                 value: known(race.value, metric),
-                interval: Some(race_interval(race, metric)),
+                detail: Some(race_interval(race, metric)),
             })
         });
         row(format!("Work of {} chips (%)", first.chips), false, &|p| {
-            Some(plain(format!("{:.1}", 100.0 * p.race.as_ref()?.work)))
+            Some(Cell::from(format!("{:.1}", 100.0 * p.race.as_ref()?.work)))
         });
     }
     if let Some(first) = parts().find_map(|p| p.looks.as_ref()) {
@@ -315,13 +317,13 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
             let looks = p.looks.as_ref()?;
             Some(Cell {
                 value: metric.digits(looks.kpp.value),
-                interval: Some(interval(&looks.kpp, metric)),
+                detail: Some(interval(&looks.kpp, metric)),
             })
         });
         row("Chips looked at".into(), false, &|p| {
             let looks = p.looks.as_ref()?;
             let wide = if looks.reached { "" } else { ", too few" };
-            Some(plain(format!("{}{wide}", looks.chips)))
+            Some(Cell::from(format!("{}{wide}", looks.chips)))
         });
     }
     let rare = || parts().filter_map(|p| p.rare.as_ref());
@@ -340,7 +342,7 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
             let quantile = of(p)?;
             Some(Cell {
                 value: metric.digits(quantile.value),
-                interval: Some(interval(
+                detail: Some(interval(
                     &KppEntry {
                         value: quantile.value,
                         low: quantile.low,
@@ -351,12 +353,12 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
             })
         });
         row(format!("  effective chips, {at} %"), true, &|p| {
-            Some(plain(format!("{:.0}", of(p)?.effective)))
+            Some(Cell::from(format!("{:.0}", of(p)?.effective)))
         });
         row(format!("  plain chips for it, {at} %"), true, &|p| {
             let plain_chips = of(p)?.plain_chips;
             let alike = || "no chip differs".to_string();
-            Some(plain(
+            Some(Cell::from(
                 plain_chips.map_or_else(alike, |chips| format!("{chips:.0}")),
             ))
         });
@@ -368,7 +370,7 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
             let quantile = shifted(p)?;
             Some(Cell {
                 value: metric.digits(quantile.value),
-                interval: Some(interval(
+                detail: Some(interval(
                     &KppEntry {
                         value: quantile.value,
                         low: quantile.low,
@@ -379,21 +381,21 @@ pub(crate) fn percentile_measures(results: &Results) -> Vec<Measure> {
             })
         });
         row(format!("  its effective chips, {at} %"), true, &|p| {
-            Some(plain(format!("{:.0}", shifted(p)?.effective)))
+            Some(Cell::from(format!("{:.0}", shifted(p)?.effective)))
         });
     }
     row("Chips of all levels".into(), true, &|p| {
-        Some(plain(p.rare.as_ref()?.evaluations.to_string()))
+        Some(Cell::from(p.rare.as_ref()?.evaluations.to_string()))
     });
     row("Direction explains (%)".into(), true, &|p| {
         let towards = p.towards.as_ref()?;
-        Some(plain(format!("{:.1}", 100.0 * towards.explained())))
+        Some(Cell::from(format!("{:.1}", 100.0 * towards.explained())))
     });
     measures
 }
 
 /// How the percentiles of this run are defined.
-pub(crate) fn percentile_definitions(results: &Results) -> Vec<String> {
+pub(super) fn percentile_definitions(results: &Results) -> Vec<String> {
     let parts = || {
         results
             .methods
@@ -451,7 +453,7 @@ pub(crate) fn percentile_definitions(results: &Results) -> Vec<String> {
 }
 
 /// The outcome of a race in a sentence, for a run without a population.
-pub(super) fn race_headline(method: &Method, metric: &Metric) -> Option<String> {
+pub(super) fn race_headline(method: &MethodResults, metric: &Metric) -> Option<String> {
     let race = method.percentiles.as_ref()?.race.as_ref()?;
     Some(format!(
         "{} % of chips of {} {} {}{} {} {}, KPP({}) of a race over n = {} chips at {:.1} % of the work.",
@@ -495,9 +497,8 @@ mod tests {
 
     use std::path::Path;
 
-    use super::super::{example, html, table};
     use super::*;
-    use crate::report::Document;
+    use crate::report::{Document, example};
 
     fn results() -> Results {
         let mut results = example::results();
@@ -594,9 +595,9 @@ mod tests {
 │   its effective chips, 0.1 % ┆ 7                      │
 │ Chips of all levels          ┆ 2800                   │
 │ Direction explains (%)       ┆ 9.0                    │";
-        let text = table(&results());
+        let text = results().table().unwrap();
         assert!(text.contains(expected), "{text}");
-        let page = html(&results());
+        let page = results().html().unwrap();
         for part in [
             "looked at for 100, 200 chips",
             "94.00 %: 95.00 %",
@@ -606,7 +607,12 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part}");
         }
-        assert!(!html(&example::results()).contains("subset simulation"));
+        assert!(
+            !example::results()
+                .html()
+                .unwrap()
+                .contains("subset simulation")
+        );
     }
 
     #[test]
@@ -622,7 +628,7 @@ mod tests {
         percentiles.rare.as_mut().unwrap().quantiles[0].low = Some(0.0);
         let shifted = &mut percentiles.towards.as_mut().unwrap().quantiles[0];
         (shifted.low, shifted.high) = (Some(0.0), Some(1.0));
-        let text = table(&results);
+        let text = results.table().unwrap();
         for part in [
             "0.00 [0.00–100.00]",
             "60.00 [0.00–62.00]",
@@ -639,7 +645,7 @@ mod tests {
     fn a_race_without_a_population_has_a_headline() {
         let mut results = results();
         results.methods[0].population = None;
-        assert!(html(&results).contains(
+        assert!(results.html().unwrap().contains(
             "99 % of chips of plain reach 68.50 ± 0.50 % […–70.00] accuracy, KPP(1) of a race over n = 1000 chips at \
              18.7 % of the work."
         ));

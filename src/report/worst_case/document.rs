@@ -8,20 +8,17 @@ use crossburn_training::AttackActivations;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ReportError;
-use super::document::Document;
-use super::last_version;
-use super::results::{Timing, finite, fraction, invalid, possible};
-use super::worst_case_certificate::CertificateResults;
-
-/// The schema of worst-case searches that this version writes and the only one it reads.
-pub const WORST_CASE_SCHEMA: &str = "crossburn.worst-case/4";
+use super::certificate::CertificateResults;
+use super::{page, plots, summary, table};
+use crate::report::check::{finite, fraction, invalid, possible};
+use crate::report::draw::{Drawing, Page};
+use crate::report::{Document, Origin, ReportError, Timing, last_version};
 
 /// What a worst-case search found, together with everything needed to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorstCaseResults {
-    /// Name and version of the format, [`WORST_CASE_SCHEMA`].
+    /// Name and version of the format, [`WorstCaseResults::SCHEMA`](Document::SCHEMA).
     pub schema: String,
     /// Version of Crossburn.
     pub version: String,
@@ -204,19 +201,24 @@ pub enum TransferFrom {
 }
 
 impl Document for WorstCaseResults {
-    const SCHEMA: &'static str = WORST_CASE_SCHEMA;
-    const LAST: &'static str = "crossburn.worst-case/3";
+    const SCHEMA: &'static str = "crossburn.worst-case/4";
+    const LAST: Option<&'static str> = Some("crossburn.worst-case/3");
+    const NOUN: &'static str = "a worst-case search, which is no population";
+    const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn bring_up(last: &mut Value) {
         last_version::worst_case(last);
     }
 
-    fn schema(&self) -> &str {
-        &self.schema
-    }
-
-    fn timing(&self) -> &Timing {
-        &self.timing
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            schema: &self.schema,
+            version: &self.version,
+            commit: self.commit.as_deref(),
+            reproduce: &self.reproduce,
+            config: &self.config,
+            timing: &self.timing,
+        }
     }
 
     /// Finite numbers, and values of the metric that belong together.
@@ -303,14 +305,39 @@ impl Document for WorstCaseResults {
         possible("transfer.deviated", self.transfer.deviated)?;
         Ok(())
     }
+
+    fn verb(_: &Value) -> Option<String> {
+        Some("worst-case".into())
+    }
+
+    fn title(&self) -> String {
+        format!("Crossburn worst case: {}", self.data)
+    }
+
+    fn summary(&self) -> String {
+        summary::headline(self)
+    }
+
+    fn table(&self) -> Result<String, ReportError> {
+        Ok(table::tables(self))
+    }
+
+    fn plots(&self) -> Result<Vec<Drawing>, ReportError> {
+        Ok(plots::plots(self))
+    }
+
+    fn page(&self, plots: &[Drawing]) -> Result<Page, ReportError> {
+        Ok(page::page(self, plots))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use super::super::example;
     use super::*;
+    use crate::report::registry::Kind;
+    use crate::report::{Results, example};
 
     #[test]
     fn a_document_is_read_as_it_was_written_and_known_by_its_schema() {
@@ -319,11 +346,11 @@ mod tests {
         let results = example::worst_case();
         results.write(&path).unwrap();
         assert_eq!(WorstCaseResults::read(folder.path()).unwrap(), results);
-        assert!(WorstCaseResults::is_at(&path).unwrap());
+        assert!(Kind::at(&path).unwrap().is::<WorstCaseResults>());
         example::results().write(&path).unwrap();
-        assert!(!WorstCaseResults::is_at(&path).unwrap());
+        assert!(Kind::at(&path).unwrap().is::<Results>());
         let message = WorstCaseResults::read(&path).unwrap_err().to_string();
-        assert!(message.contains(WORST_CASE_SCHEMA), "{message}");
+        assert!(message.contains(WorstCaseResults::SCHEMA), "{message}");
         let text = results.to_json().unwrap();
         let text = text.replacen("\"bound\"", "\"colour\": 1, \"bound\"", 1);
         fs_err::write(&path, text).unwrap();

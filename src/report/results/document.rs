@@ -10,22 +10,17 @@ use crossburn_noise::{Metric, NoiseError, Population};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::ReportError;
-use super::document::Document;
-use super::last_version;
 use super::percentiles::Percentiles;
-
-/// The schema that this version writes and the only one it reads.
-pub const SCHEMA: &str = "crossburn.results/3";
-
-/// Name of the document in a run folder.
-pub const RESULTS_FILE: &str = "results.json";
+use super::{page, plots, summary, table};
+use crate::report::check::{finite, fraction, invalid, possible};
+use crate::report::draw::{Drawing, Page};
+use crate::report::{Document, Origin, ReportError, Timing, last_version};
 
 /// What one run measured, together with everything needed to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Results {
-    /// Name and version of the format, [`SCHEMA`].
+    /// Name and version of the format, [`Results::SCHEMA`](Document::SCHEMA).
     pub schema: String,
     /// The verb that made the run.
     pub command: RunCommand,
@@ -48,7 +43,7 @@ pub struct Results {
     /// `sigma_rel_wmax`. `None` if no chip was evaluated.
     pub deployment: Option<Value>,
     /// One entry per training method, in the order of the run.
-    pub methods: Vec<Method>,
+    pub methods: Vec<MethodResults>,
     /// Durations, the only part that differs between two runs with one seed.
     pub timing: Timing,
 }
@@ -93,7 +88,7 @@ pub struct DataSummary {
 /// One training method: how it was trained, and how its chips perform.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Method {
+pub struct MethodResults {
     /// Name, unique in the document. The method `plain` (training without noise) is the baseline of the summary.
     pub name: String,
     /// Noise injected in training; null for none.
@@ -249,28 +244,25 @@ pub struct SweepPoint {
     pub high: f64,
 }
 
-/// How long the run took.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Timing {
-    /// Seconds by stage.
-    pub seconds: BTreeMap<String, f64>,
-}
-
 impl Document for Results {
-    const SCHEMA: &'static str = SCHEMA;
-    const LAST: &'static str = "crossburn.results/2";
+    const SCHEMA: &'static str = "crossburn.results/3";
+    const LAST: Option<&'static str> = Some("crossburn.results/2");
+    const NOUN: &'static str = "a population";
+    const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn bring_up(last: &mut Value) {
         last_version::results(last);
     }
 
-    fn schema(&self) -> &str {
-        &self.schema
-    }
-
-    fn timing(&self) -> &Timing {
-        &self.timing
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            schema: &self.schema,
+            version: &self.version,
+            commit: self.commit.as_deref(),
+            reproduce: &self.reproduce,
+            config: &self.config,
+            timing: &self.timing,
+        }
     }
 
     /// Unique names, finite numbers, values in the range of the metric, one of them per chip.
@@ -285,6 +277,31 @@ impl Document for Results {
             method.check(&self.metric, self.training_metric())?;
         }
         Ok(())
+    }
+
+    /// The verb is a field: three of them make such documents.
+    fn verb(document: &Value) -> Option<String> {
+        document["command"].as_str().map(str::to_string)
+    }
+
+    fn title(&self) -> String {
+        format!("Crossburn {}: {}", self.command.as_str(), self.data.source)
+    }
+
+    fn summary(&self) -> String {
+        summary::headline(self)
+    }
+
+    fn table(&self) -> Result<String, ReportError> {
+        Ok(table::summary(self).text())
+    }
+
+    fn plots(&self) -> Result<Vec<Drawing>, ReportError> {
+        Ok(plots::plots(self))
+    }
+
+    fn page(&self, plots: &[Drawing]) -> Result<Page, ReportError> {
+        Ok(page::page(self, plots))
     }
 }
 
@@ -305,7 +322,7 @@ pub struct AlsoMeasured {
     pub value: f64,
 }
 
-impl Method {
+impl MethodResults {
     fn check(&self, metric: &Metric, trained: &Metric) -> Result<(), ReportError> {
         let at = |field: &str| format!("method `{}`: {field}", self.name);
         possible(metric, &at("clean"), self.clean)?;
@@ -379,7 +396,7 @@ impl Results {
     ) -> Result<Self, NoiseError> {
         let population = PopulationSummary::of(chips, data.test)?;
         Ok(Self {
-            schema: SCHEMA.to_string(),
+            schema: Self::SCHEMA.to_string(),
             command: RunCommand::Evaluate,
             version: env!("CARGO_PKG_VERSION").to_string(),
             commit: None,
@@ -389,7 +406,7 @@ impl Results {
             metric,
             training_metric: None,
             deployment: None,
-            methods: vec![Method {
+            methods: vec![MethodResults {
                 name: name.to_string(),
                 training_noise: Value::Null,
                 clean,
@@ -479,49 +496,12 @@ fn null_as_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Err
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-pub(super) fn invalid(field: &str, problem: String) -> ReportError {
-    ReportError::Invalid {
-        field: field.into(),
-        problem,
-    }
-}
-
-pub(super) fn finite(field: &str, value: f64) -> Result<(), ReportError> {
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err(invalid(field, format!("is {value}, not a finite number")))
-    }
-}
-
-/// Refuses a value that the metric cannot have.
-pub(super) fn possible(metric: &Metric, field: &str, value: f64) -> Result<(), ReportError> {
-    if metric.contains(value) {
-        return Ok(());
-    }
-    let end = |end: Option<f64>| end.map_or_else(|| "…".to_string(), |end| end.to_string());
-    let (low, high) = (end(metric.low), end(metric.high));
-    Err(invalid(
-        field,
-        format!("is {value}, outside {low}..={high}"),
-    ))
-}
-
-/// Refuses what is no fraction.
-pub(super) fn fraction(field: &str, value: f64) -> Result<(), ReportError> {
-    if (0.0..=1.0).contains(&value) {
-        Ok(())
-    } else {
-        Err(invalid(field, format!("is {value}, outside 0..=1")))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use super::super::example;
     use super::*;
+    use crate::report::example;
     use std::path::Path;
 
     fn read(text: &str) -> Result<Results, ReportError> {
@@ -586,7 +566,7 @@ mod tests {
         ] {
             let message = read(text).unwrap_err().to_string();
             assert!(
-                message.contains(&format!("`{found}`")) && message.contains(SCHEMA),
+                message.contains(&format!("`{found}`")) && message.contains(Results::SCHEMA),
                 "{message}"
             );
         }

@@ -3,15 +3,14 @@
 use crossburn_hardware::cost::FloorPlan;
 use crossburn_hardware::units::Joule;
 
-use super::cost_results::Mapping;
-use super::cost_summary::{component, converter, estimates};
+use super::document::Mapping;
 use super::floor_plan::{self, FLOOR_PLAN};
-use super::quantity::Shown;
-use super::row_chart::{Mark, Row, RowChart};
-use super::svg::{Axis, Drawing};
+use super::summary::{component, converter, estimates};
+use crate::report::draw::quantity::Shown;
+use crate::report::draw::{Axis, Drawing, Mark, Row, RowChart};
 
 /// The file stem of each picture.
-pub(super) const DRAWING_IDS: [&str; 3] = [ENERGY, ESTIMATORS, FLOOR_PLAN];
+pub(super) const PLOTS: [&str; 3] = [ENERGY, ESTIMATORS, FLOOR_PLAN];
 const ENERGY: &str = "energy";
 const ESTIMATORS: &str = "converter-estimators";
 
@@ -20,9 +19,9 @@ const SMALL: f64 = 0.01;
 /// Series of the components that are too small.
 const OTHER: usize = 11;
 
-/// All pictures, in the order of [`DRAWING_IDS`].
-pub(super) fn drawings(mapping: &Mapping, plan: &FloorPlan) -> [Drawing; 3] {
-    [
+/// All pictures, in the order of [`PLOTS`].
+pub(super) fn plots(mapping: &Mapping, plan: &FloorPlan) -> Vec<Drawing> {
+    vec![
         energy(mapping).drawing(),
         estimators(mapping).drawing(),
         floor_plan::drawing(plan),

@@ -1,13 +1,11 @@
 //! The pictures of a worst-case search: the metric along the path, sensitivity of the layers, the metric against the bound.
 
-use super::plots::shown;
-use super::row_chart::{Mark, Row, RowChart};
-use super::svg::{Axis, Drawing, Layer, Plot};
-use super::worst_case_results::WorstCaseResults;
-use super::worst_case_summary::{bound, name};
+use super::document::WorstCaseResults;
+use super::summary::{bound, name};
+use crate::report::draw::{Axis, Drawing, Layer, Mark, Plot, Row, RowChart, on_axis};
 
 /// The file stem of each picture that a page can have.
-pub(super) const WORST_CASE_IDS: [&str; 3] = [PATH, LAYERS, BOUNDS];
+pub(super) const PLOTS: [&str; 3] = [PATH, LAYERS, BOUNDS];
 const PATH: &str = "search-path";
 const LAYERS: &str = "layer-sensitivity";
 const BOUNDS: &str = "versus-bound";
@@ -16,18 +14,18 @@ const BOUNDS: &str = "versus-bound";
 const RANDOM: usize = 4;
 
 /// The pictures that have data, in the order of the page.
-pub(super) fn drawings(results: &WorstCaseResults) -> Vec<Drawing> {
-    let mut drawings = vec![path(results).drawing(), layers(results).drawing()];
+pub(super) fn plots(results: &WorstCaseResults) -> Vec<Drawing> {
+    let mut plots = vec![path(results).drawing(), layers(results).drawing()];
     if results.curve.len() > 1 {
-        drawings.push(bounds(results).drawing());
+        plots.push(bounds(results).drawing());
     }
-    drawings
+    plots
 }
 
 /// The metric of every evaluation, and the worst random chip.
 fn path(results: &WorstCaseResults) -> Plot {
     let metric = &results.metric;
-    let (scale, range) = shown(metric);
+    let (scale, range) = on_axis(metric);
     let mut layers = Vec::new();
     let mut legend = Vec::new();
     let longest = results.searches.iter().map(|search| search.path.len());
@@ -126,7 +124,7 @@ fn layers(results: &WorstCaseResults) -> RowChart {
 /// The worst case against the bound.
 fn bounds(results: &WorstCaseResults) -> Plot {
     let metric = &results.metric;
-    let (scale, range) = shown(metric);
+    let (scale, range) = on_axis(metric);
     let clean = (0.0, scale * results.clean);
     let points: Vec<(f64, f64)> = std::iter::once(clean)
         .chain(

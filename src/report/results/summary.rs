@@ -6,31 +6,28 @@ use crossburn_hardware::units::{Joule, Second, SquareMillimetre};
 use crossburn_noise::{Better, Metric};
 use serde_json::Value;
 
+use super::document::{
+    CostSummary, KppEntry, MethodResults, OnHardware, PopulationSummary, Results,
+};
 use super::percentiles::race_headline;
-use super::quantity::Shown;
-use super::results::{CostSummary, KppEntry, Method, OnHardware, PopulationSummary, Results};
+use crate::report::draw::Cell;
+use crate::report::draw::quantity::Shown;
 
 /// Name of the method that the others are compared with.
 const BASELINE: &str = "plain";
 
 /// One measured quantity with its value for each method.
-pub(crate) struct Measure {
+pub(super) struct Measure {
     /// What is measured.
-    pub(crate) label: String,
+    pub(super) label: String,
     /// Whether it can be left out where there is little room.
-    pub(crate) detail: bool,
+    pub(super) detail: bool,
     /// One cell per method, `None` where it was not measured.
-    pub(crate) cells: Vec<Option<Cell>>,
-}
-
-/// A value in its unit, with its interval where it has one.
-pub(crate) struct Cell {
-    pub(crate) value: String,
-    pub(crate) interval: Option<String>,
+    pub(super) cells: Vec<Option<Cell>>,
 }
 
 /// How the numbers are defined, one sentence each.
-pub(crate) const DEFINITIONS: [&str; 4] = [
+pub(super) const DEFINITIONS: [&str; 4] = [
     "± is the standard deviation over chips, and a chip is one draw of all variation.",
     "KPP(k), k-th percentile performance, is what (100 − k) % of chips reach or, where lower is better, do not exceed; \
      quantile rule: type 7, linear interpolation of the order statistics.",
@@ -45,7 +42,7 @@ pub(crate) fn percent(fraction: f64) -> String {
 }
 
 /// The unit behind a number in a sentence.
-pub(crate) fn unit(metric: &Metric) -> String {
+pub(super) fn unit(metric: &Metric) -> String {
     match metric.unit.is_empty() {
         true => String::new(),
         false => format!(" {}", metric.unit),
@@ -53,7 +50,7 @@ pub(crate) fn unit(metric: &Metric) -> String {
 }
 
 /// What most chips do with a percentile.
-pub(crate) fn reach(metric: &Metric) -> &'static str {
+pub(super) fn reach(metric: &Metric) -> &'static str {
     match metric.better {
         Better::Higher => "reach",
         Better::Lower => "do not exceed",
@@ -61,16 +58,16 @@ pub(crate) fn reach(metric: &Metric) -> &'static str {
 }
 
 /// The interval of a percentile, `…` on an unbounded side.
-pub(crate) fn interval(entry: &KppEntry, metric: &Metric) -> String {
+pub(super) fn interval(entry: &KppEntry, metric: &Metric) -> String {
     let side = |bound: Option<f64>| bound.map_or_else(|| "…".into(), |bound| metric.digits(bound));
     format!("[{}–{}]", side(entry.low), side(entry.high))
 }
 
 /// Everything that was measured, in the order of the table.
-pub(crate) fn measures(results: &Results) -> Vec<Measure> {
+pub(super) fn measures(results: &Results) -> Vec<Measure> {
     let metric = &results.metric;
     let mut measures = vec![measure(results, "Clean", |method| {
-        Some(plain(metric.digits(method.clean)))
+        Some(Cell::from(metric.digits(method.clean)))
     })];
     let mut others: Vec<&Metric> = Vec::new();
     for also in results.methods.iter().flat_map(|method| &method.also) {
@@ -84,7 +81,7 @@ pub(crate) fn measures(results: &Results) -> Vec<Measure> {
             &format!("Clean: {}", other.heading()),
             |method| {
                 let found = method.also.iter().find(|also| also.metric == *other)?;
-                Some(plain(other.digits(found.value)))
+                Some(Cell::from(other.digits(found.value)))
             },
         ));
     }
@@ -102,7 +99,7 @@ pub(crate) fn measures(results: &Results) -> Vec<Measure> {
         };
         measures.push(measure(results, &label, |method| {
             let last = method.curve.last()?;
-            Some(plain(trained.digits(last.validation)))
+            Some(Cell::from(trained.digits(last.validation)))
         }));
         measures.retain(|measure| measure.cells.iter().any(Option::is_some));
         return measures;
@@ -113,14 +110,14 @@ pub(crate) fn measures(results: &Results) -> Vec<Measure> {
         })
     };
     measures.push(population("Mean ± std", &|p| {
-        Some(plain(spread(metric, p.mean, p.std)))
+        Some(Cell::from(spread(metric, p.mean, p.std)))
     }));
     let ks: BTreeSet<u8> = populations().flat_map(|p| p.kpp.keys().copied()).collect();
     for k in ks {
         let kpp = population(&format!("KPP({k})"), &|p| {
             p.kpp.get(&k).map(|entry| Cell {
                 value: metric.digits(entry.value),
-                interval: Some(interval(entry, metric)),
+                detail: Some(interval(entry, metric)),
             })
         });
         measures.push(Measure {
@@ -130,13 +127,13 @@ pub(crate) fn measures(results: &Results) -> Vec<Measure> {
     }
     let chips = counts(populations().map(|p| p.chips));
     measures.push(population(&format!("Worst of {chips}"), &|p| {
-        Some(plain(metric.digits(p.worst)))
+        Some(Cell::from(metric.digits(p.worst)))
     }));
     measures
 }
 
 /// The name of the hardware that the methods were put on, and what was measured there; nothing where there is none.
-pub(crate) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measure>)> {
+pub(super) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measure>)> {
     let metric = &results.metric;
     let hardware = || results.methods.iter().filter_map(|m| m.hardware.as_ref());
     let name = hardware().next()?.name.clone();
@@ -144,7 +141,9 @@ pub(crate) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measur
         measure(results, label, |m| m.hardware.as_ref().and_then(cell))
     };
     let cost = |label: &str, value: &dyn Fn(&CostSummary) -> String| {
-        row(label, &|h| h.cost.as_ref().map(|cost| plain(value(cost))))
+        row(label, &|h| {
+            h.cost.as_ref().map(|cost| Cell::from(value(cost)))
+        })
     };
     let chips = counts(
         hardware()
@@ -152,16 +151,16 @@ pub(crate) fn hardware_measures(results: &Results) -> Option<(String, Vec<Measur
             .map(|p| p.chips),
     );
     let mut measures = vec![
-        row("Ideal cells", &|h| Some(plain(metric.digits(h.ideal)))),
+        row("Ideal cells", &|h| Some(Cell::from(metric.digits(h.ideal)))),
         row(&format!("Mean of {chips} chips"), &|h| {
             let p = h.population.as_ref()?;
-            Some(plain(spread(metric, p.mean, p.std)))
+            Some(Cell::from(spread(metric, p.mean, p.std)))
         }),
         row("KPP(1)", &|h| {
             let entry = h.population.as_ref()?.kpp.get(&1)?;
             Some(Cell {
                 value: metric.digits(entry.value),
-                interval: Some(interval(entry, metric)),
+                detail: Some(interval(entry, metric)),
             })
         }),
         cost("Energy per inference", &|c| Joule::new(c.energy).shown()),
@@ -185,7 +184,7 @@ pub(crate) fn spread(metric: &Metric, mean: f64, std: f64) -> String {
 }
 
 /// The range of several counts: `500`, or `100–500` where they differ.
-pub(crate) fn counts(values: impl Iterator<Item = usize>) -> String {
+pub(super) fn counts(values: impl Iterator<Item = usize>) -> String {
     match values.fold(None, |range, n| {
         Some(range.map_or((n, n), |(a, b): (usize, usize)| (a.min(n), b.max(n))))
     }) {
@@ -196,7 +195,7 @@ pub(crate) fn counts(values: impl Iterator<Item = usize>) -> String {
 }
 
 /// A noise or device setting in one line: its kind, then its other fields.
-pub(crate) fn describe(setting: &Value) -> String {
+pub(super) fn describe(setting: &Value) -> String {
     match setting {
         Value::Null => "none".into(),
         Value::String(text) => text.clone(),
@@ -219,8 +218,8 @@ pub(crate) fn describe(setting: &Value) -> String {
 
 /// The outcome in one sentence: which method has the highest KPP(1), by how many points over `plain`, and whether the
 /// intervals tell them apart.
-pub(crate) fn headline(results: &Results) -> String {
-    let mut ranked: Vec<(&Method, &PopulationSummary, &KppEntry)> = results
+pub(super) fn headline(results: &Results) -> String {
+    let mut ranked: Vec<(&MethodResults, &PopulationSummary, &KppEntry)> = results
         .methods
         .iter()
         .filter_map(|method| {
@@ -303,7 +302,7 @@ fn without_chips(results: &Results) -> String {
         return "No method was measured.".into();
     }
     let races: Vec<String> = {
-        let race = |method: &Method| race_headline(method, &results.metric);
+        let race = |method: &MethodResults| race_headline(method, &results.metric);
         results.methods.iter().filter_map(race).collect()
     };
     if !races.is_empty() {
@@ -322,19 +321,15 @@ fn without_chips(results: &Results) -> String {
     )
 }
 
-fn measure(results: &Results, label: &str, cell: impl Fn(&Method) -> Option<Cell>) -> Measure {
+fn measure(
+    results: &Results,
+    label: &str,
+    cell: impl Fn(&MethodResults) -> Option<Cell>,
+) -> Measure {
     Measure {
         label: label.into(),
         cells: results.methods.iter().map(cell).collect(),
         detail: false,
-    }
-}
-
-/// A value without an interval.
-pub(super) fn plain(value: String) -> Cell {
-    Cell {
-        value,
-        interval: None,
     }
 }
 
@@ -344,8 +339,8 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::example;
     use super::*;
+    use crate::report::example;
 
     fn kpp1(results: &mut Results, method: usize) -> &mut KppEntry {
         results.methods[method]

@@ -3,9 +3,9 @@
 use crossburn_training::LayerCertificate;
 use serde::{Deserialize, Serialize};
 
-use super::ReportError;
-use super::results::{finite, fraction, invalid};
-use super::summary::percent;
+use crate::report::ReportError;
+use crate::report::check::{finite, fraction, invalid};
+use crate::report::results::percent;
 
 /// A lower bound on the share of items that the worst chip is right on, where the search has an upper one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,9 +94,8 @@ pub(super) const CERTIFICATE_DEFINITION: &str = "Certified: items that the netwo
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use super::super::document::Document;
-    use super::super::{example, worst_case_html, worst_case_table};
     use super::*;
+    use crate::report::{Document, example};
 
     fn certificate() -> CertificateResults {
         CertificateResults {
@@ -115,11 +114,11 @@ mod tests {
     #[test]
     fn page_and_table_show_the_bracket() {
         let mut results = example::worst_case();
-        for text in [worst_case_html(&results), worst_case_table(&results)] {
+        for text in [results.html().unwrap(), results.table().unwrap()] {
             assert!(!text.contains("ertified"), "{text}");
         }
         results.certificate = Some(certificate());
-        for text in [worst_case_html(&results), worst_case_table(&results)] {
+        for text in [results.html().unwrap(), results.table().unwrap()] {
             for part in ["12.00 to 15.00", "9.12e-4", "61.00", "83.00", "alone rests"] {
                 assert!(text.contains(part), "{part}: {text}");
             }

@@ -8,7 +8,7 @@ fn three_digits(value: f64) -> f64 {
 }
 
 /// A quantity with three significant digits and its unit.
-pub(super) trait Shown {
+pub(crate) trait Shown {
     fn shown(self) -> String;
 }
 
@@ -36,12 +36,12 @@ impl Shown for SquareMillimetre {
 }
 
 /// A rate of items, three significant digits.
-pub(super) fn inferences_per_second(rate: Hertz) -> String {
+pub(crate) fn inferences_per_second(rate: Hertz) -> String {
     format!("{} inferences/s", grouped(three_digits(rate.get())))
 }
 
 /// A count with its thousands apart.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -62,7 +62,7 @@ fn grouped(value: f64) -> String {
 }
 
 /// A fraction in per cent, one decimal.
-pub(super) fn share(fraction: f64) -> String {
+pub(crate) fn share(fraction: f64) -> String {
     format!("{:.1} %", 100.0 * fraction)
 }
 

@@ -5,22 +5,18 @@
 use crossburn_hardware::cost::{CostReport, FloorPlan, LayerShape};
 use crossburn_hardware::deploy::{Hardware, HardwareConfig};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::ReportError;
-use super::document::Document;
-use super::last_version;
-use super::results::Timing;
-use super::results::invalid;
-
-/// The schema of mappings that this version writes and the only one it reads.
-pub const MAPPING_SCHEMA: &str = "crossburn.mapping/2";
+use super::{page, plots, summary, table};
+use crate::report::check::invalid;
+use crate::report::draw::{Drawing, Page};
+use crate::report::{Document, Origin, ReportError, Timing, last_version};
 
 /// What one network costs on one hardware, together with everything needed to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
-    /// Name and version of the format, [`MAPPING_SCHEMA`].
+    /// Name and version of the format, [`Mapping::SCHEMA`](Document::SCHEMA).
     pub schema: String,
     /// Version of Crossburn.
     pub version: String,
@@ -77,19 +73,24 @@ impl Mapping {
 }
 
 impl Document for Mapping {
-    const SCHEMA: &'static str = MAPPING_SCHEMA;
-    const LAST: &'static str = "crossburn.mapping/1";
+    const SCHEMA: &'static str = "crossburn.mapping/2";
+    const LAST: Option<&'static str> = Some("crossburn.mapping/1");
+    const NOUN: &'static str = "a mapping, which has no chips to merge";
+    const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn bring_up(last: &mut Value) {
         last_version::mapping(last);
     }
 
-    fn schema(&self) -> &str {
-        &self.schema
-    }
-
-    fn timing(&self) -> &Timing {
-        &self.timing
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            schema: &self.schema,
+            version: &self.version,
+            commit: self.commit.as_deref(),
+            reproduce: &self.reproduce,
+            config: &self.config,
+            timing: &self.timing,
+        }
     }
 
     /// Costs, layers and hardware belong together.
@@ -110,5 +111,35 @@ impl Document for Mapping {
             ));
         }
         Ok(())
+    }
+
+    fn verb(_: &Value) -> Option<String> {
+        Some("map".into())
+    }
+
+    fn title(&self) -> String {
+        format!("Crossburn map: {}", self.accelerator)
+    }
+
+    fn summary(&self) -> String {
+        summary::headline(self)
+    }
+
+    fn table(&self) -> Result<String, ReportError> {
+        Ok(table::tables(self, &self.floor_plan()?))
+    }
+
+    fn plots(&self) -> Result<Vec<Drawing>, ReportError> {
+        Ok(plots::plots(self, &self.floor_plan()?))
+    }
+
+    fn page(&self, plots: &[Drawing]) -> Result<Page, ReportError> {
+        Ok(page::page(self, &self.floor_plan()?, plots))
+    }
+
+    /// The network, and the whole hardware.
+    fn configuration(&self) -> String {
+        let configuration = json!({ "network": self.config, "hardware": self.hardware });
+        format!("{configuration:#}")
     }
 }

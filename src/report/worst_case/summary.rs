@@ -1,9 +1,10 @@
 //! A worst-case search in words and cells, shared by the page and the terminal table.
 
-use super::summary::{percent, spread};
-use super::worst_case_results::{FoundBy, SearchSummary, TransferFrom, WorstCaseResults};
 use crossburn_noise::{Better, Metric};
 use crossburn_training::AttackActivations;
+
+use super::document::{FoundBy, SearchSummary, TransferFrom, WorstCaseResults};
+use crate::report::results::{percent, spread};
 
 /// How the numbers are defined, one sentence each.
 pub(super) const DEFINITIONS: [&str; 7] = [
@@ -244,8 +245,8 @@ pub(super) fn headline(results: &WorstCaseResults) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::example;
     use super::*;
+    use crate::report::example;
 
     #[test]
     fn what_found_the_worst_case_is_said() {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crossburn_hardware::cost::{FloorPlan, Placement};
 
-use super::svg::{ADVANCE, Drawing, MARGIN, TEXT, class, escape, put, shorten};
+use crate::report::draw::{ADVANCE, Drawing, MARGIN, TEXT, class, escape, put, shorten};
 
 /// Name of the picture.
 pub(super) const FLOOR_PLAN: &str = "floor-plan";

@@ -6,19 +6,19 @@ use crossburn_noise::Metric;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ReportError;
-use super::document::Document;
-use super::last_version;
-use super::results::{Timing, finite, invalid, possible};
+use super::{page, table};
+use crate::report::check::{finite, invalid, possible};
+use crate::report::draw::{Drawing, Page};
+use crate::report::{Document, Origin, ReportError, Timing, last_version};
 
-/// The schema of reproductions that this version writes and the only one it reads.
-pub const REPRODUCTION_SCHEMA: &str = "crossburn.reproduction/3";
+/// Name of the tables in Markdown.
+const TABLE_FILE: &str = "table.md";
 
 /// The acceptance experiment of one paper.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reproduction {
-    /// Name and version of the format, [`REPRODUCTION_SCHEMA`].
+    /// Name and version of the format, [`Reproduction::SCHEMA`](Document::SCHEMA).
     pub schema: String,
     /// Version of Crossburn.
     pub version: String,
@@ -101,19 +101,24 @@ impl Verdict {
 }
 
 impl Document for Reproduction {
-    const SCHEMA: &'static str = REPRODUCTION_SCHEMA;
-    const LAST: &'static str = "crossburn.reproduction/2";
+    const SCHEMA: &'static str = "crossburn.reproduction/3";
+    const LAST: Option<&'static str> = Some("crossburn.reproduction/2");
+    const NOUN: &'static str = "a reproduction, which is no population";
+    const PLOTS: &'static [&'static str] = &[];
 
     fn bring_up(last: &mut Value) {
         last_version::reproduction(last);
     }
 
-    fn schema(&self) -> &str {
-        &self.schema
-    }
-
-    fn timing(&self) -> &Timing {
-        &self.timing
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            schema: &self.schema,
+            version: &self.version,
+            commit: self.commit.as_deref(),
+            reproduce: &self.reproduce,
+            config: &self.config,
+            timing: &self.timing,
+        }
     }
 
     /// Values of the metric, one per column, and finite numbers.
@@ -137,5 +142,48 @@ impl Document for Reproduction {
             }
         }
         Ok(())
+    }
+
+    fn verb(_: &Value) -> Option<String> {
+        Some("reproduce".into())
+    }
+
+    fn title(&self) -> String {
+        format!("Crossburn reproduces {}", self.paper)
+    }
+
+    fn summary(&self) -> String {
+        let count = |verdict| {
+            let claims = self.claims.iter();
+            claims.filter(|claim| claim.verdict == verdict).count()
+        };
+        format!(
+            "Of {} claims {} hold over {} seeds, {} fail, {} are unresolved.",
+            self.claims.len(),
+            count(Verdict::Holds),
+            self.seeds.len(),
+            count(Verdict::Fails),
+            count(Verdict::Unresolved),
+        )
+    }
+
+    fn table(&self) -> Result<String, ReportError> {
+        let (trainings, claims) = (table::trainings(self), table::claims(self));
+        Ok(format!("{}\n\n{}", trainings.text(), claims.text()))
+    }
+
+    fn plots(&self) -> Result<Vec<Drawing>, ReportError> {
+        Ok(Vec::new())
+    }
+
+    fn page(&self, _plots: &[Drawing]) -> Result<Page, ReportError> {
+        Ok(page::page(self))
+    }
+
+    /// The tables in Markdown, for documents.
+    fn other_files(&self) -> Vec<(&'static str, String)> {
+        let (trainings, claims) = (table::trainings(self), table::claims(self));
+        let tables = format!("{}\n\n{}\n", trainings.markdown(), claims.markdown());
+        vec![(TABLE_FILE, tables)]
     }
 }

@@ -5,8 +5,8 @@ use crossburn_hardware::cost::{
 };
 use crossburn_hardware::units::{Joule, Second};
 
-use super::cost_results::Mapping;
-use super::quantity::{Shown, count, inferences_per_second, share};
+use super::document::Mapping;
+use crate::report::draw::quantity::{Shown, count, inferences_per_second, share};
 
 /// Headers of the table of layers.
 pub(super) const HEADERS: [&str; 10] = [

@@ -1,25 +1,16 @@
-//! The summary table for the terminal.
+//! The tables of a run: one of the terminal, and those of its page.
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-
+use super::document::Results;
 use super::percentiles::percentile_measures;
-use super::results::Results;
-use super::summary::{Measure, hardware_measures, measures};
+use super::summary::{Measure, describe, hardware_measures, measures};
+use crate::report::draw::{Cell, Table};
 
 /// Methods beside each other at the most; more of them are listed below each other.
 const COLUMNS: usize = 4;
 
-/// The summary as a table of characters: one row per quantity and one column per method, so that a few methods fit into
-/// 80 columns; many methods are rows instead, without details. Values of the metric stand in its unit, brackets hold 95 % intervals. No colour, no
-/// final newline.
-pub fn table(results: &Results) -> String {
-    let names = results.methods.iter().map(|method| method.name.clone());
-    let mut rows = vec![
-        std::iter::once(results.metric.heading())
-            .chain(names)
-            .collect(),
-    ];
+/// The table of the terminal: one row per quantity and one column per method, so that a few methods fit into 80 columns;
+/// many methods are rows instead, without details. Values of the metric stand in its unit, brackets hold 95 % intervals.
+pub(super) fn summary(results: &Results) -> Table {
     let listed = results.methods.len() > COLUMNS;
     let mut all = measures(results);
     all.extend(percentile_measures(results));
@@ -32,40 +23,54 @@ pub fn table(results: &Results) -> String {
             ..measure
         }));
     }
-    for measure in all {
-        if listed && measure.detail {
-            continue;
-        }
-        let cells = measure.cells.into_iter().map(|cell| match cell {
-            None => "–".to_owned(),
-            Some(cell) => match cell.interval {
-                None => cell.value,
-                Some(interval) => format!("{} {interval}", cell.value),
-            },
+    let names = results.methods.iter().map(|method| method.name.clone());
+    let headers = std::iter::once(results.metric.heading()).chain(names);
+    let shown = all.iter().filter(|measure| !(listed && measure.detail));
+    let table = Table::new(headers).rows(shown.map(|measure| {
+        let cells = measure.cells.iter().cloned();
+        let cells = cells.map(|cell| cell.unwrap_or_else(Cell::missing));
+        std::iter::once(Cell::from(measure.label.as_str())).chain(cells)
+    }));
+    match listed {
+        true => table.transposed(),
+        false => table,
+    }
+}
+
+/// Whether a table says what noise a method was trained with.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Noise {
+    Shown,
+    Hidden,
+}
+
+/// A table of the page: one row per method, one column per quantity.
+pub(super) fn by_method(results: &Results, measures: &[Measure], noise: Noise) -> Table {
+    let labels = measures.iter().map(|measure| measure.label.as_str());
+    let methods = results.methods.iter().enumerate();
+    let rows = methods.map(|(index, method)| {
+        let name = match noise {
+            Noise::Hidden => Cell::from(method.name.as_str()),
+            Noise::Shown => {
+                let noise = format!("training noise: {}", describe(&method.training_noise));
+                Cell::with_detail(&method.name, noise)
+            }
+        };
+        let cells = measures.iter().map(move |measure| {
+            let cell = measure.cells[index].clone();
+            cell.unwrap_or_else(Cell::missing)
         });
-        rows.push(
-            std::iter::once(measure.label)
-                .chain(cells)
-                .collect::<Vec<_>>(),
-        );
-    }
-    if listed {
-        rows = (0..=results.methods.len())
-            .map(|column| rows.iter().map(|row| row[column].clone()).collect())
-            .collect();
-    }
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    let mut rows = rows.into_iter();
-    table.set_header(rows.next().unwrap_or_default());
-    table.add_rows(rows);
-    table.to_string()
+        std::iter::once(name).chain(cells)
+    });
+    Table::new(std::iter::once("Method").chain(labels))
+        .rows(rows)
+        .large()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::example;
     use super::*;
+    use crate::report::example;
 
     #[test]
     fn shows_each_quantity_of_each_method() {
@@ -81,7 +86,7 @@ mod tests {
 │ KPP(50)      ┆ 72.45 [72.35–72.95] ┆ 92.45 [92.35–92.95] │
 │ Worst of 50  ┆ 70.00               ┆ 90.00               │
 └──────────────┴─────────────────────┴─────────────────────┘";
-        assert_eq!(table(&example::results()), expected);
+        assert_eq!(summary(&example::results()).text(), expected);
     }
 
     #[test]
@@ -92,7 +97,7 @@ mod tests {
             method.name = name.to_string();
             results.methods.push(method);
         }
-        let text = table(&results);
+        let text = summary(&results).text();
         let header = text.lines().nth(1).unwrap_or_default();
         assert!(
             header.contains("KPP(1)") && header.contains("Worst of 50"),
@@ -111,7 +116,7 @@ mod tests {
         let mut results = example::results();
         results.methods[0].population = None;
         results.methods[1].population = None;
-        let text = table(&results);
+        let text = summary(&results).text();
         assert!(
             text.contains("Last validation") && text.contains("86.00") && !text.contains("KPP"),
             "{text}"

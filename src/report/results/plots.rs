@@ -1,31 +1,26 @@
 //! The plots of the report, each from the part of the results that it needs.
 
-use crossburn_noise::{Better, Metric};
+use crossburn_noise::Better;
 
-use super::results::{EpochRow, Method, PopulationSummary, Results};
+use super::document::{EpochRow, MethodResults, PopulationSummary, Results};
 use super::summary::counts;
-use super::svg::{Axis, Layer, Plot};
+use crate::report::draw::{Axis, Drawing, Layer, Plot, on_axis};
 
 /// Height of a lane for an interval below the distribution, in per cent of chips.
 const LANE: f64 = 7.0;
 
 /// The file stem of each plot that a report can have.
-pub(crate) const PLOT_IDS: [&str; 3] = [ECDF, SWEEP, TRAINING];
+pub(super) const PLOTS: [&str; 3] = [ECDF, SWEEP, TRAINING];
 const ECDF: &str = "chips";
 const SWEEP: &str = "versus-sigma";
 const TRAINING: &str = "training";
 
-/// The values of a metric as an axis shows them, and between which ends.
-pub(super) fn shown(metric: &Metric) -> (f64, (f64, f64)) {
-    let scale = metric.scale();
-    let (low, high) = metric.range();
-    // An axis computes with its ends.
-    let end = |end: f64| (scale * end).clamp(f64::MIN, f64::MAX);
-    (scale, (end(low), end(high)))
+/// The plots that have data, in the order of the report.
+pub(super) fn plots(results: &Results) -> Vec<Drawing> {
+    drawn(results).iter().map(Plot::drawing).collect()
 }
 
-/// The plots that have data, in the order of the report.
-pub(crate) fn plots(results: &Results) -> Vec<Plot> {
+fn drawn(results: &Results) -> Vec<Plot> {
     [ecdf(results), sweep(results), training(results)]
         .into_iter()
         .flatten()
@@ -35,8 +30,8 @@ pub(crate) fn plots(results: &Results) -> Vec<Plot> {
 /// The distribution of the metric over chips per method, with KPP(1) on it and its interval in lanes below.
 fn ecdf(results: &Results) -> Option<Plot> {
     let metric = &results.metric;
-    let (scale, range) = shown(metric);
-    let shown: Vec<(usize, &Method, &PopulationSummary)> = results
+    let (scale, range) = on_axis(metric);
+    let shown: Vec<(usize, &MethodResults, &PopulationSummary)> = results
         .methods
         .iter()
         .enumerate()
@@ -161,8 +156,8 @@ fn distribution(values: &[f64]) -> Vec<(f64, f64)> {
 /// The metric against the strength of the variation: mean over chips and the band of 90 % of chips.
 fn sweep(results: &Results) -> Option<Plot> {
     let metric = &results.metric;
-    let (scale, range) = shown(metric);
-    let shown: Vec<(usize, &Method)> = results
+    let (scale, range) = on_axis(metric);
+    let shown: Vec<(usize, &MethodResults)> = results
         .methods
         .iter()
         .enumerate()
@@ -235,8 +230,8 @@ fn sweep(results: &Results) -> Option<Plot> {
 /// The metric of the validation items by epoch.
 fn training(results: &Results) -> Option<Plot> {
     let metric = results.training_metric();
-    let (scale, range) = shown(metric);
-    let shown: Vec<(usize, &Method)> = results
+    let (scale, range) = on_axis(metric);
+    let shown: Vec<(usize, &MethodResults)> = results
         .methods
         .iter()
         .enumerate()
@@ -292,7 +287,7 @@ fn training(results: &Results) -> Option<Plot> {
     })
 }
 
-fn legend<'a>(methods: impl Iterator<Item = (usize, &'a Method)>) -> Vec<(usize, String)> {
+fn legend<'a>(methods: impl Iterator<Item = (usize, &'a MethodResults)>) -> Vec<(usize, String)> {
     methods
         .map(|(series, method)| (series, method.name.clone()))
         .collect()
@@ -302,8 +297,8 @@ fn legend<'a>(methods: impl Iterator<Item = (usize, &'a Method)>) -> Vec<(usize,
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use super::super::example;
     use super::*;
+    use crate::report::example;
 
     #[test]
     fn the_distribution_rises_at_distinct_values() {
@@ -317,13 +312,13 @@ mod tests {
     #[test]
     fn only_plots_with_data_are_drawn() {
         let ids = |results: &Results| {
-            plots(results)
+            drawn(results)
                 .iter()
                 .map(|plot| plot.id)
                 .collect::<Vec<_>>()
         };
         let mut results = example::results();
-        assert_eq!(ids(&results), PLOT_IDS);
+        assert_eq!(ids(&results), PLOTS);
         for method in &mut results.methods {
             method.population = None;
             method.sweep.clear();
@@ -335,7 +330,7 @@ mod tests {
 
     #[test]
     fn titles_state_n() {
-        let titles: Vec<String> = plots(&example::results())
+        let titles: Vec<String> = drawn(&example::results())
             .into_iter()
             .map(|plot| plot.title)
             .collect();
