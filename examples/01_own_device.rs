@@ -79,6 +79,7 @@ fn trained(device: &Device) -> Result<Mlp> {
     let recipe = Recipe {
         seed: 1,
         task: Default::default(),
+        arrays: Default::default(),
         model: ModelConfig::Mlp(model),
         data: DataConfig {
             source: "digits".parse()?,

@@ -94,6 +94,7 @@ fn trained(device: &Device) -> Result<LeNet> {
     let recipe = Recipe {
         seed: 1,
         task: Default::default(),
+        arrays: Default::default(),
         model: ModelConfig::LeNet(model),
         data: DataConfig {
             source: "digits".parse()?,

@@ -139,6 +139,7 @@ impl Setting {
         let recipe = Recipe {
             seed: self.seed,
             task: Default::default(),
+            arrays: Default::default(),
             model: ModelConfig::Mlp(self.model.clone()),
             data: DataConfig {
                 source: "digits".parse()?,

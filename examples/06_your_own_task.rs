@@ -20,7 +20,7 @@ use crossburn::models::initialize;
 use crossburn::noise::Philox;
 use crossburn::noise::worst_case::{Search, worst_case};
 use crossburn::prelude::*;
-use crossburn::report::{DataSummary, Results};
+use crossburn::report::{DataSummary, Document, Results, write_run};
 use crossburn::training::{MeanTally, RaisedLoss, Silent, TrainingConfig, TrainingError, values};
 
 /// Rows of three numbers, and what is wanted of them.
@@ -181,8 +181,8 @@ pub(crate) fn run() -> Result<Found> {
 
 fn main() -> Result<()> {
     let Found { results, worst } = run()?;
-    println!("{}", crossburn::report::table(&results));
+    println!("{}", results.table()?);
     println!("worst chip within 0.1: {}", results.metric.show(worst));
-    crossburn::report::write_run("runs/own-task".as_ref(), &results)?;
+    write_run("runs/own-task".as_ref(), &results)?;
     Ok(())
 }

@@ -141,7 +141,6 @@ fn options_that_do_not_go_together_are_refused() {
         "--sigma 0.1 --cell rram1",
         "--sigma 0.1 --fidelity array",
         "--noise uniform --after 1d",
-        "--scale per-channel --digital a",
         "--sweep 0.1 --calibration 4",
         "--cell rram1",
         "--hardware papers --sigma 0.1",

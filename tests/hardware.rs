@@ -200,7 +200,7 @@ fn a_hardware_from_a_file_is_read_strictly() {
 #[test]
 fn a_network_that_is_digital_throughout_has_clean_chips() {
     let folder = tempfile::tempdir().unwrap();
-    let digital = "layers.0.weight,layers.1.weight";
+    let digital = "layers.0.weight,*.1.weight";
     for fidelity in ["weight", "array"] {
         let arguments = [
             "--hardware",
@@ -241,7 +241,7 @@ fn a_layer_that_an_accelerator_cannot_take_stays_digital() {
     );
     let message = refused(&["--hardware", "papers", "--digital", "fc9.weight"]);
     assert!(
-        message.contains("there is no weight `fc9.weight`"),
+        message.contains("there is no weight of rank two or more at `fc9.weight`"),
         "{message}"
     );
 }

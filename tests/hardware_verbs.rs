@@ -29,7 +29,8 @@ fn the_verbs_of_hardware_explain_themselves() {
     Hardware:
           --accelerator <NAME|FILE>  An accelerator by name, or a TOML file with a section [cost]
                                      [default: isaac] [alias: --hardware]
-          --digital <PATH,...>       Weights that stay digital, by path, comma-separated
+          --digital <PATH,...>       Weights that stay digital, comma-separated: paths, or patterns such
+                                     as 'fc*.weight'
 
     Data:
           --data <SOURCE>  Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the
@@ -201,8 +202,10 @@ fn bad_accelerators_are_one_line_that_names_them() {
     );
     let message = bad(folder, "map run --accelerator slices.toml");
     assert!(message.contains("mapping.slices = 9"), "{message}");
+    let message = bad(folder, "map run --digital fc9.weight");
     assert!(
-        bad(folder, "map run --digital fc9.weight").contains("there is no weight `fc9.weight`")
+        message.contains("there is no weight of rank two or more at `fc9.weight`"),
+        "{message}"
     );
     let all = "conv1.weight,conv2.weight,fc1.weight,fc2.weight,fc3.weight";
     assert!(bad(folder, &format!("map run --digital {all}")).contains("no layer is on arrays"));

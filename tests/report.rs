@@ -12,8 +12,8 @@ use std::process::{Command, Output, Stdio};
 
 use crossburn::noise::Metric;
 use crossburn::report::{
-    DataSummary, EpochRow, KppEntry, Method, PLOTS_FOLDER, PopulationSummary, REPORT_FILE,
-    RESULTS_FILE, Results, RunCommand, SCHEMA, SweepPoint, Timing, read_results, table, write_run,
+    DataSummary, Document, EpochRow, KppEntry, MethodResults, PLOTS_FOLDER, PopulationSummary,
+    REPORT_FILE, RESULTS_FILE, Results, RunCommand, SweepPoint, Timing, write_run,
 };
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ const PLOTS: [&str; 3] = ["chips", "versus-sigma", "training"];
 fn results() -> Results {
     let noise = |kind: &str| json!({"kind": kind, "sigma_rel_wmax": 0.2});
     Results {
-        schema: SCHEMA.into(),
+        schema: Results::SCHEMA.into(),
         command: RunCommand::Demo,
         version: "0.1.0".into(),
         commit: None,
@@ -54,7 +54,7 @@ fn results() -> Results {
 }
 
 /// A method whose chips lie around `level`, skewed to lower accuracies.
-fn method(name: &str, training_noise: Value, level: f64, spread: f64) -> Method {
+fn method(name: &str, training_noise: Value, level: f64, spread: f64) -> MethodResults {
     let chips = 500;
     let mut accuracy: Vec<f64> = (0..chips)
         .map(|chip| {
@@ -80,7 +80,7 @@ fn method(name: &str, training_noise: Value, level: f64, spread: f64) -> Method 
     };
     let kpp = [1, 5, 10, 50].into_iter().map(|k| (k, entry(k))).collect();
     let mean = accuracy.iter().sum::<f64>() / f64::from(chips);
-    Method {
+    MethodResults {
         name: name.into(),
         training_noise,
         also: Vec::new(),
@@ -165,7 +165,7 @@ fn chromium(arguments: &[String], page: &Path, profile: &Path) -> Option<Output>
 fn a_run_folder_has_results_report_and_plots() {
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path(), &results()).unwrap();
-    assert_eq!(read_results(folder.path()).unwrap(), results());
+    assert_eq!(Results::read(folder.path()).unwrap(), results());
 
     let mut files: Vec<String> = fs_err::read_dir(folder.path())
         .unwrap()
@@ -185,7 +185,7 @@ fn a_run_folder_has_results_report_and_plots() {
 
     // Written again from what was read, every file has the same bytes.
     let again = tempfile::tempdir().unwrap();
-    write_run(again.path(), &read_results(folder.path()).unwrap()).unwrap();
+    write_run(again.path(), &Results::read(folder.path()).unwrap()).unwrap();
     for file in [RESULTS_FILE, REPORT_FILE, "plots/chips.svg"] {
         let bytes = |folder: &Path| fs_err::read(folder.join(file)).unwrap();
         assert!(
@@ -209,7 +209,7 @@ fn the_report_loads_nothing() {
 
 #[test]
 fn the_table_fits_three_methods_into_83_columns() {
-    let text = table(&results());
+    let text = results().table().unwrap();
     let width = text.lines().map(|line| line.chars().count()).max();
     assert!(width <= Some(83), "{text}");
 }

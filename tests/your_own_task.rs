@@ -6,7 +6,7 @@
 mod own;
 
 use crossburn::noise::Better;
-use crossburn::report::{html, read_results, table, write_run};
+use crossburn::report::{Document, Results, write_run};
 
 #[test]
 fn a_task_in_one_file_is_trained_judged_attacked_and_reported() {
@@ -23,9 +23,9 @@ fn a_task_in_one_file_is_trained_judged_attacked_and_reported() {
     assert_eq!(population.worst, largest);
     let kpp = population.kpp[&1].value;
     assert!(kpp > population.kpp[&50].value && kpp <= largest);
-    let text = table(&results);
+    let text = results.table().unwrap();
     assert!(text.contains("Mean squared error"), "{text}");
-    let page = html(&results);
+    let page = results.html().unwrap();
     assert!(
         page.contains("99 % of chips of regression do not exceed"),
         "{page}"
@@ -33,5 +33,5 @@ fn a_task_in_one_file_is_trained_judged_attacked_and_reported() {
     assert!(page.contains("further left is better"));
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path(), &results).unwrap();
-    assert_eq!(read_results(folder.path()).unwrap(), results);
+    assert_eq!(Results::read(folder.path()).unwrap(), results);
 }

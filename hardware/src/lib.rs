@@ -44,6 +44,7 @@ pub mod quantize;
 mod toml_problem;
 pub mod units;
 mod weight_path;
+mod weight_plan;
 
 pub use array::{
     Adc, AdcCodes, AdcRange, ArrayConfig, CapacitorMismatch, ComparatorOffset, Conversion,
@@ -63,3 +64,4 @@ pub use toml_problem::toml_problem;
 pub use weight_path::{
     WeightPath, deviate_weights, manufacture, programmed, quantize_weights, vary_weights,
 };
+pub use weight_plan::WeightPlan;

@@ -9,7 +9,7 @@ use crossburn_noise::{
     require_unattached, shared_weights,
 };
 
-use crate::{Quantization, WeightQuantizer};
+use crate::{WeightPlan, WeightQuantizer};
 
 /// Stored weight → (quantize) → (add one chip's deviation) → effective weight.
 ///
@@ -36,13 +36,30 @@ impl Reparameterization for WeightPath {
     }
 }
 
-/// Decides per parameter what is attached: matrix weights only.
+/// Paths of the weights that a path is attached to.
+struct Weights {
+    /// All of them, which are quantized: matrix weights, and others on arrays.
+    all: BTreeSet<String>,
+    /// Those that deviate.
+    on_arrays: BTreeSet<String>,
+}
+
+impl Weights {
+    fn of<M: Module>(module: &M, plan: &WeightPlan) -> Self {
+        let on_arrays = plan.placement().on_arrays(module);
+        let mut all = matrix_weights(module);
+        all.extend(on_arrays.iter().cloned());
+        Self { all, on_arrays }
+    }
+}
+
+/// Decides per parameter what is attached.
 struct Attach<'a> {
-    selected: BTreeSet<String>,
+    weights: Weights,
     /// Path → the path that names the draws, of weights that are another one once more.
     shared: BTreeMap<String, String>,
     layouts: WeightLayouts,
-    quantization: Option<Quantization>,
+    plan: &'a WeightPlan,
     deviations: Deviations<'a>,
     /// A given deviation that does not fit.
     error: Option<NoiseError>,
@@ -63,15 +80,17 @@ impl Reparameterizer for &mut Attach<'_> {
         path: &str,
         param: Param<Tensor<D>>,
     ) -> (Param<Tensor<D>>, Option<WeightPath>) {
-        if !self.selected.contains(path) {
+        if !self.weights.all.contains(path) {
             return (param, None);
         }
         let layout = self.layouts.layout(path);
         let quantizer = self
-            .quantization
+            .plan
+            .quantization(path)
             .map(|quantization| WeightQuantizer::new(quantization).with_layout(layout));
         let deviation = match self.deviations {
             Deviations::None => None,
+            Deviations::Drawn(..) if !self.weights.on_arrays.contains(path) => None,
             Deviations::Drawn(variation, chip) => {
                 let stored = param.base().detach();
                 let device = stored.device();
@@ -113,19 +132,19 @@ impl Reparameterizer for &mut Attach<'_> {
     }
 }
 
-/// `module` whose matrix weights are quantized at every use, for a training step; `None` leaves it as it is.
+/// `module` whose weights are quantized at every use as `plan` says, for a training step; `None` leaves it as it is.
 ///
 /// # Errors
 /// [`NoiseError::Attached`] for a weight that carries a reparameterization already, such as the adapter of a low-rank
 /// adaptation or another path: Burn attaches one to a weight. [`programmed`] takes such a module as it computes.
 pub fn quantize_weights<M: Module>(
     module: M,
-    quantization: Option<Quantization>,
+    plan: impl Into<WeightPlan>,
 ) -> Result<M, NoiseError> {
-    attach(module, quantization, Deviations::None)
+    attach(module, &plan.into(), Deviations::None)
 }
 
-/// `module` whose matrix weights are quantized and carry the deviation of one chip, for a training step.
+/// `module` whose weights are quantized, and those on arrays carry the deviation of one chip, for a training step.
 ///
 /// Gradients reach the stored weights: collect them for the clean module, which keeps its parameter ids
 /// (`GradientsParams::from_grads(gradients, &clean)`). A weight that two layers share deviates once.
@@ -134,14 +153,14 @@ pub fn quantize_weights<M: Module>(
 /// [`NoiseError::Attached`], as [`quantize_weights`].
 pub fn vary_weights<M: Module>(
     module: M,
-    quantization: Option<Quantization>,
+    plan: impl Into<WeightPlan>,
     variation: &Variation,
     chip: impl ChipDraws,
 ) -> Result<M, NoiseError> {
-    attach(module, quantization, drawn(variation, &chip))
+    attach(module, &plan.into(), drawn(variation, &chip))
 }
 
-/// `module` whose matrix weights are quantized and carry the given deviations, by path and in row-major order; a weight
+/// `module` whose weights are quantized and carry the given deviations, by path and in row-major order; a weight
 /// without an entry deviates by nothing.
 ///
 /// The gradient of a stored weight is that of the effective one, straight through the quantizer, and so that of the
@@ -152,31 +171,31 @@ pub fn vary_weights<M: Module>(
 /// [`NoiseError::Attached`], as [`quantize_weights`].
 pub fn deviate_weights<M: Module>(
     module: M,
-    quantization: Option<Quantization>,
+    plan: impl Into<WeightPlan>,
     deviations: &BTreeMap<String, Vec<f32>>,
 ) -> Result<M, NoiseError> {
-    attach(module, quantization, Deviations::Given(deviations))
+    attach(module, &plan.into(), Deviations::Given(deviations))
 }
 
-/// The network as it is programmed without variation: a plain module on the inner device, its matrix weights quantized.
+/// The network as it is programmed without variation: a plain module on the inner device, its weights quantized.
 ///
 /// The weights are those that the layers compute with: what a reparameterization adds, such as the adapter of a low-rank
 /// adaptation, is folded in before they are quantized.
-pub fn programmed<M: Module>(module: &M, quantization: Option<Quantization>) -> M {
-    chip(module, quantization, Deviations::None)
+pub fn programmed<M: Module>(module: &M, plan: impl Into<WeightPlan>) -> M {
+    chip(module, &plan.into(), Deviations::None)
 }
 
 /// One manufactured chip: a plain module on the inner device with the effective weights folded in.
 ///
-/// It deviates from [`programmed`]. The same (`module`, `quantization`, `variation`, `chip`) gives the same bytes on every
+/// It deviates from [`programmed`]. The same (`module`, `plan`, `variation`, `chip`) gives the same bytes on every
 /// backend and thread count.
 pub fn manufacture<M: Module>(
     module: &M,
-    quantization: Option<Quantization>,
+    plan: impl Into<WeightPlan>,
     variation: &Variation,
     draws: impl ChipDraws,
 ) -> M {
-    chip(module, quantization, drawn(variation, &draws))
+    chip(module, &plan.into(), drawn(variation, &draws))
 }
 
 fn drawn<'a>(variation: &'a Variation, chip: &'a dyn ChipDraws) -> Deviations<'a> {
@@ -188,51 +207,45 @@ fn drawn<'a>(variation: &'a Variation, chip: &'a dyn ChipDraws) -> Deviations<'a
 
 fn attach<M: Module>(
     module: M,
-    quantization: Option<Quantization>,
+    plan: &WeightPlan,
     deviations: Deviations<'_>,
 ) -> Result<M, NoiseError> {
-    if quantization.is_none() && matches!(deviations, Deviations::None) {
+    if !plan.quantizes() && matches!(deviations, Deviations::None) {
         return Ok(module);
     }
-    let selected = matrix_weights(&module);
-    require_unattached(&module, &selected)?;
-    let (module, error) = on_plain(module, selected, quantization, deviations);
+    let weights = Weights::of(&module, plan);
+    require_unattached(&module, &weights.all)?;
+    let (module, error) = on_plain(module, weights, plan, deviations);
     error.map_or(Ok(module), Err)
 }
 
 /// A plain module with the effective weights of [`attach`], of what the layers of `module` compute with.
-fn chip<M: Module>(
-    module: &M,
-    quantization: Option<Quantization>,
-    deviations: Deviations<'_>,
-) -> M {
+fn chip<M: Module>(module: &M, plan: &WeightPlan, deviations: Deviations<'_>) -> M {
     let plain = module.valid().materialize();
-    if quantization.is_none() && matches!(deviations, Deviations::None) {
+    if !plan.quantizes() && matches!(deviations, Deviations::None) {
         return plain;
     }
-    let selected = matrix_weights(&plain);
+    let weights = Weights::of(&plain, plan);
     // Nothing is given, so that nothing can misfit.
-    on_plain(plain, selected, quantization, deviations)
-        .0
-        .materialize()
+    on_plain(plain, weights, plan, deviations).0.materialize()
 }
 
-/// `module`, whose selected weights carry nothing, with paths attached to them; and what did not fit.
+/// `module`, whose weights carry nothing, with paths attached to them; and what did not fit.
 fn on_plain<M: Module>(
     module: M,
-    selected: BTreeSet<String>,
-    quantization: Option<Quantization>,
+    weights: Weights,
+    plan: &WeightPlan,
     deviations: Deviations<'_>,
 ) -> (M, Option<NoiseError>) {
     let shared = match deviations {
-        Deviations::Drawn(..) => shared_weights(&module, &selected),
+        Deviations::Drawn(..) => shared_weights(&module, &weights.on_arrays),
         _ => BTreeMap::new(),
     };
     let mut attach = Attach {
         layouts: WeightLayouts::of(&module),
-        selected,
+        weights,
         shared,
-        quantization,
+        plan,
         deviations,
         error: None,
     };
@@ -244,7 +257,7 @@ fn on_plain<M: Module>(
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::WeightBits;
+    use crate::{Quantization, WeightBits};
     use burn::module::{Lora, ModuleMapper};
     use burn::nn::{Linear, LinearConfig};
     use burn::optim::GradientsParams;

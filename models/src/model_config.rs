@@ -1,7 +1,7 @@
 //! The registry: a network from its configuration.
 
 use burn::tensor::Device;
-use crossburn_hardware::{Quantization, WeightBits};
+use crossburn_hardware::WeightBits;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -162,11 +162,6 @@ impl ModelConfig {
             Self::ConvAutoencoder(config) => config.bits,
             Self::Own(config) => config.bits,
         }
-    }
-
-    /// How its weights are quantized, if they are.
-    pub fn quantization(&self) -> Option<Quantization> {
-        self.bits().map(Quantization::from)
     }
 
     /// The one shape `[channels, height, width]` that it takes, where there is only one.

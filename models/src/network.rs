@@ -24,6 +24,10 @@ pub trait Network: Module + ModuleDisplay + Send + Sync + 'static {
     /// [`stack`](crossburn_hardware::layer::stack) asks of layers holds.
     const STACKS: bool = false;
 
+    /// Paths of weights that it proposes to leave digital, as patterns of a [`PathPattern`](crossburn_noise::PathPattern),
+    /// beside biases, norms and embeddings: what never leaves the host, such as a head that is an embedding once more.
+    const DIGITAL: &'static [&'static str] = &[];
+
     /// The same network with every activation in full precision: what a gradient through rounding and clipping is compared
     /// with. A network that does not quantize activations is that already.
     #[must_use]

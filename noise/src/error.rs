@@ -172,7 +172,8 @@ pub enum NoiseError {
     },
     /// A network in which nothing can deviate.
     #[error(
-        "the network has no matrix weight, so nothing can deviate: use one with linear or convolutional layers"
+        "no weight of the network lies on an array, so nothing can deviate: use one with linear or convolutional layers that are not \
+         digital"
     )]
     NoWeights,
     /// A box of deviations without zero in it.

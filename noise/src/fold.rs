@@ -17,9 +17,15 @@ use crate::{Variation, WeightLayouts, WeightShape, matrix_weights};
 /// # Source
 /// Authors' later code of Yan et al. (arXiv 2312.06137), end of the training procedure.
 pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
+    let selected = matrix_weights(&module);
+    fold_mean_at(module, &selected, variation)
+}
+
+/// [`fold_mean`] into the weights at the paths `selected`, such as those of a [`Placement`](crate::Placement).
+pub fn fold_mean_at<M: Module>(module: M, selected: &BTreeSet<String>, variation: &Variation) -> M {
     // Burn hands a mapper the stored weight and attaches what it carried again.
     let module = module.materialize();
-    let (selected, layouts) = (matrix_weights(&module), WeightLayouts::of(&module));
+    let layouts = WeightLayouts::of(&module);
     module.map(&mut Fold {
         selected,
         layouts,
@@ -29,7 +35,7 @@ pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
 }
 
 struct Fold<'a> {
-    selected: BTreeSet<String>,
+    selected: &'a BTreeSet<String>,
     layouts: WeightLayouts,
     variation: &'a Variation,
     path: Vec<String>,

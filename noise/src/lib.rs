@@ -38,6 +38,7 @@ mod metric;
 mod normal;
 mod order_statistics;
 mod path_hash;
+mod placement;
 mod population;
 mod racing;
 mod rare;
@@ -60,7 +61,7 @@ pub use distribution::{
 pub use draw::draw_population;
 pub use error::NoiseError;
 pub use finite::{UnfitValue, require_finite, unfit_value};
-pub use fold::fold_mean;
+pub use fold::{fold_mean, fold_mean_at};
 pub use host_weights::{HostWeight, host_weights, host_weights_at};
 pub use inject::{inject, inject_at, manufacture, manufacture_at};
 pub use looks::Looks;
@@ -68,6 +69,7 @@ pub use mean_interval::{MeanInterval, mean_interval};
 pub use metric::{Better, Metric};
 pub use order_statistics::{PercentileRanks, order_statistic_ranks};
 pub use path_hash::path_hash;
+pub use placement::{PathPattern, Placement, require_weights};
 pub use population::{Interval, Population};
 pub use racing::{Bracket, Race, RaceConfig, RaceObserver, RaceResult, RaceRound, race_order};
 pub use rare::{

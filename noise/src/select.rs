@@ -111,6 +111,11 @@ impl Scan {
         scan
     }
 
+    /// Paths of every float parameter of rank two or more.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(|(path, _)| path.as_str())
+    }
+
     /// See [`require_unattached`].
     pub(crate) fn require_unattached(&self, selected: &BTreeSet<String>) -> Result<(), NoiseError> {
         match self

@@ -19,7 +19,7 @@ use super::hardware;
 use super::population::{self, Draw};
 use super::study::{self, Clock, StudyObserver};
 use crate::report::{
-    DataSummary, Method, OnHardware, PopulationSummary, Results, RunCommand, SCHEMA,
+    DataSummary, Document, MethodResults, OnHardware, PopulationSummary, Results, RunCommand,
 };
 
 /// Settings of the demo.
@@ -104,6 +104,7 @@ impl DemoConfig {
             model: self.model.clone(),
             data: self.data.clone(),
             training: self.training.clone(),
+            arrays: Default::default(),
             method: Default::default(),
             noise,
         }
@@ -118,7 +119,7 @@ pub(crate) fn run(
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<Results>> {
     let recipe = config.recipe(Variation::default());
-    let job = Job {
+    let job = DemoJob {
         config,
         device,
         observer,
@@ -127,18 +128,18 @@ pub(crate) fn run(
     recipe.build(&device.clone().autodiff(), job)?
 }
 
-struct Job<'a, O> {
+struct DemoJob<'a, O> {
     config: &'a DemoConfig,
     device: &'a Device,
     observer: &'a O,
     stop: &'a Arc<AtomicBool>,
 }
 
-impl<O: StudyObserver> WithTask for Job<'_, O> {
+impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
     type Output = Result<Option<Results>>;
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Self::Output {
-        let Job {
+        let DemoJob {
             config,
             device,
             observer,
@@ -172,7 +173,7 @@ impl<O: StudyObserver> WithTask for Job<'_, O> {
         for ((name, noise), trained) in config.methods.iter().zip(&trained) {
             let evaluation = Evaluation::new(
                 &trained.network,
-                config.model.quantization(),
+                config.recipe(*noise).weights::<N>(),
                 batches.clone(),
             );
             let clean = evaluation.clean()?;
@@ -214,7 +215,7 @@ impl<O: StudyObserver> WithTask for Job<'_, O> {
                 population: Some(PopulationSummary::of(&programmed, evaluation.items())?),
                 cost: hardware::cost(&mapped)?,
             };
-            methods.push(Method {
+            methods.push(MethodResults {
                 name: name.clone(),
                 training_noise: study::json(noise)?,
                 clean,
@@ -228,7 +229,7 @@ impl<O: StudyObserver> WithTask for Job<'_, O> {
         }
         let (version, commit) = study::version();
         Ok(Some(Results {
-            schema: SCHEMA.to_string(),
+            schema: Results::SCHEMA.to_string(),
             command: RunCommand::Demo,
             version,
             commit,

@@ -13,11 +13,11 @@ use crossburn_training::{Learn, Part, Recipe, Role, Task, TaskParts, WithTask};
 use serde_json::Value;
 
 use super::study::{self, Clock};
-use crate::report::{MAPPING_SCHEMA, Mapping, MappingData};
+use crate::report::{Document, Mapping, MappingData};
 
 /// Maps one checkpoint; its network is what [`WithTask::run`] is given.
 #[derive(Debug)]
-pub(crate) struct Job<'a> {
+pub(crate) struct MappingJob<'a> {
     /// Folder of the checkpoint.
     pub(crate) folder: PathBuf,
     /// Its recipe.
@@ -38,7 +38,7 @@ pub(crate) struct Job<'a> {
     pub(crate) device: &'a Device,
 }
 
-impl WithTask for Job<'_> {
+impl WithTask for MappingJob<'_> {
     type Output = Result<Mapping>;
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Mapping> {
@@ -54,22 +54,23 @@ impl WithTask for Job<'_> {
         let items: Vec<usize> = (0..task.items()).collect();
         let batch = task.batch(&items, self.device);
         let mapped = clock.time("mapping", || {
-            MappedNetwork::new(&network, &self.hardware, items.len(), |network| {
+            let weights = self.recipe.weights::<N>();
+            let placement = weights.placement();
+            let hardware = self.hardware.with_placement(placement, &network)?;
+            MappedNetwork::new(&network, &hardware, items.len(), |network| {
                 task.forward(network, &batch);
             })
         })?;
         let unseen = mapped.unseen();
         if !unseen.is_empty() {
             bail!(
-                "it is not known how the network uses {}: set these layers digital in the description of the hardware",
+                "it is not known how the network uses {}: leave these layers digital with --digital",
                 unseen.join(", ")
             );
         }
         let layers = mapped.shapes();
         if layers.is_empty() {
-            bail!(
-                "no layer is on arrays: every layer is digital in the description of the hardware"
-            );
+            bail!("no layer is on arrays: every layer is digital");
         }
         let digital = matrix_weights(&network)
             .into_iter()
@@ -78,7 +79,7 @@ impl WithTask for Job<'_> {
         let cost = clock.time("cost", || accelerator.cost(&layers))?;
         let (version, commit) = study::version();
         Ok(Mapping {
-            schema: MAPPING_SCHEMA.to_string(),
+            schema: Mapping::SCHEMA.to_string(),
             version,
             commit,
             reproduce: self.reproduce,
@@ -88,7 +89,7 @@ impl WithTask for Job<'_> {
                 items: items.len(),
             },
             accelerator: self.accelerator,
-            hardware: self.hardware.config().clone(),
+            hardware: mapped.hardware().config().clone(),
             layers,
             digital,
             cost,

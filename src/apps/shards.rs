@@ -8,7 +8,7 @@ use crossburn_noise::{Better, Population};
 use serde_json::Value;
 
 use super::differences::differences;
-use crate::report::{Method, PopulationSummary, Results, RunCommand};
+use crate::report::{MethodResults, PopulationSummary, Results, RunCommand};
 
 /// Where the configuration of an evaluation holds the digests of its items.
 pub(crate) const DATA_DIGEST: &str = "data_digest";
@@ -55,7 +55,7 @@ pub(crate) fn merge(mut shards: Vec<Shard>) -> Result<Merged> {
     let mut results = shards[0].results.clone();
     let better = results.metric.better;
     for (index, method) in results.methods.iter_mut().enumerate() {
-        let parts: Vec<(&str, &Method)> = shards
+        let parts: Vec<(&str, &MethodResults)> = shards
             .iter()
             .map(|shard| (shard.name.as_str(), &shard.results.methods[index]))
             .collect();
@@ -218,7 +218,10 @@ fn require_whole(shards: &[Shard], whole: Option<u64>) -> Result<()> {
 }
 
 /// One population from its parts, in the order of their chips.
-fn merged_population(parts: &[(&str, &Method)], better: Better) -> Result<PopulationSummary> {
+fn merged_population(
+    parts: &[(&str, &MethodResults)],
+    better: Better,
+) -> Result<PopulationSummary> {
     let mut populations = Vec::new();
     let mut items = None;
     for (name, method) in parts {
@@ -248,7 +251,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::report::{DataSummary, SCHEMA, Timing};
+    use crate::report::{DataSummary, Document, Timing};
     use crossburn_noise::Metric;
 
     /// The metric of a chip of a method.
@@ -258,7 +261,7 @@ mod tests {
 
     /// A run of 30 chips in all, with two methods.
     fn shard(chips: Range<u64>) -> Shard {
-        let method = |index: usize| Method {
+        let method = |index: usize| MethodResults {
             name: format!("cell{index}"),
             training_noise: Value::Null,
             clean: 0.9,
@@ -275,7 +278,7 @@ mod tests {
         Shard {
             name: format!("s{}", chips.start),
             results: Results {
-                schema: SCHEMA.to_string(),
+                schema: Results::SCHEMA.to_string(),
                 command: RunCommand::Evaluate,
                 version: "1".to_string(),
                 commit: Some("abc".to_string()),

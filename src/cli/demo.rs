@@ -7,10 +7,9 @@ use clap::Args;
 
 use super::progress::Follower;
 use super::run_setup::RunArguments;
-use super::{Outcome, command_line, note, print_results};
+use super::{Outcome, command_line, finish, note};
 use crate::apps::demo::{self, DemoConfig};
 use crate::apps::study;
-use crate::report::write_run;
 
 /// Train plain, Gaussian and right-censored, and compare their chips
 ///
@@ -56,8 +55,7 @@ impl Demo {
             return Ok(Outcome::Interrupted);
         };
         results.reproduce = command_line::repeated(&[]);
-        write_run(&place.out, &results)?;
-        print_results(&results, self.run.json)?;
+        finish(&place.out, &results, self.run.json)?;
         place.note_report();
         Ok(Outcome::Done)
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use crossburn_noise::PathPattern;
 use crossburn_training::data::DataSource;
 use serde_json::json;
 
@@ -12,10 +13,9 @@ use super::process::ProcessArguments;
 use super::run_lock::RunLock;
 use super::run_setup::{name_after, note_report, run_folder};
 use super::stored_network::StoredNetwork;
-use super::{Outcome, command_line, print_mapping};
+use super::{Outcome, command_line, finish};
 use crate::apps::hardware::{NamedHardware, open_hardware};
-use crate::apps::mapping::Job;
-use crate::report::write_mapping;
+use crate::apps::mapping::MappingJob;
 
 /// Map a checkpoint to the arrays of an accelerator, and say what it costs
 ///
@@ -37,14 +37,14 @@ pub(super) struct Map {
         help_heading = "Hardware"
     )]
     accelerator: String,
-    /// Weights that stay digital, by path, comma-separated
+    /// Weights that stay digital, comma-separated: paths, or patterns such as 'fc*.weight'
     #[arg(
         long,
         value_name = "PATH,...",
         value_delimiter = ',',
         help_heading = "Hardware"
     )]
-    digital: Vec<String>,
+    digital: Vec<PathPattern>,
     /// Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
@@ -73,8 +73,7 @@ impl Map {
             bail!("--items 0 shows nothing: use a number above 0");
         }
         let NamedHardware { name, hardware } = open_hardware(&self.accelerator)?;
-        let hardware = hardware.with_digital(&self.digital)?;
-        let network = StoredNetwork::open(&self.checkpoint)?;
+        let network = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.digital);
         let source = self
             .data
             .clone()
@@ -82,17 +81,17 @@ impl Map {
         let out = run_folder(self.out.as_deref(), &name_after("map", &self.checkpoint));
         let device = DeviceChoice::Cpu.open()?;
         let _lock = RunLock::take(&out, "map")?;
-        let job = Job {
+        let job = MappingJob {
             folder: network.folder.clone(),
             recipe: &network.recipe,
             items: self.items,
             accelerator: name,
             hardware,
-            config: json!({
+            config: network.with_arrays(json!({
                 "architecture": network.manifest.architecture,
                 "weights": network.manifest.weights_checksum(),
                 "data_seed": network.recipe.seed,
-            }),
+            }))?,
             reproduce: command_line::repeated(&[("data", source.to_string())]),
             source,
             device: &device,
@@ -109,8 +108,7 @@ impl Map {
                     self.accelerator
                 )
             })?;
-        write_mapping(&out, &mapping)?;
-        print_mapping(&mapping, self.json)?;
+        finish(&out, &mapping, self.json)?;
         note_report(&out);
         Ok(Outcome::Done)
     }

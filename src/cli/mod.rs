@@ -22,13 +22,14 @@ mod train;
 mod worst_case;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{ArgAction, FromArgMatches, Parser, Subcommand};
 
 use self::process::{ProcessArguments, is_quiet};
-use crate::report::{Document, Mapping, Reproduction, Results, WorstCaseResults};
+use crate::report::registry::AnyDocument;
 
 /// Train networks that survive analog in-memory hardware
 ///
@@ -169,37 +170,12 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Prints a document: itself for programs, its `table` for people.
-fn print_document<D: Document>(
-    document: &D,
-    json: bool,
-    table: impl FnOnce(&D) -> Result<String>,
-) -> Result<()> {
-    if json {
-        print(document.to_json()?.trim_end())
-    } else {
-        print(&table(document)?)
+/// Ends a run: writes the run folder `out` of its document, and prints it. Data go to stdout as a table, or as the document
+/// itself for programs.
+fn finish(out: &Path, document: &dyn AnyDocument, json: bool) -> Result<()> {
+    document.write_run(out)?;
+    match json {
+        true => print(document.json()?.trim_end()),
+        false => print(&document.table()?),
     }
-}
-
-fn print_results(results: &Results, json: bool) -> Result<()> {
-    print_document(results, json, |results| Ok(crate::report::table(results)))
-}
-
-fn print_mapping(mapping: &Mapping, json: bool) -> Result<()> {
-    print_document(mapping, json, |mapping| {
-        Ok(crate::report::mapping_table(mapping)?)
-    })
-}
-
-fn print_worst_case(results: &WorstCaseResults, json: bool) -> Result<()> {
-    print_document(results, json, |results| {
-        Ok(crate::report::worst_case_table(results))
-    })
-}
-
-fn print_reproduction(results: &Reproduction, json: bool) -> Result<()> {
-    print_document(results, json, |results| {
-        Ok(crate::report::reproduction_table(results))
-    })
 }

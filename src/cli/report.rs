@@ -1,17 +1,16 @@
 //! `crossburn report`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::run_lock::{RunLock, verb_at};
 use super::run_setup::note_report;
-use super::{Outcome, note, print_mapping, print_reproduction, print_results, print_worst_case};
+use super::{Outcome, finish, note};
 use crate::apps::shards::{Shard, merge};
-use crate::report::{
-    Document, Results, write_mapping, write_reproduction, write_run, write_worst_case,
-};
+use crate::report::registry::{AnyDocument, Kind};
+use crate::report::{Document, Results};
 
 /// Write the report of a run again, or merge the shards of one population
 ///
@@ -43,58 +42,36 @@ impl Report {
         // Documents that cannot be read are refused when they are.
         let verb = self.runs.first().and_then(|run| verb_at(run));
         let _lock = verb.map(|verb| RunLock::take(&out, &verb)).transpose()?;
-        if let Some(mapping) = self.alone("a mapping, which has no chips to merge")? {
-            write_mapping(&out, &mapping)?;
-            print_mapping(&mapping, self.json)?;
-        } else if let Some(results) = self.alone("a worst-case search, which is no population")? {
-            write_worst_case(&out, &results)?;
-            print_worst_case(&results, self.json)?;
-        } else if let Some(results) = self.alone("a reproduction, which is no population")? {
-            write_reproduction(&out, &results)?;
-            print_reproduction(&results, self.json)?;
-        } else {
-            self.populations(&out)?;
-        }
-        note_report(&out);
-        Ok(Outcome::Done)
-    }
-
-    /// One population, or the shards of one.
-    fn populations(&self, out: &Path) -> Result<()> {
-        let mut shards = Vec::new();
-        for run in &self.runs {
-            shards.push(Shard {
-                name: run.display().to_string(),
-                results: Results::read(run)?,
-            });
-        }
-        let results = match shards.len() {
-            1 => shards.remove(0).results,
-            _ => {
-                let merged = merge(shards)?;
-                merged.notes.iter().for_each(|line| note(line));
-                merged.results
-            }
-        };
-        fs_err::create_dir_all(out).with_context(|| {
+        let document = self.document()?;
+        fs_err::create_dir_all(&out).with_context(|| {
             format!(
                 "cannot create the folder {}: choose another --out",
                 out.display()
             )
         })?;
-        write_run(out, &results)?;
-        print_results(&results, self.json)
+        finish(&out, &*document, self.json)?;
+        note_report(&out);
+        Ok(Outcome::Done)
     }
 
-    /// The one run, where it is a document of another kind than a population: `what` says which.
-    fn alone<D: Document>(&self, what: &str) -> Result<Option<D>> {
-        for run in &self.runs {
-            match (D::is_at(run)?, self.runs.len()) {
-                (true, 1) => return Ok(Some(D::read(run)?)),
-                (true, _) => bail!("{} is {what}: name it alone", run.display()),
-                _ => {}
-            }
+    /// The document of the one run, of any kind, or the population whose shards the runs are.
+    fn document(&self) -> Result<Box<dyn AnyDocument>> {
+        if let [run] = self.runs.as_slice() {
+            return Ok(Kind::at(run)?.read(run)?);
         }
-        Ok(None)
+        let mut shards = Vec::new();
+        for run in &self.runs {
+            let kind = Kind::at(run)?;
+            if !kind.is::<Results>() {
+                bail!("{} is {}: name it alone", run.display(), kind.noun);
+            }
+            shards.push(Shard {
+                name: run.display().to_string(),
+                results: Results::read(run)?,
+            });
+        }
+        let merged = merge(shards)?;
+        merged.notes.iter().for_each(|line| note(line));
+        Ok(Box::new(merged.results))
     }
 }

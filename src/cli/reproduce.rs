@@ -8,10 +8,9 @@ use crossburn_training::data::DataSource;
 
 use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
-use super::{Outcome, command_line, note, print_reproduction};
+use super::{Outcome, command_line, finish, note};
 use crate::apps::reproduce::{self, Extent, Kpp, Place, Setting, WorstCasePaper};
 use crate::apps::study;
-use crate::report::write_reproduction;
 
 /// Run the acceptance experiment of a paper, and say which of its claims hold
 ///
@@ -126,8 +125,7 @@ impl Reproduce {
             return Ok(Outcome::Interrupted);
         };
         results.reproduce = command_line::repeated(&[]);
-        write_reproduction(&run.out, &results)?;
-        print_reproduction(&results, self.run.json)?;
+        finish(&run.out, &results, self.run.json)?;
         run.note_report();
         Ok(Outcome::Done)
     }

@@ -6,7 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::report::{MAPPING_SCHEMA, REPRODUCTION_SCHEMA, RESULTS_FILE, SCHEMA, WORST_CASE_SCHEMA};
+use crate::report::RESULTS_FILE;
+use crate::report::registry::verb_of;
 
 /// The file that is locked. It stays in the folder: who removes it may remove that of another process.
 const LOCK_FILE: &str = ".crossburn.lock";
@@ -61,19 +62,7 @@ pub(super) fn verb_at(folder: &Path) -> Option<String> {
     };
     let text = fs_err::read_to_string(file).ok()?;
     let document: Value = serde_json::from_str(&text).ok()?;
-    let name = |schema: &str| schema.split('/').next().map(str::to_string);
-    let found = name(document["schema"].as_str()?)?;
-    let is = |schema: &str| name(schema).as_ref() == Some(&found);
-    if is(SCHEMA) {
-        return document["command"].as_str().map(str::to_string);
-    }
-    let verbs = [
-        (MAPPING_SCHEMA, "map"),
-        (WORST_CASE_SCHEMA, "worst-case"),
-        (REPRODUCTION_SCHEMA, "reproduce"),
-    ];
-    let verb = verbs.iter().find(|(schema, _)| is(schema));
-    verb.map(|(_, verb)| (*verb).to_string())
+    verb_of(&document)
 }
 
 #[cfg(test)]

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use crossburn_checkpoints::{Manifest, read_manifest};
-use crossburn_hardware::Quantization;
-use crossburn_models::ModelConfig;
-use crossburn_noise::Variation;
+use crossburn_hardware::WeightPlan;
+use crossburn_models::{ModelConfig, Network};
+use crossburn_noise::{PathPattern, Variation};
 use crossburn_training::Recipe;
 use crossburn_training::data::{Amount, DataSource};
+use serde_json::Value;
+
+use crate::apps::study;
 
 /// What a checkpoint says of its network; the weights stay on disk.
 #[derive(Debug)]
@@ -102,11 +105,26 @@ impl StoredNetwork {
         })
     }
 
-    /// How its weights are quantized: those of a chip are not.
-    pub(super) fn quantization(&self) -> Option<Quantization> {
+    /// The same network with the weights at `paths` digital as well.
+    pub(super) fn with_digital(mut self, paths: &[PathPattern]) -> Self {
+        self.recipe.arrays.digital.extend_from_slice(paths);
+        self
+    }
+
+    /// A document with what is said of arrays, where something is.
+    pub(super) fn with_arrays(&self, mut document: Value) -> Result<Value> {
+        if !self.recipe.arrays.is_default() {
+            document["arrays"] = study::json(&self.recipe.arrays)?;
+        }
+        Ok(document)
+    }
+
+    /// Which of its weights lie on arrays, and how they are quantized: those of a chip are not.
+    pub(super) fn weights<N: Network>(&self) -> WeightPlan {
+        let weights = self.recipe.weights::<N>();
         match self.manifest.programmed {
-            true => None,
-            false => self.model.quantization(),
+            true => weights.without_quantization(),
+            false => weights,
         }
     }
 }

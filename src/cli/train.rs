@@ -17,9 +17,9 @@ use super::process::is_quiet;
 use super::progress::{Dashboard, EpochLines};
 use super::recipe_file::{Setting, read_recipe};
 use super::run_setup::{RunArguments, RunPlace, expect_kept, note_files, run_folder};
-use super::{Outcome, command_line, note, print, print_results};
+use super::{Outcome, command_line, finish, note, print};
 use crate::apps::study::{self, Clock};
-use crate::report::{DataSummary, Method, Results, RunCommand, SCHEMA, write_run};
+use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
 
 /// Train a network by a TOML recipe
 ///
@@ -92,7 +92,7 @@ impl Train {
         }
         let place = self.run.set_up(out, "train")?;
         let device = place.device.clone().autodiff();
-        let job = Job {
+        let job = TrainingJob {
             arguments: &self,
             recipe: &recipe,
             resolved: &resolved,
@@ -102,7 +102,7 @@ impl Train {
     }
 }
 
-struct Job<'a> {
+struct TrainingJob<'a> {
     arguments: &'a Train,
     recipe: &'a Recipe,
     /// The recipe as a file, with every default.
@@ -115,7 +115,7 @@ const STATE_FOLDER: &str = "resume";
 /// Folder of the checkpoint, in the run folder.
 const CHECKPOINT_FOLDER: &str = "checkpoint";
 
-impl WithTask for Job<'_> {
+impl WithTask for TrainingJob<'_> {
     type Output = Result<Outcome>;
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Outcome> {
@@ -132,7 +132,7 @@ impl WithTask for Job<'_> {
     }
 }
 
-impl Job<'_> {
+impl TrainingJob<'_> {
     /// Whether the run folder holds a training that this one is to replace: its recipe stays beside its weights until then.
     fn replaces_another(&self, state: &Path) -> bool {
         let kept = kept_recipe(state).ok().flatten();
@@ -198,7 +198,7 @@ impl Job<'_> {
             return Ok(Outcome::Interrupted);
         }
         let batches = Batches::new(&test, 128, &self.place.device);
-        let evaluation = Evaluation::new(&trained.network, recipe.model.quantization(), batches);
+        let evaluation = Evaluation::new(&trained.network, recipe.weights::<N>(), batches);
         let (clean, also) = clock.time("test", || evaluation.clean_and_also())?;
         let (version, commit) = study::version();
         let summary = DataSummary {
@@ -231,7 +231,7 @@ impl Job<'_> {
             &manifest,
         )?;
         let results = Results {
-            schema: SCHEMA.to_string(),
+            schema: Results::SCHEMA.to_string(),
             command: RunCommand::Train,
             version,
             commit,
@@ -241,7 +241,7 @@ impl Job<'_> {
             metric: test.metric(),
             training_metric: study::other_metric(&training_set, &test),
             deployment: None,
-            methods: vec![Method {
+            methods: vec![MethodResults {
                 name: study::method_name(recipe),
                 training_noise: study::json(&trained.noise)?,
                 clean,
@@ -254,8 +254,7 @@ impl Job<'_> {
             }],
             timing: clock.timing(),
         };
-        write_run(&self.place.out, &results)?;
-        print_results(&results, self.arguments.run.json)?;
+        finish(&self.place.out, &results, self.arguments.run.json)?;
         note_files(&[source.training_files()?, source.test_files()?].concat());
         let run = command_line::operand(&self.place.out);
         let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];

@@ -1,30 +1,66 @@
-//! What every document of a run has in common: a schema, a check, JSON, a file.
+//! What every document of a run has in common: a schema, a check, JSON, a file, and how it is shown.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ReportError;
 use super::atomic::write_file;
-use super::results::{RESULTS_FILE, Timing, finite, invalid};
+use super::check::{finite, invalid};
+use super::draw::{Drawing, Frame, Page, whole};
+use super::run_folder::RESULTS_FILE;
 
-/// A document of a run, `results.json` in its folder.
+/// How long the run took.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timing {
+    /// Seconds by stage.
+    pub seconds: BTreeMap<String, f64>,
+}
+
+/// The fields that every document has.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The schema that the document states.
+    pub schema: &'a str,
+    /// Version of Crossburn.
+    pub version: &'a str,
+    /// Commit of the source tree, where known.
+    pub commit: Option<&'a str>,
+    /// Command line that repeats the run.
+    pub reproduce: &'a str,
+    /// The resolved configuration.
+    pub config: &'a Value,
+    /// How long the run took.
+    pub timing: &'a Timing,
+}
+
+/// A document of a run, `results.json` in its folder, and everything that follows from it: a table for the terminal, a
+/// page and its plots.
+///
+/// A kind of run implements this trait and has a line in `registry.rs`. [`write_run`](super::write_run) writes its run
+/// folder; `crossburn report` opens it.
 pub trait Document: Serialize + DeserializeOwned {
-    /// Name and version of the format that is written.
+    /// Name and version of the format that is written, such as `crossburn.results/3`.
     const SCHEMA: &'static str;
     /// The format of the last version, which is read as well.
-    const LAST: &'static str;
+    const LAST: Option<&'static str> = None;
+    /// What it is, in words: `a mapping`.
+    const NOUN: &'static str;
+    /// Identifiers of all plots that it can have.
+    const PLOTS: &'static [&'static str];
 
     /// Turns a document of [`LAST`](Self::LAST) into one of [`SCHEMA`](Self::SCHEMA).
-    fn bring_up(last: &mut Value);
+    fn bring_up(_last: &mut Value) {}
 
-    /// The schema that the document states.
-    fn schema(&self) -> &str;
+    /// The verb of the command line that made `document`, which may be of any version of the format.
+    fn verb(document: &Value) -> Option<String>;
 
-    /// How long the run took.
-    fn timing(&self) -> &Timing;
+    /// The fields that every document has.
+    fn origin(&self) -> Origin<'_>;
 
     /// Checks what the types of this document cannot say.
     ///
@@ -33,18 +69,65 @@ pub trait Document: Serialize + DeserializeOwned {
     /// [`ReportError::Invalid`] names the first field that is wrong.
     fn check_fields(&self) -> Result<(), ReportError>;
 
+    /// The title of its page.
+    fn title(&self) -> String;
+
+    /// The outcome in a sentence.
+    fn summary(&self) -> String;
+
+    /// The tables of the terminal. No colour, no final newline.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Invalid`] for a document that [`Document::check`] refuses.
+    fn table(&self) -> Result<String, ReportError>;
+
+    /// The plots that it has data for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::table`].
+    fn plots(&self) -> Result<Vec<Drawing>, ReportError>;
+
+    /// Its page, from the summary on, which shows `plots` where it wants them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::table`].
+    fn page(&self, plots: &[Drawing]) -> Result<Page, ReportError>;
+
+    /// The configuration at the end of its page.
+    fn configuration(&self) -> String {
+        format!("{:#}", self.origin().config)
+    }
+
+    /// Other files of its run folder, by name.
+    fn other_files(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// Its page as one file of HTML, without scripts and without anything loaded from elsewhere. Durations are left out,
+    /// so that two runs with one seed give the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::table`].
+    fn html(&self) -> Result<String, ReportError> {
+        html(self, &self.plots()?)
+    }
+
     /// Checks the schema, the fields, and that durations are numbers.
     ///
     /// # Errors
     ///
     /// [`ReportError::Invalid`] names the first field that is wrong.
     fn check(&self) -> Result<(), ReportError> {
-        let (found, known) = (self.schema(), Self::SCHEMA);
+        let (found, known) = (self.origin().schema, Self::SCHEMA);
         if found != known {
             return Err(invalid("schema", format!("is `{found}`, not `{known}`")));
         }
         self.check_fields()?;
-        for (stage, &seconds) in &self.timing().seconds {
+        for (stage, &seconds) in &self.origin().timing.seconds {
             finite(&format!("timing.seconds.{stage}"), seconds)?;
         }
         Ok(())
@@ -78,7 +161,7 @@ pub trait Document: Serialize + DeserializeOwned {
         };
         let document: Self = if found == Self::SCHEMA {
             serde_json::from_str(text).map_err(parse)?
-        } else if found == Self::LAST {
+        } else if Some(found.as_str()) == Self::LAST {
             let mut last: Value = serde_json::from_str(text).map_err(parse)?;
             Self::bring_up(&mut last);
             last["schema"] = Value::from(Self::SCHEMA);
@@ -112,21 +195,24 @@ pub trait Document: Serialize + DeserializeOwned {
     fn write(&self, path: &Path) -> Result<(), ReportError> {
         write_file(path, &self.to_json()?)
     }
+}
 
-    /// Whether the document at `path` is one of these.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Read`] naming the path, and [`ReportError::Parse`].
-    fn is_at(path: &Path) -> Result<bool, ReportError> {
-        let (file, text) = read_text(path)?;
-        let stated = stated(&text, &file)?;
-        Ok(stated == Self::SCHEMA || stated == Self::LAST)
-    }
+/// The page of `document` with its `plots`.
+pub(super) fn html<D: Document>(document: &D, plots: &[Drawing]) -> Result<String, ReportError> {
+    let origin = document.origin();
+    let frame = Frame {
+        title: &document.title(),
+        summary: &document.summary(),
+        reproduce: origin.reproduce,
+        configuration: &document.configuration(),
+        version: origin.version,
+        commit: origin.commit,
+    };
+    Ok(whole(&frame, &document.page(plots)?))
 }
 
 /// The document at `path`, a file or the run folder that holds one, and where it was found.
-fn read_text(path: &Path) -> Result<(PathBuf, String), ReportError> {
+pub(super) fn read_text(path: &Path) -> Result<(PathBuf, String), ReportError> {
     let file = if path.is_dir() {
         path.join(RESULTS_FILE)
     } else {
@@ -141,7 +227,7 @@ fn read_text(path: &Path) -> Result<(PathBuf, String), ReportError> {
 }
 
 /// The schema that a document states, `none` without one.
-fn stated(text: &str, path: &Path) -> Result<String, ReportError> {
+pub(super) fn stated(text: &str, path: &Path) -> Result<String, ReportError> {
     #[derive(serde::Deserialize)]
     struct Header {
         schema: Option<Value>,

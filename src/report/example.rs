@@ -1,25 +1,27 @@
 //! Small made-up documents for the tests of this module.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::collections::BTreeMap;
 
+use crossburn_hardware::cost::LayerShape;
+use crossburn_hardware::deploy::Hardware;
 use crossburn_noise::Metric;
 use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search, SignGradient};
 use crossburn_training::AttackActivations;
 use serde_json::{Value, json};
 
-use super::results::{
-    DataSummary, EpochRow, KppEntry, Method, PopulationSummary, Results, RunCommand, SCHEMA,
-    SweepPoint, Timing,
-};
-use super::worst_case_results::{
-    BoundPoint, FoundBy, RandomChips, SearchSummary, Transfer, TransferFrom, WORST_CASE_SCHEMA,
+use super::{
+    BoundPoint, Claim, DataSummary, Document, EpochRow, FoundBy, KppEntry, Mapping, MappingData,
+    MethodResults, PopulationSummary, RandomChips, Reproduction, ReproductionRow, Results,
+    RunCommand, SearchSummary, SweepPoint, Timing, Transfer, TransferFrom, Verdict,
     WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
 pub(crate) fn results() -> Results {
     Results {
-        schema: SCHEMA.into(),
+        schema: Results::SCHEMA.into(),
         command: RunCommand::Demo,
         version: "0.1.0".into(),
         commit: Some("0123abc".into()),
@@ -48,7 +50,7 @@ pub(crate) fn results() -> Results {
     }
 }
 
-fn method(name: &str, training_noise: Value, level: f64) -> Method {
+fn method(name: &str, training_noise: Value, level: f64) -> MethodResults {
     let values: Vec<f64> = (0..50)
         .map(|chip| level + f64::from(chip * 7 % 50) / 1000.0)
         .collect();
@@ -57,7 +59,7 @@ fn method(name: &str, training_noise: Value, level: f64) -> Method {
         low: Some(level + offset - 0.001),
         high: Some(level + offset + 0.005),
     };
-    Method {
+    MethodResults {
         name: name.into(),
         training_noise,
         clean: 0.98,
@@ -136,7 +138,7 @@ pub(crate) fn worst_case() -> WorstCaseResults {
         path,
     };
     WorstCaseResults {
-        schema: WORST_CASE_SCHEMA.into(),
+        schema: WorstCaseResults::SCHEMA.into(),
         version: "0.1.0".into(),
         commit: Some("0123abc".into()),
         reproduce: "crossburn worst-case runs/digits --bound 0.03".into(),
@@ -187,6 +189,64 @@ pub(crate) fn worst_case() -> WorstCaseResults {
             clean: 0.99,
             deviated: 0.2,
         },
+        timing: Timing::default(),
+    }
+}
+
+/// Two layers on the accelerator `papers`.
+pub(crate) fn mapping() -> Mapping {
+    let hardware = Hardware::preset("papers").unwrap();
+    let layers = vec![
+        LayerShape::linear("fc1.weight", 784, 100),
+        LayerShape::linear("fc2.weight", 100, 10),
+    ];
+    let cost = hardware.accelerator().unwrap().cost(&layers).unwrap();
+    Mapping {
+        schema: Mapping::SCHEMA.into(),
+        version: "0.1.0".into(),
+        commit: None,
+        reproduce: "crossburn map runs/digits --accelerator papers".into(),
+        config: json!({"architecture": {"kind": "mlp"}, "weights": "0123"}),
+        data: MappingData {
+            source: "digits".into(),
+            items: 16,
+        },
+        accelerator: "papers".into(),
+        hardware: hardware.config().clone(),
+        layers,
+        digital: vec!["embedding.weight".into()],
+        cost,
+        timing: Timing::default(),
+    }
+}
+
+/// Two trainings with two seeds, and a claim that holds.
+pub(crate) fn reproduction() -> Reproduction {
+    let row = |name: &str, values: [f64; 2]| ReproductionRow {
+        name: name.into(),
+        budget: 1.0,
+        values: vec![values.to_vec()],
+    };
+    Reproduction {
+        schema: Reproduction::SCHEMA.into(),
+        version: "0.1.0".into(),
+        commit: None,
+        reproduce: "crossburn reproduce kpp --seeds 2".into(),
+        config: json!({"experiment": {"sigma": 0.3}}),
+        paper: "kpp".into(),
+        data: "digits: 600 training, 100 validation, 100 test items".into(),
+        metric: Metric::share("accuracy"),
+        seeds: vec![1, 2],
+        columns: vec!["KPP(1)".into()],
+        rows: vec![row("none", [0.6, 0.62]), row("gaussian", [0.8, 0.83])],
+        claims: vec![Claim {
+            what: "gaussian over none".into(),
+            expected: "more than 0 (abstract)".into(),
+            measured: vec![20.0, 21.0],
+            mean: 20.5,
+            interval: Some([14.1, 26.9]),
+            verdict: Verdict::Holds,
+        }],
         timing: Timing::default(),
     }
 }

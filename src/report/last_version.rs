@@ -143,10 +143,8 @@ mod tests {
 
     use std::path::Path;
 
-    use super::super::document::Document;
-    use super::super::results::Results;
-    use super::super::worst_case_results::WorstCaseResults;
     use super::*;
+    use crate::report::{Document, Results, WorstCaseResults};
 
     fn read<D: Document>(document: &Value) -> D {
         D::from_json(&document.to_string(), Path::new("run/results.json")).unwrap()

@@ -4,12 +4,11 @@ use std::path::Path;
 
 use super::ReportError;
 use super::atomic::{create_folder, remove_file, write_file};
-use super::cost_plots::DRAWING_IDS;
-use super::document::Document;
-use super::html::html;
-use super::plots::{PLOT_IDS, plots};
-use super::results::{RESULTS_FILE, Results};
-use super::worst_case_plots::WORST_CASE_IDS;
+use super::document::{Document, html};
+use super::registry;
+
+/// Name of the document in a run folder.
+pub const RESULTS_FILE: &str = "results.json";
 
 /// Name of the report in a run folder.
 pub const REPORT_FILE: &str = "report.html";
@@ -17,61 +16,55 @@ pub const REPORT_FILE: &str = "report.html";
 /// Name of the folder of plots in a run folder.
 pub const PLOTS_FOLDER: &str = "plots";
 
-/// Writes a run folder, making it if needed. Each file is written whole or not at all, the results first; plots of an
-/// earlier run that this one has no data for are removed.
+/// Writes a run folder, making it if needed. Each file is written whole or not at all, the document first; plots of an
+/// earlier run of any kind that this one has no data for are removed.
 ///
 /// # Errors
 ///
-/// [`ReportError::Invalid`] for results that no run can have, before anything is written; [`ReportError::Write`] naming
+/// [`ReportError::Invalid`] for a document that no run can have, before anything is written; [`ReportError::Write`] naming
 /// the file or folder that cannot be written.
-pub fn write_run(dir: &Path, results: &Results) -> Result<(), ReportError> {
-    results.check()?;
+pub fn write_run<D: Document>(dir: &Path, document: &D) -> Result<(), ReportError> {
+    let text = document.to_json()?;
+    // Page and plots follow from what is written, which may have fewer digits.
+    let written = D::from_json(&text, &dir.join(RESULTS_FILE))?;
+    let plots = written.plots()?;
+    let page = html(&written, &plots)?;
     create_folder(dir)?;
-    results.write(&dir.join(RESULTS_FILE))?;
-    write_file(&dir.join(REPORT_FILE), &html(results))?;
-    let drawn = plots(results);
-    let drawn = drawn.iter().map(|plot| (plot.id, plot.standalone()));
-    write_plots(dir, &drawn.collect::<Vec<_>>())
-}
-
-/// Writes the plots of a run folder, by file stem, and removes those that an earlier run of any kind left there.
-pub(super) fn write_plots(dir: &Path, drawn: &[(&str, String)]) -> Result<(), ReportError> {
-    let folder = dir.join(PLOTS_FOLDER);
-    create_folder(&folder)?;
-    let known = PLOT_IDS.iter().chain(&DRAWING_IDS).chain(&WORST_CASE_IDS);
-    for id in known.filter(|id| drawn.iter().all(|(name, _)| name != *id)) {
-        remove_file(&folder.join(format!("{id}.svg")))?;
+    write_file(&dir.join(RESULTS_FILE), &text)?;
+    write_file(&dir.join(REPORT_FILE), &page)?;
+    for (name, content) in written.other_files() {
+        write_file(&dir.join(name), &content)?;
     }
-    for (id, svg) in drawn {
-        write_file(&folder.join(format!("{id}.svg")), svg)?;
+    let folder = dir.join(PLOTS_FOLDER);
+    let file = |id: &str| folder.join(format!("{id}.svg"));
+    let known = registry::plots().chain(D::PLOTS);
+    for id in known.filter(|id| plots.iter().all(|plot| plot.id() != **id)) {
+        remove_file(&file(id))?;
+    }
+    if !plots.is_empty() {
+        create_folder(&folder)?;
+    }
+    for plot in &plots {
+        write_file(&file(plot.id()), &plot.standalone())?;
     }
     Ok(())
-}
-
-/// Reads the results at `path`, a `results.json` or the run folder that holds one.
-///
-/// # Errors
-///
-/// As [`Results::read`].
-pub fn read_results(path: &Path) -> Result<Results, ReportError> {
-    Results::read(path)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use super::super::example;
     use super::*;
+    use crate::report::{Results, example};
 
     #[test]
     fn what_is_written_is_read_from_the_folder_and_from_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("runs/one");
         write_run(&dir, &example::results()).unwrap();
-        assert_eq!(read_results(&dir).unwrap(), example::results());
+        assert_eq!(Results::read(&dir).unwrap(), example::results());
         assert_eq!(
-            read_results(&dir.join(RESULTS_FILE)).unwrap(),
+            Results::read(&dir.join(RESULTS_FILE)).unwrap(),
             example::results()
         );
     }

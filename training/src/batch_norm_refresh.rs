@@ -33,7 +33,7 @@ pub(crate) fn batch_norm_refresh<N: Network, T: Learn<N>>(
     }
     // A copy with statistics of its own, and a view of it that shares them.
     let network = network.valid().train();
-    let programmed = quantize_weights(network.clone(), recipe.model.quantization())?;
+    let programmed = quantize_weights(network.clone(), recipe.weights::<N>())?;
     for pass in 0..passes {
         let stream = Philox::new(recipe.seed ^ path_hash("batch norm refresh"), pass as u64);
         for items in stream

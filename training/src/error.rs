@@ -193,6 +193,9 @@ pub enum TrainingError {
     /// A device that could not give a result back.
     #[error("the device could not return a result: {0}; try --device cpu")]
     Device(String),
+    /// A path of `[arrays]` at which the network has no weight.
+    #[error("[arrays]: {0}")]
+    Arrays(#[source] crossburn_noise::NoiseError),
     /// A bad variation.
     #[error(transparent)]
     Noise(#[from] crossburn_noise::NoiseError),

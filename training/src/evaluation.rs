@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Device;
 use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, VariationFab};
 use crossburn_hardware::layer::{about_items, stack};
-use crossburn_hardware::{Quantization, manufacture, programmed};
+use crossburn_hardware::{WeightPlan, manufacture, programmed};
 use crossburn_models::Network;
 use crossburn_noise::{
     ChipDraws, ChipSeed, Direction, Metric, Race, RaceObserver, RaceResult, RareObserver,
@@ -173,18 +173,19 @@ fn require_items(race: &Race, items: usize) -> Result<(), TrainingError> {
 #[derive(Debug)]
 pub struct Evaluation<N, T: Task> {
     network: N,
-    quantization: Option<Quantization>,
+    weights: WeightPlan,
     batches: Batches<T>,
     /// Chips that compute side by side.
     at_once: usize,
 }
 
 impl<N: Network, T: Learn<N>> Evaluation<N, T> {
-    /// `network` is taken to evaluation mode; `batches` must be on its inner device.
-    pub fn new(network: &N, quantization: Option<Quantization>, batches: Batches<T>) -> Self {
+    /// `network` is taken to evaluation mode; `weights` says which of its weights lie on arrays and how they are quantized;
+    /// `batches` must be on its inner device.
+    pub fn new(network: &N, weights: impl Into<WeightPlan>, batches: Batches<T>) -> Self {
         Self {
             network: network.valid(),
-            quantization,
+            weights: weights.into(),
             batches,
             at_once: 1,
         }
@@ -192,8 +193,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
 
     /// The same evaluation with `chips` chips of a population side by side in one module
     /// ([`stack`](crossburn_hardware::layer::stack)), where network and task allow it ([`Network::STACKS`],
-    /// [`Learn::SIDE_BY_SIDE`]): for devices that
-    /// one small network does not fill. The order of sums in a layer may differ, so metrics are those of single chips but
+    /// [`Learn::SIDE_BY_SIDE`]): for devices that one small network does not fill. The order of sums in a layer may differ, so metrics are those of single chips but
     /// for items on the edge. On CPUs, leave it at one.
     #[must_use]
     pub fn side_by_side(self, chips: usize) -> Self {
@@ -225,12 +225,12 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     pub fn varied<'a>(&'a self, variation: &'a Variation) -> VariationFab<'a, N> {
         VariationFab {
             network: &self.network,
-            quantization: self.quantization,
+            plan: &self.weights,
             variation,
         }
     }
 
-    /// The network, quantized as it was trained, on `hardware`. Ranges are set on the items of `calibration`: those of
+    /// The network, quantized as it was trained, on `hardware`, without the weights that stay digital. Ranges are set on the items of `calibration`: those of
     /// converters take a pass through the arrays, which chips at weight fidelity do without.
     ///
     /// # Errors
@@ -247,7 +247,8 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
             }
         };
         let items = calibration.items();
-        let mapped = MappedNetwork::new(&self.quantized(), hardware, items, run)?;
+        let hardware = hardware.with_placement(self.weights.placement(), &self.network)?;
+        let mapped = MappedNetwork::new(&self.quantized(), &hardware, items, run)?;
         Ok(match fidelity {
             Fidelity::Weight => mapped,
             Fidelity::Array => mapped.calibrated(run)?,
@@ -363,7 +364,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         variation: &Variation,
         draws: impl ChipDraws,
     ) -> Result<f64, TrainingError> {
-        let chip = manufacture(&self.network, self.quantization, variation, draws);
+        let chip = manufacture(&self.network, &self.weights, variation, draws);
         evaluate(&chip, &self.batches).map_err(|error| error.of_chip("with these draws"))
     }
 
@@ -408,7 +409,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     }
 
     fn quantized(&self) -> N {
-        programmed(&self.network, self.quantization)
+        programmed(&self.network, &self.weights)
     }
 }
 

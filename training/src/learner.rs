@@ -2,7 +2,7 @@
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
-use crossburn_hardware::Quantization;
+use crossburn_hardware::WeightPlan;
 use crossburn_models::Network;
 use crossburn_noise::{ChipSeed, Variation};
 
@@ -19,8 +19,8 @@ pub(crate) struct Learner<N> {
 pub(crate) struct Step<'a, T: Task> {
     /// What is learned.
     pub(crate) task: &'a T,
-    /// How weights are quantized.
-    pub(crate) quantization: Option<Quantization>,
+    /// Which weights lie on arrays, and how they are quantized.
+    pub(crate) weights: &'a WeightPlan,
     /// The training noise of this learner.
     pub(crate) noise: &'a Variation,
     /// The chip that this step draws.

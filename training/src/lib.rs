@@ -26,6 +26,7 @@ mod testing;
 mod trainable;
 mod trainer;
 mod weight_gradients;
+mod weights;
 mod worst_case;
 
 pub use certificate::{Certificate, LayerCertificate};
@@ -46,4 +47,5 @@ pub use task::{
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;
+pub use weights::{ArraysConfig, BitsOfPath};
 pub use worst_case::{AttackActivations, WeightAttack};

@@ -5,7 +5,7 @@ use crossburn_noise::Variation;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, DataSource};
-use crate::{Method, OptimizerConfig, Schedule, TaskConfig, TrainingError};
+use crate::{ArraysConfig, Method, OptimizerConfig, Schedule, TaskConfig, TrainingError};
 
 /// Everything that determines a trained network: the same recipe gives the same weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Recipe {
     /// Epochs, batches, optimizer.
     #[serde(default)]
     pub training: TrainingConfig,
+    /// Which weights lie on arrays, and the widths of single ones.
+    #[serde(default, skip_serializing_if = "ArraysConfig::is_default")]
+    pub arrays: ArraysConfig,
     /// How it learns.
     #[serde(default)]
     pub method: Method,
@@ -119,7 +122,7 @@ impl Default for TrainingConfig {
 
 impl Recipe {
     /// The recipe of a network and data that a program brings itself, with every default: what [`train`](crate::train) takes
-    /// from it are seed, `model` (how weights are quantized), `training`, `method` and `noise`.
+    /// from it are seed, `model` and `arrays` (how weights are quantized, and which lie on arrays), `training`, `method` and `noise`.
     ///
     /// ```
     /// use crossburn_noise::{Distribution, Variation};
@@ -143,6 +146,7 @@ impl Recipe {
                 test: None,
             },
             training: TrainingConfig::default(),
+            arrays: ArraysConfig::default(),
             method: Method::default(),
             noise: Variation::default(),
         }

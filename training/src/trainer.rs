@@ -8,7 +8,7 @@ use crossburn_checkpoints::{load_resume, read_progress, save_resume};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
 use crossburn_models::Network;
-use crossburn_noise::{Better, ChipSeed, Distribution, Philox, Variation, fold_mean, path_hash};
+use crossburn_noise::{Better, ChipSeed, Distribution, Philox, Variation, fold_mean_at, path_hash};
 use serde::{Deserialize, Serialize};
 
 use crate::batch_norm_refresh::batch_norm_refresh;
@@ -100,6 +100,7 @@ pub fn train<N: Network, T: Learn<N>>(
     observer: &mut impl TrainingObserver,
 ) -> Result<Trained<N>, TrainingError> {
     recipe.check()?;
+    recipe.check_weights(&network)?;
     let mut state = State::start(network, recipe, run)?;
     let items = run.train.items() * recipe.method.copies();
     let (done, metric) = (state.progress.curve.len(), run.train.metric());
@@ -117,7 +118,11 @@ pub fn train<N: Network, T: Learn<N>>(
     };
     let mut network = match recipe.training.deployment {
         Deployment::AsTrained => kept,
-        Deployment::MeanFolded => fold_mean(kept, &noise),
+        Deployment::MeanFolded => {
+            let weights = recipe.weights::<N>();
+            let selected = weights.placement().on_arrays(&kept);
+            fold_mean_at(kept, &selected, &noise)
+        }
     };
     if !interrupted {
         let passes = recipe.training.batch_norm_refresh;
@@ -364,6 +369,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let order = run
             .train
             .epoch(&generator(recipe.seed, "order", epoch), training.batch);
+        let weights = recipe.weights::<N>();
         let (mut loss_sum, mut tally, mut seen) = (0.0, T::Tally::default(), 0);
         for (index, items) in order.iter().enumerate() {
             if observer.should_stop() {
@@ -379,7 +385,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             };
             let step = Step {
                 task: run.train,
-                quantization: recipe.model.quantization(),
+                weights: &weights,
                 noise,
                 chip: ChipSeed::new(
                     recipe.seed ^ path_hash("training noise"),
@@ -425,8 +431,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         epoch: usize,
         batches: &Batches<T>,
     ) -> Result<(f64, Option<f64>), TrainingError> {
-        let quantization = self.recipe.model.quantization();
-        let programmed = programmed(network, quantization);
+        let weights = self.recipe.weights::<N>();
+        let programmed = programmed(network, &weights);
         let clean = evaluate(&programmed, batches)?;
         self.progress.passes.forward += batches.items() as u64;
         if let Distribution::None {} = noise.distribution {
@@ -437,7 +443,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let (mut tally, mut seen) = ([T::Tally::default()], 0);
         for (index, batch) in batches.iter().enumerate() {
             let chip = ChipSeed::new(seed, (epoch as u64) << 32 | index as u64);
-            let chip = manufacture(network, quantization, noise, chip);
+            let chip = manufacture(network, &weights, noise, chip);
             let judged = task.judge(task.forward(&chip, batch), batch, &mut tally);
             judged.map_err(|error| error.at_item(seen))?;
             seen += batch.items();

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crossburn_hardware::{Quantization, programmed};
+use crossburn_hardware::{WeightPlan, programmed};
 use crossburn_models::Network;
+use crossburn_noise::Metric;
 use crossburn_noise::worst_case::{
     DeviationBounds, Deviations, Judged, Objective, Surrogates, deviate,
 };
-use crossburn_noise::{Metric, matrix_weights};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -74,16 +74,17 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
     /// of the network, which reads the items once.
     pub fn new(
         network: &N,
-        quantization: Option<Quantization>,
+        weights: impl Into<WeightPlan>,
         batches: Batches<T>,
     ) -> Result<Self, TrainingError> {
+        let weights = weights.into();
         if batches.items() == 0 {
             return Err(TrainingError::setting("items", 0, "at least one item"));
         }
-        let programmed = programmed(network, quantization);
+        let programmed = programmed(network, &weights);
         batches.check_outputs(&programmed)?;
         Ok(Self {
-            selected: matrix_weights(&programmed),
+            selected: weights.placement().on_arrays(&programmed),
             surrogates: batches.task().surrogates(&programmed, &batches)?,
             programmed,
             unquantized: None,
@@ -127,12 +128,16 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
         }
     }
 
-    /// Deviations up to `bound * max|W|` of every layer's programmed weights.
+    /// Deviations up to `bound * max|W|` of every layer's programmed weights on arrays.
     ///
     /// # Errors
     /// Those of [`DeviationBounds::relative`].
     pub fn bounds(&self, bound: f64) -> Result<DeviationBounds, TrainingError> {
-        Ok(DeviationBounds::relative(&self.programmed, bound)?)
+        Ok(DeviationBounds::relative_at(
+            &self.programmed,
+            &self.selected,
+            bound,
+        )?)
     }
 
     /// The network with `deviations`, frozen: a plain network on the inner device.
@@ -309,7 +314,7 @@ mod tests {
     use burn::nn::conv::{Conv2d, Conv2dConfig};
     use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::tensor::{Device, Tensor};
-    use crossburn_hardware::WeightBits;
+    use crossburn_hardware::{Quantization, WeightBits};
     use crossburn_models::{Classifier, LeNetConfig, MlpConfig, initialize};
     use crossburn_noise::worst_case::{
         Apgd, Auto, Corners, Lagrangian, Momentum, MonteCarlo, RawGradient, Search, SearchState,

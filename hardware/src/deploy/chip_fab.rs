@@ -3,7 +3,7 @@
 use burn::module::Module;
 use crossburn_noise::{ChipSeed, Variation};
 
-use crate::{HardwareError, Quantization, manufacture};
+use crate::{HardwareError, WeightPlan, manufacture};
 
 /// Turns seeds into chips of one network: the same seed gives the same chip, on any thread.
 pub trait Fab<M>: Sync {
@@ -19,19 +19,14 @@ pub trait Fab<M>: Sync {
 pub struct VariationFab<'a, M> {
     /// The network in evaluation mode.
     pub network: &'a M,
-    /// How its weights are quantized, if they are.
-    pub quantization: Option<Quantization>,
+    /// Which of its weights lie on arrays, and how they are quantized.
+    pub plan: &'a WeightPlan,
     /// How they deviate.
     pub variation: &'a Variation,
 }
 
 impl<M: Module + Sync> Fab<M> for VariationFab<'_, M> {
     fn chip(&self, seed: ChipSeed) -> Result<M, HardwareError> {
-        Ok(manufacture(
-            self.network,
-            self.quantization,
-            self.variation,
-            seed,
-        ))
+        Ok(manufacture(self.network, self.plan, self.variation, seed))
     }
 }

@@ -1,5 +1,7 @@
 //! The description of a hardware: one file.
 
+use burn::module::Module;
+use crossburn_noise::{Placement, matrix_weights};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{InputRange, Operation};
@@ -238,20 +240,33 @@ impl Hardware {
         Self::try_from(config)
     }
 
-    /// The same hardware with the weights at `paths` left digital, whatever it says of them.
+    /// The same hardware with the weights of `network` where `placement` says: those that it leaves digital are, whatever the
+    /// hardware says of them; an embedding that it puts on arrays lies there.
     ///
     /// # Errors
-    /// What no longer fits together.
-    pub fn with_digital(&self, paths: &[String]) -> Result<Self, HardwareError> {
+    /// [`HardwareError::Noise`] for a pattern that is about no weight, and what no longer fits together.
+    pub fn with_placement<M: Module>(
+        &self,
+        placement: &Placement,
+        network: &M,
+    ) -> Result<Self, HardwareError> {
+        placement.check(network)?;
         let mut config = self.config.clone();
-        for path in paths {
-            config.layers.retain(|layer| layer.path != *path);
-            config.layers.push(LayerOverride {
-                path: path.clone(),
-                digital: true,
-                mapping: None,
-                array: None,
-            });
+        let section = |path: String, digital| LayerOverride {
+            path,
+            digital,
+            mapping: None,
+            array: None,
+        };
+        for path in placement.off_arrays(network) {
+            config.layers.retain(|layer| layer.path != path);
+            config.layers.push(section(path, true));
+        }
+        let matrices = matrix_weights(network);
+        for path in placement.on_arrays(network) {
+            if !matrices.contains(&path) && self.layer(&path).is_none() {
+                config.layers.push(section(path, false));
+            }
         }
         Self::try_from(config)
     }

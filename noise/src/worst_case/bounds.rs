@@ -1,11 +1,11 @@
 //! How far weights may deviate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::Module;
 
 use super::Deviations;
-use crate::{ChipSeed, HostWeight, NoiseError, host_weights};
+use crate::{ChipSeed, HostWeight, NoiseError, host_weights_at, matrix_weights};
 
 /// The admissible deviations of one weight: `low <= deviation <= high` for every entry, zero among them.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +62,19 @@ impl DeviationBounds {
     /// # Source
     /// Yan, Hu and Shi, ICCAD 2022 (arXiv 2207.07626): th_g, an L-infinity bound relative to the layer.
     pub fn relative<M: Module>(module: &M, bound: f64) -> Result<Self, NoiseError> {
+        Self::relative_at(module, &matrix_weights(module), bound)
+    }
+
+    /// [`Self::relative`] for the weights at the paths `selected`, such as those of a [`Placement`](crate::Placement): the
+    /// others rest.
+    ///
+    /// # Errors
+    /// Those of [`Self::relative`].
+    pub fn relative_at<M: Module>(
+        module: &M,
+        selected: &BTreeSet<String>,
+        bound: f64,
+    ) -> Result<Self, NoiseError> {
         if !(0.0..=1.0).contains(&bound) {
             return Err(NoiseError::Bound { bound });
         }
@@ -76,7 +89,8 @@ impl DeviationBounds {
             };
             (path, entries)
         };
-        Self::from_boxes(host_weights(module).into_iter().map(boxed).collect())
+        let weights = host_weights_at(module, selected);
+        Self::from_boxes(weights.into_iter().map(boxed).collect())
     }
 
     /// A box given entry by entry, by path of the weight.

@@ -142,9 +142,8 @@ impl Experiment for Kpp {
         _: &Arm,
         scene: &Scene<'_, N, T>,
     ) -> Result<Option<BTreeMap<String, f64>>> {
-        let on = |batches: &Batches<T>| {
-            Evaluation::new(scene.network, scene.quantization, batches.clone())
-        };
+        let on =
+            |batches: &Batches<T>| Evaluation::new(scene.network, &scene.weights, batches.clone());
         let draw = |evaluation: &Evaluation<N, T>, sigma, seed, chips| {
             let variation = self.deployed(sigma);
             let draw = Draw {

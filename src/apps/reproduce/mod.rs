@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use crossburn_hardware::Quantization;
+use crossburn_hardware::WeightPlan;
 use crossburn_models::Network;
 use crossburn_training::{
     Batches, Learn, Part, Recipe, Role, Run, Task, TaskParts, WithTask, train,
@@ -32,12 +32,12 @@ use self::claim::{Expected, claim, differences};
 use self::setting::Arm;
 use super::lanes::in_lanes;
 use super::study::{self, Clock, StudyObserver};
-use crate::report::{Claim, REPRODUCTION_SCHEMA, Reproduction, ReproductionRow};
+use crate::report::{Claim, Document, Reproduction, ReproductionRow};
 
 /// A trained network and what to judge it on.
 pub(crate) struct Scene<'a, N, T: Task> {
     pub(crate) network: &'a N,
-    pub(crate) quantization: Option<Quantization>,
+    pub(crate) weights: WeightPlan,
     pub(crate) validation: Batches<T>,
     pub(crate) test: Batches<T>,
     /// Chips per judgement.
@@ -109,7 +109,7 @@ pub(crate) fn run<E: Experiment>(
             continue;
         }
         let train_and_judge = |arm: &&Arm| {
-            let job = Job {
+            let job = CellJob {
                 experiment,
                 arm,
                 recipe: arm.recipe(setting, seed),
@@ -150,7 +150,7 @@ pub(crate) fn run<E: Experiment>(
     });
     let (version, commit) = study::version();
     Ok(Some(Reproduction {
-        schema: REPRODUCTION_SCHEMA.to_string(),
+        schema: Reproduction::SCHEMA.to_string(),
         version,
         commit,
         reproduce: String::new(),
@@ -173,7 +173,7 @@ pub(crate) fn run<E: Experiment>(
 }
 
 /// One cell.
-struct Job<'a, E, O> {
+struct CellJob<'a, E, O> {
     experiment: &'a E,
     arm: &'a Arm,
     recipe: Recipe,
@@ -184,7 +184,7 @@ struct Job<'a, E, O> {
     name: String,
 }
 
-impl<E: Experiment, O: StudyObserver> WithTask for Job<'_, E, O> {
+impl<E: Experiment, O: StudyObserver> WithTask for CellJob<'_, E, O> {
     type Output = Result<Option<Cell>>;
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Self::Output {
@@ -203,6 +203,7 @@ impl<E: Experiment, O: StudyObserver> WithTask for Job<'_, E, O> {
             resume: false,
         };
         let mut follower = self.observer.training(&self.name);
+        let weights = self.recipe.weights::<N>();
         let trained = train(network, &self.recipe, &run, &mut follower)
             .with_context(|| format!("cannot train `{}`", self.name))?;
         drop(follower);
@@ -213,7 +214,7 @@ impl<E: Experiment, O: StudyObserver> WithTask for Job<'_, E, O> {
         let on_chip = self.observer.chips(&self.name, chips);
         let scene = Scene {
             network: &trained.network,
-            quantization: self.recipe.model.quantization(),
+            weights,
             validation: Batches::new(&validation, 128, self.device),
             test: Batches::new(&test, 128, self.device),
             chips: self.chips,

@@ -5,7 +5,9 @@ use crossburn_hardware::WeightBits;
 use crossburn_models::{ConvNetConfig, LeNetConfig, ModelConfig};
 use crossburn_noise::Variation;
 use crossburn_training::data::DataSource;
-use crossburn_training::{DataConfig, Deployment, Method, Recipe, TaskConfig, TrainingConfig};
+use crossburn_training::{
+    ArraysConfig, DataConfig, Deployment, Method, Recipe, TaskConfig, TrainingConfig,
+};
 use serde::Serialize;
 
 /// How much of an experiment runs.
@@ -136,6 +138,7 @@ impl Arm {
                 deployment: self.deployment,
                 ..setting.training.clone()
             },
+            arrays: ArraysConfig::default(),
             method: self.method.clone(),
             noise: self.noise,
         }

@@ -137,7 +137,7 @@ impl Experiment for WorstCasePaper {
         scene: &Scene<'_, N, T>,
     ) -> Result<Option<BTreeMap<String, f64>>> {
         let attack = |batches: &Batches<T>| {
-            WeightAttack::new(scene.network, scene.quantization, batches.clone())
+            WeightAttack::new(scene.network, &scene.weights, batches.clone())
         };
         let search = |attack: &WeightAttack<N, T>, bound, search: Search| {
             let found = worst_case(attack, &attack.bounds(bound)?, &search, SEED, None, |_| {

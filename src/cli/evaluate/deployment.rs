@@ -7,7 +7,7 @@ use clap::Args;
 use crossburn_hardware::deploy::{Fidelity, Hardware, Operation};
 use crossburn_hardware::device::Device;
 use crossburn_hardware::units::Second;
-use crossburn_noise::Variation;
+use crossburn_noise::{PathPattern, Variation};
 use serde_json::{Value, json};
 
 use super::noise::NoiseArguments;
@@ -15,7 +15,7 @@ use crate::apps::hardware::{CALIBRATION_ITEMS, NamedHardware, open_hardware};
 use crate::apps::study;
 
 /// A variation of weights, or a hardware.
-pub(super) enum Deployment {
+pub(super) enum ChipSource {
     Variation(Variation),
     Hardware(OnTargets),
 }
@@ -56,15 +56,9 @@ pub(super) struct HardwareArguments {
         conflicts_with_all = NoiseArguments::FLAGS
     )]
     pub(super) cell: Vec<String>,
-    /// Weights that stay digital, by path, comma-separated
-    #[arg(
-        long,
-        value_name = "PATH,...",
-        value_delimiter = ',',
-        requires = "hardware",
-        conflicts_with_all = NoiseArguments::FLAGS
-    )]
-    pub(super) digital: Vec<String>,
+    /// Weights that stay digital, comma-separated: paths, or patterns such as 'fc*.weight'
+    #[arg(long, value_name = "PATH,...", value_delimiter = ',')]
+    pub(super) digital: Vec<PathPattern>,
     /// Training items that set the ranges of inputs and converters
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_ITEMS, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) calibration: usize,
@@ -73,7 +67,7 @@ pub(super) struct HardwareArguments {
     pub(super) after: Option<Second>,
 }
 
-impl Deployment {
+impl ChipSource {
     /// The hardware that is named, or the variation where none is.
     ///
     /// # Errors
@@ -83,7 +77,6 @@ impl Deployment {
             return Ok(Self::Variation(noise.variation()?));
         };
         let NamedHardware { name, hardware } = open_hardware(hardware)?;
-        let hardware = hardware.with_digital(&choice.digital)?;
         let operation = choice.after.map(|after| Operation {
             after,
             ..hardware.config().operation

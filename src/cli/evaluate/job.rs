@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Evaluate;
 use super::asked::Asked;
-use super::deployment::Deployment;
+use super::deployment::ChipSource;
 use super::judge::Judge;
 use super::worst_chip::WorstChip;
 use crate::apps::hardware::calibration;
@@ -19,14 +19,14 @@ use crate::apps::shards::DATA_DIGEST;
 use crate::apps::study::{self, Clock};
 use crate::cli::run_setup::{RunPlace, note_files};
 use crate::cli::stored_network::StoredNetwork;
-use crate::cli::{Outcome, command_line, note, print_results};
-use crate::report::{DataSummary, Results, RunCommand, SCHEMA, write_run};
+use crate::cli::{Outcome, command_line, finish, note};
+use crate::report::{DataSummary, Document, Results, RunCommand};
 
-pub(super) struct Job<'a> {
+pub(super) struct EvaluationJob<'a> {
     pub(super) arguments: &'a Evaluate,
     pub(super) stored: &'a StoredNetwork,
     pub(super) source: DataSource,
-    pub(super) deployment: Deployment,
+    pub(super) deployment: ChipSource,
     pub(super) asked: Asked,
     /// Sigmas of the curve of the metric against sigma, in increasing order.
     pub(super) sweep: Vec<f64>,
@@ -38,7 +38,7 @@ pub(super) struct Job<'a> {
     pub(super) place: &'a RunPlace,
 }
 
-impl WithTask for Job<'_> {
+impl WithTask for EvaluationJob<'_> {
     type Output = Result<Outcome>;
 
     fn run<N: Network, P: TaskParts<N>>(mut self, network: N, parts: P) -> Result<Outcome> {
@@ -60,8 +60,8 @@ impl WithTask for Job<'_> {
         let test = clock.time("data", || load((Part::Test, Role::Judge), amount))?;
         // The first training items set the ranges of a hardware.
         let training = match &self.deployment {
-            Deployment::Variation(_) => None,
-            Deployment::Hardware(on) => {
+            ChipSource::Variation(_) => None,
+            ChipSource::Hardware(on) => {
                 let amount = self.stored.training_amount(on.calibration);
                 let training =
                     clock.time("data", || load((Part::Training, Role::Learn), amount))?;
@@ -87,10 +87,10 @@ impl WithTask for Job<'_> {
         };
         let side_by_side = match &self.deployment {
             // Arrays multiply chip by chip.
-            Deployment::Hardware(on) if on.fidelity == Fidelity::Array => 1,
+            ChipSource::Hardware(on) if on.fidelity == Fidelity::Array => 1,
             _ => self.place.side_by_side,
         };
-        let evaluation = Evaluation::new(&network, self.stored.quantization(), batches)
+        let evaluation = Evaluation::new(&network, self.stored.weights::<N>(), batches)
             .side_by_side(side_by_side);
         let direction = worst_chip
             .map(|chip| self.direction(&evaluation, &chip))
@@ -105,8 +105,8 @@ impl WithTask for Job<'_> {
             direction,
         };
         let judged = match &self.deployment {
-            Deployment::Variation(variation) => judge.on_variation(variation, &mut clock)?,
-            Deployment::Hardware(on) => {
+            ChipSource::Variation(variation) => judge.on_variation(variation, &mut clock)?,
+            ChipSource::Hardware(on) => {
                 let training = training.context("no items to set the ranges on")?;
                 let calibration = calibration(&training, on.calibration, device);
                 judge.on_targets(on, &calibration, &mut clock)?
@@ -121,7 +121,7 @@ impl WithTask for Job<'_> {
         };
         let (version, commit) = study::version();
         let results = Results {
-            schema: SCHEMA.to_string(),
+            schema: Results::SCHEMA.to_string(),
             command: RunCommand::Evaluate,
             version,
             commit,
@@ -139,15 +139,14 @@ impl WithTask for Job<'_> {
             methods,
             timing: clock.timing(),
         };
-        write_run(&self.place.out, &results)?;
-        print_results(&results, arguments.run.json)?;
+        finish(&self.place.out, &results, arguments.run.json)?;
         note_files(&self.source.test_files()?);
         self.place.note_report();
         Ok(Outcome::Done)
     }
 }
 
-impl Job<'_> {
+impl EvaluationJob<'_> {
     /// Items are known by their content, not by the path where they lie.
     fn identify<T: Task>(&mut self, test: &T, calibration: Option<&T>) {
         let mut digest = json!({ "test": test.digest() });

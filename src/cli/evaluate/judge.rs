@@ -8,7 +8,7 @@ use crossburn_training::{Batches, Evaluation, Learn, Task};
 use serde_json::json;
 
 use super::deployment::{OnTargets, Target};
-use super::job::Job;
+use super::job::EvaluationJob;
 use super::worst_chip::WorstChip;
 use crate::apps::population::{self, ChipStore, Draw};
 use crate::apps::study::{self, Clock};
@@ -16,13 +16,13 @@ use crate::apps::{hardware, race, rare};
 use crate::cli::note;
 use crate::cli::progress::bar;
 use crate::report::{
-    AlsoMeasured, ImportanceSummary, KppEntry, LooksSummary, Method, OnHardware, Percentiles,
-    PopulationSummary, RareSummary,
+    AlsoMeasured, ImportanceSummary, KppEntry, LooksSummary, MethodResults, OnHardware,
+    Percentiles, PopulationSummary, RareSummary,
 };
 
 /// Judges one network.
 pub(super) struct Judge<'a, N, T: Task> {
-    pub(super) job: &'a Job<'a>,
+    pub(super) job: &'a EvaluationJob<'a>,
     pub(super) evaluation: &'a Evaluation<N, T>,
     /// The metric without variation.
     pub(super) clean: f64,
@@ -41,7 +41,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         &self,
         variation: &Variation,
         clock: &mut Clock,
-    ) -> Result<Option<Vec<Method>>> {
+    ) -> Result<Option<Vec<MethodResults>>> {
         let arguments = self.job.arguments;
         let fab = self.evaluation.varied(variation);
         let found = clock.time("chips", || self.chips(&fab, "evaluate", None))?;
@@ -84,7 +84,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         }
         progress.finish_and_clear();
         let method = self.method(None, (population, percentiles))?;
-        Ok(Some(vec![Method { sweep, ..method }]))
+        Ok(Some(vec![MethodResults { sweep, ..method }]))
     }
 
     /// One method for every cell of the hardware.
@@ -93,7 +93,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         on: &OnTargets,
         calibration: &Batches<T>,
         clock: &mut Clock,
-    ) -> Result<Option<Vec<Method>>> {
+    ) -> Result<Option<Vec<MethodResults>>> {
         // What one cell refuses must not cost the chips of those before it.
         if on.targets.len() > 1 {
             for target in &on.targets {
@@ -138,7 +138,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         mapped: &MappedNetwork<N>,
         fidelity: Fidelity,
         clock: &mut Clock,
-    ) -> Result<Option<Method>> {
+    ) -> Result<Option<MethodResults>> {
         let fab = mapped.fab(fidelity)?;
         let cost = hardware::cost(mapped)?;
         if fidelity == Fidelity::Weight && !mapped.unseen().is_empty() {
@@ -167,7 +167,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             return Ok(None);
         };
         let method = self.method(cell, found)?;
-        Ok(Some(Method {
+        Ok(Some(MethodResults {
             hardware: Some(OnHardware {
                 name: name.to_string(),
                 device: device.config().kind().to_string(),
@@ -305,7 +305,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         variation: &Variation,
         simulation: &SubsetSimulation,
     ) -> Result<Option<RareSummary>> {
-        let Job {
+        let EvaluationJob {
             arguments,
             of_chips,
             ..
@@ -339,7 +339,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         plain: &PopulationSummary,
         simulated: &RareSummary,
     ) -> Result<Option<ImportanceSummary>> {
-        let Job {
+        let EvaluationJob {
             arguments,
             of_chips,
             towards,
@@ -372,7 +372,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         stage: &str,
         file: &str,
     ) -> Result<Option<PopulationSummary>> {
-        let Job {
+        let EvaluationJob {
             arguments,
             of_chips,
             ..
@@ -403,9 +403,13 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     }
 
     /// One row of the document, called after the cell, or after the training where the cell is the hardware's own.
-    fn method(&self, cell: Option<&str>, (population, percentiles): Found) -> Result<Method> {
+    fn method(
+        &self,
+        cell: Option<&str>,
+        (population, percentiles): Found,
+    ) -> Result<MethodResults> {
         let noise = self.job.stored.training_noise()?;
-        Ok(Method {
+        Ok(MethodResults {
             name: cell.map_or_else(
                 || study::method_name(&self.job.stored.recipe),
                 str::to_string,

@@ -17,8 +17,8 @@ use crossburn_training::data::DataSource;
 use serde_json::json;
 
 use self::asked::PercentileArguments;
-use self::deployment::{Deployment, HardwareArguments};
-use self::job::Job;
+use self::deployment::{ChipSource, HardwareArguments};
+use self::job::EvaluationJob;
 use self::noise::NoiseArguments;
 use self::shard::Shard;
 use self::worst_chip::WorstChip;
@@ -126,12 +126,12 @@ impl Evaluate {
             shard.check(self.chips)?;
         }
         let asked = self.percentiles.asked(&self)?;
-        let deployment = Deployment::new(&self.hardware, &self.noise)?;
+        let deployment = ChipSource::new(&self.hardware, &self.noise)?;
         let sweep = self.noise.sweep(&self.sweep)?;
-        if let (Deployment::Variation(_), Some(hint)) = (&deployment, self.noise.hint(&sweep)) {
+        if let (ChipSource::Variation(_), Some(hint)) = (&deployment, self.noise.hint(&sweep)) {
             note(&hint);
         }
-        let stored = StoredNetwork::open(&self.checkpoint)?;
+        let stored = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.hardware.digital);
         let towards = match &self.percentiles.towards {
             Some(run) => Some(WorstChip::open(run, &stored)?),
             None => None,
@@ -144,7 +144,7 @@ impl Evaluate {
         let (version, commit) = study::version();
         // What the metric of a chip depends on, but for the items, which are not read yet. How many chips there are, and
         // what else is asked for, is not among it. Devices agree up to rounding: one document is of one of them.
-        let of_chips = json!({
+        let of_chips = stored.with_arrays(json!({
             "version": version,
             "commit": commit,
             "device": self.run.backend(),
@@ -153,8 +153,8 @@ impl Evaluate {
             "weights": stored.manifest.weights_checksum(),
             "deployment": deployment.describe()?,
             "seed": self.seed,
-        });
-        let mut config = json!({
+        }))?;
+        let mut config = stored.with_arrays(json!({
             "task": stored.recipe.task,
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
@@ -167,7 +167,7 @@ impl Evaluate {
             "sweep": sweep,
             "sweep_chips": self.sweep_chips,
             "device": self.run.backend(),
-        });
+        }))?;
         self.percentiles.describe(towards.as_ref(), &mut config);
         if self.run.prints(&config)? {
             return Ok(Outcome::Done);
@@ -184,7 +184,7 @@ impl Evaluate {
             )?;
         }
         let place = self.run.set_up(out, "evaluate")?;
-        let job = Job {
+        let job = EvaluationJob {
             arguments: &self,
             stored: &stored,
             source,

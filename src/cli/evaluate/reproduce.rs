@@ -1,9 +1,9 @@
 //! The command that repeats an evaluation.
 
-use super::job::Job;
+use super::job::EvaluationJob;
 use crate::cli::command_line;
 
-impl Job<'_> {
+impl EvaluationJob<'_> {
     /// The command that draws the whole population: with the data of the training where none was named.
     pub(super) fn reproduce(&self) -> String {
         let arguments = self.arguments;

@@ -20,13 +20,10 @@ use crate::apps::hardware::{CALIBRATION_ITEMS, calibration};
 use crate::apps::study::{self, Clock};
 use crate::cli::run_setup::RunPlace;
 use crate::cli::stored_network::StoredNetwork;
-use crate::cli::{Outcome, command_line, note, print_worst_case};
-use crate::report::{
-    Transfer, TransferFrom, WORST_CASE_SCHEMA, WorstCaseHardware, WorstCaseResults,
-    write_worst_case,
-};
+use crate::cli::{Outcome, command_line, finish, note};
+use crate::report::{Document, Transfer, TransferFrom, WorstCaseHardware, WorstCaseResults};
 
-pub(super) struct Job<'a> {
+pub(super) struct WorstCaseJob<'a> {
     pub(super) arguments: &'a FindWorstCase,
     pub(super) stored: &'a StoredNetwork,
     pub(super) source: DataSource,
@@ -36,7 +33,7 @@ pub(super) struct Job<'a> {
     pub(super) place: &'a RunPlace,
 }
 
-impl WithTask for Job<'_> {
+impl WithTask for WorstCaseJob<'_> {
     type Output = Result<Outcome>;
 
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Outcome> {
@@ -48,24 +45,24 @@ impl WithTask for Job<'_> {
             P::Task::require_counts("a certificate", &self.stored.recipe.task.metric())?;
         }
         let (network, _) = load_checkpoint(&self.stored.folder, network)?;
-        let quantization = self.stored.quantization();
+        let weights = self.stored.weights::<N>();
         let device = &self.place.device;
         let mut clock = Clock::new();
         let items = clock.time("data", || self.items(&parts))?;
         let batches = Batches::new(&items.known, 128, device);
         let results = match (&self.room, &items.ranges) {
             (Room::Cells { hardware, .. }, Some(ranges)) => {
-                let evaluation = Evaluation::new(&network, quantization, batches.clone());
+                let evaluation = Evaluation::new(&network, &weights, batches.clone());
                 let calibration = calibration(ranges, CALIBRATION_ITEMS, device);
                 let mapped = clock.time("mapping", || {
                     evaluation.mapped(hardware, Fidelity::Weight, &calibration)
                 })?;
                 let ideal = mapped.fab(Fidelity::Weight)?.ideal()?;
-                let attack = WeightAttack::new(&ideal, None, batches)?;
+                let attack = WeightAttack::new(&ideal, weights.without_quantization(), batches)?;
                 self.judge(attack, Some(&mapped), (&items, &kinds), &mut clock)?
             }
             _ => {
-                let attack = WeightAttack::new(&network, quantization, batches)?;
+                let attack = WeightAttack::new(&network, weights, batches)?;
                 self.judge(attack, None, (&items, &kinds), &mut clock)?
             }
         };
@@ -80,8 +77,7 @@ impl WithTask for Job<'_> {
             timing: clock.timing(),
             ..results
         };
-        write_worst_case(&self.place.out, &results)?;
-        print_worst_case(&results, self.arguments.run.json)?;
+        finish(&self.place.out, &results, self.arguments.run.json)?;
         let chip = command_line::operand(&self.place.out.join("worst-chip"));
         let mut replay: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &chip];
         replay.extend(["--noise", "none", "--chips", "1"].map(OsStr::new));
@@ -105,7 +101,7 @@ pub(super) struct Items<T> {
     from: TransferFrom,
 }
 
-impl Job<'_> {
+impl WorstCaseJob<'_> {
     /// Test items that were not asked for show whether the deviation transfers; where none are left, training items do.
     fn items<N: Network, P: TaskParts<N>>(&self, parts: &P) -> Result<Items<P::Task>> {
         let (stored, source) = (self.stored, &self.source);
@@ -187,7 +183,7 @@ impl Job<'_> {
         }
         let (version, commit) = study::version();
         Ok(Some(WorstCaseResults {
-            schema: WORST_CASE_SCHEMA.to_string(),
+            schema: WorstCaseResults::SCHEMA.to_string(),
             version,
             commit,
             reproduce: self.reproduce(),

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use crossburn_noise::PathPattern;
 use crossburn_noise::worst_case::{
     Apgd, Auto, Corners, Lagrangian, Momentum, MonteCarlo, RawGradient, Search, SignGradient,
     SingleStep,
@@ -19,8 +20,8 @@ use crossburn_training::data::DataSource;
 use crossburn_training::{AttackActivations, Learn, Surrogate, TaskConfig};
 use serde_json::json;
 
-use self::job::Job;
-use self::names::Method;
+use self::job::WorstCaseJob;
+use self::names::SearchMethod;
 use self::room::Room;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
 use super::stored_network::StoredNetwork;
@@ -57,7 +58,7 @@ pub(super) struct FindWorstCase {
     /// How to search: auto, or a single method: apgd, momentum, raw-gradient, sign, lagrangian, single-step, corners,
     /// monte-carlo [default: auto; sign where an option of a single method is given]
     #[arg(long, value_name = "METHOD", help_heading = "Search")]
-    method: Option<Method>,
+    method: Option<SearchMethod>,
     /// Forward and backward passes that auto may take [default: 200]
     #[arg(long, value_name = "N", help_heading = "Search")]
     budget: Option<usize>,
@@ -107,16 +108,14 @@ pub(super) struct FindWorstCase {
         help_heading = "Hardware"
     )]
     tolerance: Option<f64>,
-    /// Weights that stay digital, by path, comma-separated
+    /// Weights that stay digital, comma-separated: paths, or patterns such as 'fc*.weight'
     #[arg(
         long,
         value_name = "PATH,...",
         value_delimiter = ',',
-        requires = "hardware",
-        conflicts_with_all = ["bound", "bounds"],
         help_heading = "Hardware"
     )]
-    digital: Vec<String>,
+    digital: Vec<PathPattern>,
     /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
@@ -143,7 +142,7 @@ impl FindWorstCase {
         }
         let room = Room::new(&self)?;
         let search = self.search().check()?;
-        let stored = StoredNetwork::open(&self.checkpoint)?;
+        let stored = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.digital);
         let source = self
             .data
             .clone()
@@ -154,7 +153,7 @@ impl FindWorstCase {
         }
         stored.check_data(&source)?;
         self.refuse_other_methods()?;
-        let config = json!({
+        let config = stored.with_arrays(json!({
             "task": stored.recipe.task,
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
@@ -168,7 +167,7 @@ impl FindWorstCase {
             "random_chips": self.random_chips,
             "certify": self.certify,
             "seed": self.seed,
-        });
+        }))?;
         if self.run.prints(&config)? {
             return Ok(Outcome::Done);
         }
@@ -183,7 +182,7 @@ impl FindWorstCase {
             );
         }
         let place = self.run.set_up(out, "worst-case")?;
-        let job = Job {
+        let job = WorstCaseJob {
             arguments: &self,
             stored: &stored,
             source,
@@ -202,17 +201,17 @@ impl FindWorstCase {
     }
 
     /// The method: that of the options where none is named, so that the commands of earlier versions search as before.
-    fn method(&self) -> Method {
+    fn method(&self) -> SearchMethod {
         match self.method {
             Some(method) => method,
-            None if self.asks_for_a_single_method() => Method::Sign,
-            None => Method::Auto,
+            None if self.asks_for_a_single_method() => SearchMethod::Sign,
+            None => SearchMethod::Auto,
         }
     }
 
     /// Refuses options that the method does not have: a search that ignores an option is not the one that was asked for.
     fn refuse_other_methods(&self) -> Result<()> {
-        use Method::{
+        use SearchMethod::{
             Apgd, Auto, Corners, Lagrangian, Momentum, MonteCarlo, RawGradient, Sign, SingleStep,
         };
         let steps = [
@@ -248,7 +247,9 @@ impl FindWorstCase {
     fn losses(&self, task: &TaskConfig) -> Vec<String> {
         let usual = || task.usual_surrogates().iter().map(ToString::to_string);
         match (self.method(), self.loss.is_empty()) {
-            (Method::Auto | Method::Corners | Method::MonteCarlo, _) => Vec::new(),
+            (SearchMethod::Auto | SearchMethod::Corners | SearchMethod::MonteCarlo, _) => {
+                Vec::new()
+            }
             (_, true) => usual().collect(),
             (_, false) => self.loss.clone(),
         }
@@ -258,47 +259,47 @@ impl FindWorstCase {
         let draws = self.steps.unwrap_or(20);
         let restarts = self.restarts.unwrap_or(1);
         match self.method() {
-            Method::Auto => {
+            SearchMethod::Auto => {
                 let auto = Auto::default();
                 Search::Auto(Auto {
                     budget: self.budget.unwrap_or(auto.budget),
                 })
             }
-            Method::Apgd => {
+            SearchMethod::Apgd => {
                 let apgd = Apgd::default();
                 Search::Apgd(Apgd {
                     steps: self.steps.unwrap_or(apgd.steps),
                     ..apgd
                 })
             }
-            Method::Momentum => {
+            SearchMethod::Momentum => {
                 let momentum = Momentum::default();
                 Search::Momentum(Momentum {
                     steps: self.steps.unwrap_or(momentum.steps),
                     ..momentum
                 })
             }
-            Method::RawGradient => {
+            SearchMethod::RawGradient => {
                 let raw = RawGradient::default();
                 Search::RawGradient(RawGradient {
                     steps: self.steps.unwrap_or(raw.steps),
                     ..raw
                 })
             }
-            Method::Sign => Search::SignGradient(SignGradient {
+            SearchMethod::Sign => Search::SignGradient(SignGradient {
                 steps: draws,
                 expand: self.expand.unwrap_or(2),
                 restarts,
                 random: 0,
             }),
-            Method::Lagrangian => Search::Lagrangian(Lagrangian {
+            SearchMethod::Lagrangian => Search::Lagrangian(Lagrangian {
                 steps: draws,
                 restarts,
                 ..Lagrangian::default()
             }),
-            Method::SingleStep => Search::SingleStep(SingleStep {}),
-            Method::Corners => Search::Corners(Corners { draws }),
-            Method::MonteCarlo => Search::MonteCarlo(MonteCarlo { draws }),
+            SearchMethod::SingleStep => Search::SingleStep(SingleStep {}),
+            SearchMethod::Corners => Search::Corners(Corners { draws }),
+            SearchMethod::MonteCarlo => Search::MonteCarlo(MonteCarlo { draws }),
         }
     }
 
@@ -314,7 +315,10 @@ impl FindWorstCase {
         }
         let mut through = vec![AttackActivations::Quantized];
         // Random draws look at no gradient: through other activations they would be the same.
-        let draws = matches!(self.method(), Method::Corners | Method::MonteCarlo);
+        let draws = matches!(
+            self.method(),
+            SearchMethod::Corners | SearchMethod::MonteCarlo
+        );
         if self.unquantized_activations && !draws {
             through.push(AttackActivations::Unquantized);
         }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 /// A search by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(super) enum SearchMethod {
     Auto,
     Apgd,
     Momentum,
@@ -16,7 +16,7 @@ pub(super) enum Method {
     MonteCarlo,
 }
 
-impl FromStr for Method {
+impl FromStr for SearchMethod {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -2,11 +2,11 @@
 
 use crossburn_noise::worst_case::Search;
 
-use super::job::Job;
+use super::job::WorstCaseJob;
 use super::room::Room;
 use crate::cli::command_line;
 
-impl Job<'_> {
+impl WorstCaseJob<'_> {
     /// The command that repeats the run: with the data of the training, and the tolerance that the hardware has.
     pub(super) fn reproduce(&self) -> String {
         let mut resolved = vec![

@@ -45,7 +45,6 @@ impl Room {
             });
         };
         let NamedHardware { name, hardware } = open_hardware(hardware)?;
-        let hardware = hardware.with_digital(&arguments.digital)?;
         let verified = hardware.config().programming.as_ref();
         let Some(tolerance) = arguments
             .tolerance

@@ -10,7 +10,7 @@ use crossburn_noise::{Metric, Population};
 use crossburn_training::{AttackActivations, Learn, Surrogate, WeightAttack};
 
 use super::Kind;
-use super::job::Job;
+use super::job::WorstCaseJob;
 use super::room::Room;
 use crate::apps::study::Clock;
 use crate::apps::worst_case::Searched;
@@ -33,7 +33,7 @@ pub(super) struct Found {
 /// The worst so far.
 type Lowest = Option<(WorstCase, FoundBy)>;
 
-impl Job<'_> {
+impl WorstCaseJob<'_> {
     /// Searches within every bound, from the smallest: what is found there is admissible in the larger ones. The attack
     /// comes back with the first loss, through the activations of the network. `None` where it was interrupted.
     pub(super) fn search_bounds<N: Network, T: Learn<N>>(

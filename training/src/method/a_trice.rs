@@ -1,13 +1,13 @@
 //! A-TRICE: noise injection with an adversary around the mean of the noise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use crossburn_hardware::deviate_weights;
 use crossburn_models::Network;
-use crossburn_noise::{HostWeight, matrix_weights};
+use crossburn_noise::HostWeight;
 use serde::{Deserialize, Serialize};
 
 use super::host_weights::{programmed, sign_step};
@@ -71,10 +71,10 @@ impl ATrice {
         learner: &mut Learner<N>,
         step: &Step<'_, T>,
     ) -> Result<Learned<T::Output>, TrainingError> {
-        let programmed = programmed(&learner.network, step.quantization);
+        let programmed = programmed(&learner.network, step.weights);
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
         let deviations = self.adversary(&rest, &programmed, step)?;
-        let varied = deviate_weights(rest.clone(), step.quantization, &deviations)?;
+        let varied = deviate_weights(rest.clone(), step.weights, &deviations)?;
         let output = step.task.forward(&varied, &step.batch);
         let loss = step.task.loss(output, &step.batch);
         let loss = loss * self.adversarial_weight;
@@ -99,7 +99,7 @@ impl ATrice {
             (path.clone(), mean)
         };
         let mut deviations: BTreeMap<String, Vec<f32>> = programmed.iter().map(centre).collect();
-        let varied = deviate_weights(rest.clone(), step.quantization, &deviations)?;
+        let varied = deviate_weights(rest.clone(), step.weights, &deviations)?;
         let output = step.task.forward(&varied, &step.batch);
         let loss = step.task.adversarial_loss(output, &step.batch);
         weight_gradients(rest, loss.backward(), |path, gradient| {
@@ -118,7 +118,7 @@ impl ATrice {
 }
 
 /// The authors' first step: the optimizer sees the gradients of the scaled layers, `max|W|` times those of the unscaled
-/// ones, and the matrix weights are put back behind it.
+/// ones, and the weights on arrays are put back after it.
 fn step_all_but_matrices<N: Network>(
     learner: &mut Learner<N>,
     gradients: GradientsParams,
@@ -136,15 +136,14 @@ fn step_all_but_matrices<N: Network>(
         held, gradients, ..
     } = hold;
     learner.apply(gradients, learning_rate);
-    let selected = matrix_weights(&learner.network);
     learner.network = learner.network.clone().map(&mut Restore {
         path: Vec::new(),
-        selected,
+        programmed,
         held,
     });
 }
 
-/// Keeps the matrix weights, by identity, and scales their gradients.
+/// Keeps the weights on arrays, by identity, and scales their gradients.
 struct Hold<'a> {
     path: Vec<String>,
     programmed: &'a BTreeMap<String, HostWeight>,
@@ -173,14 +172,14 @@ impl ModuleVisitor for Hold<'_> {
     }
 }
 
-/// Puts the matrix weights back.
-struct Restore {
+/// Puts them back.
+struct Restore<'a> {
     path: Vec<String>,
-    selected: BTreeSet<String>,
+    programmed: &'a BTreeMap<String, HostWeight>,
     held: GradientsParams,
 }
 
-impl ModuleMapper for Restore {
+impl ModuleMapper for Restore<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_string());
     }
@@ -190,7 +189,7 @@ impl ModuleMapper for Restore {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if !self.selected.contains(&self.path.join(".")) {
+        if !self.programmed.contains_key(&self.path.join(".")) {
             return param;
         }
         match self.held.remove::<D>(param.id) {
@@ -209,6 +208,7 @@ mod tests {
     use super::*;
     use crate::method::tests::{Softmax, batch, learner};
     use burn::module::Module;
+    use crossburn_hardware::WeightPlan;
     use crossburn_noise::{Distribution, Variation};
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
@@ -241,7 +241,7 @@ mod tests {
             noise_injection::step(&mut learner, &batch(&plain, 0), None).unwrap();
         }
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
-        let programmed = programmed(&learner.network, None);
+        let programmed = programmed(&learner.network, &WeightPlan::default());
         let found = method().adversary(&rest, &programmed, &step).unwrap();
 
         let images = values(step.batch.inputs.clone().flatten::<2>(1, 3));
@@ -348,7 +348,7 @@ mod tests {
         let before = parameters(&learner);
         let records = learner.optimizer.to_record().len();
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
-        let programmed = programmed(&learner.network, None);
+        let programmed = programmed(&learner.network, &WeightPlan::default());
         let deviations = method().adversary(&rest, &programmed, &step).unwrap();
         let varied = deviate_weights(rest.clone(), None, &deviations).unwrap();
         let logits = step.task.forward(&varied, &step.batch);

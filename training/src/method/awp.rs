@@ -70,11 +70,11 @@ impl Awp {
         learner: &mut Learner<N>,
         step: &Step<'_, T>,
     ) -> Result<Learned<T::Output>, TrainingError> {
-        let programmed = programmed(&learner.network, step.quantization);
+        let programmed = programmed(&learner.network, step.weights);
         let mut deviations = drawn(&programmed, step.noise, step.chip);
         // Its own running statistics, so that those of the learner rest.
         let adversary = learner.network.valid().train();
-        let varied = deviate_weights(adversary.clone(), step.quantization, &deviations)?;
+        let varied = deviate_weights(adversary.clone(), step.weights, &deviations)?;
         let output = step.task.forward(&varied, &step.batch);
         let loss = step.task.loss(output, &step.batch);
         weight_gradients(&adversary, loss.backward(), |path, gradient| {
@@ -88,7 +88,7 @@ impl Awp {
                 *deviation += moved;
             }
         })?;
-        let varied = deviate_weights(learner.network.clone(), step.quantization, &deviations)?;
+        let varied = deviate_weights(learner.network.clone(), step.weights, &deviations)?;
         let output = step.task.forward(&varied, &step.batch);
         let loss = step.task.loss(output.clone(), &step.batch);
         let value = f64::from(loss.clone().into_scalar::<f32>());

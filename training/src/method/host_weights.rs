@@ -1,17 +1,18 @@
-//! Programmed matrix weights on the host, where adversaries choose deviations.
+//! Programmed weights on the host, where adversaries choose deviations.
 
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use crossburn_hardware::{self as hardware, Quantization};
-use crossburn_noise::{HostWeight, host_weights};
+use crossburn_hardware::{self as hardware, WeightPlan};
+use crossburn_noise::{HostWeight, host_weights_at};
 
-/// The matrix weights of `network` as they are programmed without variation, by path.
+/// The weights of `network` on arrays as they are programmed without variation, by path.
 pub(super) fn programmed<M: Module>(
     network: &M,
-    quantization: Option<Quantization>,
+    weights: &WeightPlan,
 ) -> BTreeMap<String, HostWeight> {
-    host_weights(&hardware::programmed(network, quantization))
+    let programmed = hardware::programmed(network, weights);
+    host_weights_at(&programmed, &weights.placement().on_arrays(network))
 }
 
 /// The Euclidean norm, added up in order.

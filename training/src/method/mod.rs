@@ -214,6 +214,7 @@ pub(crate) mod tests {
     use burn::module::Module;
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::{Device, Tensor};
+    use crossburn_hardware::WeightPlan;
     use crossburn_models::{Classifier, initialize};
     use crossburn_noise::ChipSeed;
 
@@ -240,6 +241,9 @@ pub(crate) mod tests {
         }
     }
 
+    /// Every weight on an array, in full precision.
+    static WEIGHTS: LazyLock<WeightPlan> = LazyLock::new(WeightPlan::default);
+
     /// Eight digits.
     static EIGHT: LazyLock<Classification> = LazyLock::new(|| Classification::new(digits(1, 0, 8)));
 
@@ -249,7 +253,7 @@ pub(crate) mod tests {
         let items: Vec<usize> = (0..8).collect();
         Step {
             task: &EIGHT,
-            quantization: None,
+            weights: &WEIGHTS,
             noise,
             chip: ChipSeed::new(5, chip),
             batch: EIGHT.batch(&items, &device),

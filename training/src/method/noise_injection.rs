@@ -21,12 +21,7 @@ pub(super) fn step<N: Network, T: Learn<N>>(
     step: &Step<'_, T>,
     penalty: Option<Tensor<1>>,
 ) -> Result<Learned<T::Output>, TrainingError> {
-    let varied = vary_weights(
-        learner.network.clone(),
-        step.quantization,
-        step.noise,
-        step.chip,
-    )?;
+    let varied = vary_weights(learner.network.clone(), step.weights, step.noise, step.chip)?;
     let output = step.task.forward(&varied, &step.batch);
     let loss = step.task.loss(output.clone(), &step.batch);
     let value = f64::from(loss.clone().into_scalar::<f32>());

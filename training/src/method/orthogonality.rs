@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use crossburn_models::Network;
-use crossburn_noise::{WeightLayout, WeightLayouts, matrix_weights, require_unattached};
+use crossburn_noise::{WeightLayout, WeightLayouts, require_unattached};
 use serde::{Deserialize, Serialize};
 
 use super::{finite_from_zero, noise_injection};
@@ -53,15 +53,16 @@ impl Orthogonality {
         step: &Step<'_, T>,
     ) -> Result<Learned<T::Output>, TrainingError> {
         // The penalty is about stored weights, which are then those that layers compute with.
-        require_unattached(&learner.network, &matrix_weights(&learner.network))?;
-        let penalty = self.penalty(&learner.network);
+        let selected = step.weights.placement().on_arrays(&learner.network);
+        require_unattached(&learner.network, &selected)?;
+        let penalty = self.penalty(&learner.network, selected);
         noise_injection::step(learner, step, penalty)
     }
 
-    /// `[1]`; nothing of a network without matrix weights.
-    fn penalty<M: Module>(&self, network: &M) -> Option<Tensor<1>> {
+    /// `[1]`; nothing of a network without weights on arrays.
+    fn penalty<M: Module>(&self, network: &M, selected: BTreeSet<String>) -> Option<Tensor<1>> {
         let mut sum = Sum {
-            selected: matrix_weights(network),
+            selected,
             layouts: WeightLayouts::of(network),
             path: Vec::new(),
             lambda: self.lambda,
@@ -129,6 +130,7 @@ mod tests {
     use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose1dConfig};
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
+    use crossburn_noise::matrix_weights;
 
     #[derive(Module, Debug)]
     struct Two {
@@ -151,7 +153,7 @@ mod tests {
             beta: 1.0,
             lambda: 10.0,
         }
-        .penalty(&up);
+        .penalty(&up, matrix_weights(&up));
         let rows = [vec![1.0, 2.0, 3.0, 4.0], vec![5.0, 6.0, 7.0, 8.0]];
         let expected: f64 = residual(&rows, 10.0).iter().flatten().map(|r| r * r).sum();
         let found = f64::from(penalty.unwrap().into_scalar::<f32>());
@@ -165,7 +167,7 @@ mod tests {
             beta: 1.0,
             lambda: 10.0,
         }
-        .penalty(&whole);
+        .penalty(&whole, matrix_weights(&whole));
         let rows = [vec![1.0, 2.0, 5.0, 6.0], vec![3.0, 4.0, 7.0, 8.0]];
         let expected: f64 = residual(&rows, 10.0).iter().flatten().map(|r| r * r).sum();
         let found = f64::from(penalty.unwrap().into_scalar::<f32>());
@@ -205,7 +207,7 @@ mod tests {
             beta: 0.25,
             lambda: 0.7,
         };
-        let penalty = method.penalty(&network).unwrap();
+        let penalty = method.penalty(&network, matrix_weights(&network)).unwrap();
         let square = |rows: &[Vec<f64>]| -> f64 {
             residual(rows, 0.7).iter().flatten().map(|r| r * r).sum()
         };
@@ -239,6 +241,12 @@ mod tests {
             beta: 1.0,
             lambda: 0.25,
         };
-        assert_eq!(method.penalty(&fc).unwrap().into_scalar::<f32>(), 0.0);
+        assert_eq!(
+            method
+                .penalty(&fc, matrix_weights(&fc))
+                .unwrap()
+                .into_scalar::<f32>(),
+            0.0
+        );
     }
 }

@@ -298,8 +298,8 @@ impl Trice {
         network: &N,
         scene: &Scene<'_, T>,
     ) -> Result<f64, TrainingError> {
-        let quantization = scene.recipe.model.quantization();
-        let evaluation = Evaluation::new(network, quantization, scene.validation.clone());
+        let weights = scene.recipe.weights::<N>();
+        let evaluation = Evaluation::new(network, weights, scene.validation.clone());
         let seed = scene.recipe.seed ^ path_hash("chips of a search");
         let first = (scene.epoch as u64) << 32;
         let (chips, _) = evaluation.population(

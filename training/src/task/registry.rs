@@ -163,7 +163,7 @@ impl Recipe {
     ///
     /// # Errors
     /// [`TrainingError::TaskModel`] for a network that the task does not take, [`TrainingError::Model`] for one of another
-    /// program.
+    /// program, [`TrainingError::Arrays`] for a path at which it has no weight.
     pub fn build<W: WithTask>(&self, device: &Device, work: W) -> Result<W::Output, TrainingError> {
         let bind = Bind { recipe: self, work };
         self.model.build(self.seed, device, bind)?
@@ -181,6 +181,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
 
     fn classifier<C: Classifier>(self, network: C) -> Self::Output {
         let model = &self.recipe.model;
+        self.recipe.check_weights(&network)?;
         match &self.recipe.task {
             TaskConfig::Classification {} => Ok(self.work.run(network, Classes { model })),
             task @ TaskConfig::AnomalyDetection(_) => {
@@ -191,6 +192,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
 
     fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output {
         let model = &self.recipe.model;
+        self.recipe.check_weights(&network)?;
         match &self.recipe.task {
             TaskConfig::AnomalyDetection(config) => {
                 Ok(self.work.run(network, Anomalies { model, config }))

@@ -1,0 +1,21 @@
+//! What documents are shown with: pages, tables, and pictures as SVG. Everything here escapes the text that it is given.
+
+mod axis;
+mod confusion;
+mod drawing;
+mod page;
+mod plot;
+pub(crate) mod quantity;
+mod row_chart;
+mod table;
+
+pub use axis::{Axis, on_axis};
+pub use confusion::ConfusionMatrix;
+pub use drawing::Drawing;
+pub(crate) use drawing::{ADVANCE, MARGIN, TEXT, class, escape, put, shorten};
+pub use page::Page;
+pub(crate) use page::{Frame, whole};
+pub use plot::{Layer, Plot};
+pub use row_chart::{Mark, Row, RowChart};
+pub(crate) use table::listed;
+pub use table::{Cell, Table};

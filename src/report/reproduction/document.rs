@@ -1,0 +1,189 @@
+//! The document of a reproduction, as `results.json`: what a paper says, what was measured, and whether it holds.
+//!
+//! `docs/results.md` describes every field. Values of the metric stand as they are, such as fractions in `0..=1`.
+
+use crossburn_noise::Metric;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{page, table};
+use crate::report::check::{finite, invalid, possible};
+use crate::report::draw::{Drawing, Page};
+use crate::report::{Document, Origin, ReportError, Timing, last_version};
+
+/// Name of the tables in Markdown.
+const TABLE_FILE: &str = "table.md";
+
+/// The acceptance experiment of one paper.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reproduction {
+    /// Name and version of the format, [`Reproduction::SCHEMA`](Document::SCHEMA).
+    pub schema: String,
+    /// Version of Crossburn.
+    pub version: String,
+    /// Commit of the source tree, where known.
+    pub commit: Option<String>,
+    /// Command line that repeats the run.
+    pub reproduce: String,
+    /// The resolved configuration.
+    pub config: Value,
+    /// Which paper.
+    pub paper: String,
+    /// Where the items come from.
+    pub data: String,
+    /// What trainings are judged by.
+    pub metric: Metric,
+    /// Seeds of trainings: every row was trained once with each.
+    pub seeds: Vec<u64>,
+    /// What the columns of the rows are.
+    pub columns: Vec<String>,
+    /// One row per way of training.
+    pub rows: Vec<ReproductionRow>,
+    /// The paper's claims.
+    pub claims: Vec<Claim>,
+    /// Wall time by stage.
+    pub timing: Timing,
+}
+
+/// One way of training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReproductionRow {
+    /// Its name.
+    pub name: String,
+    /// Items that went forward and backward, relative to a training without noise.
+    pub budget: f64,
+    /// One value of the metric per column and seed.
+    pub values: Vec<Vec<f64>>,
+}
+
+/// What a paper says of a number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// What is measured, in words.
+    pub what: String,
+    /// What was expected of it, in words, with its origin.
+    pub expected: String,
+    /// The measured value, one per seed: points, or what `what` says.
+    pub measured: Vec<f64>,
+    /// Their mean.
+    pub mean: f64,
+    /// A 95 % interval for the mean over trainings, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
+    /// Whether what was expected holds.
+    pub verdict: Verdict,
+}
+
+/// Whether a claim holds, by the interval of the mean over trainings: a mean on the right side is not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The whole interval is what was expected; without an interval, the value is.
+    Holds,
+    /// None of the interval is.
+    Fails,
+    /// A part of the interval is: more trainings may tell.
+    Unresolved,
+}
+
+impl Verdict {
+    /// The word in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Fails => "fails",
+            Self::Unresolved => "unresolved",
+        }
+    }
+}
+
+impl Document for Reproduction {
+    const SCHEMA: &'static str = "crossburn.reproduction/3";
+    const LAST: Option<&'static str> = Some("crossburn.reproduction/2");
+    const NOUN: &'static str = "a reproduction, which is no population";
+    const PLOTS: &'static [&'static str] = &[];
+
+    fn bring_up(last: &mut Value) {
+        last_version::reproduction(last);
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            schema: &self.schema,
+            version: &self.version,
+            commit: self.commit.as_deref(),
+            reproduce: &self.reproduce,
+            config: &self.config,
+            timing: &self.timing,
+        }
+    }
+
+    /// Values of the metric, one per column, and finite numbers.
+    fn check_fields(&self) -> Result<(), ReportError> {
+        for row in &self.rows {
+            let name = &row.name;
+            finite(&format!("row `{name}`: budget"), row.budget)?;
+            if row.values.len() != self.columns.len() {
+                return Err(invalid(
+                    &format!("row `{name}`"),
+                    format!("has not {} columns", self.columns.len()),
+                ));
+            }
+            for value in row.values.iter().flatten() {
+                possible(&self.metric, &format!("row `{name}`"), *value)?;
+            }
+        }
+        for claim in &self.claims {
+            for value in claim.measured.iter().chain([&claim.mean]) {
+                finite(&format!("claim `{}`", claim.what), *value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn verb(_: &Value) -> Option<String> {
+        Some("reproduce".into())
+    }
+
+    fn title(&self) -> String {
+        format!("Crossburn reproduces {}", self.paper)
+    }
+
+    fn summary(&self) -> String {
+        let count = |verdict| {
+            let claims = self.claims.iter();
+            claims.filter(|claim| claim.verdict == verdict).count()
+        };
+        format!(
+            "Of {} claims {} hold over {} seeds, {} fail, {} are unresolved.",
+            self.claims.len(),
+            count(Verdict::Holds),
+            self.seeds.len(),
+            count(Verdict::Fails),
+            count(Verdict::Unresolved),
+        )
+    }
+
+    fn table(&self) -> Result<String, ReportError> {
+        let (trainings, claims) = (table::trainings(self), table::claims(self));
+        Ok(format!("{}\n\n{}", trainings.text(), claims.text()))
+    }
+
+    fn plots(&self) -> Result<Vec<Drawing>, ReportError> {
+        Ok(Vec::new())
+    }
+
+    fn page(&self, _plots: &[Drawing]) -> Result<Page, ReportError> {
+        Ok(page::page(self))
+    }
+
+    /// The tables in Markdown, for documents.
+    fn other_files(&self) -> Vec<(&'static str, String)> {
+        let (trainings, claims) = (table::trainings(self), table::claims(self));
+        let tables = format!("{}\n\n{}\n", trainings.markdown(), claims.markdown());
+        vec![(TABLE_FILE, tables)]
+    }
+}

@@ -1,0 +1,7 @@
+//! Which claims of a paper hold.
+
+mod document;
+mod page;
+mod table;
+
+pub use document::{Claim, Reproduction, ReproductionRow, Verdict};

@@ -1,0 +1,19 @@
+//! What `demo`, `train` and `evaluate` measured: networks, their populations of chips, and percentiles.
+
+mod document;
+mod page;
+mod percentiles;
+mod plots;
+mod summary;
+mod table;
+
+pub(crate) use document::CONFIDENCE;
+pub use document::{
+    AlsoMeasured, CostSummary, DataSummary, EpochRow, KppEntry, MethodResults, OnHardware,
+    PopulationSummary, Results, RunCommand, SweepPoint,
+};
+pub use percentiles::{
+    ImportanceQuantileSummary, ImportanceSummary, Known, LooksSummary, Percentiles,
+    RaceRoundSummary, RaceSummary, RareLevelSummary, RareQuantileSummary, RareSummary,
+};
+pub(super) use summary::{percent, spread};

@@ -1,0 +1,149 @@
+//! The page of a run of `demo`, `train` or `evaluate`.
+
+use super::document::Results;
+use super::percentiles::{percentile_definitions, percentile_measures};
+use super::summary::{DEFINITIONS, describe, hardware_measures, measures};
+use super::table::{Noise, by_method};
+use crate::report::draw::{Drawing, Page};
+
+/// What was measured, method by method, and the plots.
+pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
+    let mut page = Page::new().terms(&facts(results));
+    if !results.methods.is_empty() {
+        page = page.heading(&results.metric.heading()).table(&by_method(
+            results,
+            &measures(results),
+            Noise::Shown,
+        ));
+    }
+    let percentiles = percentile_measures(results);
+    if !percentiles.is_empty() {
+        page = page.heading("Percentiles of chips").table(&by_method(
+            results,
+            &percentiles,
+            Noise::Hidden,
+        ));
+    }
+    if let Some((name, measures)) = hardware_measures(results) {
+        let judged = &results.metric.name;
+        page = page
+            .heading(&format!("On the hardware {name}: {judged} and cost"))
+            .remark(&hardware_facts(results))
+            .table(&by_method(results, &measures, Noise::Hidden));
+    }
+    let mut definitions = DEFINITIONS.map(str::to_string).to_vec();
+    definitions.extend(percentile_definitions(results));
+    page.plots(plots, &definitions)
+}
+
+/// What was run, as a list of terms.
+fn facts(results: &Results) -> Vec<(&'static str, String)> {
+    let data = &results.data;
+    let mut facts = vec![(
+        "Data",
+        format!(
+            "{}: {} training, {} validation, {} test items",
+            data.source, data.train, data.validation, data.test
+        ),
+    )];
+    if let Some(deployment) = &results.deployment {
+        facts.push(("Deployment", describe(deployment)));
+    }
+    let mut chips: Vec<String> = results
+        .methods
+        .iter()
+        .filter_map(|method| method.population.as_ref())
+        .map(|p| {
+            format!(
+                "{} from number {} of seed {}, {} items each",
+                p.chips, p.first, p.seed, p.items
+            )
+        })
+        .collect();
+    chips.dedup();
+    if !chips.is_empty() {
+        facts.push(("Chips", chips.join("; ")));
+    }
+    facts
+}
+
+/// What the chips on a hardware are, in a sentence.
+fn hardware_facts(results: &Results) -> String {
+    let mut facts: Vec<String> = results
+        .methods
+        .iter()
+        .filter_map(|method| method.hardware.as_ref())
+        .map(|hardware| {
+            let fidelity = match hardware.fidelity.as_str() {
+                "array" => "every product on its arrays",
+                _ => "the weights that programmed cells hold",
+            };
+            let cost = hardware.cost.as_ref().map_or_else(String::new, |cost| {
+                format!("; energy by the converters of {}", cost.adc_estimator)
+            });
+            format!(
+                "Cells: {}; chips compute with {fidelity}{cost}.",
+                hardware.device
+            )
+        })
+        .collect();
+    facts.dedup();
+    facts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use serde_json::json;
+
+    use crate::report::{Document, example};
+
+    #[test]
+    fn text_from_the_results_is_escaped() {
+        let mut results = example::results();
+        let evil = "<script>alert(1)</script>";
+        results.methods[0].name = evil.into();
+        results.methods[0].training_noise = json!(evil);
+        results.data.source = evil.into();
+        results.reproduce = evil.into();
+        results.version = evil.into();
+        results.commit = Some(evil.into());
+        results.config = json!({ evil: evil });
+        results.deployment = Some(json!({"kind": evil}));
+        assert!(!results.html().unwrap().contains("<script"));
+    }
+
+    #[test]
+    fn durations_do_not_change_the_page() {
+        let mut results = example::results();
+        let before = results.html().unwrap();
+        results.timing.seconds.clear();
+        assert_eq!(results.html().unwrap(), before);
+    }
+
+    #[test]
+    fn holds_every_part() {
+        let page = example::results().html().unwrap();
+        for part in [
+            "<h1>Crossburn demo: digits",
+            "Worst of 50",
+            "KPP(50)",
+            "type 7",
+            "distribution-free",
+            "0123abc",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert_eq!(page.matches("<svg").count(), 3);
+        assert!(page.contains("crossburn demo --quick --seed 1") && page.contains("<details>"));
+    }
+
+    #[test]
+    fn an_empty_run_still_has_a_page() {
+        let mut results = example::results();
+        results.methods.clear();
+        results.deployment = None;
+        assert!(results.html().unwrap().contains("No method was measured."));
+    }
+}
