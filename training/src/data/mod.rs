@@ -17,6 +17,7 @@ mod npy;
 mod npz;
 mod options;
 mod own;
+pub mod personal;
 mod preparation;
 mod reader;
 mod samples;
