@@ -2,7 +2,7 @@
 //!
 //! [`Hardware`] is one file: cells, mapping, arrays, wires, operation, cost. [`MappedNetwork`] is a network on it: which
 //! conductances its weights ask for, how its layers are used, how its converters are set; shared by all chips. A [`Fab`]
-//! turns seeds into chips.
+//! turns seeds into chips. [`PostTraining`] quantizes a trained network by data.
 
 mod chip_fab;
 mod fidelity;
@@ -11,6 +11,7 @@ mod mapped_fab;
 mod mapped_network;
 mod network_weights;
 mod operation;
+mod post_training;
 mod selection;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -23,5 +24,6 @@ pub use hardware_config::{Hardware, HardwareConfig, LayerOverride};
 pub use mapped_fab::MappedFab;
 pub use mapped_network::MappedNetwork;
 pub use operation::{InputRange, Operation};
+pub use post_training::PostTraining;
 pub use selection::{Selection, Writes};
 pub use tolerance::CellConductances;

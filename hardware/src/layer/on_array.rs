@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::images::pass;
 use super::{Geometry, LayerUse};
 use crate::array::{CurrentProfile, ProgrammedMatrix, Reads};
+use crate::quantize::InputMoments;
 use crate::straight_through;
 
 /// Values of inputs that are laid out as patches at a time, 1 MiB: small enough for fresh memory to cost little, large
@@ -30,6 +31,8 @@ pub struct OnArray {
 enum Role {
     Probe(Arc<Probe>),
     Profile(Arc<Profile>),
+    /// Watches the inputs of a pass: their moments, one for each group.
+    Moments(Arc<Mutex<Vec<InputMoments>>>),
     Arrays(Arc<Arrays>),
 }
 
@@ -122,6 +125,13 @@ impl OnArray {
         }
     }
 
+    /// Adds the moments of the inputs of a pass to `moments`, one per group.
+    pub(crate) fn moments(moments: Arc<Mutex<Vec<InputMoments>>>) -> Self {
+        Self {
+            role: Role::Moments(moments),
+        }
+    }
+
     /// Lets `matrices` multiply, one per group.
     pub(crate) fn arrays(matrices: Vec<ProgrammedMatrix>, reads: Option<Vec<Philox>>) -> Self {
         Self {
@@ -157,6 +167,10 @@ impl OnArray {
             }
             Role::Profile(profile) => {
                 profile.watch(geometry, &x, batch);
+                return digital();
+            }
+            Role::Moments(moments) => {
+                watch_moments(moments, geometry, &x, batch);
                 return digital();
             }
             Role::Arrays(arrays) => arrays,
@@ -250,6 +264,16 @@ impl Profile {
                     .profile(&geometry.patches(x, images, group), profile)
                     .expect("patches have the inputs of the matrix, and a profile its slices");
             }
+        }
+    }
+}
+
+fn watch_moments(moments: &Mutex<Vec<InputMoments>>, geometry: &Geometry, x: &[f32], batch: usize) {
+    let mut moments = unpoisoned(moments);
+    moments.resize_with(geometry.groups, || InputMoments::new(geometry.inputs()));
+    for (group, moments) in moments.iter_mut().enumerate() {
+        for images in blocks(geometry, batch) {
+            moments.add(&geometry.patches(x, images, group));
         }
     }
 }
