@@ -16,6 +16,7 @@ presets![
     "fefet2",
     "fefet3",
     "fefet6",
+    "hermes-afm",
     "ideal",
     "neurosim",
     "pcm-hermes-1",
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_the_known_ones() {
         let message = Device::preset("rram2").unwrap_err().to_string();
-        let start = "there is no device `rram2`: use one of fefet2, fefet3, fefet6, ideal, neurosim, pcm-hermes-1,";
+        let start = "there is no device `rram2`: use one of fefet2, fefet3, fefet6, hermes-afm, ideal, neurosim,";
         assert!(message.starts_with(start), "{message}");
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::additive::{Additive, AdditiveConfig};
 use super::ageing::{self, Ageing};
 use super::four_level::{FourLevel, FourLevelConfig};
+use super::hermes_afm::{HermesAfm, HermesAfmConfig};
 use super::ideal::{Ideal, IdealConfig};
 use super::inverse_proportional::{InverseProportional, InverseProportionalConfig};
 use super::law::Law;
@@ -157,6 +158,8 @@ registry! {
     "pcm-joshi" PcmJoshi(PcmJoshiConfig),
     /// Phase change of the HERMES chip.
     "pcm-hermes" PcmHermes(PcmHermesConfig),
+    /// Phase change of the HERMES chip, one error per weight.
+    "hermes-afm" HermesAfm(HermesAfmConfig),
     /// Resistive memory of the NeuRRAM chip.
     "reram-wan" ReramWan(ReramWanConfig),
     /// Multilevel resistive memory with a nonlinear current.
