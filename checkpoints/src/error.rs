@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crossburn_models::decoder::DecoderError;
 
+use crate::gguf::GgufError;
+
 /// Error of reading or writing a checkpoint: one line that names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -242,6 +244,19 @@ pub enum CheckpointError {
         /// The file or folder.
         path: PathBuf,
         /// What is wrong, with the remedy.
+        cause: String,
+    },
+
+    /// A GGUF file that cannot be read.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+
+    /// The form that a model gives to a conversation cannot be used.
+    #[error("{}: the chat template {cause}; take another version of the model, or generate from a plain prompt", path.display())]
+    ChatTemplate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
         cause: String,
     },
 

@@ -25,13 +25,16 @@
 //! of the attachment itself under its own name. `materialize()` folds it in where the effective weights are wanted.
 
 mod atomic;
+mod chat_template;
 mod checkpoint;
 mod checksum;
 mod error;
 mod fill;
 pub mod gguf;
 mod hugging_face;
+mod language_model;
 mod manifest;
+mod mapped_file;
 mod resume;
 mod safetensors_header;
 mod tensor_source;
@@ -39,6 +42,7 @@ mod tokenizer;
 mod weights;
 
 pub use atomic::{write_atomic, write_bytes};
+pub use chat_template::{ChatMessage, ChatRole, ChatTemplate};
 pub use checkpoint::{
     MANIFEST_FILE, WEIGHTS_FILE, load_checkpoint, read_manifest, save_checkpoint,
 };
@@ -46,6 +50,7 @@ pub use checksum::checksum;
 pub use error::CheckpointError;
 pub use fill::Loaded;
 pub use hugging_face::{ModelFolder, TensorFiles, load_adapter, save_adapter};
+pub use language_model::LanguageModel;
 pub use manifest::{FORMAT, Manifest};
 pub use resume::{has_resume, load_resume, read_progress, save_resume};
 pub use tokenizer::{TextStream, Tokenizer};

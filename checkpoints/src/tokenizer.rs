@@ -41,21 +41,11 @@ impl Tokenizer {
             ));
         }
         let bytes = std::fs::read(&path).map_err(CheckpointError::reading(&path))?;
-        let mut inner = Inner::from_bytes(bytes).map_err(|cause| {
+        let inner = Inner::from_bytes(bytes).map_err(|cause| {
             refuse(format!(
                 "it is not a readable tokenizer ({cause}); download it again"
             ))
         })?;
-        // Lengths are the business of whoever makes batches, not of the file.
-        inner.with_padding(None);
-        let untruncated = inner.with_truncation(None).map(|_| ());
-        untruncated.map_err(|cause| refuse(cause.to_string()))?;
-        let highest = inner.get_vocab(true).into_values().max().unwrap_or(0);
-        if highest as usize >= vocabulary {
-            return Err(refuse(format!(
-                "it has a token {highest}, the model has {vocabulary} tokens; take the tokenizer that belongs to the model"
-            )));
-        }
         let documents = [
             "generation_config.json",
             "config.json",
@@ -73,11 +63,40 @@ impl Tokenizer {
             found.into_iter().find(|tokens| !tokens.is_empty())
         };
         let (begin, end) = (special("bos"), special("eos"));
+        let begin = begin.and_then(|tokens| tokens.first().copied());
+        Self::new(inner, &path, vocabulary, begin, end.unwrap_or_default())
+    }
+
+    /// A tokenizer of the file `path`, for a network of `vocabulary` tokens.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Tokenizer`] for tokens that the network does not have.
+    pub(crate) fn new(
+        mut inner: Inner,
+        path: &Path,
+        vocabulary: usize,
+        begin: Option<u32>,
+        end: Vec<u32>,
+    ) -> Result<Self, CheckpointError> {
+        let refuse = |cause: String| CheckpointError::Tokenizer {
+            path: path.into(),
+            cause,
+        };
+        // Lengths are the business of whoever makes batches, not of the file.
+        inner.with_padding(None);
+        let untruncated = inner.with_truncation(None).map(|_| ());
+        untruncated.map_err(|cause| refuse(cause.to_string()))?;
+        let highest = inner.get_vocab(true).into_values().max().unwrap_or(0);
+        if highest as usize >= vocabulary {
+            return Err(refuse(format!(
+                "it has a token {highest}, the model has {vocabulary} tokens; take the tokenizer that belongs to the model"
+            )));
+        }
         Ok(Self {
-            begin: begin.and_then(|tokens| tokens.first().copied()),
-            end: end.unwrap_or_default(),
             inner,
-            path,
+            path: path.into(),
+            begin,
+            end,
         })
     }
 
@@ -89,6 +108,11 @@ impl Tokenizer {
     /// The tokens that end a text.
     pub fn end(&self) -> &[u32] {
         &self.end
+    }
+
+    /// How `token` is spelled in the vocabulary, such as `<s>`.
+    pub fn spelling(&self, token: u32) -> Option<String> {
+        self.inner.id_to_token(token)
     }
 
     /// Number of tokens.

@@ -17,11 +17,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use memmap2::Mmap;
+
 use super::block::TensorType;
 use super::cursor::Cursor;
 use super::error::GgufError;
 use super::metadata::Metadata;
 use super::tensor::Tensor;
+use crate::mapped_file::mapped_file;
 
 /// Axes that a tensor of ggml has at most.
 const MOST_AXES: u32 = 4;
@@ -75,6 +78,22 @@ impl GgufFile<Vec<u8>> {
             cause: error.kind().into(),
         })?;
         Self::new(bytes, path)
+    }
+}
+
+impl GgufFile<Mmap> {
+    /// Opens a file mapped into memory: only what is asked for is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](GgufFile::read).
+    pub fn map(path: impl AsRef<Path>) -> Result<Self, GgufError> {
+        let path = path.as_ref();
+        let map = mapped_file(path).map_err(|cause| GgufError::Read {
+            path: path.to_path_buf(),
+            cause,
+        })?;
+        Self::new(map, path)
     }
 }
 

@@ -1,14 +1,19 @@
 //! GGUF files, as llama.cpp and its kin write them: weights in blocks, hyperparameters and the tokenizer in one file.
+//!
+//! [`GgufFile`] reads what a file holds. [`GgufFile::decoder`] and [`GgufFile::tokenizer`] make a language model of it, whose
+//! weights are decoded to 32-bit numbers.
 
 mod block;
 mod container;
 mod cursor;
+mod decoder;
 mod error;
 mod metadata;
 mod model;
 mod names;
 mod tensor;
 mod texts;
+mod tokenizer;
 
 pub use block::TensorType;
 pub use container::GgufFile;

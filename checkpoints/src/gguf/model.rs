@@ -100,6 +100,8 @@ pub struct GgufModel {
     pub tied_head: bool,
     /// Whether the four products of attention have biases.
     pub attention_bias: bool,
+    /// Whether the products of the feed-forward network have biases.
+    pub feed_forward_bias: bool,
     /// Whether queries and keys are normalised.
     pub query_key_norm: bool,
 }
@@ -171,6 +173,7 @@ impl GgufModel {
                 .filter(|cap| *cap > 0.0),
             tied_head: !has(super::names::HEAD),
             attention_bias: has("blk.0.attn_q.bias"),
+            feed_forward_bias: has("blk.0.ffn_gate.bias"),
             query_key_norm: gemma,
         };
         model.check(&keys)?;

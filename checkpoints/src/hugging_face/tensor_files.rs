@@ -11,6 +11,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use crate::CheckpointError;
+use crate::mapped_file::mapped_file;
 use crate::safetensors_header::explained;
 use crate::tensor_source::TensorSource;
 
@@ -114,14 +115,7 @@ impl TensorFiles {
 
     /// Maps a file and gives what it holds.
     fn map(&mut self, path: &Path) -> Result<BTreeMap<String, Stored>, CheckpointError> {
-        let file = std::fs::File::open(path).map_err(CheckpointError::reading(path))?;
-        // SAFETY: the map is read only, and this process writes no file of a model that it has open. Another process that
-        // cuts the file while it is mapped ends this one with a signal, as with every program that maps its weights.
-        #[allow(
-            unsafe_code,
-            reason = "a map of a file is memory that others can change"
-        )]
-        let map = unsafe { Mmap::map(&file) }.map_err(CheckpointError::reading(path))?;
+        let map = mapped_file(path).map_err(CheckpointError::reading(path))?;
         let refuse = |cause: &str| CheckpointError::NotSafetensors {
             path: path.into(),
             cause: explained(&map, cause),

@@ -68,7 +68,7 @@ pub enum NormKind {
 }
 
 /// How a token knows its place.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Positions {
     /// Query and key are rotated by angles that grow with the place.
@@ -90,7 +90,7 @@ pub enum Positions {
 ///
 /// # Source
 /// Su et al. 2021 (arXiv 2104.09864), in the form that pairs entry i with entry i + half.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RotaryConfig {
     /// Ratio of the geometric series of wavelengths; 10,000 in the paper.
@@ -104,7 +104,7 @@ pub struct RotaryConfig {
 }
 
 /// How wavelengths are stretched for longer sequences.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RotaryScaling {
     /// Not at all.
@@ -143,6 +143,11 @@ pub enum RotaryScaling {
         attention: f64,
         /// Whether the ends of the ramp are rounded to whole entries.
         rounded: bool,
+    },
+    /// Each wave stretched by a factor of its own, as GGUF files state the scaling of Llama 3.
+    Divisors {
+        /// Stretch of each pair of entries.
+        divisors: Vec<f64>,
     },
 }
 
@@ -228,10 +233,10 @@ impl DecoderConfig {
     }
 
     /// Rotation of layer `layer`; none for learned positions.
-    pub fn rotary(&self, layer: usize) -> Option<RotaryConfig> {
-        match self.positions {
+    pub fn rotary(&self, layer: usize) -> Option<&RotaryConfig> {
+        match &self.positions {
             Positions::Rotary { rotary, windowed } => match self.window(layer) {
-                Some(_) => Some(windowed.unwrap_or(rotary)),
+                Some(_) => Some(windowed.as_ref().unwrap_or(rotary)),
                 None => Some(rotary),
             },
             Positions::Learned { .. } => None,
@@ -345,8 +350,8 @@ impl DecoderConfig {
             ));
         }
         self.check_factors()?;
-        if let Positions::Rotary { rotary, windowed } = self.positions {
-            for rotary in [Some(rotary), windowed].into_iter().flatten() {
+        if let Positions::Rotary { rotary, windowed } = &self.positions {
+            for rotary in [Some(rotary), windowed.as_ref()].into_iter().flatten() {
                 rotary.check(self.head_width)?;
             }
         }
@@ -375,7 +380,7 @@ impl RotaryConfig {
         self.width.div_ceil(2)
     }
 
-    fn check(self, head_width: usize) -> Result<(), DecoderError> {
+    fn check(&self, head_width: usize) -> Result<(), DecoderError> {
         if self.width == 0 || 2 * self.pairs() > head_width {
             return Err(DecoderError::setting(
                 "rotary.width",
@@ -384,18 +389,29 @@ impl RotaryConfig {
             ));
         }
         above_zero("rotary.base", Some(self.base))?;
-        match self.scaling {
+        match &self.scaling {
             RotaryScaling::None => Ok(()),
-            RotaryScaling::Linear { factor } => above_zero("rotary.factor", Some(factor)),
+            RotaryScaling::Linear { factor } => above_zero("rotary.factor", Some(*factor)),
+            RotaryScaling::Divisors { divisors } => {
+                if divisors.len() != self.pairs() {
+                    return Err(DecoderError::setting(
+                        "rotary.divisors",
+                        format!("a list of {}", divisors.len()),
+                        format!("give one for each of the {} pairs", self.pairs()),
+                    ));
+                }
+                let mut divisors = divisors.iter();
+                divisors.try_for_each(|divisor| above_zero("rotary.divisors", Some(*divisor)))
+            }
             RotaryScaling::Llama3 {
                 factor,
                 low,
                 high,
                 original_positions,
             } => {
-                above_zero("rotary.factor", Some(factor))?;
-                above_zero("rotary.low", Some(low))?;
-                above_zero("rotary.high", Some(high))?;
+                above_zero("rotary.factor", Some(*factor))?;
+                above_zero("rotary.low", Some(*low))?;
+                above_zero("rotary.high", Some(*high))?;
                 if low >= high {
                     return Err(DecoderError::setting(
                         "rotary.low",
@@ -403,7 +419,10 @@ impl RotaryConfig {
                         format!("use less than rotary.high = {high}"),
                     ));
                 }
-                above_zero("rotary.original_positions", Some(original_positions as f64))
+                above_zero(
+                    "rotary.original_positions",
+                    Some(*original_positions as f64),
+                )
             }
             RotaryScaling::Yarn {
                 factor,
@@ -413,11 +432,14 @@ impl RotaryConfig {
                 attention,
                 ..
             } => {
-                above_zero("rotary.factor", Some(factor))?;
-                above_zero("rotary.fast", Some(fast))?;
-                above_zero("rotary.slow", Some(slow))?;
-                above_zero("rotary.attention", Some(attention))?;
-                above_zero("rotary.original_positions", Some(original_positions as f64))
+                above_zero("rotary.factor", Some(*factor))?;
+                above_zero("rotary.fast", Some(*fast))?;
+                above_zero("rotary.slow", Some(*slow))?;
+                above_zero("rotary.attention", Some(*attention))?;
+                above_zero(
+                    "rotary.original_positions",
+                    Some(*original_positions as f64),
+                )
             }
         }
     }

@@ -128,10 +128,11 @@ impl Decoder {
     fn blocks(&self, mut x: Tensor<3>, adapter: Option<&Adapter>, cache: &mut Cache) -> Tensor<3> {
         let [batch, count, _] = x.dims();
         let device = x.device();
-        if let (Some(places), Positions::Learned { offset }) = (&self.places, self.config.positions)
+        if let (Some(places), Positions::Learned { offset }) =
+            (&self.places, &self.config.positions)
         {
             let indices: Vec<i64> = cache.places(batch, count);
-            let indices: Vec<i64> = indices.iter().map(|place| place + offset as i64).collect();
+            let indices: Vec<i64> = indices.iter().map(|place| place + *offset as i64).collect();
             let indices = TensorData::new(indices, [batch, count]);
             x = x + places.forward(Tensor::from_data(indices, &device));
         }

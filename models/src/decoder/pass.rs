@@ -25,11 +25,11 @@ impl<'a> Pass<'a> {
         device: Device,
     ) -> Self {
         let first = cache.length();
-        let rotations = match config.positions {
+        let rotations = match &config.positions {
             Positions::Learned { .. } => [None, None],
             Positions::Rotary { rotary, windowed } => {
                 let all = rotary.rotation(first, count, &device);
-                let windowed = match windowed.filter(|windowed| *windowed != rotary) {
+                let windowed = match windowed.as_ref().filter(|windowed| *windowed != rotary) {
                     Some(windowed) => windowed.rotation(first, count, &device),
                     None => all.clone(),
                 };

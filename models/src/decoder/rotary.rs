@@ -20,6 +20,10 @@ impl RotaryConfig {
         let pairs = 0..self.pairs();
         match self.scaling {
             RotaryScaling::None => pairs.map(plain).collect(),
+            RotaryScaling::Divisors { ref divisors } => pairs
+                .zip(divisors)
+                .map(|(pair, divisor)| plain(pair) / divisor)
+                .collect(),
             RotaryScaling::Linear { factor } => pairs.map(|pair| plain(pair) / factor).collect(),
             RotaryScaling::Llama3 {
                 factor,
@@ -188,6 +192,14 @@ mod tests {
             attention: 1.5,
             rounded: true,
         });
+        let divisors = [1.0, 2.0, 4.0, 8.0];
+        let table = config(RotaryScaling::Divisors {
+            divisors: divisors.to_vec(),
+        })
+        .frequencies();
+        for (pair, divisor) in divisors.into_iter().enumerate() {
+            assert!((table[pair] * divisor / plain[pair] - 1.0).abs() < 1e-12);
+        }
         // 32 turns lie at pair 0.105, one at 1.61: the ramp goes from 0 to 2.
         for (pair, share) in [1.0, 0.625, 0.25, 0.25].into_iter().enumerate() {
             assert!((yarn.frequencies()[pair] / plain[pair] - share).abs() < 1e-12);

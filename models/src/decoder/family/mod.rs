@@ -128,5 +128,12 @@ pub fn read(document: &Value) -> Result<(DecoderConfig, DecoderNames), DecoderEr
     Ok((config, names))
 }
 
+/// The names of the tensors of a decoder of family `model_type`, for files that state its configuration in another way than
+/// `config.json`; `None` for a family that is not [`supported`].
+pub fn names(model_type: &str, config: &DecoderConfig) -> Option<DecoderNames> {
+    let family = FAMILIES.iter().find(|family| family.name == model_type)?;
+    Some(DecoderNames::new(family.names, config))
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,140 @@
+//! A language model in whatever form it is stored: a folder of the Hugging Face hub, or a GGUF file.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use crossburn_models::decoder::family::DecoderNames;
+use crossburn_models::decoder::{Decoder, DecoderConfig};
+use memmap2::Mmap;
+use serde_json::Value;
+
+use crate::fill::Loaded;
+use crate::gguf::GgufFile;
+use crate::hugging_face::read_json;
+use crate::{ChatTemplate, CheckpointError, ModelFolder, Tokenizer};
+
+/// A stored language model: its configuration, weights, tokenizer and chat template.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use burn::tensor::Device;
+/// use crossburn_checkpoints::LanguageModel;
+///
+/// let model = LanguageModel::open(Path::new("SmolLM2-135M-Instruct.Q4_1.gguf"))?;
+/// let decoder = model.decoder(&Device::flex())?.module;
+/// let tokenizer = model.tokenizer(decoder.config().vocabulary)?;
+/// let prompt = tokenizer.encode("The capital of France is", true)?;
+/// # Ok::<(), crossburn_checkpoints::CheckpointError>(())
+/// ```
+#[derive(Debug)]
+pub struct LanguageModel {
+    stored: Stored,
+}
+
+#[derive(Debug)]
+enum Stored {
+    Folder(ModelFolder),
+    Gguf(Box<GgufFile<Mmap>>),
+}
+
+impl LanguageModel {
+    /// The model in the folder or the GGUF file `path`. Weights are not read yet.
+    ///
+    /// # Errors
+    /// Those of [`ModelFolder::open`] for a folder, of [`GgufFile::map`] for a file.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let stored = match path.is_file() {
+            true => Stored::Gguf(Box::new(GgufFile::map(path)?)),
+            false => Stored::Folder(ModelFolder::open(path)?),
+        };
+        Ok(Self { stored })
+    }
+
+    /// The folder or file.
+    pub fn path(&self) -> &Path {
+        match &self.stored {
+            Stored::Folder(folder) => folder.path(),
+            Stored::Gguf(file) => file.path(),
+        }
+    }
+
+    /// What decoder this is, and the names of its tensors at Hugging Face.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Model`] and [`CheckpointError::Gguf`].
+    pub fn decoder_config(&self) -> Result<(DecoderConfig, DecoderNames), CheckpointError> {
+        match &self.stored {
+            Stored::Folder(folder) => folder.decoder_config(),
+            Stored::Gguf(file) => file.decoder_config(),
+        }
+    }
+
+    /// The decoder with its weights on `device`, as 32-bit numbers however they are stored.
+    ///
+    /// # Errors
+    /// Those of [`ModelFolder::decoder`] and [`GgufFile::decoder`].
+    pub fn decoder(&self, device: &Device) -> Result<Loaded<Decoder>, CheckpointError> {
+        match &self.stored {
+            Stored::Folder(folder) => folder.decoder(device),
+            Stored::Gguf(file) => file.decoder(device),
+        }
+    }
+
+    /// The tokenizer, for a network of `vocabulary` tokens.
+    ///
+    /// # Errors
+    /// Those of [`Tokenizer::open`] and [`GgufFile::tokenizer`].
+    pub fn tokenizer(&self, vocabulary: usize) -> Result<Tokenizer, CheckpointError> {
+        match &self.stored {
+            Stored::Folder(folder) => folder.tokenizer(vocabulary),
+            Stored::Gguf(file) => file.tokenizer(vocabulary),
+        }
+    }
+
+    /// The form that the model gives to a conversation; `None` where it has none.
+    ///
+    /// # Errors
+    /// [`CheckpointError::ChatTemplate`], and for a file that cannot be read [`CheckpointError::Read`],
+    /// [`CheckpointError::ModelConfig`] or [`CheckpointError::Gguf`].
+    pub fn chat_template(
+        &self,
+        tokenizer: &Tokenizer,
+    ) -> Result<Option<ChatTemplate>, CheckpointError> {
+        let source = match &self.stored {
+            Stored::Folder(folder) => template_of_folder(folder.path())?,
+            Stored::Gguf(file) => file
+                .metadata()
+                .text("tokenizer.chat_template")?
+                .map(str::to_string),
+        };
+        let template = source.map(|source| ChatTemplate::new(source, self.path(), tokenizer));
+        template.transpose()
+    }
+}
+
+/// The template in a file of its own, or in `tokenizer_config.json`: a text, or a list of named texts of which `default` is
+/// the one for conversations.
+fn template_of_folder(folder: &Path) -> Result<Option<String>, CheckpointError> {
+    let alone = folder.join("chat_template.jinja");
+    if alone.is_file() {
+        let text = std::fs::read_to_string(&alone);
+        return text.map(Some).map_err(CheckpointError::reading(&alone));
+    }
+    let config = folder.join("tokenizer_config.json");
+    if !config.is_file() {
+        return Ok(None);
+    }
+    let document = read_json(&config)?;
+    let text = |value: &Value| value.as_str().map(str::to_string);
+    Ok(match document.get("chat_template") {
+        Some(Value::Array(named)) => {
+            let named = named.iter();
+            let default = named.filter(|entry| entry.get("name") == Some(&"default".into()));
+            let mut templates = default.filter_map(|entry| entry.get("template").and_then(text));
+            templates.next()
+        }
+        Some(value) => text(value),
+        None => None,
+    })
+}

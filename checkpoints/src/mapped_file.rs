@@ -1,0 +1,19 @@
+//! Files as memory: weights are read where they lie, and only those that are asked for.
+
+use std::io;
+use std::path::Path;
+
+use memmap2::Mmap;
+
+/// The bytes of the file `path`, mapped into memory.
+pub(crate) fn mapped_file(path: &Path) -> io::Result<Mmap> {
+    let file = std::fs::File::open(path)?;
+    // SAFETY: the map is read only, and this process writes no file of a model that it has open. Another process that cuts
+    // the file while it is mapped ends this one with a signal, as with every program that maps its weights.
+    #[allow(
+        unsafe_code,
+        reason = "a map of a file is memory that others can change"
+    )]
+    let map = unsafe { Mmap::map(&file) };
+    map
+}
