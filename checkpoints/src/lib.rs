@@ -46,12 +46,14 @@ pub use chat_template::{ChatMessage, ChatRole, ChatTemplate};
 pub use checkpoint::{
     MANIFEST_FILE, WEIGHTS_FILE, load_checkpoint, read_manifest, save_checkpoint,
 };
-pub use checksum::checksum;
+pub use checksum::{Checksum, checksum};
 pub use error::CheckpointError;
 pub use fill::Loaded;
 pub use hugging_face::{ModelFolder, TensorFiles, load_adapter, save_adapter};
 pub use language_model::LanguageModel;
 pub use manifest::{FORMAT, Manifest};
+pub use mapped_file::mapped_file;
+pub use memmap2::Mmap as MappedFile;
 pub use resume::{has_resume, load_resume, read_progress, save_resume};
 pub use tokenizer::{TextStream, Tokenizer};
 pub use weights::{load_weights, save_weights};

@@ -1,15 +1,18 @@
-//! Files as memory: weights are read where they lie, and only those that are asked for.
+//! Files as memory: weights and samples are read where they lie, and only those that are asked for.
 
 use std::io;
 use std::path::Path;
 
 use memmap2::Mmap;
 
-/// The bytes of the file `path`, mapped into memory.
-pub(crate) fn mapped_file(path: &Path) -> io::Result<Mmap> {
+/// The bytes of the file `path`, mapped into memory. The file must not be written or cut meanwhile.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn mapped_file(path: &Path) -> io::Result<Mmap> {
     let file = std::fs::File::open(path)?;
-    // SAFETY: the map is read only, and this process writes no file of a model that it has open. Another process that cuts
-    // the file while it is mapped ends this one with a signal, as with every program that maps its weights.
+    // SAFETY: the map is read only, and this process writes no file of weights or samples that it has open. Another process that
+    // cuts the file while it is mapped ends this one with a signal, as with every program that maps its files.
     #[allow(
         unsafe_code,
         reason = "a map of a file is memory that others can change"

@@ -8,10 +8,14 @@
 //! # Source
 //! NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays", and numpy/lib/format.py.
 
+use std::borrow::Cow;
 use std::io::Read;
+use std::ops::{Deref, Range};
+
+use crossburn_checkpoints::MappedFile;
 
 use super::class_list::{Labels, MOST_CLASSES};
-use super::samples::Values;
+use super::{Sample, Values};
 use crate::TrainingError;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -57,6 +61,32 @@ impl Element {
         }
     }
 
+    /// Little-endian elements as 32-bit floats; `None` of text.
+    fn floats(self, bytes: &[u8]) -> Option<Vec<f32>> {
+        macro_rules! floats {
+            ($number:ty, $float:expr) => {
+                of::<{ size_of::<$number>() }, _>(bytes, |bytes| {
+                    $float(<$number>::from_le_bytes(bytes))
+                })
+            };
+        }
+        Some(match self {
+            Self::U8 => floats!(u8, f32::from),
+            Self::Bool => floats!(u8, |x: u8| f32::from(x.min(1))),
+            Self::I8 => floats!(i8, f32::from),
+            Self::U16 => floats!(u16, f32::from),
+            Self::I16 => floats!(i16, f32::from),
+            Self::U32 => floats!(u32, |x: u32| x as f32),
+            Self::I32 => floats!(i32, |x: i32| x as f32),
+            Self::U64 => floats!(u64, |x: u64| x as f32),
+            Self::I64 => floats!(i64, |x: i64| x as f32),
+            Self::F16 => floats!(half::f16, half::f16::to_f32),
+            Self::F32 => floats!(f32, |x: f32| x),
+            Self::F64 => floats!(f64, |x: f64| x as f32),
+            Self::Bytes(_) | Self::Unicode(_) => return None,
+        })
+    }
+
     /// The number of bytes that are swapped where the byte order is the other one.
     fn word(self) -> usize {
         match self {
@@ -75,7 +105,25 @@ pub(super) struct Array {
     /// Lengths of its axes.
     pub(super) shape: Vec<usize>,
     element: Element,
-    bytes: Vec<u8>,
+    bytes: Bytes,
+}
+
+/// The bytes of all elements.
+#[derive(Debug)]
+enum Bytes {
+    Held(Vec<u8>),
+    Mapped(MappedFile, Range<usize>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Held(bytes) => bytes,
+            Self::Mapped(file, range) => &file[range.clone()],
+        }
+    }
 }
 
 /// What a header says.
@@ -99,52 +147,8 @@ impl Array {
         available: u64,
     ) -> Result<Self, TrainingError> {
         let failed = |cause: std::io::Error| broken(&place, &cause.to_string());
-        let mut start = [0; 10];
-        reader
-            .read_exact(&mut start)
-            .map_err(|_| no_array(&place))?;
-        if !start.starts_with(MAGIC) {
-            return Err(no_array(&place));
-        }
-        let mut length = vec![start[8], start[9]];
-        if start[6] > 1 {
-            let mut more = [0; 2];
-            reader.read_exact(&mut more).map_err(failed)?;
-            length.extend(more);
-        }
-        let header_length = length
-            .iter()
-            .rev()
-            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-        if header_length > LONGEST_HEADER {
-            return Err(broken(
-                &place,
-                &format!("its header has {header_length} bytes"),
-            ));
-        }
-        let mut text = vec![0; header_length];
-        reader.read_exact(&mut text).map_err(failed)?;
-        let header = Header::parse(&place, &String::from_utf8_lossy(&text))?;
-        let before = MAGIC.len() + 2 + length.len() + header_length;
-        let size = header
-            .shape
-            .iter()
-            .try_fold(header.element.size() as u64, |product, axis| {
-                product.checked_mul(*axis as u64)
-            });
-        let held = available.saturating_sub(before as u64);
-        let Some(size) = size.filter(|size| *size == held) else {
-            let said = match size {
-                Some(size) => format!("{size} bytes"),
-                None => "more bytes than can be counted".to_string(),
-            };
-            let shape = shown(&header.shape);
-            return Err(broken(
-                &place,
-                &format!("shape {shape} needs {said}, it holds {held}"),
-            ));
-        };
-        let size = size as usize;
+        let (header, before) = Header::read(&place, &mut reader)?;
+        let size = header.size(&place, available.saturating_sub(before as u64))?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(size).map_err(|_| {
             TrainingError::data(
@@ -175,8 +179,86 @@ impl Array {
             place,
             shape: header.shape,
             element: header.element,
-            bytes,
+            bytes: Bytes::Held(bytes),
         })
+    }
+
+    /// The array of a whole file, which stays there; `None` where its elements must be put in order before they can be used: text, the
+    /// order of columns, the other byte order.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] that names `place`.
+    pub(super) fn mapped(place: &str, file: MappedFile) -> Result<Option<Self>, TrainingError> {
+        let (header, before) = Header::read(place, &mut &file[..])?;
+        let size = header.size(place, (file.len() - before) as u64)?;
+        let text = matches!(header.element, Element::Bytes(_) | Element::Unicode(_));
+        if text || header.fortran || header.big_endian || header.shape.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            place: place.to_string(),
+            shape: header.shape,
+            element: header.element,
+            bytes: Bytes::Mapped(file, before..before + size),
+        }))
+    }
+
+    /// Whether it stays in its file.
+    pub(super) fn is_mapped(&self) -> bool {
+        matches!(self.bytes, Bytes::Mapped(..))
+    }
+
+    /// Whether its elements are bytes, which stay bytes.
+    pub(super) fn holds_bytes(&self) -> bool {
+        self.element == Element::U8
+    }
+
+    /// Elements of one sample, the first axis being over samples.
+    pub(super) fn sample_len(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+
+    /// The values of sample `index`, as [`into_values`](Self::into_values) makes them of all.
+    pub(super) fn sample(&self, index: usize) -> Sample<'_> {
+        let size = self.sample_len() * self.element.size();
+        let bytes = &self.bytes[index * size..][..size];
+        match self.holds_bytes() {
+            true => Sample::Bytes(Cow::Borrowed(bytes)),
+            false => Sample::Floats(self.element.floats(bytes).unwrap_or_default().into()),
+        }
+    }
+
+    /// Refuses what [`into_values`](Self::into_values) refuses.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] for text, and for a value that is not finite, with the number of its sample.
+    pub(super) fn check_values(&self) -> Result<(), TrainingError> {
+        let count = self.bytes.len() / (self.sample_len() * self.element.size()).max(1);
+        for sample in 0..count {
+            if let Sample::Floats(floats) = self.sample(sample) {
+                self.check_floats(sample, &floats)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a value of `floats`, the first of which is that of sample `first`, that is not finite.
+    fn check_floats(&self, first: usize, floats: &[f32]) -> Result<(), TrainingError> {
+        let position = floats
+            .iter()
+            .position(|value| value.is_nan() || value.abs() > LARGEST);
+        match position {
+            None => Ok(()),
+            Some(position) => Err(TrainingError::data(
+                &self.place,
+                format!(
+                    "sample {} has the value {} (samples count from 0)",
+                    first + position / self.sample_len().max(1),
+                    floats[position]
+                ),
+                "remove or replace values that are not finite 32-bit floats",
+            )),
+        }
     }
 
     /// Its values as samples: bytes stay bytes, all other numbers become 32-bit floats.
@@ -184,49 +266,20 @@ impl Array {
     /// # Errors
     /// [`TrainingError::Data`] for text, and for a value that is not finite, with the number of its sample.
     pub(super) fn into_values(self) -> Result<Values, TrainingError> {
-        macro_rules! floats {
-            ($number:ty, $float:expr) => {
-                of::<{ size_of::<$number>() }, _>(&self.bytes, |bytes| {
-                    $float(<$number>::from_le_bytes(bytes))
-                })
-            };
+        if self.holds_bytes() {
+            return Ok(Values::Bytes(match self.bytes {
+                Bytes::Held(bytes) => bytes,
+                mapped @ Bytes::Mapped(..) => mapped.to_vec(),
+            }));
         }
-        let floats = match self.element {
-            Element::U8 => return Ok(Values::Bytes(self.bytes)),
-            Element::Bool => floats!(u8, |x: u8| f32::from(x.min(1))),
-            Element::I8 => floats!(i8, f32::from),
-            Element::U16 => floats!(u16, f32::from),
-            Element::I16 => floats!(i16, f32::from),
-            Element::U32 => floats!(u32, |x: u32| x as f32),
-            Element::I32 => floats!(i32, |x: i32| x as f32),
-            Element::U64 => floats!(u64, |x: u64| x as f32),
-            Element::I64 => floats!(i64, |x: i64| x as f32),
-            Element::F16 => floats!(half::f16, half::f16::to_f32),
-            Element::F32 => floats!(f32, |x: f32| x),
-            Element::F64 => floats!(f64, |x: f64| x as f32),
-            Element::Bytes(_) | Element::Unicode(_) => {
-                return Err(TrainingError::data(
-                    self.place,
-                    "it holds text",
-                    "name an array of numbers as the data",
-                ));
-            }
-        };
-        if let Some(position) = floats
-            .iter()
-            .position(|value| value.is_nan() || value.abs() > LARGEST)
-        {
-            let per_sample: usize = self.shape.iter().skip(1).product();
+        let Some(floats) = self.element.floats(&self.bytes) else {
             return Err(TrainingError::data(
                 self.place,
-                format!(
-                    "sample {} has the value {} (samples count from 0)",
-                    position / per_sample.max(1),
-                    floats[position]
-                ),
-                "remove or replace values that are not finite 32-bit floats",
+                "it holds text",
+                "name an array of numbers as the data",
             ));
-        }
+        };
+        self.check_floats(0, &floats)?;
         Ok(Values::Floats(floats))
     }
 
@@ -428,6 +481,60 @@ fn in_row_order(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
 }
 
 impl Header {
+    /// The header at the start of an array, and how many bytes come before the elements.
+    fn read(place: &str, reader: &mut impl Read) -> Result<(Self, usize), TrainingError> {
+        let failed = |cause: std::io::Error| broken(place, &cause.to_string());
+        let mut start = [0; 10];
+        reader.read_exact(&mut start).map_err(|_| no_array(place))?;
+        if !start.starts_with(MAGIC) {
+            return Err(no_array(place));
+        }
+        let mut length = vec![start[8], start[9]];
+        if start[6] > 1 {
+            let mut more = [0; 2];
+            reader.read_exact(&mut more).map_err(failed)?;
+            length.extend(more);
+        }
+        let header_length = length
+            .iter()
+            .rev()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        if header_length > LONGEST_HEADER {
+            return Err(broken(
+                place,
+                &format!("its header has {header_length} bytes"),
+            ));
+        }
+        let mut text = vec![0; header_length];
+        reader.read_exact(&mut text).map_err(failed)?;
+        let header = Self::parse(place, &String::from_utf8_lossy(&text))?;
+        Ok((header, MAGIC.len() + 2 + length.len() + header_length))
+    }
+
+    /// Bytes of all elements, which must be the `held` that there are.
+    fn size(&self, place: &str, held: u64) -> Result<usize, TrainingError> {
+        let size = self
+            .shape
+            .iter()
+            .try_fold(self.element.size() as u64, |product, axis| {
+                product.checked_mul(*axis as u64)
+            });
+        match size.filter(|size| *size == held) {
+            Some(size) => Ok(size as usize),
+            None => {
+                let said = match size {
+                    Some(size) => format!("{size} bytes"),
+                    None => "more bytes than can be counted".to_string(),
+                };
+                let shape = shown(&self.shape);
+                Err(broken(
+                    place,
+                    &format!("shape {shape} needs {said}, it holds {held}"),
+                ))
+            }
+        }
+    }
+
     fn parse(place: &str, text: &str) -> Result<Self, TrainingError> {
         let value = |key: &str| {
             let after = text.split_once(&format!("'{key}'"))?.1;
@@ -575,6 +682,7 @@ mod tests {
         match array.into_values().unwrap() {
             Values::Floats(floats) => floats,
             Values::Bytes(bytes) => bytes.iter().map(|byte| f32::from(*byte)).collect(),
+            Values::Streamed(_) => Vec::new(),
         }
     }
 

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Values;
 use super::class_list::ClassList;
 use super::csv_table::{self, Table, as_labels};
 use super::layout::Arranged;
 use super::options::Options;
 use super::preparation::{self, Collection, Parts, Preparation};
 use super::reader::{Kind, Part, Reader};
-use super::samples::Values;
 use super::statistics::Scale;
 use super::{Amount, DataSplit};
 use crate::TrainingError;

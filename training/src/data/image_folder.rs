@@ -8,13 +8,13 @@ use std::sync::Arc;
 use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Limits};
 use rayon::prelude::*;
 
+use super::Values;
 use super::class_list::{ClassList, Labels, sorted};
 use super::folder;
 use super::layout::Arranged;
 use super::options::Options;
 use super::preparation::{self, Collection, Parts, Preparation};
 use super::reader::{Kind, Part, Reader};
-use super::samples::Values;
 use super::statistics::Scale;
 use super::{Amount, DataSplit};
 use crate::TrainingError;

@@ -1,9 +1,10 @@
 //! What the axes of an array mean.
 
+use super::Values;
 use super::array::{Array, shown};
 use super::options::Options;
-use super::samples::Values;
 use super::statistics::Scale;
+use super::streamed::Streamed;
 use crate::TrainingError;
 
 /// The option that says what the axes are.
@@ -99,19 +100,23 @@ pub(super) fn arrange(array: Array, axes: Option<Axes>) -> Result<Arranged, Trai
         }
     };
     let count = shape[0];
-    let values = array.into_values()?;
+    let last = last && channels > 1;
+    let values = match array.is_mapped() {
+        true => Values::Streamed(Streamed::new(array, last.then_some(channels))?),
+        false => array.into_values()?,
+    };
     if values.is_empty() {
         return Err(bad(
             format!("it holds no samples (shape {})", shown(&shape)),
             "name another array",
         ));
     }
-    let scale = match (axes, &values) {
-        (Axes::Nf, Values::Floats(_)) => Scale::PerValue,
-        _ => Scale::PerChannel,
+    let scale = match axes == Axes::Nf && !values.are_bytes() {
+        true => Scale::PerValue,
+        false => Scale::PerChannel,
     };
-    let values = match (last && channels > 1, values) {
-        (false, values) => values,
+    let values = match (last, values) {
+        (false, values) | (true, values @ Values::Streamed(_)) => values,
         (true, Values::Bytes(bytes)) => {
             Values::Bytes(channels_first(&bytes, height * width, channels))
         }
@@ -143,7 +148,7 @@ fn guess(shape: &[usize]) -> Result<Axes, &'static str> {
 }
 
 /// Samples of `[points, channels]` as samples of `[channels, points]`.
-fn channels_first<T: Copy>(values: &[T], points: usize, channels: usize) -> Vec<T> {
+pub(super) fn channels_first<T: Copy>(values: &[T], points: usize, channels: usize) -> Vec<T> {
     let mut arranged = Vec::with_capacity(values.len());
     for sample in values.chunks_exact(points * channels) {
         for channel in 0..channels {

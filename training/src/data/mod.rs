@@ -24,6 +24,8 @@ mod samples;
 mod source;
 mod split;
 mod statistics;
+mod streamed;
+mod values;
 mod waveforms;
 
 pub use amount::Amount;
@@ -31,6 +33,8 @@ pub use augmentation::Augmentation;
 pub use cifar10::cifar10;
 pub use digits::digits;
 pub use idx::mnist;
-pub use samples::{Normalization, Sample, Samples, Values};
+pub use samples::{Normalization, Samples};
 pub use source::{DataSource, DataSplit};
+pub use streamed::Streamed;
+pub use values::{Sample, Values};
 pub use waveforms::waveforms;

@@ -11,8 +11,10 @@ use super::layout::{self, Axes, arrange};
 use super::options::Options;
 use super::preparation::{self, Collection, Parts, Preparation};
 use super::reader::{Kind, Part, Reader};
+use super::streamed::{self, is_streamed};
 use super::{Amount, DataSplit};
 use crate::TrainingError;
+use crossburn_checkpoints::mapped_file;
 
 pub(super) const KIND: Kind = Kind {
     name: "npy",
@@ -28,6 +30,8 @@ struct Npy {
     options: Options,
     preparation: Preparation,
     axes: Option<Axes>,
+    /// Whether samples stay in their files; by their sizes where absent.
+    stream: Option<bool>,
     labels: PathBuf,
     /// Samples and labels.
     test: Option<[PathBuf; 2]>,
@@ -74,6 +78,7 @@ impl Npy {
             csv_table::OPTIONS,
             layout::OPTIONS,
             preparation::OPTIONS,
+            streamed::OPTIONS,
         ];
         let options = Options::parse(KIND.name, argument, &known)?;
         let labels = options.beside("labels").ok_or_else(|| {
@@ -90,16 +95,40 @@ impl Npy {
         Ok(Self {
             preparation: Preparation::new(&options)?,
             axes: layout::axes(&options)?,
+            stream: options.yes_or_no("stream")?,
             labels,
             test,
             options,
         })
     }
 
+    /// The samples in a file, which stay there where that is asked for or they are many.
+    fn samples(&self, path: &Path) -> Result<Array, TrainingError> {
+        let failed = |cause| TrainingError::Read {
+            path: path.to_path_buf(),
+            cause,
+        };
+        let length = std::fs::metadata(path).map_err(failed)?.len();
+        if is_streamed(length, self.stream) {
+            let place = path.display().to_string();
+            if let Some(array) = Array::mapped(&place, mapped_file(path).map_err(failed)?)? {
+                return Ok(array);
+            }
+            if self.stream.is_some() {
+                return Err(TrainingError::data(
+                    place,
+                    "an array of text, in Fortran order or of the other byte order cannot be streamed",
+                    "save it again with numpy.ascontiguousarray, or leave out stream=yes",
+                ));
+            }
+        }
+        read(path)
+    }
+
     fn collection(&self, samples: &Path, labels: &Path) -> Result<Collection, TrainingError> {
         let (values, groups) = read_labels(labels, &self.options)?;
         let collection = Collection {
-            samples: arrange(read(samples)?, self.axes)?,
+            samples: arrange(self.samples(samples)?, self.axes)?,
             labels: values,
             groups,
             place: samples.display().to_string(),
@@ -149,7 +178,7 @@ impl Reader for Npy {
 mod tests {
     use super::super::array::writing::npy;
     use super::*;
-    use crate::data::DataSource;
+    use crate::data::{DataSource, Values};
 
     fn load(files: &[(&str, Vec<u8>)], options: &str) -> Result<DataSplit, TrainingError> {
         let folder = tempfile::tempdir().unwrap();
@@ -209,6 +238,108 @@ mod tests {
         let options = "?axes=ncl&labels=y.npy&test=x.npy&test_labels=y.npy";
         let split = load(&files, options).unwrap();
         assert_eq!((split.train.len(), split.test.len()), (10, 10));
+    }
+
+    /// The same samples, whether they are loaded or stay in their file: values, split, order, normalization, digest, batches.
+    #[test]
+    fn streamed_samples_are_those_that_are_loaded() {
+        let count = 24usize;
+        let noise =
+            |bytes: usize| -> Vec<u8> { (0..count * bytes).map(|i| (i * i % 251) as u8).collect() };
+        let floats: Vec<u8> = noise(12)
+            .iter()
+            .flat_map(|byte| (f32::from(*byte) / 7.0).to_le_bytes())
+            .collect();
+        let doubles: Vec<u8> = noise(12)
+            .iter()
+            .flat_map(|byte| (f64::from(*byte) / 7.0).to_le_bytes())
+            .collect();
+        let labels: Vec<u8> = (0..count).map(|i| (i / 8) as u8).collect();
+        let y = npy("|u1", &[count], &labels);
+        let augmentation = crate::data::Augmentation {
+            crop_padding: 1,
+            flip: true,
+        };
+        for (array, axes) in [
+            (npy("|u1", &[count, 2, 6], &noise(12)), "nhw"),
+            (npy("|u1", &[count, 2, 2, 3], &noise(12)), "nhwc"),
+            (npy("|i1", &[count, 12], &noise(12)), "nf"),
+            (npy("<f4", &[count, 6, 2], &floats), "nlc"),
+            (npy("<f4", &[count, 3, 4], &floats), "ncl"),
+            (npy("<f8", &[count, 12], &doubles), "nf"),
+        ] {
+            let files = [("x.npy", array), ("y.npy", y.clone())];
+            let of = |stream: &str| {
+                let options = format!("?axes={axes}&labels=y.npy&stream={stream}");
+                load(&files, &options).unwrap()
+            };
+            let (loaded, streamed) = (of("no"), of("yes"));
+            for (loaded, streamed) in [
+                (&loaded.train, &streamed.train),
+                (&loaded.test, &streamed.test),
+            ] {
+                assert!(matches!(streamed.values, Values::Streamed(_)));
+                assert!(!matches!(loaded.values, Values::Streamed(_)));
+                assert_eq!(loaded.labels, streamed.labels);
+                assert_eq!(loaded.normalization, streamed.normalization, "{axes}");
+                assert_eq!(loaded.digest(), streamed.digest(), "{axes}");
+                let (first, rest) = (loaded.split_at(3), streamed.split_at(3));
+                assert_eq!(first.1.digest(), rest.1.digest());
+                let device = burn::tensor::Device::flex();
+                let batch = |set: &crate::data::Samples| {
+                    let plain = set.inputs(&[1, 0, 2], &device);
+                    let changed = set.augmented_inputs(&[2, 1], &augmentation, 5, &device);
+                    [plain.into_data(), changed.into_data()]
+                };
+                assert_eq!(batch(loaded), batch(streamed), "{axes}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_streamed_is_refused_and_values_are_checked_first() {
+        let y = npy("|u1", &[4], &[0, 1, 0, 1]);
+        let infinite: Vec<u8> = [1.0f32, 2.0, 3.0, f32::NAN, 5.0, 6.0, 7.0, 8.0]
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect();
+        for (array, options, part) in [
+            (
+                npy(">f4", &[4, 2], &[0; 32]),
+                "&stream=yes",
+                "of the other byte order cannot be streamed",
+            ),
+            (
+                npy("<f4", &[4, 2], &infinite),
+                "&stream=yes",
+                "sample 1 has the value NaN (samples count from 0)",
+            ),
+            (
+                npy("<f4", &[4, 2], &[0; 31]),
+                "&stream=yes",
+                "shape [4, 2] needs 32 bytes, it holds 31",
+            ),
+            (
+                npy("<f4", &[1 << 60, 0], &[]),
+                "&stream=yes",
+                "it holds no samples",
+            ),
+            (
+                npy("<f4", &[4, 2], &[0; 32]),
+                "&stream=maybe",
+                "stream=maybe is not allowed: use yes or no",
+            ),
+        ] {
+            let files = [("x.npy", array), ("y.npy", y.clone())];
+            let message = load(&files, &format!("?labels=y.npy{options}"))
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        // Without being asked for, it is loaded.
+        assert!(!is_streamed(1 << 29, None) && is_streamed(1 << 31, None));
+        let files = [("x.npy", npy(">f4", &[4, 2], &[0; 32])), ("y.npy", y)];
+        assert!(load(&files, "?labels=y.npy&test=x.npy&test_labels=y.npy").is_ok());
     }
 
     #[test]

@@ -75,6 +75,19 @@ impl Options {
         }
     }
 
+    /// The value of an option that is `yes` or `no`.
+    ///
+    /// # Errors
+    /// [`TrainingError::SourceOption`] where it is neither.
+    pub(super) fn yes_or_no(&self, name: &str) -> Result<Option<bool>, TrainingError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("yes") => Ok(Some(true)),
+            Some("no") => Ok(Some(false)),
+            Some(text) => Err(self.refuse(format!("{name}={text} is not allowed: use yes or no"))),
+        }
+    }
+
     /// The values of an option that lists numbers with commas.
     ///
     /// # Errors

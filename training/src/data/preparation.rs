@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::class_list::{ClassList, Labels};
 use super::options::Options;
-use super::samples::{Normalization, Samples, Values};
+use super::samples::{Normalization, Samples};
 use super::split::{Split, order};
 use super::statistics::{Scale, normalization};
-use super::{DataSplit, layout::Arranged};
+use super::{DataSplit, Values, layout::Arranged};
 use crate::TrainingError;
 
 /// Options of every source that is prepared here.
@@ -50,7 +50,11 @@ impl Collection {
     /// Samples of another shape or type, or labels of another kind.
     pub(super) fn append(self, other: Self) -> Result<Self, TrainingError> {
         same_shape(&self, &other)?;
-        let values = match (self.samples.values, other.samples.values) {
+        let held = |values| match values {
+            Values::Streamed(streamed) => streamed.held(),
+            values => values,
+        };
+        let values = match (held(self.samples.values), held(other.samples.values)) {
             (Values::Bytes(mut values), Values::Bytes(more)) => {
                 values.extend(more);
                 Values::Bytes(values)
@@ -255,7 +259,7 @@ fn labelled(collection: Collection, classes: &ClassList) -> Labelled {
 }
 
 fn same_shape(first: &Collection, second: &Collection) -> Result<(), TrainingError> {
-    let bytes = |part: &Collection| matches!(part.samples.values, Values::Bytes(_));
+    let bytes = |part: &Collection| part.samples.values.are_bytes();
     if bytes(first) != bytes(second) {
         return Err(other_type(&second.place, &first.place));
     }

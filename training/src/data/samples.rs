@@ -1,10 +1,10 @@
-//! A labelled set of samples in memory: images, signals or feature rows.
+//! A labelled set of samples: images, signals or feature rows.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use crossburn_checkpoints::checksum;
+use crossburn_checkpoints::{Checksum, checksum};
 use crossburn_noise::Philox;
 
-use super::Augmentation;
+use super::{Augmentation, Sample, Values};
 
 /// What networks see of a value `x`: `(x - mean) / std`. A byte counts as `byte / 255`, a 32-bit float as it is.
 ///
@@ -25,67 +25,6 @@ impl Normalization {
             std: vec![1.0; channels],
         }
     }
-}
-
-/// The values of all samples, sample by sample, channel by channel, row by row.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Values {
-    /// Pixels of 8 bits.
-    Bytes(Vec<u8>),
-    /// Signals, features, and pixels of other types.
-    Floats(Vec<f32>),
-}
-
-impl Values {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Bytes(bytes) => bytes.len(),
-            Self::Floats(floats) => floats.len(),
-        }
-    }
-
-    /// Whether there is no value.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The samples of `len` values at `indices`.
-    pub(super) fn gather(&self, indices: &[usize], len: usize) -> Self {
-        fn of<T: Copy>(values: &[T], indices: &[usize], len: usize) -> Vec<T> {
-            let mut gathered = Vec::with_capacity(indices.len() * len);
-            for index in indices {
-                gathered.extend_from_slice(&values[index * len..][..len]);
-            }
-            gathered
-        }
-        match self {
-            Self::Bytes(bytes) => Self::Bytes(of(bytes, indices, len)),
-            Self::Floats(floats) => Self::Floats(of(floats, indices, len)),
-        }
-    }
-
-    fn split_at(&self, count: usize) -> (Self, Self) {
-        match self {
-            Self::Bytes(bytes) => {
-                let (first, rest) = bytes.split_at(count);
-                (Self::Bytes(first.to_vec()), Self::Bytes(rest.to_vec()))
-            }
-            Self::Floats(floats) => {
-                let (first, rest) = floats.split_at(count);
-                (Self::Floats(first.to_vec()), Self::Floats(rest.to_vec()))
-            }
-        }
-    }
-}
-
-/// The values of one sample.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Sample<'a> {
-    /// Pixels of 8 bits.
-    Bytes(&'a [u8]),
-    /// Signals, features, and pixels of other types.
-    Floats(&'a [f32]),
 }
 
 /// Samples of one shape with their labels.
@@ -126,11 +65,7 @@ impl Samples {
     /// # Panics
     /// When `index` is not below [`len`](Self::len), as everywhere a sample is asked for by its index.
     pub fn sample(&self, index: usize) -> Sample<'_> {
-        let len = self.sample_len();
-        match &self.values {
-            Values::Bytes(bytes) => Sample::Bytes(&bytes[index * len..][..len]),
-            Values::Floats(floats) => Sample::Floats(&floats[index * len..][..len]),
-        }
+        self.values.sample(index, self.sample_len())
     }
 
     /// The name of a class: its number where it has no other.
@@ -157,29 +92,27 @@ impl Samples {
     pub fn digest_of(&self, places: impl Iterator<Item = usize>) -> String {
         let Normalization { mean, std } = &self.normalization;
         let numbers = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
-        let (mut labels, mut bytes) = (Vec::new(), Vec::new());
+        let (mut labels, mut values) = (Checksum::default(), Checksum::default());
         for place in places {
-            labels.extend(self.labels[place].to_le_bytes());
-            let range = place * self.sample_len()..(place + 1) * self.sample_len();
-            match &self.values {
-                Values::Bytes(all) => bytes.extend(&all[range]),
-                Values::Floats(all) => {
-                    bytes.extend(all[range].iter().flat_map(|v| v.to_le_bytes()))
+            labels.add(&self.labels[place].to_le_bytes());
+            match self.sample(place) {
+                Sample::Bytes(bytes) => values.add(&bytes),
+                Sample::Floats(floats) => {
+                    let bytes: Vec<u8> = floats.iter().flat_map(|v| v.to_le_bytes()).collect();
+                    values.add(&bytes);
                 }
             }
         }
-        let kind = match &self.values {
-            Values::Bytes(_) => "",
-            Values::Floats(_) => "floats ",
+        let kind = match self.values.are_bytes() {
+            true => "",
+            false => "floats ",
         };
         let mut parts = format!(
-            "{:?} {} {:?} {:?} {} {kind}{}",
+            "{:?} {} {:?} {:?} {labels} {kind}{values}",
             self.shape,
             self.classes,
             numbers(mean),
             numbers(std),
-            checksum(&labels),
-            checksum(&bytes)
         );
         if !self.class_names.is_empty() {
             parts += &format!(" {:?}", self.class_names);
@@ -190,7 +123,7 @@ impl Samples {
     /// The first `count` samples and the rest.
     pub fn split_at(&self, count: usize) -> (Self, Self) {
         let count = count.min(self.len());
-        let (values, other_values) = self.values.split_at(count * self.sample_len());
+        let (values, other_values) = self.values.split_at(count, self.sample_len());
         let (labels, other_labels) = self.labels.split_at(count);
         let part = |values, labels: &[u16]| Self {
             values,
@@ -204,14 +137,12 @@ impl Samples {
 
     /// The samples at `indices`, normalized: `[indices, channels, height, width]`.
     pub fn inputs(&self, indices: &[usize], device: &Device) -> Tensor<4> {
-        match &self.values {
-            Values::Bytes(bytes) => self.tensor(indices, device, shade, |index, out| {
-                out.copy_from_slice(&bytes[index * out.len()..][..out.len()]);
-            }),
-            Values::Floats(floats) => self.tensor(indices, device, float, |index, out| {
-                out.copy_from_slice(&floats[index * out.len()..][..out.len()]);
-            }),
-        }
+        self.tensors(
+            indices,
+            device,
+            |_, bytes, out| out.copy_from_slice(bytes),
+            |_, floats, out| out.copy_from_slice(floats),
+        )
     }
 
     /// Like [`inputs`](Self::inputs), each sample augmented by its own stream of `key`.
@@ -223,16 +154,12 @@ impl Samples {
         device: &Device,
     ) -> Tensor<4> {
         let stream = |index: usize| Philox::new(key, index as u64);
-        match &self.values {
-            Values::Bytes(bytes) => self.tensor(indices, device, shade, |index, out| {
-                let image = &bytes[index * out.len()..][..out.len()];
-                augmentation.apply(image, self.shape, &stream(index), out);
-            }),
-            Values::Floats(floats) => self.tensor(indices, device, float, |index, out| {
-                let sample = &floats[index * out.len()..][..out.len()];
-                augmentation.apply(sample, self.shape, &stream(index), out);
-            }),
-        }
+        self.tensors(
+            indices,
+            device,
+            |index, bytes, out| augmentation.apply(bytes, self.shape, &stream(index), out),
+            |index, floats, out| augmentation.apply(floats, self.shape, &stream(index), out),
+        )
     }
 
     /// The labels at `indices`: `[indices]`.
@@ -243,6 +170,29 @@ impl Samples {
             .collect();
         let count = labels.len();
         Tensor::from_data(TensorData::new(labels, [count]), device)
+    }
+
+    /// The samples at `indices` as `of_bytes` or `of_floats` write them, normalized; both are given the index, the sample and where
+    /// to write.
+    fn tensors(
+        &self,
+        indices: &[usize],
+        device: &Device,
+        of_bytes: impl Fn(usize, &[u8], &mut [u8]),
+        of_floats: impl Fn(usize, &[f32], &mut [f32]),
+    ) -> Tensor<4> {
+        match self.values.are_bytes() {
+            true => self.tensor(indices, device, shade, |index, out| {
+                if let Sample::Bytes(bytes) = self.sample(index) {
+                    of_bytes(index, &bytes, out);
+                }
+            }),
+            false => self.tensor(indices, device, float, |index, out| {
+                if let Sample::Floats(floats) = self.sample(index) {
+                    of_floats(index, &floats, out);
+                }
+            }),
+        }
     }
 
     /// The samples that `fill` writes, normalized; `number` is what a value counts as.
@@ -289,15 +239,15 @@ impl Samples {
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.values {
             Values::Bytes(bytes) => bytes,
-            Values::Floats(_) => panic!("these are floats"),
+            _ => panic!("these are no bytes in memory"),
         }
     }
 
     /// All floats.
     pub(super) fn floats(&self) -> &[f32] {
         match &self.values {
-            Values::Bytes(_) => panic!("these are bytes"),
             Values::Floats(floats) => floats,
+            _ => panic!("these are no floats in memory"),
         }
     }
 
@@ -429,11 +379,11 @@ mod tests {
         let (first, rest) = set().split_at(2);
         assert_eq!(
             (first.len(), rest.len(), rest.sample(0)),
-            (2, 1, Sample::Bytes(&[1, 2, 3, 4]))
+            (2, 1, Sample::Bytes(vec![1, 2, 3, 4].into()))
         );
         assert_eq!(
             (first.sample(1), first.values.len()),
-            (Sample::Bytes(&[204, 255, 0, 255]), 8)
+            (Sample::Bytes(vec![204, 255, 0, 255].into()), 8)
         );
         let (all, nothing) = set().split_at(7);
         assert!(all == set() && nothing.is_empty());
@@ -482,7 +432,7 @@ mod tests {
     #[test]
     fn parts_of_float_sets_keep_names_and_classes_without_names_have_numbers() {
         let (first, rest) = rows().split_at(1);
-        assert_eq!(rest.sample(0), Sample::Floats(&[3.0, 2.0, 10.0]));
+        assert_eq!(rest.sample(0), Sample::Floats(vec![3.0, 2.0, 10.0].into()));
         assert_eq!(
             (first.class_name(1), rest.class_name(0)),
             ("high".into(), "low".into())

@@ -2,8 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::Normalization;
-use super::samples::Values;
+use super::{Normalization, Sample, Values};
 
 /// Samples that are summed at a time: the sums of the same samples in the same order on every machine.
 const AT_ONCE: usize = 256;
@@ -27,9 +26,14 @@ pub(super) fn normalization(values: &Values, shape: [usize; 3], scale: Scale) ->
         Scale::PerChannel => shape[1] * shape[2],
         Scale::PerValue => 1,
     };
-    let moments = match values {
-        Values::Bytes(bytes) => of_bytes(bytes, len, run),
-        Values::Floats(floats) => of_floats(floats, len, run),
+    let all = All {
+        values,
+        len,
+        count: values.len() / len,
+    };
+    let moments = match values.are_bytes() {
+        true => of_bytes(&all, run),
+        false => of_floats(&all, run),
     };
     let (mean, std) = moments
         .into_iter()
@@ -41,35 +45,56 @@ pub(super) fn normalization(values: &Values, shape: [usize; 3], scale: Scale) ->
     Normalization { mean, std }
 }
 
-/// Mean and standard deviation of every run, of bytes as numbers from 0 to 1. Exact before the last division.
-fn of_bytes(bytes: &[u8], len: usize, run: usize) -> Vec<(f64, f64)> {
-    let sums = bytes
-        .par_chunks(AT_ONCE * len)
-        .map(|samples| {
-            let mut sums = vec![(0u64, 0u64); len / run];
-            for sample in samples.chunks_exact(len) {
-                for (sums, run) in sums.iter_mut().zip(sample.chunks_exact(run)) {
-                    // Sums of 32 bits hold 2^16 squares of bytes, and are added by vectors.
-                    for few in run.chunks(1 << 16) {
-                        let sum: u32 = few.iter().map(|byte| u32::from(*byte)).sum();
-                        let squares: u32 = few.iter().map(|b| u32::from(*b) * u32::from(*b)).sum();
-                        sums.0 += u64::from(sum);
-                        sums.1 += u64::from(squares);
-                    }
-                }
+/// All samples.
+struct All<'a> {
+    values: &'a Values,
+    /// Values of a sample.
+    len: usize,
+    count: usize,
+}
+
+impl All<'_> {
+    /// What `of` makes of every [`AT_ONCE`] samples, in order; it is given one sample after the other.
+    fn parts<T: Clone + Send + Sync>(
+        &self,
+        empty: T,
+        of: impl Fn(&mut T, Sample<'_>) + Sync,
+    ) -> Vec<T> {
+        let parts = (0..self.count.div_ceil(AT_ONCE)).into_par_iter();
+        let part = |part: usize| {
+            let mut sums = empty.clone();
+            for sample in part * AT_ONCE..self.count.min((part + 1) * AT_ONCE) {
+                of(&mut sums, self.values.sample(sample, self.len));
             }
             sums
-        })
-        .reduce(
-            || vec![(0, 0); len / run],
-            |mut sums, more| {
-                for (sums, more) in sums.iter_mut().zip(more) {
-                    *sums = (sums.0 + more.0, sums.1 + more.1);
-                }
-                sums
-            },
-        );
-    let count = (bytes.len() / len * run) as f64;
+        };
+        parts.map(part).collect()
+    }
+}
+
+/// Mean and standard deviation of every run, of bytes as numbers from 0 to 1. Exact before the last division.
+fn of_bytes(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
+    let parts = all.parts(vec![(0u64, 0u64); all.len / run], |sums, sample| {
+        let Sample::Bytes(sample) = sample else {
+            return;
+        };
+        for (sums, run) in sums.iter_mut().zip(sample.chunks_exact(run)) {
+            // Sums of 32 bits hold 2^16 squares of bytes, and are added by vectors.
+            for few in run.chunks(1 << 16) {
+                let sum: u32 = few.iter().map(|byte| u32::from(*byte)).sum();
+                let squares: u32 = few.iter().map(|b| u32::from(*b) * u32::from(*b)).sum();
+                sums.0 += u64::from(sum);
+                sums.1 += u64::from(squares);
+            }
+        }
+    });
+    let mut sums = vec![(0, 0); all.len / run];
+    for part in parts {
+        for (sums, more) in sums.iter_mut().zip(part) {
+            *sums = (sums.0 + more.0, sums.1 + more.1);
+        }
+    }
+    let count = (all.count * run) as f64;
     sums.into_iter()
         .map(|(sum, squares)| {
             let (mean, square) = (sum as f64 / count, squares as f64 / count);
@@ -86,50 +111,44 @@ fn of_bytes(bytes: &[u8], len: usize, run: usize) -> Vec<(f64, f64)> {
 }
 
 /// Mean and standard deviation of every run.
-fn of_floats(floats: &[f32], len: usize, run: usize) -> Vec<(f64, f64)> {
-    let count = (floats.len() / len * run) as f64;
-    let mean: Vec<f64> = sums(floats, len, run, |_, value| f64::from(value))
+fn of_floats(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
+    let count = (all.count * run) as f64;
+    let mean: Vec<f64> = sums(all, run, |_, value| f64::from(value))
         .into_iter()
         .map(|sum| sum / count)
         .collect();
-    let first = |index: usize| floats[index * run];
+    let first: Vec<f32> = match all.values.sample(0, all.len) {
+        Sample::Floats(floats) => floats.iter().step_by(run).copied().collect(),
+        Sample::Bytes(_) => Vec::new(),
+    };
     // Exactly 0 for a constant, whatever the mean was rounded to.
-    let differs = sums(floats, len, run, |index, value| {
-        f64::from(u8::from(value != first(index)))
+    let differs = sums(all, run, |index, value| {
+        f64::from(u8::from(value != first[index]))
     });
-    let squares = sums(floats, len, run, |index, value| {
+    let squares = sums(all, run, |index, value| {
         (f64::from(value) - mean[index]).powi(2)
     });
     let moments = mean.iter().zip(differs).zip(squares);
     moments
         .enumerate()
         .map(|(index, ((mean, differs), squares))| match differs {
-            0.0 => (f64::from(first(index)), 0.0),
+            0.0 => (f64::from(first[index]), 0.0),
             _ => (*mean, (squares / count).sqrt()),
         })
         .collect()
 }
 
 /// The sum over all samples of `term` of every run's number and values.
-fn sums(
-    floats: &[f32],
-    len: usize,
-    run: usize,
-    term: impl Fn(usize, f32) -> f64 + Sync,
-) -> Vec<f64> {
-    let parts: Vec<Vec<f64>> = floats
-        .par_chunks(AT_ONCE * len)
-        .map(|samples| {
-            let mut sums = vec![0.0; len / run];
-            for sample in samples.chunks_exact(len) {
-                for (index, run) in sample.chunks_exact(run).enumerate() {
-                    sums[index] += run.iter().map(|value| term(index, *value)).sum::<f64>();
-                }
-            }
-            sums
-        })
-        .collect();
-    let mut sums = vec![0.0; len / run];
+fn sums(all: &All<'_>, run: usize, term: impl Fn(usize, f32) -> f64 + Sync) -> Vec<f64> {
+    let parts = all.parts(vec![0.0; all.len / run], |sums, sample| {
+        let Sample::Floats(sample) = sample else {
+            return;
+        };
+        for (index, run) in sample.chunks_exact(run).enumerate() {
+            sums[index] += run.iter().map(|value| term(index, *value)).sum::<f64>();
+        }
+    });
+    let mut sums = vec![0.0; all.len / run];
     for part in parts {
         sums.iter_mut()
             .zip(part)
