@@ -12,7 +12,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_checkpoints::{ModelFolder, Tokenizer};
-use crossburn_models::decoder::{Decoder, Generation, Sampling, Stop};
+use crossburn_models::decoder::{Cache, Decoder, Generation, Sampling, Stop};
 use crossburn_noise::{matrix_weights, require_unattached};
 use golden::folder;
 
@@ -75,6 +75,34 @@ fn a_story_is_continued_with_and_without_a_cache() {
         tokens.push(Sampling::greedy().choose(&logits, 0, tokens.len()).unwrap());
     }
     assert_eq!(tokens, all);
+}
+
+#[test]
+fn a_conversation_reads_only_what_is_new() {
+    let Some(path) = folder("llm-stories260k-hf") else {
+        return;
+    };
+    let (decoder, tokenizer) = load(&path);
+    let prompt = tokenizer.encode(PROMPT, true).unwrap();
+    let generation = Generation {
+        max_new_tokens: 10,
+        ..Default::default()
+    };
+    let on = |_| ControlFlow::Continue(());
+    let mut cache = Cache::new();
+    let first = decoder
+        .generate_after(&mut cache, 0, &prompt, None, &generation, on)
+        .unwrap();
+    let more = tokenizer.encode("Then", false).unwrap();
+    let all = [prompt, first, more].concat();
+    let seen = cache.length();
+    let again = decoder
+        .generate_after(&mut cache, seen, &all, None, &generation, on)
+        .unwrap();
+    let whole = decoder.generate(&all, None, &generation, on).unwrap();
+    assert_eq!(again, whole);
+    let nothing_new = decoder.generate_after(&mut cache, all.len(), &all, None, &generation, on);
+    assert!(nothing_new.is_err());
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! The command line: parse, run, print. Data goes to stdout, everything else to stderr.
 
+mod chat;
 mod command_line;
 mod demo;
 mod device;
 mod devices;
 mod doctor;
+mod embed;
 mod evaluate;
+mod generate;
 mod interrupt;
 mod map;
+mod memory;
+mod model_choice;
 mod nearest;
 mod process;
 mod progress;
@@ -16,6 +21,7 @@ mod report;
 mod reproduce;
 mod run_lock;
 mod run_setup;
+mod speech;
 mod stored_network;
 mod terminal;
 mod train;
@@ -83,6 +89,9 @@ enum Verb {
     Evaluate(Box<evaluate::Evaluate>),
     WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
+    Generate(Box<generate::Generate>),
+    Chat(Box<chat::Chat>),
+    Embed(embed::Embed),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
@@ -98,6 +107,9 @@ impl Verb {
             Self::Evaluate(verb) => Some(&verb.run.process),
             Self::WorstCase(verb) => Some(&verb.run.process),
             Self::Map(verb) => Some(&verb.process),
+            Self::Generate(verb) => Some(&verb.process),
+            Self::Chat(verb) => Some(&verb.process),
+            Self::Embed(verb) => Some(&verb.process),
             Self::Reproduce(verb) => Some(&verb.run.process),
             Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
         }
@@ -110,6 +122,9 @@ impl Verb {
             Self::Evaluate(verb) => verb.run(),
             Self::WorstCase(verb) => verb.run(),
             Self::Map(verb) => verb.run(),
+            Self::Generate(verb) => verb.run(),
+            Self::Chat(verb) => verb.run(),
+            Self::Embed(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),

@@ -358,6 +358,28 @@ impl DecoderConfig {
         Ok(())
     }
 
+    /// Refuses an empty sequence, a token outside the vocabulary, and more than `max_positions` places in all.
+    ///
+    /// # Errors
+    /// [`DecoderError::Empty`], [`DecoderError::Token`], [`DecoderError::TooLong`].
+    pub fn check_tokens(&self, tokens: &[u32], further: usize) -> Result<(), DecoderError> {
+        if tokens.is_empty() {
+            return Err(DecoderError::Empty);
+        }
+        let vocabulary = self.vocabulary;
+        if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
+            return Err(DecoderError::Token {
+                token: *token,
+                vocabulary,
+            });
+        }
+        let (length, positions) = (tokens.len().saturating_add(further), self.max_positions);
+        match length > positions {
+            true => Err(DecoderError::TooLong { length, positions }),
+            false => Ok(()),
+        }
+    }
+
     fn check_factors(&self) -> Result<(), DecoderError> {
         let head_norm = self.attention.head_norm.map(|norm| norm.epsilon);
         for (key, value) in [

@@ -48,16 +48,35 @@ impl Decoder {
         prompt: &[u32],
         adapter: Option<&Adapter>,
         generation: &Generation,
+        each: impl FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Vec<u32>, DecoderError> {
+        self.generate_after(&mut Cache::new(), 0, prompt, adapter, generation, each)
+    }
+
+    /// The same, where `cache` has seen the first `seen` tokens of `prompt` already, with the same adapter: a conversation
+    /// reads only what is new. Afterwards `cache` has seen all tokens but the last that was generated.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate), and [`DecoderError::Empty`] where the cache has seen the whole prompt.
+    pub fn generate_after(
+        &self,
+        cache: &mut Cache,
+        seen: usize,
+        prompt: &[u32],
+        adapter: Option<&Adapter>,
+        generation: &Generation,
         mut each: impl FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Vec<u32>, DecoderError> {
         generation.sampling.check()?;
         let further = generation.max_new_tokens + adapter.map_or(0, Adapter::virtual_tokens);
         self.check_tokens(prompt, further)?;
-        let mut cache = Cache::new();
         let mut generated = Vec::new();
-        let mut next = prompt.to_vec();
+        let mut next = prompt.get(seen..).unwrap_or_default().to_vec();
+        if next.is_empty() {
+            return Err(DecoderError::Empty);
+        }
         while generated.len() < generation.max_new_tokens {
-            let hidden = self.hidden(self.tokens(&next), adapter, &mut cache);
+            let hidden = self.hidden(self.tokens(&next), adapter, cache);
             let logits = self.last_logits(hidden)?;
             let position = prompt.len() + generated.len();
             let token = generation.sampling.choose(&logits, 0, position)?;

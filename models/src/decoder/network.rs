@@ -165,24 +165,7 @@ impl Decoder {
     /// # Errors
     /// [`DecoderError::Empty`], [`DecoderError::Token`], [`DecoderError::TooLong`].
     pub fn check_tokens(&self, tokens: &[u32], further: usize) -> Result<(), DecoderError> {
-        if tokens.is_empty() {
-            return Err(DecoderError::Empty);
-        }
-        let vocabulary = self.config.vocabulary;
-        if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
-            return Err(DecoderError::Token {
-                token: *token,
-                vocabulary,
-            });
-        }
-        let (length, positions) = (
-            tokens.len().saturating_add(further),
-            self.config.max_positions,
-        );
-        match length > positions {
-            true => Err(DecoderError::TooLong { length, positions }),
-            false => Ok(()),
-        }
+        self.config.check_tokens(tokens, further)
     }
 
     /// Token numbers as a batch of one sequence on the decoder's device.

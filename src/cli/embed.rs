@@ -1,0 +1,180 @@
+//! `crossburn embed`
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use crossburn_checkpoints::{ModelFolder, Tokenizer};
+use crossburn_models::encoder::Encoder;
+use serde_json::json;
+
+use super::device::DeviceChoice;
+use super::process::ProcessArguments;
+use super::{Outcome, interrupt, print};
+use crate::report::draw::Table;
+
+/// Turn sentences into vectors that are close where meanings are
+///
+/// Every line of the input is a sentence. For each a line of JSON with its text and its vector goes to stdout; vectors have length 1, so
+/// that the product of two is their cosine similarity. --similarity prints the similarity of all pairs instead.
+///
+/// Example: crossburn embed --model all-MiniLM-L6-v2 sentences.txt
+///
+/// Example: printf 'A man plays guitar.\nShares fell.\n' | crossburn embed --model all-MiniLM-L6-v2 - --similarity
+#[derive(Debug, Args)]
+pub(super) struct Embed {
+    /// A file of sentences, one a line; - reads stdin
+    #[arg(value_name = "FILE|-")]
+    input: PathBuf,
+    /// A folder with config.json, weights and tokenizer.json of an encoder, such as all-MiniLM-L6-v2
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    model: PathBuf,
+    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value_t = DeviceChoice::Cpu,
+        help_heading = "Model"
+    )]
+    device: DeviceChoice,
+    /// Print a table of the similarities of all pairs
+    #[arg(long, help_heading = "Options")]
+    similarity: bool,
+    /// Cut sentences that are longer than the model takes, rather than refusing them
+    #[arg(long, help_heading = "Options")]
+    truncate: bool,
+    #[command(flatten)]
+    pub(super) process: ProcessArguments,
+}
+
+/// Sentences that pass through the encoder at a time.
+const BATCH: usize = 32;
+
+/// Sentences of which a table can still be read.
+const MOST_IN_TABLE: usize = 50;
+
+impl Embed {
+    pub(super) fn run(self) -> Result<Outcome> {
+        let device = self.device.open()?;
+        let folder = ModelFolder::open(&self.model)?;
+        let config = folder.encoder_config()?;
+        let tokenizer = folder.tokenizer(config.vocabulary)?;
+        let sentences = self.sentences()?;
+        if self.similarity && sentences.len() > MOST_IN_TABLE {
+            bail!(
+                "--similarity prints at most {MOST_IN_TABLE} sentences, {} has {}: give fewer, or take the vectors",
+                self.name(),
+                sentences.len()
+            );
+        }
+        let tokens = sentences
+            .iter()
+            .zip(1..)
+            .map(|(sentence, line)| self.tokens(&tokenizer, sentence, line, config.max_positions))
+            .collect::<Result<Vec<_>>>()?;
+        let encoder = folder.encoder(&device)?.module;
+        let stop = interrupt::flag()?;
+        let mut vectors = Vec::new();
+        for (sentences, tokens) in sentences.chunks(BATCH).zip(tokens.chunks(BATCH)) {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Outcome::Interrupted);
+            }
+            let found = embedded(&encoder, tokens)?;
+            for (text, embedding) in sentences.iter().zip(&found) {
+                if !self.similarity {
+                    print(&json!({ "text": text, "embedding": embedding }).to_string())?;
+                }
+            }
+            vectors.extend(found);
+        }
+        if self.similarity {
+            print(table(&sentences, &vectors).text().trim_end())?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn name(&self) -> String {
+        match self.input == Path::new("-") {
+            true => "stdin".to_string(),
+            false => self.input.display().to_string(),
+        }
+    }
+
+    /// The lines of the input.
+    fn sentences(&self) -> Result<Vec<String>> {
+        let mut text = String::new();
+        let read = match self.input == Path::new("-") {
+            true => std::io::stdin().read_to_string(&mut text).map(|_| ()),
+            false => std::fs::read_to_string(&self.input).map(|found| text = found),
+        };
+        read.with_context(|| format!("cannot read {}: give a file of text in UTF-8", self.name()))?;
+        let lines: Vec<String> = text.lines().map(str::to_string).collect();
+        if lines.is_empty() {
+            bail!("{} has no line: give one sentence a line", self.name());
+        }
+        if let Some(empty) = lines.iter().position(|line| line.trim().is_empty()) {
+            bail!("{} line {} is empty: remove it", self.name(), empty + 1);
+        }
+        Ok(lines)
+    }
+
+    /// The tokens of the sentence in line `line`.
+    fn tokens(
+        &self,
+        tokenizer: &Tokenizer,
+        sentence: &str,
+        line: usize,
+        positions: usize,
+    ) -> Result<Vec<u32>> {
+        let mut tokens = tokenizer.encode(sentence, true)?;
+        if tokens.len() > positions && !self.truncate {
+            bail!(
+                "{} line {line} has {} tokens, the model takes {positions}: shorten it, or cut it with --truncate",
+                self.name(),
+                tokens.len()
+            );
+        }
+        if tokens.len() > positions {
+            // The last token ends a text.
+            let last = tokens.last().copied();
+            tokens.truncate(positions.saturating_sub(1));
+            tokens.extend(last);
+        }
+        Ok(tokens)
+    }
+}
+
+fn embedded(encoder: &Encoder, tokens: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
+    let vectors = encoder.embed(tokens)?;
+    let [_, width] = vectors.dims();
+    let values = vectors.into_data().try_into_vec_as::<f32>();
+    let values = values.context("cannot read the vectors back from the device")?;
+    if !values.iter().all(|value| value.is_finite()) {
+        bail!("the vectors are not finite: download the weights of the model again");
+    }
+    Ok(values.chunks(width).map(<[f32]>::to_vec).collect())
+}
+
+/// The cosine similarity of all pairs.
+fn table(sentences: &[String], vectors: &[Vec<f32>]) -> Table {
+    const SHOWN: usize = 40;
+    let short = |text: &String| match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.clone(),
+    };
+    let numbers = (1..=sentences.len()).map(|number| number.to_string());
+    let headers = ["sentence".to_string()].into_iter().chain(numbers);
+    let rows = sentences.iter().zip(vectors).zip(1..);
+    let rows = rows.map(|((sentence, vector), number)| {
+        let cosine = |other: &Vec<f32>| {
+            let products = vector.iter().zip(other).map(|(a, b)| f64::from(a * b));
+            format!("{:.3}", products.sum::<f64>())
+        };
+        let name = format!("{number} {}", short(sentence));
+        let cosines = vectors.iter().map(cosine);
+        [name].into_iter().chain(cosines).collect::<Vec<_>>()
+    });
+    Table::new(headers).numbers(sentences.len()).rows(rows)
+}

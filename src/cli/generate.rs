@@ -1,0 +1,86 @@
+//! `crossburn generate`
+
+use std::io::{IsTerminal, Read, Write};
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use crossburn_models::decoder::Cache;
+
+use super::model_choice::ModelChoice;
+use super::process::ProcessArguments;
+use super::speech::{Beginning, SpeechArguments, say};
+use super::{Outcome, interrupt, note};
+
+/// Continue a text with a language model
+///
+/// The text goes to stdout as it is generated, without the prompt, and nothing else does. It ends with the token by which the model
+/// ends a text, before a --stop, or after --max-new-tokens. Ctrl-C ends it as well. The same seed gives the same text.
+///
+/// Example: crossburn generate --model SmolLM2-135M-Instruct.Q4_1.gguf --prompt "The capital of France is" --max-new-tokens 20
+#[derive(Debug, Args)]
+pub(super) struct Generate {
+    #[command(flatten)]
+    model: ModelChoice,
+    /// The text to continue; - reads it from stdin
+    #[arg(
+        long,
+        value_name = "TEXT|-",
+        allow_hyphen_values = true,
+        help_heading = "Text"
+    )]
+    prompt: String,
+    #[command(flatten)]
+    speech: SpeechArguments,
+    #[command(flatten)]
+    pub(super) process: ProcessArguments,
+}
+
+impl Generate {
+    pub(super) fn run(self) -> Result<Outcome> {
+        self.speech.check()?;
+        let model = self.model.open()?;
+        let prompt = match self.prompt.as_str() {
+            "-" => from_stdin()?,
+            text => text.to_string(),
+        };
+        let prompt = model.tokenizer.encode(&prompt, true)?;
+        let generation = self
+            .speech
+            .generation(&model.config, prompt.len(), model.tokenizer.end());
+        model
+            .config
+            .check_tokens(&prompt, generation.max_new_tokens)?;
+        let model = model.load()?;
+        let stop = interrupt::flag()?;
+        let mut out = std::io::stdout();
+        let beginning = Beginning {
+            prompt: &prompt,
+            seen: 0,
+            cache: &mut Cache::new(),
+        };
+        let said = say(
+            &model,
+            beginning,
+            &generation,
+            self.speech.stops(),
+            &stop,
+            &mut out,
+        )?;
+        if out.is_terminal() {
+            let _ = writeln!(out);
+        }
+        note(&said.speed());
+        match stop.load(Ordering::Relaxed) {
+            true => Ok(Outcome::Interrupted),
+            false => Ok(Outcome::Done),
+        }
+    }
+}
+
+fn from_stdin() -> Result<String> {
+    let mut text = String::new();
+    let read = std::io::stdin().read_to_string(&mut text);
+    read.context("cannot read the prompt from stdin: give text in UTF-8")?;
+    Ok(text)
+}

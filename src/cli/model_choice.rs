@@ -1,0 +1,121 @@
+//! Which language model: `--model`, `--adapter` and `--device` of every verb that runs one.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use burn::tensor::Device;
+use clap::Args;
+use crossburn_checkpoints::{ChatTemplate, LanguageModel, Tokenizer, load_adapter};
+use crossburn_models::decoder::family::DecoderNames;
+use crossburn_models::decoder::{Adapter, Decoder, DecoderConfig};
+
+use super::device::DeviceChoice;
+use super::memory::require_memory;
+use super::note;
+
+/// The arguments that say which language model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub(super) struct ModelChoice {
+    /// A folder with config.json, weights and tokenizer.json, or a GGUF file
+    #[arg(long, value_name = "DIR|FILE.gguf")]
+    model: PathBuf,
+    /// An adapter for the model, in the folder layout of PEFT
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+}
+
+/// A model whose weights are not loaded yet: what can be refused before is refused here.
+pub(super) struct ChosenModel {
+    stored: LanguageModel,
+    adapter: Option<PathBuf>,
+    device: Device,
+    names: DecoderNames,
+    /// What decoder it is.
+    pub(super) config: DecoderConfig,
+    /// From text to tokens.
+    pub(super) tokenizer: Tokenizer,
+}
+
+/// A model that answers.
+pub(super) struct RunningModel {
+    pub(super) decoder: Decoder,
+    pub(super) adapter: Option<Adapter>,
+    pub(super) tokenizer: Tokenizer,
+}
+
+impl ModelChoice {
+    /// Opens the model and its tokenizer.
+    ///
+    /// # Errors
+    /// A device that is not there, and whatever is wrong with the files.
+    pub(super) fn open(&self) -> Result<ChosenModel> {
+        let device = self.device.open()?;
+        let stored = LanguageModel::open(&self.model)?;
+        let (config, names) = stored.decoder_config()?;
+        let tokenizer = stored.tokenizer(config.vocabulary)?;
+        Ok(ChosenModel {
+            stored,
+            adapter: self.adapter.clone(),
+            device,
+            names,
+            config,
+            tokenizer,
+        })
+    }
+}
+
+impl ChosenModel {
+    /// The form that the model gives to a conversation.
+    ///
+    /// # Errors
+    /// A template that cannot be read.
+    pub(super) fn chat_template(&self) -> Result<Option<ChatTemplate>> {
+        Ok(self.stored.chat_template(&self.tokenizer)?)
+    }
+
+    /// Loads the weights, and says how large they are.
+    ///
+    /// # Errors
+    /// Less memory than they need, and whatever is wrong with them or with the adapter.
+    pub(super) fn load(self) -> Result<RunningModel> {
+        let parameters = self.config.parameters();
+        let bytes = 4 * parameters;
+        let path = self.stored.path();
+        require_memory(path, bytes)?;
+        note(&format!(
+            "model: {}, {:.3} million parameters, {:.0} MB as 32-bit numbers",
+            last_part(path),
+            parameters as f64 / 1e6,
+            bytes as f64 / 1e6
+        ));
+        let adapter = match &self.adapter {
+            Some(folder) => {
+                let loaded = load_adapter(folder, &self.config, &self.names, &self.device)?;
+                Some(loaded.1)
+            }
+            None => None,
+        };
+        let loaded = self.stored.decoder(&self.device)?;
+        if let Some(first) = loaded.unused.first() {
+            note(&format!(
+                "{} tensors of the model are not used, among them {first:?}",
+                loaded.unused.len()
+            ));
+        }
+        Ok(RunningModel {
+            decoder: loaded.module,
+            adapter,
+            tokenizer: self.tokenizer,
+        })
+    }
+}
+
+/// The last part of a path, as text.
+fn last_part(path: &Path) -> String {
+    let last = path.file_name().unwrap_or(path.as_os_str());
+    last.to_string_lossy().into_owned()
+}
