@@ -25,6 +25,7 @@
 //! of the attachment itself under its own name. `materialize()` folds it in where the effective weights are wanted.
 
 mod atomic;
+mod byte_pairs;
 mod checkpoint;
 mod checksum;
 mod error;
@@ -32,6 +33,7 @@ mod fill;
 pub mod gguf;
 mod hugging_face;
 mod manifest;
+mod resting;
 mod resume;
 mod safetensors_header;
 mod tensor_source;

@@ -8,15 +8,18 @@ use tokenizers::Tokenizer as Inner;
 use crate::CheckpointError;
 use crate::hugging_face::read_json;
 
-const FILE: &str = "tokenizer.json";
+pub(crate) const FILE: &str = "tokenizer.json";
+
+/// Where the tokens that begin and end a text are named.
+pub(crate) const SPECIAL: &str = "tokenizer_config.json";
 
 /// The tokenizer of a model folder, with the tokens that begin and end a text.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
-    inner: Inner,
+    pub(crate) inner: Inner,
     path: PathBuf,
-    begin: Option<u32>,
-    end: Vec<u32>,
+    pub(crate) begin: Option<u32>,
+    pub(crate) end: Vec<u32>,
 }
 
 impl Tokenizer {
@@ -41,11 +44,43 @@ impl Tokenizer {
             ));
         }
         let bytes = std::fs::read(&path).map_err(CheckpointError::reading(&path))?;
-        let mut inner = Inner::from_bytes(bytes).map_err(|cause| {
+        let inner = Inner::from_bytes(bytes).map_err(|cause| {
             refuse(format!(
                 "it is not a readable tokenizer ({cause}); download it again"
             ))
         })?;
+        let documents = ["generation_config.json", "config.json", SPECIAL]
+            .map(|name| folder.join(name))
+            .into_iter()
+            .filter(|path| path.is_file())
+            .map(|path| read_json(&path))
+            .collect::<Result<Vec<Value>, _>>()?;
+        let special = |name: &str| {
+            let found = documents
+                .iter()
+                .map(|document| numbers(&inner, document, name));
+            found.into_iter().find(|tokens| !tokens.is_empty())
+        };
+        let (begin, end) = (special("bos"), special("eos"));
+        let begin = begin.and_then(|tokens| tokens.first().copied());
+        Self::new(inner, &path, vocabulary, begin, end.unwrap_or_default())
+    }
+
+    /// A tokenizer of the file `path`, for a network of `vocabulary` tokens.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Tokenizer`] for tokens that the network does not have.
+    pub(crate) fn new(
+        mut inner: Inner,
+        path: &Path,
+        vocabulary: usize,
+        begin: Option<u32>,
+        end: Vec<u32>,
+    ) -> Result<Self, CheckpointError> {
+        let refuse = |cause: String| CheckpointError::Tokenizer {
+            path: path.into(),
+            cause,
+        };
         // Lengths are the business of whoever makes batches, not of the file.
         inner.with_padding(None);
         let untruncated = inner.with_truncation(None).map(|_| ());
@@ -56,28 +91,11 @@ impl Tokenizer {
                 "it has a token {highest}, the model has {vocabulary} tokens; take the tokenizer that belongs to the model"
             )));
         }
-        let documents = [
-            "generation_config.json",
-            "config.json",
-            "tokenizer_config.json",
-        ]
-        .map(|name| folder.join(name))
-        .into_iter()
-        .filter(|path| path.is_file())
-        .map(|path| read_json(&path))
-        .collect::<Result<Vec<Value>, _>>()?;
-        let special = |name: &str| {
-            let found = documents
-                .iter()
-                .map(|document| numbers(&inner, document, name));
-            found.into_iter().find(|tokens| !tokens.is_empty())
-        };
-        let (begin, end) = (special("bos"), special("eos"));
         Ok(Self {
-            begin: begin.and_then(|tokens| tokens.first().copied()),
-            end: end.unwrap_or_default(),
             inner,
-            path,
+            path: path.into(),
+            begin,
+            end,
         })
     }
 
@@ -89,6 +107,11 @@ impl Tokenizer {
     /// The tokens that end a text.
     pub fn end(&self) -> &[u32] {
         &self.end
+    }
+
+    /// How `token` is spelled in the vocabulary, such as `<s>`.
+    pub fn spelling(&self, token: u32) -> Option<String> {
+        self.inner.id_to_token(token)
     }
 
     /// Number of tokens.
