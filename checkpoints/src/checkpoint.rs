@@ -18,6 +18,8 @@ pub const MANIFEST_FILE: &str = "manifest.json";
 
 /// Writes a checkpoint to the folder `dir`, creating it where needed and replacing the checkpoint in it.
 ///
+/// Weights that the manifest calls resting are left out.
+///
 /// Both files are complete on the disk before the first is replaced. A crash in the instant between the two leaves a
 /// pair that [`load_checkpoint`] refuses, because the manifest holds the checksum of the weights.
 ///
@@ -32,7 +34,7 @@ pub fn save_checkpoint<M: Module>(
 ) -> Result<(), CheckpointError> {
     fs_err::create_dir_all(dir).map_err(CheckpointError::writing(dir))?;
     let (weights_path, manifest_path) = (dir.join(WEIGHTS_FILE), dir.join(MANIFEST_FILE));
-    let weights = weights::encode(module, &weights_path)?;
+    let weights = weights::encode(module, &manifest.resting, &weights_path)?;
     let manifest = manifest.clone().with_weights_checksum(checksum(&weights));
     let json = manifest.to_json(&manifest_path)?;
     let weights = Prepared::new(&weights_path, |file| file.write_all(&weights))?;
@@ -51,7 +53,8 @@ pub fn read_manifest(dir: &Path) -> Result<Manifest, CheckpointError> {
     Manifest::from_json(&read(dir, MANIFEST_FILE)?, &dir.join(MANIFEST_FILE))
 }
 
-/// Loads the checkpoint in `dir` into `module`, which must have the architecture that the manifest names.
+/// Loads the checkpoint in `dir` into `module`, which must have the architecture that the manifest names, and keeps the weights
+/// that the manifest calls resting.
 ///
 /// # Errors
 ///
@@ -70,7 +73,8 @@ pub fn load_checkpoint<M: Module>(dir: &Path, module: M) -> Result<(M, Manifest)
             found,
         });
     }
-    Ok((weights::decode(module, &bytes, &path)?, manifest))
+    let module = weights::decode(module, &manifest.resting, &bytes, &path)?;
+    Ok((module, manifest))
 }
 
 /// Content of one of the two files.

@@ -10,6 +10,14 @@ use crate::gguf::GgufError;
 /// Error of reading or writing a checkpoint: one line that names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
+    /// A vocabulary that does not hold every byte.
+    #[error("a vocabulary of {asked} tokens does not hold every byte: use {least} or more")]
+    Vocabulary {
+        /// Tokens that were asked for.
+        asked: usize,
+        /// Fewest tokens.
+        least: usize,
+    },
     /// The operating system refused to read.
     #[error("cannot read {}: {cause}; {}", path.display(), read_remedy(cause))]
     Read {

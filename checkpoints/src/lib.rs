@@ -25,6 +25,7 @@
 //! of the attachment itself under its own name. `materialize()` folds it in where the effective weights are wanted.
 
 mod atomic;
+mod byte_pairs;
 mod chat_template;
 mod checkpoint;
 mod checksum;
@@ -35,6 +36,7 @@ mod hugging_face;
 mod language_model;
 mod manifest;
 mod mapped_file;
+mod resting;
 mod resume;
 mod safetensors_header;
 mod tensor_source;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crossburn_noise::PathPattern;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -43,6 +44,9 @@ pub struct Manifest {
     /// Whether the weights are those that a chip computes with: they are on no grid, and not quantized again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub programmed: bool,
+    /// Weights that the checkpoint leaves out, since they rested: the network has them from elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resting: Vec<PathPattern>,
     /// The noise that it was trained with, where training has found it: it is not that of the recipe then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_noise: Option<Value>,
@@ -65,6 +69,7 @@ impl Manifest {
             seed,
             data,
             programmed: false,
+            resting: Vec::new(),
             training_noise: None,
             metrics: BTreeMap::new(),
             weights_checksum: String::new(),
@@ -80,6 +85,12 @@ impl Manifest {
     /// Says that the weights are those that a chip computes with.
     pub fn with_programmed_weights(mut self) -> Self {
         self.programmed = true;
+        self
+    }
+
+    /// Names the weights that the checkpoint leaves out; none for a network whose weights are all in it.
+    pub fn with_resting(mut self, patterns: impl IntoIterator<Item = PathPattern>) -> Self {
+        self.resting = patterns.into_iter().collect();
         self
     }
 
@@ -116,7 +127,7 @@ impl Manifest {
     }
 
     /// The same manifest for the weights with this checksum.
-    pub(crate) fn with_weights_checksum(mut self, checksum: String) -> Self {
+    pub fn with_weights_checksum(mut self, checksum: String) -> Self {
         self.weights_checksum = checksum;
         self
     }

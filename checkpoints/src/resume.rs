@@ -17,11 +17,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
+use burn::module::{Module, ParamGroup};
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
-use crossburn_noise::{NoiseError, require_finite};
+use crossburn_noise::{NoiseError, PathPattern, require_finite};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,7 @@ use crate::atomic::{sync_dir, write_bytes};
 use crate::checksum::checksum;
 use crate::error::CheckpointError;
 use crate::manifest::{from_json, to_json};
+use crate::resting::learned;
 
 const FORMAT: &str = "crossburn.resume/1";
 const POINTER_FILE: &str = "resume.json";
@@ -55,7 +56,7 @@ struct Pointer {
 ///
 /// There is one optimizer, or one for every network that `module` holds: networks that started as copies of each other
 /// share the identities of their parameters, and one optimizer could not tell them apart. `progress` is any data with a
-/// JSON form. JSON has no NaN or infinity: use an `Option` where one may occur.
+/// JSON form. `resting` weights are left out: a fresh module has them. JSON has no NaN or infinity: use an `Option` where one may occur.
 ///
 /// # Errors
 ///
@@ -64,6 +65,7 @@ struct Pointer {
 pub fn save_resume<M: Module, T: Serialize>(
     dir: &Path,
     module: &M,
+    resting: &[PathPattern],
     optimizers: &[ModuleOptimizer],
     progress: &T,
 ) -> Result<(), CheckpointError> {
@@ -84,7 +86,15 @@ pub fn save_resume<M: Module, T: Serialize>(
         .map_err(CheckpointError::writing(dir))?;
 
     // `valid` lets pending updates of running states take effect; without it the last one would be lost.
-    let model = module.valid().into_record().into_bytes();
+    let module = module.valid();
+    let record = match resting.is_empty() {
+        true => module.into_record(),
+        false => {
+            let group = ParamGroup::from_ids(learned(&module, resting).0);
+            module.into_record_group(group)
+        }
+    };
+    let model = record.into_bytes();
     let mut checksums = BTreeMap::new();
     let mut store = |file: &str, bytes: &[u8]| {
         checksums.insert(file.to_string(), checksum(bytes));
@@ -150,6 +160,7 @@ pub fn has_resume(dir: &Path) -> bool {
 pub fn load_resume<M: Module, T: DeserializeOwned>(
     dir: &Path,
     module: M,
+    resting: &[PathPattern],
     optimizers: Vec<ModuleOptimizer>,
 ) -> Result<Option<(M, Vec<ModuleOptimizer>, T)>, CheckpointError> {
     let Some(kept) = Kept::open(dir)? else {
@@ -168,8 +179,14 @@ pub fn load_resume<M: Module, T: DeserializeOwned>(
     let progress = kept.progress()?;
 
     let (bytes, path) = read(MODEL_FILE)?;
-    let module = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
-        .and_then(|record| module.try_load_record(record))
+    let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
+        .map_err(|e| misfit(&path, e.to_string()))?;
+    let (_, expected) = learned(&module, resting);
+    // What rests is missing from the record. Burn refuses a record with tensors that the module lacks, so that as many as
+    // there are to learn are the right ones.
+    let partial = !resting.is_empty() && record.len() == expected;
+    let module = module
+        .try_load_record(record.allow_partial(partial))
         .map_err(|e| misfit(&path, e.to_string()))?;
     require_finite(&module).map_err(|error| match error {
         NoiseError::Value {

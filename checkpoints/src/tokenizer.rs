@@ -8,15 +8,18 @@ use tokenizers::Tokenizer as Inner;
 use crate::CheckpointError;
 use crate::hugging_face::read_json;
 
-const FILE: &str = "tokenizer.json";
+pub(crate) const FILE: &str = "tokenizer.json";
+
+/// Where the tokens that begin and end a text are named.
+pub(crate) const SPECIAL: &str = "tokenizer_config.json";
 
 /// The tokenizer of a model folder, with the tokens that begin and end a text.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
-    inner: Inner,
+    pub(crate) inner: Inner,
     path: PathBuf,
-    begin: Option<u32>,
-    end: Vec<u32>,
+    pub(crate) begin: Option<u32>,
+    pub(crate) end: Vec<u32>,
 }
 
 impl Tokenizer {
@@ -46,16 +49,12 @@ impl Tokenizer {
                 "it is not a readable tokenizer ({cause}); download it again"
             ))
         })?;
-        let documents = [
-            "generation_config.json",
-            "config.json",
-            "tokenizer_config.json",
-        ]
-        .map(|name| folder.join(name))
-        .into_iter()
-        .filter(|path| path.is_file())
-        .map(|path| read_json(&path))
-        .collect::<Result<Vec<Value>, _>>()?;
+        let documents = ["generation_config.json", "config.json", SPECIAL]
+            .map(|name| folder.join(name))
+            .into_iter()
+            .filter(|path| path.is_file())
+            .map(|path| read_json(&path))
+            .collect::<Result<Vec<Value>, _>>()?;
         let special = |name: &str| {
             let found = documents
                 .iter()

@@ -22,11 +22,12 @@ use burn::tensor::{Bytes, DType, TensorData};
 use burn_store::{
     Applier, BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge, burn_pack,
 };
-use crossburn_noise::unfit_value;
+use crossburn_noise::{PathPattern, unfit_value};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::atomic::write_bytes;
 use crate::error::CheckpointError;
+use crate::resting::rests;
 use crate::safetensors_header::explained;
 
 /// Enum variants are no part of a tensor's name, as PyTorch has none.
@@ -61,7 +62,7 @@ const IGNORED: &str = "num_batches_tracked";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), CheckpointError> {
-    write_bytes(path, &encode(module, path)?)
+    write_bytes(path, &encode(module, &[], path)?)
 }
 
 /// Loads the file `path`, written by [`save_weights`] or by PyTorch, into `module`.
@@ -78,17 +79,21 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), Checkpoint
 /// of activations below 0.
 pub fn load_weights<M: Module>(module: M, path: &Path) -> Result<M, CheckpointError> {
     let bytes = std::fs::read(path).map_err(CheckpointError::reading(path))?;
-    decode(module, &bytes, path)
+    decode(module, &[], &bytes, path)
 }
 
-/// Content of the safetensors file of `module`; `path` is for messages.
-pub(crate) fn encode<M: Module>(module: &M, path: &Path) -> Result<Vec<u8>, CheckpointError> {
+/// Content of the safetensors file of `module`, without its `resting` weights; `path` is for messages.
+pub(crate) fn encode<M: Module>(
+    module: &M,
+    resting: &[PathPattern],
+    path: &Path,
+) -> Result<Vec<u8>, CheckpointError> {
     let failed = |tensor: &str, cause: String| CheckpointError::Tensor {
         path: path.into(),
         cause: format!("{tensor:?}: {cause}"),
     };
     let mut views = Vec::new();
-    for tensor in snapshot(module) {
+    for tensor in snapshot(module, resting) {
         let data = tensor
             .to_bytes()
             .map_err(|e| failed(&tensor.name, e.to_string()))?;
@@ -108,9 +113,10 @@ pub(crate) fn encode<M: Module>(module: &M, path: &Path) -> Result<Vec<u8>, Chec
     safetensors::serialize(views, Some(metadata)).map_err(|e| failed("header", e.to_string()))
 }
 
-/// Loads `bytes`, the content of the file `path`, into `module`.
+/// Loads `bytes`, the content of the file `path`, into `module`, which keeps its `resting` weights.
 pub(crate) fn decode<M: Module>(
     module: M,
+    resting: &[PathPattern],
     bytes: &[u8],
     path: &Path,
 ) -> Result<M, CheckpointError> {
@@ -123,7 +129,7 @@ pub(crate) fn decode<M: Module>(
         .filter(|(name, _)| name.rsplit('.').next() != Some(IGNORED))
         .map(|(name, view)| (name.to_string(), view))
         .collect();
-    let expected = snapshot(&module);
+    let expected = snapshot(&module, resting);
     if let Some(missing) = expected.iter().find(|t| !stored.contains_key(&t.name)) {
         let mut found: Vec<String> = stored.keys().cloned().collect();
         if found.iter().any(|n| expected.iter().all(|t| t.name != *n)) {
@@ -175,7 +181,9 @@ pub(crate) fn decode<M: Module>(
     let module = module.map(&mut applier);
     // The checks above leave nothing for this to report, but a load that did less than asked must not pass.
     let result = applier.into_result();
-    match (result.errors.first(), result.missing.first()) {
+    let mut missing = result.missing.iter();
+    let missing = missing.find(|(tensor, _)| !rests(tensor, resting));
+    match (result.errors.first(), missing) {
         (Some(error), _) => Err(CheckpointError::Tensor {
             path: path.into(),
             cause: error.to_string(),
@@ -215,14 +223,16 @@ fn require_values(data: &TensorData, tensor: &str, path: &Path) -> Result<(), Ch
     }
 }
 
-/// The tensors of a module in the names and shapes of the file; their bytes are read on demand.
-fn snapshot<M: Module>(module: &M) -> Vec<burn_pack::Tensor> {
+/// The tensors of a module that do not rest, in the names and shapes of the file; their bytes are read on demand.
+fn snapshot<M: Module>(module: &M, resting: &[PathPattern]) -> Vec<burn_pack::Tensor> {
     // `valid` lets pending updates of running states take effect; without it the last one would be lost.
-    module.valid().collect(
+    let mut tensors = module.valid().collect(
         None,
         Some(Box::new(BurnToPyTorchAdapter)),
         SKIP_ENUM_VARIANTS,
-    )
+    );
+    tensors.retain(|tensor| !rests(&tensor.name, resting));
+    tensors
 }
 
 /// One tensor on its way into a file.

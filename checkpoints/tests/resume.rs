@@ -91,7 +91,7 @@ fn load(
     net: Net,
     optimizer: ModuleOptimizer,
 ) -> Result<(Net, ModuleOptimizer, Progress), String> {
-    match load_resume(dir, net, vec![optimizer]) {
+    match load_resume(dir, net, &[], vec![optimizer]) {
         Ok(state) => {
             let (net, mut optimizers, progress) = state.expect("a state");
             let optimizer = optimizers.pop().expect("one optimizer");
@@ -126,7 +126,7 @@ fn check_exact(optimizer: fn() -> ModuleOptimizer) {
     for k in 0..5 {
         net = net.step(&mut optim, k);
     }
-    save_resume(dir.path(), &net, from_ref(&optim), &progress(5)).unwrap();
+    save_resume(dir.path(), &net, &[], from_ref(&optim), &progress(5)).unwrap();
 
     let (mut resumed, mut resumed_optim, read) = load(dir.path(), Net::new(), optimizer()).unwrap();
     assert_eq!(read, progress(5));
@@ -167,7 +167,7 @@ fn nothing_saved_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
     assert!(!has_resume(dir.path()));
     assert!(
-        load_resume::<_, Progress>(dir.path(), Net::new(), vec![adam()])
+        load_resume::<_, Progress>(dir.path(), Net::new(), &[], vec![adam()])
             .unwrap()
             .is_none()
     );
@@ -178,7 +178,7 @@ fn progress_is_read_alone_from_a_whole_state() {
     let dir = tempfile::tempdir().unwrap();
     assert!(read_progress::<Progress>(dir.path()).unwrap().is_none());
     let net = Net::new();
-    save_resume(dir.path(), &net, &[adam()], &progress(4)).unwrap();
+    save_resume(dir.path(), &net, &[], &[adam()], &progress(4)).unwrap();
     // The weights are not looked at.
     fs_err::remove_file(dir.path().join("resume-1/model.bpk")).unwrap();
     assert_eq!(read_progress(dir.path()).unwrap(), Some(progress(4)));
@@ -192,7 +192,7 @@ fn one_state_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let net = Net::new();
     for epoch in 1..4 {
-        save_resume(dir.path(), &net, &[adam()], &progress(epoch)).unwrap();
+        save_resume(dir.path(), &net, &[], &[adam()], &progress(epoch)).unwrap();
     }
     assert_eq!(names(dir.path()), ["resume-3", "resume.json"]);
     assert_eq!(
@@ -209,9 +209,9 @@ fn crash_at_any_point_leaves_a_state() {
     let dir = tempfile::tempdir().unwrap();
     let (dir, other) = (dir.path().join("run"), dir.path().join("other"));
     let (old, new) = (Net::new(), Net::new());
-    save_resume(&dir, &old, &[adam()], &progress(1)).unwrap();
-    save_resume(&other, &new, &[adam()], &progress(1)).unwrap();
-    save_resume(&other, &new, &[adam()], &progress(2)).unwrap();
+    save_resume(&dir, &old, &[], &[adam()], &progress(1)).unwrap();
+    save_resume(&other, &new, &[], &[adam()], &progress(1)).unwrap();
+    save_resume(&other, &new, &[], &[adam()], &progress(2)).unwrap();
     let expect = |net: &Net, epoch| {
         let (loaded, _, read) = load(&dir, Net::new(), adam()).unwrap();
         assert_eq!((loaded.bits(), read.epoch), (net.bits(), epoch));
@@ -237,7 +237,7 @@ fn crash_at_any_point_leaves_a_state() {
     fs_err::create_dir(dir.join("resume.tmp-stale")).unwrap();
     fs_err::create_dir(dir.join("resume-07")).unwrap();
     fs_err::write(dir.join("resume-notes.txt"), "of the user").unwrap();
-    save_resume(&dir, &old, &[adam()], &progress(3)).unwrap();
+    save_resume(&dir, &old, &[], &[adam()], &progress(3)).unwrap();
     expect(&old, 3);
     assert_eq!(
         names(&dir),
@@ -258,7 +258,7 @@ fn copies_keep_an_optimizer_each() {
     }
     // The second copy sees other data from here on.
     copies[1] = copies[1].clone().step(&mut optimizers[1], 3);
-    save_resume(dir.path(), &copies, &optimizers, &progress(1)).unwrap();
+    save_resume(dir.path(), &copies, &[], &optimizers, &progress(1)).unwrap();
     assert_eq!(
         names(&dir.path().join("resume-1")),
         [
@@ -270,7 +270,7 @@ fn copies_keep_an_optimizer_each() {
     );
     let fresh = vec![Net::new(), Net::new()];
     let (mut read, mut read_optimizers, _) =
-        load_resume::<_, Progress>(dir.path(), fresh, vec![adam(), adam()])
+        load_resume::<_, Progress>(dir.path(), fresh, &[], vec![adam(), adam()])
             .unwrap()
             .unwrap();
     for copy in 0..2 {
@@ -279,8 +279,8 @@ fn copies_keep_an_optimizer_each() {
         assert_eq!(resumed.bits(), whole.bits(), "{copy}");
     }
     // A state of one optimizer does not pass for one of two.
-    save_resume(dir.path(), &copies, &optimizers[..1], &progress(2)).unwrap();
-    let error = load_resume::<_, Progress>(dir.path(), copies, optimizers)
+    save_resume(dir.path(), &copies, &[], &optimizers[..1], &progress(2)).unwrap();
+    let error = load_resume::<_, Progress>(dir.path(), copies, &[], optimizers)
         .err()
         .expect("an error");
     assert!(error.to_string().contains("optimizer-2.bpk"), "{error}");
@@ -291,9 +291,9 @@ fn copies_keep_an_optimizer_each() {
 fn failed_save_keeps_the_state() {
     let dir = tempfile::tempdir().unwrap();
     let net = Net::new();
-    save_resume(dir.path(), &net, &[adam()], &progress(1)).unwrap();
+    save_resume(dir.path(), &net, &[], &[adam()], &progress(1)).unwrap();
     let unwritable = std::collections::HashMap::from([((1, 2), 3)]);
-    let error = save_resume(dir.path(), &net, &[adam()], &unwritable).unwrap_err();
+    let error = save_resume(dir.path(), &net, &[], &[adam()], &unwritable).unwrap_err();
     assert!(error.to_string().contains("as JSON: key must be a string"));
     assert_eq!(names(dir.path()), ["resume-1", "resume.json"]);
     assert_eq!(load(dir.path(), net, adam()).unwrap().2, progress(1));
@@ -305,7 +305,7 @@ fn misfits_are_named() {
     let dir = dir.path();
     let mut optim = adam();
     let net = Net::new().step(&mut optim, 0);
-    save_resume(dir, &net, from_ref(&optim), &progress(1)).unwrap();
+    save_resume(dir, &net, &[], from_ref(&optim), &progress(1)).unwrap();
 
     let wider = || {
         let mut net = Net::new();
@@ -352,7 +352,7 @@ fn misfits_are_named() {
         );
     }
     // A damaged pointer does not stop the next save.
-    save_resume(dir, &net, from_ref(&optim), &progress(2)).unwrap();
+    save_resume(dir, &net, &[], from_ref(&optim), &progress(2)).unwrap();
     assert_eq!(load(dir, Net::new(), adam()).unwrap().2, progress(2));
 }
 
@@ -361,7 +361,7 @@ fn a_state_with_a_value_that_is_no_number_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut net = Net::new();
     net.fc.bias = net.fc.bias.map(|bias| bias.map(|bias| bias * f32::NAN));
-    save_resume(dir.path(), &net, from_ref(&adam()), &progress(1)).unwrap();
+    save_resume(dir.path(), &net, &[], from_ref(&adam()), &progress(1)).unwrap();
     let error = refused(dir.path(), Net::new(), adam());
     assert!(
         error.contains(

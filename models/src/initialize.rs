@@ -4,17 +4,23 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 use crossburn_noise::Philox;
 
-/// Redraws the weights of every linear and convolutional layer from `seed`, by PyTorch's default rule.
+/// Standard deviation of embeddings and of what stands for them in an adapter.
+const EMBEDDING: f64 = 0.02;
+
+/// Redraws every weight that is random at first from `seed`: those of linear and convolutional layers by PyTorch's default
+/// rule, embeddings as language models do.
 ///
 /// ```text
-/// weight, bias ~ U(-1 / sqrt(fan_in), 1 / sqrt(fan_in))
+/// weight, bias ~ U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)),    embedding ~ N(0, 0.02²)
 /// ```
 ///
-/// Norm parameters and running statistics stay. Burn's own initializers draw from one process-wide generator, whose
-/// order depends on threads; here every parameter has its own stream.
+/// Of an adapter of a language model, the first factor of a low-rank product follows the first rule, a prompt and a prefix the
+/// second. What starts as a constant, such as norm parameters and running statistics, stays. Burn's own initializers draw from
+/// one process-wide generator, whose order depends on threads; here every parameter has its own stream.
 ///
 /// # Source
-/// PyTorch `nn.Linear.reset_parameters` (Kaiming uniform with a = sqrt 5), documented formula.
+/// PyTorch `nn.Linear.reset_parameters` (Kaiming uniform with a = sqrt 5), documented formula; Radford et al. 2018,
+/// "Improving language understanding by generative pre-training", section 4.1, for embeddings.
 pub fn initialize<M: Module>(module: M, seed: u64) -> M {
     module.map(&mut Initialize {
         seed,
@@ -52,9 +58,20 @@ impl ModuleMapper for Initialize {
             return param;
         };
         let shape = param.lazy_shape();
+        let generator = Philox::new(self.seed, self.stream);
         match (layer, name) {
+            ("Struct:Embedding", "weight") | ("Struct:Adapter", "prompt" | "prefix") => {
+                let mut values = vec![0.0f32; shape.num_elements()];
+                generator.fill_normal(&mut values);
+                values
+                    .iter_mut()
+                    .for_each(|value| *value = (f64::from(*value) * EMBEDDING) as f32);
+                return with_values(param, values);
+            }
             // Burn keeps a linear weight as [in, out].
-            ("Struct:Linear", "weight") => self.bound = Some(1.0 / (shape[0] as f64).sqrt()),
+            ("Struct:Linear", "weight") | ("Struct:LinearAdapter", "down") => {
+                self.bound = Some(1.0 / (shape[0] as f64).sqrt())
+            }
             ("Struct:Conv1d" | "Struct:Conv2d", "weight") => {
                 let fan_in: usize = shape.iter().skip(1).product();
                 self.bound = Some(1.0 / (fan_in as f64).sqrt());
@@ -65,21 +82,25 @@ impl ModuleMapper for Initialize {
         let Some(bound) = self.bound else {
             return param;
         };
-        let generator = Philox::new(self.seed, self.stream);
         let values: Vec<f32> = (0..shape.num_elements() as u64)
             .map(|i| ((2.0 * generator.uniform(i) - 1.0) * bound) as f32)
             .collect();
-        param.map(|held| {
-            let options = (&held.device(), held.dtype());
-            let drawn = Tensor::from_data(TensorData::new(values, shape.clone()), options);
-            // `map` hands the tensor as it is used: keep what it says about gradients.
-            if held.is_require_grad() {
-                drawn.require_grad()
-            } else {
-                drawn
-            }
-        })
+        with_values(param, values)
     }
+}
+
+/// `param` with these values in place of its own.
+fn with_values<const D: usize>(param: Param<Tensor<D>>, values: Vec<f32>) -> Param<Tensor<D>> {
+    param.map(|held| {
+        let options = (&held.device(), held.dtype());
+        let drawn = Tensor::from_data(TensorData::new(values, held.shape()), options);
+        // `map` hands the tensor as it is used: keep what it says about gradients.
+        if held.is_require_grad() {
+            drawn.require_grad()
+        } else {
+            drawn
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The registry: a network from its configuration.
 
+use std::path::PathBuf;
+
 use burn::tensor::Device;
 use crossburn_hardware::WeightBits;
 use serde::{Deserialize, Serialize};
 
+use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::{
     Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig, LeNetConfig,
     MlpConfig, ResNet18Config, WithNetwork, convnet, initialize, lenet,
@@ -18,7 +21,7 @@ use crate::{
 /// assert_eq!(model.input_shape(), Some([1, 28, 28]));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ModelConfig {
     /// A multilayer perceptron.
@@ -39,6 +42,10 @@ pub enum ModelConfig {
     Autoencoder(DenseAutoencoderConfig),
     /// Convolutions down to a code and up again.
     ConvAutoencoder(ConvAutoencoderConfig),
+    /// A language model by a few sizes.
+    Decoder(DecoderSizes),
+    /// A language model from its folder, which `crossburn_training` reads.
+    Pretrained(PretrainedConfig),
     /// A network of another program, which only that program can build.
     Own(OwnConfig),
 }
@@ -52,6 +59,17 @@ pub struct OwnConfig {
     pub bits: Option<WeightBits>,
 }
 
+/// A language model in the folder layout of the Hugging Face hub.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainedConfig {
+    /// The folder with `config.json`, weights and tokenizer.
+    pub folder: PathBuf,
+    /// What is learned beside its weights, which rest then; where absent, the weights themselves learn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterConfig>,
+}
+
 /// What kind of network it is: which trait says what it computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -59,6 +77,8 @@ pub enum Family {
     Classifier,
     /// [`Autoencoder`](crate::Autoencoder).
     Autoencoder,
+    /// [`CausalLanguageModel`](crate::CausalLanguageModel).
+    LanguageModel,
 }
 
 impl std::fmt::Display for Family {
@@ -66,6 +86,7 @@ impl std::fmt::Display for Family {
         f.write_str(match self {
             Self::Classifier => "classifier",
             Self::Autoencoder => "autoencoder",
+            Self::LanguageModel => "language model",
         })
     }
 }
@@ -108,6 +129,15 @@ pub enum ModelError {
         "model.kind = own names a network of another program: build it there, or choose another kind"
     )]
     Own,
+    /// A network whose weights are read from files.
+    #[error("model.kind = pretrained is read from its folder: build it through its recipe")]
+    Files,
+    /// A language model that cannot be built.
+    #[error("model: {cause}")]
+    Decoder {
+        /// What is wrong, and what is possible.
+        cause: String,
+    },
     /// Fewer outputs than the data has classes.
     #[error(
         "{model} has {outputs} outputs, the data has {classes} classes: build the network with {classes} outputs or more, or choose other data"
@@ -133,6 +163,8 @@ impl ModelConfig {
             Self::Cnn1d(_) => "cnn1d",
             Self::Autoencoder(_) => "autoencoder",
             Self::ConvAutoencoder(_) => "conv-autoencoder",
+            Self::Decoder(_) => "decoder",
+            Self::Pretrained(_) => "pretrained",
             Self::Own(_) => "own",
         }
     }
@@ -142,6 +174,7 @@ impl ModelConfig {
         Some(match self {
             Self::Own(_) => return None,
             Self::Autoencoder(_) | Self::ConvAutoencoder(_) => Family::Autoencoder,
+            Self::Decoder(_) | Self::Pretrained(_) => Family::LanguageModel,
             Self::Mlp(_)
             | Self::LeNet(_)
             | Self::ConvNet(_)
@@ -160,6 +193,7 @@ impl ModelConfig {
             Self::Cnn1d(config) => config.bits,
             Self::Autoencoder(config) => config.bits,
             Self::ConvAutoencoder(config) => config.bits,
+            Self::Decoder(_) | Self::Pretrained(_) => None,
             Self::Own(config) => config.bits,
         }
     }
@@ -174,6 +208,8 @@ impl ModelConfig {
             | Self::Cnn1d(_)
             | Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
+            | Self::Decoder(_)
+            | Self::Pretrained(_)
             | Self::Own(_) => None,
         }
     }
@@ -186,7 +222,11 @@ impl ModelConfig {
             Self::ConvNet(_) => convnet::CLASSES,
             Self::ResNet18(config) => config.classes,
             Self::Cnn1d(config) => config.classes,
-            Self::Autoencoder(_) | Self::ConvAutoencoder(_) | Self::Own(_) => return None,
+            Self::Autoencoder(_)
+            | Self::ConvAutoencoder(_)
+            | Self::Decoder(_)
+            | Self::Pretrained(_)
+            | Self::Own(_) => return None,
         })
     }
 
@@ -202,11 +242,15 @@ impl ModelConfig {
     }
 
     /// Checks the configuration itself.
-    fn check_sizes(&self) -> Result<(), ModelError> {
+    ///
+    /// # Errors
+    /// [`ModelError`], naming the key.
+    pub fn check_sizes(&self) -> Result<(), ModelError> {
         let (widths, counts): (&[usize], Vec<(&'static str, usize)>) = match self {
             Self::Mlp(MlpConfig { widths, .. })
             | Self::Autoencoder(DenseAutoencoderConfig { widths, .. }) => (widths, Vec::new()),
-            Self::LeNet(_) | Self::Own(_) => return Ok(()),
+            Self::LeNet(_) | Self::Pretrained(_) | Self::Own(_) => return Ok(()),
+            Self::Decoder(sizes) => return sizes.config().map(|_| ()).map_err(unbuilt),
             Self::ConvNet(config) => (&[1, 1], vec![("width", config.width)]),
             Self::ResNet18(config) => (
                 &[1, 1],
@@ -272,6 +316,7 @@ impl ModelConfig {
             }
             Self::Cnn1d(config) => (channels != config.channels || height != 1)
                 .then(|| format!("{}x1xLENGTH", config.channels)),
+            Self::Decoder(_) | Self::Pretrained(_) => Some("token".to_string()),
             Self::Own(_) => None,
             Self::ConvAutoencoder(config) => {
                 let fits = channels == config.channels && height % 4 == 0 && width % 4 == 0;
@@ -301,7 +346,8 @@ impl ModelConfig {
     /// Builds the network on `device` with initial weights from `seed`, and hands it to `work`.
     ///
     /// # Errors
-    /// [`ModelError::Own`] for a network of another program.
+    /// [`ModelError::Own`] for a network of another program, [`ModelError::Files`] for one that is read from files, and
+    /// [`ModelError::Decoder`].
     pub fn build<W: WithNetwork>(
         &self,
         seed: u64,
@@ -310,6 +356,11 @@ impl ModelConfig {
     ) -> Result<W::Output, ModelError> {
         Ok(match self {
             Self::Own(_) => return Err(ModelError::Own),
+            Self::Pretrained(_) => return Err(ModelError::Files),
+            Self::Decoder(sizes) => {
+                let decoder = sizes.init(device).map_err(unbuilt)?;
+                work.language_model(initialize(decoder, seed))
+            }
             Self::Mlp(config) => work.classifier(initialize(config.init(device), seed)),
             Self::LeNet(config) => work.classifier(initialize(config.init(device), seed)),
             Self::ConvNet(config) => work.classifier(initialize(config.init(device), seed)),
@@ -323,11 +374,17 @@ impl ModelConfig {
     }
 }
 
+fn unbuilt(error: DecoderError) -> ModelError {
+    ModelError::Decoder {
+        cause: error.to_string(),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::{Autoencoder, Classifier, Network};
+    use crate::{Autoencoder, CausalLanguageModel, Classifier, Network};
     use burn::tensor::{Tensor, TensorData};
     use crossburn_hardware::layer::stack;
     use crossburn_hardware::manufacture;
@@ -357,6 +414,50 @@ mod tests {
             let output = network.forward(input.clone());
             assert_eq!(output.dims(), input.dims());
             output.into_data().try_to_vec().unwrap()
+        }
+
+        /// Of two rows of as many tokens as the shape has values, all but the first of which have labels.
+        fn language_model<L: CausalLanguageModel>(self, network: L) -> Vec<f32> {
+            let places: usize = self.0.iter().product();
+            let tokens: Vec<u32> = (0..2 * places as u32).map(|token| token % 7).collect();
+            let label = |place: usize| (place % places > 0).then(|| tokens[place]);
+            let labels: Vec<_> = (0..2 * places).map(label).collect();
+            let predictions = network.predict(&tokens, places, &labels);
+            assert_eq!(predictions.targets.len(), 2 * (places - 1));
+            predictions.logits.into_data().try_to_vec().unwrap()
+        }
+    }
+
+    #[test]
+    fn a_decoder_runs_and_every_parameter_starts_from_its_seed() {
+        let text = r#"{"kind":"decoder","vocabulary":20,"width":8,"heads":2,"key_value_heads":1,"layers":1,"context":6}"#;
+        let config: ModelConfig = serde_json::from_str(text).unwrap();
+        assert_eq!(config.family(), Some(Family::LanguageModel));
+        let device = Device::flex();
+        let built = |seed| config.build(seed, &device, Outputs([1, 1, 5])).unwrap();
+        let logits = built(1);
+        assert_eq!(logits.len(), 2 * 4 * 20);
+        assert!(logits.iter().all(|x| x.is_finite()) && logits.iter().any(|x| *x != 0.0));
+        assert_eq!(logits, built(1));
+        assert_ne!(logits, built(2));
+        let samples = config.check([1, 28, 28]).unwrap_err();
+        insta::assert_snapshot!(samples, @"decoder takes token inputs, the data has 1x28x28: choose another model or data set");
+        for (key, part) in [
+            (
+                r#""width":10,"heads":4"#,
+                "model: width = 10 is not possible: use a multiple of twice the 4 heads",
+            ),
+            (r#""heads":0"#, "model: heads = 0"),
+            (
+                r#""key_value_heads":3"#,
+                "model: key_value_heads = 3 is not possible",
+            ),
+            (r#""context":0"#, "model: context = 0"),
+        ] {
+            let text = format!(r#"{{"kind":"decoder",{key}}}"#);
+            let config: ModelConfig = serde_json::from_str(&text).unwrap();
+            let message = config.check_sizes().unwrap_err().to_string();
+            assert!(message.starts_with(part), "{message}");
         }
     }
 
@@ -423,6 +524,10 @@ mod tests {
 
         fn autoencoder<A: Autoencoder>(self, network: A) -> Vec<f32> {
             Outputs(self.0).autoencoder(network.unquantized_activations())
+        }
+
+        fn language_model<L: CausalLanguageModel>(self, network: L) -> Vec<f32> {
+            Outputs(self.0).language_model(network.unquantized_activations())
         }
     }
 
@@ -501,6 +606,10 @@ mod tests {
             // Outputs of several chips do not have the shape of the input.
             assert!(!<A as Network>::STACKS);
             0.0
+        }
+
+        fn language_model<L: CausalLanguageModel>(self, _: L) -> f32 {
+            unreachable!("the rows are classifiers and an autoencoder")
         }
 
         fn classifier<C: Classifier>(self, network: C) -> f32 {

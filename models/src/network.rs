@@ -2,10 +2,10 @@
 
 use burn::module::{Module, ModuleDisplay};
 
-use crate::{Autoencoder, Classifier};
+use crate::{Autoencoder, CausalLanguageModel, Classifier};
 
 /// A network that is trained, evaluated and searched: any Burn module. What it computes is said by a trait of its kind, such
-/// as [`Classifier`] or [`Autoencoder`].
+/// as [`Classifier`], [`Autoencoder`] or [`CausalLanguageModel`].
 ///
 /// ```
 /// use burn::module::Module;
@@ -28,6 +28,9 @@ pub trait Network: Module + ModuleDisplay + Send + Sync + 'static {
     /// beside biases, norms and embeddings: what never leaves the host, such as a head that is an embedding once more.
     const DIGITAL: &'static [&'static str] = &[];
 
+    /// Paths of weights that rest while the others learn, as patterns: they come from elsewhere, and checkpoints leave them out.
+    const RESTS: &'static [&'static str] = &[];
+
     /// The same network with every activation in full precision: what a gradient through rounding and clipping is compared
     /// with. A network that does not quantize activations is that already.
     #[must_use]
@@ -48,4 +51,7 @@ pub trait WithNetwork {
 
     /// Does the work with an autoencoder.
     fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output;
+
+    /// Does the work with a language model.
+    fn language_model<L: CausalLanguageModel>(self, network: L) -> Self::Output;
 }

@@ -79,7 +79,16 @@ enum Place {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
-    rules: Vec<(PathPattern, Place)>,
+    rules: Vec<Rule>,
+}
+
+/// Where the weights of some paths lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rule {
+    pattern: PathPattern,
+    place: Place,
+    /// Whether it must be about a weight.
+    asked: bool,
 }
 
 impl Placement {
@@ -95,9 +104,24 @@ impl Placement {
         self.with(patterns, Place::Array)
     }
 
+    /// The same with the weights of these paths digital, where there are any: what all networks of a type propose, of which
+    /// one may lack a part, such as a decoder whose head is its embedding.
+    #[must_use]
+    pub fn proposed_digital(mut self, patterns: impl IntoIterator<Item = PathPattern>) -> Self {
+        self.rules.extend(patterns.into_iter().map(|pattern| Rule {
+            pattern,
+            place: Place::Digital,
+            asked: false,
+        }));
+        self
+    }
+
     fn with(mut self, patterns: impl IntoIterator<Item = PathPattern>, place: Place) -> Self {
-        let rules = patterns.into_iter().map(|pattern| (pattern, place));
-        self.rules.extend(rules);
+        self.rules.extend(patterns.into_iter().map(|pattern| Rule {
+            pattern,
+            place,
+            asked: true,
+        }));
         self
     }
 
@@ -119,20 +143,21 @@ impl Placement {
         }
         let on_array = |path: &&str| {
             let mut rules = self.rules.iter().rev();
-            match rules.find(|(pattern, _)| pattern.matches(path)) {
-                Some((_, place)) => *place == Place::Array,
+            match rules.find(|rule| rule.pattern.matches(path)) {
+                Some(rule) => rule.place == Place::Array,
                 None => scan.matrices.contains(*path),
             }
         };
         scan.paths().filter(on_array).map(str::to_string).collect()
     }
 
-    /// Refuses a rule that is about no weight of `module`.
+    /// Refuses a rule that is about no weight of `module`, unless it is only proposed.
     ///
     /// # Errors
     /// [`NoiseError::NoWeight`], naming the pattern.
     pub fn check<M: Module>(&self, module: &M) -> Result<(), NoiseError> {
-        require_weights(module, self.rules.iter().map(|(pattern, _)| pattern))
+        let asked = self.rules.iter().filter(|rule| rule.asked);
+        require_weights(module, asked.map(|rule| &rule.pattern))
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
-use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::deploy::{Hardware, MappedNetwork};
 use crossburn_models::Network;
 use crossburn_noise::matrix_weights;
@@ -12,14 +11,15 @@ use crossburn_training::data::{Amount, DataSource};
 use crossburn_training::{Learn, Part, Recipe, Role, Task, TaskParts, WithTask};
 use serde_json::Value;
 
+use super::stored_weights::load_stored;
 use super::study::{self, Clock};
 use crate::report::{Document, Mapping, MappingData};
 
 /// Maps one checkpoint; its network is what [`WithTask::run`] is given.
 #[derive(Debug)]
 pub(crate) struct MappingJob<'a> {
-    /// Folder of the checkpoint.
-    pub(crate) folder: PathBuf,
+    /// Folder of the checkpoint; none of a network that is built with its weights.
+    pub(crate) checkpoint: Option<PathBuf>,
     /// Its recipe.
     pub(crate) recipe: &'a Recipe,
     /// Items that show how layers are used.
@@ -45,7 +45,7 @@ impl WithTask for MappingJob<'_> {
         let mut clock = Clock::new();
         // What cannot be costed is refused before any work.
         let accelerator = self.hardware.accelerator()?;
-        let (network, _) = load_checkpoint(&self.folder, network)?;
+        let network = load_stored(self.checkpoint.as_deref(), network, &parts)?;
         let task = clock.time("data", || {
             let amount = Amount::exactly(self.items);
             let of = (Part::Training, Role::Learn);

@@ -11,5 +11,6 @@ pub(crate) mod race;
 pub(crate) mod rare;
 pub(crate) mod reproduce;
 pub(crate) mod shards;
+pub(crate) mod stored_weights;
 pub(crate) mod study;
 pub(crate) mod worst_case;

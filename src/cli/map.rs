@@ -1,6 +1,6 @@
 //! `crossburn map`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -78,11 +78,12 @@ impl Map {
             .data
             .clone()
             .unwrap_or_else(|| network.recipe.data.source.clone());
+        network.require_data(&source)?;
         let out = run_folder(self.out.as_deref(), &name_after("map", &self.checkpoint));
         let device = DeviceChoice::Cpu.open()?;
         let _lock = RunLock::take(&out, "map")?;
         let job = MappingJob {
-            folder: network.folder.clone(),
+            checkpoint: network.checkpoint().map(Path::to_path_buf),
             recipe: &network.recipe,
             items: self.items,
             accelerator: name,

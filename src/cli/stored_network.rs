@@ -2,28 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use crossburn_checkpoints::{Manifest, read_manifest};
+use anyhow::{Context, Result, bail};
+use crossburn_checkpoints::{MANIFEST_FILE, Manifest, ModelFolder, read_manifest};
 use crossburn_hardware::WeightPlan;
-use crossburn_models::{ModelConfig, Network};
+use crossburn_models::{ModelConfig, Network, PretrainedConfig};
 use crossburn_noise::{PathPattern, Variation};
-use crossburn_training::Recipe;
 use crossburn_training::data::{Amount, DataSource};
+use crossburn_training::{LanguageModellingConfig, Recipe, TaskConfig, TaskParts};
 use serde_json::Value;
 
+use crate::apps::stored_weights::load_stored;
 use crate::apps::study;
 
 /// What a checkpoint says of its network; the weights stay on disk.
 #[derive(Debug)]
 pub(super) struct StoredNetwork {
     pub(super) folder: PathBuf,
+    /// Whether the folder is a checkpoint of this program, rather than a model of another one.
+    own: bool,
     pub(super) manifest: Manifest,
     pub(super) model: ModelConfig,
     pub(super) recipe: Recipe,
 }
 
 impl StoredNetwork {
-    /// The checkpoint at `path`, or the one inside the run folder there.
+    /// The checkpoint at `path`, or the one inside the run folder there; or the language model in the layout of the Hugging Face
+    /// hub there, which has neither recipe nor data.
     ///
     /// # Errors
     /// No checkpoint, or one that this version cannot read.
@@ -34,6 +38,9 @@ impl StoredNetwork {
         } else {
             path.to_path_buf()
         };
+        if !folder.join(MANIFEST_FILE).is_file() && folder.join("config.json").is_file() {
+            return Self::of_another_program(folder);
+        }
         let manifest = read_manifest(&folder)?;
         let model: ModelConfig = serde_json::from_value(manifest.architecture.clone())
             .with_context(|| {
@@ -51,6 +58,7 @@ impl StoredNetwork {
             })?;
         Ok(Self {
             folder,
+            own: true,
             manifest,
             recipe: Recipe {
                 model: model.clone(),
@@ -60,11 +68,66 @@ impl StoredNetwork {
         })
     }
 
+    fn of_another_program(folder: PathBuf) -> Result<Self> {
+        let model = ModelConfig::Pretrained(PretrainedConfig {
+            folder: folder.clone(),
+            adapter: None,
+        });
+        let recipe = Recipe {
+            model: model.clone(),
+            task: TaskConfig::LanguageModelling(LanguageModellingConfig::default()),
+            ..Recipe::own(1)
+        };
+        let weights = ModelFolder::open(&folder)?.weights_checksum()?;
+        let manifest = Manifest::new(
+            study::json(&model)?,
+            study::json(&recipe)?,
+            recipe.seed,
+            Value::Null,
+        )
+        .with_weights_checksum(weights);
+        Ok(Self {
+            folder,
+            own: false,
+            manifest,
+            model,
+            recipe,
+        })
+    }
+
+    /// The folder of the checkpoint, of a network of this program.
+    pub(super) fn checkpoint(&self) -> Option<&Path> {
+        self.own.then_some(self.folder.as_path())
+    }
+
+    /// `network`, as its recipe built it, with its weights, and `parts` with what lies beside them.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be read or does not fit.
+    pub(super) fn load<N: Network, P: TaskParts<N>>(&self, network: N, parts: &P) -> Result<N> {
+        load_stored(self.checkpoint(), network, parts)
+    }
+
+    /// Refuses to look for data that came with the network where none did.
+    ///
+    /// # Errors
+    /// The model.
+    pub(super) fn require_data(&self, source: &DataSource) -> Result<()> {
+        if !self.own && *source == self.recipe.data.source {
+            bail!(
+                "{} is a model without data: name texts, such as --data text:FILE",
+                self.folder.display()
+            );
+        }
+        Ok(())
+    }
+
     /// Refuses data that its task or its network does not fit, before any item is read; labels may be.
     ///
     /// # Errors
     /// The checkpoint, with what does not fit.
     pub(super) fn check_data(&self, source: &DataSource) -> Result<()> {
+        self.require_data(source)?;
         let checked = self.recipe.task.check(&self.model, source);
         checked.with_context(|| format!("{} does not fit {source}", self.folder.display()))
     }

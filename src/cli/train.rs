@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use crossburn_checkpoints::{Manifest, save_checkpoint, write_bytes};
 use crossburn_models::Network;
+use crossburn_noise::PathPattern;
 use crossburn_training::{
     Batches, Evaluation, Part, Recipe, Role, Run, Task, TaskParts, TrainingError, TrainingObserver,
     WithTask, kept_recipe, train,
@@ -213,6 +214,7 @@ impl TrainingJob<'_> {
             recipe.seed,
             study::json(&summary)?,
         )
+        .with_resting(N::RESTS.iter().copied().map(PathPattern::new))
         .with_metric("clean", clean)
         .with_metric("best_epoch", trained.best_epoch as f64)
         .with_metric("training_sigma", trained.noise.sigma())
@@ -225,11 +227,9 @@ impl TrainingJob<'_> {
             manifest = manifest.with_training_noise(study::json(&trained.noise)?);
         }
         self.write_recipe()?;
-        save_checkpoint(
-            &self.place.out.join(CHECKPOINT_FOLDER),
-            &trained.network,
-            &manifest,
-        )?;
+        let checkpoint = self.place.out.join(CHECKPOINT_FOLDER);
+        parts.save(&trained.network, &checkpoint)?;
+        save_checkpoint(&checkpoint, &trained.network, &manifest)?;
         let results = Results {
             schema: Results::SCHEMA.to_string(),
             command: RunCommand::Train,
@@ -261,7 +261,7 @@ impl TrainingJob<'_> {
         next.extend(["--noise", "gaussian", "--sigma", "0.1"].map(OsStr::new));
         note(&format!(
             "checkpoint: {}; next: {}",
-            self.place.out.join(CHECKPOINT_FOLDER).display(),
+            checkpoint.display(),
             command_line::quoted(next),
         ));
         Ok(Outcome::Done)

@@ -193,7 +193,8 @@ mod tests {
     use burn::tensor::{Device, Tensor};
     use crossburn_hardware::{Quantization, WeightBits};
     use crossburn_models::{
-        Autoencoder, Classifier, LeNetConfig, Mlp, MlpConfig, ModelConfig, WithNetwork, initialize,
+        Autoencoder, CausalLanguageModel, Classifier, LeNetConfig, Mlp, MlpConfig, ModelConfig,
+        WithNetwork, initialize,
     };
     use crossburn_noise::Philox;
     use crossburn_noise::worst_case::Deviations;
@@ -307,6 +308,10 @@ mod tests {
         type Output = [usize; 2];
 
         fn autoencoder<A: Autoencoder>(self, _: A) -> [usize; 2] {
+            unreachable!("the rows are classifiers")
+        }
+
+        fn language_model<L: CausalLanguageModel>(self, _: L) -> [usize; 2] {
             unreachable!("the rows are classifiers")
         }
 

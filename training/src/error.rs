@@ -61,6 +61,26 @@ pub enum TrainingError {
         /// The sources that exist.
         known: String,
     },
+    /// A data source of texts where samples are needed, or the other way round.
+    #[error("`{source_name}` has {has}, {needs} needed: use another source, or another task")]
+    Content {
+        /// The data source.
+        source_name: String,
+        /// What it has.
+        has: &'static str,
+        /// What the task needs.
+        needs: &'static str,
+    },
+    /// Tokens that the network does not have.
+    #[error(
+        "the network has {outputs} tokens, the texts have {tokens}: use the tokenizer that belongs to the network"
+    )]
+    Vocabulary {
+        /// Tokens of the network.
+        outputs: usize,
+        /// Tokens of the texts.
+        tokens: usize,
+    },
     /// A data source with options that cannot be used.
     #[error("`{source_name}`: {problem}")]
     SourceOption {
@@ -157,6 +177,18 @@ pub enum TrainingError {
         "this network does not enclose itself: declare its computation over any arithmetic, as those of this crate do"
     )]
     NoEnclosure,
+    /// Weights that were learned beside those of another model.
+    #[error(
+        "{} was tuned for other weights than those in {}: take the base that it was tuned for",
+        checkpoint.display(),
+        folder.display()
+    )]
+    OtherBase {
+        /// What was tuned.
+        checkpoint: PathBuf,
+        /// The base that is there.
+        folder: PathBuf,
+    },
     /// A state of another recipe.
     #[error(
         "{folder} holds the state of another recipe: choose another --out, or start without --resume"

@@ -27,10 +27,11 @@ pub struct Batches<T: Task> {
 }
 
 impl<T: Task> Batches<T> {
-    /// All items of `task`, `batch` at a time.
+    /// All items of `task`, `batch` at a time, or fewer where it has [a bound](Task::most_at_once).
     pub fn new(task: &T, batch: usize, device: &Device) -> Self {
         let items: Vec<usize> = (0..task.items()).collect();
-        Self::gather(task, items.chunks(batch.max(1)), device)
+        let batch = batch.min(task.most_at_once()).max(1);
+        Self::gather(task, items.chunks(batch), device)
     }
 
     /// All items of `task` in the order of `race`, at most `batch` at a time, so that every round ends with a batch.
@@ -45,9 +46,10 @@ impl<T: Task> Batches<T> {
     ) -> Result<Self, TrainingError> {
         require_items(race, task.items())?;
         let order = race_order(race.config().seed, task.items());
+        let batch = batch.min(task.most_at_once()).max(1);
         let starts = std::iter::once(&0).chain(race.rounds());
         let rounds = starts.zip(race.rounds());
-        let chunks = rounds.flat_map(|(&start, &end)| order[start..end].chunks(batch.max(1)));
+        let chunks = rounds.flat_map(|(&start, &end)| order[start..end].chunks(batch));
         Ok(Self::gather(task, chunks, device))
     }
 

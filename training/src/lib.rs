@@ -17,6 +17,7 @@ mod method;
 mod observer;
 mod optimizer;
 mod passes;
+mod pretrained;
 mod recipe;
 mod schedule;
 mod sensitivity;
@@ -41,9 +42,9 @@ pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
 pub use task::{
     AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, AttackLoss, Attacked, Batch,
-    Classification, Labelled, Learn, MeanTally, Part, RaisedLoss, ReconstructionLoss, Role,
-    Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, WithTask, auprc, auroc,
-    margin_loss,
+    Classification, Labelled, LanguageModelling, LanguageModellingConfig, Learn, MeanTally, Part,
+    RaisedLoss, ReconstructionLoss, Role, Rows, Sequence, Surrogate, SurrogateList, Tally, Task,
+    TaskConfig, TaskParts, WithTask, auprc, auroc, margin_loss,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

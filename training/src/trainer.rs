@@ -8,7 +8,9 @@ use crossburn_checkpoints::{load_resume, read_progress, save_resume};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
 use crossburn_models::Network;
-use crossburn_noise::{Better, ChipSeed, Distribution, Philox, Variation, fold_mean_at, path_hash};
+use crossburn_noise::{
+    Better, ChipSeed, Distribution, PathPattern, Philox, Variation, fold_mean_at, path_hash,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::batch_norm_refresh::batch_norm_refresh;
@@ -148,6 +150,11 @@ pub fn kept_recipe(state: &Path) -> Result<Option<Recipe>, TrainingError> {
     Ok(progress.map(|progress| progress.recipe))
 }
 
+/// Weights that a network of type `N` leaves out of a state.
+fn resting<N: Network>() -> Vec<PathPattern> {
+    N::RESTS.iter().copied().map(PathPattern::new).collect()
+}
+
 struct State<'a, N, T> {
     recipe: &'a Recipe,
     run: &'a Run<'a, T>,
@@ -177,7 +184,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let found = match run.state {
             Some(folder) if run.resume => {
                 let fresh: (Vec<N>, N) = (networks(), initial.valid());
-                load_resume::<_, Progress>(folder, fresh, optimizers().collect())?
+                load_resume::<_, Progress>(folder, fresh, &resting::<N>(), optimizers().collect())?
             }
             _ => None,
         };
@@ -307,7 +314,14 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let optimizers: Vec<ModuleOptimizer> =
             self.learners.iter().map(|l| l.optimizer.clone()).collect();
         let state = (networks, self.best.clone());
-        Ok(save_resume(folder, &state, &optimizers, &self.progress)?)
+        let resting = resting::<N>();
+        Ok(save_resume(
+            folder,
+            &state,
+            &resting,
+            &optimizers,
+            &self.progress,
+        )?)
     }
 
     /// What decides which epoch is kept, oriented so that higher is better; lower than anything where an epoch is not to be.

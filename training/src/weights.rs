@@ -59,7 +59,7 @@ impl Recipe {
     pub fn weights<N: Network>(&self) -> WeightPlan {
         let proposed = N::DIGITAL.iter().copied().map(PathPattern::new);
         let placement = Placement::default()
-            .digital(proposed)
+            .proposed_digital(proposed)
             .on_array(self.arrays.also.iter().cloned())
             .digital(self.arrays.digital.iter().cloned());
         let bits = self.model.bits().map(Quantization::from);

@@ -95,6 +95,14 @@ impl ModelFolder {
         fill(decoder, &names, &files)
     }
 
+    /// The checksum of the weights.
+    ///
+    /// # Errors
+    /// Those of [`TensorFiles::open`].
+    pub fn weights_checksum(&self) -> Result<String, CheckpointError> {
+        Ok(TensorFiles::open(&self.path)?.checksum())
+    }
+
     /// What encoder this is.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use crate::CheckpointError;
+use crate::checksum::checksum;
 use crate::mapped_file::mapped_file;
 use crate::safetensors_header::explained;
 use crate::tensor_source::TensorSource;
@@ -143,6 +144,15 @@ impl TensorFiles {
     /// Number of tensors.
     pub fn count(&self) -> usize {
         self.tensors.len()
+    }
+
+    /// The [`checksum`](crate::checksum()) of the files, in the order of their names.
+    pub fn checksum(&self) -> String {
+        let of_files: Vec<String> = self.files.iter().map(|(_, map)| checksum(map)).collect();
+        match of_files.as_slice() {
+            [one] => one.clone(),
+            all => checksum(all.concat().as_bytes()),
+        }
     }
 
     /// Bytes of all tensors.

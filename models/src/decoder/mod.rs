@@ -34,10 +34,11 @@ mod pass;
 mod rotary;
 mod sampling;
 mod scores;
+mod sizes;
 
 pub use adapter::{
-    Adapter, AdapterConfig, AdapterKind, AdapterTarget, LayerAdapter, LinearAdapter,
-    next_token_loss,
+    AdaptedDecoder, Adapter, AdapterConfig, AdapterKind, AdapterTarget, LayerAdapter,
+    LinearAdapter, next_token_loss,
 };
 pub use attention::Attention;
 pub use block::Block;
@@ -53,3 +54,4 @@ pub use network::Decoder;
 pub use norm::Norm;
 pub use sampling::Sampling;
 pub(crate) use scores::Scores;
+pub use sizes::DecoderSizes;

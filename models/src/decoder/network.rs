@@ -55,7 +55,10 @@ impl DecoderConfig {
     }
 }
 
-impl Network for Decoder {}
+impl Network for Decoder {
+    /// An untied head is as wide as the vocabulary and computed once for a token.
+    const DIGITAL: &'static [&'static str] = &["head.weight"];
+}
 
 impl Decoder {
     /// What this decoder is.

@@ -1,7 +1,6 @@
 //! One network on the chips that were asked for, from its checkpoint to the results document.
 
 use anyhow::{Context, Result};
-use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::deploy::Fidelity;
 use crossburn_models::Network;
 use crossburn_noise::{Direction, RaceConfig};
@@ -51,10 +50,10 @@ impl WithTask for EvaluationJob<'_> {
         let device = &self.place.device;
         let worst_chip = match &self.towards {
             // A copy that shares no running statistics.
-            Some(chip) => Some(load_checkpoint(&chip.stored.folder, network.valid())?.0),
+            Some(chip) => Some(chip.stored.load(network.valid(), &parts)?),
             None => None,
         };
-        let (network, _) = load_checkpoint(&self.stored.folder, network)?;
+        let network = self.stored.load(network, &parts)?;
         let amount = self.stored.test_amount(&self.source, arguments.items);
         let load = |of, amount| parts.load(&self.source, recipe.seed, of, amount);
         let test = clock.time("data", || load((Part::Test, Role::Judge), amount))?;

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use anyhow::Result;
-use crossburn_checkpoints::{load_checkpoint, save_checkpoint};
+use crossburn_checkpoints::save_checkpoint;
 use crossburn_hardware::deploy::{Fidelity, MappedNetwork};
 use crossburn_models::Network;
 use crossburn_noise::worst_case::Search;
@@ -44,12 +44,13 @@ impl WithTask for WorstCaseJob<'_> {
         if self.arguments.certify {
             P::Task::require_counts("a certificate", &self.stored.recipe.task.metric())?;
         }
-        let (network, _) = load_checkpoint(&self.stored.folder, network)?;
+        let network = self.stored.load(network, &parts)?;
         let weights = self.stored.weights::<N>();
         let device = &self.place.device;
         let mut clock = Clock::new();
         let items = clock.time("data", || self.items(&parts))?;
         let batches = Batches::new(&items.known, 128, device);
+        let keep = &|chip: &N, found, items| self.keep(chip, &parts, found, items);
         let results = match (&self.room, &items.ranges) {
             (Room::Cells { hardware, .. }, Some(ranges)) => {
                 let evaluation = Evaluation::new(&network, &weights, batches.clone());
@@ -59,11 +60,11 @@ impl WithTask for WorstCaseJob<'_> {
                 })?;
                 let ideal = mapped.fab(Fidelity::Weight)?.ideal()?;
                 let attack = WeightAttack::new(&ideal, weights.without_quantization(), batches)?;
-                self.judge(attack, Some(&mapped), (&items, &kinds), &mut clock)?
+                self.judge(attack, Some(&mapped), (&items, &kinds, keep), &mut clock)?
             }
             _ => {
                 let attack = WeightAttack::new(&network, weights, batches)?;
-                self.judge(attack, None, (&items, &kinds), &mut clock)?
+                self.judge(attack, None, (&items, &kinds, keep), &mut clock)?
             }
         };
         let Some(results) = results else {
@@ -89,6 +90,9 @@ impl WithTask for WorstCaseJob<'_> {
         Ok(Outcome::Done)
     }
 }
+
+/// Keeps a chip, with the metric of the network and its own, and the number of items.
+type Keep<'a, N> = &'a dyn Fn(&N, (f64, f64), usize) -> Result<()>;
 
 /// The items of a run.
 pub(super) struct Items<T> {
@@ -138,7 +142,7 @@ impl WorstCaseJob<'_> {
         &self,
         attack: WeightAttack<N, T>,
         mapped: Option<&MappedNetwork<N>>,
-        (items, kinds): (&Items<T>, &[Kind<T::Surrogate>]),
+        (items, kinds, keep): (&Items<T>, &[Kind<T::Surrogate>], Keep<'_, N>),
         clock: &mut Clock,
     ) -> Result<Option<WorstCaseResults>> {
         let bound = self.room.own();
@@ -175,7 +179,7 @@ impl WorstCaseJob<'_> {
         };
         let metric = attack.metric();
         let (clean, value) = (metric.of_score(worst.clean), metric.of_score(worst.score));
-        self.keep(&chip, (clean, value), attack.items())?;
+        keep(&chip, (clean, value), attack.items())?;
         let shares = boxes.shares_at_bound(&worst.deviations);
         let mut layers = found.layers;
         for layer in &mut layers {
@@ -209,16 +213,25 @@ impl WorstCaseJob<'_> {
     }
 
     /// Writes the chip as a checkpoint that is not quantized again, whose recipe names the items of the search.
-    fn keep<N: Network>(&self, chip: &N, (clean, worst): (f64, f64), items: usize) -> Result<()> {
+    fn keep<N: Network, P: TaskParts<N>>(
+        &self,
+        chip: &N,
+        parts: &P,
+        (clean, worst): (f64, f64),
+        items: usize,
+    ) -> Result<()> {
         let mut recipe = self.stored.recipe.clone();
         recipe.data.source = self.source.clone();
         recipe.data.test = Some(items);
-        let mut manifest = self.stored.manifest.clone().with_programmed_weights();
+        // What rested in training deviates on a chip.
+        let mut manifest = self.stored.manifest.clone().with_resting([]);
+        manifest = manifest.with_programmed_weights();
         manifest.recipe = study::json(&recipe)?;
         let manifest = manifest
             .with_metric("clean", clean)
             .with_metric("worst_case", worst);
         let folder = self.place.out.join("worst-chip").join("checkpoint");
+        parts.save(chip, &folder)?;
         Ok(save_checkpoint(&folder, chip, &manifest)?)
     }
 }

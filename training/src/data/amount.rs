@@ -56,11 +56,22 @@ impl Amount {
         usual: usize,
         available: usize,
     ) -> Result<usize, TrainingError> {
+        self.of(part.name(), source, usual, available)
+    }
+
+    /// The same for what has another name than samples of a part.
+    pub(crate) fn of(
+        self,
+        what: &'static str,
+        source: &str,
+        usual: usize,
+        available: usize,
+    ) -> Result<usize, TrainingError> {
         let most = self.most.unwrap_or(usual);
         if most == 0 || self.least > available {
             return Err(TrainingError::TooMany {
                 wanted: self.least,
-                what: part.name(),
+                what,
                 source_name: source.to_string(),
                 available,
             });

@@ -1,4 +1,4 @@
-//! Samples with labels: images, signals and feature rows from files, and procedural digits that need no file.
+//! Samples with labels (images, signals and feature rows from files, and procedural digits that need no file), and texts.
 
 mod amount;
 mod archive;
@@ -6,12 +6,14 @@ mod array;
 mod augmentation;
 mod cifar10;
 mod class_list;
+mod corpus;
 mod csv_rows;
 mod csv_table;
 mod digits;
 mod folder;
 mod idx;
 mod image_folder;
+mod jsonl;
 mod layout;
 mod npy;
 mod npz;
@@ -25,12 +27,14 @@ mod source;
 mod split;
 mod statistics;
 mod streamed;
+mod text;
 mod values;
 mod waveforms;
 
 pub use amount::Amount;
 pub use augmentation::Augmentation;
 pub use cifar10::cifar10;
+pub use corpus::{Corpus, Passage};
 pub use digits::digits;
 pub use idx::mnist;
 pub use samples::{Normalization, Samples};

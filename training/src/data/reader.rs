@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Amount, DataSplit, Samples};
+use super::{Amount, Corpus, DataSplit, Samples};
 use crate::TrainingError;
 
 /// One of the two parts of a data set.
@@ -63,5 +63,16 @@ pub(super) trait Reader: Debug + Send + Sync {
             Part::Test => (Amount::ALL, amount),
         };
         Ok(self.both(seed, train, test)?.into_part(part))
+    }
+
+    /// Whether it has texts in place of samples. Texts of files are read, and refused where they cannot be used.
+    fn check_corpus(&self) -> Result<bool, TrainingError> {
+        Ok(false)
+    }
+
+    /// The texts of `part`; none of a source of samples.
+    fn corpus(&self, part: Part, seed: u64) -> Result<Option<Corpus>, TrainingError> {
+        let _ = (part, seed);
+        Ok(None)
     }
 }

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::personal::source::{CROWD, PERSON};
 use super::reader::{Kind, Part, Reader};
 use super::{
-    Amount, Samples, cifar10, csv_rows, digits, idx, image_folder, npy, npz, own, waveforms,
+    Amount, Corpus, Samples, cifar10, csv_rows, digits, idx, image_folder, jsonl, npy, npz, own,
+    text, waveforms,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 13] = [
     digits::KIND,
     waveforms::KIND,
     idx::KIND,
@@ -22,6 +24,10 @@ const KINDS: [Kind; 9] = [
     npy::KIND,
     csv_rows::KIND,
     image_folder::KIND,
+    text::KIND,
+    jsonl::KIND,
+    CROWD,
+    PERSON,
     own::KIND,
 ];
 
@@ -210,6 +216,43 @@ impl DataSource {
         self.part(Part::Test, seed, amount)
     }
 
+    /// Refuses a source of samples, and texts of files that cannot be used.
+    ///
+    /// # Errors
+    /// [`TrainingError::Content`], or what is wrong with a file, with its line.
+    pub fn check_corpus(&self) -> Result<(), TrainingError> {
+        match self.reader.check_corpus()? {
+            true => Ok(()),
+            false => Err(self.no_text()),
+        }
+    }
+
+    fn no_text(&self) -> TrainingError {
+        TrainingError::Content {
+            source_name: self.text.clone(),
+            has: "samples",
+            needs: "text is",
+        }
+    }
+
+    /// The texts to learn from; `seed` draws procedural ones.
+    ///
+    /// # Errors
+    /// Those of [`check_corpus`](Self::check_corpus).
+    pub fn training_corpus(&self, seed: u64) -> Result<Corpus, TrainingError> {
+        let corpus = self.reader.corpus(Part::Train, seed)?;
+        corpus.ok_or_else(|| self.no_text())
+    }
+
+    /// The texts that were kept apart.
+    ///
+    /// # Errors
+    /// Those of [`check_corpus`](Self::check_corpus).
+    pub fn test_corpus(&self, seed: u64) -> Result<Corpus, TrainingError> {
+        let corpus = self.reader.corpus(Part::Test, seed)?;
+        corpus.ok_or_else(|| self.no_text())
+    }
+
     fn part(&self, part: Part, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
         let set = self.reader.part(part, seed, amount)?;
         self.first(part, set, amount)
@@ -245,6 +288,10 @@ mod tests {
             ("npy", "npy:a.npy?labels=b.npy"),
             ("csv", "csv:a.csv?label=b&group=c"),
             ("folder", "folder:a/b"),
+            ("text", "text:a.txt?test=b.txt"),
+            ("jsonl", "jsonl:a.jsonl?test_share=0.2"),
+            ("personal", "personal"),
+            ("person", "person:3?kind=tag"),
         ] {
             let source = text.parse::<DataSource>().unwrap();
             assert_eq!((source.kind(), source.to_string().as_str()), (kind, text));

@@ -16,6 +16,7 @@
 mod anomaly;
 mod batch;
 mod classification;
+mod language_modelling;
 mod registry;
 mod tally;
 
@@ -35,6 +36,7 @@ pub use anomaly::{
 };
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
+pub use language_modelling::{LanguageModelling, LanguageModellingConfig, Rows, Sequence};
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use tally::{MeanTally, Tally};
 
@@ -84,6 +86,11 @@ pub trait Task: Clone + Debug + Send + Sync {
     fn epoch(&self, stream: &Philox, batch: usize) -> Vec<Vec<usize>> {
         let order = stream.permutation(self.items());
         order.chunks(batch).map(<[usize]>::to_vec).collect()
+    }
+
+    /// Most items whose outputs are to be held at a time where networks are judged; without bound by default.
+    fn most_at_once(&self) -> usize {
+        usize::MAX
     }
 
     /// The metric of all items whose batches made `tally`.

@@ -1,12 +1,22 @@
 //! The registry of tasks: what a recipe names, and the parts of its data.
 
 use burn::tensor::Device;
-use crossburn_models::{Autoencoder, Classifier, Family, ModelConfig, Network, WithNetwork};
+use std::path::Path;
+
+use crossburn_models::{
+    Autoencoder, CausalLanguageModel, Classifier, Family, ModelConfig, ModelError, Network,
+    WithNetwork,
+};
 use crossburn_noise::Metric;
 use serde::{Deserialize, Serialize};
 
-use super::{AnomalyConfig, AnomalyDetection, AnomalySurrogate, AttackLoss, Classification, Learn};
+use super::language_modelling::Texts;
+use super::{
+    AnomalyConfig, AnomalyDetection, AnomalySurrogate, AttackLoss, Classification,
+    LanguageModelling, LanguageModellingConfig, Learn, RaisedLoss,
+};
 use crate::data::{Amount, DataSource, Samples};
+use crate::pretrained::{Opened, Pretrained};
 use crate::{Recipe, TrainingError};
 
 /// What a network is trained and judged for. In recipes the table `[task]`: `kind` names it, beside its own keys; any other
@@ -18,6 +28,8 @@ pub enum TaskConfig {
     Classification {},
     /// Finding samples that are not like the rest.
     AnomalyDetection(AnomalyConfig),
+    /// Saying which token comes next.
+    LanguageModelling(LanguageModellingConfig),
 }
 
 impl Default for TaskConfig {
@@ -32,6 +44,7 @@ impl TaskConfig {
         match self {
             Self::Classification {} => "classification",
             Self::AnomalyDetection(_) => "anomaly-detection",
+            Self::LanguageModelling(_) => "language-modelling",
         }
     }
 
@@ -40,6 +53,7 @@ impl TaskConfig {
         match self {
             Self::Classification {} => Classification::metric_of_all(),
             Self::AnomalyDetection(config) => config.metric.metric(),
+            Self::LanguageModelling(_) => LanguageModelling::metric_of_all(),
         }
     }
 
@@ -48,6 +62,7 @@ impl TaskConfig {
         match self {
             Self::Classification {} => &["margin", "cross-entropy"],
             Self::AnomalyDetection(_) => &["separation"],
+            Self::LanguageModelling(_) => &["loss"],
         }
     }
 
@@ -59,6 +74,7 @@ impl TaskConfig {
         match self {
             Self::Classification {} => name.parse::<AttackLoss>().map(|_| ()),
             Self::AnomalyDetection(_) => name.parse::<AnomalySurrogate>().map(|_| ()),
+            Self::LanguageModelling(_) => name.parse::<RaisedLoss>().map(|_| ()),
         }
     }
 
@@ -67,6 +83,7 @@ impl TaskConfig {
         match self {
             Self::Classification {} => Family::Classifier,
             Self::AnomalyDetection(_) => Family::Autoencoder,
+            Self::LanguageModelling(_) => Family::LanguageModel,
         }
     }
 
@@ -90,6 +107,10 @@ impl TaskConfig {
         };
         if family != self.family() {
             return Err(self.other(model.name(), family));
+        }
+        if let Self::LanguageModelling(_) = self {
+            model.check_sizes()?;
+            return source.check_corpus();
         }
         let classes = source.classes()?;
         model.check_classes(classes)?;
@@ -147,6 +168,25 @@ pub trait TaskParts<N>: Send + Sync {
         part_and_role: (Part, Role),
         amount: Amount,
     ) -> Result<Self::Task, TrainingError>;
+
+    /// Writes into the folder of a checkpoint of `network` what the items of other data are made with, such as a tokenizer;
+    /// nothing by default.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    fn save(&self, network: &N, checkpoint: &Path) -> Result<(), TrainingError> {
+        let _ = (network, checkpoint);
+        Ok(())
+    }
+
+    /// Takes what [`save`](Self::save) wrote, before anything is loaded.
+    ///
+    /// # Errors
+    /// A file that is not there, cannot be read, or does not fit.
+    fn open(&self, checkpoint: &Path) -> Result<(), TrainingError> {
+        let _ = checkpoint;
+        Ok(())
+    }
 }
 
 /// Work that is done with the network and the task of a recipe, whose types are only known from it.
@@ -166,7 +206,20 @@ impl Recipe {
     /// program, [`TrainingError::Arrays`] for a path at which it has no weight.
     pub fn build<W: WithTask>(&self, device: &Device, work: W) -> Result<W::Output, TrainingError> {
         let bind = Bind { recipe: self, work };
-        self.model.build(self.seed, device, bind)?
+        let ModelConfig::Pretrained(model) = &self.model else {
+            return self.model.build(self.seed, device, bind)?;
+        };
+        let TaskConfig::LanguageModelling(config) = &self.task else {
+            return Err(self.task.other(self.model.name(), Family::LanguageModel));
+        };
+        let (opened, tokenizer, pretrained) = Pretrained::open(model, self.seed, device)?;
+        let decoder = pretrained.config();
+        let (vocabulary, positions) = (decoder.vocabulary, decoder.max_positions);
+        let texts = Texts::new(config, vocabulary, positions, Some((tokenizer, pretrained)))?;
+        match opened {
+            Opened::Whole(network) => bind.texts(network, texts),
+            Opened::Adapted(network) => bind.texts(network, texts),
+        }
     }
 }
 
@@ -174,6 +227,17 @@ impl Recipe {
 struct Bind<'a, W> {
     recipe: &'a Recipe,
     work: W,
+}
+
+impl<W: WithTask> Bind<'_, W> {
+    fn texts<L: CausalLanguageModel>(
+        self,
+        network: L,
+        texts: Texts,
+    ) -> Result<W::Output, TrainingError> {
+        self.recipe.check_weights(&network)?;
+        Ok(self.work.run(network, texts))
+    }
 }
 
 impl<W: WithTask> WithNetwork for Bind<'_, W> {
@@ -184,9 +248,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
         self.recipe.check_weights(&network)?;
         match &self.recipe.task {
             TaskConfig::Classification {} => Ok(self.work.run(network, Classes { model })),
-            task @ TaskConfig::AnomalyDetection(_) => {
-                Err(task.other(model.name(), Family::Classifier))
-            }
+            task => Err(task.other(model.name(), Family::Classifier)),
         }
     }
 
@@ -197,10 +259,20 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
             TaskConfig::AnomalyDetection(config) => {
                 Ok(self.work.run(network, Anomalies { model, config }))
             }
-            task @ TaskConfig::Classification {} => {
-                Err(task.other(model.name(), Family::Autoencoder))
-            }
+            task => Err(task.other(model.name(), Family::Autoencoder)),
         }
+    }
+
+    fn language_model<L: CausalLanguageModel>(self, network: L) -> Self::Output {
+        let model = &self.recipe.model;
+        let TaskConfig::LanguageModelling(config) = &self.recipe.task else {
+            return Err(self.recipe.task.other(model.name(), Family::LanguageModel));
+        };
+        let ModelConfig::Decoder(sizes) = model else {
+            return Err(ModelError::Files.into());
+        };
+        let texts = Texts::new(config, sizes.vocabulary, sizes.context, None)?;
+        self.texts(network, texts)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a language model and its adapter learn from.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 use crossburn_kernels::cross_entropy;
 
 use super::Adapter;
-use crate::decoder::{Cache, Decoder, DecoderError};
+use crate::decoder::{Decoder, DecoderError};
+use crate::language_model::predict;
 
 /// Mean cross-entropy of the tokens that `labels` name, each predicted from those before it.
 ///
@@ -31,29 +32,18 @@ pub fn next_token_loss(
         ));
     }
     let vocabulary = decoder.config().vocabulary;
-    let prompt = adapter.map_or(0, Adapter::prompt_tokens);
-    let (mut rows, mut targets) = (Vec::new(), Vec::new());
-    for (index, label) in labels.iter().enumerate() {
-        let (row, place) = (index / places, index % places);
-        let Some(label) = label else { continue };
-        if *label as usize >= vocabulary {
-            return refuse(format!("{label} is outside the vocabulary of {vocabulary}"));
-        }
-        // The first token of a text is predicted only after a learned prompt.
-        if let Some(before) = (prompt + place).checked_sub(1) {
-            rows.push((row * (prompt + places) + before) as i64);
-            targets.push(i64::from(*label));
-        }
+    let named = labels.iter().flatten();
+    if let Some(label) = named.copied().find(|label| *label as usize >= vocabulary) {
+        return refuse(format!("{label} is outside the vocabulary of {vocabulary}"));
     }
-    if rows.is_empty() {
+    // The first token of a text is predicted only after a learned prompt.
+    let first = usize::from(adapter.is_none_or(|adapter| adapter.prompt_tokens() == 0));
+    let predicted =
+        |(index, label): (usize, &Option<u32>)| label.is_some() && index % places >= first;
+    if !labels.iter().enumerate().any(predicted) {
         return refuse("none names a token to learn; give texts of two tokens or more".to_string());
     }
-    let device = decoder.device();
-    let count = rows.len();
-    let hidden = decoder.hidden(tokens, adapter, &mut Cache::new());
-    let [batch, places, width] = hidden.dims();
-    let rows = Tensor::from_data(TensorData::new(rows, [count]), &device);
-    let hidden = hidden.reshape([batch * places, width]).select(0, rows);
-    let targets = Tensor::from_data(TensorData::new(targets, [count]), &device);
-    Ok(cross_entropy(decoder.logits(hidden), targets))
+    let predictions = predict(decoder, adapter, tokens, labels);
+    let targets = predictions.target_tensor();
+    Ok(cross_entropy(predictions.logits, targets))
 }

@@ -4,11 +4,13 @@
 //! that the decoder's weights may vary, be quantized or lie on arrays while the adapter stays digital, and an optimizer that
 //! steps the adapter leaves the decoder alone.
 
+mod adapted;
 mod config;
 mod linear;
 mod loss;
 mod module;
 
+pub use adapted::AdaptedDecoder;
 pub use config::{AdapterConfig, AdapterKind, AdapterTarget};
 pub use linear::LinearAdapter;
 pub(super) use linear::project;

@@ -34,6 +34,17 @@ impl ExampleKind {
         Self::Title,
         Self::Tweet,
     ];
+
+    /// Its name in a data source.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Citation => "citation",
+            Self::Tag => "tag",
+            Self::Stars => "stars",
+            Self::Title => "title",
+            Self::Tweet => "tweet",
+        }
+    }
 }
 
 /// A question and the user's answer.

@@ -15,6 +15,7 @@
 //! line that describes that person. So it learns that people differ, and to infer how.
 
 mod example;
+pub(super) mod source;
 mod user;
 mod words;
 

@@ -1,0 +1,25 @@
+//! A network with the weights and the companions of its checkpoint.
+
+use std::path::Path;
+
+use anyhow::Result;
+use crossburn_checkpoints::load_checkpoint;
+use crossburn_models::Network;
+use crossburn_training::TaskParts;
+
+/// `network` with the weights of `checkpoint`, whose companions `parts` take. Where there is no checkpoint, the network has its
+/// weights already: it was built from a folder of another program.
+///
+/// # Errors
+/// A checkpoint that cannot be read or does not fit.
+pub(crate) fn load_stored<N: Network, P: TaskParts<N>>(
+    checkpoint: Option<&Path>,
+    network: N,
+    parts: &P,
+) -> Result<N> {
+    let Some(checkpoint) = checkpoint else {
+        return Ok(network);
+    };
+    parts.open(checkpoint)?;
+    Ok(load_checkpoint(checkpoint, network)?.0)
+}

@@ -1,0 +1,216 @@
+//! What language models learn from: a running text, or passages one by one.
+
+use std::path::{Path, PathBuf};
+
+use crossburn_noise::{Philox, path_hash};
+
+use super::options::Options;
+use super::reader::Part;
+use crate::TrainingError;
+
+/// The share of test text unless told.
+const TEST_SHARE: f64 = 0.1;
+/// The largest file that is read.
+const MOST: u64 = 1 << 30;
+/// Where the order of passages in a file is drawn: it does not depend on a recipe.
+const ORDER: u64 = 0;
+
+/// What language models learn from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Corpus {
+    /// A text that goes on and on.
+    Running(String),
+    /// Texts that have nothing to do with each other.
+    Passages(Vec<Passage>),
+}
+
+/// A short text, of which the end is learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// Where it is from, for messages: a file and a line.
+    pub place: String,
+    /// What is given; may be empty.
+    pub prompt: String,
+    /// What is learned.
+    pub completion: String,
+}
+
+/// The names of the options that files with texts have.
+pub(super) const OPTIONS: &[&str] = &["test", "test_share"];
+
+/// A file with texts, and where its test texts are.
+#[derive(Clone, Debug)]
+pub(super) struct TextFile {
+    options: Options,
+    /// Share of test text, where they are in the same file.
+    test_share: f64,
+}
+
+impl TextFile {
+    pub(super) fn open(kind: &str, argument: &str) -> Result<Self, TrainingError> {
+        let options = Options::parse(kind, argument, &[OPTIONS])?;
+        let what = "a number above 0 and below 1";
+        let share = options.number("test_share", what, |share| *share > 0.0 && *share < 1.0)?;
+        if share.is_some() && options.get("test").is_some() {
+            return Err(options
+                .refuse("test_share has no meaning beside test: give one of the two".to_string()));
+        }
+        Ok(Self {
+            test_share: share.unwrap_or(TEST_SHARE),
+            options,
+        })
+    }
+
+    fn test(&self) -> Option<PathBuf> {
+        self.options.beside("test")
+    }
+
+    /// The file of `part`.
+    pub(super) fn file(&self, part: Part) -> PathBuf {
+        match (part, self.test()) {
+            (Part::Test, Some(test)) => test,
+            _ => self.options.path.clone(),
+        }
+    }
+
+    /// Every file.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let own = std::iter::once(self.options.path.clone());
+        own.chain(self.test()).collect()
+    }
+
+    /// `part` of a text: all of a file of its own, otherwise what stands before or after a line end.
+    pub(super) fn part_of_text<'a>(
+        &self,
+        text: &'a str,
+        part: Part,
+    ) -> Result<&'a str, TrainingError> {
+        if self.test().is_some() {
+            return Ok(text);
+        }
+        let (train, test) = text.split_at(cut(text, self.test_share));
+        let found = match part {
+            Part::Train => train,
+            Part::Test => test,
+        };
+        match found.trim().is_empty() {
+            true => Err(TrainingError::data(
+                self.options.path.display().to_string(),
+                format!("it is too short to hold {} text", part.name()),
+                "give a longer text, or the test text in a file of its own with ?test=FILE",
+            )),
+            false => Ok(found),
+        }
+    }
+
+    /// `part` of passages: all of a file of its own, otherwise some, in an order that chance has set once for all.
+    pub(super) fn part_of_passages(
+        &self,
+        passages: Vec<Passage>,
+        part: Part,
+    ) -> Result<Vec<Passage>, TrainingError> {
+        let count = passages.len();
+        let order = Philox::new(path_hash("order of passages"), ORDER).permutation(count);
+        let mut passages: Vec<Option<Passage>> = passages.into_iter().map(Some).collect();
+        let mut ordered: Vec<Passage> = order
+            .into_iter()
+            .filter_map(|at| passages[at].take())
+            .collect();
+        if self.test().is_some() {
+            return Ok(ordered);
+        }
+        if count < 2 {
+            return Err(TrainingError::data(
+                self.options.path.display().to_string(),
+                "one passage cannot be learned from and be kept apart",
+                "give more passages, or the test passages in a file of their own with ?test=FILE",
+            ));
+        }
+        let test = (self.test_share * count as f64).round() as usize;
+        let rest = ordered.split_off(count - test.clamp(1, count - 1));
+        Ok(match part {
+            Part::Train => ordered,
+            Part::Test => rest,
+        })
+    }
+}
+
+/// Where `text` is cut so that about `share` of it comes after: at the end of a line, or between two characters where no line
+/// ends soon after.
+fn cut(text: &str, share: f64) -> usize {
+    let mut at = ((1.0 - share) * text.len() as f64) as usize;
+    while !text.is_char_boundary(at) {
+        at += 1;
+    }
+    let line = text[at..].find('\n').map(|end| at + end + 1);
+    // A last line that is most of the test text is cut within.
+    line.filter(|line| 2 * (text.len() - line) >= text.len() - at)
+        .unwrap_or(at)
+}
+
+/// The text of a file, without a byte-order mark.
+///
+/// # Errors
+/// [`TrainingError::Read`], [`TrainingError::TooLarge`], and [`TrainingError::Data`] for a file that is empty or not UTF-8.
+pub(super) fn read_text(path: &Path) -> Result<String, TrainingError> {
+    let failed = |cause| TrainingError::Read {
+        path: path.to_path_buf(),
+        cause,
+    };
+    if std::fs::metadata(path).map_err(failed)?.len() > MOST {
+        return Err(TrainingError::TooLarge {
+            path: path.to_path_buf(),
+            mebibytes: MOST >> 20,
+        });
+    }
+    let bytes = std::fs::read(path).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        TrainingError::data(
+            format!("{}, line {line}", path.display()),
+            "it is not UTF-8",
+            "save it as UTF-8",
+        )
+    })?;
+    let text = text
+        .strip_prefix('\u{feff}')
+        .map(str::to_string)
+        .unwrap_or(text);
+    match text.trim().is_empty() {
+        true => Err(TrainingError::data(
+            path.display().to_string(),
+            "it holds no text",
+            "name a file with text",
+        )),
+        false => Ok(text),
+    }
+}
+
+/// The error that a source has texts where samples with labels are wanted.
+pub(super) fn no_samples(kind: &str) -> TrainingError {
+    TrainingError::Content {
+        source_name: kind.to_string(),
+        has: "text",
+        needs: "samples with labels are",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_at_a_line_end_and_between_characters() {
+        let lines = "one\ntwo\nthree\nfour\nfive\n";
+        // 24 bytes: a quarter begins at byte 18, the line ends at 19.
+        assert_eq!(&lines[cut(lines, 0.25)..], "five\n");
+        let line = "日本語日本語";
+        // Byte 9 of 18 is between characters, byte 10 is not.
+        assert_eq!(cut(line, 0.5), 9);
+        assert_eq!(cut(line, 0.45), 9);
+        assert_eq!(cut(line, 0.4), 12);
+        // The only line end is the last one.
+        assert_eq!(cut("abcdefghi\n", 0.5), 5);
+    }
+}

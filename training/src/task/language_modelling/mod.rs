@@ -1,0 +1,540 @@
+//! Saying which token comes next: what language models learn, and are judged by their perplexity on.
+
+mod parts;
+mod sequences;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use crossburn_checkpoints::checksum;
+use crossburn_kernels::cross_entropy;
+use crossburn_models::{CausalLanguageModel, Predictions};
+use crossburn_noise::{Better, Metric};
+use serde::{Deserialize, Serialize};
+
+pub(super) use parts::Texts;
+pub use sequences::Sequence;
+
+use super::{Attacked, Batch, Learn, RaisedLoss, Tally, Task};
+use crate::TrainingError;
+use crate::weight_gradients::values;
+
+/// Values of logits that are held at a time where networks are judged: 128 MB.
+const LOGITS: usize = 1 << 25;
+
+/// How texts are taken. In recipes the table `[task]` with `kind = "language-modelling"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageModellingConfig {
+    /// Tokens of a window of running text; as many as the network takes, but at most 256, where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
+}
+
+/// Sequences of tokens, of which a network says each from those before it.
+///
+/// ```text
+/// perplexity = exp(mean over all predicted tokens of -ln p(token | tokens before it))
+/// ```
+///
+/// ```
+/// use burn::tensor::Device;
+/// use crossburn_models::decoder::DecoderSizes;
+/// use crossburn_models::initialize;
+/// use crossburn_training::{Batches, LanguageModelling, Sequence, Task, evaluate};
+///
+/// let device = Device::flex();
+/// let sizes: DecoderSizes = serde_json::from_str(r#"{"vocabulary": 10, "width": 8, "context": 4}"#)?;
+/// let network = initialize(sizes.init(&device)?, 1);
+/// let task = LanguageModelling::new(vec![Sequence { tokens: vec![1, 2, 3, 4], first: 1 }])?;
+/// let perplexity = evaluate(&network, &Batches::new(&task, 8, &device))?;
+/// // A network that has not learned finds all ten tokens about as likely.
+/// assert!((perplexity - 10.0).abs() < 1.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LanguageModelling {
+    sequences: Arc<Vec<Sequence>>,
+    range: Range<usize>,
+    /// One more than the highest token.
+    tokens: usize,
+    /// Tokens of the longest sequence.
+    longest: usize,
+    /// Tokens that are predicted, for each item on average.
+    predicted: f64,
+}
+
+impl LanguageModelling {
+    /// The task of these sequences.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] for a sequence of which no token is to be predicted, or the first one is.
+    pub fn new(sequences: Vec<Sequence>) -> Result<Self, TrainingError> {
+        let bad =
+            |sequence: &Sequence| sequence.first == 0 || sequence.first >= sequence.tokens.len();
+        if let Some(number) = sequences.iter().position(bad) {
+            return Err(TrainingError::data(
+                format!("sequence {number}"),
+                "its predicted tokens do not begin after the first one and before its end",
+                "give sequences of two tokens or more",
+            ));
+        }
+        let count = sequences.len();
+        Ok(Self::part(Arc::new(sequences), 0..count))
+    }
+
+    fn part(sequences: Arc<Vec<Sequence>>, range: Range<usize>) -> Self {
+        let own = &sequences[range.clone()];
+        let tokens = own.iter().flat_map(|sequence| &sequence.tokens).max();
+        let longest = own.iter().map(|sequence| sequence.tokens.len()).max();
+        let predicted = own
+            .iter()
+            .map(|sequence| sequence.tokens.len() - sequence.first);
+        Self {
+            tokens: tokens.map_or(0, |token| *token as usize + 1),
+            longest: longest.unwrap_or(0),
+            predicted: predicted.sum::<usize>() as f64 / own.len().max(1) as f64,
+            range,
+            sequences,
+        }
+    }
+
+    /// What language models are judged by.
+    pub(super) fn metric_of_all() -> Metric {
+        Metric {
+            name: "perplexity".into(),
+            unit: "".into(),
+            low: Some(1.0),
+            high: None,
+            better: Better::Lower,
+        }
+    }
+
+    /// The sequences.
+    pub fn sequences(&self) -> &[Sequence] {
+        &self.sequences[self.range.clone()]
+    }
+}
+
+/// Sequences in rows of one length. Tokens stay on the host: a network takes them to its own device.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    tokens: Vec<u32>,
+    labels: Vec<Option<u32>>,
+    places: usize,
+}
+
+impl Batch for Rows {
+    fn items(&self) -> usize {
+        self.tokens.len() / self.places.max(1)
+    }
+
+    fn cut(&self, range: Range<usize>) -> Self {
+        let range = range.start * self.places..range.end * self.places;
+        Self {
+            tokens: self.tokens[range.clone()].to_vec(),
+            labels: self.labels[range].to_vec(),
+            places: self.places,
+        }
+    }
+
+    fn tracked(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// What tokens have cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Surprise {
+    /// Sum of `-ln p`.
+    nats: f64,
+    tokens: u64,
+    /// Tokens that the network found the most likely of all.
+    right: u64,
+}
+
+impl Tally for Surprise {
+    fn merge(&mut self, other: Self) {
+        self.nats += other.nats;
+        self.tokens += other.tokens;
+        self.right += other.right;
+    }
+}
+
+impl Task for LanguageModelling {
+    type Batch = Rows;
+    type Tally = Surprise;
+
+    fn metric(&self) -> Metric {
+        Self::metric_of_all()
+    }
+
+    fn items(&self) -> usize {
+        self.range.len()
+    }
+
+    fn split_at(&self, count: usize) -> (Self, Self) {
+        let middle = self.range.start + count.min(self.items());
+        let part = |range| Self::part(self.sequences.clone(), range);
+        (part(self.range.start..middle), part(middle..self.range.end))
+    }
+
+    fn digest(&self) -> String {
+        let numbers = self.sequences().iter().flat_map(|sequence| {
+            let ends = [sequence.tokens.len() as u32, sequence.first as u32];
+            ends.into_iter().chain(sequence.tokens.iter().copied())
+        });
+        let bytes: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
+        checksum(&bytes)
+    }
+
+    fn batch(&self, items: &[usize], _: &Device) -> Rows {
+        let all = self.sequences();
+        let lengths = items.iter().map(|item| all[*item].tokens.len());
+        let places = lengths.max().unwrap_or(0);
+        let mut rows = Rows {
+            tokens: Vec::with_capacity(places * items.len()),
+            labels: Vec::with_capacity(places * items.len()),
+            places,
+        };
+        for item in items {
+            let Sequence { tokens, first } = &all[*item];
+            for place in 0..places {
+                let token = tokens.get(place).copied();
+                rows.tokens.push(token.unwrap_or(0));
+                rows.labels.push(token.filter(|_| place >= *first));
+            }
+        }
+        rows
+    }
+
+    fn most_at_once(&self) -> usize {
+        (LOGITS / (self.longest * self.tokens).max(1)).max(1)
+    }
+
+    fn value(&self, tally: &Surprise) -> Result<f64, TrainingError> {
+        let mean = tally.nats / tally.tokens.max(1) as f64;
+        let value = mean.max(0.0).exp();
+        match value.is_finite() {
+            true => Ok(value),
+            false => Err(TrainingError::Undefined {
+                metric: self.metric().name.into_owned(),
+                why: format!("it is e to the power of {mean}, which no number holds"),
+            }),
+        }
+    }
+
+    fn also(&self, tally: &Surprise) -> Vec<(Metric, f64)> {
+        let share = tally.right as f64 / tally.tokens.max(1) as f64;
+        vec![(Metric::share("next-token accuracy"), share)]
+    }
+}
+
+impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
+    type Output = Predictions;
+    type Surrogate = RaisedLoss;
+
+    fn forward(&self, network: &L, batch: &Rows) -> Predictions {
+        network.predict(&batch.tokens, batch.places, &batch.labels)
+    }
+
+    /// Refuses tokens that the network does not have.
+    fn fits(&self, output: &Predictions, _: &Rows) -> Result<(), TrainingError> {
+        match output.logits.dims()[1] {
+            outputs if outputs < self.tokens => Err(TrainingError::Vocabulary {
+                outputs,
+                tokens: self.tokens,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn loss(&self, output: Predictions, _: &Rows) -> Tensor<1> {
+        let targets = output.target_tensor();
+        cross_entropy(output.logits, targets)
+    }
+
+    fn judge(
+        &self,
+        output: Predictions,
+        batch: &Rows,
+        tallies: &mut [Surprise],
+    ) -> Result<(), TrainingError> {
+        Learn::<L>::fits(self, &output, batch)?;
+        let vocabulary = output.logits.dims()[1];
+        let logits = values(output.logits)?;
+        let mut found = Surprise::default();
+        let rows = logits.chunks(vocabulary).zip(&output.targets).enumerate();
+        for (number, (row, target)) in rows {
+            // A maximum would skip what is not a number.
+            if let Some(output) = row.iter().position(|logit| !logit.is_finite()) {
+                return Err(TrainingError::NotFinite {
+                    what: "the network".to_string(),
+                    item: batch.item_of(number),
+                    output,
+                    value: row[output],
+                });
+            }
+            let (nats, right) = surprise(row, *target as usize);
+            found.nats += nats;
+            found.right += u64::from(right);
+            found.tokens += 1;
+        }
+        for tally in tallies {
+            tally.merge(found);
+        }
+        Ok(())
+    }
+
+    /// What all tokens cost, raised. Every token counts the same, whichever sequence it is in.
+    fn surrogate(
+        &self,
+        _: RaisedLoss,
+        output: Predictions,
+        batch: &Rows,
+        tally: &mut Surprise,
+    ) -> Result<Attacked, TrainingError> {
+        Learn::<L>::judge(self, output.clone(), batch, std::slice::from_mut(tally))?;
+        let factor = output.targets.len() as f64 / self.predicted;
+        let gradient = Learn::<L>::loss(self, output, batch) * -factor;
+        let sum = f64::from(gradient.clone().into_scalar::<f32>());
+        Ok(Attacked { sum, gradient })
+    }
+}
+
+impl Rows {
+    /// The item that the labelled token `number` belongs to.
+    fn item_of(&self, number: usize) -> usize {
+        let labelled = self
+            .labels
+            .iter()
+            .enumerate()
+            .filter(|(_, label)| label.is_some());
+        let place = labelled.map(|(place, _)| place).nth(number);
+        place.unwrap_or(0) / self.places.max(1)
+    }
+}
+
+/// `-ln softmax(row)[target]` in 64 bits, and whether no other logit is as large.
+fn surprise(row: &[f32], target: usize) -> (f64, bool) {
+    let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row
+        .iter()
+        .map(|logit| f64::from((logit - most).exp()))
+        .sum();
+    let own = row[target];
+    let others = row.iter().enumerate().filter(|(token, _)| *token != target);
+    let right = own == most && others.into_iter().all(|(_, logit)| *logit < own);
+    (sum.ln() + f64::from(most) - f64::from(own), right)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use std::ops::ControlFlow;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::{Batches, Evaluation, TaskConfig, WeightAttack, evaluate};
+    use burn::module::{Module, Param};
+    use burn::tensor::{Int, TensorData};
+    use crossburn_models::decoder::{Decoder, DecoderSizes};
+    use crossburn_models::{Network, initialize};
+    use crossburn_noise::worst_case::{Search, worst_case};
+    use crossburn_noise::{Distribution, RaceConfig, Variation};
+
+    /// A table of logits by the token before.
+    #[derive(Module, Debug)]
+    struct Bigrams {
+        table: Param<Tensor<2>>,
+    }
+
+    impl Network for Bigrams {}
+
+    impl CausalLanguageModel for Bigrams {
+        fn predict(&self, tokens: &[u32], places: usize, labels: &[Option<u32>]) -> Predictions {
+            let labelled = (0..tokens.len()).filter(|place| labels[*place].is_some());
+            let before: Vec<i64> = labelled
+                .clone()
+                .map(|place| i64::from(tokens[place - 1]))
+                .collect();
+            let count = before.len();
+            assert!(labelled.clone().all(|place| place % places > 0));
+            let before = TensorData::new(before, [count]);
+            let before = Tensor::<1, Int>::from_data(before, &self.table.val().device());
+            Predictions {
+                logits: self.table.val().select(0, before),
+                targets: labelled.filter_map(|place| labels[place]).collect(),
+            }
+        }
+    }
+
+    fn bigrams(table: [[f32; 3]; 3]) -> Bigrams {
+        Bigrams {
+            table: Param::from_tensor(Tensor::from_floats(table, &Device::flex())),
+        }
+    }
+
+    fn sequence(tokens: &[u32], first: usize) -> Sequence {
+        Sequence {
+            tokens: tokens.to_vec(),
+            first,
+        }
+    }
+
+    fn decoder() -> Decoder {
+        let sizes = r#"{"vocabulary": 12, "width": 16, "heads": 2, "layers": 1, "context": 8}"#;
+        let sizes: DecoderSizes = serde_json::from_str(sizes).unwrap();
+        initialize(sizes.init(&Device::flex()).unwrap(), 1)
+    }
+
+    fn some() -> LanguageModelling {
+        let tokens = |i: u32| (0..8).map(|j| (i * 5 + j * j) % 12).collect::<Vec<u32>>();
+        let sequences = (0..20).map(|i| sequence(&tokens(i), 1 + i as usize % 4));
+        LanguageModelling::new(sequences.collect()).unwrap()
+    }
+
+    #[test]
+    fn perplexity_is_that_of_all_tokens_by_hand() {
+        // After token 0 the logits are ln of (1, 2, 1), after 1 of (5, 1, 2), after 2 all equal.
+        let ln = |values: [f32; 3]| values.map(f32::ln);
+        let network = bigrams([ln([1.0, 2.0, 1.0]), ln([5.0, 1.0, 2.0]), [0.0; 3]]);
+        // Predicted: 1 after 0 (p 1/2), 0 after 1 (5/8), 2 after 0 (1/4), 1 after 2 (1/3); in the second one 1 after 1 (1/8).
+        let sequences = vec![sequence(&[0, 1, 0, 2, 1], 1), sequence(&[2, 1, 1], 2)];
+        let task = LanguageModelling::new(sequences).unwrap();
+        let probability: f64 = 0.5 * 0.625 * 0.25 / 3.0 / 8.0;
+        let expected = probability.powf(-1.0 / 5.0);
+        let device = Device::flex();
+        for batch in [1, 2] {
+            let batches = Batches::new(&task, batch, &device);
+            let found = evaluate(&network, &batches).unwrap();
+            // Logits are rounded to 24 bits.
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+            let evaluation = Evaluation::new(&network, None, batches);
+            let (_, also) = evaluation.clean_and_also().unwrap();
+            assert_eq!(also[0].0.name, "next-token accuracy");
+            // 1 after 0 and 0 after 1; of equal logits none is right.
+            assert_eq!(also[0].1, 2.0 / 5.0);
+        }
+        let loss = {
+            let batch = task.batch(&[0, 1], &device);
+            let output = Learn::<Bigrams>::forward(&task, &network, &batch);
+            Learn::<Bigrams>::loss(&task, output, &batch).into_scalar::<f32>()
+        };
+        assert!((f64::from(loss).exp() - expected).abs() < 1e-5);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_no_perplexity() {
+        let device = Device::flex();
+        let task =
+            LanguageModelling::new(vec![sequence(&[0, 0], 1), sequence(&[0, 1, 2], 1)]).unwrap();
+        let message = |network: &Bigrams| {
+            let found = evaluate(network, &Batches::new(&task, 2, &device));
+            found.unwrap_err().to_string()
+        };
+        // Minus infinity at a token that never comes would not show in the loss.
+        let infinite = message(&bigrams([
+            [0.0; 3],
+            [0.0, f32::NEG_INFINITY, 0.0],
+            [0.0; 3],
+        ]));
+        assert!(
+            infinite.contains("gives -inf for output 1 of item 1"),
+            "{infinite}"
+        );
+        let nan = message(&bigrams([[f32::NAN; 3]; 3]));
+        assert!(nan.contains("gives NaN for output 0 of item 0"), "{nan}");
+        let far = message(&bigrams([[3e4, -3e4, 3e4], [0.0; 3], [0.0; 3]]));
+        assert!(far.contains("perplexity is not defined here"), "{far}");
+        let wide = LanguageModelling::new(vec![sequence(&[0, 3], 1)]).unwrap();
+        let error = evaluate(&bigrams([[0.0; 3]; 3]), &Batches::new(&wide, 2, &device));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("the network has 3 tokens, the texts have 4"),
+            "{error}"
+        );
+        for bad in [
+            sequence(&[1], 1),
+            sequence(&[1, 2], 0),
+            sequence(&[1, 2], 2),
+        ] {
+            assert!(LanguageModelling::new(vec![bad]).is_err());
+        }
+    }
+
+    #[test]
+    fn parts_and_batches_keep_their_sequences() {
+        let task = some();
+        let (a, b) = task.split_at(5);
+        assert_eq!((a.items(), b.items()), (5, 15));
+        assert_eq!(b.sequences()[0], task.sequences()[5]);
+        assert_ne!(a.digest(), b.digest());
+        assert_eq!(task.digest(), some().digest());
+        let batch = task.batch(&[3, 0], &Device::flex());
+        assert_eq!(batch.items(), 2);
+        assert_eq!(batch.cut(1..2).tokens, task.sequences()[0].tokens);
+        // How items are put together does not change what they cost.
+        let (network, device) = (decoder(), Device::flex());
+        let [one, all] =
+            [1, 20].map(|size| evaluate(&network, &Batches::new(&task, size, &device)).unwrap());
+        // Sums of 32-bit products in another order.
+        assert!((one - all).abs() < 1e-4 * one, "{one} {all}");
+    }
+
+    #[test]
+    fn a_language_model_varies_is_attacked_and_refuses_a_race() {
+        let (network, task, device) = (decoder(), some(), Device::flex());
+        let plan = || {
+            let recipe = crate::Recipe::own(1);
+            recipe.weights::<Decoder>()
+        };
+        let evaluation = Evaluation::new(&network, plan(), Batches::new(&task, 20, &device));
+        let variation = Variation::from(Distribution::gaussian(0.3));
+        let fab = evaluation.varied(&variation);
+        let stop = AtomicBool::new(false);
+        let (chips, _) = evaluation
+            .population(&fab, 3, 0..6, |_, _| {}, &stop)
+            .unwrap();
+        let clean = evaluation.clean().unwrap();
+        assert!(
+            chips
+                .iter()
+                .all(|(_, value)| *value >= 1.0 && *value != clean)
+        );
+        let attack = WeightAttack::new(&network, plan(), Batches::new(&task, 5, &device)).unwrap();
+        let bounds = attack.bounds(0.2).unwrap();
+        let found = worst_case(&attack, &bounds, &Search::default(), 1, None, |_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert!(attack.value(found.score) > clean);
+        // Embedding and head are one matrix, and digital.
+        assert!(
+            found
+                .deviations
+                .keys()
+                .all(|path| path.starts_with("layers.0."))
+        );
+        assert_eq!(found.deviations.len(), 7);
+        let race = RaceConfig {
+            seed: 1,
+            chips: 0..10,
+            items: task.items(),
+            k: 5.0,
+            confidence: 0.9,
+            delta: 0.01,
+            half_width: None,
+        };
+        let config = TaskConfig::LanguageModelling(LanguageModellingConfig::default());
+        assert_eq!(config.metric(), task.metric());
+        let error = evaluation.race(&fab, &race.check().unwrap(), &(), &stop);
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("perplexity does not have that")
+        );
+    }
+}
