@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::personal::source::{CROWD, PERSON};
+use super::personal::source::{CROWD, CROWD_OF, PERSON};
 use super::reader::{Kind, Part, Reader};
 use super::{
     Amount, Corpus, Samples, cifar10, csv_rows, digits, idx, image_folder, jsonl, npy, npz, own,
@@ -15,7 +15,7 @@ use super::{
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     digits::KIND,
     waveforms::KIND,
     idx::KIND,
@@ -27,6 +27,7 @@ const KINDS: [Kind; 13] = [
     text::KIND,
     jsonl::KIND,
     CROWD,
+    CROWD_OF,
     PERSON,
     own::KIND,
 ];

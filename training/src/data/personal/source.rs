@@ -10,8 +10,10 @@ use crate::data::options::Options;
 use crate::data::reader::{Kind, Part, Reader};
 use crate::data::{Amount, DataSplit};
 
-/// Sessions of the training and the test text.
+/// Sessions of the training text unless told, and of the test text.
 const SESSIONS: (u64, u64) = (2000, 200);
+/// A bound on what is drawn at once: half a gigabyte of text.
+const MOST_SESSIONS: u64 = 1_000_000;
 /// Where the users of the test text start: far after those of the training text.
 const FIRST_TEST: u64 = 1 << 40;
 /// Where the users of `person` start: no session is theirs.
@@ -24,7 +26,13 @@ const FIRST_TEST_EXAMPLE: u64 = 1 << 20;
 pub(in crate::data) const CROWD: Kind = Kind {
     name: "personal",
     usage: "personal",
-    open: |_| Ok(Arc::new(Crowd)),
+    open: |_| Ok(Arc::new(Crowd(SESSIONS.0))),
+};
+
+pub(in crate::data) const CROWD_OF: Kind = Kind {
+    name: "personal",
+    usage: "personal:SESSIONS",
+    open: |argument| Ok(Arc::new(Crowd::open(argument)?)),
 };
 
 pub(in crate::data) const PERSON: Kind = Kind {
@@ -33,9 +41,22 @@ pub(in crate::data) const PERSON: Kind = Kind {
     open: |argument| Ok(Arc::new(Person::open(argument)?)),
 };
 
-/// Sessions of many users.
+/// Sessions of many users: so many for training.
 #[derive(Debug)]
-struct Crowd;
+struct Crowd(u64);
+
+impl Crowd {
+    fn open(argument: &str) -> Result<Self, TrainingError> {
+        let sessions = argument.parse().ok();
+        match sessions.filter(|count| (1..=MOST_SESSIONS).contains(count)) {
+            Some(sessions) => Ok(Self(sessions)),
+            None => Err(Options::parse(CROWD_OF.name, argument, &[])?.refuse(format!(
+                "its sessions are a number: use personal:{} or another one up to {MOST_SESSIONS}",
+                SESSIONS.0
+            ))),
+        }
+    }
+}
 
 impl Reader for Crowd {
     fn classes(&self) -> Result<usize, TrainingError> {
@@ -56,7 +77,7 @@ impl Reader for Crowd {
 
     fn corpus(&self, part: Part, seed: u64) -> Result<Option<Corpus>, TrainingError> {
         let (first, count) = match part {
-            Part::Train => (0, SESSIONS.0),
+            Part::Train => (0, self.0),
             Part::Test => (FIRST_TEST, SESSIONS.1),
         };
         let sessions = (first..first + count).map(|number| session(seed, number));
@@ -171,7 +192,20 @@ mod tests {
             panic!("passages");
         };
         assert_eq!(test.len(), 100);
+        let Corpus::Running(few) = "personal:3"
+            .parse::<DataSource>()
+            .unwrap()
+            .training_corpus(1)
+            .unwrap()
+        else {
+            panic!("a text");
+        };
+        let Corpus::Running(many) = crowd.training_corpus(1).unwrap() else {
+            panic!("a text");
+        };
+        assert!(many.starts_with(&few) && many.len() > 300 * few.len());
         for (text, part) in [
+            ("personal:0", "its sessions are a number: use personal:2000"),
             ("person:x", "a person is a number"),
             (
                 "person:1?kind=love",
