@@ -11,11 +11,12 @@
 //! ```
 //!
 //! What only some tasks can do has a default that refuses in one line: [`Learn::hits`] for races, [`Learn::sampled_loss`] for
-//! sensitivities, [`Learn::certify`] for certificates.
+//! sensitivities, [`Learn::certify`] for certificates. [`Learn::confuse`] has one that does nothing.
 
 mod anomaly;
 mod batch;
 mod classification;
+mod confusion;
 mod registry;
 mod tally;
 
@@ -35,6 +36,7 @@ pub use anomaly::{
 };
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
+pub use confusion::Confusion;
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use tally::{MeanTally, Tally};
 
@@ -194,6 +196,21 @@ pub trait Learn<N>: Task {
     fn hits(&self, output: Self::Output, batch: &Self::Batch) -> Result<u64, TrainingError> {
         let _ = (output, batch);
         Err(not_offered("a race", COUNTED, &self.metric()))
+    }
+
+    /// Adds what `output` takes the items of `batch` for to `found`, for a report: only the network without variation is asked,
+    /// never the chips of a population. By default nothing: a task without labels.
+    ///
+    /// # Errors
+    /// As [`judge`](Self::judge).
+    fn confuse(
+        &self,
+        output: Self::Output,
+        batch: &Self::Batch,
+        found: &mut Confusion,
+    ) -> Result<(), TrainingError> {
+        let _ = (output, batch, found);
+        Ok(())
     }
 
     /// The loss of one item whose target is drawn from what the network itself says, at `draw` in 0..1: what the Fisher
