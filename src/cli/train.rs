@@ -221,6 +221,9 @@ impl TrainingJob<'_> {
         if let Some(commit) = &commit {
             manifest = manifest.with_commit(commit);
         }
+        if let Some(conventions) = training_set.conventions() {
+            manifest = manifest.with_conventions(study::json(&conventions)?);
+        }
         if trained.noise != recipe.noise {
             manifest = manifest.with_training_noise(study::json(&trained.noise)?);
         }

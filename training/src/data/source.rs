@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::reader::{Kind, Part, Reader};
 use super::{
-    Amount, Samples, cifar10, csv_rows, digits, idx, image_folder, npy, npz, own, waveforms,
+    Amount, Conventions, Samples, cifar10, csv_rows, digits, idx, image_folder, npy, npz, own,
+    waveforms,
 };
 use crate::TrainingError;
 
@@ -43,6 +44,8 @@ pub struct DataSource {
     text: String,
     kind: Kind,
     reader: Arc<dyn Reader>,
+    /// What its samples are given by, in place of what it holds.
+    conventions: Option<Arc<Conventions>>,
 }
 
 /// Two sources are the same where they are written the same.
@@ -93,6 +96,7 @@ impl FromStr for DataSource {
             text: text.to_string(),
             kind: *kind,
             reader: (kind.open)(argument.unwrap_or_default())?,
+            conventions: None,
         })
     }
 }
@@ -132,6 +136,7 @@ impl DataSource {
             text: digits::KIND.name.to_string(),
             kind: digits::KIND,
             reader: Arc::new(digits::Digits),
+            conventions: None,
         }
     }
 
@@ -141,6 +146,16 @@ impl DataSource {
             text: own::KIND.name.to_string(),
             kind: own::KIND,
             reader: Arc::new(own::Own),
+            conventions: None,
+        }
+    }
+
+    /// The same source whose samples are given as a network has learned them: see [`Samples::following`].
+    #[must_use]
+    pub fn following(self, conventions: Conventions) -> Self {
+        Self {
+            conventions: Some(Arc::new(conventions)),
+            ..self
         }
     }
 
@@ -218,9 +233,13 @@ impl DataSource {
     /// The first samples of `set`, as many as are wanted.
     fn first(&self, part: Part, set: Samples, amount: Amount) -> Result<Samples, TrainingError> {
         let available = set.len();
-        match amount.count(part, &self.text, available, available)? {
-            count if count == available => Ok(set),
-            count => Ok(set.split_at(count).0),
+        let set = match amount.count(part, &self.text, available, available)? {
+            count if count == available => set,
+            count => set.split_at(count).0,
+        };
+        match &self.conventions {
+            Some(conventions) => set.following(conventions, &self.text),
+            None => Ok(set),
         }
     }
 }

@@ -40,7 +40,7 @@ pub use confusion::Confusion;
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use tally::{MeanTally, Tally};
 
-use crate::data::Augmentation;
+use crate::data::{Augmentation, Conventions};
 use crate::{Batches, TrainingError};
 
 /// One part of the data of a task, with the metric that a network is judged by on it. A clone is cheap: data are shared.
@@ -93,6 +93,12 @@ pub trait Task: Clone + Debug + Send + Sync {
     /// # Errors
     /// [`TrainingError::Undefined`] where these items have none, such as a rate among no items.
     fn value(&self, tally: &Self::Tally) -> Result<f64, TrainingError>;
+
+    /// What networks learn the items by, which is kept with a checkpoint so that it holds for other items as well; nothing by
+    /// default.
+    fn conventions(&self) -> Option<Conventions> {
+        None
+    }
 
     /// Other numbers about these items that are worth showing beside the metric; none by default.
     fn also(&self, tally: &Self::Tally) -> Vec<(Metric, f64)> {

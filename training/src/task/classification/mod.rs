@@ -17,7 +17,7 @@ pub use margin::margin_loss;
 
 use self::attack_loss::largest_beside;
 use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task};
-use crate::data::{Augmentation, Samples};
+use crate::data::{Augmentation, Conventions, Samples};
 use crate::weight_gradients::values;
 use crate::{Batches, TrainingError};
 
@@ -177,6 +177,10 @@ impl Task for Classification {
             .samples
             .augmented_inputs(&places, augmentation, key, device);
         Ok(self.labelled(&places, inputs))
+    }
+
+    fn conventions(&self) -> Option<Conventions> {
+        Some(self.samples.conventions())
     }
 
     fn value(&self, tally: &Hits) -> Result<f64, TrainingError> {
