@@ -4,10 +4,12 @@
 mod command;
 
 use std::path::Path;
+use std::str::FromStr;
 
 use burn::tensor::Device;
 use crossburn_checkpoints::{Manifest, save_checkpoint};
 use crossburn_models::{MlpConfig, initialize};
+use crossburn_training::data::{Amount, DataSource, Samples, Values};
 use serde_json::{Value, json};
 
 use command::{GAUSSIAN, bad, good, recipe, results};
@@ -91,6 +93,104 @@ fn outputs_are_compared_with_classes_by_every_verb() {
     good(folder, "train twelve.toml --out twelve");
     good(folder, "evaluate twelve --noise none --chips 1 --out e");
     good(folder, "map c5 --out m");
+}
+
+/// Writes signals as an array of 32-bit floats, and beside it a table of the names of their classes.
+fn signals(folder: &Path, name: &str, set: &Samples, classes: &[&str]) {
+    let Values::Floats(values) = &set.values else {
+        panic!("signals are floats");
+    };
+    let shape = format!("({}, {})", set.len(), set.sample_len());
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    let header = format!("{header:<117}\n");
+    let values = values.iter().flat_map(|value| value.to_le_bytes());
+    let start = [b"\x93NUMPY\x01\0\x76\0", header.as_bytes()].concat();
+    let bytes: Vec<u8> = start.into_iter().chain(values).collect();
+    std::fs::write(folder.join(format!("{name}.npy")), bytes).unwrap();
+    let rows = set.labels.iter().map(|label| classes[usize::from(*label)]);
+    let rows: Vec<&str> = std::iter::once("wave").chain(rows).collect();
+    std::fs::write(folder.join(format!("{name}.csv")), rows.join("\n")).unwrap();
+}
+
+#[test]
+fn other_data_are_shown_as_the_network_has_learned_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    mlp(folder, "r.toml", "[128, 24, 3]", "waveforms");
+    good(folder, "train r.toml --set training.epochs=6 --out run");
+    // The test signals of the training, in a file that numbers the classes by their letters and has a mean of its own.
+    let test = DataSource::from_str("waveforms").unwrap();
+    let test = test.test_samples(1, Amount::exactly(40)).unwrap();
+    let mut shifted = test.clone();
+    if let Values::Floats(values) = &mut shifted.values {
+        values[0] += 40.0;
+    }
+    signals(folder, "same", &test, &["sine", "triangle", "square"]);
+    signals(folder, "shifted", &shifted, &["sine", "triangle", "square"]);
+    let few = test.split_at(2).0;
+    signals(folder, "few", &few, &["sine", "triangle", "square"]);
+    signals(folder, "other", &test, &["sine", "triangle", "saw"]);
+    let evaluate = |data: &str, out: &str| {
+        let source = format!(
+            "npy:shifted.npy?axes=nl&labels=shifted.csv&label=wave&test={data}.npy&test_labels={data}.csv"
+        );
+        format!("evaluate run --data {source} --noise none --chips 1 --out {out}")
+    };
+    good(folder, "evaluate run --noise none --chips 1 --out own");
+    good(folder, &evaluate("same", "same"));
+    let (own, same) = (results(&folder.join("own")), results(&folder.join("same")));
+    // Values, labels, names and normalization are the same, so the numbers are as well.
+    let digest = &own["config"]["data_digest"];
+    assert!(digest["test"].is_string() && same["config"]["data_digest"] == *digest);
+    assert_eq!(own["methods"], same["methods"]);
+    let clean = own["methods"][0]["clean"].as_f64().unwrap();
+    assert!(clean > 0.5, "{clean}");
+    // The matrix of both has the names in the order of the training, and its diagonal is the accuracy.
+    assert_eq!(own["confusion"], same["confusion"]);
+    let matrix = &own["confusion"];
+    assert_eq!(matrix["names"], json!(["sine", "triangle", "square"]));
+    let counts = matrix["counts"].as_array().unwrap();
+    let sum = |only_right: bool| -> u64 {
+        let counted = counts.iter().filter(|c| !only_right || c[0] == c[1]);
+        counted.map(|count| count[2].as_u64().unwrap()).sum()
+    };
+    assert_eq!((sum(false), sum(true) as f64 / 40.0), (40, clean));
+    let trained = results(&folder.join("run"));
+    assert_eq!(trained["confusion"], *matrix);
+    let page = std::fs::read_to_string(folder.join("same/report.html")).unwrap();
+    assert!(
+        page.contains("Confusion matrix without variation") && page.contains(">triangle</text>")
+    );
+    assert!(folder.join("same/plots/confusion.svg").exists());
+    // The worst chip of a search goes by them as well.
+    good(folder, "worst-case run --budget 2 --random-chips 1 --out w");
+    good(
+        folder,
+        &evaluate("same", "chip").replace("evaluate run", "evaluate w/worst-chip"),
+    );
+    assert_eq!(
+        results(&folder.join("chip"))["config"]["data_digest"],
+        *digest
+    );
+    let message = bad(folder, &evaluate("other", "no"));
+    assert!(
+        message.contains("the network has not learned its `saw`"),
+        "{message}"
+    );
+    let few = "npy:few.npy?axes=nl&labels=few.csv&label=wave&test=few.npy&test_labels=few.csv";
+    for verb in [
+        "evaluate run --noise none --chips 1",
+        "worst-case run --budget 2",
+        "map run",
+    ] {
+        let message = bad(folder, &format!("{verb} --data {few} --out no"));
+        assert!(
+            message.contains(
+                "it lacks `square`, which the network has learned; use data of the same classes"
+            ),
+            "{verb}: {message}"
+        );
+    }
 }
 
 #[test]

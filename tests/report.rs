@@ -11,13 +11,14 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crossburn::noise::Metric;
+use crossburn::report::draw::ConfusionMatrix;
 use crossburn::report::{
     DataSummary, Document, EpochRow, KppEntry, MethodResults, PLOTS_FOLDER, PopulationSummary,
     REPORT_FILE, RESULTS_FILE, Results, RunCommand, SweepPoint, Timing, write_run,
 };
 use serde_json::{Value, json};
 
-const PLOTS: [&str; 3] = ["chips", "versus-sigma", "training"];
+const PLOTS: [&str; 4] = ["chips", "versus-sigma", "training", "confusion"];
 
 fn results() -> Results {
     let noise = |kind: &str| json!({"kind": kind, "sigma_rel_wmax": 0.2});
@@ -47,10 +48,35 @@ fn results() -> Results {
                 0.008,
             ),
         ],
+        confusion: Some(confusion()),
         timing: Timing {
             seconds: BTreeMap::from([("train".into(), 12.5)]),
         },
     }
+}
+
+/// Ten kinds of things, of which neighbours are confused.
+fn confusion() -> ConfusionMatrix {
+    let names = [
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ];
+    let rows: Vec<Vec<u64>> = (0..10)
+        .map(|is| {
+            (0..10u64)
+                .map(|said| [95, 4, 1, 0, 0, 0, 0, 0, 0, 0][(said as usize + 10 - is) % 10])
+                .collect()
+        })
+        .collect();
+    ConfusionMatrix::of_rows(names.map(String::from).to_vec(), &rows)
 }
 
 /// A method whose chips lie around `level`, skewed to lower accuracies.
@@ -227,7 +253,7 @@ fn a_browser_shows_the_report() {
     let dom = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
         dom.matches("<svg ").count(),
-        3,
+        4,
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );

@@ -115,15 +115,13 @@ impl Document for Retention {
     }
 
     fn page(&self, plots: &[Drawing]) -> Result<Page, ReportError> {
-        let states = ConfusionMatrix {
-            names: vec!["low".into(), "<high>".into()],
-            counts: vec![vec![9, 1], vec![0, 10]],
-        };
+        let names = vec!["low".into(), "<high>".into()];
+        let states = ConfusionMatrix::of_rows(names, &[vec![9, 1], vec![0, 10]]);
         states.check()?;
         Ok(Page::new()
             .heading("Cells")
             .table(&self.by_cell())
-            .confusion(&states)
+            .confusion("States after a day", &states)
             .plots(
                 plots,
                 &["Left: relative to the conductance after the write."],

@@ -41,6 +41,10 @@ pub struct Manifest {
     pub seed: u64,
     /// Which data, in which split.
     pub data: Value,
+    /// What the network has learned its items by, such as the order of classes and the normalization; left out where nothing is
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conventions: Option<Value>,
     /// Whether the weights are those that a chip computes with: they are on no grid, and not quantized again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub programmed: bool,
@@ -68,6 +72,7 @@ impl Manifest {
             recipe,
             seed,
             data,
+            conventions: None,
             programmed: false,
             resting: Vec::new(),
             training_noise: None,
@@ -79,6 +84,12 @@ impl Manifest {
     /// Names the commit of the sources.
     pub fn with_commit(mut self, commit: impl Into<String>) -> Self {
         self.commit = Some(commit.into());
+        self
+    }
+
+    /// Says what the network has learned its items by.
+    pub fn with_conventions(mut self, conventions: Value) -> Self {
+        self.conventions = Some(conventions);
         self
     }
 

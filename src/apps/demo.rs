@@ -245,6 +245,7 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
             training_metric: None,
             deployment: Some(study::json(&config.deployment)?),
             methods,
+            confusion: None,
             timing: clock.timing(),
         }))
     }

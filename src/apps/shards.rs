@@ -297,6 +297,7 @@ mod tests {
                 training_metric: None,
                 deployment: None,
                 methods: vec![method(0), method(1)],
+                confusion: None,
                 timing: Timing {
                     seconds: BTreeMap::from([("chips".to_string(), 2.0)]),
                 },

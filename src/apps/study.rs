@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 use crossburn_noise::{Metric, Population};
-use crossburn_training::{EpochRecord, Method, Recipe, Task, TrainingObserver};
+use crossburn_training::{Confusion, EpochRecord, Method, Recipe, Task, TrainingObserver};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::report::draw::ConfusionMatrix;
 use crate::report::{AlsoMeasured, EpochRow, SweepPoint, Timing};
 
 pub(crate) use crate::report::CONFIDENCE;
@@ -51,6 +52,17 @@ pub(crate) fn sweep_point(sigma: f64, population: &Population) -> Result<SweepPo
 pub(crate) fn other_metric<T: Task>(learned: &T, judged: &T) -> Option<Metric> {
     let metric = learned.metric();
     (metric != judged.metric()).then_some(metric)
+}
+
+/// What items are taken for, in the document's form.
+pub(crate) fn confusion(found: Confusion) -> ConfusionMatrix {
+    let counts = found.counts.into_iter();
+    ConfusionMatrix {
+        names: found.names,
+        counts: counts
+            .map(|((right, predicted), items)| (right, predicted, items))
+            .collect(),
+    }
 }
 
 /// Other numbers of a network in the document's form.

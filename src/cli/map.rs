@@ -74,11 +74,7 @@ impl Map {
         }
         let NamedHardware { name, hardware } = open_hardware(&self.accelerator)?;
         let network = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.digital);
-        let source = self
-            .data
-            .clone()
-            .unwrap_or_else(|| network.recipe.data.source.clone());
-        network.require_data(&source)?;
+        let source = network.source(self.data.as_ref())?;
         let out = run_folder(self.out.as_deref(), &name_after("map", &self.checkpoint));
         let device = DeviceChoice::Cpu.open()?;
         let _lock = RunLock::take(&out, "map")?;

@@ -112,7 +112,7 @@ impl StoredNetwork {
     ///
     /// # Errors
     /// The model.
-    pub(super) fn require_data(&self, source: &DataSource) -> Result<()> {
+    fn require_data(&self, source: &DataSource) -> Result<()> {
         if !self.own && *source == self.recipe.data.source {
             bail!(
                 "{} is a model without data: name texts, such as --data text:FILE",
@@ -120,6 +120,26 @@ impl StoredNetwork {
             );
         }
         Ok(())
+    }
+
+    /// The data that were asked for, or those of its training, by the conventions of its training. Checkpoints of earlier versions
+    /// have none: then those of the data hold.
+    ///
+    /// # Errors
+    /// A model without data of its own, and a manifest with conventions that this version cannot read.
+    pub(super) fn source(&self, asked: Option<&DataSource>) -> Result<DataSource> {
+        let source = asked.unwrap_or(&self.recipe.data.source).clone();
+        self.require_data(&source)?;
+        let Some(conventions) = &self.manifest.conventions else {
+            return Ok(source);
+        };
+        let conventions = serde_json::from_value(conventions.clone()).with_context(|| {
+            format!(
+                "{} carries conventions that this version cannot read",
+                self.folder.display()
+            )
+        })?;
+        Ok(source.following(conventions))
     }
 
     /// Refuses data that its task or its network does not fit, before any item is read; labels may be.

@@ -200,7 +200,7 @@ impl TrainingJob<'_> {
         }
         let batches = Batches::new(&test, 128, &self.place.device);
         let evaluation = Evaluation::new(&trained.network, recipe.weights::<N>(), batches);
-        let (clean, also) = clock.time("test", || evaluation.clean_and_also())?;
+        let clean = clock.time("test", || evaluation.clean_in_detail())?;
         let (version, commit) = study::version();
         let summary = DataSummary {
             source: source.to_string(),
@@ -215,13 +215,16 @@ impl TrainingJob<'_> {
             study::json(&summary)?,
         )
         .with_resting(N::RESTS.iter().copied().map(PathPattern::new))
-        .with_metric("clean", clean)
+        .with_metric("clean", clean.metric)
         .with_metric("best_epoch", trained.best_epoch as f64)
         .with_metric("training_sigma", trained.noise.sigma())
         .with_metric("items_backward", trained.passes.backward as f64)
         .with_metric("items_forward", trained.passes.forward as f64);
         if let Some(commit) = &commit {
             manifest = manifest.with_commit(commit);
+        }
+        if let Some(conventions) = training_set.conventions() {
+            manifest = manifest.with_conventions(study::json(&conventions)?);
         }
         if trained.noise != recipe.noise {
             manifest = manifest.with_training_noise(study::json(&trained.noise)?);
@@ -244,14 +247,15 @@ impl TrainingJob<'_> {
             methods: vec![MethodResults {
                 name: study::method_name(recipe),
                 training_noise: study::json(&trained.noise)?,
-                clean,
-                also: study::also(also),
+                clean: clean.metric,
+                also: study::also(clean.also),
                 curve: study::curve(&trained.curve),
                 population: None,
                 sweep: Vec::new(),
                 hardware: None,
                 percentiles: None,
             }],
+            confusion: clean.confusion.map(study::confusion),
             timing: clock.timing(),
         };
         finish(&self.place.out, &results, self.arguments.run.json)?;

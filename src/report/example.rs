@@ -44,6 +44,7 @@ pub(crate) fn results() -> Results {
                 0.9,
             ),
         ],
+        confusion: None,
         timing: Timing {
             seconds: BTreeMap::from([("train".into(), 1.5), ("evaluate".into(), 0.1)]),
         },

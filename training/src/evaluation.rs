@@ -15,7 +15,7 @@ use crossburn_noise::{
 use rayon::prelude::*;
 
 use crate::TrainingError;
-use crate::task::{Batch, Learn, Task, overlap};
+use crate::task::{Batch, Confusion, Learn, Task, overlap};
 
 /// The items of a task on a device, in batches. Uploaded once, shared by every chip.
 #[derive(Clone, Debug)]
@@ -129,20 +129,27 @@ impl<T: Task> Batches<T> {
 /// would skip it, so that the rest of the outputs would turn into a metric. [`TrainingError::Device`] when the device cannot
 /// give the result back, those of [`Learn::fits`] where the network does not fit, and [`TrainingError::Undefined`].
 pub fn evaluate<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<f64, TrainingError> {
-    batches.task.value(&tallied(network, batches)?)
+    let task = &batches.task;
+    let mut tally = [T::Tally::default()];
+    judged(network, batches, |output, batch| {
+        task.judge(output, batch, &mut tally)
+    })?;
+    task.value(&tally[0])
 }
 
-/// What adds up to the metric, over all items.
-fn tallied<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<T::Tally, TrainingError> {
-    let (mut tally, mut seen) = ([T::Tally::default()], 0);
+/// Hands what `network` gives for every batch to `judge`.
+fn judged<N, T: Learn<N>>(
+    network: &N,
+    batches: &Batches<T>,
+    mut judge: impl FnMut(T::Output, &T::Batch) -> Result<(), TrainingError>,
+) -> Result<(), TrainingError> {
+    let mut seen = 0;
     for (batch, numbers) in batches.batches.iter().zip(&batches.numbers) {
         let output = about_items(numbers, || batches.task.forward(network, batch));
-        let judged = batches.task.judge(output, batch, &mut tally);
-        judged.map_err(|error| error.at_item(seen))?;
+        judge(output, batch).map_err(|error| error.at_item(seen))?;
         seen += numbers.len();
     }
-    let [tally] = tally;
-    Ok(tally)
+    Ok(())
 }
 
 /// Items at the positions `range` that `network` is right on.
@@ -169,6 +176,17 @@ fn require_items(race: &Race, items: usize) -> Result<(), TrainingError> {
     } else {
         Err(TrainingError::RaceItems { raced, items })
     }
+}
+
+/// What is found about a network without variation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Details {
+    /// The metric.
+    pub metric: f64,
+    /// The other numbers that the task shows beside it.
+    pub also: Vec<(Metric, f64)>,
+    /// What items are taken for, of a task with labels.
+    pub confusion: Option<Confusion>,
 }
 
 /// A trained network with the data that its chips are judged on.
@@ -213,14 +231,22 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         evaluate(&self.quantized(), &self.batches)
     }
 
-    /// The metric without variation, and the other numbers that the task shows beside it.
+    /// The metric without variation, and what the task shows beside it.
     ///
     /// # Errors
     /// See [`evaluate`].
-    pub fn clean_and_also(&self) -> Result<(f64, Vec<(Metric, f64)>), TrainingError> {
-        let tally = tallied(&self.quantized(), &self.batches)?;
+    pub fn clean_in_detail(&self) -> Result<Details, TrainingError> {
         let task = &self.batches.task;
-        Ok((task.value(&tally)?, task.also(&tally)))
+        let (mut tally, mut confusion) = ([T::Tally::default()], Confusion::default());
+        judged(&self.quantized(), &self.batches, |output, batch| {
+            task.judge(output.clone(), batch, &mut tally)?;
+            task.confuse(output, batch, &mut confusion)
+        })?;
+        Ok(Details {
+            metric: task.value(&tally[0])?,
+            also: task.also(&tally[0]),
+            confusion: (!confusion.names.is_empty()).then_some(confusion),
+        })
     }
 
     /// Chips whose weights deviate by `variation`.

@@ -32,7 +32,7 @@ mod worst_case;
 
 pub use certificate::{Certificate, LayerCertificate};
 pub use error::TrainingError;
-pub use evaluation::{Batches, Evaluation, evaluate};
+pub use evaluation::{Batches, Details, Evaluation, evaluate};
 pub use method::{ATrice, Awp, AwpNorm, Method, Orthogonality, Trice, Trisection};
 pub use observer::{EpochRecord, Silent, TrainingObserver};
 pub use optimizer::OptimizerConfig;
@@ -42,9 +42,9 @@ pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
 pub use task::{
     AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, AttackLoss, Attacked, Batch,
-    Classification, Labelled, LanguageModelling, LanguageModellingConfig, Learn, MeanTally, Part,
-    RaisedLoss, ReconstructionLoss, Role, Rows, Sequence, Surrogate, SurrogateList, Tally, Task,
-    TaskConfig, TaskParts, WithTask, auprc, auroc, margin_loss,
+    Classification, Confusion, Labelled, LanguageModelling, LanguageModellingConfig, Learn,
+    MeanTally, Part, RaisedLoss, ReconstructionLoss, Role, Rows, Sequence, Surrogate,
+    SurrogateList, Tally, Task, TaskConfig, TaskParts, WithTask, auprc, auroc, margin_loss,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

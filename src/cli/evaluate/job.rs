@@ -94,12 +94,12 @@ impl WithTask for EvaluationJob<'_> {
         let direction = worst_chip
             .map(|chip| self.direction(&evaluation, &chip))
             .transpose()?;
-        let (clean, also) = evaluation.clean_and_also()?;
+        let clean = evaluation.clean_in_detail()?;
         let judge = Judge {
             job: &self,
             evaluation: &evaluation,
-            clean,
-            also: study::also(also),
+            clean: clean.metric,
+            also: study::also(clean.also),
             race,
             direction,
         };
@@ -136,6 +136,7 @@ impl WithTask for EvaluationJob<'_> {
             training_metric: None,
             deployment: Some(self.deployment.summary()?),
             methods,
+            confusion: clean.confusion.map(study::confusion),
             timing: clock.timing(),
         };
         finish(&self.place.out, &results, arguments.run.json)?;

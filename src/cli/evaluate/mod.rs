@@ -136,10 +136,7 @@ impl Evaluate {
             Some(run) => Some(WorstChip::open(run, &stored)?),
             None => None,
         };
-        let source = self
-            .data
-            .clone()
-            .unwrap_or_else(|| stored.recipe.data.source.clone());
+        let source = stored.source(self.data.as_ref())?;
         stored.check_data(&source)?;
         let (version, commit) = study::version();
         // What the metric of a chip depends on, but for the items, which are not read yet. How many chips there are, and

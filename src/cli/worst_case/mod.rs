@@ -143,10 +143,7 @@ impl FindWorstCase {
         let room = Room::new(&self)?;
         let search = self.search().check()?;
         let stored = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.digital);
-        let source = self
-            .data
-            .clone()
-            .unwrap_or_else(|| stored.recipe.data.source.clone());
+        let source = stored.source(self.data.as_ref())?;
         for name in &self.loss {
             let checked = stored.recipe.task.check_surrogate(name);
             checked.map_err(|remedy| anyhow!("--loss {name} is not known: {remedy}"))?;

@@ -1,5 +1,7 @@
 //! A confusion matrix: a heat map for a few labels, the most confused pairs for many.
 
+use serde::{Deserialize, Serialize};
+
 use super::drawing::{
     ADVANCE, Drawing, MARGIN, NARROW_SCALE, RIGHT, TEXT, WIDTH, escape, put, shorten,
 };
@@ -24,12 +26,14 @@ const CELL: (f64, f64) = (64.0, 34.0);
 const SHARES: f64 = 62.0;
 
 /// How often items of one label were taken for each label.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConfusionMatrix {
     /// The labels.
     pub names: Vec<String>,
-    /// Items by their true label (rows) and the predicted one (columns).
-    pub counts: Vec<Vec<u64>>,
+    /// The number of a true label, that of a predicted one, and items: in this order, and only where there are items, so that
+    /// many labels are no burden.
+    pub counts: Vec<(usize, usize, u64)>,
 }
 
 /// Items of one label that were taken for another one.
@@ -45,25 +49,55 @@ impl ConfusionMatrix {
     /// The file stem of its picture.
     pub const ID: &'static str = "confusion";
 
-    /// Checks that there is a row and a column for every label.
+    /// The matrix with these rows, one for every true label, of one number for every predicted one.
+    pub fn of_rows(names: Vec<String>, rows: &[Vec<u64>]) -> Self {
+        let rows = rows.iter().enumerate();
+        let counts = rows.flat_map(|(row, counts)| {
+            let counts = counts.iter().enumerate();
+            counts.map(move |(column, items)| (row, column, *items))
+        });
+        Self {
+            names,
+            counts: counts.filter(|(_, _, items)| *items > 0).collect(),
+        }
+    }
+
+    /// Checks that every count is of two labels that are there, and that counts are in order.
     ///
     /// # Errors
     ///
-    /// [`ReportError::Invalid`] names the row.
+    /// [`ReportError::Invalid`] names the count.
     pub fn check(&self) -> Result<(), ReportError> {
         let labels = self.names.len();
-        if self.counts.len() != labels {
-            let rows = self.counts.len();
-            let problem = format!("has {rows} rows for {labels} labels");
-            return Err(invalid("confusion.counts", problem));
-        }
-        for (row, counts) in self.counts.iter().enumerate() {
-            if counts.len() != labels {
-                let problem = format!("has {} columns for {labels} labels", counts.len());
-                return Err(invalid(&format!("confusion.counts[{row}]"), problem));
+        let mut last = None;
+        for (place, &(row, column, items)) in self.counts.iter().enumerate() {
+            let refuse = |problem| Err(invalid(&format!("confusion.counts[{place}]"), problem));
+            if row.max(column) >= labels {
+                return refuse(format!(
+                    "names label {}, there are {labels}",
+                    row.max(column)
+                ));
             }
+            if items == 0 || last >= Some((row, column)) {
+                return refuse("is 0, or not in the order of labels".to_string());
+            }
+            last = Some((row, column));
         }
         Ok(())
+    }
+
+    /// The items of every true label, and those of them whose label was predicted.
+    fn rows(&self) -> Vec<(u128, u64)> {
+        let mut rows = vec![(0, 0); self.names.len()];
+        for &(row, column, items) in &self.counts {
+            if let Some((all, right)) = rows.get_mut(row) {
+                *all += u128::from(items);
+                if row == column {
+                    *right += items;
+                }
+            }
+        }
+        rows
     }
 
     /// Whether its picture takes the whole width of a page.
@@ -73,10 +107,9 @@ impl ConfusionMatrix {
 
     /// All items, and those among them whose label was predicted.
     fn items(&self) -> (u128, u128) {
-        let rows = self.counts.iter().enumerate();
-        rows.fold((0, 0), |(all, right), (index, row)| {
-            let diagonal = row.get(index).copied().unwrap_or(0);
-            (all + sum(row), right + u128::from(diagonal))
+        let rows = self.rows().into_iter();
+        rows.fold((0, 0), |(all, right), (of_row, right_ones)| {
+            (all + of_row, right + u128::from(right_ones))
         })
     }
 
@@ -94,18 +127,15 @@ impl ConfusionMatrix {
 
     /// Pairs that were confused, the most items first.
     fn confused(&self) -> Vec<Pair<'_>> {
-        let rows = self.names.iter().zip(&self.counts).enumerate();
-        let mut pairs: Vec<Pair<'_>> = rows
-            .flat_map(|(row, (is, counts))| {
-                let all = sum(counts);
-                let columns = self.names.iter().zip(counts).enumerate();
-                let wrong =
-                    columns.filter(move |(column, (_, items))| *column != row && **items > 0);
-                wrong.map(move |(_, (taken_for, &items))| Pair {
-                    is,
-                    taken_for,
+        let rows = self.rows();
+        let wrong = self.counts.iter().filter(|(row, column, _)| row != column);
+        let mut pairs: Vec<Pair<'_>> = wrong
+            .filter_map(|&(row, column, items)| {
+                Some(Pair {
+                    is: self.names.get(row)?,
+                    taken_for: self.names.get(column)?,
                     items,
-                    share: fraction(items.into(), all),
+                    share: fraction(items.into(), rows.get(row)?.0),
                 })
             })
             .collect();
@@ -174,7 +204,7 @@ impl ConfusionMatrix {
                 f64::midpoint(top, bottom)
             ),
         );
-        for (index, (name, counts)) in self.names.iter().zip(&self.counts).enumerate() {
+        for (index, (name, &(row, right_ones))) in self.names.iter().zip(&self.rows()).enumerate() {
             let (x, y) = (left + cell * index as f64, top + height * index as f64);
             let middle = (x + cell / 2.0, y + height / 2.0);
             put(
@@ -208,8 +238,6 @@ impl ConfusionMatrix {
                     })
                 ),
             );
-            let row = sum(counts);
-            let right_ones = counts.get(index).copied().unwrap_or(0);
             let said = match row {
                 0 => "–".to_string(),
                 _ => share(fraction(right_ones.into(), row)),
@@ -222,10 +250,10 @@ impl ConfusionMatrix {
                     middle.1
                 ),
             );
-            for (column, (other, &items)) in self.names.iter().zip(counts).enumerate() {
-                if items == 0 {
+            for &(_, column, items) in self.counts.iter().filter(|count| count.0 == index) {
+                let Some(other) = self.names.get(column) else {
                     continue;
-                }
+                };
                 let x = left + cell * column as f64;
                 let series = if column == index { "s0" } else { "s1" };
                 // Square roots, so that rare confusions show; never so deep that the number is hard to read.
@@ -259,10 +287,6 @@ impl ConfusionMatrix {
     }
 }
 
-fn sum(counts: &[u64]) -> u128 {
-    counts.iter().copied().map(u128::from).sum()
-}
-
 /// A part of all; nothing of nothing.
 fn fraction(part: u128, all: u128) -> f64 {
     match all {
@@ -286,10 +310,8 @@ mod tests {
             row[(is + 2) % labels] += 10 + is as u64;
             row
         };
-        ConfusionMatrix {
-            names: (0..labels).map(|label| format!("label {label}")).collect(),
-            counts: (0..labels).map(row).collect(),
-        }
+        let names = (0..labels).map(|label| format!("label {label}")).collect();
+        ConfusionMatrix::of_rows(names, &(0..labels).map(row).collect::<Vec<_>>())
     }
 
     #[test]
@@ -298,7 +320,10 @@ mod tests {
         let mut matrix = matrix(3);
         matrix.names[1] = evil.into();
         matrix.check().unwrap();
-        let page = Page::new().confusion(&matrix).body().to_string();
+        let page = Page::new()
+            .confusion("Confusion", &matrix)
+            .body()
+            .to_string();
         assert!(!page.contains("<b>") && !page.contains(evil), "{page}");
         assert!(
             page.contains("label 0 taken for &lt;b&gt;&amp;&quot;&#39;: 100"),
@@ -324,11 +349,14 @@ mod tests {
             let matrix = matrix(labels);
             let drawing = matrix.drawing();
             assert_eq!(drawing.is_some(), drawn, "{labels}");
-            let page = Page::new().confusion(&matrix).body().to_string();
+            let page = Page::new()
+                .confusion("Confusion", &matrix)
+                .body()
+                .to_string();
             assert_eq!(page.matches("<svg").count(), usize::from(drawn), "{labels}");
             if let Some(drawing) = drawing {
-                let cells = matrix.counts.iter().flatten().filter(|items| **items > 0);
-                assert_eq!(drawing.inline().matches("<rect").count(), cells.count());
+                let cells = matrix.counts.len();
+                assert_eq!(drawing.inline().matches("<rect").count(), cells);
             } else {
                 // Twenty pairs, whatever the number of labels.
                 assert_eq!(page.matches("<tr><th scope=\"row\"").count(), PAIRS);
@@ -361,7 +389,7 @@ mod tests {
         for labels in 1..=MOST_DRAWN {
             let mut matrix = matrix(labels);
             matrix.names[0] = "a name that is much longer than any picture has room for".into();
-            matrix.counts[0][0] = u64::MAX;
+            matrix.counts[0].2 = u64::MAX;
             let svg = matrix.drawing().unwrap().inline();
             let width = if labels > MOST_BESIDE { BROAD } else { WIDTH };
             for rect in svg.split("<rect ").skip(1) {
@@ -377,10 +405,11 @@ mod tests {
 
     #[test]
     fn the_most_confused_pairs_come_first() {
-        let matrix = ConfusionMatrix {
-            names: ["cat", "dog", "fox"].map(String::from).to_vec(),
-            counts: vec![vec![7, 3, 0], vec![1, 9, 0], vec![0, 5, 5]],
-        };
+        let names = ["cat", "dog", "fox"].map(String::from).to_vec();
+        let rows = [vec![7, 3, 0], vec![1, 9, 0], vec![0, 5, 5]];
+        let matrix = ConfusionMatrix::of_rows(names, &rows);
+        assert_eq!(matrix.counts[2], (1, 0, 1));
+        matrix.check().unwrap();
         let text = matrix.pairs().text();
         let rows: Vec<&str> = text.lines().skip(3).collect();
         assert!(rows[0].contains("fox") && rows[0].contains("dog") && rows[0].contains("50.0"));
@@ -393,23 +422,48 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_row_is_said_and_other_shapes_are_refused() {
-        let mut matrix = matrix(2);
-        matrix.counts[1] = vec![0, 0];
+    fn an_empty_row_is_said_and_other_counts_are_refused() {
+        let names = || ["a", "b"].map(String::from).to_vec();
+        let matrix = ConfusionMatrix::of_rows(names(), &[vec![1, 1], vec![0, 0]]);
+        matrix.check().unwrap();
         assert!(matrix.drawing().unwrap().inline().contains(">–</text>"));
-        matrix.counts[1].push(1);
-        let message = matrix.check().unwrap_err().to_string();
-        assert!(
-            message.contains("counts[1] has 3 columns for 2 labels"),
-            "{message}"
-        );
-        matrix.counts.pop();
-        let message = matrix.check().unwrap_err().to_string();
-        assert!(message.contains("has 1 rows for 2 labels"), "{message}");
-        let nothing = ConfusionMatrix {
-            names: Vec::new(),
-            counts: Vec::new(),
-        };
+        for (counts, part) in [
+            (
+                vec![(0, 0, 1), (0, 2, 1)],
+                "counts[1] names label 2, there are 2",
+            ),
+            (vec![(0, 0, 0)], "counts[0] is 0, or not in the order"),
+            (
+                vec![(0, 1, 1), (0, 1, 1)],
+                "counts[1] is 0, or not in the order",
+            ),
+            (
+                vec![(1, 0, 1), (0, 1, 1)],
+                "counts[1] is 0, or not in the order",
+            ),
+        ] {
+            let names = names();
+            let message = ConfusionMatrix { names, counts }.check().unwrap_err();
+            assert!(message.to_string().contains(part), "{message}");
+        }
+        let nothing = ConfusionMatrix::of_rows(Vec::new(), &[]);
         assert!(nothing.drawing().is_none() && nothing.pairs().is_empty());
+    }
+
+    #[test]
+    fn thousands_of_labels_take_no_room_for_what_is_0() {
+        let labels = usize::from(u16::MAX);
+        let names = (0..labels).map(|label| label.to_string()).collect();
+        let counts = (0..labels)
+            .map(|label| (label, labels - 1 - label, 1))
+            .collect();
+        let matrix = ConfusionMatrix { names, counts };
+        matrix.check().unwrap();
+        assert!(matrix.drawing().is_none());
+        assert!(
+            matrix.summary().contains("of 1 of 65535 items"),
+            "{}",
+            matrix.summary()
+        );
     }
 }

@@ -108,8 +108,12 @@ impl Page {
     }
 
     /// Plots beside each other, and after them how the numbers are defined, one sentence each.
-    pub fn plots<S: AsRef<str>>(self, plots: &[Drawing], definitions: &[S]) -> Self {
-        let figures: String = plots.iter().map(figure).collect();
+    pub fn plots<'a, S: AsRef<str>>(
+        self,
+        plots: impl IntoIterator<Item = &'a Drawing>,
+        definitions: &[S],
+    ) -> Self {
+        let figures: String = plots.into_iter().map(figure).collect();
         let definitions = list(definitions);
         self.push(&format!(
             "<h2>Plots and definitions</h2>\n<div class=\"plots\">\n{figures}{definitions}</div>\n"
@@ -135,11 +139,9 @@ impl Page {
         ))
     }
 
-    /// A confusion matrix: drawn for a few labels, and the most confused pairs.
-    pub fn confusion(self, matrix: &ConfusionMatrix) -> Self {
-        let page = self
-            .heading("Confusion matrix")
-            .paragraph(&matrix.summary());
+    /// A confusion matrix under a heading: drawn for a few labels, and the most confused pairs.
+    pub fn confusion(self, heading: &str, matrix: &ConfusionMatrix) -> Self {
+        let page = self.heading(heading).paragraph(&matrix.summary());
         let page = match matrix.drawing() {
             None => page,
             Some(drawing) if matrix.is_broad() => page.broad(&drawing),

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::percentiles::Percentiles;
 use super::{page, plots, summary, table};
 use crate::report::check::{finite, fraction, invalid, possible};
-use crate::report::draw::{Drawing, Page};
+use crate::report::draw::{ConfusionMatrix, Drawing, Page};
 use crate::report::{Document, Origin, ReportError, Timing, last_version};
 
 /// What one run measured, together with everything needed to repeat it.
@@ -44,6 +44,10 @@ pub struct Results {
     pub deployment: Option<Value>,
     /// One entry per training method, in the order of the run.
     pub methods: Vec<MethodResults>,
+    /// What test items are taken for without variation; left out of a task without labels, and where several trained networks
+    /// are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<ConfusionMatrix>,
     /// Durations, the only part that differs between two runs with one seed.
     pub timing: Timing,
 }
@@ -276,7 +280,9 @@ impl Document for Results {
             }
             method.check(&self.metric, self.training_metric())?;
         }
-        Ok(())
+        self.confusion
+            .as_ref()
+            .map_or(Ok(()), ConfusionMatrix::check)
     }
 
     /// The verb is a field: three of them make such documents.
@@ -417,6 +423,7 @@ impl Results {
                 hardware: None,
                 percentiles: None,
             }],
+            confusion: None,
             timing: Timing::default(),
         })
     }

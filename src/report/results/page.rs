@@ -4,7 +4,7 @@ use super::document::Results;
 use super::percentiles::{percentile_definitions, percentile_measures};
 use super::summary::{DEFINITIONS, describe, hardware_measures, measures};
 use super::table::{Noise, by_method};
-use crate::report::draw::{Drawing, Page};
+use crate::report::draw::{ConfusionMatrix, Drawing, Page};
 
 /// What was measured, method by method, and the plots.
 pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
@@ -33,7 +33,13 @@ pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
     }
     let mut definitions = DEFINITIONS.map(str::to_string).to_vec();
     definitions.extend(percentile_definitions(results));
-    page.plots(plots, &definitions)
+    // The matrix has a part of its own.
+    let beside = |plot: &&Drawing| plot.id() != ConfusionMatrix::ID;
+    let page = page.plots(plots.iter().filter(beside), &definitions);
+    match &results.confusion {
+        Some(matrix) => page.confusion("Confusion matrix without variation", matrix),
+        None => page,
+    }
 }
 
 /// What was run, as a list of terms.

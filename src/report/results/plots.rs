@@ -4,20 +4,23 @@ use crossburn_noise::Better;
 
 use super::document::{EpochRow, MethodResults, PopulationSummary, Results};
 use super::summary::counts;
-use crate::report::draw::{Axis, Drawing, Layer, Plot, on_axis};
+use crate::report::draw::{Axis, ConfusionMatrix, Drawing, Layer, Plot, on_axis};
 
 /// Height of a lane for an interval below the distribution, in per cent of chips.
 const LANE: f64 = 7.0;
 
 /// The file stem of each plot that a report can have.
-pub(super) const PLOTS: [&str; 3] = [ECDF, SWEEP, TRAINING];
+pub(super) const PLOTS: [&str; 4] = [ECDF, SWEEP, TRAINING, ConfusionMatrix::ID];
 const ECDF: &str = "chips";
 const SWEEP: &str = "versus-sigma";
 const TRAINING: &str = "training";
 
 /// The plots that have data, in the order of the report.
 pub(super) fn plots(results: &Results) -> Vec<Drawing> {
-    drawn(results).iter().map(Plot::drawing).collect()
+    let matrix = results.confusion.as_ref();
+    let matrix = matrix.and_then(ConfusionMatrix::drawing);
+    let plots = drawn(results);
+    plots.iter().map(Plot::drawing).chain(matrix).collect()
 }
 
 fn drawn(results: &Results) -> Vec<Plot> {
@@ -318,7 +321,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let mut results = example::results();
-        assert_eq!(ids(&results), PLOTS);
+        assert_eq!(ids(&results), PLOTS[..3]);
         for method in &mut results.methods {
             method.population = None;
             method.sweep.clear();

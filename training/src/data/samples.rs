@@ -3,13 +3,15 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_checkpoints::{Checksum, checksum};
 use crossburn_noise::Philox;
+use serde::{Deserialize, Serialize};
 
 use super::{Augmentation, Sample, Values};
 
 /// What networks see of a value `x`: `(x - mean) / std`. A byte counts as `byte / 255`, a 32-bit float as it is.
 ///
 /// There is one mean and one standard deviation per channel, or one per value of a sample, as for the columns of a table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Normalization {
     /// Means.
     pub mean: Vec<f32>,

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::personal::source::{CROWD, CROWD_OF, PERSON};
 use super::reader::{Kind, Part, Reader};
 use super::{
-    Amount, Corpus, Samples, cifar10, csv_rows, digits, idx, image_folder, jsonl, npy, npz, own,
-    text, waveforms,
+    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, image_folder, jsonl, npy,
+    npz, own, text, waveforms,
 };
 use crate::TrainingError;
 
@@ -50,6 +50,8 @@ pub struct DataSource {
     text: String,
     kind: Kind,
     reader: Arc<dyn Reader>,
+    /// What its samples are given by, in place of what it holds.
+    conventions: Option<Arc<Conventions>>,
 }
 
 /// Two sources are the same where they are written the same.
@@ -100,6 +102,7 @@ impl FromStr for DataSource {
             text: text.to_string(),
             kind: *kind,
             reader: (kind.open)(argument.unwrap_or_default())?,
+            conventions: None,
         })
     }
 }
@@ -139,6 +142,7 @@ impl DataSource {
             text: digits::KIND.name.to_string(),
             kind: digits::KIND,
             reader: Arc::new(digits::Digits),
+            conventions: None,
         }
     }
 
@@ -148,6 +152,16 @@ impl DataSource {
             text: own::KIND.name.to_string(),
             kind: own::KIND,
             reader: Arc::new(own::Own),
+            conventions: None,
+        }
+    }
+
+    /// The same source whose samples are given as a network has learned them: see [`Samples::following`].
+    #[must_use]
+    pub fn following(self, conventions: Conventions) -> Self {
+        Self {
+            conventions: Some(Arc::new(conventions)),
+            ..self
         }
     }
 
@@ -262,9 +276,13 @@ impl DataSource {
     /// The first samples of `set`, as many as are wanted.
     fn first(&self, part: Part, set: Samples, amount: Amount) -> Result<Samples, TrainingError> {
         let available = set.len();
-        match amount.count(part, &self.text, available, available)? {
-            count if count == available => Ok(set),
-            count => Ok(set.split_at(count).0),
+        let set = match amount.count(part, &self.text, available, available)? {
+            count if count == available => set,
+            count => set.split_at(count).0,
+        };
+        match &self.conventions {
+            Some(conventions) => set.following(conventions, &self.text),
+            None => Ok(set),
         }
     }
 }

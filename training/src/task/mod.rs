@@ -11,11 +11,12 @@
 //! ```
 //!
 //! What only some tasks can do has a default that refuses in one line: [`Learn::hits`] for races, [`Learn::sampled_loss`] for
-//! sensitivities, [`Learn::certify`] for certificates.
+//! sensitivities, [`Learn::certify`] for certificates. [`Learn::confuse`] has one that does nothing.
 
 mod anomaly;
 mod batch;
 mod classification;
+mod confusion;
 mod language_modelling;
 mod registry;
 mod tally;
@@ -36,11 +37,12 @@ pub use anomaly::{
 };
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
+pub use confusion::Confusion;
 pub use language_modelling::{LanguageModelling, LanguageModellingConfig, Rows, Sequence};
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use tally::{MeanTally, Tally};
 
-use crate::data::Augmentation;
+use crate::data::{Augmentation, Conventions};
 use crate::{Batches, TrainingError};
 
 /// One part of the data of a task, with the metric that a network is judged by on it. A clone is cheap: data are shared.
@@ -98,6 +100,12 @@ pub trait Task: Clone + Debug + Send + Sync {
     /// # Errors
     /// [`TrainingError::Undefined`] where these items have none, such as a rate among no items.
     fn value(&self, tally: &Self::Tally) -> Result<f64, TrainingError>;
+
+    /// What networks learn the items by, which is kept with a checkpoint so that it holds for other items as well; nothing by
+    /// default.
+    fn conventions(&self) -> Option<Conventions> {
+        None
+    }
 
     /// Other numbers about these items that are worth showing beside the metric; none by default.
     fn also(&self, tally: &Self::Tally) -> Vec<(Metric, f64)> {
@@ -201,6 +209,21 @@ pub trait Learn<N>: Task {
     fn hits(&self, output: Self::Output, batch: &Self::Batch) -> Result<u64, TrainingError> {
         let _ = (output, batch);
         Err(not_offered("a race", COUNTED, &self.metric()))
+    }
+
+    /// Adds what `output` takes the items of `batch` for to `found`, for a report: only the network without variation is asked,
+    /// never the chips of a population. By default nothing: a task without labels.
+    ///
+    /// # Errors
+    /// As [`judge`](Self::judge).
+    fn confuse(
+        &self,
+        output: Self::Output,
+        batch: &Self::Batch,
+        found: &mut Confusion,
+    ) -> Result<(), TrainingError> {
+        let _ = (output, batch, found);
+        Ok(())
     }
 
     /// The loss of one item whose target is drawn from what the network itself says, at `draw` in 0..1: what the Fisher

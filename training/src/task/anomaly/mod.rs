@@ -15,7 +15,7 @@ pub use curves::{auprc, auroc};
 pub use surrogate::AnomalySurrogate;
 
 use super::{Attacked, Batch, Learn, SurrogateList, Tally, Task};
-use crate::data::{Augmentation, Samples};
+use crate::data::{Augmentation, Conventions, Samples};
 use crate::weight_gradients::values;
 use crate::{Batches, TrainingError};
 
@@ -302,6 +302,10 @@ impl Task for AnomalyDetection {
             self.samples
                 .augmented_inputs(places, augmentation, key, device)
         }))
+    }
+
+    fn conventions(&self) -> Option<Conventions> {
+        Some(self.samples.conventions())
     }
 
     fn value(&self, tally: &Errors) -> Result<f64, TrainingError> {

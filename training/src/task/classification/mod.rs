@@ -16,8 +16,8 @@ pub use attack_loss::AttackLoss;
 pub use margin::margin_loss;
 
 use self::attack_loss::largest_beside;
-use super::{Attacked, Batch, Learn, SurrogateList, Tally, Task};
-use crate::data::{Augmentation, Samples};
+use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task};
+use crate::data::{Augmentation, Conventions, Samples};
 use crate::weight_gradients::values;
 use crate::{Batches, TrainingError};
 
@@ -179,6 +179,10 @@ impl Task for Classification {
         Ok(self.labelled(&places, inputs))
     }
 
+    fn conventions(&self) -> Option<Conventions> {
+        Some(self.samples.conventions())
+    }
+
     fn value(&self, tally: &Hits) -> Result<f64, TrainingError> {
         Ok(tally.right as f64 / tally.samples.max(1) as f64)
     }
@@ -231,6 +235,29 @@ impl<C: Classifier> Learn<C> for Classification {
         let mut tally = [Hits::default()];
         Learn::<C>::judge(self, logits, batch, &mut tally)?;
         Ok(tally[0].right as u64)
+    }
+
+    fn confuse(
+        &self,
+        logits: Tensor<2>,
+        batch: &Labelled,
+        found: &mut Confusion,
+    ) -> Result<(), TrainingError> {
+        let classes = logits.dims()[1];
+        self.expect_outputs(classes)?;
+        let rows = values(logits)?;
+        require_finite(&rows, classes)?;
+        // Every class has a row, also one without samples.
+        for class in found.names.len()..self.samples.classes {
+            found.names.push(self.samples.class_name(class));
+        }
+        for (row, label) in rows.chunks(classes).zip(&batch.labels) {
+            if let Some(predicted) = largest(row) {
+                let name = |class| self.samples.class_name(class);
+                found.add(usize::from(*label), predicted, name);
+            }
+        }
+        Ok(())
     }
 
     /// The cross-entropy of a label that is drawn from the network's own softmax.
@@ -379,7 +406,12 @@ fn require_finite(outputs: &[f32], width: usize) -> Result<(), TrainingError> {
 
 /// Whether the first of the largest logits of a row is that of `label`.
 fn is_correct(row: &[f32], label: u16) -> bool {
-    let best =
+    largest(row) == Some(usize::from(label))
+}
+
+/// The class of the first of the largest logits of a row; none where no logit is above negative infinity.
+fn largest(row: &[f32]) -> Option<usize> {
+    let (best, _) =
         row.iter()
             .enumerate()
             .fold((None, f32::NEG_INFINITY), |(best, top), (class, &value)| {
@@ -389,7 +421,7 @@ fn is_correct(row: &[f32], label: u16) -> bool {
                     (best, top)
                 }
             });
-    best.0 == Some(usize::from(label))
+    best
 }
 
 /// The class that `draw` falls on when the softmax of finite `logits` lie end to end.
@@ -425,6 +457,45 @@ mod tests {
                 assert!(error.to_string().starts_with(&expected), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn what_samples_are_taken_for_is_counted_by_name() {
+        let device = Device::flex();
+        let mut samples = crate::testing::lines(1, 1, 2, 4);
+        samples.class_names = ["cat", "dog"].map(String::from).to_vec();
+        samples.labels = vec![0, 1, 1, 1];
+        let task = Classification::new(samples);
+        let batch = task.batch(&[0, 1, 2, 3], &device);
+        // The first of equals; the last output has no class, so no name but its number.
+        let logits = |rows: [[f32; 3]; 4]| Tensor::<2>::from_floats(rows, &device);
+        let mut found = Confusion::default();
+        let mut tally = [Hits::default()];
+        let output = logits([
+            [1.0, 1.0, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0, 0.0, 2.0],
+            [3.0, 2.0, 1.0],
+        ]);
+        let learn = |output: Tensor<2>, found: &mut Confusion| {
+            Learn::<crossburn_models::Mlp>::confuse(&task, output, &batch, found)
+        };
+        learn(output.clone(), &mut found).unwrap();
+        assert_eq!(found.names, ["cat", "dog", "2"]);
+        let counts: Vec<_> = found.counts.clone().into_iter().collect();
+        assert_eq!(counts, [((0, 0), 1), ((1, 0), 1), ((1, 1), 1), ((1, 2), 1)]);
+        // Its diagonal is what the accuracy counts.
+        Learn::<crossburn_models::Mlp>::judge(&task, output, &batch, &mut tally).unwrap();
+        let right = found
+            .counts
+            .iter()
+            .filter(|((right, said), _)| right == said);
+        assert_eq!(
+            right.map(|(_, items)| *items as usize).sum::<usize>(),
+            tally[0].right
+        );
+        let error = learn(logits([[f32::NAN; 3]; 4]), &mut found).unwrap_err();
+        assert!(error.to_string().contains("gives NaN"), "{error}");
     }
 
     #[test]

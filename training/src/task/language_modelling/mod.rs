@@ -412,7 +412,7 @@ mod tests {
             // Logits are rounded to 24 bits.
             assert!((found - expected).abs() < 1e-6, "{found} {expected}");
             let evaluation = Evaluation::new(&network, None, batches);
-            let (_, also) = evaluation.clean_and_also().unwrap();
+            let also = evaluation.clean_in_detail().unwrap().also;
             assert_eq!(also[0].0.name, "next-token accuracy");
             // 1 after 0 and 0 after 1; of equal logits none is right.
             assert_eq!(also[0].1, 2.0 / 5.0);

@@ -1,0 +1,218 @@
+//! What a network has learned its samples by, so that other samples are shown to it alike.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Normalization, Samples};
+use crate::TrainingError;
+
+/// Names that a message lists.
+const SHOWN: usize = 4;
+
+/// What a network has learned its samples by: which output is which class, and what it sees of a value. Kept with its
+/// checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conventions {
+    /// Number of classes.
+    pub classes: usize,
+    /// Their names in the order of their labels; left out where they have no names but their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
+    /// What networks see.
+    pub normalization: Normalization,
+}
+
+impl Samples {
+    /// What networks learn these samples by.
+    pub fn conventions(&self) -> Conventions {
+        Conventions {
+            classes: self.classes,
+            class_names: self.class_names.clone(),
+            normalization: self.normalization.clone(),
+        }
+    }
+
+    /// These samples, which were read at `place`, by the conventions of others: with their numbers for the same classes, and
+    /// normalized as they are. Classes without names are the same where there are as many.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] where the classes are others, or where there is not one mean for each channel or each value.
+    pub fn following(
+        mut self,
+        conventions: &Conventions,
+        place: &str,
+    ) -> Result<Self, TrainingError> {
+        let other =
+            |problem: String, remedy: &str| Err(TrainingError::data(place, problem, remedy));
+        let (here, there) = (&self.class_names, &conventions.class_names);
+        if self.classes != conventions.classes && (here.is_empty() || there.is_empty()) {
+            return other(
+                format!(
+                    "it has {} classes, the network has learned {}",
+                    self.classes, conventions.classes
+                ),
+                "use data of the same classes",
+            );
+        }
+        if there.is_empty() && !here.is_empty() {
+            return other(
+                format!(
+                    "its classes are called {}, those that the network has learned have numbers alone",
+                    listed(here)
+                ),
+                "name every class by its number, from 0",
+            );
+        }
+        if !here.is_empty() {
+            let lacks = |all: &[String], some: &[String]| -> Vec<String> {
+                let missing = some.iter().filter(|name| !all.contains(name));
+                missing.cloned().collect()
+            };
+            let (missing, unknown) = (lacks(here, there), lacks(there, here));
+            let problem = match (missing.is_empty(), unknown.is_empty()) {
+                (false, true) => format!(
+                    "it lacks {}, which the network has learned",
+                    listed(&missing)
+                ),
+                (true, false) => format!("the network has not learned its {}", listed(&unknown)),
+                (false, false) => format!(
+                    "the network has learned {}, not its {}",
+                    listed(&missing),
+                    listed(&unknown)
+                ),
+                (true, true) => String::new(),
+            };
+            if !problem.is_empty() {
+                return other(problem, "use data of the same classes");
+            }
+            let number = |name: &String| there.iter().position(|other| other == name);
+            let numbers: Vec<Option<usize>> = here.iter().map(number).collect();
+            for label in &mut self.labels {
+                if let Some(Some(number)) = numbers.get(usize::from(*label)) {
+                    // As many as there are classes, which 16 bits hold.
+                    *label = *number as u16;
+                }
+            }
+        }
+        let means = conventions.normalization.mean.len();
+        if means != self.shape[0] && means != self.sample_len() {
+            return other(
+                format!(
+                    "its samples have {} channels of {} values in all, the network has learned a mean for each of {means}",
+                    self.shape[0],
+                    self.sample_len()
+                ),
+                "use data of the same shape",
+            );
+        }
+        self.class_names.clone_from(there);
+        self.normalization.clone_from(&conventions.normalization);
+        Ok(self)
+    }
+}
+
+/// The first of `names`, each in quotes.
+fn listed(names: &[String]) -> String {
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::super::Values;
+    use super::*;
+
+    fn named(names: &[&str], labels: &[u16], mean: f32) -> Samples {
+        Samples {
+            shape: [1, 1, 2],
+            values: Values::Floats((0..2 * labels.len()).map(|value| value as f32).collect()),
+            labels: labels.to_vec(),
+            classes: 3,
+            class_names: names.iter().map(|name| name.to_string()).collect(),
+            normalization: Normalization {
+                mean: vec![mean],
+                std: vec![2.0],
+            },
+        }
+    }
+
+    #[test]
+    fn classes_take_the_numbers_and_values_the_normalization_of_the_training() {
+        let learned = named(&["sine", "triangle", "square"], &[0, 1, 2, 0], 0.5);
+        // The same samples as another source has them: names in order, statistics of its own.
+        let other = named(&["sine", "square", "triangle"], &[0, 2, 1, 0], 7.0);
+        let found = other.following(&learned.conventions(), "csv:x").unwrap();
+        assert_eq!(found, learned);
+        assert_eq!(found.digest(), learned.digest());
+        let text = serde_json::to_string(&learned.conventions()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Conventions>(&text).unwrap(),
+            learned.conventions()
+        );
+        // Numbers are the classes that they say.
+        let numbers = named(&[], &[0, 1, 2, 0], 7.0)
+            .following(&learned.conventions(), "x")
+            .unwrap();
+        assert_eq!(numbers, learned);
+    }
+
+    #[test]
+    fn other_classes_and_shapes_are_refused() {
+        let learned = named(&["a", "b", "c"], &[0], 0.5).conventions();
+        let two = Samples {
+            classes: 2,
+            ..named(&["a", "c"], &[1], 0.5)
+        };
+        let unnamed = Samples {
+            classes: 2,
+            ..named(&[], &[1], 0.5)
+        };
+        let numbered = named(&[], &[0], 0.5).conventions();
+        let wide = Conventions {
+            normalization: Normalization::none(5),
+            ..learned.clone()
+        };
+        for (samples, conventions, part) in [
+            (
+                &two,
+                &learned,
+                "x: it lacks `b`, which the network has learned; use data of the same classes",
+            ),
+            (
+                &named(&["a", "b", "d"], &[0], 0.5),
+                &learned,
+                "the network has learned `c`, not its `d`",
+            ),
+            (
+                &unnamed,
+                &learned,
+                "it has 2 classes, the network has learned 3",
+            ),
+            (
+                &named(&["a", "b", "c"], &[0], 0.5),
+                &numbered,
+                "its classes are called `a`, `b`, `c`, those",
+            ),
+            (
+                &named(&["a", "b", "c"], &[0], 0.5),
+                &wide,
+                "a mean for each of 5",
+            ),
+        ] {
+            let message = samples
+                .clone()
+                .following(conventions, "x")
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
