@@ -193,7 +193,7 @@ pub enum CheckpointError {
     },
 
     /// There is nothing at the path of a model.
-    #[error("{} does not exist; give the folder of a model with config.json, weights and tokenizer.json", dir.display())]
+    #[error("{} does not exist; give the folder of a model with config.json, weights and tokenizer.json, or a GGUF file", dir.display())]
     MissingModel {
         /// The folder that is not there.
         dir: PathBuf,

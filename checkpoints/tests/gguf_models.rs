@@ -407,8 +407,8 @@ fn smollm2_says_what_transformers_lets_it_say() {
     assert_eq!(tokenizer.end(), [0, 2]);
 }
 
-/// What is said of a file after `change`.
-fn refused(change: impl Fn(&mut Writer)) -> String {
+/// A sound file of a small Llama, with a tokenizer and a chat template.
+fn small() -> Writer {
     let config = json!({
         "hidden_size": 4, "intermediate_size": 6, "num_hidden_layers": 1, "num_attention_heads": 2,
         "num_key_value_heads": 2, "max_position_embeddings": 8, "rms_norm_eps": 1e-5, "rope_theta": 1e4,
@@ -432,7 +432,14 @@ fn refused(change: impl Fn(&mut Writer)) -> String {
             "tokenizer.chat_template",
             Meta::Text("{{ bos_token }}".to_string()),
         );
+    writer
+}
+
+/// What is said of a file after `change`.
+fn refused(change: impl Fn(&mut Writer)) -> String {
+    let mut writer = small();
     change(&mut writer);
+    let place = tempfile::tempdir().unwrap();
     let file = place.path().join("m.gguf");
     writer.write(&file);
     let message = read_all(&file).map_or_else(|message| message, |()| "no error".to_string());
@@ -541,5 +548,35 @@ fn a_cut_file_is_named_in_one_line() {
             !message.contains('\n') && message.contains("m.gguf"),
             "{message}"
         );
+    }
+}
+
+/// Cut anywhere, changed anywhere: an error or a model, never a panic.
+#[test]
+fn damaged_files_never_panic() {
+    let place = tempfile::tempdir().unwrap();
+    let mut sentence_piece = small();
+    sentence_piece.set("tokenizer.ggml.model", Meta::Text("llama".to_string()));
+    let generator = Philox::new(3, 0);
+    for (writer, start) in [(small(), 0), (sentence_piece, 10_000)] {
+        let sound = writer.bytes();
+        // The header, in which a change matters most.
+        let header = sound.len() - 4 * writer.tensors.iter().map(|t| t.values.len()).sum::<usize>();
+        for case in start..start + 600u64 {
+            let mut bytes = sound.clone();
+            let word = |number: u64| generator.word(4 * case + number) as usize;
+            let at = word(0) % [header, bytes.len()][word(1) % 2];
+            match case % 3 {
+                0 => bytes.truncate(at),
+                _ => bytes[at] = word(2) as u8,
+            }
+            // A new file: the old one may still be mapped.
+            let file = place.path().join(format!("{case}.gguf"));
+            std::fs::write(&file, bytes).unwrap();
+            if let Err(message) = read_all(&file) {
+                assert!(!message.contains('\n'), "{message}");
+            }
+            std::fs::remove_file(&file).unwrap();
+        }
     }
 }

@@ -66,7 +66,7 @@ impl Chat {
             cache: Cache::new(),
             cached: Vec::new(),
         };
-        let stop = interrupt::flag()?;
+        let stop = interrupt::silent_flag()?;
         let prompts = std::io::stdin().is_terminal();
         if prompts {
             note("type a line, /clear to start again, /exit to end");
@@ -271,7 +271,10 @@ impl Conversation {
         };
         let said = say(&self.model, beginning, &generation, &stops, stop, &mut out)?;
         let _ = writeln!(out);
-        note(&said.speed());
+        match stop.load(Ordering::Relaxed) {
+            true => note("interrupted: the answer ends here"),
+            false => note(&said.speed()),
+        }
         // Of what was generated the cache has not seen the last token.
         self.cached = prompt;
         let seen = said.tokens.len().saturating_sub(1);

@@ -11,6 +11,7 @@ use crossburn_models::encoder::Encoder;
 use serde_json::json;
 
 use super::device::DeviceChoice;
+use super::model_choice::located;
 use super::process::ProcessArguments;
 use super::{Outcome, interrupt, print};
 use crate::report::draw::Table;
@@ -20,16 +21,17 @@ use crate::report::draw::Table;
 /// Every line of the input is a sentence. For each a line of JSON with its text and its vector goes to stdout; vectors have length 1, so
 /// that the product of two is their cosine similarity. --similarity prints the similarity of all pairs instead.
 ///
-/// Example: crossburn embed --model all-MiniLM-L6-v2 sentences.txt
+/// Example: crossburn embed --model sentence-transformers/all-MiniLM-L6-v2 sentences.txt
 ///
-/// Example: printf 'A man plays guitar.\nShares fell.\n' | crossburn embed --model all-MiniLM-L6-v2 - --similarity
+/// Example: crossburn embed --model all-MiniLM-L6-v2 --similarity sentences.txt
 #[derive(Debug, Args)]
 pub(super) struct Embed {
     /// A file of sentences, one a line; - reads stdin
     #[arg(value_name = "FILE|-")]
     input: PathBuf,
-    /// A folder with config.json, weights and tokenizer.json of an encoder, such as all-MiniLM-L6-v2
-    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    /// A folder with config.json, weights and tokenizer.json of an encoder such as all-MiniLM-L6-v2, or a name at the
+    /// Hugging Face hub: owner/name[@revision]
+    #[arg(long, value_name = "DIR|NAME", help_heading = "Model")]
     model: PathBuf,
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N
     #[arg(
@@ -58,7 +60,7 @@ const MOST_IN_TABLE: usize = 50;
 impl Embed {
     pub(super) fn run(self) -> Result<Outcome> {
         let device = self.device.open()?;
-        let folder = ModelFolder::open(&self.model)?;
+        let folder = ModelFolder::open(&located(&self.model)?)?;
         let config = folder.encoder_config()?;
         let tokenizer = folder.tokenizer(config.vocabulary)?;
         let sentences = self.sentences()?;

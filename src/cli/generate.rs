@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use crossburn_models::decoder::Cache;
+use crossburn_models::decoder::{Adapter, Cache};
 
 use super::model_choice::ModelChoice;
 use super::process::ProcessArguments;
@@ -45,14 +45,15 @@ impl Generate {
             text => text.to_string(),
         };
         let prompt = model.tokenizer.encode(&prompt, true)?;
+        let (config, end) = (model.config.clone(), model.tokenizer.end().to_vec());
+        let generation = self.speech.generation(&config, prompt.len(), &end);
+        config.check_tokens(&prompt, generation.max_new_tokens)?;
+        let model = model.load()?;
+        let learned = model.adapter.as_ref().map_or(0, Adapter::virtual_tokens);
         let generation = self
             .speech
-            .generation(&model.config, prompt.len(), model.tokenizer.end());
-        model
-            .config
-            .check_tokens(&prompt, generation.max_new_tokens)?;
-        let model = model.load()?;
-        let stop = interrupt::flag()?;
+            .generation(&config, prompt.len() + learned, &end);
+        let stop = interrupt::silent_flag()?;
         let mut out = std::io::stdout();
         let beginning = Beginning {
             prompt: &prompt,
@@ -72,7 +73,10 @@ impl Generate {
         }
         note(&said.speed());
         match stop.load(Ordering::Relaxed) {
-            true => Ok(Outcome::Interrupted),
+            true => {
+                note("interrupted: the text ends here");
+                Ok(Outcome::Interrupted)
+            }
             false => Ok(Outcome::Done),
         }
     }

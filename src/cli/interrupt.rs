@@ -7,8 +7,17 @@ use anyhow::{Context, Result};
 
 use super::terminal;
 
-/// A flag that Ctrl-C (or a termination request) sets.
+/// A flag that Ctrl-C (or a termination request) sets, and a note that says so.
 pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
+    listen(true)
+}
+
+/// A flag that Ctrl-C (or a termination request) sets, without a note: it would stand within a text that is being written.
+pub(super) fn silent_flag() -> Result<Arc<AtomicBool>> {
+    listen(false)
+}
+
+fn listen(with_note: bool) -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let held = Arc::clone(&flag);
     ctrlc::set_handler(move || {
@@ -16,7 +25,7 @@ pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
             terminal::give_back();
             std::process::exit(i32::from(super::INTERRUPTED));
         }
-        if !terminal::is_taken() {
+        if with_note && !terminal::is_taken() {
             super::note("interrupted: keeping what is finished (Ctrl-C again ends at once)");
         }
     })

@@ -1,5 +1,6 @@
 //! The command line: parse, run, print. Data goes to stdout, everything else to stderr.
 
+mod bench;
 mod chat;
 mod command_line;
 mod demo;
@@ -9,6 +10,8 @@ mod doctor;
 mod embed;
 mod evaluate;
 mod generate;
+#[cfg(feature = "hub")]
+mod hub;
 mod interrupt;
 mod map;
 mod memory;
@@ -92,6 +95,7 @@ enum Verb {
     Generate(Box<generate::Generate>),
     Chat(Box<chat::Chat>),
     Embed(embed::Embed),
+    Bench(bench::Bench),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
@@ -110,6 +114,7 @@ impl Verb {
             Self::Generate(verb) => Some(&verb.process),
             Self::Chat(verb) => Some(&verb.process),
             Self::Embed(verb) => Some(&verb.process),
+            Self::Bench(verb) => Some(&verb.process),
             Self::Reproduce(verb) => Some(&verb.run.process),
             Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
         }
@@ -125,6 +130,7 @@ impl Verb {
             Self::Generate(verb) => verb.run(),
             Self::Chat(verb) => verb.run(),
             Self::Embed(verb) => verb.run(),
+            Self::Bench(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),

@@ -17,8 +17,9 @@ use super::note;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ModelChoice {
-    /// A folder with config.json, weights and tokenizer.json, or a GGUF file
-    #[arg(long, value_name = "DIR|FILE.gguf")]
+    /// A folder with config.json, weights and tokenizer.json, a GGUF file, or a name at the Hugging Face hub:
+    /// owner/name[@revision], owner/name/FILE.gguf
+    #[arg(long, value_name = "DIR|FILE.gguf|NAME")]
     model: PathBuf,
     /// An adapter for the model, in the folder layout of PEFT
     #[arg(long, value_name = "DIR")]
@@ -34,6 +35,8 @@ pub(super) struct ChosenModel {
     adapter: Option<PathBuf>,
     device: Device,
     names: DecoderNames,
+    /// The last part of what the user named.
+    pub(super) name: String,
     /// What decoder it is.
     pub(super) config: DecoderConfig,
     /// From text to tokens.
@@ -54,7 +57,7 @@ impl ModelChoice {
     /// A device that is not there, and whatever is wrong with the files.
     pub(super) fn open(&self) -> Result<ChosenModel> {
         let device = self.device.open()?;
-        let stored = LanguageModel::open(&self.model)?;
+        let stored = LanguageModel::open(&located(&self.model)?)?;
         let (config, names) = stored.decoder_config()?;
         let tokenizer = stored.tokenizer(config.vocabulary)?;
         Ok(ChosenModel {
@@ -64,7 +67,13 @@ impl ModelChoice {
             names,
             config,
             tokenizer,
+            name: last_part(&self.model),
         })
+    }
+
+    /// The device, as the user names it.
+    pub(super) fn device(&self) -> String {
+        self.device.to_string()
     }
 }
 
@@ -88,7 +97,7 @@ impl ChosenModel {
         require_memory(path, bytes)?;
         note(&format!(
             "model: {}, {:.3} million parameters, {:.0} MB as 32-bit numbers",
-            last_part(path),
+            self.name,
             parameters as f64 / 1e6,
             bytes as f64 / 1e6
         ));
@@ -112,6 +121,31 @@ impl ChosenModel {
             tokenizer: self.tokenizer,
         })
     }
+}
+
+/// Where the model lies that `asked` names: there, or in the cache of the Hugging Face hub, into which it is downloaded.
+///
+/// # Errors
+/// A name at the hub that cannot be downloaded.
+pub(super) fn located(asked: &Path) -> Result<PathBuf> {
+    if asked.exists() {
+        return Ok(asked.to_path_buf());
+    }
+    let found = asked.to_str().map(downloaded).transpose()?.flatten();
+    Ok(found.unwrap_or_else(|| asked.to_path_buf()))
+}
+
+/// The model that `asked` names at the hub; `None` for what can only be a path.
+#[cfg(feature = "hub")]
+fn downloaded(asked: &str) -> Result<Option<PathBuf>> {
+    let name = super::hub::HubName::parse(asked);
+    name.map(|name| name.fetch()).transpose()
+}
+
+/// A build without the hub knows paths alone.
+#[cfg(not(feature = "hub"))]
+fn downloaded(_asked: &str) -> Result<Option<PathBuf>> {
+    Ok(None)
 }
 
 /// The last part of a path, as text.

@@ -67,7 +67,8 @@ impl SpeechArguments {
         self.max_new_tokens.unwrap_or(USUAL_TOKENS)
     }
 
-    /// How a text goes on after `prompt` tokens, `learned` of them those of an adapter, in a model that is `config`.
+    /// How a text goes on after `prompt` tokens, those of an adapter among them, in a model that is `config` and ends its texts
+    /// with one of the tokens `end`.
     pub(super) fn generation(
         &self,
         config: &DecoderConfig,

@@ -170,6 +170,14 @@ impl<B: AsRef<[u8]>> GgufFile<B> {
 
     fn described(&self) -> Result<(GgufModel, DecoderConfig, DecoderNames), CheckpointError> {
         let model = GgufModel::read(self)?;
+        // A configuration lists its layers.
+        if model.layers > self.tensors().len() {
+            return Err(CheckpointError::Gguf(GgufError::MissingTensor {
+                path: self.path().into(),
+                tensor: format!("blk.{}.attn_norm.weight", model.layers - 1),
+                architecture: model.architecture.name(),
+            }));
+        }
         let config = model.decoder_config();
         let checked = config.check();
         checked.map_err(|cause| CheckpointError::Model {

@@ -108,3 +108,34 @@ pub(super) fn build(vocabulary: &Vocabulary) -> Result<tokenizers::Result<Built>
         })
     }))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
+
+    use super::*;
+
+    /// Worked by hand from the regular expressions of each model.
+    #[test]
+    fn words_are_cut_as_in_their_models() {
+        const TEXT: &str = "I'll pay 12345 now!!\n\n  ok";
+        for (name, words) in [
+            ("gpt-2", "I|'ll| pay| 12345| now|!!|\n\n | ok"),
+            ("smollm", "I|'ll| pay| |1|2|3|4|5| now|!!|\n\n | ok"),
+            ("llama-bpe", "I|'ll| pay| |123|45| now|!!\n\n| | ok"),
+            ("qwen2", "I|'ll| pay| |1|2|3|4|5| now|!!\n\n| | ok"),
+        ] {
+            let mut text = PreTokenizedString::from(TEXT);
+            let words_of = Words::named(name).unwrap().pre_tokenizer().unwrap();
+            words_of.pre_tokenize(&mut text).unwrap();
+            let splits = text.get_splits(OffsetReferential::Original, OffsetType::Byte);
+            let found: Vec<String> = splits
+                .iter()
+                .map(|(word, _, _)| word.replace('Ġ', " ").replace('Ċ', "\n"))
+                .collect();
+            assert_eq!(found.join("|"), words, "{name}");
+        }
+        assert!(Words::named("default").is_none());
+    }
+}
