@@ -8,6 +8,7 @@ mod doctor;
 mod evaluate;
 mod interrupt;
 mod map;
+mod memory;
 mod nearest;
 mod process;
 mod progress;
@@ -19,6 +20,7 @@ mod run_setup;
 mod stored_network;
 mod terminal;
 mod train;
+mod tune;
 mod worst_case;
 
 use std::io::Write;
@@ -80,6 +82,7 @@ const LAST: usize = 1000;
 enum Verb {
     Demo(demo::Demo),
     Train(train::Train),
+    Tune(tune::Tune),
     Evaluate(Box<evaluate::Evaluate>),
     WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
@@ -95,6 +98,7 @@ impl Verb {
         match self {
             Self::Demo(verb) => Some(&verb.run.process),
             Self::Train(verb) => Some(&verb.run.process),
+            Self::Tune(verb) => Some(&verb.run.process),
             Self::Evaluate(verb) => Some(&verb.run.process),
             Self::WorstCase(verb) => Some(&verb.run.process),
             Self::Map(verb) => Some(&verb.process),
@@ -107,6 +111,7 @@ impl Verb {
         match self {
             Self::Demo(verb) => verb.run(),
             Self::Train(verb) => verb.run(),
+            Self::Tune(verb) => verb.run(),
             Self::Evaluate(verb) => verb.run(),
             Self::WorstCase(verb) => verb.run(),
             Self::Map(verb) => verb.run(),

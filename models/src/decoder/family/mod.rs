@@ -128,5 +128,11 @@ pub fn read(document: &Value) -> Result<(DecoderConfig, DecoderNames), DecoderEr
     Ok((config, names))
 }
 
+/// The names that Llama's files have for the tensors of a decoder that is `config`: those by which a decoder of
+/// [`DecoderSizes`](super::DecoderSizes) is known elsewhere.
+pub fn llama_names(config: &DecoderConfig) -> DecoderNames {
+    DecoderNames::new(llama::NAMES, config)
+}
+
 #[cfg(test)]
 mod tests;
