@@ -11,7 +11,10 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
-use crossburn_checkpoints::{has_resume, load_resume, read_progress, save_resume};
+use crossburn_checkpoints::{
+    Manifest, has_resume, load_checkpoint, load_resume, read_progress, save_checkpoint, save_resume,
+};
+use crossburn_noise::PathPattern;
 use serde::{Deserialize, Serialize};
 
 #[derive(Module, Debug)]
@@ -369,4 +372,38 @@ fn a_state_with_a_value_that_is_no_number_is_refused() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn weights_that_rest_are_left_out_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let resting = [PathPattern::new("conv.*")];
+    let (trained, fresh) = (vec![Net::new().step(&mut sgd(), 1)], vec![Net::new()]);
+    let weight = |net: &Net| -> Vec<f32> { net.conv.weight.val().into_data().iter().collect() };
+    let (expected, held) = (trained[0].bits(), weight(&fresh[0]));
+    save_resume(dir.path(), &trained, &resting, &[adam()], &progress(1)).unwrap();
+    let (found, ..) = load_resume::<_, Progress>(dir.path(), fresh, &resting, vec![adam()])
+        .unwrap()
+        .unwrap();
+    // The convolution comes first; its weights are those of the fresh network.
+    assert_eq!(weight(&found[0]), held);
+    assert_ne!(weight(&found[0]), weight(&trained[0]));
+    assert_eq!(found[0].bits()[held.len()..], expected[held.len()..]);
+    // Without a word about what rests, something is missing.
+    let error = load_resume::<_, Progress>(dir.path(), vec![Net::new()], &[], vec![adam()]);
+    assert!(error.is_err());
+    let more = [PathPattern::new("conv.*"), PathPattern::new("fc.*")];
+    let error = load_resume::<_, Progress>(dir.path(), vec![Net::new()], &more, vec![adam()]);
+    assert!(error.is_err());
+
+    let manifest = Manifest::new("net".into(), "recipe".into(), 1, "data".into());
+    let manifest = manifest.with_resting(resting);
+    let folder = dir.path().join("checkpoint");
+    save_checkpoint(&folder, &trained[0], &manifest).unwrap();
+    let fresh = Net::new();
+    let held = weight(&fresh);
+    let (found, manifest) = load_checkpoint(&folder, fresh).unwrap();
+    assert_eq!(weight(&found), held);
+    assert_eq!(found.bits()[held.len()..], expected[held.len()..]);
+    assert_eq!(manifest.resting[0].as_str(), "conv.*");
 }

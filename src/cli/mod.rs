@@ -28,6 +28,7 @@ mod speech;
 mod stored_network;
 mod terminal;
 mod train;
+mod tune;
 mod worst_case;
 
 use std::io::Write;
@@ -89,6 +90,7 @@ const LAST: usize = 1000;
 enum Verb {
     Demo(demo::Demo),
     Train(train::Train),
+    Tune(tune::Tune),
     Evaluate(Box<evaluate::Evaluate>),
     WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
@@ -108,6 +110,7 @@ impl Verb {
         match self {
             Self::Demo(verb) => Some(&verb.run.process),
             Self::Train(verb) => Some(&verb.run.process),
+            Self::Tune(verb) => Some(&verb.run.process),
             Self::Evaluate(verb) => Some(&verb.run.process),
             Self::WorstCase(verb) => Some(&verb.run.process),
             Self::Map(verb) => Some(&verb.process),
@@ -124,6 +127,7 @@ impl Verb {
         match self {
             Self::Demo(verb) => verb.run(),
             Self::Train(verb) => verb.run(),
+            Self::Tune(verb) => verb.run(),
             Self::Evaluate(verb) => verb.run(),
             Self::WorstCase(verb) => verb.run(),
             Self::Map(verb) => verb.run(),

@@ -118,24 +118,31 @@ impl Setting {
 /// A file that is no recipe, a key that recipes do not have, a value that the key does not take, a key that is set twice.
 pub(super) fn read_recipe(path: &Path, settings: &[Setting]) -> Result<Recipe> {
     let text = fs_err::read_to_string(path)?;
+    resolve(&path.display().to_string(), &text, settings)
+}
+
+/// The recipe `text`, which is called `name`, with `settings` applied in their order, checked.
+///
+/// # Errors
+/// As [`read_recipe`].
+pub(super) fn resolve(name: &str, text: &str, settings: &[Setting]) -> Result<Recipe> {
     let no_recipe = |error: &toml::de::Error| {
-        let problem = toml_problem(&text, error);
-        anyhow!("{} is not a recipe: {problem}", path.display())
+        let problem = toml_problem(text, error);
+        anyhow!("{name} is not a recipe: {problem}")
     };
     if settings.is_empty() {
-        let recipe: Recipe = toml::from_str(&text).map_err(|error| no_recipe(&error))?;
-        let checked = recipe.check();
-        checked.with_context(|| format!("in {}", path.display()))?;
+        let recipe: Recipe = toml::from_str(text).map_err(|error| no_recipe(&error))?;
+        recipe.check().with_context(|| format!("in {name}"))?;
         return Ok(recipe);
     }
     refuse_repetition(settings)?;
-    let file: Table = toml::from_str(&text).map_err(|error| no_recipe(&error))?;
+    let file: Table = toml::from_str(text).map_err(|error| no_recipe(&error))?;
     let document = with(&file, settings)?;
     let recipe = Recipe::deserialize(document.clone()).map_err(|error| {
-        let alone = toml::from_str::<Recipe>(&text).err();
+        let alone = toml::from_str::<Recipe>(text).err();
         match alone.filter(|alone| alone.message() == error.message()) {
             Some(alone) => no_recipe(&alone),
-            None => refusal(path, &file, settings, &error),
+            None => refusal(name, &file, settings, &error),
         }
     })?;
     for setting in settings {
@@ -144,7 +151,7 @@ pub(super) fn read_recipe(path: &Path, settings: &[Setting]) -> Result<Recipe> {
         }
     }
     let checked = recipe.check();
-    checked.with_context(|| format!("in {} with {}", path.display(), options(settings)))?;
+    checked.with_context(|| format!("in {name} with {}", options(settings)))?;
     Ok(recipe)
 }
 
@@ -207,14 +214,11 @@ fn names(message: &str) -> Vec<&str> {
 }
 
 /// Why `file` with `settings` is no recipe, by the setting at fault.
-fn refusal(path: &Path, file: &Table, settings: &[Setting], error: &toml::de::Error) -> Error {
+fn refusal(called: &str, file: &Table, settings: &[Setting], error: &toml::de::Error) -> Error {
     let message = plain(error.message());
     let Some(setting) = at_fault(file, settings, error) else {
         let options = options(settings);
-        return anyhow!(
-            "{} with {options} is not a recipe: {message}",
-            path.display()
-        );
+        return anyhow!("{called} with {options} is not a recipe: {message}");
     };
     let option = &setting.option;
     let names = names(error.message());
@@ -229,8 +233,7 @@ fn refusal(path: &Path, file: &Table, settings: &[Setting], error: &toml::de::Er
                 let (table, last) = key.rsplit_once('.').unwrap_or_default();
                 let whole = format!("{table}={{{last}={},...}}", setting.value);
                 anyhow!(
-                    "{option} does not go with the key `{name}` in {}: replace the whole table, {}",
-                    path.display(),
+                    "{option} does not go with the key `{name}` in {called}: replace the whole table, {}",
                     quoted(["--set", &whole]),
                 )
             }

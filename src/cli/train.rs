@@ -79,32 +79,60 @@ impl Train {
             print(resolved.trim_end())?;
             return Ok(Outcome::Done);
         }
-        recipe.model.require_known()?;
         let stem = self.recipe.file_stem().unwrap_or_default();
         let out = run_folder(self.out.as_deref(), &stem.to_string_lossy());
-        if self.resume {
-            let state = out.join(STATE_FOLDER);
-            let kept = kept_recipe(&state)?;
-            expect_kept(&out, kept.is_some())?;
-            if kept.is_some_and(|kept| kept != recipe) {
-                let folder = state.display().to_string();
-                return Err(TrainingError::OtherRecipe { folder }.into());
-            }
-        }
-        let place = self.run.set_up(out, "train")?;
-        let device = place.device.clone().autodiff();
-        let job = TrainingJob {
-            arguments: &self,
-            recipe: &recipe,
-            resolved: &resolved,
-            place,
+        let following = Following {
+            resume: self.resume,
+            no_tui: self.no_tui,
+            json: self.run.json,
         };
-        recipe.build(&device, job)?
+        start("train", &recipe, &resolved, out, &self.run, following)
     }
 }
 
+/// How a training goes on and is followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Following {
+    /// Continue the interrupted run in the same folder.
+    pub(super) resume: bool,
+    /// One line per epoch, also in a terminal.
+    pub(super) no_tui: bool,
+    /// The document on stdout in place of the table.
+    pub(super) json: bool,
+}
+
+/// Trains by `recipe`, for `verb`, in the folder `out`; `resolved` is the recipe as a file.
+pub(super) fn start(
+    verb: &str,
+    recipe: &Recipe,
+    resolved: &str,
+    out: PathBuf,
+    run: &RunArguments,
+    following: Following,
+) -> Result<Outcome> {
+    recipe.model.require_known()?;
+    if following.resume {
+        let state = out.join(STATE_FOLDER);
+        let kept = kept_recipe(&state)?;
+        expect_kept(&out, kept.is_some())?;
+        if kept.is_some_and(|kept| kept != *recipe) {
+            let folder = state.display().to_string();
+            return Err(TrainingError::OtherRecipe { folder }.into());
+        }
+    }
+    let place = run.set_up(out, verb)?;
+    let device = place.device.clone().autodiff();
+    let job = TrainingJob {
+        following,
+        recipe,
+        resolved,
+        place,
+    };
+    recipe.build(&device, job)?
+}
+
 struct TrainingJob<'a> {
-    arguments: &'a Train,
+    following: Following,
     recipe: &'a Recipe,
     /// The recipe as a file, with every default.
     resolved: &'a str,
@@ -123,13 +151,13 @@ impl WithTask for TrainingJob<'_> {
         // burn-train's dashboard draws on stdout and reads keys from stdin; with --json, stdout belongs to the document.
         let name = self.recipe.model.name();
         let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-        let hidden = self.arguments.run.json || self.arguments.no_tui || is_quiet();
+        let hidden = self.following.json || self.following.no_tui || is_quiet();
         if terminal && !hidden {
             let mut dashboard = Dashboard::new(name, &self.place.stop);
             return self.train(network, &parts, &mut dashboard);
         }
         let lines = EpochLines::new(name, &self.place.bars, &self.place.stop);
-        self.train(network, &parts, &mut lines.with_bar(!self.arguments.no_tui))
+        self.train(network, &parts, &mut lines.with_bar(!self.following.no_tui))
     }
 }
 
@@ -182,7 +210,7 @@ impl TrainingJob<'_> {
             validation: &validation,
             device: &autodiff,
             state: Some(&state),
-            resume: self.arguments.resume,
+            resume: self.following.resume,
         };
         let trained = clock.time("training", || train(network, recipe, &run, observer))?;
         if trained.interrupted && trained.curve.is_empty() {
@@ -258,7 +286,7 @@ impl TrainingJob<'_> {
             confusion: clean.confusion.map(study::confusion),
             timing: clock.timing(),
         };
-        finish(&self.place.out, &results, self.arguments.run.json)?;
+        finish(&self.place.out, &results, self.following.json)?;
         note_files(&[source.training_files()?, source.test_files()?].concat());
         let run = command_line::operand(&self.place.out);
         let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];

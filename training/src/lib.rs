@@ -37,6 +37,7 @@ pub use method::{ATrice, Awp, AwpNorm, Method, Orthogonality, Trice, Trisection}
 pub use observer::{EpochRecord, Silent, TrainingObserver};
 pub use optimizer::OptimizerConfig;
 pub use passes::Passes;
+pub use pretrained::BaseModel;
 pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
 pub use sensitivity::sensitivities;

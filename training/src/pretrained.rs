@@ -3,10 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use crossburn_checkpoints::{CheckpointError, ModelFolder, Tokenizer, save_adapter, write_bytes};
-use crossburn_models::decoder::family::DecoderNames;
-use crossburn_models::decoder::{AdaptedDecoder, Adapter, AdapterConfig, Decoder, DecoderConfig};
-use crossburn_models::{PretrainedConfig, initialize};
+use crossburn_checkpoints::{
+    CheckpointError, MANIFEST_FILE, ModelFolder, Tokenizer, load_checkpoint, read_manifest,
+    save_adapter, write_bytes,
+};
+use crossburn_models::decoder::family::{self, DecoderNames};
+use crossburn_models::decoder::{
+    AdaptedDecoder, Adapter, AdapterConfig, Decoder, DecoderConfig, DecoderSizes,
+};
+use crossburn_models::{ModelConfig, PretrainedConfig, initialize};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainingError;
@@ -14,15 +19,106 @@ use crate::TrainingError;
 /// What a checkpoint says of the model that its weights belong beside.
 const BASE: &str = "base.json";
 
-/// A model folder that a network is from.
+/// A language model in a folder: one in the layout of the Hugging Face hub, or a decoder that `train` wrote, as its run folder or
+/// its checkpoint. Opening it reads no weights but for their checksum.
 #[derive(Debug)]
-pub(crate) struct Pretrained {
+pub struct BaseModel {
     folder: PathBuf,
     config: DecoderConfig,
     names: DecoderNames,
-    adapter: Option<AdapterConfig>,
+    tokenizer: Tokenizer,
     /// Checksum of the weights.
     weights: String,
+    layout: Layout,
+}
+
+/// How a folder holds a model.
+#[derive(Debug)]
+enum Layout {
+    Hub(ModelFolder),
+    Own {
+        checkpoint: PathBuf,
+        sizes: DecoderSizes,
+    },
+}
+
+impl BaseModel {
+    /// The model in `folder`.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotALanguageModel`] for a checkpoint of another network, and those of [`ModelFolder::decoder_config`], of its
+    /// weights and of its tokenizer.
+    pub fn open(folder: &Path) -> Result<Self, TrainingError> {
+        let own = [folder.join("checkpoint"), folder.to_path_buf()];
+        let own = own
+            .into_iter()
+            .find(|path| path.join(MANIFEST_FILE).is_file());
+        let Some(checkpoint) = own else {
+            let hub = ModelFolder::open(folder)?;
+            let (config, names) = hub.decoder_config()?;
+            return Ok(Self {
+                tokenizer: hub.tokenizer(config.vocabulary)?,
+                weights: hub.weights_checksum()?,
+                folder: folder.to_path_buf(),
+                config,
+                names,
+                layout: Layout::Hub(hub),
+            });
+        };
+        let manifest = read_manifest(&checkpoint)?;
+        let Ok(ModelConfig::Decoder(sizes)) = serde_json::from_value(manifest.architecture.clone())
+        else {
+            return Err(TrainingError::NotALanguageModel {
+                folder: folder.to_path_buf(),
+            });
+        };
+        let config = sizes.config().map_err(|cause| CheckpointError::Model {
+            path: checkpoint.clone(),
+            cause,
+        })?;
+        Ok(Self {
+            tokenizer: Tokenizer::open(&checkpoint, config.vocabulary)?,
+            weights: manifest.weights_checksum().to_string(),
+            folder: folder.to_path_buf(),
+            names: family::llama_names(&config),
+            config,
+            layout: Layout::Own { checkpoint, sizes },
+        })
+    }
+
+    /// What it is.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The decoder with its weights on `device`.
+    ///
+    /// # Errors
+    /// Those of [`ModelFolder::decoder`] and [`load_checkpoint`].
+    pub fn decoder(&self, device: &Device) -> Result<Decoder, TrainingError> {
+        match &self.layout {
+            Layout::Hub(hub) => Ok(hub.decoder(device)?.module),
+            Layout::Own { checkpoint, sizes } => {
+                let decoder = sizes.init(device).map_err(|cause| CheckpointError::Model {
+                    path: checkpoint.clone(),
+                    cause,
+                })?;
+                Ok(load_checkpoint(checkpoint, decoder)?.0)
+            }
+        }
+    }
+}
+
+/// A model that a network is from, and what learns beside it.
+#[derive(Debug)]
+pub(crate) struct Pretrained {
+    base: BaseModel,
+    adapter: Option<AdapterConfig>,
 }
 
 /// A network from a model folder.
@@ -45,43 +141,35 @@ impl Pretrained {
     /// Reads the network that `model` names, on `device`; a new adapter is drawn from `seed`.
     ///
     /// # Errors
-    /// Those of [`ModelFolder::decoder`], of its tokenizer, and an adapter that does not fit.
+    /// Those of [`BaseModel`], and an adapter that does not fit.
     pub(crate) fn open(
         model: &PretrainedConfig,
         seed: u64,
         device: &Device,
-    ) -> Result<(Opened, Tokenizer, Self), TrainingError> {
-        let folder = ModelFolder::open(&model.folder)?;
-        let (config, names) = folder.decoder_config()?;
-        let tokenizer = folder.tokenizer(config.vocabulary)?;
+    ) -> Result<(Opened, Self), TrainingError> {
+        let base = BaseModel::open(&model.folder)?;
         let adapter = model.adapter.as_ref();
         let adapter = adapter
-            .map(|adapter| adapter.init(&config, device))
+            .map(|adapter| adapter.init(&base.config, device))
             .transpose();
         let adapter = adapter.map_err(|cause| CheckpointError::Model {
             path: model.folder.clone(),
             cause,
         })?;
-        let decoder = folder.decoder(device)?.module;
-        let pretrained = Self {
-            weights: folder.weights_checksum()?,
-            folder: model.folder.clone(),
-            config,
-            names,
-            adapter: model.adapter.clone(),
-        };
+        let decoder = base.decoder(device)?;
         let opened = match adapter {
             Some(adapter) => {
                 Opened::Adapted(AdaptedDecoder::new(decoder, initialize(adapter, seed)))
             }
             None => Opened::Whole(decoder),
         };
-        Ok((opened, tokenizer, pretrained))
+        let adapter = model.adapter.clone();
+        Ok((opened, Self { base, adapter }))
     }
 
-    /// What the network is.
-    pub(crate) fn config(&self) -> &DecoderConfig {
-        &self.config
+    /// The model that the network is from.
+    pub(crate) fn base(&self) -> &BaseModel {
+        &self.base
     }
 
     /// Writes into `checkpoint` which model the weights belong to, and `adapter` in the layout of PEFT.
@@ -94,20 +182,23 @@ impl Pretrained {
         checkpoint: &Path,
     ) -> Result<(), TrainingError> {
         if let (Some(adapter), Some(config)) = (adapter, &self.adapter) {
-            let base = self.folder.display().to_string();
-            save_adapter(
-                checkpoint,
-                adapter,
-                config,
-                &self.config,
-                &self.names,
-                &base,
-            )?;
+            let BaseModel {
+                folder,
+                config: decoder,
+                names,
+                ..
+            } = &self.base;
+            let folder = folder.display().to_string();
+            save_adapter(checkpoint, adapter, config, decoder, names, &folder)?;
         }
         let base = Base {
-            folder: self.folder.clone(),
-            weights: self.weights.clone(),
+            folder: self.base.folder.clone(),
+            weights: self.base.weights.clone(),
         };
+        std::fs::create_dir_all(checkpoint).map_err(|cause| CheckpointError::Write {
+            path: checkpoint.to_path_buf(),
+            cause,
+        })?;
         let path = checkpoint.join(BASE);
         let text =
             serde_json::to_string_pretty(&base).map_err(|cause| CheckpointError::Encode {
@@ -133,11 +224,11 @@ impl Pretrained {
                 path: path.clone(),
                 cause: cause.to_string(),
             })?;
-        match base.weights == self.weights {
+        match base.weights == self.base.weights {
             true => Ok(()),
             false => Err(TrainingError::OtherBase {
                 checkpoint: checkpoint.to_path_buf(),
-                folder: self.folder.clone(),
+                folder: self.base.folder.clone(),
             }),
         }
     }

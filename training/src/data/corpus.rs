@@ -33,6 +33,8 @@ pub struct Passage {
     pub prompt: String,
     /// What is learned.
     pub completion: String,
+    /// Whether the token that ends a text comes after it; otherwise it ends itself, as a line does.
+    pub ends: bool,
 }
 
 /// The names of the options that files with texts have.

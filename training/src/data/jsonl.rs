@@ -93,6 +93,7 @@ fn passage(place: String, line: &str) -> Result<Passage, TrainingError> {
             place,
             prompt,
             completion,
+            ends: true,
         }),
     }
 }

@@ -334,7 +334,7 @@ mod tests {
             let message = text.parse::<DataSource>().unwrap_err().to_string();
             assert!(
                 message.ends_with(
-                    "use digits, waveforms, mnist:DIR, cifar10:DIR, npz:FILE, npy:FILE, csv:FILE or folder:DIR"
+                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, personal or person:NUMBER"
                 ),
                 "{message}"
             );

@@ -212,10 +212,10 @@ impl Recipe {
         let TaskConfig::LanguageModelling(config) = &self.task else {
             return Err(self.task.other(self.model.name(), Family::LanguageModel));
         };
-        let (opened, tokenizer, pretrained) = Pretrained::open(model, self.seed, device)?;
-        let decoder = pretrained.config();
+        let (opened, pretrained) = Pretrained::open(model, self.seed, device)?;
+        let decoder = pretrained.base().config();
         let (vocabulary, positions) = (decoder.vocabulary, decoder.max_positions);
-        let texts = Texts::new(config, vocabulary, positions, Some((tokenizer, pretrained)))?;
+        let texts = Texts::new(config, vocabulary, positions, Some(pretrained))?;
         match opened {
             Opened::Whole(network) => bind.texts(network, texts),
             Opened::Adapted(network) => bind.texts(network, texts),

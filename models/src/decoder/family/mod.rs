@@ -135,5 +135,11 @@ pub fn names(model_type: &str, config: &DecoderConfig) -> Option<DecoderNames> {
     Some(DecoderNames::new(family.names, config))
 }
 
+/// The names that Llama's files have for the tensors of a decoder that is `config`: those by which a decoder of
+/// [`DecoderSizes`](super::DecoderSizes) is known elsewhere.
+pub fn llama_names(config: &DecoderConfig) -> DecoderNames {
+    DecoderNames::new(llama::NAMES, config)
+}
+
 #[cfg(test)]
 mod tests;

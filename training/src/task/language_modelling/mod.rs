@@ -152,6 +152,9 @@ pub struct Surprise {
     tokens: u64,
     /// Tokens that the network found the most likely of all.
     right: u64,
+    sequences: u64,
+    /// Sequences of which every predicted token was: what the network would have written.
+    whole: u64,
 }
 
 impl Tally for Surprise {
@@ -159,6 +162,8 @@ impl Tally for Surprise {
         self.nats += other.nats;
         self.tokens += other.tokens;
         self.right += other.right;
+        self.sequences += other.sequences;
+        self.whole += other.whole;
     }
 }
 
@@ -226,8 +231,15 @@ impl Task for LanguageModelling {
     }
 
     fn also(&self, tally: &Surprise) -> Vec<(Metric, f64)> {
-        let share = tally.right as f64 / tally.tokens.max(1) as f64;
-        vec![(Metric::share("next-token accuracy"), share)]
+        let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
+        let right = share(tally.right, tally.tokens);
+        let mut also = vec![(Metric::share("next-token accuracy"), right)];
+        // Of windows of a running text nobody expects every token.
+        if self.sequences().iter().any(|sequence| sequence.first > 1) {
+            let whole = share(tally.whole, tally.sequences);
+            also.push((Metric::share("completion accuracy"), whole));
+        }
+        also
     }
 }
 
@@ -265,13 +277,14 @@ impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
         let vocabulary = output.logits.dims()[1];
         let logits = values(output.logits)?;
         let mut found = Surprise::default();
-        let rows = logits.chunks(vocabulary).zip(&output.targets).enumerate();
-        for (number, (row, target)) in rows {
+        let rows = logits.chunks(vocabulary).zip(&output.targets);
+        let (mut last, mut missed) = (None, false);
+        for ((row, target), item) in rows.zip(batch.labelled_items()) {
             // A maximum would skip what is not a number.
             if let Some(output) = row.iter().position(|logit| !logit.is_finite()) {
                 return Err(TrainingError::NotFinite {
                     what: "the network".to_string(),
-                    item: batch.item_of(number),
+                    item,
                     output,
                     value: row[output],
                 });
@@ -280,6 +293,16 @@ impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
             found.nats += nats;
             found.right += u64::from(right);
             found.tokens += 1;
+            // The last item of all counts as whole until one of its tokens is missed.
+            if last != Some(item) {
+                (last, found.sequences) = (Some(item), found.sequences + 1);
+                found.whole += 1;
+                missed = false;
+            }
+            if !right && !missed {
+                missed = true;
+                found.whole -= 1;
+            }
         }
         for tally in tallies {
             tally.merge(found);
@@ -304,15 +327,14 @@ impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
 }
 
 impl Rows {
-    /// The item that the labelled token `number` belongs to.
-    fn item_of(&self, number: usize) -> usize {
+    /// The item of every labelled token.
+    fn labelled_items(&self) -> impl Iterator<Item = usize> {
         let labelled = self
             .labels
             .iter()
             .enumerate()
             .filter(|(_, label)| label.is_some());
-        let place = labelled.map(|(place, _)| place).nth(number);
-        place.unwrap_or(0) / self.places.max(1)
+        labelled.map(|(place, _)| place / self.places.max(1))
     }
 }
 
@@ -416,6 +438,22 @@ mod tests {
             assert_eq!(also[0].0.name, "next-token accuracy");
             // 1 after 0 and 0 after 1; of equal logits none is right.
             assert_eq!(also[0].1, 2.0 / 5.0);
+            // Of the first sequence two tokens are missed, of the second one the only one.
+            assert_eq!(
+                (also[1].0.name.as_ref(), also[1].1),
+                ("completion accuracy", 0.0)
+            );
+        }
+        let asked = vec![
+            sequence(&[0, 1, 0], 1),
+            sequence(&[2, 1, 0], 2),
+            sequence(&[0, 1, 1], 2),
+        ];
+        let asked = LanguageModelling::new(asked).unwrap();
+        for batch in [1, 2, 3] {
+            let evaluation = Evaluation::new(&network, None, Batches::new(&asked, batch, &device));
+            let also = evaluation.clean_in_detail().unwrap().also;
+            assert_eq!((also[0].1, also[1].1), (3.0 / 4.0, 2.0 / 3.0));
         }
         let loss = {
             let batch = task.batch(&[0, 1], &device);

@@ -36,7 +36,7 @@ impl Texts {
         config: &LanguageModellingConfig,
         vocabulary: usize,
         positions: usize,
-        pretrained: Option<(Tokenizer, Pretrained)>,
+        pretrained: Option<Pretrained>,
     ) -> Result<Self, TrainingError> {
         let window = config.window.unwrap_or(positions.min(WINDOW));
         if window < 2 || window > positions {
@@ -47,10 +47,9 @@ impl Texts {
             ));
         }
         let tokenizer = OnceLock::new();
-        let pretrained = pretrained.map(|(own, pretrained)| {
-            let _ = tokenizer.set(own);
-            pretrained
-        });
+        if let Some(pretrained) = &pretrained {
+            let _ = tokenizer.set(pretrained.base().tokenizer().clone());
+        }
         Ok(Self {
             limits: Limits { window, positions },
             vocabulary,

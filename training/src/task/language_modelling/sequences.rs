@@ -61,7 +61,7 @@ pub(crate) fn parts(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Windows of `window` tokens, each opened as a text is; what does not fill one is left out.
+/// Windows of `window` tokens, each opened as a text is; the last one may be shorter.
 fn windows(
     text: &str,
     tokenizer: &Tokenizer,
@@ -79,7 +79,10 @@ fn windows(
         tokens: [opening, tokens].concat(),
         first,
     };
-    Ok(tokens.chunks_exact(own).map(sequence).collect())
+    let windows = tokens.chunks(own).map(sequence);
+    // A single token that nothing stands before says nothing.
+    let predicts = |sequence: &Sequence| sequence.tokens.len() > sequence.first;
+    Ok(windows.filter(predicts).collect())
 }
 
 /// A passage, whose completion is to be predicted, and its end where the tokenizer has a token for that.
@@ -97,7 +100,7 @@ fn of_passage(
         false => tokenizer.encode(&passage.prompt, false)?,
     };
     let completion = tokenizer.encode(&passage.completion, false)?;
-    let end = tokenizer.end().first().copied();
+    let end = tokenizer.end().first().copied().filter(|_| passage.ends);
     let before = opening.len() + prompt.len();
     let tokens: Vec<u32> = opening
         .iter()
@@ -156,7 +159,7 @@ mod tests {
             .iter()
             .map(|s| tokenizer.decode(&s.tokens).unwrap())
             .collect();
-        assert_eq!(texts, ["abcd", "efgh"]);
+        assert_eq!(texts, ["abcd", "efgh", "ij"]);
         assert!(found.iter().all(|sequence| sequence.first == 1));
 
         let passage = |prompt: &str, completion: &str| {
@@ -164,6 +167,7 @@ mod tests {
                 place: "u.jsonl, line 7".to_string(),
                 prompt: prompt.to_string(),
                 completion: completion.to_string(),
+                ends: true,
             }]);
             sequences(&corpus, &tokenizer, limits)
         };

@@ -1,0 +1,314 @@
+//! `crossburn tune`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use crossburn_checkpoints::write_shipped_model;
+use crossburn_models::decoder::{AdapterConfig, AdapterKind, AdapterTarget};
+use crossburn_models::{ModelConfig, PretrainedConfig};
+use crossburn_noise::Distribution;
+use crossburn_training::data::{Corpus, DataSource, Passage};
+use crossburn_training::{
+    BaseModel, DataConfig, LanguageModellingConfig, OptimizerConfig, Recipe, TaskConfig,
+    TrainingConfig,
+};
+
+use super::memory::{Tuning, peak, shown};
+use super::recipe_file::{Setting, resolve};
+use super::run_setup::{RunArguments, name_after, run_folder};
+use super::train::{Following, start};
+use super::{Outcome, note, print};
+
+/// Where the model that comes with the program is written.
+const SHIPPED: &str = "runs/models/personal";
+
+/// Who is learned where nobody is named: a person whom that model has not met.
+const PERSON: &str = "person:0";
+
+/// Tune a language model on texts of a user
+///
+/// The weights of the model rest. Something small learns beside them: the embeddings of a few virtual tokens (prompt), keys and
+/// values of virtual tokens in every layer (prefix), products of low rank beside some layers (lora), or factors of some layers
+/// (ia3). Only that is written: OUT/checkpoint holds it in the layout of PEFT, beside what `crossburn evaluate OUT` needs.
+///
+/// A line of the data is {"prompt": "...", "completion": "..."}, of which the completion is learned, or {"text": "..."}. Some
+/// lines are kept apart: to stop when they get no better, and to judge the result.
+///
+/// `crossburn train` does the same with the recipe that --print-config prints. With --set noise.kind=gaussian --set
+/// noise.sigma_rel_wmax=0.02 every step runs on another noisy chip of the model.
+///
+/// Example: crossburn tune prompt
+///
+/// Example: crossburn tune prompt --model models/SmolLM2-135M --data me.jsonl --out runs/me
+#[derive(Debug, Args)]
+pub(super) struct Tune {
+    /// What learns
+    method: TuneMethod,
+    /// Folder of the model: in the layout of the Hugging Face hub, or the run of a decoder [default: the model of people that
+    /// comes with the program, written to runs/models/personal]
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    model: Option<PathBuf>,
+    /// Virtual tokens of a prompt or a prefix [default: 16]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    tokens: Option<usize>,
+    /// Rank of lora [default: 8]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    rank: Option<usize>,
+    /// Texts to learn from: a JSONL file, or a source such as text:FILE (docs/recipes.md) [default: person:0, where no model is
+    /// named]
+    #[arg(long, value_name = "FILE|SOURCE", help_heading = "Data")]
+    data: Option<String>,
+    /// Passes over the texts, at most [default: 30]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    epochs: Option<usize>,
+    /// Texts of a step [default: 8]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    batch: Option<usize>,
+    /// Learning rate [default: prompt 0.03, prefix and ia3 0.01, lora 0.002]
+    #[arg(long, value_name = "RATE", help_heading = "Training")]
+    learning_rate: Option<f64>,
+    /// Stop when this many epochs bring no better perplexity on the texts kept apart [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    patience: Option<usize>,
+    /// Seed of what learns, and of the order of texts
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Training")]
+    seed: u64,
+    /// Set a key of the recipe, such as noise.kind=gaussian; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Training")]
+    set: Vec<String>,
+    /// Folder of the run [default: runs/tune-METHOD-MODEL]
+    #[arg(long, value_name = "DIR", help_heading = "Options")]
+    out: Option<PathBuf>,
+    /// Continue the interrupted run in the same folder
+    #[arg(long, help_heading = "Options")]
+    resume: bool,
+    /// Print one line per epoch, also in a terminal, in place of the dashboard
+    #[arg(long, help_heading = "Options")]
+    no_tui: bool,
+    #[command(flatten)]
+    pub(super) run: RunArguments,
+}
+
+/// What learns beside a language model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TuneMethod {
+    Prompt,
+    Prefix,
+    Lora,
+    Ia3,
+}
+
+impl TuneMethod {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Prefix => "prefix",
+            Self::Lora => "lora",
+            Self::Ia3 => "ia3",
+        }
+    }
+
+    /// Rates with which the small models of the tests learn well; those of PEFT's examples are of the same size.
+    fn learning_rate(self) -> f64 {
+        match self {
+            Self::Prompt => 3e-2,
+            Self::Prefix | Self::Ia3 => 1e-2,
+            Self::Lora => 2e-3,
+        }
+    }
+}
+
+impl Tune {
+    pub(super) fn run(self) -> Result<Outcome> {
+        self.refuse_other_methods()?;
+        let source = self.source()?;
+        // A bad line is found before anything large is read.
+        let training = source.training_corpus(self.seed)?;
+        let test = source.test_corpus(self.seed)?;
+        let settings = self.set.iter().map(|text| Setting::parse(text));
+        let settings: Vec<Setting> = settings.collect::<Result<_>>()?;
+        let recipe = self.recipe(source, &training)?;
+        let text = toml::to_string_pretty(&recipe)?;
+        let recipe = resolve("the recipe of tune", &text, &settings)?;
+        let resolved = toml::to_string_pretty(&recipe)?;
+        if self.run.print_config {
+            print(resolved.trim_end())?;
+            return Ok(Outcome::Done);
+        }
+        if self.model.is_none() {
+            write_shipped_model(&self.folder())?;
+        }
+        let base = BaseModel::open(&self.folder())?;
+        let tuning = tuning(&recipe, &base, [&training, &test])?;
+        let needed = tuning.check(base.config())?;
+        let verb = format!("tune-{}", self.method.name());
+        let name = name_after(&verb, &self.folder());
+        let out = run_folder(self.out.as_deref(), &name);
+        note(&format!("memory: about {}", shown(needed)));
+        let following = Following {
+            resume: self.resume,
+            no_tui: self.no_tui,
+            json: self.run.json,
+        };
+        let outcome = start(
+            "tune",
+            &recipe,
+            &resolved,
+            out.clone(),
+            &self.run,
+            following,
+        )?;
+        if let Outcome::Done = outcome {
+            let adapter = out.join("checkpoint");
+            note(&format!("adapter, for PEFT as well: {}", adapter.display()));
+            if let Some(peak) = peak() {
+                note(&format!("memory at its peak: {}", shown(peak)));
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// An option that the method does not have would be ignored.
+    fn refuse_other_methods(&self) -> Result<()> {
+        let method = self.method.name();
+        match self.method {
+            TuneMethod::Lora | TuneMethod::Ia3 if self.tokens.is_some() => {
+                bail!("--tokens is for a prompt or a prefix, not for {method}: leave it out")
+            }
+            TuneMethod::Prompt | TuneMethod::Prefix | TuneMethod::Ia3 if self.rank.is_some() => {
+                bail!("--rank is for lora, not for {method}: leave it out")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A source, or the name of a file.
+    fn source(&self) -> Result<DataSource> {
+        let data = match (&self.data, &self.model) {
+            (Some(data), _) => data,
+            (None, None) => PERSON,
+            (None, Some(_)) => bail!("nothing to learn from: name texts, such as --data me.jsonl"),
+        };
+        let text = match Path::new(data).is_file() {
+            true => format!("jsonl:{data}"),
+            false => data.to_string(),
+        };
+        let source: Result<DataSource, _> = text.parse();
+        if let (Err(_), false) = (&source, data.contains(':')) {
+            bail!("there is no file {data}: name a file with texts");
+        }
+        let source = source?;
+        source.check_corpus()?;
+        Ok(source)
+    }
+
+    /// The folder of the model.
+    fn folder(&self) -> PathBuf {
+        self.model.clone().unwrap_or_else(|| SHIPPED.into())
+    }
+
+    fn adapter(&self) -> AdapterConfig {
+        let tokens = self.tokens.unwrap_or(16);
+        let (rank, alpha) = (self.rank.unwrap_or(8), 16.0);
+        let kind = match self.method {
+            TuneMethod::Prompt => AdapterKind::Prompt { tokens },
+            TuneMethod::Prefix => AdapterKind::Prefix { tokens },
+            // The layers of Hu et al. 2021, section 7.1.
+            TuneMethod::Lora => AdapterKind::Lora {
+                rank,
+                alpha,
+                targets: [AdapterTarget::Query, AdapterTarget::Value].into(),
+            },
+            // Those of Liu et al. 2022, section 3.3.
+            TuneMethod::Ia3 => AdapterKind::Ia3 {
+                outputs: [AdapterTarget::Key, AdapterTarget::Value].into(),
+                inputs: [AdapterTarget::Down].into(),
+            },
+        };
+        AdapterConfig { kind }
+    }
+
+    fn recipe(&self, source: DataSource, training: &Corpus) -> Result<Recipe> {
+        let passages = match training {
+            Corpus::Passages(passages) => passages.len(),
+            // About as many windows, of four bytes a token.
+            Corpus::Running(text) => text.len() / 1024,
+        };
+        if passages < 2 {
+            bail!("{source} leaves no text to choose the best epoch with: give more texts");
+        }
+        Ok(Recipe {
+            task: TaskConfig::LanguageModelling(LanguageModellingConfig::default()),
+            model: ModelConfig::Pretrained(PretrainedConfig {
+                folder: self.folder(),
+                adapter: Some(self.adapter()),
+            }),
+            data: DataConfig {
+                source,
+                train: None,
+                validation: (passages / 10).max(1),
+                test: None,
+            },
+            training: TrainingConfig {
+                epochs: self.epochs.unwrap_or(30),
+                batch: self.batch.unwrap_or(8),
+                optimizer: OptimizerConfig::Adam {
+                    learning_rate: self.learning_rate.unwrap_or(self.method.learning_rate()),
+                    weight_decay: 0.0,
+                },
+                patience: Some(self.patience.unwrap_or(5)),
+                ..TrainingConfig::default()
+            },
+            ..Recipe::own(self.seed)
+        })
+    }
+}
+
+/// What the longest text of a recipe asks of memory.
+fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tuning> {
+    let virtual_tokens = match &recipe.model {
+        ModelConfig::Pretrained(PretrainedConfig {
+            adapter: Some(adapter),
+            ..
+        }) => match adapter.kind {
+            AdapterKind::Prompt { tokens } | AdapterKind::Prefix { tokens } => tokens,
+            AdapterKind::Lora { .. } | AdapterKind::Ia3 { .. } => 0,
+        },
+        _ => 0,
+    };
+    let (mut longest, mut predicted) = (0, 0);
+    for corpus in corpora {
+        match corpus {
+            Corpus::Running(_) => {
+                let window = base.config().max_positions.min(256);
+                (longest, predicted) = (longest.max(window), predicted.max(window));
+            }
+            Corpus::Passages(passages) => {
+                for Passage {
+                    place,
+                    prompt,
+                    completion,
+                    ..
+                } in passages
+                {
+                    let count = |text: &str| {
+                        let tokens = base.tokenizer().encode(text, true);
+                        tokens
+                            .map(|tokens| tokens.len())
+                            .with_context(|| place.clone())
+                    };
+                    let own = count(completion)?;
+                    longest = longest.max(count(prompt)? + own);
+                    predicted = predicted.max(own);
+                }
+            }
+        }
+    }
+    Ok(Tuning {
+        batch: recipe.training.batch,
+        places: longest + virtual_tokens,
+        predicted,
+        varies: recipe.noise.distribution != Distribution::None {},
+    })
+}
