@@ -117,7 +117,8 @@ fn other_data_are_shown_as_the_network_has_learned_them() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     mlp(folder, "r.toml", "[128, 24, 3]", "waveforms");
-    good(folder, "train r.toml --set training.epochs=6 --out run");
+    let longer = "--set data.train=2000 --set training.epochs=20 --set training.batch=16";
+    good(folder, &format!("train r.toml {longer} --out run"));
     // The test signals of the training, in a file that numbers the classes by their letters and has a mean of its own.
     let test = DataSource::from_str("waveforms").unwrap();
     let test = test.test_samples(1, Amount::exactly(40)).unwrap();

@@ -18,12 +18,48 @@
 /// assert_eq!(crossburn_checkpoints::checksum(b"foobar"), "85944171f73967e8");
 /// ```
 pub fn checksum(bytes: &[u8]) -> String {
-    const OFFSET_BASIS: u64 = 14_695_981_039_346_656_037;
-    const PRIME: u64 = 1_099_511_628_211;
-    let hash = bytes.iter().fold(OFFSET_BASIS, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
-    });
-    format!("{hash:016x}")
+    let mut checksum = Checksum::new();
+    checksum.add(bytes);
+    checksum.text()
+}
+
+/// A [`checksum()`] of bytes that are not all in memory at once.
+///
+/// ```
+/// use crossburn_checkpoints::{Checksum, checksum};
+///
+/// let mut parts = Checksum::new();
+/// parts.add(b"foo");
+/// parts.add(b"bar");
+/// assert_eq!(parts.text(), checksum(b"foobar"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Checksum(u64);
+
+impl Default for Checksum {
+    fn default() -> Self {
+        Self(14_695_981_039_346_656_037)
+    }
+}
+
+impl Checksum {
+    /// That of no bytes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Goes on with `bytes`.
+    pub fn add(&mut self, bytes: &[u8]) {
+        const PRIME: u64 = 1_099_511_628_211;
+        self.0 = bytes.iter().fold(self.0, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+        });
+    }
+
+    /// 16 lower-case hexadecimal digits.
+    pub fn text(&self) -> String {
+        format!("{:016x}", self.0)
+    }
 }
 
 #[cfg(test)]

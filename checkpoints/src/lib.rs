@@ -42,7 +42,7 @@ pub use atomic::{write_atomic, write_bytes};
 pub use checkpoint::{
     MANIFEST_FILE, WEIGHTS_FILE, load_checkpoint, read_manifest, save_checkpoint,
 };
-pub use checksum::checksum;
+pub use checksum::{Checksum, checksum};
 pub use error::CheckpointError;
 pub use fill::Loaded;
 pub use hugging_face::{ModelFolder, TensorFiles, load_adapter, save_adapter};

@@ -80,11 +80,11 @@ pub(super) struct Array {
 
 /// What a header says.
 #[derive(Debug, PartialEq)]
-struct Header {
+pub(super) struct Header {
     element: Element,
     big_endian: bool,
     fortran: bool,
-    shape: Vec<usize>,
+    pub(super) shape: Vec<usize>,
 }
 
 impl Array {
@@ -98,59 +98,16 @@ impl Array {
         mut reader: impl Read,
         available: u64,
     ) -> Result<Self, TrainingError> {
+        let (header, before) = Header::read(&place, &mut reader, available)?;
         let failed = |cause: std::io::Error| broken(&place, &cause.to_string());
-        let mut start = [0; 10];
-        reader
-            .read_exact(&mut start)
-            .map_err(|_| no_array(&place))?;
-        if !start.starts_with(MAGIC) {
-            return Err(no_array(&place));
-        }
-        let mut length = vec![start[8], start[9]];
-        if start[6] > 1 {
-            let mut more = [0; 2];
-            reader.read_exact(&mut more).map_err(failed)?;
-            length.extend(more);
-        }
-        let header_length = length
-            .iter()
-            .rev()
-            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-        if header_length > LONGEST_HEADER {
-            return Err(broken(
-                &place,
-                &format!("its header has {header_length} bytes"),
-            ));
-        }
-        let mut text = vec![0; header_length];
-        reader.read_exact(&mut text).map_err(failed)?;
-        let header = Header::parse(&place, &String::from_utf8_lossy(&text))?;
-        let before = MAGIC.len() + 2 + length.len() + header_length;
-        let size = header
-            .shape
-            .iter()
-            .try_fold(header.element.size() as u64, |product, axis| {
-                product.checked_mul(*axis as u64)
-            });
-        let held = available.saturating_sub(before as u64);
-        let Some(size) = size.filter(|size| *size == held) else {
-            let said = match size {
-                Some(size) => format!("{size} bytes"),
-                None => "more bytes than can be counted".to_string(),
-            };
-            let shape = shown(&header.shape);
-            return Err(broken(
-                &place,
-                &format!("shape {shape} needs {said}, it holds {held}"),
-            ));
-        };
-        let size = size as usize;
+        // As much as is available behind the header.
+        let size = available.saturating_sub(before as u64) as usize;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(size).map_err(|_| {
             TrainingError::data(
                 &place,
                 format!("there is no memory for its {} MiB", size >> 20),
-                "name a smaller array",
+                "name a smaller array, or let a .npy file stream with stream=true",
             )
         })?;
         // In pieces that stay in the processor's cache until the checksum of an archive has seen them.
@@ -212,21 +169,7 @@ impl Array {
                 ));
             }
         };
-        if let Some(position) = floats
-            .iter()
-            .position(|value| value.is_nan() || value.abs() > LARGEST)
-        {
-            let per_sample: usize = self.shape.iter().skip(1).product();
-            return Err(TrainingError::data(
-                self.place,
-                format!(
-                    "sample {} has the value {} (samples count from 0)",
-                    position / per_sample.max(1),
-                    floats[position]
-                ),
-                "remove or replace values that are not finite 32-bit floats",
-            ));
-        }
+        require_finite(&self.place, &self.shape, &floats)?;
         Ok(Values::Floats(floats))
     }
 
@@ -338,6 +281,31 @@ impl Array {
     }
 }
 
+/// Refuses a value that is not finite, with the number of its sample.
+///
+/// # Errors
+/// [`TrainingError::Data`] that names `place`.
+pub(super) fn require_finite(
+    place: &str,
+    shape: &[usize],
+    floats: &[f32],
+) -> Result<(), TrainingError> {
+    let unusable = |value: &f32| value.is_nan() || value.abs() > LARGEST;
+    let Some(position) = floats.iter().position(unusable) else {
+        return Ok(());
+    };
+    let per_sample: usize = shape.iter().skip(1).product();
+    Err(TrainingError::data(
+        place,
+        format!(
+            "sample {} has the value {} (samples count from 0)",
+            position / per_sample.max(1),
+            floats[position]
+        ),
+        "remove or replace values that are not finite 32-bit floats",
+    ))
+}
+
 /// Shows a shape as NumPy does.
 pub(super) fn shown(shape: &[usize]) -> String {
     let axes: Vec<String> = shape.iter().map(ToString::to_string).collect();
@@ -428,6 +396,74 @@ fn in_row_order(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
 }
 
 impl Header {
+    /// Reads a header, and says how many bytes it has. The elements that it promises are all that follows of the `available` bytes.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] that names `place`.
+    pub(super) fn read(
+        place: &str,
+        reader: &mut impl Read,
+        available: u64,
+    ) -> Result<(Self, usize), TrainingError> {
+        let failed = |cause: std::io::Error| broken(place, &cause.to_string());
+        let mut start = [0; 10];
+        reader.read_exact(&mut start).map_err(|_| no_array(place))?;
+        if !start.starts_with(MAGIC) {
+            return Err(no_array(place));
+        }
+        let mut length = vec![start[8], start[9]];
+        if start[6] > 1 {
+            let mut more = [0; 2];
+            reader.read_exact(&mut more).map_err(failed)?;
+            length.extend(more);
+        }
+        let header_length = length
+            .iter()
+            .rev()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        if header_length > LONGEST_HEADER {
+            return Err(broken(
+                place,
+                &format!("its header has {header_length} bytes"),
+            ));
+        }
+        let mut text = vec![0; header_length];
+        reader.read_exact(&mut text).map_err(failed)?;
+        let header = Self::parse(place, &String::from_utf8_lossy(&text))?;
+        let before = MAGIC.len() + 2 + length.len() + header_length;
+        let size = header
+            .shape
+            .iter()
+            .try_fold(header.element.size() as u64, |product, axis| {
+                product.checked_mul(*axis as u64)
+            });
+        let held = available.saturating_sub(before as u64);
+        if size != Some(held) {
+            let said = match size {
+                Some(size) => format!("{size} bytes"),
+                None => "more bytes than can be counted".to_string(),
+            };
+            let shape = shown(&header.shape);
+            return Err(broken(
+                place,
+                &format!("shape {shape} needs {said}, it holds {held}"),
+            ));
+        }
+        Ok((header, before))
+    }
+
+    /// Whether the elements lie in a file as they are in memory, and are bytes; `None` where they are no bytes and no 32-bit
+    /// floats, or lie otherwise.
+    pub(super) fn as_in_memory(&self) -> Option<bool> {
+        let native = !self.big_endian && cfg!(target_endian = "little");
+        match self.element {
+            _ if self.fortran => None,
+            Element::U8 => Some(true),
+            Element::F32 if native => Some(false),
+            _ => None,
+        }
+    }
+
     fn parse(place: &str, text: &str) -> Result<Self, TrainingError> {
         let value = |key: &str| {
             let after = text.split_once(&format!("'{key}'"))?.1;
@@ -575,6 +611,7 @@ mod tests {
         match array.into_values().unwrap() {
             Values::Floats(floats) => floats,
             Values::Bytes(bytes) => bytes.iter().map(|byte| f32::from(*byte)).collect(),
+            Values::Streamed(_) => unreachable!("an array is in memory"),
         }
     }
 

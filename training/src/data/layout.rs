@@ -69,62 +69,106 @@ pub(super) fn axes(options: &Options) -> Result<Option<Axes>, TrainingError> {
 /// # Errors
 /// [`TrainingError::Data`] where the axes do not fit the array or cannot be told, or it holds no samples or no numbers.
 pub(super) fn arrange(array: Array, axes: Option<Axes>) -> Result<Arranged, TrainingError> {
-    let place = array.place.clone();
-    let bad = |problem: String, remedy: &str| TrainingError::data(&place, problem, remedy);
-    let shape = array.shape.clone();
-    let axes = match axes {
-        Some(axes) => axes,
-        None => guess(&shape).map_err(|remedy| {
-            bad(
-                format!("the axes of its shape {} cannot be told", shown(&shape)),
-                remedy,
-            )
-        })?,
-    };
-    // Channels, rows, columns, and whether channels come last.
-    let ([channels, height, width], last) = match (axes, shape.as_slice()) {
-        (Axes::Nf | Axes::Nl, &[_, w]) => ([1, 1, w], false),
-        (Axes::Nhw, &[_, h, w]) => ([1, h, w], false),
-        (Axes::Ncl, &[_, c, l]) => ([c, 1, l], false),
-        (Axes::Nlc, &[_, l, c]) => ([c, 1, l], true),
-        (Axes::Nchw, &[_, c, h, w]) => ([c, h, w], false),
-        (Axes::Nhwc, &[_, h, w, c]) => ([c, h, w], true),
-        _ => {
-            let name = ALL.iter().find(|(_, known)| *known == axes);
-            let name = name.map_or("", |(name, _)| *name);
-            return Err(bad(
-                format!("axes={name} does not fit its shape {}", shown(&shape)),
-                "name one letter for each axis",
-            ));
-        }
-    };
-    let count = shape[0];
+    let (place, shape) = (array.place.clone(), array.shape.clone());
+    let Meaning {
+        axes,
+        sample: [channels, height, width],
+        channels_last,
+    } = Meaning::new(&place, &shape, axes)?;
     let values = array.into_values()?;
     if values.is_empty() {
-        return Err(bad(
-            format!("it holds no samples (shape {})", shown(&shape)),
-            "name another array",
-        ));
+        return Err(no_samples(&place, &shape));
     }
-    let scale = match (axes, &values) {
-        (Axes::Nf, Values::Floats(_)) => Scale::PerValue,
-        _ => Scale::PerChannel,
-    };
-    let values = match (last && channels > 1, values) {
-        (false, values) => values,
+    let scale = axes.scale(matches!(values, Values::Bytes(_)));
+    let values = match (channels_last, values) {
         (true, Values::Bytes(bytes)) => {
             Values::Bytes(channels_first(&bytes, height * width, channels))
         }
         (true, Values::Floats(floats)) => {
             Values::Floats(channels_first(&floats, height * width, channels))
         }
+        (_, values) => values,
     };
     Ok(Arranged {
         values,
         shape: [channels, height, width],
-        count,
+        count: shape[0],
         scale,
     })
+}
+
+/// The error of an array of `shape` that holds nothing.
+pub(super) fn no_samples(place: &str, shape: &[usize]) -> TrainingError {
+    TrainingError::data(
+        place,
+        format!("it holds no samples (shape {})", shown(shape)),
+        "name another array",
+    )
+}
+
+/// What the axes of an array are.
+#[derive(Debug)]
+pub(super) struct Meaning {
+    pub(super) axes: Axes,
+    /// `[channels, height, width]`.
+    pub(super) sample: [usize; 3],
+    /// Whether several channels stand after the points that have them.
+    pub(super) channels_last: bool,
+}
+
+impl Meaning {
+    /// That of an array of `shape` at `place`: with the given axes, or as they are told from the shape.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] where the axes do not fit the shape or cannot be told.
+    pub(super) fn new(
+        place: &str,
+        shape: &[usize],
+        axes: Option<Axes>,
+    ) -> Result<Self, TrainingError> {
+        let bad = |problem: String, remedy: &str| TrainingError::data(place, problem, remedy);
+        let axes = match axes {
+            Some(axes) => axes,
+            None => guess(shape).map_err(|remedy| {
+                bad(
+                    format!("the axes of its shape {} cannot be told", shown(shape)),
+                    remedy,
+                )
+            })?,
+        };
+        // Channels, rows, columns, and whether channels come last.
+        let (sample, last) = match (axes, shape) {
+            (Axes::Nf | Axes::Nl, &[_, w]) => ([1, 1, w], false),
+            (Axes::Nhw, &[_, h, w]) => ([1, h, w], false),
+            (Axes::Ncl, &[_, c, l]) => ([c, 1, l], false),
+            (Axes::Nlc, &[_, l, c]) => ([c, 1, l], true),
+            (Axes::Nchw, &[_, c, h, w]) => ([c, h, w], false),
+            (Axes::Nhwc, &[_, h, w, c]) => ([c, h, w], true),
+            _ => {
+                let name = ALL.iter().find(|(_, known)| *known == axes);
+                let name = name.map_or("", |(name, _)| *name);
+                return Err(bad(
+                    format!("axes={name} does not fit its shape {}", shown(shape)),
+                    "name one letter for each axis",
+                ));
+            }
+        };
+        Ok(Self {
+            axes,
+            channels_last: last && sample[0] > 1,
+            sample,
+        })
+    }
+}
+
+impl Axes {
+    /// What of such samples, bytes or floats, has a mean of its own.
+    pub(super) fn scale(self, bytes: bool) -> Scale {
+        match (self, bytes) {
+            (Self::Nf, false) => Scale::PerValue,
+            _ => Scale::PerChannel,
+        }
+    }
 }
 
 /// The axes of an array of `shape`, or how to name them.

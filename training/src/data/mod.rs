@@ -24,6 +24,7 @@ mod samples;
 mod source;
 mod split;
 mod statistics;
+mod streamed;
 mod waveforms;
 
 pub use amount::Amount;
@@ -34,4 +35,5 @@ pub use digits::digits;
 pub use idx::mnist;
 pub use samples::{Normalization, Sample, Samples, Values};
 pub use source::{DataSource, DataSplit};
+pub use streamed::Streamed;
 pub use waveforms::waveforms;

@@ -11,7 +11,7 @@ use super::layout::{self, Axes, arrange};
 use super::options::Options;
 use super::preparation::{self, Collection, Parts, Preparation};
 use super::reader::{Kind, Part, Reader};
-use super::{Amount, DataSplit};
+use super::{Amount, DataSplit, Streamed};
 use crate::TrainingError;
 
 pub(super) const KIND: Kind = Kind {
@@ -20,7 +20,7 @@ pub(super) const KIND: Kind = Kind {
     open: |argument| Ok(Arc::new(Npy::new(argument)?)),
 };
 
-const OPTIONS: &[&str] = &["labels", "test", "test_labels"];
+const OPTIONS: &[&str] = &["labels", "test", "test_labels", "stream"];
 
 /// The data source: one file of samples and one of labels, of each part.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ struct Npy {
     options: Options,
     preparation: Preparation,
     axes: Option<Axes>,
+    /// Whether samples stay in their file.
+    stream: bool,
     labels: PathBuf,
     /// Samples and labels.
     test: Option<[PathBuf; 2]>,
@@ -87,7 +89,9 @@ impl Npy {
                 return Err(options.refuse(problem.to_string()));
             }
         };
+        let stream = options.number("stream", "true or false", |_| true)?;
         Ok(Self {
+            stream: stream.unwrap_or(false),
             preparation: Preparation::new(&options)?,
             axes: layout::axes(&options)?,
             labels,
@@ -99,7 +103,10 @@ impl Npy {
     fn collection(&self, samples: &Path, labels: &Path) -> Result<Collection, TrainingError> {
         let (values, groups) = read_labels(labels, &self.options)?;
         let collection = Collection {
-            samples: arrange(read(samples)?, self.axes)?,
+            samples: match self.stream {
+                true => Streamed::open(samples, self.axes)?,
+                false => arrange(read(samples)?, self.axes)?,
+            },
             labels: values,
             groups,
             place: samples.display().to_string(),

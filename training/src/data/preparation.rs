@@ -255,7 +255,7 @@ fn labelled(collection: Collection, classes: &ClassList) -> Labelled {
 }
 
 fn same_shape(first: &Collection, second: &Collection) -> Result<(), TrainingError> {
-    let bytes = |part: &Collection| matches!(part.samples.values, Values::Bytes(_));
+    let bytes = |part: &Collection| part.samples.values.is_bytes();
     if bytes(first) != bytes(second) {
         return Err(other_type(&second.place, &first.place));
     }

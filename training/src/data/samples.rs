@@ -1,11 +1,11 @@
 //! A labelled set of samples in memory: images, signals or feature rows.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use crossburn_checkpoints::checksum;
+use crossburn_checkpoints::{Checksum, checksum};
 use crossburn_noise::Philox;
 use serde::{Deserialize, Serialize};
 
-use super::Augmentation;
+use super::{Augmentation, Streamed};
 
 /// What networks see of a value `x`: `(x - mean) / std`. A byte counts as `byte / 255`, a 32-bit float as it is.
 ///
@@ -36,6 +36,8 @@ pub enum Values {
     Bytes(Vec<u8>),
     /// Signals, features, and pixels of other types.
     Floats(Vec<f32>),
+    /// What stays in its file.
+    Streamed(Streamed),
 }
 
 impl Values {
@@ -44,12 +46,31 @@ impl Values {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Floats(floats) => floats.len(),
+            Self::Streamed(streamed) => streamed.len(),
         }
     }
 
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether values are bytes.
+    pub(super) fn is_bytes(&self) -> bool {
+        match self {
+            Self::Bytes(_) => true,
+            Self::Floats(_) => false,
+            Self::Streamed(streamed) => streamed.is_bytes(),
+        }
+    }
+
+    /// Sample `index`, of `len` values.
+    pub(super) fn sample(&self, index: usize, len: usize) -> Sample<'_> {
+        match self {
+            Self::Bytes(bytes) => Sample::Bytes(&bytes[index * len..][..len]),
+            Self::Floats(floats) => Sample::Floats(&floats[index * len..][..len]),
+            Self::Streamed(streamed) => streamed.sample(index),
+        }
     }
 
     /// The samples of `len` values at `indices`.
@@ -64,18 +85,24 @@ impl Values {
         match self {
             Self::Bytes(bytes) => Self::Bytes(of(bytes, indices, len)),
             Self::Floats(floats) => Self::Floats(of(floats, indices, len)),
+            Self::Streamed(streamed) => Self::Streamed(streamed.gather(indices.iter().copied())),
         }
     }
 
-    fn split_at(&self, count: usize) -> (Self, Self) {
+    /// The first `count` samples of `len` values, and the rest.
+    fn split_at(&self, count: usize, len: usize) -> (Self, Self) {
         match self {
             Self::Bytes(bytes) => {
-                let (first, rest) = bytes.split_at(count);
+                let (first, rest) = bytes.split_at(count * len);
                 (Self::Bytes(first.to_vec()), Self::Bytes(rest.to_vec()))
             }
             Self::Floats(floats) => {
-                let (first, rest) = floats.split_at(count);
+                let (first, rest) = floats.split_at(count * len);
                 (Self::Floats(first.to_vec()), Self::Floats(rest.to_vec()))
+            }
+            Self::Streamed(streamed) => {
+                let part = |range| Self::Streamed(streamed.gather(range));
+                (part(0..count), part(count..streamed.count()))
             }
         }
     }
@@ -128,11 +155,7 @@ impl Samples {
     /// # Panics
     /// When `index` is not below [`len`](Self::len), as everywhere a sample is asked for by its index.
     pub fn sample(&self, index: usize) -> Sample<'_> {
-        let len = self.sample_len();
-        match &self.values {
-            Values::Bytes(bytes) => Sample::Bytes(&bytes[index * len..][..len]),
-            Values::Floats(floats) => Sample::Floats(&floats[index * len..][..len]),
-        }
+        self.values.sample(index, self.sample_len())
     }
 
     /// The name of a class: its number where it has no other.
@@ -159,20 +182,17 @@ impl Samples {
     pub fn digest_of(&self, places: impl Iterator<Item = usize>) -> String {
         let Normalization { mean, std } = &self.normalization;
         let numbers = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
-        let (mut labels, mut bytes) = (Vec::new(), Vec::new());
+        let (mut labels, mut bytes) = (Checksum::new(), Checksum::new());
         for place in places {
-            labels.extend(self.labels[place].to_le_bytes());
-            let range = place * self.sample_len()..(place + 1) * self.sample_len();
-            match &self.values {
-                Values::Bytes(all) => bytes.extend(&all[range]),
-                Values::Floats(all) => {
-                    bytes.extend(all[range].iter().flat_map(|v| v.to_le_bytes()))
-                }
+            labels.add(&self.labels[place].to_le_bytes());
+            match self.sample(place) {
+                Sample::Bytes(values) => bytes.add(values),
+                Sample::Floats(values) => values.iter().for_each(|v| bytes.add(&v.to_le_bytes())),
             }
         }
-        let kind = match &self.values {
-            Values::Bytes(_) => "",
-            Values::Floats(_) => "floats ",
+        let kind = match self.values.is_bytes() {
+            true => "",
+            false => "floats ",
         };
         let mut parts = format!(
             "{:?} {} {:?} {:?} {} {kind}{}",
@@ -180,8 +200,8 @@ impl Samples {
             self.classes,
             numbers(mean),
             numbers(std),
-            checksum(&labels),
-            checksum(&bytes)
+            labels.text(),
+            bytes.text()
         );
         if !self.class_names.is_empty() {
             parts += &format!(" {:?}", self.class_names);
@@ -192,7 +212,7 @@ impl Samples {
     /// The first `count` samples and the rest.
     pub fn split_at(&self, count: usize) -> (Self, Self) {
         let count = count.min(self.len());
-        let (values, other_values) = self.values.split_at(count * self.sample_len());
+        let (values, other_values) = self.values.split_at(count, self.sample_len());
         let (labels, other_labels) = self.labels.split_at(count);
         let part = |values, labels: &[u16]| Self {
             values,
@@ -206,12 +226,16 @@ impl Samples {
 
     /// The samples at `indices`, normalized: `[indices, channels, height, width]`.
     pub fn inputs(&self, indices: &[usize], device: &Device) -> Tensor<4> {
-        match &self.values {
-            Values::Bytes(bytes) => self.tensor(indices, device, shade, |index, out| {
-                out.copy_from_slice(&bytes[index * out.len()..][..out.len()]);
+        match self.values.is_bytes() {
+            true => self.tensor(indices, device, shade, |index, out| {
+                if let Sample::Bytes(image) = self.sample(index) {
+                    out.copy_from_slice(image);
+                }
             }),
-            Values::Floats(floats) => self.tensor(indices, device, float, |index, out| {
-                out.copy_from_slice(&floats[index * out.len()..][..out.len()]);
+            false => self.tensor(indices, device, float, |index, out| {
+                if let Sample::Floats(sample) = self.sample(index) {
+                    out.copy_from_slice(sample);
+                }
             }),
         }
     }
@@ -225,14 +249,16 @@ impl Samples {
         device: &Device,
     ) -> Tensor<4> {
         let stream = |index: usize| Philox::new(key, index as u64);
-        match &self.values {
-            Values::Bytes(bytes) => self.tensor(indices, device, shade, |index, out| {
-                let image = &bytes[index * out.len()..][..out.len()];
-                augmentation.apply(image, self.shape, &stream(index), out);
+        match self.values.is_bytes() {
+            true => self.tensor(indices, device, shade, |index, out| {
+                if let Sample::Bytes(image) = self.sample(index) {
+                    augmentation.apply(image, self.shape, &stream(index), out);
+                }
             }),
-            Values::Floats(floats) => self.tensor(indices, device, float, |index, out| {
-                let sample = &floats[index * out.len()..][..out.len()];
-                augmentation.apply(sample, self.shape, &stream(index), out);
+            false => self.tensor(indices, device, float, |index, out| {
+                if let Sample::Floats(sample) = self.sample(index) {
+                    augmentation.apply(sample, self.shape, &stream(index), out);
+                }
             }),
         }
     }
@@ -291,15 +317,15 @@ impl Samples {
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.values {
             Values::Bytes(bytes) => bytes,
-            Values::Floats(_) => panic!("these are floats"),
+            _ => panic!("these are no bytes in memory"),
         }
     }
 
     /// All floats.
     pub(super) fn floats(&self) -> &[f32] {
         match &self.values {
-            Values::Bytes(_) => panic!("these are bytes"),
             Values::Floats(floats) => floats,
+            _ => panic!("these are no floats in memory"),
         }
     }
 

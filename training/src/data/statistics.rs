@@ -1,9 +1,11 @@
 //! Mean and standard deviation of training samples.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::Normalization;
-use super::samples::Values;
+use super::samples::{Sample, Values};
 
 /// Samples that are summed at a time: the sums of the same samples in the same order on every machine.
 const AT_ONCE: usize = 256;
@@ -27,9 +29,15 @@ pub(super) fn normalization(values: &Values, shape: [usize; 3], scale: Scale) ->
         Scale::PerChannel => shape[1] * shape[2],
         Scale::PerValue => 1,
     };
-    let moments = match values {
-        Values::Bytes(bytes) => of_bytes(bytes, len, run),
-        Values::Floats(floats) => of_floats(floats, len, run),
+    let all = All {
+        values,
+        count: values.len() / len,
+        len,
+        run,
+    };
+    let moments = match values.is_bytes() {
+        true => of_bytes(&all),
+        false => of_floats(&all),
     };
     let (mean, std) = moments
         .into_iter()
@@ -41,14 +49,49 @@ pub(super) fn normalization(values: &Values, shape: [usize; 3], scale: Scale) ->
     Normalization { mean, std }
 }
 
+/// All samples, and how many consecutive values of each share a mean.
+struct All<'a> {
+    values: &'a Values,
+    count: usize,
+    /// Values of a sample.
+    len: usize,
+    run: usize,
+}
+
+impl All<'_> {
+    /// Runs of a sample.
+    fn runs(&self) -> usize {
+        self.len / self.run
+    }
+
+    /// Values of all samples that share a mean.
+    fn sharing(&self) -> f64 {
+        (self.count * self.run) as f64
+    }
+
+    /// The numbers of some samples at a time.
+    fn parts(&self) -> impl IndexedParallelIterator<Item = Range<usize>> {
+        let count = self.count;
+        let part = move |part: usize| part * AT_ONCE..count.min((part + 1) * AT_ONCE);
+        (0..count.div_ceil(AT_ONCE)).into_par_iter().map(part)
+    }
+
+    fn sample(&self, index: usize) -> Sample<'_> {
+        self.values.sample(index, self.len)
+    }
+}
+
 /// Mean and standard deviation of every run, of bytes as numbers from 0 to 1. Exact before the last division.
-fn of_bytes(bytes: &[u8], len: usize, run: usize) -> Vec<(f64, f64)> {
-    let sums = bytes
-        .par_chunks(AT_ONCE * len)
+fn of_bytes(all: &All<'_>) -> Vec<(f64, f64)> {
+    let sums = all
+        .parts()
         .map(|samples| {
-            let mut sums = vec![(0u64, 0u64); len / run];
-            for sample in samples.chunks_exact(len) {
-                for (sums, run) in sums.iter_mut().zip(sample.chunks_exact(run)) {
+            let mut sums = vec![(0u64, 0u64); all.runs()];
+            for index in samples {
+                let Sample::Bytes(sample) = all.sample(index) else {
+                    continue;
+                };
+                for (sums, run) in sums.iter_mut().zip(sample.chunks_exact(all.run)) {
                     // Sums of 32 bits hold 2^16 squares of bytes, and are added by vectors.
                     for few in run.chunks(1 << 16) {
                         let sum: u32 = few.iter().map(|byte| u32::from(*byte)).sum();
@@ -61,7 +104,7 @@ fn of_bytes(bytes: &[u8], len: usize, run: usize) -> Vec<(f64, f64)> {
             sums
         })
         .reduce(
-            || vec![(0, 0); len / run],
+            || vec![(0, 0); all.runs()],
             |mut sums, more| {
                 for (sums, more) in sums.iter_mut().zip(more) {
                     *sums = (sums.0 + more.0, sums.1 + more.1);
@@ -69,7 +112,7 @@ fn of_bytes(bytes: &[u8], len: usize, run: usize) -> Vec<(f64, f64)> {
                 sums
             },
         );
-    let count = (bytes.len() / len * run) as f64;
+    let count = all.sharing();
     sums.into_iter()
         .map(|(sum, squares)| {
             let (mean, square) = (sum as f64 / count, squares as f64 / count);
@@ -86,20 +129,22 @@ fn of_bytes(bytes: &[u8], len: usize, run: usize) -> Vec<(f64, f64)> {
 }
 
 /// Mean and standard deviation of every run.
-fn of_floats(floats: &[f32], len: usize, run: usize) -> Vec<(f64, f64)> {
-    let count = (floats.len() / len * run) as f64;
-    let mean: Vec<f64> = sums(floats, len, run, |_, value| f64::from(value))
+fn of_floats(all: &All<'_>) -> Vec<(f64, f64)> {
+    let count = all.sharing();
+    let mean: Vec<f64> = sums(all, |_, value| f64::from(value))
         .into_iter()
         .map(|sum| sum / count)
         .collect();
-    let first = |index: usize| floats[index * run];
+    let firsts = match all.sample(0) {
+        Sample::Floats(sample) => sample,
+        Sample::Bytes(_) => &[],
+    };
+    let first = |index: usize| firsts[index * all.run];
     // Exactly 0 for a constant, whatever the mean was rounded to.
-    let differs = sums(floats, len, run, |index, value| {
+    let differs = sums(all, |index, value| {
         f64::from(u8::from(value != first(index)))
     });
-    let squares = sums(floats, len, run, |index, value| {
-        (f64::from(value) - mean[index]).powi(2)
-    });
+    let squares = sums(all, |index, value| (f64::from(value) - mean[index]).powi(2));
     let moments = mean.iter().zip(differs).zip(squares);
     moments
         .enumerate()
@@ -111,25 +156,23 @@ fn of_floats(floats: &[f32], len: usize, run: usize) -> Vec<(f64, f64)> {
 }
 
 /// The sum over all samples of `term` of every run's number and values.
-fn sums(
-    floats: &[f32],
-    len: usize,
-    run: usize,
-    term: impl Fn(usize, f32) -> f64 + Sync,
-) -> Vec<f64> {
-    let parts: Vec<Vec<f64>> = floats
-        .par_chunks(AT_ONCE * len)
+fn sums(all: &All<'_>, term: impl Fn(usize, f32) -> f64 + Sync) -> Vec<f64> {
+    let parts: Vec<Vec<f64>> = all
+        .parts()
         .map(|samples| {
-            let mut sums = vec![0.0; len / run];
-            for sample in samples.chunks_exact(len) {
-                for (index, run) in sample.chunks_exact(run).enumerate() {
+            let mut sums = vec![0.0; all.runs()];
+            for index in samples {
+                let Sample::Floats(sample) = all.sample(index) else {
+                    continue;
+                };
+                for (index, run) in sample.chunks_exact(all.run).enumerate() {
                     sums[index] += run.iter().map(|value| term(index, *value)).sum::<f64>();
                 }
             }
             sums
         })
         .collect();
-    let mut sums = vec![0.0; len / run];
+    let mut sums = vec![0.0; all.runs()];
     for part in parts {
         sums.iter_mut()
             .zip(part)
