@@ -117,7 +117,8 @@ fn other_data_are_shown_as_the_network_has_learned_them() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     mlp(folder, "r.toml", "[128, 24, 3]", "waveforms");
-    good(folder, "train r.toml --set training.epochs=6 --out run");
+    let longer = "--set data.train=2000 --set training.epochs=20 --set training.batch=16";
+    good(folder, &format!("train r.toml {longer} --out run"));
     // The test signals of the training, in a file that numbers the classes by their letters and has a mean of its own.
     let test = DataSource::from_str("waveforms").unwrap();
     let test = test.test_samples(1, Amount::exactly(40)).unwrap();
@@ -175,6 +176,12 @@ fn other_data_are_shown_as_the_network_has_learned_them() {
     let message = bad(folder, &evaluate("other", "no"));
     assert!(
         message.contains("the network has not learned its `saw`"),
+        "{message}"
+    );
+    let scaled = evaluate("same", "no").replace("axes=nl", "axes=nl&mean=9&std=1");
+    let message = bad(folder, &scaled);
+    assert!(
+        message.contains("its mean and std are not those that the network has learned with"),
         "{message}"
     );
     let few = "npy:few.npy?axes=nl&labels=few.csv&label=wave&test=few.npy&test_labels=few.csv";

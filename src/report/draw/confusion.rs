@@ -16,8 +16,9 @@ const MOST_DRAWN: usize = 20;
 const MOST_BESIDE: usize = 10;
 /// Width of a picture that does.
 const BROAD: f64 = 1120.0;
-/// Pairs in the table.
+/// Pairs in the table, and below a picture, which shows all of them.
 const PAIRS: usize = 20;
+const PAIRS_OF_PICTURE: usize = 5;
 /// Characters of a label in it.
 const NAME: usize = 40;
 /// Largest sides of a cell.
@@ -147,7 +148,11 @@ impl ConfusionMatrix {
     /// The most confused pairs of labels.
     pub fn pairs(&self) -> Table {
         let confused = self.confused();
-        let rows = confused.iter().take(PAIRS).map(|pair| {
+        let shown = match self.names.len() > MOST_DRAWN {
+            true => PAIRS,
+            false => PAIRS_OF_PICTURE,
+        };
+        let rows = confused.iter().take(shown).map(|pair| {
             [
                 shorten(pair.is, NAME),
                 shorten(pair.taken_for, NAME),

@@ -20,6 +20,9 @@ pub struct Conventions {
     pub class_names: Vec<String>,
     /// What networks see.
     pub normalization: Normalization,
+    /// Whether values are bytes, which count as `byte / 255`; not known of early checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<bool>,
 }
 
 impl Samples {
@@ -29,6 +32,7 @@ impl Samples {
             classes: self.classes,
             class_names: self.class_names.clone(),
             normalization: self.normalization.clone(),
+            bytes: Some(self.values.are_bytes()),
         }
     }
 
@@ -36,7 +40,8 @@ impl Samples {
     /// normalized as they are. Classes without names are the same where there are as many.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] where the classes are others, or where there is not one mean for each channel or each value.
+    /// [`TrainingError::Data`] where the classes are others, bytes are floats or floats bytes, or where there is not one mean for each
+    /// channel or each value.
     pub fn following(
         mut self,
         conventions: &Conventions,
@@ -93,6 +98,18 @@ impl Samples {
                     *label = *number as u16;
                 }
             }
+        }
+        let bytes = self.values.are_bytes();
+        if conventions.bytes.is_some_and(|learned| learned != bytes) {
+            let [of_bytes, of_floats] = ["bytes (uint8)", "floats"];
+            let (here, there) = match bytes {
+                true => (of_bytes, of_floats),
+                false => (of_floats, of_bytes),
+            };
+            return other(
+                format!("its values are {here}, the network has learned {there}"),
+                "save them with the type of the training data",
+            );
         }
         let means = conventions.normalization.mean.len();
         if means != self.shape[0] && means != self.sample_len() {
@@ -180,7 +197,16 @@ mod tests {
             normalization: Normalization::none(5),
             ..learned.clone()
         };
+        let pixels = Samples {
+            values: Values::Bytes(vec![0, 9]),
+            ..named(&["a", "b", "c"], &[0], 0.5)
+        };
         for (samples, conventions, part) in [
+            (
+                &pixels,
+                &learned,
+                "x: its values are bytes (uint8), the network has learned floats; save them",
+            ),
             (
                 &two,
                 &learned,

@@ -281,9 +281,24 @@ impl DataSource {
             count => set.split_at(count).0,
         };
         match &self.conventions {
-            Some(conventions) => set.following(conventions, &self.text),
+            Some(learned) if self.normalizes() && set.normalization != learned.normalization => {
+                Err(TrainingError::data(
+                    &self.text,
+                    "its mean and std are not those that the network has learned with",
+                    "leave them out: those of the training hold",
+                ))
+            }
+            Some(learned) => set.following(learned, &self.text),
             None => Ok(set),
         }
+    }
+
+    /// Whether its options say a mean.
+    fn normalizes(&self) -> bool {
+        let options = self.text.split(['?', '&']).skip(1);
+        options
+            .into_iter()
+            .any(|option| option.starts_with("mean="))
     }
 }
 
