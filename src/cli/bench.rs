@@ -168,6 +168,8 @@ impl Bench {
             true => ProgressBar::hidden(),
             false => ProgressBar::new(steps as u64),
         };
+        // Before and after the tests, so that what else the machine does meets both.
+        let before = copy_bandwidth();
         let mut measured = Vec::new();
         for test in tests {
             let mut speeds = Vec::new();
@@ -191,7 +193,7 @@ impl Bench {
             model: name,
             parameters: config.parameters(),
             bytes_per_token: bytes_per_token(&config),
-            bandwidth: copy_bandwidth(),
+            bandwidth: before.max(copy_bandwidth()),
             device: self.model.device(),
             threads: rayon::current_num_threads(),
         };
@@ -231,7 +233,7 @@ fn bytes_per_token(config: &DecoderConfig) -> f64 {
 
 /// Bytes per second, read and written, of copying a buffer that no cache holds, on all threads: the best of five.
 fn copy_bandwidth() -> f64 {
-    const FLOATS: usize = 64 << 20;
+    const FLOATS: usize = 32 << 20;
     let from = vec![1.0f32; FLOATS];
     let mut to = vec![0.0f32; FLOATS];
     let part = FLOATS.div_ceil(rayon::current_num_threads());

@@ -1,6 +1,6 @@
 //! Public families of language models: what their `config.json` and their tensor names say.
 //!
-//! A family is one file with two things: a function from [`Document`] to [`DecoderConfig`], and [`Names`]. Both layouts of
+//! A family is one file with two things: a function from `Document` to [`DecoderConfig`], and `Names`. Both layouts of
 //! `config.json` are read: that of transformers 4, with `rope_theta` at the top, and that of transformers 5, with
 //! `rope_parameters`.
 
