@@ -10,7 +10,9 @@ use serde_json::Value;
 fn answers(document: &Value) -> f64 {
     let also = document["methods"][0]["also"].as_array().unwrap();
     let of_name = |entry: &&Value| entry["metric"]["name"] == "completion accuracy";
-    also.iter().find(of_name).unwrap()["value"].as_f64().unwrap()
+    also.iter().find(of_name).unwrap()["value"]
+        .as_f64()
+        .unwrap()
 }
 
 #[test]
@@ -19,7 +21,8 @@ fn a_prompt_teaches_it_a_person_whom_it_has_not_met() {
     let folder = folder.path();
     let mut gains = Vec::new();
     for person in 0..3 {
-        let tuned = format!("tune prompt --data person:{person} --epochs 8 --out tuned-{person} --json");
+        let tuned =
+            format!("tune prompt --data person:{person} --epochs 8 --out tuned-{person} --json");
         let tuned = answers(&json(&good(folder, &tuned)));
         let before = format!(
             "evaluate runs/models/personal --data person:{person} --noise none --chips 1 --out before-{person} --json"

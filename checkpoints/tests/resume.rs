@@ -12,8 +12,7 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_checkpoints::{
-    Manifest, has_resume, load_checkpoint, load_resume, read_progress, save_checkpoint,
-    save_resume,
+    Manifest, has_resume, load_checkpoint, load_resume, read_progress, save_checkpoint, save_resume,
 };
 use crossburn_noise::PathPattern;
 use serde::{Deserialize, Serialize};
@@ -383,10 +382,9 @@ fn weights_that_rest_are_left_out_and_kept() {
     let weight = |net: &Net| -> Vec<f32> { net.conv.weight.val().into_data().iter().collect() };
     let (expected, held) = (trained[0].bits(), weight(&fresh[0]));
     save_resume(dir.path(), &trained, &resting, &[adam()], &progress(1)).unwrap();
-    let (found, ..) =
-        load_resume::<_, Progress>(dir.path(), fresh, &resting, vec![adam()])
-            .unwrap()
-            .unwrap();
+    let (found, ..) = load_resume::<_, Progress>(dir.path(), fresh, &resting, vec![adam()])
+        .unwrap()
+        .unwrap();
     // The convolution comes first; its weights are those of the fresh network.
     assert_eq!(weight(&found[0]), held);
     assert_ne!(weight(&found[0]), weight(&trained[0]));
