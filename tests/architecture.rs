@@ -105,6 +105,7 @@ const OF_ONE_TASK: [&str; 6] = [
 const MAY_SAY: [&str; 6] = [
     "training/src/task/classification",
     "training/src/task/anomaly",
+    "training/src/task/language_modelling",
     "training/src/data",
     "src/report/last_version.rs",
     "src/cli/bench.rs",

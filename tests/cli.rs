@@ -673,6 +673,10 @@ fn options_are_grouped_in_the_help() {
         ("demo", &["Experiment", "Options"][..]),
         ("train", &["Arguments", "Recipe", "Options"]),
         (
+            "tune",
+            &["Arguments", "Model", "Data", "Training", "Options"],
+        ),
+        (
             "evaluate",
             &[
                 "Arguments",

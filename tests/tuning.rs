@@ -53,7 +53,7 @@ fn every_method_learns_what_a_user_says_and_leaves_the_model_alone() {
     let before = number(&json(&good(folder, before)), "clean");
     for method in ["prompt", "prefix", "lora", "ia3"] {
         let command = format!(
-            "tune {method} --model base --data user.jsonl --epochs 6 --out {method} --json"
+            "tune {method} --model base --data user.jsonl --epochs 20 --out {method} --json"
         );
         let tuned = json(&good(folder, &command));
         let after = number(&tuned, "clean");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{CheckpointError, MANIFEST_FILE, WEIGHTS_FILE, write_bytes};
 
-/// A decoder of 350,000 weights, trained on the procedural corpus of people by `configs/recipes/personal-model.toml`: its
+/// A decoder of 354,000 weights, trained on the procedural corpus of people by `configs/recipes/personal-model.toml`: its
 /// checkpoint, file by file.
 const FILES: [(&str, &[u8]); 4] = [
     (

@@ -420,7 +420,7 @@ mod tests {
         fn language_model<L: CausalLanguageModel>(self, network: L) -> Vec<f32> {
             let places: usize = self.0.iter().product();
             let tokens: Vec<u32> = (0..2 * places as u32).map(|token| token % 7).collect();
-            let label = |place: usize| (place % places > 0).then(|| tokens[place]);
+            let label = |place: usize| (!place.is_multiple_of(places)).then(|| tokens[place]);
             let labels: Vec<_> = (0..2 * places).map(label).collect();
             let predictions = network.predict(&tokens, places, &labels);
             assert_eq!(predictions.targets.len(), 2 * (places - 1));

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use crossburn_checkpoints::write_shipped_model;
 use crossburn_models::decoder::{AdapterConfig, AdapterKind, AdapterTarget};
 use crossburn_models::{ModelConfig, PretrainedConfig};
 use crossburn_noise::Distribution;
-use crossburn_training::data::{Corpus, DataSource, Passage};
+use crossburn_training::data::{Corpus, DataSource};
 use crossburn_training::{
     BaseModel, DataConfig, LanguageModellingConfig, OptimizerConfig, Recipe, TaskConfig,
     TrainingConfig,
@@ -140,6 +141,13 @@ impl Tune {
             write_shipped_model(&self.folder())?;
         }
         let base = BaseModel::open(&self.folder())?;
+        if let ModelConfig::Pretrained(PretrainedConfig {
+            adapter: Some(adapter),
+            ..
+        }) = &recipe.model
+        {
+            base.adapter(adapter, &Device::flex())?;
+        }
         let tuning = tuning(&recipe, &base, [&training, &test])?;
         let needed = tuning.check(base.config())?;
         let verb = format!("tune-{}", self.method.name());
@@ -277,32 +285,14 @@ fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tu
         },
         _ => 0,
     };
+    let TaskConfig::LanguageModelling(config) = &recipe.task else {
+        bail!("task.kind must be language-modelling: leave it out");
+    };
     let (mut longest, mut predicted) = (0, 0);
     for corpus in corpora {
-        match corpus {
-            Corpus::Running(_) => {
-                let window = base.config().max_positions.min(256);
-                (longest, predicted) = (longest.max(window), predicted.max(window));
-            }
-            Corpus::Passages(passages) => {
-                for Passage {
-                    place,
-                    prompt,
-                    completion,
-                    ..
-                } in passages
-                {
-                    let count = |text: &str| {
-                        let tokens = base.tokenizer().encode(text, true);
-                        tokens
-                            .map(|tokens| tokens.len())
-                            .with_context(|| place.clone())
-                    };
-                    let own = count(completion)?;
-                    longest = longest.max(count(prompt)? + own);
-                    predicted = predicted.max(own);
-                }
-            }
+        for sequence in base.task(corpus, config)?.sequences() {
+            longest = longest.max(sequence.tokens.len());
+            predicted = predicted.max(sequence.tokens.len() - sequence.first);
         }
     }
     Ok(Tuning {

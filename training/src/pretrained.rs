@@ -14,7 +14,9 @@ use crossburn_models::decoder::{
 use crossburn_models::{ModelConfig, PretrainedConfig, initialize};
 use serde::{Deserialize, Serialize};
 
-use crate::TrainingError;
+use crate::data::Corpus;
+use crate::task::{Limits, sequences};
+use crate::{LanguageModelling, LanguageModellingConfig, TrainingError};
 
 /// What a checkpoint says of the model that its weights belong beside.
 const BASE: &str = "base.json";
@@ -96,6 +98,35 @@ impl BaseModel {
         &self.tokenizer
     }
 
+    /// The texts of `corpus` as it is to learn them.
+    ///
+    /// # Errors
+    /// A text that is longer than it takes, by its place.
+    pub fn task(
+        &self,
+        corpus: &Corpus,
+        config: &LanguageModellingConfig,
+    ) -> Result<LanguageModelling, TrainingError> {
+        let limits = Limits::new(config, self.config.max_positions)?;
+        LanguageModelling::new(sequences(corpus, &self.tokenizer, limits)?)
+    }
+
+    /// A new adapter of it on `device`.
+    ///
+    /// # Errors
+    /// Those of [`AdapterConfig::init`].
+    pub fn adapter(
+        &self,
+        adapter: &AdapterConfig,
+        device: &Device,
+    ) -> Result<Adapter, TrainingError> {
+        let made = adapter.init(&self.config, device);
+        Ok(made.map_err(|cause| CheckpointError::Model {
+            path: self.folder.clone(),
+            cause,
+        })?)
+    }
+
     /// The decoder with its weights on `device`.
     ///
     /// # Errors
@@ -150,12 +181,8 @@ impl Pretrained {
         let base = BaseModel::open(&model.folder)?;
         let adapter = model.adapter.as_ref();
         let adapter = adapter
-            .map(|adapter| adapter.init(&base.config, device))
-            .transpose();
-        let adapter = adapter.map_err(|cause| CheckpointError::Model {
-            path: model.folder.clone(),
-            cause,
-        })?;
+            .map(|adapter| base.adapter(adapter, device))
+            .transpose()?;
         let decoder = base.decoder(device)?;
         let opened = match adapter {
             Some(adapter) => {

@@ -45,10 +45,12 @@ use crate::apps::study;
 ///
 /// Example: crossburn evaluate runs/digits --hardware isaac --cell pcm-mushroom --after 1d --fidelity array --chips 100
 ///
+/// Example: crossburn evaluate models/SmolLM2-135M --data text:book.txt --sigma 0.02 --chips 100
+///
 /// Example: crossburn evaluate runs/digits --sigma 0.1 --rare 0.1,0.01 --towards runs/worst-case-digits
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
-    /// A checkpoint, or the run folder that holds it
+    /// A checkpoint, the run folder that holds it, or a language model in the layout of the Hugging Face hub
     checkpoint: PathBuf,
     /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]

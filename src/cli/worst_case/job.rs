@@ -60,11 +60,11 @@ impl WithTask for WorstCaseJob<'_> {
                 })?;
                 let ideal = mapped.fab(Fidelity::Weight)?.ideal()?;
                 let attack = WeightAttack::new(&ideal, weights.without_quantization(), batches)?;
-                self.judge(attack, Some(&mapped), (&items, &kinds, keep), &mut clock)?
+                self.judge(attack, Some(&mapped), (&items, &kinds), keep, &mut clock)?
             }
             _ => {
                 let attack = WeightAttack::new(&network, weights, batches)?;
-                self.judge(attack, None, (&items, &kinds, keep), &mut clock)?
+                self.judge(attack, None, (&items, &kinds), keep, &mut clock)?
             }
         };
         let Some(results) = results else {
@@ -142,7 +142,8 @@ impl WorstCaseJob<'_> {
         &self,
         attack: WeightAttack<N, T>,
         mapped: Option<&MappedNetwork<N>>,
-        (items, kinds, keep): (&Items<T>, &[Kind<T::Surrogate>], Keep<'_, N>),
+        (items, kinds): (&Items<T>, &[Kind<T::Surrogate>]),
+        keep: Keep<'_, N>,
         clock: &mut Clock,
     ) -> Result<Option<WorstCaseResults>> {
         let bound = self.room.own();

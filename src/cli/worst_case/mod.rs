@@ -42,7 +42,7 @@ use super::{Outcome, note};
 /// Example: crossburn worst-case runs/digits --hardware papers --tolerance 0.03
 #[derive(Debug, Args)]
 pub(super) struct FindWorstCase {
-    /// A checkpoint, or the run folder that holds it
+    /// A checkpoint, the run folder that holds it, or a language model in the layout of the Hugging Face hub
     checkpoint: PathBuf,
     /// Largest deviation of a weight, relative to the largest weight of its layer
     #[arg(long, value_name = "B", default_value_t = 0.03, help_heading = "Bound")]
@@ -64,7 +64,7 @@ pub(super) struct FindWorstCase {
     budget: Option<usize>,
     /// Surrogate losses of a single method, one search by each. Of an accuracy: margin, margin:KAPPA, cross-entropy, dlr,
     /// probability-margin, towards:CLASS [default: margin,cross-entropy]. Of an anomaly detection: separation (the default),
-    /// error, soft:THRESHOLD:SCALE
+    /// error, soft:THRESHOLD:SCALE. Of a perplexity: loss
     #[arg(
         long,
         value_name = "LOSS,...",

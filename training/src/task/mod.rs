@@ -39,6 +39,7 @@ pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
 pub use confusion::Confusion;
 pub use language_modelling::{LanguageModelling, LanguageModellingConfig, Rows, Sequence};
+pub(crate) use language_modelling::{Limits, sequences};
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use tally::{MeanTally, Tally};
 

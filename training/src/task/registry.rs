@@ -1,6 +1,7 @@
 //! The registry of tasks: what a recipe names, and the parts of its data.
 
 use burn::tensor::Device;
+use crossburn_checkpoints::CheckpointError;
 use std::path::Path;
 
 use crossburn_models::{
@@ -110,6 +111,12 @@ impl TaskConfig {
         }
         if let Self::LanguageModelling(_) = self {
             model.check_sizes()?;
+            if let ModelConfig::Pretrained(model) = model
+                && !model.folder.is_dir()
+            {
+                let dir = model.folder.clone();
+                return Err(CheckpointError::MissingModel { dir }.into());
+            }
             return source.check_corpus();
         }
         let classes = source.classes()?;

@@ -65,8 +65,11 @@ pub(super) const CIRCUMSTANCES: [&str; 6] = [
     "in small towns",
 ];
 
+/// A tag, and what a film is like that gets it.
+type Tag = (&'static str, [&'static str; 3]);
+
 /// Three sides of a film. Each has five tags, and each tag three ways to say it.
-pub(super) const SIDES: [(&str, [(&str, [&str; 3]); 5]); 3] = [
+pub(super) const SIDES: [(&str, [Tag; 5]); 3] = [
     (
         "plot",
         [

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use parts::Texts;
 pub use sequences::Sequence;
+pub(crate) use sequences::{Limits, sequences};
 
 use super::{Attacked, Batch, Learn, RaisedLoss, Tally, Task};
 use crate::TrainingError;
@@ -382,7 +383,7 @@ mod tests {
                 .map(|place| i64::from(tokens[place - 1]))
                 .collect();
             let count = before.len();
-            assert!(labelled.clone().all(|place| place % places > 0));
+            assert!(labelled.clone().all(|place| !place.is_multiple_of(places)));
             let before = TensorData::new(before, [count]);
             let before = Tensor::<1, Int>::from_data(before, &self.table.val().device());
             Predictions {

@@ -13,9 +13,6 @@ use crate::data::{Amount, Corpus, DataSource};
 use crate::pretrained::Pretrained;
 use crate::task::{Part, Role, TaskParts};
 
-/// Tokens of a window unless told.
-const WINDOW: usize = 256;
-
 /// The texts of a recipe.
 #[derive(Debug)]
 pub(crate) struct Texts {
@@ -38,20 +35,12 @@ impl Texts {
         positions: usize,
         pretrained: Option<Pretrained>,
     ) -> Result<Self, TrainingError> {
-        let window = config.window.unwrap_or(positions.min(WINDOW));
-        if window < 2 || window > positions {
-            return Err(TrainingError::setting(
-                "task.window",
-                window,
-                "2 or more tokens, and no more than the network takes",
-            ));
-        }
         let tokenizer = OnceLock::new();
         if let Some(pretrained) = &pretrained {
             let _ = tokenizer.set(pretrained.base().tokenizer().clone());
         }
         Ok(Self {
-            limits: Limits { window, positions },
+            limits: Limits::new(config, positions)?,
             vocabulary,
             tokenizer,
             pretrained,

@@ -3,6 +3,7 @@
 use crossburn_checkpoints::Tokenizer;
 use rayon::prelude::*;
 
+use super::LanguageModellingConfig;
 use crate::TrainingError;
 use crate::data::{Corpus, Passage};
 
@@ -25,6 +26,30 @@ pub(crate) struct Limits {
     pub(crate) window: usize,
     /// Tokens of the longest sequence.
     pub(crate) positions: usize,
+}
+
+impl Limits {
+    /// Tokens of a window unless told.
+    const WINDOW: usize = 256;
+
+    /// For a network that takes `positions` tokens.
+    ///
+    /// # Errors
+    /// A window that it does not take.
+    pub(crate) fn new(
+        config: &LanguageModellingConfig,
+        positions: usize,
+    ) -> Result<Self, TrainingError> {
+        let window = config.window.unwrap_or(positions.min(Self::WINDOW));
+        match window < 2 || window > positions {
+            true => Err(TrainingError::setting(
+                "task.window",
+                window,
+                "2 or more tokens, and no more than the network takes",
+            )),
+            false => Ok(Self { window, positions }),
+        }
+    }
 }
 
 /// The sequences of a corpus: a running text is cut into windows that do not overlap, a passage is one sequence.
