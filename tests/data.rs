@@ -173,22 +173,33 @@ fn other_data_are_shown_as_the_network_has_learned_them() {
         results(&folder.join("chip"))["config"]["data_digest"],
         *digest
     );
-    let message = bad(folder, &evaluate("other", "no"));
-    assert!(
-        message.contains("the network has not learned its `saw`"),
-        "{message}"
-    );
     let scaled = evaluate("same", "no").replace("axes=nl", "axes=nl&mean=9&std=1");
     let message = bad(folder, &scaled);
     assert!(
         message.contains("its mean and std are not those that the network has learned with"),
         "{message}"
     );
-    let few = "npy:few.npy?axes=nl&labels=few.csv&label=wave&test=few.npy&test_labels=few.csv";
+    let only = |name: &str| {
+        format!(
+            "npy:{name}.npy?axes=nl&labels={name}.csv&label=wave&test={name}.npy&test_labels={name}.csv"
+        )
+    };
+    let evaluate = format!(
+        "evaluate run --data {} --noise none --chips 1 --out no",
+        only("other")
+    );
+    let message = bad(folder, &evaluate);
+    assert!(
+        message.contains(
+            "the network has learned `square`, not its `saw`; use data of the same classes"
+        ),
+        "{message}"
+    );
+    let few = only("few");
     for verb in [
         "evaluate run --noise none --chips 1",
         "worst-case run --budget 2",
-        "map run",
+        "map run --items 2",
     ] {
         let message = bad(folder, &format!("{verb} --data {few} --out no"));
         assert!(

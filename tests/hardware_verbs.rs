@@ -224,7 +224,7 @@ fn devices_are_listed_and_told_in_full() {
     let all = all["devices"].as_array().unwrap();
     assert_eq!(
         all.len(),
-        crossburn::hardware::Device::preset_names().count()
+        crossburn::hardware::MemoryDevice::preset_names().count()
     );
     for device in all {
         let name = device["name"].as_str().unwrap();
@@ -283,11 +283,11 @@ fn devices_are_listed_and_told_in_full() {
 #[test]
 fn the_document_of_hardware_names_everything_there_is() {
     use crossburn::hardware::cost::{AdcEstimator, accelerators};
-    use crossburn::hardware::device::{Device, DeviceConfig};
+    use crossburn::hardware::device::{DeviceConfig, MemoryDevice};
     let document = include_str!("../docs/hardware.md");
     let kinds = DeviceConfig::kinds().iter().copied();
     let estimators = AdcEstimator::ALL.map(AdcEstimator::name);
-    for name in Device::preset_names()
+    for name in MemoryDevice::preset_names()
         .chain(kinds)
         .chain(accelerators())
         .chain(estimators)

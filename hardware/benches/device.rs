@@ -5,13 +5,13 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use crossburn_hardware::device::Device;
+use crossburn_hardware::device::MemoryDevice;
 use crossburn_hardware::units::Second;
 use crossburn_noise::{ChipSeed, Philox};
 
 const CELLS: usize = 1 << 20;
 
-fn targets(device: &Device) -> Vec<f32> {
+fn targets(device: &MemoryDevice) -> Vec<f32> {
     let range = device.range();
     let share = |i: usize| (i % 4001) as f32 / 4000.0;
     (0..CELLS)
@@ -35,8 +35,8 @@ fn devices(c: &mut Criterion) {
         let mut out = vec![0.0f32; CELLS];
         b.iter(|| draws().fill_normal(black_box(&mut out)));
     });
-    for name in Device::preset_names() {
-        let Ok(device) = Device::preset(name) else {
+    for name in MemoryDevice::preset_names() {
+        let Ok(device) = MemoryDevice::preset(name) else {
             continue;
         };
         let targets = targets(&device);

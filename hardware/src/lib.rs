@@ -51,11 +51,10 @@ pub use array::{
     CurrentProfile, CurrentRange, Dac, Effects, GainError, InputSign, OffsetSharing,
     ProgrammedMatrix, Reads, Tile, TileSolver,
 };
-pub use device::{ConductanceRange, Device};
+pub use device::{ConductanceRange, MemoryDevice};
 pub use error::HardwareError;
 pub use map::{
     MappedMatrix, Mapping, Plane, Polarity, Reference, Scheme, Slice, Tiling, WeightMatrix,
-    WeightScale,
 };
 pub use quantize::{
     ActivationQuantizer, Quantization, WeightBits, WeightQuantizer, straight_through,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-use crate::scale::largest_magnitude;
+use crate::granularity::largest_magnitude;
 use crate::{WeightLayouts, WeightShape, matrix_weights};
 
 /// A tensor of plain floats: packed values of a quantized tensor are unpacked.

@@ -30,6 +30,7 @@ mod draw;
 mod error;
 mod finite;
 mod fold;
+mod granularity;
 mod host_weights;
 mod inject;
 mod looks;
@@ -42,7 +43,6 @@ mod placement;
 mod population;
 mod racing;
 mod rare;
-mod scale;
 mod select;
 mod sigma_convention;
 mod variation;
@@ -62,6 +62,7 @@ pub use draw::draw_population;
 pub use error::NoiseError;
 pub use finite::{UnfitValue, require_finite, unfit_value};
 pub use fold::{fold_mean, fold_mean_at};
+pub use granularity::Granularity;
 pub use host_weights::{HostWeight, host_weights, host_weights_at};
 pub use inject::{inject, inject_at, manufacture, manufacture_at};
 pub use looks::Looks;
@@ -76,7 +77,6 @@ pub use rare::{
     Direction, ImportanceConfig, ImportanceQuantile, ImportanceSampling, Move, Pilot, RareChip,
     RareConfig, RareLevel, RareObserver, RareQuantile, RareResult, ShiftedChip, SubsetSimulation,
 };
-pub use scale::Scale;
 pub use select::{array_weights, matrix_weights, require_unattached, shared_weights};
 pub use sigma_convention::SigmaConvention;
 pub use variation::Variation;

@@ -7,8 +7,8 @@ use serde::de::value::{MapDeserializer, StrDeserializer};
 use serde::de::{Error, IntoDeserializer, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, forward_to_deserialize_any};
 
-use crate::scale::Reference;
-use crate::{ChipDraws, Distribution, NoiseError, Scale, WeightShape};
+use crate::granularity::Reference;
+use crate::{ChipDraws, Distribution, Granularity, NoiseError, WeightShape};
 
 /// Elements that one thread draws at a time. A draw depends on the index of its element alone, so that the number of
 /// threads does not show.
@@ -37,14 +37,14 @@ pub struct Variation {
     /// How far weights deviate.
     pub distribution: Distribution,
     /// What that is relative to.
-    pub scale: Scale,
+    pub scale: Granularity,
 }
 
 impl From<Distribution> for Variation {
     fn from(distribution: Distribution) -> Self {
         Self {
             distribution,
-            scale: Scale::default(),
+            scale: Granularity::default(),
         }
     }
 }
@@ -129,7 +129,7 @@ impl Serialize for Variation {
         struct Table {
             #[serde(flatten)]
             distribution: Distribution,
-            scale: Scale,
+            scale: Granularity,
         }
         let Self {
             distribution,
@@ -149,8 +149,10 @@ impl<'de> Deserialize<'de> for Variation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = BTreeMap::<String, Value>::deserialize(deserializer)?;
         let scale = match table.remove("scale") {
-            None => Scale::default(),
-            Some(Value::Text(name)) => Scale::deserialize(StrDeserializer::<D::Error>::new(&name))?,
+            None => Granularity::default(),
+            Some(Value::Text(name)) => {
+                Granularity::deserialize(StrDeserializer::<D::Error>::new(&name))?
+            }
             Some(Value::Number(_)) => {
                 return Err(D::Error::custom("scale is `per-tensor` or `per-channel`"));
             }
@@ -332,7 +334,7 @@ mod tests {
         let weights = [1.0, 8.0, -2.0, 4.0];
         let tensor = Variation::from(Distribution::gaussian(1.0));
         let channel = Variation {
-            scale: Scale::PerChannel,
+            scale: Granularity::PerChannel,
             ..tensor
         };
         let by_tensor = tensor.draw(chip, "w", &weights, &[2, 2]);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
-use crossburn_hardware::Device;
+use crossburn_hardware::MemoryDevice;
 use crossburn_hardware::units::{Second, Siemens, Volt};
 use serde::Serialize;
 use serde_json::json;
@@ -105,10 +105,15 @@ struct Detail {
 impl Devices {
     pub(super) fn run(self) -> Result<Outcome> {
         let Some(name) = &self.name else {
-            let all = Device::preset_names()
+            let all = MemoryDevice::preset_names()
                 .map(|name| {
-                    let device = Device::preset(name)?;
-                    Ok(summary(name, &device, Device::preset_text(name)?, &FEW))
+                    let device = MemoryDevice::preset(name)?;
+                    Ok(summary(
+                        name,
+                        &device,
+                        MemoryDevice::preset_text(name)?,
+                        &FEW,
+                    ))
                 })
                 .collect::<Result<Vec<_>>>()?;
             if self.json {
@@ -133,19 +138,19 @@ impl Devices {
 ///
 /// # Errors
 /// A name that is neither, a file that cannot be read or is no device.
-fn open(name: &str) -> Result<(Device, String)> {
-    if let Ok(text) = Device::preset_text(name) {
-        return Ok((Device::from_toml(text)?, text.to_string()));
+fn open(name: &str) -> Result<(MemoryDevice, String)> {
+    if let Ok(text) = MemoryDevice::preset_text(name) {
+        return Ok((MemoryDevice::from_toml(text)?, text.to_string()));
     }
     if !Path::new(name).exists() {
-        let known: Vec<&str> = Device::preset_names().collect();
+        let known: Vec<&str> = MemoryDevice::preset_names().collect();
         bail!(
             "`{name}` is neither a file nor one of the devices {}",
             known.join(", ")
         );
     }
     let text = fs_err::read_to_string(name)?;
-    let device = Device::from_toml(&text).with_context(|| name.to_string())?;
+    let device = MemoryDevice::from_toml(&text).with_context(|| name.to_string())?;
     Ok((device, text))
 }
 
@@ -158,7 +163,7 @@ fn siemens(microsiemens: f32) -> Siemens {
     Siemens::new(digits * 1e-6)
 }
 
-fn target(device: &Device, r: f64) -> f32 {
+fn target(device: &MemoryDevice, r: f64) -> f32 {
     let range = device.range();
     match r {
         1.0 => range.g_max,
@@ -167,7 +172,7 @@ fn target(device: &Device, r: f64) -> f32 {
 }
 
 fn deviation(
-    device: &Device,
+    device: &MemoryDevice,
     target: f32,
     moments: crossburn_hardware::device::Moments,
 ) -> Deviation {
@@ -178,7 +183,7 @@ fn deviation(
     }
 }
 
-fn summary(name: &str, device: &Device, text: &str, fractions: &[f64]) -> Summary {
+fn summary(name: &str, device: &MemoryDevice, text: &str, fractions: &[f64]) -> Summary {
     let range = device.range();
     let span = f64::from(range.span());
     let ratio = f64::from(range.on_off_ratio());
@@ -230,7 +235,7 @@ fn summary(name: &str, device: &Device, text: &str, fractions: &[f64]) -> Summar
     }
 }
 
-fn detail(name: &str, device: &Device, text: &str) -> Result<Detail> {
+fn detail(name: &str, device: &MemoryDevice, text: &str) -> Result<Detail> {
     let tenths: Vec<f64> = (0..=10).map(|tenth| f64::from(tenth) / 10.0).collect();
     let ages: &[&str] = if device.has_drift() { &AGES } else { &[] };
     let aged = ages
@@ -374,7 +379,7 @@ fn overview(all: &[Summary]) -> String {
 }
 
 /// One device.
-fn page(detail: &Detail, device: &Device) -> String {
+fn page(detail: &Detail, device: &MemoryDevice) -> String {
     let Summary {
         name,
         kind,

@@ -9,8 +9,8 @@ use crossburn_hardware::layer::{about_items, stack};
 use crossburn_hardware::{WeightPlan, manufacture, programmed};
 use crossburn_models::Network;
 use crossburn_noise::{
-    ChipDraws, ChipSeed, Direction, Metric, Race, RaceObserver, RaceResult, RareObserver,
-    RareResult, Scale, SubsetSimulation, Variation, draw_population, race_order,
+    ChipDraws, ChipSeed, Direction, Granularity, Metric, Race, RaceObserver, RaceResult,
+    RareObserver, RareResult, SubsetSimulation, Variation, draw_population, race_order,
 };
 use rayon::prelude::*;
 
@@ -417,7 +417,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     ///
     /// # Errors
     /// Those of [`Direction::between`].
-    pub fn direction_to(&self, chip: &N, scale: Scale) -> Result<Direction, TrainingError> {
+    pub fn direction_to(&self, chip: &N, scale: Granularity) -> Result<Direction, TrainingError> {
         Ok(Direction::between(&self.quantized(), &chip.valid(), scale)?)
     }
 
@@ -603,7 +603,7 @@ mod tests {
         let ordered = Batches::for_race(&classes(&set), &race, 64, &device).unwrap();
         let raced = Evaluation::new(&network, None, ordered);
         let scattering = "kind = \"additive\"\nsigma_rel_gmax = 0.0\nread_sigma_rel_gmax = 0.3\ng_min = \"0 S\"\ng_max = \"25 uS\"";
-        let presets = crossburn_hardware::Device::preset_names();
+        let presets = crossburn_hardware::MemoryDevice::preset_names();
         let cells = presets.map(|name| format!("preset = \"{name}\""));
         let mut scattered = 0;
         for cell in cells.chain([scattering.to_string()]) {

@@ -2,13 +2,13 @@
 
 use super::component_table::ArrayArea;
 use super::events::Events;
+use super::layer_tiling::LayerTiling;
 use super::limit::require_count;
 use super::replication::Stage;
-use super::tiling::Tiling;
 use super::{
-    Accumulation, AdcEstimate, AdcRange, AreaBreakdown, ArrayRead, ArrayShape, Column, Converter,
-    CostConfig, CostReport, EnergyBreakdown, FloorPlan, LayerCost, LayerShape, ProgrammingCost,
-    Schedule, TotalCost,
+    Accumulation, AdcEstimate, AdcEstimates, AreaBreakdown, ArrayRead, ArrayShape, Column,
+    Converter, CostConfig, CostReport, EnergyBreakdown, FloorPlan, LayerCost, LayerShape,
+    ProgrammingCost, Schedule, TotalCost,
 };
 use crate::HardwareError;
 use crate::units::{Hertz, Joule, Second, SquareMillimetre};
@@ -37,13 +37,13 @@ pub struct Accelerator {
     config: CostConfig,
     array: ArrayShape,
     adc: AdcEstimate,
-    adc_range: AdcRange,
+    adc_range: AdcEstimates,
 }
 
 /// A layer between counting and costing.
 struct Planned<'a> {
     layer: &'a LayerShape,
-    tiling: Tiling,
+    tiling: LayerTiling,
     copies: usize,
 }
 
@@ -86,7 +86,7 @@ impl Accelerator {
                 "lower the rate and share a converter among fewer columns",
             ));
         }
-        let adc_range = AdcRange::of(&converter)?;
+        let adc_range = AdcEstimates::of(&converter)?;
         Ok(Self {
             config,
             array,
@@ -179,9 +179,9 @@ impl Accelerator {
         for layer in layers {
             layer.check()?;
         }
-        let tilings: Vec<Tiling> = layers
+        let tilings: Vec<LayerTiling> = layers
             .iter()
-            .map(|layer| Tiling::of(layer, &self.array))
+            .map(|layer| LayerTiling::of(layer, &self.array))
             .collect();
         let position = self.latency_per_position();
         let stages: Vec<Stage> = tilings
@@ -262,7 +262,7 @@ impl Accelerator {
     fn energy(
         &self,
         layer: &LayerShape,
-        tiling: &Tiling,
+        tiling: &LayerTiling,
         events: &Events,
         array_seconds: f64,
     ) -> EnergyBreakdown {

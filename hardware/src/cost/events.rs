@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tiling::Tiling;
+use super::layer_tiling::LayerTiling;
 use super::{ArrayShape, LayerShape};
 
 /// Counts per image.
@@ -42,7 +42,7 @@ pub struct Events {
 }
 
 impl Events {
-    pub(super) fn of(layer: &LayerShape, array: &ArrayShape, tiling: &Tiling) -> Self {
+    pub(super) fn of(layer: &LayerShape, array: &ArrayShape, tiling: &LayerTiling) -> Self {
         let repeats = layer.positions as u64 * layer.groups as u64;
         let cycles = array.input_cycles() as u64;
         let [inputs, outputs, row_tiles, column_tiles] = [
@@ -109,7 +109,8 @@ mod tests {
             positions: 3,
             ..LayerShape::linear("w", 5, 4)
         };
-        let events = |array: &ArrayShape| Events::of(&layer, array, &Tiling::of(&layer, array));
+        let events =
+            |array: &ArrayShape| Events::of(&layer, array, &LayerTiling::of(&layer, array));
         let expected = Events {
             row_drives: 3 * 2 * 5 * 3 * 2,
             array_reads: 3 * 2 * 2 * 3 * 2,

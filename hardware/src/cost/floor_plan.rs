@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tiling::Tiling;
+use super::layer_tiling::LayerTiling;
 use super::{ArrayShape, ComponentTable};
 use crate::HardwareError;
 
@@ -69,7 +69,7 @@ pub struct FloorPlan {
 
 impl FloorPlan {
     pub(super) fn place(
-        parts: Vec<(String, Tiling, usize)>,
+        parts: Vec<(String, LayerTiling, usize)>,
         array: &ArrayShape,
         components: &ComponentTable,
     ) -> Result<Self, HardwareError> {

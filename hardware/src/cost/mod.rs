@@ -13,7 +13,7 @@
 //!
 //! The events and their counts are those of [`Events`]. Converters whose pair is subtracted before them convert half the
 //! columns that they share. Whose converter figures are used changes a result by more than an order of magnitude, so a
-//! [`CostReport`] names the [`AdcEstimator`] and carries the [`AdcRange`] of all of them.
+//! [`CostReport`] names the [`AdcEstimator`] and carries the [`AdcEstimates`] of all of them.
 //!
 //! ```
 //! use crossburn_hardware::cost::{Accelerator, ArrayShape, CostConfig, LayerShape};
@@ -54,24 +54,24 @@ mod estimator;
 mod events;
 mod floor_plan;
 mod layer_shape;
+mod layer_tiling;
 mod limit;
 mod preset;
 mod programming;
 mod replication;
 mod report;
-mod tiling;
 
 pub use accelerator::Accelerator;
 pub use array_shape::{Accumulation, ArrayShape, Layout, Subtraction};
 pub use component_table::{ChipTotals, Component, ComponentKind, ComponentTable, LevelTotal};
 pub use cost_config::{AdcConfig, ArrayRead, CostConfig, EventEnergies, Schedule};
 pub use estimator::{
-    AdcEstimate, AdcEstimator, AdcRange, Column, Converter, NamedEstimate, Refusal,
+    AdcEstimate, AdcEstimates, AdcEstimator, Column, Converter, NamedEstimate, Refusal,
 };
 pub use events::Events;
 pub use floor_plan::{FloorPlan, Placement};
 pub use layer_shape::LayerShape;
 pub use preset::{accelerator_text, accelerators};
-pub use programming::{ProgrammingConfig, ProgrammingCost, WriteVerify};
+pub use programming::{ProgrammingConfig, ProgrammingCost, VerifyCost};
 pub use replication::Replication;
 pub use report::{AreaBreakdown, CostReport, EnergyBreakdown, LayerCost, TotalCost};

@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::layer_tiling::LayerTiling;
 use super::limit::{require_count, require_not_negative};
-use super::tiling::Tiling;
 use crate::HardwareError;
 use crate::units::{Joule, Second};
 
 /// Write, read, write again until the cell is near enough.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WriteVerify {
+pub struct VerifyCost {
     /// Pulses per cell on average, each followed by a read.
     pub mean_pulses: f64,
     /// Energy of one such read.
@@ -33,7 +33,7 @@ pub struct ProgrammingConfig {
     pub arrays_at_once: usize,
     /// Verification; one pulse per cell where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verify: Option<WriteVerify>,
+    pub verify: Option<VerifyCost>,
 }
 
 /// Cost of writing once.
@@ -94,7 +94,7 @@ impl ProgrammingConfig {
     /// E = cells · pulses · (E_pulse + E_read)
     /// t = ceil(arrays / arrays_at_once) · ceil(cells of a full tile / cells_at_once) · pulses · (t_pulse + t_read)
     /// ```
-    pub(super) fn cost(&self, tiling: &Tiling, copies: u64) -> ProgrammingCost {
+    pub(super) fn cost(&self, tiling: &LayerTiling, copies: u64) -> ProgrammingCost {
         let (mean, read_energy, read_time) = match self.verify {
             Some(verify) => (
                 verify.mean_pulses,
@@ -140,7 +140,7 @@ mod tests {
             pulse_time: Second::new(10e-9),
             cells_at_once: 4,
             arrays_at_once: 2,
-            verify: Some(WriteVerify {
+            verify: Some(VerifyCost {
                 mean_pulses: 10.0,
                 read_energy: Joule::new(1e-12),
                 read_time: Second::new(5e-9),
@@ -156,7 +156,7 @@ mod tests {
             ..ArrayShape::default()
         };
         // 5 × 4 weights, a pair of cells each: 2 × 2 arrays, the largest tile 4 × 6 = 24 cells, 40 cells in all.
-        let tiling = Tiling::of(&LayerShape::linear("fc", 5, 4), &array);
+        let tiling = LayerTiling::of(&LayerShape::linear("fc", 5, 4), &array);
         let cost = config().cost(&tiling, 3);
         assert_eq!(cost.cells, 120);
         assert_eq!(cost.pulses, 1200.0);
@@ -174,7 +174,7 @@ mod tests {
     fn impossible_figures_are_refused() {
         config().check().unwrap();
         let with = |mean_pulses| ProgrammingConfig {
-            verify: config().verify.map(|verify| WriteVerify {
+            verify: config().verify.map(|verify| VerifyCost {
                 mean_pulses,
                 ..verify
             }),

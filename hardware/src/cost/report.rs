@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdcEstimate, AdcEstimator, AdcRange, Events, ProgrammingCost, Schedule};
+use super::{AdcEstimate, AdcEstimates, AdcEstimator, Events, ProgrammingCost, Schedule};
 use crate::units::{Hertz, Joule, Second, SquareMillimetre};
 
 /// Energy per image by component.
@@ -213,5 +213,5 @@ pub struct CostReport {
     /// Those figures.
     pub adc: AdcEstimate,
     /// What every estimator says about that converter.
-    pub adc_range: AdcRange,
+    pub adc_range: AdcEstimates,
 }

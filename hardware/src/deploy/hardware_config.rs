@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{InputRange, Operation};
 use crate::array::{ArrayConfig, Conversion, InputSign};
 use crate::cost::{self, Accumulation, ArrayShape, CostConfig, Layout, accelerator_text};
-use crate::device::Device;
+use crate::device::MemoryDevice;
 use crate::ir_drop::{PairArrangement, Wires};
 use crate::map::{Mapping, Scheme};
 use crate::program::Verification;
@@ -58,7 +58,7 @@ pub struct HardwareConfig {
     pub pair_arrangement: PairArrangement,
     /// The memory cell.
     #[serde(deserialize_with = "device")]
-    pub device: Device,
+    pub device: MemoryDevice,
     /// How weights become conductances.
     pub mapping: Mapping,
     /// Arrays and converters.
@@ -98,11 +98,11 @@ pub struct LayerOverride {
 }
 
 /// A device table, or the name of a preset with `faults` beside it.
-fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Device, D::Error> {
+fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MemoryDevice, D::Error> {
     use serde::de::Error;
     let mut table = toml::Table::deserialize(deserializer)?;
     let Some(preset) = table.remove("preset") else {
-        return Device::deserialize(table).map_err(|error| Error::custom(error.message()));
+        return MemoryDevice::deserialize(table).map_err(|error| Error::custom(error.message()));
     };
     let Some(name) = preset.as_str() else {
         return Err(Error::custom(
@@ -114,10 +114,10 @@ fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Device, D::Error
             "unknown field `{key}` beside device.preset: give `kind` and every figure, or the preset alone"
         )));
     }
-    let text = Device::preset_text(name).map_err(Error::custom)?;
+    let text = MemoryDevice::preset_text(name).map_err(Error::custom)?;
     let mut described: toml::Table = text.parse().map_err(Error::custom)?;
     described.extend(table);
-    Device::deserialize(described).map_err(|error| Error::custom(error.message()))
+    MemoryDevice::deserialize(described).map_err(|error| Error::custom(error.message()))
 }
 
 /// A checked description of a hardware.
@@ -231,7 +231,7 @@ impl Hardware {
     /// What no longer fits together.
     pub fn with(
         &self,
-        device: Option<Device>,
+        device: Option<MemoryDevice>,
         operation: Option<Operation>,
     ) -> Result<Self, HardwareError> {
         let mut config = self.config.clone();
@@ -395,11 +395,14 @@ mod tests {
         let text = "it = { digital-offset = { significances = [1.0] } }";
         read::<Scheme>("it = \"digital-offset\"").unwrap();
         refused(read::<Scheme>(text), text);
-        for name in Device::preset_names() {
-            let text = Device::preset_text(name).unwrap();
-            toml::from_str::<Device>(text).unwrap();
+        for name in MemoryDevice::preset_names() {
+            let text = MemoryDevice::preset_text(name).unwrap();
+            toml::from_str::<MemoryDevice>(text).unwrap();
             let strange = format!("strange = 1\n{text}");
-            refused(toml::from_str::<Device>(&strange).map(|_| ()), &strange);
+            refused(
+                toml::from_str::<MemoryDevice>(&strange).map(|_| ()),
+                &strange,
+            );
         }
     }
 }

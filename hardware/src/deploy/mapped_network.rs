@@ -16,7 +16,7 @@ use crate::array::{
     AdcRange, ArrayConfig, CurrentProfile, CurrentRange, Effects, InputSign, ProgrammedMatrix, Tile,
 };
 use crate::cost::LayerShape;
-use crate::device::Device;
+use crate::device::MemoryDevice;
 use crate::ir_drop::WireNetwork;
 use crate::layer::{LayerUse, OnArray};
 use crate::map::{MappedMatrix, Mapping, WeightMatrix};
@@ -406,7 +406,7 @@ impl MappedWeight {
 fn told_apart(
     mapping: &Mapping,
     mapped: &MappedMatrix,
-    device: &Device,
+    device: &MemoryDevice,
 ) -> Result<(), HardwareError> {
     let held = device.levels().map(|levels| levels.len() as u32);
     let range = mapped.range;

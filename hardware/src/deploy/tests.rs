@@ -7,7 +7,7 @@ use burn::nn::conv::{
 };
 use burn::nn::{Linear, LinearConfig, PaddingConfig1d, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, TensorData};
-use crossburn_noise::{ChipSeed, Distribution, Philox, Scale, Variation};
+use crossburn_noise::{ChipSeed, Distribution, Granularity, Philox, Variation};
 use rstest::rstest;
 
 use super::{Fab, Fidelity, Hardware, MappedNetwork};
@@ -598,7 +598,7 @@ fn simulation_and_cost_count_the_same_unit_columns(
     let device = Device::flex();
     let (layers, data) = (Layers::new(&device), Data::new(&device));
     let mut config = Hardware::preset("isaac").unwrap().config().clone();
-    config.device = crate::device::Device::preset("ideal").unwrap();
+    config.device = crate::device::MemoryDevice::preset("ideal").unwrap();
     config.mapping.scheme = crate::Scheme::UnitColumn;
     config.mapping.slice_bits = slice_bits;
     config.array.rows = 7;
@@ -892,7 +892,7 @@ fn per_channel_settings_of_a_transposed_convolution_follow_its_outputs() {
     let device = Device::flex();
     let layers = Transposed::new(&device);
     let quantization = crate::Quantization {
-        granularity: crate::quantize::Granularity::PerChannel,
+        granularity: Granularity::PerChannel,
         ..crate::Quantization::from(crate::WeightBits::new(4).unwrap())
     };
     let quantized = crate::manufacture(
@@ -902,7 +902,7 @@ fn per_channel_settings_of_a_transposed_convolution_follow_its_outputs() {
         ChipSeed::new(1, 0),
     );
     let variation = Variation {
-        scale: Scale::PerChannel,
+        scale: Granularity::PerChannel,
         ..Variation::from(Distribution::gaussian(1.0))
     };
     let whole = Variation::from(Distribution::gaussian(1.0));

@@ -330,8 +330,8 @@ mod tests {
 
     #[test]
     fn programmed_chips_of_every_device_lie_in_the_box() {
-        for name in crate::device::Device::preset_names() {
-            let levels = crate::device::Device::preset(name).unwrap().levels();
+        for name in crate::device::MemoryDevice::preset_names() {
+            let levels = crate::device::MemoryDevice::preset(name).unwrap().levels();
             for mapping in MAPPINGS {
                 // A cell of four levels holds two bits.
                 let four = r#"scheme = "digital-offset", weight_bits = 6, slice_bits = 2"#;

@@ -28,10 +28,10 @@ use crate::{HardwareError, toml_problem};
 /// ```
 ///
 /// ```
-/// use crossburn_hardware::device::Device;
+/// use crossburn_hardware::device::MemoryDevice;
 /// use crossburn_noise::ChipSeed;
 ///
-/// let device = Device::preset("pcm-mushroom")?;
+/// let device = MemoryDevice::preset("pcm-mushroom")?;
 /// let targets = [0.0, 5.0, 25.0];                                                   // uS
 /// let day = device.cells(&targets, "1 d".parse()?, ChipSeed::new(7, 17), "fc.weight/0")?;
 /// assert!(day[2] < 25.0 && device.has_drift());
@@ -39,13 +39,13 @@ use crate::{HardwareError, toml_problem};
 /// # Ok::<(), crossburn_hardware::HardwareError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Device {
+pub struct MemoryDevice {
     config: DeviceConfig,
     law: AnyLaw,
     faults: Option<Faults>,
 }
 
-impl TryFrom<DeviceConfig> for Device {
+impl TryFrom<DeviceConfig> for MemoryDevice {
     type Error = HardwareError;
 
     fn try_from(config: DeviceConfig) -> Result<Self, HardwareError> {
@@ -58,14 +58,14 @@ impl TryFrom<DeviceConfig> for Device {
     }
 }
 
-impl From<Device> for DeviceConfig {
+impl From<MemoryDevice> for DeviceConfig {
     /// The configuration, without faults.
-    fn from(device: Device) -> Self {
+    fn from(device: MemoryDevice) -> Self {
         device.config
     }
 }
 
-impl Device {
+impl MemoryDevice {
     /// A device from the text of a TOML table.
     ///
     /// # Errors
@@ -289,7 +289,7 @@ impl Device {
     }
 }
 
-impl Serialize for Device {
+impl Serialize for MemoryDevice {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         /// The flat form.
         #[derive(Serialize)]
@@ -309,7 +309,7 @@ impl Serialize for Device {
 
 /// By hand, because serde's `flatten` would let unknown keys pass: `faults` is taken out of the table, and everything
 /// else must belong to the device.
-impl<'de> Deserialize<'de> for Device {
+impl<'de> Deserialize<'de> for MemoryDevice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let table = toml::Table::deserialize(deserializer)?;
         Self::from_table(table).map_err(serde::de::Error::custom)

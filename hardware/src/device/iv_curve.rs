@@ -9,9 +9,9 @@ use super::elementary::ln;
 /// ```
 ///
 /// ```
-/// use crossburn_hardware::device::Device;
+/// use crossburn_hardware::device::MemoryDevice;
 ///
-/// let curve = Device::preset("reram-milo-2021")?.iv_curve().expect("this cell is no resistor");
+/// let curve = MemoryDevice::preset("reram-milo-2021")?.iv_curve().expect("this cell is no resistor");
 /// let current = curve.current(100e-6, 0.2).expect("inside the fitted range");
 /// assert!((current / (100e-6 * 0.2) - 1.0).abs() < 0.2);
 /// assert_eq!(curve.current(100e-6, 0.6), None);

@@ -1,15 +1,15 @@
 //! Devices: how one memory cell misses its target.
 //!
-//! A [`DeviceConfig`] is what a configuration file says, a [`Device`] its checked form. Every family is one file that holds
+//! A [`DeviceConfig`] is what a configuration file says, a [`MemoryDevice`] its checked form. Every family is one file that holds
 //! its published law, the range that it was fitted on and its source, and refuses what lies outside. Four lifetimes are
 //! kept apart: an error of *programming* is drawn at every write, *ageing* (drift, relaxation) once per cell and write,
 //! the slow part of 1/f noise once per cell and time of reading, and *read noise* at every read. Faults come on top of any device; [`DriftCompensation`] is digital and comes after reading.
 //!
 //! ```
-//! use crossburn_hardware::device::Device;
+//! use crossburn_hardware::device::MemoryDevice;
 //! use crossburn_noise::ChipSeed;
 //!
-//! let device = Device::from_toml(r#"
+//! let device = MemoryDevice::from_toml(r#"
 //!     kind = "proportional"
 //!     sigma_rel_g = 0.05
 //!     g_min = "1 uS"
@@ -62,7 +62,7 @@ mod table;
 mod tests;
 
 pub use additive::AdditiveConfig;
-pub use checked_device::Device;
+pub use checked_device::MemoryDevice;
 pub use conductance_range::ConductanceRange;
 pub use drift_compensation::DriftCompensation;
 pub use faults::Faults;

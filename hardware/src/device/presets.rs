@@ -1,6 +1,6 @@
 //! Published devices, one file each in `configs/devices`.
 
-use super::Device;
+use super::MemoryDevice;
 use crate::HardwareError;
 
 /// Names and texts, sorted by name.
@@ -33,7 +33,7 @@ presets![
     "state-independent",
 ];
 
-impl Device {
+impl MemoryDevice {
     /// The published device of this name.
     ///
     /// # Errors
@@ -70,11 +70,11 @@ mod tests {
 
     #[test]
     fn every_preset_is_read_and_cites_its_source() {
-        assert!(Device::preset_names().is_sorted());
-        for name in Device::preset_names() {
-            let device = Device::preset(name).unwrap();
+        assert!(MemoryDevice::preset_names().is_sorted());
+        for name in MemoryDevice::preset_names() {
+            let device = MemoryDevice::preset(name).unwrap();
             assert!(device.range().span() > 0.0, "{name}");
-            let text = Device::preset_text(name).unwrap();
+            let text = MemoryDevice::preset_text(name).unwrap();
             for word in ["# Source: ", "# Valid: "] {
                 assert!(text.contains(word), "{name} has no `{word}`");
             }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_the_known_ones() {
-        let message = Device::preset("rram2").unwrap_err().to_string();
+        let message = MemoryDevice::preset("rram2").unwrap_err().to_string();
         let start = "there is no device `rram2`: use one of fefet2, fefet3, fefet6, hermes-afm, ideal, neurosim,";
         assert!(message.starts_with(start), "{message}");
     }

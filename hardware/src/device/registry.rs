@@ -33,7 +33,7 @@ type AgeingOf<L> = <L as Law>::Ageing;
 macro_rules! registry {
     ($($(#[$doc:meta])* $name:literal $kind:ident($config:ident)),+ $(,)?) => {
         /// What a device is, unchecked: in TOML the key `kind` names the family, beside its own keys; any other key is
-        /// refused. A [`Device`](super::Device) is the checked form, and has faults besides.
+        /// refused. A [`MemoryDevice`](super::MemoryDevice) is the checked form, and has faults besides.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", deny_unknown_fields)]
         pub enum DeviceConfig {

@@ -13,13 +13,16 @@ const DAY: f64 = 86_400.0;
 const N: usize = 1 << 18;
 
 /// Every preset, and a device of every family that has none.
-fn devices() -> Vec<(String, Device)> {
+fn devices() -> Vec<(String, MemoryDevice)> {
     let text = |kind: &str, keys: &str| {
         let text = format!("kind = \"{kind}\"\n{keys}\ng_min = \"1 uS\"\ng_max = \"50 uS\"");
-        (format!("{kind} {keys}"), Device::from_toml(&text).unwrap())
+        (
+            format!("{kind} {keys}"),
+            MemoryDevice::from_toml(&text).unwrap(),
+        )
     };
-    let presets =
-        Device::preset_names().map(|name| (name.to_string(), Device::preset(name).unwrap()));
+    let presets = MemoryDevice::preset_names()
+        .map(|name| (name.to_string(), MemoryDevice::preset(name).unwrap()));
     presets
         .chain([
             text("additive", "sigma_rel_gmax = 0.05"),
@@ -48,13 +51,13 @@ fn devices() -> Vec<(String, Device)> {
 }
 
 /// Targets at both ends and between.
-fn targets(device: &Device) -> [f32; 5] {
+fn targets(device: &MemoryDevice) -> [f32; 5] {
     let range = device.range();
     [0.0, 0.01, 0.3, 0.7, 1.0].map(|share| (range.g_min + share * range.span()).min(range.g_max))
 }
 
 /// Times that a device has a law for.
-fn times(device: &Device) -> Vec<Second> {
+fn times(device: &MemoryDevice) -> Vec<Second> {
     [1.0, 3600.0, DAY, 1.6 * DAY, 4.5 * DAY, 365.25 * DAY]
         .map(Second::new)
         .into_iter()
@@ -143,7 +146,7 @@ fn a_drifting_cell_has_the_closed_form_moments() {
         nu_std: 0.01,
         ..StateIndependentConfig::default()
     };
-    let device = Device::try_from(DeviceConfig::from(config)).unwrap();
+    let device = MemoryDevice::try_from(DeviceConfig::from(config)).unwrap();
     let l = ((DAY + 20.0) / 20.0f64).ln();
     let found = device.aged_moments(12.5, Second::new(DAY)).unwrap();
     let mean = 12.5 * (0.5 * (0.01 * l).powi(2) - 0.1 * l).exp();
@@ -201,7 +204,7 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
 #[test]
 fn devices_without_error_change_nothing() {
     let exact = |text: &str| {
-        Device::from_toml(&format!("{text}\ng_min = \"1 uS\"\ng_max = \"50 uS\"")).unwrap()
+        MemoryDevice::from_toml(&format!("{text}\ng_min = \"1 uS\"\ng_max = \"50 uS\"")).unwrap()
     };
     for device in [
         exact("kind = \"ideal\""),
@@ -251,7 +254,7 @@ fn laws_begin_where_programming_ends() {
         "reram-wan-2022",
         "sonos-40nm",
     ] {
-        let device = Device::preset(name).unwrap();
+        let device = MemoryDevice::preset(name).unwrap();
         let targets = targets(&device);
         let cells = device.program(&targets, &Philox::new(1, 1));
         let soon = Second::new(1e-9);
@@ -270,7 +273,7 @@ fn laws_begin_where_programming_ends() {
 
 #[test]
 fn exponents_are_drawn_once_per_cell() {
-    let device = Device::preset("pcm-mushroom").unwrap();
+    let device = MemoryDevice::preset("pcm-mushroom").unwrap();
     let targets = vec![20.0; 1000];
     let age = |after| {
         device
@@ -297,7 +300,7 @@ fn exponents_are_drawn_once_per_cell() {
 #[case("reram-milo-2021")]
 #[case("neurosim")]
 fn a_device_without_a_time_law_refuses_time(#[case] name: &str) {
-    let device = Device::preset(name).unwrap();
+    let device = MemoryDevice::preset(name).unwrap();
     assert!(!device.has_drift());
     let refused = device.age(
         vec![60.0],
@@ -317,7 +320,7 @@ fn a_device_without_a_time_law_refuses_time(#[case] name: &str) {
 
 #[test]
 fn requests_outside_a_device_are_refused() {
-    let milo = Device::preset("reram-milo-2021").unwrap();
+    let milo = MemoryDevice::preset("reram-milo-2021").unwrap();
     assert_eq!(
         milo.check_targets(&[60.0, 300.0]).unwrap_err().to_string(),
         "target = 300 uS is outside the range 50 uS..225 uS of reram-milo: map weights into the range of the device"
@@ -327,7 +330,7 @@ fn requests_outside_a_device_are_refused() {
         milo.check_targets(&[225.0f32.next_up(), 50.0f32.next_down()])
             .is_ok()
     );
-    let pcm = Device::preset("pcm-mushroom").unwrap();
+    let pcm = MemoryDevice::preset("pcm-mushroom").unwrap();
     assert_eq!(
         pcm.check_after(Second::new(-1.0)).unwrap_err().to_string(),
         "after = -1 s is outside the times from 0 s: give a finite time from 0 s on"
@@ -380,7 +383,7 @@ fn requests_outside_a_device_are_refused() {
     "t_0 = 0 s is outside values above 0: give a finite value above 0"
 )]
 fn texts_that_describe_no_device_are_refused(#[case] text: &str, #[case] start: &str) {
-    let message = Device::from_toml(text).unwrap_err().to_string();
+    let message = MemoryDevice::from_toml(text).unwrap_err().to_string();
     assert!(message.starts_with(start), "{message}");
     assert!(!message.contains('\n'), "{message}");
 }
@@ -400,13 +403,13 @@ fn devices_are_written_and_read_the_same() {
         let text = toml::to_string(&device).unwrap();
         let json = serde_json::to_string(&device).unwrap();
         let targets = targets(&device);
-        let cells = |device: &Device| {
+        let cells = |device: &MemoryDevice| {
             device
                 .cells(&targets, Second::new(0.0), ChipSeed::new(1, 2), "w")
                 .unwrap()
         };
         for again in [
-            Device::from_toml(&text).unwrap(),
+            MemoryDevice::from_toml(&text).unwrap(),
             toml::from_str(&text).unwrap(),
             serde_json::from_str(&json).unwrap(),
         ] {
@@ -445,11 +448,11 @@ fn reads_scatter_where_a_device_says_so() {
         }
     }
     let sigma = |name: &str, cell: f32| {
-        let device = Device::preset(name).unwrap();
+        let device = MemoryDevice::preset(name).unwrap();
         device.read_sigma(&[cell], Second::new(DAY)).unwrap()[0]
     };
     let held = |name: &str, cell: f32| {
-        let device = Device::preset(name).unwrap();
+        let device = MemoryDevice::preset(name).unwrap();
         device
             .held_sigma(&[cell], Second::new(DAY))
             .map(|sigma| sigma[0])
@@ -475,7 +478,7 @@ fn stuck_cells_are_as_many_as_stated_and_survive_ageing() {
         unformed: 0.02,
     };
     assert!((faults.cell_yield() - 0.8721).abs() < 1e-12);
-    let device = Device::preset("pcm-mushroom")
+    let device = MemoryDevice::preset("pcm-mushroom")
         .unwrap()
         .with_faults(faults)
         .unwrap();
@@ -513,7 +516,7 @@ fn stuck_cells_are_as_many_as_stated_and_survive_ageing() {
 
 #[test]
 fn drift_compensation_restores_the_scale_of_a_drifted_array() {
-    let device = Device::preset("pcm-mushroom").unwrap();
+    let device = MemoryDevice::preset("pcm-mushroom").unwrap();
     let (outputs, inputs) = (64, 256);
     let targets: Vec<f32> = (0..outputs * inputs)
         .map(|i| 6.0 + (i % 19) as f32)
@@ -562,7 +565,7 @@ fn only_four_level_cells_have_levels() {
             "{name}"
         );
     }
-    let levels = Device::preset("rram1").unwrap().levels().unwrap();
+    let levels = MemoryDevice::preset("rram1").unwrap().levels().unwrap();
     for (level, expected) in levels
         .into_iter()
         .zip([50.0, 83.333_336, 116.666_67, 150.0])
@@ -596,7 +599,7 @@ proptest! {
     #[test]
     fn drifting_cells_only_lose(which in 0usize..4, share in 0.0f32..1.0, key: u64, early in 1.0f64..1e6, ratio in 1.0f64..100.0) {
         let name = ["pcm-mushroom", "pcm-hermes-1", "pcm-hermes-2", "state-independent"][which];
-        let device = Device::preset(name).unwrap();
+        let device = MemoryDevice::preset(name).unwrap();
         let targets = [share * device.range().g_max; 7];
         let cells = device.program(&targets, &Philox::new(key, 0));
         let age = |after| device.age(cells.clone(), &targets, Second::new(after), &Philox::new(key, 1)).unwrap();
@@ -613,9 +616,9 @@ fn a_device_is_made_from_values_as_well() {
         g_max,
         ..ReramWanConfig::default()
     };
-    let device = Device::try_from(DeviceConfig::from(config)).unwrap();
+    let device = MemoryDevice::try_from(DeviceConfig::from(config)).unwrap();
     assert_eq!(
         device,
-        Device::from_toml("kind = \"reram-wan\"\ng_max = \"25 uS\"").unwrap()
+        MemoryDevice::from_toml("kind = \"reram-wan\"\ng_max = \"25 uS\"").unwrap()
     );
 }

@@ -1,9 +1,10 @@
 //! Weights on the grid of integers, and the planes of cells made from them.
 
+use crossburn_noise::Granularity;
 use rayon::prelude::*;
 
+use super::WeightMatrix;
 use super::mapped_matrix::{MappedMatrix, Plane, Polarity, Reference, Slice};
-use super::{WeightMatrix, WeightScale};
 use crate::{ConductanceRange, HardwareError};
 
 /// Adding and taking away 1.5 · 2²³ rounds to the nearest even integer, for magnitudes below 2²².
@@ -34,12 +35,12 @@ impl<'a> Cells<'a> {
     /// Those of [`WeightMatrix::new`].
     pub(super) fn new(
         weights: &'a WeightMatrix,
-        scale: WeightScale,
+        scale: Granularity,
         range: ConductanceRange,
     ) -> Result<Self, HardwareError> {
         weights.check()?;
         let mut largest = weights.largest_per_output();
-        if scale == WeightScale::PerMatrix {
+        if scale == Granularity::PerTensor {
             let all = largest.iter().copied().fold(0.0, f32::max);
             largest.fill(all);
         }

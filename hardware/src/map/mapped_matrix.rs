@@ -244,7 +244,8 @@ impl MappedMatrix {
 mod tests {
     use super::*;
     use crate::units::Siemens;
-    use crate::{Mapping, Scheme, WeightBits, WeightScale};
+    use crate::{Mapping, Scheme, WeightBits};
+    use crossburn_noise::Granularity;
     use proptest::prelude::*;
     use rstest::rstest;
 
@@ -275,7 +276,7 @@ mod tests {
             let mut mapping = Mapping::new(scheme, WeightBits::new(bits).unwrap());
             mapping.slice_bits = Some(slice_bits).filter(|b| *b > 0 && sliced);
             if per_output {
-                mapping.scale = WeightScale::PerOutput;
+                mapping.scale = Granularity::PerChannel;
             }
             let range = range(if leaky { 1e-5 } else { 0.0 });
             let mapped = mapping.map(&weights, range).unwrap();

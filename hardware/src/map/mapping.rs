@@ -1,20 +1,20 @@
 //! The setting that turns weights into conductances.
 
+use crossburn_noise::Granularity;
 use serde::{Deserialize, Serialize};
 
 use super::integers::Cells;
 use super::{MappedMatrix, Scheme, WeightMatrix};
 use crate::{ConductanceRange, HardwareError, WeightBits};
 
-/// Which weight the largest integer stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WeightScale {
-    /// The largest magnitude of the matrix.
-    #[default]
-    PerMatrix,
-    /// The largest magnitude of each output; results are scaled per output.
-    PerOutput,
+/// A [`Granularity`] as mappings write it: what a tensor is to others is a matrix here, and a channel an output.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Granularity")]
+enum Written {
+    #[serde(rename = "per-matrix")]
+    PerTensor,
+    #[serde(rename = "per-output")]
+    PerChannel,
 }
 
 /// How weights become conductances. In TOML:
@@ -56,9 +56,10 @@ pub struct Mapping {
     /// Levels that a cell can be programmed to, `g_min` and `g_max` among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell_levels: Option<u32>,
-    /// Which weight is the largest integer.
-    #[serde(default)]
-    pub scale: WeightScale,
+    /// Whether the largest integer stands for the largest magnitude of the matrix, or for that of each output, whose results are then
+    /// scaled apart.
+    #[serde(default, with = "Written")]
+    pub scale: Granularity,
 }
 
 impl Mapping {
@@ -70,7 +71,7 @@ impl Mapping {
             slice_bits: None,
             slices: None,
             cell_levels: None,
-            scale: WeightScale::PerMatrix,
+            scale: Granularity::PerTensor,
         }
     }
 

@@ -29,7 +29,7 @@ mod weight_matrix;
 
 pub(crate) use integers::round;
 pub use mapped_matrix::{MappedMatrix, Plane, Polarity, Reference, Slice};
-pub use mapping::{Mapping, WeightScale};
+pub use mapping::Mapping;
 pub use scheme::Scheme;
 pub use tiling::Tiling;
 pub use weight_matrix::WeightMatrix;

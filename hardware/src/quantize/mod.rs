@@ -18,7 +18,7 @@ pub use activation_quantizer::ActivationQuantizer;
 pub use batch_norm_fold::{fold_batch_norm1d, fold_batch_norm2d};
 pub use calibration::Calibration;
 pub use grid::Grid;
-pub use quantization::{Granularity, Quantization, Symmetry};
+pub use quantization::{Quantization, Symmetry};
 pub use rounding::{InputMoments, Rounding, RoundingPlan};
 pub use straight_through::straight_through;
 pub use weight_bits::WeightBits;

@@ -1,6 +1,6 @@
 //! What a quantizer is asked for.
 
-use crossburn_noise::WeightShape;
+use crossburn_noise::{Granularity, WeightShape};
 use serde::{Deserialize, Serialize};
 
 use super::{Calibration, Grid, WeightBits};
@@ -24,17 +24,6 @@ impl Symmetry {
             Self::Asymmetric => Grid::asymmetric(bits, low, high),
         }
     }
-}
-
-/// What shares a grid.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Granularity {
-    /// The whole tensor.
-    #[default]
-    PerTensor,
-    /// Every output channel has its own.
-    PerChannel,
 }
 
 /// The quantization of a weight.

@@ -2,13 +2,14 @@
 
 use std::num::NonZeroUsize;
 
+use crossburn_noise::Granularity;
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::{DenseSolveCore, Llt};
 use faer::{Accum, Mat, MatRef, Par, Side};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Granularity, Grid, Quantization};
+use super::{Grid, Quantization};
 use crate::{HardwareError, WeightMatrix};
 
 /// How trained weights get onto their grids.

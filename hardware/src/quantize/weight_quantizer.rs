@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor, TensorData};
-use crossburn_noise::{WeightLayout, WeightShape};
+use crossburn_noise::{Granularity, WeightLayout, WeightShape};
 
-use super::{Calibration, Granularity, Quantization, Symmetry, straight_through};
+use super::{Calibration, Quantization, Symmetry, straight_through};
 
 /// Puts weights on the grids of a [`Quantization`] at every use; the gradient passes straight through.
 ///

@@ -31,7 +31,7 @@ pub use uniform::Uniform;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scale::{Reference, Scale};
+use crate::granularity::{Granularity, Reference};
 use crate::{ChipDraws, NoiseError, ParameterDraws, Variation, WeightShape};
 
 /// Weights that are worked on at a time: buffers on the stack that stay in the first cache. A multiple of a Philox block.
@@ -220,7 +220,7 @@ impl Distribution {
         path: &str,
         weights: &[f32],
         shape: impl Into<WeightShape>,
-        scale: Scale,
+        scale: Granularity,
     ) -> Vec<f32> {
         let distribution = *self;
         Variation {
@@ -360,7 +360,7 @@ mod tests {
                 "w",
                 &with_one,
                 &shape,
-                Scale::PerTensor,
+                Granularity::PerTensor,
             )
             .split_off(1)
     }
@@ -511,7 +511,7 @@ mod tests {
             "fc1.weight",
             &[1.0, 0.0, 0.0],
             &[3],
-            Scale::PerTensor,
+            Granularity::PerTensor,
         );
         assert_eq!(drawn, [-1.272_560_5, -0.796_497_76, 1.366_530_4]);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 
 use super::normal_draws::{uniform, weighted_normals};
-use crate::scale::{Reference, Scale};
+use crate::granularity::{Granularity, Reference};
 use crate::{ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox, WeightShape, host_weights};
 
 /// A unit vector over the draws of all weights: by path, in row-major order. Draws that it does not name have part 0.
@@ -42,7 +42,7 @@ impl Direction {
     pub fn of_deviations<'a>(
         deviations: &BTreeMap<String, Vec<f32>>,
         weights: impl Fn(&str) -> Option<(&'a [f32], WeightShape)>,
-        scale: Scale,
+        scale: Granularity,
     ) -> Result<Self, NoiseError> {
         let part = |(path, deviations): (&String, &Vec<f32>)| {
             let (weights, shape) = weights(path)?;
@@ -74,18 +74,22 @@ impl Direction {
     /// ```
     /// use burn::{nn::LinearConfig, tensor::Device};
     /// use crossburn_noise::worst_case::{Deviations, deviate};
-    /// use crossburn_noise::{ChipSeed, Direction, Scale};
+    /// use crossburn_noise::{ChipSeed, Direction, Granularity};
     ///
     /// let layer = LinearConfig::new(2, 2).init(&Device::flex());
     /// let parts = Deviations::from([("weight".to_string(), vec![0.5, 0.0, 0.0, -0.5])]);
     /// let chip = deviate(layer.clone(), &parts)?;
     /// let expected = Direction::new([("weight".to_string(), vec![1.0, 0.0, 0.0, -1.0])].into())?;
-    /// let direction = Direction::between(&layer, &chip, Scale::PerTensor)?;
+    /// let direction = Direction::between(&layer, &chip, Granularity::PerTensor)?;
     /// assert!((direction.along(ChipSeed::new(7, 17)) - expected.along(ChipSeed::new(7, 17))).abs() < 1e-6);
-    /// assert!(Direction::between(&layer, &layer, Scale::PerTensor).is_err());
+    /// assert!(Direction::between(&layer, &layer, Granularity::PerTensor).is_err());
     /// # Ok::<(), crossburn_noise::NoiseError>(())
     /// ```
-    pub fn between<M: Module>(programmed: &M, chip: &M, scale: Scale) -> Result<Self, NoiseError> {
+    pub fn between<M: Module>(
+        programmed: &M,
+        chip: &M,
+        scale: Granularity,
+    ) -> Result<Self, NoiseError> {
         let (programmed, chip) = (host_weights(programmed), host_weights(chip));
         let mut deviations = BTreeMap::new();
         for (path, from) in &programmed {

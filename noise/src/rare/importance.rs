@@ -472,7 +472,8 @@ mod tests {
             let shape: &[usize] = if path == "a" { &[2] } else { &[1] };
             Some((weights.as_slice(), shape.into()))
         };
-        let found = Direction::of_deviations(&deviations, at, crate::Scale::PerTensor).unwrap();
+        let found =
+            Direction::of_deviations(&deviations, at, crate::Granularity::PerTensor).unwrap();
         let expected = BTreeMap::from([
             ("a".to_string(), vec![0.0, 0.3]),
             ("b".to_string(), vec![-0.4]),

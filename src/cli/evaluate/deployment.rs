@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, bail};
 use clap::Args;
 use crossburn_hardware::deploy::{Fidelity, Hardware, Operation};
-use crossburn_hardware::device::Device;
+use crossburn_hardware::device::MemoryDevice;
 use crossburn_hardware::units::Second;
 use crossburn_noise::{PathPattern, Variation};
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ impl ChipSource {
             true if choice.cell.len() > 1 => {
                 bail!("--cell all names every cell: leave out the others, or `all`")
             }
-            true => Device::preset_names().collect(),
+            true => MemoryDevice::preset_names().collect(),
             false => choice.cell.iter().map(String::as_str).collect(),
         };
         let mut known = BTreeSet::new();
@@ -96,7 +96,7 @@ impl ChipSource {
             }
             targets.push(Target {
                 cell: Some(cell.to_string()),
-                hardware: hardware.with(Some(Device::preset(cell)?), operation)?,
+                hardware: hardware.with(Some(MemoryDevice::preset(cell)?), operation)?,
             });
         }
         if targets.is_empty() {

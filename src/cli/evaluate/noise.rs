@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use crossburn_noise::{Scale, Variation};
+use crossburn_noise::{Granularity, Variation};
 use serde_json::{Value, json};
 
 /// A distribution by its name in recipes, and a flag for every parameter that one can have.
@@ -29,7 +29,7 @@ pub(super) struct NoiseArguments {
     probability: Option<f64>,
     /// What --sigma is relative to: the largest weight of a layer (per-tensor) or of an output channel (per-channel)
     #[arg(long, value_name = "SCALE", default_value = "per-tensor", value_parser = scale)]
-    scale: Scale,
+    scale: Granularity,
 }
 
 /// What `--sigma` is, unless told.
@@ -41,10 +41,10 @@ const NONE: &str = "none";
 /// The distribution whose sigma is that of a logarithm.
 const LOG_NORMAL: &str = "log-normal";
 
-fn scale(text: &str) -> Result<Scale, String> {
+fn scale(text: &str) -> Result<Granularity, String> {
     match text {
-        "per-tensor" => Ok(Scale::PerTensor),
-        "per-channel" => Ok(Scale::PerChannel),
+        "per-tensor" => Ok(Granularity::PerTensor),
+        "per-channel" => Ok(Granularity::PerChannel),
         _ => Err("use per-tensor or per-channel".to_string()),
     }
 }
@@ -71,7 +71,7 @@ impl NoiseArguments {
         if self.noise == NONE && self.sigma.is_some() {
             bail!("--noise none has no sigma: leave out --sigma, or choose another --noise");
         }
-        if self.noise == NONE && self.scale == Scale::PerChannel {
+        if self.noise == NONE && self.scale == Granularity::PerChannel {
             bail!("--noise none has no scale: leave out --scale, or choose another --noise");
         }
         self.at_sigma(self.sigma())
@@ -107,8 +107,8 @@ impl NoiseArguments {
         let mut values = std::iter::once(self.sigma()).chain(sweep.iter().copied());
         let large = values.find(|sigma| relative && *sigma > 1.0)?;
         let of = match self.scale {
-            Scale::PerTensor => "a layer",
-            Scale::PerChannel => "an output channel",
+            Granularity::PerTensor => "a layer",
+            Granularity::PerChannel => "an output channel",
         };
         Some(format!(
             "sigma = {large} is {large} times the largest weight of {of}, not {large} %: for {large} % use {}",
@@ -209,7 +209,7 @@ mod tests {
             }
             let variation = parse(&flags).variation().unwrap();
             assert_eq!(variation.distribution.name(), kind);
-            assert!(kind == "none" || variation.scale == Scale::PerChannel);
+            assert!(kind == "none" || variation.scale == Granularity::PerChannel);
             assert!(kind == "none" || variation.sigma() == 0.2);
             kinds += 1;
         }

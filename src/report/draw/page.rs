@@ -49,6 +49,8 @@ td{display:grid;grid-template-columns:8.5em 1fr;column-gap:8px}
 td:has(span:empty){display:none}
 td::before{content:attr(data-label);color:var(--muted);grid-row:span 2}.interval{grid-column:2}}
 @media print{main{max-width:none;padding:0}body{font-size:10.5pt}pre{white-space:pre-wrap;overflow-wrap:anywhere}
+.wide,.broad{overflow:visible}.broad .plot{min-width:0}
+table{font-size:8.5pt}th,td{padding:5px 6px}thead th:first-child,tbody th{min-width:0}
 figure,tr,.about{break-inside:avoid}h2,summary{break-after:avoid}details::details-content{content-visibility:visible}}
 ";
 

@@ -11,13 +11,13 @@
 //! They differ by more than an order of magnitude: a report names the one it used and prints the range of all of them.
 //!
 //! ```
-//! use crossburn_hardware::cost::{AdcEstimator, AdcRange, Converter};
+//! use crossburn_hardware::cost::{AdcEstimator, AdcEstimates, Converter};
 //! use crossburn_hardware::units::Hertz;
 //!
 //! let converter = Converter { bits: 8, node_nm: 32.0, rate: Hertz::new(1e9), column: None };
 //! let puma = AdcEstimator::Puma.estimate(&converter)?;
 //! assert_eq!(puma.energy.to_string(), "1.5625 pJ");
-//! let range = AdcRange::of(&converter)?;
+//! let range = AdcEstimates::of(&converter)?;
 //! assert_eq!(range.estimates.len(), 4);
 //! assert!(range.energy_max.get() > 10.0 * range.energy_min.get());
 //! # Ok::<(), crossburn_hardware::HardwareError>(())
@@ -36,7 +36,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use converter::{AdcEstimate, Column, Converter};
-pub use range::{AdcRange, NamedEstimate, Refusal};
+pub use range::{AdcEstimates, NamedEstimate, Refusal};
 
 use crate::HardwareError;
 

@@ -32,7 +32,7 @@ pub struct Refusal {
 /// would have to take turns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AdcRange {
+pub struct AdcEstimates {
     /// The converter.
     pub converter: Converter,
     /// The estimators that cover it, in the order of [`AdcEstimator::ALL`].
@@ -45,7 +45,7 @@ pub struct AdcRange {
     pub energy_max: Joule,
 }
 
-impl AdcRange {
+impl AdcEstimates {
     /// Every estimate of `converter`.
     ///
     /// # Errors
@@ -100,12 +100,12 @@ mod tests {
             rate: Hertz::new(1e7),
             column: None,
         };
-        let range = AdcRange::of(&converter).unwrap();
+        let range = AdcEstimates::of(&converter).unwrap();
         let names: Vec<_> = range.estimates.iter().map(|e| e.estimator.name()).collect();
         assert_eq!(names, ["accelergy-survey", "neurosim-sar", "wan-2022"]);
         assert_eq!(range.refusals.len(), 2);
         assert!(range.energy_max.get() > 10.0 * range.energy_min.get());
-        let again: AdcRange =
+        let again: AdcEstimates =
             serde_json::from_str(&serde_json::to_string(&range).unwrap()).unwrap();
         assert_eq!(again.refusals, range.refusals);
     }
@@ -118,6 +118,6 @@ mod tests {
             rate: Hertz::new(1e9),
             column: None,
         };
-        assert!(AdcRange::of(&converter).is_err());
+        assert!(AdcEstimates::of(&converter).is_err());
     }
 }

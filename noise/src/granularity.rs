@@ -1,17 +1,17 @@
-//! What a deviation is relative to.
+//! What of a tensor shares a scale: what a deviation is relative to, a quantizer's grid, the largest integer of a mapping.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{OutputChannels, WeightShape};
 
-/// Which largest magnitude a deviation is relative to.
+/// What of a tensor shares one scale, mostly its largest magnitude: the scale of a deviation, of a grid, of conductances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scale {
-    /// The largest magnitude of the whole tensor, as in the papers.
+pub enum Granularity {
+    /// The whole tensor, as in the papers.
     #[default]
     PerTensor,
-    /// The largest magnitude of the output channel: the last axis of a rank-2 weight (linear layers, `[d_in, d_out]` in
+    /// Each output channel: the last axis of a rank-2 weight (linear layers, `[d_in, d_out]` in
     /// Burn), the second axis of a transposed convolution (`[channels_in, channels_out / groups, ...]`), group by group,
     /// and the first axis of any other (convolutions, `[channels_out, channels_in, ...]`).
     PerChannel,
@@ -25,8 +25,8 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    pub(crate) fn new(scale: Scale, weights: &[f32], shape: &WeightShape) -> Self {
-        if scale == Scale::PerTensor || shape.is_empty() {
+    pub(crate) fn new(scale: Granularity, weights: &[f32], shape: &WeightShape) -> Self {
+        if scale == Granularity::PerTensor || shape.is_empty() {
             let largest = vec![largest_magnitude(weights)];
             return Self {
                 largest,
@@ -136,9 +136,9 @@ mod tests {
             };
             for first in [0, 1, weights.len() / 2] {
                 let mut found = vec![0.0; weights.len() - first];
-                Reference::new(Scale::PerTensor, &weights, &shape).fill(first, &mut found);
+                Reference::new(Granularity::PerTensor, &weights, &shape).fill(first, &mut found);
                 assert!(found.iter().all(|f| *f == largest(&|_| true)), "{shape:?}");
-                Reference::new(Scale::PerChannel, &weights, &shape).fill(first, &mut found);
+                Reference::new(Granularity::PerChannel, &weights, &shape).fill(first, &mut found);
                 for (i, found) in found.iter().enumerate() {
                     assert_eq!(
                         *found,

@@ -11,7 +11,7 @@ use super::{ArrayShape, LayerShape, Layout};
 ///
 /// Every one of the g groups has arrays of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tiling {
+pub(super) struct LayerTiling {
     /// K.
     pub(super) inputs: usize,
     pub(super) groups: usize,
@@ -26,7 +26,7 @@ pub(super) struct Tiling {
     reference_columns: usize,
 }
 
-impl Tiling {
+impl LayerTiling {
     pub(super) fn of(layer: &LayerShape, array: &ArrayShape) -> Self {
         let per_output = array.columns_per_output();
         let (run, runs) = match array.layout {
@@ -102,7 +102,7 @@ mod tests {
                 ..ArrayShape::default()
             };
             let layer = LayerShape { groups, ..LayerShape::linear("fc", inputs, outputs) };
-            let tiling = Tiling::of(&layer, &array);
+            let tiling = LayerTiling::of(&layer, &array);
             let mut cells = 0;
             let mut largest = 0;
             for row in 0..tiling.row_tiles {
