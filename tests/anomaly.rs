@@ -101,7 +101,10 @@ fn an_autoencoder_is_trained_judged_attacked_mapped_and_reported() {
             "worst-case run --loss margin",
             "--loss margin is not known: use separation",
         ),
-        ("evaluate run --data waveforms", "784-value"),
+        (
+            "evaluate run --data waveforms",
+            "the network has learned 10",
+        ),
     ] {
         let message = bad(folder, &format!("{command} --out refused"));
         assert!(message.contains(part), "{message}");

@@ -195,6 +195,7 @@ fn other_data_are_shown_as_the_network_has_learned_them() {
         ),
         "{message}"
     );
+    // Test signals start at number 2^40, which leaves 1 by three: the first two are a triangle and a square.
     let few = only("few");
     for verb in [
         "evaluate run --noise none --chips 1",
@@ -204,7 +205,7 @@ fn other_data_are_shown_as_the_network_has_learned_them() {
         let message = bad(folder, &format!("{verb} --data {few} --out no"));
         assert!(
             message.contains(
-                "it lacks `square`, which the network has learned; use data of the same classes"
+                "it lacks `sine`, which the network has learned; use data of the same classes"
             ),
             "{verb}: {message}"
         );

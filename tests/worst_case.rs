@@ -392,7 +392,9 @@ fn images_of_another_shape_are_refused() {
         "worst-case run --data cifar10:colour --items 10",
     );
     assert!(
-        message.contains("mlp takes 784-value inputs, the data has 3x32x32"),
+        message.contains(
+            "3 channels of 3072 values in all, the network has learned a mean for each of 1"
+        ),
         "{message}"
     );
 }

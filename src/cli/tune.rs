@@ -129,6 +129,10 @@ impl Tune {
         let test = source.test_corpus(self.seed)?;
         let settings = self.set.iter().map(|text| Setting::parse(text));
         let settings: Vec<Setting> = settings.collect::<Result<_>>()?;
+        if self.model.is_none() {
+            // A recipe is checked against its model.
+            write_shipped_model(&self.folder())?;
+        }
         let recipe = self.recipe(source, &training)?;
         let text = toml::to_string_pretty(&recipe)?;
         let recipe = resolve("the recipe of tune", &text, &settings)?;
@@ -136,9 +140,6 @@ impl Tune {
         if self.run.print_config {
             print(resolved.trim_end())?;
             return Ok(Outcome::Done);
-        }
-        if self.model.is_none() {
-            write_shipped_model(&self.folder())?;
         }
         let base = BaseModel::open(&self.folder())?;
         if let ModelConfig::Pretrained(PretrainedConfig {

@@ -49,6 +49,17 @@ impl Samples {
     ) -> Result<Self, TrainingError> {
         let other =
             |problem: String, remedy: &str| Err(TrainingError::data(place, problem, remedy));
+        let means = conventions.normalization.mean.len();
+        if means != self.shape[0] && means != self.sample_len() {
+            return other(
+                format!(
+                    "its samples have {} channels of {} values in all, the network has learned a mean for each of {means}",
+                    self.shape[0],
+                    self.sample_len()
+                ),
+                "use data of the same shape",
+            );
+        }
         let (here, there) = (&self.class_names, &conventions.class_names);
         if self.classes != conventions.classes && (here.is_empty() || there.is_empty()) {
             return other(
@@ -109,17 +120,6 @@ impl Samples {
             return other(
                 format!("its values are {here}, the network has learned {there}"),
                 "save them with the type of the training data",
-            );
-        }
-        let means = conventions.normalization.mean.len();
-        if means != self.shape[0] && means != self.sample_len() {
-            return other(
-                format!(
-                    "its samples have {} channels of {} values in all, the network has learned a mean for each of {means}",
-                    self.shape[0],
-                    self.sample_len()
-                ),
-                "use data of the same shape",
             );
         }
         self.class_names.clone_from(there);

@@ -325,11 +325,15 @@ mod tests {
             ("text", "text:a.txt?test=b.txt"),
             ("jsonl", "jsonl:a.jsonl?test_share=0.2"),
             ("personal", "personal"),
+            ("personal", "personal:30"),
             ("person", "person:3?kind=tag"),
         ] {
             let source = text.parse::<DataSource>().unwrap();
             assert_eq!((source.kind(), source.to_string().as_str()), (kind, text));
-            let named: Vec<&Kind> = KINDS.iter().filter(|known| known.name == kind).collect();
+            // A name may stand alone and with an argument, each once.
+            let fits =
+                |known: &&Kind| known.name == kind && known.takes_argument() == text.contains(':');
+            let named: Vec<&Kind> = KINDS.iter().filter(fits).collect();
             assert!(
                 named.len() == 1 && named[0].usage.starts_with(kind),
                 "{kind}"
@@ -349,7 +353,7 @@ mod tests {
             let message = text.parse::<DataSource>().unwrap_err().to_string();
             assert!(
                 message.ends_with(
-                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, personal or person:NUMBER"
+                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, personal, personal:SESSIONS or person:NUMBER"
                 ),
                 "{message}"
             );
