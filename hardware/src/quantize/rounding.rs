@@ -279,8 +279,9 @@ mod tests {
         for i in 0..n {
             for j in i + 1..n {
                 let share = a[j][i] / a[i][i];
-                for k in i..n {
-                    a[j][k] -= share * a[i][k];
+                let above = a[i].clone();
+                for (value, above) in a[j].iter_mut().zip(above).skip(i) {
+                    *value -= share * above;
                 }
                 b[j] -= share * b[i];
             }
@@ -309,12 +310,12 @@ mod tests {
         let grid = gptq.grid(&weights);
         // How far each weight is from its original, decided one after the other.
         let mut moved: Vec<f64> = Vec::new();
-        for at in 0..columns {
+        for (at, weight) in weights.iter().enumerate() {
             let a = (at..columns).map(|i| (at..columns).map(|j| h(i, j)).collect());
             let b = (at..columns).map(|i| -(0..at).map(|j| h(i, j) * moved[j]).sum::<f64>());
-            let best = f64::from(weights[at]) + solved(a.collect(), b.collect())[0];
+            let best = f64::from(*weight) + solved(a.collect(), b.collect())[0];
             let rounded = grid.quantize(best as f32);
-            moved.push(f64::from(rounded) - f64::from(weights[at]));
+            moved.push(f64::from(rounded) - f64::from(*weight));
         }
         let mut moments = InputMoments::new(columns);
         moments.add(&x);
