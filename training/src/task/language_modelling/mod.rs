@@ -221,7 +221,8 @@ impl Task for LanguageModelling {
 
     fn value(&self, tally: &Surprise) -> Result<f64, TrainingError> {
         let mean = tally.nats / tally.tokens.max(1) as f64;
-        let value = mean.max(0.0).exp();
+        // A mean just below 0 is a rounding of 0. What is not a number stays one.
+        let value = if mean < 0.0 { 1.0 } else { mean.exp() };
         match value.is_finite() {
             true => Ok(value),
             false => Err(TrainingError::Undefined {
