@@ -192,6 +192,13 @@ pub enum CheckpointError {
         found: String,
     },
 
+    /// The checkpoint of a network that is no decoder.
+    #[error("{} holds no decoder; give the run of a recipe with model.kind = \"decoder\"; of a tuned run give the model that it was tuned for, and its checkpoint as the adapter", dir.display())]
+    NotALanguageModel {
+        /// The checkpoint.
+        dir: PathBuf,
+    },
+
     /// There is nothing at the path of a model.
     #[error("{} does not exist; give the folder of a model with config.json, weights and tokenizer.json, or a GGUF file", dir.display())]
     MissingModel {

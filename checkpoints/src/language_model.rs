@@ -1,4 +1,4 @@
-//! A language model in whatever form it is stored: a folder of the Hugging Face hub, or a GGUF file.
+//! A language model in whatever form it is stored: a folder of the Hugging Face hub, a GGUF file, or a run of this program.
 
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::fill::Loaded;
 use crate::gguf::GgufFile;
 use crate::hugging_face::read_json;
+use crate::own_model::OwnModel;
 use crate::{ChatTemplate, CheckpointError, ModelFolder, Tokenizer};
 
 /// A stored language model: its configuration, weights, tokenizer and chat template.
@@ -36,19 +37,40 @@ pub struct LanguageModel {
 enum Stored {
     Folder(ModelFolder),
     Gguf(Box<GgufFile<Mmap>>),
+    Own(Box<OwnModel>),
 }
 
 impl LanguageModel {
-    /// The model in the folder or the GGUF file `path`. Weights are not read yet.
+    /// The model in the folder or the GGUF file `path`; a folder may be a run of a decoder, or its checkpoint. Weights are not read
+    /// yet.
     ///
     /// # Errors
-    /// Those of [`ModelFolder::open`] for a folder, of [`GgufFile::map`] for a file.
+    /// Those of [`GgufFile::map`] for a file, of [`ModelFolder::open`] for a folder, and [`CheckpointError::NotALanguageModel`] for the
+    /// checkpoint of another network.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let stored = match path.is_file() {
-            true => Stored::Gguf(Box::new(GgufFile::map(path)?)),
-            false => Stored::Folder(ModelFolder::open(path)?),
+        if path.is_file() {
+            let file = Box::new(GgufFile::map(path)?);
+            return Ok(Self {
+                stored: Stored::Gguf(file),
+            });
+        }
+        let stored = match OwnModel::find(path)? {
+            Some(own) => Stored::Own(Box::new(own)),
+            None => Stored::Folder(ModelFolder::open(path)?),
         };
         Ok(Self { stored })
+    }
+
+    /// The [`checksum`](crate::checksum()) of the weights. Those of another program are read for it.
+    ///
+    /// # Errors
+    /// Those of [`TensorFiles::open`](crate::TensorFiles::open).
+    pub fn weights_checksum(&self) -> Result<String, CheckpointError> {
+        match &self.stored {
+            Stored::Folder(folder) => folder.weights_checksum(),
+            Stored::Gguf(file) => Ok(file.checksum()),
+            Stored::Own(own) => Ok(own.weights_checksum().to_string()),
+        }
     }
 
     /// The folder or file.
@@ -56,6 +78,7 @@ impl LanguageModel {
         match &self.stored {
             Stored::Folder(folder) => folder.path(),
             Stored::Gguf(file) => file.path(),
+            Stored::Own(own) => own.path(),
         }
     }
 
@@ -67,17 +90,22 @@ impl LanguageModel {
         match &self.stored {
             Stored::Folder(folder) => folder.decoder_config(),
             Stored::Gguf(file) => file.decoder_config(),
+            Stored::Own(own) => own.decoder_config(),
         }
     }
 
     /// The decoder with its weights on `device`, as 32-bit numbers however they are stored.
     ///
     /// # Errors
-    /// Those of [`ModelFolder::decoder`] and [`GgufFile::decoder`].
+    /// Those of [`ModelFolder::decoder`], [`GgufFile::decoder`] and [`load_checkpoint`](crate::load_checkpoint).
     pub fn decoder(&self, device: &Device) -> Result<Loaded<Decoder>, CheckpointError> {
         match &self.stored {
             Stored::Folder(folder) => folder.decoder(device),
             Stored::Gguf(file) => file.decoder(device),
+            Stored::Own(own) => Ok(Loaded {
+                module: own.decoder(device)?,
+                unused: Vec::new(),
+            }),
         }
     }
 
@@ -89,6 +117,7 @@ impl LanguageModel {
         match &self.stored {
             Stored::Folder(folder) => folder.tokenizer(vocabulary),
             Stored::Gguf(file) => file.tokenizer(vocabulary),
+            Stored::Own(own) => own.tokenizer(vocabulary),
         }
     }
 
@@ -102,7 +131,7 @@ impl LanguageModel {
         tokenizer: &Tokenizer,
     ) -> Result<Option<ChatTemplate>, CheckpointError> {
         let source = match &self.stored {
-            Stored::Folder(folder) => template_of_folder(folder.path())?,
+            Stored::Folder(_) | Stored::Own(_) => template_of_folder(self.path())?,
             Stored::Gguf(file) => file
                 .metadata()
                 .text("tokenizer.chat_template")?

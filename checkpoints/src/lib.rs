@@ -1,6 +1,6 @@
 //! Checkpoints: safetensors with a manifest, resume state, atomic files.
 //!
-//! Three things are stored, each for another reader, and models of other programs are read ([`ModelFolder`]):
+//! Three things are stored, each for another reader, and language models of other programs are read ([`LanguageModel`]):
 //!
 //! | What | Files | For |
 //! |---|---|---|
@@ -36,6 +36,7 @@ mod hugging_face;
 mod language_model;
 mod manifest;
 mod mapped_file;
+mod own_model;
 mod resting;
 mod resume;
 mod safetensors_header;

@@ -59,11 +59,12 @@ pub struct OwnConfig {
     pub bits: Option<WeightBits>,
 }
 
-/// A language model in the folder layout of the Hugging Face hub.
+/// A language model that is stored somewhere: in the folder layout of the Hugging Face hub, as a GGUF file, or as the run of a
+/// decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PretrainedConfig {
-    /// The folder with `config.json`, weights and tokenizer.
+    /// The folder or file with configuration, weights and tokenizer.
     pub folder: PathBuf,
     /// What is learned beside its weights, which rest then; where absent, the weights themselves learn.
     #[serde(default, skip_serializing_if = "Option::is_none")]

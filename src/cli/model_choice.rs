@@ -17,8 +17,8 @@ use super::note;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ModelChoice {
-    /// A folder with config.json, weights and tokenizer.json, a GGUF file, or a name at the Hugging Face hub:
-    /// owner/name[@revision], owner/name/FILE.gguf
+    /// A folder with config.json, weights and tokenizer.json, the run of a decoder, a GGUF file, or a name at the Hugging Face
+    /// hub: owner/name[@revision], owner/name/FILE.gguf
     #[arg(long, value_name = "DIR|FILE.gguf|NAME")]
     model: PathBuf,
     /// An adapter for the model, in the folder layout of PEFT

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use crossburn_checkpoints::{MANIFEST_FILE, Manifest, ModelFolder, read_manifest};
+use crossburn_checkpoints::{LanguageModel, MANIFEST_FILE, Manifest, read_manifest};
 use crossburn_hardware::WeightPlan;
 use crossburn_models::{ModelConfig, Network, PretrainedConfig};
 use crossburn_noise::{PathPattern, Variation};
@@ -26,8 +26,8 @@ pub(super) struct StoredNetwork {
 }
 
 impl StoredNetwork {
-    /// The checkpoint at `path`, or the one inside the run folder there; or the language model in the layout of the Hugging Face
-    /// hub there, which has neither recipe nor data.
+    /// The checkpoint at `path`, or the one inside the run folder there; or the language model of another program
+    /// there, a folder of the Hugging Face hub or a GGUF file, which has neither recipe nor data.
     ///
     /// # Errors
     /// No checkpoint, or one that this version cannot read.
@@ -38,7 +38,8 @@ impl StoredNetwork {
         } else {
             path.to_path_buf()
         };
-        if !folder.join(MANIFEST_FILE).is_file() && folder.join("config.json").is_file() {
+        let foreign = folder.is_file() || folder.join("config.json").is_file();
+        if !folder.join(MANIFEST_FILE).is_file() && foreign {
             return Self::of_another_program(folder);
         }
         let manifest = read_manifest(&folder)?;
@@ -78,7 +79,7 @@ impl StoredNetwork {
             task: TaskConfig::LanguageModelling(LanguageModellingConfig::default()),
             ..Recipe::own(1)
         };
-        let weights = ModelFolder::open(&folder)?.weights_checksum()?;
+        let weights = LanguageModel::open(&folder)?.weights_checksum()?;
         let manifest = Manifest::new(
             study::json(&model)?,
             study::json(&recipe)?,
@@ -147,7 +148,6 @@ impl StoredNetwork {
     /// # Errors
     /// The checkpoint, with what does not fit.
     pub(super) fn check_data(&self, source: &DataSource) -> Result<()> {
-        self.require_data(source)?;
         let checked = self.recipe.task.check(&self.model, source);
         checked.with_context(|| format!("{} does not fit {source}", self.folder.display()))
     }

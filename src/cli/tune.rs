@@ -46,9 +46,9 @@ const PERSON: &str = "person:0";
 pub(super) struct Tune {
     /// What learns
     method: TuneMethod,
-    /// Folder of the model: in the layout of the Hugging Face hub, or the run of a decoder [default: the model of people that
-    /// comes with the program, written to runs/models/personal]
-    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    /// The model: a folder with config.json, weights and tokenizer.json, the run of a decoder, a GGUF file, or a name at the
+    /// Hugging Face hub [default: the model of people that comes with the program, written to runs/models/personal]
+    #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Model")]
     model: Option<PathBuf>,
     /// Virtual tokens of a prompt or a prefix [default: 16]
     #[arg(long, value_name = "N", help_heading = "Model")]

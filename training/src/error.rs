@@ -177,15 +177,6 @@ pub enum TrainingError {
         "this network does not enclose itself: declare its computation over any arithmetic, as those of this crate do"
     )]
     NoEnclosure,
-    /// A checkpoint that is no language model.
-    #[error(
-        "{} holds no decoder: name the run of a model.kind = decoder, or a model of the Hugging Face hub",
-        folder.display()
-    )]
-    NotALanguageModel {
-        /// The folder.
-        folder: PathBuf,
-    },
     /// Weights that were learned beside those of another model.
     #[error(
         "{} was tuned for other weights than those in {}: take the base that it was tuned for",

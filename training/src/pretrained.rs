@@ -3,15 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use crossburn_checkpoints::{
-    CheckpointError, MANIFEST_FILE, ModelFolder, Tokenizer, load_checkpoint, read_manifest,
-    save_adapter, write_bytes,
-};
-use crossburn_models::decoder::family::{self, DecoderNames};
-use crossburn_models::decoder::{
-    AdaptedDecoder, Adapter, AdapterConfig, Decoder, DecoderConfig, DecoderSizes,
-};
-use crossburn_models::{ModelConfig, PretrainedConfig, initialize};
+use crossburn_checkpoints::{CheckpointError, LanguageModel, Tokenizer, save_adapter, write_bytes};
+use crossburn_models::decoder::family::DecoderNames;
+use crossburn_models::decoder::{AdaptedDecoder, Adapter, AdapterConfig, Decoder, DecoderConfig};
+use crossburn_models::{PretrainedConfig, initialize};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Corpus;
@@ -21,70 +16,34 @@ use crate::{LanguageModelling, LanguageModellingConfig, TrainingError};
 /// What a checkpoint says of the model that its weights belong beside.
 const BASE: &str = "base.json";
 
-/// A language model in a folder: one in the layout of the Hugging Face hub, or a decoder that `train` wrote, as its run folder or
-/// its checkpoint. Opening it reads no weights but for their checksum.
+/// A language model with its tokenizer: whatever [`LanguageModel`] opens. Opening it reads no weights but for their checksum.
 #[derive(Debug)]
 pub struct BaseModel {
+    /// As it was named.
     folder: PathBuf,
+    stored: LanguageModel,
     config: DecoderConfig,
     names: DecoderNames,
     tokenizer: Tokenizer,
     /// Checksum of the weights.
     weights: String,
-    layout: Layout,
-}
-
-/// How a folder holds a model.
-#[derive(Debug)]
-enum Layout {
-    Hub(ModelFolder),
-    Own {
-        checkpoint: PathBuf,
-        sizes: DecoderSizes,
-    },
 }
 
 impl BaseModel {
-    /// The model in `folder`.
+    /// The model at `folder`.
     ///
     /// # Errors
-    /// [`TrainingError::NotALanguageModel`] for a checkpoint of another network, and those of [`ModelFolder::decoder_config`], of its
-    /// weights and of its tokenizer.
+    /// Those of [`LanguageModel`].
     pub fn open(folder: &Path) -> Result<Self, TrainingError> {
-        let own = [folder.join("checkpoint"), folder.to_path_buf()];
-        let own = own
-            .into_iter()
-            .find(|path| path.join(MANIFEST_FILE).is_file());
-        let Some(checkpoint) = own else {
-            let hub = ModelFolder::open(folder)?;
-            let (config, names) = hub.decoder_config()?;
-            return Ok(Self {
-                tokenizer: hub.tokenizer(config.vocabulary)?,
-                weights: hub.weights_checksum()?,
-                folder: folder.to_path_buf(),
-                config,
-                names,
-                layout: Layout::Hub(hub),
-            });
-        };
-        let manifest = read_manifest(&checkpoint)?;
-        let Ok(ModelConfig::Decoder(sizes)) = serde_json::from_value(manifest.architecture.clone())
-        else {
-            return Err(TrainingError::NotALanguageModel {
-                folder: folder.to_path_buf(),
-            });
-        };
-        let config = sizes.config().map_err(|cause| CheckpointError::Model {
-            path: checkpoint.clone(),
-            cause,
-        })?;
+        let stored = LanguageModel::open(folder)?;
+        let (config, names) = stored.decoder_config()?;
         Ok(Self {
-            tokenizer: Tokenizer::open(&checkpoint, config.vocabulary)?,
-            weights: manifest.weights_checksum().to_string(),
             folder: folder.to_path_buf(),
-            names: family::llama_names(&config),
+            tokenizer: stored.tokenizer(config.vocabulary)?,
+            weights: stored.weights_checksum()?,
+            stored,
             config,
-            layout: Layout::Own { checkpoint, sizes },
+            names,
         })
     }
 
@@ -130,18 +89,9 @@ impl BaseModel {
     /// The decoder with its weights on `device`.
     ///
     /// # Errors
-    /// Those of [`ModelFolder::decoder`] and [`load_checkpoint`].
+    /// Those of [`LanguageModel::decoder`].
     pub fn decoder(&self, device: &Device) -> Result<Decoder, TrainingError> {
-        match &self.layout {
-            Layout::Hub(hub) => Ok(hub.decoder(device)?.module),
-            Layout::Own { checkpoint, sizes } => {
-                let decoder = sizes.init(device).map_err(|cause| CheckpointError::Model {
-                    path: checkpoint.clone(),
-                    cause,
-                })?;
-                Ok(load_checkpoint(checkpoint, decoder)?.0)
-            }
-        }
+        Ok(self.stored.decoder(device)?.module)
     }
 }
 

@@ -143,6 +143,12 @@ impl<B: AsRef<[u8]>> GgufFile<B> {
         })
     }
 
+    /// The [`checksum`](crate::checksum()) of the file, which is read for it.
+    #[must_use]
+    pub fn checksum(&self) -> String {
+        crate::checksum(self.bytes.as_ref())
+    }
+
     /// The path that names the file in errors.
     pub fn path(&self) -> &Path {
         &self.path
