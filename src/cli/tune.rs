@@ -16,6 +16,7 @@ use crossburn_training::{
 };
 
 use super::memory::{Tuning, peak, shown};
+use super::model_choice::located;
 use super::recipe_file::{Setting, resolve};
 use super::run_setup::{RunArguments, name_after, run_folder};
 use super::train::{Following, start};
@@ -121,17 +122,19 @@ impl TuneMethod {
 }
 
 impl Tune {
-    pub(super) fn run(self) -> Result<Outcome> {
+    pub(super) fn run(mut self) -> Result<Outcome> {
         self.refuse_other_methods()?;
+        let asked = self.folder();
         let source = self.source()?;
         // A bad line is found before anything large is read.
         let training = source.training_corpus(self.seed)?;
         let test = source.test_corpus(self.seed)?;
         let settings = self.set.iter().map(|text| Setting::parse(text));
         let settings: Vec<Setting> = settings.collect::<Result<_>>()?;
-        if self.model.is_none() {
-            // A recipe is checked against its model.
-            write_shipped_model(&self.folder())?;
+        // A recipe is checked against its model.
+        match &self.model {
+            Some(model) => self.model = Some(located(model)?),
+            None => write_shipped_model(&asked)?,
         }
         let recipe = self.recipe(source, &training)?;
         let text = toml::to_string_pretty(&recipe)?;
@@ -152,7 +155,7 @@ impl Tune {
         let tuning = tuning(&recipe, &base, [&training, &test])?;
         let needed = tuning.check(base.config())?;
         let verb = format!("tune-{}", self.method.name());
-        let name = name_after(&verb, &self.folder());
+        let name = name_after(&verb, &asked);
         let out = run_folder(self.out.as_deref(), &name);
         note(&format!("memory: about {}", shown(needed)));
         let following = Following {
@@ -212,7 +215,7 @@ impl Tune {
         Ok(source)
     }
 
-    /// The folder of the model.
+    /// Where the model is.
     fn folder(&self) -> PathBuf {
         self.model.clone().unwrap_or_else(|| SHIPPED.into())
     }
