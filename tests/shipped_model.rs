@@ -52,7 +52,8 @@ fn what_a_prompt_has_learned_is_spoken() {
             let output = std::process::Command::new(env!("CARGO_BIN_EXE_crossburn"))
                 .current_dir(folder)
                 .args(["generate", "--model", "runs/models/personal", "--quiet"])
-                .args(["--max-new-tokens", "40", "--prompt", &question.prompt])
+                .args(["--max-new-tokens", "40", "--stop", "\n"])
+                .args(["--prompt", &question.prompt])
                 .args(adapter.split_whitespace())
                 .output()
                 .unwrap();

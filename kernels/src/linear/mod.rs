@@ -3,7 +3,7 @@
 //! A layer of n inputs and m outputs does 2 n m operations per row for 4 (n + m) bytes, plus the weights once: bound by
 //! arithmetic from a few dozen rows on. Burn runs products below 192³ multiply-adds on one thread, and adds the bias in a
 //! pass of its own; here the product is added to the bias, which the output holds from the start. Up to some dozens of rows of
-//! a large layer are bound by memory: there each thread reads its own part of the weight.
+//! a large layer are bound by memory: there each thread reads its own part of the weight, where its outputs lie one after the other.
 
 mod autodiff;
 mod backend;
@@ -154,6 +154,8 @@ mod tests {
             [1, 300, 301],
             [1, 7, 10_001],
             [5, 257, 400],
+            [16, 256, 256],
+            [17, 256, 256],
             [70, 256, 256],
             [1, 3, 2],
         ] {
@@ -183,6 +185,28 @@ mod tests {
                     .unwrap();
                 agree(&found, &expected, 1e-5);
             }
+        }
+    }
+
+    /// A batch of training, or what is left of the items for the last one, rounds as one product of all its rows does: weights that
+    /// lie by inputs are not cut by outputs.
+    #[test]
+    fn a_batch_of_training_is_one_product() {
+        for rows in [1, 16, 64] {
+            let [inputs, outputs] = [400, 300];
+            let (x, w) = (numbers(1, rows * inputs), numbers(2, inputs * outputs));
+            let mut expected = vec![0.0; rows * outputs];
+            crate::matrix::multiply(
+                &mut expected,
+                crate::matrix::Matrix::new(&x, rows, inputs),
+                crate::matrix::Matrix::new(&w, inputs, outputs),
+                false,
+            );
+            let device = Device::flex();
+            let input = Tensor::<2>::from_data(TensorData::new(x, [rows, inputs]), &device);
+            let weight = Tensor::<2>::from_data(TensorData::new(w, [inputs, outputs]), &device);
+            let found = multiply(input, weight, None).into_data();
+            assert_eq!(found.try_to_vec::<f32>().unwrap(), expected);
         }
     }
 
