@@ -161,17 +161,20 @@ impl Metric {
         }
     }
 
-    /// `value` as it stands in a table, without the unit: two decimals, more of small numbers that are no percentage.
+    /// `value` as it stands in a table, without the unit: two decimals, more of numbers below 10 that are no percentage.
     pub fn digits(&self, value: f64) -> String {
         let shown = self.scale() * value;
-        match self.is_share() || shown == 0.0 || shown.abs() >= 1.0 || !shown.is_finite() {
-            true => format!("{shown:.2}"),
-            // Three significant digits.
-            false => {
-                let decimals = (2.0 - shown.abs().log10().floor()).min(12.0);
-                format!("{shown:.*}", decimals as usize)
-            }
+        if self.is_share() || shown == 0.0 || !shown.is_finite() {
+            return format!("{shown:.2}");
         }
+        let decimals = match shown.abs() {
+            // Three significant digits.
+            small if small < 1.0 => (2.0 - small.log10().floor()).min(12.0) as usize,
+            // A perplexity is often near 1.
+            units if units < 10.0 => 3,
+            _ => 2,
+        };
+        format!("{shown:.decimals$}")
     }
 
     /// `value` with its unit.
@@ -268,6 +271,8 @@ mod tests {
         for (value, shown) in [
             (0.0, "0.00"),
             (1234.5, "1234.50"),
+            (10.0, "10.00"),
+            (1.1316, "1.132"),
             (0.5, "0.500"),
             (0.004321, "0.00432"),
             (1.5e-9, "0.00000000150"),

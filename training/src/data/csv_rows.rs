@@ -162,6 +162,10 @@ impl Reader for CsvRows {
         Ok(vec![test.unwrap_or_else(|| self.options.path.clone())])
     }
 
+    fn normalizes(&self) -> bool {
+        self.preparation.normalizes()
+    }
+
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
         let path = &self.options.path;
         let (train, names) = self.rows(path)?;

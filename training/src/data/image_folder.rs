@@ -360,6 +360,10 @@ impl Reader for ImageFolder {
         })
     }
 
+    fn normalizes(&self) -> bool {
+        self.preparation.normalizes()
+    }
+
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
         let parts = match self.folders() {
             Folders::Together(folder) => Parts::Together(self.collection(&folder)?),

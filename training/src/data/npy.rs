@@ -158,6 +158,10 @@ impl Reader for Npy {
         })
     }
 
+    fn normalizes(&self) -> bool {
+        self.preparation.normalizes()
+    }
+
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
         let train = self.collection(&self.options.path, &self.labels)?;
         let parts = match &self.test {

@@ -292,6 +292,10 @@ impl Reader for Npz {
             .collect())
     }
 
+    fn normalizes(&self) -> bool {
+        self.preparation.normalizes()
+    }
+
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
         let (mut archive, roles) = self.open()?;
         let mut train = self.collection(&mut archive, &roles.train)?;

@@ -124,6 +124,11 @@ impl Preparation {
         })
     }
 
+    /// Whether the options say a mean.
+    pub(super) fn normalizes(&self) -> bool {
+        self.normalization.is_some()
+    }
+
     /// Training and test samples of what a source at `place` holds.
     ///
     /// A part that is sorted by its labels is put in random order, for the first or last of its samples would be of one class.

@@ -53,6 +53,11 @@ pub(super) trait Reader: Debug + Send + Sync {
     /// The files that `part` is read from, in order.
     fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError>;
 
+    /// Whether its options say how values are normalized.
+    fn normalizes(&self) -> bool {
+        false
+    }
+
     /// Training and test samples.
     fn both(&self, seed: u64, train: Amount, test: Amount) -> Result<DataSplit, TrainingError>;
 

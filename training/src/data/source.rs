@@ -281,7 +281,9 @@ impl DataSource {
             count => set.split_at(count).0,
         };
         match &self.conventions {
-            Some(learned) if self.normalizes() && set.normalization != learned.normalization => {
+            Some(learned)
+                if self.reader.normalizes() && set.normalization != learned.normalization =>
+            {
                 Err(TrainingError::data(
                     &self.text,
                     "its mean and std are not those that the network has learned with",
@@ -291,14 +293,6 @@ impl DataSource {
             Some(learned) => set.following(learned, &self.text),
             None => Ok(set),
         }
-    }
-
-    /// Whether its options say a mean.
-    fn normalizes(&self) -> bool {
-        let options = self.text.split(['?', '&']).skip(1);
-        options
-            .into_iter()
-            .any(|option| option.starts_with("mean="))
     }
 }
 

@@ -340,7 +340,7 @@ impl Rows {
     }
 }
 
-/// `-ln softmax(row)[target]` in 64 bits, and whether no other logit is as large.
+/// `-ln softmax(row)[target]`, summed in 64 bits, and whether no other logit is as large.
 fn surprise(row: &[f32], target: usize) -> (f64, bool) {
     let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = row
