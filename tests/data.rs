@@ -366,4 +366,14 @@ fn a_table_with_named_classes_is_learned() {
     let clean = &results(&folder.join("e"))["methods"][0]["clean"];
     // Species do not overlap: what is not normalized (lengths from 1,000 to 1,500) is not learned in these steps.
     assert!(clean.as_f64().unwrap() > 0.95, "{clean}");
+    // The same columns in another order are other features.
+    let swapped = std::fs::read_to_string(folder.join("t.csv")).unwrap();
+    let swapped = swapped.replacen("length,width", "width,length", 1);
+    std::fs::write(folder.join("u.csv"), swapped).unwrap();
+    let other = "evaluate run --noise none --chips 1 --data csv:u.csv?label=species --out no";
+    let message = bad(folder, other);
+    assert!(
+        message.contains("feature 1 is `width`, the network has learned `length` there"),
+        "{message}"
+    );
 }

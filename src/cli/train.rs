@@ -252,6 +252,7 @@ impl TrainingJob<'_> {
             manifest = manifest.with_commit(commit);
         }
         if let Some(conventions) = training_set.conventions() {
+            let conventions = conventions.with_columns(recipe.data.source.columns()?);
             manifest = manifest.with_conventions(study::json(&conventions)?);
         }
         if trained.noise != recipe.noise {

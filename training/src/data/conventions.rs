@@ -20,9 +20,52 @@ pub struct Conventions {
     pub class_names: Vec<String>,
     /// What networks see.
     pub normalization: Normalization,
+    /// The names of the values of a sample in their order, as the columns of a table; left out where they have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// Whether values are bytes, which count as `byte / 255`; not known of early checkpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<bool>,
+}
+
+impl Conventions {
+    /// The same for samples whose values have names.
+    #[must_use]
+    pub fn with_columns(self, columns: Vec<String>) -> Self {
+        Self { columns, ..self }
+    }
+
+    /// Refuses samples of `place` whose values have other names, or the same in another order.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] with the first that differs.
+    pub(super) fn expect_columns(
+        &self,
+        columns: &[String],
+        place: &str,
+    ) -> Result<(), TrainingError> {
+        if self.columns.is_empty() || columns.is_empty() {
+            return Ok(());
+        }
+        let differs = |number: &usize| self.columns.get(*number) != columns.get(*number);
+        let Some(number) = (0..self.columns.len().max(columns.len())).find(differs) else {
+            return Ok(());
+        };
+        let shown = |name: Option<&String>| match name {
+            Some(name) => format!("`{name}`"),
+            None => "none".to_string(),
+        };
+        Err(TrainingError::data(
+            place,
+            format!(
+                "feature {} is {}, the network has learned {} there",
+                number + 1,
+                shown(columns.get(number)),
+                shown(self.columns.get(number))
+            ),
+            "give the columns of the training in their order, and leave others out with skip=",
+        ))
+    }
 }
 
 impl Samples {
@@ -32,6 +75,7 @@ impl Samples {
             classes: self.classes,
             class_names: self.class_names.clone(),
             normalization: self.normalization.clone(),
+            columns: Vec::new(),
             bytes: Some(self.values.are_bytes()),
         }
     }

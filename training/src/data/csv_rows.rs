@@ -57,10 +57,8 @@ impl CsvRows {
         })
     }
 
-    /// The rows of one file, and the names of its features.
-    fn rows(&self, path: &Path) -> Result<(Collection, Vec<String>), TrainingError> {
-        let place = path.display().to_string();
-        let table = Table::open(path, &self.options)?;
+    /// The columns of a table that are features.
+    fn features(&self, table: &Table, place: &str) -> Result<Vec<usize>, TrainingError> {
         let label = table.label_column(&self.options)?;
         let group = table.group_column(&self.options)?;
         let skipped = self
@@ -94,10 +92,17 @@ impl CsvRows {
                 format!("leave it out with skip={number}, or give it a name"),
             ));
         }
-        let names: Vec<String> = features
-            .iter()
-            .map(|column| table.names[*column].clone())
-            .collect();
+        Ok(features)
+    }
+
+    /// The rows of one file, and the names of its features.
+    fn rows(&self, path: &Path) -> Result<(Collection, Vec<String>), TrainingError> {
+        let place = path.display().to_string();
+        let table = Table::open(path, &self.options)?;
+        let label = table.label_column(&self.options)?;
+        let group = table.group_column(&self.options)?;
+        let features = self.features(&table, &place)?;
+        let names = named(&table, &features);
         let shape = self.shape.unwrap_or([1, 1, features.len()]);
         if shape
             .iter()
@@ -143,6 +148,12 @@ impl CsvRows {
     }
 }
 
+/// The names of these columns.
+fn named(table: &Table, columns: &[usize]) -> Vec<String> {
+    let names = columns.iter().map(|column| table.names[*column].clone());
+    names.collect()
+}
+
 impl Reader for CsvRows {
     fn classes(&self) -> Result<usize, TrainingError> {
         let path = &self.options.path;
@@ -160,6 +171,13 @@ impl Reader for CsvRows {
     fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
         let test = self.options.beside("test").filter(|_| part == Part::Test);
         Ok(vec![test.unwrap_or_else(|| self.options.path.clone())])
+    }
+
+    fn columns(&self) -> Result<Vec<String>, TrainingError> {
+        let path = &self.options.path;
+        let table = Table::open(path, &self.options)?;
+        let features = self.features(&table, &path.display().to_string())?;
+        Ok(named(&table, &features))
     }
 
     fn normalizes(&self) -> bool {

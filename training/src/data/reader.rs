@@ -53,6 +53,12 @@ pub(super) trait Reader: Debug + Send + Sync {
     /// The files that `part` is read from, in order.
     fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError>;
 
+    /// The names of the values of a sample, of a table its columns of features; none where values have no names. Reads no more
+    /// than these.
+    fn columns(&self) -> Result<Vec<String>, TrainingError> {
+        Ok(Vec::new())
+    }
+
     /// Whether its options say how values are normalized.
     fn normalizes(&self) -> bool {
         false

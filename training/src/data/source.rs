@@ -156,6 +156,14 @@ impl DataSource {
         }
     }
 
+    /// The names of the values of a sample, as the columns of a table; none where values have no names.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn columns(&self) -> Result<Vec<String>, TrainingError> {
+        self.reader.columns()
+    }
+
     /// The same source whose samples are given as a network has learned them: see [`Samples::following`].
     #[must_use]
     pub fn following(self, conventions: Conventions) -> Self {
@@ -290,7 +298,10 @@ impl DataSource {
                     "leave them out: those of the training hold",
                 ))
             }
-            Some(learned) => set.following(learned, &self.text),
+            Some(learned) => {
+                learned.expect_columns(&self.reader.columns()?, &self.text)?;
+                set.following(learned, &self.text)
+            }
             None => Ok(set),
         }
     }
