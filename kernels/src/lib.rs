@@ -20,7 +20,7 @@
 //! - The same bits on any number of threads: work is cut by shape alone, and sums are added in a fixed order.
 //! - Vectors of the processor through `pulp`, chosen at run time (AVX-512, AVX2 with FMA, NEON, or none); tests run every
 //!   one that their processor has.
-//! - Safe code, but for the call of the `gemm` crate.
+//! - Safe code, but for the calls of the `gemm` crate and of functions that are compiled for features of the processor.
 //! - Values that are not finite go where Burn's operations send them, unless the function says otherwise.
 #![warn(missing_docs)]
 
@@ -38,6 +38,7 @@ mod parts;
 mod plain;
 mod pool;
 mod quantize;
+mod quantized;
 mod random;
 mod softmax;
 #[cfg(test)]
@@ -55,5 +56,9 @@ pub use norm::{batch_norm, layer_norm, layer_normalize, rms_norm, rms_normalize}
 pub use optimizer::{Adam, AdamW, Sgd, SgdState};
 pub use pool::{avg_pool1d, avg_pool2d, max_pool1d, max_pool2d};
 pub use quantize::quantize_clipped;
+pub use quantized::{
+    QuantizedMatrix, QuantizedWeight, SharedBytes, StoredLines, WeightFormat, embedding,
+    hold_quantized, multiply_by_embedding,
+};
 pub use random::{Philox, normal_quantiles};
 pub use softmax::{cross_entropy, log_softmax, softmax};

@@ -19,12 +19,13 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use super::block::TensorType;
+use super::codes::format_of;
 use super::cursor::Cursor;
 use super::error::GgufError;
 use super::metadata::Metadata;
 use super::tensor::Tensor;
 use crate::mapped_file::mapped_file;
+use crossburn_kernels::WeightFormat;
 
 /// Axes that a tensor of ggml has at most.
 const MOST_AXES: u32 = 4;
@@ -59,7 +60,7 @@ pub struct GgufFile<B> {
 #[derive(Debug)]
 struct Entry {
     name: String,
-    kind: TensorType,
+    kind: WeightFormat,
     shape: Vec<usize>,
     start: usize,
     end: usize,
@@ -227,7 +228,7 @@ fn alignment(metadata: &Metadata) -> Result<u64, GgufError> {
 /// A tensor as the header describes it.
 struct Info {
     name: String,
-    kind: TensorType,
+    kind: WeightFormat,
     shape: Vec<usize>,
     bytes: usize,
     offset: u64,
@@ -249,7 +250,7 @@ impl Info {
             shape.push(usize::try_from(axis).unwrap_or(usize::MAX));
         }
         shape.reverse();
-        let kind = TensorType::from_code(cursor.u32(&part)?).map_err(|found| GgufError::Type {
+        let kind = format_of(cursor.u32(&part)?).map_err(|found| GgufError::Type {
             path: path.to_path_buf(),
             tensor: name.clone(),
             found,

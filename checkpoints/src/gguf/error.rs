@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::block::TensorType;
+use super::codes::known;
 
 /// Error of reading a GGUF file: one line that names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub enum GgufError {
     },
 
     /// A tensor is stored in blocks that this reader cannot decode.
-    #[error("{}: tensor {tensor:?} has type {found}; this reader knows {}: quantise the model to one of them", path.display(), TensorType::list())]
+    #[error("{}: tensor {tensor:?} has type {found}; this reader knows {}: quantise the model to one of them", path.display(), known())]
     Type {
         /// The file.
         path: PathBuf,

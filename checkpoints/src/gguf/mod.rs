@@ -3,7 +3,7 @@
 //! [`GgufFile`] reads what a file holds. [`GgufFile::decoder`] and [`GgufFile::tokenizer`] make a language model of it, whose
 //! weights are decoded to 32-bit numbers.
 
-mod block;
+mod codes;
 mod container;
 mod cursor;
 mod decoder;
@@ -15,8 +15,8 @@ mod tensor;
 mod texts;
 mod tokenizer;
 
-pub use block::TensorType;
 pub use container::GgufFile;
+pub use crossburn_kernels::WeightFormat;
 pub use error::GgufError;
 pub use metadata::{Array, Metadata, Value};
 pub use model::{Architecture, GgufModel, RopeScaling};

@@ -279,8 +279,8 @@ fn weight(file: &str, hugging_face: &str, shape: &[usize]) -> Weight {
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::TensorType;
     use super::*;
+    use crossburn_kernels::WeightFormat;
 
     /// Two heads of width 4. The converter stores rows 0 2 1 3 of each, because rows 0 and 2 rotate together.
     #[test]
@@ -290,14 +290,14 @@ mod tests {
         for shape in [&[8, 1][..], &[8]] {
             let named = NamedTensor {
                 name: String::new(),
-                tensor: Tensor::new("blk.0.attn_q.weight", TensorType::F32, shape, &bytes),
+                tensor: Tensor::new("blk.0.attn_q.weight", WeightFormat::F32, shape, &bytes),
                 interleaved_heads: Some(2),
             };
             assert_eq!(named.values(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         }
         let named = NamedTensor {
             name: String::new(),
-            tensor: Tensor::new("blk.0.attn_q.weight", TensorType::F32, &[8, 1], &bytes),
+            tensor: Tensor::new("blk.0.attn_q.weight", WeightFormat::F32, &[8, 1], &bytes),
             interleaved_heads: Some(2),
         };
         assert_eq!(named.blocks()[4..8], 1.0f32.to_le_bytes());

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::block::TensorType;
+use crossburn_kernels::WeightFormat;
 
 /// A tensor in the bytes of its file: nothing is decoded before it is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Tensor<'a> {
     name: &'a str,
-    kind: TensorType,
+    kind: WeightFormat,
     shape: &'a [usize],
     blocks: &'a [u8],
 }
@@ -17,7 +17,7 @@ impl<'a> Tensor<'a> {
     /// `blocks` are those of `shape`.
     pub(super) fn new(
         name: &'a str,
-        kind: TensorType,
+        kind: WeightFormat,
         shape: &'a [usize],
         blocks: &'a [u8],
     ) -> Self {
@@ -37,7 +37,7 @@ impl<'a> Tensor<'a> {
 
     /// How it stores its numbers.
     #[must_use]
-    pub fn kind(&self) -> TensorType {
+    pub fn kind(&self) -> WeightFormat {
         self.kind
     }
 

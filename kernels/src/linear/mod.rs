@@ -15,7 +15,9 @@ use burn::tensor::Tensor;
 
 use backend::LinearKernel;
 
-/// `layer.forward(input)`.
+use crate::QuantizedWeight;
+
+/// `layer.forward(input)`; with the bytes of a weight that is a [`QuantizedWeight`], unless gradients are asked for.
 ///
 /// # Shapes
 /// `[..., inputs] → [..., outputs]`.
@@ -34,6 +36,10 @@ use backend::LinearKernel;
 /// ```
 pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
     let bias = layer.bias.as_ref().map(|bias| bias.val());
+    let held = layer.weight.reparameterization::<QuantizedWeight>();
+    if let Some(product) = held.and_then(|weight| weight.product(&input, bias.clone())) {
+        return product;
+    }
     multiply(input, layer.weight.val(), bias)
 }
 

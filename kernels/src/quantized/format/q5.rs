@@ -12,35 +12,39 @@
 //! `d` and `m` are half-precision numbers. The low half of byte `i` of `q` holds the low four bits of `q_i`, the high half
 //! those of `q_(i+16)`. Bit `i` of `h` is the fifth bit of `q_i`.
 
-use super::f16;
+use super::{Group, f16};
 
 pub(super) const BYTES_0: usize = 22;
 pub(super) const BYTES_1: usize = 24;
 
-/// The 32 integers.
-fn quants(high: [u8; 4], low: &[u8]) -> [u8; 32] {
+/// The 32 integers, from 0 to 31.
+#[inline(always)]
+fn quants(high: [u8; 4], low: &[u8]) -> [i8; 32] {
     let high = u32::from_le_bytes(high);
-    let bit = |i: usize| ((high >> i & 1) << 4) as u8;
+    let bit = |i: usize| ((high >> i & 1) << 4) as i8;
     let mut quants = [0; 32];
     for (i, pair) in low.iter().enumerate() {
-        quants[i] = pair & 15 | bit(i);
-        quants[i + 16] = pair >> 4 | bit(i + 16);
+        quants[i] = (pair & 15).cast_signed() | bit(i);
+        quants[i + 16] = (pair >> 4).cast_signed() | bit(i + 16);
     }
     quants
 }
 
-pub(super) fn decode_0(block: &[u8; BYTES_0], out: &mut [f32; 32]) {
-    let scale = f16([block[0], block[1]]);
+#[inline(always)]
+pub(super) fn group_0(block: &[u8; BYTES_0], _: usize) -> Group {
     let quants = quants([block[2], block[3], block[4], block[5]], &block[6..]);
-    for (value, quant) in out.iter_mut().zip(quants) {
-        *value = scale * f32::from(quant.cast_signed() - 16);
+    Group {
+        quants: quants.map(|quant| quant - 16),
+        scales: [f16([block[0], block[1]]); 2],
+        offset: None,
     }
 }
 
-pub(super) fn decode_1(block: &[u8; BYTES_1], out: &mut [f32; 32]) {
-    let (scale, minimum) = (f16([block[0], block[1]]), f16([block[2], block[3]]));
-    let quants = quants([block[4], block[5], block[6], block[7]], &block[8..]);
-    for (value, quant) in out.iter_mut().zip(quants) {
-        *value = scale * f32::from(quant) + minimum;
+#[inline(always)]
+pub(super) fn group_1(block: &[u8; BYTES_1], _: usize) -> Group {
+    Group {
+        quants: quants([block[4], block[5], block[6], block[7]], &block[8..]),
+        scales: [f16([block[0], block[1]]); 2],
+        offset: Some(f16([block[2], block[3]])),
     }
 }

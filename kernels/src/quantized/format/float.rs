@@ -15,16 +15,10 @@ pub(crate) fn f16(bytes: [u8; 2]) -> f32 {
     f32::from_bits(number.to_bits() | special | (bits & 0x8000) << 16)
 }
 
-pub(super) fn decode_f32(block: &[u8; 4], out: &mut [f32; 1]) {
-    *out = [f32::from_le_bytes(*block)];
-}
-
-pub(super) fn decode_f16(block: &[u8; 2], out: &mut [f32; 1]) {
-    *out = [f16(*block)];
-}
-
-pub(super) fn decode_bf16(block: &[u8; 2], out: &mut [f32; 1]) {
-    *out = [f32::from_bits(u32::from(u16::from_le_bytes(*block)) << 16)];
+/// The number of which `bytes` are the upper half, little-endian.
+#[inline(always)]
+pub(crate) fn bf16(bytes: [u8; 2]) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
 }
 
 #[cfg(test)]

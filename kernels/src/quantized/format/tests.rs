@@ -7,27 +7,30 @@ const ONE_AND_A_HALF: [u8; 2] = (15u16 << 10 | 0x200).to_le_bytes();
 const QUARTER: [u8; 2] = (13u16 << 10).to_le_bytes();
 const MINUS_TWO: [u8; 2] = (1u16 << 15 | 16 << 10).to_le_bytes();
 
-fn decoded(kind: TensorType, parts: &[&[u8]]) -> Vec<f32> {
+fn decoded(format: WeightFormat, parts: &[&[u8]]) -> Vec<f32> {
     let bytes = parts.concat();
-    assert_eq!(bytes.len(), kind.block_bytes());
-    let mut out = vec![f32::NAN; kind.block_values()];
-    kind.dequantise(&bytes, &mut out);
+    assert_eq!(bytes.len(), format.block_bytes());
+    let mut out = vec![f32::NAN; format.block_values()];
+    format.dequantise(&bytes, &mut out);
     out
 }
 
 #[test]
 fn plain_numbers() {
-    assert_eq!(decoded(TensorType::F32, &[&0.1f32.to_le_bytes()]), [0.1f32]);
-    assert_eq!(decoded(TensorType::F16, &[&ONE_AND_A_HALF]), [1.5]);
+    assert_eq!(
+        decoded(WeightFormat::F32, &[&0.1f32.to_le_bytes()]),
+        [0.1f32]
+    );
+    assert_eq!(decoded(WeightFormat::F16, &[&ONE_AND_A_HALF]), [1.5]);
     // The upper half of 1.5 = 0x3fc00000.
-    assert_eq!(decoded(TensorType::BF16, &[&[0xc0, 0x3f]]), [1.5]);
+    assert_eq!(decoded(WeightFormat::BF16, &[&[0xc0, 0x3f]]), [1.5]);
 }
 
 #[test]
 fn q8_0_is_scale_times_byte() {
     let mut quants = [0; 32];
     (quants[0], quants[1], quants[31]) = (2, 0x80, 0xff);
-    let values = decoded(TensorType::Q8_0, &[&ONE_AND_A_HALF, &quants]);
+    let values = decoded(WeightFormat::Q8_0, &[&ONE_AND_A_HALF, &quants]);
     // 1.5 · 2, 1.5 · -128, 1.5 · -1.
     assert_eq!(
         (values[0], values[1], values[2], values[31]),
@@ -39,12 +42,12 @@ fn q8_0_is_scale_times_byte() {
 fn q4_takes_the_low_halves_first() {
     let mut quants = [0x88; 16];
     (quants[0], quants[15]) = (0xf0, 0x3c);
-    let values = decoded(TensorType::Q4_0, &[&ONE_AND_A_HALF, &quants]);
+    let values = decoded(WeightFormat::Q4_0, &[&ONE_AND_A_HALF, &quants]);
     // q_0 = 0: 1.5 (0 - 8); q_16 = 15: 1.5 (15 - 8); q_15 = 12: 1.5 · 4; q_31 = 3: 1.5 · -5; q_1 = 8: 0.
     let found = [values[0], values[16], values[15], values[31], values[1]];
     assert_eq!(found, [-12.0, 10.5, 6.0, -7.5, 0.0]);
 
-    let values = decoded(TensorType::Q4_1, &[&ONE_AND_A_HALF, &MINUS_TWO, &quants]);
+    let values = decoded(WeightFormat::Q4_1, &[&ONE_AND_A_HALF, &MINUS_TWO, &quants]);
     // 1.5 · 0 - 2, 1.5 · 15 - 2, 1.5 · 12 - 2, 1.5 · 3 - 2, 1.5 · 8 - 2.
     let found = [values[0], values[16], values[15], values[31], values[1]];
     assert_eq!(found, [-2.0, 20.5, 16.0, 2.5, 10.0]);
@@ -56,13 +59,13 @@ fn q5_has_its_fifth_bits_apart() {
     (quants[0], quants[15]) = (0xf0, 0x3c);
     // The fifth bits of q_0, q_15 and q_31.
     let high = (1u32 | 1 << 15 | 1 << 31).to_le_bytes();
-    let values = decoded(TensorType::Q5_0, &[&ONE_AND_A_HALF, &high, &quants]);
+    let values = decoded(WeightFormat::Q5_0, &[&ONE_AND_A_HALF, &high, &quants]);
     // q_0 = 16: 1.5 · 0; q_16 = 15: 1.5 · -1; q_15 = 28: 1.5 · 12; q_31 = 19: 1.5 · 3; q_1 = 0: 1.5 · -16.
     let found = [values[0], values[16], values[15], values[31], values[1]];
     assert_eq!(found, [0.0, -1.5, 18.0, 4.5, -24.0]);
 
     let parts: [&[u8]; 4] = [&ONE_AND_A_HALF, &MINUS_TWO, &high, &quants];
-    let values = decoded(TensorType::Q5_1, &parts);
+    let values = decoded(WeightFormat::Q5_1, &parts);
     // 1.5 · 16 - 2, 1.5 · 15 - 2, 1.5 · 28 - 2, 1.5 · 19 - 2, -2.
     let found = [values[0], values[16], values[15], values[31], values[1]];
     assert_eq!(found, [22.0, 20.5, 40.0, 26.5, -2.0]);
@@ -93,7 +96,7 @@ fn q4_k_has_eight_groups() {
     // Number 2 of group 1 (the high half of byte 2): 7. Number 31 of group 6 (the low half of byte 3 · 32 + 31): 9.
     (quants[2], quants[127]) = (0x70, 0x09);
     let parts: [&[u8]; 4] = [&ONE_AND_A_HALF, &QUARTER, &packed(), &quants];
-    let values = decoded(TensorType::Q4_K, &parts);
+    let values = decoded(WeightFormat::Q4_K, &parts);
     // (1.5 · 3) 7 - 0.25 · 5 = 30.25; (1.5 · 39) 9 - 0.25 · 25 = 520.25; elsewhere in these groups the minimum alone.
     assert_eq!((values[34], values[6 * 32 + 31]), (30.25, 520.25));
     assert_eq!((values[32], values[6 * 32], values[0]), (-1.25, -6.25, 0.0));
@@ -106,7 +109,7 @@ fn q5_k_has_a_bit_for_each_group() {
     // The fifth bits of number 2 of group 1 and of number 31 of group 6.
     (high[2], high[31]) = (1 << 1, 1 << 6);
     let parts: [&[u8]; 5] = [&ONE_AND_A_HALF, &QUARTER, &packed(), &high, &quants];
-    let values = decoded(TensorType::Q5_K, &parts);
+    let values = decoded(WeightFormat::Q5_K, &parts);
     // (1.5 · 3) 23 - 0.25 · 5 = 102.25; (1.5 · 39) 25 - 0.25 · 25 = 1456.25.
     assert_eq!((values[34], values[6 * 32 + 31]), (102.25, 1456.25));
     assert_eq!((values[32], values[6 * 32], values[0]), (-1.25, -6.25, 0.0));
@@ -121,7 +124,7 @@ fn q6_k_has_a_scale_for_sixteen_numbers() {
     // Number 1 (run 0): the low half of byte 1, bits 0-1 of byte 1, scale 0.
     (low[1], high[1], scales[0]) = (0x0f, 0b11, 0xfe);
     let parts: [&[u8]; 4] = [&low, &high, &scales, &ONE_AND_A_HALF];
-    let values = decoded(TensorType::Q6_K, &parts);
+    let values = decoded(WeightFormat::Q6_K, &parts);
     // q = 32 + 5: (1.5 · 3) (37 - 32) = 22.5. q = 48 + 15: (1.5 · -2) (63 - 32) = -93. q = 0: (1.5 · 3) (0 - 32).
     assert_eq!((values[244], values[1], values[255]), (22.5, -93.0, -144.0));
     assert_eq!((values[0], values[16]), (96.0, 0.0));
@@ -129,19 +132,20 @@ fn q6_k_has_a_scale_for_sixteen_numbers() {
 
 #[test]
 fn rows_are_whole_blocks() {
-    assert_eq!(TensorType::Q4_1.row_bytes(576), Some(18 * 20));
-    assert_eq!(TensorType::Q4_1.row_bytes(570), None);
-    assert_eq!(TensorType::F32.row_bytes(usize::MAX), None);
-    assert_eq!(TensorType::Q6_K.row_bytes(0), Some(0));
+    assert_eq!(WeightFormat::Q4_1.row_bytes(576), Some(18 * 20));
+    assert_eq!(WeightFormat::Q4_1.row_bytes(570), None);
+    assert_eq!(WeightFormat::F32.row_bytes(usize::MAX), None);
+    assert_eq!(WeightFormat::Q6_K.row_bytes(0), Some(0));
 }
 
 #[test]
-fn every_type_is_known_by_its_number() {
-    for layout in &LAYOUTS {
-        assert_eq!(TensorType::from_code(layout.2), Ok(layout.0));
-        assert_eq!(layout.0.to_string(), layout.1);
-    }
-    assert_eq!(TensorType::from_code(10), Err("Q2_K (10)".to_string()));
-    let unknown = Err("77, which has no name here".to_string());
-    assert_eq!(TensorType::from_code(77), unknown);
+fn q8_0_of_numbers_is_that_of_ggml() {
+    let mut values = [0.0f32; 32];
+    (values[0], values[1], values[2], values[31]) = (-254.0, 3.0, 1.0, 254.0);
+    let block = super::encode_q8_0(&values);
+    // A scale of 2: 3 / 2 and 1 / 2 are rounded away from zero.
+    assert_eq!(block[..2], (16u16 << 10).to_le_bytes());
+    assert_eq!((block[2], block[3], block[4], block[5]), (0x81, 2, 1, 0));
+    assert_eq!(block[33], 127);
+    assert_eq!(super::encode_q8_0(&[0.0; 32]), [0; 34]);
 }

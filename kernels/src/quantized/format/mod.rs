@@ -1,0 +1,217 @@
+//! How the numbers of a weight are stored: plain, or in blocks that share a scale.
+//!
+//! Every block type consists of groups of 32 numbers, and a number is `scale · q + offset` with an integer `q` of eight bits
+//! ([`Group`]).
+//!
+//! # Source
+//!
+//! The block layouts are those of ggml (`ggml-common.h` for the bytes, `ggml-quants.c` for the arithmetic). Where a scale
+//! multiplies and a minimum is added, both roundings of 32-bit arithmetic are kept, so that the values equal those of the Python
+//! package `gguf` bit for bit.
+
+mod float;
+mod k_scales;
+mod q4;
+mod q4_k;
+mod q5;
+mod q5_k;
+mod q6_k;
+mod q8_0;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub(super) use float::{bf16, f16};
+pub(super) use k_scales::scale_and_minimum;
+pub(super) use q8_0::encode as encode_q8_0;
+
+/// How a weight stores its numbers.
+#[allow(
+    non_camel_case_types,
+    reason = "the names of GGUF files, which people know"
+)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WeightFormat {
+    /// 32-bit numbers.
+    F32,
+    /// IEEE half-precision numbers.
+    F16,
+    /// The upper half of 32-bit numbers.
+    BF16,
+    /// 32 numbers of 8 bits with a scale: 8.5 bits a number.
+    Q8_0,
+    /// 32 numbers of 4 bits with a scale: 4.5 bits a number.
+    Q4_0,
+    /// 32 numbers of 4 bits with a scale and a minimum: 5 bits a number.
+    Q4_1,
+    /// 32 numbers of 5 bits with a scale: 5.5 bits a number.
+    Q5_0,
+    /// 32 numbers of 5 bits with a scale and a minimum: 6 bits a number.
+    Q5_1,
+    /// 256 numbers of 4 bits, each 32 of them with a scale and a minimum of 6 bits: 4.5 bits a number.
+    Q4_K,
+    /// 256 numbers of 5 bits, each 32 of them with a scale and a minimum of 6 bits: 5.5 bits a number.
+    Q5_K,
+    /// 256 numbers of 6 bits, each 16 of them with a scale of 8 bits: 6.5625 bits a number.
+    Q6_K,
+}
+
+/// One format: its name, numbers and bytes of a block.
+struct Layout(WeightFormat, &'static str, usize, usize);
+
+const LAYOUTS: [Layout; 11] = [
+    Layout(WeightFormat::F32, "F32", 1, 4),
+    Layout(WeightFormat::F16, "F16", 1, 2),
+    Layout(WeightFormat::BF16, "BF16", 1, 2),
+    Layout(WeightFormat::Q8_0, "Q8_0", 32, q8_0::BYTES),
+    Layout(WeightFormat::Q4_0, "Q4_0", 32, q4::BYTES_0),
+    Layout(WeightFormat::Q4_1, "Q4_1", 32, q4::BYTES_1),
+    Layout(WeightFormat::Q5_0, "Q5_0", 32, q5::BYTES_0),
+    Layout(WeightFormat::Q5_1, "Q5_1", 32, q5::BYTES_1),
+    Layout(WeightFormat::Q4_K, "Q4_K", 256, q4_k::BYTES),
+    Layout(WeightFormat::Q5_K, "Q5_K", 256, q5_k::BYTES),
+    Layout(WeightFormat::Q6_K, "Q6_K", 256, q6_k::BYTES),
+];
+
+/// 32 numbers of a block: `scales[i / 16] · quants[i] + offset`, without the sum where there is no offset.
+#[derive(Clone, Copy)]
+pub(super) struct Group {
+    pub(super) quants: [i8; 32],
+    /// Of the first and of the last sixteen.
+    pub(super) scales: [f32; 2],
+    pub(super) offset: Option<f32>,
+}
+
+impl Group {
+    #[inline(always)]
+    fn write(&self, out: &mut [f32; 32]) {
+        for (half, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let quants = &self.quants[16 * half..16 * half + 16];
+            for (value, quant) in out.iter_mut().zip(quants) {
+                *value = self.scales[half] * f32::from(*quant);
+            }
+        }
+        if let Some(offset) = self.offset {
+            out.iter_mut().for_each(|value| *value += offset);
+        }
+    }
+}
+
+impl WeightFormat {
+    /// All formats.
+    pub fn all() -> impl Iterator<Item = Self> {
+        LAYOUTS.iter().map(|layout| layout.0)
+    }
+
+    fn layout(self) -> &'static Layout {
+        let place = LAYOUTS.iter().position(|layout| layout.0 == self);
+        &LAYOUTS[place.unwrap_or_default()]
+    }
+
+    /// Numbers of a block.
+    #[must_use]
+    pub fn block_values(self) -> usize {
+        self.layout().2
+    }
+
+    /// Bytes of a block.
+    #[must_use]
+    pub fn block_bytes(self) -> usize {
+        self.layout().3
+    }
+
+    /// Bytes of a row of `columns` numbers, which must be whole blocks. `None` otherwise, and where the number is too
+    /// large.
+    #[must_use]
+    pub fn row_bytes(self, columns: usize) -> Option<usize> {
+        let whole = columns.is_multiple_of(self.block_values());
+        whole.then(|| (columns / self.block_values()).checked_mul(self.block_bytes()))?
+    }
+
+    /// Writes the numbers of whole blocks into `out`.
+    ///
+    /// # Panics
+    ///
+    /// `bytes` are not the blocks of as many numbers as `out` has.
+    pub fn dequantise(self, bytes: &[u8], out: &mut [f32]) {
+        assert_eq!(
+            self.row_bytes(out.len()),
+            Some(bytes.len()),
+            "{} numbers of format {self}",
+            out.len()
+        );
+        match self {
+            Self::F32 => each(bytes, out, f32::from_le_bytes),
+            Self::F16 => each(bytes, out, f16),
+            Self::BF16 => each(bytes, out, bf16),
+            Self::Q8_0 => groups(bytes, out, q8_0::group),
+            Self::Q4_0 => groups(bytes, out, q4::group_0),
+            Self::Q4_1 => groups(bytes, out, q4::group_1),
+            Self::Q5_0 => groups(bytes, out, q5::group_0),
+            Self::Q5_1 => groups(bytes, out, q5::group_1),
+            Self::Q4_K => groups(bytes, out, q4_k::group),
+            Self::Q5_K => groups(bytes, out, q5_k::group),
+            Self::Q6_K => groups(bytes, out, q6_k::group),
+        }
+    }
+
+    /// Calls `each` with the groups of whole blocks in order; formats without groups have none.
+    pub(super) fn each_group(self, bytes: &[u8], each: impl FnMut(Group)) {
+        match self {
+            Self::F32 | Self::F16 | Self::BF16 => {}
+            Self::Q8_0 => walk::<_, 1>(bytes, q8_0::group, each),
+            Self::Q4_0 => walk::<_, 1>(bytes, q4::group_0, each),
+            Self::Q4_1 => walk::<_, 1>(bytes, q4::group_1, each),
+            Self::Q5_0 => walk::<_, 1>(bytes, q5::group_0, each),
+            Self::Q5_1 => walk::<_, 1>(bytes, q5::group_1, each),
+            Self::Q4_K => walk::<_, 8>(bytes, q4_k::group, each),
+            Self::Q5_K => walk::<_, 8>(bytes, q5_k::group, each),
+            Self::Q6_K => walk::<_, 8>(bytes, q6_k::group, each),
+        }
+    }
+}
+
+impl fmt::Display for WeightFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.layout().1)
+    }
+}
+
+/// Decodes number after number.
+#[inline(always)]
+fn each<const BYTES: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; BYTES]) -> f32) {
+    for (bytes, out) in bytes.as_chunks::<BYTES>().0.iter().zip(out) {
+        *out = decode(*bytes);
+    }
+}
+
+/// Decodes group after group.
+#[inline(always)]
+fn groups<const BYTES: usize>(
+    bytes: &[u8],
+    out: &mut [f32],
+    group: impl Fn(&[u8; BYTES], usize) -> Group,
+) {
+    let blocks = bytes.as_chunks::<BYTES>().0;
+    let outs = out.as_chunks_mut::<32>().0;
+    let groups = outs.len() / blocks.len().max(1);
+    for (block, outs) in blocks.iter().zip(outs.chunks_mut(groups.max(1))) {
+        for (index, out) in outs.iter_mut().enumerate() {
+            group(block, index).write(out);
+        }
+    }
+}
+
+fn walk<const BYTES: usize, const GROUPS: usize>(
+    bytes: &[u8],
+    group: impl Fn(&[u8; BYTES], usize) -> Group,
+    mut each: impl FnMut(Group),
+) {
+    for block in bytes.as_chunks::<BYTES>().0 {
+        for index in 0..GROUPS {
+            each(group(block, index));
+        }
+    }
+}

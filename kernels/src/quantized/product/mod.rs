@@ -1,0 +1,117 @@
+//! Products of the rows of a quantized weight with one row of inputs, on what the processor has.
+//!
+//! Blocks take inputs in eight bits: 32 weights and 32 inputs give eight exact integers, each the sum of four products, which
+//! are scaled and added to eight sums of 32-bit floats. Halves take the inputs as they are.
+//!
+//! Every path adds the same numbers in the same order, and so gives the same bits. What a row is:
+//!
+//! ```text
+//! lanes[g mod 2][l] += (scale_g d_g) · Σ_k q_(4l+k) x_(4l+k)        offsets[g mod 2] += offset_g · (d_g Σ x)
+//! ```
+//!
+//! for groups `g` of 32 in order, multiplied and added with one rounding; the sums are then added in pairs.
+
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use super::WeightFormat;
+use super::input::QuantizedInput;
+
+/// What the products run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Path {
+    /// Any processor.
+    Portable,
+    /// x86-64 with AVX2, FMA and F16C: two instructions for four products.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// The same with AVX-512 VNNI on vectors of 256 bits: one instruction for four products.
+    #[cfg(target_arch = "x86_64")]
+    Vnni,
+}
+
+/// One row of inputs, as the format of the weight takes it.
+#[derive(Clone, Copy)]
+pub(super) enum Input<'a> {
+    Floats(&'a [f32]),
+    Quantized(&'a QuantizedInput),
+}
+
+impl Path {
+    /// All that this processor has, the best last.
+    pub(super) fn all() -> Vec<Self> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let has = |path: &Self| match path {
+                Self::Portable => true,
+                Self::Avx2 => x86::has_avx2(),
+                Self::Vnni => x86::has_vnni(),
+            };
+            let mut paths = vec![Self::Portable, Self::Avx2, Self::Vnni];
+            paths.retain(has);
+            paths
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        vec![Self::Portable]
+    }
+
+    /// The best that this processor has.
+    pub(super) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if x86::has_vnni() {
+                return Self::Vnni;
+            }
+            if x86::has_avx2() {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
+
+    /// `out[i] = row i · input`, of rows of `row_bytes` bytes.
+    pub(super) fn products(
+        self,
+        format: WeightFormat,
+        rows: &[u8],
+        row_bytes: usize,
+        input: Input<'_>,
+        out: &mut [f32],
+    ) {
+        match self {
+            Self::Portable => portable::products(format, rows, row_bytes, input, out),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                assert!(x86::has_avx2());
+                // SAFETY: the line above has found every feature that the function is compiled for.
+                #[allow(
+                    unsafe_code,
+                    reason = "a function compiled for features of the processor"
+                )]
+                unsafe {
+                    x86::avx2(format, rows, row_bytes, input, out);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni => {
+                assert!(x86::has_vnni());
+                // SAFETY: the line above has found every feature that the function is compiled for.
+                #[allow(
+                    unsafe_code,
+                    reason = "a function compiled for features of the processor"
+                )]
+                unsafe {
+                    x86::vnni(format, rows, row_bytes, input, out);
+                }
+            }
+        }
+    }
+}
+
+/// The sum of eight sums, in pairs.
+#[inline(always)]
+fn folded(lanes: [f32; 8]) -> f32 {
+    let four: [f32; 4] = std::array::from_fn(|lane| lanes[lane] + lanes[lane + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
+}
