@@ -5,14 +5,13 @@ use std::path::Path;
 use burn::tensor::Device;
 use crossburn_models::decoder::family::DecoderNames;
 use crossburn_models::decoder::{Decoder, DecoderConfig};
-use memmap2::Mmap;
 use serde_json::Value;
 
-use crate::fill::Loaded;
+use crate::fill::{HeldAs, Loaded};
 use crate::gguf::GgufFile;
 use crate::hugging_face::read_json;
 use crate::own_model::OwnModel;
-use crate::{ChatTemplate, CheckpointError, ModelFolder, Tokenizer};
+use crate::{ChatTemplate, CheckpointError, MappedFile, ModelFolder, Tokenizer};
 
 /// A stored language model: its configuration, weights, tokenizer and chat template.
 ///
@@ -36,7 +35,7 @@ pub struct LanguageModel {
 #[derive(Debug)]
 enum Stored {
     Folder(ModelFolder),
-    Gguf(Box<GgufFile<Mmap>>),
+    Gguf(Box<GgufFile<MappedFile>>),
     Own(Box<OwnModel>),
 }
 
@@ -102,11 +101,29 @@ impl LanguageModel {
         match &self.stored {
             Stored::Folder(folder) => folder.decoder(device),
             Stored::Gguf(file) => file.decoder(device),
-            Stored::Own(own) => Ok(Loaded {
-                module: own.decoder(device)?,
-                unused: Vec::new(),
-            }),
+            Stored::Own(own) => own.decoder(device).map(Loaded::floats),
         }
+    }
+
+    /// The decoder for inference, with its matrices as `held` says. A run of this program stores 32-bit numbers, which stay so.
+    ///
+    /// # Errors
+    /// Those of [`decoder`](Self::decoder).
+    pub fn held_decoder(
+        &self,
+        device: &Device,
+        held: HeldAs,
+    ) -> Result<Loaded<Decoder>, CheckpointError> {
+        match &self.stored {
+            Stored::Folder(folder) => folder.held_decoder(device, held),
+            Stored::Gguf(file) => file.held_decoder(device, held),
+            Stored::Own(_) => self.decoder(device),
+        }
+    }
+
+    /// Whether this is a run of this program.
+    pub fn is_own(&self) -> bool {
+        matches!(self.stored, Stored::Own(_))
     }
 
     /// The tokenizer, for a network of `vocabulary` tokens.

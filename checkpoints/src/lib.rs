@@ -52,12 +52,11 @@ pub use checkpoint::{
 };
 pub use checksum::{Checksum, checksum};
 pub use error::CheckpointError;
-pub use fill::Loaded;
+pub use fill::{HeldAs, Loaded};
 pub use hugging_face::{ModelFolder, TensorFiles, load_adapter, save_adapter};
 pub use language_model::LanguageModel;
 pub use manifest::{FORMAT, Manifest};
-pub use mapped_file::mapped_file;
-pub use memmap2::Mmap as MappedFile;
+pub use mapped_file::{MappedFile, mapped_file};
 pub use resume::{has_resume, load_resume, read_progress, save_resume};
 pub use shipped::write_shipped_model;
 pub use tokenizer::{TextStream, Tokenizer};

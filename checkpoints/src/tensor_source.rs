@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crossburn_kernels::{QuantizedMatrix, WeightFormat};
+
 use crate::CheckpointError;
 
 /// Files that hold tensors by name.
@@ -17,6 +19,12 @@ pub(crate) trait TensorSource {
 
     /// The shape of a tensor; `None` for a name that is not there.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
+
+    /// How a tensor is stored; `None` for a name that is not there, and where its numbers are of another kind.
+    fn format(&self, name: &str) -> Option<WeightFormat>;
+
+    /// A tensor of two axes in the bytes in which it is stored; `None` where it cannot be held so.
+    fn matrix(&self, name: &str) -> Option<QuantizedMatrix>;
 
     /// The values of a tensor, row by row.
     fn values(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;

@@ -17,14 +17,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-
 use super::codes::format_of;
 use super::cursor::Cursor;
 use super::error::GgufError;
 use super::metadata::Metadata;
 use super::tensor::Tensor;
-use crate::mapped_file::mapped_file;
+use crate::mapped_file::{MappedFile, mapped_file};
 use crossburn_kernels::WeightFormat;
 
 /// Axes that a tensor of ggml has at most.
@@ -82,7 +80,7 @@ impl GgufFile<Vec<u8>> {
     }
 }
 
-impl GgufFile<Mmap> {
+impl GgufFile<MappedFile> {
     /// Opens a file mapped into memory: only what is asked for is read.
     ///
     /// # Errors
@@ -168,6 +166,11 @@ impl<B: AsRef<[u8]>> GgufFile<B> {
     /// All tensors in the order of the file.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = Tensor<'_>> {
         self.tensors.iter().map(|entry| self.view(entry))
+    }
+
+    /// All bytes.
+    pub(super) fn bytes(&self) -> &B {
+        &self.bytes
     }
 
     /// The tensor of this name.

@@ -1,9 +1,12 @@
 //! The decoder that a GGUF file holds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::Device;
+use crossburn_kernels::{QuantizedMatrix, SharedBytes, WeightFormat};
 use crossburn_models::decoder::family::{self, DecoderNames};
 use crossburn_models::decoder::{
     AttentionConfig, Decoder, DecoderConfig, FeedForwardActivation, FeedForwardConfig, HeadConfig,
@@ -15,7 +18,8 @@ use super::error::GgufError;
 use super::model::{Architecture, GgufModel, RopeScaling};
 use super::names::NamedTensor;
 use crate::CheckpointError;
-use crate::fill::{Loaded, fill};
+use crate::fill::{HeldAs, Loaded, fill_held};
+use crate::mapped_file::MappedFile;
 use crate::tensor_source::TensorSource;
 
 impl Architecture {
@@ -126,6 +130,8 @@ impl RopeScaling {
 /// The weights of a file by their names at Hugging Face, decoded to 32-bit numbers when they are asked for.
 struct GgufTensors<'a> {
     path: &'a Path,
+    /// The bytes of the file, where they are mapped.
+    map: Option<&'a MappedFile>,
     tensors: BTreeMap<String, NamedTensor<'a>>,
 }
 
@@ -145,6 +151,23 @@ impl TensorSource for GgufTensors<'_> {
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let tensor = self.tensors.get(name)?;
         Some(tensor.tensor.shape().to_vec())
+    }
+
+    fn format(&self, name: &str) -> Option<WeightFormat> {
+        Some(self.tensors.get(name)?.tensor.kind())
+    }
+
+    fn matrix(&self, name: &str) -> Option<QuantizedMatrix> {
+        let named = self.tensors.get(name)?;
+        let dims = named.tensor.shape().try_into().ok()?;
+        let bytes = match (named.blocks(), self.map) {
+            (Cow::Borrowed(blocks), Some(map)) => {
+                let first = blocks.as_ptr() as usize - map.as_ptr() as usize;
+                SharedBytes::new(Arc::new(map.clone()), first..first + blocks.len())?
+            }
+            (blocks, _) => blocks.into_owned().into(),
+        };
+        QuantizedMatrix::new(named.tensor.kind(), dims, bytes)
     }
 
     fn values(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
@@ -200,10 +223,21 @@ impl<B: AsRef<[u8]>> GgufFile<B> {
     /// Those of [`decoder_config`](Self::decoder_config) and [`GgufModel::tensors`]; [`CheckpointError::Value`] for a weight
     /// that is not a number.
     pub fn decoder(&self, device: &Device) -> Result<Loaded<Decoder>, CheckpointError> {
+        self.filled(device, HeldAs::Floats, None)
+    }
+
+    /// The decoder with weights from `map`, the bytes of this file, where they are to stay there.
+    fn filled(
+        &self,
+        device: &Device,
+        held: HeldAs,
+        map: Option<&MappedFile>,
+    ) -> Result<Loaded<Decoder>, CheckpointError> {
         let (model, config, names) = self.described()?;
         let tensors = model.tensors(self)?.into_iter();
         let source = GgufTensors {
             path: self.path(),
+            map,
             tensors: tensors
                 .map(|tensor| (tensor.name.clone(), tensor))
                 .collect(),
@@ -213,6 +247,20 @@ impl<B: AsRef<[u8]>> GgufFile<B> {
             path: self.path().into(),
             cause,
         })?;
-        fill(decoder, &names, &source)
+        fill_held(decoder, &names, &source, held)
+    }
+}
+
+impl GgufFile<MappedFile> {
+    /// The decoder with its matrices as `held` says; blocks stay in the mapped file.
+    ///
+    /// # Errors
+    /// Those of [`decoder`](Self::decoder).
+    pub fn held_decoder(
+        &self,
+        device: &Device,
+        held: HeldAs,
+    ) -> Result<Loaded<Decoder>, CheckpointError> {
+        self.filled(device, held, Some(self.bytes()))
     }
 }

@@ -9,7 +9,7 @@ use crossburn_models::encoder::{self, Encoder, EncoderConfig};
 use serde_json::Value;
 
 use super::TensorFiles;
-use crate::fill::{Loaded, fill};
+use crate::fill::{HeldAs, Loaded, fill, fill_held};
 use crate::{CheckpointError, Tokenizer};
 
 const CONFIG: &str = "config.json";
@@ -75,6 +75,18 @@ impl ModelFolder {
     /// [`CheckpointError::Model`], those of [`TensorFiles::open`], and for weights [`CheckpointError::MissingTensors`],
     /// [`CheckpointError::Shape`], [`CheckpointError::ElementType`] and [`CheckpointError::Value`].
     pub fn decoder(&self, device: &Device) -> Result<Loaded<Decoder>, CheckpointError> {
+        self.held_decoder(device, HeldAs::Floats)
+    }
+
+    /// The decoder with its matrices as `held` says; halves stay in the mapped file.
+    ///
+    /// # Errors
+    /// As [`decoder`](Self::decoder).
+    pub fn held_decoder(
+        &self,
+        device: &Device,
+        held: HeldAs,
+    ) -> Result<Loaded<Decoder>, CheckpointError> {
         let (config, names) = self.decoder_config()?;
         let files = TensorFiles::open(&self.path)?;
         // Blocks cost memory before their weights are looked for.
@@ -92,7 +104,7 @@ impl ModelFolder {
             });
         }
         let decoder = config.init(device).map_err(self.explained())?;
-        fill(decoder, &names, &files)
+        fill_held(decoder, &names, &files, held)
     }
 
     /// The checksum of the weights.

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crossburn_kernels::{QuantizedMatrix, SharedBytes, WeightFormat};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use crate::CheckpointError;
 use crate::checksum::checksum;
-use crate::mapped_file::mapped_file;
+use crate::mapped_file::{MappedFile, mapped_file};
 use crate::safetensors_header::explained;
 use crate::tensor_source::TensorSource;
 
@@ -23,7 +24,7 @@ const INDEX: &str = "model.safetensors.index.json";
 #[derive(Debug)]
 pub struct TensorFiles {
     path: PathBuf,
-    files: Vec<(PathBuf, Mmap)>,
+    files: Vec<(PathBuf, MappedFile)>,
     tensors: BTreeMap<String, Stored>,
 }
 
@@ -179,6 +180,23 @@ impl TensorSource for TensorFiles {
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
         self.tensors.get(name).map(|stored| stored.shape.clone())
+    }
+
+    fn format(&self, name: &str) -> Option<WeightFormat> {
+        match self.tensors.get(name)?.dtype {
+            Dtype::F32 => Some(WeightFormat::F32),
+            Dtype::F16 => Some(WeightFormat::F16),
+            Dtype::BF16 => Some(WeightFormat::BF16),
+            _ => None,
+        }
+    }
+
+    fn matrix(&self, name: &str) -> Option<QuantizedMatrix> {
+        let stored = self.tensors.get(name)?;
+        let dims = stored.shape.as_slice().try_into().ok()?;
+        let file = Arc::new(self.files[stored.file].1.clone());
+        let bytes = SharedBytes::new(file, stored.bytes.clone())?;
+        QuantizedMatrix::new(self.format(name)?, dims, bytes)
     }
 
     fn values(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {

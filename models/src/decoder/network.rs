@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_hardware::layer::linear;
-use crossburn_kernels::{multiply, tanh};
+use crossburn_kernels::{embedding, multiply_by_embedding, tanh};
 
 use super::pass::Pass;
 use super::{Adapter, Block, Cache, DecoderConfig, DecoderError, Norm, Positions};
@@ -120,7 +120,7 @@ impl Decoder {
     /// # Shapes
     /// `[batch, places] → [batch, places, width]`.
     pub fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let x = self.embedding.forward(tokens);
+        let x = embedding(&self.embedding, tokens);
         match self.config.embedding_scale {
             Some(scale) => x * scale,
             None => x,
@@ -155,7 +155,7 @@ impl Decoder {
     pub fn logits<const D: usize>(&self, hidden: Tensor<D>) -> Tensor<D> {
         let logits = match &self.head {
             Some(head) => linear(head, hidden),
-            None => multiply(hidden, self.embedding.weight.val().transpose(), None),
+            None => multiply_by_embedding(&self.embedding, hidden),
         };
         match self.config.head.soft_cap {
             Some(cap) => tanh(logits / cap) * cap,

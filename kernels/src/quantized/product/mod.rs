@@ -40,6 +40,7 @@ pub(super) enum Input<'a> {
 
 impl Path {
     /// All that this processor has, the best last.
+    #[cfg(test)]
     pub(super) fn all() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
         {
