@@ -9,6 +9,7 @@ mod devices;
 mod doctor;
 mod embed;
 mod evaluate;
+mod export;
 mod generate;
 #[cfg(feature = "hub")]
 mod hub;
@@ -98,6 +99,7 @@ enum Verb {
     Chat(Box<chat::Chat>),
     Embed(embed::Embed),
     Bench(bench::Bench),
+    Export(export::Export),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
@@ -119,7 +121,7 @@ impl Verb {
             Self::Embed(verb) => Some(&verb.process),
             Self::Bench(verb) => Some(&verb.process),
             Self::Reproduce(verb) => Some(&verb.run.process),
-            Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
+            Self::Export(_) | Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
         }
     }
 
@@ -135,6 +137,7 @@ impl Verb {
             Self::Chat(verb) => verb.run(),
             Self::Embed(verb) => verb.run(),
             Self::Bench(verb) => verb.run(),
+            Self::Export(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),
