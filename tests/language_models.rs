@@ -223,3 +223,67 @@ fn a_folder_of_the_hub_is_judged_on_chips_and_attacked() {
     let apart = replayed / found["worst"].as_f64().unwrap() - 1.0;
     assert!(apart.abs() < 1e-9, "{replayed}");
 }
+
+#[test]
+fn a_trained_model_is_taught_to_stand_noise_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_text(&folder.join("a.txt"));
+    std::fs::write(folder.join("lm.toml"), recipe()).unwrap();
+    good(
+        folder,
+        "train lm.toml --set noise={kind=\"none\"} --set training.epochs=4 --out base",
+    );
+    let hardened = "[task]\nkind = \"language-modelling\"\nwindow = 16\n\
+         [model]\nkind = \"pretrained\"\nfolder = \"base\"\n\
+         [data]\nsource = \"text:a.txt\"\nvalidation = 40\n\
+         [training]\nepochs = 2\nbatch = 8\nselection = \"last\"\n\
+         optimizer = { kind = \"sgd\", learning_rate = 0.05 }\n\
+         [method]\nkind = \"distillation\"\n";
+    std::fs::write(folder.join("hard.toml"), format!("seed = 3\n{hardened}")).unwrap();
+    let clean = |document: &Value| document["methods"][0]["clean"].as_f64().unwrap();
+    let judged = |run: &str, more: &str| {
+        let command = format!("evaluate {run} --data text:a.txt {more} --json --out of-{run}");
+        json(&good(folder, &command))
+    };
+    // Who says what he said has nothing to learn: the loss of every epoch is 0, and so is every step.
+    let same = json(&good(folder, "train hard.toml --out same --json"));
+    for epoch in same["methods"][0]["curve"].as_array().unwrap() {
+        assert!(
+            epoch["train_loss"].as_f64().unwrap().abs() < 1e-6,
+            "{epoch}"
+        );
+    }
+    let before = judged("base", "--noise none --chips 1");
+    assert!((clean(&same) / clean(&before) - 1.0).abs() < 1e-4);
+
+    let noise = "--set noise.kind=gaussian --set noise.sigma_rel_wmax=0.15 --set training.clip=2.5";
+    good(
+        folder,
+        &format!("train hard.toml {noise} --set training.epochs=6 --out hard"),
+    );
+    let mean = |run: &str| {
+        let chips = judged(run, "--sigma 0.15 --chips 10 --seed 9");
+        chips["methods"][0]["population"]["mean"].as_f64().unwrap()
+    };
+    let (before, after) = (mean("base"), mean("hard"));
+    assert!(after < before, "{before} {after}");
+
+    let message = bad(
+        folder,
+        "train hard.toml --set training.clip=0 --out refused",
+    );
+    assert!(
+        message.contains("training.clip = 0") && message.contains("above 0"),
+        "{message}"
+    );
+    let anomaly = "seed = 1\n[task]\nkind = \"anomaly-detection\"\nanomalies = [0]\n\
+         [model]\nkind = \"autoencoder\"\nwidths = [784, 8, 4]\n\
+         [data]\nsource = \"digits\"\ntrain = 60\nvalidation = 30\ntest = 30\n[method]\nkind = \"distillation\"\n";
+    std::fs::write(folder.join("anomaly.toml"), anomaly).unwrap();
+    let message = bad(folder, "train anomaly.toml --out refused");
+    assert!(
+        message.contains("distillation needs a network that gives probabilities"),
+        "{message}"
+    );
+}

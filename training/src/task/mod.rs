@@ -17,6 +17,7 @@ mod anomaly;
 mod batch;
 mod classification;
 mod confusion;
+mod distillation;
 mod language_modelling;
 mod registry;
 mod tally;
@@ -184,6 +185,21 @@ pub trait Learn<N>: Task {
 
     /// What training makes small: the mean over the items of `batch`, `[1]`.
     fn loss(&self, output: Self::Output, batch: &Self::Batch) -> Tensor<1>;
+
+    /// How far `output` is from `teacher`, what another network gives for the same batch, without autodiff: the mean over what is predicted of
+    /// `τ² KL(softmax(teacher / τ) || softmax(output / τ))`, τ = `temperature`, `[1]`.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotOffered`] by default.
+    fn distillation_loss(
+        &self,
+        output: Self::Output,
+        teacher: Self::Output,
+        temperature: f64,
+    ) -> Result<Tensor<1>, TrainingError> {
+        let _ = (output, teacher, temperature);
+        Err(not_offered("distillation", SAMPLED, &self.metric()))
+    }
 
     /// What an adversary in training makes small: by default the negative of the loss, `[1]`.
     fn adversarial_loss(&self, output: Self::Output, batch: &Self::Batch) -> Tensor<1> {

@@ -16,6 +16,7 @@ pub use attack_loss::AttackLoss;
 pub use margin::margin_loss;
 
 use self::attack_loss::largest_beside;
+use super::distillation::distillation_loss;
 use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task};
 use crate::data::{Augmentation, Conventions, Samples};
 use crate::weight_gradients::values;
@@ -208,6 +209,15 @@ impl<C: Classifier> Learn<C> for Classification {
     fn loss(&self, logits: Tensor<2>, batch: &Labelled) -> Tensor<1> {
         let targets = batch.targets(&logits.device());
         cross_entropy(logits, targets)
+    }
+
+    fn distillation_loss(
+        &self,
+        logits: Tensor<2>,
+        teacher: Tensor<2>,
+        temperature: f64,
+    ) -> Result<Tensor<1>, TrainingError> {
+        Ok(distillation_loss(logits, teacher, temperature))
     }
 
     /// The margin loss with kappa 0.

@@ -17,6 +17,7 @@ pub(super) use parts::Texts;
 pub use sequences::Sequence;
 pub(crate) use sequences::{Limits, sequences};
 
+use super::distillation::distillation_loss;
 use super::{Attacked, Batch, Learn, RaisedLoss, Tally, Task};
 use crate::TrainingError;
 use crate::weight_gradients::values;
@@ -267,6 +268,19 @@ impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
     fn loss(&self, output: Predictions, _: &Rows) -> Tensor<1> {
         let targets = output.target_tensor();
         cross_entropy(output.logits, targets)
+    }
+
+    fn distillation_loss(
+        &self,
+        output: Predictions,
+        teacher: Predictions,
+        temperature: f64,
+    ) -> Result<Tensor<1>, TrainingError> {
+        Ok(distillation_loss(
+            output.logits,
+            teacher.logits,
+            temperature,
+        ))
     }
 
     fn judge(
