@@ -287,3 +287,77 @@ fn a_trained_model_is_taught_to_stand_noise_by_itself() {
         "{message}"
     );
 }
+
+#[test]
+fn a_model_is_quantized_without_training_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_text(&folder.join("a.txt"));
+    std::fs::write(folder.join("lm.toml"), recipe()).unwrap();
+    good(folder, "train lm.toml --set training.epochs=4 --out run");
+    let table = json(&good(
+        folder,
+        "compress run --bits 3 --group 16 --calibration 60 --json --out small",
+    ));
+    let names = |document: &Value| -> Vec<String> {
+        let methods = document["methods"].as_array().unwrap().iter();
+        let name = |method: &Value| method["name"].as_str().unwrap().to_string();
+        methods.map(name).collect()
+    };
+    assert_eq!(names(&table), ["before", "3-bit nearest", "3-bit gptq"]);
+    let [before, nearest, gptq] =
+        [0, 1, 2].map(|row| table["methods"][row]["clean"].as_f64().unwrap());
+    assert!(before < gptq && gptq < nearest, "{before} {gptq} {nearest}");
+    let trained: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("run/results.json")).unwrap()).unwrap();
+    assert_eq!(trained["methods"][0]["clean"].as_f64(), Some(before));
+
+    // Every group of sixteen inputs of an output has eight levels at most.
+    let bytes = std::fs::read(folder.join("small/checkpoint/model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let down = file.tensor("layers.0.feed_forward.down.weight").unwrap();
+    let values = down.data().as_chunks::<4>().0.iter();
+    let values: Vec<f32> = values.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    for row in values.chunks(down.shape()[1]) {
+        for group in row.chunks(16) {
+            let mut levels: Vec<u32> = group.iter().map(|value| value.to_bits() << 1).collect();
+            levels.sort_unstable();
+            levels.dedup();
+            // Magnitudes 0, 1, 2 and 3 of a step.
+            assert!(levels.len() <= 4, "{group:?}");
+        }
+    }
+    let again = "evaluate small --noise none --chips 1 --json --out again";
+    let again = json(&good(folder, again));
+    assert_eq!(again["methods"][0]["clean"].as_f64(), Some(gptq));
+    // It is the same model in 32 bits elsewhere, and speaks.
+    good(folder, "export small --out exported");
+    let said = |model: &str| {
+        let command = format!("generate --model {model} --prompt the --max-new-tokens 8");
+        good(folder, &command).stdout
+    };
+    assert_eq!(said("exported"), said("small"));
+    // A model of another program keeps its data with what comes out.
+    good(
+        folder,
+        "compress exported --data text:a.txt --items 20 --bits 8 --rounding nearest --out other",
+    );
+    good(
+        folder,
+        "evaluate other --noise none --chips 1 --out of-other",
+    );
+    assert_eq!(said("other").is_empty(), said("exported").is_empty());
+
+    for (command, expected) in [
+        ("compress run --bits 1", "1"),
+        (
+            "compress run --calibration 0",
+            "--calibration 0 shows GPTQ nothing",
+        ),
+        ("compress run --keep layers.9.*", "layers.9.*"),
+        ("compress exported", "is a model without data: name texts"),
+    ] {
+        let message = bad(folder, &format!("{command} --out refused"));
+        assert!(message.contains(expected), "{command}: {message}");
+    }
+}

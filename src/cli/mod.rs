@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 mod command_line;
+mod compress;
 mod demo;
 mod device;
 mod devices;
@@ -95,6 +96,7 @@ enum Verb {
     Evaluate(Box<evaluate::Evaluate>),
     WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
+    Compress(Box<compress::Compress>),
     Generate(Box<generate::Generate>),
     Chat(Box<chat::Chat>),
     Embed(embed::Embed),
@@ -116,6 +118,7 @@ impl Verb {
             Self::Evaluate(verb) => Some(&verb.run.process),
             Self::WorstCase(verb) => Some(&verb.run.process),
             Self::Map(verb) => Some(&verb.process),
+            Self::Compress(verb) => Some(&verb.run.process),
             Self::Generate(verb) => Some(&verb.process),
             Self::Chat(verb) => Some(&verb.process),
             Self::Embed(verb) => Some(&verb.process),
@@ -133,6 +136,7 @@ impl Verb {
             Self::Evaluate(verb) => verb.run(),
             Self::WorstCase(verb) => verb.run(),
             Self::Map(verb) => verb.run(),
+            Self::Compress(verb) => verb.run(),
             Self::Generate(verb) => verb.run(),
             Self::Chat(verb) => verb.run(),
             Self::Embed(verb) => verb.run(),
