@@ -17,7 +17,6 @@ mod anomaly;
 mod batch;
 mod classification;
 mod confusion;
-mod distillation;
 mod language_modelling;
 mod registry;
 mod tally;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_hardware::enclosure::Interval;
-use crossburn_kernels::cross_entropy;
+use crossburn_kernels::{cross_entropy, distillation_loss};
 use crossburn_models::Classifier;
 use crossburn_noise::Metric;
 
@@ -16,7 +16,6 @@ pub use attack_loss::AttackLoss;
 pub use margin::margin_loss;
 
 use self::attack_loss::largest_beside;
-use super::distillation::distillation_loss;
 use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task};
 use crate::data::{Augmentation, Conventions, Samples};
 use crate::weight_gradients::values;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use crossburn_checkpoints::checksum;
-use crossburn_kernels::cross_entropy;
+use crossburn_kernels::{cross_entropy, distillation_loss};
 use crossburn_models::{CausalLanguageModel, Predictions};
 use crossburn_noise::{Better, Metric};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,6 @@ pub(super) use parts::Texts;
 pub use sequences::Sequence;
 pub(crate) use sequences::{Limits, sequences};
 
-use super::distillation::distillation_loss;
 use super::{Attacked, Batch, Learn, RaisedLoss, Tally, Task};
 use crate::TrainingError;
 use crate::weight_gradients::values;

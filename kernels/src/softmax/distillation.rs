@@ -1,23 +1,31 @@
 //! How far one network's probabilities are from another's.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{log_softmax, softmax};
 
-/// `τ² · mean over rows of KL(softmax(teacher / τ) || softmax(logits / τ))`, `[1]`, with its gradient by `logits`. The teacher's logits are
+use super::{log_softmax, softmax};
+
+/// `τ² · mean over rows of KL(softmax(teacher / τ) || softmax(logits / τ))`, with its gradient by `logits`. The teacher's logits are
 /// without autodiff.
 ///
 /// # Shapes
-/// Both `[rows, outputs]`.
-pub(super) fn distillation_loss(
-    logits: Tensor<2>,
-    teacher: Tensor<2>,
-    temperature: f64,
-) -> Tensor<1> {
+/// Both `[rows, outputs]`, to `[1]`.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+///
+/// let device = Device::flex();
+/// let teacher = Tensor::<2>::from_floats([[0.0, 0.0]], &device);
+/// // The student finds both equally likely as well, at other logits.
+/// let student = Tensor::<2>::from_floats([[3.0, 3.0]], &device.autodiff());
+/// let loss = crossburn_kernels::distillation_loss(student, teacher, 1.0);
+/// assert!(loss.into_scalar::<f32>().abs() < 1e-6);
+/// ```
+pub fn distillation_loss(logits: Tensor<2>, teacher: Tensor<2>, temperature: f64) -> Tensor<1> {
     let [rows, _] = logits.dims();
     let teacher = teacher / temperature;
-    let likely = Tensor::<2>::from_inner(softmax(teacher.clone(), 1));
-    let own = Tensor::<2>::from_inner(log_softmax(teacher, 1));
-    let apart = own - log_softmax(logits / temperature, 1);
+    let likely = Tensor::<2>::from_inner(softmax(teacher.clone()));
+    let own = Tensor::<2>::from_inner(log_softmax(teacher));
+    let apart = own - log_softmax(logits / temperature);
     (likely * apart).sum() * (temperature * temperature / rows.max(1) as f64)
 }
 
