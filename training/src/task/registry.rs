@@ -112,7 +112,7 @@ impl TaskConfig {
         if let Self::LanguageModelling(_) = self {
             model.check_sizes()?;
             if let ModelConfig::Pretrained(model) = model
-                && !model.folder.is_dir()
+                && !model.folder.exists()
             {
                 let dir = model.folder.clone();
                 return Err(CheckpointError::MissingModel { dir }.into());
