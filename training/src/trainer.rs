@@ -380,23 +380,25 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             false => training.optimizer.learning_rate() * factor,
         };
         let before = turn * run.train.items();
+        let of_step = training.batch.saturating_mul(training.accumulate);
         let order = run
             .train
-            .epoch(&generator(recipe.seed, "order", epoch), training.batch);
+            .epoch(&generator(recipe.seed, "order", epoch), of_step);
         let weights = recipe.weights::<N>();
         let (mut loss_sum, mut tally, mut seen) = (0.0, T::Tally::default(), 0);
         for (index, items) in order.iter().enumerate() {
             if observer.should_stop() {
                 return Ok(None);
             }
-            let batch = match training.augmentation == Augmentation::default() {
-                true => run.train.batch(items, run.device),
+            let batch = |items: &[usize]| match training.augmentation == Augmentation::default() {
+                true => Ok(run.train.batch(items, run.device)),
                 false => {
                     let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
                     run.train
-                        .augmented(items, &training.augmentation, key, run.device)?
+                        .augmented(items, &training.augmentation, key, run.device)
                 }
             };
+            let (first, further) = items.split_at(training.batch.min(items.len()));
             let step = Step {
                 task: run.train,
                 weights: &weights,
@@ -405,8 +407,13 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     recipe.seed ^ path_hash("training noise"),
                     (epoch as u64) << 32 | index as u64,
                 ),
-                batch,
+                batch: batch(first)?,
+                further: further
+                    .chunks(training.batch)
+                    .map(batch)
+                    .collect::<Result<_, _>>()?,
                 learning_rate,
+                by_blocks: training.checkpoint_blocks,
             };
             let learned = recipe.method.step(learner, &step)?;
             if !learned.loss.is_finite() {
@@ -416,12 +423,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     loss: learned.loss,
                 });
             }
-            let mut of_batch = [T::Tally::default()];
-            run.train
-                .judge(learned.output, &step.batch, &mut of_batch)?;
-            let [of_batch] = of_batch;
-            let metric = run.train.value(&of_batch).ok();
-            tally.merge(of_batch);
+            let metric = run.train.value(&learned.tally).ok();
+            tally.merge(learned.tally);
             loss_sum += learned.loss * items.len() as f64;
             seen += items.len();
             self.progress.passes.backward += learned.passes * items.len() as u64;

@@ -79,6 +79,11 @@ impl TaskConfig {
         }
     }
 
+    /// Whether its networks are made of blocks that can be computed again one by one.
+    pub(crate) fn has_blocks(&self) -> bool {
+        matches!(self, Self::LanguageModelling(_))
+    }
+
     /// The kind of network that it takes.
     fn family(&self) -> Family {
         match self {
@@ -112,7 +117,7 @@ impl TaskConfig {
         if let Self::LanguageModelling(_) = self {
             model.check_sizes()?;
             if let ModelConfig::Pretrained(model) = model
-                && !model.folder.is_dir()
+                && !model.folder.exists()
             {
                 let dir = model.folder.clone();
                 return Err(CheckpointError::MissingModel { dir }.into());
