@@ -387,9 +387,10 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             false => training.optimizer.learning_rate() * factor,
         };
         let before = turn * run.train.items();
+        let of_step = training.batch.saturating_mul(training.accumulate);
         let order = run
             .train
-            .epoch(&generator(recipe.seed, "order", epoch), training.batch);
+            .epoch(&generator(recipe.seed, "order", epoch), of_step);
         let weights = recipe.weights::<N>();
         let items_on = |items: &[usize], device: &Device| match &training.augmentation {
             none if *none == Augmentation::default() => Ok(run.train.batch(items, device)),
@@ -403,6 +404,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             if observer.should_stop() {
                 return Ok(None);
             }
+            let (first, further) = items.split_at(training.batch.min(items.len()));
             let step = Step {
                 task: run.train,
                 weights: &weights,
@@ -411,12 +413,17 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     recipe.seed ^ path_hash("training noise"),
                     (epoch as u64) << 32 | index as u64,
                 ),
-                batch: items_on(items, run.device)?,
+                batch: items_on(first, run.device)?,
+                further: further
+                    .chunks(training.batch)
+                    .map(|items| items_on(items, run.device))
+                    .collect::<Result<_, _>>()?,
                 learning_rate,
+                by_blocks: training.checkpoint_blocks,
             };
             let teacher = match recipe.method.distillation() {
                 Some(_) => {
-                    let batch = items_on(items, &run.device.clone().without_autodiff())?;
+                    let batch = items_on(first, &run.device.clone().without_autodiff())?;
                     Some(run.train.forward(&self.initial, &batch))
                 }
                 None => None,
@@ -435,12 +442,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     loss: learned.loss,
                 });
             }
-            let mut of_batch = [T::Tally::default()];
-            run.train
-                .judge(learned.output, &step.batch, &mut of_batch)?;
-            let [of_batch] = of_batch;
-            let metric = run.train.value(&of_batch).ok();
-            tally.merge(of_batch);
+            let metric = run.train.value(&learned.tally).ok();
+            tally.merge(learned.tally);
             loss_sum += learned.loss * items.len() as f64;
             seen += items.len();
             self.progress.passes.backward += learned.passes * items.len() as u64;

@@ -15,6 +15,7 @@ mod folder;
 mod idx;
 mod image_folder;
 mod jsonl;
+mod lamp;
 mod layout;
 mod npy;
 mod npz;

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::personal::source::{CROWD, CROWD_OF, PERSON};
 use super::reader::{Kind, Part, Reader};
 use super::{
-    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, image_folder, jsonl, npy,
-    npz, own, text, waveforms,
+    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, image_folder, jsonl,
+    lamp, npy, npz, own, text, waveforms,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     digits::KIND,
     waveforms::KIND,
     idx::KIND,
@@ -26,6 +26,7 @@ const KINDS: [Kind; 14] = [
     image_folder::KIND,
     text::KIND,
     jsonl::KIND,
+    lamp::KIND,
     CROWD,
     CROWD_OF,
     PERSON,
@@ -329,6 +330,7 @@ mod tests {
             ("folder", "folder:a/b"),
             ("text", "text:a.txt?test=b.txt"),
             ("jsonl", "jsonl:a.jsonl?test_share=0.2"),
+            ("lamp", "lamp:a?history=2"),
             ("personal", "personal"),
             ("personal", "personal:30"),
             ("person", "person:3?kind=tag"),
@@ -358,7 +360,7 @@ mod tests {
             let message = text.parse::<DataSource>().unwrap_err().to_string();
             assert!(
                 message.ends_with(
-                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, personal, personal:SESSIONS or person:NUMBER"
+                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, lamp:DIR, personal, personal:SESSIONS or person:NUMBER"
                 ),
                 "{message}"
             );

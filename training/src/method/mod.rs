@@ -121,8 +121,22 @@ impl Method {
         matches!(self, Self::Trice(_))
     }
 
+    /// Whether its steps may be taken from several batches, or block by block.
+    fn takes_parts(&self) -> bool {
+        matches!(self, Self::NoiseInjection {} | Self::Trice(_))
+    }
+
     /// Refuses parameters that make no sense, alone or with the rest of `recipe`.
     pub(crate) fn check(&self, recipe: &Recipe) -> Result<(), TrainingError> {
+        let training = &recipe.training;
+        let parts = training.accumulate > 1 || training.checkpoint_blocks;
+        if parts && !self.takes_parts() {
+            return Err(TrainingError::setting(
+                "method.kind",
+                self.name(),
+                "noise-injection or trice with training.accumulate or training.checkpoint_blocks",
+            ));
+        }
         match self {
             Self::NoiseInjection {} => Ok(()),
             Self::Trice(trice) => trice.check(recipe),
@@ -167,7 +181,7 @@ impl Method {
         learner: &mut Learner<N>,
         step: &Step<'_, T>,
         teacher: Option<T::Output>,
-    ) -> Result<Learned<T::Output>, TrainingError> {
+    ) -> Result<Learned<T::Tally>, TrainingError> {
         match self {
             Self::Distillation(method) => match teacher {
                 Some(teacher) => method.step(learner, step, teacher),
@@ -277,7 +291,9 @@ pub(crate) mod tests {
             noise,
             chip: ChipSeed::new(5, chip),
             batch: EIGHT.batch(&items, &device),
+            further: Vec::new(),
             learning_rate: 1e-2,
+            by_blocks: false,
         }
     }
 

@@ -25,7 +25,7 @@ use std::fmt::{Debug, Display};
 use std::ops::Range;
 use std::str::FromStr;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 use crossburn_noise::worst_case::Surrogates;
 use crossburn_noise::{Metric, Philox};
 use serde::Serialize;
@@ -200,6 +200,49 @@ pub trait Learn<N>: Task {
         Err(not_offered("distillation", SAMPLED, &self.metric()))
     }
 
+    /// The loss of `output` with its gradient, its value, and what `output` counts for. A loss that is not finite counts for
+    /// nothing: the run ends with it.
+    ///
+    /// # Errors
+    /// Those of [`judge`](Self::judge).
+    fn learned(
+        &self,
+        output: Self::Output,
+        batch: &Self::Batch,
+    ) -> Result<(Tensor<1>, f64, Self::Tally), TrainingError> {
+        let mut tally = [Self::Tally::default()];
+        let judged = self.judge(output.clone(), batch, &mut tally);
+        // The output is let go, so that its gradient may take its place.
+        let loss = self.loss(output, batch);
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        let [tally] = match value.is_finite() {
+            true => judged.map(|()| tally)?,
+            false => Default::default(),
+        };
+        Ok((loss, value, tally))
+    }
+
+    /// Gives `take` the gradients of `share` times the loss of `batch`, part by part, while activations are held of one block of
+    /// `network` at a time; the loss, and what its outputs count for.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotOffered`] by default: networks without blocks. Those of [`judge`](Self::judge).
+    fn gradients_by_blocks(
+        &self,
+        network: &N,
+        batch: &Self::Batch,
+        share: f64,
+        take: &mut dyn FnMut(Gradients),
+    ) -> Result<(f64, Self::Tally), TrainingError> {
+        let _ = (network, batch, share, take);
+        let needs = "a language model, which is made of blocks";
+        Err(not_offered(
+            "training.checkpoint_blocks",
+            needs,
+            &self.metric(),
+        ))
+    }
+
     /// What an adversary in training makes small: by default the negative of the loss, `[1]`.
     fn adversarial_loss(&self, output: Self::Output, batch: &Self::Batch) -> Tensor<1> {
         -self.loss(output, batch)
@@ -303,6 +346,14 @@ pub trait Learn<N>: Task {
     fn certify(&self, network: &N, batch: &Self::Batch) -> Option<Vec<f64>> {
         let _ = (network, batch);
         None
+    }
+}
+
+/// `loss` times `share`.
+pub(crate) fn shared(loss: Tensor<1>, share: f64) -> Tensor<1> {
+    match share == 1.0 {
+        true => loss,
+        false => loss * share,
     }
 }
 

@@ -79,6 +79,11 @@ impl TaskConfig {
         }
     }
 
+    /// Whether its networks are made of blocks that can be computed again one by one.
+    pub(crate) fn has_blocks(&self) -> bool {
+        matches!(self, Self::LanguageModelling(_))
+    }
+
     /// The kind of network that it takes.
     fn family(&self) -> Family {
         match self {
