@@ -28,6 +28,7 @@ mod lenet;
 mod mlp;
 mod model_config;
 mod network;
+pub mod onnx;
 mod resnet;
 mod tensor_names;
 
