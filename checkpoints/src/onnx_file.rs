@@ -1,9 +1,9 @@
 //! A network in an ONNX file, with the files beside it that hold its larger tensors.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
 use crossburn_models::onnx::{ExternalData, OnnxNetwork};
@@ -28,7 +28,7 @@ pub struct OnnxFile {
     path: PathBuf,
     bytes: Vec<u8>,
     /// Files beside it that its tensors lie in, as far as they have been read.
-    beside: RefCell<BTreeSet<String>>,
+    beside: Mutex<BTreeSet<String>>,
 }
 
 impl OnnxFile {
@@ -41,7 +41,7 @@ impl OnnxFile {
         Ok(Self {
             path: path.to_path_buf(),
             bytes,
-            beside: RefCell::default(),
+            beside: Mutex::default(),
         })
     }
 
@@ -57,7 +57,7 @@ impl OnnxFile {
     pub fn network(&self, device: &Device) -> Result<OnnxNetwork, CheckpointError> {
         let read = |data: &ExternalData| {
             let bytes = self.external(data)?;
-            self.beside.borrow_mut().insert(data.location.clone());
+            self.beside().insert(data.location.clone());
             Ok(bytes)
         };
         OnnxNetwork::read(&self.bytes, &read, device).map_err(|cause| CheckpointError::Onnx {
@@ -73,7 +73,7 @@ impl OnnxFile {
     pub fn checksum(&self) -> Result<String, CheckpointError> {
         let mut sum = Checksum::default();
         sum.add(&self.bytes);
-        for location in self.beside.borrow().iter() {
+        for location in self.beside().iter() {
             let path = self.folder().join(location);
             sum.add(&std::fs::read(&path).map_err(CheckpointError::reading(&path))?);
         }
@@ -87,7 +87,7 @@ impl OnnxFile {
     pub fn copy_to(&self, path: &Path) -> Result<(), CheckpointError> {
         let folder = path.parent().unwrap_or(Path::new(""));
         std::fs::create_dir_all(folder).map_err(CheckpointError::writing(folder))?;
-        for location in self.beside.borrow().iter() {
+        for location in self.beside().iter() {
             let (from, to) = (self.folder().join(location), folder.join(location));
             if let Some(inner) = to.parent() {
                 std::fs::create_dir_all(inner).map_err(CheckpointError::writing(inner))?;
@@ -96,6 +96,10 @@ impl OnnxFile {
             write_bytes(&to, &bytes)?;
         }
         write_bytes(path, &self.bytes)
+    }
+
+    fn beside(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn folder(&self) -> &Path {

@@ -17,6 +17,7 @@ mod map;
 mod memory;
 mod model_choice;
 mod nearest;
+mod normalize;
 mod process;
 mod progress;
 mod recipe_file;

@@ -36,8 +36,6 @@ mod network;
 mod operator;
 mod proto;
 mod stored_tensor;
-#[cfg(test)]
-mod tests;
 mod value;
 
 pub use error::OnnxError;
