@@ -295,9 +295,12 @@ impl<'a> Builder<'a> {
         attributes.require_read()?;
         let mut inputs = Vec::with_capacity(proto.input.len());
         for (place, input) in proto.input.iter().enumerate() {
-            let source = match taken.contains(&place) || input.is_empty() {
-                true => Source::Nothing,
-                false => self.source(input)?,
+            let setting = operator.settings().contains(&place);
+            let known = self.known.get(self.resolved(input));
+            let source = match known.filter(|_| setting) {
+                _ if taken.contains(&place) || input.is_empty() => Source::Nothing,
+                Some(values) => Source::Constant(values.clone()),
+                None => self.source(input)?,
             };
             inputs.push(source);
         }

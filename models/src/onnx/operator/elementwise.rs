@@ -444,6 +444,10 @@ impl Clip {
 }
 
 impl Operator for Clip {
+    fn settings(&self) -> &'static [usize] {
+        &[1, 2]
+    }
+
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
         let low = Self::limit(call, 1, self.low)?;
         let high = Self::limit(call, 2, self.high)?;

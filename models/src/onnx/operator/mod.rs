@@ -28,6 +28,11 @@ pub(crate) trait Operator: Debug + Send + Sync {
     /// # Errors
     /// Inputs that it cannot take.
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String>;
+
+    /// Places of inputs that are settings, such as scales and limits: stored floats there do not learn.
+    fn settings(&self) -> &'static [usize] {
+        &[]
+    }
 }
 
 /// An operator of a family, or `None` where the node is none of its kinds.
