@@ -18,6 +18,7 @@ mod memory;
 mod model_choice;
 mod nearest;
 mod normalize;
+mod predict;
 mod process;
 mod progress;
 mod recipe_file;
@@ -95,6 +96,7 @@ enum Verb {
     Evaluate(Box<evaluate::Evaluate>),
     WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
+    Predict(predict::Predict),
     Generate(Box<generate::Generate>),
     Chat(Box<chat::Chat>),
     Embed(embed::Embed),
@@ -115,6 +117,7 @@ impl Verb {
             Self::Evaluate(verb) => Some(&verb.run.process),
             Self::WorstCase(verb) => Some(&verb.run.process),
             Self::Map(verb) => Some(&verb.process),
+            Self::Predict(verb) => Some(&verb.process),
             Self::Generate(verb) => Some(&verb.process),
             Self::Chat(verb) => Some(&verb.process),
             Self::Embed(verb) => Some(&verb.process),
@@ -132,6 +135,7 @@ impl Verb {
             Self::Evaluate(verb) => verb.run(),
             Self::WorstCase(verb) => verb.run(),
             Self::Map(verb) => verb.run(),
+            Self::Predict(verb) => verb.run(),
             Self::Generate(verb) => verb.run(),
             Self::Chat(verb) => verb.run(),
             Self::Embed(verb) => verb.run(),

@@ -19,7 +19,7 @@ use serde_json::json;
 use self::asked::PercentileArguments;
 use self::deployment::{ChipSource, HardwareArguments};
 use self::job::EvaluationJob;
-use self::noise::NoiseArguments;
+pub(super) use self::noise::NoiseArguments;
 use self::shard::Shard;
 use self::worst_chip::WorstChip;
 use super::normalize::NormalizeArgument;
