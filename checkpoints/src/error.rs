@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crossburn_models::decoder::DecoderError;
+use crossburn_models::onnx::OnnxError;
 
 use crate::gguf::GgufError;
 
@@ -258,6 +259,15 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What does not fit, with the remedy.
         cause: DecoderError,
+    },
+
+    /// An ONNX file whose graph cannot be read or cannot compute.
+    #[error("{}: {cause}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the node or tensor.
+        cause: OnnxError,
     },
 
     /// The index of several safetensors files is wrong.

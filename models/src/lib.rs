@@ -28,6 +28,7 @@ mod lenet;
 mod mlp;
 mod model_config;
 mod network;
+pub mod onnx;
 mod resnet;
 mod tensor_names;
 
@@ -42,7 +43,7 @@ pub use initialize::initialize;
 pub use language_model::{CausalLanguageModel, Predictions};
 pub use lenet::{LeNet, LeNetConfig, LeNetVariant};
 pub use mlp::{Mlp, MlpConfig};
-pub use model_config::{Family, ModelConfig, ModelError, OwnConfig, PretrainedConfig};
+pub use model_config::{Family, ModelConfig, ModelError, OnnxConfig, OwnConfig, PretrainedConfig};
 pub use network::{Network, WithNetwork};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};
 pub use tensor_names::{Layout, Origin, OutputBlocks, TensorNames};

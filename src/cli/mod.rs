@@ -19,6 +19,8 @@ mod map;
 mod memory;
 mod model_choice;
 mod nearest;
+mod normalize;
+mod predict;
 mod process;
 mod progress;
 mod recipe_file;
@@ -97,6 +99,7 @@ enum Verb {
     WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
     Compress(Box<compress::Compress>),
+    Predict(predict::Predict),
     Generate(Box<generate::Generate>),
     Chat(Box<chat::Chat>),
     Embed(embed::Embed),
@@ -119,6 +122,7 @@ impl Verb {
             Self::WorstCase(verb) => Some(&verb.run.process),
             Self::Map(verb) => Some(&verb.process),
             Self::Compress(verb) => Some(&verb.run.process),
+            Self::Predict(verb) => Some(&verb.process),
             Self::Generate(verb) => Some(&verb.process),
             Self::Chat(verb) => Some(&verb.process),
             Self::Embed(verb) => Some(&verb.process),
@@ -137,6 +141,7 @@ impl Verb {
             Self::WorstCase(verb) => verb.run(),
             Self::Map(verb) => verb.run(),
             Self::Compress(verb) => verb.run(),
+            Self::Predict(verb) => verb.run(),
             Self::Generate(verb) => verb.run(),
             Self::Chat(verb) => verb.run(),
             Self::Embed(verb) => verb.run(),

@@ -40,6 +40,7 @@ pub use conventions::Conventions;
 pub use corpus::{Corpus, Passage};
 pub use digits::digits;
 pub use idx::mnist;
+pub use npy::read_npy;
 pub use samples::{Normalization, Samples};
 pub use source::{DataSource, DataSplit};
 pub use streamed::Streamed;

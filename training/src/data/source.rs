@@ -174,6 +174,44 @@ impl DataSource {
         }
     }
 
+    /// The same source whose networks see `(x - mean) / std`: as if its options said `mean=MEAN&std=STD`, numbers with commas.
+    ///
+    /// # Errors
+    /// [`TrainingError::SourceOption`] for a source that has other numbers already or takes none, and for what are no numbers.
+    ///
+    /// ```
+    /// use crossburn_training::data::DataSource;
+    ///
+    /// let source = "mnist:DIR".parse::<DataSource>()?.normalized("0.5", "0.25")?;
+    /// assert_eq!(source.to_string(), "mnist:DIR?mean=0.5&std=0.25");
+    /// # Ok::<(), crossburn_training::TrainingError>(())
+    /// ```
+    pub fn normalized(&self, mean: &str, std: &str) -> Result<Self, TrainingError> {
+        let options = format!("mean={mean}&std={std}");
+        if self.reader.normalizes() {
+            return match self.text.ends_with(&options) {
+                true => Ok(self.clone()),
+                false => Err(TrainingError::SourceOption {
+                    source_name: self.text.clone(),
+                    problem: "it says mean and std already: leave them out there".to_string(),
+                }),
+            };
+        }
+        if !self.kind.takes_argument() {
+            return Err(TrainingError::SourceOption {
+                source_name: self.text.clone(),
+                problem: "its mean and std are fixed: leave them out".to_string(),
+            });
+        }
+        let joint = if self.text.contains('?') { '&' } else { '?' };
+        let text = format!("{}{joint}{options}", self.text);
+        let conventions = self.conventions.clone();
+        Ok(Self {
+            conventions,
+            ..text.parse()?
+        })
+    }
+
     /// The name of its kind: what stands before the colon, such as `mnist`.
     pub fn kind(&self) -> &'static str {
         self.kind.name
