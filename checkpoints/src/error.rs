@@ -193,10 +193,37 @@ pub enum CheckpointError {
     },
 
     /// The checkpoint of a network that is no decoder.
-    #[error("{} holds no decoder; give the run of a recipe with model.kind = \"decoder\"; of a tuned run give the model that it was tuned for, and its checkpoint as the adapter", dir.display())]
+    #[error("{} holds no language model; give the run of a recipe with model.kind = \"decoder\" or \"pretrained\"", dir.display())]
     NotALanguageModel {
         /// The checkpoint.
         dir: PathBuf,
+    },
+
+    /// The checkpoint of an adapter, where a whole model is needed.
+    #[error("{} holds an adapter for {}; give that as the model, and this as --adapter", dir.display(), base.display())]
+    OnlyAnAdapter {
+        /// The checkpoint.
+        dir: PathBuf,
+        /// The model that it belongs to.
+        base: PathBuf,
+    },
+
+    /// Models that name one another as the one that their training began with.
+    #[error("{} was trained on from a model that was trained on from another, {most} times over; give one that is nearer to the first", dir.display())]
+    TooManyBases {
+        /// The checkpoint.
+        dir: PathBuf,
+        /// Longest chain.
+        most: usize,
+    },
+
+    /// A model that has no form in another program's files.
+    #[error("{} cannot be written for other programs: {cause}", path.display())]
+    Export {
+        /// The model.
+        path: PathBuf,
+        /// Why, with the remedy.
+        cause: String,
     },
 
     /// There is nothing at the path of a model.

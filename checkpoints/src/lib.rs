@@ -53,7 +53,9 @@ pub use checkpoint::{
 pub use checksum::{Checksum, checksum};
 pub use error::CheckpointError;
 pub use fill::Loaded;
-pub use hugging_face::{ModelFolder, TensorFiles, load_adapter, save_adapter};
+pub use hugging_face::{
+    FloatType, ModelFolder, TensorFiles, export_language_model, load_adapter, save_adapter,
+};
 pub use language_model::LanguageModel;
 pub use manifest::{FORMAT, Manifest};
 pub use mapped_file::mapped_file;

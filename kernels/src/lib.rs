@@ -56,4 +56,4 @@ pub use optimizer::{Adam, AdamW, Sgd, SgdState};
 pub use pool::{avg_pool1d, avg_pool2d, max_pool1d, max_pool2d};
 pub use quantize::quantize_clipped;
 pub use random::{Philox, normal_quantiles};
-pub use softmax::{cross_entropy, log_softmax, softmax};
+pub use softmax::{cross_entropy, distillation_loss, log_softmax, softmax};

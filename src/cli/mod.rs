@@ -3,12 +3,14 @@
 mod bench;
 mod chat;
 mod command_line;
+mod compress;
 mod demo;
 mod device;
 mod devices;
 mod doctor;
 mod embed;
 mod evaluate;
+mod export;
 mod generate;
 #[cfg(feature = "hub")]
 mod hub;
@@ -94,10 +96,12 @@ enum Verb {
     Evaluate(Box<evaluate::Evaluate>),
     WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
+    Compress(Box<compress::Compress>),
     Generate(Box<generate::Generate>),
     Chat(Box<chat::Chat>),
     Embed(embed::Embed),
     Bench(bench::Bench),
+    Export(export::Export),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
@@ -114,12 +118,13 @@ impl Verb {
             Self::Evaluate(verb) => Some(&verb.run.process),
             Self::WorstCase(verb) => Some(&verb.run.process),
             Self::Map(verb) => Some(&verb.process),
+            Self::Compress(verb) => Some(&verb.run.process),
             Self::Generate(verb) => Some(&verb.process),
             Self::Chat(verb) => Some(&verb.process),
             Self::Embed(verb) => Some(&verb.process),
             Self::Bench(verb) => Some(&verb.process),
             Self::Reproduce(verb) => Some(&verb.run.process),
-            Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
+            Self::Export(_) | Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
         }
     }
 
@@ -131,10 +136,12 @@ impl Verb {
             Self::Evaluate(verb) => verb.run(),
             Self::WorstCase(verb) => verb.run(),
             Self::Map(verb) => verb.run(),
+            Self::Compress(verb) => verb.run(),
             Self::Generate(verb) => verb.run(),
             Self::Chat(verb) => verb.run(),
             Self::Embed(verb) => verb.run(),
             Self::Bench(verb) => verb.run(),
+            Self::Export(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),

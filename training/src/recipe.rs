@@ -109,6 +109,10 @@ pub struct TrainingConfig {
     pub patience: Option<usize>,
     /// What is programmed.
     pub deployment: Deployment,
+    /// After every step, weights on arrays are clipped to this many standard deviations of their output channel; not at all where
+    /// absent (Büchel et al., NeurIPS 2025: 2.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
     /// Passes over the training items, without noise and without moving a weight, that running statistics of batch norms
     /// follow before deployment.
     pub batch_norm_refresh: usize,
@@ -127,6 +131,7 @@ impl Default for TrainingConfig {
             selection: Selection::default(),
             patience: None,
             deployment: Deployment::default(),
+            clip: None,
             batch_norm_refresh: 0,
         }
     }
@@ -206,6 +211,15 @@ impl Recipe {
                 "training.patience",
                 0,
                 "a whole number above 0, or leave it out",
+            ));
+        }
+        if let Some(clip) = training.clip
+            && !(clip.is_finite() && clip > 0.0)
+        {
+            return Err(TrainingError::setting(
+                "training.clip",
+                clip,
+                "a number of standard deviations above 0, or leave it out",
             ));
         }
         if let Schedule::Step { factor, .. } = training.schedule

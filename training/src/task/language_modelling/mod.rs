@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Gradients, Tensor};
 use crossburn_checkpoints::checksum;
-use crossburn_kernels::cross_entropy;
+use crossburn_kernels::{cross_entropy, distillation_loss};
 use crossburn_models::{CausalLanguageModel, Predictions};
 use crossburn_noise::{Better, Metric};
 use serde::{Deserialize, Serialize};
@@ -294,6 +294,19 @@ impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
     fn loss(&self, output: Predictions, _: &Rows) -> Tensor<1> {
         let targets = output.target_tensor();
         cross_entropy(output.logits, targets)
+    }
+
+    fn distillation_loss(
+        &self,
+        output: Predictions,
+        teacher: Predictions,
+        temperature: f64,
+    ) -> Result<Tensor<1>, TrainingError> {
+        Ok(distillation_loss(
+            output.logits,
+            teacher.logits,
+            temperature,
+        ))
     }
 
     fn judge(
