@@ -213,7 +213,10 @@ mod tests {
             ..tuning
         };
         let kept = 3 * 64 + 2 * block;
-        assert_eq!(by_blocks.bytes(&config), 4 * (rest + 8 * 64 * kept) + PROGRAM);
+        assert_eq!(
+            by_blocks.bytes(&config),
+            4 * (rest + 8 * 64 * kept) + PROGRAM
+        );
         // Two blocks of four matrices of 64² and three of 64 · 176 with two norms, and the last norm.
         let blocks = (2 * (4 * 64 * 64 + 3 * 64 * 176 + 2 * 64) + 64) as f64;
         let products = 8.0 * (2.0 * blocks * 64.0 + 2.0 * 512.0 * 64.0 * 16.0);

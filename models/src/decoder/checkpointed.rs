@@ -167,7 +167,10 @@ mod tests {
             assert!(size > 0.0, "{path} has no gradient");
             for (found, expected) in found[path].iter().zip(expected) {
                 // The same products in the same order; only parts of one parameter are added up in another order.
-                assert!((found - expected).abs() <= 2e-6 * size, "{path}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() <= 2e-6 * size,
+                    "{path}: {found} {expected}"
+                );
             }
         }
         expected.len()
@@ -220,7 +223,10 @@ mod tests {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let device = param.val().device();
             let values: Vec<f32> = param.val().inner().into_data().try_to_vec().unwrap();
-            let moved = values.iter().enumerate().map(|(i, x)| x + 0.1 * (i as f32).sin());
+            let moved = values
+                .iter()
+                .enumerate()
+                .map(|(i, x)| x + 0.1 * (i as f32).sin());
             let data = burn::tensor::TensorData::new(moved.collect::<Vec<f32>>(), param.shape());
             Param::initialized(param.id, Tensor::from_data(data, &device).require_grad())
         }
