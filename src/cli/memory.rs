@@ -83,7 +83,7 @@ pub(super) struct Tuning {
 }
 
 impl Tuning {
-    /// Bytes that tuning an adapter beside a decoder takes at its peak, to within a tenth for models of a hundred megabytes.
+    /// Bytes that tuning an adapter beside a decoder takes at its peak, to within a fifth for models of a hundred megabytes.
     ///
     /// ```text
     /// weights, twice where they deviate + places · layers · (2 width + 2 query + 2 key + 3 hidden + adapter)
@@ -91,7 +91,7 @@ impl Tuning {
     /// ```
     ///
     /// in 32-bit floats: what a block keeps of a token for the gradient (inputs of two norms, query, key, value and result of the
-    /// attention, gate before and after its activation, what it scales), and logits, which are judged in a copy. A frozen weight
+    /// attention, gate before and after its activation, what it scales), and logits with their gradient. A frozen weight
     /// has no gradient and no moments. Where blocks are computed again, one of them keeps that at a time, with gradients and
     /// products on the way, the others their input.
     pub(super) fn bytes(&self, config: &DecoderConfig) -> u64 {

@@ -208,14 +208,13 @@ pub trait Learn<N>: Task {
         loss: impl FnOnce(Self::Output) -> Result<Tensor<1>, TrainingError>,
     ) -> Result<(Tensor<1>, f64, Self::Tally), TrainingError> {
         let mut tally = [Self::Tally::default()];
-        let judged = self.judge(output.clone(), batch, &mut tally);
-        // The output is let go, so that its gradient may take its place.
-        let loss = loss(output)?;
+        let loss = loss(output.clone())?;
         let value = f64::from(loss.clone().into_scalar::<f32>());
-        let [tally] = match value.is_finite() {
-            true => judged.map(|()| tally)?,
-            false => Default::default(),
-        };
+        if value.is_finite() {
+            // The output is let go before gradients are taken.
+            self.judge(output, batch, &mut tally)?;
+        }
+        let [tally] = tally;
         Ok((loss, value, tally))
     }
 
