@@ -54,17 +54,10 @@ impl Distillation {
     ) -> Result<Learned<T::Tally>, TrainingError> {
         let varied = vary_weights(learner.network.clone(), step.weights, step.noise, step.chip)?;
         let output = step.task.forward(&varied, &step.batch);
-        let mut tally = [T::Tally::default()];
-        let judged = step.task.judge(output.clone(), &step.batch, &mut tally);
-        let distance = step
-            .task
-            .distillation_loss(output, teacher, self.temperature)?;
-        let loss = f64::from(distance.clone().into_scalar::<f32>());
-        // A loss that is not finite ends the run, and says more than an output that is not.
-        let [tally] = match loss.is_finite() {
-            true => judged.map(|()| tally)?,
-            false => Default::default(),
-        };
+        let task = step.task;
+        let (distance, loss, tally) = task.counted(output, &step.batch, |output| {
+            task.distillation_loss(output, teacher, self.temperature)
+        })?;
         learner.descend(distance, step.learning_rate);
         Ok(Learned {
             loss,

@@ -185,23 +185,7 @@ pub trait Learn<N>: Task {
     /// What training makes small: the mean over the items of `batch`, `[1]`.
     fn loss(&self, output: Self::Output, batch: &Self::Batch) -> Tensor<1>;
 
-    /// How far `output` is from `teacher`, what another network gives for the same batch, without autodiff: the mean over what is predicted of
-    /// `τ² KL(softmax(teacher / τ) || softmax(output / τ))`, τ = `temperature`, `[1]`.
-    ///
-    /// # Errors
-    /// [`TrainingError::NotOffered`] by default.
-    fn distillation_loss(
-        &self,
-        output: Self::Output,
-        teacher: Self::Output,
-        temperature: f64,
-    ) -> Result<Tensor<1>, TrainingError> {
-        let _ = (output, teacher, temperature);
-        Err(not_offered("distillation", SAMPLED, &self.metric()))
-    }
-
-    /// The loss of `output` with its gradient, its value, and what `output` counts for. A loss that is not finite counts for
-    /// nothing: the run ends with it.
+    /// The loss of `output` with its gradient, its value, and what `output` counts for.
     ///
     /// # Errors
     /// Those of [`judge`](Self::judge).
@@ -210,15 +194,27 @@ pub trait Learn<N>: Task {
         output: Self::Output,
         batch: &Self::Batch,
     ) -> Result<(Tensor<1>, f64, Self::Tally), TrainingError> {
+        self.counted(output, batch, |output| Ok(self.loss(output, batch)))
+    }
+
+    /// The same with another loss. A loss that is not finite counts for nothing: the run ends with it.
+    ///
+    /// # Errors
+    /// Those of [`judge`](Self::judge) and of `loss`.
+    fn counted(
+        &self,
+        output: Self::Output,
+        batch: &Self::Batch,
+        loss: impl FnOnce(Self::Output) -> Result<Tensor<1>, TrainingError>,
+    ) -> Result<(Tensor<1>, f64, Self::Tally), TrainingError> {
         let mut tally = [Self::Tally::default()];
-        let judged = self.judge(output.clone(), batch, &mut tally);
-        // The output is let go, so that its gradient may take its place.
-        let loss = self.loss(output, batch);
+        let loss = loss(output.clone())?;
         let value = f64::from(loss.clone().into_scalar::<f32>());
-        let [tally] = match value.is_finite() {
-            true => judged.map(|()| tally)?,
-            false => Default::default(),
-        };
+        if value.is_finite() {
+            // The output is let go before gradients are taken.
+            self.judge(output, batch, &mut tally)?;
+        }
+        let [tally] = tally;
         Ok((loss, value, tally))
     }
 
@@ -241,6 +237,21 @@ pub trait Learn<N>: Task {
             needs,
             &self.metric(),
         ))
+    }
+
+    /// How far `output` is from `teacher`, what another network gives for the same batch, without autodiff: the mean over what is predicted of
+    /// `τ² KL(softmax(teacher / τ) || softmax(output / τ))`, τ = `temperature`, `[1]`.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotOffered`] by default.
+    fn distillation_loss(
+        &self,
+        output: Self::Output,
+        teacher: Self::Output,
+        temperature: f64,
+    ) -> Result<Tensor<1>, TrainingError> {
+        let _ = (output, teacher, temperature);
+        Err(not_offered("distillation", SAMPLED, &self.metric()))
     }
 
     /// What an adversary in training makes small: by default the negative of the loss, `[1]`.
