@@ -89,13 +89,13 @@ fn damaged_networks_are_errors_and_no_panics() {
         for case in 0..60 {
             let draws = Philox::new(case, 0);
             let mut file = whole.clone();
-            if case % 4 == 0 {
-                file.truncate(draws.below(0, file.len() as u64) as usize);
+            if case.is_multiple_of(4) {
+                file.truncate(draws.below(0, file.len() as u32) as usize);
             }
             // Half of the changes lie where the nodes are: exporters write them before the tensors.
             for change in 0..4u64 {
-                let part = if change % 2 == 0 { 1 } else { 16 };
-                let place = draws.below(2 * change + 1, (file.len() / part).max(1) as u64);
+                let part = if change.is_multiple_of(2) { 1 } else { 16 };
+                let place = draws.below(2 * change + 1, (file.len() / part).max(1) as u32);
                 if let Some(byte) = file.get_mut(place as usize) {
                     *byte = draws.below(2 * change + 2, 256) as u8;
                 }
