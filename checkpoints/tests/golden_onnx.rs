@@ -158,6 +158,7 @@ fn external_graph(location: &str) -> Vec<u8> {
         number(2, 1),
         bytes(8, b"b"),
         bytes(13, &location),
+        bytes(13, &[bytes(1, b"length"), bytes(2, b"8")].concat()),
         number(14, 1),
     ]
     .concat();
