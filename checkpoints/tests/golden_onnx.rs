@@ -89,12 +89,12 @@ fn damaged_networks_are_errors_and_no_panics() {
         for case in 0..60 {
             let draws = Philox::new(case, 0);
             let mut file = whole.clone();
-            if case % 4 == 0 {
+            if case.is_multiple_of(4) {
                 file.truncate(draws.below(0, file.len() as u32) as usize);
             }
             // Half of the changes lie where the nodes are: exporters write them before the tensors.
             for change in 0..4u64 {
-                let part = if change % 2 == 0 { 1 } else { 16 };
+                let part = if change.is_multiple_of(2) { 1 } else { 16 };
                 let place = draws.below(2 * change + 1, (file.len() / part).max(1) as u32);
                 if let Some(byte) = file.get_mut(place as usize) {
                     *byte = draws.below(2 * change + 2, 256) as u8;
@@ -158,6 +158,7 @@ fn external_graph(location: &str) -> Vec<u8> {
         number(2, 1),
         bytes(8, b"b"),
         bytes(13, &location),
+        bytes(13, &[bytes(1, b"length"), bytes(2, b"8")].concat()),
         number(14, 1),
     ]
     .concat();

@@ -29,6 +29,7 @@ mod mlp;
 mod model_config;
 mod network;
 pub mod onnx;
+mod outputs;
 mod resnet;
 mod tensor_names;
 
@@ -45,5 +46,6 @@ pub use lenet::{LeNet, LeNetConfig, LeNetVariant};
 pub use mlp::{Mlp, MlpConfig};
 pub use model_config::{Family, ModelConfig, ModelError, OnnxConfig, OwnConfig, PretrainedConfig};
 pub use network::{Network, WithNetwork};
+pub use outputs::{ByForward, Forward, Outputs, WithForward};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};
 pub use tensor_names::{Layout, Origin, OutputBlocks, TensorNames};

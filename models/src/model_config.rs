@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use crossburn_hardware::WeightBits;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::{
@@ -56,7 +57,8 @@ pub enum ModelConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OnnxConfig {
-    /// The file.
+    /// The file, whose name ends in `.onnx`.
+    #[serde(deserialize_with = "onnx_path")]
     pub file: PathBuf,
     /// Width that its weights are quantized to; full precision where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +72,21 @@ pub struct OwnConfig {
     /// Width that its weights are quantized to; full precision where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<WeightBits>,
+}
+
+/// A path that ends in `.onnx`.
+fn onnx_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    match path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
+    {
+        true => Ok(path),
+        false => Err(D::Error::custom(format!(
+            "model.file = {} is no ONNX file: name one that ends in .onnx",
+            path.display()
+        ))),
+    }
 }
 
 /// A language model that is stored somewhere: in the folder layout of the Hugging Face hub, as a GGUF file, or as the run of a
@@ -597,6 +614,10 @@ mod tests {
                 "bits = 40 is outside 2..=16",
             ),
             (r#"{"kind":"vgg"}"#, "unknown variant `vgg`"),
+            (
+                r#"{"kind":"onnx","file":"net.pth"}"#,
+                "model.file = net.pth is no ONNX file",
+            ),
         ] {
             let message = serde_json::from_str::<ModelConfig>(text)
                 .unwrap_err()

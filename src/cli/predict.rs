@@ -8,10 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use crossburn_checkpoints::{OnnxFile, load_checkpoint, write_bytes};
 use crossburn_hardware::{manufacture, programmed};
-use crossburn_models::onnx::{OnnxNetwork, OnnxOutput};
-use crossburn_models::{
-    Autoencoder, CausalLanguageModel, Classifier, ModelConfig, Network, WithNetwork,
-};
+use crossburn_models::onnx::OnnxNetwork;
+use crossburn_models::{ByForward, Forward, ModelConfig, Network, Outputs, WithForward};
 use crossburn_noise::{ChipSeed, PathPattern, Variation};
 use crossburn_training::data::read_npy;
 use safetensors::{Dtype, SafeTensors};
@@ -89,12 +87,6 @@ impl FromStr for Chip {
     }
 }
 
-/// A tensor in a file.
-struct Values {
-    shape: Vec<usize>,
-    values: Vec<f32>,
-}
-
 impl Predict {
     pub(super) fn run(self) -> Result<Outcome> {
         let kind = Kind::of(&self.output)?;
@@ -109,7 +101,7 @@ impl Predict {
             None => None,
         };
         let stored = StoredNetwork::open(&self.model)?.with_digital(&self.digital);
-        let input = Values::read(&self.input)?;
+        let input = read(&self.input)?;
         let device = self.device.open()?;
         let items = match input.shape.first() {
             Some(items) if !input.values.is_empty() => *items,
@@ -127,11 +119,8 @@ impl Predict {
                 let network = OnnxFile::open(&config.file)?.network(&device)?;
                 pass.graph(network)?
             }
-            ModelConfig::Decoder(_) | ModelConfig::Pretrained(_) => bail!(
-                "{} is a language model: use crossburn generate",
-                self.model.display()
-            ),
-            model => model.build(stored.recipe.seed, &device, pass)??,
+            ModelConfig::Decoder(_) | ModelConfig::Pretrained(_) => bail!(TOKENS),
+            model => model.build(stored.recipe.seed, &device, ByForward(pass))??,
         };
         if let Some(place) = output.values.iter().position(|value| !value.is_finite()) {
             bail!(
@@ -139,7 +128,7 @@ impl Predict {
                 self.input.display()
             );
         }
-        output.write(&self.output, kind)?;
+        write(&self.output, &output, kind)?;
         note(&format!(
             "{}: {items} items, shape {:?}",
             self.output.display(),
@@ -154,7 +143,7 @@ impl Predict {
 struct Pass<'a> {
     stored: &'a StoredNetwork,
     varies: Option<&'a (ChipSeed, Variation)>,
-    input: &'a Values,
+    input: &'a Outputs,
     device: &'a Device,
     path: &'a Path,
 }
@@ -175,10 +164,7 @@ impl Pass<'_> {
     }
 
     /// The outputs of all items, some at a time.
-    fn batches(
-        &self,
-        compute: impl Fn(&[usize], Vec<f32>) -> Result<OnnxOutput>,
-    ) -> Result<Values> {
+    fn batches(&self, compute: impl Fn(&[usize], Vec<f32>) -> Result<Outputs>) -> Result<Outputs> {
         let item = self.input.values.len() / self.input.shape[0];
         let (mut values, mut shape) = (Vec::new(), Vec::new());
         for part in self.input.values.chunks(BATCH * item) {
@@ -195,16 +181,19 @@ impl Pass<'_> {
             shape = output.shape;
         }
         shape[0] = self.input.shape[0];
-        Ok(Values { shape, values })
+        Ok(Outputs { shape, values })
     }
 
-    fn graph(&self, network: OnnxNetwork) -> Result<Values> {
+    fn graph(&self, network: OnnxNetwork) -> Result<Outputs> {
         let network = self.ready(network)?;
         self.batches(|shape, values| Ok(network.run_values(shape, values, self.device)?))
     }
+}
 
-    /// The outputs of a network that takes `[items, channels, height, width]`.
-    fn images<const D: usize>(&self, forward: impl Fn(Tensor<4>) -> Tensor<D>) -> Result<Values> {
+impl WithForward for Pass<'_> {
+    type Output = Result<Outputs>;
+
+    fn run<N: Network>(self, network: N, forward: Forward<N>) -> Result<Outputs> {
         let [_, channels, height, width] = self.input.shape[..] else {
             bail!(
                 "{} has the shape {:?}, the network takes items, channels, height and width",
@@ -213,36 +202,21 @@ impl Pass<'_> {
             );
         };
         self.stored.model.check([channels, height, width])?;
+        let network = self.ready(network)?;
         self.batches(|shape, values| {
-            let input = Tensor::from_data(TensorData::new(values, shape.to_vec()), self.device);
-            let output = forward(input);
-            let shape = output.dims().to_vec();
-            let values = output.into_data().try_into_vec_as();
-            Ok(OnnxOutput {
-                shape,
-                values: values.map_err(|error| anyhow::anyhow!("{error:?}"))?,
-            })
+            let input = TensorData::new(values, shape.to_vec());
+            let input = Tensor::from_data(input, self.device);
+            Ok(forward(&network, input))
         })
     }
-}
 
-impl WithNetwork for Pass<'_> {
-    type Output = Result<Values>;
-
-    fn classifier<C: Classifier>(self, network: C) -> Result<Values> {
-        let network = self.ready(network)?;
-        self.images(|images| network.forward(images))
-    }
-
-    fn autoencoder<A: Autoencoder>(self, network: A) -> Result<Values> {
-        let network = self.ready(network)?;
-        self.images(|images| network.forward(images))
-    }
-
-    fn language_model<L: CausalLanguageModel>(self, _: L) -> Result<Values> {
-        bail!("language models predict tokens: use crossburn generate")
+    fn of_tokens(self) -> Result<Outputs> {
+        bail!(TOKENS)
     }
 }
+
+/// Why a language model predicts nothing here.
+const TOKENS: &str = "language models predict tokens: use crossburn generate";
 
 /// How a tensor is written.
 #[derive(Clone, Copy, Debug)]
@@ -263,60 +237,58 @@ impl Kind {
     }
 }
 
-impl Values {
-    /// The tensor in a file.
-    ///
-    /// # Errors
-    /// A file of another kind, without a tensor that can be meant, or of other elements than floats.
-    fn read(path: &Path) -> Result<Self> {
-        if let Kind::Npy = Kind::of(path)? {
-            let (shape, values) = read_npy(path)?;
-            return Ok(Self { shape, values });
-        }
-        let bytes = fs_err::read(path)?;
-        let place = || format!("in {}", path.display());
-        let file = SafeTensors::deserialize(&bytes).with_context(place)?;
-        let names = file.names();
-        let name = match names.as_slice() {
-            [only] => *only,
-            _ if names.contains(&"input") => "input",
-            _ => bail!(
-                "{} holds {} tensors and none called `input`",
-                path.display(),
-                names.len()
-            ),
-        };
-        let view = file.tensor(name).with_context(place)?;
-        if view.dtype() != Dtype::F32 {
-            bail!(
-                "`{name}` in {} holds {}, 32-bit floats are read",
-                path.display(),
-                view.dtype()
-            );
-        }
-        let values = view.data().as_chunks::<4>().0;
-        Ok(Self {
-            shape: view.shape().to_vec(),
-            values: values.iter().map(|x| f32::from_le_bytes(*x)).collect(),
-        })
+/// The tensor in a file.
+///
+/// # Errors
+/// A file of another kind, without a tensor that can be meant, or of other elements than floats.
+fn read(path: &Path) -> Result<Outputs> {
+    if let Kind::Npy = Kind::of(path)? {
+        let (shape, values) = read_npy(path)?;
+        return Ok(Outputs { shape, values });
     }
+    let bytes = fs_err::read(path)?;
+    let place = || format!("in {}", path.display());
+    let file = SafeTensors::deserialize(&bytes).with_context(place)?;
+    let names = file.names();
+    let name = match names.as_slice() {
+        [only] => *only,
+        _ if names.contains(&"input") => "input",
+        _ => bail!(
+            "{} holds {} tensors and none called `input`",
+            path.display(),
+            names.len()
+        ),
+    };
+    let view = file.tensor(name).with_context(place)?;
+    if view.dtype() != Dtype::F32 {
+        bail!(
+            "`{name}` in {} holds {}, 32-bit floats are read",
+            path.display(),
+            view.dtype()
+        );
+    }
+    let values = view.data().as_chunks::<4>().0;
+    Ok(Outputs {
+        shape: view.shape().to_vec(),
+        values: values.iter().map(|x| f32::from_le_bytes(*x)).collect(),
+    })
+}
 
-    /// Writes the tensor to a file, replacing it as a whole.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    fn write(&self, path: &Path, kind: Kind) -> Result<()> {
-        let raw: Vec<u8> = self.values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let bytes = match kind {
-            Kind::Npy => npy(&self.shape, &raw),
-            Kind::Safetensors => {
-                let shape = self.shape.clone();
-                let view = safetensors::tensor::TensorView::new(Dtype::F32, shape, &raw)?;
-                safetensors::serialize([("output", view)], None)?
-            }
-        };
-        Ok(write_bytes(path, &bytes)?)
-    }
+/// Writes the tensor to a file, replacing it as a whole.
+///
+/// # Errors
+/// A file that cannot be written.
+fn write(path: &Path, output: &Outputs, kind: Kind) -> Result<()> {
+    let raw: Vec<u8> = output.values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let bytes = match kind {
+        Kind::Npy => npy(&output.shape, &raw),
+        Kind::Safetensors => {
+            let shape = output.shape.clone();
+            let view = safetensors::tensor::TensorView::new(Dtype::F32, shape, &raw)?;
+            safetensors::serialize([("output", view)], None)?
+        }
+    };
+    Ok(write_bytes(path, &bytes)?)
 }
 
 /// 32-bit floats in NumPy's format, version 1: a header that ends on a multiple of 64 bytes, and the elements.

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use burn::module::Module;
 use burn::tensor::Device;
 use crossburn_checkpoints::{CheckpointError, OnnxFile};
-use crossburn_models::onnx::{OnnxInput, OnnxNetwork};
+use crossburn_models::onnx::{OnnxError, OnnxNetwork};
 use crossburn_models::{ModelError, OnnxConfig};
 
 use crate::TrainingError;
@@ -17,8 +18,8 @@ pub const GRAPH_FILE: &str = "graph.onnx";
 #[derive(Debug)]
 pub(crate) struct Graph {
     file: OnnxFile,
-    input: OnnxInput,
-    outputs: usize,
+    /// The network as the file has it, to see whether samples fit.
+    network: OnnxNetwork,
 }
 
 impl Graph {
@@ -32,38 +33,43 @@ impl Graph {
     ) -> Result<(OnnxNetwork, Self), TrainingError> {
         let file = OnnxFile::open(&config.file)?;
         let network = file.network(device)?;
-        let row = network.check().map_err(|cause| CheckpointError::Onnx {
-            path: config.file.clone(),
-            cause,
-        })?;
         let graph = Self {
-            input: network.input().clone(),
-            outputs: row.iter().product(),
+            network: network.valid(),
             file,
         };
+        graph.named(network.check())?;
         Ok((network, graph))
     }
 
-    /// Refuses samples of another shape, or of more classes than it has outputs.
+    /// The error with the file that it is about.
+    fn named<T>(&self, result: Result<T, OnnxError>) -> Result<T, TrainingError> {
+        let path = self.file.path().to_path_buf();
+        Ok(result.map_err(|cause| CheckpointError::Onnx { path, cause })?)
+    }
+
+    /// Refuses samples of another shape, or of more classes than it has outputs. A few pass through the network.
     ///
     /// # Errors
-    /// [`ModelError`] with both.
+    /// [`ModelError`] with both, and a node that cannot compute with such samples.
     pub(crate) fn check(&self, samples: &Samples) -> Result<(), TrainingError> {
         let [channels, height, width] = samples.shape;
-        if !self.input.takes(samples.shape) {
+        let input = self.network.input();
+        let Some(item) = input.item(samples.shape) else {
             return Err(ModelError::InputShape {
                 model: "onnx",
-                expected: self.input.to_string(),
+                expected: input.to_string(),
                 channels,
                 height,
                 width,
             }
             .into());
-        }
-        match samples.classes > self.outputs {
+        };
+        let outputs = self.named(self.network.check_items(&item))?;
+        let outputs = outputs.iter().product();
+        match samples.classes > outputs {
             true => Err(ModelError::Classes {
                 model: "onnx",
-                outputs: self.outputs,
+                outputs,
                 classes: samples.classes,
             }
             .into()),

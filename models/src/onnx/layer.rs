@@ -165,7 +165,7 @@ impl NamedLayer {
         self.with(layer)
     }
 
-    pub(super) fn to_device(self, device: &Device) -> Self {
+    pub(super) fn moved(self, device: &Device) -> Self {
         let layer = map_layer!(self.layer.clone(), inner => inner.to_device(device));
         self.with(layer)
     }

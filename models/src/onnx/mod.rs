@@ -40,7 +40,7 @@ mod value;
 
 pub use error::OnnxError;
 use host::Host;
-pub use network::{OnnxInput, OnnxNetwork, OnnxOutput};
+pub use network::{OnnxInput, OnnxNetwork};
 
 /// Where the values of a tensor lie that the file keeps elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]

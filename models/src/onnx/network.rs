@@ -17,16 +17,13 @@ use super::proto::{Dimension, GraphProto, ModelProto, ValueProto};
 use super::stored_tensor::Becomes;
 use super::value::{Call, Value};
 use super::{ExternalTensors, OnnxError};
-use crate::{Classifier, Network};
+use crate::{Classifier, Network, Outputs};
 
 /// Versions of ONNX's operators that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
 
-/// Items of the passes that [`OnnxNetwork::check`] makes: two numbers, so that a batch that the graph fixes shows.
+/// Items of the passes that [`OnnxNetwork::check_items`] makes: two numbers, so that a batch that the graph fixes shows.
 const BATCHES: [usize; 2] = [2, 3];
-
-/// Size that a free axis other than the batch is checked with.
-const FREE_AXIS: usize = 8;
 
 /// A network that an ONNX file describes, with one input and its first output.
 ///
@@ -64,15 +61,6 @@ pub struct OnnxInput {
     pub name: String,
     /// Its axes, `None` where the size is free.
     pub shape: Vec<Option<usize>>,
-}
-
-/// An output of any shape.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OnnxOutput {
-    /// Sizes of its axes.
-    pub shape: Vec<usize>,
-    /// Its values in row-major order.
-    pub values: Vec<f32>,
 }
 
 impl OnnxNetwork {
@@ -185,25 +173,23 @@ impl OnnxNetwork {
         shape: &[usize],
         values: Vec<f32>,
         device: &Device,
-    ) -> Result<OnnxOutput, OnnxError> {
+    ) -> Result<Outputs, OnnxError> {
         let input =
             Host::new(shape.to_vec(), Elements::Floats(values)).map_err(OnnxError::graph)?;
         let output = self.compute(input.to_device(device))?;
-        Ok(OnnxOutput {
+        Ok(Outputs {
             shape: output.shape().to_vec(),
             values: output.values().map_err(OnnxError::graph)?,
         })
     }
 
-    /// Passes items through the network, and gives the shape of the output of one.
-    ///
-    /// Zeros are passed, in batches of two sizes: what runs then runs for any batch of inputs of the same size.
+    /// Passes items of the size that the graph asks for through the network, and gives the shape of the output of one; `None`
+    /// where the graph leaves that size free: see [`check_items`](Self::check_items).
     ///
     /// # Errors
-    /// The node that cannot compute, and an output that is not one row for each item.
-    pub fn check(&self) -> Result<Vec<usize>, OnnxError> {
-        let shape = &self.graph.input.shape;
-        let Some((batch, rest)) = shape.split_first() else {
+    /// A batch that is fixed, and those of [`check_items`](Self::check_items).
+    pub fn check(&self) -> Result<Option<Vec<usize>>, OnnxError> {
+        let Some((batch, rest)) = self.graph.input.shape.split_first() else {
             return Err(OnnxError::graph("its input is a single number"));
         };
         if let Some(fixed) = batch {
@@ -211,10 +197,20 @@ impl OnnxNetwork {
                 "it takes batches of {fixed} alone: export it with a free batch (dynamic_axes or dynamic_shapes)"
             )));
         }
+        let item: Option<Vec<usize>> = rest.iter().copied().collect();
+        item.map(|item| self.check_items(&item)).transpose()
+    }
+
+    /// Passes items of the shape `item` through the network, and gives the shape of the output of one.
+    ///
+    /// Zeros are passed, in batches of two sizes: what runs then runs for any batch of such items.
+    ///
+    /// # Errors
+    /// The node that cannot compute, and an output that is not one row for each item.
+    pub fn check_items(&self, item: &[usize]) -> Result<Vec<usize>, OnnxError> {
         let mut found: Option<Vec<usize>> = None;
         for items in BATCHES {
-            let mut shape = vec![items];
-            shape.extend(rest.iter().map(|size| size.unwrap_or(FREE_AXIS)));
+            let shape = [&[items], item].concat();
             let output = self.try_zeros(&shape)?;
             let row = match output.split_first() {
                 Some((rows, row)) if *rows == items => row.to_vec(),
@@ -347,11 +343,12 @@ impl OnnxInput {
         }
     }
 
-    /// Whether it takes samples of `[channels, height, width]`.
-    pub fn takes(&self, [channels, height, width]: [usize; 3]) -> bool {
+    /// The shape that one of the samples of `[channels, height, width]` has for the network, where it takes such samples.
+    pub fn item(&self, [channels, height, width]: [usize; 3]) -> Option<Vec<usize>> {
         let batch = self.shape.first().copied().flatten().unwrap_or(1);
-        let shape = self.of_samples([batch, channels, height, width]);
-        self.require(&shape).is_ok()
+        let mut shape = self.of_samples([batch, channels, height, width]);
+        self.require(&shape).ok()?;
+        Some(shape.split_off(1))
     }
 }
 
@@ -418,8 +415,8 @@ impl Network for OnnxNetwork {}
 
 impl Classifier for OnnxNetwork {
     /// # Panics
-    /// Where the network does not take such inputs or gives no row of logits for each: [`OnnxNetwork::check`] and
-    /// [`OnnxInput::takes`] say so before.
+    /// Where the network does not take such inputs or gives no row of logits for each: [`OnnxInput::item`] and
+    /// [`OnnxNetwork::check_items`] say so before.
     fn forward(&self, inputs: Tensor<4>) -> Tensor<2> {
         let items = inputs.dims()[0];
         let shape = self.graph.input.of_samples(inputs.dims());
@@ -458,7 +455,7 @@ impl Module for OnnxNetwork {
     }
 
     fn to_device(self, device: &Device) -> Self {
-        self.each(|layer| layer.to_device(device))
+        self.each(|layer| layer.moved(device))
     }
 
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {

@@ -10,6 +10,10 @@ use super::layer::{Layer, NamedLayer};
 
 /// A value of a graph: floats that a network computes lie on its device, all else on the host.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "values of a network are tensors of the device: a box for each would be one allocation more"
+)]
 pub(crate) enum Value {
     Dense(Dense),
     Host(Arc<Host>),

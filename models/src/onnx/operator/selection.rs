@@ -127,8 +127,11 @@ impl Operator for Gather {
 #[derive(Debug)]
 struct SliceOf {
     /// Starts, ends and axes of versions that have them as attributes.
-    own: Option<(Vec<i64>, Vec<i64>, Option<Vec<i64>>)>,
+    own: Option<Bounds>,
 }
+
+/// Starts, ends and axes.
+type Bounds = (Vec<i64>, Vec<i64>, Option<Vec<i64>>);
 
 impl Operator for SliceOf {
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {

@@ -530,9 +530,7 @@ impl Pad {
         let cut = |pad: i64| count(pad.saturating_neg());
         let (off, end) = (cut(before)?, cut(after)?);
         let size = x.shape()[axis];
-        let left = size
-            .checked_sub(off.saturating_add(end))
-            .unwrap_or_default();
+        let left = size.saturating_sub(off.saturating_add(end));
         let x = x.every(axis, off, left, 1)?;
         let (before, after) = (count(before)?, count(after)?);
         if before + after == 0 {
