@@ -2,7 +2,7 @@
 //!
 //! A part is two files: `NAME_questions.json`, a list of `{id, input, profile}`, and `NAME_outputs.json`,
 //! `{task, golds: [{id, output}]}`. A profile lists what its user wrote before. Where some of it is put before a question, the
-//! words around it are those of the paper's prompts.
+//! words around it are modelled on the prompts of the benchmark.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
