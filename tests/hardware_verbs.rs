@@ -18,13 +18,13 @@ fn help(folder: &Path, verb: &str) -> String {
 fn the_verbs_of_hardware_explain_themselves() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    insta::assert_snapshot!(help(folder, "map"), @r"
+    insta::assert_snapshot!(help(folder, "map"), @r#"
     Map a checkpoint to the arrays of an accelerator, and say what it costs
 
     Usage: crossburn map [OPTIONS] <CHECKPOINT>
 
     Arguments:
-      <CHECKPOINT>  A checkpoint, or the run folder that holds it
+      <CHECKPOINT>  A checkpoint, the run folder that holds it, or a classifier as an ONNX file
 
     Hardware:
           --accelerator <NAME|FILE>  An accelerator by name, or a TOML file with a section [cost]
@@ -33,9 +33,13 @@ fn the_verbs_of_hardware_explain_themselves() {
                                      as 'fc*.weight'
 
     Data:
-          --data <SOURCE>  Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the
-                           training where absent
-          --items <N>      Training items that pass through the network [default: 16]
+          --data <SOURCE>         Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those
+                                  of the training where absent
+          --normalize <MEAN/STD>  What the network of an ONNX file sees: (x - MEAN) / STD, numbers for
+                                  each channel with commas, such as 0.485,0.456,0.406/0.229,0.224,0.225;
+                                  from a line `normalize = "MEAN/STD"` in a TOML file beside it where
+                                  absent
+          --items <N>             Training items that pass through the network [default: 16]
 
     Options:
           --out <DIR>    Folder of the run [default: runs/map-NAME]
@@ -44,7 +48,7 @@ fn the_verbs_of_hardware_explain_themselves() {
           --threads <N>  Threads to compute on [default: one per core]; results do not depend on it
       -h, --help         Print help: -h in short, --help in full
       -V, --version      Print the version
-    ");
+    "#);
     insta::assert_snapshot!(help(folder, "devices"), @r"
     Show the memory cells that hardware can be made of
 

@@ -223,3 +223,141 @@ fn a_folder_of_the_hub_is_judged_on_chips_and_attacked() {
     let apart = replayed / found["worst"].as_f64().unwrap() - 1.0;
     assert!(apart.abs() < 1e-9, "{replayed}");
 }
+
+#[test]
+fn a_trained_model_is_taught_to_stand_noise_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_text(&folder.join("a.txt"));
+    std::fs::write(folder.join("lm.toml"), recipe()).unwrap();
+    good(
+        folder,
+        "train lm.toml --set noise={kind=\"none\"} --set training.epochs=4 --out base",
+    );
+    let hardened = "[task]\nkind = \"language-modelling\"\nwindow = 16\n\
+         [model]\nkind = \"pretrained\"\nfolder = \"base\"\n\
+         [data]\nsource = \"text:a.txt\"\nvalidation = 40\n\
+         [training]\nepochs = 2\nbatch = 8\nselection = \"last\"\n\
+         optimizer = { kind = \"sgd\", learning_rate = 0.05 }\n\
+         [method]\nkind = \"distillation\"\n";
+    std::fs::write(folder.join("hard.toml"), format!("seed = 3\n{hardened}")).unwrap();
+    let clean = |document: &Value| document["methods"][0]["clean"].as_f64().unwrap();
+    let judged = |run: &str, more: &str| {
+        let command = format!("evaluate {run} --data text:a.txt {more} --json --out of-{run}");
+        json(&good(folder, &command))
+    };
+    // Who says what he said has nothing to learn: the loss of every epoch is 0, and so is every step.
+    let same = json(&good(folder, "train hard.toml --out same --json"));
+    for epoch in same["methods"][0]["curve"].as_array().unwrap() {
+        assert!(
+            epoch["train_loss"].as_f64().unwrap().abs() < 1e-6,
+            "{epoch}"
+        );
+    }
+    let before = judged("base", "--noise none --chips 1");
+    assert!((clean(&same) / clean(&before) - 1.0).abs() < 1e-4);
+
+    let noise = "--set noise.kind=gaussian --set noise.sigma_rel_wmax=0.15 --set training.clip=2.5";
+    good(
+        folder,
+        &format!("train hard.toml {noise} --set training.epochs=6 --out hard"),
+    );
+    let mean = |run: &str| {
+        let chips = judged(run, "--sigma 0.15 --chips 10 --seed 9");
+        chips["methods"][0]["population"]["mean"].as_f64().unwrap()
+    };
+    let (before, after) = (mean("base"), mean("hard"));
+    assert!(after < before, "{before} {after}");
+
+    let message = bad(
+        folder,
+        "train hard.toml --set training.clip=0 --out refused",
+    );
+    assert!(
+        message.contains("training.clip = 0") && message.contains("above 0"),
+        "{message}"
+    );
+    let anomaly = "seed = 1\n[task]\nkind = \"anomaly-detection\"\nanomalies = [0]\n\
+         [model]\nkind = \"autoencoder\"\nwidths = [784, 8, 4]\n\
+         [data]\nsource = \"digits\"\ntrain = 60\nvalidation = 30\ntest = 30\n[method]\nkind = \"distillation\"\n";
+    std::fs::write(folder.join("anomaly.toml"), anomaly).unwrap();
+    let message = bad(folder, "train anomaly.toml --out refused");
+    assert!(
+        message.contains("distillation needs a network that gives probabilities"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_model_is_quantized_without_training_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_text(&folder.join("a.txt"));
+    std::fs::write(folder.join("lm.toml"), recipe()).unwrap();
+    good(folder, "train lm.toml --set training.epochs=4 --out run");
+    let table = json(&good(
+        folder,
+        "compress run --bits 3 --group 16 --calibration 60 --json --out small",
+    ));
+    let names = |document: &Value| -> Vec<String> {
+        let methods = document["methods"].as_array().unwrap().iter();
+        let name = |method: &Value| method["name"].as_str().unwrap().to_string();
+        methods.map(name).collect()
+    };
+    assert_eq!(names(&table), ["before", "3-bit nearest", "3-bit gptq"]);
+    let [before, nearest, gptq] =
+        [0, 1, 2].map(|row| table["methods"][row]["clean"].as_f64().unwrap());
+    assert!(before < gptq && gptq < nearest, "{before} {gptq} {nearest}");
+    let trained: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("run/results.json")).unwrap()).unwrap();
+    assert_eq!(trained["methods"][0]["clean"].as_f64(), Some(before));
+
+    // Every group of sixteen inputs of an output has eight levels at most.
+    let bytes = std::fs::read(folder.join("small/checkpoint/model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let down = file.tensor("layers.0.feed_forward.down.weight").unwrap();
+    let values = down.data().as_chunks::<4>().0.iter();
+    let values: Vec<f32> = values.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    for row in values.chunks(down.shape()[1]) {
+        for group in row.chunks(16) {
+            let mut levels: Vec<u32> = group.iter().map(|value| value.to_bits() << 1).collect();
+            levels.sort_unstable();
+            levels.dedup();
+            // Magnitudes 0, 1, 2 and 3 of a step.
+            assert!(levels.len() <= 4, "{group:?}");
+        }
+    }
+    let again = "evaluate small --noise none --chips 1 --json --out again";
+    let again = json(&good(folder, again));
+    assert_eq!(again["methods"][0]["clean"].as_f64(), Some(gptq));
+    // It is the same model in 32 bits elsewhere, and speaks.
+    good(folder, "export small --out exported");
+    let said = |model: &str| {
+        let command = format!("generate --model {model} --prompt the --max-new-tokens 8");
+        good(folder, &command).stdout
+    };
+    assert_eq!(said("exported"), said("small"));
+    // A model of another program keeps its data with what comes out.
+    good(
+        folder,
+        "compress exported --data text:a.txt --items 20 --bits 8 --rounding nearest --out other",
+    );
+    good(
+        folder,
+        "evaluate other --noise none --chips 1 --out of-other",
+    );
+    assert_eq!(said("other").is_empty(), said("exported").is_empty());
+
+    for (command, expected) in [
+        ("compress run --bits 1", "1"),
+        (
+            "compress run --calibration 0",
+            "--calibration 0 shows GPTQ nothing",
+        ),
+        ("compress run --keep layers.9.*", "layers.9.*"),
+        ("compress exported", "is a model without data: name texts"),
+    ] {
+        let message = bad(folder, &format!("{command} --out refused"));
+        assert!(message.contains(expected), "{command}: {message}");
+    }
+}

@@ -66,7 +66,7 @@ fn what_a_prompt_has_learned_is_spoken() {
     assert!(tuned > alone, "{tuned} {alone}");
     let message = bad(folder, "generate --model tuned --prompt x");
     assert!(
-        message.contains("tuned/checkpoint holds no decoder; give the run of a recipe"),
+        message.contains("tuned/checkpoint holds an adapter for runs/models/personal; give that as the model, and this as --adapter"),
         "{message}"
     );
 }

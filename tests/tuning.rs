@@ -5,7 +5,7 @@ mod command;
 
 use std::path::Path;
 
-use command::{bad, good, json};
+use command::{bad, crossburn, good, json};
 use serde_json::Value;
 
 /// A small decoder in `base`, which has learned to answer any question with `yes` or with `no`.
@@ -224,4 +224,61 @@ fn bad_data_and_options_are_refused_before_any_work() {
             "{message}"
         );
     }
+}
+
+#[test]
+fn a_model_that_was_trained_on_speaks_and_leaves_for_other_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train_base(folder);
+    write_user(folder);
+    let recipe = "seed = 1\n[task]\nkind = \"language-modelling\"\n\
+         [model]\nkind = \"pretrained\"\nfolder = \"base\"\n\
+         [data]\nsource = \"jsonl:user.jsonl\"\nvalidation = 5\n\
+         [training]\nepochs = 10\nbatch = 8\noptimizer = { kind = \"adam\", learning_rate = 3e-3 }\n";
+    std::fs::write(folder.join("whole.toml"), recipe).unwrap();
+    good(folder, "train whole.toml --out whole");
+    let said = |model: &str| {
+        let output = crossburn(folder)
+            .args(["generate", "--model", model, "--prompt", "ask 1:\n"])
+            .args(["--max-new-tokens", "12"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // 1 * 1 % 7 < 3: the model alone says yes, the user would not.
+    assert!(said("base").starts_with("say yes"), "{}", said("base"));
+    assert!(said("whole").starts_with("say no"), "{}", said("whole"));
+
+    good(folder, "export whole --out exported");
+    assert_eq!(said("exported"), said("whole"));
+    let clean = |model: &str| {
+        let command = format!(
+            "evaluate {model} --data jsonl:user.jsonl --noise none --chips 1 --json --out of-{model}"
+        );
+        number(&json(&good(folder, &command)), "clean")
+    };
+    assert_eq!(clean("exported"), clean("whole"));
+    good(folder, "export base --weights f16 --out halves");
+    let bytes = |folder_name: &str| {
+        let path = folder.join(folder_name).join("model.safetensors");
+        std::fs::metadata(path).unwrap().len()
+    };
+    assert!(2 * bytes("halves") < bytes("base/checkpoint") + 4096);
+
+    let message = bad(folder, "export whole --out exported");
+    assert!(
+        message.contains("exported is not empty: name another folder with --out"),
+        "{message}"
+    );
+    good(
+        folder,
+        "tune prompt --model base --data user.jsonl --epochs 1 --out tuned",
+    );
+    let message = bad(folder, "export tuned --out refused");
+    assert!(
+        message.contains("tuned/checkpoint holds an adapter for base; give that as the model"),
+        "{message}"
+    );
 }

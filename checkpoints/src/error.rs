@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crossburn_models::decoder::DecoderError;
+use crossburn_models::onnx::OnnxError;
 
 use crate::gguf::GgufError;
 
@@ -193,10 +194,37 @@ pub enum CheckpointError {
     },
 
     /// The checkpoint of a network that is no decoder.
-    #[error("{} holds no decoder; give the run of a recipe with model.kind = \"decoder\"; of a tuned run give the model that it was tuned for, and its checkpoint as the adapter", dir.display())]
+    #[error("{} holds no language model; give the run of a recipe with model.kind = \"decoder\" or \"pretrained\"", dir.display())]
     NotALanguageModel {
         /// The checkpoint.
         dir: PathBuf,
+    },
+
+    /// The checkpoint of an adapter, where a whole model is needed.
+    #[error("{} holds an adapter for {}; give that as the model, and this as --adapter", dir.display(), base.display())]
+    OnlyAnAdapter {
+        /// The checkpoint.
+        dir: PathBuf,
+        /// The model that it belongs to.
+        base: PathBuf,
+    },
+
+    /// Models that name one another as the one that their training began with.
+    #[error("{} was trained on from a model that was trained on from another, {most} times over; give one that is nearer to the first", dir.display())]
+    TooManyBases {
+        /// The checkpoint.
+        dir: PathBuf,
+        /// Longest chain.
+        most: usize,
+    },
+
+    /// A model that has no form in another program's files.
+    #[error("{} cannot be written for other programs: {cause}", path.display())]
+    Export {
+        /// The model.
+        path: PathBuf,
+        /// Why, with the remedy.
+        cause: String,
     },
 
     /// There is nothing at the path of a model.
@@ -231,6 +259,15 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What does not fit, with the remedy.
         cause: DecoderError,
+    },
+
+    /// An ONNX file whose graph cannot be read or cannot compute.
+    #[error("{}: {cause}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the node or tensor.
+        cause: OnnxError,
     },
 
     /// The index of several safetensors files is wrong.

@@ -125,7 +125,7 @@ struct Filler<'a> {
 }
 
 /// The axis of outputs in a stored tensor of `rank` axes.
-fn output_axis(layout: Layout, rank: usize) -> usize {
+pub(crate) fn output_axis(layout: Layout, rank: usize) -> usize {
     match layout {
         Layout::Transposed => 0,
         _ => rank - 1,
@@ -133,7 +133,7 @@ fn output_axis(layout: Layout, rank: usize) -> usize {
 }
 
 /// The shape that a stored tensor must have for a parameter of `shape`.
-fn stored_shape(origin: &Origin, shape: &[usize]) -> Vec<usize> {
+pub(crate) fn stored_shape(origin: &Origin, shape: &[usize]) -> Vec<usize> {
     let mut stored = match origin.layout {
         Layout::Same => shape.to_vec(),
         Layout::Transposed => shape.iter().rev().copied().collect(),

@@ -44,16 +44,21 @@ impl LanguageModel {
     /// yet.
     ///
     /// # Errors
-    /// Those of [`GgufFile::map`] for a file, of [`ModelFolder::open`] for a folder, and [`CheckpointError::NotALanguageModel`] for the
-    /// checkpoint of another network.
+    /// Those of [`GgufFile::map`] for a file, of [`ModelFolder::open`] for a folder; [`CheckpointError::NotALanguageModel`] for the
+    /// checkpoint of another network, and [`CheckpointError::OnlyAnAdapter`] for that of an adapter.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        Self::open_after(path, 0)
+    }
+
+    /// The model at `path`, with which the training of another began, and so on: `bases` times.
+    pub(crate) fn open_after(path: &Path, bases: usize) -> Result<Self, CheckpointError> {
         if path.is_file() {
             let file = Box::new(GgufFile::map(path)?);
             return Ok(Self {
                 stored: Stored::Gguf(file),
             });
         }
-        let stored = match OwnModel::find(path)? {
+        let stored = match OwnModel::find(path, bases)? {
             Some(own) => Stored::Own(Box::new(own)),
             None => Stored::Folder(ModelFolder::open(path)?),
         };
@@ -147,15 +152,33 @@ impl LanguageModel {
         &self,
         tokenizer: &Tokenizer,
     ) -> Result<Option<ChatTemplate>, CheckpointError> {
-        let source = match &self.stored {
-            Stored::Folder(_) | Stored::Own(_) => template_of_folder(self.path())?,
-            Stored::Gguf(file) => file
-                .metadata()
-                .text("tokenizer.chat_template")?
-                .map(str::to_string),
-        };
+        let source = self.chat_template_source()?;
         let template = source.map(|source| ChatTemplate::new(source, self.path(), tokenizer));
         template.transpose()
+    }
+
+    /// The text of the chat template.
+    pub(crate) fn chat_template_source(&self) -> Result<Option<String>, CheckpointError> {
+        match &self.stored {
+            Stored::Folder(folder) => template_of_folder(folder.path()),
+            Stored::Own(own) => match own.base() {
+                Some(base) => base.chat_template_source(),
+                None => template_of_folder(own.path()),
+            },
+            Stored::Gguf(file) => {
+                let template = file.metadata().text("tokenizer.chat_template")?;
+                Ok(template.map(str::to_string))
+            }
+        }
+    }
+
+    /// The `config.json` of the model, where it has one: it says more than this program reads.
+    pub(crate) fn document(&self) -> Option<&Value> {
+        match &self.stored {
+            Stored::Folder(folder) => Some(folder.document()),
+            Stored::Own(own) => own.base().and_then(Self::document),
+            Stored::Gguf(_) => None,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Checkpoints: safetensors with a manifest, resume state, atomic files.
 //!
-//! Three things are stored, each for another reader, and language models of other programs are read ([`LanguageModel`]):
+//! Three things are stored, each for another reader. Networks of other programs are read: language models ([`LanguageModel`])
+//! and ONNX graphs ([`OnnxFile`]).
 //!
 //! | What | Files | For |
 //! |---|---|---|
@@ -8,7 +9,7 @@
 //! | checkpoint | folder with `model.safetensors` and `manifest.json` | evaluation: the manifest says what was trained, how, and from which seed |
 //! | resume state | `resume.json` and a folder `resume-<n>` beside it | training: continue an interrupted run, bit for bit |
 //!
-//! **Architecture Invariant:** nothing outside of `hugging_face` and `gguf` knows a network. Every other function takes any
+//! **Architecture Invariant:** nothing outside of `hugging_face`, `gguf` and `onnx_file.rs` knows a network. Every other function takes any
 //! [`burn::module::Module`]; the architecture is an opaque JSON value in the [`Manifest`], which the caller compares
 //! with [`Manifest::expect_architecture`].
 //!
@@ -36,6 +37,7 @@ mod hugging_face;
 mod language_model;
 mod manifest;
 mod mapped_file;
+mod onnx_file;
 mod own_model;
 mod resting;
 mod resume;
@@ -53,10 +55,13 @@ pub use checkpoint::{
 pub use checksum::{Checksum, checksum};
 pub use error::CheckpointError;
 pub use fill::{HeldAs, Loaded};
-pub use hugging_face::{ModelFolder, TensorFiles, load_adapter, save_adapter};
+pub use hugging_face::{
+    FloatType, ModelFolder, TensorFiles, export_language_model, load_adapter, save_adapter,
+};
 pub use language_model::LanguageModel;
 pub use manifest::{FORMAT, Manifest};
 pub use mapped_file::{MappedFile, mapped_file};
+pub use onnx_file::OnnxFile;
 pub use resume::{has_resume, load_resume, read_progress, save_resume};
 pub use shipped::write_shipped_model;
 pub use tokenizer::{TextStream, Tokenizer};

@@ -45,7 +45,7 @@ pub struct Manifest {
     /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conventions: Option<Value>,
-    /// Whether the weights are those that a chip computes with: they are on no grid, and not quantized again.
+    /// Whether the weights are those that are computed with, of a chip or after quantization: they are not quantized again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub programmed: bool,
     /// Weights that the checkpoint leaves out, since they rested: the network has them from elsewhere.

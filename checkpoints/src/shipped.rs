@@ -2,11 +2,19 @@
 
 use std::path::Path;
 
-use crate::{CheckpointError, MANIFEST_FILE, WEIGHTS_FILE, write_bytes};
+use crate::{CheckpointError, WEIGHTS_FILE, write_bytes};
 
-/// A decoder of 354,000 weights, trained on the procedural corpus of people by `configs/recipes/personal-model.toml`: its
-/// checkpoint, file by file.
-const FILES: [(&str, &[u8]); 4] = [
+/// A decoder of 1.05 million weights in 16 bits, trained on the procedural corpus of people by `configs/recipes/personal-model.toml` and
+/// written by `crossburn export --weights f16`, file by file.
+const FILES: [(&str, &[u8]); 5] = [
+    (
+        "config.json",
+        include_bytes!("../models/personal/config.json"),
+    ),
+    (
+        "generation_config.json",
+        include_bytes!("../models/personal/generation_config.json"),
+    ),
     (
         "tokenizer.json",
         include_bytes!("../models/personal/tokenizer.json"),
@@ -19,13 +27,9 @@ const FILES: [(&str, &[u8]); 4] = [
         WEIGHTS_FILE,
         include_bytes!("../models/personal/model.safetensors"),
     ),
-    (
-        MANIFEST_FILE,
-        include_bytes!("../models/personal/manifest.json"),
-    ),
 ];
 
-/// Writes the model that comes with the program into `folder`, as a checkpoint. Files that are there already as they should be
+/// Writes the model that comes with the program into `folder`, in the layout of the Hugging Face hub. Files that are there already as they should be
 /// are left alone.
 ///
 /// # Errors

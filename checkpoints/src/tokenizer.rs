@@ -104,7 +104,7 @@ impl Tokenizer {
         self.begin
     }
 
-    /// The tokens that end a text.
+    /// The tokens that end a text, first the one that is written after a text.
     pub fn end(&self) -> &[u32] {
         &self.end
     }

@@ -61,4 +61,4 @@ pub use quantized::{
     hold_quantized, multiply_by_embedding,
 };
 pub use random::{Philox, normal_quantiles};
-pub use softmax::{cross_entropy, log_softmax, softmax};
+pub use softmax::{cross_entropy, distillation_loss, log_softmax, softmax};

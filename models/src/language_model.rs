@@ -1,6 +1,6 @@
 //! Causal language models: networks that say which token comes next.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Gradients, Int, Tensor, TensorData};
 
 use crate::Network;
 use crate::decoder::{Adapter, Cache, Decoder};
@@ -16,6 +16,27 @@ pub trait CausalLanguageModel: Network {
     /// # Panics
     /// For a token outside the vocabulary, or more places than the network has.
     fn predict(&self, tokens: &[u32], places: usize, labels: &[Option<u32>]) -> Predictions;
+
+    /// Gradients of `loss` of what [`predict`](Self::predict) gives, with the activations of one block held at a time: every block
+    /// is computed a second time, for its gradients. `take` receives them part by part; a parameter may be in several parts, whose
+    /// sum is its gradient. Where `loss` gives nothing, there are none.
+    ///
+    /// A network that has no blocks is one part: the default.
+    ///
+    /// # Panics
+    /// As [`predict`](Self::predict).
+    fn gradients_by_blocks(
+        &self,
+        tokens: &[u32],
+        places: usize,
+        labels: &[Option<u32>],
+        loss: &mut dyn FnMut(Predictions) -> Option<Tensor<1>>,
+        take: &mut dyn FnMut(Gradients),
+    ) {
+        if let Some(loss) = loss(self.predict(tokens, places, labels)) {
+            take(loss.backward());
+        }
+    }
 
     /// What learns beside weights that rest, where something does.
     fn adapter(&self) -> Option<&Adapter> {
@@ -49,21 +70,31 @@ pub(crate) fn predict(
     tokens: Tensor<2, Int>,
     labels: &[Option<u32>],
 ) -> Predictions {
-    let [_, places] = tokens.dims();
+    let hidden = decoder.hidden(tokens, adapter, &mut Cache::new());
+    of_hidden(decoder, adapter, hidden, labels)
+}
+
+/// What a decoder makes of the last vectors `hidden`, `[batch, prompt + places, width]`.
+pub(crate) fn of_hidden(
+    decoder: &Decoder,
+    adapter: Option<&Adapter>,
+    hidden: Tensor<3>,
+    labels: &[Option<u32>],
+) -> Predictions {
+    let [batch, all, width] = hidden.dims();
     let prompt = adapter.map_or(0, Adapter::prompt_tokens);
+    let places = all - prompt;
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     for (index, label) in labels.iter().enumerate() {
         let (row, place) = (index / places, index % places);
         if let (Some(label), Some(before)) = (label, (prompt + place).checked_sub(1)) {
-            rows.push((row * (prompt + places) + before) as i64);
+            rows.push((row * all + before) as i64);
             targets.push(*label);
         }
     }
     let count = rows.len();
-    let hidden = decoder.hidden(tokens, adapter, &mut Cache::new());
-    let [batch, places, width] = hidden.dims();
     let rows = Tensor::from_data(TensorData::new(rows, [count]), &hidden.device());
-    let hidden = hidden.reshape([batch * places, width]).select(0, rows);
+    let hidden = hidden.reshape([batch * all, width]).select(0, rows);
     Predictions {
         logits: decoder.logits(hidden),
         targets,
@@ -80,5 +111,17 @@ pub(crate) fn rows_of(decoder: &Decoder, tokens: &[u32], places: usize) -> Tenso
 impl CausalLanguageModel for Decoder {
     fn predict(&self, tokens: &[u32], places: usize, labels: &[Option<u32>]) -> Predictions {
         predict(self, None, rows_of(self, tokens, places), labels)
+    }
+
+    fn gradients_by_blocks(
+        &self,
+        tokens: &[u32],
+        places: usize,
+        labels: &[Option<u32>],
+        loss: &mut dyn FnMut(Predictions) -> Option<Tensor<1>>,
+        take: &mut dyn FnMut(Gradients),
+    ) {
+        let tokens = rows_of(self, tokens, places);
+        self.gradients_of_blocks(None, tokens, labels, loss, take);
     }
 }

@@ -28,6 +28,8 @@ mod lenet;
 mod mlp;
 mod model_config;
 mod network;
+pub mod onnx;
+mod outputs;
 mod resnet;
 mod tensor_names;
 
@@ -42,7 +44,8 @@ pub use initialize::initialize;
 pub use language_model::{CausalLanguageModel, Predictions};
 pub use lenet::{LeNet, LeNetConfig, LeNetVariant};
 pub use mlp::{Mlp, MlpConfig};
-pub use model_config::{Family, ModelConfig, ModelError, OwnConfig, PretrainedConfig};
+pub use model_config::{Family, ModelConfig, ModelError, OnnxConfig, OwnConfig, PretrainedConfig};
 pub use network::{Network, WithNetwork};
+pub use outputs::{ByForward, Forward, Outputs, WithForward};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};
 pub use tensor_names::{Layout, Origin, OutputBlocks, TensorNames};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use crossburn_hardware::WeightBits;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::{
@@ -46,8 +47,22 @@ pub enum ModelConfig {
     Decoder(DecoderSizes),
     /// A language model from its folder, which `crossburn_training` reads.
     Pretrained(PretrainedConfig),
+    /// A network in an ONNX file, which `crossburn_training` reads.
+    Onnx(OnnxConfig),
     /// A network of another program, which only that program can build.
     Own(OwnConfig),
+}
+
+/// A classifier in an ONNX file, with its weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnnxConfig {
+    /// The file, whose name ends in `.onnx`.
+    #[serde(deserialize_with = "onnx_path")]
+    pub file: PathBuf,
+    /// Width that its weights are quantized to; full precision where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<WeightBits>,
 }
 
 /// What is known of a network of another program.
@@ -57,6 +72,21 @@ pub struct OwnConfig {
     /// Width that its weights are quantized to; full precision where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<WeightBits>,
+}
+
+/// A path that ends in `.onnx`.
+fn onnx_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    match path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
+    {
+        true => Ok(path),
+        false => Err(D::Error::custom(format!(
+            "model.file = {} is no ONNX file: name one that ends in .onnx",
+            path.display()
+        ))),
+    }
 }
 
 /// A language model that is stored somewhere: in the folder layout of the Hugging Face hub, as a GGUF file, or as the run of a
@@ -131,7 +161,9 @@ pub enum ModelError {
     )]
     Own,
     /// A network whose weights are read from files.
-    #[error("model.kind = pretrained is read from its folder: build it through its recipe")]
+    #[error(
+        "networks of model.kind = pretrained and onnx are read from files: build them through their recipe"
+    )]
     Files,
     /// A language model that cannot be built.
     #[error("model: {cause}")]
@@ -166,6 +198,7 @@ impl ModelConfig {
             Self::ConvAutoencoder(_) => "conv-autoencoder",
             Self::Decoder(_) => "decoder",
             Self::Pretrained(_) => "pretrained",
+            Self::Onnx(_) => "onnx",
             Self::Own(_) => "own",
         }
     }
@@ -180,7 +213,8 @@ impl ModelConfig {
             | Self::LeNet(_)
             | Self::ConvNet(_)
             | Self::ResNet18(_)
-            | Self::Cnn1d(_) => Family::Classifier,
+            | Self::Cnn1d(_)
+            | Self::Onnx(_) => Family::Classifier,
         })
     }
 
@@ -195,6 +229,7 @@ impl ModelConfig {
             Self::Autoencoder(config) => config.bits,
             Self::ConvAutoencoder(config) => config.bits,
             Self::Decoder(_) | Self::Pretrained(_) => None,
+            Self::Onnx(config) => config.bits,
             Self::Own(config) => config.bits,
         }
     }
@@ -211,11 +246,13 @@ impl ModelConfig {
             | Self::ConvAutoencoder(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
+            | Self::Onnx(_)
             | Self::Own(_) => None,
         }
     }
 
-    /// Outputs of the last layer of a classifier: labels must be below this number. `None` of another network.
+    /// Outputs of the last layer of a classifier: labels must be below this number. `None` of another network, and of one in a
+    /// file that is not read here.
     pub fn classes(&self) -> Option<usize> {
         Some(match self {
             Self::Mlp(config) => config.widths.last().copied().unwrap_or_default(),
@@ -227,6 +264,7 @@ impl ModelConfig {
             | Self::ConvAutoencoder(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
+            | Self::Onnx(_)
             | Self::Own(_) => return None,
         })
     }
@@ -250,7 +288,7 @@ impl ModelConfig {
         let (widths, counts): (&[usize], Vec<(&'static str, usize)>) = match self {
             Self::Mlp(MlpConfig { widths, .. })
             | Self::Autoencoder(DenseAutoencoderConfig { widths, .. }) => (widths, Vec::new()),
-            Self::LeNet(_) | Self::Pretrained(_) | Self::Own(_) => return Ok(()),
+            Self::LeNet(_) | Self::Pretrained(_) | Self::Onnx(_) | Self::Own(_) => return Ok(()),
             Self::Decoder(sizes) => return sizes.config().map(|_| ()).map_err(unbuilt),
             Self::ConvNet(config) => (&[1, 1], vec![("width", config.width)]),
             Self::ResNet18(config) => (
@@ -318,7 +356,7 @@ impl ModelConfig {
             Self::Cnn1d(config) => (channels != config.channels || height != 1)
                 .then(|| format!("{}x1xLENGTH", config.channels)),
             Self::Decoder(_) | Self::Pretrained(_) => Some("token".to_string()),
-            Self::Own(_) => None,
+            Self::Onnx(_) | Self::Own(_) => None,
             Self::ConvAutoencoder(config) => {
                 let fits = channels == config.channels && height % 4 == 0 && width % 4 == 0;
                 let rule = "with height and width multiples of 4";
@@ -357,7 +395,7 @@ impl ModelConfig {
     ) -> Result<W::Output, ModelError> {
         Ok(match self {
             Self::Own(_) => return Err(ModelError::Own),
-            Self::Pretrained(_) => return Err(ModelError::Files),
+            Self::Pretrained(_) | Self::Onnx(_) => return Err(ModelError::Files),
             Self::Decoder(sizes) => {
                 let decoder = sizes.init(device).map_err(unbuilt)?;
                 work.language_model(initialize(decoder, seed))
@@ -576,6 +614,10 @@ mod tests {
                 "bits = 40 is outside 2..=16",
             ),
             (r#"{"kind":"vgg"}"#, "unknown variant `vgg`"),
+            (
+                r#"{"kind":"onnx","file":"net.pth"}"#,
+                "model.file = net.pth is no ONNX file",
+            ),
         ] {
             let message = serde_json::from_str::<ModelConfig>(text)
                 .unwrap_err()

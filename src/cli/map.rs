@@ -9,6 +9,7 @@ use crossburn_training::data::DataSource;
 use serde_json::json;
 
 use super::device::DeviceChoice;
+use super::normalize::NormalizeArgument;
 use super::process::ProcessArguments;
 use super::run_lock::RunLock;
 use super::run_setup::{name_after, note_report, run_folder};
@@ -26,7 +27,7 @@ use crate::apps::mapping::MappingJob;
 /// Example: crossburn map runs/digits --accelerator papers
 #[derive(Debug, Args)]
 pub(super) struct Map {
-    /// A checkpoint, or the run folder that holds it
+    /// A checkpoint, the run folder that holds it, or a classifier as an ONNX file
     checkpoint: PathBuf,
     /// An accelerator by name, or a TOML file with a section [cost]
     #[arg(
@@ -48,6 +49,8 @@ pub(super) struct Map {
     /// Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
+    #[command(flatten)]
+    normalize: NormalizeArgument,
     /// Training items that pass through the network
     #[arg(
         long,
@@ -73,7 +76,9 @@ impl Map {
             bail!("--items 0 shows nothing: use a number above 0");
         }
         let NamedHardware { name, hardware } = open_hardware(&self.accelerator)?;
-        let network = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.digital);
+        let network = StoredNetwork::open(&self.checkpoint)?
+            .normalized(self.normalize.asked())?
+            .with_digital(&self.digital);
         let source = network.source(self.data.as_ref())?;
         let out = run_folder(self.out.as_deref(), &name_after("map", &self.checkpoint));
         let device = DeviceChoice::Cpu.open()?;

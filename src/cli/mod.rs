@@ -3,12 +3,14 @@
 mod bench;
 mod chat;
 mod command_line;
+mod compress;
 mod demo;
 mod device;
 mod devices;
 mod doctor;
 mod embed;
 mod evaluate;
+mod export;
 mod generate;
 #[cfg(feature = "hub")]
 mod hub;
@@ -17,6 +19,8 @@ mod map;
 mod memory;
 mod model_choice;
 mod nearest;
+mod normalize;
+mod predict;
 mod process;
 mod progress;
 mod recipe_file;
@@ -94,10 +98,13 @@ enum Verb {
     Evaluate(Box<evaluate::Evaluate>),
     WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
+    Compress(Box<compress::Compress>),
+    Predict(predict::Predict),
     Generate(Box<generate::Generate>),
     Chat(Box<chat::Chat>),
     Embed(embed::Embed),
     Bench(bench::Bench),
+    Export(export::Export),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
@@ -114,12 +121,14 @@ impl Verb {
             Self::Evaluate(verb) => Some(&verb.run.process),
             Self::WorstCase(verb) => Some(&verb.run.process),
             Self::Map(verb) => Some(&verb.process),
+            Self::Compress(verb) => Some(&verb.run.process),
+            Self::Predict(verb) => Some(&verb.process),
             Self::Generate(verb) => Some(&verb.process),
             Self::Chat(verb) => Some(&verb.process),
             Self::Embed(verb) => Some(&verb.process),
             Self::Bench(verb) => Some(&verb.process),
             Self::Reproduce(verb) => Some(&verb.run.process),
-            Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
+            Self::Export(_) | Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
         }
     }
 
@@ -131,10 +140,13 @@ impl Verb {
             Self::Evaluate(verb) => verb.run(),
             Self::WorstCase(verb) => verb.run(),
             Self::Map(verb) => verb.run(),
+            Self::Compress(verb) => verb.run(),
+            Self::Predict(verb) => verb.run(),
             Self::Generate(verb) => verb.run(),
             Self::Chat(verb) => verb.run(),
             Self::Embed(verb) => verb.run(),
             Self::Bench(verb) => verb.run(),
+            Self::Export(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),

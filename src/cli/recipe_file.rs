@@ -54,6 +54,18 @@ impl Setting {
         })
     }
 
+    /// What `--init file` says.
+    pub(super) fn init(file: &Path) -> Self {
+        let file = file.display().to_string();
+        let model = [("kind", "onnx"), ("file", &file)];
+        let model = model.map(|(key, value)| (key.to_string(), Value::String(value.to_string())));
+        Self {
+            path: vec!["model".to_string()],
+            value: Value::Table(model.into_iter().collect()),
+            option: quoted(["--init", &file]),
+        }
+    }
+
     /// What `--data source` says.
     pub(super) fn data(source: &str) -> Self {
         Self {

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use crossburn_checkpoints::{LanguageModel, MANIFEST_FILE, Manifest, read_manifest};
+use burn::tensor::Device;
+use crossburn_checkpoints::{LanguageModel, MANIFEST_FILE, Manifest, OnnxFile, read_manifest};
 use crossburn_hardware::WeightPlan;
-use crossburn_models::{ModelConfig, Network, PretrainedConfig};
+use crossburn_models::{ModelConfig, Network, OnnxConfig, PretrainedConfig};
 use crossburn_noise::{PathPattern, Variation};
 use crossburn_training::data::{Amount, DataSource};
-use crossburn_training::{LanguageModellingConfig, Recipe, TaskConfig, TaskParts};
+use crossburn_training::{GRAPH_FILE, LanguageModellingConfig, Recipe, TaskConfig, TaskParts};
 use serde_json::Value;
 
+use super::normalize::{self, Normalize};
 use crate::apps::stored_weights::load_stored;
 use crate::apps::study;
 
@@ -20,14 +22,16 @@ pub(super) struct StoredNetwork {
     pub(super) folder: PathBuf,
     /// Whether the folder is a checkpoint of this program, rather than a model of another one.
     own: bool,
+    /// How a model of another program sees its inputs, where that is known.
+    normalize: Option<Normalize>,
     pub(super) manifest: Manifest,
     pub(super) model: ModelConfig,
     pub(super) recipe: Recipe,
 }
 
 impl StoredNetwork {
-    /// The checkpoint at `path`, or the one inside the run folder there; or the language model of another program
-    /// there, a folder of the Hugging Face hub or a GGUF file, which has neither recipe nor data.
+    /// The checkpoint at `path`, or the one inside the run folder there; or the model of another program there, which has neither
+    /// recipe nor data: a classifier in an ONNX file, or a language model, a folder of the Hugging Face hub or a GGUF file.
     ///
     /// # Errors
     /// No checkpoint, or one that this version cannot read.
@@ -38,18 +42,25 @@ impl StoredNetwork {
         } else {
             path.to_path_buf()
         };
+        if is_graph(&folder) {
+            return Self::of_graph(folder);
+        }
         let foreign = folder.is_file() || folder.join("config.json").is_file();
         if !folder.join(MANIFEST_FILE).is_file() && foreign {
             return Self::of_another_program(folder);
         }
         let manifest = read_manifest(&folder)?;
-        let model: ModelConfig = serde_json::from_value(manifest.architecture.clone())
+        let mut model: ModelConfig = serde_json::from_value(manifest.architecture.clone())
             .with_context(|| {
                 format!(
                     "{} names a network that this version does not know",
                     folder.display()
                 )
             })?;
+        if let ModelConfig::Onnx(config) = &mut model {
+            // The checkpoint has its graph: the file that it is from may be gone.
+            config.file = folder.join(GRAPH_FILE);
+        }
         let recipe: Recipe =
             serde_json::from_value(manifest.recipe.clone()).with_context(|| {
                 format!(
@@ -60,12 +71,43 @@ impl StoredNetwork {
         Ok(Self {
             folder,
             own: true,
+            normalize: None,
             manifest,
             recipe: Recipe {
                 model: model.clone(),
                 ..recipe
             },
             model,
+        })
+    }
+
+    /// A classifier in an ONNX file.
+    fn of_graph(file: PathBuf) -> Result<Self> {
+        let model = ModelConfig::Onnx(OnnxConfig {
+            file: file.clone(),
+            bits: None,
+        });
+        let recipe = Recipe {
+            model: model.clone(),
+            ..Recipe::own(1)
+        };
+        let graph = OnnxFile::open(&file)?;
+        // What cannot be read is refused before anything else is looked at.
+        graph.network(&Device::flex())?;
+        let manifest = Manifest::new(
+            study::json(&model)?,
+            study::json(&recipe)?,
+            recipe.seed,
+            Value::Null,
+        )
+        .with_weights_checksum(graph.checksum()?);
+        Ok(Self {
+            normalize: normalize::beside(&file)?,
+            folder: file,
+            own: false,
+            manifest,
+            model,
+            recipe,
         })
     }
 
@@ -90,9 +132,30 @@ impl StoredNetwork {
         Ok(Self {
             folder,
             own: false,
+            normalize: None,
             manifest,
             model,
             recipe,
+        })
+    }
+
+    /// The same network, which sees its inputs normalized as `asked`, where something is asked.
+    ///
+    /// # Errors
+    /// A network that has learned with a normalization of its own.
+    pub(super) fn normalized(self, asked: Option<&Normalize>) -> Result<Self> {
+        let Some(asked) = asked else {
+            return Ok(self);
+        };
+        if self.manifest.conventions.is_some() {
+            bail!(
+                "--normalize {asked}: {} has learned with a normalization, which holds: leave the option out",
+                self.folder.display()
+            );
+        }
+        Ok(Self {
+            normalize: Some(asked.clone()),
+            ..self
         })
     }
 
@@ -115,8 +178,12 @@ impl StoredNetwork {
     /// The model.
     fn require_data(&self, source: &DataSource) -> Result<()> {
         if !self.own && *source == self.recipe.data.source {
+            let such = match &self.model {
+                ModelConfig::Onnx(_) => "samples, such as --data cifar10:DIR",
+                _ => "texts, such as --data text:FILE",
+            };
             bail!(
-                "{} is a model without data: name texts, such as --data text:FILE",
+                "{} is a model without data: name {such}",
                 self.folder.display()
             );
         }
@@ -129,8 +196,11 @@ impl StoredNetwork {
     /// # Errors
     /// A model without data of its own, and a manifest with conventions that this version cannot read.
     pub(super) fn source(&self, asked: Option<&DataSource>) -> Result<DataSource> {
-        let source = asked.unwrap_or(&self.recipe.data.source).clone();
+        let mut source = asked.unwrap_or(&self.recipe.data.source).clone();
         self.require_data(&source)?;
+        if let Some(normalize) = &self.normalize {
+            source = normalize.of(&source)?;
+        }
         let Some(conventions) = &self.manifest.conventions else {
             return Ok(source);
         };
@@ -210,4 +280,12 @@ impl StoredNetwork {
             false => weights,
         }
     }
+}
+
+/// Whether a path is that of an ONNX file.
+pub(super) fn is_graph(path: &Path) -> bool {
+    let graph = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"));
+    graph && path.is_file()
 }

@@ -14,6 +14,7 @@ use crossburn_training::{
     WithTask, kept_recipe, train,
 };
 
+use super::normalize::{self, Normalize};
 use super::process::is_quiet;
 use super::progress::{Dashboard, EpochLines};
 use super::recipe_file::{Setting, read_recipe};
@@ -28,6 +29,8 @@ use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
 /// finished epoch; --resume continues to the weights that the run would have had.
 ///
 /// Example: crossburn train configs/recipes/digits-right-censored.toml --out runs/digits
+///
+/// Example: crossburn train fine-tuning.toml --init resnet20.onnx --data cifar10:DIR
 #[derive(Debug, Args)]
 pub(super) struct Train {
     /// The recipe, a TOML file; docs/recipes.md lists its keys
@@ -43,6 +46,13 @@ pub(super) struct Train {
     /// Train on these data; short for --set data.source=SOURCE
     #[arg(long, value_name = "SOURCE", help_heading = "Recipe")]
     data: Option<String>,
+    /// Start from the classifier in this ONNX file; short for --set 'model={kind="onnx",file="FILE"}'
+    #[arg(long, value_name = "MODEL.onnx", help_heading = "Recipe")]
+    init: Option<PathBuf>,
+    /// What the network sees: (x - MEAN) / STD, numbers for each channel with commas; from a line `normalize = "MEAN/STD"` in a
+    /// TOML file beside the file of --init where absent
+    #[arg(long, value_name = "MEAN/STD", help_heading = "Recipe")]
+    normalize: Option<Normalize>,
     /// Folder of the run [default: runs/RECIPE]
     #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
@@ -65,15 +75,28 @@ needs no quotes. A whole table replaces that of the recipe: --set 'noise={kind=\
 applied in their order, and one that would replace an earlier one is refused.";
 
 impl Train {
-    /// The settings of the command line, `--data` first.
+    /// The settings of the command line, `--init` and `--data` first.
     fn settings(&self) -> Result<Vec<Setting>> {
+        let init = self.init.iter().map(|file| Ok(Setting::init(file)));
         let data = self.data.iter().map(|source| Ok(Setting::data(source)));
         let set = self.set.iter().map(|text| Setting::parse(text));
-        data.chain(set).collect()
+        init.chain(data).chain(set).collect()
+    }
+
+    /// The normalization that was asked for, or stands beside the file that training starts from.
+    fn normalization(&self) -> Result<Option<Normalize>> {
+        match (&self.normalize, &self.init) {
+            (Some(asked), _) => Ok(Some(asked.clone())),
+            (None, Some(file)) => normalize::beside(file),
+            (None, None) => Ok(None),
+        }
     }
 
     pub(super) fn run(self) -> Result<Outcome> {
-        let recipe = read_recipe(&self.recipe, &self.settings()?)?;
+        let mut recipe = read_recipe(&self.recipe, &self.settings()?)?;
+        if let Some(normalize) = self.normalization()? {
+            recipe.data.source = normalize.of(&recipe.data.source)?;
+        }
         let resolved = toml::to_string_pretty(&recipe)?;
         if self.run.print_config {
             print(resolved.trim_end())?;

@@ -15,7 +15,7 @@ use crossburn_training::{
     TrainingConfig,
 };
 
-use super::memory::{Tuning, peak, shown};
+use super::memory::{Tuning, peak, shown, shown_seconds};
 use super::model_choice::located;
 use super::recipe_file::{Setting, resolve};
 use super::run_setup::{RunArguments, name_after, run_folder};
@@ -64,9 +64,15 @@ pub(super) struct Tune {
     /// Passes over the texts, at most [default: 30]
     #[arg(long, value_name = "N", help_heading = "Training")]
     epochs: Option<usize>,
-    /// Texts of a step [default: 8]
+    /// Texts that are computed at once, and of a step where they are not accumulated [default: 8]
     #[arg(long, value_name = "N", help_heading = "Training")]
     batch: Option<usize>,
+    /// Batches of a step: as one batch of all their texts, in the memory of one [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    accumulate: Option<usize>,
+    /// Hold activations of one block at a time: less memory, and every block is computed twice
+    #[arg(long, help_heading = "Training")]
+    checkpoint_blocks: bool,
     /// Learning rate [default: prompt 0.03, prefix and ia3 0.01, lora 0.002]
     #[arg(long, value_name = "RATE", help_heading = "Training")]
     learning_rate: Option<f64>,
@@ -157,7 +163,12 @@ impl Tune {
         let verb = format!("tune-{}", self.method.name());
         let name = name_after(&verb, &asked);
         let out = run_folder(self.out.as_deref(), &name);
-        note(&format!("memory: about {}", shown(needed)));
+        let seconds = tuning.step_seconds(base.config(), recipe.training.accumulate);
+        note(&format!(
+            "memory: about {}; a step: about {}",
+            shown(needed),
+            shown_seconds(seconds)
+        ));
         let following = Following {
             resume: self.resume,
             no_tui: self.no_tui,
@@ -265,6 +276,8 @@ impl Tune {
             training: TrainingConfig {
                 epochs: self.epochs.unwrap_or(30),
                 batch: self.batch.unwrap_or(8),
+                accumulate: self.accumulate.unwrap_or(1),
+                checkpoint_blocks: self.checkpoint_blocks,
                 optimizer: OptimizerConfig::Adam {
                     learning_rate: self.learning_rate.unwrap_or(self.method.learning_rate()),
                     weight_decay: 0.0,
@@ -279,15 +292,19 @@ impl Tune {
 
 /// What the longest text of a recipe asks of memory.
 fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tuning> {
-    let virtual_tokens = match &recipe.model {
-        ModelConfig::Pretrained(PretrainedConfig {
-            adapter: Some(adapter),
-            ..
-        }) => match adapter.kind {
-            AdapterKind::Prompt { tokens } | AdapterKind::Prefix { tokens } => tokens,
-            AdapterKind::Lora { .. } | AdapterKind::Ia3 { .. } => 0,
-        },
-        _ => 0,
+    let ModelConfig::Pretrained(PretrainedConfig {
+        adapter: Some(adapter),
+        ..
+    }) = &recipe.model
+    else {
+        bail!("model.adapter is what tune learns: leave it as it is");
+    };
+    let sizes = base.config();
+    // What an adapter needs of a token and a block for its own gradient.
+    let (virtual_tokens, beside) = match &adapter.kind {
+        AdapterKind::Prompt { tokens } | AdapterKind::Prefix { tokens } => (*tokens, 0),
+        AdapterKind::Lora { .. } => (0, 2 * sizes.width + sizes.key_value_width()),
+        AdapterKind::Ia3 { .. } => (0, 2 * sizes.key_value_width() + sizes.hidden_width),
     };
     let TaskConfig::LanguageModelling(config) = &recipe.task else {
         bail!("task.kind must be language-modelling: leave it out");
@@ -303,6 +320,8 @@ fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tu
         batch: recipe.training.batch,
         places: longest + virtual_tokens,
         predicted,
+        beside,
         varies: recipe.noise.distribution != Distribution::None {},
+        by_blocks: recipe.training.checkpoint_blocks,
     })
 }

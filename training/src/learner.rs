@@ -27,16 +27,20 @@ pub(crate) struct Step<'a, T: Task> {
     pub(crate) chip: ChipSeed,
     /// On a device with autodiff.
     pub(crate) batch: T::Batch,
+    /// Batches whose gradients are added to those of `batch` before the optimizer steps.
+    pub(crate) further: Vec<T::Batch>,
     pub(crate) learning_rate: f64,
+    /// Whether activations are held of one block at a time.
+    pub(crate) by_blocks: bool,
 }
 
 /// What a step tells.
 #[derive(Debug)]
-pub(crate) struct Learned<O> {
-    /// Mean loss of the batch under the training noise.
+pub(crate) struct Learned<Y> {
+    /// Mean loss of the batches under the training noise.
     pub(crate) loss: f64,
-    /// What the network gave.
-    pub(crate) output: O,
+    /// What the outputs of the network count for; nothing where the loss is not finite.
+    pub(crate) tally: Y,
     /// How often every item went forward and backward.
     pub(crate) passes: u64,
 }

@@ -55,6 +55,10 @@ fn thousand() -> usize {
     1000
 }
 
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
 /// Which epoch's weights are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -84,8 +88,14 @@ pub enum Deployment {
 pub struct TrainingConfig {
     /// Passes over the training items.
     pub epochs: usize,
-    /// Items per step.
+    /// Items of a batch, and of a step where batches are not accumulated.
     pub batch: usize,
+    /// Batches of a step, whose gradients are added up: as one batch of all their items, in the memory of one.
+    #[serde(skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// Whether activations are held of one block of a language model at a time, and computed again for the gradients.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub checkpoint_blocks: bool,
     /// The optimizer.
     pub optimizer: OptimizerConfig,
     /// The learning-rate schedule.
@@ -99,6 +109,10 @@ pub struct TrainingConfig {
     pub patience: Option<usize>,
     /// What is programmed.
     pub deployment: Deployment,
+    /// After every step, weights on arrays are clipped to this many standard deviations of their output channel; not at all where
+    /// absent (Büchel et al., NeurIPS 2025: 2.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
     /// Passes over the training items, without noise and without moving a weight, that running statistics of batch norms
     /// follow before deployment.
     pub batch_norm_refresh: usize,
@@ -109,12 +123,15 @@ impl Default for TrainingConfig {
         Self {
             epochs: 10,
             batch: 128,
+            accumulate: 1,
+            checkpoint_blocks: false,
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
             augmentation: Augmentation::default(),
             selection: Selection::default(),
             patience: None,
             deployment: Deployment::default(),
+            clip: None,
             batch_norm_refresh: 0,
         }
     }
@@ -169,10 +186,18 @@ impl Recipe {
         for (key, value) in [
             ("training.epochs", training.epochs),
             ("training.batch", training.batch),
+            ("training.accumulate", training.accumulate),
         ] {
             if value == 0 {
                 return Err(TrainingError::setting(key, value, "a whole number above 0"));
             }
+        }
+        if training.checkpoint_blocks && !self.task.has_blocks() {
+            return Err(TrainingError::setting(
+                "training.checkpoint_blocks",
+                true,
+                "false where no language model is trained",
+            ));
         }
         if self.data.validation == 0 {
             return Err(TrainingError::setting(
@@ -186,6 +211,15 @@ impl Recipe {
                 "training.patience",
                 0,
                 "a whole number above 0, or leave it out",
+            ));
+        }
+        if let Some(clip) = training.clip
+            && !(clip.is_finite() && clip > 0.0)
+        {
+            return Err(TrainingError::setting(
+                "training.clip",
+                clip,
+                "a number of standard deviations above 0, or leave it out",
             ));
         }
         if let Schedule::Step { factor, .. } = training.schedule

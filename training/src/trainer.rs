@@ -18,6 +18,7 @@ use crate::data::Augmentation;
 use crate::learner::{Learner, Step};
 use crate::method::{Plan, Scene};
 use crate::task::{Batch, Learn, Tally};
+use crate::weight_clip::clip_weights;
 use crate::{
     Batches, Deployment, EpochRecord, Passes, Recipe, Selection, TrainingError, TrainingObserver,
     Trisection, evaluate,
@@ -175,7 +176,12 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         for set in [run.train, run.validation] {
             if set.items() > 0 {
                 let first = set.batch(&[0], &run.device.clone().without_autodiff());
-                set.fits(&set.forward(&initial.valid(), &first), &first)?;
+                let output = set.forward(&initial.valid(), &first);
+                set.fits(&output, &first)?;
+                if let Some(distillation) = recipe.method.distillation() {
+                    let tracked = set.forward(&initial.valid().train(), &first.tracked());
+                    set.distillation_loss(tracked, output, distillation.temperature)?;
+                }
             }
         }
         let copies = recipe.method.copies();
@@ -370,33 +376,35 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let factor = training
             .schedule
             .factor(plan.schedule_epoch, training.epochs);
-        let mut resting = None;
+        let resting = resting::<N>();
+        let mut waiting = None;
         let learning_rate = match plan.warm_up {
             true => {
                 let plain = Sgd::new().init();
-                resting = Some(std::mem::replace(&mut learner.optimizer, plain));
+                waiting = Some(std::mem::replace(&mut learner.optimizer, plain));
                 WARM_UP_RATE
             }
             false => training.optimizer.learning_rate() * factor,
         };
         let before = turn * run.train.items();
+        let of_step = training.batch.saturating_mul(training.accumulate);
         let order = run
             .train
-            .epoch(&generator(recipe.seed, "order", epoch), training.batch);
+            .epoch(&generator(recipe.seed, "order", epoch), of_step);
         let weights = recipe.weights::<N>();
+        let items_on = |items: &[usize], device: &Device| match &training.augmentation {
+            none if *none == Augmentation::default() => Ok(run.train.batch(items, device)),
+            augmentation => {
+                let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
+                run.train.augmented(items, augmentation, key, device)
+            }
+        };
         let (mut loss_sum, mut tally, mut seen) = (0.0, T::Tally::default(), 0);
         for (index, items) in order.iter().enumerate() {
             if observer.should_stop() {
                 return Ok(None);
             }
-            let batch = match training.augmentation == Augmentation::default() {
-                true => run.train.batch(items, run.device),
-                false => {
-                    let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
-                    run.train
-                        .augmented(items, &training.augmentation, key, run.device)?
-                }
-            };
+            let (first, further) = items.split_at(training.batch.min(items.len()));
             let step = Step {
                 task: run.train,
                 weights: &weights,
@@ -405,10 +413,28 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     recipe.seed ^ path_hash("training noise"),
                     (epoch as u64) << 32 | index as u64,
                 ),
-                batch,
+                batch: items_on(first, run.device)?,
+                further: further
+                    .chunks(training.batch)
+                    .map(|items| items_on(items, run.device))
+                    .collect::<Result<_, _>>()?,
                 learning_rate,
+                by_blocks: training.checkpoint_blocks,
             };
-            let learned = recipe.method.step(learner, &step)?;
+            let teacher = match recipe.method.distillation() {
+                Some(_) => {
+                    let batch = items_on(first, &run.device.clone().without_autodiff())?;
+                    Some(run.train.forward(&self.initial, &batch))
+                }
+                None => None,
+            };
+            let learned = recipe.method.step(learner, &step, teacher)?;
+            if let Some(deviations) = training.clip {
+                let mut selected = weights.placement().on_arrays(&learner.network);
+                selected.retain(|path| !resting.iter().any(|rests| rests.matches(path)));
+                let network = learner.network.clone();
+                learner.network = clip_weights(network, &selected, deviations);
+            }
             if !learned.loss.is_finite() {
                 return Err(TrainingError::Diverged {
                     epoch,
@@ -416,18 +442,14 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     loss: learned.loss,
                 });
             }
-            let mut of_batch = [T::Tally::default()];
-            run.train
-                .judge(learned.output, &step.batch, &mut of_batch)?;
-            let [of_batch] = of_batch;
-            let metric = run.train.value(&of_batch).ok();
-            tally.merge(of_batch);
+            let metric = run.train.value(&learned.tally).ok();
+            tally.merge(learned.tally);
             loss_sum += learned.loss * items.len() as f64;
             seen += items.len();
             self.progress.passes.backward += learned.passes * items.len() as u64;
             observer.batch(epoch, before + seen, learned.loss, metric);
         }
-        if let Some(optimizer) = resting {
+        if let Some(optimizer) = waiting {
             learner.optimizer = optimizer;
         }
         Ok(Some(Lesson {

@@ -1,20 +1,18 @@
 //! Adapters in the folder layout of PEFT: `adapter_config.json` and `adapter_model.safetensors`.
 
-use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use crossburn_models::decoder::family::DecoderNames;
 use crossburn_models::decoder::{
     Adapter, AdapterConfig, AdapterKind, AdapterTarget, DecoderConfig,
 };
 use crossburn_models::{Layout, Origin, TensorNames};
-use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
 use super::TensorFiles;
+use super::collect::{FloatType, collect};
 use super::model_folder::read_json;
 use crate::CheckpointError;
 use crate::atomic::write_bytes;
@@ -258,24 +256,11 @@ pub fn save_adapter(
         cause,
     };
     let document = document(&adapter_config.kind, config, names, base).map_err(&refuse)?;
-    let names = PeftNames { decoder: names };
-    let mut collector = Collector {
-        names: &names,
-        path: Vec::new(),
-        views: Vec::new(),
-        error: None,
-    };
-    adapter.valid().visit(&mut collector);
-    if let Some(cause) = collector.error {
-        return Err(refuse(cause));
-    }
     let path = folder.join(WEIGHTS);
-    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let bytes = safetensors::serialize(collector.views, Some(metadata)).map_err(|cause| {
-        CheckpointError::Tensor {
-            path: path.clone(),
-            cause: cause.to_string(),
-        }
+    let bytes = collect(adapter, &PeftNames { decoder: names }, FloatType::F32);
+    let bytes = bytes.map_err(|cause| CheckpointError::Tensor {
+        path: path.clone(),
+        cause,
     })?;
     std::fs::create_dir_all(folder).map_err(CheckpointError::writing(folder))?;
     let text = serde_json::to_vec_pretty(&document).map_err(|cause| CheckpointError::Encode {
@@ -356,80 +341,4 @@ fn document(
         }
     }
     Ok(Value::Object(document))
-}
-
-/// One tensor on its way into a file.
-struct View {
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl safetensors::View for View {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-/// Collects the tensors of an adapter under their names in the file.
-struct Collector<'a> {
-    names: &'a PeftNames<'a>,
-    path: Vec<String>,
-    views: Vec<(String, View)>,
-    /// The first.
-    error: Option<String>,
-}
-
-impl ModuleVisitor for Collector<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
-        let Some(origin) = self.names.origin(&path) else {
-            self.error
-                .get_or_insert(format!("{path} has no place in PEFT's layout"));
-            return;
-        };
-        let value = param.val();
-        let value = match origin.layout {
-            Layout::Transposed => value.swap_dims(0, 1),
-            _ => value,
-        };
-        let mut shape = value.dims().to_vec();
-        match origin.layout {
-            Layout::Row => shape.insert(0, 1),
-            Layout::Column => shape.push(1),
-            Layout::Same | Layout::Transposed => {}
-        }
-        match value.into_data().try_into_vec_as::<f32>() {
-            Ok(values) => {
-                let bytes = values
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect();
-                let name = origin.names.into_iter().next().unwrap_or_default();
-                self.views.push((name, View { shape, bytes }));
-            }
-            Err(cause) => {
-                self.error.get_or_insert(format!("{path}: {cause:?}"));
-            }
-        }
-    }
 }

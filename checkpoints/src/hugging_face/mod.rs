@@ -10,10 +10,14 @@
 //! Weights are mapped into memory and read tensor by tensor; halves (F16, BF16) become 32-bit floats on the way.
 
 mod adapter;
+mod collect;
+mod export;
 mod model_folder;
 mod tensor_files;
 
 pub use adapter::{load_adapter, save_adapter};
+pub use collect::FloatType;
+pub use export::export_language_model;
 pub use model_folder::ModelFolder;
 pub(crate) use model_folder::read_json;
 pub use tensor_files::TensorFiles;

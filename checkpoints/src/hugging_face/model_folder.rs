@@ -12,7 +12,8 @@ use super::TensorFiles;
 use crate::fill::{HeldAs, Loaded, fill, fill_held};
 use crate::{CheckpointError, Tokenizer};
 
-const CONFIG: &str = "config.json";
+/// What the network is.
+pub(super) const CONFIG: &str = "config.json";
 
 /// A model in the folder layout of the Hugging Face hub.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
-//! Softmax over the last axis, its logarithm, and the cross-entropy of classes.
+//! Softmax over the last axis, its logarithm, the cross-entropy of classes, and the distance between two networks.
 
 mod autodiff;
 mod backend;
+mod distillation;
 mod loss;
 mod rows;
 
@@ -9,6 +10,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor, assert_shape};
 
 use backend::SoftmaxKernel;
+pub use distillation::distillation_loss;
 use rows::Scale;
 pub(crate) use rows::{largest, powers};
 

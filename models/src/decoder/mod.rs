@@ -23,6 +23,7 @@ pub mod adapter;
 mod attention;
 mod block;
 mod cache;
+mod checkpointed;
 mod config;
 mod error;
 pub mod family;

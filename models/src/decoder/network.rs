@@ -99,20 +99,71 @@ impl Decoder {
         adapter: Option<&Adapter>,
         cache: &mut Cache,
     ) -> Tensor<3> {
+        let mut x = self.begin(tokens, adapter, cache);
+        let [_, count, _] = x.dims();
+        let mut pass = self.pass(cache, &x);
+        for (index, block) in self.layers.iter().enumerate() {
+            let layer = adapter.and_then(|adapter| adapter.layer(index));
+            x = block.forward(x, &mut pass, layer);
+        }
+        cache.advance(count);
+        self.end(x)
+    }
+
+    /// What the first block receives: embeddings of a prompt and of the tokens, with their places.
+    ///
+    /// # Shapes
+    /// `[batch, places] → [batch, prompt + places, width]`.
+    pub(super) fn begin(
+        &self,
+        tokens: Tensor<2, Int>,
+        adapter: Option<&Adapter>,
+        cache: &mut Cache,
+    ) -> Tensor<3> {
         let [batch, _] = tokens.dims();
         let mut x = self.embed(tokens);
         if let (Some(adapter), 0) = (adapter, cache.length()) {
-            if let Some(prefix) = adapter.prefix_of(&self.config, batch) {
-                let [_, _, places, _] = prefix[0][0].dims();
-                cache.begin_with(prefix, places);
-            }
+            self.begin_with_prefix(adapter, batch, cache);
             if let Some(prompt) = adapter.prompt_of(batch) {
                 let [_, places, _] = prompt.dims();
                 cache.share(places);
                 x = Tensor::cat(vec![prompt, x], 1);
             }
         }
-        self.blocks(x, adapter, cache)
+        let (Some(places), Positions::Learned { offset }) = (&self.places, &self.config.positions)
+        else {
+            return x;
+        };
+        let [_, count, _] = x.dims();
+        let indices: Vec<i64> = cache.places(batch, count);
+        let indices: Vec<i64> = indices.iter().map(|place| place + *offset as i64).collect();
+        let indices = TensorData::new(indices, [batch, count]);
+        let device = x.device();
+        x + places.forward(Tensor::from_data(indices, &device))
+    }
+
+    /// Keys and values of a prefix into a cache that has seen nothing.
+    pub(super) fn begin_with_prefix(&self, adapter: &Adapter, batch: usize, cache: &mut Cache) {
+        if let Some(prefix) = adapter.prefix_of(&self.config, batch) {
+            let [_, _, places, _] = prefix[0][0].dims();
+            cache.begin_with(prefix, places);
+        }
+    }
+
+    /// The pass of what the first block receives, `x`, through all of them.
+    pub(super) fn pass<'a>(&self, cache: &'a mut Cache, x: &Tensor<3>) -> Pass<'a> {
+        let [_, count, _] = x.dims();
+        Pass::new(&self.config, cache, count, x.device())
+    }
+
+    /// The last norm, of what the last block gives.
+    pub(super) fn end(&self, x: Tensor<3>) -> Tensor<3> {
+        self.norm.forward(x)
+    }
+
+    /// The blocks, in order.
+    pub(super) fn layers(&self) -> &[Block] {
+        &self.layers
     }
 
     /// Embeddings of tokens, scaled but without a place.
@@ -125,27 +176,6 @@ impl Decoder {
             Some(scale) => x * scale,
             None => x,
         }
-    }
-
-    /// From embeddings without a place through all blocks and the last norm.
-    fn blocks(&self, mut x: Tensor<3>, adapter: Option<&Adapter>, cache: &mut Cache) -> Tensor<3> {
-        let [batch, count, _] = x.dims();
-        let device = x.device();
-        if let (Some(places), Positions::Learned { offset }) =
-            (&self.places, &self.config.positions)
-        {
-            let indices: Vec<i64> = cache.places(batch, count);
-            let indices: Vec<i64> = indices.iter().map(|place| place + *offset as i64).collect();
-            let indices = TensorData::new(indices, [batch, count]);
-            x = x + places.forward(Tensor::from_data(indices, &device));
-        }
-        let mut pass = Pass::new(&self.config, cache, count, device);
-        for (index, block) in self.layers.iter().enumerate() {
-            let layer = adapter.and_then(|adapter| adapter.layer(index));
-            x = block.forward(x, &mut pass, layer);
-        }
-        cache.advance(count);
-        self.norm.forward(x)
     }
 
     /// Logits of last vectors, of those that are asked for alone.

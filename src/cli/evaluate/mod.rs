@@ -19,9 +19,10 @@ use serde_json::json;
 use self::asked::PercentileArguments;
 use self::deployment::{ChipSource, HardwareArguments};
 use self::job::EvaluationJob;
-use self::noise::NoiseArguments;
+pub(super) use self::noise::NoiseArguments;
 use self::shard::Shard;
 use self::worst_chip::WorstChip;
+use super::normalize::NormalizeArgument;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
 use super::stored_network::StoredNetwork;
 use super::{Outcome, note};
@@ -47,14 +48,19 @@ use crate::apps::study;
 ///
 /// Example: crossburn evaluate models/SmolLM2-135M --data text:book.txt --sigma 0.02 --chips 100
 ///
+/// Example: crossburn evaluate resnet20.onnx --data cifar10:DIR --sigma 0.05 --chips 200
+///
 /// Example: crossburn evaluate runs/digits --sigma 0.1 --rare 0.1,0.01 --towards runs/worst-case-digits
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
-    /// A checkpoint, the run folder that holds it, or a language model in the layout of the Hugging Face hub
+    /// A checkpoint, the run folder that holds it, a classifier as an ONNX file, or a language model in the layout of the
+    /// Hugging Face hub
     checkpoint: PathBuf,
     /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
+    #[command(flatten)]
+    normalize: NormalizeArgument,
     /// Test items to use; as many as in training, or all that there are, where absent
     #[arg(long, alias = "images", value_name = "N", help_heading = "Data")]
     items: Option<usize>,
@@ -133,7 +139,9 @@ impl Evaluate {
         if let (ChipSource::Variation(_), Some(hint)) = (&deployment, self.noise.hint(&sweep)) {
             note(&hint);
         }
-        let stored = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.hardware.digital);
+        let stored = StoredNetwork::open(&self.checkpoint)?
+            .normalized(self.normalize.asked())?
+            .with_digital(&self.hardware.digital);
         let towards = match &self.percentiles.towards {
             Some(run) => Some(WorstChip::open(run, &stored)?),
             None => None,

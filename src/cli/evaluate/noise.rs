@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 /// A distribution by its name in recipes, and a flag for every parameter that one can have.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Variation")]
-pub(super) struct NoiseArguments {
+pub(crate) struct NoiseArguments {
     /// Distribution of the variation, by its name in recipes, such as right-censored or none
-    #[arg(long, value_name = "KIND", default_value = "gaussian")]
+    #[arg(long, value_name = "KIND", default_value = DEFAULT)]
     noise: String,
     /// Standard deviation as a fraction of the largest weight of a layer [default: 0.1]
     #[arg(long, value_name = "S")]
@@ -34,6 +34,9 @@ pub(super) struct NoiseArguments {
 
 /// What `--sigma` is, unless told.
 const SIGMA: f64 = 0.1;
+
+/// The distribution, unless told.
+const DEFAULT: &str = "gaussian";
 
 /// The distribution without a deviation.
 const NONE: &str = "none";
@@ -63,11 +66,23 @@ impl NoiseArguments {
         "sweep_chips",
     ];
 
+    /// Whether any of them differs from what it is where nothing is said.
+    pub(crate) fn is_given(&self) -> bool {
+        let numbers = [
+            self.sigma,
+            self.censor,
+            self.ratio,
+            self.exponent,
+            self.probability,
+        ];
+        self.noise != DEFAULT || numbers.iter().any(Option::is_some)
+    }
+
     /// The variation.
     ///
     /// # Errors
     /// A distribution that is not there, and parameters that it does not have, or misses, or does not allow.
-    pub(super) fn variation(&self) -> Result<Variation> {
+    pub(crate) fn variation(&self) -> Result<Variation> {
         if self.noise == NONE && self.sigma.is_some() {
             bail!("--noise none has no sigma: leave out --sigma, or choose another --noise");
         }

@@ -23,6 +23,7 @@ use serde_json::json;
 use self::job::WorstCaseJob;
 use self::names::SearchMethod;
 use self::room::Room;
+use super::normalize::NormalizeArgument;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
 use super::stored_network::StoredNetwork;
 use super::{Outcome, note};
@@ -42,7 +43,8 @@ use super::{Outcome, note};
 /// Example: crossburn worst-case runs/digits --hardware papers --tolerance 0.03
 #[derive(Debug, Args)]
 pub(super) struct FindWorstCase {
-    /// A checkpoint, the run folder that holds it, or a language model in the layout of the Hugging Face hub
+    /// A checkpoint, the run folder that holds it, a classifier as an ONNX file, or a language model in the layout of the
+    /// Hugging Face hub
     checkpoint: PathBuf,
     /// Largest deviation of a weight, relative to the largest weight of its layer
     #[arg(long, value_name = "B", default_value_t = 0.03, help_heading = "Bound")]
@@ -119,6 +121,8 @@ pub(super) struct FindWorstCase {
     /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
+    #[command(flatten)]
+    normalize: NormalizeArgument,
     /// Test items that the search knows; as many as in training where absent
     #[arg(long, alias = "images", value_name = "N", help_heading = "Data")]
     items: Option<usize>,
@@ -142,7 +146,9 @@ impl FindWorstCase {
         }
         let room = Room::new(&self)?;
         let search = self.search().check()?;
-        let stored = StoredNetwork::open(&self.checkpoint)?.with_digital(&self.digital);
+        let stored = StoredNetwork::open(&self.checkpoint)?
+            .normalized(self.normalize.asked())?
+            .with_digital(&self.digital);
         let source = stored.source(self.data.as_ref())?;
         for name in &self.loss {
             let checked = stored.recipe.task.check_surrogate(name);

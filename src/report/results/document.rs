@@ -62,6 +62,8 @@ pub enum RunCommand {
     Train,
     /// `crossburn evaluate`: evaluate a population of chips of one checkpoint.
     Evaluate,
+    /// `crossburn compress`: quantize a trained network, and compare it with what it was.
+    Compress,
 }
 
 impl RunCommand {
@@ -71,6 +73,7 @@ impl RunCommand {
             Self::Demo => "demo",
             Self::Train => "train",
             Self::Evaluate => "evaluate",
+            Self::Compress => "compress",
         }
     }
 }

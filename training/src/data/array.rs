@@ -272,6 +272,14 @@ impl Array {
                 mapped @ Bytes::Mapped(..) => mapped.to_vec(),
             }));
         }
+        self.into_floats().map(Values::Floats)
+    }
+
+    /// Its values as 32-bit floats.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] for text, and for a value that is not finite, with the number of its sample.
+    pub(super) fn into_floats(self) -> Result<Vec<f32>, TrainingError> {
         let Some(floats) = self.element.floats(&self.bytes) else {
             return Err(TrainingError::data(
                 self.place,
@@ -280,7 +288,7 @@ impl Array {
             ));
         };
         self.check_floats(0, &floats)?;
-        Ok(Values::Floats(floats))
+        Ok(floats)
     }
 
     /// Its values as labels, `[n]`, `[n, 1]` or one-hot `[n, classes]`.

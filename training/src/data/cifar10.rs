@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::folder::{self, enter};
+use super::options::Options;
+use super::preparation::{NORMALIZATION, asked_normalization};
 use super::reader::{Kind, Part, Reader};
 use super::{Amount, DataSplit, Normalization, Samples, Values};
 use crate::TrainingError;
@@ -32,12 +34,27 @@ const CLASSES: [&str; 10] = [
 pub(super) const KIND: Kind = Kind {
     name: "cifar10",
     usage: "cifar10:DIR",
-    open: |folder| Ok(Arc::new(Cifar10(folder.into()))),
+    open: |argument| {
+        let options = Options::parse("cifar10", argument, &[NORMALIZATION])?;
+        Ok(Arc::new(Cifar10 {
+            normalization: asked_normalization(&options)?,
+            folder: options.path,
+        }))
+    },
 };
 
-/// The data source: its folder.
+/// The data source: its folder, and another normalization where the options ask for one.
 #[derive(Debug)]
-struct Cifar10(PathBuf);
+struct Cifar10 {
+    folder: PathBuf,
+    normalization: Option<Normalization>,
+}
+
+impl Cifar10 {
+    fn normalized(&self, samples: Samples) -> Result<Samples, TrainingError> {
+        samples.normalized_as(self.normalization.as_ref(), &self.folder)
+    }
+}
 
 impl Reader for Cifar10 {
     fn classes(&self) -> Result<usize, TrainingError> {
@@ -46,18 +63,25 @@ impl Reader for Cifar10 {
 
     fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
         match part {
-            Part::Train => train_files(&self.0),
-            Part::Test => test_files(&self.0),
+            Part::Train => train_files(&self.folder),
+            Part::Test => test_files(&self.folder),
         }
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let (train, test) = cifar10(&self.0)?;
-        Ok(DataSplit { train, test })
+        let (train, test) = cifar10(&self.folder)?;
+        Ok(DataSplit {
+            train: self.normalized(train)?,
+            test: self.normalized(test)?,
+        })
     }
 
     fn part(&self, part: Part, _: u64, _: Amount) -> Result<Samples, TrainingError> {
-        images(&self.files(part)?)
+        self.normalized(images(&self.files(part)?)?)
+    }
+
+    fn normalizes(&self) -> bool {
+        self.normalization.is_some()
     }
 }
 

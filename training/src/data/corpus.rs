@@ -43,14 +43,26 @@ pub(super) const OPTIONS: &[&str] = &["test", "test_share"];
 /// A file with texts, and where its test texts are.
 #[derive(Clone, Debug)]
 pub(super) struct TextFile {
-    options: Options,
+    pub(super) options: Options,
+    path: PathBuf,
+    /// The file of the test texts, where it is another.
+    test: Option<PathBuf>,
     /// Share of test text, where they are in the same file.
     test_share: f64,
 }
 
 impl TextFile {
     pub(super) fn open(kind: &str, argument: &str) -> Result<Self, TrainingError> {
-        let options = Options::parse(kind, argument, &[OPTIONS])?;
+        Self::open_with(kind, argument, &[])
+    }
+
+    /// A file that has the options `further` as well.
+    pub(super) fn open_with(
+        kind: &str,
+        argument: &str,
+        further: &[&str],
+    ) -> Result<Self, TrainingError> {
+        let options = Options::parse(kind, argument, &[OPTIONS, further])?;
         let what = "a number above 0 and below 1";
         let share = options.number("test_share", what, |share| *share > 0.0 && *share < 1.0)?;
         if share.is_some() && options.get("test").is_some() {
@@ -59,26 +71,34 @@ impl TextFile {
         }
         Ok(Self {
             test_share: share.unwrap_or(TEST_SHARE),
+            path: options.path.clone(),
+            test: options.beside("test"),
             options,
         })
     }
 
-    fn test(&self) -> Option<PathBuf> {
-        self.options.beside("test")
+    /// The two files of a folder.
+    pub(super) fn in_folder(self, train: &str, test: &str) -> Self {
+        let file = |name: &str| self.options.path.join(name);
+        Self {
+            path: file(train),
+            test: Some(file(test)),
+            ..self
+        }
     }
 
     /// The file of `part`.
     pub(super) fn file(&self, part: Part) -> PathBuf {
-        match (part, self.test()) {
-            (Part::Test, Some(test)) => test,
-            _ => self.options.path.clone(),
+        match (part, &self.test) {
+            (Part::Test, Some(test)) => test.clone(),
+            _ => self.path.clone(),
         }
     }
 
     /// Every file.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let own = std::iter::once(self.options.path.clone());
-        own.chain(self.test()).collect()
+        let own = std::iter::once(self.path.clone());
+        own.chain(self.test.clone()).collect()
     }
 
     /// `part` of a text: all of a file of its own, otherwise what stands before or after a line end.
@@ -87,7 +107,7 @@ impl TextFile {
         text: &'a str,
         part: Part,
     ) -> Result<&'a str, TrainingError> {
-        if self.test().is_some() {
+        if self.test.is_some() {
             return Ok(text);
         }
         let (train, test) = text.split_at(cut(text, self.test_share));
@@ -97,7 +117,7 @@ impl TextFile {
         };
         match found.trim().is_empty() {
             true => Err(TrainingError::data(
-                self.options.path.display().to_string(),
+                self.path.display().to_string(),
                 format!("it is too short to hold {} text", part.name()),
                 "give a longer text, or the test text in a file of its own with ?test=FILE",
             )),
@@ -118,12 +138,12 @@ impl TextFile {
             .into_iter()
             .filter_map(|at| passages[at].take())
             .collect();
-        if self.test().is_some() {
+        if self.test.is_some() {
             return Ok(ordered);
         }
         if count < 2 {
             return Err(TrainingError::data(
-                self.options.path.display().to_string(),
+                self.path.display().to_string(),
                 "one passage cannot be learned from and be kept apart",
                 "give more passages, or the test passages in a file of their own with ?test=FILE",
             ));

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use flate2::read::MultiGzDecoder;
 
 use super::folder;
+use super::options::Options;
+use super::preparation::{NORMALIZATION, asked_normalization};
 use super::reader::{Kind, Part, Reader};
 use super::{Amount, DataSplit, Normalization, Samples, Values};
 use crate::TrainingError;
@@ -28,12 +30,27 @@ const LARGEST: u64 = 300;
 pub(super) const KIND: Kind = Kind {
     name: "mnist",
     usage: "mnist:DIR",
-    open: |folder| Ok(Arc::new(Mnist(folder.into()))),
+    open: |argument| {
+        let options = Options::parse("mnist", argument, &[NORMALIZATION])?;
+        Ok(Arc::new(Mnist {
+            normalization: asked_normalization(&options)?,
+            folder: options.path,
+        }))
+    },
 };
 
-/// The data source: its folder.
+/// The data source: its folder, and another normalization where the options ask for one.
 #[derive(Debug)]
-struct Mnist(PathBuf);
+struct Mnist {
+    folder: PathBuf,
+    normalization: Option<Normalization>,
+}
+
+impl Mnist {
+    fn normalized(&self, samples: Samples) -> Result<Samples, TrainingError> {
+        samples.normalized_as(self.normalization.as_ref(), &self.folder)
+    }
+}
 
 impl Reader for Mnist {
     fn classes(&self) -> Result<usize, TrainingError> {
@@ -41,17 +58,24 @@ impl Reader for Mnist {
     }
 
     fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
-        Ok(files(&self.0, part)?.to_vec())
+        Ok(files(&self.folder, part)?.to_vec())
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
         // Images of two sizes are no data set.
-        let (train, test) = mnist(&self.0)?;
-        Ok(DataSplit { train, test })
+        let (train, test) = mnist(&self.folder)?;
+        Ok(DataSplit {
+            train: self.normalized(train)?,
+            test: self.normalized(test)?,
+        })
     }
 
     fn part(&self, part: Part, _: u64, _: Amount) -> Result<Samples, TrainingError> {
-        images(&self.0, part)
+        self.normalized(images(&self.folder, part)?)
+    }
+
+    fn normalizes(&self) -> bool {
+        self.normalization.is_some()
     }
 }
 

@@ -51,6 +51,16 @@ pub(super) fn read(path: &Path) -> Result<Array, TrainingError> {
     Array::read(path.display().to_string(), file, length)
 }
 
+/// Shape and values of the array of numbers in the NumPy file `path`; bytes count as numbers.
+///
+/// # Errors
+/// [`TrainingError::Read`], or [`TrainingError::Data`] where it is no array of finite numbers.
+pub fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f32>), TrainingError> {
+    let array = read(path)?;
+    let shape = array.shape.clone();
+    Ok((shape, array.into_floats()?))
+}
+
 /// The labels in a file, an array or a table, and the group of every sample where a table has groups.
 ///
 /// # Errors

@@ -13,6 +13,29 @@ use crate::TrainingError;
 /// Options of every source that is prepared here.
 pub(super) const OPTIONS: &[&str] = &["test_share", "split_seed", "mean", "std"];
 
+/// Options that say how values are normalized.
+pub(super) const NORMALIZATION: &[&str] = &["mean", "std"];
+
+/// What the options say of normalization.
+///
+/// # Errors
+/// [`TrainingError::SourceOption`] for numbers that cannot be used, and one of the two options alone.
+pub(super) fn asked_normalization(
+    options: &Options,
+) -> Result<Option<Normalization>, TrainingError> {
+    let what = "one number for each channel, with commas";
+    let mean = options.numbers("mean", what, |_| true)?;
+    let std = options.numbers("std", &format!("{what}, all above 0"), |std| *std > 0.0)?;
+    match (mean, std) {
+        (Some(mean), Some(std)) if mean.len() == std.len() => Ok(Some(Normalization { mean, std })),
+        (None, None) => Ok(None),
+        _ => {
+            let problem = "mean and std go together: give as many numbers to each";
+            Err(options.refuse(problem.to_string()))
+        }
+    }
+}
+
 /// Samples as a source holds them.
 #[derive(Debug)]
 pub(super) struct Collection {
@@ -104,23 +127,12 @@ impl Preparation {
             *share > 0.0 && *share < 1.0
         })?;
         let seed = options.number("split_seed", "a whole number from 0", |_| true)?;
-        let what = "one number for each channel, with commas";
-        let mean = options.numbers("mean", what, |_| true)?;
-        let std = options.numbers("std", &format!("{what}, all above 0"), |std| *std > 0.0)?;
-        let normalization = match (mean, std) {
-            (Some(mean), Some(std)) if mean.len() == std.len() => Some(Normalization { mean, std }),
-            (None, None) => None,
-            _ => {
-                let problem = "mean and std go together: give as many numbers to each";
-                return Err(options.refuse(problem.to_string()));
-            }
-        };
         Ok(Self {
             split: Split {
                 test_share: share.unwrap_or(0.2),
                 seed: seed.unwrap_or(0),
             },
-            normalization,
+            normalization: asked_normalization(options)?,
         })
     }
 

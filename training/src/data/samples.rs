@@ -1,11 +1,14 @@
 //! A labelled set of samples: images, signals or feature rows.
 
+use std::path::Path;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_checkpoints::{Checksum, checksum};
 use crossburn_noise::Philox;
 use serde::{Deserialize, Serialize};
 
 use super::{Augmentation, Sample, Values};
+use crate::TrainingError;
 
 /// What networks see of a value `x`: `(x - mean) / std`. A byte counts as `byte / 255`, a 32-bit float as it is.
 ///
@@ -68,6 +71,32 @@ impl Samples {
     /// When `index` is not below [`len`](Self::len), as everywhere a sample is asked for by its index.
     pub fn sample(&self, index: usize) -> Sample<'_> {
         self.values.sample(index, self.sample_len())
+    }
+
+    /// The same, read at `place`, with another normalization where one is given.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] where there is not one mean for each channel.
+    pub(super) fn normalized_as(
+        self,
+        normalization: Option<&Normalization>,
+        place: &Path,
+    ) -> Result<Self, TrainingError> {
+        let Some(normalization) = normalization.cloned() else {
+            return Ok(self);
+        };
+        let (means, channels) = (normalization.mean.len(), self.shape[0]);
+        match means == channels {
+            true => Ok(Self {
+                normalization,
+                ..self
+            }),
+            false => Err(TrainingError::data(
+                place.display().to_string(),
+                format!("its samples have {channels} channels, mean= has {means} numbers"),
+                "give one mean and one std to each channel",
+            )),
+        }
     }
 
     /// The name of a class: its number where it has no other.

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::personal::source::{CROWD, CROWD_OF, PERSON};
 use super::reader::{Kind, Part, Reader};
 use super::{
-    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, image_folder, jsonl, npy,
-    npz, own, text, waveforms,
+    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, image_folder, jsonl,
+    lamp, npy, npz, own, text, waveforms,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     digits::KIND,
     waveforms::KIND,
     idx::KIND,
@@ -26,6 +26,7 @@ const KINDS: [Kind; 14] = [
     image_folder::KIND,
     text::KIND,
     jsonl::KIND,
+    lamp::KIND,
     CROWD,
     CROWD_OF,
     PERSON,
@@ -171,6 +172,44 @@ impl DataSource {
             conventions: Some(Arc::new(conventions)),
             ..self
         }
+    }
+
+    /// The same source whose networks see `(x - mean) / std`: as if its options said `mean=MEAN&std=STD`, numbers with commas.
+    ///
+    /// # Errors
+    /// [`TrainingError::SourceOption`] for a source that has other numbers already or takes none, and for what are no numbers.
+    ///
+    /// ```
+    /// use crossburn_training::data::DataSource;
+    ///
+    /// let source = "mnist:DIR".parse::<DataSource>()?.normalized("0.5", "0.25")?;
+    /// assert_eq!(source.to_string(), "mnist:DIR?mean=0.5&std=0.25");
+    /// # Ok::<(), crossburn_training::TrainingError>(())
+    /// ```
+    pub fn normalized(&self, mean: &str, std: &str) -> Result<Self, TrainingError> {
+        let options = format!("mean={mean}&std={std}");
+        if self.reader.normalizes() {
+            return match self.text.ends_with(&options) {
+                true => Ok(self.clone()),
+                false => Err(TrainingError::SourceOption {
+                    source_name: self.text.clone(),
+                    problem: "it says mean and std already: leave them out there".to_string(),
+                }),
+            };
+        }
+        if !self.kind.takes_argument() {
+            return Err(TrainingError::SourceOption {
+                source_name: self.text.clone(),
+                problem: "its mean and std are fixed: leave them out".to_string(),
+            });
+        }
+        let joint = if self.text.contains('?') { '&' } else { '?' };
+        let text = format!("{}{joint}{options}", self.text);
+        let conventions = self.conventions.clone();
+        Ok(Self {
+            conventions,
+            ..text.parse()?
+        })
     }
 
     /// The name of its kind: what stands before the colon, such as `mnist`.
@@ -329,6 +368,7 @@ mod tests {
             ("folder", "folder:a/b"),
             ("text", "text:a.txt?test=b.txt"),
             ("jsonl", "jsonl:a.jsonl?test_share=0.2"),
+            ("lamp", "lamp:a?history=2"),
             ("personal", "personal"),
             ("personal", "personal:30"),
             ("person", "person:3?kind=tag"),
@@ -358,7 +398,7 @@ mod tests {
             let message = text.parse::<DataSource>().unwrap_err().to_string();
             assert!(
                 message.ends_with(
-                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, personal, personal:SESSIONS or person:NUMBER"
+                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, lamp:DIR, personal, personal:SESSIONS or person:NUMBER"
                 ),
                 "{message}"
             );

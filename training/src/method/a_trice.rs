@@ -70,7 +70,7 @@ impl ATrice {
         &self,
         learner: &mut Learner<N>,
         step: &Step<'_, T>,
-    ) -> Result<Learned<T::Output>, TrainingError> {
+    ) -> Result<Learned<T::Tally>, TrainingError> {
         let programmed = programmed(&learner.network, step.weights);
         let rest = tracked(&learner.network, &trainable(&learner.network)).train();
         let deviations = self.adversary(&rest, &programmed, step)?;

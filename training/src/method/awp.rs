@@ -69,7 +69,7 @@ impl Awp {
         &self,
         learner: &mut Learner<N>,
         step: &Step<'_, T>,
-    ) -> Result<Learned<T::Output>, TrainingError> {
+    ) -> Result<Learned<T::Tally>, TrainingError> {
         let programmed = programmed(&learner.network, step.weights);
         let mut deviations = drawn(&programmed, step.noise, step.chip);
         // Its own running statistics, so that those of the learner rest.
@@ -90,12 +90,11 @@ impl Awp {
         })?;
         let varied = deviate_weights(learner.network.clone(), step.weights, &deviations)?;
         let output = step.task.forward(&varied, &step.batch);
-        let loss = step.task.loss(output.clone(), &step.batch);
-        let value = f64::from(loss.clone().into_scalar::<f32>());
+        let (loss, value, tally) = step.task.learned(output, &step.batch)?;
         learner.descend(loss, step.learning_rate);
         Ok(Learned {
             loss: value,
-            output,
+            tally,
             passes: 2,
         })
     }

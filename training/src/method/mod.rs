@@ -5,6 +5,7 @@
 
 mod a_trice;
 mod awp;
+mod distillation;
 mod host_weights;
 mod noise_injection;
 mod orthogonality;
@@ -12,6 +13,7 @@ mod trice;
 
 pub use a_trice::ATrice;
 pub use awp::{Awp, AwpNorm};
+pub use distillation::Distillation;
 pub use orthogonality::Orthogonality;
 pub use trice::{Trice, Trisection};
 
@@ -39,6 +41,8 @@ pub enum Method {
     Awp(Awp),
     /// Noise injection with a penalty on weights whose rows are not orthogonal.
     Orthogonality(Orthogonality),
+    /// Noise injection towards what the network said as training began.
+    Distillation(Distillation),
 }
 
 impl Default for Method {
@@ -92,6 +96,7 @@ impl Method {
             Self::ATrice(_) => "a-trice",
             Self::Awp(_) => "awp",
             Self::Orthogonality(_) => "orthogonality",
+            Self::Distillation(_) => "distillation",
         }
     }
 
@@ -116,14 +121,29 @@ impl Method {
         matches!(self, Self::Trice(_))
     }
 
+    /// Whether its steps may be taken from several batches, or block by block.
+    fn takes_parts(&self) -> bool {
+        matches!(self, Self::NoiseInjection {} | Self::Trice(_))
+    }
+
     /// Refuses parameters that make no sense, alone or with the rest of `recipe`.
     pub(crate) fn check(&self, recipe: &Recipe) -> Result<(), TrainingError> {
+        let training = &recipe.training;
+        let parts = training.accumulate > 1 || training.checkpoint_blocks;
+        if parts && !self.takes_parts() {
+            return Err(TrainingError::setting(
+                "method.kind",
+                self.name(),
+                "noise-injection or trice with training.accumulate or training.checkpoint_blocks",
+            ));
+        }
         match self {
             Self::NoiseInjection {} => Ok(()),
             Self::Trice(trice) => trice.check(recipe),
             Self::ATrice(method) => method.check(recipe),
             Self::Awp(method) => method.check(),
             Self::Orthogonality(method) => method.check(),
+            Self::Distillation(method) => method.check(),
         }
     }
 
@@ -146,13 +166,27 @@ impl Method {
         }
     }
 
-    /// Learns from one batch.
+    /// How it learns from the network as training began, where it does.
+    pub(crate) fn distillation(&self) -> Option<&Distillation> {
+        match self {
+            Self::Distillation(method) => Some(method),
+            _ => None,
+        }
+    }
+
+    /// Learns from one batch; `teacher` is what the network as training began says of it, where the method is a
+    /// [`distillation`](Self::distillation).
     pub(crate) fn step<N: Network, T: Learn<N>>(
         &self,
         learner: &mut Learner<N>,
         step: &Step<'_, T>,
-    ) -> Result<Learned<T::Output>, TrainingError> {
+        teacher: Option<T::Output>,
+    ) -> Result<Learned<T::Tally>, TrainingError> {
         match self {
+            Self::Distillation(method) => match teacher {
+                Some(teacher) => method.step(learner, step, teacher),
+                None => noise_injection::step(learner, step, None),
+            },
             Self::NoiseInjection {} | Self::Trice(_) => noise_injection::step(learner, step, None),
             Self::ATrice(method) => method.step(learner, step),
             Self::Awp(method) => method.step(learner, step),
@@ -257,7 +291,9 @@ pub(crate) mod tests {
             noise,
             chip: ChipSeed::new(5, chip),
             batch: EIGHT.batch(&items, &device),
+            further: Vec::new(),
             learning_rate: 1e-2,
+            by_blocks: false,
         }
     }
 
@@ -326,6 +362,7 @@ pub(crate) mod tests {
             r#"{"kind":"a-trice","literal":true}"#,
             r#"{"kind":"awp","norm":"box"}"#,
             r#"{"kind":"orthogonality","beta":1e-3}"#,
+            r#"{"kind":"distillation","temperature":2.0}"#,
         ] {
             let method: Method = serde_json::from_str(text).unwrap();
             let json = serde_json::to_value(&method).unwrap();

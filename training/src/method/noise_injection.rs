@@ -1,15 +1,19 @@
 //! Noise injection: one drawn chip per step.
 
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
 use crossburn_hardware::vary_weights;
 use crossburn_models::Network;
 
 use crate::TrainingError;
 use crate::learner::{Learned, Learner, Step};
-use crate::task::Learn;
+use crate::task::{Batch, Learn, Tally, shared};
 
 /// A chip is drawn, the forward pass uses `quantize(W) + deviation`, the gradient of the loss, plus that of
 /// `penalty` on the clean weights where there is one, steps the clean weights.
+///
+/// The gradients of several batches are added up, each with its share of what all of them weigh: the gradient of the mean loss
+/// over all of them, on one chip.
 ///
 /// # Errors
 /// Those of [`vary_weights`].
@@ -19,22 +23,41 @@ use crate::task::Learn;
 pub(super) fn step<N: Network, T: Learn<N>>(
     learner: &mut Learner<N>,
     step: &Step<'_, T>,
-    penalty: Option<Tensor<1>>,
-) -> Result<Learned<T::Output>, TrainingError> {
+    mut penalty: Option<Tensor<1>>,
+) -> Result<Learned<T::Tally>, TrainingError> {
     let varied = vary_weights(learner.network.clone(), step.weights, step.noise, step.chip)?;
-    let output = step.task.forward(&varied, &step.batch);
-    let loss = step.task.loss(output.clone(), &step.batch);
-    let value = f64::from(loss.clone().into_scalar::<f32>());
-    let loss = match penalty {
-        Some(penalty) => loss + penalty,
-        None => loss,
-    };
-    learner.descend(loss, step.learning_rate);
-    Ok(Learned {
-        loss: value,
-        output,
+    let batches = || std::iter::once(&step.batch).chain(&step.further);
+    let weight: usize = batches().map(Batch::weight).sum();
+    let mut gradients = GradientsAccumulator::new();
+    let mut learned = Learned {
+        loss: 0.0,
+        tally: T::Tally::default(),
         passes: 1,
-    })
+    };
+    for batch in batches() {
+        let share = batch.weight() as f64 / weight as f64;
+        let network = &learner.network;
+        let (value, tally) = if step.by_blocks {
+            step.task
+                .gradients_by_blocks(&varied, batch, share, &mut |found| {
+                    gradients.accumulate(network, GradientsParams::from_grads(found, network));
+                })?
+        } else {
+            let output = step.task.forward(&varied, batch);
+            let (loss, value, tally) = step.task.learned(output, batch)?;
+            let loss = match penalty.take() {
+                Some(penalty) => shared(loss, share) + penalty,
+                None => shared(loss, share),
+            };
+            let found = GradientsParams::from_grads(loss.backward(), network);
+            gradients.accumulate(network, found);
+            (value, tally)
+        };
+        learned.loss += share * value;
+        learned.tally.merge(tally);
+    }
+    learner.apply(gradients.grads(), step.learning_rate);
+    Ok(learned)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl Orthogonality {
         &self,
         learner: &mut Learner<N>,
         step: &Step<'_, T>,
-    ) -> Result<Learned<T::Output>, TrainingError> {
+    ) -> Result<Learned<T::Tally>, TrainingError> {
         // The penalty is about stored weights, which are then those that layers compute with.
         let selected = step.weights.placement().on_arrays(&learner.network);
         require_unattached(&learner.network, &selected)?;

@@ -10,6 +10,11 @@ pub trait Batch: Clone + Debug + Send + Sync {
     /// Number of items.
     fn items(&self) -> usize;
 
+    /// What the mean loss of this batch counts beside that of another: the number of items by default, of texts that of tokens.
+    fn weight(&self) -> usize {
+        self.items()
+    }
+
     /// The items at the positions `range` alone.
     #[must_use]
     fn cut(&self, range: Range<usize>) -> Self;

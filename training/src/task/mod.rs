@@ -25,7 +25,7 @@ use std::fmt::{Debug, Display};
 use std::ops::Range;
 use std::str::FromStr;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 use crossburn_noise::worst_case::Surrogates;
 use crossburn_noise::{Metric, Philox};
 use serde::Serialize;
@@ -185,6 +185,75 @@ pub trait Learn<N>: Task {
     /// What training makes small: the mean over the items of `batch`, `[1]`.
     fn loss(&self, output: Self::Output, batch: &Self::Batch) -> Tensor<1>;
 
+    /// The loss of `output` with its gradient, its value, and what `output` counts for.
+    ///
+    /// # Errors
+    /// Those of [`judge`](Self::judge).
+    fn learned(
+        &self,
+        output: Self::Output,
+        batch: &Self::Batch,
+    ) -> Result<(Tensor<1>, f64, Self::Tally), TrainingError> {
+        self.counted(output, batch, |output| Ok(self.loss(output, batch)))
+    }
+
+    /// The same with another loss. A loss that is not finite counts for nothing: the run ends with it.
+    ///
+    /// # Errors
+    /// Those of [`judge`](Self::judge) and of `loss`.
+    fn counted(
+        &self,
+        output: Self::Output,
+        batch: &Self::Batch,
+        loss: impl FnOnce(Self::Output) -> Result<Tensor<1>, TrainingError>,
+    ) -> Result<(Tensor<1>, f64, Self::Tally), TrainingError> {
+        let mut tally = [Self::Tally::default()];
+        let loss = loss(output.clone())?;
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        if value.is_finite() {
+            // The output is let go before gradients are taken.
+            self.judge(output, batch, &mut tally)?;
+        }
+        let [tally] = tally;
+        Ok((loss, value, tally))
+    }
+
+    /// Gives `take` the gradients of `share` times the loss of `batch`, part by part, while activations are held of one block of
+    /// `network` at a time; the loss, and what its outputs count for.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotOffered`] by default: networks without blocks. Those of [`judge`](Self::judge).
+    fn gradients_by_blocks(
+        &self,
+        network: &N,
+        batch: &Self::Batch,
+        share: f64,
+        take: &mut dyn FnMut(Gradients),
+    ) -> Result<(f64, Self::Tally), TrainingError> {
+        let _ = (network, batch, share, take);
+        let needs = "a language model, which is made of blocks";
+        Err(not_offered(
+            "training.checkpoint_blocks",
+            needs,
+            &self.metric(),
+        ))
+    }
+
+    /// How far `output` is from `teacher`, what another network gives for the same batch, without autodiff: the mean over what is predicted of
+    /// `τ² KL(softmax(teacher / τ) || softmax(output / τ))`, τ = `temperature`, `[1]`.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotOffered`] by default.
+    fn distillation_loss(
+        &self,
+        output: Self::Output,
+        teacher: Self::Output,
+        temperature: f64,
+    ) -> Result<Tensor<1>, TrainingError> {
+        let _ = (output, teacher, temperature);
+        Err(not_offered("distillation", SAMPLED, &self.metric()))
+    }
+
     /// What an adversary in training makes small: by default the negative of the loss, `[1]`.
     fn adversarial_loss(&self, output: Self::Output, batch: &Self::Batch) -> Tensor<1> {
         -self.loss(output, batch)
@@ -288,6 +357,14 @@ pub trait Learn<N>: Task {
     fn certify(&self, network: &N, batch: &Self::Batch) -> Option<Vec<f64>> {
         let _ = (network, batch);
         None
+    }
+}
+
+/// `loss` times `share`.
+pub(crate) fn shared(loss: Tensor<1>, share: f64) -> Tensor<1> {
+    match share == 1.0 {
+        true => loss,
+        false => loss * share,
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     LanguageModelling, LanguageModellingConfig, Learn, RaisedLoss,
 };
 use crate::data::{Amount, DataSource, Samples};
+use crate::graph::Graph;
 use crate::pretrained::{Opened, Pretrained};
 use crate::{Recipe, TrainingError};
 
@@ -79,6 +80,11 @@ impl TaskConfig {
         }
     }
 
+    /// Whether its networks are made of blocks that can be computed again one by one.
+    pub(crate) fn has_blocks(&self) -> bool {
+        matches!(self, Self::LanguageModelling(_))
+    }
+
     /// The kind of network that it takes.
     fn family(&self) -> Family {
         match self {
@@ -112,7 +118,7 @@ impl TaskConfig {
         if let Self::LanguageModelling(_) = self {
             model.check_sizes()?;
             if let ModelConfig::Pretrained(model) = model
-                && !model.folder.is_dir()
+                && !model.folder.exists()
             {
                 let dir = model.folder.clone();
                 return Err(CheckpointError::MissingModel { dir }.into());
@@ -212,7 +218,16 @@ impl Recipe {
     /// [`TrainingError::TaskModel`] for a network that the task does not take, [`TrainingError::Model`] for one of another
     /// program, [`TrainingError::Arrays`] for a path at which it has no weight.
     pub fn build<W: WithTask>(&self, device: &Device, work: W) -> Result<W::Output, TrainingError> {
-        let bind = Bind { recipe: self, work };
+        let mut bind = Bind {
+            recipe: self,
+            graph: None,
+            work,
+        };
+        if let ModelConfig::Onnx(config) = &self.model {
+            let (network, graph) = Graph::open(config, device)?;
+            bind.graph = Some(graph);
+            return bind.classifier(network);
+        }
         let ModelConfig::Pretrained(model) = &self.model else {
             return self.model.build(self.seed, device, bind)?;
         };
@@ -233,6 +248,8 @@ impl Recipe {
 /// A network meets its task.
 struct Bind<'a, W> {
     recipe: &'a Recipe,
+    /// The graph that the network is from, where it is from one.
+    graph: Option<Graph>,
     work: W,
 }
 
@@ -254,7 +271,10 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
         let model = &self.recipe.model;
         self.recipe.check_weights(&network)?;
         match &self.recipe.task {
-            TaskConfig::Classification {} => Ok(self.work.run(network, Classes { model })),
+            TaskConfig::Classification {} => {
+                let graph = self.graph;
+                Ok(self.work.run(network, Classes { model, graph }))
+            }
             task => Err(task.other(model.name(), Family::Classifier)),
         }
     }
@@ -306,6 +326,7 @@ fn samples(
 /// The parts of a classification.
 struct Classes<'a> {
     model: &'a ModelConfig,
+    graph: Option<Graph>,
 }
 
 impl<C: Classifier> TaskParts<C> for Classes<'_> {
@@ -319,7 +340,17 @@ impl<C: Classifier> TaskParts<C> for Classes<'_> {
         amount: Amount,
     ) -> Result<Classification, TrainingError> {
         let samples = samples(self.model, source, seed, part_and_role, amount)?;
+        if let Some(graph) = &self.graph {
+            graph.check(&samples)?;
+        }
         Ok(Classification::new(samples))
+    }
+
+    fn save(&self, _: &C, checkpoint: &Path) -> Result<(), TrainingError> {
+        match &self.graph {
+            Some(graph) => graph.save(checkpoint),
+            None => Ok(()),
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 mod byte_level;
 mod sentence_piece;
 
+use std::collections::BTreeSet;
+
 use tokenizers::models::bpe::Vocab;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Tokenizer as Inner};
@@ -169,8 +171,9 @@ impl<B: AsRef<[u8]>> GgufFile<B> {
         };
         let named = ENDS.iter().filter_map(|name| inner.token_to_id(name));
         stops.extend(named.filter(control));
-        stops.sort_unstable();
-        stops.dedup();
+        // The one that the file names first: it is what a model writes after a text of its own.
+        let mut seen = BTreeSet::new();
+        stops.retain(|token| seen.insert(*token));
         Tokenizer::new(inner, self.path(), vocabulary, begin, stops)
     }
 }

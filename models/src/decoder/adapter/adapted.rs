@@ -1,6 +1,7 @@
 //! A frozen decoder with its adapter, as one network.
 
 use burn::module::Module;
+use burn::tensor::{Gradients, Tensor};
 
 use super::Adapter;
 use crate::decoder::Decoder;
@@ -41,6 +42,19 @@ impl CausalLanguageModel for AdaptedDecoder {
     fn predict(&self, tokens: &[u32], places: usize, labels: &[Option<u32>]) -> Predictions {
         let tokens = rows_of(&self.base, tokens, places);
         predict(&self.base, Some(&self.adapter), tokens, labels)
+    }
+
+    fn gradients_by_blocks(
+        &self,
+        tokens: &[u32],
+        places: usize,
+        labels: &[Option<u32>],
+        loss: &mut dyn FnMut(Predictions) -> Option<Tensor<1>>,
+        take: &mut dyn FnMut(Gradients),
+    ) {
+        let tokens = rows_of(&self.base, tokens, places);
+        self.base
+            .gradients_of_blocks(Some(&self.adapter), tokens, labels, loss, take);
     }
 
     fn adapter(&self) -> Option<&Adapter> {

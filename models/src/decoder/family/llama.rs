@@ -1,9 +1,12 @@
 //! Llama: SmolLM, SmolLM2, TinyLlama, Llama 2 and 3.
 
+use serde_json::{Value, json};
+
 use super::document::Document;
 use super::names::{Names, Place};
 use crate::decoder::{
-    AttentionConfig, DecoderConfig, DecoderError, FeedForwardConfig, HeadConfig, NormKind, Residual,
+    AttentionConfig, DecoderConfig, DecoderError, FeedForwardActivation, FeedForwardConfig,
+    HeadConfig, NormKind, Positions, Residual,
 };
 
 pub(super) const NAMES: Names = Names {
@@ -56,7 +59,7 @@ pub(super) fn config(document: &Document) -> Result<DecoderConfig, DecoderError>
             gated: true,
             activation: match document.get("hidden_act") {
                 Some(_) => document.activation("hidden_act")?,
-                None => crate::decoder::FeedForwardActivation::Silu,
+                None => FeedForwardActivation::Silu,
             },
             bias: document.flag_or("mlp_bias", false)?,
         },
@@ -67,5 +70,31 @@ pub(super) fn config(document: &Document) -> Result<DecoderConfig, DecoderError>
             soft_cap: None,
         },
         embedding_scale: None,
+    })
+}
+
+/// What `config.json` says of `config`, as far as Llama's keys can say it.
+pub(super) fn document(config: &DecoderConfig) -> Value {
+    let base = match &config.positions {
+        Positions::Rotary { rotary, .. } => rotary.base,
+        Positions::Learned { .. } => 0.0,
+    };
+    json!({
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "vocab_size": config.vocabulary,
+        "hidden_size": config.width,
+        "intermediate_size": config.hidden_width,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.key_value_heads,
+        "head_dim": config.head_width,
+        "max_position_embeddings": config.max_positions,
+        "rms_norm_eps": config.norm.epsilon,
+        "rope_theta": base,
+        "hidden_act": "silu",
+        "attention_bias": config.attention.input_bias,
+        "mlp_bias": config.feed_forward.bias,
+        "tie_word_embeddings": config.head.tied,
     })
 }

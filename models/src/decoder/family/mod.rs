@@ -141,5 +141,13 @@ pub fn llama_names(config: &DecoderConfig) -> DecoderNames {
     DecoderNames::new(llama::NAMES, config)
 }
 
+/// The `config.json` of a Llama that is `config`; `None` for a decoder that Llama's keys cannot describe.
+pub fn llama_document(config: &DecoderConfig) -> Option<Value> {
+    let document = llama::document(config);
+    // What the document leaves out would come back as something else.
+    let same = read(&document).is_ok_and(|(read, _)| read == *config);
+    same.then_some(document)
+}
+
 #[cfg(test)]
 mod tests;

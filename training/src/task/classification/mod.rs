@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_hardware::enclosure::Interval;
-use crossburn_kernels::cross_entropy;
+use crossburn_kernels::{cross_entropy, distillation_loss};
 use crossburn_models::Classifier;
 use crossburn_noise::Metric;
 
@@ -208,6 +208,15 @@ impl<C: Classifier> Learn<C> for Classification {
     fn loss(&self, logits: Tensor<2>, batch: &Labelled) -> Tensor<1> {
         let targets = batch.targets(&logits.device());
         cross_entropy(logits, targets)
+    }
+
+    fn distillation_loss(
+        &self,
+        logits: Tensor<2>,
+        teacher: Tensor<2>,
+        temperature: f64,
+    ) -> Result<Tensor<1>, TrainingError> {
+        Ok(distillation_loss(logits, teacher, temperature))
     }
 
     /// The margin loss with kappa 0.

@@ -6,9 +6,9 @@ mod sequences;
 use std::ops::Range;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 use crossburn_checkpoints::checksum;
-use crossburn_kernels::cross_entropy;
+use crossburn_kernels::{cross_entropy, distillation_loss};
 use crossburn_models::{CausalLanguageModel, Predictions};
 use crossburn_noise::{Better, Metric};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub(super) use parts::Texts;
 pub use sequences::Sequence;
 pub(crate) use sequences::{Limits, sequences};
 
-use super::{Attacked, Batch, Learn, RaisedLoss, Tally, Task};
+use super::{Attacked, Batch, Learn, RaisedLoss, Tally, Task, shared};
 use crate::TrainingError;
 use crate::weight_gradients::values;
 
@@ -129,6 +129,11 @@ pub struct Rows {
 impl Batch for Rows {
     fn items(&self) -> usize {
         self.tokens.len() / self.places.max(1)
+    }
+
+    /// Tokens that are predicted.
+    fn weight(&self) -> usize {
+        self.labels.iter().flatten().count()
     }
 
     fn cut(&self, range: Range<usize>) -> Self {
@@ -253,6 +258,28 @@ impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
         network.predict(&batch.tokens, batch.places, &batch.labels)
     }
 
+    fn gradients_by_blocks(
+        &self,
+        network: &L,
+        batch: &Rows,
+        share: f64,
+        take: &mut dyn FnMut(Gradients),
+    ) -> Result<(f64, Surprise), TrainingError> {
+        let mut found = Ok((f64::NAN, Surprise::default()));
+        let mut loss = |output| match Learn::<L>::learned(self, output, batch) {
+            Ok((loss, value, tally)) => {
+                found = Ok((value, tally));
+                Some(shared(loss, share))
+            }
+            Err(error) => {
+                found = Err(error);
+                None
+            }
+        };
+        network.gradients_by_blocks(&batch.tokens, batch.places, &batch.labels, &mut loss, take);
+        found
+    }
+
     /// Refuses tokens that the network does not have.
     fn fits(&self, output: &Predictions, _: &Rows) -> Result<(), TrainingError> {
         match output.logits.dims()[1] {
@@ -267,6 +294,19 @@ impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
     fn loss(&self, output: Predictions, _: &Rows) -> Tensor<1> {
         let targets = output.target_tensor();
         cross_entropy(output.logits, targets)
+    }
+
+    fn distillation_loss(
+        &self,
+        output: Predictions,
+        teacher: Predictions,
+        temperature: f64,
+    ) -> Result<Tensor<1>, TrainingError> {
+        Ok(distillation_loss(
+            output.logits,
+            teacher.logits,
+            temperature,
+        ))
     }
 
     fn judge(

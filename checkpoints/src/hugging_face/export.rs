@@ -1,0 +1,126 @@
+//! Writes a language model for other programs.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use crossburn_models::decoder::family;
+use serde_json::{Map, Value, json};
+
+use super::collect::{FloatType, collect};
+use super::model_folder::CONFIG;
+use crate::atomic::Prepared;
+use crate::tokenizer::{FILE as TOKENIZER, SPECIAL};
+use crate::{CheckpointError, LanguageModel, Tokenizer, WEIGHTS_FILE};
+
+/// Where the settings of generation stand.
+const GENERATION: &str = "generation_config.json";
+
+/// Writes `model` to the folder `folder`, in the layout of the Hugging Face hub: configuration, weights as `float`, and tokenizer with
+/// its chat template. The same model gives the same bytes.
+///
+/// All files are complete on the disk before the first is put in its place.
+///
+/// # Errors
+/// [`CheckpointError::Export`] for a model that no `config.json` describes and for a number that `float` cannot hold,
+/// [`CheckpointError::Write`], and those of reading the model.
+pub fn export_language_model(
+    model: &LanguageModel,
+    folder: &Path,
+    float: FloatType,
+) -> Result<(), CheckpointError> {
+    let refuse = |cause: String| CheckpointError::Export {
+        path: model.path().into(),
+        cause,
+    };
+    let (config, names) = model.decoder_config()?;
+    let document = match model.document() {
+        Some(document) => Some(document.clone()),
+        None => family::llama_document(&config),
+    };
+    let mut document = document.ok_or_else(|| {
+        refuse("the keys of a Llama's config.json cannot describe it; take the folder that the file was converted from".to_string())
+    })?;
+    let tokenizer = model.tokenizer(config.vocabulary)?;
+    let ends = Ends::of(&tokenizer);
+    // The older name is known to every version of transformers.
+    if let Some(keys) = document.as_object_mut() {
+        keys.remove("dtype");
+    }
+    document["torch_dtype"] = json!(float.name());
+    ends.name_in(&mut document);
+    let decoder = model.decoder(&Device::flex())?.module;
+    let weights = collect(&decoder, &names, float)
+        .map_err(|cause| refuse(format!("{cause}; write it with numbers of another type")))?;
+    let mut generation = json!({});
+    ends.name_in(&mut generation);
+    let vocabulary = tokenizer
+        .inner
+        .to_string(false)
+        .map_err(|cause| refuse(format!("its tokenizer has no text form ({cause})")))?;
+    let special = special(model, &tokenizer, &ends, config.max_positions)?;
+
+    fs_err::create_dir_all(folder).map_err(CheckpointError::writing(folder))?;
+    let prepared = [
+        (WEIGHTS_FILE, weights),
+        (TOKENIZER, vocabulary.into_bytes()),
+        (SPECIAL, text(&special)),
+        (GENERATION, text(&generation)),
+        (CONFIG, text(&document)),
+    ]
+    .map(|(name, bytes)| Prepared::new(&folder.join(name), |file| file.write_all(&bytes)));
+    let prepared = prepared.into_iter().collect::<Result<Vec<_>, _>>()?;
+    prepared.into_iter().try_for_each(Prepared::commit)
+}
+
+/// A document as the content of a file.
+fn text(document: &Value) -> Vec<u8> {
+    format!("{document:#}\n").into_bytes()
+}
+
+/// The tokens that begin and end a text.
+struct Ends {
+    begin: Option<u32>,
+    end: Vec<u32>,
+}
+
+impl Ends {
+    fn of(tokenizer: &Tokenizer) -> Self {
+        Self {
+            begin: tokenizer.begin(),
+            end: tokenizer.end().to_vec(),
+        }
+    }
+
+    fn name_in(&self, document: &mut Value) {
+        document["bos_token_id"] = json!(self.begin);
+        document["eos_token_id"] = match self.end.as_slice() {
+            [one] => json!(one),
+            several => json!(several),
+        };
+    }
+}
+
+/// The `tokenizer_config.json`.
+fn special(
+    model: &LanguageModel,
+    tokenizer: &Tokenizer,
+    ends: &Ends,
+    positions: usize,
+) -> Result<Value, CheckpointError> {
+    let mut document = Map::new();
+    let mut set = |key: &str, value: Value| document.insert(key.to_string(), value);
+    set("tokenizer_class", json!("PreTrainedTokenizerFast"));
+    set("model_max_length", json!(positions));
+    for (key, token) in [
+        ("bos_token", ends.begin),
+        ("eos_token", ends.end.first().copied()),
+    ] {
+        if let Some(spelling) = token.and_then(|token| tokenizer.spelling(token)) {
+            set(key, json!(spelling));
+        }
+    }
+    if let Some(template) = model.chat_template_source()? {
+        set("chat_template", json!(template));
+    }
+    Ok(Value::Object(document))
+}

@@ -1,0 +1,141 @@
+//! A network in an ONNX file, with the files beside it that hold its larger tensors.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burn::tensor::Device;
+use crossburn_models::onnx::{ExternalData, OnnxNetwork};
+
+use crate::atomic::write_bytes;
+use crate::checksum::Checksum;
+use crate::error::CheckpointError;
+
+/// An ONNX file. Opening it reads its graph; its network is built by [`network`](Self::network).
+///
+/// ```no_run
+/// use std::path::Path;
+/// use burn::tensor::{Device, Tensor};
+/// use crossburn_checkpoints::OnnxFile;
+///
+/// let network = OnnxFile::open(Path::new("lenet.onnx"))?.network(&Device::flex())?;
+/// println!("it takes {}", network.input());
+/// # Ok::<(), crossburn_checkpoints::CheckpointError>(())
+/// ```
+#[derive(Debug)]
+pub struct OnnxFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// Files beside it that its tensors lie in, as far as they have been read.
+    beside: Mutex<BTreeSet<String>>,
+}
+
+impl OnnxFile {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Read`].
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let bytes = std::fs::read(path).map_err(CheckpointError::reading(path))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            bytes,
+            beside: Mutex::default(),
+        })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The network on `device`, with the weights of the file.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Onnx`].
+    pub fn network(&self, device: &Device) -> Result<OnnxNetwork, CheckpointError> {
+        let read = |data: &ExternalData| {
+            let bytes = self.external(data)?;
+            self.beside().insert(data.location.clone());
+            Ok(bytes)
+        };
+        OnnxNetwork::read(&self.bytes, &read, device).map_err(|cause| CheckpointError::Onnx {
+            path: self.path.clone(),
+            cause,
+        })
+    }
+
+    /// Checksum of the file and of those beside it that [`network`](Self::network) has read.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Read`].
+    pub fn checksum(&self) -> Result<String, CheckpointError> {
+        let mut sum = Checksum::default();
+        sum.add(&self.bytes);
+        for location in self.beside().iter() {
+            let path = self.folder().join(location);
+            sum.add(&std::fs::read(&path).map_err(CheckpointError::reading(&path))?);
+        }
+        Ok(sum.to_string())
+    }
+
+    /// Writes the file to `path`, and those beside it that [`network`](Self::network) has read into the same folder.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Read`] and [`CheckpointError::Write`].
+    pub fn copy_to(&self, path: &Path) -> Result<(), CheckpointError> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        std::fs::create_dir_all(folder).map_err(CheckpointError::writing(folder))?;
+        for location in self.beside().iter() {
+            let (from, to) = (self.folder().join(location), folder.join(location));
+            if let Some(inner) = to.parent() {
+                std::fs::create_dir_all(inner).map_err(CheckpointError::writing(inner))?;
+            }
+            let bytes = std::fs::read(&from).map_err(CheckpointError::reading(&from))?;
+            write_bytes(&to, &bytes)?;
+        }
+        write_bytes(path, &self.bytes)
+    }
+
+    fn beside(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The bytes of a tensor in a file beside this one.
+    fn external(&self, data: &ExternalData) -> Result<Vec<u8>, String> {
+        let location = Path::new(&data.location);
+        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !location.components().all(inside) {
+            return Err(format!(
+                "it lies in `{}`, outside of the folder of the graph, where no file is read",
+                data.location
+            ));
+        }
+        let path = self.folder().join(location);
+        let failed = |error: std::io::Error| {
+            format!(
+                "it lies in {}, which cannot be read: {error}; put that file beside the graph",
+                path.display()
+            )
+        };
+        let mut file = std::fs::File::open(&path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        let rest = size.checked_sub(data.offset);
+        let length = data.length.or(rest).filter(|length| Some(*length) <= rest);
+        let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else {
+            return Err(format!(
+                "it lies beyond the {size} bytes of {}: copy that file again",
+                path.display()
+            ));
+        };
+        file.seek(SeekFrom::Start(data.offset)).map_err(failed)?;
+        let mut bytes = vec![0; length];
+        file.read_exact(&mut bytes).map_err(failed)?;
+        Ok(bytes)
+    }
+}

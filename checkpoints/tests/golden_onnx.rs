@@ -1,0 +1,182 @@
+//! ONNX graphs of two exporters of PyTorch against what PyTorch computes with them.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![allow(clippy::print_stderr, reason = "a skipped test says why")]
+
+mod golden;
+
+use burn::tensor::Device;
+use crossburn_checkpoints::OnnxFile;
+use crossburn_noise::matrix_weights;
+
+use crossburn_models::onnx::OnnxNetwork;
+use crossburn_noise::Philox;
+use golden::{Golden, folder};
+
+const NETWORKS: [&str; 7] = ["lenet", "cnn1d", "mobile", "resnet20", "unet", "vit", "rnn"];
+
+/// Largest difference to PyTorch. Both compute with 32-bit floats and add up in another order.
+const TOLERANCE: f32 = 1e-4;
+
+#[test]
+fn outputs_are_those_of_pytorch() {
+    let Some(folder) = folder("golden-onnx") else {
+        return;
+    };
+    let device = Device::flex();
+    for name in NETWORKS {
+        let io = folder.join(format!("{name}_io.safetensors"));
+        let (input, expected) = (Golden::read(&io, "input"), Golden::read(&io, "output"));
+        for exporter in ["op17", "op20"] {
+            let file = folder.join(format!("{name}_{exporter}.onnx"));
+            let network = OnnxFile::open(&file).unwrap().network(&device).unwrap();
+            let found = network
+                .run_values(&input.shape, input.floats.clone(), &device)
+                .unwrap();
+            assert_eq!(found.shape, expected.shape, "{name} {exporter}");
+            let pairs = found.values.iter().zip(&expected.floats);
+            let gap = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            eprintln!("{name} {exporter}: {gap:e}");
+            assert!(gap < TOLERANCE, "{name} {exporter}: {gap}");
+        }
+    }
+}
+
+/// The layers of a network are called as in its `state_dict`, whichever exporter wrote it.
+#[test]
+fn weights_have_the_names_of_pytorch() {
+    let Some(folder) = folder("golden-onnx") else {
+        return;
+    };
+    let device = Device::flex();
+    for (name, exporters) in [
+        ("lenet", &["op17", "op20"][..]),
+        ("cnn1d", &["op17", "op20"]),
+        ("mobile", &["op17", "op20"]),
+        ("resnet20", &["op17", "op20"]),
+        ("unet", &["op17", "op20"]),
+        ("vit", &["op17", "op20"]),
+    ] {
+        let mut both = exporters.iter().map(|exporter| {
+            let file = folder.join(format!("{name}_{exporter}.onnx"));
+            let network = OnnxFile::open(&file).unwrap().network(&device).unwrap();
+            matrix_weights(&network)
+        });
+        let first = both.next().unwrap();
+        assert!(both.all(|other| other == first), "{name}");
+        eprintln!("{name}: {first:?}");
+        let expected = match name {
+            "lenet" => "f3.weight",
+            "cnn1d" => "c.4.weight",
+            "mobile" => "dw.0.weight",
+            "resnet20" => "layer3.2.conv2.weight",
+            "unet" => "u.weight",
+            _ => "ls.1.qkv.weight",
+        };
+        assert!(first.contains(expected), "{name}: {first:?}");
+    }
+}
+
+/// Files of real networks with a few other bytes, cut somewhere: a network or an error.
+#[test]
+fn damaged_networks_are_errors_and_no_panics() {
+    let Some(folder) = folder("golden-onnx") else {
+        return;
+    };
+    let device = Device::flex();
+    let external = |_: &_| Err("none".to_string());
+    for name in NETWORKS {
+        let whole = std::fs::read(folder.join(format!("{name}_op17.onnx"))).unwrap();
+        for case in 0..60 {
+            let draws = Philox::new(case, 0);
+            let mut file = whole.clone();
+            if case.is_multiple_of(4) {
+                file.truncate(draws.below(0, file.len() as u32) as usize);
+            }
+            // Half of the changes lie where the nodes are: exporters write them before the tensors.
+            for change in 0..4u64 {
+                let part = if change.is_multiple_of(2) { 1 } else { 16 };
+                let place = draws.below(2 * change + 1, (file.len() / part).max(1) as u32);
+                if let Some(byte) = file.get_mut(place as usize) {
+                    *byte = draws.below(2 * change + 2, 256) as u8;
+                }
+            }
+            if let Ok(network) = OnnxNetwork::read(&file, &external, &device) {
+                let _ = network.check();
+            }
+        }
+    }
+}
+
+/// The graph and its tensors in other files make a checkpoint that does without them.
+#[test]
+fn tensors_beside_a_graph_are_read_from_its_folder_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let graph = place.path().join("net.onnx");
+    let read = |location: &str| {
+        std::fs::write(&graph, external_graph(location)).unwrap();
+        let file = OnnxFile::open(&graph).unwrap();
+        let network = file.network(&Device::flex());
+        network.map(|network| {
+            let output = network.run_values(&[1, 2], vec![10.0, 20.0], &Device::flex());
+            file.copy_to(&place.path().join("copy/net.onnx")).unwrap();
+            output.unwrap().values
+        })
+    };
+    let missing = read("net.data").unwrap_err().to_string();
+    assert!(
+        missing.contains("put that file beside the graph"),
+        "{missing}"
+    );
+    let data = place.path().join("net.data");
+    std::fs::write(&data, [0u8; 7]).unwrap();
+    let short = read("net.data").unwrap_err().to_string();
+    assert!(short.contains("it lies beyond the 7 bytes of"), "{short}");
+    let values: Vec<u8> = [1f32, 2.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    std::fs::write(&data, values).unwrap();
+    assert_eq!(read("net.data").unwrap(), [11.0, 22.0]);
+    assert!(place.path().join("copy/net.data").is_file());
+    for location in ["../net.data", "/etc/hostname", "a/../../net.data"] {
+        let refused = read(location).unwrap_err().to_string();
+        assert!(
+            refused.contains("outside of the folder of the graph"),
+            "{refused}"
+        );
+    }
+}
+
+/// `y = x + b` with two values of `b` in the file `location`, field by field as `onnx.proto3` has them.
+fn external_graph(location: &str) -> Vec<u8> {
+    fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
+        [&[field << 3 | 2, value.len() as u8][..], value].concat()
+    }
+    fn number(field: u8, value: u8) -> Vec<u8> {
+        vec![field << 3, value]
+    }
+    let location = [bytes(1, b"location"), bytes(2, location.as_bytes())].concat();
+    let tensor = [
+        number(1, 2),
+        number(2, 1),
+        bytes(8, b"b"),
+        bytes(13, &location),
+        bytes(13, &[bytes(1, b"length"), bytes(2, b"8")].concat()),
+        number(14, 1),
+    ]
+    .concat();
+    let shape = [bytes(1, &bytes(2, b"n")), bytes(1, &number(1, 2))].concat();
+    let kind = bytes(1, &[number(1, 1), bytes(2, &shape)].concat());
+    let node = [
+        bytes(1, b"x"),
+        bytes(1, b"b"),
+        bytes(2, b"y"),
+        bytes(4, b"Add"),
+    ]
+    .concat();
+    let graph = [
+        bytes(1, &node),
+        bytes(5, &tensor),
+        bytes(11, &[bytes(1, b"x"), bytes(2, &kind)].concat()),
+        bytes(12, &bytes(1, b"y")),
+    ]
+    .concat();
+    [bytes(7, &graph), bytes(8, &number(2, 18))].concat()
+}

@@ -1,0 +1,57 @@
+//! Networks of other programs, as ONNX graphs: each is one Burn module.
+//!
+//! [`OnnxNetwork::read`] reads the file that `torch.onnx.export` writes. The nodes become operators over Burn tensors, the stored
+//! tensors become parameters under their own names, so that paths, seeds and patterns such as `fc*.weight` speak of the same
+//! tensors as PyTorch's `state_dict`:
+//!
+//! | in the graph | in the module |
+//! |---|---|
+//! | `Conv` with weight and bias | `NAME.weight`, `NAME.bias` of a convolution of [`layer`](crossburn_hardware::layer) |
+//! | `Gemm`, `MatMul` with a stored matrix | `NAME.weight`, `NAME.bias` of a linear layer there, `[inputs, outputs]` |
+//! | `GRU`, `LSTM`, `RNN` | `NAME.input.weight`, `NAME.state.weight` and biases, `_reverse` for the other direction |
+//! | `BatchNormalization`, `LayerNormalization` | those of Burn: `NAME.gamma`, `NAME.beta`, running states |
+//! | `Gather` from a stored table | `NAME.weight` of an embedding |
+//! | other stored floats with several values | a parameter of that name |
+//! | scalars, whole numbers, nodes `Constant` | constants |
+//!
+//! What a layer is called: `names.rs`. A graph is refused before anything runs where it has an operator that is not known, or
+//! control flow. The batch stays free where the export left it free.
+//!
+//! | file | question |
+//! |---|---|
+//! | `proto.rs`, `stored_tensor.rs`, `attributes.rs` | what does the file say? |
+//! | `builder.rs`, `names.rs`, `layer.rs` | which layers and steps are that? |
+//! | `operator/` | what does a node compute? A file for each family, registered in `operator/mod.rs` |
+//! | `dense.rs`, `host.rs`, `value.rs` | what flows between nodes? |
+//! | `network.rs` | how does the whole run? |
+
+mod attributes;
+mod builder;
+mod dense;
+mod error;
+mod host;
+mod layer;
+mod names;
+mod network;
+mod operator;
+mod proto;
+mod stored_tensor;
+mod value;
+
+pub use error::OnnxError;
+use host::Host;
+pub use network::{OnnxInput, OnnxNetwork};
+
+/// Where the values of a tensor lie that the file keeps elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalData {
+    /// A path relative to the file of the graph.
+    pub location: String,
+    /// The first byte.
+    pub offset: u64,
+    /// How many bytes; all to the end where absent.
+    pub length: Option<u64>,
+}
+
+/// Reads the bytes of a tensor that lies elsewhere, or says why not.
+pub type ExternalTensors<'a> = &'a dyn Fn(&ExternalData) -> Result<Vec<u8>, String>;

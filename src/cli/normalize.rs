@@ -1,0 +1,135 @@
+//! `--normalize`: how a network of another program sees its inputs.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use crossburn_training::data::DataSource;
+use serde::Deserialize;
+
+/// The option, for verbs that take models of other programs.
+#[derive(Debug, Args)]
+pub(super) struct NormalizeArgument {
+    /// What the network of an ONNX file sees: (x - MEAN) / STD, numbers for each channel with commas, such as
+    /// 0.485,0.456,0.406/0.229,0.224,0.225; from a line `normalize = "MEAN/STD"` in a TOML file beside it where absent
+    #[arg(long, value_name = "MEAN/STD", help_heading = "Data")]
+    normalize: Option<Normalize>,
+}
+
+impl NormalizeArgument {
+    /// What was asked for, if anything was.
+    pub(super) fn asked(&self) -> Option<&Normalize> {
+        self.normalize.as_ref()
+    }
+}
+
+/// Means and standard deviations of channels: networks see `(x - mean) / std`, where a byte counts as `byte / 255`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Normalize {
+    mean: String,
+    std: String,
+}
+
+impl Normalize {
+    /// `source` with this normalization.
+    ///
+    /// # Errors
+    /// A source that has one already or takes none, and numbers that cannot be used.
+    pub(super) fn of(&self, source: &DataSource) -> Result<DataSource> {
+        Ok(source.normalized(&self.mean, &self.std)?)
+    }
+}
+
+impl fmt::Display for Normalize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.mean, self.std)
+    }
+}
+
+impl FromStr for Normalize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = |text: &str| {
+            let finite = |number: &str| number.parse::<f32>().is_ok_and(f32::is_finite);
+            text.split(',').all(finite)
+        };
+        match text.split_once('/') {
+            Some((mean, std)) if numbers(mean) && numbers(std) => Ok(Self {
+                mean: mean.to_string(),
+                std: std.to_string(),
+            }),
+            _ => Err("use MEAN/STD, numbers for each channel with commas, such as 0.485,0.456,0.406/0.229,0.224,0.225".to_string()),
+        }
+    }
+}
+
+/// What a TOML file beside a model says of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Beside {
+    /// As after `--normalize`.
+    normalize: String,
+}
+
+/// The normalization that `MODEL.toml` beside `MODEL.onnx` names, where there is such a file.
+///
+/// # Errors
+/// A file that cannot be read or says something else.
+pub(super) fn beside(model: &Path) -> Result<Option<Normalize>> {
+    let path = model.with_extension("toml");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(&path)?;
+    let bad = || {
+        format!(
+            "{} does not describe the model: write the line normalize = \"MEAN/STD\"",
+            path.display()
+        )
+    };
+    let beside: Beside = toml::from_str(&text).with_context(bad)?;
+    let normalize = beside.normalize.parse().map_err(anyhow::Error::msg);
+    normalize.with_context(bad).map(Some)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_and_deviations_are_read_as_they_are_written() {
+        for text in ["0.5/0.25", "0.485,0.456,0.406/0.229,0.224,0.225"] {
+            assert_eq!(text.parse::<Normalize>().unwrap().to_string(), text);
+        }
+        for text in ["", "0.5", "0.5/", "/1", "a/1", "0.5,/1", "inf/1"] {
+            assert!(text.parse::<Normalize>().is_err(), "{text}");
+        }
+        let source: DataSource = "cifar10:DIR".parse().unwrap();
+        let normalize: Normalize = "1,2,3/4,5,6".parse().unwrap();
+        let once = normalize.of(&source).unwrap();
+        assert_eq!(once.to_string(), "cifar10:DIR?mean=1,2,3&std=4,5,6");
+        // A command that is repeated gives it twice.
+        assert_eq!(normalize.of(&once).unwrap(), once);
+        let other: Normalize = "1,2,3/4,5,7".parse().unwrap();
+        assert!(other.of(&once).is_err());
+    }
+
+    #[test]
+    fn a_file_beside_the_model_names_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("net.onnx");
+        assert_eq!(beside(&model).unwrap(), None);
+        let file = folder.path().join("net.toml");
+        std::fs::write(&file, "normalize = \"0.5/0.25\"\n").unwrap();
+        assert_eq!(beside(&model).unwrap(), Some("0.5/0.25".parse().unwrap()));
+        for text in ["normalise = \"0.5/0.25\"", "normalize = \"x\"", "normalize"] {
+            std::fs::write(&file, text).unwrap();
+            let error = format!("{:#}", beside(&model).unwrap_err());
+            assert!(error.contains("net.toml does not describe"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Classifiers from ONNX files.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use crossburn_checkpoints::{CheckpointError, OnnxFile};
+use crossburn_models::onnx::{OnnxError, OnnxNetwork};
+use crossburn_models::{ModelError, OnnxConfig};
+
+use crate::TrainingError;
+use crate::data::Samples;
+
+/// Name of the graph of a network, in the folder of its checkpoint.
+pub const GRAPH_FILE: &str = "graph.onnx";
+
+/// The graph that a network is from, and what it fits.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    file: OnnxFile,
+    /// The network as the file has it, to see whether samples fit.
+    network: OnnxNetwork,
+}
+
+impl Graph {
+    /// Reads the network that `config` names, on `device`. A few items pass through it.
+    ///
+    /// # Errors
+    /// Those of [`OnnxFile`], and a graph that does not give a row of outputs for each item.
+    pub(crate) fn open(
+        config: &OnnxConfig,
+        device: &Device,
+    ) -> Result<(OnnxNetwork, Self), TrainingError> {
+        let file = OnnxFile::open(&config.file)?;
+        let network = file.network(device)?;
+        let graph = Self {
+            network: network.valid(),
+            file,
+        };
+        graph.named(network.check())?;
+        Ok((network, graph))
+    }
+
+    /// The error with the file that it is about.
+    fn named<T>(&self, result: Result<T, OnnxError>) -> Result<T, TrainingError> {
+        let path = self.file.path().to_path_buf();
+        Ok(result.map_err(|cause| CheckpointError::Onnx { path, cause })?)
+    }
+
+    /// Refuses samples of another shape, or of more classes than it has outputs. A few pass through the network.
+    ///
+    /// # Errors
+    /// [`ModelError`] with both, and a node that cannot compute with such samples.
+    pub(crate) fn check(&self, samples: &Samples) -> Result<(), TrainingError> {
+        let [channels, height, width] = samples.shape;
+        let input = self.network.input();
+        let Some(item) = input.item(samples.shape) else {
+            return Err(ModelError::InputShape {
+                model: "onnx",
+                expected: input.to_string(),
+                channels,
+                height,
+                width,
+            }
+            .into());
+        };
+        let outputs = self.named(self.network.check_items(&item))?;
+        let outputs = outputs.iter().product();
+        match samples.classes > outputs {
+            true => Err(ModelError::Classes {
+                model: "onnx",
+                outputs,
+                classes: samples.classes,
+            }
+            .into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes the graph into the folder of a checkpoint, which then does without the file that it is from.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub(crate) fn save(&self, checkpoint: &Path) -> Result<(), TrainingError> {
+        Ok(self.file.copy_to(&checkpoint.join(GRAPH_FILE))?)
+    }
+}

@@ -1,0 +1,68 @@
+//! Distillation: the network learns to say what it said before training, now on noisy chips.
+
+use crossburn_models::Network;
+use serde::{Deserialize, Serialize};
+
+use crossburn_hardware::vary_weights;
+
+use crate::TrainingError;
+use crate::learner::{Learned, Learner, Step};
+use crate::task::Learn;
+
+/// Noise injection whose loss is the distance from what the network said as training began, the teacher: its labels do not matter.
+///
+/// ```text
+/// L = τ² KL(softmax(z_t / τ) || softmax(z_s / τ))      z_t of the teacher in full precision, z_s of the drawn chip
+/// ```
+///
+/// It is for a network that comes trained, such as `kind = "pretrained"`: what it knows is kept, and what it has not seen in training
+/// data is kept as well as these data call for it.
+///
+/// # Source
+/// Hinton, Vinyals and Dean, 2015 (arXiv 1503.02531); with noise on the student and τ = 1, Büchel et al., "Analog foundation models",
+/// NeurIPS 2025 (arXiv 2505.09663).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Distillation {
+    /// τ: at a higher temperature, what the teacher finds unlikely counts for more.
+    pub temperature: f64,
+}
+
+impl Default for Distillation {
+    fn default() -> Self {
+        Self { temperature: 1.0 }
+    }
+}
+
+impl Distillation {
+    pub(super) fn check(&self) -> Result<(), TrainingError> {
+        match self.temperature.is_finite() && self.temperature > 0.0 {
+            true => Ok(()),
+            false => Err(TrainingError::setting(
+                "method.temperature",
+                self.temperature,
+                "a number above 0",
+            )),
+        }
+    }
+
+    pub(super) fn step<N: Network, T: Learn<N>>(
+        &self,
+        learner: &mut Learner<N>,
+        step: &Step<'_, T>,
+        teacher: T::Output,
+    ) -> Result<Learned<T::Tally>, TrainingError> {
+        let varied = vary_weights(learner.network.clone(), step.weights, step.noise, step.chip)?;
+        let output = step.task.forward(&varied, &step.batch);
+        let task = step.task;
+        let (distance, loss, tally) = task.counted(output, &step.batch, |output| {
+            task.distillation_loss(output, teacher, self.temperature)
+        })?;
+        learner.descend(distance, step.learning_rate);
+        Ok(Learned {
+            loss,
+            tally,
+            passes: 1,
+        })
+    }
+}
