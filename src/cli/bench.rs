@@ -13,6 +13,7 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::held_weights::HeldBytes;
 use super::model_choice::{ModelChoice, RunningModel};
 use super::process::{ProcessArguments, is_quiet};
 use super::{Outcome, interrupt, note, print};
@@ -192,7 +193,9 @@ impl Bench {
         let setting = Setting {
             model: name,
             parameters: config.parameters(),
-            bytes_per_token: bytes_per_token(&config),
+            bytes: model.bytes.all(),
+            formats: model.bytes.formats(),
+            bytes_per_token: bytes_per_token(&config, &model.bytes),
             bandwidth: before.max(copy_bandwidth()),
             device: self.model.device(),
             threads: rayon::current_num_threads(),
@@ -223,12 +226,13 @@ fn check_places(tests: &[Test], learned: usize, positions: usize) -> Result<()> 
 }
 
 /// Bytes of weights that one generated token reads: all but the embedding, of which it reads a row, unless that is the head.
-fn bytes_per_token(config: &DecoderConfig) -> f64 {
-    let embedding = match config.head.tied {
-        true => 0,
-        false => config.vocabulary as u128 * config.width as u128,
+fn bytes_per_token(config: &DecoderConfig, held: &HeldBytes) -> f64 {
+    let embedding = match (config.head.tied, held.embedding()) {
+        (true, _) => 0,
+        (false, Some(bytes)) => bytes,
+        (false, None) => 4 * config.vocabulary as u64 * config.width as u64,
     };
-    4.0 * (config.parameters() - embedding) as f64
+    held.all().saturating_sub(embedding) as f64
 }
 
 /// Bytes per second, read and written, of copying a buffer that no cache holds, on all threads: the best of five.
@@ -253,6 +257,10 @@ fn copy_bandwidth() -> f64 {
 struct Setting {
     model: String,
     parameters: u128,
+    /// Bytes of the weights.
+    bytes: u64,
+    /// What they are held as.
+    formats: String,
     bytes_per_token: f64,
     bandwidth: f64,
     device: String,
@@ -289,7 +297,7 @@ impl Setting {
             [
                 self.model.clone(),
                 format!("{:.2} M", self.parameters as f64 / 1e6),
-                format!("{:.1} MB f32", 4.0 * self.parameters as f64 / 1e6),
+                format!("{:.1} MB {}", self.bytes as f64 / 1e6, self.formats),
                 self.device.clone(),
                 self.threads.to_string(),
                 measured.test.name(),
@@ -302,15 +310,16 @@ impl Setting {
 
     fn csv(&self, measured: &[Measured]) -> String {
         let mut text =
-            "model,parameters,device,threads,test,repeats,tokens_per_second,sd,memory_bound_share\n".to_string();
+            "model,parameters,weights,device,threads,test,repeats,tokens_per_second,sd,memory_bound_share\n".to_string();
         for measured in measured {
             let share = self
                 .share(measured)
                 .map_or(String::new(), |share| format!("{share:.4}"));
             text.push_str(&format!(
-                "\"{}\",{},{},{},{},{},{:.4},{:.4},{share}\n",
+                "\"{}\",{},\"{}\",{},{},{},{},{:.4},{:.4},{share}\n",
                 self.model.replace('"', "\"\""),
                 self.parameters,
+                self.formats,
                 self.device,
                 self.threads,
                 measured.test.name(),
@@ -336,7 +345,8 @@ impl Setting {
         json!({
             "model": self.model,
             "parameters": self.parameters as u64,
-            "weight_type": "f32",
+            "weight_type": self.formats,
+            "weight_bytes": self.bytes,
             "device": self.device,
             "threads": self.threads,
             "copy_bandwidth_bytes_per_second": self.bandwidth,
@@ -360,6 +370,8 @@ mod tests {
         let setting = Setting {
             model: "m".to_string(),
             parameters: 1000,
+            bytes: 4000,
+            formats: "F32".to_string(),
             bytes_per_token: 4000.0,
             bandwidth: 96_000.0,
             device: "cpu".to_string(),
@@ -370,7 +382,7 @@ mod tests {
         assert_eq!(setting.share(&measured), Some(0.5));
         assert_eq!(
             setting.csv(&[measured]).lines().nth(1),
-            Some("\"m\",1000,cpu,2,tg4,3,12.0000,2.0000,0.5000")
+            Some("\"m\",1000,\"F32\",cpu,2,tg4,3,12.0000,2.0000,0.5000")
         );
     }
 }

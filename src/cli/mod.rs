@@ -12,6 +12,7 @@ mod embed;
 mod evaluate;
 mod export;
 mod generate;
+mod held_weights;
 #[cfg(feature = "hub")]
 mod hub;
 mod interrupt;

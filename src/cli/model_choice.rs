@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use burn::tensor::Device;
 use clap::Args;
-use crossburn_checkpoints::{ChatTemplate, LanguageModel, Tokenizer, load_adapter};
+use crossburn_checkpoints::{ChatTemplate, HeldAs, LanguageModel, Tokenizer, load_adapter};
 use crossburn_models::decoder::family::DecoderNames;
 use crossburn_models::decoder::{Adapter, Decoder, DecoderConfig};
 
 use super::device::DeviceChoice;
+use super::held_weights::{HeldBytes, HeldWeights};
 use super::memory::require_memory;
 use super::note;
 
@@ -24,6 +25,10 @@ pub(super) struct ModelChoice {
     /// An adapter for the model, in the folder layout of PEFT
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
+    /// How matrices are held in memory: what is held in few bits is read faster, and tokens that are generated one by one meet it with
+    /// inputs of 8 bits [default: stored; f32 with an adapter, on another device than the CPU, and for runs of this program]
+    #[arg(long, value_name = "FORM")]
+    weights: Option<HeldWeights>,
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
@@ -34,6 +39,7 @@ pub(super) struct ChosenModel {
     stored: LanguageModel,
     adapter: Option<PathBuf>,
     device: Device,
+    held: HeldAs,
     names: DecoderNames,
     /// The last part of what the user named.
     pub(super) name: String,
@@ -48,6 +54,8 @@ pub(super) struct RunningModel {
     pub(super) decoder: Decoder,
     pub(super) adapter: Option<Adapter>,
     pub(super) tokenizer: Tokenizer,
+    /// What its weights take.
+    pub(super) bytes: HeldBytes,
 }
 
 impl ModelChoice {
@@ -60,7 +68,14 @@ impl ModelChoice {
         let stored = LanguageModel::open(&located(&self.model)?)?;
         let (config, names) = stored.decoder_config()?;
         let tokenizer = stored.tokenizer(config.vocabulary)?;
+        let only = match (self.device, &self.adapter) {
+            (DeviceChoice::Cpu, None) if stored.is_own() => Some("a run of this program"),
+            (DeviceChoice::Cpu, None) => None,
+            (DeviceChoice::Cpu, Some(_)) => Some("--adapter"),
+            _ => Some("--device"),
+        };
         Ok(ChosenModel {
+            held: HeldWeights::resolve(self.weights, only)?,
             stored,
             adapter: self.adapter.clone(),
             device,
@@ -92,15 +107,10 @@ impl ChosenModel {
     /// Less memory than they need, and whatever is wrong with them or with the adapter.
     pub(super) fn load(self) -> Result<RunningModel> {
         let parameters = self.config.parameters();
-        let bytes = 4 * parameters;
-        let path = self.stored.path();
-        require_memory(path, bytes)?;
-        note(&format!(
-            "model: {}, {:.3} million parameters, {:.0} MB as 32-bit numbers",
-            self.name,
-            parameters as f64 / 1e6,
-            bytes as f64 / 1e6
-        ));
+        // What stays in the file is mapped, and takes no more than the file.
+        if self.held == HeldAs::Floats {
+            require_memory(self.stored.path(), 4 * parameters)?;
+        }
         let adapter = match &self.adapter {
             Some(folder) => {
                 let loaded = load_adapter(folder, &self.config, &self.names, &self.device)?;
@@ -108,7 +118,15 @@ impl ChosenModel {
             }
             None => None,
         };
-        let loaded = self.stored.decoder(&self.device)?;
+        let loaded = self.stored.held_decoder(&self.device, self.held)?;
+        let bytes = HeldBytes::new(loaded.bytes);
+        note(&format!(
+            "model: {}, {:.3} million parameters, {:.1} MB as {}",
+            self.name,
+            parameters as f64 / 1e6,
+            bytes.all() as f64 / 1e6,
+            bytes.formats()
+        ));
         if let Some(first) = loaded.unused.first() {
             note(&format!(
                 "{} tensors of the model are not used, among them {first:?}",
@@ -119,6 +137,7 @@ impl ChosenModel {
             decoder: loaded.module,
             adapter,
             tokenizer: self.tokenizer,
+            bytes,
         })
     }
 }
