@@ -2,6 +2,10 @@
 //!
 //! AVX2 multiplies unsigned by signed bytes and adds pairs in 16 bits (`maddubs`), which holds here: a magnitude of 128 at
 //! most times 127, twice, is below 2^15. Signed weights are made unsigned by giving their sign to the inputs.
+#![allow(
+    clippy::modulo_one,
+    reason = "one macro serves blocks of one group and of several"
+)]
 
 use std::arch::x86_64::*;
 
