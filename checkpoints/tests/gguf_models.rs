@@ -13,8 +13,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
-use crossburn_checkpoints::{ChatMessage, ChatRole, LanguageModel, Tokenizer};
-use crossburn_models::decoder::{Decoder, Generation, Stop};
+use crossburn_checkpoints::{ChatMessage, ChatRole, HeldAs, LanguageModel, Tokenizer};
+use crossburn_models::decoder::{Cache, Decoder, Generation, Stop};
 use crossburn_noise::Philox;
 use gguf_writer::{Meta, Weights, Writer};
 use golden::{Golden, folder};
@@ -406,6 +406,41 @@ fn smollm2_says_what_transformers_lets_it_say() {
     }
     // `<|im_end|>`, by which the file ends texts, before `<|endoftext|>`.
     assert_eq!(tokenizer.end(), [2, 0]);
+}
+
+/// Tokens that pass one by one meet the stored blocks with inputs of 8 bits.
+#[test]
+fn smollm2_in_its_blocks_says_nearly_what_it_says_in_32_bits() {
+    let Some(file) = smollm2() else {
+        return;
+    };
+    let model = LanguageModel::open(&file).unwrap();
+    let device = Device::flex();
+    let held = model.held_decoder(&device, HeldAs::Stored).unwrap();
+    let bytes: usize = held.bytes.values().map(|(_, bytes)| bytes).sum();
+    // Of 538 MB.
+    assert!(bytes < 100_000_000, "{bytes}");
+    let (floats, held) = (model.decoder(&device).unwrap().module, held.module);
+    let tokenizer = model.tokenizer(floats.config().vocabulary).unwrap();
+    let text = "The capital of France is the city of Paris, which lies on the";
+    let tokens = tokenizer.encode(text, true).unwrap();
+    let (mut caches, mut worst) = ([Cache::new(), Cache::new()], 0.0f32);
+    for token in &tokens {
+        let mut logits = [&floats, &held]
+            .into_iter()
+            .zip(&mut caches)
+            .map(|(decoder, cache)| {
+                let hidden = decoder.hidden(decoder.tokens(&[*token]), None, cache);
+                let logits = decoder.logits(hidden).into_data();
+                logits.try_into_vec_as::<f32>().unwrap()
+            });
+        let (exact, near) = (logits.next().unwrap(), logits.next().unwrap());
+        let apart = exact.iter().zip(&near).map(|(a, b)| (a - b).abs());
+        worst = apart.fold(worst, f32::max);
+    }
+    eprintln!("logits differ by at most {worst}");
+    // Of logits up to 27. A scale or a block in the wrong place moves them by tens.
+    assert!(worst < 2.0, "{worst}");
 }
 
 /// A sound file of a small Llama, with a tokenizer and a chat template.
