@@ -44,6 +44,7 @@ mod resume;
 mod safetensors_header;
 mod shipped;
 mod tensor_source;
+mod tensor_view;
 mod tokenizer;
 mod weights;
 

@@ -13,7 +13,6 @@
 //! Elements are written as the module holds them. On loading, F64, F32, F16 and BF16 become what the module holds.
 //! The file carries no identities of parameters: those of the module stay.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -29,6 +28,7 @@ use crate::atomic::write_bytes;
 use crate::error::CheckpointError;
 use crate::resting::rests;
 use crate::safetensors_header::explained;
+use crate::tensor_view::TensorView;
 
 /// Enum variants are no part of a tensor's name, as PyTorch has none.
 const SKIP_ENUM_VARIANTS: bool = true;
@@ -101,7 +101,7 @@ pub(crate) fn encode<M: Module>(
             .ok_or_else(|| failed(&tensor.name, format!("no file type for {:?}", tensor.dtype)))?;
         views.push((
             tensor.name,
-            View {
+            TensorView {
                 dtype,
                 shape: tensor.shape.to_vec(),
                 data,
@@ -233,31 +233,6 @@ fn snapshot<M: Module>(module: &M, resting: &[PathPattern]) -> Vec<burn_pack::Te
     );
     tensors.retain(|tensor| !rests(&tensor.name, resting));
     tensors
-}
-
-/// One tensor on its way into a file.
-struct View {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    data: Bytes,
-}
-
-impl safetensors::View for View {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.data)
-    }
-
-    fn data_len(&self) -> usize {
-        self.data.len()
-    }
 }
 
 /// Element types that both sides have and that a parameter or buffer can hold.

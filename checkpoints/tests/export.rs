@@ -212,7 +212,7 @@ fn halves_are_the_nearest_and_what_they_cannot_hold_is_refused() {
     let error = export_language_model(&model, &path("refused"), FloatType::F16).unwrap_err();
     let message = error.to_string();
     assert!(
-        message.contains("which is beyond float16; write it with numbers of another type"),
+        message.contains("which float16 cannot; write it with numbers of another type"),
         "{message}"
     );
     assert!(!path("refused").exists());

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::module::Module;
 
-use crate::host_weights::{dense, on_host};
-use crate::{Variation, WeightLayouts, WeightShape, matrix_weights};
+use crate::{Variation, change_host_weights, matrix_weights};
 
 /// Adds the mean of the training variation to the matrix weights: `W <- W + m * max|W|`.
 ///
@@ -24,54 +22,12 @@ pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
 /// [`fold_mean`] into the weights at the paths `selected`, such as those of a [`Placement`](crate::Placement).
 pub fn fold_mean_at<M: Module>(module: M, selected: &BTreeSet<String>, variation: &Variation) -> M {
     // Burn hands a mapper the stored weight and attaches what it carried again.
-    let module = module.materialize();
-    let layouts = WeightLayouts::of(&module);
-    module.map(&mut Fold {
-        selected,
-        layouts,
-        variation,
-        path: Vec::new(),
-    })
-}
-
-struct Fold<'a> {
-    selected: &'a BTreeSet<String>,
-    layouts: WeightLayouts,
-    variation: &'a Variation,
-    path: Vec<String>,
-}
-
-impl ModuleMapper for Fold<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
-        if !self.selected.contains(&path) {
-            return param;
+    change_host_weights(module.materialize(), selected, |values, shape| {
+        let mean = variation.mean_deviation(values, shape);
+        for (value, mean) in values.iter_mut().zip(mean) {
+            *value += mean;
         }
-        let layout = self.layouts.layout(&path);
-        param.map(|weight| {
-            let (shape, device, trains) =
-                (weight.dims(), weight.device(), weight.is_require_grad());
-            let weight = dense(weight.detach());
-            let dtype = weight.dtype();
-            let mut values = on_host(weight);
-            let axes = WeightShape::new(&shape, layout);
-            let mean = self.variation.mean_deviation(&values, axes);
-            values
-                .iter_mut()
-                .zip(mean)
-                .for_each(|(value, mean)| *value += mean);
-            Tensor::from_data(TensorData::new(values, shape), (&device, dtype))
-                .set_require_grad(trains)
-        })
-    }
+    })
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
 
 use crate::granularity::largest_magnitude;
 use crate::{WeightLayouts, WeightShape, matrix_weights};
@@ -68,6 +68,66 @@ pub fn host_weights_at<M: Module>(
     // A visit meets the stored weight, whatever is attached to it.
     module.clone().materialize().visit(&mut collect);
     collect.found
+}
+
+/// `module` with the stored weights at the paths `selected` as `change` leaves them: it gets the values of one in row-major order, and its
+/// shape. A parameter keeps its identity, its type, and whether it learns.
+///
+/// ```
+/// use burn::{nn::LinearConfig, tensor::Device};
+/// use crossburn_noise::{change_host_weights, host_weights, matrix_weights};
+///
+/// let layer = LinearConfig::new(3, 2).init(&Device::flex());
+/// let selected = matrix_weights(&layer);
+/// let zeros = change_host_weights(layer, &selected, |values, _| values.fill(0.0));
+/// assert_eq!(host_weights(&zeros)["weight"].values, [0.0; 6]);
+/// ```
+pub fn change_host_weights<M: Module>(
+    module: M,
+    selected: &BTreeSet<String>,
+    change: impl FnMut(&mut [f32], &WeightShape),
+) -> M {
+    let layouts = WeightLayouts::of(&module);
+    module.map(&mut Change {
+        path: Vec::new(),
+        selected,
+        layouts,
+        change,
+    })
+}
+
+struct Change<'a, F> {
+    path: Vec<String>,
+    selected: &'a BTreeSet<String>,
+    layouts: WeightLayouts,
+    change: F,
+}
+
+impl<F: FnMut(&mut [f32], &WeightShape)> ModuleMapper for Change<'_, F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        if !self.selected.contains(&path) {
+            return param;
+        }
+        let (layouts, change) = (&self.layouts, &mut self.change);
+        param.map(|weight| {
+            let (dims, device, trains) = (weight.dims(), weight.device(), weight.is_require_grad());
+            let weight = dense(weight.detach());
+            let dtype = weight.dtype();
+            let mut values = on_host(weight);
+            change(&mut values, &layouts.shape(&path, &dims));
+            Tensor::from_data(TensorData::new(values, dims), (&device, dtype))
+                .set_require_grad(trains)
+        })
+    }
 }
 
 struct Collect<'a> {

@@ -63,7 +63,7 @@ pub use error::NoiseError;
 pub use finite::{UnfitValue, require_finite, unfit_value};
 pub use fold::{fold_mean, fold_mean_at};
 pub use granularity::Granularity;
-pub use host_weights::{HostWeight, host_weights, host_weights_at};
+pub use host_weights::{HostWeight, change_host_weights, host_weights, host_weights_at};
 pub use inject::{inject, inject_at, manufacture, manufacture_at};
 pub use looks::Looks;
 pub use mean_interval::{MeanInterval, mean_interval};

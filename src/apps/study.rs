@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
+use crossburn_checkpoints::Manifest;
 use crossburn_noise::{Metric, Population};
 use crossburn_training::{Confusion, EpochRecord, Method, Recipe, Task, TrainingObserver};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::report::draw::ConfusionMatrix;
-use crate::report::{AlsoMeasured, EpochRow, SweepPoint, Timing};
+use crate::report::{AlsoMeasured, DataSummary, EpochRow, SweepPoint, Timing};
 
 pub(crate) use crate::report::CONFIDENCE;
 
@@ -20,6 +21,20 @@ pub(crate) fn version() -> (String, Option<String>) {
         env!("CARGO_PKG_VERSION").to_string(),
         option_env!("CROSSBURN_COMMIT").map(str::to_string),
     )
+}
+
+/// What the checkpoint of a network that `recipe` describes says, with the data that it was judged on.
+pub(crate) fn manifest(recipe: &Recipe, data: &DataSummary) -> Result<Manifest> {
+    let manifest = Manifest::new(
+        json(&recipe.model)?,
+        json(recipe)?,
+        recipe.seed,
+        json(data)?,
+    );
+    Ok(match version().1 {
+        Some(commit) => manifest.with_commit(commit),
+        None => manifest,
+    })
 }
 
 /// A method's name in tables: its own, or that of the noise that it injects.

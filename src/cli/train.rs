@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use crossburn_checkpoints::{Manifest, save_checkpoint, write_bytes};
+use crossburn_checkpoints::{save_checkpoint, write_bytes};
 use crossburn_models::Network;
 use crossburn_noise::PathPattern;
 use crossburn_training::{
@@ -259,21 +259,13 @@ impl TrainingJob<'_> {
             validation: validation.items(),
             test: test.items(),
         };
-        let mut manifest = Manifest::new(
-            study::json(&recipe.model)?,
-            study::json(recipe)?,
-            recipe.seed,
-            study::json(&summary)?,
-        )
-        .with_resting(N::RESTS.iter().copied().map(PathPattern::new))
-        .with_metric("clean", clean.metric)
-        .with_metric("best_epoch", trained.best_epoch as f64)
-        .with_metric("training_sigma", trained.noise.sigma())
-        .with_metric("items_backward", trained.passes.backward as f64)
-        .with_metric("items_forward", trained.passes.forward as f64);
-        if let Some(commit) = &commit {
-            manifest = manifest.with_commit(commit);
-        }
+        let mut manifest = study::manifest(recipe, &summary)?
+            .with_resting(N::RESTS.iter().copied().map(PathPattern::new))
+            .with_metric("clean", clean.metric)
+            .with_metric("best_epoch", trained.best_epoch as f64)
+            .with_metric("training_sigma", trained.noise.sigma())
+            .with_metric("items_backward", trained.passes.backward as f64)
+            .with_metric("items_forward", trained.passes.forward as f64);
         if let Some(conventions) = training_set.conventions() {
             let conventions = conventions.with_columns(recipe.data.source.columns()?);
             manifest = manifest.with_conventions(study::json(&conventions)?);

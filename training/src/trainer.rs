@@ -376,7 +376,6 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let factor = training
             .schedule
             .factor(plan.schedule_epoch, training.epochs);
-        let resting = resting::<N>();
         let mut waiting = None;
         let learning_rate = match plan.warm_up {
             true => {
@@ -392,6 +391,12 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             .train
             .epoch(&generator(recipe.seed, "order", epoch), of_step);
         let weights = recipe.weights::<N>();
+        let clipped = training.clip.map(|deviations| {
+            let mut selected = weights.placement().on_arrays(&learner.network);
+            let resting = resting::<N>();
+            selected.retain(|path| !resting.iter().any(|rests| rests.matches(path)));
+            (deviations, selected)
+        });
         let items_on = |items: &[usize], device: &Device| match &training.augmentation {
             none if *none == Augmentation::default() => Ok(run.train.batch(items, device)),
             augmentation => {
@@ -421,19 +426,14 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 learning_rate,
                 by_blocks: training.checkpoint_blocks,
             };
-            let teacher = match recipe.method.distillation() {
-                Some(_) => {
-                    let batch = items_on(first, &run.device.clone().without_autodiff())?;
-                    Some(run.train.forward(&self.initial, &batch))
-                }
-                None => None,
+            let teach = || {
+                let batch = items_on(first, &run.device.clone().without_autodiff())?;
+                Ok(run.train.forward(&self.initial, &batch))
             };
-            let learned = recipe.method.step(learner, &step, teacher)?;
-            if let Some(deviations) = training.clip {
-                let mut selected = weights.placement().on_arrays(&learner.network);
-                selected.retain(|path| !resting.iter().any(|rests| rests.matches(path)));
+            let learned = recipe.method.step(learner, &step, teach)?;
+            if let Some((deviations, selected)) = &clipped {
                 let network = learner.network.clone();
-                learner.network = clip_weights(network, &selected, deviations);
+                learner.network = clip_weights(network, selected, *deviations);
             }
             if !learned.loss.is_finite() {
                 return Err(TrainingError::Diverged {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Tensor, TensorData};
-use crossburn_noise::{WeightLayouts, WeightShape};
+use burn::module::Module;
+use crossburn_noise::{WeightShape, change_host_weights};
 
 /// `network` with every weight of `selected` clipped, output channel by output channel, to `deviations` times the standard deviation
 /// of the channel:
@@ -23,52 +22,9 @@ pub(crate) fn clip_weights<M: Module>(
     selected: &BTreeSet<String>,
     deviations: f64,
 ) -> M {
-    let layouts = WeightLayouts::of(&network);
-    network.map(&mut Clip {
-        selected,
-        layouts,
-        deviations,
-        path: Vec::new(),
+    change_host_weights(network, selected, |values, shape| {
+        clip(values, shape, deviations);
     })
-}
-
-struct Clip<'a> {
-    selected: &'a BTreeSet<String>,
-    layouts: WeightLayouts,
-    deviations: f64,
-    path: Vec<String>,
-}
-
-impl ModuleMapper for Clip<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
-        if !self.selected.contains(&path) {
-            return param;
-        }
-        let layouts = &self.layouts;
-        let deviations = self.deviations;
-        param.map(|weight| {
-            let dims = weight.dims();
-            let device = weight.device();
-            let learns = weight.is_require_grad();
-            let mut values: Vec<f32> = match weight.clone().into_data().try_into_vec_as() {
-                Ok(values) => values,
-                // Elements that are no 32-bit floats are not trained.
-                Err(_) => return weight,
-            };
-            clip(&mut values, &layouts.shape(&path, &dims), deviations);
-            let clipped = Tensor::from_data(TensorData::new(values, dims), &device);
-            clipped.set_require_grad(learns)
-        })
-    }
 }
 
 /// Clips the values of one weight.
@@ -98,7 +54,10 @@ fn clip(values: &mut [f32], shape: &WeightShape, deviations: f64) {
         .collect();
     for (index, value) in values.iter_mut().enumerate() {
         let bound = bounds[channels.of(index)];
-        *value = value.clamp(-bound, bound);
+        // A channel with a value that is no number has no bound, and stays for the loss of the next step to tell.
+        if value.abs() > bound {
+            *value = bound.copysign(*value);
+        }
     }
 }
 
@@ -108,7 +67,7 @@ mod tests {
     use super::*;
     use burn::nn::conv::{ConvTranspose1d, ConvTranspose1dConfig};
     use burn::nn::{Linear, LinearConfig};
-    use burn::tensor::Device;
+    use burn::tensor::{Device, Tensor};
     use crossburn_noise::matrix_weights;
 
     #[derive(Module, Debug)]
@@ -159,6 +118,9 @@ mod tests {
         let only: BTreeSet<String> = ["up.weight".to_string()].into();
         let clipped = clip_weights(two.clone(), &only, 1.5);
         assert_eq!(values(clipped.fc.weight.val()), values(two.fc.weight.val()));
+        let mut broken = [f32::NAN, 1.0, f32::INFINITY, 1.0, 2.0, 100.0];
+        clip(&mut broken, &WeightShape::from(&[2, 3]), 0.5);
+        assert!(broken[0].is_nan() && broken[2] == f32::INFINITY && broken[5] == 100.0);
         // No channel goes beyond a hundred deviations but one that has none.
         let clipped = clip_weights(two, &selected, 100.0);
         assert_eq!(values(clipped.up.weight.val()), [5.0, 0.0, 1.0, 0.0]);

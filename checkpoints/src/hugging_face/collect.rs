@@ -1,16 +1,16 @@
 //! The parameters of a module as tensors of a file that other programs read: the way back of [`fill`](crate::fill).
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Bytes, Tensor};
 use crossburn_models::{Layout, Origin, TensorNames};
 use half::{bf16, f16};
 use safetensors::Dtype;
 
 use crate::fill::{output_axis, stored_shape};
+use crate::tensor_view::TensorView;
 
 /// The type of numbers in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,20 +42,36 @@ impl FloatType {
         }
     }
 
-    /// The bytes of `value`, rounded to the nearest; `None` for a finite value that is beyond the range.
-    fn bytes(self, value: f32) -> Option<Vec<u8>> {
-        let (bytes, finite) = match self {
-            Self::F32 => (value.to_le_bytes().to_vec(), value.is_finite()),
-            Self::F16 => {
+    /// The bytes of `values`, each rounded to the nearest.
+    ///
+    /// # Errors
+    /// The first value that the type cannot hold as a finite number.
+    fn encode(self, values: &[f32]) -> Result<Vec<u8>, f32> {
+        fn all<const N: usize>(
+            values: &[f32],
+            encode: impl Fn(f32) -> (bool, [u8; N]),
+        ) -> Result<Vec<u8>, f32> {
+            let mut bytes = Vec::with_capacity(N * values.len());
+            for &value in values {
+                let (finite, encoded) = encode(value);
+                if !finite {
+                    return Err(value);
+                }
+                bytes.extend(encoded);
+            }
+            Ok(bytes)
+        }
+        match self {
+            Self::F32 => all(values, |value| (value.is_finite(), value.to_le_bytes())),
+            Self::F16 => all(values, |value| {
                 let half = f16::from_f32(value);
-                (half.to_le_bytes().to_vec(), half.is_finite())
-            }
-            Self::Bf16 => {
+                (half.is_finite(), half.to_le_bytes())
+            }),
+            Self::Bf16 => all(values, |value| {
                 let half = bf16::from_f32(value);
-                (half.to_le_bytes().to_vec(), half.is_finite())
-            }
-        };
-        (finite || !value.is_finite()).then_some(bytes)
+                (half.is_finite(), half.to_le_bytes())
+            }),
+        }
     }
 }
 
@@ -82,48 +98,19 @@ pub(crate) fn collect<M: Module>(
     }
     let mut views = Vec::with_capacity(collector.tensors.len());
     for (name, tensor) in collector.tensors {
-        let mut bytes = Vec::with_capacity(tensor.values.len() * 4);
-        for &value in &tensor.values {
-            let value = float.bytes(value).ok_or_else(|| {
-                format!("{name:?} holds {value:e}, which is beyond {}", float.name())
-            })?;
-            bytes.extend(value);
-        }
-        let view = View {
+        let bytes = float
+            .encode(&tensor.values)
+            .map_err(|value| format!("{name:?} holds {value:e}, which {} cannot", float.name()))?;
+        let view = TensorView {
             dtype: float.dtype(),
             shape: tensor.shape,
-            bytes,
+            data: Bytes::from_bytes_vec(bytes),
         };
         views.push((name, view));
     }
     // The mark that tools around PyTorch look for.
     let metadata = [("format".to_string(), "pt".to_string())].into();
     safetensors::serialize(views, Some(metadata)).map_err(|cause| cause.to_string())
-}
-
-/// One tensor on its way into a file.
-struct View {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl safetensors::View for View {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
 }
 
 struct Collected {

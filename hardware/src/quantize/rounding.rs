@@ -45,6 +45,14 @@ fn usual_damping() -> f64 {
 }
 
 impl Rounding {
+    /// The name in files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Gptq { .. } => "gptq",
+        }
+    }
+
     /// [`Gptq`](Self::Gptq) with the damping of the paper.
     pub fn gptq() -> Self {
         Self::Gptq {

@@ -174,19 +174,15 @@ impl Method {
         }
     }
 
-    /// Learns from one batch; `teacher` is what the network as training began says of it, where the method is a
-    /// [`distillation`](Self::distillation).
+    /// Learns from one batch; `teach` says what the network as training began gives for it.
     pub(crate) fn step<N: Network, T: Learn<N>>(
         &self,
         learner: &mut Learner<N>,
         step: &Step<'_, T>,
-        teacher: Option<T::Output>,
+        teach: impl FnOnce() -> Result<T::Output, TrainingError>,
     ) -> Result<Learned<T::Tally>, TrainingError> {
         match self {
-            Self::Distillation(method) => match teacher {
-                Some(teacher) => method.step(learner, step, teacher),
-                None => noise_injection::step(learner, step, None),
-            },
+            Self::Distillation(method) => method.step(learner, step, teach()?),
             Self::NoiseInjection {} | Self::Trice(_) => noise_injection::step(learner, step, None),
             Self::ATrice(method) => method.step(learner, step),
             Self::Awp(method) => method.step(learner, step),

@@ -1,0 +1,233 @@
+//! A trained network on few levels, beside what it was: from its checkpoint to a checkpoint and the results document.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use burn::tensor::Device;
+use crossburn_checkpoints::{Manifest, save_checkpoint, write_bytes};
+use crossburn_hardware::deploy::PostTraining;
+use crossburn_hardware::quantize::Rounding;
+use crossburn_hardware::{Quantization, WeightPlan};
+use crossburn_models::Network;
+use crossburn_noise::{PathPattern, matrix_weights};
+use crossburn_training::data::{Amount, DataSource};
+use crossburn_training::{
+    Batches, Details, Evaluation, Learn, Part, Recipe, Role, Task, TaskParts, WithTask,
+};
+use serde_json::Value;
+
+use super::stored_weights::load_stored;
+use super::study::{self, Clock};
+use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
+
+/// Quantizes one network; it is what [`WithTask::run`] is given.
+#[derive(Debug)]
+pub(crate) struct CompressionJob<'a> {
+    /// Folder of the checkpoint; none of a network that is built with its weights.
+    pub(crate) checkpoint: Option<&'a Path>,
+    /// Whether its weights are computed with as they are stored, though the recipe quantizes.
+    pub(crate) programmed: bool,
+    /// Its recipe.
+    pub(crate) recipe: &'a Recipe,
+    /// Where items come from.
+    pub(crate) source: DataSource,
+    /// Training items that the rounding looks at.
+    pub(crate) calibration: Amount,
+    /// Test items.
+    pub(crate) test: Amount,
+    /// The levels.
+    pub(crate) quantization: Quantization,
+    /// Inputs of an output that share a scale; all where absent.
+    pub(crate) group: Option<NonZeroUsize>,
+    /// How weights get to the levels. Each to the nearest is compared with in any case.
+    pub(crate) rounding: Rounding,
+    /// Weights that stay as they are, besides those that lie on no array.
+    pub(crate) keep: &'a [PathPattern],
+    /// What the document says was asked for.
+    pub(crate) config: Value,
+    /// Command line that repeats the run.
+    pub(crate) reproduce: String,
+    /// Folder of the run.
+    pub(crate) out: PathBuf,
+    /// Where the network computes.
+    pub(crate) device: &'a Device,
+    /// Ends the work early.
+    pub(crate) stop: &'a AtomicBool,
+}
+
+/// Items whose inputs are gathered at a time.
+const BATCH: usize = 16;
+
+impl WithTask for CompressionJob<'_> {
+    /// Nothing where it was stopped: then nothing is kept.
+    type Output = Result<Option<Results>>;
+
+    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Option<Results>> {
+        let mut clock = Clock::new();
+        let network = load_stored(self.checkpoint, network, &parts)?;
+        let plan = self.plan(&network);
+        plan.check(&network)?;
+        let load = |of, amount| parts.load(&self.source, self.recipe.seed, of, amount);
+        let (training, test) = clock.time("data", || {
+            let training = load((Part::Training, Role::Judge), self.calibration)?;
+            anyhow::Ok((training, load((Part::Test, Role::Judge), self.test)?))
+        })?;
+        let test_batches = Batches::new(&test, 128, self.device);
+        let judged = |network: &N, weights: WeightPlan| {
+            Evaluation::new(network, weights, test_batches.clone()).clean_in_detail()
+        };
+        let weights = self.recipe.weights::<N>();
+        let stored = match self.programmed {
+            true => weights.clone().without_quantization(),
+            false => weights.clone(),
+        };
+        let before = clock.time("before", || judged(&network, stored))?;
+        let mut methods = vec![row("before", before)];
+        let mut tried = |way: Rounding| -> Result<Option<(N, f64)>> {
+            let rounded = clock.time(way.name(), || self.round(&network, way, &plan, &training))?;
+            let Some(rounded) = rounded else {
+                return Ok(None);
+            };
+            let after = clock.time(way.name(), || {
+                judged(&rounded, weights.clone().without_quantization())
+            })?;
+            let (bits, clean) = (self.quantization.bits.get(), after.metric);
+            methods.push(row(&format!("{bits}-bit {}", way.name()), after));
+            Ok(Some((rounded, clean)))
+        };
+        if self.rounding != Rounding::Nearest && tried(Rounding::Nearest)?.is_none() {
+            return Ok(None);
+        }
+        let Some((quantized, clean)) = tried(self.rounding)? else {
+            return Ok(None);
+        };
+        let data = DataSummary {
+            source: self.source.to_string(),
+            train: training.items(),
+            validation: 0,
+            test: test.items(),
+        };
+        let manifest = self
+            .manifest_of(&training, &data)?
+            .with_metric("clean", clean);
+        self.keep(&quantized, &parts, &manifest)?;
+        let (version, commit) = study::version();
+        Ok(Some(Results {
+            schema: Results::SCHEMA.to_string(),
+            command: RunCommand::Compress,
+            version,
+            commit,
+            reproduce: self.reproduce,
+            config: self.config,
+            data,
+            metric: test.metric(),
+            training_metric: None,
+            deployment: None,
+            methods,
+            confusion: None,
+            timing: clock.timing(),
+        }))
+    }
+}
+
+impl CompressionJob<'_> {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Every weight on an array but for those that are to stay.
+    fn plan<N: Network>(&self, network: &N) -> WeightPlan {
+        let placement = self.recipe.weights::<N>().placement().clone();
+        let on_arrays = placement.on_arrays(network);
+        let mut digital = matrix_weights(network);
+        digital.retain(|path| !on_arrays.contains(path));
+        let digital = digital.into_iter().map(PathPattern::new);
+        let plan = WeightPlan::from(self.quantization).with_placement(placement);
+        let kept = digital.chain(self.keep.iter().cloned());
+        kept.fold(plan, |plan, path| plan.with_bits(path, None))
+    }
+
+    /// `network` on its levels; nothing where it was stopped.
+    fn round<N: Network, T: Learn<N>>(
+        &self,
+        network: &N,
+        rounding: Rounding,
+        plan: &WeightPlan,
+        training: &T,
+    ) -> Result<Option<N>> {
+        if self.stopped() {
+            return Ok(None);
+        }
+        let post = PostTraining {
+            rounding,
+            group: self.group,
+        };
+        let rounded = post.quantized(network, plan.clone(), |network| {
+            for batch in Batches::new(training, BATCH, self.device).iter() {
+                // What was seen of the data is thrown away then.
+                if self.stopped() {
+                    break;
+                }
+                training.forward(network, batch);
+            }
+        });
+        // Without all of its data the rounding may refuse, or be another one.
+        match self.stopped() {
+            true => Ok(None),
+            false => Ok(Some(rounded?)),
+        }
+    }
+
+    /// The recipe of the network, with the data that it was judged on.
+    fn recipe_of(&self) -> Recipe {
+        let mut recipe = self.recipe.clone();
+        recipe.data.source = self.source.clone();
+        recipe
+    }
+
+    /// What the checkpoint says of a network whose weights lie on their levels.
+    fn manifest_of<T: Task>(&self, training: &T, data: &DataSummary) -> Result<Manifest> {
+        let manifest = study::manifest(&self.recipe_of(), data)?.with_programmed_weights();
+        match training.conventions() {
+            Some(conventions) => {
+                let conventions = conventions.with_columns(self.source.columns()?);
+                Ok(manifest.with_conventions(study::json(&conventions)?))
+            }
+            None => Ok(manifest),
+        }
+    }
+
+    /// Writes the checkpoint and the recipe.
+    fn keep<N: Network, P: TaskParts<N>>(
+        &self,
+        network: &N,
+        parts: &P,
+        manifest: &Manifest,
+    ) -> Result<()> {
+        let checkpoint = self.out.join("checkpoint");
+        parts.save(network, &checkpoint)?;
+        save_checkpoint(&checkpoint, network, manifest)?;
+        let recipe = toml::to_string_pretty(&self.recipe_of())?;
+        Ok(write_bytes(
+            &self.out.join("recipe.toml"),
+            recipe.as_bytes(),
+        )?)
+    }
+}
+
+/// A network in the table.
+fn row(name: &str, judged: Details) -> MethodResults {
+    MethodResults {
+        name: name.to_string(),
+        training_noise: Value::Null,
+        clean: judged.metric,
+        also: study::also(judged.also),
+        curve: Vec::new(),
+        population: None,
+        sweep: Vec::new(),
+        hardware: None,
+        percentiles: None,
+    }
+}
