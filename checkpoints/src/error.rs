@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crossburn_kernels::WeightFormat;
 use crossburn_models::decoder::DecoderError;
 use crossburn_models::onnx::OnnxError;
 
@@ -216,6 +217,15 @@ pub enum CheckpointError {
         dir: PathBuf,
         /// Longest chain.
         most: usize,
+    },
+
+    /// A run of this program is to be held in another format than it has.
+    #[error("{} is a run of this program, which stores 32-bit numbers and is not held as {format}: export it and open the exported folder", dir.display())]
+    OwnFormat {
+        /// The checkpoint.
+        dir: PathBuf,
+        /// The format.
+        format: WeightFormat,
     },
 
     /// A model that has no form in another program's files.

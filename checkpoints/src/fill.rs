@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Shape, Tensor, TensorData};
-use crossburn_kernels::{QuantizedMatrix, StoredLines, WeightFormat, hold_quantized};
+use crossburn_kernels::{
+    EncodedFormat, QuantizedMatrix, StoredLines, WeightFormat, hold_quantized,
+};
 use crossburn_models::{Layout, Origin, OutputBlocks, TensorNames};
 use crossburn_noise::unfit_value;
 
@@ -43,11 +45,11 @@ pub enum HeldAs {
     /// As 32-bit numbers, which training, variation and arrays need.
     #[default]
     Floats,
-    /// As they are stored: blocks and halves stay in the file, which is mapped into memory.
+    /// As they are stored, blocks and halves: mapped where the file has them in this program's order, else copied in the same format.
     Stored,
-    /// Made smaller on loading: F16, BF16 or Q8_0. What is stored in no more bytes stays as it is stored, and what cannot be given
-    /// the format, such as rows that are not whole blocks, too.
-    Encoded(WeightFormat),
+    /// In another format, made on loading. What cannot be given the format, such as rows that are not whole blocks or numbers beyond half
+    /// precision, stays as it is stored; so do, in place of Q8_0, blocks of no more bytes.
+    Encoded(EncodedFormat),
 }
 
 /// `module` with every parameter from `source` as 32-bit numbers, found by `names`.
@@ -74,11 +76,7 @@ pub(crate) fn fill_held<M: Module>(
     held: HeldAs,
 ) -> Result<Loaded<M>, CheckpointError> {
     let mut filler = Filler {
-        names,
-        source,
-        held,
-        path: Vec::new(),
-        container: String::new(),
+        plan: Plan::new(names, source, held),
         matrices: BTreeMap::new(),
         bytes: BTreeMap::new(),
         used: BTreeSet::new(),
@@ -108,13 +106,208 @@ pub(crate) fn fill_held<M: Module>(
     }
 }
 
-struct Filler<'a> {
+/// Bytes of memory that [`fill_held`] takes at its peak, beside what stays in a mapped file. A parameter that it would refuse counts nothing.
+pub(crate) fn held_bytes<M: Module>(
+    module: &M,
+    names: &dyn TensorNames,
+    source: &dyn TensorSource,
+    held: HeldAs,
+) -> u128 {
+    let mut counter = Counter {
+        plan: Plan::new(names, source, held),
+        kept: 0,
+        passing: 0,
+    };
+    module.visit(&mut counter);
+    counter.kept + counter.passing
+}
+
+/// Which tensor a parameter is made of, and how it is to be held. The parameter is the one that a walk through a module has come to.
+struct Plan<'a> {
     names: &'a dyn TensorNames,
     source: &'a dyn TensorSource,
     held: HeldAs,
     path: Vec<String>,
-    /// The type of the module around the current parameter.
+    /// The type of the module around the parameter.
     container: String,
+}
+
+/// The tensor of a parameter.
+struct Found {
+    name: String,
+    origin: Origin,
+    /// Its shape in the files.
+    stored: Vec<usize>,
+}
+
+/// Why there is none.
+enum NotFound {
+    /// No tensor of this name.
+    Missing(String),
+    /// One of another shape.
+    Unfit(CheckpointError),
+}
+
+/// How a parameter may be held.
+#[derive(Clone, Copy)]
+enum Form {
+    /// As 32-bit numbers.
+    Floats,
+    /// In the bytes of the file.
+    Stored(StoredLines),
+    /// In bytes that are made of its values.
+    Encoded(EncodedFormat, StoredLines),
+}
+
+impl<'a> Plan<'a> {
+    fn new(names: &'a dyn TensorNames, source: &'a dyn TensorSource, held: HeldAs) -> Self {
+        Self {
+            names,
+            source,
+            held,
+            path: Vec::new(),
+            container: String::new(),
+        }
+    }
+
+    fn enter(&mut self, name: &str, container: &str) {
+        self.path.push(name.to_string());
+        self.container = container.to_string();
+    }
+
+    fn exit(&mut self) {
+        self.path.pop();
+    }
+
+    fn path(&self) -> String {
+        self.path.join(".")
+    }
+
+    /// The tensor of the parameter, which is of `shape`.
+    fn find(&self, shape: &Shape) -> Result<Found, NotFound> {
+        let path = self.path();
+        let Some(origin) = self.names.origin(&path) else {
+            return Err(NotFound::Missing(path));
+        };
+        let mut names = origin.names.iter();
+        let found = names.find_map(|name| Some((name.clone(), self.source.shape(name)?)));
+        let Some((name, found)) = found else {
+            let name = origin.names.into_iter().next();
+            return Err(NotFound::Missing(name.unwrap_or(path)));
+        };
+        let stored = stored_shape(&origin, shape);
+        if found != stored {
+            return Err(NotFound::Unfit(CheckpointError::Shape {
+                path: self.source.file(&name).to_path_buf(),
+                tensor: name,
+                expected: stored,
+                found,
+            }));
+        }
+        Ok(Found {
+            name,
+            origin,
+            stored,
+        })
+    }
+
+    /// The forms that the parameter may be held in, the wanted first; the last is 32-bit numbers.
+    fn forms(&self, found: &Found, shape: &Shape) -> Vec<Form> {
+        let lines = match (shape.as_slice(), self.container.as_str()) {
+            ([_, _], "Struct:Linear") => StoredLines::Outputs,
+            ([_, _], "Struct:Embedding") => StoredLines::Rows,
+            _ => return vec![Form::Floats],
+        };
+        let format = self.source.format(&found.name);
+        let stored = match format {
+            None | Some(WeightFormat::F32) => None,
+            Some(_) if found.in_lines(lines) && found.origin.outputs.is_none() => {
+                Some(Form::Stored(lines))
+            }
+            Some(WeightFormat::F16) => Some(Form::Encoded(EncodedFormat::F16, lines)),
+            Some(WeightFormat::BF16) => Some(Form::Encoded(EncodedFormat::BF16, lines)),
+            // Blocks in another order have no bytes of their own.
+            Some(_) => None,
+        };
+        // Bytes of as many numbers as every block divides.
+        let size = |format: WeightFormat| format.row_bytes(256);
+        let wanted = match self.held {
+            HeldAs::Floats => return vec![Form::Floats],
+            HeldAs::Stored => None,
+            HeldAs::Encoded(wanted) => Some(wanted).filter(|wanted| {
+                let asked = WeightFormat::from(*wanted);
+                let [_, inputs] = matrix_dims(shape, lines);
+                let smaller = format.is_some_and(|format| size(format) <= size(asked));
+                let stays = format == Some(asked) || (*wanted == EncodedFormat::Q8_0 && smaller);
+                asked.row_bytes(inputs).is_some() && !stays
+            }),
+        };
+        let wanted = wanted.map(|format| Form::Encoded(format, lines));
+        let forms = [wanted, stored, Some(Form::Floats)];
+        forms.into_iter().flatten().collect()
+    }
+}
+
+impl Found {
+    /// Whether the file has the numbers in the order in which `lines` lie one after the other.
+    fn in_lines(&self, lines: StoredLines) -> bool {
+        match lines {
+            StoredLines::Outputs => self.origin.layout == Layout::Transposed,
+            StoredLines::Rows => self.origin.layout == Layout::Same,
+        }
+    }
+}
+
+/// Outputs and inputs of the matrix that a weight of `shape` is.
+fn matrix_dims(shape: &[usize], lines: StoredLines) -> [usize; 2] {
+    match lines {
+        StoredLines::Outputs => [shape[1], shape[0]],
+        StoredLines::Rows => [shape[0], shape[1]],
+    }
+}
+
+struct Counter<'a> {
+    plan: Plan<'a>,
+    kept: u128,
+    /// The most that is there beside what is kept, at one time.
+    passing: u128,
+}
+
+impl ModuleVisitor for Counter<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.plan.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.plan.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let shape = param.lazy_shape();
+        let Ok(found) = self.plan.find(&shape) else {
+            return;
+        };
+        let count = |shape: &[usize]| shape.iter().map(|axis| *axis as u128).product::<u128>();
+        let form = self.plan.forms(&found, &shape)[0];
+        let bytes = |format: WeightFormat| {
+            let block = format.block_bytes() as u128;
+            count(&shape) * block / format.block_values() as u128
+        };
+        self.kept += match form {
+            Form::Floats => 4 * count(&shape),
+            Form::Stored(_) if self.plan.source.is_mapped(&found.name) => 0,
+            Form::Stored(_) => self.plan.source.format(&found.name).map_or(0, bytes),
+            Form::Encoded(format, _) => bytes(format.into()),
+        };
+        // The values of the file, before something else is made of them.
+        if matches!(form, Form::Encoded(..)) || found.origin.outputs.is_some() {
+            self.passing = self.passing.max(4 * count(&found.stored));
+        }
+    }
+}
+
+struct Filler<'a> {
+    plan: Plan<'a>,
     /// Weights that stay in their bytes.
     matrices: BTreeMap<String, (QuantizedMatrix, StoredLines)>,
     bytes: BTreeMap<String, (WeightFormat, usize)>,
@@ -164,166 +357,137 @@ fn select(values: &[f32], shape: &[usize], axis: usize, blocks: OutputBlocks) ->
 }
 
 impl Filler<'_> {
-    /// The parameter at the current path in few bytes, where it is to be held so and can be. What is wrong with its tensor is left to
-    /// [`read`](Self::read) to say.
-    fn matrix(&mut self, shape: &Shape) -> Option<(QuantizedMatrix, StoredLines)> {
-        let lines = match (shape.as_slice(), self.container.as_str()) {
-            ([_, _], "Struct:Linear") => StoredLines::Outputs,
-            ([_, _], "Struct:Embedding") => StoredLines::Rows,
-            _ => return None,
-        };
-        let origin = self.names.origin(&self.path.join("."))?;
-        let mut names = origin.names.iter();
-        let name = names.find(|name| self.source.shape(name).is_some())?;
-        if self.source.shape(name)? != stored_shape(&origin, shape) {
-            return None;
-        }
-        let format = self.source.format(name)?;
-        // Bytes of as many numbers as every block divides.
-        let size = |format: WeightFormat| format.row_bytes(256);
-        let wanted = match self.held {
-            HeldAs::Floats => return None,
-            HeldAs::Encoded(wanted) if size(wanted) < size(format) => wanted,
-            HeldAs::Encoded(_) | HeldAs::Stored => format,
-        };
-        if wanted == WeightFormat::F32 {
-            return None;
-        }
-        let in_lines = match lines {
-            StoredLines::Outputs => origin.layout == Layout::Transposed,
-            StoredLines::Rows => origin.layout == Layout::Same,
-        };
-        let matrix = match wanted == format && in_lines && origin.outputs.is_none() {
-            true => self.source.matrix(name)?,
-            false => self.encoded(name, &origin, shape, wanted, in_lines)?,
-        };
-        if !matrix.is_finite() {
-            return None;
-        }
-        self.used.insert(name.clone());
-        Some((matrix, lines))
-    }
-
-    /// The values of the parameter in another format, or from another order.
-    fn encoded(
+    /// The matrix that the parameter is in the form `form`; `None` for 32-bit numbers, and where the form cannot hold what is there.
+    fn matrix(
         &self,
-        name: &str,
-        origin: &Origin,
+        found: &Found,
         shape: &Shape,
-        wanted: WeightFormat,
-        in_lines: bool,
-    ) -> Option<QuantizedMatrix> {
-        let stored = stored_shape(origin, shape);
-        let mut values = self.source.values(name).ok()?;
-        if let Some(blocks) = origin.outputs {
-            let axis = output_axis(origin.layout, stored.len());
-            values = select(&values, &stored, axis, blocks);
-        }
-        let [first, second] = shape.as_slice().try_into().ok()?;
-        if in_lines {
-            let dims = match origin.layout {
-                Layout::Transposed => [second, first],
-                _ => [first, second],
-            };
-            return QuantizedMatrix::encoded(wanted, &values, dims);
-        }
-        let turned: Vec<f32> = (0..second)
-            .flat_map(|column| values[column..].iter().step_by(second).copied())
-            .collect();
-        QuantizedMatrix::encoded(wanted, &turned, [second, first])
+        form: Form,
+    ) -> Result<Option<(QuantizedMatrix, StoredLines)>, CheckpointError> {
+        let (matrix, lines) = match form {
+            Form::Floats => return Ok(None),
+            Form::Stored(lines) => {
+                let matrix = self.plan.source.matrix(&found.name);
+                (matrix.filter(QuantizedMatrix::is_finite), lines)
+            }
+            Form::Encoded(format, lines) => {
+                let values = self.values(found)?;
+                let dims = matrix_dims(shape, lines);
+                let values = match found.in_lines(lines) {
+                    true => values,
+                    false => turned(&values, dims),
+                };
+                (QuantizedMatrix::encoded(format, &values, dims), lines)
+            }
+        };
+        Ok(matrix.map(|matrix| (matrix, lines)))
     }
 
-    /// The values of the parameter at the current path, in their stored order, and whether its axes are exchanged.
-    fn read(&mut self, shape: &Shape) -> Result<Option<(Vec<f32>, bool)>, CheckpointError> {
-        let path = self.path.join(".");
-        let Some(origin) = self.names.origin(&path) else {
-            self.missing.push(path);
-            return Ok(None);
-        };
-        let found = origin
-            .names
-            .iter()
-            .find_map(|name| self.source.shape(name).map(|shape| (name, shape)));
-        let Some((name, found)) = found else {
-            self.missing.extend(origin.names.into_iter().take(1));
-            return Ok(None);
-        };
-        let expected = stored_shape(&origin, shape);
-        let file = || self.source.file(name).to_path_buf();
-        if found != expected {
-            return Err(CheckpointError::Shape {
-                path: file(),
-                tensor: name.clone(),
-                expected,
-                found,
-            });
-        }
-        let mut values = self.source.values(name)?;
-        if let Some(blocks) = origin.outputs {
-            let axis = output_axis(origin.layout, expected.len());
-            values = select(&values, &expected, axis, blocks);
-        }
+    /// The values of the parameter, in their stored order.
+    fn values(&self, found: &Found) -> Result<Vec<f32>, CheckpointError> {
+        let values = self.plan.source.values(&found.name)?;
+        Ok(match found.origin.outputs {
+            Some(blocks) => {
+                let axis = output_axis(found.origin.layout, found.stored.len());
+                select(&values, &found.stored, axis, blocks)
+            }
+            None => values,
+        })
+    }
+
+    /// The values of the parameter as 32-bit numbers, which are finite.
+    fn floats(&self, found: &Found, shape: &Shape) -> Result<Vec<f32>, CheckpointError> {
+        let values = self.values(found)?;
         if !values.iter().all(|value| value.is_finite())
             && let Some(unfit) = unfit_value(&values, shape.as_slice(), false)
         {
             return Err(CheckpointError::Value {
-                path: file(),
-                tensor: name.clone(),
+                path: self.plan.source.file(&found.name).to_path_buf(),
+                tensor: found.name.clone(),
                 place: unfit.place,
                 value: unfit.value,
                 remedy: unfit.remedy,
             });
         }
-        self.used.insert(name.clone());
-        Ok(Some((values, origin.layout == Layout::Transposed)))
+        Ok(values)
     }
+
+    /// The values of `param`; `None` where they are held as a matrix.
+    fn tensor<const D: usize>(
+        &mut self,
+        param: &Param<Tensor<D>>,
+        found: &Found,
+    ) -> Result<Option<Tensor<D>>, CheckpointError> {
+        let (shape, path) = (param.lazy_shape(), self.plan.path());
+        for form in self.plan.forms(found, &shape) {
+            if let Some(held) = self.matrix(found, &shape, form)? {
+                let bytes = (held.0.format(), held.0.byte_count());
+                self.bytes.insert(path.clone(), bytes);
+                self.matrices.insert(path, held);
+                return Ok(None);
+            }
+        }
+        let values = self.floats(found, &shape)?;
+        self.bytes
+            .insert(path, (WeightFormat::F32, 4 * values.len()));
+        let device = param.lazy_device();
+        Ok(Some(match found.origin.layout {
+            // The values stay in the order of the file.
+            Layout::Transposed => {
+                let stored: Vec<usize> = shape.iter().rev().copied().collect();
+                let stored = TensorData::new(values, stored);
+                Tensor::<D>::from_data(stored, &device).swap_dims(0, 1)
+            }
+            _ => Tensor::from_data(TensorData::new(values, shape), &device),
+        }))
+    }
+}
+
+/// The rows of `[rows, columns]` one after the other, of `values` that are its columns one after the other.
+fn turned(values: &[f32], [rows, _]: [usize; 2]) -> Vec<f32> {
+    (0..rows)
+        .flat_map(|row| values[row..].iter().step_by(rows).copied())
+        .collect()
 }
 
 impl ModuleMapper for Filler<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push(name.to_string());
-        self.container = container.to_string();
+        self.plan.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+        self.plan.exit();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         if self.error.is_some() {
             return param;
         }
-        let shape = param.lazy_shape();
-        if let Some(held) = self.matrix(&shape) {
-            let path = self.path.join(".");
-            let (format, bytes) = (held.0.format(), held.0.byte_count());
-            self.bytes.insert(path.clone(), (format, bytes));
-            self.matrices.insert(path, held);
-            return param;
-        }
-        let (values, transposed) = match self.read(&shape) {
-            Ok(Some(read)) => {
-                let bytes = (WeightFormat::F32, 4 * read.0.len());
-                self.bytes.insert(self.path.join("."), bytes);
-                read
+        let found = match self.plan.find(&param.lazy_shape()) {
+            Ok(found) => found,
+            Err(NotFound::Missing(name)) => {
+                self.missing.push(name);
+                return param;
             }
-            Ok(None) => return param,
+            Err(NotFound::Unfit(error)) => {
+                self.error = Some(error);
+                return param;
+            }
+        };
+        let tensor = match self.tensor(&param, &found) {
+            Ok(tensor) => tensor,
             Err(error) => {
                 self.error = Some(error);
                 return param;
             }
         };
-        let device = param.lazy_device();
-        let tensor = match transposed {
-            // The values stay in the order of the file.
-            true => {
-                let stored: Vec<usize> = shape.iter().rev().copied().collect();
-                let stored = TensorData::new(values, stored);
-                Tensor::<D>::from_data(stored, &device).swap_dims(0, 1)
+        self.used.insert(found.name);
+        match tensor {
+            Some(tensor) => {
+                let id = param.id;
+                param.transform_for_load(tensor, id)
             }
-            false => Tensor::from_data(TensorData::new(values, shape), &device),
-        };
-        let id = param.id;
-        param.transform_for_load(tensor, id)
+            None => param,
+        }
     }
 }

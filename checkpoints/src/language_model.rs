@@ -110,10 +110,10 @@ impl LanguageModel {
         }
     }
 
-    /// The decoder for inference, with its matrices as `held` says. A run of this program stores 32-bit numbers, which stay so.
+    /// The decoder for inference, with its matrices as `held` says. A run of this program stores 32-bit numbers, and gives no others.
     ///
     /// # Errors
-    /// Those of [`decoder`](Self::decoder).
+    /// Those of [`decoder`](Self::decoder); [`CheckpointError::OwnFormat`] for another format than 32-bit numbers of a run of this program.
     pub fn held_decoder(
         &self,
         device: &Device,
@@ -122,7 +122,26 @@ impl LanguageModel {
         match &self.stored {
             Stored::Folder(folder) => folder.held_decoder(device, held),
             Stored::Gguf(file) => file.held_decoder(device, held),
-            Stored::Own(_) => self.decoder(device),
+            Stored::Own(own) => match held {
+                HeldAs::Floats | HeldAs::Stored => self.decoder(device),
+                HeldAs::Encoded(format) => Err(CheckpointError::OwnFormat {
+                    dir: own.path().into(),
+                    format: format.into(),
+                }),
+            },
+        }
+    }
+
+    /// Bytes of memory that [`held_decoder`](Self::held_decoder) takes at its peak, beside what stays in a mapped file. Weights are not
+    /// read for it.
+    ///
+    /// # Errors
+    /// Those of [`ModelFolder::held_bytes`], [`GgufFile::held_bytes`] and [`decoder_config`](Self::decoder_config).
+    pub fn held_bytes(&self, held: HeldAs) -> Result<u128, CheckpointError> {
+        match &self.stored {
+            Stored::Folder(folder) => folder.held_bytes(held),
+            Stored::Gguf(file) => file.held_bytes(held),
+            Stored::Own(own) => Ok(4 * own.decoder_config()?.0.parameters()),
         }
     }
 

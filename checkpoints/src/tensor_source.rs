@@ -26,6 +26,9 @@ pub(crate) trait TensorSource {
     /// A tensor of two axes in the bytes in which it is stored; `None` where it cannot be held so.
     fn matrix(&self, name: &str) -> Option<QuantizedMatrix>;
 
+    /// Whether the bytes of [`matrix`](Self::matrix) are those of a mapped file, and so take no memory of their own.
+    fn is_mapped(&self, name: &str) -> bool;
+
     /// The values of a tensor, row by row.
     fn values(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;
 }

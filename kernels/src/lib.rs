@@ -57,8 +57,8 @@ pub use optimizer::{Adam, AdamW, Sgd, SgdState};
 pub use pool::{avg_pool1d, avg_pool2d, max_pool1d, max_pool2d};
 pub use quantize::quantize_clipped;
 pub use quantized::{
-    QuantizedMatrix, QuantizedWeight, SharedBytes, StoredLines, WeightFormat, embedding,
-    hold_quantized, multiply_by_embedding,
+    EncodedFormat, QuantizedMatrix, QuantizedWeight, SharedBytes, StoredLines, WeightFormat,
+    embedding, hold_quantized, multiply_by_embedding,
 };
 pub use random::{Philox, normal_quantiles};
 pub use softmax::{cross_entropy, distillation_loss, log_softmax, softmax};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use crossburn_checkpoints::HeldAs;
-use crossburn_checkpoints::gguf::WeightFormat;
+use crossburn_checkpoints::gguf::{EncodedFormat, WeightFormat};
 
 /// How matrices are held, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,9 +38,9 @@ impl HeldWeights {
                 let asked = asked.map_or(String::new(), |value| value.get_name().to_string());
                 bail!("--weights {asked} does not go with {only}: leave it out, or use f32")
             }
-            (Some(Self::F16), None) => Ok(HeldAs::Encoded(WeightFormat::F16)),
-            (Some(Self::Bf16), None) => Ok(HeldAs::Encoded(WeightFormat::BF16)),
-            (Some(Self::Q8_0), None) => Ok(HeldAs::Encoded(WeightFormat::Q8_0)),
+            (Some(Self::F16), None) => Ok(HeldAs::Encoded(EncodedFormat::F16)),
+            (Some(Self::Bf16), None) => Ok(HeldAs::Encoded(EncodedFormat::BF16)),
+            (Some(Self::Q8_0), None) => Ok(HeldAs::Encoded(EncodedFormat::Q8_0)),
         }
     }
 }
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(resolve(Some(F32), None).unwrap(), HeldAs::Floats);
         assert_eq!(
             resolve(Some(Q8_0), None).unwrap(),
-            HeldAs::Encoded(WeightFormat::Q8_0)
+            HeldAs::Encoded(EncodedFormat::Q8_0)
         );
         for asked in [None, Some(F32)] {
             assert_eq!(resolve(asked, Some("--adapter")).unwrap(), HeldAs::Floats);

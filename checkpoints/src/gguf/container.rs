@@ -15,6 +15,7 @@
 //! The GGUF specification (`docs/gguf.md` of ggml), section "File Structure".
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::codes::format_of;
@@ -54,14 +55,13 @@ pub struct GgufFile<B> {
     places: HashMap<String, usize>,
 }
 
-/// A tensor of the header; `start` and `end` are bytes from the start of the file and lie within it.
+/// A tensor of the header; its bytes lie within the file.
 #[derive(Debug)]
 struct Entry {
     name: String,
     kind: WeightFormat,
     shape: Vec<usize>,
-    start: usize,
-    end: usize,
+    range: Range<usize>,
 }
 
 impl GgufFile<Vec<u8>> {
@@ -180,8 +180,8 @@ impl<B: AsRef<[u8]>> GgufFile<B> {
     }
 
     fn view<'a>(&'a self, entry: &'a Entry) -> Tensor<'a> {
-        let blocks = &self.bytes.as_ref()[entry.start..entry.end];
-        Tensor::new(&entry.name, entry.kind, &entry.shape, blocks)
+        let (file, range) = (self.bytes.as_ref(), entry.range.clone());
+        Tensor::new(&entry.name, entry.kind, &entry.shape, file, range)
     }
 }
 
@@ -310,8 +310,7 @@ impl Info {
                 name,
                 kind,
                 shape,
-                start,
-                end,
+                range: start..end,
             }),
             _ => Err(GgufError::Cut {
                 path: path(),
@@ -325,9 +324,9 @@ impl Info {
 
 /// Tensors that share bytes could ask for more memory than the file warrants.
 fn refuse_overlaps(tensors: &[Entry], path: &Path) -> Result<(), GgufError> {
-    let mut order: Vec<&Entry> = tensors.iter().filter(|t| t.start < t.end).collect();
-    order.sort_by_key(|tensor| tensor.start);
-    let overlap = order.windows(2).find(|pair| pair[1].start < pair[0].end);
+    let mut order: Vec<&Entry> = tensors.iter().filter(|t| !t.range.is_empty()).collect();
+    order.sort_by_key(|tensor| tensor.range.start);
+    let overlap = (order.windows(2)).find(|pair| pair[1].range.start < pair[0].range.end);
     match overlap {
         None => Ok(()),
         Some(pair) => Err(GgufError::Damaged {

@@ -18,7 +18,7 @@ use super::error::GgufError;
 use super::model::{Architecture, GgufModel, RopeScaling};
 use super::names::NamedTensor;
 use crate::CheckpointError;
-use crate::fill::{HeldAs, Loaded, fill_held};
+use crate::fill::{HeldAs, Loaded, fill_held, held_bytes};
 use crate::mapped_file::MappedFile;
 use crate::tensor_source::TensorSource;
 
@@ -161,13 +161,17 @@ impl TensorSource for GgufTensors<'_> {
         let named = self.tensors.get(name)?;
         let dims = named.tensor.shape().try_into().ok()?;
         let bytes = match (named.blocks(), self.map) {
-            (Cow::Borrowed(blocks), Some(map)) => {
-                let first = blocks.as_ptr() as usize - map.as_ptr() as usize;
-                SharedBytes::new(Arc::new(map.clone()), first..first + blocks.len())?
+            (Cow::Borrowed(_), Some(map)) => {
+                SharedBytes::new(Arc::new(map.clone()), named.tensor.range())?
             }
             (blocks, _) => blocks.into_owned().into(),
         };
         QuantizedMatrix::new(named.tensor.kind(), dims, bytes)
+    }
+
+    fn is_mapped(&self, name: &str) -> bool {
+        let named = self.tensors.get(name);
+        self.map.is_some() && named.is_some_and(NamedTensor::is_in_order)
     }
 
     fn values(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
@@ -223,16 +227,16 @@ impl<B: AsRef<[u8]>> GgufFile<B> {
     /// Those of [`decoder_config`](Self::decoder_config) and [`GgufModel::tensors`]; [`CheckpointError::Value`] for a weight
     /// that is not a number.
     pub fn decoder(&self, device: &Device) -> Result<Loaded<Decoder>, CheckpointError> {
-        self.filled(device, HeldAs::Floats, None)
+        let (decoder, names, source) = self.prepared(device, None)?;
+        fill_held(decoder, &names, &source, HeldAs::Floats)
     }
 
-    /// The decoder with weights from `map`, the bytes of this file, where they are to stay there.
-    fn filled(
-        &self,
+    /// The decoder without weights, its names, and the tensors, which stay in `map` where they can: the bytes of this file.
+    fn prepared<'a>(
+        &'a self,
         device: &Device,
-        held: HeldAs,
-        map: Option<&MappedFile>,
-    ) -> Result<Loaded<Decoder>, CheckpointError> {
+        map: Option<&'a MappedFile>,
+    ) -> Result<(Decoder, DecoderNames, GgufTensors<'a>), CheckpointError> {
         let (model, config, names) = self.described()?;
         let tensors = model.tensors(self)?.into_iter();
         let source = GgufTensors {
@@ -247,7 +251,7 @@ impl<B: AsRef<[u8]>> GgufFile<B> {
             path: self.path().into(),
             cause,
         })?;
-        fill_held(decoder, &names, &source, held)
+        Ok((decoder, names, source))
     }
 }
 
@@ -261,6 +265,16 @@ impl GgufFile<MappedFile> {
         device: &Device,
         held: HeldAs,
     ) -> Result<Loaded<Decoder>, CheckpointError> {
-        self.filled(device, held, Some(self.bytes()))
+        let (decoder, names, source) = self.prepared(device, Some(self.bytes()))?;
+        fill_held(decoder, &names, &source, held)
+    }
+
+    /// Bytes of memory that [`held_decoder`](Self::held_decoder) takes at its peak, beside what stays in the mapped file.
+    ///
+    /// # Errors
+    /// Those of [`decoder_config`](Self::decoder_config) and [`GgufModel::tensors`].
+    pub fn held_bytes(&self, held: HeldAs) -> Result<u128, CheckpointError> {
+        let (decoder, names, source) = self.prepared(&Device::flex(), Some(self.bytes()))?;
+        Ok(held_bytes(&decoder, &names, &source, held))
     }
 }

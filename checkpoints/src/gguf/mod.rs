@@ -16,7 +16,7 @@ mod texts;
 mod tokenizer;
 
 pub use container::GgufFile;
-pub use crossburn_kernels::WeightFormat;
+pub use crossburn_kernels::{EncodedFormat, WeightFormat};
 pub use error::GgufError;
 pub use metadata::{Array, Metadata, Value};
 pub use model::{Architecture, GgufModel, RopeScaling};

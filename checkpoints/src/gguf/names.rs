@@ -60,6 +60,11 @@ impl<'a> NamedTensor<'a> {
         self.tensor.shape().first().copied().unwrap_or(1)
     }
 
+    /// Whether the file has the rows in the order of Hugging Face.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.interleaved_heads.is_none() || self.tensor.shape().len() < 2
+    }
+
     /// The blocks with the rows in the order of Hugging Face; borrowed from the file where that is its order.
     ///
     /// A bias, whose single row would have to be reordered within, is decoded to 32-bit numbers by
@@ -67,7 +72,7 @@ impl<'a> NamedTensor<'a> {
     #[must_use]
     pub fn blocks(&self) -> Cow<'a, [u8]> {
         let blocks = self.tensor.blocks();
-        if self.interleaved_heads.is_none() || self.tensor.shape().len() < 2 {
+        if self.is_in_order() {
             return Cow::Borrowed(blocks);
         }
         let bytes = self.tensor.row_bytes();
@@ -290,14 +295,26 @@ mod tests {
         for shape in [&[8, 1][..], &[8]] {
             let named = NamedTensor {
                 name: String::new(),
-                tensor: Tensor::new("blk.0.attn_q.weight", WeightFormat::F32, shape, &bytes),
+                tensor: Tensor::new(
+                    "blk.0.attn_q.weight",
+                    WeightFormat::F32,
+                    shape,
+                    &bytes,
+                    0..32,
+                ),
                 interleaved_heads: Some(2),
             };
             assert_eq!(named.values(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         }
         let named = NamedTensor {
             name: String::new(),
-            tensor: Tensor::new("blk.0.attn_q.weight", WeightFormat::F32, &[8, 1], &bytes),
+            tensor: Tensor::new(
+                "blk.0.attn_q.weight",
+                WeightFormat::F32,
+                &[8, 1],
+                &bytes,
+                0..32,
+            ),
             interleaved_heads: Some(2),
         };
         assert_eq!(named.blocks()[4..8], 1.0f32.to_le_bytes());

@@ -5,27 +5,31 @@ use std::ops::Range;
 use crossburn_kernels::WeightFormat;
 
 /// A tensor in the bytes of its file: nothing is decoded before it is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Tensor<'a> {
     name: &'a str,
     kind: WeightFormat,
     shape: &'a [usize],
     blocks: &'a [u8],
+    /// Where they lie in the file.
+    range: Range<usize>,
 }
 
 impl<'a> Tensor<'a> {
-    /// `blocks` are those of `shape`.
+    /// The bytes `range` of `file`, which are those of `shape`.
     pub(super) fn new(
         name: &'a str,
         kind: WeightFormat,
         shape: &'a [usize],
-        blocks: &'a [u8],
+        file: &'a [u8],
+        range: Range<usize>,
     ) -> Self {
         Self {
             name,
             kind,
             shape,
-            blocks,
+            blocks: &file[range.clone()],
+            range,
         }
     }
 
@@ -73,6 +77,11 @@ impl<'a> Tensor<'a> {
     #[must_use]
     pub fn blocks(&self) -> &'a [u8] {
         self.blocks
+    }
+
+    /// Where the bytes of all rows lie in the file.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.range.clone()
     }
 
     /// Writes rows `rows` as 32-bit numbers into `out`.

@@ -9,7 +9,7 @@ use crossburn_models::encoder::{self, Encoder, EncoderConfig};
 use serde_json::Value;
 
 use super::TensorFiles;
-use crate::fill::{HeldAs, Loaded, fill, fill_held};
+use crate::fill::{HeldAs, Loaded, fill, fill_held, held_bytes};
 use crate::{CheckpointError, Tokenizer};
 
 /// What the network is.
@@ -88,6 +88,24 @@ impl ModelFolder {
         device: &Device,
         held: HeldAs,
     ) -> Result<Loaded<Decoder>, CheckpointError> {
+        let (decoder, names, files) = self.prepared(device)?;
+        fill_held(decoder, &names, &files, held)
+    }
+
+    /// Bytes of memory that [`held_decoder`](Self::held_decoder) takes at its peak, beside what stays in the mapped file.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Model`], [`CheckpointError::MissingTensors`], and those of [`TensorFiles::open`].
+    pub fn held_bytes(&self, held: HeldAs) -> Result<u128, CheckpointError> {
+        let (decoder, names, files) = self.prepared(&Device::flex())?;
+        Ok(held_bytes(&decoder, &names, &files, held))
+    }
+
+    /// The decoder without weights, its names, and the tensors.
+    fn prepared(
+        &self,
+        device: &Device,
+    ) -> Result<(Decoder, family::DecoderNames, TensorFiles), CheckpointError> {
         let (config, names) = self.decoder_config()?;
         let files = TensorFiles::open(&self.path)?;
         // Blocks cost memory before their weights are looked for.
@@ -105,7 +123,7 @@ impl ModelFolder {
             });
         }
         let decoder = config.init(device).map_err(self.explained())?;
-        fill_held(decoder, &names, &files, held)
+        Ok((decoder, names, files))
     }
 
     /// The checksum of the weights.

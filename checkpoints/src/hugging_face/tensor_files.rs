@@ -199,6 +199,10 @@ impl TensorSource for TensorFiles {
         QuantizedMatrix::new(self.format(name)?, dims, bytes)
     }
 
+    fn is_mapped(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     fn values(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         let Some(stored) = self.tensors.get(name) else {
             return Err(CheckpointError::MissingTensors {

@@ -195,10 +195,10 @@ mod tests {
     }
 
     /// A batch of training, or what is left of the items for the last one, rounds as one product of all its rows does: weights that
-    /// lie by inputs are not cut by outputs.
+    /// lie by inputs are not cut by outputs. One row and three would round in another way where they were; 64 round the same.
     #[test]
     fn a_batch_of_training_is_one_product() {
-        for rows in [1, 16, 64] {
+        for rows in [1, 3, 64] {
             let [inputs, outputs] = [400, 300];
             let (x, w) = (numbers(1, rows * inputs), numbers(2, inputs * outputs));
             let mut expected = vec![0.0; rows * outputs];

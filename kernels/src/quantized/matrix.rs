@@ -2,56 +2,27 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use half::{bf16, f16};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::WeightFormat;
 use super::format::encode_q8_0;
 use super::input::QuantizedInput;
 use super::product::{Input, Path};
+use super::{EncodedFormat, SharedBytes, WeightFormat};
 use crate::fresh::zeros;
 use crate::matrix::{Matrix, multiply};
 use crate::parts::even_parts;
 use crate::workspace::with_workspace;
 
-/// Bytes that whoever needs them holds together, such as a part of a file in memory.
-#[derive(Clone)]
-pub struct SharedBytes {
-    owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
-    range: Range<usize>,
-}
-
-impl SharedBytes {
-    /// Bytes `range` of `owner`; `None` where it has fewer.
-    pub fn new(owner: Arc<dyn AsRef<[u8]> + Send + Sync>, range: Range<usize>) -> Option<Self> {
-        let inside = (*owner).as_ref().get(range.clone()).is_some();
-        inside.then_some(Self { owner, range })
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &(*self.owner).as_ref()[self.range.clone()]
-    }
-}
-
-impl From<Vec<u8>> for SharedBytes {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self {
-            range: 0..bytes.len(),
-            owner: Arc::new(bytes),
-        }
-    }
-}
-
 /// A matrix `[outputs, inputs]` whose rows, those of the outputs, lie in whole blocks of a [`WeightFormat`].
 ///
 /// ```
-/// use crossburn_kernels::{QuantizedMatrix, WeightFormat};
+/// use crossburn_kernels::{EncodedFormat, QuantizedMatrix};
 ///
 /// let values: Vec<f32> = (0..64).map(|i| i as f32 / 64.0).collect();
-/// let matrix = QuantizedMatrix::encoded(WeightFormat::Q8_0, &values, [2, 32]).unwrap();
+/// let matrix = QuantizedMatrix::encoded(EncodedFormat::Q8_0, &values, [2, 32]).unwrap();
 /// assert_eq!(matrix.byte_count(), 2 * 34);
 /// let product = matrix.product(&[1.0; 32], None);
 /// assert!((product[0] - values[..32].iter().sum::<f32>()).abs() < 0.05);
@@ -87,15 +58,16 @@ const PIECE: usize = 1 << 16;
 const PANEL: usize = 96;
 
 impl QuantizedMatrix {
-    /// `bytes` hold the rows of `[outputs, inputs]`, row after row. `None` where they are not as many bytes as that takes.
+    /// `bytes` hold the rows of `[outputs, inputs]`, row after row. `None` where they are not as many bytes as that takes, and for a matrix
+    /// without outputs or inputs.
     pub fn new(
         format: WeightFormat,
         [outputs, inputs]: [usize; 2],
         bytes: SharedBytes,
     ) -> Option<Self> {
         let row_bytes = format.row_bytes(inputs)?;
-        let fits = outputs.checked_mul(row_bytes) == Some(bytes.range.len()) && row_bytes > 0;
-        fits.then_some(Self {
+        let fits = outputs.checked_mul(row_bytes) == Some(bytes.count());
+        (fits && bytes.count() > 0).then_some(Self {
             format,
             outputs,
             inputs,
@@ -104,26 +76,29 @@ impl QuantizedMatrix {
         })
     }
 
-    /// `values`, row after row, in a format that can be made of them: F16, BF16 and Q8_0. `None` for another, for rows that are not
-    /// whole blocks, and for values whose halves or scales are not finite.
+    /// `values`, row after row, each rounded to the nearest number of `format`. Every number of the result is finite: `None` for values that are
+    /// not, and for those whose halves or scales are not. `None` also for rows that are not whole blocks, and for another number of values.
     pub fn encoded(
-        format: WeightFormat,
+        format: EncodedFormat,
         values: &[f32],
         [outputs, inputs]: [usize; 2],
     ) -> Option<Self> {
-        let halves = |half: fn(f32) -> [u8; 2]| values.iter().flat_map(|x| half(*x)).collect();
-        let whole = format.row_bytes(inputs).is_some();
-        let bytes: Vec<u8> = match format {
-            WeightFormat::F16 => halves(|x| f16::from_f32(x).to_le_bytes()),
-            WeightFormat::BF16 => halves(|x| bf16::from_f32(x).to_le_bytes()),
-            WeightFormat::Q8_0 if whole => {
-                let blocks = values.as_chunks::<32>().0.iter();
-                blocks.flat_map(encode_q8_0).collect()
-            }
-            _ => return None,
+        let fits = outputs.checked_mul(inputs) == Some(values.len());
+        if !fits || WeightFormat::from(format).row_bytes(inputs).is_none() {
+            return None;
+        }
+        let bytes: Option<Vec<u8>> = match format {
+            EncodedFormat::F16 => encoded(values, |[value]| {
+                let half = f16::from_f32(*value);
+                half.is_finite().then_some(half.to_le_bytes())
+            }),
+            EncodedFormat::BF16 => encoded(values, |[value]| {
+                let half = bf16::from_f32(*value);
+                half.is_finite().then_some(half.to_le_bytes())
+            }),
+            EncodedFormat::Q8_0 => encoded(values, encode_q8_0),
         };
-        let matrix = Self::new(format, [outputs, inputs], bytes.into())?;
-        matrix.is_finite().then_some(matrix)
+        Self::new(format.into(), [outputs, inputs], bytes?.into())
     }
 
     /// How the numbers are stored.
@@ -138,7 +113,7 @@ impl QuantizedMatrix {
 
     /// Bytes of all rows.
     pub fn byte_count(&self) -> usize {
-        self.bytes.range.len()
+        self.bytes.count()
     }
 
     /// The numbers of rows `rows`, row after row.
@@ -153,22 +128,15 @@ impl QuantizedMatrix {
 
     fn unpack(&self, rows: Range<usize>, out: &mut [f32]) {
         let bytes = &self.bytes.bytes()[rows.start * self.row_bytes..rows.end * self.row_bytes];
-        Arch::new().dispatch(|| self.format.dequantise(bytes, out));
+        self.format.dequantise(bytes, out);
     }
 
     /// Whether every number is finite. All bytes are read for it.
     pub fn is_finite(&self) -> bool {
-        self.first_not_finite().is_none()
-    }
-
-    /// The first number that is not finite: its place, row after row, and its value.
-    pub fn first_not_finite(&self) -> Option<(usize, f32)> {
-        let rows = (0..self.outputs).into_par_iter();
-        rows.find_map_first(|row| {
+        (0..self.outputs).into_par_iter().all(|row| {
             with_workspace(self.inputs, |values| {
                 self.unpack(row..row + 1, values);
-                let found = values.iter().position(|value| !value.is_finite())?;
-                Some((row * self.inputs + found, values[found]))
+                values.iter().all(|value| value.is_finite())
             })
         })
     }
@@ -200,28 +168,36 @@ impl QuantizedMatrix {
         out
     }
 
-    /// Row after row with the bytes as they are.
+    /// With the bytes as they are. A thread takes a piece of the weight through all rows of inputs, so that it comes from memory once.
     pub(super) fn few_rows(&self, path: Path, input: &[f32]) -> Vec<f32> {
         let arch = Arch::new();
-        let bytes = self.bytes.bytes();
         let count = (PIECE / self.inputs).max(1).next_multiple_of(8);
-        let mut out = zeros(input.len() / self.inputs * self.outputs);
-        let in_blocks = self.format.block_values() > 1;
-        for (row, out) in input
-            .chunks_exact(self.inputs)
-            .zip(out.chunks_exact_mut(self.outputs))
-        {
-            let quantized = in_blocks.then(|| QuantizedInput::new(arch, row));
-            let input = match &quantized {
-                Some(quantized) => Input::Quantized(quantized),
-                None => Input::Floats(row),
-            };
-            out.par_chunks_mut(count)
-                .zip(bytes.par_chunks(count * self.row_bytes))
-                .for_each(|(out, rows)| {
-                    path.products(self.format, rows, self.row_bytes, input, out)
-                });
+        let rows = input.chunks_exact(self.inputs);
+        let quantized: Vec<QuantizedInput> = match self.format.block_values() {
+            1 => Vec::new(),
+            _ => (rows.clone())
+                .map(|row| QuantizedInput::new(arch, row))
+                .collect(),
+        };
+        let inputs: Vec<Input> = match quantized.is_empty() {
+            true => rows.map(Input::Floats).collect(),
+            false => quantized.iter().map(Input::Quantized).collect(),
+        };
+        let mut out = zeros(inputs.len() * self.outputs);
+        let weights = self.bytes.bytes().chunks(count * self.row_bytes);
+        let mut pieces: Vec<(&[u8], Vec<&mut [f32]>)> = weights
+            .map(|weights| (weights, Vec::with_capacity(inputs.len())))
+            .collect();
+        for row in out.chunks_exact_mut(self.outputs) {
+            for ((_, outs), out) in pieces.iter_mut().zip(row.chunks_mut(count)) {
+                outs.push(out);
+            }
         }
+        pieces.into_par_iter().for_each(|(weights, outs)| {
+            for (input, out) in inputs.iter().zip(outs) {
+                path.products(self.format, weights, self.row_bytes, *input, out);
+            }
+        });
         out
     }
 
@@ -253,4 +229,14 @@ impl QuantizedMatrix {
             });
         out
     }
+}
+
+/// The bytes of group after group of `values`; `None` where there are none of one.
+fn encoded<const VALUES: usize, const BYTES: usize>(
+    values: &[f32],
+    encode: impl Fn(&[f32; VALUES]) -> Option<[u8; BYTES]>,
+) -> Option<Vec<u8>> {
+    let groups = values.as_chunks::<VALUES>().0.iter();
+    let bytes: Option<Vec<[u8; BYTES]>> = groups.map(encode).collect();
+    bytes.map(Vec::into_flattened)
 }

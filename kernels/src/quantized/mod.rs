@@ -5,7 +5,7 @@
 //! the cache and multiplied as any matrix. Nowhere is a second copy of the weight.
 //!
 //! - A few rows, blocks: the inputs are rounded to eight bits with a scale for each 32, and products are those of integers. This
-//!   rounding, at most 1/254 of the largest of 32 inputs, is the only difference from the product with the unpacked weight.
+//!   rounding, at most 1/254 of the largest of 32 inputs, and the order of the sums are what differs from the product with the unpacked weight.
 //! - A few rows, halves: the inputs stay as they are.
 //! - Many rows: the product with the unpacked weight.
 
@@ -13,10 +13,12 @@ mod format;
 mod input;
 mod matrix;
 mod product;
+mod shared_bytes;
 #[cfg(test)]
 mod tests;
 mod weight;
 
-pub use format::WeightFormat;
-pub use matrix::{QuantizedMatrix, SharedBytes};
+pub use format::{EncodedFormat, WeightFormat};
+pub use matrix::QuantizedMatrix;
+pub use shared_bytes::SharedBytes;
 pub use weight::{QuantizedWeight, StoredLines, embedding, hold_quantized, multiply_by_embedding};

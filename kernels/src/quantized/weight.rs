@@ -29,11 +29,6 @@ pub struct QuantizedWeight {
 }
 
 impl QuantizedWeight {
-    /// The matrix.
-    pub fn matrix(&self) -> &QuantizedMatrix {
-        &self.matrix
-    }
-
     /// `input · matrixᵀ + bias`; `None` where gradients are asked for.
     ///
     /// # Shapes
@@ -84,19 +79,24 @@ impl Reparameterization for QuantizedWeight {
 /// parameter that was not used yet never takes memory.
 ///
 /// # Panics
-/// Where the shapes do not fit.
+/// Where the shapes do not fit, and for a path at which the module has no weight.
 pub fn hold_quantized<M: Module>(
     module: M,
-    matrices: BTreeMap<String, (QuantizedMatrix, StoredLines)>,
+    mut matrices: BTreeMap<String, (QuantizedMatrix, StoredLines)>,
 ) -> M {
-    module.apply_reparameterization(Hold { matrices })
+    let module = module.apply_reparameterization(Hold {
+        matrices: &mut matrices,
+    });
+    let left: Vec<&String> = matrices.keys().collect();
+    assert!(left.is_empty(), "the module has no weights {left:?}");
+    module
 }
 
-struct Hold {
-    matrices: BTreeMap<String, (QuantizedMatrix, StoredLines)>,
+struct Hold<'a> {
+    matrices: &'a mut BTreeMap<String, (QuantizedMatrix, StoredLines)>,
 }
 
-impl Reparameterizer for Hold {
+impl Reparameterizer for Hold<'_> {
     type Reparam = QuantizedWeight;
 
     fn reparameterize<const D: usize>(

@@ -139,7 +139,7 @@ impl Decoder {
         let indices: Vec<i64> = indices.iter().map(|place| place + *offset as i64).collect();
         let indices = TensorData::new(indices, [batch, count]);
         let device = x.device();
-        x + places.forward(Tensor::from_data(indices, &device))
+        x + embedding(places, Tensor::from_data(indices, &device))
     }
 
     /// Keys and values of a prefix into a cache that has seen nothing.

@@ -11,17 +11,19 @@
 
 mod float;
 mod k_scales;
-mod q4;
-mod q4_k;
-mod q5;
-mod q5_k;
-mod q6_k;
-mod q8_0;
+pub(super) mod q4;
+pub(super) mod q4_k;
+pub(super) mod q5;
+pub(super) mod q5_k;
+pub(super) mod q6_k;
+pub(super) mod q8_0;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+
+use pulp::{Arch, Simd, WithSimd};
 
 pub(super) use float::{bf16, f16};
 pub(super) use k_scales::scale_and_minimum;
@@ -56,6 +58,27 @@ pub enum WeightFormat {
     Q5_K,
     /// 256 numbers of 6 bits, each 16 of them with a scale of 8 bits: 6.5625 bits a number.
     Q6_K,
+}
+
+/// A format that can be made of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EncodedFormat {
+    /// [`WeightFormat::F16`].
+    F16,
+    /// [`WeightFormat::BF16`].
+    BF16,
+    /// [`WeightFormat::Q8_0`].
+    Q8_0,
+}
+
+impl From<EncodedFormat> for WeightFormat {
+    fn from(format: EncodedFormat) -> Self {
+        match format {
+            EncodedFormat::F16 => Self::F16,
+            EncodedFormat::BF16 => Self::BF16,
+            EncodedFormat::Q8_0 => Self::Q8_0,
+        }
+    }
 }
 
 /// One format: its name, numbers and bytes of a block.
@@ -142,19 +165,8 @@ impl WeightFormat {
             "{} numbers of format {self}",
             out.len()
         );
-        match self {
-            Self::F32 => each(bytes, out, f32::from_le_bytes),
-            Self::F16 => each(bytes, out, f16),
-            Self::BF16 => each(bytes, out, bf16),
-            Self::Q8_0 => groups(bytes, out, q8_0::group),
-            Self::Q4_0 => groups(bytes, out, q4::group_0),
-            Self::Q4_1 => groups(bytes, out, q4::group_1),
-            Self::Q5_0 => groups(bytes, out, q5::group_0),
-            Self::Q5_1 => groups(bytes, out, q5::group_1),
-            Self::Q4_K => groups(bytes, out, q4_k::group),
-            Self::Q5_K => groups(bytes, out, q5_k::group),
-            Self::Q6_K => groups(bytes, out, q6_k::group),
-        }
+        let format = self;
+        Arch::new().dispatch(Dequantise { format, bytes, out });
     }
 
     /// Calls `each` with the groups of whole blocks in order; formats without groups have none.
@@ -176,6 +188,36 @@ impl WeightFormat {
 impl fmt::Display for WeightFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.layout().1)
+    }
+}
+
+/// Whole blocks on their way into numbers.
+struct Dequantise<'a> {
+    format: WeightFormat,
+    bytes: &'a [u8],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Dequantise<'_> {
+    type Output = ();
+
+    /// Loops that the compiler turns into vectors; their results are the same in any.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { format, bytes, out } = self;
+        match format {
+            WeightFormat::F32 => each(bytes, out, f32::from_le_bytes),
+            WeightFormat::F16 => each(bytes, out, f16),
+            WeightFormat::BF16 => each(bytes, out, bf16),
+            WeightFormat::Q8_0 => groups(bytes, out, q8_0::group),
+            WeightFormat::Q4_0 => groups(bytes, out, q4::group_0),
+            WeightFormat::Q4_1 => groups(bytes, out, q4::group_1),
+            WeightFormat::Q5_0 => groups(bytes, out, q5::group_0),
+            WeightFormat::Q5_1 => groups(bytes, out, q5::group_1),
+            WeightFormat::Q4_K => groups(bytes, out, q4_k::group),
+            WeightFormat::Q5_K => groups(bytes, out, q5_k::group),
+            WeightFormat::Q6_K => groups(bytes, out, q6_k::group),
+        }
     }
 }
 

@@ -12,8 +12,8 @@
 
 use super::{Group, f16};
 
-pub(super) const BYTES_0: usize = 18;
-pub(super) const BYTES_1: usize = 20;
+pub(in super::super) const BYTES_0: usize = 18;
+pub(in super::super) const BYTES_1: usize = 20;
 
 /// The 32 integers, from 0 to 15.
 #[inline(always)]

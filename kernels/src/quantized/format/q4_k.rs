@@ -12,7 +12,7 @@
 
 use super::{Group, f16, scale_and_minimum};
 
-pub(super) const BYTES: usize = 144;
+pub(in super::super) const BYTES: usize = 144;
 
 #[inline(always)]
 pub(super) fn group(block: &[u8; BYTES], group: usize) -> Group {

@@ -14,8 +14,8 @@
 
 use super::{Group, f16};
 
-pub(super) const BYTES_0: usize = 22;
-pub(super) const BYTES_1: usize = 24;
+pub(in super::super) const BYTES_0: usize = 22;
+pub(in super::super) const BYTES_1: usize = 24;
 
 /// The 32 integers, from 0 to 31.
 #[inline(always)]

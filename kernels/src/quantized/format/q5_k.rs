@@ -14,7 +14,7 @@
 
 use super::{Group, f16, scale_and_minimum};
 
-pub(super) const BYTES: usize = 176;
+pub(in super::super) const BYTES: usize = 176;
 
 #[inline(always)]
 pub(super) fn group(block: &[u8; BYTES], group: usize) -> Group {

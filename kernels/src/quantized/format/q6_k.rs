@@ -14,7 +14,7 @@
 
 use super::{Group, f16};
 
-pub(super) const BYTES: usize = 210;
+pub(in super::super) const BYTES: usize = 210;
 
 /// A run.
 #[inline(always)]

@@ -10,7 +10,7 @@ use half::f16 as Half;
 
 use super::{Group, f16};
 
-pub(super) const BYTES: usize = 34;
+pub(in super::super) const BYTES: usize = 34;
 
 #[inline(always)]
 pub(super) fn group(block: &[u8; BYTES], _: usize) -> Group {
@@ -25,19 +25,23 @@ pub(super) fn group(block: &[u8; BYTES], _: usize) -> Group {
     }
 }
 
-/// The block of 32 numbers: `d` is the largest magnitude over 127. A magnitude whose scale half precision does not hold gives
-/// an infinite scale.
+/// The block of 32 numbers: `d` is the largest magnitude over 127. `None` for numbers that are not finite, and for a magnitude whose scale half
+/// precision does not hold.
 ///
 /// # Source
 /// `quantize_row_q8_0_ref` of `ggml-quants.c`: the quants are taken with the scale before it is rounded.
-pub(in super::super) fn encode(values: &[f32; 32]) -> [u8; BYTES] {
+pub(in super::super) fn encode(values: &[f32; 32]) -> Option<[u8; BYTES]> {
+    if !values.iter().all(|value| value.is_finite()) {
+        return None;
+    }
     let largest = values.iter().fold(0.0f32, |most, x| most.max(x.abs()));
     let scale = largest / 127.0;
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    let rounded = Half::from_f32(scale);
     let mut block = [0; BYTES];
-    block[..2].copy_from_slice(&Half::from_f32(scale).to_le_bytes());
+    block[..2].copy_from_slice(&rounded.to_le_bytes());
     for (byte, value) in block[2..].iter_mut().zip(values) {
         *byte = ((value * inverse).round() as i8).cast_unsigned();
     }
-    block
+    rounded.is_finite().then_some(block)
 }

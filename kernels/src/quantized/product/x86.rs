@@ -11,7 +11,7 @@ use std::arch::x86_64::*;
 
 use bytemuck::cast;
 
-use super::super::format::{bf16, f16, scale_and_minimum};
+use super::super::format::{self, bf16, f16, scale_and_minimum};
 use super::super::input::InputGroup;
 use super::{Input, WeightFormat, folded};
 
@@ -269,7 +269,7 @@ macro_rules! halves {
 
 /// A row of blocks of `$bytes` bytes with `$groups` groups: units of an even number of groups, then a last block alone.
 macro_rules! blocks {
-    ($row:expr, $x:expr, $add:ident, $group:ident, $bytes:literal, $groups:literal, $signed:literal, $offsets:literal) => {{
+    ($row:expr, $x:expr, $add:ident, $group:ident, $bytes:expr, $groups:literal, $signed:literal, $offsets:literal) => {{
         const BLOCKS: usize = if $groups == 1 { 2 } else { 1 };
         let (units, rest) = $row.as_chunks::<{ BLOCKS * $bytes }>();
         let (inputs, last) = $x.groups.as_chunks::<{ BLOCKS * $groups }>();
@@ -352,14 +352,30 @@ macro_rules! path {
                 Input::Quantized(x) => {
                     for (row, out) in rows {
                         *out = match format {
-                            Q8_0 => blocks!(row, x, $add, q8_0, 34, 1, true, false),
-                            Q4_0 => blocks!(row, x, $add, q4_0, 18, 1, true, false),
-                            Q4_1 => blocks!(row, x, $add, q4_1, 20, 1, false, true),
-                            Q5_0 => blocks!(row, x, $add, q5_0, 22, 1, true, false),
-                            Q5_1 => blocks!(row, x, $add, q5_1, 24, 1, false, true),
-                            Q4_K => blocks!(row, x, $add, q4_k, 144, 8, false, true),
-                            Q5_K => blocks!(row, x, $add, q5_k, 176, 8, false, true),
-                            Q6_K => blocks!(row, x, $add, q6_k, 210, 8, true, false),
+                            Q8_0 => {
+                                blocks!(row, x, $add, q8_0, format::q8_0::BYTES, 1, true, false)
+                            }
+                            Q4_0 => {
+                                blocks!(row, x, $add, q4_0, format::q4::BYTES_0, 1, true, false)
+                            }
+                            Q4_1 => {
+                                blocks!(row, x, $add, q4_1, format::q4::BYTES_1, 1, false, true)
+                            }
+                            Q5_0 => {
+                                blocks!(row, x, $add, q5_0, format::q5::BYTES_0, 1, true, false)
+                            }
+                            Q5_1 => {
+                                blocks!(row, x, $add, q5_1, format::q5::BYTES_1, 1, false, true)
+                            }
+                            Q4_K => {
+                                blocks!(row, x, $add, q4_k, format::q4_k::BYTES, 8, false, true)
+                            }
+                            Q5_K => {
+                                blocks!(row, x, $add, q5_k, format::q5_k::BYTES, 8, false, true)
+                            }
+                            Q6_K => {
+                                blocks!(row, x, $add, q6_k, format::q6_k::BYTES, 8, true, false)
+                            }
                             // These take floats.
                             F32 | F16 | BF16 => f32::NAN,
                         };
