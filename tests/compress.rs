@@ -6,7 +6,7 @@ mod command;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use command::{good, json};
+use command::{good, json, write_npy};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -79,15 +79,11 @@ fn what_stays_keeps_its_levels_and_what_the_run_found_stays_known() {
     assert_eq!(kept["metrics"]["clean"].as_f64(), Some(clean(2)));
 
     // Fewer items of another source than the recipe asks for.
-    let row = |i: usize| {
-        let values: Vec<String> = (0..784).map(|j| ((i * j) % 7).to_string()).collect();
-        format!("{},{}\n", values.join(","), i % 10)
-    };
-    let head: Vec<String> = (0..784).map(|j| format!("f{j}")).collect();
-    let rows: String = (0..120).map(row).collect();
-    let text = format!("{},label\n{rows}", head.join(","));
-    std::fs::write(folder.join("b.csv"), text).unwrap();
-    let other = "compress run --data csv:b.csv --bits 4 --json --out other";
+    let bytes: Vec<u8> = (0..120 * 784).map(|i: usize| (i * i % 251) as u8).collect();
+    write_npy(&folder.join("b.npy"), "|u1", &[120, 28, 28], &bytes);
+    let labels: String = (0..120).map(|i| format!("{}\n", i % 10)).collect();
+    std::fs::write(folder.join("b.csv"), format!("label\n{labels}")).unwrap();
+    let other = "compress run --data npy:b.npy?labels=b.csv --bits 4 --json --out other";
     let table = json(&good(folder, other));
     let items = table["data"]["test"].as_u64().unwrap();
     assert!(items < 200, "{items}");

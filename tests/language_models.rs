@@ -283,7 +283,7 @@ fn a_trained_model_is_taught_to_stand_noise_by_itself() {
     std::fs::write(folder.join("anomaly.toml"), anomaly).unwrap();
     let message = bad(folder, "train anomaly.toml --out refused");
     assert!(
-        message.contains("distillation needs a network that gives probabilities"),
+        message.contains("use another method, or a network that comes trained"),
         "{message}"
     );
 }
