@@ -12,7 +12,7 @@ use crossburn_models::{MlpConfig, initialize};
 use crossburn_training::data::{Amount, DataSource, Samples, Values};
 use serde_json::{Value, json};
 
-use command::{GAUSSIAN, bad, good, recipe, results};
+use command::{GAUSSIAN, bad, good, recipe, results, write_npy};
 
 /// Writes the recipe of an MLP on `source`.
 fn mlp(folder: &Path, name: &str, widths: &str, source: &str) {
@@ -100,13 +100,10 @@ fn signals(folder: &Path, name: &str, set: &Samples, classes: &[&str]) {
     let Values::Floats(values) = &set.values else {
         panic!("signals are floats");
     };
-    let shape = format!("({}, {})", set.len(), set.sample_len());
-    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
-    let header = format!("{header:<117}\n");
+    let shape = [set.len(), set.sample_len()];
     let values = values.iter().flat_map(|value| value.to_le_bytes());
-    let start = [b"\x93NUMPY\x01\0\x76\0", header.as_bytes()].concat();
-    let bytes: Vec<u8> = start.into_iter().chain(values).collect();
-    std::fs::write(folder.join(format!("{name}.npy")), bytes).unwrap();
+    let values: Vec<u8> = values.collect();
+    write_npy(&folder.join(format!("{name}.npy")), "<f4", &shape, &values);
     let rows = set.labels.iter().map(|label| classes[usize::from(*label)]);
     let rows: Vec<&str> = std::iter::once("wave").chain(rows).collect();
     std::fs::write(folder.join(format!("{name}.csv")), rows.join("\n")).unwrap();

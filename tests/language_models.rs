@@ -283,7 +283,7 @@ fn a_trained_model_is_taught_to_stand_noise_by_itself() {
     std::fs::write(folder.join("anomaly.toml"), anomaly).unwrap();
     let message = bad(folder, "train anomaly.toml --out refused");
     assert!(
-        message.contains("distillation needs a network that gives probabilities"),
+        message.contains("use another method, or a network that comes trained"),
         "{message}"
     );
 }
@@ -342,14 +342,24 @@ fn a_model_is_quantized_without_training_and_goes_on() {
         folder,
         "compress exported --data text:a.txt --items 20 --bits 8 --rounding nearest --out other",
     );
-    good(
+    // It is judged on the items of its table, where nothing else is asked for.
+    let other = json(&good(
         folder,
-        "evaluate other --noise none --chips 1 --out of-other",
-    );
-    assert_eq!(said("other").is_empty(), said("exported").is_empty());
+        "evaluate other --noise none --chips 1 --json --out of-other",
+    ));
+    assert_eq!(other["data"]["test"], 20);
+    let whole = "evaluate exported --data text:a.txt --items 20 --noise none --chips 1 --json --out of-exported";
+    let whole = json(&good(folder, whole));
+    let clean = |document: &Value| document["methods"][0]["clean"].as_f64().unwrap();
+    // Half a step of 8 bits is 1/254 of the largest weight of an output.
+    assert!((clean(&other) / clean(&whole) - 1.0).abs() < 0.01);
 
     for (command, expected) in [
-        ("compress run --bits 1", "1"),
+        ("compress run --bits 1", "bits = 1 is outside"),
+        (
+            "compress run --items 0",
+            "--items 0 leaves nothing to compare on",
+        ),
         (
             "compress run --calibration 0",
             "--calibration 0 shows GPTQ nothing",

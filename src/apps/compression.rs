@@ -1,5 +1,6 @@
 //! A trained network on few levels, beside what it was: from its checkpoint to a checkpoint and the results document.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use burn::tensor::Device;
 use crossburn_checkpoints::{Manifest, save_checkpoint, write_bytes};
 use crossburn_hardware::deploy::PostTraining;
 use crossburn_hardware::quantize::Rounding;
-use crossburn_hardware::{Quantization, WeightPlan};
+use crossburn_hardware::{Quantization, WeightPlan, programmed};
 use crossburn_models::Network;
 use crossburn_noise::{PathPattern, matrix_weights};
 use crossburn_training::data::{Amount, DataSource};
@@ -27,8 +28,8 @@ use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
 pub(crate) struct CompressionJob<'a> {
     /// Folder of the checkpoint; none of a network that is built with its weights.
     pub(crate) checkpoint: Option<&'a Path>,
-    /// Whether its weights are computed with as they are stored, though the recipe quantizes.
-    pub(crate) programmed: bool,
+    /// What its checkpoint says.
+    pub(crate) manifest: &'a Manifest,
     /// Its recipe.
     pub(crate) recipe: &'a Recipe,
     /// Where items come from.
@@ -67,7 +68,11 @@ impl WithTask for CompressionJob<'_> {
     fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Option<Results>> {
         let mut clock = Clock::new();
         let network = load_stored(self.checkpoint, network, &parts)?;
-        let plan = self.plan(&network);
+        let weights = match self.manifest.programmed {
+            true => self.recipe.weights::<N>().without_quantization(),
+            false => self.recipe.weights::<N>(),
+        };
+        let plan = self.plan(&network, &weights);
         plan.check(&network)?;
         let load = |of, amount| parts.load(&self.source, self.recipe.seed, of, amount);
         let (training, test) = clock.time("data", || {
@@ -75,23 +80,20 @@ impl WithTask for CompressionJob<'_> {
             anyhow::Ok((training, load((Part::Test, Role::Judge), self.test)?))
         })?;
         let test_batches = Batches::new(&test, 128, self.device);
-        let judged = |network: &N, weights: WeightPlan| {
-            Evaluation::new(network, weights, test_batches.clone()).clean_in_detail()
+        let judged = |network: &N, weights: &WeightPlan| {
+            Evaluation::new(network, weights.clone(), test_batches.clone()).clean_in_detail()
         };
-        let weights = self.recipe.weights::<N>();
-        let stored = match self.programmed {
-            true => weights.clone().without_quantization(),
-            false => weights.clone(),
-        };
-        let before = clock.time("before", || judged(&network, stored))?;
+        let before = clock.time("before", || judged(&network, &weights))?;
         let mut methods = vec![row("before", before)];
+        // What stays as it is computed with keeps the levels that the recipe gives it.
+        let network = programmed(&network, &self.kept(&network, &weights));
         let mut tried = |way: Rounding| -> Result<Option<(N, f64)>> {
             let rounded = clock.time(way.name(), || self.round(&network, way, &plan, &training))?;
             let Some(rounded) = rounded else {
                 return Ok(None);
             };
             let after = clock.time(way.name(), || {
-                judged(&rounded, weights.clone().without_quantization())
+                judged(&rounded, &weights.clone().without_quantization())
             })?;
             let (bits, clean) = (self.quantization.bits.get(), after.metric);
             methods.push(row(&format!("{bits}-bit {}", way.name()), after));
@@ -109,10 +111,7 @@ impl WithTask for CompressionJob<'_> {
             validation: 0,
             test: test.items(),
         };
-        let manifest = self
-            .manifest_of(&training, &data)?
-            .with_metric("clean", clean);
-        self.keep(&quantized, &parts, &manifest)?;
+        self.keep(&quantized, &parts, (&training, &data), clean)?;
         let (version, commit) = study::version();
         Ok(Some(Results {
             schema: Results::SCHEMA.to_string(),
@@ -137,16 +136,37 @@ impl CompressionJob<'_> {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// Every weight on an array but for those that are to stay.
-    fn plan<N: Network>(&self, network: &N) -> WeightPlan {
-        let placement = self.recipe.weights::<N>().placement().clone();
-        let on_arrays = placement.on_arrays(network);
-        let mut digital = matrix_weights(network);
-        digital.retain(|path| !on_arrays.contains(path));
-        let digital = digital.into_iter().map(PathPattern::new);
-        let plan = WeightPlan::from(self.quantization).with_placement(placement);
-        let kept = digital.chain(self.keep.iter().cloned());
-        kept.fold(plan, |plan, path| plan.with_bits(path, None))
+    /// Paths of matrix weights that are to stay: those on no array, and those that were named.
+    fn stays<N: Network>(&self, network: &N, weights: &WeightPlan) -> BTreeSet<String> {
+        let on_arrays = weights.placement().on_arrays(network);
+        let mut stays = matrix_weights(network);
+        stays.extend(on_arrays.iter().cloned());
+        stays.retain(|path| {
+            !on_arrays.contains(path) || self.keep.iter().any(|keep| keep.matches(path))
+        });
+        stays
+    }
+
+    /// The levels that are asked for, for all weights but those that stay.
+    fn plan<N: Network>(&self, network: &N, weights: &WeightPlan) -> WeightPlan {
+        let stays = self
+            .stays(network, weights)
+            .into_iter()
+            .map(PathPattern::new);
+        // A pattern that names nothing is refused with them.
+        let stays = stays.chain(self.keep.iter().cloned());
+        let plan = WeightPlan::from(self.quantization).with_placement(weights.placement().clone());
+        stays.fold(plan, |plan, path| plan.with_bits(path, None))
+    }
+
+    /// The levels of the recipe, for the weights that stay alone.
+    fn kept<N: Network>(&self, network: &N, weights: &WeightPlan) -> WeightPlan {
+        let stays = self.stays(network, weights);
+        let mut others = matrix_weights(network);
+        others.extend(weights.placement().on_arrays(network));
+        others.retain(|path| !stays.contains(path));
+        let others = others.into_iter().map(PathPattern::new);
+        others.fold(weights.clone(), |plan, path| plan.with_bits(path, None))
     }
 
     /// `network` on its levels; nothing where it was stopped.
@@ -180,36 +200,25 @@ impl CompressionJob<'_> {
         }
     }
 
-    /// The recipe of the network, with the data that it was judged on.
-    fn recipe_of(&self) -> Recipe {
-        let mut recipe = self.recipe.clone();
-        recipe.data.source = self.source.clone();
-        recipe
-    }
-
-    /// What the checkpoint says of a network whose weights lie on their levels.
-    fn manifest_of<T: Task>(&self, training: &T, data: &DataSummary) -> Result<Manifest> {
-        let manifest = study::manifest(&self.recipe_of(), data)?.with_programmed_weights();
-        match training.conventions() {
-            Some(conventions) => {
-                let conventions = conventions.with_columns(self.source.columns()?);
-                Ok(manifest.with_conventions(study::json(&conventions)?))
-            }
-            None => Ok(manifest),
-        }
-    }
-
     /// Writes the checkpoint and the recipe.
     fn keep<N: Network, P: TaskParts<N>>(
         &self,
         network: &N,
         parts: &P,
-        manifest: &Manifest,
+        (training, data): (&P::Task, &DataSummary),
+        clean: f64,
     ) -> Result<()> {
+        let (recipe, mut manifest) =
+            study::made_of(self.manifest, self.recipe, &self.source, data.test)?;
+        manifest.data = study::json(data)?;
+        if let Some(conventions) = training.conventions() {
+            let conventions = conventions.with_columns(self.source.columns()?);
+            manifest = manifest.with_conventions(study::json(&conventions)?);
+        }
         let checkpoint = self.out.join("checkpoint");
         parts.save(network, &checkpoint)?;
-        save_checkpoint(&checkpoint, network, manifest)?;
-        let recipe = toml::to_string_pretty(&self.recipe_of())?;
+        save_checkpoint(&checkpoint, network, &manifest.with_metric("clean", clean))?;
+        let recipe = toml::to_string_pretty(&recipe)?;
         Ok(write_bytes(
             &self.out.join("recipe.toml"),
             recipe.as_bytes(),

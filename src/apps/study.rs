@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use crossburn_checkpoints::Manifest;
 use crossburn_noise::{Metric, Population};
+use crossburn_training::data::DataSource;
 use crossburn_training::{Confusion, EpochRecord, Method, Recipe, Task, TrainingObserver};
 use serde::Serialize;
 use serde_json::Value;
@@ -35,6 +36,26 @@ pub(crate) fn manifest(recipe: &Recipe, data: &DataSummary) -> Result<Manifest> 
         Some(commit) => manifest.with_commit(commit),
         None => manifest,
     })
+}
+
+/// Recipe and manifest of a network that was made of a stored one without training and is not quantized again, judged on the first `items` test
+/// items of `source`.
+pub(crate) fn made_of(
+    manifest: &Manifest,
+    recipe: &Recipe,
+    source: &DataSource,
+    items: usize,
+) -> Result<(Recipe, Manifest)> {
+    let mut recipe = recipe.clone();
+    if recipe.data.source != *source {
+        recipe.data.train = None;
+    }
+    recipe.data.source = source.clone();
+    recipe.data.test = Some(items);
+    // What rested in training is other weights now.
+    let mut manifest = manifest.clone().with_resting([]).with_programmed_weights();
+    manifest.recipe = json(&recipe)?;
+    Ok((recipe, manifest))
 }
 
 /// A method's name in tables: its own, or that of the noise that it injects.

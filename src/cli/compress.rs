@@ -22,8 +22,8 @@ use crate::apps::compression::CompressionJob;
 
 /// Quantize the weights of a trained network, without training it
 ///
-/// Weights go to the levels of a few bits: each to the nearest, or by GPTQ, which lets the weights still to come make good what one rounding
-/// has changed, as a few items of data show it. The table compares the network before and after on test items. The run folder receives the
+/// Weights go to the levels of a few bits: each to the nearest, or by GPTQ, which rounds weights one by one and corrects the remaining ones, so
+/// that the outputs of the layer on a few items change least. The table compares the network before and after on test items. The run folder receives the
 /// quantized network as a checkpoint, which every other verb takes. Weights that lie on no array stay as they are: embeddings, norms, biases and
 /// the head of a language model.
 ///
@@ -33,7 +33,7 @@ pub(super) struct Compress {
     /// A run, its checkpoint, an ONNX file, a language model (folder, GGUF file), or a name at the Hugging Face hub
     #[arg(value_name = "RUN|MODEL")]
     model: PathBuf,
-    /// Bits of a weight, sign included
+    /// Bits of a weight, sign included, in place of those of the recipe
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Weights")]
     bits: u8,
     /// How weights get to their levels
@@ -139,7 +139,7 @@ impl Compress {
         let place = self.run.set_up(out, "compress")?;
         let job = CompressionJob {
             checkpoint: stored.checkpoint(),
-            programmed: stored.manifest.programmed,
+            manifest: &stored.manifest,
             recipe: &stored.recipe,
             calibration: stored.training_amount(self.calibration),
             test: stored.test_amount(&source, self.items),

@@ -34,6 +34,7 @@ mod stored_network;
 mod terminal;
 mod train;
 mod tune;
+mod tuning_cost;
 mod worst_case;
 
 use std::io::Write;

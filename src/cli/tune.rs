@@ -15,11 +15,12 @@ use crossburn_training::{
     TrainingConfig,
 };
 
-use super::memory::{Tuning, peak, shown, shown_seconds};
+use super::memory::{peak, shown};
 use super::model_choice::located;
 use super::recipe_file::{Setting, resolve};
 use super::run_setup::{RunArguments, name_after, run_folder};
 use super::train::{Following, start};
+use super::tuning_cost::{Tuning, shown_seconds};
 use super::{Outcome, note, print};
 
 /// Where the model that comes with the program is written.
@@ -163,12 +164,15 @@ impl Tune {
         let verb = format!("tune-{}", self.method.name());
         let name = name_after(&verb, &asked);
         let out = run_folder(self.out.as_deref(), &name);
-        let seconds = tuning.step_seconds(base.config(), recipe.training.accumulate);
-        note(&format!(
-            "memory: about {}; a step: about {}",
-            shown(needed),
-            shown_seconds(seconds)
-        ));
+        note(&format!("memory: about {}", shown(needed)));
+        // Another device is not tried here.
+        if self.run.backend() == "cpu" {
+            let seconds = tuning.step_seconds(base.config(), recipe.training.accumulate);
+            note(&format!(
+                "a step: about {}, within a factor of two",
+                shown_seconds(seconds)
+            ));
+        }
         let following = Following {
             resume: self.resume,
             no_tui: self.no_tui,

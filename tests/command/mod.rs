@@ -53,6 +53,18 @@ pub(crate) fn interrupt(child: std::process::Child) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// Writes an array of elements of the type `kind`, such as `<f4`, as `numpy.save` does.
+pub(crate) fn write_npy(path: &Path, kind: &str, shape: &[usize], elements: &[u8]) {
+    let shape: Vec<String> = shape.iter().map(|axis| format!("{axis},")).collect();
+    let header = format!(
+        "{{'descr': '{kind}', 'fortran_order': False, 'shape': ({}), }}",
+        shape.concat()
+    );
+    let header = format!("{header:<117}\n");
+    let start = [b"\x93NUMPY\x01\0\x76\0", header.as_bytes()].concat();
+    std::fs::write(path, [start, elements.to_vec()].concat()).unwrap();
+}
+
 /// The document that a command printed.
 pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()

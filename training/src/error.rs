@@ -197,6 +197,11 @@ pub enum TrainingError {
         /// The folder.
         folder: String,
     },
+    /// A distillation that goes on from another network than it began with.
+    #[error(
+        "the network that training began with, the teacher, has other weights now: bring it back, or start without --resume"
+    )]
+    OtherTeacher,
     /// A race about another test set.
     #[error(
         "the race is about {raced} items, there are {items}: race about all of them, in its order"

@@ -10,6 +10,6 @@ use serde::{Deserialize, Serialize};
 pub struct Passes {
     /// Items forward and backward: what weights or adversaries learned from.
     pub backward: u64,
-    /// Items forward only: what judged an epoch or refreshed running statistics.
+    /// Items forward only: what judged an epoch, refreshed running statistics, or taught.
     pub forward: u64,
 }

@@ -88,9 +88,9 @@ pub enum Deployment {
 pub struct TrainingConfig {
     /// Passes over the training items.
     pub epochs: usize,
-    /// Items of a batch, and of a step where batches are not accumulated.
+    /// Items that are computed at once. A step takes `accumulate` such batches.
     pub batch: usize,
-    /// Batches of a step, whose gradients are added up: as one batch of all their items, in the memory of one.
+    /// Batches of a step, whose gradients are added up: as one batch of all their items, with the activations of one.
     #[serde(skip_serializing_if = "is_one")]
     pub accumulate: usize,
     /// Whether activations are held of one block of a language model at a time, and computed again for the gradients.

@@ -1,15 +1,17 @@
 //! Noise-aware training.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use crossburn_checkpoints::{load_resume, read_progress, save_resume};
+use crossburn_checkpoints::{checksum, load_resume, read_progress, save_resume};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
 use crossburn_models::Network;
 use crossburn_noise::{
-    Better, ChipSeed, Distribution, PathPattern, Philox, Variation, fold_mean_at, path_hash,
+    Better, ChipSeed, Distribution, PathPattern, Philox, Variation, fold_mean_at, host_weights,
+    path_hash,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +22,8 @@ use crate::method::{Plan, Scene};
 use crate::task::{Batch, Learn, Tally};
 use crate::weight_clip::clip_weights;
 use crate::{
-    Batches, Deployment, EpochRecord, Passes, Recipe, Selection, TrainingError, TrainingObserver,
-    Trisection, evaluate,
+    Batches, Deployment, EpochRecord, Method, Passes, Recipe, Selection, TrainingError,
+    TrainingObserver, Trisection, evaluate,
 };
 
 /// The rate of a method's warm-up.
@@ -81,6 +83,9 @@ struct Progress {
     best_epoch: usize,
     passes: Passes,
     search: Option<Trisection>,
+    /// The [`digest`] of what a distillation learns from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    teacher: Option<String>,
 }
 
 /// Trains `network` by `recipe`.
@@ -156,6 +161,22 @@ fn resting<N: Network>() -> Vec<PathPattern> {
     N::RESTS.iter().copied().map(PathPattern::new).collect()
 }
 
+/// Paths of the weights that `training.clip` bounds: those on arrays, but for what rests.
+fn clipped<N: Network>(network: &N, recipe: &Recipe) -> BTreeSet<String> {
+    let mut selected = recipe.weights::<N>().placement().on_arrays(network);
+    let resting = resting::<N>();
+    selected.retain(|path| !resting.iter().any(|rests| rests.matches(path)));
+    selected
+}
+
+/// A digest of the matrix weights of a network.
+fn digest<N: Network>(network: &N) -> String {
+    let weights = host_weights(network).into_values();
+    let values = weights.flat_map(|weight| weight.values);
+    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+    checksum(&bytes)
+}
+
 struct State<'a, N, T> {
     recipe: &'a Recipe,
     run: &'a Run<'a, T>,
@@ -176,14 +197,21 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         for set in [run.train, run.validation] {
             if set.items() > 0 {
                 let first = set.batch(&[0], &run.device.clone().without_autodiff());
-                let output = set.forward(&initial.valid(), &first);
-                set.fits(&output, &first)?;
-                if let Some(distillation) = recipe.method.distillation() {
-                    let tracked = set.forward(&initial.valid().train(), &first.tracked());
-                    set.distillation_loss(tracked, output, distillation.temperature)?;
-                }
+                set.fits(&set.forward(&initial.valid(), &first), &first)?;
             }
         }
+        let distils = matches!(recipe.method, Method::Distillation(_));
+        if distils {
+            T::require_probabilities("distillation", &run.train.metric())?;
+        }
+        if recipe.training.clip.is_some() && clipped::<N>(&initial, recipe).is_empty() {
+            return Err(TrainingError::setting(
+                "training.clip",
+                recipe.training.clip.unwrap_or_default(),
+                "it where weights that learn lie on arrays, or leave it out",
+            ));
+        }
+        let teacher = distils.then(|| digest(&initial));
         let copies = recipe.method.copies();
         let networks = || (0..copies).map(|_| initial.valid().train()).collect();
         let optimizers = || (0..copies).map(|_| recipe.training.optimizer.init());
@@ -204,6 +232,9 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                             .unwrap_or_default(),
                     });
                 }
+                if progress.teacher != teacher {
+                    return Err(TrainingError::OtherTeacher);
+                }
                 (networks, best, optimizers, progress)
             }
             None => {
@@ -213,6 +244,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     best_epoch: 0,
                     passes: Passes::default(),
                     search: None,
+                    teacher,
                 };
                 (
                     networks(),
@@ -391,12 +423,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             .train
             .epoch(&generator(recipe.seed, "order", epoch), of_step);
         let weights = recipe.weights::<N>();
-        let clipped = training.clip.map(|deviations| {
-            let mut selected = weights.placement().on_arrays(&learner.network);
-            let resting = resting::<N>();
-            selected.retain(|path| !resting.iter().any(|rests| rests.matches(path)));
-            (deviations, selected)
-        });
+        let clip = training.clip;
+        let clip = clip.map(|deviations| (deviations, clipped(&learner.network, recipe)));
         let items_on = |items: &[usize], device: &Device| match &training.augmentation {
             none if *none == Augmentation::default() => Ok(run.train.batch(items, device)),
             augmentation => {
@@ -431,7 +459,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 Ok(run.train.forward(&self.initial, &batch))
             };
             let learned = recipe.method.step(learner, &step, teach)?;
-            if let Some((deviations, selected)) = &clipped {
+            if let Some((deviations, selected)) = &clip {
                 let network = learner.network.clone();
                 learner.network = clip_weights(network, selected, *deviations);
             }
@@ -447,6 +475,9 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             loss_sum += learned.loss * items.len() as f64;
             seen += items.len();
             self.progress.passes.backward += learned.passes * items.len() as u64;
+            if let Method::Distillation(_) = recipe.method {
+                self.progress.passes.forward += items.len() as u64;
+            }
             observer.batch(epoch, before + seen, learned.loss, metric);
         }
         if let Some(optimizer) = waiting {

@@ -12,8 +12,8 @@ use crossburn_noise::{WeightShape, change_host_weights};
 /// w_ij <- clamp(w_ij, -α s_i, α s_i),   s_i = sqrt(mean_j (w_ij - mean_j w_ij)²)
 /// ```
 ///
-/// What is stored on arrays is scaled by the largest weight of a channel, and so is its noise: a channel without a few large weights has less
-/// noise on all others.
+/// Arrays that scale every output by its largest weight scale its noise by that too: an output without a few large weights has less noise on
+/// all others.
 ///
 /// # Source
 /// Büchel et al., "Analog foundation models", NeurIPS 2025 (arXiv 2505.09663): after every step, α = 2.5.

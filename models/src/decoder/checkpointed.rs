@@ -60,14 +60,11 @@ impl Decoder {
         let (decoder, adapter) = (self.valid(), adapter.map(Module::valid));
         let mut cache = Cache::new();
         let first = decoder.begin(tokens.without_autodiff(), adapter.as_ref(), &mut cache);
-        let mut pass = decoder.pass(&mut cache, &first);
-        let mut received = vec![first.clone()];
-        let mut x = first;
-        for (index, block) in decoder.layers().iter().enumerate() {
-            let layer = adapter.as_ref().and_then(|adapter| adapter.layer(index));
-            x = block.forward(x, &mut pass, layer);
+        let mut received = Vec::new();
+        let last = decoder.through(first, adapter.as_ref(), &mut cache, |x| {
             received.push(x.clone());
-        }
+        });
+        received.push(last);
         received
     }
 }

@@ -99,15 +99,28 @@ impl Decoder {
         adapter: Option<&Adapter>,
         cache: &mut Cache,
     ) -> Tensor<3> {
-        let mut x = self.begin(tokens, adapter, cache);
-        let [_, count, _] = x.dims();
+        let first = self.begin(tokens, adapter, cache);
+        let [_, count, _] = first.dims();
+        let last = self.through(first, adapter, cache, |_| {});
+        cache.advance(count);
+        self.end(last)
+    }
+
+    /// What the last block gives of `x`, which the first one receives; `received` sees what each receives.
+    pub(super) fn through(
+        &self,
+        mut x: Tensor<3>,
+        adapter: Option<&Adapter>,
+        cache: &mut Cache,
+        mut received: impl FnMut(&Tensor<3>),
+    ) -> Tensor<3> {
         let mut pass = self.pass(cache, &x);
         for (index, block) in self.layers.iter().enumerate() {
+            received(&x);
             let layer = adapter.and_then(|adapter| adapter.layer(index));
             x = block.forward(x, &mut pass, layer);
         }
-        cache.advance(count);
-        self.end(x)
+        x
     }
 
     /// What the first block receives: embeddings of a prompt and of the tokens, with their places.

@@ -221,13 +221,8 @@ impl WorstCaseJob<'_> {
         (clean, worst): (f64, f64),
         items: usize,
     ) -> Result<()> {
-        let mut recipe = self.stored.recipe.clone();
-        recipe.data.source = self.source.clone();
-        recipe.data.test = Some(items);
-        // What rested in training deviates on a chip.
-        let mut manifest = self.stored.manifest.clone().with_resting([]);
-        manifest = manifest.with_programmed_weights();
-        manifest.recipe = study::json(&recipe)?;
+        let stored = self.stored;
+        let (_, manifest) = study::made_of(&stored.manifest, &stored.recipe, &self.source, items)?;
         let manifest = manifest
             .with_metric("clean", clean)
             .with_metric("worst_case", worst);

@@ -1,8 +1,9 @@
 //! The LaMP benchmark (Salemi et al. 2024, arXiv 2304.11406): questions to people whose history is known.
 //!
 //! A part is two files: `NAME_questions.json`, a list of `{id, input, profile}`, and `NAME_outputs.json`,
-//! `{task, golds: [{id, output}]}`. A profile lists what its user wrote before. Where some of it is put before a question, the
-//! words around it are modelled on the prompts of the benchmark.
+//! `{task, golds: [{id, output}]}`. A profile lists what its user wrote before. Some of it is put before a question in the words of the
+//! benchmark's `LaMP/prompts/prompts.py`. Three things differ: the last entries of a profile are taken, where the benchmark retrieves the
+//! most similar ones; none is cut; and a line `answer:` comes after the question, for models that continue a text.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -84,6 +85,8 @@ impl std::fmt::Display for Id {
 enum LampTask {
     Citation,
     Tag,
+    /// What `LaMP_2` was before it was about films: the category of an article.
+    Category,
     Stars,
     Title,
     Tweet,
@@ -104,21 +107,26 @@ impl LampTask {
         Ok(match self {
             Self::Citation => format!("\"{}\"", field("title")?),
             Self::Tag => format!(
-                "the tag for the movie: \"{}\" is \"{}\"",
+                "the tag for the movie: \"{}\" is \"{}\" ",
                 field("description")?,
                 field("tag")?
             ),
+            Self::Category => format!(
+                "the category for the article: \"{}\" is \"{}\" ",
+                field("text")?,
+                field("category")?
+            ),
             Self::Stars => format!(
-                "{} is the score for \"{}\"",
+                "{} is the score for \"{}\" ",
                 field("score")?,
                 field("text")?
             ),
             Self::Title => format!(
-                "\"{}\" is the title for \"{}\"",
+                "\"{}\" is a title for \"{}\" ",
                 field("title")?,
                 field("abstract")?
             ),
-            Self::Tweet => format!("\"{}\"", field("text")?),
+            Self::Tweet => format!("\"{}\" ", field("text")?),
         })
     }
 
@@ -129,13 +137,12 @@ impl LampTask {
         }
         let said = said.join(", and ");
         Some(match self {
-            // Behind the title of the user's paper.
+            // After the word, before the title of the user's paper.
             Self::Citation => {
-                let first = input.find('"')? + 1;
-                let end = first + input[first..].find('"')? + 1;
+                let end = input.find("title")? + "title".len();
                 format!("{}, and {said}{}", &input[..end], &input[end..])
             }
-            Self::Tag | Self::Stars => format!("{said}. {input}"),
+            Self::Tag | Self::Category | Self::Stars => format!("{said}. {input}"),
             Self::Title => format!("{said}. Following the given patterns {input}"),
             Self::Tweet => {
                 format!("{said} are written by a person. Following the given patterns {input}")
@@ -148,6 +155,7 @@ impl LampTask {
     fn answered(self) -> Option<[&'static str; 3]> {
         match self {
             Self::Tag => Some(["description: ", "description", "tag"]),
+            Self::Category => Some(["article: ", "text", "category"]),
             Self::Stars => Some(["review: ", "text", "score"]),
             Self::Title => Some(["paper: ", "abstract", "title"]),
             Self::Citation | Self::Tweet => None,
@@ -236,7 +244,10 @@ impl Asked {
             )),
             false => Ok(Self {
                 path: path.to_path_buf(),
-                task: *task,
+                task: match task {
+                    LampTask::Tag if of_articles(&questions) => LampTask::Category,
+                    task => *task,
+                },
                 questions,
             }),
         }
@@ -270,7 +281,7 @@ impl Asked {
         let prompt = prompt.ok_or_else(|| {
             TrainingError::data(
                 self.place(question),
-                "its \"input\" names no title in quotation marks",
+                "its \"input\" does not say \"title\"",
                 "give the question as LaMP writes it, or use history=0",
             )
         })?;
@@ -313,6 +324,13 @@ impl Asked {
     }
 }
 
+/// Whether the profiles are about articles, as those of `LaMP_2` were in the first version of the benchmark.
+fn of_articles(questions: &[(Question, String)]) -> bool {
+    let mut entries = questions.iter().flat_map(|(question, _)| &question.profile);
+    let first = entries.next();
+    first.is_some_and(|entry| entry.contains_key("category") && !entry.contains_key("tag"))
+}
+
 /// A question and its answer as a passage.
 fn asked(place: String, question: &str, answer: &str) -> Passage {
     Passage {
@@ -339,6 +357,12 @@ impl Lamp {
         let mut file = TextFile::open_with(KIND.name, argument, &["history", "user"])?;
         let options = &file.options;
         let history = options.number("history", "a whole number from 0 on", |_| true)?;
+        if options.get("user").is_some() && options.get("test_share").is_some() {
+            return Err(options.refuse(
+                "test_share has no meaning beside user, whose question is the test: leave it out"
+                    .to_string(),
+            ));
+        }
         let view = match (options.get("user"), history) {
             (Some(_), Some(_)) => {
                 return Err(options.refuse(
@@ -357,6 +381,14 @@ impl Lamp {
             .extension()
             .is_none_or(|end| end != "json")
         {
+            if let Some(option) = ["test", "test_share"]
+                .into_iter()
+                .find(|option| file.options.get(option).is_some())
+            {
+                return Err(file.options.refuse(format!(
+                    "{option} has no meaning for a folder, which has its parts: leave it out, or name one NAME_questions.json"
+                )));
+            }
             file = file.in_folder("train_questions.json", "dev_questions.json");
         }
         Ok(Self { file, view })
@@ -488,13 +520,13 @@ mod tests {
     #[test]
     fn questions_of_every_task_come_with_their_history_and_a_user_alone() {
         for (task, before) in [
-            ("LaMP_1", "the title \"mine\", and \""),
+            ("LaMP_1", "the title, and \""),
             ("LaMP_2", "the tag for the movie: \"film: "),
             ("LaMP_3", " is the score for \"review: "),
-            ("LaMP_5", "\" is the title for \"abstract: "),
+            ("LaMP_5", "\" is a title for \"abstract: "),
             (
                 "LaMP_7",
-                "\" are written by a person. Following the given patterns Paraphrase",
+                "\"  are written by a person. Following the given patterns Paraphrase",
             ),
         ] {
             let folder = tempfile::tempdir().unwrap();
@@ -525,7 +557,7 @@ mod tests {
                     .to_string()
             };
             if task == "LaMP_7" {
-                let both = format!("\"{}\", and \"{}\" are written", entry(1), entry(2));
+                let both = format!("\"{}\" , and \"{}\"  are written", entry(1), entry(2));
                 assert!(told[0].prompt.starts_with(&both), "{}", told[0].prompt);
             }
 
@@ -556,6 +588,75 @@ mod tests {
             file.check_corpus().unwrap();
             let parts = [file.training_corpus(1), file.test_corpus(1)];
             assert_eq!(parts.map(|part| passages(part.unwrap()).len()), [9, 3]);
+        }
+    }
+
+    /// Words and blanks are those of `LaMP/prompts/prompts.py` and `utils.py` of the benchmark, for two short entries.
+    #[test]
+    fn a_history_stands_in_the_words_of_the_benchmark() {
+        let entries = |fields: [Value; 2]| fields;
+        let cases = [
+            (
+                "LaMP_1",
+                entries([json!({"title": "A"}), json!({"title": "B"})]),
+                "For an author who has written the paper with the title \"T\", which reference is related?",
+                "For an author who has written the paper with the title, and \"A\", and \"B\" \"T\", which reference is related?",
+            ),
+            (
+                "LaMP_2",
+                entries([
+                    json!({"description": "A", "tag": "x"}),
+                    json!({"description": "B", "tag": "y"}),
+                ]),
+                "Which tag? description: D",
+                "the tag for the movie: \"A\" is \"x\" , and the tag for the movie: \"B\" is \"y\" . Which tag? description: D",
+            ),
+            (
+                "LaMP_2",
+                entries([
+                    json!({"text": "A", "category": "x"}),
+                    json!({"text": "B", "category": "y"}),
+                ]),
+                "Which category? article: D",
+                "the category for the article: \"A\" is \"x\" , and the category for the article: \"B\" is \"y\" . Which category? article: D",
+            ),
+            (
+                "LaMP_3",
+                entries([
+                    json!({"text": "A", "score": "1"}),
+                    json!({"text": "B", "score": 5}),
+                ]),
+                "What score? review: D",
+                "1 is the score for \"A\" , and 5 is the score for \"B\" . What score? review: D",
+            ),
+            (
+                "LaMP_5",
+                entries([
+                    json!({"abstract": "A", "title": "x"}),
+                    json!({"abstract": "B", "title": "y"}),
+                ]),
+                "Generate a title for the following abstract of a paper: D",
+                "\"x\" is a title for \"A\" , and \"y\" is a title for \"B\" . Following the given patterns Generate a title for the \
+                 following abstract of a paper: D",
+            ),
+            (
+                "LaMP_7",
+                entries([json!({"text": "A"}), json!({"text": "B"})]),
+                "Paraphrase the following tweet: D",
+                "\"A\" , and \"B\"  are written by a person. Following the given patterns Paraphrase the following tweet: D",
+            ),
+        ];
+        for (task, profile, input, expected) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            for part in ["train", "dev"] {
+                let question = json!([{"id": "1", "input": input, "profile": profile}]);
+                let gold = json!({"task": task, "golds": [{"id": "1", "output": "O"}]});
+                let file = |name: &str| folder.path().join(format!("{part}{name}"));
+                std::fs::write(file(QUESTIONS), question.to_string()).unwrap();
+                std::fs::write(file(OUTPUTS), gold.to_string()).unwrap();
+            }
+            let corpus = source(folder.path(), "?history=2").test_corpus(1).unwrap();
+            assert_eq!(passages(corpus)[0].prompt, format!("{expected}\nanswer:"));
         }
     }
 
@@ -601,7 +702,7 @@ mod tests {
             (
                 "dev_questions.json",
                 "\"tag\"",
-                "\"category\"",
+                "\"label\"",
                 "?history=3",
                 "dev_questions.json, question 0, profile 0: it has no \"tag\"",
             ),
@@ -647,6 +748,12 @@ mod tests {
                 "history=x is not allowed: use a whole number",
             ),
             ("a?history=1&user=2", "give one of the two"),
+            (
+                "a?test_share=0.2&user=2",
+                "test_share has no meaning beside user",
+            ),
+            ("a?test=b", "test has no meaning for a folder"),
+            ("a?test_share=0.2", "test_share has no meaning for a folder"),
         ] {
             let message = format!("lamp:{argument}")
                 .parse::<DataSource>()
@@ -665,10 +772,10 @@ mod tests {
         );
         write(folder, "train", "LaMP_1", 0..3);
         write(folder, "dev", "LaMP_1", 0..3);
-        edit("train_questions.json", "\\\"mine\\\"", "mine");
+        edit("train_questions.json", "the title", "the name");
         refused(
             "?history=1",
-            "question 0: its \"input\" names no title in quotation marks",
+            "question 0: its \"input\" does not say \"title\"",
         );
     }
 }

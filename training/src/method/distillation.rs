@@ -1,13 +1,13 @@
 //! Distillation: the network learns to say what it said before training, now on noisy chips.
 
-use crossburn_models::Network;
+use crossburn_hardware::vary_weights;
+use crossburn_models::decoder::AdapterKind;
+use crossburn_models::{ModelConfig, Network};
 use serde::{Deserialize, Serialize};
 
-use crossburn_hardware::vary_weights;
-
-use crate::TrainingError;
 use crate::learner::{Learned, Learner, Step};
 use crate::task::Learn;
+use crate::{Recipe, TrainingError};
 
 /// Noise injection whose loss is the distance from what the network said as training began, the teacher: its labels do not matter.
 ///
@@ -15,8 +15,7 @@ use crate::task::Learn;
 /// L = τ² KL(softmax(z_t / τ) || softmax(z_s / τ))      z_t of the teacher in full precision, z_s of the drawn chip
 /// ```
 ///
-/// It is for a network that comes trained, such as `kind = "pretrained"`: what it knows is kept, and what it has not seen in training
-/// data is kept as well as these data call for it.
+/// It is for a network that comes trained, such as `model.kind = "pretrained"`.
 ///
 /// # Source
 /// Hinton, Vinyals and Dean, 2015 (arXiv 1503.02531); with noise on the student and τ = 1, Büchel et al., "Analog foundation models",
@@ -35,7 +34,26 @@ impl Default for Distillation {
 }
 
 impl Distillation {
-    pub(super) fn check(&self) -> Result<(), TrainingError> {
+    pub(super) fn check(&self, recipe: &Recipe) -> Result<(), TrainingError> {
+        // What a network that is drawn from a seed says is worth nothing, and what a drawn prompt makes a model say is not the model.
+        let taught = match &recipe.model {
+            ModelConfig::Pretrained(model) => model.adapter.as_ref().is_none_or(|adapter| {
+                matches!(
+                    adapter.kind,
+                    AdapterKind::Lora { .. } | AdapterKind::Ia3 { .. }
+                )
+            }),
+            ModelConfig::Onnx(_) | ModelConfig::Own(_) => true,
+            _ => false,
+        };
+        if !taught {
+            return Err(TrainingError::setting(
+                "method.kind",
+                "distillation",
+                "another method, or a network that comes trained: model.kind = \"pretrained\", with an adapter of kind lora or ia3 \
+                 or without one, or \"onnx\"",
+            ));
+        }
         match self.temperature.is_finite() && self.temperature > 0.0 {
             true => Ok(()),
             false => Err(TrainingError::setting(

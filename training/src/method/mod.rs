@@ -143,7 +143,7 @@ impl Method {
             Self::ATrice(method) => method.check(recipe),
             Self::Awp(method) => method.check(),
             Self::Orthogonality(method) => method.check(),
-            Self::Distillation(method) => method.check(),
+            Self::Distillation(method) => method.check(recipe),
         }
     }
 
@@ -163,14 +163,6 @@ impl Method {
                 decides: true,
                 schedule_epoch: epoch,
             },
-        }
-    }
-
-    /// How it learns from the network as training began, where it does.
-    pub(crate) fn distillation(&self) -> Option<&Distillation> {
-        match self {
-            Self::Distillation(method) => Some(method),
-            _ => None,
         }
     }
 

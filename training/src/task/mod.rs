@@ -155,6 +155,8 @@ pub trait Learn<N>: Task {
     const COUNTS: bool = false;
     /// Whether [`sampled_loss`](Self::sampled_loss) is offered.
     const SAMPLES: bool = false;
+    /// Whether [`distillation_loss`](Self::distillation_loss) is offered.
+    const DISTILS: bool = false;
     /// Whether [`judge`](Self::judge) tells the outputs of several chips apart that stand side by side. Otherwise chips are
     /// judged one by one.
     const SIDE_BY_SIDE: bool = false;
@@ -167,6 +169,17 @@ pub trait Learn<N>: Task {
         match Self::COUNTS {
             true => Ok(()),
             false => Err(not_offered(what, COUNTED, metric)),
+        }
+    }
+
+    /// Refuses `what` where networks give no probabilities to learn from.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotOffered`].
+    fn require_probabilities(what: &'static str, metric: &Metric) -> Result<(), TrainingError> {
+        match Self::DISTILS {
+            true => Ok(()),
+            false => Err(not_offered(what, SAMPLED, metric)),
         }
     }
 

@@ -601,6 +601,14 @@ mod tests {
                 sensitivities(&network, &task, &device, 1).unwrap_err(),
                 "a sensitivity needs a network that gives probabilities",
             ),
+            (
+                <AnomalyDetection as Learn<DenseAutoencoder>>::require_probabilities(
+                    "distillation",
+                    &task.metric(),
+                )
+                .unwrap_err(),
+                "distillation needs a network that gives probabilities",
+            ),
         ] {
             let message = refused.to_string();
             assert!(

@@ -194,6 +194,7 @@ impl<C: Classifier> Learn<C> for Classification {
 
     const COUNTS: bool = true;
     const SAMPLES: bool = true;
+    const DISTILS: bool = true;
     const SIDE_BY_SIDE: bool = true;
 
     fn forward(&self, network: &C, batch: &Labelled) -> Tensor<2> {

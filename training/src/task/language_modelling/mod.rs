@@ -254,6 +254,8 @@ impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
     type Output = Predictions;
     type Surrogate = RaisedLoss;
 
+    const DISTILS: bool = true;
+
     fn forward(&self, network: &L, batch: &Rows) -> Predictions {
         network.predict(&batch.tokens, batch.places, &batch.labels)
     }
