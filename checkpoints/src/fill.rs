@@ -299,10 +299,17 @@ impl ModuleVisitor for Counter<'_> {
             Form::Stored(_) => self.plan.source.format(&found.name).map_or(0, bytes),
             Form::Encoded(format, _) => bytes(format.into()),
         };
-        // The values of the file, before something else is made of them.
-        if matches!(form, Form::Encoded(..)) || found.origin.outputs.is_some() {
-            self.passing = self.passing.max(4 * count(&found.stored));
-        }
+        // The values of the file, before something else is made of them; those that the parameter takes of them, or in another order, beside.
+        let selected = found.origin.outputs.is_some();
+        let passing = match form {
+            Form::Encoded(_, lines) if selected || !found.in_lines(lines) => {
+                4 * (count(&found.stored) + count(&shape))
+            }
+            Form::Encoded(..) => 4 * count(&found.stored),
+            _ if selected => 4 * count(&found.stored),
+            _ => 0,
+        };
+        self.passing = self.passing.max(passing);
     }
 }
 

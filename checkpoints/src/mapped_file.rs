@@ -25,14 +25,17 @@ impl AsRef<[u8]> for MappedFile {
     }
 }
 
-/// The bytes of the file `path`, mapped into memory. The file must not be written or cut meanwhile.
+/// The bytes of the file `path`, mapped into memory. The file must not be written or cut meanwhile: to replace it, put another file in its place.
 ///
 /// # Errors
 /// Those of the operating system.
 pub fn mapped_file(path: &Path) -> io::Result<MappedFile> {
     let file = std::fs::File::open(path)?;
-    // SAFETY: the map is read only, and this process writes no file of weights or samples that it has open. Another process that
-    // cuts the file while it is mapped ends this one with a signal, as with every program that maps its files.
+    // SAFETY: the map is read only, and this process writes no file of weights or samples that it has open: what it writes it puts in place as
+    // a new file. Another process that cuts the file while it is mapped ends this one with a signal. One that writes into it changes bytes
+    // under a shared slice, which Rust does not allow and no program that maps its files can keep others from. What was checked when the
+    // file was opened, shapes and places, is held apart from the map, so that no changed byte makes this process read elsewhere; numbers may be
+    // wrong then. The documentation asks that the file be left alone.
     #[allow(
         unsafe_code,
         reason = "a map of a file is memory that others can change"

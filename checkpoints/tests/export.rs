@@ -175,6 +175,24 @@ fn what_is_no_weight_comes_along() {
     assert_eq!(names.len(), 5, "{names:?}");
 }
 
+/// A list without tokens would make transformers fail when it generates.
+#[test]
+fn a_tokenizer_without_an_end_gives_none() {
+    let place = tempfile::tempdir().unwrap();
+    let (given, out) = (place.path().join("given"), place.path().join("out"));
+    llama(&given, 1.0);
+    std::fs::write(given.join("tokenizer_config.json"), "{}").unwrap();
+    let model = LanguageModel::open(&given).unwrap();
+    assert!(model.tokenizer(5).unwrap().end().is_empty());
+    export_language_model(&model, &out, FloatType::F32).unwrap();
+    for file in ["config.json", "generation_config.json"] {
+        let document = document(&out.join(file));
+        assert_eq!(document.get("eos_token_id"), Some(&Value::Null), "{file}");
+    }
+    let again = LanguageModel::open(&out).unwrap();
+    assert!(again.tokenizer(5).unwrap().end().is_empty());
+}
+
 #[test]
 fn halves_are_the_nearest_and_what_they_cannot_hold_is_refused() {
     let place = tempfile::tempdir().unwrap();

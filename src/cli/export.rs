@@ -62,8 +62,8 @@ impl Export {
     pub(super) fn run(self) -> Result<Outcome> {
         let model = LanguageModel::open(&located(&self.model)?)?;
         let (config, _) = model.decoder_config()?;
-        // The weights, and the file.
-        require_memory(model.path(), 8 * config.parameters())?;
+        // The weights and their copy for the file, then this and the file.
+        require_memory(model.path(), 8 * config.parameters(), || Ok(Vec::new()))?;
         let out = run_folder(self.out.as_deref(), &name_after("export", &self.model));
         if fs_err::read_dir(&out).is_ok_and(|mut entries| entries.next().is_some()) {
             bail!(

@@ -10,7 +10,7 @@ use crossburn_checkpoints::gguf::{EncodedFormat, WeightFormat};
 /// How matrices are held, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum HeldWeights {
-    /// As the file has them: blocks and 16-bit numbers stay as they are
+    /// As the file has them: blocks and 16-bit numbers keep their format
     Stored,
     /// 32-bit numbers
     F32,
@@ -18,7 +18,7 @@ pub(super) enum HeldWeights {
     F16,
     /// 16-bit numbers, 8 bits of them significant
     Bf16,
-    /// 8 bits a number, 32 of them with a scale
+    /// 8 bits a number, 32 of them with a scale; blocks of no more bits stay
     #[value(name = "q8_0")]
     Q8_0,
 }
@@ -45,6 +45,12 @@ impl HeldWeights {
     }
 }
 
+/// What `--weights` offers where 32-bit numbers or halves take too much memory, the nearest to the numbers of the file first.
+pub(super) const SMALLER: [(&str, HeldAs); 2] = [
+    ("--weights stored", HeldAs::Stored),
+    ("--weights q8_0", HeldAs::Encoded(EncodedFormat::Q8_0)),
+];
+
 /// Bytes of parameters by path, each with the format that it has in memory.
 #[derive(Clone, Debug)]
 pub(super) struct HeldBytes(BTreeMap<String, (WeightFormat, usize)>);
@@ -65,8 +71,8 @@ impl HeldBytes {
         found.map(|(_, bytes)| *bytes as u64)
     }
 
-    /// The formats, that of the most bytes first: `Q4_1, Q8_0`. Vectors are 32-bit numbers in any case, and are named only where nothing
-    /// else is.
+    /// The formats, that of the most bytes first: `Q4_1, Q8_0`. One that takes no more than a hundredth of the bytes is left out, as the
+    /// 32-bit numbers of vectors are in all but small models.
     pub(super) fn formats(&self) -> String {
         let mut formats: BTreeMap<String, usize> = BTreeMap::new();
         for (format, bytes) in self.0.values() {
@@ -75,7 +81,6 @@ impl HeldBytes {
         let whole: usize = formats.values().sum();
         let mut named: Vec<(String, usize)> = formats.into_iter().collect();
         named.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-        // Norms and biases are a part in a hundred.
         named.retain(|(_, bytes)| 100 * bytes > whole);
         let names: Vec<String> = named.into_iter().map(|(name, _)| name).collect();
         names.join(", ")

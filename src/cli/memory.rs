@@ -31,22 +31,32 @@ pub(super) fn shown(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
-/// Refuses to load the weights of `path` where they take more than the free memory. Where the system does not say how much
-/// is free, nothing is refused.
+/// Refuses to load the weights of `path` where they take more than the free memory. `others` are options that hold them in another way, with
+/// the bytes that these take; one that fits is named. Where the system does not say how much is free, nothing is refused.
 ///
 /// # Errors
-/// The bytes that are needed and those that are free.
-pub(super) fn require_memory(path: &Path, bytes: u128) -> Result<()> {
-    match available() {
-        Some(free) if bytes > u128::from(free) => bail!(
-            "{}: its weights take {:.1} GB as 32-bit numbers, {:.1} GB of memory are free: close other programs or take a \
-             smaller model",
-            path.display(),
-            bytes as f64 / 1e9,
-            free as f64 / 1e9
-        ),
-        _ => Ok(()),
-    }
+/// The bytes that are needed and those that are free; those of `others`.
+pub(super) fn require_memory(
+    path: &Path,
+    bytes: u128,
+    others: impl FnOnce() -> Result<Vec<(&'static str, u128)>>,
+) -> Result<()> {
+    let free = match available() {
+        Some(free) if bytes > u128::from(free) => free,
+        _ => return Ok(()),
+    };
+    let others = others()?;
+    let fits = others
+        .iter()
+        .find(|(_, bytes)| *bytes <= u128::from(free))
+        .map(|(option, _)| format!("use {option}, "));
+    bail!(
+        "{}: its weights take {:.1} GB, {:.1} GB of memory are free: {}close other programs or take a smaller model",
+        path.display(),
+        bytes as f64 / 1e9,
+        free as f64 / 1e9,
+        fits.unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
@@ -62,11 +72,27 @@ mod tests {
         assert_eq!(free("MemTotal: 1 kB"), None);
         assert_eq!(free("MemAvailable: much"), None);
         let path = Path::new("m.gguf");
-        assert!(require_memory(path, 1).is_ok());
+        let unasked = || panic!("what fits has no need of another form");
+        assert!(require_memory(path, 1, unasked).is_ok());
         if available().is_some() {
-            let message = require_memory(path, 1 << 70).unwrap_err().to_string();
+            let refused = |others: Vec<(&'static str, u128)>| {
+                let error = require_memory(path, 1 << 70, || Ok(others)).unwrap_err();
+                error.to_string()
+            };
+            let message = refused(vec![("--weights stored", 1 << 69)]);
             assert!(
-                message.starts_with("m.gguf: its weights take 1180591620717.4 GB"),
+                message.starts_with("m.gguf: its weights take 1180591620717.4 GB, "),
+                "{message}"
+            );
+            assert!(
+                message.ends_with(
+                    " GB of memory are free: close other programs or take a smaller model"
+                ),
+                "{message}"
+            );
+            let message = refused(vec![("--weights stored", 1 << 69), ("--weights q8_0", 1)]);
+            assert!(
+                message.contains(" are free: use --weights q8_0, close other programs"),
                 "{message}"
             );
         }

@@ -10,7 +10,7 @@ use crossburn_models::decoder::family::DecoderNames;
 use crossburn_models::decoder::{Adapter, Decoder, DecoderConfig};
 
 use super::device::DeviceChoice;
-use super::held_weights::{HeldBytes, HeldWeights};
+use super::held_weights::{HeldBytes, HeldWeights, SMALLER};
 use super::memory::require_memory;
 use super::note;
 
@@ -25,8 +25,8 @@ pub(super) struct ModelChoice {
     /// An adapter for the model, in the folder layout of PEFT
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
-    /// How matrices are held in memory: what is held in few bits is read faster, and tokens that are generated one by one meet it with
-    /// inputs of 8 bits [default: stored; f32 with an adapter, on another device than the CPU, and for runs of this program]
+    /// How matrices are held in memory. Fewer bits make generation faster. With blocks (q8_0, GGUF types), generation also rounds each
+    /// layer's inputs to 8 bits. What a form cannot hold stays as the file has it [default: stored; f32 with an adapter, on another device than the CPU, and for runs of this program]
     #[arg(long, value_name = "FORM")]
     weights: Option<HeldWeights>,
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N
@@ -40,6 +40,8 @@ pub(super) struct ChosenModel {
     adapter: Option<PathBuf>,
     device: Device,
     held: HeldAs,
+    /// Whether it could be held in another form.
+    any_form: bool,
     names: DecoderNames,
     /// The last part of what the user named.
     pub(super) name: String,
@@ -76,6 +78,7 @@ impl ModelChoice {
         };
         Ok(ChosenModel {
             held: HeldWeights::resolve(self.weights, only)?,
+            any_form: only.is_none(),
             stored,
             adapter: self.adapter.clone(),
             device,
@@ -107,10 +110,12 @@ impl ChosenModel {
     /// Less memory than they need, and whatever is wrong with them or with the adapter.
     pub(super) fn load(self) -> Result<RunningModel> {
         let parameters = self.config.parameters();
-        // What stays in the file is mapped, and takes no more than the file.
-        if self.held == HeldAs::Floats {
-            require_memory(self.stored.path(), 4 * parameters)?;
-        }
+        let bytes = self.stored.held_bytes(self.held)?;
+        require_memory(self.stored.path(), bytes, || {
+            let offered = SMALLER.iter().filter(|_| self.any_form);
+            let bytes = offered.map(|(option, held)| Ok((*option, self.stored.held_bytes(*held)?)));
+            bytes.collect()
+        })?;
         let adapter = match &self.adapter {
             Some(folder) => {
                 let loaded = load_adapter(folder, &self.config, &self.names, &self.device)?;

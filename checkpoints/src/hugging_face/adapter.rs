@@ -257,7 +257,11 @@ pub fn save_adapter(
     };
     let document = document(&adapter_config.kind, config, names, base).map_err(&refuse)?;
     let path = folder.join(WEIGHTS);
-    let bytes = collect(adapter, &PeftNames { decoder: names }, FloatType::F32);
+    let bytes = collect(
+        adapter.clone(),
+        &PeftNames { decoder: names },
+        FloatType::F32,
+    );
     let bytes = bytes.map_err(|cause| CheckpointError::Tensor {
         path: path.clone(),
         cause,

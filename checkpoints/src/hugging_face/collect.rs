@@ -75,14 +75,15 @@ impl FloatType {
     }
 }
 
-/// The safetensors file of `module`, with every parameter under its name in `names`.
+/// The safetensors file of `module`, with every parameter under its name in `names`. The module is let go before the file is made: no more than
+/// two copies of the numbers are there at a time.
 ///
 /// Layers that share a tensor in the file are put together.
 ///
 /// # Errors
 /// A parameter that the file has no place for, and a number that its type cannot hold.
 pub(crate) fn collect<M: Module>(
-    module: &M,
+    module: M,
     names: &dyn TensorNames,
     float: FloatType,
 ) -> Result<Vec<u8>, String> {
@@ -93,6 +94,7 @@ pub(crate) fn collect<M: Module>(
         error: None,
     };
     module.valid().visit(&mut collector);
+    drop(module);
     if let Some(cause) = collector.error {
         return Err(cause);
     }

@@ -49,7 +49,7 @@ pub fn export_language_model(
     document["torch_dtype"] = json!(float.name());
     ends.name_in(&mut document);
     let decoder = model.decoder(&Device::flex())?.module;
-    let weights = collect(&decoder, &names, float)
+    let weights = collect(decoder, &names, float)
         .map_err(|cause| refuse(format!("{cause}; write it with numbers of another type")))?;
     let mut generation = json!({});
     ends.name_in(&mut generation);
@@ -94,6 +94,8 @@ impl Ends {
     fn name_in(&self, document: &mut Value) {
         document["bos_token_id"] = json!(self.begin);
         document["eos_token_id"] = match self.end.as_slice() {
+            // A list without tokens is no end to transformers, which fails on it.
+            [] => Value::Null,
             [one] => json!(one),
             several => json!(several),
         };

@@ -32,6 +32,8 @@ pub(crate) enum Meta {
 pub(crate) struct Writer {
     pub(crate) metadata: Vec<(String, Meta)>,
     pub(crate) tensors: Vec<Weights>,
+    /// Whether matrices whose rows are whole blocks become Q8_0; everything else is 32-bit floats.
+    pub(crate) eight_bits: bool,
 }
 
 fn text(text: &str) -> Vec<u8> {
@@ -122,20 +124,39 @@ impl Writer {
             for axis in tensor.shape.iter().rev() {
                 bytes.extend((*axis as u64).to_le_bytes());
             }
-            bytes.extend(0u32.to_le_bytes());
+            let (code, held) = self.encoded(tensor);
+            bytes.extend(code.to_le_bytes());
             bytes.extend(offset.to_le_bytes());
-            offset = (offset + 4 * tensor.values.len() as u64).next_multiple_of(32);
+            offset = (offset + held.len() as u64).next_multiple_of(32);
         }
         for tensor in &self.tensors {
             bytes.resize(bytes.len().next_multiple_of(32), 0);
-            bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
+            bytes.extend(self.encoded(tensor).1);
         }
         bytes
+    }
+
+    /// The code of a tensor's type, and its bytes.
+    fn encoded(&self, tensor: &Weights) -> (u32, Vec<u8>) {
+        let values = &tensor.values;
+        match tensor.shape.as_slice() {
+            [_, inputs] if self.eight_bits && inputs.is_multiple_of(32) => {
+                (8, values.chunks(32).flat_map(q8_0).collect())
+            }
+            _ => (0, values.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        }
     }
 
     pub(crate) fn write(&self, path: &Path) {
         std::fs::write(path, self.bytes()).unwrap();
     }
+}
+
+/// A block of 32 numbers below one: the scale 1/128, whose exponent in half precision is 15 - 7, and 8 bits of each.
+fn q8_0(values: &[f32]) -> Vec<u8> {
+    let mut block = (8u16 << 10).to_le_bytes().to_vec();
+    block.extend(values.iter().map(|x| (x * 128.0).round() as i8 as u8));
+    block
 }
 
 fn renamed(name: &str, gemma: bool) -> String {

@@ -236,7 +236,10 @@ fn encoded<const VALUES: usize, const BYTES: usize>(
     values: &[f32],
     encode: impl Fn(&[f32; VALUES]) -> Option<[u8; BYTES]>,
 ) -> Option<Vec<u8>> {
-    let groups = values.as_chunks::<VALUES>().0.iter();
-    let bytes: Option<Vec<[u8; BYTES]>> = groups.map(encode).collect();
-    bytes.map(Vec::into_flattened)
+    let groups = values.as_chunks::<VALUES>().0;
+    let mut bytes = Vec::with_capacity(groups.len() * BYTES);
+    for group in groups {
+        bytes.extend(encode(group)?);
+    }
+    Some(bytes)
 }
