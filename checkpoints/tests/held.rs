@@ -144,7 +144,8 @@ impl ModuleVisitor for Numbers {
 
 fn numbers(decoder: &Decoder) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let mut numbers = Numbers::default();
-    decoder.visit(&mut numbers);
+    // A visitor sees what a held weight was put over, not what it holds.
+    decoder.clone().materialize().visit(&mut numbers);
     numbers.found
 }
 
@@ -199,7 +200,8 @@ fn agrees(folder: &Path, name: &str) {
     assert_eq!(stored.bytes.len(), expected.len(), "{name}");
     for (path, (shape, values)) in numbers(&stored.module) {
         assert_eq!(shape, expected[&path].0, "{name}: {path}");
-        assert_eq!(bits(&values), bits(&expected[&path].1), "{name}: {path}");
+        let same = bits(&values) == bits(&expected[&path].1);
+        assert!(same, "{name}: {path}");
     }
     // Many tokens and few, which are multiplied in different ways.
     for tokens in [&TOKENS[..], &TOKENS[..3]] {
@@ -215,7 +217,8 @@ fn agrees(folder: &Path, name: &str) {
         match shape.as_slice() {
             [_, inputs] if inputs.is_multiple_of(32) => {
                 assert_eq!(format, WeightFormat::Q8_0, "{name}: {path}");
-                assert_eq!(values, rounded_to_eight_bits(whole), "{name}: {path}");
+                let same = values == rounded_to_eight_bits(whole);
+                assert!(same, "{name}: {path}");
                 blocks += 1;
             }
             // Rows that are not whole blocks stay as they are stored.
@@ -405,7 +408,8 @@ fn blocks_of_a_file_stay_under_q8_0_and_become_halves_under_f16() {
                 WeightFormat::BF16 => bf16::from_f32(*x).to_f32(),
                 _ => *x,
             });
-            assert_eq!(bits(&values), bits(&whole.collect::<Vec<_>>()), "{path}");
+            let same = bits(&values) == bits(&whole.collect::<Vec<_>>());
+            assert!(same, "{held:?}: {path}");
         }
         let unpacked = loaded.module.clone().materialize();
         let apart = difference(&unpacked, &loaded.module, &TOKENS);
