@@ -238,8 +238,8 @@ impl<'a> Plan<'a> {
                 let asked = WeightFormat::from(*wanted);
                 let [_, inputs] = matrix_dims(shape, lines);
                 let smaller = format.is_some_and(|format| size(format) <= size(asked));
-                let stays = format == Some(asked) || (*wanted == EncodedFormat::Q8_0 && smaller);
-                asked.row_bytes(inputs).is_some() && !stays
+                let as_asked = format == Some(asked) || (*wanted == EncodedFormat::Q8_0 && smaller);
+                asked.row_bytes(inputs).is_some() && !(as_asked && stored.is_some())
             }),
         };
         let wanted = wanted.map(|format| Form::Encoded(format, lines));
