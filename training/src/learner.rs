@@ -2,10 +2,12 @@
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
-use crossburn_hardware::WeightPlan;
+use crossburn_hardware::deploy::TrainingChips;
+use crossburn_hardware::{WeightPlan, vary_weights};
 use crossburn_models::Network;
 use crossburn_noise::{ChipSeed, Variation};
 
+use crate::TrainingError;
 use crate::task::Task;
 
 /// A network with the optimizer that steps it.
@@ -23,6 +25,8 @@ pub(crate) struct Step<'a, T: Task> {
     pub(crate) weights: &'a WeightPlan,
     /// The training noise of this learner.
     pub(crate) noise: &'a Variation,
+    /// Hardware whose chips take the place of that noise.
+    pub(crate) hardware: Option<&'a TrainingChips>,
     /// The chip that this step draws.
     pub(crate) chip: ChipSeed,
     /// On a device with autodiff.
@@ -32,6 +36,19 @@ pub(crate) struct Step<'a, T: Task> {
     pub(crate) learning_rate: f64,
     /// Whether activations are held of one block at a time.
     pub(crate) by_blocks: bool,
+}
+
+impl<T: Task> Step<'_, T> {
+    /// `network` on the chip of this step: gradients reach its stored weights straight through.
+    ///
+    /// # Errors
+    /// Those of [`vary_weights`] and [`TrainingChips::attach`].
+    pub(crate) fn on_chip<N: Network>(&self, network: N) -> Result<N, TrainingError> {
+        match self.hardware {
+            Some(chips) => Ok(chips.attach(network, self.weights, self.chip)?),
+            None => Ok(vary_weights(network, self.weights, self.noise, self.chip)?),
+        }
+    }
 }
 
 /// What a step tells.

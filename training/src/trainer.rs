@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use crossburn_checkpoints::{checksum, load_resume, read_progress, save_resume};
+use crossburn_hardware::deploy::{Fidelity, TrainingChips};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
 use crossburn_models::Network;
@@ -22,8 +23,8 @@ use crate::method::{Plan, Scene};
 use crate::task::{Batch, Learn, Tally};
 use crate::weight_clip::clip_weights;
 use crate::{
-    Batches, Deployment, EpochRecord, Method, Passes, Recipe, Selection, TrainingError,
-    TrainingObserver, Trisection, evaluate,
+    Batches, Deployment, EpochRecord, HardwareAware, Method, Passes, Recipe, Selection,
+    TrainingError, TrainingObserver, Trisection, evaluate,
 };
 
 /// The rate of a method's warm-up.
@@ -91,7 +92,8 @@ struct Progress {
 /// Trains `network` by `recipe`.
 ///
 /// Each step, with the method that is the default: a fresh chip is drawn, the forward pass uses `quantize(W) + deviation`,
-/// the gradient of the task's loss reaches the clean weights straight through, the optimizer steps them. After each epoch the
+/// the gradient of the task's loss reaches the clean weights straight through, the optimizer steps them. With `[hardware]` the
+/// chip is one that is programmed ([`HardwareAware`]). After each epoch the
 /// validation items are judged with a new chip per batch and the best epoch is kept (Yan et al., ICCAD 2023, section 4 of
 /// the method). Other methods ([`Method`](crate::Method)) take other steps, or judge otherwise.
 ///
@@ -184,6 +186,8 @@ struct State<'a, N, T> {
     better: Better,
     /// The initial network, for a method that starts more than once.
     initial: N,
+    /// What steps compute on where the recipe has `[hardware]`.
+    chips: Option<TrainingChips>,
     /// One, or as many copies as the method trains side by side.
     learners: Vec<Learner<N>>,
     /// Evaluation-mode copy of the best epoch. Not a clone: clones share running statistics with what still trains.
@@ -254,6 +258,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 )
             }
         };
+        let hardware = recipe.hardware.as_ref();
+        let chips = hardware.map(HardwareAware::chips).transpose()?;
         let learners = networks
             .into_iter()
             .zip(optimizers)
@@ -264,6 +270,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             run,
             better: run.validation.metric().better,
             initial,
+            chips,
             learners,
             best,
             progress,
@@ -438,10 +445,24 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 return Ok(None);
             }
             let (first, further) = items.split_at(training.batch.min(items.len()));
+            if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware)
+                && index.is_multiple_of(hardware.ranges_every)
+            {
+                let batch = items_on(first, &run.device.clone().without_autodiff())?;
+                chips.look(&learner.network, &weights, first.len(), |network| {
+                    run.train.forward(network, &batch);
+                })?;
+                let looks = match hardware.fidelity {
+                    Fidelity::Weight => 1,
+                    Fidelity::Array => 2,
+                };
+                self.progress.passes.forward += looks * first.len() as u64;
+            }
             let step = Step {
                 task: run.train,
                 weights: &weights,
                 noise,
+                hardware: self.chips.as_ref(),
                 chip: ChipSeed::new(
                     recipe.seed ^ path_hash("training noise"),
                     (epoch as u64) << 32 | index as u64,
@@ -490,7 +511,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         }))
     }
 
-    /// The metric on the validation items without noise, and, where there is noise, with a new chip of it per batch.
+    /// The metric on the validation items without noise, and, where there is noise or hardware, with a new chip of it per
+    /// batch.
     fn validate(
         &mut self,
         network: &N,
@@ -502,7 +524,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let programmed = programmed(network, &weights);
         let clean = evaluate(&programmed, batches)?;
         self.progress.passes.forward += batches.items() as u64;
-        if let Distribution::None {} = noise.distribution {
+        if self.chips.is_none() && matches!(noise.distribution, Distribution::None {}) {
             return Ok((clean, None));
         }
         let seed = self.recipe.seed ^ path_hash("validation noise");
@@ -510,7 +532,10 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let (mut tally, mut seen) = ([T::Tally::default()], 0);
         for (index, batch) in batches.iter().enumerate() {
             let chip = ChipSeed::new(seed, (epoch as u64) << 32 | index as u64);
-            let chip = manufacture(network, &weights, noise, chip);
+            let chip = match &self.chips {
+                Some(chips) => chips.chip(network, &weights, chip)?,
+                None => manufacture(network, &weights, noise, chip),
+            };
             let judged = task.judge(task.forward(&chip, batch), batch, &mut tally);
             judged.map_err(|error| error.at_item(seen))?;
             seen += batch.items();

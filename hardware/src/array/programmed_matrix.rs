@@ -171,6 +171,14 @@ impl ProgrammedMatrix {
         self.inputs
     }
 
+    /// Least and largest input that its converter does not clip, in the units of the network.
+    pub(crate) fn input_limits(&self) -> (f32, f32) {
+        match self.dac.sign {
+            InputSign::Signed => (-self.dac.x_max, self.dac.x_max),
+            InputSign::Unsigned => (0.0, self.dac.x_max),
+        }
+    }
+
     /// The arrays that one plane covers; unit columns count as outputs.
     pub fn tiling(&self) -> &Tiling {
         &self.tiling

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use burn::module::{Module, Reparameterization};
+use burn::module::{Module, Param, Reparameterization};
 use burn::tensor::{Tensor, TensorData};
 use crossburn_noise::{Philox, WeightLayout, WeightShape};
 use rayon::prelude::*;
@@ -144,34 +144,44 @@ impl OnArray {
     }
 
     /// The product with `input`, `[batch, channels, height, width]`, and `bias`; `digital` gives what the layer computes
-    /// with the weights that it sees, bias included.
-    pub(super) fn product(
+    /// from an input of that shape with the weights that it sees, bias included.
+    ///
+    /// The gradient of a product on arrays is that of the weights that the cells hold, with the inputs as their converters
+    /// clip them: an input that is clipped has none. The size of the weights is an exception: arrays hold them as fractions of
+    /// the largest, so that with s times the weights the arrays give s times what they gave, with all of its errors. Along `weight`,
+    /// the gradient is therefore that of what the arrays gave. Without it errors of converters would never hold a network back from
+    /// larger and larger outputs.
+    pub(super) fn product<const D: usize>(
         &self,
         geometry: &Geometry,
         input: Tensor<4>,
+        weight: &Param<Tensor<D>>,
         bias: Option<Tensor<1>>,
-        digital: impl FnOnce() -> Tensor<4>,
+        digital: impl FnOnce(Tensor<4>) -> Tensor<4>,
     ) -> Tensor<4> {
         let batch = input.dims()[0];
         let tracked = input.device().is_autodiff();
-        let input = if tracked { input.inner() } else { input };
-        let (device, dtype) = (input.device(), input.dtype());
-        let x: Vec<f32> = input
+        let seen = match tracked {
+            true => input.clone().inner(),
+            false => input.clone(),
+        };
+        let (device, dtype) = (seen.device(), seen.dtype());
+        let x: Vec<f32> = seen
             .into_data()
             .try_into_vec_as()
             .expect("an input is a tensor of floats");
         let arrays = match &self.role {
             Role::Probe(probe) => {
                 probe.watch(geometry, &x, batch);
-                return digital();
+                return digital(input);
             }
             Role::Profile(profile) => {
                 profile.watch(geometry, &x, batch);
-                return digital();
+                return digital(input);
             }
             Role::Moments(moments) => {
                 watch_moments(moments, geometry, &x, batch);
-                return digital();
+                return digital(input);
             }
             Role::Arrays(arrays) => arrays,
         };
@@ -184,13 +194,22 @@ impl OnArray {
             product = product + bias.reshape([1, outputs, 1, 1]);
         }
         if tracked {
-            // The gradient of a product on arrays is that of the weights that the cells hold.
-            let digital = digital();
+            let digital = digital(arrays.clipped(input, &x));
             let product = Tensor::from_inner(product);
-            return straight_through(digital, product);
+            let missed = (product.clone() - digital.clone()).detach();
+            let growth = growth(weight.base()).reshape([1, 1, 1, 1]);
+            return straight_through(digital, product) + missed * growth;
         }
         product
     }
+}
+
+/// Zero, with the gradient of the logarithm of the norm of `weight`.
+fn growth<const D: usize>(weight: Tensor<D>) -> Tensor<1> {
+    // Weights that are all zero have no direction, and stay without a gradient here.
+    let square = weight.powi_scalar(2).sum() + f32::MIN_POSITIVE;
+    let logarithm = square.log() * 0.5;
+    logarithm.clone() - logarithm.detach()
 }
 
 impl Reparameterization for OnArray {
@@ -279,6 +298,17 @@ fn watch_moments(moments: &Mutex<Vec<InputMoments>>, geometry: &Geometry, x: &[f
 }
 
 impl Arrays {
+    /// `input`, of the values `x`, as the converters clip it.
+    fn clipped(&self, input: Tensor<4>, x: &[f32]) -> Tensor<4> {
+        let Some((least, most)) = self.matrices.first().map(ProgrammedMatrix::input_limits) else {
+            return input;
+        };
+        match x.iter().all(|x| (least..=most).contains(x)) {
+            true => input,
+            false => input.clamp(least, most),
+        }
+    }
+
     /// The product `[batch, outputs, positions]`, and the number of outputs.
     fn multiply(&self, geometry: &Geometry, x: &[f32], batch: usize) -> (Vec<f32>, usize) {
         let positions = geometry.positions();

@@ -1,6 +1,5 @@
 //! Distillation: the network learns to say what it said before training, now on noisy chips.
 
-use crossburn_hardware::vary_weights;
 use crossburn_models::decoder::AdapterKind;
 use crossburn_models::{ModelConfig, Network};
 use serde::{Deserialize, Serialize};
@@ -70,7 +69,7 @@ impl Distillation {
         step: &Step<'_, T>,
         teacher: T::Output,
     ) -> Result<Learned<T::Tally>, TrainingError> {
-        let varied = vary_weights(learner.network.clone(), step.weights, step.noise, step.chip)?;
+        let varied = step.on_chip(learner.network.clone())?;
         let output = step.task.forward(&varied, &step.batch);
         let task = step.task;
         let (distance, loss, tally) = task.counted(output, &step.batch, |output| {
