@@ -268,6 +268,7 @@ impl TrainingJob<'_> {
         };
         let mut manifest = study::manifest(recipe, &summary)?
             .with_resting(N::RESTS.iter().copied().map(PathPattern::new))
+            .with_input_scales(trained.input_scales)
             .with_metric("clean", clean.metric)
             .with_metric("best_epoch", trained.best_epoch as f64)
             .with_metric("training_sigma", trained.noise.sigma())

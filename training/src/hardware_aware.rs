@@ -37,15 +37,23 @@ pub struct HardwareAware {
     /// Times since programming, of which every chip has one; that of the accelerator where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Second>,
-    /// Steps after which ranges of converters are set anew, on the items of the step.
+    /// Steps after which calibrated ranges of output converters are set anew, on the items of the step.
     #[serde(default = "hundred")]
     pub ranges_every: usize,
+    /// At array fidelity, the rate of Adam by which the full scale of every layer's inputs is learned, in parts of itself. With 0 it
+    /// stays the largest input of the first batch.
+    #[serde(default = "hundredth")]
+    pub scale_rate: f64,
     /// The accelerator.
     pub accelerator: AcceleratorChoice,
 }
 
 fn hundred() -> usize {
     100
+}
+
+fn hundredth() -> f64 {
+    0.01
 }
 
 /// An accelerator by its name, or what a hardware file says.
@@ -120,6 +128,13 @@ impl HardwareAware {
                 "hardware.ranges_every",
                 0,
                 "a whole number above 0",
+            ));
+        }
+        if !(self.scale_rate.is_finite() && self.scale_rate >= 0.0) {
+            return Err(TrainingError::setting(
+                "hardware.scale_rate",
+                self.scale_rate,
+                "a finite number from 0 on",
             ));
         }
         let Distribution::None {} = recipe.noise.distribution else {

@@ -1,8 +1,10 @@
 //! A network that learns, and what one step of it is made of.
 
+use std::collections::BTreeMap;
+
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
-use crossburn_hardware::deploy::TrainingChips;
+use crossburn_hardware::deploy::{OnChip, TrainingChips};
 use crossburn_hardware::{WeightPlan, vary_weights};
 use crossburn_models::Network;
 use crossburn_noise::{ChipSeed, Variation};
@@ -43,10 +45,13 @@ impl<T: Task> Step<'_, T> {
     ///
     /// # Errors
     /// Those of [`vary_weights`] and [`TrainingChips::attach`].
-    pub(crate) fn on_chip<N: Network>(&self, network: N) -> Result<N, TrainingError> {
+    pub(crate) fn on_chip<N: Network>(&self, network: N) -> Result<OnChip<N>, TrainingError> {
         match self.hardware {
             Some(chips) => Ok(chips.attach(network, self.weights, self.chip)?),
-            None => Ok(vary_weights(network, self.weights, self.noise, self.chip)?),
+            None => {
+                let varied = vary_weights(network, self.weights, self.noise, self.chip)?;
+                Ok(OnChip::without_scales(varied))
+            }
         }
     }
 }
@@ -60,6 +65,8 @@ pub(crate) struct Learned<Y> {
     pub(crate) tally: Y,
     /// How often every item went forward and backward.
     pub(crate) passes: u64,
+    /// Gradients of the logarithms of full scales of inputs, by path, of a step on a hardware that learns them.
+    pub(crate) scales: BTreeMap<String, f64>,
 }
 
 impl<N: Network> Learner<N> {

@@ -1,12 +1,12 @@
 //! Noise-aware training.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use crossburn_checkpoints::{checksum, load_resume, read_progress, save_resume};
-use crossburn_hardware::deploy::{Fidelity, TrainingChips};
+use crossburn_hardware::deploy::{Fidelity, LearnedScale, TrainingChips};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
 use crossburn_models::Network;
@@ -63,6 +63,8 @@ impl<'a, T> Run<'a, T> {
 pub struct Trained<N> {
     /// The kept weights, in evaluation mode, as they are to be programmed.
     pub network: N,
+    /// Full scales of the inputs of layers on arrays that were learned with these weights, by path: see [`HardwareAware`].
+    pub input_scales: BTreeMap<String, f32>,
     /// One record per finished epoch.
     pub curve: Vec<EpochRecord>,
     /// The kept epoch, from 1; 0 where no epoch finished.
@@ -87,6 +89,11 @@ struct Progress {
     /// The [`digest`] of what a distillation learns from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     teacher: Option<String>,
+    /// Full scales of inputs, as they move, and those of the best epoch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    scales: BTreeMap<String, LearnedScale>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    best_scales: BTreeMap<String, f32>,
 }
 
 /// Trains `network` by `recipe`.
@@ -140,6 +147,7 @@ pub fn train<N: Network, T: Learn<N>>(
     }
     Ok(Trained {
         network,
+        input_scales: progress.best_scales,
         curve: progress.curve,
         best_epoch: progress.best_epoch,
         noise,
@@ -249,6 +257,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     passes: Passes::default(),
                     search: None,
                     teacher,
+                    scales: BTreeMap::new(),
+                    best_scales: BTreeMap::new(),
                 };
                 (
                     networks(),
@@ -260,6 +270,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         };
         let hardware = recipe.hardware.as_ref();
         let chips = hardware.map(HardwareAware::chips).transpose()?;
+        let chips = chips.map(|chips| chips.with_scales(progress.scales.clone()));
         let learners = networks
             .into_iter()
             .zip(optimizers)
@@ -299,6 +310,9 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 };
                 lessons.push(lesson);
             }
+            if let Some(chips) = &self.chips {
+                self.progress.scales = chips.scales().clone();
+            }
             let scene = Scene {
                 recipe,
                 run,
@@ -335,6 +349,10 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             if last || self.judged(&record) > self.best_judged().1 {
                 self.best = network;
                 self.progress.best_epoch = epoch;
+                let scales = self.progress.scales.iter();
+                self.progress.best_scales = scales
+                    .map(|(path, scale)| (path.clone(), scale.value))
+                    .collect();
             }
             self.progress.curve.push(record);
             self.save()?;
@@ -480,6 +498,9 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 Ok(run.train.forward(&self.initial, &batch))
             };
             let learned = recipe.method.step(learner, &step, teach)?;
+            if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware) {
+                chips.learn(&learned.scales, hardware.scale_rate);
+            }
             if let Some((deviations, selected)) = &clip {
                 let network = learner.network.clone();
                 learner.network = clip_weights(network, selected, *deviations);

@@ -209,6 +209,10 @@ fn what_does_not_go_together_is_refused() {
             "hardware.ranges_every = 0",
         ),
         (
+            format!("[hardware]\n{papers}\nscale_rate = -1.0"),
+            "hardware.scale_rate = -1",
+        ),
+        (
             "[hardware]\naccelerator = \"paper\"".to_string(),
             "`paper`: use one of ",
         ),

@@ -387,6 +387,9 @@ impl MappedWeight {
             if config.operation.input_range == InputRange::Calibrated {
                 array.input.x_max = used.largest_input();
             }
+            if let Some(scale) = special.and_then(|layer| layer.input_scale) {
+                array.input.x_max = scale;
+            }
             if array.input.sign == InputSign::Unsigned && used.input_low < 0.0 {
                 return Err(HardwareError::conflict(
                     format!(

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
+use burn::tensor::{Gradients, Tensor};
 use crossburn_noise::{ChipSeed, PathPattern, host_weights_at, require_unattached};
 
 use super::network_weights::attach;
-use super::{Fab, Fidelity, Hardware, MappedNetwork, Operation, SeenUse};
+use super::{Fab, Fidelity, Hardware, InputRange, LearnedScale, MappedNetwork, Operation, SeenUse};
 use crate::layer::in_layout;
 use crate::units::Second;
 use crate::{HardwareError, WeightPlan, deviate_weights, programmed, quantize_weights};
@@ -14,10 +15,13 @@ use crate::{HardwareError, WeightPlan, deviate_weights, programmed, quantize_wei
 /// Chips of one hardware for training steps: each is programmed from the weights as they are at its step, and gradients
 /// reach these weights straight through quantizer, cells and converters.
 ///
-/// The use of every layer and the ranges of its converters are seen in a pass, by [`Self::look`], and hold until the next
-/// look.
+/// The use of every layer and the ranges of its output converters are seen in a pass, by [`Self::look`], and hold until the next
+/// look. The full scale of its inputs is the largest input of the first look, and is learned from then on ([`Self::learn`]); a
+/// hardware with `operation.input_range = "fixed"` keeps its own.
 ///
 /// ```
+/// use std::collections::BTreeMap;
+///
 /// use burn::nn::LinearConfig;
 /// use burn::optim::GradientsParams;
 /// use burn::tensor::{Device, Tensor};
@@ -35,22 +39,57 @@ use crate::{HardwareError, WeightPlan, deviate_weights, programmed, quantize_wei
 ///     linear(network, batch.clone().inner());
 /// })?;
 /// let chip = chips.attach(network.clone(), &plan, ChipSeed::new(7, 1))?;
-/// let loss = linear(&chip, batch).powi_scalar(2).sum();
-/// let gradients = GradientsParams::from_grads(loss.backward(), &network);
+/// let gradients = linear(&chip.network, batch).powi_scalar(2).sum().backward();
+/// let mut by_scales = BTreeMap::new();
+/// chip.add_scale_gradients(&gradients, &mut by_scales);
+/// let gradients = GradientsParams::from_grads(gradients, &network);
 /// assert!(gradients.get::<2>(network.weight.id).is_some());
+/// chips.learn(&by_scales, 0.01);
 /// # Ok::<(), crossburn_hardware::HardwareError>(())
 /// ```
 ///
 /// # Source
 /// Training through the simulated periphery with straight-through gradients: Rasch et al., "Hardware-aware training for
 /// large-scale and diverse deep learning inference workloads using in-memory computing-based accelerators", Nature
-/// Communications 14 (2023), 5282.
+/// Communications 14 (2023), 5282, where full scales are learned as well. Their gradient here is that of Esser et al., "Learned
+/// step size quantization", ICLR 2020, which sees errors of rounding beside what is clipped.
 #[derive(Clone, Debug)]
 pub struct TrainingChips {
     /// One for each time since programming.
     hardware: Vec<Hardware>,
     fidelity: Fidelity,
     seen: Option<SeenUse>,
+    /// Full scales of inputs by path, at array fidelity.
+    scales: BTreeMap<String, LearnedScale>,
+}
+
+/// A network for one training step, on a chip.
+#[derive(Debug)]
+pub struct OnChip<M> {
+    /// Computes as the chip; gradients reach its stored weights.
+    pub network: M,
+    /// What takes the gradients of full scales, by path.
+    scales: BTreeMap<String, Tensor<1>>,
+}
+
+impl<M> OnChip<M> {
+    /// A network whose step learns no full scale.
+    pub fn without_scales(network: M) -> Self {
+        Self {
+            network,
+            scales: BTreeMap::new(),
+        }
+    }
+
+    /// Adds the gradients of the logarithms of full scales, by the path of their layer, that `gradients` holds to `sums`.
+    pub fn add_scale_gradients(&self, gradients: &Gradients, sums: &mut BTreeMap<String, f64>) {
+        for (path, scale) in &self.scales {
+            if let Some(gradient) = scale.grad(gradients) {
+                let gradient: f32 = gradient.into_scalar();
+                *sums.entry(path.clone()).or_default() += f64::from(gradient);
+            }
+        }
+    }
 }
 
 impl TrainingChips {
@@ -78,12 +117,33 @@ impl TrainingChips {
             },
             fidelity,
             seen: None,
+            scales: BTreeMap::new(),
         })
     }
 
     /// Whether a pass was looked at.
     pub fn has_looked(&self) -> bool {
         self.seen.is_some()
+    }
+
+    /// The full scales of inputs by path; none at weight fidelity and before a first look.
+    pub fn scales(&self) -> &BTreeMap<String, LearnedScale> {
+        &self.scales
+    }
+
+    /// The same chips with the full scales of an interrupted run.
+    #[must_use]
+    pub fn with_scales(self, scales: BTreeMap<String, LearnedScale>) -> Self {
+        Self { scales, ..self }
+    }
+
+    /// Moves full scales down their gradients, each by `rate` parts of itself at most.
+    pub fn learn(&mut self, gradients: &BTreeMap<String, f64>, rate: f64) {
+        for (path, gradient) in gradients {
+            if let Some(scale) = self.scales.get_mut(path) {
+                scale.step(*gradient, rate);
+            }
+        }
     }
 
     /// Looks at a pass of `items` items: how `run` uses the layers of `network`, whose weights `plan` places and quantizes, and at
@@ -99,15 +159,45 @@ impl TrainingChips {
         run: impl Fn(&M),
     ) -> Result<(), HardwareError> {
         let plain = programmed(network, plan);
-        let hardware = self.hardware[0].with_placement(plan.placement(), &plain)?;
+        let hardware = self.on_hardware(0, plan, &plain)?;
         let mapped = MappedNetwork::new(&plain, &hardware, items, &run)?;
         let mapped = match self.fidelity {
             Fidelity::Weight => mapped,
-            Fidelity::Array => mapped.calibrated(run)?,
+            Fidelity::Array => {
+                self.start_scales(&mapped);
+                mapped.calibrated(run)?
+            }
         };
         mapped.fab(self.fidelity)?;
         self.seen = Some(mapped.seen());
         Ok(())
+    }
+
+    /// Full scales of the layers that have none yet and whose hardware does not say one: their largest input.
+    fn start_scales<M: Module + Sync>(&mut self, mapped: &MappedNetwork<M>) {
+        if self.hardware[0].config().operation.input_range == InputRange::Fixed {
+            return;
+        }
+        for used in mapped.layers() {
+            let said = mapped.hardware().layer(&used.path);
+            if said.is_none_or(|layer| !layer.digital && layer.input_scale.is_none()) {
+                let scale = LearnedScale::new(used.largest_input());
+                self.scales.entry(used.path.clone()).or_insert(scale);
+            }
+        }
+    }
+
+    /// The hardware of an age for the weights of `network` that `plan` places, with the full scales that were learned.
+    fn on_hardware<M: Module>(
+        &self,
+        age: usize,
+        plan: &WeightPlan,
+        network: &M,
+    ) -> Result<Hardware, HardwareError> {
+        let scales = self.scales.iter();
+        self.hardware[age]
+            .with_placement(plan.placement(), network)?
+            .with_input_scales(scales.map(|(path, scale)| (path, scale.value)))
     }
 
     /// The chip of `seed`, as evaluation makes it from the weights of `network`.
@@ -136,7 +226,7 @@ impl TrainingChips {
         network: M,
         plan: &WeightPlan,
         seed: ChipSeed,
-    ) -> Result<M, HardwareError> {
+    ) -> Result<OnChip<M>, HardwareError> {
         let mapped = self.mapped(&network, plan, seed)?;
         let fab = mapped.fab(self.fidelity)?;
         let paths = mapped.weights.keys().cloned().collect();
@@ -152,7 +242,8 @@ impl TrainingChips {
                     let pairs = held.zip(plain.values);
                     deviations.insert(path, pairs.map(|(held, plain)| held - plain).collect());
                 }
-                Ok(deviate_weights(network, plan, &deviations)?)
+                let network = deviate_weights(network, plan, &deviations)?;
+                Ok(OnChip::without_scales(network))
             }
             Fidelity::Array => {
                 require_unattached(&network, &paths)?;
@@ -163,7 +254,20 @@ impl TrainingChips {
                 let digital = paths.iter().fold(plan.clone(), exact);
                 let network = quantize_weights(network, &digital)?;
                 let mut arrays = fab.on_arrays(Some(seed))?;
-                Ok(attach(network, |path, _| arrays.remove(path)))
+                let Some(device) = network.devices().into_iter().next() else {
+                    return Ok(OnChip::without_scales(network));
+                };
+                let scale = || Tensor::<1>::zeros([1], &device).require_grad();
+                let paths = self.scales.keys().filter(|path| arrays.contains_key(*path));
+                let scales: BTreeMap<_, _> = paths.map(|path| (path.clone(), scale())).collect();
+                let network = attach(network, |path, _| {
+                    let arrays = arrays.remove(path)?;
+                    Some(match scales.get(path) {
+                        Some(scale) => arrays.learning_input_scale(scale.clone()),
+                        None => arrays,
+                    })
+                });
+                Ok(OnChip { network, scales })
             }
         }
     }
@@ -184,7 +288,7 @@ impl TrainingChips {
         let times = self.hardware.len() as u32;
         let time = seed.generator("time since programming").below(0, times);
         let plain = programmed(network, plan);
-        let hardware = self.hardware[time as usize].with_placement(plan.placement(), &plain)?;
+        let hardware = self.on_hardware(time as usize, plan, &plain)?;
         MappedNetwork::as_seen(&plain, &hardware, seen)
     }
 }
@@ -276,6 +380,7 @@ mod tests {
         let attached = chips
             .attach(network.clone(), &plan(), ChipSeed::new(3, 4))
             .unwrap();
+        let attached = attached.network;
         let found = values(attached.forward(x.clone()));
         let clean = values(plain.forward(x.clone().inner()));
         let apart = |a: &[f32]| {
@@ -292,17 +397,20 @@ mod tests {
         ));
     }
 
-    /// By hand: with L = Σ y² / 2 and y of the arrays, ∂L/∂W = xᵀ y + W Σ (y - x V) y / Σ W², where x is clipped as its converters
-    /// clip it and V are the weights that the cells hold, and ∂L/∂x = y Vᵀ, and nothing where x is clipped.
+    /// By hand, for inputs up to 1 in full scale s: with L = Σ y² / 2 and y of the arrays, ∂L/∂W = xᵀ y + W Σ (y - x V) y / Σ W², where x is clipped as its converters
+    /// clip it and V are the weights that the cells hold, ∂L/∂x = y Vᵀ, and nothing where x is clipped, and s ∂L/∂s = Σ (y Vᵀ) g
+    /// with g = round(127 x / s) s / 127 - x, and ±s where x is clipped.
     #[test]
     fn gradients_pass_converters_straight_through_but_for_what_they_clip() {
         let device = Device::flex().autodiff();
         let network = LinearConfig::new(3, 2).with_bias(false).init(&device);
         let x = Tensor::<2>::from_floats([[0.5, -0.25, 3.0], [-2.0, 0.75, 1.0]], &device);
         let x = x.require_grad();
-        let hardware = pcm("input_range = \"fixed\", read_noise = false");
+        let hardware = pcm("read_noise = false");
         let plan = WeightPlan::default();
-        let mut chips = TrainingChips::new(&hardware, Fidelity::Array, &[]).unwrap();
+        let one = BTreeMap::from([("weight".to_string(), LearnedScale::new(1.0))]);
+        let chips = TrainingChips::new(&hardware, Fidelity::Array, &[]).unwrap();
+        let mut chips = chips.with_scales(one);
         let run = |network: &Linear| {
             linear(network, x.clone().inner());
         };
@@ -310,10 +418,12 @@ mod tests {
         let chip = chips
             .attach(network.clone(), &plan, ChipSeed::new(1, 2))
             .unwrap();
-        let held = values(chip.weight.val().inner());
-        let y = linear(&chip, x.clone());
+        let held = values(chip.network.weight.val().inner());
+        let y = linear(&chip.network, x.clone());
         let loss = (y.clone().powi_scalar(2) * 0.5).sum();
         let gradients = loss.backward();
+        let mut by_scale = BTreeMap::new();
+        chip.add_scale_gradients(&gradients, &mut by_scale);
         let by_x = values(x.grad(&gradients).unwrap());
         let by_w = GradientsParams::from_grads(gradients, &network);
         let by_w = values(by_w.get::<2>(network.weight.id).unwrap());
@@ -333,6 +443,7 @@ mod tests {
             }
         }
         assert!(growth.abs() > 1e-4, "{growth}");
+        let mut grown = 0.0;
         for input in 0..3 {
             for output in 0..2 {
                 let straight: f32 = (0..2)
@@ -343,13 +454,28 @@ mod tests {
                 assert!((found - expected).abs() < 1e-6, "{found} {expected}");
             }
             for row in 0..2 {
+                let x = clipped[row][input];
+                let rounded = match passes[row][input] > 0.0 {
+                    true => (127.0 * x).round() / 127.0 - x,
+                    false => x,
+                };
                 let sum: f32 = (0..2)
                     .map(|output| y[2 * row + output] * held[2 * input + output])
                     .sum();
                 let (found, expected) = (by_x[3 * row + input], passes[row][input] * sum);
                 assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+                grown += sum * rounded;
             }
         }
+        let found = by_scale["weight"];
+        assert!((found - f64::from(grown)).abs() < 1e-6, "{found} {grown}");
+        chips.learn(&by_scale, 0.01);
+        let moved = chips.scales()["weight"].value.ln();
+        assert!((moved + 0.01 * grown.signum()).abs() < 1e-6, "{moved}");
+        let fixed = pcm("input_range = \"fixed\"");
+        let mut chips = TrainingChips::new(&fixed, Fidelity::Array, &[]).unwrap();
+        chips.look(&network, &plan, 2, run).unwrap();
+        assert!(chips.scales().is_empty());
     }
 
     /// What drifts has lost more after a year than after a second, and each seed has one of the two ages.

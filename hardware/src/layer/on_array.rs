@@ -25,6 +25,9 @@ const ROWS: usize = 128;
 pub struct OnArray {
     #[module(skip)]
     role: Role,
+    /// Takes the gradient of the logarithm of the full scale of inputs, where that is wanted.
+    #[module(skip)]
+    input_scale: Option<Tensor<1>>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,13 +109,11 @@ impl Turn {
 impl OnArray {
     /// Records in `uses` how the weight at `path`, of `outputs` channels, is used.
     pub(crate) fn probe(path: &str, outputs: usize, uses: Arc<Mutex<Vec<LayerUse>>>) -> Self {
-        Self {
-            role: Role::Probe(Arc::new(Probe {
-                path: path.to_string(),
-                outputs,
-                uses,
-            })),
-        }
+        Self::of(Role::Probe(Arc::new(Probe {
+            path: path.to_string(),
+            outputs,
+            uses,
+        })))
     }
 
     /// Adds the currents that a pass causes in `matrices` to `profiles`, one per group.
@@ -120,26 +121,36 @@ impl OnArray {
         matrices: Arc<Vec<ProgrammedMatrix>>,
         profiles: Arc<Mutex<Vec<CurrentProfile>>>,
     ) -> Self {
-        Self {
-            role: Role::Profile(Arc::new(Profile { matrices, profiles })),
-        }
+        Self::of(Role::Profile(Arc::new(Profile { matrices, profiles })))
     }
 
     /// Adds the moments of the inputs of a pass to `moments`, one per group.
     pub(crate) fn moments(moments: Arc<Mutex<Vec<InputMoments>>>) -> Self {
-        Self {
-            role: Role::Moments(moments),
-        }
+        Self::of(Role::Moments(moments))
     }
 
     /// Lets `matrices` multiply, one per group.
     pub(crate) fn arrays(matrices: Vec<ProgrammedMatrix>, reads: Option<Vec<Philox>>) -> Self {
+        Self::of(Role::Arrays(Arc::new(Arrays {
+            matrices,
+            reads,
+            turn: Mutex::default(),
+        })))
+    }
+
+    fn of(role: Role) -> Self {
         Self {
-            role: Role::Arrays(Arc::new(Arrays {
-                matrices,
-                reads,
-                turn: Mutex::default(),
-            })),
+            role,
+            input_scale: None,
+        }
+    }
+
+    /// The same with `scale`, one number that takes a gradient and whose value does not matter: its gradient will be that of the
+    /// logarithm of the full scale of inputs.
+    pub(crate) fn learning_input_scale(self, scale: Tensor<1>) -> Self {
+        Self {
+            input_scale: Some(scale),
+            ..self
         }
     }
 
@@ -194,7 +205,7 @@ impl OnArray {
             product = product + bias.reshape([1, outputs, 1, 1]);
         }
         if tracked {
-            let digital = digital(arrays.clipped(input, &x));
+            let digital = digital(arrays.clipped(input, &x, self.input_scale.clone()));
             let product = Tensor::from_inner(product);
             let missed = (product.clone() - digital.clone()).detach();
             let growth = growth(weight.base()).reshape([1, 1, 1, 1]);
@@ -298,15 +309,25 @@ fn watch_moments(moments: &Mutex<Vec<InputMoments>>, geometry: &Geometry, x: &[f
 }
 
 impl Arrays {
-    /// `input`, of the values `x`, as the converters clip it.
-    fn clipped(&self, input: Tensor<4>, x: &[f32]) -> Tensor<4> {
-        let Some((least, most)) = self.matrices.first().map(ProgrammedMatrix::input_limits) else {
+    /// `input`, of the values `x`, as the converters clip it. Its gradient is that of the unrounded input, and what their full scale makes
+    /// of it, where `scale` takes that.
+    fn clipped(&self, input: Tensor<4>, x: &[f32], scale: Option<Tensor<1>>) -> Tensor<4> {
+        let Some(matrix) = self.matrices.first() else {
             return input;
         };
-        match x.iter().all(|x| (least..=most).contains(x)) {
+        let (least, most) = matrix.input_limits();
+        let (shape, device) = (input.dims(), input.device());
+        let clipped = match x.iter().all(|x| (least..=most).contains(x)) {
             true => input,
             false => input.clamp(least, most),
-        }
+        };
+        let Some(scale) = scale else {
+            return clipped;
+        };
+        let growth = TensorData::new(matrix.input_growth(x), shape);
+        let growth = Tensor::from_data(growth, (&device, clipped.dtype()));
+        let scale = scale.clone() - scale.clone().detach();
+        clipped + growth * scale.reshape([1, 1, 1, 1])
     }
 
     /// The product `[batch, outputs, positions]`, and the number of outputs.

@@ -1,5 +1,7 @@
 //! Noise injection: one drawn chip per step.
 
+use std::collections::BTreeMap;
+
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
 use crossburn_models::Network;
@@ -24,7 +26,7 @@ pub(super) fn step<N: Network, T: Learn<N>>(
     step: &Step<'_, T>,
     mut penalty: Option<Tensor<1>>,
 ) -> Result<Learned<T::Tally>, TrainingError> {
-    let varied = step.on_chip(learner.network.clone())?;
+    let chip = step.on_chip(learner.network.clone())?;
     let batches = || std::iter::once(&step.batch).chain(&step.further);
     let weight: usize = batches().map(Batch::weight).sum();
     let mut gradients = GradientsAccumulator::new();
@@ -32,24 +34,27 @@ pub(super) fn step<N: Network, T: Learn<N>>(
         loss: 0.0,
         tally: T::Tally::default(),
         passes: 1,
+        scales: BTreeMap::new(),
     };
     for batch in batches() {
         let share = batch.weight() as f64 / weight as f64;
         let network = &learner.network;
         let (value, tally) = if step.by_blocks {
             step.task
-                .gradients_by_blocks(&varied, batch, share, &mut |found| {
+                .gradients_by_blocks(&chip.network, batch, share, &mut |found| {
+                    chip.add_scale_gradients(&found, &mut learned.scales);
                     gradients.accumulate(network, GradientsParams::from_grads(found, network));
                 })?
         } else {
-            let output = step.task.forward(&varied, batch);
+            let output = step.task.forward(&chip.network, batch);
             let (loss, value, tally) = step.task.learned(output, batch)?;
             let loss = match penalty.take() {
                 Some(penalty) => shared(loss, share) + penalty,
                 None => shared(loss, share),
             };
-            let found = GradientsParams::from_grads(loss.backward(), network);
-            gradients.accumulate(network, found);
+            let found = loss.backward();
+            chip.add_scale_gradients(&found, &mut learned.scales);
+            gradients.accumulate(network, GradientsParams::from_grads(found, network));
             (value, tally)
         };
         learned.loss += share * value;
