@@ -54,6 +54,9 @@ pub struct Manifest {
     /// The noise that it was trained with, where training has found it: it is not that of the recipe then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_noise: Option<Value>,
+    /// Full scales of the inputs of layers on arrays that it was trained with, by path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub input_scales: BTreeMap<String, f32>,
     /// Results by name. A value that is not finite is written as `null` and read back as NaN.
     #[serde(deserialize_with = "null_is_nan")]
     pub metrics: BTreeMap<String, f64>,
@@ -76,6 +79,7 @@ impl Manifest {
             programmed: false,
             resting: Vec::new(),
             training_noise: None,
+            input_scales: BTreeMap::new(),
             metrics: BTreeMap::new(),
             weights_checksum: String::new(),
         }
@@ -108,6 +112,12 @@ impl Manifest {
     /// Names the noise that training has found.
     pub fn with_training_noise(mut self, noise: Value) -> Self {
         self.training_noise = Some(noise);
+        self
+    }
+
+    /// Says which full scales the inputs of its layers have.
+    pub fn with_input_scales(mut self, scales: BTreeMap<String, f32>) -> Self {
+        self.input_scales = scales;
         self
     }
 
@@ -239,6 +249,20 @@ mod tests {
         let json = found.to_json(Path::new("m")).unwrap();
         let noise = parse(&json).unwrap().training_noise;
         assert_eq!(noise, Some(json!({"kind": "gaussian"})));
+    }
+
+    #[test]
+    fn full_scales_are_read_back_to_the_bit() {
+        let scales = BTreeMap::from([("fc1.weight".to_string(), 0.1f32 + 0.2)]);
+        let json = manifest().with_input_scales(scales.clone());
+        let json = json.to_json(Path::new("m")).unwrap();
+        assert_eq!(parse(&json).unwrap().input_scales, scales);
+        assert_eq!(
+            parse(&manifest().to_json(Path::new("m")).unwrap())
+                .unwrap()
+                .input_scales,
+            BTreeMap::new()
+        );
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl DemoConfig {
             arrays: Default::default(),
             method: Default::default(),
             noise,
+            hardware: None,
         }
     }
 }

@@ -61,6 +61,7 @@ pub(crate) fn made_of(
 /// A method's name in tables: its own, or that of the noise that it injects.
 pub(crate) fn method_name(recipe: &Recipe) -> String {
     match (&recipe.method, recipe.noise.distribution.name()) {
+        (Method::NoiseInjection {}, _) if recipe.hardware.is_some() => "hardware-aware".to_string(),
         (Method::NoiseInjection {}, "none") => "plain".to_string(),
         (Method::NoiseInjection {}, name) => name.to_string(),
         (method, _) => method.name().to_string(),

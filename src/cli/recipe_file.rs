@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use super::command_line::quoted;
 use super::nearest::nearest;
+use crate::apps::hardware::open_hardware;
 
 /// The key that says which other keys a table has.
 const KIND: &str = "kind";
@@ -73,6 +74,23 @@ impl Setting {
             value: Value::String(source.to_string()),
             option: quoted(["--data", source]),
         }
+    }
+
+    /// What `--hardware text` says: the name of an accelerator, or the table in a file.
+    ///
+    /// # Errors
+    /// Those of [`open_hardware`].
+    pub(super) fn hardware(text: &str) -> Result<Self> {
+        let named = open_hardware(text)?;
+        let value = match named.name == text {
+            true => Value::String(named.name),
+            false => Value::try_from(named.hardware.config())?,
+        };
+        Ok(Self {
+            path: vec!["hardware".to_string(), "accelerator".to_string()],
+            value,
+            option: quoted(["--hardware", text]),
+        })
     }
 
     fn key(&self) -> String {

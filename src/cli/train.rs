@@ -31,6 +31,8 @@ use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
 /// Example: crossburn train configs/recipes/digits-right-censored.toml --out runs/digits
 ///
 /// Example: crossburn train fine-tuning.toml --init resnet20.onnx --data cifar10:DIR
+///
+/// Example: crossburn train configs/recipes/digits-hardware-aware.toml --hardware isaac
 #[derive(Debug, Args)]
 pub(super) struct Train {
     /// The recipe, a TOML file; docs/recipes.md lists its keys
@@ -49,6 +51,10 @@ pub(super) struct Train {
     /// Start from the classifier in this ONNX file; short for --set 'model={kind="onnx",file="FILE"}'
     #[arg(long, value_name = "MODEL.onnx", help_heading = "Recipe")]
     init: Option<PathBuf>,
+    /// Compute every step on a chip of this hardware, an accelerator by name or a TOML file; short for --set
+    /// hardware.accelerator=NAME
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Recipe")]
+    hardware: Option<String>,
     /// What the network sees: (x - MEAN) / STD, numbers for each channel with commas; from a line `normalize = "MEAN/STD"` in a
     /// TOML file beside the file of --init where absent
     #[arg(long, value_name = "MEAN/STD", help_heading = "Recipe")]
@@ -75,12 +81,13 @@ needs no quotes. A whole table replaces that of the recipe: --set 'noise={kind=\
 applied in their order, and one that would replace an earlier one is refused.";
 
 impl Train {
-    /// The settings of the command line, `--init` and `--data` first.
+    /// The settings of the command line, those with an option of their own first.
     fn settings(&self) -> Result<Vec<Setting>> {
         let init = self.init.iter().map(|file| Ok(Setting::init(file)));
         let data = self.data.iter().map(|source| Ok(Setting::data(source)));
+        let hardware = self.hardware.iter().map(|text| Setting::hardware(text));
         let set = self.set.iter().map(|text| Setting::parse(text));
-        init.chain(data).chain(set).collect()
+        init.chain(data).chain(hardware).chain(set).collect()
     }
 
     /// The normalization that was asked for, or stands beside the file that training starts from.
@@ -261,6 +268,7 @@ impl TrainingJob<'_> {
         };
         let mut manifest = study::manifest(recipe, &summary)?
             .with_resting(N::RESTS.iter().copied().map(PathPattern::new))
+            .with_input_scales(trained.input_scales)
             .with_metric("clean", clean.metric)
             .with_metric("best_epoch", trained.best_epoch as f64)
             .with_metric("training_sigma", trained.noise.sigma())

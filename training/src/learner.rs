@@ -1,11 +1,15 @@
 //! A network that learns, and what one step of it is made of.
 
+use std::collections::BTreeMap;
+
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
-use crossburn_hardware::WeightPlan;
+use crossburn_hardware::deploy::{OnChip, TrainingChips};
+use crossburn_hardware::{WeightPlan, vary_weights};
 use crossburn_models::Network;
 use crossburn_noise::{ChipSeed, Variation};
 
+use crate::TrainingError;
 use crate::task::Task;
 
 /// A network with the optimizer that steps it.
@@ -23,6 +27,8 @@ pub(crate) struct Step<'a, T: Task> {
     pub(crate) weights: &'a WeightPlan,
     /// The training noise of this learner.
     pub(crate) noise: &'a Variation,
+    /// Hardware whose chips take the place of that noise.
+    pub(crate) hardware: Option<&'a TrainingChips>,
     /// The chip that this step draws.
     pub(crate) chip: ChipSeed,
     /// On a device with autodiff.
@@ -34,6 +40,22 @@ pub(crate) struct Step<'a, T: Task> {
     pub(crate) by_blocks: bool,
 }
 
+impl<T: Task> Step<'_, T> {
+    /// `network` on the chip of this step: gradients reach its stored weights straight through.
+    ///
+    /// # Errors
+    /// Those of [`vary_weights`] and [`TrainingChips::attach`].
+    pub(crate) fn on_chip<N: Network>(&self, network: N) -> Result<OnChip<N>, TrainingError> {
+        match self.hardware {
+            Some(chips) => Ok(chips.attach(network, self.weights, self.chip)?),
+            None => {
+                let varied = vary_weights(network, self.weights, self.noise, self.chip)?;
+                Ok(OnChip::without_scales(varied))
+            }
+        }
+    }
+}
+
 /// What a step tells.
 #[derive(Debug)]
 pub(crate) struct Learned<Y> {
@@ -43,6 +65,8 @@ pub(crate) struct Learned<Y> {
     pub(crate) tally: Y,
     /// How often every item went forward and backward.
     pub(crate) passes: u64,
+    /// Gradients of the logarithms of full scales of inputs, by path, of a step on a hardware that learns them.
+    pub(crate) scales: BTreeMap<String, f64>,
 }
 
 impl<N: Network> Learner<N> {

@@ -5,7 +5,9 @@ use crossburn_noise::Variation;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, DataSource};
-use crate::{ArraysConfig, Method, OptimizerConfig, Schedule, TaskConfig, TrainingError};
+use crate::{
+    ArraysConfig, HardwareAware, Method, OptimizerConfig, Schedule, TaskConfig, TrainingError,
+};
 
 /// Everything that determines a trained network: the same recipe gives the same weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct Recipe {
     /// Variation drawn at every training step.
     #[serde(default)]
     pub noise: Variation,
+    /// Hardware of which every training step programs a chip, in place of `noise`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<HardwareAware>,
 }
 
 /// Which data, and how much of them.
@@ -139,7 +144,8 @@ impl Default for TrainingConfig {
 
 impl Recipe {
     /// The recipe of a network and data that a program brings itself, with every default: what [`train`](crate::train) takes
-    /// from it are seed, `model` and `arrays` (how weights are quantized, and which lie on arrays), `training`, `method` and `noise`.
+    /// from it are seed, `model` and `arrays` (how weights are quantized, and which lie on arrays), `training`, `method`, `noise` and
+    /// `hardware`.
     ///
     /// ```
     /// use crossburn_noise::{Distribution, Variation};
@@ -166,6 +172,7 @@ impl Recipe {
             arrays: ArraysConfig::default(),
             method: Method::default(),
             noise: Variation::default(),
+            hardware: None,
         }
     }
 
@@ -230,6 +237,9 @@ impl Recipe {
                 factor,
                 "a number above 0",
             ));
+        }
+        if let Some(hardware) = &self.hardware {
+            hardware.check(self)?;
         }
         self.method.check(self)
     }

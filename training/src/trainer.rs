@@ -1,11 +1,12 @@
 //! Noise-aware training.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use crossburn_checkpoints::{checksum, load_resume, read_progress, save_resume};
+use crossburn_hardware::deploy::{Fidelity, LearnedScale, TrainingChips};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
 use crossburn_models::Network;
@@ -22,8 +23,8 @@ use crate::method::{Plan, Scene};
 use crate::task::{Batch, Learn, Tally};
 use crate::weight_clip::clip_weights;
 use crate::{
-    Batches, Deployment, EpochRecord, Method, Passes, Recipe, Selection, TrainingError,
-    TrainingObserver, Trisection, evaluate,
+    Batches, Deployment, EpochRecord, HardwareAware, Method, Passes, Recipe, Selection,
+    TrainingError, TrainingObserver, Trisection, evaluate,
 };
 
 /// The rate of a method's warm-up.
@@ -62,6 +63,8 @@ impl<'a, T> Run<'a, T> {
 pub struct Trained<N> {
     /// The kept weights, in evaluation mode, as they are to be programmed.
     pub network: N,
+    /// Full scales of the inputs of layers on arrays that were learned with these weights, by path: see [`HardwareAware`].
+    pub input_scales: BTreeMap<String, f32>,
     /// One record per finished epoch.
     pub curve: Vec<EpochRecord>,
     /// The kept epoch, from 1; 0 where no epoch finished.
@@ -86,12 +89,18 @@ struct Progress {
     /// The [`digest`] of what a distillation learns from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     teacher: Option<String>,
+    /// Full scales of inputs, as they move, and those of the best epoch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    scales: BTreeMap<String, LearnedScale>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    best_scales: BTreeMap<String, f32>,
 }
 
 /// Trains `network` by `recipe`.
 ///
 /// Each step, with the method that is the default: a fresh chip is drawn, the forward pass uses `quantize(W) + deviation`,
-/// the gradient of the task's loss reaches the clean weights straight through, the optimizer steps them. After each epoch the
+/// the gradient of the task's loss reaches the clean weights straight through, the optimizer steps them. With `[hardware]` the
+/// chip is one that is programmed ([`HardwareAware`]). After each epoch the
 /// validation items are judged with a new chip per batch and the best epoch is kept (Yan et al., ICCAD 2023, section 4 of
 /// the method). Other methods ([`Method`](crate::Method)) take other steps, or judge otherwise.
 ///
@@ -138,6 +147,7 @@ pub fn train<N: Network, T: Learn<N>>(
     }
     Ok(Trained {
         network,
+        input_scales: progress.best_scales,
         curve: progress.curve,
         best_epoch: progress.best_epoch,
         noise,
@@ -184,6 +194,8 @@ struct State<'a, N, T> {
     better: Better,
     /// The initial network, for a method that starts more than once.
     initial: N,
+    /// What steps compute on where the recipe has `[hardware]`.
+    chips: Option<TrainingChips>,
     /// One, or as many copies as the method trains side by side.
     learners: Vec<Learner<N>>,
     /// Evaluation-mode copy of the best epoch. Not a clone: clones share running statistics with what still trains.
@@ -245,6 +257,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     passes: Passes::default(),
                     search: None,
                     teacher,
+                    scales: BTreeMap::new(),
+                    best_scales: BTreeMap::new(),
                 };
                 (
                     networks(),
@@ -254,6 +268,9 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 )
             }
         };
+        let hardware = recipe.hardware.as_ref();
+        let chips = hardware.map(HardwareAware::chips).transpose()?;
+        let chips = chips.map(|chips| chips.with_scales(progress.scales.clone()));
         let learners = networks
             .into_iter()
             .zip(optimizers)
@@ -264,6 +281,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             run,
             better: run.validation.metric().better,
             initial,
+            chips,
             learners,
             best,
             progress,
@@ -291,6 +309,9 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     return Ok(true);
                 };
                 lessons.push(lesson);
+            }
+            if let Some(chips) = &self.chips {
+                self.progress.scales = chips.scales().clone();
             }
             let scene = Scene {
                 recipe,
@@ -328,6 +349,10 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             if last || self.judged(&record) > self.best_judged().1 {
                 self.best = network;
                 self.progress.best_epoch = epoch;
+                let scales = self.progress.scales.iter();
+                self.progress.best_scales = scales
+                    .map(|(path, scale)| (path.clone(), scale.value))
+                    .collect();
             }
             self.progress.curve.push(record);
             self.save()?;
@@ -438,10 +463,24 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 return Ok(None);
             }
             let (first, further) = items.split_at(training.batch.min(items.len()));
+            if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware)
+                && index.is_multiple_of(hardware.ranges_every)
+            {
+                let batch = items_on(first, &run.device.clone().without_autodiff())?;
+                chips.look(&learner.network, &weights, first.len(), |network| {
+                    run.train.forward(network, &batch);
+                })?;
+                let looks = match hardware.fidelity {
+                    Fidelity::Weight => 1,
+                    Fidelity::Array => 2,
+                };
+                self.progress.passes.forward += looks * first.len() as u64;
+            }
             let step = Step {
                 task: run.train,
                 weights: &weights,
                 noise,
+                hardware: self.chips.as_ref(),
                 chip: ChipSeed::new(
                     recipe.seed ^ path_hash("training noise"),
                     (epoch as u64) << 32 | index as u64,
@@ -459,6 +498,9 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 Ok(run.train.forward(&self.initial, &batch))
             };
             let learned = recipe.method.step(learner, &step, teach)?;
+            if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware) {
+                chips.learn(&learned.scales, hardware.scale_rate);
+            }
             if let Some((deviations, selected)) = &clip {
                 let network = learner.network.clone();
                 learner.network = clip_weights(network, selected, *deviations);
@@ -490,7 +532,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         }))
     }
 
-    /// The metric on the validation items without noise, and, where there is noise, with a new chip of it per batch.
+    /// The metric on the validation items without noise, and, where there is noise or hardware, with a new chip of it per
+    /// batch.
     fn validate(
         &mut self,
         network: &N,
@@ -502,7 +545,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let programmed = programmed(network, &weights);
         let clean = evaluate(&programmed, batches)?;
         self.progress.passes.forward += batches.items() as u64;
-        if let Distribution::None {} = noise.distribution {
+        if self.chips.is_none() && matches!(noise.distribution, Distribution::None {}) {
             return Ok((clean, None));
         }
         let seed = self.recipe.seed ^ path_hash("validation noise");
@@ -510,7 +553,10 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let (mut tally, mut seen) = ([T::Tally::default()], 0);
         for (index, batch) in batches.iter().enumerate() {
             let chip = ChipSeed::new(seed, (epoch as u64) << 32 | index as u64);
-            let chip = manufacture(network, &weights, noise, chip);
+            let chip = match &self.chips {
+                Some(chips) => chips.chip(network, &weights, chip)?,
+                None => manufacture(network, &weights, noise, chip),
+            };
             let judged = task.judge(task.forward(&chip, batch), batch, &mut tally);
             judged.map_err(|error| error.at_item(seen))?;
             seen += batch.items();

@@ -171,6 +171,33 @@ impl ProgrammedMatrix {
         self.inputs
     }
 
+    /// Least and largest input that its converter does not clip, in the units of the network.
+    pub(crate) fn input_limits(&self) -> (f32, f32) {
+        match self.dac.sign {
+            InputSign::Signed => (-self.dac.x_max, self.dac.x_max),
+            InputSign::Unsigned => (0.0, self.dac.x_max),
+        }
+    }
+
+    /// How inputs as their converter applies them grow with the logarithm of its full scale: by themselves where they are
+    /// clipped, and by their error of rounding where they are not.
+    ///
+    /// # Source
+    /// Esser et al., "Learned step size quantization", ICLR 2020, equation 3, times the full scale.
+    pub(crate) fn input_growth(&self, x: &[f32]) -> Vec<f32> {
+        let mut applied = vec![0.0; x.len()];
+        self.dac.encode(x, &mut applied);
+        let (least, most) = self.input_limits();
+        let step = self.dac.x_max / self.dac.levels() as f32;
+        for (applied, x) in applied.iter_mut().zip(x) {
+            *applied *= step;
+            if (least..=most).contains(x) {
+                *applied -= x;
+            }
+        }
+        applied
+    }
+
     /// The arrays that one plane covers; unit columns count as outputs.
     pub fn tiling(&self) -> &Tiling {
         &self.tiling

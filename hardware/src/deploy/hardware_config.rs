@@ -5,7 +5,7 @@ use crossburn_noise::{Placement, matrix_weights};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{InputRange, Operation};
-use crate::array::{ArrayConfig, Conversion, InputSign};
+use crate::array::{ArrayConfig, Conversion, Dac, InputSign};
 use crate::cost::{self, Accumulation, ArrayShape, CostConfig, Layout, accelerator_text};
 use crate::device::MemoryDevice;
 use crate::ir_drop::{PairArrangement, Wires};
@@ -95,6 +95,22 @@ pub struct LayerOverride {
     /// Other arrays and converters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub array: Option<ArrayConfig>,
+    /// Full scale of its inputs, in the units of the network, in place of what `operation.input_range` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_scale: Option<f32>,
+}
+
+impl LayerOverride {
+    /// A section for the layer at `path` that says nothing yet.
+    fn of(path: &str) -> Self {
+        Self {
+            path: path.to_string(),
+            digital: false,
+            mapping: None,
+            array: None,
+            input_scale: None,
+        }
+    }
 }
 
 /// A device table, or the name of a preset with `faults` beside it.
@@ -179,10 +195,11 @@ impl TryFrom<HardwareConfig> for Hardware {
                     "keep one of them, with everything that the layer does differently",
                 );
             }
-            if layer.digital && (layer.mapping.is_some() || layer.array.is_some()) {
+            let on_array = layer.mapping.is_some() || layer.array.is_some();
+            if layer.digital && (on_array || layer.input_scale.is_some()) {
                 return conflict(
                     &format!(
-                        "layer `{}` is digital and has a mapping or an array",
+                        "layer `{}` is digital and has a mapping, an array or an input_scale",
                         layer.path
                     ),
                     "leave one of them out",
@@ -190,6 +207,15 @@ impl TryFrom<HardwareConfig> for Hardware {
             }
             if let Some(array) = &layer.array {
                 array.check()?;
+            }
+            if let Some(scale) = layer.input_scale {
+                let array = layer.array.as_ref().unwrap_or(&config.array);
+                let x_max = scale;
+                Dac {
+                    x_max,
+                    ..array.input
+                }
+                .check()?;
             }
         }
         if let Some(cost) = &config.cost {
@@ -253,10 +279,8 @@ impl Hardware {
         placement.check(network)?;
         let mut config = self.config.clone();
         let section = |path: String, digital| LayerOverride {
-            path,
             digital,
-            mapping: None,
-            array: None,
+            ..LayerOverride::of(&path)
         };
         for path in placement.off_arrays(network) {
             config.layers.retain(|layer| layer.path != path);
@@ -266,6 +290,29 @@ impl Hardware {
         for path in placement.on_arrays(network) {
             if !matrices.contains(&path) && self.layer(&path).is_none() {
                 config.layers.push(section(path, false));
+            }
+        }
+        Self::try_from(config)
+    }
+
+    /// The same hardware where the inputs of the layers at the paths of `scales` have these full scales. A layer that is digital, or whose
+    /// full scale the description says, stays as it is.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`] for a full scale that is no finite number above zero.
+    pub fn with_input_scales<'a>(
+        &self,
+        scales: impl IntoIterator<Item = (&'a String, f32)>,
+    ) -> Result<Self, HardwareError> {
+        let mut config = self.config.clone();
+        for (path, scale) in scales {
+            match config.layers.iter_mut().find(|layer| layer.path == *path) {
+                Some(layer) if layer.digital => {}
+                Some(layer) => layer.input_scale = layer.input_scale.or(Some(scale)),
+                None => config.layers.push(LayerOverride {
+                    input_scale: Some(scale),
+                    ..LayerOverride::of(path)
+                }),
             }
         }
         Self::try_from(config)

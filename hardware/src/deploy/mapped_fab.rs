@@ -80,14 +80,21 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
     }
 
     fn make(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
+        let network = &self.mapped.network;
         match self.fidelity {
-            Fidelity::Weight => self.frozen(chip),
-            Fidelity::Array => self.on_arrays(chip),
+            Fidelity::Weight => Ok(replace(network, self.held(chip)?)),
+            Fidelity::Array => {
+                let mut arrays = self.on_arrays(chip)?;
+                Ok(attach(network.clone(), |path, _| arrays.remove(path)))
+            }
         }
     }
 
-    /// A plain network with the weights that the cells hold.
-    fn frozen(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
+    /// The weights that the cells hold by path, in rows of outputs, group after group.
+    pub(super) fn held(
+        &self,
+        chip: Option<ChipSeed>,
+    ) -> Result<BTreeMap<String, Vec<f32>>, HardwareError> {
         let mut held = BTreeMap::new();
         for (path, weight) in &self.mapped.weights {
             let mut rows = Vec::new();
@@ -99,16 +106,18 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
             }
             held.insert(path.clone(), rows);
         }
-        Ok(replace(&self.mapped.network, held))
+        Ok(held)
     }
 
-    /// The network with its arrays attached.
-    fn on_arrays(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
-        let mut arrays = BTreeMap::new();
-        for (path, weight) in &self.mapped.weights {
-            arrays.insert(path.clone(), self.arrays(weight, chip)?);
-        }
-        Ok(attach(&self.mapped.network, |path, _| arrays.remove(path)))
+    /// The arrays of every weight by path.
+    pub(super) fn on_arrays(
+        &self,
+        chip: Option<ChipSeed>,
+    ) -> Result<BTreeMap<String, OnArray>, HardwareError> {
+        let weights = self.mapped.weights.iter();
+        weights
+            .map(|(path, weight)| Ok((path.clone(), self.arrays(weight, chip)?)))
+            .collect()
     }
 
     fn arrays(

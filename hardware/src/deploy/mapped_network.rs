@@ -58,6 +58,17 @@ pub struct MappedNetwork<M> {
     pub(super) weights: BTreeMap<String, MappedWeight>,
 }
 
+/// What passes through a network have shown of its layers: how each is used, and the ranges of its converters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenUse {
+    /// In the order of their first use.
+    uses: Vec<LayerUse>,
+    /// Images of the pass.
+    images: usize,
+    /// Calibrated ranges by path and group, where converters ask for them.
+    ranges: BTreeMap<String, Vec<Vec<CurrentRange>>>,
+}
+
 /// Path, shape and matrices of one stored weight.
 type StoredMatrices = (String, WeightShape, Vec<WeightMatrix>);
 
@@ -102,27 +113,43 @@ impl<M: Module + Sync> MappedNetwork<M> {
             ));
         }
         let network = network.valid().materialize();
-        require_finite(&network)?;
-        let special = hardware.config().layers.iter().map(|layer| &layer.path);
-        let paths = array_weights(&network, special).map_err(|error| match error {
-            NoiseError::NoWeight { path, .. } => HardwareError::Unknown {
-                kind: "weight",
-                name: path,
-                known: Vec::from_iter(matrix_weights(&network)).join(", "),
-            },
-            error => error.into(),
-        })?;
-        let selected: BTreeSet<String> = paths
-            .into_iter()
-            .filter(|path| hardware.layer(path).is_none_or(|layer| !layer.digital))
-            .collect();
+        let selected = selected(&network, hardware)?;
         let uses = probe(&network, &selected, &run);
-        let mut shared = shared_weights(&network, &selected);
+        let seen = SeenUse {
+            uses,
+            images,
+            ranges: BTreeMap::new(),
+        };
+        Self::map(network, hardware, &selected, seen)
+    }
+
+    /// The same mapping of other weights: what `seen` tells of a pass takes the place of a pass of its own.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn as_seen(
+        network: &M,
+        hardware: &Hardware,
+        seen: &SeenUse,
+    ) -> Result<Self, HardwareError> {
+        let network = network.valid().materialize();
+        let selected = selected(&network, hardware)?;
+        Self::map(network, hardware, &selected, seen.clone())
+    }
+
+    fn map(
+        network: M,
+        hardware: &Hardware,
+        selected: &BTreeSet<String>,
+        mut seen: SeenUse,
+    ) -> Result<Self, HardwareError> {
+        let mut shared = shared_weights(&network, selected);
         let mut weights = BTreeMap::new();
-        for (path, weight) in stored(&network, &selected) {
-            let used = uses.iter().find(|known| known.path == path);
+        for (path, weight) in stored(&network, selected) {
+            let used = seen.uses.iter().find(|known| known.path == path);
             let draws = shared.remove(&path).unwrap_or_else(|| path.clone());
-            let mapped = MappedWeight::new(hardware, &path, draws, &weight, used)?;
+            let mut mapped = MappedWeight::new(hardware, &path, draws, &weight, used)?;
+            mapped.ranges = seen.ranges.remove(&path).unwrap_or_default();
             // The first path of a shared weight comes before the others in this order.
             let other = |first: &MappedWeight| first.matrices != mapped.matrices;
             if weights.get(&mapped.draws).is_some_and(other) {
@@ -139,10 +166,22 @@ impl<M: Module + Sync> MappedNetwork<M> {
         Ok(Self {
             network,
             hardware: hardware.clone(),
-            uses,
-            images,
+            uses: seen.uses,
+            images: seen.images,
             weights,
         })
+    }
+
+    /// What its passes have shown, for [`Self::as_seen`].
+    pub fn seen(&self) -> SeenUse {
+        let weights = self.weights.iter();
+        SeenUse {
+            uses: self.uses.clone(),
+            images: self.images,
+            ranges: weights
+                .map(|(path, weight)| (path.clone(), weight.ranges.clone()))
+                .collect(),
+        }
     }
 
     /// The network in evaluation mode, as it was given, with what its weights carried folded in.
@@ -273,7 +312,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
         if matrices.is_empty() {
             return Ok(self);
         }
-        let watched = attach(&self.network, |path, _| {
+        let watched = attach(self.network.clone(), |path, _| {
             let profile: &Arc<Mutex<Vec<CurrentProfile>>> = profiles.get(path)?;
             Some(OnArray::profile(
                 matrices.get(path)?.clone(),
@@ -347,6 +386,9 @@ impl MappedWeight {
         if let Some(used) = used {
             if config.operation.input_range == InputRange::Calibrated {
                 array.input.x_max = used.largest_input();
+            }
+            if let Some(scale) = special.and_then(|layer| layer.input_scale) {
+                array.input.x_max = scale;
             }
             if array.input.sign == InputSign::Unsigned && used.input_low < 0.0 {
                 return Err(HardwareError::conflict(
@@ -453,10 +495,29 @@ fn told_apart(
     Ok(())
 }
 
+/// Paths of the weights of `network` that lie on the arrays of `hardware`.
+fn selected<M: Module>(
+    network: &M,
+    hardware: &Hardware,
+) -> Result<BTreeSet<String>, HardwareError> {
+    require_finite(network)?;
+    let special = hardware.config().layers.iter().map(|layer| &layer.path);
+    let paths = array_weights(network, special).map_err(|error| match error {
+        NoiseError::NoWeight { path, .. } => HardwareError::Unknown {
+            kind: "weight",
+            name: path,
+            known: Vec::from_iter(matrix_weights(network)).join(", "),
+        },
+        error => error.into(),
+    })?;
+    let on_array = |path: &String| hardware.layer(path).is_none_or(|layer| !layer.digital);
+    Ok(paths.into_iter().filter(on_array).collect())
+}
+
 /// How `run` uses the selected weights.
 fn probe<M: Module>(network: &M, selected: &BTreeSet<String>, run: &impl Fn(&M)) -> Vec<LayerUse> {
     let uses = Arc::new(Mutex::new(Vec::new()));
-    let watched = attach(network, |path, shape| {
+    let watched = attach(network.clone(), |path, shape| {
         let outputs = match shape {
             [_, outputs] => *outputs,
             [outputs, ..] => *outputs,

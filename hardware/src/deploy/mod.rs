@@ -2,11 +2,13 @@
 //!
 //! [`Hardware`] is one file: cells, mapping, arrays, wires, operation, cost. [`MappedNetwork`] is a network on it: which
 //! conductances its weights ask for, how its layers are used, how its converters are set; shared by all chips. A [`Fab`]
-//! turns seeds into chips. [`PostTraining`] quantizes a trained network by data.
+//! turns seeds into chips. [`TrainingChips`] are those that training steps compute on. [`PostTraining`] quantizes a trained
+//! network by data.
 
 mod chip_fab;
 mod fidelity;
 mod hardware_config;
+mod learned_scale;
 mod mapped_fab;
 mod mapped_network;
 mod network_weights;
@@ -17,13 +19,16 @@ mod selection;
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests;
 mod tolerance;
+mod training_chips;
 
 pub use chip_fab::{Fab, VariationFab};
 pub use fidelity::Fidelity;
 pub use hardware_config::{Hardware, HardwareConfig, LayerOverride};
+pub use learned_scale::LearnedScale;
 pub use mapped_fab::MappedFab;
-pub use mapped_network::MappedNetwork;
+pub use mapped_network::{MappedNetwork, SeenUse};
 pub use operation::{InputRange, Operation};
 pub use post_training::PostTraining;
 pub use selection::{Selection, Writes};
 pub use tolerance::CellConductances;
+pub use training_chips::{OnChip, TrainingChips};

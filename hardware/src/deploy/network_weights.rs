@@ -36,9 +36,9 @@ pub(super) fn in_matrices(
     }
 }
 
-/// `network`, whose weights carry nothing, with what `role` gives for a path and shape.
+/// `network` with what `role` gives for a path and shape; what a weight carries stays where it gives nothing.
 pub(super) fn attach<M: Module>(
-    network: &M,
+    network: M,
     role: impl FnMut(&str, &[usize]) -> Option<OnArray>,
 ) -> M {
     struct Attach<F>(F);
@@ -54,7 +54,7 @@ pub(super) fn attach<M: Module>(
             (param, role)
         }
     }
-    network.clone().apply_reparameterization(Attach(role))
+    network.apply_reparameterization(Attach(role))
 }
 
 /// `network`, whose weights carry nothing, with `held` by path, in rows of outputs, in the place of its weights.

@@ -53,58 +53,94 @@ impl Geometry {
     /// The inputs of every position of `group` in `images`: `[images · positions, inputs]`, taps of a channel next to each
     /// other as in Burn's weights, zeros where a tap lies in the padding.
     pub(crate) fn patches(&self, x: &[f32], images: Range<usize>, group: usize) -> Vec<f32> {
-        let [height, width] = self.size;
-        let [rows, columns] = self.output_size();
-        let (taps, channels) = (self.kernel[0] * self.kernel[1], self.channels / self.groups);
-        let mut out = vec![0.0; images.len() * self.positions() * self.inputs()];
-        if self.inputs() == 0 {
-            return out;
+        if *self == Self::linear(self.channels) {
+            return x[images.start * self.channels..images.end * self.channels].to_vec();
         }
-        let mut positions = out.chunks_exact_mut(channels * taps);
-        for image in images {
-            let first = (image * self.channels + group * channels) * height * width;
-            let planes = &x[first..first + channels * height * width];
-            for row in 0..rows {
-                for column in 0..columns {
-                    let Some(patch) = positions.next() else {
-                        return out;
-                    };
-                    self.patch(planes, [row, column], patch);
-                }
-            }
+        let mut out = vec![0.0; images.len() * self.positions() * self.inputs()];
+        match self.kernel[1] {
+            1 => self.fill::<1>(x, images, group, &mut out),
+            3 => self.fill::<3>(x, images, group, &mut out),
+            5 => self.fill::<5>(x, images, group, &mut out),
+            _ => self.fill::<0>(x, images, group, &mut out),
         }
         out
     }
 
-    /// The inputs of one position from the planes of one image and group.
-    fn patch(&self, planes: &[f32], position: [usize; 2], patch: &mut [f32]) {
+    /// Fills in what is not padding. Kernels are `WIDE` taps wide, or of any width where that is 0: runs of a known length
+    /// are copied without a call.
+    fn fill<const WIDE: usize>(
+        &self,
+        x: &[f32],
+        images: Range<usize>,
+        group: usize,
+        out: &mut [f32],
+    ) {
         let [height, width] = self.size;
-        let taps = self.kernel[0] * self.kernel[1];
-        let place = |axis: usize, tap: usize| {
-            let at = position[axis] * self.stride[axis] + tap * self.dilation[axis];
-            at.checked_sub(self.padding[axis].0)
-                .filter(|at| *at < self.size[axis])
-        };
-        for tap_row in 0..self.kernel[0] {
-            let Some(row) = place(0, tap_row) else {
-                continue;
-            };
-            for tap_column in 0..self.kernel[1] {
-                let Some(column) = place(1, tap_column) else {
-                    continue;
-                };
-                let tap = tap_row * self.kernel[1] + tap_column;
-                let plane = planes
-                    .iter()
-                    .skip(row * width + column)
-                    .step_by(height * width);
-                patch
-                    .iter_mut()
-                    .skip(tap)
-                    .step_by(taps)
-                    .zip(plane)
-                    .for_each(|(value, x)| *value = *x);
+        let [rows, columns] = self.output_size();
+        let [tap_rows, tap_columns] = self.kernel;
+        let (taps, channels) = (tap_rows * tap_columns, self.channels / self.groups);
+        if channels * taps == 0 {
+            return;
+        }
+        let inside =
+            |axis, count| -> Vec<Taps> { (0..count).map(|at| self.inside(axis, at)).collect() };
+        let (rows, columns) = (inside(0, rows), inside(1, columns));
+        let [down, right] = self.dilation;
+        let mut positions = out.chunks_exact_mut(channels * taps);
+        for image in images {
+            let first = (image * self.channels + group * channels) * height * width;
+            let planes = &x[first..first + channels * height * width];
+            for row in &rows {
+                for (column, patch) in columns.iter().zip(&mut positions) {
+                    if column.taps.is_empty() {
+                        continue;
+                    }
+                    let whole = WIDE > 0 && column.taps.len() == WIDE && right == 1;
+                    let channels = patch
+                        .chunks_exact_mut(taps)
+                        .zip(planes.chunks_exact(height * width));
+                    for (patch, plane) in channels {
+                        let mut at = row.first * width + column.first;
+                        for tap_row in row.taps.clone() {
+                            let patch = &mut patch[tap_row * tap_columns..][..tap_columns];
+                            let run = plane[at..].first_chunk::<WIDE>();
+                            match (run, patch.first_chunk_mut::<WIDE>()) {
+                                (Some(run), Some(patch)) if whole => *patch = *run,
+                                _ => {
+                                    let run = plane[at..].iter().step_by(right);
+                                    for (value, x) in patch[column.taps.clone()].iter_mut().zip(run)
+                                    {
+                                        *value = *x;
+                                    }
+                                }
+                            }
+                            at += down * width;
+                        }
+                    }
+                }
             }
         }
     }
+
+    /// The taps along an axis that lie inside the input at the output position `at`.
+    fn inside(&self, axis: usize, at: usize) -> Taps {
+        let (start, before) = (at * self.stride[axis], self.padding[axis].0);
+        let step = self.dilation[axis];
+        let from = before.saturating_sub(start).div_ceil(step);
+        let to = (self.size[axis] + before)
+            .saturating_sub(start)
+            .div_ceil(step)
+            .min(self.kernel[axis]);
+        Taps {
+            taps: from..to.max(from),
+            first: (start + from * step).saturating_sub(before),
+        }
+    }
+}
+
+/// Taps inside the input.
+struct Taps {
+    taps: Range<usize>,
+    /// Where in the input the first of them lies.
+    first: usize,
 }

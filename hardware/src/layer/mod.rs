@@ -41,9 +41,13 @@ pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
     let bias = layer.bias.as_ref().map(|bias| bias.val());
     let product = on_array.product(
         &Geometry::linear(inputs),
-        input.clone().reshape([rows, inputs, 1, 1]),
+        input.reshape([rows, inputs, 1, 1]),
+        &layer.weight,
         bias,
-        || crossburn_kernels::linear(layer, input).reshape([rows, outputs, 1, 1]),
+        |input| {
+            let input: Tensor<2> = input.reshape([rows, inputs]);
+            crossburn_kernels::linear(layer, input).reshape([rows, outputs, 1, 1])
+        },
     );
     shape[D - 1] = outputs;
     product.reshape(shape)
@@ -71,8 +75,9 @@ pub fn conv1d(layer: &Conv1d, input: Tensor<3>) -> Tensor<3> {
         groups: layer.groups,
     };
     let bias = layer.bias.as_ref().map(|bias| bias.val());
-    let product = on_array.product(&geometry, input.clone().unsqueeze_dim(2), bias, || {
-        crossburn_kernels::conv1d(layer, input).unsqueeze_dim(2)
+    let weight = &layer.weight;
+    let product = on_array.product(&geometry, input.unsqueeze_dim(2), weight, bias, |input| {
+        crossburn_kernels::conv1d(layer, input.squeeze_dim(2)).unsqueeze_dim(2)
     });
     product.squeeze_dim(2)
 }
@@ -99,7 +104,7 @@ pub fn conv2d(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
         groups: layer.groups,
     };
     let bias = layer.bias.as_ref().map(|bias| bias.val());
-    on_array.product(&geometry, input.clone(), bias, || {
+    on_array.product(&geometry, input, &layer.weight, bias, |input| {
         crossburn_kernels::conv2d(layer, input)
     })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use burn::module::{Module, Reparameterization};
+use burn::module::{Module, Param, Reparameterization};
 use burn::tensor::{Tensor, TensorData};
 use crossburn_noise::{Philox, WeightLayout, WeightShape};
 use rayon::prelude::*;
@@ -25,6 +25,9 @@ const ROWS: usize = 128;
 pub struct OnArray {
     #[module(skip)]
     role: Role,
+    /// Takes the gradient of the logarithm of the full scale of inputs, where that is wanted.
+    #[module(skip)]
+    input_scale: Option<Tensor<1>>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,13 +109,11 @@ impl Turn {
 impl OnArray {
     /// Records in `uses` how the weight at `path`, of `outputs` channels, is used.
     pub(crate) fn probe(path: &str, outputs: usize, uses: Arc<Mutex<Vec<LayerUse>>>) -> Self {
-        Self {
-            role: Role::Probe(Arc::new(Probe {
-                path: path.to_string(),
-                outputs,
-                uses,
-            })),
-        }
+        Self::of(Role::Probe(Arc::new(Probe {
+            path: path.to_string(),
+            outputs,
+            uses,
+        })))
     }
 
     /// Adds the currents that a pass causes in `matrices` to `profiles`, one per group.
@@ -120,58 +121,78 @@ impl OnArray {
         matrices: Arc<Vec<ProgrammedMatrix>>,
         profiles: Arc<Mutex<Vec<CurrentProfile>>>,
     ) -> Self {
-        Self {
-            role: Role::Profile(Arc::new(Profile { matrices, profiles })),
-        }
+        Self::of(Role::Profile(Arc::new(Profile { matrices, profiles })))
     }
 
     /// Adds the moments of the inputs of a pass to `moments`, one per group.
     pub(crate) fn moments(moments: Arc<Mutex<Vec<InputMoments>>>) -> Self {
-        Self {
-            role: Role::Moments(moments),
-        }
+        Self::of(Role::Moments(moments))
     }
 
     /// Lets `matrices` multiply, one per group.
     pub(crate) fn arrays(matrices: Vec<ProgrammedMatrix>, reads: Option<Vec<Philox>>) -> Self {
+        Self::of(Role::Arrays(Arc::new(Arrays {
+            matrices,
+            reads,
+            turn: Mutex::default(),
+        })))
+    }
+
+    fn of(role: Role) -> Self {
         Self {
-            role: Role::Arrays(Arc::new(Arrays {
-                matrices,
-                reads,
-                turn: Mutex::default(),
-            })),
+            role,
+            input_scale: None,
+        }
+    }
+
+    /// The same with `scale`, one number that takes a gradient and whose value does not matter: its gradient will be that of the
+    /// logarithm of the full scale of inputs.
+    pub(crate) fn learning_input_scale(self, scale: Tensor<1>) -> Self {
+        Self {
+            input_scale: Some(scale),
+            ..self
         }
     }
 
     /// The product with `input`, `[batch, channels, height, width]`, and `bias`; `digital` gives what the layer computes
-    /// with the weights that it sees, bias included.
-    pub(super) fn product(
+    /// from an input of that shape with the weights that it sees, bias included.
+    ///
+    /// The gradient of a product on arrays is that of the weights that the cells hold, with the inputs as their converters
+    /// clip them: an input that is clipped has none. The size of the weights is an exception: arrays hold them as fractions of
+    /// the largest, so that with s times the weights the arrays give s times what they gave, with all of its errors. Along `weight`,
+    /// the gradient is therefore that of what the arrays gave. Without it errors of converters would never hold a network back from
+    /// larger and larger outputs.
+    pub(super) fn product<const D: usize>(
         &self,
         geometry: &Geometry,
         input: Tensor<4>,
+        weight: &Param<Tensor<D>>,
         bias: Option<Tensor<1>>,
-        digital: impl FnOnce() -> Tensor<4>,
+        digital: impl FnOnce(Tensor<4>) -> Tensor<4>,
     ) -> Tensor<4> {
         let batch = input.dims()[0];
         let tracked = input.device().is_autodiff();
-        let input = if tracked { input.inner() } else { input };
-        let (device, dtype) = (input.device(), input.dtype());
-        let x: Vec<f32> = input
+        let seen = match tracked {
+            true => input.clone().inner(),
+            false => input.clone(),
+        };
+        let (device, dtype) = (seen.device(), seen.dtype());
+        let x: Vec<f32> = seen
             .into_data()
             .try_into_vec_as()
             .expect("an input is a tensor of floats");
         let arrays = match &self.role {
             Role::Probe(probe) => {
                 probe.watch(geometry, &x, batch);
-                return digital();
+                return digital(input);
             }
             Role::Profile(profile) => {
                 profile.watch(geometry, &x, batch);
-                return digital();
+                return digital(input);
             }
             Role::Moments(moments) => {
                 watch_moments(moments, geometry, &x, batch);
-                return digital();
+                return digital(input);
             }
             Role::Arrays(arrays) => arrays,
         };
@@ -184,13 +205,22 @@ impl OnArray {
             product = product + bias.reshape([1, outputs, 1, 1]);
         }
         if tracked {
-            // The gradient of a product on arrays is that of the weights that the cells hold.
-            let digital = digital();
+            let digital = digital(arrays.clipped(input, &x, self.input_scale.clone()));
             let product = Tensor::from_inner(product);
-            return straight_through(digital, product);
+            let missed = (product.clone() - digital.clone()).detach();
+            let growth = growth(weight.base()).reshape([1, 1, 1, 1]);
+            return straight_through(digital, product) + missed * growth;
         }
         product
     }
+}
+
+/// Zero, with the gradient of the logarithm of the norm of `weight`.
+fn growth<const D: usize>(weight: Tensor<D>) -> Tensor<1> {
+    // Weights that are all zero have no direction, and stay without a gradient here.
+    let square = weight.powi_scalar(2).sum() + f32::MIN_POSITIVE;
+    let logarithm = square.log() * 0.5;
+    logarithm.clone() - logarithm.detach()
 }
 
 impl Reparameterization for OnArray {
@@ -279,6 +309,27 @@ fn watch_moments(moments: &Mutex<Vec<InputMoments>>, geometry: &Geometry, x: &[f
 }
 
 impl Arrays {
+    /// `input`, of the values `x`, as the converters clip it. Its gradient is that of the unrounded input, and what their full scale makes
+    /// of it, where `scale` takes that.
+    fn clipped(&self, input: Tensor<4>, x: &[f32], scale: Option<Tensor<1>>) -> Tensor<4> {
+        let Some(matrix) = self.matrices.first() else {
+            return input;
+        };
+        let (least, most) = matrix.input_limits();
+        let (shape, device) = (input.dims(), input.device());
+        let clipped = match x.iter().all(|x| (least..=most).contains(x)) {
+            true => input,
+            false => input.clamp(least, most),
+        };
+        let Some(scale) = scale else {
+            return clipped;
+        };
+        let growth = TensorData::new(matrix.input_growth(x), shape);
+        let growth = Tensor::from_data(growth, (&device, clipped.dtype()));
+        let scale = scale.clone() - scale.clone().detach();
+        clipped + growth * scale.reshape([1, 1, 1, 1])
+    }
+
     /// The product `[batch, outputs, positions]`, and the number of outputs.
     fn multiply(&self, geometry: &Geometry, x: &[f32], batch: usize) -> (Vec<f32>, usize) {
         let positions = geometry.positions();

@@ -141,6 +141,7 @@ impl Arm {
             arrays: ArraysConfig::default(),
             method: self.method.clone(),
             noise: self.noise,
+            hardware: None,
         }
     }
 }

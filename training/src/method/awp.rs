@@ -96,6 +96,7 @@ impl Awp {
             loss: value,
             tally,
             passes: 2,
+            scales: BTreeMap::new(),
         })
     }
 

@@ -1,6 +1,8 @@
 //! Distillation: the network learns to say what it said before training, now on noisy chips.
 
-use crossburn_hardware::vary_weights;
+use std::collections::BTreeMap;
+
+use burn::optim::GradientsParams;
 use crossburn_models::decoder::AdapterKind;
 use crossburn_models::{ModelConfig, Network};
 use serde::{Deserialize, Serialize};
@@ -70,17 +72,21 @@ impl Distillation {
         step: &Step<'_, T>,
         teacher: T::Output,
     ) -> Result<Learned<T::Tally>, TrainingError> {
-        let varied = vary_weights(learner.network.clone(), step.weights, step.noise, step.chip)?;
-        let output = step.task.forward(&varied, &step.batch);
+        let chip = step.on_chip(learner.network.clone())?;
+        let output = step.task.forward(&chip.network, &step.batch);
         let task = step.task;
         let (distance, loss, tally) = task.counted(output, &step.batch, |output| {
             task.distillation_loss(output, teacher, self.temperature)
         })?;
-        learner.descend(distance, step.learning_rate);
+        let (gradients, mut scales) = (distance.backward(), BTreeMap::new());
+        chip.add_scale_gradients(&gradients, &mut scales);
+        let gradients = GradientsParams::from_grads(gradients, &learner.network);
+        learner.apply(gradients, step.learning_rate);
         Ok(Learned {
             loss,
             tally,
             passes: 1,
+            scales,
         })
     }
 }

@@ -31,7 +31,7 @@ use crate::{Batches, Passes, Recipe, Run, TrainingError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Method {
-    /// Every step draws a chip of `[noise]`; plain training where that is `none`.
+    /// Every step draws a chip of `[noise]` or `[hardware]`; plain training where there is neither.
     NoiseInjection {},
     /// Noise injection whose strength a search over validation chips sets.
     Trice(Trice),
@@ -277,6 +277,7 @@ pub(crate) mod tests {
             task: &EIGHT,
             weights: &WEIGHTS,
             noise,
+            hardware: None,
             chip: ChipSeed::new(5, chip),
             batch: EIGHT.batch(&items, &device),
             further: Vec::new(),

@@ -1,22 +1,23 @@
 //! Noise injection: one drawn chip per step.
 
+use std::collections::BTreeMap;
+
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
-use crossburn_hardware::vary_weights;
 use crossburn_models::Network;
 
 use crate::TrainingError;
 use crate::learner::{Learned, Learner, Step};
 use crate::task::{Batch, Learn, Tally, shared};
 
-/// A chip is drawn, the forward pass uses `quantize(W) + deviation`, the gradient of the loss, plus that of
+/// A chip is drawn, the forward pass uses `quantize(W) + deviation`, or a programmed chip where the recipe has `[hardware]`, the gradient of the loss, plus that of
 /// `penalty` on the clean weights where there is one, steps the clean weights.
 ///
 /// The gradients of several batches are added up, each with its share of what all of them weigh: the gradient of the mean loss
 /// over all of them, on one chip.
 ///
 /// # Errors
-/// Those of [`vary_weights`].
+/// Those of the chip.
 ///
 /// # Source
 /// Yan et al., ICCAD 2023 (arXiv 2307.15853), training with fixed noise.
@@ -25,7 +26,7 @@ pub(super) fn step<N: Network, T: Learn<N>>(
     step: &Step<'_, T>,
     mut penalty: Option<Tensor<1>>,
 ) -> Result<Learned<T::Tally>, TrainingError> {
-    let varied = vary_weights(learner.network.clone(), step.weights, step.noise, step.chip)?;
+    let chip = step.on_chip(learner.network.clone())?;
     let batches = || std::iter::once(&step.batch).chain(&step.further);
     let weight: usize = batches().map(Batch::weight).sum();
     let mut gradients = GradientsAccumulator::new();
@@ -33,24 +34,27 @@ pub(super) fn step<N: Network, T: Learn<N>>(
         loss: 0.0,
         tally: T::Tally::default(),
         passes: 1,
+        scales: BTreeMap::new(),
     };
     for batch in batches() {
         let share = batch.weight() as f64 / weight as f64;
         let network = &learner.network;
         let (value, tally) = if step.by_blocks {
             step.task
-                .gradients_by_blocks(&varied, batch, share, &mut |found| {
+                .gradients_by_blocks(&chip.network, batch, share, &mut |found| {
+                    chip.add_scale_gradients(&found, &mut learned.scales);
                     gradients.accumulate(network, GradientsParams::from_grads(found, network));
                 })?
         } else {
-            let output = step.task.forward(&varied, batch);
+            let output = step.task.forward(&chip.network, batch);
             let (loss, value, tally) = step.task.learned(output, batch)?;
             let loss = match penalty.take() {
                 Some(penalty) => shared(loss, share) + penalty,
                 None => shared(loss, share),
             };
-            let found = GradientsParams::from_grads(loss.backward(), network);
-            gradients.accumulate(network, found);
+            let found = loss.backward();
+            chip.add_scale_gradients(&found, &mut learned.scales);
+            gradients.accumulate(network, GradientsParams::from_grads(found, network));
             (value, tally)
         };
         learned.loss += share * value;
