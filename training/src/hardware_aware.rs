@@ -37,19 +37,19 @@ pub struct HardwareAware {
     /// Times since programming, of which every chip has one; that of the accelerator where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Second>,
-    /// Steps after which calibrated ranges of output converters are set anew, on the items of the step.
-    #[serde(default = "hundred")]
+    /// Steps after which calibrated ranges of output converters are set anew, on up to 32 items of the step.
+    #[serde(default = "ten")]
     pub ranges_every: usize,
     /// At array fidelity, the rate of Adam by which the full scale of every layer's inputs is learned, in parts of itself. With 0 it
-    /// stays the largest input of the first batch.
+    /// stays the largest input of the first step.
     #[serde(default = "hundredth")]
     pub scale_rate: f64,
     /// The accelerator.
     pub accelerator: AcceleratorChoice,
 }
 
-fn hundred() -> usize {
-    100
+fn ten() -> usize {
+    10
 }
 
 fn hundredth() -> f64 {
@@ -83,6 +83,7 @@ impl<'de> Visitor<'de> for NameOrTable {
     }
 
     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<AcceleratorChoice, E> {
+        Hardware::preset(name).map_err(E::custom)?;
         Ok(AcceleratorChoice::Named(name.to_string()))
     }
 

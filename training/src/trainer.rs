@@ -27,6 +27,8 @@ use crate::{
     TrainingError, TrainingObserver, Trisection, evaluate,
 };
 
+/// Items of a step that ranges of converters are set on, at most.
+const LOOK: usize = 32;
 /// The rate of a method's warm-up.
 const WARM_UP_RATE: f64 = 1e-3;
 
@@ -466,15 +468,16 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware)
                 && index.is_multiple_of(hardware.ranges_every)
             {
-                let batch = items_on(first, &run.device.clone().without_autodiff())?;
-                chips.look(&learner.network, &weights, first.len(), |network| {
+                let seen = &first[..first.len().min(LOOK)];
+                let batch = items_on(seen, &run.device.clone().without_autodiff())?;
+                chips.look(&learner.network, &weights, seen.len(), |network| {
                     run.train.forward(network, &batch);
                 })?;
                 let looks = match hardware.fidelity {
                     Fidelity::Weight => 1,
                     Fidelity::Array => 2,
                 };
-                self.progress.passes.forward += looks * first.len() as u64;
+                self.progress.passes.forward += looks * seen.len() as u64;
             }
             let step = Step {
                 task: run.train,
