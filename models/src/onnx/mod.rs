@@ -20,7 +20,7 @@
 //! | file | question |
 //! |---|---|
 //! | `proto.rs`, `stored_tensor.rs`, `attributes.rs` | what does the file say? |
-//! | `builder.rs`, `names.rs`, `layer.rs` | which layers and steps are that? |
+//! | `builder.rs`, `node.rs`, `names.rs`, `layer.rs` | which layers and steps are that? |
 //! | `operator/` | what does a node compute? A file for each family, registered in `operator/mod.rs` |
 //! | `dense.rs`, `host.rs`, `value.rs` | what flows between nodes? |
 //! | `network.rs` | how does the whole run? |
@@ -33,6 +33,7 @@ mod host;
 mod layer;
 mod names;
 mod network;
+mod node;
 mod operator;
 mod proto;
 mod stored_tensor;

@@ -22,8 +22,9 @@ use crate::{Classifier, Network, Outputs};
 /// Versions of ONNX's operators that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
 
-/// Items of the passes that [`OnnxNetwork::check_items`] makes: two numbers, so that a batch that the graph fixes shows.
-const BATCHES: [usize; 2] = [2, 3];
+/// Items of the passes that [`OnnxNetwork::check_items`] makes: several numbers, so that a batch that the graph fixes shows, and one
+/// alone, which a graph may take for an axis to leave out.
+const BATCHES: [usize; 3] = [1, 2, 3];
 
 /// A network that an ONNX file describes, with one input and its first output.
 ///
@@ -52,6 +53,7 @@ struct Graph {
     output: Source,
     slots: usize,
     steps: Vec<Step>,
+    digital_products: Vec<String>,
 }
 
 /// The input of a graph.
@@ -131,6 +133,7 @@ impl OnnxNetwork {
         builder.nodes()?;
         let output = builder.output(&output.name)?;
         let slots = builder.slots();
+        let digital_products = builder.digital_products();
         let (layers, mut steps) = (builder.layers, builder.steps);
         mark_done(&mut steps, &output);
         Ok(Self {
@@ -141,6 +144,7 @@ impl OnnxNetwork {
                 output,
                 slots,
                 steps,
+                digital_products,
             }),
         })
     }
@@ -148,6 +152,12 @@ impl OnnxNetwork {
     /// The input that it takes.
     pub fn input(&self) -> &OnnxInput {
         &self.graph.input
+    }
+
+    /// The nodes that multiply values of the network with stored numbers that are the weight of no layer, such as a stack of matrices
+    /// or a matrix that the graph computes. On no chip do these deviate.
+    pub fn digital_products(&self) -> &[String] {
+        &self.graph.digital_products
     }
 
     /// The output for `input`.
@@ -203,7 +213,7 @@ impl OnnxNetwork {
 
     /// Passes items of the shape `item` through the network, and gives the shape of the output of one.
     ///
-    /// Zeros are passed, in batches of two sizes: what runs then runs for any batch of such items.
+    /// Zeros are passed, in batches of several sizes: what runs then runs for any batch of such items.
     ///
     /// # Errors
     /// The node that cannot compute, and an output that is not one row for each item.
@@ -303,11 +313,13 @@ impl OnnxNetwork {
             } => {
                 let value = self.layers[*layer].layer.value();
                 let value = value.ok_or("one of its inputs is no tensor")?;
-                let value = match turned {
-                    true => value.permuted(&[1, 0])?,
-                    false => value,
-                };
-                Value::Dense(value.reshaped(shape.clone())?)
+                Value::Dense(match turned {
+                    true => {
+                        let held = shape.iter().rev().copied().collect();
+                        value.reshaped(held)?.permuted(&[1, 0])?
+                    }
+                    false => value.reshaped(shape.clone())?,
+                })
             }
         }))
     }

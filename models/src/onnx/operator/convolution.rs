@@ -6,10 +6,10 @@ use burn::nn::{PaddingConfig1d, PaddingConfig2d, PaddingConfig3d};
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_hardware::layer::{conv1d, conv2d, conv2d_relu};
 
-use super::super::builder::{Failure, Node, vector};
 use super::super::dense::Dense;
 use super::super::host::{Host, elements_of};
 use super::super::layer::Layer;
+use super::super::node::{Failure, Node, Reuse, vector};
 use super::super::value::{Call, Value};
 use super::window::{Padding, Window};
 use super::{Operator, one};
@@ -133,6 +133,7 @@ impl<const N: usize> Convolution<N> {
             Some(2),
             fields,
             &format!("{window:?} {groups}"),
+            Reuse::Refused,
             |device| make(&settings, device),
         )?;
         Ok(Self {

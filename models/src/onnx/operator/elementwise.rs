@@ -4,9 +4,9 @@ use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::Tensor;
 
-use super::super::builder::{Failure, Node};
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host, common_shape};
+use super::super::node::{Failure, Node};
 use super::super::stored_tensor::Becomes;
 use super::super::value::{Call, Value};
 use super::{Operator, one};
@@ -59,8 +59,12 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
         if (sums_many && inputs == 0) || (!sums_many && inputs != 2) {
             return Err(format!("it has {inputs} inputs").into());
         }
-        let mean = kind == "Mean";
-        return Ok(Some(Box::new(Folded { operator, mean })));
+        let exponent = node.constant(1).filter(|_| kind == "Pow");
+        return Ok(Some(Box::new(Folded {
+            operator,
+            mean: kind == "Mean",
+            fixed_exponent: exponent.is_some_and(|x| x.shape().iter().product::<usize>() == 1),
+        })));
     }
     if let Some(operator) = Comparison::of(kind) {
         return Ok(Some(Box::new(operator)));
@@ -271,9 +275,18 @@ struct Folded {
     operator: Arithmetic,
     /// Whether the result is divided by the number of inputs.
     mean: bool,
+    /// Whether its second input is a stored exponent, by whose value the power is computed.
+    fixed_exponent: bool,
 }
 
 impl Operator for Folded {
+    fn settings(&self) -> &'static [usize] {
+        match self.fixed_exponent {
+            true => &[1],
+            false => &[],
+        }
+    }
+
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
         let mut result = call.value(0)?.clone();
         for input in 1..call.inputs.len() {
@@ -331,6 +344,11 @@ impl Comparison {
 }
 
 impl Operator for Comparison {
+    /// No gradient passes through a condition.
+    fn settings(&self) -> &'static [usize] {
+        &[0, 1]
+    }
+
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
         let (a, b) = (on_host(call.value(0)?)?, on_host(call.value(1)?)?);
         let shape = common_shape(a.shape(), b.shape())?;
@@ -416,6 +434,12 @@ impl Operator for Cast {
             (Becomes::Floats, _) => Elements::Floats(host.floats()),
             (Becomes::Conditions, _) => Elements::Conditions(host.conditions()),
             (Becomes::Integers, Elements::Floats(values)) => {
+                if let Some(place) = values.iter().position(|x| !x.is_finite()) {
+                    return Err(format!(
+                        "value {place} of its input is {}, which is no whole number: look for a division by zero before it",
+                        values[place]
+                    ));
+                }
                 Elements::Integers(values.iter().map(|x| *x as i64).collect())
             }
             (Becomes::Integers, _) => Elements::Integers(host.integers()?),
@@ -437,6 +461,18 @@ impl Clip {
             return Ok(own);
         }
         match call.host(input)?.floats().as_slice() {
+            [limit] if limit.is_nan() => Err("one of its limits is no number".to_string()),
+            [limit] => Ok(Some(*limit)),
+            _ => Err("its limits are not single numbers".to_string()),
+        }
+    }
+
+    /// A limit of whole numbers. Above 2^24 not all are 32-bit floats.
+    fn whole_limit(call: &Call<'_>, input: usize) -> Result<Option<i64>, String> {
+        if call.given(input).is_none() {
+            return Ok(None);
+        }
+        match call.integers(input)?.as_slice() {
             [limit] => Ok(Some(*limit)),
             _ => Err("its limits are not single numbers".to_string()),
         }
@@ -449,18 +485,17 @@ impl Operator for Clip {
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
-        let low = Self::limit(call, 1, self.low)?;
-        let high = Self::limit(call, 2, self.high)?;
         if let Value::Host(host) = call.value(0)?
             && let Elements::Integers(values) = host.elements()
         {
-            let (low, high) = (low.map_or(i64::MIN, |x| x as i64), high.map(|x| x as i64));
-            let clipped = values
-                .iter()
-                .map(|x| (*x).max(low).min(high.unwrap_or(i64::MAX)));
+            let low = Self::whole_limit(call, 1)?.unwrap_or(i64::MIN);
+            let high = Self::whole_limit(call, 2)?.unwrap_or(i64::MAX);
+            let clipped = values.iter().map(|x| (*x).max(low).min(high));
             let clipped = Elements::Integers(clipped.collect());
             return one(Value::host(Host::new(host.shape().to_vec(), clipped)?));
         }
+        let low = Self::limit(call, 1, self.low)?;
+        let high = Self::limit(call, 2, self.high)?;
         let mut x = call.dense(0)?;
         if let Some(low) = low {
             x = x.each(|x| x.clamp_min(low));

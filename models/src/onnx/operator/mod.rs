@@ -17,7 +17,7 @@ mod window;
 use std::fmt::Debug;
 
 use super::OnnxError;
-use super::builder::{Failure, Node};
+use super::node::{Failure, Node};
 use super::proto::NodeProto;
 use super::value::{Call, Value};
 

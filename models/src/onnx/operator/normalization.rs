@@ -7,9 +7,9 @@ use burn::nn::{BatchNormConfig, LayerNormConfig};
 use burn::tensor::Tensor;
 use crossburn_kernels::{batch_norm, layer_norm};
 
-use super::super::builder::{Failure, Node, vector};
 use super::super::dense::Dense;
 use super::super::layer::Layer;
+use super::super::node::{Failure, Node, Reuse, vector};
 use super::super::value::{Call, Value, axis_of};
 use super::{Operator, one};
 
@@ -54,7 +54,10 @@ fn batch(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
     let epsilon = f64::from(attributes.float("epsilon", 1e-5)?);
     // ONNX counts what stays of a statistic, Burn what changes.
     let momentum = 1.0 - f64::from(attributes.float("momentum", 0.9)?);
-    if attributes.int("spatial", 1)? != 1 || attributes.flag("training_mode", false)? {
+    // Before version 14, a norm that trained had outputs for its statistics.
+    let outputs = node.proto.output.iter().filter(|name| !name.is_empty());
+    let trains = attributes.flag("training_mode", false)? || outputs.count() > 1;
+    if attributes.int("spatial", 1)? != 1 || trains {
         return Err("it is exported for training: call eval() before the export"
             .to_string()
             .into());
@@ -70,7 +73,9 @@ fn batch(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
         return Err("its variance is below zero".to_string().into());
     }
     let fields = ["gamma", "beta", "running_mean", "running_var"];
-    let layer = node.layer(1, Some(2), &fields, "batch norm", |device| {
+    let statistics = [3, 4].map(|input| node.resolved_input(input));
+    let settings = format!("batch norm {statistics:?} {epsilon} {momentum}");
+    let layer = node.layer(1, Some(2), &fields, &settings, Reuse::Copied, |device| {
         let config = BatchNormConfig::new(channels)
             .with_epsilon(epsilon)
             .with_momentum(momentum);
@@ -138,7 +143,8 @@ fn layer(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
         Some(_) => &["gamma", "beta"],
         None => &["gamma"],
     };
-    let layer = node.layer(1, Some(2), fields, "layer norm", |device| {
+    let settings = format!("layer norm {epsilon}");
+    let layer = node.layer(1, Some(2), fields, &settings, Reuse::Copied, |device| {
         let config = LayerNormConfig::new(width)
             .with_epsilon(epsilon)
             .with_bias(beta.is_some());

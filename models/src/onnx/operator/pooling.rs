@@ -7,8 +7,8 @@ use burn::nn::pool::{AvgPool2d, MaxPool2d};
 use burn::tensor::Tensor;
 use crossburn_kernels::{avg_pool2d, max_pool2d};
 
-use super::super::builder::{Failure, Node};
 use super::super::dense::Dense;
+use super::super::node::{Failure, Node};
 use super::super::value::{Call, Value};
 use super::window::{Padding, Window};
 use super::{Operator, one};

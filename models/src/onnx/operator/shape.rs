@@ -1,8 +1,8 @@
 //! Shapes and what changes them without computing: reshapes, transposes, joins, splits, padding.
 
-use super::super::builder::{Failure, Node};
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host, common_shape, elements_of};
+use super::super::node::{Failure, Node};
 use super::super::value::{Call, Value, axis_of};
 use super::{Operator, one};
 
@@ -586,9 +586,11 @@ impl Operator for Range {
         if step == 0 {
             return Err("a step of 0 reaches no end".to_string());
         }
-        let span = i128::from(end) - i128::from(start);
-        let count =
-            span.div_euclid(i128::from(step)) + i128::from(span.rem_euclid(i128::from(step)) != 0);
+        // The quotient of the span and the step, rounded up.
+        let (span, step_size) = (i128::from(end) - i128::from(start), i128::from(step));
+        let (quotient, rest) = (span / step_size, span % step_size);
+        let over = rest != 0 && (rest > 0) == (step > 0);
+        let count = quotient + i128::from(over);
         let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
         elements_of(&[count])?;
         let value = |at: usize| start.checked_add((at as i64).checked_mul(step)?);

@@ -4,10 +4,10 @@ use burn::module::Param;
 use burn::nn::conv::{ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::super::builder::{Failure, Node, vector};
 use super::super::dense::Dense;
 use super::super::host::{Host, elements_of};
 use super::super::layer::Layer;
+use super::super::node::{Failure, Node, Reuse, vector};
 use super::super::value::{Call, Value};
 use super::convolution::channels_and_kernel;
 use super::window::{Padding, Window};
@@ -148,7 +148,9 @@ impl<const N: usize> Transposed<N> {
             None => &["weight"],
         };
         let way = format!("transposed {window:?} {groups} {extra:?}");
-        let layer = node.layer(1, Some(2), fields, &way, |device| make(&settings, device))?;
+        let layer = node.layer(1, Some(2), fields, &way, Reuse::Refused, |device| {
+            make(&settings, device)
+        })?;
         Ok(Self {
             layer,
             window: Window {

@@ -153,13 +153,25 @@ impl Graph {
         settings: &[Setting<'_>],
     ) -> Self {
         let name = format!("n{}", self.nodes);
+        self.named(&name, kind, inputs, outputs, settings)
+    }
+
+    /// A node called `name`.
+    pub(crate) fn named(
+        self,
+        name: &str,
+        kind: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        settings: &[Setting<'_>],
+    ) -> Self {
         let texts = |message: Message, field, names: &[&str]| {
             names
                 .iter()
                 .fold(message, |message, name| message.text(field, name))
         };
         let node = texts(Message::default(), 1, inputs);
-        let node = texts(node, 2, outputs).text(3, &name).text(4, kind);
+        let node = texts(node, 2, outputs).text(3, name).text(4, kind);
         let node = settings
             .iter()
             .fold(node, |node, setting| node.message(5, &setting.message()));
