@@ -44,6 +44,17 @@ pub(crate) struct Step {
     pub(crate) done: Vec<usize>,
 }
 
+impl Step {
+    /// The error that names this step.
+    pub(crate) fn failed(&self, cause: String) -> OnnxError {
+        OnnxError::Node {
+            node: self.node.clone(),
+            operator: self.kind.clone(),
+            cause,
+        }
+    }
+}
+
 /// The layer of an initializer, and how the initializer lies in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owner {

@@ -1,5 +1,6 @@
 //! An ONNX graph as a network.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -54,6 +55,7 @@ struct Graph {
     slots: usize,
     steps: Vec<Step>,
     digital_products: Vec<String>,
+    outputs: Vec<String>,
 }
 
 /// The input of a graph.
@@ -145,6 +147,11 @@ impl OnnxNetwork {
                 slots,
                 steps,
                 digital_products,
+                outputs: graph
+                    .output
+                    .iter()
+                    .map(|value| value.name.clone())
+                    .collect(),
             }),
         })
     }
@@ -152,6 +159,11 @@ impl OnnxNetwork {
     /// The input that it takes.
     pub fn input(&self) -> &OnnxInput {
         &self.graph.input
+    }
+
+    /// The names of the outputs that the graph has. The first is the output of the network.
+    pub fn outputs(&self) -> &[String] {
+        &self.graph.outputs
     }
 
     /// The nodes that multiply values of the network with stored numbers that are the weight of no layer, such as a stack of matrices
@@ -213,13 +225,16 @@ impl OnnxNetwork {
 
     /// Passes items of the shape `item` through the network, and gives the shape of the output of one.
     ///
-    /// Zeros are passed, in batches of several sizes: what runs then runs for any batch of such items.
+    /// Zeros are passed, in batches of several sizes, or of the size that the graph fixes: what runs then runs for any batch of such
+    /// items.
     ///
     /// # Errors
     /// The node that cannot compute, and an output that is not one row for each item.
     pub fn check_items(&self, item: &[usize]) -> Result<Vec<usize>, OnnxError> {
         let mut found: Option<Vec<usize>> = None;
-        for items in BATCHES {
+        let fixed = self.graph.input.shape.first().copied().flatten();
+        let batches = fixed.map_or(BATCHES.to_vec(), |fixed| vec![fixed]);
+        for items in batches {
             let shape = [&[items], item].concat();
             let output = self.try_zeros(&shape)?;
             let row = match output.split_first() {
@@ -248,28 +263,36 @@ impl OnnxNetwork {
             .next()
             .unwrap_or_else(Device::flex);
         // Operators check what they are given. What they overlook, Burn panics on: a broken file must not end the program.
+        let at = Cell::new(0);
         let pass = || {
             let zeros = Dense::flat(Tensor::zeros([count], &device), shape.to_vec());
             self.valid()
-                .compute(zeros)
+                .compute_following(zeros, &at)
                 .map(|output| output.shape().to_vec())
         };
-        catch_unwind(AssertUnwindSafe(pass))
-            .unwrap_or_else(|_| Err(OnnxError::graph("its tensors do not fit together")))
+        catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|_| {
+            let cause = "its tensors do not fit together: export the network again, or file an issue that names this node";
+            Err(match self.graph.steps.get(at.get()) {
+                Some(step) => step.failed(cause.to_string()),
+                None => OnnxError::graph(cause),
+            })
+        })
     }
 
     fn compute(&self, input: Dense) -> Result<Dense, OnnxError> {
+        self.compute_following(input, &Cell::new(0))
+    }
+
+    /// The output for `input`; `at` is set to the number of the step that computes.
+    fn compute_following(&self, input: Dense, at: &Cell<usize>) -> Result<Dense, OnnxError> {
         let graph = self.graph.as_ref();
-        graph.input.require(input.shape())?;
+        graph.input.check(input.shape())?;
         let device = input.device();
         let mut slots: Vec<Option<Value>> = vec![None; graph.slots];
         slots[graph.input_slot] = Some(Value::Dense(input));
-        for step in &graph.steps {
-            let failed = |cause: String| OnnxError::Node {
-                node: step.node.clone(),
-                operator: step.kind.clone(),
-                cause,
-            };
+        for (number, step) in graph.steps.iter().enumerate() {
+            at.set(number);
+            let failed = |cause: String| step.failed(cause);
             let inputs = step.inputs.iter().map(|source| self.fetch(source, &slots));
             let inputs = inputs.collect::<Result<_, _>>().map_err(failed)?;
             let call = Call {
@@ -326,8 +349,11 @@ impl OnnxNetwork {
 }
 
 impl OnnxInput {
-    /// Refuses another shape.
-    fn require(&self, shape: &[usize]) -> Result<(), OnnxError> {
+    /// Refuses a batch of another shape.
+    ///
+    /// # Errors
+    /// Both shapes.
+    pub fn check(&self, shape: &[usize]) -> Result<(), OnnxError> {
         let fits = self.shape.len() == shape.len()
             && self
                 .shape
@@ -359,7 +385,7 @@ impl OnnxInput {
     pub fn item(&self, [channels, height, width]: [usize; 3]) -> Option<Vec<usize>> {
         let batch = self.shape.first().copied().flatten().unwrap_or(1);
         let mut shape = self.of_samples([batch, channels, height, width]);
-        self.require(&shape).ok()?;
+        self.check(&shape).ok()?;
         Some(shape.split_off(1))
     }
 }

@@ -90,9 +90,9 @@ fn what_cannot_run_is_refused_by_its_node() {
         ),
         (
             line()
-                .integers("s", &[2, 9])
+                .integers("s", &[2, 8])
                 .node("Reshape", &["x", "s"], &["y"], &[]),
-            "node `n0` (Reshape): shape [2, 3, 6] has not as many values as [2, 9]",
+            "node `n0` (Reshape): shape [1, 3, 6] has not as many values as [2, 8]",
         ),
         (
             line()
@@ -105,6 +105,15 @@ fn what_cannot_run_is_refused_by_its_node() {
                 .integers("s", &[1 << 40, 1 << 40, 1])
                 .node("Expand", &["x", "s"], &["y"], &[]),
             "is too large",
+        ),
+        (
+            line().floats("g", &[6], &[1.0; 6]).node(
+                "LayerNormalization",
+                &["x", "g"],
+                &["y"],
+                &[Setting::Float("epsilon", 0.0)],
+            ),
+            "its epsilon is 0: export it with a small number above zero",
         ),
         (
             line().node("ReduceMean", &["x"], &["y"], &[]),
@@ -244,7 +253,7 @@ fn a_name_has_one_value() {
             .node("Transpose", &["w"], &["a"], &[])
             .node("Identity", &["x"], &["a"], &[]),
     ] {
-        let graph = graph.node("Relu", &["x"], &["y"], &[]);
+        let graph = graph.node("MatMul", &["x", "a"], &["y"], &[]);
         let error = read(&graph.file()).unwrap_err().to_string();
         assert!(error.starts_with("two values are called"), "{error}");
     }
@@ -252,21 +261,10 @@ fn a_name_has_one_value() {
 
 #[test]
 fn a_tensor_that_lies_elsewhere_is_asked_for() {
-    let graph::Message(mut bytes) = graph::Message::default()
-        .number(1, 2)
-        .number(2, 1)
-        .text(8, "b");
-    let entry = |key: &str, value: &str| graph::Message::default().text(1, key).text(2, value);
-    let entries = graph::Message::default()
-        .message(13, &entry("location", "net.data"))
-        .message(13, &entry("offset", "16"))
-        .message(13, &entry("length", "8"))
-        .number(14, 1);
-    bytes.extend(entries.0);
-    let graph =
-        Graph::taking(&[2])
-            .stored(&graph::Message(bytes))
-            .node("Add", &["x", "b"], &["y"], &[]);
+    let elsewhere = graph::elsewhere("b", &[2], "net.data", Some(16), 8);
+    let graph = Graph::taking(&[2])
+        .stored(&elsewhere)
+        .node("Add", &["x", "b"], &["y"], &[]);
     let device = Device::flex();
     let external = |data: &crossburn_models::onnx::ExternalData| {
         assert_eq!(
@@ -307,7 +305,7 @@ fn other_free_axes_are_checked_with_the_samples() {
     let error = network.check_items(&item).unwrap_err().to_string();
     assert_eq!(
         error,
-        "node `n1` (Gemm): its weight takes 16 values, the input is [2, 20]"
+        "node `n1` (Gemm): its weight takes 16 values, the input is [1, 20]"
     );
 }
 

@@ -102,7 +102,11 @@ pub(crate) fn build(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failur
             return Ok(operator);
         }
     }
-    Err("its form is not known".to_string().into())
+    Err(
+        "its form is not known: export it with another opset_version, or file an issue that names it"
+            .to_string()
+            .into(),
+    )
 }
 
 /// The only output of an operator.

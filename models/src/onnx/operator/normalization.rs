@@ -26,7 +26,7 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
         "BatchNormalization" => batch(node).map(Some),
         "LayerNormalization" => layer(node).map(Some),
         "InstanceNormalization" => Ok(Some(Box::new(Channels {
-            epsilon: node.attributes.float("epsilon", 1e-5)?,
+            epsilon: epsilon(node)?,
             groups: None,
         }))),
         "GroupNormalization" => {
@@ -34,7 +34,7 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
             node.attributes.int("stash_type", 1)?;
             let groups = usize::try_from(node.attributes.int("num_groups", 0)?);
             Ok(Some(Box::new(Channels {
-                epsilon: node.attributes.float("epsilon", 1e-5)?,
+                epsilon: epsilon(node)?,
                 groups: Some(groups.unwrap_or_default()),
             })))
         }
@@ -49,11 +49,29 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
     }
 }
 
+/// What a norm adds to a variance.
+///
+/// # Errors
+/// A number that does not keep the variance above zero.
+fn epsilon(node: &Node<'_, '_>) -> Result<f32, String> {
+    let epsilon = node.attributes.float("epsilon", 1e-5)?;
+    match epsilon > 0.0 && epsilon.is_finite() {
+        true => Ok(epsilon),
+        false => Err(format!(
+            "its epsilon is {epsilon}: export it with a small number above zero, such as 1e-5"
+        )),
+    }
+}
+
 fn batch(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
     let attributes = &node.attributes;
-    let epsilon = f64::from(attributes.float("epsilon", 1e-5)?);
+    let epsilon = f64::from(epsilon(node)?);
     // ONNX counts what stays of a statistic, Burn what changes.
-    let momentum = 1.0 - f64::from(attributes.float("momentum", 0.9)?);
+    let kept = attributes.float("momentum", 0.9)?;
+    if !(0.0..=1.0).contains(&kept) {
+        return Err(format!("its momentum is {kept}: export it with one from 0 to 1").into());
+    }
+    let momentum = 1.0 - f64::from(kept);
     // Before version 14, a norm that trained had outputs for its statistics.
     let outputs = node.proto.output.iter().filter(|name| !name.is_empty());
     let trains = attributes.flag("training_mode", false)? || outputs.count() > 1;
@@ -125,7 +143,7 @@ impl Operator for Batch {
 
 fn layer(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
     let attributes = &node.attributes;
-    let epsilon = f64::from(attributes.float("epsilon", 1e-5)?);
+    let epsilon = f64::from(epsilon(node)?);
     attributes.int("stash_type", 1)?;
     let axis = attributes.int("axis", -1)?;
     if node.proto.output.len() > 1 {
