@@ -1,9 +1,11 @@
-//! ONNX graphs that the tests write themselves: what they compute, their gradients, chips and arrays, and what is refused.
+//! ONNX graphs that the tests write themselves: what they compute, which of their tensors are weights, their
+//! gradients, chips and arrays, and what is refused.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod chips;
 mod gradients;
 mod graph;
+mod layers;
 mod operators;
 mod refusals;
 mod weights;

@@ -269,10 +269,9 @@ fn norms_that_share_a_scale_keep_their_statistics() {
             &[Setting::Float("epsilon", 3.0)],
         )
         .node("Add", &["a", "b"], &["y"], &[]);
-    close(
-        &compute(&layers.file(), &[1, 2], &[1.0, -1.0]).1,
-        &[1.5, -1.5],
-    );
+    // The variance is 1: 1 / 1.25 and 1 / 2.
+    let (_, found) = compute(&layers.file(), &[1, 2], &[1.0, -1.0]);
+    close(&found, &[1.3, -1.3]);
 }
 
 #[test]

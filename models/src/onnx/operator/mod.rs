@@ -1,10 +1,13 @@
 //! The operators that are known, a file for each family.
 
 mod activation;
+mod blocks;
+mod condition;
 mod convolution;
 mod elementwise;
 mod matrix;
 mod normalization;
+mod padding;
 mod pooling;
 mod recurrent;
 mod reduction;
@@ -39,12 +42,15 @@ pub(crate) trait Operator: Debug + Send + Sync {
 type Family = fn(&mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>, Failure>;
 
 /// The families with the kinds of nodes that they know.
-const FAMILIES: [(&[&str], Family); 12] = [
+const FAMILIES: [(&[&str], Family); 15] = [
     (activation::KINDS, activation::build),
+    (blocks::KINDS, blocks::build),
+    (condition::KINDS, condition::build),
     (convolution::KINDS, convolution::build),
     (elementwise::KINDS, elementwise::build),
     (matrix::KINDS, matrix::build),
     (normalization::KINDS, normalization::build),
+    (padding::KINDS, padding::build),
     (pooling::KINDS, pooling::build),
     (recurrent::KINDS, recurrent::build),
     (reduction::KINDS, reduction::build),
