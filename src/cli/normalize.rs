@@ -84,7 +84,9 @@ pub(super) fn as_seen_by(model: &Path, source: DataSource) -> Result<DataSource>
         return Ok(source);
     }
     match beside(model)? {
-        Some(normalize) => normalize.of(&source),
+        Some(normalize) => normalize
+            .of(&source)
+            .with_context(|| format!("{}.toml asks for a normalization", model.display())),
         None => Ok(source),
     }
 }

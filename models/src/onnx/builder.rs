@@ -1,6 +1,6 @@
 //! From the nodes of a file to operators and layers.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -80,6 +80,8 @@ struct Open {
     initializer: String,
     /// Whether the step takes it transposed.
     turned: bool,
+    /// Whether no gradient passes to it there.
+    watched: bool,
 }
 
 /// Makes layers and steps of nodes.
@@ -114,6 +116,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) layers: Vec<NamedLayer>,
     pub(crate) steps: Vec<Step>,
     open: Vec<Open>,
+    /// Initializers that are a setting of a step: they stay as they are, whoever else reads them.
+    settings: BTreeMap<String, usize>,
     pub(super) graph: &'a GraphProto,
 }
 
@@ -159,6 +163,7 @@ impl<'a> Builder<'a> {
             layers: Vec::new(),
             steps: Vec::new(),
             open: Vec::new(),
+            settings: BTreeMap::new(),
             graph,
         };
         // Exporters add axes to the slope of a PReLU and name it anew.
@@ -198,8 +203,8 @@ impl<'a> Builder<'a> {
                 stands.get(name.as_str()).copied()
             };
             match node.op_type.as_str() {
-                "Cast" | "Identity" | "Transpose" => {
-                    if let (Some(name), [output]) = (stored(0), node.output.as_slice()) {
+                "Cast" | "Dropout" | "Identity" | "Transpose" => {
+                    if let (Some(name), Some(output)) = (stored(0), node.output.first()) {
                         stands.insert(output, name);
                     }
                 }
@@ -280,8 +285,33 @@ impl<'a> Builder<'a> {
             self.node(node, number, &name)
                 .map_err(|error| error.at(&name, &node.op_type))?;
         }
-        for open in std::mem::take(&mut self.open) {
-            let source = self.stored(&open.initializer, open.turned);
+        self.settle()
+    }
+
+    /// Gives every step the stored tensors that it takes as values.
+    ///
+    /// # Errors
+    /// A tensor that is a value, or a setting, here and part of another layer elsewhere.
+    fn settle(&mut self) -> Result<(), OnnxError> {
+        if let Some((name, step)) =
+            (self.settings.iter()).find(|(name, _)| self.owners.contains_key(*name))
+        {
+            return Err(self.steps[*step].failed(format!(
+                "it takes `{name}` as a setting, which is a weight elsewhere: give each a tensor of its own"
+            )));
+        }
+        // What is only watched learns by the other nodes that take it, where there are any.
+        let (watched, taken): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|open| open.watched);
+        for open in taken.into_iter().chain(watched) {
+            let name = &open.initializer;
+            let fixed = self.settings.contains_key(name)
+                || (open.watched && !self.owners.contains_key(name));
+            let source = match self.known.get(name) {
+                Some(values) if fixed && !open.turned => Ok(Source::Constant(values.clone())),
+                _ => self.stored(name, open.turned),
+            };
             let step = &mut self.steps[open.step];
             step.inputs[open.place] = source.map_err(|error| error.at(&step.node, &step.kind))?;
         }
@@ -370,15 +400,21 @@ impl<'a> Builder<'a> {
             let known = self.known.get(self.resolved(input));
             let source = match known.filter(|_| setting) {
                 _ if taken.contains(&place) || input.is_empty() => Source::Nothing,
-                Some(values) => Source::Constant(values.clone()),
+                Some(values) => {
+                    let values = values.clone();
+                    if let Some((name, _)) = self.initializer(input) {
+                        self.settings.insert(name, self.steps.len());
+                    }
+                    Source::Constant(values)
+                }
                 None => match self.initializer(input) {
                     Some((initializer, turned)) => {
-                        let step = self.steps.len();
                         self.open.push(Open {
-                            step,
+                            step: self.steps.len(),
                             place,
                             initializer,
                             turned,
+                            watched: operator.watched().contains(&place),
                         });
                         Source::Nothing
                     }

@@ -8,10 +8,10 @@ use super::graph::{Graph, Setting};
 use super::{numbers, small, values};
 
 /// Adds `step` to one element of one parameter.
-struct Move<'a> {
-    path: Vec<String>,
-    target: (&'a str, usize),
-    step: f32,
+pub(crate) struct Move<'a> {
+    pub(crate) path: Vec<String>,
+    pub(crate) target: (&'a str, usize),
+    pub(crate) step: f32,
 }
 
 impl ModuleMapper for Move<'_> {

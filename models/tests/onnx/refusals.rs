@@ -116,6 +116,13 @@ fn what_cannot_run_is_refused_by_its_node() {
             "its epsilon is 0: export it with a small number above zero",
         ),
         (
+            Graph::taking(&[3, 1])
+                .floats("g", &[1], &[1.0])
+                .node("LayerNormalization", &["x", "g"], &["a"], &[])
+                .node("Clip", &["a", "g"], &["y"], &[]),
+            "node `n1` (Clip): it takes `g` as a setting, which is a weight elsewhere",
+        ),
+        (
             line().node("ReduceMean", &["x"], &["y"], &[]),
             "it gives an output of shape [1, 1, 1], not a row for each",
         ),

@@ -6,6 +6,7 @@ use crossburn_hardware::manufacture;
 use crossburn_models::onnx::OnnxNetwork;
 use crossburn_noise::{ChipSeed, Distribution, Variation, matrix_weights};
 
+use super::gradients::Move;
 use super::graph::{Graph, Setting};
 use super::{close, compute, numbers, read, values};
 
@@ -304,6 +305,38 @@ fn single_numbers_learn_and_masks_and_limits_do_not() {
     // The mask leaves (2 · 3)², and the limit 1 of what is -inf.
     let (_, output) = compute(&graph.file(), &[1, 2], &[3.0, 5.0]);
     assert!((output[0] - 37.5).abs() < 1e-3, "{output:?}");
+}
+
+/// A threshold that is subtracted as well is one number in both places; the limit of a clip stays as it is in all.
+#[test]
+fn a_number_has_one_value_wherever_it_is_read() {
+    let shrinks = Graph::taking(&[1])
+        .floats("t", &[1], &[0.5])
+        .node("Greater", &["x", "t"], &["c"], &[])
+        .node("Cast", &["c"], &["f"], &[Setting::Int("to", 1)])
+        .node("Sub", &["x", "t"], &["s"], &[])
+        .node("Add", &["f", "s"], &["y"], &[]);
+    assert_eq!(paths(&shrinks), ["t"]);
+    let network = read(&shrinks.file()).unwrap();
+    close(&run(&network, &[1, 1], &[1.0]), &[1.5]);
+    let moved = network.map(&mut Move {
+        path: Vec::new(),
+        target: ("t", 0),
+        step: 1.0,
+    });
+    close(&run(&moved, &[1, 1], &[1.0]), &[-0.5]);
+    let only_compared = Graph::taking(&[1])
+        .floats("t", &[1], &[0.5])
+        .node("Greater", &["x", "t"], &["c"], &[])
+        .node("Cast", &["c"], &["y"], &[Setting::Int("to", 1)]);
+    assert!(paths(&only_compared).is_empty());
+    let limit = Graph::taking(&[1])
+        .floats("t", &[], &[0.5])
+        .node("Add", &["x", "t"], &["a"], &[])
+        .node("Clip", &["a", "t"], &["y"], &[]);
+    assert!(paths(&limit).is_empty());
+    close(&compute(&limit.file(), &[1, 1], &[-1.0]).1, &[0.5]);
+    close(&compute(&limit.file(), &[1, 1], &[1.0]).1, &[1.5]);
 }
 
 /// Two cells over lines, with the tensors of the second.

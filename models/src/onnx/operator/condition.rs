@@ -71,8 +71,7 @@ impl Comparison {
 }
 
 impl Operator for Comparison {
-    /// No gradient passes through a condition.
-    fn settings(&self) -> &'static [usize] {
+    fn watched(&self) -> &'static [usize] {
         &[0, 1]
     }
 

@@ -36,6 +36,11 @@ pub(crate) trait Operator: Debug + Send + Sync {
     fn settings(&self) -> &'static [usize] {
         &[]
     }
+
+    /// Places of inputs that no gradient passes to: stored floats there only learn where another node takes them, too.
+    fn watched(&self) -> &'static [usize] {
+        &[]
+    }
 }
 
 /// An operator of a family, or `None` where the node is none of its kinds.
