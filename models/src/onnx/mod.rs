@@ -14,8 +14,8 @@
 //! | other stored floats | a parameter of that name |
 //! | settings of operators, masks, whole numbers, nodes `Constant` | constants |
 //!
-//! A matrix that several nodes use, transposed or not, is one weight. What a layer is called: `names.rs`. A graph is refused before anything runs where it has an operator that is not known, or
-//! control flow. The batch stays free where the export left it free.
+//! A matrix that several nodes use, transposed or not, is one weight. What a layer is called: `names.rs`. A graph is refused before
+//! anything runs where it has an operator that is not known, or control flow. The batch stays free where the export left it free.
 //!
 //! | file | question |
 //! |---|---|
