@@ -3,86 +3,34 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says why")]
 
 mod command;
+#[path = "../models/tests/onnx/graph.rs"]
+mod graph;
 
 use std::path::Path;
 
-use command::{bad, crossburn, good, json};
+use burn::tensor::Device;
+use command::{bad, crossburn, good, json, write_npy};
+use crossburn_checkpoints::OnnxFile;
+use crossburn_hardware::manufacture;
+use crossburn_noise::{ChipSeed, Distribution, Variation};
+use crossburn_training::data::read_npy;
+use graph::Graph;
 
-/// One message of protobuf: what `onnx.proto3` says of the few fields that these graphs have.
-#[derive(Clone, Default)]
-struct Message(Vec<u8>);
-
-impl Message {
-    fn varint(mut self, mut value: u64) -> Self {
-        while value >= 0x80 {
-            self.0.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-        self
-    }
-
-    fn number(self, field: u64, value: u64) -> Self {
-        self.varint(field << 3).varint(value)
-    }
-
-    fn bytes(self, field: u64, value: &[u8]) -> Self {
-        let mut message = self.varint(field << 3 | 2).varint(value.len() as u64);
-        message.0.extend(value);
-        message
-    }
-
-    fn text(self, field: u64, value: &str) -> Self {
-        self.bytes(field, value.as_bytes())
-    }
-
-    fn message(self, field: u64, value: &Self) -> Self {
-        self.bytes(field, &value.0)
-    }
-}
-
-fn tensor(name: &str, shape: &[u64], value: impl Fn(usize) -> f32) -> Message {
-    let count = shape.iter().product::<u64>() as usize;
-    let raw: Vec<u8> = (0..count).flat_map(|i| value(i).to_le_bytes()).collect();
-    let sizes = shape
-        .iter()
-        .fold(Message::default(), |m, size| m.number(1, *size));
-    sizes.number(2, 1).text(8, name).bytes(9, &raw)
-}
-
-fn node(kind: &str, inputs: &[&str], output: &str) -> Message {
-    let inputs = inputs
-        .iter()
-        .fold(Message::default(), |m, name| m.text(1, name));
-    inputs.text(2, output).text(4, kind)
-}
-
-/// A classifier of digits that tells bright lower halves from bright upper ones: `x · w`, two of ten outputs of use.
+/// A classifier of digits with one hidden layer.
 fn digits(folder: &Path) {
-    let axis = |size: u64| Message::default().number(1, size);
-    let batch = Message::default().text(2, "batch");
-    let shape = [batch, axis(1), axis(28), axis(28)];
-    let shape = shape
-        .iter()
-        .fold(Message::default(), |m, axis| m.message(1, axis));
-    let kind = Message::default().number(1, 1).message(2, &shape);
-    let kind = Message::default().message(1, &kind);
-    let input = Message::default().text(1, "x").message(2, &kind);
     // Formula weights: no output is better than another by more than chance, and training has something to learn.
     let weight = |i: usize| ((i * 7919 % 1009) as f32 / 1009.0 - 0.5) * 0.1;
-    let graph = Message::default()
-        .message(1, &node("Flatten", &["x"], "f"))
-        .message(1, &node("Gemm", &["f", "fc1.weight", "fc1.bias"], "h"))
-        .message(1, &node("Relu", &["h"], "r"))
-        .message(1, &node("MatMul", &["r", "fc2.weight"], "y"))
-        .message(5, &tensor("fc1.weight", &[784, 24], weight))
-        .message(5, &tensor("fc1.bias", &[24], |_| 0.0))
-        .message(5, &tensor("fc2.weight", &[24, 10], |i| 5.0 * weight(3 * i)))
-        .message(11, &input)
-        .message(12, &Message::default().text(1, "y"));
-    let opset = Message::default().text(1, "").number(2, 18);
-    let model = Message::default().number(1, 8).message(7, &graph);
-    std::fs::write(folder.join("net.onnx"), model.message(8, &opset).0).unwrap();
+    let first: Vec<f32> = (0..784 * 24).map(weight).collect();
+    let second: Vec<f32> = (0..24 * 10).map(|i| 5.0 * weight(3 * i)).collect();
+    let graph = Graph::taking(&[1, 28, 28])
+        .floats("fc1.weight", &[784, 24], &first)
+        .floats("fc1.bias", &[24], &[0.0; 24])
+        .floats("fc2.weight", &[24, 10], &second)
+        .node("Flatten", &["x"], &["f"], &[])
+        .node("Gemm", &["f", "fc1.weight", "fc1.bias"], &["h"], &[])
+        .node("Relu", &["h"], &["r"], &[])
+        .node("MatMul", &["r", "fc2.weight"], &["y"], &[]);
+    std::fs::write(folder.join("net.onnx"), graph.file()).unwrap();
 }
 
 const RECIPE: &str = "seed = 1\n[model]\nkind = \"lenet\"\n[data]\nsource = \"digits\"\ntrain = 1200\nvalidation = 200\ntest = 300\n\
@@ -94,7 +42,8 @@ fn a_graph_is_trained_and_its_checkpoint_does_without_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     digits(folder);
-    std::fs::write(folder.join("r.toml"), RECIPE).unwrap();
+    // A recipe of the name of the network is not read for it.
+    std::fs::write(folder.join("net.toml"), RECIPE).unwrap();
     let untrained =
         "evaluate net.onnx --data digits --items 300 --noise none --chips 1 --json --out before";
     let before = json(&good(folder, untrained))["methods"][0]["clean"]
@@ -102,12 +51,13 @@ fn a_graph_is_trained_and_its_checkpoint_does_without_the_file() {
         .unwrap();
     let trained = json(&good(
         folder,
-        "train r.toml --init net.onnx --out tuned --json",
+        "train net.toml --init net.onnx --out tuned --json",
     ));
     let clean = trained["methods"][0]["clean"].as_f64().unwrap();
     // Ten classes: a tenth by chance. Two epochs of a linear network with one hidden layer teach far more.
     assert!(before < 0.4 && clean > before + 0.2, "{before} {clean}");
     std::fs::remove_file(folder.join("net.onnx")).unwrap();
+    assert!(folder.join("tuned/checkpoint/graph/graph.onnx").is_file());
     let again = "evaluate tuned --noise none --chips 1 --json --out again";
     let again = json(&good(folder, again))["methods"][0]["clean"]
         .as_f64()
@@ -159,6 +109,20 @@ fn outputs_of_one_chip_are_written() {
     }
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     assert_eq!(read("b.npy"), read("c.npy"));
+    // The same chips of the same network, made here.
+    let device = Device::flex();
+    let network = OnnxFile::open(&folder.join("net.onnx")).unwrap();
+    let network = network.network(&device).unwrap();
+    let variation = Variation::from(Distribution::gaussian(0.05));
+    let values = raw.as_chunks::<4>().0.iter();
+    let input: Vec<f32> = values.map(|x| f32::from_le_bytes(*x)).collect();
+    for (index, file) in [(0, "b.npy"), (1, "d.npy")] {
+        let chip = manufacture(&network, None, &variation, ChipSeed::new(7, index));
+        let expected = chip.run_values(&[3, 1, 28, 28], input.clone(), &device);
+        let (shape, found) = read_npy(&folder.join(file)).unwrap();
+        assert_eq!(shape, [3, 10]);
+        assert_eq!(found, expected.unwrap().values, "{file}");
+    }
     assert_ne!(read("a.npy"), read("b.npy"));
     assert_ne!(read("d.npy"), read("b.npy"));
     assert_eq!(&read("a.npy")[..6], b"\x93NUMPY");
@@ -168,10 +132,25 @@ fn outputs_of_one_chip_are_written() {
         folder,
         "predict net.onnx --input in.safetensors --output a.safetensors",
     );
+    write_npy(&folder.join("bytes.npy"), "|u1", &[1, 1, 28, 28], &[7; 784]);
+    let mut holes = raw.clone();
+    holes[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
+    let view =
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![3, 1, 28, 28], &holes);
+    let file = safetensors::serialize([("input", view.unwrap())], None).unwrap();
+    std::fs::write(folder.join("holes.safetensors"), file).unwrap();
     for (command, part) in [
         (
             "--input a.npy --output x.npy",
             "its input `x` is batch x 1 x 28 x 28, the data have the shape [3, 10]",
+        ),
+        (
+            "--input bytes.npy --output x.npy",
+            "bytes.npy: it holds bytes",
+        ),
+        (
+            "--input holes.safetensors --output x.npy",
+            "value 2 of holes.safetensors is NaN, no finite number",
         ),
         (
             "--input in.safetensors --output x.txt",
@@ -184,6 +163,66 @@ fn outputs_of_one_chip_are_written() {
     ] {
         let line = bad(folder, &format!("predict net.onnx {command}"));
         assert!(line.contains(part), "{line}");
+    }
+}
+
+/// A network that only works for several items is refused, and what of a graph is not used or never varies is said.
+#[test]
+fn a_graph_is_checked_before_it_predicts() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let values: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    write_npy(&folder.join("in.npy"), "<f4", &[2, 3], &values);
+    let squeezed = Graph::taking(&[3]).node("Squeeze", &["x"], &["y"], &[]);
+    std::fs::write(folder.join("net.onnx"), squeezed.file()).unwrap();
+    let line = bad(folder, "predict net.onnx --input in.npy --output out.npy");
+    assert!(
+        line.contains("for 1 items it gives an output of shape [3]"),
+        "{line}"
+    );
+    let two = Graph::taking(&[3])
+        .floats("w", &[3, 3], &[1.0; 9])
+        .node("Exp", &["w"], &["e"], &[])
+        .node("MatMul", &["x", "e"], &["y"], &[])
+        .node("Relu", &["x"], &["z"], &[])
+        .output("z");
+    std::fs::write(folder.join("net.onnx"), two.file()).unwrap();
+    let output = good(folder, "predict net.onnx --input in.npy --output out.npy");
+    let notes = String::from_utf8(output.stderr).unwrap();
+    for part in [
+        "net.onnx has 2 outputs: the first is used, `y`",
+        "net.onnx: n1 multiply with stored numbers that are no matrix of a layer, and never vary",
+    ] {
+        assert!(notes.contains(part), "{notes}");
+    }
+    // A batch that the graph fixes is passed as it is.
+    let fixed = Graph::with_input(&[Some(2), Some(3)], 1).node("Relu", &["x"], &["y"], &[]);
+    std::fs::write(folder.join("net.onnx"), fixed.file()).unwrap();
+    good(folder, "predict net.onnx --input in.npy --output out.npy");
+}
+
+/// The file beside a network says how it sees its inputs, unless the command or the source does.
+#[test]
+fn a_recipe_knows_the_normalization_of_its_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    digits(folder);
+    std::fs::write(folder.join("net.onnx.toml"), "normalize = \"0.5/0.25\"\n").unwrap();
+    let recipe = RECIPE
+        .replace("kind = \"lenet\"", "kind = \"onnx\"\nfile = \"net.onnx\"")
+        .replace("source = \"digits\"", "source = \"mnist:DIR\"");
+    std::fs::write(folder.join("r.toml"), recipe).unwrap();
+    for (options, source) in [
+        ("", "mnist:DIR?mean=0.5&std=0.25"),
+        ("--data mnist:DIR?mean=1&std=2", "mnist:DIR?mean=1&std=2"),
+        ("--normalize 1/2", "mnist:DIR?mean=1&std=2"),
+    ] {
+        let output = good(folder, &format!("train r.toml --print-config {options}"));
+        let config = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            config.contains(&format!("source = \"{source}\"")),
+            "{config}"
+        );
     }
 }
 

@@ -37,8 +37,8 @@ fn the_verbs_of_hardware_explain_themselves() {
                                   of the training where absent
           --normalize <MEAN/STD>  What the network of an ONNX file sees: (x - MEAN) / STD, numbers for
                                   each channel with commas, such as 0.485,0.456,0.406/0.229,0.224,0.225;
-                                  from a line `normalize = "MEAN/STD"` in a TOML file beside it where
-                                  absent
+                                  from a line `normalize = "MEAN/STD"` in the file net.onnx.toml beside
+                                  net.onnx where absent
           --items <N>             Training items that pass through the network [default: 16]
 
     Options:

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
-use crossburn_models::onnx::{ExternalData, OnnxNetwork};
+use crossburn_models::onnx::{ExternalData, OnnxError, OnnxNetwork};
 
 use crate::atomic::write_bytes;
 use crate::checksum::Checksum;
@@ -83,9 +83,16 @@ impl OnnxFile {
     /// Writes the file to `path`, and those beside it that [`network`](Self::network) has read into the same folder.
     ///
     /// # Errors
-    /// [`CheckpointError::Read`] and [`CheckpointError::Write`].
+    /// [`CheckpointError::Read`] and [`CheckpointError::Write`], and [`CheckpointError::Onnx`] where a file beside it has the name of
+    /// `path`.
     pub fn copy_to(&self, path: &Path) -> Result<(), CheckpointError> {
         let folder = path.parent().unwrap_or(Path::new(""));
+        let same = |location: &&String| folder.join(location).components().eq(path.components());
+        if let Some(location) = self.beside().iter().find(same) {
+            return Err(self.refused(format!(
+                "its tensors lie in `{location}`, where the graph itself goes in a checkpoint: give that file another name"
+            )));
+        }
         std::fs::create_dir_all(folder).map_err(CheckpointError::writing(folder))?;
         for location in self.beside().iter() {
             let (from, to) = (self.folder().join(location), folder.join(location));
@@ -103,18 +110,31 @@ impl OnnxFile {
     }
 
     fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new(""))
+        match self.path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    fn refused(&self, cause: String) -> CheckpointError {
+        CheckpointError::Onnx {
+            path: self.path.clone(),
+            cause: OnnxError::Graph { cause },
+        }
     }
 
     /// The bytes of a tensor in a file beside this one.
     fn external(&self, data: &ExternalData) -> Result<Vec<u8>, String> {
         let location = Path::new(&data.location);
         let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-        if !location.components().all(inside) {
-            return Err(format!(
-                "it lies in `{}`, outside of the folder of the graph, where no file is read",
+        let outside = || {
+            format!(
+                "it lies in `{}`, outside of the folder of the graph, where no file is read: copy that file beside the graph",
                 data.location
-            ));
+            )
+        };
+        if !location.components().all(inside) {
+            return Err(outside());
         }
         let path = self.folder().join(location);
         let failed = |error: std::io::Error| {
@@ -123,6 +143,11 @@ impl OnnxFile {
                 path.display()
             )
         };
+        // A symbolic link may lead elsewhere.
+        let folder = self.folder().canonicalize().map_err(failed)?;
+        if !path.canonicalize().map_err(failed)?.starts_with(folder) {
+            return Err(outside());
+        }
         let mut file = std::fs::File::open(&path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let rest = size.checked_sub(data.offset);

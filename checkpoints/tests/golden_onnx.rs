@@ -3,6 +3,8 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says why")]
 
 mod golden;
+#[path = "../../models/tests/onnx/graph.rs"]
+mod graph;
 
 use burn::tensor::Device;
 use crossburn_checkpoints::OnnxFile;
@@ -11,6 +13,7 @@ use crossburn_noise::matrix_weights;
 use crossburn_models::onnx::OnnxNetwork;
 use crossburn_noise::Philox;
 use golden::{Golden, folder};
+use graph::{Graph, elsewhere};
 
 const NETWORKS: [&str; 7] = ["lenet", "cnn1d", "mobile", "resnet20", "unet", "vit", "rnn"];
 
@@ -84,8 +87,12 @@ fn damaged_networks_are_errors_and_no_panics() {
     };
     let device = Device::flex();
     let external = |_: &_| Err("none".to_string());
+    let mut runs = 0;
     for name in NETWORKS {
         let whole = std::fs::read(folder.join(format!("{name}_op17.onnx"))).unwrap();
+        let input = Golden::read(&folder.join(format!("{name}_io.safetensors")), "input");
+        let undamaged = OnnxNetwork::read(&whole, &external, &device).unwrap();
+        undamaged.check_items(&input.shape[1..]).unwrap();
         for case in 0..60 {
             let draws = Philox::new(case, 0);
             let mut file = whole.clone();
@@ -100,11 +107,17 @@ fn damaged_networks_are_errors_and_no_panics() {
                     *byte = draws.below(2 * change + 2, 256) as u8;
                 }
             }
-            if let Ok(network) = OnnxNetwork::read(&file, &external, &device) {
-                let _ = network.check();
+            // What a check has passed, runs.
+            if let Ok(network) = OnnxNetwork::read(&file, &external, &device)
+                && network.check_items(&input.shape[1..]).is_ok()
+            {
+                runs += 1;
+                let _ = network.run_values(&input.shape, input.floats.clone(), &device);
             }
         }
     }
+    // Of a small file nearly every change breaks the messages. Of the large ones most changes fall into weights.
+    assert!(runs > 60, "{runs} damaged files run");
 }
 
 /// The graph and its tensors in other files make a checkpoint that does without them.
@@ -135,6 +148,29 @@ fn tensors_beside_a_graph_are_read_from_its_folder_alone() {
     std::fs::write(&data, values).unwrap();
     assert_eq!(read("net.data").unwrap(), [11.0, 22.0]);
     assert!(place.path().join("copy/net.data").is_file());
+    // A file where the graph goes would take its place.
+    std::fs::copy(&data, place.path().join("copy.onnx")).unwrap();
+    std::fs::write(&graph, external_graph("copy.onnx")).unwrap();
+    let file = OnnxFile::open(&graph).unwrap();
+    file.network(&Device::flex()).unwrap();
+    let taken = file.copy_to(&place.path().join("copy/copy.onnx"));
+    let taken = taken.unwrap_err().to_string();
+    assert!(taken.contains("give that file another name"), "{taken}");
+    #[cfg(unix)]
+    {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let secret = elsewhere.path().join("secret");
+        std::fs::copy(&data, &secret).unwrap();
+        std::os::unix::fs::symlink(&secret, place.path().join("link.data")).unwrap();
+        let refused = read("link.data").unwrap_err().to_string();
+        assert!(
+            refused.contains("outside of the folder of the graph"),
+            "{refused}"
+        );
+        // A link within the folder is as good as its file.
+        std::os::unix::fs::symlink("net.data", place.path().join("same.data")).unwrap();
+        assert_eq!(read("same.data").unwrap(), [11.0, 22.0]);
+    }
     for location in ["../net.data", "/etc/hostname", "a/../../net.data"] {
         let refused = read(location).unwrap_err().to_string();
         assert!(
@@ -144,39 +180,8 @@ fn tensors_beside_a_graph_are_read_from_its_folder_alone() {
     }
 }
 
-/// `y = x + b` with two values of `b` in the file `location`, field by field as `onnx.proto3` has them.
+/// `y = x + b` with two values of `b` in the file `location`.
 fn external_graph(location: &str) -> Vec<u8> {
-    fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
-        [&[field << 3 | 2, value.len() as u8][..], value].concat()
-    }
-    fn number(field: u8, value: u8) -> Vec<u8> {
-        vec![field << 3, value]
-    }
-    let location = [bytes(1, b"location"), bytes(2, location.as_bytes())].concat();
-    let tensor = [
-        number(1, 2),
-        number(2, 1),
-        bytes(8, b"b"),
-        bytes(13, &location),
-        bytes(13, &[bytes(1, b"length"), bytes(2, b"8")].concat()),
-        number(14, 1),
-    ]
-    .concat();
-    let shape = [bytes(1, &bytes(2, b"n")), bytes(1, &number(1, 2))].concat();
-    let kind = bytes(1, &[number(1, 1), bytes(2, &shape)].concat());
-    let node = [
-        bytes(1, b"x"),
-        bytes(1, b"b"),
-        bytes(2, b"y"),
-        bytes(4, b"Add"),
-    ]
-    .concat();
-    let graph = [
-        bytes(1, &node),
-        bytes(5, &tensor),
-        bytes(11, &[bytes(1, b"x"), bytes(2, &kind)].concat()),
-        bytes(12, &bytes(1, b"y")),
-    ]
-    .concat();
-    [bytes(7, &graph), bytes(8, &number(2, 18))].concat()
+    let graph = Graph::taking(&[2]).stored(&elsewhere("b", &[2], location, None, 8));
+    graph.node("Add", &["x", "b"], &["y"], &[]).file()
 }

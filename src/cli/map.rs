@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use crossburn_noise::PathPattern;
 use crossburn_training::data::DataSource;
 use serde_json::json;
 
 use super::device::DeviceChoice;
+use super::digital::DigitalArgument;
 use super::normalize::NormalizeArgument;
 use super::process::ProcessArguments;
 use super::run_lock::RunLock;
@@ -38,14 +38,8 @@ pub(super) struct Map {
         help_heading = "Hardware"
     )]
     accelerator: String,
-    /// Weights that stay digital, comma-separated: paths, or patterns such as 'fc*.weight'
-    #[arg(
-        long,
-        value_name = "PATH,...",
-        value_delimiter = ',',
-        help_heading = "Hardware"
-    )]
-    digital: Vec<PathPattern>,
+    #[command(flatten)]
+    digital: DigitalArgument,
     /// Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
@@ -78,7 +72,7 @@ impl Map {
         let NamedHardware { name, hardware } = open_hardware(&self.accelerator)?;
         let network = StoredNetwork::open(&self.checkpoint)?
             .normalized(self.normalize.asked())?
-            .with_digital(&self.digital);
+            .with_digital(&self.digital.paths);
         let source = network.source(self.data.as_ref())?;
         let out = run_folder(self.out.as_deref(), &name_after("map", &self.checkpoint));
         let device = DeviceChoice::Cpu.open()?;

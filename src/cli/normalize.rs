@@ -13,7 +13,7 @@ use serde::Deserialize;
 #[derive(Debug, Args)]
 pub(super) struct NormalizeArgument {
     /// What the network of an ONNX file sees: (x - MEAN) / STD, numbers for each channel with commas, such as
-    /// 0.485,0.456,0.406/0.229,0.224,0.225; from a line `normalize = "MEAN/STD"` in a TOML file beside it where absent
+    /// 0.485,0.456,0.406/0.229,0.224,0.225; from a line `normalize = "MEAN/STD"` in the file net.onnx.toml beside net.onnx where absent
     #[arg(long, value_name = "MEAN/STD", help_heading = "Data")]
     normalize: Option<Normalize>,
 }
@@ -74,12 +74,29 @@ struct Beside {
     normalize: String,
 }
 
-/// The normalization that `MODEL.toml` beside `MODEL.onnx` names, where there is such a file.
+/// `source` as the network in the file `model` sees it: by its own normalization, or by the one that a file beside the model names.
+///
+/// # Errors
+/// A file beside the model that cannot be read or says something else, and a normalization that `source` does not take.
+pub(super) fn as_seen_by(model: &Path, source: DataSource) -> Result<DataSource> {
+    // What is asked for wins.
+    if source.is_normalized() {
+        return Ok(source);
+    }
+    match beside(model)? {
+        Some(normalize) => normalize
+            .of(&source)
+            .with_context(|| format!("{}.toml asks for a normalization", model.display())),
+        None => Ok(source),
+    }
+}
+
+/// The normalization that `MODEL.onnx.toml` beside `MODEL.onnx` names, where there is such a file.
 ///
 /// # Errors
 /// A file that cannot be read or says something else.
-pub(super) fn beside(model: &Path) -> Result<Option<Normalize>> {
-    let path = model.with_extension("toml");
+fn beside(model: &Path) -> Result<Option<Normalize>> {
+    let path = model.with_added_extension("toml");
     if !path.is_file() {
         return Ok(None);
     }
@@ -123,13 +140,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("net.onnx");
         assert_eq!(beside(&model).unwrap(), None);
-        let file = folder.path().join("net.toml");
+        // A recipe of that name has nothing to do with it.
+        std::fs::write(folder.path().join("net.toml"), "seed = 1\n").unwrap();
+        assert_eq!(beside(&model).unwrap(), None);
+        let file = folder.path().join("net.onnx.toml");
         std::fs::write(&file, "normalize = \"0.5/0.25\"\n").unwrap();
         assert_eq!(beside(&model).unwrap(), Some("0.5/0.25".parse().unwrap()));
+        let seen = |text: &str| {
+            as_seen_by(&model, text.parse().unwrap())
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(seen("mnist:DIR"), "mnist:DIR?mean=0.5&std=0.25");
+        assert_eq!(seen("mnist:DIR?mean=1&std=2"), "mnist:DIR?mean=1&std=2");
         for text in ["normalise = \"0.5/0.25\"", "normalize = \"x\"", "normalize"] {
             std::fs::write(&file, text).unwrap();
             let error = format!("{:#}", beside(&model).unwrap_err());
-            assert!(error.contains("net.toml does not describe"), "{error}");
+            assert!(error.contains("net.onnx.toml does not describe"), "{error}");
         }
     }
 }

@@ -10,12 +10,13 @@ use crossburn_checkpoints::{OnnxFile, load_checkpoint, write_bytes};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_models::onnx::OnnxNetwork;
 use crossburn_models::{ByForward, Forward, ModelConfig, Network, Outputs, WithForward};
-use crossburn_noise::{ChipSeed, PathPattern, Variation};
+use crossburn_noise::{ChipSeed, Variation};
 use crossburn_training::data::read_npy;
 use safetensors::{Dtype, SafeTensors};
 
 use super::device::DeviceChoice;
-use super::evaluate::NoiseArguments;
+use super::digital::DigitalArgument;
+use super::noise::NoiseArguments;
 use super::process::ProcessArguments;
 use super::stored_network::StoredNetwork;
 use super::{Outcome, note};
@@ -44,14 +45,8 @@ pub(super) struct Predict {
     chip: Option<Chip>,
     #[command(flatten)]
     noise: NoiseArguments,
-    /// Weights that stay digital, comma-separated: paths, or patterns such as 'fc*.weight'
-    #[arg(
-        long,
-        value_name = "PATH,...",
-        value_delimiter = ',',
-        help_heading = "Variation"
-    )]
-    digital: Vec<PathPattern>,
+    #[command(flatten)]
+    digital: DigitalArgument,
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N
     #[arg(
         long,
@@ -100,8 +95,15 @@ impl Predict {
             }
             None => None,
         };
-        let stored = StoredNetwork::open(&self.model)?.with_digital(&self.digital);
+        let stored = StoredNetwork::open(&self.model)?.with_digital(&self.digital.paths);
         let input = read(&self.input)?;
+        if let Some(place) = input.values.iter().position(|value| !value.is_finite()) {
+            bail!(
+                "value {place} of {} is {}, no finite number: take it out, or put one in its place",
+                self.input.display(),
+                input.values[place]
+            );
+        }
         let device = self.device.open()?;
         let items = match input.shape.first() {
             Some(items) if !input.values.is_empty() => *items,
@@ -119,7 +121,7 @@ impl Predict {
                 let network = OnnxFile::open(&config.file)?.network(&device)?;
                 pass.graph(network)?
             }
-            ModelConfig::Decoder(_) | ModelConfig::Pretrained(_) => bail!(TOKENS),
+            ModelConfig::Pretrained(_) => bail!(TOKENS),
             model => model.build(stored.recipe.seed, &device, ByForward(pass))??,
         };
         if let Some(place) = output.values.iter().position(|value| !value.is_finite()) {
@@ -164,10 +166,14 @@ impl Pass<'_> {
     }
 
     /// The outputs of all items, some at a time.
-    fn batches(&self, compute: impl Fn(&[usize], Vec<f32>) -> Result<Outputs>) -> Result<Outputs> {
+    fn batches(
+        &self,
+        at_a_time: usize,
+        compute: impl Fn(&[usize], Vec<f32>) -> Result<Outputs>,
+    ) -> Result<Outputs> {
         let item = self.input.values.len() / self.input.shape[0];
         let (mut values, mut shape) = (Vec::new(), Vec::new());
-        for part in self.input.values.chunks(BATCH * item) {
+        for part in self.input.values.chunks(at_a_time * item) {
             let mut part_shape = self.input.shape.clone();
             part_shape[0] = part.len() / item;
             let output = compute(&part_shape, part.to_vec())?;
@@ -185,8 +191,16 @@ impl Pass<'_> {
     }
 
     fn graph(&self, network: OnnxNetwork) -> Result<Outputs> {
+        let graph = network.input();
+        let fixed = graph.shape.first().copied().flatten();
+        let mut batch = self.input.shape.clone();
+        batch[0] = fixed.unwrap_or(batch[0]);
+        graph.check(&batch)?;
+        network.check_items(&self.input.shape[1..])?;
         let network = self.ready(network)?;
-        self.batches(|shape, values| Ok(network.run_values(shape, values, self.device)?))
+        self.batches(fixed.unwrap_or(BATCH), |shape, values| {
+            Ok(network.run_values(shape, values, self.device)?)
+        })
     }
 }
 
@@ -203,7 +217,7 @@ impl WithForward for Pass<'_> {
         };
         self.stored.model.check([channels, height, width])?;
         let network = self.ready(network)?;
-        self.batches(|shape, values| {
+        self.batches(BATCH, |shape, values| {
             let input = TensorData::new(values, shape.to_vec());
             let input = Tensor::from_data(input, self.device);
             Ok(forward(&network, input))
@@ -240,7 +254,7 @@ impl Kind {
 /// The tensor in a file.
 ///
 /// # Errors
-/// A file of another kind, without a tensor that can be meant, or of other elements than floats.
+/// A file of another kind, without a tensor that can be meant, or of elements that are no numbers of their own.
 fn read(path: &Path) -> Result<Outputs> {
     if let Kind::Npy = Kind::of(path)? {
         let (shape, values) = read_npy(path)?;

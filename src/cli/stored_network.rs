@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::{LanguageModel, MANIFEST_FILE, Manifest, OnnxFile, read_manifest};
 use crossburn_hardware::WeightPlan;
+use crossburn_models::onnx::OnnxNetwork;
 use crossburn_models::{ModelConfig, Network, OnnxConfig, PretrainedConfig};
 use crossburn_noise::{PathPattern, Variation};
 use crossburn_training::data::{Amount, DataSource};
@@ -13,6 +14,7 @@ use crossburn_training::{GRAPH_FILE, LanguageModellingConfig, Recipe, TaskConfig
 use serde_json::Value;
 
 use super::normalize::{self, Normalize};
+use super::note;
 use crate::apps::stored_weights::load_stored;
 use crate::apps::study;
 
@@ -22,7 +24,7 @@ pub(super) struct StoredNetwork {
     pub(super) folder: PathBuf,
     /// Whether the folder is a checkpoint of this program, rather than a model of another one.
     own: bool,
-    /// How a model of another program sees its inputs, where that is known.
+    /// How a model of another program sees its inputs, where that is asked for.
     normalize: Option<Normalize>,
     pub(super) manifest: Manifest,
     pub(super) model: ModelConfig,
@@ -93,7 +95,7 @@ impl StoredNetwork {
         };
         let graph = OnnxFile::open(&file)?;
         // What cannot be read is refused before anything else is looked at.
-        graph.network(&Device::flex())?;
+        note_graph(&file, &graph.network(&Device::flex())?);
         let manifest = Manifest::new(
             study::json(&model)?,
             study::json(&recipe)?,
@@ -102,7 +104,7 @@ impl StoredNetwork {
         )
         .with_weights_checksum(graph.checksum()?);
         Ok(Self {
-            normalize: normalize::beside(&file)?,
+            normalize: None,
             folder: file,
             own: false,
             manifest,
@@ -198,8 +200,12 @@ impl StoredNetwork {
     pub(super) fn source(&self, asked: Option<&DataSource>) -> Result<DataSource> {
         let mut source = asked.unwrap_or(&self.recipe.data.source).clone();
         self.require_data(&source)?;
-        if let Some(normalize) = &self.normalize {
-            source = normalize.of(&source)?;
+        match (&self.normalize, &self.model) {
+            (Some(asked), _) => source = asked.of(&source)?,
+            (None, ModelConfig::Onnx(config)) if !self.own => {
+                source = normalize::as_seen_by(&config.file, source)?;
+            }
+            _ => {}
         }
         let Some(conventions) = &self.manifest.conventions else {
             return Ok(source);
@@ -279,6 +285,26 @@ impl StoredNetwork {
             true => weights.without_quantization(),
             false => weights,
         }
+    }
+}
+
+/// Says what of the graph in `file` is not used, and what of it never varies.
+pub(super) fn note_graph(file: &Path, network: &OnnxNetwork) {
+    let file = file.display();
+    if let [used, unused @ ..] = network.outputs()
+        && !unused.is_empty()
+    {
+        note(&format!(
+            "{file} has {} outputs: the first is used, `{used}`",
+            unused.len() + 1
+        ));
+    }
+    let nodes = network.digital_products();
+    if !nodes.is_empty() {
+        note(&format!(
+            "{file}: {} multiply with stored numbers that are no matrix of a layer, and never vary: docs/from-pytorch.md",
+            nodes.join(", ")
+        ));
     }
 }
 

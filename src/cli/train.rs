@@ -5,9 +5,10 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use burn::tensor::Device;
 use clap::Args;
-use crossburn_checkpoints::{save_checkpoint, write_bytes};
-use crossburn_models::Network;
+use crossburn_checkpoints::{OnnxFile, save_checkpoint, write_bytes};
+use crossburn_models::{ModelConfig, Network};
 use crossburn_noise::PathPattern;
 use crossburn_training::{
     Batches, Evaluation, Part, Recipe, Role, Run, Task, TaskParts, TrainingError, TrainingObserver,
@@ -19,6 +20,7 @@ use super::process::is_quiet;
 use super::progress::{Dashboard, EpochLines};
 use super::recipe_file::{Setting, read_recipe};
 use super::run_setup::{RunArguments, RunPlace, expect_kept, note_files, run_folder};
+use super::stored_network::note_graph;
 use super::{Outcome, command_line, finish, note, print};
 use crate::apps::study::{self, Clock};
 use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
@@ -55,8 +57,8 @@ pub(super) struct Train {
     /// hardware.accelerator=NAME
     #[arg(long, value_name = "NAME|FILE", help_heading = "Recipe")]
     hardware: Option<String>,
-    /// What the network sees: (x - MEAN) / STD, numbers for each channel with commas; from a line `normalize = "MEAN/STD"` in a
-    /// TOML file beside the file of --init where absent
+    /// What the network sees: (x - MEAN) / STD, numbers for each channel with commas; from a line `normalize = "MEAN/STD"` in the
+    /// file net.onnx.toml beside the network net.onnx where absent
     #[arg(long, value_name = "MEAN/STD", help_heading = "Recipe")]
     normalize: Option<Normalize>,
     /// Folder of the run [default: runs/RECIPE]
@@ -90,24 +92,23 @@ impl Train {
         init.chain(data).chain(hardware).chain(set).collect()
     }
 
-    /// The normalization that was asked for, or stands beside the file that training starts from.
-    fn normalization(&self) -> Result<Option<Normalize>> {
-        match (&self.normalize, &self.init) {
-            (Some(asked), _) => Ok(Some(asked.clone())),
-            (None, Some(file)) => normalize::beside(file),
-            (None, None) => Ok(None),
-        }
-    }
-
     pub(super) fn run(self) -> Result<Outcome> {
         let mut recipe = read_recipe(&self.recipe, &self.settings()?)?;
-        if let Some(normalize) = self.normalization()? {
-            recipe.data.source = normalize.of(&recipe.data.source)?;
+        match (&self.normalize, &recipe.model) {
+            (Some(asked), _) => recipe.data.source = asked.of(&recipe.data.source)?,
+            (None, ModelConfig::Onnx(config)) => {
+                recipe.data.source = normalize::as_seen_by(&config.file, recipe.data.source)?;
+            }
+            (None, _) => {}
         }
         let resolved = toml::to_string_pretty(&recipe)?;
         if self.run.print_config {
             print(resolved.trim_end())?;
             return Ok(Outcome::Done);
+        }
+        if let ModelConfig::Onnx(config) = &recipe.model {
+            let graph = OnnxFile::open(&config.file)?;
+            note_graph(&config.file, &graph.network(&Device::flex())?);
         }
         let stem = self.recipe.file_stem().unwrap_or_default();
         let out = run_folder(self.out.as_deref(), &stem.to_string_lossy());

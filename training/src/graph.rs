@@ -12,7 +12,9 @@ use crate::TrainingError;
 use crate::data::Samples;
 
 /// Name of the graph of a network, in the folder of its checkpoint.
-pub const GRAPH_FILE: &str = "graph.onnx";
+///
+/// The graph has a folder of its own, so that no file beside it takes the place of one of the checkpoint.
+pub const GRAPH_FILE: &str = "graph/graph.onnx";
 
 /// The graph that a network is from, and what it fits.
 #[derive(Debug)]

@@ -1,18 +1,18 @@
 //! From the nodes of a file to operators and layers.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use burn::module::Param;
-use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 
 use super::attributes::Attributes;
 use super::host::{Elements, Host};
 use super::layer::{Layer, NamedLayer};
-use super::names::{layer_path, scope, segments};
+use super::names::{is_made, segments};
+use super::node::{Failure, Node};
 use super::operator::{self, Operator};
-use super::proto::{GraphProto, NodeProto, TensorProto};
+use super::proto::{GraphProto, NodeProto};
+use super::stored_tensor::Becomes;
 use super::{ExternalTensors, OnnxError, stored_tensor};
 
 /// Where an operator takes an input from.
@@ -23,7 +23,7 @@ pub(crate) enum Source {
     /// The value of a slot.
     Slot(usize),
     Constant(Arc<Host>),
-    /// A parameter, or the weight of a layer, of a shape; turned over where the layer holds it so.
+    /// A parameter, or the weight of a layer, of a shape; turned where the layer holds the transposed matrix.
     Layer {
         layer: usize,
         shape: Vec<usize>,
@@ -44,89 +44,81 @@ pub(crate) struct Step {
     pub(crate) done: Vec<usize>,
 }
 
-/// What lies in the layer of an initializer.
+impl Step {
+    /// The error that names this step.
+    pub(crate) fn failed(&self, cause: String) -> OnnxError {
+        OnnxError::Node {
+            node: self.node.clone(),
+            operator: self.kind.clone(),
+            cause,
+        }
+    }
+}
+
+/// The layer of an initializer, and how the initializer lies in it.
 #[derive(Clone, Copy, Debug)]
-struct Owner {
-    layer: usize,
+pub(super) struct Owner {
+    pub(super) layer: usize,
+    pub(super) lies: Lies,
+}
+
+/// How an initializer lies in its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lies {
+    AsItIs,
+    /// The layer holds the transposed matrix.
+    Turned,
+    /// It is cut into several layers, by the node of this number.
+    InParts(usize),
+}
+
+/// An input of a step that is a stored tensor. Which layer holds it is known after all nodes.
+#[derive(Debug)]
+struct Open {
+    step: usize,
+    place: usize,
+    initializer: String,
+    /// Whether the step takes it transposed.
     turned: bool,
-}
-
-/// Why a node cannot be built.
-pub(crate) enum Failure {
-    /// For a reason of its own.
-    Here(String),
-    /// For one that names its place.
-    Of(OnnxError),
-}
-
-impl From<String> for Failure {
-    fn from(cause: String) -> Self {
-        Self::Here(cause)
-    }
-}
-
-impl From<OnnxError> for Failure {
-    fn from(error: OnnxError) -> Self {
-        Self::Of(error)
-    }
-}
-
-/// A node that is being built.
-pub(crate) struct Node<'b, 'a> {
-    pub(crate) proto: &'a NodeProto,
-    number: usize,
-    name: &'b str,
-    pub(crate) attributes: Attributes<'a>,
-    /// Places of inputs that are part of a layer.
-    taken: HashSet<usize>,
-    builder: &'b mut Builder<'a>,
-}
-
-/// A matrix that a node multiplies with.
-pub(crate) struct Matrix {
-    /// The initializer it is.
-    name: String,
-    /// Its values, two axes.
-    pub(crate) values: Arc<Host>,
-    /// Whether the graph transposes it before.
-    turned: bool,
-}
-
-impl Matrix {
-    /// Outputs of the layer, where the product is with the transposed matrix or not.
-    pub(crate) fn outputs(&self, transposed: bool) -> usize {
-        self.values.shape()[usize::from(transposed == self.turned)]
-    }
+    /// Whether no gradient passes to it there.
+    watched: bool,
 }
 
 /// Makes layers and steps of nodes.
 pub(crate) struct Builder<'a> {
-    device: &'a Device,
-    external: ExternalTensors<'a>,
-    pub(crate) opset: i64,
+    pub(super) device: &'a Device,
+    pub(super) external: ExternalTensors<'a>,
+    pub(super) opset: i64,
     /// Constants and initializers by name.
-    known: HashMap<String, Arc<Host>>,
+    pub(super) known: HashMap<String, Arc<Host>>,
     /// Initializers of floats, which learn.
-    initializers: HashSet<String>,
+    pub(super) initializers: HashSet<String>,
+    /// Initializers that a product multiplies with: they are the weight of a linear layer, whoever else reads them.
+    pub(super) multiplied: HashSet<String>,
     /// Names that stand for others: of values that pass unchanged.
     aliases: HashMap<String, String>,
     /// Initializers that are part of a layer.
-    owners: HashMap<String, Owner>,
+    pub(super) owners: HashMap<String, Owner>,
     /// Transposed initializers, by the name of the transposed tensor.
-    turned: HashMap<String, String>,
+    pub(super) turned: HashMap<String, String>,
     slots: HashMap<String, usize>,
     next_slot: usize,
+    /// Slots of values that are the same for every input of the network.
+    steady: HashSet<usize>,
     /// The nodes that read a value.
-    readers: HashMap<&'a str, Vec<usize>>,
-    graph_outputs: HashSet<&'a str>,
+    pub(super) readers: HashMap<&'a str, Vec<usize>>,
+    pub(super) graph_outputs: HashSet<&'a str>,
     /// Nodes that are part of another one.
-    merged: HashSet<usize>,
-    paths: BTreeSet<String>,
+    pub(super) merged: HashSet<usize>,
+    pub(super) paths: BTreeSet<String>,
     /// Layers by what they were made of: a node with the same weights is the same layer.
-    made: HashMap<String, usize>,
+    pub(super) made: HashMap<String, usize>,
     pub(crate) layers: Vec<NamedLayer>,
     pub(crate) steps: Vec<Step>,
-    graph: &'a GraphProto,
+    open: Vec<Open>,
+    /// Initializers that are a setting of a step: they stay as they are, whoever else reads them.
+    settings: BTreeMap<String, usize>,
+    pub(super) graph: &'a GraphProto,
 }
 
 impl<'a> Builder<'a> {
@@ -152,11 +144,13 @@ impl<'a> Builder<'a> {
             opset,
             known: HashMap::new(),
             initializers: HashSet::new(),
+            multiplied: HashSet::new(),
             aliases: HashMap::new(),
             owners: HashMap::new(),
             turned: HashMap::new(),
             slots: HashMap::new(),
             next_slot: 0,
+            steady: HashSet::new(),
             readers,
             graph_outputs: graph
                 .output
@@ -168,21 +162,65 @@ impl<'a> Builder<'a> {
             made: HashMap::new(),
             layers: Vec::new(),
             steps: Vec::new(),
+            open: Vec::new(),
+            settings: BTreeMap::new(),
             graph,
         };
+        // Exporters add axes to the slope of a PReLU and name it anew.
+        let slopes: HashSet<&str> = graph
+            .node
+            .iter()
+            .filter(|node| node.op_type == "PRelu")
+            .filter_map(|node| node.input.get(1).map(String::as_str))
+            .collect();
         for tensor in &graph.initializer {
             let values = stored_tensor::read(tensor, external)?;
             let name = tensor.name.clone();
             if builder.known.contains_key(&name) {
                 return Err(OnnxError::graph(format!("two tensors are called `{name}`")));
             }
-            // Scalars are settings, such as the limits of a clip.
-            if values.is_float() && values.shape().iter().product::<usize>() > 1 {
+            if learns(&values, is_made(&name) && !slopes.contains(name.as_str())) {
                 builder.initializers.insert(name.clone());
             }
             builder.known.insert(name, Arc::new(values));
         }
+        builder.multiplied = builder.multiplied();
         Ok(builder)
+    }
+
+    /// The stored matrices that some node multiplies with, whether a node before hands them on or transposes them.
+    fn multiplied(&self) -> HashSet<String> {
+        let mut stands: HashMap<&str, &str> = self
+            .initializers
+            .iter()
+            .filter(|name| self.known[*name].shape().len() == 2)
+            .map(|name| (name.as_str(), name.as_str()))
+            .collect();
+        let mut multiplied = HashSet::new();
+        for node in &self.graph.node {
+            let stored = |place: usize| {
+                let name = node.input.get(place)?;
+                stands.get(name.as_str()).copied()
+            };
+            match node.op_type.as_str() {
+                "Cast" | "Dropout" | "Identity" | "Transpose" => {
+                    if let (Some(name), Some(output)) = (stored(0), node.output.first()) {
+                        stands.insert(output, name);
+                    }
+                }
+                "Gemm" => multiplied.extend(stored(1).map(str::to_string)),
+                "MatMul" => {
+                    multiplied.extend(
+                        [stored(0), stored(1)]
+                            .into_iter()
+                            .flatten()
+                            .map(str::to_string),
+                    );
+                }
+                _ => {}
+            }
+        }
+        multiplied
     }
 
     /// A slot for the value `name`.
@@ -190,13 +228,25 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// A value that is there already.
     pub(crate) fn slot(&mut self, name: &str) -> Result<usize, OnnxError> {
+        self.require_free(name)?;
         let slot = self.next_slot;
-        let known = self.known.contains_key(name) || self.aliases.contains_key(name);
-        if known || self.slots.insert(name.to_string(), slot).is_some() {
-            return Err(OnnxError::graph(format!("two values are called `{name}`")));
-        }
+        self.slots.insert(name.to_string(), slot);
         self.next_slot += 1;
         Ok(slot)
+    }
+
+    /// Refuses a name that a value has already.
+    fn require_free(&self, name: &str) -> Result<(), OnnxError> {
+        let taken = self.known.contains_key(name)
+            || self.aliases.contains_key(name)
+            || self.turned.contains_key(name)
+            || self.slots.contains_key(name);
+        match taken {
+            true => Err(OnnxError::graph(format!(
+                "two values are called `{name}`: export the network again, or rename one"
+            ))),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn slots(&self) -> usize {
@@ -204,15 +254,20 @@ impl<'a> Builder<'a> {
     }
 
     /// The name of the value that `name` stands for.
-    fn resolved<'n>(&'n self, name: &'n str) -> &'n str {
+    pub(super) fn resolved<'n>(&'n self, name: &'n str) -> &'n str {
         // An alias is only made of a name that is resolved already.
         self.aliases.get(name).map_or(name, String::as_str)
     }
 
     /// Makes `name` stand for `other`.
-    fn alias(&mut self, name: &str, other: &str) {
+    ///
+    /// # Errors
+    /// A name that is taken.
+    fn alias(&mut self, name: &str, other: &str) -> Result<(), OnnxError> {
+        self.require_free(name)?;
         let other = self.resolved(other).to_string();
         self.aliases.insert(name.to_string(), other);
+        Ok(())
     }
 
     /// Builds every node in order.
@@ -228,16 +283,74 @@ impl<'a> Builder<'a> {
             };
             operator::require_known(node, &name)?;
             self.node(node, number, &name)
-                .map_err(|error| match error {
-                    Failure::Here(cause) => OnnxError::Node {
-                        node: name.clone(),
-                        operator: node.op_type.clone(),
-                        cause,
-                    },
-                    Failure::Of(error) => error,
-                })?;
+                .map_err(|error| error.at(&name, &node.op_type))?;
+        }
+        self.settle()
+    }
+
+    /// Gives every step the stored tensors that it takes as values.
+    ///
+    /// # Errors
+    /// A tensor that is a value, or a setting, here and part of another layer elsewhere.
+    fn settle(&mut self) -> Result<(), OnnxError> {
+        if let Some((name, step)) =
+            (self.settings.iter()).find(|(name, _)| self.owners.contains_key(*name))
+        {
+            return Err(self.steps[*step].failed(format!(
+                "it takes `{name}` as a setting, which is a weight elsewhere: give each a tensor of its own"
+            )));
+        }
+        // What is only watched learns by the other nodes that take it, where there are any.
+        let (watched, taken): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|open| open.watched);
+        for open in taken.into_iter().chain(watched) {
+            let name = &open.initializer;
+            let fixed = self.settings.contains_key(name)
+                || (open.watched && !self.owners.contains_key(name));
+            let source = match self.known.get(name) {
+                Some(values) if fixed && !open.turned => Ok(Source::Constant(values.clone())),
+                _ => self.stored(name, open.turned),
+            };
+            let step = &mut self.steps[open.step];
+            step.inputs[open.place] = source.map_err(|error| error.at(&step.node, &step.kind))?;
         }
         Ok(())
+    }
+
+    /// Nodes that multiply values of the network with stored numbers that are the weight of no layer: on no chip do these deviate.
+    pub(crate) fn digital_products(&self) -> Vec<String> {
+        let is_layer = |source: &Source| match source {
+            Source::Layer { layer, .. } => matches!(self.layers[*layer].layer, Layer::Linear(_)),
+            _ => false,
+        };
+        let digital = |step: &&Step| {
+            let [left, right, ..] = step.inputs.as_slice() else {
+                return false;
+            };
+            // An input that is part of a layer is left out.
+            let operands = [left, right].map(|source| match source {
+                Source::Nothing => None,
+                source => Some((self.is_steady(source), is_layer(source))),
+            });
+            match (step.kind.as_str(), operands) {
+                ("Gemm" | "MatMul", [Some(left), Some(right)]) => {
+                    let stored = |(steady, layer): (bool, bool)| steady && !layer;
+                    left.0 != right.0 && (stored(left) || stored(right))
+                }
+                _ => false,
+            }
+        };
+        let nodes = self.steps.iter().filter(digital);
+        nodes.map(|step| step.node.clone()).collect()
+    }
+
+    /// Whether a value is the same for every input of the network.
+    fn is_steady(&self, source: &Source) -> bool {
+        match source {
+            Source::Slot(slot) => self.steady.contains(slot),
+            Source::Nothing | Source::Constant(_) | Source::Layer { .. } => true,
+        }
     }
 
     fn node(&mut self, proto: &'a NodeProto, number: usize, name: &str) -> Result<(), Failure> {
@@ -250,7 +363,7 @@ impl<'a> Builder<'a> {
             let (Some(before), [output]) = (before.cloned(), proto.output.as_slice()) else {
                 return Err("it has no input".to_string().into());
             };
-            self.alias(output, &before);
+            self.alias(output, &before)?;
             return Ok(());
         }
         let attributes = Attributes::of(proto);
@@ -260,50 +373,57 @@ impl<'a> Builder<'a> {
             let [output] = proto.output.as_slice() else {
                 return Err("it has not one output".to_string().into());
             };
-            if self
-                .known
-                .insert(output.clone(), Arc::new(values))
-                .is_some()
-            {
-                return Err(OnnxError::graph(format!("two values are called `{output}`")).into());
-            }
+            self.require_free(output)?;
+            self.known.insert(output.clone(), Arc::new(values));
             return Ok(());
         }
-        if self.passes_through(proto) {
+        if self.passes_through(proto, &attributes)? {
             let ([input, ..], [output, ..]) = (proto.input.as_slice(), proto.output.as_slice())
             else {
                 return Err("it has no input or no output".to_string().into());
             };
             self.require_there(input)?;
-            self.alias(output, input);
+            self.alias(output, input)?;
             return Ok(());
         }
         if let Some(initializer) = self.turns_a_weight(proto, &attributes)? {
+            self.require_free(&proto.output[0])?;
             self.turned.insert(proto.output[0].clone(), initializer);
             return Ok(());
         }
-        let mut node = Node {
-            proto,
-            number,
-            name,
-            attributes,
-            taken: HashSet::new(),
-            builder: self,
-        };
+        let mut node = Node::new(proto, number, name, attributes, self);
         let operator = operator::build(&mut node)?;
-        let (taken, attributes) = (node.taken, node.attributes);
-        attributes.require_read()?;
+        let taken = node.built()?;
         let mut inputs = Vec::with_capacity(proto.input.len());
         for (place, input) in proto.input.iter().enumerate() {
             let setting = operator.settings().contains(&place);
             let known = self.known.get(self.resolved(input));
             let source = match known.filter(|_| setting) {
                 _ if taken.contains(&place) || input.is_empty() => Source::Nothing,
-                Some(values) => Source::Constant(values.clone()),
-                None => self.source(input)?,
+                Some(values) => {
+                    let values = values.clone();
+                    if let Some((name, _)) = self.initializer(input) {
+                        self.settings.insert(name, self.steps.len());
+                    }
+                    Source::Constant(values)
+                }
+                None => match self.initializer(input) {
+                    Some((initializer, turned)) => {
+                        self.open.push(Open {
+                            step: self.steps.len(),
+                            place,
+                            initializer,
+                            turned,
+                            watched: operator.watched().contains(&place),
+                        });
+                        Source::Nothing
+                    }
+                    None => self.source(input)?,
+                },
             };
             inputs.push(source);
         }
+        let steady = inputs.iter().all(|source| self.is_steady(source));
         let mut outputs = Vec::with_capacity(proto.output.len());
         for output in &proto.output {
             let asked = self.readers.contains_key(output.as_str())
@@ -312,6 +432,7 @@ impl<'a> Builder<'a> {
                 true => Some(self.slot(output)?),
                 false => None,
             };
+            self.steady.extend(slot.filter(|_| steady));
             outputs.push(slot);
         }
         self.steps.push(Step {
@@ -326,16 +447,57 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether a node only hands its input on.
-    fn passes_through(&self, node: &NodeProto) -> bool {
-        match node.op_type.as_str() {
+    ///
+    /// # Errors
+    /// A dropout as in training.
+    fn passes_through(
+        &self,
+        node: &NodeProto,
+        attributes: &Attributes<'_>,
+    ) -> Result<bool, Failure> {
+        let known = |name: &String| self.known.get(self.resolved(name));
+        Ok(match node.op_type.as_str() {
             "Identity" => true,
-            // In use, a dropout drops nothing. Its second output is a mask.
-            "Dropout" => node.output.len() < 2,
+            // Stored floats of every width are kept as 32-bit floats.
+            "Cast" => {
+                let stored = node.input.first().and_then(known);
+                let to = i32::try_from(attributes.int("to", 0)?).unwrap_or_default();
+                stored.is_some_and(|values| values.is_float())
+                    && Becomes::of(to)? == Becomes::Floats
+            }
+            "Dropout" => {
+                // Its third input says whether it trains. A flag that the graph computes may.
+                let flag = node.input.get(2).filter(|name| !name.is_empty());
+                let trains = flag.is_some_and(|flag| {
+                    known(flag).is_none_or(|flag| flag.conditions().contains(&true))
+                });
+                if trains {
+                    return Err(
+                        "it drops values, as in training: call eval() before the export"
+                            .to_string()
+                            .into(),
+                    );
+                }
+                // In use, a dropout drops nothing. Its second output is a mask.
+                let asked = |output: &String| {
+                    self.readers.contains_key(output.as_str())
+                        || self.graph_outputs.contains(output.as_str())
+                };
+                let mask = node.output.get(1).filter(|name| !name.is_empty());
+                if mask.is_some_and(asked) {
+                    return Err(
+                        "its mask is read, which is made for training: call eval() before the export"
+                            .to_string()
+                            .into(),
+                    );
+                }
+                true
+            }
             _ => false,
-        }
+        })
     }
 
-    /// The initializer that a node transposes only for matrix products to multiply with.
+    /// The stored matrix that a node transposes. Its readers take it from its layer.
     fn turns_a_weight(
         &self,
         node: &NodeProto,
@@ -354,21 +516,9 @@ impl<'a> Builder<'a> {
                 .known
                 .get(initializer)
                 .is_some_and(|v| v.shape().len() == 2);
-        let none: &[usize] = &[];
-        let readers = self
-            .readers
-            .get(output.as_str())
-            .map_or(none, Vec::as_slice);
-        let multiplies = |number: &usize| {
-            let reader = &self.graph.node[*number];
-            reader.op_type == "MatMul" && reader.input.first() != Some(output)
-        };
-        let only_multiplied = !readers.is_empty()
-            && readers.iter().all(multiplies)
-            && !self.graph_outputs.contains(output.as_str());
         let turns = attributes.ints("perm")?.is_none_or(|axes| axes == [1, 0]);
-        let turns = matrix && only_multiplied && turns;
-        Ok(turns.then(|| initializer.to_string()))
+        let inner = !self.graph_outputs.contains(output.as_str());
+        Ok((matrix && turns && inner).then(|| initializer.to_string()))
     }
 
     /// The tensor of a node `Constant`.
@@ -392,55 +542,71 @@ impl<'a> Builder<'a> {
 
     fn require_there(&self, name: &str) -> Result<(), Failure> {
         let name = self.resolved(name);
-        match self.known.contains_key(name) || self.slots.contains_key(name) {
+        let there = self.known.contains_key(name)
+            || self.turned.contains_key(name)
+            || self.slots.contains_key(name);
+        match there {
             true => Ok(()),
             false => Err(not_there(name)),
         }
     }
 
-    /// Where the value `name` comes from.
-    fn source(&mut self, name: &str) -> Result<Source, Failure> {
-        let name = self.resolved(name).to_string();
-        if let Some(slot) = self.slots.get(&name) {
-            return Ok(Source::Slot(*slot));
-        }
-        let Some(values) = self.known.get(&name).cloned() else {
-            return Err(not_there(&name));
+    /// The initializer of floats that `name` is, and whether transposed.
+    fn initializer(&self, name: &str) -> Option<(String, bool)> {
+        let name = self.resolved(name);
+        let (initializer, turned) = match self.turned.get(name) {
+            Some(initializer) => (initializer.as_str(), true),
+            None => (name, false),
         };
-        if !self.initializers.contains(&name) {
-            return Ok(Source::Constant(values));
+        let learns = self.initializers.contains(initializer);
+        learns.then(|| (initializer.to_string(), turned))
+    }
+
+    /// Where the value `name` comes from, which is no initializer that learns.
+    fn source(&self, name: &str) -> Result<Source, Failure> {
+        let name = self.resolved(name);
+        match (self.slots.get(name), self.known.get(name)) {
+            (Some(slot), _) => Ok(Source::Slot(*slot)),
+            (None, Some(values)) => Ok(Source::Constant(values.clone())),
+            (None, None) => Err(not_there(name)),
         }
-        let shape = values.shape().to_vec();
-        let owner = match self.owners.get(&name) {
+    }
+
+    /// The value of an initializer, `turned` where it is transposed: the weight of its layer, or a parameter of its own.
+    fn stored(&mut self, name: &str, turned: bool) -> Result<Source, Failure> {
+        let Some(values) = self.known.get(name).cloned() else {
+            return Err(not_there(name));
+        };
+        let owner = match self.owners.get(name) {
             Some(owner) => *owner,
             None => {
-                let path = segments(&name);
+                let path = segments(name);
                 let own = path.last().map_or("", String::as_str);
                 let layer = Layer::parameter(own, &values, self.device)?;
-                let layer = self.add(path, &[], layer)?;
-                self.owners.insert(
-                    name.clone(),
-                    Owner {
-                        layer,
-                        turned: false,
-                    },
-                );
-                Owner {
-                    layer,
-                    turned: false,
-                }
+                let owner = Owner {
+                    layer: self.add(path, &[], layer)?,
+                    lies: Lies::AsItIs,
+                };
+                self.owners.insert(name.to_string(), owner);
+                owner
             }
         };
-        if self.layers[owner.layer].layer.value().is_none() {
+        let whole = !matches!(owner.lies, Lies::InParts(_));
+        if !whole || self.layers[owner.layer].layer.value().is_none() {
             return Err(format!(
-                "it takes `{name}` as a value, which is the weight of a convolution or a norm elsewhere"
+                "it takes `{name}` as a value, which is the weight of a convolution, a norm or a recurrent cell elsewhere: \
+                 give each a tensor of its own"
             )
             .into());
+        }
+        let mut shape = values.shape().to_vec();
+        if turned {
+            shape.reverse();
         }
         Ok(Source::Layer {
             layer: owner.layer,
             shape,
-            turned: owner.turned,
+            turned: turned != (owner.lies == Lies::Turned),
         })
     }
 
@@ -458,7 +624,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a layer with tensors called `fields` below its path.
-    fn add(&mut self, path: Vec<String>, fields: &[&str], layer: Layer) -> Result<usize, Failure> {
+    pub(super) fn add(
+        &mut self,
+        path: Vec<String>,
+        fields: &[&str],
+        layer: Layer,
+    ) -> Result<usize, Failure> {
         let name = path.join(".");
         let paths: Vec<String> = match fields {
             [] => vec![name],
@@ -471,7 +642,10 @@ impl<'a> Builder<'a> {
             .iter()
             .find(|path| !self.paths.insert((*path).clone()))
         {
-            return Err(format!("two tensors of the network would be called `{twice}`").into());
+            return Err(format!(
+                "two tensors of the network would be called `{twice}`: rename one in the graph"
+            )
+            .into());
         }
         self.layers.push(NamedLayer::new(path, layer));
         Ok(self.layers.len() - 1)
@@ -480,344 +654,21 @@ impl<'a> Builder<'a> {
 
 fn not_there(name: &str) -> Failure {
     let cause = format!(
-        "its input `{name}` is not computed before it: the graph has a cycle, or its nodes are not in order"
+        "its input `{name}` is not computed before it: the graph has a cycle, or its nodes are not in order; export the network \
+         again"
     );
     Failure::Here(cause)
 }
 
-impl<'a> Node<'_, 'a> {
-    pub(crate) fn opset(&self) -> i64 {
-        self.builder.opset
-    }
-
-    pub(crate) fn device(&self) -> &Device {
-        self.builder.device
-    }
-
-    /// The values of a tensor among the attributes.
-    ///
-    /// # Errors
-    /// A tensor that cannot be read.
-    pub(crate) fn stored(&self, tensor: &TensorProto) -> Result<Host, Failure> {
-        Ok(stored_tensor::read(tensor, self.builder.external)?)
-    }
-
-    /// Whether an input is given.
-    pub(crate) fn has(&self, input: usize) -> bool {
-        self.proto
-            .input
-            .get(input)
-            .is_some_and(|name| !name.is_empty())
-    }
-
-    /// The only reader of its only output.
-    fn only_reader(&self) -> Option<(usize, &'a NodeProto)> {
-        let [output] = self.proto.output.as_slice() else {
-            return None;
-        };
-        if self.builder.graph_outputs.contains(output.as_str()) {
-            return None;
-        }
-        match self.builder.readers.get(output.as_str())?.as_slice() {
-            [reader] => Some((*reader, &self.builder.graph.node[*reader])),
-            _ => None,
-        }
-    }
-
-    /// Whether the next node is a `kind` that only this one feeds; it is part of this one then.
-    pub(crate) fn merges(&mut self, kind: &str) -> bool {
-        match self.only_reader() {
-            Some((number, reader)) if reader.op_type == kind && reader.input.len() == 1 => {
-                self.builder.merged.insert(number);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// The bias that the next node adds to the product of this one, and nothing else does: it is part of this one then.
-    pub(crate) fn merges_bias(&mut self, outputs: usize) -> Option<String> {
-        let (number, reader) = self.only_reader()?;
-        let [left, right] = reader.input.as_slice() else {
-            return None;
-        };
-        let other = if *left == self.proto.output[0] {
-            right
-        } else {
-            left
-        };
-        let name = self.builder.resolved(other);
-        let fits = reader.op_type == "Add"
-            && self.builder.initializers.contains(name)
-            && !self.builder.owners.contains_key(name)
-            && self
-                .builder
-                .known
-                .get(name)
-                .is_some_and(|v| v.shape() == [outputs]);
-        if !fits {
-            return None;
-        }
-        let name = name.to_string();
-        self.builder.merged.insert(number);
-        Some(name)
-    }
-
-    /// The name of the value at an input.
-    pub(crate) fn resolved_input(&self, input: usize) -> String {
-        let name = self.proto.input.get(input).map_or("", String::as_str);
-        self.builder.resolved(name).to_string()
-    }
-
-    /// A constant or initializer, where the input is one.
-    pub(crate) fn constant(&self, input: usize) -> Option<Arc<Host>> {
-        let name = self.proto.input.get(input)?;
-        let values = self.builder.known.get(self.builder.resolved(name));
-        values.cloned()
-    }
-
-    /// An initializer or constant of floats that becomes part of a layer.
-    ///
-    /// # Errors
-    /// Another tensor, or none.
-    pub(crate) fn weight(&mut self, input: usize, what: &str) -> Result<Arc<Host>, Failure> {
-        let values = self.constant(input).ok_or_else(|| {
-            format!("its {what} is computed by the graph: only stored tensors can be {what} here")
-        })?;
-        require_weight(&values, what)?;
-        self.taken.insert(input);
-        Ok(values)
-    }
-
-    /// The same of an input that may be left out, with a value for each of `channels`.
-    pub(crate) fn vector(
-        &mut self,
-        input: usize,
-        what: &str,
-        channels: usize,
-    ) -> Result<Option<Arc<Host>>, Failure> {
-        if !self.has(input) {
-            return Ok(None);
-        }
-        let values = self.weight(input, what)?;
-        match values.shape() == [channels] {
-            true => Ok(Some(values)),
-            false => Err(format!(
-                "its {what} has the shape {:?}, not [{channels}]",
-                values.shape()
-            )
-            .into()),
-        }
-    }
-
-    /// The matrix of a product, where the input is an initializer with two axes.
-    pub(crate) fn matrix(&self, input: usize) -> Option<Matrix> {
-        let name = self.builder.resolved(self.proto.input.get(input)?);
-        let (name, turned) = match self.builder.turned.get(name) {
-            Some(initializer) => (initializer.as_str(), true),
-            None => (name, false),
-        };
-        let values = self.builder.known.get(name)?.clone();
-        let is_matrix = values.is_float() && values.shape().len() == 2;
-        // A tensor that is a parameter already stays one.
-        let free =
-            self.builder.owners.get(name).is_none_or(|owner| {
-                matches!(self.builder.layers[owner.layer].layer, Layer::Linear(_))
-            });
-        (is_matrix && free).then(|| Matrix {
-            name: name.to_string(),
-            values,
-            turned,
-        })
-    }
-
-    /// Rows and columns of a stored table of floats that is no parameter yet.
-    pub(crate) fn free_table(&self, input: usize) -> Option<[usize; 2]> {
-        let name = self.resolved_input(input);
-        let table = self
-            .builder
-            .known
-            .get(&name)
-            .filter(|table| table.is_float())?;
-        let stored = self.builder.initializers.contains(&name);
-        let free = self.builder.owners.get(&name).is_none_or(|owner| {
-            matches!(self.builder.layers[owner.layer].layer, Layer::Embedding(_))
-        });
-        match table.shape() {
-            [rows, columns] if stored && free => Some([*rows, *columns]),
-            _ => None,
-        }
-    }
-
-    /// The layer of `matrix`, which lies `[outputs, inputs]` where `transposed`, and `bias`.
-    ///
-    /// # Errors
-    /// A matrix that another node uses with another bias.
-    pub(crate) fn linear(
-        &mut self,
-        input: usize,
-        matrix: &Matrix,
-        transposed: bool,
-        bias: Option<&str>,
-    ) -> Result<usize, Failure> {
-        require_weight(&matrix.values, "weight")?;
-        self.taken.insert(input);
-        let key = format!("linear {} {transposed} {bias:?}", matrix.name);
-        if let Some(layer) = self.builder.made.get(&key) {
-            return Ok(*layer);
-        }
-        if self.builder.owners.contains_key(&matrix.name) {
-            return Err(format!(
-                "it multiplies with `{}` as another node does, but in another way: give each a weight of its own",
-                matrix.name
-            )
-            .into());
-        }
-        let turned = transposed != matrix.turned;
-        let [a, b] = [matrix.values.shape()[0], matrix.values.shape()[1]];
-        let bias_values = bias.and_then(|name| self.builder.known.get(name).cloned());
-        let layer = linear_layer(
-            &matrix.values.floats(),
-            [a, b],
-            turned,
-            bias_values.as_deref(),
-            self.builder.device,
-        );
-        let path = layer_path(&matrix.name, bias, self.name);
-        let layer = self.place(path, &matrix.name, bias.is_some(), Layer::Linear(layer))?;
-        let owner = Owner { layer, turned };
-        self.builder.owners.insert(matrix.name.clone(), owner);
-        self.builder.made.insert(key, layer);
-        Ok(layer)
-    }
-
-    /// Adds the layer that its input `weight` belongs to, or gives the one that another node has made of the same tensors in the
-    /// same way; `settings` say in which.
-    ///
-    /// # Errors
-    /// A weight that is used in another way elsewhere.
-    pub(crate) fn layer(
-        &mut self,
-        weight: usize,
-        bias: Option<usize>,
-        fields: &[&str],
-        settings: &str,
-        make: impl FnOnce(&Device) -> Layer,
-    ) -> Result<usize, Failure> {
-        let named = |input| self.resolved_input(input);
-        let name = named(weight);
-        let bias = bias.filter(|bias| self.has(*bias)).map(named);
-        let key = format!("{name} {bias:?} {settings}");
-        if let Some(layer) = self.builder.made.get(&key) {
-            return Ok(*layer);
-        }
-        if self.builder.owners.contains_key(&name) {
-            return Err(format!(
-                "it uses `{name}` as another node does, but in another way: give each a weight of its own"
-            )
-            .into());
-        }
-        let layer = make(self.builder.device);
-        let path = layer_path(&name, bias.as_deref(), self.name);
-        let layer = self.place_fields(path, &name, fields, layer)?;
-        let owner = Owner {
-            layer,
-            turned: false,
-        };
-        self.builder.owners.insert(name, owner);
-        self.builder.made.insert(key, layer);
-        Ok(layer)
-    }
-
-    /// Adds a layer of its own under its scope, or its name where it has none.
-    ///
-    /// # Errors
-    /// A path that is taken.
-    pub(crate) fn part(
-        &mut self,
-        part: &str,
-        fields: &[&str],
-        layer: Layer,
-    ) -> Result<usize, Failure> {
-        let scope = scope(self.name).unwrap_or_else(|| self.name.to_string());
-        let mut path = segments(&scope);
-        path.push(part.to_string());
-        let fallback = format!("node{}.{part}", self.number + 1);
-        self.place_fields(path, &fallback, fields, layer)
-    }
-
-    fn place(
-        &mut self,
-        path: Vec<String>,
-        weight: &str,
-        bias: bool,
-        layer: Layer,
-    ) -> Result<usize, Failure> {
-        let fields: &[&str] = if bias {
-            &["weight", "bias"]
-        } else {
-            &["weight"]
-        };
-        self.place_fields(path, weight, fields, layer)
-    }
-
-    /// Adds a layer at `path`, or at `fallback` where that path is taken.
-    fn place_fields(
-        &mut self,
-        path: Vec<String>,
-        fallback: &str,
-        fields: &[&str],
-        layer: Layer,
-    ) -> Result<usize, Failure> {
-        let name = path.join(".");
-        let taken = |field: &&str| self.builder.paths.contains(&format!("{name}.{field}"));
-        let path = match fields.iter().any(taken) {
-            true => segments(fallback),
-            false => path,
-        };
-        self.builder.add(path, fields, layer)
-    }
-}
-
-/// Refuses what no layer computes with.
-fn require_weight(values: &Host, what: &str) -> Result<(), String> {
-    if !values.is_float() {
-        return Err(format!(
-            "its {what} is not of floats: quantized graphs are not read"
-        ));
-    }
-    if values.shape().contains(&0) {
-        return Err(format!("its {what} of shape {:?} is empty", values.shape()));
-    }
-    match values.floats().iter().position(|x| !x.is_finite()) {
-        Some(place) => Err(format!("value {place} of its {what} is no finite number")),
-        None => Ok(()),
-    }
-}
-
-/// A linear layer of the matrix of `shape`, which is transposed where `turned`, as Burn holds it: `[inputs, outputs]`.
-pub(crate) fn linear_layer(
-    matrix: &[f32],
-    [rows, columns]: [usize; 2],
-    turned: bool,
-    bias: Option<&Host>,
-    device: &Device,
-) -> Linear {
-    let (shape, values) = match turned {
-        false => ([rows, columns], matrix.to_vec()),
-        true => {
-            let place = |i: usize| matrix[i % rows * columns + i / rows];
-            ([columns, rows], (0..matrix.len()).map(place).collect())
-        }
+/// Whether a stored tensor learns; `made` where its name is the exporter's.
+///
+/// Numbers that are not finite are masks. A single number whose name the exporter made is a constant of the code, such as the
+/// epsilon of a norm that is written out.
+fn learns(values: &Host, made: bool) -> bool {
+    let fits = match values.shape().iter().product() {
+        0 => false,
+        1 => !made,
+        _ => true,
     };
-    Linear {
-        weight: Param::from_data(TensorData::new(values, shape), device),
-        bias: bias.map(|bias| vector(&bias.floats(), device)),
-    }
-}
-
-/// A parameter with one axis.
-pub(crate) fn vector(values: &[f32], device: &Device) -> Param<Tensor<1>> {
-    let length = values.len();
-    Param::from_data(TensorData::new(values.to_vec(), [length]), device)
+    values.is_float() && fits && values.floats().iter().all(|value| value.is_finite())
 }

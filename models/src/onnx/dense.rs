@@ -252,9 +252,12 @@ impl Dense {
         shape[axis] = parts.iter().map(|part| part.shape[axis]).sum();
         elements_of(&shape)?;
         // Burn leaves empty tensors out of a join.
-        let mut filled: Vec<Self> = parts.into_iter().filter(|p| p.shape[axis] > 0).collect();
-        if filled.len() == 1 {
-            return Ok(filled.remove(0));
+        let (mut filled, mut empty): (Vec<Self>, Vec<Self>) =
+            parts.into_iter().partition(|part| part.shape[axis] > 0);
+        match (filled.len(), empty.len()) {
+            (0, _) => return Ok(empty.remove(0)),
+            (1, _) => return Ok(filled.remove(0)),
+            _ => {}
         }
         let tensors = filled.into_iter().map(|part| part.tensor).collect();
         Ok(Self {

@@ -11,18 +11,19 @@
 //! | `GRU`, `LSTM`, `RNN` | `NAME.input.weight`, `NAME.state.weight` and biases, `_reverse` for the other direction |
 //! | `BatchNormalization`, `LayerNormalization` | those of Burn: `NAME.gamma`, `NAME.beta`, running states |
 //! | `Gather` from a stored table | `NAME.weight` of an embedding |
-//! | other stored floats with several values | a parameter of that name |
-//! | scalars, whole numbers, nodes `Constant` | constants |
+//! | other stored floats | a parameter of that name |
+//! | settings of operators, masks, whole numbers, nodes `Constant` | constants |
 //!
-//! What a layer is called: `names.rs`. A graph is refused before anything runs where it has an operator that is not known, or
-//! control flow. The batch stays free where the export left it free.
+//! A matrix that several nodes use, transposed or not, is one weight. What a layer is called: `names.rs`. A graph is refused before
+//! anything runs where it has an operator that is not known, or control flow. The batch stays free where the export left it free.
 //!
 //! | file | question |
 //! |---|---|
 //! | `proto.rs`, `stored_tensor.rs`, `attributes.rs` | what does the file say? |
-//! | `builder.rs`, `names.rs`, `layer.rs` | which layers and steps are that? |
+//! | `builder.rs`, `node.rs`, `names.rs`, `layer.rs` | which layers and steps are that? |
 //! | `operator/` | what does a node compute? A file for each family, registered in `operator/mod.rs` |
 //! | `dense.rs`, `host.rs`, `value.rs` | what flows between nodes? |
+//! | `input.rs` | what does it take? |
 //! | `network.rs` | how does the whole run? |
 
 mod attributes;
@@ -30,9 +31,11 @@ mod builder;
 mod dense;
 mod error;
 mod host;
+mod input;
 mod layer;
 mod names;
 mod network;
+mod node;
 mod operator;
 mod proto;
 mod stored_tensor;
@@ -40,7 +43,8 @@ mod value;
 
 pub use error::OnnxError;
 use host::Host;
-pub use network::{OnnxInput, OnnxNetwork};
+pub use input::OnnxInput;
+pub use network::OnnxNetwork;
 
 /// Where the values of a tensor lie that the file keeps elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]

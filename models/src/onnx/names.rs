@@ -9,8 +9,7 @@ pub(crate) fn layer_path(weight: &str, bias: Option<&str>, node: &str) -> Vec<St
     let layer = |tensor: &str, end: &str| tensor.strip_suffix(end).map(str::to_string);
     let own = layer(weight, ".weight");
     let by_bias = || bias.and_then(|bias| layer(bias, ".bias"));
-    let made = weight.starts_with("onnx::") || is_numbered(weight);
-    let by_scope = || if made { scope(node) } else { None };
+    let by_scope = || if is_made(weight) { scope(node) } else { None };
     let name = own.or_else(by_bias).or_else(by_scope);
     segments(&name.unwrap_or_else(|| weight.to_string()))
 }
@@ -18,6 +17,11 @@ pub(crate) fn layer_path(weight: &str, bias: Option<&str>, node: &str) -> Vec<St
 /// The parts of a path.
 pub(crate) fn segments(path: &str) -> Vec<String> {
     path.split('.').map(str::to_string).collect()
+}
+
+/// Whether the exporter made the name, rather than the network.
+pub(crate) fn is_made(name: &str) -> bool {
+    name.starts_with("onnx::") || is_numbered(name)
 }
 
 /// Whether it is a name like `val_13`, which PyTorch's exporter counts up.

@@ -1,5 +1,6 @@
 //! An ONNX graph as a network.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use prost::Message;
 use super::builder::{Builder, Source, Step};
 use super::dense::Dense;
 use super::host::{Elements, Host, elements_of};
+use super::input::{OnnxInput, described};
 use super::layer::NamedLayer;
-use super::proto::{Dimension, GraphProto, ModelProto, ValueProto};
-use super::stored_tensor::Becomes;
+use super::proto::{GraphProto, ModelProto, ValueProto};
 use super::value::{Call, Value};
 use super::{ExternalTensors, OnnxError};
 use crate::{Classifier, Network, Outputs};
@@ -22,8 +23,9 @@ use crate::{Classifier, Network, Outputs};
 /// Versions of ONNX's operators that are read.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
 
-/// Items of the passes that [`OnnxNetwork::check_items`] makes: two numbers, so that a batch that the graph fixes shows.
-const BATCHES: [usize; 2] = [2, 3];
+/// Items of the passes that [`OnnxNetwork::check_items`] makes: several numbers, so that a batch that the graph fixes shows, and one
+/// alone, which a graph may take for an axis to leave out.
+const BATCHES: [usize; 3] = [1, 2, 3];
 
 /// A network that an ONNX file describes, with one input and its first output.
 ///
@@ -52,15 +54,8 @@ struct Graph {
     output: Source,
     slots: usize,
     steps: Vec<Step>,
-}
-
-/// The input of a graph.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnnxInput {
-    /// Its name.
-    pub name: String,
-    /// Its axes, `None` where the size is free.
-    pub shape: Vec<Option<usize>>,
+    digital_products: Vec<String>,
+    outputs: Vec<String>,
 }
 
 impl OnnxNetwork {
@@ -131,6 +126,7 @@ impl OnnxNetwork {
         builder.nodes()?;
         let output = builder.output(&output.name)?;
         let slots = builder.slots();
+        let digital_products = builder.digital_products();
         let (layers, mut steps) = (builder.layers, builder.steps);
         mark_done(&mut steps, &output);
         Ok(Self {
@@ -141,6 +137,12 @@ impl OnnxNetwork {
                 output,
                 slots,
                 steps,
+                digital_products,
+                outputs: graph
+                    .output
+                    .iter()
+                    .map(|value| value.name.clone())
+                    .collect(),
             }),
         })
     }
@@ -148,6 +150,17 @@ impl OnnxNetwork {
     /// The input that it takes.
     pub fn input(&self) -> &OnnxInput {
         &self.graph.input
+    }
+
+    /// The names of the outputs that the graph has. The first is the output of the network.
+    pub fn outputs(&self) -> &[String] {
+        &self.graph.outputs
+    }
+
+    /// The nodes that multiply values of the network with stored numbers that are the weight of no layer, such as a stack of matrices
+    /// or a matrix that the graph computes. On no chip do these deviate.
+    pub fn digital_products(&self) -> &[String] {
+        &self.graph.digital_products
     }
 
     /// The output for `input`.
@@ -203,13 +216,16 @@ impl OnnxNetwork {
 
     /// Passes items of the shape `item` through the network, and gives the shape of the output of one.
     ///
-    /// Zeros are passed, in batches of two sizes: what runs then runs for any batch of such items.
+    /// Zeros are passed, in batches of several sizes, or of the size that the graph fixes: what runs then runs for any batch of such
+    /// items.
     ///
     /// # Errors
     /// The node that cannot compute, and an output that is not one row for each item.
     pub fn check_items(&self, item: &[usize]) -> Result<Vec<usize>, OnnxError> {
         let mut found: Option<Vec<usize>> = None;
-        for items in BATCHES {
+        let fixed = self.graph.input.shape.first().copied().flatten();
+        let batches = fixed.map_or(BATCHES.to_vec(), |fixed| vec![fixed]);
+        for items in batches {
             let shape = [&[items], item].concat();
             let output = self.try_zeros(&shape)?;
             let row = match output.split_first() {
@@ -238,28 +254,36 @@ impl OnnxNetwork {
             .next()
             .unwrap_or_else(Device::flex);
         // Operators check what they are given. What they overlook, Burn panics on: a broken file must not end the program.
+        let at = Cell::new(0);
         let pass = || {
             let zeros = Dense::flat(Tensor::zeros([count], &device), shape.to_vec());
             self.valid()
-                .compute(zeros)
+                .compute_following(zeros, &at)
                 .map(|output| output.shape().to_vec())
         };
-        catch_unwind(AssertUnwindSafe(pass))
-            .unwrap_or_else(|_| Err(OnnxError::graph("its tensors do not fit together")))
+        catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|_| {
+            let cause = "its tensors do not fit together: export the network again, or file an issue that names this node";
+            Err(match self.graph.steps.get(at.get()) {
+                Some(step) => step.failed(cause.to_string()),
+                None => OnnxError::graph(cause),
+            })
+        })
     }
 
     fn compute(&self, input: Dense) -> Result<Dense, OnnxError> {
+        self.compute_following(input, &Cell::new(0))
+    }
+
+    /// The output for `input`; `at` is set to the number of the step that computes.
+    fn compute_following(&self, input: Dense, at: &Cell<usize>) -> Result<Dense, OnnxError> {
         let graph = self.graph.as_ref();
-        graph.input.require(input.shape())?;
+        graph.input.check(input.shape())?;
         let device = input.device();
         let mut slots: Vec<Option<Value>> = vec![None; graph.slots];
         slots[graph.input_slot] = Some(Value::Dense(input));
-        for step in &graph.steps {
-            let failed = |cause: String| OnnxError::Node {
-                node: step.node.clone(),
-                operator: step.kind.clone(),
-                cause,
-            };
+        for (number, step) in graph.steps.iter().enumerate() {
+            at.set(number);
+            let failed = |cause: String| step.failed(cause);
             let inputs = step.inputs.iter().map(|source| self.fetch(source, &slots));
             let inputs = inputs.collect::<Result<_, _>>().map_err(failed)?;
             let call = Call {
@@ -303,95 +327,16 @@ impl OnnxNetwork {
             } => {
                 let value = self.layers[*layer].layer.value();
                 let value = value.ok_or("one of its inputs is no tensor")?;
-                let value = match turned {
-                    true => value.permuted(&[1, 0])?,
-                    false => value,
-                };
-                Value::Dense(value.reshaped(shape.clone())?)
+                Value::Dense(match turned {
+                    true => {
+                        let held = shape.iter().rev().copied().collect();
+                        value.reshaped(held)?.permuted(&[1, 0])?
+                    }
+                    false => value.reshaped(shape.clone())?,
+                })
             }
         }))
     }
-}
-
-impl OnnxInput {
-    /// Refuses another shape.
-    fn require(&self, shape: &[usize]) -> Result<(), OnnxError> {
-        let fits = self.shape.len() == shape.len()
-            && self
-                .shape
-                .iter()
-                .zip(shape)
-                .all(|(own, size)| own.is_none_or(|own| own == *size));
-        match fits {
-            true => Ok(()),
-            false => Err(OnnxError::graph(format!(
-                "its input `{}` is {self}, the data have the shape {shape:?}",
-                self.name
-            ))),
-        }
-    }
-
-    /// The shape of the tensor that it takes of `[batch, channels, height, width]`.
-    ///
-    /// Lines have the height 1, rows of features one channel as well.
-    fn of_samples(&self, [batch, channels, height, width]: [usize; 4]) -> Vec<usize> {
-        match self.shape.len() {
-            2 => vec![batch, channels * height * width],
-            3 if height == 1 => vec![batch, channels, width],
-            3 if channels == 1 => vec![batch, height, width],
-            _ => vec![batch, channels, height, width],
-        }
-    }
-
-    /// The shape that one of the samples of `[channels, height, width]` has for the network, where it takes such samples.
-    pub fn item(&self, [channels, height, width]: [usize; 3]) -> Option<Vec<usize>> {
-        let batch = self.shape.first().copied().flatten().unwrap_or(1);
-        let mut shape = self.of_samples([batch, channels, height, width]);
-        self.require(&shape).ok()?;
-        Some(shape.split_off(1))
-    }
-}
-
-/// `batch x 3 x 32 x 32`.
-impl std::fmt::Display for OnnxInput {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sizes = self
-            .shape
-            .iter()
-            .enumerate()
-            .map(|(axis, size)| match size {
-                Some(size) => size.to_string(),
-                None if axis == 0 => "batch".to_string(),
-                None => "any".to_string(),
-            });
-        f.write_str(&sizes.collect::<Vec<_>>().join(" x "))
-    }
-}
-
-/// What the file says of the input.
-fn described(value: &ValueProto) -> Result<OnnxInput, OnnxError> {
-    let name = value.name.clone();
-    let failed = |cause: &str| OnnxError::graph(format!("its input `{name}` {cause}"));
-    let tensor = value
-        .r#type
-        .as_ref()
-        .and_then(|kind| kind.tensor_type.as_ref());
-    let tensor = tensor.ok_or_else(|| failed("is no tensor"))?;
-    if Becomes::of(tensor.elem_type) != Ok(Becomes::Floats) {
-        return Err(failed("is not of floats: networks here take floats"));
-    }
-    let shape = tensor.shape.as_ref();
-    let shape = shape
-        .ok_or_else(|| failed("has no shape: export the network with the shape of its input"))?;
-    let sizes = shape.dim.iter().map(|dimension| match &dimension.value {
-        Some(Dimension::Size(size)) => match usize::try_from(*size) {
-            Ok(size) if size > 0 => Ok(Some(size)),
-            _ => Err(failed("has an empty axis")),
-        },
-        Some(Dimension::Name(_)) | None => Ok(None),
-    });
-    let shape = sizes.collect::<Result<_, _>>()?;
-    Ok(OnnxInput { name, shape })
 }
 
 /// Marks for each slot the step after which nobody reads it.

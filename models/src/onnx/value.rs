@@ -86,7 +86,8 @@ impl Call<'_> {
         match self.value(input)? {
             Value::Host(host) => Ok(host),
             Value::Dense(_) => Err(format!(
-                "its input {} may not be computed by the network",
+                "its input {} is floats that the network computes, where a stored value or a condition is known: export it with a \
+                 fixed value there",
                 input + 1
             )),
         }

@@ -7,10 +7,11 @@ use clap::Args;
 use crossburn_hardware::deploy::{Fidelity, Hardware, Operation};
 use crossburn_hardware::device::MemoryDevice;
 use crossburn_hardware::units::Second;
-use crossburn_noise::{PathPattern, Variation};
+use crossburn_noise::Variation;
 use serde_json::{Value, json};
 
-use super::noise::NoiseArguments;
+use super::super::digital::DigitalArgument;
+use super::super::noise::NoiseArguments;
 use crate::apps::hardware::{CALIBRATION_ITEMS, NamedHardware, open_hardware};
 use crate::apps::study;
 
@@ -56,9 +57,8 @@ pub(super) struct HardwareArguments {
         conflicts_with_all = NoiseArguments::FLAGS
     )]
     pub(super) cell: Vec<String>,
-    /// Weights that stay digital, comma-separated: paths, or patterns such as 'fc*.weight'
-    #[arg(long, value_name = "PATH,...", value_delimiter = ',')]
-    pub(super) digital: Vec<PathPattern>,
+    #[command(flatten)]
+    pub(super) digital: DigitalArgument,
     /// Training items that set the ranges of inputs and converters
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_ITEMS, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) calibration: usize,

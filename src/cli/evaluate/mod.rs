@@ -4,7 +4,6 @@ mod asked;
 mod deployment;
 mod job;
 mod judge;
-mod noise;
 mod reproduce;
 mod shard;
 mod worst_chip;
@@ -19,9 +18,9 @@ use serde_json::json;
 use self::asked::PercentileArguments;
 use self::deployment::{ChipSource, HardwareArguments};
 use self::job::EvaluationJob;
-pub(super) use self::noise::NoiseArguments;
 use self::shard::Shard;
 use self::worst_chip::WorstChip;
+use super::noise::NoiseArguments;
 use super::normalize::NormalizeArgument;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
 use super::stored_network::StoredNetwork;
@@ -141,7 +140,7 @@ impl Evaluate {
         }
         let stored = StoredNetwork::open(&self.checkpoint)?
             .normalized(self.normalize.asked())?
-            .with_digital(&self.hardware.digital);
+            .with_digital(&self.hardware.digital.paths);
         let towards = match &self.percentiles.towards {
             Some(run) => Some(WorstChip::open(run, &stored)?),
             None => None,

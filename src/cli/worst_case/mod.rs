@@ -11,7 +11,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use crossburn_noise::PathPattern;
 use crossburn_noise::worst_case::{
     Apgd, Auto, Corners, Lagrangian, Momentum, MonteCarlo, RawGradient, Search, SignGradient,
     SingleStep,
@@ -23,6 +22,7 @@ use serde_json::json;
 use self::job::WorstCaseJob;
 use self::names::SearchMethod;
 use self::room::Room;
+use super::digital::DigitalArgument;
 use super::normalize::NormalizeArgument;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
 use super::stored_network::StoredNetwork;
@@ -110,14 +110,8 @@ pub(super) struct FindWorstCase {
         help_heading = "Hardware"
     )]
     tolerance: Option<f64>,
-    /// Weights that stay digital, comma-separated: paths, or patterns such as 'fc*.weight'
-    #[arg(
-        long,
-        value_name = "PATH,...",
-        value_delimiter = ',',
-        help_heading = "Hardware"
-    )]
-    digital: Vec<PathPattern>,
+    #[command(flatten)]
+    digital: DigitalArgument,
     /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
@@ -148,7 +142,7 @@ impl FindWorstCase {
         let search = self.search().check()?;
         let stored = StoredNetwork::open(&self.checkpoint)?
             .normalized(self.normalize.asked())?
-            .with_digital(&self.digital);
+            .with_digital(&self.digital.paths);
         let source = stored.source(self.data.as_ref())?;
         for name in &self.loss {
             let checked = stored.recipe.task.check_surrogate(name);

@@ -51,12 +51,20 @@ pub(super) fn read(path: &Path) -> Result<Array, TrainingError> {
     Array::read(path.display().to_string(), file, length)
 }
 
-/// Shape and values of the array of numbers in the NumPy file `path`; bytes count as numbers.
+/// Shape and values of the array of numbers in the NumPy file `path`.
 ///
 /// # Errors
-/// [`TrainingError::Read`], or [`TrainingError::Data`] where it is no array of finite numbers.
+/// [`TrainingError::Read`], or [`TrainingError::Data`] where it is no array of finite numbers, and where it holds bytes: in a data
+/// source they are pixels and count as byte / 255, here nothing says so.
 pub fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f32>), TrainingError> {
     let array = read(path)?;
+    if array.holds_bytes() {
+        return Err(TrainingError::data(
+            path.display().to_string(),
+            "it holds bytes",
+            "save 32-bit floats, as the network takes them: byte / 255, normalized",
+        ));
+    }
     let shape = array.shape.clone();
     Ok((shape, array.into_floats()?))
 }

@@ -212,6 +212,11 @@ impl DataSource {
         })
     }
 
+    /// Whether its text says mean and std.
+    pub fn is_normalized(&self) -> bool {
+        self.reader.normalizes()
+    }
+
     /// The name of its kind: what stands before the colon, such as `mnist`.
     pub fn kind(&self) -> &'static str {
         self.kind.name

@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation;
 
-use super::super::builder::{Failure, Node};
 use super::super::dense::Dense;
+use super::super::node::{Failure, Node};
 use super::super::value::{Call, Value, axis_of};
 use super::{Operator, one};
 

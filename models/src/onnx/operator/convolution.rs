@@ -6,10 +6,10 @@ use burn::nn::{PaddingConfig1d, PaddingConfig2d, PaddingConfig3d};
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_hardware::layer::{conv1d, conv2d, conv2d_relu};
 
-use super::super::builder::{Failure, Node, vector};
 use super::super::dense::Dense;
 use super::super::host::{Host, elements_of};
 use super::super::layer::Layer;
+use super::super::node::{Failure, Node, Reuse, vector};
 use super::super::value::{Call, Value};
 use super::window::{Padding, Window};
 use super::{Operator, one};
@@ -39,22 +39,30 @@ struct Convolution<const N: usize> {
     relu: bool,
 }
 
-/// Settings of a layer over `N` axes.
-struct Settings<'a, const N: usize> {
-    weight: &'a Host,
-    bias: Option<&'a Host>,
-    window: Window<N>,
-    groups: usize,
+/// The stored kernel of a convolution over `N` axes, transposed or not.
+pub(super) struct StoredKernel<'a, const N: usize> {
+    pub(super) weight: &'a Host,
+    pub(super) bias: Option<&'a Host>,
+    pub(super) window: Window<N>,
+    pub(super) groups: usize,
 }
 
-impl<const N: usize> Settings<'_, N> {
-    fn weight<const D: usize>(&self, device: &Device) -> Param<Tensor<D>> {
+impl<const N: usize> StoredKernel<'_, N> {
+    pub(super) fn weight<const D: usize>(&self, device: &Device) -> Param<Tensor<D>> {
         let shape = self.weight.shape().to_vec();
         Param::from_data(TensorData::new(self.weight.floats(), shape), device)
     }
 
-    fn bias(&self, device: &Device) -> Option<Param<Tensor<1>>> {
+    pub(super) fn bias(&self, device: &Device) -> Option<Param<Tensor<1>>> {
         self.bias.map(|bias| vector(&bias.floats(), device))
+    }
+
+    /// The tensors of its layer.
+    pub(super) fn fields(&self) -> &'static [&'static str] {
+        match self.bias {
+            Some(_) => &["weight", "bias"],
+            None => &["weight"],
+        }
     }
 
     /// Padding that the layer does; none where the input is padded before it.
@@ -66,40 +74,40 @@ impl<const N: usize> Settings<'_, N> {
     }
 }
 
-fn line(settings: &Settings<'_, 1>, device: &Device) -> Layer {
-    let [(before, after)] = settings.pads();
+fn line(kernel: &StoredKernel<'_, 1>, device: &Device) -> Layer {
+    let [(before, after)] = kernel.pads();
     Layer::Conv1d(Conv1d {
-        weight: settings.weight(device),
-        bias: settings.bias(device),
-        stride: settings.window.stride[0],
-        kernel_size: settings.window.kernel[0],
-        dilation: settings.window.dilation[0],
-        groups: settings.groups,
+        weight: kernel.weight(device),
+        bias: kernel.bias(device),
+        stride: kernel.window.stride[0],
+        kernel_size: kernel.window.kernel[0],
+        dilation: kernel.window.dilation[0],
+        groups: kernel.groups,
         padding: PaddingConfig1d::Explicit(before, after),
     })
 }
 
-fn image(settings: &Settings<'_, 2>, device: &Device) -> Layer {
-    let [(top, bottom), (left, right)] = settings.pads();
+fn image(kernel: &StoredKernel<'_, 2>, device: &Device) -> Layer {
+    let [(top, bottom), (left, right)] = kernel.pads();
     Layer::Conv2d(Conv2d {
-        weight: settings.weight(device),
-        bias: settings.bias(device),
-        stride: settings.window.stride,
-        kernel_size: settings.window.kernel,
-        dilation: settings.window.dilation,
-        groups: settings.groups,
+        weight: kernel.weight(device),
+        bias: kernel.bias(device),
+        stride: kernel.window.stride,
+        kernel_size: kernel.window.kernel,
+        dilation: kernel.window.dilation,
+        groups: kernel.groups,
         padding: PaddingConfig2d::Explicit(top, left, bottom, right),
     })
 }
 
-fn volume(settings: &Settings<'_, 3>, device: &Device) -> Layer {
+fn volume(kernel: &StoredKernel<'_, 3>, device: &Device) -> Layer {
     Layer::Conv3d(Conv3d {
-        weight: settings.weight(device),
-        bias: settings.bias(device),
-        stride: settings.window.stride,
-        kernel_size: settings.window.kernel,
-        dilation: settings.window.dilation,
-        groups: settings.groups,
+        weight: kernel.weight(device),
+        bias: kernel.bias(device),
+        stride: kernel.window.stride,
+        kernel_size: kernel.window.kernel,
+        dilation: kernel.window.dilation,
+        groups: kernel.groups,
         // The input is padded before the layer.
         padding: PaddingConfig3d::Valid,
     })
@@ -109,31 +117,29 @@ impl<const N: usize> Convolution<N> {
     fn build(
         node: &mut Node<'_, '_>,
         weight: &Host,
-        make: fn(&Settings<'_, N>, &Device) -> Layer,
+        make: fn(&StoredKernel<'_, N>, &Device) -> Layer,
     ) -> Result<Self, Failure> {
-        let ([outputs, inputs], kernel) = channels_and_kernel::<N>(weight)?;
-        let window = Window::read(&node.attributes, kernel)?;
+        let ([outputs, inputs], size) = channels_and_kernel::<N>(weight)?;
+        let window = Window::read(&node.attributes, size)?;
         let groups = usize::try_from(node.attributes.int("group", 1)?).unwrap_or_default();
         if groups == 0 || outputs % groups != 0 {
             return Err(format!("{groups} groups do not share {outputs} outputs").into());
         }
         let bias = node.vector(2, "bias", outputs)?;
-        let settings = Settings {
+        let kernel = StoredKernel {
             weight,
             bias: bias.as_deref(),
             window,
             groups,
         };
-        let fields: &[&str] = match bias {
-            Some(_) => &["weight", "bias"],
-            None => &["weight"],
-        };
+        let way = format!("{window:?} {groups}");
         let layer = node.layer(
             1,
             Some(2),
-            fields,
-            &format!("{window:?} {groups}"),
-            |device| make(&settings, device),
+            kernel.fields(),
+            &way,
+            Reuse::Refused,
+            |device| make(&kernel, device),
         )?;
         Ok(Self {
             layer,

@@ -1,41 +1,34 @@
-//! Functions of one element or of the elements at one place: arithmetic, comparisons, conditions.
+//! Functions of one element or of the elements at one place: arithmetic, limits, types.
 
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::Tensor;
 
-use super::super::builder::{Failure, Node};
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host, common_shape};
+use super::super::node::{Failure, Node};
 use super::super::stored_tensor::Becomes;
 use super::super::value::{Call, Value};
+use super::condition::on_host;
 use super::{Operator, one};
 
 pub(super) const KINDS: &[&str] = &[
     "Abs",
     "Add",
-    "And",
     "Cast",
     "Ceil",
     "Clip",
     "Cos",
     "Div",
-    "Equal",
     "Erf",
     "Exp",
     "Floor",
-    "Greater",
-    "GreaterOrEqual",
-    "Less",
-    "LessOrEqual",
     "Log",
     "Max",
     "Mean",
     "Min",
     "Mul",
     "Neg",
-    "Not",
-    "Or",
     "Pow",
     "Reciprocal",
     "Round",
@@ -44,8 +37,6 @@ pub(super) const KINDS: &[&str] = &[
     "Sqrt",
     "Sub",
     "Sum",
-    "Where",
-    "Xor",
 ];
 
 pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>, Failure> {
@@ -59,11 +50,12 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
         if (sums_many && inputs == 0) || (!sums_many && inputs != 2) {
             return Err(format!("it has {inputs} inputs").into());
         }
-        let mean = kind == "Mean";
-        return Ok(Some(Box::new(Folded { operator, mean })));
-    }
-    if let Some(operator) = Comparison::of(kind) {
-        return Ok(Some(Box::new(operator)));
+        let exponent = node.constant(1).filter(|_| kind == "Pow");
+        return Ok(Some(Box::new(Folded {
+            operator,
+            mean: kind == "Mean",
+            fixed_exponent: exponent.is_some_and(|x| x.shape().iter().product::<usize>() == 1),
+        })));
     }
     let attributes = &node.attributes;
     Ok(Some(match kind {
@@ -77,8 +69,6 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
             let to = i32::try_from(attributes.int("to", 0)?).unwrap_or_default();
             Box::new(Cast(Becomes::of(to)?))
         }
-        "Where" => Box::new(Where),
-        "Not" => Box::new(Not),
         _ => return Ok(None),
     }))
 }
@@ -271,9 +261,18 @@ struct Folded {
     operator: Arithmetic,
     /// Whether the result is divided by the number of inputs.
     mean: bool,
+    /// Whether its second input is a stored exponent, by whose value the power is computed.
+    fixed_exponent: bool,
 }
 
 impl Operator for Folded {
+    fn settings(&self) -> &'static [usize] {
+        match self.fixed_exponent {
+            true => &[1],
+            false => &[],
+        }
+    }
+
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
         let mut result = call.value(0)?.clone();
         for input in 1..call.inputs.len() {
@@ -284,121 +283,6 @@ impl Operator for Folded {
             result = Value::Dense(result.dense(call.device).each(|x| x / count));
         }
         one(result)
-    }
-}
-
-/// A condition on two elements.
-#[derive(Clone, Copy, Debug)]
-enum Comparison {
-    Equal,
-    Greater,
-    GreaterOrEqual,
-    Less,
-    LessOrEqual,
-    And,
-    Or,
-    Xor,
-}
-
-impl Comparison {
-    fn of(kind: &str) -> Option<Self> {
-        Some(match kind {
-            "Equal" => Self::Equal,
-            "Greater" => Self::Greater,
-            "GreaterOrEqual" => Self::GreaterOrEqual,
-            "Less" => Self::Less,
-            "LessOrEqual" => Self::LessOrEqual,
-            "And" => Self::And,
-            "Or" => Self::Or,
-            "Xor" => Self::Xor,
-            _ => return None,
-        })
-    }
-
-    fn holds<T: PartialOrd + Into<f64> + Copy>(self, a: T, b: T) -> bool {
-        let (x, y) = (a.into() != 0.0, b.into() != 0.0);
-        match self {
-            Self::Equal => a == b,
-            Self::Greater => a > b,
-            Self::GreaterOrEqual => a >= b,
-            Self::Less => a < b,
-            Self::LessOrEqual => a <= b,
-            Self::And => x && y,
-            Self::Or => x || y,
-            Self::Xor => x != y,
-        }
-    }
-}
-
-impl Operator for Comparison {
-    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
-        let (a, b) = (on_host(call.value(0)?)?, on_host(call.value(1)?)?);
-        let shape = common_shape(a.shape(), b.shape())?;
-        let (a, b) = (a.spread(&shape)?, b.spread(&shape)?);
-        let holds = match a.is_float() || b.is_float() {
-            true => {
-                let pairs = a.floats().into_iter().zip(b.floats());
-                pairs.map(|(a, b)| self.holds(a, b)).collect()
-            }
-            // Whole numbers of shapes and indices are exact as doubles: they stay below 2^53.
-            false => {
-                let pairs = a.integers()?.into_iter().zip(b.integers()?);
-                pairs.map(|(a, b)| self.holds(a as f64, b as f64)).collect()
-            }
-        };
-        one(Value::host(Host::new(shape, Elements::Conditions(holds))?))
-    }
-}
-
-/// The value on the host: no gradient passes through a condition.
-fn on_host(value: &Value) -> Result<Host, String> {
-    match value {
-        Value::Host(host) => Ok(host.as_ref().clone()),
-        Value::Dense(dense) => {
-            let shape = dense.shape().to_vec();
-            Host::new(shape, Elements::Floats(dense.clone().values()?))
-        }
-    }
-}
-
-/// The opposite condition.
-#[derive(Debug)]
-struct Not;
-
-impl Operator for Not {
-    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
-        let host = call.host(0)?;
-        let opposite = host.conditions().into_iter().map(|x| !x).collect();
-        let shape = host.shape().to_vec();
-        one(Value::host(Host::new(
-            shape,
-            Elements::Conditions(opposite),
-        )?))
-    }
-}
-
-/// One of two values by a condition.
-#[derive(Debug)]
-struct Where;
-
-impl Operator for Where {
-    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
-        let condition = call.host(0)?;
-        if let (Value::Host(a), Value::Host(b)) = (call.value(1)?, call.value(2)?)
-            && !a.is_float()
-            && !b.is_float()
-        {
-            let shape = common_shape(a.shape(), b.shape())?;
-            let shape = common_shape(&shape, condition.shape())?;
-            let holds = condition.spread(&shape)?.conditions();
-            let (a, b) = (a.spread(&shape)?.integers()?, b.spread(&shape)?.integers()?);
-            let values = holds.iter().zip(a.iter().zip(&b));
-            let values = values.map(|(holds, (a, b))| if *holds { *a } else { *b });
-            let host = Host::new(shape, Elements::Integers(values.collect()))?;
-            return one(Value::host(host));
-        }
-        let chosen = call.dense(1)?.where_holds(condition, call.dense(2)?)?;
-        one(Value::Dense(chosen))
     }
 }
 
@@ -416,6 +300,12 @@ impl Operator for Cast {
             (Becomes::Floats, _) => Elements::Floats(host.floats()),
             (Becomes::Conditions, _) => Elements::Conditions(host.conditions()),
             (Becomes::Integers, Elements::Floats(values)) => {
+                if let Some(place) = values.iter().position(|x| !x.is_finite()) {
+                    return Err(format!(
+                        "value {place} of its input is {}, which is no whole number: look for a division by zero before it",
+                        values[place]
+                    ));
+                }
                 Elements::Integers(values.iter().map(|x| *x as i64).collect())
             }
             (Becomes::Integers, _) => Elements::Integers(host.integers()?),
@@ -437,6 +327,18 @@ impl Clip {
             return Ok(own);
         }
         match call.host(input)?.floats().as_slice() {
+            [limit] if limit.is_nan() => Err("one of its limits is no number".to_string()),
+            [limit] => Ok(Some(*limit)),
+            _ => Err("its limits are not single numbers".to_string()),
+        }
+    }
+
+    /// A limit of whole numbers. Above 2^24 not all are 32-bit floats.
+    fn whole_limit(call: &Call<'_>, input: usize) -> Result<Option<i64>, String> {
+        if call.given(input).is_none() {
+            return Ok(None);
+        }
+        match call.integers(input)?.as_slice() {
             [limit] => Ok(Some(*limit)),
             _ => Err("its limits are not single numbers".to_string()),
         }
@@ -449,18 +351,17 @@ impl Operator for Clip {
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
-        let low = Self::limit(call, 1, self.low)?;
-        let high = Self::limit(call, 2, self.high)?;
         if let Value::Host(host) = call.value(0)?
             && let Elements::Integers(values) = host.elements()
         {
-            let (low, high) = (low.map_or(i64::MIN, |x| x as i64), high.map(|x| x as i64));
-            let clipped = values
-                .iter()
-                .map(|x| (*x).max(low).min(high.unwrap_or(i64::MAX)));
+            let low = Self::whole_limit(call, 1)?.unwrap_or(i64::MIN);
+            let high = Self::whole_limit(call, 2)?.unwrap_or(i64::MAX);
+            let clipped = values.iter().map(|x| (*x).max(low).min(high));
             let clipped = Elements::Integers(clipped.collect());
             return one(Value::host(Host::new(host.shape().to_vec(), clipped)?));
         }
+        let low = Self::limit(call, 1, self.low)?;
+        let high = Self::limit(call, 2, self.high)?;
         let mut x = call.dense(0)?;
         if let Some(low) = low {
             x = x.each(|x| x.clamp_min(low));

@@ -1,10 +1,14 @@
 //! Products of matrices. With a stored matrix they are linear layers, which may lie on arrays.
 
+use burn::backend::Dispatch;
+use burn::backend::ops::FloatTensorOps;
+use burn::nn::Linear;
 use crossburn_hardware::layer::linear;
 
-use super::super::builder::{Failure, Node};
 use super::super::dense::Dense;
+use super::super::host::Host;
 use super::super::layer::Layer;
+use super::super::node::{Failure, Node};
 use super::super::value::{Call, Value};
 use super::{Operator, one};
 
@@ -19,57 +23,83 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
 }
 
 fn mat_mul(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
-    let Some(matrix) = node.matrix(1) else {
-        return Ok(Box::new(Product));
-    };
-    let outputs = matrix.outputs(false);
-    let bias = node.merges_bias(outputs);
-    let layer = node.linear(1, &matrix, false, bias.as_deref())?;
-    Ok(Box::new(LinearLayer { layer }))
+    if let Some(matrix) = node.matrix(1) {
+        let bias = node.next_bias(matrix.outputs(false));
+        let name = bias.as_ref().map(|bias| bias.name.as_str());
+        let layer = node.linear(1, &matrix, false, name)?;
+        return Ok(match layer {
+            Some(layer) => {
+                bias.iter().for_each(|bias| node.merges_bias(bias));
+                Box::new(LinearLayer { layer, left: false })
+            }
+            None => Box::new(Product),
+        });
+    }
+    if let Some(matrix) = node.matrix(0)
+        && let Some(layer) = node.linear(0, &matrix, true, None)?
+    {
+        return Ok(Box::new(LinearLayer { layer, left: true }));
+    }
+    Ok(Box::new(Product))
 }
 
 fn gemm(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
     let attributes = &node.attributes;
-    let gemm = Gemm {
+    let mut gemm = Gemm {
+        layer: None,
         alpha: attributes.float("alpha", 1.0)?,
         beta: attributes.float("beta", 1.0)?,
         left: attributes.flag("transA", false)?,
         right: attributes.flag("transB", false)?,
     };
-    let plain = gemm.alpha == 1.0 && gemm.beta == 1.0 && !gemm.left;
-    let Some(matrix) = node.matrix(1).filter(|_| plain) else {
+    let Some(matrix) = node.matrix(1) else {
         return Ok(Box::new(gemm));
     };
-    let bias = match node.has(2) {
-        true => {
-            let Some(bias) = node.constant(2) else {
-                return Ok(Box::new(gemm));
-            };
-            // A single number is added to every output.
-            if bias.shape() != [matrix.outputs(gemm.right)] {
-                return Ok(Box::new(gemm));
-            }
-            node.weight(2, "bias")?;
-            Some(node.resolved_input(2))
-        }
-        false => None,
-    };
-    let layer = node.linear(1, &matrix, gemm.right, bias.as_deref())?;
-    Ok(Box::new(LinearLayer { layer }))
+    let outputs = matrix.outputs(gemm.right);
+    // A layer adds a number to each output. Another bias, and one beside a factor, is added after it.
+    let adds =
+        |bias: &Host| bias.is_float() && matches!(bias.shape(), [n] | [1, n] if *n == outputs);
+    let plain = gemm.alpha == 1.0 && gemm.beta == 1.0 && node.has(2);
+    let bias = plain && node.constant(2).is_some_and(|bias| adds(&bias));
+    let name = bias.then(|| node.resolved_input(2));
+    gemm.layer = node.linear(1, &matrix, gemm.right, name.as_deref())?;
+    if bias && gemm.layer.is_some() {
+        node.weight(2, "bias")?;
+    }
+    Ok(Box::new(gemm))
 }
 
-/// A product with a stored matrix, on the last axis.
+/// A product with a stored matrix.
 #[derive(Debug)]
 struct LinearLayer {
     layer: usize,
+    /// Whether the matrix stands on the left: then it multiplies the last axis but one.
+    left: bool,
 }
 
 impl Operator for LinearLayer {
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
-        let Layer::Linear(layer) = call.layer(self.layer) else {
-            return Err("its layer is not linear".to_string());
+        let layer = linear_of(call, self.layer)?;
+        let y = match self.left {
+            false => apply_linear(layer, call.dense(0)?)?,
+            true => {
+                let x = call.dense(1)?;
+                // The product of a matrix and a single vector is that of the layer.
+                let mut order: Vec<usize> = (0..x.rank()).collect();
+                if let [.., a, b] = order.as_mut_slice() {
+                    std::mem::swap(a, b);
+                }
+                apply_linear(layer, x.permuted(&order)?)?.permuted(&order)?
+            }
         };
-        one(Value::Dense(apply_linear(layer, call.dense(0)?)?))
+        one(Value::Dense(y))
+    }
+}
+
+fn linear_of<'a>(call: &'a Call<'_>, layer: usize) -> Result<&'a Linear, String> {
+    match call.layer(layer) {
+        Layer::Linear(layer) => Ok(layer),
+        _ => Err("its layer is not linear".to_string()),
     }
 }
 
@@ -77,7 +107,7 @@ impl Operator for LinearLayer {
 ///
 /// # Errors
 /// Another size of that axis.
-pub(super) fn apply_linear(layer: &burn::nn::Linear, x: Dense) -> Result<Dense, String> {
+pub(super) fn apply_linear(layer: &Linear, x: Dense) -> Result<Dense, String> {
     let [inputs, outputs] = layer.weight.lazy_shape().dims();
     let mut shape = x.shape().to_vec();
     if shape.last() != Some(&inputs) {
@@ -127,9 +157,13 @@ impl Operator for Product {
 /// `alpha · A · B + beta · C`.
 #[derive(Debug)]
 struct Gemm {
+    /// The layer that multiplies with a stored B, and adds a C that is its bias.
+    layer: Option<usize>,
     alpha: f32,
     beta: f32,
+    /// Whether A is transposed.
     left: bool,
+    /// Whether B is.
     right: bool,
 }
 
@@ -139,17 +173,20 @@ impl Operator for Gemm {
             true => x.permuted(&[1, 0]),
             false => Ok(x),
         };
+        let scaled = |x: Dense, factor: f32| match factor == 1.0 {
+            true => x,
+            false => x.each(|x| x * factor),
+        };
         let left = turned(call.dense(0)?, self.left)?;
-        let right = turned(call.dense(1)?, self.right)?;
-        let alpha = self.alpha;
-        let mut y = left.matmul(right)?.each(|x| x * alpha);
-        if call.given(2).is_some() {
-            let beta = self.beta;
-            let bias = call.dense(2)?.each(|x| x * beta);
-            let bias = bias.spread(y.shape())?;
-            let shape = y.shape().to_vec();
-            y = Dense::flat(y.flattened() + bias.flattened(), shape);
+        let y = match self.layer {
+            Some(layer) => apply_linear(linear_of(call, layer)?, left)?,
+            None => left.matmul(turned(call.dense(1)?, self.right)?)?,
+        };
+        let y = scaled(y, self.alpha);
+        if call.given(2).is_none() {
+            return one(Value::Dense(y));
         }
-        one(Value::Dense(y))
+        let bias = scaled(call.dense(2)?, self.beta).spread(y.shape())?;
+        one(Value::Dense(y.with(bias, Dispatch::float_add)?))
     }
 }

@@ -1,10 +1,13 @@
 //! The operators that are known, a file for each family.
 
 mod activation;
+mod blocks;
+mod condition;
 mod convolution;
 mod elementwise;
 mod matrix;
 mod normalization;
+mod padding;
 mod pooling;
 mod recurrent;
 mod reduction;
@@ -17,7 +20,7 @@ mod window;
 use std::fmt::Debug;
 
 use super::OnnxError;
-use super::builder::{Failure, Node};
+use super::node::{Failure, Node};
 use super::proto::NodeProto;
 use super::value::{Call, Value};
 
@@ -33,18 +36,26 @@ pub(crate) trait Operator: Debug + Send + Sync {
     fn settings(&self) -> &'static [usize] {
         &[]
     }
+
+    /// Places of inputs that no gradient passes to: stored floats there only learn where another node takes them, too.
+    fn watched(&self) -> &'static [usize] {
+        &[]
+    }
 }
 
 /// An operator of a family, or `None` where the node is none of its kinds.
 type Family = fn(&mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>, Failure>;
 
 /// The families with the kinds of nodes that they know.
-const FAMILIES: [(&[&str], Family); 12] = [
+const FAMILIES: [(&[&str], Family); 15] = [
     (activation::KINDS, activation::build),
+    (blocks::KINDS, blocks::build),
+    (condition::KINDS, condition::build),
     (convolution::KINDS, convolution::build),
     (elementwise::KINDS, elementwise::build),
     (matrix::KINDS, matrix::build),
     (normalization::KINDS, normalization::build),
+    (padding::KINDS, padding::build),
     (pooling::KINDS, pooling::build),
     (recurrent::KINDS, recurrent::build),
     (reduction::KINDS, reduction::build),
@@ -102,7 +113,11 @@ pub(crate) fn build(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failur
             return Ok(operator);
         }
     }
-    Err("its form is not known".to_string().into())
+    Err(
+        "its form is not known: export it with another opset_version, or file an issue that names it"
+            .to_string()
+            .into(),
+    )
 }
 
 /// The only output of an operator.

@@ -7,9 +7,9 @@ use burn::nn::{BatchNormConfig, LayerNormConfig};
 use burn::tensor::Tensor;
 use crossburn_kernels::{batch_norm, layer_norm};
 
-use super::super::builder::{Failure, Node, vector};
 use super::super::dense::Dense;
 use super::super::layer::Layer;
+use super::super::node::{Failure, Node, Reuse, vector};
 use super::super::value::{Call, Value, axis_of};
 use super::{Operator, one};
 
@@ -26,7 +26,7 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
         "BatchNormalization" => batch(node).map(Some),
         "LayerNormalization" => layer(node).map(Some),
         "InstanceNormalization" => Ok(Some(Box::new(Channels {
-            epsilon: node.attributes.float("epsilon", 1e-5)?,
+            epsilon: epsilon(node)?,
             groups: None,
         }))),
         "GroupNormalization" => {
@@ -34,7 +34,7 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
             node.attributes.int("stash_type", 1)?;
             let groups = usize::try_from(node.attributes.int("num_groups", 0)?);
             Ok(Some(Box::new(Channels {
-                epsilon: node.attributes.float("epsilon", 1e-5)?,
+                epsilon: epsilon(node)?,
                 groups: Some(groups.unwrap_or_default()),
             })))
         }
@@ -49,12 +49,33 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
     }
 }
 
+/// What a norm adds to a variance.
+///
+/// # Errors
+/// A number that does not keep the variance above zero.
+fn epsilon(node: &Node<'_, '_>) -> Result<f32, String> {
+    let epsilon = node.attributes.float("epsilon", 1e-5)?;
+    match epsilon > 0.0 && epsilon.is_finite() {
+        true => Ok(epsilon),
+        false => Err(format!(
+            "its epsilon is {epsilon}: export it with a small number above zero, such as 1e-5"
+        )),
+    }
+}
+
 fn batch(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
     let attributes = &node.attributes;
-    let epsilon = f64::from(attributes.float("epsilon", 1e-5)?);
+    let epsilon = f64::from(epsilon(node)?);
     // ONNX counts what stays of a statistic, Burn what changes.
-    let momentum = 1.0 - f64::from(attributes.float("momentum", 0.9)?);
-    if attributes.int("spatial", 1)? != 1 || attributes.flag("training_mode", false)? {
+    let kept = attributes.float("momentum", 0.9)?;
+    if !(0.0..=1.0).contains(&kept) {
+        return Err(format!("its momentum is {kept}: export it with one from 0 to 1").into());
+    }
+    let momentum = 1.0 - f64::from(kept);
+    // Before version 14, a norm that trained had outputs for its statistics.
+    let outputs = node.proto.output.iter().filter(|name| !name.is_empty());
+    let trains = attributes.flag("training_mode", false)? || outputs.count() > 1;
+    if attributes.int("spatial", 1)? != 1 || trains {
         return Err("it is exported for training: call eval() before the export"
             .to_string()
             .into());
@@ -70,7 +91,9 @@ fn batch(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
         return Err("its variance is below zero".to_string().into());
     }
     let fields = ["gamma", "beta", "running_mean", "running_var"];
-    let layer = node.layer(1, Some(2), &fields, "batch norm", |device| {
+    let statistics = [3, 4].map(|input| node.resolved_input(input));
+    let settings = format!("batch norm {statistics:?} {epsilon} {momentum}");
+    let layer = node.layer(1, Some(2), &fields, &settings, Reuse::Copied, |device| {
         let config = BatchNormConfig::new(channels)
             .with_epsilon(epsilon)
             .with_momentum(momentum);
@@ -120,7 +143,7 @@ impl Operator for Batch {
 
 fn layer(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
     let attributes = &node.attributes;
-    let epsilon = f64::from(attributes.float("epsilon", 1e-5)?);
+    let epsilon = f64::from(epsilon(node)?);
     attributes.int("stash_type", 1)?;
     let axis = attributes.int("axis", -1)?;
     if node.proto.output.len() > 1 {
@@ -138,7 +161,8 @@ fn layer(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
         Some(_) => &["gamma", "beta"],
         None => &["gamma"],
     };
-    let layer = node.layer(1, Some(2), fields, "layer norm", |device| {
+    let settings = format!("layer norm {epsilon}");
+    let layer = node.layer(1, Some(2), fields, &settings, Reuse::Copied, |device| {
         let config = LayerNormConfig::new(width)
             .with_epsilon(epsilon)
             .with_bias(beta.is_some());

@@ -7,8 +7,8 @@ use burn::nn::pool::{AvgPool2d, MaxPool2d};
 use burn::tensor::Tensor;
 use crossburn_kernels::{avg_pool2d, max_pool2d};
 
-use super::super::builder::{Failure, Node};
 use super::super::dense::Dense;
+use super::super::node::{Failure, Node};
 use super::super::value::{Call, Value};
 use super::window::{Padding, Window};
 use super::{Operator, one};
@@ -112,13 +112,14 @@ impl<const N: usize> Pool<N> {
         kernel: [usize; 2],
         stride: [usize; 2],
         dilation: [usize; 2],
+        padding: PaddingConfig2d,
     ) -> Tensor<4> {
         match self.kind {
             Kind::Largest => max_pool2d(
                 &MaxPool2d {
                     stride,
                     kernel_size: kernel,
-                    padding: PaddingConfig2d::Valid,
+                    padding,
                     dilation,
                     ceil_mode: false,
                 },
@@ -128,7 +129,7 @@ impl<const N: usize> Pool<N> {
                 &AvgPool2d {
                     stride,
                     kernel_size: kernel,
-                    padding: PaddingConfig2d::Valid,
+                    padding,
                     count_include_pad: true,
                     ceil_mode: false,
                 },
@@ -139,6 +140,11 @@ impl<const N: usize> Pool<N> {
 
     /// The pool without padding.
     fn slide(&self, x: Dense) -> Result<Dense, String> {
+        self.slide_padded(x, PaddingConfig2d::Valid)
+    }
+
+    /// The pool with the `padding` of images.
+    fn slide_padded(&self, x: Dense, padding: PaddingConfig2d) -> Result<Dense, String> {
         let shape = x.shape().to_vec();
         let (batch, channels) = (shape[0], shape[1]);
         let Window {
@@ -152,7 +158,7 @@ impl<const N: usize> Pool<N> {
                 let x = x
                     .reshaped(vec![batch, channels, 1, shape[2]])?
                     .with_axes()?;
-                let y = self.images(x, [1, kernel[0]], [1, stride[0]], [1, dilation[0]]);
+                let y = self.images(x, [1, kernel[0]], [1, stride[0]], [1, dilation[0]], padding);
                 let y = Dense::new(y);
                 let length = y.shape()[3];
                 y.reshaped(vec![batch, channels, length])
@@ -160,7 +166,7 @@ impl<const N: usize> Pool<N> {
             2 => {
                 let pair = |values: [usize; N]| [values[0], values[N - 1]];
                 let x = x.with_axes()?;
-                let y = self.images(x, pair(kernel), pair(stride), pair(dilation));
+                let y = self.images(x, pair(kernel), pair(stride), pair(dilation), padding);
                 Ok(Dense::new(y))
             }
             _ => {
@@ -169,7 +175,13 @@ impl<const N: usize> Pool<N> {
                 let last = |values: [usize; N]| [values[N - 2], values[N - 1]];
                 let flat = vec![batch, channels * shape[2], shape[3], shape[4]];
                 let x = x.reshaped(flat)?.with_axes()?;
-                let y = Dense::new(self.images(x, last(kernel), last(stride), last(dilation)));
+                let y = Dense::new(self.images(
+                    x,
+                    last(kernel),
+                    last(stride),
+                    last(dilation),
+                    padding.clone(),
+                ));
                 let (height, width) = (y.shape()[2], y.shape()[3]);
                 let y = y.reshaped(vec![batch, channels, shape[2], height * width])?;
                 let y = self.images(
@@ -177,6 +189,7 @@ impl<const N: usize> Pool<N> {
                     [kernel[0], 1],
                     [stride[0], 1],
                     [dilation[0], 1],
+                    padding,
                 );
                 let y = Dense::new(y);
                 let depth = y.shape()[2];
@@ -199,6 +212,12 @@ impl<const N: usize> Operator for Pool<N> {
         }
         let pads = around.map(|(before, after, over)| (before, after + over));
         let counts_padding = match self.kind {
+            // The pool of images pads by itself.
+            Kind::Largest if N == 2 => {
+                let [(top, bottom), (left, right)] = [pads[0], pads[N - 1]];
+                let padding = PaddingConfig2d::Explicit(top, left, bottom, right);
+                return one(Value::Dense(self.slide_padded(x, padding)?));
+            }
             Kind::Largest => {
                 let padded = Window::filled(x, pads, f32::NEG_INFINITY)?;
                 return one(Value::Dense(self.slide(padded)?));

@@ -3,10 +3,10 @@
 use burn::tensor::Tensor;
 use crossburn_kernels::{sigmoid, tanh};
 
-use super::super::builder::{Failure, Node, linear_layer};
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host};
 use super::super::layer::Layer;
+use super::super::node::{Failure, Node, linear_layer};
 use super::super::value::{Call, Value};
 use super::Operator;
 use super::matrix::apply_linear;
@@ -110,9 +110,10 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
         };
         let reverse = if *backward { "_reverse" } else { "" };
         let input = matrix(&weight, inputs, half(true)?, node);
-        let input = node.part(&format!("input{reverse}"), fields, input)?;
+        let biased = node.has(3).then_some(3);
+        let input = node.part(&format!("input{reverse}"), 1, biased, fields, input)?;
         let state = matrix(&recurrence, hidden, half(false)?, node);
-        let state = node.part(&format!("state{reverse}"), fields, state)?;
+        let state = node.part(&format!("state{reverse}"), 2, biased, fields, state)?;
         sides.push(Side {
             input,
             state,

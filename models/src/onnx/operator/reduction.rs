@@ -3,9 +3,9 @@
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 
-use super::super::builder::{Failure, Node};
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host};
+use super::super::node::{Failure, Node};
 use super::super::value::{Call, Value, axis_of};
 use super::{Operator, one};
 

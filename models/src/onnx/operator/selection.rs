@@ -6,10 +6,10 @@ use burn::module::Param;
 use burn::nn::EmbeddingConfig;
 use burn::tensor::TensorData;
 
-use super::super::builder::{Failure, Node};
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host, elements_of};
 use super::super::layer::Layer;
+use super::super::node::{Failure, Node, Reuse};
 use super::super::value::{Call, Value, axis_of};
 use super::{Operator, one};
 
@@ -56,12 +56,19 @@ fn embedding(node: &mut Node<'_, '_>) -> Result<Option<usize>, Failure> {
     };
     let values = node.weight(0, "table")?;
     let [rows, columns] = table;
-    let layer = node.layer(0, None, &["weight"], "embedding", |device| {
-        let mut layer = EmbeddingConfig::new(rows, columns).init(device);
-        let data = TensorData::new(values.floats(), [rows, columns]);
-        layer.weight = Param::from_data(data, device);
-        Layer::Embedding(layer)
-    })?;
+    let layer = node.layer(
+        0,
+        None,
+        &["weight"],
+        "embedding",
+        Reuse::Refused,
+        |device| {
+            let mut layer = EmbeddingConfig::new(rows, columns).init(device);
+            let data = TensorData::new(values.floats(), [rows, columns]);
+            layer.weight = Param::from_data(data, device);
+            Layer::Embedding(layer)
+        },
+    )?;
     Ok(Some(layer))
 }
 
@@ -180,11 +187,16 @@ fn along(value: &Value, axis: usize, start: i64, end: i64, step: i64) -> Result<
             from_start(end).clamp(0, size),
         ),
         _ => (
-            from_start(start).clamp(0, size - 1),
-            from_start(end).clamp(-1, size - 1),
+            from_start(start).min(size - 1).max(0),
+            from_start(end).clamp(-1, (size - 1).max(-1)),
         ),
     };
-    let span = if step > 0 { end - start } else { start - end };
+    let span = match step > 0 {
+        true => end - start,
+        // An empty axis has no element to start from.
+        false if size == 0 => 0,
+        false => start - end,
+    };
     let count = span.max(0) as u64;
     let count = count.div_ceil(step.unsigned_abs()) as usize;
     let place = |at: usize| (start + at as i64 * step) as usize;
@@ -276,6 +288,12 @@ impl Operator for Extreme {
             )?,
         };
         let values = signed.permuted(&order)?.values()?;
+        if values.iter().any(|value| value.is_nan()) {
+            return Err(
+                "one of its values is no number, which has no place among the others: look for a division by zero before it"
+                    .to_string(),
+            );
+        }
         let first = |row: &[f32]| {
             let place =
                 (1..row.len()).fold(0, |best, at| if row[at] > row[best] { at } else { best });

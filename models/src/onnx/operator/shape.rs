@@ -1,23 +1,20 @@
-//! Shapes and what changes them without computing: reshapes, transposes, joins, splits, padding.
+//! Shapes and what changes them without computing: reshapes, transposes, joins, splits.
 
-use super::super::builder::{Failure, Node};
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host, common_shape, elements_of};
+use super::super::node::{Failure, Node};
 use super::super::value::{Call, Value, axis_of};
 use super::{Operator, one};
 
 pub(super) const KINDS: &[&str] = &[
     "Concat",
     "ConstantOfShape",
-    "DepthToSpace",
     "Expand",
     "Flatten",
-    "Pad",
     "Range",
     "Reshape",
     "Shape",
     "Size",
-    "SpaceToDepth",
     "Split",
     "Squeeze",
     "Tile",
@@ -41,31 +38,9 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
                 _ => return Err("its value is not a single one".to_string().into()),
             }
         }
-        "DepthToSpace" => Box::new(Blocks {
-            size: block_size(attributes.int("blocksize", 0)?)?,
-            way: match attributes.text("mode", "DCR")?.as_str() {
-                "DCR" => Way::DepthFirst,
-                "CRD" => Way::ColumnFirst,
-                other => return Err(format!("mode = {other:?} is not known").into()),
-            },
-        }),
-        "SpaceToDepth" => Box::new(Blocks {
-            size: block_size(attributes.int("blocksize", 0)?)?,
-            way: Way::ToDepth,
-        }),
         "Expand" => Box::new(Expand),
         "Flatten" => Box::new(Flatten {
             axis: attributes.int("axis", 1)?,
-        }),
-        "Pad" => Box::new(Pad {
-            mode: match attributes.text("mode", "constant")?.as_str() {
-                "constant" => Mode::Constant,
-                "reflect" => Mode::Reflect,
-                "edge" => Mode::Edge,
-                other => return Err(format!("mode = {other:?} is not known").into()),
-            },
-            pads: attributes.ints("pads")?,
-            value: attributes.float("value", 0.0)?,
         }),
         "Range" => Box::new(Range),
         "Reshape" => Box::new(Reshape {
@@ -98,13 +73,6 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
         }),
         _ => return Ok(None),
     }))
-}
-
-fn block_size(size: i64) -> Result<usize, Failure> {
-    let size = usize::try_from(size)
-        .ok()
-        .filter(|size| (1..=1 << 10).contains(size));
-    size.ok_or_else(|| "its blocksize is not a size".to_string().into())
 }
 
 /// The value in another shape.
@@ -454,111 +422,6 @@ impl Operator for Tile {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Mode {
-    Constant,
-    Reflect,
-    Edge,
-}
-
-#[derive(Debug)]
-struct Pad {
-    mode: Mode,
-    /// Of versions that have them as an attribute.
-    pads: Option<Vec<i64>>,
-    value: f32,
-}
-
-impl Operator for Pad {
-    fn settings(&self) -> &'static [usize] {
-        &[1, 2, 3]
-    }
-
-    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
-        let x = call.dense(0)?;
-        let rank = x.rank();
-        let (pads, value) = match &self.pads {
-            Some(pads) => (pads.clone(), self.value),
-            None => {
-                let value = match call.given(2) {
-                    Some(_) => call.host(2)?.floats().first().copied().unwrap_or_default(),
-                    None => 0.0,
-                };
-                (call.integers(1)?, value)
-            }
-        };
-        let axes: Vec<usize> = match call.given(3) {
-            Some(_) => {
-                let axes = call.integers(3)?;
-                let axes = axes.iter().map(|axis| axis_of(*axis, rank));
-                axes.collect::<Result<_, _>>()?
-            }
-            None => (0..rank).collect(),
-        };
-        if pads.len() != 2 * axes.len() {
-            return Err(format!(
-                "{} pads are not two for each of {} axes",
-                pads.len(),
-                axes.len()
-            ));
-        }
-        let mut padded = x;
-        for (number, axis) in axes.iter().enumerate() {
-            let (before, after) = (pads[number], pads[number + axes.len()]);
-            padded = self.along(padded, *axis, before, after, value)?;
-        }
-        one(Value::Dense(padded))
-    }
-}
-
-impl Pad {
-    /// Pads one axis; negative numbers cut.
-    fn along(
-        &self,
-        x: Dense,
-        axis: usize,
-        before: i64,
-        after: i64,
-        value: f32,
-    ) -> Result<Dense, String> {
-        let count = |pad: i64| {
-            let count = usize::try_from(pad.max(0))
-                .ok()
-                .filter(|count| *count <= 1 << 24);
-            count.ok_or_else(|| format!("a padding of {pad} is too large"))
-        };
-        let cut = |pad: i64| count(pad.saturating_neg());
-        let (off, end) = (cut(before)?, cut(after)?);
-        let size = x.shape()[axis];
-        let left = size.saturating_sub(off.saturating_add(end));
-        let x = x.every(axis, off, left, 1)?;
-        let (before, after) = (count(before)?, count(after)?);
-        if before + after == 0 {
-            return Ok(x);
-        }
-        let largest = match self.mode {
-            Mode::Constant => return x.padded(axis, before, after, value),
-            Mode::Edge => usize::MAX,
-            Mode::Reflect => left - 1,
-        };
-        if before > largest || after > largest {
-            return Err(format!(
-                "{left} elements are not enough to reflect {before} and {after}"
-            ));
-        }
-        let place = |at: usize| match self.mode {
-            Mode::Reflect => match at {
-                at if at < before => before - at,
-                at if at < before + left => at - before,
-                at => 2 * left - 2 - (at - before),
-            },
-            _ => at.saturating_sub(before).min(left - 1),
-        };
-        let places: Vec<usize> = (0..before + left + after).map(place).collect();
-        x.selected(axis, &places)
-    }
-}
-
 #[derive(Debug)]
 struct ConstantOfShape {
     value: Host,
@@ -586,9 +449,11 @@ impl Operator for Range {
         if step == 0 {
             return Err("a step of 0 reaches no end".to_string());
         }
-        let span = i128::from(end) - i128::from(start);
-        let count =
-            span.div_euclid(i128::from(step)) + i128::from(span.rem_euclid(i128::from(step)) != 0);
+        // The quotient of the span and the step, rounded up.
+        let (span, step_size) = (i128::from(end) - i128::from(start), i128::from(step));
+        let (quotient, rest) = (span / step_size, span % step_size);
+        let over = rest != 0 && (rest > 0) == (step > 0);
+        let count = quotient + i128::from(over);
         let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
         elements_of(&[count])?;
         let value = |at: usize| start.checked_add((at as i64).checked_mul(step)?);
@@ -596,59 +461,5 @@ impl Operator for Range {
         one(Value::host(Host::list(
             values.ok_or("its numbers are too large")?,
         )))
-    }
-}
-
-/// Blocks of pixels as channels, or channels as blocks of pixels.
-#[derive(Debug)]
-struct Blocks {
-    size: usize,
-    way: Way,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    /// Channels to blocks; a channel's place in its block is counted first.
-    DepthFirst,
-    /// Channels to blocks; a channel's place in its block is counted last.
-    ColumnFirst,
-    /// Blocks to channels.
-    ToDepth,
-}
-
-impl Operator for Blocks {
-    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
-        let x = call.dense(0)?;
-        let (b, shape) = (self.size, x.shape().to_vec());
-        let [n, c, h, w] = shape.as_slice() else {
-            return Err(format!("its input has the shape {shape:?}, not four axes"));
-        };
-        let (n, c, h, w) = (*n, *c, *h, *w);
-        let fits = match self.way {
-            Way::ToDepth => h % b == 0 && w % b == 0,
-            _ => c % (b * b) == 0,
-        };
-        if !fits {
-            return Err(format!("blocks of {b} do not fit into {shape:?}"));
-        }
-        let (cut, order, out): ([usize; 6], [usize; 6], Vec<usize>) = match self.way {
-            Way::DepthFirst => (
-                [n, b, b, c / (b * b), h, w],
-                [0, 3, 4, 1, 5, 2],
-                vec![n, c / (b * b), h * b, w * b],
-            ),
-            Way::ColumnFirst => (
-                [n, c / (b * b), b, b, h, w],
-                [0, 1, 4, 2, 5, 3],
-                vec![n, c / (b * b), h * b, w * b],
-            ),
-            Way::ToDepth => (
-                [n, c, h / b, b, w / b, b],
-                [0, 3, 5, 1, 2, 4],
-                vec![n, c * b * b, h / b, w / b],
-            ),
-        };
-        let turned = x.reshaped(cut.to_vec())?.permuted(&order)?;
-        one(Value::Dense(turned.reshaped(out)?))
     }
 }

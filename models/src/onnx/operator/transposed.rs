@@ -1,15 +1,14 @@
 //! Transposed convolutions of lines, images and volumes.
 
-use burn::module::Param;
 use burn::nn::conv::{ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 
-use super::super::builder::{Failure, Node, vector};
 use super::super::dense::Dense;
 use super::super::host::{Host, elements_of};
 use super::super::layer::Layer;
+use super::super::node::{Failure, Node, Reuse};
 use super::super::value::{Call, Value};
-use super::convolution::channels_and_kernel;
+use super::convolution::{StoredKernel, channels_and_kernel};
 use super::window::{Padding, Window};
 use super::{Operator, one};
 
@@ -36,40 +35,28 @@ struct Transposed<const N: usize> {
     cut: [(usize, usize); N],
 }
 
-/// Settings of a layer over `N` axes.
+/// What a layer over `N` axes is made of.
 struct Settings<'a, const N: usize> {
-    weight: &'a Host,
-    bias: Option<&'a Host>,
-    window: Window<N>,
-    groups: usize,
+    kernel: StoredKernel<'a, N>,
     /// Elements that the output has after the last that a window reaches.
     extra: [usize; N],
 }
 
 impl<const N: usize> Settings<'_, N> {
-    fn weight<const D: usize>(&self, device: &Device) -> Param<Tensor<D>> {
-        let shape = self.weight.shape().to_vec();
-        Param::from_data(TensorData::new(self.weight.floats(), shape), device)
-    }
-
-    fn bias(&self, device: &Device) -> Option<Param<Tensor<1>>> {
-        self.bias.map(|bias| vector(&bias.floats(), device))
-    }
-
     fn channels(&self) -> [usize; 2] {
-        let shape = self.weight.shape();
-        [shape[0], shape[1] * self.groups]
+        let shape = self.kernel.weight.shape();
+        [shape[0], shape[1] * self.kernel.groups]
     }
 }
 
 fn line(settings: &Settings<'_, 1>, device: &Device) -> Layer {
     Layer::ConvTranspose1d(ConvTranspose1d {
-        weight: settings.weight(device),
-        bias: settings.bias(device),
-        stride: settings.window.stride[0],
-        kernel_size: settings.window.kernel[0],
-        dilation: settings.window.dilation[0],
-        groups: settings.groups,
+        weight: settings.kernel.weight(device),
+        bias: settings.kernel.bias(device),
+        stride: settings.kernel.window.stride[0],
+        kernel_size: settings.kernel.window.kernel[0],
+        dilation: settings.kernel.window.dilation[0],
+        groups: settings.kernel.groups,
         padding: 0,
         padding_out: settings.extra[0],
         channels: settings.channels(),
@@ -78,12 +65,12 @@ fn line(settings: &Settings<'_, 1>, device: &Device) -> Layer {
 
 fn image(settings: &Settings<'_, 2>, device: &Device) -> Layer {
     Layer::ConvTranspose2d(ConvTranspose2d {
-        weight: settings.weight(device),
-        bias: settings.bias(device),
-        stride: settings.window.stride,
-        kernel_size: settings.window.kernel,
-        dilation: settings.window.dilation,
-        groups: settings.groups,
+        weight: settings.kernel.weight(device),
+        bias: settings.kernel.bias(device),
+        stride: settings.kernel.window.stride,
+        kernel_size: settings.kernel.window.kernel,
+        dilation: settings.kernel.window.dilation,
+        groups: settings.kernel.groups,
         padding: [0; 2],
         padding_out: settings.extra,
         channels: settings.channels(),
@@ -92,12 +79,12 @@ fn image(settings: &Settings<'_, 2>, device: &Device) -> Layer {
 
 fn volume(settings: &Settings<'_, 3>, device: &Device) -> Layer {
     Layer::ConvTranspose3d(ConvTranspose3d {
-        weight: settings.weight(device),
-        bias: settings.bias(device),
-        stride: settings.window.stride,
-        kernel_size: settings.window.kernel,
-        dilation: settings.window.dilation,
-        groups: settings.groups,
+        weight: settings.kernel.weight(device),
+        bias: settings.kernel.bias(device),
+        stride: settings.kernel.window.stride,
+        kernel_size: settings.kernel.window.kernel,
+        dilation: settings.kernel.window.dilation,
+        groups: settings.kernel.groups,
         padding: [0; 3],
         padding_out: settings.extra,
         channels: settings.channels(),
@@ -137,18 +124,19 @@ impl<const N: usize> Transposed<N> {
         }
         let bias = node.vector(2, "bias", outputs * groups)?;
         let settings = Settings {
-            weight,
-            bias: bias.as_deref(),
-            window,
-            groups,
+            kernel: StoredKernel {
+                weight,
+                bias: bias.as_deref(),
+                window,
+                groups,
+            },
             extra,
         };
-        let fields: &[&str] = match bias {
-            Some(_) => &["weight", "bias"],
-            None => &["weight"],
-        };
+        let fields = settings.kernel.fields();
         let way = format!("transposed {window:?} {groups} {extra:?}");
-        let layer = node.layer(1, Some(2), fields, &way, |device| make(&settings, device))?;
+        let layer = node.layer(1, Some(2), fields, &way, Reuse::Refused, |device| {
+            make(&settings, device)
+        })?;
         Ok(Self {
             layer,
             window: Window {

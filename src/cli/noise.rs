@@ -201,7 +201,7 @@ mod tests {
     /// Every distribution of the table in `docs/recipes.md`, which names its parameters.
     #[test]
     fn every_distribution_has_its_flags() {
-        let document = include_str!("../../../docs/recipes.md");
+        let document = include_str!("../../docs/recipes.md");
         let table = document.split("## Distributions").nth(1).unwrap();
         let rows = table
             .lines()

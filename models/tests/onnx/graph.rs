@@ -1,4 +1,5 @@
 //! Writes small ONNX files: the protobuf messages of `onnx.proto3`, field by field.
+#![allow(dead_code, reason = "every test uses its part")]
 
 /// `type` of attributes.
 const FLOAT: u64 = 1;
@@ -102,6 +103,31 @@ pub(crate) fn integers(name: &str, values: &[i64]) -> Message {
     sizes.number(2, 7).text(8, name).bytes(9, &raw)
 }
 
+/// A tensor of floats whose values lie in the file `location`: `length` bytes from `offset` on, or from its start.
+pub(crate) fn elsewhere(
+    name: &str,
+    shape: &[i64],
+    location: &str,
+    offset: Option<u64>,
+    length: u64,
+) -> Message {
+    let sizes = Message::default();
+    let sizes = shape
+        .iter()
+        .fold(sizes, |message, size| message.number(1, *size));
+    let entry = |key: &str, value: &str| Message::default().text(1, key).text(2, value);
+    let tensor = sizes
+        .number(2, 1)
+        .text(8, name)
+        .message(13, &entry("location", location))
+        .message(13, &entry("length", &length.to_string()));
+    let tensor = match offset {
+        Some(offset) => tensor.message(13, &entry("offset", &offset.to_string())),
+        None => tensor,
+    };
+    tensor.number(14, 1)
+}
+
 /// A value with a type; `None` is a free axis.
 fn value(name: &str, shape: &[Option<i64>], kind: i64) -> Message {
     let shape = shape.iter().fold(Message::default(), |message, size| {
@@ -130,6 +156,14 @@ impl Graph {
         Self { message, nodes: 0 }
     }
 
+    /// One more output.
+    pub(crate) fn output(self, name: &str) -> Self {
+        Self {
+            message: self.message.message(12, &value(name, &[], 1)),
+            ..self
+        }
+    }
+
     pub(crate) fn stored(self, tensor: &Message) -> Self {
         Self {
             message: self.message.message(5, tensor),
@@ -153,13 +187,25 @@ impl Graph {
         settings: &[Setting<'_>],
     ) -> Self {
         let name = format!("n{}", self.nodes);
+        self.named(&name, kind, inputs, outputs, settings)
+    }
+
+    /// A node called `name`.
+    pub(crate) fn named(
+        self,
+        name: &str,
+        kind: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        settings: &[Setting<'_>],
+    ) -> Self {
         let texts = |message: Message, field, names: &[&str]| {
             names
                 .iter()
                 .fold(message, |message, name| message.text(field, name))
         };
         let node = texts(Message::default(), 1, inputs);
-        let node = texts(node, 2, outputs).text(3, &name).text(4, kind);
+        let node = texts(node, 2, outputs).text(3, name).text(4, kind);
         let node = settings
             .iter()
             .fold(node, |node, setting| node.message(5, &setting.message()));

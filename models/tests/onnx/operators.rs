@@ -1,0 +1,342 @@
+//! What single operators compute, against formulas and values by hand.
+
+use super::graph::{self, Graph, Setting};
+use super::{close, compute, numbers};
+
+/// What a graph of one node gives for `x`.
+fn node(
+    kind: &str,
+    settings: &[Setting<'_>],
+    shape: &[usize],
+    x: &[f32],
+) -> (Vec<usize>, Vec<f32>) {
+    let axes: Vec<i64> = shape[1..].iter().map(|size| *size as i64).collect();
+    let graph = Graph::taking(&axes).node(kind, &["x"], &["y"], settings);
+    compute(&graph.file(), shape, x)
+}
+
+#[test]
+fn functions_of_one_element_are_their_formulas() {
+    let x = numbers(1, 24);
+    let elu = |x: f64, alpha: f64| if x > 0.0 { x } else { alpha * (x.exp() - 1.0) };
+    let soft = |x: f64| (1.0 + x.exp()).ln();
+    let hard = |x: f64| (x / 6.0 + 0.5).clamp(0.0, 1.0);
+    type Formula<'a> = &'a dyn Fn(f64) -> f64;
+    let rows: [(&str, &[Setting<'_>], Formula<'_>); 17] = [
+        ("Abs", &[], &|x| x.abs()),
+        ("Neg", &[], &|x| -x),
+        ("Exp", &[], &|x| x.exp()),
+        ("Reciprocal", &[], &|x| 1.0 / x),
+        ("Floor", &[], &|x| x.floor()),
+        ("Sin", &[], &|x| x.sin()),
+        ("Relu", &[], &|x| x.max(0.0)),
+        ("LeakyRelu", &[Setting::Float("alpha", 0.25)], &|x| {
+            x.max(0.25 * x)
+        }),
+        ("Elu", &[Setting::Float("alpha", 0.5)], &|x| elu(x, 0.5)),
+        ("Celu", &[Setting::Float("alpha", 2.0)], &|x| {
+            x.max(0.0) + elu(x.min(0.0) / 2.0, 2.0)
+        }),
+        ("Sigmoid", &[], &|x| 1.0 / (1.0 + (-x).exp())),
+        ("Tanh", &[], &|x| x.tanh()),
+        ("HardSwish", &[], &|x| x * hard(x)),
+        ("HardSigmoid", &[], &|x| (0.2 * x + 0.5).clamp(0.0, 1.0)),
+        ("Softplus", &[], &soft),
+        ("Mish", &[], &|x| x * soft(x).tanh()),
+        ("Softsign", &[], &|x| x / (1.0 + x.abs())),
+    ];
+    for (kind, settings, formula) in rows {
+        let (shape, found) = node(kind, settings, &[2, 3, 4], &x);
+        assert_eq!(shape, [2, 3, 4]);
+        let expected: Vec<f32> = x.iter().map(|x| formula(f64::from(*x)) as f32).collect();
+        close(&found, &expected);
+    }
+}
+
+#[test]
+fn pools_are_those_of_their_windows() {
+    let x: Vec<f32> = (1..=9).map(|x| x as f32).collect();
+    let shape = [1, 1, 3, 3];
+    let kernel = Setting::Ints("kernel_shape", &[2, 2]);
+    let strides = Setting::Ints("strides", &[2, 2]);
+    let pads = Setting::Ints("pads", &[1, 1, 0, 0]);
+    for (kind, settings, expected) in [
+        ("MaxPool", vec![kernel], vec![5.0, 6.0, 8.0, 9.0]),
+        (
+            "AveragePool",
+            vec![Setting::Ints("kernel_shape", &[2, 2])],
+            vec![3.0, 4.0, 6.0, 7.0],
+        ),
+        (
+            "MaxPool",
+            vec![Setting::Ints("kernel_shape", &[2, 2]), strides, pads],
+            vec![1.0, 3.0, 7.0, 9.0],
+        ),
+        // The padding is no part of a mean, unless asked for.
+        (
+            "AveragePool",
+            vec![
+                Setting::Ints("kernel_shape", &[2, 2]),
+                Setting::Ints("strides", &[2, 2]),
+                Setting::Ints("pads", &[1, 1, 0, 0]),
+            ],
+            vec![1.0, 2.5, 5.5, 7.0],
+        ),
+        (
+            "AveragePool",
+            vec![
+                Setting::Ints("kernel_shape", &[2, 2]),
+                Setting::Ints("strides", &[2, 2]),
+                Setting::Ints("pads", &[1, 1, 0, 0]),
+                Setting::Int("count_include_pad", 1),
+            ],
+            vec![0.25, 1.25, 2.75, 7.0],
+        ),
+        // A last window over the end counts what is there.
+        (
+            "AveragePool",
+            vec![
+                Setting::Ints("kernel_shape", &[2, 2]),
+                Setting::Ints("strides", &[2, 2]),
+                Setting::Int("ceil_mode", 1),
+            ],
+            vec![3.0, 4.5, 7.5, 9.0],
+        ),
+        (
+            "MaxPool",
+            vec![
+                Setting::Ints("kernel_shape", &[2, 2]),
+                Setting::Ints("strides", &[2, 2]),
+                Setting::Text("auto_pad", "SAME_UPPER"),
+            ],
+            vec![5.0, 6.0, 8.0, 9.0],
+        ),
+        ("GlobalAveragePool", vec![], vec![5.0]),
+        ("GlobalMaxPool", vec![], vec![9.0]),
+    ] {
+        close(&node(kind, &settings, &shape, &x).1, &expected);
+    }
+    let cube: Vec<f32> = (0..8).map(|x| x as f32).collect();
+    let box2 = [Setting::Ints("kernel_shape", &[2, 2, 2])];
+    close(&node("MaxPool", &box2, &[1, 1, 2, 2, 2], &cube).1, &[7.0]);
+    close(
+        &node("AveragePool", &box2, &[1, 1, 2, 2, 2], &cube).1,
+        &[3.5],
+    );
+}
+
+#[test]
+fn shapes_change_as_numpy_changes_them() {
+    let x: Vec<f32> = (0..12).map(|x| x as f32).collect();
+    let shape = [1, 3, 4];
+    let base = || Graph::taking(&[3, 4]);
+    let rows: Vec<(Graph, Vec<usize>, Vec<f32>)> = vec![
+        (
+            base().node(
+                "Transpose",
+                &["x"],
+                &["y"],
+                &[Setting::Ints("perm", &[0, 2, 1])],
+            ),
+            vec![1, 4, 3],
+            (0..12).map(|i| (i % 3 * 4 + i / 3) as f32).collect(),
+        ),
+        (
+            base()
+                .integers("s", &[0, -1, 2])
+                .node("Reshape", &["x", "s"], &["y"], &[]),
+            vec![1, 6, 2],
+            x.clone(),
+        ),
+        (
+            base()
+                .integers("a", &[-1])
+                .integers("b", &[-9])
+                .integers("c", &[2])
+                .integers("d", &[-2])
+                .node("Slice", &["x", "a", "b", "c", "d"], &["y"], &[]),
+            vec![1, 3, 2],
+            vec![3.0, 1.0, 7.0, 5.0, 11.0, 9.0],
+        ),
+        (
+            base()
+                .integers("a", &[1])
+                .integers("b", &[99])
+                .integers("c", &[2])
+                .integers("d", &[2])
+                .node("Slice", &["x", "a", "b", "c", "d"], &["y"], &[]),
+            vec![1, 3, 2],
+            vec![1.0, 3.0, 5.0, 7.0, 9.0, 11.0],
+        ),
+        (
+            base().integers("i", &[2, 0]).node(
+                "Gather",
+                &["x", "i"],
+                &["y"],
+                &[Setting::Int("axis", 1)],
+            ),
+            vec![1, 2, 4],
+            vec![8.0, 9.0, 10.0, 11.0, 0.0, 1.0, 2.0, 3.0],
+        ),
+        (
+            base().integers("p", &[0, 0, 1, 0, 0, 0]).node(
+                "Pad",
+                &["x", "p"],
+                &["y"],
+                &[Setting::Text("mode", "reflect")],
+            ),
+            vec![1, 3, 5],
+            vec![1., 0., 1., 2., 3., 5., 4., 5., 6., 7., 9., 8., 9., 10., 11.],
+        ),
+        (
+            base().integers("a", &[1]).node(
+                "ReduceSum",
+                &["x", "a"],
+                &["y"],
+                &[Setting::Int("keepdims", 0)],
+            ),
+            vec![1, 4],
+            vec![12.0, 15.0, 18.0, 21.0],
+        ),
+        (
+            base().node("ReduceMax", &["x"], &["y"], &[]),
+            vec![1, 1, 1],
+            vec![11.0],
+        ),
+        (
+            base()
+                .integers("n", &[1, 2])
+                .node(
+                    "Split",
+                    &["x", "n"],
+                    &["a", "b"],
+                    &[Setting::Int("axis", 1)],
+                )
+                .node("Concat", &["b", "a"], &["y"], &[Setting::Int("axis", 1)]),
+            vec![1, 3, 4],
+            vec![4., 5., 6., 7., 8., 9., 10., 11., 0., 1., 2., 3.],
+        ),
+        (
+            base()
+                .node("Shape", &["x"], &["s"], &[])
+                .node(
+                    "ConstantOfShape",
+                    &["s"],
+                    &["o"],
+                    &[Setting::Tensor("value", graph::floats("v", &[1], &[2.0]))],
+                )
+                .node("Mul", &["x", "o"], &["y"], &[]),
+            vec![1, 3, 4],
+            x.iter().map(|x| 2.0 * x).collect(),
+        ),
+        (
+            base()
+                .floats("zero", &[], &[5.0])
+                .node("Greater", &["x", "zero"], &["c"], &[])
+                .node("Where", &["c", "x", "zero"], &["y"], &[]),
+            vec![1, 3, 4],
+            x.iter().map(|x| x.max(5.0)).collect(),
+        ),
+    ];
+    for (graph, expected_shape, expected) in rows {
+        let (found_shape, found) = compute(&graph.file(), &shape, &x);
+        assert_eq!(found_shape, expected_shape);
+        close(&found, &expected);
+    }
+}
+
+#[test]
+fn images_are_resized_as_pytorch_resizes_them() {
+    let x = [1.0, 2.0, 3.0, 4.0];
+    let resize = |settings: &[Setting<'_>]| {
+        let graph = Graph::taking(&[1, 2, 2])
+            .floats("s", &[4], &[1.0, 1.0, 1.0, 2.0])
+            .node("Resize", &["x", "", "s"], &["y"], settings);
+        compute(&graph.file(), &[1, 1, 2, 2], &x).1
+    };
+    // torch.nn.functional.interpolate(x, scale_factor=(1, 2)), nearest and bilinear.
+    let nearest = [
+        Setting::Text("coordinate_transformation_mode", "asymmetric"),
+        Setting::Text("nearest_mode", "floor"),
+    ];
+    close(&resize(&nearest), &[1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]);
+    let linear = [
+        Setting::Text("mode", "linear"),
+        Setting::Text("coordinate_transformation_mode", "half_pixel"),
+    ];
+    close(
+        &resize(&linear),
+        &[1.0, 1.25, 1.75, 2.0, 3.0, 3.25, 3.75, 4.0],
+    );
+    let corners = [
+        Setting::Text("mode", "linear"),
+        Setting::Text("coordinate_transformation_mode", "align_corners"),
+    ];
+    let third = 1.0 / 3.0;
+    close(
+        &resize(&corners),
+        &[
+            1.0,
+            1.0 + third,
+            2.0 - third,
+            2.0,
+            3.0,
+            3.0 + third,
+            4.0 - third,
+            4.0,
+        ],
+    );
+}
+
+#[test]
+fn ranges_end_before_their_limit() {
+    for (start, end, step, expected) in [
+        (5, 0, -2, vec![5.0, 3.0, 1.0]),
+        (4, 0, -2, vec![4.0, 2.0]),
+        (0, 5, 2, vec![0.0, 2.0, 4.0]),
+        (0, 4, 2, vec![0.0, 2.0]),
+        (-1, -4, -1, vec![-1.0, -2.0, -3.0]),
+    ] {
+        let graph = Graph::taking(&[expected.len() as i64])
+            .integers("a", &[start])
+            .integers("b", &[end])
+            .integers("c", &[step])
+            .node("Range", &["a", "b", "c"], &["r"], &[])
+            .node("Cast", &["r"], &["f"], &[Setting::Int("to", 1)])
+            .node("Add", &["x", "f"], &["y"], &[]);
+        let x = vec![0.0; expected.len()];
+        close(&compute(&graph.file(), &[1, x.len()], &x).1, &expected);
+    }
+}
+
+#[test]
+fn limits_of_whole_numbers_are_exact() {
+    let graph = Graph::taking(&[1])
+        .integers("i", &[(1 << 24) + 3])
+        .integers("low", &[0])
+        .integers("high", &[(1 << 24) + 1])
+        .integers("base", &[1 << 24])
+        .node("Clip", &["i", "low", "high"], &["c"], &[])
+        .node("Sub", &["c", "base"], &["s"], &[])
+        .node("Cast", &["s"], &["f"], &[Setting::Int("to", 1)])
+        .node("Add", &["x", "f"], &["y"], &[]);
+    close(&compute(&graph.file(), &[1, 1], &[0.0]).1, &[1.0]);
+}
+
+/// A slice and a join of tensors without elements have none.
+#[test]
+fn empty_axes_stay_empty() {
+    let graph = Graph::taking(&[2])
+        .integers("shape", &[1, 0])
+        .integers("start", &[-1])
+        .integers("end", &[-9])
+        .integers("axis", &[1])
+        .integers("step", &[-1])
+        .node("ConstantOfShape", &["shape"], &["e"], &[])
+        .node("Slice", &["e", "start", "end", "axis", "step"], &["s"], &[])
+        .node("Concat", &["s", "e"], &["n"], &[Setting::Int("axis", 1)])
+        .node("Concat", &["x", "n"], &["y"], &[Setting::Int("axis", 1)]);
+    let (shape, found) = compute(&graph.file(), &[1, 2], &[1.0, 2.0]);
+    assert_eq!(shape, [1, 2]);
+    close(&found, &[1.0, 2.0]);
+}
