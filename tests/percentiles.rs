@@ -159,6 +159,25 @@ fn rare_percentiles_stand_beside_the_population() {
     lose_some(&folder.join("rare/rare.json"));
     good(folder, &format!("{evaluate} --out rare --resume"));
     assert_eq!(results(&folder.join("rare")), before);
+
+    let programmed = "evaluate run --hardware papers --cell rram1,fefet6 --chips 20 --rare 1 --rare-chips 60 --out cells";
+    good(folder, programmed);
+    let found = results(&folder.join("cells"));
+    for method in found["methods"].as_array().unwrap() {
+        let quantile = &method["percentiles"]["rare"]["quantiles"][0];
+        let [median, rare] = [&method["population"]["values"], &quantile["value"]];
+        let mut chips: Vec<f64> = median
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_f64().unwrap())
+            .collect();
+        chips.sort_by(f64::total_cmp);
+        assert!(rare.as_f64().unwrap() < chips[10], "{quantile}");
+    }
+    lose_some(&folder.join("cells/rare-fefet6.json"));
+    good(folder, &format!("{programmed} --resume"));
+    assert_eq!(results(&folder.join("cells")), found);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
+use crossburn_hardware::deploy::Fab;
 use crossburn_models::Network;
 use crossburn_noise::{
     Better, ChipSeed, Direction, ImportanceConfig, Pilot, RareChip, RareObserver, RareResult,
@@ -25,7 +26,6 @@ const FIRST_SHIFTED: u64 = 1 << 41;
 
 /// What is simulated, and who follows it.
 pub(crate) struct Simulating<'a> {
-    pub(crate) variation: &'a Variation,
     pub(crate) simulation: &'a SubsetSimulation,
     /// Where finished chips are kept.
     pub(crate) store: &'a ChipStore,
@@ -37,13 +37,13 @@ pub(crate) struct Simulating<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Runs the simulation; `None` where it was stopped (what is finished is then in the store).
+/// Runs the simulation on the chips of `fab`; `None` where it was stopped (what is finished is then in the store).
 pub(crate) fn run<N: Network, T: Learn<N>>(
     evaluation: &Evaluation<N, T>,
+    fab: &impl Fab<N>,
     simulating: &Simulating<'_>,
 ) -> Result<Option<RareResult>> {
     let Simulating {
-        variation,
         simulation,
         store,
         stop,
@@ -53,7 +53,7 @@ pub(crate) fn run<N: Network, T: Learn<N>>(
         simulating,
         finished: store.finished(),
     };
-    let result = evaluation.rare(variation, simulation, &followed, stop)?;
+    let result = evaluation.rare(fab, simulation, &followed, stop)?;
     store.save()?;
     Ok(result)
 }

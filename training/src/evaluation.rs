@@ -9,7 +9,7 @@ use crossburn_hardware::layer::{about_items, stack};
 use crossburn_hardware::{WeightPlan, manufacture, programmed};
 use crossburn_models::Network;
 use crossburn_noise::{
-    ChipDraws, ChipSeed, Direction, Granularity, Metric, Race, RaceObserver, RaceResult,
+    ChipDraws, ChipSeed, Direction, Granularity, Metric, Race, RaceObserver, RaceResult, RareChip,
     RareObserver, RareResult, SubsetSimulation, Variation, draw_population, race_order,
 };
 use rayon::prelude::*;
@@ -396,20 +396,24 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         evaluate(&chip, &self.batches).map_err(|error| error.of_chip("with these draws"))
     }
 
-    /// Rare percentiles of the metric of chips that deviate by `variation`, over all cores: see [`SubsetSimulation`].
+    /// Rare percentiles of the metric of the chips of `fab`, over all cores: see [`SubsetSimulation`].
     /// `None` where `stop` was set.
     ///
     /// # Errors
-    /// See [`evaluate`].
+    /// See [`evaluate`], and those of the fab.
     pub fn rare(
         &self,
-        variation: &Variation,
+        fab: &impl Fab<N>,
         simulation: &SubsetSimulation,
         observer: &impl RareObserver,
         stop: &AtomicBool,
     ) -> Result<Option<RareResult>, TrainingError> {
         let simulation = simulation.clone().judged_by(self.metric().better);
-        simulation.run(|chip| self.drawn(variation, chip), observer, stop)
+        let metric = |chip: &RareChip| -> Result<f64, TrainingError> {
+            let judged = evaluate(&fab.drawn(chip)?, &self.batches);
+            judged.map_err(|error| error.of_chip("with these draws"))
+        };
+        simulation.run(metric, observer, stop)
     }
 
     /// The direction from the weights as they are programmed to those of `chip`, a network as it computes, such as what a
@@ -658,7 +662,7 @@ mod tests {
         };
         let simulation = config.check().unwrap();
         let stop = AtomicBool::new(false);
-        let found = evaluation.rare(&variation, &simulation, &(), &stop);
+        let found = evaluation.rare(&evaluation.varied(&variation), &simulation, &(), &stop);
         let quantile = found.unwrap().unwrap().quantiles.remove(0);
         let replayed = evaluation.drawn(&variation, &quantile.chip).unwrap();
         assert_eq!(replayed, quantile.value);

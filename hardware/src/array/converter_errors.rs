@@ -1,6 +1,6 @@
 //! The converters of one chip, drawn.
 
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 
 use super::{Adc, OffsetSharing};
 use crate::map::Tiling;
@@ -18,7 +18,12 @@ pub(super) struct LineErrors {
 
 /// The errors of every bank, drawn in a layout that does not depend on which effects are on: gains of all converters,
 /// offsets of all lines, capacitors of all converters.
-pub(super) fn draw(adc: &Adc, tiling: &Tiling, banks: usize, draws: &Philox) -> Vec<LineErrors> {
+pub(super) fn draw(
+    adc: &Adc,
+    tiling: &Tiling,
+    banks: usize,
+    draws: &dyn ParameterDraws,
+) -> Vec<LineErrors> {
     // Lines of one array are shared out; no converter reads two arrays.
     let mut converter_of_line = Vec::new();
     let mut first_of_converter = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 use rayon::prelude::*;
 
 use super::adc::Quantizer;
@@ -29,8 +29,8 @@ pub(super) const BANK_LINES: usize = 256;
 pub struct Effects<'a> {
     /// What wires make of each array.
     pub wires: Option<&'a TileSolver<'a>>,
-    /// The stream that the errors of the converters are drawn from.
-    pub converters: Option<Philox>,
+    /// What the errors of the converters are drawn from.
+    pub converters: Option<&'a dyn ParameterDraws>,
     /// Standard deviation of read noise in µS, per plane and cell.
     pub read_sigma: Option<&'a [Vec<f32>]>,
 }
@@ -128,7 +128,7 @@ impl ProgrammedMatrix {
         let banks = bank::banks(mapped, &conductances, &tiling, effects)?;
         let errors = match (config.adc.filter(Adc::has_errors), effects.converters) {
             (None, _) => Vec::new(),
-            (Some(adc), Some(draws)) => converter_errors::draw(&adc, &tiling, banks.len(), &draws),
+            (Some(adc), Some(draws)) => converter_errors::draw(&adc, &tiling, banks.len(), draws),
             (Some(_), None) => {
                 return Err(HardwareError::conflict(
                     "adc with gain_error, comparator_offset or capacitor_mismatch, without a stream",

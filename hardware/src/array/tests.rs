@@ -309,7 +309,7 @@ fn converters_without_deviation_are_ideal_and_others_shift_their_own_lines() {
         let config = ArrayConfig::new(64, 16, Dac::new(8)).with_adc(adc);
         let draws = ChipSeed::new(1, chip).generator("w/adc");
         let effects = Effects {
-            converters: adc.has_errors().then_some(draws),
+            converters: adc.has_errors().then_some(&draws as _),
             ..Effects::default()
         };
         let matrix =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use crossburn_noise::ChipSeed;
+use crossburn_noise::{ChipDraws, ChipSeed};
 
 use super::mapped_network::MappedWeight;
 use super::network_weights::{attach, replace};
@@ -26,8 +26,8 @@ pub struct MappedFab<'a, M> {
 }
 
 impl<M: Module + Sync> Fab<M> for MappedFab<'_, M> {
-    fn chip(&self, seed: ChipSeed) -> Result<M, HardwareError> {
-        self.make(Some(seed))
+    fn drawn(&self, draws: &dyn ChipDraws) -> Result<M, HardwareError> {
+        self.make(Some(draws))
     }
 }
 
@@ -66,7 +66,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
                 for (plane, cells) in mapped.planes.iter().enumerate() {
                     let path = format!("{}/{group}/{plane}", weight.draws);
                     let (targets, range) = (&cells.targets, mapped.range);
-                    writes.add(&self.verified_writes(targets, range, seed, &path, selection)?);
+                    writes.add(&self.verified_writes(targets, range, &seed, &path, selection)?);
                 }
             }
         }
@@ -79,7 +79,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         Some((selection, selection.cells(path, group)))
     }
 
-    fn make(&self, chip: Option<ChipSeed>) -> Result<M, HardwareError> {
+    fn make(&self, chip: Option<&dyn ChipDraws>) -> Result<M, HardwareError> {
         let network = &self.mapped.network;
         match self.fidelity {
             Fidelity::Weight => Ok(replace(network, self.held(chip)?)),
@@ -93,7 +93,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
     /// The weights that the cells hold by path, in rows of outputs, group after group.
     pub(super) fn held(
         &self,
-        chip: Option<ChipSeed>,
+        chip: Option<&dyn ChipDraws>,
     ) -> Result<BTreeMap<String, Vec<f32>>, HardwareError> {
         let mut held = BTreeMap::new();
         for (path, weight) in &self.mapped.weights {
@@ -112,7 +112,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
     /// The arrays of every weight by path.
     pub(super) fn on_arrays(
         &self,
-        chip: Option<ChipSeed>,
+        chip: Option<&dyn ChipDraws>,
     ) -> Result<BTreeMap<String, OnArray>, HardwareError> {
         let weights = self.mapped.weights.iter();
         weights
@@ -123,7 +123,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
     fn arrays(
         &self,
         weight: &MappedWeight,
-        chip: Option<ChipSeed>,
+        chip: Option<&dyn ChipDraws>,
     ) -> Result<OnArray, HardwareError> {
         let config = self.mapped.hardware().config();
         let chip_reads = chip.filter(|_| self.reads_scatter());
@@ -138,9 +138,10 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
                 Some(_) => cells.iter().map(sigma).collect(),
                 None => None,
             };
+            let converters = chip.map(|chip| chip.parameter(&format!("{path}/converters")));
             let effects = Effects {
                 read_sigma: sigmas.as_deref(),
-                converters: chip.map(|chip| chip.generator(&format!("{path}/converters"))),
+                converters: converters.as_deref(),
                 ..Effects::default()
             };
             let mut matrix = match chip {
@@ -153,7 +154,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
                 matrix.set_ranges(ranges)?;
             }
             matrices.push(matrix);
-            reads.extend(chip_reads.map(|chip| chip.generator(&format!("{path}/read"))));
+            reads.extend(chip_reads.map(|chip| chip.stream(&format!("{path}/read"))));
         }
         Ok(OnArray::arrays(matrices, chip_reads.map(|_| reads)))
     }
@@ -163,7 +164,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
     fn cells(
         &self,
         mapped: &MappedMatrix,
-        chip: Option<ChipSeed>,
+        chip: Option<&dyn ChipDraws>,
         path: &str,
         verified: Option<(&Selection, &[bool])>,
     ) -> Result<(Vec<Vec<f32>>, MappedMatrix), HardwareError> {
@@ -200,7 +201,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         &self,
         targets: &[f32],
         range: ConductanceRange,
-        chip: ChipSeed,
+        chip: &dyn ChipDraws,
         path: &str,
         verified: Option<(&Selection, &[bool])>,
     ) -> Result<Vec<f32>, HardwareError> {
@@ -210,8 +211,8 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
             return Ok(written.conductances);
         }
         config.device.check_targets(targets)?;
-        let draws = chip.generator(&format!("{path}/program"));
-        Ok(config.device.program(targets, &draws))
+        let draws = chip.parameter(&format!("{path}/program"));
+        Ok(config.device.program(targets, &*draws))
     }
 
     /// The cells of one plane after the writes that the hardware verifies, and what they took.
@@ -219,7 +220,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         &self,
         targets: &[f32],
         range: ConductanceRange,
-        chip: ChipSeed,
+        chip: &dyn ChipDraws,
         path: &str,
         verified: Option<(&Selection, &[bool])>,
     ) -> Result<Programmed, HardwareError> {
@@ -231,10 +232,12 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
             ));
         };
         config.device.check_targets(targets)?;
-        let draws = chip.generator(&format!("{path}/program"));
+        let draws = chip.parameter(&format!("{path}/program"));
         match verified {
-            None => Ok(verify.draw(targets, range, &draws)),
-            Some((selection, cells)) => selection.programming().draw(targets, cells, range, &draws),
+            None => Ok(verify.draw(targets, range, &*draws)),
+            Some((selection, cells)) => {
+                selection.programming().draw(targets, cells, range, &*draws)
+            }
         }
     }
 
@@ -245,17 +248,17 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         written: Vec<f32>,
         targets: &[f32],
         after: Second,
-        chip: ChipSeed,
+        chip: &dyn ChipDraws,
         path: &str,
     ) -> Result<Vec<f32>, HardwareError> {
         let device = &self.mapped.hardware().config().device;
-        let stream = |lifetime: &str| chip.generator(&format!("{path}/{lifetime}"));
-        let mut cells = device.age(written, targets, after, &stream("age"))?;
+        let draws = |lifetime: &str| chip.parameter(&format!("{path}/{lifetime}"));
+        let mut cells = device.age(written, targets, after, &*draws("age"))?;
         if self.reads_scatter() {
             // A stream for each time: fluctuations that a run outlasts are others a day later.
-            device.fluctuate(&mut cells, after, &stream(&format!("held/{after}")));
+            device.fluctuate(&mut cells, after, &*draws(&format!("held/{after}")));
         }
-        device.stick(&mut cells, &stream("faults"));
+        device.stick(&mut cells, &*draws("faults"));
         Ok(cells)
     }
 

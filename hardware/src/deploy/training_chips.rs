@@ -234,7 +234,7 @@ impl TrainingChips {
             Fidelity::Weight => {
                 let mut plain = host_weights_at(mapped.network(), &paths);
                 let mut deviations = BTreeMap::new();
-                for (path, rows) in fab.held(Some(seed))? {
+                for (path, rows) in fab.held(Some(&seed))? {
                     let Some(plain) = plain.remove(&path) else {
                         continue;
                     };
@@ -253,7 +253,7 @@ impl TrainingChips {
                 };
                 let digital = paths.iter().fold(plan.clone(), exact);
                 let network = quantize_weights(network, &digital)?;
-                let mut arrays = fab.on_arrays(Some(seed))?;
+                let mut arrays = fab.on_arrays(Some(&seed))?;
                 let Some(device) = network.devices().into_iter().next() else {
                     return Ok(OnChip::without_scales(network));
                 };

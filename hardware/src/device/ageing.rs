@@ -1,6 +1,6 @@
 //! Ageing: what time does to a written cell, drift and relaxation alike. Drawn once per cell and write.
 
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -39,7 +39,7 @@ pub(super) fn age<A: Ageing>(
     law: &A,
     mut programmed: Vec<f32>,
     targets: &[f32],
-    draws: &Philox,
+    draws: &dyn ParameterDraws,
 ) -> Vec<f32> {
     let mut normals = vec![0.0; programmed.len()];
     draws.fill_normal(&mut normals);

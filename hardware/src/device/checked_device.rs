@@ -1,6 +1,6 @@
 //! A checked device: programming, ageing and reading of cells.
 
-use crossburn_noise::{ChipSeed, Philox};
+use crossburn_noise::{ChipDraws, ParameterDraws};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::refusal::microsiemens;
@@ -143,7 +143,7 @@ impl MemoryDevice {
     /// Conductances after one write of every cell, uS. `targets`, uS, lie in [`Self::range`].
     ///
     /// A cell's draw depends on its index alone: the result is the same on any number of threads.
-    pub fn program(&self, targets: &[f32], draws: &Philox) -> Vec<f32> {
+    pub fn program(&self, targets: &[f32], draws: &dyn ParameterDraws) -> Vec<f32> {
         self.law.program(targets, draws)
     }
 
@@ -194,7 +194,7 @@ impl MemoryDevice {
         programmed: Vec<f32>,
         targets: &[f32],
         after: Second,
-        draws: &Philox,
+        draws: &dyn ParameterDraws,
     ) -> Result<Vec<f32>, HardwareError> {
         self.check_after(after)?;
         if programmed.len() != targets.len() {
@@ -242,7 +242,7 @@ impl MemoryDevice {
 
     /// Moves cells to where the slow part of 1/f noise has them `after` a time, not below 0 uS; nothing where the device
     /// has none. Give every time a stream of its own.
-    pub fn fluctuate(&self, cells: &mut [f32], after: Second, draws: &Philox) {
+    pub fn fluctuate(&self, cells: &mut [f32], after: Second, draws: &dyn ParameterDraws) {
         let Some(sigmas) = self.held_sigma(cells, after) else {
             return;
         };
@@ -259,7 +259,7 @@ impl MemoryDevice {
     }
 
     /// Sets stuck cells to what they hold, last of all: the same `draws` find the same cells before and after ageing.
-    pub fn stick(&self, cells: &mut [f32], draws: &Philox) {
+    pub fn stick(&self, cells: &mut [f32], draws: &dyn ParameterDraws) {
         if let Some(faults) = self.faults {
             faults.stick(self.range(), cells, draws);
         }
@@ -277,14 +277,14 @@ impl MemoryDevice {
         &self,
         targets: &[f32],
         after: Second,
-        chip: ChipSeed,
+        chip: impl ChipDraws,
         path: &str,
     ) -> Result<Vec<f32>, HardwareError> {
         self.check_targets(targets)?;
-        let stream = |lifetime: &str| chip.generator(&format!("{path}/{lifetime}"));
-        let programmed = self.program(targets, &stream("program"));
-        let mut cells = self.age(programmed, targets, after, &stream("age"))?;
-        self.stick(&mut cells, &stream("faults"));
+        let draws = |lifetime: &str| chip.parameter(&format!("{path}/{lifetime}"));
+        let programmed = self.program(targets, &*draws("program"));
+        let mut cells = self.age(programmed, targets, after, &*draws("age"))?;
+        self.stick(&mut cells, &*draws("faults"));
         Ok(cells)
     }
 }

@@ -1,6 +1,6 @@
 //! Cells that do not answer to writing.
 
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,12 @@ impl Faults {
     }
 
     /// Sets stuck cells to what they hold. The same `draws` find the same cells again, before and after ageing.
-    pub(super) fn stick(&self, range: ConductanceRange, cells: &mut [f32], draws: &Philox) {
+    pub(super) fn stick(
+        &self,
+        range: ConductanceRange,
+        cells: &mut [f32],
+        draws: &dyn ParameterDraws,
+    ) {
         let on = self.stuck_on;
         let faulty = on + self.stuck_off + self.unformed;
         cells
@@ -79,7 +84,7 @@ impl Faults {
             .enumerate()
             .for_each(|(piece, cells)| {
                 let mut uniforms = vec![0.0; cells.len()];
-                draws.fill_uniform_from((piece * PIECE / 4) as u64, &mut uniforms);
+                draws.fill(piece * PIECE, &mut uniforms);
                 for (cell, u) in cells.iter_mut().zip(uniforms) {
                     if u < on {
                         *cell = range.g_max;

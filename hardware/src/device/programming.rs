@@ -1,6 +1,6 @@
 //! Programming error: fixed when a cell is written, new at every write.
 
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -39,7 +39,11 @@ pub(super) trait Programming: Sync {
 }
 
 /// One write of every cell.
-pub(super) fn program<L: Programming>(law: &L, targets: &[f32], draws: &Philox) -> Vec<f32> {
+pub(super) fn program<L: Programming>(
+    law: &L,
+    targets: &[f32],
+    draws: &dyn ParameterDraws,
+) -> Vec<f32> {
     let mut out = vec![0.0; targets.len()];
     match law.shape() {
         Shape::Normal => draws.fill_normal(&mut out),
@@ -67,13 +71,13 @@ pub(super) fn moments<L: Programming>(law: &L, target: f64) -> RawMoments {
 }
 
 /// Uniform draws of mean 0 and standard deviation 1.
-fn uniform_deviates(draws: &Philox, out: &mut [f32]) {
+fn uniform_deviates(draws: &dyn ParameterDraws, out: &mut [f32]) {
     let width = 12f64.sqrt();
     out.par_chunks_mut(PIECE)
         .enumerate()
         .for_each(|(piece, out)| {
             let mut uniforms = vec![0.0; out.len()];
-            draws.fill_uniform_from((piece * PIECE / 4) as u64, &mut uniforms);
+            draws.fill(piece * PIECE, &mut uniforms);
             for (out, u) in out.iter_mut().zip(uniforms) {
                 *out = (width * (u - 0.5)) as f32;
             }

@@ -1,6 +1,6 @@
 //! The registry of device families.
 
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 use serde::{Deserialize, Serialize};
 
 use super::additive::{Additive, AdditiveConfig};
@@ -85,7 +85,7 @@ macro_rules! registry {
                 match self { $(Self::$kind(law) => law.iv_curve(),)+ }
             }
 
-            pub(super) fn program(&self, targets: &[f32], draws: &Philox) -> Vec<f32> {
+            pub(super) fn program(&self, targets: &[f32], draws: &dyn ParameterDraws) -> Vec<f32> {
                 match self { $(Self::$kind(law) => programming::program(law, targets, draws),)+ }
             }
 
@@ -109,7 +109,7 @@ macro_rules! registry {
                 programmed: Vec<f32>,
                 targets: &[f32],
                 after: f64,
-                draws: &Philox,
+                draws: &dyn ParameterDraws,
             ) -> Result<Vec<f32>, HardwareError> {
                 match self {
                     $(Self::$kind(law) => Ok(match law.ageing(after)? {

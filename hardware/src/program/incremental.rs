@@ -1,6 +1,6 @@
 //! Write-verify in steps: each pulse corrects a part of the error.
 
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 use serde::Serialize;
 
 use super::programmed::{Cell, pulse_until_verified, require, require_verification};
@@ -82,7 +82,12 @@ impl IncrementalWriteVerify {
     /// Programs pulse by pulse.
     ///
     /// `targets` in µS; the tolerance and deviations are relative to the span of `range`.
-    pub fn program(&self, targets: &[f32], range: ConductanceRange, draws: &Philox) -> Programmed {
+    pub fn program(
+        &self,
+        targets: &[f32],
+        range: ConductanceRange,
+        draws: &dyn ParameterDraws,
+    ) -> Programmed {
         let cells = self.program_cells(targets, range, draws, |_| true);
         Programmed::of_cells(&cells, |_| true)
     }
@@ -92,7 +97,7 @@ impl IncrementalWriteVerify {
         &self,
         targets: &[f32],
         range: ConductanceRange,
-        draws: &Philox,
+        draws: &dyn ParameterDraws,
         verified: impl Fn(usize) -> bool + Sync,
     ) -> Vec<Cell> {
         let span = f64::from(range.span());
@@ -115,6 +120,7 @@ impl IncrementalWriteVerify {
 mod tests {
     use super::*;
     use crate::program::WriteVerify;
+    use crossburn_noise::Philox;
 
     const RANGE: ConductanceRange = ConductanceRange {
         g_min: 0.0,

@@ -1,7 +1,7 @@
 //! What programming leaves behind, and what it costs.
 
 use crossburn_kernels::normal_quantiles;
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,7 @@ pub(super) const MOST_PULSES: u32 = 1 << 20;
 
 /// Draws of a piece of the cells.
 pub(super) struct PieceDraws<'a> {
-    draws: &'a Philox,
+    draws: &'a dyn ParameterDraws,
     first: u64,
     pub(super) count: usize,
 }
@@ -97,7 +97,7 @@ impl PieceDraws<'_> {
     pub(super) fn uniforms(&self, round: u32) -> Vec<f64> {
         let mut out = vec![0.0; self.count];
         self.draws
-            .fill_uniform_from((u64::from(round) * ROUND + self.first) / 4, &mut out);
+            .fill((u64::from(round) * ROUND + self.first) as usize, &mut out);
         out
     }
 
@@ -109,7 +109,7 @@ impl PieceDraws<'_> {
                 .iter()
                 .map(|cell| {
                     let index = u64::from(round) * ROUND + self.first + *cell as u64;
-                    self.draws.uniform(index)
+                    self.draws.uniform(index as usize)
                 })
                 .collect(),
         };
@@ -123,7 +123,7 @@ impl PieceDraws<'_> {
 /// `program` gets the draws of its piece, the index of its first cell, its targets and its cells.
 pub(super) fn in_pieces(
     targets: &[f32],
-    draws: &Philox,
+    draws: &dyn ParameterDraws,
     program: impl Fn(&PieceDraws<'_>, usize, &[f32], &mut [Cell]) + Sync,
 ) -> Vec<Cell> {
     let mut cells = vec![Cell::default(); targets.len()];
@@ -149,7 +149,7 @@ pub(super) fn in_pieces(
 /// normal draw. Conductances below 0 become 0. Everything in µS.
 pub(super) fn pulse_until_verified(
     targets: &[f32],
-    draws: &Philox,
+    draws: &dyn ParameterDraws,
     acceptance: Acceptance,
     maximum_pulses: u32,
     verified: impl Fn(usize) -> bool + Sync,

@@ -1,6 +1,6 @@
 //! Selective write-verify: only the weights that matter are verified.
 
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 use serde::{Deserialize, Serialize};
 
 use super::programmed::require;
@@ -117,7 +117,7 @@ impl SelectiveWriteVerify {
         targets: &[f32],
         selected: &[bool],
         range: ConductanceRange,
-        draws: &Philox,
+        draws: &dyn ParameterDraws,
     ) -> Result<Programmed, HardwareError> {
         same_length("selected cells", selected.len(), targets.len())?;
         let verified = |index: usize| selected[index];
@@ -157,6 +157,7 @@ impl TryFrom<Unchecked> for SelectiveWriteVerify {
 mod tests {
     use super::*;
     use crate::program::WriteVerify;
+    use crossburn_noise::Philox;
     use proptest::prelude::*;
 
     const RANGE: ConductanceRange = ConductanceRange {

@@ -1,6 +1,6 @@
 //! The section `[programming]`: which of the ways to verify.
 
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 use serde::{Deserialize, Serialize};
 
 use super::programmed::Cell;
@@ -38,7 +38,12 @@ impl Verification {
     }
 
     /// Programs all cells. `targets` in µS; tolerance and deviations are relative to the span of `range`.
-    pub fn draw(&self, targets: &[f32], range: ConductanceRange, draws: &Philox) -> Programmed {
+    pub fn draw(
+        &self,
+        targets: &[f32],
+        range: ConductanceRange,
+        draws: &dyn ParameterDraws,
+    ) -> Programmed {
         Programmed::of_cells(&self.cells(targets, range, draws, |_| true), |_| true)
     }
 
@@ -47,7 +52,7 @@ impl Verification {
         &self,
         targets: &[f32],
         range: ConductanceRange,
-        draws: &Philox,
+        draws: &dyn ParameterDraws,
         verified: impl Fn(usize) -> bool + Sync,
     ) -> Vec<Cell> {
         match self {

@@ -1,6 +1,6 @@
 //! Write-verify: a cell is written and read until it is close enough to its target.
 
-use crossburn_noise::Philox;
+use crossburn_noise::ParameterDraws;
 use libm::{erfc, exp, log, log1p, pow};
 use serde::{Deserialize, Serialize};
 
@@ -141,7 +141,12 @@ impl WriteVerify {
     /// Programs pulse by pulse.
     ///
     /// `targets` in µS; the tolerance and deviation are relative to the span of `range`.
-    pub fn program(&self, targets: &[f32], range: ConductanceRange, draws: &Philox) -> Programmed {
+    pub fn program(
+        &self,
+        targets: &[f32],
+        range: ConductanceRange,
+        draws: &dyn ParameterDraws,
+    ) -> Programmed {
         let sigma = self.sigma_before * f64::from(range.span());
         let cells = pulse_until_verified(
             targets,
@@ -155,7 +160,12 @@ impl WriteVerify {
     }
 
     /// The same in distribution, in closed form: the time of two draws per cell, however many pulses there are.
-    pub fn draw(&self, targets: &[f32], range: ConductanceRange, draws: &Philox) -> Programmed {
+    pub fn draw(
+        &self,
+        targets: &[f32],
+        range: ConductanceRange,
+        draws: &dyn ParameterDraws,
+    ) -> Programmed {
         let cells = self.draw_cells(targets, range, draws, |_| true);
         Programmed::of_cells(&cells, |_| true)
     }
@@ -165,7 +175,7 @@ impl WriteVerify {
         &self,
         targets: &[f32],
         range: ConductanceRange,
-        draws: &Philox,
+        draws: &dyn ParameterDraws,
         verified: impl Fn(usize) -> bool + Sync,
     ) -> Vec<Cell> {
         let span = f64::from(range.span());
@@ -239,6 +249,7 @@ fn cumulative(z: f64) -> f64 {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crossburn_noise::Philox;
     use proptest::prelude::*;
     use rstest::rstest;
 

@@ -169,6 +169,10 @@ impl ChipDraws for ShiftedChip<'_> {
             },
         })
     }
+
+    fn stream(&self, path: &str) -> Philox {
+        self.chip.generator(path)
+    }
 }
 
 /// The draws of one parameter, shifted.

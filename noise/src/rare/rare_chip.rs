@@ -99,6 +99,10 @@ impl ChipDraws for RareChip {
             }),
         }
     }
+
+    fn stream(&self, path: &str) -> Philox {
+        ChipSeed::new(self.seed, self.last_index()).generator(path)
+    }
 }
 
 /// The draws of one parameter behind at least one move.

@@ -117,13 +117,12 @@ impl PercentileArguments {
             let checked = race.clone().check();
             checked.map_err(|error| named("--chips", evaluate.chips, error))?;
         }
-        if !self.rare.is_empty() && evaluate.hardware.hardware.is_some() {
-            bail!(
-                "--rare walks in the draws of a variation, which programmed cells do not have: use it with --noise in \
-                 place of --hardware"
-            );
-        }
         if self.towards.is_some() {
+            if evaluate.hardware.hardware.is_some() {
+                bail!(
+                    "--towards shifts the draws of a variation: use it with --noise gaussian in place of --hardware"
+                );
+            }
             if self.race {
                 bail!(
                     "--towards learns from plain chips how much its direction decides, which --race does not evaluate: \

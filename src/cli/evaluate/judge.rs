@@ -49,7 +49,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             return Ok(None);
         };
         if let Some(simulation) = &self.job.asked.rare {
-            let rare = clock.time("rare", || self.rare(variation, simulation))?;
+            let rare = clock.time("rare", || self.rare(&fab, simulation, None))?;
             let Some(rare) = rare else {
                 return Ok(None);
             };
@@ -167,9 +167,16 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         let ideal = clock.time("ideal", || self.evaluation.of(&fab.ideal()?))?;
         let stage = format!("evaluate on {}", cell.unwrap_or(name));
         let found = clock.time("chips", || self.chips(&fab, &stage, cell))?;
-        let Some(found) = found else {
+        let Some(mut found) = found else {
             return Ok(None);
         };
+        if let Some(simulation) = &self.job.asked.rare {
+            let rare = clock.time("rare", || self.rare(&fab, simulation, cell))?;
+            let Some(rare) = rare else {
+                return Ok(None);
+            };
+            found.1.rare = Some(rare);
+        }
         let method = self.method(cell, found)?;
         Ok(Some(MethodResults {
             hardware: Some(OnHardware {
@@ -186,17 +193,13 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
 
     /// The chips of `fab`, as they were asked for; `None` where it was interrupted.
     fn chips(&self, fab: &impl Fab<N>, stage: &str, cell: Option<&str>) -> Result<Option<Found>> {
-        let file = |what: &str| match cell {
-            Some(cell) => format!("{what}-{cell}.json"),
-            None => format!("{what}.json"),
-        };
         if let Some(race) = &self.race {
-            return self.raced(fab, race, stage, &file("race"));
+            return self.raced(fab, race, stage, &file("race", cell));
         }
         if let Some((k, half_width, looks)) = &self.job.asked.looks {
-            return self.looked_at(fab, (*k, *half_width, looks), stage, &file("chips"));
+            return self.looked_at(fab, (*k, *half_width, looks), stage, &file("chips", cell));
         }
-        let population = self.population(fab, stage, &file("chips"))?;
+        let population = self.population(fab, stage, &file("chips", cell))?;
         Ok(population.map(|population| (Some(population), Percentiles::default())))
     }
 
@@ -306,8 +309,9 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     /// Rare percentiles; `None` where the simulation was interrupted.
     fn rare(
         &self,
-        variation: &Variation,
+        fab: &impl Fab<N>,
         simulation: &SubsetSimulation,
+        cell: Option<&str>,
     ) -> Result<Option<RareSummary>> {
         let EvaluationJob {
             arguments,
@@ -316,9 +320,12 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         } = self.job;
         let progress = bar(&self.job.place.bars, "rare percentiles", 0, "chip");
         let of = json!({ "rare": of_chips, "chips": arguments.percentiles.rare_chips });
-        let store = ChipStore::open(self.job.place.out.join("rare.json"), of, arguments.resume)?;
+        let store = ChipStore::open(
+            self.job.place.out.join(file("rare", cell)),
+            of,
+            arguments.resume,
+        )?;
         let simulating = rare::Simulating {
-            variation,
             simulation,
             store: &store,
             on_level: &|level, chips| {
@@ -328,7 +335,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             on_chip: &|| progress.inc(1),
             stop: &self.job.place.stop,
         };
-        let result = rare::run(self.evaluation, &simulating)?;
+        let result = rare::run(self.evaluation, fab, &simulating)?;
         progress.finish_and_clear();
         let items = self.evaluation.items();
         Ok(result.map(|result| rare::summarize(&result, arguments.percentiles.rare_chips, items)))
@@ -427,5 +434,13 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             hardware: None,
             percentiles: (percentiles != Percentiles::default()).then_some(percentiles),
         })
+    }
+}
+
+/// The file that keeps the chips of one way to evaluate, of one cell where there are several.
+fn file(what: &str, cell: Option<&str>) -> String {
+    match cell {
+        Some(cell) => format!("{what}-{cell}.json"),
+        None => format!("{what}.json"),
     }
 }
