@@ -77,9 +77,6 @@ fn trained(device: &Device) -> Result<Mlp> {
     let device = device.clone().autodiff();
     let network = initialize(model.init(&device), 1);
     let recipe = Recipe {
-        seed: 1,
-        task: Default::default(),
-        arrays: Default::default(),
         model: ModelConfig::Mlp(model),
         data: DataConfig {
             source: "digits".parse()?,
@@ -92,8 +89,7 @@ fn trained(device: &Device) -> Result<Mlp> {
             batch: 64,
             ..TrainingConfig::default()
         },
-        method: Default::default(),
-        noise: Default::default(),
+        ..Recipe::own(1)
     };
     let (training_set, validation) = Classification::new(digits(1, 0, 3300)).split_at(3000);
     let run = Run {

@@ -92,9 +92,6 @@ fn trained(device: &Device) -> Result<LeNet> {
     let device = device.clone().autodiff();
     let network = initialize(model.init(&device), 1);
     let recipe = Recipe {
-        seed: 1,
-        task: Default::default(),
-        arrays: Default::default(),
         model: ModelConfig::LeNet(model),
         data: DataConfig {
             source: "digits".parse()?,
@@ -107,8 +104,7 @@ fn trained(device: &Device) -> Result<LeNet> {
             batch: 64,
             ..TrainingConfig::default()
         },
-        method: Default::default(),
-        noise: Default::default(),
+        ..Recipe::own(1)
     };
     let (training_set, validation) = Classification::new(digits(1, 0, 3300)).split_at(3000);
     let run = Run {

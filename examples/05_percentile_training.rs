@@ -137,9 +137,6 @@ impl Setting {
     fn train(&self, noise: Variation, method: Method) -> Result<Trained<Network>> {
         let device = self.device.clone().autodiff();
         let recipe = Recipe {
-            seed: self.seed,
-            task: Default::default(),
-            arrays: Default::default(),
             model: ModelConfig::Mlp(self.model.clone()),
             data: DataConfig {
                 source: "digits".parse()?,
@@ -158,6 +155,7 @@ impl Setting {
             },
             method,
             noise,
+            ..Recipe::own(self.seed)
         };
         let run = Run {
             train: &self.train,

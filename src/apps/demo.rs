@@ -99,15 +99,11 @@ impl DemoConfig {
 
     fn recipe(&self, noise: Variation) -> Recipe {
         Recipe {
-            seed: self.seed,
-            task: Default::default(),
             model: self.model.clone(),
             data: self.data.clone(),
             training: self.training.clone(),
-            arrays: Default::default(),
-            method: Default::default(),
             noise,
-            hardware: None,
+            ..Recipe::own(self.seed)
         }
     }
 }

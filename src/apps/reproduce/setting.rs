@@ -5,9 +5,7 @@ use crossburn_hardware::WeightBits;
 use crossburn_models::{ConvNetConfig, LeNetConfig, ModelConfig};
 use crossburn_noise::Variation;
 use crossburn_training::data::DataSource;
-use crossburn_training::{
-    ArraysConfig, DataConfig, Deployment, Method, Recipe, TaskConfig, TrainingConfig,
-};
+use crossburn_training::{DataConfig, Deployment, Method, Recipe, TaskConfig, TrainingConfig};
 use serde::Serialize;
 
 /// How much of an experiment runs.
@@ -130,7 +128,6 @@ impl Arm {
     /// Its training with one seed.
     pub(super) fn recipe(&self, setting: &Setting, seed: u64) -> Recipe {
         Recipe {
-            seed,
             task: setting.task(),
             model: setting.model.clone(),
             data: setting.data.clone(),
@@ -138,10 +135,9 @@ impl Arm {
                 deployment: self.deployment,
                 ..setting.training.clone()
             },
-            arrays: ArraysConfig::default(),
             method: self.method.clone(),
             noise: self.noise,
-            hardware: None,
+            ..Recipe::own(seed)
         }
     }
 }
