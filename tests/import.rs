@@ -10,7 +10,7 @@ mod torch_writer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use command::{bad, crossburn, good, json};
 use crossburn_checkpoints::{OnnxFile, StateDict};
