@@ -86,7 +86,7 @@ impl WithTask for CompressionJob<'_> {
         let before = clock.time("before", || judged(&network, &weights))?;
         let mut methods = vec![row("before", before)];
         // What stays as it is computed with keeps the levels that the recipe gives it.
-        let network = programmed(&network, &self.kept(&network, &weights));
+        let network = programmed(&network, self.kept(&network, &weights));
         let mut tried = |way: Rounding| -> Result<Option<(N, f64)>> {
             let rounded = clock.time(way.name(), || self.round(&network, way, &plan, &training))?;
             let Some(rounded) = rounded else {

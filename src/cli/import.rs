@@ -27,7 +27,7 @@ use crate::apps::import::{ImportJob, Imported, RANGE};
 /// nothing is written then. With --data, the accuracy on test items is printed, and the checkpoint keeps classes and normalization. The
 /// checkpoint is one as any other: evaluate, worst-case, map, predict and compress take it.
 ///
-/// A network of another architecture comes in as an ONNX file, which needs no import: docs/from-pytorch.md.
+/// A network of another architecture comes in as an ONNX file, without an import (docs/from-pytorch.md).
 ///
 /// Example: crossburn import --kind resnet20 --weights resnet20.safetensors --data cifar10:DIR --normalize
 /// 0.485,0.456,0.406/0.229,0.224,0.225 --out runs/r20
