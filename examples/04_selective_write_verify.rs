@@ -109,6 +109,7 @@ fn trained(device: &Device) -> Result<LeNet> {
         },
         method: Default::default(),
         noise: Default::default(),
+        hardware: None,
     };
     let (training_set, validation) = Classification::new(digits(1, 0, 3300)).split_at(3000);
     let run = Run {
