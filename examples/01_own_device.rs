@@ -94,6 +94,7 @@ fn trained(device: &Device) -> Result<Mlp> {
         },
         method: Default::default(),
         noise: Default::default(),
+        hardware: None,
     };
     let (training_set, validation) = Classification::new(digits(1, 0, 3300)).split_at(3000);
     let run = Run {

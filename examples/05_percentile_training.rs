@@ -158,6 +158,7 @@ impl Setting {
             },
             method,
             noise,
+            hardware: None,
         };
         let run = Run {
             train: &self.train,
