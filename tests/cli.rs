@@ -700,6 +700,7 @@ fn options_are_grouped_in_the_help() {
             ],
         ),
         ("map", &["Arguments", "Hardware", "Data", "Options"]),
+        ("import", &["Network", "Data", "Options"]),
         ("reproduce", &["Arguments", "Data", "Experiment", "Options"]),
         ("report", &["Arguments", "Options"]),
         ("devices", &["Arguments", "Options"]),

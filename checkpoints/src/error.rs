@@ -87,24 +87,49 @@ pub enum CheckpointError {
         cause: String,
     },
 
-    /// The model has a tensor that the file lacks.
-    #[error("{} has no tensor {tensor:?}; it holds {}; build the model with the architecture the file was saved from", path.display(), list(found))]
-    MissingTensor {
+    /// The tensors of a file are not those of the model. Shapes are those of PyTorch (linear weights `[out, in]`).
+    #[error("{} does not fit this model: {}; build the model with the architecture and the widths the file was saved from", path.display(), misfit(missing, unexpected, shapes))]
+    Unfit {
         /// The file.
         path: PathBuf,
-        /// Name of the missing tensor, as PyTorch spells it.
-        tensor: String,
-        /// Names in the file: those the model does not know, or else all of them.
-        found: Vec<String>,
+        /// Tensors of the model that the file lacks.
+        missing: Vec<String>,
+        /// Tensors of the file that the model lacks.
+        unexpected: Vec<String>,
+        /// Tensors of both with different shapes.
+        shapes: Vec<WrongShape>,
     },
 
-    /// The file has tensors that the model lacks.
-    #[error("{} holds {}, unknown to this model; build the model with the architecture the file was saved from", path.display(), list(tensors))]
-    UnexpectedTensors {
+    /// A file without tensors, where those of a network are needed.
+    #[error("{} holds no tensors; save the state dict of the network", path.display())]
+    NoTensors {
         /// The file.
         path: PathBuf,
-        /// The unknown names.
-        tensors: Vec<String>,
+    },
+
+    /// A file of `torch.save` that cannot be read.
+    #[error("{} cannot be read as a file of torch.save: {cause}; save the state dict again: torch.save(network.state_dict(), FILE)", path.display())]
+    TorchFile {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        cause: String,
+    },
+
+    /// A file of `torch.save` that calls something when Python loads it.
+    #[error("{} calls {call} when Python loads it, which a state dict does not: nothing was executed; save the state dict alone: torch.save(network.state_dict(), FILE)", path.display())]
+    Calls {
+        /// The file.
+        path: PathBuf,
+        /// Module and name of what is called.
+        call: String,
+    },
+
+    /// A file of `torch.save`, where this program was built without their reader.
+    #[error("{} is no safetensors file; build with `--features pytorch` to read files of torch.save, or write it as safetensors in Python: safetensors.torch.save_file(network.state_dict(), FILE)", path.display())]
+    WithoutPyTorch {
+        /// The file.
+        path: PathBuf,
     },
 
     /// A tensor has another shape in the file than in the model. Shapes are those of PyTorch (linear weights
@@ -376,17 +401,53 @@ fn write_remedy(cause: &io::Error) -> &'static str {
     }
 }
 
+/// A tensor that has another shape in a file than in the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongShape {
+    /// Its name.
+    pub tensor: String,
+    /// Shape in the model.
+    pub expected: Vec<usize>,
+    /// Shape in the file.
+    pub found: Vec<usize>,
+}
+
+/// What is wrong with the tensors of a file: `it lacks "a"; it has "b", which the model has not; "c" has shape [1] where [2] is needed`.
+fn misfit(missing: &[String], unexpected: &[String], shapes: &[WrongShape]) -> String {
+    let mut parts = Vec::new();
+    if !missing.is_empty() {
+        parts.push(format!("it lacks {}", list(missing)));
+    }
+    if !unexpected.is_empty() {
+        let all = list(unexpected);
+        parts.push(format!("it has {all}, which the model has not"));
+    }
+    if !shapes.is_empty() {
+        let one = |shape: &WrongShape| {
+            let (found, expected) = (&shape.found, &shape.expected);
+            let tensor = &shape.tensor;
+            format!("{tensor:?} has shape {found:?} where {expected:?} is needed")
+        };
+        parts.push(shortened(shapes.iter().map(one).collect()));
+    }
+    parts.join("; ")
+}
+
 /// The first names of a list and the number of the others: `"a", "b", "c", "d" and 3 more`.
 fn list(names: &[String]) -> String {
-    const SHOWN: usize = 4;
-    if names.is_empty() {
-        return "no tensors".to_string();
+    match names.is_empty() {
+        true => "no tensors".to_string(),
+        false => shortened(names.iter().map(|name| format!("{name:?}")).collect()),
     }
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|n| format!("{n:?}")).collect();
-    let shown = shown.join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
+}
+
+/// The first of `parts` and the number of the others.
+fn shortened(parts: Vec<String>) -> String {
+    const SHOWN: usize = 4;
+    let shown = &parts[..parts.len().min(SHOWN)];
+    match parts.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checkpoints: safetensors with a manifest, resume state, atomic files.
 //!
-//! Three things are stored, each for another reader. Networks of other programs are read: language models ([`LanguageModel`])
-//! and ONNX graphs ([`OnnxFile`]).
+//! Three things are stored, each for another reader. Networks of other programs are read: language models ([`LanguageModel`]),
+//! ONNX graphs ([`OnnxFile`]), and state dicts of PyTorch for any module ([`StateDict`]).
 //!
 //! | What | Files | For |
 //! |---|---|---|
@@ -43,9 +43,13 @@ mod resting;
 mod resume;
 mod safetensors_header;
 mod shipped;
+mod state_dict;
+mod stored_tensor;
 mod tensor_source;
 mod tensor_view;
 mod tokenizer;
+#[cfg(feature = "pytorch")]
+mod torch_file;
 mod weights;
 
 pub use atomic::{write_atomic, write_bytes};
@@ -54,7 +58,7 @@ pub use checkpoint::{
     MANIFEST_FILE, WEIGHTS_FILE, load_checkpoint, read_manifest, save_checkpoint,
 };
 pub use checksum::{Checksum, checksum};
-pub use error::CheckpointError;
+pub use error::{CheckpointError, WrongShape};
 pub use fill::{HeldAs, Loaded};
 pub use hugging_face::{
     FloatType, ModelFolder, TensorFiles, export_language_model, load_adapter, save_adapter,
@@ -65,5 +69,6 @@ pub use mapped_file::{MappedFile, mapped_file};
 pub use onnx_file::OnnxFile;
 pub use resume::{has_resume, load_resume, read_progress, save_resume};
 pub use shipped::write_shipped_model;
+pub use state_dict::StateDict;
 pub use tokenizer::{TextStream, Tokenizer};
 pub use weights::{load_weights, save_weights};

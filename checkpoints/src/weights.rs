@@ -13,21 +13,20 @@
 //! Elements are written as the module holds them. On loading, F64, F32, F16 and BF16 become what the module holds.
 //! The file carries no identities of parameters: those of the module stay.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{Bytes, DType, TensorData};
+use burn::tensor::{Bytes, TensorData};
 use burn_store::{
     Applier, BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge, burn_pack,
 };
 use crossburn_noise::{PathPattern, unfit_value};
-use safetensors::{Dtype, SafeTensors};
 
 use crate::atomic::write_bytes;
-use crate::error::CheckpointError;
+use crate::error::{CheckpointError, WrongShape};
 use crate::resting::rests;
-use crate::safetensors_header::explained;
+use crate::stored_tensor::{StoredTensors, file_dtype, of_safetensors};
 use crate::tensor_view::TensorView;
 
 /// Enum variants are no part of a tensor's name, as PyTorch has none.
@@ -58,7 +57,7 @@ const IGNORED: &str = "num_batches_tracked";
 /// save_weights(&LinearConfig::new(3, 2).init(&device), &path)?;
 /// let layer = load_weights(LinearConfig::new(3, 2).init(&device), &path)?;
 /// let error = load_weights(LinearConfig::new(3, 4).init(&device), &path).unwrap_err();
-/// assert!(error.to_string().contains(r#"tensor "weight" has shape [2, 3], this model needs [4, 3]"#));
+/// assert!(error.to_string().contains(r#""weight" has shape [2, 3] where [4, 3] is needed"#));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), CheckpointError> {
@@ -73,9 +72,8 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), Checkpoint
 ///
 /// # Errors
 ///
-/// [`CheckpointError::Read`], [`CheckpointError::NotSafetensors`], [`CheckpointError::MissingTensor`],
-/// [`CheckpointError::UnexpectedTensors`], [`CheckpointError::Shape`], [`CheckpointError::ElementType`], or
-/// [`CheckpointError::Value`] for a value that is NaN or infinite in the elements of the module, and for a variance or range
+/// [`CheckpointError::Read`], [`CheckpointError::NotSafetensors`], [`CheckpointError::Unfit`] with all tensors that are missing,
+/// unexpected or of another shape, [`CheckpointError::ElementType`], or [`CheckpointError::Value`] for a value that is NaN or infinite in the elements of the module, and for a variance or range
 /// of activations below 0.
 pub fn load_weights<M: Module>(module: M, path: &Path) -> Result<M, CheckpointError> {
     let bytes = std::fs::read(path).map_err(CheckpointError::reading(path))?;
@@ -113,56 +111,41 @@ pub(crate) fn encode<M: Module>(
     safetensors::serialize(views, Some(metadata)).map_err(|e| failed("header", e.to_string()))
 }
 
-/// Loads `bytes`, the content of the file `path`, into `module`, which keeps its `resting` weights.
+/// Loads `bytes`, the content of the safetensors file `path`, into `module`, which keeps its `resting` weights.
 pub(crate) fn decode<M: Module>(
     module: M,
     resting: &[PathPattern],
     bytes: &[u8],
     path: &Path,
 ) -> Result<M, CheckpointError> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| CheckpointError::NotSafetensors {
-        path: path.into(),
-        cause: explained(bytes, &e.to_string()),
-    })?;
-    let mut stored: BTreeMap<String, _> = file
-        .iter()
-        .filter(|(name, _)| name.rsplit('.').next() != Some(IGNORED))
-        .map(|(name, view)| (name.to_string(), view))
-        .collect();
+    fill(module, resting, of_safetensors(bytes, path)?, path)
+}
+
+/// Loads `stored`, the tensors of the file `path` by their names in PyTorch, into `module`, which keeps its `resting` weights.
+pub(crate) fn fill<M: Module>(
+    module: M,
+    resting: &[PathPattern],
+    mut stored: StoredTensors,
+    path: &Path,
+) -> Result<M, CheckpointError> {
+    stored.retain(|name, _| name.rsplit('.').next() != Some(IGNORED));
     let expected = snapshot(&module, resting);
-    if let Some(missing) = expected.iter().find(|t| !stored.contains_key(&t.name)) {
-        let mut found: Vec<String> = stored.keys().cloned().collect();
-        if found.iter().any(|n| expected.iter().all(|t| t.name != *n)) {
-            found.retain(|n| expected.iter().all(|t| t.name != *n));
-        }
-        return Err(CheckpointError::MissingTensor {
-            path: path.into(),
-            tensor: missing.name.clone(),
-            found,
-        });
-    }
+    require_fit(&expected, &stored, path)?;
     let mut tensors = Vec::with_capacity(expected.len());
     for target in &expected {
-        let Some(view) = stored.remove(&target.name) else {
+        let Some(found) = stored.remove(&target.name) else {
             continue;
         };
-        if view.shape() != target.shape.as_slice() {
-            return Err(CheckpointError::Shape {
-                path: path.into(),
-                tensor: target.name.clone(),
-                expected: target.shape.to_vec(),
-                found: view.shape().to_vec(),
-            });
-        }
-        let dtype = burn_dtype(view.dtype())
+        let dtype = found
+            .dtype
             .filter(|&dtype| dtype == target.dtype || (dtype.is_float() && target.dtype.is_float()))
             .ok_or_else(|| CheckpointError::ElementType {
                 path: path.into(),
                 tensor: target.name.clone(),
                 expected: format!("{:?}", target.dtype),
-                found: view.dtype().to_string(),
+                found: found.type_name.clone(),
             })?;
-        let data = Bytes::from_bytes_vec(view.data().to_vec());
+        let data = Bytes::from_bytes_vec((found.read)()?.into_owned());
         let data = TensorData::from_bytes(data, target.shape.clone(), dtype);
         let data = data.convert_dtype(target.dtype);
         if target.dtype.is_float() {
@@ -170,31 +153,58 @@ pub(crate) fn decode<M: Module>(
         }
         tensors.push(bridge::from_data(data, target.name.clone(), None));
     }
-    if !stored.is_empty() {
-        return Err(CheckpointError::UnexpectedTensors {
-            path: path.into(),
-            tensors: stored.into_keys().collect(),
-        });
-    }
     let adapter = Box::new(PyTorchToBurnAdapter);
     let mut applier = Applier::new(tensors, None, Some(adapter), SKIP_ENUM_VARIANTS);
     let module = module.map(&mut applier);
     // The checks above leave nothing for this to report, but a load that did less than asked must not pass.
     let result = applier.into_result();
-    let mut missing = result.missing.iter();
-    let missing = missing.find(|(tensor, _)| !rests(tensor, resting));
-    match (result.errors.first(), missing) {
-        (Some(error), _) => Err(CheckpointError::Tensor {
+    let mut missing: Vec<String> = result.missing.into_iter().map(|(name, _)| name).collect();
+    missing.retain(|tensor| !rests(tensor, resting));
+    match result.errors.first() {
+        Some(error) => Err(CheckpointError::Tensor {
             path: path.into(),
             cause: error.to_string(),
         }),
-        (None, Some((tensor, _))) => Err(CheckpointError::MissingTensor {
+        None if !missing.is_empty() => Err(CheckpointError::Unfit {
             path: path.into(),
-            tensor: tensor.clone(),
-            found: result.unused,
+            missing,
+            unexpected: result.unused,
+            shapes: Vec::new(),
         }),
-        (None, None) => Ok(module),
+        None => Ok(module),
     }
+}
+
+/// Refuses tensors that are not those of a module, with everything that is wrong.
+fn require_fit(
+    expected: &[burn_pack::Tensor],
+    stored: &StoredTensors,
+    path: &Path,
+) -> Result<(), CheckpointError> {
+    let known: BTreeSet<&str> = expected.iter().map(|target| target.name.as_str()).collect();
+    let unexpected = stored.keys().filter(|name| !known.contains(name.as_str()));
+    let unexpected: Vec<String> = unexpected.cloned().collect();
+    let (mut missing, mut shapes) = (Vec::new(), Vec::new());
+    for target in expected {
+        match stored.get(&target.name) {
+            None => missing.push(target.name.clone()),
+            Some(found) if found.shape != target.shape.as_slice() => shapes.push(WrongShape {
+                tensor: target.name.clone(),
+                expected: target.shape.to_vec(),
+                found: found.shape.clone(),
+            }),
+            Some(_) => {}
+        }
+    }
+    if missing.is_empty() && unexpected.is_empty() && shapes.is_empty() {
+        return Ok(());
+    }
+    Err(CheckpointError::Unfit {
+        path: path.into(),
+        missing,
+        unexpected,
+        shapes,
+    })
 }
 
 /// Refuses values that no network computes with, as the module will hold them.
@@ -233,28 +243,4 @@ fn snapshot<M: Module>(module: &M, resting: &[PathPattern]) -> Vec<burn_pack::Te
     );
     tensors.retain(|tensor| !rests(&tensor.name, resting));
     tensors
-}
-
-/// Element types that both sides have and that a parameter or buffer can hold.
-const DTYPES: [(DType, Dtype); 12] = [
-    (DType::F64, Dtype::F64),
-    (DType::F32, Dtype::F32),
-    (DType::F16, Dtype::F16),
-    (DType::BF16, Dtype::BF16),
-    (DType::I64, Dtype::I64),
-    (DType::I32, Dtype::I32),
-    (DType::I16, Dtype::I16),
-    (DType::I8, Dtype::I8),
-    (DType::U64, Dtype::U64),
-    (DType::U32, Dtype::U32),
-    (DType::U16, Dtype::U16),
-    (DType::U8, Dtype::U8),
-];
-
-fn file_dtype(dtype: DType) -> Option<Dtype> {
-    DTYPES.iter().find(|(b, _)| *b == dtype).map(|(_, f)| *f)
-}
-
-fn burn_dtype(dtype: Dtype) -> Option<DType> {
-    DTYPES.iter().find(|(_, f)| *f == dtype).map(|(b, _)| *b)
 }

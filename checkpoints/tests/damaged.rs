@@ -128,7 +128,7 @@ fn foreign_files() {
     m.safetensors is not a readable safetensors file (header too large; it may be cut or of another format): save it again with safetensors
     m.safetensors is not a readable safetensors file (header too large; it may be cut or of another format): save it again with safetensors
     m.safetensors is not a readable safetensors file (invalid header length; it may be cut or of another format): save it again with safetensors
-    m.safetensors has no tensor "fc1.weight"; it holds no tensors; build the model with the architecture the file was saved from
+    m.safetensors does not fit this model: it lacks "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"; build the model with the architecture and the widths the file was saved from
     m.safetensors is not a readable safetensors file (invalid UTF-8 in header: invalid utf-8 sequence of 1 bytes from index 0; it may be cut or of another format): save it again with safetensors
     "#);
     let absent = dir.path().join("none.safetensors");
@@ -147,18 +147,18 @@ fn another_architecture() {
     let path = dir.path().join("m.safetensors");
     save_weights(&two(4), &path).unwrap();
 
-    insta::assert_snapshot!(message(load_weights(two(5), &path), dir.path()), @r#"m.safetensors: tensor "fc1.weight" has shape [4, 3], this model needs [5, 3]; build the model with the widths the file was saved from"#);
+    insta::assert_snapshot!(message(load_weights(two(5), &path), dir.path()), @r#"m.safetensors does not fit this model: "fc1.weight" has shape [4, 3] where [5, 3] is needed, "fc1.bias" has shape [4] where [5] is needed, "fc2.weight" has shape [2, 4] where [2, 5] is needed; build the model with the architecture and the widths the file was saved from"#);
     let other = Other {
         fc1: LinearConfig::new(3, 4).init(&device),
         head: LinearConfig::new(4, 2).init(&device),
     };
-    insta::assert_snapshot!(message(load_weights(other, &path), dir.path()), @r#"m.safetensors has no tensor "head.weight"; it holds "fc2.bias", "fc2.weight"; build the model with the architecture the file was saved from"#);
+    insta::assert_snapshot!(message(load_weights(other, &path), dir.path()), @r#"m.safetensors does not fit this model: it lacks "head.weight", "head.bias"; it has "fc2.bias", "fc2.weight", which the model has not; build the model with the architecture and the widths the file was saved from"#);
     let one = One {
         fc1: LinearConfig::new(3, 4).init(&device),
     };
-    insta::assert_snapshot!(message(load_weights(one.clone(), &path), dir.path()), @r#"m.safetensors holds "fc2.bias", "fc2.weight", unknown to this model; build the model with the architecture the file was saved from"#);
+    insta::assert_snapshot!(message(load_weights(one.clone(), &path), dir.path()), @r#"m.safetensors does not fit this model: it has "fc2.bias", "fc2.weight", which the model has not; build the model with the architecture and the widths the file was saved from"#);
     save_weights(&one, &path).unwrap();
-    insta::assert_snapshot!(message(load_weights(two(4), &path), dir.path()), @r#"m.safetensors has no tensor "fc2.weight"; it holds "fc1.bias", "fc1.weight"; build the model with the architecture the file was saved from"#);
+    insta::assert_snapshot!(message(load_weights(two(4), &path), dir.path()), @r#"m.safetensors does not fit this model: it lacks "fc2.weight", "fc2.bias"; build the model with the architecture and the widths the file was saved from"#);
 }
 
 #[test]

@@ -17,6 +17,7 @@
 
 mod activation;
 mod autoencoder;
+mod cifar_resnet;
 mod classifier;
 mod cnn1d;
 mod convnet;
@@ -37,6 +38,7 @@ pub use activation::Activation;
 pub use autoencoder::{
     Autoencoder, ConvAutoencoder, ConvAutoencoderConfig, DenseAutoencoder, DenseAutoencoderConfig,
 };
+pub use cifar_resnet::{CifarResNet, CifarResNetConfig};
 pub use classifier::Classifier;
 pub use cnn1d::{Cnn1d, Cnn1dConfig};
 pub use convnet::{ConvNet, ConvNetConfig};

@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::{
-    Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig, LeNetConfig,
-    MlpConfig, ResNet18Config, WithNetwork, convnet, initialize, lenet,
+    CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
+    LeNetConfig, MlpConfig, ResNet18Config, WithNetwork, convnet, initialize, lenet,
 };
 
 /// Any network of this crate, as recipes and checkpoints name it.
@@ -36,6 +36,9 @@ pub enum ModelConfig {
     /// ResNet-18, CIFAR form.
     #[serde(rename = "resnet18")]
     ResNet18(ResNet18Config),
+    /// ResNet-20, 32, 44, 56 or 110, 32×32 colour.
+    #[serde(rename = "resnet")]
+    ResNet(CifarResNetConfig),
     /// A 1-D convolutional classifier of signals.
     #[serde(rename = "cnn1d")]
     Cnn1d(Cnn1dConfig),
@@ -139,6 +142,14 @@ pub enum ModelError {
         /// The configuration key.
         key: &'static str,
     },
+    /// A depth that no ResNet for CIFAR has.
+    #[error(
+        "model.depth = {depth} is no multiple of 6 plus 2 from 8 to 1202: use 20, 32, 44, 56 or 110"
+    )]
+    Depth {
+        /// The refused depth.
+        depth: usize,
+    },
     /// Data of another shape than the network takes.
     #[error(
         "{model} takes {expected} inputs, the data has {channels}x{height}x{width}: choose another model or data set"
@@ -193,6 +204,7 @@ impl ModelConfig {
             Self::LeNet(_) => "lenet",
             Self::ConvNet(_) => "convnet",
             Self::ResNet18(_) => "resnet18",
+            Self::ResNet(_) => "resnet",
             Self::Cnn1d(_) => "cnn1d",
             Self::Autoencoder(_) => "autoencoder",
             Self::ConvAutoencoder(_) => "conv-autoencoder",
@@ -213,6 +225,7 @@ impl ModelConfig {
             | Self::LeNet(_)
             | Self::ConvNet(_)
             | Self::ResNet18(_)
+            | Self::ResNet(_)
             | Self::Cnn1d(_)
             | Self::Onnx(_) => Family::Classifier,
         })
@@ -225,6 +238,7 @@ impl ModelConfig {
             Self::LeNet(config) => config.bits,
             Self::ConvNet(config) => config.bits,
             Self::ResNet18(config) => config.bits,
+            Self::ResNet(config) => config.bits,
             Self::Cnn1d(config) => config.bits,
             Self::Autoencoder(config) => config.bits,
             Self::ConvAutoencoder(config) => config.bits,
@@ -241,6 +255,7 @@ impl ModelConfig {
             Self::ConvNet(_) => Some([3, 32, 32]),
             Self::Mlp(_)
             | Self::ResNet18(_)
+            | Self::ResNet(_)
             | Self::Cnn1d(_)
             | Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
@@ -259,6 +274,7 @@ impl ModelConfig {
             Self::LeNet(_) => lenet::CLASSES,
             Self::ConvNet(_) => convnet::CLASSES,
             Self::ResNet18(config) => config.classes,
+            Self::ResNet(config) => config.classes,
             Self::Cnn1d(config) => config.classes,
             Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
@@ -295,6 +311,10 @@ impl ModelConfig {
                 &[1, 1],
                 vec![("width", config.width), ("classes", config.classes)],
             ),
+            Self::ResNet(config) => {
+                config.check_depth()?;
+                (&[1, 1], vec![("classes", config.classes)])
+            }
             Self::Cnn1d(config) => (
                 &[1, 1],
                 vec![
@@ -362,7 +382,7 @@ impl ModelConfig {
                 let rule = "with height and width multiples of 4";
                 (!fits).then(|| format!("{}-channel ({rule})", config.channels))
             }
-            Self::ResNet18(_) => {
+            Self::ResNet18(_) | Self::ResNet(_) => {
                 (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string())
             }
             Self::LeNet(_) | Self::ConvNet(_) => self
@@ -404,6 +424,7 @@ impl ModelConfig {
             Self::LeNet(config) => work.classifier(initialize(config.init(device), seed)),
             Self::ConvNet(config) => work.classifier(initialize(config.init(device), seed)),
             Self::ResNet18(config) => work.classifier(initialize(config.init(device), seed)),
+            Self::ResNet(config) => work.classifier(initialize(config.init(device), seed)),
             Self::Cnn1d(config) => work.classifier(initialize(config.init(device), seed)),
             Self::Autoencoder(config) => work.autoencoder(initialize(config.init(device), seed)),
             Self::ConvAutoencoder(config) => {
@@ -509,6 +530,8 @@ mod tests {
             (r#"{"kind":"convnet","width":4,"bits":6}"#, [3, 32, 32]),
             (r#"{"kind":"resnet18","width":4,"bits":8}"#, [3, 32, 32]),
             (r#"{"kind":"resnet18","width":4,"classes":7}"#, [3, 32, 32]),
+            (r#"{"kind":"resnet","depth":8,"bits":8}"#, [3, 32, 32]),
+            (r#"{"kind":"resnet","depth":14,"classes":7}"#, [3, 31, 33]),
             (r#"{"kind":"mlp","widths":[12,5,3]}"#, [3, 2, 2]),
             (
                 r#"{"kind":"cnn1d","channels":2,"classes":3,"bits":8}"#,
@@ -578,6 +601,7 @@ mod tests {
             (r#"{"kind":"lenet""#, [1, 28, 28], true),
             (r#"{"kind":"convnet","width":4"#, [3, 32, 32], true),
             (r#"{"kind":"resnet18","width":4"#, [3, 32, 32], false),
+            (r#"{"kind":"resnet","depth":8"#, [3, 32, 32], false),
             (r#"{"kind":"cnn1d","classes":5"#, [1, 1, 40], true),
             (
                 r#"{"kind":"autoencoder","widths":[12,5,2]"#,
@@ -635,6 +659,8 @@ mod tests {
         let signal: ModelConfig =
             serde_json::from_str(r#"{"kind":"cnn1d","classes":3,"kernel":0}"#).unwrap();
         insta::assert_snapshot!(signal.check([1, 1, 32]).unwrap_err(), @"model.kernel = 0 must be above zero");
+        let odd: ModelConfig = serde_json::from_str(r#"{"kind":"resnet","depth":18}"#).unwrap();
+        insta::assert_snapshot!(odd.check([3, 32, 32]).unwrap_err(), @"model.depth = 18 is no multiple of 6 plus 2 from 8 to 1202: use 20, 32, 44, 56 or 110");
         let mlp: ModelConfig = serde_json::from_str(r#"{"kind":"mlp","widths":[784]}"#).unwrap();
         insta::assert_snapshot!(mlp.check([1, 28, 28]).unwrap_err(), @"model.widths = [784] needs at least an input and an output width, all above zero");
     }
@@ -681,6 +707,7 @@ mod tests {
             (r#"{"kind":"lenet","variant":"classic"}"#, [1, 28, 28]),
             (r#"{"kind":"convnet","width":4}"#, [3, 32, 32]),
             (r#"{"kind":"resnet18","width":4}"#, [3, 32, 32]),
+            (r#"{"kind":"resnet","depth":8}"#, [3, 32, 32]),
             (r#"{"kind":"cnn1d","classes":10}"#, [1, 1, 40]),
             (r#"{"kind":"autoencoder","widths":[12,5,2]}"#, [3, 2, 2]),
         ] {

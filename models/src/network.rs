@@ -31,6 +31,10 @@ pub trait Network: Module + ModuleDisplay + Send + Sync + 'static {
     /// Paths of weights that rest while the others learn, as patterns: they come from elsewhere, and checkpoints leave them out.
     const RESTS: &'static [&'static str] = &[];
 
+    /// Parts of paths by other names that PyTorch users give them, and what they are called here: `("downsample.0",
+    /// "downsample.conv")`. What other programs wrote is found by either.
+    const ALIASES: &'static [(&'static str, &'static str)] = &[];
+
     /// The same network with every activation in full precision: what a gradient through rounding and clipping is compared
     /// with. A network that does not quantize activations is that already.
     #[must_use]

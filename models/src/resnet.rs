@@ -69,7 +69,14 @@ pub struct ResNet18 {
     fc: Linear,
 }
 
-fn convolution(from: usize, to: usize, kernel: usize, stride: usize, device: &Device) -> Conv2d {
+/// A convolution that keeps the size of an image, or divides it by `stride`.
+pub(crate) fn convolution(
+    from: usize,
+    to: usize,
+    kernel: usize,
+    stride: usize,
+    device: &Device,
+) -> Conv2d {
     let pad = kernel / 2;
     Conv2dConfig::new([from, to], [kernel, kernel])
         .with_stride([stride, stride])
@@ -78,12 +85,32 @@ fn convolution(from: usize, to: usize, kernel: usize, stride: usize, device: &De
         .init(device)
 }
 
-fn norm(channels: usize, device: &Device) -> BatchNorm {
+pub(crate) fn norm(channels: usize, device: &Device) -> BatchNorm {
     BatchNormConfig::new(channels).init(device)
 }
 
 impl BasicBlock {
-    fn new(
+    /// A block without weights in its shortcut.
+    pub(crate) fn new(
+        from: usize,
+        to: usize,
+        stride: usize,
+        bits: Option<WeightBits>,
+        device: &Device,
+    ) -> Self {
+        Self {
+            conv1: convolution(from, to, 3, stride, device),
+            bn1: norm(to, device),
+            conv2: convolution(to, to, 3, 1, device),
+            bn2: norm(to, device),
+            downsample: None,
+            act1: Activation::new(bits, device),
+            act2: Activation::new(bits, device),
+        }
+    }
+
+    /// The block with a projection as its shortcut where the shape changes.
+    fn projecting(
         from: usize,
         to: usize,
         stride: usize,
@@ -92,16 +119,11 @@ impl BasicBlock {
     ) -> Self {
         let reshapes = stride != 1 || from != to;
         Self {
-            conv1: convolution(from, to, 3, stride, device),
-            bn1: norm(to, device),
-            conv2: convolution(to, to, 3, 1, device),
-            bn2: norm(to, device),
             downsample: reshapes.then(|| Shortcut {
                 conv: convolution(from, to, 1, stride, device),
                 bn: norm(to, device),
             }),
-            act1: Activation::new(bits, device),
-            act2: Activation::new(bits, device),
+            ..Self::new(from, to, stride, bits, device)
         }
     }
 
@@ -114,13 +136,22 @@ impl BasicBlock {
             }
             None => x.clone(),
         };
+        self.compute_beside::<A>(x, shortcut)
+    }
+
+    /// The block on `x`, with `shortcut` as what passes beside its convolutions.
+    pub(crate) fn compute_beside<A: Arithmetic>(
+        &self,
+        x: A::Signal<4>,
+        shortcut: A::Signal<4>,
+    ) -> A::Signal<4> {
         let y = A::batch_norm(&self.bn1, A::conv2d(&self.conv1, x));
         let y = self.act1.apply::<A, 4>(y);
         let y = A::batch_norm(&self.bn2, A::conv2d(&self.conv2, y));
         self.act2.apply::<A, 4>(A::add(y, shortcut))
     }
 
-    fn unquantized_activations(self) -> Self {
+    pub(crate) fn unquantized_activations(self) -> Self {
         Self {
             act1: self.act1.unquantized(),
             act2: self.act2.unquantized(),
@@ -135,8 +166,8 @@ impl ResNet18Config {
         let (w, bits) = (self.width, self.bits);
         let stage = |from, to, stride| {
             vec![
-                BasicBlock::new(from, to, stride, bits, device),
-                BasicBlock::new(to, to, 1, bits, device),
+                BasicBlock::projecting(from, to, stride, bits, device),
+                BasicBlock::projecting(to, to, 1, bits, device),
             ]
         };
         ResNet18 {
@@ -169,6 +200,15 @@ impl ResNet18 {
 
 impl Network for ResNet18 {
     const STACKS: bool = true;
+
+    /// As in torchvision, and where shortcut and last layer have names of their own.
+    const ALIASES: &'static [(&'static str, &'static str)] = &[
+        ("downsample.0", "downsample.conv"),
+        ("downsample.1", "downsample.bn"),
+        ("shortcut.0", "downsample.conv"),
+        ("shortcut.1", "downsample.bn"),
+        ("linear", "fc"),
+    ];
 
     fn unquantized_activations(self) -> Self {
         let stage = |blocks: Vec<BasicBlock>| {

@@ -4,6 +4,7 @@ pub(crate) mod compression;
 pub(crate) mod demo;
 mod differences;
 pub(crate) mod hardware;
+pub(crate) mod import;
 mod kept_file;
 mod lanes;
 pub(crate) mod mapping;

@@ -16,6 +16,7 @@ mod generate;
 mod held_weights;
 #[cfg(feature = "hub")]
 mod hub;
+mod import;
 mod interrupt;
 mod map;
 mod memory;
@@ -102,6 +103,7 @@ enum Verb {
     Evaluate(Box<evaluate::Evaluate>),
     WorstCase(Box<worst_case::FindWorstCase>),
     Map(map::Map),
+    Import(import::Import),
     Compress(Box<compress::Compress>),
     Predict(predict::Predict),
     Generate(Box<generate::Generate>),
@@ -125,6 +127,7 @@ impl Verb {
             Self::Evaluate(verb) => Some(&verb.run.process),
             Self::WorstCase(verb) => Some(&verb.run.process),
             Self::Map(verb) => Some(&verb.process),
+            Self::Import(verb) => Some(&verb.process),
             Self::Compress(verb) => Some(&verb.run.process),
             Self::Predict(verb) => Some(&verb.process),
             Self::Generate(verb) => Some(&verb.process),
@@ -144,6 +147,7 @@ impl Verb {
             Self::Evaluate(verb) => verb.run(),
             Self::WorstCase(verb) => verb.run(),
             Self::Map(verb) => verb.run(),
+            Self::Import(verb) => verb.run(),
             Self::Compress(verb) => verb.run(),
             Self::Predict(verb) => verb.run(),
             Self::Generate(verb) => verb.run(),

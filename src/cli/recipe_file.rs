@@ -156,14 +156,25 @@ pub(super) fn read_recipe(path: &Path, settings: &[Setting]) -> Result<Recipe> {
 /// # Errors
 /// As [`read_recipe`].
 pub(super) fn resolve(name: &str, text: &str, settings: &[Setting]) -> Result<Recipe> {
+    let recipe = parsed(name, text, settings)?;
+    recipe.check().with_context(|| match settings.is_empty() {
+        true => format!("in {name}"),
+        false => format!("in {name} with {}", options(settings)),
+    })?;
+    Ok(recipe)
+}
+
+/// The same, where network and data are not checked yet.
+///
+/// # Errors
+/// As [`read_recipe`], but for values that only a check refuses.
+pub(super) fn parsed(name: &str, text: &str, settings: &[Setting]) -> Result<Recipe> {
     let no_recipe = |error: &toml::de::Error| {
         let problem = toml_problem(text, error);
         anyhow!("{name} is not a recipe: {problem}")
     };
     if settings.is_empty() {
-        let recipe: Recipe = toml::from_str(text).map_err(|error| no_recipe(&error))?;
-        recipe.check().with_context(|| format!("in {name}"))?;
-        return Ok(recipe);
+        return toml::from_str(text).map_err(|error| no_recipe(&error));
     }
     refuse_repetition(settings)?;
     let file: Table = toml::from_str(text).map_err(|error| no_recipe(&error))?;
@@ -180,8 +191,6 @@ pub(super) fn resolve(name: &str, text: &str, settings: &[Setting]) -> Result<Re
             return Err(unknown_key(&file, settings, setting, &key, &[]));
         }
     }
-    let checked = recipe.check();
-    checked.with_context(|| format!("in {name} with {}", options(settings)))?;
     Ok(recipe)
 }
 

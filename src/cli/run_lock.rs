@@ -32,12 +32,7 @@ impl RunLock {
                 folder.display()
             )
         };
-        if let Some(other) = verb_at(folder).filter(|other| other != verb) {
-            bail!(
-                "{} holds the results of `{other}`, which `{verb}` would replace: choose another --out",
-                folder.display()
-            );
-        }
+        Self::require_own(folder, verb)?;
         fs_err::create_dir_all(folder).with_context(context)?;
         let path = folder.join(LOCK_FILE);
         let mut options = fs_err::OpenOptions::new();
@@ -51,6 +46,20 @@ impl RunLock {
         }
         // Any other refusal is that of a file system without locks.
         Ok(Self { _file: file })
+    }
+
+    /// Refuses a folder that holds the results of another verb than `verb`, and writes nothing.
+    ///
+    /// # Errors
+    /// Folder and verb.
+    pub(super) fn require_own(folder: &Path, verb: &str) -> Result<()> {
+        match verb_at(folder).filter(|other| other != verb) {
+            Some(other) => bail!(
+                "{} holds the results of `{other}`, which `{verb}` would replace: choose another --out",
+                folder.display()
+            ),
+            None => Ok(()),
+        }
     }
 }
 

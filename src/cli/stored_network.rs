@@ -174,15 +174,18 @@ impl StoredNetwork {
         load_stored(self.checkpoint(), network, parts)
     }
 
-    /// Refuses to look for data that came with the network where none did.
+    /// Refuses to look for data that came with the network where none did: a model of another program, or weights of one.
     ///
     /// # Errors
     /// The model.
     fn require_data(&self, source: &DataSource) -> Result<()> {
-        if !self.own && *source == self.recipe.data.source {
+        let known = !matches!(self.model, ModelConfig::Own(_));
+        if known && *source == DataSource::own() {
             let such = match &self.model {
-                ModelConfig::Onnx(_) => "samples, such as --data cifar10:DIR",
-                _ => "texts, such as --data text:FILE",
+                ModelConfig::Decoder(_) | ModelConfig::Pretrained(_) => {
+                    "texts, such as --data text:FILE"
+                }
+                _ => "samples, such as --data cifar10:DIR",
             };
             bail!(
                 "{} is a model without data: name {such}",

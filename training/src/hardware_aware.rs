@@ -22,7 +22,8 @@ use crate::{Method, Recipe, TrainingError};
 ///     fidelity = "array"
 ///     after = ["1 s", "1 h", "1 d"]
 /// "#)?;
-/// assert_eq!(hardware.chips()?.has_looked(), false);
+/// assert_eq!(hardware.ranges_every, 10);
+/// assert!(hardware.chips()?.scales().is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -121,11 +121,6 @@ impl TrainingChips {
         })
     }
 
-    /// Whether a pass was looked at.
-    pub fn has_looked(&self) -> bool {
-        self.seen.is_some()
-    }
-
     /// The full scales of inputs by path; none at weight fidelity and before a first look.
     pub fn scales(&self) -> &BTreeMap<String, LearnedScale> {
         &self.scales
