@@ -307,7 +307,10 @@ fn percentiles_that_make_no_sense_are_one_line_that_names_them() {
             "--rare 1 --rare-chips 1000000000000",
             "--rare-chips 1000000000000: 1000000000000 chips a level are more than 16268815",
         ),
-        ("--rare 1 --hardware papers", "in place of --hardware"),
+        (
+            "--rare 1 --towards run --hardware papers",
+            "in place of --hardware",
+        ),
     ] {
         let message = bad(folder, &format!("evaluate run --chips 9 {arguments}"));
         assert!(message.contains(part), "{arguments}: {message}");

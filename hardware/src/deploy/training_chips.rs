@@ -25,8 +25,8 @@ use crate::{HardwareError, WeightPlan, deviate_weights, programmed, quantize_wei
 /// use burn::nn::LinearConfig;
 /// use burn::optim::GradientsParams;
 /// use burn::tensor::{Device, Tensor};
-/// use crossburn_hardware::WeightPlan;
 /// use crossburn_hardware::deploy::{Fidelity, Hardware, TrainingChips};
+/// use crossburn_hardware::{MemoryDevice, WeightPlan};
 /// use crossburn_hardware::layer::linear;
 /// use crossburn_noise::ChipSeed;
 ///
@@ -34,7 +34,9 @@ use crate::{HardwareError, WeightPlan, deviate_weights, programmed, quantize_wei
 /// let network = LinearConfig::new(20, 3).init(&device);
 /// let (batch, plan) = (Tensor::<2>::ones([4, 20], &device), WeightPlan::default());
 ///
-/// let mut chips = TrainingChips::new(&Hardware::preset("papers")?, Fidelity::Array, &["1 d".parse()?])?;
+/// let hardware = Hardware::preset("papers")?.with(Some(MemoryDevice::preset("pcm-mushroom")?), None)?;
+/// let ages = ["1 h".parse()?, "1 d".parse()?];
+/// let mut chips = TrainingChips::new(&hardware, Fidelity::Array, &ages)?;
 /// chips.look(&network, &plan, 4, |network| {
 ///     linear(network, batch.clone().inner());
 /// })?;
