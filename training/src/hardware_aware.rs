@@ -43,7 +43,7 @@ pub struct HardwareAware {
     pub ranges_every: usize,
     /// At array fidelity, the rate of Adam by which the full scale of every layer's inputs is learned, in parts of itself. With 0 it
     /// stays the largest input of the first step.
-    #[serde(default = "hundredth")]
+    #[serde(default = "thousandth")]
     pub scale_rate: f64,
     /// The accelerator.
     pub accelerator: AcceleratorChoice,
@@ -53,8 +53,8 @@ fn ten() -> usize {
     10
 }
 
-fn hundredth() -> f64 {
-    0.01
+fn thousandth() -> f64 {
+    0.001
 }
 
 /// An accelerator by its name, or what a hardware file says.
