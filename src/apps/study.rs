@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use anyhow::Result;
 use crossburn_checkpoints::Manifest;
-use crossburn_noise::{Metric, Population};
+use crossburn_noise::{Metric, Population, Variation};
 use crossburn_training::data::DataSource;
-use crossburn_training::{Confusion, EpochRecord, Method, Recipe, Task, TrainingObserver};
+use crossburn_training::{
+    AcceleratorChoice, Confusion, EpochRecord, Method, Recipe, Task, TrainingObserver,
+};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::report::draw::ConfusionMatrix;
 use crate::report::{AlsoMeasured, DataSummary, EpochRow, SweepPoint, Timing};
@@ -66,6 +68,24 @@ pub(crate) fn method_name(recipe: &Recipe) -> String {
         (Method::NoiseInjection {}, name) => name.to_string(),
         (method, _) => method.name().to_string(),
     }
+}
+
+/// What a network met in training, as documents say it: its noise, or the hardware of its steps.
+pub(crate) fn training_noise(recipe: &Recipe, noise: &Variation) -> Result<Value> {
+    let Some(hardware) = &recipe.hardware else {
+        return json(noise);
+    };
+    let accelerator = match &hardware.accelerator {
+        AcceleratorChoice::Named(name) => name,
+        AcceleratorChoice::Described(_) => "described in the recipe",
+    };
+    Ok(json!({
+        "kind": "hardware",
+        "accelerator": accelerator,
+        "cell": hardware.cell,
+        "fidelity": hardware.fidelity,
+        "after": (!hardware.after.is_empty()).then_some(&hardware.after),
+    }))
 }
 
 /// A value as JSON.

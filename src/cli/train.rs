@@ -8,11 +8,12 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use clap::Args;
 use crossburn_checkpoints::{OnnxFile, save_checkpoint, write_bytes};
+use crossburn_hardware::deploy::Fidelity;
 use crossburn_models::{ModelConfig, Network};
 use crossburn_noise::PathPattern;
 use crossburn_training::{
-    Batches, Evaluation, Part, Recipe, Role, Run, Task, TaskParts, TrainingError, TrainingObserver,
-    WithTask, kept_recipe, train,
+    AcceleratorChoice, Batches, Evaluation, Part, Recipe, Role, Run, Task, TaskParts,
+    TrainingError, TrainingObserver, WithTask, kept_recipe, train,
 };
 
 use super::normalize::{self, Normalize};
@@ -200,6 +201,23 @@ impl TrainingJob<'_> {
             || self.place.out.join(CHECKPOINT_FOLDER).exists()
     }
 
+    /// Options of `evaluate` for chips as training met them, or for some noise.
+    fn chips_to_try(&self) -> Vec<&str> {
+        let Some(hardware) = &self.recipe.hardware else {
+            return vec!["--noise", "gaussian", "--sigma", "0.1"];
+        };
+        let accelerator = match &hardware.accelerator {
+            AcceleratorChoice::Named(name) => name,
+            AcceleratorChoice::Described(_) => "FILE",
+        };
+        let mut options = vec!["--hardware", accelerator];
+        options.extend(hardware.cell.iter().flat_map(|cell| ["--cell", cell]));
+        if hardware.fidelity == Fidelity::Array {
+            options.extend(["--fidelity", "array"]);
+        }
+        options
+    }
+
     fn write_recipe(&self) -> Result<()> {
         let path = self.place.out.join("recipe.toml");
         Ok(write_bytes(&path, self.resolved.as_bytes())?)
@@ -299,7 +317,7 @@ impl TrainingJob<'_> {
             deployment: None,
             methods: vec![MethodResults {
                 name: study::method_name(recipe),
-                training_noise: study::json(&trained.noise)?,
+                training_noise: study::training_noise(recipe, &trained.noise)?,
                 clean: clean.metric,
                 also: study::also(clean.also),
                 curve: study::curve(&trained.curve),
@@ -315,7 +333,7 @@ impl TrainingJob<'_> {
         note_files(&[source.training_files()?, source.test_files()?].concat());
         let run = command_line::operand(&self.place.out);
         let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];
-        next.extend(["--noise", "gaussian", "--sigma", "0.1"].map(OsStr::new));
+        next.extend(self.chips_to_try().into_iter().map(OsStr::new));
         note(&format!(
             "checkpoint: {}; next: {}",
             checkpoint.display(),

@@ -425,7 +425,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
                 || study::method_name(&self.job.stored.recipe),
                 str::to_string,
             ),
-            training_noise: study::json(&noise)?,
+            training_noise: study::training_noise(&self.job.stored.recipe, &noise)?,
             clean: self.clean,
             also: self.also.clone(),
             curve: Vec::new(),
