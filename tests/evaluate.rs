@@ -304,6 +304,74 @@ fn shards_of_several_cells_merge_to_the_population_of_each() {
     assert!(message.contains("deployment.targets"), "{message}");
 }
 
+/// Cells and columns as NeuroSim has them, each in a file of its own, and both at once.
+#[test]
+fn measured_cells_and_columns_make_chips_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    write(
+        "plain-recipe.toml",
+        "seed = 3
+        model = { kind = \"mlp\", widths = [784, 16, 10] }
+        data = { source = \"digits\", train = 400, validation = 100, test = 200 }
+        training = { epochs = 10, batch = 50 }",
+    );
+    good(folder, "train plain-recipe.toml --out run");
+    // Four levels as a cell of two bits has them, and hardly an error.
+    write(
+        "mem_states.csv",
+        "states,mean,std\n0,1e-6,1e-9\n1,34e-6,1e-9\n2,67e-6,1e-9\n3,100e-6,1e-9\n",
+    );
+    let hardware = |circuit: &str| {
+        format!(
+            "device = {{ preset = \"rram4\" }}
+            mapping = {{ weight_bits = 8, slice_bits = 2 }}
+            array = {{ rows = 128, columns = 128, input = {{ bits = 8 }}, \
+             adc = {{ bits = 8, range = {{ calibrated = {{ percentile = 100.0 }} }}, codes = \"symmetric\" }}{circuit} }}"
+        )
+    };
+    write("plain.toml", &hardware(""));
+    write(
+        "noisy.toml",
+        &hardware(", circuit = { csv_file = \"codes.csv\" }"),
+    );
+    let row = |code: usize| format!("{code},{code},40\n");
+    let codes: String = (0..255).map(row).collect();
+    write("codes.csv", &format!("states,mean,std\n{codes}"));
+    let mean = |hardware: &str, cell: &str, fidelity: &str| {
+        let out = format!("{hardware}-{}-{fidelity}", cell.len());
+        let options = format!("--fidelity {fidelity} --chips 4 --items 200 --out {out}");
+        good(
+            folder,
+            &format!("evaluate run --hardware {hardware}.toml --cell {cell} {options}"),
+        );
+        let found = results(&folder.join(out));
+        let recorded = &found["config"]["deployment"]["targets"][0];
+        assert_eq!(recorded["array"]["circuit"].is_null(), hardware == "plain");
+        assert!(!recorded.to_string().contains("csv_file"));
+        found["methods"][0]["population"]["mean"].as_f64().unwrap()
+    };
+    let cells = "mem_states.csv";
+    let quiet = mean("plain", cells, "array");
+    assert!(quiet > mean("plain", "rram4", "array"));
+    // 40 of 254 steps of the range of every partial sum: columns alone ruin the network, at array fidelity.
+    let noisy = mean("noisy", cells, "array");
+    assert!(noisy < quiet - 0.1, "{noisy} {quiet}");
+    assert_eq!(
+        mean("noisy", cells, "weight"),
+        mean("plain", cells, "weight")
+    );
+    let message = bad(
+        folder,
+        "evaluate run --hardware plain.toml --cell mem_states.csv,mem_states.csv --out twice",
+    );
+    assert!(
+        message.contains("--cell names mem_states twice"),
+        "{message}"
+    );
+}
+
 #[test]
 fn images_are_known_by_their_content() {
     let folder = trained_on_pixels("a");

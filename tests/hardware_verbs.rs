@@ -55,7 +55,7 @@ fn the_verbs_of_hardware_explain_themselves() {
     Usage: crossburn devices [OPTIONS] [NAME|FILE]
 
     Arguments:
-      [NAME|FILE]  A device by name, or a TOML file
+      [NAME|FILE]  A device by name, a TOML file, or a table as CSV
 
     Options:
           --json     Print JSON
@@ -266,6 +266,20 @@ fn devices_are_listed_and_told_in_full() {
     // 5 % of the conductance, which is the range at its end.
     let sigma = mine["programming"][10]["sigma_rel_range"].as_f64().unwrap();
     assert!((sigma - 0.05).abs() < 1e-6, "{sigma}");
+
+    // So is the table that NeuroSim reads: four states, evenly from the first mean to the last, one of them 9 uS too high.
+    let states = "states,mean,std\n0,1e-6,1e-7\n1,30e-6,1e-6\n2,70e-6,2e-6\n3,91e-6,1.5e-6\n";
+    std::fs::write(folder.join("mem_states.csv"), states).unwrap();
+    let cell = "kind = \"table\"\ncsv_file = \"mem_states.csv\"\n";
+    std::fs::write(folder.join("cell.toml"), cell).unwrap();
+    for file in ["mem_states.csv", "cell.toml"] {
+        let told = good(folder, &format!("devices {file} --json")).stdout;
+        let told: Value = serde_json::from_slice(&told).unwrap();
+        assert_eq!(told["levels"].as_array().unwrap()[2], "61 uS", "{file}");
+    }
+    std::fs::write(folder.join("lost.toml"), cell.replace("mem", "no")).unwrap();
+    let message = bad(folder, "devices lost.toml");
+    assert!(message.contains("no_states.csv"), "{message}");
 
     for name in ["rram2", "nowhere/rram2.toml"] {
         let message = bad(folder, &format!("devices {name}"));

@@ -23,7 +23,7 @@ fn folder() -> tempfile::TempDir {
         "seed = 3
         model = { kind = \"mlp\", widths = [784, 16, 10] }
         data = { source = \"digits\", train = 400, validation = 100, test = 200 }
-        training = { epochs = 2, batch = 50 }",
+        training = { epochs = 10, batch = 50 }",
     );
     write("four.toml", FOUR_BITS);
     write("four", FOUR_BITS);
@@ -65,13 +65,12 @@ fn what_training_has_learned_of_inputs_is_used_and_recorded() {
     let (mean, found) = judged(folder, "run", "four.toml");
     let noise = &found["methods"][0]["training_noise"];
     assert_eq!(noise["kind"], "hardware");
-    let target = &found["deployment"]["targets"][0];
+    let target = &found["config"]["deployment"]["targets"][0];
     let layers = target["layer"].as_array().unwrap();
     for layer in layers {
-        assert_eq!(
-            layer["input_scale"],
-            scales[layer["path"].as_str().unwrap()]
-        );
+        let learned = &scales[layer["path"].as_str().unwrap()];
+        let single = |value: &Value| value.as_f64().unwrap() as f32;
+        assert_eq!(single(&layer["input_scale"]), single(learned));
     }
     assert_eq!(layers.len(), 2);
     let (fixed, _) = judged(folder, "run", "fixed.toml");
@@ -89,7 +88,7 @@ fn what_training_has_learned_of_inputs_is_used_and_recorded() {
     // A hardware with ranges of its own keeps them.
     assert_eq!(judged(folder, "clipped", "fixed.toml").0, fixed);
     // Chips of other full scales are other chips.
-    let mixed = "evaluate clipped --hardware four.toml --fidelity array --chips 4 --out run-on-four.toml --resume";
+    let mixed = "evaluate clipped --hardware four.toml --fidelity array --chips 4 --out run-on-four.toml --resume --quiet";
     bad(folder, mixed);
 }
 

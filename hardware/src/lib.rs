@@ -32,6 +32,7 @@
 
 pub mod array;
 pub mod cost;
+mod csv_table;
 pub mod deploy;
 pub mod device;
 pub mod enclosure;

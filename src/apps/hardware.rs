@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use crossburn_hardware::MemoryDevice;
 use crossburn_hardware::cost::accelerators;
 use crossburn_hardware::deploy::{Hardware, MappedNetwork};
 use crossburn_models::Network;
 use crossburn_training::{Batches, Task};
+use toml::{Table, Value};
 
 use crate::report::CostSummary;
 
@@ -19,6 +21,18 @@ pub(crate) struct NamedHardware {
     pub(crate) name: String,
     pub(crate) hardware: Hardware,
 }
+
+/// A memory cell, the name that reports call it, and the TOML that describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedDevice {
+    pub(crate) name: String,
+    pub(crate) device: MemoryDevice,
+    pub(crate) description: String,
+}
+
+/// The key of a table of measurements as text, and that of the file that holds it.
+const CSV: &str = "csv";
+const CSV_FILE: &str = "csv_file";
 
 /// The hardware that `text` names: a preset, or a file.
 ///
@@ -39,13 +53,93 @@ pub(crate) fn open_hardware(text: &str) -> Result<NamedHardware> {
             known.join(", ")
         );
     }
-    let content = fs_err::read_to_string(path)?;
+    let content = read_description(path)?;
     let hardware = Hardware::from_toml(&content).with_context(|| path.display().to_string())?;
     let stem = path.file_stem().unwrap_or(path.as_os_str());
     Ok(NamedHardware {
         name: stem.to_string_lossy().into_owned(),
         hardware,
     })
+}
+
+/// The memory cell that `text` names, a preset, a TOML file or a table as CSV, its name and its description.
+///
+/// # Errors
+/// A text that is none of them, a file that cannot be read or is no device.
+pub(crate) fn open_device(text: &str) -> Result<NamedDevice> {
+    if let Ok(description) = MemoryDevice::preset_text(text) {
+        return Ok(NamedDevice {
+            name: text.to_string(),
+            device: MemoryDevice::from_toml(description)?,
+            description: description.to_string(),
+        });
+    }
+    let path = Path::new(text);
+    if !path.exists() {
+        let known: Vec<&str> = MemoryDevice::preset_names().collect();
+        anyhow::bail!(
+            "`{text}` is neither a file nor one of the devices {}",
+            known.join(", ")
+        );
+    }
+    let is_csv = path.extension().is_some_and(|ending| ending == "csv");
+    let description = match is_csv {
+        true => {
+            let kind = ("kind".to_string(), Value::from("table"));
+            let csv = (
+                "csv".to_string(),
+                Value::from(fs_err::read_to_string(path)?),
+            );
+            Table::from_iter([kind, csv]).to_string()
+        }
+        false => read_description(path)?,
+    };
+    let device = MemoryDevice::from_toml(&description).with_context(|| text.to_string())?;
+    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    Ok(NamedDevice {
+        name: stem.to_string_lossy().into_owned(),
+        device,
+        description,
+    })
+}
+
+/// The text of the TOML file at `path`. Where it names a table of measurements, `csv_file = "cells.csv"`, `csv` holds the lines of
+/// that file instead: names are relative to the folder of `path`, and what is recorded of a run holds all that it depends on.
+fn read_description(path: &Path) -> Result<String> {
+    let text = fs_err::read_to_string(path)?;
+    // What is no TOML is refused by those who know what it should be.
+    let Ok(mut table) = text.parse::<Table>() else {
+        return Ok(text);
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let found = inline(&mut table, folder).with_context(|| path.display().to_string())?;
+    Ok(if found { table.to_string() } else { text })
+}
+
+/// Puts the lines of every `csv_file` into its table, and says whether there was one.
+fn inline(table: &mut Table, folder: &Path) -> Result<bool> {
+    let mut found = false;
+    if let Some(Value::String(file)) = table.get(CSV_FILE).cloned() {
+        if table.contains_key(CSV) {
+            anyhow::bail!("`csv` and `csv_file` both hold a table: give exactly one of them");
+        }
+        table.remove(CSV_FILE);
+        let lines = fs_err::read_to_string(folder.join(file))?;
+        table.insert(CSV.to_string(), Value::String(lines));
+        found = true;
+    }
+    for (_, value) in table.iter_mut() {
+        match value {
+            Value::Table(inner) => found |= inline(inner, folder)?,
+            Value::Array(values) => {
+                for inner in values.iter_mut().filter_map(Value::as_table_mut) {
+                    found |= inline(inner, folder)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
 }
 
 /// The first `items` items of `training`, which ranges are set on.

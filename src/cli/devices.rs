@@ -1,8 +1,6 @@
 //! `crossburn devices`
 
-use std::path::Path;
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
@@ -12,17 +10,18 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Outcome, print};
+use crate::apps::hardware::{NamedDevice, open_device};
 
 /// Show the memory cells that hardware can be made of
 ///
-/// Without a name, all devices that come with Crossburn. With one, or with the TOML file of a device, its errors at
+/// Without a name, all devices that come with Crossburn. With one, or with the file of a device, its errors at
 /// eleven conductances, after times where it has a time law, and its description. Errors are in % of the range of
 /// conductances, in closed form.
 ///
 /// Example: crossburn devices pcm-mushroom
 #[derive(Debug, Args)]
 pub(super) struct Devices {
-    /// A device by name, or a TOML file
+    /// A device by name, a TOML file, or a table as CSV
     #[arg(value_name = "NAME|FILE")]
     name: Option<String>,
     /// Print JSON
@@ -123,8 +122,12 @@ impl Devices {
             }
             return Ok(Outcome::Done);
         };
-        let (device, text) = open(name)?;
-        let detail = detail(name, &device, &text)?;
+        let NamedDevice {
+            device,
+            description,
+            ..
+        } = open_device(name)?;
+        let detail = detail(name, &device, &description)?;
         if self.json {
             print(&serde_json::to_string_pretty(&detail)?)?;
         } else {
@@ -132,26 +135,6 @@ impl Devices {
         }
         Ok(Outcome::Done)
     }
-}
-
-/// The device that `name` names, a preset or a file, and its description.
-///
-/// # Errors
-/// A name that is neither, a file that cannot be read or is no device.
-fn open(name: &str) -> Result<(MemoryDevice, String)> {
-    if let Ok(text) = MemoryDevice::preset_text(name) {
-        return Ok((MemoryDevice::from_toml(text)?, text.to_string()));
-    }
-    if !Path::new(name).exists() {
-        let known: Vec<&str> = MemoryDevice::preset_names().collect();
-        bail!(
-            "`{name}` is neither a file nor one of the devices {}",
-            known.join(", ")
-        );
-    }
-    let text = fs_err::read_to_string(name)?;
-    let device = MemoryDevice::from_toml(&text).with_context(|| name.to_string())?;
-    Ok((device, text))
 }
 
 /// Microsiemens as the number that its digits say, without the tail of a 32-bit float.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Adc, Conversion, Dac};
+use super::circuit::Circuit;
+use super::{Adc, CircuitConfig, Conversion, Dac};
 use crate::HardwareError;
 
 /// Arrays of one size, their input converters and their output converters. In TOML:
@@ -31,6 +32,9 @@ pub struct ArrayConfig {
     /// Converter of the outputs; `None` reads currents exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adc: Option<Adc>,
+    /// What columns and converters really give for each code; `None` gives the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<CircuitConfig>,
 }
 
 impl ArrayConfig {
@@ -41,6 +45,7 @@ impl ArrayConfig {
             columns,
             input,
             adc: None,
+            circuit: None,
         }
     }
 
@@ -55,7 +60,8 @@ impl ArrayConfig {
     /// Whether the parameters are allowed.
     ///
     /// # Errors
-    /// [`HardwareError::Limit`], and [`HardwareError::Conflict`] for accumulation without input slices.
+    /// [`HardwareError::Limit`], [`HardwareError::Conflict`] for accumulation without input slices, and what the table of the
+    /// circuit refuses.
     pub fn check(&self) -> Result<(), HardwareError> {
         for (field, lines) in [("array.rows", self.rows), ("array.columns", self.columns)] {
             if !(1..=1 << 16).contains(&lines) {
@@ -67,6 +73,7 @@ impl ArrayConfig {
                 ));
             }
         }
+        self.checked_circuit()?;
         let dac = self.input.check()?;
         let Some(adc) = self.adc else { return Ok(()) };
         let adc = adc.check()?;
@@ -77,5 +84,18 @@ impl ArrayConfig {
             ));
         }
         Ok(())
+    }
+
+    /// # Errors
+    /// Those of [`Self::check`] about `circuit`.
+    pub(super) fn checked_circuit(&self) -> Result<Option<Circuit>, HardwareError> {
+        let circuit = self.circuit.as_ref();
+        circuit.map(|circuit| circuit.check(self.adc)).transpose()
+    }
+
+    /// Whether the codes of equal currents differ from one conversion to the next.
+    pub(crate) fn codes_scatter(&self) -> bool {
+        let circuit = self.checked_circuit();
+        circuit.is_ok_and(|circuit| circuit.is_some_and(|circuit| circuit.scatters()))
     }
 }

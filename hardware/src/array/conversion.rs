@@ -129,13 +129,13 @@ impl Convert<'_> {
 impl Quantizer {
     /// Where a current lies among the codes, inside the range.
     #[inline(always)]
-    fn place(&self, current: f32) -> f32 {
+    pub(super) fn place(&self, current: f32) -> f32 {
         bounded(current * self.inverse - self.first, 0.0, self.steps)
     }
 
     /// The current that a code is read as.
     #[inline(always)]
-    fn current(&self, code: f32) -> f32 {
+    pub(super) fn current(&self, code: f32) -> f32 {
         (code + self.first) * self.lsb
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Product<'a> {
     pub(super) inputs: &'a CodedInputs,
     /// Noise of the rows of the block.
     pub(super) reads: Option<Reads<'a>>,
+    /// Whether codes have draws of their own.
+    pub(super) codes_scatter: bool,
 }
 
 impl Product<'_> {
@@ -158,13 +160,12 @@ impl Product<'_> {
         currents: &mut [f32],
         scratch: &mut Vec<f64>,
     ) {
-        let conversions = self.banks.len() * self.pieces.count();
         let count = pieces.len();
         let values = currents.chunks_exact_mut(stride);
         for (at, (currents, variances)) in values.zip(variances.chunks_exact(stride)).enumerate() {
             let (row, piece) = (at / count, pieces.start + at % count);
             let conversion = bank * self.pieces.count() + piece;
-            let block = reads::block(self.lines, conversions, reads.numbers[row], conversion);
+            let block = self.block(reads.numbers[row], conversion);
             reads::add_noise(
                 &reads.draws,
                 block.wrapping_add((first_line / 4) as u64),
@@ -173,5 +174,31 @@ impl Product<'_> {
                 scratch,
             );
         }
+    }
+
+    /// Where the draws of one conversion of a read start. Those of codes follow those of all currents.
+    fn block(&self, read: u64, conversion: usize) -> u64 {
+        let kinds = 1 + usize::from(self.codes_scatter);
+        let draws = kinds * self.banks.len() * self.pieces.count();
+        reads::block(self.lines, draws, read, conversion)
+    }
+
+    /// Uniform draws for the codes of `currents`, in its layout; none where codes do not scatter.
+    pub(super) fn code_draws(&self, currents: &Currents<'_>) -> Vec<f64> {
+        let Some(reads) = self.reads.as_ref().filter(|_| self.codes_scatter) else {
+            return Vec::new();
+        };
+        // Lines past the last have the median.
+        let mut draws = vec![0.5; currents.values.len()];
+        let count = currents.pieces.len();
+        for (at, draws) in draws.chunks_exact_mut(currents.stride).enumerate() {
+            let (row, piece) = (at / count, currents.pieces.start + at % count);
+            let conversion = (self.banks.len() + currents.bank) * self.pieces.count() + piece;
+            let block = self.block(reads.numbers[row], conversion);
+            let block = block.wrapping_add((currents.first_line / 4) as u64);
+            let width = currents.width;
+            reads.draws.fill_uniform_from(block, &mut draws[..width]);
+        }
+        draws
     }
 }

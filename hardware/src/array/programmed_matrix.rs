@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::adc::Quantizer;
 use super::adc_range::Span;
 use super::bank::{self, Bank};
+use super::circuit::Circuit;
 use super::coded_inputs::{CodedInputs, Pieces};
 use super::conversion::Convert;
 use super::converter_errors::{self, LineErrors};
@@ -80,6 +81,7 @@ pub struct ProgrammedMatrix {
     ranges: Vec<CurrentRange>,
     /// Per bank; empty where converters are alike.
     errors: Vec<LineErrors>,
+    circuit: Option<Circuit>,
 }
 
 impl ProgrammedMatrix {
@@ -156,8 +158,10 @@ impl ProgrammedMatrix {
             adc: config.adc,
             ranges: Vec::new(),
             errors,
+            circuit: config.checked_circuit()?,
         };
         matrix.ranges = matrix.fixed_ranges(mapped)?;
+        matrix.check_codes(&matrix.ranges)?;
         Ok(matrix)
     }
 
@@ -238,6 +242,7 @@ impl ProgrammedMatrix {
         for (range, adc) in ranges.iter().zip(self.adc.iter().cycle()) {
             adc.check_steps(*range)?;
         }
+        self.check_codes(ranges)?;
         self.ranges = ranges.to_vec();
         Ok(())
     }
@@ -360,7 +365,7 @@ impl ProgrammedMatrix {
     }
 
     fn multiply_block(&self, x: &[f32], reads: Option<Reads<'_>>, out: &mut [f32]) {
-        let inputs = CodedInputs::new(x, &self.dac, &self.pieces, &self.tiling, reads.is_some());
+        let inputs = CodedInputs::new(x, &self.dac, &self.pieces, &self.tiling, self.is_noisy());
         let product = self.product(&inputs, reads);
         let (rows, lines) = (inputs.rows, self.lines);
         // Block of lines by block of lines, each [rows, lines of the block].
@@ -371,16 +376,29 @@ impl ProgrammedMatrix {
             let width = sums.len() / rows;
             product.each(first..first + width, |currents| {
                 let slice = currents.bank / self.tiling.row_tiles;
-                let factors = self.pieces.factors[currents.pieces].iter();
+                let factors = self.pieces.factors[currents.pieces.clone()].iter();
                 let factors: Vec<f32> = factors.map(|factor| factor * self.gains[slice]).collect();
                 let errors = self.errors.get(currents.bank);
+                let unit = 1.0 / self.pieces.levels;
+                let quantizer = self.quantizer(slice);
+                let mut read = Vec::new();
+                let (values, unit, quantizer) = match (&self.circuit, quantizer) {
+                    (Some(circuit), Some(quantizer)) => {
+                        let mut draws = product.code_draws(&currents);
+                        read.resize(currents.values.len(), 0.0);
+                        circuit.read(quantizer, unit, currents.values, &mut draws, &mut read);
+                        // Currents that codes are read as.
+                        (read.as_slice(), 1.0, None)
+                    }
+                    (_, quantizer) => (currents.values, unit, quantizer),
+                };
                 let convert = Convert {
-                    currents: currents.values,
+                    currents: values,
                     stride: currents.stride,
                     width: currents.width,
-                    unit: 1.0 / self.pieces.levels,
+                    unit,
                     factors: &factors,
-                    quantizer: self.quantizer(slice),
+                    quantizer,
                     errors: errors.map(|errors| (errors, currents.first_line)),
                     sums,
                     sum_stride: width,
@@ -445,7 +463,30 @@ impl ProgrammedMatrix {
             pieces: &self.pieces,
             inputs,
             reads,
+            codes_scatter: self.codes_scatter(),
         }
+    }
+
+    /// Whether cells have read noise.
+    fn is_noisy(&self) -> bool {
+        self.banks.iter().any(|bank| bank.variances.is_some())
+    }
+
+    /// Whether the codes of equal currents differ.
+    fn codes_scatter(&self) -> bool {
+        self.circuit.as_ref().is_some_and(Circuit::scatters)
+    }
+
+    /// # Errors
+    /// [`HardwareError::Limit`] where converters over `ranges` have another number of codes than the circuit has rows.
+    fn check_codes(&self, ranges: &[CurrentRange]) -> Result<(), HardwareError> {
+        let (Some(adc), Some(circuit)) = (self.adc, &self.circuit) else {
+            return Ok(());
+        };
+        let codes = |range: &CurrentRange| adc.steps(*range) as usize + 1;
+        ranges
+            .iter()
+            .try_for_each(|range| circuit.check_codes(codes(range)))
     }
 
     fn quantizer(&self, slice: usize) -> Option<Quantizer> {
@@ -524,20 +565,20 @@ impl ProgrammedMatrix {
                 "number one read for every row of the batch",
             ));
         }
-        let noisy = self.banks.iter().any(|bank| bank.variances.is_some());
+        let scatters = self.is_noisy() || self.codes_scatter();
         let (settings, remedy) = if self.adc.is_some() && self.ranges.is_empty() {
             (
                 "adc range = calibrated before calibration",
                 "call `calibrate` or `set_ranges` first",
             )
-        } else if noisy && reads.is_none() {
+        } else if scatters && reads.is_none() {
             (
-                "read noise without a stream of reads",
-                "pass `Reads`, or program without `read_sigma`",
+                "noise of reads without a stream of reads",
+                "pass `Reads`, or program without `read_sigma` and with a circuit whose codes do not scatter",
             )
-        } else if reads.is_some() && !noisy {
+        } else if reads.is_some() && !scatters {
             (
-                "a stream of reads without read noise",
+                "a stream of reads without noise of reads",
                 "pass no `Reads`, or program with `read_sigma`",
             )
         } else {

@@ -126,7 +126,8 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         chip: Option<&dyn ChipDraws>,
     ) -> Result<OnArray, HardwareError> {
         let config = self.mapped.hardware().config();
-        let chip_reads = chip.filter(|_| self.reads_scatter());
+        let noisy = self.reads_scatter();
+        let chip_reads = chip.filter(|_| noisy || weight.array.codes_scatter());
         let mut matrices = Vec::new();
         let mut reads = Vec::new();
         for (group, mapped) in weight.matrices.iter().enumerate() {
@@ -134,9 +135,9 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
             let path = format!("{}/{group}", weight.draws);
             let (cells, mapped) = self.cells(mapped, chip, &path, verified)?;
             let sigma = |cells: &Vec<f32>| config.device.read_sigma(cells, config.operation.after);
-            let sigmas: Option<Vec<Vec<f32>>> = match chip_reads {
-                Some(_) => cells.iter().map(sigma).collect(),
-                None => None,
+            let sigmas: Option<Vec<Vec<f32>>> = match chip.is_some() && noisy {
+                true => cells.iter().map(sigma).collect(),
+                false => None,
             };
             let converters = chip.map(|chip| chip.parameter(&format!("{path}/converters")));
             let effects = Effects {

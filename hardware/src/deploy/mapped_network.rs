@@ -449,6 +449,7 @@ impl MappedWeight {
             adc.comparator_offset = None;
             adc.capacitor_mismatch = None;
         }
+        exact.array.circuit = None;
         exact
     }
 }

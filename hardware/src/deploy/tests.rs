@@ -258,6 +258,31 @@ fn chips_are_their_seed_at_both_fidelities_and_reads_scatter() {
 }
 
 #[test]
+fn characterised_columns_scatter_on_chips_and_not_on_ideal_arrays() {
+    let device = Device::flex();
+    let (layers, data) = (Layers::new(&device), Data::new(&device));
+    let array = "rows = 16, columns = 16, input = { bits = 8 }, adc = { bits = 12 }";
+    let mapping = "scheme = \"one-sided-pair\", weight_bits = 8";
+    let run = |layers: &Layers| {
+        layers.forward(&data);
+    };
+    let on = |array: &str| MappedNetwork::new(&layers, &hardware(mapping, array), 3, run).unwrap();
+    let noisy = format!("{array}, circuit = {{ sigma_lsb = 2 }}");
+    let (plain, noisy) = (on(array), on(&noisy));
+    let [plain, noisy] = [&plain, &noisy].map(|mapped| mapped.fab(Fidelity::Array).unwrap());
+    assert_eq!(
+        plain.ideal().unwrap().forward(&data),
+        noisy.ideal().unwrap().forward(&data)
+    );
+    let outputs = |seed| noisy.chip(ChipSeed::new(4, seed)).unwrap().forward(&data);
+    assert_eq!(outputs(7), outputs(7));
+    assert_ne!(outputs(7), outputs(8));
+    // The cells are ideal: without the circuit all chips are alike.
+    let alike = |seed| plain.chip(ChipSeed::new(4, seed)).unwrap().forward(&data);
+    assert_eq!(alike(7), alike(8));
+}
+
+#[test]
 fn drift_compensation_brings_the_scale_back() {
     let device = Device::flex();
     let (layers, data) = (Layers::new(&device), Data::new(&device));

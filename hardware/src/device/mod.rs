@@ -83,4 +83,4 @@ pub use reram_milo::ReramMiloConfig;
 pub use reram_wan::ReramWanConfig;
 pub use sonos::SonosConfig;
 pub use state_independent::StateIndependentConfig;
-pub use table::TableConfig;
+pub use table::{DriftTable, ReadNoiseTable, RetentionTable, TableConfig};

@@ -107,6 +107,17 @@ mod tests {
         assert!((slope - (1e-4 - 2.0 * 8.2e-6 * 0.5 - 3.0 * 4.4e-7 * 0.25)).abs() < 1e-15);
     }
 
+    /// What products leave out that take a cell for a resistor (docs/hardware.md): the conductance at half of a voltage,
+    /// relative to that at the voltage.
+    #[test]
+    fn a_cell_conducts_otherwise_at_half_the_voltage() {
+        let conductance = |voltage: f64| CURVE.current(1e-4, voltage).unwrap() / voltage;
+        for (voltage, expected) in [(0.2, 0.0085), (0.5, 0.0223)] {
+            let more = conductance(0.5 * voltage) / conductance(voltage) - 1.0;
+            assert!((more - expected).abs() < 5e-5, "{voltage}: {more}");
+        }
+    }
+
     proptest! {
         #[test]
         fn the_slope_is_the_derivative_and_positive(g in 62.5e-6f64..110e-6, v in -0.49f64..0.49) {

@@ -46,6 +46,17 @@ fn devices() -> Vec<(String, MemoryDevice)> {
                 "table",
                 "unit = \"uS\"\nrows = [[1.0, 1.5, 1.0], [20.0, 19.0, 0.5], [50.0, 48.0, 2.0]]",
             ),
+            text(
+                "table",
+                "unit = \"uS\"\nrows = [[1.0, 1.5, 1.0], [50.0, 48.0, 2.0]]\nt_0 = \"20 s\"\n\
+                 drift = { rows = [[1.0, 0.1, 0.05], [50.0, 0.02, 0.01]] }\n\
+                 read_noise = { rows = [[0.0, 0.1], [50.0, 0.4]] }",
+            ),
+            text(
+                "table",
+                "unit = \"uS\"\nrows = [[1.0, 1.5, 1.0], [50.0, 48.0, 2.0]]\n\
+                 retention = [{ after = \"1 d\", rows = [[1.0, 2.0, 1.2], [50.0, 45.0, 2.5]] }]",
+            ),
         ])
         .collect()
 }
@@ -135,8 +146,9 @@ fn aged_cells_have_the_moments_of_their_law() {
             }
         }
     }
-    // Six times for the five drifting presets and two CMO settings, four for two Wan devices, five for SONOS.
-    assert_eq!(aged, 5 * (6 * 6 + 2 * 4 + 5));
+    // Six times for four drifting presets, two CMO settings and a table of exponents, four for two Wan devices, five for SONOS,
+    // three for a retention of a day.
+    assert_eq!(aged, 5 * (7 * 6 + 2 * 4 + 5 + 3));
 }
 
 #[test]

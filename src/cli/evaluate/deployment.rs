@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::super::digital::DigitalArgument;
 use super::super::noise::NoiseArguments;
 use super::super::note;
-use crate::apps::hardware::{CALIBRATION_ITEMS, NamedHardware, open_hardware};
+use crate::apps::hardware::{CALIBRATION_ITEMS, NamedHardware, open_device, open_hardware};
 use crate::apps::study;
 
 /// A variation of weights, or a hardware.
@@ -49,10 +49,11 @@ pub(super) struct HardwareArguments {
     /// What is simulated: weight (the weights that cells hold) or array (every product, much slower)
     #[arg(long, value_name = "F", default_value_t = Fidelity::Weight, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) fidelity: Fidelity,
-    /// Memory cells in place of the hardware's own: names of devices, comma-separated, or all
+    /// Memory cells in place of the hardware's own, comma-separated: devices by name, or files (TOML, or a table as CSV);
+    /// or all
     #[arg(
         long,
-        value_name = "NAME,...",
+        value_name = "NAME|FILE,...",
         value_delimiter = ',',
         requires = "hardware",
         conflicts_with_all = NoiseArguments::FLAGS
@@ -92,12 +93,13 @@ impl ChipSource {
         let mut known = BTreeSet::new();
         let mut targets = Vec::new();
         for cell in cells {
-            if !known.insert(cell) {
-                bail!("--cell names {cell} twice: name every cell once");
+            let cell = open_device(cell)?;
+            if !known.insert(cell.name.clone()) {
+                bail!("--cell names {} twice: name every cell once", cell.name);
             }
             targets.push(Target {
-                cell: Some(cell.to_string()),
-                hardware: hardware.with(Some(MemoryDevice::preset(cell)?), operation)?,
+                cell: Some(cell.name),
+                hardware: hardware.with(Some(cell.device), operation)?,
             });
         }
         if targets.is_empty() {
