@@ -89,13 +89,13 @@ pub struct TableConfig {
     pub t_0: Option<Second>,
     /// Exponents of drift; not beside a retention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drift: Option<DriftTable>,
+    pub drift: Option<Box<DriftTable>>,
     /// Cells some times after the first read, by rising time; not beside a drift.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retention: Vec<RetentionTable>,
     /// Noise of one read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_noise: Option<ReadNoiseTable>,
+    pub read_noise: Option<Box<ReadNoiseTable>>,
 }
 
 /// Exponents of drift, measured at some conductances. As text: `conductance [uS],nu_mean,nu_std`, or `states,nu_mean,nu_std`.
@@ -313,7 +313,7 @@ fn located<const N: usize>(
         return Ok(read.rows);
     }
     let known = states
-        .map(|states| of(states))
+        .map(of)
         .filter(|known| known.len() == read.rows.len());
     let Some(known) = known else {
         return Err(HardwareError::conflict(
