@@ -8,6 +8,7 @@ mod graph;
 
 use burn::tensor::Device;
 use crossburn_checkpoints::OnnxFile;
+use crossburn_hardware::deploy::{Fidelity, Hardware, MappedNetwork};
 use crossburn_noise::matrix_weights;
 
 use crossburn_models::onnx::OnnxNetwork;
@@ -184,4 +185,48 @@ fn tensors_beside_a_graph_are_read_from_its_folder_alone() {
 fn external_graph(location: &str) -> Vec<u8> {
     let graph = Graph::taking(&[2]).stored(&elsewhere("b", &[2], location, None, 8));
     graph.node("Add", &["x", "b"], &["y"], &[]).file()
+}
+
+/// Every matrix of every network multiplies on arrays, ideal ones as PyTorch does up to codes of 14 bits.
+#[test]
+fn every_layer_runs_on_arrays() {
+    let Some(folder) = folder("golden-onnx") else {
+        return;
+    };
+    let device = Device::flex();
+    let hardware = Hardware::from_toml(
+        "device = { kind = \"ideal\", g_min = \"0 uS\", g_max = \"100 uS\" }
+         mapping = { weight_bits = 14, scale = \"per-output\" }
+         array = { rows = 128, columns = 128, input = { bits = 14 } }",
+    )
+    .unwrap();
+    for name in NETWORKS {
+        let io = folder.join(format!("{name}_io.safetensors"));
+        let (input, expected) = (Golden::read(&io, "input"), Golden::read(&io, "output"));
+        let file = folder.join(format!("{name}_op17.onnx"));
+        let network = OnnxFile::open(&file).unwrap().network(&device).unwrap();
+        let run = |network: &OnnxNetwork| {
+            network
+                .run_values(&input.shape, input.floats.clone(), &device)
+                .unwrap()
+                .values
+        };
+        let mapped = MappedNetwork::new(&network, &hardware, input.shape[0], |network| {
+            run(network);
+        })
+        .unwrap();
+        assert_eq!(mapped.unseen(), Vec::<&str>::new(), "{name}");
+        assert_eq!(
+            mapped.layers().len(),
+            matrix_weights(&network).len(),
+            "{name}"
+        );
+        let found = run(&mapped.fab(Fidelity::Array).unwrap().ideal().unwrap());
+        let largest = expected.floats.iter().fold(0.0f32, |a, x| a.max(x.abs()));
+        let pairs = found.iter().zip(&expected.floats);
+        let gap = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest;
+        eprintln!("{name}: {gap:e}");
+        // Codes are off by 2^-14 of their range, and errors of many layers add up.
+        assert!(gap < 2e-3, "{name}: {gap}");
+    }
 }

@@ -85,7 +85,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
             Fidelity::Weight => Ok(replace(network, self.held(chip)?)),
             Fidelity::Array => {
                 let mut arrays = self.on_arrays(chip)?;
-                Ok(attach(network.clone(), |path, _| arrays.remove(path)))
+                Ok(attach(network.clone(), |path| arrays.remove(path)))
             }
         }
     }
@@ -157,7 +157,11 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
             matrices.push(matrix);
             reads.extend(chip_reads.map(|chip| chip.stream(&format!("{path}/read"))));
         }
-        Ok(OnArray::arrays(matrices, chip_reads.map(|_| reads)))
+        Ok(OnArray::arrays(
+            matrices,
+            weight.layout,
+            chip_reads.map(|_| reads),
+        ))
     }
 
     /// The cells of every plane of one matrix on one chip, or ideal ones where there is none, and the mapping that the

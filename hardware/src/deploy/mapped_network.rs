@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::module::Module;
 use crossburn_noise::{
-    HostWeight, NoiseError, WeightShape, array_weights, matrix_weights, require_finite,
-    shared_weights,
+    HostWeight, NoiseError, WeightLayout, WeightShape, array_weights, matrix_weights,
+    require_finite, shared_weights,
 };
 
 use super::network_weights::{attach, in_matrices, stored};
@@ -88,6 +88,8 @@ pub(super) struct MappedWeight {
     pub(super) draws: String,
     /// One per group.
     pub(super) matrices: Vec<MappedMatrix>,
+    /// How the layer lays out its weight.
+    pub(super) layout: WeightLayout,
     pub(super) array: ArrayConfig,
     /// Calibrated ranges per group, where the converters ask for them.
     pub(super) ranges: Vec<Vec<CurrentRange>>,
@@ -241,7 +243,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
                     "array fidelity for {}, which no array-aware layer uses",
                     self.unseen().join(", ")
                 ),
-                "call crossburn_hardware::layer::{linear, conv1d, conv2d}, set the layers digital, or use weight fidelity",
+                "call the functions of crossburn_hardware::layer, set the layers digital, or use weight fidelity",
             ),
             Fidelity::Array if self.weights.values().any(MappedWeight::uncalibrated) => refuse(
                 "array fidelity with calibrated converters and no calibration".to_string(),
@@ -324,7 +326,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
         if matrices.is_empty() {
             return Ok(self);
         }
-        let watched = attach(self.network.clone(), |path, _| {
+        let watched = attach(self.network.clone(), |path| {
             let profile: &Arc<Mutex<Vec<CurrentProfile>>> = profiles.get(path)?;
             Some(OnArray::profile(
                 matrices.get(path)?.clone(),
@@ -413,6 +415,17 @@ impl MappedWeight {
             }
         }
         let groups = used.map_or(1, |used| used.groups);
+        let layout = stored.shape.layout();
+        if let WeightLayout::Transposed { groups: known } = layout
+            && used.is_some_and(|used| used.groups != known)
+        {
+            return Err(HardwareError::conflict(
+                format!(
+                    "the transposed convolution `{path}` of {groups} groups without a bias, whose length tells the groups"
+                ),
+                "give it a bias of zeros, or set the layer digital",
+            ));
+        }
         let range = config.device.range();
         let in_layer = |error: HardwareError| HardwareError::Layer {
             path: path.to_string(),
@@ -431,6 +444,7 @@ impl MappedWeight {
         Ok(Self {
             draws,
             matrices,
+            layout,
             array,
             ranges: Vec::new(),
         })
@@ -530,15 +544,10 @@ fn selected<M: Module>(
 /// How `run` uses the selected weights.
 fn probe<M: Module>(network: &M, selected: &BTreeSet<String>, run: &impl Fn(&M)) -> Vec<LayerUse> {
     let uses = Arc::new(Mutex::new(Vec::new()));
-    let watched = attach(network.clone(), |path, shape| {
-        let outputs = match shape {
-            [_, outputs] => *outputs,
-            [outputs, ..] => *outputs,
-            [] => return None,
-        };
+    let watched = attach(network.clone(), |path| {
         selected
             .contains(path)
-            .then(|| OnArray::probe(path, outputs, uses.clone()))
+            .then(|| OnArray::probe(path, uses.clone()))
     });
     run(&watched);
     let mut found = uses.lock().unwrap_or_else(PoisonError::into_inner);

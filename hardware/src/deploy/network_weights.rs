@@ -36,13 +36,10 @@ pub(super) fn in_matrices(
     }
 }
 
-/// `network` with what `role` gives for a path and shape; what a weight carries stays where it gives nothing.
-pub(super) fn attach<M: Module>(
-    network: M,
-    role: impl FnMut(&str, &[usize]) -> Option<OnArray>,
-) -> M {
+/// `network` with what `role` gives for a path; what a weight carries stays where it gives nothing.
+pub(super) fn attach<M: Module>(network: M, role: impl FnMut(&str) -> Option<OnArray>) -> M {
     struct Attach<F>(F);
-    impl<F: FnMut(&str, &[usize]) -> Option<OnArray>> Reparameterizer for Attach<F> {
+    impl<F: FnMut(&str) -> Option<OnArray>> Reparameterizer for Attach<F> {
         type Reparam = OnArray;
 
         fn reparameterize<const D: usize>(
@@ -50,7 +47,7 @@ pub(super) fn attach<M: Module>(
             path: &str,
             param: Param<Tensor<D>>,
         ) -> (Param<Tensor<D>>, Option<OnArray>) {
-            let role = (self.0)(path, &param.lazy_shape().dims::<D>());
+            let role = (self.0)(path);
             (param, role)
         }
     }

@@ -118,7 +118,7 @@ fn watch<M: Module>(
     run: impl FnOnce(&M),
 ) -> BTreeMap<String, Watched> {
     let mut moments: BTreeMap<String, Watched> = BTreeMap::new();
-    let watched = attach(network.clone(), |path, _| {
+    let watched = attach(network.clone(), |path| {
         let watched = selected.contains(path).then(|| first(path))?;
         let watched = moments.entry(watched).or_default().clone();
         Some(OnArray::moments(watched))

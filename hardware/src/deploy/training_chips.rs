@@ -267,7 +267,7 @@ impl TrainingChips {
                 let scale = || Tensor::<1>::zeros([1], &device).require_grad();
                 let paths = self.scales.keys().filter(|path| arrays.contains_key(*path));
                 let scales: BTreeMap<_, _> = paths.map(|path| (path.clone(), scale())).collect();
-                let network = attach(network, |path, _| {
+                let network = attach(network, |path| {
                     let arrays = arrays.remove(path)?;
                     Some(match scales.get(path) {
                         Some(scale) => arrays.learning_input_scale(scale.clone()),

@@ -25,21 +25,15 @@ pub struct LayerUse {
 }
 
 impl LayerUse {
-    /// What the layer at `path` with `outputs` channels does to `x`, a batch of images.
-    pub(crate) fn of(
-        path: &str,
-        outputs: usize,
-        geometry: &Geometry,
-        batch: usize,
-        x: &[f32],
-    ) -> Self {
+    /// What the layer at `path` does to `x`, a batch of images.
+    pub(crate) fn of(path: &str, geometry: &Geometry, batch: usize, x: &[f32]) -> Self {
         let (input_low, input_high) = x.iter().fold((0.0f32, 0.0f32), |(low, high), x| {
             (low.min(*x), high.max(*x))
         });
         Self {
             path: path.to_string(),
             inputs: geometry.inputs(),
-            outputs: outputs / geometry.groups,
+            outputs: geometry.outputs / geometry.groups,
             groups: geometry.groups,
             rows: (batch * geometry.positions()) as u64,
             input_low,
@@ -85,7 +79,7 @@ mod tests {
     /// A layer whose inputs are all but nothing has no full scale of its own: a converter divides by it.
     #[test]
     fn the_largest_input_has_a_reciprocal() {
-        let of = |x: &[f32]| LayerUse::of("w", 1, &Geometry::linear(2), 1, x).largest_input();
+        let of = |x: &[f32]| LayerUse::of("w", &Geometry::linear(2, 1), 1, x).largest_input();
         for (x, expected) in [
             ([0.0, 0.0], 1.0),
             ([1e-44, 0.0], 1.0),

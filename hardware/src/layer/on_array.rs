@@ -19,8 +19,8 @@ const BLOCK: usize = 1 << 18;
 /// Rows that a block has at least, so that the tables of bit-serial products pay.
 const ROWS: usize = 128;
 
-/// A weight on arrays: [`linear`](super::linear), [`conv1d`](super::conv1d) and [`conv2d`](super::conv2d) find it and let
-/// the arrays multiply. To every other layer the weight is what the cells hold.
+/// A weight on arrays: the functions of [`layer`](super), such as [`conv2d`](super::conv2d), find it and let the arrays
+/// multiply. To every other layer the weight is what the cells hold.
 #[derive(Module, Debug)]
 pub struct OnArray {
     #[module(skip)]
@@ -43,7 +43,6 @@ enum Role {
 #[derive(Debug)]
 struct Probe {
     path: String,
-    outputs: usize,
     /// Shared by the weights of a network, in the order of their first use.
     uses: Arc<Mutex<Vec<LayerUse>>>,
 }
@@ -60,6 +59,8 @@ struct Profile {
 struct Arrays {
     /// One per group.
     matrices: Vec<ProgrammedMatrix>,
+    /// How the layer lays out its weight.
+    layout: WeightLayout,
     /// Streams of read noise, one per group, where reads scatter.
     reads: Option<Vec<Philox>>,
     /// Which reads the next product is.
@@ -107,11 +108,10 @@ impl Turn {
 }
 
 impl OnArray {
-    /// Records in `uses` how the weight at `path`, of `outputs` channels, is used.
-    pub(crate) fn probe(path: &str, outputs: usize, uses: Arc<Mutex<Vec<LayerUse>>>) -> Self {
+    /// Records in `uses` how the weight at `path` is used.
+    pub(crate) fn probe(path: &str, uses: Arc<Mutex<Vec<LayerUse>>>) -> Self {
         Self::of(Role::Probe(Arc::new(Probe {
             path: path.to_string(),
-            outputs,
             uses,
         })))
     }
@@ -129,10 +129,15 @@ impl OnArray {
         Self::of(Role::Moments(moments))
     }
 
-    /// Lets `matrices` multiply, one per group.
-    pub(crate) fn arrays(matrices: Vec<ProgrammedMatrix>, reads: Option<Vec<Philox>>) -> Self {
+    /// Lets `matrices` multiply, one per group, for a layer that lays out its weight by `layout`.
+    pub(crate) fn arrays(
+        matrices: Vec<ProgrammedMatrix>,
+        layout: WeightLayout,
+        reads: Option<Vec<Philox>>,
+    ) -> Self {
         Self::of(Role::Arrays(Arc::new(Arrays {
             matrices,
+            layout,
             reads,
             turn: Mutex::default(),
         })))
@@ -162,14 +167,17 @@ impl OnArray {
     /// the largest, so that with s times the weights the arrays give s times what they gave, with all of its errors. Along `weight`,
     /// the gradient is therefore that of what the arrays gave. Without it errors of converters would never hold a network back from
     /// larger and larger outputs.
-    pub(super) fn product<const D: usize>(
+    ///
+    /// # Shapes
+    /// `[batch, channels, ..]` with the last one to three axes of `geometry`.
+    pub(super) fn product<const D: usize, const R: usize>(
         &self,
         geometry: &Geometry,
-        input: Tensor<4>,
+        input: Tensor<R>,
         weight: &Param<Tensor<D>>,
         bias: Option<Tensor<1>>,
-        digital: impl FnOnce(Tensor<4>) -> Tensor<4>,
-    ) -> Tensor<4> {
+        digital: impl FnOnce(Tensor<R>) -> Tensor<R>,
+    ) -> Tensor<R> {
         let batch = input.dims()[0];
         let tracked = input.device().is_autodiff();
         let seen = match tracked {
@@ -197,18 +205,22 @@ impl OnArray {
             Role::Arrays(arrays) => arrays,
         };
         let (out, outputs) = arrays.multiply(geometry, &x, batch);
-        let [rows, columns] = geometry.output_size();
-        let shape = [batch, outputs, rows, columns];
-        let mut product = Tensor::<4>::from_data(TensorData::new(out, shape), (&device, dtype));
+        let size = geometry.output_size();
+        let mut shape = [batch; R];
+        shape[1] = outputs;
+        shape[2..].copy_from_slice(&size[5 - R..]);
+        let mut product = Tensor::<R>::from_data(TensorData::new(out, shape), (&device, dtype));
         if let Some(bias) = bias {
             let bias = if tracked { bias.inner() } else { bias };
-            product = product + bias.reshape([1, outputs, 1, 1]);
+            let mut shape = [1; R];
+            shape[1] = outputs;
+            product = product + bias.reshape(shape);
         }
         if tracked {
             let digital = digital(arrays.clipped(input, &x, self.input_scale.clone()));
             let product = Tensor::from_inner(product);
             let missed = (product.clone() - digital.clone()).detach();
-            let growth = growth(weight.base()).reshape([1, 1, 1, 1]);
+            let growth = growth(weight.base()).reshape([1; R]);
             return straight_through(digital, product) + missed * growth;
         }
         product
@@ -232,8 +244,7 @@ impl Reparameterization for OnArray {
         };
         let matrices = arrays.matrices.iter().map(|m| m.effective_weights());
         let rows = matrices.flat_map(|matrix| matrix.values).collect();
-        // The layers that multiply on arrays are linear ones and convolutions.
-        let held = in_layout_of(&base, WeightLayout::ByRank, rows);
+        let held = in_layout_of(&base, arrays.layout, rows);
         straight_through(base, held)
     }
 }
@@ -275,7 +286,7 @@ pub(crate) fn in_layout(shape: &WeightShape, rows: Vec<f32>) -> Vec<f32> {
 
 impl Probe {
     fn watch(&self, geometry: &Geometry, x: &[f32], batch: usize) {
-        let found = LayerUse::of(&self.path, self.outputs, geometry, batch, x);
+        let found = LayerUse::of(&self.path, geometry, batch, x);
         let mut uses = unpoisoned(&self.uses);
         match uses.iter_mut().find(|known| known.path == self.path) {
             Some(known) => *known = known.clone().and(&found),
@@ -311,7 +322,12 @@ fn watch_moments(moments: &Mutex<Vec<InputMoments>>, geometry: &Geometry, x: &[f
 impl Arrays {
     /// `input`, of the values `x`, as the converters clip it. Its gradient is that of the unrounded input, and what their full scale makes
     /// of it, where `scale` takes that.
-    fn clipped(&self, input: Tensor<4>, x: &[f32], scale: Option<Tensor<1>>) -> Tensor<4> {
+    fn clipped<const R: usize>(
+        &self,
+        input: Tensor<R>,
+        x: &[f32],
+        scale: Option<Tensor<1>>,
+    ) -> Tensor<R> {
         let Some(matrix) = self.matrices.first() else {
             return input;
         };
@@ -327,7 +343,7 @@ impl Arrays {
         let growth = TensorData::new(matrix.input_growth(x), shape);
         let growth = Tensor::from_data(growth, (&device, clipped.dtype()));
         let scale = scale.clone() - scale.clone().detach();
-        clipped + growth * scale.reshape([1, 1, 1, 1])
+        clipped + growth * scale.reshape([1; R])
     }
 
     /// The product `[batch, outputs, positions]`, and the number of outputs.

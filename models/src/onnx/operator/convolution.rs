@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::nn::conv::{Conv1d, Conv2d, Conv3d};
 use burn::nn::{PaddingConfig1d, PaddingConfig2d, PaddingConfig3d};
 use burn::tensor::{Device, Tensor, TensorData};
-use crossburn_hardware::layer::{conv1d, conv2d, conv2d_relu};
+use crossburn_hardware::layer::{conv1d, conv2d, conv2d_relu, conv3d};
 
 use super::super::dense::Dense;
 use super::super::host::{Host, elements_of};
@@ -191,7 +191,7 @@ impl<const N: usize> Operator for Convolution<N> {
             Layer::Conv1d(layer) => Dense::new(conv1d(layer, x.with_axes()?)),
             Layer::Conv2d(layer) if self.relu => Dense::new(conv2d_relu(layer, x.with_axes()?)),
             Layer::Conv2d(layer) => Dense::new(conv2d(layer, x.with_axes()?)),
-            Layer::Conv3d(layer) => Dense::new(layer.forward(x.with_axes()?)),
+            Layer::Conv3d(layer) => Dense::new(conv3d(layer, x.with_axes()?)),
             _ => return Err("its layer is no convolution".to_string()),
         };
         one(Value::Dense(y))

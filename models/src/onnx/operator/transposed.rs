@@ -2,6 +2,7 @@
 
 use burn::nn::conv::{ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
 use burn::tensor::Device;
+use crossburn_hardware::layer::{conv_transpose1d, conv_transpose2d, conv_transpose3d};
 
 use super::super::dense::Dense;
 use super::super::host::{Host, elements_of};
@@ -171,9 +172,9 @@ impl<const N: usize> Operator for Transposed<N> {
         }
         elements_of(&shape)?;
         let mut y = match call.layer(self.layer) {
-            Layer::ConvTranspose1d(layer) => Dense::new(layer.forward(x.with_axes()?)),
-            Layer::ConvTranspose2d(layer) => Dense::new(layer.forward(x.with_axes()?)),
-            Layer::ConvTranspose3d(layer) => Dense::new(layer.forward(x.with_axes()?)),
+            Layer::ConvTranspose1d(layer) => Dense::new(conv_transpose1d(layer, x.with_axes()?)),
+            Layer::ConvTranspose2d(layer) => Dense::new(conv_transpose2d(layer, x.with_axes()?)),
+            Layer::ConvTranspose3d(layer) => Dense::new(conv_transpose3d(layer, x.with_axes()?)),
             _ => return Err("its layer is no transposed convolution".to_string()),
         };
         for (axis, (before, after)) in self.cut.iter().enumerate() {
