@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
+use crossburn_hardware::cost::accelerators;
 use crossburn_hardware::toml_problem;
 use crossburn_training::Recipe;
 use serde::Deserialize;
@@ -82,7 +83,7 @@ impl Setting {
     /// Those of [`open_hardware`].
     pub(super) fn hardware(text: &str) -> Result<Self> {
         let named = open_hardware(text)?;
-        let value = match named.name == text {
+        let value = match accelerators().any(|name| name == text) {
             true => Value::String(named.name),
             false => Value::try_from(named.hardware.config())?,
         };
@@ -230,17 +231,21 @@ fn without(file: &Table, settings: &[Setting], left_out: &Setting) -> Result<Tab
 }
 
 /// The key of `setting` that no field of a recipe takes. Serde skips some keys rather than refuse them, such as those
-/// beside the name of a variant that has no fields. A date shows which: no field of a recipe is one, so that a recipe with a
-/// date in it is only accepted where nothing looks at it.
+/// beside the name of a variant that has no fields. Two values that no field takes both show which: a date, which a string
+/// takes, and a list of lists. A recipe is only accepted with either where nothing looks at it.
 fn unread(document: &Table, setting: &Setting) -> Result<Option<String>> {
     let date: Datetime = "1970-01-01".parse()?;
+    let lists = Value::Array(vec![Value::Array(vec![Value::Boolean(true)])]);
     for key in setting.leaves() {
-        let probe = Setting {
-            path: key.split('.').map(str::to_string).collect(),
-            value: Value::Datetime(date),
-            option: setting.option.clone(),
+        let accepted = |value: &Value| -> Result<bool> {
+            let probe = Setting {
+                path: key.split('.').map(str::to_string).collect(),
+                value: value.clone(),
+                option: setting.option.clone(),
+            };
+            Ok(Recipe::deserialize(with(document, [&probe])?).is_ok())
         };
-        if Recipe::deserialize(with(document, [&probe])?).is_ok() {
+        if accepted(&Value::Datetime(date))? && accepted(&lists)? {
             return Ok(Some(key));
         }
     }

@@ -55,7 +55,7 @@ pub(super) struct Train {
     #[arg(long, value_name = "MODEL.onnx", help_heading = "Recipe")]
     init: Option<PathBuf>,
     /// Compute every step on a chip of this hardware, an accelerator by name or a TOML file; short for --set
-    /// hardware.accelerator=NAME
+    /// hardware.accelerator=NAME, or for the table in the file
     #[arg(long, value_name = "NAME|FILE", help_heading = "Recipe")]
     hardware: Option<String>,
     /// What the network sees: (x - MEAN) / STD, numbers for each channel with commas; from a line `normalize = "MEAN/STD"` in the
@@ -230,6 +230,7 @@ impl TrainingJob<'_> {
         observer: &mut impl TrainingObserver,
     ) -> Result<Outcome> {
         let recipe = self.recipe;
+        recipe.check_hardware(&network)?;
         let mut clock = Clock::new();
         let source = &recipe.data.source;
         let load = |of, amount: Option<usize>| parts.load(source, recipe.seed, of, amount.into());

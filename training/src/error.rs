@@ -233,6 +233,9 @@ pub enum TrainingError {
     /// A path of `[arrays]` at which the network has no weight.
     #[error("[arrays]: {0}")]
     Arrays(#[source] crossburn_noise::NoiseError),
+    /// A hardware of training that the network does not fit.
+    #[error("[hardware]: {0}")]
+    OnHardware(#[source] crossburn_hardware::HardwareError),
     /// A bad variation.
     #[error(transparent)]
     Noise(#[from] crossburn_noise::NoiseError),

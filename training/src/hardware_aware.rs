@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use crossburn_hardware::deploy::{Fidelity, Hardware, HardwareConfig, TrainingChips};
-use crossburn_hardware::{MemoryDevice, units::Second};
+use crossburn_hardware::deploy::{
+    Fidelity, Hardware, HardwareConfig, MappedNetwork, TrainingChips,
+};
+use crossburn_hardware::{MemoryDevice, WeightPlan, programmed, units::Second};
+use crossburn_models::Network;
 use crossburn_noise::Distribution;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -35,10 +38,11 @@ pub struct HardwareAware {
     /// Whether a step sees the weights that cells hold, or every product on its arrays.
     #[serde(default)]
     pub fidelity: Fidelity,
-    /// Times since programming, of which every chip has one; that of the accelerator where there are none.
+    /// Times since programming. Every chip has one of them; without any, all have that of the accelerator.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Second>,
-    /// Steps after which calibrated ranges of output converters are set anew, on up to 32 items of the step.
+    /// Steps after which calibrated ranges of output converters are set anew, on up to 32 items of the step; they are at the start of
+    /// every epoch, too.
     #[serde(default = "ten")]
     pub ranges_every: usize,
     /// At array fidelity, the rate of Adam by which the full scale of every layer's inputs is learned, in parts of itself. With 0 it
@@ -122,6 +126,28 @@ impl HardwareAware {
         )?)
     }
 
+    /// Refuses a hardware that cannot hold the weights that `plan` places on it, which takes no data.
+    ///
+    /// # Errors
+    /// [`TrainingError::OnHardware`], and [`TrainingError::Setting`] where no weight lies on an array.
+    fn check_network<N: Network>(
+        &self,
+        network: &N,
+        plan: &WeightPlan,
+    ) -> Result<(), TrainingError> {
+        let plain = programmed(network, plan);
+        if plan.placement().on_arrays(&plain).is_empty() {
+            return Err(TrainingError::setting(
+                "arrays.digital",
+                "every weight",
+                "fewer weights with [hardware], or leave that out",
+            ));
+        }
+        let hardware = self.hardware()?.with_placement(plan.placement(), &plain);
+        let mapped = hardware.and_then(|hardware| MappedNetwork::new(&plain, &hardware, 1, |_| {}));
+        mapped.map(|_| ()).map_err(TrainingError::OnHardware)
+    }
+
     /// Refuses what makes no sense, alone or with the rest of `recipe`.
     pub(crate) fn check(&self, recipe: &Recipe) -> Result<(), TrainingError> {
         self.chips()?;
@@ -132,11 +158,11 @@ impl HardwareAware {
                 "a whole number above 0",
             ));
         }
-        if !(self.scale_rate.is_finite() && self.scale_rate >= 0.0) {
+        if !(0.0..=1.0).contains(&self.scale_rate) {
             return Err(TrainingError::setting(
                 "hardware.scale_rate",
                 self.scale_rate,
-                "a finite number from 0 on",
+                "a number from 0 to 1",
             ));
         }
         let Distribution::None {} = recipe.noise.distribution else {
@@ -156,5 +182,18 @@ impl HardwareAware {
                 "noise-injection, orthogonality or distillation with [hardware]",
             )),
         }
+    }
+}
+
+impl Recipe {
+    /// Refuses a `[hardware]` that `network` does not fit, before any data are loaded.
+    ///
+    /// # Errors
+    /// [`TrainingError::OnHardware`], and [`TrainingError::Setting`] where no weight lies on an array.
+    pub fn check_hardware<N: Network>(&self, network: &N) -> Result<(), TrainingError> {
+        let hardware = self.hardware.as_ref();
+        hardware.map_or(Ok(()), |hardware| {
+            hardware.check_network(network, &self.weights::<N>())
+        })
     }
 }

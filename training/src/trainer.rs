@@ -5,8 +5,8 @@ use std::path::Path;
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use crossburn_checkpoints::{checksum, load_resume, read_progress, save_resume};
-use crossburn_hardware::deploy::{Fidelity, LearnedScale, TrainingChips};
+use crossburn_checkpoints::{Checksum, load_resume, read_progress, save_resume};
+use crossburn_hardware::deploy::{LearnedScale, TrainingChips};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
 use crossburn_models::Network;
@@ -27,7 +27,7 @@ use crate::{
     TrainingError, TrainingObserver, Trisection, evaluate,
 };
 
-/// Items of a step that ranges of converters are set on, at most.
+/// Ranges of converters are set on so many items of a step at most.
 const LOOK: usize = 32;
 /// The rate of a method's warm-up.
 const WARM_UP_RATE: f64 = 1e-3;
@@ -120,6 +120,7 @@ pub fn train<N: Network, T: Learn<N>>(
 ) -> Result<Trained<N>, TrainingError> {
     recipe.check()?;
     recipe.check_weights(&network)?;
+    recipe.check_hardware(&network)?;
     let mut state = State::start(network, recipe, run)?;
     let items = run.train.items() * recipe.method.copies();
     let (done, metric) = (state.progress.curve.len(), run.train.metric());
@@ -183,10 +184,15 @@ fn clipped<N: Network>(network: &N, recipe: &Recipe) -> BTreeSet<String> {
 
 /// A digest of the matrix weights of a network.
 fn digest<N: Network>(network: &N) -> String {
-    let weights = host_weights(network).into_values();
-    let values = weights.flat_map(|weight| weight.values);
-    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
-    checksum(&bytes)
+    let mut sum = Checksum::default();
+    for (path, weight) in host_weights(network) {
+        sum.add(path.as_bytes());
+        for values in weight.values.chunks(1 << 12) {
+            let bytes: Vec<u8> = values.iter().copied().flat_map(f32::to_le_bytes).collect();
+            sum.add(&bytes);
+        }
+    }
+    sum.to_string()
 }
 
 struct State<'a, N, T> {
@@ -469,15 +475,13 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 && index.is_multiple_of(hardware.ranges_every)
             {
                 let seen = &first[..first.len().min(LOOK)];
-                let batch = items_on(seen, &run.device.clone().without_autodiff())?;
-                chips.look(&learner.network, &weights, seen.len(), |network| {
-                    run.train.forward(network, &batch);
-                })?;
-                let looks = match hardware.fidelity {
-                    Fidelity::Weight => 1,
-                    Fidelity::Array => 2,
-                };
-                self.progress.passes.forward += looks * seen.len() as u64;
+                let batch = items_on(seen, run.device)?;
+                let looked = chips.look(&learner.network, &weights, seen.len(), |network| {
+                    // As a step computes: batch norms by the statistics of the batch.
+                    run.train.forward(&network.clone().train(), &batch);
+                });
+                let passes = looked.map_err(TrainingError::OnHardware)?;
+                self.progress.passes.forward += passes * seen.len() as u64;
             }
             let step = Step {
                 task: run.train,

@@ -50,11 +50,15 @@ fn clip(values: &mut [f32], shape: &WeightShape, deviations: f64) {
     let bounds: Vec<f32> = squares
         .iter()
         .zip(&sizes)
-        .map(|(square, size)| (deviations * (square / (*size).max(1) as f64).sqrt()) as f32)
+        .map(|(square, size)| match *square {
+            0.0 => f32::INFINITY,
+            square => (deviations * (square / *size as f64).sqrt()) as f32,
+        })
         .collect();
     for (index, value) in values.iter_mut().enumerate() {
         let bound = bounds[channels.of(index)];
-        // A channel with a value that is no number has no bound, and stays for the loss of the next step to tell.
+        // A channel with a value that is no number has no bound, and stays for the loss of the next step to tell. Nor has one
+        // whose weights do not spread, such as that of a single input.
         if value.abs() > bound {
             *value = bound.copysign(*value);
         }
@@ -108,7 +112,7 @@ mod tests {
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         }
-        assert_eq!(values(clipped.up.weight.val()), [3.0, 0.0, 1.0, 0.0]);
+        assert_eq!(values(clipped.up.weight.val()), [3.0, 7.0, 1.0, 7.0]);
         // It is the same parameter, and learns.
         assert_eq!(clipped.fc.weight.id, id);
         let loss = clipped.fc.weight.val().sum();
@@ -121,8 +125,11 @@ mod tests {
         let mut broken = [f32::NAN, 1.0, f32::INFINITY, 1.0, 2.0, 100.0];
         clip(&mut broken, &WeightShape::from(&[2, 3]), 0.5);
         assert!(broken[0].is_nan() && broken[2] == f32::INFINITY && broken[5] == 100.0);
-        // No channel goes beyond a hundred deviations but one that has none.
+        let mut single = [0.5, -2.0];
+        clip(&mut single, &WeightShape::from(&[1, 2]), 0.5);
+        assert_eq!(single, [0.5, -2.0]);
+        // No channel goes beyond a hundred deviations.
         let clipped = clip_weights(two, &selected, 100.0);
-        assert_eq!(values(clipped.up.weight.val()), [5.0, 0.0, 1.0, 0.0]);
+        assert_eq!(values(clipped.up.weight.val()), [5.0, 7.0, 1.0, 7.0]);
     }
 }

@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::module::Module;
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightPlan;
 use crossburn_hardware::deploy::Fidelity;
-use crossburn_models::{Mlp, MlpConfig, initialize};
+use crossburn_hardware::layer::linear;
+use crossburn_models::{Classifier, Mlp, MlpConfig, Network, initialize};
 use crossburn_noise::{ChipSeed, host_weights};
 use crossburn_training::data::digits;
 use crossburn_training::{
@@ -53,6 +56,22 @@ fn run(
         ..Run::new(learn, choose, &device)
     };
     train(network(), recipe, &run, observer)
+}
+
+/// A norm, whose statistics nobody has learned yet, before a layer on arrays.
+#[derive(Module, Debug)]
+struct Normed {
+    norm: BatchNorm,
+    fc: Linear,
+}
+
+impl Network for Normed {}
+
+impl Classifier for Normed {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let large = images.flatten::<2>(1, 3) * 1000.0;
+        linear(&self.fc, self.norm.forward(large))
+    }
 }
 
 fn bits(network: &Mlp) -> Vec<u32> {
@@ -162,6 +181,32 @@ fn an_ideal_hardware_changes_nothing() {
     }
 }
 
+/// Full scales begin with inputs as a step has them: 40 items that a batch norm has normalised are within √39 standard deviations,
+/// and without its statistics they are up to a thousand. With nothing to convert, a look takes one pass.
+#[test]
+fn full_scales_begin_as_a_step_computes() {
+    let hardware = "[hardware]
+         fidelity = \"array\"
+         scale_rate = 0.0
+         [hardware.accelerator]
+         device = { kind = \"ideal\", g_min = \"1 uS\", g_max = \"100 uS\" }
+         mapping = { weight_bits = 8 }
+         array = { rows = 128, columns = 128, input = { bits = 8 } }";
+    let mut recipe = recipe("epochs = 1\nbatch = 40", hardware);
+    recipe.model = Recipe::own(1).model;
+    let device = Device::flex().autodiff();
+    let network = Normed {
+        norm: BatchNormConfig::new(784).init(&device),
+        fc: LinearConfig::new(784, 10).init(&device),
+    };
+    let [learn, choose] = items(40);
+    let run = Run::new(&learn, &choose, &device);
+    let trained = train(initialize(network, 5), &recipe, &run, &mut Silent).unwrap();
+    let scale = trained.input_scales["fc.weight"];
+    assert!(scale > 1.0 && scale < 39f32.sqrt(), "{scale}");
+    assert_eq!(trained.passes.forward, 2 * 100 + 32);
+}
+
 /// A network that has learned on chips of a hardware, with the full scales that it has learned, is better on others of them than one that
 /// has not.
 #[test]
@@ -219,11 +264,41 @@ fn what_does_not_go_together_is_refused() {
             "hardware.scale_rate = -1",
         ),
         (
+            format!("[hardware]\n{papers}\nscale_rate = 1.5"),
+            "hardware.scale_rate = 1.5",
+        ),
+        (
             format!("[hardware]\n{papers}\ncell = \"pcm\""),
             "`pcm`: use one of ",
         ),
     ] {
         let message = recipe("", &tables).check().unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    let cells = "device = { preset = \"rram4\" }\n\
+                 mapping = { weight_bits = 8, slice_bits = 2 }\n\
+                 array = { rows = 8, columns = 8, input = { bits = 8 } }";
+    for (tables, expected) in [
+        (
+            format!("[arrays]\ndigital = [\"*\"]\n[hardware]\n{papers}"),
+            "arrays.digital = every weight",
+        ),
+        (
+            format!(
+                "[hardware.accelerator]\n{cells}\nlayer = [{{ path = \"fc9.weight\", digital = true }}]"
+            ),
+            "[hardware]: there is no weight `fc9.weight`",
+        ),
+        (
+            format!(
+                "[hardware.accelerator]\n{}",
+                cells.replace(", slice_bits = 2", "")
+            ),
+            "[hardware]: layer `layers.0.weight`: a mapping to",
+        ),
+    ] {
+        let refused = recipe("", &tables).check_hardware(&network());
+        let message = refused.unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     }
     for (table, expected) in [

@@ -295,8 +295,9 @@ impl Hardware {
         Self::try_from(config)
     }
 
-    /// The same hardware where the inputs of the layers at the paths of `scales` have these full scales. A layer that is digital, or whose
-    /// full scale the description says, stays as it is.
+    /// The same hardware where the inputs of the layers at the paths of `scales` have these full scales, in place of calibration. A
+    /// hardware with `operation.input_range = "fixed"`, a layer that is digital, and one whose full scale the description says stay as
+    /// they are.
     ///
     /// # Errors
     /// [`HardwareError::Limit`] for a full scale that is no finite number above zero.
@@ -304,6 +305,9 @@ impl Hardware {
         &self,
         scales: impl IntoIterator<Item = (&'a String, f32)>,
     ) -> Result<Self, HardwareError> {
+        if self.config.operation.input_range == InputRange::Fixed {
+            return Ok(self.clone());
+        }
         let mut config = self.config.clone();
         for (path, scale) in scales {
             match config.layers.iter_mut().find(|layer| layer.path == *path) {

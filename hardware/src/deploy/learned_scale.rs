@@ -41,8 +41,8 @@ impl LearnedScale {
             .map(|(sum, forget)| sum / (1.0 - forget.powi(self.steps as i32)));
         if square > 0.0 {
             let factor = (-rate * (mean / square.sqrt()).clamp(-1.0, 1.0)).exp();
-            let value = (f64::from(self.value) * factor) as f32;
-            self.value = value.clamp(f32::MIN_POSITIVE, f32::MAX);
+            // What is no full scale any more is refused by the next chip.
+            self.value = (f64::from(self.value) * factor) as f32;
         }
     }
 }

@@ -67,6 +67,15 @@ pub struct SeenUse {
     images: usize,
     /// Calibrated ranges by path and group, where converters ask for them.
     ranges: BTreeMap<String, Vec<Vec<CurrentRange>>>,
+    /// Full scales of inputs by path, in place of calibration.
+    scales: BTreeMap<String, f32>,
+}
+
+impl SeenUse {
+    /// The same with these full scales of inputs by path, in place of calibration.
+    pub(super) fn with_scales(self, scales: BTreeMap<String, f32>) -> Self {
+        Self { scales, ..self }
+    }
 }
 
 /// Path, shape and matrices of one stored weight.
@@ -119,6 +128,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
             uses,
             images,
             ranges: BTreeMap::new(),
+            scales: BTreeMap::new(),
         };
         Self::map(network, hardware, &selected, seen)
     }
@@ -148,7 +158,8 @@ impl<M: Module + Sync> MappedNetwork<M> {
         for (path, weight) in stored(&network, selected) {
             let used = seen.uses.iter().find(|known| known.path == path);
             let draws = shared.remove(&path).unwrap_or_else(|| path.clone());
-            let mut mapped = MappedWeight::new(hardware, &path, draws, &weight, used)?;
+            let scale = seen.scales.get(&path).copied();
+            let mut mapped = MappedWeight::new(hardware, &path, draws, &weight, (used, scale))?;
             mapped.ranges = seen.ranges.remove(&path).unwrap_or_default();
             // The first path of a shared weight comes before the others in this order.
             let other = |first: &MappedWeight| first.matrices != mapped.matrices;
@@ -181,6 +192,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
             ranges: weights
                 .map(|(path, weight)| (path.clone(), weight.ranges.clone()))
                 .collect(),
+            scales: BTreeMap::new(),
         }
     }
 
@@ -372,7 +384,7 @@ impl MappedWeight {
         path: &str,
         draws: String,
         stored: &HostWeight,
-        used: Option<&LayerUse>,
+        (used, scale): (Option<&LayerUse>, Option<f32>),
     ) -> Result<Self, HardwareError> {
         let config = hardware.config();
         let special = hardware.layer(path);
@@ -385,7 +397,7 @@ impl MappedWeight {
             .clone();
         if let Some(used) = used {
             if config.operation.input_range == InputRange::Calibrated {
-                array.input.x_max = used.largest_input();
+                array.input.x_max = scale.unwrap_or_else(|| used.largest_input());
             }
             if let Some(scale) = special.and_then(|layer| layer.input_scale) {
                 array.input.x_max = scale;
@@ -425,7 +437,7 @@ impl MappedWeight {
     }
 
     /// Whether its converters ask for ranges that nobody has set.
-    fn uncalibrated(&self) -> bool {
+    pub(super) fn uncalibrated(&self) -> bool {
         percentile(&self.array).is_some() && self.ranges.is_empty()
     }
 

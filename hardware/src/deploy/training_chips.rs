@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Gradients, Tensor};
 use crossburn_noise::{ChipSeed, PathPattern, host_weights_at, require_unattached};
 
+use super::mapped_network::MappedWeight;
 use super::network_weights::attach;
 use super::{Fab, Fidelity, Hardware, InputRange, LearnedScale, MappedNetwork, Operation, SeenUse};
 use crate::layer::in_layout;
@@ -60,9 +61,17 @@ pub struct TrainingChips {
     /// One for each time since programming.
     hardware: Vec<Hardware>,
     fidelity: Fidelity,
-    seen: Option<SeenUse>,
+    seen: Option<Seen>,
     /// Full scales of inputs by path, at array fidelity.
     scales: BTreeMap<String, LearnedScale>,
+}
+
+/// What a look has found.
+#[derive(Clone, Debug)]
+struct Seen {
+    usage: SeenUse,
+    /// The hardware of every age, with the weights of the network where they are placed.
+    placed: Vec<Hardware>,
 }
 
 /// A network for one training step, on a chip.
@@ -95,8 +104,8 @@ impl<M> OnChip<M> {
 }
 
 impl TrainingChips {
-    /// Chips of `hardware` at `fidelity`, each as old as one of the times `after`, which its seed draws; as old as the
-    /// hardware says where there are none.
+    /// Chips of `hardware` at `fidelity`. The seed of a chip draws its age from the times `after`; without any, chips are as old as
+    /// the hardware says.
     ///
     /// # Errors
     /// [`HardwareError`] for a time that the device does not know.
@@ -143,8 +152,9 @@ impl TrainingChips {
         }
     }
 
-    /// Looks at a pass of `items` items: how `run` uses the layers of `network`, whose weights `plan` places and quantizes, and at
-    /// array fidelity the currents in its arrays, with ideal cells. `run` is given a network without autodiff.
+    /// Looks at a pass of `items` items: how `run` uses the layers of `network`, whose weights `plan` places and quantizes, and, where
+    /// converters ask for it, in another pass the currents in arrays of ideal cells. `run` is given a copy of the network in
+    /// evaluation mode. Returns how many passes it took.
     ///
     /// # Errors
     /// Those of [`MappedNetwork::new`], [`MappedNetwork::calibrated`] and [`MappedNetwork::fab`].
@@ -154,20 +164,25 @@ impl TrainingChips {
         plan: &WeightPlan,
         items: usize,
         run: impl Fn(&M),
-    ) -> Result<(), HardwareError> {
+    ) -> Result<u64, HardwareError> {
         let plain = programmed(network, plan);
-        let hardware = self.on_hardware(0, plan, &plain)?;
-        let mapped = MappedNetwork::new(&plain, &hardware, items, &run)?;
-        let mapped = match self.fidelity {
-            Fidelity::Weight => mapped,
-            Fidelity::Array => {
-                self.start_scales(&mapped);
-                mapped.calibrated(run)?
+        let place = |hardware: &Hardware| hardware.with_placement(plan.placement(), &plain);
+        let placed: Vec<Hardware> = self.hardware.iter().map(place).collect::<Result<_, _>>()?;
+        let mut mapped = MappedNetwork::new(&plain, &placed[0], items, &run)?;
+        let mut passes = 1;
+        if self.fidelity == Fidelity::Array {
+            self.start_scales(&mapped);
+            let usage = mapped.seen().with_scales(self.full_scales());
+            mapped = MappedNetwork::as_seen(&plain, &placed[0], &usage)?;
+            if mapped.weights.values().any(MappedWeight::uncalibrated) {
+                mapped = mapped.calibrated(run)?;
+                passes += 1;
             }
-        };
+        }
         mapped.fab(self.fidelity)?;
-        self.seen = Some(mapped.seen());
-        Ok(())
+        let usage = mapped.seen();
+        self.seen = Some(Seen { usage, placed });
+        Ok(passes)
     }
 
     /// Full scales of the layers that have none yet and whose hardware does not say one: their largest input.
@@ -184,17 +199,12 @@ impl TrainingChips {
         }
     }
 
-    /// The hardware of an age for the weights of `network` that `plan` places, with the full scales that were learned.
-    fn on_hardware<M: Module>(
-        &self,
-        age: usize,
-        plan: &WeightPlan,
-        network: &M,
-    ) -> Result<Hardware, HardwareError> {
+    /// The full scales of inputs by path.
+    fn full_scales(&self) -> BTreeMap<String, f32> {
         let scales = self.scales.iter();
-        self.hardware[age]
-            .with_placement(plan.placement(), network)?
-            .with_input_scales(scales.map(|(path, scale)| (path, scale.value)))
+        scales
+            .map(|(path, scale)| (path.clone(), scale.value))
+            .collect()
     }
 
     /// The chip of `seed`, as evaluation makes it from the weights of `network`.
@@ -285,8 +295,8 @@ impl TrainingChips {
         let times = self.hardware.len() as u32;
         let time = seed.generator("time since programming").below(0, times);
         let plain = programmed(network, plan);
-        let hardware = self.on_hardware(time as usize, plan, &plain)?;
-        MappedNetwork::as_seen(&plain, &hardware, seen)
+        let usage = seen.usage.clone().with_scales(self.full_scales());
+        MappedNetwork::as_seen(&plain, &seen.placed[time as usize], &usage)
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) struct Geometry {
     pub(crate) size: [usize; 2],
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
-    /// Before and behind.
+    /// Before and after.
     pub(crate) padding: [(usize, usize); 2],
     pub(crate) dilation: [usize; 2],
     pub(crate) groups: usize,
@@ -33,9 +33,9 @@ impl Geometry {
     /// Height and width of the output.
     pub(crate) fn output_size(&self) -> [usize; 2] {
         [0, 1].map(|axis| {
-            let (before, behind) = self.padding[axis];
+            let (before, after) = self.padding[axis];
             let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
-            let room = (self.size[axis] + before + behind).checked_sub(reach);
+            let room = (self.size[axis] + before + after).checked_sub(reach);
             room.map_or(0, |room| room / self.stride[axis] + 1)
         })
     }

@@ -109,7 +109,7 @@ pub fn conv2d(layer: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     })
 }
 
-/// [`relu`] behind [`conv2d`], without a pass of its own where nothing is attached.
+/// [`relu`] after [`conv2d`], without a pass of its own where nothing is attached.
 ///
 /// # Shapes
 /// `[batch, channels_in, height, width] → [batch, channels_out, height, width]`.

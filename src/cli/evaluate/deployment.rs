@@ -1,6 +1,6 @@
 //! What the chips of an evaluation are made of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::super::digital::DigitalArgument;
 use super::super::noise::NoiseArguments;
+use super::super::note;
 use crate::apps::hardware::{CALIBRATION_ITEMS, NamedHardware, open_hardware};
 use crate::apps::study;
 
@@ -59,7 +60,7 @@ pub(super) struct HardwareArguments {
     pub(super) cell: Vec<String>,
     #[command(flatten)]
     pub(super) digital: DigitalArgument,
-    /// Training items that set the ranges of inputs and converters
+    /// Training items that set the ranges of converters, and of inputs where training has not learned them
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_ITEMS, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) calibration: usize,
     /// Time between programming and use, such as 1d
@@ -111,6 +112,27 @@ impl ChipSource {
             fidelity: choice.fidelity,
             calibration: choice.calibration,
         }))
+    }
+
+    /// The same, where the inputs of layers have the full scales `learned` in training, by path, in place of calibration.
+    ///
+    /// # Errors
+    /// A full scale that is none.
+    pub(super) fn with_input_scales(mut self, learned: &BTreeMap<String, f32>) -> Result<Self> {
+        if let Self::Hardware(on) = &mut self
+            && on.fidelity == Fidelity::Array
+        {
+            for target in &mut on.targets {
+                let scales = learned.iter().map(|(path, scale)| (path, *scale));
+                target.hardware = target.hardware.with_input_scales(scales)?;
+            }
+            if !learned.is_empty() {
+                note(
+                    "inputs have the full scales that training has learned, unless the hardware says others",
+                );
+            }
+        }
+        Ok(self)
     }
 
     /// Everything that a chip depends on.

@@ -125,13 +125,9 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         target: &Target,
         calibration: &Batches<T>,
     ) -> Result<MappedNetwork<N>> {
-        // What was learned holds; the rest is set on calibration items.
-        let scales = self.job.stored.manifest.input_scales.iter();
-        let scales = scales.map(|(path, scale)| (path, *scale));
-        let hardware = target.hardware.with_input_scales(scales)?;
         Ok(self
             .evaluation
-            .mapped(&hardware, on.fidelity, calibration)?)
+            .mapped(&target.hardware, on.fidelity, calibration)?)
     }
 
     /// `cell` where it is not the hardware's own.

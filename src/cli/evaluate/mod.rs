@@ -141,6 +141,7 @@ impl Evaluate {
         let stored = StoredNetwork::open(&self.checkpoint)?
             .normalized(self.normalize.asked())?
             .with_digital(&self.hardware.digital.paths);
+        let deployment = deployment.with_input_scales(&stored.manifest.input_scales)?;
         let towards = match &self.percentiles.towards {
             Some(run) => Some(WorstChip::open(run, &stored)?),
             None => None,
