@@ -320,7 +320,7 @@ struct Cast {
 impl Cast {
     /// Refuses a value that its type of whole numbers does not have: programs wrap it around or cut it off, each in its own way.
     fn require(&self, place: usize, value: i128) -> Result<i64, String> {
-        let fits = self.whole.is_none_or(|whole| whole.range.contains(&value));
+        let fits = self.whole.as_ref().is_none_or(|whole| whole.range.contains(&value));
         match i64::try_from(value) {
             Ok(value) if fits => Ok(value),
             _ => Err(format!(
