@@ -14,7 +14,7 @@ use crossburn_checkpoints::OnnxFile;
 use crossburn_hardware::manufacture;
 use crossburn_noise::{ChipSeed, Distribution, Variation};
 use crossburn_training::data::read_npy;
-use graph::Graph;
+use graph::{Graph, Setting};
 
 /// A classifier of digits with one hidden layer.
 fn digits(folder: &Path) {
@@ -223,6 +223,59 @@ fn a_recipe_knows_the_normalization_of_its_network() {
             config.contains(&format!("source = \"{source}\"")),
             "{config}"
         );
+    }
+}
+
+/// A network that adds the row of a table whose number it computes from the image: zeros have the row 0, images one that is not
+/// there. Nothing but the values says so.
+#[test]
+fn a_node_that_cannot_compute_with_the_data_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let weights: Vec<f32> = (0..7840).map(|i| (i % 7) as f32 / 700.0).collect();
+    let graph = Graph::taking(&[1, 28, 28])
+        .floats("fc.weight", &[784, 10], &weights)
+        .floats("table", &[2, 10], &[0.5; 20])
+        .floats("many", &[2], &[1000.0; 2])
+        .integers("axis", &[1])
+        .node("Flatten", &["x"], &["f"], &[])
+        .node("MatMul", &["f", "fc.weight"], &["h"], &[])
+        .node(
+            "ReduceMax",
+            &["f", "axis"],
+            &["m"],
+            &[Setting::Int("keepdims", 0)],
+        )
+        .node(
+            "ReduceMax",
+            &["many"],
+            &["k"],
+            &[Setting::Int("keepdims", 0)],
+        )
+        .node("Mul", &["m", "k"], &["n"], &[])
+        .node("Cast", &["n"], &["i"], &[Setting::Int("to", 7)])
+        .named("/pick/Gather", "Gather", &["table", "i"], &["g"], &[])
+        .node("Add", &["h", "g"], &["y"], &[]);
+    std::fs::write(folder.join("net.onnx"), graph.file()).unwrap();
+    std::fs::write(folder.join("r.toml"), RECIPE).unwrap();
+    let node = ": node `/pick/Gather` (Gather): index ";
+    for (command, start) in [
+        (
+            "evaluate net.onnx --data digits --items 200 --noise none --chips 1",
+            "the network cannot compute one of the items 0 to ",
+        ),
+        (
+            "train r.toml --init net.onnx --out tuned",
+            "the network cannot compute in epoch 1, step 1",
+        ),
+        (
+            "worst-case net.onnx --data digits --items 100 --budget 20",
+            "the network cannot compute ",
+        ),
+    ] {
+        let line = bad(folder, command);
+        assert!(line.contains(start), "{command}: {line}");
+        assert!(line.contains(node), "{command}: {line}");
     }
 }
 

@@ -288,6 +288,130 @@ fn images_are_resized_as_pytorch_resizes_them() {
     );
 }
 
+/// Scales whose products with ten are whole numbers only where they are rounded to 32 bits: 0.7 is a little less than seven tenths
+/// there. The values are those of onnxruntime 1.32, and the sizes those of PyTorch's `interpolate`.
+#[test]
+fn scales_of_a_size_are_those_of_32_bits() {
+    let x: Vec<f32> = (0..10).map(|x| x as f32).collect();
+    let resize = |mode: &str, place: &str, scale: Option<f32>, size: i64| {
+        let settings = [
+            Setting::Text("mode", mode),
+            Setting::Text("coordinate_transformation_mode", place),
+            Setting::Text("nearest_mode", "floor"),
+        ];
+        let graph = Graph::taking(&[1, 10]);
+        let graph = match scale {
+            Some(scale) => graph.floats("s", &[3], &[1.0, 1.0, scale]).node(
+                "Resize",
+                &["x", "", "s"],
+                &["y"],
+                &settings,
+            ),
+            None => graph.integers("s", &[1, 1, size]).node(
+                "Resize",
+                &["x", "", "", "s"],
+                &["y"],
+                &settings,
+            ),
+        };
+        compute(&graph.file(), &[1, 1, 10], &x).1
+    };
+    let nearest: [(f32, &[u8]); 6] = [
+        (0.4, &[0, 2, 5, 7]),
+        (0.6, &[0, 1, 3, 5, 6, 8]),
+        (0.7, &[0, 1, 2, 4, 5, 7, 8]),
+        (0.9, &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        (1.4, &[0, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 7, 8, 9]),
+        (
+            2.3,
+            &[
+                0, 0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7, 7, 8, 8, 9, 9,
+            ],
+        ),
+    ];
+    for (scale, expected) in nearest {
+        let expected: Vec<f32> = expected.iter().map(|x| f32::from(*x)).collect();
+        let found = resize("nearest", "asymmetric", Some(scale), 0);
+        assert_eq!(found, expected, "{scale}");
+        // Here onnxruntime has (i + 1/2) / scale - 1/2, between the first and the last place.
+        let linear = resize("linear", "half_pixel", Some(scale), 0);
+        let place = |i: usize| ((i as f64 + 0.5) / f64::from(scale) - 0.5).clamp(0.0, 9.0) as f32;
+        let expected: Vec<f32> = (0..expected.len()).map(place).collect();
+        close(&linear, &expected);
+    }
+    // Where sizes are given, the scale is their ratio.
+    let sized: [(i64, &[u8]); 2] = [
+        (7, &[0, 1, 2, 4, 5, 7, 8]),
+        (13, &[0, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9]),
+    ];
+    for (size, expected) in sized {
+        let expected: Vec<f32> = expected.iter().map(|x| f32::from(*x)).collect();
+        assert_eq!(resize("nearest", "asymmetric", None, size), expected);
+    }
+}
+
+/// Without axes, a reduction with `noop_with_empty_axes` does to each element what it does before it sums.
+#[test]
+fn a_reduction_of_no_axes_is_that_of_each_element() {
+    for (kind, expected) in [
+        ("ReduceL1", [3.0, 4.0]),
+        ("ReduceL2", [3.0, 4.0]),
+        ("ReduceSumSquare", [9.0, 16.0]),
+        ("ReduceSum", [-3.0, 4.0]),
+        ("ReduceMax", [-3.0, 4.0]),
+        ("ReduceLogSumExp", [-3.0, 4.0]),
+    ] {
+        let settings = [Setting::Int("noop_with_empty_axes", 1)];
+        let (shape, found) = node(kind, &settings, &[1, 2], &[-3.0, 4.0]);
+        assert_eq!(shape, [1, 2], "{kind}");
+        close(&found, &expected);
+    }
+}
+
+/// A vector of zeros has no direction: it stays as it is, as onnxruntime and PyTorch leave it.
+#[test]
+fn a_vector_of_zeros_stays_one() {
+    let x = [3.0, -4.0, 0.0, 0.0];
+    let settings = [Setting::Int("axis", 1)];
+    let found = node("LpNormalization", &settings, &[2, 2], &x).1;
+    close(&found, &[0.6, -0.8, 0.0, 0.0]);
+    let settings = [Setting::Ints("axes", &[1])];
+    close(&node("ReduceL2", &settings, &[2, 2], &x).1, &[5.0, 0.0]);
+}
+
+/// A remainder has the sign of its divisor as in Python, or with `fmod` that of its dividend as in C.
+#[test]
+fn remainders_of_whole_numbers_have_the_sign_that_is_asked_for() {
+    for (fmod, expected) in [(0, [1.0, 2.0, -2.0, -1.0]), (1, [1.0, -1.0, 1.0, -1.0])] {
+        let graph = Graph::taking(&[4])
+            .integers("a", &[7, -7, 7, -7])
+            .integers("b", &[3, 3, -3, -3])
+            .node("Mod", &["a", "b"], &["r"], &[Setting::Int("fmod", fmod)])
+            .node("Cast", &["r"], &["f"], &[Setting::Int("to", 1)])
+            .node("Add", &["x", "f"], &["y"], &[]);
+        close(&compute(&graph.file(), &[1, 4], &[0.0; 4]).1, &expected);
+    }
+}
+
+/// The condition is spread as the two tensors are.
+#[test]
+fn a_condition_is_spread_to_both_choices() {
+    let choose = |condition: &[i64], shape: &[i64], x: &[f32], rows: usize| {
+        let graph = Graph::taking(&[2])
+            .integers("c", condition)
+            .integers("s", shape)
+            .floats("no", &[2], &[-1.0, -2.0])
+            .node("Reshape", &["c", "s"], &["d"], &[])
+            .node("Cast", &["d"], &["b"], &[Setting::Int("to", 9)])
+            .node("Where", &["b", "x", "no"], &["y"], &[]);
+        compute(&graph.file(), &[rows, 2], x).1
+    };
+    let x = [1.0, 2.0, 3.0, 4.0];
+    close(&choose(&[1, 0], &[2], &x, 2), &[1.0, -2.0, 3.0, -2.0]);
+    close(&choose(&[0, 1], &[2, 1], &x, 2), &[-1.0, -2.0, 3.0, 4.0]);
+    close(&choose(&[1], &[1, 1, 1], &x[..2], 1), &[1.0, 2.0]);
+}
+
 #[test]
 fn ranges_end_before_their_limit() {
     for (start, end, step, expected) in [

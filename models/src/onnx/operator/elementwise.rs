@@ -318,16 +318,21 @@ struct Cast {
 }
 
 impl Cast {
-    /// Refuses a value that its type of whole numbers does not have: programs wrap it around or cut it off, each in its own way.
+    /// Refuses a value that its type of whole numbers does not hold: programs wrap it around or cut it off, each in its own way.
     fn require(&self, place: usize, value: i128) -> Result<i64, String> {
-        let fits = self.whole.as_ref().is_none_or(|whole| whole.range.contains(&value));
-        match i64::try_from(value) {
-            Ok(value) if fits => Ok(value),
-            _ => Err(format!(
-                "value {place} of its input is {value}, which {} does not hold: clip the values before it, or cast them to int64",
-                self.whole.as_ref().map_or("int64", |whole| whole.name)
-            )),
-        }
+        let Some(whole) = &self.whole else {
+            return Err("its type has no whole numbers".to_string());
+        };
+        let held = i64::try_from(value).ok();
+        held.filter(|value| whole.range.contains(value))
+            .ok_or_else(|| {
+                format!(
+                    "value {place} of its input is {value}, outside of {} ({} to {}): clip the values before it",
+                    whole.name,
+                    whole.range.start(),
+                    whole.range.end()
+                )
+            })
     }
 }
 

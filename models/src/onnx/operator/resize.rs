@@ -170,9 +170,7 @@ impl Resize {
         let low: Vec<usize> = places.iter().map(|place| place.floor() as usize).collect();
         let high: Vec<usize> = low.iter().map(|low| (low + 1).min(last)).collect();
         let shares = places.iter().zip(&low);
-        let shares = shares
-            .map(|(place, low)| place - *low as f32)
-            .collect();
+        let shares = shares.map(|(place, low)| place - *low as f32).collect();
         let mut shape = vec![1; x.rank()];
         shape[axis] = outputs;
         let share = Host::new(shape, Elements::Floats(shares))?.to_device(&x.device());

@@ -98,7 +98,9 @@ impl Operator for Gather {
             let place = usize::try_from(from_start)
                 .ok()
                 .filter(|place| *place < size);
-            place.ok_or_else(|| format!("index {index} is not among {size} elements"))
+            place.ok_or_else(|| {
+                format!("index {index} is not among {size} elements: clip the indices before it")
+            })
         };
         let places = call
             .integers(1)?
