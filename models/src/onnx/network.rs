@@ -325,10 +325,11 @@ impl OnnxNetwork {
             Source::Constant(host) => Value::Host(host.clone()),
             Source::Layer {
                 layer,
+                part,
                 shape,
                 turned,
             } => {
-                let value = self.layers[*layer].layer.value();
+                let value = self.layers[*layer].layer.value(*part);
                 let value = value.ok_or("one of its inputs is no tensor")?;
                 Value::Dense(match turned {
                     true => {
