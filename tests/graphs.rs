@@ -160,6 +160,18 @@ fn outputs_of_one_chip_are_written() {
             "--input in.safetensors --output x.npy --sigma 0.1",
             "add --chip SEED:INDEX",
         ),
+        (
+            "--input in.safetensors --output x.npy --scale per-channel",
+            "a variation says nothing without a chip: add --chip SEED:INDEX",
+        ),
+        (
+            "--input in.safetensors --output x.npy --digital fc1.weight",
+            "--digital says nothing here: no weight of the network is quantized",
+        ),
+        (
+            "--input in.safetensors --output none/x.npy",
+            "the folder none of --output is not there: create it first",
+        ),
     ] {
         let line = bad(folder, &format!("predict net.onnx {command}"));
         assert!(line.contains(part), "{line}");
@@ -199,6 +211,18 @@ fn a_graph_is_checked_before_it_predicts() {
     let fixed = Graph::with_input(&[Some(2), Some(3)], 1).node("Relu", &["x"], &["y"], &[]);
     std::fs::write(folder.join("net.onnx"), fixed.file()).unwrap();
     good(folder, "predict net.onnx --input in.npy --output out.npy");
+    let values: Vec<u8> = (0..9).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    write_npy(&folder.join("three.npy"), "<f4", &[3, 3], &values);
+    let line = bad(
+        folder,
+        "predict net.onnx --input three.npy --output out.npy",
+    );
+    assert!(
+        line.contains(
+            "three.npy holds 3 items, and the network takes batches of 2 alone: add or take out items"
+        ),
+        "{line}"
+    );
 }
 
 /// The file beside a network says how it sees its inputs, unless the command or the source does.

@@ -388,7 +388,12 @@ impl Classifier for OnnxNetwork {
             let item = &self.graph.input.of_samples(dims)[1..];
             let row = self.check_items(item).unwrap_or_default();
             self.graph.failure.get_or_init(|| error);
-            Tensor::full([dims[0], row.iter().product()], f32::NAN, &device)
+            let none = Tensor::full([dims[0], row.iter().product()], f32::NAN, &device);
+            // Whoever asks for gradients must get some.
+            match device.is_autodiff() {
+                true => none.require_grad(),
+                false => none,
+            }
         })
     }
 
