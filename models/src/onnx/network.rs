@@ -17,7 +17,7 @@ use super::input::{OnnxInput, described};
 use super::layer::NamedLayer;
 use super::proto::{GraphProto, ModelProto, ValueProto};
 use super::value::{Call, Value};
-use super::{ExternalTensors, OnnxError};
+use super::{ExternalTensors, OnnxError, operator};
 use crate::{Classifier, Network, Outputs};
 
 /// Versions of ONNX's operators that are read.
@@ -148,6 +148,11 @@ impl OnnxNetwork {
                 failure: OnceLock::new(),
             }),
         })
+    }
+
+    /// The operators of ONNX that are known, in alphabetical order.
+    pub fn operators() -> Vec<&'static str> {
+        operator::known()
     }
 
     /// The input that it takes.
