@@ -60,6 +60,9 @@ impl burn::module::ModuleVisitor for Gradients<'_> {
     }
 }
 
+/// Roundings, one after the other, of the numbers that a loss of these graphs is made of.
+const ROUNDINGS: f64 = 8.0;
+
 /// Compares every gradient of `Σ c y²`, with `c` counting up, with differences. Each parameter must have a gradient.
 fn check_gradients(name: &str, graph: &Graph, shape: &[usize], parameters: usize) {
     let device = Device::flex().autodiff();
@@ -90,11 +93,17 @@ fn check_gradients(name: &str, graph: &Graph, shape: &[usize], parameters: usize
     assert_eq!(paths.len(), parameters, "{name}: {paths:?}");
     // In training, a batch norm normalizes by the batch, and so it does here.
     let still = network.clone();
+    let loss = loss_of(&still, &x);
     let check = |place: &str, index: usize, found: f32, moved: &dyn Fn(f32) -> f64| {
+        let difference = |step: f32| (moved(step) - moved(-step)) / f64::from(2.0 * step);
         let step = 1.0 / 256.0;
-        let expected = (moved(step) - moved(-step)) / f64::from(2.0 * step);
-        // The step squared times third derivatives of order one, and roundings of 2^-24 of losses over the step.
-        let tolerance = 2e-2 * (1.0 + expected.abs());
+        let expected = difference(step);
+        // A difference is off by the third derivative times step^2 / 6: that of twice the step by four times as much, so that
+        // the two are apart by three times the error. The loss has an error of a few roundings of 2^-24, and the difference that
+        // of the loss over the step; the gradient itself has as many.
+        let curved = (difference(2.0 * step) - expected).abs() / 3.0;
+        let rounded = ROUNDINGS * 2f64.powi(-24);
+        let tolerance = 2.0 * curved + rounded * (loss / f64::from(step) + expected.abs());
         assert!(
             (f64::from(found) - expected).abs() < tolerance,
             "{name}: {place} {index}: {found} {expected}"
