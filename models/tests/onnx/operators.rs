@@ -116,6 +116,10 @@ fn conditions_are_those_of_their_elements() {
             &expected,
         );
     }
+    let not = two()
+        .node("Equal", &["x", "two"], &["e"], &[])
+        .node("Not", &["e"], &["c"], &[]);
+    close(&holds(not), &[1.0, 0.0, 1.0]);
     for (kind, expected) in [
         ("And", [0.0, 1.0, 0.0]),
         ("Or", [1.0, 1.0, 1.0]),
@@ -197,6 +201,7 @@ fn groups_of_channels_are_normalized_together() {
 fn rows_are_reduced_and_ranked() {
     let x = [1.0, 2.0, 3.0, 4.0, 5.0, -6.0];
     let axes = || Setting::Ints("axes", &[1]);
+    close(&node("ReduceMean", &[axes()], &[2, 3], &x).1, &[2.0, 1.0]);
     close(&node("ReduceMin", &[axes()], &[2, 3], &x).1, &[1.0, -6.0]);
     close(
         &node("ReduceProd", &[axes()], &[2, 3], &x).1,
@@ -229,6 +234,12 @@ fn tensors_are_repeated_cut_and_given_axes() {
         .integers("n", &[1, 1, 2])
         .node("Tile", &["x", "n"], &["y"], &[]);
     close(&rows(tiled).1, &[1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0]);
+    let spread =
+        Graph::taking(&[1, 2])
+            .integers("n", &[1, 2, 2])
+            .node("Expand", &["x", "n"], &["y"], &[]);
+    let found = compute(&spread.file(), &[1, 1, 2], &x[..2]);
+    assert_eq!(found, (vec![1, 2, 2], vec![1.0, 2.0, 1.0, 2.0]));
     let axis = square()
         .integers("a", &[1])
         .node("Unsqueeze", &["x", "a"], &["y"], &[]);
