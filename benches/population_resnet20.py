@@ -1,9 +1,9 @@
-"""Noisy copies of a ResNet-20 in PyTorch: the other side of `crossburn evaluate resnet20.onnx --sigma 0.05`.
+"""Times noisy copies of a ResNet-20 in PyTorch: the other side of the `crossburn evaluate` of benches/README.md.
 
     python3 benches/population_resnet20.py resnet20.safetensors CIFAR10_DIR [CHIPS] [IMAGES] [THREADS]
 
 Needs torch and safetensors. Batch norms are folded into the convolutions, as exporters do. Every copy takes new Gaussian noise on its weights, and
-all images in batches of 128.
+classifies all images in batches of 128.
 """
 import statistics, sys, time
 

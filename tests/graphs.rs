@@ -14,7 +14,7 @@ use crossburn_checkpoints::OnnxFile;
 use crossburn_hardware::manufacture;
 use crossburn_noise::{ChipSeed, Distribution, Variation};
 use crossburn_training::data::read_npy;
-use graph::Graph;
+use graph::{Graph, Setting};
 
 /// A classifier of digits with one hidden layer.
 fn digits(folder: &Path) {
@@ -160,6 +160,18 @@ fn outputs_of_one_chip_are_written() {
             "--input in.safetensors --output x.npy --sigma 0.1",
             "add --chip SEED:INDEX",
         ),
+        (
+            "--input in.safetensors --output x.npy --scale per-channel",
+            "a variation says nothing without a chip: add --chip SEED:INDEX",
+        ),
+        (
+            "--input in.safetensors --output x.npy --digital fc1.weight",
+            "--digital says nothing here: no weight of the network is quantized",
+        ),
+        (
+            "--input in.safetensors --output none/x.npy",
+            "the folder none of --output is not there: create it first",
+        ),
     ] {
         let line = bad(folder, &format!("predict net.onnx {command}"));
         assert!(line.contains(part), "{line}");
@@ -199,6 +211,18 @@ fn a_graph_is_checked_before_it_predicts() {
     let fixed = Graph::with_input(&[Some(2), Some(3)], 1).node("Relu", &["x"], &["y"], &[]);
     std::fs::write(folder.join("net.onnx"), fixed.file()).unwrap();
     good(folder, "predict net.onnx --input in.npy --output out.npy");
+    let values: Vec<u8> = (0..9).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    write_npy(&folder.join("three.npy"), "<f4", &[3, 3], &values);
+    let line = bad(
+        folder,
+        "predict net.onnx --input three.npy --output out.npy",
+    );
+    assert!(
+        line.contains(
+            "three.npy holds 3 items, and the network takes batches of 2 alone: add or take out items"
+        ),
+        "{line}"
+    );
 }
 
 /// The file beside a network says how it sees its inputs, unless the command or the source does.
@@ -223,6 +247,59 @@ fn a_recipe_knows_the_normalization_of_its_network() {
             config.contains(&format!("source = \"{source}\"")),
             "{config}"
         );
+    }
+}
+
+/// A network that adds the row of a table whose number it computes from the image: zeros have the row 0, images one that is not
+/// there. Nothing but the values says so.
+#[test]
+fn a_node_that_cannot_compute_with_the_data_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let weights: Vec<f32> = (0..7840).map(|i| (i % 7) as f32 / 700.0).collect();
+    let graph = Graph::taking(&[1, 28, 28])
+        .floats("fc.weight", &[784, 10], &weights)
+        .floats("table", &[2, 10], &[0.5; 20])
+        .floats("many", &[2], &[1000.0; 2])
+        .integers("axis", &[1])
+        .node("Flatten", &["x"], &["f"], &[])
+        .node("MatMul", &["f", "fc.weight"], &["h"], &[])
+        .node(
+            "ReduceMax",
+            &["f", "axis"],
+            &["m"],
+            &[Setting::Int("keepdims", 0)],
+        )
+        .node(
+            "ReduceMax",
+            &["many"],
+            &["k"],
+            &[Setting::Int("keepdims", 0)],
+        )
+        .node("Mul", &["m", "k"], &["n"], &[])
+        .node("Cast", &["n"], &["i"], &[Setting::Int("to", 7)])
+        .named("/pick/Gather", "Gather", &["table", "i"], &["g"], &[])
+        .node("Add", &["h", "g"], &["y"], &[]);
+    std::fs::write(folder.join("net.onnx"), graph.file()).unwrap();
+    std::fs::write(folder.join("r.toml"), RECIPE).unwrap();
+    let node = ": node `/pick/Gather` (Gather): index ";
+    for (command, start) in [
+        (
+            "evaluate net.onnx --data digits --items 200 --noise none --chips 1",
+            "the network cannot compute one of the items 0 to ",
+        ),
+        (
+            "train r.toml --init net.onnx --out tuned",
+            "the network cannot compute in epoch 1, step 1",
+        ),
+        (
+            "worst-case net.onnx --data digits --items 100 --budget 20",
+            "the network cannot compute ",
+        ),
+    ] {
+        let line = bad(folder, command);
+        assert!(line.contains(start), "{command}: {line}");
+        assert!(line.contains(node), "{command}: {line}");
     }
 }
 

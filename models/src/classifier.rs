@@ -12,6 +12,12 @@ pub trait Classifier: Network {
     /// channel as well.
     fn forward(&self, inputs: Tensor<4>) -> Tensor<2>;
 
+    /// Why a pass gave NaN in place of its outputs, where the computation of the network depends on values and met one that it cannot
+    /// compute with, such as an index beyond the end of a table. Copies of the network, such as its chips, tell of each other's passes.
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
     /// What [`forward`](Self::forward) can give while the weights are anywhere in their boxes, see
     /// [`enclosure`](crossburn_hardware::enclosure); `None` for a network that does not declare its computation over any
     /// [`Arithmetic`](crossburn_hardware::enclosure::Arithmetic).

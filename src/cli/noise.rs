@@ -75,7 +75,9 @@ impl NoiseArguments {
             self.exponent,
             self.probability,
         ];
-        self.noise != DEFAULT || numbers.iter().any(Option::is_some)
+        self.noise != DEFAULT
+            || self.scale != Granularity::PerTensor
+            || numbers.iter().any(Option::is_some)
     }
 
     /// The variation.
@@ -254,6 +256,22 @@ mod tests {
             let error = parse(flags).variation().unwrap_err();
             let text = format!("{error:#}");
             assert!(text.contains(part), "{flags}: {text}");
+        }
+    }
+
+    #[test]
+    fn every_flag_is_one_that_is_given() {
+        assert!(!parse("").is_given());
+        for flags in [
+            "--noise none",
+            "--sigma 0.1",
+            "--censor 1",
+            "--ratio 1",
+            "--exponent 1",
+            "--probability 1",
+            "--scale per-channel",
+        ] {
+            assert!(parse(flags).is_given(), "{flags}");
         }
     }
 

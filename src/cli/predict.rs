@@ -10,12 +10,11 @@ use crossburn_checkpoints::{OnnxFile, load_checkpoint, write_bytes};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_models::onnx::OnnxNetwork;
 use crossburn_models::{ByForward, Forward, ModelConfig, Network, Outputs, WithForward};
-use crossburn_noise::{ChipSeed, Variation};
+use crossburn_noise::{ChipSeed, PathPattern, Variation, matrix_weights};
 use crossburn_training::data::read_npy;
 use safetensors::{Dtype, SafeTensors};
 
 use super::device::DeviceChoice;
-use super::digital::DigitalArgument;
 use super::noise::NoiseArguments;
 use super::process::ProcessArguments;
 use super::stored_network::StoredNetwork;
@@ -45,8 +44,14 @@ pub(super) struct Predict {
     chip: Option<Chip>,
     #[command(flatten)]
     noise: NoiseArguments,
-    #[command(flatten)]
-    digital: DigitalArgument,
+    /// Weights that stay digital, so that they do not deviate, comma-separated: paths, or patterns such as 'fc*.weight'
+    #[arg(
+        long,
+        value_name = "PATH,...",
+        value_delimiter = ',',
+        help_heading = "Variation"
+    )]
+    digital: Vec<PathPattern>,
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N
     #[arg(
         long,
@@ -85,6 +90,7 @@ impl FromStr for Chip {
 impl Predict {
     pub(super) fn run(self) -> Result<Outcome> {
         let kind = Kind::of(&self.output)?;
+        require_folder(&self.output)?;
         let varies = match self.chip {
             Some(chip) => Some((
                 ChipSeed::new(chip.seed, chip.index),
@@ -95,7 +101,7 @@ impl Predict {
             }
             None => None,
         };
-        let stored = StoredNetwork::open(&self.model)?.with_digital(&self.digital.paths);
+        let stored = StoredNetwork::open(&self.model)?.with_digital(&self.digital);
         let input = read(&self.input)?;
         if let Some(place) = input.values.iter().position(|value| !value.is_finite()) {
             bail!(
@@ -112,6 +118,7 @@ impl Predict {
         let pass = Pass {
             stored: &stored,
             varies: varies.as_ref(),
+            digital: &self.digital,
             input: &input,
             device: &device,
             path: &self.input,
@@ -145,6 +152,7 @@ impl Predict {
 struct Pass<'a> {
     stored: &'a StoredNetwork,
     varies: Option<&'a (ChipSeed, Variation)>,
+    digital: &'a [PathPattern],
     input: &'a Outputs,
     device: &'a Device,
     path: &'a Path,
@@ -159,6 +167,16 @@ impl Pass<'_> {
         };
         let weights = self.stored.weights::<N>();
         weights.check(&network)?;
+        let quantized = |path: &String| weights.quantization(path).is_some();
+        if self.varies.is_none()
+            && !self.digital.is_empty()
+            && !matrix_weights(&network).iter().any(quantized)
+        {
+            bail!(
+                "--digital says nothing here: no weight of the network is quantized, and none deviates without a chip; add --chip \
+                 SEED:INDEX, or leave --digital out"
+            );
+        }
         Ok(match self.varies {
             Some((chip, variation)) => manufacture(&network, weights, variation, *chip),
             None => programmed(&network, weights),
@@ -193,6 +211,16 @@ impl Pass<'_> {
     fn graph(&self, network: OnnxNetwork) -> Result<Outputs> {
         let graph = network.input();
         let fixed = graph.shape.first().copied().flatten();
+        if let Some(fixed) = fixed
+            && !self.input.shape[0].is_multiple_of(fixed)
+        {
+            bail!(
+                "{} holds {} items, and the network takes batches of {fixed} alone: add or take out items to a multiple of {fixed}, or \
+                 export the network with a free batch (dynamic_axes or dynamic_shapes)",
+                self.path.display(),
+                self.input.shape[0]
+            );
+        }
         let mut batch = self.input.shape.clone();
         batch[0] = fixed.unwrap_or(batch[0]);
         graph.check(&batch)?;
@@ -248,6 +276,20 @@ impl Kind {
             Some("safetensors") => Ok(Self::Safetensors),
             _ => bail!("{} is no .npy or .safetensors file", path.display()),
         }
+    }
+}
+
+/// Refuses an output whose folder is not there, before the work.
+///
+/// # Errors
+/// The folder.
+fn require_folder(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => bail!(
+            "the folder {} of --output is not there: create it first",
+            folder.display()
+        ),
+        _ => Ok(()),
     }
 }
 

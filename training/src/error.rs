@@ -227,6 +227,16 @@ pub enum TrainingError {
         /// Its value.
         value: f32,
     },
+    /// A network whose computation depends on values, and met one that it cannot compute with.
+    #[error("{what} cannot compute {place}: {cause}")]
+    Failed {
+        /// The network, or which chip of it.
+        what: String,
+        /// With what, such as which items.
+        place: String,
+        /// Where it failed, why, and what to do.
+        cause: String,
+    },
     /// A device that could not give a result back.
     #[error("the device could not return a result: {0}; try --device cpu")]
     Device(String),
@@ -282,6 +292,11 @@ impl TrainingError {
                 item,
                 output,
                 value,
+            },
+            Self::Failed { place, cause, .. } => Self::Failed {
+                what: format!("chip {chip}"),
+                place,
+                cause,
             },
             error => error,
         }

@@ -15,7 +15,7 @@ use crossburn_noise::{
 use rayon::prelude::*;
 
 use crate::TrainingError;
-use crate::task::{Batch, Confusion, Learn, Task, overlap};
+use crate::task::{Batch, Confusion, Learn, Task, items_in_words, overlap};
 
 /// The items of a task on a device, in batches. Uploaded once, shared by every chip.
 #[derive(Clone, Debug)]
@@ -146,7 +146,12 @@ fn judged<N, T: Learn<N>>(
     let mut seen = 0;
     for (batch, numbers) in batches.batches.iter().zip(&batches.numbers) {
         let output = about_items(numbers, || batches.task.forward(network, batch));
-        judge(output, batch).map_err(|error| error.at_item(seen))?;
+        let place = items_in_words(seen, numbers.len());
+        let explained = |error: TrainingError| {
+            let error = error.at_item(seen);
+            batches.task.explained(network, &place, error)
+        };
+        judge(output, batch).map_err(explained)?;
         seen += numbers.len();
     }
     Ok(())
@@ -162,7 +167,11 @@ fn hits<N, T: Learn<N>>(
     for (batch, numbers) in batches.range(range) {
         let output = about_items(numbers, || batches.task.forward(network, &batch));
         let found = batches.task.hits(output, &batch);
-        hits += found.map_err(|error| error.at_item(seen))?;
+        let place = items_in_words(seen, numbers.len());
+        hits += found.map_err(|error| {
+            let error = error.at_item(seen);
+            batches.task.explained(network, &place, error)
+        })?;
         seen += numbers.len();
     }
     Ok(hits)
@@ -276,10 +285,14 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         };
         let items = calibration.items();
         let hardware = hardware.with_placement(self.weights.placement(), &self.network)?;
-        let mapped = MappedNetwork::new(&self.quantized(), &hardware, items, run)?;
-        Ok(match fidelity {
-            Fidelity::Weight => mapped,
-            Fidelity::Array => mapped.calibrated(run)?,
+        let mapped = MappedNetwork::new(&self.quantized(), &hardware, items, run);
+        let mapped = mapped.and_then(|mapped| match fidelity {
+            Fidelity::Weight => Ok(mapped),
+            Fidelity::Array => mapped.calibrated(run),
+        });
+        mapped.map_err(|error| {
+            let place = "an item that ranges are set on";
+            (calibration.task).explained(&self.network, place, error.into())
         })
     }
 

@@ -20,7 +20,7 @@ use crate::batch_norm_refresh::batch_norm_refresh;
 use crate::data::Augmentation;
 use crate::learner::{Learner, Step};
 use crate::method::{Plan, Scene};
-use crate::task::{Batch, Learn, Tally};
+use crate::task::{Batch, Learn, Tally, items_in_words};
 use crate::weight_clip::clip_weights;
 use crate::{
     Batches, Deployment, EpochRecord, HardwareAware, Method, Passes, Recipe, Selection,
@@ -513,11 +513,14 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 learner.network = clip_weights(network, selected, *deviations);
             }
             if !learned.loss.is_finite() {
-                return Err(TrainingError::Diverged {
+                let step = index + 1;
+                let diverged = TrainingError::Diverged {
                     epoch,
-                    step: index + 1,
+                    step,
                     loss: learned.loss,
-                });
+                };
+                let place = format!("in epoch {epoch}, step {step}");
+                return Err(run.train.explained(&learner.network, &place, diverged));
             }
             let metric = run.train.value(&learned.tally).ok();
             tally.merge(learned.tally);
@@ -565,7 +568,10 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 None => manufacture(network, &weights, noise, chip),
             };
             let judged = task.judge(task.forward(&chip, batch), batch, &mut tally);
-            judged.map_err(|error| error.at_item(seen))?;
+            judged.map_err(|error| {
+                let place = items_in_words(seen, batch.items());
+                task.explained(&chip, &place, error.at_item(seen))
+            })?;
             seen += batch.items();
         }
         self.progress.passes.forward += batches.items() as u64;

@@ -201,6 +201,15 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
             total.tally.merge(part.tally);
         }
         let task = self.batches.task();
+        if !total.loss.is_finite()
+            && let Some(cause) = task.failure(&self.programmed)
+        {
+            return Err(TrainingError::Failed {
+                what: "the network".to_string(),
+                place: "with a deviation of the search".to_string(),
+                cause,
+            });
+        }
         Ok(Judged {
             loss: total.loss / self.batches.items() as f64,
             score: task.metric().score(task.value(&total.tally)?),

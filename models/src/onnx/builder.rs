@@ -7,7 +7,7 @@ use burn::tensor::Device;
 
 use super::attributes::Attributes;
 use super::host::{Elements, Host};
-use super::layer::{Layer, NamedLayer};
+use super::layer::{Layer, NamedLayer, Part};
 use super::names::{is_made, segments};
 use super::node::{Failure, Node};
 use super::operator::{self, Operator};
@@ -23,9 +23,10 @@ pub(crate) enum Source {
     /// The value of a slot.
     Slot(usize),
     Constant(Arc<Host>),
-    /// A parameter, or the weight of a layer, of a shape; turned where the layer holds the transposed matrix.
+    /// A parameter, or the weight or bias of a layer, of a shape; turned where the layer holds the transposed matrix.
     Layer {
         layer: usize,
+        part: Part,
         shape: Vec<usize>,
         turned: bool,
     },
@@ -55,14 +56,14 @@ impl Step {
     }
 }
 
-/// The layer of an initializer, and how the initializer lies in it.
+/// The layer of a stored tensor, and how the tensor lies in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owner {
     pub(super) layer: usize,
     pub(super) lies: Lies,
 }
 
-/// How an initializer lies in its layer.
+/// How a stored tensor lies in its layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lies {
     AsItIs,
@@ -77,7 +78,7 @@ pub(super) enum Lies {
 struct Open {
     step: usize,
     place: usize,
-    initializer: String,
+    stored: String,
     /// Whether the step takes it transposed.
     turned: bool,
     /// Whether no gradient passes to it there.
@@ -97,9 +98,11 @@ pub(crate) struct Builder<'a> {
     pub(super) multiplied: HashSet<String>,
     /// Names that stand for others: of values that pass unchanged.
     aliases: HashMap<String, String>,
-    /// Initializers that are part of a layer.
+    /// Stored tensors that are the weight of a layer.
     pub(super) owners: HashMap<String, Owner>,
-    /// Transposed initializers, by the name of the transposed tensor.
+    /// Those that are the bias of a layer: of several, the first.
+    pub(super) biases: HashMap<String, Owner>,
+    /// Transposed stored matrices, by the name of the transposed tensor.
     pub(super) turned: HashMap<String, String>,
     slots: HashMap<String, usize>,
     next_slot: usize,
@@ -147,6 +150,7 @@ impl<'a> Builder<'a> {
             multiplied: HashSet::new(),
             aliases: HashMap::new(),
             owners: HashMap::new(),
+            biases: HashMap::new(),
             turned: HashMap::new(),
             slots: HashMap::new(),
             next_slot: 0,
@@ -276,12 +280,27 @@ impl<'a> Builder<'a> {
     /// The first node that cannot be built.
     pub(crate) fn nodes(&mut self) -> Result<(), OnnxError> {
         let graph = self.graph;
-        for (number, node) in graph.node.iter().enumerate() {
+        let named = |(number, node): (usize, &'a NodeProto)| {
             let name = match node.name.as_str() {
                 "" => format!("{} {}", node.op_type, number + 1),
                 name => name.to_string(),
             };
-            operator::require_known(node, &name)?;
+            (number, node, name)
+        };
+        let nodes: Vec<(usize, &NodeProto, String)> =
+            graph.node.iter().enumerate().map(named).collect();
+        for (_, node, name) in &nodes {
+            operator::require_known(node, name)?;
+        }
+        // A layer may take a constant that stands after it in the file, such as the bias of a product.
+        let (constants, others): (Vec<_>, Vec<_>) = nodes
+            .into_iter()
+            .partition(|(_, node, _)| node.op_type == "Constant");
+        for (_, node, name) in constants {
+            self.constant_node(node)
+                .map_err(|error| error.at(&name, &node.op_type))?;
+        }
+        for (number, node, name) in others {
             self.node(node, number, &name)
                 .map_err(|error| error.at(&name, &node.op_type))?;
         }
@@ -293,9 +312,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// A tensor that is a value, or a setting, here and part of another layer elsewhere.
     fn settle(&mut self) -> Result<(), OnnxError> {
-        if let Some((name, step)) =
-            (self.settings.iter()).find(|(name, _)| self.owners.contains_key(*name))
-        {
+        if let Some((name, step)) = self.settings.iter().find(|(name, _)| self.in_layer(name)) {
             return Err(self.steps[*step].failed(format!(
                 "it takes `{name}` as a setting, which is a weight elsewhere: give each a tensor of its own"
             )));
@@ -305,11 +322,15 @@ impl<'a> Builder<'a> {
             .into_iter()
             .partition(|open| open.watched);
         for open in taken.into_iter().chain(watched) {
-            let name = &open.initializer;
-            let fixed = self.settings.contains_key(name)
-                || (open.watched && !self.owners.contains_key(name));
-            let source = match self.known.get(name) {
-                Some(values) if fixed && !open.turned => Ok(Source::Constant(values.clone())),
+            let name = &open.stored;
+            let learns = self.initializers.contains(name) && !open.watched;
+            let fixed = self.settings.contains_key(name) || !(learns || self.in_layer(name));
+            let source = match (self.known.get(name), open.turned) {
+                (Some(values), false) if fixed => Ok(Source::Constant(values.clone())),
+                (Some(values), true) if fixed => values
+                    .transposed()
+                    .map(|values| Source::Constant(Arc::new(values)))
+                    .map_err(Failure::Here),
                 _ => self.stored(name, open.turned),
             };
             let step = &mut self.steps[open.step];
@@ -367,16 +388,6 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let attributes = Attributes::of(proto);
-        if proto.op_type == "Constant" {
-            let values = self.constant_node(&attributes)?;
-            attributes.require_read()?;
-            let [output] = proto.output.as_slice() else {
-                return Err("it has not one output".to_string().into());
-            };
-            self.require_free(output)?;
-            self.known.insert(output.clone(), Arc::new(values));
-            return Ok(());
-        }
         if self.passes_through(proto, &attributes)? {
             let ([input, ..], [output, ..]) = (proto.input.as_slice(), proto.output.as_slice())
             else {
@@ -402,17 +413,17 @@ impl<'a> Builder<'a> {
                 _ if taken.contains(&place) || input.is_empty() => Source::Nothing,
                 Some(values) => {
                     let values = values.clone();
-                    if let Some((name, _)) = self.initializer(input) {
+                    if let Some((name, _)) = self.stored_floats(input) {
                         self.settings.insert(name, self.steps.len());
                     }
                     Source::Constant(values)
                 }
-                None => match self.initializer(input) {
-                    Some((initializer, turned)) => {
+                None => match self.stored_floats(input) {
+                    Some((stored, turned)) => {
                         self.open.push(Open {
                             step: self.steps.len(),
                             place,
-                            initializer,
+                            stored,
                             turned,
                             watched: operator.watched().contains(&place),
                         });
@@ -510,34 +521,40 @@ impl<'a> Builder<'a> {
         ) else {
             return Ok(None);
         };
-        let initializer = self.resolved(input);
-        let matrix = self.initializers.contains(initializer)
-            && self
-                .known
-                .get(initializer)
-                .is_some_and(|v| v.shape().len() == 2);
+        let stored = self.resolved(input);
+        let known = self.known.get(stored);
+        let matrix = known.is_some_and(|values| values.is_float() && values.shape().len() == 2);
         let turns = attributes.ints("perm")?.is_none_or(|axes| axes == [1, 0]);
         let inner = !self.graph_outputs.contains(output.as_str());
-        Ok((matrix && turns && inner).then(|| initializer.to_string()))
+        Ok((matrix && turns && inner).then(|| stored.to_string()))
     }
 
-    /// The tensor of a node `Constant`.
-    fn constant_node(&self, attributes: &Attributes<'_>) -> Result<Host, Failure> {
-        if let Some(tensor) = attributes.tensor("value")? {
-            return Ok(stored_tensor::read(tensor, self.external)?);
-        }
-        let (shape, elements) = if let Some(x) = attributes.given_float("value_float")? {
-            (Vec::new(), Elements::Floats(vec![x]))
-        } else if let Some(x) = attributes.given_int("value_int")? {
-            (Vec::new(), Elements::Integers(vec![x]))
-        } else if let Some(x) = attributes.floats("value_floats")? {
-            (vec![x.len()], Elements::Floats(x))
-        } else if let Some(x) = attributes.ints("value_ints")? {
-            (vec![x.len()], Elements::Integers(x))
+    /// Adds the tensor of a node `Constant`.
+    fn constant_node(&mut self, node: &'a NodeProto) -> Result<(), Failure> {
+        let attributes = Attributes::of(node);
+        let values = if let Some(tensor) = attributes.tensor("value")? {
+            stored_tensor::read(tensor, self.external)?
         } else {
-            return Err("it has no value that is read".to_string().into());
+            let (shape, elements) = if let Some(x) = attributes.given_float("value_float")? {
+                (Vec::new(), Elements::Floats(vec![x]))
+            } else if let Some(x) = attributes.given_int("value_int")? {
+                (Vec::new(), Elements::Integers(vec![x]))
+            } else if let Some(x) = attributes.floats("value_floats")? {
+                (vec![x.len()], Elements::Floats(x))
+            } else if let Some(x) = attributes.ints("value_ints")? {
+                (vec![x.len()], Elements::Integers(x))
+            } else {
+                return Err("it has no value that is read".to_string().into());
+            };
+            Host::new(shape, elements)?
         };
-        Ok(Host::new(shape, elements)?)
+        attributes.require_read()?;
+        let [output] = node.output.as_slice() else {
+            return Err("it has not one output".to_string().into());
+        };
+        self.require_free(output)?;
+        self.known.insert(output.clone(), Arc::new(values));
+        Ok(())
     }
 
     fn require_there(&self, name: &str) -> Result<(), Failure> {
@@ -551,18 +568,23 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The initializer of floats that `name` is, and whether transposed.
-    fn initializer(&self, name: &str) -> Option<(String, bool)> {
+    /// The stored tensor of floats that `name` is, and whether transposed.
+    fn stored_floats(&self, name: &str) -> Option<(String, bool)> {
         let name = self.resolved(name);
-        let (initializer, turned) = match self.turned.get(name) {
-            Some(initializer) => (initializer.as_str(), true),
+        let (stored, turned) = match self.turned.get(name) {
+            Some(stored) => (stored.as_str(), true),
             None => (name, false),
         };
-        let learns = self.initializers.contains(initializer);
-        learns.then(|| (initializer.to_string(), turned))
+        let floats = self.known.get(stored)?.is_float();
+        floats.then(|| (stored.to_string(), turned))
     }
 
-    /// Where the value `name` comes from, which is no initializer that learns.
+    /// Whether a stored tensor is the weight or the bias of a layer.
+    fn in_layer(&self, name: &str) -> bool {
+        self.owners.contains_key(name) || self.biases.contains_key(name)
+    }
+
+    /// Where the value `name` comes from, which is no stored tensor of floats.
     fn source(&self, name: &str) -> Result<Source, Failure> {
         let name = self.resolved(name);
         match (self.slots.get(name), self.known.get(name)) {
@@ -572,13 +594,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The value of an initializer, `turned` where it is transposed: the weight of its layer, or a parameter of its own.
+    /// The value of a stored tensor, `turned` where it is transposed: the weight or bias of its layer, or a parameter of its own.
     fn stored(&mut self, name: &str, turned: bool) -> Result<Source, Failure> {
         let Some(values) = self.known.get(name).cloned() else {
             return Err(not_there(name));
         };
-        let owner = match self.owners.get(name) {
-            Some(owner) => *owner,
+        let owner = self.owners.get(name).map(|owner| (*owner, Part::Weight));
+        let bias = || self.biases.get(name).map(|owner| (*owner, Part::Bias));
+        let (owner, part) = match owner.or_else(bias) {
+            Some(found) => found,
             None => {
                 let path = segments(name);
                 let own = path.last().map_or("", String::as_str);
@@ -588,13 +612,13 @@ impl<'a> Builder<'a> {
                     lies: Lies::AsItIs,
                 };
                 self.owners.insert(name.to_string(), owner);
-                owner
+                (owner, Part::Weight)
             }
         };
         let whole = !matches!(owner.lies, Lies::InParts(_));
-        if !whole || self.layers[owner.layer].layer.value().is_none() {
+        if !whole || self.layers[owner.layer].layer.value(part).is_none() {
             return Err(format!(
-                "it takes `{name}` as a value, which is the weight of a convolution, a norm or a recurrent cell elsewhere: \
+                "it takes `{name}` as a value, which is part of a convolution, a norm or a recurrent cell elsewhere: \
                  give each a tensor of its own"
             )
             .into());
@@ -605,6 +629,7 @@ impl<'a> Builder<'a> {
         }
         Ok(Source::Layer {
             layer: owner.layer,
+            part,
             shape,
             turned: turned != (owner.lies == Lies::Turned),
         })

@@ -1,8 +1,8 @@
 //! Tensors of floats whose number of axes is only known when the graph runs.
 
-use burn::backend::ops::FloatTensorOps;
+use burn::backend::ops::{BoolTensorOps, FloatTensorOps};
 use burn::backend::{Dispatch, DispatchTensor};
-use burn::tensor::{Device, Int, Shape, Slice, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Shape, Slice, Tensor, TensorData};
 
 use super::host::{elements_of, require_spread};
 
@@ -353,13 +353,24 @@ impl Dense {
     pub(crate) fn where_holds(self, condition: &super::Host, other: Self) -> Result<Self, String> {
         let shape = super::host::common_shape(&self.shape, &other.shape)?;
         let shape = super::host::common_shape(&shape, condition.shape())?;
-        let holds = condition.spread(&shape)?.conditions();
+        let rank = shape.len().max(1);
+        let on_device = |shape: &[usize]| {
+            let mut sizes = vec![1; rank - shape.len()];
+            sizes.extend(shape);
+            Shape::from(sizes)
+        };
+        // The condition goes to the device as it is, and is spread there.
+        let holds = condition.conditions();
         let length = holds.len();
-        let device = self.device();
-        let mask =
-            Tensor::<1, burn::tensor::Bool>::from_data(TensorData::new(holds, [length]), &device);
-        let yes = self.spread(&shape)?.flattened();
-        let no = other.spread(&shape)?.flattened();
-        Ok(Self::flat(no.mask_where(mask, yes), shape))
+        let mask = Tensor::<1, Bool>::from_data(TensorData::new(holds, [length]), &self.device());
+        let mask = Dispatch::bool_reshape(mask.into_dispatch(), on_device(condition.shape()));
+        let mask = Dispatch::bool_expand(mask, on_device(&shape));
+        let yes = self.spread(&shape)?.with_rank(rank);
+        let no = other.spread(&shape)?.with_rank(rank);
+        let chosen = Self {
+            tensor: Dispatch::float_mask_where(no.tensor, mask, yes.tensor),
+            shape: no.shape,
+        };
+        Ok(chosen.in_shape(shape))
     }
 }

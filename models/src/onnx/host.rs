@@ -148,6 +148,19 @@ impl Host {
         })
     }
 
+    /// A matrix transposed.
+    ///
+    /// # Errors
+    /// Another number of axes than two.
+    pub(crate) fn transposed(&self) -> Result<Self, String> {
+        match self.shape.as_slice() {
+            [rows, columns] => self.picked(vec![*columns, *rows], |place| {
+                self.offset(&[place[1], place[0]])
+            }),
+            shape => Err(format!("a tensor of shape {shape:?} is no matrix")),
+        }
+    }
+
     /// On a device, as floats.
     pub(crate) fn to_device(&self, device: &Device) -> Dense {
         let values = self.floats();

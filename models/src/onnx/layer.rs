@@ -101,19 +101,44 @@ impl Layer {
         })
     }
 
-    /// The tensor of a parameter, or the weight of a matrix layer as its layer holds it.
-    pub(crate) fn value(&self) -> Option<Dense> {
-        Some(match self {
+    /// The tensor of a parameter, or a part of a layer as the layer holds it.
+    pub(crate) fn value(&self, part: Part) -> Option<Dense> {
+        let weight = match self {
             Self::Parameter1(value) => Dense::new(value.val()),
             Self::Parameter2(value) => Dense::new(value.val()),
             Self::Parameter3(value) => Dense::new(value.val()),
             Self::Parameter4(value) => Dense::new(value.val()),
             Self::Parameter5(value) => Dense::new(value.val()),
             Self::Embedding(layer) => Dense::new(layer.weight.val()),
-            Self::Linear(layer) => Dense::new(layer.weight.val()),
-            _ => return None,
-        })
+            Self::Linear(layer) if part == Part::Weight => Dense::new(layer.weight.val()),
+            _ => return self.bias().filter(|_| part == Part::Bias),
+        };
+        Some(weight)
     }
+
+    /// The bias of a layer that has one.
+    fn bias(&self) -> Option<Dense> {
+        let bias = match self {
+            Self::Linear(layer) => layer.bias.as_ref(),
+            Self::Conv1d(layer) => layer.bias.as_ref(),
+            Self::Conv2d(layer) => layer.bias.as_ref(),
+            Self::Conv3d(layer) => layer.bias.as_ref(),
+            Self::ConvTranspose1d(layer) => layer.bias.as_ref(),
+            Self::ConvTranspose2d(layer) => layer.bias.as_ref(),
+            Self::ConvTranspose3d(layer) => layer.bias.as_ref(),
+            Self::BatchNorm(layer) => Some(&layer.beta),
+            Self::LayerNorm(layer) => layer.beta.as_ref(),
+            _ => None,
+        };
+        bias.map(|bias| Dense::new(bias.val()))
+    }
+}
+
+/// Which tensor of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Weight,
+    Bias,
 }
 
 /// A layer with its path.

@@ -12,9 +12,9 @@
 //! | `BatchNormalization`, `LayerNormalization` | those of Burn: `NAME.gamma`, `NAME.beta`, running states |
 //! | `Gather` from a stored table | `NAME.weight` of an embedding |
 //! | other stored floats | a parameter of that name |
-//! | settings of operators, masks, whole numbers, nodes `Constant` | constants |
+//! | settings of operators, masks, whole numbers, nodes `Constant` that no layer takes | constants |
 //!
-//! A matrix that several nodes use, transposed or not, is one weight. What a layer is called: `names.rs`. A graph is refused before
+//! A matrix that several nodes use, transposed or not, is one weight, and so is one that a layer takes from a node `Constant`. What a layer is called: `names.rs`. A graph is refused before
 //! anything runs where it has an operator that is not known, or control flow. The batch stays free where the export left it free.
 //!
 //! | file | question |

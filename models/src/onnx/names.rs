@@ -74,6 +74,14 @@ mod tests {
             ("val_13", Some("ls.0.qkv.bias"), "node_MatMul_1", "ls.0.qkv"),
             ("val_13", None, "node_MatMul_1", "val_13"),
             ("kernel:0", None, "a/b", "kernel:0"),
+            // The layer then holds `attn.in_proj_weight.weight` and `attn.in_proj_weight.bias`.
+            (
+                "attn.in_proj_weight",
+                Some("attn.in_proj_bias"),
+                "n",
+                "attn.in_proj_weight",
+            ),
+            ("weight", Some("bias"), "n", "weight"),
         ] {
             assert_eq!(layer_path(weight, bias, node).join("."), expected);
         }

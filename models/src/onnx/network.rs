@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
@@ -17,7 +17,7 @@ use super::input::{OnnxInput, described};
 use super::layer::NamedLayer;
 use super::proto::{GraphProto, ModelProto, ValueProto};
 use super::value::{Call, Value};
-use super::{ExternalTensors, OnnxError};
+use super::{ExternalTensors, OnnxError, operator};
 use crate::{Classifier, Network, Outputs};
 
 /// Versions of ONNX's operators that are read.
@@ -56,6 +56,8 @@ struct Graph {
     steps: Vec<Step>,
     digital_products: Vec<String>,
     outputs: Vec<String>,
+    /// Why a pass for a classification failed: the first, of this network or a copy.
+    failure: OnceLock<OnnxError>,
 }
 
 impl OnnxNetwork {
@@ -143,8 +145,14 @@ impl OnnxNetwork {
                     .iter()
                     .map(|value| value.name.clone())
                     .collect(),
+                failure: OnceLock::new(),
             }),
         })
+    }
+
+    /// The operators of ONNX that are known, in alphabetical order.
+    pub fn operators() -> Vec<&'static str> {
+        operator::known()
     }
 
     /// The input that it takes.
@@ -322,10 +330,11 @@ impl OnnxNetwork {
             Source::Constant(host) => Value::Host(host.clone()),
             Source::Layer {
                 layer,
+                part,
                 shape,
                 turned,
             } => {
-                let value = self.layers[*layer].layer.value();
+                let value = self.layers[*layer].layer.value(*part);
                 let value = value.ok_or("one of its inputs is no tensor")?;
                 Value::Dense(match turned {
                     true => {
@@ -358,27 +367,43 @@ fn mark_done(steps: &mut [Step], output: &Source) {
 
 impl Network for OnnxNetwork {}
 
-impl Classifier for OnnxNetwork {
-    /// # Panics
-    /// Where the network does not take such inputs or gives no row of logits for each: [`OnnxInput::item`] and
-    /// [`OnnxNetwork::check_items`] say so before.
-    fn forward(&self, inputs: Tensor<4>) -> Tensor<2> {
+impl OnnxNetwork {
+    /// A row of logits for each sample.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run), and an output that is no row for each.
+    fn logits(&self, inputs: Tensor<4>) -> Result<Tensor<2>, OnnxError> {
         let items = inputs.dims()[0];
         let shape = self.graph.input.of_samples(inputs.dims());
-        let rows = Dense::new(inputs)
-            .reshaped(shape)
-            .map_err(OnnxError::graph)
-            .and_then(|inputs| self.compute(inputs))
-            .and_then(|output| {
-                let count: usize = output.shape().iter().product();
-                let row = count.checked_div(items).unwrap_or_default();
-                let rows = output.reshaped(vec![items, row]);
-                rows.and_then(Dense::with_axes).map_err(OnnxError::graph)
-            });
-        match rows {
-            Ok(rows) => rows,
-            Err(error) => panic!("the graph was checked with such inputs: {error}"),
-        }
+        let inputs = Dense::new(inputs).reshaped(shape);
+        let output = self.compute(inputs.map_err(OnnxError::graph)?)?;
+        let count: usize = output.shape().iter().product();
+        let row = count.checked_div(items).unwrap_or_default();
+        let rows = output.reshaped(vec![items, row]);
+        rows.and_then(Dense::with_axes).map_err(OnnxError::graph)
+    }
+}
+
+impl Classifier for OnnxNetwork {
+    /// NaN where a node cannot compute with the values that reach it, which [`failure`](Classifier::failure) then names.
+    /// [`OnnxNetwork::check_items`] finds all that does not depend on values.
+    fn forward(&self, inputs: Tensor<4>) -> Tensor<2> {
+        let (dims, device) = (inputs.dims(), inputs.device());
+        self.logits(inputs).unwrap_or_else(|error| {
+            let item = &self.graph.input.of_samples(dims)[1..];
+            let row = self.check_items(item).unwrap_or_default();
+            self.graph.failure.get_or_init(|| error);
+            let none = Tensor::full([dims[0], row.iter().product()], f32::NAN, &device);
+            // Whoever asks for gradients must get some.
+            match device.is_autodiff() {
+                true => none.require_grad(),
+                false => none,
+            }
+        })
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.graph.failure.get().map(OnnxError::to_string)
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) struct Node<'b, 'a> {
 
 /// A matrix that a node multiplies with.
 pub(crate) struct Matrix {
-    /// The initializer it is.
+    /// The stored tensor that it is.
     name: String,
     /// Its values, two axes.
     pub(crate) values: Arc<Host>,
@@ -182,18 +182,22 @@ impl<'b, 'a> Node<'b, 'a> {
             left
         };
         let name = self.builder.resolved(other);
+        let values = self.builder.known.get(name)?;
         let fits = reader.op_type == "Add"
-            && self.builder.initializers.contains(name)
+            && values.shape() == [outputs]
+            && require_weight(values, "bias").is_ok()
             && !self.builder.owners.contains_key(name)
-            && self
-                .builder
-                .known
-                .get(name)
-                .is_some_and(|v| v.shape() == [outputs]);
+            && !self.is_single_number(name);
         fits.then(|| NextBias {
             number,
             name: name.to_string(),
         })
+    }
+
+    /// Whether `name` is a single number of the code, such as an epsilon, rather than of the network.
+    fn is_single_number(&self, name: &str) -> bool {
+        let single = self.builder.known[name].shape().iter().product::<usize>() == 1;
+        single && !self.builder.initializers.contains(name)
     }
 
     /// Makes the node that adds `bias` part of this one.
@@ -248,11 +252,11 @@ impl<'b, 'a> Node<'b, 'a> {
         }
     }
 
-    /// The matrix of a product, where the input is an initializer with two axes.
+    /// The matrix of a product, where the input is a stored tensor of floats with two axes.
     pub(crate) fn matrix(&self, input: usize) -> Option<Matrix> {
         let name = self.builder.resolved(self.proto.input.get(input)?);
         let (name, turned) = match self.builder.turned.get(name) {
-            Some(initializer) => (initializer.as_str(), true),
+            Some(stored) => (stored.as_str(), true),
             None => (name, false),
         };
         let values = self.builder.known.get(name)?.clone();
@@ -321,6 +325,9 @@ impl<'b, 'a> Node<'b, 'a> {
         let lies = if turned { Lies::Turned } else { Lies::AsItIs };
         let owner = Owner { layer, lies };
         self.builder.owners.insert(matrix.name.clone(), owner);
+        if let Some(bias) = bias {
+            self.owns_bias(bias, layer, Lies::AsItIs);
+        }
         self.builder.made.insert(key, layer);
         self.taken.insert(input);
         Ok(Some(layer))
@@ -369,8 +376,19 @@ impl<'b, 'a> Node<'b, 'a> {
             let lies = Lies::AsItIs;
             self.builder.owners.insert(name, Owner { layer, lies });
         }
+        if let Some(bias) = &bias {
+            self.owns_bias(bias, layer, Lies::AsItIs);
+        }
         self.builder.made.insert(key, layer);
         Ok(layer)
+    }
+
+    /// Notes that the bias called `name` is that of `layer`, unless another layer has it.
+    fn owns_bias(&mut self, name: &str, layer: usize, lies: Lies) {
+        let biases = &mut self.builder.biases;
+        biases
+            .entry(name.to_string())
+            .or_insert(Owner { layer, lies });
     }
 
     /// Adds the layer called `part`, one of those that its input `weight` is cut into, and `bias` with it; or gives the one that
@@ -404,6 +422,9 @@ impl<'b, 'a> Node<'b, 'a> {
         let fallback = below(segments(&self.fallback())).join(".");
         let layer = self.place(below(self.own_path()), &fallback, fields, layer)?;
         self.builder.owners.insert(name, Owner { layer, lies });
+        if let Some(bias) = &bias {
+            self.owns_bias(bias, layer, lies);
+        }
         self.builder.made.insert(key, layer);
         Ok(layer)
     }

@@ -1,5 +1,7 @@
 //! The values of a tensor that an ONNX file stores.
 
+use std::ops::RangeInclusive;
+
 use half::{bf16, f16};
 
 use super::host::{Elements, Host, elements_of};
@@ -56,6 +58,35 @@ impl Becomes {
                     "values of ONNX's type number {other} are not read: use floats, whole numbers or conditions"
                 ));
             }
+        })
+    }
+}
+
+/// A type of whole numbers, with the values of it that are known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WholeType {
+    pub(crate) name: &'static str,
+    pub(crate) range: RangeInclusive<i64>,
+}
+
+impl WholeType {
+    /// The type of ONNX's type number `data_type`, where it is one of whole numbers.
+    pub(crate) fn of(data_type: i32) -> Option<Self> {
+        let of = |name, low, high| Self {
+            name,
+            range: low..=high,
+        };
+        Some(match data_type {
+            kind::UINT8 => of("uint8", 0, u8::MAX.into()),
+            kind::INT8 => of("int8", i8::MIN.into(), i8::MAX.into()),
+            kind::UINT16 => of("uint16", 0, u16::MAX.into()),
+            kind::INT16 => of("int16", i16::MIN.into(), i16::MAX.into()),
+            kind::INT32 => of("int32", i32::MIN.into(), i32::MAX.into()),
+            kind::UINT32 => of("uint32", 0, u32::MAX.into()),
+            kind::INT64 => of("int64", i64::MIN, i64::MAX),
+            // All whole numbers are kept as int64.
+            kind::UINT64 => of("uint64", 0, i64::MAX),
+            _ => return None,
         })
     }
 }

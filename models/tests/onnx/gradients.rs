@@ -60,6 +60,9 @@ impl burn::module::ModuleVisitor for Gradients<'_> {
     }
 }
 
+/// Roundings, one after the other, of the numbers that a loss of these graphs is made of.
+const ROUNDINGS: f64 = 8.0;
+
 /// Compares every gradient of `Σ c y²`, with `c` counting up, with differences. Each parameter must have a gradient.
 fn check_gradients(name: &str, graph: &Graph, shape: &[usize], parameters: usize) {
     let device = Device::flex().autodiff();
@@ -90,11 +93,17 @@ fn check_gradients(name: &str, graph: &Graph, shape: &[usize], parameters: usize
     assert_eq!(paths.len(), parameters, "{name}: {paths:?}");
     // In training, a batch norm normalizes by the batch, and so it does here.
     let still = network.clone();
+    let loss = loss_of(&still, &x);
     let check = |place: &str, index: usize, found: f32, moved: &dyn Fn(f32) -> f64| {
+        let difference = |step: f32| (moved(step) - moved(-step)) / f64::from(2.0 * step);
         let step = 1.0 / 256.0;
-        let expected = (moved(step) - moved(-step)) / f64::from(2.0 * step);
-        // The step squared times third derivatives of order one, and roundings of 2^-24 of losses over the step.
-        let tolerance = 2e-2 * (1.0 + expected.abs());
+        let expected = difference(step);
+        // A difference is off by the third derivative times step^2 / 6: that of twice the step by four times as much, so that
+        // the two are apart by three times the error. The loss has an error of a few roundings of 2^-24, and the difference that
+        // of the loss over the step; the gradient itself has as many.
+        let curved = (difference(2.0 * step) - expected).abs() / 3.0;
+        let rounded = ROUNDINGS * 2f64.powi(-24);
+        let tolerance = 2.0 * curved + rounded * (loss / f64::from(step) + expected.abs());
         assert!(
             (f64::from(found) - expected).abs() < tolerance,
             "{name}: {place} {index}: {found} {expected}"
@@ -347,6 +356,17 @@ fn gradients_are_those_of_finite_differences() {
             0,
         ),
         (
+            "choices",
+            of_line()
+                .floats("a", &[3, 1], &numbers(33, 3))
+                .floats("no", &[6], &numbers(34, 6))
+                .node("Greater", &["a", "zero"], &["c"], &[])
+                .floats("zero", &[], &[0.0])
+                .node("Where", &["c", "x", "no"], &["y"], &[]),
+            &line,
+            1,
+        ),
+        (
             "activations",
             of_line()
                 .floats("slope.weight", &[3, 1], &[0.1, 0.2, 0.3])
@@ -363,6 +383,38 @@ fn gradients_are_those_of_finite_differences() {
     ];
     for (name, graph, shape, parameters) in rows {
         check_gradients(name, &graph, shape, parameters);
+    }
+}
+
+/// The length of a vector has no slope at zero, and its direction none either. PyTorch has the gradient zero of such a length, and a
+/// vector that stays as it is has the gradient one.
+#[test]
+fn a_vector_of_zeros_has_a_finite_gradient() {
+    let device = Device::flex().autodiff();
+    let gradient = |kind: &str, settings: &[Setting<'_>]| {
+        let graph = Graph::taking(&[2]).node(kind, &["x"], &["y"], settings);
+        let external = |_: &_| Err("none".to_string());
+        let network = OnnxNetwork::read(&graph.with_opset(17), &external, &device).unwrap();
+        let x = Tensor::<2>::from_floats([[3.0, 4.0], [0.0, 0.0]], &device).require_grad();
+        let gradients = network.run::<2, 2>(x.clone()).unwrap().sum().backward();
+        values(x.grad(&gradients).unwrap())
+    };
+    // Of a length, x / |x|. Of the sum of a direction u, (1 - (u1 + u2) u) / |x|: (1 - 1.4 * 0.6) / 5, (1 - 1.4 * 0.8) / 5.
+    for (kind, settings, expected) in [
+        (
+            "ReduceL2",
+            Setting::Ints("axes", &[1]),
+            [0.6, 0.8, 0.0, 0.0],
+        ),
+        (
+            "LpNormalization",
+            Setting::Int("axis", 1),
+            [0.032, -0.024, 1.0, 1.0],
+        ),
+    ] {
+        let found = gradient(kind, &[settings]);
+        let near = |(found, expected): (&f32, &f32)| (found - expected).abs() < 1e-6;
+        assert!(found.iter().zip(&expected).all(near), "{kind}: {found:?}");
     }
 }
 

@@ -87,6 +87,34 @@ fn small() -> Graph {
         )
 }
 
+/// The list of operators in the guide is that of the code.
+#[test]
+fn the_guide_names_every_operator() {
+    let guide = include_str!("../../../docs/from-pytorch.md");
+    let section = guide.split("### Operators\n").nth(1).unwrap();
+    let list = section.trim_start().split("\n\n").next().unwrap();
+    let named: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+    assert_eq!(named, OnnxNetwork::operators());
+}
+
+/// A graph of these tests, or of the other files beside them, holds every operator.
+#[test]
+fn every_operator_is_in_a_graph() {
+    let tests = [
+        include_str!("chips.rs"),
+        include_str!("gradients.rs"),
+        include_str!("layers.rs"),
+        include_str!("main.rs"),
+        include_str!("operators.rs"),
+        include_str!("weights.rs"),
+    ];
+    for operator in OnnxNetwork::operators() {
+        let quoted = format!("\"{operator}\"");
+        let tested = tests.iter().any(|test| test.contains(&quoted));
+        assert!(tested, "no graph here holds a {operator}");
+    }
+}
+
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec_as().unwrap()
 }

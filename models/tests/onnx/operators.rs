@@ -1,5 +1,7 @@
 //! What single operators compute, against formulas and values by hand.
 
+use std::f32::consts::{LN_2, SQRT_2};
+
 use super::graph::{self, Graph, Setting};
 use super::{close, compute, numbers};
 
@@ -22,7 +24,15 @@ fn functions_of_one_element_are_their_formulas() {
     let soft = |x: f64| (1.0 + x.exp()).ln();
     let hard = |x: f64| (x / 6.0 + 0.5).clamp(0.0, 1.0);
     type Formula<'a> = &'a dyn Fn(f64) -> f64;
-    let rows: [(&str, &[Setting<'_>], Formula<'_>); 17] = [
+    let swish = |x: f64| x / (1.0 + (-x).exp());
+    // The constants of the standard, at which mean zero and variance one stay.
+    let selu = |x: f64| 1.050_701 * elu(x, 1.673_263_2);
+    let rows: [(&str, &[Setting<'_>], Formula<'_>); 22] = [
+        ("Ceil", &[], &|x| x.ceil()),
+        ("Cos", &[], &|x| x.cos()),
+        ("Sign", &[], &|x| x.signum()),
+        ("Selu", &[], &selu),
+        ("Swish", &[], &swish),
         ("Abs", &[], &|x| x.abs()),
         ("Neg", &[], &|x| -x),
         ("Exp", &[], &|x| x.exp()),
@@ -49,6 +59,209 @@ fn functions_of_one_element_are_their_formulas() {
         let (shape, found) = node(kind, settings, &[2, 3, 4], &x);
         assert_eq!(shape, [2, 3, 4]);
         let expected: Vec<f32> = x.iter().map(|x| formula(f64::from(*x)) as f32).collect();
+        close(&found, &expected);
+    }
+}
+
+#[test]
+fn functions_of_one_element_have_their_values() {
+    // The values of the error function are those of tables.
+    for (kind, x, expected) in [
+        ("Log", [1.0, 2.0, 0.5], [0.0, LN_2, -LN_2]),
+        ("Sqrt", [0.25, 2.0, 9.0], [0.5, SQRT_2, 3.0]),
+        ("Round", [0.5, 1.5, -2.5], [0.0, 2.0, -2.0]),
+        (
+            "Erf",
+            [0.5, 1.0, -2.0],
+            [0.520_499_9, 0.842_700_8, -0.995_322_3],
+        ),
+    ] {
+        close(&node(kind, &[], &[1, 3], &x).1, &expected);
+    }
+}
+
+#[test]
+fn functions_of_several_tensors_take_them_element_by_element() {
+    for (kind, expected) in [
+        ("Max", [2.0, 4.0, 3.0]),
+        ("Min", [1.0, 0.0, 3.0]),
+        ("Sum", [3.0, 4.0, 6.0]),
+        ("Mean", [1.5, 2.0, 3.0]),
+    ] {
+        let graph = Graph::taking(&[3])
+            .floats("b", &[3], &[2.0, 0.0, 3.0])
+            .node(kind, &["x", "b"], &["y"], &[]);
+        close(
+            &compute(&graph.file(), &[1, 3], &[1.0, 4.0, 3.0]).1,
+            &expected,
+        );
+    }
+}
+
+#[test]
+fn conditions_are_those_of_their_elements() {
+    let holds = |graph: Graph| {
+        let graph = graph.node("Cast", &["c"], &["y"], &[Setting::Int("to", 1)]);
+        compute(&graph.file(), &[1, 3], &[1.0, 2.0, 3.0]).1
+    };
+    let two = || Graph::taking(&[3]).floats("two", &[], &[2.0]);
+    for (kind, expected) in [
+        ("Equal", [0.0, 1.0, 0.0]),
+        ("Less", [1.0, 0.0, 0.0]),
+        ("LessOrEqual", [1.0, 1.0, 0.0]),
+        ("GreaterOrEqual", [0.0, 1.0, 1.0]),
+    ] {
+        close(
+            &holds(two().node(kind, &["x", "two"], &["c"], &[])),
+            &expected,
+        );
+    }
+    let not = two()
+        .node("Equal", &["x", "two"], &["e"], &[])
+        .node("Not", &["e"], &["c"], &[]);
+    close(&holds(not), &[1.0, 0.0, 1.0]);
+    for (kind, expected) in [
+        ("And", [0.0, 1.0, 0.0]),
+        ("Or", [1.0, 1.0, 1.0]),
+        ("Xor", [1.0, 0.0, 1.0]),
+    ] {
+        let graph = two()
+            .node("LessOrEqual", &["x", "two"], &["a"], &[])
+            .node("GreaterOrEqual", &["x", "two"], &["b"], &[])
+            .node(kind, &["a", "b"], &["c"], &[]);
+        close(&holds(graph), &expected);
+    }
+}
+
+#[test]
+fn channels_become_blocks_and_blocks_channels() {
+    let x: Vec<f32> = (0..8).map(|x| x as f32).collect();
+    for (kind, mode, shape, expected) in [
+        // By the reshapes of the standard: the place in a block is counted first, or last.
+        (
+            "DepthToSpace",
+            Some("DCR"),
+            [1, 8, 1, 1],
+            [0., 2., 4., 6., 1., 3., 5., 7.],
+        ),
+        (
+            "DepthToSpace",
+            Some("CRD"),
+            [1, 8, 1, 1],
+            [0., 1., 2., 3., 4., 5., 6., 7.],
+        ),
+        (
+            "SpaceToDepth",
+            None,
+            [1, 2, 2, 2],
+            [0., 4., 1., 5., 2., 6., 3., 7.],
+        ),
+    ] {
+        let mut settings = vec![Setting::Int("blocksize", 2)];
+        settings.extend(mode.map(|mode| Setting::Text("mode", mode)));
+        close(&node(kind, &settings, &shape, &x).1, &expected);
+    }
+}
+
+#[test]
+fn groups_of_channels_are_normalized_together() {
+    // Both groups have the variance 1, so that each element is 1 or -1 over the root of 1.5625.
+    let x = [1.0, -1.0, 3.0, 5.0];
+    for (opset, scale, bias, expected) in [
+        (
+            21,
+            vec![1.0, 2.0, 3.0, 4.0],
+            vec![0.0, 0.0, 0.0, 1.0],
+            [0.8, -1.6, -2.4, 4.2],
+        ),
+        // At first, the operator had a scale for each group.
+        (18, vec![1.0, 2.0], vec![0.0, 1.0], [0.8, -0.8, -0.6, 2.6]),
+    ] {
+        let count = scale.len() as i64;
+        let graph = Graph::taking(&[4, 1])
+            .floats("s", &[count], &scale)
+            .floats("b", &[count], &bias)
+            .node(
+                "GroupNormalization",
+                &["x", "s", "b"],
+                &["y"],
+                &[
+                    Setting::Int("num_groups", 2),
+                    Setting::Float("epsilon", 0.5625),
+                ],
+            );
+        close(
+            &compute(&graph.with_opset(opset), &[1, 4, 1], &x).1,
+            &expected,
+        );
+    }
+}
+
+#[test]
+fn rows_are_reduced_and_ranked() {
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, -6.0];
+    let axes = || Setting::Ints("axes", &[1]);
+    close(&node("ReduceMean", &[axes()], &[2, 3], &x).1, &[2.0, 1.0]);
+    close(&node("ReduceMin", &[axes()], &[2, 3], &x).1, &[1.0, -6.0]);
+    close(
+        &node("ReduceProd", &[axes()], &[2, 3], &x).1,
+        &[6.0, -120.0],
+    );
+    let three = [0.0, 3.0f32.ln()];
+    let softmax = [Setting::Int("axis", -1)];
+    let expected = [0.25f32.ln(), 0.75f32.ln()];
+    close(&node("LogSoftmax", &softmax, &[1, 2], &three).1, &expected);
+    for (kind, expected) in [("ArgMin", [0.0, 2.0]), ("ArgMax", [2.0, 1.0])] {
+        let place = Graph::taking(&[3])
+            .node(kind, &["x"], &["i"], &[Setting::Int("axis", 1)])
+            .node("Cast", &["i"], &["y"], &[Setting::Int("to", 1)]);
+        close(&compute(&place.file(), &[2, 3], &x).1, &expected);
+    }
+    let counted = Graph::taking(&[3])
+        .node("Size", &["x"], &["n"], &[])
+        .node("Cast", &["n"], &["f"], &[Setting::Int("to", 1)])
+        .node("Sub", &["x", "f"], &["y"], &[]);
+    let expected = x.map(|x| x - 6.0);
+    close(&compute(&counted.file(), &[2, 3], &x).1, &expected);
+}
+
+#[test]
+fn tensors_are_repeated_cut_and_given_axes() {
+    let x = [1.0, 2.0, 3.0, 4.0];
+    let square = || Graph::taking(&[2, 2]);
+    let rows = |graph: Graph| compute(&graph.file(), &[1, 2, 2], &x);
+    let tiled = square()
+        .integers("n", &[1, 1, 2])
+        .node("Tile", &["x", "n"], &["y"], &[]);
+    close(&rows(tiled).1, &[1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0]);
+    let spread =
+        Graph::taking(&[1, 2])
+            .integers("n", &[1, 2, 2])
+            .node("Expand", &["x", "n"], &["y"], &[]);
+    let found = compute(&spread.file(), &[1, 1, 2], &x[..2]);
+    assert_eq!(found, (vec![1, 2, 2], vec![1.0, 2.0, 1.0, 2.0]));
+    let axis = square()
+        .integers("a", &[1])
+        .node("Unsqueeze", &["x", "a"], &["y"], &[]);
+    assert_eq!(rows(axis), (vec![1, 1, 2, 2], x.to_vec()));
+    for (upper, expected) in [(1, [1.0, 2.0, 0.0, 4.0]), (0, [1.0, 0.0, 3.0, 4.0])] {
+        let triangle = square().node("Trilu", &["x"], &["y"], &[Setting::Int("upper", upper)]);
+        close(&rows(triangle).1, &expected);
+    }
+    // As a `Resize` with the places i / 2.
+    for (mode, expected) in [
+        ("nearest", [1.0, 1.0, 2.0, 2.0]),
+        ("linear", [1.0, 1.5, 2.0, 2.0]),
+    ] {
+        let wide = Graph::taking(&[1, 1, 2])
+            .floats("s", &[4], &[1.0, 1.0, 1.0, 2.0])
+            .node(
+                "Upsample",
+                &["x", "s"],
+                &["y"],
+                &[Setting::Text("mode", mode)],
+            );
+        let found = compute(&wide.with_opset(9), &[1, 1, 1, 2], &x[..2]).1;
         close(&found, &expected);
     }
 }
@@ -285,6 +498,142 @@ fn images_are_resized_as_pytorch_resizes_them() {
             4.0 - third,
             4.0,
         ],
+    );
+}
+
+/// Scales whose products with ten are whole numbers only where they are rounded to 32 bits: 0.7 is a little less than seven tenths
+/// there. The values are those of onnxruntime 1.32, and the sizes those of PyTorch's `interpolate`.
+#[test]
+fn scales_of_a_size_are_those_of_32_bits() {
+    let x: Vec<f32> = (0..10).map(|x| x as f32).collect();
+    let resize = |mode: &str, place: &str, scale: Option<f32>, size: i64| {
+        let settings = [
+            Setting::Text("mode", mode),
+            Setting::Text("coordinate_transformation_mode", place),
+            Setting::Text("nearest_mode", "floor"),
+        ];
+        let graph = Graph::taking(&[1, 10]);
+        let graph = match scale {
+            Some(scale) => graph.floats("s", &[3], &[1.0, 1.0, scale]).node(
+                "Resize",
+                &["x", "", "s"],
+                &["y"],
+                &settings,
+            ),
+            None => graph.integers("s", &[1, 1, size]).node(
+                "Resize",
+                &["x", "", "", "s"],
+                &["y"],
+                &settings,
+            ),
+        };
+        compute(&graph.file(), &[1, 1, 10], &x).1
+    };
+    let nearest: [(f32, &[u8]); 6] = [
+        (0.4, &[0, 2, 5, 7]),
+        (0.6, &[0, 1, 3, 5, 6, 8]),
+        (0.7, &[0, 1, 2, 4, 5, 7, 8]),
+        (0.9, &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        (1.4, &[0, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 7, 8, 9]),
+        (
+            2.3,
+            &[
+                0, 0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7, 7, 8, 8, 9, 9,
+            ],
+        ),
+    ];
+    for (scale, expected) in nearest {
+        let expected: Vec<f32> = expected.iter().map(|x| f32::from(*x)).collect();
+        let found = resize("nearest", "asymmetric", Some(scale), 0);
+        assert_eq!(found, expected, "{scale}");
+        // Here onnxruntime has (i + 1/2) / scale - 1/2, between the first and the last place.
+        let linear = resize("linear", "half_pixel", Some(scale), 0);
+        let place = |i: usize| ((i as f64 + 0.5) / f64::from(scale) - 0.5).clamp(0.0, 9.0) as f32;
+        let expected: Vec<f32> = (0..expected.len()).map(place).collect();
+        close(&linear, &expected);
+    }
+    // Where sizes are given, the scale is their ratio.
+    let sized: [(i64, &[u8]); 2] = [
+        (7, &[0, 1, 2, 4, 5, 7, 8]),
+        (13, &[0, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9]),
+    ];
+    for (size, expected) in sized {
+        let expected: Vec<f32> = expected.iter().map(|x| f32::from(*x)).collect();
+        assert_eq!(resize("nearest", "asymmetric", None, size), expected);
+    }
+}
+
+/// Without axes, a reduction with `noop_with_empty_axes` does to each element what it does before it sums.
+#[test]
+fn a_reduction_of_no_axes_is_that_of_each_element() {
+    for (kind, expected) in [
+        ("ReduceL1", [3.0, 4.0]),
+        ("ReduceL2", [3.0, 4.0]),
+        ("ReduceSumSquare", [9.0, 16.0]),
+        ("ReduceSum", [-3.0, 4.0]),
+        ("ReduceMax", [-3.0, 4.0]),
+        ("ReduceLogSumExp", [-3.0, 4.0]),
+    ] {
+        let settings = [Setting::Int("noop_with_empty_axes", 1)];
+        let (shape, found) = node(kind, &settings, &[1, 2], &[-3.0, 4.0]);
+        assert_eq!(shape, [1, 2], "{kind}");
+        close(&found, &expected);
+    }
+}
+
+/// A vector of zeros has no direction: it stays as it is, as onnxruntime and PyTorch leave it.
+#[test]
+fn a_vector_of_zeros_stays_one() {
+    let x = [3.0, -4.0, 0.0, 0.0];
+    let settings = [Setting::Int("axis", 1)];
+    let found = node("LpNormalization", &settings, &[2, 2], &x).1;
+    close(&found, &[0.6, -0.8, 0.0, 0.0]);
+    let settings = [Setting::Ints("axes", &[1])];
+    close(&node("ReduceL2", &settings, &[2, 2], &x).1, &[5.0, 0.0]);
+}
+
+/// A remainder has the sign of its divisor as in Python, or with `fmod` that of its dividend as in C.
+#[test]
+fn remainders_of_whole_numbers_have_the_sign_that_is_asked_for() {
+    for (fmod, expected) in [(0, [1.0, 2.0, -2.0, -1.0]), (1, [1.0, -1.0, 1.0, -1.0])] {
+        let graph = Graph::taking(&[4])
+            .integers("a", &[7, -7, 7, -7])
+            .integers("b", &[3, 3, -3, -3])
+            .node("Mod", &["a", "b"], &["r"], &[Setting::Int("fmod", fmod)])
+            .node("Cast", &["r"], &["f"], &[Setting::Int("to", 1)])
+            .node("Add", &["x", "f"], &["y"], &[]);
+        close(&compute(&graph.file(), &[1, 4], &[0.0; 4]).1, &expected);
+    }
+}
+
+/// The condition is spread as the two tensors are.
+#[test]
+fn a_condition_is_spread_to_both_choices() {
+    let choose = |condition: &[i64], shape: &[i64], x: &[f32], rows: usize| {
+        let graph = Graph::taking(&[2])
+            .integers("c", condition)
+            .integers("s", shape)
+            .floats("no", &[2], &[-1.0, -2.0])
+            .node("Reshape", &["c", "s"], &["d"], &[])
+            .node("Cast", &["d"], &["b"], &[Setting::Int("to", 9)])
+            .node("Where", &["b", "x", "no"], &["y"], &[]);
+        compute(&graph.file(), &[rows, 2], x).1
+    };
+    let x = [1.0, 2.0, 3.0, 4.0];
+    close(&choose(&[1, 0], &[2], &x, 2), &[1.0, -2.0, 3.0, -2.0]);
+    close(&choose(&[0, 1], &[2, 1], &x, 2), &[-1.0, -2.0, 3.0, 4.0]);
+    close(&choose(&[1], &[1, 1, 1], &x[..2], 1), &[1.0, 2.0]);
+}
+
+#[test]
+fn what_hands_a_value_on_changes_nothing() {
+    let graph = Graph::taking(&[2])
+        .node("Identity", &["x"], &["a"], &[])
+        .node("Dropout", &["a"], &["b"], &[])
+        .node("Neg", &["b"], &["y"], &[]);
+    close(
+        &compute(&graph.file(), &[1, 2], &[1.0, -2.0]).1,
+        &[-1.0, 2.0],
     );
 }
 

@@ -1,11 +1,12 @@
 //! Graphs that are refused, and files that are damaged.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
+use crossburn_models::Classifier;
 use crossburn_models::onnx::OnnxNetwork;
 use proptest::prelude::*;
 
 use super::graph::{self, Graph, Setting, integers};
-use super::{numbers, read, small};
+use super::{numbers, read, small, values};
 
 #[test]
 fn what_cannot_run_is_refused_by_its_node() {
@@ -246,6 +247,103 @@ fn what_is_no_number_has_no_place_and_no_whole_number() {
         let error = network.run_values(&[1, 3], x, &Device::flex()).unwrap_err();
         assert!(error.to_string().contains(part), "{error}");
     }
+}
+
+/// Types of whole numbers by ONNX's numbers, with the ends of what they hold. Programs wrap other values around or cut them off,
+/// each in its own way.
+#[test]
+fn a_cast_refuses_what_its_type_does_not_hold() {
+    for (number, name, low, high) in [
+        (2, "uint8", 0.0, 255.0),
+        (3, "int8", -128.0, 127.0),
+        (4, "uint16", 0.0, 65_535.0),
+        (5, "int16", -32_768.0, 32_767.0),
+        // The largest float below 2^31, and below 2^32 and 2^63.
+        (6, "int32", -2_147_483_648.0, 2_147_483_520.0),
+        (12, "uint32", 0.0, 4_294_967_040.0),
+        (
+            7,
+            "int64",
+            -9_223_372_036_854_775_808.0,
+            9_223_371_487_098_961_920.0,
+        ),
+    ] {
+        let cast = Graph::taking(&[2])
+            .node("Cast", &["x"], &["i"], &[Setting::Int("to", number)])
+            .node("Cast", &["i"], &["y"], &[Setting::Int("to", 1)]);
+        let network = read(&cast.file()).unwrap();
+        let run = |x: f32| network.run_values(&[1, 2], vec![0.0, x], &Device::flex());
+        for inside in [low, high] {
+            assert_eq!(run(inside).unwrap().values[1], inside, "{name}");
+        }
+        // The next float beyond, or the next whole number where floats have a fraction.
+        let beyond = |x: f32| match x.abs() < 1e6 {
+            true => x + 1.0f32.copysign(if x > 0.0 { 1.0 } else { -1.0 }),
+            false if x > 0.0 => x.next_up(),
+            false => x.next_down(),
+        };
+        for outside in [beyond(low), beyond(high)] {
+            let error = run(outside).unwrap_err().to_string();
+            let part = format!("(Cast): value 1 of its input is {outside:.0}, outside of {name}");
+            assert!(error.contains(&part), "{error}\n{part}");
+            assert!(error.contains(": clip the values before it"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn remainders_of_floats_are_refused() {
+    let graph = Graph::taking(&[2]).floats("b", &[2], &[3.0, 3.0]).node(
+        "Mod",
+        &["x", "b"],
+        &["y"],
+        &[Setting::Int("fmod", 1)],
+    );
+    let error = read(&graph.file()).unwrap().check().unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("node `n0` (Mod): it divides floats"),
+        "{error}"
+    );
+}
+
+/// A classifier has no error to give: its outputs are no numbers then, and it says why.
+#[test]
+fn a_classifier_says_why_its_outputs_are_no_numbers() {
+    let graph = Graph::taking(&[3])
+        .floats("table", &[2, 4], &numbers(1, 8))
+        .node(
+            "ReduceMax",
+            &["x"],
+            &["m"],
+            &[Setting::Ints("axes", &[1]), Setting::Int("keepdims", 0)],
+        )
+        .node("Cast", &["m"], &["i"], &[Setting::Int("to", 7)])
+        .node("Gather", &["table", "i"], &["y"], &[]);
+    let network = OnnxNetwork::read(
+        &graph.with_opset(17),
+        &|_| Err("none".to_string()),
+        &Device::flex(),
+    )
+    .unwrap();
+    assert_eq!(network.check().unwrap(), Some(vec![4]));
+    let outputs = |largest: f32| {
+        let rows = [[0.0, 1.0, 0.0], [0.0, largest, 0.0]];
+        let x = Tensor::<2>::from_floats(rows, &Device::flex());
+        let y = network.forward(x.reshape([2, 1, 1, 3]));
+        (y.dims(), values(y))
+    };
+    let (shape, found) = outputs(0.0);
+    assert_eq!((shape, &found[4..]), ([2, 4], &numbers(1, 8)[..4]));
+    assert_eq!(network.failure(), None);
+    let (shape, found) = outputs(2.0);
+    assert_eq!(shape, [2, 4]);
+    assert!(found.iter().all(|y| y.is_nan()), "{found:?}");
+    assert_eq!(
+        network.failure().unwrap(),
+        "node `n2` (Gather): index 2 is not among 2 elements: clip the indices before it"
+    );
 }
 
 #[test]

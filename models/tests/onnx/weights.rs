@@ -7,7 +7,7 @@ use crossburn_models::onnx::OnnxNetwork;
 use crossburn_noise::{ChipSeed, Distribution, Variation, matrix_weights};
 
 use super::gradients::Move;
-use super::graph::{Graph, Setting};
+use super::graph::{self, Graph, Setting};
 use super::{close, compute, numbers, read, values};
 
 /// The parameters of a network by path.
@@ -305,6 +305,129 @@ fn single_numbers_learn_and_masks_and_limits_do_not() {
     // The mask leaves (2 · 3)², and the limit 1 of what is -inf.
     let (_, output) = compute(&graph.file(), &[1, 2], &[3.0, 5.0]);
     assert!((output[0] - 37.5).abs() < 1e-3, "{output:?}");
+}
+
+/// A graph that stores the matrix or kernel `name` as an initializer, or in a node `Constant`.
+type Stores = fn(Graph, &str, &[i64], &[f32]) -> Graph;
+
+const STORES: [Stores; 2] = [
+    |graph, name, shape, values| graph.floats(name, shape, values),
+    |graph, name, shape, values| {
+        let tensor = graph::floats("", shape, values);
+        graph.node(
+            "Constant",
+            &[],
+            &[name],
+            &[Setting::Tensor("value", tensor)],
+        )
+    },
+];
+
+/// What a layer takes as its weight is one, wherever the file stores it, whoever else reads it, and in whichever order.
+#[test]
+fn a_constant_that_a_layer_takes_is_its_weight() {
+    for store in STORES {
+        let turned = Graph::taking(&[2])
+            .node("Transpose", &["k"], &["t"], &[])
+            .node("MatMul", &["x", "k"], &["a"], &[])
+            .node("MatMul", &["x", "t"], &["b"], &[])
+            .node("Add", &["a", "c"], &["d"], &[])
+            .node("Concat", &["d", "b"], &["y"], &[Setting::Int("axis", 1)]);
+        let graph = store(turned, "k", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+        let graph = store(graph, "c", &[2], &[0.5, 0.25]);
+        let network = read(&graph.file()).unwrap();
+        assert_eq!(paths(&graph), ["k.weight", "k.bias"]);
+        assert_eq!(matrices(&network), ["k.weight"]);
+        assert!(network.digital_products().is_empty());
+        close(
+            &run(&network, &[1, 2], &[1.0, 10.0]),
+            &[31.5, 42.25, 21.0, 43.0],
+        );
+        let (chip, k) = chip(&network, "k.weight");
+        assert!(k.iter().zip([1.0, 2.0, 3.0, 4.0]).all(|(a, b)| *a != b));
+        // The rows of the identity are the matrix and its transpose.
+        let found = run(&chip, &[2, 2], &[1.0, 0.0, 0.0, 1.0]);
+        let expected = [
+            k[0] + 0.5,
+            k[1] + 0.25,
+            k[0],
+            k[2],
+            k[2] + 0.5,
+            k[3] + 0.25,
+            k[1],
+            k[3],
+        ];
+        close(&found, &expected);
+        let kernel = store(Graph::taking(&[1, 2]), "k", &[1, 1, 1], &[2.0]).node(
+            "Conv",
+            &["x", "k"],
+            &["y"],
+            &[],
+        );
+        assert_eq!(matrices(&read(&kernel.file()).unwrap()), ["k.weight"]);
+        let error = store(Graph::taking(&[1, 2]), "k", &[1, 1, 1], &[2.0])
+            .node("Conv", &["x", "k"], &["h"], &[])
+            .node("Add", &["h", "k"], &["y"], &[]);
+        let error = read(&error.file()).unwrap_err().to_string();
+        assert!(
+            error.contains("it takes `k` as a value, which is part of"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_constant_that_no_layer_takes_stays_as_it_is() {
+    let graph = STORES[1](Graph::taking(&[2, 2]), "k", &[2, 2], &[1.0, 2.0, 3.0, 4.0])
+        .node("Transpose", &["k"], &["t"], &[])
+        .node("Mul", &["x", "t"], &["a"], &[])
+        .node("Add", &["a", "k"], &["y"], &[]);
+    assert!(paths(&graph).is_empty());
+    let (_, found) = compute(&graph.file(), &[1, 2, 2], &[1.0, 10.0, 100.0, 1000.0]);
+    close(&found, &[2.0, 32.0, 203.0, 4004.0]);
+}
+
+/// A bias that is read as a value is the parameter of its layer there, too.
+#[test]
+fn a_bias_that_is_read_is_one_parameter() {
+    let matrix = || {
+        Graph::taking(&[2])
+            .floats("fc.weight", &[2, 2], &[1.0, 2.0, 3.0, 4.0])
+            .floats("fc.bias", &[2], &[0.5, 0.25])
+    };
+    let scaled = |graph: Graph| graph.node("Mul", &["h", "fc.bias"], &["y"], &[]);
+    let product = scaled(
+        matrix()
+            .node("MatMul", &["x", "fc.weight"], &["a"], &[])
+            .node("Add", &["a", "fc.bias"], &["h"], &[]),
+    );
+    let gemm = scaled(matrix().node("Gemm", &["x", "fc.weight", "fc.bias"], &["h"], &[]));
+    for graph in [product, gemm] {
+        assert_eq!(paths(&graph), ["fc.weight", "fc.bias"]);
+        let network = read(&graph.file()).unwrap();
+        // (1 + 30 + 0.5) 0.5 and (2 + 40 + 0.25) 0.25.
+        close(&run(&network, &[1, 2], &[1.0, 10.0]), &[15.75, 10.5625]);
+        let moved = network.map(&mut Move {
+            path: Vec::new(),
+            target: ("fc.bias", 0),
+            step: 1.5,
+        });
+        // (1 + 30 + 2) 2.
+        close(&run(&moved, &[1, 2], &[1.0, 10.0]), &[66.0, 10.5625]);
+    }
+    let norm = Graph::taking(&[2])
+        .floats("ln.weight", &[2], &[1.0, 1.0])
+        .floats("ln.bias", &[2], &[3.0, 4.0])
+        .node(
+            "LayerNormalization",
+            &["x", "ln.weight", "ln.bias"],
+            &["h"],
+            &[],
+        )
+        .node("Mul", &["h", "ln.bias"], &["y"], &[]);
+    assert_eq!(paths(&norm), ["ln.gamma", "ln.beta"]);
+    // Of (1, 1) the norm is its bias.
+    close(&compute(&norm.file(), &[1, 2], &[1.0, 1.0]).1, &[9.0, 16.0]);
 }
 
 /// A threshold that is subtracted as well is one number in both places; the limit of a clip stays as it is in all.

@@ -1,7 +1,7 @@
 //! The LaMP benchmark (Salemi et al. 2024, arXiv 2304.11406): questions to people whose history is known.
 //!
 //! A part is two files: `NAME_questions.json`, a list of `{id, input, profile}`, and `NAME_outputs.json`,
-//! `{task, golds: [{id, output}]}`. A profile lists what its user wrote before. Some of it is put before a question in the words of the
+//! `{task, golds: [{id, output}]}`. A profile lists what its user wrote before. Some of it is put before or inside a question, in the words of the
 //! benchmark's `LaMP/prompts/prompts.py`. Three things differ: the last entries of a profile are taken, where the benchmark retrieves the
 //! most similar ones; none is cut; and a line `answer:` comes after the question, for models that continue a text.
 
@@ -594,54 +594,53 @@ mod tests {
     /// Words and blanks are those of `LaMP/prompts/prompts.py` and `utils.py` of the benchmark, for two short entries.
     #[test]
     fn a_history_stands_in_the_words_of_the_benchmark() {
-        let entries = |fields: [Value; 2]| fields;
         let cases = [
             (
                 "LaMP_1",
-                entries([json!({"title": "A"}), json!({"title": "B"})]),
+                [json!({"title": "A"}), json!({"title": "B"})],
                 "For an author who has written the paper with the title \"T\", which reference is related?",
                 "For an author who has written the paper with the title, and \"A\", and \"B\" \"T\", which reference is related?",
             ),
             (
                 "LaMP_2",
-                entries([
+                [
                     json!({"description": "A", "tag": "x"}),
                     json!({"description": "B", "tag": "y"}),
-                ]),
+                ],
                 "Which tag? description: D",
                 "the tag for the movie: \"A\" is \"x\" , and the tag for the movie: \"B\" is \"y\" . Which tag? description: D",
             ),
             (
                 "LaMP_2",
-                entries([
+                [
                     json!({"text": "A", "category": "x"}),
                     json!({"text": "B", "category": "y"}),
-                ]),
+                ],
                 "Which category? article: D",
                 "the category for the article: \"A\" is \"x\" , and the category for the article: \"B\" is \"y\" . Which category? article: D",
             ),
             (
                 "LaMP_3",
-                entries([
+                [
                     json!({"text": "A", "score": "1"}),
                     json!({"text": "B", "score": 5}),
-                ]),
+                ],
                 "What score? review: D",
                 "1 is the score for \"A\" , and 5 is the score for \"B\" . What score? review: D",
             ),
             (
                 "LaMP_5",
-                entries([
+                [
                     json!({"abstract": "A", "title": "x"}),
                     json!({"abstract": "B", "title": "y"}),
-                ]),
+                ],
                 "Generate a title for the following abstract of a paper: D",
                 "\"x\" is a title for \"A\" , and \"y\" is a title for \"B\" . Following the given patterns Generate a title for the \
                  following abstract of a paper: D",
             ),
             (
                 "LaMP_7",
-                entries([json!({"text": "A"}), json!({"text": "B"})]),
+                [json!({"text": "A"}), json!({"text": "B"})],
                 "Paraphrase the following tweet: D",
                 "\"A\" , and \"B\"  are written by a person. Following the given patterns Paraphrase the following tweet: D",
             ),

@@ -186,6 +186,24 @@ pub trait Learn<N>: Task {
     /// What `network` gives for `batch`.
     fn forward(&self, network: &N, batch: &Self::Batch) -> Self::Output;
 
+    /// Why `network` gave NaN in place of what it would compute, where it knows more than that; `None` by default.
+    fn failure(&self, network: &N) -> Option<String> {
+        let _ = network;
+        None
+    }
+
+    /// `error`, which `network` has caused by what it gave for what `place` says, or its own [`failure`](Self::failure).
+    fn explained(&self, network: &N, place: &str, error: TrainingError) -> TrainingError {
+        match self.failure(network) {
+            Some(cause) => TrainingError::Failed {
+                what: "the network".to_string(),
+                place: place.to_string(),
+                cause,
+            },
+            None => error,
+        }
+    }
+
     /// Refuses a network whose outputs these items cannot be judged by.
     ///
     /// # Errors
@@ -472,6 +490,17 @@ impl FromStr for RaisedLoss {
             "loss" => Ok(Self::Loss),
             _ => Err("use loss".to_string()),
         }
+    }
+}
+
+/// The items of a batch of `items` from `first` on, in words.
+pub(crate) fn items_in_words(first: usize, items: usize) -> String {
+    match items {
+        1 => format!("item {first}"),
+        _ => format!(
+            "one of the items {first} to {}",
+            (first + items).saturating_sub(1)
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host, common_shape};
 use super::super::node::{Failure, Node};
-use super::super::stored_tensor::Becomes;
+use super::super::stored_tensor::{Becomes, WholeType};
 use super::super::value::{Call, Value};
 use super::condition::on_host;
 use super::{Operator, one};
@@ -27,6 +27,7 @@ pub(super) const KINDS: &[&str] = &[
     "Max",
     "Mean",
     "Min",
+    "Mod",
     "Mul",
     "Neg",
     "Pow",
@@ -44,7 +45,13 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
     if let Some(operator) = Unary::of(kind) {
         return Ok(Some(Box::new(operator)));
     }
-    if let Some(operator) = Arithmetic::of(kind) {
+    let arithmetic = match kind {
+        "Mod" => Some(Arithmetic::Mod {
+            of_dividend: node.attributes.flag("fmod", false)?,
+        }),
+        kind => Arithmetic::of(kind),
+    };
+    if let Some(operator) = arithmetic {
         let sums_many = matches!(kind, "Max" | "Min" | "Sum" | "Mean");
         let inputs = node.proto.input.len();
         if (sums_many && inputs == 0) || (!sums_many && inputs != 2) {
@@ -67,7 +74,10 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
             // Only said of casts to types of eight bits, which are not read.
             attributes.int("saturate", 1)?;
             let to = i32::try_from(attributes.int("to", 0)?).unwrap_or_default();
-            Box::new(Cast(Becomes::of(to)?))
+            Box::new(Cast {
+                becomes: Becomes::of(to)?,
+                whole: WholeType::of(to),
+            })
         }
         _ => return Ok(None),
     }))
@@ -161,6 +171,11 @@ enum Arithmetic {
     Sub,
     Mul,
     Div,
+    /// What a division leaves.
+    Mod {
+        /// Whether it has the sign of the dividend rather than of the divisor.
+        of_dividend: bool,
+    },
     Pow,
     Max,
     Min,
@@ -186,6 +201,10 @@ impl Arithmetic {
             Self::Sub => a.checked_sub(b),
             Self::Mul => a.checked_mul(b),
             Self::Div => a.checked_div(b),
+            Self::Mod { of_dividend } => match a.checked_rem(b)? {
+                rest if !of_dividend && rest != 0 && (rest < 0) != (b < 0) => Some(rest + b),
+                rest => Some(rest),
+            },
             Self::Pow => a.checked_pow(u32::try_from(b).ok()?),
             Self::Max => Some(a.max(b)),
             Self::Min => Some(a.min(b)),
@@ -205,6 +224,10 @@ impl Arithmetic {
             Self::Sub => left.with(right, Dispatch::float_sub),
             Self::Mul => left.with(right, Dispatch::float_mul),
             Self::Div => left.with(right, Dispatch::float_div),
+            Self::Mod { .. } => Err(
+                "it divides floats, and is only known of whole numbers: compute x - floor(x / y) * y"
+                    .to_string(),
+            ),
             Self::Pow => power(left, right),
             Self::Max => extreme(left, right, |a, b| a.max_pair(b)),
             Self::Min => extreme(left, right, |a, b| a.min_pair(b)),
@@ -288,27 +311,56 @@ impl Operator for Folded {
 
 /// The same values as another type.
 #[derive(Debug)]
-struct Cast(Becomes);
+struct Cast {
+    becomes: Becomes,
+    /// The type, where it is one of whole numbers.
+    whole: Option<WholeType>,
+}
+
+impl Cast {
+    /// Refuses a value that its type of whole numbers does not hold: programs wrap it around or cut it off, each in its own way.
+    fn require(&self, place: usize, value: i128) -> Result<i64, String> {
+        let Some(whole) = &self.whole else {
+            return Err("its type has no whole numbers".to_string());
+        };
+        let held = i64::try_from(value).ok();
+        held.filter(|value| whole.range.contains(value))
+            .ok_or_else(|| {
+                format!(
+                    "value {place} of its input is {value}, outside of {} ({} to {}): clip the values before it",
+                    whole.name,
+                    whole.range.start(),
+                    whole.range.end()
+                )
+            })
+    }
+}
 
 impl Operator for Cast {
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
-        let host = match (call.value(0)?, self.0) {
+        let host = match (call.value(0)?, self.becomes) {
             (Value::Dense(dense), Becomes::Floats) => return one(Value::Dense(dense.clone())),
             (value, _) => on_host(value)?,
         };
-        let elements = match (self.0, host.elements()) {
+        let elements = match (self.becomes, host.elements()) {
             (Becomes::Floats, _) => Elements::Floats(host.floats()),
             (Becomes::Conditions, _) => Elements::Conditions(host.conditions()),
             (Becomes::Integers, Elements::Floats(values)) => {
-                if let Some(place) = values.iter().position(|x| !x.is_finite()) {
-                    return Err(format!(
-                        "value {place} of its input is {}, which is no whole number: look for a division by zero before it",
-                        values[place]
-                    ));
-                }
-                Elements::Integers(values.iter().map(|x| *x as i64).collect())
+                let whole = |(place, x): (usize, &f32)| match x.is_finite() {
+                    true => self.require(place, *x as i128),
+                    false => Err(format!(
+                        "value {place} of its input is {x}, which is no whole number: look for a division by zero before it"
+                    )),
+                };
+                let whole = values.iter().enumerate().map(whole);
+                Elements::Integers(whole.collect::<Result<_, _>>()?)
             }
-            (Becomes::Integers, _) => Elements::Integers(host.integers()?),
+            (Becomes::Integers, _) => {
+                let values = host.integers()?;
+                let whole = values.iter().enumerate();
+                let whole = whole.map(|(place, x)| self.require(place, i128::from(*x)));
+                Elements::Integers(whole.collect::<Result<_, _>>()?)
+            }
         };
         one(Value::host(Host::new(host.shape().to_vec(), elements)?))
     }

@@ -74,6 +74,14 @@ const CONTROL_FLOW: [&str; 4] = ["If", "Loop", "Scan", "SequenceMap"];
 /// Names of ONNX's own operators.
 const STANDARD: [&str; 2] = ["", "ai.onnx"];
 
+/// The kinds of nodes that are known, in alphabetical order.
+pub(crate) fn known() -> Vec<&'static str> {
+    let of_families = FAMILIES.iter().flat_map(|(kinds, _)| kinds.iter());
+    let mut known: Vec<&str> = of_families.chain(&PASSED).copied().collect();
+    known.sort_unstable();
+    known
+}
+
 /// Refuses a node of a kind that is not known.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use super::super::dense::Dense;
 use super::super::layer::Layer;
 use super::super::node::{Failure, Node, Reuse, vector};
 use super::super::value::{Call, Value, axis_of};
+use super::reduction::is_zero;
 use super::{Operator, one};
 
 pub(super) const KINDS: &[&str] = &[
@@ -271,7 +272,8 @@ impl Operator for UnitLength {
         let axis = axis_of(self.axis, x.rank())?;
         let squares = x.clone().each(|x| x.clone() * x);
         let length = squares.reduced(&[axis], Dispatch::float_sum_dim)?;
-        let length = length.each(|x| x.sqrt());
+        // A vector of zeros stays one: it is divided by one.
+        let length = length.each(|x| (x.clone() + is_zero(x)).sqrt());
         one(Value::Dense(x.with(length, Dispatch::float_div)?))
     }
 }

@@ -73,8 +73,7 @@ impl<const N: usize> Pool<N> {
         let window = Window::read(attributes, kernel)?;
         if let Padding::Explicit(pads) = window.padding {
             for axis in 0..N {
-                let reach = window.dilation[axis] * (window.kernel[axis] - 1);
-                if pads[axis].0 > reach || pads[axis].1 > reach {
+                if pads[axis].0.max(pads[axis].1) >= window.reach(axis) {
                     return Err(format!("pads = {pads:?} are larger than the window").into());
                 }
             }
@@ -94,9 +93,8 @@ impl<const N: usize> Pool<N> {
         let pads = self.window.around(size);
         std::array::from_fn(|axis| {
             let (before, after) = pads[axis];
-            let reach = self.window.dilation[axis] * (self.window.kernel[axis] - 1) + 1;
             let stride = self.window.stride[axis];
-            let room = size[axis] + before + after - reach;
+            let room = size[axis] + before + after - self.window.reach(axis);
             let over = (stride - room % stride) % stride;
             // A window that starts in the padding after the input does not count.
             let last = (room + over) / stride * stride;

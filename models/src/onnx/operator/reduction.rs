@@ -2,6 +2,7 @@
 
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
+use burn::tensor::Tensor;
 
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host};
@@ -43,6 +44,11 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
     })))
 }
 
+/// One where an element is zero, zero elsewhere.
+pub(super) fn is_zero(x: Tensor<1>) -> Tensor<1> {
+    x.equal_elem(0.0).float()
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     L1,
@@ -74,7 +80,11 @@ impl Reduction {
             Kind::L2 => {
                 let squares = x.each(|x| x.clone() * x);
                 let sum = squares.reduced(axes, Dispatch::float_sum_dim)?;
-                Ok(sum.each(|x| x.sqrt()))
+                // The root has no slope at zero: the length of a vector of zeros has the gradient zero, as PyTorch's has.
+                Ok(sum.each(|x| {
+                    let none = is_zero(x.clone());
+                    (x + none.clone()).sqrt() - none
+                }))
             }
             Kind::LogSumExp => {
                 // Shifted by the largest, so that no power is too large.
@@ -122,11 +132,15 @@ impl Operator for Reduction {
                 let axes = axes.iter().map(|axis| axis_of(*axis, rank));
                 axes.collect::<Result<_, _>>()?
             }
-            None if self.none_is_none => return one(value.clone()),
+            // Of no axes, only what is done to each element is left.
+            None if self.none_is_none => Vec::new(),
             None => (0..rank).collect(),
         };
         axes.sort_unstable();
         axes.dedup();
+        if axes.is_empty() && !matches!(self.kind, Kind::L1 | Kind::L2 | Kind::SumSquare) {
+            return one(value.clone());
+        }
         let mut shape = value.shape().to_vec();
         for axis in axes.iter().rev() {
             match self.keeps {

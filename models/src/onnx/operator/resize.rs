@@ -132,19 +132,20 @@ struct Resize {
 }
 
 impl Resize {
-    /// Where output `at` of `outputs` lies among `size` inputs.
-    fn source(&self, at: usize, size: usize, outputs: usize, scale: f64) -> f64 {
-        let at = at as f64;
+    /// Where output `at` of `outputs` lies among `size` inputs. In 32 bits, as the programs compute it that graphs come from: a
+    /// place near a whole number falls on the side that it falls on there.
+    fn source(&self, at: usize, size: usize, outputs: usize, scale: f32) -> f32 {
+        let at = at as f32;
         match self.place {
             Place::HalfPixel => (at + 0.5) / scale - 0.5,
             Place::PytorchHalfPixel if outputs > 1 => (at + 0.5) / scale - 0.5,
-            Place::AlignCorners if outputs > 1 => at * (size as f64 - 1.0) / (outputs as f64 - 1.0),
+            Place::AlignCorners if outputs > 1 => at * (size as f32 - 1.0) / (outputs as f32 - 1.0),
             Place::PytorchHalfPixel | Place::AlignCorners => 0.0,
             Place::Asymmetric => at / scale,
         }
     }
 
-    fn along(&self, x: Dense, axis: usize, outputs: usize, scale: f64) -> Result<Dense, String> {
+    fn along(&self, x: Dense, axis: usize, outputs: usize, scale: f32) -> Result<Dense, String> {
         let size = x.shape()[axis];
         if size == 0 {
             return Err(format!("its input of shape {:?} is empty", x.shape()));
@@ -152,25 +153,24 @@ impl Resize {
         let last = size - 1;
         let sources = (0..outputs).map(|at| self.source(at, size, outputs, scale));
         if !self.linear {
-            let nearest = |place: f64| {
+            let nearest = |place: f32| {
                 let rounded = match self.rounding {
                     Rounding::Floor => place.floor(),
                     Rounding::Ceil => place.ceil(),
                     Rounding::PreferFloor => (place - 0.5).ceil(),
-                    Rounding::PreferCeil => (place + 0.5).floor(),
+                    // Places below zero are those of the first element, whichever way they are rounded.
+                    Rounding::PreferCeil => place.round(),
                 };
                 (rounded.max(0.0) as usize).min(last)
             };
             let places: Vec<usize> = sources.map(nearest).collect();
             return x.selected(axis, &places);
         }
-        let places: Vec<f64> = sources.map(|place| place.clamp(0.0, last as f64)).collect();
+        let places: Vec<f32> = sources.map(|place| place.clamp(0.0, last as f32)).collect();
         let low: Vec<usize> = places.iter().map(|place| place.floor() as usize).collect();
         let high: Vec<usize> = low.iter().map(|low| (low + 1).min(last)).collect();
         let shares = places.iter().zip(&low);
-        let shares = shares
-            .map(|(place, low)| (place - *low as f64) as f32)
-            .collect();
+        let shares = shares.map(|(place, low)| place - *low as f32).collect();
         let mut shape = vec![1; x.rank()];
         shape[axis] = outputs;
         let share = Host::new(shape, Elements::Floats(shares))?.to_device(&x.device());
@@ -202,7 +202,7 @@ impl Operator for Resize {
             (None, Some(_)) => call.host(self.inputs.scales)?.floats(),
             (None, None) => Vec::new(),
         };
-        let wanted: Vec<(usize, f64)> = if scales.is_empty() {
+        let wanted: Vec<(usize, f32)> = if scales.is_empty() {
             let sizes = call.integers(self.inputs.sizes)?;
             let outputs = sizes
                 .iter()
@@ -210,16 +210,15 @@ impl Operator for Resize {
             let axes = axes.iter().map(|axis| x.shape()[*axis].max(1));
             let pairs = outputs.zip(axes);
             pairs
-                .map(|(to, from)| (to, to as f64 / from as f64))
+                .map(|(to, from)| (to, to as f32 / from as f32))
                 .collect()
         } else {
             let axes = axes.iter().map(|axis| x.shape()[*axis]);
             let pairs = axes.zip(&scales);
-            let pairs = pairs.map(|(from, scale)| {
-                let scale = f64::from(*scale);
-                ((from as f64 * scale).floor() as usize, scale)
-            });
-            pairs.collect()
+            // The product is rounded to 32 bits before it is cut: 10 times 0.7 are 7 elements.
+            pairs
+                .map(|(from, scale)| ((from as f32 * scale).floor() as usize, *scale))
+                .collect()
         };
         if wanted.len() != axes.len() {
             return Err(format!(

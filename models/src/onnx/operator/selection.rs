@@ -8,7 +8,7 @@ use burn::tensor::TensorData;
 
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host, elements_of};
-use super::super::layer::Layer;
+use super::super::layer::{Layer, Part};
 use super::super::node::{Failure, Node, Reuse};
 use super::super::value::{Call, Value, axis_of};
 use super::{Operator, one};
@@ -82,7 +82,11 @@ struct Gather {
 impl Operator for Gather {
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, String> {
         let value = match self.table {
-            Some(layer) => Value::Dense(call.layer(layer).value().ok_or("its table is gone")?),
+            Some(layer) => Value::Dense(
+                call.layer(layer)
+                    .value(Part::Weight)
+                    .ok_or("its table is gone")?,
+            ),
             None => call.value(0)?.clone(),
         };
         let rank = value.shape().len();
@@ -98,7 +102,9 @@ impl Operator for Gather {
             let place = usize::try_from(from_start)
                 .ok()
                 .filter(|place| *place < size);
-            place.ok_or_else(|| format!("index {index} is not among {size} elements"))
+            place.ok_or_else(|| {
+                format!("index {index} is not among {size} elements: clip the indices before it")
+            })
         };
         let places = call
             .integers(1)?

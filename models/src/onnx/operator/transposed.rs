@@ -167,8 +167,7 @@ impl<const N: usize> Operator for Transposed<N> {
         }
         let mut shape = vec![*batch, self.outputs];
         for (axis, size) in size.iter().enumerate() {
-            let reach = self.window.dilation[axis] * self.window.kernel[axis];
-            shape.push(size.saturating_mul(self.window.stride[axis]) + reach);
+            shape.push(size.saturating_mul(self.window.stride[axis]) + self.window.reach(axis));
         }
         elements_of(&shape)?;
         let mut y = match call.layer(self.layer) {

@@ -77,7 +77,7 @@ impl<const N: usize> Window<N> {
     }
 
     /// Elements that the window reaches over along an axis.
-    fn reach(&self, axis: usize) -> usize {
+    pub(super) fn reach(&self, axis: usize) -> usize {
         self.dilation[axis] * (self.kernel[axis] - 1) + 1
     }
 

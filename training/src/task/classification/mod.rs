@@ -201,6 +201,10 @@ impl<C: Classifier> Learn<C> for Classification {
         network.forward(batch.inputs.clone())
     }
 
+    fn failure(&self, network: &C) -> Option<String> {
+        network.failure()
+    }
+
     /// Refuses labels that the network has no output for.
     fn fits(&self, logits: &Tensor<2>, _: &Labelled) -> Result<(), TrainingError> {
         self.expect_outputs(logits.dims()[1])
