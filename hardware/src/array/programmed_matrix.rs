@@ -60,28 +60,28 @@ pub struct ProgrammedMatrix {
     outputs: usize,
     inputs: usize,
     /// Output lines, unit columns included.
-    lines: usize,
+    pub(super) lines: usize,
     /// Lines from one unit column to the next; `None` where there are none.
-    lines_of_unit: Option<usize>,
-    tiling: Tiling,
+    pub(super) lines_of_unit: Option<usize>,
+    pub(super) tiling: Tiling,
     /// Slice by slice, row tile by row tile.
-    banks: Vec<Bank>,
+    pub(super) banks: Vec<Bank>,
     /// Units of the scale per normalised current, per slice.
-    gains: Vec<f32>,
+    pub(super) gains: Vec<f32>,
     /// Units of the scale that are subtracted per unit of input.
-    offset: f32,
+    pub(super) offset: f32,
     /// Weight of one unit, per output.
-    scales: Vec<f32>,
+    pub(super) scales: Vec<f32>,
     /// What sums are multiplied with before the offset is subtracted, per output.
-    corrections: Vec<f32>,
-    dac: Dac,
-    pieces: Pieces,
+    pub(super) corrections: Vec<f32>,
+    pub(super) dac: Dac,
+    pub(super) pieces: Pieces,
     adc: Option<Adc>,
     /// Per slice; empty before calibration.
     ranges: Vec<CurrentRange>,
     /// Per bank; empty where converters are alike.
-    errors: Vec<LineErrors>,
-    circuit: Option<Circuit>,
+    pub(super) errors: Vec<LineErrors>,
+    pub(super) circuit: Option<Circuit>,
 }
 
 impl ProgrammedMatrix {
@@ -473,7 +473,7 @@ impl ProgrammedMatrix {
     }
 
     /// Whether the codes of equal currents differ.
-    fn codes_scatter(&self) -> bool {
+    pub(super) fn codes_scatter(&self) -> bool {
         self.circuit.as_ref().is_some_and(Circuit::scatters)
     }
 
@@ -489,7 +489,7 @@ impl ProgrammedMatrix {
             .try_for_each(|range| circuit.check_codes(codes(range)))
     }
 
-    fn quantizer(&self, slice: usize) -> Option<Quantizer> {
+    pub(super) fn quantizer(&self, slice: usize) -> Option<Quantizer> {
         let range = self.ranges.get(slice)?;
         self.adc.map(|adc| adc.quantizer(*range))
     }

@@ -95,6 +95,16 @@ impl Geometry {
         out
     }
 
+    /// Where in an image the inputs of every position of `group` lie: the number of an element, from 1, by channel, depth, height
+    /// and width, or 0 for the padding. In the order of [`Self::patches`].
+    pub(crate) fn places(&self, group: usize) -> Vec<i32> {
+        let elements = self.channels * self.size.iter().product::<usize>();
+        // Images of less than 2²⁴ elements: their numbers are exact.
+        let numbers: Vec<f32> = (1..=elements).map(|number| number as f32).collect();
+        let places = self.patches(&numbers, 0..1, group);
+        places.into_iter().map(|place| place as i32).collect()
+    }
+
     /// Fills in what is not padding. Kernels are `WIDE` taps wide, or of any width where that is 0: runs of a known length
     /// are copied without a call.
     fn fill<const WIDE: usize>(

@@ -1,15 +1,16 @@
 //! What is attached to a weight that lies on arrays.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::cell::LazyCell;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use burn::module::{Module, Param, Reparameterization};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_noise::{Philox, WeightLayout, WeightShape};
 use rayon::prelude::*;
 
 use super::images::pass;
 use super::{Geometry, LayerUse};
-use crate::array::{CurrentProfile, ProgrammedMatrix, Reads};
+use crate::array::{CurrentProfile, DeviceMatrix, ProgrammedMatrix, Reads};
 use crate::quantize::InputMoments;
 use crate::straight_through;
 
@@ -18,6 +19,9 @@ use crate::straight_through;
 const BLOCK: usize = 1 << 18;
 /// Rows that a block has at least, so that the tables of bit-serial products pay.
 const ROWS: usize = 128;
+
+/// The same on a device: values of patches, or of their products.
+const ON_DEVICE: usize = 1 << 24;
 
 /// A weight on arrays: the functions of [`layer`](super), such as [`conv2d`](super::conv2d), find it and let the arrays
 /// multiply. To every other layer the weight is what the cells hold.
@@ -65,6 +69,8 @@ struct Arrays {
     reads: Option<Vec<Philox>>,
     /// Which reads the next product is.
     turn: Mutex<Turn>,
+    /// The matrices on the device that has asked for them.
+    on_device: OnceLock<(Device, Vec<DeviceMatrix>)>,
 }
 
 /// Which reads the products of one weight are.
@@ -140,6 +146,7 @@ impl OnArray {
             layout,
             reads,
             turn: Mutex::default(),
+            on_device: OnceLock::new(),
         })))
     }
 
@@ -185,10 +192,12 @@ impl OnArray {
             false => input.clone(),
         };
         let (device, dtype) = (seen.device(), seen.dtype());
-        let x: Vec<f32> = seen
-            .into_data()
-            .try_into_vec_as()
-            .expect("an input is a tensor of floats");
+        // Read back from a device only where that is needed.
+        let x = LazyCell::new(|| -> Vec<f32> {
+            let data = seen.clone().into_data();
+            data.try_into_vec_as()
+                .expect("an input is a tensor of floats")
+        });
         let arrays = match &self.role {
             Role::Probe(probe) => {
                 probe.watch(geometry, &x, batch);
@@ -204,12 +213,21 @@ impl OnArray {
             }
             Role::Arrays(arrays) => arrays,
         };
-        let (out, outputs) = arrays.multiply(geometry, &x, batch);
+        let outputs = arrays.outputs();
         let size = geometry.output_size();
         let mut shape = [batch; R];
         shape[1] = outputs;
         shape[2..].copy_from_slice(&size[5 - R..]);
-        let mut product = Tensor::<R>::from_data(TensorData::new(out, shape), (&device, dtype));
+        let on_host = device == Device::flex();
+        let mut product = match on_host {
+            true => {
+                let out = arrays.multiply(geometry, &x, batch);
+                Tensor::<R>::from_data(TensorData::new(out, shape), (&device, dtype))
+            }
+            false => arrays
+                .multiply_on(&device, geometry, seen.clone())
+                .reshape(shape),
+        };
         if let Some(bias) = bias {
             let bias = if tracked { bias.inner() } else { bias };
             let mut shape = [1; R];
@@ -217,7 +235,7 @@ impl OnArray {
             product = product + bias.reshape(shape);
         }
         if tracked {
-            let digital = digital(arrays.clipped(input, &x, self.input_scale.clone()));
+            let digital = digital(arrays.clipped(input, &x, on_host, self.input_scale.clone()));
             let product = Tensor::from_inner(product);
             let missed = (product.clone() - digital.clone()).detach();
             let growth = growth(weight.base()).reshape([1; R]);
@@ -325,7 +343,8 @@ impl Arrays {
     fn clipped<const R: usize>(
         &self,
         input: Tensor<R>,
-        x: &[f32],
+        x: &LazyCell<Vec<f32>, impl FnOnce() -> Vec<f32>>,
+        on_host: bool,
         scale: Option<Tensor<1>>,
     ) -> Tensor<R> {
         let Some(matrix) = self.matrices.first() else {
@@ -333,7 +352,7 @@ impl Arrays {
         };
         let (least, most) = matrix.input_limits();
         let (shape, device) = (input.dims(), input.device());
-        let clipped = match x.iter().all(|x| (least..=most).contains(x)) {
+        let clipped = match on_host && x.iter().all(|x| (least..=most).contains(x)) {
             true => input,
             false => input.clamp(least, most),
         };
@@ -346,15 +365,72 @@ impl Arrays {
         clipped + growth * scale.reshape([1; R])
     }
 
-    /// The product `[batch, outputs, positions]`, and the number of outputs.
-    fn multiply(&self, geometry: &Geometry, x: &[f32], batch: usize) -> (Vec<f32>, usize) {
-        let positions = geometry.positions();
-        let of_group = self.matrices.first().map_or(0, ProgrammedMatrix::outputs);
-        let outputs = of_group * self.matrices.len();
-        let reads = match &self.reads {
+    fn of_group(&self) -> usize {
+        self.matrices.first().map_or(0, ProgrammedMatrix::outputs)
+    }
+
+    /// Outputs of all groups.
+    fn outputs(&self) -> usize {
+        self.of_group() * self.matrices.len()
+    }
+
+    /// The numbers of the reads of a batch; none where reads do not scatter.
+    fn numbers(&self, batch: usize, positions: usize) -> Vec<u64> {
+        match &self.reads {
             Some(_) => unpoisoned(&self.turn).numbers(batch, positions),
             None => Vec::new(),
+        }
+    }
+
+    /// The product `[batch, outputs, positions]` as operations of `device`, in parts that its memory holds.
+    fn multiply_on<const R: usize>(
+        &self,
+        device: &Device,
+        geometry: &Geometry,
+        x: Tensor<R>,
+    ) -> Tensor<3> {
+        let (batch, positions) = (x.dims()[0], geometry.positions());
+        let numbers = self.numbers(batch, positions);
+        let (_, matrices) = self.on_device.get_or_init(|| {
+            let matrices = self.matrices.iter().map(|matrix| matrix.on_device(device));
+            (device.clone(), matrices.collect())
+        });
+        let elements = geometry.channels * geometry.size.iter().product::<usize>();
+        // What padding takes stands first.
+        let zeros = Tensor::zeros([batch, 1], device);
+        let padded: Tensor<2> = Tensor::cat(vec![zeros, x.reshape([batch, elements])], 1);
+        let places: Vec<Tensor<1, Int>> = (0..geometry.groups)
+            .map(|group| Tensor::from_ints(geometry.places(group).as_slice(), device))
+            .collect();
+        let widest = geometry.inputs().max(self.of_group());
+        let images = (ON_DEVICE / (positions * widest).max(1)).max(1);
+        let part = |first: usize| {
+            let count = images.min(batch - first);
+            let part = padded.clone().narrow(0, first, count);
+            let groups = matrices.iter().enumerate().map(|(group, matrix)| {
+                let patches = part.clone().select(1, places[group].clone());
+                let reads = self.reads.as_ref().map(|streams| Reads {
+                    draws: streams[group],
+                    numbers: &numbers[first * positions..(first + count) * positions],
+                });
+                let product = matrix.multiply(
+                    patches.reshape([count * positions, geometry.inputs()]),
+                    reads,
+                );
+                product
+                    .reshape([count, positions, self.of_group()])
+                    .swap_dims(1, 2)
+            });
+            Tensor::cat(groups.collect(), 1)
         };
+        Tensor::cat((0..batch).step_by(images).map(part).collect(), 0)
+    }
+
+    /// The product `[batch, outputs, positions]`.
+    fn multiply(&self, geometry: &Geometry, x: &[f32], batch: usize) -> Vec<f32> {
+        let positions = geometry.positions();
+        let (of_group, outputs) = (self.of_group(), self.outputs());
+        let reads = self.numbers(batch, positions);
         let mut out = vec![0.0; batch * outputs * positions];
         let images = images_of_block(geometry);
         let block = |(block, out): (usize, &mut [f32])| {
@@ -384,7 +460,7 @@ impl Arrays {
         out.par_chunks_mut((images * outputs * positions).max(1))
             .enumerate()
             .for_each(block);
-        (out, outputs)
+        out
     }
 }
 
@@ -405,4 +481,108 @@ fn blocks(geometry: &Geometry, batch: usize) -> impl Iterator<Item = std::ops::R
 /// Nothing is left half-written under these locks.
 fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use burn::nn::PaddingConfig2d;
+    use burn::nn::conv::{Conv2dConfig, ConvTranspose2dConfig};
+    use burn::tensor::Distribution;
+    use crossburn_noise::ChipSeed;
+
+    use super::*;
+    use crate::deploy::{Fab, Fidelity, Hardware, MappedNetwork};
+    use crate::layer::{Direction, conv_transpose2d, conv2d, padded_axes};
+
+    /// Cells that scatter, reads that scatter, columns of 5 arrays.
+    fn hardware() -> Hardware {
+        Hardware::from_toml(
+            "device = { preset = \"pcm-mushroom\" }
+             mapping = { weight_bits = 8 }
+             array = { rows = 16, columns = 16, input = { bits = 8, slice_bits = 2 }, adc = { bits = 12, codes = \"symmetric\" } }",
+        )
+        .unwrap()
+    }
+
+    /// The same reads of the same chip, as the host and as a device computes them.
+    fn agree<M: Module + Sync, const D: usize>(
+        layer: M,
+        weight: impl Fn(&M) -> &Param<Tensor<D>>,
+        run: impl Fn(&M, Tensor<4>) -> Tensor<4>,
+        geometry: Geometry,
+    ) {
+        let device = Device::flex();
+        let [_, height, width] = geometry.size;
+        let shape = [3, geometry.channels, height, width];
+        let x = Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+        let mapped = MappedNetwork::new(&layer, &hardware(), 3, |layer| {
+            run(layer, x.clone());
+        })
+        .unwrap();
+        let arrays = || {
+            let fab = mapped.fab(Fidelity::Array).unwrap();
+            let chip = fab.chip(ChipSeed::new(1, 2)).unwrap();
+            let on_array = weight(&chip)
+                .reparameterization::<OnArray>()
+                .unwrap()
+                .clone();
+            let Role::Arrays(arrays) = on_array.role else {
+                panic!("a chip multiplies on arrays");
+            };
+            arrays
+        };
+        let values: Vec<f32> = x.clone().into_data().try_to_vec().unwrap();
+        let host = arrays().multiply(&geometry, &values, 3);
+        let found = arrays().multiply_on(&device, &geometry, x);
+        let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
+        assert_eq!(found.len(), host.len());
+        let largest = host.iter().fold(0.0f32, |a, x| a.max(x.abs()));
+        // Codes of 12 bits are a five-hundredth of the range of an array of 16 apart at the least; a sum that the device rounds
+        // otherwise may be read as the next code, but hardly ever.
+        let other = |(a, b): &(&f32, &f32)| (*a - *b).abs() > 1e-5 * largest;
+        let others = found.iter().zip(&host).filter(other).count();
+        assert!(others * 500 <= host.len(), "{others} of {}", host.len());
+    }
+
+    #[test]
+    fn devices_compute_what_the_host_computes() {
+        let device = Device::flex();
+        let conv = Conv2dConfig::new([4, 6], [3, 2])
+            .with_groups(2)
+            .with_stride([2, 1])
+            .with_padding(PaddingConfig2d::Explicit(1, 0, 2, 1))
+            .init(&device);
+        let forward = Geometry {
+            channels: 4,
+            outputs: 6,
+            size: [1, 9, 8],
+            kernel: [1, 3, 2],
+            stride: [1, 2, 1],
+            padding: [(0, 0), (1, 2), (0, 1)],
+            dilation: [1; 3],
+            groups: 2,
+            direction: Direction::Forward,
+        };
+        agree(conv, |layer| &layer.weight, conv2d, forward);
+        let up = ConvTranspose2dConfig::new([3, 5], [3, 3])
+            .with_stride([2, 2])
+            .with_padding([1, 1])
+            .with_padding_out([1, 1])
+            .init(&device);
+        let transposed = Geometry {
+            channels: 3,
+            outputs: 5,
+            size: [1, 5, 6],
+            kernel: [1, 3, 3],
+            stride: [1, 2, 2],
+            padding: [(0, 0), (1, 1), (1, 1)],
+            groups: 1,
+            direction: Direction::Transposed {
+                extra: padded_axes([1, 1], 0),
+            },
+            ..forward
+        };
+        agree(up, |layer| &layer.weight, conv_transpose2d, transposed);
+    }
 }
