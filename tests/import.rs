@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use command::{bad, crossburn, good, json};
-use crossburn_checkpoints::{OnnxFile, StateDict};
+use command::{bad, crossburn, good, json, results, write_npy};
+use crossburn_checkpoints::{OnnxFile, StateDict, save_weights};
 use crossburn_hardware::manufacture;
 use crossburn_models::{CifarResNetConfig, Classifier, Network};
 use crossburn_noise::{ChipSeed, Distribution, Variation, matrix_weights};
@@ -27,11 +27,9 @@ fn clean(document: &serde_json::Value) -> f64 {
     document["methods"][0]["clean"].as_f64().unwrap()
 }
 
-/// The accuracy that an import prints, such as `Accuracy 91.50 % on 200 test items of digits`.
-fn printed(output: &std::process::Output) -> f64 {
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    let number = text.split_whitespace().nth(1).unwrap();
-    number.parse::<f64>().unwrap() / 100.0
+/// The accuracy that an import into `run` has found.
+fn measured(folder: &Path, run: &str) -> f64 {
+    clean(&results(&folder.join(run)))
 }
 
 fn rewritten(from: &Path, to: &Path, name: impl Fn(&str) -> String) {
@@ -58,8 +56,11 @@ fn weights_become_a_checkpoint_that_every_verb_takes() {
     });
     let import = "import --kind lenet --weights net.safetensors --rename head.out=fc3";
     let with_data = "--set seed=3 --data digits --items 200";
-    let found = good(folder, &format!("{import} {with_data} --out same"));
-    assert!((printed(&found) - trained).abs() < 1e-9);
+    let found = good(folder, &format!("{import} {with_data} --json --out same"));
+    let document = json(&found);
+    assert_eq!(document["command"], "import");
+    assert_eq!(clean(&document), trained);
+    good(folder, "report same");
     let read = |path: &str| std::fs::read(folder.join(path)).unwrap();
     assert_eq!(
         read("same/checkpoint/model.safetensors"),
@@ -96,8 +97,11 @@ fn weights_become_a_checkpoint_that_every_verb_takes() {
     assert!(clean(&json(&good(folder, named))) > 0.5);
 
     // Eight bits, with ranges that the data set: what rounding does to such a network is little.
-    let few = good(folder, &format!("{import} {with_data} --bits 8 --out few"));
-    assert!((printed(&few) - trained).abs() < 0.03, "{trained}");
+    good(folder, &format!("{import} {with_data} --bits 8 --out few"));
+    assert!(
+        (measured(folder, "few") - trained).abs() < 0.03,
+        "{trained}"
+    );
     let bytes = read("few/checkpoint/model.safetensors");
     let file = SafeTensors::deserialize(&bytes).unwrap();
     for layer in 1..=4 {
@@ -110,6 +114,80 @@ fn weights_become_a_checkpoint_that_every_verb_takes() {
         "import --kind lenet --bits 8 --weights few/checkpoint/model.safetensors --out again";
     good(folder, again);
     assert_eq!(read("again/checkpoint/model.safetensors"), bytes);
+    let line = bad(folder, &format!("{again} --data digits --calibration 9"));
+    assert!(
+        line.contains(
+            "--calibration 9: few/checkpoint/model.safetensors has ranges of activations"
+        ),
+        "{line}"
+    );
+
+    // A folder belongs to its import, and one with something else to nobody.
+    for run in ["same", "bare"] {
+        let line = bad(folder, &format!("train r.toml --out {run}"));
+        let owned = format!("{run} holds the results of `import`, which `train` would replace");
+        assert!(line.contains(&owned), "{line}");
+    }
+    for file in ["recipe.toml", "checkpoint", "resume"] {
+        let run = format!("own-{file}");
+        std::fs::create_dir(folder.join(&run)).unwrap();
+        std::fs::write(folder.join(&run).join(file), "mine").unwrap();
+        let line = bad(folder, &format!("{import} --out {run}"));
+        let owned = format!("{run} holds {file}, which is of no import: choose another --out");
+        assert!(line.contains(&owned), "{line}");
+        assert_eq!(read(&format!("{run}/{file}")), b"mine");
+    }
+}
+
+/// The calibration passes through the norms as the file has them.
+#[test]
+fn ranges_are_those_of_the_imported_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let pixels: Vec<u8> = (0..70 * 3 * 8 * 8).map(|i| (i % 251) as u8).collect();
+    let labels: Vec<u8> = (0..70).map(|i| i % 2).collect();
+    for part in ["train", "test"] {
+        let name = |what: &str| folder.join(format!("{part}-{what}.npy"));
+        write_npy(&name("x"), "|u1", &[70, 3, 8, 8], &pixels);
+        write_npy(&name("y"), "|u1", &[70], &labels);
+    }
+    let config = CifarResNetConfig {
+        depth: 8,
+        classes: 2,
+        bits: None,
+    };
+    let weights = folder.join("net.safetensors");
+    save_weights(&config.init(&Device::flex()), &weights).unwrap();
+    let bytes = std::fs::read(&weights).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let wide = 1e4f32.to_le_bytes().repeat(16);
+    let views: Vec<(String, TensorView)> = file
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| match name.as_str() {
+            "bn1.running_var" => (name, TensorView::new(Dtype::F32, vec![16], &wide).unwrap()),
+            _ => (name, view),
+        })
+        .collect();
+    safetensors::serialize_to_file(views, None, &folder.join("wide.safetensors")).unwrap();
+    let range = |weights: &str| {
+        let import = format!(
+            "import --kind resnet --set model.depth=8 --set model.classes=2 --weights {weights}.safetensors --bits 8 \
+             --data npy:train-x.npy?labels=train-y.npy --calibration 20 --items 5 --out {weights}"
+        );
+        good(folder, &import);
+        let bytes =
+            std::fs::read(folder.join(weights).join("checkpoint/model.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let range = file.tensor("act.quantizer.range").unwrap();
+        f32::from_le_bytes(range.data().try_into().unwrap())
+    };
+    let (narrow, wide) = (range("net"), range("wide"));
+    // A hundred times the standard deviation; nothing comes before this range.
+    assert!(
+        (wide * 100.0 / narrow - 1.0).abs() < 1e-3,
+        "{narrow} {wide}"
+    );
 }
 
 #[test]
@@ -129,8 +207,9 @@ fn what_does_not_fit_is_named_in_one_line_and_nothing_is_written() {
     for (arguments, part) in [
         (
             "--kind lenet --weights net.safetensors",
-            "net.safetensors does not fit this model: it lacks \"conv1.weight\", \"conv1.bias\", \"conv2.weight\", \"conv2.bias\" \
-             and 6 more; it has \"0.bias\", \"0.weight\", which the model has not; build",
+            "net.safetensors does not fit --kind lenet: it lacks \"conv1.weight\", \"conv1.bias\", \"conv2.weight\", \"conv2.bias\" \
+             and 6 more; it has \"0.bias\", \"0.weight\", which the model has not; name another network with --kind, its sizes with \
+             --set model.KEY=VALUE, other names of tensors with --rename OLD=NEW",
         ),
         (
             &format!("{mlp} --set model.bits=4 --weights net.safetensors"),
@@ -138,7 +217,7 @@ fn what_does_not_fit_is_named_in_one_line_and_nothing_is_written() {
         ),
         (
             "--kind mlp --set model.widths=[5,3] --rename 0=layers.0 --weights net.safetensors",
-            "\"layers.0.weight\" has shape [3, 4] where [3, 5] is needed; build",
+            "\"0.weight\" has shape [3, 4] where [3, 5] is needed; name",
         ),
         (
             &format!("{mlp} --rename 1=layers.0 --weights net.safetensors"),
@@ -154,7 +233,51 @@ fn what_does_not_fit_is_named_in_one_line_and_nothing_is_written() {
         ),
         (
             "--kind mlp --weights net.safetensors",
-            "missing field `widths`",
+            "error: --kind mlp: missing field `widths`: add --set model.widths=VALUE\n",
+        ),
+        (
+            "--kind autoencoder --weights net.safetensors",
+            "error: --kind autoencoder: missing field `widths`: add --set model.widths=VALUE\n",
+        ),
+        (
+            "--kind resnet --weights net.safetensors",
+            "error: --kind resnet: missing field `depth`: add --set model.depth=VALUE\n",
+        ),
+        (
+            "--kind resnet+20 --weights net.safetensors",
+            "--kind resnet+20 is no network here: did you mean resnet",
+        ),
+        (
+            "--kind resnet020 --weights net.safetensors",
+            "--kind resnet020 is no network here: did you mean resnet20?",
+        ),
+        (
+            "--kind resnet20 --set model.depth=32 --weights net.safetensors",
+            "--kind resnet20 has its depth: use --kind resnet with --set model.depth=32",
+        ),
+        (
+            "--kind lenet --set model.kind=mlp --weights net.safetensors",
+            "--set model.kind=mlp: name the network with --kind",
+        ),
+        (
+            "--kind lenet --set data.test=5 --weights net.safetensors",
+            "--set data.test=5: name data with --data, the number of test items with --items, that of training items",
+        ),
+        (
+            "--kind lenet --set training.epochs=3 --weights net.safetensors",
+            "--set training.epochs=3 is no key of an import, which does not train",
+        ),
+        (
+            "--kind lenet --set hardware.accelerator=isaac --weights net.safetensors",
+            "--set hardware.accelerator=isaac is no key of an import",
+        ),
+        (
+            "--kind lenet --data digits --calibration 9 --weights net.safetensors",
+            "--calibration 9 sets ranges of quantized activations, which this network has not: add --bits N",
+        ),
+        (
+            &format!("{mlp} --rename 0=layers.0,bias=weight --weights net.safetensors"),
+            "\"0.bias\" and \"0.weight\" would both be called \"layers.0.weight\"",
         ),
         (
             "--kind lenett --weights net.safetensors",
@@ -398,7 +521,8 @@ fn an_imported_resnet20_has_its_published_accuracy_and_runs_at_both_fidelities()
         weights.display(),
         images.display()
     );
-    let clean = printed(&good(folder, &import));
+    good(folder, &import);
+    let clean = measured(folder, "r20");
     // 91.8 % by its authors on 10,000 images. Of 2,000 of them, two standard errors are 1.2 points.
     assert!((clean - 0.918).abs() < 0.012, "{clean}");
     for fidelity in ["weight", "array"] {

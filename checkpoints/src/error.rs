@@ -107,6 +107,26 @@ pub enum CheckpointError {
         path: PathBuf,
     },
 
+    /// What is no state dict, and what to give in its place.
+    #[error("{} {reason}", path.display())]
+    NoStateDict {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is, and what to do.
+        reason: String,
+    },
+
+    /// Two tensors of a file that would have one name.
+    #[error("{}: {:?} and {:?} would both be called {name:?}; rename another part", path.display(), tensors[0], tensors[1])]
+    Taken {
+        /// The file.
+        path: PathBuf,
+        /// Their names in the file.
+        tensors: [String; 2],
+        /// The name.
+        name: String,
+    },
+
     /// A file of `torch.save` that cannot be read.
     #[error("{} cannot be read as a file of torch.save: {cause}; save the state dict again: torch.save(network.state_dict(), FILE)", path.display())]
     TorchFile {
@@ -398,6 +418,41 @@ fn write_remedy(cause: &io::Error) -> &'static str {
             "choose a folder you may write to"
         }
         _ => "check the disk and the path",
+    }
+}
+
+impl CheckpointError {
+    /// What does not fit of the tensors of a file, without a remedy: `it lacks "a"; it has "b", which the model has not`. Nothing of another
+    /// error.
+    pub fn misfit(&self) -> Option<String> {
+        match self {
+            Self::Unfit {
+                missing,
+                unexpected,
+                shapes,
+                ..
+            } => Some(misfit(missing, unexpected, shapes)),
+            _ => None,
+        }
+    }
+
+    /// The same error, where each tensor that the file has is called as `in_file` says.
+    pub(crate) fn with_names(mut self, in_file: impl Fn(&str) -> String) -> Self {
+        match &mut self {
+            Self::Unfit {
+                unexpected, shapes, ..
+            } => {
+                let shapes = shapes.iter_mut().map(|shape| &mut shape.tensor);
+                for name in unexpected.iter_mut().chain(shapes) {
+                    *name = in_file(name);
+                }
+            }
+            Self::ElementType { tensor, .. } | Self::Value { tensor, .. } => {
+                *tensor = in_file(tensor);
+            }
+            _ => {}
+        }
+        self
     }
 }
 

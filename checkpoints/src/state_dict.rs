@@ -1,6 +1,6 @@
 //! A state dict of PyTorch, for a module of ours.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::error::CheckpointError;
 use crate::stored_tensor::{StoredTensors, of_safetensors};
 #[cfg(feature = "pytorch")]
 use crate::torch_file::TorchFile;
-use crate::weights::fill;
+use crate::weights::{fill, is_ignored};
 
 /// What wrappers of PyTorch put before every name: `DataParallel` and `torch.compile`.
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
@@ -53,7 +53,8 @@ impl StateDict {
     /// Reads the file at `path`. What it is, its first bytes say.
     ///
     /// # Errors
-    /// [`CheckpointError::Read`], [`CheckpointError::NotSafetensors`], [`CheckpointError::NoTensors`]; of a file of `torch.save`
+    /// [`CheckpointError::Read`], [`CheckpointError::NotSafetensors`], [`CheckpointError::NoTensors`],
+    /// [`CheckpointError::NoStateDict`] for a folder, an empty file, and a file that needs no import; of a file of `torch.save`
     /// [`CheckpointError::TorchFile`], [`CheckpointError::Calls`], or without the cargo feature
     /// [`CheckpointError::WithoutPyTorch`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
@@ -75,18 +76,21 @@ impl StateDict {
         }
         let mut wrapped = 0;
         while let Some(wrapper) = WRAPPERS.into_iter().find(|wrapper| {
-            stored
-                .iter()
-                .all(|name| name[wrapped..].starts_with(wrapper))
+            let of_network = |name: &&String| !is_ignored(name);
+            let mut names = stored.iter().filter(of_network).peekable();
+            names.peek().is_some() && names.all(|name| name[wrapped..].starts_with(wrapper))
         }) {
             wrapped += wrapper.len();
         }
-        let bare = |name: String| (name[wrapped..].to_string(), name);
-        dict.names = stored
-            .into_iter()
-            .map(bare)
-            .map(|(bare, name)| (name, bare))
-            .collect();
+        let bare = |name: String| {
+            let bare = if is_ignored(&name) {
+                &name
+            } else {
+                &name[wrapped..]
+            };
+            (name.clone(), bare.to_string())
+        };
+        dict.names = stored.into_iter().map(bare).collect();
         Ok(dict)
     }
 
@@ -101,25 +105,33 @@ impl StateDict {
     }
 
     /// The same tensors, where every path part `from` is called `to`: `("downsample.0", "downsample.conv")`. A part is one name
-    /// between dots, or several. A name that another tensor has already is not given again.
-    #[must_use]
-    pub fn renamed(mut self, from: &str, to: &str) -> Self {
-        let mut taken: BTreeSet<String> = self.names().map(str::to_string).collect();
-        for (_, name) in &mut self.names {
-            let parts = format!(".{name}.").replace(&format!(".{from}."), &format!(".{to}."));
-            let new = parts.trim_matches('.');
-            if taken.insert(new.to_string()) {
-                *name = new.to_string();
+    /// between dots, or several; an empty `to` takes it off. A name of which nothing would be left stays.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Taken`] where two tensors would have one name.
+    pub fn renamed(mut self, from: &str, to: &str) -> Result<Self, CheckpointError> {
+        let from: Vec<&str> = from.split('.').collect();
+        let mut taken: BTreeMap<String, String> = BTreeMap::new();
+        for (stored, name) in &mut self.names {
+            let new = renamed(name, &from, to);
+            if let Some(other) = taken.insert(new.clone(), stored.clone()) {
+                return Err(CheckpointError::Taken {
+                    path: self.path,
+                    tensors: [other, stored.clone()],
+                    name: new,
+                });
             }
+            *name = new;
         }
-        self
+        Ok(self)
     }
 
     /// `module` with these tensors, as [`load_weights`](crate::load_weights) loads them. Weights at the paths `keep` stay as they are
     /// and are not looked for.
     ///
     /// # Errors
-    /// Those of [`load_weights`](crate::load_weights), where [`CheckpointError::Unfit`] names all tensors that do not fit.
+    /// Those of [`load_weights`](crate::load_weights), where [`CheckpointError::Unfit`] names all tensors that do not fit. Tensors of the
+    /// file are named as the file names them.
     pub fn load<M: Module>(&self, module: M, keep: &[PathPattern]) -> Result<M, CheckpointError> {
         let mut stored = self.stored()?;
         let named = self
@@ -128,6 +140,13 @@ impl StateDict {
             .filter_map(|(old, new)| Some((new.clone(), stored.remove(old)?)))
             .collect();
         fill(module, keep, named, &self.path)
+            .map_err(|error| error.with_names(|name| self.stored_name(name)))
+    }
+
+    /// What the tensor `name` is called in the file; the same where the file has none.
+    fn stored_name(&self, name: &str) -> String {
+        let found = self.names.iter().find(|(_, new)| new == name);
+        found.map_or(name, |(stored, _)| stored).to_string()
     }
 
     /// The tensors by their names in the file.
@@ -140,16 +159,83 @@ impl StateDict {
     }
 }
 
-/// Whether the file at `path` is one of `torch.save`: it begins as no safetensors file does, and is not called one.
+/// `name` with every run of parts `from` replaced by `to`.
+fn renamed(name: &str, from: &[&str], to: &str) -> String {
+    let parts: Vec<&str> = name.split('.').collect();
+    let mut new = Vec::new();
+    let mut at = 0;
+    while at < parts.len() {
+        if parts[at..].starts_with(from) {
+            new.extend((!to.is_empty()).then_some(to));
+            at += from.len();
+        } else {
+            new.push(parts[at]);
+            at += 1;
+        }
+    }
+    match new.is_empty() {
+        true => name.to_string(),
+        false => new.join("."),
+    }
+}
+
+/// Whether the file at `path` is one of `torch.save`: a zip archive or a pickle, by its first bytes.
+///
+/// # Errors
+/// A file that cannot be read, and what is neither that nor may be a safetensors file.
 fn is_torch(path: &Path) -> Result<bool, CheckpointError> {
+    let no_state_dict = |reason: String| CheckpointError::NoStateDict {
+        path: path.into(),
+        reason,
+    };
+    if path.is_dir() {
+        return Err(no_state_dict(in_folder(path)));
+    }
     let reading = || CheckpointError::reading(path);
     let mut start = Vec::new();
     let file = std::fs::File::open(path).map_err(reading())?;
     file.take(9).read_to_end(&mut start).map_err(reading())?;
-    let safetensors = path
-        .extension()
-        .is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors"));
-    Ok(!safetensors && start.get(8) != Some(&b'{'))
+    let called = |ending: &str| {
+        let found = path.extension();
+        found.is_some_and(|found| found.eq_ignore_ascii_case(ending))
+    };
+    let no_import = |what: &str| {
+        no_state_dict(format!(
+            "is {what}, which needs no import: every verb takes it as it is, such as crossburn evaluate {}",
+            path.display()
+        ))
+    };
+    match start.as_slice() {
+        [] => Err(no_state_dict(
+            "is empty: save the state dict again".to_string(),
+        )),
+        [b'G', b'G', b'U', b'F', ..] => Err(no_import("a GGUF file")),
+        // The length of a header, of which the bytes of a pickle may be the first ones.
+        [_, _, _, _, _, _, _, _, b'{'] => Ok(false),
+        [b'P', b'K', 3 | 5, ..] | [0x80, 1..=5, ..] => Ok(true),
+        _ if called("onnx") => Err(no_import("an ONNX file")),
+        // Nothing that is known: the name says which reader explains it.
+        _ => Ok(["pth", "pt", "bin"].into_iter().any(called)),
+    }
+}
+
+/// Which files of a folder may be meant.
+fn in_folder(path: &Path) -> String {
+    let endings = ["safetensors", "pth", "pt", "bin"];
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut files: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|file| {
+            let ending = file.extension().and_then(|ending| ending.to_str());
+            ending.is_some_and(|ending| endings.contains(&ending)) && file.is_file()
+        })
+        .map(|file| file.display().to_string())
+        .collect();
+    files.sort();
+    match files.first() {
+        Some(file) => format!("is a folder: give the file, such as {file}"),
+        None => "is a folder without weights: give a .safetensors, .pth or .pt file".to_string(),
+    }
 }
 
 #[cfg(feature = "pytorch")]

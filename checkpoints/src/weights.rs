@@ -35,8 +35,14 @@ const SKIP_ENUM_VARIANTS: bool = true;
 /// Running states that are no negative number: the variance of a batch norm, the range of an activation quantizer.
 const FROM_ZERO: [&str; 2] = ["running_var", "quantizer.range"];
 
-/// Buffer of PyTorch's batch norm without a counterpart in Burn.
-const IGNORED: &str = "num_batches_tracked";
+/// Counters of PyTorch without a counterpart in Burn: of a batch norm, and of `AveragedModel`.
+const IGNORED: [&str; 2] = ["num_batches_tracked", "n_averaged"];
+
+/// Whether no module has a place for the tensor `name` of PyTorch, nor needs it.
+pub(crate) fn is_ignored(name: &str) -> bool {
+    let last = name.rsplit('.').next();
+    last.is_some_and(|last| IGNORED.contains(&last))
+}
 
 /// Writes the weights of `module` to the file `path`, replacing it as a whole.
 ///
@@ -67,7 +73,7 @@ pub fn save_weights<M: Module>(module: &M, path: &Path) -> Result<(), Checkpoint
 /// Loads the file `path`, written by [`save_weights`] or by PyTorch, into `module`.
 ///
 /// Every tensor of the module must be in the file with its shape, and every tensor of the file in the module, except
-/// PyTorch's `num_batches_tracked`, and every value must be a finite number. All of that is checked before the first weight
+/// PyTorch's `num_batches_tracked` and `n_averaged`, and every value must be a finite number. All of that is checked before the first weight
 /// changes.
 ///
 /// # Errors
@@ -128,7 +134,7 @@ pub(crate) fn fill<M: Module>(
     mut stored: StoredTensors,
     path: &Path,
 ) -> Result<M, CheckpointError> {
-    stored.retain(|name, _| name.rsplit('.').next() != Some(IGNORED));
+    stored.retain(|name, _| !is_ignored(name));
     let expected = snapshot(&module, resting);
     require_fit(&expected, &stored, path)?;
     let mut tensors = Vec::with_capacity(expected.len());

@@ -72,15 +72,134 @@ fn wrappers_and_other_names_are_seen_through() {
     write(&path, &values(&tensors));
     let dict = StateDict::open(&path).unwrap();
     assert_eq!(dict.names().next(), Some("head.0.bias"));
-    // No part of it is `head.`, and what is taken is not given again.
-    let same = StateDict::open(&path).unwrap().renamed("hea", "fc");
-    let same = same.renamed("norm.weight", "norm.bias");
+    // No part of it is `hea`, and what is taken is not given again.
+    let open = || StateDict::open(&path).unwrap();
+    let same = open().renamed("hea", "fc").unwrap();
     assert!(same.names().eq(dict.names()));
-    let net = dict.renamed("head.0", "fc").load(net(), &[]).unwrap();
+    let taken = open().renamed("norm.weight", "norm.bias").unwrap_err();
+    let taken = taken.to_string();
+    assert!(
+        taken.ends_with(
+            r#""module._orig_mod.norm.bias" and "module._orig_mod.norm.weight" would both be called "norm.bias"; rename another part"#
+        ),
+        "{taken}"
+    );
+    let net = dict
+        .renamed("head.0", "fc")
+        .unwrap()
+        .load(net(), &[])
+        .unwrap();
     let weight: Vec<f32> = net.fc.weight.val().into_data().try_to_vec().unwrap();
     assert_eq!(weight, [0.25, 3.25, 1.25, 4.25, 2.25, 5.25]);
     let variance = net.norm.running_var.value().into_data();
     assert_eq!(variance.try_to_vec::<f32>().unwrap(), [0.25, 1.25]);
+}
+
+#[test]
+fn parts_are_compared_whole_and_may_be_taken_off() {
+    let (_dir, path) = file();
+    let tensors: [(&str, &[usize]); 4] = [
+        ("model.0.0.0.weight", &[1]),
+        ("model.10.weight", &[1]),
+        ("model.0.1.0.1.0.weight", &[1]),
+        ("other", &[1]),
+    ];
+    write(&path, &values(&tensors));
+    let names = |from: &str, to: &str| {
+        let dict = StateDict::open(&path).unwrap().renamed(from, to).unwrap();
+        dict.names().map(str::to_string).collect::<Vec<_>>()
+    };
+    let found = names("0", "a");
+    assert_eq!(
+        found,
+        [
+            "model.a.a.a.weight",
+            "model.a.1.a.1.a.weight",
+            "model.10.weight",
+            "other"
+        ]
+    );
+    let found = names("0.1", "a.b");
+    assert_eq!(found[1], "model.a.b.a.b.0.weight");
+    let found = names("model", "");
+    assert_eq!(
+        found,
+        ["0.0.0.weight", "0.1.0.1.0.weight", "10.weight", "other"]
+    );
+    assert_eq!(names("other", "")[3], "other");
+}
+
+#[test]
+fn counters_are_no_tensors_of_the_network_and_names_are_those_of_the_file() {
+    let (_dir, path) = file();
+    let mut tensors: Vec<(&str, &[usize])> = vec![
+        ("n_averaged", &[]),
+        ("module.fc.weight", &[2, 3]),
+        ("module.fc.bias", &[2]),
+        ("module.bn.weight", &[2]),
+        ("module.bn.bias", &[2]),
+        ("module.bn.running_mean", &[2]),
+        ("module.bn.running_var", &[2]),
+        ("module.bn.num_batches_tracked", &[]),
+    ];
+    let load = |tensors: &[(&str, &[usize])]| {
+        write(&path, &values(tensors));
+        let dict = StateDict::open(&path).unwrap().renamed("bn", "norm");
+        dict.unwrap().load(net(), &[])
+    };
+    load(&tensors).unwrap();
+    tensors[4].1 = &[3];
+    tensors.push(("module.bn.more", &[1]));
+    let message = load(&tensors).unwrap_err().to_string();
+    assert!(
+        message.contains(
+            r#"it has "module.bn.more", which the model has not; "module.bn.bias" has shape [3] where [2] is needed"#
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_is_no_state_dict_is_named_with_what_to_give() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = |name: &str| {
+        let message = StateDict::open(&dir.path().join(name)).unwrap_err();
+        let folder = format!("{}/", dir.path().display());
+        message.to_string().replace(&folder, "")
+    };
+    let write = |name: &str, bytes: &[u8]| fs_err::write(dir.path().join(name), bytes).unwrap();
+    fs_err::create_dir(dir.path().join("model")).unwrap();
+    assert_eq!(
+        message("model"),
+        "model is a folder without weights: give a .safetensors, .pth or .pt file"
+    );
+    write("model/b.safetensors", b"1");
+    write("model/a.txt", b"1");
+    assert_eq!(
+        message("model"),
+        "model is a folder: give the file, such as model/b.safetensors"
+    );
+    write("empty.pth", b"");
+    assert_eq!(
+        message("empty.pth"),
+        "empty.pth is empty: save the state dict again"
+    );
+    write("net.onnx", b"\x08\x08\x12\x07pytorch");
+    write("net.bin", b"GGUF\x03\0\0\0\0\0");
+    for (name, part) in [
+        (
+            "net.onnx",
+            "net.onnx is an ONNX file, which needs no import",
+        ),
+        ("net.bin", "net.bin is a GGUF file, which needs no import"),
+    ] {
+        assert!(message(name).starts_with(part), "{}", message(name));
+    }
+    // A file of torch.save is one whatever it is called; a header of 640 bytes begins as a pickle does.
+    write("net.safetensors", b"PK\x03\x04 a zip archive");
+    assert!(!message("net.safetensors").contains("readable safetensors"));
+    write("long.pth", b"\x80\x02\0\0\0\0\0\0{");
+    assert!(message("long.pth").contains("not a readable safetensors file"));
 }
 
 #[test]

@@ -70,6 +70,20 @@ fn a_state_dict_is_read_alone_under_a_key_and_wrapped() {
 }
 
 #[test]
+fn every_key_of_training_scripts_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("net.pth");
+    let plain = tensors("");
+    for key in ["state_dict", "model_state_dict", "model", "net", "network"] {
+        let beside = Pickle::default().op(b"}(").text("epoch").text("five");
+        let beside = beside.text(key).state_dict(&plain).op(b"u");
+        fs_err::write(&path, archive(beside, &plain)).unwrap();
+        let bias = load(&path).unwrap().bias.unwrap().val().into_data();
+        assert_eq!(bias.try_to_vec::<f32>().unwrap(), BIAS, "{key}");
+    }
+}
+
+#[test]
 fn what_calls_something_is_refused_by_name_and_not_executed() {
     let dir = tempfile::tempdir().unwrap();
     let (path, trace) = (dir.path().join("net.pth"), dir.path().join("executed"));

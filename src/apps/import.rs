@@ -1,19 +1,23 @@
 //! A state dict of PyTorch becomes a checkpoint.
 
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use crossburn_checkpoints::{StateDict, save_checkpoint, write_bytes};
 use crossburn_models::Network;
-use crossburn_noise::{Metric, PathPattern};
+use crossburn_noise::PathPattern;
 use crossburn_training::data::{Amount, DataSource};
 use crossburn_training::{
-    Batches, Evaluation, Learn, Part, Recipe, Role, Task, TaskParts, WithTask,
+    Batches, Details, Evaluation, Part, Recipe, Role, Task, TaskParts, WithTask,
+    set_activation_ranges,
 };
+use serde_json::Value;
 
-use super::study;
-use crate::report::DataSummary;
+use super::study::{self, Clock};
+use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
 
 /// Imports one network; it is what [`WithTask::run`] is given.
 pub(crate) struct ImportJob<'a> {
@@ -27,111 +31,123 @@ pub(crate) struct ImportJob<'a> {
     pub(crate) calibration: Option<usize>,
     /// Test items.
     pub(crate) test: Amount,
+    /// What the document says was asked for.
+    pub(crate) config: Value,
+    /// Command line that repeats the run.
+    pub(crate) reproduce: String,
     /// Folder of the run.
     pub(crate) out: PathBuf,
     /// Called before the first file is written.
     pub(crate) begin: &'a dyn Fn() -> Result<()>,
+    /// Called with how many of how many items have set ranges.
+    pub(crate) calibrated: &'a dyn Fn(usize, usize),
     /// Where the network computes.
     pub(crate) device: &'a Device,
-}
-
-/// What an import has found.
-#[derive(Clone, Debug)]
-pub(crate) struct Imported {
-    /// Folder of the checkpoint.
-    pub(crate) checkpoint: PathBuf,
-    /// The metric on test items, its value, and how many items these are.
-    pub(crate) clean: Option<(Metric, f64, usize)>,
+    /// Ends the work early.
+    pub(crate) stop: &'a AtomicBool,
 }
 
 /// The range of a quantized activation: no network of PyTorch has one under this name.
 pub(crate) const RANGE: &str = "quantizer.range";
 
-/// Items that pass at a time.
+/// Items that pass at a time where ranges are set.
 const BATCH: usize = 64;
 
-/// Batches after which nothing is left of the range that a quantizer starts with: 0.9^64 = 0.001.
-const LEAST_BATCHES: usize = 64;
-
 impl WithTask for ImportJob<'_> {
-    type Output = Result<Imported>;
+    /// Nothing where it was stopped: then nothing is kept.
+    type Output = Result<Option<Results>>;
 
-    fn run<N: Network, P: TaskParts<N>>(mut self, network: N, parts: P) -> Result<Imported> {
+    fn run<N: Network, P: TaskParts<N>>(mut self, network: N, parts: P) -> Result<Option<Results>> {
+        let mut clock = Clock::new();
         for (from, to) in N::ALIASES {
-            self.weights = self.weights.renamed(from, to);
+            self.weights = self.weights.renamed(from, to)?;
         }
         let ranges = [PathPattern::new(format!("*{RANGE}"))];
         let keep = match self.calibration {
             Some(_) => ranges.as_slice(),
             None => &[],
         };
-        let mut network = self.weights.load(network, keep)?;
-        if let (Some(items), Some(source)) = (self.calibration, self.source) {
-            let of = (Part::Training, Role::Learn);
-            let training = parts.load(source, self.recipe.seed, of, Amount::up_to(items))?;
-            self.follow(&network, &training);
-            // Batch norms have moved as well: theirs come from the file.
-            network = self.weights.load(network.valid(), keep)?;
-        }
-        let clean = match self.source {
-            Some(source) => Some(self.judge(&network, &parts, source)?),
+        let loaded = self.weights.load(network, keep)?;
+        let calibrated = clock.time("calibration", || self.calibrate(loaded, &parts))?;
+        let Some(network) = calibrated else {
+            return Ok(None);
+        };
+        let judged = match self.source {
+            Some(source) => Some(clock.time("test", || self.judge(&network, &parts, source))?),
             None => None,
         };
-        self.keep(network, &parts, clean)
+        if self.stopped() {
+            return Ok(None);
+        }
+        self.keep(&network, &parts, judged, clock).map(Some)
     }
 }
 
 impl ImportJob<'_> {
-    /// Lets the ranges of activations follow `training`.
-    fn follow<N: Network, T: Learn<N>>(&self, network: &N, training: &T) {
-        let batches = Batches::new(training, BATCH, &self.device.clone().autodiff());
-        let batches: Vec<_> = batches.iter().collect();
-        let passes = LEAST_BATCHES.max(batches.len());
-        for batch in batches.into_iter().cycle().take(passes) {
-            training.forward(network, batch);
-        }
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
     }
 
-    /// The metric of `network` on the test items, their number, and what the network has learned items by.
+    /// `network` with its ranges of activations set, where they are to be; nothing where it was stopped.
+    fn calibrate<N: Network, P: TaskParts<N>>(&self, network: N, parts: &P) -> Result<Option<N>> {
+        let (Some(items), Some(source)) = (self.calibration, self.source) else {
+            return Ok(Some(network));
+        };
+        let of = (Part::Training, Role::Learn);
+        let training = parts.load(source, self.recipe.seed, of, Amount::up_to(items))?;
+        let batches = Batches::new(&training, BATCH, self.device);
+        let after_batch = |passed| {
+            (self.calibrated)(passed, training.items());
+            match self.stopped() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let weights = self.recipe.weights::<N>();
+        Ok(set_activation_ranges(
+            &network,
+            weights,
+            &batches,
+            after_batch,
+        )?)
+    }
+
+    /// What is found about `network` on the test items, and these.
     fn judge<N: Network, P: TaskParts<N>>(
         &self,
         network: &N,
         parts: &P,
         source: &DataSource,
-    ) -> Result<(P::Task, f64)> {
-        let test = parts.load(
-            source,
-            self.recipe.seed,
-            (Part::Test, Role::Judge),
-            self.test,
-        )?;
+    ) -> Result<(P::Task, Details)> {
+        let of = (Part::Test, Role::Judge);
+        let test = parts.load(source, self.recipe.seed, of, self.test)?;
         let batches = Batches::new(&test, 128, self.device);
         let evaluation = Evaluation::new(network, self.recipe.weights::<N>(), batches);
-        let value = evaluation.clean()?;
-        Ok((test, value))
+        let found = evaluation.clean_in_detail()?;
+        Ok((test, found))
     }
 
-    /// Writes the checkpoint and the recipe.
+    /// Writes the checkpoint and the recipe, and gives the document.
     fn keep<N: Network, P: TaskParts<N>>(
-        &self,
-        network: N,
+        self,
+        network: &N,
         parts: &P,
-        clean: Option<(P::Task, f64)>,
-    ) -> Result<Imported> {
-        let items = clean.as_ref().map_or(0, |(test, _)| test.items());
+        judged: Option<(P::Task, Details)>,
+        clock: Clock,
+    ) -> Result<Results> {
         let source = &self.recipe.data.source;
-        let summary = DataSummary {
+        let data = DataSummary {
             source: source.to_string(),
             train: 0,
             validation: 0,
-            test: items,
+            test: judged.as_ref().map_or(0, |(test, _)| test.items()),
         };
         let mut recipe = self.recipe.clone();
-        let mut manifest = study::manifest(&recipe, &summary)?;
-        if let Some((test, value)) = &clean {
-            recipe.data.test = Some(items);
+        let mut manifest = study::manifest(&recipe, &data)?;
+        if let Some((test, found)) = &judged {
+            recipe.data.test = Some(test.items());
             manifest.recipe = study::json(&recipe)?;
-            manifest = manifest.with_metric("clean", *value);
+            manifest = manifest.with_metric("clean", found.metric);
             if let Some(conventions) = test.conventions() {
                 let conventions = conventions.with_columns(source.columns()?);
                 manifest = manifest.with_conventions(study::json(&conventions)?);
@@ -139,17 +155,41 @@ impl ImportJob<'_> {
         }
         (self.begin)()?;
         let checkpoint = self.out.join("checkpoint");
-        parts.save(&network, &checkpoint)?;
-        save_checkpoint(&checkpoint, &network, &manifest)?;
-        write(&self.out.join("recipe.toml"), &recipe)?;
-        Ok(Imported {
-            checkpoint,
-            clean: clean.map(|(test, value)| (test.metric(), value, items)),
-        })
+        parts.save(network, &checkpoint)?;
+        save_checkpoint(&checkpoint, network, &manifest)?;
+        let text = toml::to_string_pretty(&recipe).context("the recipe has no form in TOML")?;
+        write_bytes(&self.out.join("recipe.toml"), text.as_bytes())?;
+        let (version, commit) = study::version();
+        let mut results = Results {
+            schema: Results::SCHEMA.to_string(),
+            command: RunCommand::Import,
+            version,
+            commit,
+            reproduce: self.reproduce,
+            config: self.config,
+            data,
+            metric: recipe.task.metric(),
+            training_metric: None,
+            deployment: None,
+            methods: Vec::new(),
+            confusion: None,
+            timing: clock.timing(),
+        };
+        if let Some((test, found)) = judged {
+            results.metric = test.metric();
+            results.confusion = found.confusion.map(study::confusion);
+            results.methods.push(MethodResults {
+                name: "imported".to_string(),
+                training_noise: Value::Null,
+                clean: found.metric,
+                also: study::also(found.also),
+                curve: Vec::new(),
+                population: None,
+                sweep: Vec::new(),
+                hardware: None,
+                percentiles: None,
+            });
+        }
+        Ok(results)
     }
-}
-
-fn write(path: &Path, recipe: &Recipe) -> Result<()> {
-    let recipe = toml::to_string_pretty(recipe).context("the recipe has no form in TOML")?;
-    Ok(write_bytes(path, recipe.as_bytes())?)
 }

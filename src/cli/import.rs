@@ -2,29 +2,30 @@
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use clap::Args;
-use crossburn_checkpoints::StateDict;
+use crossburn_checkpoints::{CheckpointError, StateDict};
 use crossburn_training::Recipe;
 use crossburn_training::data::DataSource;
 
-use super::device::DeviceChoice;
 use super::nearest::nearest;
 use super::normalize::Normalize;
-use super::process::ProcessArguments;
+use super::progress::bar;
 use super::recipe_file::{Setting, parsed};
-use super::run_lock::RunLock;
-use super::run_setup::run_folder;
-use super::{Outcome, command_line, note, print};
-use crate::apps::import::{ImportJob, Imported, RANGE};
+use super::run_lock::{RunLock, verb_at};
+use super::run_setup::{RunArguments, bars, note_report, run_folder};
+use super::{Outcome, command_line, finish, interrupt, note};
+use crate::apps::import::{ImportJob, RANGE};
+use crate::apps::study;
+use crate::report::registry::AnyDocument;
 
 /// Make a checkpoint of the weights of a PyTorch network
 ///
 /// The weights are a state dict: a safetensors file, or in builds with `--features pytorch` a file of torch.save (.pth, .pt), of which
 /// nothing is executed. Tensors are found by their names in PyTorch. What is missing, unexpected or of another shape is listed, and
-/// nothing is written then. With --data, the accuracy on test items is printed, and the checkpoint keeps classes and normalization. The
+/// nothing is written then. With --data, the accuracy on test items is measured, and the checkpoint keeps classes and normalization. The
 /// checkpoint is one as any other: evaluate, worst-case, map, predict and compress take it.
 ///
 /// A network of another architecture comes in as an ONNX file, without an import (docs/from-pytorch.md).
@@ -35,16 +36,15 @@ use crate::apps::import::{ImportJob, Imported, RANGE};
 /// Example: crossburn import --kind mlp --set model.widths=[784,100,10] --weights mlp.safetensors --rename 0=layers.0,2=layers.1
 #[derive(Debug, Args)]
 pub(super) struct Import {
-    /// The network: lenet, convnet, resnet18, resnet20 (also 32, 44, 56, 110), mlp, cnn1d, autoencoder, conv-autoencoder
-    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    #[arg(long, value_name = "NAME", help = format!("The network: {}", KINDS.join(", ")), help_heading = "Network")]
     kind: String,
     /// Its weights: a .safetensors, .pth or .pt file
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     weights: PathBuf,
-    /// Set a key of its recipe, such as model.classes=100; may be repeated
+    /// Set a key of model, task or arrays, or the seed, such as model.classes=100; may be repeated
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Network")]
     set: Vec<String>,
-    /// Parts of names in the file and what they are called here, comma-separated, such as 0=layers.0
+    /// Parts of names in the file and what they are called here, comma-separated, such as 0=layers.0; without NEW the part is taken off
     #[arg(
         long,
         value_name = "OLD=NEW,...",
@@ -69,35 +69,25 @@ pub(super) struct Import {
     /// Test items to measure on; all that there are where absent
     #[arg(long, value_name = "N", requires = "data", help_heading = "Data")]
     items: Option<usize>,
-    /// Training items that ranges of activations are set on
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 4096,
-        requires = "data",
-        help_heading = "Data"
-    )]
-    calibration: usize,
+    /// Training items that ranges of activations are set on, each counting alike; 4096, or all where these are fewer, by default
+    #[arg(long, value_name = "N", requires = "data", help_heading = "Data")]
+    calibration: Option<usize>,
     /// Folder of the run [default: runs/import-NAME]
     #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
-    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
-    #[arg(
-        long,
-        value_name = "DEVICE",
-        default_value_t = DeviceChoice::Cpu,
-        help_heading = "Options"
-    )]
-    device: DeviceChoice,
     #[command(flatten)]
-    pub(super) process: ProcessArguments,
+    pub(super) run: RunArguments,
 }
 
+/// Training items that ranges are set on where no number is asked for.
+const CALIBRATION: usize = 4096;
+
 /// Networks that a state dict may become, as `--kind` names them.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "lenet",
     "convnet",
     "resnet18",
+    "resnet",
     "resnet20",
     "resnet32",
     "resnet44",
@@ -114,65 +104,100 @@ impl Import {
         if self.items == Some(0) {
             bail!("--items 0 leaves nothing to measure on: use a number above 0");
         }
-        if self.calibration == 0 {
+        if self.calibration == Some(0) {
             bail!("--calibration 0 leaves nothing to set ranges on: use a number above 0");
         }
         let recipe = self.recipe()?;
+        if let (Some(items), None) = (self.calibration, recipe.model.bits()) {
+            bail!(
+                "--calibration {items} sets ranges of quantized activations, which this network has not: add --bits N, or leave it out"
+            );
+        }
         let weights = self.state_dict()?;
-        let calibrates =
-            recipe.model.bits().is_some() && !weights.names().any(|name| name.ends_with(RANGE));
+        let file = self.weights.display();
+        let has_ranges = weights.names().any(|name| name.ends_with(RANGE));
+        if let (Some(items), true) = (self.calibration, has_ranges) {
+            bail!(
+                "--calibration {items}: {file} has ranges of activations, which hold: leave the option out"
+            );
+        }
+        let calibrates = recipe.model.bits().is_some() && !has_ranges;
         if calibrates && self.data.is_none() {
             bail!(
-                "{} has no ranges of activations, which a network of few bits needs: name data to set them on with --data, or leave out the bits",
-                self.weights.display()
+                "{file} has no ranges of activations, which a network of few bits needs: name data to set them on with --data, or leave out the bits"
             );
+        }
+        let calibration = calibrates.then_some(self.calibration.unwrap_or(CALIBRATION));
+        let config = study::json(&recipe)?;
+        if self.run.prints(&config)? {
+            return Ok(Outcome::Done);
         }
         let stem = self.weights.file_stem().unwrap_or_default();
         let name = format!("import-{}", stem.to_string_lossy());
         let out = run_folder(self.out.as_deref(), &name);
-        RunLock::require_own(&out, "import")?;
-        let device = self.device.open()?;
-        let built_on = match calibrates {
-            true => device.clone().autodiff(),
-            false => device.clone(),
-        };
+        require_free(&out)?;
+        let device = self.run.open_device()?;
+        let stop = interrupt::flag()?;
+        let bar = bar(&bars(), "set ranges", 0, "items");
         // Nothing is written before the weights are known to fit.
         let lock = OnceCell::new();
         let begin = || {
-            let _ = lock.set(RunLock::take(&out, "import")?);
+            require_free(&out)?;
+            let _ = lock.set(RunLock::take(&out, VERB)?);
             Ok(())
         };
         let job = ImportJob {
             weights,
             recipe: &recipe,
             source: self.data.is_some().then_some(&recipe.data.source),
-            calibration: calibrates.then_some(self.calibration),
+            calibration,
             test: self.items.into(),
+            config,
+            reproduce: command_line::repeated(&[]),
             out: out.clone(),
             begin: &begin,
+            calibrated: &|passed, all| {
+                bar.set_length(all as u64);
+                bar.set_position(passed as u64);
+            },
             device: &device,
+            stop: &stop,
         };
-        let Imported { checkpoint, clean } = recipe.build(&built_on, job)??;
-        if let Some((metric, value, items)) = clean {
-            print(&format!(
-                "{} {} on {items} test items of {}",
-                metric.title(),
-                metric.show(value),
-                recipe.data.source
-            ))?;
+        let found = recipe.build(&device, job)?;
+        bar.finish_and_clear();
+        let Some(results) = found.map_err(|error| self.with_remedy(error))? else {
+            note("interrupted: nothing is kept");
+            return Ok(Outcome::Interrupted);
+        };
+        match results.methods.is_empty() && !self.run.json {
+            // Nothing was measured, so that a table would be empty.
+            true => results.write_run(&out)?,
+            false => finish(&out, &results, self.run.json)?,
         }
+        note_report(&out);
         let run = command_line::operand(&out);
         let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];
         if self.data.is_none() {
             next.extend(["--data", "SOURCE"].map(OsStr::new));
         }
         next.extend(["--noise", "gaussian", "--sigma", "0.05"].map(OsStr::new));
-        note(&format!(
-            "checkpoint: {}; next: {}",
-            checkpoint.display(),
-            command_line::quoted(next),
-        ));
+        note(&format!("next: {}", command_line::quoted(next)));
         Ok(Outcome::Done)
+    }
+
+    /// What does not fit, with the options that say otherwise.
+    fn with_remedy(&self, error: Error) -> Error {
+        let misfit = error
+            .downcast_ref::<CheckpointError>()
+            .and_then(CheckpointError::misfit);
+        match misfit {
+            Some(misfit) => anyhow!(
+                "{} does not fit --kind {}: {misfit}; name another network with --kind, its sizes with --set model.KEY=VALUE, other names of tensors with --rename OLD=NEW",
+                self.weights.display(),
+                self.kind,
+            ),
+            None => error,
+        }
     }
 
     /// The network, its task and its data.
@@ -180,16 +205,12 @@ impl Import {
     /// # Errors
     /// A network that is not known or whose sizes are not, and data that do not fit it.
     fn recipe(&self) -> Result<Recipe> {
-        let model = match self.kind.strip_prefix("resnet").map(str::parse::<usize>) {
-            Some(Ok(depth)) if depth != 18 => format!("kind = \"resnet\"\ndepth = {depth}\n"),
-            _ if KINDS.contains(&self.kind.as_str()) => format!("kind = {:?}\n", self.kind),
-            _ => bail!("{}", unknown(&self.kind)),
-        };
-        let task = match self.kind.ends_with("autoencoder") {
+        let (kind, depth) = network(&self.kind)?;
+        let task = match kind.ends_with("autoencoder") {
             true => "[task]\nkind = \"anomaly-detection\"\n",
             false => "",
         };
-        let text = format!("seed = 1\n{task}[model]\n{model}[data]\nsource = \"own\"\n");
+        let text = format!("seed = 1\n{task}[data]\nsource = \"own\"\n");
         let data = self.data.iter().map(|data| {
             Ok(Setting::data(&match &self.normalize {
                 Some(normalize) => normalize.of(data)?.to_string(),
@@ -198,8 +219,13 @@ impl Import {
         });
         let bits = self.bits.iter();
         let bits = bits.map(|bits| Setting::parse(&format!("model.bits={bits}")));
-        let set = self.set.iter().map(|text| Setting::parse(text));
-        let settings: Vec<Setting> = data.chain(bits).chain(set).collect::<Result<_>>()?;
+        let set = self.set.iter().map(|text| self.setting(text, depth));
+        let named = std::iter::once(Ok(Setting::kind(&self.kind, kind, depth)));
+        let settings: Vec<Setting> = named
+            .chain(data)
+            .chain(bits)
+            .chain(set)
+            .collect::<Result<_>>()?;
         let recipe = parsed(&format!("--kind {}", self.kind), &text, &settings)?;
         match self.data {
             Some(_) => recipe.check()?,
@@ -208,17 +234,44 @@ impl Import {
         Ok(recipe)
     }
 
+    /// What `--set text` says, of keys that an import uses; `depth` is that of the kind, where it names one.
+    ///
+    /// # Errors
+    /// Other keys, with the option that is meant where there is one.
+    fn setting(&self, text: &str, depth: Option<i64>) -> Result<Setting> {
+        let setting = Setting::parse(text)?;
+        let key = setting.key();
+        let option = command_line::quoted(["--set", text]);
+        match key.split('.').next().unwrap_or_default() {
+            "model" if key == "model" || key == "model.kind" => {
+                bail!("{option}: name the network with --kind")
+            }
+            "model" if key == "model.depth" && depth.is_some() => bail!(
+                "{option}: --kind {} has its depth: use --kind resnet with {option}",
+                self.kind
+            ),
+            "model" | "task" | "seed" | "arrays" => Ok(setting),
+            "data" => bail!(
+                "{option}: name data with --data, the number of test items with --items, that of training items for ranges with --calibration"
+            ),
+            _ => bail!(
+                "{option} is no key of an import, which does not train: set keys of model, task and arrays, or seed"
+            ),
+        }
+    }
+
     /// The weights under the names that were asked for.
     fn state_dict(&self) -> Result<StateDict> {
         let mut weights = StateDict::open(&self.weights)?;
         for rename in &self.rename {
             let parts = rename.split_once('=');
-            let Some((old, new)) = parts.filter(|(old, new)| !old.is_empty() && !new.is_empty())
-            else {
-                bail!("--rename {rename} names no part: use OLD=NEW, such as 0=layers.0");
+            let Some((old, new)) = parts.filter(|(old, _)| !old.is_empty()) else {
+                bail!(
+                    "--rename {rename} names no part: use OLD=NEW, such as 0=layers.0, or OLD= to take a part off"
+                );
             };
             let before: Vec<String> = weights.names().map(str::to_string).collect();
-            weights = weights.renamed(old, new);
+            weights = weights.renamed(old, new)?;
             if weights.names().eq(before.iter().map(String::as_str)) {
                 bail!(
                     "--rename {rename} changes no name in {}: its first is {}",
@@ -228,6 +281,46 @@ impl Import {
             }
         }
         Ok(weights)
+    }
+}
+
+/// The verb, as documents name it.
+const VERB: &str = "import";
+
+/// What else than results an import writes into its folder, or a training keeps there.
+const FILES: [&str; 3] = ["recipe.toml", "checkpoint", "resume"];
+
+/// Refuses a folder that holds what is not of an import: it would be replaced.
+///
+/// # Errors
+/// The folder, with what it holds.
+fn require_free(out: &Path) -> Result<()> {
+    RunLock::require_own(out, VERB)?;
+    let own = verb_at(out).is_some();
+    match FILES.iter().find(|file| !own && out.join(file).exists()) {
+        Some(file) => bail!(
+            "{} holds {file}, which is of no import: choose another --out",
+            out.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The kind of a recipe that `--kind name` means, and its depth where the name has it.
+///
+/// # Errors
+/// A name of no network.
+fn network(name: &str) -> Result<(&str, Option<i64>)> {
+    if let Some(digits) = name.strip_prefix("resnet")
+        && let Ok(depth) = digits.parse::<i64>()
+        && depth.to_string() == digits
+        && depth != 18
+    {
+        return Ok(("resnet", Some(depth)));
+    }
+    match KINDS.contains(&name) {
+        true => Ok((name, None)),
+        false => bail!("{}", unknown(name)),
     }
 }
 

@@ -127,7 +127,7 @@ impl Verb {
             Self::Evaluate(verb) => Some(&verb.run.process),
             Self::WorstCase(verb) => Some(&verb.run.process),
             Self::Map(verb) => Some(&verb.process),
-            Self::Import(verb) => Some(&verb.process),
+            Self::Import(verb) => Some(&verb.run.process),
             Self::Compress(verb) => Some(&verb.run.process),
             Self::Predict(verb) => Some(&verb.process),
             Self::Generate(verb) => Some(&verb.process),

@@ -68,6 +68,17 @@ impl Setting {
         }
     }
 
+    /// What `--kind name` says: a network of the kind `kind`, of a depth where the name has one.
+    pub(super) fn kind(name: &str, kind: &str, depth: Option<i64>) -> Self {
+        let kind = (KIND.to_string(), Value::String(kind.to_string()));
+        let depth = depth.map(|depth| ("depth".to_string(), Value::Integer(depth)));
+        Self {
+            path: vec!["model".to_string()],
+            value: Value::Table(std::iter::once(kind).chain(depth).collect()),
+            option: quoted(["--kind", name]),
+        }
+    }
+
     /// What `--data source` says.
     pub(super) fn data(source: &str) -> Self {
         Self {
@@ -94,7 +105,8 @@ impl Setting {
         })
     }
 
-    fn key(&self) -> String {
+    /// The dotted key.
+    pub(super) fn key(&self) -> String {
         self.path.join(".")
     }
 

@@ -46,6 +46,14 @@ impl RunArguments {
         self.device.backend()
     }
 
+    /// Opens the device alone, for a verb that takes its folder later.
+    ///
+    /// # Errors
+    /// A device that is not there.
+    pub(super) fn open_device(&self) -> Result<Device> {
+        self.device.open()
+    }
+
     /// Opens the device, takes the folder `out` for `verb` and listens for Ctrl-C.
     ///
     /// # Errors
@@ -66,7 +74,7 @@ impl RunArguments {
 }
 
 /// Progress on stderr; nothing where `--quiet` was given.
-fn bars() -> MultiProgress {
+pub(super) fn bars() -> MultiProgress {
     match is_quiet() {
         true => MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
         false => MultiProgress::new(),

@@ -313,15 +313,18 @@ fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tu
     let TaskConfig::LanguageModelling(config) = &recipe.task else {
         bail!("task.kind must be language-modelling: leave it out");
     };
-    let (mut longest, mut predicted) = (0, 0);
+    let (mut texts, mut longest, mut predicted) = (0, 0, 0);
     for corpus in corpora {
-        for sequence in base.task(corpus, config)?.sequences() {
+        let task = base.task(corpus, config)?;
+        texts = texts.max(task.sequences().len());
+        for sequence in task.sequences() {
             longest = longest.max(sequence.tokens.len());
             predicted = predicted.max(sequence.tokens.len() - sequence.first);
         }
     }
     Ok(Tuning {
-        batch: recipe.training.batch,
+        // A batch holds no more texts than there are.
+        batch: recipe.training.batch.min(texts),
         places: longest + virtual_tokens,
         predicted,
         beside,

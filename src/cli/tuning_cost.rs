@@ -46,22 +46,29 @@ impl Tuning {
         let copies = if self.varies { 2 } else { 1 };
         let weights = u64::try_from(config.parameters()).unwrap_or(u64::MAX);
         let size = |size: usize| size as u64;
-        let block = 2 * size(config.width)
-            + 2 * size(config.query_width())
-            + 2 * size(config.key_value_width())
-            + 3 * size(config.hidden_width)
-            + size(self.beside);
+        let product =
+            |factors: &[u64]| factors.iter().fold(1, |all: u64, n| all.saturating_mul(*n));
+        let sum = |terms: &[u64]| terms.iter().fold(0, |all: u64, n| all.saturating_add(*n));
+        let block = sum(&[
+            product(&[2, size(config.width)]),
+            product(&[2, size(config.query_width())]),
+            product(&[2, size(config.key_value_width())]),
+            product(&[3, size(config.hidden_width)]),
+            size(self.beside),
+        ]);
         let (batch, layers) = (size(self.batch), size(config.layers));
         let of_place = match self.by_blocks {
-            false => layers.saturating_mul(block),
-            true => (layers + 1).saturating_mul(size(config.width)) + 2 * block,
+            false => product(&[layers, block]),
+            true => sum(&[
+                product(&[sum(&[layers, 1]), size(config.width)]),
+                product(&[2, block]),
+            ]),
         };
-        let floats = weights
-            .saturating_mul(copies)
-            .saturating_add((batch * size(self.places)).saturating_mul(of_place))
-            .saturating_add(
-                (2 * batch * size(self.predicted)).saturating_mul(size(config.vocabulary)),
-            );
+        let floats = sum(&[
+            product(&[weights, copies]),
+            product(&[batch, size(self.places), of_place]),
+            product(&[2, batch, size(self.predicted), size(config.vocabulary)]),
+        ]);
         floats.saturating_mul(4).saturating_add(PROGRAM)
     }
 
@@ -81,7 +88,7 @@ impl Tuning {
     /// product of the same kind, which is tried, and half as much again for everything else.
     pub(super) fn step_seconds(&self, config: &DecoderConfig, accumulate: usize) -> f64 {
         let device = Device::flex();
-        let rows = (self.batch * self.places).clamp(1, 512);
+        let rows = self.batch.saturating_mul(self.places).clamp(1, 512);
         let (inputs, outputs) = (config.width, config.hidden_width);
         let input = Tensor::<2>::ones([rows, inputs], &device);
         // As the file of a language model has it: outputs one after the other.
@@ -168,6 +175,19 @@ mod tests {
         };
         let more = 4 * config.parameters() as u64;
         assert_eq!(varies.bytes(&config), tuning.bytes(&config) + more);
+        // Products that no 64-bit number holds are more than any machine has.
+        for by_blocks in [false, true] {
+            let endless = Tuning {
+                batch: usize::MAX / 2,
+                places: usize::MAX / 2,
+                predicted: usize::MAX / 2,
+                beside: usize::MAX / 2,
+                varies: true,
+                by_blocks,
+            };
+            assert_eq!(endless.bytes(&config), u64::MAX);
+            assert!(endless.step_seconds(&config, 1).is_finite());
+        }
         if available().is_some() {
             let huge = Tuning {
                 batch: 1 << 30,

@@ -7,6 +7,7 @@
 //! Nothing here prints, picks a device or picks a seed: progress goes to a [`TrainingObserver`], the rest are arguments.
 #![warn(missing_docs)]
 
+mod activation_ranges;
 mod batch_norm_refresh;
 mod certificate;
 pub mod data;
@@ -33,6 +34,7 @@ mod weight_gradients;
 mod weights;
 mod worst_case;
 
+pub use activation_ranges::set_activation_ranges;
 pub use certificate::{Certificate, LayerCertificate};
 pub use error::TrainingError;
 pub use evaluation::{Batches, Details, Evaluation, evaluate};

@@ -64,6 +64,8 @@ pub enum RunCommand {
     Evaluate,
     /// `crossburn compress`: quantize a trained network, and compare it with what it was.
     Compress,
+    /// `crossburn import`: make a checkpoint of the weights of another program.
+    Import,
 }
 
 impl RunCommand {
@@ -74,6 +76,7 @@ impl RunCommand {
             Self::Train => "train",
             Self::Evaluate => "evaluate",
             Self::Compress => "compress",
+            Self::Import => "import",
         }
     }
 }
