@@ -4,14 +4,11 @@ use std::ops::ControlFlow;
 
 use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use crossburn_hardware::{WeightPlan, quantize_weights};
+use crossburn_hardware::{ActivationQuantizer, WeightPlan, quantize_weights};
 use crossburn_models::Network;
 
 use crate::task::{Batch, Learn};
 use crate::{Batches, TrainingError};
-
-/// The part of its range that [`ActivationQuantizer`](crossburn_hardware::ActivationQuantizer) keeps in a step of training.
-const MOMENTUM: f64 = 0.9;
 
 /// `network` whose ranges of activations are those of the items of `batches`, which are on its inner device. Nothing else of it moves:
 /// norms compute with their running statistics, weights as they are programmed, quantized by `weights`. No gradient is tracked.
@@ -40,7 +37,9 @@ pub fn set_activation_ranges<N: Network, T: Learn<N>>(
         let before = ranges(&view)?;
         batches.task().forward(&view, &batch.tracked());
         let after = ranges(&view)?.into_iter();
-        let largest = |(after, before)| (after - MOMENTUM * before) / (1.0 - MOMENTUM);
+        // The moving average of the quantizer, solved for what it met.
+        let kept = ActivationQuantizer::MOMENTUM;
+        let largest = |(after, before)| (after - kept * before) / (1.0 - kept);
         Ok(after.zip(before).map(largest).map(|x| x.max(0.0)).collect())
     };
     let mut mean = ranges(&view)?;
@@ -165,7 +164,7 @@ mod tests {
     use crate::trainable::trainable;
     use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::tensor::Device;
-    use crossburn_hardware::{ActivationQuantizer, WeightBits};
+    use crossburn_hardware::WeightBits;
     use crossburn_models::{Classifier, initialize};
 
     #[derive(Module, Debug)]

@@ -13,7 +13,7 @@ const LEAST_RANGE: f64 = 1e-30;
 /// Rectifies activations and quantizes them to `2^bits - 1` steps of a range that training follows by a moving average.
 ///
 /// ```text
-/// training:   range <- momentum * range + (1 - momentum) * max(x, 0)      (it starts at 1, and stays at 1e-30 or above)
+/// training:   range <- MOMENTUM * range + (1 - MOMENTUM) * max(x, 0)      (it starts at 1, and stays at 1e-30 or above)
 /// always:     y = round(min(max(x, 0), range) / step) * step,  step = range / (2^bits - 1)
 /// ```
 ///
@@ -30,17 +30,18 @@ pub struct ActivationQuantizer {
     range: RunningState<Tensor<1>>,
     training: Param<Flag>,
     steps: u32,
-    momentum: f64,
 }
 
 impl ActivationQuantizer {
+    /// The part of its range that the moving average keeps in a step.
+    pub const MOMENTUM: f64 = 0.9;
+
     /// A quantizer with range 1, which training moves.
     pub fn new(bits: WeightBits, device: &Device) -> Self {
         Self {
             range: RunningState::new(Tensor::ones([1], device)),
             training: Param::from_bool(true),
             steps: (1 << bits.get()) - 1,
-            momentum: 0.9,
         }
     }
 
@@ -55,7 +56,7 @@ impl ActivationQuantizer {
 
     /// Moves the range towards `largest` and returns it.
     fn follow(&self, largest: Tensor<1>) -> Tensor<1> {
-        let range = self.range.value_sync() * self.momentum + largest * (1.0 - self.momentum);
+        let range = self.range.value_sync() * Self::MOMENTUM + largest * (1.0 - Self::MOMENTUM);
         // A NaN stays one, here and in the loss.
         let range = range.detach().clamp_min(LEAST_RANGE);
         self.range.update(range.clone());
