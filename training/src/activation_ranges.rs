@@ -86,7 +86,7 @@ fn ranges<M: Module>(module: &M) -> Result<Vec<f64>, TrainingError> {
 fn set<M: Module>(module: &M, values: &[f64]) {
     // Running states are shared with a clone.
     let _ = module.clone().map(&mut Ranges {
-        given: values.to_vec().into_iter(),
+        given: Vec::from(values).into_iter(),
         ..Ranges::default()
     });
 }
