@@ -259,7 +259,7 @@ fn what_cannot_be_is_refused_in_one_line() {
         ),
         (
             &["--hardware", "papers", "--cell", "flash"],
-            "there is no device `flash`",
+            "`flash` is neither a file nor one of the devices fefet2, ",
         ),
         (
             &["--hardware", "papers", "--after", "1d"],
