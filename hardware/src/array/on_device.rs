@@ -64,7 +64,7 @@ struct DeviceErrors {
 enum DeviceCircuit {
     Even(f32),
     /// Means and standard deviations, `[codes]`.
-    Table([Tensor<1>; 2]),
+    Table(Box<[Tensor<1>; 2]>),
 }
 
 /// Draws of one conversion of a batch, `[rows, lines]`.
@@ -141,7 +141,9 @@ impl ProgrammedMatrix {
                 .collect(),
             circuit: self.circuit.as_ref().map(|circuit| match circuit {
                 Circuit::Even(sigma) => DeviceCircuit::Even(*sigma),
-                Circuit::Table(rows) => DeviceCircuit::Table([column(rows, 0), column(rows, 1)]),
+                Circuit::Table(rows) => {
+                    DeviceCircuit::Table(Box::new([column(rows, 0), column(rows, 1)]))
+                }
             }),
             codes_scatter: self.codes_scatter(),
             offset: self.offset,
@@ -308,7 +310,8 @@ impl DeviceCircuit {
                 Some(normal) => ideal + normal * *sigma,
                 None => ideal,
             },
-            Self::Table([means, sigmas]) => {
+            Self::Table(table) => {
+                let [means, sigmas] = &**table;
                 let at = ideal.flatten::<1>(0, 1).int();
                 let of = |table: &Tensor<1>| -> Tensor<2> {
                     table.clone().select(0, at.clone()).reshape([rows, lines])
