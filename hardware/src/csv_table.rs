@@ -29,11 +29,8 @@ impl<'a> CsvTable<'a> {
         let text = text.trim_start_matches('\u{feff}');
         if !text.trim().is_empty() && !text.trim().contains([',', '\n']) {
             return Err(HardwareError::conflict(
-                format!(
-                    "csv = `{}`: `csv` holds the text of the table, not the name of its file",
-                    text.trim()
-                ),
-                "name the file as `csv_file`, or paste its lines between three quotes",
+                format!("`{}` is no table: {what} has several columns", text.trim()),
+                "write lines with commas as `csv`, or name the file that holds them as `csv_file`",
             ));
         }
         let mut lines = text

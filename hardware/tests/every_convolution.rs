@@ -193,7 +193,7 @@ fn layers_are_seen_as_their_matrices() {
     assert_eq!(of("deep.weight"), (12, 3, 2, 24));
 }
 
-/// Groups that nothing tells to those who see the weight alone.
+/// The shape of a weight does not tell the groups of its layer.
 #[test]
 fn groups_without_a_bias_are_refused() {
     let device = Device::flex();
@@ -209,7 +209,7 @@ fn groups_without_a_bias_are_refused() {
         conv_transpose2d(layer, Tensor::ones([1, 2, 3, 3], &device));
     });
     let found = mapped.unwrap_err().to_string();
-    let start = "the transposed convolution `weight` of 2 groups without a bias";
+    let start = "the transposed convolution `weight` has 2 groups and no bias";
     assert!(found.starts_with(start), "{found}");
 }
 

@@ -82,7 +82,9 @@ pub(crate) fn open_device(text: &str) -> Result<NamedDevice> {
             known.join(", ")
         );
     }
-    let is_csv = path.extension().is_some_and(|ending| ending == "csv");
+    let is_csv = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
     let description = match is_csv {
         true => {
             let kind = ("kind".to_string(), Value::from("table"));
@@ -95,9 +97,13 @@ pub(crate) fn open_device(text: &str) -> Result<NamedDevice> {
         false => read_description(path)?,
     };
     let device = MemoryDevice::from_toml(&description).with_context(|| text.to_string())?;
-    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    // A file is not taken for the device that comes with the program under its name.
+    let mut name = path.file_stem().unwrap_or(path.as_os_str());
+    if MemoryDevice::preset_names().any(|preset| preset == name) {
+        name = path.file_name().unwrap_or(name);
+    }
     Ok(NamedDevice {
-        name: stem.to_string_lossy().into_owned(),
+        name: name.to_string_lossy().into_owned(),
         device,
         description,
     })
@@ -107,7 +113,7 @@ pub(crate) fn open_device(text: &str) -> Result<NamedDevice> {
 /// that file instead: names are relative to the folder of `path`, and what is recorded of a run holds all that it depends on.
 fn read_description(path: &Path) -> Result<String> {
     let text = fs_err::read_to_string(path)?;
-    // What is no TOML is refused by those who know what it should be.
+    // Where the text is no TOML, reading the device or the hardware says what is wrong with it.
     let Ok(mut table) = text.parse::<Table>() else {
         return Ok(text);
     };
@@ -119,7 +125,10 @@ fn read_description(path: &Path) -> Result<String> {
 /// Puts the lines of every `csv_file` into its table, and says whether there was one.
 fn inline(table: &mut Table, folder: &Path) -> Result<bool> {
     let mut found = false;
-    if let Some(Value::String(file)) = table.get(CSV_FILE).cloned() {
+    if let Some(file) = table.get(CSV_FILE).cloned() {
+        let Value::String(file) = file else {
+            anyhow::bail!("csv_file = {file} is not the name of a file: write it in quotes");
+        };
         if table.contains_key(CSV) {
             anyhow::bail!("`csv` and `csv_file` both hold a table: give exactly one of them");
         }

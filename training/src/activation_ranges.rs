@@ -17,8 +17,8 @@ use crate::{Batches, TrainingError};
 /// range = Σ (items of a batch · largest activation in it) / Σ items of a batch
 /// ```
 ///
-/// The range of a layer is right once those before it are: the first batch passes several times before it counts, at most once for each
-/// range. `None` where `after_batch`, which is told how many items count so far, asks for an end.
+/// The range of a layer depends on those before it. The first batch therefore passes several times before it counts, at most once for
+/// each range. Later batches see ranges that still move by their share. `None` where `after_batch`, which is told how many items count so far, asks for an end.
 ///
 /// # Errors
 /// Those of [`quantize_weights`], and [`TrainingError::Device`].
@@ -40,7 +40,11 @@ pub fn set_activation_ranges<N: Network, T: Learn<N>>(
         // The moving average of the quantizer, solved for what it met.
         let kept = ActivationQuantizer::MOMENTUM;
         let largest = |(after, before)| (after - kept * before) / (1.0 - kept);
-        Ok(after.zip(before).map(largest).map(|x| x.max(0.0)).collect())
+        Ok(after
+            .zip(before)
+            .map(largest)
+            .map(|x| x.max(ActivationQuantizer::LEAST_RANGE))
+            .collect())
     };
     let mut mean = ranges(&view)?;
     if let Some(first) = batches.iter().next() {
@@ -252,13 +256,19 @@ mod tests {
             largest(&network, &task, 64..65),
         );
         let ranges = ranges(&set).unwrap();
-        // The second layer sees what the first clips in the last batch: its mean is bounded by both.
         let expected = (64.0 * many[0] + one[0]) / 65.0;
         assert!(
             (ranges[0] - expected).abs() < 1e-5 * expected,
             "{ranges:?} {expected}"
         );
         assert!(0.1 < many[0] && many[0] < 0.5 * one[0]);
+        // The second layer sees the last item as the first clips it: no more than without clipping, no less than the first batch.
+        let most = (64.0 * many[1] + one[1]) / 65.0;
+        let least = 64.0 / 65.0 * many[1];
+        assert!(
+            (0.999 * least..1.001 * most).contains(&ranges[1]),
+            "{ranges:?}"
+        );
         for (a, b) in [
             (&set.norm.running_mean, &network.norm.running_mean),
             (&set.norm.running_var, &network.norm.running_var),
@@ -274,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_behind_another_is_that_of_the_network_as_it_will_compute() {
+    fn a_range_after_another_is_that_of_the_network_as_it_will_compute() {
         let task = items().split_at(64).0;
         for variance in [1e-4, 1.0, 1e4] {
             let network = with_variance(network(16), variance);

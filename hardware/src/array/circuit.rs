@@ -15,7 +15,8 @@ use crate::map::round;
 /// code' = round(clip(mean[code] + std[code] ξ, 0, steps))
 /// ```
 ///
-/// Codes count from 0 at the lowest current of the range; with currents of both signs, no current is the code in the middle.
+/// Codes count from 0 at the lowest current of the range. In a range that reaches as far below zero as above it, with `codes =
+/// "symmetric"`, no current is the code in the middle. A table needs `codes = "full"` or `"symmetric"`.
 /// In TOML one of
 ///
 /// ```toml
@@ -24,8 +25,8 @@ use crate::map::round;
 /// circuit = { csv = """..."""  }                        # the same as text with the header `mean,std` or `states,mean,std`
 /// ```
 ///
-/// Cells deviate beside it: the ideal code is that of the currents of the chip. Errors that a converter draws once, such as
-/// `gain_error`, are part of such a table and are refused beside it.
+/// The ideal code is that of the currents of the chip, whose cells deviate. Errors that a converter draws once, such as `gain_error`,
+/// are part of such a table and are refused beside it.
 ///
 /// # Source
 /// The table of output codes that NeuroSim V1.5 reads (arXiv 2505.02314), there in place of the errors of cells.
@@ -47,7 +48,8 @@ impl CircuitConfig {
     /// The checked form for what `adc` converts.
     ///
     /// # Errors
-    /// [`HardwareError::Conflict`] unless exactly one form is given, without a converter, and beside errors that it draws;
+    /// [`HardwareError::Conflict`] unless exactly one form is given, without a converter, beside errors that it draws, and for a
+    /// table without a fixed number of codes;
     /// [`HardwareError::Text`] and [`HardwareError::Limit`] for a table that is none or has not one row for each code.
     pub(super) fn check(&self, adc: Option<Adc>) -> Result<Circuit, HardwareError> {
         let Some(adc) = adc else {
@@ -90,16 +92,39 @@ impl CircuitConfig {
                 ));
             }
         }
-        let all = 1usize << adc.bits;
-        let allowed: &[usize] = match adc.codes {
-            AdcCodes::Auto => &[all, all - 1],
-            AdcCodes::Full => &[all],
-            AdcCodes::Symmetric => &[all - 1],
+        let codes = match adc.codes {
+            AdcCodes::Full => 1usize << adc.bits,
+            AdcCodes::Symmetric => (1 << adc.bits) - 1,
+            AdcCodes::Auto => {
+                return Err(HardwareError::conflict(
+                    "a table of array.circuit beside adc codes = auto, whose number depends on the range",
+                    "set adc codes = \"full\" or \"symmetric\"",
+                ));
+            }
         };
-        let circuit = Circuit::Table(rows);
-        match allowed.iter().find(|codes| circuit.fits(**codes)) {
-            Some(_) => Ok(circuit),
-            None => Err(circuit.misfit(allowed[0])),
+        if rows.len() != codes {
+            return Err(HardwareError::limit(
+                "rows of array.circuit",
+                rows.len(),
+                format!("{codes}, one for each code of the converter"),
+                "give every code its row, or say which codes are in use with adc.codes (full or symmetric)",
+            ));
+        }
+        Ok(Circuit::Table(rows))
+    }
+
+    /// The same with `rows` in place of `csv`, which takes long to read.
+    ///
+    /// # Errors
+    /// [`HardwareError::Text`] for a text that is no table.
+    pub(crate) fn with_rows(self) -> Result<Self, HardwareError> {
+        match (&self.rows, &self.csv) {
+            (None, Some(text)) => Ok(Self {
+                rows: Some(from_csv(text)?),
+                csv: None,
+                ..self
+            }),
+            _ => Ok(self),
         }
     }
 }
@@ -114,36 +139,6 @@ pub(super) enum Circuit {
 }
 
 impl Circuit {
-    /// Whether there is a row for each of `codes`.
-    fn fits(&self, codes: usize) -> bool {
-        match self {
-            Self::Even(_) => true,
-            Self::Table(rows) => rows.len() == codes,
-        }
-    }
-
-    fn misfit(&self, codes: usize) -> HardwareError {
-        let rows = match self {
-            Self::Even(_) => 0,
-            Self::Table(rows) => rows.len(),
-        };
-        HardwareError::limit(
-            "rows of array.circuit",
-            rows,
-            format!("{codes}, one for each code of the converter"),
-            "give every code its row, or say which codes are in use with adc.codes (full or symmetric)",
-        )
-    }
-
-    /// # Errors
-    /// [`HardwareError::Limit`] unless there is a row for each of `codes`.
-    pub(super) fn check_codes(&self, codes: usize) -> Result<(), HardwareError> {
-        match self.fits(codes) {
-            true => Ok(()),
-            false => Err(self.misfit(codes)),
-        }
-    }
-
     /// Whether a code differs from one conversion to the next.
     pub(super) fn scatters(&self) -> bool {
         match self {

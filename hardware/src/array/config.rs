@@ -73,10 +73,10 @@ impl ArrayConfig {
                 ));
             }
         }
-        self.checked_circuit()?;
         let dac = self.input.check()?;
-        let Some(adc) = self.adc else { return Ok(()) };
-        let adc = adc.check()?;
+        let adc = self.adc.map(Adc::check).transpose()?;
+        self.checked_circuit()?;
+        let Some(adc) = adc else { return Ok(()) };
         if adc.conversion == Conversion::Accumulated && dac.slice_bits.is_none() {
             return Err(HardwareError::conflict(
                 "adc conversion = accumulated without input slice_bits: there is nothing to accumulate",

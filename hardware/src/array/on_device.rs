@@ -1,11 +1,12 @@
 //! The products of a matrix as tensor operations, for devices other than the host.
 //!
-//! Cells are those of the same [`ProgrammedMatrix`], read noise has the same draws, and every step is the one of the host. Sums
-//! are added up in the order of the device: a current that lies within their rounding of the middle between two codes may be
-//! read as the other code.
+//! Cells are those of the same [`ProgrammedMatrix`], read noise has the same draws, and the steps are those of the host. A device
+//! adds up sums in its own order. Where a current lies within that rounding of the middle between two codes, the device may read the
+//! other code.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_kernels::normal_quantiles;
+use rayon::prelude::*;
 
 use super::adc::Quantizer;
 use super::circuit::Circuit;
@@ -80,11 +81,12 @@ impl Draws<'_> {
     fn normal(&self, conversion: usize, device: &Device) -> Option<Tensor<2>> {
         let reads = self.reads.as_ref()?;
         let mut draws = vec![0.0; reads.numbers.len() * self.lines];
-        for (draws, read) in draws.chunks_exact_mut(self.lines).zip(reads.numbers) {
+        let rows = draws.par_chunks_exact_mut(self.lines).zip(reads.numbers);
+        rows.for_each(|(draws, read)| {
             let block = block(self.lines, self.conversions, *read, conversion);
             reads.draws.fill_uniform_from(block, draws);
-        }
-        normal_quantiles(&mut draws);
+            normal_quantiles(draws);
+        });
         let draws: Vec<f32> = draws.into_iter().map(|z| z as f32).collect();
         let shape = [reads.numbers.len(), self.lines];
         Some(Tensor::from_data(TensorData::new(draws, shape), device))
@@ -179,8 +181,10 @@ impl DeviceMatrix {
     pub(crate) fn multiply(&self, x: Tensor<2>, reads: Option<Reads<'_>>) -> Tensor<2> {
         let device = x.device();
         let [rows, _] = x.dims();
-        let no_number = x.clone().is_nan().any_dim(1);
-        let codes = self.codes(x);
+        // A row with a NaN has no codes. Its results become NaN at the end.
+        let is_nan = x.clone().is_nan();
+        let no_number = is_nan.clone().any_dim(1);
+        let codes = self.codes(x.mask_fill(is_nan, 0.0));
         let row_sums = codes.clone().sum_dim(1);
         let plain = self.banks.len() * self.pieces.count();
         let draws = Draws {
@@ -251,7 +255,7 @@ impl DeviceMatrix {
             return codes.clone();
         }
         let (width, _) = self.dac.slices();
-        digit(codes.clone().abs(), width, piece) * codes.clone().sign()
+        digit(&codes.clone().abs(), width, piece) * codes.clone().sign()
     }
 
     /// What the variance of read noise grows with: every input slice is a read of its own.
@@ -262,7 +266,7 @@ impl DeviceMatrix {
         }
         let shifted = |j: usize| {
             let place = ((width * j as u32) as f32).exp2();
-            (digit(codes.clone().abs(), width, j) * place).powi_scalar(2)
+            (digit(&codes.clone().abs(), width, j) * place).powi_scalar(2)
         };
         (1..count).fold(shifted(0), |sum, j| sum + shifted(j))
     }
@@ -327,8 +331,8 @@ impl DeviceCircuit {
 }
 
 /// The slice `j` of `width` bits of whole numbers.
-fn digit(magnitude: Tensor<2>, width: u32, j: usize) -> Tensor<2> {
-    let place = |j: usize| ((width * j as u32) as f32).exp2();
-    let above = (magnitude.clone() / place(j + 1)).floor() * place(1);
-    (magnitude / place(j)).floor() - above
+fn digit(magnitude: &Tensor<2>, width: u32, j: usize) -> Tensor<2> {
+    // Products with powers of two are exact; quotients are not on every device.
+    let shifted = |j: usize| (magnitude.clone() * (-((width * j as u32) as f32)).exp2()).floor();
+    shifted(j) - shifted(j + 1) * (width as f32).exp2()
 }

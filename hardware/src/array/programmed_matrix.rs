@@ -161,7 +161,6 @@ impl ProgrammedMatrix {
             circuit: config.checked_circuit()?,
         };
         matrix.ranges = matrix.fixed_ranges(mapped)?;
-        matrix.check_codes(&matrix.ranges)?;
         Ok(matrix)
     }
 
@@ -242,7 +241,6 @@ impl ProgrammedMatrix {
         for (range, adc) in ranges.iter().zip(self.adc.iter().cycle()) {
             adc.check_steps(*range)?;
         }
-        self.check_codes(ranges)?;
         self.ranges = ranges.to_vec();
         Ok(())
     }
@@ -475,18 +473,6 @@ impl ProgrammedMatrix {
     /// Whether the codes of equal currents differ.
     pub(super) fn codes_scatter(&self) -> bool {
         self.circuit.as_ref().is_some_and(Circuit::scatters)
-    }
-
-    /// # Errors
-    /// [`HardwareError::Limit`] where converters over `ranges` have another number of codes than the circuit has rows.
-    fn check_codes(&self, ranges: &[CurrentRange]) -> Result<(), HardwareError> {
-        let (Some(adc), Some(circuit)) = (self.adc, &self.circuit) else {
-            return Ok(());
-        };
-        let codes = |range: &CurrentRange| adc.steps(*range) as usize + 1;
-        ranges
-            .iter()
-            .try_for_each(|range| circuit.check_codes(codes(range)))
     }
 
     pub(super) fn quantizer(&self, slice: usize) -> Option<Quantizer> {

@@ -116,12 +116,14 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
     ) -> Result<BTreeMap<String, OnArray>, HardwareError> {
         let weights = self.mapped.weights.iter();
         weights
-            .map(|(path, weight)| Ok((path.clone(), self.arrays(weight, chip)?)))
+            .map(|(path, weight)| Ok((path.clone(), self.arrays(path, weight, chip)?)))
             .collect()
     }
 
+    /// The arrays of the weight of the layer at `layer`. Layers that share a weight read its cells at times of their own.
     fn arrays(
         &self,
+        layer: &str,
         weight: &MappedWeight,
         chip: Option<&dyn ChipDraws>,
     ) -> Result<OnArray, HardwareError> {
@@ -155,7 +157,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
                 matrix.set_ranges(ranges)?;
             }
             matrices.push(matrix);
-            reads.extend(chip_reads.map(|chip| chip.stream(&format!("{path}/read"))));
+            reads.extend(chip_reads.map(|chip| chip.stream(&format!("{layer}/{group}/read"))));
         }
         Ok(OnArray::arrays(
             matrices,

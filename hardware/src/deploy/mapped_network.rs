@@ -421,7 +421,7 @@ impl MappedWeight {
         {
             return Err(HardwareError::conflict(
                 format!(
-                    "the transposed convolution `{path}` of {groups} groups without a bias, whose length tells the groups"
+                    "the transposed convolution `{path}` has {groups} groups and no bias, from whose length groups are known"
                 ),
                 "give it a bias of zeros, or set the layer digital",
             ));

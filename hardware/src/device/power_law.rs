@@ -2,7 +2,7 @@
 
 use super::ageing::Ageing;
 use super::elementary::exp;
-use super::moments::{RawMoments, cumulative};
+use super::moments::{RawMoments, cumulative, density};
 
 /// The drift exponent of a cell: `nu = |mu + s ξ|`, drawn once per cell.
 pub(super) trait Exponent: Sync {
@@ -70,14 +70,20 @@ fn folded_normal_transform(mu: f64, s: f64, l: f64) -> f64 {
     if s == 0.0 {
         return libm::exp(-mu.abs() * l);
     }
-    let half = 0.5 * s * s * l * l;
-    libm::exp(half - mu * l) * cumulative(mu / s - s * l)
-        + libm::exp(half + mu * l) * cumulative(-mu / s - s * l)
+    // e^(s²L²/2 ∓ mu L) Φ(-x) with x = s L ∓ mu/s: the first factor overflows where the second vanishes. There Φ(-x) is
+    // φ(x)/x (1 - 1/x² + 3/x⁴), and e^(s²L²/2 ∓ mu L) φ(x) is φ(mu/s).
+    let part = |mu: f64| {
+        let x = s * l - mu / s;
+        match x > 30.0 {
+            true => density(mu / s) / x * (1.0 - 1.0 / (x * x) + 3.0 / x.powi(4)),
+            false => libm::exp(0.5 * s * s * l * l - mu * l) * cumulative(-x),
+        }
+    };
+    part(mu) + part(-mu)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::moments::density;
     use super::*;
 
     #[test]
@@ -97,5 +103,15 @@ mod tests {
             assert!((folded_normal_transform(mu, s, l) - sum).abs() < 1e-7);
         }
         assert_eq!(folded_normal_transform(0.1, 0.0, 2.0), libm::exp(-0.2));
+        // Of a wide exponent after a long time, where both factors leave the numbers: 2 φ(0) / (s L) for mu = 0.
+        for (s, l) in [(3.0, 12.9), (3.0, 14.0), (100.0, 40.0)] {
+            let limit = 2.0 * density(0.0) / (s * l);
+            let found = folded_normal_transform(0.0, s, l);
+            // The next term of the series.
+            assert!(
+                (found / limit - 1.0).abs() < 1.1 / (s * l * s * l),
+                "{s} {l}: {found}"
+            );
+        }
     }
 }

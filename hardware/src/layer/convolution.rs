@@ -93,13 +93,16 @@ pub fn conv3d(layer: &Conv3d, input: Tensor<5>) -> Tensor<5> {
     let [_, channels, size @ ..] = input.dims();
     let [outputs, ..] = layer.weight.lazy_shape().dims::<5>();
     let padding = match layer.padding {
-        PaddingConfig3d::Valid => [0; 3],
-        PaddingConfig3d::Explicit(depth, height, width) => [depth, height, width],
-        // As Burn pads, which refuses what cannot be the same before and after.
+        PaddingConfig3d::Valid => [(0, 0); 3],
+        PaddingConfig3d::Explicit(depth, height, width) => {
+            [depth, height, width].map(|pad| (pad, pad))
+        }
+        // As Burn pads; it refuses what cannot be the same before and after.
         PaddingConfig3d::Same => std::array::from_fn(|axis| {
             let (size, stride) = (size[axis], layer.stride[axis]);
             let reach = (size.div_ceil(stride).max(1) - 1) * stride + layer.kernel_size[axis];
-            reach.saturating_sub(size) / 2
+            let both = reach.saturating_sub(size);
+            (both / 2, both - both / 2)
         }),
     };
     let geometry = Geometry {
@@ -108,7 +111,7 @@ pub fn conv3d(layer: &Conv3d, input: Tensor<5>) -> Tensor<5> {
         size,
         kernel: layer.kernel_size,
         stride: layer.stride,
-        padding: padding.map(|pad| (pad, pad)),
+        padding,
         dilation: layer.dilation,
         groups: layer.groups,
         direction: Direction::Forward,

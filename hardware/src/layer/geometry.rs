@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// The geometry of a convolution on `[batch, channels, depth, height, width]`; one of images has depth 1, one of lines height 1
-/// as well, and a linear layer is one of images of one pixel.
+/// The geometry of a convolution on `[batch, channels, depth, height, width]`. Images have a depth of 1, lines also a height of 1. A linear
+/// layer is a convolution of images with one pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
     /// Input channels of all groups.
@@ -80,17 +80,22 @@ impl Geometry {
 
     /// The inputs of every position of `group` in `images`: `[images · positions, inputs]`, taps of a channel next to each
     /// other as in Burn's weights, zeros where a tap lies in the padding.
-    pub(crate) fn patches(&self, x: &[f32], images: Range<usize>, group: usize) -> Vec<f32> {
+    pub(crate) fn patches<T: Copy + Default>(
+        &self,
+        x: &[T],
+        images: Range<usize>,
+        group: usize,
+    ) -> Vec<T> {
         if *self == Self::linear(self.channels, self.outputs) {
             return x[images.start * self.channels..images.end * self.channels].to_vec();
         }
-        let mut out = vec![0.0; images.len() * self.positions() * self.inputs()];
+        let mut out = vec![T::default(); images.len() * self.positions() * self.inputs()];
         match (self.direction, self.kernel[2]) {
             (Direction::Transposed { .. }, _) => self.spread(x, images, group, &mut out),
-            (Direction::Forward, 1) => self.fill::<1>(x, images, group, &mut out),
-            (Direction::Forward, 3) => self.fill::<3>(x, images, group, &mut out),
-            (Direction::Forward, 5) => self.fill::<5>(x, images, group, &mut out),
-            (Direction::Forward, _) => self.fill::<0>(x, images, group, &mut out),
+            (Direction::Forward, 1) => self.fill::<1, T>(x, images, group, &mut out),
+            (Direction::Forward, 3) => self.fill::<3, T>(x, images, group, &mut out),
+            (Direction::Forward, 5) => self.fill::<5, T>(x, images, group, &mut out),
+            (Direction::Forward, _) => self.fill::<0, T>(x, images, group, &mut out),
         }
         out
     }
@@ -99,20 +104,18 @@ impl Geometry {
     /// and width, or 0 for the padding. In the order of [`Self::patches`].
     pub(crate) fn places(&self, group: usize) -> Vec<i32> {
         let elements = self.channels * self.size.iter().product::<usize>();
-        // Images of less than 2²⁴ elements: their numbers are exact.
-        let numbers: Vec<f32> = (1..=elements).map(|number| number as f32).collect();
-        let places = self.patches(&numbers, 0..1, group);
-        places.into_iter().map(|place| place as i32).collect()
+        let numbers: Vec<i32> = (1..=elements as i32).collect();
+        self.patches(&numbers, 0..1, group)
     }
 
     /// Fills in what is not padding. Kernels are `WIDE` taps wide, or of any width where that is 0: runs of a known length
     /// are copied without a call.
-    fn fill<const WIDE: usize>(
+    fn fill<const WIDE: usize, T: Copy>(
         &self,
-        x: &[f32],
+        x: &[T],
         images: Range<usize>,
         group: usize,
-        out: &mut [f32],
+        out: &mut [T],
     ) {
         let [depth, height, width] = self.size;
         let [_, tap_rows, tap_columns] = self.kernel;
@@ -182,7 +185,7 @@ impl Geometry {
     }
 
     /// Fills in what the positions of a transposed convolution meet.
-    fn spread(&self, x: &[f32], images: Range<usize>, group: usize, out: &mut [f32]) {
+    fn spread<T: Copy>(&self, x: &[T], images: Range<usize>, group: usize, out: &mut [T]) {
         let [depth, height, width] = self.size;
         let [_, tap_rows, tap_columns] = self.kernel;
         let (taps, channels) = (self.taps(), self.channels / self.groups);

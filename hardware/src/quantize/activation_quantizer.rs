@@ -6,10 +6,6 @@ use crossburn_kernels::quantize_clipped;
 
 use super::WeightBits;
 
-/// Where the moving average of a layer that is dead stops: steps of this range are normal numbers at every width, and one
-/// that comes to life again is at its own range within as many batches as any other.
-const LEAST_RANGE: f64 = 1e-30;
-
 /// Rectifies activations and quantizes them to `2^bits - 1` steps of a range that training follows by a moving average.
 ///
 /// ```text
@@ -33,6 +29,9 @@ pub struct ActivationQuantizer {
 }
 
 impl ActivationQuantizer {
+    /// Where the range of a layer that is dead stops: steps of this range are normal numbers at every width, and one that comes to
+    /// life again is at its own range within as many batches as any other.
+    pub const LEAST_RANGE: f64 = 1e-30;
     /// The part of its range that the moving average keeps in a step.
     pub const MOMENTUM: f64 = 0.9;
 
@@ -58,7 +57,7 @@ impl ActivationQuantizer {
     fn follow(&self, largest: Tensor<1>) -> Tensor<1> {
         let range = self.range.value_sync() * Self::MOMENTUM + largest * (1.0 - Self::MOMENTUM);
         // A NaN stays one, here and in the loss.
-        let range = range.detach().clamp_min(LEAST_RANGE);
+        let range = range.detach().clamp_min(Self::LEAST_RANGE);
         self.range.update(range.clone());
         range
     }

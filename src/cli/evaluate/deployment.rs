@@ -95,7 +95,10 @@ impl ChipSource {
         for cell in cells {
             let cell = open_device(cell)?;
             if !known.insert(cell.name.clone()) {
-                bail!("--cell names {} twice: name every cell once", cell.name);
+                bail!(
+                    "--cell names {} twice: name every cell once, and files differently",
+                    cell.name
+                );
             }
             targets.push(Target {
                 cell: Some(cell.name),

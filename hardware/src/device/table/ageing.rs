@@ -38,7 +38,7 @@ impl Measured {
                 after,
             ))),
             Self::Retention(times) => {
-                let since = |time: f64| libm::log((time + t_0) / t_0);
+                let since = |time: f64| since(time, t_0);
                 let (mut earlier, mut from) = (written, 0.0);
                 for (time, later) in times {
                     if after <= time.get() {
@@ -61,6 +61,11 @@ impl Measured {
             }
         }
     }
+}
+
+/// `ln((t + t_0) / t_0)`.
+pub(super) fn since(time: f64, t_0: f64) -> f64 {
+    libm::log1p(time / t_0)
 }
 
 /// Exponents by conductance.
@@ -99,7 +104,7 @@ impl Added for Later {
     }
 }
 
-/// One of the two at a time.
+/// The drift or the retention, at one time.
 pub(in super::super) enum TableAgeing {
     Drift(PowerLaw<Exponents>),
     Retention(Relaxation<Later>),

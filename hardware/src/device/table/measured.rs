@@ -5,6 +5,8 @@ use crate::HardwareError;
 use crate::csv_table::CsvTable;
 use crate::units::Siemens;
 
+/// The largest conductance, uS: beyond any cell, and far enough from the largest 32-bit number for its square.
+const LARGEST: f64 = 1e12;
 /// The first column of a table whose rows are the states of a cell, counted from 0.
 const STATES: &str = "states";
 
@@ -52,6 +54,8 @@ pub(super) struct Source<'a, const N: usize> {
 pub(super) struct Read<const N: usize> {
     pub(super) rows: Vec<Row<N>>,
     pub(super) by_state: bool,
+    /// The unit of its conductances.
+    pub(super) unit: Option<String>,
 }
 
 /// One row, conductances in uS, and where it stands.
@@ -72,7 +76,7 @@ impl<const N: usize> Source<'_, N> {
             (Some(rows), None) => {
                 let unit = self.unit.or(self.default_unit).ok_or_else(|| {
                     HardwareError::conflict(
-                        "`rows` without `unit`",
+                        format!("{} has `rows` and no `unit`", self.what),
                         "say what they are in, such as `unit = \"uS\"`",
                     )
                 })?;
@@ -90,11 +94,12 @@ impl<const N: usize> Source<'_, N> {
                 Ok(Read {
                     rows: rows.iter().enumerate().map(row).collect(),
                     by_state: false,
+                    unit: Some(unit.to_string()),
                 })
             }
             (None, Some(text)) => self.read_csv(&CsvTable::read(self.what, text)?),
             (Some(_), Some(_)) => Err(HardwareError::conflict(
-                "`rows` and `csv` both hold the table",
+                format!("`rows` and `csv` both hold {}", self.what),
                 "give exactly one of them",
             )),
             (None, None) => Err(HardwareError::conflict(
@@ -125,6 +130,7 @@ impl<const N: usize> Source<'_, N> {
             return Err(expected());
         }
         let mut factors = [1.0; N];
+        let mut first_unit = None;
         for (column, (cell, name)) in table.header.iter().zip(names).enumerate() {
             let own = cell.strip_prefix(name).ok_or_else(expected)?.trim();
             let own = match own {
@@ -142,24 +148,29 @@ impl<const N: usize> Source<'_, N> {
                 }
                 continue;
             }
-            factors[column] = factor(match (own, self.unit) {
+            let unit = match (own, self.unit) {
                 (Some(own), None) => own,
                 (None, Some(unit)) => unit,
                 // Tables by state have siemens.
                 (None, None) if by_state => self.default_unit.unwrap_or("S"),
                 (None, None) => self.default_unit.ok_or_else(|| {
                     HardwareError::conflict(
-                        format!("column `{name}` has no unit"),
+                        format!("column `{name}` of {} has no unit", self.what),
                         "write it after the name as in `mean [uS]`, or give `unit`",
                     )
                 })?,
                 (Some(_), Some(_)) => {
                     return Err(HardwareError::conflict(
-                        format!("`unit` and the header of column `{name}` both give a unit"),
+                        format!(
+                            "`unit` and the header of column `{name}` of {} both give a unit",
+                            self.what
+                        ),
                         "keep one of them",
                     ));
                 }
-            })?;
+            };
+            factors[column] = factor(unit)?;
+            first_unit.get_or_insert_with(|| unit.to_string());
         }
         let mut rows = Vec::new();
         for (index, (line, found)) in table.rows.iter().enumerate() {
@@ -174,7 +185,11 @@ impl<const N: usize> Source<'_, N> {
                 values,
             });
         }
-        Ok(Read { rows, by_state })
+        Ok(Read {
+            rows,
+            by_state,
+            unit: first_unit,
+        })
     }
 
     /// The curve through `rows`; `rising` columns do not fall.
@@ -189,7 +204,7 @@ impl<const N: usize> Source<'_, N> {
     ) -> Result<Curve<N>, HardwareError> {
         if rows.len() < 2 {
             return Err(HardwareError::limit(
-                "rows",
+                format!("rows of {}", self.what),
                 rows.len(),
                 "2 and more",
                 "a table needs two rows to interpolate between",
@@ -199,18 +214,20 @@ impl<const N: usize> Source<'_, N> {
             true if value.is_finite() => microsiemens(value as f32),
             _ => value.to_string(),
         };
-        for row in &rows {
-            for (column, value) in row.values.iter().enumerate() {
-                if !(value.is_finite() && *value >= 0.0) {
-                    let limit = match column < self.conductances {
-                        true => "0 S and above",
-                        false => "0 and above",
-                    };
+        // The conductances of states follow from their means, which are looked at before.
+        for column in (0..N).rev() {
+            let (largest, limit) = match column < self.conductances {
+                true => (LARGEST, "0 S..1 MS"),
+                false => (f64::MAX, "0 and above"),
+            };
+            for row in &rows {
+                let value = row.values[column];
+                if !(0.0..=largest).contains(&value) {
                     return Err(HardwareError::limit(
                         format!("{} of {}", self.columns[column], row.place),
-                        shown(column, *value),
+                        shown(column, value),
                         limit,
-                        "give a finite value from 0 on",
+                        "give a finite value in that range",
                     ));
                 }
             }
@@ -224,7 +241,7 @@ impl<const N: usize> Source<'_, N> {
                         "the values {wanted} {}",
                         shown(column, pair[0].values[column])
                     ),
-                    "sort the rows by conductance; a mean does not fall",
+                    "sort the rows by conductance, or by state; a mean does not fall, and that of the last state is above that of the first",
                 )
             };
             if pair[1].values[0] <= pair[0].values[0] {

@@ -5,7 +5,7 @@ mod measured;
 
 use serde::{Deserialize, Serialize};
 
-use self::ageing::{Measured, TableAgeing};
+use self::ageing::{Measured, TableAgeing, since};
 use self::measured::{Curve, Read, Row, Source};
 use super::ConductanceRange;
 use super::law::Law;
@@ -174,14 +174,16 @@ impl TableConfig {
             csv: self.csv.as_deref(),
         };
         let mut read = source.read()?;
+        let unit = read.unit.take();
         let states = read.by_state.then(|| States::of(&mut read));
         let written = source.curve(read.rows, &[MEAN])?;
         let range = self.range(&written, states.is_some())?;
         let t_0 = self.t_0.unwrap_or(Second::new(1.0));
+        let t_0 = positive("t_0", t_0.get(), t_0)?;
         Ok(Table {
-            t_0: positive("t_0", t_0.get(), t_0)?,
-            ageing: self.ageing(states.as_ref(), range)?,
-            read: self.read_noise(states.as_ref())?,
+            t_0,
+            ageing: self.ageing(states.as_ref(), range, t_0, unit.as_deref())?,
+            read: self.read_noise(states.as_ref(), unit.as_deref())?,
             levels: states.map(|states| states.targets.iter().map(|g| *g as f32).collect()),
             range,
             written,
@@ -206,6 +208,8 @@ impl TableConfig {
         &self,
         states: Option<&States>,
         range: ConductanceRange,
+        t_0: f64,
+        unit: Option<&str>,
     ) -> Result<Option<Measured>, HardwareError> {
         match (&self.drift, self.retention.as_slice()) {
             (None, []) => Ok(None),
@@ -216,7 +220,7 @@ impl TableConfig {
                     conductances: 1,
                     of_states: &["nu_mean", "nu_std"],
                     unit: drift.unit.as_deref(),
-                    default_unit: self.unit.as_deref(),
+                    default_unit: unit,
                     rows: drift.rows.as_deref(),
                     csv: drift.csv.as_deref(),
                 };
@@ -228,12 +232,13 @@ impl TableConfig {
                 let mut times: Vec<(Second, Curve<3>)> = Vec::new();
                 for table in retention {
                     let last = times.last().map_or(Second::default(), |(after, _)| *after);
-                    if !(table.after.get().is_finite() && table.after.get() > last.get()) {
+                    let [before, now] = [last, table.after].map(|time| since(time.get(), t_0));
+                    if !(now.is_finite() && now > before) {
                         return Err(HardwareError::limit(
                             "after of a retention table",
                             table.after,
-                            format!("the finite times above {last}"),
-                            "sort the tables by time; `rows` of the device itself are those of the first read",
+                            format!("the times above {last} that t_0 tells apart"),
+                            "sort the tables by time; the table of the device itself is that of the first read",
                         ));
                     }
                     let what = format!("the retention table of {}", table.after);
@@ -243,7 +248,7 @@ impl TableConfig {
                         conductances: 3,
                         of_states: &["mean", "std"],
                         unit: table.unit.as_deref(),
-                        default_unit: self.unit.as_deref(),
+                        default_unit: unit,
                         rows: table.rows.as_deref(),
                         csv: table.csv.as_deref(),
                     };
@@ -260,7 +265,11 @@ impl TableConfig {
         }
     }
 
-    fn read_noise(&self, states: Option<&States>) -> Result<Option<Curve<2>>, HardwareError> {
+    fn read_noise(
+        &self,
+        states: Option<&States>,
+        unit: Option<&str>,
+    ) -> Result<Option<Curve<2>>, HardwareError> {
         let Some(noise) = &self.read_noise else {
             return Ok(None);
         };
@@ -270,7 +279,7 @@ impl TableConfig {
             conductances: 2,
             of_states: &["std"],
             unit: noise.unit.as_deref(),
-            default_unit: self.unit.as_deref(),
+            default_unit: unit,
             rows: noise.rows.as_deref(),
             csv: noise.csv.as_deref(),
         };
@@ -312,16 +321,15 @@ fn located<const N: usize>(
     if !read.by_state {
         return Ok(read.rows);
     }
-    let known = states
-        .map(of)
-        .filter(|known| known.len() == read.rows.len());
-    let Some(known) = known else {
+    let known = states.map(of);
+    let Some(known) = known.filter(|known| known.len() == read.rows.len()) else {
+        let (what, found) = (source.what, read.rows.len());
+        let of_device = match known {
+            Some(known) => format!("{} states", known.len()),
+            None => "rows by conductance".to_string(),
+        };
         return Err(HardwareError::conflict(
-            format!(
-                "{} has {} states and the device table other rows",
-                source.what,
-                read.rows.len()
-            ),
+            format!("{what} has {found} states and the device table {of_device}"),
             "give the same states in both, or conductances",
         ));
     };
@@ -453,18 +461,18 @@ mod tests {
     }
 
     #[rstest]
-    #[case(rows(&[[1.0, 1.0, 0.1]]), "rows = 1 is outside 2 and more: a table needs two rows to interpolate between")]
+    #[case(rows(&[[1.0, 1.0, 0.1]]), "rows of the device table = 1 is outside 2 and more: a table needs two rows to interpolate between")]
     #[case(
         rows(&[[1.0, 1.0, 0.1], [1.0, 2.0, 0.1]]),
-        "conductance of row 2 of the device table = 1 uS is outside the values above 1 uS: sort the rows by conductance; a mean does not fall"
+        "conductance of row 2 of the device table = 1 uS is outside the values above 1 uS: sort the rows by conductance, or by state; a mean does not fall, and that of the last state is above that of the first"
     )]
     #[case(
         rows(&[[1.0, 2.0, 0.1], [2.0, 1.0, 0.1]]),
-        "mean of row 2 of the device table = 1 uS is outside the values from 2 uS: sort the rows by conductance; a mean does not fall"
+        "mean of row 2 of the device table = 1 uS is outside the values from 2 uS: sort the rows by conductance, or by state; a mean does not fall, and that of the last state is above that of the first"
     )]
     #[case(
         rows(&[[1.0, 2.0, -0.1], [2.0, 3.0, 0.1]]),
-        "sigma of row 1 of the device table = -100 nS is outside 0 S and above: give a finite value from 0 on"
+        "sigma of row 1 of the device table = -100 nS is outside 0 S..1 MS: give a finite value in that range"
     )]
     #[case(
         TableConfig { g_max: Some(Siemens::new(3e-6)), ..rows(&[[1.0, 1.0, 0.1], [2.0, 2.0, 0.1]]) },
@@ -473,7 +481,7 @@ mod tests {
     )]
     #[case(
         TableConfig { unit: None, ..rows(&[[1.0, 1.0, 0.1], [2.0, 2.0, 0.1]]) },
-        "`rows` without `unit`: say what they are in, such as `unit = \"uS\"`"
+        "the device table has `rows` and no `unit`: say what they are in, such as `unit = \"uS\"`"
     )]
     #[case(
         TableConfig { unit: Some("uA".into()), ..rows(&[[1.0, 1.0, 0.1], [2.0, 2.0, 0.1]]) },
@@ -490,11 +498,11 @@ mod tests {
     )]
     #[case(
         csv("conductance,mean,sigma\n1,1,1", None),
-        "column `conductance` has no unit: write it after the name as in `mean [uS]`, or give `unit`"
+        "column `conductance` of the device table has no unit: write it after the name as in `mean [uS]`, or give `unit`"
     )]
     #[case(
         csv("conductance [uS],mean,sigma\n1,1,1", Some("uS")),
-        "`unit` and the header of column `conductance` both give a unit: keep one of them"
+        "`unit` and the header of column `conductance` of the device table both give a unit: keep one of them"
     )]
     #[case(
         csv("conductance,mean,sigma\n1,1\n2,2,2", Some("uS")),
@@ -506,17 +514,17 @@ mod tests {
     )]
     #[case(
         csv("conductance,mean,sigma\n\n1,NaN,1\n2,2,2", Some("uS")),
-        "mean of line 3 of the device table = NaN is outside 0 S and above: give a finite value from 0 on"
+        "mean of line 3 of the device table = NaN is outside 0 S..1 MS: give a finite value in that range"
     )]
     #[case(
         csv("conductance,mean,sigma\n# falls\n1,2,1\n2,1,2", Some("uS")),
-        "mean of line 4 of the device table = 1 uS is outside the values from 2 uS: sort the rows by conductance; a mean does \
-         not fall"
+        "mean of line 4 of the device table = 1 uS is outside the values from 2 uS: sort the rows by conductance, or by \
+         state; a mean does not fall, and that of the last state is above that of the first"
     )]
     #[case(
         csv("meas.csv", Some("uS")),
-        "csv = `meas.csv`: `csv` holds the text of the table, not the name of its file: name the file as `csv_file`, or \
-         paste its lines between three quotes"
+        "`meas.csv` is no table: the device table has several columns: write lines with commas as `csv`, or name the file that \
+         holds them as `csv_file`"
     )]
     #[case(
         TableConfig { rows: None, ..rows(&[]) },
@@ -524,7 +532,7 @@ mod tests {
     )]
     #[case(
         TableConfig { csv: Some("x".into()), ..rows(&[[1.0, 1.0, 0.1], [2.0, 2.0, 0.1]]) },
-        "`rows` and `csv` both hold the table: give exactly one of them"
+        "`rows` and `csv` both hold the device table: give exactly one of them"
     )]
     #[case(
         csv("conductance,mean,sigma\n1,one,1\n2,2,2", Some("uS")),
@@ -550,11 +558,11 @@ mod tests {
             assert!((found.mean - mean).abs() < 1e-9, "{found:?}");
             assert!((found.sigma - sigma).abs() < 1e-9, "{found:?}");
         }
-        // In microsiemens by its own unit; exponents and read noise by the same states.
+        // In microsiemens by its header, as what is measured besides; exponents and read noise by the same states.
         let device: TableConfig = toml::from_str(
             "csv = \"states,mean [uS],std [uS]\\n0,1,0.1\\n1,30,1\\n2,70,2\\n3,91,1.5\"
             drift.csv = \"states,nu_mean,nu_std\\n0,0.1,0\\n1,0.05,0\\n2,0.02,0\\n3,0.01,0\"
-            read_noise.csv = \"states,std\\n0,1e-7\\n1,2e-7\\n2,3e-7\\n3,5e-7\"",
+            read_noise.csv = \"states,std\\n0,0.1\\n1,0.2\\n2,0.3\\n3,0.5\"",
         )
         .unwrap();
         let law = device.check().unwrap();
@@ -608,16 +616,16 @@ mod tests {
     )]
     #[case(
         "drift = { csv = \"states,nu_mean,nu_std\\n0,0.1,0\\n1,0.1,0\" }",
-        "the drift table has 2 states and the device table other rows: give the same states in both, or conductances"
+        "the drift table has 2 states and the device table rows by conductance: give the same states in both, or conductances"
     )]
     #[case(
         "drift = { rows = [[0.0, -0.1, 0.0], [9.0, 0.1, 0.0]] }",
-        "nu_mean of row 1 of the drift table = -0.1 is outside 0 and above: give a finite value from 0 on"
+        "nu_mean of row 1 of the drift table = -0.1 is outside 0 and above: give a finite value in that range"
     )]
     #[case(
         "retention = [{ after = \"1 d\", rows = [[0.0, 0.0, 0.1], [9.0, 8.0, 0.1]] }, { after = \"1 d\" }]",
-        "after of a retention table = 1 d is outside the finite times above 1 d: sort the tables by time; `rows` of the device \
-         itself are those of the first read"
+        "after of a retention table = 1 d is outside the times above 1 d that t_0 tells apart: sort the tables by time; the \
+         table of the device itself is that of the first read"
     )]
     #[case(
         "read_noise = {}",
@@ -626,6 +634,15 @@ mod tests {
     #[case(
         "t_0 = \"0 s\"",
         "t_0 = 0 s is outside values above 0: give a finite value above 0"
+    )]
+    #[case(
+        "t_0 = \"1e20 s\"\nretention = [{ after = \"1 fs\", rows = [[0.0, 0.0, 0.1], [9.0, 8.0, 0.1]] }]",
+        "after of a retention table = 1 fs is outside the times above 0 s that t_0 tells apart: sort the tables by time; the \
+         table of the device itself is that of the first read"
+    )]
+    #[case(
+        "read_noise = { rows = [[0.0, 1e30], [9.0, 0.1]] }",
+        "sigma of row 1 of the read noise table = 1000000013848427800000000 S is outside 0 S..1 MS: give a finite value in that range"
     )]
     fn what_was_measured_besides_is_refused(#[case] more: &str, #[case] message: &str) {
         let text = format!("unit = \"uS\"\nrows = [[0.0, 0.0, 0.1], [9.0, 9.0, 0.1]]\n{more}");
