@@ -8,9 +8,11 @@
 use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
+use burn::nn::conv::{ConvTranspose2d, ConvTranspose2dConfig};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, DeviceType, Tensor};
+use burn::tensor::{Device, DeviceType, Tensor, TensorData};
 use crossburn::hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork};
+use crossburn::hardware::layer::conv_transpose2d;
 use crossburn::hardware::{Quantization, WeightBits, vary_weights};
 use crossburn::models::{Classifier, LeNet, LeNetConfig, initialize};
 use crossburn::noise::{ChipSeed, Distribution, Variation};
@@ -174,4 +176,56 @@ fn arrays_compute_on_the_gpu_what_they_compute_on_the_cpu() {
     // Sums in another order move a current across the middle of two codes now and then: a step is a 16,382nd of the range of an
     // array, which is about sixty times what flows.
     assert!(most < 0.02, "{most}");
+}
+
+/// One layer that is read exactly: nothing but the rounding of sums is left. An image with a NaN has no result where that reaches.
+#[test]
+fn one_layer_on_arrays_is_that_of_the_cpu_up_to_rounding() {
+    let Some(gpu) = gpu() else { return };
+    let hardware = Hardware::from_toml(
+        "device = { preset = \"pcm-mushroom\" }
+         mapping = { weight_bits = 8 }
+         array = { rows = 16, columns = 16, input = { bits = 8, slice_bits = 3 } }",
+    )
+    .unwrap();
+    let config = ConvTranspose2dConfig::new([3, 5], [3, 3])
+        .with_stride([2, 2])
+        .with_padding([1, 1])
+        .with_padding_out([1, 0]);
+    let value = |at: usize| ((at * 37 + 5) % 101) as f32 / 50.0 - 1.0;
+    let values: Vec<f32> = (0..2 * 3 * 4 * 6).map(value).collect();
+    let outputs = |device: &Device| -> Vec<f32> {
+        let layer = initialize(config.init(device), 5);
+        let image = |values: &[f32]| {
+            Tensor::<4>::from_data(TensorData::new(values.to_vec(), [2, 3, 4, 6]), device)
+        };
+        let run = |layer: &ConvTranspose2d| {
+            conv_transpose2d(layer, image(&values));
+        };
+        let mapped = MappedNetwork::new(&layer, &hardware, 2, run).unwrap();
+        let chip = mapped
+            .fab(Fidelity::Array)
+            .unwrap()
+            .chip(ChipSeed::new(4, 7))
+            .unwrap();
+        let mut values = values.clone();
+        values[1] = f32::NAN;
+        conv_transpose2d(&chip, image(&values))
+            .into_data()
+            .try_to_vec()
+            .unwrap()
+    };
+    let (cpu, gpu) = (outputs(&Device::flex()), outputs(&gpu));
+    assert_eq!(cpu.len(), gpu.len());
+    let finite = cpu.iter().filter(|y| y.is_finite());
+    let largest = finite.fold(0.0f32, |most, y| most.max(y.abs()));
+    assert!(cpu.iter().any(|y| y.is_nan()));
+    for (cpu, gpu) in cpu.iter().zip(&gpu) {
+        assert_eq!(cpu.is_nan(), gpu.is_nan());
+        // Fifteen products of each output, and the root of a variance.
+        assert!(
+            cpu.is_nan() || (cpu - gpu).abs() < 1e-5 * largest,
+            "{cpu} {gpu}"
+        );
+    }
 }
