@@ -636,13 +636,13 @@ mod tests {
         "t_0 = 0 s is outside values above 0: give a finite value above 0"
     )]
     #[case(
-        "t_0 = \"1e20 s\"\nretention = [{ after = \"1 fs\", rows = [[0.0, 0.0, 0.1], [9.0, 8.0, 0.1]] }]",
-        "after of a retention table = 1 fs is outside the times above 0 s that t_0 tells apart: sort the tables by time; the \
+        "t_0 = \"1e-309 s\"\nretention = [{ after = \"1 s\", rows = [[0.0, 0.0, 0.1], [9.0, 8.0, 0.1]] }]",
+        "after of a retention table = 1 s is outside the times above 0 s that t_0 tells apart: sort the tables by time; the \
          table of the device itself is that of the first read"
     )]
     #[case(
         "read_noise = { rows = [[0.0, 1e30], [9.0, 0.1]] }",
-        "sigma of row 1 of the read noise table = 1000000013848427800000000 S is outside 0 S..1 MS: give a finite value in that range"
+        "sigma of row 1 of the read noise table = 1000000000000000000 MS is outside 0 S..1 MS: give a finite value in that range"
     )]
     fn what_was_measured_besides_is_refused(#[case] more: &str, #[case] message: &str) {
         let text = format!("unit = \"uS\"\nrows = [[0.0, 0.0, 0.1], [9.0, 9.0, 0.1]]\n{more}");
