@@ -191,11 +191,16 @@ fn one_layer_on_arrays_is_that_of_the_cpu_up_to_rounding() {
     let config = ConvTranspose2dConfig::new([3, 5], [3, 3])
         .with_stride([2, 2])
         .with_padding([1, 1])
-        .with_padding_out([1, 0]);
+        .with_padding_out([1, 0])
+        .with_bias(false);
     let value = |at: usize| ((at * 37 + 5) % 101) as f32 / 50.0 - 1.0;
     let values: Vec<f32> = (0..2 * 3 * 4 * 6).map(value).collect();
     let outputs = |device: &Device| -> Vec<f32> {
-        let layer = initialize(config.init(device), 5);
+        let mut layer = config.init(device);
+        layer.weight = layer.weight.map(|weight| {
+            let values = (0..weight.shape().num_elements()).map(value).collect();
+            Tensor::from_data(TensorData::new(values, weight.dims()), device)
+        });
         let image = |values: &[f32]| {
             Tensor::<4>::from_data(TensorData::new(values.to_vec(), [2, 3, 4, 6]), device)
         };

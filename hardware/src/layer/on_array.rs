@@ -229,7 +229,7 @@ impl OnArray {
         let mut shape = [batch; R];
         shape[1] = outputs;
         shape[2..].copy_from_slice(&size[5 - R..]);
-        let on_host = device == Device::flex();
+        let on_host = on_host(&device);
         let mut product = match on_host {
             true => {
                 let out = arrays.multiply(geometry, &x, batch);
@@ -254,6 +254,22 @@ impl OnArray {
         }
         product
     }
+}
+
+/// Whether `device` computes on the processor, where the own kernels are faster than tensor operations.
+fn on_host(device: &Device) -> bool {
+    *device == Device::flex() || is_ndarray(device)
+}
+
+#[cfg(feature = "ndarray")]
+#[allow(deprecated, reason = "Burn's ndarray backend stays selectable")]
+fn is_ndarray(device: &Device) -> bool {
+    *device == Device::ndarray()
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn is_ndarray(_device: &Device) -> bool {
+    false
 }
 
 /// Zero, with the gradient of the logarithm of the norm of `weight`.
