@@ -16,8 +16,7 @@ use crate::map::round;
 /// ```
 ///
 /// Codes count from 0 at the lowest current of the range. In a range that reaches as far below zero as above it, with `codes =
-/// "symmetric"`, no current is the code in the middle. A table needs `codes = "full"` or `"symmetric"`.
-/// In TOML one of
+/// "symmetric"`, no current is the code in the middle. A table needs `codes = "full"` or `"symmetric"`. In TOML one of
 ///
 /// ```toml
 /// circuit = { sigma_lsb = 0.5 }                         # the same spread at every code
@@ -31,27 +30,54 @@ use crate::map::round;
 /// # Source
 /// The table of output codes that NeuroSim V1.5 reads (arXiv 2505.02314), there in place of the errors of cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CircuitConfig {
-    /// Standard deviation of every code, in codes, around the ideal one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sigma_lsb: Option<f32>,
-    /// Mean and standard deviation of every code, in codes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows: Option<Vec<[f32; 2]>>,
-    /// The same as comma-separated text with a header.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub csv: Option<String>,
+#[serde(try_from = "Text", untagged)]
+pub enum Circuit {
+    /// The same spread at every code, around the ideal one.
+    Even {
+        /// Standard deviation, in codes.
+        sigma_lsb: f32,
+    },
+    /// Every code has its own mean and spread.
+    Table {
+        /// Mean and standard deviation of every code, in codes.
+        rows: Vec<[f32; 2]>,
+    },
 }
 
-impl CircuitConfig {
-    /// The checked form for what `adc` converts.
+/// What a configuration says: one of three.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    sigma_lsb: Option<f32>,
+    rows: Option<Vec<[f32; 2]>>,
+    csv: Option<String>,
+}
+
+impl TryFrom<Text> for Circuit {
+    type Error = HardwareError;
+
+    fn try_from(text: Text) -> Result<Self, HardwareError> {
+        match (text.sigma_lsb, text.rows, text.csv) {
+            (Some(sigma_lsb), None, None) => Ok(Self::Even { sigma_lsb }),
+            (None, Some(rows), None) => Ok(Self::Table { rows }),
+            (None, None, Some(csv)) => Ok(Self::Table {
+                rows: from_csv(&csv)?,
+            }),
+            _ => Err(HardwareError::conflict(
+                "array.circuit has none or several of `sigma_lsb`, `rows` and `csv`",
+                "give exactly one of them",
+            )),
+        }
+    }
+}
+
+impl Circuit {
+    /// Whether it fits what `adc` converts.
     ///
     /// # Errors
-    /// [`HardwareError::Conflict`] unless exactly one form is given, without a converter, beside errors that it draws, and for a
-    /// table without a fixed number of codes;
-    /// [`HardwareError::Text`] and [`HardwareError::Limit`] for a table that is none or has not one row for each code.
-    pub(super) fn check(&self, adc: Option<Adc>) -> Result<Circuit, HardwareError> {
+    /// [`HardwareError::Conflict`] without a converter, beside errors that it draws, and for a table without a fixed number of
+    /// codes; [`HardwareError::Limit`] for numbers that are none, and for a table that has not one row for each code.
+    pub(super) fn check(&self, adc: Option<Adc>) -> Result<(), HardwareError> {
         let Some(adc) = adc else {
             return Err(HardwareError::conflict(
                 "array.circuit without array.adc: there are no codes",
@@ -64,25 +90,17 @@ impl CircuitConfig {
                 "keep array.circuit, or the errors of the converter",
             ));
         }
-        let rows = match (self.sigma_lsb, &self.rows, &self.csv) {
-            (Some(sigma), None, None) => {
-                check_sigma("circuit sigma_lsb", sigma)?;
-                return Ok(Circuit::Even(sigma));
-            }
-            (None, Some(rows), None) => rows.clone(),
-            (None, None, Some(text)) => from_csv(text)?,
-            _ => {
-                return Err(HardwareError::conflict(
-                    "array.circuit has none or several of `sigma_lsb`, `rows` and `csv`",
-                    "give exactly one of them",
-                ));
-            }
+        let rows = match self {
+            Self::Even { sigma_lsb } => return check_sigma("circuit sigma_lsb", *sigma_lsb),
+            Self::Table { rows } => rows,
         };
         for (code, [mean, sigma]) in rows.iter().enumerate() {
-            check_sigma(
-                &format!("circuit standard deviation of code {code}"),
-                *sigma,
-            )?;
+            if !(*sigma >= 0.0 && sigma.is_finite()) {
+                return check_sigma(
+                    &format!("circuit standard deviation of code {code}"),
+                    *sigma,
+                );
+            }
             if !mean.is_finite() {
                 return Err(HardwareError::limit(
                     format!("circuit mean of code {code}"),
@@ -102,48 +120,22 @@ impl CircuitConfig {
                 ));
             }
         };
-        if rows.len() != codes {
-            return Err(HardwareError::limit(
-                "rows of array.circuit",
-                rows.len(),
-                format!("{codes}, one for each code of the converter"),
-                "give every code its row, or say which codes are in use with adc.codes (full or symmetric)",
-            ));
+        if rows.len() == codes {
+            return Ok(());
         }
-        Ok(Circuit::Table(rows))
+        Err(HardwareError::limit(
+            "rows of array.circuit",
+            rows.len(),
+            format!("{codes}, one for each code of the converter"),
+            "give every code its row, or say which codes are in use with adc.codes (full or symmetric)",
+        ))
     }
 
-    /// The same with `rows` in place of `csv`, which takes long to read.
-    ///
-    /// # Errors
-    /// [`HardwareError::Text`] for a text that is no table.
-    pub(crate) fn with_rows(self) -> Result<Self, HardwareError> {
-        match (&self.rows, &self.csv) {
-            (None, Some(text)) => Ok(Self {
-                rows: Some(from_csv(text)?),
-                csv: None,
-                ..self
-            }),
-            _ => Ok(self),
-        }
-    }
-}
-
-/// The checked form.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Circuit {
-    /// Ideal means, one standard deviation.
-    Even(f32),
-    /// Mean and standard deviation of every code.
-    Table(Vec<[f32; 2]>),
-}
-
-impl Circuit {
     /// Whether a code differs from one conversion to the next.
-    pub(super) fn scatters(&self) -> bool {
+    pub(crate) fn scatters(&self) -> bool {
         match self {
-            Self::Even(sigma) => *sigma > 0.0,
-            Self::Table(rows) => rows.iter().any(|[_, sigma]| *sigma > 0.0),
+            Self::Even { sigma_lsb } => *sigma_lsb > 0.0,
+            Self::Table { rows } => rows.iter().any(|[_, sigma]| *sigma > 0.0),
         }
     }
 
@@ -162,8 +154,8 @@ impl Circuit {
         for (at, (current, out)) in currents.iter().zip(out).enumerate() {
             let ideal = round(quantizer.place(unit * current));
             let [mean, sigma] = match self {
-                Self::Even(sigma) => [ideal, *sigma],
-                Self::Table(rows) => rows[(ideal as usize).min(rows.len() - 1)],
+                Self::Even { sigma_lsb } => [ideal, *sigma_lsb],
+                Self::Table { rows } => rows[(ideal as usize).min(rows.len() - 1)],
             };
             let code = (mean + sigma * draw(at)).clamp(0.0, quantizer.steps);
             *out = quantizer.current(round(code));

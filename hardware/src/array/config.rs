@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::circuit::Circuit;
-use super::{Adc, CircuitConfig, Conversion, Dac};
+use super::{Adc, Circuit, Conversion, Dac};
 use crate::HardwareError;
 
 /// Arrays of one size, their input converters and their output converters. In TOML:
@@ -34,7 +33,7 @@ pub struct ArrayConfig {
     pub adc: Option<Adc>,
     /// What columns and converters really give for each code; `None` gives the code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub circuit: Option<CircuitConfig>,
+    pub circuit: Option<Circuit>,
 }
 
 impl ArrayConfig {
@@ -75,7 +74,9 @@ impl ArrayConfig {
         }
         let dac = self.input.check()?;
         let adc = self.adc.map(Adc::check).transpose()?;
-        self.checked_circuit()?;
+        if let Some(circuit) = &self.circuit {
+            circuit.check(adc)?;
+        }
         let Some(adc) = adc else { return Ok(()) };
         if adc.conversion == Conversion::Accumulated && dac.slice_bits.is_none() {
             return Err(HardwareError::conflict(
@@ -84,18 +85,5 @@ impl ArrayConfig {
             ));
         }
         Ok(())
-    }
-
-    /// # Errors
-    /// Those of [`Self::check`] about `circuit`.
-    pub(super) fn checked_circuit(&self) -> Result<Option<Circuit>, HardwareError> {
-        let circuit = self.circuit.as_ref();
-        circuit.map(|circuit| circuit.check(self.adc)).transpose()
-    }
-
-    /// Whether the codes of equal currents differ from one conversion to the next.
-    pub(crate) fn codes_scatter(&self) -> bool {
-        let circuit = self.checked_circuit();
-        circuit.is_ok_and(|circuit| circuit.is_some_and(|circuit| circuit.scatters()))
     }
 }

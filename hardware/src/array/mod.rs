@@ -37,7 +37,7 @@ pub use adc::{Adc, AdcCodes, Conversion};
 pub use adc_range::{AdcRange, CurrentRange};
 pub use calibration::CurrentProfile;
 pub use capacitor_mismatch::CapacitorMismatch;
-pub use circuit::CircuitConfig;
+pub use circuit::Circuit;
 pub use comparator_offset::{ComparatorOffset, OffsetSharing};
 pub use config::ArrayConfig;
 pub use dac::{Dac, InputSign};

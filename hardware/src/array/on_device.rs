@@ -9,11 +9,10 @@ use crossburn_kernels::normal_quantiles;
 use rayon::prelude::*;
 
 use super::adc::Quantizer;
-use super::circuit::Circuit;
 use super::coded_inputs::Pieces;
 use super::converter_errors::LineErrors;
 use super::reads::block;
-use super::{Dac, InputSign, ProgrammedMatrix, Reads};
+use super::{Circuit, Dac, InputSign, ProgrammedMatrix, Reads};
 
 /// A matrix on a device.
 #[derive(Clone, Debug)]
@@ -142,8 +141,8 @@ impl ProgrammedMatrix {
                 .filter_map(|slice| self.quantizer(slice))
                 .collect(),
             circuit: self.circuit.as_ref().map(|circuit| match circuit {
-                Circuit::Even(sigma) => DeviceCircuit::Even(*sigma),
-                Circuit::Table(rows) => {
+                Circuit::Even { sigma_lsb } => DeviceCircuit::Even(*sigma_lsb),
+                Circuit::Table { rows } => {
                     DeviceCircuit::Table(Box::new([column(rows, 0), column(rows, 1)]))
                 }
             }),

@@ -8,14 +8,14 @@ use rayon::prelude::*;
 use super::adc::Quantizer;
 use super::adc_range::Span;
 use super::bank::{self, Bank};
-use super::circuit::Circuit;
 use super::coded_inputs::{CodedInputs, Pieces};
 use super::conversion::Convert;
 use super::converter_errors::{self, LineErrors};
 use super::product::Product;
 use super::scratch::Scratch;
 use super::{
-    Adc, AdcRange, ArrayConfig, CurrentProfile, CurrentRange, Dac, InputSign, Reads, TileSolver,
+    Adc, AdcRange, ArrayConfig, Circuit, CurrentProfile, CurrentRange, Dac, InputSign, Reads,
+    TileSolver,
 };
 use crate::map::{MappedMatrix, Polarity, Slice, Tiling, WeightMatrix};
 use crate::{ConductanceRange, HardwareError};
@@ -158,7 +158,7 @@ impl ProgrammedMatrix {
             adc: config.adc,
             ranges: Vec::new(),
             errors,
-            circuit: config.checked_circuit()?,
+            circuit: config.circuit.clone(),
         };
         matrix.ranges = matrix.fixed_ranges(mapped)?;
         Ok(matrix)

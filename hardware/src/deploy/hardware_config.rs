@@ -5,7 +5,7 @@ use crossburn_noise::{Placement, matrix_weights};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{InputRange, Operation};
-use crate::array::{ArrayConfig, CircuitConfig, Conversion, Dac, InputSign};
+use crate::array::{ArrayConfig, Conversion, Dac, InputSign};
 use crate::cost::{self, Accumulation, ArrayShape, CostConfig, Layout, accelerator_text};
 use crate::device::MemoryDevice;
 use crate::ir_drop::{PairArrangement, Wires};
@@ -154,18 +154,7 @@ pub struct Hardware {
 impl TryFrom<HardwareConfig> for Hardware {
     type Error = HardwareError;
 
-    fn try_from(mut config: HardwareConfig) -> Result<Self, HardwareError> {
-        let own = config
-            .layers
-            .iter_mut()
-            .filter_map(|layer| layer.array.as_mut());
-        for array in own.chain([&mut config.array]) {
-            array.circuit = array
-                .circuit
-                .take()
-                .map(CircuitConfig::with_rows)
-                .transpose()?;
-        }
+    fn try_from(config: HardwareConfig) -> Result<Self, HardwareError> {
         let conflict =
             |settings: &str, remedy: &str| Err(HardwareError::conflict(settings, remedy));
         let hardware = Self { config };

@@ -8,7 +8,7 @@ use crossburn_noise::{ChipDraws, ChipSeed};
 use super::mapped_network::MappedWeight;
 use super::network_weights::{attach, replace};
 use super::{Fab, Fidelity, MappedNetwork, Operation, Selection, Writes};
-use crate::array::Effects;
+use crate::array::{Circuit, Effects};
 use crate::device::DriftCompensation;
 use crate::layer::OnArray;
 use crate::map::{MappedMatrix, WeightMatrix};
@@ -129,7 +129,8 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
     ) -> Result<OnArray, HardwareError> {
         let config = self.mapped.hardware().config();
         let noisy = self.reads_scatter();
-        let chip_reads = chip.filter(|_| noisy || weight.array.codes_scatter());
+        let chip_reads =
+            chip.filter(|_| noisy || weight.array.circuit.as_ref().is_some_and(Circuit::scatters));
         let mut matrices = Vec::new();
         let mut reads = Vec::new();
         for (group, mapped) in weight.matrices.iter().enumerate() {
