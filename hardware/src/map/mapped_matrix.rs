@@ -221,12 +221,12 @@ impl MappedMatrix {
     }
 
     /// # Errors
-    /// [`HardwareError::Limit`] for another number of planes or cells.
+    /// [`HardwareError::Limit`] for another number of planes or cells, and for values that are not finite.
     pub(crate) fn check(&self, conductances: &[Vec<f32>]) -> Result<(), HardwareError> {
         let cells = self.lines() * self.inputs;
         let found = conductances.iter().find(|plane| plane.len() != cells);
         let (field, value, limit) = match found {
-            None if conductances.len() == self.planes.len() => return Ok(()),
+            None if conductances.len() == self.planes.len() => return finite(conductances),
             None => ("planes", conductances.len(), self.planes.len()),
             Some(plane) => ("cells of a plane", plane.len(), cells),
         };
@@ -236,6 +236,20 @@ impl MappedMatrix {
             limit,
             "pass one vector per plane, as long as its targets",
         ))
+    }
+}
+
+/// Refuses values of cells that are no numbers: a converter would read them as some code.
+fn finite(conductances: &[Vec<f32>]) -> Result<(), HardwareError> {
+    let cells = conductances.iter().flatten();
+    match cells.copied().find(|cell| !cell.is_finite()) {
+        None => Ok(()),
+        Some(cell) => Err(HardwareError::limit(
+            "a value of a cell",
+            format!("{cell} uS"),
+            "the finite numbers",
+            "look at what the device gives for its targets",
+        )),
     }
 }
 
@@ -262,6 +276,21 @@ mod tests {
             prop::collection::vec(0.1f32..8.0, 1..4)
                 .prop_map(|significances| Scheme::SignificancePairs { significances }),
         ]
+    }
+
+    #[test]
+    fn cells_that_are_no_numbers_are_refused() {
+        let weights = WeightMatrix::new(1, 2, vec![0.5, -1.0]).unwrap();
+        let mapping = Mapping::new(crate::Scheme::OneSidedPair, WeightBits::new(8).unwrap());
+        let mapped = mapping.map(&weights, range(1e-6)).unwrap();
+        let mut cells = mapped.targets();
+        assert_eq!(mapped.check(&cells), Ok(()));
+        for (cell, name) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
+            cells[1][1] = cell;
+            let found = mapped.check(&cells).unwrap_err().to_string();
+            let start = format!("a value of a cell = {name} uS is outside the finite numbers");
+            assert!(found.starts_with(&start), "{found}");
+        }
     }
 
     proptest! {
