@@ -32,17 +32,23 @@ impl<const N: usize> Curve<N> {
     }
 }
 
+/// The columns of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout<const N: usize> {
+    /// Their names.
+    pub(super) columns: [&'static str; N],
+    /// How many of them are conductances; these come first.
+    pub(super) conductances: usize,
+    /// Those after the first, where the first is `states`.
+    pub(super) of_states: &'static [&'static str],
+}
+
 /// One table as a configuration has it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a, const N: usize> {
     /// Such as `the drift table`.
     pub(super) what: &'a str,
-    /// Names of the columns.
-    pub(super) columns: [&'static str; N],
-    /// How many of the columns are conductances; these come first.
-    pub(super) conductances: usize,
-    /// The columns after the first, where the first is `states`.
-    pub(super) of_states: &'static [&'static str],
+    pub(super) layout: Layout<N>,
     pub(super) unit: Option<&'a str>,
     /// The unit where the table says none.
     pub(super) default_unit: Option<&'a str>,
@@ -83,7 +89,7 @@ impl<const N: usize> Source<'_, N> {
                 let factor = factor(unit)?;
                 let row = |(index, row): (usize, &[f64; N])| {
                     let mut values = *row;
-                    for value in &mut values[..self.conductances] {
+                    for value in &mut values[..self.layout.conductances] {
                         *value *= factor;
                     }
                     Row {
@@ -106,7 +112,7 @@ impl<const N: usize> Source<'_, N> {
                 format!("{} without its values", self.what),
                 format!(
                     "give `rows`, each [{}], or the text of a table as `csv`",
-                    self.columns.join(", ")
+                    self.layout.columns.join(", ")
                 ),
             )),
         }
@@ -115,12 +121,16 @@ impl<const N: usize> Source<'_, N> {
     fn read_csv(&self, table: &CsvTable<'_>) -> Result<Read<N>, HardwareError> {
         let by_state = table.header.first() == Some(&STATES);
         let names: Vec<&str> = match by_state {
-            true => [STATES].iter().chain(self.of_states).copied().collect(),
-            false => self.columns.to_vec(),
+            true => [STATES]
+                .iter()
+                .chain(self.layout.of_states)
+                .copied()
+                .collect(),
+            false => self.layout.columns.to_vec(),
         };
         let expected = || {
-            let columns = self.columns.join(",");
-            let states = self.of_states.join(",");
+            let columns = self.layout.columns.join(",");
+            let states = self.layout.of_states.join(",");
             let message = format!(
                 "`{columns}`, conductances with their unit as in `conductance [uS]`, or `{STATES},{states}`"
             );
@@ -142,7 +152,7 @@ impl<const N: usize> Source<'_, N> {
                 ),
             };
             let counts = by_state && column == 0;
-            if counts || column >= self.conductances {
+            if counts || column >= self.layout.conductances {
                 if own.is_some() {
                     return Err(expected());
                 }
@@ -210,13 +220,13 @@ impl<const N: usize> Source<'_, N> {
                 "a table needs two rows to interpolate between",
             ));
         }
-        let shown = |column: usize, value: f64| match column < self.conductances {
+        let shown = |column: usize, value: f64| match column < self.layout.conductances {
             true if value.is_finite() => microsiemens(value as f32),
             _ => value.to_string(),
         };
         // The conductances of states follow from their means, which are looked at before.
         for column in (0..N).rev() {
-            let (largest, limit) = match column < self.conductances {
+            let (largest, limit) = match column < self.layout.conductances {
                 true => (LARGEST, "0 S..1 MS"),
                 false => (f64::MAX, "0 and above"),
             };
@@ -224,7 +234,7 @@ impl<const N: usize> Source<'_, N> {
                 let value = row.values[column];
                 if !(0.0..=largest).contains(&value) {
                     return Err(HardwareError::limit(
-                        format!("{} of {}", self.columns[column], row.place),
+                        format!("{} of {}", self.layout.columns[column], row.place),
                         shown(column, value),
                         limit,
                         "give a finite value in that range",
@@ -235,7 +245,7 @@ impl<const N: usize> Source<'_, N> {
         for pair in rows.windows(2) {
             let refuse = |column: usize, wanted: &str| {
                 HardwareError::limit(
-                    format!("{} of {}", self.columns[column], pair[1].place),
+                    format!("{} of {}", self.layout.columns[column], pair[1].place),
                     shown(column, pair[1].values[column]),
                     format!(
                         "the values {wanted} {}",

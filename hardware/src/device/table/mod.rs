@@ -6,7 +6,7 @@ mod measured;
 use serde::{Deserialize, Serialize};
 
 use self::ageing::{Measured, TableAgeing, since};
-use self::measured::{Curve, Read, Row, Source};
+use self::measured::{Curve, Layout, Read, Row, Source};
 use super::ConductanceRange;
 use super::law::Law;
 use super::programming::{Programming, Spread};
@@ -27,7 +27,7 @@ use crate::units::{Second, Siemens};
 /// read_noise = { rows = [[0.0, 0.05], [100.0, 0.8]] }               # conductance, sigma
 /// ```
 ///
-/// The first table as text, here with its unit in the header; `unit = "uS"` beside it says the same:
+/// The first table as text, with its unit in the header in place of `unit = "uS"`:
 ///
 /// ```text
 /// conductance [uS],mean [uS],sigma [uS]
@@ -37,8 +37,8 @@ use crate::units::{Second, Siemens};
 /// ```
 ///
 /// The layout of NeuroSim V1.5, one line for each state of a cell, is read as well. It is in siemens unless `unit` or the
-/// header says otherwise. State k of L lies at the target `mean_0 + k (mean_(L-1) - mean_0) / (L - 1)`, which is where
-/// arrays expect it: what its mean is off by is an error of the cell.
+/// header says otherwise. State k of L has the target `mean_0 + k (mean_(L-1) - mean_0) / (L - 1)`, where arrays expect it. The
+/// difference between the mean and the target is an error of the cell.
 ///
 /// ```text
 /// states,mean,std
@@ -87,10 +87,10 @@ pub struct TableConfig {
     /// First read after writing; 1 s where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub t_0: Option<Second>,
-    /// Exponents of drift; not beside a retention.
+    /// Exponents of drift. A device has a drift or a retention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Box<DriftTable>>,
-    /// Cells some times after the first read, by rising time; not beside a drift.
+    /// Cells at later times, in rising order. A device has a drift or a retention.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retention: Vec<RetentionTable>,
     /// Noise of one read.
@@ -145,8 +145,25 @@ pub struct ReadNoiseTable {
     pub csv: Option<String>,
 }
 
-const WRITTEN: [&str; 3] = ["conductance", "mean", "sigma"];
+/// Cells at one time. Means stand second.
+const WRITTEN: Layout<3> = Layout {
+    columns: ["conductance", "mean", "sigma"],
+    conductances: 3,
+    of_states: &["mean", "std"],
+};
 const MEAN: usize = 1;
+/// Exponents of drift.
+const EXPONENTS: Layout<3> = Layout {
+    columns: ["conductance", "nu_mean", "nu_std"],
+    conductances: 1,
+    of_states: &["nu_mean", "nu_std"],
+};
+/// Noise of one read.
+const READ_NOISE: Layout<2> = Layout {
+    columns: ["conductance", "sigma"],
+    conductances: 2,
+    of_states: &["std"],
+};
 
 /// The checked form.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,9 +182,7 @@ impl TableConfig {
     pub(super) fn check(&self) -> Result<Table, HardwareError> {
         let source = Source {
             what: "the device table",
-            columns: WRITTEN,
-            conductances: 3,
-            of_states: &["mean", "std"],
+            layout: WRITTEN,
             unit: self.unit.as_deref(),
             default_unit: None,
             rows: self.rows.as_deref(),
@@ -216,9 +231,7 @@ impl TableConfig {
             (Some(drift), []) => {
                 let source = Source {
                     what: "the drift table",
-                    columns: ["conductance", "nu_mean", "nu_std"],
-                    conductances: 1,
-                    of_states: &["nu_mean", "nu_std"],
+                    layout: EXPONENTS,
                     unit: drift.unit.as_deref(),
                     default_unit: unit,
                     rows: drift.rows.as_deref(),
@@ -244,9 +257,7 @@ impl TableConfig {
                     let what = format!("the retention table of {}", table.after);
                     let source = Source {
                         what: &what,
-                        columns: WRITTEN,
-                        conductances: 3,
-                        of_states: &["mean", "std"],
+                        layout: WRITTEN,
                         unit: table.unit.as_deref(),
                         default_unit: unit,
                         rows: table.rows.as_deref(),
@@ -275,9 +286,7 @@ impl TableConfig {
         };
         let source = Source {
             what: "the read noise table",
-            columns: ["conductance", "sigma"],
-            conductances: 2,
-            of_states: &["std"],
+            layout: READ_NOISE,
             unit: noise.unit.as_deref(),
             default_unit: unit,
             rows: noise.rows.as_deref(),
