@@ -1,17 +1,11 @@
 //! Ideal arrays are the digital layer for convolutions of volumes and transposed ones, with all that these can have.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use burn::module::{Module, Param};
+use burn::module::Param;
 use burn::nn::PaddingConfig3d;
-use burn::nn::conv::{
-    Conv3d, Conv3dConfig, ConvTranspose1d, ConvTranspose1dConfig, ConvTranspose2d,
-    ConvTranspose2dConfig, ConvTranspose3d, ConvTranspose3dConfig,
-};
-use burn::tensor::{Device, Tensor, TensorData};
-use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork};
-use crossburn_hardware::layer::{conv_transpose1d, conv_transpose2d, conv_transpose3d, conv3d};
-use crossburn_noise::{ChipSeed, Philox};
-use rstest::rstest;
+use burn::nn::conv::{Conv3d, Conv3dConfig, ConvTranspose3d, ConvTranspose3dConfig};
+
+use super::*;
+use crate::layer::{conv_transpose1d, conv_transpose2d, conv_transpose3d, conv3d};
 
 #[derive(Module, Debug)]
 struct Layers {
@@ -20,18 +14,6 @@ struct Layers {
     volume: ConvTranspose3d,
     deep: Conv3d,
     same: Conv3d,
-}
-
-/// Multiples of 1/127 from -1 to 1, what eight bits hold, of which some are one.
-fn on_grid<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-    let count: usize = shape.iter().product();
-    let draws = Philox::new(5, count as u64);
-    let level = |at: usize| match at.is_multiple_of(7) {
-        true => 127.0,
-        false => draws.below(at as u64, 255) as f32 - 127.0,
-    };
-    let values: Vec<f32> = (0..count).map(|at| level(at) / 127.0).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 fn placed<const D: usize>(weight: Param<Tensor<D>>, device: &Device) -> Param<Tensor<D>> {
@@ -102,22 +84,10 @@ impl Layers {
     }
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().unwrap()
-}
-
-/// The largest difference, relative to the largest value.
-fn difference(found: &[f32], expected: &[f32]) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(0.0f32, |a, x| a.max(x.abs()));
-    let pairs = found.iter().zip(expected);
-    pairs.map(|(f, e)| (f - e).abs()).fold(0.0f32, f32::max) / largest
-}
-
-fn hardware(mapping: &str, array: &str) -> Hardware {
-    Hardware::from_toml(&format!(
-        "device = {{ kind = \"ideal\", g_min = \"1 uS\", g_max = \"100 uS\" }}\nmapping = {{ {mapping} }}\narray = {{ {array} }}"
-    ))
+fn mapped(layers: &Layers, hardware: &Hardware) -> MappedNetwork<Layers> {
+    MappedNetwork::new(layers, hardware, 3, |layers| {
+        layers.forward(true, &Device::flex());
+    })
     .unwrap()
 }
 
@@ -135,10 +105,7 @@ fn ideal_arrays_are_the_digital_layer(
     let device = Device::flex();
     let layers = Layers::new(&device);
     let array = format!("{size}, input = {{ bits = 8{slices} }}");
-    let mapped = MappedNetwork::new(&layers, &hardware(mapping, &array), 3, |layers| {
-        layers.forward(true, &device);
-    })
-    .unwrap();
+    let mapped = mapped(&layers, &hardware(mapping, &array));
     assert!(mapped.unseen().is_empty());
     let chip = |fidelity| {
         let fab = mapped.fab(fidelity).unwrap();
@@ -170,10 +137,7 @@ fn layers_are_seen_as_their_matrices() {
         "weight_bits = 8",
         "rows = 8, columns = 8, input = { bits = 8 }",
     );
-    let mapped = MappedNetwork::new(&layers, &hardware, 3, |layers| {
-        layers.forward(true, &device);
-    })
-    .unwrap();
+    let mapped = mapped(&layers, &hardware);
     let of = |path: &str| {
         let shapes = mapped.shapes();
         let shape = shapes
@@ -222,10 +186,7 @@ fn gradients_pass_through_arrays() {
         "weight_bits = 8",
         "rows = 8, columns = 8, input = { bits = 8 }",
     );
-    let mapped = MappedNetwork::new(&layers, &hardware, 3, |layers| {
-        layers.forward(true, &device);
-    })
-    .unwrap();
+    let mapped = mapped(&layers, &hardware);
     let fab = mapped.fab(Fidelity::Array).unwrap();
     let arrays = fab.chip(ChipSeed::new(1, 2)).unwrap();
     let gradient = |forward: &dyn Fn(Tensor<4>) -> Tensor<4>| {
