@@ -9,7 +9,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use command::{GAUSSIAN, bad, crossburn, good, recipe, results, run};
+use command::{GAUSSIAN, bad, crossburn, good, perceptron, recipe, results, run};
 
 /// A small trained network in `run`.
 fn trained() -> tempfile::TempDir {
@@ -310,14 +310,8 @@ fn measured_cells_and_columns_make_chips_together() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
-    write(
-        "plain-recipe.toml",
-        "seed = 3
-        model = { kind = \"mlp\", widths = [784, 16, 10] }
-        data = { source = \"digits\", train = 400, validation = 100, test = 200 }
-        training = { epochs = 10, batch = 50 }",
-    );
-    good(folder, "train plain-recipe.toml --out run");
+    perceptron(folder, "perceptron.toml");
+    good(folder, "train perceptron.toml --out run");
     // Four levels as a cell of two bits has them, and hardly an error.
     write(
         "mem_states.csv",

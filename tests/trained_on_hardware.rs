@@ -5,7 +5,7 @@ mod command;
 
 use std::path::Path;
 
-use command::{bad, good, results};
+use command::{bad, good, perceptron, results};
 use serde_json::{Value, json};
 
 /// Four bits everywhere: full scales of inputs matter.
@@ -18,13 +18,7 @@ const FOUR_BITS: &str = "
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    write(
-        "plain.toml",
-        "seed = 3
-        model = { kind = \"mlp\", widths = [784, 16, 10] }
-        data = { source = \"digits\", train = 400, validation = 100, test = 200 }
-        training = { epochs = 10, batch = 50 }",
-    );
+    perceptron(folder.path(), "plain.toml");
     write("four.toml", FOUR_BITS);
     write("four", FOUR_BITS);
     let fixed = "operation = { input_range = \"fixed\", read_noise = false }";

@@ -42,6 +42,15 @@ pub(crate) fn bad(folder: &Path, arguments: &str) -> String {
     text
 }
 
+/// Writes the recipe of a perceptron of 16 units on digits, which learns within a second.
+pub(crate) fn perceptron(folder: &Path, name: &str) {
+    let text = "seed = 3
+        model = { kind = \"mlp\", widths = [784, 16, 10] }
+        data = { source = \"digits\", train = 400, validation = 100, test = 200 }
+        training = { epochs = 10, batch = 50 }";
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
 /// Sends the signal of Ctrl-C and waits for the end.
 #[cfg(unix)]
 pub(crate) fn interrupt(child: std::process::Child) -> Output {
