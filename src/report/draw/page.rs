@@ -117,6 +117,9 @@ impl Page {
     ) -> Self {
         let figures: String = plots.into_iter().map(figure).collect();
         let definitions = list(definitions);
+        if figures.is_empty() && definitions.is_empty() {
+            return self;
+        }
         self.push(&format!(
             "<h2>Plots and definitions</h2>\n<div class=\"plots\">\n{figures}{definitions}</div>\n"
         ))
@@ -168,7 +171,11 @@ fn figure(plot: &Drawing) -> String {
     format!("<figure>\n{}</figure>\n", plot.inline())
 }
 
+/// Nothing where there is no sentence.
 fn list<S: AsRef<str>>(sentences: &[S]) -> String {
+    if sentences.is_empty() {
+        return String::new();
+    }
     let items: String = sentences
         .iter()
         .map(|sentence| format!("<li>{}</li>\n", escape(sentence.as_ref())))

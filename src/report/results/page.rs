@@ -1,6 +1,6 @@
-//! The page of a run of `demo`, `train` or `evaluate`.
+//! The page of a run of `demo`, `train`, `import` or `evaluate`.
 
-use super::document::Results;
+use super::document::{Results, RunCommand};
 use super::percentiles::{percentile_definitions, percentile_measures};
 use super::summary::{DEFINITIONS, describe, hardware_measures, measures};
 use super::table::{Noise, by_method};
@@ -10,11 +10,13 @@ use crate::report::draw::{ConfusionMatrix, Drawing, Page};
 pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
     let mut page = Page::new().terms(&facts(results));
     if !results.methods.is_empty() {
-        page = page.heading(&results.metric.heading()).table(&by_method(
-            results,
-            &measures(results),
-            Noise::Shown,
-        ));
+        // How others have trained a network is not known.
+        let noise = match results.command {
+            RunCommand::Import => Noise::Hidden,
+            _ => Noise::Shown,
+        };
+        let table = by_method(results, &measures(results), noise);
+        page = page.heading(&results.metric.heading()).table(&table);
     }
     let percentiles = percentile_measures(results);
     if !percentiles.is_empty() {
@@ -31,7 +33,11 @@ pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
             .remark(&hardware_facts(results))
             .table(&by_method(results, &measures, Noise::Hidden));
     }
-    let mut definitions = DEFINITIONS.map(str::to_string).to_vec();
+    // They are about chips.
+    let mut definitions = match results.deployment {
+        Some(_) => DEFINITIONS.map(str::to_string).to_vec(),
+        None => Vec::new(),
+    };
     definitions.extend(percentile_definitions(results));
     // The matrix has a part of its own.
     let beside = |plot: &&Drawing| plot.id() != ConfusionMatrix::ID;
@@ -103,7 +109,7 @@ mod tests {
 
     use serde_json::json;
 
-    use crate::report::{Document, example};
+    use crate::report::{Document, RunCommand, example};
 
     #[test]
     fn text_from_the_results_is_escaped() {
@@ -143,6 +149,18 @@ mod tests {
         }
         assert_eq!(page.matches("<svg").count(), 3);
         assert!(page.contains("crossburn demo --quick --seed 1") && page.contains("<details>"));
+    }
+
+    #[test]
+    fn a_run_without_chips_says_nothing_about_them() {
+        let mut results = example::results();
+        results.deployment = None;
+        results.command = RunCommand::Import;
+        for method in &mut results.methods {
+            (method.population, method.sweep, method.percentiles) = (None, Vec::new(), None);
+        }
+        let page = results.html().unwrap();
+        assert!(!page.contains("How the numbers are defined") && !page.contains("training noise"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) fn percent(fraction: f64) -> String {
     format!("{:.2}", 100.0 * fraction)
 }
 
-/// The unit behind a number in a sentence.
+/// The unit after a number in a sentence.
 pub(super) fn unit(metric: &Metric) -> String {
     match metric.unit.is_empty() {
         true => String::new(),
