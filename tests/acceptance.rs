@@ -106,13 +106,13 @@ mod kpp {
     }
 
     #[test]
-    #[ignore = "eight points behind with ten epochs of 55 steps"]
+    #[ignore = "eight points lower with ten epochs of 55 steps"]
     fn the_search_for_the_strength_is_as_good_as_tuned_gaussian() {
         holds(&KPP, "KPP(1), TRICE over tuned Gaussian");
     }
 
     #[test]
-    #[ignore = "five points behind with ten epochs of 55 steps"]
+    #[ignore = "five points lower with ten epochs of 55 steps"]
     fn the_search_for_the_strength_finds_the_best_of_a_grid() {
         holds(&KPP, "KPP(1), TRICE over the best right-censored strength");
     }

@@ -32,7 +32,7 @@ pub(super) const DEFINITIONS: [&str; 6] = [
      pace; the latency is a lower bound, as kernels wait for some rows of positions.",
     "Whose figures are used for the converters changes a result by more than an order of magnitude; the range repeats the \
      energy with those of every estimator that covers this converter, everything else equal.",
-    "Left out: contention and distance between tiles, memory outside the chip and links between chips, digital units behind \
+    "Left out: contention and distance between tiles, memory outside the chip and links between chips, digital units after \
      the arrays, control and clock, and weights that stay digital.",
 ];
 
