@@ -47,7 +47,7 @@ fn rows<C: Classifier>(c: &mut Criterion, name: &str, network: &C, images: &Samp
     let evaluation = Evaluation::new(
         network,
         None,
-        Batches::new(&Classification::new(images.clone()), 128, &device),
+        Batches::new(&Classification::new(images.clone()), 128, &device).unwrap(),
     );
     let variation = Variation::from(Distribution::gaussian(0.1));
     let stop = AtomicBool::new(false);

@@ -19,7 +19,7 @@ use rayon::prelude::*;
 fn main() -> Result<()> {
     let device = Device::flex();
     let network = trained(&device)?;
-    let test = Batches::new(&Classification::new(digits(1, 1 << 40, 500)), 128, &device);
+    let test = Batches::new(&Classification::new(digits(1, 1 << 40, 500)), 128, &device)?;
     println!(
         "without any error of a device: {:.1} %\n",
         100.0 * evaluate(&network, &test)?

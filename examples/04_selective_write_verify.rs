@@ -25,7 +25,7 @@ const CHIPS: u64 = 20;
 fn main() -> Result<()> {
     let device = Device::flex();
     let network = trained(&device)?;
-    let test = Batches::new(&Classification::new(digits(1, 1 << 40, 300)), 100, &device);
+    let test = Batches::new(&Classification::new(digits(1, 1 << 40, 300)), 100, &device)?;
     let verify = WriteVerify::reaching(0.06, 0.2, 100)?;
     let hardware = Hardware::from_toml(&format!(
         r#"

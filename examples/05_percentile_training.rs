@@ -193,7 +193,7 @@ impl Setting {
         trained: &Trained<Network>,
         items: &Classification,
     ) -> Evaluation<Network, Classification> {
-        let batches = Batches::new(items, 250, &self.device);
+        let batches = Batches::new(items, 250, &self.device)?;
         let quantization = self.model.bits.map(Into::into);
         Evaluation::new(&trained.network, quantization, batches)
     }

@@ -71,7 +71,7 @@ impl Task for Regression {
         format!("{:?} of {}", self.range, self.rows.len())
     }
 
-    fn batch(&self, items: &[usize], device: &Device) -> Self::Batch {
+    fn batch(&self, items: &[usize], device: &Device) -> Result<Self::Batch, TrainingError> {
         let tensor = |of: fn([f32; 3]) -> [f32; 3]| {
             let rows = items
                 .iter()
@@ -79,7 +79,7 @@ impl Task for Regression {
             let data = TensorData::new(rows.flatten().collect::<Vec<f32>>(), [items.len(), 3]);
             Tensor::from_data(data, device)
         };
-        (tensor(|row| row), tensor(Self::wanted))
+        Ok((tensor(|row| row), tensor(Self::wanted)))
     }
 
     fn value(&self, tally: &MeanTally) -> Result<f64, TrainingError> {
@@ -153,7 +153,7 @@ pub(crate) fn run() -> Result<Found> {
     let run = Run::new(&train_set, &validation, &autodiff);
     let trained = train(initialize(network, 1), &recipe, &run, &mut Silent)?;
 
-    let batches = Batches::new(&test, 250, &device);
+    let batches = Batches::new(&test, 250, &device)?;
     let evaluation = Evaluation::new(&trained.network, None, batches.clone());
     let chips = Variation::from(Distribution::gaussian(0.1));
     let fab = evaluation.varied(&chips);

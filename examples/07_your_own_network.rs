@@ -61,20 +61,20 @@ fn main() -> Result<()> {
     let run = Run::new(&learn, &validation, &autodiff);
     let trained = train(initialize(network, 1), &recipe, &run, &mut Silent)?.network;
 
-    let judged = Evaluation::new(&trained, None, Batches::new(&test, 250, &device));
+    let judged = Evaluation::new(&trained, None, Batches::new(&test, 250, &device)?);
     let (fab, stop) = (judged.varied(&recipe.noise), AtomicBool::new(false));
     let (chips, _) = judged.population(&fab, 7, 0..500, |_, _| {}, &stop)?;
     let chips = Population::new(7, 0, chips.into_iter().map(|chip| chip.1).collect());
     println!("clean {}, KPP(1) {}", judged.clean()?, chips.kpp(1.0)?);
 
-    let attack = WeightAttack::new(&trained, None, Batches::new(&test, 250, &device))?;
+    let attack = WeightAttack::new(&trained, None, Batches::new(&test, 250, &device)?)?;
     let (bounds, on) = (attack.bounds(0.03)?, |_: &_| ControlFlow::Continue(()));
     let worst = worst_case(&attack, &bounds, &Search::default(), 1, None, on)?.score;
     println!("worst chip within 0.03: {worst}");
 
     let (hardware, ranges) = (
         Hardware::preset("papers")?,
-        Batches::new(&learn, 250, &device),
+        Batches::new(&learn, 250, &device)?,
     );
     let chip = judged.mapped(&hardware, Fidelity::Weight, &ranges)?;
     let chip = chip.fab(Fidelity::Weight)?.chip(ChipSeed::new(7, 0))?;

@@ -107,7 +107,11 @@ fn a_population_agrees_with_the_cpu() {
     let variation = Variation::from(Distribution::gaussian(0.1));
     let draw = |device: &Device, side_by_side: usize| {
         let network = lenet(device);
-        let evaluation = Evaluation::new(&network, four_bits(), Batches::new(&task, 64, device));
+        let evaluation = Evaluation::new(
+            &network,
+            four_bits(),
+            Batches::new(&task, 64, device).unwrap(),
+        );
         let evaluation = evaluation.side_by_side(side_by_side);
         evaluation
             .population(

@@ -79,7 +79,7 @@ impl WithTask for CompressionJob<'_> {
             let training = load((Part::Training, Role::Judge), self.calibration)?;
             anyhow::Ok((training, load((Part::Test, Role::Judge), self.test)?))
         })?;
-        let test_batches = Batches::new(&test, 128, self.device);
+        let test_batches = Batches::new(&test, 128, self.device)?;
         let judged = |network: &N, weights: &WeightPlan| {
             Evaluation::new(network, weights.clone(), test_batches.clone()).clean_in_detail()
         };
@@ -184,8 +184,13 @@ impl CompressionJob<'_> {
             rounding,
             group: self.group,
         };
+        // The nearest level asks for no data.
+        let batches = match rounding {
+            Rounding::Nearest => None,
+            Rounding::Gptq { .. } => Some(Batches::new(training, BATCH, self.device)?),
+        };
         let rounded = post.quantized(network, plan.clone(), |network| {
-            for batch in Batches::new(training, BATCH, self.device).iter() {
+            for batch in batches.iter().flat_map(Batches::iter) {
                 // What was seen of the data is thrown away then.
                 if self.stopped() {
                     break;

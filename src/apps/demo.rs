@@ -163,9 +163,10 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
         if stop.load(Ordering::SeqCst) {
             return Ok(None);
         }
-        let batches = Batches::new(&test, 128, device);
+        let batches = Batches::new(&test, 128, device)?;
         let on = hardware::open_hardware(&config.hardware)?;
-        let calibration = hardware::calibration(&training_set, hardware::CALIBRATION_ITEMS, device);
+        let calibration =
+            hardware::calibration(&training_set, hardware::CALIBRATION_ITEMS, device)?;
         let mut methods = Vec::new();
         for ((name, noise), trained) in config.methods.iter().zip(&trained) {
             let evaluation = Evaluation::new(

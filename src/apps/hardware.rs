@@ -152,13 +152,16 @@ fn inline(table: &mut Table, folder: &Path) -> Result<bool> {
 }
 
 /// The first `items` items of `training`, which ranges are set on.
+///
+/// # Errors
+/// Those of [`Task::batch`].
 pub(crate) fn calibration<T: Task>(
     training: &T,
     items: usize,
     device: &burn::tensor::Device,
-) -> Batches<T> {
+) -> Result<Batches<T>> {
     let (items, _) = training.split_at(items);
-    Batches::new(&items, CALIBRATION_ITEMS, device)
+    Ok(Batches::new(&items, CALIBRATION_ITEMS, device)?)
 }
 
 /// What `mapped` costs, where its hardware says and a layer lies on it: a network that is digital throughout takes no array.

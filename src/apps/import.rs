@@ -95,7 +95,7 @@ impl ImportJob<'_> {
         };
         let of = (Part::Training, Role::Learn);
         let training = parts.load(source, self.recipe.seed, of, Amount::up_to(items))?;
-        let batches = Batches::new(&training, BATCH, self.device);
+        let batches = Batches::new(&training, BATCH, self.device)?;
         let after_batch = |passed| {
             (self.calibrated)(passed, training.items());
             match self.stopped() {
@@ -121,7 +121,7 @@ impl ImportJob<'_> {
     ) -> Result<(P::Task, Details)> {
         let of = (Part::Test, Role::Judge);
         let test = parts.load(source, self.recipe.seed, of, self.test)?;
-        let batches = Batches::new(&test, 128, self.device);
+        let batches = Batches::new(&test, 128, self.device)?;
         let evaluation = Evaluation::new(network, self.recipe.weights::<N>(), batches);
         let found = evaluation.clean_in_detail()?;
         Ok((test, found))

@@ -52,7 +52,7 @@ impl WithTask for MappingJob<'_> {
             parts.load(&self.source, self.recipe.seed, of, amount)
         })?;
         let items: Vec<usize> = (0..task.items()).collect();
-        let batch = task.batch(&items, self.device);
+        let batch = task.batch(&items, self.device)?;
         let mapped = clock.time("mapping", || {
             let weights = self.recipe.weights::<N>();
             let placement = weights.placement();

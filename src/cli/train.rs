@@ -276,7 +276,7 @@ impl TrainingJob<'_> {
             ));
             return Ok(Outcome::Interrupted);
         }
-        let batches = Batches::new(&test, 128, &self.place.device);
+        let batches = Batches::new(&test, 128, &self.place.device)?;
         let evaluation = Evaluation::new(&trained.network, recipe.weights::<N>(), batches);
         let clean = clock.time("test", || evaluation.clean_in_detail())?;
         let (version, commit) = study::version();

@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn found(network: &Normed, task: &Classification, batch: usize) -> Normed {
-        let batches = Batches::new(task, batch, &Device::flex());
+        let batches = Batches::new(task, batch, &Device::flex()).unwrap();
         let follow = |_| ControlFlow::Continue(());
         let set = set_activation_ranges(network, None, &batches, follow);
         set.unwrap().unwrap()
@@ -239,7 +239,7 @@ mod tests {
     /// The largest input of each quantizer for some items, where nothing is clipped.
     fn largest(network: &Normed, task: &Classification, items: std::ops::Range<usize>) -> [f64; 2] {
         let items: Vec<usize> = items.collect();
-        let x = task.batch(&items, &Device::flex()).inputs;
+        let x = task.batch(&items, &Device::flex()).unwrap().inputs;
         let x = network.norm.forward(x.flatten::<2>(1, 3));
         let first = x.clamp_min(0.0);
         let second = network.fc.forward(first.clone());
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn it_ends_when_it_is_asked_to() {
-        let batches = Batches::new(&items(), 32, &Device::flex());
+        let batches = Batches::new(&items(), 32, &Device::flex()).unwrap();
         let mut told = Vec::new();
         let stopped = set_activation_ranges(&network(8), None, &batches, |items| {
             told.push(items);

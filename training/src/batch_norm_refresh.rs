@@ -17,7 +17,7 @@ use crate::{Passes, Recipe, Run, TrainingError};
 /// statistics. A network without batch norms is given back as it is, at no cost.
 ///
 /// # Errors
-/// Those of [`quantize_weights`].
+/// Those of [`quantize_weights`] and of [`Task::batch`](crate::Task::batch).
 ///
 /// # Source
 /// Between training and deployment in the authors' code of Yan et al., ICCAD 2023 (arXiv 2307.15853): 3 passes.
@@ -41,7 +41,7 @@ pub(crate) fn batch_norm_refresh<N: Network, T: Learn<N>>(
             .chunks(recipe.training.batch)
         {
             run.train
-                .forward(&programmed, &run.train.batch(items, run.device));
+                .forward(&programmed, &run.train.batch(items, run.device)?);
             done.forward += items.len() as u64;
         }
     }

@@ -74,7 +74,7 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
     /// let widths = vec![784, 16, 10];
     /// let network = initialize(MlpConfig { widths, bits: None }.init(&device), 1);
     /// let task = Classification::new(digits(1, 0, 40));
-    /// let attack = WeightAttack::new(&network, None, Batches::new(&task, 20, &device))?;
+    /// let attack = WeightAttack::new(&network, None, Batches::new(&task, 20, &device)?)?;
     /// let certificate = attack.certify(&attack.bounds(0.0001)?)?;
     /// assert!(certificate.certified() <= certificate.right);
     /// # Ok::<(), crossburn_training::TrainingError>(())
@@ -217,7 +217,7 @@ mod tests {
         width: Option<WeightBits>,
         set: &Samples,
     ) -> WeightAttack<C, Classification> {
-        let batches = Batches::new(&classes(set), 8, &Device::flex());
+        let batches = Batches::new(&classes(set), 8, &Device::flex()).unwrap();
         WeightAttack::new(network, width.map(Quantization::from), batches).unwrap()
     }
 

@@ -28,7 +28,10 @@ pub struct Batches<T: Task> {
 
 impl<T: Task> Batches<T> {
     /// All items of `task`, `batch` at a time, or fewer where it has [a bound](Task::most_at_once).
-    pub fn new(task: &T, batch: usize, device: &Device) -> Self {
+    ///
+    /// # Errors
+    /// Those of [`Task::batch`].
+    pub fn new(task: &T, batch: usize, device: &Device) -> Result<Self, TrainingError> {
         let items: Vec<usize> = (0..task.items()).collect();
         let batch = batch.min(task.most_at_once()).max(1);
         Self::gather(task, items.chunks(batch), device)
@@ -37,7 +40,7 @@ impl<T: Task> Batches<T> {
     /// All items of `task` in the order of `race`, at most `batch` at a time, so that every round ends with a batch.
     ///
     /// # Errors
-    /// [`TrainingError::RaceItems`] where the race is about another number of items.
+    /// [`TrainingError::RaceItems`] where the race is about another number of items; those of [`Task::batch`].
     pub fn for_race(
         task: &T,
         race: &Race,
@@ -50,21 +53,24 @@ impl<T: Task> Batches<T> {
         let starts = std::iter::once(&0).chain(race.rounds());
         let rounds = starts.zip(race.rounds());
         let chunks = rounds.flat_map(|(&start, &end)| order[start..end].chunks(batch));
-        Ok(Self::gather(task, chunks, device))
+        Self::gather(task, chunks, device)
     }
 
-    fn gather<'a>(task: &T, chunks: impl Iterator<Item = &'a [usize]>, device: &Device) -> Self {
-        let (batches, numbers) = chunks
-            .map(|chunk| {
-                let numbers = chunk.iter().map(|&i| i as u64).collect();
-                (task.batch(chunk, device), numbers)
-            })
-            .unzip();
-        Self {
+    fn gather<'a>(
+        task: &T,
+        chunks: impl Iterator<Item = &'a [usize]>,
+        device: &Device,
+    ) -> Result<Self, TrainingError> {
+        let (mut batches, mut numbers) = (Vec::new(), Vec::new());
+        for chunk in chunks {
+            batches.push(task.batch(chunk, device)?);
+            numbers.push(chunk.iter().map(|&i| i as u64).collect());
+        }
+        Ok(Self {
             task: task.clone(),
             batches,
             numbers,
-        }
+        })
     }
 
     /// The task.
@@ -487,8 +493,16 @@ mod tests {
         let set = digits(3, 0, 300);
         let device = Device::flex();
         let network = network(24, &device);
-        let single = Evaluation::new(&network, None, Batches::new(&classes(&set), 128, &device));
-        let stacked = Evaluation::new(&network, None, Batches::new(&classes(&set), 128, &device));
+        let single = Evaluation::new(
+            &network,
+            None,
+            Batches::new(&classes(&set), 128, &device).unwrap(),
+        );
+        let stacked = Evaluation::new(
+            &network,
+            None,
+            Batches::new(&classes(&set), 128, &device).unwrap(),
+        );
         let stacked = stacked.side_by_side(4);
         let variation = Variation::from(Distribution::gaussian(0.3));
         let fab = single.varied(&variation);
@@ -521,7 +535,7 @@ mod tests {
             let widths = vec![784, outputs];
             initialize(MlpConfig { widths, bits: None }.init(&device), 3)
         };
-        let batches = Batches::new(&classes(&set), 8, &device);
+        let batches = Batches::new(&classes(&set), 8, &device).unwrap();
         let variation = Variation::from(Distribution::gaussian(0.1));
         let refused = |result: Result<f64, TrainingError>| {
             let message = result.unwrap_err().to_string();
@@ -565,7 +579,11 @@ mod tests {
         };
         let race = config.check().unwrap();
         let variation = Variation::from(Distribution::gaussian(0.3));
-        let whole = Evaluation::new(&network, None, Batches::new(&classes(&set), 128, &device));
+        let whole = Evaluation::new(
+            &network,
+            None,
+            Batches::new(&classes(&set), 128, &device).unwrap(),
+        );
         let ordered = Batches::for_race(&classes(&set), &race, 128, &device).unwrap();
         // Rounds of 400, 500, 625, 781 and 900 images.
         let sizes: Vec<usize> = ordered.iter().map(Batch::items).collect();
@@ -616,7 +634,11 @@ mod tests {
         };
         let race = config.check().unwrap();
         // Another number of images in a batch as well.
-        let whole = Evaluation::new(&network, None, Batches::new(&classes(&set), 100, &device));
+        let whole = Evaluation::new(
+            &network,
+            None,
+            Batches::new(&classes(&set), 100, &device).unwrap(),
+        );
         let ordered = Batches::for_race(&classes(&set), &race, 64, &device).unwrap();
         let raced = Evaluation::new(&network, None, ordered);
         let scattering = "kind = \"additive\"\nsigma_rel_gmax = 0.0\nread_sigma_rel_gmax = 0.3\ng_min = \"0 S\"\ng_max = \"25 uS\"";
@@ -630,7 +652,7 @@ mod tests {
             );
             let hardware = Hardware::from_toml(&text).unwrap();
             for fidelity in [Fidelity::Weight, Fidelity::Array] {
-                let calibration = Batches::new(&classes(&set.split_at(20).0), 20, &device);
+                let calibration = Batches::new(&classes(&set.split_at(20).0), 20, &device).unwrap();
                 let mapped = whole.mapped(&hardware, fidelity, &calibration).unwrap();
                 let fab = mapped.fab(fidelity).unwrap();
                 let stop = AtomicBool::new(false);
@@ -663,8 +685,11 @@ mod tests {
         let set = digits(3, 0, 200);
         let device = Device::flex();
         let network = network(16, &device);
-        let evaluation =
-            Evaluation::new(&network, None, Batches::new(&classes(&set), 128, &device));
+        let evaluation = Evaluation::new(
+            &network,
+            None,
+            Batches::new(&classes(&set), 128, &device).unwrap(),
+        );
         let variation = Variation::from(Distribution::gaussian(0.3));
         let config = RareConfig {
             seed: 2,
@@ -710,7 +735,7 @@ mod tests {
     fn image_and_chip_of_a_value_that_is_no_number_are_named() {
         let set = digits(3, 0, 300);
         let device = Device::flex();
-        let batches = || Batches::new(&classes(&set), 128, &device);
+        let batches = || Batches::new(&classes(&set), 128, &device).unwrap();
         let flat = || Flat {
             fc: initialize(LinearConfig::new(784, 10).init(&device), 3),
         };

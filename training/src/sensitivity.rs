@@ -77,7 +77,7 @@ pub fn sensitivities<N: Network, T: Learn<N>>(
             let network = frozen.clone().train();
             let mut sums = Sums::default();
             for &item in items {
-                let batch = task.batch(&[item], &device);
+                let batch = task.batch(&[item], &device)?;
                 let draw = draws.uniform(item as u64);
                 let loss = task.sampled_loss(task.forward(&network, &batch), draw);
                 let gradients = loss.map_err(|error| error.at_item(item))?.backward();

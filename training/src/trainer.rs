@@ -216,7 +216,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let initial = network.valid();
         for set in [run.train, run.validation] {
             if set.items() > 0 {
-                let first = set.batch(&[0], &run.device.clone().without_autodiff());
+                let first = set.batch(&[0], &run.device.clone().without_autodiff())?;
                 set.fits(&set.forward(&initial.valid(), &first), &first)?;
             }
         }
@@ -300,7 +300,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
     fn run(&mut self, observer: &mut impl TrainingObserver) -> Result<bool, TrainingError> {
         let (recipe, run) = (self.recipe, self.run);
         let inner = run.device.clone().without_autodiff();
-        let validation = Batches::new(run.validation, recipe.training.batch, &inner);
+        let validation = Batches::new(run.validation, recipe.training.batch, &inner)?;
         for epoch in self.progress.curve.len() + 1..=recipe.epochs() {
             if self.out_of_patience() {
                 break;
@@ -459,7 +459,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let clip = training.clip;
         let clip = clip.map(|deviations| (deviations, clipped(&learner.network, recipe)));
         let items_on = |items: &[usize], device: &Device| match &training.augmentation {
-            none if *none == Augmentation::default() => Ok(run.train.batch(items, device)),
+            none if *none == Augmentation::default() => run.train.batch(items, device),
             augmentation => {
                 let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
                 run.train.augmented(items, augmentation, key, device)

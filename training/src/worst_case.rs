@@ -49,7 +49,7 @@ pub enum AttackActivations {
 /// let widths = vec![784, 16, 10];
 /// let network = initialize(MlpConfig { widths, bits: None }.init(&device), 1);
 /// let task = Classification::new(digits(1, 0, 40));
-/// let attack = WeightAttack::new(&network, None, Batches::new(&task, 20, &device))?;
+/// let attack = WeightAttack::new(&network, None, Batches::new(&task, 20, &device)?)?;
 /// let bounds = attack.bounds(0.03)?;
 /// let found = worst_case(&attack, &bounds, &Search::default(), 1, None, |_| ControlFlow::Continue(()))?;
 /// assert!(found.score <= found.clean);
@@ -370,7 +370,7 @@ mod tests {
         width: Option<WeightBits>,
         set: &Samples,
     ) -> WeightAttack<C, Classification> {
-        let batches = Batches::new(&classes(set), 8, &Device::flex());
+        let batches = Batches::new(&classes(set), 8, &Device::flex()).unwrap();
         WeightAttack::new(network, width.map(Quantization::from), batches).unwrap()
     }
 
@@ -482,7 +482,7 @@ mod tests {
         assert!(accuracies[0] < 1.0 && accuracies[2] < 0.2, "{accuracies:?}");
         // What the search reports is what the frozen chip does.
         let found = search(&attack, 0.03, Search::default());
-        let batches = Batches::new(&classes(&set), 60, &Device::flex());
+        let batches = Batches::new(&classes(&set), 60, &Device::flex()).unwrap();
         let chip = attack.chip(&found.deviations).unwrap();
         assert_eq!(crate::evaluate(&chip, &batches).unwrap(), found.score);
     }
@@ -703,7 +703,7 @@ mod tests {
         assert_eq!(mean(&attack.chip(&found.deviations).unwrap()), before);
         // An image alone has the logits that it has among others: the statistics are not those of the batch.
         let bounds = attack.bounds(0.1).unwrap();
-        let one_by_one = Batches::new(&classes(&digits(1, 0, 20)), 1, &Device::flex());
+        let one_by_one = Batches::new(&classes(&digits(1, 0, 20)), 1, &Device::flex()).unwrap();
         let alone = WeightAttack::new(&network, None, one_by_one).unwrap();
         let (together, alone) = (
             attack.gradient(&bounds.zero(), 0).unwrap(),
@@ -744,7 +744,7 @@ mod tests {
         let error = WeightAttack::new(
             &mlp(&[784, 10], None, 1),
             None,
-            Batches::new(&classes(&none), 8, &device),
+            Batches::new(&classes(&none), 8, &device).unwrap(),
         )
         .unwrap_err();
         assert_eq!(

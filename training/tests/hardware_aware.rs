@@ -228,9 +228,9 @@ fn what_has_learned_on_a_hardware_is_better_on_it() {
         let trained = run(recipe, &items, None, &mut Silent).unwrap();
         let scales = trained.input_scales.iter();
         let chips = chips.with_input_scales(scales.map(|(path, scale)| (path, *scale)));
-        let judged = Batches::new(&test, 100, &device);
+        let judged = Batches::new(&test, 100, &device).unwrap();
         let evaluation = Evaluation::new(&trained.network, WeightPlan::default(), judged);
-        let calibration = Batches::new(&items[0], 100, &device);
+        let calibration = Batches::new(&items[0], 100, &device).unwrap();
         let mapped = evaluation.mapped(&chips.unwrap(), Fidelity::Array, &calibration);
         let mapped = mapped.unwrap();
         let fab = mapped.fab(Fidelity::Array).unwrap();

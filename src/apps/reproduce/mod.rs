@@ -215,8 +215,8 @@ impl<E: Experiment, O: StudyObserver> WithTask for CellJob<'_, E, O> {
         let scene = Scene {
             network: &trained.network,
             weights,
-            validation: Batches::new(&validation, 128, self.device),
-            test: Batches::new(&test, 128, self.device),
+            validation: Batches::new(&validation, 128, self.device)?,
+            test: Batches::new(&test, 128, self.device)?,
             chips: self.chips,
             on_chip: &*on_chip,
             stop: self.stop,

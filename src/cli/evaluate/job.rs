@@ -82,7 +82,7 @@ impl WithTask for EvaluationJob<'_> {
         let race = race.transpose()?;
         let batches = match &race {
             Some(race) => Batches::for_race(&test, race, 128, device)?,
-            None => Batches::new(&test, 128, device),
+            None => Batches::new(&test, 128, device)?,
         };
         let side_by_side = match &self.deployment {
             // Arrays multiply chip by chip.
@@ -107,7 +107,7 @@ impl WithTask for EvaluationJob<'_> {
             ChipSource::Variation(variation) => judge.on_variation(variation, &mut clock)?,
             ChipSource::Hardware(on) => {
                 let training = training.context("no items to set the ranges on")?;
-                let calibration = calibration(&training, on.calibration, device);
+                let calibration = calibration(&training, on.calibration, device)?;
                 judge.on_targets(on, &calibration, &mut clock)?
             }
         };

@@ -49,12 +49,12 @@ impl WithTask for WorstCaseJob<'_> {
         let device = &self.place.device;
         let mut clock = Clock::new();
         let items = clock.time("data", || self.items(&parts))?;
-        let batches = Batches::new(&items.known, 128, device);
+        let batches = Batches::new(&items.known, 128, device)?;
         let keep = &|chip: &N, found, items| self.keep(chip, &parts, found, items);
         let results = match (&self.room, &items.ranges) {
             (Room::Cells { hardware, .. }, Some(ranges)) => {
                 let evaluation = Evaluation::new(&network, &weights, batches.clone());
-                let calibration = calibration(ranges, CALIBRATION_ITEMS, device);
+                let calibration = calibration(ranges, CALIBRATION_ITEMS, device)?;
                 let mapped = clock.time("mapping", || {
                     evaluation.mapped(hardware, Fidelity::Weight, &calibration)
                 })?;
@@ -158,7 +158,7 @@ impl WorstCaseJob<'_> {
         let worst = &found.worst;
         let chip = attack.chip(&worst.deviations)?;
         let transfer = clock.time("transfer", || -> Result<Transfer> {
-            let other = Batches::new(&items.other, 128, &self.place.device);
+            let other = Batches::new(&items.other, 128, &self.place.device)?;
             Ok(Transfer {
                 from: items.from,
                 items: items.other.items(),

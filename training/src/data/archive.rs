@@ -6,8 +6,10 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crossburn_checkpoints::{MappedFile, mapped_file};
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
 
@@ -54,9 +56,9 @@ impl Archive {
             path: path.to_path_buf(),
             cause,
         };
-        let mut file = File::open(path).map_err(failed)?;
+        let file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
-        let members = members(&mut file, length).map_err(|cause| match cause.kind() {
+        let members = members(&file, length).map_err(|cause| match cause.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => TrainingError::data(
                 path.display().to_string(),
                 format!("this is no NumPy archive: {cause}"),
@@ -77,11 +79,17 @@ impl Archive {
         self.members.iter().map(|member| member.name.as_str())
     }
 
+    /// Bytes of the whole file.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// What `read` makes of the member `name`; it is given a reader of the unpacked bytes and their number, and must read to the
     /// end.
     ///
     /// # Errors
-    /// Those of `read`; [`TrainingError::TooLarge`]; [`TrainingError::Data`] where there is no such member, or a damaged one.
+    /// Those of `read`; [`TrainingError::Data`] where there is no such member, or one that is damaged or unpacks to more than
+    /// [`LARGEST`].
     pub(super) fn read<T>(
         &mut self,
         name: &str,
@@ -96,43 +104,105 @@ impl Archive {
         name: &str,
         read: impl FnOnce(&mut dyn Read, u64) -> Result<T, TrainingError>,
     ) -> Result<T, TrainingError> {
-        let place = format!("{}, {name}", self.path.display());
-        let bad =
-            |problem: &str| TrainingError::data(&place, problem, "save it again with numpy.savez");
-        let member = self.members.iter().find(|member| member.name == name);
-        let member = member.ok_or_else(|| bad("there is no such member"))?;
-        if member.encrypted {
-            return Err(bad("it is encrypted"));
+        let found = self.find(name)?;
+        if found.deflated && found.unpacked > mebibytes << 20 {
+            return Err(TrainingError::data(
+                self.place(name),
+                format!(
+                    "it has more than {mebibytes} MiB unpacked, the most that a packed array may have"
+                ),
+                "save the arrays with numpy.savez, which does not pack them",
+            ));
         }
-        let unpacks = member.method == DEFLATED;
-        if !unpacks && member.method != STORED {
-            return Err(bad(&format!("it is packed by method {}", member.method)));
-        }
-        if unpacks && member.unpacked > mebibytes << 20 {
-            return Err(TrainingError::TooLarge {
-                path: self.path.clone(),
-                mebibytes,
-            });
-        }
-        let start = data_start(&mut self.file, member.header);
-        let start = start.map_err(|cause| bad(&format!("its header is damaged ({cause})")))?;
-        let end = start.checked_add(member.packed);
-        if end.is_none_or(|end| end > self.length) || !unpacks && member.packed != member.unpacked {
-            return Err(bad("its size is not that of the file"));
-        }
-        let packed = (&self.file).take(member.packed);
+        let packed = (&self.file).take(found.data.end - found.data.start);
         let mut crc = Crc::new();
-        let result = if unpacks {
+        let result = if found.deflated {
             let unpacked = DeflateDecoder::new(BufReader::with_capacity(1 << 16, packed));
-            read(&mut Summing(unpacked, &mut crc), member.unpacked)?
+            read(&mut Summing(unpacked, &mut crc), found.unpacked)?
         } else {
-            read(&mut Summing(packed, &mut crc), member.unpacked)?
+            read(&mut Summing(packed, &mut crc), found.unpacked)?
         };
-        match crc.sum() == member.checksum {
-            true => Ok(result),
-            false => Err(bad("its checksum is wrong: the file is damaged")),
+        self.check_sum(name, &crc, found.checksum)?;
+        Ok(result)
+    }
+
+    /// The bytes of the member `name` where they lie in the file, once their checksum has been compared; `None` of a packed one.
+    ///
+    /// # Errors
+    /// [`TrainingError::Read`]; [`TrainingError::Data`] where there is no such member, or a damaged one.
+    pub(super) fn mapped(
+        &self,
+        name: &str,
+    ) -> Result<Option<(MappedFile, Range<usize>)>, TrainingError> {
+        let found = self.find(name)?;
+        if found.deflated {
+            return Ok(None);
+        }
+        let file = mapped_file(&self.path).map_err(|cause| TrainingError::Read {
+            path: self.path.clone(),
+            cause,
+        })?;
+        // Both ends are within the file, whose length a map has in memory.
+        let range = found.data.start as usize..found.data.end as usize;
+        let Some(bytes) = file.get(range.clone()) else {
+            return Err(self.bad(name, "its size is not that of the file"));
+        };
+        let mut crc = Crc::new();
+        crc.update(bytes);
+        self.check_sum(name, &crc, found.checksum)?;
+        Ok(Some((file, range)))
+    }
+
+    fn place(&self, name: &str) -> String {
+        format!("{}, {name}", self.path.display())
+    }
+
+    fn bad(&self, name: &str, problem: &str) -> TrainingError {
+        TrainingError::data(self.place(name), problem, "save it again with numpy.savez")
+    }
+
+    fn check_sum(&self, name: &str, crc: &Crc, expected: u32) -> Result<(), TrainingError> {
+        match crc.sum() == expected {
+            true => Ok(()),
+            false => Err(self.bad(name, "its checksum is wrong: the file is damaged")),
         }
     }
+
+    /// The data of the member `name`, where the file is left.
+    fn find(&self, name: &str) -> Result<Found, TrainingError> {
+        let member = self.members.iter().find(|member| member.name == name);
+        let member = member.ok_or_else(|| self.bad(name, "there is no such member"))?;
+        if member.encrypted {
+            return Err(self.bad(name, "it is encrypted"));
+        }
+        let deflated = member.method == DEFLATED;
+        if !deflated && member.method != STORED {
+            let problem = format!("it is packed by method {}", member.method);
+            return Err(self.bad(name, &problem));
+        }
+        let start = data_start(&self.file, member.header)
+            .map_err(|cause| self.bad(name, &format!("its header is damaged ({cause})")))?;
+        let end = start.checked_add(member.packed);
+        let within = end.filter(|end| *end <= self.length);
+        match within.filter(|_| deflated || member.packed == member.unpacked) {
+            None => Err(self.bad(name, "its size is not that of the file")),
+            Some(end) => Ok(Found {
+                data: start..end,
+                unpacked: member.unpacked,
+                deflated,
+                checksum: member.checksum,
+            }),
+        }
+    }
+}
+
+/// The data of a member.
+struct Found {
+    /// Where they lie in the file.
+    data: Range<u64>,
+    unpacked: u64,
+    deflated: bool,
+    checksum: u32,
 }
 
 /// A reader that sums what is read.
@@ -172,14 +242,14 @@ impl Record<'_> {
     }
 }
 
-fn at(file: &mut File, position: u64, length: u64) -> io::Result<Vec<u8>> {
+fn at(mut file: &File, position: u64, length: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(position))?;
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-fn members(file: &mut File, length: u64) -> io::Result<Vec<Member>> {
+fn members(file: &File, length: u64) -> io::Result<Vec<Member>> {
     let tail_start = length.saturating_sub(END + 20);
     let tail = at(file, tail_start, END + 20)?;
     let end = tail.windows(4).rposition(|four| four == b"PK\x05\x06");
@@ -255,7 +325,7 @@ impl Member {
 }
 
 /// Leaves `file` where the data of the member with the local header at `header` starts.
-fn data_start(file: &mut File, header: u64) -> io::Result<u64> {
+fn data_start(mut file: &File, header: u64) -> io::Result<u64> {
     let local = at(file, header, 30)?;
     let local = Record(&local);
     if !local.0.starts_with(b"PK\x03\x04") {
@@ -361,13 +431,19 @@ mod tests {
             let mut archive = archive.unwrap();
             assert_eq!(archive.names().collect::<Vec<_>>(), ["a.npy", "b.npy"]);
             for (name, expected) in two() {
+                let mapped = archive.mapped(name).unwrap();
+                let mapped = mapped.map(|(file, range)| file[range].to_vec());
+                assert_eq!(mapped, (!deflated).then(|| expected.clone()));
                 assert_eq!(content(&mut archive, 1, name).unwrap(), expected);
             }
-            let message = content(&mut archive, 1, "c.npy").unwrap_err().to_string();
-            assert!(
-                message.contains("set.npz, c.npy: there is no such member"),
-                "{message}"
-            );
+            let read = content(&mut archive, 1, "c.npy").unwrap_err();
+            let mapped = archive.mapped("c.npy").unwrap_err();
+            for message in [read.to_string(), mapped.to_string()] {
+                assert!(
+                    message.contains("set.npz, c.npy: there is no such member"),
+                    "{message}"
+                );
+            }
         }
     }
 
@@ -457,13 +533,13 @@ mod tests {
             (changed(list + 25, 0), "its size is not that of the file"),
         ] {
             let (_folder, archive) = opened(&bytes);
-            let message = content(&mut archive.unwrap(), 1, "a.npy")
-                .unwrap_err()
-                .to_string();
+            let mut archive = archive.unwrap();
+            let message = content(&mut archive, 1, "a.npy").unwrap_err().to_string();
             assert!(
                 message.contains("set.npz, a.npy") && message.contains(part),
                 "{message}"
             );
+            assert_eq!(archive.mapped("a.npy").unwrap_err().to_string(), message);
         }
     }
 
@@ -475,7 +551,10 @@ mod tests {
         let mut archive = archive.unwrap();
         let message = content(&mut archive, 1, "a.npy").unwrap_err().to_string();
         assert!(
-            message.contains("is larger than 1 MiB unpacked"),
+            message.ends_with(
+                "set.npz, a.npy: it has more than 1 MiB unpacked, the most that a packed array may have; save the arrays with \
+                 numpy.savez, which does not pack them"
+            ),
             "{message}"
         );
         assert_eq!(

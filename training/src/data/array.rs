@@ -183,14 +183,19 @@ impl Array {
         })
     }
 
-    /// The array of a whole file, which stays there; `None` where its elements must be put in order before they can be used: text, the
-    /// order of columns, the other byte order.
+    /// The array that the bytes `range` of a file are, which stays there; `None` where its elements must be put in order before they can
+    /// be used: text, the order of columns, the other byte order.
     ///
     /// # Errors
     /// [`TrainingError::Data`] that names `place`.
-    pub(super) fn mapped(place: &str, file: MappedFile) -> Result<Option<Self>, TrainingError> {
-        let (header, before) = Header::read(place, &mut &file[..])?;
-        let size = header.size(place, (file.len() - before) as u64)?;
+    pub(super) fn mapped(
+        place: &str,
+        file: MappedFile,
+        range: Range<usize>,
+    ) -> Result<Option<Self>, TrainingError> {
+        let (header, before) = Header::read(place, &mut &file[range.clone()])?;
+        let size = header.size(place, (range.len() - before) as u64)?;
+        let start = range.start + before;
         let text = matches!(header.element, Element::Bytes(_) | Element::Unicode(_));
         if text || header.fortran || header.big_endian || header.shape.is_empty() {
             return Ok(None);
@@ -199,13 +204,21 @@ impl Array {
             place: place.to_string(),
             shape: header.shape,
             element: header.element,
-            bytes: Bytes::Mapped(file, before..before + size),
+            bytes: Bytes::Mapped(file, start..start + size),
         }))
     }
 
     /// Whether it stays in its file.
     pub(super) fn is_mapped(&self) -> bool {
         matches!(self.bytes, Bytes::Mapped(..))
+    }
+
+    /// Bytes of elements that are in memory: none where it stays in its file.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.bytes {
+            Bytes::Held(bytes) => bytes.len(),
+            Bytes::Mapped(..) => 0,
+        }
     }
 
     /// Whether its elements are bytes, which stay bytes.

@@ -1,21 +1,19 @@
 //! A folder of images for every class: the source `folder:DIR`.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Limits};
-use rayon::prelude::*;
 
 use super::Values;
 use super::class_list::{ClassList, Labels, sorted};
 use super::folder;
+use super::image_file::Colour;
+use super::image_list::{ImageList, StreamedImages};
 use super::layout::Arranged;
 use super::options::Options;
 use super::preparation::{self, Collection, Parts, Preparation};
 use super::reader::{Kind, Part, Reader};
 use super::statistics::Scale;
+use super::streamed::{self, MOST_KEPT, Streamed, is_streamed};
 use super::{Amount, DataSplit};
 use crate::TrainingError;
 
@@ -38,11 +36,8 @@ const NOT_READ: [&str; 9] = [
     "bmp", "gif", "tif", "tiff", "webp", "avif", "heic", "dcm", "jp2",
 ];
 
-/// The longest side of an image, and the most memory that decoding one may take, in bytes.
-const LONGEST_SIDE: u32 = 1 << 15;
-const MOST_MEMORY: u64 = 512 << 20;
-/// The most pixels of all images, in MiB.
-const MOST_PIXELS: u64 = 8192;
+/// The most bytes of the images of a folder that are loaded, in MiB.
+const MOST_LOADED: u64 = 8192;
 
 /// The data source.
 #[derive(Debug)]
@@ -51,28 +46,8 @@ struct ImageFolder {
     preparation: Preparation,
     /// What images are made, where an option says so.
     colour: Option<Colour>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Colour {
-    Grey,
-    Rgb,
-}
-
-impl Colour {
-    fn channels(self) -> usize {
-        match self {
-            Self::Grey => 1,
-            Self::Rgb => 3,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Grey => "grey",
-            Self::Rgb => "in colour",
-        }
-    }
+    /// Whether images stay in their files; by the bytes of all where absent.
+    stream: Option<bool>,
 }
 
 /// Where the images of each part are.
@@ -84,7 +59,8 @@ enum Folders {
 
 impl ImageFolder {
     fn new(argument: &str) -> Result<Self, TrainingError> {
-        let options = Options::parse(KIND.name, argument, &[OPTIONS, preparation::OPTIONS])?;
+        let known = [OPTIONS, preparation::OPTIONS, streamed::OPTIONS];
+        let options = Options::parse(KIND.name, argument, &known)?;
         let colour = match options.get("colour") {
             None => None,
             Some("grey") => Some(Colour::Grey),
@@ -97,6 +73,7 @@ impl ImageFolder {
         };
         Ok(Self {
             preparation: Preparation::new(&options)?,
+            stream: options.yes_or_no("stream")?,
             options,
             colour,
         })
@@ -118,92 +95,58 @@ impl ImageFolder {
     }
 
     /// The images of one folder.
-    fn collection(&self, folder: &Path) -> Result<Collection, TrainingError> {
-        let place = folder.display().to_string();
+    fn listed(&self, folder: &Path) -> Result<Listed, TrainingError> {
         let (mut paths, mut labels) = (Vec::new(), Vec::new());
         for class in classes(folder)? {
             let images = images(&folder.join(&class))?;
             labels.extend(std::iter::repeat_n(class, images.len()));
             paths.extend(images);
         }
-        // The first image says what all are.
-        let first = decode(&paths[0])?;
-        let colour = self.colour.unwrap_or(colour(&first));
-        let (width, height) = (first.width(), first.height());
-        let len = colour.channels() * (width * height) as usize;
-        if len == 0 {
-            return Err(TrainingError::data(
-                paths[0].display().to_string(),
-                "it has no pixels",
-                "remove it",
-            ));
-        }
-        if (len as u64).saturating_mul(paths.len() as u64) > MOST_PIXELS << 20 {
-            return Err(TrainingError::TooLarge {
-                path: folder.to_path_buf(),
-                mebibytes: MOST_PIXELS,
-            });
-        }
-        let mut pixels = vec![0; len * paths.len()];
-        let decoded: Vec<Result<(), TrainingError>> = pixels
-            .par_chunks_mut(len)
-            .zip(&paths)
-            .map(|(pixels, path)| {
-                let image = decode(path)?;
-                self.check(path, &image, &paths[0], &first)?;
-                write(image, colour, pixels);
-                Ok(())
-            })
-            .collect();
-        // The first error in the order of the files.
-        decoded.into_iter().collect::<Result<(), _>>()?;
-        Ok(Collection {
-            samples: Arranged {
-                values: Values::Bytes(pixels),
-                shape: [colour.channels(), height as usize, width as usize],
-                count: paths.len(),
-                scale: Scale::PerChannel,
-            },
-            labels: Labels::Names(labels),
-            groups: None,
-            place,
+        Ok(Listed {
+            folder: folder.to_path_buf(),
+            images: ImageList::new(paths, self.colour)?,
+            labels,
         })
     }
+}
 
-    /// Refuses an image of another size than the first, or of another colour where no option says what images are made.
-    fn check(
-        &self,
-        path: &Path,
-        image: &DynamicImage,
-        first_path: &Path,
-        first: &DynamicImage,
-    ) -> Result<(), TrainingError> {
-        let size = |image: &DynamicImage| format!("{} x {}", image.width(), image.height());
-        if (image.width(), image.height()) != (first.width(), first.height()) {
-            return Err(TrainingError::data(
-                path.display().to_string(),
-                format!(
-                    "it has {} pixels, {} has {}",
-                    size(image),
-                    first_path.display(),
-                    size(first)
-                ),
-                "bring all images to one size",
-            ));
-        }
-        if self.colour.is_none() && colour(image) != colour(first) {
-            return Err(TrainingError::data(
-                path.display().to_string(),
-                format!(
-                    "it is {}, {} is {}",
-                    colour(image).name(),
-                    first_path.display(),
-                    colour(first).name()
-                ),
-                "add colour=grey or colour=rgb to the source",
-            ));
-        }
-        Ok(())
+/// The images of one folder, with the names of their classes.
+struct Listed {
+    folder: PathBuf,
+    images: ImageList,
+    labels: Vec<String>,
+}
+
+impl Listed {
+    /// The samples: in their files but for so many bytes that are kept, or in memory where that is absent.
+    fn collection(self, kept: Option<usize>) -> Result<Collection, TrainingError> {
+        let (shape, count) = (self.images.shape(), self.images.len());
+        let values = match kept {
+            Some(most) => {
+                let len = self.images.sample_len();
+                let images = StreamedImages::new(self.images, most)?;
+                Values::Streamed(Streamed::images(images, len))
+            }
+            None if self.images.bytes() > MOST_LOADED << 20 => {
+                return Err(TrainingError::data(
+                    self.folder.display().to_string(),
+                    format!("its images have more than {MOST_LOADED} MiB, the most that is loaded"),
+                    "leave out stream=no",
+                ));
+            }
+            None => Values::Bytes(self.images.all()?),
+        };
+        Ok(Collection {
+            samples: Arranged {
+                values,
+                shape,
+                count,
+                scale: Scale::PerChannel,
+            },
+            labels: Labels::Names(self.labels),
+            groups: None,
+            place: self.folder.display().to_string(),
+        })
     }
 }
 
@@ -214,13 +157,17 @@ fn classes(folder: &Path) -> Result<Vec<String>, TrainingError> {
         .filter(|name| !name.starts_with('.') && folder.join(name).is_dir())
         .collect();
     match classes.is_empty() {
-        true => Err(TrainingError::data(
-            folder.display().to_string(),
-            "it holds no folder of images",
-            "make one folder for each class: DIR/CLASS/IMAGE.png, or DIR/train/CLASS/IMAGE.png and DIR/test/CLASS/IMAGE.png",
-        )),
+        true => Err(no_folder(folder)),
         false => Ok(sorted(classes)),
     }
+}
+
+fn no_folder(folder: &Path) -> TrainingError {
+    TrainingError::data(
+        folder.display().to_string(),
+        "it holds no folder of images",
+        "make one folder for each class: DIR/CLASS/IMAGE.png, or DIR/train/CLASS/IMAGE.png and DIR/test/CLASS/IMAGE.png",
+    )
 }
 
 /// The images in the folder of a class, in the order of their names.
@@ -264,80 +211,6 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     }
 }
 
-fn decode(path: &Path) -> Result<DynamicImage, TrainingError> {
-    let failed = |cause| TrainingError::Read {
-        path: path.to_path_buf(),
-        cause,
-    };
-    let bad = |problem: String, remedy: &str| {
-        TrainingError::data(path.display().to_string(), problem, remedy)
-    };
-    let file = BufReader::new(File::open(path).map_err(failed)?);
-    // By content alone: the ending is compared below.
-    let mut reader = ImageReader::new(file)
-        .with_guessed_format()
-        .map_err(failed)?;
-    let named = ImageFormat::from_path(path).ok();
-    match reader.format() {
-        Some(format) if Some(format) == named => {}
-        Some(format) => {
-            return Err(bad(
-                format!("it holds {format:?}, not what its ending says"),
-                "correct its ending",
-            ));
-        }
-        None => {
-            return Err(bad(
-                "this is no image".to_string(),
-                "remove it, or save it again",
-            ));
-        }
-    }
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(LONGEST_SIDE);
-    limits.max_image_height = Some(LONGEST_SIDE);
-    limits.max_alloc = Some(MOST_MEMORY);
-    reader.limits(limits);
-    let image = reader.decode().map_err(|cause| {
-        bad(
-            format!("the image is damaged or too large ({cause})"),
-            "remove it, or save it again",
-        )
-    })?;
-    match image.color() {
-        ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => Ok(image),
-        _ => Err(bad(
-            "it has more than 8 bits a channel".to_string(),
-            "convert it to 8 bits, or save arrays with npz",
-        )),
-    }
-}
-
-fn colour(image: &DynamicImage) -> Colour {
-    match image.color().has_color() {
-        true => Colour::Rgb,
-        false => Colour::Grey,
-    }
-}
-
-/// Writes the pixels of an image, channel by channel, without its transparency.
-fn write(image: DynamicImage, colour: Colour, pixels: &mut [u8]) {
-    match colour {
-        Colour::Grey => pixels.copy_from_slice(&image.into_luma8()),
-        Colour::Rgb => {
-            let image = image.into_rgb8();
-            let plane = pixels.len() / 3;
-            for (channel, plane) in pixels.chunks_mut(plane).enumerate() {
-                let values = image.iter().skip(channel).step_by(3);
-                plane
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(pixel, value)| *pixel = *value);
-            }
-        }
-    }
-}
-
 impl Reader for ImageFolder {
     fn classes(&self) -> Result<usize, TrainingError> {
         let names = |folders: &[PathBuf]| -> Result<Vec<String>, TrainingError> {
@@ -365,15 +238,27 @@ impl Reader for ImageFolder {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let parts = match self.folders() {
-            Folders::Together(folder) => Parts::Together(self.collection(&folder)?),
-            Folders::Apart { train, test } => {
-                let mut all = self.collection(&train[0])?;
-                for more in &train[1..] {
-                    all = all.append(self.collection(more)?)?;
-                }
-                Parts::Apart(all, self.collection(&test)?)
-            }
+        let listed = |folders: Vec<PathBuf>| -> Result<Vec<Listed>, TrainingError> {
+            folders.iter().map(|folder| self.listed(folder)).collect()
+        };
+        let (train, test) = match self.folders() {
+            Folders::Together(folder) => (vec![folder], None),
+            Folders::Apart { train, test } => (train, Some(test)),
+        };
+        let (train, test) = (listed(train)?, listed(Vec::from_iter(test))?);
+        let bytes = train.iter().chain(&test).map(|part| part.images.bytes());
+        // Training images are those that are needed again and again.
+        let kept = is_streamed(bytes.sum(), self.stream).then_some(MOST_KEPT);
+        let others = kept.map(|_| 0);
+        let train = train.into_iter().enumerate().map(|(number, part)| {
+            let first = number == 0;
+            part.collection(if first { kept } else { others })
+        });
+        let joined = train.reduce(|all, more| all?.append(more?));
+        let train = joined.unwrap_or_else(|| Err(no_folder(&self.options.path)))?;
+        let parts = match test.into_iter().next() {
+            None => Parts::Together(train),
+            Some(test) => Parts::Apart(train, test.collection(others)?),
         };
         self.preparation
             .prepare(&self.options.path.display().to_string(), parts)
@@ -387,8 +272,12 @@ impl Reader for ImageFolder {
     reason = "a failed unwrap is a failed test; a skip says why"
 )]
 mod tests {
+    use image::DynamicImage;
+
+    use super::super::streamed::testing::{assert_same, held_bytes};
     use super::*;
-    use crate::data::{DataSource, Samples};
+    use crate::data::{Augmentation, DataSource, Samples};
+    use crate::{Batches, Classification, Task};
 
     fn save(path: &Path, image: impl Into<DynamicImage>) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -487,6 +376,72 @@ mod tests {
         let expected = [[200; 6], [100; 6], [1; 6]].concat();
         assert_eq!(split.test.image(first), expected);
         assert_eq!(split.test.normalization.mean.len(), 3);
+    }
+
+    #[test]
+    fn streamed_images_are_those_that_are_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        two_classes(&at("one"));
+        for (part, count) in [("train", 5), ("val", 3), ("test", 2)] {
+            for i in 0..count {
+                let image = rgb(30 * i, 255 - 7 * i, count);
+                save(&at(&format!("parts/{part}/cat/{i}.png")), image);
+                save(&at(&format!("parts/{part}/dog/{i}.pgm")), grey(9 * i));
+            }
+        }
+        // Training images alone are kept: ten of three channels.
+        for (name, colour, held) in [("one", "", [60, 60]), ("parts", "&colour=rgb", [180, 0])] {
+            let of = |stream: &str| {
+                let options = format!("?stream={stream}{colour}");
+                source(&at(name), &options).load(1, None, None).unwrap()
+            };
+            let streamed = of("yes");
+            assert_same(&of("no"), &streamed);
+            assert_eq!(held_bytes(&streamed), held, "{name}");
+        }
+        for (path, part) in [
+            ("one/cat/3.png", "cat/3.png: this is no image"),
+            ("one/dog/3.pgm", "dog/3.pgm: this is no image"),
+        ] {
+            std::fs::write(at(path), "text").unwrap();
+            let message = refused(&at("one"), "?stream=yes");
+            // The first in order.
+            assert!(
+                message.contains(part) == path.ends_with("png")
+                    && message == refused(&at("one"), "?stream=no"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_image_that_is_gone_when_a_batch_needs_it_ends_the_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |part: &str| folder.path().join(part);
+        for part in ["train", "test"] {
+            two_classes(&at(part));
+        }
+        let split = source(folder.path(), "?stream=yes");
+        let split = split.load(1, None, None).unwrap();
+        let task = Classification::new(split.test);
+        let device = burn::tensor::Device::flex();
+        assert!(Batches::new(&task, 4, &device).is_ok());
+        std::fs::remove_file(at("test").join("dog/2.pgm")).unwrap();
+        let message = Batches::new(&task, 4, &device).unwrap_err().to_string();
+        assert!(
+            message.contains("dog/2.pgm: this image has changed since the data was opened: ")
+                && message.ends_with("; leave the files alone while they are in use"),
+            "{message}"
+        );
+        // Whatever is asked for from then on.
+        assert!(task.batch(&[0], &device).is_err());
+        let plain = Augmentation::default();
+        assert!(task.augmented(&[0], &plain, 1, &device).is_err());
+        // Training images are kept.
+        std::fs::remove_dir_all(at("train")).unwrap();
+        let task = Classification::new(split.train);
+        assert!(Batches::new(&task, 4, &device).is_ok());
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub(super) fn arrange(array: Array, axes: Option<Axes>) -> Result<Arranged, Trai
     let count = shape[0];
     let last = last && channels > 1;
     let values = match array.is_mapped() {
-        true => Values::Streamed(Streamed::new(array, last.then_some(channels))?),
+        true => Values::Streamed(Streamed::array(array, last.then_some(channels))?),
         false => array.into_values()?,
     };
     if values.is_empty() {

@@ -12,6 +12,7 @@ use super::npy::{is_table, read_labels};
 use super::options::Options;
 use super::preparation::{self, Collection, Parts, Preparation};
 use super::reader::{Kind, Part, Reader};
+use super::streamed::{self, OUT_OF_ORDER, PACKED, is_streamed};
 use super::{Amount, DataSplit};
 use crate::TrainingError;
 
@@ -44,6 +45,8 @@ struct Npz {
     options: Options,
     preparation: Preparation,
     axes: Option<Axes>,
+    /// Whether samples stay in the file; by its size where absent.
+    stream: Option<bool>,
 }
 
 /// An array of samples, and where their labels are.
@@ -75,6 +78,7 @@ impl Npz {
             csv_table::OPTIONS,
             layout::OPTIONS,
             preparation::OPTIONS,
+            streamed::OPTIONS,
         ];
         let options = Options::parse(KIND.name, argument, &known)?;
         let go_together = [
@@ -93,6 +97,7 @@ impl Npz {
         Ok(Self {
             preparation: Preparation::new(&options)?,
             axes: layout::axes(&options)?,
+            stream: options.yes_or_no("stream")?,
             options,
         })
     }
@@ -214,6 +219,23 @@ impl Npz {
         })
     }
 
+    /// The samples of an array, which stay in the file where that is asked for or the file is large.
+    fn samples(&self, archive: &mut Archive, name: &str) -> Result<Array, TrainingError> {
+        if is_streamed(archive.length(), self.stream) {
+            let place = self.place(name);
+            let mapped = match archive.mapped(&format!("{name}{ENDING}"))? {
+                None => Err(PACKED),
+                Some((file, range)) => Array::mapped(&place, file, range)?.ok_or(OUT_OF_ORDER),
+            };
+            match mapped {
+                Ok(array) => return Ok(array),
+                Err(why) if self.stream.is_some() => return Err(streamed::refused(place, why)),
+                Err(_) => {}
+            }
+        }
+        self.array(archive, name)
+    }
+
     fn place(&self, name: &str) -> String {
         format!("{}, array {name}", self.options.path.display())
     }
@@ -232,7 +254,7 @@ impl Npz {
     fn collection(&self, archive: &mut Archive, pair: &Pair) -> Result<Collection, TrainingError> {
         let (labels, groups) = self.labels(archive, pair)?;
         let collection = Collection {
-            samples: arrange(self.array(archive, &pair.data)?, self.axes)?,
+            samples: arrange(self.samples(archive, &pair.data)?, self.axes)?,
             labels,
             groups,
             place: self.place(&pair.data),
@@ -320,6 +342,7 @@ impl Reader for Npz {
 mod tests {
     use super::super::archive::writing::archive;
     use super::super::array::writing::{header, npy, with_header};
+    use super::super::streamed::testing::{assert_same, held_bytes};
     use super::*;
     use crate::data::{DataSource, Samples};
 
@@ -431,6 +454,60 @@ mod tests {
             [10, 11, 12, 50, 51]
         );
         assert_eq!(split.train.labels, [1, 0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn streamed_arrays_are_those_that_are_loaded() {
+        // Training and validation samples are joined, and shorts become floats.
+        let shorts = |count: usize, first: i16| {
+            let values = (0..count as i16 * 6).flat_map(|i| (first - 77 * i).to_le_bytes());
+            npy("<i2", &[count, 3, 2], &values.collect::<Vec<u8>>())
+        };
+        let of = |count: u8| labels(&(0..count).map(|i| i % 2).collect::<Vec<u8>>());
+        let apart = |train, validation, test| {
+            vec![
+                ("train_images", train),
+                ("train_labels", of(7)),
+                ("val_images", validation),
+                ("val_labels", of(5)),
+                ("test_images", test),
+                ("test_labels", of(3)),
+            ]
+        };
+        for (arrays, axes) in [
+            (apart(images(7, 0), images(5, 40), images(3, 80)), ""),
+            (apart(shorts(7, 9), shorts(5, 1), shorts(3, 2)), "&axes=nlc"),
+            (vec![("x", shorts(10, 5)), ("y", of(10))], "&axes=ncl"),
+        ] {
+            let of = |stream: &str| load(&arrays, &format!("?stream={stream}{axes}")).unwrap();
+            let streamed = of("yes");
+            assert_same(&of("no"), &streamed);
+            assert_eq!(held_bytes(&streamed), [0, 0]);
+        }
+        let columns = header("|u1", &[10, 2, 1]).replace("False", "True");
+        let columns = with_header(&columns, &[7; 20]);
+        for (x, deflated, part) in [
+            (
+                images(10, 0),
+                true,
+                "a packed array cannot be streamed; save it with numpy.savez, which does not pack it, or leave out stream=yes",
+            ),
+            (
+                columns,
+                false,
+                "in Fortran order or of the other byte order cannot be streamed",
+            ),
+        ] {
+            let arrays = vec![("x", x), ("y", of(10))];
+            let message = load_from(&arrays, deflated, "?stream=yes").unwrap_err();
+            let message = message.to_string();
+            assert!(
+                message.contains("set.npz, array x: ") && message.contains(part),
+                "{message}"
+            );
+            // Without being asked for, it is loaded.
+            assert!(load_from(&arrays, deflated, "").is_ok());
+        }
     }
 
     #[test]

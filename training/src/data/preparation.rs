@@ -7,6 +7,7 @@ use super::options::Options;
 use super::samples::{Normalization, Samples};
 use super::split::{Split, order};
 use super::statistics::{Scale, normalization};
+use super::streamed::Streamed;
 use super::{DataSplit, Values, layout::Arranged};
 use crate::TrainingError;
 
@@ -73,11 +74,8 @@ impl Collection {
     /// Samples of another shape or type, or labels of another kind.
     pub(super) fn append(self, other: Self) -> Result<Self, TrainingError> {
         same_shape(&self, &other)?;
-        let held = |values| match values {
-            Values::Streamed(streamed) => streamed.held(),
-            values => values,
-        };
-        let values = match (held(self.samples.values), held(other.samples.values)) {
+        let len = self.samples.shape.iter().product();
+        let values = match (self.samples.values, other.samples.values) {
             (Values::Bytes(mut values), Values::Bytes(more)) => {
                 values.extend(more);
                 Values::Bytes(values)
@@ -86,7 +84,9 @@ impl Collection {
                 values.extend(more);
                 Values::Floats(values)
             }
-            _ => return Err(other_type(&other.place, &self.place)),
+            (values, more) => {
+                Values::Streamed(Streamed::of(values, len).append(Streamed::of(more, len)))
+            }
         };
         Ok(Self {
             samples: Arranged {
@@ -322,6 +322,7 @@ fn other_type(place: &str, first: &str) -> TrainingError {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crate::data::Sample;
 
     fn rows(values: &[f32], labels: &[&str]) -> Collection {
         Collection {
@@ -472,6 +473,24 @@ mod tests {
             .unwrap();
         assert_eq!(joined.samples.values, Values::Bytes(vec![0, 1, 2, 3, 0, 1]));
         assert_eq!((joined.labels.len(), joined.samples.count), (3, 3));
+        // Where some are streamed, the others stay where they are.
+        let part = |streams: bool| {
+            let mut part = pixels([1, 1, 2], &[1, 0]);
+            if streams {
+                part.samples.values = Values::Streamed(Streamed::of(part.samples.values, 2));
+            }
+            part
+        };
+        for [first, second] in [[true, false], [false, true], [true, true]] {
+            let joined = part(first).append(part(second)).unwrap().samples.values;
+            let samples = joined.samples(&[3, 0, 2, 1], 2);
+            let expected = [[2, 3], [0, 1], [0, 1], [2, 3]];
+            assert_eq!(
+                samples,
+                expected.map(|sample| Sample::Bytes(sample.to_vec().into()))
+            );
+            assert!(matches!(&joined, Values::Streamed(all) if all.held_bytes() == 8));
+        }
         let floats = rows(&[1.0, 2.0], &["a", "b"])
             .append(rows(&[3.0], &["c"]))
             .unwrap();

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{Augmentation, Sample, Values};
 use crate::TrainingError;
 
+/// Samples that are read at a time where all of a set are looked at: as many as all cores have work for, and few enough to be held.
+const READ_AT_ONCE: usize = 256;
+
 /// What networks see of a value `x`: `(x - mean) / std`. A byte counts as `byte / 255`, a 32-bit float as it is.
 ///
 /// There is one mean and one standard deviation per channel, or one per value of a sample, as for the columns of a table.
@@ -73,6 +76,18 @@ impl Samples {
         self.values.sample(index, self.sample_len())
     }
 
+    /// Refuses samples of which one could no longer be read when it was needed: an image of a folder that is decoded by batch, and whose file
+    /// is gone or another. Its pixels are zeros in [`inputs`](Self::inputs) and digests.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] that names the file.
+    pub fn check_read(&self) -> Result<(), TrainingError> {
+        match &self.values {
+            Values::Streamed(streamed) => streamed.check_read(),
+            Values::Bytes(_) | Values::Floats(_) => Ok(()),
+        }
+    }
+
     /// The same, read at `place`, with another normalization where one is given.
     ///
     /// # Errors
@@ -124,13 +139,18 @@ impl Samples {
         let Normalization { mean, std } = &self.normalization;
         let numbers = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
         let (mut labels, mut values) = (Checksum::default(), Checksum::default());
-        for place in places {
-            labels.add(&self.labels[place].to_le_bytes());
-            match self.sample(place) {
-                Sample::Bytes(bytes) => values.add(&bytes),
-                Sample::Floats(floats) => {
-                    let bytes: Vec<u8> = floats.iter().flat_map(|v| v.to_le_bytes()).collect();
-                    values.add(&bytes);
+        let places: Vec<usize> = places.collect();
+        for places in places.chunks(READ_AT_ONCE) {
+            for place in places {
+                labels.add(&self.labels[*place].to_le_bytes());
+            }
+            for sample in self.values.samples(places, self.sample_len()) {
+                match sample {
+                    Sample::Bytes(bytes) => values.add(&bytes),
+                    Sample::Floats(floats) => {
+                        let bytes: Vec<u8> = floats.iter().flat_map(|v| v.to_le_bytes()).collect();
+                        values.add(&bytes);
+                    }
                 }
             }
         }
@@ -212,35 +232,38 @@ impl Samples {
         of_bytes: impl Fn(usize, &[u8], &mut [u8]),
         of_floats: impl Fn(usize, &[f32], &mut [f32]),
     ) -> Tensor<4> {
+        let samples = self.values.samples(indices, self.sample_len());
+        let samples = indices.iter().zip(&samples);
         match self.values.are_bytes() {
-            true => self.tensor(indices, device, shade, |index, out| {
-                if let Sample::Bytes(bytes) = self.sample(index) {
-                    of_bytes(index, &bytes, out);
+            true => self.tensor(samples, device, shade, |(index, sample), out| {
+                if let Sample::Bytes(bytes) = sample {
+                    of_bytes(*index, bytes, out);
                 }
             }),
-            false => self.tensor(indices, device, float, |index, out| {
-                if let Sample::Floats(floats) = self.sample(index) {
-                    of_floats(index, &floats, out);
+            false => self.tensor(samples, device, float, |(index, sample), out| {
+                if let Sample::Floats(floats) = sample {
+                    of_floats(*index, floats, out);
                 }
             }),
         }
     }
 
-    /// The samples that `fill` writes, normalized; `number` is what a value counts as.
-    fn tensor<T: Copy + Default>(
+    /// `samples` as `fill` writes them, normalized; `number` is what a value counts as.
+    fn tensor<S, T: Copy + Default>(
         &self,
-        indices: &[usize],
+        samples: impl ExactSizeIterator<Item = S>,
         device: &Device,
         number: impl Fn(T) -> f32,
-        fill: impl Fn(usize, &mut [T]),
+        fill: impl Fn(S, &mut [T]),
     ) -> Tensor<4> {
         let [channels, height, width] = self.shape;
         let plane = height * width;
         let Normalization { mean, std } = &self.normalization;
-        let mut values = Vec::with_capacity(indices.len() * self.sample_len());
+        let count = samples.len();
+        let mut values = Vec::with_capacity(count * self.sample_len());
         let mut sample = vec![T::default(); self.sample_len()];
-        for &index in indices {
-            fill(index, &mut sample);
+        for source in samples {
+            fill(source, &mut sample);
             if mean.len() != channels {
                 let scales = mean.iter().zip(std);
                 values.extend(
@@ -257,7 +280,7 @@ impl Samples {
             }
         }
         Tensor::from_data(
-            TensorData::new(values, [indices.len(), channels, height, width]),
+            TensorData::new(values, [count, channels, height, width]),
             device,
         )
     }

@@ -6,6 +6,8 @@ use super::{Normalization, Sample, Values};
 
 /// Samples that are summed at a time: the sums of the same samples in the same order on every machine.
 const AT_ONCE: usize = 256;
+/// Sums that are held at a time, each of [`AT_ONCE`] samples: a set may be larger than memory.
+const SUMS_AT_ONCE: usize = 256;
 
 /// What has a mean and a standard deviation of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,27 +56,39 @@ struct All<'a> {
 }
 
 impl All<'_> {
-    /// What `of` makes of every [`AT_ONCE`] samples, in order; it is given one sample after the other.
-    fn parts<T: Clone + Send + Sync>(
+    /// The sums of all samples: `of` adds one sample to the sums of [`AT_ONCE`], `add` the sums of one run of values to those of the
+    /// samples before, in order. There are `runs` of them.
+    fn sums<T: Copy + Default + Send + Sync>(
         &self,
-        empty: T,
-        of: impl Fn(&mut T, Sample<'_>) + Sync,
+        runs: usize,
+        of: impl Fn(&mut [T], Sample<'_>) + Sync,
+        add: impl Fn(&mut T, T),
     ) -> Vec<T> {
-        let parts = (0..self.count.div_ceil(AT_ONCE)).into_par_iter();
         let part = |part: usize| {
-            let mut sums = empty.clone();
+            let mut sums = vec![T::default(); runs];
             for sample in part * AT_ONCE..self.count.min((part + 1) * AT_ONCE) {
                 of(&mut sums, self.values.sample(sample, self.len));
             }
             sums
         };
-        parts.map(part).collect()
+        let mut total = vec![T::default(); runs];
+        let parts = self.count.div_ceil(AT_ONCE);
+        for first in (0..parts).step_by(SUMS_AT_ONCE) {
+            let some = (first..parts.min(first + SUMS_AT_ONCE)).into_par_iter();
+            for sums in some.map(part).collect::<Vec<_>>() {
+                total
+                    .iter_mut()
+                    .zip(sums)
+                    .for_each(|(sum, more)| add(sum, more));
+            }
+        }
+        total
     }
 }
 
 /// Mean and standard deviation of every run, of bytes as numbers from 0 to 1. Exact before the last division.
 fn of_bytes(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
-    let parts = all.parts(vec![(0u64, 0u64); all.len / run], |sums, sample| {
+    let of = |sums: &mut [(u64, u64)], sample: Sample<'_>| {
         let Sample::Bytes(sample) = sample else {
             return;
         };
@@ -87,13 +101,10 @@ fn of_bytes(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
                 sums.1 += u64::from(squares);
             }
         }
+    };
+    let sums = all.sums(all.len / run, of, |sums, more| {
+        *sums = (sums.0 + more.0, sums.1 + more.1);
     });
-    let mut sums = vec![(0, 0); all.len / run];
-    for part in parts {
-        for (sums, more) in sums.iter_mut().zip(part) {
-            *sums = (sums.0 + more.0, sums.1 + more.1);
-        }
-    }
     let count = (all.count * run) as f64;
     sums.into_iter()
         .map(|(sum, squares)| {
@@ -140,21 +151,15 @@ fn of_floats(all: &All<'_>, run: usize) -> Vec<(f64, f64)> {
 
 /// The sum over all samples of `term` of every run's number and values.
 fn sums(all: &All<'_>, run: usize, term: impl Fn(usize, f32) -> f64 + Sync) -> Vec<f64> {
-    let parts = all.parts(vec![0.0; all.len / run], |sums, sample| {
+    let of = |sums: &mut [f64], sample: Sample<'_>| {
         let Sample::Floats(sample) = sample else {
             return;
         };
         for (index, run) in sample.chunks_exact(run).enumerate() {
             sums[index] += run.iter().map(|value| term(index, *value)).sum::<f64>();
         }
-    });
-    let mut sums = vec![0.0; all.len / run];
-    for part in parts {
-        sums.iter_mut()
-            .zip(part)
-            .for_each(|(sum, more)| *sum += more);
-    }
-    sums
+    };
+    all.sums(all.len / run, of, |sum, more| *sum += more)
 }
 
 #[cfg(test)]
@@ -208,6 +213,21 @@ mod tests {
         let values = Values::Floats([rows, vec![0.1, 2e-40]].concat());
         let found = normalization(&values, [1, 1, 2], Scale::PerValue);
         assert_eq!((found.mean[0], &found.std), (0.1, &vec![1.0, 1.0]));
+    }
+
+    #[test]
+    fn sums_that_are_held_some_at_a_time_are_those_of_all() {
+        // More samples than are summed before sums are let go. Halves add up exactly: 0, 1/2, 1, 3/2, and so on again.
+        let count = 3 * AT_ONCE * SUMS_AT_ONCE / 2;
+        let floats = (0..count).map(|i| (i % 4) as f32 / 2.0).collect();
+        let found = normalization(&Values::Floats(floats), [1, 1, 1], Scale::PerValue);
+        // Mean 3/4, variance (9 + 1 + 1 + 9) / 16 / 4 = 5/16.
+        assert_eq!(found.mean, [0.75]);
+        assert_eq!(found.std, [(5.0f64 / 16.0).sqrt() as f32]);
+        let bytes = (0..count).map(|i| (i % 4) as u8).collect();
+        let found = normalization(&Values::Bytes(bytes), [1, 1, 1], Scale::PerValue);
+        assert_eq!(found.mean, [(1.5 / 255.0) as f32]);
+        assert_eq!(found.std, [(1.25f64.sqrt() / 255.0) as f32]);
     }
 
     #[test]

@@ -1,31 +1,76 @@
-//! Samples that stay in their file.
+//! Samples that stay in their files.
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::array::Array;
+use super::image_list::StreamedImages;
 use super::layout::channels_first;
 use super::{Sample, Values};
 use crate::TrainingError;
 
-/// Files of at least so many bytes are streamed where nothing else is asked for.
+/// Sets of at least so many bytes are streamed where nothing else is asked for: those of a file of arrays, and those of the decoded
+/// images of a folder.
 const LARGE: u64 = 1 << 30;
+/// The most bytes of decoded images that one folder keeps.
+pub(super) const MOST_KEPT: usize = 1 << 30;
 
-/// The option that says whether a file is streamed.
+/// The option that says whether samples stay in their files.
 pub(super) const OPTIONS: &[&str] = &["stream"];
 
-/// Whether a file of `length` bytes is streamed, where `asked` is what its option says.
-pub(super) fn is_streamed(length: u64, asked: Option<bool>) -> bool {
-    asked.unwrap_or(length >= LARGE)
+/// Whether a set of `bytes` is streamed, where `asked` is what its option says.
+pub(super) fn is_streamed(bytes: u64, asked: Option<bool>) -> bool {
+    asked.unwrap_or(bytes >= LARGE)
 }
 
-/// Samples of an array in a file, each of which is read when it is needed. A clone is cheap.
+/// Elements that must be put in order before they can be used.
+pub(super) const OUT_OF_ORDER: [&str; 2] = [
+    "an array of text, in Fortran order or of the other byte order",
+    "save it again with numpy.ascontiguousarray",
+];
+/// Elements that must be unpacked before they can be used.
+pub(super) const PACKED: [&str; 2] = [
+    "a packed array",
+    "save it with numpy.savez, which does not pack it",
+];
+
+/// The error that samples at `place` were to be streamed that cannot: what they are, and how to save them.
+pub(super) fn refused(place: String, [what, remedy]: [&str; 2]) -> TrainingError {
+    TrainingError::data(
+        place,
+        format!("{what} cannot be streamed"),
+        format!("{remedy}, or leave out stream=yes"),
+    )
+}
+
+/// Samples in files, each of which is read when it is needed. A clone is cheap.
 #[derive(Clone, Debug)]
 pub struct Streamed {
-    array: Arc<Array>,
-    /// How many channels come last in the file; `None` where they come first, as in samples.
-    channels: Option<usize>,
-    /// Which samples of the array these are.
-    order: Arc<[usize]>,
+    parts: Vec<Arc<Part>>,
+    /// Which samples of the parts these are.
+    order: Arc<[Place]>,
+    /// Values of one sample.
+    sample_len: usize,
+}
+
+/// A file or folder of samples.
+#[derive(Debug)]
+enum Part {
+    Array {
+        array: Array,
+        /// How many channels come last in the file; `None` where they come first, as in samples.
+        channels: Option<usize>,
+    },
+    Images(StreamedImages),
+    /// Samples in memory, which were joined with others that are not.
+    Held(Values),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    part: usize,
+    sample: usize,
 }
 
 impl Streamed {
@@ -33,19 +78,53 @@ impl Streamed {
     ///
     /// # Errors
     /// Those of [`Array::check_values`].
-    pub(super) fn new(array: Array, channels: Option<usize>) -> Result<Self, TrainingError> {
+    pub(super) fn array(array: Array, channels: Option<usize>) -> Result<Self, TrainingError> {
         array.check_values()?;
+        let sample_len = array.sample_len();
         // Samples without values are none, however many a header claims.
-        let count = if array.sample_len() > 0 {
-            array.shape[0]
-        } else {
-            0
-        };
-        Ok(Self {
-            order: (0..count).collect(),
-            array: Arc::new(array),
-            channels,
-        })
+        let count = if sample_len > 0 { array.shape[0] } else { 0 };
+        let part = Part::Array { array, channels };
+        Ok(Self::new(part, count, sample_len))
+    }
+
+    /// All of `images`, of `sample_len` pixels.
+    pub(super) fn images(images: StreamedImages, sample_len: usize) -> Self {
+        let count = images.len();
+        Self::new(Part::Images(images), count, sample_len)
+    }
+
+    fn new(part: Part, count: usize, sample_len: usize) -> Self {
+        let places = (0..count).map(|sample| Place { part: 0, sample });
+        Self {
+            order: places.collect(),
+            parts: vec![Arc::new(part)],
+            sample_len,
+        }
+    }
+
+    /// `values`, samples of `sample_len` values, to be joined with others.
+    pub(super) fn of(values: Values, sample_len: usize) -> Self {
+        match values {
+            Values::Streamed(streamed) => streamed,
+            values => {
+                let count = values.len() / sample_len.max(1);
+                Self::new(Part::Held(values), count, sample_len)
+            }
+        }
+    }
+
+    /// These samples, and then those of `other`, which have as many values of the same type.
+    pub(super) fn append(self, other: Self) -> Self {
+        let before = self.parts.len();
+        let later = other.order.iter().map(|place| Place {
+            part: place.part + before,
+            ..*place
+        });
+        Self {
+            order: self.order.iter().copied().chain(later).collect(),
+            parts: [self.parts, other.parts].concat(),
+            ..self
+        }
     }
 
     /// Number of samples.
@@ -60,49 +139,79 @@ impl Streamed {
 
     /// Values of one sample.
     pub fn sample_len(&self) -> usize {
-        self.array.sample_len()
+        self.sample_len
     }
 
     /// Whether they are pixels of 8 bits.
     pub fn are_bytes(&self) -> bool {
-        self.array.holds_bytes()
+        self.parts.iter().all(|part| match &**part {
+            Part::Array { array, .. } => array.holds_bytes(),
+            Part::Images(_) => true,
+            Part::Held(values) => values.are_bytes(),
+        })
+    }
+
+    /// Bytes of samples that are in memory: images that are kept, and samples that were joined with others that stay in a file. What the
+    /// operating system holds of a file is not counted: it lets that go when memory is short.
+    pub fn held_bytes(&self) -> usize {
+        let held = self.parts.iter().map(|part| match &**part {
+            Part::Array { array, .. } => array.held_bytes(),
+            Part::Images(images) => images.held_bytes(),
+            Part::Held(Values::Floats(floats)) => size_of_val(&floats[..]),
+            Part::Held(values) => values.len(),
+        });
+        held.sum()
+    }
+
+    /// Refuses samples of which one could no longer be read when it was needed.
+    ///
+    /// # Errors
+    /// Those of [`StreamedImages::check_read`].
+    pub(super) fn check_read(&self) -> Result<(), TrainingError> {
+        self.parts.iter().try_for_each(|part| match &**part {
+            Part::Images(images) => images.check_read(),
+            Part::Array { .. } | Part::Held(_) => Ok(()),
+        })
     }
 
     /// Sample `index`.
     pub(super) fn sample(&self, index: usize) -> Sample<'_> {
-        let sample = self.array.sample(self.order[index]);
-        let Some(channels) = self.channels else {
-            return sample;
-        };
-        let points = self.sample_len() / channels.max(1);
-        match sample {
-            Sample::Bytes(bytes) => Sample::Bytes(channels_first(&bytes, points, channels).into()),
-            Sample::Floats(floats) => {
-                Sample::Floats(channels_first(&floats, points, channels).into())
+        let Place { part, sample } = self.order[index];
+        match &*self.parts[part] {
+            Part::Array {
+                array,
+                channels: None,
+            } => array.sample(sample),
+            Part::Array {
+                array,
+                channels: Some(channels),
+            } => {
+                let points = self.sample_len / channels;
+                match array.sample(sample) {
+                    Sample::Bytes(bytes) => {
+                        Sample::Bytes(channels_first(&bytes, points, *channels).into())
+                    }
+                    Sample::Floats(floats) => {
+                        Sample::Floats(channels_first(&floats, points, *channels).into())
+                    }
+                }
             }
+            Part::Images(images) => Sample::Bytes(images.pixels(sample)),
+            Part::Held(values) => values.sample(sample, self.sample_len),
         }
     }
 
-    /// The samples at `indices`.
+    /// The samples at `indices`, read over all cores.
+    pub(super) fn samples(&self, indices: &[usize]) -> Vec<Sample<'_>> {
+        let indices = indices.par_iter();
+        indices.map(|index| self.sample(*index)).collect()
+    }
+
+    /// The samples at `indices`, which stay where they are.
     pub(super) fn gather(&self, indices: impl Iterator<Item = usize>) -> Self {
         Self {
             order: indices.map(|index| self.order[index]).collect(),
             ..self.clone()
-        }
-    }
-
-    /// The same samples in memory.
-    pub(super) fn held(&self) -> Values {
-        let (mut bytes, mut floats) = (Vec::new(), Vec::new());
-        for index in 0..self.len() {
-            match self.sample(index) {
-                Sample::Bytes(sample) => bytes.extend_from_slice(&sample),
-                Sample::Floats(sample) => floats.extend_from_slice(&sample),
-            }
-        }
-        match self.are_bytes() {
-            true => Values::Bytes(bytes),
-            false => Values::Floats(floats),
         }
     }
 }
@@ -111,5 +220,59 @@ impl Streamed {
 impl PartialEq for Streamed {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && (0..self.len()).all(|i| self.sample(i) == other.sample(i))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    //! Two ways to read the same samples.
+
+    use burn::tensor::Device;
+
+    use crate::data::{Augmentation, DataSplit, Samples, Values};
+
+    /// Asserts that samples that stay in their files are those that are loaded: values, split, order, normalization, digest and batches,
+    /// to the last bit.
+    pub(in crate::data) fn assert_same(loaded: &DataSplit, streamed: &DataSplit) {
+        for (loaded, streamed) in [
+            (&loaded.train, &streamed.train),
+            (&loaded.test, &streamed.test),
+        ] {
+            assert!(matches!(streamed.values, Values::Streamed(_)));
+            assert!(!matches!(loaded.values, Values::Streamed(_)));
+            assert_eq!(
+                (loaded.shape, loaded.classes),
+                (streamed.shape, streamed.classes)
+            );
+            assert_eq!(loaded.labels, streamed.labels);
+            assert_eq!(loaded.class_names, streamed.class_names);
+            assert_eq!(loaded.normalization, streamed.normalization);
+            assert_eq!(loaded.digest(), streamed.digest());
+            assert_eq!(loaded.values.len(), streamed.values.len());
+            let ((_, loaded_rest), (_, streamed_rest)) = (loaded.split_at(1), streamed.split_at(1));
+            assert_eq!(loaded_rest.digest(), streamed_rest.digest());
+            let (device, last) = (Device::flex(), loaded.len() - 1);
+            let augmentation = Augmentation {
+                crop_padding: 1,
+                flip: true,
+            };
+            let batches = |set: &Samples| {
+                let plain = set.inputs(&[1, 0, last], &device);
+                let changed = set.augmented_inputs(&[last, 1], &augmentation, 5, &device);
+                [plain.into_data(), changed.into_data()]
+            };
+            assert_eq!(batches(loaded), batches(streamed));
+            streamed
+                .check_read()
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    /// Bytes of training and test samples that are in memory.
+    pub(in crate::data) fn held_bytes(split: &DataSplit) -> [usize; 2] {
+        [&split.train, &split.test].map(|set| match &set.values {
+            Values::Streamed(streamed) => streamed.held_bytes(),
+            _ => usize::MAX,
+        })
     }
 }

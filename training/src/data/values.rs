@@ -1,4 +1,4 @@
-//! The values of all samples: in memory, or in a file that is read where they are needed.
+//! The values of all samples: in memory, or in files that are read when they are needed.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ pub enum Values {
     Bytes(Vec<u8>),
     /// Signals, features, and pixels of other types.
     Floats(Vec<f32>),
-    /// Either of them in a file: a set may be larger than memory.
+    /// Either of them in files: a set may be larger than memory.
     Streamed(Streamed),
 }
 
@@ -57,7 +57,15 @@ impl Values {
         }
     }
 
-    /// The samples of `len` values at `indices`; those of a file stay there.
+    /// The samples of `len` values at `indices`.
+    pub(super) fn samples(&self, indices: &[usize], len: usize) -> Vec<Sample<'_>> {
+        match self {
+            Self::Streamed(streamed) => streamed.samples(indices),
+            held => indices.iter().map(|&i| held.sample(i, len)).collect(),
+        }
+    }
+
+    /// A set of the samples of `len` values at `indices`; those of a file stay there.
     pub(super) fn gather(&self, indices: &[usize], len: usize) -> Self {
         fn of<T: Copy>(values: &[T], indices: &[usize], len: usize) -> Vec<T> {
             let mut gathered = Vec::with_capacity(indices.len() * len);

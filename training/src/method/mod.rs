@@ -279,7 +279,7 @@ pub(crate) mod tests {
             noise,
             hardware: None,
             chip: ChipSeed::new(5, chip),
-            batch: EIGHT.batch(&items, &device),
+            batch: EIGHT.batch(&items, &device).unwrap(),
             further: Vec::new(),
             learning_rate: 1e-2,
             by_blocks: false,

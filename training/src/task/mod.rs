@@ -66,12 +66,15 @@ pub trait Task: Clone + Debug + Send + Sync {
     fn digest(&self) -> String;
 
     /// The items with these numbers, in this order, each below [`items`](Self::items).
-    fn batch(&self, items: &[usize], device: &Device) -> Self::Batch;
+    ///
+    /// # Errors
+    /// An item that can no longer be read, of a task whose items stay in their files.
+    fn batch(&self, items: &[usize], device: &Device) -> Result<Self::Batch, TrainingError>;
 
     /// Like [`batch`](Self::batch), each item augmented by its own stream of `key`.
     ///
     /// # Errors
-    /// [`TrainingError::NotOffered`] by default: items that have no augmentation.
+    /// [`TrainingError::NotOffered`] by default: items that have no augmentation. Those of [`batch`](Self::batch).
     fn augmented(
         &self,
         items: &[usize],

@@ -99,7 +99,7 @@ type Judged = (f64, bool);
 /// let nines = AnomalyConfig { anomalies: vec![9], loss: Default::default(), metric: Default::default() };
 /// let task = AnomalyDetection::judge(digits(1, 0, 40), &nines)?;
 /// assert_eq!(task.metric().name, "AUROC");
-/// assert!((0.0..=1.0).contains(&evaluate(&network, &Batches::new(&task, 20, &device))?));
+/// assert!((0.0..=1.0).contains(&evaluate(&network, &Batches::new(&task, 20, &device)?)?));
 /// // What is learned from has no anomalies.
 /// assert_eq!(AnomalyDetection::learn(digits(1, 0, 40), &nines)?.items(), 36);
 /// # Ok::<(), crossburn_training::TrainingError>(())
@@ -187,13 +187,19 @@ impl AnomalyDetection {
         }
     }
 
-    fn on(&self, items: &[usize], inputs: impl FnOnce(&[usize]) -> Tensor<4>) -> Reconstructed {
+    fn on(
+        &self,
+        items: &[usize],
+        inputs: impl FnOnce(&[usize]) -> Tensor<4>,
+    ) -> Result<Reconstructed, TrainingError> {
         let place = |item: &usize| self.places[self.range.start + item];
         let places: Vec<usize> = items.iter().map(place).collect();
-        Reconstructed {
-            inputs: inputs(&places),
+        let inputs = inputs(&places);
+        self.samples.check_read()?;
+        Ok(Reconstructed {
+            inputs,
             anomalous: items.iter().map(|item| self.is_anomaly(*item)).collect(),
-        }
+        })
     }
 
     /// The error of every item: `[batch]`.
@@ -287,7 +293,7 @@ impl Task for AnomalyDetection {
             .digest_of(self.places[self.range.clone()].iter().copied())
     }
 
-    fn batch(&self, items: &[usize], device: &Device) -> Reconstructed {
+    fn batch(&self, items: &[usize], device: &Device) -> Result<Reconstructed, TrainingError> {
         self.on(items, |places| self.samples.inputs(places, device))
     }
 
@@ -298,10 +304,10 @@ impl Task for AnomalyDetection {
         key: u64,
         device: &Device,
     ) -> Result<Reconstructed, TrainingError> {
-        Ok(self.on(items, |places| {
+        self.on(items, |places| {
             self.samples
                 .augmented_inputs(places, augmentation, key, device)
-        }))
+        })
     }
 
     fn conventions(&self) -> Option<Conventions> {
@@ -451,7 +457,7 @@ mod tests {
             AnomalyDetection::learn(lines(3, 6, 4, 9), &config(&[2], ReconstructionLoss::L2))
                 .unwrap();
         let items: Vec<usize> = (0..task.items()).collect();
-        let batch = task.batch(&items, &Device::flex());
+        let batch = task.batch(&items, &Device::flex()).unwrap();
         // Without an activation between code and output the loss is a quadratic function of every weight, of which a central
         // difference is exact whatever its step.
         let network = network(&[6, 3], 5);
@@ -498,7 +504,7 @@ mod tests {
             let task = AnomalyDetection::judge(set.clone(), &config(&[set.labels[0]], loss));
             let task = task.unwrap();
             let items = [4, 0, 1];
-            let batch = task.batch(&items, &Device::flex());
+            let batch = task.batch(&items, &Device::flex()).unwrap();
             let output = batch.inputs.clone() * 0.5 + 1.0;
             let x: Vec<f32> = values(batch.inputs.clone()).unwrap();
             let mut tally = [Errors::default()];
@@ -531,13 +537,13 @@ mod tests {
         let device = Device::flex();
         let network = network(&[784, 8], 2);
         let [error, area] = [&learned, &judged]
-            .map(|task| evaluate(&network, &Batches::new(task, 16, &device)).unwrap());
+            .map(|task| evaluate(&network, &Batches::new(task, 16, &device).unwrap()).unwrap());
         assert!(error > 0.0 && (0.0..=1.0).contains(&area));
         // Parts are parts of the same items.
         let (first, rest) = learned.split_at(20);
         assert_eq!((first.items(), rest.items()), (20, 12));
-        let all: Vec<f32> = values(learned.batch(&[20, 31], &device).inputs).unwrap();
-        let part: Vec<f32> = values(rest.batch(&[0, 11], &device).inputs).unwrap();
+        let all: Vec<f32> = values(learned.batch(&[20, 31], &device).unwrap().inputs).unwrap();
+        let part: Vec<f32> = values(rest.batch(&[0, 11], &device).unwrap().inputs).unwrap();
         assert_eq!(all, part);
         assert_ne!(first.digest(), rest.digest());
         for anomalies in [&[][..], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]] {
@@ -564,7 +570,7 @@ mod tests {
                 .unwrap();
         // A one is darker than the others: any network tells it, the wrong way round.
         let network = network(&[784, 8], 2);
-        let batches = Batches::new(&task, 32, &device);
+        let batches = Batches::new(&task, 32, &device).unwrap();
         let attack = WeightAttack::new(&network, None, batches.clone()).unwrap();
         assert_eq!(attack.surrogates_by_number().len(), 2);
         let bounds = attack.bounds(0.05).unwrap();

@@ -34,7 +34,7 @@ use crate::{Batches, TrainingError};
 /// let widths = vec![784, 16, 10];
 /// let network = initialize(MlpConfig { widths, bits: None }.init(&device), 1);
 /// let task = Classification::new(digits(1, 0, 40));
-/// let accuracy = evaluate(&network, &Batches::new(&task, 20, &device))?;
+/// let accuracy = evaluate(&network, &Batches::new(&task, 20, &device)?)?;
 /// assert!((0.0..=1.0).contains(&accuracy));
 /// # Ok::<(), crossburn_training::TrainingError>(())
 /// ```
@@ -77,11 +77,13 @@ impl Classification {
         items.iter().map(|item| self.range.start + item).collect()
     }
 
-    fn labelled(&self, places: &[usize], inputs: Tensor<4>) -> Labelled {
-        Labelled {
+    /// The batch of `inputs`, which were read from `places`.
+    fn labelled(&self, places: &[usize], inputs: Tensor<4>) -> Result<Labelled, TrainingError> {
+        self.samples.check_read()?;
+        Ok(Labelled {
             inputs,
             labels: places.iter().map(|&i| self.samples.labels[i]).collect(),
-        }
+        })
     }
 }
 
@@ -159,7 +161,7 @@ impl Task for Classification {
         self.samples.digest_of(self.range.clone())
     }
 
-    fn batch(&self, items: &[usize], device: &Device) -> Labelled {
+    fn batch(&self, items: &[usize], device: &Device) -> Result<Labelled, TrainingError> {
         let places = self.places(items);
         let inputs = self.samples.inputs(&places, device);
         self.labelled(&places, inputs)
@@ -176,7 +178,7 @@ impl Task for Classification {
         let inputs = self
             .samples
             .augmented_inputs(&places, augmentation, key, device);
-        Ok(self.labelled(&places, inputs))
+        self.labelled(&places, inputs)
     }
 
     fn conventions(&self) -> Option<Conventions> {
@@ -480,7 +482,7 @@ mod tests {
         samples.class_names = ["cat", "dog"].map(String::from).to_vec();
         samples.labels = vec![0, 1, 1, 1];
         let task = Classification::new(samples);
-        let batch = task.batch(&[0, 1, 2, 3], &device);
+        let batch = task.batch(&[0, 1, 2, 3], &device).unwrap();
         // The first of equals; the last output has no class, so no name but its number.
         let logits = |rows: [[f32; 3]; 4]| Tensor::<2>::from_floats(rows, &device);
         let mut found = Confusion::default();

@@ -49,7 +49,7 @@ pub struct LanguageModellingConfig {
 /// let sizes: DecoderSizes = serde_json::from_str(r#"{"vocabulary": 10, "width": 8, "context": 4}"#)?;
 /// let network = initialize(sizes.init(&device)?, 1);
 /// let task = LanguageModelling::new(vec![Sequence { tokens: vec![1, 2, 3, 4], first: 1 }])?;
-/// let perplexity = evaluate(&network, &Batches::new(&task, 8, &device))?;
+/// let perplexity = evaluate(&network, &Batches::new(&task, 8, &device)?)?;
 /// // A network that has not learned finds all ten tokens about as likely.
 /// assert!((perplexity - 10.0).abs() < 1.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -200,7 +200,7 @@ impl Task for LanguageModelling {
         checksum(&bytes)
     }
 
-    fn batch(&self, items: &[usize], _: &Device) -> Rows {
+    fn batch(&self, items: &[usize], _: &Device) -> Result<Rows, TrainingError> {
         let all = self.sequences();
         let lengths = items.iter().map(|item| all[*item].tokens.len());
         let places = lengths.max().unwrap_or(0);
@@ -217,7 +217,7 @@ impl Task for LanguageModelling {
                 rows.labels.push(token.filter(|_| place >= *first));
             }
         }
-        rows
+        Ok(rows)
     }
 
     fn most_at_once(&self) -> usize {
@@ -473,7 +473,7 @@ mod tests {
         let expected = probability.powf(-1.0 / 5.0);
         let device = Device::flex();
         for batch in [1, 2] {
-            let batches = Batches::new(&task, batch, &device);
+            let batches = Batches::new(&task, batch, &device).unwrap();
             let found = evaluate(&network, &batches).unwrap();
             // Logits are rounded to 24 bits.
             assert!((found - expected).abs() < 1e-6, "{found} {expected}");
@@ -495,12 +495,16 @@ mod tests {
         ];
         let asked = LanguageModelling::new(asked).unwrap();
         for batch in [1, 2, 3] {
-            let evaluation = Evaluation::new(&network, None, Batches::new(&asked, batch, &device));
+            let evaluation = Evaluation::new(
+                &network,
+                None,
+                Batches::new(&asked, batch, &device).unwrap(),
+            );
             let also = evaluation.clean_in_detail().unwrap().also;
             assert_eq!((also[0].1, also[1].1), (3.0 / 4.0, 2.0 / 3.0));
         }
         let loss = {
-            let batch = task.batch(&[0, 1], &device);
+            let batch = task.batch(&[0, 1], &device).unwrap();
             let output = Learn::<Bigrams>::forward(&task, &network, &batch);
             Learn::<Bigrams>::loss(&task, output, &batch).into_scalar::<f32>()
         };
@@ -513,7 +517,7 @@ mod tests {
         let task =
             LanguageModelling::new(vec![sequence(&[0, 0], 1), sequence(&[0, 1, 2], 1)]).unwrap();
         let message = |network: &Bigrams| {
-            let found = evaluate(network, &Batches::new(&task, 2, &device));
+            let found = evaluate(network, &Batches::new(&task, 2, &device).unwrap());
             found.unwrap_err().to_string()
         };
         // Minus infinity at a token that never comes would not show in the loss.
@@ -531,7 +535,10 @@ mod tests {
         let far = message(&bigrams([[3e4, -3e4, 3e4], [0.0; 3], [0.0; 3]]));
         assert!(far.contains("perplexity is not defined here"), "{far}");
         let wide = LanguageModelling::new(vec![sequence(&[0, 3], 1)]).unwrap();
-        let error = evaluate(&bigrams([[0.0; 3]; 3]), &Batches::new(&wide, 2, &device));
+        let error = evaluate(
+            &bigrams([[0.0; 3]; 3]),
+            &Batches::new(&wide, 2, &device).unwrap(),
+        );
         let error = error.unwrap_err().to_string();
         assert!(
             error.contains("the network has 3 tokens, the texts have 4"),
@@ -554,13 +561,13 @@ mod tests {
         assert_eq!(b.sequences()[0], task.sequences()[5]);
         assert_ne!(a.digest(), b.digest());
         assert_eq!(task.digest(), some().digest());
-        let batch = task.batch(&[3, 0], &Device::flex());
+        let batch = task.batch(&[3, 0], &Device::flex()).unwrap();
         assert_eq!(batch.items(), 2);
         assert_eq!(batch.cut(1..2).tokens, task.sequences()[0].tokens);
         // How items are put together does not change what they cost.
         let (network, device) = (decoder(), Device::flex());
-        let [one, all] =
-            [1, 20].map(|size| evaluate(&network, &Batches::new(&task, size, &device)).unwrap());
+        let [one, all] = [1, 20]
+            .map(|size| evaluate(&network, &Batches::new(&task, size, &device).unwrap()).unwrap());
         // Sums of 32-bit products in another order.
         assert!((one - all).abs() < 1e-4 * one, "{one} {all}");
     }
@@ -572,7 +579,8 @@ mod tests {
             let recipe = crate::Recipe::own(1);
             recipe.weights::<Decoder>()
         };
-        let evaluation = Evaluation::new(&network, plan(), Batches::new(&task, 20, &device));
+        let evaluation =
+            Evaluation::new(&network, plan(), Batches::new(&task, 20, &device).unwrap());
         let variation = Variation::from(Distribution::gaussian(0.3));
         let fab = evaluation.varied(&variation);
         let stop = AtomicBool::new(false);
@@ -585,7 +593,8 @@ mod tests {
                 .iter()
                 .all(|(_, value)| *value >= 1.0 && *value != clean)
         );
-        let attack = WeightAttack::new(&network, plan(), Batches::new(&task, 5, &device)).unwrap();
+        let attack =
+            WeightAttack::new(&network, plan(), Batches::new(&task, 5, &device).unwrap()).unwrap();
         let bounds = attack.bounds(0.2).unwrap();
         let found = worst_case(&attack, &bounds, &Search::default(), 1, None, |_| {
             ControlFlow::Continue(())

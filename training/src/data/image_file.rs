@@ -1,0 +1,116 @@
+//! One image file: PNG, JPEG, PGM or PPM with 8 bits a channel.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Limits};
+
+use crate::TrainingError;
+
+/// The longest side of an image, and the most memory that decoding one may take, in bytes.
+const LONGEST_SIDE: u32 = 1 << 15;
+const MOST_MEMORY: u64 = 512 << 20;
+
+/// Which channels an image has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    Grey,
+    Rgb,
+}
+
+impl Colour {
+    /// That of a decoded image.
+    pub(super) fn of(image: &DynamicImage) -> Self {
+        match image.color().has_color() {
+            true => Self::Rgb,
+            false => Self::Grey,
+        }
+    }
+
+    pub(super) fn channels(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::Rgb => 3,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Grey => "grey",
+            Self::Rgb => "in colour",
+        }
+    }
+}
+
+/// The image in a file.
+///
+/// # Errors
+/// [`TrainingError::Read`], or [`TrainingError::Data`] for what is no image, one of another format than its ending says, one that is
+/// damaged or too large, and one of more than 8 bits a channel.
+pub(super) fn decode(path: &Path) -> Result<DynamicImage, TrainingError> {
+    let failed = |cause| TrainingError::Read {
+        path: path.to_path_buf(),
+        cause,
+    };
+    let bad = |problem: String, remedy: &str| {
+        TrainingError::data(path.display().to_string(), problem, remedy)
+    };
+    let file = BufReader::new(File::open(path).map_err(failed)?);
+    // By content alone: the ending is compared below.
+    let mut reader = ImageReader::new(file)
+        .with_guessed_format()
+        .map_err(failed)?;
+    let named = ImageFormat::from_path(path).ok();
+    match reader.format() {
+        Some(format) if Some(format) == named => {}
+        Some(format) => {
+            return Err(bad(
+                format!("it holds {format:?}, not what its ending says"),
+                "correct its ending",
+            ));
+        }
+        None => {
+            return Err(bad(
+                "this is no image".to_string(),
+                "remove it, or save it again",
+            ));
+        }
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LONGEST_SIDE);
+    limits.max_image_height = Some(LONGEST_SIDE);
+    limits.max_alloc = Some(MOST_MEMORY);
+    reader.limits(limits);
+    let image = reader.decode().map_err(|cause| {
+        bad(
+            format!("the image is damaged or too large ({cause})"),
+            "remove it, or save it again",
+        )
+    })?;
+    match image.color() {
+        ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => Ok(image),
+        _ => Err(bad(
+            "it has more than 8 bits a channel".to_string(),
+            "convert it to 8 bits, or save arrays with npz",
+        )),
+    }
+}
+
+/// Writes the pixels of an image, channel by channel, without its transparency.
+pub(super) fn write(image: DynamicImage, colour: Colour, pixels: &mut [u8]) {
+    match colour {
+        Colour::Grey => pixels.copy_from_slice(&image.into_luma8()),
+        Colour::Rgb => {
+            let image = image.into_rgb8();
+            let plane = pixels.len() / 3;
+            for (channel, plane) in pixels.chunks_mut(plane).enumerate() {
+                let values = image.iter().skip(channel).step_by(3);
+                plane
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(pixel, value)| *pixel = *value);
+            }
+        }
+    }
+}
