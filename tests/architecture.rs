@@ -91,6 +91,22 @@ fn library_crates_neither_print_nor_read_the_environment() {
     assert!(seen > 20, "only {seen} files were read");
 }
 
+/// What a job of a verb leaves to the command line.
+const OF_THE_COMMAND_LINE: [&str; 4] = ["crate::cli", "clap::", "indicatif::", "println!"];
+
+#[test]
+fn jobs_know_no_command_line() {
+    let apps = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/apps");
+    let files = rust_files(&apps);
+    assert!(files.len() > 20, "only {} files were read", files.len());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for word in OF_THE_COMMAND_LINE {
+            assert!(!text.contains(word), "{} uses {word}", file.display());
+        }
+    }
+}
+
 /// Words that belong to one task, by which nothing is named that serves all of them.
 const OF_ONE_TASK: [&str; 6] = [
     "image",

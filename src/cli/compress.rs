@@ -16,7 +16,7 @@ use serde_json::json;
 use super::model_choice::located;
 use super::normalize::NormalizeArgument;
 use super::run_setup::{RunArguments, name_after, run_folder};
-use super::stored_network::StoredNetwork;
+use super::stored_network::open_stored;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::compression::CompressionJob;
 
@@ -107,7 +107,7 @@ impl Compress {
             bail!("--items 0 leaves nothing to compare on: use a number above 0");
         }
         let path = located(&self.model)?;
-        let stored = StoredNetwork::open(&path)?.normalized(self.normalize.asked())?;
+        let stored = open_stored(&path)?.normalized(self.normalize.asked())?;
         if let ModelConfig::Pretrained(model) = &stored.model
             && model.adapter.is_some()
         {

@@ -11,13 +11,13 @@ use crossburn_training::Recipe;
 use crossburn_training::data::DataSource;
 
 use super::nearest::nearest;
-use super::normalize::Normalize;
 use super::progress::bar;
 use super::recipe_file::{Setting, parsed};
 use super::run_lock::{RunLock, verb_at};
 use super::run_setup::{RunArguments, bars, note_report, run_folder};
 use super::{Outcome, command_line, finish, interrupt, note};
 use crate::apps::import::{ImportJob, RANGE};
+use crate::apps::normalize::Normalize;
 use crate::apps::study;
 use crate::report::registry::AnyDocument;
 

@@ -13,7 +13,7 @@ use super::normalize::NormalizeArgument;
 use super::process::ProcessArguments;
 use super::run_lock::RunLock;
 use super::run_setup::{name_after, note_report, run_folder};
-use super::stored_network::StoredNetwork;
+use super::stored_network::open_stored;
 use super::{Outcome, command_line, finish};
 use crate::apps::hardware::{NamedHardware, open_hardware};
 use crate::apps::mapping::MappingJob;
@@ -70,7 +70,7 @@ impl Map {
             bail!("--items 0 shows nothing: use a number above 0");
         }
         let NamedHardware { name, hardware } = open_hardware(&self.accelerator)?;
-        let network = StoredNetwork::open(&self.checkpoint)?
+        let network = open_stored(&self.checkpoint)?
             .normalized(self.normalize.asked())?
             .with_digital(&self.digital.paths);
         let source = network.source(self.data.as_ref())?;

@@ -17,8 +17,9 @@ use safetensors::{Dtype, SafeTensors};
 use super::device::DeviceChoice;
 use super::noise::NoiseArguments;
 use super::process::ProcessArguments;
-use super::stored_network::StoredNetwork;
+use super::stored_network::open_stored;
 use super::{Outcome, note};
+use crate::apps::stored_network::StoredNetwork;
 
 /// Compute the outputs of a network, or of one of its chips
 ///
@@ -101,7 +102,7 @@ impl Predict {
             }
             None => None,
         };
-        let stored = StoredNetwork::open(&self.model)?.with_digital(&self.digital);
+        let stored = open_stored(&self.model)?.with_digital(&self.digital);
         let input = read(&self.input)?;
         if let Some(place) = input.values.iter().position(|value| !value.is_finite()) {
             bail!(

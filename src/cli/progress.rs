@@ -18,6 +18,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::run_setup::RunPlace;
 use super::{note, terminal};
 use crate::apps::study::StudyObserver;
+use crate::apps::workplace::Stage;
 
 /// A bar that names its stage; silent where stderr is no terminal.
 pub(crate) fn bar(bars: &MultiProgress, stage: &str, total: u64, unit: &str) -> ProgressBar {
@@ -28,6 +29,29 @@ pub(crate) fn bar(bars: &MultiProgress, stage: &str, total: u64, unit: &str) -> 
     bars.add(ProgressBar::new(total))
         .with_style(style)
         .with_prefix(stage.to_string())
+}
+
+/// A bar that is dropped is cleared.
+impl Stage for ProgressBar {
+    fn advance(&self, pieces: u64) {
+        self.inc(pieces);
+    }
+
+    fn advance_to(&self, pieces: u64) {
+        self.set_position(pieces);
+    }
+
+    fn lengthen(&self, pieces: u64) {
+        self.inc_length(pieces);
+    }
+
+    fn leave(&self, pieces: u64) {
+        self.set_length(self.position() + pieces);
+    }
+
+    fn say(&self, text: String) {
+        self.set_message(text);
+    }
 }
 
 /// Training progress as a bar on a terminal and as one line per epoch elsewhere.

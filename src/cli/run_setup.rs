@@ -12,8 +12,10 @@ use serde_json::Value;
 
 use super::device::DeviceChoice;
 use super::process::{ProcessArguments, is_quiet};
+use super::progress::bar;
 use super::run_lock::RunLock;
 use super::{interrupt, note, print};
+use crate::apps::workplace::{JobObserver, Stage, Workplace};
 
 /// The arguments that all these verbs have.
 #[derive(Debug, Args)]
@@ -100,9 +102,31 @@ pub(super) struct RunPlace {
 }
 
 impl RunPlace {
+    /// The same for a job, which goes on from what is kept where `resume`.
+    pub(super) fn workplace(&self, resume: bool) -> Workplace<'_> {
+        Workplace {
+            out: &self.out,
+            device: &self.device,
+            side_by_side: self.side_by_side,
+            resume,
+            stop: &self.stop,
+            observer: self,
+        }
+    }
+
     /// Says where the report is.
     pub(super) fn note_report(&self) {
         note_report(&self.out);
+    }
+}
+
+impl JobObserver for RunPlace {
+    fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage> {
+        Box::new(bar(&self.bars, name, total, unit))
+    }
+
+    fn note(&self, line: &str) {
+        note(line);
     }
 }
 

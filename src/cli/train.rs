@@ -16,13 +16,13 @@ use crossburn_training::{
     TrainingError, TrainingObserver, WithTask, kept_recipe, train,
 };
 
-use super::normalize::{self, Normalize};
 use super::process::is_quiet;
 use super::progress::{Dashboard, EpochLines};
 use super::recipe_file::{Setting, read_recipe};
 use super::run_setup::{RunArguments, RunPlace, expect_kept, note_files, run_folder};
 use super::stored_network::note_graph;
 use super::{Outcome, command_line, finish, note, print};
+use crate::apps::normalize::{self, Normalize};
 use crate::apps::study::{self, Clock};
 use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
 

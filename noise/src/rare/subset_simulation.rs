@@ -192,6 +192,11 @@ pub(super) fn require_percentages(percentages: &[f64]) -> Result<(), NoiseError>
 }
 
 impl SubsetSimulation {
+    /// Its settings.
+    pub fn config(&self) -> &RareConfig {
+        &self.config
+    }
+
     /// The same simulation of a metric of which `better` is the better end; of [`RareConfig::check`] it is the higher one.
     #[must_use]
     pub fn judged_by(self, better: Better) -> Self {

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Error, Result, anyhow, bail};
 use clap::Args;
-use crossburn_noise::{Distribution, Looks, NoiseError, RaceConfig, RareConfig, SubsetSimulation};
+use crossburn_noise::{Distribution, Looks, NoiseError, RaceConfig, RareConfig};
 use serde_json::{Value, json};
 
 use super::Evaluate;
-use super::worst_chip::WorstChip;
+use crate::apps::evaluation::{Asked, WorstChip};
 use crate::apps::study::CONFIDENCE;
 
 /// What a race gives to items that it does not look at, unless told.
@@ -50,15 +50,6 @@ pub(super) struct PercentileArguments {
     /// Also estimate them by importance sampling towards the worst chip in this folder of worst-case; --noise gaussian only
     #[arg(long, value_name = "RUN", requires = "rare", conflicts_with = "shard")]
     pub(super) towards: Option<PathBuf>,
-}
-
-/// What is asked for beside the table of a population.
-pub(super) struct Asked {
-    /// The percentile, half of the width as a fraction, and when to look.
-    pub(super) looks: Option<(f64, f64, Looks)>,
-    /// A race, but for its number of items.
-    pub(super) race: Option<RaceConfig>,
-    pub(super) rare: Option<SubsetSimulation>,
 }
 
 /// `error` after the option whose count of chips is at fault.

@@ -1,42 +1,17 @@
-//! What the chips of an evaluation are made of.
+//! What the command line says the chips of an evaluation are made of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use crossburn_hardware::deploy::{Fidelity, Hardware, Operation};
+use crossburn_hardware::deploy::{Fidelity, Operation};
 use crossburn_hardware::device::MemoryDevice;
 use crossburn_hardware::units::Second;
-use crossburn_noise::Variation;
-use serde_json::{Value, json};
 
 use super::super::digital::DigitalArgument;
 use super::super::noise::NoiseArguments;
-use super::super::note;
+use crate::apps::evaluation::{ChipSource, OnTargets, Target};
 use crate::apps::hardware::{CALIBRATION_ITEMS, NamedHardware, open_device, open_hardware};
-use crate::apps::study;
-
-/// A variation of weights, or a hardware.
-pub(super) enum ChipSource {
-    Variation(Variation),
-    Hardware(OnTargets),
-}
-
-/// One hardware with one or more cells.
-pub(super) struct OnTargets {
-    pub(super) name: String,
-    pub(super) targets: Vec<Target>,
-    pub(super) fidelity: Fidelity,
-    /// Training items that ranges are set on.
-    pub(super) calibration: usize,
-}
-
-/// A hardware with one cell.
-pub(super) struct Target {
-    /// Its name, where the cell is not the hardware's own.
-    pub(super) cell: Option<String>,
-    pub(super) hardware: Hardware,
-}
 
 /// What the command line says of a hardware, in place of a variation. Every flag refuses those of a variation by itself:
 /// `requires` alone is waived where what is required conflicts with something else.
@@ -69,26 +44,26 @@ pub(super) struct HardwareArguments {
     pub(super) after: Option<Second>,
 }
 
-impl ChipSource {
-    /// The hardware that is named, or the variation where none is.
+impl HardwareArguments {
+    /// The hardware that is named, or the variation `noise` where none is.
     ///
     /// # Errors
     /// Names and files that are not there, a cell that is named twice, and what does not fit together.
-    pub(super) fn new(choice: &HardwareArguments, noise: &NoiseArguments) -> Result<Self> {
-        let Some(hardware) = &choice.hardware else {
-            return Ok(Self::Variation(noise.variation()?));
+    pub(super) fn chip_source(&self, noise: &NoiseArguments) -> Result<ChipSource> {
+        let Some(hardware) = &self.hardware else {
+            return Ok(ChipSource::Variation(noise.variation()?));
         };
         let NamedHardware { name, hardware } = open_hardware(hardware)?;
-        let operation = choice.after.map(|after| Operation {
+        let operation = self.after.map(|after| Operation {
             after,
             ..hardware.config().operation
         });
-        let cells: Vec<&str> = match choice.cell.iter().any(|cell| cell == "all") {
-            true if choice.cell.len() > 1 => {
+        let cells: Vec<&str> = match self.cell.iter().any(|cell| cell == "all") {
+            true if self.cell.len() > 1 => {
                 bail!("--cell all names every cell: leave out the others, or `all`")
             }
             true => MemoryDevice::preset_names().collect(),
-            false => choice.cell.iter().map(String::as_str).collect(),
+            false => self.cell.iter().map(String::as_str).collect(),
         };
         let mut known = BTreeSet::new();
         let mut targets = Vec::new();
@@ -111,67 +86,11 @@ impl ChipSource {
                 hardware: hardware.with(None, operation)?,
             });
         }
-        Ok(Self::Hardware(OnTargets {
+        Ok(ChipSource::Hardware(OnTargets {
             name,
             targets,
-            fidelity: choice.fidelity,
-            calibration: choice.calibration,
+            fidelity: self.fidelity,
+            calibration: self.calibration,
         }))
-    }
-
-    /// The same, where the inputs of layers have the full scales `learned` in training, by path, in place of calibration.
-    ///
-    /// # Errors
-    /// A full scale that is none.
-    pub(super) fn with_input_scales(mut self, learned: &BTreeMap<String, f32>) -> Result<Self> {
-        if let Self::Hardware(on) = &mut self
-            && on.fidelity == Fidelity::Array
-        {
-            for target in &mut on.targets {
-                let scales = learned.iter().map(|(path, scale)| (path, *scale));
-                target.hardware = target.hardware.with_input_scales(scales)?;
-            }
-            if !learned.is_empty() {
-                note(
-                    "inputs have the full scales that training has learned, unless the hardware says others",
-                );
-            }
-        }
-        Ok(self)
-    }
-
-    /// Everything that a chip depends on.
-    pub(super) fn describe(&self) -> Result<Value> {
-        let OnTargets {
-            name,
-            targets,
-            fidelity,
-            calibration,
-        } = match self {
-            Self::Variation(variation) => return study::json(variation),
-            Self::Hardware(on) => on,
-        };
-        let targets = targets
-            .iter()
-            .map(|target| study::json(target.hardware.config()));
-        Ok(json!({
-            "kind": "hardware",
-            "name": name,
-            "fidelity": fidelity,
-            "calibration": calibration,
-            "targets": targets.collect::<Result<Vec<_>>>()?,
-        }))
-    }
-
-    /// What the report shows of it.
-    pub(super) fn summary(&self) -> Result<Value> {
-        match self {
-            Self::Variation(variation) => study::json(variation),
-            Self::Hardware(on) => {
-                let target = on.targets.first();
-                let after = target.map(|target| target.hardware.config().operation.after);
-                Ok(json!({ "kind": on.name, "fidelity": on.fidelity, "after": after }))
-            }
-        }
     }
 }

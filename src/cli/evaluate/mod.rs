@@ -2,11 +2,8 @@
 
 mod asked;
 mod deployment;
-mod job;
-mod judge;
 mod reproduce;
 mod shard;
-mod worst_chip;
 
 use std::path::PathBuf;
 
@@ -16,15 +13,14 @@ use crossburn_training::data::DataSource;
 use serde_json::json;
 
 use self::asked::PercentileArguments;
-use self::deployment::{ChipSource, HardwareArguments};
-use self::job::EvaluationJob;
+use self::deployment::HardwareArguments;
 use self::shard::Shard;
-use self::worst_chip::WorstChip;
 use super::noise::NoiseArguments;
 use super::normalize::NormalizeArgument;
-use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
-use super::stored_network::StoredNetwork;
-use super::{Outcome, note};
+use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, note_files, run_folder};
+use super::stored_network::open_stored;
+use super::{Outcome, command_line, finish, note};
+use crate::apps::evaluation::{ChipSource, EvaluationJob, Sweep, WorstChip};
 use crate::apps::study;
 
 /// Evaluate a checkpoint on a population of chips
@@ -133,15 +129,21 @@ impl Evaluate {
             shard.check(self.chips)?;
         }
         let asked = self.percentiles.asked(&self)?;
-        let deployment = ChipSource::new(&self.hardware, &self.noise)?;
+        let deployment = self.hardware.chip_source(&self.noise)?;
         let sweep = self.noise.sweep(&self.sweep)?;
         if let (ChipSource::Variation(_), Some(hint)) = (&deployment, self.noise.hint(&sweep)) {
             note(&hint);
         }
-        let stored = StoredNetwork::open(&self.checkpoint)?
+        let stored = open_stored(&self.checkpoint)?
             .normalized(self.normalize.asked())?
             .with_digital(&self.hardware.digital.paths);
-        let deployment = deployment.with_input_scales(&stored.manifest.input_scales)?;
+        let learned = &stored.manifest.input_scales;
+        let deployment = deployment.with_input_scales(learned)?;
+        if deployment.has_input_scales() && !learned.is_empty() {
+            note(
+                "inputs have the full scales that training has learned, unless the hardware says others",
+            );
+        }
         let towards = match &self.percentiles.towards {
             Some(run) => Some(WorstChip::open(run, &stored)?),
             None => None,
@@ -191,18 +193,39 @@ impl Evaluate {
             )?;
         }
         let place = self.run.set_up(out, "evaluate")?;
+        let at_sigma = |sigma| Ok((sigma, self.noise.at_sigma(sigma)?));
         let job = EvaluationJob {
-            arguments: &self,
             stored: &stored,
-            source,
+            source: source.clone(),
+            items: self.items,
             deployment,
+            seed: self.seed,
+            chips: self.chips,
+            part: match self.shard {
+                Some(shard) => shard.range(self.chips),
+                None => 0..self.chips,
+            },
             asked,
-            sweep,
+            sweep: Sweep {
+                variations: sweep.into_iter().map(at_sigma).collect::<Result<_>>()?,
+                chips: self.sweep_chips,
+            },
             towards,
             of_chips,
             config,
-            place: &place,
+            reproduce: self.reproduce(&source),
+            place: place.workplace(self.resume),
         };
-        stored.recipe.build(&place.device, job)?
+        let Some(results) = stored.recipe.build(&place.device, job)?? else {
+            note(&format!(
+                "the finished chips are kept: continue with `{}`",
+                command_line::resumed()
+            ));
+            return Ok(Outcome::Interrupted);
+        };
+        finish(&place.out, &results, self.run.json)?;
+        note_files(&source.test_files()?);
+        place.note_report();
+        Ok(Outcome::Done)
     }
 }

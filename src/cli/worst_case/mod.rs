@@ -1,12 +1,10 @@
 //! `crossburn worst-case`
 
-mod certify;
-mod job;
 mod names;
 mod reproduce;
 mod room;
-mod searches;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
@@ -16,17 +14,16 @@ use crossburn_noise::worst_case::{
     SingleStep,
 };
 use crossburn_training::data::DataSource;
-use crossburn_training::{AttackActivations, Learn, Surrogate, TaskConfig};
+use crossburn_training::{AttackActivations, TaskConfig};
 use serde_json::json;
 
-use self::job::WorstCaseJob;
 use self::names::SearchMethod;
-use self::room::Room;
 use super::digital::DigitalArgument;
 use super::normalize::NormalizeArgument;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
-use super::stored_network::StoredNetwork;
-use super::{Outcome, note};
+use super::stored_network::open_stored;
+use super::{Outcome, command_line, finish, note};
+use crate::apps::worst_case::WorstCaseJob;
 
 /// Search the worst chip within a bound of deviation
 ///
@@ -138,9 +135,9 @@ impl FindWorstCase {
         if self.items == Some(0) {
             bail!("--items 0 leaves nothing to search on: use a number above 0");
         }
-        let room = Room::new(&self)?;
+        let room = self.room()?;
         let search = self.search().check()?;
-        let stored = StoredNetwork::open(&self.checkpoint)?
+        let stored = open_stored(&self.checkpoint)?
             .normalized(self.normalize.asked())?
             .with_digital(&self.digital.paths);
         let source = stored.source(self.data.as_ref())?;
@@ -180,15 +177,37 @@ impl FindWorstCase {
         }
         let place = self.run.set_up(out, "worst-case")?;
         let job = WorstCaseJob {
-            arguments: &self,
             stored: &stored,
+            reproduce: self.reproduce(&source, &room, &search),
             source,
+            items: self.items,
             room,
             search,
+            losses: self.losses(&stored.recipe.task),
+            through: self.through(),
+            random_chips: self.random_chips,
+            certify: self.certify,
+            seed: self.seed,
             config,
-            place: &place,
+            place: place.workplace(self.resume),
         };
-        stored.recipe.build(&place.device, job)?
+        let Some(results) = stored.recipe.build(&place.device, job)?? else {
+            note(&format!(
+                "the state of the search is kept: continue with `{}`",
+                command_line::resumed()
+            ));
+            return Ok(Outcome::Interrupted);
+        };
+        finish(&place.out, &results, self.run.json)?;
+        let chip = command_line::operand(&place.out.join("worst-chip"));
+        let mut replay: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &chip];
+        replay.extend(["--noise", "none", "--chips", "1"].map(OsStr::new));
+        note(&format!(
+            "report: {}; replay: {}",
+            place.out.join("report.html").display(),
+            command_line::quoted(replay),
+        ));
+        Ok(Outcome::Done)
     }
 
     /// Whether an option was given that only single methods have.
@@ -300,65 +319,16 @@ impl FindWorstCase {
         }
     }
 
-    /// What every bound is searched by.
-    fn kinds<N, T: Learn<N>>(&self, task: &TaskConfig) -> Result<Vec<Kind<T::Surrogate>>> {
-        let read = |name: &String| name.parse::<T::Surrogate>().map_err(anyhow::Error::msg);
-        let losses = self.losses(task);
-        let surrogates = losses.iter().map(read).collect::<Result<Vec<_>>>()?;
-        for (index, surrogate) in surrogates.iter().enumerate() {
-            if surrogates[..index].contains(surrogate) {
-                bail!("--loss names {surrogate} twice: name every loss once");
-            }
-        }
-        let mut through = vec![AttackActivations::Quantized];
+    /// The activations that gradients go through.
+    fn through(&self) -> Vec<AttackActivations> {
         // Random draws look at no gradient: through other activations they would be the same.
         let draws = matches!(
             self.method(),
             SearchMethod::Corners | SearchMethod::MonteCarlo
         );
-        if self.unquantized_activations && !draws {
-            through.push(AttackActivations::Unquantized);
+        match self.unquantized_activations && !draws {
+            true => vec![AttackActivations::Quantized, AttackActivations::Unquantized],
+            false => vec![AttackActivations::Quantized],
         }
-        let of_surrogate = |surrogate: Option<T::Surrogate>| {
-            let kind = move |activations: &AttackActivations| Kind {
-                surrogate,
-                activations: *activations,
-            };
-            through.iter().map(kind).collect::<Vec<_>>()
-        };
-        Ok(match surrogates.is_empty() {
-            true => of_surrogate(None),
-            false => surrogates
-                .into_iter()
-                .map(Some)
-                .flat_map(of_surrogate)
-                .collect(),
-        })
-    }
-}
-
-/// One search of a bound: what it lowers, and through what.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Kind<S> {
-    /// All surrogates where absent.
-    surrogate: Option<S>,
-    activations: AttackActivations,
-}
-
-impl<S: Surrogate> Kind<S> {
-    /// What it is called in progress bars.
-    fn name(self) -> String {
-        let by = self
-            .surrogate
-            .map_or_else(|| "all losses".to_string(), |loss| loss.to_string());
-        match self.activations {
-            AttackActivations::Quantized => by,
-            AttackActivations::Unquantized => format!("{by}, unquantized"),
-        }
-    }
-
-    /// The name of its file.
-    fn stem(self) -> String {
-        self.name().replace([' ', ':'], "-").replace(',', "")
     }
 }

@@ -1,22 +1,23 @@
 //! The command that repeats a search.
 
 use crossburn_noise::worst_case::Search;
+use crossburn_training::data::DataSource;
 
-use super::job::WorstCaseJob;
-use super::room::Room;
+use super::FindWorstCase;
+use crate::apps::worst_case::Room;
 use crate::cli::command_line;
 
-impl WorstCaseJob<'_> {
-    /// The command that repeats the run: with the data of the training, and the tolerance that the hardware has.
-    pub(super) fn reproduce(&self) -> String {
+impl FindWorstCase {
+    /// The command that repeats the run: with the data of the training, `source`, and the tolerance that the hardware has.
+    pub(super) fn reproduce(&self, source: &DataSource, room: &Room, search: &Search) -> String {
         let mut resolved = vec![
-            ("data", self.source.to_string()),
-            ("method", self.search.name().to_string()),
+            ("data", source.to_string()),
+            ("method", search.name().to_string()),
         ];
-        if let Room::Cells { tolerance, .. } = &self.room {
+        if let Room::Cells { tolerance, .. } = room {
             resolved.push(("tolerance", tolerance.to_string()));
         }
-        if let Search::Auto(auto) = self.search {
+        if let Search::Auto(auto) = search {
             resolved.push(("budget", auto.budget.to_string()));
         }
         command_line::repeated(&resolved)

@@ -1,60 +1,85 @@
 //! One network on the chips that were asked for, from its checkpoint to the results document.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result};
 use crossburn_hardware::deploy::Fidelity;
 use crossburn_models::Network;
-use crossburn_noise::{Direction, RaceConfig};
+use crossburn_noise::{Looks, RaceConfig, SubsetSimulation, Variation};
 use crossburn_training::data::DataSource;
 use crossburn_training::{Batches, Evaluation, Learn, Part, Role, Task, TaskParts, WithTask};
 use serde_json::{Value, json};
 
-use super::Evaluate;
-use super::asked::Asked;
-use super::deployment::ChipSource;
+use super::chip_source::ChipSource;
 use super::judge::Judge;
 use super::worst_chip::WorstChip;
 use crate::apps::hardware::calibration;
 use crate::apps::shards::DATA_DIGEST;
+use crate::apps::stored_network::StoredNetwork;
 use crate::apps::study::{self, Clock};
-use crate::cli::run_setup::{RunPlace, note_files};
-use crate::cli::stored_network::StoredNetwork;
-use crate::cli::{Outcome, command_line, finish, note};
+use crate::apps::workplace::Workplace;
 use crate::report::{DataSummary, Document, Results, RunCommand};
 
-pub(super) struct EvaluationJob<'a> {
-    pub(super) arguments: &'a Evaluate,
-    pub(super) stored: &'a StoredNetwork,
-    pub(super) source: DataSource,
-    pub(super) deployment: ChipSource,
-    pub(super) asked: Asked,
-    /// Sigmas of the curve of the metric against sigma, in increasing order.
-    pub(super) sweep: Vec<f64>,
+/// Evaluates one network; what [`WithTask::run`] is given. Nothing comes back where it was stopped: finished chips are kept.
+pub(crate) struct EvaluationJob<'a> {
+    pub(crate) stored: &'a StoredNetwork,
+    pub(crate) source: DataSource,
+    /// Test items, where a number was asked for.
+    pub(crate) items: Option<usize>,
+    pub(crate) deployment: ChipSource,
+    /// Seed of the population.
+    pub(crate) seed: u64,
+    /// Chips of the population.
+    pub(crate) chips: u64,
+    /// Those of them that are evaluated where nothing else is asked: all, or one shard.
+    pub(crate) part: Range<u64>,
+    pub(crate) asked: Asked,
+    pub(crate) sweep: Sweep,
     /// What importance sampling goes towards.
-    pub(super) towards: Option<WorstChip>,
+    pub(crate) towards: Option<WorstChip>,
     /// Everything that the metric of a chip depends on; the items join when they are read.
-    pub(super) of_chips: Value,
-    pub(super) config: Value,
-    pub(super) place: &'a RunPlace,
+    pub(crate) of_chips: Value,
+    /// What the document says of the run; the items join as well.
+    pub(crate) config: Value,
+    /// Command line that repeats the run.
+    pub(crate) reproduce: String,
+    pub(crate) place: Workplace<'a>,
+}
+
+/// What is asked for beside the table of a population.
+pub(crate) struct Asked {
+    /// The percentile, half of the width as a fraction, and when to look.
+    pub(crate) looks: Option<(f64, f64, Looks)>,
+    /// A race, but for its number of items.
+    pub(crate) race: Option<RaceConfig>,
+    pub(crate) rare: Option<SubsetSimulation>,
+}
+
+/// The curve of the metric against sigma.
+pub(crate) struct Sweep {
+    /// Sigmas in increasing order, with the variation that has each.
+    pub(crate) variations: Vec<(f64, Variation)>,
+    /// Chips for each.
+    pub(crate) chips: u64,
 }
 
 impl WithTask for EvaluationJob<'_> {
-    type Output = Result<Outcome>;
+    type Output = Result<Option<Results>>;
 
-    fn run<N: Network, P: TaskParts<N>>(mut self, network: N, parts: P) -> Result<Outcome> {
-        let arguments = self.arguments;
+    fn run<N: Network, P: TaskParts<N>>(mut self, network: N, parts: P) -> Self::Output {
         let mut clock = Clock::new();
         let recipe = &self.stored.recipe;
         if self.asked.race.is_some() {
             P::Task::require_counts("a race", &recipe.task.metric())?;
         }
-        let device = &self.place.device;
+        let device = self.place.device;
         let worst_chip = match &self.towards {
             // A copy that shares no running statistics.
             Some(chip) => Some(chip.stored.load(network.valid(), &parts)?),
             None => None,
         };
         let network = self.stored.load(network, &parts)?;
-        let amount = self.stored.test_amount(&self.source, arguments.items);
+        let amount = self.stored.test_amount(&self.source, self.items);
         let load = |of, amount| parts.load(&self.source, recipe.seed, of, amount);
         let test = clock.time("data", || load((Part::Test, Role::Judge), amount))?;
         // The first training items set the ranges of a hardware.
@@ -65,7 +90,7 @@ impl WithTask for EvaluationJob<'_> {
                 let training =
                     clock.time("data", || load((Part::Training, Role::Learn), amount))?;
                 if training.items() < on.calibration {
-                    note(&format!(
+                    self.place.observer.note(&format!(
                         "ranges are set on all {} training items, fewer than --calibration {}",
                         training.items(),
                         on.calibration
@@ -91,9 +116,15 @@ impl WithTask for EvaluationJob<'_> {
         };
         let evaluation = Evaluation::new(&network, self.stored.weights::<N>(), batches)
             .side_by_side(side_by_side);
-        let direction = worst_chip
-            .map(|chip| self.direction(&evaluation, &chip))
-            .transpose()?;
+        let direction = match (&worst_chip, &self.towards, &self.deployment) {
+            (Some(chip), Some(towards), ChipSource::Variation(variation)) => {
+                let direction = evaluation.direction_to(chip, variation.scale);
+                Some(direction.with_context(|| {
+                    format!("the chip of {} is no direction", towards.run.display())
+                })?)
+            }
+            _ => None,
+        };
         let clean = evaluation.clean_in_detail()?;
         let judge = Judge {
             job: &self,
@@ -112,20 +143,16 @@ impl WithTask for EvaluationJob<'_> {
             }
         };
         let Some(methods) = judged else {
-            note(&format!(
-                "the finished chips are kept: continue with `{}`",
-                command_line::resumed()
-            ));
-            return Ok(Outcome::Interrupted);
+            return Ok(None);
         };
         let (version, commit) = study::version();
-        let results = Results {
+        Ok(Some(Results {
             schema: Results::SCHEMA.to_string(),
             command: RunCommand::Evaluate,
             version,
             commit,
-            reproduce: self.reproduce(),
-            config: self.config.clone(),
+            reproduce: self.reproduce,
+            config: self.config,
             data: DataSummary {
                 source: self.source.to_string(),
                 train: 0,
@@ -138,11 +165,7 @@ impl WithTask for EvaluationJob<'_> {
             methods,
             confusion: clean.confusion.map(study::confusion),
             timing: clock.timing(),
-        };
-        finish(&self.place.out, &results, arguments.run.json)?;
-        note_files(&self.source.test_files()?);
-        self.place.note_report();
-        Ok(Outcome::Done)
+        }))
     }
 }
 
@@ -155,19 +178,5 @@ impl EvaluationJob<'_> {
         }
         self.of_chips["data"] = digest.clone();
         self.config[DATA_DIGEST] = digest;
-    }
-
-    /// The direction of `chip` in the draws of the variation.
-    fn direction<N: Network, T: Learn<N>>(
-        &self,
-        evaluation: &Evaluation<N, T>,
-        chip: &N,
-    ) -> Result<Direction> {
-        let scale = self.arguments.noise.variation()?.scale;
-        let run = self.arguments.percentiles.towards.as_deref();
-        evaluation.direction_to(chip, scale).with_context(|| {
-            let run = run.unwrap_or(&self.place.out);
-            format!("the chip of {} is no direction", run.display())
-        })
     }
 }

@@ -12,7 +12,7 @@ use crossburn_noise::worst_case::{
 use crossburn_training::TrainingError;
 use serde_json::Value;
 
-use super::kept_file::{KeptFile, Work};
+use crate::apps::kept_file::{KeptFile, Work};
 
 /// How often the state of a search goes to disk.
 const SAVE_EVERY: Duration = Duration::from_secs(2);

@@ -4,17 +4,16 @@ use anyhow::{Context, Result};
 use crossburn_hardware::deploy::MappedNetwork;
 use crossburn_models::Network;
 use crossburn_noise::worst_case::{
-    DeviationBounds, LayerSensitivity, Leg, MonteCarlo, Objective, Search, WorstCase,
+    DeviationBounds, LayerSensitivity, Leg, MonteCarlo, Objective, Search, SearchState, WorstCase,
 };
 use crossburn_noise::{Metric, Population};
 use crossburn_training::{AttackActivations, Learn, Surrogate, WeightAttack};
 
-use super::Kind;
-use super::job::WorstCaseJob;
+use super::job::{Kind, WorstCaseJob};
 use super::room::Room;
+use super::searched::Searched;
 use crate::apps::study::Clock;
-use crate::apps::worst_case::Searched;
-use crate::cli::progress::bar;
+use crate::apps::workplace::Workplace;
 use crate::report::{BoundPoint, FoundBy, LegSummary, RandomChips, SearchSummary};
 
 /// What was found within all bounds.
@@ -82,7 +81,7 @@ impl WorstCaseJob<'_> {
             }
             attack = attack.with_activations(AttackActivations::Quantized);
             if own {
-                if self.arguments.random_chips > 0 {
+                if self.random_chips > 0 {
                     let drawn = clock.time("random chips", || self.random(&attack, &boxes))?;
                     let Some((found, chips)) = drawn else {
                         return Ok(None);
@@ -127,24 +126,36 @@ impl WorstCaseJob<'_> {
             .search
             .most_evaluations(boxes.entries(), attack.surrogates());
         let stage = format!("{bound} by {}", kind.name());
-        let progress = bar(&self.place.bars, &stage, total, "evaluation");
+        let progress = self.place.observer.stage(&stage, total, "evaluation");
         let file = format!("bound-{bound}-{}.json", kind.stem());
-        let searched = Searched {
-            search: &self.search,
-            seed: self.arguments.seed,
-            path: self.place.out.join("search").join(file),
-            of: self.config.clone(),
-            resume: self.arguments.resume,
-            on_evaluation: &|state| {
-                let worst = metric.show(metric.of_score(state.worst()));
-                progress.set_message(format!("· {} {worst}", metric.name));
-                progress.set_position(state.evaluations);
-            },
-            stop: &self.place.stop,
+        let on_evaluation = |state: &SearchState| {
+            let worst = metric.show(metric.of_score(state.worst()));
+            progress.say(format!("· {} {worst}", metric.name));
+            progress.advance_to(state.evaluations);
         };
-        let found = searched.run(attack, boxes);
-        progress.finish_and_clear();
-        found
+        let searched = self.searched(&self.search, &file, &on_evaluation);
+        searched.run(attack, boxes)
+    }
+
+    /// A search whose state is kept in `file`.
+    fn searched<'a>(
+        &'a self,
+        search: &'a Search,
+        file: &str,
+        on_evaluation: &'a dyn Fn(&SearchState),
+    ) -> Searched<'a> {
+        let Workplace {
+            out, resume, stop, ..
+        } = self.place;
+        Searched {
+            search,
+            seed: self.seed,
+            path: out.join("search").join(file),
+            of: self.config.clone(),
+            resume,
+            on_evaluation,
+            stop,
+        }
     }
 
     /// Random chips within the bound of the run, and the worst of them; `None` where they were interrupted.
@@ -153,24 +164,17 @@ impl WorstCaseJob<'_> {
         attack: &WeightAttack<N, T>,
         boxes: &DeviationBounds,
     ) -> Result<Option<(WorstCase, RandomChips)>> {
-        let (seed, draws) = (self.arguments.seed, self.arguments.random_chips);
-        let progress = bar(&self.place.bars, "random chips", draws as u64, "chip");
-        let searched = Searched {
-            search: &Search::MonteCarlo(MonteCarlo { draws }),
-            seed,
-            path: self.place.out.join("search").join("random-chips.json"),
-            of: self.config.clone(),
-            resume: self.arguments.resume,
-            on_evaluation: &|state| progress.set_position(state.evaluations - 1),
-            stop: &self.place.stop,
-        };
+        let draws = self.random_chips;
+        let progress = (self.place.observer).stage("random chips", draws as u64, "chip");
+        let search = Search::MonteCarlo(MonteCarlo { draws });
+        let on_evaluation = |state: &SearchState| progress.advance_to(state.evaluations - 1);
+        let searched = self.searched(&search, "random-chips.json", &on_evaluation);
         let found = searched.run(attack, boxes)?;
-        progress.finish_and_clear();
         Ok(found.map(|found| {
             let metric = attack.metric();
             let points = found.path.iter().skip(1);
             let chips = points.map(|point| metric.of_score(point.score)).collect();
-            let population = Population::new(seed, 0, chips).judged_by(metric.better);
+            let population = Population::new(self.seed, 0, chips).judged_by(metric.better);
             let chips = RandomChips {
                 chips: population.chips(),
                 mean: population.mean(),

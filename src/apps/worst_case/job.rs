@@ -1,52 +1,89 @@
 //! One network: its searches, its random chips, and what follows from the worst of them.
 
-use std::ffi::OsStr;
-
-use anyhow::Result;
+use anyhow::{Result, bail};
 use crossburn_checkpoints::save_checkpoint;
 use crossburn_hardware::deploy::{Fidelity, MappedNetwork};
 use crossburn_models::Network;
 use crossburn_noise::worst_case::Search;
 use crossburn_training::data::{Amount, DataSource};
 use crossburn_training::{
-    Batches, Evaluation, Learn, Part, Role, Task, TaskParts, WeightAttack, WithTask, evaluate,
+    AttackActivations, Batches, Evaluation, Learn, Part, Role, Surrogate, Task, TaskParts,
+    WeightAttack, WithTask, evaluate,
 };
 use serde_json::Value;
 
 use super::certify::certify;
 use super::room::Room;
-use super::{FindWorstCase, Kind};
 use crate::apps::hardware::{CALIBRATION_ITEMS, calibration};
+use crate::apps::stored_network::StoredNetwork;
 use crate::apps::study::{self, Clock};
-use crate::cli::run_setup::RunPlace;
-use crate::cli::stored_network::StoredNetwork;
-use crate::cli::{Outcome, command_line, finish, note};
+use crate::apps::workplace::Workplace;
 use crate::report::{Document, Transfer, TransferFrom, WorstCaseHardware, WorstCaseResults};
 
-pub(super) struct WorstCaseJob<'a> {
-    pub(super) arguments: &'a FindWorstCase,
-    pub(super) stored: &'a StoredNetwork,
-    pub(super) source: DataSource,
-    pub(super) room: Room,
-    pub(super) search: Search,
-    pub(super) config: Value,
-    pub(super) place: &'a RunPlace,
+/// Searches the worst chip of one network; what [`WithTask::run`] is given. The chip is kept as a checkpoint, `worst-chip`, in the run
+/// folder. Nothing comes back where it was stopped: the states of searches are kept.
+pub(crate) struct WorstCaseJob<'a> {
+    pub(crate) stored: &'a StoredNetwork,
+    pub(crate) source: DataSource,
+    /// Test items that the search knows, where a number was asked for.
+    pub(crate) items: Option<usize>,
+    pub(crate) room: Room,
+    pub(crate) search: Search,
+    /// The surrogates by name, one search by each; one search by all where there are none.
+    pub(crate) losses: Vec<String>,
+    /// The activations that gradients go through, one search through each.
+    pub(crate) through: Vec<AttackActivations>,
+    /// Random chips within the bound of the run.
+    pub(crate) random_chips: usize,
+    /// Whether items are counted that no admissible deviation flips.
+    pub(crate) certify: bool,
+    /// Seed of restarts and random chips.
+    pub(crate) seed: u64,
+    /// What the document says of the run.
+    pub(crate) config: Value,
+    /// Command line that repeats the run.
+    pub(crate) reproduce: String,
+    pub(crate) place: Workplace<'a>,
+}
+
+/// One search of a bound: what it lowers, and through what.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Kind<S> {
+    /// All surrogates where absent.
+    pub(super) surrogate: Option<S>,
+    pub(super) activations: AttackActivations,
+}
+
+impl<S: Surrogate> Kind<S> {
+    /// What it is called where its progress is shown.
+    pub(super) fn name(self) -> String {
+        let by = self
+            .surrogate
+            .map_or_else(|| "all losses".to_string(), |loss| loss.to_string());
+        match self.activations {
+            AttackActivations::Quantized => by,
+            AttackActivations::Unquantized => format!("{by}, unquantized"),
+        }
+    }
+
+    /// The name of its file.
+    pub(super) fn stem(self) -> String {
+        self.name().replace([' ', ':'], "-").replace(',', "")
+    }
 }
 
 impl WithTask for WorstCaseJob<'_> {
-    type Output = Result<Outcome>;
+    type Output = Result<Option<WorstCaseResults>>;
 
-    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Outcome> {
+    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Self::Output {
         // Before anything is read.
-        let kinds = self
-            .arguments
-            .kinds::<N, P::Task>(&self.stored.recipe.task)?;
-        if self.arguments.certify {
+        let kinds = self.kinds::<N, P::Task>()?;
+        if self.certify {
             P::Task::require_counts("a certificate", &self.stored.recipe.task.metric())?;
         }
         let network = self.stored.load(network, &parts)?;
         let weights = self.stored.weights::<N>();
-        let device = &self.place.device;
+        let device = self.place.device;
         let mut clock = Clock::new();
         let items = clock.time("data", || self.items(&parts))?;
         let batches = Batches::new(&items.known, 128, device)?;
@@ -67,27 +104,10 @@ impl WithTask for WorstCaseJob<'_> {
                 self.judge(attack, None, (&items, &kinds), keep, &mut clock)?
             }
         };
-        let Some(results) = results else {
-            note(&format!(
-                "the state of the search is kept: continue with `{}`",
-                command_line::resumed()
-            ));
-            return Ok(Outcome::Interrupted);
-        };
-        let results = WorstCaseResults {
+        Ok(results.map(|results| WorstCaseResults {
             timing: clock.timing(),
             ..results
-        };
-        finish(&self.place.out, &results, self.arguments.run.json)?;
-        let chip = command_line::operand(&self.place.out.join("worst-chip"));
-        let mut replay: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &chip];
-        replay.extend(["--noise", "none", "--chips", "1"].map(OsStr::new));
-        note(&format!(
-            "report: {}; replay: {}",
-            self.place.out.join("report.html").display(),
-            command_line::quoted(replay),
-        ));
-        Ok(Outcome::Done)
+        }))
     }
 }
 
@@ -95,7 +115,7 @@ impl WithTask for WorstCaseJob<'_> {
 type Keep<'a, N> = &'a dyn Fn(&N, (f64, f64), usize) -> Result<()>;
 
 /// The items of a run.
-pub(super) struct Items<T> {
+struct Items<T> {
     /// What the ranges of a hardware are set on.
     ranges: Option<T>,
     /// What the search knows.
@@ -106,11 +126,37 @@ pub(super) struct Items<T> {
 }
 
 impl WorstCaseJob<'_> {
+    /// What every bound is searched by.
+    fn kinds<N, T: Learn<N>>(&self) -> Result<Vec<Kind<T::Surrogate>>> {
+        let read = |name: &String| name.parse::<T::Surrogate>().map_err(anyhow::Error::msg);
+        let surrogates = self.losses.iter().map(read).collect::<Result<Vec<_>>>()?;
+        for (index, surrogate) in surrogates.iter().enumerate() {
+            if surrogates[..index].contains(surrogate) {
+                bail!("--loss names {surrogate} twice: name every loss once");
+            }
+        }
+        let of_surrogate = |surrogate: Option<T::Surrogate>| {
+            let kind = move |activations: &AttackActivations| Kind {
+                surrogate,
+                activations: *activations,
+            };
+            self.through.iter().map(kind).collect::<Vec<_>>()
+        };
+        Ok(match surrogates.is_empty() {
+            true => of_surrogate(None),
+            false => surrogates
+                .into_iter()
+                .map(Some)
+                .flat_map(of_surrogate)
+                .collect(),
+        })
+    }
+
     /// Test items that were not asked for show whether the deviation transfers; where none are left, training items do.
     fn items<N: Network, P: TaskParts<N>>(&self, parts: &P) -> Result<Items<P::Task>> {
         let (stored, source) = (self.stored, &self.source);
         let (seed, data) = (stored.recipe.seed, &stored.recipe.data);
-        let asked = self.arguments.items;
+        let asked = self.items;
         let amount = match (asked, data.test) {
             (Some(asked), Some(test)) => Amount::between(asked, test),
             _ => stored.test_amount(source, asked),
@@ -151,14 +197,14 @@ impl WorstCaseJob<'_> {
         let Some((attack, found)) = self.search_bounds(attack, mapped, kinds, clock)? else {
             return Ok(None);
         };
-        let certificate = match self.arguments.certify {
+        let certificate = match self.certify {
             true => Some(clock.time("certificate", || certify(&attack, mapped, bound))?),
             false => None,
         };
         let worst = &found.worst;
         let chip = attack.chip(&worst.deviations)?;
         let transfer = clock.time("transfer", || -> Result<Transfer> {
-            let other = Batches::new(&items.other, 128, &self.place.device)?;
+            let other = Batches::new(&items.other, 128, self.place.device)?;
             Ok(Transfer {
                 from: items.from,
                 items: items.other.items(),
@@ -191,7 +237,7 @@ impl WorstCaseJob<'_> {
             schema: WorstCaseResults::SCHEMA.to_string(),
             version,
             commit,
-            reproduce: self.reproduce(),
+            reproduce: self.reproduce.clone(),
             config: self.config.clone(),
             data: self.source.to_string(),
             items: attack.items(),

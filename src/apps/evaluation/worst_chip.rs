@@ -1,15 +1,17 @@
 //! The chip that a worst-case search has found, as a direction to sample along.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::cli::stored_network::StoredNetwork;
+use crate::apps::stored_network::StoredNetwork;
 use crate::report::{Document, WorstCaseResults};
 
 /// A chip that a worst-case search has found for the network in question.
-pub(super) struct WorstChip {
-    pub(super) stored: StoredNetwork,
+pub(crate) struct WorstChip {
+    /// The run of the search.
+    pub(crate) run: PathBuf,
+    pub(crate) stored: StoredNetwork,
 }
 
 impl WorstChip {
@@ -17,7 +19,7 @@ impl WorstChip {
     ///
     /// # Errors
     /// A folder that is no such run, and a search on other weights.
-    pub(super) fn open(run: &Path, network: &StoredNetwork) -> Result<Self> {
+    pub(crate) fn open(run: &Path, network: &StoredNetwork) -> Result<Self> {
         let results = WorstCaseResults::read(run)?;
         if results.config["weights"] != network.manifest.weights_checksum() {
             bail!(
@@ -32,12 +34,13 @@ impl WorstChip {
             false => run.parent().unwrap_or(run),
         };
         Ok(Self {
+            run: run.to_path_buf(),
             stored: StoredNetwork::open(&folder.join("worst-chip"))?,
         })
     }
 
     /// The checksum of its weights.
-    pub(super) fn checksum(&self) -> &str {
+    pub(crate) fn checksum(&self) -> &str {
         self.stored.manifest.weights_checksum()
     }
 }

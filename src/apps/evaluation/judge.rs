@@ -5,16 +5,15 @@ use crossburn_hardware::deploy::{Fab, Fidelity, MappedNetwork};
 use crossburn_models::Network;
 use crossburn_noise::{Direction, Looks, Race, SubsetSimulation, Variation};
 use crossburn_training::{Batches, Evaluation, Learn, Task};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::deployment::{OnTargets, Target};
-use super::job::EvaluationJob;
+use super::chip_source::{OnTargets, Target};
+use super::job::{EvaluationJob, Sweep};
 use super::worst_chip::WorstChip;
 use crate::apps::population::{self, ChipStore, Draw};
 use crate::apps::study::{self, Clock};
+use crate::apps::workplace::{Stage, Workplace};
 use crate::apps::{hardware, race, rare};
-use crate::cli::note;
-use crate::cli::progress::bar;
 use crate::report::{
     AlsoMeasured, ImportanceSummary, KppEntry, LooksSummary, MethodResults, OnHardware,
     Percentiles, PopulationSummary, RareSummary,
@@ -42,7 +41,6 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         variation: &Variation,
         clock: &mut Clock,
     ) -> Result<Option<Vec<MethodResults>>> {
-        let arguments = self.job.arguments;
         let fab = self.evaluation.varied(variation);
         let found = clock.time("chips", || self.chips(&fab, "evaluate", None))?;
         let Some((population, mut percentiles)) = found else {
@@ -64,25 +62,24 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             percentiles.rare = Some(rare);
         }
         let mut sweep = Vec::new();
-        let total = (self.job.sweep.len() as u64).saturating_mul(arguments.sweep_chips);
-        let progress = bar(&self.job.place.bars, "versus sigma", total, "chip");
-        for &sigma in &self.job.sweep {
-            let variation = arguments.noise.at_sigma(sigma)?;
+        let Sweep { variations, chips } = &self.job.sweep;
+        let total = (variations.len() as u64).saturating_mul(*chips);
+        let progress = self.stage("versus sigma", total, "chip");
+        for (sigma, variation) in variations {
             let draw = Draw {
-                fab: &self.evaluation.varied(&variation),
-                seed: arguments.seed,
-                chips: 0..arguments.sweep_chips,
+                fab: &self.evaluation.varied(variation),
+                seed: self.job.seed,
+                chips: 0..*chips,
                 store: None,
-                on_chip: &|| progress.inc(1),
-                stop: &self.job.place.stop,
+                on_chip: &|| progress.advance(1),
+                stop: self.job.place.stop,
             };
             let Some(chips) = clock.time("sweep", || population::draw(self.evaluation, &draw))?
             else {
                 return Ok(None);
             };
-            sweep.push(study::sweep_point(sigma, &chips)?);
+            sweep.push(study::sweep_point(*sigma, &chips)?);
         }
-        progress.finish_and_clear();
         let method = self.method(None, (population, percentiles))?;
         Ok(Some(vec![MethodResults { sweep, ..method }]))
     }
@@ -142,20 +139,20 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         let fab = mapped.fab(fidelity)?;
         let cost = hardware::cost(mapped)?;
         if fidelity == Fidelity::Weight && !mapped.unseen().is_empty() {
-            note(&format!(
+            self.note(&format!(
                 "no array-aware layer uses {}: their cost is left out",
                 mapped.unseen().join(", ")
             ));
         }
         let device = &mapped.hardware().config().device;
         if fidelity == Fidelity::Weight && device.has_read_noise() {
-            note(&format!(
+            self.note(&format!(
                 "{}: its reads scatter; a frozen weight leaves out what changes from read to read, --fidelity array has it",
                 device.config().kind()
             ));
         }
         if device.iv_curve().is_some() {
-            note(&format!(
+            self.note(&format!(
                 "{}: its current is no straight line, which chips leave out: they compute with conductances",
                 device.config().kind()
             ));
@@ -208,23 +205,21 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         file: &str,
     ) -> Result<Option<Found>> {
         let items = self.evaluation.items();
-        let progress = bar(&self.job.place.bars, stage, 0, "item");
-        let of = json!({ "race": self.job.of_chips });
-        let store = ChipStore::open(self.job.place.out.join(file), of, self.job.arguments.resume)?;
+        let progress = self.stage(stage, 0, "item");
+        let store = self.store(file, json!({ "race": self.job.of_chips }))?;
         let racing = race::Racing {
             race,
             store: &store,
             on_round: &|chips, round| {
                 // All chips that are left would look at all items that are left.
                 let most = chips as u64 * (items - round.start) as u64;
-                progress.set_length(progress.position() + most);
-                progress.set_message(format!("· {chips} chips race"));
+                progress.leave(most);
+                progress.say(format!("· {chips} chips race"));
             },
-            on_chip: &|looked| progress.inc(looked as u64),
-            stop: &self.job.place.stop,
+            on_chip: &|looked| progress.advance(looked as u64),
+            stop: self.job.place.stop,
         };
         let result = race::run(self.evaluation, fab, &racing)?;
-        progress.finish_and_clear();
         Ok(result.map(|result| {
             let percentiles = Percentiles {
                 race: Some(race::summarize(race, &result)),
@@ -242,20 +237,18 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         stage: &str,
         file: &str,
     ) -> Result<Option<Found>> {
-        let arguments = self.job.arguments;
-        let progress = bar(&self.job.place.bars, stage, arguments.chips, "chip");
-        let path = self.job.place.out.join(file);
-        let store = ChipStore::open(path, self.job.of_chips.clone(), arguments.resume)?;
+        let progress = self.stage(stage, self.job.chips, "chip");
+        let store = self.store(file, self.job.of_chips.clone())?;
         let mut found = None;
         for &chips in looks.chips() {
-            progress.set_position(0);
+            progress.advance_to(0);
             let draw = Draw {
                 fab,
-                seed: arguments.seed,
+                seed: self.job.seed,
                 chips: 0..chips as u64,
                 store: Some(&store),
-                on_chip: &|| progress.inc(1),
-                stop: &self.job.place.stop,
+                on_chip: &|| progress.advance(1),
+                stop: self.job.place.stop,
             };
             let Some(population) = population::draw(self.evaluation, &draw)? else {
                 return Ok(None);
@@ -285,12 +278,12 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             };
             let population = PopulationSummary::of(&population, self.evaluation.items())?;
             found = Some((Some(population), percentiles));
-            progress.set_message(format!("· KPP({k}) ± {}", metric.show(open)));
+            progress.say(format!("· KPP({k}) ± {}", metric.show(open)));
             if reached {
                 break;
             }
-            if chips as u64 == arguments.chips {
-                note(&format!(
+            if chips as u64 == self.job.chips {
+                self.note(&format!(
                     "KPP({k}) is known to {} {} after {chips} chips, not to {}: use more --chips, with --resume to keep these",
                     metric.digits(open),
                     metric.step(),
@@ -298,7 +291,6 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
                 ));
             }
         }
-        progress.finish_and_clear();
         Ok(found)
     }
 
@@ -309,32 +301,23 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         simulation: &SubsetSimulation,
         cell: Option<&str>,
     ) -> Result<Option<RareSummary>> {
-        let EvaluationJob {
-            arguments,
-            of_chips,
-            ..
-        } = self.job;
-        let progress = bar(&self.job.place.bars, "rare percentiles", 0, "chip");
-        let of = json!({ "rare": of_chips, "chips": arguments.percentiles.rare_chips });
-        let store = ChipStore::open(
-            self.job.place.out.join(file("rare", cell)),
-            of,
-            arguments.resume,
-        )?;
+        let chips = simulation.config().chips;
+        let progress = self.stage("rare percentiles", 0, "chip");
+        let of = json!({ "rare": self.job.of_chips, "chips": chips });
+        let store = self.store(&file("rare", cell), of)?;
         let simulating = rare::Simulating {
             simulation,
             store: &store,
             on_level: &|level, chips| {
-                progress.inc_length(chips as u64);
-                progress.set_message(format!("· level {level}"));
+                progress.lengthen(chips as u64);
+                progress.say(format!("· level {level}"));
             },
-            on_chip: &|| progress.inc(1),
-            stop: &self.job.place.stop,
+            on_chip: &|| progress.advance(1),
+            stop: self.job.place.stop,
         };
         let result = rare::run(self.evaluation, fab, &simulating)?;
-        progress.finish_and_clear();
         let items = self.evaluation.items();
-        Ok(result.map(|result| rare::summarize(&result, arguments.percentiles.rare_chips, items)))
+        Ok(result.map(|result| rare::summarize(&result, chips, items)))
     }
 
     /// Rare percentiles by as many chips as the simulation evaluated, shifted along `direction` by what `plain` chips say;
@@ -347,66 +330,64 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         simulated: &RareSummary,
     ) -> Result<Option<ImportanceSummary>> {
         let EvaluationJob {
-            arguments,
             of_chips,
             towards,
+            asked,
             ..
         } = self.job;
+        let rare = asked.rare.as_ref().map(SubsetSimulation::config);
         let shifting = rare::Shifting {
             variation,
             direction,
             pilot: rare::pilot(direction, plain, self.evaluation.metric().better),
-            seed: arguments.seed,
+            seed: self.job.seed,
             chips: simulated.evaluations,
-            percentages: &arguments.percentiles.rare,
+            percentages: rare.map_or(&[], |rare| &rare.percentages),
         };
         let chip = towards.as_ref().map(WorstChip::checksum);
         let of = json!({ "towards": of_chips, "chip": chip, "shift": shifting.shift() });
-        let path = self.job.place.out.join("towards.json");
-        let store = ChipStore::open(path, of, arguments.resume)?;
-        let bars = &self.job.place.bars;
-        let progress = bar(bars, "towards the worst chip", shifting.chips, "chip");
-        let on_chip = || progress.inc(1);
-        let found = shifting.run(self.evaluation, &store, &on_chip, &self.job.place.stop)?;
-        progress.finish_and_clear();
-        Ok(found)
+        let store = self.store("towards.json", of)?;
+        let progress = self.stage("towards the worst chip", shifting.chips, "chip");
+        let on_chip = || progress.advance(1);
+        shifting.run(self.evaluation, &store, &on_chip, self.job.place.stop)
     }
 
-    /// The chips of this shard from `fab`, kept in `file`; `None` where it was interrupted.
+    /// The chips of this part of the population from `fab`, kept in `file`; `None` where it was interrupted.
     fn population(
         &self,
         fab: &impl Fab<N>,
         stage: &str,
         file: &str,
     ) -> Result<Option<PopulationSummary>> {
-        let EvaluationJob {
-            arguments,
-            of_chips,
-            ..
-        } = self.job;
-        let chips = match arguments.shard {
-            Some(shard) => shard.range(arguments.chips),
-            None => 0..arguments.chips,
-        };
-        let progress = bar(&self.job.place.bars, stage, chips.end - chips.start, "chip");
-        let store = ChipStore::open(
-            self.job.place.out.join(file),
-            of_chips.clone(),
-            arguments.resume,
-        )?;
+        let chips = self.job.part.clone();
+        let progress = self.stage(stage, chips.end - chips.start, "chip");
+        let store = self.store(file, self.job.of_chips.clone())?;
         let draw = Draw {
             fab,
-            seed: arguments.seed,
+            seed: self.job.seed,
             chips,
             store: Some(&store),
-            on_chip: &|| progress.inc(1),
-            stop: &self.job.place.stop,
+            on_chip: &|| progress.advance(1),
+            stop: self.job.place.stop,
         };
         let population = population::draw(self.evaluation, &draw)?;
-        progress.finish_and_clear();
         let summary =
             population.map(|chips| PopulationSummary::of(&chips, self.evaluation.items()));
         Ok(summary.transpose()?)
+    }
+
+    fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage> {
+        self.job.place.observer.stage(name, total, unit)
+    }
+
+    fn note(&self, line: &str) {
+        self.job.place.observer.note(line);
+    }
+
+    /// Finished chips of this run, kept in `file`; `of` is what they depend on.
+    fn store(&self, file: &str, of: Value) -> Result<ChipStore> {
+        let Workplace { out, resume, .. } = self.job.place;
+        ChipStore::open(out.join(file), of, resume)
     }
 
     /// One row of the document, called after the cell, or after the training where the cell is the hardware's own.

@@ -1,0 +1,10 @@
+//! A network on a population of chips.
+
+mod chip_source;
+mod job;
+mod judge;
+mod worst_chip;
+
+pub(crate) use chip_source::{ChipSource, OnTargets, Target};
+pub(crate) use job::{Asked, EvaluationJob, Sweep};
+pub(crate) use worst_chip::WorstChip;

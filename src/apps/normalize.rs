@@ -1,0 +1,145 @@
+//! How a network of another program sees its inputs.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use crossburn_training::data::DataSource;
+use serde::Deserialize;
+
+/// Means and standard deviations of channels: networks see `(x - mean) / std`, where a byte counts as `byte / 255`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Normalize {
+    mean: String,
+    std: String,
+}
+
+impl Normalize {
+    /// `source` with this normalization.
+    ///
+    /// # Errors
+    /// A source that has one already or takes none, and numbers that cannot be used.
+    pub(crate) fn of(&self, source: &DataSource) -> Result<DataSource> {
+        Ok(source.normalized(&self.mean, &self.std)?)
+    }
+}
+
+impl fmt::Display for Normalize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.mean, self.std)
+    }
+}
+
+impl FromStr for Normalize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = |text: &str| {
+            let finite = |number: &str| number.parse::<f32>().is_ok_and(f32::is_finite);
+            text.split(',').all(finite)
+        };
+        match text.split_once('/') {
+            Some((mean, std)) if numbers(mean) && numbers(std) => Ok(Self {
+                mean: mean.to_string(),
+                std: std.to_string(),
+            }),
+            _ => Err("use MEAN/STD, numbers for each channel with commas, such as 0.485,0.456,0.406/0.229,0.224,0.225".to_string()),
+        }
+    }
+}
+
+/// What a TOML file beside a model says of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Beside {
+    /// Means and standard deviations, as after `--normalize`.
+    normalize: String,
+}
+
+/// `source` as the network in the file `model` sees it: by its own normalization, or by the one that a file beside the model names.
+///
+/// # Errors
+/// A file beside the model that cannot be read or says something else, and a normalization that `source` does not take.
+pub(crate) fn as_seen_by(model: &Path, source: DataSource) -> Result<DataSource> {
+    // What is asked for wins.
+    if source.is_normalized() {
+        return Ok(source);
+    }
+    match beside(model)? {
+        Some(normalize) => normalize
+            .of(&source)
+            .with_context(|| format!("{}.toml asks for a normalization", model.display())),
+        None => Ok(source),
+    }
+}
+
+/// The normalization that `MODEL.onnx.toml` beside `MODEL.onnx` names, where there is such a file.
+///
+/// # Errors
+/// A file that cannot be read or says something else.
+fn beside(model: &Path) -> Result<Option<Normalize>> {
+    let path = model.with_added_extension("toml");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(&path)?;
+    let bad = || {
+        format!(
+            "{} does not describe the model: write the line normalize = \"MEAN/STD\"",
+            path.display()
+        )
+    };
+    let beside: Beside = toml::from_str(&text).with_context(bad)?;
+    let normalize = beside.normalize.parse().map_err(anyhow::Error::msg);
+    normalize.with_context(bad).map(Some)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_and_deviations_are_read_as_they_are_written() {
+        for text in ["0.5/0.25", "0.485,0.456,0.406/0.229,0.224,0.225"] {
+            assert_eq!(text.parse::<Normalize>().unwrap().to_string(), text);
+        }
+        for text in ["", "0.5", "0.5/", "/1", "a/1", "0.5,/1", "inf/1"] {
+            assert!(text.parse::<Normalize>().is_err(), "{text}");
+        }
+        let source: DataSource = "cifar10:DIR".parse().unwrap();
+        let normalize: Normalize = "1,2,3/4,5,6".parse().unwrap();
+        let once = normalize.of(&source).unwrap();
+        assert_eq!(once.to_string(), "cifar10:DIR?mean=1,2,3&std=4,5,6");
+        // A command that is repeated gives it twice.
+        assert_eq!(normalize.of(&once).unwrap(), once);
+        let other: Normalize = "1,2,3/4,5,7".parse().unwrap();
+        assert!(other.of(&once).is_err());
+    }
+
+    #[test]
+    fn a_file_beside_the_model_names_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("net.onnx");
+        assert_eq!(beside(&model).unwrap(), None);
+        // A recipe of that name has nothing to do with it.
+        std::fs::write(folder.path().join("net.toml"), "seed = 1\n").unwrap();
+        assert_eq!(beside(&model).unwrap(), None);
+        let file = folder.path().join("net.onnx.toml");
+        std::fs::write(&file, "normalize = \"0.5/0.25\"\n").unwrap();
+        assert_eq!(beside(&model).unwrap(), Some("0.5/0.25".parse().unwrap()));
+        let seen = |text: &str| {
+            as_seen_by(&model, text.parse().unwrap())
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(seen("mnist:DIR"), "mnist:DIR?mean=0.5&std=0.25");
+        assert_eq!(seen("mnist:DIR?mean=1&std=2"), "mnist:DIR?mean=1&std=2");
+        for text in ["normalise = \"0.5/0.25\"", "normalize = \"x\"", "normalize"] {
+            std::fs::write(&file, text).unwrap();
+            let error = format!("{:#}", beside(&model).unwrap_err());
+            assert!(error.contains("net.onnx.toml does not describe"), "{error}");
+        }
+    }
+}

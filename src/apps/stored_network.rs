@@ -1,0 +1,325 @@
+//! A checkpoint on disk and what belongs to it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use crossburn_checkpoints::{LanguageModel, MANIFEST_FILE, Manifest, OnnxFile, read_manifest};
+use crossburn_hardware::WeightPlan;
+use crossburn_models::onnx::OnnxNetwork;
+use crossburn_models::{ModelConfig, Network, OnnxConfig, PretrainedConfig};
+use crossburn_noise::{PathPattern, Variation};
+use crossburn_training::data::{Amount, DataSource};
+use crossburn_training::{GRAPH_FILE, LanguageModellingConfig, Recipe, TaskConfig, TaskParts};
+use serde_json::Value;
+
+use super::normalize::{self, Normalize};
+use super::stored_weights::load_stored;
+use super::study;
+
+/// What a checkpoint says of its network; the weights stay on disk.
+#[derive(Debug)]
+pub(crate) struct StoredNetwork {
+    pub(crate) folder: PathBuf,
+    /// Whether the folder is a checkpoint of this program, rather than a model of another one.
+    own: bool,
+    /// How a model of another program sees its inputs, where that is asked for.
+    normalize: Option<Normalize>,
+    /// What the user should know of the graph of an ONNX file, line by line.
+    pub(crate) notes: Vec<String>,
+    pub(crate) manifest: Manifest,
+    pub(crate) model: ModelConfig,
+    pub(crate) recipe: Recipe,
+}
+
+impl StoredNetwork {
+    /// The checkpoint at `path`, or the one inside the run folder there; or the model of another program there, which has neither
+    /// recipe nor data: a classifier in an ONNX file, or a language model, a folder of the Hugging Face hub or a GGUF file.
+    ///
+    /// # Errors
+    /// No checkpoint, or one that this version cannot read.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let inside = path.join("checkpoint");
+        let folder = if inside.is_dir() {
+            inside
+        } else {
+            path.to_path_buf()
+        };
+        if is_graph(&folder) {
+            return Self::of_graph(folder);
+        }
+        let foreign = folder.is_file() || folder.join("config.json").is_file();
+        if !folder.join(MANIFEST_FILE).is_file() && foreign {
+            return Self::of_another_program(folder);
+        }
+        let manifest = read_manifest(&folder)?;
+        let mut model: ModelConfig = serde_json::from_value(manifest.architecture.clone())
+            .with_context(|| {
+                format!(
+                    "{} names a network that this version does not know",
+                    folder.display()
+                )
+            })?;
+        if let ModelConfig::Onnx(config) = &mut model {
+            // The checkpoint has its graph: the file that it is from may be gone.
+            config.file = folder.join(GRAPH_FILE);
+        }
+        let recipe: Recipe =
+            serde_json::from_value(manifest.recipe.clone()).with_context(|| {
+                format!(
+                    "{} carries a recipe that this version cannot read",
+                    folder.display()
+                )
+            })?;
+        Ok(Self {
+            folder,
+            own: true,
+            normalize: None,
+            notes: Vec::new(),
+            manifest,
+            recipe: Recipe {
+                model: model.clone(),
+                ..recipe
+            },
+            model,
+        })
+    }
+
+    /// A classifier in an ONNX file.
+    fn of_graph(file: PathBuf) -> Result<Self> {
+        let model = ModelConfig::Onnx(OnnxConfig {
+            file: file.clone(),
+            bits: None,
+        });
+        let recipe = Recipe {
+            model: model.clone(),
+            ..Recipe::own(1)
+        };
+        let graph = OnnxFile::open(&file)?;
+        // What cannot be read is refused before anything else is looked at.
+        let notes = graph_notes(&file, &graph.network(&Device::flex())?);
+        let manifest = Manifest::new(
+            study::json(&model)?,
+            study::json(&recipe)?,
+            recipe.seed,
+            Value::Null,
+        )
+        .with_weights_checksum(graph.checksum()?);
+        Ok(Self {
+            normalize: None,
+            notes,
+            folder: file,
+            own: false,
+            manifest,
+            model,
+            recipe,
+        })
+    }
+
+    fn of_another_program(folder: PathBuf) -> Result<Self> {
+        let model = ModelConfig::Pretrained(PretrainedConfig {
+            folder: folder.clone(),
+            adapter: None,
+        });
+        let recipe = Recipe {
+            model: model.clone(),
+            task: TaskConfig::LanguageModelling(LanguageModellingConfig::default()),
+            ..Recipe::own(1)
+        };
+        let weights = LanguageModel::open(&folder)?.weights_checksum()?;
+        let manifest = Manifest::new(
+            study::json(&model)?,
+            study::json(&recipe)?,
+            recipe.seed,
+            Value::Null,
+        )
+        .with_weights_checksum(weights);
+        Ok(Self {
+            folder,
+            own: false,
+            normalize: None,
+            notes: Vec::new(),
+            manifest,
+            model,
+            recipe,
+        })
+    }
+
+    /// The same network, which sees its inputs normalized as `asked`, where something is asked.
+    ///
+    /// # Errors
+    /// A network that has learned with a normalization of its own.
+    pub(crate) fn normalized(self, asked: Option<&Normalize>) -> Result<Self> {
+        let Some(asked) = asked else {
+            return Ok(self);
+        };
+        if self.manifest.conventions.is_some() {
+            bail!(
+                "--normalize {asked}: {} has learned with a normalization, which holds: leave the option out",
+                self.folder.display()
+            );
+        }
+        Ok(Self {
+            normalize: Some(asked.clone()),
+            ..self
+        })
+    }
+
+    /// The folder of the checkpoint, of a network of this program.
+    pub(crate) fn checkpoint(&self) -> Option<&Path> {
+        self.own.then_some(self.folder.as_path())
+    }
+
+    /// `network`, as its recipe built it, with its weights, and `parts` with what lies beside them.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be read or does not fit.
+    pub(crate) fn load<N: Network, P: TaskParts<N>>(&self, network: N, parts: &P) -> Result<N> {
+        load_stored(self.checkpoint(), network, parts)
+    }
+
+    /// Refuses to look for data that came with the network where none did: a model of another program, or weights of one.
+    ///
+    /// # Errors
+    /// The model.
+    fn require_data(&self, source: &DataSource) -> Result<()> {
+        let known = !matches!(self.model, ModelConfig::Own(_));
+        if known && *source == DataSource::own() {
+            let such = match &self.model {
+                ModelConfig::Decoder(_) | ModelConfig::Pretrained(_) => {
+                    "texts, such as --data text:FILE"
+                }
+                _ => "samples, such as --data cifar10:DIR",
+            };
+            bail!(
+                "{} is a model without data: name {such}",
+                self.folder.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The data that were asked for, or those of its training, by the conventions of its training. Checkpoints of earlier versions
+    /// have none: then those of the data hold.
+    ///
+    /// # Errors
+    /// A model without data of its own, and a manifest with conventions that this version cannot read.
+    pub(crate) fn source(&self, asked: Option<&DataSource>) -> Result<DataSource> {
+        let mut source = asked.unwrap_or(&self.recipe.data.source).clone();
+        self.require_data(&source)?;
+        match (&self.normalize, &self.model) {
+            (Some(asked), _) => source = asked.of(&source)?,
+            (None, ModelConfig::Onnx(config)) if !self.own => {
+                source = normalize::as_seen_by(&config.file, source)?;
+            }
+            _ => {}
+        }
+        let Some(conventions) = &self.manifest.conventions else {
+            return Ok(source);
+        };
+        let conventions = serde_json::from_value(conventions.clone()).with_context(|| {
+            format!(
+                "{} carries conventions that this version cannot read",
+                self.folder.display()
+            )
+        })?;
+        Ok(source.following(conventions))
+    }
+
+    /// Refuses data that its task or its network does not fit, before any item is read; labels may be.
+    ///
+    /// # Errors
+    /// The checkpoint, with what does not fit.
+    pub(crate) fn check_data(&self, source: &DataSource) -> Result<()> {
+        let checked = self.recipe.task.check(&self.model, source);
+        checked.with_context(|| format!("{} does not fit {source}", self.folder.display()))
+    }
+
+    /// Test items of `source` where `asked` were asked for, or nothing was: as many as in training then, but a number that
+    /// the training had is no bound for other data.
+    pub(crate) fn test_amount(&self, source: &DataSource, asked: Option<usize>) -> Amount {
+        let data = &self.recipe.data;
+        match (asked, data.test) {
+            (None, Some(test)) if *source != data.source => Amount::up_to(test),
+            (asked, test) => asked.or(test).into(),
+        }
+    }
+
+    /// The first `most` items of its training set, or of the training items of another source; all where these are fewer.
+    pub(crate) fn training_amount(&self, most: usize) -> Amount {
+        Amount::up_to(self.recipe.data.train.map_or(most, |train| most.min(train)))
+    }
+
+    /// The noise that it was trained with: what a search has found, or that of its recipe.
+    ///
+    /// # Errors
+    /// A manifest with a noise that this version cannot read.
+    pub(crate) fn training_noise(&self) -> Result<Variation> {
+        if let Some(noise) = &self.manifest.training_noise {
+            return serde_json::from_value(noise.clone()).with_context(|| {
+                format!(
+                    "{} carries a training noise that this version cannot read",
+                    self.folder.display()
+                )
+            });
+        }
+        // Checkpoints of earlier versions name the strength alone.
+        let noise = self.recipe.noise;
+        Ok(match self.manifest.metrics.get("training_sigma") {
+            Some(sigma) if noise.sigma() != *sigma => noise.with_sigma(*sigma),
+            _ => noise,
+        })
+    }
+
+    /// The same network with the weights at `paths` digital as well.
+    pub(crate) fn with_digital(mut self, paths: &[PathPattern]) -> Self {
+        self.recipe.arrays.digital.extend_from_slice(paths);
+        self
+    }
+
+    /// A document with what is said of arrays, where something is.
+    pub(crate) fn with_arrays(&self, mut document: Value) -> Result<Value> {
+        if !self.recipe.arrays.is_default() {
+            document["arrays"] = study::json(&self.recipe.arrays)?;
+        }
+        Ok(document)
+    }
+
+    /// Which of its weights lie on arrays, and how they are quantized: those of a chip are not.
+    pub(crate) fn weights<N: Network>(&self) -> WeightPlan {
+        let weights = self.recipe.weights::<N>();
+        match self.manifest.programmed {
+            true => weights.without_quantization(),
+            false => weights,
+        }
+    }
+}
+
+/// What of the graph in `file` is not used, and what of it never varies, line by line.
+pub(crate) fn graph_notes(file: &Path, network: &OnnxNetwork) -> Vec<String> {
+    let (file, mut notes) = (file.display(), Vec::new());
+    if let [used, unused @ ..] = network.outputs()
+        && !unused.is_empty()
+    {
+        notes.push(format!(
+            "{file} has {} outputs: the first is used, `{used}`",
+            unused.len() + 1
+        ));
+    }
+    let nodes = network.digital_products();
+    if !nodes.is_empty() {
+        notes.push(format!(
+            "{file}: {} multiply with stored numbers that are no matrix of a layer, and never vary: docs/from-pytorch.md",
+            nodes.join(", ")
+        ));
+    }
+    notes
+}
+
+/// Whether a path is that of an ONNX file.
+fn is_graph(path: &Path) -> bool {
+    let graph = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"));
+    graph && path.is_file()
+}
