@@ -11,7 +11,7 @@ use crossburn_models::{ModelConfig, PretrainedConfig};
 use crossburn_noise::Distribution;
 use crossburn_training::data::{Corpus, DataSource};
 use crossburn_training::{
-    BaseModel, DataConfig, LanguageModellingConfig, OptimizerConfig, Recipe, TaskConfig,
+    BaseModel, DataConfig, LanguageMetric, LanguageModellingConfig, OptimizerConfig, Recipe, TaskConfig,
     TrainingConfig,
 };
 
@@ -62,6 +62,9 @@ pub(super) struct Tune {
     /// named]
     #[arg(long, value_name = "FILE|SOURCE", help_heading = "Data")]
     data: Option<String>,
+    /// What the texts kept apart for the result judge it by: perplexity, rouge-1 or rouge-l (docs/tuning.md)
+    #[arg(long, value_name = "METRIC", default_value_t = LanguageMetric::default(), help_heading = "Data")]
+    metric: LanguageMetric,
     /// Passes over the texts, at most [default: 30]
     #[arg(long, value_name = "N", help_heading = "Training")]
     epochs: Option<usize>,
@@ -266,7 +269,10 @@ impl Tune {
             bail!("{source} leaves no text to choose the best epoch with: give more texts");
         }
         Ok(Recipe {
-            task: TaskConfig::LanguageModelling(LanguageModellingConfig::default()),
+            task: TaskConfig::LanguageModelling(LanguageModellingConfig {
+                metric: self.metric,
+                ..LanguageModellingConfig::default()
+            }),
             model: ModelConfig::Pretrained(PretrainedConfig {
                 folder: self.folder(),
                 adapter: Some(self.adapter()),

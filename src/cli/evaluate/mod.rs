@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use crossburn_training::LanguageMetric;
 use crossburn_training::data::DataSource;
 use serde_json::json;
 
@@ -63,6 +64,9 @@ pub(super) struct Evaluate {
     /// Test items to use; as many as in training, or all that there are, where absent
     #[arg(long, alias = "images", value_name = "N", help_heading = "Data")]
     items: Option<usize>,
+    /// Judge a language model by perplexity, rouge-1 or rouge-l (docs/tuning.md); as in training, or by perplexity, where absent
+    #[arg(long, value_name = "METRIC", help_heading = "Data")]
+    metric: Option<LanguageMetric>,
     #[command(flatten)]
     noise: NoiseArguments,
     #[command(flatten)]
@@ -140,7 +144,8 @@ impl Evaluate {
         }
         let stored = StoredNetwork::open(&self.checkpoint)?
             .normalized(self.normalize.asked())?
-            .with_digital(&self.hardware.digital.paths);
+            .with_digital(&self.hardware.digital.paths)
+            .judged_by(self.metric)?;
         let deployment = deployment.with_input_scales(&stored.manifest.input_scales)?;
         let towards = match &self.percentiles.towards {
             Some(run) => Some(WorstChip::open(run, &stored)?),
