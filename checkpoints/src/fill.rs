@@ -10,7 +10,7 @@ use burn::tensor::{Shape, Tensor, TensorData};
 use crossburn_kernels::{
     EncodedFormat, QuantizedMatrix, StoredLines, WeightFormat, hold_quantized,
 };
-use crossburn_models::{Layout, Origin, OutputBlocks, TensorNames};
+use crossburn_models::{HeldForm, Layout, Origin, OutputBlocks, TensorNames};
 use crossburn_noise::unfit_value;
 
 use crate::CheckpointError;
@@ -48,8 +48,20 @@ pub enum HeldAs {
     /// As they are stored, blocks and halves: mapped where the file has them in this program's order, else copied in the same format.
     Stored,
     /// In another format, made on loading. What cannot be given the format, such as rows that are not whole blocks or numbers beyond half
-    /// precision, stays as it is stored; so do, in place of Q8_0, blocks of no more bytes.
+    /// precision, stays as it is stored; so do, in place of blocks, blocks of no more bytes.
     Encoded(EncodedFormat),
+}
+
+impl From<HeldForm> for HeldAs {
+    fn from(form: HeldForm) -> Self {
+        match form {
+            HeldForm::Stored => Self::Stored,
+            HeldForm::F16 => Self::Encoded(EncodedFormat::F16),
+            HeldForm::Bf16 => Self::Encoded(EncodedFormat::BF16),
+            HeldForm::Q8_0 => Self::Encoded(EncodedFormat::Q8_0),
+            HeldForm::Q4_0 => Self::Encoded(EncodedFormat::Q4_0),
+        }
+    }
 }
 
 /// `module` with every parameter from `source` as 32-bit numbers, found by `names`.
@@ -238,7 +250,7 @@ impl<'a> Plan<'a> {
                 let asked = WeightFormat::from(*wanted);
                 let [_, inputs] = matrix_dims(shape, lines);
                 let smaller = format.is_some_and(|format| size(format) <= size(asked));
-                let as_asked = format == Some(asked) || (*wanted == EncodedFormat::Q8_0 && smaller);
+                let as_asked = format == Some(asked) || (asked.block_values() > 1 && smaller);
                 asked.row_bytes(inputs).is_some() && !(as_asked && stored.is_some())
             }),
         };

@@ -119,6 +119,7 @@ impl StoredNetwork {
         let model = ModelConfig::Pretrained(PretrainedConfig {
             folder: folder.clone(),
             adapter: None,
+            weights: None,
         });
         let recipe = Recipe {
             model: model.clone(),

@@ -15,6 +15,7 @@ use crossburn_training::{
     TrainingConfig,
 };
 
+use super::held_weights::HeldWeights;
 use super::memory::{peak, shown};
 use super::model_choice::located;
 use super::recipe_file::{Setting, resolve};
@@ -52,6 +53,10 @@ pub(super) struct Tune {
     /// Hugging Face hub [default: the model of people that comes with the program, written to runs/models/personal]
     #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Model")]
     model: Option<PathBuf>,
+    /// How the matrices of the model are held while they rest: with fewer bits the run takes less memory. Each layer is unpacked when it
+    /// computes. What a form cannot hold stays as the file has it
+    #[arg(long, value_name = "FORM", default_value = "f32", help_heading = "Model")]
+    weights: HeldWeights,
     /// Virtual tokens of a prompt or a prefix [default: 16]
     #[arg(long, value_name = "N", help_heading = "Model")]
     tokens: Option<usize>,
@@ -134,6 +139,11 @@ impl TuneMethod {
 impl Tune {
     pub(super) fn run(mut self) -> Result<Outcome> {
         self.refuse_other_methods()?;
+        if self.weights != HeldWeights::F32 && self.run.backend() != "cpu" {
+            bail!(
+                "--weights is for --device cpu: leave it out, or compute on the processor"
+            );
+        }
         let asked = self.folder();
         let source = self.source()?;
         // A bad line is found before anything large is read.
@@ -276,6 +286,7 @@ impl Tune {
             model: ModelConfig::Pretrained(PretrainedConfig {
                 folder: self.folder(),
                 adapter: Some(self.adapter()),
+                weights: self.weights.form(),
             }),
             data: DataConfig {
                 source,
@@ -304,6 +315,7 @@ impl Tune {
 fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tuning> {
     let ModelConfig::Pretrained(PretrainedConfig {
         adapter: Some(adapter),
+        weights,
         ..
     }) = &recipe.model
     else {
@@ -334,6 +346,7 @@ fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tu
         places: longest + virtual_tokens,
         predicted,
         beside,
+        weights: u64::try_from(base.held_bytes(*weights)?).unwrap_or(u64::MAX),
         varies: recipe.noise.distribution != Distribution::None {},
         by_blocks: recipe.training.checkpoint_blocks,
     })
