@@ -67,6 +67,10 @@ pub(super) struct HardwareArguments {
     /// Time between programming and use, such as 1d
     #[arg(long, value_name = "TIME", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) after: Option<Second>,
+    /// Rescale the input channels of every layer with this exponent, from 0 to 1, so that channels with large inputs do not set the full
+    /// scale of all others (docs/hardware.md); 0.5 is usual
+    #[arg(long, value_name = "A", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
+    pub(super) rescale: Option<f64>,
 }
 
 impl ChipSource {
@@ -79,10 +83,13 @@ impl ChipSource {
             return Ok(Self::Variation(noise.variation()?));
         };
         let NamedHardware { name, hardware } = open_hardware(hardware)?;
-        let operation = choice.after.map(|after| Operation {
-            after,
-            ..hardware.config().operation
-        });
+        let described = hardware.config().operation;
+        let operation = Operation {
+            after: choice.after.unwrap_or(described.after),
+            rescale: choice.rescale.or(described.rescale),
+            ..described
+        };
+        let operation = Some(operation).filter(|operation| *operation != described);
         let cells: Vec<&str> = match choice.cell.iter().any(|cell| cell == "all") {
             true if choice.cell.len() > 1 => {
                 bail!("--cell all names every cell: leave out the others, or `all`")
