@@ -9,6 +9,7 @@ mod kept_file;
 mod lanes;
 pub(crate) mod mapping;
 pub(crate) mod population;
+pub(crate) mod pruning;
 pub(crate) mod race;
 pub(crate) mod rare;
 pub(crate) mod reproduce;

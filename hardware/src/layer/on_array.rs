@@ -42,6 +42,8 @@ enum Role {
     Profile(Arc<Profile>),
     /// Watches the inputs of a pass: their moments, one for each group.
     Moments(Arc<Mutex<Vec<InputMoments>>>),
+    /// Watches the inputs of a pass: sums of the squares of each channel.
+    Squares(Arc<Mutex<Vec<f64>>>),
     Arrays(Arc<Arrays>),
 }
 
@@ -155,6 +157,11 @@ impl OnArray {
         Self::of(Role::Moments(moments))
     }
 
+    /// Adds the squares of the inputs of a pass to `sums`, one for each channel.
+    pub(crate) fn squares(sums: Arc<Mutex<Vec<f64>>>) -> Self {
+        Self::of(Role::Squares(sums))
+    }
+
     /// Lets `matrices` multiply, one per group, for a layer that lays out its weight by `layout` and whose inputs meet `rescaling`.
     pub(crate) fn arrays(
         matrices: Vec<ProgrammedMatrix>,
@@ -232,6 +239,10 @@ impl OnArray {
             }
             Role::Moments(moments) => {
                 watch_moments(moments, geometry, &x, batch);
+                return digital(input);
+            }
+            Role::Squares(sums) => {
+                add_squares(&mut unpoisoned(sums), geometry.channels, &x, batch);
                 return digital(input);
             }
             Role::Arrays(arrays) => arrays,
@@ -399,6 +410,16 @@ impl Profile {
                     .profile(&geometry.patches(x, images, group), profile)
                     .expect("patches have the inputs of the matrix, and a profile its slices");
             }
+        }
+    }
+}
+
+fn add_squares(sums: &mut Vec<f64>, channels: usize, x: &[f32], batch: usize) {
+    sums.resize(channels, 0.0);
+    let volume = (x.len() / (batch * channels).max(1)).max(1);
+    for image in x.chunks((channels * volume).max(1)) {
+        for (sum, plane) in sums.iter_mut().zip(image.chunks(volume)) {
+            *sum += plane.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
         }
     }
 }
