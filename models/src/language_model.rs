@@ -62,7 +62,7 @@ pub trait CausalLanguageModel: Network {
                 }
                 let logits = |written: &[u32]| {
                     // The place of the next token, whatever stands there.
-                    let tokens = [prompt, written, &[0]].concat();
+                    let tokens = [prompt.as_slice(), written, &[0]].concat();
                     let places = tokens.len();
                     let mut labels = vec![None; places];
                     labels[places - 1] = Some(0);

@@ -7,6 +7,7 @@ use crossburn_hardware::WeightBits;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::held_form::HeldForm;
 use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,

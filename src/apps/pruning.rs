@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::compression::row;
 use super::study::{self, Clock};
-use crate::report::{DataSummary, Results, RunCommand};
+use crate::report::{DataSummary, Document, Results, RunCommand};
 
 /// Which share of its heads and of its feed-forward channels a decoder loses, in every block.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -300,7 +300,7 @@ impl OnArray {
             Some(factors) => input / factors.clone(),
             None => input,
         };
-        let digital = |met: Tensor<R>| match factors {
+        let digital = move |met: Tensor<R>| match factors {
             Some(factors) => digital(met * factors),
             None => digital(met),
         };

@@ -11,7 +11,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{Tensor, TensorData};
 
 use super::QuantizedMatrix;
-use crate::flex::{all_f32, dense, tensor, values};
+use crate::flex::{all_f32, dense, sizes, tensor, values};
 
 /// `input · matrixᵀ` with the numbers that the bytes of `matrix` stand for. The tape keeps the bytes, not the numbers: these are
 /// unpacked again for the gradient of `input`.
@@ -27,17 +27,28 @@ pub(super) fn product_of_numbers(input: Tensor<2>, matrix: &QuantizedMatrix) -> 
 #[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait HeldKernel: Backend {
     fn held_product(input: FloatTensor<Self>, matrix: QuantizedMatrix) -> FloatTensor<Self> {
-        let weight = Self::float_transpose(numbers::<Self>(&matrix, &input));
-        <Self as ModuleOps<Self>>::linear(input, weight, None)
+        product::<Self>(input, &matrix)
     }
 
     fn held_product_gradient(
         gradient: FloatTensor<Self>,
         matrix: QuantizedMatrix,
     ) -> FloatTensor<Self> {
-        let weight = numbers::<Self>(&matrix, &gradient);
-        <Self as ModuleOps<Self>>::linear(gradient, weight, None)
+        input_gradient::<Self>(gradient, &matrix)
     }
+}
+
+fn product<B: Backend>(input: FloatTensor<B>, matrix: &QuantizedMatrix) -> FloatTensor<B> {
+    let weight = B::float_transpose(numbers::<B>(matrix, &input));
+    <B as ModuleOps<B>>::linear(input, weight, None)
+}
+
+fn input_gradient<B: Backend>(
+    gradient: FloatTensor<B>,
+    matrix: &QuantizedMatrix,
+) -> FloatTensor<B> {
+    let weight = numbers::<B>(matrix, &gradient);
+    <B as ModuleOps<B>>::linear(gradient, weight, None)
 }
 
 /// The numbers of `matrix`, `[outputs, inputs]`, on the device of `like` and of its type.
@@ -56,12 +67,11 @@ impl HeldKernel for burn::backend::Cube {}
 impl HeldKernel for Flex {
     fn held_product(input: FloatTensor<Self>, matrix: QuantizedMatrix) -> FloatTensor<Self> {
         if !all_f32([&input]) {
-            let weight = Self::float_transpose(numbers::<Self>(&matrix, &input));
-            return <Self as ModuleOps<Self>>::linear(input, weight, None);
+            return product::<Self>(input, &matrix);
         }
-        let ([rows, _], [outputs, _]) = (crate::flex::sizes(&input), matrix.dims());
-        let product = matrix.product_of_numbers(values(&dense(input)));
-        tensor(product, [rows, outputs])
+        let ([rows, _], [outputs, _]) = (sizes(&input), matrix.dims());
+        let found = matrix.product_of_numbers(values(&dense(input)));
+        tensor(found, [rows, outputs])
     }
 
     fn held_product_gradient(
@@ -69,10 +79,9 @@ impl HeldKernel for Flex {
         matrix: QuantizedMatrix,
     ) -> FloatTensor<Self> {
         if !all_f32([&gradient]) {
-            let weight = numbers::<Self>(&matrix, &gradient);
-            return <Self as ModuleOps<Self>>::linear(gradient, weight, None);
+            return input_gradient::<Self>(gradient, &matrix);
         }
-        let ([rows, _], [_, inputs]) = (crate::flex::sizes(&gradient), matrix.dims());
+        let ([rows, _], [_, inputs]) = (sizes(&gradient), matrix.dims());
         let found = matrix.input_gradient(values(&dense(gradient)));
         tensor(found, [rows, inputs])
     }

@@ -53,7 +53,7 @@ impl QuantizedWeight {
             let rows = shape[..D - 1].iter().product::<usize>();
             let product = product_of_numbers(input.reshape([rows, inputs]), &self.matrix);
             let product = match bias {
-                Some(bias) => product + bias.unsqueeze(),
+                Some(bias) => product + bias.unsqueeze::<2>(),
                 None => product,
             };
             return product.reshape(shape);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::language_modelling::Texts;
 use super::{
     AnomalyConfig, AnomalyDetection, AnomalySurrogate, AttackLoss, Classification, LanguageMetric,
-    LanguageModelling, LanguageModellingConfig, Learn, RaisedLoss,
+    LanguageModellingConfig, Learn, RaisedLoss,
 };
 use crate::data::{Amount, DataSource, Samples};
 use crate::graph::Graph;

@@ -21,7 +21,7 @@ pub use config::{LanguageMetric, LanguageModellingConfig};
 pub(super) use parts::Texts;
 pub use sequences::Sequence;
 pub(crate) use sequences::{Limits, sequences};
-pub use surprise::Surprise;
+use surprise::Surprise;
 
 use super::{
     Attacked, Batch, Learn, RaisedLoss, SurrogateList, Tally, Task, not_offered, shared,
