@@ -10,7 +10,7 @@ use burn::tensor::{Shape, Tensor, TensorData};
 use crossburn_kernels::{
     EncodedFormat, QuantizedMatrix, StoredLines, WeightFormat, hold_quantized,
 };
-use crossburn_models::{Layout, Origin, OutputBlocks, TensorNames};
+use crossburn_models::{HeldForm, Layout, Origin, OutputBlocks, TensorNames};
 use crossburn_noise::unfit_value;
 
 use crate::CheckpointError;
@@ -48,8 +48,20 @@ pub enum HeldAs {
     /// As they are stored, blocks and halves: mapped where the file has them in this program's order, else copied in the same format.
     Stored,
     /// In another format, made on loading. What cannot be given the format, such as rows that are not whole blocks or numbers beyond half
-    /// precision, stays as it is stored; so do, in place of Q8_0, blocks of no more bytes.
+    /// precision, stays as it is stored; so do, in place of blocks, blocks of no more bytes.
     Encoded(EncodedFormat),
+}
+
+impl From<HeldForm> for HeldAs {
+    fn from(form: HeldForm) -> Self {
+        match form {
+            HeldForm::Stored => Self::Stored,
+            HeldForm::F16 => Self::Encoded(EncodedFormat::F16),
+            HeldForm::Bf16 => Self::Encoded(EncodedFormat::BF16),
+            HeldForm::Q8_0 => Self::Encoded(EncodedFormat::Q8_0),
+            HeldForm::Q4_0 => Self::Encoded(EncodedFormat::Q4_0),
+        }
+    }
 }
 
 /// `module` with every parameter from `source` as 32-bit numbers, found by `names`.
@@ -107,6 +119,7 @@ pub(crate) fn fill_held<M: Module>(
 }
 
 /// Bytes of memory that [`fill_held`] takes at its peak, beside what stays in a mapped file. A parameter that it would refuse counts nothing.
+/// Where weights are to be encoded, they are read, since some may not fit the format.
 pub(crate) fn held_bytes<M: Module>(
     module: &M,
     names: &dyn TensorNames,
@@ -238,13 +251,52 @@ impl<'a> Plan<'a> {
                 let asked = WeightFormat::from(*wanted);
                 let [_, inputs] = matrix_dims(shape, lines);
                 let smaller = format.is_some_and(|format| size(format) <= size(asked));
-                let as_asked = format == Some(asked) || (*wanted == EncodedFormat::Q8_0 && smaller);
+                let as_asked = format == Some(asked) || (asked.block_values() > 1 && smaller);
                 asked.row_bytes(inputs).is_some() && !(as_asked && stored.is_some())
             }),
         };
         let wanted = wanted.map(|format| Form::Encoded(format, lines));
         let forms = [wanted, stored, Some(Form::Floats)];
         forms.into_iter().flatten().collect()
+    }
+
+    /// Whether `form` can hold the values of the parameter. Values that are to be encoded are read for it; of those that cannot be read
+    /// nothing is held.
+    fn holds(&self, found: &Found, shape: &Shape, form: Form) -> bool {
+        let Form::Encoded(format, lines) = form else {
+            return true;
+        };
+        let encoded = self.encoded(found, shape, format, lines);
+        encoded.is_ok_and(|matrix| matrix.is_some())
+    }
+
+    /// The values of the parameter as a matrix of `format`; `None` where it cannot hold them.
+    fn encoded(
+        &self,
+        found: &Found,
+        shape: &Shape,
+        format: EncodedFormat,
+        lines: StoredLines,
+    ) -> Result<Option<QuantizedMatrix>, CheckpointError> {
+        let values = self.values(found)?;
+        let dims = matrix_dims(shape, lines);
+        let values = match found.in_lines(lines) {
+            true => values,
+            false => turned(&values, dims),
+        };
+        Ok(QuantizedMatrix::encoded(format, &values, dims))
+    }
+
+    /// The values of the parameter, in their stored order.
+    fn values(&self, found: &Found) -> Result<Vec<f32>, CheckpointError> {
+        let values = self.source.values(&found.name)?;
+        Ok(match found.origin.outputs {
+            Some(blocks) => {
+                let axis = output_axis(found.origin.layout, found.stored.len());
+                select(&values, &found.stored, axis, blocks)
+            }
+            None => values,
+        })
     }
 }
 
@@ -287,8 +339,15 @@ impl ModuleVisitor for Counter<'_> {
         let Ok(found) = self.plan.find(&shape) else {
             return;
         };
+        let mut form = Form::Floats;
+        for tried in self.plan.forms(&found, &shape) {
+            self.passing = self.passing.max(self.passing_of(&found, &shape, tried));
+            form = tried;
+            if self.plan.holds(&found, &shape, tried) {
+                break;
+            }
+        }
         let count = |shape: &[usize]| shape.iter().map(|axis| *axis as u128).product::<u128>();
-        let form = self.plan.forms(&found, &shape)[0];
         let bytes = |format: WeightFormat| {
             let block = format.block_bytes() as u128;
             count(&shape) * block / format.block_values() as u128
@@ -299,17 +358,23 @@ impl ModuleVisitor for Counter<'_> {
             Form::Stored(_) => self.plan.source.format(&found.name).map_or(0, bytes),
             Form::Encoded(format, _) => bytes(format.into()),
         };
-        // The values of the file, before something else is made of them; those that the parameter takes of them, or in another order, beside.
+    }
+}
+
+impl Counter<'_> {
+    /// Bytes that are there for a while where a parameter is held, or tried to be held, in the form `form`: the values of the file, before
+    /// something else is made of them; those that the parameter takes of them, or in another order, beside.
+    fn passing_of(&self, found: &Found, shape: &Shape, form: Form) -> u128 {
+        let count = |shape: &[usize]| shape.iter().map(|axis| *axis as u128).product::<u128>();
         let selected = found.origin.outputs.is_some();
-        let passing = match form {
+        match form {
             Form::Encoded(_, lines) if selected || !found.in_lines(lines) => {
-                4 * (count(&found.stored) + count(&shape))
+                4 * (count(&found.stored) + count(shape))
             }
             Form::Encoded(..) => 4 * count(&found.stored),
             _ if selected => 4 * count(&found.stored),
             _ => 0,
-        };
-        self.passing = self.passing.max(passing);
+        }
     }
 }
 
@@ -378,33 +443,15 @@ impl Filler<'_> {
                 (matrix.filter(QuantizedMatrix::is_finite), lines)
             }
             Form::Encoded(format, lines) => {
-                let values = self.values(found)?;
-                let dims = matrix_dims(shape, lines);
-                let values = match found.in_lines(lines) {
-                    true => values,
-                    false => turned(&values, dims),
-                };
-                (QuantizedMatrix::encoded(format, &values, dims), lines)
+                (self.plan.encoded(found, shape, format, lines)?, lines)
             }
         };
         Ok(matrix.map(|matrix| (matrix, lines)))
     }
 
-    /// The values of the parameter, in their stored order.
-    fn values(&self, found: &Found) -> Result<Vec<f32>, CheckpointError> {
-        let values = self.plan.source.values(&found.name)?;
-        Ok(match found.origin.outputs {
-            Some(blocks) => {
-                let axis = output_axis(found.origin.layout, found.stored.len());
-                select(&values, &found.stored, axis, blocks)
-            }
-            None => values,
-        })
-    }
-
     /// The values of the parameter as 32-bit numbers, which are finite.
     fn floats(&self, found: &Found, shape: &Shape) -> Result<Vec<f32>, CheckpointError> {
-        let values = self.values(found)?;
+        let values = self.plan.values(found)?;
         if !values.iter().all(|value| value.is_finite())
             && let Some(unfit) = unfit_value(&values, shape.as_slice(), false)
         {

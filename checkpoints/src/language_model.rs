@@ -132,8 +132,8 @@ impl LanguageModel {
         }
     }
 
-    /// Bytes of memory that [`held_decoder`](Self::held_decoder) takes at its peak, beside what stays in a mapped file. Weights are not
-    /// read for it.
+    /// Bytes of memory that [`held_decoder`](Self::held_decoder) takes at its peak, beside what stays in a mapped file. Weights are
+    /// read for it only where they are to be encoded: some may not fit the format.
     ///
     /// # Errors
     /// Those of [`ModelFolder::held_bytes`], [`GgufFile::held_bytes`] and [`decoder_config`](Self::decoder_config).

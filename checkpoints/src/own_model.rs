@@ -51,6 +51,7 @@ impl OwnModel {
             Ok(ModelConfig::Pretrained(PretrainedConfig {
                 folder,
                 adapter: None,
+                ..
             })) if bases < MOST_BASES => {
                 Kind::Continued(LanguageModel::open_after(&folder, bases + 1)?)
             }

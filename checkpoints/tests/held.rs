@@ -359,6 +359,28 @@ fn the_memory_that_is_foreseen_is_that_which_is_held() {
         };
         assert_eq!(model.held_bytes(held).unwrap(), expected, "{held:?}");
     }
+    // A matrix that the format cannot hold stays as it is, and is counted so.
+    let mut beyond = weights(64);
+    beyond[0].values[70] = f32::powi(2.0, 24);
+    for (dtype, held) in [
+        (Dtype::F32, HeldAs::Encoded(F16)),
+        (Dtype::F32, HeldAs::Encoded(Q8_0)),
+        (Dtype::BF16, HeldAs::Encoded(Q8_0)),
+    ] {
+        write(folder.path(), &config(64), &beyond, dtype);
+        let model = LanguageModel::open(folder.path()).unwrap();
+        let loaded = model.held_decoder(&device, held).unwrap();
+        let mapped = match dtype {
+            Dtype::BF16 => loaded.bytes["embedding.weight"].1 as u128,
+            _ => 0,
+        };
+        let expected = kept(&loaded) - mapped + largest;
+        assert_eq!(
+            model.held_bytes(held).unwrap(),
+            expected,
+            "{dtype:?} {held:?}"
+        );
+    }
 }
 
 /// The file of [`weights`] in blocks.

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, Param, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
+use crossburn_kernels::QuantizedWeight;
 use crossburn_noise::{
-    ChipDraws, Deviation, Distribution, NoiseError, Variation, WeightLayouts, matrix_weights,
-    require_unattached, shared_weights,
+    ChipDraws, Deviation, Distribution, NoiseError, Variation, WeightLayouts, attached,
+    matrix_weights, require_unattached, shared_weights,
 };
 
 use crate::{WeightPlan, WeightQuantizer};
@@ -180,7 +181,8 @@ pub fn deviate_weights<M: Module>(
 /// The network as it is programmed without variation: a plain module on the inner device, its weights quantized.
 ///
 /// The weights are those that the layers compute with: what a reparameterization adds, such as the adapter of a low-rank
-/// adaptation, is folded in before they are quantized.
+/// adaptation, is folded in before they are quantized. A network whose weights are not quantized and stay in the bytes of a file
+/// ([`QuantizedWeight`]) is that already, and stays in them.
 pub fn programmed<M: Module>(module: &M, plan: impl Into<WeightPlan>) -> M {
     chip(module, &plan.into(), Deviations::None)
 }
@@ -221,8 +223,13 @@ fn attach<M: Module>(
 
 /// A plain module with the effective weights of [`attach`], of what the layers of `module` compute with.
 fn chip<M: Module>(module: &M, plan: &WeightPlan, deviations: Deviations<'_>) -> M {
-    let plain = module.valid().materialize();
-    if !plan.quantizes() && matches!(deviations, Deviations::None) {
+    let module = module.valid();
+    let unchanged = !plan.quantizes() && matches!(deviations, Deviations::None);
+    if unchanged && attached(&module) == [QuantizedWeight::NAME.to_string()].into() {
+        return module;
+    }
+    let plain = module.materialize();
+    if unchanged {
         return plain;
     }
     let weights = Weights::of(&plain, plan);

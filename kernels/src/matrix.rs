@@ -64,6 +64,14 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Columns `first..first + count`.
+    ///
+    /// # Panics
+    /// Where there are fewer columns.
+    pub fn columns(self, first: usize, count: usize) -> Self {
+        self.transposed().rows(first, count).transposed()
+    }
+
     /// The columns one after the other, where each lies without gaps.
     pub(crate) fn lines(&self) -> Option<&'a [f32]> {
         let lines = self.row_stride == 1 && self.column_stride == self.rows;

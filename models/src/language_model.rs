@@ -1,9 +1,11 @@
 //! Causal language models: networks that say which token comes next.
 
+use std::ops::ControlFlow;
+
 use burn::tensor::{Gradients, Int, Tensor, TensorData};
 
 use crate::Network;
-use crate::decoder::{Adapter, Cache, Decoder};
+use crate::decoder::{Adapter, Cache, Decoder, DecoderError, Generation};
 
 /// A network that says which token follows those before it.
 pub trait CausalLanguageModel: Network {
@@ -41,6 +43,37 @@ pub trait CausalLanguageModel: Network {
     /// What learns beside weights that rest, where something does.
     fn adapter(&self) -> Option<&Adapter> {
         None
+    }
+
+    /// The tokens that follow each of `prompts`. By default each of them is predicted from all before it anew.
+    ///
+    /// # Errors
+    /// [`DecoderError::Empty`] for a prompt without a token, [`DecoderError::NotFinite`], and settings of sampling that choose nothing.
+    fn continued(
+        &self,
+        prompts: &[Vec<u32>],
+        generation: &Generation,
+    ) -> Result<Vec<Vec<u32>>, DecoderError> {
+        let texts = prompts.iter().zip(0..);
+        texts
+            .map(|(prompt, text)| {
+                if prompt.is_empty() {
+                    return Err(DecoderError::Empty);
+                }
+                let logits = |written: &[u32]| {
+                    // The place of the next token, whatever stands there.
+                    let tokens = [prompt.as_slice(), written, &[0]].concat();
+                    let places = tokens.len();
+                    let mut labels = vec![None; places];
+                    labels[places - 1] = Some(0);
+                    let logits = self.predict(&tokens, places, &labels).logits;
+                    let logits = logits.into_data().try_into_vec_as::<f32>();
+                    logits.map_err(|_| DecoderError::NotFinite { position: places })
+                };
+                let each = |_| ControlFlow::Continue(());
+                generation.after(text, prompt.len(), logits, each)
+            })
+            .collect()
     }
 }
 
@@ -123,5 +156,72 @@ impl CausalLanguageModel for Decoder {
     ) {
         let tokens = rows_of(self, tokens, places);
         self.gradients_of_blocks(None, tokens, labels, loss, take);
+    }
+
+    fn continued(
+        &self,
+        prompts: &[Vec<u32>],
+        generation: &Generation,
+    ) -> Result<Vec<Vec<u32>>, DecoderError> {
+        self.generate_batch(prompts, None, generation)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use burn::module::Module;
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::decoder::{DecoderSizes, Sampling, Stop};
+    use crate::initialize;
+
+    /// A decoder that reads every text anew.
+    #[derive(Module, Debug)]
+    struct Anew {
+        decoder: Decoder,
+    }
+
+    impl Network for Anew {}
+
+    impl CausalLanguageModel for Anew {
+        fn predict(&self, tokens: &[u32], places: usize, labels: &[Option<u32>]) -> Predictions {
+            self.decoder.predict(tokens, places, labels)
+        }
+    }
+
+    #[test]
+    fn texts_are_continued_as_predictions_say() {
+        let sizes = r#"{"vocabulary": 13, "width": 16, "heads": 2, "layers": 2, "context": 16}"#;
+        let sizes: DecoderSizes = serde_json::from_str(sizes).unwrap();
+        let decoder = initialize(sizes.init(&Device::flex()).unwrap(), 4);
+        let anew = Anew {
+            decoder: decoder.clone(),
+        };
+        let prompts = [vec![1, 5, 2], vec![7], vec![3, 3, 9, 11, 0, 4]];
+        let generation = |stop| Generation {
+            max_new_tokens: 8,
+            sampling: Sampling::greedy(),
+            stop,
+        };
+        let free = generation(Stop::default());
+        let all = decoder.continued(&prompts, &free).unwrap();
+        assert!(all.iter().all(|text| text.len() == 8), "{all:?}");
+        assert_eq!(anew.continued(&prompts, &free).unwrap(), all);
+        let stop = generation(Stop {
+            tokens: vec![all[0][3]],
+            sequences: vec![all[2][1..3].to_vec()],
+        });
+        let stopped = decoder.continued(&prompts, &stop).unwrap();
+        assert!(
+            stopped[0].len() <= 3 && stopped[2].len() <= 3,
+            "{stopped:?}"
+        );
+        assert_eq!(anew.continued(&prompts, &stop).unwrap(), stopped);
+        assert_eq!(
+            anew.continued(&[Vec::new()], &free),
+            Err(DecoderError::Empty)
+        );
     }
 }

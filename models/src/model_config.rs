@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
+use crate::held_form::HeldForm;
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
     LeNetConfig, MlpConfig, ResNet18Config, WithNetwork, convnet, initialize, lenet,
@@ -102,6 +103,9 @@ pub struct PretrainedConfig {
     /// What is learned beside its weights, which rest then; where absent, the weights themselves learn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<AdapterConfig>,
+    /// The form in which its matrices are held while they rest; 32-bit numbers where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<HeldForm>,
 }
 
 /// What kind of network it is: which trait says what it computes.

@@ -91,6 +91,12 @@ pub fn require_unattached<M: Module>(
     Scan::of(module).require_unattached(selected)
 }
 
+/// Names of what is attached to the parameters of `module`.
+pub fn attached<M: Module>(module: &M) -> BTreeSet<String> {
+    let found = Scan::of(module).attached;
+    found.into_iter().map(|(_, what)| what).collect()
+}
+
 /// What one visit of a module finds.
 #[derive(Default)]
 pub(crate) struct Scan {

@@ -232,7 +232,7 @@ impl CompressionJob<'_> {
 }
 
 /// A network in the table.
-fn row(name: &str, judged: Details) -> MethodResults {
+pub(super) fn row(name: &str, judged: Details) -> MethodResults {
     MethodResults {
         name: name.to_string(),
         training_noise: Value::Null,

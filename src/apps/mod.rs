@@ -11,6 +11,7 @@ mod lanes;
 pub(crate) mod mapping;
 pub(crate) mod normalize;
 pub(crate) mod population;
+pub(crate) mod pruning;
 pub(crate) mod race;
 pub(crate) mod rare;
 pub(crate) mod reproduce;

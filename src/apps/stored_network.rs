@@ -10,7 +10,9 @@ use crossburn_models::onnx::OnnxNetwork;
 use crossburn_models::{ModelConfig, Network, OnnxConfig, PretrainedConfig};
 use crossburn_noise::{PathPattern, Variation};
 use crossburn_training::data::{Amount, DataSource};
-use crossburn_training::{GRAPH_FILE, LanguageModellingConfig, Recipe, TaskConfig, TaskParts};
+use crossburn_training::{
+    GRAPH_FILE, LanguageMetric, LanguageModellingConfig, Recipe, TaskConfig, TaskParts,
+};
 use serde_json::Value;
 
 use super::normalize::{self, Normalize};
@@ -120,6 +122,7 @@ impl StoredNetwork {
         let model = ModelConfig::Pretrained(PretrainedConfig {
             folder: folder.clone(),
             adapter: None,
+            weights: None,
         });
         let recipe = Recipe {
             model: model.clone(),
@@ -275,6 +278,17 @@ impl StoredNetwork {
     pub(crate) fn with_digital(mut self, paths: &[PathPattern]) -> Self {
         self.recipe.arrays.digital.extend_from_slice(paths);
         self
+    }
+
+    /// The same network, judged by `metric` where that is asked for.
+    ///
+    /// # Errors
+    /// A network that is no language model.
+    pub(crate) fn judged_by(mut self, metric: Option<LanguageMetric>) -> Result<Self> {
+        if let Some(metric) = metric {
+            self.recipe.task = self.recipe.task.judged_by(metric)?;
+        }
+        Ok(self)
     }
 
     /// A document with what is said of arrays, where something is.

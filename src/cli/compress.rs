@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -10,6 +10,7 @@ use crossburn_hardware::quantize::{Rounding, Symmetry};
 use crossburn_hardware::{Quantization, WeightBits};
 use crossburn_models::ModelConfig;
 use crossburn_noise::{Granularity, PathPattern};
+use crossburn_training::TaskConfig;
 use crossburn_training::data::DataSource;
 use serde_json::json;
 
@@ -19,20 +20,35 @@ use super::run_setup::{RunArguments, name_after, run_folder};
 use super::stored_network::open_stored;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::compression::CompressionJob;
+use crate::apps::pruning::{PruningJob, Shares};
 
-/// Quantize the weights of a trained network, without training it
+/// Quantize the weights of a trained network, or prune a language model, without training it
 ///
 /// Weights go to the levels of a few bits: each to the nearest, or by GPTQ, which rounds weights one by one and corrects the remaining ones, so
 /// that the outputs of the layer on a few items change least. The table compares the network before and after on test items. The run folder receives the
 /// quantized network as a checkpoint, which every other verb takes. Weights that lie on no array stay as they are: embeddings, norms, biases and
 /// the head of a language model.
 ///
+/// With --prune a language model loses heads and feed-forward channels instead. OUT/model receives what is left, as a smaller model in the layout of
+/// the Hugging Face hub, which every other verb takes.
+///
 /// Example: crossburn compress SmolLM2-135M-Instruct.Q4_1.gguf --data text:book.txt --bits 4 --group 64
+///
+/// Example: crossburn compress SmolLM2-135M-Instruct.Q4_1.gguf --data text:book.txt --prune mlp=0.2
 #[derive(Debug, Args)]
 pub(super) struct Compress {
     /// A run, its checkpoint, an ONNX file, a language model (folder, GGUF file), or a name at the Hugging Face hub
     #[arg(value_name = "RUN|MODEL")]
     model: PathBuf,
+    /// Remove a share of the heads and of the feed-forward channels of a language model, in every block, in place of quantizing: those
+    /// that add least on the calibration texts. Heads that share key and value go together
+    #[arg(
+        long,
+        value_name = "heads=SHARE,mlp=SHARE",
+        conflicts_with_all = ["bits", "rounding", "group", "asymmetric", "keep"],
+        help_heading = "Weights"
+    )]
+    prune: Option<Shares>,
     /// Bits of a weight, sign included, in place of those of the recipe
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Weights")]
     bits: u8,
@@ -63,7 +79,7 @@ pub(super) struct Compress {
     data: Option<DataSource>,
     #[command(flatten)]
     normalize: NormalizeArgument,
-    /// Training items that GPTQ looks at
+    /// Training items that GPTQ or pruning looks at; 0 prunes by weights alone
     #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Data")]
     calibration: usize,
     /// Test items that both networks are judged on; as many as in training where absent
@@ -98,7 +114,7 @@ impl Compress {
     pub(super) fn run(self) -> Result<Outcome> {
         let bits = WeightBits::new(self.bits)?;
         let rounding = Rounding::from(self.rounding);
-        if self.calibration == 0 && rounding != Rounding::Nearest {
+        if self.calibration == 0 && rounding != Rounding::Nearest && self.prune.is_none() {
             bail!(
                 "--calibration 0 shows GPTQ nothing: use a number above 0, or --rounding nearest"
             );
@@ -119,6 +135,9 @@ impl Compress {
         }
         let source = stored.source(self.data.as_ref())?;
         stored.check_data(&source)?;
+        if let Some(shares) = self.prune {
+            return self.pruned(shares, &path, &stored, source);
+        }
         let config = stored.with_arrays(json!({
             "task": stored.recipe.task,
             "architecture": stored.manifest.architecture,
@@ -171,6 +190,62 @@ impl Compress {
         let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];
         next.extend(["--noise", "gaussian", "--sigma", "0.02"].map(OsStr::new));
         note(&format!("next: {}", command_line::quoted(next)));
+        Ok(Outcome::Done)
+    }
+
+    /// The model at `path` without `shares` of its heads and channels, in a folder of its own.
+    fn pruned(
+        &self,
+        shares: Shares,
+        path: &Path,
+        stored: &StoredNetwork,
+        source: DataSource,
+    ) -> Result<Outcome> {
+        let TaskConfig::LanguageModelling(texts) = stored.recipe.task else {
+            bail!(
+                "--prune is for language models, {} is none: leave it out",
+                path.display()
+            );
+        };
+        let config = json!({
+            "task": stored.recipe.task,
+            "architecture": stored.manifest.architecture,
+            "weights": stored.manifest.weights_checksum(),
+            "data": source.to_string(),
+            "items": self.items.or(stored.recipe.data.test),
+            "prune": shares,
+            "calibration": self.calibration,
+        });
+        if self.run.prints(&config)? {
+            return Ok(Outcome::Done);
+        }
+        let out = run_folder(self.out.as_deref(), &name_after("compress", &self.model));
+        let place = self.run.set_up(out, "compress")?;
+        let model = place.out.join("model");
+        let job = PruningJob {
+            model: path,
+            shares,
+            reproduce: command_line::repeated(&[("data", source.to_string())]),
+            source,
+            seed: stored.recipe.seed,
+            texts,
+            calibration: self.calibration,
+            items: self.items.or(stored.recipe.data.test),
+            config,
+            out: model.clone(),
+            device: &place.device,
+            stop: &place.stop,
+        };
+        let Some(results) = job.run()? else {
+            note("interrupted: nothing is kept");
+            return Ok(Outcome::Interrupted);
+        };
+        finish(&place.out, &results, self.run.json)?;
+        place.note_report();
+        note(&format!(
+            "the pruned model, for transformers as well: {}",
+            model.display()
+        ));
         Ok(Outcome::Done)
     }
 }

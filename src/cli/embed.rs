@@ -11,6 +11,7 @@ use crossburn_models::encoder::Encoder;
 use serde_json::json;
 
 use super::device::DeviceChoice;
+use super::held_weights::HeldWeights;
 use super::model_choice::located;
 use super::process::ProcessArguments;
 use super::{Outcome, interrupt, print};
@@ -33,6 +34,15 @@ pub(super) struct Embed {
     /// Hugging Face hub: owner/name[@revision]
     #[arg(long, value_name = "DIR|NAME", help_heading = "Model")]
     model: PathBuf,
+    /// How matrices are held in memory, on the CPU. With blocks (q8_0, q4_0), the inputs of layers that meet at most four tokens at once
+    /// are also rounded to 8 bits. What a form cannot hold stays as the file has it
+    #[arg(
+        long,
+        value_name = "FORM",
+        default_value = "f32",
+        help_heading = "Model"
+    )]
+    weights: HeldWeights,
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N
     #[arg(
         long,
@@ -60,6 +70,8 @@ const MOST_IN_TABLE: usize = 50;
 impl Embed {
     pub(super) fn run(self) -> Result<Outcome> {
         let device = self.device.open()?;
+        let only = (self.device != DeviceChoice::Cpu).then_some("--device");
+        let held = HeldWeights::resolve(Some(self.weights), only)?;
         let folder = ModelFolder::open(&located(&self.model)?)?;
         let config = folder.encoder_config()?;
         let tokenizer = folder.tokenizer(config.vocabulary)?;
@@ -76,7 +88,7 @@ impl Embed {
             .zip(1..)
             .map(|(sentence, line)| self.tokens(&tokenizer, sentence, line, config.max_positions))
             .collect::<Result<Vec<_>>>()?;
-        let encoder = folder.encoder(&device)?.module;
+        let encoder = folder.held_encoder(&device, held)?.module;
         let stop = interrupt::flag()?;
         let mut vectors = Vec::new();
         for (sentences, tokens) in sentences.chunks(BATCH).zip(tokens.chunks(BATCH)) {

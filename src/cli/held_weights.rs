@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use crossburn_checkpoints::HeldAs;
 use crossburn_checkpoints::gguf::{EncodedFormat, WeightFormat};
+use crossburn_models::HeldForm;
 
 /// How matrices are held, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,6 +22,9 @@ pub(super) enum HeldWeights {
     /// 8 bits a number, 32 of them with a scale; blocks of no more bits stay
     #[value(name = "q8_0")]
     Q8_0,
+    /// 4 bits a number, 32 of them with a scale; blocks of no more bits stay
+    #[value(name = "q4_0")]
+    Q4_0,
 }
 
 impl HeldWeights {
@@ -31,16 +35,26 @@ impl HeldWeights {
     /// Another form than 32-bit numbers where only these work; `only` says where.
     pub(super) fn resolve(asked: Option<Self>, only: Option<&'static str>) -> Result<HeldAs> {
         match (asked, only) {
-            (None | Some(Self::F32), Some(_)) | (Some(Self::F32), None) => Ok(HeldAs::Floats),
-            (None | Some(Self::Stored), None) => Ok(HeldAs::Stored),
+            (None | Some(Self::F32), Some(_)) => Ok(HeldAs::Floats),
+            (None, None) => Ok(HeldAs::Stored),
             (Some(asked), Some(only)) => {
                 let asked = asked.to_possible_value();
                 let asked = asked.map_or(String::new(), |value| value.get_name().to_string());
                 bail!("--weights {asked} does not go with {only}: leave it out, or use f32")
             }
-            (Some(Self::F16), None) => Ok(HeldAs::Encoded(EncodedFormat::F16)),
-            (Some(Self::Bf16), None) => Ok(HeldAs::Encoded(EncodedFormat::BF16)),
-            (Some(Self::Q8_0), None) => Ok(HeldAs::Encoded(EncodedFormat::Q8_0)),
+            (Some(asked), None) => Ok(asked.form().map_or(HeldAs::Floats, HeldAs::from)),
+        }
+    }
+
+    /// The form of weights that rest; none for 32-bit numbers.
+    pub(super) fn form(self) -> Option<HeldForm> {
+        match self {
+            Self::F32 => None,
+            Self::Stored => Some(HeldForm::Stored),
+            Self::F16 => Some(HeldForm::F16),
+            Self::Bf16 => Some(HeldForm::Bf16),
+            Self::Q8_0 => Some(HeldForm::Q8_0),
+            Self::Q4_0 => Some(HeldForm::Q4_0),
         }
     }
 }

@@ -11,10 +11,11 @@ use crossburn_models::{ModelConfig, PretrainedConfig};
 use crossburn_noise::Distribution;
 use crossburn_training::data::{Corpus, DataSource};
 use crossburn_training::{
-    BaseModel, DataConfig, LanguageModellingConfig, OptimizerConfig, Recipe, TaskConfig,
-    TrainingConfig,
+    BaseModel, DataConfig, LanguageMetric, LanguageModellingConfig, OptimizerConfig, Recipe,
+    TaskConfig, TrainingConfig,
 };
 
+use super::held_weights::HeldWeights;
 use super::memory::{peak, shown};
 use super::model_choice::located;
 use super::recipe_file::{Setting, resolve};
@@ -52,6 +53,15 @@ pub(super) struct Tune {
     /// Hugging Face hub [default: the model of people that comes with the program, written to runs/models/personal]
     #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Model")]
     model: Option<PathBuf>,
+    /// How the matrices of the model are held while they rest: with fewer bits the run takes less memory. Each layer is unpacked when it
+    /// computes. What a form cannot hold stays as the file has it
+    #[arg(
+        long,
+        value_name = "FORM",
+        default_value = "f32",
+        help_heading = "Model"
+    )]
+    weights: HeldWeights,
     /// Virtual tokens of a prompt or a prefix [default: 16]
     #[arg(long, value_name = "N", help_heading = "Model")]
     tokens: Option<usize>,
@@ -62,6 +72,9 @@ pub(super) struct Tune {
     /// named]
     #[arg(long, value_name = "FILE|SOURCE", help_heading = "Data")]
     data: Option<String>,
+    /// What the texts kept apart for the result judge it by: perplexity, rouge-1 or rouge-l (docs/tuning.md)
+    #[arg(long, value_name = "METRIC", default_value_t = LanguageMetric::default(), help_heading = "Data")]
+    metric: LanguageMetric,
     /// Passes over the texts, at most [default: 30]
     #[arg(long, value_name = "N", help_heading = "Training")]
     epochs: Option<usize>,
@@ -131,6 +144,9 @@ impl TuneMethod {
 impl Tune {
     pub(super) fn run(mut self) -> Result<Outcome> {
         self.refuse_other_methods()?;
+        if self.weights != HeldWeights::F32 && self.run.backend() != "cpu" {
+            bail!("--weights is for --device cpu: leave it out, or compute on the processor");
+        }
         let asked = self.folder();
         let source = self.source()?;
         // A bad line is found before anything large is read.
@@ -266,10 +282,14 @@ impl Tune {
             bail!("{source} leaves no text to choose the best epoch with: give more texts");
         }
         Ok(Recipe {
-            task: TaskConfig::LanguageModelling(LanguageModellingConfig::default()),
+            task: TaskConfig::LanguageModelling(LanguageModellingConfig {
+                metric: self.metric,
+                ..LanguageModellingConfig::default()
+            }),
             model: ModelConfig::Pretrained(PretrainedConfig {
                 folder: self.folder(),
                 adapter: Some(self.adapter()),
+                weights: self.weights.form(),
             }),
             data: DataConfig {
                 source,
@@ -298,6 +318,7 @@ impl Tune {
 fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tuning> {
     let ModelConfig::Pretrained(PretrainedConfig {
         adapter: Some(adapter),
+        weights,
         ..
     }) = &recipe.model
     else {
@@ -328,6 +349,7 @@ fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tu
         places: longest + virtual_tokens,
         predicted,
         beside,
+        weights: u64::try_from(base.held_bytes(*weights)?).unwrap_or(u64::MAX),
         varies: recipe.noise.distribution != Distribution::None {},
         by_blocks: recipe.training.checkpoint_blocks,
     })

@@ -23,6 +23,8 @@ pub(super) struct Tuning {
     pub(super) predicted: usize,
     /// What an adapter keeps of a token in a block for its gradient, in numbers.
     pub(super) beside: usize,
+    /// Bytes of the weights as they are held.
+    pub(super) weights: u64,
     /// Whether the weights deviate.
     pub(super) varies: bool,
     /// Whether activations are held of one block at a time.
@@ -34,17 +36,16 @@ impl Tuning {
     /// `by_blocks`, a quarter too few with it (two models, `RESULTS.md`).
     ///
     /// ```text
-    /// weights, twice where they deviate + places · layers · (2 width + 2 query + 2 key + 3 hidden + adapter)
-    ///     + 2 · predicted tokens · vocabulary
+    /// weights, twice where they deviate + 4 · (places · layers · (2 width + 2 query + 2 key + 3 hidden + adapter)
+    ///     + 2 · predicted tokens · vocabulary)
     /// ```
     ///
-    /// in 32-bit floats: what a block keeps of a token for the gradient (inputs of two norms, query, key, value and result of the
+    /// with 32-bit floats of what a block keeps of a token for the gradient (inputs of two norms, query, key, value and result of the
     /// attention, gate before and after its activation, what it scales), and logits with their gradient. A frozen weight
     /// has no gradient and no moments. Where blocks are computed again, one of them keeps that at a time, with gradients and
     /// products on the way, the others their input.
     pub(super) fn bytes(&self, config: &DecoderConfig) -> u64 {
         let copies = if self.varies { 2 } else { 1 };
-        let weights = u64::try_from(config.parameters()).unwrap_or(u64::MAX);
         let size = |size: usize| size as u64;
         let product =
             |factors: &[u64]| factors.iter().fold(1, |all: u64, n| all.saturating_mul(*n));
@@ -65,11 +66,14 @@ impl Tuning {
             ]),
         };
         let floats = sum(&[
-            product(&[weights, copies]),
             product(&[batch, size(self.places), of_place]),
             product(&[2, batch, size(self.predicted), size(config.vocabulary)]),
         ]);
-        floats.saturating_mul(4).saturating_add(PROGRAM)
+        sum(&[
+            product(&[self.weights, copies]),
+            product(&[4, floats]),
+            PROGRAM,
+        ])
     }
 
     /// Multiplications of a step of `accumulate` batches, each with an addition: every weight forward and for the gradient of
@@ -140,7 +144,9 @@ mod tests {
     fn what_cannot_fit_is_refused_with_both_numbers() {
         let sizes: DecoderSizes = serde_json::from_str("{}").unwrap();
         let config = sizes.config().unwrap();
+        let weights = 4 * config.parameters() as u64;
         let tuning = Tuning {
+            weights,
             batch: 8,
             places: 64,
             predicted: 16,
@@ -150,11 +156,14 @@ mod tests {
         };
 
         let block = 2 * 64 + 2 * 64 + 2 * 64 + 3 * 176;
-        let rest = config.parameters() as u64 + 2 * 8 * 16 * 512;
-        assert_eq!(
-            tuning.bytes(&config),
-            4 * (rest + 8 * 64 * 2 * block) + PROGRAM
-        );
+        let rest = 2 * 8 * 16 * 512;
+        let all = weights + 4 * (rest + 8 * 64 * 2 * block) + PROGRAM;
+        assert_eq!(tuning.bytes(&config), all);
+        let held = Tuning {
+            weights: weights / 4,
+            ..tuning
+        };
+        assert_eq!(held.bytes(&config), all - 3 * (weights / 4));
         let by_blocks = Tuning {
             by_blocks: true,
             ..tuning
@@ -162,7 +171,7 @@ mod tests {
         let kept = 3 * 64 + 2 * block;
         assert_eq!(
             by_blocks.bytes(&config),
-            4 * (rest + 8 * 64 * kept) + PROGRAM
+            weights + 4 * (rest + 8 * 64 * kept) + PROGRAM
         );
         // Two blocks of four matrices of 64² and three of 64 · 176 with two norms, and the last norm.
         let blocks = (2 * (4 * 64 * 64 + 3 * 64 * 176 + 2 * 64) + 64) as f64;
@@ -173,8 +182,7 @@ mod tests {
             varies: true,
             ..tuning
         };
-        let more = 4 * config.parameters() as u64;
-        assert_eq!(varies.bytes(&config), tuning.bytes(&config) + more);
+        assert_eq!(varies.bytes(&config), tuning.bytes(&config) + weights);
         // Products that no 64-bit number holds are more than any machine has.
         for by_blocks in [false, true] {
             let endless = Tuning {
@@ -182,6 +190,7 @@ mod tests {
                 places: usize::MAX / 2,
                 predicted: usize::MAX / 2,
                 beside: usize::MAX / 2,
+                weights: u64::MAX / 2,
                 varies: true,
                 by_blocks,
             };

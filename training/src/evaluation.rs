@@ -137,17 +137,18 @@ impl<T: Task> Batches<T> {
 pub fn evaluate<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<f64, TrainingError> {
     let task = &batches.task;
     let mut tally = [T::Tally::default()];
-    judged(network, batches, |output, batch| {
-        task.judge(output, batch, &mut tally)
+    judged(network, batches, |output, batch, numbers| {
+        task.judge(output, batch, &mut tally)?;
+        task.judge_further(network, numbers, &mut tally[0])
     })?;
     task.value(&tally[0])
 }
 
-/// Hands what `network` gives for every batch to `judge`.
+/// Hands what `network` gives for every batch to `judge`, with the numbers of its items in the task.
 fn judged<N, T: Learn<N>>(
     network: &N,
     batches: &Batches<T>,
-    mut judge: impl FnMut(T::Output, &T::Batch) -> Result<(), TrainingError>,
+    mut judge: impl FnMut(T::Output, &T::Batch, &[u64]) -> Result<(), TrainingError>,
 ) -> Result<(), TrainingError> {
     let mut seen = 0;
     for (batch, numbers) in batches.batches.iter().zip(&batches.numbers) {
@@ -157,7 +158,7 @@ fn judged<N, T: Learn<N>>(
             let error = error.at_item(seen);
             batches.task.explained(network, &place, error)
         };
-        judge(output, batch).map_err(explained)?;
+        judge(output, batch, numbers).map_err(explained)?;
         seen += numbers.len();
     }
     Ok(())
@@ -253,8 +254,10 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     pub fn clean_in_detail(&self) -> Result<Details, TrainingError> {
         let task = &self.batches.task;
         let (mut tally, mut confusion) = ([T::Tally::default()], Confusion::default());
-        judged(&self.quantized(), &self.batches, |output, batch| {
+        let network = self.quantized();
+        judged(&network, &self.batches, |output, batch, numbers| {
             task.judge(output.clone(), batch, &mut tally)?;
+            task.judge_further(&network, numbers, &mut tally[0])?;
             task.confuse(output, batch, &mut confusion)
         })?;
         Ok(Details {

@@ -50,9 +50,10 @@ pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
 pub use task::{
     AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, AttackLoss, Attacked, Batch,
-    Classification, Confusion, Labelled, LanguageModelling, LanguageModellingConfig, Learn,
-    MeanTally, Part, RaisedLoss, ReconstructionLoss, Role, Rows, Sequence, Surrogate,
-    SurrogateList, Tally, Task, TaskConfig, TaskParts, WithTask, auprc, auroc, margin_loss,
+    Classification, Confusion, Labelled, LanguageMetric, LanguageModelling,
+    LanguageModellingConfig, Learn, MeanTally, Part, RaisedLoss, ReconstructionLoss, Role, Rows,
+    Sequence, Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, WithTask, auprc, auroc,
+    margin_loss,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

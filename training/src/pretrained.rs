@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use crossburn_checkpoints::{CheckpointError, LanguageModel, Tokenizer, save_adapter, write_bytes};
+use crossburn_checkpoints::{
+    CheckpointError, HeldAs, LanguageModel, Tokenizer, save_adapter, write_bytes,
+};
 use crossburn_models::decoder::family::DecoderNames;
 use crossburn_models::decoder::{AdaptedDecoder, Adapter, AdapterConfig, Decoder, DecoderConfig};
-use crossburn_models::{PretrainedConfig, initialize};
+use crossburn_models::{HeldForm, PretrainedConfig, initialize};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Corpus;
@@ -86,12 +88,26 @@ impl BaseModel {
         })?)
     }
 
-    /// The decoder with its weights on `device`.
+    /// The decoder with its weights on `device`, its matrices in the form `held`, or as 32-bit numbers.
     ///
     /// # Errors
-    /// Those of [`LanguageModel::decoder`].
-    pub fn decoder(&self, device: &Device) -> Result<Decoder, TrainingError> {
-        Ok(self.stored.decoder(device)?.module)
+    /// Those of [`LanguageModel::held_decoder`].
+    pub fn decoder(
+        &self,
+        device: &Device,
+        held: Option<HeldForm>,
+    ) -> Result<Decoder, TrainingError> {
+        let held = held.map_or(HeldAs::Floats, HeldAs::from);
+        Ok(self.stored.held_decoder(device, held)?.module)
+    }
+
+    /// Bytes that the decoder takes at its peak while it is loaded, beside what stays in a mapped file.
+    ///
+    /// # Errors
+    /// Those of [`LanguageModel::held_bytes`].
+    pub fn held_bytes(&self, held: Option<HeldForm>) -> Result<u128, TrainingError> {
+        let held = held.map_or(HeldAs::Floats, HeldAs::from);
+        Ok(self.stored.held_bytes(held)?)
     }
 }
 
@@ -133,7 +149,7 @@ impl Pretrained {
         let adapter = adapter
             .map(|adapter| base.adapter(adapter, device))
             .transpose()?;
-        let decoder = base.decoder(device)?;
+        let decoder = base.decoder(device, model.weights)?;
         let opened = match adapter {
             Some(adapter) => {
                 Opened::Adapted(AdaptedDecoder::new(decoder, initialize(adapter, seed)))

@@ -1,7 +1,7 @@
 //! A training run, as a TOML recipe.
 
 use crossburn_models::{ModelConfig, OwnConfig};
-use crossburn_noise::Variation;
+use crossburn_noise::{Distribution, Variation};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, DataSource};
@@ -188,6 +188,7 @@ impl Recipe {
     pub fn check(&self) -> Result<(), TrainingError> {
         self.task.check(&self.model, &self.data.source)?;
         self.noise.check()?;
+        self.check_held()?;
         let training = &self.training;
         training.optimizer.check()?;
         for (key, value) in [
@@ -242,5 +243,41 @@ impl Recipe {
             hardware.check(self)?;
         }
         self.method.check(self)
+    }
+
+    /// Refuses weights that stay in their bytes where the recipe changes them.
+    fn check_held(&self) -> Result<(), TrainingError> {
+        let ModelConfig::Pretrained(model) = &self.model else {
+            return Ok(());
+        };
+        let Some(form) = model.weights else {
+            return Ok(());
+        };
+        let changed = [
+            (
+                model.adapter.is_none(),
+                "32-bit numbers where the weights of the model learn: leave it out, or give model.adapter",
+            ),
+            (
+                self.noise.distribution != (Distribution::None {}),
+                "32-bit numbers where weights deviate: leave it out, or leave out [noise]",
+            ),
+            (
+                self.hardware.is_some(),
+                "32-bit numbers where weights lie on arrays: leave it out, or leave out [hardware]",
+            ),
+            (
+                !self.arrays.bits.is_empty(),
+                "32-bit numbers where weights are quantized in training: leave it out, or leave out arrays.bits",
+            ),
+            (
+                self.method != Method::default(),
+                "32-bit numbers where a method changes weights: leave it out, or leave out [method]",
+            ),
+        ];
+        match changed.into_iter().find(|(changed, _)| *changed) {
+            Some((_, remedy)) => Err(TrainingError::setting("model.weights", form, remedy)),
+            None => Ok(()),
+        }
     }
 }

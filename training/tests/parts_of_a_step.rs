@@ -5,11 +5,12 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
+use crossburn_kernels::{EncodedFormat, QuantizedMatrix, StoredLines, hold_quantized};
 use crossburn_models::decoder::{
     AdaptedDecoder, AdapterConfig, AdapterKind, Decoder, DecoderSizes,
 };
 use crossburn_models::{CausalLanguageModel, Network, initialize};
-use crossburn_noise::{HostWeight, PathPattern, host_weights, host_weights_at};
+use crossburn_noise::{HostWeight, PathPattern, attached, host_weights, host_weights_at};
 use crossburn_training::{
     EpochRecord, LanguageModelling, LanguageModellingConfig, Recipe, Run, Sequence, Silent,
     TaskConfig, Trained, TrainingError, TrainingObserver, train,
@@ -129,6 +130,60 @@ fn blocks_that_are_computed_again_give_the_same_network() {
     let plain = trained(&recipe("batch = 6", PLAIN, GAUSSIAN));
     let difference = apart(&plain.network, &both.network);
     assert!(difference < 1e-5, "{difference}");
+}
+
+/// `decoder` with the matrices of its blocks in 16-bit numbers, of which rows may have any length.
+fn in_halves(decoder: Decoder) -> Decoder {
+    let weights = host_weights(&decoder).into_iter().map(|(path, weight)| {
+        let [inputs, outputs] = weight.shape[..] else {
+            panic!("a linear layer has a matrix");
+        };
+        let stored: Vec<f32> = (0..inputs * outputs)
+            .map(|at| weight.values[at % inputs * outputs + at / inputs])
+            .collect();
+        let matrix = QuantizedMatrix::encoded(EncodedFormat::F16, &stored, [outputs, inputs]);
+        (path, (matrix.unwrap(), StoredLines::Outputs))
+    });
+    let matrices = weights.collect();
+    hold_quantized(decoder, matrices)
+}
+
+#[test]
+fn an_adapter_learns_beside_weights_that_stay_in_their_bytes() {
+    let recipe = recipe("batch = 4", PLAIN, NONE);
+    let base = in_halves(decoder());
+    let before = host_weights(&base);
+    let kind = AdapterKind::Prompt { tokens: 2 };
+    let adapter = AdapterConfig { kind };
+    let adapter = adapter
+        .init(base.config(), &Device::flex().autodiff())
+        .unwrap();
+    let network =
+        |base: &Decoder| AdaptedDecoder::new(base.clone(), initialize(adapter.clone(), 5));
+    let learn = |base: &Decoder| run(network(base), &recipe, (None, false), &mut Silent).unwrap();
+    let (held, plain) = (learn(&base), learn(&base.clone().materialize()));
+    // The best epoch is still in the bytes, and the bytes are those of before.
+    assert_eq!(
+        attached(held.network.base()),
+        ["quantized".to_string()].into()
+    );
+    assert_eq!(host_weights(held.network.base()), before);
+    for (held, plain) in held.curve.iter().zip(&plain.curve) {
+        // Validation rounds inputs to no bits: halves meet them as they are.
+        assert!((held.validation / plain.validation - 1.0).abs() < 1e-5);
+        assert!((held.train_loss - plain.train_loss).abs() < 1e-5);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut stop = StopAfter { epoch: 1, done: 0 };
+    let state = (Some(folder.path()), false);
+    assert!(
+        run(network(&base), &recipe, state, &mut stop)
+            .unwrap()
+            .interrupted
+    );
+    let state = (Some(folder.path()), true);
+    let resumed = run(network(&base), &recipe, state, &mut Silent).unwrap();
+    assert_eq!(resumed.curve, held.curve);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use crossburn_models::decoder::family;
+use crossburn_models::decoder::family::{self, DecoderNames};
+use crossburn_models::decoder::{Decoder, DecoderConfig};
 use serde_json::{Map, Value, json};
 
 use super::collect::{FloatType, collect};
@@ -28,18 +29,93 @@ pub fn export_language_model(
     folder: &Path,
     float: FloatType,
 ) -> Result<(), CheckpointError> {
+    let (config, names) = model.decoder_config()?;
+    let document = document_of(model, &config)?;
+    let decoder = model.decoder(&Device::flex())?.module;
+    write(model, (decoder, document, &names), folder, float)
+}
+
+/// Writes `decoder`, which is `model` without some of its heads and channels, in the same way.
+///
+/// # Errors
+/// Those of [`export_language_model`], and [`CheckpointError::Export`] for a family whose `config.json` cannot say what is left.
+pub fn export_pruned_model(
+    model: &LanguageModel,
+    decoder: Decoder,
+    folder: &Path,
+    float: FloatType,
+) -> Result<(), CheckpointError> {
+    let (before, after) = (model.decoder_config()?.0, decoder.config());
+    let mut document = document_of(model, &before)?;
+    let counts = [
+        (
+            before.heads,
+            after.heads,
+            &["num_attention_heads", "n_head"][..],
+        ),
+        (
+            before.key_value_heads,
+            after.key_value_heads,
+            &["num_key_value_heads"],
+        ),
+        (
+            before.hidden_width,
+            after.hidden_width,
+            &["intermediate_size", "ffn_dim", "n_inner"],
+        ),
+    ];
+    for (before, after, keys) in counts {
+        let known: Vec<&str> = (keys.iter().copied())
+            .filter(|key| document.get(key).is_some_and(|value| !value.is_null()))
+            .collect();
+        if before == after {
+            continue;
+        }
+        for key in known {
+            document[key] = json!(after);
+        }
+    }
+    if before.heads != after.heads {
+        document["head_dim"] = json!(after.head_width);
+    }
     let refuse = |cause: String| CheckpointError::Export {
         path: model.path().into(),
         cause,
     };
-    let (config, names) = model.decoder_config()?;
+    let (read, names) = family::read(&document).map_err(|cause| refuse(cause.to_string()))?;
+    if read != *after {
+        return Err(refuse(
+            "the keys of its config.json cannot say which heads and channels are left; prune channels alone, or a model of another family"
+                .to_string(),
+        ));
+    }
+    write(model, (decoder, document, &names), folder, float)
+}
+
+/// The `config.json` of `model`, which is `config`.
+fn document_of(model: &LanguageModel, config: &DecoderConfig) -> Result<Value, CheckpointError> {
     let document = match model.document() {
         Some(document) => Some(document.clone()),
-        None => family::llama_document(&config),
+        None => family::llama_document(config),
     };
-    let mut document = document.ok_or_else(|| {
-        refuse("the keys of a Llama's config.json cannot describe it; take the folder that the file was converted from".to_string())
-    })?;
+    document.ok_or_else(|| CheckpointError::Export {
+        path: model.path().into(),
+        cause: "the keys of a Llama's config.json cannot describe it; take the folder that the file was converted from".to_string(),
+    })
+}
+
+/// Writes `decoder`, of which `document` is the `config.json` and whose tensors have `names`, with what else belongs to `model`.
+fn write(
+    model: &LanguageModel,
+    (decoder, mut document, names): (Decoder, Value, &DecoderNames),
+    folder: &Path,
+    float: FloatType,
+) -> Result<(), CheckpointError> {
+    let refuse = |cause: String| CheckpointError::Export {
+        path: model.path().into(),
+        cause,
+    };
+    let config = decoder.config().clone();
     let tokenizer = model.tokenizer(config.vocabulary)?;
     let ends = Ends::of(&tokenizer);
     // The older name is known to every version of transformers.
@@ -48,8 +124,7 @@ pub fn export_language_model(
     }
     document["torch_dtype"] = json!(float.name());
     ends.name_in(&mut document);
-    let decoder = model.decoder(&Device::flex())?.module;
-    let weights = collect(decoder, &names, float)
+    let weights = collect(decoder, names, float)
         .map_err(|cause| refuse(format!("{cause}; write it with numbers of another type")))?;
     let mut generation = json!({});
     ends.name_in(&mut generation);

@@ -17,7 +17,7 @@ mod tensor_files;
 
 pub use adapter::{load_adapter, save_adapter};
 pub use collect::FloatType;
-pub use export::export_language_model;
+pub use export::{export_language_model, export_pruned_model};
 pub use model_folder::ModelFolder;
 pub(crate) use model_folder::read_json;
 pub use tensor_files::TensorFiles;

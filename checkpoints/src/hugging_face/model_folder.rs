@@ -9,7 +9,7 @@ use crossburn_models::encoder::{self, Encoder, EncoderConfig};
 use serde_json::Value;
 
 use super::TensorFiles;
-use crate::fill::{HeldAs, Loaded, fill, fill_held, held_bytes};
+use crate::fill::{HeldAs, Loaded, fill_held, held_bytes};
 use crate::{CheckpointError, Tokenizer};
 
 /// What the network is.
@@ -148,6 +148,18 @@ impl ModelFolder {
     /// # Errors
     /// As [`decoder`](Self::decoder).
     pub fn encoder(&self, device: &Device) -> Result<Loaded<Encoder>, CheckpointError> {
+        self.held_encoder(device, HeldAs::Floats)
+    }
+
+    /// The encoder with its matrices as `held` says; halves stay in the mapped file.
+    ///
+    /// # Errors
+    /// As [`decoder`](Self::decoder).
+    pub fn held_encoder(
+        &self,
+        device: &Device,
+        held: HeldAs,
+    ) -> Result<Loaded<Encoder>, CheckpointError> {
         let (config, names) = encoder::read(&self.config).map_err(self.explained())?;
         let files = TensorFiles::open(&self.path)?;
         if config.layers > files.count() {
@@ -159,7 +171,7 @@ impl ModelFolder {
             });
         }
         let encoder = config.init(device).map_err(self.explained())?;
-        fill(encoder, &names, &files)
+        fill_held(encoder, &names, &files, held)
     }
 
     /// The tokenizer of the folder, for a network of `vocabulary` tokens.

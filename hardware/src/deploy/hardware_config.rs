@@ -182,6 +182,32 @@ impl TryFrom<HardwareConfig> for Hardware {
                 "set operation.input_range = \"fixed\", or leave x_max out",
             );
         }
+        if let Some(exponent) = operation.rescale {
+            if !(0.0..=1.0).contains(&exponent) {
+                return Err(HardwareError::limit(
+                    "operation.rescale",
+                    exponent,
+                    "the numbers from 0 to 1",
+                    "0.5 moves half of the range of inputs into the weights",
+                ));
+            }
+            let given = config.layers.iter().find(|l| l.input_scale.is_some());
+            if let Some(layer) = given {
+                return conflict(
+                    &format!(
+                        "operation.rescale and a full scale of the inputs of `{}`, which holds before they are rescaled",
+                        layer.path
+                    ),
+                    "leave one of them out; a checkpoint may have learned its full scales in training",
+                );
+            }
+            if operation.input_range == InputRange::Fixed {
+                return conflict(
+                    "operation.rescale with operation.input_range = fixed",
+                    "set operation.input_range = \"calibrated\", or leave rescale out",
+                );
+            }
+        }
         if config.wires.is_none() && config.pair_arrangement != PairArrangement::default() {
             return conflict(
                 "pair_arrangement without [wires]: ideal wires make no difference",

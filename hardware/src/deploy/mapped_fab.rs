@@ -102,7 +102,11 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
                 let verified = self.verified(&weight.draws, group);
                 let name = format!("{}/{group}", weight.draws);
                 let (cells, mapped) = self.cells(mapped, chip, &name, verified)?;
-                rows.extend(mapped.read_back(&cells)?.values);
+                let mut read = mapped.read_back(&cells)?;
+                if let Some(rescaling) = &weight.rescaling {
+                    rescaling.take_out_of(group, read.inputs, &mut read.values);
+                }
+                rows.extend(read.values);
             }
             held.insert(path.clone(), rows);
         }
@@ -163,6 +167,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         Ok(OnArray::arrays(
             matrices,
             weight.layout,
+            weight.rescaling.clone(),
             chip_reads.map(|_| reads),
         ))
     }

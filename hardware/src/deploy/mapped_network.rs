@@ -18,8 +18,8 @@ use crate::array::{
 use crate::cost::LayerShape;
 use crate::device::MemoryDevice;
 use crate::ir_drop::WireNetwork;
-use crate::layer::{LayerUse, OnArray};
-use crate::map::{MappedMatrix, Mapping, WeightMatrix};
+use crate::layer::{LayerUse, OnArray, used_range};
+use crate::map::{MappedMatrix, Mapping, Rescaling, WeightMatrix};
 
 /// A network on a hardware: what all of its chips share.
 ///
@@ -90,6 +90,8 @@ pub(super) struct MappedWeight {
     pub(super) matrices: Vec<MappedMatrix>,
     /// How the layer lays out its weight.
     pub(super) layout: WeightLayout,
+    /// By what input channels are rescaled, where they are.
+    pub(super) rescaling: Option<Arc<Rescaling>>,
     pub(super) array: ArrayConfig,
     /// Calibrated ranges per group, where the converters ask for them.
     pub(super) ranges: Vec<Vec<CurrentRange>>,
@@ -277,7 +279,16 @@ impl<M: Module + Sync> MappedNetwork<M> {
     }
 
     /// Path, shape and matrices of the stored weights on arrays.
+    ///
+    /// # Errors
+    /// Those of the mapping, and [`HardwareError::Conflict`] where cells hold rescaled weights.
     pub(super) fn stored_matrices(&self) -> Result<Vec<StoredMatrices>, HardwareError> {
+        if self.hardware.config().operation.rescale.is_some() {
+            return Err(HardwareError::conflict(
+                "operation.rescale and cells that are taken for the stored weights: boxes of a write tolerance, and a selection of weights",
+                "leave operation.rescale out",
+            ));
+        }
         let paths = self.weights.keys().cloned().collect();
         stored(&self.network, &paths)
             .into_iter()
@@ -330,6 +341,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
             let profile: &Arc<Mutex<Vec<CurrentProfile>>> = profiles.get(path)?;
             Some(OnArray::profile(
                 matrices.get(path)?.clone(),
+                self.weights.get(path)?.rescaling.clone(),
                 profile.clone(),
             ))
         });
@@ -431,8 +443,15 @@ impl MappedWeight {
             path: path.to_string(),
             error: Box::new(error),
         };
+        let mut rescaling = None;
         let matrices = in_matrices(&stored.values, &stored.shape, groups)
-            .and_then(|weights| {
+            .and_then(|mut weights| {
+                if let (Some(exponent), Some(used)) = (config.operation.rescale, used) {
+                    let factors = Rescaling::new(exponent, &used.channels, &weights);
+                    factors.fold_into(&mut weights);
+                    array.input.x_max = used_range(factors.largest_input(&used.channels));
+                    rescaling = Some(Arc::new(factors));
+                }
                 let mapped = weights.iter().map(|weights| {
                     let mapped = mapping.map(weights, range)?.on_columns(array.columns)?;
                     told_apart(mapping, &mapped, &config.device)?;
@@ -445,6 +464,7 @@ impl MappedWeight {
             draws,
             matrices,
             layout,
+            rescaling,
             array,
             ranges: Vec::new(),
         })

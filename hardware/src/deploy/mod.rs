@@ -8,6 +8,7 @@
 mod chip_fab;
 mod fidelity;
 mod hardware_config;
+mod input_squares;
 mod learned_scale;
 mod mapped_fab;
 mod mapped_network;
@@ -24,6 +25,7 @@ mod training_chips;
 pub use chip_fab::{Fab, VariationFab};
 pub use fidelity::Fidelity;
 pub use hardware_config::{Hardware, HardwareConfig, LayerOverride};
+pub use input_squares::input_squares;
 pub use learned_scale::LearnedScale;
 pub use mapped_fab::MappedFab;
 pub use mapped_network::{MappedNetwork, SeenUse};

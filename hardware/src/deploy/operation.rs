@@ -23,6 +23,7 @@ pub enum InputRange {
 /// drift_compensation = "global"
 /// read_noise = true
 /// input_range = "calibrated"
+/// rescale = 0.5
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -37,4 +38,9 @@ pub struct Operation {
     pub read_noise: Option<bool>,
     /// What full scale of an input stands for.
     pub input_range: InputRange,
+    /// The exponent `a` of a rescaling of input channels, from 0 to 1: cells hold weights times
+    /// `s_j = max|x_j|^a / max|w_j|^(1 - a)` of their channel, and converters meet inputs over `s_j`, with the largest inputs on
+    /// calibration data (NORA, Hou et al., DATE 2025). None where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rescale: Option<f64>,
 }

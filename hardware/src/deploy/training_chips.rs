@@ -108,12 +108,18 @@ impl TrainingChips {
     /// the hardware says.
     ///
     /// # Errors
-    /// [`HardwareError`] for a time that the device does not know.
+    /// [`HardwareError`] for a time that the device does not know, and for `operation.rescale`, whose factors would change in every step.
     pub fn new(
         hardware: &Hardware,
         fidelity: Fidelity,
         after: &[Second],
     ) -> Result<Self, HardwareError> {
+        if hardware.config().operation.rescale.is_some() {
+            return Err(HardwareError::conflict(
+                "operation.rescale in training, whose weights change the factors in every step",
+                "leave it out, and rescale the trained network with evaluate --rescale",
+            ));
+        }
         let aged = |after: &Second| {
             let operation = Operation {
                 after: *after,

@@ -22,6 +22,9 @@ pub struct LayerUse {
     pub input_low: f32,
     /// Largest input, or zero.
     pub input_high: f32,
+    /// The largest magnitude of the inputs of each channel, those of a group after the other.
+    #[serde(skip)]
+    pub channels: Vec<f32>,
 }
 
 impl LayerUse {
@@ -30,7 +33,15 @@ impl LayerUse {
         let (input_low, input_high) = x.iter().fold((0.0f32, 0.0f32), |(low, high), x| {
             (low.min(*x), high.max(*x))
         });
+        let volume = (x.len() / (batch * geometry.channels).max(1)).max(1);
+        let mut channels = vec![0.0f32; geometry.channels];
+        for image in x.chunks((geometry.channels * volume).max(1)) {
+            for (most, plane) in channels.iter_mut().zip(image.chunks(volume)) {
+                *most = plane.iter().fold(*most, |most, x| most.max(x.abs()));
+            }
+        }
         Self {
+            channels,
             path: path.to_string(),
             inputs: geometry.inputs(),
             outputs: geometry.outputs / geometry.groups,
@@ -47,6 +58,9 @@ impl LayerUse {
             rows: self.rows + other.rows,
             input_low: self.input_low.min(other.input_low),
             input_high: self.input_high.max(other.input_high),
+            channels: (self.channels.iter().zip(&other.channels))
+                .map(|(a, b)| a.max(*b))
+                .collect(),
             ..self
         }
     }
@@ -65,10 +79,15 @@ impl LayerUse {
     /// The largest magnitude of an input; one where nothing but zeros was seen, or numbers so small that their reciprocal
     /// is none.
     pub(crate) fn largest_input(&self) -> f32 {
-        match self.input_high.max(-self.input_low) {
-            largest if largest < f32::MIN_POSITIVE => 1.0,
-            largest => largest,
-        }
+        used_range(self.input_high.max(-self.input_low))
+    }
+}
+
+/// `largest`, or one where it is zero, or so small that its reciprocal is no number.
+pub(crate) fn used_range(largest: f32) -> f32 {
+    match largest < f32::MIN_POSITIVE {
+        true => 1.0,
+        false => largest,
     }
 }
 

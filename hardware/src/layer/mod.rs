@@ -22,6 +22,7 @@ pub use convolution::{conv1d, conv2d, conv2d_relu, conv3d};
 use geometry::{Direction, Geometry};
 pub use images::about_items;
 pub use layer_use::LayerUse;
+pub(crate) use layer_use::used_range;
 pub use on_array::OnArray;
 pub(crate) use on_array::{in_layout, in_layout_of};
 use stack::Stacked;

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::images::pass;
 use super::{Geometry, LayerUse};
 use crate::array::{CurrentProfile, DeviceMatrix, ProgrammedMatrix, Reads};
+use crate::map::Rescaling;
 use crate::quantize::InputMoments;
 use crate::straight_through;
 
@@ -41,6 +42,8 @@ enum Role {
     Profile(Arc<Profile>),
     /// Watches the inputs of a pass: their moments, one for each group.
     Moments(Arc<Mutex<Vec<InputMoments>>>),
+    /// Watches the inputs of a pass: sums of the squares of each channel.
+    Squares(Arc<Mutex<Vec<f64>>>),
     Arrays(Arc<Arrays>),
 }
 
@@ -56,6 +59,7 @@ struct Probe {
 #[derive(Debug)]
 struct Profile {
     matrices: Arc<Vec<ProgrammedMatrix>>,
+    rescaling: Option<Arc<Rescaling>>,
     profiles: Arc<Mutex<Vec<CurrentProfile>>>,
 }
 
@@ -66,6 +70,8 @@ struct Arrays {
     matrices: Vec<ProgrammedMatrix>,
     /// How the layer lays out its weight.
     layout: WeightLayout,
+    /// By what input channels are rescaled, where they are.
+    rescaling: Option<Arc<Rescaling>>,
     /// Streams of read noise, one per group, where reads scatter.
     reads: Option<Vec<Philox>>,
     /// Which reads the next product is.
@@ -136,9 +142,14 @@ impl OnArray {
     /// Adds the currents that a pass causes in `matrices` to `profiles`, one per group.
     pub(crate) fn profile(
         matrices: Arc<Vec<ProgrammedMatrix>>,
+        rescaling: Option<Arc<Rescaling>>,
         profiles: Arc<Mutex<Vec<CurrentProfile>>>,
     ) -> Self {
-        Self::of(Role::Profile(Arc::new(Profile { matrices, profiles })))
+        Self::of(Role::Profile(Arc::new(Profile {
+            matrices,
+            rescaling,
+            profiles,
+        })))
     }
 
     /// Adds the moments of the inputs of a pass to `moments`, one per group.
@@ -146,15 +157,22 @@ impl OnArray {
         Self::of(Role::Moments(moments))
     }
 
-    /// Lets `matrices` multiply, one per group, for a layer that lays out its weight by `layout`.
+    /// Adds the squares of the inputs of a pass to `sums`, one for each channel.
+    pub(crate) fn squares(sums: Arc<Mutex<Vec<f64>>>) -> Self {
+        Self::of(Role::Squares(sums))
+    }
+
+    /// Lets `matrices` multiply, one per group, for a layer that lays out its weight by `layout` and whose inputs meet `rescaling`.
     pub(crate) fn arrays(
         matrices: Vec<ProgrammedMatrix>,
         layout: WeightLayout,
+        rescaling: Option<Arc<Rescaling>>,
         reads: Option<Vec<Philox>>,
     ) -> Self {
         Self::of(Role::Arrays(Arc::new(Arrays {
             matrices,
             layout,
+            rescaling,
             reads,
             turn: Mutex::default(),
             on_device: Mutex::default(),
@@ -197,6 +215,7 @@ impl OnArray {
         digital: impl FnOnce(Tensor<R>) -> Tensor<R>,
     ) -> Tensor<R> {
         let batch = input.dims()[0];
+        let (input, digital) = self.rescaled(input, digital);
         let tracked = input.device().is_autodiff();
         let seen = match tracked {
             true => input.clone().inner(),
@@ -220,6 +239,10 @@ impl OnArray {
             }
             Role::Moments(moments) => {
                 watch_moments(moments, geometry, &x, batch);
+                return digital(input);
+            }
+            Role::Squares(sums) => {
+                add_squares(&mut unpoisoned(sums), geometry.channels, &x, batch);
                 return digital(input);
             }
             Role::Arrays(arrays) => arrays,
@@ -256,6 +279,35 @@ impl OnArray {
     }
 }
 
+impl OnArray {
+    /// `input` as converters meet it, and `digital` of what they meet: without a rescaling both as they are.
+    fn rescaled<const R: usize>(
+        &self,
+        input: Tensor<R>,
+        digital: impl FnOnce(Tensor<R>) -> Tensor<R>,
+    ) -> (Tensor<R>, impl FnOnce(Tensor<R>) -> Tensor<R>) {
+        let rescaling = match &self.role {
+            Role::Arrays(arrays) => arrays.rescaling.as_ref(),
+            _ => None,
+        };
+        let factors = rescaling.map(|rescaling| {
+            let mut shape = [1; R];
+            shape[1] = rescaling.factors().len();
+            let factors = TensorData::new(rescaling.factors().to_vec(), shape);
+            Tensor::<R>::from_data(factors, (&input.device(), input.dtype()))
+        });
+        let met = match &factors {
+            Some(factors) => input / factors.clone(),
+            None => input,
+        };
+        let digital = move |met: Tensor<R>| match factors {
+            Some(factors) => digital(met * factors),
+            None => digital(met),
+        };
+        (met, digital)
+    }
+}
+
 /// Whether `device` computes on the processor, where the own kernels are faster than tensor operations.
 fn on_host(device: &Device) -> bool {
     *device == Device::flex() || is_ndarray(device)
@@ -287,8 +339,14 @@ impl Reparameterization for OnArray {
         let Role::Arrays(arrays) = &self.role else {
             return base;
         };
-        let matrices = arrays.matrices.iter().map(|m| m.effective_weights());
-        let rows = matrices.flat_map(|matrix| matrix.values).collect();
+        let mut rows = Vec::new();
+        for (group, matrix) in arrays.matrices.iter().enumerate() {
+            let mut held = matrix.effective_weights();
+            if let Some(rescaling) = &arrays.rescaling {
+                rescaling.take_out_of(group, held.inputs, &mut held.values);
+            }
+            rows.extend(held.values);
+        }
         let held = in_layout_of(&base, arrays.layout, rows);
         straight_through(base, held)
     }
@@ -342,6 +400,8 @@ impl Probe {
 
 impl Profile {
     fn watch(&self, geometry: &Geometry, x: &[f32], batch: usize) {
+        let met = self.rescaling.as_ref().map(|all| all.of_inputs(x, batch));
+        let x = met.as_deref().unwrap_or(x);
         let mut profiles = unpoisoned(&self.profiles);
         for (group, (matrix, profile)) in self.matrices.iter().zip(profiles.iter_mut()).enumerate()
         {
@@ -350,6 +410,16 @@ impl Profile {
                     .profile(&geometry.patches(x, images, group), profile)
                     .expect("patches have the inputs of the matrix, and a profile its slices");
             }
+        }
+    }
+}
+
+fn add_squares(sums: &mut Vec<f64>, channels: usize, x: &[f32], batch: usize) {
+    sums.resize(channels, 0.0);
+    let volume = (x.len() / (batch * channels).max(1)).max(1);
+    for image in x.chunks((channels * volume).max(1)) {
+        for (sum, plane) in sums.iter_mut().zip(image.chunks(volume)) {
+            *sum += plane.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
         }
     }
 }

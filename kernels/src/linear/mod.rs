@@ -17,7 +17,7 @@ use backend::LinearKernel;
 
 use crate::QuantizedWeight;
 
-/// `layer.forward(input)`; with the bytes of a weight that is a [`QuantizedWeight`], unless gradients are asked for.
+/// `layer.forward(input)`; with the bytes of a weight that is a [`QuantizedWeight`].
 ///
 /// # Shapes
 /// `[..., inputs] → [..., outputs]`.
@@ -36,11 +36,10 @@ use crate::QuantizedWeight;
 /// ```
 pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
     let bias = layer.bias.as_ref().map(|bias| bias.val());
-    let held = layer.weight.reparameterization::<QuantizedWeight>();
-    if let Some(product) = held.and_then(|weight| weight.product(&input, bias.clone())) {
-        return product;
+    match layer.weight.reparameterization::<QuantizedWeight>() {
+        Some(weight) => weight.product(input, bias),
+        None => multiply(input, layer.weight.val(), bias),
     }
-    multiply(input, layer.weight.val(), bias)
 }
 
 /// `input · weight + bias`.

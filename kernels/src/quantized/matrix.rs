@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::format::encode_q8_0;
+use super::format::{encode_q4_0, encode_q8_0};
 use super::input::QuantizedInput;
 use super::product::{Input, Path};
 use super::{EncodedFormat, SharedBytes, WeightFormat};
@@ -57,6 +57,12 @@ const PIECE: usize = 1 << 16;
 /// Outputs whose weights are unpacked at a time for many rows: about 200 KiB for 576 inputs, which a second-level cache holds.
 const PANEL: usize = 96;
 
+/// Weights that are unpacked at a time for the gradient of an input: 4 MiB, a layer of 1024 inputs and outputs.
+const SLAB: usize = 1 << 20;
+
+/// Rows of a gradient that a thread takes at a time, at least.
+const PIECE_ROWS: usize = 16;
+
 impl QuantizedMatrix {
     /// `bytes` hold the rows of `[outputs, inputs]`, row after row. `None` where they are not as many bytes as that takes, and for a matrix
     /// without outputs or inputs.
@@ -97,6 +103,7 @@ impl QuantizedMatrix {
                 half.is_finite().then_some(half.to_le_bytes())
             }),
             EncodedFormat::Q8_0 => encoded(values, encode_q8_0),
+            EncodedFormat::Q4_0 => encoded(values, encode_q4_0),
         };
         Self::new(format.into(), [outputs, inputs], bytes?.into())
     }
@@ -157,7 +164,7 @@ impl QuantizedMatrix {
         let mut out = match rows {
             0 => Vec::new(),
             1..=FEW_ROWS => self.few_rows(Path::best(), input),
-            _ => self.many_rows(input),
+            _ => self.product_of_numbers(input),
         };
         if let Some(bias) = bias {
             assert_eq!(bias.len(), self.outputs);
@@ -201,8 +208,42 @@ impl QuantizedMatrix {
         out
     }
 
-    /// Panel after panel, unpacked.
-    fn many_rows(&self, input: &[f32]) -> Vec<f32> {
+    /// `gradient · matrix`: `[rows, inputs]` from `[rows, outputs]`, the gradient of the input of a product.
+    ///
+    /// Some outputs after the others are unpacked, on all cores, and multiplied. The same bits on any number of threads.
+    ///
+    /// # Panics
+    /// Where the sizes do not fit.
+    pub(super) fn input_gradient(&self, gradient: &[f32]) -> Vec<f32> {
+        assert!(
+            gradient.len().is_multiple_of(self.outputs),
+            "rows of {} outputs",
+            self.outputs
+        );
+        let rows = gradient.len() / self.outputs;
+        let gradient = Matrix::new(gradient, rows, self.outputs);
+        let piece = (rows / 8).max(PIECE_ROWS);
+        let mut out = zeros(rows * self.inputs);
+        let mut slab = Vec::new();
+        for (first, count) in even_parts(self.outputs, (SLAB / self.inputs).max(1)) {
+            slab.resize(count * self.inputs, 0.0);
+            slab.par_chunks_mut(self.inputs)
+                .enumerate()
+                .for_each(|(row, values)| self.unpack(first + row..first + row + 1, values));
+            let weight = Matrix::new(&slab, count, self.inputs);
+            let gradient = gradient.columns(first, count);
+            out.par_chunks_mut(piece * self.inputs)
+                .enumerate()
+                .for_each(|(index, out)| {
+                    let gradient = gradient.rows(index * piece, out.len() / self.inputs);
+                    multiply(out, gradient, weight, true);
+                });
+        }
+        out
+    }
+
+    /// `input · matrixᵀ`, panel after panel, unpacked.
+    pub(super) fn product_of_numbers(&self, input: &[f32]) -> Vec<f32> {
         let rows = input.len() / self.inputs;
         let input = Matrix::new(input, rows, self.inputs);
         let panels: Vec<(usize, usize)> = even_parts(self.outputs, PANEL).collect();

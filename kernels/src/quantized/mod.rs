@@ -8,12 +8,15 @@
 //!   rounding, at most 1/254 of the largest of 32 inputs, and the order of the sums are what differs from the product with the unpacked weight.
 //! - A few rows, halves: the inputs stay as they are.
 //! - Many rows: the product with the unpacked weight.
+//! - Where gradients are asked for: the product with the unpacked weight, whatever the rows. The tape holds no numbers: they are
+//!   unpacked once more for the gradient of the input, the only one that there is.
 
 mod format;
 mod input;
 mod matrix;
 mod product;
 mod shared_bytes;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod weight;

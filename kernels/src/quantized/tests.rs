@@ -242,6 +242,8 @@ fn eight_bits_and_halves_of_a_weight_are_close_to_it() {
         (EncodedFormat::F16, 1.0 / 2048.0),
         (EncodedFormat::BF16, 1.0 / 256.0),
         (EncodedFormat::Q8_0, 0.5 / 127.0 + 1e-3),
+        // The end without a level of its own is a whole step away.
+        (EncodedFormat::Q4_0, 1.0 / 8.0 + 1e-3),
     ] {
         let matrix = QuantizedMatrix::encoded(format, &values, [3, 64]).unwrap();
         assert_eq!(matrix.format(), format.into());
@@ -256,7 +258,7 @@ fn eight_bits_and_halves_of_a_weight_are_close_to_it() {
 
 #[test]
 fn what_a_format_cannot_hold_is_not_encoded() {
-    use EncodedFormat::{BF16, F16, Q8_0};
+    use EncodedFormat::{BF16, F16, Q4_0, Q8_0};
     let values = numbers(9, 192);
     let encoded = |format, values: &[f32], dims| QuantizedMatrix::encoded(format, values, dims);
     // Not whole blocks; too few values, too many; too large for half precision, or to be rounded to the upper half.
@@ -266,7 +268,8 @@ fn what_a_format_cannot_hold_is_not_encoded() {
     assert!(encoded(F16, &[1e6; 2], [1, 2]).is_none());
     assert!(encoded(BF16, &[f32::MAX; 2], [1, 2]).is_none());
     assert!(encoded(Q8_0, &[1e9; 32], [1, 32]).is_none());
-    for format in [F16, BF16, Q8_0] {
+    assert!(encoded(Q4_0, &[1e9; 32], [1, 32]).is_none());
+    for format in [F16, BF16, Q8_0, Q4_0] {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut values = [1.0; 64];
             values[32] = bad;
@@ -381,4 +384,54 @@ fn layers_compute_with_the_bytes_and_gradients_with_what_they_stand_for() {
     let gradient = tracked.grad(&gradients).unwrap();
     let expected = unpacked.sum_dim(0).expand([6, 64]);
     assert!(difference(gradient, expected) < 1e-3);
+}
+
+#[test]
+fn gradients_of_inputs_are_those_of_the_numbers() {
+    let device = Device::flex().autodiff();
+    for format in WeightFormat::all() {
+        // More outputs than are unpacked at a time, and rows that the tape must not round.
+        for (outputs, rows) in [(48, 3), (2100, 2), (48, 70)] {
+            let matrix = random(format, [outputs, 512], 3);
+            let numbers_of = TensorData::new(matrix.unpacked(0..outputs), [outputs, 512]);
+            let numbers_of = Tensor::<2>::from_data(numbers_of, &device);
+            let bias = Tensor::<1>::from_floats(numbers(4, outputs).as_slice(), &device);
+            let layer = QuantizedWeight {
+                matrix,
+                lines: StoredLines::Outputs,
+            };
+            let run = |apply: &dyn Fn(Tensor<3>) -> Tensor<3>| {
+                let input = TensorData::new(numbers(5, rows * 512), [1, rows, 512]);
+                let input = Tensor::<3>::from_data(input, &device).require_grad();
+                let output = apply(input.clone());
+                let gradients = (output.clone() * output.clone()).sum().backward();
+                let gradient = input.grad(&gradients).unwrap();
+                [
+                    output.inner().reshape([rows, outputs]),
+                    gradient.reshape([rows, 512]),
+                ]
+            };
+            let found = run(&|input| layer.product(input, Some(bias.clone())));
+            let expected = run(&|input| {
+                crate::multiply(input, numbers_of.clone().transpose(), Some(bias.clone()))
+            });
+            for (found, expected) in found.into_iter().zip(expected) {
+                let size = expected.clone().abs().max().into_scalar::<f32>();
+                let difference = (found - expected).abs().max().into_scalar::<f32>();
+                // The same products, summed in another order.
+                assert!(
+                    difference <= 1e-5 * size,
+                    "{format}: {difference} of {size}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_gradient() {
+    let matrix = random(WeightFormat::Q4_0, [700, 512], 3);
+    let gradient = numbers(5, 40 * 700);
+    let of = |threads| pool(threads).install(|| matrix.input_gradient(&gradient));
+    assert!(of(1) == of(2) && of(1) == of(3));
 }

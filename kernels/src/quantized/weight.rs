@@ -7,6 +7,7 @@ use burn::nn::Embedding;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::QuantizedMatrix;
+use super::tape::product_of_numbers;
 
 /// What the rows of a stored matrix are in a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub enum StoredLines {
 }
 
 /// Makes a weight that of a [`QuantizedMatrix`]. [`linear`](crate::linear()), [`embedding`] and [`multiply_by_embedding`] multiply
-/// with its bytes; to everything else, and where gradients are asked for, the weight is what the bytes stand for, unpacked at each
-/// use.
+/// with its bytes; to everything else the weight is what the bytes stand for, unpacked at each use. It has no gradient: what it
+/// multiplies has.
 #[derive(Module, Debug)]
 pub struct QuantizedWeight {
     #[module(skip)]
@@ -29,7 +30,7 @@ pub struct QuantizedWeight {
 }
 
 impl QuantizedWeight {
-    /// `input · matrixᵀ + bias`; `None` where gradients are asked for.
+    /// `input · matrixᵀ + bias`. Where gradients are asked for, inputs are not rounded, however few rows there are.
     ///
     /// # Shapes
     /// `[..., inputs] → [..., outputs]`.
@@ -38,26 +39,33 @@ impl QuantizedWeight {
     /// Where the sizes do not fit.
     pub(crate) fn product<const D: usize>(
         &self,
-        input: &Tensor<D>,
+        input: Tensor<D>,
         bias: Option<Tensor<1>>,
-    ) -> Option<Tensor<D>> {
-        if input.device().is_autodiff() {
-            return None;
-        }
-        let (mut shape, options) = (input.dims(), (&input.device(), input.dtype()));
+    ) -> Tensor<D> {
+        let mut shape = input.dims();
         let [outputs, inputs] = self.matrix.dims();
         assert!(
             shape[D - 1] == inputs,
             "linear: input {shape:?} does not fit weight [{inputs}, {outputs}]"
         );
+        shape[D - 1] = outputs;
+        if input.device().is_autodiff() {
+            let rows = shape[..D - 1].iter().product::<usize>();
+            let product = product_of_numbers(input.reshape([rows, inputs]), &self.matrix);
+            let product = match bias {
+                Some(bias) => product + bias.unsqueeze::<2>(),
+                None => product,
+            };
+            return product.reshape(shape);
+        }
+        let (device, dtype) = (input.device(), input.dtype());
         let floats =
             |data: TensorData| -> Vec<f32> { data.try_into_vec_as().expect("a tensor of floats") };
         let bias = bias.map(|bias| floats(bias.into_data()));
         let product = self
             .matrix
-            .product(&floats(input.to_data()), bias.as_deref());
-        shape[D - 1] = outputs;
-        Some(Tensor::from_data(TensorData::new(product, shape), options))
+            .product(&floats(input.into_data()), bias.as_deref());
+        Tensor::from_data(TensorData::new(product, shape), (&device, dtype))
     }
 }
 
@@ -158,7 +166,8 @@ pub fn embedding(layer: &Embedding, indices: Tensor<2, Int>) -> Tensor<3> {
 /// # Panics
 /// Where the sizes do not fit.
 pub fn multiply_by_embedding<const D: usize>(layer: &Embedding, input: Tensor<D>) -> Tensor<D> {
-    let held = layer.weight.reparameterization::<QuantizedWeight>();
-    let product = held.and_then(|weight| weight.product(&input, None));
-    product.unwrap_or_else(|| crate::multiply(input, layer.weight.val().transpose(), None))
+    match layer.weight.reparameterization::<QuantizedWeight>() {
+        Some(weight) => weight.product(input, None),
+        None => crate::multiply(input, layer.weight.val().transpose(), None),
+    }
 }

@@ -7,6 +7,7 @@ use crossburn_kernels::AttentionOptions;
 
 use super::adapter::{LayerAdapter, project};
 use super::pass::Pass;
+use super::pruning::{with_inputs, with_outputs};
 use super::scores::Scores;
 use super::{DecoderConfig, Norm};
 
@@ -61,6 +62,30 @@ impl Attention {
                 window: config.window(layer),
                 scale: attention.scale,
                 soft_cap: attention.soft_cap,
+            },
+        }
+    }
+
+    /// With these heads of key and value alone, and the heads of the query that each serves.
+    pub(super) fn pruned(&self, heads: &[usize]) -> Self {
+        let shape = &self.shape;
+        let places = |width: usize| -> Vec<usize> {
+            let of_head = |head: &usize| head * width..(head + 1) * width;
+            heads.iter().flat_map(of_head).collect()
+        };
+        let serves = shape.heads / shape.key_value_heads;
+        let (served, own) = (places(serves * shape.head_width), places(shape.head_width));
+        Self {
+            query: with_outputs(&self.query, &served),
+            key: with_outputs(&self.key, &own),
+            value: with_outputs(&self.value, &own),
+            output: with_inputs(&self.output, &served),
+            query_norm: self.query_norm.clone(),
+            key_norm: self.key_norm.clone(),
+            shape: AttentionShape {
+                heads: serves * heads.len(),
+                key_value_heads: heads.len(),
+                ..shape.clone()
             },
         }
     }

@@ -35,6 +35,15 @@ impl Block {
         }
     }
 
+    /// With these heads of key and value, and these channels of the feed-forward layer alone.
+    pub(super) fn pruned(&self, heads: &[usize], channels: &[usize]) -> Self {
+        Self {
+            attention: self.attention.pruned(heads),
+            feed_forward: self.feed_forward.pruned(channels),
+            ..self.clone()
+        }
+    }
+
     /// # Shapes
     /// `[batch, places, width]`, kept.
     pub(super) fn forward(

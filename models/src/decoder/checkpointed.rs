@@ -85,7 +85,10 @@ mod tests {
     use crate::{CausalLanguageModel, initialize};
     use burn::module::{ModuleVisitor, Param};
     use burn::tensor::Device;
-    use crossburn_kernels::cross_entropy;
+    use crossburn_kernels::{
+        EncodedFormat, QuantizedMatrix, StoredLines, cross_entropy, hold_quantized,
+    };
+    use crossburn_noise::{host_weights, host_weights_at};
 
     /// The gradient of every parameter, by its path.
     struct Collect<'a> {
@@ -129,20 +132,32 @@ mod tests {
         network.visit(&mut collect);
     }
 
+    /// Three texts of eight tokens, and which of them are predicted.
+    fn texts() -> (Vec<u32>, Vec<Option<u32>>) {
+        let tokens = (0..24).map(|i| (i * 7 % 11) as u32).collect();
+        let label = |i: usize| (i % 8 > 2).then_some((i * 5 % 11) as u32);
+        (tokens, (0..24).map(label).collect())
+    }
+
+    fn loss(output: Predictions) -> Tensor<1> {
+        let targets = output.target_tensor();
+        cross_entropy(output.logits, targets)
+    }
+
+    /// The loss of `network` as a whole, and its gradients.
+    fn whole<M: CausalLanguageModel>(network: &M) -> (f32, BTreeMap<String, Vec<f64>>) {
+        let (tokens, labels) = texts();
+        let mut gradients = BTreeMap::new();
+        let loss = loss(network.predict(&tokens, 8, &labels));
+        let value = loss.clone().into_scalar::<f32>();
+        collect(network, loss.backward(), &mut gradients);
+        (value, gradients)
+    }
+
     /// Both ways, which must agree, and the number of parameters with a gradient.
     fn compare<M: CausalLanguageModel>(network: &M) -> usize {
-        let tokens: Vec<u32> = (0..24).map(|i| (i * 7 % 11) as u32).collect();
-        let labels: Vec<Option<u32>> = (0..24)
-            .map(|i| (i % 8 > 2).then_some((i * 5 % 11) as u32))
-            .collect();
-        let loss = |output: Predictions| {
-            let targets = output.target_tensor();
-            cross_entropy(output.logits, targets)
-        };
-        let mut expected = BTreeMap::new();
-        let plain = loss(network.predict(&tokens, 8, &labels));
-        let value = plain.clone().into_scalar::<f32>();
-        collect(network, plain.backward(), &mut expected);
+        let (tokens, labels) = texts();
+        let (value, expected) = whole(network);
         let mut found = BTreeMap::new();
         let mut of_blocks = 0.0;
         network.gradients_by_blocks(
@@ -173,26 +188,30 @@ mod tests {
         expected.len()
     }
 
+    /// One adapter of each kind.
+    fn kinds() -> [AdapterKind; 4] {
+        [
+            AdapterKind::Prompt { tokens: 3 },
+            AdapterKind::Prefix { tokens: 3 },
+            AdapterKind::Lora {
+                rank: 2,
+                alpha: 4.0,
+                targets: [AdapterTarget::Query, AdapterTarget::Value].into(),
+            },
+            AdapterKind::Ia3 {
+                outputs: [AdapterTarget::Key, AdapterTarget::Value].into(),
+                inputs: [AdapterTarget::Down].into(),
+            },
+        ]
+    }
+
     #[test]
     fn gradients_of_blocks_are_those_of_the_whole() {
         let device = Device::flex().autodiff();
         let sizes = r#"{"vocabulary": 11, "width": 16, "heads": 4, "key_value_heads": 2, "layers": 3, "context": 16}"#;
         let sizes: DecoderSizes = serde_json::from_str(sizes).unwrap();
         let mut config = sizes.config().unwrap();
-        let targets = [AdapterTarget::Query, AdapterTarget::Value];
-        for kind in [
-            AdapterKind::Prompt { tokens: 3 },
-            AdapterKind::Prefix { tokens: 3 },
-            AdapterKind::Lora {
-                rank: 2,
-                alpha: 4.0,
-                targets: targets.into(),
-            },
-            AdapterKind::Ia3 {
-                outputs: [AdapterTarget::Key, AdapterTarget::Value].into(),
-                inputs: [AdapterTarget::Down].into(),
-            },
-        ] {
+        for kind in kinds() {
             let learns = match kind {
                 AdapterKind::Prompt { .. } | AdapterKind::Prefix { .. } => 1,
                 // The gradient of the first factor is zero as long as the second one is, so both are drawn.
@@ -211,6 +230,67 @@ mod tests {
         config.residual = Residual::ParallelOneNorm;
         let whole = initialize(config.init(&device).unwrap(), 3);
         assert_eq!(compare(&whole), 2 + 3 * 8 + 1);
+    }
+
+    /// `decoder` with its matrices in the blocks of `format`.
+    fn held(decoder: &Decoder, format: EncodedFormat) -> Decoder {
+        let mut matrices = BTreeMap::new();
+        let mut hold = |path: String, values: &[f32], dims, lines| {
+            let matrix = QuantizedMatrix::encoded(format, values, dims).unwrap();
+            matrices.insert(path, (matrix, lines));
+        };
+        for (path, weight) in host_weights(decoder) {
+            let [inputs, outputs] = weight.shape[..] else {
+                panic!("a matrix")
+            };
+            let stored: Vec<f32> = (0..inputs * outputs)
+                .map(|at| weight.values[at % inputs * outputs + at / inputs])
+                .collect();
+            hold(path, &stored, [outputs, inputs], StoredLines::Outputs);
+        }
+        let path = "embedding.weight".to_string();
+        let table = &host_weights_at(decoder, &[path.clone()].into())[&path];
+        hold(
+            path,
+            &table.values,
+            [table.shape[0], table.shape[1]],
+            StoredLines::Rows,
+        );
+        hold_quantized(decoder.clone(), matrices)
+    }
+
+    #[test]
+    fn an_adapter_learns_beside_blocks_what_it_learns_beside_their_numbers() {
+        let device = Device::flex().autodiff();
+        let sizes = r#"{"vocabulary": 11, "width": 32, "heads": 4, "key_value_heads": 2, "layers": 2, "context": 16,
+            "hidden_width": 64}"#;
+        let sizes: DecoderSizes = serde_json::from_str(sizes).unwrap();
+        let config = sizes.config().unwrap();
+        let base = initialize(config.init(&device).unwrap(), 1);
+        for format in [EncodedFormat::Q8_0, EncodedFormat::Q4_0, EncodedFormat::F16] {
+            let base = held(&base, format);
+            let unpacked = base.clone().materialize();
+            for kind in kinds() {
+                let adapter = AdapterConfig { kind }.init(&config, &device).unwrap();
+                let adapter = adapter.map(&mut Moved);
+                let [found, expected] = [&base, &unpacked].map(|base| {
+                    let network = AdaptedDecoder::new(base.clone(), adapter.clone());
+                    // By blocks as well, which agrees with the whole.
+                    compare(&network);
+                    whole(&network).1
+                });
+                assert!(found.keys().all(|path| path.starts_with("adapter.")));
+                assert!(found.len() == expected.len() && !found.is_empty());
+                for (path, expected) in &expected {
+                    let size = expected.iter().map(|x| x.abs()).fold(0.0, f64::max);
+                    for (found, expected) in found[path].iter().zip(expected) {
+                        // The same numbers, whose products are summed in another order.
+                        let off = (found - expected).abs();
+                        assert!(off <= 1e-5 * size, "{format:?} {path}: {found} {expected}");
+                    }
+                }
+            }
+        }
     }
 
     /// Adds something to every value, so that nothing is zero.

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use crossburn_kernels::{gelu, gelu_tanh, relu, silu};
 
 use super::adapter::{LayerAdapter, project};
+use super::pruning::{with_inputs, with_outputs};
 use super::{DecoderConfig, FeedForwardActivation, LinearAdapter};
 
 impl FeedForwardActivation {
@@ -44,6 +45,16 @@ impl FeedForward {
             up: linear(width, hidden),
             down: linear(hidden, width),
             activation: parts.activation,
+        }
+    }
+
+    /// With these channels between its halves alone.
+    pub(super) fn pruned(&self, channels: &[usize]) -> Self {
+        Self {
+            gate: (self.gate.as_ref()).map(|gate| with_outputs(gate, channels)),
+            up: with_outputs(&self.up, channels),
+            down: with_inputs(&self.down, channels),
+            activation: self.activation,
         }
     }
 

@@ -36,6 +36,37 @@ impl Stop {
     }
 }
 
+impl Generation {
+    /// The tokens that follow the first `prompt` of text number `text`, each handed to `each` as it comes; `each` may end the text.
+    /// `logits` gives the logits after those that were written so far.
+    ///
+    /// # Errors
+    /// Those of `logits` and [`Sampling`].
+    pub(crate) fn after(
+        &self,
+        text: u64,
+        prompt: usize,
+        mut logits: impl FnMut(&[u32]) -> Result<Vec<f32>, DecoderError>,
+        mut each: impl FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Vec<u32>, DecoderError> {
+        self.sampling.check()?;
+        let mut written = Vec::new();
+        while written.len() < self.max_new_tokens {
+            let logits = logits(&written)?;
+            let position = prompt + written.len();
+            let token = self.sampling.choose(&logits, text, position)?;
+            if self.stop.tokens.contains(&token) {
+                break;
+            }
+            written.push(token);
+            if each(token).is_break() || self.stop.ends(&written) {
+                break;
+            }
+        }
+        Ok(written)
+    }
+}
+
 impl Decoder {
     /// The tokens that follow `prompt`, each handed to `each` as it comes; `each` may end the text.
     ///
@@ -65,31 +96,22 @@ impl Decoder {
         prompt: &[u32],
         adapter: Option<&Adapter>,
         generation: &Generation,
-        mut each: impl FnMut(u32) -> ControlFlow<()>,
+        each: impl FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Vec<u32>, DecoderError> {
         generation.sampling.check()?;
         let further = generation.max_new_tokens + adapter.map_or(0, Adapter::virtual_tokens);
         self.check_tokens(prompt, further)?;
-        let mut generated = Vec::new();
         let mut next = prompt.get(seen..).unwrap_or_default().to_vec();
         if next.is_empty() {
             return Err(DecoderError::Empty);
         }
-        while generated.len() < generation.max_new_tokens {
-            let hidden = self.hidden(self.tokens(&next), adapter, cache);
-            let logits = self.last_logits(hidden)?;
-            let position = prompt.len() + generated.len();
-            let token = generation.sampling.choose(&logits, 0, position)?;
-            if generation.stop.tokens.contains(&token) {
-                break;
+        let logits = |written: &[u32]| {
+            if let Some(last) = written.last() {
+                next = vec![*last];
             }
-            generated.push(token);
-            if each(token).is_break() || generation.stop.ends(&generated) {
-                break;
-            }
-            next = vec![token];
-        }
-        Ok(generated)
+            self.last_logits(self.hidden(self.tokens(&next), adapter, cache))
+        };
+        generation.after(0, prompt.len(), logits, each)
     }
 
     /// The tokens that follow each of `prompts`, all texts at once. Shorter prompts are filled up in front with tokens that

@@ -179,6 +179,15 @@ impl Decoder {
         &self.layers
     }
 
+    /// The same with other blocks, as `config` says.
+    pub(super) fn with_blocks(&self, layers: Vec<Block>, config: DecoderConfig) -> Self {
+        Self {
+            layers,
+            config,
+            ..self.clone()
+        }
+    }
+
     /// Embeddings of tokens, scaled but without a place.
     ///
     /// # Shapes

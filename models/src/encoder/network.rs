@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use crossburn_kernels::embedding;
 
 use super::{EncoderBlock, EncoderConfig};
 use crate::Network;
@@ -63,9 +64,9 @@ impl Encoder {
         let device = tokens.device();
         let along = Tensor::<1, Int>::arange(0..places as i64, &device).unsqueeze::<2>();
         let zeros = Tensor::<2, Int>::zeros([1, 1], &device);
-        let x = self.embedding.forward(tokens)
-            + self.places.forward(along)
-            + self.segments.forward(zeros);
+        let x = embedding(&self.embedding, tokens)
+            + embedding(&self.places, along)
+            + embedding(&self.segments, zeros);
         let mut x = self.norm.forward(x);
         let full = lengths.iter().all(|length| *length == places);
         let bias = (!full).then(|| {

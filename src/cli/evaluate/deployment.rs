@@ -42,6 +42,10 @@ pub(super) struct HardwareArguments {
     /// Time between programming and use, such as 1d
     #[arg(long, value_name = "TIME", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) after: Option<Second>,
+    /// Rescale the input channels of every layer with this exponent, from 0 to 1, so that channels with large inputs do not set the full
+    /// scale of all others (docs/hardware.md); 0.5 is usual
+    #[arg(long, value_name = "A", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
+    pub(super) rescale: Option<f64>,
 }
 
 impl HardwareArguments {
@@ -54,10 +58,13 @@ impl HardwareArguments {
             return Ok(ChipSource::Variation(noise.variation()?));
         };
         let NamedHardware { name, hardware } = open_hardware(hardware)?;
-        let operation = self.after.map(|after| Operation {
-            after,
-            ..hardware.config().operation
-        });
+        let described = hardware.config().operation;
+        let operation = Operation {
+            after: self.after.unwrap_or(described.after),
+            rescale: self.rescale.or(described.rescale),
+            ..described
+        };
+        let operation = Some(operation).filter(|operation| *operation != described);
         let cells: Vec<&str> = match self.cell.iter().any(|cell| cell == "all") {
             true if self.cell.len() > 1 => {
                 bail!("--cell all names every cell: leave out the others, or `all`")

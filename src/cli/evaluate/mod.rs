@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use crossburn_training::LanguageMetric;
 use crossburn_training::data::DataSource;
 use serde_json::json;
 
@@ -59,6 +60,9 @@ pub(super) struct Evaluate {
     /// Test items to use; as many as in training, or all that there are, where absent
     #[arg(long, alias = "images", value_name = "N", help_heading = "Data")]
     items: Option<usize>,
+    /// Judge a language model by perplexity, rouge-1 or rouge-l (docs/tuning.md); as in training, or by perplexity, where absent
+    #[arg(long, value_name = "METRIC", help_heading = "Data")]
+    metric: Option<LanguageMetric>,
     #[command(flatten)]
     noise: NoiseArguments,
     #[command(flatten)]
@@ -136,7 +140,8 @@ impl Evaluate {
         }
         let stored = open_stored(&self.checkpoint)?
             .normalized(self.normalize.asked())?
-            .with_digital(&self.hardware.digital.paths);
+            .with_digital(&self.hardware.digital.paths)
+            .judged_by(self.metric)?;
         let learned = &stored.manifest.input_scales;
         let deployment = deployment.with_input_scales(learned)?;
         if deployment.has_input_scales() && !learned.is_empty() {

@@ -38,7 +38,9 @@ pub use anomaly::{
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
 pub use confusion::Confusion;
-pub use language_modelling::{LanguageModelling, LanguageModellingConfig, Rows, Sequence};
+pub use language_modelling::{
+    LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence,
+};
 pub(crate) use language_modelling::{Limits, sequences};
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use tally::{MeanTally, Tally};
@@ -305,6 +307,21 @@ pub trait Learn<N>: Task {
         batch: &Self::Batch,
         tallies: &mut [Self::Tally],
     ) -> Result<(), TrainingError>;
+
+    /// Adds to `tally` what judging the items with these numbers takes of `network` beyond the output of one pass, such as texts that it
+    /// continues; by default nothing. Chips side by side are not asked.
+    ///
+    /// # Errors
+    /// Those of the network.
+    fn judge_further(
+        &self,
+        network: &N,
+        items: &[u64],
+        tally: &mut Self::Tally,
+    ) -> Result<(), TrainingError> {
+        let _ = (network, items, tally);
+        Ok(())
+    }
 
     /// How many items of `batch` the output is right on, where the metric is the share of these.
     ///

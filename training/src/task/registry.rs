@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::language_modelling::Texts;
 use super::{
-    AnomalyConfig, AnomalyDetection, AnomalySurrogate, AttackLoss, Classification,
-    LanguageModelling, LanguageModellingConfig, Learn, RaisedLoss,
+    AnomalyConfig, AnomalyDetection, AnomalySurrogate, AttackLoss, Classification, LanguageMetric,
+    LanguageModellingConfig, Learn, RaisedLoss,
 };
 use crate::data::{Amount, DataSource, Samples};
 use crate::graph::Graph;
@@ -55,7 +55,24 @@ impl TaskConfig {
         match self {
             Self::Classification {} => Classification::metric_of_all(),
             Self::AnomalyDetection(config) => config.metric.metric(),
-            Self::LanguageModelling(_) => LanguageModelling::metric_of_all(),
+            Self::LanguageModelling(config) => config.metric.metric(),
+        }
+    }
+
+    /// The same task, whose networks are judged by `metric`.
+    ///
+    /// # Errors
+    /// [`TrainingError::Setting`] for a task that is not about texts.
+    pub fn judged_by(self, metric: LanguageMetric) -> Result<Self, TrainingError> {
+        match self {
+            Self::LanguageModelling(config) => {
+                Ok(Self::LanguageModelling(config.judged_by(metric)))
+            }
+            _ => Err(TrainingError::setting(
+                "task.metric",
+                metric,
+                "it for a language model",
+            )),
         }
     }
 
@@ -115,7 +132,8 @@ impl TaskConfig {
         if family != self.family() {
             return Err(self.other(model.name(), family));
         }
-        if let Self::LanguageModelling(_) = self {
+        if let Self::LanguageModelling(config) = self {
+            config.check()?;
             model.check_sizes()?;
             if let ModelConfig::Pretrained(model) = model
                 && !model.folder.exists()

@@ -1,6 +1,7 @@
 //! Ideal cells and fine converters are the digital network, whatever the layer, the mapping and the tiling.
 
 mod every_convolution;
+mod rescale;
 mod transposed;
 
 use burn::module::Module;

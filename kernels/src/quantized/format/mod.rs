@@ -27,6 +27,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 pub(super) use float::{bf16, f16};
 pub(super) use k_scales::scale_and_minimum;
+pub(super) use q4::encode_0 as encode_q4_0;
 pub(super) use q8_0::encode as encode_q8_0;
 
 /// How a weight stores its numbers.
@@ -69,6 +70,8 @@ pub enum EncodedFormat {
     BF16,
     /// [`WeightFormat::Q8_0`].
     Q8_0,
+    /// [`WeightFormat::Q4_0`].
+    Q4_0,
 }
 
 impl From<EncodedFormat> for WeightFormat {
@@ -77,6 +80,7 @@ impl From<EncodedFormat> for WeightFormat {
             EncodedFormat::F16 => Self::F16,
             EncodedFormat::BF16 => Self::BF16,
             EncodedFormat::Q8_0 => Self::Q8_0,
+            EncodedFormat::Q4_0 => Self::Q4_0,
         }
     }
 }

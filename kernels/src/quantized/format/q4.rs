@@ -10,6 +10,8 @@
 //!
 //! `d` and `m` are half-precision numbers. The low half of byte `i` of `q` is `q_i`, the high half `q_(i+16)`.
 
+use half::f16 as Half;
+
 use super::{Group, f16};
 
 pub(in super::super) const BYTES_0: usize = 18;
@@ -42,4 +44,28 @@ pub(super) fn group_1(block: &[u8; BYTES_1], _: usize) -> Group {
         scales: [f16([block[0], block[1]]); 2],
         offset: Some(f16([block[2], block[3]])),
     }
+}
+
+/// The `Q4_0` block of 32 numbers: `d` is the number of the largest magnitude, with its sign, over -8. `None` for numbers that are not finite, and
+/// for a magnitude whose scale half precision does not hold.
+///
+/// # Source
+/// `quantize_row_q4_0_ref` of `ggml-quants.c`: of equal magnitudes the first counts, the quants are taken with the scale before it is rounded, and
+/// halves are rounded up.
+pub(in super::super) fn encode_0(values: &[f32; 32]) -> Option<[u8; BYTES_0]> {
+    if !values.iter().all(|value| value.is_finite()) {
+        return None;
+    }
+    let first = |most: f32, x: &f32| if x.abs() > most.abs() { *x } else { most };
+    let scale = values.iter().fold(0.0, first) / -8.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let quant = |value: f32| (value * inverse + 8.5).clamp(0.0, 15.0) as u8;
+    let rounded = Half::from_f32(scale);
+    let mut block = [0; BYTES_0];
+    block[..2].copy_from_slice(&rounded.to_le_bytes());
+    let (low, high) = values.split_at(16);
+    for ((byte, low), high) in block[2..].iter_mut().zip(low).zip(high) {
+        *byte = quant(*low) | quant(*high) << 4;
+    }
+    rounded.is_finite().then_some(block)
 }

@@ -56,6 +56,22 @@ fn q4_takes_the_low_halves_first() {
 }
 
 #[test]
+fn q4_0_is_made_of_the_largest_magnitude() {
+    let mut values = [0.0; 32];
+    // d = -12 / -8 = 1.5, whose levels run from -12 to 10.5; 12 is beyond, 0.75 is half a step, 0.7 less.
+    (values[0], values[1], values[16], values[15], values[31]) = (-12.0, 12.0, 10.5, 0.75, 0.7);
+    let block = encode_q4_0(&values).unwrap();
+    assert_eq!(block[..2], ONE_AND_A_HALF);
+    assert_eq!((block[2], block[3], block[17]), (0xf0, 0x8f, 0x89));
+    let values = decoded(WeightFormat::Q4_0, &[&block]);
+    let found = [values[0], values[1], values[16], values[15], values[31]];
+    assert_eq!(found, [-12.0, 10.5, 10.5, 1.5, 0.0]);
+    // A positive number makes the scale negative, so that it is a level itself.
+    let values = decoded(WeightFormat::Q4_0, &[&encode_q4_0(&[12.0; 32]).unwrap()]);
+    assert_eq!(values, [12.0; 32]);
+}
+
+#[test]
 fn q5_has_its_fifth_bits_apart() {
     let mut quants = [0; 16];
     (quants[0], quants[15]) = (0xf0, 0x3c);

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Gradients, Tensor};
 
 use super::Adapter;
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, DecoderError, Generation};
 use crate::language_model::{predict, rows_of};
 use crate::{CausalLanguageModel, Network, Predictions};
 
@@ -59,5 +59,14 @@ impl CausalLanguageModel for AdaptedDecoder {
 
     fn adapter(&self) -> Option<&Adapter> {
         Some(&self.adapter)
+    }
+
+    fn continued(
+        &self,
+        prompts: &[Vec<u32>],
+        generation: &Generation,
+    ) -> Result<Vec<Vec<u32>>, DecoderError> {
+        self.base
+            .generate_batch(prompts, Some(&self.adapter), generation)
     }
 }

@@ -1,7 +1,11 @@
 //! Saying which token comes next: what language models learn, and are judged by their perplexity on.
 
+mod answers;
+mod config;
 mod parts;
+mod rouge;
 mod sequences;
+mod surprise;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,28 +14,21 @@ use burn::tensor::{Device, Gradients, Tensor};
 use crossburn_checkpoints::checksum;
 use crossburn_kernels::{cross_entropy, distillation_loss};
 use crossburn_models::{CausalLanguageModel, Predictions};
-use crossburn_noise::{Better, Metric};
-use serde::{Deserialize, Serialize};
+use crossburn_noise::Metric;
 
+use answers::Answers;
+pub use config::{LanguageMetric, LanguageModellingConfig};
 pub(super) use parts::Texts;
 pub use sequences::Sequence;
 pub(crate) use sequences::{Limits, sequences};
+use surprise::Surprise;
 
-use super::{Attacked, Batch, Learn, RaisedLoss, Tally, Task, shared};
-use crate::TrainingError;
+use super::{Attacked, Batch, Learn, RaisedLoss, SurrogateList, Tally, Task, not_offered, shared};
 use crate::weight_gradients::values;
+use crate::{Batches, TrainingError};
 
 /// Values of logits that are held at a time where networks are judged: 128 MB.
 const LOGITS: usize = 1 << 25;
-
-/// How texts are taken. In recipes the table `[task]` with `kind = "language-modelling"`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LanguageModellingConfig {
-    /// Tokens of a window of running text; as many as the network takes, but at most 256, where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<usize>,
-}
 
 /// Sequences of tokens, of which a network says each from those before it.
 ///
@@ -64,6 +61,8 @@ pub struct LanguageModelling {
     longest: usize,
     /// Tokens that are predicted, for each item on average.
     predicted: f64,
+    /// What networks write is judged by, where they are judged by that.
+    answers: Option<Arc<Answers>>,
 }
 
 impl LanguageModelling {
@@ -82,10 +81,22 @@ impl LanguageModelling {
             ));
         }
         let count = sequences.len();
-        Ok(Self::part(Arc::new(sequences), 0..count))
+        Ok(Self::part(Arc::new(sequences), 0..count, None))
     }
 
-    fn part(sequences: Arc<Vec<Sequence>>, range: Range<usize>) -> Self {
+    /// The same sequences, of which a network continues the prompts, and is judged by what it writes.
+    fn judged_by(self, answers: Answers) -> Self {
+        Self {
+            answers: Some(Arc::new(answers)),
+            ..self
+        }
+    }
+
+    fn part(
+        sequences: Arc<Vec<Sequence>>,
+        range: Range<usize>,
+        answers: Option<Arc<Answers>>,
+    ) -> Self {
         let own = &sequences[range.clone()];
         let tokens = own.iter().flat_map(|sequence| &sequence.tokens).max();
         let longest = own.iter().map(|sequence| sequence.tokens.len()).max();
@@ -98,18 +109,14 @@ impl LanguageModelling {
             predicted: predicted.sum::<usize>() as f64 / own.len().max(1) as f64,
             range,
             sequences,
+            answers,
         }
     }
 
-    /// What language models are judged by.
-    pub(super) fn metric_of_all() -> Metric {
-        Metric {
-            name: "perplexity".into(),
-            unit: "".into(),
-            low: Some(1.0),
-            high: None,
-            better: Better::Lower,
-        }
+    /// What networks are judged by.
+    fn judged(&self) -> LanguageMetric {
+        let answers = self.answers.as_ref();
+        answers.map_or(LanguageMetric::Perplexity, |answers| answers.config.metric)
     }
 
     /// The sequences.
@@ -150,35 +157,12 @@ impl Batch for Rows {
     }
 }
 
-/// What tokens have cost so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Surprise {
-    /// Sum of `-ln p`.
-    nats: f64,
-    tokens: u64,
-    /// Tokens that the network found the most likely of all.
-    right: u64,
-    sequences: u64,
-    /// Sequences of which every predicted token was: what the network would have written.
-    whole: u64,
-}
-
-impl Tally for Surprise {
-    fn merge(&mut self, other: Self) {
-        self.nats += other.nats;
-        self.tokens += other.tokens;
-        self.right += other.right;
-        self.sequences += other.sequences;
-        self.whole += other.whole;
-    }
-}
-
 impl Task for LanguageModelling {
     type Batch = Rows;
     type Tally = Surprise;
 
     fn metric(&self) -> Metric {
-        Self::metric_of_all()
+        self.judged().metric()
     }
 
     fn items(&self) -> usize {
@@ -187,7 +171,7 @@ impl Task for LanguageModelling {
 
     fn split_at(&self, count: usize) -> (Self, Self) {
         let middle = self.range.start + count.min(self.items());
-        let part = |range| Self::part(self.sequences.clone(), range);
+        let part = |range| Self::part(self.sequences.clone(), range, self.answers.clone());
         (part(self.range.start..middle), part(middle..self.range.end))
     }
 
@@ -196,7 +180,13 @@ impl Task for LanguageModelling {
             let ends = [sequence.tokens.len() as u32, sequence.first as u32];
             ends.into_iter().chain(sequence.tokens.iter().copied())
         });
-        let bytes: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
+        let mut bytes: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
+        if let Some(answers) = &self.answers {
+            for word in answers.words(self.range.clone()) {
+                bytes.extend(word.as_bytes());
+                bytes.push(b' ');
+            }
+        }
         checksum(&bytes)
     }
 
@@ -225,22 +215,38 @@ impl Task for LanguageModelling {
     }
 
     fn value(&self, tally: &Surprise) -> Result<f64, TrainingError> {
-        let mean = tally.nats / tally.tokens.max(1) as f64;
-        // A mean just below 0 is a rounding of 0. What is not a number stays one.
-        let value = if mean < 0.0 { 1.0 } else { mean.exp() };
+        let undefined = |why: String| TrainingError::Undefined {
+            metric: self.metric().name.into_owned(),
+            why,
+        };
+        if self.answers.is_some() {
+            let rouge = tally.rouge(self.judged());
+            return rouge.ok_or_else(|| undefined("no prompt was continued".to_string()));
+        }
+        let mean = tally.mean();
+        let value = mean.exp();
         match value.is_finite() {
             true => Ok(value),
-            false => Err(TrainingError::Undefined {
-                metric: self.metric().name.into_owned(),
-                why: format!("it is e to the power of {mean}, which no number holds"),
-            }),
+            false => Err(undefined(format!(
+                "it is e to the power of {mean}, which no number holds"
+            ))),
         }
     }
 
     fn also(&self, tally: &Surprise) -> Vec<(Metric, f64)> {
         let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
+        let mut also = Vec::new();
+        if self.answers.is_some() {
+            let others = [LanguageMetric::Rouge1, LanguageMetric::RougeL];
+            let others = others.into_iter().filter(|other| *other != self.judged());
+            also.extend(others.filter_map(|other| Some((other.metric(), tally.rouge(other)?))));
+            let perplexity = tally.mean().exp();
+            if perplexity.is_finite() {
+                also.push((LanguageMetric::Perplexity.metric(), perplexity));
+            }
+        }
         let right = share(tally.right, tally.tokens);
-        let mut also = vec![(Metric::share("next-token accuracy"), right)];
+        also.push((Metric::share("next-token accuracy"), right));
         // Of windows of a running text nobody expects every token.
         if self.sequences().iter().any(|sequence| sequence.first > 1) {
             let whole = share(tally.whole, tally.sequences);
@@ -354,6 +360,36 @@ impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
         Ok(())
     }
 
+    fn judge_further(
+        &self,
+        network: &L,
+        items: &[u64],
+        tally: &mut Surprise,
+    ) -> Result<(), TrainingError> {
+        match &self.answers {
+            Some(answers) => {
+                answers.judge(network, self.sequences(), self.range.start, items, tally)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to search by what networks write, which has no gradient.
+    fn surrogates(
+        &self,
+        _: &L,
+        _: &Batches<Self>,
+    ) -> Result<SurrogateList<RaisedLoss>, TrainingError> {
+        match &self.answers {
+            Some(_) => Err(not_offered(
+                "a worst-case search",
+                "a metric that follows a gradient, such as task.metric = perplexity",
+                &self.metric(),
+            )),
+            None => Ok(SurrogateList::one(RaisedLoss::default())),
+        }
+    }
+
     /// What all tokens cost, raised. Every token counts the same, whichever sequence it is in.
     fn surrogate(
         &self,
@@ -402,44 +438,15 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
+    use crate::testing::Bigrams;
     use crate::{Batches, Evaluation, TaskConfig, WeightAttack, evaluate};
-    use burn::module::{Module, Param};
-    use burn::tensor::{Int, TensorData};
     use crossburn_models::decoder::{Decoder, DecoderSizes};
-    use crossburn_models::{Network, initialize};
+    use crossburn_models::initialize;
     use crossburn_noise::worst_case::{Search, worst_case};
     use crossburn_noise::{Distribution, RaceConfig, Variation};
 
-    /// A table of logits by the token before.
-    #[derive(Module, Debug)]
-    struct Bigrams {
-        table: Param<Tensor<2>>,
-    }
-
-    impl Network for Bigrams {}
-
-    impl CausalLanguageModel for Bigrams {
-        fn predict(&self, tokens: &[u32], places: usize, labels: &[Option<u32>]) -> Predictions {
-            let labelled = (0..tokens.len()).filter(|place| labels[*place].is_some());
-            let before: Vec<i64> = labelled
-                .clone()
-                .map(|place| i64::from(tokens[place - 1]))
-                .collect();
-            let count = before.len();
-            assert!(labelled.clone().all(|place| !place.is_multiple_of(places)));
-            let before = TensorData::new(before, [count]);
-            let before = Tensor::<1, Int>::from_data(before, &self.table.val().device());
-            Predictions {
-                logits: self.table.val().select(0, before),
-                targets: labelled.filter_map(|place| labels[place]).collect(),
-            }
-        }
-    }
-
     fn bigrams(table: [[f32; 3]; 3]) -> Bigrams {
-        Bigrams {
-            table: Param::from_tensor(Tensor::from_floats(table, &Device::flex())),
-        }
+        Bigrams::new(table.into_iter().flatten().collect())
     }
 
     fn sequence(tokens: &[u32], first: usize) -> Sequence {

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use crossburn_checkpoints::Tokenizer;
 use crossburn_models::CausalLanguageModel;
 
+use super::answers::Answers;
 use super::sequences::{Limits, parts, sequences};
 use super::{LanguageModelling, LanguageModellingConfig};
 use crate::TrainingError;
@@ -16,6 +17,7 @@ use crate::task::{Part, Role, TaskParts};
 /// The texts of a recipe.
 #[derive(Debug)]
 pub(crate) struct Texts {
+    config: LanguageModellingConfig,
     limits: Limits,
     vocabulary: usize,
     /// That of the model, of a checkpoint, or learned from the first training text that is loaded.
@@ -40,6 +42,7 @@ impl Texts {
             let _ = tokenizer.set(pretrained.base().tokenizer().clone());
         }
         Ok(Self {
+            config: *config,
             limits: Limits::new(config, positions)?,
             vocabulary,
             tokenizer,
@@ -72,7 +75,7 @@ impl<L: CausalLanguageModel> TaskParts<L> for Texts {
         &self,
         source: &DataSource,
         seed: u64,
-        (part, _): (Part, Role),
+        (part, role): (Part, Role),
         amount: Amount,
     ) -> Result<LanguageModelling, TrainingError> {
         let tokenizer = self.tokenizer(source, seed)?;
@@ -80,10 +83,22 @@ impl<L: CausalLanguageModel> TaskParts<L> for Texts {
             Part::Training => (source.training_corpus(seed)?, "training"),
             Part::Test => (source.test_corpus(seed)?, "test"),
         };
+        let name = source.to_string();
+        let answers = match role == Role::Judge && self.config.metric.is_rouge() {
+            true => {
+                let (config, positions) = (&self.config, self.limits.positions);
+                Some(Answers::new(&corpus, &name, tokenizer, config, positions)?)
+            }
+            false => None,
+        };
         let mut sequences = sequences(&corpus, tokenizer, self.limits)?;
         let available = sequences.len();
-        sequences.truncate(amount.of(what, &source.to_string(), available, available)?);
-        LanguageModelling::new(sequences)
+        sequences.truncate(amount.of(what, &name, available, available)?);
+        let task = LanguageModelling::new(sequences)?;
+        Ok(match answers {
+            Some(answers) => task.judged_by(answers),
+            None => task,
+        })
     }
 
     fn save(&self, network: &L, checkpoint: &Path) -> Result<(), TrainingError> {

@@ -19,6 +19,13 @@ pub struct Sequence {
     pub first: usize,
 }
 
+impl Sequence {
+    /// The tokens before those that are to be predicted.
+    pub(super) fn prompt(&self) -> &[u32] {
+        &self.tokens[..self.first]
+    }
+}
+
 /// What a network and its tokenizer take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {

@@ -1,0 +1,339 @@
+//! A language model without its least important heads and channels, beside what it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+use crossburn_checkpoints::{FloatType, LanguageModel, export_pruned_model};
+use crossburn_hardware::deploy::input_squares;
+use crossburn_models::decoder::{Decoder, DecoderConfig, Kept};
+use crossburn_noise::host_weights_at;
+use crossburn_training::data::DataSource;
+use crossburn_training::{
+    BaseModel, Batches, Evaluation, LanguageModelling, LanguageModellingConfig, Learn, Task,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::compression::row;
+use super::study::{self, Clock};
+use crate::report::{DataSummary, Document, Results, RunCommand};
+
+/// Which share of its heads and of its feed-forward channels a decoder loses, in every block.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Shares {
+    heads: f64,
+    mlp: f64,
+}
+
+impl FromStr for Shares {
+    type Err = String;
+
+    /// `heads=0.25,mlp=0.5`, or one of the two.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let usage =
+            || "use heads=SHARE,mlp=SHARE or one of the two, with shares above 0 and below 1";
+        let mut shares = Self {
+            heads: 0.0,
+            mlp: 0.0,
+        };
+        for part in text.split(',') {
+            let (name, share) = part.split_once('=').ok_or_else(usage)?;
+            let place = match name {
+                "heads" => &mut shares.heads,
+                "mlp" => &mut shares.mlp,
+                _ => return Err(usage().to_string()),
+            };
+            let share: f64 = share.parse().map_err(|_| usage())?;
+            if *place != 0.0 || !(share > 0.0 && share < 1.0) {
+                return Err(usage().to_string());
+            }
+            *place = share;
+        }
+        Ok(shares)
+    }
+}
+
+/// Prunes one language model.
+#[derive(Debug)]
+pub(crate) struct PruningJob<'a> {
+    /// The model.
+    pub(crate) model: &'a Path,
+    pub(crate) shares: Shares,
+    /// Where texts come from, and the seed of procedural ones.
+    pub(crate) source: DataSource,
+    pub(crate) seed: u64,
+    pub(crate) texts: LanguageModellingConfig,
+    /// Training items that inputs are measured on; with none the weights alone decide.
+    pub(crate) calibration: usize,
+    /// Test items; all where absent.
+    pub(crate) items: Option<usize>,
+    /// What the document says was asked for.
+    pub(crate) config: Value,
+    /// Command line that repeats the run.
+    pub(crate) reproduce: String,
+    /// Folder that receives the model.
+    pub(crate) out: PathBuf,
+    pub(crate) device: &'a Device,
+    /// Ends the work early.
+    pub(crate) stop: &'a AtomicBool,
+}
+
+/// Items whose inputs are measured at a time.
+const BATCH: usize = 16;
+
+impl PruningJob<'_> {
+    /// Nothing where it was stopped: then nothing is kept.
+    pub(crate) fn run(self) -> Result<Option<Results>> {
+        let mut clock = Clock::new();
+        let base = BaseModel::open(self.model)?;
+        let counts = Counts::new(base.config(), self.shares)?;
+        let (training, test) = clock.time("data", || self.data(&base))?;
+        let decoder = base.decoder(self.device, None)?;
+        let batches = Batches::new(&test, 128, self.device);
+        let judged =
+            |decoder: &Decoder| Evaluation::new(decoder, None, batches.clone()).clean_in_detail();
+        let before = clock.time("before", || judged(&decoder))?;
+        let squares = clock.time("importance", || self.squares(&decoder, &training));
+        if self.stopped() {
+            return Ok(None);
+        }
+        let pruned = decoder.pruned(&kept(&decoder, &squares, counts))?;
+        let after = clock.time("pruned", || judged(&pruned))?;
+        if self.stopped() {
+            return Ok(None);
+        }
+        let stored = LanguageModel::open(self.model)?;
+        let metric = test.metric();
+        export_pruned_model(&stored, pruned, &self.out, FloatType::F32)?;
+        let (version, commit) = study::version();
+        Ok(Some(Results {
+            schema: Results::SCHEMA.to_string(),
+            command: RunCommand::Compress,
+            version,
+            commit,
+            reproduce: self.reproduce,
+            config: self.config,
+            data: DataSummary {
+                source: self.source.to_string(),
+                train: training.items(),
+                validation: 0,
+                test: test.items(),
+            },
+            metric,
+            training_metric: None,
+            deployment: None,
+            methods: vec![row("before", before), row("pruned", after)],
+            confusion: None,
+            timing: clock.timing(),
+        }))
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Texts to measure inputs on, and to judge by.
+    fn data(&self, base: &BaseModel) -> Result<(LanguageModelling, LanguageModelling)> {
+        let of = |corpus, most: usize| -> Result<LanguageModelling> {
+            Ok(base.task(&corpus, &self.texts)?.split_at(most).0)
+        };
+        let training = of(self.source.training_corpus(self.seed)?, self.calibration)?;
+        let most = self.items.unwrap_or(usize::MAX);
+        Ok((training, of(self.source.test_corpus(self.seed)?, most)?))
+    }
+
+    /// Sums of squares of what the last matrices of attention and feed-forward layers receive.
+    fn squares(
+        &self,
+        decoder: &Decoder,
+        training: &LanguageModelling,
+    ) -> BTreeMap<String, Vec<f64>> {
+        input_squares(decoder, &last_matrices(decoder.config()), |decoder| {
+            for batch in Batches::new(training, BATCH, self.device).iter() {
+                if self.stopped() {
+                    break;
+                }
+                Learn::<Decoder>::forward(training, decoder, batch);
+            }
+        })
+    }
+}
+
+/// How many heads of key and value, and channels, every block keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counts {
+    heads: usize,
+    channels: usize,
+}
+
+impl Counts {
+    fn new(config: &DecoderConfig, shares: Shares) -> Result<Self> {
+        let left = |what: &str, share: f64, count: usize| -> Result<usize> {
+            let removed = (share * count as f64).round() as usize;
+            if share > 0.0 && count == 1 {
+                bail!(
+                    "--prune {what}={share}: every block has only one, which stays: leave it out"
+                );
+            }
+            if share > 0.0 && (removed == 0 || removed == count) {
+                bail!(
+                    "--prune {what}={share} removes {} of {count}: a share from {:.2} to {:.2} removes some",
+                    if removed == 0 { "none" } else { "all" },
+                    (50.0 / count as f64).ceil() / 100.0,
+                    ((count as f64 - 0.5) / count as f64 * 100.0).floor() / 100.0,
+                );
+            }
+            Ok(count - removed)
+        };
+        Ok(Self {
+            heads: left("heads", shares.heads, config.key_value_heads)?,
+            channels: left("mlp", shares.mlp, config.hidden_width)?,
+        })
+    }
+}
+
+fn output_of(layer: usize) -> String {
+    format!("layers.{layer}.attention.output.weight")
+}
+
+fn down_of(layer: usize) -> String {
+    format!("layers.{layer}.feed_forward.down.weight")
+}
+
+/// Paths of the last matrices of attention and feed-forward layers.
+fn last_matrices(config: &DecoderConfig) -> BTreeSet<String> {
+    let layers = 0..config.layers;
+    layers
+        .flat_map(|layer| [output_of(layer), down_of(layer)])
+        .collect()
+}
+
+/// What stays of `decoder`: in every block as many heads and channels as `counts` says, those that add most to what the block gives.
+///
+/// What an input of the last matrix of a part adds is measured by `Σ x² · Σ w²`, with the squares of the input in `squares` and of its weights;
+/// without `squares` by `Σ w²`. A head of key and value adds what the inputs of all heads of the query add that it serves.
+///
+/// # Source
+/// Sun et al. 2024 (arXiv 2306.11695), equation 1, summed over the weights of an input.
+fn kept(decoder: &Decoder, squares: &BTreeMap<String, Vec<f64>>, counts: Counts) -> Kept {
+    let config = decoder.config();
+    let weights = host_weights_at(decoder, &last_matrices(config));
+    let added = |path: String| -> Vec<f64> {
+        let weight = &weights[&path];
+        let rows = weight.values.chunks(weight.shape[1].max(1));
+        rows.enumerate()
+            .map(|(input, row)| {
+                let of_weights: f64 = row.iter().map(|w| f64::from(*w).powi(2)).sum();
+                let of_input = squares.get(&path).map_or(1.0, |squares| squares[input]);
+                of_weights * of_input
+            })
+            .collect()
+    };
+    let of_head = config.query_width() / config.key_value_heads;
+    let heads = |layer: usize| -> Vec<f64> {
+        let inputs = added(output_of(layer));
+        let heads = inputs.chunks(of_head);
+        heads.map(|head| head.iter().sum()).collect()
+    };
+    Kept {
+        key_value_heads: (0..config.layers)
+            .map(|layer| largest(&heads(layer), counts.heads))
+            .collect(),
+        channels: (0..config.layers)
+            .map(|layer| largest(&added(down_of(layer)), counts.channels))
+            .collect(),
+    }
+}
+
+/// The places of the `count` largest of `values`, in increasing order; of equals the first.
+fn largest(values: &[f64], count: usize) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..values.len()).collect();
+    places.sort_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
+    places.truncate(count);
+    places.sort_unstable();
+    places
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crossburn_models::decoder::DecoderSizes;
+    use crossburn_models::initialize;
+    use crossburn_noise::change_host_weights;
+
+    #[test]
+    fn shares_are_read_and_refused() {
+        let both: Shares = "heads=0.25,mlp=0.5".parse().unwrap();
+        assert_eq!((both.heads, both.mlp), (0.25, 0.5));
+        let one: Shares = "mlp=0.1".parse().unwrap();
+        assert_eq!((one.heads, one.mlp), (0.0, 0.1));
+        for bad in [
+            "",
+            "heads",
+            "heads=1",
+            "mlp=0",
+            "mlp=nan",
+            "heads=0.1,heads=0.2",
+            "all=0.5",
+        ] {
+            assert!(bad.parse::<Shares>().is_err(), "{bad}");
+        }
+        let sizes: DecoderSizes = serde_json::from_str("{}").unwrap();
+        let config = sizes.config().unwrap();
+        let counts = |text: &str| Counts::new(&config, text.parse().unwrap());
+        let found = counts("heads=0.25,mlp=0.5").unwrap();
+        assert_eq!((found.heads, found.channels), (3, 88));
+        let error = counts("heads=0.1").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "--prune heads=0.1 removes none of 4: a share from 0.13 to 0.87 removes some"
+        );
+        assert!(
+            counts("heads=0.9")
+                .unwrap_err()
+                .to_string()
+                .contains("removes all of 4")
+        );
+    }
+
+    #[test]
+    fn what_adds_most_stays() {
+        let sizes =
+            r#"{"width": 8, "heads": 4, "key_value_heads": 2, "layers": 1, "hidden_width": 4}"#;
+        let sizes: DecoderSizes = serde_json::from_str(sizes).unwrap();
+        let decoder = initialize(sizes.init(&Device::flex()).unwrap(), 1);
+        // Every row of the last matrices is as large as its number and one.
+        let decoder = change_host_weights(
+            decoder,
+            &last_matrices(&sizes.config().unwrap()),
+            |values, shape| {
+                for (input, row) in values.chunks_mut(shape[1]).enumerate() {
+                    row.fill((input + 1) as f32);
+                }
+            },
+        );
+        let counts = Counts {
+            heads: 1,
+            channels: 2,
+        };
+        let by_weights = kept(&decoder, &BTreeMap::new(), counts);
+        assert_eq!(by_weights.key_value_heads, [vec![1]]);
+        assert_eq!(by_weights.channels, [vec![2, 3]]);
+        // Σ w²: 1, 4, 9, 16 for each output. With these inputs: 20, 4, 18, 16.
+        let squares = [
+            (
+                output_of(0),
+                [9.0, 9.0, 9.0, 9.0, 0.1, 0.1, 0.1, 0.1].to_vec(),
+            ),
+            (down_of(0), vec![20.0, 1.0, 2.0, 1.0]),
+        ];
+        let by_both = kept(&decoder, &squares.into(), counts);
+        assert_eq!(by_both.key_value_heads, [vec![0]]);
+        assert_eq!(by_both.channels, [vec![0, 2]]);
+    }
+}

@@ -1,0 +1,127 @@
+//! Language models that take less: a base in few bits that is tuned beside, ROUGE of what it writes, and one that loses heads and channels.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod command;
+
+use std::path::Path;
+
+use command::{bad, good, json};
+use serde_json::Value;
+
+/// A small decoder in the folder `hf` that has learned to say yes to some questions and no to others, and a user who always says no.
+fn prepare(folder: &Path) {
+    let line = |i: usize| {
+        let answer = if i * i % 7 < 3 { "yes" } else { "no" };
+        format!("ask {}:\nsay {answer}\n", i % 10)
+    };
+    std::fs::write(folder.join("a.txt"), (0..600).map(line).collect::<String>()).unwrap();
+    let recipe = "seed = 2\n[task]\nkind = \"language-modelling\"\nwindow = 24\n\
+         [model]\nkind = \"decoder\"\nvocabulary = 270\nwidth = 32\nlayers = 1\ncontext = 64\nhidden_width = 64\n\
+         [data]\nsource = \"text:a.txt\"\nvalidation = 20\n\
+         [training]\nepochs = 3\nbatch = 8\noptimizer = { kind = \"adam\", learning_rate = 5e-3 }\n";
+    std::fs::write(folder.join("base.toml"), recipe).unwrap();
+    good(folder, "train base.toml --out base");
+    good(folder, "export base --out hf");
+    let answer = |i: usize| {
+        format!(
+            "{{\"prompt\": \"ask {}:\\n\", \"completion\": \"say no\\n\"}}\n",
+            i % 10
+        )
+    };
+    let answers: String = (0..60).map(answer).collect();
+    std::fs::write(folder.join("user.jsonl"), answers).unwrap();
+}
+
+fn run(folder: &Path, command: &str) -> Value {
+    json(&good(folder, &format!("{command} --json")))
+}
+
+fn clean(document: &Value, row: usize) -> f64 {
+    document["methods"][row]["clean"].as_f64().unwrap()
+}
+
+#[test]
+fn a_base_in_few_bits_is_tuned_beside_judged_and_pruned() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    prepare(folder);
+    let base = std::fs::read(folder.join("hf/model.safetensors")).unwrap();
+    let before = clean(
+        &run(
+            folder,
+            "evaluate hf --data jsonl:user.jsonl --noise none --chips 1 --out before",
+        ),
+        0,
+    );
+    for form in ["q8_0", "q4_0", "stored"] {
+        let command = format!(
+            "tune lora --model hf --data user.jsonl --weights {form} --epochs 20 --metric rouge-l --out {form}"
+        );
+        let tuned = run(folder, &command);
+        assert_eq!(tuned["metric"]["name"], "ROUGE-L");
+        assert_eq!(tuned["training_metric"]["name"], "perplexity");
+        // The user always says the same two words.
+        assert_eq!(clean(&tuned, 0), 1.0, "{form}");
+        let again = |rest: &str| {
+            let command = format!("evaluate {form} --noise none --chips 1 {rest}");
+            clean(&run(folder, &command), 0)
+        };
+        assert_eq!(again("--out again"), 1.0);
+        let after = again("--metric perplexity --out perplexity");
+        assert!(after < 0.6 * before, "{form}: {before} {after}");
+    }
+    // A chip is made of the numbers that the blocks stand for.
+    let noisy = run(folder, "evaluate q4_0 --sigma 0.05 --chips 3 --out noisy");
+    assert!(noisy["methods"][0]["population"].is_object(), "{noisy}");
+    assert_eq!(
+        std::fs::read(folder.join("hf/model.safetensors")).unwrap(),
+        base
+    );
+
+    for (command, part) in [
+        (
+            "tune lora --model hf --data user.jsonl --weights q8_0 --set noise.kind=gaussian --set noise.sigma_rel_wmax=0.02 --out no",
+            "model.weights = q8_0 is not allowed: use 32-bit numbers where weights deviate",
+        ),
+        (
+            "evaluate hf --data text:a.txt --metric rouge-l --out no",
+            "it is a running text, and rouge-l judges what a network writes after a prompt",
+        ),
+        (
+            "worst-case q8_0 --bound 0.01 --out no",
+            "a worst-case search needs a metric that follows a gradient",
+        ),
+        (
+            "compress hf --data text:a.txt --prune heads=0.1 --out no",
+            "--prune heads=0.1 removes none of 4",
+        ),
+    ] {
+        let message = bad(folder, command);
+        assert!(message.contains(part), "{message}");
+    }
+
+    let command = "compress hf --data text:a.txt --prune heads=0.5,mlp=0.25 --items 20 --out small";
+    let table = run(folder, command);
+    assert_eq!(table["methods"][1]["name"], "pruned");
+    let config = std::fs::read(folder.join("small/model/config.json")).unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    let counts = [
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+        "intermediate_size",
+    ];
+    assert_eq!(
+        counts.map(|key| config[key].as_u64().unwrap()),
+        [2, 2, 8, 48]
+    );
+    // The folder is the network of the table.
+    let command =
+        "evaluate small/model --data text:a.txt --items 20 --noise none --chips 1 --out of-small";
+    assert_eq!(clean(&run(folder, command), 0), clean(&table, 1));
+    assert!(clean(&table, 1) > clean(&table, 0));
+    good(
+        folder,
+        "generate --model small/model --weights q8_0 --prompt ask --max-new-tokens 3",
+    );
+}
