@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{EmbeddingConfig, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
@@ -396,10 +396,10 @@ fn gradients_of_inputs_are_those_of_the_numbers() {
             let numbers_of = TensorData::new(matrix.unpacked(0..outputs), [outputs, 512]);
             let numbers_of = Tensor::<2>::from_data(numbers_of, &device);
             let bias = Tensor::<1>::from_floats(numbers(4, outputs).as_slice(), &device);
-            let layer = QuantizedWeight {
-                matrix,
-                lines: StoredLines::Outputs,
-            };
+            let mut layer = LinearConfig::new(512, outputs).init(&device);
+            layer.bias = Some(Param::from_tensor(bias.clone()));
+            let held = [("weight".to_string(), (matrix, StoredLines::Outputs))];
+            let layer = hold_quantized(layer, held.into());
             let run = |apply: &dyn Fn(Tensor<3>) -> Tensor<3>| {
                 let input = TensorData::new(numbers(5, rows * 512), [1, rows, 512]);
                 let input = Tensor::<3>::from_data(input, &device).require_grad();
@@ -411,7 +411,7 @@ fn gradients_of_inputs_are_those_of_the_numbers() {
                     gradient.reshape([rows, 512]),
                 ]
             };
-            let found = run(&|input| layer.product(input, Some(bias.clone())));
+            let found = run(&|input| crate::linear(&layer, input));
             let expected = run(&|input| {
                 crate::multiply(input, numbers_of.clone().transpose(), Some(bias.clone()))
             });
