@@ -27,7 +27,8 @@
 //! each folder is one question: [`device`] (how does a cell miss its target?), [`map`] (which cells make a weight?),
 //! [`program`] (how often is it written?), [`mod@array`] (what do converters and partial sums make of a product?), [`ir_drop`]
 //! (what do wires?), [`cost`] (energy, time, area). [`layer`] has the layers that find their arrays, and
-//! [`enclosure`] encloses all that a network can compute while its weights are anywhere in their boxes.
+//! [`enclosure`] encloses all that a network can compute while its weights are anywhere in their boxes. [`accelerator`] is a digital
+//! array of sparse processing elements, which runs networks in integers.
 #![warn(missing_docs)]
 
 pub mod accelerator;

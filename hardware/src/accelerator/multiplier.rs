@@ -6,6 +6,9 @@ const SLICE_BITS: u32 = 2;
 /// Slices of a code: 8 bits.
 pub(super) const CODE_SLICES: usize = 4;
 
+/// Time steps that are computed together here: a vector of the processor.
+pub(super) const LANES: usize = 8;
+
 /// The slices of a weight that are not zero, each with the bits by which its products are shifted.
 ///
 /// ```text
@@ -46,32 +49,37 @@ impl WeightSlices {
     }
 
     /// The slices with their shifts.
+    #[inline(always)]
     pub(super) fn iter(&self) -> impl Iterator<Item = (i32, u32)> + '_ {
         self.slices[..self.count].iter().copied()
     }
 }
 
 /// The slices of a code of 8 bits, signed or unsigned, lowest first.
+#[inline(always)]
 pub(super) fn code_slices(code: i32) -> [i32; CODE_SLICES] {
     // The top slice keeps the sign of a negative code; an unsigned code of 8 bits has 0 to 3 there.
     [code & 3, (code >> 2) & 3, (code >> 4) & 3, code >> 6]
 }
 
+/// The slices of one code of each of [`LANES`] neighbouring time steps.
+pub(super) type CodeSlices = [[i32; LANES]; CODE_SLICES];
+
 /// Adds the products of a weight with one code of each time step to the accumulators of these steps.
-///
-/// `codes[j]` holds slice j of the codes.
+#[inline(always)]
 pub(super) fn multiply_add(
     weight: &WeightSlices,
-    codes: [&[i32]; CODE_SLICES],
-    accumulators: &mut [i32],
+    codes: &CodeSlices,
+    accumulators: &mut [i32; LANES],
 ) {
     for (slice, shift) in weight.iter() {
-        for (number, codes) in codes.iter().enumerate() {
-            let shift = shift + number as u32 * SLICE_BITS;
-            for (accumulator, code) in accumulators.iter_mut().zip(*codes) {
-                *accumulator += (slice * code) << shift;
-            }
-        }
+        let part = |number: usize, lane: usize| {
+            (slice * codes[number][lane]) << (number as u32 * SLICE_BITS)
+        };
+        let sums: [i32; LANES] = std::array::from_fn(|lane| {
+            part(0, lane) + part(1, lane) + part(2, lane) + part(3, lane)
+        });
+        *accumulators = std::array::from_fn(|lane| accumulators[lane] + (sums[lane] << shift));
     }
 }
 
@@ -80,11 +88,11 @@ mod tests {
     use super::*;
 
     fn product(weight: i8, bits: u8, code: i32) -> i32 {
-        let slices = code_slices(code);
-        let codes = [0, 1, 2, 3].map(|number: usize| &slices[number..=number]);
-        let mut accumulator = [0];
-        multiply_add(&WeightSlices::new(weight, bits), codes, &mut accumulator);
-        accumulator[0]
+        let codes = code_slices(code).map(|slice| [slice; LANES]);
+        let mut accumulators = [0; LANES];
+        multiply_add(&WeightSlices::new(weight, bits), &codes, &mut accumulators);
+        assert!(accumulators.iter().all(|sum| *sum == accumulators[0]));
+        accumulators[0]
     }
 
     #[test]

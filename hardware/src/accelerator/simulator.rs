@@ -1,8 +1,9 @@
 //! An accelerator that runs one network.
 
+use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
-use super::multiplier::{CODE_SLICES, WeightSlices, code_slices, multiply_add};
+use super::multiplier::{CodeSlices, LANES, WeightSlices, code_slices, multiply_add};
 use super::plan::LayerPlan;
 use super::reference::finished;
 use super::{
@@ -151,49 +152,66 @@ impl Simulator {
             .zip(self.network.lengths())
         {
             let positions = layer.positions(*steps)?;
-            let sums = simulated.sums(
+            let memory = padded(layer, &codes, *steps);
+            let sums = Arch::new().dispatch(Sums {
                 layer,
-                &padded(layer, &codes, *steps),
+                work: simulated,
+                memory: &memory,
                 positions,
-                self.time_steps,
-            );
+                time_steps: self.time_steps,
+            });
             codes = finished(layer, sums, positions);
         }
         Ok(codes)
     }
 }
 
-impl SimulatedLayer {
-    /// Sums of every output channel at every position, tile by tile.
-    fn sums(
-        &self,
-        layer: &IntegerLayer,
-        memory: &[Vec<i32>],
-        positions: usize,
-        time_steps: usize,
-    ) -> Vec<i32> {
-        let mut sums: Vec<i32> = layer
-            .bias
-            .iter()
+/// Sums of every output channel of a layer at every position, tile by tile.
+struct Sums<'a> {
+    layer: &'a IntegerLayer,
+    work: &'a SimulatedLayer,
+    /// Each channel with its padding.
+    memory: &'a [Vec<i32>],
+    positions: usize,
+    time_steps: usize,
+}
+
+impl WithSimd for Sums<'_> {
+    type Output = Vec<i32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<i32> {
+        let Self {
+            layer,
+            work,
+            positions,
+            time_steps,
+            ..
+        } = self;
+        let bias = layer.bias.iter();
+        let mut sums: Vec<i32> = bias
             .flat_map(|bias| std::iter::repeat_n(*bias, positions))
             .collect();
-        let mut pad = vec![0; layer.reduction() * CODE_SLICES * time_steps];
+        let lanes = time_steps.div_ceil(LANES);
+        let mut pad = vec![CodeSlices::default(); layer.reduction() * lanes];
         for first in (0..positions).step_by(time_steps) {
             let steps = time_steps.min(positions - first);
-            fill(&mut pad, layer, memory, first, steps);
-            for block in &self.plan.blocks {
+            fill(&mut pad, layer, self.memory, first, steps);
+            for block in &work.plan.blocks {
                 for share in block.passes.iter().flat_map(|pass| &pass.shares) {
                     for (output, weights) in block.outputs.clone().zip(share) {
+                        let places = &work.plan.weights[output][weights.clone()];
+                        let weights = &work.slices[output][weights.clone()];
                         let start = output * positions + first;
-                        let accumulators = &mut sums[start..start + steps];
-                        for number in weights.clone() {
-                            let (place, _) = self.plan.weights[output][number];
-                            let codes = &pad
-                                [place * CODE_SLICES * steps..(place + 1) * CODE_SLICES * steps];
-                            let codes = std::array::from_fn(|slice| {
-                                &codes[slice * steps..(slice + 1) * steps]
-                            });
-                            multiply_add(&self.slices[output][number], codes, accumulators);
+                        let sums = sums[start..start + steps].chunks_mut(LANES);
+                        for (lane, sums) in sums.enumerate() {
+                            let mut accumulators = [0; LANES];
+                            for ((place, _), weight) in places.iter().zip(weights) {
+                                multiply_add(weight, &pad[place * lanes + lane], &mut accumulators);
+                            }
+                            sums.iter_mut()
+                                .zip(accumulators)
+                                .for_each(|(sum, more)| *sum += more);
                         }
                     }
                 }
@@ -203,16 +221,27 @@ impl SimulatedLayer {
     }
 }
 
-/// The codes that the scratch pads of `steps` SPEs hold for the windows from `first` on, in slices: `[place, slice, step]`.
-fn fill(pad: &mut [i32], layer: &IntegerLayer, memory: &[Vec<i32>], first: usize, steps: usize) {
+/// The codes that the scratch pads of `steps` SPEs hold for the windows from `first` on: `[place, steps / LANES]`. What lies
+/// beyond the last step is left as it is, and its sums are dropped.
+#[inline(always)]
+fn fill(
+    pad: &mut [CodeSlices],
+    layer: &IntegerLayer,
+    memory: &[Vec<i32>],
+    first: usize,
+    steps: usize,
+) {
+    let lanes = pad.len() / layer.reduction();
     let taps = memory
         .iter()
         .flat_map(|channel| (0..layer.kernel()).map(move |tap| (channel, tap)));
-    for (pad, (channel, tap)) in pad.chunks_exact_mut(CODE_SLICES * steps).zip(taps) {
-        for step in 0..steps {
-            let slices = code_slices(channel[(first + step) * layer.stride + tap]);
-            for (number, slice) in slices.into_iter().enumerate() {
-                pad[number * steps + step] = slice;
+    for (pad, (channel, tap)) in pad.chunks_exact_mut(lanes).zip(taps) {
+        let codes = channel[first * layer.stride + tap..]
+            .iter()
+            .step_by(layer.stride);
+        for (step, code) in codes.take(steps).enumerate() {
+            for (number, slice) in code_slices(*code).into_iter().enumerate() {
+                pad[step / LANES][number][step % LANES] = slice;
             }
         }
     }

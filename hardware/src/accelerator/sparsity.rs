@@ -48,6 +48,18 @@ impl Sparsity {
         }
     }
 
+    /// Keeps further weights of one output channel where a group keeps too few, the first ones of the group. Pruning by magnitude leaves
+    /// such groups where weights are exactly zero. A group that keeps too many is left alone.
+    pub fn complete(self, kept: &mut [bool]) {
+        for group in self.groups(kept.len()) {
+            let expected = self.kept_of(group.len()).unwrap_or(0);
+            let found = kept[group.clone()].iter().filter(|kept| **kept).count();
+            let absent = kept[group].iter_mut().filter(|kept| !**kept);
+            let missing = expected.saturating_sub(found);
+            absent.take(missing).for_each(|kept| *kept = true);
+        }
+    }
+
     /// M of balanced sparsity.
     pub(super) fn group(self) -> Option<usize> {
         match self {
@@ -138,6 +150,17 @@ mod tests {
             message.contains("keeps 3 weights of group 0 (4 weights), its sparsity says 2"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn groups_that_keep_too_few_are_completed() {
+        let mut row = [false, true, false, false, true, true, false, false, false];
+        TWO_OF_FOUR.complete(&mut row);
+        assert_eq!(
+            row,
+            [true, true, false, false, true, true, false, false, true]
+        );
+        TWO_OF_FOUR.check_row(0, &row).unwrap();
     }
 
     #[test]
