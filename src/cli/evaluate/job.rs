@@ -16,7 +16,7 @@ use super::worst_chip::WorstChip;
 use crate::apps::hardware::calibration;
 use crate::apps::shards::DATA_DIGEST;
 use crate::apps::study::{self, Clock};
-use crate::cli::run_setup::{RunPlace, note_files};
+use crate::cli::run_setup::{RunPlace, note_files, note_left_out};
 use crate::cli::stored_network::StoredNetwork;
 use crate::cli::{Outcome, command_line, finish, note};
 use crate::report::{DataSummary, Document, Results, RunCommand};
@@ -141,6 +141,7 @@ impl WithTask for EvaluationJob<'_> {
         };
         finish(&self.place.out, &results, arguments.run.json)?;
         note_files(&self.source.test_files()?);
+        note_left_out(&self.source);
         self.place.note_report();
         Ok(Outcome::Done)
     }

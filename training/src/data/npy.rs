@@ -281,6 +281,7 @@ mod tests {
         let augmentation = crate::data::Augmentation {
             crop_padding: 1,
             flip: true,
+            ..Default::default()
         };
         for (array, axes) in [
             (npy("|u1", &[count, 2, 6], &noise(12)), "nhw"),

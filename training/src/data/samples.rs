@@ -7,7 +7,7 @@ use crossburn_checkpoints::{Checksum, checksum};
 use crossburn_noise::Philox;
 use serde::{Deserialize, Serialize};
 
-use super::{Augmentation, Sample, Values};
+use super::{Augmentation, Origins, Sample, Values};
 use crate::TrainingError;
 
 /// What networks see of a value `x`: `(x - mean) / std`. A byte counts as `byte / 255`, a 32-bit float as it is.
@@ -47,6 +47,8 @@ pub struct Samples {
     pub class_names: Vec<String>,
     /// What networks see.
     pub normalization: Normalization,
+    /// Whose they are and in which order they were recorded, where that is known.
+    pub origins: Option<Origins>,
 }
 
 impl Samples {
@@ -156,14 +158,37 @@ impl Samples {
         let count = count.min(self.len());
         let (values, other_values) = self.values.split_at(count, self.sample_len());
         let (labels, other_labels) = self.labels.split_at(count);
-        let part = |values, labels: &[u16]| Self {
+        let (origins, other_origins) = match &self.origins {
+            Some(origins) => {
+                let (first, rest) = origins.split_at(count);
+                (Some(first), Some(rest))
+            }
+            None => (None, None),
+        };
+        let part = |values, labels: &[u16], origins| Self {
             values,
             labels: labels.to_vec(),
             class_names: self.class_names.clone(),
             normalization: self.normalization.clone(),
+            origins,
             ..*self
         };
-        (part(values, labels), part(other_values, other_labels))
+        (
+            part(values, labels, origins),
+            part(other_values, other_labels, other_origins),
+        )
+    }
+
+    /// The samples at `indices`, in this order.
+    pub(super) fn gather(&self, indices: &[usize]) -> Self {
+        Self {
+            values: self.values.gather(indices, self.sample_len()),
+            labels: indices.iter().map(|index| self.labels[*index]).collect(),
+            class_names: self.class_names.clone(),
+            normalization: self.normalization.clone(),
+            origins: self.origins.as_ref().map(|origins| origins.gather(indices)),
+            ..*self
+        }
     }
 
     /// The samples at `indices`, normalized: `[indices, channels, height, width]`.
@@ -173,6 +198,7 @@ impl Samples {
             device,
             |_, bytes, out| out.copy_from_slice(bytes),
             |_, floats, out| out.copy_from_slice(floats),
+            |_| 1.0,
         )
     }
 
@@ -190,6 +216,7 @@ impl Samples {
             device,
             |index, bytes, out| augmentation.apply(bytes, self.shape, &stream(index), out),
             |index, floats, out| augmentation.apply(floats, self.shape, &stream(index), out),
+            |index| augmentation.factor(&stream(index)),
         )
     }
 
@@ -203,22 +230,23 @@ impl Samples {
         Tensor::from_data(TensorData::new(labels, [count]), device)
     }
 
-    /// The samples at `indices` as `of_bytes` or `of_floats` write them, normalized; both are given the index, the sample and where
-    /// to write.
+    /// The samples at `indices` as `of_bytes` or `of_floats` write them, times `factor`, normalized; the first two are given the index,
+    /// the sample and where to write.
     fn tensors(
         &self,
         indices: &[usize],
         device: &Device,
         of_bytes: impl Fn(usize, &[u8], &mut [u8]),
         of_floats: impl Fn(usize, &[f32], &mut [f32]),
+        factor: impl Fn(usize) -> f32,
     ) -> Tensor<4> {
         match self.values.are_bytes() {
-            true => self.tensor(indices, device, shade, |index, out| {
+            true => self.tensor(indices, device, shade, factor, |index, out| {
                 if let Sample::Bytes(bytes) = self.sample(index) {
                     of_bytes(index, &bytes, out);
                 }
             }),
-            false => self.tensor(indices, device, float, |index, out| {
+            false => self.tensor(indices, device, float, factor, |index, out| {
                 if let Sample::Floats(floats) = self.sample(index) {
                     of_floats(index, &floats, out);
                 }
@@ -226,12 +254,13 @@ impl Samples {
         }
     }
 
-    /// The samples that `fill` writes, normalized; `number` is what a value counts as.
+    /// The samples that `fill` writes, times `factor`, normalized; `number` is what a value counts as.
     fn tensor<T: Copy + Default>(
         &self,
         indices: &[usize],
         device: &Device,
         number: impl Fn(T) -> f32,
+        factor: impl Fn(usize) -> f32,
         fill: impl Fn(usize, &mut [T]),
     ) -> Tensor<4> {
         let [channels, height, width] = self.shape;
@@ -241,19 +270,24 @@ impl Samples {
         let mut sample = vec![T::default(); self.sample_len()];
         for &index in indices {
             fill(index, &mut sample);
+            let factor = factor(index);
             if mean.len() != channels {
                 let scales = mean.iter().zip(std);
                 values.extend(
                     sample
                         .iter()
                         .zip(scales)
-                        .map(|(value, (mean, std))| (number(*value) - mean) / std),
+                        .map(|(value, (mean, std))| (number(*value) * factor - mean) / std),
                 );
                 continue;
             }
             for (channel, plane) in sample.chunks(plane.max(1)).enumerate() {
                 let (mean, std) = (mean[channel], std[channel]);
-                values.extend(plane.iter().map(|value| (number(*value) - mean) / std));
+                values.extend(
+                    plane
+                        .iter()
+                        .map(|value| (number(*value) * factor - mean) / std),
+                );
             }
         }
         Tensor::from_data(
@@ -315,6 +349,7 @@ mod tests {
                 mean: vec![0.5, 0.2],
                 std: vec![0.5, 0.1],
             },
+            origins: None,
         }
     }
 
@@ -359,6 +394,7 @@ mod tests {
         let augmentation = Augmentation {
             crop_padding: 1,
             flip: true,
+            ..Augmentation::default()
         };
         assert_eq!(
             values(&[0, 1, 2], augmentation, 9)[8..],
@@ -432,6 +468,7 @@ mod tests {
                 mean: vec![2.0, 0.0, 20.0],
                 std: vec![1.0, 2.0, 10.0],
             },
+            origins: None,
         }
     }
 
