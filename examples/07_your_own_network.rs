@@ -44,6 +44,7 @@ fn data(rows: usize) -> Samples {
         classes: 2,
         class_names: vec!["outside".into(), "inside".into()],
         normalization: Normalization::none(1),
+        origins: None,
     }
 }
 

@@ -118,9 +118,10 @@ const OF_ONE_TASK: [&str; 6] = [
 ];
 
 /// What may say so: the files of a task and of data, what reads documents of the last version, and the experiments of papers.
-const MAY_SAY: [&str; 7] = [
+const MAY_SAY: [&str; 8] = [
     "training/src/task/classification",
     "training/src/task/anomaly",
+    "training/src/task/arrhythmia",
     "training/src/task/language_modelling",
     "training/src/data",
     "src/report/last_version.rs",

@@ -146,6 +146,19 @@ pub enum ModelError {
         /// The configuration key.
         key: &'static str,
     },
+    /// A width or a kernel for convolutions that are described one by one.
+    #[error(
+        "model.width and model.kernel say nothing beside model.layers: leave them out, each layer has its own"
+    )]
+    BesideLayers,
+    /// Signals that are shorter than what a kernel sees.
+    #[error(
+        "model.points = {points} is less than a kernel of model.layers sees: use longer signals, smaller kernels or strides"
+    )]
+    TooShort {
+        /// The refused number of points.
+        points: usize,
+    },
     /// A depth that no ResNet for CIFAR has.
     #[error(
         "model.depth = {depth} is no multiple of 6 plus 2 from 8 to 1202: use 20, 32, 44, 56 or 110"
@@ -319,15 +332,7 @@ impl ModelConfig {
                 config.check_depth()?;
                 (&[1, 1], vec![("classes", config.classes)])
             }
-            Self::Cnn1d(config) => (
-                &[1, 1],
-                vec![
-                    ("channels", config.channels),
-                    ("width", config.width),
-                    ("kernel", config.kernel),
-                    ("classes", config.classes),
-                ],
-            ),
+            Self::Cnn1d(config) => return config.check(),
             Self::ConvAutoencoder(config) => (
                 &[1, 1],
                 vec![
@@ -377,8 +382,15 @@ impl ModelConfig {
                 let values = widths[0];
                 (values != channels * height * width).then(|| format!("{values}-value"))
             }
-            Self::Cnn1d(config) => (channels != config.channels || height != 1)
-                .then(|| format!("{}x1xLENGTH", config.channels)),
+            Self::Cnn1d(config) => {
+                let fits = channels == config.channels
+                    && height == 1
+                    && config.points.is_none_or(|points| points == width)
+                    && config.lengths(width).is_some();
+                let length = config.points.map(|points| points.to_string());
+                let length = length.unwrap_or("LENGTH".to_string());
+                (!fits).then(|| format!("{}x1x{length}", config.channels))
+            }
             Self::Decoder(_) | Self::Pretrained(_) => Some("token".to_string()),
             Self::Onnx(_) | Self::Own(_) => None,
             Self::ConvAutoencoder(config) => {
@@ -543,6 +555,10 @@ mod tests {
             ),
             (r#"{"kind":"cnn1d","classes":5,"kernel":4}"#, [1, 1, 33]),
             (
+                r#"{"kind":"cnn1d","classes":2,"points":40,"hidden":[6],"norm":true,"bits":4,"layers":[{"channels":3,"kernel":6,"stride":2},{"channels":5,"kernel":5}]}"#,
+                [1, 1, 40],
+            ),
+            (
                 r#"{"kind":"autoencoder","widths":[12,5,2],"bits":4}"#,
                 [3, 2, 2],
             ),
@@ -663,6 +679,43 @@ mod tests {
         let signal: ModelConfig =
             serde_json::from_str(r#"{"kind":"cnn1d","classes":3,"kernel":0}"#).unwrap();
         insta::assert_snapshot!(signal.check([1, 1, 32]).unwrap_err(), @"model.kernel = 0 must be above zero");
+        for (keys, shape, part) in [
+            (
+                r#""layers":[{"channels":3,"kernel":0}]"#,
+                [1, 1, 32],
+                "model.layers.kernel = 0",
+            ),
+            (
+                r#""layers":[{"channels":3,"kernel":4}],"width":4"#,
+                [1, 1, 32],
+                "model.width and model.kernel say nothing beside",
+            ),
+            (
+                r#""layers":[{"channels":3,"kernel":40}],"points":32"#,
+                [1, 1, 32],
+                "model.points = 32 is less than a kernel",
+            ),
+            (
+                r#""layers":[{"channels":3,"kernel":40}]"#,
+                [1, 1, 32],
+                "cnn1d takes 1x1xLENGTH inputs",
+            ),
+            (
+                r#""points":40"#,
+                [1, 1, 32],
+                "cnn1d takes 1x1x40 inputs, the data has 1x1x32",
+            ),
+            (
+                r#""hidden":[3,0]"#,
+                [1, 1, 32],
+                "model.hidden = 0 must be above zero",
+            ),
+        ] {
+            let text = format!(r#"{{"kind":"cnn1d","classes":3,{keys}}}"#);
+            let config: ModelConfig = serde_json::from_str(&text).unwrap();
+            let message = config.check(shape).unwrap_err().to_string();
+            assert!(message.starts_with(part), "{message}");
+        }
         let odd: ModelConfig = serde_json::from_str(r#"{"kind":"resnet","depth":18}"#).unwrap();
         insta::assert_snapshot!(odd.check([3, 32, 32]).unwrap_err(), @"model.depth = 18 is no multiple of 6 plus 2 from 8 to 1202: use 20, 32, 44, 56 or 110");
         let mlp: ModelConfig = serde_json::from_str(r#"{"kind":"mlp","widths":[784]}"#).unwrap();
@@ -713,6 +766,10 @@ mod tests {
             (r#"{"kind":"resnet18","width":4}"#, [3, 32, 32]),
             (r#"{"kind":"resnet","depth":8}"#, [3, 32, 32]),
             (r#"{"kind":"cnn1d","classes":10}"#, [1, 1, 40]),
+            (
+                r#"{"kind":"cnn1d","classes":10,"points":40,"hidden":[6],"norm":true,"layers":[{"channels":3,"kernel":6,"stride":2}]}"#,
+                [1, 1, 40],
+            ),
             (r#"{"kind":"autoencoder","widths":[12,5,2]}"#, [3, 2, 2]),
         ] {
             let config: ModelConfig = serde_json::from_str(text).unwrap();

@@ -150,7 +150,7 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
             let training = load((Part::Training, Role::Learn), data.train)?;
             anyhow::Ok((training, load((Part::Test, Role::Judge), data.test)?))
         })?;
-        let (training_set, validation) = training.split_at(training.items() - data.validation);
+        let (training_set, validation) = training.hold_back(training.items() - data.validation);
         let trained = clock.time("training", || {
             train_all(
                 &network,

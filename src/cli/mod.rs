@@ -9,6 +9,7 @@ mod device;
 mod devices;
 mod digital;
 mod doctor;
+mod ecg;
 mod embed;
 mod evaluate;
 mod export;
@@ -111,6 +112,7 @@ enum Verb {
     Embed(embed::Embed),
     Bench(bench::Bench),
     Export(export::Export),
+    Ecg(ecg::Ecg),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
@@ -134,6 +136,7 @@ impl Verb {
             Self::Chat(verb) => Some(&verb.process),
             Self::Embed(verb) => Some(&verb.process),
             Self::Bench(verb) => Some(&verb.process),
+            Self::Ecg(verb) => Some(verb.process()),
             Self::Reproduce(verb) => Some(&verb.run.process),
             Self::Export(_) | Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
         }
@@ -155,6 +158,7 @@ impl Verb {
             Self::Embed(verb) => verb.run(),
             Self::Bench(verb) => verb.run(),
             Self::Export(verb) => verb.run(),
+            Self::Ecg(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),

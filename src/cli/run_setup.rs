@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 use clap::Args;
+use crossburn_training::data::DataSource;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde_json::Value;
 
@@ -147,6 +148,13 @@ pub(super) fn note_files(files: &[PathBuf]) {
         names.join(", "),
         folder.display()
     ));
+}
+
+/// Says what of the files of `source` was left out.
+pub(super) fn note_left_out(source: &DataSource) {
+    if let Some(left_out) = source.left_out() {
+        note(&format!("{source}: {left_out}"));
+    }
 }
 
 /// The folder that was asked for, or `runs/name`.

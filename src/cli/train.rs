@@ -19,7 +19,9 @@ use crossburn_training::{
 use super::process::is_quiet;
 use super::progress::{Dashboard, EpochLines};
 use super::recipe_file::{Setting, read_recipe};
-use super::run_setup::{RunArguments, RunPlace, expect_kept, note_files, run_folder};
+use super::run_setup::{
+    RunArguments, RunPlace, expect_kept, note_files, note_left_out, run_folder,
+};
 use super::stored_network::note_graph;
 use super::{Outcome, command_line, finish, note, print};
 use crate::apps::normalize::{self, Normalize};
@@ -249,7 +251,7 @@ impl TrainingJob<'_> {
                     training.items()
                 )
             })?;
-        let (training_set, validation) = training.split_at(learn);
+        let (training_set, validation) = training.hold_back(learn);
         let autodiff = self.place.device.clone().autodiff();
         let state = self.place.out.join(STATE_FOLDER);
         if !self.replaces_another(&state) {
@@ -332,6 +334,7 @@ impl TrainingJob<'_> {
         };
         finish(&self.place.out, &results, self.following.json)?;
         note_files(&[source.training_files()?, source.test_files()?].concat());
+        note_left_out(source);
         let run = command_line::operand(&self.place.out);
         let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];
         next.extend(self.chips_to_try().into_iter().map(OsStr::new));

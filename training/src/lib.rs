@@ -49,11 +49,13 @@ pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
 pub use task::{
-    AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, AttackLoss, Attacked, Batch,
-    Classification, Confusion, Labelled, LanguageMetric, LanguageModelling,
-    LanguageModellingConfig, Learn, MeanTally, Part, RaisedLoss, ReconstructionLoss, Role, Rows,
-    Sequence, Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, WithTask, auprc, auroc,
-    margin_loss,
+    Alarms, AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, ArrhythmiaConfig,
+    ArrhythmiaDetection, ArrhythmiaMetric, AttackLoss, Attacked, Batch, Classification, Confusion,
+    Counts, Decision, Detector, Diagnosis, Labelled, LanguageMetric, LanguageModelling,
+    LanguageModellingConfig, Learn, MeanTally, Part, Patients, RaisedLoss, ReconstructionLoss,
+    Role, Rows, SegmentScale, Segments, Sequence, Surrogate, SurrogateList, Tally, Task,
+    TaskConfig, TaskParts, Vote, Voter, WithTask, auprc, auroc, contest_score_2022,
+    contest_score_2023, margin_loss,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

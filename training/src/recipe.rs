@@ -105,7 +105,7 @@ pub struct TrainingConfig {
     pub optimizer: OptimizerConfig,
     /// The learning-rate schedule.
     pub schedule: Schedule,
-    /// Crop and flip.
+    /// Crop, flip and gain.
     pub augmentation: Augmentation,
     /// Which epoch is kept.
     pub selection: Selection,
@@ -230,6 +230,7 @@ impl Recipe {
                 "a number of standard deviations above 0, or leave it out",
             ));
         }
+        training.augmentation.check()?;
         if let Schedule::Step { factor, .. } = training.schedule
             && !(factor.is_finite() && factor > 0.0)
         {

@@ -156,6 +156,7 @@ mod tests {
                 mean: vec![0.5],
                 std: vec![0.25],
             },
+            origins: None,
         }
     }
 

@@ -23,6 +23,7 @@ pub(crate) fn lines(seed: u64, pixels: usize, classes: usize, count: usize) -> S
             mean: vec![0.5],
             std: vec![0.25],
         },
+        origins: None,
     }
 }
 

@@ -193,7 +193,7 @@ impl<E: Experiment, O: StudyObserver> WithTask for CellJob<'_, E, O> {
         let training = load((Part::Training, Role::Learn), data.train)?;
         let test = load((Part::Test, Role::Judge), data.test)?;
         let (learn, validation) =
-            training.split_at(training.items().saturating_sub(data.validation));
+            training.hold_back(training.items().saturating_sub(data.validation));
         let device = self.device.clone().autodiff();
         let run = Run {
             train: &learn,

@@ -18,7 +18,9 @@ use self::deployment::HardwareArguments;
 use self::shard::Shard;
 use super::noise::NoiseArguments;
 use super::normalize::NormalizeArgument;
-use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, note_files, run_folder};
+use super::run_setup::{
+    RunArguments, expect_kept, holds_kept, name_after, note_files, note_left_out, run_folder,
+};
 use super::stored_network::open_stored;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::evaluation::{ChipSource, EvaluationJob, Sweep, WorstChip};
@@ -230,6 +232,7 @@ impl Evaluate {
         };
         finish(&place.out, &results, self.run.json)?;
         note_files(&source.test_files()?);
+        note_left_out(&source);
         place.note_report();
         Ok(Outcome::Done)
     }

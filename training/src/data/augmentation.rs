@@ -1,13 +1,18 @@
-//! Random crop and horizontal flip.
+//! Random crop, horizontal flip and gain.
 
 use crossburn_noise::Philox;
 use serde::{Deserialize, Serialize};
+
+use crate::TrainingError;
+
+/// The draw of a factor, after the words of the first draws.
+const FACTOR: u64 = 8;
 
 /// Augmentation of training images, before normalization. An axis of one pixel is not shifted: a signal moves in time alone.
 ///
 /// # Source
 /// He et al. 2016 (arXiv 1512.03385), section 4.2: crop of the image padded by 4, and flip.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
     /// Black pixels, or values 0, added on every side before a crop of the original size; 0 for none. More than the image's longer
@@ -15,10 +20,34 @@ pub struct Augmentation {
     pub crop_padding: usize,
     /// Mirror every second image, at random.
     pub flip: bool,
+    /// Multiply every sample by a factor between one over this number and this number, whose logarithm is uniform; 1 and absent for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gain: Option<f64>,
 }
 
 impl Augmentation {
-    /// Augments `image` of `shape` (`[channels, height, width]`) into `out` of the same length; the first three draws
+    /// The factor by which a sample is multiplied: a draw of its own of `generator` decides.
+    pub fn factor(&self, generator: &Philox) -> f32 {
+        let gain = self.gain.unwrap_or(1.0);
+        gain.powf(2.0 * generator.uniform(FACTOR) - 1.0) as f32
+    }
+
+    /// Refuses numbers that cannot be used.
+    ///
+    /// # Errors
+    /// [`TrainingError::Setting`].
+    pub fn check(&self) -> Result<(), TrainingError> {
+        match self.gain {
+            Some(gain) if !(gain.is_finite() && gain >= 1.0) => Err(TrainingError::setting(
+                "training.augmentation.gain",
+                gain,
+                "a factor from 1, or leave it out",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Crops and mirrors `image` of `shape` (`[channels, height, width]`) into `out` of the same length; the first three draws
     /// of `generator` decide.
     pub fn apply<T: Copy + Default>(
         &self,
@@ -56,6 +85,7 @@ impl Augmentation {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 
@@ -65,6 +95,7 @@ mod tests {
         let augmentation = Augmentation {
             crop_padding: 1,
             flip: true,
+            ..Augmentation::default()
         };
         let mut seen = std::collections::BTreeSet::new();
         for stream in 0..400 {
@@ -90,6 +121,7 @@ mod tests {
         let endless = Augmentation {
             crop_padding: usize::MAX,
             flip: false,
+            ..Augmentation::default()
         };
         for stream in 0..100 {
             endless.apply(&image, [2, 2, 3], &Philox::new(1, stream), &mut out);
@@ -104,6 +136,7 @@ mod tests {
             let augmentation = Augmentation {
                 crop_padding: 1,
                 flip: true,
+                ..Augmentation::default()
             };
             augmentation.apply(&image, [2, 3, 3], &Philox::new(3, stream), &mut out);
             let (first, second) = out.split_at(9);
@@ -123,6 +156,7 @@ mod tests {
         let augmentation = Augmentation {
             crop_padding: 1,
             flip: false,
+            ..Augmentation::default()
         };
         let mut seen = std::collections::BTreeSet::new();
         for stream in 0..100 {
@@ -134,6 +168,32 @@ mod tests {
             seen.into_iter().collect::<Vec<_>>(),
             [[0, 3, 5], [3, 5, 7], [5, 7, 0]]
         );
+    }
+
+    #[test]
+    fn factors_lie_around_one_and_none_is_exactly_one() {
+        let gain = |gain| Augmentation {
+            gain,
+            ..Augmentation::default()
+        };
+        let factors: Vec<f32> = (0..2000)
+            .map(|stream| gain(Some(2.0)).factor(&Philox::new(1, stream)))
+            .collect();
+        assert!(factors.iter().all(|factor| (0.5..=2.0).contains(factor)));
+        let logs = factors.iter().map(|factor| f64::from(factor.log2()));
+        // Uniform from -1 to 1: mean 0 with standard error 0.013.
+        assert!((logs.sum::<f64>() / 2000.0).abs() < 0.05);
+        for none in [None, Some(1.0)] {
+            assert_eq!(gain(none).factor(&Philox::new(1, 2)), 1.0);
+            assert!(gain(none).check().is_ok());
+        }
+        for bad in [0.5, -2.0, f64::NAN, f64::INFINITY] {
+            let message = gain(Some(bad)).check().unwrap_err().to_string();
+            assert!(
+                message.starts_with("training.augmentation.gain = "),
+                "{message}"
+            );
+        }
     }
 
     #[test]

@@ -160,6 +160,7 @@ fn images(files: &[PathBuf]) -> Result<Samples, TrainingError> {
             mean: vec![0.4914, 0.4822, 0.4465],
             std: vec![0.2470, 0.2435, 0.2616],
         },
+        origins: None,
     })
 }
 

@@ -202,6 +202,7 @@ mod tests {
                 mean: vec![mean],
                 std: vec![2.0],
             },
+            origins: None,
         }
     }
 

@@ -302,7 +302,12 @@ impl Row<'_> {
         format!("{}, line {line}", self.place)
     }
 
-    fn field(&self, column: usize) -> String {
+    /// The number of the line in the file, from 1.
+    pub(super) fn number_of_line(&self) -> usize {
+        self.record.position().map_or(0, csv::Position::line) as usize
+    }
+
+    pub(super) fn field(&self, column: usize) -> String {
         format!("{}, column {}", self.line(), self.names[column])
     }
 }

@@ -323,6 +323,7 @@ pub fn digits(seed: u64, first: u64, count: usize) -> Samples {
             mean: vec![0.098],
             std: vec![0.208],
         },
+        origins: None,
     }
 }
 

@@ -151,6 +151,7 @@ fn images(folder: &Path, part: Part) -> Result<Samples, TrainingError> {
             mean: vec![0.1307],
             std: vec![0.3081],
         },
+        origins: None,
     })
 }
 

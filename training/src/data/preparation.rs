@@ -8,11 +8,11 @@ use super::samples::{Normalization, Samples};
 use super::split::{Split, order};
 use super::statistics::{Scale, normalization};
 use super::streamed::Streamed;
-use super::{DataSplit, Values, layout::Arranged};
+use super::{DataSplit, Origins, Values, layout::Arranged};
 use crate::TrainingError;
 
 /// Options of every source that is prepared here.
-pub(super) const OPTIONS: &[&str] = &["test_share", "split_seed", "mean", "std"];
+pub(super) const OPTIONS: &[&str] = &["test_share", "split_seed", "folds", "fold", "mean", "std"];
 
 /// Options that say how values are normalized.
 pub(super) const NORMALIZATION: &[&str] = &["mean", "std"];
@@ -123,15 +123,8 @@ impl Preparation {
     /// # Errors
     /// [`TrainingError::SourceOption`] for a value that cannot be used.
     pub(super) fn new(options: &Options) -> Result<Self, TrainingError> {
-        let share = options.number("test_share", "a number above 0 and below 1", |share| {
-            *share > 0.0 && *share < 1.0
-        })?;
-        let seed = options.number("split_seed", "a whole number from 0", |_| true)?;
         Ok(Self {
-            split: Split {
-                test_share: share.unwrap_or(0.2),
-                seed: seed.unwrap_or(0),
-            },
+            split: Split::new(options)?,
             normalization: asked_normalization(options)?,
         })
     }
@@ -235,16 +228,7 @@ struct Labelled {
 
 impl Labelled {
     fn gather(&self, indices: &[usize]) -> Self {
-        let set = Samples {
-            values: self.set.values.gather(indices, self.set.sample_len()),
-            labels: indices
-                .iter()
-                .map(|index| self.set.labels[*index])
-                .collect(),
-            class_names: self.set.class_names.clone(),
-            normalization: self.set.normalization.clone(),
-            ..self.set
-        };
+        let set = self.set.gather(indices);
         Self {
             set,
             scale: self.scale,
@@ -259,11 +243,18 @@ fn labelled(collection: Collection, classes: &ClassList) -> Labelled {
         scale,
         ..
     } = collection.samples;
+    let labels = classes.numbers(collection.labels);
+    let groups = collection.groups.as_ref().map(|groups| {
+        // Rows of a group that stand side by side with one label count as recorded one after the other.
+        let groups = groups.iter().map(String::as_str);
+        Origins::in_order(groups.zip(&labels))
+    });
     Labelled {
         set: Samples {
             shape,
             values,
-            labels: classes.numbers(collection.labels),
+            origins: groups,
+            labels,
             classes: classes.classes,
             class_names: classes.names.clone(),
             normalization: Normalization {

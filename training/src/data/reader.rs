@@ -76,6 +76,11 @@ pub(super) trait Reader: Debug + Send + Sync {
         Ok(self.both(seed, train, test)?.into_part(part))
     }
 
+    /// What of its files was left out of the samples that were read last, and why, in one line; `None` where nothing was.
+    fn left_out(&self) -> Option<String> {
+        None
+    }
+
     /// Whether it has texts in place of samples. Texts of files are read, and refused where they cannot be used.
     fn check_corpus(&self) -> Result<bool, TrainingError> {
         Ok(false)

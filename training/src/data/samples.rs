@@ -7,7 +7,7 @@ use crossburn_checkpoints::{Checksum, checksum};
 use crossburn_noise::Philox;
 use serde::{Deserialize, Serialize};
 
-use super::{Augmentation, Sample, Values};
+use super::{Augmentation, Origins, Sample, Values};
 use crate::TrainingError;
 
 /// Samples that are read at a time where all of a set are looked at: as many as all cores have work for, and few enough to be held.
@@ -50,6 +50,8 @@ pub struct Samples {
     pub class_names: Vec<String>,
     /// What networks see.
     pub normalization: Normalization,
+    /// Whose they are and in which order they were recorded, where that is known.
+    pub origins: Option<Origins>,
 }
 
 impl Samples {
@@ -176,14 +178,37 @@ impl Samples {
         let count = count.min(self.len());
         let (values, other_values) = self.values.split_at(count, self.sample_len());
         let (labels, other_labels) = self.labels.split_at(count);
-        let part = |values, labels: &[u16]| Self {
+        let (origins, other_origins) = match &self.origins {
+            Some(origins) => {
+                let (first, rest) = origins.split_at(count);
+                (Some(first), Some(rest))
+            }
+            None => (None, None),
+        };
+        let part = |values, labels: &[u16], origins| Self {
             values,
             labels: labels.to_vec(),
             class_names: self.class_names.clone(),
             normalization: self.normalization.clone(),
+            origins,
             ..*self
         };
-        (part(values, labels), part(other_values, other_labels))
+        (
+            part(values, labels, origins),
+            part(other_values, other_labels, other_origins),
+        )
+    }
+
+    /// The samples at `indices`, in this order.
+    pub(super) fn gather(&self, indices: &[usize]) -> Self {
+        Self {
+            values: self.values.gather(indices, self.sample_len()),
+            labels: indices.iter().map(|index| self.labels[*index]).collect(),
+            class_names: self.class_names.clone(),
+            normalization: self.normalization.clone(),
+            origins: self.origins.as_ref().map(|origins| origins.gather(indices)),
+            ..*self
+        }
     }
 
     /// The samples at `indices`, normalized: `[indices, channels, height, width]`.
@@ -193,6 +218,7 @@ impl Samples {
             device,
             |_, bytes, out| out.copy_from_slice(bytes),
             |_, floats, out| out.copy_from_slice(floats),
+            |_| 1.0,
         )
     }
 
@@ -210,6 +236,7 @@ impl Samples {
             device,
             |index, bytes, out| augmentation.apply(bytes, self.shape, &stream(index), out),
             |index, floats, out| augmentation.apply(floats, self.shape, &stream(index), out),
+            |index| augmentation.factor(&stream(index)),
         )
     }
 
@@ -223,37 +250,51 @@ impl Samples {
         Tensor::from_data(TensorData::new(labels, [count]), device)
     }
 
-    /// The samples at `indices` as `of_bytes` or `of_floats` write them, normalized; both are given the index, the sample and where
-    /// to write.
+    /// The samples at `indices` as `of_bytes` or `of_floats` write them, times `factor`, normalized; the first two are given the index,
+    /// the sample and where to write.
     fn tensors(
         &self,
         indices: &[usize],
         device: &Device,
         of_bytes: impl Fn(usize, &[u8], &mut [u8]),
         of_floats: impl Fn(usize, &[f32], &mut [f32]),
+        factor: impl Fn(usize) -> f32,
     ) -> Tensor<4> {
         let samples = self.values.samples(indices, self.sample_len());
         let samples = indices.iter().zip(&samples);
         match self.values.are_bytes() {
-            true => self.tensor(samples, device, shade, |(index, sample), out| {
-                if let Sample::Bytes(bytes) = sample {
-                    of_bytes(*index, bytes, out);
-                }
-            }),
-            false => self.tensor(samples, device, float, |(index, sample), out| {
-                if let Sample::Floats(floats) = sample {
-                    of_floats(*index, floats, out);
-                }
-            }),
+            true => self.tensor(
+                samples,
+                device,
+                shade,
+                |(index, _)| factor(**index),
+                |(index, sample), out| {
+                    if let Sample::Bytes(bytes) = sample {
+                        of_bytes(*index, bytes, out);
+                    }
+                },
+            ),
+            false => self.tensor(
+                samples,
+                device,
+                float,
+                |(index, _)| factor(**index),
+                |(index, sample), out| {
+                    if let Sample::Floats(floats) = sample {
+                        of_floats(*index, floats, out);
+                    }
+                },
+            ),
         }
     }
 
-    /// `samples` as `fill` writes them, normalized; `number` is what a value counts as.
+    /// `samples` as `fill` writes them, times `factor`, normalized; `number` is what a value counts as.
     fn tensor<S, T: Copy + Default>(
         &self,
         samples: impl ExactSizeIterator<Item = S>,
         device: &Device,
         number: impl Fn(T) -> f32,
+        factor: impl Fn(&S) -> f32,
         fill: impl Fn(S, &mut [T]),
     ) -> Tensor<4> {
         let [channels, height, width] = self.shape;
@@ -263,6 +304,7 @@ impl Samples {
         let mut values = Vec::with_capacity(count * self.sample_len());
         let mut sample = vec![T::default(); self.sample_len()];
         for source in samples {
+            let factor = factor(&source);
             fill(source, &mut sample);
             if mean.len() != channels {
                 let scales = mean.iter().zip(std);
@@ -270,13 +312,17 @@ impl Samples {
                     sample
                         .iter()
                         .zip(scales)
-                        .map(|(value, (mean, std))| (number(*value) - mean) / std),
+                        .map(|(value, (mean, std))| (number(*value) * factor - mean) / std),
                 );
                 continue;
             }
             for (channel, plane) in sample.chunks(plane.max(1)).enumerate() {
                 let (mean, std) = (mean[channel], std[channel]);
-                values.extend(plane.iter().map(|value| (number(*value) - mean) / std));
+                values.extend(
+                    plane
+                        .iter()
+                        .map(|value| (number(*value) * factor - mean) / std),
+                );
             }
         }
         Tensor::from_data(
@@ -338,6 +384,7 @@ mod tests {
                 mean: vec![0.5, 0.2],
                 std: vec![0.5, 0.1],
             },
+            origins: None,
         }
     }
 
@@ -382,6 +429,7 @@ mod tests {
         let augmentation = Augmentation {
             crop_padding: 1,
             flip: true,
+            ..Augmentation::default()
         };
         assert_eq!(
             values(&[0, 1, 2], augmentation, 9)[8..],
@@ -455,6 +503,7 @@ mod tests {
                 mean: vec![2.0, 0.0, 20.0],
                 std: vec![1.0, 2.0, 10.0],
             },
+            origins: None,
         }
     }
 

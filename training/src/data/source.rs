@@ -9,15 +9,18 @@ use serde::{Deserialize, Serialize};
 use super::personal::source::{CROWD, CROWD_OF, PERSON};
 use super::reader::{Kind, Part, Reader};
 use super::{
-    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, image_folder, jsonl,
-    lamp, npy, npz, own, text, waveforms,
+    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, iegm, image_folder,
+    jsonl, lamp, npy, npz, own, text, waveforms, wfdb,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 18] = [
     digits::KIND,
     waveforms::KIND,
+    iegm::PROCEDURAL,
+    iegm::CONTEST,
+    wfdb::KIND,
     idx::KIND,
     cifar10::KIND,
     npz::KIND,
@@ -247,6 +250,11 @@ impl DataSource {
         self.reader.files(Part::Test)
     }
 
+    /// What of its files was left out of the samples that were read last, and why, in one line; `None` where nothing was.
+    pub fn left_out(&self) -> Option<String> {
+        self.reader.left_out()
+    }
+
     /// The first `train` training and `test` test samples; all that there are (of the digits 6,000 and 2,000) where absent.
     /// `seed` draws the procedural set; files do not depend on it.
     ///
@@ -365,6 +373,9 @@ mod tests {
         for (kind, text) in [
             ("digits", "digits"),
             ("waveforms", "waveforms"),
+            ("iegm", "iegm"),
+            ("iegm", "iegm:a?folds=5&fold=0"),
+            ("wfdb", "wfdb:a/b?signal=II"),
             ("mnist", "mnist:a/b"),
             ("cifar10", "cifar10:c:d"),
             ("npz", "npz:a.npz?axes=ncl"),

@@ -4,20 +4,69 @@ use std::collections::BTreeMap;
 
 use crossburn_noise::{Philox, path_hash};
 
+use super::options::Options;
+use crate::TrainingError;
+
+/// Options that say how a set is split.
+pub(super) const OPTIONS: &[&str] = &["test_share", "split_seed", "folds", "fold"];
+
 /// How a set is split.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Split {
-    /// The share of test samples, above 0 and below 1.
-    pub(super) test_share: f64,
+    /// Which samples are test samples.
+    pub(super) tests: Tests,
     /// Which samples they are, and in which order all samples stand.
     pub(super) seed: u64,
 }
 
+/// Which samples of a set are its test samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Tests {
+    /// A share of them, above 0 and below 1.
+    Share(f64),
+    /// One of several folds, which hold about as many samples of every class.
+    Fold { number: usize, of: usize },
+}
+
 impl Split {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// [`TrainingError::SourceOption`] for a value that cannot be used.
+    pub(super) fn new(options: &Options) -> Result<Self, TrainingError> {
+        let share = options.number("test_share", "a number above 0 and below 1", |share| {
+            *share > 0.0 && *share < 1.0
+        })?;
+        let seed = options.number("split_seed", "a whole number from 0", |_| true)?;
+        let folds = options.number("folds", "a whole number from 2", |folds| *folds >= 2)?;
+        let tests = match folds {
+            None if options.get("fold").is_some() => {
+                return Err(options.refuse("folds and fold go together: give both".to_string()));
+            }
+            None => Tests::Share(share.unwrap_or(0.2)),
+            Some(_) if share.is_some() => {
+                let problem = "test_share says nothing beside folds: leave it out";
+                return Err(options.refuse(problem.to_string()));
+            }
+            Some(of) => {
+                let what = format!("0 to {}", of - 1);
+                let number = options.number("fold", &what, |number| *number < of)?;
+                let number = number.ok_or_else(|| {
+                    options.refuse(format!("folds and fold go together: add fold={what}"))
+                })?;
+                Tests::Fold { number, of }
+            }
+        };
+        Ok(Self {
+            tests,
+            seed: seed.unwrap_or(0),
+        })
+    }
+
     /// The numbers of training and of test samples of a set, each in random order.
     ///
-    /// Every class has the same share of test samples, as nearly as whole samples allow, and keeps a training sample. All
-    /// samples of a group are on one side.
+    /// Every class has the same share of test samples, as nearly as whole samples allow, and keeps a training sample where test
+    /// samples are a share. All samples of a group are on one side.
     pub(super) fn parts(
         &self,
         labels: &[u16],
@@ -29,84 +78,152 @@ impl Split {
         for label in labels {
             counts[usize::from(*label)] += 1;
         }
-        let tested = match groups {
-            Some(groups) => self.groups(&order, labels, &counts, groups),
-            None => self.singles(&order, labels, &counts),
+        let tested = match (self.tests, groups) {
+            (Tests::Share(share), Some(groups)) => {
+                of_groups(share, &order, labels, &counts, groups)
+            }
+            (Tests::Share(share), None) => of_singles(share, &order, labels, &counts),
+            (Tests::Fold { number, of }, groups) => {
+                let folds = match groups {
+                    Some(groups) => folds_of_groups(of, &order, labels, &counts, groups),
+                    None => folds_of_singles(of, &order, labels, classes),
+                };
+                folds.into_iter().map(|fold| fold == number).collect()
+            }
         };
         order.into_iter().partition(|index| !tested[*index])
     }
+}
 
-    /// Whether each sample is a test sample, class by class.
-    fn singles(&self, order: &[usize], labels: &[u16], counts: &[usize]) -> Vec<bool> {
-        // What rounding gives or takes passes on to the next class.
-        let (mut seen, mut taken) = (0, 0);
-        let mut left: Vec<usize> = Vec::with_capacity(counts.len());
-        for count in counts {
-            seen += count;
-            let due = (self.test_share * seen as f64).round() as usize;
-            let take = due.saturating_sub(taken).min(count.saturating_sub(1));
-            taken += take;
-            left.push(take);
-        }
-        let mut tested = vec![false; labels.len()];
-        for index in order {
-            let left = &mut left[usize::from(labels[*index])];
-            if *left > 0 {
-                *left -= 1;
-                tested[*index] = true;
-            }
-        }
-        tested
+/// Whether each sample is a test sample, class by class.
+fn of_singles(share: f64, order: &[usize], labels: &[u16], counts: &[usize]) -> Vec<bool> {
+    // What rounding gives or takes passes on to the next class.
+    let (mut seen, mut taken) = (0, 0);
+    let mut left: Vec<usize> = Vec::with_capacity(counts.len());
+    for count in counts {
+        seen += count;
+        let due = (share * seen as f64).round() as usize;
+        let take = due.saturating_sub(taken).min(count.saturating_sub(1));
+        taken += take;
+        left.push(take);
     }
+    let mut tested = vec![false; labels.len()];
+    for index in order {
+        let left = &mut left[usize::from(labels[*index])];
+        if *left > 0 {
+            *left -= 1;
+            tested[*index] = true;
+        }
+    }
+    tested
+}
 
-    /// Whether each sample is a test sample: a group is, where that brings the numbers of test samples per class nearer to
-    /// their shares, by the sum of squared distances.
-    fn groups(
-        &self,
-        order: &[usize],
-        labels: &[u16],
-        counts: &[usize],
-        groups: &[String],
-    ) -> Vec<bool> {
-        let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        let mut names = Vec::new();
-        for index in order {
-            let group = groups[*index].as_str();
-            let members = members.entry(group).or_default();
-            if members.is_empty() {
-                names.push(group);
+/// Whether each sample is a test sample: a group is, where that brings the numbers of test samples per class nearer to
+/// their shares, by the sum of squared distances.
+fn of_groups(
+    share: f64,
+    order: &[usize],
+    labels: &[u16],
+    counts: &[usize],
+    groups: &[String],
+) -> Vec<bool> {
+    let mut in_test = vec![0usize; counts.len()];
+    let mut tested = vec![false; labels.len()];
+    for members in members(order, groups) {
+        let of_class = of_class(&members, labels);
+        let nearer: f64 = of_class
+            .iter()
+            .map(|(&class, &more)| {
+                let due = share * counts[class] as f64;
+                let distance = |count: usize| (count as f64 - due).powi(2);
+                distance(in_test[class]) - distance(in_test[class] + more)
+            })
+            .sum();
+        let leaves_some = of_class
+            .iter()
+            .all(|(&class, &more)| in_test[class] + more < counts[class]);
+        if nearer > 0.0 && leaves_some {
+            for (class, more) in of_class {
+                in_test[class] += more;
             }
-            members.push(*index);
-        }
-        let mut in_test = vec![0usize; counts.len()];
-        let mut tested = vec![false; labels.len()];
-        for name in names {
-            let mut of_class: BTreeMap<usize, usize> = BTreeMap::new();
-            for index in &members[name] {
-                *of_class.entry(usize::from(labels[*index])).or_default() += 1;
-            }
-            let nearer: f64 = of_class
-                .iter()
-                .map(|(&class, &more)| {
-                    let share = self.test_share * counts[class] as f64;
-                    let distance = |count: usize| (count as f64 - share).powi(2);
-                    distance(in_test[class]) - distance(in_test[class] + more)
-                })
-                .sum();
-            let leaves_some = of_class
-                .iter()
-                .all(|(&class, &more)| in_test[class] + more < counts[class]);
-            if nearer > 0.0 && leaves_some {
-                for (class, more) in of_class {
-                    in_test[class] += more;
-                }
-                for index in &members[name] {
-                    tested[*index] = true;
-                }
+            for index in members {
+                tested[index] = true;
             }
         }
-        tested
     }
+    tested
+}
+
+/// The fold of each sample: class by class, one sample to each fold in turn.
+fn folds_of_singles(folds: usize, order: &[usize], labels: &[u16], classes: usize) -> Vec<usize> {
+    let mut by_class = vec![Vec::new(); classes];
+    for index in order {
+        by_class[usize::from(labels[*index])].push(*index);
+    }
+    let mut fold = vec![0; labels.len()];
+    for (turn, index) in by_class.into_iter().flatten().enumerate() {
+        fold[index] = turn % folds;
+    }
+    fold
+}
+
+/// The fold of each sample: the largest groups first, each to the fold that it brings nearest to its share of every class, by the
+/// sum of squared distances.
+fn folds_of_groups(
+    folds: usize,
+    order: &[usize],
+    labels: &[u16],
+    counts: &[usize],
+    groups: &[String],
+) -> Vec<usize> {
+    let mut groups = members(order, groups);
+    groups.sort_by_key(|members| std::cmp::Reverse(members.len()));
+    let mut held = vec![vec![0usize; counts.len()]; folds];
+    let mut fold = vec![0; labels.len()];
+    for members in groups {
+        let of_class = of_class(&members, labels);
+        let gap = |held: &[usize]| -> f64 {
+            let gaps = of_class.iter().map(|(&class, &more)| {
+                let due = counts[class] as f64 / folds as f64;
+                let distance = |count: usize| (count as f64 - due).powi(2);
+                distance(held[class] + more) - distance(held[class])
+            });
+            gaps.sum()
+        };
+        let gaps: Vec<f64> = held.iter().map(|held| gap(held)).collect();
+        let nearest = (0..folds).min_by(|a, b| gaps[*a].total_cmp(&gaps[*b]));
+        let nearest = nearest.unwrap_or_default();
+        for (class, more) in of_class {
+            held[nearest][class] += more;
+        }
+        for index in members {
+            fold[index] = nearest;
+        }
+    }
+    fold
+}
+
+/// The samples of each group, groups and samples in the order in which `order` meets them.
+fn members(order: &[usize], groups: &[String]) -> Vec<Vec<usize>> {
+    let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut members: Vec<Vec<usize>> = Vec::new();
+    for index in order {
+        let turn = *turns.entry(groups[*index].as_str()).or_insert_with(|| {
+            members.push(Vec::new());
+            members.len() - 1
+        });
+        members[turn].push(*index);
+    }
+    members
+}
+
+/// How many of the samples `members` each class has.
+fn of_class(members: &[usize], labels: &[u16]) -> BTreeMap<usize, usize> {
+    let mut of_class = BTreeMap::new();
+    for index in members {
+        *of_class.entry(usize::from(labels[*index])).or_default() += 1;
+    }
+    of_class
 }
 
 /// The numbers below `count` in random order.
@@ -125,7 +242,7 @@ mod tests {
     use super::*;
 
     const FIFTH: Split = Split {
-        test_share: 0.2,
+        tests: Tests::Share(0.2),
         seed: 0,
     };
 
@@ -218,6 +335,24 @@ mod tests {
                 (2, true, true)
             );
         }
+    }
+
+    #[test]
+    fn folds_hold_every_sample_once_and_every_class_alike() {
+        let labels: Vec<u16> = [vec![0; 50], vec![1; 31], vec![2; 20]].concat();
+        let mut tested = Vec::new();
+        for number in 0..5 {
+            let tests = Tests::Fold { number, of: 5 };
+            let (train, test) = Split { tests, seed: 3 }.parts(&labels, 3, None);
+            assert_eq!(train.len() + test.len(), 101);
+            let found = counts(&test, &labels, 3);
+            for (class, due) in [(0, 10), (1, 6), (2, 4)] {
+                assert!(found[class].abs_diff(due) <= 1, "{found:?}");
+            }
+            tested.extend(test);
+        }
+        tested.sort_unstable();
+        assert_eq!(tested, (0..101).collect::<Vec<_>>());
     }
 
     #[test]

@@ -255,6 +255,7 @@ pub(super) mod testing {
             let augmentation = Augmentation {
                 crop_padding: 1,
                 flip: true,
+                ..Default::default()
             };
             let batches = |set: &Samples| {
                 let plain = set.inputs(&[1, 0, last], &device);

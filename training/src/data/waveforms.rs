@@ -107,6 +107,7 @@ pub fn waveforms(seed: u64, first: u64, count: usize) -> Samples {
             mean: vec![0.0],
             std: vec![0.7],
         },
+        origins: None,
     }
 }
 

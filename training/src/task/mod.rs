@@ -14,6 +14,7 @@
 //! sensitivities, [`Learn::certify`] for certificates. [`Learn::confuse`] has one that does nothing.
 
 mod anomaly;
+mod arrhythmia;
 mod batch;
 mod classification;
 mod confusion;
@@ -34,6 +35,11 @@ use serde::de::DeserializeOwned;
 pub use anomaly::{
     AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, ReconstructionLoss, auprc,
     auroc,
+};
+pub use arrhythmia::{
+    Alarms, ArrhythmiaConfig, ArrhythmiaDetection, ArrhythmiaMetric, Counts, Decision, Detector,
+    Diagnosis, Patients, SegmentScale, Segments, Vote, Voter, contest_score_2022,
+    contest_score_2023,
 };
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
@@ -63,6 +69,12 @@ pub trait Task: Clone + Debug + Send + Sync {
 
     /// The first `count` items, and the rest.
     fn split_at(&self, count: usize) -> (Self, Self);
+
+    /// The items to learn from, about the first `count`, and the rest, to choose an epoch by: what belongs together, such as the items of one
+    /// patient, is on one side where the task knows it.
+    fn hold_back(&self, count: usize) -> (Self, Self) {
+        self.split_at(count)
+    }
 
     /// A digest of everything that networks see of the items: the same items have it wherever they lie.
     fn digest(&self) -> String;

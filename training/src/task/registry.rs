@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::language_modelling::Texts;
 use super::{
-    AnomalyConfig, AnomalyDetection, AnomalySurrogate, AttackLoss, Classification, LanguageMetric,
-    LanguageModellingConfig, Learn, RaisedLoss,
+    AnomalyConfig, AnomalyDetection, AnomalySurrogate, ArrhythmiaConfig, ArrhythmiaDetection,
+    AttackLoss, Classification, LanguageMetric, LanguageModellingConfig, Learn, RaisedLoss,
 };
 use crate::data::{Amount, DataSource, Samples};
 use crate::graph::Graph;
@@ -30,6 +30,8 @@ pub enum TaskConfig {
     Classification {},
     /// Finding samples that are not like the rest.
     AnomalyDetection(AnomalyConfig),
+    /// Finding ventricular arrhythmia.
+    ArrhythmiaDetection(ArrhythmiaConfig),
     /// Saying which token comes next.
     LanguageModelling(LanguageModellingConfig),
 }
@@ -46,6 +48,7 @@ impl TaskConfig {
         match self {
             Self::Classification {} => "classification",
             Self::AnomalyDetection(_) => "anomaly-detection",
+            Self::ArrhythmiaDetection(_) => "arrhythmia-detection",
             Self::LanguageModelling(_) => "language-modelling",
         }
     }
@@ -55,6 +58,7 @@ impl TaskConfig {
         match self {
             Self::Classification {} => Classification::metric_of_all(),
             Self::AnomalyDetection(config) => config.metric.metric(),
+            Self::ArrhythmiaDetection(config) => config.metric.metric(),
             Self::LanguageModelling(config) => config.metric.metric(),
         }
     }
@@ -79,7 +83,7 @@ impl TaskConfig {
     /// Names of the surrogates that a search by one method goes by where none is named.
     pub fn usual_surrogates(&self) -> &'static [&'static str] {
         match self {
-            Self::Classification {} => &["margin", "cross-entropy"],
+            Self::Classification {} | Self::ArrhythmiaDetection(_) => &["margin", "cross-entropy"],
             Self::AnomalyDetection(_) => &["separation"],
             Self::LanguageModelling(_) => &["loss"],
         }
@@ -91,7 +95,9 @@ impl TaskConfig {
     /// What it may be.
     pub fn check_surrogate(&self, name: &str) -> Result<(), String> {
         match self {
-            Self::Classification {} => name.parse::<AttackLoss>().map(|_| ()),
+            Self::Classification {} | Self::ArrhythmiaDetection(_) => {
+                name.parse::<AttackLoss>().map(|_| ())
+            }
             Self::AnomalyDetection(_) => name.parse::<AnomalySurrogate>().map(|_| ()),
             Self::LanguageModelling(_) => name.parse::<RaisedLoss>().map(|_| ()),
         }
@@ -105,7 +111,7 @@ impl TaskConfig {
     /// The kind of network that it takes.
     fn family(&self) -> Family {
         match self {
-            Self::Classification {} => Family::Classifier,
+            Self::Classification {} | Self::ArrhythmiaDetection(_) => Family::Classifier,
             Self::AnomalyDetection(_) => Family::Autoencoder,
             Self::LanguageModelling(_) => Family::LanguageModel,
         }
@@ -145,8 +151,10 @@ impl TaskConfig {
         }
         let classes = source.classes()?;
         model.check_classes(classes)?;
-        let Self::AnomalyDetection(config) = self else {
-            return Ok(());
+        let config = match self {
+            Self::AnomalyDetection(config) => config,
+            Self::ArrhythmiaDetection(config) => return config.check(classes),
+            Self::Classification {} | Self::LanguageModelling(_) => return Ok(()),
         };
         let beyond = |class: &&u16| usize::from(**class) >= classes;
         match config.anomalies.iter().find(beyond) {
@@ -293,6 +301,13 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
                 let graph = self.graph;
                 Ok(self.work.run(network, Classes { model, graph }))
             }
+            TaskConfig::ArrhythmiaDetection(config) => {
+                let classes = Classes {
+                    model,
+                    graph: self.graph,
+                };
+                Ok(self.work.run(network, Arrhythmias { classes, config }))
+            }
             task => Err(task.other(model.name(), Family::Classifier)),
         }
     }
@@ -347,6 +362,29 @@ struct Classes<'a> {
     graph: Option<Graph>,
 }
 
+impl Classes<'_> {
+    fn samples(
+        &self,
+        source: &DataSource,
+        seed: u64,
+        part_and_role: (Part, Role),
+        amount: Amount,
+    ) -> Result<Samples, TrainingError> {
+        let samples = samples(self.model, source, seed, part_and_role, amount)?;
+        if let Some(graph) = &self.graph {
+            graph.check(&samples)?;
+        }
+        Ok(samples)
+    }
+
+    fn save_graph(&self, checkpoint: &Path) -> Result<(), TrainingError> {
+        match &self.graph {
+            Some(graph) => graph.save(checkpoint),
+            None => Ok(()),
+        }
+    }
+}
+
 impl<C: Classifier> TaskParts<C> for Classes<'_> {
     type Task = Classification;
 
@@ -357,18 +395,37 @@ impl<C: Classifier> TaskParts<C> for Classes<'_> {
         part_and_role: (Part, Role),
         amount: Amount,
     ) -> Result<Classification, TrainingError> {
-        let samples = samples(self.model, source, seed, part_and_role, amount)?;
-        if let Some(graph) = &self.graph {
-            graph.check(&samples)?;
-        }
+        let samples = self.samples(source, seed, part_and_role, amount)?;
         Ok(Classification::new(samples))
     }
 
     fn save(&self, _: &C, checkpoint: &Path) -> Result<(), TrainingError> {
-        match &self.graph {
-            Some(graph) => graph.save(checkpoint),
-            None => Ok(()),
-        }
+        self.save_graph(checkpoint)
+    }
+}
+
+/// The parts of an arrhythmia detection.
+struct Arrhythmias<'a> {
+    classes: Classes<'a>,
+    config: &'a ArrhythmiaConfig,
+}
+
+impl<C: Classifier> TaskParts<C> for Arrhythmias<'_> {
+    type Task = ArrhythmiaDetection;
+
+    fn load(
+        &self,
+        source: &DataSource,
+        seed: u64,
+        part_and_role: (Part, Role),
+        amount: Amount,
+    ) -> Result<ArrhythmiaDetection, TrainingError> {
+        let samples = self.classes.samples(source, seed, part_and_role, amount)?;
+        Ok(ArrhythmiaDetection::new(samples, self.config))
+    }
+
+    fn save(&self, _: &C, checkpoint: &Path) -> Result<(), TrainingError> {
+        self.classes.save_graph(checkpoint)
     }
 }
 

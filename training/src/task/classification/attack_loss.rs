@@ -3,9 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crossburn_models::Classifier;
 use serde::{Deserialize, Serialize};
 
+use super::Labelled;
+use crate::TrainingError;
 use crate::task::SurrogateList;
+use crate::weight_gradients::values;
 
 /// The surrogate loss of a search, which makes it small. All but [`Towards`](Self::Towards) fall where the right class loses
 /// its lead; no single one is the strongest on every network.
@@ -55,10 +59,31 @@ impl Default for AttackLoss {
 const TARGETS: usize = 10;
 
 impl AttackLoss {
+    /// Every loss for `network`, and those towards the classes that come closest to being mistaken for the right one of `batches`
+    /// most often.
+    ///
+    /// # Errors
+    /// [`TrainingError::Device`].
+    pub(in crate::task) fn of<'a, C: Classifier>(
+        network: &C,
+        batches: impl Iterator<Item = &'a Labelled>,
+    ) -> Result<SurrogateList<Self>, TrainingError> {
+        let mut runners_up = Vec::new();
+        for batch in batches {
+            let logits = network.forward(batch.inputs.clone());
+            let classes = logits.dims()[1];
+            runners_up.resize(classes, 0);
+            for (row, label) in values(logits)?.chunks(classes).zip(&batch.labels) {
+                runners_up[largest_beside(row, usize::from(*label))] += 1;
+            }
+        }
+        Ok(Self::all(&runners_up))
+    }
+
     /// Every loss for a network of which `runners_up` says how often every class comes closest to being mistaken for the
     /// right one: the probability margin, the margin down to -1, the cross-entropy, for three classes or more the DLR, and
     /// those towards the classes that come closest most often, ten at most.
-    pub(super) fn all(runners_up: &[usize]) -> SurrogateList<Self> {
+    fn all(runners_up: &[usize]) -> SurrogateList<Self> {
         let mut general = vec![
             Self::ProbabilityMargin {},
             Self::Margin { kappa: 1.0 },
@@ -175,7 +200,7 @@ impl AttackLoss {
 }
 
 /// The class other than `label` with the largest logit.
-pub(super) fn largest_beside(logits: &[f32], label: usize) -> usize {
+fn largest_beside(logits: &[f32], label: usize) -> usize {
     let others = (0..logits.len()).filter(|class| *class != label);
     others
         .max_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a)))

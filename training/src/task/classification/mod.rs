@@ -15,7 +15,6 @@ use crossburn_noise::Metric;
 pub use attack_loss::AttackLoss;
 pub use margin::margin_loss;
 
-use self::attack_loss::largest_beside;
 use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task};
 use crate::data::{Augmentation, Conventions, Samples};
 use crate::weight_gradients::values;
@@ -73,8 +72,18 @@ impl Classification {
         &self.samples
     }
 
+    /// The place of an item among the samples.
+    pub(super) fn place(&self, item: usize) -> usize {
+        self.range.start + item
+    }
+
+    /// The label of an item.
+    pub(super) fn label(&self, item: usize) -> u16 {
+        self.samples.labels[self.place(item)]
+    }
+
     fn places(&self, items: &[usize]) -> Vec<usize> {
-        items.iter().map(|item| self.range.start + item).collect()
+        items.iter().map(|item| self.place(*item)).collect()
     }
 
     /// The batch of `inputs`, which were read from `places`.
@@ -286,22 +295,12 @@ impl<C: Classifier> Learn<C> for Classification {
         Ok(cross_entropy(logits, target))
     }
 
-    /// Every loss, and those towards the classes that come closest to being mistaken for the right one most often.
     fn surrogates(
         &self,
         network: &C,
         batches: &Batches<Self>,
     ) -> Result<SurrogateList<AttackLoss>, TrainingError> {
-        let mut runners_up = Vec::new();
-        for batch in batches.iter() {
-            let logits = network.forward(batch.inputs.clone());
-            let classes = logits.dims()[1];
-            runners_up.resize(classes, 0);
-            for (row, label) in values(logits)?.chunks(classes).zip(&batch.labels) {
-                runners_up[largest_beside(row, usize::from(*label))] += 1;
-            }
-        }
-        Ok(AttackLoss::all(&runners_up))
+        AttackLoss::of(network, batches.iter())
     }
 
     fn allows(&self, loss: AttackLoss, logits: &Tensor<2>) -> Result<(), TrainingError> {
@@ -351,7 +350,7 @@ impl<C: Classifier> Learn<C> for Classification {
 
 impl Classification {
     /// Refuses fewer `outputs` of a network than the labels need.
-    fn expect_outputs(&self, outputs: usize) -> Result<(), TrainingError> {
+    pub(super) fn expect_outputs(&self, outputs: usize) -> Result<(), TrainingError> {
         match outputs < self.outputs {
             true => Err(TrainingError::Classes {
                 outputs,
@@ -408,7 +407,7 @@ fn count_of_chips(
 }
 
 /// Refuses the first of `outputs`, in rows of `width`, that is NaN or infinite.
-fn require_finite(outputs: &[f32], width: usize) -> Result<(), TrainingError> {
+pub(super) fn require_finite(outputs: &[f32], width: usize) -> Result<(), TrainingError> {
     match outputs.iter().position(|value| !value.is_finite()) {
         Some(place) => Err(TrainingError::NotFinite {
             what: "the network".to_string(),

@@ -1,0 +1,291 @@
+//! `crossburn ecg detect`
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use clap::Args;
+use crossburn_checkpoints::load_checkpoint;
+use crossburn_hardware::programmed;
+use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, WithNetwork};
+use crossburn_training::data::signal::{
+    BandPass, BandPassStream, SEGMENT_BAND, SEGMENT_POINTS, SEGMENT_RATE,
+};
+use crossburn_training::data::{Conventions, SEGMENT_CLASSES};
+use crossburn_training::{ArrhythmiaConfig, Detector, TaskConfig, Voter};
+use serde_json::{Value, json};
+
+use super::input::Input;
+use crate::cli::device::DeviceChoice;
+use crate::cli::process::ProcessArguments;
+use crate::cli::stored_network::StoredNetwork;
+use crate::cli::{Outcome, note, print};
+
+/// Say of a signal, five seconds by five seconds, whether it is ventricular arrhythmia
+///
+/// The signal comes from a file or from standard input: a text with one number on every line, the header of a WFDB record, or a MATLAB file with one
+/// row. It has 250 samples a second. It is filtered sample by sample, 15 to 55 Hz, as a device would filter it, cut into segments of 1,250
+/// samples, and each segment is decided about as soon as its last sample is there. After every sixth segment the last six vote: three votes
+/// are enough for an arrhythmia (keys `vote` and `hop` of the recipe's task).
+///
+/// A segment with samples that were not taken is left out, and the vote begins anew after it.
+///
+/// Example: crossburn ecg detect runs/iegm-procedural --input cu01.hea
+///
+/// Example: sensor | crossburn ecg detect runs/iegm-procedural --input - --json
+#[derive(Debug, Args)]
+pub(super) struct Detect {
+    /// A checkpoint, or the run folder that holds it
+    model: PathBuf,
+    /// The signal: a text, a record (.hea), a MATLAB file (.mat), or - for numbers from standard input
+    #[arg(long, value_name = "FILE|-", help_heading = "Signal")]
+    input: String,
+    /// Which signal of a record: its number, from 1, or its name
+    #[arg(
+        long,
+        value_name = "SIGNAL",
+        default_value = "1",
+        help_heading = "Signal"
+    )]
+    signal: String,
+    /// Samples a second of a text or a MATLAB file; detectors take 250
+    #[arg(long, value_name = "HZ", default_value_t = SEGMENT_RATE, help_heading = "Signal")]
+    rate: f64,
+    /// The signal is filtered already, as the segments of the TinyML contest are
+    #[arg(long, help_heading = "Signal")]
+    filtered: bool,
+    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value_t = DeviceChoice::Cpu,
+        help_heading = "Options"
+    )]
+    device: DeviceChoice,
+    /// Print a JSON object on every line instead of text
+    #[arg(long, help_heading = "Options")]
+    json: bool,
+    #[command(flatten)]
+    pub(super) process: ProcessArguments,
+}
+
+impl Detect {
+    pub(super) fn run(self) -> Result<Outcome> {
+        let stored = StoredNetwork::open(&self.model)?;
+        let TaskConfig::ArrhythmiaDetection(config) = &stored.recipe.task else {
+            bail!(
+                "{} was trained for {}: train a detector, such as configs/recipes/iegm-procedural.toml",
+                stored.folder.display(),
+                stored.recipe.task.name()
+            );
+        };
+        let Some(conventions) = &stored.manifest.conventions else {
+            bail!(
+                "{} does not say how its segments were normalized: train it again",
+                stored.folder.display()
+            );
+        };
+        let conventions: Conventions = serde_json::from_value(conventions.clone())
+            .with_context(|| format!("in the manifest of {}", stored.folder.display()))?;
+        stored.model.check([1, 1, SEGMENT_POINTS])?;
+        let input = Input::open(&self.input, &self.signal, self.rate)?;
+        let device = self.device.open()?;
+        let job = Job {
+            asked: &self,
+            stored: &stored,
+            config,
+            conventions,
+            input,
+            device: &device,
+        };
+        stored.model.build(stored.recipe.seed, &device, job)??;
+        Ok(Outcome::Done)
+    }
+}
+
+/// A signal, and what decides about it.
+struct Job<'a> {
+    asked: &'a Detect,
+    stored: &'a StoredNetwork,
+    config: &'a ArrhythmiaConfig,
+    conventions: Conventions,
+    input: Input,
+    device: &'a Device,
+}
+
+impl WithNetwork for Job<'_> {
+    type Output = Result<()>;
+
+    fn classifier<C: Classifier>(self, network: C) -> Result<()> {
+        let Some(folder) = self.stored.checkpoint() else {
+            bail!("{} is no checkpoint", self.stored.folder.display());
+        };
+        let network = load_checkpoint(folder, network)?.0;
+        let weights = self.stored.weights::<C>();
+        weights.check(&network)?;
+        let network = programmed(&network, weights).valid();
+        let normalization = self.conventions.normalization;
+        let filter = match self.asked.filtered {
+            true => None,
+            false => Some(BandPass::new(SEGMENT_BAND, SEGMENT_RATE)?.stream()),
+        };
+        let mut stream = Stream {
+            detector: Detector::new(network, self.config, normalization, self.device),
+            filter,
+            voter: self.config.voting().begin(),
+            votes_of: self.config.vote,
+            json: self.asked.json,
+            segment: Vec::with_capacity(SEGMENT_POINTS),
+            missing: 0,
+            last: 0.0,
+            summary: Summary::default(),
+        };
+        let streams = self.input.streams();
+        let samples = self.input.each(|sample| stream.take(sample))?;
+        let name = match self.asked.input.as_str() {
+            "-" => "standard input",
+            file => file,
+        };
+        stream.end(name, samples, streams)
+    }
+
+    fn autoencoder<A: Autoencoder>(self, _: A) -> Result<()> {
+        bail!("{} is no classifier", self.stored.folder.display())
+    }
+
+    fn language_model<L: CausalLanguageModel>(self, _: L) -> Result<()> {
+        bail!("{} is no classifier", self.stored.folder.display())
+    }
+}
+
+/// A detector between two samples.
+struct Stream<C> {
+    detector: Detector<C>,
+    filter: Option<BandPassStream>,
+    voter: Voter,
+    /// Segments that vote together.
+    votes_of: usize,
+    json: bool,
+    segment: Vec<f32>,
+    /// Samples of the segment that were not taken.
+    missing: usize,
+    /// The last sample that was taken, which stands in for those that were not.
+    last: f64,
+    summary: Summary,
+}
+
+/// What was decided so far.
+#[derive(Default)]
+struct Summary {
+    segments: usize,
+    alarms: usize,
+    left_out: usize,
+    diagnoses: usize,
+    latency: Duration,
+    slowest: Duration,
+}
+
+impl<C: Classifier> Stream<C> {
+    fn take(&mut self, sample: Option<f64>) -> Result<()> {
+        let start = Instant::now();
+        self.last = sample.unwrap_or(self.last);
+        self.missing += usize::from(sample.is_none());
+        let value = match &mut self.filter {
+            Some(filter) => filter.push(self.last),
+            None => self.last,
+        };
+        self.segment.push(value as f32);
+        if self.segment.len() < SEGMENT_POINTS {
+            return Ok(());
+        }
+        self.summary.segments += 1;
+        let number = self.summary.segments;
+        let seconds = |segments: usize| segments as f64 * SEGMENT_POINTS as f64 / SEGMENT_RATE;
+        let (from, to) = (seconds(number - 1), seconds(number));
+        if self.missing > 0 {
+            let missing = self.missing;
+            self.summary.left_out += 1;
+            self.voter.interrupt();
+            self.say(
+                json!({"segment": number, "from_s": from, "to_s": to, "left_out": true, "missing_samples": missing}),
+                || format!("segment {number:>5}  {from:>7.1} to {to:>7.1} s  left out: {missing} samples were not taken"),
+            )?;
+        } else {
+            let decision = self.detector.decide(&self.segment)?;
+            let latency = start.elapsed();
+            self.summary.latency += latency;
+            self.summary.slowest = self.summary.slowest.max(latency);
+            self.summary.alarms += usize::from(decision.alarm);
+            let diagnosis = self.voter.hear(decision.alarm);
+            let name = SEGMENT_CLASSES[usize::from(decision.alarm)];
+            let (probability, latency) = (decision.probability, 1e3 * latency.as_secs_f64());
+            self.say(
+                json!({
+                    "segment": number, "from_s": from, "to_s": to, "decision": name,
+                    "probability": probability, "latency_ms": latency,
+                }),
+                || {
+                    format!(
+                        "segment {number:>5}  {from:>7.1} to {to:>7.1} s  {name:<5}  probability of VA {probability:.3}  {latency:.2} ms"
+                    )
+                },
+            )?;
+            if let Some(diagnosis) = diagnosis {
+                self.summary.diagnoses += 1;
+                let (alarms, of) = (diagnosis.alarms, self.votes_of);
+                let name = SEGMENT_CLASSES[usize::from(diagnosis.alarm)];
+                let from = seconds(number - of);
+                self.say(
+                    json!({"diagnosis": name, "from_s": from, "to_s": to, "alarms": alarms, "votes": of}),
+                    || format!("diagnosis      {from:>7.1} to {to:>7.1} s  {name:<5}  {alarms} of {of} segments"),
+                )?;
+            }
+        }
+        self.segment.clear();
+        self.missing = 0;
+        Ok(())
+    }
+
+    fn say(&self, object: Value, text: impl FnOnce() -> String) -> Result<()> {
+        match self.json {
+            true => print(&object.to_string()),
+            false => print(&text()),
+        }
+    }
+
+    /// Sums up after the last of `samples`.
+    fn end(self, input: &str, samples: usize, streams: bool) -> Result<()> {
+        let Summary {
+            segments,
+            alarms,
+            left_out,
+            diagnoses,
+            latency,
+            slowest,
+        } = self.summary;
+        let decided = segments - left_out;
+        let milliseconds = |time: Duration| 1e3 * time.as_secs_f64();
+        note(&format!(
+            "{segments} segments, {left_out} left out, {alarms} alarms, {diagnoses} diagnoses; from the last sample of a segment to its decision \
+             {:.2} ms on average, {:.2} ms at most",
+            milliseconds(latency) / decided.max(1) as f64,
+            milliseconds(slowest),
+        ));
+        let rest = self.segment.len();
+        match (samples, rest) {
+            (0, _) => bail!("{input} holds no samples"),
+            (_, 0) => Ok(()),
+            _ if streams => bail!(
+                "{input} stops in the middle of segment {}, after {rest} of {SEGMENT_POINTS} samples: nothing is decided about them",
+                segments + 1
+            ),
+            _ => {
+                note(&format!(
+                    "the last {rest} samples make no segment of {SEGMENT_POINTS}: nothing is decided about them"
+                ));
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `crossburn ecg`: signals of the heart.
+
+mod detect;
+mod input;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::Outcome;
+use super::process::ProcessArguments;
+
+/// Find ventricular arrhythmia in signals of the heart
+///
+/// Detectors are trained with `crossburn train` and the task arrhythmia-detection: see docs/recipes.md.
+///
+/// Example: crossburn ecg detect runs/iegm-procedural --input signal.txt
+#[derive(Debug, Args)]
+pub(super) struct Ecg {
+    #[command(subcommand)]
+    verb: EcgVerb,
+}
+
+/// What to do with signals of the heart.
+#[derive(Debug, Subcommand)]
+enum EcgVerb {
+    Detect(detect::Detect),
+}
+
+impl Ecg {
+    /// The arguments about the process.
+    pub(super) fn process(&self) -> &ProcessArguments {
+        match &self.verb {
+            EcgVerb::Detect(verb) => &verb.process,
+        }
+    }
+
+    pub(super) fn run(self) -> Result<Outcome> {
+        match self.verb {
+            EcgVerb::Detect(verb) => verb.run(),
+        }
+    }
+}

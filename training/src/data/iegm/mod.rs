@@ -1,0 +1,28 @@
+//! Intracardiac electrograms: segments of five seconds as the TinyML contest at ICCAD 2022 has them, and a procedural set like it.
+
+mod contest;
+mod procedural;
+mod waves;
+
+pub(super) use contest::KIND as CONTEST;
+pub(super) use procedural::KIND as PROCEDURAL;
+pub use procedural::iegm;
+
+/// The rhythms of the contest, and whether each is a ventricular arrhythmia: sinus rhythm, atrial fibrillation and flutter,
+/// supraventricular tachycardia, premature ventricular beats; ventricular tachycardia, fibrillation and flutter.
+pub const IEGM_RHYTHMS: [(&str, bool); 8] = [
+    ("SR", false),
+    ("AFb", false),
+    ("AFt", false),
+    ("SVT", false),
+    ("VPD", false),
+    ("VT", true),
+    ("VFb", true),
+    ("VFt", true),
+];
+
+/// Whether a rhythm of the contest is a ventricular arrhythmia; `None` of an unknown one.
+fn is_ventricular(rhythm: &str) -> Option<bool> {
+    let found = IEGM_RHYTHMS.iter().find(|(name, _)| *name == rhythm);
+    found.map(|(_, ventricular)| *ventricular)
+}

@@ -1,0 +1,243 @@
+//! Procedural electrograms: eight rhythms of endless patients.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossburn_noise::{Philox, path_hash};
+use rayon::prelude::*;
+
+use super::super::reader::{Kind, Part, Reader};
+use super::super::signal::{
+    BandPass, SEGMENT_BAND, SEGMENT_CLASSES, SEGMENT_POINTS, SEGMENT_RATE, Segments,
+};
+use super::super::{Amount, DataSplit, Normalization, Samples};
+use super::is_ventricular;
+use super::waves::{Episode, Morphology};
+use crate::TrainingError;
+
+/// Segments of a patient.
+const OF_PATIENT: u64 = 40;
+/// The episodes of a patient: their lengths in segments, and the rhythms of each with their shares.
+const EPISODES: [(u64, &[(&str, f64)]); 4] = [
+    (12, &[("SR", 1.0)]),
+    (12, &[("VT", 0.7), ("VFb", 0.2), ("VFt", 0.1)]),
+    (
+        8,
+        &[("SVT", 0.35), ("AFb", 0.25), ("AFt", 0.15), ("VPD", 0.25)],
+    ),
+    (8, &[("VT", 0.7), ("VFb", 0.2), ("VFt", 0.1)]),
+];
+/// The set has no end; these are its patients where no number is given: 60 to learn from, 16 to judge by.
+const USUAL: (usize, usize) = (60, 16);
+/// A bound on what is drawn at once: 2 GB of values.
+const MOST: usize = 400_000;
+/// The first test patient: far after any number of training patients.
+const FIRST_TEST: u64 = 1 << 32;
+/// Standard deviation of the noise of a sample, before the filter, of beats of height 1: at least, and at most by patient.
+const NOISE: [f64; 2] = [0.05, 0.45];
+/// Seconds before and after a segment that are filtered with it.
+const MARGIN: usize = 250;
+/// The standard deviation of all values, by which they are normalized.
+const SPREAD: f32 = 0.3;
+
+pub(in super::super) const KIND: Kind = Kind {
+    name: "iegm",
+    usage: "iegm",
+    open: |_| Ok(Arc::new(Procedural)),
+};
+
+/// The data source.
+#[derive(Debug)]
+struct Procedural;
+
+impl Reader for Procedural {
+    fn classes(&self) -> Result<usize, TrainingError> {
+        Ok(SEGMENT_CLASSES.len())
+    }
+
+    fn files(&self, _: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        Ok(Vec::new())
+    }
+
+    fn both(&self, seed: u64, train: Amount, test: Amount) -> Result<DataSplit, TrainingError> {
+        Ok(DataSplit {
+            train: self.part(Part::Train, seed, train)?,
+            test: self.part(Part::Test, seed, test)?,
+        })
+    }
+
+    fn part(&self, part: Part, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
+        let (first, patients) = match part {
+            Part::Train => (0, USUAL.0),
+            Part::Test => (FIRST_TEST, USUAL.1),
+        };
+        let usual = patients * OF_PATIENT as usize;
+        let count = amount.count(part, KIND.name, usual, MOST)?;
+        Ok(iegm(seed, first * OF_PATIENT, count))
+    }
+}
+
+/// The segments `first..first + count` of the endless set `seed`, `[1, 1, 1250]` each: 40 of one patient, then 40 of the next. Each patient
+/// has a sinus rhythm, another rhythm that is no ventricular arrhythmia, and two episodes of ventricular arrhythmia.
+///
+/// A segment is a function of (seed, patient, segment) alone. Every patient has a morphology, a gain of 0.5 to 2 and a noise of their own,
+/// and ranges of rates overlap: a supraventricular tachycardia has the rate of a ventricular one and the morphology of the
+/// sinus rhythm.
+///
+/// # Source
+/// Rates and rhythms after the set of the TinyML contest at ICCAD 2022; morphologies are made up. Filtered as that set,
+/// 15 to 55 Hz, without a shift of phase.
+///
+/// ```
+/// use crossburn_training::data::{SEGMENT_POINTS, iegm};
+///
+/// let some = iegm(1, 0, 40);
+/// assert_eq!(some.shape, [1, 1, SEGMENT_POINTS]);
+/// assert_eq!(some.labels.iter().filter(|label| **label == 1).count(), 20);
+/// ```
+pub fn iegm(seed: u64, first: u64, count: usize) -> Samples {
+    let drawn: Vec<Segment> = (first..first + count as u64)
+        .into_par_iter()
+        .map(|number| segment(seed, number))
+        .collect();
+    let mut all = Segments::default();
+    for segment in drawn {
+        all.values.extend(segment.values);
+        all.labels
+            .push(u16::from(is_ventricular(segment.rhythm) == Some(true)));
+        all.patients.push(format!("P{}", segment.patient));
+        all.episodes.push(segment.episode);
+    }
+    Samples {
+        normalization: Normalization {
+            mean: vec![0.0],
+            std: vec![SPREAD],
+        },
+        ..all.samples()
+    }
+}
+
+/// One segment with what it is.
+struct Segment {
+    patient: u64,
+    episode: u32,
+    rhythm: &'static str,
+    values: Vec<f32>,
+}
+
+fn segment(seed: u64, number: u64) -> Segment {
+    let stream = |purpose: &str, index: u64| Philox::new(seed ^ path_hash(purpose), index);
+    let (patient, place) = (number / OF_PATIENT, number % OF_PATIENT);
+    let of_patient = stream("iegm patient", patient);
+    let heart = Morphology::draw(&of_patient);
+    // Draws of the patient beyond those of the morphology.
+    let order = stream("iegm order of episodes", patient).permutation(EPISODES.len());
+    let (gain, noise) = (of_patient.uniform(20), of_patient.uniform(21));
+    let (mut start, mut episode) = (0, 0);
+    for kind in order {
+        episode = kind;
+        if place < start + EPISODES[kind].0 {
+            break;
+        }
+        start += EPISODES[kind].0;
+    }
+    let of_episode = stream(
+        "iegm episode",
+        patient * EPISODES.len() as u64 + episode as u64,
+    );
+    let rhythm = choose(EPISODES[episode].1, of_episode.uniform(1));
+    let drawn = Episode::draw(rhythm, &heart, &of_episode);
+    let length = SEGMENT_POINTS + 2 * MARGIN;
+    let mut signal = vec![0.0f64; length];
+    drawn.add_to(
+        &mut signal,
+        SEGMENT_RATE,
+        &heart,
+        &stream("iegm segment", number),
+    );
+    let mut hiss = vec![0.0f32; length];
+    stream("iegm noise", number).fill_normal(&mut hiss);
+    let [least, most] = NOISE;
+    let noise = least * (most / least).powf(noise);
+    let gain = 2f64.powf(2.0 * gain - 1.0);
+    let raw: Vec<f32> = signal
+        .iter()
+        .zip(hiss)
+        .map(|(value, hiss)| (gain * (value + noise * f64::from(hiss))) as f32)
+        .collect();
+    // The band lies below half the rate, so that there is a filter.
+    let filtered = match BandPass::new(SEGMENT_BAND, SEGMENT_RATE) {
+        Ok(filter) => filter.zero_phase(&raw),
+        Err(_) => raw,
+    };
+    Segment {
+        patient,
+        episode: episode as u32,
+        rhythm,
+        values: filtered[MARGIN..][..SEGMENT_POINTS].to_vec(),
+    }
+}
+
+/// The rhythm that `draw` falls on.
+fn choose(rhythms: &[(&'static str, f64)], draw: f64) -> &'static str {
+    let mut rest = draw;
+    for (rhythm, share) in rhythms {
+        rest -= share;
+        if rest < 0.0 {
+            return rhythm;
+        }
+    }
+    // A rounding may be left at the end.
+    rhythms.last().map_or("SR", |(rhythm, _)| rhythm)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::data::DataSource;
+
+    #[test]
+    fn segments_are_drawn_one_by_one_and_patients_have_four_episodes() {
+        let all = iegm(3, 0, 400);
+        let later = iegm(3, 117, 9);
+        assert_eq!(later.labels, all.labels[117..126]);
+        assert_eq!(
+            later.floats(),
+            &all.floats()[117 * SEGMENT_POINTS..126 * SEGMENT_POINTS]
+        );
+        assert_ne!(iegm(4, 0, 3).values, iegm(3, 0, 3).values);
+        let origins = all.origins.as_ref().unwrap();
+        assert_eq!(origins.groups.len(), 10);
+        let mut lengths = vec![0; 40];
+        for origin in &origins.samples {
+            lengths[origin.sequence as usize] += 1;
+        }
+        for patient in lengths.chunks_mut(4) {
+            patient.sort_unstable();
+            assert_eq!(patient, [8, 8, 12, 12]);
+        }
+    }
+
+    #[test]
+    fn values_have_the_spread_that_normalizes_them() {
+        let all = iegm(1, 0, 60 * 40);
+        let values = all.floats();
+        let squares: f64 = values.iter().map(|x| f64::from(*x).powi(2)).sum();
+        let spread = (squares / values.len() as f64).sqrt();
+        // The spread of sixty patients of different gains varies by some 10 %.
+        assert!((spread / f64::from(SPREAD) - 1.0).abs() < 0.3, "{spread}");
+    }
+
+    #[test]
+    fn the_source_has_other_patients_in_each_part() {
+        let source: DataSource = "iegm".parse().unwrap();
+        let split = source.load(1, Some(80), Some(40)).unwrap();
+        assert_eq!((split.train.len(), split.test.len()), (80, 40));
+        let groups = |samples: &Samples| samples.origins.as_ref().unwrap().groups.clone();
+        let train = groups(&split.train);
+        assert!(groups(&split.test).iter().all(|name| !train.contains(name)));
+        assert_eq!(split.train, iegm(1, 0, 80));
+        assert!(source.load(1, Some(0), None).is_err());
+    }
+}

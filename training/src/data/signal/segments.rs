@@ -1,0 +1,261 @@
+//! From the segments of many patients to training and test samples.
+
+use super::super::options::Options;
+use super::super::preparation::asked_normalization;
+use super::super::samples::{Normalization, Samples};
+use super::super::split::{self, Split};
+use super::super::statistics::{Scale, normalization};
+use super::super::{DataSplit, Origins, Values};
+use super::{SEGMENT_CLASSES, SEGMENT_POINTS};
+use crate::TrainingError;
+
+/// Options of every source of segments.
+pub(in super::super) const SEGMENT_OPTIONS: [&[&str]; 2] = [split::OPTIONS, &["mean", "std"]];
+
+/// Segments with their labels, patient by patient, in the order of their recording.
+#[derive(Debug, Default)]
+pub(in super::super) struct Segments {
+    /// [`SEGMENT_POINTS`] values each.
+    pub(in super::super) values: Vec<f32>,
+    /// Places of [`SEGMENT_CLASSES`].
+    pub(in super::super) labels: Vec<u16>,
+    /// The patient of each.
+    pub(in super::super) patients: Vec<String>,
+    /// The episode of each, of which a patient has several: segments that stand side by side and have the same belong together.
+    pub(in super::super) episodes: Vec<u32>,
+}
+
+impl Segments {
+    fn origins(&self) -> Origins {
+        let patients = self.patients.iter().map(String::as_str);
+        let episodes = self.labels.iter().zip(&self.episodes);
+        Origins::in_order(patients.zip(episodes))
+    }
+
+    /// All of them as samples, without a normalization.
+    pub(in super::super) fn samples(self) -> Samples {
+        Samples {
+            shape: [1, 1, SEGMENT_POINTS],
+            origins: Some(self.origins()),
+            values: Values::Floats(self.values),
+            labels: self.labels,
+            classes: SEGMENT_CLASSES.len(),
+            class_names: SEGMENT_CLASSES.map(str::to_string).to_vec(),
+            normalization: Normalization::none(1),
+        }
+    }
+}
+
+/// What the options of a source of segments say.
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) struct SegmentPreparation {
+    pub(in super::super) split: Split,
+    normalization: Option<Normalization>,
+}
+
+impl SegmentPreparation {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// [`TrainingError::SourceOption`].
+    pub(in super::super) fn new(options: &Options) -> Result<Self, TrainingError> {
+        let normalization = asked_normalization(options)?;
+        match &normalization {
+            Some(given) if given.mean.len() != 1 => Err(options.refuse(
+                "a segment has one channel: give one number to mean and one to std".to_string(),
+            )),
+            _ => Ok(Self {
+                split: Split::new(options)?,
+                normalization,
+            }),
+        }
+    }
+
+    pub(in super::super) fn normalizes(&self) -> bool {
+        self.normalization.is_some()
+    }
+
+    /// Training and test samples of one set: no patient is in both. The patients of each part stand in random order, the segments of
+    /// a patient in the order of their recording, so that the last training samples, which validate, are of other patients than
+    /// the first.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] where there are too few patients.
+    pub(in super::super) fn split(
+        &self,
+        place: &str,
+        all: Segments,
+    ) -> Result<DataSplit, TrainingError> {
+        let classes = SEGMENT_CLASSES.len();
+        let (mut train, mut test) = self.split.parts(&all.labels, classes, Some(&all.patients));
+        if train.is_empty() || test.is_empty() {
+            return Err(TrainingError::data(
+                place,
+                "its patients are too few to split off test samples",
+                "use another test_share or fewer folds, or add patients",
+            ));
+        }
+        let all = all.samples();
+        for part in [&mut train, &mut test] {
+            by_group(part, &all);
+        }
+        self.scaled(all.gather(&train), all.gather(&test))
+    }
+
+    /// Training and test samples that come apart.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] for a patient that is in both.
+    pub(in super::super) fn apart(
+        &self,
+        place: &str,
+        train: Segments,
+        test: Segments,
+    ) -> Result<DataSplit, TrainingError> {
+        if let Some(patient) = test
+            .patients
+            .iter()
+            .find(|name| train.patients.contains(name))
+        {
+            return Err(TrainingError::data(
+                place,
+                format!("patient {patient} has training and test segments"),
+                "keep all segments of a patient in one part",
+            ));
+        }
+        let mut order = split::order(train.labels.len(), self.split.seed);
+        let train = train.samples();
+        by_group(&mut order, &train);
+        self.scaled(train.gather(&order), test.samples())
+    }
+
+    fn scaled(&self, mut train: Samples, mut test: Samples) -> Result<DataSplit, TrainingError> {
+        let scale = match &self.normalization {
+            Some(given) => given.clone(),
+            None if train.is_empty() => Normalization::none(1),
+            None => normalization(&train.values, train.shape, Scale::PerChannel),
+        };
+        train.normalization = scale.clone();
+        test.normalization = scale;
+        Ok(DataSplit { train, test })
+    }
+}
+
+/// Puts samples of one group together: groups in the order in which `indices` meet them, samples of a group in theirs.
+fn by_group(indices: &mut [usize], samples: &Samples) {
+    let Some(origins) = &samples.origins else {
+        return;
+    };
+    let group = |index: &usize| origins.samples[*index].group as usize;
+    let mut turns = vec![usize::MAX; origins.groups.len()];
+    for (turn, index) in indices.iter().enumerate() {
+        let first = &mut turns[group(index)];
+        *first = turn.min(*first);
+    }
+    indices.sort_by_key(|index| (turns[group(index)], *index));
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    /// Ten patients of 6 to 15 segments; the value of a segment is its number.
+    fn some() -> Segments {
+        let mut all = Segments::default();
+        for patient in 0..10u32 {
+            for segment in 0..6 + patient {
+                let number = all.labels.len() as f32;
+                all.values.extend([number; SEGMENT_POINTS]);
+                all.labels.push(u16::from(segment > 3));
+                all.patients.push(format!("p{patient}"));
+                all.episodes.push(u32::from(segment > 8));
+            }
+        }
+        all
+    }
+
+    fn preparation(options: &str) -> Result<SegmentPreparation, TrainingError> {
+        let known = SEGMENT_OPTIONS;
+        SegmentPreparation::new(&Options::parse("iegm", &format!("x{options}"), &known).unwrap())
+    }
+
+    fn patients(samples: &Samples) -> Vec<u32> {
+        let origins = samples.origins.as_ref().unwrap();
+        let mut groups: Vec<u32> = origins.samples.iter().map(|origin| origin.group).collect();
+        groups.dedup();
+        groups
+    }
+
+    #[test]
+    fn patients_stay_together_in_their_order_and_on_one_side() {
+        let split = preparation("").unwrap().split("x", some()).unwrap();
+        let (train, test) = (patients(&split.train), patients(&split.test));
+        // Every patient once, so that none is torn apart.
+        let mut all = [train.clone(), test].concat();
+        assert_ne!(all, (0..10).collect::<Vec<u32>>());
+        all.sort_unstable();
+        assert_eq!(all, (0..10).collect::<Vec<u32>>());
+        let origins = split.train.origins.as_ref().unwrap();
+        for (before, after) in origins.samples.iter().zip(&origins.samples[1..]) {
+            let follows = after.sequence == before.sequence && after.place == before.place + 1;
+            assert!(follows || after.place == 0);
+        }
+        // Labels and values moved along: a patient's first four segments are of class 0.
+        for (index, value) in split.train.floats().chunks(SEGMENT_POINTS).enumerate() {
+            assert_eq!(split.train.labels[index], some().labels[value[0] as usize]);
+        }
+        assert_eq!(split.train.class_names, SEGMENT_CLASSES);
+    }
+
+    #[test]
+    fn folds_test_every_patient_once() {
+        let mut tested = Vec::new();
+        for fold in 0..5 {
+            let options = format!("?folds=5&fold={fold}");
+            let split = preparation(&options).unwrap().split("x", some()).unwrap();
+            tested.extend(patients(&split.test));
+            assert_eq!(split.train.len() + split.test.len(), some().labels.len());
+            // 105 segments; five folds of 21, and the greedy choice is not off by a patient.
+            assert!(
+                (13..=29).contains(&split.test.len()),
+                "{}",
+                split.test.len()
+            );
+        }
+        tested.sort_unstable();
+        assert_eq!(tested, (0..10).collect::<Vec<u32>>());
+        let many = preparation("?folds=11&fold=10").unwrap().split("x", some());
+        let message = many.unwrap_err().to_string();
+        assert!(message.contains("its patients are too few"), "{message}");
+        for (options, part) in [
+            ("?folds=5", "folds and fold go together"),
+            ("?folds=5&fold=5", "fold=5 is not allowed: use 0 to 4"),
+            ("?folds=1&fold=0", "folds=1 is not allowed"),
+            (
+                "?folds=5&fold=0&test_share=0.5",
+                "test_share says nothing beside folds",
+            ),
+            ("?mean=1,2&std=1,2", "a segment has one channel"),
+        ] {
+            let message = preparation(options).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn given_parts_share_no_patient() {
+        let preparation = preparation("").unwrap();
+        let message = preparation
+            .apart("x", some(), some())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("patient p0 has training and test segments"),
+            "{message}"
+        );
+        // A set of test segments alone.
+        let split = preparation.apart("x", Segments::default(), some()).unwrap();
+        assert_eq!((split.train.len(), split.test.len()), (0, 105));
+    }
+}

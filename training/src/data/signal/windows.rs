@@ -1,0 +1,189 @@
+//! Segments with one rhythm each, cut from a recording.
+
+use std::fmt::{Display, Formatter};
+use std::ops::Range;
+
+use super::SEGMENT_POINTS;
+
+/// A rhythm of a recording: it lasts until the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rhythm {
+    /// Its first sample.
+    pub start: usize,
+    /// What it is called, such as `VT`.
+    pub name: String,
+}
+
+/// One lead of one patient with what is known about it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recording {
+    /// The samples.
+    pub signal: Vec<f32>,
+    /// Samples that hold no value, as ranges in rising order.
+    pub invalid: Vec<Range<usize>>,
+    /// The rhythms in rising order.
+    pub rhythms: Vec<Rhythm>,
+}
+
+/// Segments that were not used, by the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The rhythm changes inside.
+    pub across_rhythms: usize,
+    /// A sample holds no value.
+    pub invalid: usize,
+    /// No rhythm is noted yet, or what is noted is that nothing can be told.
+    pub unlabelled: usize,
+}
+
+impl LeftOut {
+    /// Adds what was left out elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.across_rhythms += other.across_rhythms;
+        self.invalid += other.invalid;
+        self.unlabelled += other.unlabelled;
+    }
+
+    /// Whether every segment was used.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Display for LeftOut {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let reasons = [
+            (self.across_rhythms, "across a change of rhythm"),
+            (self.invalid, "with samples that hold no value"),
+            (self.unlabelled, "without a rhythm that can be told"),
+        ];
+        let reasons = reasons.into_iter().filter(|(count, _)| *count > 0);
+        let reasons: Vec<String> = reasons.map(|(n, why)| format!("{n} {why}")).collect();
+        write!(f, "segments left out: {}", reasons.join(", "))
+    }
+}
+
+/// A segment of a recording: its first sample, its label, and the number of the rhythm that it lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The first of its samples.
+    pub start: usize,
+    /// What `label` said of its rhythm.
+    pub label: u16,
+    /// The rhythm among those of the recording. Rhythms with the same name after each other are one.
+    pub rhythm: usize,
+}
+
+/// The segments of `recording`, [`SEGMENT_POINTS`] samples each, one every `hop` samples from the first sample on, as a device meets
+/// them: they do not wait for a rhythm to begin. `label` says what a rhythm is; `None` leaves its segments out.
+///
+/// Samples after the last whole segment make none.
+pub fn windows(
+    recording: &Recording,
+    hop: usize,
+    label: impl Fn(&str) -> Option<u16>,
+) -> (Vec<Window>, LeftOut) {
+    let (mut found, mut left_out) = (Vec::new(), LeftOut::default());
+    let starts = (0..)
+        .map(|index| index * hop.max(1))
+        .take_while(|start| start + SEGMENT_POINTS <= recording.signal.len());
+    let rhythms = &recording.rhythms;
+    for start in starts {
+        let end = start + SEGMENT_POINTS;
+        // The last rhythm that begins at the first sample or before, and the last before the end.
+        let first = rhythms.partition_point(|rhythm| rhythm.start <= start);
+        let last = rhythms.partition_point(|rhythm| rhythm.start < end);
+        let Some(rhythm) = first.checked_sub(1) else {
+            left_out.unlabelled += 1;
+            continue;
+        };
+        let changes = rhythms[first..last]
+            .iter()
+            .any(|other| other.name != rhythms[rhythm].name);
+        let hole = recording
+            .invalid
+            .iter()
+            .any(|hole| hole.start < end && start < hole.end);
+        match label(&rhythms[rhythm].name) {
+            _ if changes => left_out.across_rhythms += 1,
+            None => left_out.unlabelled += 1,
+            Some(_) if hole => left_out.invalid += 1,
+            Some(label) => {
+                let same = |place: &usize| rhythms[*place].name == rhythms[rhythm].name;
+                let first = (0..=rhythm).rev().take_while(same).last();
+                found.push(Window {
+                    start,
+                    label,
+                    rhythm: first.unwrap_or(rhythm),
+                });
+            }
+        }
+    }
+    (found, left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rhythm(start: usize, name: &str) -> Rhythm {
+        let name = name.to_string();
+        Rhythm { start, name }
+    }
+
+    fn label(name: &str) -> Option<u16> {
+        match name {
+            "NOISE" => None,
+            name => Some(u16::from(name == "VT")),
+        }
+    }
+
+    #[test]
+    fn segments_lie_in_one_rhythm_and_the_rest_is_counted() {
+        // Segments 0 to 7 start at 0, 1250, ..., 8750; the last 100 samples make none.
+        let recording = Recording {
+            signal: vec![0.0; 8 * SEGMENT_POINTS + 100],
+            invalid: vec![7400..7401],
+            rhythms: vec![
+                rhythm(10, "N"),       // 0 has no rhythm at its first sample, 1 is N
+                rhythm(2500, "VT"),    // 2 is VT from its first sample on
+                rhythm(3000, "VT"),    // the same rhythm noted again
+                rhythm(5000, "N"),     // 3 ends where N begins, 4 is N, 5 has a hole
+                rhythm(8000, "NOISE"), // 6 changes, 7 cannot be told
+            ],
+        };
+        let (found, left_out) = windows(&recording, SEGMENT_POINTS, label);
+        let found: Vec<_> = found
+            .iter()
+            .map(|w| (w.start / 1250, w.label, w.rhythm))
+            .collect();
+        assert_eq!(found, [(1, 0, 0), (2, 1, 1), (3, 1, 1), (4, 0, 3)]);
+        let expected = LeftOut {
+            across_rhythms: 1,
+            invalid: 1,
+            unlabelled: 2,
+        };
+        assert_eq!(left_out, expected);
+        assert_eq!(
+            left_out.to_string(),
+            "segments left out: 1 across a change of rhythm, 1 with samples that hold no value, 2 without a rhythm that can be told"
+        );
+        // Overlapping segments: twice as many starts, of which the last is at 8750.
+        let (all, none) = windows(&recording, SEGMENT_POINTS / 2, label);
+        assert_eq!(
+            all.len() + none.across_rhythms + none.invalid + none.unlabelled,
+            15
+        );
+    }
+
+    #[test]
+    fn a_recording_shorter_than_a_segment_has_none() {
+        let recording = Recording {
+            signal: vec![0.0; SEGMENT_POINTS - 1],
+            rhythms: vec![rhythm(0, "N")],
+            ..Recording::default()
+        };
+        let (found, left_out) = windows(&recording, 1, label);
+        assert!(found.is_empty() && left_out.is_empty());
+    }
+}

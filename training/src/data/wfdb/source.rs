@@ -1,0 +1,428 @@
+//! Records of the WFDB format with rhythm annotations, as a source of segments.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+
+use super::super::options::Options;
+use super::super::reader::{Kind, Part, Reader};
+use super::super::signal::{
+    BandPass, LeftOut, Recording, Rhythm, SEGMENT_BAND, SEGMENT_CLASSES, SEGMENT_OPTIONS,
+    SEGMENT_POINTS, SEGMENT_RATE, SegmentPreparation, Segments, resample, windows,
+};
+use super::super::{Amount, DataSplit, folder};
+use super::{Record, read_annotations};
+use crate::TrainingError;
+
+pub(in super::super) const KIND: Kind = Kind {
+    name: "wfdb",
+    usage: "wfdb:DIR",
+    open: |argument| Ok(Arc::new(Wfdb::new(argument)?)),
+};
+
+/// Options of this kind alone.
+const OPTIONS: &[&str] = &["records", "signal", "hop", "filter", "va"];
+
+/// Rhythms that are ventricular arrhythmia: tachycardia, flutter, fibrillation. Idioventricular rhythm (`IVR`) and asystole are not:
+/// a defibrillator does not treat them by a shock.
+const VENTRICULAR: &str = "VT,VFL,VF,VFIB";
+
+/// Rhythm marks by which nothing can be told.
+const UNKNOWN: [&str; 1] = ["NOISE"];
+
+/// How a recording is filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filter {
+    /// As a whole, forward and backward.
+    ZeroPhase,
+    /// As a device filters a stream.
+    Causal,
+    /// Not at all.
+    None,
+}
+
+/// The data source.
+#[derive(Debug)]
+struct Wfdb {
+    folder: PathBuf,
+    records: Option<Vec<String>>,
+    /// The number or the name of a signal.
+    signal: String,
+    hop: usize,
+    filter: Filter,
+    ventricular: Vec<String>,
+    preparation: SegmentPreparation,
+    left_out: Mutex<LeftOut>,
+}
+
+impl Wfdb {
+    fn new(argument: &str) -> Result<Self, TrainingError> {
+        let [split, scale] = SEGMENT_OPTIONS;
+        let options = Options::parse(KIND.name, argument, &[OPTIONS, split, scale])?;
+        let list = |text: &str| -> Vec<String> { text.split(',').map(str::to_string).collect() };
+        let filter = match options.get("filter") {
+            None | Some("zero-phase") => Filter::ZeroPhase,
+            Some("causal") => Filter::Causal,
+            Some("none") => Filter::None,
+            Some(other) => {
+                return Err(options.refuse(format!(
+                    "filter={other} is not allowed: use zero-phase, causal or none"
+                )));
+            }
+        };
+        let hop = options.number(
+            "hop",
+            "seconds between the starts of segments, above 0",
+            |s: &f64| *s >= 1.0 / SEGMENT_RATE && s.is_finite(),
+        )?;
+        Ok(Self {
+            records: options.get("records").map(list),
+            signal: options.get("signal").unwrap_or("1").to_string(),
+            hop: hop.map_or(SEGMENT_POINTS, |seconds| {
+                (seconds * SEGMENT_RATE).round() as usize
+            }),
+            filter,
+            ventricular: list(options.get("va").unwrap_or(VENTRICULAR)),
+            preparation: SegmentPreparation::new(&options)?,
+            folder: options.path.clone(),
+            left_out: Mutex::default(),
+        })
+    }
+
+    /// The names of the records: those that an option names, those of the file `RECORDS`, or all headers, sorted.
+    fn names(&self) -> Result<Vec<String>, TrainingError> {
+        if let Some(records) = &self.records {
+            return Ok(records.clone());
+        }
+        let names: Vec<String> = match std::fs::read_to_string(self.folder.join("RECORDS")) {
+            Ok(text) => text.split_whitespace().map(str::to_string).collect(),
+            Err(_) => folder::names(&self.folder)?
+                .iter()
+                .filter_map(|name| name.strip_suffix(".hea"))
+                .map(str::to_string)
+                .collect(),
+        };
+        match names.is_empty() {
+            true => Err(folder::missing(
+                &self.folder,
+                "header (*.hea)".to_string(),
+                KIND.name,
+            )),
+            false => Ok(names),
+        }
+    }
+
+    fn file(&self, name: &str, ending: &str) -> PathBuf {
+        self.folder.join(format!("{name}.{ending}"))
+    }
+
+    /// The signal of a record that is meant, at [`SEGMENT_RATE`] and filtered, with its rhythms.
+    fn recording(&self, name: &str) -> Result<Recording, TrainingError> {
+        let path = self.file(name, "hea");
+        let record = Record::open(&path)?;
+        let number = self.signal.parse::<usize>().ok();
+        let by_number = number.and_then(|number| record.signals.get(number.checked_sub(1)?));
+        let named = || {
+            record
+                .signals
+                .iter()
+                .find(|signal| signal.name == self.signal)
+        };
+        let signal = by_number.or_else(named).ok_or_else(|| {
+            let known: Vec<&str> = record.signals.iter().map(|s| s.name.as_str()).collect();
+            TrainingError::data(
+                path.display().to_string(),
+                format!("it has no signal {}", self.signal),
+                format!(
+                    "use signal= with 1 to {} or one of {}",
+                    known.len(),
+                    known.join(", ")
+                ),
+            )
+        })?;
+        let at = |sample: u64| (sample as f64 * SEGMENT_RATE / record.rate).round() as usize;
+        let mut invalid = Vec::new();
+        let mut values = Vec::with_capacity(signal.samples.len());
+        let mut last = 0.0;
+        for (index, sample) in signal.samples.iter().enumerate() {
+            if *sample == signal.invalid {
+                // A filter would spread what is no value: the last value stands in, and the place is remembered.
+                let index = index as u64;
+                invalid.push(at(index)..at(index + 1).max(at(index) + 1));
+            } else {
+                last = signal.value(*sample);
+            }
+            values.push(last);
+        }
+        let values = resample(&values, record.rate, SEGMENT_RATE)?;
+        let filter = || BandPass::new(SEGMENT_BAND, SEGMENT_RATE);
+        let values = match self.filter {
+            Filter::None => values,
+            Filter::ZeroPhase => filter()?.zero_phase(&values),
+            Filter::Causal => {
+                let mut stream = filter()?.stream();
+                let values = values.into_iter().map(|x| stream.push(f64::from(x)) as f32);
+                values.collect()
+            }
+        };
+        let annotations = self.annotations(name);
+        let rhythms = read_annotations(&annotations, signal.samples.len() as u64)?;
+        let rhythms: Vec<Rhythm> = rhythms
+            .iter()
+            .filter_map(|annotation| {
+                Some(Rhythm {
+                    start: at(annotation.sample),
+                    name: annotation.rhythm()?.to_string(),
+                })
+            })
+            .collect();
+        if rhythms.is_empty() {
+            return Err(TrainingError::data(
+                annotations.display().to_string(),
+                "it names no rhythm",
+                "leave the record out with records=",
+            ));
+        }
+        Ok(Recording {
+            signal: values,
+            invalid,
+            rhythms,
+        })
+    }
+
+    fn annotations(&self, name: &str) -> PathBuf {
+        self.file(name, "atr")
+    }
+
+    fn label(&self, rhythm: &str) -> Option<u16> {
+        if UNKNOWN.contains(&rhythm) {
+            return None;
+        }
+        Some(u16::from(
+            self.ventricular.iter().any(|name| name == rhythm),
+        ))
+    }
+
+    /// The segments of all records: each record is a patient.
+    fn segments(&self) -> Result<Segments, TrainingError> {
+        let names = self.names()?;
+        let recordings: Vec<Recording> = names
+            .par_iter()
+            .map(|name| self.recording(name))
+            .collect::<Result<_, _>>()?;
+        let (mut all, mut left_out) = (Segments::default(), LeftOut::default());
+        for (name, recording) in names.iter().zip(recordings) {
+            let (found, left) = windows(&recording, self.hop, |rhythm| self.label(rhythm));
+            left_out.add(left);
+            for window in found {
+                let end = window.start + SEGMENT_POINTS;
+                all.values
+                    .extend_from_slice(&recording.signal[window.start..end]);
+                all.labels.push(window.label);
+                all.patients.push(name.clone());
+                all.episodes.push(window.rhythm as u32);
+            }
+        }
+        if all.labels.is_empty() {
+            return Err(TrainingError::data(
+                self.folder.display().to_string(),
+                format!("it holds no segment that can be used ({left_out})"),
+                "use longer records",
+            ));
+        }
+        if let Ok(mut known) = self.left_out.lock() {
+            *known = left_out;
+        }
+        Ok(all)
+    }
+}
+
+impl Reader for Wfdb {
+    fn classes(&self) -> Result<usize, TrainingError> {
+        self.names()?;
+        Ok(SEGMENT_CLASSES.len())
+    }
+
+    fn files(&self, _: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        let names = self.names()?;
+        Ok(names.iter().map(|name| self.file(name, "hea")).collect())
+    }
+
+    fn normalizes(&self) -> bool {
+        self.preparation.normalizes()
+    }
+
+    fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
+        let place = self.folder.display().to_string();
+        self.preparation.split(&place, self.segments()?)
+    }
+
+    fn left_out(&self) -> Option<String> {
+        let known = self.left_out.lock().ok()?;
+        (!known.is_empty()).then(|| known.to_string())
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::data::DataSource;
+
+    /// Writes a record of `seconds` at 250 Hz, a sine of `frequency` Hz, whose rhythms begin at these seconds.
+    fn write(
+        folder: &Path,
+        name: &str,
+        seconds: usize,
+        frequency: f64,
+        rhythms: &[(u16, &str)],
+        hole: Option<usize>,
+    ) {
+        let mut samples: Vec<i16> = (0..250 * seconds)
+            .map(|i| (1000.0 * (std::f64::consts::TAU * frequency * i as f64 / 250.0).sin()) as i16)
+            .collect();
+        if let Some(hole) = hole {
+            samples[hole] = i16::MIN;
+        }
+        let sum = samples.iter().fold(0i16, |sum, x| sum.wrapping_add(*x));
+        let header = format!(
+            "{name} 1 250 {}\n{name}.dat 16 1000/mV 16 0 0 {sum} 0 II",
+            samples.len()
+        );
+        std::fs::write(folder.join(format!("{name}.hea")), header).unwrap();
+        let bytes: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
+        std::fs::write(folder.join(format!("{name}.dat")), bytes).unwrap();
+        let (mut atr, mut last) = (Vec::new(), 0u16);
+        for (second, text) in rhythms {
+            let sample = u32::from(250 * (second - last));
+            last = *second;
+            atr.extend((59u16 << 10).to_le_bytes());
+            atr.extend([(sample >> 16) as u8, 0, sample as u8, (sample >> 8) as u8]);
+            atr.extend((28u16 << 10).to_le_bytes());
+            atr.extend((63u16 << 10 | text.len() as u16).to_le_bytes());
+            atr.extend(text.as_bytes());
+            atr.extend(std::iter::repeat_n(0, text.len() % 2));
+        }
+        atr.extend([0, 0]);
+        std::fs::write(folder.join(format!("{name}.atr")), atr).unwrap();
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..5 {
+            let rhythms = [(0, "(N"), (20, "(VT"), (40, "(NOISE"), (52, "(N")];
+            write(
+                folder.path(),
+                &format!("r{number}"),
+                60,
+                30.0,
+                &rhythms,
+                Some(1300),
+            );
+        }
+        folder
+    }
+
+    #[test]
+    fn records_become_segments_of_their_patients() {
+        let folder = folder();
+        let source = format!("wfdb:{}", folder.path().display());
+        let source: DataSource = source.parse().unwrap();
+        assert_eq!(source.classes().unwrap(), 2);
+        assert_eq!(source.test_files().unwrap().len(), 5);
+        let split = source.load(1, None, None).unwrap();
+        // Of the twelve segments of a record, 1 has a hole, 8 and 9 are noise, 10 changes: eight are left, four of them VT.
+        assert_eq!((split.train.len(), split.test.len()), (32, 8));
+        let ventricular = split
+            .test
+            .labels
+            .iter()
+            .filter(|label| **label == 1)
+            .count();
+        assert_eq!(ventricular, 4);
+        let said = source.left_out().unwrap();
+        assert_eq!(
+            said,
+            "segments left out: 5 across a change of rhythm, 5 with samples that hold no value, 10 without a rhythm that can be told"
+        );
+        // 30 Hz passes with its amplitude of 1 mV, whatever the filter.
+        for filter in ["zero-phase", "causal", "none"] {
+            let text = format!(
+                "wfdb:{}?filter={filter}&records=r0,r1&hop=2.5",
+                folder.path().display()
+            );
+            let split = text
+                .parse::<DataSource>()
+                .unwrap()
+                .load(1, None, None)
+                .unwrap();
+            let largest = split.test.floats().iter().copied().fold(0.0, f32::max);
+            assert!((largest - 1.0).abs() < 0.03, "{filter} {largest}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let folder = folder();
+        write(folder.path(), "short", 4, 30.0, &[(0, "(N")], None);
+        write(folder.path(), "silent", 10, 30.0, &[], None);
+        for (options, part) in [
+            (
+                "?signal=V",
+                "it has no signal V; use signal= with 1 to 1 or one of II",
+            ),
+            ("?signal=2", "it has no signal 2"),
+            (
+                "?filter=low",
+                "filter=low is not allowed: use zero-phase, causal or none",
+            ),
+            ("?hop=0", "hop=0 is not allowed"),
+            ("?records=none", "cannot read"),
+            ("?records=short", "it holds no segment that can be used"),
+            ("?records=silent", "silent.atr: it names no rhythm"),
+            ("?records=r0", "its patients are too few"),
+        ] {
+            let text = format!("wfdb:{}{options}", folder.path().display());
+            let found = text
+                .parse::<DataSource>()
+                .and_then(|s| s.load(1, None, None));
+            let message = found.unwrap_err().to_string();
+            assert!(
+                message.contains(part) && !message.contains('\n'),
+                "{message}"
+            );
+        }
+        let empty = tempfile::tempdir().unwrap();
+        let text = format!("wfdb:{}", empty.path().display());
+        let message = text
+            .parse::<DataSource>()
+            .unwrap()
+            .classes()
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("holds no header (*.hea)"), "{message}");
+    }
+
+    #[test]
+    fn real_records_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/ecg-vfdb");
+        if !folder.exists() {
+            eprintln!("skipped: no records beside the checkout");
+            return;
+        }
+        let text = format!("wfdb:{}?records=418,419,420,421", folder.display());
+        let source: DataSource = text.parse().unwrap();
+        let split = source.load(1, None, None).unwrap();
+        // Four records of 35 minutes: 420 segments each, and some of them across a change.
+        let count = split.train.len() + split.test.len();
+        assert!((1200..=1680).contains(&count), "{count}");
+        assert!(split.train.labels.contains(&1) && source.left_out().is_some());
+    }
+}
