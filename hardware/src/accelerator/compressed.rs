@@ -228,7 +228,7 @@ impl BitWriter {
     /// The lowest `count` bits of `value`.
     fn write(&mut self, value: u32, count: u32) {
         for bit in 0..count {
-            if self.bits % 8 == 0 {
+            if self.bits.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             if let Some(last) = self.bytes.last_mut() {
@@ -321,12 +321,11 @@ mod tests {
             kept: vec![false, true, true, false, true, false],
             ..small_layer(Sparsity::Balanced { kept: 2, group: 4 }, 4, [1, 1, 6])
         };
-        // Bitmap 0110, then -3 = 1101 and 7 = 0111; the last group of two keeps one: 10, then 5 = 0101. Lowest bit first:
-        // 0110 1011 | 1110 1010 | 10 -> bytes read from the right.
+        // In the order of writing, lowest bits first: bitmap 0110, -3 as 1011, 7 as 1110; then the last group, bitmap 10, 5 as 1010.
         let bitmap = PackedWeights::pack(&layer, WeightIndex::Bitmap);
         assert_eq!(bitmap.bytes(), [0b1101_0110, 0b0101_0111, 0b01]);
         assert_eq!(bitmap.bits(), 18);
-        // Offsets 1 and 2 of two bits before their weights, then 0: 10 1011 01 | 1110 00 10 | 10
+        // Offset 1 as 10, then -3; offset 2 as 01, then 7; offset 0 as 00, then 5.
         let offsets = PackedWeights::pack(&layer, WeightIndex::Offsets);
         assert_eq!(offsets.bytes(), [0b1011_0101, 0b0100_0111, 0b01]);
         assert_eq!(
