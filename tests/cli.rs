@@ -705,6 +705,7 @@ fn options_are_grouped_in_the_help() {
         ("report", &["Arguments", "Options"]),
         ("devices", &["Arguments", "Options"]),
         ("doctor", &["Options"]),
+        ("ecg detect", &["Arguments", "Signal", "Options"]),
     ] {
         for flag in ["-h", "--help"] {
             let help = String::from_utf8(good(folder, &format!("{verb} {flag}")).stdout).unwrap();

@@ -570,3 +570,7 @@ impl<C: Classifier> Learn<C> for ArrhythmiaDetection {
         Ok(sum)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests;
