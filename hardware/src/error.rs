@@ -7,7 +7,7 @@ use std::fmt::Display;
 pub enum HardwareError {
     /// The number of bits is outside what the symmetric quantizer can represent in `f32`.
     #[error(
-        "bits = {bits} is outside 2..=16: use a width in that range, or leave `bits` out for full precision"
+        "bits = {bits} is outside 1..=16: use a width in that range, or leave `bits` out for full precision"
     )]
     Bits {
         /// The refused width.

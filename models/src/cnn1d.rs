@@ -87,10 +87,10 @@ impl Cnn1d {
 impl Network for Cnn1d {
     const STACKS: bool = true;
 
-    fn unquantized_activations(self) -> Self {
+    fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         let activations = self.acts.into_iter();
         Self {
-            acts: activations.map(Activation::unquantized).collect(),
+            acts: activations.map(change).collect(),
             ..self
         }
     }

@@ -32,6 +32,7 @@ mod network;
 pub mod onnx;
 mod outputs;
 mod resnet;
+mod signal_cnn;
 mod tensor_names;
 
 pub use activation::Activation;
@@ -50,4 +51,5 @@ pub use model_config::{Family, ModelConfig, ModelError, OnnxConfig, OwnConfig, P
 pub use network::{Network, WithNetwork};
 pub use outputs::{ByForward, Forward, Outputs, WithForward};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};
+pub use signal_cnn::{SignalCnn, SignalCnnConfig, SignalLayer, SignalNorm};
 pub use tensor_names::{Layout, Origin, OutputBlocks, TensorNames};

@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
-    LeNetConfig, MlpConfig, ResNet18Config, WithNetwork, convnet, initialize, lenet,
+    LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig, WithNetwork, convnet, initialize,
+    lenet,
 };
 
 /// Any network of this crate, as recipes and checkpoints name it.
@@ -42,6 +43,8 @@ pub enum ModelConfig {
     /// A 1-D convolutional classifier of signals.
     #[serde(rename = "cnn1d")]
     Cnn1d(Cnn1dConfig),
+    /// A 1-D convolutional classifier of signals of one length, layer by layer.
+    SignalCnn(SignalCnnConfig),
     /// Linear layers down to a code and up again.
     Autoencoder(DenseAutoencoderConfig),
     /// Convolutions down to a code and up again.
@@ -150,6 +153,14 @@ pub enum ModelError {
         /// The refused depth.
         depth: usize,
     },
+    /// Layers that no signal of the given length passes.
+    #[error("model: {problem}: {remedy}")]
+    Signal {
+        /// What is wrong.
+        problem: String,
+        /// What is possible.
+        remedy: &'static str,
+    },
     /// Data of another shape than the network takes.
     #[error(
         "{model} takes {expected} inputs, the data has {channels}x{height}x{width}: choose another model or data set"
@@ -206,6 +217,7 @@ impl ModelConfig {
             Self::ResNet18(_) => "resnet18",
             Self::ResNet(_) => "resnet",
             Self::Cnn1d(_) => "cnn1d",
+            Self::SignalCnn(_) => "signal-cnn",
             Self::Autoencoder(_) => "autoencoder",
             Self::ConvAutoencoder(_) => "conv-autoencoder",
             Self::Decoder(_) => "decoder",
@@ -227,6 +239,7 @@ impl ModelConfig {
             | Self::ResNet18(_)
             | Self::ResNet(_)
             | Self::Cnn1d(_)
+            | Self::SignalCnn(_)
             | Self::Onnx(_) => Family::Classifier,
         })
     }
@@ -240,6 +253,7 @@ impl ModelConfig {
             Self::ResNet18(config) => config.bits,
             Self::ResNet(config) => config.bits,
             Self::Cnn1d(config) => config.bits,
+            Self::SignalCnn(config) => config.bits,
             Self::Autoencoder(config) => config.bits,
             Self::ConvAutoencoder(config) => config.bits,
             Self::Decoder(_) | Self::Pretrained(_) => None,
@@ -257,6 +271,7 @@ impl ModelConfig {
             | Self::ResNet18(_)
             | Self::ResNet(_)
             | Self::Cnn1d(_)
+            | Self::SignalCnn(_)
             | Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
             | Self::Decoder(_)
@@ -276,6 +291,7 @@ impl ModelConfig {
             Self::ResNet18(config) => config.classes,
             Self::ResNet(config) => config.classes,
             Self::Cnn1d(config) => config.classes,
+            Self::SignalCnn(config) => config.classes,
             Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
             | Self::Decoder(_)
@@ -306,6 +322,7 @@ impl ModelConfig {
             | Self::Autoencoder(DenseAutoencoderConfig { widths, .. }) => (widths, Vec::new()),
             Self::LeNet(_) | Self::Pretrained(_) | Self::Onnx(_) | Self::Own(_) => return Ok(()),
             Self::Decoder(sizes) => return sizes.config().map(|_| ()).map_err(unbuilt),
+            Self::SignalCnn(config) => return config.check(),
             Self::ConvNet(config) => (&[1, 1], vec![("width", config.width)]),
             Self::ResNet18(config) => (
                 &[1, 1],
@@ -375,6 +392,10 @@ impl ModelConfig {
             }
             Self::Cnn1d(config) => (channels != config.channels || height != 1)
                 .then(|| format!("{}x1xLENGTH", config.channels)),
+            Self::SignalCnn(config) => {
+                let expected = [config.channels, 1, config.points];
+                (shape != expected).then(|| format!("{}x1x{}", config.channels, config.points))
+            }
             Self::Decoder(_) | Self::Pretrained(_) => Some("token".to_string()),
             Self::Onnx(_) | Self::Own(_) => None,
             Self::ConvAutoencoder(config) => {
@@ -426,6 +447,7 @@ impl ModelConfig {
             Self::ResNet18(config) => work.classifier(initialize(config.init(device), seed)),
             Self::ResNet(config) => work.classifier(initialize(config.init(device), seed)),
             Self::Cnn1d(config) => work.classifier(initialize(config.init(device), seed)),
+            Self::SignalCnn(config) => work.classifier(initialize(config.init(device), seed)),
             Self::Autoencoder(config) => work.autoencoder(initialize(config.init(device), seed)),
             Self::ConvAutoencoder(config) => {
                 work.autoencoder(initialize(config.init(device), seed))
@@ -539,6 +561,14 @@ mod tests {
             ),
             (r#"{"kind":"cnn1d","classes":5,"kernel":4}"#, [1, 1, 33]),
             (
+                r#"{"kind":"signal-cnn","classes":2,"bits":8}"#,
+                [1, 1, 1250],
+            ),
+            (
+                r#"{"kind":"signal-cnn","classes":4,"channels":2,"points":40,"norm":"before-activation","hidden":[],"layers":[{"channels":3,"kernel":5,"pool":2},{"channels":4,"kernel":3,"padding":1}]}"#,
+                [2, 1, 40],
+            ),
+            (
                 r#"{"kind":"autoencoder","widths":[12,5,2],"bits":4}"#,
                 [3, 2, 2],
             ),
@@ -603,6 +633,7 @@ mod tests {
             (r#"{"kind":"resnet18","width":4"#, [3, 32, 32], false),
             (r#"{"kind":"resnet","depth":8"#, [3, 32, 32], false),
             (r#"{"kind":"cnn1d","classes":5"#, [1, 1, 40], true),
+            (r#"{"kind":"signal-cnn","classes":5"#, [1, 1, 1250], true),
             (
                 r#"{"kind":"autoencoder","widths":[12,5,2]"#,
                 [3, 2, 2],
@@ -635,7 +666,7 @@ mod tests {
             (r#"{"kind":"lenet","bit":4}"#, "unknown field `bit`"),
             (
                 r#"{"kind":"lenet","bits":40}"#,
-                "bits = 40 is outside 2..=16",
+                "bits = 40 is outside 1..=16",
             ),
             (r#"{"kind":"vgg"}"#, "unknown variant `vgg`"),
             (
@@ -709,6 +740,10 @@ mod tests {
             (r#"{"kind":"resnet18","width":4}"#, [3, 32, 32]),
             (r#"{"kind":"resnet","depth":8}"#, [3, 32, 32]),
             (r#"{"kind":"cnn1d","classes":10}"#, [1, 1, 40]),
+            (
+                r#"{"kind":"signal-cnn","classes":10,"points":60,"layers":[{"channels":4,"kernel":5,"pool":2},{"channels":6,"kernel":3,"stride":2}]}"#,
+                [1, 1, 60],
+            ),
             (r#"{"kind":"autoencoder","widths":[12,5,2]}"#, [3, 2, 2]),
         ] {
             let config: ModelConfig = serde_json::from_str(text).unwrap();

@@ -15,4 +15,5 @@ pub(crate) mod reproduce;
 pub(crate) mod shards;
 pub(crate) mod stored_weights;
 pub(crate) mod study;
+pub(crate) mod widths;
 pub(crate) mod worst_case;
