@@ -30,6 +30,7 @@
 //! [`enclosure`] encloses all that a network can compute while its weights are anywhere in their boxes.
 #![warn(missing_docs)]
 
+pub mod accelerator;
 pub mod array;
 pub mod cost;
 mod csv_table;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::HardwareError;
 
 /// A whole number within `least..=most`.
-pub(super) fn require_count(
+pub(crate) fn require_count(
     field: impl Display,
     value: usize,
     least: usize,
@@ -24,7 +24,7 @@ pub(super) fn require_count(
 }
 
 /// A finite quantity above zero; `shown` is `value` with its unit.
-pub(super) fn require_positive(
+pub(crate) fn require_positive(
     field: impl Display,
     shown: impl Display,
     value: f64,
@@ -41,7 +41,7 @@ pub(super) fn require_positive(
 }
 
 /// A finite quantity from zero on; `shown` is `value` with its unit.
-pub(super) fn require_not_negative(
+pub(crate) fn require_not_negative(
     field: impl Display,
     shown: impl Display,
     value: f64,

@@ -55,7 +55,7 @@ mod events;
 mod floor_plan;
 mod layer_shape;
 mod layer_tiling;
-mod limit;
+pub(crate) mod limit;
 mod preset;
 mod programming;
 mod replication;

@@ -1,0 +1,370 @@
+//! Weights in memory: kept weights, and an index that says where they stood.
+
+use serde::{Deserialize, Serialize};
+
+use super::{IntegerLayer, Sparsity};
+use crate::HardwareError;
+
+/// How absent weights are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightIndex {
+    /// All weights in order, absent ones too: `R b` bits for the R weights of an output. Weights of 1 bit need all to be kept.
+    Dense,
+    /// Each kept weight with its place in its group of M: `b + ceil(log2 M)` bits. Needs balanced sparsity.
+    Offsets,
+    /// One bit for each weight of a group, then the kept weights: `R + kept b` bits.
+    Bitmap,
+}
+
+impl WeightIndex {
+    /// Every form.
+    pub const ALL: [Self; 3] = [Self::Dense, Self::Offsets, Self::Bitmap];
+}
+
+/// The weights of a layer as the accelerator's memory holds them.
+///
+/// Outputs follow each other, in each of them its groups; unstructured weights are one group. Weights are written in two's
+/// complement, lowest bit first; of 1 bit, 1 is -1 and 0 is 1. A weight of 1 bit has no value for "absent", so the index alone says which weights are absent.
+///
+/// ```
+/// use crossburn_hardware::accelerator::{PackedWeights, Sparsity, WeightIndex};
+///
+/// let bits = |index, width| PackedWeights::bits_of(Sparsity::Balanced { kept: 2, group: 4 }, index, width, 1, 4, 2);
+/// // Four weights of 4 bits take 16 bits; two of them take 8, and a bitmap takes 4, or two offsets take 4.
+/// assert_eq!(bits(WeightIndex::Dense, 4), 16);
+/// assert_eq!(bits(WeightIndex::Bitmap, 4), 12);
+/// assert_eq!(bits(WeightIndex::Offsets, 4), 12);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedWeights {
+    index: WeightIndex,
+    sparsity: Sparsity,
+    weight_bits: u8,
+    shape: [usize; 3],
+    bits: u64,
+    bytes: Vec<u8>,
+}
+
+impl PackedWeights {
+    /// The weights of a checked layer in their smallest form; of two that are as small the bitmap.
+    ///
+    /// A layer with absent weights keeps an index even where the dense form is smaller: without the index the array would not know which
+    /// weights to skip.
+    pub(super) fn new(layer: &IntegerLayer) -> Self {
+        let size = |index: &WeightIndex| Self::size(layer, *index);
+        let sparse = [WeightIndex::Bitmap, WeightIndex::Offsets];
+        let index = match layer.sparsity {
+            Sparsity::Dense => WeightIndex::Dense,
+            Sparsity::Balanced { .. } => sparse
+                .into_iter()
+                .min_by_key(size)
+                .unwrap_or(WeightIndex::Bitmap),
+            Sparsity::Unstructured => WeightIndex::Bitmap,
+        };
+        Self::pack(layer, index)
+    }
+
+    /// The bits of `outputs` × `reduction` weights of `width` bits, of which `kept` are kept in all.
+    pub fn bits_of(
+        sparsity: Sparsity,
+        index: WeightIndex,
+        width: u8,
+        outputs: usize,
+        reduction: usize,
+        kept: usize,
+    ) -> u64 {
+        let all = outputs as u64 * reduction as u64;
+        let (width, kept) = (u64::from(width), kept as u64);
+        match index {
+            WeightIndex::Dense => all * width,
+            WeightIndex::Bitmap => all + kept * width,
+            WeightIndex::Offsets => kept * (width + u64::from(offset_bits(sparsity, reduction))),
+        }
+    }
+
+    /// The bits of a checked layer in the form `index`.
+    pub(super) fn size(layer: &IntegerLayer, index: WeightIndex) -> u64 {
+        let (outputs, reduction) = (layer.outputs(), layer.reduction());
+        Self::bits_of(
+            layer.sparsity,
+            index,
+            layer.weight_bits,
+            outputs,
+            reduction,
+            layer.kept_weights(),
+        )
+    }
+
+    /// A checked layer in the form `index`, which suits its sparsity.
+    pub(super) fn pack(layer: &IntegerLayer, index: WeightIndex) -> Self {
+        let width = u32::from(layer.weight_bits);
+        let offset = offset_bits(layer.sparsity, layer.reduction());
+        let mut stream = BitWriter::default();
+        for output in 0..layer.outputs() {
+            let (row, first) = (layer.row(output), output * layer.reduction());
+            for group in layer.sparsity.groups(row.len()) {
+                let start = group.start;
+                if index == WeightIndex::Bitmap {
+                    group
+                        .clone()
+                        .for_each(|at| stream.write(u32::from(layer.is_kept(first + at)), 1));
+                }
+                for at in
+                    group.filter(|at| index == WeightIndex::Dense || layer.is_kept(first + at))
+                {
+                    if index == WeightIndex::Offsets {
+                        stream.write((at - start) as u32, offset);
+                    }
+                    let code = match width {
+                        1 => u32::from(row[at] < 0),
+                        _ => row[at] as u32,
+                    };
+                    stream.write(code, width);
+                }
+            }
+        }
+        Self {
+            index,
+            sparsity: layer.sparsity,
+            weight_bits: layer.weight_bits,
+            shape: layer.shape,
+            bits: stream.bits,
+            bytes: stream.bytes,
+        }
+    }
+
+    /// The form.
+    pub fn index(&self) -> WeightIndex {
+        self.index
+    }
+
+    /// Bits in use.
+    pub fn bits(&self) -> u64 {
+        self.bits
+    }
+
+    /// The bytes; the last may have unused bits.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The kept weights of each output with their places on the reduction axis; every weight in the dense form.
+    ///
+    /// # Errors
+    /// [`HardwareError::Conflict`] for bytes that end too early or name a place twice.
+    pub(super) fn kept_weights(&self) -> Result<Vec<Vec<(usize, i8)>>, HardwareError> {
+        let damaged = || {
+            HardwareError::conflict(
+                "packed weights end too early, or name a place twice",
+                "pack them again from the network",
+            )
+        };
+        let width = u32::from(self.weight_bits);
+        let reduction = self.shape[1] * self.shape[2];
+        let offset = offset_bits(self.sparsity, reduction);
+        let mut stream = BitReader {
+            bytes: &self.bytes,
+            at: 0,
+        };
+        let mut rows = Vec::with_capacity(self.shape[0]);
+        for _ in 0..self.shape[0] {
+            let mut row: Vec<(usize, i8)> = Vec::new();
+            for group in self.sparsity.groups(reduction) {
+                let places: Vec<usize> = match self.index {
+                    WeightIndex::Dense => group.clone().collect(),
+                    WeightIndex::Bitmap => {
+                        let mut places = Vec::new();
+                        for at in group.clone() {
+                            if stream.read(1).ok_or_else(damaged)? == 1 {
+                                places.push(at);
+                            }
+                        }
+                        places
+                    }
+                    WeightIndex::Offsets => Vec::new(),
+                };
+                let count = match self.index {
+                    WeightIndex::Offsets => self.sparsity.kept_of(group.len()).unwrap_or(0),
+                    _ => places.len(),
+                };
+                for number in 0..count {
+                    let place = match places.get(number) {
+                        Some(place) => *place,
+                        None => group.start + stream.read(offset).ok_or_else(damaged)? as usize,
+                    };
+                    if place >= group.end || row.last().is_some_and(|(last, _)| place <= *last) {
+                        return Err(damaged());
+                    }
+                    let code = stream.read(width).ok_or_else(damaged)?;
+                    let weight = match width {
+                        1 => 1 - 2 * code as i8,
+                        // From the top of a byte down again: the sign fills the bits above.
+                        _ => ((code as u8) << (8 - width)) as i8 >> (8 - width),
+                    };
+                    row.push((place, weight));
+                }
+            }
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+}
+
+/// Bits of a place within a group.
+fn offset_bits(sparsity: Sparsity, reduction: usize) -> u32 {
+    let group = sparsity.group().unwrap_or(reduction).max(1);
+    usize::BITS - (group - 1).leading_zeros()
+}
+
+/// Bits one after the other, the lowest of each byte first.
+#[derive(Default)]
+struct BitWriter {
+    bytes: Vec<u8>,
+    bits: u64,
+}
+
+impl BitWriter {
+    /// The lowest `count` bits of `value`.
+    fn write(&mut self, value: u32, count: u32) {
+        for bit in 0..count {
+            if self.bits % 8 == 0 {
+                self.bytes.push(0);
+            }
+            if let Some(last) = self.bytes.last_mut() {
+                *last |= (((value >> bit) & 1) as u8) << (self.bits % 8);
+            }
+            self.bits += 1;
+        }
+    }
+}
+
+struct BitReader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl BitReader<'_> {
+    /// The next `count` bits; `None` at the end.
+    fn read(&mut self, count: u32) -> Option<u32> {
+        let mut value = 0;
+        for bit in 0..count {
+            let byte = self.bytes.get(self.at / 8)?;
+            value |= u32::from((byte >> (self.at % 8)) & 1) << bit;
+            self.at += 1;
+        }
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::accelerator::testing::{layers, small_layer};
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    /// By hand: 2:4 keeps 2 of 4 weights with 2 bits of offset each, 8:16 keeps 8 of 16 with 4 bits of offset each.
+    #[rstest]
+    // 1 bit: offsets 2 (1 + 2) = 6 and bitmap 4 + 2 = 6, against 4 dense: the sparse form is larger.
+    #[case(2, 4, 1, [4, 6, 6])]
+    // 2 bits: offsets 2 (2 + 2) = 8 and bitmap 4 + 4 = 8, as many as the dense form: the break-even width of a half.
+    #[case(2, 4, 2, [8, 8, 8])]
+    #[case(2, 4, 4, [16, 12, 12])]
+    #[case(2, 4, 8, [32, 20, 20])]
+    // 8:16, 1 bit: offsets 8 (1 + 4) = 40, bitmap 16 + 8 = 24, dense 16.
+    #[case(8, 16, 1, [16, 40, 24])]
+    #[case(8, 16, 2, [32, 48, 32])]
+    // 4 bits: offsets save nothing, the bitmap a quarter.
+    #[case(8, 16, 4, [64, 64, 48])]
+    #[case(8, 16, 8, [128, 96, 80])]
+    // 1:16: one offset of 4 bits is shorter than a bitmap of 16.
+    #[case(1, 16, 4, [64, 8, 20])]
+    fn sizes_are_those_of_a_calculation_by_hand(
+        #[case] kept: usize,
+        #[case] group: usize,
+        #[case] width: u8,
+        #[case] expected: [u64; 3],
+    ) {
+        let sparsity = Sparsity::Balanced { kept, group };
+        let sizes = WeightIndex::ALL
+            .map(|index| PackedWeights::bits_of(sparsity, index, width, 1, group, kept));
+        assert_eq!(sizes, expected);
+        let layer = small_layer(sparsity, width, [1, 1, group]);
+        let packed = [WeightIndex::Offsets, WeightIndex::Bitmap]
+            .map(|index| PackedWeights::pack(&layer, index).bits());
+        assert_eq!(packed, expected[1..]);
+        assert_eq!(
+            PackedWeights::new(&layer).bits(),
+            expected[1].min(expected[2])
+        );
+    }
+
+    /// The rule of a half: a bitmap is smaller than the dense form above two bits only, with every group.
+    #[test]
+    fn half_of_the_weights_save_memory_above_two_bits_only() {
+        for (kept, group) in [(1, 2), (2, 4), (4, 8), (8, 16), (16, 32)] {
+            let sparsity = Sparsity::Balanced { kept, group };
+            for width in [1, 2, 4, 8] {
+                let size = |index| PackedWeights::bits_of(sparsity, index, width, 1, group, kept);
+                let (bitmap, dense) = (size(WeightIndex::Bitmap), size(WeightIndex::Dense));
+                assert_eq!(bitmap.cmp(&dense), 2.cmp(&width), "{kept}:{group} {width}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_definition() {
+        let layer = IntegerLayer {
+            weights: vec![0, -3, 7, 0, 5, 0],
+            kept: vec![false, true, true, false, true, false],
+            ..small_layer(Sparsity::Balanced { kept: 2, group: 4 }, 4, [1, 1, 6])
+        };
+        // Bitmap 0110, then -3 = 1101 and 7 = 0111; the last group of two keeps one: 10, then 5 = 0101. Lowest bit first:
+        // 0110 1011 | 1110 1010 | 10 -> bytes read from the right.
+        let bitmap = PackedWeights::pack(&layer, WeightIndex::Bitmap);
+        assert_eq!(bitmap.bytes(), [0b1101_0110, 0b0101_0111, 0b01]);
+        assert_eq!(bitmap.bits(), 18);
+        // Offsets 1 and 2 of two bits before their weights, then 0: 10 1011 01 | 1110 00 10 | 10
+        let offsets = PackedWeights::pack(&layer, WeightIndex::Offsets);
+        assert_eq!(offsets.bytes(), [0b1011_0101, 0b0100_0111, 0b01]);
+        assert_eq!(
+            offsets.kept_weights().unwrap(),
+            [vec![(1, -3), (2, 7), (4, 5)]]
+        );
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused() {
+        let layer = small_layer(Sparsity::Balanced { kept: 2, group: 4 }, 4, [3, 2, 4]);
+        let mut cut = PackedWeights::pack(&layer, WeightIndex::Bitmap);
+        cut.bytes.pop();
+        assert!(cut.kept_weights().is_err());
+        let mut twice = PackedWeights::pack(&layer, WeightIndex::Offsets);
+        twice.bytes.fill(0);
+        assert!(twice.kept_weights().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_is_unpacked(layer in layers()) {
+            let forms = match layer.sparsity {
+                Sparsity::Dense => vec![WeightIndex::Dense, WeightIndex::Bitmap],
+                Sparsity::Balanced { .. } => vec![WeightIndex::Offsets, WeightIndex::Bitmap],
+                Sparsity::Unstructured => vec![WeightIndex::Bitmap],
+            };
+            for form in forms {
+                let packed = PackedWeights::pack(&layer, form);
+                prop_assert_eq!(packed.bits(), PackedWeights::size(&layer, form));
+                prop_assert_eq!(packed.bytes().len() as u64, packed.bits().div_ceil(8));
+                for (output, row) in packed.kept_weights().unwrap().into_iter().enumerate() {
+                    let first = output * layer.reduction();
+                    let expected = layer.row(output).iter().copied().enumerate();
+                    let expected: Vec<_> = expected.filter(|(at, _)| layer.is_kept(first + at)).collect();
+                    prop_assert_eq!(row, expected);
+                }
+            }
+        }
+    }
+}
