@@ -76,7 +76,7 @@ pub enum HardwareError {
 
 impl HardwareError {
     /// `field = value` outside `limit`: see [`Self::Limit`].
-    pub(crate) fn limit(
+    pub fn limit(
         field: impl Display,
         value: impl Display,
         limit: impl Display,
@@ -91,7 +91,7 @@ impl HardwareError {
     }
 
     /// Settings that cannot hold together: see [`Self::Conflict`].
-    pub(crate) fn conflict(settings: impl Display, remedy: impl Display) -> Self {
+    pub fn conflict(settings: impl Display, remedy: impl Display) -> Self {
         Self::Conflict {
             settings: settings.to_string(),
             remedy: remedy.to_string(),

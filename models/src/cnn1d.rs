@@ -8,7 +8,7 @@ use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Classifier, Network};
+use crate::{Activation, Classifier, IntegerStage, Network};
 
 /// Configuration of [`Cnn1d`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +99,19 @@ impl Network for Cnn1d {
 impl Classifier for Cnn1d {
     fn forward(&self, signals: Tensor<4>) -> Tensor<2> {
         self.compute::<Tensors>(signals)
+    }
+
+    fn integer_stages(&self, length: usize) -> Option<Vec<IntegerStage>> {
+        let mut points = length;
+        let mut stages = Vec::new();
+        for (index, (conv, activation)) in self.convs.iter().zip(&self.acts).enumerate() {
+            let stage = IntegerStage::convolution(format!("convs.{index}.weight"), conv)?;
+            points = stage.points_after(points)?;
+            stages.push(stage.with_activation(activation, 1)?);
+        }
+        let last = IntegerStage::linear_on_means("fc.weight".to_string(), &self.fc, points);
+        stages.push(last);
+        Some(stages)
     }
 
     fn enclose(&self, signals: Interval<4>) -> Option<Interval<2>> {

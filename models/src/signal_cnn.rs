@@ -11,7 +11,7 @@ use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Classifier, ModelError, Network};
+use crate::{Activation, Classifier, IntegerStage, ModelError, Network};
 
 /// Configuration of [`SignalCnn`].
 ///
@@ -269,6 +269,33 @@ impl Classifier for SignalCnn {
     fn forward(&self, signals: Tensor<4>) -> Tensor<2> {
         let features = self.features::<Tensors>(signals);
         self.head::<Tensors>(self.dropout.forward(features))
+    }
+
+    fn integer_stages(&self, length: usize) -> Option<Vec<IntegerStage>> {
+        if !self.norms.is_empty() && !self.norm_first {
+            return None;
+        }
+        let mut points = length;
+        let mut stages = Vec::new();
+        for (index, (conv, activation)) in self.convs.iter().zip(&self.acts).enumerate() {
+            let pool = self.pools[index].kernel_size[1];
+            let stage = IntegerStage::convolution(format!("convs.{index}.weight"), conv)?;
+            points = stage.points_after(points)?.checked_sub(pool)? / pool + 1;
+            let stage = match self.norms.get(index) {
+                Some(norm) => stage.with_norm(norm),
+                None => stage,
+            };
+            stages.push(stage.with_activation(activation, pool)?);
+        }
+        let activations = &self.acts[self.convs.len()..];
+        for (index, (layer, activation)) in self.hidden.iter().zip(activations).enumerate() {
+            let stage = IntegerStage::linear(format!("hidden.{index}.weight"), layer, points);
+            stages.push(stage.with_activation(activation, 1)?);
+            points = 1;
+        }
+        let last = IntegerStage::linear("fc.weight".to_string(), &self.fc, points);
+        stages.push(last);
+        Some(stages)
     }
 
     fn enclose(&self, signals: Interval<4>) -> Option<Interval<2>> {
