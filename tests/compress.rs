@@ -6,7 +6,7 @@ mod command;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use command::{good, json, write_npy};
+use command::{bad, good, json, write_npy};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -89,4 +89,100 @@ fn what_stays_keeps_its_levels_and_what_the_run_found_stays_known() {
     assert!(items < 200, "{items}");
     let clean = table["methods"][2]["clean"].as_f64().unwrap();
     assert_eq!(judged("other --out of-other"), (clean, items));
+}
+
+const SPARSE: &str = "seed = 1\n\
+     [model]\nkind = \"mlp\"\nwidths = [784, 16, 12, 10]\nbits = 8\n\
+     [data]\nsource = \"digits\"\ntrain = 400\nvalidation = 100\ntest = 100\n\
+     [training]\nepochs = 3\nbatch = 50\n\
+     [pruning]\npattern = \"2:4\"\n";
+
+/// A network is trained sparse, gets bits for every layer within a size, and is trained at them from its own weights. Chips, worst case
+/// and mapping take it.
+#[test]
+fn every_layer_gets_its_bits_and_the_rest_takes_a_pruned_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("a.toml"), SPARSE).unwrap();
+    good(folder, "train a.toml --out run");
+    let found = json(&good(
+        folder,
+        "compress run --bits auto --size 5200B --json --out bits",
+    ));
+    let layers = found["layers"].as_array().unwrap();
+    let paths: Vec<&str> = layers
+        .iter()
+        .map(|layer| layer["layer"]["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        ["layers.0.weight", "layers.1.weight", "layers.2.weight"]
+    );
+    let mut size = found["other"].as_u64().unwrap();
+    let mut chosen = Vec::new();
+    for layer in layers {
+        let option = &layer["layer"]["options"][layer["chosen"].as_u64().unwrap() as usize];
+        size += option["size"].as_u64().unwrap();
+        chosen.push(option["bits"].as_u64().unwrap());
+        // Two of four remain: all widths of 784 and 16 inputs divide by four.
+        let layer = &layer["layer"];
+        assert_eq!(
+            2 * layer["kept"].as_u64().unwrap(),
+            layer["weights"].as_u64().unwrap()
+        );
+    }
+    assert!(size <= 5200 * 8, "{size}");
+    // 6,272 weights of the first layer remain: 7,840 bytes at 8 bits, 4,704 at 4, which is the least there.
+    assert_eq!(other_bits(), found["other"].as_u64().unwrap());
+    assert_eq!(chosen[0], 4);
+    let recipe = std::fs::read_to_string(folder.join("bits/recipe.toml")).unwrap();
+    assert!(recipe.contains("from = \"run\""), "{recipe}");
+    assert!(recipe.contains("granularity = \"per-channel\""), "{recipe}");
+    good(folder, "train bits/recipe.toml --out mixed");
+    let kept = levels(&folder.join("mixed"), "layers.0.weight");
+    assert!(kept > 1000, "the run stores what it learned: {kept}");
+    for command in [
+        "evaluate mixed --noise gaussian --sigma 0.1 --chips 3",
+        "worst-case mixed --bound 0.03 --budget 20 --items 20",
+        "map mixed --accelerator papers",
+    ] {
+        good(folder, command);
+    }
+}
+
+/// Biases of 38 outputs, three ranges of activations, and a scale for every output.
+fn other_bits() -> u64 {
+    32 * (38 + 2 + 38)
+}
+
+#[test]
+fn a_choice_of_bits_needs_a_budget_that_can_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(
+        folder.join("a.toml"),
+        SPARSE.replace("epochs = 3", "epochs = 1"),
+    )
+    .unwrap();
+    good(folder, "train a.toml --out run");
+    for (options, part) in [
+        ("--bits auto", "needs a limit"),
+        ("--bits auto --size 100B", "--size is too small"),
+        (
+            "--bits auto --loss-budget -1",
+            "--loss-budget -1 is no rise",
+        ),
+        ("--bits 4 --size 30KiB", "leave them out with --bits 4"),
+        (
+            "--bits auto --size 30KiB --rounding gptq",
+            "--rounding rounds weights",
+        ),
+        (
+            "--bits auto --size 30KiB --widths 2,1",
+            "a width of 4 or more",
+        ),
+    ] {
+        let message = bad(folder, &format!("compress run {options}"));
+        assert!(message.contains(part), "{options}: {message}");
+    }
 }

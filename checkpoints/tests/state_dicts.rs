@@ -352,6 +352,12 @@ fn every_network_computes_with_the_values_of_its_state_dict() {
             [2, 1, 50],
             8,
         ),
+        // 2 convolutions, 2 norms of four tensors, two linear layers.
+        (
+            r#"{"kind":"signal-cnn","classes":3,"points":30,"layers":[{"channels":4,"kernel":5},{"channels":2,"kernel":3}]}"#,
+            [1, 1, 30],
+            16,
+        ),
         (r#"{"kind":"autoencoder","widths":[12,5,2]}"#, [3, 2, 2], 8),
         (
             r#"{"kind":"conv-autoencoder","channels":3,"width":4}"#,

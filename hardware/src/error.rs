@@ -7,7 +7,7 @@ use std::fmt::Display;
 pub enum HardwareError {
     /// The number of bits is outside what the symmetric quantizer can represent in `f32`.
     #[error(
-        "bits = {bits} is outside 2..=16: use a width in that range, or leave `bits` out for full precision"
+        "bits = {bits} is outside 1..=16: use a width in that range, or leave `bits` out for full precision"
     )]
     Bits {
         /// The refused width.
@@ -76,7 +76,7 @@ pub enum HardwareError {
 
 impl HardwareError {
     /// `field = value` outside `limit`: see [`Self::Limit`].
-    pub(crate) fn limit(
+    pub fn limit(
         field: impl Display,
         value: impl Display,
         limit: impl Display,
@@ -91,7 +91,7 @@ impl HardwareError {
     }
 
     /// Settings that cannot hold together: see [`Self::Conflict`].
-    pub(crate) fn conflict(settings: impl Display, remedy: impl Display) -> Self {
+    pub fn conflict(settings: impl Display, remedy: impl Display) -> Self {
         Self::Conflict {
             settings: settings.to_string(),
             remedy: remedy.to_string(),

@@ -3,7 +3,7 @@
 //! Two ways lead from a network to chips. The short one varies weights: variation is a *reparameterization* of a parameter,
 //!
 //! ```text
-//! effective = quantize(stored) + deviation(chip)        gradients pass straight through to `stored`
+//! effective = quantize(prune(stored)) + deviation(chip)        gradients pass straight through to `stored`
 //! ```
 //!
 //! [`quantize_weights`] attaches the quantizer alone, [`vary_weights`] adds one chip's held deviation for a training step,
@@ -43,6 +43,7 @@ pub mod ir_drop;
 pub mod layer;
 pub mod map;
 pub mod program;
+pub mod prune;
 pub mod quantize;
 mod toml_problem;
 pub mod units;
@@ -65,5 +66,6 @@ pub use quantize::{
 pub use toml_problem::toml_problem;
 pub use weight_path::{
     WeightPath, deviate_weights, manufacture, programmed, quantize_weights, vary_weights,
+    weight_scales,
 };
 pub use weight_plan::WeightPlan;

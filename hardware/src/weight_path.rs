@@ -2,34 +2,45 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::module::{Module, Param, Reparameterization, Reparameterizer};
+use burn::module::{Module, ModuleVisitor, Param, Reparameterization, Reparameterizer};
 use burn::tensor::Tensor;
 use crossburn_kernels::QuantizedWeight;
 use crossburn_noise::{
-    ChipDraws, Deviation, Distribution, NoiseError, Variation, WeightLayouts, attached,
-    matrix_weights, require_unattached, shared_weights,
+    ChipDraws, Deviation, Distribution, NoiseError, Variation, WeightLayouts, WeightShape,
+    attached, matrix_weights, require_unattached, shared_weights,
 };
 
+use crate::prune::Mask;
 use crate::{WeightPlan, WeightQuantizer};
 
-/// Stored weight → (quantize) → (add one chip's deviation) → effective weight.
+/// Stored weight → (prune) → (quantize) → (add one chip's deviation) → effective weight.
 ///
-/// The deviation is held: every use of the weight until the path is replaced sees the same chip. It takes no gradient;
-/// the stored weight does, straight through the quantizer.
+/// Mask and deviation are held: every use of the weight until the path is replaced sees the same chip. They take no gradient;
+/// the stored weight does, straight through the quantizer, where it was not pruned. A pruned weight deviates like any other: its
+/// cells are there.
 #[derive(Module, Debug)]
 pub struct WeightPath {
+    mask: Option<Mask>,
     quantizer: Option<WeightQuantizer>,
     deviation: Option<Deviation>,
+}
+
+impl WeightPath {
+    /// What the weight is programmed to, which its chips deviate from.
+    fn target<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+        match (&self.quantizer, &self.mask) {
+            (Some(quantizer), mask) => quantizer.apply_kept(base, mask.as_ref()),
+            (None, Some(mask)) => mask.apply(base),
+            (None, None) => base,
+        }
+    }
 }
 
 impl Reparameterization for WeightPath {
     const NAME: &'static str = "path";
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        let weight = match &self.quantizer {
-            Some(quantizer) => quantizer.apply(base),
-            None => base,
-        };
+        let weight = self.target(base);
         match &self.deviation {
             Some(deviation) => deviation.apply(weight),
             None => weight,
@@ -85,20 +96,32 @@ impl Reparameterizer for &mut Attach<'_> {
             return (param, None);
         }
         let layout = self.layouts.layout(path);
-        let quantizer = self
-            .plan
-            .quantization(path)
-            .map(|quantization| WeightQuantizer::new(quantization).with_layout(layout));
-        let deviation = match self.deviations {
+        let device = param.lazy_device();
+        let quantizer = self.plan.quantization(path).map(|quantization| {
+            let quantizer = WeightQuantizer::new(quantization).with_layout(layout);
+            match self.plan.scales(path) {
+                Some(scales) => quantizer.with_scales(scales, &device),
+                None => quantizer,
+            }
+        });
+        let mask = self.plan.prunes(path).then(|| {
+            let shape = WeightShape::new(&param.lazy_shape(), layout);
+            let kept = self
+                .plan
+                .kept(path, &shape, || on_host(param.base().detach()));
+            Mask::new(&kept, &device)
+        });
+        let mut weight_path = WeightPath {
+            mask,
+            quantizer,
+            deviation: None,
+        };
+        weight_path.deviation = match self.deviations {
             Deviations::None => None,
             Deviations::Drawn(..) if !self.weights.on_arrays.contains(path) => None,
             Deviations::Drawn(variation, chip) => {
-                let stored = param.base().detach();
-                let device = stored.device();
-                let programmed = match &quantizer {
-                    Some(quantizer) => quantizer.apply(stored),
-                    None => stored,
-                };
+                let programmed = weight_path.target(param.base().detach());
+                let device = programmed.device();
                 let draws = self.shared.get(path).map_or(path, String::as_str);
                 Some(Deviation::draw(
                     programmed, variation, chip, draws, layout, &device,
@@ -115,25 +138,67 @@ impl Reparameterizer for &mut Attach<'_> {
                         });
                         None
                     }
-                    values => values
-                        .map(|values| Deviation::from_values(values.clone(), &param.lazy_device())),
+                    values => values.map(|values| Deviation::from_values(values.clone(), &device)),
                 }
             }
         };
-        if quantizer.is_none() && deviation.is_none() {
-            return (param, None);
-        }
-        (
-            param,
-            Some(WeightPath {
-                quantizer,
-                deviation,
-            }),
-        )
+        let WeightPath {
+            mask: None,
+            quantizer: None,
+            deviation: None,
+        } = &weight_path
+        else {
+            return (param, Some(weight_path));
+        };
+        (param, None)
     }
 }
 
-/// `module` whose weights are quantized at every use as `plan` says, for a training step; `None` leaves it as it is.
+/// The values of a weight, which may be packed.
+fn on_host<const D: usize>(weight: Tensor<D>) -> Vec<f32> {
+    let weight = match weight.dtype().is_float() {
+        true => weight,
+        false => weight.dequantize(),
+    };
+    weight
+        .into_data()
+        .try_into_vec_as()
+        .expect("a weight is a tensor of floats")
+}
+
+/// The learned scales of the weights of `module` by path, as [`WeightPlan::with_scales`] gave them to its paths: tensors that have a
+/// gradient on a device with autodiff.
+pub fn weight_scales<M: Module>(module: &M) -> BTreeMap<String, Tensor<1>> {
+    let mut collect = CollectScales::default();
+    module.visit(&mut collect);
+    collect.found
+}
+
+#[derive(Default)]
+struct CollectScales {
+    path: Vec<String>,
+    found: BTreeMap<String, Tensor<1>>,
+}
+
+impl ModuleVisitor for CollectScales {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let attached = param.reparameterization::<WeightPath>();
+        let quantizer = attached.and_then(|path| path.quantizer.as_ref());
+        if let Some(scales) = quantizer.and_then(WeightQuantizer::scales) {
+            self.found.insert(self.path.join("."), scales);
+        }
+    }
+}
+
+/// `module` whose weights are pruned and quantized at every use as `plan` says, for a training step; `None` leaves it as it is.
 ///
 /// # Errors
 /// [`NoiseError::Attached`] for a weight that carries a reparameterization already, such as the adapter of a low-rank
@@ -212,7 +277,7 @@ fn attach<M: Module>(
     plan: &WeightPlan,
     deviations: Deviations<'_>,
 ) -> Result<M, NoiseError> {
-    if !plan.quantizes() && matches!(deviations, Deviations::None) {
+    if !plan.changes() && matches!(deviations, Deviations::None) {
         return Ok(module);
     }
     let weights = Weights::of(&module, plan);
@@ -224,7 +289,7 @@ fn attach<M: Module>(
 /// A plain module with the effective weights of [`attach`], of what the layers of `module` compute with.
 fn chip<M: Module>(module: &M, plan: &WeightPlan, deviations: Deviations<'_>) -> M {
     let module = module.valid();
-    let unchanged = !plan.quantizes() && matches!(deviations, Deviations::None);
+    let unchanged = !plan.changes() && matches!(deviations, Deviations::None);
     if unchanged && attached(&module) == [QuantizedWeight::NAME.to_string()].into() {
         return module;
     }

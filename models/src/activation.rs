@@ -25,6 +25,20 @@ impl Activation {
         Self { quantizer: None }
     }
 
+    /// The same activation with levels whose distance is a power of two, where it is quantized.
+    pub fn with_power_of_two_scale(self) -> Self {
+        Self {
+            quantizer: self
+                .quantizer
+                .map(ActivationQuantizer::with_power_of_two_scale),
+        }
+    }
+
+    /// What quantizes it.
+    pub fn quantizer(&self) -> Option<&ActivationQuantizer> {
+        self.quantizer.as_ref()
+    }
+
     /// Applies the activation; any shape, kept.
     pub fn apply<A: Arithmetic, const D: usize>(&self, x: A::Signal<D>) -> A::Signal<D> {
         match &self.quantizer {

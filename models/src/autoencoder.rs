@@ -67,10 +67,10 @@ fn chain(layers: &[Linear], activations: &[Activation], mut x: Tensor<2>) -> Ten
 }
 
 impl Network for DenseAutoencoder {
-    fn unquantized_activations(self) -> Self {
+    fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         let activations = self.activations.into_iter();
         Self {
-            activations: activations.map(Activation::unquantized).collect(),
+            activations: activations.map(change).collect(),
             ..self
         }
     }
@@ -173,12 +173,12 @@ fn doubled(x: Tensor<4>) -> Tensor<4> {
 }
 
 impl Network for ConvAutoencoder {
-    fn unquantized_activations(self) -> Self {
+    fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         Self {
-            act1: self.act1.unquantized(),
-            act2: self.act2.unquantized(),
-            act3: self.act3.unquantized(),
-            act4: self.act4.unquantized(),
+            act1: change(self.act1),
+            act2: change(self.act2),
+            act3: change(self.act3),
+            act4: change(self.act4),
             ..self
         }
     }

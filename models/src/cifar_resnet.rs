@@ -109,13 +109,13 @@ impl Network for CifarResNet {
 
     const ALIASES: &'static [(&'static str, &'static str)] = &[("fc", "linear")];
 
-    fn unquantized_activations(self) -> Self {
+    fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         let stage = |blocks: Vec<BasicBlock>| {
             let blocks = blocks.into_iter();
-            blocks.map(BasicBlock::unquantized_activations).collect()
+            blocks.map(|block| block.with_activations(change)).collect()
         };
         Self {
-            act: self.act.unquantized(),
+            act: change(self.act),
             layer1: stage(self.layer1),
             layer2: stage(self.layer2),
             layer3: stage(self.layer3),

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use crossburn_hardware::enclosure::Interval;
 
-use crate::Network;
+use crate::{IntegerStage, Network};
 
 /// A classifier of images, signals or rows of features.
 pub trait Classifier: Network {
@@ -15,6 +15,13 @@ pub trait Classifier: Network {
     /// Why a pass gave NaN in place of its outputs, where the computation of the network depends on values and met one that it cannot
     /// compute with, such as an index beyond the end of a table. Copies of the network, such as its chips, tell of each other's passes.
     fn failure(&self) -> Option<String> {
+        None
+    }
+
+    /// Its layers for signals of `length` points, each with what follows it, for [`to_integers`](crate::to_integers); `None` for a network
+    /// that has no form in integers, by default.
+    fn integer_stages(&self, length: usize) -> Option<Vec<IntegerStage>> {
+        let _ = length;
         None
     }
 

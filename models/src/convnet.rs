@@ -90,10 +90,10 @@ impl ConvNet {
 impl Network for ConvNet {
     const STACKS: bool = true;
 
-    fn unquantized_activations(self) -> Self {
+    fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         let activations = self.acts.into_iter();
         Self {
-            acts: activations.map(Activation::unquantized).collect(),
+            acts: activations.map(change).collect(),
             ..self
         }
     }

@@ -100,12 +100,12 @@ impl LeNet {
 impl Network for LeNet {
     const STACKS: bool = true;
 
-    fn unquantized_activations(self) -> Self {
+    fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         Self {
-            act1: self.act1.unquantized(),
-            act2: self.act2.unquantized(),
-            act3: self.act3.unquantized(),
-            act4: self.act4.unquantized(),
+            act1: change(self.act1),
+            act2: change(self.act2),
+            act3: change(self.act3),
+            act4: change(self.act4),
             ..self
         }
     }

@@ -62,10 +62,10 @@ impl Mlp {
 impl Network for Mlp {
     const STACKS: bool = true;
 
-    fn unquantized_activations(self) -> Self {
+    fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         let activations = self.activations.into_iter();
         Self {
-            activations: activations.map(Activation::unquantized).collect(),
+            activations: activations.map(change).collect(),
             ..self
         }
     }

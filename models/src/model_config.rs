@@ -11,7 +11,8 @@ use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::held_form::HeldForm;
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
-    LeNetConfig, MlpConfig, ResNet18Config, WithNetwork, convnet, initialize, lenet,
+    LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig, WithNetwork, convnet, initialize,
+    lenet,
 };
 
 /// Any network of this crate, as recipes and checkpoints name it.
@@ -43,6 +44,8 @@ pub enum ModelConfig {
     /// A 1-D convolutional classifier of signals.
     #[serde(rename = "cnn1d")]
     Cnn1d(Cnn1dConfig),
+    /// A 1-D convolutional classifier of signals of one length, layer by layer.
+    SignalCnn(SignalCnnConfig),
     /// Linear layers down to a code and up again.
     Autoencoder(DenseAutoencoderConfig),
     /// Convolutions down to a code and up again.
@@ -146,19 +149,6 @@ pub enum ModelError {
         /// The configuration key.
         key: &'static str,
     },
-    /// A width or a kernel for convolutions that are described one by one.
-    #[error(
-        "model.width and model.kernel say nothing beside model.layers: leave them out, each layer has its own"
-    )]
-    BesideLayers,
-    /// Signals that are shorter than what a kernel sees.
-    #[error(
-        "model.points = {points} is less than a kernel of model.layers sees: use longer signals, smaller kernels or strides"
-    )]
-    TooShort {
-        /// The refused number of points.
-        points: usize,
-    },
     /// A depth that no ResNet for CIFAR has.
     #[error(
         "model.depth = {depth} is no multiple of 6 plus 2 from 8 to 1202: use 20, 32, 44, 56 or 110"
@@ -166,6 +156,14 @@ pub enum ModelError {
     Depth {
         /// The refused depth.
         depth: usize,
+    },
+    /// Layers that no signal of the given length passes.
+    #[error("model: {problem}: {remedy}")]
+    Signal {
+        /// What is wrong.
+        problem: String,
+        /// What is possible.
+        remedy: &'static str,
     },
     /// Data of another shape than the network takes.
     #[error(
@@ -223,6 +221,7 @@ impl ModelConfig {
             Self::ResNet18(_) => "resnet18",
             Self::ResNet(_) => "resnet",
             Self::Cnn1d(_) => "cnn1d",
+            Self::SignalCnn(_) => "signal-cnn",
             Self::Autoencoder(_) => "autoencoder",
             Self::ConvAutoencoder(_) => "conv-autoencoder",
             Self::Decoder(_) => "decoder",
@@ -244,6 +243,7 @@ impl ModelConfig {
             | Self::ResNet18(_)
             | Self::ResNet(_)
             | Self::Cnn1d(_)
+            | Self::SignalCnn(_)
             | Self::Onnx(_) => Family::Classifier,
         })
     }
@@ -257,6 +257,7 @@ impl ModelConfig {
             Self::ResNet18(config) => config.bits,
             Self::ResNet(config) => config.bits,
             Self::Cnn1d(config) => config.bits,
+            Self::SignalCnn(config) => config.bits,
             Self::Autoencoder(config) => config.bits,
             Self::ConvAutoencoder(config) => config.bits,
             Self::Decoder(_) | Self::Pretrained(_) => None,
@@ -274,6 +275,7 @@ impl ModelConfig {
             | Self::ResNet18(_)
             | Self::ResNet(_)
             | Self::Cnn1d(_)
+            | Self::SignalCnn(_)
             | Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
             | Self::Decoder(_)
@@ -293,6 +295,7 @@ impl ModelConfig {
             Self::ResNet18(config) => config.classes,
             Self::ResNet(config) => config.classes,
             Self::Cnn1d(config) => config.classes,
+            Self::SignalCnn(config) => config.classes,
             Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
             | Self::Decoder(_)
@@ -323,6 +326,7 @@ impl ModelConfig {
             | Self::Autoencoder(DenseAutoencoderConfig { widths, .. }) => (widths, Vec::new()),
             Self::LeNet(_) | Self::Pretrained(_) | Self::Onnx(_) | Self::Own(_) => return Ok(()),
             Self::Decoder(sizes) => return sizes.config().map(|_| ()).map_err(unbuilt),
+            Self::SignalCnn(config) => return config.check(),
             Self::ConvNet(config) => (&[1, 1], vec![("width", config.width)]),
             Self::ResNet18(config) => (
                 &[1, 1],
@@ -332,7 +336,15 @@ impl ModelConfig {
                 config.check_depth()?;
                 (&[1, 1], vec![("classes", config.classes)])
             }
-            Self::Cnn1d(config) => return config.check(),
+            Self::Cnn1d(config) => (
+                &[1, 1],
+                vec![
+                    ("channels", config.channels),
+                    ("width", config.width),
+                    ("kernel", config.kernel),
+                    ("classes", config.classes),
+                ],
+            ),
             Self::ConvAutoencoder(config) => (
                 &[1, 1],
                 vec![
@@ -382,14 +394,11 @@ impl ModelConfig {
                 let values = widths[0];
                 (values != channels * height * width).then(|| format!("{values}-value"))
             }
-            Self::Cnn1d(config) => {
-                let fits = channels == config.channels
-                    && height == 1
-                    && config.points.is_none_or(|points| points == width)
-                    && config.lengths(width).is_some();
-                let length = config.points.map(|points| points.to_string());
-                let length = length.unwrap_or("LENGTH".to_string());
-                (!fits).then(|| format!("{}x1x{length}", config.channels))
+            Self::Cnn1d(config) => (channels != config.channels || height != 1)
+                .then(|| format!("{}x1xLENGTH", config.channels)),
+            Self::SignalCnn(config) => {
+                let expected = [config.channels, 1, config.points];
+                (shape != expected).then(|| format!("{}x1x{}", config.channels, config.points))
             }
             Self::Decoder(_) | Self::Pretrained(_) => Some("token".to_string()),
             Self::Onnx(_) | Self::Own(_) => None,
@@ -442,6 +451,7 @@ impl ModelConfig {
             Self::ResNet18(config) => work.classifier(initialize(config.init(device), seed)),
             Self::ResNet(config) => work.classifier(initialize(config.init(device), seed)),
             Self::Cnn1d(config) => work.classifier(initialize(config.init(device), seed)),
+            Self::SignalCnn(config) => work.classifier(initialize(config.init(device), seed)),
             Self::Autoencoder(config) => work.autoencoder(initialize(config.init(device), seed)),
             Self::ConvAutoencoder(config) => {
                 work.autoencoder(initialize(config.init(device), seed))
@@ -555,8 +565,12 @@ mod tests {
             ),
             (r#"{"kind":"cnn1d","classes":5,"kernel":4}"#, [1, 1, 33]),
             (
-                r#"{"kind":"cnn1d","classes":2,"points":40,"hidden":[6],"norm":true,"bits":4,"layers":[{"channels":3,"kernel":6,"stride":2},{"channels":5,"kernel":5}]}"#,
-                [1, 1, 40],
+                r#"{"kind":"signal-cnn","classes":2,"bits":8}"#,
+                [1, 1, 1250],
+            ),
+            (
+                r#"{"kind":"signal-cnn","classes":4,"channels":2,"points":40,"norm":"before-activation","hidden":[],"layers":[{"channels":3,"kernel":5,"pool":2},{"channels":4,"kernel":3,"padding":1}]}"#,
+                [2, 1, 40],
             ),
             (
                 r#"{"kind":"autoencoder","widths":[12,5,2],"bits":4}"#,
@@ -623,6 +637,7 @@ mod tests {
             (r#"{"kind":"resnet18","width":4"#, [3, 32, 32], false),
             (r#"{"kind":"resnet","depth":8"#, [3, 32, 32], false),
             (r#"{"kind":"cnn1d","classes":5"#, [1, 1, 40], true),
+            (r#"{"kind":"signal-cnn","classes":5"#, [1, 1, 1250], true),
             (
                 r#"{"kind":"autoencoder","widths":[12,5,2]"#,
                 [3, 2, 2],
@@ -655,7 +670,7 @@ mod tests {
             (r#"{"kind":"lenet","bit":4}"#, "unknown field `bit`"),
             (
                 r#"{"kind":"lenet","bits":40}"#,
-                "bits = 40 is outside 2..=16",
+                "bits = 40 is outside 1..=16",
             ),
             (r#"{"kind":"vgg"}"#, "unknown variant `vgg`"),
             (
@@ -679,43 +694,6 @@ mod tests {
         let signal: ModelConfig =
             serde_json::from_str(r#"{"kind":"cnn1d","classes":3,"kernel":0}"#).unwrap();
         insta::assert_snapshot!(signal.check([1, 1, 32]).unwrap_err(), @"model.kernel = 0 must be above zero");
-        for (keys, shape, part) in [
-            (
-                r#""layers":[{"channels":3,"kernel":0}]"#,
-                [1, 1, 32],
-                "model.layers.kernel = 0",
-            ),
-            (
-                r#""layers":[{"channels":3,"kernel":4}],"width":4"#,
-                [1, 1, 32],
-                "model.width and model.kernel say nothing beside",
-            ),
-            (
-                r#""layers":[{"channels":3,"kernel":40}],"points":32"#,
-                [1, 1, 32],
-                "model.points = 32 is less than a kernel",
-            ),
-            (
-                r#""layers":[{"channels":3,"kernel":40}]"#,
-                [1, 1, 32],
-                "cnn1d takes 1x1xLENGTH inputs",
-            ),
-            (
-                r#""points":40"#,
-                [1, 1, 32],
-                "cnn1d takes 1x1x40 inputs, the data has 1x1x32",
-            ),
-            (
-                r#""hidden":[3,0]"#,
-                [1, 1, 32],
-                "model.hidden = 0 must be above zero",
-            ),
-        ] {
-            let text = format!(r#"{{"kind":"cnn1d","classes":3,{keys}}}"#);
-            let config: ModelConfig = serde_json::from_str(&text).unwrap();
-            let message = config.check(shape).unwrap_err().to_string();
-            assert!(message.starts_with(part), "{message}");
-        }
         let odd: ModelConfig = serde_json::from_str(r#"{"kind":"resnet","depth":18}"#).unwrap();
         insta::assert_snapshot!(odd.check([3, 32, 32]).unwrap_err(), @"model.depth = 18 is no multiple of 6 plus 2 from 8 to 1202: use 20, 32, 44, 56 or 110");
         let mlp: ModelConfig = serde_json::from_str(r#"{"kind":"mlp","widths":[784]}"#).unwrap();
@@ -767,8 +745,8 @@ mod tests {
             (r#"{"kind":"resnet","depth":8}"#, [3, 32, 32]),
             (r#"{"kind":"cnn1d","classes":10}"#, [1, 1, 40]),
             (
-                r#"{"kind":"cnn1d","classes":10,"points":40,"hidden":[6],"norm":true,"layers":[{"channels":3,"kernel":6,"stride":2}]}"#,
-                [1, 1, 40],
+                r#"{"kind":"signal-cnn","classes":10,"points":60,"layers":[{"channels":4,"kernel":5,"pool":2},{"channels":6,"kernel":3,"stride":2}]}"#,
+                [1, 1, 60],
             ),
             (r#"{"kind":"autoencoder","widths":[12,5,2]}"#, [3, 2, 2]),
         ] {

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleDisplay};
 
-use crate::{Autoencoder, CausalLanguageModel, Classifier};
+use crate::{Activation, Autoencoder, CausalLanguageModel, Classifier};
 
 /// A network that is trained, evaluated and searched: any Burn module. What it computes is said by a trait of its kind, such
 /// as [`Classifier`], [`Autoencoder`] or [`CausalLanguageModel`].
@@ -35,11 +35,18 @@ pub trait Network: Module + ModuleDisplay + Send + Sync + 'static {
     /// "downsample.conv")`. What other programs wrote is found by either.
     const ALIASES: &'static [(&'static str, &'static str)] = &[];
 
+    /// The same network with every activation as `change` makes it; by default a network that has no [`Activation`].
+    #[must_use]
+    fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
+        let _ = change;
+        self
+    }
+
     /// The same network with every activation in full precision: what a gradient through rounding and clipping is compared
     /// with. A network that does not quantize activations is that already.
     #[must_use]
     fn unquantized_activations(self) -> Self {
-        self
+        self.with_activations(&Activation::unquantized)
     }
 }
 

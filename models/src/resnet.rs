@@ -151,10 +151,10 @@ impl BasicBlock {
         self.act2.apply::<A, 4>(A::add(y, shortcut))
     }
 
-    pub(crate) fn unquantized_activations(self) -> Self {
+    pub(crate) fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         Self {
-            act1: self.act1.unquantized(),
-            act2: self.act2.unquantized(),
+            act1: change(self.act1),
+            act2: change(self.act2),
             ..self
         }
     }
@@ -210,13 +210,13 @@ impl Network for ResNet18 {
         ("linear", "fc"),
     ];
 
-    fn unquantized_activations(self) -> Self {
+    fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         let stage = |blocks: Vec<BasicBlock>| {
             let blocks = blocks.into_iter();
-            blocks.map(BasicBlock::unquantized_activations).collect()
+            blocks.map(|block| block.with_activations(change)).collect()
         };
         Self {
-            act: self.act.unquantized(),
+            act: change(self.act),
             layer1: stage(self.layer1),
             layer2: stage(self.layer2),
             layer3: stage(self.layer3),

@@ -77,7 +77,9 @@ pub use rare::{
     Direction, ImportanceConfig, ImportanceQuantile, ImportanceSampling, Move, Pilot, RareChip,
     RareConfig, RareLevel, RareObserver, RareQuantile, RareResult, ShiftedChip, SubsetSimulation,
 };
-pub use select::{array_weights, attached, matrix_weights, require_unattached, shared_weights};
+pub use select::{
+    array_weights, attached, matrix_weights, require_unattached, shared_weights, weight_order,
+};
 pub use sigma_convention::SigmaConvention;
 pub use variation::Variation;
 pub use weight_shape::{OutputChannels, WeightLayout, WeightLayouts, WeightShape};

@@ -54,6 +54,13 @@ pub fn array_weights<M: Module>(
     Ok(matrices)
 }
 
+/// The paths of `selected` in the order in which `module` has its parameters: mostly that of its layers.
+pub fn weight_order<M: Module>(module: &M, selected: &BTreeSet<String>) -> Vec<String> {
+    let scan = Scan::of(module);
+    let paths = scan.paths().filter(|path| selected.contains(*path));
+    paths.map(str::to_string).collect()
+}
+
 /// The `selected` parameters of `module` that are another one of them once more, each with the path that names their draws:
 /// the first of those that share an identity and their values.
 ///

@@ -155,7 +155,9 @@ impl CompressionJob<'_> {
             .map(PathPattern::new);
         // A pattern that names nothing is refused with them.
         let stays = stays.chain(self.keep.iter().cloned());
-        let plan = WeightPlan::from(self.quantization).with_placement(weights.placement().clone());
+        let plan = WeightPlan::from(self.quantization)
+            .with_placement(weights.placement().clone())
+            .with_pruning_of(weights);
         stays.fold(plan, |plan, path| plan.with_bits(path, None))
     }
 

@@ -291,10 +291,16 @@ impl StoredNetwork {
         Ok(self)
     }
 
-    /// A document with what is said of arrays, where something is.
+    /// A document with what is said of arrays, grids and pruning, where something is.
     pub(crate) fn with_arrays(&self, mut document: Value) -> Result<Value> {
         if !self.recipe.arrays.is_default() {
             document["arrays"] = study::json(&self.recipe.arrays)?;
+        }
+        if !self.recipe.quantization.is_default() {
+            document["quantization"] = study::json(&self.recipe.quantization)?;
+        }
+        if let Some(pruning) = &self.recipe.pruning {
+            document["pruning"] = study::json(pruning)?;
         }
         Ok(document)
     }

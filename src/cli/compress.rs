@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use crossburn_hardware::Quantization;
 use crossburn_hardware::quantize::{Rounding, Symmetry};
-use crossburn_hardware::{Quantization, WeightBits};
 use crossburn_models::ModelConfig;
 use crossburn_noise::{Granularity, PathPattern};
 use crossburn_training::TaskConfig;
 use crossburn_training::data::DataSource;
 use serde_json::json;
 
+use super::compress_widths::{Bits, WidthsArguments};
 use super::model_choice::located;
 use super::normalize::NormalizeArgument;
 use super::run_setup::{RunArguments, name_after, run_folder};
@@ -32,6 +33,11 @@ use crate::apps::pruning::{PruningJob, Shares};
 /// With --prune a language model loses heads and feed-forward channels instead. OUT/model receives what is left, as a smaller model in the layout of
 /// the Hugging Face hub, which every other verb takes.
 ///
+/// With --bits auto no weight is rounded: every layer is quantized alone at each width, and the widths are chosen that the loss on the
+/// validation items suffers least from. The run folder receives the table and a recipe that trains at these widths from the weights as they are.
+///
+/// Example: crossburn compress runs/digits --bits auto --size 30KiB
+///
 /// Example: crossburn compress SmolLM2-135M-Instruct.Q4_1.gguf --data text:book.txt --bits 4 --group 64
 ///
 /// Example: crossburn compress SmolLM2-135M-Instruct.Q4_1.gguf --data text:book.txt --prune mlp=0.2
@@ -49,17 +55,19 @@ pub(super) struct Compress {
         help_heading = "Weights"
     )]
     prune: Option<Shares>,
-    /// Bits of a weight, sign included, in place of those of the recipe
-    #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Weights")]
-    bits: u8,
-    /// How weights get to their levels
+    /// Bits of a weight, sign included, in place of those of the recipe; 1 is the sign alone, `auto` a number for every layer
     #[arg(
         long,
-        value_name = "WAY",
-        default_value = "gptq",
+        value_name = "N|auto",
+        default_value = "4",
         help_heading = "Weights"
     )]
-    rounding: Way,
+    bits: Bits,
+    #[command(flatten)]
+    widths: WidthsArguments,
+    /// How weights get to their levels [default: gptq]
+    #[arg(long, value_name = "WAY", help_heading = "Weights")]
+    rounding: Option<Way>,
     /// Inputs of an output that share a scale; all where absent
     #[arg(long, value_name = "N", help_heading = "Weights")]
     group: Option<NonZeroUsize>,
@@ -111,9 +119,36 @@ impl From<Way> for Rounding {
 }
 
 impl Compress {
+    /// Refuses options that round weights, beside widths for every layer.
+    fn check_auto(&self) -> Result<()> {
+        let rounds = [
+            (self.rounding.is_some(), "--rounding"),
+            (self.group.is_some(), "--group"),
+            (self.asymmetric, "--asymmetric"),
+            (!self.keep.is_empty(), "--keep"),
+            (self.items.is_some(), "--items"),
+        ];
+        match rounds.into_iter().find(|(given, _)| *given) {
+            Some((_, option)) => {
+                bail!("{option} rounds weights, which --bits auto does not: leave it out")
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn run(self) -> Result<Outcome> {
-        let bits = WeightBits::new(self.bits)?;
-        let rounding = Rounding::from(self.rounding);
+        let bits = match self.bits {
+            Bits::All(bits) if !self.widths.limits() => Some(bits),
+            Bits::All(bits) => bail!(
+                "--size and --loss-budget choose a number of bits for every layer: leave them out with --bits {}",
+                bits.get()
+            ),
+            Bits::Auto => {
+                self.check_auto()?;
+                None
+            }
+        };
+        let rounding = Rounding::from(self.rounding.unwrap_or(Way::Gptq));
         if self.calibration == 0 && rounding != Rounding::Nearest && self.prune.is_none() {
             bail!(
                 "--calibration 0 shows GPTQ nothing: use a number above 0, or --rounding nearest"
@@ -138,13 +173,19 @@ impl Compress {
         if let Some(shares) = self.prune {
             return self.pruned(shares, &path, &stored, source);
         }
+        let Some(bits) = bits else {
+            let out = self.out.as_deref();
+            return self
+                .widths
+                .run(&self.model, &stored, source, (out, &self.run));
+        };
         let config = stored.with_arrays(json!({
             "task": stored.recipe.task,
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
             "data": source.to_string(),
             "items": self.items.or(stored.recipe.data.test),
-            "bits": self.bits,
+            "bits": bits,
             "rounding": rounding.name(),
             "group": self.group,
             "asymmetric": self.asymmetric,

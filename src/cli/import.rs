@@ -83,7 +83,7 @@ pub(super) struct Import {
 const CALIBRATION: usize = 4096;
 
 /// Networks that a state dict may become, as `--kind` names them.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "lenet",
     "convnet",
     "resnet18",
@@ -95,6 +95,7 @@ const KINDS: [&str; 13] = [
     "resnet110",
     "mlp",
     "cnn1d",
+    "signal-cnn",
     "autoencoder",
     "conv-autoencoder",
 ];

@@ -4,6 +4,7 @@ mod bench;
 mod chat;
 mod command_line;
 mod compress;
+mod compress_widths;
 mod demo;
 mod device;
 mod devices;

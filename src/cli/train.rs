@@ -232,6 +232,7 @@ impl TrainingJob<'_> {
         observer: &mut impl TrainingObserver,
     ) -> Result<Outcome> {
         let recipe = self.recipe;
+        let network = recipe.started(network)?;
         recipe.check_hardware(&network)?;
         let mut clock = Clock::new();
         let source = &recipe.data.source;
@@ -279,7 +280,11 @@ impl TrainingJob<'_> {
             return Ok(Outcome::Interrupted);
         }
         let batches = Batches::new(&test, 128, &self.place.device)?;
-        let evaluation = Evaluation::new(&trained.network, recipe.weights::<N>(), batches);
+        let weights = match trained.programmed {
+            true => recipe.weights::<N>().without_quantization(),
+            false => recipe.weights::<N>(),
+        };
+        let evaluation = Evaluation::new(&trained.network, weights, batches);
         let clean = clock.time("test", || evaluation.clean_in_detail())?;
         let (version, commit) = study::version();
         let summary = DataSummary {
@@ -299,6 +304,9 @@ impl TrainingJob<'_> {
         if let Some(conventions) = training_set.conventions() {
             let conventions = conventions.with_columns(recipe.data.source.columns()?);
             manifest = manifest.with_conventions(study::json(&conventions)?);
+        }
+        if trained.programmed {
+            manifest = manifest.with_programmed_weights();
         }
         if trained.noise != recipe.noise {
             manifest = manifest.with_training_noise(study::json(&trained.noise)?);

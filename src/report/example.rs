@@ -4,18 +4,19 @@
 
 use std::collections::BTreeMap;
 
+use crossburn_hardware::WeightBits;
 use crossburn_hardware::cost::LayerShape;
 use crossburn_hardware::deploy::Hardware;
 use crossburn_noise::Metric;
 use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search, SignGradient};
-use crossburn_training::AttackActivations;
+use crossburn_training::{AttackActivations, LayerWidths, WidthOption};
 use serde_json::{Value, json};
 
 use super::{
-    BoundPoint, Claim, DataSummary, Document, EpochRow, FoundBy, KppEntry, Mapping, MappingData,
-    MethodResults, PopulationSummary, RandomChips, Reproduction, ReproductionRow, Results,
-    RunCommand, SearchSummary, SweepPoint, Timing, Transfer, TransferFrom, Verdict,
-    WorstCaseResults,
+    BoundPoint, Claim, DataSummary, Document, EpochRow, FoundBy, JudgedWidths, KppEntry, Mapping,
+    MappingData, MethodResults, PopulationSummary, RandomChips, Reproduction, ReproductionRow,
+    Results, RunCommand, SearchSummary, SweepPoint, Timing, Transfer, TransferFrom, Verdict,
+    WidthRow, Widths, WidthsBudget, WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -249,5 +250,59 @@ pub(crate) fn reproduction() -> Reproduction {
             verdict: Verdict::Holds,
         }],
         timing: Timing::default(),
+    }
+}
+
+/// Two layers, of which the second got fewer bits.
+pub(crate) fn widths() -> Widths {
+    let row = |path: &str, weights, options: &[(u8, u64, f64)], chosen| WidthRow {
+        layer: LayerWidths {
+            path: path.into(),
+            weights,
+            kept: weights / 2,
+            options: options
+                .iter()
+                .map(|(bits, size, rise)| WidthOption {
+                    bits: WeightBits::new(*bits).unwrap(),
+                    size: *size,
+                    rise: *rise,
+                })
+                .collect(),
+        },
+        chosen,
+    };
+    Widths {
+        schema: Widths::SCHEMA.into(),
+        version: "0.1.0".into(),
+        commit: Some("0123abc".into()),
+        reproduce: "crossburn compress runs/net --bits auto --size 1KiB".into(),
+        config: json!({"size": 8192}),
+        data: DataSummary {
+            source: "waveforms".into(),
+            train: 2000,
+            validation: 1000,
+            test: 0,
+        },
+        metric: Metric::share("accuracy"),
+        budget: WidthsBudget {
+            size: Some(8192),
+            rise: None,
+        },
+        layers: vec![
+            row("convs.0.weight", 56, &[(8, 280, 0.001), (4, 168, 0.02)], 0),
+            row("fc.weight", 960, &[(4, 2880, -0.0004), (1, 1440, 0.4)], 0),
+        ],
+        other: 1600,
+        before: JudgedWidths {
+            loss: 0.21,
+            metric: 0.94,
+        },
+        after: JudgedWidths {
+            loss: 0.24,
+            metric: 0.93,
+        },
+        timing: Timing {
+            seconds: BTreeMap::from([("sensitivities".into(), 0.5)]),
+        },
     }
 }

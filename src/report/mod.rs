@@ -11,6 +11,7 @@
 //! | `mapping/` | `map` | [`Mapping`] |
 //! | `worst_case/` | `worst-case` | [`WorstCaseResults`] |
 //! | `reproduction/` | `reproduce` | [`Reproduction`] |
+//! | `widths/` | `compress --bits auto` | [`Widths`] |
 //!
 //! A new kind implements [`Document`] with the parts of [`draw`], and has a line in `registry.rs`.
 //!
@@ -40,6 +41,7 @@ pub(crate) mod registry;
 mod reproduction;
 mod results;
 mod run_folder;
+mod widths;
 mod worst_case;
 
 pub use document::{Document, Origin, Timing};
@@ -54,6 +56,7 @@ pub use results::{
     RunCommand, SweepPoint,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, RESULTS_FILE, write_run};
+pub use widths::{JudgedWidths, WidthRow, Widths, WidthsBudget};
 pub use worst_case::{
     BoundPoint, CertificateResults, FoundBy, LegSummary, RandomChips, SearchSummary, Transfer,
     TransferFrom, WorstCaseHardware, WorstCaseResults,

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use crossburn_hardware::quantize_weights;
+use crossburn_hardware::{WeightPlan, quantize_weights};
 use crossburn_models::Network;
 use crossburn_noise::{Philox, path_hash};
 
@@ -10,7 +10,7 @@ use crate::task::Learn;
 use crate::{Passes, Recipe, Run, TrainingError};
 
 /// `network` with running statistics that have followed `passes` passes over the training items with the weights as they
-/// are programmed: quantized, without variation. No weight moves. Items come in an order of their own for every pass, in
+/// are programmed: pruned and quantized by `weights`, without variation. No weight moves. Items come in an order of their own for every pass, in
 /// batches of the recipe's size.
 ///
 /// Training under noise leaves statistics of noisy activations. Ranges of quantized activations follow like the
@@ -24,6 +24,7 @@ use crate::{Passes, Recipe, Run, TrainingError};
 pub(crate) fn batch_norm_refresh<N: Network, T: Learn<N>>(
     network: N,
     passes: usize,
+    weights: &WeightPlan,
     recipe: &Recipe,
     run: &Run<'_, T>,
     done: &mut Passes,
@@ -33,7 +34,7 @@ pub(crate) fn batch_norm_refresh<N: Network, T: Learn<N>>(
     }
     // A copy with statistics of its own, and a view of it that shares them.
     let network = network.valid().train();
-    let programmed = quantize_weights(network.clone(), recipe.weights::<N>())?;
+    let programmed = quantize_weights(network.clone(), weights)?;
     for pass in 0..passes {
         let stream = Philox::new(recipe.seed ^ path_hash("batch norm refresh"), pass as u64);
         for items in stream
@@ -126,8 +127,15 @@ mod tests {
             resume: false,
         };
         let mut passes = Passes::default();
-        let refreshed =
-            batch_norm_refresh(network.clone(), 200, &recipe(), &run, &mut passes).unwrap();
+        let refreshed = batch_norm_refresh(
+            network.clone(),
+            200,
+            &WeightPlan::default(),
+            &recipe(),
+            &run,
+            &mut passes,
+        )
+        .unwrap();
         assert_eq!((passes.forward, passes.backward), (200 * 30, 0));
         assert_eq!(
             values(refreshed.conv.weight.val()),
@@ -174,7 +182,15 @@ mod tests {
             resume: false,
         };
         let mut passes = Passes::default();
-        batch_norm_refresh(network, 3, &recipe(), &run, &mut passes).unwrap();
+        batch_norm_refresh(
+            network,
+            3,
+            &WeightPlan::default(),
+            &recipe(),
+            &run,
+            &mut passes,
+        )
+        .unwrap();
         assert_eq!(passes, Passes::default());
     }
 }

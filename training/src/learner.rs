@@ -67,6 +67,8 @@ pub(crate) struct Learned<Y> {
     pub(crate) passes: u64,
     /// Gradients of the logarithms of full scales of inputs, by path, of a step on a hardware that learns them.
     pub(crate) scales: BTreeMap<String, f64>,
+    /// Gradients of the learned scales of weights, by path.
+    pub(crate) weight_scales: BTreeMap<String, Vec<f64>>,
 }
 
 impl<N: Network> Learner<N> {

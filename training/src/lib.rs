@@ -9,21 +9,25 @@
 
 mod activation_ranges;
 mod batch_norm_refresh;
+mod bit_widths;
 mod certificate;
 pub mod data;
 mod error;
 mod evaluation;
 mod graph;
 mod hardware_aware;
+mod held_weights;
 mod learner;
 mod method;
 mod observer;
 mod optimizer;
 mod passes;
 mod pretrained;
+mod pruning;
 mod recipe;
 mod schedule;
 mod sensitivity;
+mod start;
 mod task;
 #[cfg(test)]
 mod testing;
@@ -35,6 +39,10 @@ mod weights;
 mod worst_case;
 
 pub use activation_ranges::set_activation_ranges;
+pub use bit_widths::{
+    LayerWidths, WidthBudget, WidthOption, bit_sensitivities, choose_widths, chosen_widths,
+    mean_loss,
+};
 pub use certificate::{Certificate, LayerCertificate};
 pub use error::TrainingError;
 pub use evaluation::{Batches, Details, Evaluation, evaluate};
@@ -45,6 +53,7 @@ pub use observer::{EpochRecord, Silent, TrainingObserver};
 pub use optimizer::OptimizerConfig;
 pub use passes::Passes;
 pub use pretrained::BaseModel;
+pub use pruning::{PatternOfPath, PruningConfig};
 pub use recipe::{DataConfig, Deployment, Recipe, Selection, TrainingConfig};
 pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
@@ -59,5 +68,5 @@ pub use task::{
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;
-pub use weights::{ArraysConfig, BitsOfPath};
+pub use weights::{ActivationScale, ArraysConfig, BitsOfPath, QuantizationConfig};
 pub use worst_case::{AttackActivations, WeightAttack};

@@ -1,12 +1,15 @@
 //! A training run, as a TOML recipe.
 
+use std::path::PathBuf;
+
 use crossburn_models::{ModelConfig, OwnConfig};
 use crossburn_noise::{Distribution, Variation};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, DataSource};
 use crate::{
-    ArraysConfig, HardwareAware, Method, OptimizerConfig, Schedule, TaskConfig, TrainingError,
+    ArraysConfig, HardwareAware, Method, OptimizerConfig, PruningConfig, QuantizationConfig,
+    Schedule, TaskConfig, TrainingError,
 };
 
 /// Everything that determines a trained network: the same recipe gives the same weights.
@@ -28,6 +31,12 @@ pub struct Recipe {
     /// Which weights lie on arrays, and the widths of single ones.
     #[serde(default, skip_serializing_if = "ArraysConfig::is_default")]
     pub arrays: ArraysConfig,
+    /// How the grids of weights and activations are chosen.
+    #[serde(default, skip_serializing_if = "QuantizationConfig::is_default")]
+    pub quantization: QuantizationConfig,
+    /// Which weights remain; all where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruning: Option<PruningConfig>,
     /// How it learns.
     #[serde(default)]
     pub method: Method,
@@ -101,6 +110,9 @@ pub struct TrainingConfig {
     /// Whether activations are held of one block of a language model at a time, and computed again for the gradients.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub checkpoint_blocks: bool,
+    /// Run or checkpoint whose weights training starts from; initial weights from the seed where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// The optimizer.
     pub optimizer: OptimizerConfig,
     /// The learning-rate schedule.
@@ -130,6 +142,7 @@ impl Default for TrainingConfig {
             batch: 128,
             accumulate: 1,
             checkpoint_blocks: false,
+            from: None,
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
             augmentation: Augmentation::default(),
@@ -144,7 +157,7 @@ impl Default for TrainingConfig {
 
 impl Recipe {
     /// The recipe of a network and data that a program brings itself, with every default: what [`train`](crate::train) takes
-    /// from it are seed, `model` and `arrays` (how weights are quantized, and which lie on arrays), `training`, `method`, `noise` and
+    /// from it are seed, `model`, `arrays`, `quantization` and `pruning` (what is done with weights), `training`, `method`, `noise` and
     /// `hardware`.
     ///
     /// ```
@@ -170,6 +183,8 @@ impl Recipe {
             },
             training: TrainingConfig::default(),
             arrays: ArraysConfig::default(),
+            quantization: QuantizationConfig::default(),
+            pruning: None,
             method: Method::default(),
             noise: Variation::default(),
             hardware: None,
@@ -243,6 +258,7 @@ impl Recipe {
         if let Some(hardware) = &self.hardware {
             hardware.check(self)?;
         }
+        self.check_compression()?;
         self.method.check(self)
     }
 

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch_norm_refresh::batch_norm_refresh;
 use crate::data::Augmentation;
+use crate::held_weights::{self, HeldWeights, WeightScales};
 use crate::learner::{Learner, Step};
 use crate::method::{Plan, Scene};
 use crate::task::{Batch, Learn, Tally, items_in_words};
@@ -65,6 +66,8 @@ impl<'a, T> Run<'a, T> {
 pub struct Trained<N> {
     /// The kept weights, in evaluation mode, as they are to be programmed.
     pub network: N,
+    /// Whether the weights are on their grids already, which were learned: they are not to be quantized again.
+    pub programmed: bool,
     /// Full scales of the inputs of layers on arrays that were learned with these weights, by path: see [`HardwareAware`].
     pub input_scales: BTreeMap<String, f32>,
     /// One record per finished epoch.
@@ -96,6 +99,11 @@ struct Progress {
     scales: BTreeMap<String, LearnedScale>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     best_scales: BTreeMap<String, f32>,
+    /// Scales of weights, as they move, and those of the best epoch.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    weight_scales: WeightScales,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    best_weight_scales: BTreeMap<String, Vec<f32>>,
 }
 
 /// Trains `network` by `recipe`.
@@ -104,7 +112,10 @@ struct Progress {
 /// the gradient of the task's loss reaches the clean weights straight through, the optimizer steps them. With `[hardware]` the
 /// chip is one that is programmed ([`HardwareAware`]). After each epoch the
 /// validation items are judged with a new chip per batch and the best epoch is kept (Yan et al., ICCAD 2023, section 4 of
-/// the method). Other methods ([`Method`](crate::Method)) take other steps, or judge otherwise.
+/// the method), of those whose weights have the pattern of a pruning. Other methods ([`Method`](crate::Method)) take other steps, or judge otherwise.
+///
+/// With `[pruning]` the weights as an epoch begins choose which of them remain in it. The kept weights have zeros in the place of the
+/// others, and so do all from the first epoch on in which the mask rests. With learned scales the kept weights are on their grids.
 ///
 /// Order of items, augmentation and noise depend on (seed, epoch, step) alone, so a run that was interrupted and
 /// resumed ends with the weights it would have had. `network` must be the initial one then, too.
@@ -136,7 +147,12 @@ pub fn train<N: Network, T: Learn<N>>(
             recipe.noise,
         ),
     };
+    let scales = std::mem::take(&mut progress.best_weight_scales);
+    let learned = !scales.is_empty();
     let mut network = match recipe.training.deployment {
+        Deployment::AsTrained if learned => {
+            programmed(&kept, recipe.weights::<N>().with_scales(scales))
+        }
         Deployment::AsTrained => kept,
         Deployment::MeanFolded => {
             let weights = recipe.weights::<N>();
@@ -146,10 +162,16 @@ pub fn train<N: Network, T: Learn<N>>(
     };
     if !interrupted {
         let passes = recipe.training.batch_norm_refresh;
-        network = batch_norm_refresh(network, passes, recipe, run, &mut progress.passes)?.valid();
+        let weights = match learned {
+            true => recipe.weights::<N>().without_quantization(),
+            false => recipe.weights::<N>(),
+        };
+        let done = &mut progress.passes;
+        network = batch_norm_refresh(network, passes, &weights, recipe, run, done)?.valid();
     }
     Ok(Trained {
         network,
+        programmed: learned,
         input_scales: progress.best_scales,
         curve: progress.curve,
         best_epoch: progress.best_epoch,
@@ -204,6 +226,8 @@ struct State<'a, N, T> {
     initial: N,
     /// What steps compute on where the recipe has `[hardware]`.
     chips: Option<TrainingChips>,
+    /// How weights are pruned and quantized in this epoch.
+    weights: HeldWeights,
     /// One, or as many copies as the method trains side by side.
     learners: Vec<Learner<N>>,
     /// Evaluation-mode copy of the best epoch. Not a clone: clones share running statistics with what still trains.
@@ -267,6 +291,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                     teacher,
                     scales: BTreeMap::new(),
                     best_scales: BTreeMap::new(),
+                    weight_scales: WeightScales::new(),
+                    best_weight_scales: BTreeMap::new(),
                 };
                 (
                     networks(),
@@ -279,6 +305,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let hardware = recipe.hardware.as_ref();
         let chips = hardware.map(HardwareAware::chips).transpose()?;
         let chips = chips.map(|chips| chips.with_scales(progress.scales.clone()));
+        let weights = HeldWeights::new(recipe, &initial, progress.weight_scales.clone());
         let learners = networks
             .into_iter()
             .zip(optimizers)
@@ -290,6 +317,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             better: run.validation.metric().better,
             initial,
             chips,
+            weights,
             learners,
             best,
             progress,
@@ -309,7 +337,9 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             if plan.restart {
                 self.restart();
             }
-            let before = self.progress.passes;
+            let (learning, before) = (plan.copies[0].0, self.progress.passes);
+            self.weights
+                .begin(recipe, &self.learners[learning].network, epoch);
             let mut lessons = Vec::with_capacity(plan.copies.len());
             for turn in 0..plan.copies.len() {
                 let Some(lesson) = self.pass(epoch, &plan, turn, observer)? else {
@@ -320,6 +350,11 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             }
             if let Some(chips) = &self.chips {
                 self.progress.scales = chips.scales().clone();
+            }
+            self.progress.weight_scales = self.weights.scales().clone();
+            if self.mask_rests(epoch) {
+                let learner = &mut self.learners[learning];
+                learner.network = self.weights.plan().prune(learner.network.clone());
             }
             let scene = Scene {
                 recipe,
@@ -342,6 +377,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             let (copy, noise) = plan.copies[verdict.winner];
             let lesson = &lessons[verdict.winner];
             let network = self.learners[copy].network.valid();
+            let network = self.weights.plan().prune(network);
             let (clean, noisy) = self.validate(&network, &noise, epoch, &validation)?;
             let record = EpochRecord {
                 epoch,
@@ -354,13 +390,14 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 noise,
             };
             let last = recipe.training.selection == Selection::Last && plan.decides;
-            if last || self.judged(&record) > self.best_judged().1 {
+            if last && self.may_be_kept(epoch) || self.judged(&record) > self.best_judged().1 {
                 self.best = network;
                 self.progress.best_epoch = epoch;
                 let scales = self.progress.scales.iter();
                 self.progress.best_scales = scales
                     .map(|(path, scale)| (path.clone(), scale.value))
                     .collect();
+                self.progress.best_weight_scales = held_weights::values(self.weights.scales());
             }
             self.progress.curve.push(record);
             self.save()?;
@@ -395,8 +432,23 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         )?)
     }
 
+    /// Whether the mask of a pruning rests in `epoch`: what it prunes is gone.
+    fn mask_rests(&self, epoch: usize) -> bool {
+        let pruning = self.recipe.pruning.as_ref();
+        pruning.is_some_and(|pruning| pruning.rests(epoch, self.recipe.training.epochs))
+    }
+
+    /// Whether the weights of `epoch` have the pattern of the pruning, if there is one.
+    fn may_be_kept(&self, epoch: usize) -> bool {
+        let pruning = self.recipe.pruning.as_ref();
+        pruning.is_none_or(|pruning| pruning.is_reached(epoch, self.recipe.training.epochs))
+    }
+
     /// What decides which epoch is kept, oriented so that higher is better; lower than anything where an epoch is not to be.
     fn judged(&self, record: &EpochRecord) -> f64 {
+        if !self.may_be_kept(record.epoch) {
+            return f64::NEG_INFINITY;
+        }
         match self.recipe.method.judges_chips() {
             true => record
                 .validation_percentile
@@ -423,7 +475,11 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             return false;
         };
         let epochs = self.progress.curve.len();
-        epochs > 0 && epochs >= self.best_judged().0 + patience
+        let waited = (1..=epochs).filter(|epoch| {
+            // Epochs on the way to a pattern bring nothing that could be better.
+            *epoch > self.best_judged().0 && self.may_be_kept(*epoch)
+        });
+        epochs > 0 && waited.count() >= patience
     }
 
     /// One pass of one copy over the training items; `None` where the observer stopped it. The copy then holds a part
@@ -455,7 +511,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let order = run
             .train
             .epoch(&generator(recipe.seed, "order", epoch), of_step);
-        let weights = recipe.weights::<N>();
+        let weights = &mut self.weights;
         let clip = training.clip;
         let clip = clip.map(|deviations| (deviations, clipped(&learner.network, recipe)));
         let items_on = |items: &[usize], device: &Device| match &training.augmentation {
@@ -476,7 +532,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             {
                 let seen = &first[..first.len().min(LOOK)];
                 let batch = items_on(seen, run.device)?;
-                let looked = chips.look(&learner.network, &weights, seen.len(), |network| {
+                let looked = chips.look(&learner.network, weights.plan(), seen.len(), |network| {
                     // As a step computes: batch norms by the statistics of the batch.
                     run.train.forward(&network.clone().train(), &batch);
                 });
@@ -485,7 +541,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             }
             let step = Step {
                 task: run.train,
-                weights: &weights,
+                weights: weights.plan(),
                 noise,
                 hardware: self.chips.as_ref(),
                 chip: ChipSeed::new(
@@ -508,6 +564,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware) {
                 chips.learn(&learned.scales, hardware.scale_rate);
             }
+            weights.learn(&learned.weight_scales);
             if let Some((deviations, selected)) = &clip {
                 let network = learner.network.clone();
                 learner.network = clip_weights(network, selected, *deviations);
@@ -551,8 +608,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         epoch: usize,
         batches: &Batches<T>,
     ) -> Result<(f64, Option<f64>), TrainingError> {
-        let weights = self.recipe.weights::<N>();
-        let programmed = programmed(network, &weights);
+        let weights = self.weights.plan();
+        let programmed = programmed(network, weights);
         let clean = evaluate(&programmed, batches)?;
         self.progress.passes.forward += batches.items() as u64;
         if self.chips.is_none() && matches!(noise.distribution, Distribution::None {}) {
@@ -564,8 +621,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         for (index, batch) in batches.iter().enumerate() {
             let chip = ChipSeed::new(seed, (epoch as u64) << 32 | index as u64);
             let chip = match &self.chips {
-                Some(chips) => chips.chip(network, &weights, chip)?,
-                None => manufacture(network, &weights, noise, chip),
+                Some(chips) => chips.chip(network, weights, chip)?,
+                None => manufacture(network, weights, noise, chip),
             };
             let judged = task.judge(task.forward(&chip, batch), batch, &mut tally);
             judged.map_err(|error| {

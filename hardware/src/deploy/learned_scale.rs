@@ -1,12 +1,12 @@
-//! Full scales of the inputs of layers, which training learns.
+//! Scales that training learns: full scales of the inputs of layers, distances of the levels of weights.
 
 use serde::{Deserialize, Serialize};
 
-/// The full scale of a layer's inputs, as training steps move it: Adam on its logarithm.
+/// The full scale of a layer's inputs, or the distance of two levels of a weight, as training steps move it: Adam on its logarithm.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LearnedScale {
-    /// The input at full scale, in the units of the network.
+    /// The scale, in the units of the network.
     pub value: f32,
     /// Running mean of the gradient, and of its square.
     mean: f64,
@@ -19,7 +19,7 @@ const FORGET: [f64; 2] = [0.9, 0.999];
 
 impl LearnedScale {
     /// A full scale that has not moved yet.
-    pub(super) fn new(value: f32) -> Self {
+    pub fn new(value: f32) -> Self {
         Self {
             value,
             mean: 0.0,
@@ -30,7 +30,7 @@ impl LearnedScale {
 
     /// One step down the gradient of a loss by the logarithm of the full scale, of `rate` parts of itself at most. A
     /// gradient that is no finite number moves nothing.
-    pub(super) fn step(&mut self, gradient: f64, rate: f64) {
+    pub fn step(&mut self, gradient: f64, rate: f64) {
         if !gradient.is_finite() {
             return;
         }

@@ -25,7 +25,7 @@ pub struct PostTraining {
 type Watched = Arc<Mutex<Vec<InputMoments>>>;
 
 impl PostTraining {
-    /// `network`, in evaluation mode, with its weights on the grids that `plan` gives them.
+    /// `network`, in evaluation mode, with its weights on the grids that `plan` gives them; those that it prunes are zero.
     ///
     /// `run` passes calibration data through the network that it is given, where the rounding asks for it. Every layer is rounded
     /// for the inputs that it has in the network as it was trained; 128 sequences or a few hundred images are usual. The
@@ -64,6 +64,7 @@ impl PostTraining {
         let network = network.valid().materialize();
         require_finite(&network)?;
         plan.check(&network)?;
+        let network = plan.prune(network);
         let mut selected = matrix_weights(&network);
         selected.extend(plan.placement().on_arrays(&network));
         selected.retain(|path| plan.quantization(path).is_some());
@@ -97,10 +98,12 @@ impl PostTraining {
             };
             let groups = moments.len().max(1);
             let mut matrices = in_matrices(&weight.values, &weight.shape, groups)?;
+            let pruned = plan.pruning(&path).is_some();
             let plan = RoundingPlan {
                 quantization: quantization.check().map_err(named)?,
                 group: self.group,
                 rounding: self.rounding,
+                pruned,
             };
             plan.round(&mut matrices, &moments).map_err(named)?;
             let rows = matrices.into_iter().flat_map(|matrix| matrix.values);

@@ -11,7 +11,9 @@ use super::network_weights::attach;
 use super::{Fab, Fidelity, Hardware, InputRange, LearnedScale, MappedNetwork, Operation, SeenUse};
 use crate::layer::in_layout;
 use crate::units::Second;
-use crate::{HardwareError, WeightPlan, deviate_weights, programmed, quantize_weights};
+use crate::{
+    HardwareError, WeightPlan, deviate_weights, programmed, quantize_weights, weight_scales,
+};
 
 /// Chips of one hardware for training steps: each is programmed from the weights as they are at its step, and gradients
 /// reach these weights straight through quantizer, cells and converters.
@@ -81,14 +83,43 @@ pub struct OnChip<M> {
     pub network: M,
     /// What takes the gradients of full scales, by path.
     scales: BTreeMap<String, Tensor<1>>,
+    /// What takes those of the scales of weights.
+    weight_scales: BTreeMap<String, Tensor<1>>,
 }
 
-impl<M> OnChip<M> {
-    /// A network whose step learns no full scale.
+impl<M: Module> OnChip<M> {
+    /// A network whose step learns no full scale of inputs. It may learn [scales of weights](crate::weight_scales).
     pub fn without_scales(network: M) -> Self {
+        Self::new(network, BTreeMap::new())
+    }
+
+    fn new(network: M, scales: BTreeMap<String, Tensor<1>>) -> Self {
         Self {
+            weight_scales: weight_scales(&network),
             network,
-            scales: BTreeMap::new(),
+            scales,
+        }
+    }
+
+    /// Adds the gradients by the learned scales of weights, by the path of the weight, that `gradients` holds to `sums`.
+    pub fn add_weight_scale_gradients(
+        &self,
+        gradients: &Gradients,
+        sums: &mut BTreeMap<String, Vec<f64>>,
+    ) {
+        for (path, scales) in &self.weight_scales {
+            let Some(gradient) = scales.grad(gradients) else {
+                continue;
+            };
+            let gradient: Vec<f32> = gradient
+                .into_data()
+                .try_into_vec_as()
+                .expect("a gradient is a tensor of floats");
+            let sums = sums
+                .entry(path.clone())
+                .or_insert_with(|| vec![0.0; gradient.len()]);
+            let pairs = sums.iter_mut().zip(gradient);
+            pairs.for_each(|(sum, gradient)| *sum += f64::from(gradient));
         }
     }
 
@@ -262,7 +293,7 @@ impl TrainingChips {
                 require_unattached(&network, &paths)?;
                 // Arrays hold what is quantized already; what stays digital is quantized as ever.
                 let exact = |plan: WeightPlan, path: &String| {
-                    plan.with_bits(PathPattern::new(path.as_str()), None)
+                    plan.with_stored(PathPattern::new(path.as_str()))
                 };
                 let digital = paths.iter().fold(plan.clone(), exact);
                 let network = quantize_weights(network, &digital)?;
@@ -280,7 +311,7 @@ impl TrainingChips {
                         None => arrays,
                     })
                 });
-                Ok(OnChip { network, scales })
+                Ok(OnChip::new(network, scales))
             }
         }
     }

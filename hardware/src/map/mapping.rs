@@ -1,7 +1,8 @@
 //! The setting that turns weights into conductances.
 
 use crossburn_noise::Granularity;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::integers::Cells;
 use super::{MappedMatrix, Scheme, WeightMatrix};
@@ -45,7 +46,8 @@ pub struct Mapping {
     /// How cells are signed.
     #[serde(default)]
     pub scheme: Scheme,
-    /// Width of a weight, sign included.
+    /// Width of a weight, sign included: two bits at least, since a signed integer has a level for zero.
+    #[serde(deserialize_with = "read_with_zero")]
     pub weight_bits: WeightBits,
     /// Bits of one cell, 1 to 4; `None` puts the whole integer on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +62,23 @@ pub struct Mapping {
     /// scaled apart.
     #[serde(default, with = "Written")]
     pub scale: Granularity,
+}
+
+/// Refuses a width whose integers have none for zero.
+fn with_zero(bits: WeightBits) -> Result<WeightBits, HardwareError> {
+    match bits.is_sign() {
+        true => Err(HardwareError::limit(
+            "weight_bits",
+            1,
+            "2..=16 of cells, whose integers have a zero",
+            "use 2, whose integers are -1, 0 and 1",
+        )),
+        false => Ok(bits),
+    }
+}
+
+fn read_with_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WeightBits, D::Error> {
+    with_zero(WeightBits::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 impl Mapping {
@@ -95,6 +114,7 @@ impl Mapping {
         weights: &WeightMatrix,
         range: ConductanceRange,
     ) -> Result<MappedMatrix, HardwareError> {
+        with_zero(self.weight_bits)?;
         if self.slices.is_some() && self.slice_bits.is_none() {
             return Err(HardwareError::conflict(
                 "slices without slice_bits: a slice has no width",

@@ -26,6 +26,7 @@ pub struct ActivationQuantizer {
     range: RunningState<Tensor<1>>,
     training: Param<Flag>,
     steps: u32,
+    power_of_two: bool,
 }
 
 impl ActivationQuantizer {
@@ -41,6 +42,31 @@ impl ActivationQuantizer {
             range: RunningState::new(Tensor::ones([1], device)),
             training: Param::from_bool(true),
             steps: (1 << bits.get()) - 1,
+            power_of_two: false,
+        }
+    }
+
+    /// The same quantizer with the least power of two as its step whose levels reach to the range: rescaling by it is a shift, and nothing
+    /// is clipped that the range holds.
+    #[must_use]
+    pub fn with_power_of_two_scale(self) -> Self {
+        Self {
+            power_of_two: true,
+            ..self
+        }
+    }
+
+    /// The highest level: levels are `0..=steps`.
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// The distance of two levels, as evaluation computes with it.
+    pub fn step(&self) -> f32 {
+        let range: f32 = self.range.value_sync().into_scalar();
+        match self.power_of_two {
+            true => power_of_two(range / self.steps as f32),
+            false => range / self.steps as f32,
         }
     }
 
@@ -49,6 +75,13 @@ impl ActivationQuantizer {
         let range = match x.device().is_autodiff() && self.training.is_enabled() {
             true => self.follow(x.clone().detach().max().clamp_min(0.0)),
             false => self.range.value(),
+        };
+        let range = match self.power_of_two {
+            true => {
+                let step = power_of_two(range.clone().into_scalar::<f32>() / self.steps as f32);
+                range.full_like(step * self.steps as f32)
+            }
+            false => range,
         };
         quantize_clipped(x, range, self.steps)
     }
@@ -61,6 +94,12 @@ impl ActivationQuantizer {
         self.range.update(range.clone());
         range
     }
+}
+
+/// The least power of two that is not below `step`, which is above zero; what is no number stays so.
+fn power_of_two(step: f32) -> f32 {
+    // The logarithms of two neighbours of 32 bits are apart in 64.
+    f64::from(step).log2().ceil().exp2() as f32
 }
 
 #[cfg(test)]
@@ -109,6 +148,35 @@ mod tests {
             quantizer.forward(alive.clone());
         }
         assert!((range(&quantizer) - 2.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn steps_are_powers_of_two_where_asked() {
+        for (step, power) in [
+            (1.0, 1.0),
+            (0.75, 1.0),
+            (0.5, 0.5),
+            (0.51, 1.0),
+            (3.0, 4.0),
+            (1e-30, 2f32.powi(-99)),
+        ] {
+            assert_eq!(power_of_two(step), power);
+        }
+        for exponent in -120..120 {
+            let exact = 2f32.powi(exponent);
+            assert_eq!(power_of_two(exact), exact);
+            let next = f32::from_bits(exact.to_bits() + 1);
+            assert_eq!(power_of_two(next), 2.0 * exact);
+        }
+        let device = Device::flex();
+        let quantizer = four_bits(&device).with_power_of_two_scale();
+        quantizer.range.update(Tensor::from_floats([9.0], &device));
+        quantizer.range.value_sync();
+        // 9 / 15 is 0.6, so that levels are whole numbers up to 15.
+        assert_eq!((quantizer.step(), quantizer.steps()), (1.0, 15));
+        let x = Tensor::<1>::from_floats([0.4, 9.0, 14.6, 20.0, -1.0], &device);
+        let y: Vec<f32> = quantizer.forward(x).into_data().try_to_vec().unwrap();
+        assert_eq!(y, [0.0, 9.0, 15.0, 15.0, 0.0]);
     }
 
     #[test]

@@ -23,6 +23,17 @@ pub enum Calibration {
     },
     /// Of 1 %, 2 %, … 100 % of the whole range, the one with the smallest squared error.
     Mse {},
+    /// The range of [`Mse`](Self::Mse) as training begins, which training then moves down the gradient of the loss (Esser et al.,
+    /// "Learned step size quantization", ICLR 2020).
+    Learned {
+        /// The largest part of itself by which a step of training moves a range.
+        #[serde(default = "usual_rate")]
+        rate: f64,
+    },
+}
+
+fn usual_rate() -> f64 {
+    1e-3
 }
 
 impl Default for Calibration {
@@ -46,18 +57,28 @@ impl Calibration {
                     "use a share such as 99.9",
                 ))
             }
+            Self::Learned { rate } if !(rate > 0.0 && rate < 1.0) => Err(HardwareError::limit(
+                "calibration.rate",
+                rate,
+                "0 to 1, both excluded",
+                "use a part such as 0.001",
+            )),
             _ => Ok(self),
         }
     }
 
     /// The grid of `bits` for `values`, which must be finite; that of nothing is that of zeros.
     pub(super) fn grid(self, bits: WeightBits, symmetry: Symmetry, values: &[f32]) -> Grid {
+        if bits.is_sign() && symmetry == Symmetry::Symmetric {
+            // The scale with the smallest squared error, whatever the range.
+            return Grid::symmetric(bits, mean_magnitude(values));
+        }
         let (low, high) = match self {
             Self::Percentile { percent } => percentiles(symmetry, percent, values),
-            Self::MinMax {} | Self::Mse {} => whole_range(symmetry, values),
+            Self::MinMax {} | Self::Mse {} | Self::Learned { .. } => whole_range(symmetry, values),
         };
         let grid = |share: f32| symmetry.grid(bits, low * share, high * share);
-        if self != (Self::Mse {}) {
+        if matches!(self, Self::MinMax {} | Self::Percentile { .. }) {
             return grid(1.0);
         }
         let error = |grid: &Grid| -> f64 {
@@ -74,6 +95,12 @@ impl Calibration {
             .min_by(|(a, _), (b, _)| a.total_cmp(b));
         best.map_or_else(|| grid(1.0), |(_, grid)| grid)
     }
+}
+
+/// `mean|x|`, 0 of nothing (Rastegari et al., "XNOR-Net", ECCV 2016, equation 6).
+fn mean_magnitude(values: &[f32]) -> f32 {
+    let sum: f64 = values.iter().map(|x| f64::from(x.abs())).sum();
+    (sum / values.len().max(1) as f64) as f32
 }
 
 fn whole_range(symmetry: Symmetry, values: &[f32]) -> (f32, f32) {

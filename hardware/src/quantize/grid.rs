@@ -2,11 +2,13 @@
 
 use super::WeightBits;
 
-/// A uniform grid that has a level for zero.
+/// A uniform grid.
 ///
 /// ```text
 /// level(x) = clamp(round(x / step), low, high)        value(level) = level * step
 /// ```
+///
+/// Every grid has a level for zero but that of signs, whose levels are -1 and 1: zero is rounded up to 1 there.
 ///
 /// Rounding is to the nearest level, halves to the even one. Symmetric grids have `low = -high`. An asymmetric grid is
 /// the usual `(q - zero_point) * step` with `q = 0..2^bits`: its levels are `q - zero_point`, so that level 0 is zero in
@@ -28,10 +30,13 @@ pub struct Grid {
     pub low: i32,
     /// The highest level.
     pub high: i32,
+    /// Whether -1 and 1 are the only levels.
+    pub signs: bool,
 }
 
 impl Grid {
-    /// `2^bits - 1` levels from `-largest` to `largest`. Nothing but zero gives a grid on which everything is zero.
+    /// `2^bits - 1` levels from `-largest` to `largest`, and of one bit these two alone. Where `largest` is zero, the step is the smallest
+    /// normal number, so that values are zero or next to it.
     pub fn symmetric(bits: WeightBits, largest: f32) -> Self {
         let max_level = bits.max_level();
         Self {
@@ -39,6 +44,7 @@ impl Grid {
             step: largest.abs().max(f32::MIN_POSITIVE * max_level) / max_level,
             low: -(max_level as i32),
             high: max_level as i32,
+            signs: bits.is_sign(),
         }
     }
 
@@ -57,11 +63,15 @@ impl Grid {
             step,
             low: -zero_point,
             high: steps - zero_point,
+            signs: false,
         }
     }
 
     /// The level of `x`. A NaN has level 0: refuse it before.
     pub fn level(&self, x: f32) -> i32 {
+        if self.signs {
+            return if x < 0.0 { -1 } else { 1 };
+        }
         ((x / self.step).round_ties_even() as i32).clamp(self.low, self.high)
     }
 
@@ -72,6 +82,9 @@ impl Grid {
 
     /// `x` on the grid; a NaN stays one.
     pub fn quantize(&self, x: f32) -> f32 {
+        if self.signs && !x.is_nan() {
+            return self.value(self.level(x));
+        }
         let level = (x / self.step).round_ties_even();
         level.clamp(self.low as f32, self.high as f32) * self.step
     }
@@ -101,6 +114,15 @@ mod tests {
                 prop_assert!(!inside || (grid.quantize(x) - x).abs() <= 0.5 * grid.step + 1e-6 * x.abs());
             }
         }
+    }
+
+    #[test]
+    fn one_bit_is_the_sign() {
+        let grid = Grid::symmetric(WeightBits::new(1).unwrap(), 0.25);
+        let found = [-3.0, -0.1, -0.0, 0.0, 0.1].map(|x| grid.quantize(x));
+        assert_eq!(found, [-0.25, -0.25, 0.25, 0.25, 0.25]);
+        assert_eq!((grid.level(-0.1), grid.level(0.0)), (-1, 1));
+        assert!(grid.quantize(f32::NAN).is_nan());
     }
 
     #[test]

@@ -71,19 +71,51 @@ impl Quantization {
     /// [`HardwareError::Limit`].
     pub fn check(self) -> Result<Self, HardwareError> {
         self.calibration.check()?;
-        Ok(self)
+        match self.calibration {
+            Calibration::Percentile { percent }
+                if self.bits.is_sign() && self.symmetry == Symmetry::Symmetric =>
+            {
+                Err(HardwareError::limit(
+                    "calibration.percent",
+                    percent,
+                    "nothing at one bit, whose scale is the mean magnitude",
+                    "leave the calibration out, or use two bits or more",
+                ))
+            }
+            _ => Ok(self),
+        }
     }
 
     /// The grids of `weights`, which must be finite: one, or one per output channel of `shape`.
     pub fn grids(&self, weights: &[f32], shape: impl Into<WeightShape>) -> Vec<Grid> {
+        self.grids_of_kept(weights, shape, None)
+    }
+
+    /// The same of the weights that `kept` says, in row-major order, where weights were pruned.
+    pub fn grids_of_kept(
+        &self,
+        weights: &[f32],
+        shape: impl Into<WeightShape>,
+        kept: Option<&[bool]>,
+    ) -> Vec<Grid> {
         let grid = |values: &[f32]| self.calibration.grid(self.bits, self.symmetry, values);
-        match self.granularity {
-            Granularity::PerTensor => vec![grid(weights)],
-            Granularity::PerChannel => {
+        let remaining = |first: usize, weights: &[f32]| -> Vec<f32> {
+            let kept = kept.map_or(&[][..], |kept| &kept[first..]);
+            let pairs = weights.iter().enumerate();
+            pairs
+                .filter(|(at, _)| kept.get(*at).copied().unwrap_or(true))
+                .map(|(_, weight)| *weight)
+                .collect()
+        };
+        match (self.granularity, kept) {
+            (Granularity::PerTensor, None) => vec![grid(weights)],
+            (Granularity::PerTensor, Some(_)) => vec![grid(&remaining(0, weights))],
+            (Granularity::PerChannel, _) => {
                 let outputs = shape.into().outputs();
                 let mut channels = vec![Vec::new(); outputs.count()];
                 for (run, weights) in weights.chunks(outputs.run()).enumerate() {
-                    channels[outputs.of(run * outputs.run())].extend_from_slice(weights);
+                    let first = run * outputs.run();
+                    channels[outputs.of(first)].extend(remaining(first, weights));
                 }
                 channels.iter().map(|channel| grid(channel)).collect()
             }
@@ -143,6 +175,27 @@ mod tests {
     }
 
     #[test]
+    fn one_bit_has_the_mean_magnitude_of_what_is_kept() {
+        let weights = [0.5, -1.0, -0.25, 3.0];
+        let scales = |kept: Option<&[bool]>| -> Vec<f32> {
+            let grids = per_channel(1).grids_of_kept(&weights, &[2, 2], kept);
+            grids.iter().map(|grid| grid.step).collect()
+        };
+        // Columns are channels: 0.5 and 0.25, 1 and 3.
+        assert_eq!(scales(None), [0.375, 2.0]);
+        assert_eq!(scales(Some(&[true, true, false, true])), [0.5, 2.0]);
+        let whole = Quantization::from(WeightBits::new(1).unwrap());
+        let grids = whole.grids_of_kept(&weights, &[2, 2], Some(&[true, false, true, false]));
+        assert_eq!((grids.len(), grids[0].step), (1, 0.375));
+        let percentile = Quantization {
+            calibration: Calibration::Percentile { percent: 99.0 },
+            ..whole
+        };
+        let refused = percentile.check().unwrap_err().to_string();
+        assert!(refused.contains("nothing at one bit"), "{refused}");
+    }
+
+    #[test]
     fn a_table_is_strict_and_its_defaults_are_the_trained_ones() {
         let read = |text: &str| toml::from_str::<Quantization>(text);
         let bits = WeightBits::new(4).unwrap();
@@ -155,7 +208,7 @@ mod tests {
         };
         assert_eq!(read(&toml::to_string(&full).unwrap()).unwrap(), full);
         for (text, part) in [
-            ("bits = 1", "bits = 1 is outside 2..=16"),
+            ("bits = 0", "bits = 0 is outside 1..=16"),
             ("bits = 4\nrange = 1", "unknown field `range`"),
             ("bits = 4\nsymmetry = \"odd\"", "unknown variant `odd`"),
             (

@@ -150,6 +150,8 @@ pub struct RoundingPlan {
     pub group: Option<NonZeroUsize>,
     /// The way onto the grids.
     pub rounding: Rounding,
+    /// Whether a weight that is zero was pruned: it stays zero, and counts for no grid.
+    pub pruned: bool,
 }
 
 impl RoundingPlan {
@@ -164,6 +166,7 @@ impl RoundingPlan {
     ///     quantization: Quantization::from(WeightBits::new(2)?),
     ///     group: None,
     ///     rounding: Rounding::gptq(),
+    ///     pruned: false,
     /// };
     /// let mut moments = InputMoments::new(3);
     /// moments.add(&[1.0, 1.0, 0.0, 1.0, 0.9, 0.0]);
@@ -213,7 +216,13 @@ impl RoundingPlan {
             calibration,
             ..
         } = self.quantization;
-        calibration.grid(bits, symmetry, values)
+        match self.pruned {
+            true => {
+                let kept: Vec<f32> = values.iter().copied().filter(|w| *w != 0.0).collect();
+                calibration.grid(bits, symmetry, &kept)
+            }
+            false => calibration.grid(bits, symmetry, values),
+        }
     }
 
     /// Rounds the weights of one output.
@@ -227,10 +236,16 @@ impl RoundingPlan {
             if shared && at.is_multiple_of(group) {
                 // The weights as they are now: what earlier roundings moved is in them.
                 let end = row.len().min(at + group);
-                let values: Vec<f32> = left[at..end].iter().map(|weight| *weight as f32).collect();
+                let stay = |at: usize| self.pruned && row[at] == 0.0;
+                let values: Vec<f32> = (at..end)
+                    .map(|at| if stay(at) { 0.0 } else { left[at] as f32 })
+                    .collect();
                 grid = self.grid(&values);
             }
-            row[at] = grid.quantize(left[at] as f32);
+            // What a pruned weight cannot make good, those after it can.
+            if !(self.pruned && row[at] == 0.0) {
+                row[at] = grid.quantize(left[at] as f32);
+            }
             let Some(factor) = factor else { continue };
             let error = (left[at] - f64::from(row[at])) / factor[(at, at)];
             let column = factor.col(at);
@@ -261,6 +276,7 @@ mod tests {
             },
             group: group.map(|group| NonZeroUsize::new(group).unwrap()),
             rounding,
+            pruned: false,
         }
     }
 
@@ -299,6 +315,40 @@ mod tests {
             b[i] = (b[i] - known) / a[i][i];
         }
         b
+    }
+
+    /// Zeros stay, at one bit as well, and the weights after them make good what they do not take over.
+    #[test]
+    fn pruned_weights_stay_zero() {
+        let (rows, columns) = (60, 8);
+        let x = inputs(3, rows, columns);
+        let mut weights = normals(4, columns);
+        weights
+            .iter_mut()
+            .step_by(2)
+            .for_each(|weight| *weight = 0.0);
+        let kept: Vec<f32> = weights.iter().copied().filter(|w| *w != 0.0).collect();
+        let scale = kept.iter().map(|w| w.abs()).sum::<f32>() / kept.len() as f32;
+        for (rounding, bits) in [
+            (Rounding::gptq(), 4),
+            (Rounding::gptq(), 1),
+            (Rounding::Nearest, 1),
+        ] {
+            let plan = RoundingPlan {
+                pruned: true,
+                ..plan(bits, None, rounding)
+            };
+            let mut moments = InputMoments::new(columns);
+            moments.add(&x);
+            let mut matrices = [WeightMatrix::new(1, columns, weights.clone()).unwrap()];
+            plan.round(&mut matrices, &[moments]).unwrap();
+            for (at, found) in matrices[0].values.iter().enumerate() {
+                assert_eq!(*found == 0.0, at % 2 == 0 || (bits == 4 && *found == 0.0));
+                if bits == 1 && at % 2 == 1 {
+                    assert!((found.abs() - scale).abs() < 1e-6, "{found} {scale}");
+                }
+            }
+        }
     }
 
     /// After each rounding the weights to come are those that change the outputs least: the least squares solution, found anew

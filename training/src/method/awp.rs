@@ -97,6 +97,7 @@ impl Awp {
             tally,
             passes: 2,
             scales: BTreeMap::new(),
+            weight_scales: BTreeMap::new(),
         })
     }
 

@@ -78,8 +78,10 @@ impl Distillation {
         let (distance, loss, tally) = task.counted(output, &step.batch, |output| {
             task.distillation_loss(output, teacher, self.temperature)
         })?;
-        let (gradients, mut scales) = (distance.backward(), BTreeMap::new());
+        let gradients = distance.backward();
+        let (mut scales, mut weight_scales) = (BTreeMap::new(), BTreeMap::new());
         chip.add_scale_gradients(&gradients, &mut scales);
+        chip.add_weight_scale_gradients(&gradients, &mut weight_scales);
         let gradients = GradientsParams::from_grads(gradients, &learner.network);
         learner.apply(gradients, step.learning_rate);
         Ok(Learned {
@@ -87,6 +89,7 @@ impl Distillation {
             tally,
             passes: 1,
             scales,
+            weight_scales,
         })
     }
 }

@@ -126,6 +126,14 @@ impl Method {
         matches!(self, Self::NoiseInjection {} | Self::Trice(_))
     }
 
+    /// Whether its steps move the learned scales of weights.
+    pub(crate) fn learns_weight_scales(&self) -> bool {
+        matches!(
+            self,
+            Self::NoiseInjection {} | Self::Orthogonality(_) | Self::Distillation(_)
+        )
+    }
+
     /// Refuses parameters that make no sense, alone or with the rest of `recipe`.
     pub(crate) fn check(&self, recipe: &Recipe) -> Result<(), TrainingError> {
         let training = &recipe.training;

@@ -35,6 +35,7 @@ pub(super) fn step<N: Network, T: Learn<N>>(
         tally: T::Tally::default(),
         passes: 1,
         scales: BTreeMap::new(),
+        weight_scales: BTreeMap::new(),
     };
     for batch in batches() {
         let share = batch.weight() as f64 / weight as f64;
@@ -43,6 +44,7 @@ pub(super) fn step<N: Network, T: Learn<N>>(
             step.task
                 .gradients_by_blocks(&chip.network, batch, share, &mut |found| {
                     chip.add_scale_gradients(&found, &mut learned.scales);
+                    chip.add_weight_scale_gradients(&found, &mut learned.weight_scales);
                     gradients.accumulate(network, GradientsParams::from_grads(found, network));
                 })?
         } else {
@@ -54,6 +56,7 @@ pub(super) fn step<N: Network, T: Learn<N>>(
             };
             let found = loss.backward();
             chip.add_scale_gradients(&found, &mut learned.scales);
+            chip.add_weight_scale_gradients(&found, &mut learned.weight_scales);
             gradients.accumulate(network, GradientsParams::from_grads(found, network));
             (value, tally)
         };

@@ -267,6 +267,7 @@ impl Trice {
             learner.network = batch_norm_refresh(
                 learner.network.clone(),
                 scene.recipe.training.batch_norm_refresh.max(1),
+                &scene.recipe.weights::<N>(),
                 scene.recipe,
                 scene.run,
                 passes,

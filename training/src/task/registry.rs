@@ -285,6 +285,7 @@ impl<W: WithTask> Bind<'_, W> {
         network: L,
         texts: Texts,
     ) -> Result<W::Output, TrainingError> {
+        let network = self.recipe.quantization.activations(network);
         self.recipe.check_weights(&network)?;
         Ok(self.work.run(network, texts))
     }
@@ -295,6 +296,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
 
     fn classifier<C: Classifier>(self, network: C) -> Self::Output {
         let model = &self.recipe.model;
+        let network = self.recipe.quantization.activations(network);
         self.recipe.check_weights(&network)?;
         match &self.recipe.task {
             TaskConfig::Classification {} => {
@@ -314,6 +316,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
 
     fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output {
         let model = &self.recipe.model;
+        let network = self.recipe.quantization.activations(network);
         self.recipe.check_weights(&network)?;
         match &self.recipe.task {
             TaskConfig::AnomalyDetection(config) => {
