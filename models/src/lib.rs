@@ -43,7 +43,7 @@ pub use autoencoder::{
 };
 pub use cifar_resnet::{CifarResNet, CifarResNetConfig};
 pub use classifier::Classifier;
-pub use cnn1d::{Cnn1d, Cnn1dConfig, Convolution1d};
+pub use cnn1d::{Cnn1d, Cnn1dConfig};
 pub use convnet::{ConvNet, ConvNetConfig};
 pub use held_form::HeldForm;
 pub use initialize::initialize;
