@@ -42,6 +42,7 @@ pub mod layer;
 pub mod map;
 pub mod program;
 pub mod quantize;
+mod single;
 mod toml_problem;
 pub mod units;
 mod weight_path;

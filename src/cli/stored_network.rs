@@ -1,6 +1,7 @@
 //! A checkpoint on disk and what belongs to it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
@@ -10,7 +11,9 @@ use crossburn_models::onnx::OnnxNetwork;
 use crossburn_models::{ModelConfig, Network, OnnxConfig, PretrainedConfig};
 use crossburn_noise::{PathPattern, Variation};
 use crossburn_training::data::{Amount, DataSource};
-use crossburn_training::{GRAPH_FILE, LanguageModellingConfig, Recipe, TaskConfig, TaskParts};
+use crossburn_training::{
+    GRAPH_FILE, LanguageModellingConfig, Recipe, TaskConfig, TaskParts, TrainingError, WithTask,
+};
 use serde_json::Value;
 
 use super::normalize::{self, Normalize};
@@ -29,6 +32,8 @@ pub(super) struct StoredNetwork {
     pub(super) manifest: Manifest,
     pub(super) model: ModelConfig,
     pub(super) recipe: Recipe,
+    /// The ONNX file of the network, where that is open already.
+    graph: Option<Arc<OnnxFile>>,
 }
 
 impl StoredNetwork {
@@ -80,6 +85,7 @@ impl StoredNetwork {
                 ..recipe
             },
             model,
+            graph: None,
         })
     }
 
@@ -93,9 +99,8 @@ impl StoredNetwork {
             model: model.clone(),
             ..Recipe::own(1)
         };
-        let graph = OnnxFile::open(&file)?;
         // What cannot be read is refused before anything else is looked at.
-        note_graph(&file, &graph.network(&Device::flex())?);
+        let graph = noted_graph(&file)?;
         let manifest = Manifest::new(
             study::json(&model)?,
             study::json(&recipe)?,
@@ -110,6 +115,7 @@ impl StoredNetwork {
             manifest,
             model,
             recipe,
+            graph: Some(graph),
         })
     }
 
@@ -138,6 +144,7 @@ impl StoredNetwork {
             manifest,
             model,
             recipe,
+            graph: None,
         })
     }
 
@@ -164,6 +171,29 @@ impl StoredNetwork {
     /// The folder of the checkpoint, of a network of this program.
     pub(super) fn checkpoint(&self) -> Option<&Path> {
         self.own.then_some(self.folder.as_path())
+    }
+
+    /// Builds its network and hands it to `work`: see [`Recipe::build`].
+    ///
+    /// # Errors
+    /// Those of [`Recipe::build`].
+    pub(super) fn build<W: WithTask>(
+        &self,
+        device: &Device,
+        work: W,
+    ) -> Result<W::Output, TrainingError> {
+        self.recipe.build_of(self.graph.clone(), device, work)
+    }
+
+    /// The ONNX file `file`, which its network is from.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(super) fn graph(&self, file: &Path) -> Result<Arc<OnnxFile>> {
+        match &self.graph {
+            Some(graph) => Ok(graph.clone()),
+            None => Ok(Arc::new(OnnxFile::open(file)?)),
+        }
     }
 
     /// `network`, as its recipe built it, with its weights, and `parts` with what lies beside them.
@@ -291,8 +321,17 @@ impl StoredNetwork {
     }
 }
 
-/// Says what of the graph in `file` is not used, and what of it never varies.
-pub(super) fn note_graph(file: &Path, network: &OnnxNetwork) {
+/// Opens the graph in `file`, and says what of it is not used, and what of it never varies.
+///
+/// # Errors
+/// A graph that cannot be read.
+pub(super) fn noted_graph(file: &Path) -> Result<Arc<OnnxFile>> {
+    let graph = OnnxFile::open(file)?;
+    note_graph(file, &graph.network(&Device::flex())?);
+    Ok(Arc::new(graph))
+}
+
+fn note_graph(file: &Path, network: &OnnxNetwork) {
     let file = file.display();
     if let [used, unused @ ..] = network.outputs()
         && !unused.is_empty()

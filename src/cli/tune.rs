@@ -180,8 +180,7 @@ impl Tune {
         };
         let outcome = start(
             "tune",
-            &recipe,
-            &resolved,
+            (&recipe, &resolved, None),
             out.clone(),
             &self.run,
             following,

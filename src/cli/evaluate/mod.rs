@@ -203,6 +203,6 @@ impl Evaluate {
             config,
             place: &place,
         };
-        stored.recipe.build(&place.device, job)?
+        stored.build(&place.device, job)?
     }
 }

@@ -188,7 +188,7 @@ impl FindWorstCase {
             config,
             place: &place,
         };
-        stored.recipe.build(&place.device, job)?
+        stored.build(&place.device, job)?
     }
 
     /// Whether an option was given that only single methods have.
