@@ -364,6 +364,27 @@ fn measured_cells_and_columns_make_chips_together() {
         message.contains("--cell names mem_states twice"),
         "{message}"
     );
+    // Files of one name in two folders, and one with a comma in its name.
+    for copy in ["old/batch/cells.csv", "new/batch/cells.csv", "one,two.csv"] {
+        let copy = folder.join(copy);
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(folder.join("mem_states.csv"), copy).unwrap();
+    }
+    good(
+        folder,
+        "evaluate run --hardware plain.toml --cell old/batch/cells.csv,rram4 --cell one,two.csv --cell new/batch/cells.csv \
+         --chips 2 --items 40 --out several",
+    );
+    let found = results(&folder.join("several"));
+    let names = found["methods"].as_array().unwrap().iter();
+    let names: Vec<_> = names
+        .map(|method| method["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["old-batch-cells", "rram4", "one,two", "new-batch-cells"]
+    );
+    assert!(folder.join("several/chips-old-batch-cells.json").is_file());
 }
 
 #[test]

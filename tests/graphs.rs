@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use command::{bad, crossburn, good, json, write_npy};
 use crossburn_checkpoints::OnnxFile;
 use crossburn_hardware::manufacture;
-use crossburn_noise::{ChipSeed, Distribution, Variation};
+use crossburn_noise::{ChipSeed, Distribution, Variation, host_weights};
 use crossburn_training::data::read_npy;
 use graph::{Graph, Setting};
 
@@ -77,6 +77,69 @@ fn a_graph_is_trained_and_its_checkpoint_does_without_the_file() {
         worst["worst"].as_f64()
     );
     good(folder, "map tuned --accelerator isaac --out map");
+    // The trained graph is a file again.
+    good(folder, "export tuned --format onnx --out again.onnx");
+    let again = "evaluate again.onnx --data digits --items 300 --noise none --chips 1 --json --out exported";
+    let again = json(&good(folder, again))["methods"][0]["clean"].as_f64();
+    assert_eq!(again, Some(clean));
+    for (command, part) in [
+        (
+            "export tuned --format onnx --out again.onnx",
+            "again.onnx is there already: name another file with --out",
+        ),
+        (
+            "export tuned --format onnx --out again.pb",
+            "--out again.pb: the name of an ONNX file ends in .onnx",
+        ),
+        (
+            "export tuned --format onnx --weights f16",
+            "--weights says nothing with --format onnx",
+        ),
+        ("export tuned", "tuned/checkpoint holds no language model"),
+    ] {
+        let line = bad(folder, command);
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+/// The file has the weights that chips are programmed with.
+#[test]
+fn a_graph_of_few_bits_is_exported_as_it_is_programmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    digits(folder);
+    let recipe = RECIPE
+        .replace("train = 1200", "train = 100")
+        .replace("epochs = 2", "epochs = 1");
+    std::fs::write(folder.join("r.toml"), recipe).unwrap();
+    good(
+        folder,
+        "train r.toml --init net.onnx --set model.bits=3 --out tuned",
+    );
+    let output = good(folder, "export tuned --format onnx");
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(notes.contains("weights are quantized"), "{notes}");
+    let file = folder.join("runs/export-tuned.onnx");
+    let network = OnnxFile::open(&file).unwrap();
+    let network = network.network(&Device::flex()).unwrap();
+    for (path, weight) in host_weights(&network) {
+        let mut values: Vec<u32> = weight.values.iter().map(|x| x.abs().to_bits()).collect();
+        values.sort_unstable();
+        values.dedup();
+        // Three bits: zero, and one to three steps of either sign.
+        assert!(values.len() <= 4, "{path}: {} magnitudes", values.len());
+    }
+    for (index, model) in ["tuned", "runs/export-tuned.onnx"].into_iter().enumerate() {
+        let values = vec![0.25f32; 784].into_iter().flat_map(f32::to_le_bytes);
+        let values: Vec<u8> = values.collect();
+        write_npy(&folder.join("in.npy"), "<f4", &[1, 1, 28, 28], &values);
+        good(
+            folder,
+            &format!("predict {model} --input in.npy --output {index}.npy"),
+        );
+    }
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    assert_eq!(read("0.npy"), read("1.npy"));
 }
 
 /// A chip of `predict` is that of the population.

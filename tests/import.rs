@@ -122,6 +122,20 @@ fn weights_become_a_checkpoint_that_every_verb_takes() {
         "{line}"
     );
 
+    // An import that was interrupted before its document is done again in its folder. No other verb's is.
+    std::fs::remove_file(folder.join("bare/results.json")).unwrap();
+    std::fs::remove_file(folder.join("bare/checkpoint/manifest.json")).unwrap();
+    good(folder, &format!("{import} --out bare"));
+    assert!(folder.join("bare/results.json").is_file());
+    std::fs::create_dir(folder.join("half")).unwrap();
+    std::fs::copy(folder.join("r.toml"), folder.join("half/recipe.toml")).unwrap();
+    std::fs::write(folder.join("half/.crossburn.lock"), "train").unwrap();
+    let line = bad(folder, &format!("{import} --out half"));
+    assert!(
+        line.contains("half holds recipe.toml, which is of no import"),
+        "{line}"
+    );
+
     // A folder belongs to its import, and one with something else to nobody.
     for run in ["same", "bare"] {
         let line = bad(folder, &format!("train r.toml --out {run}"));

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use burn::module::Module;
 use burn::tensor::Device;
 use crossburn_models::onnx::{ExternalData, OnnxError, OnnxNetwork};
 
@@ -12,7 +13,7 @@ use crate::atomic::write_bytes;
 use crate::checksum::Checksum;
 use crate::error::CheckpointError;
 
-/// An ONNX file. Opening it reads its graph; its network is built by [`network`](Self::network).
+/// An ONNX file. Opening it reads its bytes; [`network`](Self::network) makes the network of them, once.
 ///
 /// ```no_run
 /// use std::path::Path;
@@ -27,6 +28,8 @@ use crate::error::CheckpointError;
 pub struct OnnxFile {
     path: PathBuf,
     bytes: Vec<u8>,
+    /// The network on the CPU, once it has been asked for.
+    network: OnceLock<OnnxNetwork>,
     /// Files beside it that its tensors lie in, as far as they have been read.
     beside: Mutex<BTreeSet<String>>,
 }
@@ -41,6 +44,7 @@ impl OnnxFile {
         Ok(Self {
             path: path.to_path_buf(),
             bytes,
+            network: OnceLock::new(),
             beside: Mutex::default(),
         })
     }
@@ -50,20 +54,40 @@ impl OnnxFile {
         &self.path
     }
 
-    /// The network on `device`, with the weights of the file.
+    /// The network on `device`, with the weights of the file. Each call gives a copy that shares nothing that moves.
     ///
     /// # Errors
     /// [`CheckpointError::Onnx`].
     pub fn network(&self, device: &Device) -> Result<OnnxNetwork, CheckpointError> {
-        let read = |data: &ExternalData| {
-            let bytes = self.external(data)?;
-            self.beside().insert(data.location.clone());
-            Ok(bytes)
+        let opened = match self.network.get() {
+            Some(opened) => opened,
+            None => {
+                let read = |data: &ExternalData| {
+                    let bytes = self.external(data)?;
+                    self.beside().insert(data.location.clone());
+                    Ok(bytes)
+                };
+                let read = OnnxNetwork::read(&self.bytes, &read, &Device::flex());
+                let read = read.map_err(|cause| self.at(cause))?;
+                self.network.get_or_init(|| read)
+            }
         };
-        OnnxNetwork::read(&self.bytes, &read, device).map_err(|cause| CheckpointError::Onnx {
-            path: self.path.clone(),
-            cause,
+        let network = opened.valid().to_device(&device.clone().without_autodiff());
+        Ok(match device.is_autodiff() {
+            true => network.train(),
+            false => network,
         })
+    }
+
+    /// The file with the tensors that `network` has now, which is of this file; tensors of files beside it lie inside. See
+    /// [`OnnxNetwork::write`].
+    ///
+    /// # Errors
+    /// [`CheckpointError::Onnx`].
+    pub fn with_tensors_of(&self, network: &OnnxNetwork) -> Result<Vec<u8>, CheckpointError> {
+        let read = |data: &ExternalData| self.external(data);
+        let written = network.write(&self.bytes, &read);
+        written.map_err(|cause| self.at(cause))
     }
 
     /// Checksum of the file and of those beside it that [`network`](Self::network) has read.
@@ -117,9 +141,13 @@ impl OnnxFile {
     }
 
     fn refused(&self, cause: String) -> CheckpointError {
+        self.at(OnnxError::Graph { cause })
+    }
+
+    fn at(&self, cause: OnnxError) -> CheckpointError {
         CheckpointError::Onnx {
             path: self.path.clone(),
-            cause: OnnxError::Graph { cause },
+            cause,
         }
     }
 

@@ -9,10 +9,11 @@ mod graph;
 use burn::tensor::Device;
 use crossburn_checkpoints::OnnxFile;
 use crossburn_hardware::deploy::{Fidelity, Hardware, MappedNetwork};
+use crossburn_hardware::manufacture;
 use crossburn_noise::matrix_weights;
 
 use crossburn_models::onnx::OnnxNetwork;
-use crossburn_noise::Philox;
+use crossburn_noise::{ChipSeed, Distribution, Philox, Variation, host_weights};
 use golden::{Golden, folder};
 use graph::{Graph, elsewhere};
 
@@ -77,6 +78,39 @@ fn weights_have_the_names_of_pytorch() {
             _ => "ls.1.qkv.weight",
         };
         assert!(first.contains(expected), "{name}: {first:?}");
+    }
+}
+
+/// A network that has not changed is its file to the byte. One whose weights have changed is read from its file as it was written.
+#[test]
+fn a_written_network_is_the_one_that_is_read() {
+    let Some(folder) = folder("golden-onnx") else {
+        return;
+    };
+    let device = Device::flex();
+    let variation = Variation::from(Distribution::gaussian(0.05));
+    let place = tempfile::tempdir().unwrap();
+    for name in NETWORKS {
+        let input = Golden::read(&folder.join(format!("{name}_io.safetensors")), "input");
+        for exporter in ["op17", "op20"] {
+            let path = folder.join(format!("{name}_{exporter}.onnx"));
+            let file = OnnxFile::open(&path).unwrap();
+            let network = file.network(&device).unwrap();
+            let bytes = file.with_tensors_of(&network).unwrap();
+            assert!(bytes == std::fs::read(&path).unwrap(), "{name} {exporter}");
+            let chip = manufacture(&network, None, &variation, ChipSeed::new(7, 0));
+            let written = place.path().join("net.onnx");
+            std::fs::write(&written, file.with_tensors_of(&chip).unwrap()).unwrap();
+            let again = OnnxFile::open(&written).unwrap().network(&device).unwrap();
+            assert_eq!(host_weights(&again), host_weights(&chip), "{name}");
+            let run = |network: &OnnxNetwork| {
+                let output = network.run_values(&input.shape, input.floats.clone(), &device);
+                output.unwrap().values
+            };
+            let (found, expected) = (run(&again), run(&chip));
+            assert_eq!(found, expected, "{name} {exporter}");
+            assert_ne!(found, run(&network), "{name} {exporter}");
+        }
     }
 }
 

@@ -45,6 +45,7 @@ pub mod map;
 pub mod program;
 pub mod prune;
 pub mod quantize;
+mod single;
 mod toml_problem;
 pub mod units;
 mod weight_path;

@@ -15,6 +15,14 @@ pub enum NoiseError {
         /// What is allowed.
         remedy: &'static str,
     },
+    /// A law of deviation that is not in this program.
+    #[error(
+        "`{name}` is a law of another program, of which a document holds the name alone: draw its chips in that program, or choose another kind of noise"
+    )]
+    UnknownLaw {
+        /// The name that it gives itself.
+        name: String,
+    },
     /// A percentile outside 0..=100.
     #[error("KPP({k}) does not exist: k is a percentage from 0 to 100")]
     Percentile {

@@ -54,9 +54,9 @@ pub use chip_draws::{ChipDraws, ParameterDraws};
 pub use crossburn_kernels::Philox;
 pub use deviation::Deviation;
 pub use distribution::{
-    Distribution, FEFET2, FEFET3, FEFET6, FourLevel, Gaussian, LeftCensored, LogNormal, Moments,
-    PowerLaw, RRAM1, RRAM4, RightCensored, RightCensoredCentred, RightTruncated, SaltAndPepper,
-    ShiftedGaussian, TwoSidedCensored, Uniform,
+    Deviate, Distribution, FEFET2, FEFET3, FEFET6, FourLevel, Gaussian, LeftCensored, LogNormal,
+    Moments, OwnLaw, PowerLaw, RRAM1, RRAM4, RightCensored, RightCensoredCentred, RightTruncated,
+    SaltAndPepper, ShiftedGaussian, TwoSidedCensored, Uniform,
 };
 pub use draw::draw_population;
 pub use error::NoiseError;

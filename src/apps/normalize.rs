@@ -1,11 +1,12 @@
 //! How a network of another program sees its inputs.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
-use crossburn_training::data::DataSource;
+use crossburn_checkpoints::write_bytes;
+use crossburn_training::data::{DataSource, Normalization};
 use serde::Deserialize;
 
 /// Means and standard deviations of channels: networks see `(x - mean) / std`, where a byte counts as `byte / 255`.
@@ -74,12 +75,46 @@ pub(crate) fn as_seen_by(model: &Path, source: DataSource) -> Result<DataSource>
     }
 }
 
+/// The file beside `model` that says how the network sees its inputs.
+pub(crate) fn beside_path(model: &Path) -> PathBuf {
+    model.with_added_extension("toml")
+}
+
+/// Writes the file beside `model` for a network that sees the items of `source` by `normalization`; none where it sees them as they
+/// are, or where the source allows no other.
+///
+/// # Errors
+/// A file that cannot be written.
+pub(crate) fn write_beside(
+    model: &Path,
+    normalization: &Normalization,
+    source: &DataSource,
+) -> Result<()> {
+    let Normalization { mean, std } = normalization;
+    if mean.iter().all(|mean| *mean == 0.0) && std.iter().all(|std| *std == 1.0) {
+        return Ok(());
+    }
+    let numbers = |values: &[f32]| {
+        let numbers: Vec<String> = values.iter().map(f32::to_string).collect();
+        numbers.join(",")
+    };
+    let normalize = Normalize {
+        mean: numbers(mean),
+        std: numbers(std),
+    };
+    if !source.is_normalized() && normalize.of(source).is_err() {
+        return Ok(());
+    }
+    let text = format!("normalize = \"{normalize}\"\n");
+    Ok(write_bytes(&beside_path(model), text.as_bytes())?)
+}
+
 /// The normalization that `MODEL.onnx.toml` beside `MODEL.onnx` names, where there is such a file.
 ///
 /// # Errors
 /// A file that cannot be read or says something else.
 fn beside(model: &Path) -> Result<Option<Normalize>> {
-    let path = model.with_added_extension("toml");
+    let path = beside_path(model);
     if !path.is_file() {
         return Ok(None);
     }
@@ -99,6 +134,31 @@ fn beside(model: &Path) -> Result<Option<Normalize>> {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+
+    /// What an export writes is what the verbs read; procedural digits have one normalization and take no other.
+    #[test]
+    fn a_file_beside_a_model_is_written_where_its_data_ask_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("net.onnx");
+        let source = |text: &str| text.parse::<DataSource>().unwrap();
+        let normalization = Normalization {
+            mean: vec![0.5, 0.1, 0.25],
+            std: vec![0.3, 1.0, 2.0],
+        };
+        let mut one = Normalization::none(1);
+        for (normalization, from) in [(&one, "mnist:DIR"), (&normalization, "digits")] {
+            write_beside(&model, normalization, &source(from)).unwrap();
+            assert_eq!(beside(&model).unwrap(), None, "{from}");
+        }
+        one.mean[0] = 0.1307;
+        for (normalization, from, expected) in [
+            (&normalization, "cifar10:DIR", "0.5,0.1,0.25/0.3,1,2"),
+            (&one, "mnist:DIR?mean=0.1307&std=1", "0.1307/1"),
+        ] {
+            write_beside(&model, normalization, &source(from)).unwrap();
+            assert_eq!(beside(&model).unwrap(), Some(expected.parse().unwrap()));
+        }
+    }
 
     #[test]
     fn means_and_deviations_are_read_as_they_are_written() {

@@ -1,6 +1,7 @@
 //! A checkpoint on disk and what belongs to it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
@@ -12,6 +13,7 @@ use crossburn_noise::{PathPattern, Variation};
 use crossburn_training::data::{Amount, DataSource};
 use crossburn_training::{
     GRAPH_FILE, LanguageMetric, LanguageModellingConfig, Recipe, TaskConfig, TaskParts,
+    TrainingError, WithTask,
 };
 use serde_json::Value;
 
@@ -32,6 +34,8 @@ pub(crate) struct StoredNetwork {
     pub(crate) manifest: Manifest,
     pub(crate) model: ModelConfig,
     pub(crate) recipe: Recipe,
+    /// The ONNX file of the network, where that is open already.
+    graph: Option<Arc<OnnxFile>>,
 }
 
 impl StoredNetwork {
@@ -84,6 +88,7 @@ impl StoredNetwork {
                 ..recipe
             },
             model,
+            graph: None,
         })
     }
 
@@ -97,9 +102,8 @@ impl StoredNetwork {
             model: model.clone(),
             ..Recipe::own(1)
         };
-        let graph = OnnxFile::open(&file)?;
         // What cannot be read is refused before anything else is looked at.
-        let notes = graph_notes(&file, &graph.network(&Device::flex())?);
+        let (graph, notes) = noted_graph(&file)?;
         let manifest = Manifest::new(
             study::json(&model)?,
             study::json(&recipe)?,
@@ -115,6 +119,7 @@ impl StoredNetwork {
             manifest,
             model,
             recipe,
+            graph: Some(graph),
         })
     }
 
@@ -145,6 +150,7 @@ impl StoredNetwork {
             manifest,
             model,
             recipe,
+            graph: None,
         })
     }
 
@@ -171,6 +177,29 @@ impl StoredNetwork {
     /// The folder of the checkpoint, of a network of this program.
     pub(crate) fn checkpoint(&self) -> Option<&Path> {
         self.own.then_some(self.folder.as_path())
+    }
+
+    /// Builds its network and hands it to `work`: see [`Recipe::build`].
+    ///
+    /// # Errors
+    /// Those of [`Recipe::build`].
+    pub(crate) fn build<W: WithTask>(
+        &self,
+        device: &Device,
+        work: W,
+    ) -> Result<W::Output, TrainingError> {
+        self.recipe.build_of(self.graph.clone(), device, work)
+    }
+
+    /// The ONNX file `file`, which its network is from.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn graph(&self, file: &Path) -> Result<Arc<OnnxFile>> {
+        match &self.graph {
+            Some(graph) => Ok(graph.clone()),
+            None => Ok(Arc::new(OnnxFile::open(file)?)),
+        }
     }
 
     /// `network`, as its recipe built it, with its weights, and `parts` with what lies beside them.
@@ -315,8 +344,18 @@ impl StoredNetwork {
     }
 }
 
+/// Opens the graph in `file`; beside it, what of it is not used, and what of it never varies.
+///
+/// # Errors
+/// A graph that cannot be read.
+pub(crate) fn noted_graph(file: &Path) -> Result<(Arc<OnnxFile>, Vec<String>)> {
+    let graph = OnnxFile::open(file)?;
+    let notes = graph_notes(file, &graph.network(&Device::flex())?);
+    Ok((Arc::new(graph), notes))
+}
+
 /// What of the graph in `file` is not used, and what of it never varies, line by line.
-pub(crate) fn graph_notes(file: &Path, network: &OnnxNetwork) -> Vec<String> {
+fn graph_notes(file: &Path, network: &OnnxNetwork) -> Vec<String> {
     let (file, mut notes) = (file.display(), Vec::new());
     if let [used, unused @ ..] = network.outputs()
         && !unused.is_empty()

@@ -221,7 +221,7 @@ impl Compress {
             device: &place.device,
             stop: &place.stop,
         };
-        let Some(results) = stored.recipe.build(&place.device, job)?? else {
+        let Some(results) = stored.build(&place.device, job)?? else {
             note("interrupted: nothing is kept");
             return Ok(Outcome::Interrupted);
         };

@@ -38,7 +38,7 @@ const AGES: [&str; 3] = ["1 h", "1 d", "1 y"];
 #[derive(Debug, Serialize)]
 struct Summary {
     name: String,
-    kind: &'static str,
+    kind: String,
     g_min: Siemens,
     g_max: Siemens,
     /// None where `g_min` is 0.
@@ -202,7 +202,7 @@ fn summary(name: &str, device: &MemoryDevice, text: &str, fractions: &[f64]) -> 
     let sentence = |text: &str| text.trim().trim_end_matches('.').to_string();
     Summary {
         name: name.to_string(),
-        kind: device.config().kind(),
+        kind: device.config().kind().to_string(),
         g_min: siemens(range.g_min),
         g_max: siemens(range.g_max),
         on_off_ratio: ratio.is_finite().then_some(ratio),
@@ -330,7 +330,7 @@ fn overview(all: &[Summary]) -> String {
             .map_or("–".to_string(), |levels| levels.len().to_string());
         table.add_row(vec![
             device.name.clone(),
-            device.kind.to_string(),
+            device.kind.clone(),
             format!("{} – {}", shown(device.g_min), shown(device.g_max)),
             ratio(device.on_off_ratio),
             levels,

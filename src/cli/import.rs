@@ -291,13 +291,13 @@ const VERB: &str = "import";
 /// What else than results an import writes into its folder, or a training keeps there.
 const FILES: [&str; 3] = ["recipe.toml", "checkpoint", "resume"];
 
-/// Refuses a folder that holds what is not of an import: it would be replaced.
+/// Refuses a folder that holds what is not of an import: it would be replaced. What an interrupted import has left is replaced.
 ///
 /// # Errors
 /// The folder, with what it holds.
 fn require_free(out: &Path) -> Result<()> {
     RunLock::require_own(out, VERB)?;
-    let own = verb_at(out).is_some();
+    let own = verb_at(out).is_some() || RunLock::was_of(out, VERB);
     match FILES.iter().find(|file| !own && out.join(file).exists()) {
         Some(file) => bail!(
             "{} holds {file}, which is of no import: choose another --out",

@@ -93,7 +93,6 @@ impl Map {
             device: &device,
         };
         let mapping = network
-            .recipe
             .build(&device, job)
             .map_err(anyhow::Error::from)
             .flatten()

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
-use crossburn_checkpoints::{OnnxFile, load_checkpoint, write_bytes};
+use crossburn_checkpoints::{load_checkpoint, write_bytes};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_models::onnx::OnnxNetwork;
 use crossburn_models::{ByForward, Forward, ModelConfig, Network, Outputs, WithForward};
@@ -126,7 +126,7 @@ impl Predict {
         };
         let output = match &stored.model {
             ModelConfig::Onnx(config) => {
-                let network = OnnxFile::open(&config.file)?.network(&device)?;
+                let network = stored.graph(&config.file)?.network(&device)?;
                 pass.graph(network)?
             }
             ModelConfig::Pretrained(_) => bail!(TOKENS),

@@ -1,6 +1,7 @@
 //! The right to write into a run folder: one process at a time, and one verb for as long as its results are there.
 
 use std::fs::{File, TryLockError};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -9,7 +10,8 @@ use serde_json::Value;
 use crate::report::RESULTS_FILE;
 use crate::report::registry::verb_of;
 
-/// The file that is locked. It stays in the folder: who removes it may remove that of another process.
+/// The file that is locked, and says which verb wrote into the folder last. It stays there: who removes it may remove that of another
+/// process.
 const LOCK_FILE: &str = ".crossburn.lock";
 
 /// Held while a verb writes into a run folder. The system gives it back when the process ends, however that happens.
@@ -45,7 +47,15 @@ impl RunLock {
             );
         }
         // Any other refusal is that of a file system without locks.
+        file.set_len(0)
+            .and_then(|()| (&file).write_all(verb.as_bytes()))
+            .with_context(context)?;
         Ok(Self { _file: file })
+    }
+
+    /// Whether `verb` was the last to write into `folder`, also where it was interrupted before it had results.
+    pub(super) fn was_of(folder: &Path, verb: &str) -> bool {
+        fs_err::read_to_string(folder.join(LOCK_FILE)).is_ok_and(|last| last == verb)
     }
 
     /// Refuses a folder that holds the results of another verb than `verb`, and writes nothing.
@@ -96,6 +106,16 @@ mod tests {
         RunLock::take(&folder.path().join("b"), "train").unwrap();
         drop(first);
         RunLock::take(&run, "train").unwrap();
+    }
+
+    #[test]
+    fn the_last_verb_is_known_without_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |verb| RunLock::was_of(folder.path(), verb);
+        assert!(!of("import"));
+        drop(RunLock::take(folder.path(), "worst-case").unwrap());
+        drop(RunLock::take(folder.path(), "import").unwrap());
+        assert!(of("import") && !of("worst-case"));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! A stored network, with what the user should know of its graph.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
-use crossburn_models::onnx::OnnxNetwork;
+use crossburn_checkpoints::OnnxFile;
 
 use super::note;
-use crate::apps::stored_network::{StoredNetwork, graph_notes};
+use crate::apps::stored_network::{self, StoredNetwork};
 
 /// The network at `path`; what of a graph is not used, or never varies, is said.
 ///
@@ -18,9 +19,12 @@ pub(super) fn open_stored(path: &Path) -> Result<StoredNetwork> {
     Ok(stored)
 }
 
-/// Says what of the graph in `file` is not used, and what of it never varies.
-pub(super) fn note_graph(file: &Path, network: &OnnxNetwork) {
-    graph_notes(file, network)
-        .iter()
-        .for_each(|line| note(line));
+/// The graph in `file`; what of it is not used, or never varies, is said.
+///
+/// # Errors
+/// A graph that cannot be read.
+pub(super) fn noted_graph(file: &Path) -> Result<Arc<OnnxFile>> {
+    let (graph, notes) = stored_network::noted_graph(file)?;
+    notes.iter().for_each(|line| note(line));
+    Ok(graph)
 }

@@ -3,9 +3,9 @@
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use burn::tensor::Device;
 use clap::Args;
 use crossburn_checkpoints::{OnnxFile, save_checkpoint, write_bytes};
 use crossburn_hardware::deploy::Fidelity;
@@ -22,7 +22,7 @@ use super::recipe_file::{Setting, read_recipe};
 use super::run_setup::{
     RunArguments, RunPlace, expect_kept, note_files, note_left_out, run_folder,
 };
-use super::stored_network::note_graph;
+use super::stored_network::noted_graph;
 use super::{Outcome, command_line, finish, note, print};
 use crate::apps::normalize::{self, Normalize};
 use crate::apps::study::{self, Clock};
@@ -109,10 +109,10 @@ impl Train {
             print(resolved.trim_end())?;
             return Ok(Outcome::Done);
         }
-        if let ModelConfig::Onnx(config) = &recipe.model {
-            let graph = OnnxFile::open(&config.file)?;
-            note_graph(&config.file, &graph.network(&Device::flex())?);
-        }
+        let graph = match &recipe.model {
+            ModelConfig::Onnx(config) => Some(noted_graph(&config.file)?),
+            _ => None,
+        };
         let stem = self.recipe.file_stem().unwrap_or_default();
         let out = run_folder(self.out.as_deref(), &stem.to_string_lossy());
         let following = Following {
@@ -120,7 +120,8 @@ impl Train {
             no_tui: self.no_tui,
             json: self.run.json,
         };
-        start("train", &recipe, &resolved, out, &self.run, following)
+        let recipe = (&recipe, resolved.as_str(), graph);
+        start("train", recipe, out, &self.run, following)
     }
 }
 
@@ -135,11 +136,11 @@ pub(super) struct Following {
     pub(super) json: bool,
 }
 
-/// Trains by `recipe`, for `verb`, in the folder `out`; `resolved` is the recipe as a file.
+/// Trains by `recipe`, for `verb`, in the folder `out`; `resolved` is the recipe as a file, `graph` the ONNX file of the network where
+/// that is open.
 pub(super) fn start(
     verb: &str,
-    recipe: &Recipe,
-    resolved: &str,
+    (recipe, resolved, graph): (&Recipe, &str, Option<Arc<OnnxFile>>),
     out: PathBuf,
     run: &RunArguments,
     following: Following,
@@ -162,7 +163,7 @@ pub(super) fn start(
         resolved,
         place,
     };
-    recipe.build(&device, job)?
+    recipe.build_of(graph, &device, job)?
 }
 
 struct TrainingJob<'a> {

@@ -196,8 +196,7 @@ impl Tune {
         };
         let outcome = start(
             "tune",
-            &recipe,
-            &resolved,
+            (&recipe, &resolved, None),
             out.clone(),
             &self.run,
             following,

@@ -407,6 +407,12 @@ mod tests {
                 bits(8),
                 false,
             ),
+            (
+                r#"{"kind":"resnet","depth":8,"bits":8}"#,
+                [3, 8, 8],
+                bits(8),
+                false,
+            ),
         ] {
             let config: ModelConfig = serde_json::from_str(text).unwrap();
             let [certified, flipped] = config

@@ -1,12 +1,13 @@
 //! Classifiers from ONNX files.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Device;
 use crossburn_checkpoints::{CheckpointError, OnnxFile};
+use crossburn_models::ModelError;
 use crossburn_models::onnx::{OnnxError, OnnxNetwork};
-use crossburn_models::{ModelError, OnnxConfig};
 
 use crate::TrainingError;
 use crate::data::Samples;
@@ -19,21 +20,20 @@ pub const GRAPH_FILE: &str = "graph/graph.onnx";
 /// The graph that a network is from, and what it fits.
 #[derive(Debug)]
 pub(crate) struct Graph {
-    file: OnnxFile,
+    file: Arc<OnnxFile>,
     /// The network as the file has it, to see whether samples fit.
     network: OnnxNetwork,
 }
 
 impl Graph {
-    /// Reads the network that `config` names, on `device`. A few items pass through it.
+    /// The network of `file` on `device`. A few items pass through it.
     ///
     /// # Errors
     /// Those of [`OnnxFile`], and a graph that does not give a row of outputs for each item.
-    pub(crate) fn open(
-        config: &OnnxConfig,
+    pub(crate) fn of(
+        file: Arc<OnnxFile>,
         device: &Device,
     ) -> Result<(OnnxNetwork, Self), TrainingError> {
-        let file = OnnxFile::open(&config.file)?;
         let network = file.network(device)?;
         let graph = Self {
             network: network.valid(),

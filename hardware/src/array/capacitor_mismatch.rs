@@ -21,6 +21,7 @@ use crate::HardwareError;
 #[serde(deny_unknown_fields)]
 pub struct CapacitorMismatch {
     /// Standard deviation of a unit capacitor, relative.
+    #[serde(deserialize_with = "crate::single::of_field")]
     pub sigma_unit: f32,
 }
 

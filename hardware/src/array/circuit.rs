@@ -8,6 +8,7 @@ use super::{Adc, AdcCodes};
 use crate::HardwareError;
 use crate::csv_table::CsvTable;
 use crate::map::round;
+use crate::single::single;
 
 /// What the periphery of a column gives in place of an ideal code: its mean and its spread, new at every conversion.
 ///
@@ -48,8 +49,8 @@ pub enum Circuit {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
-    sigma_lsb: Option<f32>,
-    rows: Option<Vec<[f32; 2]>>,
+    sigma_lsb: Option<f64>,
+    rows: Option<Vec<[f64; 2]>>,
     csv: Option<String>,
 }
 
@@ -58,8 +59,16 @@ impl TryFrom<Text> for Circuit {
 
     fn try_from(text: Text) -> Result<Self, HardwareError> {
         match (text.sigma_lsb, text.rows, text.csv) {
-            (Some(sigma_lsb), None, None) => Ok(Self::Even { sigma_lsb }),
-            (None, Some(rows), None) => Ok(Self::Table { rows }),
+            (Some(sigma_lsb), None, None) => Ok(Self::Even {
+                sigma_lsb: single("circuit sigma_lsb", sigma_lsb)?,
+            }),
+            (None, Some(rows), None) => {
+                let row = |(code, [mean, sigma]): (usize, [f64; 2])| row(code, mean, sigma);
+                let rows = rows.into_iter().enumerate().map(row);
+                Ok(Self::Table {
+                    rows: rows.collect::<Result<_, _>>()?,
+                })
+            }
             (None, None, Some(csv)) => Ok(Self::Table {
                 rows: from_csv(&csv)?,
             }),
@@ -163,6 +172,14 @@ impl Circuit {
     }
 }
 
+/// Mean and standard deviation of a code.
+fn row(code: usize, mean: f64, sigma: f64) -> Result<[f32; 2], HardwareError> {
+    Ok([
+        single(&format!("circuit mean of code {code}"), mean)?,
+        single(&format!("circuit standard deviation of code {code}"), sigma)?,
+    ])
+}
+
 /// Rows of mean and standard deviation; a first column counts the codes.
 fn from_csv(text: &str) -> Result<Vec<[f32; 2]>, HardwareError> {
     let table = CsvTable::read("the circuit table", text)?;
@@ -174,10 +191,8 @@ fn from_csv(text: &str) -> Result<Vec<[f32; 2]>, HardwareError> {
     let mut rows = Vec::new();
     for (index, (line, values)) in table.rows.iter().enumerate() {
         rows.push(match values.as_slice() {
-            [code, mean, sigma] if counted && *code == index as f64 => {
-                [*mean as f32, *sigma as f32]
-            }
-            [mean, sigma] if !counted => [*mean as f32, *sigma as f32],
+            [code, mean, sigma] if counted && *code == index as f64 => row(index, *mean, *sigma)?,
+            [mean, sigma] if !counted => row(index, *mean, *sigma)?,
             _ => return Err(table.refuse(*line, format!("it is not that of code {index}"))),
         });
     }

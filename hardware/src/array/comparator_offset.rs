@@ -21,6 +21,7 @@ pub enum OffsetSharing {
 #[serde(deny_unknown_fields)]
 pub struct ComparatorOffset {
     /// Standard deviation in steps of the converter.
+    #[serde(deserialize_with = "crate::single::of_field")]
     pub sigma_lsb: f32,
     /// Which lines share an offset.
     #[serde(default)]

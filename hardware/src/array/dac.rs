@@ -47,7 +47,7 @@ pub struct Dac {
     #[serde(default)]
     pub sign: InputSign,
     /// The input at full scale.
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "crate::single::of_field")]
     pub x_max: f32,
     /// Bits that are applied at a time; `None` applies the whole code.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ use crate::HardwareError;
 #[serde(deny_unknown_fields)]
 pub struct GainError {
     /// Standard deviation, relative.
+    #[serde(deserialize_with = "crate::single::of_field")]
     pub sigma: f32,
 }
 

@@ -8,7 +8,7 @@ use super::moments::{RawMoments, density};
 use super::programming::{PIECE, Programming, Shape, Spread};
 
 /// What a fixed time does to a cell.
-pub(super) trait Ageing: Sync {
+pub trait Ageing: Sync {
     /// Whether the device has a time law at all.
     const EXISTS: bool = true;
 
@@ -20,7 +20,8 @@ pub(super) trait Ageing: Sync {
 }
 
 /// The time law of a device that has none: there is no value of this type.
-pub(super) enum NoAgeing {}
+#[derive(Clone, Copy, Debug)]
+pub enum NoAgeing {}
 
 impl Ageing for NoAgeing {
     const EXISTS: bool = false;

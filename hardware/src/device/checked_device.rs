@@ -1,10 +1,13 @@
 //! A checked device: programming, ageing and reading of cells.
 
+use std::sync::Arc;
+
 use crossburn_noise::{ChipDraws, ParameterDraws};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::bulk::Bulk;
 use super::refusal::microsiemens;
-use super::registry::{AnyLaw, DeviceConfig};
+use super::registry::DeviceConfig;
 use super::{ConductanceRange, Faults, IvCurve, Moments};
 use crate::units::Second;
 use crate::{HardwareError, toml_problem};
@@ -38,11 +41,18 @@ use crate::{HardwareError, toml_problem};
 /// assert!(device.read_sigma(&day, "1 d".parse()?).is_some());
 /// # Ok::<(), crossburn_hardware::HardwareError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct MemoryDevice {
     config: DeviceConfig,
-    law: AnyLaw,
+    law: Arc<dyn Bulk>,
     faults: Option<Faults>,
+}
+
+/// The law is that of the configuration.
+impl PartialEq for MemoryDevice {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.config, self.faults) == (&other.config, other.faults)
+    }
 }
 
 impl TryFrom<DeviceConfig> for MemoryDevice {

@@ -42,7 +42,7 @@ impl GenericError {
 }
 
 /// How an error depends on the conductance: one file each.
-pub(super) trait Scaling: Copy {
+pub(super) trait Scaling: Copy + std::fmt::Debug + Send + Sync + 'static {
     /// The standard deviation in uS that a relative one is at a conductance, both in uS.
     fn scaled(sigma: f64, conductance: f64, g_max: f64) -> f64;
 }
@@ -77,7 +77,7 @@ impl<S: Scaling> GenericCell<S> {
     }
 }
 
-impl<S: Scaling + Sync> Programming for GenericCell<S> {
+impl<S: Scaling> Programming for GenericCell<S> {
     #[inline(always)]
     fn spread(&self, target: f64) -> Spread {
         Spread {
@@ -91,14 +91,14 @@ impl<S: Scaling + Sync> Programming for GenericCell<S> {
     }
 }
 
-impl<S: Scaling + Sync> ReadNoise for GenericCell<S> {
+impl<S: Scaling> ReadNoise for GenericCell<S> {
     #[inline(always)]
     fn sigma(&self, conductance: f64) -> f64 {
         self.scaled(self.read, conductance)
     }
 }
 
-impl<S: Scaling + Sync> Law for GenericCell<S> {
+impl<S: Scaling> Law for GenericCell<S> {
     type Ageing = NoAgeing;
     type Read = Self;
 

@@ -1,5 +1,7 @@
 //! What a device family is to the rest of the module: one file each.
 
+use std::fmt::Debug;
+
 use super::ConductanceRange;
 use super::ageing::Ageing;
 use super::iv_curve::IvCurve;
@@ -7,20 +9,25 @@ use super::programming::Programming;
 use super::read_noise::ReadNoise;
 use crate::HardwareError;
 
-/// One checked device: programming, ageing and reading are laws of their own.
-pub(super) trait Law: Programming {
+/// One checked device: programming, ageing and reading are laws of their own. [`OwnConfig`](super::OwnConfig) makes a device of yours.
+pub trait Law: Programming + Debug + 'static {
+    /// Its drift or relaxation; [`NoAgeing`](super::NoAgeing) where it has none.
     type Ageing: Ageing;
+    /// Its read noise; [`NoReadNoise`](super::NoReadNoise) where it has none.
     type Read: ReadNoise;
 
+    /// The conductances that weights are mapped to.
     fn range(&self) -> ConductanceRange;
 
-    /// Conductances of a cell with discrete levels, rising.
+    /// Conductances of a cell with discrete levels, rising, uS.
     fn levels(&self) -> Option<Vec<f32>> {
         None
     }
 
-    /// The time law after `after` seconds, a finite number above 0; `Ok(None)` where the device has no law, an error
-    /// where the law does not reach.
+    /// The time law after `after` seconds, a finite number above 0; `Ok(None)` where the device has no law.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`] where the law does not reach.
     fn ageing(&self, _after: f64) -> Result<Option<Self::Ageing>, HardwareError> {
         Ok(None)
     }

@@ -11,16 +11,18 @@ pub struct Moments {
     pub sigma: f64,
 }
 
-/// Mean and mean square.
+/// Mean and mean square of a conductance.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct RawMoments {
-    pub(super) mean: f64,
-    pub(super) second: f64,
+pub struct RawMoments {
+    /// Mean, uS.
+    pub mean: f64,
+    /// Mean square, uS².
+    pub second: f64,
 }
 
 impl RawMoments {
     /// Those of a number that does not vary.
-    pub(super) fn certain(value: f64) -> Self {
+    pub fn certain(value: f64) -> Self {
         Self {
             mean: value,
             second: value * value,
@@ -37,25 +39,28 @@ impl RawMoments {
 
 /// What a cell can hold: values beyond are set to the bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Bounds {
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub struct Bounds {
+    /// Lowest conductance, uS.
+    pub low: f64,
+    /// Highest conductance, uS.
+    pub high: f64,
 }
 
 impl Bounds {
     /// A conductance is not negative.
-    pub(super) const NOT_NEGATIVE: Self = Self {
+    pub const NOT_NEGATIVE: Self = Self {
         low: 0.0,
         high: f64::INFINITY,
     };
     /// No clamp.
-    pub(super) const NONE: Self = Self {
+    pub const NONE: Self = Self {
         low: f64::NEG_INFINITY,
         high: f64::INFINITY,
     };
 
+    /// `value`, or the bound that it is beyond.
     #[inline(always)]
-    pub(super) fn clamp(self, value: f64) -> f64 {
+    pub fn clamp(self, value: f64) -> f64 {
         value.max(self.low).min(self.high)
     }
 

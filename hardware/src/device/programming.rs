@@ -11,28 +11,33 @@ pub(super) const PIECE: usize = 1 << 14;
 
 /// Mean and standard deviation before the clamp, uS.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) mean: f64,
-    pub(super) sigma: f64,
+pub struct Spread {
+    /// Mean, uS.
+    pub mean: f64,
+    /// Standard deviation, uS.
+    pub sigma: f64,
 }
 
 /// The form of an error around its mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub enum Shape {
+    /// Normal.
     Normal,
     /// Flat, `√12 σ` wide.
     Uniform,
 }
 
 /// How one cell misses its target when it is written: `g = clamp(mean + sigma ξ)`.
-pub(super) trait Programming: Sync {
+pub trait Programming: Send + Sync {
     /// Mean and standard deviation before the clamp, for a target inside the range, in uS.
     fn spread(&self, target: f64) -> Spread;
 
+    /// The form of the error; normal by default.
     fn shape(&self) -> Shape {
         Shape::Normal
     }
 
+    /// What a cell can hold; no conductance below 0 by default.
     fn bounds(&self) -> Bounds {
         Bounds::NOT_NEGATIVE
     }

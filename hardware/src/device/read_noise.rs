@@ -6,13 +6,14 @@ use rayon::prelude::*;
 use super::programming::PIECE;
 
 /// How reads of a cell scatter at a fixed time.
-pub(super) trait ReadNoise: Sync {
+pub trait ReadNoise: Sync {
     /// Standard deviation over reads, or over chips, of a cell with this conductance, uS.
     fn sigma(&self, conductance: f64) -> f64;
 }
 
 /// Of a device without read noise: there is no value of this type.
-pub(super) enum NoReadNoise {}
+#[derive(Clone, Copy, Debug)]
+pub enum NoReadNoise {}
 
 impl ReadNoise for NoReadNoise {
     fn sigma(&self, _conductance: f64) -> f64 {

@@ -1,34 +1,28 @@
 //! The registry of device families.
 
-use crossburn_noise::ParameterDraws;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::additive::{Additive, AdditiveConfig};
-use super::ageing::{self, Ageing};
-use super::four_level::{FourLevel, FourLevelConfig};
-use super::hermes_afm::{HermesAfm, HermesAfmConfig};
-use super::ideal::{Ideal, IdealConfig};
-use super::inverse_proportional::{InverseProportional, InverseProportionalConfig};
-use super::law::Law;
-use super::moments::RawMoments;
-use super::neurosim::{Neurosim, NeurosimConfig};
-use super::pcm_hermes::{PcmHermes, PcmHermesConfig};
-use super::pcm_joshi::{PcmJoshi, PcmJoshiConfig};
-use super::pcm_mushroom::{PcmMushroom, PcmMushroomConfig};
-use super::programming;
-use super::proportional::{Proportional, ProportionalConfig};
-use super::read_noise;
-use super::reram_cmo::{ReramCmo, ReramCmoConfig};
-use super::reram_milo::{ReramMilo, ReramMiloConfig};
-use super::reram_wan::{ReramWan, ReramWanConfig};
-use super::sonos::{Sonos, SonosConfig};
-use super::state_independent::{StateIndependent, StateIndependentConfig};
-use super::table::{Table, TableConfig};
-use super::{ConductanceRange, IvCurve};
+use super::additive::AdditiveConfig;
+use super::bulk::Bulk;
+use super::four_level::FourLevelConfig;
+use super::hermes_afm::HermesAfmConfig;
+use super::ideal::IdealConfig;
+use super::inverse_proportional::InverseProportionalConfig;
+use super::neurosim::NeurosimConfig;
+use super::own::OwnConfig;
+use super::pcm_hermes::PcmHermesConfig;
+use super::pcm_joshi::PcmJoshiConfig;
+use super::pcm_mushroom::PcmMushroomConfig;
+use super::proportional::ProportionalConfig;
+use super::reram_cmo::ReramCmoConfig;
+use super::reram_milo::ReramMiloConfig;
+use super::reram_wan::ReramWanConfig;
+use super::sonos::SonosConfig;
+use super::state_independent::StateIndependentConfig;
+use super::table::TableConfig;
 use crate::HardwareError;
-
-/// The ageing of a law.
-type AgeingOf<L> = <L as Law>::Ageing;
 
 macro_rules! registry {
     ($($(#[$doc:meta])* $name:literal $kind:ident($config:ident)),+ $(,)?) => {
@@ -37,26 +31,31 @@ macro_rules! registry {
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", deny_unknown_fields)]
         pub enum DeviceConfig {
-            $($(#[$doc])* #[serde(rename = $name)] $kind($config)),+
+            $($(#[$doc])* #[serde(rename = $name)] $kind($config),)+
+            /// A cell of another program.
+            #[serde(rename = "own")]
+            Own(OwnConfig),
         }
 
         impl DeviceConfig {
-            /// The name of the family in configurations.
-            pub fn kind(&self) -> &'static str {
+            /// The name of the family in configurations; of a cell of another program, the one that it gives itself.
+            pub fn kind(&self) -> &str {
                 match self {
                     $(Self::$kind(_) => $name,)+
+                    Self::Own(own) => own.name(),
                 }
             }
 
-            /// Names of all families.
+            /// Names of all families that come with the crate.
             pub fn kinds() -> &'static [&'static str] {
                 &[$($name),+]
             }
 
-            pub(super) fn check(&self) -> Result<AnyLaw, HardwareError> {
-                match self {
-                    $(Self::$kind(config) => config.check().map(AnyLaw::$kind),)+
-                }
+            pub(super) fn check(&self) -> Result<Arc<dyn Bulk>, HardwareError> {
+                Ok(match self {
+                    $(Self::$kind(config) => Arc::new(config.check()?),)+
+                    Self::Own(own) => own.check()?,
+                })
             }
         }
 
@@ -66,82 +65,9 @@ macro_rules! registry {
             }
         })+
 
-        /// One checked device of any family.
-        #[derive(Clone, Debug, PartialEq)]
-        pub(super) enum AnyLaw {
-            $($kind($kind)),+
-        }
-
-        impl AnyLaw {
-            pub(super) fn range(&self) -> ConductanceRange {
-                match self { $(Self::$kind(law) => Law::range(law),)+ }
-            }
-
-            pub(super) fn levels(&self) -> Option<Vec<f32>> {
-                match self { $(Self::$kind(law) => law.levels(),)+ }
-            }
-
-            pub(super) fn iv_curve(&self) -> Option<IvCurve> {
-                match self { $(Self::$kind(law) => law.iv_curve(),)+ }
-            }
-
-            pub(super) fn program(&self, targets: &[f32], draws: &dyn ParameterDraws) -> Vec<f32> {
-                match self { $(Self::$kind(law) => programming::program(law, targets, draws),)+ }
-            }
-
-            pub(super) fn programming_moments(&self, target: f64) -> RawMoments {
-                match self { $(Self::$kind(law) => programming::moments(law, target),)+ }
-            }
-
-            pub(super) fn has_drift(&self) -> bool {
-                match self {
-                    $(Self::$kind(law) => <AgeingOf<$kind>>::EXISTS && !matches!(law.ageing(1.0), Ok(None)),)+
-                }
-            }
-
-            /// Whether there is a time law, an error where it does not reach.
-            pub(super) fn check_after(&self, after: f64) -> Result<bool, HardwareError> {
-                match self { $(Self::$kind(law) => Ok(law.ageing(after)?.is_some()),)+ }
-            }
-
-            pub(super) fn age(
-                &self,
-                programmed: Vec<f32>,
-                targets: &[f32],
-                after: f64,
-                draws: &dyn ParameterDraws,
-            ) -> Result<Vec<f32>, HardwareError> {
-                match self {
-                    $(Self::$kind(law) => Ok(match law.ageing(after)? {
-                        Some(ageing) => ageing::age(&ageing, programmed, targets, draws),
-                        None => programmed,
-                    }),)+
-                }
-            }
-
-            pub(super) fn aged_moments(&self, target: f64, after: f64) -> Result<RawMoments, HardwareError> {
-                match self {
-                    $(Self::$kind(law) => Ok(match law.ageing(after)? {
-                        Some(ageing) => ageing::aged_moments(law, &ageing, target),
-                        None => programming::moments(law, target),
-                    }),)+
-                }
-            }
-
-            pub(super) fn has_read_noise(&self) -> bool {
-                match self { $(Self::$kind(law) => law.read(0.0).is_some(),)+ }
-            }
-
-            pub(super) fn read_sigma(&self, conductances: &[f32], after: f64) -> Option<Vec<f32>> {
-                match self {
-                    $(Self::$kind(law) => law.read(after).map(|read| read_noise::read_sigma(&read, conductances)),)+
-                }
-            }
-
-            pub(super) fn held_sigma(&self, conductances: &[f32], after: f64) -> Option<Vec<f32>> {
-                match self {
-                    $(Self::$kind(law) => law.held(after).map(|held| read_noise::read_sigma(&held, conductances)),)+
-                }
+        impl From<OwnConfig> for DeviceConfig {
+            fn from(config: OwnConfig) -> Self {
+                Self::Own(config)
             }
         }
     };

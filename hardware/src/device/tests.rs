@@ -438,9 +438,9 @@ fn devices_are_written_and_read_the_same() {
 
 #[test]
 fn every_family_is_tested() {
-    let mut kinds: Vec<&str> = devices()
+    let mut kinds: Vec<String> = devices()
         .iter()
-        .map(|(_, device)| device.config().kind())
+        .map(|(_, device)| device.config().kind().to_string())
         .collect();
     kinds.sort_unstable();
     kinds.dedup();

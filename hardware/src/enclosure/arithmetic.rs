@@ -3,7 +3,7 @@
 use burn::nn::conv::{Conv1d, Conv2d};
 use burn::nn::pool::MaxPool2d;
 use burn::nn::{BatchNorm, Linear};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, s};
 
 use crate::{ActivationQuantizer, layer};
 
@@ -72,6 +72,16 @@ pub trait Arithmetic {
 
     /// Sums of two signals.
     fn add<const D: usize>(left: Self::Signal<D>, right: Self::Signal<D>) -> Self::Signal<D>;
+
+    /// Every second pixel, with channels of zeros on both sides of the `from` channels of each chip, so that it has `to` of them: the
+    /// shortcut without weights past a block that halves the image.
+    ///
+    /// # Shapes
+    /// `[batch, chips · from, height, width] → [batch, chips · to, ⌈height / 2⌉, ⌈width / 2⌉]`.
+    ///
+    /// # Source
+    /// He et al. 2016 (arXiv 1512.03385), section 3.3, shortcuts of kind A.
+    fn halve(x: Self::Signal<4>, from: usize, to: usize) -> Self::Signal<4>;
 }
 
 /// Numbers: Burn's tensors and the functions of [`layer`] and `crossburn_kernels`.
@@ -131,5 +141,17 @@ impl Arithmetic for Tensors {
 
     fn add<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> Tensor<D> {
         left + right
+    }
+
+    fn halve(x: Tensor<4>, from: usize, to: usize) -> Tensor<4> {
+        let [batch, channels, _, _] = x.dims();
+        let chips = channels / from;
+        let x = x.slice(s![.., .., ..;2, ..;2]);
+        let [_, _, height, width] = x.dims();
+        let x = x.reshape([batch * chips, from, height, width]);
+        let before = (to - from) / 2;
+        let zeros = |count| Tensor::zeros([batch * chips, count, height, width], &x.device());
+        let x = Tensor::cat(vec![zeros(before), x.clone(), zeros(to - from - before)], 1);
+        x.reshape([batch, chips * to, height, width])
     }
 }

@@ -242,4 +242,8 @@ impl Arithmetic for Intervals {
             origin: None,
         }
     }
+
+    fn halve(x: Interval<4>, from: usize, to: usize) -> Interval<4> {
+        x.monotone(|x| Tensors::halve(x, from, to))
+    }
 }

@@ -376,3 +376,42 @@ fn known_inputs_of_minimal_filtering_are_enclosed() {
         }
     }
 }
+
+#[test]
+fn shortcuts_take_every_second_pixel_between_channels_of_zeros() {
+    let device = Device::flex().autodiff();
+    let pixels: Vec<f32> = (0..2 * 4 * 3 * 4).map(|i| i as f32 + 1.0).collect();
+    let x = Tensor::<4>::from_data(TensorData::new(pixels.clone(), [2, 4, 3, 4]), &device);
+    let x = x.require_grad();
+    // Two chips of two channels each become two of four.
+    let y = Tensors::halve(x.clone(), 2, 4);
+    assert_eq!(y.dims(), [2, 8, 2, 2]);
+    let found: Vec<f32> = y.clone().into_data().try_to_vec().unwrap();
+    let expected = |item: usize, channel: usize, row: usize, column: usize| {
+        let (chip, place) = (channel / 4, channel % 4);
+        match place {
+            1 | 2 => pixels[((item * 4 + 2 * chip + place - 1) * 3 + 2 * row) * 4 + 2 * column],
+            _ => 0.0,
+        }
+    };
+    for (index, value) in found.iter().enumerate() {
+        let (column, row) = (index % 2, index / 2 % 2);
+        let (channel, item) = (index / 4 % 8, index / 32);
+        assert_eq!(*value, expected(item, channel, row, column), "{index}");
+    }
+    // An interval has both ends there, and its channels of zeros have no width.
+    let ends = Interval::between(x.clone().inner(), x.clone().inner() + 0.5);
+    let ends = Intervals::halve(ends, 2, 4);
+    assert_eq!(values(ends.low()), found);
+    for (index, (low, high)) in found.iter().zip(values(ends.high())).enumerate() {
+        let width = if *low == 0.0 { 0.0 } else { 0.5 };
+        assert_eq!(high - low, width, "{index}");
+    }
+    // The gradient is one at the pixels that are taken, and zero at the others.
+    let gradient = x.grad(&y.sum().backward()).unwrap();
+    let gradient: Vec<f32> = gradient.into_data().try_to_vec().unwrap();
+    for (index, value) in gradient.iter().enumerate() {
+        let taken = index % 4 % 2 == 0 && index / 4 % 3 % 2 == 0;
+        assert_eq!(*value, f32::from(u8::from(taken)), "{index}");
+    }
+}

@@ -11,6 +11,7 @@ use super::layer::{Layer, NamedLayer, Part};
 use super::names::{is_made, segments};
 use super::node::{Failure, Node};
 use super::operator::{self, Operator};
+use super::origin::{Origin, Reader, Slice};
 use super::proto::{GraphProto, NodeProto};
 use super::stored_tensor::Becomes;
 use super::{ExternalTensors, OnnxError, stored_tensor};
@@ -121,6 +122,10 @@ pub(crate) struct Builder<'a> {
     open: Vec<Open>,
     /// Initializers that are a setting of a step: they stay as they are, whoever else reads them.
     settings: BTreeMap<String, usize>,
+    /// What the tensors of the layers are made of.
+    origins: Vec<Origin>,
+    /// Stored tensors that steps take as they are in the file.
+    fixed: HashSet<String>,
     pub(super) graph: &'a GraphProto,
 }
 
@@ -168,6 +173,8 @@ impl<'a> Builder<'a> {
             steps: Vec::new(),
             open: Vec::new(),
             settings: BTreeMap::new(),
+            origins: Vec::new(),
+            fixed: HashSet::new(),
             graph,
         };
         // Exporters add axes to the slope of a PReLU and name it anew.
@@ -325,6 +332,9 @@ impl<'a> Builder<'a> {
             let name = &open.stored;
             let learns = self.initializers.contains(name) && !open.watched;
             let fixed = self.settings.contains_key(name) || !(learns || self.in_layer(name));
+            if fixed {
+                self.fixed.insert(name.clone());
+            }
             let source = match (self.known.get(name), open.turned) {
                 (Some(values), false) if fixed => Ok(Source::Constant(values.clone())),
                 (Some(values), true) if fixed => values
@@ -611,6 +621,14 @@ impl<'a> Builder<'a> {
                     layer: self.add(path, &[], layer)?,
                     lies: Lies::AsItIs,
                 };
+                self.origins.push(Origin {
+                    layer: owner.layer,
+                    path: name.to_string(),
+                    part: Some(Part::Weight),
+                    slice: Slice::whole(name),
+                    readers: Vec::new(),
+                    named: true,
+                });
                 self.owners.insert(name.to_string(), owner);
                 (owner, Part::Weight)
             }
@@ -622,6 +640,9 @@ impl<'a> Builder<'a> {
                  give each a tensor of its own"
             )
             .into());
+        }
+        for origin in &mut self.origins {
+            origin.named |= origin.layer == owner.layer && origin.part == Some(part);
         }
         let mut shape = values.shape().to_vec();
         if turned {
@@ -646,6 +667,35 @@ impl<'a> Builder<'a> {
                 "its output `{name}` is not computed"
             ))),
         }
+    }
+
+    /// Notes that the tensor `field` of `layer`, its weight or bias where `part` says so, is made of `slice` by `reader`.
+    pub(super) fn made_of(
+        &mut self,
+        layer: usize,
+        (field, part): (&str, Option<Part>),
+        slice: Slice,
+        reader: Reader,
+    ) {
+        let path = self.layers[layer].path_of(field);
+        match self.origins.iter_mut().find(|origin| origin.path == path) {
+            Some(origin) => origin.readers.push(reader),
+            None => self.origins.push(Origin {
+                layer,
+                path,
+                part,
+                slice,
+                readers: vec![reader],
+                named: false,
+            }),
+        }
+    }
+
+    /// What the tensors of the layers are made of, and the stored tensors that steps take as they are in the file.
+    pub(crate) fn origins(&mut self) -> (Vec<Origin>, HashSet<String>) {
+        let mut fixed = std::mem::take(&mut self.fixed);
+        fixed.extend(self.settings.keys().cloned());
+        (std::mem::take(&mut self.origins), fixed)
     }
 
     /// Adds a layer with tensors called `fields` below its path.

@@ -157,6 +157,11 @@ impl NamedLayer {
         Self { layer, ..self }
     }
 
+    /// The path of its tensor `field`.
+    pub(super) fn path_of(&self, field: &str) -> String {
+        format!("{}.{field}", self.path.join("."))
+    }
+
     pub(super) fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
         for part in &self.path {
             visitor.enter_module(part, CONTAINER);

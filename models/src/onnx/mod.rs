@@ -25,6 +25,7 @@
 //! | `dense.rs`, `host.rs`, `value.rs` | what flows between nodes? |
 //! | `input.rs` | what does it take? |
 //! | `network.rs` | how does the whole run? |
+//! | `origin.rs`, `write.rs`, `wire.rs` | how does a trained network become a file again? |
 
 mod attributes;
 mod builder;
@@ -37,9 +38,12 @@ mod names;
 mod network;
 mod node;
 mod operator;
+mod origin;
 mod proto;
 mod stored_tensor;
 mod value;
+mod wire;
+mod write;
 
 pub use error::OnnxError;
 use host::Host;

@@ -1,6 +1,7 @@
 //! An ONNX graph as a network.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +16,7 @@ use super::dense::Dense;
 use super::host::{Elements, Host, elements_of};
 use super::input::{OnnxInput, described};
 use super::layer::NamedLayer;
+use super::origin::Origin;
 use super::proto::{GraphProto, ModelProto, ValueProto};
 use super::value::{Call, Value};
 use super::{ExternalTensors, OnnxError, operator};
@@ -56,6 +58,10 @@ struct Graph {
     steps: Vec<Step>,
     digital_products: Vec<String>,
     outputs: Vec<String>,
+    /// What the tensors of the layers are made of.
+    origins: Vec<Origin>,
+    /// Stored tensors that steps take as they are in the file.
+    fixed: HashSet<String>,
     /// Why a pass for a classification failed: the first, of this network or a copy.
     failure: OnceLock<OnnxError>,
 }
@@ -129,6 +135,7 @@ impl OnnxNetwork {
         let output = builder.output(&output.name)?;
         let slots = builder.slots();
         let digital_products = builder.digital_products();
+        let (origins, fixed) = builder.origins();
         let (layers, mut steps) = (builder.layers, builder.steps);
         mark_done(&mut steps, &output);
         Ok(Self {
@@ -145,6 +152,8 @@ impl OnnxNetwork {
                     .iter()
                     .map(|value| value.name.clone())
                     .collect(),
+                origins,
+                fixed,
                 failure: OnceLock::new(),
             }),
         })
@@ -169,6 +178,16 @@ impl OnnxNetwork {
     /// or a matrix that the graph computes. On no chip do these deviate.
     pub fn digital_products(&self) -> &[String] {
         &self.graph.digital_products
+    }
+
+    /// What the tensors of its layers are made of.
+    pub(super) fn origins(&self) -> &[Origin] {
+        &self.graph.origins
+    }
+
+    /// Stored tensors that steps take as they are in the file.
+    pub(super) fn fixed(&self) -> &HashSet<String> {
+        &self.graph.fixed
     }
 
     /// The output for `input`.
@@ -350,7 +369,7 @@ impl OnnxNetwork {
 
 /// Marks for each slot the step after which nobody reads it.
 fn mark_done(steps: &mut [Step], output: &Source) {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     if let Source::Slot(slot) = output {
         seen.insert(*slot);
     }

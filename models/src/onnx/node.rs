@@ -10,8 +10,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::attributes::Attributes;
 use super::builder::{Builder, Lies, Owner};
 use super::host::Host;
-use super::layer::Layer;
+use super::layer::{Layer, Part};
 use super::names::{layer_path, scope, segments};
+use super::origin::{Field, Reader, Slice};
 use super::proto::{NodeProto, TensorProto};
 use super::{OnnxError, stored_tensor};
 
@@ -78,11 +79,17 @@ impl Matrix {
     }
 }
 
-/// The bias that a node adds to the product of the one before it.
-pub(crate) struct NextBias {
-    /// The number of that node.
-    number: usize,
-    pub(crate) name: String,
+/// A stored bias, and the input that it is added by.
+pub(crate) struct StoredBias {
+    name: String,
+    reader: Reader,
+}
+
+/// Where the tensors of a linear layer begin that is cut out of those at two inputs: input and first element. The matrix lies
+/// transposed there.
+pub(crate) struct Cut {
+    pub(crate) weight: (usize, usize),
+    pub(crate) bias: Option<(usize, usize)>,
 }
 
 /// What becomes of a weight that several nodes use in different ways.
@@ -171,15 +178,15 @@ impl<'b, 'a> Node<'b, 'a> {
     }
 
     /// The bias that the next node adds to the product of this one, which nothing else reads.
-    pub(crate) fn next_bias(&self, outputs: usize) -> Option<NextBias> {
+    pub(crate) fn next_bias(&self, outputs: usize) -> Option<StoredBias> {
         let (number, reader) = self.only_reader()?;
         let [left, right] = reader.input.as_slice() else {
             return None;
         };
-        let other = if *left == self.proto.output[0] {
-            right
+        let (place, other) = if *left == self.proto.output[0] {
+            (1, right)
         } else {
-            left
+            (0, left)
         };
         let name = self.builder.resolved(other);
         let values = self.builder.known.get(name)?;
@@ -188,9 +195,9 @@ impl<'b, 'a> Node<'b, 'a> {
             && require_weight(values, "bias").is_ok()
             && !self.builder.owners.contains_key(name)
             && !self.is_single_number(name);
-        fits.then(|| NextBias {
-            number,
+        fits.then(|| StoredBias {
             name: name.to_string(),
+            reader: (number, place),
         })
     }
 
@@ -201,8 +208,16 @@ impl<'b, 'a> Node<'b, 'a> {
     }
 
     /// Makes the node that adds `bias` part of this one.
-    pub(crate) fn merges_bias(&mut self, bias: &NextBias) {
-        self.builder.merged.insert(bias.number);
+    pub(crate) fn merges_bias(&mut self, bias: &StoredBias) {
+        self.builder.merged.insert(bias.reader.0);
+    }
+
+    /// The bias at an input of its own.
+    pub(crate) fn bias(&self, input: usize) -> StoredBias {
+        StoredBias {
+            name: self.resolved_input(input),
+            reader: (self.number, input),
+        }
     }
 
     /// The name of the value at an input.
@@ -295,14 +310,17 @@ impl<'b, 'a> Node<'b, 'a> {
         input: usize,
         matrix: &Matrix,
         transposed: bool,
-        bias: Option<&str>,
+        bias: Option<&StoredBias>,
     ) -> Result<Option<usize>, Failure> {
         require_weight(&matrix.values, "weight")?;
         let turned = transposed != matrix.turned;
+        let added = bias.map(|bias| bias.reader);
+        let bias = bias.map(|bias| bias.name.as_str());
         let key = format!("linear {} {turned} {bias:?}", matrix.name);
-        if let Some(layer) = self.builder.made.get(&key) {
+        if let Some(layer) = self.builder.made.get(&key).copied() {
             self.taken.insert(input);
-            return Ok(Some(*layer));
+            self.linear_is_made_of(layer, (matrix, turned, input), bias.zip(added));
+            return Ok(Some(layer));
         }
         if self.builder.owners.contains_key(&matrix.name) {
             return Ok(None);
@@ -330,26 +348,63 @@ impl<'b, 'a> Node<'b, 'a> {
         }
         self.builder.made.insert(key, layer);
         self.taken.insert(input);
+        self.linear_is_made_of(layer, (matrix, turned, input), bias.zip(added));
         Ok(Some(layer))
     }
 
-    /// Adds the layer that its input `weight` belongs to, or gives the one that another node has made of the same tensors in the
-    /// same way; `settings` say in which.
+    fn linear_is_made_of(
+        &mut self,
+        layer: usize,
+        (matrix, turned, input): (&Matrix, bool, usize),
+        bias: Option<(&str, Reader)>,
+    ) {
+        let slice = Slice {
+            turned,
+            ..Slice::whole(&matrix.name)
+        };
+        let reader = (self.number, input);
+        let weight = ("weight", Some(Part::Weight));
+        self.builder.made_of(layer, weight, slice, reader);
+        if let Some((name, reader)) = bias {
+            let bias = ("bias", Some(Part::Bias));
+            self.builder
+                .made_of(layer, bias, Slice::whole(name), reader);
+        }
+    }
+
+    /// Adds the layer that the tensors at the inputs of `fields` belong to, weight and bias first, or gives the one that another
+    /// node has made of the same tensors in the same way; `settings` say in which.
     ///
     /// # Errors
     /// A weight that is used in another way elsewhere, where `reuse` refuses that.
     pub(crate) fn layer(
         &mut self,
-        weight: usize,
-        bias: Option<usize>,
-        fields: &[&str],
+        fields: &[Field],
         settings: &str,
         reuse: Reuse,
         make: impl FnOnce(&Device) -> Layer,
     ) -> Result<usize, Failure> {
-        let named = |input| self.resolved_input(input);
-        let name = named(weight);
-        let bias = bias.filter(|bias| self.has(*bias)).map(named);
+        let layer = self.found_or_made(fields, settings, reuse, make)?;
+        for (place, field) in fields.iter().enumerate() {
+            let slice = Slice::whole(&self.resolved_input(field.input));
+            let tensor = (field.name, Field::part(place));
+            let reader = (self.number, field.input);
+            self.builder.made_of(layer, tensor, slice, reader);
+        }
+        Ok(layer)
+    }
+
+    fn found_or_made(
+        &mut self,
+        fields: &[Field],
+        settings: &str,
+        reuse: Reuse,
+        make: impl FnOnce(&Device) -> Layer,
+    ) -> Result<usize, Failure> {
+        let mut inputs = fields.iter().map(|field| self.resolved_input(field.input));
+        let (name, bias) = (inputs.next().unwrap_or_default(), inputs.next());
+        let fields: Vec<&str> = fields.iter().map(|field| field.name).collect();
+        let fields = fields.as_slice();
         let key = format!("{name} {bias:?} {settings}");
         if let Some(layer) = self.builder.made.get(&key) {
             return Ok(*layer);
@@ -391,21 +446,34 @@ impl<'b, 'a> Node<'b, 'a> {
             .or_insert(Owner { layer, lies });
     }
 
-    /// Adds the layer called `part`, one of those that its input `weight` is cut into, and `bias` with it; or gives the one that
-    /// another node has made of the same tensors.
+    /// Adds the layer called `part`, one of those that the tensors of `cut` are cut into; or gives the one that another node has made
+    /// of the same tensors.
     ///
     /// # Errors
     /// A weight that another node uses in another way.
-    pub(crate) fn part(
-        &mut self,
-        part: &str,
-        weight: usize,
-        bias: Option<usize>,
-        fields: &[&str],
-        layer: Layer,
-    ) -> Result<usize, Failure> {
-        let named = |input| self.resolved_input(input);
-        let (name, bias) = (named(weight), bias.map(named));
+    pub(crate) fn part(&mut self, part: &str, cut: &Cut, layer: Layer) -> Result<usize, Failure> {
+        let layer = self.found_or_cut(part, cut, layer)?;
+        let weight = ("weight", Some(Part::Weight), cut.weight, true);
+        let bias = cut.bias.map(|bias| ("bias", Some(Part::Bias), bias, false));
+        for (field, part, (input, start), turned) in std::iter::once(weight).chain(bias) {
+            let slice = Slice {
+                stored: self.resolved_input(input),
+                start,
+                turned,
+            };
+            let reader = (self.number, input);
+            self.builder.made_of(layer, (field, part), slice, reader);
+        }
+        Ok(layer)
+    }
+
+    fn found_or_cut(&mut self, part: &str, cut: &Cut, layer: Layer) -> Result<usize, Failure> {
+        let named = |(input, _)| self.resolved_input(input);
+        let (name, bias) = (named(cut.weight), cut.bias.map(named));
+        let fields: &[&str] = match bias {
+            Some(_) => &["weight", "bias"],
+            None => &["weight"],
+        };
         let key = format!("{part} of {name} {bias:?}");
         if let Some(layer) = self.builder.made.get(&key) {
             return Ok(*layer);

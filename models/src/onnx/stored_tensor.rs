@@ -8,6 +8,9 @@ use super::host::{Elements, Host, elements_of};
 use super::proto::TensorProto;
 use super::{ExternalData, ExternalTensors, OnnxError};
 
+/// `data_type` of 32-bit floats.
+pub(super) const FLOAT: i32 = kind::FLOAT;
+
 /// `data_type` of the types that are read.
 mod kind {
     pub(super) const FLOAT: i32 = 1;
@@ -96,27 +99,36 @@ impl WholeType {
 /// # Errors
 /// A type that is not read, values that are missing or too many, and an external file that cannot be read.
 pub(crate) fn read(tensor: &TensorProto, external: ExternalTensors<'_>) -> Result<Host, OnnxError> {
-    values(tensor, external).map_err(|cause| OnnxError::Tensor {
+    values(tensor, external).map_err(|cause| at(tensor, cause))
+}
+
+/// The error that names `tensor`.
+fn at(tensor: &TensorProto, cause: String) -> OnnxError {
+    OnnxError::Tensor {
         tensor: tensor.name.clone(),
         cause,
-    })
+    }
+}
+
+/// # Errors
+/// Sizes below zero.
+fn shape(tensor: &TensorProto) -> Result<Vec<usize>, String> {
+    let negative = || format!("its shape {:?} is not one", tensor.dims);
+    let sizes = tensor.dims.iter();
+    let sizes = sizes.map(|size| usize::try_from(*size).map_err(|_| negative()));
+    sizes.collect()
 }
 
 fn values(tensor: &TensorProto, external: ExternalTensors<'_>) -> Result<Host, String> {
-    let negative = || format!("its shape {:?} is not one", tensor.dims);
-    let shape = tensor
-        .dims
-        .iter()
-        .map(|size| usize::try_from(*size).map_err(|_| negative()));
-    let shape: Vec<usize> = shape.collect::<Result<_, _>>()?;
+    let shape = shape(tensor)?;
     let count = elements_of(&shape)?;
     let fetched;
-    let raw = match tensor.data_location {
-        EXTERNAL => {
+    let raw = match is_external(tensor) {
+        true => {
             fetched = external(&external_data(tensor)?)?;
             &fetched
         }
-        _ => &tensor.raw_data,
+        false => &tensor.raw_data,
     };
     let becomes = Becomes::of(tensor.data_type)?;
     let elements = match (raw.is_empty() && count > 0, becomes) {
@@ -130,6 +142,79 @@ fn values(tensor: &TensorProto, external: ExternalTensors<'_>) -> Result<Host, S
         }
     };
     Host::new(shape, elements)
+}
+
+/// Whether the values of a tensor lie in another file.
+pub(super) fn is_external(tensor: &TensorProto) -> bool {
+    tensor.data_location == EXTERNAL
+}
+
+/// The bytes of a tensor whose values lie in another file, as many as its shape and type say.
+///
+/// # Errors
+/// A file that cannot be read, or holds another number of bytes for it.
+pub(super) fn fetched(
+    tensor: &TensorProto,
+    external: ExternalTensors<'_>,
+) -> Result<Vec<u8>, OnnxError> {
+    let size = size(tensor)?;
+    let bytes = external_data(tensor).and_then(|data| external(&data));
+    let found = bytes.map_err(|cause| at(tensor, cause))?;
+    match found.len() == size {
+        true => Ok(found),
+        false => Err(at(
+            tensor,
+            format!("it has {} bytes, its shape asks for {size}", found.len()),
+        )),
+    }
+}
+
+/// Bytes that the values of a tensor take.
+///
+/// # Errors
+/// A type that is not read, and a shape that is none.
+pub(super) fn size(tensor: &TensorProto) -> Result<usize, OnnxError> {
+    let count = shape(tensor).and_then(|shape| elements_of(&shape));
+    let width = match tensor.data_type {
+        kind::UINT8 | kind::INT8 | kind::BOOL => 1,
+        kind::UINT16 | kind::INT16 | kind::FLOAT16 | kind::BFLOAT16 => 2,
+        kind::FLOAT | kind::INT32 | kind::UINT32 => 4,
+        _ => 8,
+    };
+    Becomes::of(tensor.data_type).map_err(|cause| at(tensor, cause))?;
+    Ok(count.map_err(|cause| at(tensor, cause))? * width)
+}
+
+/// The bytes of `values` in the type of floats number `data_type`.
+///
+/// # Errors
+/// A value that is too large for the type.
+pub(super) fn raw(values: &[f32], data_type: i32) -> Result<Vec<u8>, String> {
+    match data_type {
+        kind::FLOAT16 => each(values, |x| {
+            let half = f16::from_f32(x);
+            half.is_finite().then(|| half.to_le_bytes())
+        }),
+        kind::BFLOAT16 => each(values, |x| {
+            let half = bf16::from_f32(x);
+            half.is_finite().then(|| half.to_le_bytes())
+        }),
+        kind::DOUBLE => each(values, |x| Some(f64::from(x).to_le_bytes())),
+        _ => each(values, |x| Some(x.to_le_bytes())),
+    }
+}
+
+fn each<const N: usize>(
+    values: &[f32],
+    bytes: impl Fn(f32) -> Option<[u8; N]>,
+) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(N * values.len());
+    for (place, value) in values.iter().enumerate() {
+        out.extend(bytes(*value).ok_or_else(|| {
+            format!("value {place} is {value}, too large for its 16-bit floats: export the graph with 32-bit floats")
+        })?);
+    }
+    Ok(out)
 }
 
 /// Where an external tensor lies.

@@ -6,6 +6,7 @@ const FLOAT: u64 = 1;
 const INT: u64 = 2;
 const STRING: u64 = 3;
 const TENSOR: u64 = 4;
+const FLOATS: u64 = 6;
 const INTS: u64 = 7;
 
 /// One message.
@@ -54,6 +55,7 @@ pub(crate) enum Setting<'a> {
     Int(&'a str, i64),
     Ints(&'a str, &'a [i64]),
     Float(&'a str, f32),
+    Floats(&'a str, &'a [f32]),
     Text(&'a str, &'a str),
     Tensor(&'a str, Message),
 }
@@ -67,6 +69,11 @@ impl Setting<'_> {
                 message.number(8, *value)
             }),
             Self::Float(name, value) => named(name, FLOAT).float(2, *value),
+            Self::Floats(name, values) => {
+                values.iter().fold(named(name, FLOATS), |message, value| {
+                    message.float(7, *value)
+                })
+            }
             Self::Text(name, value) => named(name, STRING).text(4, value),
             Self::Tensor(name, value) => named(name, TENSOR).message(5, value),
         }
@@ -221,8 +228,25 @@ impl Graph {
     }
 
     pub(crate) fn with_opset(&self, version: i64) -> Vec<u8> {
-        let opset = Message::default().text(1, "").number(2, version);
-        let model = Message::default().number(1, 8).message(7, &self.message);
-        model.message(8, &opset).0
+        self.versioned(8, version)
+    }
+
+    /// The file in a version of the format.
+    pub(crate) fn of_format(&self, version: i64) -> Vec<u8> {
+        self.versioned(version, 18)
+    }
+
+    fn versioned(&self, format: i64, operators: i64) -> Vec<u8> {
+        let opset = Message::default().text(1, "").number(2, operators);
+        let model = Message::default().number(1, format);
+        model.message(7, &self.message).message(8, &opset).0
+    }
+
+    /// One more field of the graph.
+    pub(crate) fn with_field(self, field: u64, text: &str) -> Self {
+        Self {
+            message: self.message.text(field, text),
+            ..self
+        }
     }
 }

@@ -9,6 +9,7 @@ mod layers;
 mod operators;
 mod refusals;
 mod weights;
+mod write;
 
 use burn::tensor::{Device, Tensor};
 use crossburn_models::onnx::{OnnxError, OnnxNetwork};
@@ -107,6 +108,7 @@ fn every_operator_is_in_a_graph() {
         include_str!("main.rs"),
         include_str!("operators.rs"),
         include_str!("weights.rs"),
+        include_str!("write.rs"),
     ];
     for operator in OnnxNetwork::operators() {
         let quoted = format!("\"{operator}\"");

@@ -31,7 +31,7 @@ impl ModuleVisitor for Paths {
     }
 }
 
-fn parameters(network: &OnnxNetwork) -> Vec<(String, Vec<f32>)> {
+pub(crate) fn parameters(network: &OnnxNetwork) -> Vec<(String, Vec<f32>)> {
     let mut paths = Paths::default();
     network.visit(&mut paths);
     paths.found
@@ -57,7 +57,7 @@ fn chip(network: &OnnxNetwork, path: &str) -> (OnnxNetwork, Vec<f32>) {
     (chip, found.unwrap().1)
 }
 
-fn run(network: &OnnxNetwork, shape: &[usize], x: &[f32]) -> Vec<f32> {
+pub(crate) fn run(network: &OnnxNetwork, shape: &[usize], x: &[f32]) -> Vec<f32> {
     let output = network.run_values(shape, x.to_vec(), &Device::flex());
     output.unwrap().values
 }

@@ -7,6 +7,7 @@ mod four_level;
 mod gaussian;
 mod left_censored;
 mod log_normal;
+mod own;
 mod power_law;
 mod right_censored;
 mod right_censored_centred;
@@ -20,6 +21,7 @@ pub use four_level::{FEFET2, FEFET3, FEFET6, FourLevel, RRAM1, RRAM4};
 pub use gaussian::Gaussian;
 pub use left_censored::LeftCensored;
 pub use log_normal::LogNormal;
+pub use own::OwnLaw;
 pub use power_law::PowerLaw;
 pub use right_censored::RightCensored;
 pub use right_censored_centred::RightCensoredCentred;
@@ -49,7 +51,8 @@ pub struct Moments {
 }
 
 impl Moments {
-    fn new(mean: f64, second: f64) -> Self {
+    /// The moments of E\[d\] and E\[d²\].
+    pub fn new(mean: f64, second: f64) -> Self {
         Self {
             mean,
             second,
@@ -58,24 +61,60 @@ impl Moments {
     }
 }
 
-/// What a distribution is: one file each.
-pub(crate) trait Deviate: Copy {
-    /// Its name in recipes, as serde writes the variant.
+/// What a distribution is: a quantile function with a name. Those that come with the crate are one file each;
+/// [`Distribution::own`] takes yours.
+///
+/// ```
+/// use crossburn_noise::{ChipSeed, Deviate, Distribution, Moments, Variation};
+///
+/// /// One size and either sign.
+/// #[derive(Clone, Copy, Debug)]
+/// struct Flip {
+///     sigma_rel_wmax: f64,
+/// }
+///
+/// impl Deviate for Flip {
+///     const NAME: &'static str = "flip";
+///
+///     fn sigma_mut(&mut self) -> &mut f64 {
+///         &mut self.sigma_rel_wmax
+///     }
+///
+///     fn moments(&self) -> Moments {
+///         Moments::new(0.0, self.sigma_rel_wmax.powi(2))
+///     }
+///
+///     fn deviate(&self, draws: &mut [f64], _: &[f64]) {
+///         for draw in draws {
+///             *draw = self.sigma_rel_wmax.copysign(*draw - 0.5);
+///         }
+///     }
+/// }
+///
+/// let variation = Variation::from(Distribution::own(Flip { sigma_rel_wmax: 0.1 }));
+/// let deviations = variation.draw(ChipSeed::new(7, 0), "fc.weight", &[0.5, -2.0], &[2]);
+/// assert!(deviations.iter().all(|deviation| deviation.abs() == 0.2));
+/// ```
+pub trait Deviate: Copy + std::fmt::Debug + Send + Sync + 'static {
+    /// Its name, in recipes and documents.
     const NAME: &'static str;
     /// Whether the deviation depends on the weight.
     const READS_WEIGHTS: bool = false;
     /// Name of the scale parameter in recipes.
     const SIGMA: &'static str = "sigma_rel_wmax";
-    /// The scale parameter.
+    /// The scale parameter, from which nothing deviates at 0.
     fn sigma_mut(&mut self) -> &mut f64;
     /// Refuses further parameters that are not finite or out of range; the scale is finite and not negative already.
+    ///
+    /// # Errors
+    /// [`NoiseError::Parameter`].
     fn check(&self) -> Result<(), NoiseError> {
         Ok(())
     }
-    /// Closed-form moments.
+    /// Moments of the deviation, in units of the reference magnitude; methods that fold means in take them from here.
     fn moments(&self) -> Moments;
-    /// Replaces uniform draws by deviations, in units of the reference magnitude. `relative` holds the weights in that
-    /// unit where the distribution reads weights, and is empty where it does not.
+    /// Replaces uniform draws above 0 and below 1 by deviations, in units of the reference magnitude, which rise with the draw.
+    /// `relative` holds the weights in that unit where the distribution reads weights, and is empty where it does not.
     fn deviate(&self, draws: &mut [f64], relative: &[f64]);
 }
 
@@ -91,14 +130,17 @@ macro_rules! registry {
             /// No deviation.
             None {},
             $($(#[$doc])* $kind($kind),)+
+            /// A law of another program.
+            Own(OwnLaw),
         }
 
         impl Distribution {
-            /// The name in recipes.
+            /// The name in recipes; of a law of another program, the one that it gives itself.
             pub fn name(&self) -> &'static str {
                 match self {
                     Self::None {} => "none",
                     $(Self::$kind(_) => <$kind as Deviate>::NAME,)+
+                    Self::Own(own) => own.name(),
                 }
             }
 
@@ -107,6 +149,7 @@ macro_rules! registry {
                 match *self {
                     Self::None {} => 0.0,
                     $(Self::$kind(mut inner) => *inner.sigma_mut(),)+
+                    Self::Own(mut own) => *own.sigma_mut(),
                 }
             }
 
@@ -115,6 +158,7 @@ macro_rules! registry {
                 match &mut self {
                     Self::None {} => {}
                     $(Self::$kind(inner) => *inner.sigma_mut() = sigma,)+
+                    Self::Own(own) => *own.sigma_mut() = sigma,
                 }
                 self
             }
@@ -122,7 +166,7 @@ macro_rules! registry {
             /// The same distribution, if its parameters are allowed.
             ///
             /// # Errors
-            /// [`NoiseError::Parameter`].
+            /// [`NoiseError::Parameter`], and [`NoiseError::UnknownLaw`] for a law of another program that a document names.
             pub fn check(self) -> Result<Self, NoiseError> {
                 match &self {
                     Self::None {} => {}
@@ -130,6 +174,7 @@ macro_rules! registry {
                         require_sigma::<$kind>(self.sigma())?;
                         inner.check()?;
                     })+
+                    Self::Own(own) => own.check()?,
                 }
                 Ok(self)
             }
@@ -140,6 +185,7 @@ macro_rules! registry {
                 match self {
                     Self::None {} => Moments::new(0.0, 0.0),
                     $(Self::$kind(inner) => inner.moments(),)+
+                    Self::Own(own) => own.moments(),
                 }
             }
 
@@ -155,6 +201,7 @@ macro_rules! registry {
                 match self {
                     Self::None {} => out.fill(0.0),
                     $(Self::$kind(inner) => fill(inner, draws, first, weights, reference, out),)+
+                    Self::Own(own) => own.fill((draws, first), weights, reference, out),
                 }
             }
         }
@@ -211,6 +258,11 @@ impl Distribution {
             sigma_rel_wmax,
             censor,
         })
+    }
+
+    /// A law of your own. Its memory is kept until the program ends, a few bytes for each call.
+    pub fn own<D: Deviate>(law: D) -> Self {
+        Self::Own(OwnLaw::new(law))
     }
 
     /// The deviation of every weight of the parameter at `path` on `chip`: see [`Variation::draw`].
@@ -411,6 +463,7 @@ mod tests {
                         match distribution {
                             Distribution::None {} => draws.fill(0.0),
                             $(Distribution::$kind(inner) => inner.deviate(&mut draws, &one),)+
+                            Distribution::Own(_) => unreachable!("it is none of those of the crate"),
                         }
                         draws
                     };

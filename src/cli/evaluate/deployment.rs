@@ -1,8 +1,9 @@
 //! What the command line says the chips of an evaluation are made of.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use crossburn_hardware::deploy::{Fidelity, Operation};
 use crossburn_hardware::device::MemoryDevice;
@@ -11,7 +12,9 @@ use crossburn_hardware::units::Second;
 use super::super::digital::DigitalArgument;
 use super::super::noise::NoiseArguments;
 use crate::apps::evaluation::{ChipSource, OnTargets, Target};
-use crate::apps::hardware::{CALIBRATION_ITEMS, NamedHardware, open_device, open_hardware};
+use crate::apps::hardware::{
+    CALIBRATION_ITEMS, NamedDevice, NamedHardware, open_device, open_hardware,
+};
 
 /// What the command line says of a hardware, in place of a variation. Every flag refuses those of a variation by itself:
 /// `requires` alone is waived where what is required conflicts with something else.
@@ -24,12 +27,11 @@ pub(super) struct HardwareArguments {
     /// What is simulated: weight (the weights that cells hold) or array (every product, much slower)
     #[arg(long, value_name = "F", default_value_t = Fidelity::Weight, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) fidelity: Fidelity,
-    /// Memory cells in place of the hardware's own, comma-separated: devices by name, or files (TOML, or a table as CSV);
-    /// or all
+    /// Memory cells in place of the hardware's own: devices by name and files (TOML, or a table as CSV), comma-separated or with the
+    /// option once for each; or all. A file may have commas in its name
     #[arg(
         long,
         value_name = "NAME|FILE,...",
-        value_delimiter = ',',
         requires = "hardware",
         conflicts_with_all = NoiseArguments::FLAGS
     )]
@@ -46,6 +48,84 @@ pub(super) struct HardwareArguments {
     /// scale of all others (docs/hardware.md); 0.5 is usual
     #[arg(long, value_name = "A", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) rescale: Option<f64>,
+}
+
+/// The cells that the values of `--cell` name, one by one.
+///
+/// # Errors
+/// `all` beside others.
+fn cells(asked: &[String]) -> Result<Vec<&str>> {
+    let parts = |value| -> Vec<&str> {
+        match Path::new(value).is_file() {
+            true => vec![value],
+            false => value.split(',').collect(),
+        }
+    };
+    let cells: Vec<&str> = asked.iter().flat_map(|value| parts(value)).collect();
+    match cells.contains(&"all") {
+        true if cells.len() > 1 => {
+            bail!("--cell all names every cell: leave out the others, or `all`")
+        }
+        true => Ok(MemoryDevice::preset_names().collect()),
+        false => Ok(cells),
+    }
+}
+
+/// A name for each of `devices`, which `cells` name: its own, and where files of several folders have the same, one with the folders
+/// that tell them apart.
+///
+/// # Errors
+/// A cell that is named twice.
+fn told_apart(cells: &[&str], devices: &[NamedDevice]) -> Result<Vec<String>> {
+    let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
+    let twice = |name: &str| {
+        anyhow!("--cell names {name} twice: name every cell once, and files differently")
+    };
+    let mut found: Vec<String> = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let same = |other: &usize| *other != index && names[*other] == *name;
+        let others: Vec<usize> = (0..names.len()).filter(same).collect();
+        // The shortest end of the path that no other cell of this name has.
+        let own = folders(cells[index]);
+        let differs = |depth: &usize| {
+            let end = own.len() - depth;
+            others.iter().all(|other| {
+                let theirs = folders(cells[*other]);
+                let end_of_theirs = theirs.len().saturating_sub(*depth);
+                theirs[end_of_theirs..] != own[end..]
+            })
+        };
+        let depth = match others.is_empty() {
+            true => Some(0),
+            false => (1..=own.len()).find(differs),
+        };
+        let depth = depth.ok_or_else(|| twice(name))?;
+        let parts = own[own.len() - depth..].iter().map(String::as_str);
+        let parts: Vec<&str> = parts.chain([*name]).collect();
+        found.push(parts.join("-"));
+    }
+    match found
+        .iter()
+        .enumerate()
+        .find(|(at, name)| found[..*at].contains(name))
+    {
+        Some((_, name)) => Err(twice(name)),
+        None => Ok(found),
+    }
+}
+
+/// The folders of a path, from the root on where it is there.
+fn folders(path: &str) -> Vec<String> {
+    let path = Path::new(path);
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let Some(folder) = whole.parent() else {
+        return Vec::new();
+    };
+    let names = folder.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+        _ => None,
+    });
+    names.collect()
 }
 
 impl HardwareArguments {
@@ -65,26 +145,15 @@ impl HardwareArguments {
             ..described
         };
         let operation = Some(operation).filter(|operation| *operation != described);
-        let cells: Vec<&str> = match self.cell.iter().any(|cell| cell == "all") {
-            true if self.cell.len() > 1 => {
-                bail!("--cell all names every cell: leave out the others, or `all`")
-            }
-            true => MemoryDevice::preset_names().collect(),
-            false => self.cell.iter().map(String::as_str).collect(),
-        };
-        let mut known = BTreeSet::new();
+        let cells = cells(&self.cell)?;
+        let devices = cells.iter().map(|cell| open_device(cell));
+        let devices: Vec<NamedDevice> = devices.collect::<Result<_>>()?;
+        let names = told_apart(&cells, &devices)?;
         let mut targets = Vec::new();
-        for cell in cells {
-            let cell = open_device(cell)?;
-            if !known.insert(cell.name.clone()) {
-                bail!(
-                    "--cell names {} twice: name every cell once, and files differently",
-                    cell.name
-                );
-            }
+        for (name, NamedDevice { device, .. }) in names.into_iter().zip(devices) {
             targets.push(Target {
-                cell: Some(cell.name),
-                hardware: hardware.with(Some(cell.device), operation)?,
+                cell: Some(name),
+                hardware: hardware.with(Some(device), operation)?,
             });
         }
         if targets.is_empty() {

@@ -223,7 +223,7 @@ impl Evaluate {
             reproduce: self.reproduce(&source),
             place: place.workplace(self.resume),
         };
-        let Some(results) = stored.recipe.build(&place.device, job)?? else {
+        let Some(results) = stored.build(&place.device, job)?? else {
             note(&format!(
                 "the finished chips are kept: continue with `{}`",
                 command_line::resumed()

@@ -191,7 +191,7 @@ impl FindWorstCase {
             config,
             place: place.workplace(self.resume),
         };
-        let Some(results) = stored.recipe.build(&place.device, job)?? else {
+        let Some(results) = stored.build(&place.device, job)?? else {
             note(&format!(
                 "the state of the search is kept: continue with `{}`",
                 command_line::resumed()

@@ -1,8 +1,9 @@
 //! The registry of tasks: what a recipe names, and the parts of its data.
 
 use burn::tensor::Device;
-use crossburn_checkpoints::CheckpointError;
+use crossburn_checkpoints::{CheckpointError, OnnxFile};
 use std::path::Path;
+use std::sync::Arc;
 
 use crossburn_models::{
     Autoencoder, CausalLanguageModel, Classifier, Family, ModelConfig, ModelError, Network,
@@ -244,13 +245,30 @@ impl Recipe {
     /// [`TrainingError::TaskModel`] for a network that the task does not take, [`TrainingError::Model`] for one of another
     /// program, [`TrainingError::Arrays`] for a path at which it has no weight.
     pub fn build<W: WithTask>(&self, device: &Device, work: W) -> Result<W::Output, TrainingError> {
+        self.build_of(None, device, work)
+    }
+
+    /// The same as [`build`](Self::build), where the ONNX file of the network may be open already.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build).
+    pub fn build_of<W: WithTask>(
+        &self,
+        opened: Option<Arc<OnnxFile>>,
+        device: &Device,
+        work: W,
+    ) -> Result<W::Output, TrainingError> {
         let mut bind = Bind {
             recipe: self,
             graph: None,
             work,
         };
         if let ModelConfig::Onnx(config) = &self.model {
-            let (network, graph) = Graph::open(config, device)?;
+            let file = match opened {
+                Some(file) => file,
+                None => Arc::new(OnnxFile::open(&config.file)?),
+            };
+            let (network, graph) = Graph::of(file, device)?;
             bind.graph = Some(graph);
             return bind.classifier(network);
         }

@@ -108,6 +108,7 @@ fn codes_and_currents_have_draws_of_their_own() {
 
 #[rstest]
 #[case("sigma_lsb = -1.0", 3, "circuit sigma_lsb = -1 is outside 0..")]
+#[case("sigma_lsb = inf", 3, "circuit sigma_lsb = inf is outside 0..")]
 #[case(
     "sigma_lsb = 0.5\nrows = []",
     3,

@@ -10,6 +10,7 @@ use super::super::dense::Dense;
 use super::super::host::{Host, elements_of};
 use super::super::layer::Layer;
 use super::super::node::{Failure, Node, Reuse, vector};
+use super::super::origin::Field;
 use super::super::value::{Call, Value};
 use super::window::{Padding, Window};
 use super::{Operator, one};
@@ -58,10 +59,11 @@ impl<const N: usize> StoredKernel<'_, N> {
     }
 
     /// The tensors of its layer.
-    pub(super) fn fields(&self) -> &'static [&'static str] {
+    pub(super) fn fields(&self) -> &'static [Field] {
+        const FIELDS: &[Field] = &[Field::new("weight", 1), Field::new("bias", 2)];
         match self.bias {
-            Some(_) => &["weight", "bias"],
-            None => &["weight"],
+            Some(_) => FIELDS,
+            None => &FIELDS[..1],
         }
     }
 
@@ -133,14 +135,9 @@ impl<const N: usize> Convolution<N> {
             groups,
         };
         let way = format!("{window:?} {groups}");
-        let layer = node.layer(
-            1,
-            Some(2),
-            kernel.fields(),
-            &way,
-            Reuse::Refused,
-            |device| make(&kernel, device),
-        )?;
+        let layer = node.layer(kernel.fields(), &way, Reuse::Refused, |device| {
+            make(&kernel, device)
+        })?;
         Ok(Self {
             layer,
             window,

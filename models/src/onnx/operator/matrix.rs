@@ -25,8 +25,7 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
 fn mat_mul(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
     if let Some(matrix) = node.matrix(1) {
         let bias = node.next_bias(matrix.outputs(false));
-        let name = bias.as_ref().map(|bias| bias.name.as_str());
-        let layer = node.linear(1, &matrix, false, name)?;
+        let layer = node.linear(1, &matrix, false, bias.as_ref())?;
         return Ok(match layer {
             Some(layer) => {
                 bias.iter().for_each(|bias| node.merges_bias(bias));
@@ -61,9 +60,9 @@ fn gemm(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
         |bias: &Host| bias.is_float() && matches!(bias.shape(), [n] | [1, n] if *n == outputs);
     let plain = gemm.alpha == 1.0 && gemm.beta == 1.0 && node.has(2);
     let bias = plain && node.constant(2).is_some_and(|bias| adds(&bias));
-    let name = bias.then(|| node.resolved_input(2));
-    gemm.layer = node.linear(1, &matrix, gemm.right, name.as_deref())?;
-    if bias && gemm.layer.is_some() {
+    let bias = bias.then(|| node.bias(2));
+    gemm.layer = node.linear(1, &matrix, gemm.right, bias.as_ref())?;
+    if bias.is_some() && gemm.layer.is_some() {
         node.weight(2, "bias")?;
     }
     Ok(Box::new(gemm))

@@ -10,6 +10,7 @@ use crossburn_kernels::{batch_norm, layer_norm};
 use super::super::dense::Dense;
 use super::super::layer::Layer;
 use super::super::node::{Failure, Node, Reuse, vector};
+use super::super::origin::Field;
 use super::super::value::{Call, Value, axis_of};
 use super::reduction::is_zero;
 use super::{Operator, one};
@@ -91,10 +92,15 @@ fn batch(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
     if variance.floats().iter().any(|x| *x < 0.0) {
         return Err("its variance is below zero".to_string().into());
     }
-    let fields = ["gamma", "beta", "running_mean", "running_var"];
+    let fields = [
+        Field::new("gamma", 1),
+        Field::new("beta", 2),
+        Field::new("running_mean", 3),
+        Field::new("running_var", 4),
+    ];
     let statistics = [3, 4].map(|input| node.resolved_input(input));
     let settings = format!("batch norm {statistics:?} {epsilon} {momentum}");
-    let layer = node.layer(1, Some(2), &fields, &settings, Reuse::Copied, |device| {
+    let layer = node.layer(&fields, &settings, Reuse::Copied, |device| {
         let config = BatchNormConfig::new(channels)
             .with_epsilon(epsilon)
             .with_momentum(momentum);
@@ -158,12 +164,10 @@ fn layer(node: &mut Node<'_, '_>) -> Result<Box<dyn Operator>, Failure> {
     };
     let width = *width;
     let beta = node.vector(2, "bias", width)?;
-    let fields: &[&str] = match beta {
-        Some(_) => &["gamma", "beta"],
-        None => &["gamma"],
-    };
+    let fields = [Field::new("gamma", 1), Field::new("beta", 2)];
+    let fields = &fields[..1 + usize::from(beta.is_some())];
     let settings = format!("layer norm {epsilon}");
-    let layer = node.layer(1, Some(2), fields, &settings, Reuse::Copied, |device| {
+    let layer = node.layer(fields, &settings, Reuse::Copied, |device| {
         let config = LayerNormConfig::new(width)
             .with_epsilon(epsilon)
             .with_bias(beta.is_some());

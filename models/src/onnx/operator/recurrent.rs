@@ -6,7 +6,7 @@ use crossburn_kernels::{sigmoid, tanh};
 use super::super::dense::Dense;
 use super::super::host::{Elements, Host};
 use super::super::layer::Layer;
-use super::super::node::{Failure, Node, linear_layer};
+use super::super::node::{Cut, Failure, Node, linear_layer};
 use super::super::value::{Call, Value};
 use super::Operator;
 use super::matrix::apply_linear;
@@ -104,16 +104,15 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
                 node.device(),
             ))
         };
-        let fields: &[&str] = match bias {
-            Some(_) => &["weight", "bias"],
-            None => &["weight"],
+        let cut = |weight: usize, columns: usize, from: usize| Cut {
+            weight: (weight, side * rows * columns),
+            bias: bias.as_ref().map(|_| (3, 2 * side * rows + from)),
         };
         let reverse = if *backward { "_reverse" } else { "" };
         let input = matrix(&weight, inputs, half(true)?, node);
-        let biased = node.has(3).then_some(3);
-        let input = node.part(&format!("input{reverse}"), 1, biased, fields, input)?;
+        let input = node.part(&format!("input{reverse}"), &cut(1, inputs, 0), input)?;
         let state = matrix(&recurrence, hidden, half(false)?, node);
-        let state = node.part(&format!("state{reverse}"), 2, biased, fields, state)?;
+        let state = node.part(&format!("state{reverse}"), &cut(2, hidden, rows), state)?;
         sides.push(Side {
             input,
             state,

@@ -10,6 +10,7 @@ use super::super::dense::Dense;
 use super::super::host::{Elements, Host, elements_of};
 use super::super::layer::{Layer, Part};
 use super::super::node::{Failure, Node, Reuse};
+use super::super::origin::Field;
 use super::super::value::{Call, Value, axis_of};
 use super::{Operator, one};
 
@@ -56,19 +57,13 @@ fn embedding(node: &mut Node<'_, '_>) -> Result<Option<usize>, Failure> {
     };
     let values = node.weight(0, "table")?;
     let [rows, columns] = table;
-    let layer = node.layer(
-        0,
-        None,
-        &["weight"],
-        "embedding",
-        Reuse::Refused,
-        |device| {
-            let mut layer = EmbeddingConfig::new(rows, columns).init(device);
-            let data = TensorData::new(values.floats(), [rows, columns]);
-            layer.weight = Param::from_data(data, device);
-            Layer::Embedding(layer)
-        },
-    )?;
+    let table = [Field::new("weight", 0)];
+    let layer = node.layer(&table, "embedding", Reuse::Refused, |device| {
+        let mut layer = EmbeddingConfig::new(rows, columns).init(device);
+        let data = TensorData::new(values.floats(), [rows, columns]);
+        layer.weight = Param::from_data(data, device);
+        Layer::Embedding(layer)
+    })?;
     Ok(Some(layer))
 }
 

@@ -135,7 +135,7 @@ impl<const N: usize> Transposed<N> {
         };
         let fields = settings.kernel.fields();
         let way = format!("transposed {window:?} {groups} {extra:?}");
-        let layer = node.layer(1, Some(2), fields, &way, Reuse::Refused, |device| {
+        let layer = node.layer(fields, &way, Reuse::Refused, |device| {
             make(&settings, device)
         })?;
         Ok(Self {
