@@ -17,8 +17,10 @@ use crossburn_training::data::Conventions;
 use super::memory::require_memory;
 use super::model_choice::located;
 use super::run_setup::{name_after, run_folder};
-use super::stored_network::StoredNetwork;
-use super::{Outcome, normalize, note};
+use super::stored_network::open_stored;
+use super::{Outcome, note};
+use crate::apps::normalize;
+use crate::apps::stored_network::StoredNetwork;
 
 /// Write a trained model for other programs
 ///

@@ -59,7 +59,7 @@ impl<C: Classifier> Detector<C> {
             },
             &self.config,
         );
-        let batch: Segments = task.batch(&[0], &self.device);
+        let batch: Segments = task.batch(&[0], &self.device)?;
         let output = task.forward(&self.network, &batch);
         Learn::<C>::fits(&task, &output, &batch)?;
         let decisions = task.decisions(output, 1)?;

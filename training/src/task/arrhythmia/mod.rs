@@ -384,8 +384,9 @@ impl Task for ArrhythmiaDetection {
         format!("{digest} {sum}")
     }
 
-    fn batch(&self, items: &[usize], device: &Device) -> Segments {
-        self.segments(self.classes.batch(items, device), items)
+    fn batch(&self, items: &[usize], device: &Device) -> Result<Segments, TrainingError> {
+        let labelled = self.classes.batch(items, device)?;
+        Ok(self.segments(labelled, items))
     }
 
     fn augmented(

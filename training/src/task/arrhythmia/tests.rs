@@ -52,7 +52,7 @@ fn decided(task: &ArrhythmiaDetection, alarms: &[bool]) -> Alarms {
     let logits = Tensor::from_data(TensorData::new(logits, [alarms.len(), 2]), &device);
     let items: Vec<usize> = (0..alarms.len()).collect();
     let mut tally = [Alarms::default()];
-    let batch = task.batch(&items, &device);
+    let batch = task.batch(&items, &device).unwrap();
     Learn::<Cnn1d>::judge(task, logits, &batch, &mut tally).unwrap();
     let [tally] = tally;
     tally
@@ -158,7 +158,7 @@ fn a_threshold_moves_alarms_and_what_is_no_number_is_refused() {
         };
         let task = task(&rows, config);
         let mut tally = [Alarms::default()];
-        let batch = task.batch(&[0, 1], &device);
+        let batch = task.batch(&[0, 1], &device).unwrap();
         Learn::<Cnn1d>::judge(&task, output, &batch, &mut tally)?;
         let [Alarms(decided)] = tally;
         Ok::<_, TrainingError>(decided.into_iter().filter(|(_, alarm)| *alarm).count())
@@ -218,7 +218,7 @@ fn a_scale_of_its_own_takes_gain_and_offset_from_a_segment() {
         ..ArrhythmiaConfig::default()
     };
     let task = ArrhythmiaDetection::new(samples, &config);
-    let batch = task.batch(&[0, 1, 2], &device);
+    let batch = task.batch(&[0, 1, 2], &device).unwrap();
     let found: Vec<f32> = values(batch.labelled.inputs).unwrap();
     for (item, segment) in found.chunks(SEGMENT_POINTS).enumerate() {
         let mean = segment.iter().sum::<f32>() / SEGMENT_POINTS as f32;
@@ -244,7 +244,7 @@ fn a_detector_decides_as_the_task_does() {
         let detector = Detector::new(network(), &config, samples.normalization.clone(), &device);
         let task = ArrhythmiaDetection::new(samples.clone(), &config);
         let items: Vec<usize> = (0..12).collect();
-        let batch = task.batch(&items, &device);
+        let batch = task.batch(&items, &device).unwrap();
         let output = task.forward(&network(), &batch);
         let expected = task.decisions(output, 1).unwrap();
         for (segment, expected) in samples.floats().chunks(SEGMENT_POINTS).zip(expected) {
