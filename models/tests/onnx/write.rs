@@ -195,7 +195,7 @@ fn tensors_that_have_become_different_are_told_apart() {
         .floats("bn1.bias", &[2], &[0.5, 0.25])
         .node("Identity", &["bn1.weight"], &["other"], &[]);
     let first = norm(start, 1, "x", "h", "bn1.weight", "bn1.bias");
-    let graph = norm(first.clone(), 2, "h", "y", "other", "bn1.bias");
+    let graph = norm(first, 2, "h", "y", "other", "bn1.bias");
     let out = shifted(&graph, &[3, 2]);
     let names = |name: &str| {
         let name = name.as_bytes();
@@ -212,8 +212,6 @@ fn tensors_that_have_become_different_are_told_apart() {
         message.starts_with("it is of version 3 of the format"),
         "{message}"
     );
-    let alone = norm(first, 2, "h", "y", "bn1.weight", "bn1.bias");
-    assert_ne!(alone.file(), graph.file());
 }
 
 /// Another tensor behind a cast would have another type.
