@@ -6,7 +6,7 @@ mod command;
 use std::fmt::Write;
 use std::path::Path;
 
-use command::{bad, crossburn, good, json, perceptron, run};
+use command::{bad, crossburn, good, json, perceptron};
 use serde_json::Value;
 
 /// Trains a small detector for two epochs in the folder `run`.

@@ -93,11 +93,11 @@ impl PruningJob<'_> {
         let counts = Counts::new(base.config(), self.shares)?;
         let (training, test) = clock.time("data", || self.data(&base))?;
         let decoder = base.decoder(self.device, None)?;
-        let batches = Batches::new(&test, 128, self.device);
+        let batches = Batches::new(&test, 128, self.device)?;
         let judged =
             |decoder: &Decoder| Evaluation::new(decoder, None, batches.clone()).clean_in_detail();
         let before = clock.time("before", || judged(&decoder))?;
-        let squares = clock.time("importance", || self.squares(&decoder, &training));
+        let squares = clock.time("importance", || self.squares(&decoder, &training))?;
         if self.stopped() {
             return Ok(None);
         }
@@ -151,15 +151,18 @@ impl PruningJob<'_> {
         &self,
         decoder: &Decoder,
         training: &LanguageModelling,
-    ) -> BTreeMap<String, Vec<f64>> {
-        input_squares(decoder, &last_matrices(decoder.config()), |decoder| {
-            for batch in Batches::new(training, BATCH, self.device).iter() {
+    ) -> Result<BTreeMap<String, Vec<f64>>> {
+        let batches = Batches::new(training, BATCH, self.device)?;
+        let run = |decoder: &Decoder| {
+            for batch in batches.iter() {
                 if self.stopped() {
                     break;
                 }
                 Learn::<Decoder>::forward(training, decoder, batch);
             }
-        })
+        };
+        let matrices = last_matrices(decoder.config());
+        Ok(input_squares(decoder, &matrices, run))
     }
 }
 

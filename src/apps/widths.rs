@@ -73,8 +73,8 @@ impl WithTask for WidthsJob<'_> {
             let items = training.items();
             format!("data.validation = {validation} is more than the {items} training items")
         })?;
-        let (_, validation) = training.split_at(learn);
-        let batches = Batches::new(&validation, BATCH, self.device);
+        let (_, validation) = training.hold_back(learn);
+        let batches = Batches::new(&validation, BATCH, self.device)?;
         let quantization = self.quantization();
         let of = |bits| Quantization {
             granularity: quantization.granularity,

@@ -22,6 +22,7 @@ use super::stored_network::open_stored;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::compression::CompressionJob;
 use crate::apps::pruning::{PruningJob, Shares};
+use crate::apps::stored_network::StoredNetwork;
 
 /// Quantize the weights of a trained network, or prune a language model, without training it
 ///

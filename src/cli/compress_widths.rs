@@ -10,8 +10,8 @@ use crossburn_hardware::WeightBits;
 use serde_json::json;
 
 use super::run_setup::{RunArguments, run_folder};
-use super::stored_network::StoredNetwork;
 use super::{Outcome, command_line, finish, note};
+use crate::apps::stored_network::StoredNetwork;
 use crate::apps::widths::WidthsJob;
 use crate::report::WidthsBudget;
 

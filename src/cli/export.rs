@@ -20,7 +20,6 @@ use super::run_setup::{name_after, run_folder};
 use super::stored_network::open_stored;
 use super::{Outcome, note};
 use crate::apps::normalize;
-use crate::apps::stored_network::StoredNetwork;
 
 /// Write a trained model for other programs
 ///
@@ -130,7 +129,7 @@ impl Export {
         let name = name.strip_suffix(".onnx").unwrap_or(&name);
         let out = run_folder(self.out.as_deref(), &format!("{name}.onnx"));
         require_free(&out)?;
-        let stored = StoredNetwork::open(&self.model)?;
+        let stored = open_stored(&self.model)?;
         let config = match &stored.model {
             ModelConfig::Onnx(config) => config,
             ModelConfig::Decoder(_) | ModelConfig::Pretrained(_) => bail!(

@@ -17,9 +17,9 @@ use crossburn_training::{ArrhythmiaConfig, Detector, TaskConfig, Voter};
 use serde_json::{Value, json};
 
 use super::input::Input;
+use crate::apps::stored_network::StoredNetwork;
 use crate::cli::device::DeviceChoice;
 use crate::cli::process::ProcessArguments;
-use crate::cli::stored_network::StoredNetwork;
 use crate::cli::{Outcome, note, print};
 
 /// Say of a signal, five seconds by five seconds, whether it is ventricular arrhythmia
@@ -94,7 +94,7 @@ impl Detect {
         let job = Job {
             asked: &self,
             stored: &stored,
-            config,
+            config: &config,
             conventions,
             input,
             device: &device,

@@ -1,6 +1,5 @@
 //! What the command line says the chips of an evaluation are made of.
 
-use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use anyhow::{Result, anyhow, bail};

@@ -38,7 +38,7 @@ const NOISE: [f64; 2] = [0.05, 0.45];
 /// Seconds before and after a segment that are filtered with it.
 const MARGIN: usize = 250;
 /// The standard deviation of all values, by which they are normalized.
-const SPREAD: f32 = 0.3;
+const SPREAD: f32 = 0.18;
 
 pub(in super::super) const KIND: Kind = Kind {
     name: "iegm",

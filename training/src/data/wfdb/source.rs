@@ -352,10 +352,10 @@ mod tests {
             said,
             "segments left out: 5 across a change of rhythm, 5 with samples that hold no value, 10 without a rhythm that can be told"
         );
-        // 30 Hz passes with its amplitude of 1 mV, whatever the filter.
+        // 30 Hz passes with its amplitude of 1 mV, whatever the filter; where the sine begins, its envelope overshoots by 4 %.
         for filter in ["zero-phase", "causal", "none"] {
             let text = format!(
-                "wfdb:{}?filter={filter}&records=r0,r1&hop=2.5",
+                "wfdb:{}?filter={filter}&records=r0,r1&hop=2.5&test_share=0.5",
                 folder.path().display()
             );
             let split = text
@@ -364,7 +364,7 @@ mod tests {
                 .load(1, None, None)
                 .unwrap();
             let largest = split.test.floats().iter().copied().fold(0.0, f32::max);
-            assert!((largest - 1.0).abs() < 0.03, "{filter} {largest}");
+            assert!((largest - 1.0).abs() < 0.06, "{filter} {largest}");
         }
     }
 
@@ -420,9 +420,15 @@ mod tests {
         let text = format!("wfdb:{}?records=418,419,420,421", folder.display());
         let source: DataSource = text.parse().unwrap();
         let split = source.load(1, None, None).unwrap();
-        // Four records of 35 minutes: 420 segments each, and some of them across a change.
-        let count = split.train.len() + split.test.len();
-        assert!((1200..=1680).contains(&count), "{count}");
-        assert!(split.train.labels.contains(&1) && source.left_out().is_some());
+        // Counted from the annotations by another program: 339, 227, 316 and 268 segments, of which 13, 27, 54 and 37 are VA.
+        assert_eq!(split.train.len() + split.test.len(), 1150);
+        let labels = split.train.labels.iter().chain(&split.test.labels);
+        assert_eq!(labels.filter(|label| **label == 1).count(), 131);
+        assert!(
+            source
+                .left_out()
+                .unwrap()
+                .contains("209 across a change of rhythm")
+        );
     }
 }

@@ -29,8 +29,8 @@ use crate::{Batches, TrainingError};
 
 /// How much more a missed arrhythmia counts than a false alarm.
 const BETA: f64 = 2.0;
-/// What a flat segment is divided by, in place of its spread.
-const FLAT: f32 = 1e-6;
+/// The least spread that a segment is divided by, where the data have 1: what varies less is flat, and rounding is not to be blown up.
+const FLAT: f32 = 1e-3;
 
 /// What is an arrhythmia and how a detector is judged. In recipes the table `[task]` with `kind = "arrhythmia-detection"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
