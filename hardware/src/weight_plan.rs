@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use crossburn_noise::{
-    HostWeight, NoiseError, PathPattern, Placement, WeightShape, change_host_weights, host_weights_at,
-    matrix_weights, require_weights,
+    HostWeight, NoiseError, PathPattern, Placement, WeightShape, change_host_weights,
+    host_weights_at, matrix_weights, require_weights,
 };
 
 use crate::prune::PruningPattern;
