@@ -1,5 +1,6 @@
 //! The one path from a stored weight to the weight that a chip computes with.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleVisitor, Param, Reparameterization, Reparameterizer};
@@ -96,7 +97,7 @@ impl Reparameterizer for &mut Attach<'_> {
             return (param, None);
         }
         let layout = self.layouts.layout(path);
-        let device = param.lazy_device();
+        let device = param.base().device();
         let quantizer = self.plan.quantization(path).map(|quantization| {
             let quantizer = WeightQuantizer::new(quantization).with_layout(layout);
             match self.plan.scales(path) {
@@ -174,26 +175,36 @@ pub fn weight_scales<M: Module>(module: &M) -> BTreeMap<String, Tensor<1>> {
     collect.found
 }
 
+/// A visit meets what is attached to a weight as a module below its path.
 #[derive(Default)]
 struct CollectScales {
     path: Vec<String>,
+    containers: Vec<String>,
     found: BTreeMap<String, Tensor<1>>,
 }
 
 impl ModuleVisitor for CollectScales {
-    fn enter_module(&mut self, name: &str, _container: &str) {
+    fn enter_module(&mut self, name: &str, container: &str) {
         self.path.push(name.to_string());
+        self.containers.push(container.to_string());
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
         self.path.pop();
+        self.containers.pop();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let attached = param.reparameterization::<WeightPath>();
-        let quantizer = attached.and_then(|path| path.quantizer.as_ref());
-        if let Some(scales) = quantizer.and_then(WeightQuantizer::scales) {
-            self.found.insert(self.path.join("."), scales);
+        if self.containers.last().map(String::as_str) != Some("Struct:WeightQuantizer") {
+            return;
+        }
+        let mut containers = self.containers.iter();
+        let attached = containers.position(|container| container == "Reparameterization");
+        // The tensor itself: one that is made of it would have no gradient.
+        let scales: &dyn Any = &param.val();
+        if let (Some(attached), Some(scales)) = (attached, scales.downcast_ref::<Tensor<1>>()) {
+            let path = self.path[..attached].join(".");
+            self.found.insert(path, scales.clone());
         }
     }
 }

@@ -70,7 +70,8 @@ impl WeightQuantizer {
     }
 
     /// The scales that it was given, which have a gradient on a device with autodiff.
-    pub fn scales(&self) -> Option<Tensor<1>> {
+    #[cfg(test)]
+    fn scales(&self) -> Option<Tensor<1>> {
         self.scales.as_ref().map(Param::val)
     }
 
