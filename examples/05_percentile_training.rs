@@ -176,7 +176,7 @@ impl Setting {
         chips: u64,
         seed: u64,
     ) -> Result<Population> {
-        let evaluation = self.evaluation(trained, items);
+        let evaluation = self.evaluation(trained, items)?;
         let (accuracy, _) = evaluation.population(
             &evaluation.varied(&self.deployment),
             seed,
@@ -192,14 +192,14 @@ impl Setting {
         &self,
         trained: &Trained<Network>,
         items: &Classification,
-    ) -> Evaluation<Network, Classification> {
+    ) -> Result<Evaluation<Network, Classification>> {
         let batches = Batches::new(items, 250, &self.device)?;
         let quantization = self.model.bits.map(Into::into);
-        Evaluation::new(&trained.network, quantization, batches)
+        Ok(Evaluation::new(&trained.network, quantization, batches))
     }
 
     fn row(&self, name: &str, trained: &Trained<Network>, backward: u64) -> Result<()> {
-        let clean = self.evaluation(trained, &self.test).clean()?;
+        let clean = self.evaluation(trained, &self.test)?.clean()?;
         let chips = self.kpp(trained, &self.test, CHIPS, 2)?;
         let (low, high) = chips.kpp_interval(1.0, 0.95)?.bounds((0.0, 1.0));
         println!(

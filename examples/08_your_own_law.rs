@@ -141,7 +141,7 @@ pub(crate) fn run() -> Result<Found> {
     let network = initialize(model.init(&autodiff), 1);
     let network = train(network, &recipe, &run, &mut Silent)?.network;
 
-    let judged = Evaluation::new(&network, None, Batches::new(&test, 250, &device));
+    let judged = Evaluation::new(&network, None, Batches::new(&test, 250, &device)?);
     let stop = std::sync::atomic::AtomicBool::new(false);
     let chips = |noise: Variation| -> Result<[f64; 2]> {
         let fab = judged.varied(&noise);
@@ -152,7 +152,7 @@ pub(crate) fn run() -> Result<Found> {
     let noise = recipe.noise;
     let gaussian = Variation::from(Distribution::gaussian(noise.sigma()));
 
-    let ranges = Batches::new(&learn, 128, &device);
+    let ranges = Batches::new(&learn, 128, &device)?;
     let hardware = Hardware::preset("papers")?;
     let programmed = |after: &str| -> Result<f64> {
         let operation = Operation {

@@ -60,7 +60,7 @@ pub enum WidthBudget {
 /// use crossburn_training::{Batches, Classification, bit_sensitivities};
 ///
 /// let device = Device::flex();
-/// let batches = Batches::new(&Classification::new(digits(1, 0, 8)), 8, &device);
+/// let batches = Batches::new(&Classification::new(digits(1, 0, 8)), 8, &device)?;
 /// let (widths, ends) = ([8, 2].map(WeightBits::new), WeightBits::new(4)?);
 /// let widths: Vec<WeightBits> = widths.into_iter().collect::<Result<_, _>>()?;
 /// let network = LeNetConfig::default().init(&device);
@@ -377,7 +377,7 @@ mod tests {
         let network = initialize(config.init(&device), 3);
         let set = digits(1, 0, 40);
         let task = classes(&set);
-        let batches = Batches::new(&task, 16, &device);
+        let batches = Batches::new(&task, 16, &device).unwrap();
         let widths = [bits(4), bits(8), bits(1)];
         let (base, layers) = bit_sensitivities(
             &network,

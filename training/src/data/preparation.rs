@@ -549,6 +549,9 @@ mod tests {
             let message = preparation(options).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
-        assert_eq!(preparation("").unwrap().split.test_share, 0.2);
+        assert_eq!(
+            preparation("").unwrap().split.tests,
+            super::super::split::Tests::Share(0.2)
+        );
     }
 }

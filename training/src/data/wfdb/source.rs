@@ -273,7 +273,6 @@ impl Reader for Wfdb {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::data::DataSource;
 
     /// Writes a record of `seconds` at 250 Hz, a sine of `frequency` Hz, whose rhythms begin at these seconds.

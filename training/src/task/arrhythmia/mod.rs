@@ -164,15 +164,15 @@ impl ArrhythmiaMetric {
 ///
 /// ```
 /// use burn::tensor::Device;
-/// use crossburn_models::{Cnn1dConfig, initialize};
+/// use crossburn_models::{MlpConfig, initialize};
 /// use crossburn_training::data::iegm;
 /// use crossburn_training::{ArrhythmiaConfig, ArrhythmiaDetection, Batches, Task, evaluate};
 ///
 /// let device = Device::flex();
-/// let network = initialize(Cnn1dConfig::new(1, 2).init(&device), 1);
+/// let network = initialize(MlpConfig { widths: vec![1250, 4, 2], bits: None }.init(&device), 1);
 /// let task = ArrhythmiaDetection::new(iegm(1, 0, 20), &ArrhythmiaConfig::default());
 /// assert_eq!(task.metric().name, "F2");
-/// assert!((0.0..=1.0).contains(&evaluate(&network, &Batches::new(&task, 20, &device))?));
+/// assert!((0.0..=1.0).contains(&evaluate(&network, &Batches::new(&task, 20, &device)?)?));
 /// # Ok::<(), crossburn_training::TrainingError>(())
 /// ```
 #[derive(Clone, Debug)]

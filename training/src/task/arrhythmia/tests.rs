@@ -59,7 +59,17 @@ fn decided(task: &ArrhythmiaDetection, alarms: &[bool]) -> Alarms {
 }
 
 fn network() -> Cnn1d {
-    initialize(Cnn1dConfig::new(1, 2).init(&Device::flex()), 3)
+    initialize(
+        Cnn1dConfig {
+            channels: 1,
+            width: 8,
+            kernel: 7,
+            classes: 2,
+            bits: None,
+        }
+        .init(&Device::flex()),
+        3,
+    )
 }
 
 #[test]
@@ -270,7 +280,7 @@ fn populations_and_searches_work_by_the_chosen_metric() {
             ..ArrhythmiaConfig::default()
         };
         let task = ArrhythmiaDetection::new(iegm(2, 0, 40), &config);
-        let batches = Batches::new(&task, 16, &device);
+        let batches = Batches::new(&task, 16, &device).unwrap();
         let network = network();
         let clean = evaluate(&network, &batches).unwrap();
         let evaluation = Evaluation::new(&network, None, batches.clone());

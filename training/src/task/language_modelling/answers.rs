@@ -228,7 +228,8 @@ mod tests {
         let (network, device) = (network(), Device::flex());
         let task = task(passages, config).unwrap();
         let found = [1, 3].map(|batch| {
-            let evaluation = Evaluation::new(&network, None, Batches::new(&task, batch, &device));
+            let evaluation =
+                Evaluation::new(&network, None, Batches::new(&task, batch, &device).unwrap());
             let found = evaluation.clean_in_detail().unwrap();
             assert_eq!(evaluation.clean().unwrap(), found.metric);
             let name = evaluation.metric().name;
@@ -286,7 +287,7 @@ mod tests {
         let (_, rest) = task(&passages, &rouge(LanguageMetric::RougeL))
             .unwrap()
             .split_at(1);
-        let found = crate::evaluate(&network, &Batches::new(&rest, 2, &Device::flex()));
+        let found = crate::evaluate(&network, &Batches::new(&rest, 2, &Device::flex()).unwrap());
         assert!((found.unwrap() - 1.4 / 2.0).abs() < 1e-12);
     }
 
@@ -307,7 +308,7 @@ mod tests {
             "{error}"
         );
         let task = task(&[passage("q", "ua", true)], &config).unwrap();
-        let batches = Batches::new(&task, 1, &Device::flex());
+        let batches = Batches::new(&task, 1, &Device::flex()).unwrap();
         let error = WeightAttack::new(&network(), None, batches).unwrap_err();
         assert!(
             error
