@@ -16,9 +16,9 @@ use serde_json::json;
 
 use super::compress_widths::{Bits, WidthsArguments};
 use super::model_choice::located;
-use super::normalize::NormalizeArgument;
+use super::normalize_argument::NormalizeArgument;
+use super::open_stored::open_stored;
 use super::run_setup::{RunArguments, name_after, run_folder};
-use super::stored_network::open_stored;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::compression::CompressionJob;
 use crate::apps::pruning::{PruningJob, Shares};

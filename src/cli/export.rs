@@ -16,8 +16,8 @@ use crossburn_training::data::Conventions;
 
 use super::memory::require_memory;
 use super::model_choice::located;
+use super::open_stored::open_stored;
 use super::run_setup::{name_after, run_folder};
-use super::stored_network::open_stored;
 use super::{Outcome, note};
 use crate::apps::normalize;
 

@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::device::DeviceChoice;
 use super::digital::DigitalArgument;
-use super::normalize::NormalizeArgument;
+use super::normalize_argument::NormalizeArgument;
+use super::open_stored::open_stored;
 use super::process::ProcessArguments;
 use super::run_lock::RunLock;
 use super::run_setup::{name_after, note_report, run_folder};
-use super::stored_network::open_stored;
 use super::{Outcome, command_line, finish};
 use crate::apps::hardware::{NamedHardware, open_hardware};
 use crate::apps::mapping::MappingJob;

@@ -16,8 +16,8 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::device::DeviceChoice;
 use super::noise::NoiseArguments;
+use super::open_stored::open_stored;
 use super::process::ProcessArguments;
-use super::stored_network::open_stored;
 use super::{Outcome, note};
 use crate::apps::stored_network::StoredNetwork;
 

@@ -16,13 +16,13 @@ use crossburn_training::{
     TrainingError, TrainingObserver, WithTask, kept_recipe, train,
 };
 
+use super::open_stored::noted_graph;
 use super::process::is_quiet;
 use super::progress::{Dashboard, EpochLines};
 use super::recipe_file::{Setting, read_recipe};
 use super::run_setup::{
     RunArguments, RunPlace, expect_kept, note_files, note_left_out, run_folder,
 };
-use super::stored_network::noted_graph;
 use super::{Outcome, command_line, finish, note, print};
 use crate::apps::normalize::{self, Normalize};
 use crate::apps::study::{self, Clock};

@@ -26,6 +26,7 @@ pub(crate) struct EvaluationJob<'a> {
     pub(crate) source: DataSource,
     /// Test items, where a number was asked for.
     pub(crate) items: Option<usize>,
+    /// What chips are made of.
     pub(crate) deployment: ChipSource,
     /// Seed of the population.
     pub(crate) seed: u64,
@@ -52,6 +53,7 @@ pub(crate) struct Asked {
     pub(crate) looks: Option<(f64, f64, Looks)>,
     /// A race, but for its number of items.
     pub(crate) race: Option<RaceConfig>,
+    /// Rare percentiles.
     pub(crate) rare: Option<SubsetSimulation>,
 }
 

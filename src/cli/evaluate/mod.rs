@@ -17,11 +17,11 @@ use self::asked::PercentileArguments;
 use self::deployment::HardwareArguments;
 use self::shard::Shard;
 use super::noise::NoiseArguments;
-use super::normalize::NormalizeArgument;
+use super::normalize_argument::NormalizeArgument;
+use super::open_stored::open_stored;
 use super::run_setup::{
     RunArguments, expect_kept, holds_kept, name_after, note_files, note_left_out, run_folder,
 };
-use super::stored_network::open_stored;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::evaluation::{ChipSource, EvaluationJob, Sweep, WorstChip};
 use crate::apps::study;

@@ -19,9 +19,9 @@ use serde_json::json;
 
 use self::names::SearchMethod;
 use super::digital::DigitalArgument;
-use super::normalize::NormalizeArgument;
+use super::normalize_argument::NormalizeArgument;
+use super::open_stored::open_stored;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
-use super::stored_network::open_stored;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::worst_case::WorstCaseJob;
 

@@ -129,8 +129,8 @@ fn first_error(
 
 /// Images that are decoded when they are needed. Those that are decoded first are kept, up to a number of bytes.
 ///
-/// An epoch asks for every image once, in an order of its own. To keep the first that fit, and never to replace one, then saves as many
-/// decodings as any choice of so many images does; to replace the oldest would save next to none.
+/// An epoch asks for every image once, in an order of its own. An image that is kept is never replaced by another, so that every epoch
+/// saves as many decodings as images are kept, whatever its order.
 #[derive(Debug)]
 pub(super) struct StreamedImages {
     list: ImageList,

@@ -260,52 +260,38 @@ impl Samples {
         of_floats: impl Fn(usize, &[f32], &mut [f32]),
         factor: impl Fn(usize) -> f32,
     ) -> Tensor<4> {
-        let samples = self.values.samples(indices, self.sample_len());
-        let samples = indices.iter().zip(&samples);
         match self.values.are_bytes() {
-            true => self.tensor(
-                samples,
-                device,
-                shade,
-                |(index, _)| factor(**index),
-                |(index, sample), out| {
-                    if let Sample::Bytes(bytes) = sample {
-                        of_bytes(*index, bytes, out);
-                    }
-                },
-            ),
-            false => self.tensor(
-                samples,
-                device,
-                float,
-                |(index, _)| factor(**index),
-                |(index, sample), out| {
-                    if let Sample::Floats(floats) = sample {
-                        of_floats(*index, floats, out);
-                    }
-                },
-            ),
+            true => self.tensor(indices, device, shade, factor, |index, sample, out| {
+                if let Sample::Bytes(bytes) = sample {
+                    of_bytes(index, bytes, out);
+                }
+            }),
+            false => self.tensor(indices, device, float, factor, |index, sample, out| {
+                if let Sample::Floats(floats) = sample {
+                    of_floats(index, floats, out);
+                }
+            }),
         }
     }
 
-    /// `samples` as `fill` writes them, times `factor`, normalized; `number` is what a value counts as.
-    fn tensor<S, T: Copy + Default>(
+    /// The samples at `indices` as `fill` writes them, times `factor`, normalized; `number` is what a value counts as.
+    fn tensor<T: Copy + Default>(
         &self,
-        samples: impl ExactSizeIterator<Item = S>,
+        indices: &[usize],
         device: &Device,
         number: impl Fn(T) -> f32,
-        factor: impl Fn(&S) -> f32,
-        fill: impl Fn(S, &mut [T]),
+        factor: impl Fn(usize) -> f32,
+        fill: impl Fn(usize, &Sample<'_>, &mut [T]),
     ) -> Tensor<4> {
         let [channels, height, width] = self.shape;
         let plane = height * width;
         let Normalization { mean, std } = &self.normalization;
-        let count = samples.len();
-        let mut values = Vec::with_capacity(count * self.sample_len());
+        let mut values = Vec::with_capacity(indices.len() * self.sample_len());
         let mut sample = vec![T::default(); self.sample_len()];
-        for source in samples {
-            let factor = factor(&source);
-            fill(source, &mut sample);
+        let samples = self.values.samples(indices, self.sample_len());
+        for (&index, stored) in indices.iter().zip(&samples) {
+            let factor = factor(index);
+            fill(index, stored, &mut sample);
             if mean.len() != channels {
                 let scales = mean.iter().zip(std);
                 values.extend(
@@ -326,7 +312,7 @@ impl Samples {
             }
         }
         Tensor::from_data(
-            TensorData::new(values, [count, channels, height, width]),
+            TensorData::new(values, [indices.len(), channels, height, width]),
             device,
         )
     }
