@@ -247,8 +247,9 @@ impl Task for LanguageModelling {
         }
         let right = share(tally.right, tally.tokens);
         also.push((Metric::share("next-token accuracy"), right));
-        // Of windows of a running text nobody expects every token.
-        if self.sequences().iter().any(|sequence| sequence.first > 1) {
+        // Of windows of a running text nobody expects every token. Texts that ROUGE judges are completions, also of prompts of one token.
+        let mut sequences = self.sequences().iter();
+        if self.answers.is_some() || sequences.any(|sequence| sequence.first > 1) {
             let whole = share(tally.whole, tally.sequences);
             also.push((Metric::share("completion accuracy"), whole));
         }
