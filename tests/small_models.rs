@@ -60,14 +60,15 @@ fn a_base_in_few_bits_is_tuned_beside_judged_and_pruned() {
         let tuned = run(folder, &command);
         assert_eq!(tuned["metric"]["name"], "ROUGE-L");
         assert_eq!(tuned["training_metric"]["name"], "perplexity");
-        // The user always says the same two words.
-        assert_eq!(clean(&tuned, 0), 1.0, "{form}");
+        let rouge = clean(&tuned, 0);
+        assert!(rouge > 0.0 && rouge <= 1.0, "{form}: {rouge}");
         let again = |rest: &str| {
             let command = format!("evaluate {form} --noise none --chips 1 {rest}");
             clean(&run(folder, &command), 0)
         };
-        assert_eq!(again("--out again"), 1.0);
-        let after = again("--metric perplexity --out perplexity");
+        // The checkpoint writes the same words as the network that was judged.
+        assert_eq!(again(&format!("--out again-{form}")), rouge);
+        let after = again(&format!("--metric perplexity --out perplexity-{form}"));
         assert!(after < 0.6 * before, "{form}: {before} {after}");
     }
     // A chip is made of the numbers that the blocks stand for.
@@ -92,6 +93,10 @@ fn a_base_in_few_bits_is_tuned_beside_judged_and_pruned() {
             "a worst-case search needs a metric that follows a gradient",
         ),
         (
+            "compress hf --data text:a.txt --prune mlp=0.5 --items 9999 --out no",
+            "--items 9999: text:a.txt has",
+        ),
+        (
             "compress hf --data text:a.txt --prune heads=0.1 --out no",
             "--prune heads=0.1 removes none of 4",
         ),
@@ -100,7 +105,7 @@ fn a_base_in_few_bits_is_tuned_beside_judged_and_pruned() {
         assert!(message.contains(part), "{message}");
     }
 
-    let command = "compress hf --data text:a.txt --prune heads=0.5,mlp=0.25 --items 20 --out small";
+    let command = "compress hf --data text:a.txt --prune heads=0.5,mlp=0.25 --out small";
     let table = run(folder, command);
     assert_eq!(table["methods"][1]["name"], "pruned");
     let config = std::fs::read(folder.join("small/model/config.json")).unwrap();
@@ -116,10 +121,11 @@ fn a_base_in_few_bits_is_tuned_beside_judged_and_pruned() {
         [2, 2, 8, 48]
     );
     // The folder is the network of the table.
-    let command =
-        "evaluate small/model --data text:a.txt --items 20 --noise none --chips 1 --out of-small";
-    assert_eq!(clean(&run(folder, command), 0), clean(&table, 1));
-    assert!(clean(&table, 1) > clean(&table, 0));
+    let command = "evaluate small/model --data text:a.txt --noise none --chips 1 --out of-small";
+    let (found, pruned) = (clean(&run(folder, command), 0), clean(&table, 1));
+    // Weights of a file lie in another order, in which sums may round differently.
+    assert!((found / pruned - 1.0).abs() < 1e-5, "{found} {pruned}");
+    assert!(pruned > clean(&table, 0));
     good(
         folder,
         "generate --model small/model --weights q8_0 --prompt ask --max-new-tokens 3",

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
-use crossburn_checkpoints::ModelFolder;
+use crossburn_checkpoints::gguf::EncodedFormat;
+use crossburn_checkpoints::{HeldAs, Loaded, ModelFolder};
+use crossburn_models::encoder::Encoder;
 use golden::folder;
 use half::f16;
 use safetensors::{Dtype, SafeTensors};
@@ -187,6 +189,15 @@ fn cosines_are_those_of_64_bit_floats() {
     assert!(largest < 1e-5, "{largest}");
     // What belongs together is closer than what does not.
     assert!(cosines[1] > 0.5 && cosines[2 * 5 + 3] > 0.5 && cosines[2] < 0.2);
+
+    // In eight bits a text has nearly the same vector.
+    let held = HeldAs::Encoded(EncodedFormat::Q8_0);
+    let eight = model.held_encoder(&Device::flex(), held).unwrap();
+    let bytes = |of: &Loaded<Encoder>| of.bytes.values().map(|(_, bytes)| bytes).sum::<usize>();
+    assert!(3 * bytes(&eight) < bytes(&encoder));
+    let products = eight.module.embed(&texts).unwrap() * vectors.clone();
+    let nearest = products.sum_dim(1).min().into_scalar::<f32>();
+    assert!(nearest > 0.99, "{nearest}");
 
     // Alone and beside others, a text has the same vector.
     let alone = encoder.module.embed(&texts[1..2]).unwrap();

@@ -143,7 +143,15 @@ impl PruningJob<'_> {
         };
         let training = of(self.source.training_corpus(self.seed)?, self.calibration)?;
         let most = self.items.unwrap_or(usize::MAX);
-        Ok((training, of(self.source.test_corpus(self.seed)?, most)?))
+        let test = of(self.source.test_corpus(self.seed)?, most)?;
+        match self.items {
+            Some(asked) if asked > test.items() => bail!(
+                "--items {asked}: {} has {} test items: use fewer, or leave the option out",
+                self.source,
+                test.items()
+            ),
+            _ => Ok((training, test)),
+        }
     }
 
     /// Sums of squares of what the last matrices of attention and feed-forward layers receive.

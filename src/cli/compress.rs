@@ -91,7 +91,7 @@ pub(super) struct Compress {
     /// Training items that GPTQ or pruning looks at; 0 prunes by weights alone
     #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Data")]
     calibration: usize,
-    /// Test items that both networks are judged on; as many as in training where absent
+    /// Test items that both networks are judged on; as many as in training, with --prune all, where absent
     #[arg(long, value_name = "N", help_heading = "Data")]
     items: Option<usize>,
     /// Folder of the run [default: runs/compress-NAME]
@@ -254,7 +254,7 @@ impl Compress {
             "architecture": stored.manifest.architecture,
             "weights": stored.manifest.weights_checksum(),
             "data": source.to_string(),
-            "items": self.items.or(stored.recipe.data.test),
+            "items": self.items,
             "prune": shares,
             "calibration": self.calibration,
         });
@@ -272,7 +272,7 @@ impl Compress {
             seed: stored.recipe.seed,
             texts,
             calibration: self.calibration,
-            items: self.items.or(stored.recipe.data.test),
+            items: self.items,
             config,
             out: model.clone(),
             device: &place.device,

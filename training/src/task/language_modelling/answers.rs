@@ -250,9 +250,9 @@ mod tests {
 
     #[test]
     fn what_a_network_writes_is_judged_by_its_words() {
-        // It writes "ua-bc" after "q", and then a line ends; "y" after "z", and then the text.
+        // It writes "ua-bc" after a "q", and then a line ends; "y" after "z", and then the text.
         let passages = [
-            passage("q", "UA bc\n", false),
+            passage("zq", "UA bc\n", false),
             passage("q", "bc ua x\n", false),
             passage("z", "y", true),
         ];
