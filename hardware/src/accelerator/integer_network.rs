@@ -31,7 +31,11 @@ impl SignalFormat {
         check_finite(values)?;
         let mut best = (f64::INFINITY, 0);
         for exponent in EXPONENTS.rev() {
-            let format = Self { channels, length, exponent };
+            let format = Self {
+                channels,
+                length,
+                exponent,
+            };
             let error = |value: &f32| {
                 let code = f64::from(format.code(*value)) * f64::from(exponent).exp2();
                 (code - f64::from(*value)).powi(2)
@@ -382,7 +386,11 @@ mod tests {
 
     #[test]
     fn a_signal_gets_the_finest_step_that_holds_its_peaks() {
-        let exponent = |values: &[f32]| SignalFormat::fitting(1, values.len(), values).unwrap().exponent;
+        let exponent = |values: &[f32]| {
+            SignalFormat::fitting(1, values.len(), values)
+                .unwrap()
+                .exponent
+        };
         // 127 steps of 1/16 reach 7.9375, 127 of 1/32 only 3.96875.
         assert_eq!(exponent(&[7.9375, 0.0625, -1.0]), -4);
         assert_eq!(exponent(&[3.96875, 0.03125, -1.0]), -5);

@@ -9,9 +9,7 @@ use crossburn_models::{
     Autoencoder, CausalLanguageModel, Classifier, WithNetwork, rounding_bound, to_integers,
 };
 use crossburn_training::data::{Amount, Conventions, DataSource};
-use crossburn_training::{
-    Alarms, ArrhythmiaConfig, ArrhythmiaDetection, Tally, Task, TaskConfig,
-};
+use crossburn_training::{Alarms, ArrhythmiaConfig, ArrhythmiaDetection, Tally, Task, TaskConfig};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -218,13 +216,8 @@ impl WithNetwork for CompileJob<'_> {
         plan.check(&network)?;
         let floats = programmed(&network, stored.weights::<C>()).valid();
         let signal = self.signal()?;
-        let integers = to_integers(
-            &network.valid(),
-            &plan,
-            stored.manifest.programmed,
-            signal,
-        )
-        .with_context(|| format!("{} has no form in integers", stored.folder.display()))?;
+        let integers = to_integers(&network.valid(), &plan, stored.manifest.programmed, signal)
+            .with_context(|| format!("{} has no form in integers", stored.folder.display()))?;
         let data = (&stored.recipe.data, stored.recipe.seed);
         let detector = IntegerDetector::new(integers, &self.task, self.conventions.clone(), data);
         let compared = match self.compared_on {

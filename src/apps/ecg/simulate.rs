@@ -137,5 +137,8 @@ fn with_room(config: &AcceleratorConfig) -> AcceleratorConfig {
         weight_bytes: AcceleratorConfig::MOST_MEMORY,
         ..config.memory
     };
-    AcceleratorConfig { memory, ..config.clone() }
+    AcceleratorConfig {
+        memory,
+        ..config.clone()
+    }
 }

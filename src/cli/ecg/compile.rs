@@ -27,15 +27,15 @@ use crate::report::draw::quantity::count;
 pub(super) struct Compile {
     /// A checkpoint, or the run folder that holds it
     run: PathBuf,
-    /// Where the network of integers goes, as JSON
-    #[arg(long, value_name = "FILE", help_heading = "Options")]
-    out: PathBuf,
     /// Segments: iegm, iegm:DIR and so on (docs/recipes.md); those of the training where absent
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     /// Test segments to compare on [default: as many as in training]
     #[arg(long, value_name = "N", help_heading = "Data")]
     items: Option<usize>,
+    /// Where the network of integers goes, as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Options")]
+    out: PathBuf,
     /// Print a JSON object instead of text
     #[arg(long, help_heading = "Options")]
     json: bool,

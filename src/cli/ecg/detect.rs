@@ -94,7 +94,7 @@ impl Detect {
         let job = Job {
             asked: &self,
             stored: &stored,
-            config: &config,
+            config,
             conventions,
             input,
             device: &device,

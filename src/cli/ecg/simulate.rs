@@ -123,7 +123,11 @@ fn text(found: &Simulation) -> String {
          average power  {} for an inference each {}, {} of the time at work\n\
          segments       {} of {} have the results of the integer network, to the bit\n\
          {:<14} {}",
-        Table::new(headers).rows(rows).total(total).numbers(6).text(),
+        Table::new(headers)
+            .rows(rows)
+            .total(total)
+            .numbers(6)
+            .text(),
         found.accelerator,
         cost.area.shown(),
         found.cycles_ratio,
