@@ -49,7 +49,7 @@ impl IntegerLayer {
         StoredBits {
             form,
             weights,
-            index: PackedWeights::size(self, form) - weights,
+            index: PackedWeights::size(self, form).saturating_sub(weights),
             parameters: self.parameter_bits(),
         }
     }

@@ -109,7 +109,7 @@ mod tests {
     fn factors_are_those_worked_by_hand() {
         // Largest inputs 16 and 1, largest weights 1/4 and 1: with a = 1/2 the factors are 4 / (1/2) = 8 and 1.
         let weights = WeightMatrix::new(2, 2, vec![0.25, 0.5, -0.125, -1.0]).unwrap();
-        let rescaling = Rescaling::new(0.5, &[16.0, 1.0], &[weights.clone()]);
+        let rescaling = Rescaling::new(0.5, &[16.0, 1.0], std::slice::from_ref(&weights));
         // All factors over their geometric mean √8: the full scale of converters and of cells takes what is common.
         let common = 8.0f32.sqrt();
         for (found, expected) in rescaling.factors().iter().zip([8.0, 1.0]) {
@@ -127,7 +127,7 @@ mod tests {
         assert!((met[0] / met[1] - 2.0).abs() < 1e-5 && (met[2] / met[3] + 2.0).abs() < 1e-5);
         assert_eq!(rescaling.largest_input(&[16.0, 1.0]), met[0]);
         // With a = 0 weights alone decide, with a = 1 inputs alone.
-        let weights_alone = Rescaling::new(0.0, &[16.0, 1.0], &[weights.clone()]);
+        let weights_alone = Rescaling::new(0.0, &[16.0, 1.0], std::slice::from_ref(&weights));
         let inputs_alone = Rescaling::new(1.0, &[16.0, 1.0], &[weights]);
         for (rescaling, ratio) in [(weights_alone, 4.0), (inputs_alone, 16.0)] {
             let [first, second] = rescaling.factors() else {
