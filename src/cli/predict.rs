@@ -162,6 +162,7 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// The network with its weights, or those of the chip.
     fn ready<N: Network>(&self, network: N) -> Result<N> {
+        let network = self.stored.recipe.quantization.activations(network);
         let network = match self.stored.checkpoint() {
             Some(folder) => load_checkpoint(folder, network)?.0,
             None => network,
