@@ -118,7 +118,7 @@ const OF_ONE_TASK: [&str; 6] = [
 ];
 
 /// What may say so: the files of a task and of data, what reads documents of the last version, and the experiments of papers.
-const MAY_SAY: [&str; 9] = [
+const MAY_SAY: [&str; 10] = [
     "training/src/task/classification",
     "training/src/task/anomaly",
     "training/src/task/arrhythmia",
@@ -127,6 +127,7 @@ const MAY_SAY: [&str; 9] = [
     "src/report/last_version.rs",
     "src/cli/bench.rs",
     "src/cli/ecg",
+    "src/apps/ecg",
     "src/apps/reproduce",
 ];
 

@@ -706,6 +706,11 @@ fn options_are_grouped_in_the_help() {
         ("devices", &["Arguments", "Options"]),
         ("doctor", &["Options"]),
         ("ecg detect", &["Arguments", "Signal", "Options"]),
+        ("ecg compile", &["Arguments", "Data", "Options"]),
+        (
+            "ecg simulate",
+            &["Arguments", "Hardware", "Data", "Options"],
+        ),
     ] {
         for flag in ["-h", "--help"] {
             let help = String::from_utf8(good(folder, &format!("{verb} {flag}")).stdout).unwrap();

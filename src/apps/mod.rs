@@ -3,6 +3,7 @@
 pub(crate) mod compression;
 pub(crate) mod demo;
 mod differences;
+pub(crate) mod ecg;
 pub(crate) mod evaluation;
 pub(crate) mod hardware;
 pub(crate) mod import;

@@ -267,14 +267,9 @@ impl StoredNetwork {
         checked.with_context(|| format!("{} does not fit {source}", self.folder.display()))
     }
 
-    /// Test items of `source` where `asked` were asked for, or nothing was: as many as in training then, but a number that
-    /// the training had is no bound for other data.
+    /// Test items of `source`, see [`DataConfig::test_amount`](crossburn_training::DataConfig::test_amount).
     pub(crate) fn test_amount(&self, source: &DataSource, asked: Option<usize>) -> Amount {
-        let data = &self.recipe.data;
-        match (asked, data.test) {
-            (None, Some(test)) if *source != data.source => Amount::up_to(test),
-            (asked, test) => asked.or(test).into(),
-        }
+        self.recipe.data.test_amount(source, asked)
     }
 
     /// The first `most` items of its training set, or of the training items of another source; all where these are fewer.

@@ -91,7 +91,7 @@ impl FromStr for Chip {
 impl Predict {
     pub(super) fn run(self) -> Result<Outcome> {
         let kind = Kind::of(&self.output)?;
-        require_folder(&self.output)?;
+        require_folder("--output", &self.output)?;
         let varies = match self.chip {
             Some(chip) => Some((
                 ChipSeed::new(chip.seed, chip.index),
@@ -162,6 +162,7 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// The network with its weights, or those of the chip.
     fn ready<N: Network>(&self, network: N) -> Result<N> {
+        let network = self.stored.recipe.quantization.activations(network);
         let network = match self.stored.checkpoint() {
             Some(folder) => load_checkpoint(folder, network)?.0,
             None => network,
@@ -284,10 +285,10 @@ impl Kind {
 ///
 /// # Errors
 /// The folder.
-fn require_folder(path: &Path) -> Result<()> {
+pub(super) fn require_folder(option: &str, path: &Path) -> Result<()> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => bail!(
-            "the folder {} of --output is not there: create it first",
+            "the folder {} of {option} is not there: create it first",
             folder.display()
         ),
         _ => Ok(()),

@@ -6,7 +6,7 @@ use crossburn_models::{ModelConfig, OwnConfig};
 use crossburn_noise::{Distribution, Variation};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Augmentation, DataSource};
+use crate::data::{Amount, Augmentation, DataSource};
 use crate::{
     ArraysConfig, HardwareAware, Method, OptimizerConfig, PruningConfig, QuantizationConfig,
     Schedule, TaskConfig, TrainingError,
@@ -63,6 +63,17 @@ pub struct DataConfig {
     /// Test samples; all that there are where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<usize>,
+}
+
+impl DataConfig {
+    /// Test items of `source` where `asked` were asked for, or nothing was: as many as in training then, but a number that
+    /// the training had is no bound for other data.
+    pub fn test_amount(&self, source: &DataSource, asked: Option<usize>) -> Amount {
+        match (asked, self.test) {
+            (None, Some(test)) if *source != self.source => Amount::up_to(test),
+            (asked, test) => asked.or(test).into(),
+        }
+    }
 }
 
 fn thousand() -> usize {

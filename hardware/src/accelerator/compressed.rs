@@ -47,22 +47,26 @@ pub struct PackedWeights {
 }
 
 impl PackedWeights {
-    /// The weights of a checked layer in their smallest form; of two that are as small the bitmap.
+    /// The weights of a checked layer in their [smallest](Self::smallest) form.
+    pub(super) fn new(layer: &IntegerLayer) -> Self {
+        Self::pack(layer, Self::smallest(layer))
+    }
+
+    /// The smallest form of a layer; of two that are as small the bitmap.
     ///
     /// A layer with absent weights keeps an index even where the dense form is smaller: without the index the array would not know which
     /// weights to skip.
-    pub(super) fn new(layer: &IntegerLayer) -> Self {
+    pub(super) fn smallest(layer: &IntegerLayer) -> WeightIndex {
         let size = |index: &WeightIndex| Self::size(layer, *index);
         let sparse = [WeightIndex::Bitmap, WeightIndex::Offsets];
-        let index = match layer.sparsity {
+        match layer.sparsity {
             Sparsity::Dense => WeightIndex::Dense,
             Sparsity::Balanced { .. } => sparse
                 .into_iter()
                 .min_by_key(size)
                 .unwrap_or(WeightIndex::Bitmap),
             Sparsity::Unstructured => WeightIndex::Bitmap,
-        };
-        Self::pack(layer, index)
+        }
     }
 
     /// The bits of `outputs` × `reduction` weights of `width` bits, of which `kept` are kept in all.

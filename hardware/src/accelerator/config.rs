@@ -177,6 +177,9 @@ impl PeArray {
 }
 
 impl AcceleratorConfig {
+    /// The most bytes of a memory.
+    pub const MOST_MEMORY: usize = 1 << 30;
+
     /// A description in TOML.
     ///
     /// # Errors
@@ -197,13 +200,12 @@ impl AcceleratorConfig {
     /// [`HardwareError::Limit`] for a figure outside its range.
     pub fn check(&self) -> Result<(), HardwareError> {
         self.array.check()?;
-        require_count("memory.weight_bytes", self.memory.weight_bytes, 1, 1 << 30)?;
-        require_count(
-            "memory.activation_bytes",
-            self.memory.activation_bytes,
-            1,
-            1 << 30,
-        )?;
+        for (name, bytes) in [
+            ("weight_bytes", self.memory.weight_bytes),
+            ("activation_bytes", self.memory.activation_bytes),
+        ] {
+            require_count(format!("memory.{name}"), bytes, 1, Self::MOST_MEMORY)?;
+        }
         for (name, energy) in [
             ("multiply_8x8", self.energy.multiply_8x8),
             ("accumulate", self.energy.accumulate),

@@ -2,13 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::integer_layer::ACCUMULATOR_BITS;
 use super::plan::{Block, LayerPlan};
 use super::{IntegerLayer, LayerOutput, PeArray, WeightIndex};
 use crate::HardwareError;
-
-/// Bits of a multiplier and of a shift.
-const RESCALE_BITS: u64 = 16 + 6;
 
 /// Counts of one layer for one inference. They depend on the weights' places only, never on the signal.
 ///
@@ -117,7 +113,7 @@ impl LayerCounts {
             scratch_pad_reads: 0,
             weight_index,
             weight_bits_stored,
-            parameter_bits: layer.outputs() as u64 * u64::from(ACCUMULATOR_BITS),
+            parameter_bits: layer.parameter_bits(),
             weight_memory_reads: 0,
             activation_reads: 0,
             activation_writes: 0,
@@ -140,7 +136,6 @@ impl LayerCounts {
             let pooled = (layer.outputs() * steps) as u64;
             counts.rescales = (layer.outputs() * positions) as u64;
             counts.activation_writes = pooled;
-            counts.parameter_bits += layer.outputs() as u64 * RESCALE_BITS;
             if let Some(pool) = pool {
                 let mixed = (array.core_elements * time_steps * array.mixed_pes) as u64;
                 let per_window = pool.kernel as u64 - 1;

@@ -18,6 +18,47 @@ pub struct SignalFormat {
     pub exponent: i32,
 }
 
+/// Powers of two among which [`SignalFormat::fitting`] chooses.
+const EXPONENTS: std::ops::RangeInclusive<i32> = -30..=30;
+
+impl SignalFormat {
+    /// The format of signals like these, whose `values` lie one after the other: the power of two with the smallest squared error, the
+    /// larger of two that are alike.
+    ///
+    /// # Errors
+    /// [`HardwareError::Limit`] for a value that is not finite.
+    pub fn fitting(channels: usize, length: usize, values: &[f32]) -> Result<Self, HardwareError> {
+        check_finite(values)?;
+        let mut best = (f64::INFINITY, 0);
+        for exponent in EXPONENTS.rev() {
+            let format = Self {
+                channels,
+                length,
+                exponent,
+            };
+            let error = |value: &f32| {
+                let code = f64::from(format.code(*value)) * f64::from(exponent).exp2();
+                (code - f64::from(*value)).powi(2)
+            };
+            let error: f64 = values.iter().map(error).sum();
+            if error < best.0 {
+                best = (error, exponent);
+            }
+        }
+        Ok(Self {
+            channels,
+            length,
+            exponent: best.1,
+        })
+    }
+
+    /// The code of one value.
+    fn code(&self, value: f32) -> i8 {
+        let step = (self.exponent as f32).exp2();
+        (value / step).round_ties_even().clamp(-127.0, 127.0) as i8
+    }
+}
+
 /// A network in integers: a signal of signed codes, layers one after the other, sums of the last layer as results.
 ///
 /// It is checked when it is made, also when it is deserialized. Among the checks is that no input can make an accumulator
@@ -168,17 +209,11 @@ impl IntegerNetwork {
     /// that is not finite.
     pub fn quantize_signal(&self, values: &[f32]) -> Result<Vec<i8>, HardwareError> {
         self.check_signal(values.len())?;
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(HardwareError::limit(
-                format!("signal[{at}]"),
-                values[at],
-                "the finite numbers",
-                "leave the segment out, or repair it",
-            ));
-        }
-        let step = (self.signal.exponent as f32).exp2();
-        let code = |value: &f32| (value / step).round_ties_even().clamp(-127.0, 127.0) as i8;
-        Ok(values.iter().map(code).collect())
+        check_finite(values)?;
+        Ok(values
+            .iter()
+            .map(|value| self.signal.code(*value))
+            .collect())
     }
 
     /// The real numbers that `results` stand for, `[channels, steps]` as [`evaluate`](Self::evaluate) gives them.
@@ -216,6 +251,19 @@ impl IntegerNetwork {
                 weights(layer) as u64 * layer.positions(*length).unwrap_or(0) as u64
             })
             .sum()
+    }
+}
+
+/// Refuses a value that is not finite.
+fn check_finite(values: &[f32]) -> Result<(), HardwareError> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(at) => Err(HardwareError::limit(
+            format!("signal[{at}]"),
+            values[at],
+            "the finite numbers",
+            "leave the segment out, or repair it",
+        )),
     }
 }
 
@@ -329,4 +377,27 @@ fn outgoing_codes(layer: &IntegerLayer, incoming: &[Codes]) -> Result<Vec<Codes>
         });
     }
     Ok(outgoing)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_gets_the_finest_step_that_holds_its_peaks() {
+        let exponent = |values: &[f32]| {
+            SignalFormat::fitting(1, values.len(), values)
+                .unwrap()
+                .exponent
+        };
+        // 127 steps of 1/16 reach 7.9375, 127 of 1/32 only 3.96875.
+        assert_eq!(exponent(&[7.9375, 0.0625, -1.0]), -4);
+        assert_eq!(exponent(&[3.96875, 0.03125, -1.0]), -5);
+        // 127 of 1/32 clip one peak of 4 by 1/32; steps of 1/16 would round a thousand values of 1/32 to zero.
+        let mut values = vec![1.0 / 32.0; 1000];
+        values.push(4.0);
+        assert_eq!(exponent(&values), -5);
+        assert!(SignalFormat::fitting(1, 1, &[f32::NAN]).is_err());
+    }
 }

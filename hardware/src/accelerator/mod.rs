@@ -40,6 +40,7 @@ mod reference;
 mod rescale;
 mod simulator;
 mod sparsity;
+mod storage;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -55,3 +56,4 @@ pub use integer_network::{IntegerNetwork, SignalFormat};
 pub use rescale::Rescale;
 pub use simulator::{Execution, Simulator};
 pub use sparsity::Sparsity;
+pub use storage::StoredBits;

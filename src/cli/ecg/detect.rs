@@ -94,7 +94,7 @@ impl Detect {
         let job = Job {
             asked: &self,
             stored: &stored,
-            config: &config,
+            config,
             conventions,
             input,
             device: &device,
@@ -121,6 +121,7 @@ impl WithNetwork for Job<'_> {
         let Some(folder) = self.stored.checkpoint() else {
             bail!("{} is no checkpoint", self.stored.folder.display());
         };
+        let network = self.stored.recipe.quantization.activations(network);
         let network = load_checkpoint(folder, network)?.0;
         let weights = self.stored.weights::<C>();
         weights.check(&network)?;

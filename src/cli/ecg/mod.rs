@@ -1,7 +1,9 @@
 //! `crossburn ecg`: signals of the heart.
 
+mod compile;
 mod detect;
 mod input;
+mod simulate;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -9,7 +11,7 @@ use clap::{Args, Subcommand};
 use super::Outcome;
 use super::process::ProcessArguments;
 
-/// Find ventricular arrhythmia in signals of the heart
+/// Find ventricular arrhythmia in signals of the heart, also in integers on a sparse accelerator
 ///
 /// Detectors are trained with `crossburn train` and the task arrhythmia-detection: see docs/recipes.md.
 ///
@@ -24,6 +26,8 @@ pub(super) struct Ecg {
 #[derive(Debug, Subcommand)]
 enum EcgVerb {
     Detect(detect::Detect),
+    Compile(compile::Compile),
+    Simulate(simulate::Simulate),
 }
 
 impl Ecg {
@@ -31,12 +35,16 @@ impl Ecg {
     pub(super) fn process(&self) -> &ProcessArguments {
         match &self.verb {
             EcgVerb::Detect(verb) => &verb.process,
+            EcgVerb::Compile(verb) => &verb.process,
+            EcgVerb::Simulate(verb) => &verb.process,
         }
     }
 
     pub(super) fn run(self) -> Result<Outcome> {
         match self.verb {
             EcgVerb::Detect(verb) => verb.run(),
+            EcgVerb::Compile(verb) => verb.run(),
+            EcgVerb::Simulate(verb) => verb.run(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Numbers as tables show them.
 
-use crossburn_hardware::units::{Hertz, Joule, Second, SquareMillimetre};
+use crossburn_hardware::units::{Hertz, Joule, Second, SquareMillimetre, Watt};
 
 /// `value` with three significant digits.
 fn three_digits(value: f64) -> f64 {
@@ -22,7 +22,7 @@ macro_rules! shown {
     };
 }
 
-shown!(Joule, Second, Hertz);
+shown!(Joule, Second, Hertz, Watt);
 
 /// In square millimetres from a hundredth of one on.
 impl Shown for SquareMillimetre {

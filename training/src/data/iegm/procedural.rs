@@ -209,7 +209,7 @@ mod tests {
         assert_ne!(iegm(4, 0, 3).values, iegm(3, 0, 3).values);
         let origins = all.origins.as_ref().unwrap();
         assert_eq!(origins.groups.len(), 10);
-        let mut lengths = vec![0; 40];
+        let mut lengths = [0; 40];
         for origin in &origins.samples {
             lengths[origin.sequence as usize] += 1;
         }

@@ -143,7 +143,7 @@ mod tests {
         // Segments 0 to 7 start at 0, 1250, ..., 8750; the last 100 samples make none.
         let recording = Recording {
             signal: vec![0.0; 8 * SEGMENT_POINTS + 100],
-            invalid: vec![7400..7401],
+            invalid: std::iter::once(7400..7401).collect(),
             rhythms: vec![
                 rhythm(10, "N"),       // 0 has no rhythm at its first sample, 1 is N
                 rhythm(2500, "VT"),    // 2 is VT from its first sample on

@@ -84,7 +84,7 @@ impl ArrhythmiaConfig {
     ///
     /// # Errors
     /// [`TrainingError::Setting`] with the first bad key.
-    pub(super) fn check(&self, classes: usize) -> Result<(), TrainingError> {
+    pub fn check(&self, classes: usize) -> Result<(), TrainingError> {
         let beyond = |class: &u16| usize::from(*class) >= classes;
         if self.positives.is_empty()
             || self.positives.iter().any(beyond)
@@ -234,6 +234,16 @@ impl ArrhythmiaDetection {
             .collect())
     }
 
+    /// For which segments of `batch` the logits of a network, `[items, classes]`, are an alarm.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotFinite`].
+    pub fn alarms(&self, logits: Tensor<2>, batch: &Segments) -> Result<Alarms, TrainingError> {
+        let rows = self.decisions(logits, 1)?;
+        let alarms = rows.iter().map(|row| self.config.is_alarm(row[0]));
+        Ok(Alarms(batch.items.iter().copied().zip(alarms).collect()))
+    }
+
     /// The counts of all decided segments.
     pub fn counts(&self, decided: &Alarms) -> Counts {
         let mut counts = Counts::default();
@@ -312,6 +322,13 @@ pub struct Segments {
     items: Vec<usize>,
 }
 
+impl Segments {
+    /// What a network sees of them: `[items, channels, 1, points]`.
+    pub fn inputs(&self) -> &Tensor<4> {
+        &self.labelled.inputs
+    }
+}
+
 impl Batch for Segments {
     fn items(&self) -> usize {
         self.items.len()
@@ -335,6 +352,14 @@ impl Batch for Segments {
 /// For which segments a detector gives an alarm.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alarms(Vec<(usize, bool)>);
+
+impl Alarms {
+    /// How many segments are decided alike in both, which are about the same segments in the same order.
+    pub fn alike(&self, other: &Self) -> usize {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs.filter(|(own, other)| own == other).count()
+    }
+}
 
 impl Tally for Alarms {
     fn merge(&mut self, other: Self) {

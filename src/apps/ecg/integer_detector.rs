@@ -1,0 +1,150 @@
+//! A detector in integers, as a file holds it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::{Device, Tensor, TensorData};
+use crossburn_checkpoints::write_bytes;
+use crossburn_hardware::accelerator::IntegerNetwork;
+use crossburn_training::data::{Amount, Conventions, DataSource};
+use crossburn_training::{ArrhythmiaConfig, ArrhythmiaDetection, DataConfig, Segments};
+use serde::{Deserialize, Serialize};
+
+use crate::apps::study;
+
+/// Name and version of the file's format.
+const SCHEMA: &str = "crossburn.integer-detector/1";
+
+/// A network of integers with all that says how segments are shown to it and what its results mean.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IntegerDetector {
+    schema: String,
+    /// Version of Crossburn.
+    version: String,
+    /// What is an alarm, and how segments are scaled.
+    task: ArrhythmiaConfig,
+    /// How samples are normalized.
+    conventions: Conventions,
+    /// Data of its training, whose test items are the usual ones.
+    data: DataConfig,
+    /// Seed of procedural data.
+    data_seed: u64,
+    pub(crate) network: IntegerNetwork,
+}
+
+impl IntegerDetector {
+    /// `network`, made of a run on `data` with the seed `data_seed`.
+    pub(super) fn new(
+        network: IntegerNetwork,
+        task: &ArrhythmiaConfig,
+        conventions: Conventions,
+        (data, data_seed): (&DataConfig, u64),
+    ) -> Self {
+        Self {
+            schema: SCHEMA.to_string(),
+            version: study::version().0,
+            task: task.clone(),
+            conventions,
+            data: data.clone(),
+            data_seed,
+            network,
+        }
+    }
+
+    /// The detector in the file at `path`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or holds something else, and those of [`IntegerNetwork::new`].
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = fs_err::read_to_string(path)?;
+        let found: Self = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} is no detector in integers: make one with `crossburn ecg compile`",
+                path.display()
+            )
+        })?;
+        if found.schema != SCHEMA {
+            bail!(
+                "{} has the schema `{}`, this version reads `{SCHEMA}`: compile the run again",
+                path.display(),
+                found.schema
+            );
+        }
+        Ok(found)
+    }
+
+    /// Writes it to `path`, in place of what was there.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        Ok(write_bytes(path, serde_json::to_string(self)?.as_bytes())?)
+    }
+
+    /// The data that were asked for, or those of its training.
+    pub(crate) fn source(&self, asked: Option<&DataSource>) -> DataSource {
+        asked.unwrap_or(&self.data.source).clone()
+    }
+
+    /// Test segments of `source`, `asked` of them or as many as in training.
+    ///
+    /// # Errors
+    /// Data that cannot be read, are too few, or do not fit the network.
+    pub(crate) fn test(
+        &self,
+        source: &DataSource,
+        asked: Option<usize>,
+    ) -> Result<ArrhythmiaDetection> {
+        let amount: Amount = self.data.test_amount(source, asked);
+        let followed = source.clone().following(self.conventions.clone());
+        let samples = followed.test_samples(self.data_seed, amount)?;
+        self.task.check(samples.classes)?;
+        let signal = self.network.signal();
+        if self.network.results() != [samples.classes, 1] {
+            let [classes, steps] = self.network.results();
+            bail!(
+                "{source} has {} classes, the network gives {classes} x {steps} results: give data like those of its training",
+                samples.classes
+            );
+        }
+        if samples.shape != [signal.channels, 1, signal.length] {
+            let [channels, height, length] = samples.shape;
+            bail!(
+                "{source} has segments of {channels} x {height} x {length}, the network takes {} x 1 x {}: give data like those of its training",
+                signal.channels,
+                signal.length
+            );
+        }
+        Ok(ArrhythmiaDetection::new(samples, &self.task))
+    }
+
+    /// The codes of each segment of `batch`.
+    ///
+    /// # Errors
+    /// A segment with a value that is not finite.
+    pub(super) fn codes(&self, batch: &Segments) -> Result<Vec<Vec<i8>>> {
+        let values = inputs(batch)?;
+        let signal = self.network.signal();
+        let segments = values.chunks(signal.channels * signal.length);
+        let codes = segments.map(|segment| self.network.quantize_signal(segment));
+        Ok(codes.collect::<Result<_, _>>()?)
+    }
+
+    /// What results of the network, one row per segment, stand for: `[segments, classes]`.
+    pub(super) fn logits(&self, results: &[Vec<i32>], device: &Device) -> Tensor<2> {
+        let rows = results.iter();
+        let values: Vec<f32> = rows
+            .flat_map(|results| self.network.real_results(results))
+            .collect();
+        let shape = [results.len(), self.network.results()[0]];
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+}
+
+/// What networks see of the segments of `batch`, one segment after the other.
+pub(super) fn inputs(batch: &Segments) -> Result<Vec<f32>> {
+    let data = batch.inputs().clone().into_data();
+    data.try_into_vec_as::<f32>()
+        .map_err(|error| anyhow::anyhow!("segments cannot be read from the device: {error:?}"))
+}

@@ -1,0 +1,152 @@
+//! A detector becomes integers and runs on a simulated accelerator.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod command;
+
+use std::path::Path;
+
+use command::{bad, good, json};
+use serde_json::Value;
+
+/// Trains a small detector for one epoch in the folder `run`: two convolutions and a linear layer, 8, 4 and 8 bits, half of the weights.
+fn train(folder: &Path) {
+    let recipe = "seed = 2\n[task]\nkind = \"arrhythmia-detection\"\nscale = \"segment\"\n\
+                  [model]\nkind = \"signal-cnn\"\nclasses = 2\nbits = 8\nnorm = \"before-activation\"\nhidden = []\ndropout = 0.0\n\
+                  layers = [{ channels = 8, kernel = 8, stride = 4 }, { channels = 8, kernel = 4, stride = 4 }]\n\
+                  [arrays]\nbits = [{ path = \"convs.1.weight\", bits = 4 }]\n\
+                  [quantization]\ngranularity = \"per-channel\"\nactivation_scale = \"power-of-two\"\n\
+                  [pruning]\npattern = \"2:4\"\ndensities = []\n\
+                  [data]\nsource = \"iegm\"\ntrain = 400\nvalidation = 80\ntest = 120\n\
+                  [training]\nepochs = 1\nbatch = 20\n";
+    std::fs::write(folder.join("ecg.toml"), recipe).unwrap();
+    good(folder, "train ecg.toml --out run");
+}
+
+/// The numbers with this key in every layer.
+fn of_layers(found: &Value, key: &str) -> Vec<u64> {
+    let layers = found["layers"].as_array().unwrap().iter();
+    layers
+        .map(|layer| layer.pointer(key).unwrap().as_u64().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_run_becomes_integers_that_an_accelerator_computes_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train(folder);
+    let compiled = json(&good(folder, "ecg compile run --out x.json --json"));
+    // 8 x 1 x 8, 8 x 8 x 4 and 2 x 8 x 77 weights, of which 2:4 keeps half, with a bit for each weight that says which.
+    assert_eq!(of_layers(&compiled, "/weights"), [64, 256, 1232]);
+    assert_eq!(
+        of_layers(&compiled, "/stored/weights"),
+        [32 * 8, 128 * 4, 616 * 8]
+    );
+    assert_eq!(of_layers(&compiled, "/stored/index"), [64, 256, 1232]);
+    // A bias of 24 bits for each output, and 22 bits of rescaling but for the last layer.
+    assert_eq!(
+        of_layers(&compiled, "/stored/parameters"),
+        [8 * 46, 8 * 46, 2 * 24]
+    );
+    let number = |key: &str| compiled[key].as_f64().unwrap();
+    let bits = (64.0 * 8.0 + 256.0 * 4.0 + 1232.0 * 8.0) / 1552.0;
+    assert!((number("mean_bits") - bits).abs() < 1e-12);
+    assert!(number("difference") <= number("bound"), "{compiled}");
+    assert_eq!(number("segments"), 120.0);
+    assert!(number("alike") >= 100.0, "{compiled}");
+
+    let simulated = json(&good(folder, "ecg simulate x.json --json"));
+    assert_eq!(simulated["segments"], 120);
+    assert_eq!(simulated["equal"], 120);
+    // The integers of the simulator are those that were compared.
+    assert_eq!(simulated["metric"], "F2");
+    assert_eq!(simulated["value"], compiled["integers"]);
+    // 311 and 77 positions, then one.
+    let macs: [u64; 3] = [8 * 8 * 311, 8 * 32 * 77, 1232];
+    assert_eq!(of_layers(&simulated, "/dense_macs"), macs);
+    assert_eq!(
+        of_layers(&simulated, "/executed_macs"),
+        macs.map(|all| all / 2)
+    );
+    // Two input channels, 16 outputs and 16 positions at a time: 8 taps in 20 tiles, 4 x 4 in 5 tiles, 4 x 77 in one.
+    assert_eq!(simulated["dense_cycles"], 8 * 20 + 4 * 4 * 5 + 4 * 77);
+    assert_eq!(of_layers(&simulated, "/cycles")[..2], [4 * 20, 8 * 5]);
+    assert_eq!(of_layers(&simulated, "/stall_cycles")[..2], [0, 0]);
+    let ratio = simulated["cycles_ratio"].as_f64().unwrap();
+    assert!((ratio - 0.5).abs() <= 0.02, "{ratio}");
+
+    // A run is compiled first, and says the same.
+    let of_run = json(&good(folder, "ecg simulate run --json"));
+    assert_eq!(of_run, simulated);
+    let few = good(folder, "ecg simulate x.json --items 40");
+    let text = String::from_utf8(few.stdout).unwrap();
+    assert!(text.contains("40 of 40 have the results"), "{text}");
+    let text = good(folder, "ecg compile run --out x.json --items 40");
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("7.34 bits"), "{text}");
+}
+
+#[test]
+fn what_is_no_detector_in_integers_is_named_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train(folder);
+    good(folder, "ecg compile run --out x.json --items 40");
+    let text = std::fs::read_to_string(folder.join("x.json")).unwrap();
+    for (name, changed) in [
+        ("cut.json", text[..text.len() / 2].to_string()),
+        (
+            "schema.json",
+            text.replacen("integer-detector/1", "integer-detector/9", 1),
+        ),
+        ("vote.json", text.replacen("\"vote\":6", "\"vote\":0", 1)),
+        (
+            "bits.json",
+            text.replacen("\"weight_bits\":8", "\"weight_bits\":3", 1),
+        ),
+    ] {
+        assert_ne!(changed, text);
+        std::fs::write(folder.join(name), changed).unwrap();
+    }
+    for (arguments, part) in [
+        (
+            "simulate cut.json",
+            "cut.json is no detector in integers: make one with `crossburn ecg compile`",
+        ),
+        (
+            "simulate schema.json",
+            "schema.json has the schema `crossburn.integer-detector/9`",
+        ),
+        ("simulate vote.json", "task.vote"),
+        ("simulate bits.json", "weight_bits = 3"),
+        (
+            "simulate x.json --items 0",
+            "--items 0 simulates nothing: use a number above 0",
+        ),
+        (
+            "simulate x.json --accelerator isaac",
+            "`isaac` is neither a file nor one of the sparse accelerators sparse-40nm",
+        ),
+        (
+            "compile run --out none/x.json",
+            "the folder none of --out is not there: create it first",
+        ),
+        (
+            "compile run --out y.json --items 0",
+            "--items 0 compares nothing",
+        ),
+    ] {
+        let refused = bad(folder, &format!("ecg {arguments}"));
+        assert!(refused.contains(part), "{arguments}: {refused}");
+    }
+    // A network in floats has no form in integers.
+    let recipe = std::fs::read_to_string(folder.join("ecg.toml")).unwrap();
+    let from = recipe.find("[arrays]").unwrap();
+    let to = recipe.find("[data]").unwrap();
+    let floats = recipe[..from].replace("bits = 8\n", "") + &recipe[to..];
+    std::fs::write(folder.join("floats.toml"), floats).unwrap();
+    good(folder, "train floats.toml --out floats");
+    let refused = bad(folder, "ecg compile floats --out y.json");
+    assert!(refused.contains("has no form in integers"), "{refused}");
+    assert!(!folder.join("y.json").exists());
+}
