@@ -108,9 +108,10 @@ fn a_written_network_is_read_as_it_was() {
         .node("Add", &["i", "shift"], &["j"], &[])
         .node("Mul", &["j", "temperature"], &["y"], &[]);
     shifted(&tied, &[3, 2]);
-    let table = Graph::with_input(&[None], 7)
+    let table = Graph::taking(&[1])
         .floats("e.weight", &[4, 2], &numbers(5, 8))
-        .node("Gather", &["e.weight", "x"], &["y"], &[]);
+        .node("Cast", &["x"], &["i"], &[Setting::Int("to", 7)])
+        .node("Gather", &["e.weight", "i"], &["y"], &[]);
     let file = table.file();
     let network = read(&file).unwrap().map(&mut Shift(0.0));
     let again = read(&written(&network, &file)).unwrap();
