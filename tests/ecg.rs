@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Trains a small detector for two epochs in the folder `run`.
 fn train(folder: &Path) -> Value {
     let recipe = "seed = 2\n[task]\nkind = \"arrhythmia-detection\"\nscale = \"segment\"\n\
-                  [model]\nkind = \"cnn1d\"\nclasses = 2\nnorm = true\nhidden = [6]\n\
+                  [model]\nkind = \"signal-cnn\"\nclasses = 2\nnorm = \"before-activation\"\nhidden = [6]\ndropout = 0.0\n\
                   layers = [{ channels = 4, kernel = 8, stride = 4 }, { channels = 6, kernel = 6, stride = 4 }]\n\
                   [data]\nsource = \"iegm\"\ntrain = 400\nvalidation = 80\ntest = 120\n\
                   [training]\nepochs = 2\nbatch = 20\n\

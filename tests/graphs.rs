@@ -109,7 +109,7 @@ fn a_graph_of_few_bits_is_exported_as_it_is_programmed() {
     let folder = folder.path();
     digits(folder);
     let recipe = RECIPE
-        .replace("train = 1200", "train = 100")
+        .replace("train = 1200", "train = 300")
         .replace("epochs = 2", "epochs = 1");
     std::fs::write(folder.join("r.toml"), recipe).unwrap();
     good(
