@@ -22,7 +22,7 @@ use crate::report::draw::quantity::count;
 /// of two, and no batch norm after an activation. The table says what its layers take in memory. Both forms decide about the test
 /// segments, and the bound says by how much a result may differ from that in floats on the same codes of a segment.
 ///
-/// Example: crossburn ecg compile runs/iegm-small --out detector.json
+/// Example: crossburn ecg compile runs/iegm-sparse --out detector.json
 #[derive(Debug, Args)]
 pub(super) struct Compile {
     /// A checkpoint, or the run folder that holds it

@@ -21,7 +21,7 @@ use crate::report::draw::quantity::{Shown, count, share};
 /// each five seconds: leakage, which always flows, is nearly all of it, so it says nothing about the efficiency at work. The test segments
 /// then run on the accelerator, and their results must be those of the integer network to the bit.
 ///
-/// Example: crossburn ecg simulate runs/iegm-small
+/// Example: crossburn ecg simulate runs/iegm-sparse
 ///
 /// Example: crossburn ecg simulate detector.json --accelerator my.toml --json
 #[derive(Debug, Args)]
