@@ -8,58 +8,30 @@
 //! It is made to be learned but not solved: a LeNet-5 (6,000 training images, 8 epochs of Adam, batch 64, learning rate
 //! 0.001) reads 98.0 to 98.5 % of 2,000 test images, over three initializations. The difficulty was set by these images.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossburn_noise::{Philox, path_hash};
 use rayon::prelude::*;
 
-use super::reader::{Kind, Part, Reader};
-use super::{Amount, DataSplit, Normalization, Samples, Values};
-use crate::TrainingError;
+use super::endless::Endless;
+use super::reader::Kind;
+use super::{Normalization, Samples, Values};
 
 pub(super) const KIND: Kind = Kind {
     name: "digits",
     usage: "digits",
-    open: |_| Ok(Arc::new(Digits)),
+    open: |_| Ok(Arc::new(DIGITS)),
 };
 
-/// Where the test digits start: far after any number of training digits.
-const FIRST_TEST_DIGIT: u64 = 1 << 40;
-/// The procedural set has no end; these are its numbers of training and test images where none are given.
-const USUAL: (usize, usize) = (6000, 2000);
-/// A bound on what is drawn at once: 3 GB of pixels.
-const MOST: usize = 4_000_000;
-
-/// The data source.
-#[derive(Debug)]
-pub(super) struct Digits;
-
-impl Reader for Digits {
-    fn classes(&self) -> Result<usize, TrainingError> {
-        Ok(10)
-    }
-
-    fn files(&self, _: Part) -> Result<Vec<PathBuf>, TrainingError> {
-        Ok(Vec::new())
-    }
-
-    fn both(&self, seed: u64, train: Amount, test: Amount) -> Result<DataSplit, TrainingError> {
-        Ok(DataSplit {
-            train: self.part(Part::Train, seed, train)?,
-            test: self.part(Part::Test, seed, test)?,
-        })
-    }
-
-    fn part(&self, part: Part, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
-        let (first, usual) = match part {
-            Part::Train => (0, USUAL.0),
-            Part::Test => (FIRST_TEST_DIGIT, USUAL.1),
-        };
-        let count = amount.count(part, KIND.name, usual, MOST)?;
-        Ok(digits(seed, first, count))
-    }
-}
+/// The data source; at most 3 GB of pixels at once.
+pub(super) const DIGITS: Endless = Endless {
+    name: "digits",
+    classes: 10,
+    usual: (6000, 2000),
+    most: 4_000_000,
+    first_test: 1 << 40,
+    draw: digits,
+};
 
 const SIDE: usize = 28;
 /// Straight pieces per curve piece between two control points.

@@ -11,6 +11,7 @@ mod corpus;
 mod csv_rows;
 mod csv_table;
 mod digits;
+mod endless;
 mod folder;
 mod idx;
 mod iegm;

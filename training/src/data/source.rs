@@ -145,7 +145,7 @@ impl DataSource {
         Self {
             text: digits::KIND.name.to_string(),
             kind: digits::KIND,
-            reader: Arc::new(digits::Digits),
+            reader: Arc::new(digits::DIGITS),
             conventions: None,
         }
     }

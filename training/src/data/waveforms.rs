@@ -1,14 +1,13 @@
 //! A procedural set of signals: one period and more of a sine, a triangle or a square wave, with noise.
 
 use std::f64::consts::TAU;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossburn_noise::{Philox, path_hash};
 
-use super::reader::{Kind, Part, Reader};
-use super::{Amount, DataSplit, Normalization, Samples, Values};
-use crate::TrainingError;
+use super::endless::Endless;
+use super::reader::Kind;
+use super::{Normalization, Samples, Values};
 
 /// Points of a signal.
 const POINTS: usize = 128;
@@ -16,48 +15,22 @@ const POINTS: usize = 128;
 const CLASSES: [&str; 3] = ["sine", "triangle", "square"];
 /// Standard deviation of the noise, of waves between -1 and 1.
 const NOISE: f64 = 0.35;
-/// The set has no end; these are its numbers where none are given.
-const USUAL: (usize, usize) = (3000, 1000);
-/// A bound on what is drawn at once: 2 GB of values.
-const MOST: usize = 4_000_000;
-/// Where the test signals start: far after any number of training signals.
-const FIRST_TEST: u64 = 1 << 40;
 
 pub(super) const KIND: Kind = Kind {
     name: "waveforms",
     usage: "waveforms",
-    open: |_| Ok(Arc::new(Waveforms)),
+    open: |_| Ok(Arc::new(WAVEFORMS)),
 };
 
-/// The data source.
-#[derive(Debug)]
-struct Waveforms;
-
-impl Reader for Waveforms {
-    fn classes(&self) -> Result<usize, TrainingError> {
-        Ok(CLASSES.len())
-    }
-
-    fn files(&self, _: Part) -> Result<Vec<PathBuf>, TrainingError> {
-        Ok(Vec::new())
-    }
-
-    fn both(&self, seed: u64, train: Amount, test: Amount) -> Result<DataSplit, TrainingError> {
-        Ok(DataSplit {
-            train: self.part(Part::Train, seed, train)?,
-            test: self.part(Part::Test, seed, test)?,
-        })
-    }
-
-    fn part(&self, part: Part, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
-        let (first, usual) = match part {
-            Part::Train => (0, USUAL.0),
-            Part::Test => (FIRST_TEST, USUAL.1),
-        };
-        let count = amount.count(part, KIND.name, usual, MOST)?;
-        Ok(waveforms(seed, first, count))
-    }
-}
+/// The data source; at most 2 GB of values at once.
+const WAVEFORMS: Endless = Endless {
+    name: "waveforms",
+    classes: CLASSES.len(),
+    usual: (3000, 1000),
+    most: 4_000_000,
+    first_test: 1 << 40,
+    draw: waveforms,
+};
 
 /// The signals `first..first + count` of the endless set `seed`: `[1, 1, 128]` each, of the classes sine, triangle and square in
 /// turn.

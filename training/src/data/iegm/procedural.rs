@@ -1,19 +1,18 @@
 //! Procedural electrograms: eight rhythms of endless patients.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossburn_noise::{Philox, path_hash};
 use rayon::prelude::*;
 
-use super::super::reader::{Kind, Part, Reader};
+use super::super::endless::Endless;
+use super::super::reader::Kind;
 use super::super::signal::{
     BandPass, SEGMENT_BAND, SEGMENT_CLASSES, SEGMENT_POINTS, SEGMENT_RATE, Segments,
 };
-use super::super::{Amount, DataSplit, Normalization, Samples};
+use super::super::{Normalization, Samples};
 use super::is_ventricular;
 use super::waves::{Episode, Morphology};
-use crate::TrainingError;
 
 /// Segments of a patient.
 const OF_PATIENT: u64 = 40;
@@ -27,12 +26,6 @@ const EPISODES: [(u64, &[(&str, f64)]); 4] = [
     ),
     (8, &[("VT", 0.7), ("VFb", 0.2), ("VFt", 0.1)]),
 ];
-/// The set has no end; these are its patients where no number is given: 60 to learn from, 16 to judge by.
-const USUAL: (usize, usize) = (60, 16);
-/// A bound on what is drawn at once: 2 GB of values.
-const MOST: usize = 400_000;
-/// The first test patient: far after any number of training patients.
-const FIRST_TEST: u64 = 1 << 32;
 /// Standard deviation of the noise of a sample, before the filter, of beats of height 1: at least, and at most by patient.
 const NOISE: [f64; 2] = [0.05, 0.45];
 /// Seconds before and after a segment that are filtered with it.
@@ -43,39 +36,18 @@ const SPREAD: f32 = 0.18;
 pub(in super::super) const KIND: Kind = Kind {
     name: "iegm",
     usage: "iegm",
-    open: |_| Ok(Arc::new(Procedural)),
+    open: |_| Ok(Arc::new(IEGM)),
 };
 
-/// The data source.
-#[derive(Debug)]
-struct Procedural;
-
-impl Reader for Procedural {
-    fn classes(&self) -> Result<usize, TrainingError> {
-        Ok(SEGMENT_CLASSES.len())
-    }
-
-    fn files(&self, _: Part) -> Result<Vec<PathBuf>, TrainingError> {
-        Ok(Vec::new())
-    }
-
-    fn both(&self, seed: u64, train: Amount, test: Amount) -> Result<DataSplit, TrainingError> {
-        Ok(DataSplit {
-            train: self.part(Part::Train, seed, train)?,
-            test: self.part(Part::Test, seed, test)?,
-        })
-    }
-
-    fn part(&self, part: Part, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
-        let (first, patients) = match part {
-            Part::Train => (0, USUAL.0),
-            Part::Test => (FIRST_TEST, USUAL.1),
-        };
-        let usual = patients * OF_PATIENT as usize;
-        let count = amount.count(part, KIND.name, usual, MOST)?;
-        Ok(iegm(seed, first * OF_PATIENT, count))
-    }
-}
+/// The data source: 60 patients to learn from and 16 to judge by unless told, at most 2 GB of values at once.
+const IEGM: Endless = Endless {
+    name: "iegm",
+    classes: SEGMENT_CLASSES.len(),
+    usual: (60 * OF_PATIENT as usize, 16 * OF_PATIENT as usize),
+    most: 400_000,
+    first_test: (1 << 32) * OF_PATIENT,
+    draw: iegm,
+};
 
 /// The segments `first..first + count` of the endless set `seed`, `[1, 1, 1250]` each: 40 of one patient, then 40 of the next. Each patient
 /// has a sinus rhythm, another rhythm that is no ventricular arrhythmia, and two episodes of ventricular arrhythmia.

@@ -1,0 +1,50 @@
+//! Procedural sets without end, as data sources.
+
+use std::path::PathBuf;
+
+use super::reader::{Part, Reader};
+use super::{Amount, DataSplit, Samples};
+use crate::TrainingError;
+
+/// A set whose samples are drawn from (seed, number): no file, and as many as are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Endless {
+    /// Its kind, in error messages.
+    pub(super) name: &'static str,
+    /// Number of classes.
+    pub(super) classes: usize,
+    /// Numbers of training and test samples where none are given.
+    pub(super) usual: (usize, usize),
+    /// A bound on what is drawn at once.
+    pub(super) most: usize,
+    /// The number of the first test sample: far after any number of training samples.
+    pub(super) first_test: u64,
+    /// The samples `first..first + count` of the set `seed`, by (seed, first, count).
+    pub(super) draw: fn(u64, u64, usize) -> Samples,
+}
+
+impl Reader for Endless {
+    fn classes(&self) -> Result<usize, TrainingError> {
+        Ok(self.classes)
+    }
+
+    fn files(&self, _: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        Ok(Vec::new())
+    }
+
+    fn both(&self, seed: u64, train: Amount, test: Amount) -> Result<DataSplit, TrainingError> {
+        Ok(DataSplit {
+            train: self.part(Part::Train, seed, train)?,
+            test: self.part(Part::Test, seed, test)?,
+        })
+    }
+
+    fn part(&self, part: Part, seed: u64, amount: Amount) -> Result<Samples, TrainingError> {
+        let (first, usual) = match part {
+            Part::Train => (0, self.usual.0),
+            Part::Test => (self.first_test, self.usual.1),
+        };
+        let count = amount.count(part, self.name, usual, self.most)?;
+        Ok((self.draw)(seed, first, count))
+    }
+}
