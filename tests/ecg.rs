@@ -31,6 +31,13 @@ fn signal(seconds: usize) -> String {
     text
 }
 
+/// The JSON objects of an output, one a line.
+fn objects(output: Vec<u8>) -> Vec<Value> {
+    let text = String::from_utf8(output).unwrap();
+    let objects = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    objects.collect()
+}
+
 #[test]
 fn a_detector_is_trained_judged_on_chips_and_attacked() {
     let folder = tempfile::tempdir().unwrap();
@@ -65,6 +72,8 @@ fn a_detector_is_trained_judged_on_chips_and_attacked() {
     let attack = "worst-case run --bound 0.05 --budget 10 --random-chips 2 --json --out worst";
     let worst = json(&good(folder, attack));
     assert_eq!(worst["metric"]["name"], "F2");
+    let (found, clean) = (worst["worst"].as_f64(), worst["clean"].as_f64());
+    assert!(found.unwrap() <= clean.unwrap(), "{worst}");
 }
 
 #[test]
@@ -73,12 +82,17 @@ fn signals_are_decided_segment_by_segment_and_six_vote() {
     let folder = folder.path();
     train(folder);
     std::fs::write(folder.join("x.txt"), signal(65)).unwrap();
+    // A text beside the header of a record is read itself; the record is not there.
+    std::fs::write(folder.join("x.hea"), "x 1 250\nnone.dat 16").unwrap();
     let of_file = good(folder, "ecg detect run --input x.txt --json");
-    let lines: Vec<Value> = String::from_utf8(of_file.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines = objects(of_file.stdout);
+    let noted = String::from_utf8(of_file.stderr).unwrap();
+    assert!(
+        noted.contains(
+            "was trained with filter=zero-phase, this signal is filtered with filter=causal"
+        ),
+        "{noted}"
+    );
     let segments: Vec<&Value> = lines
         .iter()
         .filter(|line| line["segment"].is_u64())
@@ -101,22 +115,34 @@ fn signals_are_decided_segment_by_segment_and_six_vote() {
         assert_eq!(diagnosis["alarms"], alarms);
         assert_eq!(diagnosis["diagnosis"] == "VA", alarms >= 3);
     }
-    // The same from standard input, as text.
-    let mut command = crossburn(folder);
-    command
-        .args(["ecg", "detect", "run", "--input", "-"])
-        .write_stdin(signal(65));
-    let of_stream = command.output().unwrap();
+    // The same from standard input, decision by decision, but for the time that each took.
+    let stream = |options: &[&str]| {
+        let mut command = crossburn(folder);
+        command
+            .args(["ecg", "detect", "run", "--input", "-"])
+            .args(options)
+            .write_stdin(signal(65));
+        let output = command.output().unwrap();
+        assert!(output.status.success());
+        output
+    };
+    let timeless = |lines: Vec<Value>| -> Vec<Value> {
+        let mut lines = lines;
+        for line in &mut lines {
+            line.as_object_mut().unwrap().remove("latency_ms");
+        }
+        lines
+    };
+    let of_stream = objects(stream(&["--json"]).stdout);
+    assert_eq!(timeless(of_stream), timeless(lines.clone()));
+    // As text.
+    let of_stream = stream(&["--filtered"]);
     let text = String::from_utf8(of_stream.stdout).unwrap();
-    assert!(of_stream.status.success());
-    assert_eq!(
-        text.lines()
-            .filter(|line| line.starts_with("segment"))
-            .count(),
-        13
-    );
+    let segments = text.lines().filter(|line| line.starts_with("segment"));
+    assert_eq!(segments.count(), 13);
     let summary = String::from_utf8(of_stream.stderr).unwrap();
     assert!(summary.contains("13 segments, 0 left out"), "{summary}");
+    assert!(!summary.contains("was trained with filter="), "{summary}");
 }
 
 #[test]
@@ -139,7 +165,8 @@ fn records_are_decided_and_holes_interrupt_the_vote() {
     let bytes: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
     std::fs::write(folder.join("x.dat"), bytes).unwrap();
     std::fs::write(folder.join("x.hea"), header(250)).unwrap();
-    for input in ["x.hea", "x.dat", "x"] {
+    std::fs::write(folder.join("x.mat"), "no matrix").unwrap();
+    for input in ["x.hea", "x.mat", "x"] {
         let output = good(
             folder,
             &format!("ecg detect run --input {input} --signal II"),
@@ -167,7 +194,7 @@ fn records_are_decided_and_holes_interrupt_the_vote() {
     std::fs::write(folder.join("x.hea"), header(250)).unwrap();
     let refused = bad(folder, "ecg detect run --input x.hea --signal V");
     assert!(
-        refused.contains("has no signal V: use --signal with 1 to 1 or one of II"),
+        refused.contains("x.hea: it has no signal V; use --signal with 1 to 1 or one of II"),
         "{refused}"
     );
 }
@@ -180,10 +207,15 @@ fn bad_signals_are_named_in_one_line() {
     std::fs::write(folder.join("nan.txt"), "1\n2\nNaN\n").unwrap();
     std::fs::write(folder.join("x.mat"), "no matrix").unwrap();
     std::fs::write(folder.join("one.txt"), "1\n").unwrap();
+    std::fs::write(folder.join("long.txt"), format!("1\n{}\n", "0".repeat(300))).unwrap();
     for (arguments, part) in [
         (
             "--input nan.txt",
             "nan.txt, line 3: `NaN` is no finite number",
+        ),
+        (
+            "--input long.txt",
+            "long.txt, line 2: it has more than 256 bytes: give one number on every line",
         ),
         ("--input none.txt", "cannot read none.txt"),
         (

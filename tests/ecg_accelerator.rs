@@ -70,10 +70,11 @@ fn a_run_becomes_integers_that_an_accelerator_computes_to_the_bit() {
     );
     // Two input channels, 16 outputs and 16 positions at a time: 8 taps in 20 tiles, 4 x 4 in 5 tiles, 4 x 77 in one.
     assert_eq!(simulated["dense_cycles"], 8 * 20 + 4 * 4 * 5 + 4 * 77);
-    assert_eq!(of_layers(&simulated, "/cycles")[..2], [4 * 20, 8 * 5]);
-    assert_eq!(of_layers(&simulated, "/stall_cycles")[..2], [0, 0]);
-    let ratio = simulated["cycles_ratio"].as_f64().unwrap();
-    assert!((ratio - 0.5).abs() <= 0.02, "{ratio}");
+    // Half of them with 2:4; 154 of the last layer in passes of 32, and 26.
+    let cycles = [4 * 20, 8 * 5, 4 * 32 + 26];
+    assert_eq!(of_layers(&simulated, "/cycles"), cycles);
+    assert_eq!(of_layers(&simulated, "/stall_cycles"), [0; 3]);
+    assert_eq!(simulated["cycles_ratio"], 0.5);
 
     // A run is compiled first, and says the same.
     let of_run = json(&good(folder, "ecg simulate run --json"));
@@ -97,7 +98,8 @@ fn what_is_no_detector_in_integers_is_named_in_one_line() {
         ("cut.json", text[..text.len() / 2].to_string()),
         (
             "schema.json",
-            text.replacen("integer-detector/1", "integer-detector/9", 1),
+            // Another version may have fields that this one does not know.
+            text.replacen("integer-detector/1\"", "integer-detector/9\",\"more\":1", 1),
         ),
         ("vote.json", text.replacen("\"vote\":6", "\"vote\":0", 1)),
         (

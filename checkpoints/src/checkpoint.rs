@@ -1,6 +1,6 @@
 //! A checkpoint: a folder with weights and their manifest.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 
@@ -15,6 +15,15 @@ pub const WEIGHTS_FILE: &str = "model.safetensors";
 
 /// Name of the manifest in a checkpoint folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
+
+/// The checkpoint of the run in `folder`, or `folder` itself where it holds none.
+pub fn checkpoint_folder(folder: &Path) -> PathBuf {
+    let inside = folder.join("checkpoint");
+    match inside.is_dir() {
+        true => inside,
+        false => folder.to_path_buf(),
+    }
+}
 
 /// Writes a checkpoint to the folder `dir`, creating it where needed and replacing the checkpoint in it.
 ///

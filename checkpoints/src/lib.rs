@@ -55,7 +55,7 @@ mod weights;
 pub use atomic::{write_atomic, write_bytes};
 pub use chat_template::{ChatMessage, ChatRole, ChatTemplate};
 pub use checkpoint::{
-    MANIFEST_FILE, WEIGHTS_FILE, load_checkpoint, read_manifest, save_checkpoint,
+    MANIFEST_FILE, WEIGHTS_FILE, checkpoint_folder, load_checkpoint, read_manifest, save_checkpoint,
 };
 pub use checksum::{Checksum, checksum};
 pub use error::{CheckpointError, WrongShape};
@@ -72,4 +72,4 @@ pub use resume::{has_resume, load_resume, read_progress, save_resume};
 pub use shipped::write_shipped_model;
 pub use state_dict::StateDict;
 pub use tokenizer::{TextStream, Tokenizer};
-pub use weights::{load_weights, save_weights};
+pub use weights::{ACTIVATION_RANGE, load_weights, save_weights};

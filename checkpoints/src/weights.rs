@@ -32,8 +32,11 @@ use crate::tensor_view::TensorView;
 /// Enum variants are no part of a tensor's name, as PyTorch has none.
 const SKIP_ENUM_VARIANTS: bool = true;
 
+/// What the name of the range of a quantized activation ends with. Networks of full precision, and those of PyTorch, have none.
+pub const ACTIVATION_RANGE: &str = "quantizer.range";
+
 /// Running states that are no negative number: the variance of a batch norm, the range of an activation quantizer.
-const FROM_ZERO: [&str; 2] = ["running_var", "quantizer.range"];
+const FROM_ZERO: [&str; 2] = ["running_var", ACTIVATION_RANGE];
 
 /// Counters of PyTorch without a counterpart in Burn: of a batch norm, and of `AveragedModel`.
 const IGNORED: [&str; 2] = ["num_batches_tracked", "n_averaged"];

@@ -236,3 +236,32 @@ fn halves_are_the_nearest_and_what_they_cannot_hold_is_refused() {
     assert!(!path("refused").exists());
     export_language_model(&model, &path("large-bf16"), FloatType::Bf16).unwrap();
 }
+
+/// Of GPT-2, whose file may leave out how many channels there are, and never says how wide a head is.
+#[test]
+fn gpt2_can_lose_channels_and_no_heads() {
+    let place = tempfile::tempdir().unwrap();
+    let config = json!({
+        "model_type": "gpt2", "vocab_size": 5, "n_embd": 8, "n_head": 4, "n_layer": 1, "n_positions": 16,
+        "activation_function": "gelu_new",
+    });
+    let mut with_null = config.clone();
+    with_null["n_inner"] = Value::Null;
+    let mut with_count = config.clone();
+    with_count["n_inner"] = json!(32);
+    for config in [config, with_null, with_count] {
+        std::fs::write(place.path().join("config.json"), config.to_string()).unwrap();
+        let model = LanguageModel::open(place.path()).unwrap();
+        let whole = model.decoder_config().unwrap().0;
+        let (document, _) = model.pruned_document(&whole.pruned(4, 20)).unwrap();
+        let mut expected = config;
+        expected["n_inner"] = json!(20);
+        assert_eq!(document, expected);
+        let error = model.pruned_document(&whole.pruned(2, 32)).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("cannot say which heads and channels are left"),
+            "{message}"
+        );
+    }
+}

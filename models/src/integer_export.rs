@@ -142,10 +142,14 @@ impl IntegerStage {
 /// and only `B` and the factor from `u` to the step of the activation are rounded, to an integer and to a multiplier of 16 bits with a shift.
 /// [`rounding_bound`] says what that can do to the results.
 ///
+/// A layer that is pruned to N:M has that sparsity, with three exceptions. It becomes unstructured where M is 1 or above
+/// [`Sparsity::LARGEST_GROUP`], where it takes the means of its input over several points, and where it has one bit and a group keeps fewer than N
+/// weights because some are stored as zero. A layer that is pruned without groups is unstructured, too.
+///
 /// # Errors
 /// [`HardwareError::Conflict`] for a network without a form in integers, activations that are not quantized to 8 bits or fewer with a
-/// power of two as their step, and a batch norm that multiplies signs by zero; [`WeightPlan::integers`], and those of
-/// [`IntegerNetwork::new`].
+/// power of two as their step, and a batch norm that multiplies signs by zero; [`HardwareError::Limit`] for a bias or a norm that is not finite, and
+/// for a norm whose gain is so near to zero that the bias does not fit an accumulator; [`WeightPlan::integers`], and those of [`IntegerNetwork::new`].
 ///
 /// # Source
 /// Jacob et al., CVPR 2018 (arXiv 1712.05877), sections 2.2 and 2.4.
@@ -205,6 +209,20 @@ impl IntegerStage {
                 .as_ref()
                 .map_or(0.0, |bias| f64::from(bias[output]));
             let constant = factor * (own - mean) + shift;
+            let named = || match self.norm {
+                Some(_) => {
+                    format!("the bias of output {output} with the gain {factor:e} of its norm")
+                }
+                None => format!("the bias of output {output}"),
+            };
+            if !constant.is_finite() {
+                return Err(HardwareError::limit(
+                    named(),
+                    constant,
+                    "the finite numbers",
+                    "train again, or repair the checkpoint",
+                ));
+            }
             if factor < 0.0 {
                 levels.iter_mut().for_each(|level| *level = -*level);
             }
@@ -223,7 +241,20 @@ impl IntegerStage {
                 true => (constant.abs() / f64::from(1 << 14)).max(f64::from(f32::MIN_POSITIVE)),
                 false => factor.abs() * f64::from(scales[output]) * incoming / spread as f64,
             };
-            bias.push((constant / unit).round_ties_even() as i32);
+            let rounded = (constant / unit).round_ties_even();
+            let most = f64::from(1 << (IntegerNetwork::ACCUMULATOR_BITS - 1));
+            if self.norm.is_some() && rounded.abs() >= most {
+                return Err(HardwareError::limit(
+                    named(),
+                    format!("{rounded:e} units of its sums"),
+                    format!(
+                        "an accumulator of {} bits",
+                        IntegerNetwork::ACCUMULATOR_BITS
+                    ),
+                    "train the norm again until its gain is further from zero",
+                ));
+            }
+            bias.push(rounded as i32);
             units.push(unit);
         }
         let repeated = |row: &[i8]| -> Vec<i8> {
@@ -236,20 +267,14 @@ impl IntegerStage {
         let (sparsity, kept) = match pattern {
             None => (Sparsity::Dense, Vec::new()),
             Some(pattern) => {
-                let rows = kept.iter().flatten();
-                let kept = rows.flat_map(|kept| std::iter::repeat_n(*kept, spread));
-                let balanced = match pattern {
-                    PruningPattern::Balanced { keep, of }
-                        if spread == 1 && (2..=Sparsity::LARGEST_GROUP).contains(&of) =>
-                    {
-                        Sparsity::Balanced {
-                            kept: keep,
-                            group: of,
-                        }
-                    }
+                let sparsity = match spread {
+                    1 => pattern.sparsity().fitting(&kept),
+                    // Groups would grow with the points, and the scratch pads of an array hold whole groups.
                     _ => Sparsity::Unstructured,
                 };
-                (balanced, kept.collect())
+                let rows = kept.iter().flatten();
+                let kept = rows.flat_map(|kept| std::iter::repeat_n(*kept, spread));
+                (sparsity, kept.collect())
             }
         };
         Ok(IntegerLayer {
@@ -348,269 +373,4 @@ pub fn rounding_bound(network: &IntegerNetwork) -> Vec<f64> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-mod tests {
-    use super::*;
-    use crate::{Cnn1dConfig, Network, SignalCnnConfig, initialize};
-    use burn::module::ModuleMapper;
-    use burn::nn::conv::Conv1dConfig;
-    use burn::tensor::{Device, TensorData};
-    use crossburn_hardware::{Quantization, WeightBits, programmed};
-    use crossburn_noise::{Granularity, PathPattern, Philox};
-
-    fn bits(bits: u8) -> WeightBits {
-        WeightBits::new(bits).unwrap()
-    }
-
-    /// Of the widths of the accelerator, one for each layer, with half of the weights pruned.
-    fn plan(widths: &[(&str, u8)]) -> WeightPlan {
-        let pruned =
-            WeightPlan::default().with_pruning(PathPattern::new("*"), Some("2:4".parse().unwrap()));
-        widths.iter().fold(pruned, |plan, (path, width)| {
-            let quantization = Quantization {
-                granularity: Granularity::PerChannel,
-                ..Quantization::from(bits(*width))
-            };
-            plan.with_quantization(PathPattern::new(*path), Some(quantization))
-        })
-    }
-
-    /// Gives norms gains of both signs, shifts and statistics, and every bias a value.
-    #[derive(Default)]
-    struct Used {
-        path: Vec<String>,
-        met: u64,
-    }
-
-    impl ModuleMapper for Used {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let name = self.path.last().cloned().unwrap_or_default();
-            self.met += 1;
-            let mut draws = vec![0.0f32; param.lazy_shape().num_elements()];
-            Philox::new(9, self.met).fill_normal(&mut draws);
-            let values: Vec<f32> = draws
-                .iter()
-                .map(|draw| match name.as_str() {
-                    "gamma" => draw.signum() * (0.5 + draw.abs()),
-                    "running_var" => 0.2 + 0.1 * draw.abs(),
-                    "beta" | "bias" | "running_mean" => 0.2 * draw,
-                    _ => f32::NAN,
-                })
-                .collect();
-            match values.iter().any(|value| value.is_nan()) {
-                true => param,
-                false => param.map(|tensor| {
-                    let data = TensorData::new(values, tensor.dims());
-                    Tensor::from_data(data, &tensor.device())
-                }),
-            }
-        }
-    }
-
-    /// Codes of noisy waves.
-    fn codes(items: usize, length: usize) -> Vec<i8> {
-        let mut noise = vec![0.0f32; items * length];
-        Philox::new(4, 0).fill_normal(&mut noise);
-        let value = |(at, noise): (usize, &f32)| {
-            let (item, point) = (at / length, at % length);
-            let wave = (point as f32 * (0.1 + 0.05 * (item % 7) as f32)).sin();
-            (60.0 * wave + 20.0 * noise).clamp(-127.0, 127.0) as i8
-        };
-        noise.iter().enumerate().map(value).collect()
-    }
-
-    const EXPONENT: i32 = -5;
-
-    fn signals(codes: &[i8], length: usize, device: &Device) -> Tensor<4> {
-        let step = (EXPONENT as f32).exp2();
-        let values: Vec<f32> = codes.iter().map(|code| f32::from(*code) * step).collect();
-        let shape = [codes.len() / length, 1, 1, length];
-        Tensor::from_data(TensorData::new(values, shape), device)
-    }
-
-    /// Logits of the network with quantized weights and activations in floats and of the one in integers, item by item, and the bound.
-    fn compared<C: Classifier>(
-        network: C,
-        plan: &WeightPlan,
-        length: usize,
-    ) -> (Vec<Vec<f64>>, Vec<Vec<f64>>, Vec<f64>) {
-        let device = Device::flex();
-        let network = initialize(network, 5).map(&mut Used::default());
-        let network = network.with_activations(&Activation::with_power_of_two_scale);
-        let codes = codes(200, length);
-        // Ranges follow what they meet while training.
-        let seen = network.train();
-        let quantized = crossburn_hardware::quantize_weights(seen.clone(), plan).unwrap();
-        let frozen = Tensor::from_inner(signals(&codes[..20 * length], length, &device));
-        for _ in 0..60 {
-            quantized.forward(frozen.clone());
-        }
-        let network = seen.valid().map(&mut Used::default());
-        let floats = programmed(&network, plan).forward(signals(&codes, length, &device));
-        let classes = floats.dims()[1];
-        let floats: Vec<f32> = floats.into_data().try_to_vec().unwrap();
-        let signal = SignalFormat {
-            channels: 1,
-            length,
-            exponent: EXPONENT,
-        };
-        let integers = to_integers(&network, plan, false, signal).unwrap();
-        let found = codes.chunks(length).map(|codes| {
-            let results = integers.real_results(&integers.evaluate(codes).unwrap());
-            results.into_iter().map(f64::from).collect()
-        });
-        // The network on its levels has the same levels.
-        let on_levels = to_integers(&programmed(&network, plan), plan, true, signal).unwrap();
-        let item = &codes[..length];
-        let again = on_levels.real_results(&on_levels.evaluate(item).unwrap());
-        let first = integers.real_results(&integers.evaluate(item).unwrap());
-        let bound = rounding_bound(&integers);
-        for ((again, first), bound) in again.iter().zip(first).zip(&bound) {
-            assert!(f64::from((again - first).abs()) <= 2.0 * bound);
-        }
-        let floats = floats.chunks(classes);
-        let floats = floats.map(|row| row.iter().map(|x| f64::from(*x)).collect());
-        (floats.collect(), found.collect(), bound)
-    }
-
-    fn argmax(logits: &[f64]) -> usize {
-        let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-        best.unwrap().0
-    }
-
-    /// No result is off by more than the bound, most by far less, and nearly all items have the same class.
-    fn check((floats, found, bound): (Vec<Vec<f64>>, Vec<Vec<f64>>, Vec<f64>), typical: f64) {
-        let (mut off, mut spread, mut agree) = (0.0f64, 0.0f64, 0);
-        for (floats, found) in floats.iter().zip(&found) {
-            for ((float, found), bound) in floats.iter().zip(found).zip(&bound) {
-                assert!((float - found).abs() <= *bound, "{float} {found} {bound}");
-                off = off.max((float - found).abs());
-            }
-            agree += usize::from(argmax(floats) == argmax(found));
-        }
-        for class in 0..bound.len() {
-            let of_class = || floats.iter().map(|floats| floats[class]);
-            let least = of_class().fold(f64::INFINITY, f64::min);
-            spread = spread.max(of_class().fold(f64::NEG_INFINITY, f64::max) - least);
-        }
-        assert!(off <= typical * spread, "{off} of {spread}");
-        // Two logits closer to each other than they are off may change places.
-        let ties = floats.iter().filter(|floats| {
-            let best = floats[argmax(floats)];
-            floats.iter().filter(|x| best - **x <= 2.0 * off).count() > 1
-        });
-        assert!(agree + ties.count() >= floats.len(), "{agree}");
-        assert!(100 * agree >= 97 * floats.len(), "{agree}");
-    }
-
-    #[test]
-    fn means_over_points_and_mixed_widths_are_the_floats() {
-        let config = Cnn1dConfig {
-            channels: 1,
-            width: 4,
-            kernel: 5,
-            classes: 3,
-            bits: Some(bits(8)),
-        };
-        let widths = [
-            ("convs.0.weight", 8),
-            ("convs.1.weight", 2),
-            ("convs.2.weight", 4),
-            ("fc.weight", 8),
-        ];
-        let network = config.init(&Device::flex());
-        check(compared(network, &plan(&widths), 64), 0.03);
-    }
-
-    #[test]
-    fn norms_pools_and_signs_are_the_floats() {
-        let text = r#"{"classes":3,"points":60,"bits":8,"norm":"before-activation","hidden":[6],"dropout":0.0,
-            "layers":[{"channels":4,"kernel":5,"pool":2},{"channels":6,"kernel":4,"stride":2,"padding":1}]}"#;
-        let config: SignalCnnConfig = serde_json::from_str(text).unwrap();
-        let widths = [
-            ("convs.0.weight", 4),
-            ("convs.1.weight", 1),
-            ("hidden.0.weight", 2),
-            ("fc.weight", 8),
-        ];
-        let network = config.init(&Device::flex());
-        check(compared(network, &plan(&widths), 60), 0.03);
-    }
-
-    /// By hand: weights 0.45 and -1 on a grid of 4 bits (step 1/7: levels 3 and -7), a norm that turns the sign,
-    /// and an input whose code of 1 is 1/4.
-    #[test]
-    fn a_norm_is_taken_up_in_bias_and_factor() {
-        let device = Device::flex();
-        let conv = Conv1dConfig::new(1, 1, 2).with_bias(false).init(&device);
-        let weight = Tensor::<3>::from_floats([[[0.45, -1.0]]], &device);
-        let conv = Conv1d {
-            weight: Param::from_tensor(weight),
-            ..conv
-        };
-        let stage = IntegerStage {
-            norm: Some([vec![-2.0], vec![0.25], vec![1.0]]),
-            activation: Some((15, 0.5)),
-            ..IntegerStage::convolution("conv".to_string(), &conv).unwrap()
-        };
-        let integers = WeightPlan::from(bits(4))
-            .integers("conv", &stage.weight, false)
-            .unwrap();
-        let layer = stage.layer(integers, None, 0.25).unwrap();
-        assert_eq!(layer.weights, [-3, 7]);
-        // A unit is 2/7/4 = 1/14; the constant -2 (0 - 0.25) + 1 = 1.5 is 21 of them.
-        assert_eq!(layer.bias, [21]);
-        let LayerOutput::Activations {
-            bits,
-            exponent,
-            rescale,
-            ..
-        } = layer.output
-        else {
-            unreachable!("the stage has an activation")
-        };
-        assert_eq!((bits, exponent), (4, -1));
-        assert!((rescale[0].factor() - 1.0 / 7.0).abs() < 1e-5);
-    }
-
-    #[test]
-    fn what_has_no_form_in_integers_is_refused() {
-        let signal = SignalFormat {
-            channels: 1,
-            length: 64,
-            exponent: EXPONENT,
-        };
-        let config = |bits| Cnn1dConfig {
-            channels: 1,
-            width: 2,
-            kernel: 5,
-            classes: 3,
-            bits,
-        };
-        let device = Device::flex();
-        let refused = |network: &crate::Cnn1d, plan: &WeightPlan| {
-            to_integers(network, plan, false, signal)
-                .unwrap_err()
-                .to_string()
-        };
-        let eight = WeightPlan::from(bits(8));
-        let floats = config(None).init(&device);
-        assert!(refused(&floats, &eight).contains("integers of this network"));
-        let free = config(Some(bits(8))).init(&device);
-        let message = refused(&free, &eight);
-        assert!(message.contains("which is no power of two"), "{message}");
-        let network = free.with_activations(&Activation::with_power_of_two_scale);
-        let message = refused(&network, &WeightPlan::default());
-        assert!(message.contains("layer `convs.0.weight`"), "{message}");
-        assert!(message.contains("in full precision"), "{message}");
-        let message = refused(&network, &WeightPlan::from(bits(12)));
-        assert!(message.contains("bits = 12"), "{message}");
-    }
-}
+mod tests;

@@ -49,6 +49,9 @@ pub trait CausalLanguageModel: Network {
     ///
     /// # Errors
     /// [`DecoderError::Empty`] for a prompt without a token, [`DecoderError::NotFinite`], and settings of sampling that choose nothing.
+    ///
+    /// # Panics
+    /// By default as [`predict`](Self::predict): for a token outside the vocabulary, or a text that becomes longer than the network has places.
     fn continued(
         &self,
         prompts: &[Vec<u32>],
@@ -66,9 +69,7 @@ pub trait CausalLanguageModel: Network {
                     let places = tokens.len();
                     let mut labels = vec![None; places];
                     labels[places - 1] = Some(0);
-                    let logits = self.predict(&tokens, places, &labels).logits;
-                    let logits = logits.into_data().try_into_vec_as::<f32>();
-                    logits.map_err(|_| DecoderError::NotFinite { position: places })
+                    self.predict(&tokens, places, &labels).logits
                 };
                 let each = |_| ControlFlow::Continue(());
                 generation.after(text, prompt.len(), logits, each)

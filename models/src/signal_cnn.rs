@@ -130,7 +130,7 @@ impl SignalCnnConfig {
         Some(lengths)
     }
 
-    /// Refuses sizes of which one is zero, kernels that are longer than their signals, and a share to drop that is none.
+    /// Refuses sizes of which one is zero, kernels that are longer than their signals, and a dropout outside 0 to below 1.
     pub(crate) fn check(&self) -> Result<(), ModelError> {
         let mut counts = vec![
             ("channels", self.channels),

@@ -15,13 +15,14 @@ use crossburn_models::Network;
 use crossburn_noise::{PathPattern, matrix_weights};
 use crossburn_training::data::{Amount, DataSource};
 use crossburn_training::{
-    Batches, Details, Evaluation, Learn, Part, Recipe, Role, Task, TaskParts, WithTask,
+    Batches, Evaluation, Learn, Part, Recipe, Role, Task, TaskParts, WithTask,
 };
 use serde_json::Value;
 
+use super::comparison::{BATCH, Comparison, pass, row};
 use super::stored_weights::load_stored;
 use super::study::{self, Clock};
-use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
+use crate::report::{DataSummary, Results};
 
 /// Quantizes one network; it is what [`WithTask::run`] is given.
 #[derive(Debug)]
@@ -57,9 +58,6 @@ pub(crate) struct CompressionJob<'a> {
     /// Ends the work early.
     pub(crate) stop: &'a AtomicBool,
 }
-
-/// Items whose inputs are gathered at a time.
-const BATCH: usize = 16;
 
 impl WithTask for CompressionJob<'_> {
     /// Nothing where it was stopped: then nothing is kept.
@@ -112,22 +110,15 @@ impl WithTask for CompressionJob<'_> {
             test: test.items(),
         };
         self.keep(&quantized, &parts, (&training, &data), clean)?;
-        let (version, commit) = study::version();
-        Ok(Some(Results {
-            schema: Results::SCHEMA.to_string(),
-            command: RunCommand::Compress,
-            version,
-            commit,
+        let comparison = Comparison {
             reproduce: self.reproduce,
             config: self.config,
             data,
             metric: test.metric(),
-            training_metric: None,
-            deployment: None,
             methods,
-            confusion: None,
-            timing: clock.timing(),
-        }))
+            clock,
+        };
+        Ok(Some(comparison.into()))
     }
 }
 
@@ -192,12 +183,8 @@ impl CompressionJob<'_> {
             Rounding::Gptq { .. } => Some(Batches::new(training, BATCH, self.device)?),
         };
         let rounded = post.quantized(network, plan.clone(), |network| {
-            for batch in batches.iter().flat_map(Batches::iter) {
-                // What was seen of the data is thrown away then.
-                if self.stopped() {
-                    break;
-                }
-                training.forward(network, batch);
+            if let Some(batches) = &batches {
+                pass(network, batches, self.stop);
             }
         });
         // Without all of its data the rounding may refuse, or be another one.
@@ -230,20 +217,5 @@ impl CompressionJob<'_> {
             &self.out.join("recipe.toml"),
             recipe.as_bytes(),
         )?)
-    }
-}
-
-/// A network in the table.
-pub(super) fn row(name: &str, judged: Details) -> MethodResults {
-    MethodResults {
-        name: name.to_string(),
-        training_noise: Value::Null,
-        clean: judged.metric,
-        also: study::also(judged.also),
-        curve: Vec::new(),
-        population: None,
-        sweep: Vec::new(),
-        hardware: None,
-        percentiles: None,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use crossburn_checkpoints::{StateDict, save_checkpoint, write_bytes};
+use crossburn_checkpoints::{ACTIVATION_RANGE, StateDict, save_checkpoint, write_bytes};
 use crossburn_models::Network;
 use crossburn_noise::PathPattern;
 use crossburn_training::data::{Amount, DataSource};
@@ -47,9 +47,6 @@ pub(crate) struct ImportJob<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// The range of a quantized activation: no network of PyTorch has one under this name.
-pub(crate) const RANGE: &str = "quantizer.range";
-
 /// Items that pass at a time where ranges are set.
 const BATCH: usize = 64;
 
@@ -62,7 +59,7 @@ impl WithTask for ImportJob<'_> {
         for (from, to) in N::ALIASES {
             self.weights = self.weights.renamed(from, to)?;
         }
-        let ranges = [PathPattern::new(format!("*{RANGE}"))];
+        let ranges = [PathPattern::new(format!("*{ACTIVATION_RANGE}"))];
         let keep = match self.calibration {
             Some(_) => ranges.as_slice(),
             None => &[],

@@ -1,5 +1,6 @@
 //! The jobs behind the verbs: from settings to a results document, without a terminal.
 
+mod comparison;
 pub(crate) mod compression;
 pub(crate) mod demo;
 mod differences;

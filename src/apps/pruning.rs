@@ -13,14 +13,14 @@ use crossburn_models::decoder::{Decoder, DecoderConfig, Kept};
 use crossburn_noise::host_weights_at;
 use crossburn_training::data::DataSource;
 use crossburn_training::{
-    BaseModel, Batches, Evaluation, LanguageModelling, LanguageModellingConfig, Learn, Task,
+    BaseModel, Batches, Evaluation, LanguageModelling, LanguageModellingConfig, Task,
 };
 use serde::Serialize;
 use serde_json::Value;
 
-use super::compression::row;
-use super::study::{self, Clock};
-use crate::report::{DataSummary, Document, Results, RunCommand};
+use super::comparison::{BATCH, Comparison, pass, row};
+use super::study::Clock;
+use crate::report::{DataSummary, Results};
 
 /// Which share of its heads and of its feed-forward channels a decoder loses, in every block.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -82,15 +82,15 @@ pub(crate) struct PruningJob<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Items whose inputs are measured at a time.
-const BATCH: usize = 16;
-
 impl PruningJob<'_> {
     /// Nothing where it was stopped: then nothing is kept.
     pub(crate) fn run(self) -> Result<Option<Results>> {
         let mut clock = Clock::new();
         let base = BaseModel::open(self.model)?;
         let counts = Counts::new(base.config(), self.shares)?;
+        let stored = LanguageModel::open(self.model)?;
+        // What no file can say is refused before the work.
+        stored.pruned_document(&base.config().pruned(counts.heads, counts.channels))?;
         let (training, test) = clock.time("data", || self.data(&base))?;
         let decoder = base.decoder(self.device, None)?;
         let batches = Batches::new(&test, 128, self.device)?;
@@ -106,15 +106,8 @@ impl PruningJob<'_> {
         if self.stopped() {
             return Ok(None);
         }
-        let stored = LanguageModel::open(self.model)?;
-        let metric = test.metric();
         export_pruned_model(&stored, pruned, &self.out, FloatType::F32)?;
-        let (version, commit) = study::version();
-        Ok(Some(Results {
-            schema: Results::SCHEMA.to_string(),
-            command: RunCommand::Compress,
-            version,
-            commit,
+        let comparison = Comparison {
             reproduce: self.reproduce,
             config: self.config,
             data: DataSummary {
@@ -123,13 +116,11 @@ impl PruningJob<'_> {
                 validation: 0,
                 test: test.items(),
             },
-            metric,
-            training_metric: None,
-            deployment: None,
+            metric: test.metric(),
             methods: vec![row("before", before), row("pruned", after)],
-            confusion: None,
-            timing: clock.timing(),
-        }))
+            clock,
+        };
+        Ok(Some(comparison.into()))
     }
 
     fn stopped(&self) -> bool {
@@ -161,16 +152,10 @@ impl PruningJob<'_> {
         training: &LanguageModelling,
     ) -> Result<BTreeMap<String, Vec<f64>>> {
         let batches = Batches::new(training, BATCH, self.device)?;
-        let run = |decoder: &Decoder| {
-            for batch in batches.iter() {
-                if self.stopped() {
-                    break;
-                }
-                Learn::<Decoder>::forward(training, decoder, batch);
-            }
-        };
         let matrices = last_matrices(decoder.config());
-        Ok(input_squares(decoder, &matrices, run))
+        Ok(input_squares(decoder, &matrices, |decoder| {
+            pass(decoder, &batches, self.stop);
+        }))
     }
 }
 
@@ -195,7 +180,8 @@ impl Counts {
                     "--prune {what}={share} removes {} of {count}: a share from {:.2} to {:.2} removes some",
                     if removed == 0 { "none" } else { "all" },
                     (50.0 / count as f64).ceil() / 100.0,
-                    ((count as f64 - 0.5) / count as f64 * 100.0).floor() / 100.0,
+                    // The share that leaves half of one removes it as well: a half rounds up.
+                    (((count as f64 - 0.5) / count as f64 * 100.0).ceil() - 1.0) / 100.0,
                 );
             }
             Ok(count - removed)
@@ -310,6 +296,27 @@ mod tests {
                 .to_string()
                 .contains("removes all of 4")
         );
+    }
+
+    #[test]
+    fn the_shares_that_an_error_names_are_accepted() {
+        let sizes: DecoderSizes = serde_json::from_str("{}").unwrap();
+        for count in 2..=200 {
+            let config = DecoderConfig {
+                hidden_width: count,
+                ..sizes.config().unwrap()
+            };
+            let counts =
+                |share: &str| Counts::new(&config, format!("mlp={share}").parse().unwrap());
+            let error = counts("0.001").unwrap_err().to_string();
+            let (_, ends) = error.split_once("a share from ").unwrap();
+            let ends = ends.strip_suffix(" removes some").unwrap();
+            let (low, high) = ends.split_once(" to ").unwrap();
+            for share in [low, high] {
+                let left = counts(share).unwrap().channels;
+                assert!(left > 0 && left < count, "{share} of {count}");
+            }
+        }
     }
 
     #[test]

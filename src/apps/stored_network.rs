@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use crossburn_checkpoints::{LanguageModel, MANIFEST_FILE, Manifest, OnnxFile, read_manifest};
+use crossburn_checkpoints::{
+    LanguageModel, MANIFEST_FILE, Manifest, OnnxFile, checkpoint_folder, read_manifest,
+};
 use crossburn_hardware::WeightPlan;
 use crossburn_models::onnx::OnnxNetwork;
 use crossburn_models::{ModelConfig, Network, OnnxConfig, PretrainedConfig};
@@ -45,12 +47,7 @@ impl StoredNetwork {
     /// # Errors
     /// No checkpoint, or one that this version cannot read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let inside = path.join("checkpoint");
-        let folder = if inside.is_dir() {
-            inside
-        } else {
-            path.to_path_buf()
-        };
+        let folder = checkpoint_folder(path);
         if is_graph(&folder) {
             return Self::of_graph(folder);
         }

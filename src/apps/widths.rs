@@ -1,7 +1,7 @@
 //! Bits for every layer of a trained network: from its checkpoint to a recipe for training at these widths, and the document.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
@@ -10,17 +10,18 @@ use crossburn_checkpoints::write_bytes;
 use crossburn_hardware::quantize::Calibration;
 use crossburn_hardware::{Quantization, WeightBits, WeightPlan, programmed};
 use crossburn_models::Network;
-use crossburn_noise::{Granularity, PathPattern, host_weights};
+use crossburn_noise::{Granularity, PathPattern, host_weights_at};
 use crossburn_training::data::DataSource;
 use crossburn_training::{
-    Batches, BitsOfPath, Part, QuantizationConfig, Recipe, Role, Task, TaskParts, WidthBudget,
-    WithTask, bit_sensitivities, choose_widths, chosen_widths, evaluate, mean_loss,
+    Batches, BitsOfPath, LayerWidths, Part, QuantizationConfig, Recipe, Role, Task, TaskParts,
+    WidthBudget, WithTask, bit_sensitivities, choose_widths, chosen_widths, evaluate, mean_loss,
 };
 use serde_json::Value;
 
 use super::stored_weights::load_stored;
 use super::study::{self, Clock};
-use crate::report::{DataSummary, Document, JudgedWidths, WidthRow, Widths, WidthsBudget};
+use crate::report::draw::quantity::kib;
+use crate::report::{DataSummary, Document, JudgedWidths, WidthRow, Widths};
 
 /// Chooses the widths of one network; it is what [`WithTask::run`] is given.
 #[derive(Debug)]
@@ -35,8 +36,8 @@ pub(crate) struct WidthsJob<'a> {
     pub(crate) source: DataSource,
     /// The widths to choose from.
     pub(crate) widths: &'a [WeightBits],
-    /// What limits the choice.
-    pub(crate) budget: WidthsBudget,
+    /// What limits the choice; a size is that of the whole network.
+    pub(crate) budget: WidthBudget,
     /// What the document says was asked for.
     pub(crate) config: Value,
     /// Command line that repeats the run.
@@ -51,8 +52,6 @@ pub(crate) struct WidthsJob<'a> {
 
 /// Items that pass at a time.
 const BATCH: usize = 128;
-/// The first and the last layer have no fewer bits.
-const ENDS: u8 = 4;
 
 impl WithTask for WidthsJob<'_> {
     /// Nothing where it was stopped: then nothing is kept.
@@ -81,31 +80,30 @@ impl WithTask for WidthsJob<'_> {
             calibration: quantization.calibration,
             ..Quantization::from(bits)
         };
-        let ends = WeightBits::new(ENDS)?;
-        let (loss, layers) = clock.time("sensitivities", || {
-            bit_sensitivities(&network, &plan, (self.widths, ends), of, &batches)
+        let measured = clock.time("sensitivities", || {
+            bit_sensitivities(&network, &plan, self.widths, of, &batches, self.stop)
         })?;
-        if self.stop.load(Ordering::SeqCst) {
+        let Some((loss, layers)) = measured else {
             return Ok(None);
-        }
-        let other = other_bits(&network, &plan);
-        let budget = match (self.budget.size, self.budget.rise) {
-            (Some(size), _) => WidthBudget::Size(size.saturating_sub(other)),
-            (None, rise) => WidthBudget::Rise(rise.unwrap_or_default()),
+        };
+        let other = other_bits(&network, &plan, &layers, quantization.granularity);
+        let budget = match self.budget {
+            WidthBudget::Size(size) => WidthBudget::Size(size.saturating_sub(other)),
+            rise => rise,
         };
         let Some(chosen) = choose_widths(&layers, budget) else {
             let least = layers
                 .iter()
                 .map(|layer| layer.options.iter().map(|of| of.size).min());
             let least = other + least.map(Option::unwrap_or_default).sum::<u64>();
-            match self.budget.size {
-                Some(_) => bail!(
-                    "--size is too small: the narrowest widths take {:.1} KiB, of which {:.1} KiB are biases, norms and scales; \
+            match self.budget {
+                WidthBudget::Size(_) => bail!(
+                    "--size is too small: the narrowest widths take {} KiB, of which {} KiB are biases, norms and scales; \
                      hint: give more, or prune the network",
-                    least as f64 / 8192.0,
-                    other as f64 / 8192.0
+                    kib(least),
+                    kib(other)
                 ),
-                None => bail!(
+                WidthBudget::Rise(_) => bail!(
                     "no widths keep the rise of the loss below --loss-budget; hint: give more, or offer wider ones with --widths"
                 ),
             }
@@ -180,13 +178,20 @@ impl WidthsJob<'_> {
     }
 }
 
-/// Bits of the numbers that are no matrix weights, 32 each, and of a scale for every output channel of these.
-fn other_bits<N: Network>(network: &N, plan: &WeightPlan) -> u64 {
-    let weights = host_weights(&programmed(network, plan));
-    let matrices: usize = weights.values().map(|weight| weight.values.len()).sum();
-    let scales: usize = weights
-        .values()
-        .map(|weight| weight.shape.outputs().count())
-        .sum();
-    32 * (Module::num_params(network).saturating_sub(matrices) + scales) as u64
+/// Bits of all numbers but the weights of `layers`, 32 each, and of the scales of these.
+fn other_bits<N: Network>(
+    network: &N,
+    plan: &WeightPlan,
+    layers: &[LayerWidths],
+    granularity: Granularity,
+) -> u64 {
+    let paths = layers.iter().map(|layer| layer.path.clone()).collect();
+    let weights = host_weights_at(&programmed(network, plan), &paths);
+    let inside: usize = weights.values().map(|weight| weight.values.len()).sum();
+    let scales = weights.values().map(|weight| match granularity {
+        Granularity::PerTensor => 1,
+        Granularity::PerChannel => weight.shape.outputs().count(),
+    });
+    let scales: usize = scales.sum();
+    32 * (Module::num_params(network).saturating_sub(inside) + scales) as u64
 }

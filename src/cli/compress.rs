@@ -10,8 +10,8 @@ use crossburn_hardware::Quantization;
 use crossburn_hardware::quantize::{Rounding, Symmetry};
 use crossburn_models::ModelConfig;
 use crossburn_noise::{Granularity, PathPattern};
-use crossburn_training::TaskConfig;
 use crossburn_training::data::DataSource;
+use crossburn_training::{LanguageMetric, TaskConfig};
 use serde_json::json;
 
 use super::compress_widths::{Bits, WidthsArguments};
@@ -91,7 +91,7 @@ pub(super) struct Compress {
     /// Training items that GPTQ or pruning looks at; 0 prunes by weights alone
     #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Data")]
     calibration: usize,
-    /// Test items that both networks are judged on; as many as in training, with --prune all, where absent
+    /// Test items that both networks are judged on [default: as many as in training; all with --prune]
     #[arg(long, value_name = "N", help_heading = "Data")]
     items: Option<usize>,
     /// Folder of the run [default: runs/compress-NAME]
@@ -249,6 +249,7 @@ impl Compress {
                 path.display()
             );
         };
+        check_prunable(stored, path, texts.metric)?;
         let config = json!({
             "task": stored.recipe.task,
             "architecture": stored.manifest.architecture,
@@ -289,5 +290,30 @@ impl Compress {
             model.display()
         ));
         Ok(Outcome::Done)
+    }
+}
+
+/// Refuses a run whose recipe changes its weights after they are read, or judges it by another metric: --prune takes weights as they are stored
+/// and judges by perplexity.
+fn check_prunable(stored: &StoredNetwork, path: &Path, metric: LanguageMetric) -> Result<()> {
+    let recipe = &stored.recipe;
+    // Weights that were programmed lie on their levels and are pruned already.
+    let changed = !stored.manifest.programmed;
+    let keys = [
+        (changed && !recipe.arrays.bits.is_empty(), "arrays.bits"),
+        (
+            changed && !recipe.quantization.is_default(),
+            "[quantization]",
+        ),
+        (changed && recipe.pruning.is_some(), "[pruning]"),
+        (metric != LanguageMetric::Perplexity, "task.metric"),
+    ];
+    match keys.into_iter().find(|(given, _)| *given) {
+        Some((_, key)) => bail!(
+            "--prune takes weights as they are stored and judges by perplexity, but the recipe of {} has {key}; \
+             hint: `crossburn export` it and prune what comes out, which has no recipe",
+            path.display()
+        ),
+        None => Ok(()),
     }
 }

@@ -7,13 +7,14 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use clap::Args;
 use crossburn_hardware::WeightBits;
+use crossburn_training::WidthBudget;
+use crossburn_training::data::DataSource;
 use serde_json::json;
 
-use super::run_setup::{RunArguments, run_folder};
+use super::run_setup::{RunArguments, name_after, run_folder};
 use super::{Outcome, command_line, finish, note};
 use crate::apps::stored_network::StoredNetwork;
 use crate::apps::widths::WidthsJob;
-use crate::report::WidthsBudget;
 
 /// A width for all weights, or one for each layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,18 +102,12 @@ impl WidthsArguments {
         &self,
         path: &Path,
         stored: &StoredNetwork,
-        source: crossburn_training::data::DataSource,
+        source: DataSource,
         (out, run): (Option<&Path>, &RunArguments),
     ) -> Result<Outcome> {
         let budget = match (self.size, self.loss_budget) {
-            (Some(size), _) => WidthsBudget {
-                size: Some(size.0),
-                rise: None,
-            },
-            (None, Some(rise)) if rise.is_finite() && rise >= 0.0 => WidthsBudget {
-                size: None,
-                rise: Some(rise),
-            },
+            (Some(size), _) => WidthBudget::Size(size.0),
+            (None, Some(rise)) if rise.is_finite() && rise >= 0.0 => WidthBudget::Rise(rise),
             (None, Some(rise)) => bail!("--loss-budget {rise} is no rise: use a number from 0 on"),
             (None, None) => {
                 bail!("--bits auto needs a limit: give --size, such as 30KiB, or --loss-budget")
@@ -147,7 +142,7 @@ impl WidthsArguments {
         if run.prints(&config)? {
             return Ok(Outcome::Done);
         }
-        let out = run_folder(out, &super::run_setup::name_after("compress", path));
+        let out = run_folder(out, &name_after("compress", path));
         let place = run.set_up(out, "compress")?;
         let job = WidthsJob {
             checkpoint: Some(checkpoint),
@@ -162,7 +157,7 @@ impl WidthsArguments {
             device: &place.device,
             stop: &place.stop,
         };
-        let Some(found) = stored.recipe.build(&place.device, job)?? else {
+        let Some(found) = stored.build(&place.device, job)?? else {
             note("interrupted: nothing is kept");
             return Ok(Outcome::Interrupted);
         };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Error, Result, anyhow, bail};
 use clap::Args;
-use crossburn_checkpoints::{CheckpointError, StateDict};
+use crossburn_checkpoints::{ACTIVATION_RANGE, CheckpointError, StateDict};
 use crossburn_training::Recipe;
 use crossburn_training::data::DataSource;
 
@@ -16,7 +16,7 @@ use super::recipe_file::{Setting, parsed};
 use super::run_lock::{RunLock, verb_at};
 use super::run_setup::{RunArguments, bars, note_report, run_folder};
 use super::{Outcome, command_line, finish, interrupt, note};
-use crate::apps::import::{ImportJob, RANGE};
+use crate::apps::import::ImportJob;
 use crate::apps::normalize::Normalize;
 use crate::apps::study;
 use crate::report::registry::AnyDocument;
@@ -116,7 +116,7 @@ impl Import {
         }
         let weights = self.state_dict()?;
         let file = self.weights.display();
-        let has_ranges = weights.names().any(|name| name.ends_with(RANGE));
+        let has_ranges = weights.names().any(|name| name.ends_with(ACTIVATION_RANGE));
         if let (Some(items), true) = (self.calibration, has_ranges) {
             bail!(
                 "--calibration {items}: {file} has ranges of activations, which hold: leave the option out"

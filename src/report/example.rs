@@ -9,14 +9,14 @@ use crossburn_hardware::cost::LayerShape;
 use crossburn_hardware::deploy::Hardware;
 use crossburn_noise::Metric;
 use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search, SignGradient};
-use crossburn_training::{AttackActivations, LayerWidths, WidthOption};
+use crossburn_training::{AttackActivations, LayerWidths, WidthBudget, WidthOption};
 use serde_json::{Value, json};
 
 use super::{
     BoundPoint, Claim, DataSummary, Document, EpochRow, FoundBy, JudgedWidths, KppEntry, Mapping,
     MappingData, MethodResults, PopulationSummary, RandomChips, Reproduction, ReproductionRow,
     Results, RunCommand, SearchSummary, SweepPoint, Timing, Transfer, TransferFrom, Verdict,
-    WidthRow, Widths, WidthsBudget, WorstCaseResults,
+    WidthRow, Widths, WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -284,10 +284,7 @@ pub(crate) fn widths() -> Widths {
             test: 0,
         },
         metric: Metric::share("accuracy"),
-        budget: WidthsBudget {
-            size: Some(8192),
-            rise: None,
-        },
+        budget: WidthBudget::Size(8192),
         layers: vec![
             row("convs.0.weight", 56, &[(8, 280, 0.001), (4, 168, 0.02)], 0),
             row("fc.weight", 960, &[(4, 2880, -0.0004), (1, 1440, 0.4)], 0),

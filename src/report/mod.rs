@@ -56,7 +56,7 @@ pub use results::{
     RunCommand, SweepPoint,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, RESULTS_FILE, write_run};
-pub use widths::{JudgedWidths, WidthRow, Widths, WidthsBudget};
+pub use widths::{JudgedWidths, WidthRow, Widths};
 pub use worst_case::{
     BoundPoint, CertificateResults, FoundBy, LegSummary, RandomChips, SearchSummary, Transfer,
     TransferFrom, WorstCaseHardware, WorstCaseResults,

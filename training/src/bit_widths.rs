@@ -1,8 +1,9 @@
 //! A width for every layer: what each costs, what it does to the loss, and which to take.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossburn_hardware::prune::stored_bits;
+use crossburn_hardware::accelerator::Sparsity;
 use crossburn_hardware::{Quantization, WeightBits, WeightPlan, programmed};
 use crossburn_models::Network;
 use crossburn_noise::{PathPattern, host_weights_at, matrix_weights, weight_order};
@@ -32,14 +33,15 @@ pub struct LayerWidths {
 pub struct WidthOption {
     /// The width.
     pub bits: WeightBits,
-    /// Bits that the weights take, with what says where those that remain are: see [`stored_bits`].
+    /// Bits that the weights take in the memory of an accelerator, with the index of those that remain: see [`Sparsity::stored`].
     pub size: u64,
     /// By how much the loss rises where this layer alone has this width; below zero where it falls.
     pub rise: f64,
 }
 
 /// What limits a choice of widths.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum WidthBudget {
     /// Bits of all weights: among the choices of at most this size the one with the smallest rise of the loss.
     Size(u64),
@@ -50,7 +52,7 @@ pub enum WidthBudget {
 /// The loss of `network` in full precision on the items of `batches`, and for every matrix weight and each of `widths` by how much it
 /// rises where that weight alone is quantized, by `quantization`. The weights are pruned as `plan` says.
 ///
-/// Layers come in the order of the network. The first and the last have no width below `ends`.
+/// Layers come in the order of the network. The first and the last have no width below [`LEAST_AT_ENDS`]. `None` where `stop` is set meanwhile.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -58,14 +60,15 @@ pub enum WidthBudget {
 /// use crossburn_models::LeNetConfig;
 /// use crossburn_training::data::digits;
 /// use crossburn_training::{Batches, Classification, bit_sensitivities};
+/// use std::sync::atomic::AtomicBool;
 ///
 /// let device = Device::flex();
 /// let batches = Batches::new(&Classification::new(digits(1, 0, 8)), 8, &device)?;
-/// let (widths, ends) = ([8, 2].map(WeightBits::new), WeightBits::new(4)?);
-/// let widths: Vec<WeightBits> = widths.into_iter().collect::<Result<_, _>>()?;
-/// let network = LeNetConfig::default().init(&device);
-/// let (_, layers) =
-///     bit_sensitivities(&network, &WeightPlan::default(), (&widths, ends), Quantization::from, &batches)?;
+/// let widths = [WeightBits::new(8)?, WeightBits::new(2)?];
+/// let (network, stop) = (LeNetConfig::default().init(&device), AtomicBool::new(false));
+/// let found =
+///     bit_sensitivities(&network, &WeightPlan::default(), &widths, Quantization::from, &batches, &stop)?;
+/// let (_, layers) = found.unwrap();
 /// assert_eq!((layers[0].path.as_str(), layers[0].options.len()), ("conv1.weight", 1));
 /// assert_eq!(layers[1].options.len(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -76,10 +79,11 @@ pub enum WidthBudget {
 pub fn bit_sensitivities<N: Network, T: Learn<N>>(
     network: &N,
     plan: &WeightPlan,
-    (widths, ends): (&[WeightBits], WeightBits),
+    widths: &[WeightBits],
     quantization: impl Fn(WeightBits) -> Quantization + Sync,
     batches: &Batches<T>,
-) -> Result<(f64, Vec<LayerWidths>), TrainingError> {
+    stop: &AtomicBool,
+) -> Result<Option<(f64, Vec<LayerWidths>)>, TrainingError> {
     let everything = PathPattern::new("*");
     let plan = plan.clone().with_quantization(everything, None);
     let pruned = programmed(network, &plan);
@@ -97,14 +101,15 @@ pub fn bit_sensitivities<N: Network, T: Learn<N>>(
     for (at, path) in order.into_iter().enumerate() {
         let weights = weights[&path].values.len();
         let kept = remaining.get(&path).map_or(weights, |(kept, _)| *kept);
-        let pattern = plan.pruning(&path);
+        let pruning = plan.pruning(&path);
+        let sparsity = pruning.map_or(Sparsity::Dense, |pattern| pattern.sparsity());
         let allowed = widths
             .iter()
-            .filter(|bits| (at != 0 && at != last) || bits.get() >= ends.get());
+            .filter(|bits| (at != 0 && at != last) || bits.get() >= LEAST_AT_ENDS);
         let options: Vec<WidthOption> = allowed
             .map(|bits| WidthOption {
                 bits: *bits,
-                size: stored_bits(weights, kept, pattern, Some(*bits)),
+                size: sparsity.stored(weights, kept, bits.get()).1,
                 rise: 0.0,
             })
             .collect();
@@ -122,9 +127,11 @@ pub fn bit_sensitivities<N: Network, T: Learn<N>>(
             options,
         });
     }
-    let rows = layers.par_iter_mut();
-    rows.try_for_each(|layer| -> Result<(), TrainingError> {
+    let measured = layers.par_iter_mut().map(|layer| {
         for option in &mut layer.options {
+            if stop.load(Ordering::SeqCst) {
+                return Ok(());
+            }
             let path = PathPattern::new(layer.path.as_str());
             let alone = plan
                 .clone()
@@ -132,8 +139,11 @@ pub fn bit_sensitivities<N: Network, T: Learn<N>>(
             option.rise = mean_loss(&programmed(network, &alone), batches)? - base;
         }
         Ok(())
-    })?;
-    Ok((base, layers))
+    });
+    // In the order of the layers, so that of several errors the first one is told, whatever thread met it.
+    let measured: Vec<Result<(), TrainingError>> = measured.collect();
+    measured.into_iter().collect::<Result<(), _>>()?;
+    Ok((!stop.load(Ordering::SeqCst)).then_some((base, layers)))
 }
 
 /// The mean loss of `network` over the items of `batches`.
@@ -179,6 +189,9 @@ struct Part {
 /// Parts of choices that are held of one layer; the choice is the best of all where no layer has more.
 const HELD: usize = 1 << 16;
 
+/// The first and the last layer have no fewer bits: networks suffer most there.
+pub const LEAST_AT_ENDS: u8 = 4;
+
 /// The best choice of one option per layer within `budget`, as positions in [`LayerWidths::options`]; `None` where the budget is too
 /// small for any.
 ///
@@ -187,8 +200,8 @@ const HELD: usize = 1 << 16;
 /// ```
 ///
 /// Rises add up, and one below zero counts as zero. Dynamic programming over layers: of the choices for the layers so far, those are
-/// continued that no other one beats in size and rise. Of more than 65,536 such choices every other one is let go, and the result may
-/// be off the best by what lies between two neighbours.
+/// continued that no other one beats in size and rise. Where a layer has more than 65,536 such choices, every other one is dropped. The
+/// result is within the budget then, too, but may miss the best; the error adds up over layers.
 ///
 /// ```
 /// use crossburn_hardware::WeightBits;
@@ -207,9 +220,14 @@ const HELD: usize = 1 << 16;
 /// # Ok::<(), crossburn_hardware::HardwareError>(())
 /// ```
 pub fn choose_widths(layers: &[LayerWidths], budget: WidthBudget) -> Option<Vec<usize>> {
+    choose_among(layers, budget, HELD)
+}
+
+/// [`choose_widths`] with `most` parts of choices that are held of one layer.
+fn choose_among(layers: &[LayerWidths], budget: WidthBudget, most: usize) -> Option<Vec<usize>> {
     let within = |part: &Part| match budget {
-        WidthBudget::Size(most) => part.size <= most,
-        WidthBudget::Rise(most) => part.rise <= most,
+        WidthBudget::Size(limit) => part.size <= limit,
+        WidthBudget::Rise(limit) => part.rise <= limit,
     };
     let start = Part {
         size: 0,
@@ -241,7 +259,7 @@ pub fn choose_widths(layers: &[LayerWidths], budget: WidthBudget) -> Option<Vec<
                 front.push(part);
             }
         }
-        while front.len() > HELD {
+        while front.len() > most {
             // The last, which has the smallest rise, stays as the first does.
             let ends = front.len() - 1;
             let mut at = 0;
@@ -351,6 +369,47 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Where few parts are held, the choice keeps its budget, and is no better than the best.
+        #[test]
+        fn a_choice_of_few_parts_keeps_its_budget(
+            options in prop::collection::vec(prop::collection::vec((0u64..60, 0u32..40), 1..5), 1..6),
+            size in 0u64..200,
+        ) {
+            let layers: Vec<LayerWidths> = options.iter().map(|options| layer(options)).collect();
+            let every = all(&layers).into_iter().map(|choice| totals(&layers, &choice));
+            let least = every.filter(|(of, _)| *of <= size).map(|(_, rise)| rise).min_by(f64::total_cmp);
+            let found = choose_among(&layers, WidthBudget::Size(size), 4).map(|chosen| totals(&layers, &chosen));
+            // The smallest choice is always held.
+            prop_assert_eq!(found.is_some(), least.is_some());
+            if let (Some((of, rise)), Some(least)) = (found, least) {
+                prop_assert!(of <= size && rise >= least);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_the_measurement() {
+        let device = Device::flex();
+        let config = MlpConfig {
+            widths: vec![784, 4, 10],
+            bits: None,
+        };
+        let task = classes(&digits(1, 0, 4));
+        let batches = Batches::new(&task, 4, &device).unwrap();
+        let (plan, stop) = (WeightPlan::default(), AtomicBool::new(true));
+        let network = initialize(config.init(&device), 3);
+        let found = bit_sensitivities(
+            &network,
+            &plan,
+            &[bits(8)],
+            Quantization::from,
+            &batches,
+            &stop,
+        );
+        assert!(found.unwrap().is_none());
+    }
+
     #[test]
     fn a_fall_of_the_loss_counts_as_none() {
         let mut layers = [layer(&[(10, 0), (5, 2)]), layer(&[(10, 0), (5, 1)])];
@@ -382,10 +441,12 @@ mod tests {
         let (base, layers) = bit_sensitivities(
             &network,
             &WeightPlan::from(bits(3)),
-            (&widths, bits(4)),
+            &widths,
             Quantization::from,
             &batches,
+            &AtomicBool::new(false),
         )
+        .unwrap()
         .unwrap();
         let paths: Vec<&str> = layers.iter().map(|layer| layer.path.as_str()).collect();
         assert_eq!(

@@ -122,6 +122,12 @@ impl<T: Task> Batches<T> {
         })
     }
 
+    /// The batches in order, with the numbers of their items in the task.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (&T::Batch, &[u64])> {
+        let numbers = self.numbers.iter().map(Vec::as_slice);
+        self.batches.iter().zip(numbers)
+    }
+
     /// The batches in order.
     pub fn iter(&self) -> impl Iterator<Item = &T::Batch> {
         self.batches.iter()

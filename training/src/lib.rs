@@ -40,8 +40,8 @@ mod worst_case;
 
 pub use activation_ranges::set_activation_ranges;
 pub use bit_widths::{
-    LayerWidths, WidthBudget, WidthOption, bit_sensitivities, choose_widths, chosen_widths,
-    mean_loss,
+    LEAST_AT_ENDS, LayerWidths, WidthBudget, WidthOption, bit_sensitivities, choose_widths,
+    chosen_widths, mean_loss,
 };
 pub use certificate::{Certificate, LayerCertificate};
 pub use error::TrainingError;
@@ -61,10 +61,9 @@ pub use task::{
     Alarms, AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, ArrhythmiaConfig,
     ArrhythmiaDetection, ArrhythmiaMetric, AttackLoss, Attacked, Batch, Classification, Confusion,
     Counts, Decision, Detector, Diagnosis, Labelled, LanguageMetric, LanguageModelling,
-    LanguageModellingConfig, Learn, MeanTally, Part, Patients, RaisedLoss, ReconstructionLoss,
-    Role, Rows, SegmentScale, Segments, Sequence, Surrogate, SurrogateList, Tally, Task,
-    TaskConfig, TaskParts, Vote, Voter, WithTask, auprc, auroc, contest_score_2022,
-    contest_score_2023, margin_loss,
+    LanguageModellingConfig, Learn, MeanTally, Part, RaisedLoss, ReconstructionLoss, Role, Rows,
+    SegmentScale, Segments, Sequence, Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts,
+    Vote, Voter, WithTask, auprc, auroc, contest_score, margin_loss,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

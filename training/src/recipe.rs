@@ -121,7 +121,8 @@ pub struct TrainingConfig {
     /// Whether activations are held of one block of a language model at a time, and computed again for the gradients.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub checkpoint_blocks: bool,
-    /// Run or checkpoint whose weights training starts from; initial weights from the seed where absent.
+    /// Run or checkpoint whose weights training starts from; initial weights from the seed where absent. [`Recipe::started`] loads them,
+    /// [`train`](crate::train) itself does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
     /// The optimizer.
@@ -299,6 +300,10 @@ impl Recipe {
                 "32-bit numbers where weights are quantized in training: leave it out, or leave out arrays.bits",
             ),
             (
+                self.pruning.is_some(),
+                "32-bit numbers where weights are pruned in training: leave it out, or leave out [pruning]",
+            ),
+            (
                 self.method != Method::default(),
                 "32-bit numbers where a method changes weights: leave it out, or leave out [method]",
             ),
@@ -306,6 +311,57 @@ impl Recipe {
         match changed.into_iter().find(|(changed, _)| *changed) {
             Some((_, remedy)) => Err(TrainingError::setting("model.weights", form, remedy)),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_that_stay_in_their_bytes_are_refused_where_they_change() {
+        let adapter = "adapter = { kind = \"prompt\", tokens = 2 }";
+        let checked = |model: &str, tables: &str| {
+            let text = format!(
+                "seed = 1\n[data]\nsource = \"person:0\"\n[model]\nkind = \"pretrained\"\nfolder = \"m\"\n{model}\n{tables}"
+            );
+            toml::from_str::<Recipe>(&text).unwrap().check_held()
+        };
+        let held = format!("weights = \"q8_0\"\n{adapter}");
+        let held = held.as_str();
+        checked(held, "").unwrap();
+        for (model, tables, remedy) in [
+            ("weights = \"q8_0\"", "", "give model.adapter"),
+            (
+                held,
+                "[noise]\nkind = \"gaussian\"\nsigma_rel_wmax = 0.02",
+                "leave out [noise]",
+            ),
+            (
+                held,
+                "[hardware]\naccelerator = \"isaac\"",
+                "leave out [hardware]",
+            ),
+            (
+                held,
+                "[arrays]\nbits = [{ path = \"*\", bits = 4 }]",
+                "leave out arrays.bits",
+            ),
+            (held, "[pruning]\npattern = \"2:4\"", "leave out [pruning]"),
+            (
+                held,
+                "[method]\nkind = \"distillation\"",
+                "leave out [method]",
+            ),
+        ] {
+            let error = checked(model, tables).unwrap_err().to_string();
+            assert!(
+                error.starts_with("model.weights = q8_0 is not allowed") && error.ends_with(remedy),
+                "{error}"
+            );
+            checked(&model.replace("weights = \"q8_0\"", ""), tables).unwrap();
         }
     }
 }

@@ -38,58 +38,52 @@ pub fn export_language_model(
 /// Writes `decoder`, which is `model` without some of its heads and channels, in the same way.
 ///
 /// # Errors
-/// Those of [`export_language_model`], and [`CheckpointError::Export`] for a family whose `config.json` cannot say what is left.
+/// Those of [`export_language_model`] and of [`LanguageModel::pruned_document`].
 pub fn export_pruned_model(
     model: &LanguageModel,
     decoder: Decoder,
     folder: &Path,
     float: FloatType,
 ) -> Result<(), CheckpointError> {
-    let (before, after) = (model.decoder_config()?.0, decoder.config());
-    let mut document = document_of(model, &before)?;
-    let counts = [
-        (
-            before.heads,
-            after.heads,
-            &["num_attention_heads", "n_head"][..],
-        ),
-        (
-            before.key_value_heads,
-            after.key_value_heads,
-            &["num_key_value_heads"],
-        ),
-        (
-            before.hidden_width,
-            after.hidden_width,
-            &["intermediate_size", "ffn_dim", "n_inner"],
-        ),
-    ];
-    for (before, after, keys) in counts {
-        let known: Vec<&str> = (keys.iter().copied())
-            .filter(|key| document.get(key).is_some_and(|value| !value.is_null()))
-            .collect();
-        if before == after {
-            continue;
-        }
-        for key in known {
-            document[key] = json!(after);
-        }
-    }
-    if before.heads != after.heads {
-        document["head_dim"] = json!(after.head_width);
-    }
-    let refuse = |cause: String| CheckpointError::Export {
-        path: model.path().into(),
-        cause,
-    };
-    let (read, names) = family::read(&document).map_err(|cause| refuse(cause.to_string()))?;
-    if read != *after {
-        return Err(refuse(
-            "the keys of its config.json cannot say which heads and channels are left; prune channels alone, or a model of another family"
-                .to_string(),
-        ));
-    }
+    let (document, names) = model.pruned_document(decoder.config())?;
     write(model, (decoder, document, &names), folder, float)
+}
+
+impl LanguageModel {
+    /// The `config.json` of what is left of it without some heads and channels, which is `left`, and the names of its tensors.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Export`] for a model that no `config.json` describes, and for a family whose keys cannot say what is left;
+    /// those of [`decoder_config`](Self::decoder_config).
+    pub fn pruned_document(
+        &self,
+        left: &DecoderConfig,
+    ) -> Result<(Value, DecoderNames), CheckpointError> {
+        let before = self.decoder_config()?.0;
+        let mut document = document_of(self, &before)?;
+        let (heads, channels) = match document["model_type"].as_str() {
+            Some("gpt2") => ("n_head", "n_inner"),
+            Some("opt") => ("num_attention_heads", "ffn_dim"),
+            _ => ("num_attention_heads", "intermediate_size"),
+        };
+        if before.heads != left.heads {
+            document[heads] = json!(left.heads);
+            document["num_key_value_heads"] = json!(left.key_value_heads);
+            // Without it a reader divides the width of a token by the number of heads.
+            document["head_dim"] = json!(left.head_width);
+        }
+        if before.hidden_width != left.hidden_width {
+            document[channels] = json!(left.hidden_width);
+        }
+        match family::read(&document) {
+            Ok((read, names)) if read == *left => Ok((document, names)),
+            _ => Err(CheckpointError::Export {
+                path: self.path().into(),
+                cause: "the keys of its config.json cannot say which heads and channels are left; prune channels alone, or a model of another family"
+                    .to_string(),
+            }),
+        }
+    }
 }
 
 /// The `config.json` of `model`, which is `config`.

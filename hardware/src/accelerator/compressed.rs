@@ -5,105 +5,91 @@ use serde::{Deserialize, Serialize};
 use super::{IntegerLayer, Sparsity};
 use crate::HardwareError;
 
-/// How absent weights are written.
+/// How absent weights are written. Sizes are those of R weights of b bits of which K are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WeightIndex {
-    /// All weights in order, absent ones too: `R b` bits for the R weights of an output. Weights of 1 bit need all to be kept.
+    /// All weights in order, absent ones too: `R b` bits. Weights of 1 bit need all to be kept.
     Dense,
-    /// Each kept weight with its place in its group of M: `b + ceil(log2 M)` bits. Needs balanced sparsity.
+    /// Each kept weight with its place in its group of M: `K (b + ceil(log2 M))` bits. Needs balanced sparsity.
     Offsets,
-    /// One bit for each weight of a group, then the kept weights: `R + kept b` bits.
+    /// One bit for each weight of a group, then the kept weights: `R + K b` bits.
     Bitmap,
 }
 
 impl WeightIndex {
-    /// Every form.
-    pub const ALL: [Self; 3] = [Self::Dense, Self::Offsets, Self::Bitmap];
+    /// Bits of `weights` weights of `width` bits in this form, of which `kept` are kept.
+    fn bits(self, sparsity: Sparsity, weights: usize, kept: usize, width: u8) -> u64 {
+        let (weights, kept, width) = (weights as u64, kept as u64, u64::from(width));
+        match self {
+            Self::Dense => weights * width,
+            Self::Bitmap => weights + kept * width,
+            Self::Offsets => kept * (width + u64::from(offset_bits(sparsity))),
+        }
+    }
+}
+
+impl Sparsity {
+    /// The form in which `weights` weights of `width` bits, of which `kept` are kept, take the least memory, and the bits that they take; of
+    /// two forms that are as small the bitmap.
+    ///
+    /// A layer with absent weights keeps an index even where the dense form is smaller: without the index the array would not know which
+    /// weights to skip.
+    ///
+    /// ```
+    /// use crossburn_hardware::accelerator::{Sparsity, WeightIndex};
+    ///
+    /// let half = Sparsity::Balanced { kept: 2, group: 4 };
+    /// // 64 weights of 8 bits take 512 bits. Half of them take 256, and a bitmap 64.
+    /// assert_eq!(Sparsity::Dense.stored(64, 64, 8), (WeightIndex::Dense, 512));
+    /// assert_eq!(half.stored(64, 32, 8), (WeightIndex::Bitmap, 320));
+    /// // Two bits: the bitmap costs what it spares. One bit: more than that.
+    /// assert_eq!((half.stored(64, 32, 2).1, half.stored(64, 32, 1).1), (128, 96));
+    /// ```
+    pub fn stored(self, weights: usize, kept: usize, width: u8) -> (WeightIndex, u64) {
+        let form = |form: WeightIndex| (form, form.bits(self, weights, kept, width));
+        let (bitmap, offsets) = (form(WeightIndex::Bitmap), form(WeightIndex::Offsets));
+        match self {
+            Self::Dense => form(WeightIndex::Dense),
+            Self::Balanced { .. } if offsets.1 < bitmap.1 => offsets,
+            Self::Balanced { .. } | Self::Unstructured => bitmap,
+        }
+    }
 }
 
 /// The weights of a layer as the accelerator's memory holds them.
 ///
 /// Outputs follow each other, in each of them its groups; unstructured weights are one group. Weights are written in two's
 /// complement, lowest bit first; of 1 bit, 1 is -1 and 0 is 1. A weight of 1 bit has no value for "absent", so the index alone says which weights are absent.
-///
-/// ```
-/// use crossburn_hardware::accelerator::{PackedWeights, Sparsity, WeightIndex};
-///
-/// let bits = |index, width| PackedWeights::bits_of(Sparsity::Balanced { kept: 2, group: 4 }, index, width, 1, 4, 2);
-/// // Four weights of 4 bits take 16 bits; two of them take 8, and a bitmap takes 4, or two offsets take 4.
-/// assert_eq!(bits(WeightIndex::Dense, 4), 16);
-/// assert_eq!(bits(WeightIndex::Bitmap, 4), 12);
-/// assert_eq!(bits(WeightIndex::Offsets, 4), 12);
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PackedWeights {
+pub(super) struct PackedWeights {
     index: WeightIndex,
     sparsity: Sparsity,
     weight_bits: u8,
     shape: [usize; 3],
     bits: u64,
+    /// The last may have unused bits.
     bytes: Vec<u8>,
 }
 
 impl PackedWeights {
-    /// The weights of a checked layer in their [smallest](Self::smallest) form.
+    /// The weights of a checked layer in their smallest form.
     pub(super) fn new(layer: &IntegerLayer) -> Self {
-        Self::pack(layer, Self::smallest(layer))
-    }
-
-    /// The smallest form of a layer; of two that are as small the bitmap.
-    ///
-    /// A layer with absent weights keeps an index even where the dense form is smaller: without the index the array would not know which
-    /// weights to skip.
-    pub(super) fn smallest(layer: &IntegerLayer) -> WeightIndex {
-        let size = |index: &WeightIndex| Self::size(layer, *index);
-        let sparse = [WeightIndex::Bitmap, WeightIndex::Offsets];
-        match layer.sparsity {
-            Sparsity::Dense => WeightIndex::Dense,
-            Sparsity::Balanced { .. } => sparse
-                .into_iter()
-                .min_by_key(size)
-                .unwrap_or(WeightIndex::Bitmap),
-            Sparsity::Unstructured => WeightIndex::Bitmap,
-        }
-    }
-
-    /// The bits of `outputs` × `reduction` weights of `width` bits, of which `kept` are kept in all.
-    pub fn bits_of(
-        sparsity: Sparsity,
-        index: WeightIndex,
-        width: u8,
-        outputs: usize,
-        reduction: usize,
-        kept: usize,
-    ) -> u64 {
-        let all = outputs as u64 * reduction as u64;
-        let (width, kept) = (u64::from(width), kept as u64);
-        match index {
-            WeightIndex::Dense => all * width,
-            WeightIndex::Bitmap => all + kept * width,
-            WeightIndex::Offsets => kept * (width + u64::from(offset_bits(sparsity, reduction))),
-        }
+        let (all, kept) = (layer.weights.len(), layer.kept_weights());
+        let (index, _) = layer.sparsity.stored(all, kept, layer.weight_bits);
+        Self::pack(layer, index)
     }
 
     /// The bits of a checked layer in the form `index`.
     pub(super) fn size(layer: &IntegerLayer, index: WeightIndex) -> u64 {
-        let (outputs, reduction) = (layer.outputs(), layer.reduction());
-        Self::bits_of(
-            layer.sparsity,
-            index,
-            layer.weight_bits,
-            outputs,
-            reduction,
-            layer.kept_weights(),
-        )
+        let (all, kept) = (layer.weights.len(), layer.kept_weights());
+        index.bits(layer.sparsity, all, kept, layer.weight_bits)
     }
 
     /// A checked layer in the form `index`, which suits its sparsity.
-    pub(super) fn pack(layer: &IntegerLayer, index: WeightIndex) -> Self {
+    fn pack(layer: &IntegerLayer, index: WeightIndex) -> Self {
         let width = u32::from(layer.weight_bits);
-        let offset = offset_bits(layer.sparsity, layer.reduction());
+        let offset = offset_bits(layer.sparsity);
         let mut stream = BitWriter::default();
         for output in 0..layer.outputs() {
             let (row, first) = (layer.row(output), output * layer.reduction());
@@ -139,18 +125,13 @@ impl PackedWeights {
     }
 
     /// The form.
-    pub fn index(&self) -> WeightIndex {
+    pub(super) fn index(&self) -> WeightIndex {
         self.index
     }
 
     /// Bits in use.
-    pub fn bits(&self) -> u64 {
+    pub(super) fn bits(&self) -> u64 {
         self.bits
-    }
-
-    /// The bytes; the last may have unused bits.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
     }
 
     /// The kept weights of each output with their places on the reduction axis; every weight in the dense form.
@@ -166,7 +147,7 @@ impl PackedWeights {
         };
         let width = u32::from(self.weight_bits);
         let reduction = self.shape[1] * self.shape[2];
-        let offset = offset_bits(self.sparsity, reduction);
+        let offset = offset_bits(self.sparsity);
         let mut stream = BitReader {
             bytes: &self.bytes,
             at: 0,
@@ -215,9 +196,9 @@ impl PackedWeights {
     }
 }
 
-/// Bits of a place within a group.
-fn offset_bits(sparsity: Sparsity, reduction: usize) -> u32 {
-    let group = sparsity.group().unwrap_or(reduction).max(1);
+/// Bits of a place within a group; 0 where there are no groups.
+fn offset_bits(sparsity: Sparsity) -> u32 {
+    let group = sparsity.group().unwrap_or(1).max(1);
     usize::BITS - (group - 1).leading_zeros()
 }
 
@@ -292,8 +273,12 @@ mod tests {
         #[case] expected: [u64; 3],
     ) {
         let sparsity = Sparsity::Balanced { kept, group };
-        let sizes = WeightIndex::ALL
-            .map(|index| PackedWeights::bits_of(sparsity, index, width, 1, group, kept));
+        let forms = [
+            WeightIndex::Dense,
+            WeightIndex::Offsets,
+            WeightIndex::Bitmap,
+        ];
+        let sizes = forms.map(|form| form.bits(sparsity, group, kept, width));
         assert_eq!(sizes, expected);
         let layer = small_layer(sparsity, width, [1, 1, group]);
         let packed = [WeightIndex::Offsets, WeightIndex::Bitmap]
@@ -311,11 +296,26 @@ mod tests {
         for (kept, group) in [(1, 2), (2, 4), (4, 8), (8, 16), (16, 32)] {
             let sparsity = Sparsity::Balanced { kept, group };
             for width in [1, 2, 4, 8] {
-                let size = |index| PackedWeights::bits_of(sparsity, index, width, 1, group, kept);
+                let size = |form: WeightIndex| form.bits(sparsity, group, kept, width);
                 let (bitmap, dense) = (size(WeightIndex::Bitmap), size(WeightIndex::Dense));
                 assert_eq!(bitmap.cmp(&dense), 2.cmp(&width), "{kept}:{group} {width}");
             }
         }
+    }
+
+    #[test]
+    fn the_smallest_form_is_stored() {
+        let of = |kept, group| Sparsity::Balanced { kept, group };
+        // 1:4 keeps 16: 16 (8 + 2) bits with offsets, 16 · 8 + 64 with a bitmap.
+        assert_eq!(of(1, 4).stored(64, 16, 8), (WeightIndex::Offsets, 160));
+        // 8:16 keeps 32: an offset takes 4 bits, a bitmap 2 for each weight that is kept.
+        let bitmap = (WeightIndex::Bitmap, 32 * 4 + 64);
+        assert_eq!(of(8, 16).stored(64, 32, 4), bitmap);
+        assert_eq!(Sparsity::Unstructured.stored(64, 32, 4), bitmap);
+        // Offsets in groups of five take three bits.
+        assert_eq!(of(1, 5).stored(64, 13, 1), (WeightIndex::Offsets, 13 * 4));
+        // Few absent weights of 2 bits take more than all of them would.
+        assert_eq!(of(3, 4).stored(64, 48, 2), (WeightIndex::Bitmap, 160));
     }
 
     #[test]
@@ -327,11 +327,11 @@ mod tests {
         };
         // In the order of writing, lowest bits first: bitmap 0110, -3 as 1011, 7 as 1110; then the last group, bitmap 10, 5 as 1010.
         let bitmap = PackedWeights::pack(&layer, WeightIndex::Bitmap);
-        assert_eq!(bitmap.bytes(), [0b1101_0110, 0b0101_0111, 0b01]);
+        assert_eq!(bitmap.bytes, [0b1101_0110, 0b0101_0111, 0b01]);
         assert_eq!(bitmap.bits(), 18);
         // Offset 1 as 10, then -3; offset 2 as 01, then 7; offset 0 as 00, then 5.
         let offsets = PackedWeights::pack(&layer, WeightIndex::Offsets);
-        assert_eq!(offsets.bytes(), [0b1011_0101, 0b0100_0111, 0b01]);
+        assert_eq!(offsets.bytes, [0b1011_0101, 0b0100_0111, 0b01]);
         assert_eq!(
             offsets.kept_weights().unwrap(),
             [vec![(1, -3), (2, 7), (4, 5)]]
@@ -360,7 +360,7 @@ mod tests {
             for form in forms {
                 let packed = PackedWeights::pack(&layer, form);
                 prop_assert_eq!(packed.bits(), PackedWeights::size(&layer, form));
-                prop_assert_eq!(packed.bytes().len() as u64, packed.bits().div_ceil(8));
+                prop_assert_eq!(packed.bytes.len() as u64, packed.bits().div_ceil(8));
                 for (output, row) in packed.kept_weights().unwrap().into_iter().enumerate() {
                     let first = output * layer.reduction();
                     let expected = layer.row(output).iter().copied().enumerate();

@@ -39,8 +39,8 @@ pub struct LayerEnergy {
 ///
 /// The average power of a chip that sleeps most of the time says nothing about its efficiency at work: throughput over average power is
 /// no efficiency. [`active_operations_per_joule`](Self::active_operations_per_joule) is the one to quote. It counts a multiplication and an
-/// addition as two operations, and only those that are carried out: weights that are skipped are no work. `counting_skipped` beside it
-/// gives the other convention.
+/// addition as two operations, and only those that are carried out: weights that are skipped are no work.
+/// [`operations_counting_skipped`](Self::operations_counting_skipped) is the number of operations by the other convention.
 ///
 /// # Source
 /// The derivations of the accelerator's specification; Qin et al., arXiv 2410.17395, publish 10.60 uW and 150 GOPS.
@@ -83,7 +83,7 @@ impl LayerEnergy {
     }
 
     /// The causes of switching by name, in the order of the fields.
-    pub fn causes(&self) -> [(&'static str, Joule); 7] {
+    pub(super) fn causes(&self) -> [(&'static str, Joule); 7] {
         [
             ("multiply", self.multiply),
             ("accumulate", self.accumulate),

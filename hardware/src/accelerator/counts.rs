@@ -68,9 +68,9 @@ impl LayerCounts {
         self.cycles + self.pool_cycles
     }
 
-    /// The part of processing elements that multiply, while the layer convolves.
+    /// The part of processing elements that multiply, while the layer convolves; 0 of a layer without kept weights.
     pub fn utilisation(&self) -> f64 {
-        self.busy_cycles as f64 / self.element_cycles as f64
+        self.busy_cycles as f64 / self.element_cycles.max(1) as f64
     }
 
     /// # Errors

@@ -410,3 +410,24 @@ impl<P: Pairs> WithSimd for On<'_, P> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::accelerator::testing::{networks, signal};
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Processors with AVX2 never take the plain loops by themselves.
+        #[test]
+        fn plain_loops_give_the_bits_of_the_definition(network in networks(), seed: u64) {
+            let fast = FastNetwork {
+                arch: Arch::Scalar,
+                ..FastNetwork::new(&network)
+            };
+            let signal = signal(&network, seed);
+            prop_assert_eq!(fast.evaluate(&signal).unwrap(), network.evaluate(&signal).unwrap());
+        }
+    }
+}

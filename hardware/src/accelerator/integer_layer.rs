@@ -12,7 +12,7 @@ pub(super) const ACCUMULATOR_BITS: u32 = 24;
 pub(super) const WEIGHT_BITS: [u8; 4] = [8, 4, 2, 1];
 
 /// The most channels, taps and time steps of a layer: products of sizes stay far from overflow.
-const MOST_CHANNELS: usize = 1 << 16;
+pub(super) const MOST_CHANNELS: usize = 1 << 16;
 const MOST_TAPS: usize = 1 << 20;
 const MOST_CODES: usize = 1 << 28;
 
@@ -154,7 +154,7 @@ impl IntegerLayer {
     }
 
     /// The pooling that follows, if any.
-    pub fn pool(&self) -> Option<Pool> {
+    fn pool(&self) -> Option<Pool> {
         match &self.output {
             LayerOutput::Activations { pool, .. } => *pool,
             LayerOutput::Results { .. } => None,

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::integer_layer::{ACCUMULATOR_BITS, check_codes, check_exponent};
+use super::integer_layer::{ACCUMULATOR_BITS, MOST_CHANNELS, check_codes, check_exponent};
 use super::{IntegerLayer, LayerOutput};
 use crate::HardwareError;
+use crate::cost::limit::require_count;
+use crate::quantize::require_finite;
 
 /// What a network takes: codes of a signal, row-major `[channels, length]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,9 +28,15 @@ impl SignalFormat {
     /// larger of two that are alike.
     ///
     /// # Errors
-    /// [`HardwareError::Limit`] for a value that is not finite.
+    /// [`HardwareError::Limit`] for a value that is not finite, and [`HardwareError::Conflict`] where all values are zero.
     pub fn fitting(channels: usize, length: usize, values: &[f32]) -> Result<Self, HardwareError> {
-        check_finite(values)?;
+        require_finite("signal", values, REPAIR)?;
+        if values.iter().all(|value| *value == 0.0) {
+            return Err(HardwareError::conflict(
+                "signals of nothing but zeros, which have no step",
+                "give segments with a signal in them",
+            ));
+        }
         let mut best = (f64::INFINITY, 0);
         for exponent in EXPONENTS.rev() {
             let format = Self {
@@ -123,6 +131,7 @@ impl IntegerNetwork {
     /// makes overflow, results before the last layer, and a last layer without them.
     pub fn new(signal: SignalFormat, layers: Vec<IntegerLayer>) -> Result<Self, HardwareError> {
         check_exponent("signal.exponent", signal.exponent)?;
+        require_count("signal.channels", signal.channels, 1, MOST_CHANNELS)?;
         check_codes(
             "signal.channels x signal.length",
             signal.channels,
@@ -192,16 +201,6 @@ impl IntegerNetwork {
         [channels, self.lengths.last().copied().unwrap_or(0)]
     }
 
-    /// Multiplications of one inference if no weight were absent.
-    pub fn dense_macs(&self) -> u64 {
-        self.macs(|layer| layer.weights.len())
-    }
-
-    /// Multiplications of one inference with kept weights.
-    pub fn kept_macs(&self) -> u64 {
-        self.macs(IntegerLayer::kept_weights)
-    }
-
     /// The codes of a real signal: `clamp(round(x / 2^exponent), -127, 127)`, halves to the even code.
     ///
     /// # Errors
@@ -209,7 +208,7 @@ impl IntegerNetwork {
     /// that is not finite.
     pub fn quantize_signal(&self, values: &[f32]) -> Result<Vec<i8>, HardwareError> {
         self.check_signal(values.len())?;
-        check_finite(values)?;
+        require_finite("signal", values, REPAIR)?;
         Ok(values
             .iter()
             .map(|value| self.signal.code(*value))
@@ -243,29 +242,10 @@ impl IntegerNetwork {
             "give as many values as the network takes",
         ))
     }
-
-    fn macs(&self, weights: impl Fn(&IntegerLayer) -> usize) -> u64 {
-        let layers = self.layers.iter().zip(&self.lengths);
-        layers
-            .map(|(layer, length)| {
-                weights(layer) as u64 * layer.positions(*length).unwrap_or(0) as u64
-            })
-            .sum()
-    }
 }
 
-/// Refuses a value that is not finite.
-fn check_finite(values: &[f32]) -> Result<(), HardwareError> {
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(at) => Err(HardwareError::limit(
-            format!("signal[{at}]"),
-            values[at],
-            "the finite numbers",
-            "leave the segment out, or repair it",
-        )),
-    }
-}
+/// What to do about a signal with a value that is not finite.
+const REPAIR: &str = "leave the segment out, or repair it";
 
 /// The fields of a network before they are checked.
 #[derive(Serialize, Deserialize)]
@@ -399,5 +379,11 @@ mod tests {
         values.push(4.0);
         assert_eq!(exponent(&values), -5);
         assert!(SignalFormat::fitting(1, 1, &[f32::NAN]).is_err());
+        let message = SignalFormat::fitting(1, 2, &[0.0, -0.0]).unwrap_err();
+        assert!(
+            message
+                .to_string()
+                .starts_with("signals of nothing but zeros")
+        );
     }
 }

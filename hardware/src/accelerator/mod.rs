@@ -46,7 +46,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use compressed::{PackedWeights, WeightIndex};
+pub use compressed::WeightIndex;
 pub use config::{AcceleratorConfig, Areas, Energies, Lanes, Leakage, Memory, Packing, PeArray};
 pub use cost::{AcceleratorCost, LayerEnergy};
 pub use counts::LayerCounts;
@@ -56,4 +56,5 @@ pub use integer_network::{IntegerNetwork, SignalFormat};
 pub use rescale::Rescale;
 pub use simulator::{Execution, Simulator};
 pub use sparsity::Sparsity;
+pub(crate) use sparsity::kept_of_group;
 pub use storage::StoredBits;

@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use super::{Execution, IntegerLayer, PackedWeights, PeArray, Sparsity};
+use super::compressed::PackedWeights;
+use super::{Execution, IntegerLayer, PeArray, Sparsity};
 use crate::HardwareError;
 
 /// A weight with its place on the reduction axis.

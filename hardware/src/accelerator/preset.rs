@@ -15,27 +15,19 @@ impl AcceleratorConfig {
         PRESETS.iter().map(|(name, _)| *name)
     }
 
-    /// The text of a description that comes with the crate, with the source of each figure.
-    ///
-    /// # Errors
-    /// [`HardwareError::Unknown`].
-    pub fn preset_text(name: &str) -> Result<&'static str, HardwareError> {
-        let found = PRESETS.iter().find(|(known, _)| *known == name);
-        found
-            .map(|(_, text)| *text)
-            .ok_or_else(|| HardwareError::Unknown {
-                kind: "sparse accelerator",
-                name: name.to_string(),
-                known: Self::presets().collect::<Vec<_>>().join(", "),
-            })
-    }
-
     /// A description that comes with the crate.
     ///
     /// # Errors
     /// [`HardwareError::Unknown`].
     pub fn preset(name: &str) -> Result<Self, HardwareError> {
-        Self::from_toml(Self::preset_text(name)?)
+        match PRESETS.iter().find(|(known, _)| *known == name) {
+            Some((_, text)) => Self::from_toml(text),
+            None => Err(HardwareError::Unknown {
+                kind: "sparse accelerator",
+                name: name.to_string(),
+                known: Self::presets().collect::<Vec<_>>().join(", "),
+            }),
+        }
     }
 }
 

@@ -3,12 +3,11 @@
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
+use super::compressed::PackedWeights;
 use super::multiplier::{CodeSlices, LANES, WeightSlices, code_slices, multiply_add};
 use super::plan::LayerPlan;
 use super::reference::finished;
-use super::{
-    AcceleratorConfig, IntegerLayer, IntegerNetwork, LayerCounts, PackedWeights, WeightIndex,
-};
+use super::{AcceleratorConfig, IntegerLayer, IntegerNetwork, LayerCounts, WeightIndex};
 use crate::HardwareError;
 
 /// What the array does with absent weights.
@@ -17,7 +16,8 @@ use crate::HardwareError;
 pub enum Execution {
     /// It skips them by their index.
     Sparse,
-    /// It multiplies by zero: the baseline without an index.
+    /// It multiplies by zero: the baseline without an index. Of 1 bit no weight is zero, so an array without an index could not hold pruned
+    /// ones: only the cycles say something there.
     Dense,
 }
 
@@ -52,7 +52,6 @@ pub enum Execution {
 #[derive(Clone, Debug)]
 pub struct Simulator {
     network: IntegerNetwork,
-    execution: Execution,
     time_steps: usize,
     layers: Vec<SimulatedLayer>,
     counts: Vec<LayerCounts>,
@@ -112,16 +111,10 @@ impl Simulator {
         check_memory(network, &counts, config)?;
         Ok(Self {
             network: network.clone(),
-            execution,
             time_steps: config.array.time_steps(),
             layers,
             counts,
         })
-    }
-
-    /// What the array does with absent weights.
-    pub fn execution(&self) -> Execution {
-        self.execution
     }
 
     /// Counts of each layer for one inference.
@@ -185,9 +178,10 @@ impl WithSimd for Sums<'_> {
             layer,
             work,
             positions,
-            time_steps,
             ..
         } = self;
+        // A description may ask for more time steps than there are positions.
+        let time_steps = self.time_steps.min(positions);
         let bias = layer.bias.iter();
         let mut sums: Vec<i32> = bias
             .flat_map(|bias| std::iter::repeat_n(*bias, positions))

@@ -32,7 +32,7 @@ impl Sparsity {
     pub const LARGEST_GROUP: usize = 256;
 
     /// The groups of a reduction axis of `reduction` weights: the whole axis where nothing is balanced.
-    pub fn groups(self, reduction: usize) -> impl Iterator<Item = Range<usize>> {
+    pub(super) fn groups(self, reduction: usize) -> impl Iterator<Item = Range<usize>> {
         let group = self.group().unwrap_or(reduction).max(1);
         (0..reduction)
             .step_by(group)
@@ -40,10 +40,10 @@ impl Sparsity {
     }
 
     /// Weights that a group of `length` keeps; `None` where the sparsity does not say.
-    pub fn kept_of(self, length: usize) -> Option<usize> {
+    pub(super) fn kept_of(self, length: usize) -> Option<usize> {
         match self {
             Self::Dense => Some(length),
-            Self::Balanced { kept, group } => Some((length * kept).div_ceil(group)),
+            Self::Balanced { kept, group } => Some(kept_of_group(kept, group, length)),
             Self::Unstructured => None,
         }
     }
@@ -57,6 +57,16 @@ impl Sparsity {
             let absent = kept[group].iter_mut().filter(|kept| !**kept);
             let missing = expected.saturating_sub(found);
             absent.take(missing).for_each(|kept| *kept = true);
+        }
+    }
+
+    /// This sparsity, or [`Self::Unstructured`] where a group of one of `rows`, one for each output channel, keeps another number of weights.
+    #[must_use]
+    pub fn fitting(self, rows: &[Vec<bool>]) -> Self {
+        let mut rows = rows.iter().enumerate();
+        match rows.all(|(output, row)| self.check_row(output, row).is_ok()) {
+            true => self,
+            false => Self::Unstructured,
         }
     }
 
@@ -117,6 +127,11 @@ impl Sparsity {
     }
 }
 
+/// Weights that a group of `length` keeps of `kept` in each `group`: of a shorter one the same share, rounded up.
+pub(crate) fn kept_of_group(kept: usize, group: usize, length: usize) -> usize {
+    (length * kept).div_ceil(group)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
@@ -162,6 +177,12 @@ mod tests {
             [true, true, false, false, true, true, false, false, true]
         );
         TWO_OF_FOUR.check_row(0, &row).unwrap();
+        let short = vec![false, true, false, false];
+        assert_eq!(TWO_OF_FOUR.fitting(&[row.to_vec()]), TWO_OF_FOUR);
+        assert_eq!(
+            TWO_OF_FOUR.fitting(&[row.to_vec(), short]),
+            Sparsity::Unstructured
+        );
     }
 
     #[test]

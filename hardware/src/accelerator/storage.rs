@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::integer_layer::ACCUMULATOR_BITS;
-use super::{IntegerLayer, LayerOutput, PackedWeights, WeightIndex};
+use super::{IntegerLayer, LayerOutput, WeightIndex};
 
 /// Bits of a multiplier and of a shift.
 const RESCALE_BITS: u64 = 16 + 6;
@@ -34,22 +34,16 @@ pub struct StoredBits {
     pub parameters: u64,
 }
 
-impl StoredBits {
-    /// All together.
-    pub fn total(&self) -> u64 {
-        self.weights + self.index + self.parameters
-    }
-}
-
 impl IntegerLayer {
     /// What the layer takes in its smallest form.
     pub fn stored_bits(&self) -> StoredBits {
-        let form = PackedWeights::smallest(self);
-        let weights = self.kept_weights() as u64 * u64::from(self.weight_bits);
+        let (all, kept) = (self.weights.len(), self.kept_weights());
+        let (form, bits) = self.sparsity.stored(all, kept, self.weight_bits);
+        let weights = kept as u64 * u64::from(self.weight_bits);
         StoredBits {
             form,
             weights,
-            index: PackedWeights::size(self, form).saturating_sub(weights),
+            index: bits.saturating_sub(weights),
             parameters: self.parameter_bits(),
         }
     }

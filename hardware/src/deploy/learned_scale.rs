@@ -18,7 +18,7 @@ pub struct LearnedScale {
 const FORGET: [f64; 2] = [0.9, 0.999];
 
 impl LearnedScale {
-    /// A full scale that has not moved yet.
+    /// A learned scale that has not moved yet.
     pub fn new(value: f32) -> Self {
         Self {
             value,
@@ -28,7 +28,7 @@ impl LearnedScale {
         }
     }
 
-    /// One step down the gradient of a loss by the logarithm of the full scale, of `rate` parts of itself at most. A
+    /// One step down the gradient of a loss by the logarithm of the learned scale, of `rate` parts of itself at most. A
     /// gradient that is no finite number moves nothing.
     pub fn step(&mut self, gradient: f64, rate: f64) {
         if !gradient.is_finite() {
@@ -41,7 +41,7 @@ impl LearnedScale {
             .map(|(sum, forget)| sum / (1.0 - forget.powi(self.steps as i32)));
         if square > 0.0 {
             let factor = (-rate * (mean / square.sqrt()).clamp(-1.0, 1.0)).exp();
-            // What is no full scale any more is refused by the next chip.
+            // A value that is no scale any more is refused by the next chip.
             self.value = (f64::from(self.value) * factor) as f32;
         }
     }

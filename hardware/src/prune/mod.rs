@@ -11,8 +11,6 @@
 
 mod mask;
 mod pattern;
-mod storage;
 
 pub use mask::Mask;
 pub use pattern::PruningPattern;
-pub use storage::stored_bits;

@@ -7,6 +7,7 @@ use crossburn_noise::WeightShape;
 use serde::{Deserialize, Serialize};
 
 use crate::HardwareError;
+use crate::accelerator::{Sparsity, kept_of_group};
 
 /// Which weights of a layer remain: those with the largest magnitudes, counted in groups or over the whole layer.
 ///
@@ -44,11 +45,16 @@ pub enum PruningPattern {
 }
 
 impl PruningPattern {
-    /// The share of weights that remains where all groups are complete.
-    pub fn density(&self) -> f64 {
-        match self {
-            Self::Balanced { keep, of } => *keep as f64 / *of as f64,
-            Self::Unstructured { density } => *density,
+    /// What an accelerator in integers is told of the weights that remain: groups of sizes that it knows, or nothing about their places.
+    pub fn sparsity(&self) -> Sparsity {
+        match *self {
+            Self::Balanced { keep, of } if (2..=Sparsity::LARGEST_GROUP).contains(&of) => {
+                Sparsity::Balanced {
+                    kept: keep,
+                    group: of,
+                }
+            }
+            Self::Balanced { .. } | Self::Unstructured { .. } => Sparsity::Unstructured,
         }
     }
 
@@ -82,7 +88,7 @@ impl PruningPattern {
                     .iter_mut()
                     .flat_map(|channel| channel.chunks_mut(of))
                 {
-                    let remain = (group.len() * keep).div_ceil(of);
+                    let remain = kept_of_group(keep, of, group.len());
                     keep_largest(&mut kept, group, remain, weights);
                 }
             }
@@ -151,7 +157,7 @@ impl FromStr for PruningPattern {
         }
         let number = |text: &str| text.parse::<usize>().map_err(|_| refused());
         let (keep, of) = (number(first)?, number(second)?);
-        // A group that no layer fills would keep a share that nobody asked for.
+        // Larger groups than any layer fills are refused: the rule for the last group would decide alone.
         match keep >= 1 && keep <= of && of <= 1 << 16 {
             true => Ok(Self::Balanced { keep, of }),
             false => Err(refused()),
@@ -280,6 +286,20 @@ mod tests {
             for (weight, kept) in weights.iter().zip(&kept) {
                 prop_assert_eq!(*kept, weight.abs() >= least);
             }
+        }
+    }
+
+    #[test]
+    fn groups_that_the_accelerator_does_not_know_are_unstructured() {
+        let balanced = |kept, group| Sparsity::Balanced { kept, group };
+        for (text, expected) in [
+            ("2:4", balanced(2, 4)),
+            ("1:256", balanced(1, 256)),
+            ("1:257", Sparsity::Unstructured),
+            ("1:1", Sparsity::Unstructured),
+            ("unstructured:0.5", Sparsity::Unstructured),
+        ] {
+            assert_eq!(pattern(text).sparsity(), expected);
         }
     }
 

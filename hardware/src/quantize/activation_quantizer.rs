@@ -98,7 +98,7 @@ impl ActivationQuantizer {
 
 /// The least power of two that is not below `step`, which is above zero; what is no number stays so.
 fn power_of_two(step: f32) -> f32 {
-    // The logarithms of two neighbours of 32 bits are apart in 64.
+    // In `f64` the logarithms of neighbouring `f32` values differ.
     f64::from(step).log2().ceil().exp2() as f32
 }
 

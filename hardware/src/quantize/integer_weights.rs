@@ -4,7 +4,6 @@ use crossburn_noise::WeightShape;
 
 use super::{Quantization, Symmetry, WeightBits};
 use crate::HardwareError;
-use crate::prune::PruningPattern;
 
 /// The weights of one layer in integers, output channel by output channel: `w = scale · level`.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +36,7 @@ impl IntegerWeights {
         kept: &[bool],
     ) -> Result<Self, HardwareError> {
         let bits = narrow(quantization.bits)?;
-        finite(weights)?;
+        require_finite("weights", weights, REPAIR)?;
         if quantization.symmetry == Symmetry::Asymmetric {
             return Err(HardwareError::conflict(
                 "integers of a grid that is not symmetric",
@@ -89,7 +88,7 @@ impl IntegerWeights {
         kept: &[bool],
     ) -> Result<Self, HardwareError> {
         let bits = narrow(bits)?;
-        finite(weights)?;
+        require_finite("weights", weights, REPAIR)?;
         let outputs = shape.outputs();
         let mut found = Self {
             bits,
@@ -129,22 +128,6 @@ impl IntegerWeights {
     }
 }
 
-impl PruningPattern {
-    /// Which of `weights` remain, as [`Self::kept`], with as many in every group as the pattern says: where fewer are not zero, zeros
-    /// remain as well, the first of them.
-    pub fn kept_places(&self, weights: &[f32], shape: &WeightShape) -> Vec<bool> {
-        // Zeros become the smallest of all, and keep their order.
-        let placed: Vec<f32> = weights
-            .iter()
-            .map(|w| match *w == 0.0 {
-                true => f32::from_bits(1),
-                false => *w,
-            })
-            .collect();
-        self.kept(&placed, shape)
-    }
-}
-
 fn narrow(bits: WeightBits) -> Result<WeightBits, HardwareError> {
     match bits.get() <= 8 {
         true => Ok(bits),
@@ -157,23 +140,32 @@ fn narrow(bits: WeightBits) -> Result<WeightBits, HardwareError> {
     }
 }
 
-fn finite(weights: &[f32]) -> Result<(), HardwareError> {
-    match weights.iter().position(|w| !w.is_finite()) {
+/// Refuses a value of `name` that is not finite.
+pub(crate) fn require_finite(
+    name: &str,
+    values: &[f32],
+    remedy: &str,
+) -> Result<(), HardwareError> {
+    match values.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(at) => Err(HardwareError::limit(
-            format!("weight {at}"),
-            weights[at],
+            format!("{name}[{at}]"),
+            values[at],
             "the finite numbers",
-            "train again, or repair the checkpoint",
+            remedy,
         )),
     }
 }
+
+/// What to do about a weight that is not finite.
+const REPAIR: &str = "train again, or repair the checkpoint";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
     use crate::WeightQuantizer;
+    use crate::quantize::Calibration;
     use burn::tensor::{Device, Tensor, TensorData};
     use crossburn_noise::{Granularity, Philox};
 
@@ -189,15 +181,26 @@ mod tests {
         let device = Device::flex();
         let (weights, shape) = (normals(6 * 5 * 4, 3), WeightShape::from(&[6, 5, 4]));
         let kept = "2:4"
-            .parse::<PruningPattern>()
+            .parse::<crate::prune::PruningPattern>()
             .unwrap()
             .kept(&weights, &shape);
         let learned: Vec<f32> = (0..6).map(|o| 0.2 + 0.03 * o as f32).collect();
-        for bits in [8, 4, 2, 1] {
+        let whole = Calibration::MinMax {};
+        let most = Calibration::Percentile { percent: 75.0 };
+        for (bits, calibration) in [
+            (8, whole),
+            (4, whole),
+            (2, whole),
+            (1, whole),
+            (8, most),
+            (4, most),
+            (2, most),
+        ] {
             for granularity in [Granularity::PerChannel, Granularity::PerTensor] {
                 for scales in [None, Some(learned.as_slice())] {
                     let quantization = Quantization {
                         granularity,
+                        calibration,
                         ..Quantization::from(WeightBits::new(bits).unwrap())
                     };
                     let scales = scales.filter(|_| granularity == Granularity::PerChannel);
@@ -251,22 +254,7 @@ mod tests {
         };
         let message = refused(&[1.0, 0.4, 0.0], 2);
         assert!(message.contains("the weights of output 0 = 1"), "{message}");
-        assert!(refused(&[1.0, f32::NAN, 0.0], 4).contains("weight 1 = NaN"));
+        assert!(refused(&[1.0, f32::NAN, 0.0], 4).contains("weights[1] = NaN"));
         assert!(refused(&[1.0, 0.5, 0.0], 16).contains("bits = 16"));
-    }
-
-    #[test]
-    fn zeros_fill_a_group_that_is_short_of_weights() {
-        let pattern: PruningPattern = "2:4".parse().unwrap();
-        let shape = WeightShape::from(&[1, 1, 8]);
-        let weights = [0.0, 3.0, 0.0, 0.0, 1.0, -2.0, 0.5, 0.0];
-        assert_eq!(
-            pattern.kept(&weights, &shape),
-            [false, true, false, false, true, true, false, false]
-        );
-        assert_eq!(
-            pattern.kept_places(&weights, &shape),
-            [true, true, false, false, true, true, false, false]
-        );
     }
 }

@@ -20,6 +20,7 @@ pub use batch_norm_fold::{fold_batch_norm1d, fold_batch_norm2d};
 pub use calibration::Calibration;
 pub use grid::Grid;
 pub use integer_weights::IntegerWeights;
+pub(crate) use integer_weights::require_finite;
 pub use quantization::{Quantization, Symmetry};
 pub use rounding::{InputMoments, Rounding, RoundingPlan};
 pub use straight_through::straight_through;

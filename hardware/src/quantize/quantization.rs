@@ -86,12 +86,8 @@ impl Quantization {
         }
     }
 
-    /// The grids of `weights`, which must be finite: one, or one per output channel of `shape`.
-    pub fn grids(&self, weights: &[f32], shape: impl Into<WeightShape>) -> Vec<Grid> {
-        self.grids_of_kept(weights, shape, None)
-    }
-
-    /// The same of the weights that `kept` says, in row-major order, where weights were pruned.
+    /// The grids of `weights`, which must be finite: one, or one per output channel of `shape`. Where weights were pruned, `kept` says in
+    /// row-major order which ones remain, and grids are those of these.
     pub fn grids_of_kept(
         &self,
         weights: &[f32],
@@ -122,10 +118,15 @@ impl Quantization {
         }
     }
 
-    /// `weights` on their grids.
-    pub fn quantize(&self, weights: &mut [f32], shape: impl Into<WeightShape>) {
+    /// `weights` on their [grids](Self::grids_of_kept).
+    pub fn quantize(
+        &self,
+        weights: &mut [f32],
+        shape: impl Into<WeightShape>,
+        kept: Option<&[bool]>,
+    ) {
         let shape = shape.into();
-        let (grids, outputs) = (self.grids(weights, &shape), shape.outputs());
+        let (grids, outputs) = (self.grids_of_kept(weights, &shape, kept), shape.outputs());
         let run = match self.granularity {
             Granularity::PerTensor => weights.len().max(1),
             Granularity::PerChannel => outputs.run(),
@@ -160,7 +161,7 @@ mod tests {
     fn channels_are_columns_of_linear_and_rows_of_convolutional_weights() {
         let weights = [1.0, 8.0, -2.0, 4.0];
         let tops = |shape: WeightShape| -> Vec<f32> {
-            let grids = per_channel(4).grids(&weights, shape);
+            let grids = per_channel(4).grids_of_kept(&weights, shape, None);
             grids.iter().map(|grid| grid.value(grid.high)).collect()
         };
         assert_eq!(tops((&[2, 2]).into()), [2.0, 8.0]);
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(tops(transposed(1)), [2.0, 8.0]);
         assert_eq!(tops(transposed(2)), [1.0, 8.0, 2.0, 4.0]);
         let mut quantized = [0.9, 8.0, -2.0, 3.9];
-        per_channel(2).quantize(&mut quantized, &[2, 2]);
+        per_channel(2).quantize(&mut quantized, &[2, 2], None);
         assert_eq!(quantized, [0.0, 8.0, -2.0, 0.0]);
     }
 

@@ -113,7 +113,7 @@ impl WeightQuantizer {
                 granularity: Granularity::PerTensor,
                 calibration: Calibration::MinMax {},
             } => on_device(f64::from(bits.max_level()), values),
-            quantization => on_host(&quantization, self.layout, values),
+            quantization => on_host(&quantization, self.layout, values, mask),
         };
         straight_through(weight, quantized)
     }
@@ -195,10 +195,12 @@ fn on_host<const D: usize>(
     quantization: &Quantization,
     layout: WeightLayout,
     values: Tensor<D>,
+    mask: Option<&Mask>,
 ) -> Tensor<D> {
     let (shape, device, dtype) = (values.dims(), values.device(), values.dtype());
-    let mut values = host(values);
-    quantization.quantize(&mut values, WeightShape::new(&shape, layout));
+    let (mut values, kept) = (host(values), mask.map(Mask::kept));
+    let weight = WeightShape::new(&shape, layout);
+    quantization.quantize(&mut values, weight, kept.as_deref());
     let data = TensorData::new(values, shape).convert_dtype(dtype);
     Tensor::from_data(data, (&device, dtype))
 }
@@ -241,7 +243,7 @@ mod tests {
             let kept = quantized.iter().fold(0.0f32, |a, w| a.max(w.abs()));
             prop_assert!((kept - largest).abs() <= 2.0 * f32::EPSILON * largest);
             // The few operations on the device are the definition on the host.
-            let on_host = on_host(&Quantization::from(bits), WeightLayout::ByRank, tensor);
+            let on_host = on_host(&Quantization::from(bits), WeightLayout::ByRank, tensor, None);
             prop_assert_eq!(quantized, values(on_host));
         }
     }

@@ -41,19 +41,19 @@ impl Generation {
     /// `logits` gives the logits after those that were written so far.
     ///
     /// # Errors
-    /// Those of `logits` and [`Sampling`].
-    pub(crate) fn after(
+    /// Those of [`Sampling`].
+    pub(crate) fn after<const D: usize>(
         &self,
         text: u64,
         prompt: usize,
-        mut logits: impl FnMut(&[u32]) -> Result<Vec<f32>, DecoderError>,
+        mut logits: impl FnMut(&[u32]) -> Tensor<D>,
         mut each: impl FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Vec<u32>, DecoderError> {
         self.sampling.check()?;
         let mut written = Vec::new();
         while written.len() < self.max_new_tokens {
-            let logits = logits(&written)?;
             let position = prompt + written.len();
+            let logits = read_back(logits(&written), position)?;
             let token = self.sampling.choose(&logits, text, position)?;
             if self.stop.tokens.contains(&token) {
                 break;
@@ -146,7 +146,9 @@ impl Decoder {
         while ended.contains(&false) {
             let tokens = TensorData::new(next, [prompts.len(), width]);
             let tokens = Tensor::from_data(tokens, &self.device());
-            let logits = self.last_logits(self.hidden(tokens, adapter, &mut cache))?;
+            let logits = self.last_logits(self.hidden(tokens, adapter, &mut cache));
+            let written = texts.iter().map(Vec::len).max().unwrap_or(0);
+            let logits = read_back(logits, longest + written)?;
             width = 1;
             next = Vec::with_capacity(prompts.len());
             for (text, logits) in logits.chunks(self.config().vocabulary).enumerate() {
@@ -169,10 +171,14 @@ impl Decoder {
     }
 
     /// Logits after the last place of every text.
-    fn last_logits(&self, hidden: Tensor<3>) -> Result<Vec<f32>, DecoderError> {
+    fn last_logits(&self, hidden: Tensor<3>) -> Tensor<3> {
         let [_, places, _] = hidden.dims();
-        let logits = self.logits(hidden.narrow(1, places - 1, 1));
-        let values = logits.into_data().try_into_vec_as::<f32>();
-        values.map_err(|_| DecoderError::NotFinite { position: places })
+        self.logits(hidden.narrow(1, places - 1, 1))
     }
+}
+
+/// The values of `logits` of the token at place `position`.
+fn read_back<const D: usize>(logits: Tensor<D>, position: usize) -> Result<Vec<f32>, DecoderError> {
+    let values = logits.into_data().try_into_vec_as::<f32>();
+    values.map_err(|_| DecoderError::NotFinite { position })
 }

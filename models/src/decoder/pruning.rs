@@ -51,14 +51,23 @@ impl Kept {
         };
         let have = config.key_value_heads;
         let heads = count("key_value_heads", &self.key_value_heads, have)?;
-        let pruned = DecoderConfig {
-            heads: config.heads / have * heads,
-            key_value_heads: heads,
-            hidden_width: count("channels", &self.channels, config.hidden_width)?,
-            ..config.clone()
-        };
+        let channels = count("channels", &self.channels, config.hidden_width)?;
+        let pruned = config.pruned(heads, channels);
         pruned.check()?;
         Ok(pruned)
+    }
+}
+
+impl DecoderConfig {
+    /// What a decoder becomes of which every block keeps `key_value_heads` heads of key and value, each with the heads of the query that it
+    /// serves, and `channels` between the two halves of the feed-forward layer.
+    pub fn pruned(&self, key_value_heads: usize, channels: usize) -> Self {
+        Self {
+            heads: self.heads / self.key_value_heads.max(1) * key_value_heads,
+            key_value_heads,
+            hidden_width: channels,
+            ..self.clone()
+        }
     }
 }
 
@@ -134,7 +143,7 @@ mod tests {
             key_value_heads: vec![vec![1], vec![0]],
             channels: vec![(0..24).step_by(3).collect(), (5..13).collect()],
         };
-        // A head or a channel says nothing more where the weights behind it are zero: rows of the last matrix of its part.
+        // A head or a channel says nothing more where the weights after it are zero: rows of the last matrix of its part.
         let mut zeroed = decoder.clone();
         for layer in 0..2 {
             let (head, width) = (kept.key_value_heads[layer][0], 8);

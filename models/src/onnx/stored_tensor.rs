@@ -182,7 +182,9 @@ pub(super) fn size(tensor: &TensorProto) -> Result<usize, OnnxError> {
         _ => 8,
     };
     Becomes::of(tensor.data_type).map_err(|cause| at(tensor, cause))?;
-    Ok(count.map_err(|cause| at(tensor, cause))? * width)
+    let count = count.map_err(|cause| at(tensor, cause))?;
+    // A shape may claim any size: the largest number is more than any file has.
+    Ok(count.saturating_mul(width))
 }
 
 /// The bytes of `values` in the type of floats number `data_type`.
@@ -200,7 +202,8 @@ pub(super) fn raw(values: &[f32], data_type: i32) -> Result<Vec<u8>, String> {
             half.is_finite().then(|| half.to_le_bytes())
         }),
         kind::DOUBLE => each(values, |x| Some(f64::from(x).to_le_bytes())),
-        _ => each(values, |x| Some(x.to_le_bytes())),
+        kind::FLOAT => each(values, |x| Some(x.to_le_bytes())),
+        other => Err(format!("its type {other} holds no floats")),
     }
 }
 

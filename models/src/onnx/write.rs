@@ -392,13 +392,8 @@ impl<'a> Changes<'a> {
 
 /// Whether two tensors are equal to the bit.
 fn same(a: &[f32], b: &[f32]) -> bool {
-    let bits = |values: &[f32]| {
-        values
-            .iter()
-            .map(|value| value.to_bits())
-            .collect::<Vec<_>>()
-    };
-    bits(a) == bits(b)
+    let mut pairs = a.iter().zip(b);
+    a.len() == b.len() && pairs.all(|(a, b)| a.to_bits() == b.to_bits())
 }
 
 /// By stored tensor, how inputs take it.

@@ -2,19 +2,18 @@
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
-use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::accelerator::{FastNetwork, SignalFormat, Sparsity, StoredBits};
 use crossburn_hardware::programmed;
 use crossburn_models::{
     Autoencoder, CausalLanguageModel, Classifier, WithNetwork, rounding_bound, to_integers,
 };
-use crossburn_training::data::{Amount, Conventions, DataSource};
-use crossburn_training::{Alarms, ArrhythmiaConfig, ArrhythmiaDetection, Tally, Task, TaskConfig};
+use crossburn_training::data::{Amount, DataSource};
+use crossburn_training::{Alarms, ArrhythmiaDetection, Tally, Task, values};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::IntegerDetector;
 use super::integer_detector::inputs;
+use super::{IntegerDetector, StoredDetector};
 use crate::apps::stored_network::StoredNetwork;
 
 /// Training segments that set the step of the signal.
@@ -24,9 +23,7 @@ const BATCH: usize = 128;
 
 /// Makes a detector in integers of one network; it is what [`WithNetwork::classifier`] is given.
 pub(crate) struct CompileJob<'a> {
-    stored: &'a StoredNetwork,
-    task: ArrhythmiaConfig,
-    conventions: Conventions,
+    trained: StoredDetector<'a>,
     source: DataSource,
     device: &'a Device,
     /// Whether it is compared with the network in floats, and on how many test items where a number was asked for.
@@ -48,9 +45,9 @@ pub(crate) struct Compilation {
     pub(crate) floats: Option<f64>,
     /// The metric in integers; none where these segments have none.
     pub(crate) integers: Option<f64>,
-    /// By how much a result may differ from that in floats on the same codes.
+    /// By how much a result may differ from that in floats on the same codes: the largest bound of an output.
     pub(crate) bound: f64,
-    /// By how much one does, at most.
+    /// By how much one does, at most; that of no output is above its own bound.
     pub(crate) difference: f64,
 }
 
@@ -87,24 +84,12 @@ impl<'a> CompileJob<'a> {
         asked: Option<&DataSource>,
         device: &'a Device,
     ) -> Result<Self> {
-        let folder = stored.folder.display();
-        let TaskConfig::ArrhythmiaDetection(task) = &stored.recipe.task else {
-            bail!(
-                "{folder} was trained for {}: train a detector, such as configs/recipes/iegm-procedural.toml",
-                stored.recipe.task.name()
-            );
-        };
-        let Some(conventions) = &stored.manifest.conventions else {
-            bail!("{folder} does not say how its segments were normalized: train it again");
-        };
+        let trained = StoredDetector::of(stored)?;
         let source = stored.source(asked)?;
         stored.check_data(&source)?;
         Ok(Self {
-            task: task.clone(),
-            conventions: serde_json::from_value(conventions.clone())
-                .with_context(|| format!("in the manifest of {folder}"))?,
+            trained,
             source,
-            stored,
             device,
             compared_on: None,
         })
@@ -123,24 +108,27 @@ impl<'a> CompileJob<'a> {
     /// # Errors
     /// A network without a form in integers, and data that cannot be read.
     pub(crate) fn run(self) -> Result<(IntegerDetector, Option<Compilation>)> {
-        let (model, seed) = (&self.stored.model, self.stored.recipe.seed);
+        let (model, seed) = (&self.trained.stored.model, self.trained.stored.recipe.seed);
         model.build(seed, self.device, self)?
     }
 
     /// Codes for segments like those of the training.
     fn signal(&self) -> Result<SignalFormat> {
-        let amount: Amount = self.stored.training_amount(CALIBRATION_ITEMS);
-        let seed = self.stored.recipe.seed;
-        let samples = self.source.training_samples(seed, amount)?;
-        self.stored.model.check(samples.shape)?;
+        let stored = self.trained.stored;
+        let amount: Amount = stored.training_amount(CALIBRATION_ITEMS);
+        let samples = self.source.training_samples(stored.recipe.seed, amount)?;
+        stored.model.check(samples.shape)?;
         let [channels, _, length] = samples.shape;
-        let training = ArrhythmiaDetection::new(samples, &self.task);
+        let training = ArrhythmiaDetection::new(samples, self.trained.task);
         let items: Vec<usize> = (0..training.items()).collect();
         let batch = training.batch(&items, self.device)?;
         Ok(SignalFormat::fitting(channels, length, &inputs(&batch)?)?)
     }
 
     /// Compares `detector` with `floats` on test segments.
+    ///
+    /// # Errors
+    /// An output that differs by more than rounding explains, and data that cannot be read.
     fn compare<C: Classifier>(
         &self,
         detector: &IntegerDetector,
@@ -150,6 +138,7 @@ impl<'a> CompileJob<'a> {
         let network = &detector.network;
         let fast = FastNetwork::new(network);
         let step = (network.signal().exponent as f32).exp2();
+        let bounds = rounding_bound(network);
         let test = detector.test(&self.source, items)?;
         let numbers: Vec<usize> = (0..test.items()).collect();
         let (mut in_floats, mut in_integers) = (Alarms::default(), Alarms::default());
@@ -160,15 +149,24 @@ impl<'a> CompileJob<'a> {
             let results = codes.par_iter().map(|codes| fast.evaluate(codes));
             let results: Vec<Vec<i32>> = results.collect::<Result<_, _>>()?;
             let integers = detector.logits(&results, self.device);
-            let values: Vec<f32> = codes
+            let signals: Vec<f32> = codes
                 .iter()
                 .flatten()
                 .map(|code| f32::from(*code) * step)
                 .collect();
-            let data = TensorData::new(values, batch.inputs().dims());
+            let data = TensorData::new(signals, batch.inputs().dims());
             let on_codes = floats.forward(Tensor::from_data(data, self.device));
-            let off = (on_codes - integers.clone()).abs().max();
-            difference = difference.max(f64::from(off.into_scalar::<f32>()));
+            let off = values((on_codes - integers.clone()).abs())?;
+            for (off, (output, bound)) in off.iter().zip(bounds.iter().enumerate().cycle()) {
+                let off = f64::from(*off);
+                if off.is_nan() || off > *bound {
+                    bail!(
+                        "output {output} of the network in integers is off by {off} from that in floats, rounding explains {bound}: \
+                         this is an error of the conversion, and nothing is written"
+                    );
+                }
+                difference = difference.max(off);
+            }
             let outputs = floats.forward(batch.inputs().clone());
             in_floats.merge(test.alarms(outputs, &batch)?);
             in_integers.merge(test.alarms(integers, &batch)?);
@@ -196,7 +194,7 @@ impl<'a> CompileJob<'a> {
             metric: test.metric().name.into_owned(),
             floats: test.value(&in_floats).ok(),
             integers: test.value(&in_integers).ok(),
-            bound: rounding_bound(network).into_iter().fold(0.0, f64::max),
+            bound: bounds.into_iter().fold(0.0, f64::max),
             difference,
         })
     }
@@ -206,20 +204,16 @@ impl WithNetwork for CompileJob<'_> {
     type Output = Result<(IntegerDetector, Option<Compilation>)>;
 
     fn classifier<C: Classifier>(self, network: C) -> Self::Output {
-        let stored = self.stored;
-        let Some(folder) = stored.checkpoint() else {
-            bail!("{} is no checkpoint", stored.folder.display());
-        };
-        let network = stored.recipe.quantization.activations(network);
-        let network = load_checkpoint(folder, network)?.0;
+        let stored = self.trained.stored;
+        let network = self.trained.load(network)?;
         let plan = stored.recipe.weights::<C>();
-        plan.check(&network)?;
         let floats = programmed(&network, stored.weights::<C>()).valid();
         let signal = self.signal()?;
         let integers = to_integers(&network.valid(), &plan, stored.manifest.programmed, signal)
             .with_context(|| format!("{} has no form in integers", stored.folder.display()))?;
         let data = (&stored.recipe.data, stored.recipe.seed);
-        let detector = IntegerDetector::new(integers, &self.task, self.conventions.clone(), data);
+        let conventions = self.trained.conventions.clone();
+        let detector = IntegerDetector::new(integers, self.trained.task, conventions, data);
         let compared = match self.compared_on {
             Some(items) => Some(self.compare(&detector, &floats, items)?),
             None => None,
@@ -228,10 +222,10 @@ impl WithNetwork for CompileJob<'_> {
     }
 
     fn autoencoder<A: Autoencoder>(self, _: A) -> Self::Output {
-        bail!("{} is no classifier", self.stored.folder.display())
+        bail!("{} is no classifier", self.trained.stored.folder.display())
     }
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> Self::Output {
-        bail!("{} is no classifier", self.stored.folder.display())
+        bail!("{} is no classifier", self.trained.stored.folder.display())
     }
 }

@@ -33,6 +33,12 @@ pub(crate) struct IntegerDetector {
     pub(crate) network: IntegerNetwork,
 }
 
+/// What says which format a file has.
+#[derive(Deserialize)]
+struct Header {
+    schema: String,
+}
+
 impl IntegerDetector {
     /// `network`, made of a run on `data` with the seed `data_seed`.
     pub(super) fn new(
@@ -58,20 +64,21 @@ impl IntegerDetector {
     /// A file that cannot be read or holds something else, and those of [`IntegerNetwork::new`].
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs_err::read_to_string(path)?;
-        let found: Self = serde_json::from_str(&text).with_context(|| {
+        let none = || {
             format!(
                 "{} is no detector in integers: make one with `crossburn ecg compile`",
                 path.display()
             )
-        })?;
-        if found.schema != SCHEMA {
+        };
+        // Another version may have other fields.
+        let Header { schema } = serde_json::from_str(&text).with_context(none)?;
+        if schema != SCHEMA {
             bail!(
-                "{} has the schema `{}`, this version reads `{SCHEMA}`: compile the run again",
-                path.display(),
-                found.schema
+                "{} has the schema `{schema}`, this version reads `{SCHEMA}`: compile the run again",
+                path.display()
             );
         }
-        Ok(found)
+        serde_json::from_str(&text).with_context(none)
     }
 
     /// Writes it to `path`, in place of what was there.

@@ -3,7 +3,9 @@
 mod compile;
 mod integer_detector;
 mod simulate;
+mod stored_detector;
 
 pub(crate) use compile::{Compilation, CompileJob};
 pub(crate) use integer_detector::IntegerDetector;
 pub(crate) use simulate::{Simulation, open_accelerator, simulate};
+pub(crate) use stored_detector::StoredDetector;

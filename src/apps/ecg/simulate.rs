@@ -8,6 +8,7 @@ use crossburn_hardware::accelerator::{
     AcceleratorConfig, AcceleratorCost, Execution, LayerCounts, LayerEnergy, Memory, Simulator,
 };
 use crossburn_hardware::units::Second;
+use crossburn_training::data::signal::{SEGMENT_POINTS, SEGMENT_RATE};
 use crossburn_training::{Alarms, ArrhythmiaDetection, Tally, Task};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -17,7 +18,7 @@ use super::IntegerDetector;
 /// Segments that are simulated at a time.
 const BATCH: usize = 128;
 /// Time from one segment to the next.
-const PERIOD: Second = Second::new(5.0);
+const PERIOD: Second = Second::new(SEGMENT_POINTS as f64 / SEGMENT_RATE);
 
 /// A sparse accelerator and the name that reports call it.
 pub(crate) struct NamedAccelerator {
@@ -121,7 +122,7 @@ pub(crate) fn simulate(
         cycles,
         dense_cycles,
         cycles_ratio: cycles as f64 / dense_cycles as f64,
-        utilisation: sum(|l| l.busy_cycles) as f64 / sum(|l| l.element_cycles) as f64,
+        utilisation: sum(|l| l.busy_cycles) as f64 / sum(|l| l.element_cycles).max(1) as f64,
         cost: AcceleratorCost::new(counts, config, PERIOD)?,
         layers: counts.to_vec(),
         segments: test.items(),

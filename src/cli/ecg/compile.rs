@@ -14,13 +14,14 @@ use crate::cli::predict::require_folder;
 use crate::cli::process::ProcessArguments;
 use crate::cli::{Outcome, note, print};
 use crate::report::draw::Table;
-use crate::report::draw::quantity::count;
+use crate::report::draw::quantity::{count, kib};
 
-/// Make integers of a trained detector, in a file that `crossburn ecg simulate` takes
+/// Convert a trained detector to integers and write it to a file for `crossburn ecg simulate`
 ///
 /// The detector is a network `signal-cnn` or `cnn1d` with weights of 8, 4, 2 or 1 bits, activations of at most 8 bits whose steps are powers
 /// of two, and no batch norm after an activation. The table says what its layers take in memory. Both forms decide about the test
-/// segments, and the bound says by how much a result may differ from that in floats on the same codes of a segment.
+/// segments, and the bound says by how much a result may differ from that in floats on the same codes of a segment. A detector that differs
+/// by more is not written.
 ///
 /// Example: crossburn ecg compile runs/iegm-sparse --out detector.json
 #[derive(Debug, Args)]
@@ -65,11 +66,6 @@ impl Compile {
         ));
         Ok(Outcome::Done)
     }
-}
-
-/// Bits as KiB.
-fn kib(bits: u64) -> String {
-    format!("{:.2}", bits as f64 / 8192.0)
 }
 
 /// How a layer is stored, in words.

@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use burn::tensor::Device;
 use clap::Args;
-use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::programmed;
 use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, WithNetwork};
+use crossburn_training::data::SEGMENT_CLASSES;
 use crossburn_training::data::signal::{
-    BandPass, BandPassStream, SEGMENT_BAND, SEGMENT_POINTS, SEGMENT_RATE,
+    BandPass, BandPassStream, SEGMENT_POINTS, SEGMENT_RATE, SegmentFilter,
 };
-use crossburn_training::data::{Conventions, SEGMENT_CLASSES};
-use crossburn_training::{ArrhythmiaConfig, Detector, TaskConfig, Voter};
+use crossburn_training::{Detector, Voter};
 use serde_json::{Value, json};
 
 use super::input::Input;
+use crate::apps::ecg::StoredDetector;
 use crate::apps::stored_network::StoredNetwork;
 use crate::cli::device::DeviceChoice;
 use crate::cli::process::ProcessArguments;
@@ -25,9 +25,12 @@ use crate::cli::{Outcome, note, print};
 /// Say of a signal, five seconds by five seconds, whether it is ventricular arrhythmia
 ///
 /// The signal comes from a file or from standard input: a text with one number on every line, the header of a WFDB record, or a MATLAB file with one
-/// row. It has 250 samples a second. It is filtered sample by sample, 15 to 55 Hz, as a device would filter it, cut into segments of 1,250
-/// samples, and each segment is decided about as soon as its last sample is there. After every sixth segment the last six vote: three votes
-/// are enough for an arrhythmia (keys `vote` and `hop` of the recipe's task).
+/// row. It has 250 samples a second. It is filtered sample by sample, 15 to 55 Hz, as a device would filter it, and cut into segments of 1,250
+/// samples. Each segment is decided as soon as its last sample arrives. Every six segments vote on one diagnosis; three alarms make it an
+/// arrhythmia (keys `vote` and `hop` of the recipe's task).
+///
+/// A detector decides best about signals that are filtered as those of its training: train it with `iegm?filter=causal` or
+/// `wfdb:DIR?filter=causal`. A line says where it was trained on another filter.
 ///
 /// A segment with samples that were not taken is left out, and the vote begins anew after it.
 ///
@@ -73,29 +76,13 @@ pub(super) struct Detect {
 impl Detect {
     pub(super) fn run(self) -> Result<Outcome> {
         let stored = StoredNetwork::open(&self.model)?;
-        let TaskConfig::ArrhythmiaDetection(config) = &stored.recipe.task else {
-            bail!(
-                "{} was trained for {}: train a detector, such as configs/recipes/iegm-procedural.toml",
-                stored.folder.display(),
-                stored.recipe.task.name()
-            );
-        };
-        let Some(conventions) = &stored.manifest.conventions else {
-            bail!(
-                "{} does not say how its segments were normalized: train it again",
-                stored.folder.display()
-            );
-        };
-        let conventions: Conventions = serde_json::from_value(conventions.clone())
-            .with_context(|| format!("in the manifest of {}", stored.folder.display()))?;
+        let detector = StoredDetector::of(&stored)?;
         stored.model.check([1, 1, SEGMENT_POINTS])?;
         let input = Input::open(&self.input, &self.signal, self.rate)?;
         let device = self.device.open()?;
         let job = Job {
             asked: &self,
-            stored: &stored,
-            config,
-            conventions,
+            detector,
             input,
             device: &device,
         };
@@ -107,9 +94,7 @@ impl Detect {
 /// A signal, and what decides about it.
 struct Job<'a> {
     asked: &'a Detect,
-    stored: &'a StoredNetwork,
-    config: &'a ArrhythmiaConfig,
-    conventions: Conventions,
+    detector: StoredDetector<'a>,
     input: Input,
     device: &'a Device,
 }
@@ -118,24 +103,27 @@ impl WithNetwork for Job<'_> {
     type Output = Result<()>;
 
     fn classifier<C: Classifier>(self, network: C) -> Result<()> {
-        let Some(folder) = self.stored.checkpoint() else {
-            bail!("{} is no checkpoint", self.stored.folder.display());
-        };
-        let network = self.stored.recipe.quantization.activations(network);
-        let network = load_checkpoint(folder, network)?.0;
-        let weights = self.stored.weights::<C>();
-        weights.check(&network)?;
-        let network = programmed(&network, weights).valid();
-        let normalization = self.conventions.normalization;
-        let filter = match self.asked.filtered {
-            true => None,
-            false => Some(BandPass::new(SEGMENT_BAND, SEGMENT_RATE)?.stream()),
-        };
+        let StoredDetector { stored, task, .. } = self.detector;
+        let network = self.detector.load(network)?;
+        let network = programmed(&network, stored.weights::<C>()).valid();
+        let normalization = self.detector.conventions.normalization;
+        let filter = (!self.asked.filtered).then(|| BandPass::of_segments().stream());
+        let trained = stored.recipe.data.source.filter();
+        let trained = trained.filter(|trained| *trained != SegmentFilter::Causal);
+        let warning = trained.filter(|_| filter.is_some()).map(|trained| {
+            format!(
+                "{} was trained with filter={}, this signal is filtered with filter={}: decisions may differ from those in training",
+                stored.folder.display(),
+                trained.name(),
+                SegmentFilter::Causal.name()
+            )
+        });
         let mut stream = Stream {
-            detector: Detector::new(network, self.config, normalization, self.device),
+            detector: Detector::new(network, task, normalization, self.device),
             filter,
-            voter: self.config.voting().begin(),
-            votes_of: self.config.vote,
+            warning,
+            voter: task.voting().begin(),
+            votes_of: task.vote,
             json: self.asked.json,
             segment: Vec::with_capacity(SEGMENT_POINTS),
             missing: 0,
@@ -152,11 +140,11 @@ impl WithNetwork for Job<'_> {
     }
 
     fn autoencoder<A: Autoencoder>(self, _: A) -> Result<()> {
-        bail!("{} is no classifier", self.stored.folder.display())
+        bail!("{} is no classifier", self.detector.stored.folder.display())
     }
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> Result<()> {
-        bail!("{} is no classifier", self.stored.folder.display())
+        bail!("{} is no classifier", self.detector.stored.folder.display())
     }
 }
 
@@ -164,6 +152,8 @@ impl WithNetwork for Job<'_> {
 struct Stream<C> {
     detector: Detector<C>,
     filter: Option<BandPassStream>,
+    /// What is to be said before the first decision.
+    warning: Option<String>,
     voter: Voter,
     /// Segments that vote together.
     votes_of: usize,
@@ -199,6 +189,9 @@ impl<C: Classifier> Stream<C> {
         self.segment.push(value as f32);
         if self.segment.len() < SEGMENT_POINTS {
             return Ok(());
+        }
+        if let Some(warning) = self.warning.take() {
+            note(&warning);
         }
         self.summary.segments += 1;
         let number = self.summary.segments;

@@ -9,9 +9,11 @@ use crossburn_training::data::read_matlab;
 use crossburn_training::data::signal::SEGMENT_RATE;
 use crossburn_training::data::wfdb::Record;
 
+use crate::report::draw::shorten;
+
 /// The number that stands for a sample that was not taken, in matrices of PhysioNet.
 const NOT_TAKEN: f64 = -32768.0;
-/// A line that is longer is no number.
+/// A line of more bytes is no number.
 const LONGEST_LINE: u64 = 256;
 
 /// Where samples come from.
@@ -26,8 +28,8 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// Opens `path`: `-` for standard input, a header of a WFDB record (`.hea`), a MATLAB file (`.mat`), or a text. `rate` is what the
-    /// caller says of a signal that does not say it itself.
+    /// Opens `path`: `-` for standard input, a WFDB record (its header `.hea`, its name without an ending, or a `.mat` beside a header), a
+    /// MATLAB file (`.mat`), or a text. `rate` is what the caller says of a signal that does not say it itself.
     ///
     /// # Errors
     /// A file that cannot be read, and another rate than detectors take.
@@ -41,10 +43,11 @@ impl Input {
         }
         let file = PathBuf::from(path);
         let header = file.with_extension("hea");
-        match file.extension().and_then(|ending| ending.to_str()) {
-            Some("hea" | "dat") => Self::record(&header, signal),
-            _ if header.exists() => Self::record(&header, signal),
-            Some("mat") => {
+        // Any other file beside a header, such as a text, is read itself.
+        match file.extension().map(|ending| ending.to_str()) {
+            Some(Some("hea")) => Self::record(&header, signal),
+            Some(Some("mat")) | None if header.exists() => Self::record(&header, signal),
+            Some(Some("mat")) => {
                 expect_rate("--rate", rate)?;
                 Self::matrix(&file)
             }
@@ -62,23 +65,7 @@ impl Input {
     fn record(header: &Path, signal: &str) -> Result<Self> {
         let record = Record::open(header)?;
         expect_rate(&header.display().to_string(), record.rate)?;
-        let number = signal
-            .parse::<usize>()
-            .ok()
-            .and_then(|number| number.checked_sub(1));
-        let named = record.signals.iter().find(|known| known.name == signal);
-        let found = number
-            .and_then(|number| record.signals.get(number))
-            .or(named);
-        let Some(found) = found else {
-            let names: Vec<&str> = record.signals.iter().map(|s| s.name.as_str()).collect();
-            bail!(
-                "{} has no signal {signal}: use --signal with 1 to {} or one of {}",
-                header.display(),
-                names.len(),
-                names.join(", ")
-            );
-        };
+        let found = record.signal(signal, "--signal")?;
         let value =
             |sample: &i32| (*sample != found.invalid).then(|| f64::from(found.value(*sample)));
         Ok(Self::Recording(found.samples.iter().map(value).collect()))
@@ -111,7 +98,7 @@ impl Input {
     /// Hands every sample to `take`, in order, `None` for one that was not taken; their number.
     ///
     /// # Errors
-    /// A line that is no finite number, and the errors of `take`.
+    /// A line that is too long or no finite number, and the errors of `take`.
     pub(super) fn each(self, mut take: impl FnMut(Option<f64>) -> Result<()>) -> Result<usize> {
         let (name, mut lines) = match self {
             Self::Recording(samples) => {
@@ -122,22 +109,29 @@ impl Input {
             Self::Numbers { name, lines } => (name, lines),
         };
         let (mut samples, mut number) = (0, 0);
-        let mut line = String::new();
+        let mut line = Vec::new();
         loop {
             line.clear();
             number += 1;
-            let read = lines.by_ref().take(LONGEST_LINE).read_line(&mut line);
-            if read.with_context(|| format!("cannot read {name}, line {number}"))? == 0 {
+            let failed = || format!("cannot read {name}, line {number}");
+            let mut bounded = lines.by_ref().take(LONGEST_LINE + 1);
+            let read = bounded.read_until(b'\n', &mut line).with_context(failed)?;
+            if read == 0 {
                 return Ok(samples);
             }
-            match line.trim() {
+            if read as u64 > LONGEST_LINE {
+                bail!(
+                    "{name}, line {number}: it has more than {LONGEST_LINE} bytes: give one number on every line"
+                );
+            }
+            match String::from_utf8_lossy(&line).trim() {
                 // Nothing after the last number is no sample.
-                "" if lines.fill_buf()?.is_empty() => return Ok(samples),
+                "" if lines.fill_buf().with_context(failed)?.is_empty() => return Ok(samples),
                 text => match text.parse::<f64>() {
                     Ok(value) if value.is_finite() => take(Some(value))?,
                     _ => bail!(
                         "{name}, line {number}: `{}` is no finite number: give one number on every line",
-                        text.escape_default()
+                        shorten(&text.escape_default().to_string(), 40)
                     ),
                 },
             }
@@ -201,5 +195,24 @@ mod tests {
             let message = numbers(text).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn long_lines_are_refused_by_their_number() {
+        // 256 bytes with the end of the line are a number, 257 are not two.
+        let line = |digits: usize| format!("7\n{}\n8\n", "0".repeat(digits));
+        let found = numbers(line(255).leak()).unwrap();
+        assert_eq!(found, [Some(7.0), Some(0.0), Some(8.0)]);
+        for digits in [256, 400, 100_000] {
+            let message = numbers(line(digits).leak()).unwrap_err().to_string();
+            let expected = "x, line 2: it has more than 256 bytes: give one number on every line";
+            assert_eq!(message, expected);
+        }
+        // What is shown of a bad line is bounded.
+        let message = numbers("bad".repeat(80).leak()).unwrap_err().to_string();
+        assert!(
+            message.contains("badbad") && message.len() < 120,
+            "{message}"
+        );
     }
 }

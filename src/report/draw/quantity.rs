@@ -35,6 +35,11 @@ impl Shown for SquareMillimetre {
     }
 }
 
+/// Bits of memory in KiB, two decimals, without the unit.
+pub(crate) fn kib(bits: u64) -> String {
+    format!("{:.2}", bits as f64 / 8192.0)
+}
+
 /// A rate of items, three significant digits.
 pub(crate) fn inferences_per_second(rate: Hertz) -> String {
     format!("{} inferences/s", grouped(three_digits(rate.get())))

@@ -2,7 +2,7 @@
 
 use super::document::{Results, RunCommand};
 use super::percentiles::{percentile_definitions, percentile_measures};
-use super::summary::{DEFINITIONS, describe, hardware_measures, measures};
+use super::summary::{DEFINITIONS, describe, further_measures, hardware_measures, measures};
 use super::table::{Noise, by_method};
 use crate::report::draw::{ConfusionMatrix, Drawing, Page};
 
@@ -17,6 +17,14 @@ pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
         };
         let table = by_method(results, &measures(results), noise);
         page = page.heading(&results.metric.heading()).table(&table);
+    }
+    let further = further_measures(results);
+    if !further.is_empty() {
+        // There may be a dozen: they are rows, so that the table is as wide as the page.
+        let table = by_method(results, &further, Noise::Hidden).transposed();
+        page = page
+            .heading("Without variation, judged further")
+            .table(&table);
     }
     let percentiles = percentile_measures(results);
     if !percentiles.is_empty() {
@@ -107,9 +115,10 @@ fn hardware_facts(results: &Results) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+    use crossburn_noise::Metric;
     use serde_json::json;
 
-    use crate::report::{Document, RunCommand, example};
+    use crate::report::{AlsoMeasured, Document, RunCommand, example};
 
     #[test]
     fn text_from_the_results_is_escaped() {
@@ -161,6 +170,23 @@ mod tests {
         }
         let page = results.html().unwrap();
         assert!(!page.contains("How the numbers are defined") && !page.contains("training noise"));
+    }
+
+    #[test]
+    fn further_metrics_have_a_table_of_their_own() {
+        let mut results = example::results();
+        let heading = "Without variation, judged further";
+        assert!(!results.html().unwrap().contains(heading));
+        results.methods[0].also = ["BAC", "PPV"]
+            .map(|name| AlsoMeasured {
+                metric: Metric::share(name),
+                value: 0.5,
+            })
+            .to_vec();
+        let page = results.html().unwrap();
+        let (before, after) = page.split_once(heading).unwrap();
+        assert!(!before.contains("BAC") && after.contains("Clean: BAC (%)"));
+        assert_eq!(page.matches("Clean: PPV (%)").count(), 1);
     }
 
     #[test]

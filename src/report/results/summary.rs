@@ -63,28 +63,30 @@ pub(super) fn interval(entry: &KppEntry, metric: &Metric) -> String {
     format!("[{}–{}]", side(entry.low), side(entry.high))
 }
 
-/// Everything that was measured, in the order of the table.
-pub(super) fn measures(results: &Results) -> Vec<Measure> {
-    let metric = &results.metric;
-    let mut measures = vec![measure(results, "Clean", |method| {
-        Some(Cell::from(metric.digits(method.clean)))
-    })];
+/// What was measured beside the metric of the run, without variation.
+pub(super) fn further_measures(results: &Results) -> Vec<Measure> {
     let mut others: Vec<&Metric> = Vec::new();
     for also in results.methods.iter().flat_map(|method| &method.also) {
         if !others.contains(&&also.metric) {
             others.push(&also.metric);
         }
     }
-    for other in others {
-        measures.push(measure(
-            results,
-            &format!("Clean: {}", other.heading()),
-            |method| {
-                let found = method.also.iter().find(|also| also.metric == *other)?;
-                Some(Cell::from(other.digits(found.value)))
-            },
-        ));
-    }
+    let of = |other: &&Metric| {
+        let label = format!("Clean: {}", other.heading());
+        measure(results, &label, |method| {
+            let found = method.also.iter().find(|also| also.metric == **other)?;
+            Some(Cell::from(other.digits(found.value)))
+        })
+    };
+    others.iter().map(of).collect()
+}
+
+/// What was measured by the metric of the run, in the order of the table; the clean network is first.
+pub(super) fn measures(results: &Results) -> Vec<Measure> {
+    let metric = &results.metric;
+    let mut measures = vec![measure(results, "Clean", |method| {
+        Some(Cell::from(metric.digits(method.clean)))
+    })];
     let populations = || {
         results
             .methods

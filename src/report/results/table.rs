@@ -2,7 +2,7 @@
 
 use super::document::Results;
 use super::percentiles::percentile_measures;
-use super::summary::{Measure, describe, hardware_measures, measures};
+use super::summary::{Measure, describe, further_measures, hardware_measures, measures};
 use crate::report::draw::{Cell, Table};
 
 /// Methods beside each other at the most; more of them are listed below each other.
@@ -13,6 +13,8 @@ const COLUMNS: usize = 4;
 pub(super) fn summary(results: &Results) -> Table {
     let listed = results.methods.len() > COLUMNS;
     let mut all = measures(results);
+    // What else the clean network was judged by stands beside it.
+    all.splice(1..1, further_measures(results));
     all.extend(percentile_measures(results));
     if let Some((name, measures)) = hardware_measures(results) {
         all.extend(measures.into_iter().map(|measure| Measure {

@@ -3,12 +3,13 @@
 //! `docs/results.md` describes every field.
 
 use crossburn_noise::Metric;
-use crossburn_training::{LayerWidths, WidthOption};
+use crossburn_training::{LayerWidths, WidthBudget, WidthOption};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{page, table};
 use crate::report::check::{finite, invalid, possible};
+use crate::report::draw::quantity::kib;
 use crate::report::draw::{Drawing, Page};
 use crate::report::{DataSummary, Document, Origin, ReportError, Timing};
 
@@ -30,11 +31,11 @@ pub struct Widths {
     pub data: DataSummary,
     /// What the network is judged by.
     pub metric: Metric,
-    /// What limited the choice.
-    pub budget: WidthsBudget,
+    /// What limited the choice; a size is that of the whole network.
+    pub budget: WidthBudget,
     /// The layers in the order of the network.
     pub layers: Vec<WidthRow>,
-    /// Bits of all other numbers, 32 each: biases, norms and one scale for each output channel.
+    /// Bits of all other numbers, 32 each: biases, norms and scales.
     pub other: u64,
     /// The network with its weights in full precision.
     pub before: JudgedWidths,
@@ -42,18 +43,6 @@ pub struct Widths {
     pub after: JudgedWidths,
     /// Wall time by stage.
     pub timing: Timing,
-}
-
-/// What limited a choice: one of both.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WidthsBudget {
-    /// Bits of the whole network.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-    /// The sum of the rises of the loss.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rise: Option<f64>,
 }
 
 /// A layer and the width that it got.
@@ -129,6 +118,9 @@ impl Document for Widths {
                 finite(&format!("layer `{path}`: rise"), option.rise)?;
             }
         }
+        if let WidthBudget::Rise(rise) = self.budget {
+            finite("budget.rise", rise)?;
+        }
         for (name, judged) in [("before", self.before), ("after", self.after)] {
             finite(&format!("{name}.loss"), judged.loss)?;
             possible(&self.metric, &format!("{name}.metric"), judged.metric)?;
@@ -145,19 +137,17 @@ impl Document for Widths {
     }
 
     fn summary(&self) -> String {
-        let scale = self.metric.scale();
         format!(
-            "{:.2} bits per weight and {:.1} KiB; without training the {} goes from {:.1} to {:.1}.",
+            "{:.2} bits per weight that remains and {} KiB in all; without training, {} goes from {} to {}.",
             self.mean_bits(),
-            self.size() as f64 / 8192.0,
+            kib(self.size()),
             self.metric.name,
-            scale * self.before.metric,
-            scale * self.after.metric,
+            self.metric.show(self.before.metric),
+            self.metric.show(self.after.metric),
         )
     }
 
     fn table(&self) -> Result<String, ReportError> {
-        self.check()?;
         Ok(format!(
             "{}\n\n{}",
             table::layers(self).text(),
@@ -170,7 +160,6 @@ impl Document for Widths {
     }
 
     fn page(&self, _plots: &[Drawing]) -> Result<Page, ReportError> {
-        self.check()?;
         Ok(page::page(self))
     }
 }

@@ -4,4 +4,4 @@ mod document;
 mod page;
 mod table;
 
-pub use document::{JudgedWidths, WidthRow, Widths, WidthsBudget};
+pub use document::{JudgedWidths, WidthRow, Widths};

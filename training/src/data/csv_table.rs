@@ -7,6 +7,7 @@ use std::path::Path;
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 
 use super::class_list::Labels;
+use super::excerpt::excerpt;
 use super::options::Options;
 use crate::TrainingError;
 
@@ -15,8 +16,6 @@ pub(super) const OPTIONS: &[&str] = &["label", "group", "header"];
 
 /// Columns that are taken for labels where no option names one, in lower case.
 const LABELS: [&str; 5] = ["label", "labels", "class", "target", "y"];
-/// Characters of a value that a message shows.
-const LONGEST_SHOWN: usize = 40;
 /// Names of columns that a message lists.
 const SHOWN: usize = 8;
 /// The longest first line, in bytes, that is looked at for the delimiter.
@@ -257,7 +256,7 @@ impl Row<'_> {
     /// [`TrainingError::Data`] with line and column.
     pub(super) fn number(&self, column: usize) -> Result<f32, TrainingError> {
         let text = &self.record[column];
-        let shown = || text.chars().take(LONGEST_SHOWN).collect::<String>();
+        let shown = || excerpt(text);
         match text.parse::<f32>() {
             // Differences of two values must be 32-bit floats, too.
             Ok(number) if number.abs() <= f32::MAX / 4.0 => Ok(number),

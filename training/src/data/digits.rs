@@ -31,6 +31,7 @@ pub(super) const DIGITS: Endless = Endless {
     most: 4_000_000,
     first_test: 1 << 40,
     draw: digits,
+    filter: None,
 };
 
 const SIDE: usize = 28;

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use super::reader::{Part, Reader};
+use super::signal::SegmentFilter;
 use super::{Amount, DataSplit, Samples};
 use crate::TrainingError;
 
 /// A set whose samples are drawn from (seed, number): no file, and as many as are asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Endless {
-    /// Its kind, in error messages.
+    /// What it is called in error messages.
     pub(super) name: &'static str,
     /// Number of classes.
     pub(super) classes: usize,
@@ -21,6 +22,8 @@ pub(super) struct Endless {
     pub(super) first_test: u64,
     /// The samples `first..first + count` of the set `seed`, by (seed, first, count).
     pub(super) draw: fn(u64, u64, usize) -> Samples,
+    /// How its samples were filtered, where they are segments of a signal.
+    pub(super) filter: Option<SegmentFilter>,
 }
 
 impl Reader for Endless {
@@ -46,5 +49,9 @@ impl Reader for Endless {
         };
         let count = amount.count(part, self.name, usual, self.most)?;
         Ok((self.draw)(seed, first, count))
+    }
+
+    fn filter(&self) -> Option<SegmentFilter> {
+        self.filter
     }
 }

@@ -345,6 +345,7 @@ mod tests {
     use super::super::streamed::testing::{assert_same, held_bytes};
     use super::*;
     use crate::data::{DataSource, Samples};
+    use crate::{ArrhythmiaConfig, ArrhythmiaDetection, Task};
 
     use std::path::Path;
 
@@ -570,6 +571,36 @@ mod tests {
         let split = load(&arrays, "?labels=y.csv&label=kind&group=who").unwrap();
         assert_eq!(split.train.len() + split.test.len(), 5);
         assert!(split.train.image(0)[0] < 5);
+    }
+
+    #[test]
+    fn rows_of_a_group_stand_together_so_that_validation_shares_none() {
+        // Sixty rows of ten groups in turn; row i holds i, and every group has both labels.
+        let rows: Vec<u8> = (0..60).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let members = [("x.npy", npy("|u1", &[60, 1], &rows))];
+        std::fs::write(folder.path().join("set.npz"), archive(&members, false)).unwrap();
+        let table: String = (0..60)
+            .map(|row| format!("{},p{}\n", row / 10 % 2, row % 10))
+            .collect();
+        std::fs::write(folder.path().join("y.csv"), format!("kind,who\n{table}")).unwrap();
+        let options = "?labels=y.csv&label=kind&group=who&axes=nf&test_share=0.2";
+        let source = format!("npz:{}/set.npz{options}", folder.path().display());
+        let train = source.parse::<DataSource>().unwrap().load(1, None, None);
+        let train = train.unwrap().train;
+        let groups: Vec<u8> = train.bytes().iter().map(|row| row % 10).collect();
+        let mut runs = groups.clone();
+        runs.dedup();
+        assert_eq!(runs.len() * 6, groups.len());
+        // Rows of a group keep the order of the file.
+        for rows in train.bytes().chunks(6) {
+            assert!(rows.is_sorted(), "{rows:?}");
+        }
+        let task = ArrhythmiaDetection::new(train, &ArrhythmiaConfig::default());
+        let learned = task.hold_back(20).0.items();
+        assert_eq!(learned, 18);
+        let (learned, held) = groups.split_at(learned);
+        assert!(held.iter().all(|group| !learned.contains(group)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::class_list::{ClassList, Labels};
 use super::options::Options;
 use super::samples::{Normalization, Samples};
-use super::split::{Split, order};
+use super::split::{Split, by_group, order};
 use super::statistics::{Scale, normalization};
 use super::streamed::Streamed;
 use super::{DataSplit, Origins, Values, layout::Arranged};
@@ -137,7 +137,8 @@ impl Preparation {
     /// Training and test samples of what a source at `place` holds.
     ///
     /// A part that is sorted by its labels is put in random order, for the first or last of its samples would be of one class.
-    /// Other parts that a source keeps apart stay in their order.
+    /// Other parts that a source keeps apart stay in their order. Where samples have groups, those of a group stand together, so that the
+    /// last training samples, which validate, can be of other groups than the first.
     ///
     /// # Errors
     /// [`TrainingError::Data`] for parts of different shapes, labels that make no classes, a class without training samples, too
@@ -155,7 +156,7 @@ impl Preparation {
                 let classes = ClassList::new(&[&all.labels], place)?;
                 let groups = all.groups.clone();
                 let all = labelled(all, &classes);
-                let (train, test) =
+                let (mut train, mut test) =
                     self.split
                         .parts(&all.set.labels, classes.classes, groups.as_deref());
                 if test.is_empty() || train.is_empty() {
@@ -168,6 +169,9 @@ impl Preparation {
                         format!("its {what} are too few to split off test samples"),
                         "use another test_share, or give test samples of their own",
                     ));
+                }
+                for part in [&mut train, &mut test] {
+                    by_group(part, all.set.origins.as_ref());
                 }
                 (all.gather(&train), all.gather(&test))
             }
@@ -213,9 +217,14 @@ impl Preparation {
 
     fn mixed(&self, part: Labelled) -> Labelled {
         let labels = &part.set.labels;
-        match labels.is_sorted() && labels.first() != labels.last() {
-            true => part.gather(&order(labels.len(), self.split.seed)),
-            false => part,
+        let mut indices = match labels.is_sorted() && labels.first() != labels.last() {
+            true => order(labels.len(), self.split.seed),
+            false => (0..labels.len()).collect(),
+        };
+        by_group(&mut indices, part.set.origins.as_ref());
+        match indices.is_sorted() {
+            true => part,
+            false => part.gather(&indices),
         }
     }
 }
@@ -455,6 +464,23 @@ mod tests {
             message.contains("group a has samples here and in part of 2"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn samples_of_a_group_stand_together_in_given_parts() {
+        let part = |groups: [&str; 5]| {
+            let mut part = pixels([1, 1, 1], &[0, 1, 1, 0, 1]);
+            part.groups = Some(groups.map(str::to_string).to_vec());
+            part
+        };
+        let parts = Parts::Apart(
+            part(["a", "b", "a", "c", "b"]),
+            part(["d", "d", "e", "e", "e"]),
+        );
+        let split = prepared(parts).unwrap();
+        assert_eq!(split.train.bytes(), [0, 2, 1, 4, 3]);
+        assert_eq!(split.train.labels, [0, 1, 1, 1, 0]);
+        assert_eq!(split.test.bytes(), [0, 1, 2, 3, 4]);
     }
 
     #[test]

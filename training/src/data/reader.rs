@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::signal::SegmentFilter;
 use super::{Amount, Corpus, DataSplit, Samples};
 use crate::TrainingError;
 
@@ -78,6 +79,11 @@ pub(super) trait Reader: Debug + Send + Sync {
 
     /// What of its files was left out of the samples that were read last, and why, in one line; `None` where nothing was.
     fn left_out(&self) -> Option<String> {
+        None
+    }
+
+    /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.
+    fn filter(&self) -> Option<SegmentFilter> {
         None
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::personal::source::{CROWD, CROWD_OF, PERSON};
 use super::reader::{Kind, Part, Reader};
+use super::signal::SegmentFilter;
 use super::{
     Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, iegm, image_folder,
     jsonl, lamp, npy, npz, own, text, waveforms, wfdb,
@@ -15,10 +16,11 @@ use super::{
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     digits::KIND,
     waveforms::KIND,
     iegm::PROCEDURAL,
+    iegm::CAUSAL,
     iegm::CONTEST,
     wfdb::KIND,
     idx::KIND,
@@ -255,6 +257,11 @@ impl DataSource {
         self.reader.left_out()
     }
 
+    /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.
+    pub fn filter(&self) -> Option<SegmentFilter> {
+        self.reader.filter()
+    }
+
     /// The first `train` training and `test` test samples; all that there are (of the digits 6,000 and 2,000) where absent.
     /// `seed` draws the procedural set; files do not depend on it.
     ///
@@ -374,6 +381,7 @@ mod tests {
             ("digits", "digits"),
             ("waveforms", "waveforms"),
             ("iegm", "iegm"),
+            ("iegm?filter=causal", "iegm?filter=causal"),
             ("iegm", "iegm:a?folds=5&fold=0"),
             ("wfdb", "wfdb:a/b?signal=II"),
             ("mnist", "mnist:a/b"),
@@ -409,6 +417,7 @@ mod tests {
             "imagenet:x",
             "digits:",
             "digits:x",
+            "iegm?filter=none",
             "npz:",
         ] {
             let message = text.parse::<DataSource>().unwrap_err().to_string();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crossburn_noise::{Philox, path_hash};
 
+use super::Origins;
 use super::options::Options;
 use crate::TrainingError;
 
@@ -224,6 +225,21 @@ fn of_class(members: &[usize], labels: &[u16]) -> BTreeMap<usize, usize> {
         *of_class.entry(usize::from(labels[*index])).or_default() += 1;
     }
     of_class
+}
+
+/// Puts samples of one group together: groups in the order in which `indices` meet them, the samples of a group in the order of their
+/// recording. Samples whose origins nobody knows stay where they are.
+pub(super) fn by_group(indices: &mut [usize], origins: Option<&Origins>) {
+    let Some(origins) = origins else {
+        return;
+    };
+    let group = |index: &usize| origins.samples[*index].group as usize;
+    let mut turns = vec![usize::MAX; origins.groups.len()];
+    for (turn, index) in indices.iter().enumerate() {
+        let first = &mut turns[group(index)];
+        *first = turn.min(*first);
+    }
+    indices.sort_by_key(|index| (turns[group(index)], *index));
 }
 
 /// The numbers below `count` in random order.

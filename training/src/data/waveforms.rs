@@ -30,6 +30,7 @@ const WAVEFORMS: Endless = Endless {
     most: 4_000_000,
     first_test: 1 << 40,
     draw: waveforms,
+    filter: None,
 };
 
 /// The signals `first..first + count` of the endless set `seed`: `[1, 1, 128]` each, of the classes sine, triangle and square in

@@ -38,8 +38,7 @@ pub use anomaly::{
 };
 pub use arrhythmia::{
     Alarms, ArrhythmiaConfig, ArrhythmiaDetection, ArrhythmiaMetric, Counts, Decision, Detector,
-    Diagnosis, Patients, SegmentScale, Segments, Vote, Voter, contest_score_2022,
-    contest_score_2023,
+    Diagnosis, SegmentScale, Segments, Vote, Voter, contest_score,
 };
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};

@@ -138,6 +138,39 @@ fn small_scratch_pads_make_more_of_the_load_imbalance() {
 }
 
 #[test]
+fn a_layer_without_kept_weights_has_no_work() {
+    let layer = IntegerLayer {
+        weights: vec![0; 4],
+        kept: vec![false; 4],
+        sparsity: Sparsity::Unstructured,
+        bias: vec![7],
+        output: LayerOutput::Results { scale: vec![1.0] },
+        ..blank("empty", [1, 1, 4], 1)
+    };
+    let signal = SignalFormat {
+        channels: 1,
+        length: 4,
+        exponent: 0,
+    };
+    let network = IntegerNetwork::new(signal, vec![layer]).unwrap();
+    let counts = &counts(&network, &small_array(), Execution::Sparse)[0];
+    assert_eq!((counts.cycles, counts.utilisation()), (0, 0.0));
+}
+
+/// More time steps than positions: the scratch space follows the positions, and the results stay.
+#[test]
+fn an_array_may_be_longer_than_the_signal() {
+    let (network, mut config) = worked_example();
+    (config.array.cores, config.array.spes) = (256, 256);
+    assert_the_same_bits(&network, &config, 2);
+    // One tile of time steps.
+    assert_eq!(
+        counts(&network, &config, Execution::Sparse)[0].cycles,
+        4 + 3
+    );
+}
+
+#[test]
 fn lanes_let_narrow_weights_save_cycles() {
     let mut layer = IntegerLayer {
         output: LayerOutput::Results { scale: Vec::new() },
@@ -199,7 +232,8 @@ proptest! {
             let positions = (length - kernel) / stride + 1;
             prop_assert_eq!(counts.cycles, closed_form([outputs, inputs, kernel], positions, density));
             prop_assert_eq!(counts.stall_cycles, 0);
-            prop_assert_eq!(counts.busy_cycles, network.kept_macs());
+            let kept = network.layers()[0].kept_weights();
+            prop_assert_eq!(counts.busy_cycles, (kept * positions) as u64);
         }
     }
 }
@@ -236,6 +270,28 @@ fn lanes_save_the_cycles_of_whole_words() {
     assert_eq!(cycles(Execution::Dense), dense);
     let sparse = [39 * 3, 20 * 3, 10 * 3, 10 * 5, 6 * 5, 5 * 8 + 7, 2];
     assert_eq!(cycles(Execution::Sparse), sparse);
+}
+
+/// By hand: tiles times the kept weights of the first core element. It has 3 of 3, 6 of 8, 6 of 10, 10 of 20 and 20 of 40 of the
+/// convolutions; of the 370 of the first dense layer half, in passes of 32 and a last one of 25; and 3 of the last 5.
+#[rstest]
+#[case(TWO_OF_FOUR)]
+#[case(EIGHT_OF_SIXTEEN)]
+fn balanced_halves_of_the_baseline_take_the_cycles_of_their_shapes(#[case] sparsity: Sparsity) {
+    let config = AcceleratorConfig::preset("sparse-40nm").unwrap();
+    let counts = counts(&baseline(sparsity, [8; 7], 1), &config, Execution::Sparse);
+    let cycles: Vec<u64> = counts.iter().map(|counts| counts.cycles).collect();
+    let by_hand = [
+        39 * 3,
+        20 * 6,
+        10 * 6,
+        5 * 2 * 10,
+        3 * 2 * 20,
+        5 * 32 + 25,
+        3,
+    ];
+    assert_eq!(cycles, by_hand);
+    assert_eq!(total(&counts), 705);
 }
 
 #[rstest]

@@ -28,19 +28,17 @@ fn small_array() -> AcceleratorConfig {
 /// Every evaluation of `network` gives the sums of the reference.
 fn assert_the_same_bits(network: &IntegerNetwork, config: &AcceleratorConfig, signals: u64) {
     let fast = FastNetwork::new(network);
-    let simulators = [Execution::Sparse, Execution::Dense]
-        .map(|execution| Simulator::new(network, config, execution).unwrap());
+    let simulators = [Execution::Sparse, Execution::Dense].map(|execution| {
+        let simulator = Simulator::new(network, config, execution);
+        (execution, simulator.unwrap())
+    });
     for seed in 0..signals {
         let signal = signal(network, seed);
         let expected = network.evaluate(&signal).unwrap();
         assert_eq!(fast.evaluate(&signal).unwrap(), expected);
-        for simulator in &simulators {
-            assert_eq!(
-                simulator.evaluate(&signal).unwrap(),
-                expected,
-                "{:?}",
-                simulator.execution()
-            );
+        for (execution, simulator) in &simulators {
+            let found = simulator.evaluate(&signal).unwrap();
+            assert_eq!(found, expected, "{execution:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::super::csv_table::{Row, Table};
+use super::super::excerpt::excerpt;
 use super::super::options::Options;
 use super::super::reader::{Kind, Part, Reader};
 use super::super::signal::{
@@ -318,7 +319,7 @@ fn read_text(path: &Path) -> Result<Vec<f32>, TrainingError> {
         Ok(value) if value.is_finite() => Ok(value),
         _ => Err(TrainingError::data(
             format!("{}, line {}", path.display(), line + 1),
-            format!("`{}` is no finite number", text.trim()),
+            format!("`{}` is no finite number", excerpt(text.trim())),
             "give one number on every line",
         )),
     };
@@ -520,6 +521,10 @@ mod tests {
                 "S1-SR-8.txt: it holds 1251 values, a segment has 1250",
             ),
             ("1\n\n2\n".to_string(), "line 2: `` is no finite number"),
+            (
+                format!("{}\n", "x".repeat(1000)),
+                "line 1: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` is no finite number",
+            ),
             (String::new(), "it holds 0 values"),
         ] {
             let folder = folder("label,Filename\n0,S1-SR-8.txt\n");

@@ -5,12 +5,12 @@ mod procedural;
 mod waves;
 
 pub(super) use contest::KIND as CONTEST;
-pub(super) use procedural::KIND as PROCEDURAL;
 pub use procedural::iegm;
+pub(super) use procedural::{CAUSAL, KIND as PROCEDURAL};
 
 /// The rhythms of the contest, and whether each is a ventricular arrhythmia: sinus rhythm, atrial fibrillation and flutter,
 /// supraventricular tachycardia, premature ventricular beats; ventricular tachycardia, fibrillation and flutter.
-pub const IEGM_RHYTHMS: [(&str, bool); 8] = [
+const IEGM_RHYTHMS: [(&str, bool); 8] = [
     ("SR", false),
     ("AFb", false),
     ("AFt", false),

@@ -2,6 +2,7 @@
 
 use std::f64::consts::PI;
 
+use super::{SEGMENT_BAND, SEGMENT_RATE};
 use crate::TrainingError;
 
 /// Poles of the low-pass prototype. The band-pass has twice as many poles, two for each of its biquads.
@@ -25,7 +26,7 @@ struct Biquad {
 ///
 /// [`zero_phase`](Self::zero_phase) filters a whole recording forward and backward, for training and evaluation from files: no
 /// delay, and the square of the attenuation. [`stream`](Self::stream) filters sample by sample, for a device that cannot look
-/// ahead: it delays what passes by some 12 ms.
+/// ahead: it delays what passes.
 ///
 /// # Source
 /// S. Butterworth, "On the theory of filter amplifiers", 1930, by the bilinear transform with prewarped edges.
@@ -60,6 +61,16 @@ impl BandPass {
                 "edges that rise from above 0 to below half the rate",
             ));
         }
+        Ok(Self::designed([low, high], rate))
+    }
+
+    /// The filter of segments: it passes [`SEGMENT_BAND`] of signals with [`SEGMENT_RATE`] samples a second.
+    pub fn of_segments() -> Self {
+        Self::designed(SEGMENT_BAND, SEGMENT_RATE)
+    }
+
+    /// The filter for edges that were checked.
+    fn designed([low, high]: [f64; 2], rate: f64) -> Self {
         let warped = |frequency: f64| (PI * frequency / rate).tan();
         let (low, high) = (warped(low), warped(high));
         let (centre, width) = ((low * high).sqrt(), high - low);
@@ -97,11 +108,11 @@ impl BandPass {
             .iter()
             .map(|pole| pole.norm().sqrt())
             .fold(0.0, f64::max);
-        Ok(Self {
+        Self {
             biquads,
             gain: 1.0 / at_centre.norm().sqrt(),
             settling: (SETTLED.ln() / slowest.ln()).ceil() as usize,
-        })
+        }
     }
 
     /// The filter for samples that come one by one. What comes before the first sample counts as equal to it.
@@ -289,6 +300,9 @@ mod tests {
 
     #[test]
     fn edges_that_are_no_band_are_refused() {
+        // Those of segments are a band.
+        let of_segments = BandPass::new(SEGMENT_BAND, SEGMENT_RATE).unwrap();
+        assert_eq!(BandPass::of_segments(), of_segments);
         for band in [[0.0, 55.0], [55.0, 15.0], [15.0, 125.0], [f64::NAN, 55.0]] {
             let message = BandPass::new(band, 250.0).unwrap_err().to_string();
             assert!(message.starts_with("band = "), "{message}");

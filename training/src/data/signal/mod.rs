@@ -1,15 +1,17 @@
 //! Signals of the heart, from a recording to the segments that a detector decides about: filtering, resampling, windows.
 
 mod band_pass;
+mod filter;
 mod resample;
 mod segments;
 mod windows;
 
 pub use band_pass::{BandPass, BandPassStream};
-pub use resample::resample;
-pub use windows::{LeftOut, Recording, Rhythm, Window, windows};
+pub use filter::SegmentFilter;
 
+pub(super) use resample::resample;
 pub(super) use segments::{SEGMENT_OPTIONS, SegmentPreparation, Segments};
+pub(super) use windows::{LeftOut, Recording, Rhythm, windows};
 
 /// Samples in a second of every signal that a detector sees, in Hz.
 ///

@@ -14,6 +14,8 @@ const BETA: f64 = 8.0;
 const STEPS: f64 = 100.0;
 /// The highest rate that is read, in Hz.
 const HIGHEST: f64 = 1e6;
+/// Weights of the kernel that are kept for all phases together. Where there are more, each is computed when it is needed.
+const KEPT: usize = 1 << 22;
 
 /// `signal`, of `from` samples a second, with `to` samples a second: a polyphase filter, whose kernel is a sinc under a Kaiser
 /// window (16 zero crossings on each side, cut at 0.9 of the lower rate's highest frequency).
@@ -23,7 +25,17 @@ const HIGHEST: f64 = 1e6;
 ///
 /// # Errors
 /// [`TrainingError::Setting`] for a rate that is not above 0 and at most 1 MHz.
-pub fn resample(signal: &[f32], from: f64, to: f64) -> Result<Vec<f32>, TrainingError> {
+pub(crate) fn resample(signal: &[f32], from: f64, to: f64) -> Result<Vec<f32>, TrainingError> {
+    resample_within(signal, from, to, KEPT)
+}
+
+/// [`resample`] with at most `kept` weights in memory.
+fn resample_within(
+    signal: &[f32],
+    from: f64,
+    to: f64,
+    kept: usize,
+) -> Result<Vec<f32>, TrainingError> {
     let [from, to] = [from, to].map(|rate| (rate * STEPS).round());
     if let Some(rate) = [from, to]
         .into_iter()
@@ -54,13 +66,26 @@ pub fn resample(signal: &[f32], from: f64, to: f64) -> Result<Vec<f32>, Training
         let sum: f64 = taps.iter().sum();
         taps.into_iter().map(|tap| tap / sum).collect()
     };
-    let table: Vec<Vec<f64>> = (0..phases.min(count))
-        .map(|index| taps(index * step % phases))
-        .collect();
+    // A header may say any rate, and with it any number of phases.
+    let needed = phases.min(count);
+    let entries = match needed.saturating_mul(2 * reach as usize) <= kept {
+        true => needed,
+        false => 0,
+    };
+    let entry = |index: usize| taps((index as u128 * step as u128 % phases as u128) as usize);
+    let table: Vec<Vec<f64>> = (0..entries).map(entry).collect();
     let last = signal.len() as isize - 1;
     let value = |index: usize| {
         let middle = (index as u128 * step as u128 / phases as u128) as isize;
-        let taps = (1 - reach..=reach).zip(&table[index % phases]);
+        let computed;
+        let weights = match table.get(index % phases) {
+            Some(weights) => weights,
+            None => {
+                computed = entry(index % phases);
+                &computed
+            }
+        };
+        let taps = (1 - reach..=reach).zip(weights);
         let sum: f64 = taps
             .map(|(tap, weight)| weight * f64::from(signal[(middle + tap).clamp(0, last) as usize]))
             .sum();
@@ -122,6 +147,15 @@ mod tests {
         // 170 Hz at 360 would come back as 80 Hz at 250.
         let found = resample(&sine(170.0, 360.0, 1440), 360.0, 250.0).unwrap();
         assert!(found[200..800].iter().all(|x| x.abs() < 1e-3));
+    }
+
+    #[test]
+    fn a_table_that_is_too_large_changes_nothing() {
+        for (from, to) in [(360.0, 250.0), (128.0, 250.0), (257.32, 250.0)] {
+            let signal = sine(15.0, from, 400);
+            let found = resample_within(&signal, from, to, 0).unwrap();
+            assert_eq!(found, resample(&signal, from, to).unwrap());
+        }
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl SegmentPreparation {
         }
         let all = all.samples();
         for part in [&mut train, &mut test] {
-            by_group(part, &all);
+            split::by_group(part, all.origins.as_ref());
         }
         self.scaled(all.gather(&train), all.gather(&test))
     }
@@ -125,7 +125,7 @@ impl SegmentPreparation {
         }
         let mut order = split::order(train.labels.len(), self.split.seed);
         let train = train.samples();
-        by_group(&mut order, &train);
+        split::by_group(&mut order, train.origins.as_ref());
         self.scaled(train.gather(&order), test.samples())
     }
 
@@ -139,20 +139,6 @@ impl SegmentPreparation {
         test.normalization = scale;
         Ok(DataSplit { train, test })
     }
-}
-
-/// Puts samples of one group together: groups in the order in which `indices` meet them, samples of a group in theirs.
-fn by_group(indices: &mut [usize], samples: &Samples) {
-    let Some(origins) = &samples.origins else {
-        return;
-    };
-    let group = |index: &usize| origins.samples[*index].group as usize;
-    let mut turns = vec![usize::MAX; origins.groups.len()];
-    for (turn, index) in indices.iter().enumerate() {
-        let first = &mut turns[group(index)];
-        *first = turn.min(*first);
-    }
-    indices.sort_by_key(|index| (turns[group(index)], *index));
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::SEGMENT_POINTS;
 
 /// A rhythm of a recording: it lasts until the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rhythm {
+pub(crate) struct Rhythm {
     /// Its first sample.
     pub start: usize,
     /// What it is called, such as `VT`.
@@ -16,7 +16,7 @@ pub struct Rhythm {
 
 /// One lead of one patient with what is known about it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Recording {
+pub(crate) struct Recording {
     /// The samples.
     pub signal: Vec<f32>,
     /// Samples that hold no value, as ranges in rising order.
@@ -27,7 +27,7 @@ pub struct Recording {
 
 /// Segments that were not used, by the reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut {
+pub(crate) struct LeftOut {
     /// The rhythm changes inside.
     pub across_rhythms: usize,
     /// A sample holds no value.
@@ -38,14 +38,14 @@ pub struct LeftOut {
 
 impl LeftOut {
     /// Adds what was left out elsewhere.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.across_rhythms += other.across_rhythms;
         self.invalid += other.invalid;
         self.unlabelled += other.unlabelled;
     }
 
     /// Whether every segment was used.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -65,7 +65,7 @@ impl Display for LeftOut {
 
 /// A segment of a recording: its first sample, its label, and the number of the rhythm that it lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// The first of its samples.
     pub start: usize,
     /// What `label` said of its rhythm.
@@ -78,7 +78,7 @@ pub struct Window {
 /// them: they do not wait for a rhythm to begin. `label` says what a rhythm is; `None` leaves its segments out.
 ///
 /// Samples after the last whole segment make none.
-pub fn windows(
+pub(crate) fn windows(
     recording: &Recording,
     hop: usize,
     label: impl Fn(&str) -> Option<u16>,

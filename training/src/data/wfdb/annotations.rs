@@ -19,7 +19,7 @@ const LARGEST: u64 = 1 << 28;
 
 /// What was noted at a sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Annotation {
+pub(super) struct Annotation {
     /// The sample, from 0.
     pub sample: u64,
     /// What it is, by its number in WFDB: 1 a normal beat, 28 a change of rhythm.
@@ -30,7 +30,7 @@ pub struct Annotation {
 
 impl Annotation {
     /// The rhythm that begins here, such as `VT`; `None` of another annotation.
-    pub fn rhythm(&self) -> Option<&str> {
+    pub(super) fn rhythm(&self) -> Option<&str> {
         match self.code {
             RHYTHM => self.text.strip_prefix('('),
             _ => None,
@@ -43,7 +43,7 @@ impl Annotation {
 /// # Errors
 /// [`TrainingError::Read`], and [`TrainingError::Data`] for a file without an end mark, and for an annotation that lies before the one before it or
 /// past the end of the record.
-pub fn read_annotations(path: &Path, samples: u64) -> Result<Vec<Annotation>, TrainingError> {
+pub(super) fn read_annotations(path: &Path, samples: u64) -> Result<Vec<Annotation>, TrainingError> {
     let failed = |cause| TrainingError::Read {
         path: path.to_path_buf(),
         cause,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::excerpt::excerpt;
 use super::encoding::Encoding;
 use crate::TrainingError;
 
@@ -34,8 +35,6 @@ pub(super) struct SignalHeader {
     pub(super) gain: f64,
     /// What the converter gives for physical 0.
     pub(super) baseline: i64,
-    /// The physical unit.
-    pub(super) units: String,
     /// The first sample.
     pub(super) initial: Option<i64>,
     /// The sum of all samples, of which 16 bits count.
@@ -67,7 +66,10 @@ impl Header {
         let name = fields.next().unwrap_or_default();
         if name.contains('/') {
             return Err(first.bad(
-                format!("the record `{name}` has several segments, which are not read"),
+                format!(
+                    "the record `{}` has several segments, which are not read",
+                    excerpt(name)
+                ),
                 "name the records of its segments",
             ));
         }
@@ -112,7 +114,10 @@ impl SignalHeader {
         let file = fields.next().unwrap_or_default().to_string();
         if Path::new(&file).components().count() != 1 || file == "-" || file == ".." {
             return Err(line.bad(
-                format!("the file `{file}` does not lie in the folder of the header"),
+                format!(
+                    "the file `{}` does not lie in the folder of the header",
+                    excerpt(&file)
+                ),
                 "keep header and samples in one folder",
             ));
         }
@@ -124,21 +129,22 @@ impl SignalHeader {
         // `16x2` has two samples of this signal for each of the record, `16:3` is skewed by three.
         if code.contains(['x', ':']) {
             return Err(line.bad(
-                format!("the format {format} has several samples in a frame or a skew, which are not read"),
+                format!(
+                    "the format {} has several samples in a frame or a skew, which are not read",
+                    excerpt(format)
+                ),
                 "convert the record to one sample in a frame",
             ));
         }
         let Some(encoding) = Encoding::of(code) else {
             return Err(line.bad(
-                format!("the format {format} is not read"),
+                format!("the format {} is not read", excerpt(format)),
                 format!("convert the record to one of {}", Encoding::NAMES),
             ));
         };
         let gain_field = fields.next();
-        let (gain_field, units) = match gain_field.and_then(|field| field.split_once('/')) {
-            Some((gain, units)) => (Some(gain), units),
-            None => (gain_field, "mV"),
-        };
+        // What follows is the physical unit.
+        let gain_field = gain_field.map(|field| field.split('/').next().unwrap_or_default());
         let (gain_field, baseline) = match gain_field.and_then(|field| field.split_once('(')) {
             Some((gain, baseline)) => (
                 Some(gain),
@@ -164,7 +170,6 @@ impl SignalHeader {
             offset,
             gain,
             baseline: baseline.or(zero).unwrap_or(0),
-            units: units.to_string(),
             initial,
             checksum,
             name: fields.collect::<Vec<_>>().join(" "),
@@ -195,7 +200,7 @@ impl Line<'_> {
         };
         let number = field.parse().map_err(|_| {
             self.bad(
-                format!("the {what} is `{field}`, no number"),
+                format!("the {what} is `{}`, no number", excerpt(field)),
                 "correct the header",
             )
         });
@@ -236,7 +241,6 @@ mod tests {
             offset: 0,
             gain: 200.0,
             baseline: -12,
-            units: "uV".to_string(),
             initial: Some(995),
             checksum: Some(-22131),
             name: "MLII lead".to_string(),
@@ -287,5 +291,8 @@ mod tests {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
+        // A field without an end is not repeated as a whole.
+        let message = parse(&format!("x {}", "9".repeat(10_000))).unwrap_err();
+        assert!(message.to_string().len() < 200, "{message}");
     }
 }

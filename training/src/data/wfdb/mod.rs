@@ -14,7 +14,6 @@ mod header;
 mod record;
 mod source;
 
-pub use annotations::{Annotation, read_annotations};
 pub use record::{Record, Signal};
 
 pub(super) use source::KIND;

@@ -15,8 +15,6 @@ const LONGEST_HEADER: u64 = 1 << 20;
 pub struct Signal {
     /// What it is, such as the name of its lead.
     pub name: String,
-    /// The unit of [`value`](Self::value), such as `mV`.
-    pub units: String,
     /// The numbers of the converter.
     pub samples: Vec<i32>,
     /// The number that stands for a sample that was not taken.
@@ -42,8 +40,8 @@ pub struct Record {
     pub rate: f64,
     /// The signals, all of one length.
     pub signals: Vec<Signal>,
-    /// The files of samples, in the order of the signals, each once.
-    pub files: Vec<PathBuf>,
+    /// The header.
+    path: PathBuf,
 }
 
 impl Record {
@@ -60,7 +58,7 @@ impl Record {
         let mut record = Self {
             rate: header.rate,
             signals: Vec::new(),
-            files: Vec::new(),
+            path: path.to_path_buf(),
         };
         let mut rest = header.signals.as_slice();
         let mut length = header.samples;
@@ -80,9 +78,30 @@ impl Record {
                 }
             };
             length = Some(count as u64);
-            record.files.push(file);
         }
         Ok(record)
+    }
+
+    /// The signal `asked`: its number, from 1, or its name. `option` is what asks for one, such as `signal=`.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] that names the signals where it is none of them.
+    pub fn signal(&self, asked: &str, option: &str) -> Result<&Signal, TrainingError> {
+        let number = asked.parse::<usize>().ok();
+        let by_number = number.and_then(|number| self.signals.get(number.checked_sub(1)?));
+        let named = || self.signals.iter().find(|signal| signal.name == asked);
+        by_number.or_else(named).ok_or_else(|| {
+            let known: Vec<&str> = self.signals.iter().map(|s| s.name.as_str()).collect();
+            TrainingError::data(
+                self.path.display().to_string(),
+                format!("it has no signal {asked}"),
+                format!(
+                    "use {option} with 1 to {} or one of {}",
+                    known.len(),
+                    known.join(", ")
+                ),
+            )
+        })
     }
 }
 
@@ -145,7 +164,6 @@ fn read_group(
         check(&samples, header_of, header, file)?;
         signals.push(Signal {
             name: header_of.name.clone(),
-            units: header_of.units.clone(),
             invalid: encoding.invalid(),
             gain: header_of.gain,
             baseline: header_of.baseline,

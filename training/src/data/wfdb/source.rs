@@ -1,5 +1,6 @@
 //! Records of the WFDB format with rhythm annotations, as a source of segments.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -8,11 +9,12 @@ use rayon::prelude::*;
 use super::super::options::Options;
 use super::super::reader::{Kind, Part, Reader};
 use super::super::signal::{
-    BandPass, LeftOut, Recording, Rhythm, SEGMENT_BAND, SEGMENT_CLASSES, SEGMENT_OPTIONS,
-    SEGMENT_POINTS, SEGMENT_RATE, SegmentPreparation, Segments, resample, windows,
+    LeftOut, Recording, Rhythm, SEGMENT_BAND, SEGMENT_CLASSES, SEGMENT_OPTIONS, SEGMENT_POINTS,
+    SEGMENT_RATE, SegmentFilter, SegmentPreparation, Segments, resample, windows,
 };
 use super::super::{Amount, DataSplit, folder};
-use super::{Record, read_annotations};
+use super::Record;
+use super::annotations::read_annotations;
 use crate::TrainingError;
 
 pub(in super::super) const KIND: Kind = Kind {
@@ -31,17 +33,6 @@ const VENTRICULAR: &str = "VT,VFL,VF,VFIB";
 /// Rhythm marks by which nothing can be told.
 const UNKNOWN: [&str; 1] = ["NOISE"];
 
-/// How a recording is filtered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filter {
-    /// As a whole, forward and backward.
-    ZeroPhase,
-    /// As a device filters a stream.
-    Causal,
-    /// Not at all.
-    None,
-}
-
 /// The data source.
 #[derive(Debug)]
 struct Wfdb {
@@ -50,7 +41,7 @@ struct Wfdb {
     /// The number or the name of a signal.
     signal: String,
     hop: usize,
-    filter: Filter,
+    filter: SegmentFilter,
     ventricular: Vec<String>,
     preparation: SegmentPreparation,
     left_out: Mutex<LeftOut>,
@@ -62,14 +53,12 @@ impl Wfdb {
         let options = Options::parse(KIND.name, argument, &[OPTIONS, split, scale])?;
         let list = |text: &str| -> Vec<String> { text.split(',').map(str::to_string).collect() };
         let filter = match options.get("filter") {
-            None | Some("zero-phase") => Filter::ZeroPhase,
-            Some("causal") => Filter::Causal,
-            Some("none") => Filter::None,
-            Some(other) => {
-                return Err(options.refuse(format!(
-                    "filter={other} is not allowed: use zero-phase, causal or none"
-                )));
-            }
+            None => SegmentFilter::ZeroPhase,
+            Some(name) => SegmentFilter::named(name).ok_or_else(|| {
+                options.refuse(format!(
+                    "filter={name} is not allowed: use zero-phase, causal or none"
+                ))
+            })?,
         };
         let hop = options.number(
             "hop",
@@ -95,13 +84,15 @@ impl Wfdb {
         if let Some(records) = &self.records {
             return Ok(records.clone());
         }
-        let names: Vec<String> = match std::fs::read_to_string(self.folder.join("RECORDS")) {
+        let list = self.folder.join("RECORDS");
+        let names: Vec<String> = match std::fs::read_to_string(&list) {
             Ok(text) => text.split_whitespace().map(str::to_string).collect(),
-            Err(_) => folder::names(&self.folder)?
+            Err(cause) if cause.kind() == ErrorKind::NotFound => folder::names(&self.folder)?
                 .iter()
                 .filter_map(|name| name.strip_suffix(".hea"))
                 .map(str::to_string)
                 .collect(),
+            Err(cause) => return Err(TrainingError::Read { path: list, cause }),
         };
         match names.is_empty() {
             true => Err(folder::missing(
@@ -121,26 +112,18 @@ impl Wfdb {
     fn recording(&self, name: &str) -> Result<Recording, TrainingError> {
         let path = self.file(name, "hea");
         let record = Record::open(&path)?;
-        let number = self.signal.parse::<usize>().ok();
-        let by_number = number.and_then(|number| record.signals.get(number.checked_sub(1)?));
-        let named = || {
-            record
-                .signals
-                .iter()
-                .find(|signal| signal.name == self.signal)
-        };
-        let signal = by_number.or_else(named).ok_or_else(|| {
-            let known: Vec<&str> = record.signals.iter().map(|s| s.name.as_str()).collect();
-            TrainingError::data(
+        let least = 2.0 * SEGMENT_BAND[1];
+        if record.rate <= least {
+            return Err(TrainingError::data(
                 path.display().to_string(),
-                format!("it has no signal {}", self.signal),
                 format!(
-                    "use signal= with 1 to {} or one of {}",
-                    known.len(),
-                    known.join(", ")
+                    "the sampling rate is {}, which does not carry {} Hz",
+                    record.rate, SEGMENT_BAND[1]
                 ),
-            )
-        })?;
+                format!("use records with more than {least} samples a second"),
+            ));
+        }
+        let signal = record.signal(&self.signal, "signal=")?;
         let at = |sample: u64| (sample as f64 * SEGMENT_RATE / record.rate).round() as usize;
         let mut invalid = Vec::new();
         let mut values = Vec::with_capacity(signal.samples.len());
@@ -155,17 +138,11 @@ impl Wfdb {
             }
             values.push(last);
         }
-        let values = resample(&values, record.rate, SEGMENT_RATE)?;
-        let filter = || BandPass::new(SEGMENT_BAND, SEGMENT_RATE);
-        let values = match self.filter {
-            Filter::None => values,
-            Filter::ZeroPhase => filter()?.zero_phase(&values),
-            Filter::Causal => {
-                let mut stream = filter()?.stream();
-                let values = values.into_iter().map(|x| stream.push(f64::from(x)) as f32);
-                values.collect()
-            }
-        };
+        let values = resample(&values, record.rate, SEGMENT_RATE).map_err(|error| {
+            let remedy = "correct the header, or leave the record out with records=";
+            TrainingError::data(path.display().to_string(), error.to_string(), remedy)
+        })?;
+        let values = self.filter.apply(values);
         let annotations = self.annotations(name);
         let rhythms = read_annotations(&annotations, signal.samples.len() as u64)?;
         let rhythms: Vec<Rhythm> = rhythms
@@ -215,13 +192,19 @@ impl Wfdb {
         for (name, recording) in names.iter().zip(recordings) {
             let (found, left) = windows(&recording, self.hop, |rhythm| self.label(rhythm));
             left_out.add(left);
+            // A sequence also ends where a window was left out.
+            let (mut episode, mut next) = (0, None);
             for window in found {
                 let end = window.start + SEGMENT_POINTS;
+                if next != Some((window.rhythm, window.start)) {
+                    episode += 1;
+                }
+                next = Some((window.rhythm, window.start + self.hop));
                 all.values
                     .extend_from_slice(&recording.signal[window.start..end]);
                 all.labels.push(window.label);
                 all.patients.push(name.clone());
-                all.episodes.push(window.rhythm as u32);
+                all.episodes.push(episode);
             }
         }
         if all.labels.is_empty() {
@@ -256,6 +239,10 @@ impl Reader for Wfdb {
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
         let place = self.folder.display().to_string();
         self.preparation.split(&place, self.segments()?)
+    }
+
+    fn filter(&self) -> Option<SegmentFilter> {
+        Some(self.filter)
     }
 
     fn left_out(&self) -> Option<String> {
@@ -346,6 +333,10 @@ mod tests {
             .filter(|label| **label == 1)
             .count();
         assert_eq!(ventricular, 4);
+        // Segment 0 | 2, 3 | 4 to 7 | 11: nothing votes across the hole, a change of rhythm or the noise.
+        let origins = split.test.origins.as_ref().unwrap();
+        let places: Vec<u32> = origins.samples.iter().map(|origin| origin.place).collect();
+        assert_eq!(places, [0, 0, 1, 0, 1, 2, 3, 0]);
         let said = source.left_out().unwrap();
         assert_eq!(
             said,
@@ -372,6 +363,10 @@ mod tests {
         let folder = folder();
         write(folder.path(), "short", 4, 30.0, &[(0, "(N")], None);
         write(folder.path(), "silent", 10, 30.0, &[], None);
+        for (name, rate) in [("slow", "110"), ("fast", "2e6")] {
+            let header = format!("{name} 1 {rate}\nr0.dat 16");
+            std::fs::write(folder.path().join(format!("{name}.hea")), header).unwrap();
+        }
         for (options, part) in [
             (
                 "?signal=V",
@@ -386,6 +381,11 @@ mod tests {
             ("?records=none", "cannot read"),
             ("?records=short", "it holds no segment that can be used"),
             ("?records=silent", "silent.atr: it names no rhythm"),
+            (
+                "?records=slow",
+                "slow.hea: the sampling rate is 110, which does not carry 55 Hz",
+            ),
+            ("?records=fast", "fast.hea: rate = 2000000 is not allowed"),
             ("?records=r0", "its patients are too few"),
         ] {
             let text = format!("wfdb:{}{options}", folder.path().display());
@@ -407,6 +407,11 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(message.contains("holds no header (*.hea)"), "{message}");
+        // A list of records that cannot be read is not taken for none.
+        std::fs::write(empty.path().join("RECORDS"), [0xFF, 0xFE]).unwrap();
+        let message = text.parse::<DataSource>().unwrap().classes();
+        let message = message.unwrap_err().to_string();
+        assert!(message.contains("RECORDS"), "{message}");
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Counts {
         (self.sensitivity() + self.specificity()) / 2.0
     }
 
-    /// The weighted harmonic mean of positive predictive value and sensitivity, which counts `beta` times as much; 0 where both are.
+    /// The weighted harmonic mean of positive predictive value and sensitivity, in which sensitivity counts `beta` times as much as
+    /// predictive value; 0 where both are 0.
     pub fn f_beta(&self, beta: f64) -> f64 {
         let (precision, recall) = (self.positive_predictive_value(), self.sensitivity());
         let weight = beta * beta;

@@ -62,8 +62,7 @@ impl<C: Classifier> Detector<C> {
         let batch: Segments = task.batch(&[0], &self.device)?;
         let output = task.forward(&self.network, &batch);
         Learn::<C>::fits(&task, &output, &batch)?;
-        let decisions = task.decisions(output, 1)?;
-        let probability = decisions.first().map_or(0.0, |row| row[0]);
+        let probability = task.probabilities(output, 1)?[0][0];
         Ok(Decision {
             alarm: self.config.is_alarm(probability),
             probability,

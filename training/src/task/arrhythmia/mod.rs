@@ -15,21 +15,21 @@ use crossburn_models::Classifier;
 use crossburn_noise::{Better, Metric};
 use serde::{Deserialize, Serialize};
 
-pub use contest::{contest_score_2022, contest_score_2023};
+pub use contest::contest_score;
 pub use counts::Counts;
 pub use detector::{Decision, Detector};
-pub use patients::Patients;
 pub use vote::{Diagnosis, Vote, Voter};
 
-use super::classification::{AttackLoss, Classification, Labelled, require_finite};
+use self::patients::Patients;
+use super::classification::{AttackLoss, Classification, Labelled, finite_values};
 use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task};
 use crate::data::{Augmentation, Conventions, Origins, SEGMENT_CLASSES, Samples};
-use crate::weight_gradients::values;
 use crate::{Batches, TrainingError};
 
 /// How much more a missed arrhythmia counts than a false alarm.
 const BETA: f64 = 2.0;
-/// The least spread that a segment is divided by, where the data have 1: what varies less is flat, and rounding is not to be blown up.
+/// A segment whose standard deviation is below this is divided by this instead, so that the rounding errors of a flat segment are not
+/// amplified.
 const FLAT: f32 = 1e-3;
 
 /// What is an arrhythmia and how a detector is judged. In recipes the table `[task]` with `kind = "arrhythmia-detection"`.
@@ -157,7 +157,8 @@ impl ArrhythmiaMetric {
 /// Segments in which a network finds ventricular arrhythmia. It learns to tell classes apart by cross-entropy, and is judged by what its
 /// alarms are worth.
 ///
-/// Votes are of segments of one sequence alone, see [`Origins`]: never of two patients, and never across a change of rhythm.
+/// Votes are of segments of one sequence alone, see [`Origins`]: never of two patients, and never across a change of rhythm or a segment
+/// that was left out.
 ///
 /// # Source
 /// Qin et al., ASP-DAC 2025 (arXiv 2410.17395); metrics of the TinyML contest at ICCAD 2022.
@@ -215,11 +216,14 @@ impl ArrhythmiaDetection {
     ///
     /// # Errors
     /// [`TrainingError::NotFinite`].
-    fn decisions(&self, logits: Tensor<2>, chips: usize) -> Result<Vec<Vec<f64>>, TrainingError> {
+    fn probabilities(
+        &self,
+        logits: Tensor<2>,
+        chips: usize,
+    ) -> Result<Vec<Vec<f64>>, TrainingError> {
         let [_, all] = logits.dims();
         let classes = all / chips;
-        let rows = values(logits)?;
-        require_finite(&rows, all)?;
+        let rows = finite_values(logits, chips)?;
         let of_chip = |logits: &[f32]| {
             let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let weight = |logit: f32| f64::from(logit - largest).exp();
@@ -239,13 +243,13 @@ impl ArrhythmiaDetection {
     /// # Errors
     /// [`TrainingError::NotFinite`].
     pub fn alarms(&self, logits: Tensor<2>, batch: &Segments) -> Result<Alarms, TrainingError> {
-        let rows = self.decisions(logits, 1)?;
+        let rows = self.probabilities(logits, 1)?;
         let alarms = rows.iter().map(|row| self.config.is_alarm(row[0]));
         Ok(Alarms(batch.items.iter().copied().zip(alarms).collect()))
     }
 
     /// The counts of all decided segments.
-    pub fn counts(&self, decided: &Alarms) -> Counts {
+    fn counts(&self, decided: &Alarms) -> Counts {
         let mut counts = Counts::default();
         for (item, alarm) in &decided.0 {
             counts.add(self.is_positive(*item), *alarm);
@@ -254,7 +258,7 @@ impl ArrhythmiaDetection {
     }
 
     /// The same patient by patient; `None` where nobody knows whose segments these are.
-    pub fn patients(&self, decided: &Alarms) -> Option<Patients> {
+    fn patients(&self, decided: &Alarms) -> Option<Patients> {
         let origins = self.origins()?;
         let mut counts = vec![Counts::default(); origins.groups.len()];
         for (item, alarm) in &decided.0 {
@@ -265,7 +269,7 @@ impl ArrhythmiaDetection {
     }
 
     /// How many diagnoses there are, and how many of them are right. Sequences that are too short for a vote have none.
-    pub fn votes(&self, decided: &Alarms) -> (usize, usize) {
+    fn votes(&self, decided: &Alarms) -> (usize, usize) {
         let Some(origins) = self.origins() else {
             return (0, 0);
         };
@@ -388,8 +392,11 @@ impl Task for ArrhythmiaDetection {
         (part(first), part(rest))
     }
 
-    /// Between two patients, as near to `count` as may be.
+    /// Between two patients, as near to `count` as may be; at `count` where there is one patient alone.
     fn hold_back(&self, count: usize) -> (Self, Self) {
+        if count == 0 || count >= self.items() {
+            return self.split_at(count);
+        }
         let patient = |item: usize| Some(self.origins()?.samples[self.classes.place(item)].group);
         let borders = (1..self.items()).filter(|item| patient(*item) != patient(item - 1));
         let nearest = borders.min_by_key(|border| border.abs_diff(count));
@@ -534,7 +541,7 @@ impl<C: Classifier> Learn<C> for ArrhythmiaDetection {
     ) -> Result<(), TrainingError> {
         let chips = tallies.len();
         self.classes.expect_outputs(logits.dims()[1] / chips)?;
-        for (row, item) in self.decisions(logits, chips)?.iter().zip(&batch.items) {
+        for (row, item) in self.probabilities(logits, chips)?.iter().zip(&batch.items) {
             for (tally, probability) in tallies.iter_mut().zip(row) {
                 tally.0.push((*item, self.config.is_alarm(*probability)));
             }
@@ -552,7 +559,7 @@ impl<C: Classifier> Learn<C> for ArrhythmiaDetection {
         for class in found.names.len()..SEGMENT_CLASSES.len() {
             found.names.push(name(class));
         }
-        for (row, item) in self.decisions(logits, 1)?.iter().zip(&batch.items) {
+        for (row, item) in self.probabilities(logits, 1)?.iter().zip(&batch.items) {
             let alarm = self.config.is_alarm(row[0]);
             found.add(
                 usize::from(self.is_positive(*item)),

@@ -4,14 +4,14 @@ use super::{BETA, Counts};
 
 /// How a detector does on single patients.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Patients {
+pub(super) struct Patients {
     /// The patients by name, with their own counts.
     counts: Vec<(String, Counts)>,
 }
 
 impl Patients {
     /// The counts of all patients that have segments.
-    pub fn new(counts: impl IntoIterator<Item = (String, Counts)>) -> Self {
+    pub(super) fn new(counts: impl IntoIterator<Item = (String, Counts)>) -> Self {
         let counts = counts
             .into_iter()
             .filter(|(_, counts)| counts.segments() > 0);
@@ -21,13 +21,8 @@ impl Patients {
     }
 
     /// Number of patients.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.counts.len()
-    }
-
-    /// Whether there is no patient.
-    pub fn is_empty(&self) -> bool {
-        self.counts.is_empty()
     }
 
     /// F2 of each.
@@ -36,18 +31,18 @@ impl Patients {
     }
 
     /// The mean of their F2; 0 of none.
-    pub fn mean_f2(&self) -> f64 {
+    pub(super) fn mean_f2(&self) -> f64 {
         self.scores().sum::<f64>() / self.len().max(1) as f64
     }
 
     /// The share of patients whose F2 is above `threshold`: G of the contest of 2023.
-    pub fn share_above(&self, threshold: f64) -> f64 {
+    pub(super) fn share_above(&self, threshold: f64) -> f64 {
         let above = self.scores().filter(|score| *score > threshold).count();
         above as f64 / self.len().max(1) as f64
     }
 
     /// The name and the F2 of the first patient with the least.
-    pub fn worst(&self) -> Option<(&str, f64)> {
+    pub(super) fn worst(&self) -> Option<(&str, f64)> {
         let names = self.counts.iter().map(|(name, _)| name.as_str());
         names.zip(self.scores()).min_by(|a, b| a.1.total_cmp(&b.1))
     }
@@ -78,6 +73,6 @@ mod tests {
         assert_eq!(patients.share_above(1.0), 0.0);
         assert_eq!(patients.worst(), Some(("c", 0.0)));
         let nobody = Patients::new([]);
-        assert!(nobody.is_empty() && nobody.worst().is_none() && nobody.mean_f2() == 0.0);
+        assert!(nobody.len() == 0 && nobody.worst().is_none() && nobody.mean_f2() == 0.0);
     }
 }

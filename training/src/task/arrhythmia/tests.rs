@@ -9,6 +9,7 @@ use crossburn_noise::{Distribution, Variation};
 
 use super::*;
 use crate::data::{Normalization, SEGMENT_POINTS, Values, iegm};
+use crate::weight_gradients::values;
 use crate::{Evaluation, TaskConfig, WeightAttack, evaluate};
 
 /// Segments of one point whose origins are these: patient and episode, and whether each is an arrhythmia.
@@ -189,13 +190,30 @@ fn a_threshold_moves_alarms_and_what_is_no_number_is_refused() {
         ),
         "{error}"
     );
+    // Of two chips side by side, the second gives what is no number for its first class.
+    let task = task(&rows, ArrhythmiaConfig::default());
+    let batch = task.batch(&[0, 1], &device).unwrap();
+    let output =
+        Tensor::<2>::from_floats([[0.0, 1.0, 0.0, 1.0], [0.0, 1.0, f32::NAN, 1.0]], &device);
+    let mut tallies = [Alarms::default(), Alarms::default()];
+    let error = Learn::<Cnn1d>::judge(&task, output, &batch, &mut tallies).unwrap_err();
+    let expected = "chip 1 of those side by side gives NaN for output 0 of item 1";
+    assert!(error.to_string().starts_with(expected), "{error}");
 }
 
 #[test]
 fn validation_holds_whole_patients_back() {
     let samples = iegm(2, 0, 200);
     let task = ArrhythmiaDetection::new(samples, &ArrhythmiaConfig::default());
-    for (asked, learned) in [(140, 120), (141, 160), (10, 40), (199, 160)] {
+    // Nothing and everything are what was asked for.
+    for (asked, learned) in [
+        (140, 120),
+        (141, 160),
+        (10, 40),
+        (199, 160),
+        (0, 0),
+        (200, 200),
+    ] {
         let (learn, rest) = task.hold_back(asked);
         assert_eq!(
             (learn.items(), rest.items()),
@@ -258,7 +276,7 @@ fn a_detector_decides_as_the_task_does() {
         let items: Vec<usize> = (0..12).collect();
         let batch = task.batch(&items, &device).unwrap();
         let output = task.forward(&network(), &batch);
-        let expected = task.decisions(output, 1).unwrap();
+        let expected = task.probabilities(output, 1).unwrap();
         let Values::Floats(floats) = &samples.values else {
             unreachable!("floats")
         };

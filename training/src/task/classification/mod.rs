@@ -373,29 +373,8 @@ fn count_of_chips(
 ) -> Result<Vec<usize>, TrainingError> {
     let [rows, all] = logits.dims();
     let classes = all / chips;
-    let values = values(logits)?;
+    let values = finite_values(logits, chips)?;
     debug_assert_eq!(rows, labels.len());
-    if let Err(error) = require_finite(&values, all) {
-        return Err(match (chips, error) {
-            (1, error) => error,
-            (
-                _,
-                TrainingError::NotFinite {
-                    what,
-                    item,
-                    output,
-                    value,
-                },
-            ) => TrainingError::NotFinite {
-                what,
-                item,
-                output: output % classes,
-                value,
-            }
-            .of_chip(format!("{} of those side by side", output / classes)),
-            (_, error) => error,
-        });
-    }
     let of_chip = |chip: usize| {
         let rows = values.chunks(all.max(1));
         let rows = rows.map(|row| &row[chip * classes..][..classes]);
@@ -406,8 +385,39 @@ fn count_of_chips(
     Ok((0..chips).map(of_chip).collect())
 }
 
+/// The values of `logits`, row by row, in which the logits of `chips` stand side by side: `[samples, chips · classes]`.
+///
+/// # Errors
+/// [`TrainingError::NotFinite`] for a logit that is NaN or infinite; rows count as items from 0, and of several chips it names which.
+pub(super) fn finite_values(logits: Tensor<2>, chips: usize) -> Result<Vec<f32>, TrainingError> {
+    let [_, all] = logits.dims();
+    let classes = all / chips;
+    let values = values(logits)?;
+    match (require_finite(&values, all), chips) {
+        (Ok(()), _) => Ok(values),
+        (
+            Err(TrainingError::NotFinite {
+                what,
+                item,
+                output,
+                value,
+            }),
+            2..,
+        ) => {
+            let of_chip = TrainingError::NotFinite {
+                what,
+                item,
+                output: output % classes,
+                value,
+            };
+            Err(of_chip.of_chip(format!("{} of those side by side", output / classes)))
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
 /// Refuses the first of `outputs`, in rows of `width`, that is NaN or infinite.
-pub(super) fn require_finite(outputs: &[f32], width: usize) -> Result<(), TrainingError> {
+fn require_finite(outputs: &[f32], width: usize) -> Result<(), TrainingError> {
     match outputs.iter().position(|value| !value.is_finite()) {
         Some(place) => Err(TrainingError::NotFinite {
             what: "the network".to_string(),

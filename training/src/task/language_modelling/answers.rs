@@ -37,7 +37,7 @@ impl Answers {
     /// Those of the passages of `corpus`, of which `source` is the name.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] for a running text, and for a passage without a prompt, by its place.
+    /// [`TrainingError::Data`] for a running text, and by its place for a passage without a prompt or without a word in its completion.
     pub(super) fn new(
         corpus: &Corpus,
         source: &str,
@@ -61,6 +61,19 @@ impl Answers {
         if let Some(bare) = passages.iter().find(bare) {
             return refuse(&bare.place, "it has no prompt");
         }
+        let reference = |passage: &Passage| Reference {
+            words: words(&passage.completion),
+            ends: passage.ends,
+        };
+        let references: Vec<Reference> = passages.iter().map(reference).collect();
+        let mut both = passages.iter().zip(&references);
+        if let Some((wordless, _)) = both.find(|(_, reference)| reference.words.is_empty()) {
+            return Err(TrainingError::data(
+                &wordless.place,
+                format!("its completion has no word (a to z, 0 to 9), and {metric} compares words"),
+                "give completions with words, or use task.metric = perplexity",
+            ));
+        }
         let by_line = passages.iter().any(|passage| !passage.ends);
         Ok(Self {
             config: *config,
@@ -70,13 +83,7 @@ impl Answers {
             },
             tokenizer: tokenizer.clone(),
             positions,
-            references: passages
-                .iter()
-                .map(|passage| Reference {
-                    words: words(&passage.completion),
-                    ends: passage.ends,
-                })
-                .collect(),
+            references,
         })
     }
 
@@ -306,6 +313,15 @@ mod tests {
         assert!(
             error.starts_with("u.jsonl, line 7: it has no prompt, and rouge-l judges"),
             "{error}"
+        );
+        let error = task(
+            &[passage("q", "a", true), passage("q", " é…\n", true)],
+            &config,
+        );
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "u.jsonl, line 7: its completion has no word (a to z, 0 to 9), and rouge-l compares words; \
+             give completions with words, or use task.metric = perplexity"
         );
         let task = task(&[passage("q", "ua", true)], &config).unwrap();
         let batches = Batches::new(&task, 1, &Device::flex()).unwrap();

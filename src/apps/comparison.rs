@@ -1,0 +1,72 @@
+//! What quantizing and pruning a trained network share: items pass through it, and a document compares it before and after.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossburn_noise::Metric;
+use crossburn_training::{Batches, Details, Learn};
+use serde_json::Value;
+
+use super::study::{self, Clock};
+use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
+
+/// Items whose inputs are measured at a time.
+pub(super) const BATCH: usize = 16;
+
+/// Lets `batches` pass through `network` until `stop`: what was measured then is incomplete.
+pub(super) fn pass<N, T: Learn<N>>(network: &N, batches: &Batches<T>, stop: &AtomicBool) {
+    for batch in batches.iter() {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        batches.task().forward(network, batch);
+    }
+}
+
+/// A network before and after.
+pub(super) struct Comparison {
+    /// Command line that repeats the run.
+    pub(super) reproduce: String,
+    /// What was asked for.
+    pub(super) config: Value,
+    pub(super) data: DataSummary,
+    /// What the networks are judged by.
+    pub(super) metric: Metric,
+    pub(super) methods: Vec<MethodResults>,
+    pub(super) clock: Clock,
+}
+
+impl From<Comparison> for Results {
+    fn from(comparison: Comparison) -> Self {
+        let (version, commit) = study::version();
+        Self {
+            schema: Self::SCHEMA.to_string(),
+            command: RunCommand::Compress,
+            version,
+            commit,
+            reproduce: comparison.reproduce,
+            config: comparison.config,
+            data: comparison.data,
+            metric: comparison.metric,
+            training_metric: None,
+            deployment: None,
+            methods: comparison.methods,
+            confusion: None,
+            timing: comparison.clock.timing(),
+        }
+    }
+}
+
+/// A network in the table.
+pub(super) fn row(name: &str, judged: Details) -> MethodResults {
+    MethodResults {
+        name: name.to_string(),
+        training_noise: Value::Null,
+        clean: judged.metric,
+        also: study::also(judged.also),
+        curve: Vec::new(),
+        population: None,
+        sweep: Vec::new(),
+        hardware: None,
+        percentiles: None,
+    }
+}
