@@ -247,7 +247,13 @@ fn bad_signals_are_named_in_one_line() {
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains(part), "{text}");
     }
-    // A network that is no detector.
+    // A network that is no network of signals, and one that is no detector.
+    let other = "train ecg.toml --set model={kind=\"mlp\",widths=[1250,2]} --out no";
+    let refused = bad(folder, other);
+    assert!(
+        refused.contains("model.kind = mlp is not allowed: use a network of signals"),
+        "{refused}"
+    );
     perceptron(folder, "p.toml");
     good(folder, "train p.toml --out p");
     let refused = bad(folder, "ecg detect p --input one.txt");

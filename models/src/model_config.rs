@@ -248,6 +248,12 @@ impl ModelConfig {
         })
     }
 
+    /// Whether it may be a classifier of signals, as a graph of another program may be:
+    /// [`WithNetwork::signal_classifier`] gets it.
+    pub fn takes_signals(&self) -> bool {
+        matches!(self, Self::Cnn1d(_) | Self::SignalCnn(_) | Self::Onnx(_))
+    }
+
     /// Width of weights and activations, if quantized.
     pub fn bits(&self) -> Option<WeightBits> {
         match self {
@@ -450,8 +456,10 @@ impl ModelConfig {
             Self::ConvNet(config) => work.classifier(initialize(config.init(device), seed)),
             Self::ResNet18(config) => work.classifier(initialize(config.init(device), seed)),
             Self::ResNet(config) => work.classifier(initialize(config.init(device), seed)),
-            Self::Cnn1d(config) => work.classifier(initialize(config.init(device), seed)),
-            Self::SignalCnn(config) => work.classifier(initialize(config.init(device), seed)),
+            Self::Cnn1d(config) => work.signal_classifier(initialize(config.init(device), seed)),
+            Self::SignalCnn(config) => {
+                work.signal_classifier(initialize(config.init(device), seed))
+            }
             Self::Autoencoder(config) => work.autoencoder(initialize(config.init(device), seed)),
             Self::ConvAutoencoder(config) => {
                 work.autoencoder(initialize(config.init(device), seed))

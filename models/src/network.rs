@@ -60,6 +60,14 @@ pub trait WithNetwork {
     /// Does the work with a classifier.
     fn classifier<C: Classifier>(self, network: C) -> Self::Output;
 
+    /// Does the work with a classifier of signals: as with any classifier, unless the work tells them apart.
+    fn signal_classifier<C: Classifier>(self, network: C) -> Self::Output
+    where
+        Self: Sized,
+    {
+        self.classifier(network)
+    }
+
     /// Does the work with an autoencoder.
     fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output;
 

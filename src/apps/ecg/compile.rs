@@ -203,7 +203,14 @@ impl<'a> CompileJob<'a> {
 impl WithNetwork for CompileJob<'_> {
     type Output = Result<(IntegerDetector, Option<Compilation>)>;
 
-    fn classifier<C: Classifier>(self, network: C) -> Self::Output {
+    fn classifier<C: Classifier>(self, _: C) -> Self::Output {
+        bail!(
+            "{} is no network of signals",
+            self.trained.stored.folder.display()
+        )
+    }
+
+    fn signal_classifier<C: Classifier>(self, network: C) -> Self::Output {
         let stored = self.trained.stored;
         let network = self.trained.load(network)?;
         let plan = stored.recipe.weights::<C>();

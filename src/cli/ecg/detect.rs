@@ -102,7 +102,14 @@ struct Job<'a> {
 impl WithNetwork for Job<'_> {
     type Output = Result<()>;
 
-    fn classifier<C: Classifier>(self, network: C) -> Result<()> {
+    fn classifier<C: Classifier>(self, _: C) -> Result<()> {
+        bail!(
+            "{} is no network of signals",
+            self.detector.stored.folder.display()
+        )
+    }
+
+    fn signal_classifier<C: Classifier>(self, network: C) -> Result<()> {
         let StoredDetector { stored, task, .. } = self.detector;
         let network = self.detector.load(network)?;
         let network = programmed(&network, stored.weights::<C>()).valid();

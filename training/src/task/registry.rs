@@ -154,6 +154,9 @@ impl TaskConfig {
         model.check_classes(classes)?;
         let config = match self {
             Self::AnomalyDetection(config) => config,
+            Self::ArrhythmiaDetection(_) if !model.takes_signals() => {
+                return Err(no_signals(model.name()));
+            }
             Self::ArrhythmiaDetection(config) => return config.check(classes),
             Self::Classification {} | Self::LanguageModelling(_) => return Ok(()),
         };
@@ -270,7 +273,7 @@ impl Recipe {
             };
             let (network, graph) = Graph::of(file, device)?;
             bind.graph = Some(graph);
-            return bind.classifier(network);
+            return bind.signal_classifier(network);
         }
         let ModelConfig::Pretrained(model) = &self.model else {
             return self.model.build(self.seed, device, bind)?;
@@ -287,6 +290,12 @@ impl Recipe {
             Opened::Adapted(network) => bind.texts(network, texts),
         }
     }
+}
+
+/// The refusal of a network that is none of signals, for a task about these.
+fn no_signals(model: &'static str) -> TrainingError {
+    let networks = "a network of signals for this task: cnn1d, signal-cnn or onnx";
+    TrainingError::setting("model.kind", model, networks)
 }
 
 /// A network meets its task.
@@ -321,15 +330,23 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
                 let graph = self.graph;
                 Ok(self.work.run(network, Classes { model, graph }))
             }
-            TaskConfig::ArrhythmiaDetection(config) => {
-                let classes = Classes {
-                    model,
-                    graph: self.graph,
-                };
-                Ok(self.work.run(network, Arrhythmias { classes, config }))
-            }
+            TaskConfig::ArrhythmiaDetection(_) => Err(no_signals(model.name())),
             task => Err(task.other(model.name(), Family::Classifier)),
         }
+    }
+
+    /// Every task of signals is compiled for the networks of signals alone.
+    fn signal_classifier<C: Classifier>(self, network: C) -> Self::Output {
+        let TaskConfig::ArrhythmiaDetection(config) = &self.recipe.task else {
+            return self.classifier(network);
+        };
+        let network = self.recipe.quantization.activations(network);
+        self.recipe.check_weights(&network)?;
+        let classes = Classes {
+            model: &self.recipe.model,
+            graph: self.graph,
+        };
+        Ok(self.work.run(network, Arrhythmias { classes, config }))
     }
 
     fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output {

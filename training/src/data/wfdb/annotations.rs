@@ -43,7 +43,10 @@ impl Annotation {
 /// # Errors
 /// [`TrainingError::Read`], and [`TrainingError::Data`] for a file without an end mark, and for an annotation that lies before the one before it or
 /// past the end of the record.
-pub(super) fn read_annotations(path: &Path, samples: u64) -> Result<Vec<Annotation>, TrainingError> {
+pub(super) fn read_annotations(
+    path: &Path,
+    samples: u64,
+) -> Result<Vec<Annotation>, TrainingError> {
     let failed = |cause| TrainingError::Read {
         path: path.to_path_buf(),
         cause,
