@@ -128,7 +128,9 @@ impl Contest {
             })?;
             read_text(&path)
         };
-        let values: Vec<Vec<f32>> = entries.par_iter().map(text).collect::<Result<_, _>>()?;
+        let values: Vec<Result<Vec<f32>, _>> = entries.par_iter().map(text).collect();
+        // The first text that cannot be read is named, whichever thread was first.
+        let values: Vec<Vec<f32>> = values.into_iter().collect::<Result<_, _>>()?;
         Ok(segments(&entries, values.concat()))
     }
 

@@ -91,15 +91,20 @@ impl Record {
         let by_number = number.and_then(|number| self.signals.get(number.checked_sub(1)?));
         let named = || self.signals.iter().find(|signal| signal.name == asked);
         by_number.or_else(named).ok_or_else(|| {
-            let known: Vec<&str> = self.signals.iter().map(|s| s.name.as_str()).collect();
+            let numbers = match self.signals.len() {
+                1 => format!("use {option}1"),
+                count => format!("use {option} with 1 to {count}"),
+            };
+            let names = self.signals.iter().map(|s| s.name.as_str());
+            let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+            let remedy = match names.is_empty() {
+                true => numbers,
+                false => format!("{numbers} or one of {}", names.join(", ")),
+            };
             TrainingError::data(
                 self.path.display().to_string(),
                 format!("it has no signal {asked}"),
-                format!(
-                    "use {option} with 1 to {} or one of {}",
-                    known.len(),
-                    known.join(", ")
-                ),
+                remedy,
             )
         })
     }

@@ -184,12 +184,12 @@ impl Wfdb {
     /// The segments of all records: each record is a patient.
     fn segments(&self) -> Result<Segments, TrainingError> {
         let names = self.names()?;
-        let recordings: Vec<Recording> = names
-            .par_iter()
-            .map(|name| self.recording(name))
-            .collect::<Result<_, _>>()?;
+        let recordings: Vec<Result<Recording, TrainingError>> =
+            names.par_iter().map(|name| self.recording(name)).collect();
         let (mut all, mut left_out) = (Segments::default(), LeftOut::default());
         for (name, recording) in names.iter().zip(recordings) {
+            // The first record that cannot be read is named, whichever thread was first.
+            let recording = recording?;
             let (found, left) = windows(&recording, self.hop, |rhythm| self.label(rhythm));
             left_out.add(left);
             // A sequence also ends where a window was left out.
@@ -369,15 +369,17 @@ mod tests {
         }
         for (options, part) in [
             (
-                "?signal=V",
-                "it has no signal V; use signal= with 1 to 1 or one of II",
+                "?signal=V&records=r0,slow",
+                "r0.hea: it has no signal V; use signal=1 or one of II",
             ),
-            ("?signal=2", "it has no signal 2"),
+            ("?signal=V&records=fast", "it has no signal V; use signal=1"),
+            ("?signal=2&records=r0", "it has no signal 2"),
             (
                 "?filter=low",
                 "filter=low is not allowed: use zero-phase, causal or none",
             ),
             ("?hop=0", "hop=0 is not allowed"),
+            ("", "fast.hea: rate = 2000000 is not allowed"),
             ("?records=none", "cannot read"),
             ("?records=short", "it holds no segment that can be used"),
             ("?records=silent", "silent.atr: it names no rhythm"),
