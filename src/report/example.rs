@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::{
     BoundPoint, Claim, DataSummary, Document, EpochRow, FoundBy, JudgedWidths, KppEntry, Mapping,
-    MappingData, MethodResults, PopulationSummary, RandomChips, Reproduction, ReproductionRow,
-    Results, RunCommand, SearchSummary, SweepPoint, Timing, Transfer, TransferFrom, Verdict,
-    WidthRow, Widths, WorstCaseResults,
+    MappingData, MethodResults, PopulationSummary, RandomChips, Reproduction, ReproductionColumn,
+    ReproductionRow, Results, RunCommand, SearchSummary, SweepPoint, Timing, Transfer,
+    TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -237,9 +237,11 @@ pub(crate) fn reproduction() -> Reproduction {
         config: json!({"experiment": {"sigma": 0.3}}),
         paper: "kpp".into(),
         data: "digits: 600 training, 100 validation, 100 test items".into(),
-        metric: Metric::share("accuracy"),
         seeds: vec![1, 2],
-        columns: vec!["KPP(1)".into()],
+        columns: vec![ReproductionColumn {
+            name: "KPP(1)".into(),
+            metric: Metric::share("accuracy"),
+        }],
         rows: vec![row("none", [0.6, 0.62]), row("gaussian", [0.8, 0.83])],
         claims: vec![Claim {
             what: "gaussian over none".into(),

@@ -47,7 +47,7 @@ mod worst_case;
 pub use document::{Document, Origin, Timing};
 pub use error::ReportError;
 pub use mapping::{Mapping, MappingData};
-pub use reproduction::{Claim, Reproduction, ReproductionRow, Verdict};
+pub use reproduction::{Claim, Reproduction, ReproductionColumn, ReproductionRow, Verdict};
 pub(crate) use results::CONFIDENCE;
 pub use results::{
     AlsoMeasured, CostSummary, DataSummary, EpochRow, ImportanceQuantileSummary, ImportanceSummary,

@@ -41,7 +41,7 @@ struct Header {
 
 impl IntegerDetector {
     /// `network`, made of a run on `data` with the seed `data_seed`.
-    pub(super) fn new(
+    pub(crate) fn new(
         network: IntegerNetwork,
         task: &ArrhythmiaConfig,
         conventions: Conventions,
@@ -131,7 +131,7 @@ impl IntegerDetector {
     /// # Errors
     /// A segment with a value that is not finite.
     pub(super) fn codes(&self, batch: &Segments) -> Result<Vec<Vec<i8>>> {
-        let values = inputs(batch)?;
+        let values = segment_values(batch)?;
         let signal = self.network.signal();
         let segments = values.chunks(signal.channels * signal.length);
         let codes = segments.map(|segment| self.network.quantize_signal(segment));
@@ -150,7 +150,7 @@ impl IntegerDetector {
 }
 
 /// What networks see of the segments of `batch`, one segment after the other.
-pub(super) fn inputs(batch: &Segments) -> Result<Vec<f32>> {
+pub(crate) fn segment_values(batch: &Segments) -> Result<Vec<f32>> {
     let data = batch.inputs().clone().into_data();
     data.try_into_vec_as::<f32>()
         .map_err(|error| anyhow::anyhow!("segments cannot be read from the device: {error:?}"))

@@ -6,6 +6,6 @@ mod simulate;
 mod stored_detector;
 
 pub(crate) use compile::{Compilation, CompileJob};
-pub(crate) use integer_detector::IntegerDetector;
+pub(crate) use integer_detector::{IntegerDetector, segment_values};
 pub(crate) use simulate::{Simulation, open_accelerator, simulate};
 pub(crate) use stored_detector::StoredDetector;

@@ -70,6 +70,9 @@ pub(crate) struct Simulation {
     pub(crate) metric: String,
     /// The metric on the accelerator; none where these segments have none.
     pub(crate) value: Option<f64>,
+    /// What the accelerator decides.
+    #[serde(skip)]
+    pub(crate) alarms: Alarms,
 }
 
 impl Simulation {
@@ -129,6 +132,7 @@ pub(crate) fn simulate(
         equal,
         metric: test.metric().name.into_owned(),
         value: test.value(&alarms).ok(),
+        alarms,
     })
 }
 

@@ -144,7 +144,8 @@ pub enum ArrhythmiaMetric {
 }
 
 impl ArrhythmiaMetric {
-    pub(super) fn metric(self) -> Metric {
+    /// What the number is.
+    pub fn metric(self) -> Metric {
         Metric::share(match self {
             Self::F2 => "F2",
             Self::Bac => "BAC",
@@ -296,6 +297,25 @@ impl ArrhythmiaDetection {
         (votes, right)
     }
 
+    /// One number of all decided segments, whatever these detectors are judged by.
+    ///
+    /// # Errors
+    /// [`TrainingError::Undefined`] for the accuracy of votes where no sequence is long enough for one.
+    pub fn measured(
+        &self,
+        metric: ArrhythmiaMetric,
+        decided: &Alarms,
+    ) -> Result<f64, TrainingError> {
+        self.of(metric, decided)
+            .ok_or_else(|| TrainingError::Undefined {
+                metric: metric.metric().name.into_owned(),
+                why: format!(
+                    "no sequence of one patient and one rhythm has {} segments",
+                    self.config.vote
+                ),
+            })
+    }
+
     fn of(&self, metric: ArrhythmiaMetric, decided: &Alarms) -> Option<f64> {
         let counts = self.counts(decided);
         Some(match metric {
@@ -437,14 +457,7 @@ impl Task for ArrhythmiaDetection {
     }
 
     fn value(&self, tally: &Alarms) -> Result<f64, TrainingError> {
-        self.of(self.config.metric, tally)
-            .ok_or_else(|| TrainingError::Undefined {
-                metric: self.metric().name.into_owned(),
-                why: format!(
-                    "no sequence of one patient and one rhythm has {} segments",
-                    self.config.vote
-                ),
-            })
+        self.measured(self.config.metric, tally)
     }
 
     fn also(&self, tally: &Alarms) -> Vec<(Metric, f64)> {
