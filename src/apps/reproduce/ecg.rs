@@ -104,7 +104,10 @@ impl Arm for EcgArm {
 }
 
 fn uniform(bits: u8) -> String {
-    format!("{bits} bits")
+    match bits {
+        1 => "1 bit".to_string(),
+        bits => format!("{bits} bits"),
+    }
 }
 
 fn mixed(most: u8) -> String {
