@@ -6,7 +6,8 @@ use super::document::Simulation;
 use crate::report::draw::quantity::{Shown, count, share};
 
 /// How the numbers are defined, one sentence each.
-pub(super) const DEFINITIONS: [&str; 6] = [
+pub(super) const DEFINITIONS: [&str; 7] = [
+    "Shape: outputs × inputs × taps. Stored: kept weights with the index that says where they stood, biases and factors of rescaling.",
     "Dense: cycles of the same array without an index, which multiplies by the zeros of absent weights as well. Waiting: cycles in which \
      the busiest core element takes longer than if its weights were spread evenly.",
     "Utilisation is the part of the processing elements that multiply while the layer convolves. Products are those that are carried \

@@ -60,7 +60,7 @@ pub(super) fn layers(found: &Simulation) -> Table {
     ];
     Table::new([
         "Layer",
-        "Outputs × inputs × taps",
+        "Shape",
         "Weight bits",
         "Activation bits",
         "Sparsity",
