@@ -11,7 +11,7 @@ use crate::report::{MOST_SEGMENTS, MOST_SEQUENCES, ShownSegment, ShownSequence};
 const STRETCHES: usize = 125;
 
 /// Neighbouring segments of one sequence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Window<'a> {
     sequence: &'a DecidedSequence,
     /// The place of the first one within the sequence.

@@ -54,8 +54,8 @@ pub(super) fn strip(id: &'static str, found: &Simulation, sequence: &ShownSequen
             sequence.patient
         ),
         note: format!(
-            "The signal in the codes that the accelerator takes, the smallest and the largest of each short stretch. Below it the label, the \
-             decision of each segment, and the diagnosis that {} segments vote for, every {}. What is wrong has a frame.",
+            "In the codes that the accelerator takes. Below: the label, the decision of each segment, and the diagnosis of {} segments, \
+             every {}. What is wrong has a frame.",
             vote.size, vote.hop
         ),
         description: format!(

@@ -17,7 +17,7 @@ pub(super) const DEFINITIONS: [&str; 7] = [
     "Leakage flows all the time, also between inferences. The average power of a chip that sleeps most of the time is nearly all leakage and \
      says nothing about the efficiency at work: operations per joule count the time at work alone, and only operations that are \
      carried out.",
-    "Signals are drawn as the accelerator takes them, in codes of 8 bits. Where the task scales each segment by itself, heights of two \
+    "Signals are drawn as the accelerator takes them, in codes of 8 bits: the smallest and the largest of each short stretch. Where the task scales each segment by itself, heights of two \
      segments do not compare.",
     "A segment is decided by itself. Neighbouring segments of one patient and one label vote for a diagnosis; half of the votes are \
      enough for an arrhythmia.",
@@ -27,7 +27,7 @@ pub(super) const DEFINITIONS: [&str; 7] = [
 pub(super) fn headline(found: &Simulation) -> String {
     let (cost, work) = (&found.cost, found.work());
     format!(
-        "An inference on {} takes {} and {}, in {:.3} of the cycles that multiply by the zeros as well; {} of {} segments have the \
+        "An inference on {} takes {} and {}, in {:.3} of the cycles of the same array without an index; {} of {} segments have the \
          results of the integer network, to the bit.",
         found.accelerator,
         cost.latency.shown(),
@@ -59,7 +59,7 @@ pub(super) fn terms(found: &Simulation) -> Vec<(&'static str, String)> {
         (
             "Cycles",
             format!(
-                "{}, {:.3} of the {} that multiply by the zeros as well",
+                "{}, {:.3} of the {} without an index",
                 count(work.cycles),
                 work.ratio(),
                 count(work.dense_cycles)
@@ -135,6 +135,6 @@ fn judged(found: &Simulation) -> String {
     let metric = &found.metric;
     match found.value {
         Some(value) => format!("{} {}", metric.name, metric.show(value)),
-        None => format!("{}, which these segments have not", metric.name),
+        None => format!("{}, which is not defined for these segments", metric.name),
     }
 }

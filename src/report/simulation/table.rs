@@ -155,6 +155,6 @@ mod tests {
         let mut found = example::simulation();
         assert!(tables(&found).contains("F2 71.43 %"), "{}", tables(&found));
         found.value = None;
-        assert!(tables(&found).contains("F2, which these segments have not"));
+        assert!(tables(&found).contains("F2, which is not defined for these segments"));
     }
 }

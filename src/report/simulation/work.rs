@@ -9,7 +9,7 @@ pub(crate) struct Work {
     pub(crate) cycles: u64,
     /// Cycles of the same array without an index: it multiplies by the zeros of absent weights.
     pub(crate) dense_cycles: u64,
-    /// Cycles in which the busiest core element works alone.
+    /// Cycles by which busy core elements take longer than if their weights were spread evenly.
     pub(crate) stall_cycles: u64,
     /// Multiplications that are carried out.
     pub(crate) executed_macs: u64,
