@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
-use crossburn_checkpoints::write_bytes;
+use crossburn_checkpoints::{checksum, write_bytes};
 use crossburn_hardware::accelerator::IntegerNetwork;
 use crossburn_training::data::{Amount, Conventions, DataSource};
 use crossburn_training::{ArrhythmiaConfig, ArrhythmiaDetection, DataConfig, Segments};
@@ -87,6 +87,20 @@ impl IntegerDetector {
     /// A file that cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         Ok(write_bytes(path, serde_json::to_string(self)?.as_bytes())?)
+    }
+
+    /// What is an alarm, and how segments are scaled.
+    pub(super) fn task(&self) -> &ArrhythmiaConfig {
+        &self.task
+    }
+
+    /// A digest of the network and of all that decides what it sees and says.
+    ///
+    /// # Errors
+    /// A detector that cannot be put into JSON.
+    pub(super) fn digest(&self) -> Result<String> {
+        let parts = (&self.network, &self.task, &self.conventions);
+        Ok(checksum(serde_json::to_string(&parts)?.as_bytes()))
     }
 
     /// The data that were asked for, or those of its training.

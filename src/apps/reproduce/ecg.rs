@@ -28,7 +28,7 @@ use super::claim::{Expected, claim, differences};
 use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::ecg::{IntegerDetector, open_accelerator, segment_values, simulate};
 use crate::apps::study::{self, StudyObserver};
-use crate::report::{Claim, DataSummary, ReproductionColumn};
+use crate::report::{Claim, DataSummary, ReproductionColumn, Work};
 
 /// The arm that the others start from.
 const FLOAT: &str = "float";
@@ -300,13 +300,14 @@ impl EcgPaper {
         let detector = IntegerDetector::new(network, &self.task, conventions, data);
         let accelerator = open_accelerator(self.accelerator)?;
         let found = simulate(&detector, &accelerator, test, device)?;
+        let work = Work::of(&found.layers);
         let numbers = [
             (BITS, mean),
             (SIZE, stored as f64 / 8192.0),
-            (CYCLES, found.cycles_ratio),
-            (UTILISATION, found.utilisation),
+            (CYCLES, work.ratio()),
+            (UTILISATION, work.utilisation()),
             (POWER, 1e6 * found.cost.average_power.get()),
-            (EXACT, found.equal as f64 / found.segments as f64),
+            (EXACT, found.equal as f64 / test.items() as f64),
         ];
         let numbers = numbers.map(|(name, value)| (name.to_string(), value));
         Ok((found.alarms, numbers.into()))
