@@ -22,7 +22,7 @@ fn train(folder: &Path) {
     good(folder, "train ecg.toml --out run");
 }
 
-/// The numbers with this key in every layer.
+/// The numbers at this place in every layer.
 fn of_layers(found: &Value, key: &str) -> Vec<u64> {
     let layers = found["layers"].as_array().unwrap().iter();
     layers
@@ -59,26 +59,50 @@ fn a_run_becomes_integers_that_an_accelerator_computes_to_the_bit() {
     assert_eq!(simulated["segments"], 120);
     assert_eq!(simulated["equal"], 120);
     // The integers of the simulator are those that were compared.
-    assert_eq!(simulated["metric"], "F2");
+    assert_eq!(simulated["metric"]["name"], "F2");
     assert_eq!(simulated["value"], compiled["integers"]);
     // 311 and 77 positions, then one.
     let macs: [u64; 3] = [8 * 8 * 311, 8 * 32 * 77, 1232];
-    assert_eq!(of_layers(&simulated, "/dense_macs"), macs);
+    assert_eq!(of_layers(&simulated, "/counts/dense_macs"), macs);
     assert_eq!(
-        of_layers(&simulated, "/executed_macs"),
+        of_layers(&simulated, "/counts/executed_macs"),
         macs.map(|all| all / 2)
     );
     // Two input channels, 16 outputs and 16 positions at a time: 8 taps in 20 tiles, 4 x 4 in 5 tiles, 4 x 77 in one.
-    assert_eq!(simulated["dense_cycles"], 8 * 20 + 4 * 4 * 5 + 4 * 77);
+    let dense = [8 * 20, 4 * 4 * 5, 4 * 77];
+    assert_eq!(of_layers(&simulated, "/dense_cycles"), dense);
     // Half of them with 2:4; 154 of the last layer in passes of 32, and 26.
     let cycles = [4 * 20, 8 * 5, 4 * 32 + 26];
-    assert_eq!(of_layers(&simulated, "/cycles"), cycles);
-    assert_eq!(of_layers(&simulated, "/stall_cycles"), [0; 3]);
-    assert_eq!(simulated["cycles_ratio"], 0.5);
+    assert_eq!(of_layers(&simulated, "/counts/cycles"), cycles);
+    assert_eq!(of_layers(&simulated, "/counts/stall_cycles"), [0; 3]);
+    assert_eq!(of_layers(&simulated, "/kept"), [32, 128, 616]);
+    // Weights with their index, and biases with rescaling, as they were compiled.
+    let stored = [32 * 8 + 64, 128 * 4 + 256, 616 * 8 + 1232];
+    assert_eq!(of_layers(&simulated, "/counts/weight_bits_stored"), stored);
 
     // A run is compiled first, and says the same.
-    let of_run = json(&good(folder, "ecg simulate run --json"));
-    assert_eq!(of_run, simulated);
+    let of_run = json(&good(folder, "ecg simulate run --json --out of-run"));
+    let (mut with, mut without) = (simulated, of_run);
+    for document in [&mut with, &mut without] {
+        document["timing"].take();
+        document["reproduce"].take();
+    }
+    assert_eq!(with, without);
+
+    // Its folder holds the report, which follows from the document.
+    let run = folder.join("of-run");
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    for part in ["Segments on the accelerator", "Signals and decisions"] {
+        assert!(page.contains(part), "{part}");
+    }
+    for plot in ["layer-energy", "layer-cycles", "confusion", "signal-1"] {
+        let svg = std::fs::read_to_string(run.join(format!("plots/{plot}.svg"))).unwrap();
+        assert!(svg.contains("<desc"), "{plot}");
+    }
+    good(folder, "report of-run --out again");
+    let again = std::fs::read_to_string(folder.join("again/report.html")).unwrap();
+    assert!(page == again);
+
     let few = good(folder, "ecg simulate x.json --items 40");
     let text = String::from_utf8(few.stdout).unwrap();
     assert!(text.contains("40 of 40 have the results"), "{text}");
@@ -124,6 +148,10 @@ fn what_is_no_detector_in_integers_is_named_in_one_line() {
         (
             "simulate x.json --items 0",
             "--items 0 simulates nothing: use a number above 0",
+        ),
+        (
+            "simulate x.json --out run",
+            "run holds the results of `train`, which `ecg simulate` would replace",
         ),
         (
             "simulate x.json --accelerator isaac",

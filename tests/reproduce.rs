@@ -36,9 +36,10 @@ fn budgets(document: &Value) -> BTreeMap<&str, f64> {
             .all(|claim| verdicts.contains(&claim["verdict"].as_str().unwrap()))
     );
     let budget = |row: &Value| {
-        let accuracy = row["values"].as_array().unwrap();
-        assert_eq!(accuracy.len(), columns);
-        assert!(accuracy.iter().all(|seeds| seeds[0].as_f64().is_some()));
+        let values = row["values"].as_array().unwrap();
+        assert_eq!(values.len(), columns);
+        let numbers = values.iter().flat_map(|seeds| seeds.as_array().unwrap());
+        assert!(numbers.into_iter().all(|value| value.as_f64().is_some()));
         row["budget"].as_f64().unwrap()
     };
     let rows = document["rows"].as_array().unwrap();
@@ -102,4 +103,55 @@ fn every_training_is_judged_and_what_is_finished_is_kept() {
     let other = "reproduce worst-case --quick --seeds 1 --out k --resume";
     let text = bad(folder, other);
     assert!(text.contains("cells of other settings"), "{text}");
+}
+
+#[test]
+fn a_detector_is_narrowed_step_by_step_and_runs_on_the_accelerator() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let command = "reproduce ecg --quick --seeds 1 --json --out e";
+    let first = document(folder, command);
+    // Every training in integers starts from that in full precision, and takes as many steps again.
+    let budgets = budgets(&first);
+    assert_eq!(budgets.len(), 10);
+    assert_eq!(
+        [
+            budgets["float"],
+            budgets["1 bit"],
+            budgets["mixed, 4 in the mean, 2:4"]
+        ],
+        [1.0, 2.0, 2.0]
+    );
+    let columns: Vec<&str> = first["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| column["name"].as_str().unwrap())
+        .collect();
+    let rows = first["rows"].as_array().unwrap();
+    let value = |name: &str, column: &str| {
+        let row = rows.iter().find(|row| row["name"] == name).unwrap();
+        let place = columns.iter().position(|other| *other == column).unwrap();
+        row["values"][place][0].as_f64()
+    };
+    assert_eq!(value("float", "cycles of dense"), None);
+    assert_eq!(value("float", "weight bits"), Some(32.0));
+    assert_eq!(value("2 bits", "weight bits"), Some(2.0));
+    assert_eq!(value("2 bits", "cycles of dense"), Some(1.0));
+    assert!(value("mixed, 2 in the mean", "weight bits").unwrap() <= 2.0);
+    for row in &rows[1..] {
+        let name = row["name"].as_str().unwrap();
+        assert_eq!(value(name, "exact"), Some(1.0), "{name}");
+    }
+    // The arms that are missing find what they start from.
+    cells(folder, "e", |cells| {
+        cells["1"]
+            .as_object_mut()
+            .unwrap()
+            .retain(|name, _| name == "float");
+    });
+    let again = document(folder, &format!("{command} --resume"));
+    assert_eq!(again["rows"], first["rows"]);
+    let text = bad(folder, "reproduce ecg --data digits");
+    assert!(text.contains("use iegm or iegm:DIR"), "{text}");
 }

@@ -119,6 +119,20 @@ pub struct SignalCnn {
 }
 
 impl SignalCnnConfig {
+    /// The public baseline of the contest with `classes` outputs.
+    pub fn baseline(classes: usize) -> Self {
+        Self {
+            channels: one(),
+            points: five_seconds(),
+            layers: baseline(),
+            norm: SignalNorm::default(),
+            hidden: ten(),
+            dropout: half(),
+            classes,
+            bits: None,
+        }
+    }
+
     /// Points before the first convolution and after each of them; `None` where a kernel or a window is longer than what it gets.
     pub fn lengths(&self) -> Option<Vec<usize>> {
         let mut lengths = vec![self.points];

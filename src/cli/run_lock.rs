@@ -134,6 +134,7 @@ mod tests {
             (r#"{"schema":"crossburn.mapping/1"}"#, "map"),
             (r#"{"schema":"crossburn.worst-case/1"}"#, "worst-case"),
             (r#"{"schema":"crossburn.reproduction/1"}"#, "reproduce"),
+            (r#"{"schema":"crossburn.simulation/1"}"#, "ecg simulate"),
         ] {
             fs_err::write(&file, text).unwrap();
             RunLock::take(folder.path(), verb).unwrap();

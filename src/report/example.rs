@@ -5,17 +5,25 @@
 use std::collections::BTreeMap;
 
 use crossburn_hardware::WeightBits;
+use crossburn_hardware::accelerator::{
+    AcceleratorConfig, AcceleratorCost, LayerCounts, Sparsity, WeightIndex,
+};
 use crossburn_hardware::cost::LayerShape;
 use crossburn_hardware::deploy::Hardware;
+use crossburn_hardware::units::Second;
 use crossburn_noise::Metric;
 use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search, SignGradient};
-use crossburn_training::{AttackActivations, LayerWidths, WidthBudget, WidthOption};
+use crossburn_training::{
+    AttackActivations, Diagnosis, LayerWidths, Vote, WidthBudget, WidthOption,
+};
 use serde_json::{Value, json};
 
+use super::draw::ConfusionMatrix;
 use super::{
-    BoundPoint, Claim, DataSummary, Document, EpochRow, FoundBy, JudgedWidths, KppEntry, Mapping,
-    MappingData, MethodResults, PopulationSummary, RandomChips, Reproduction, ReproductionRow,
-    Results, RunCommand, SearchSummary, SweepPoint, Timing, Transfer, TransferFrom, Verdict,
+    AlsoMeasured, BoundPoint, Claim, DataSummary, Document, EpochRow, FoundBy, JudgedWidths,
+    KppEntry, Mapping, MappingData, MethodResults, PopulationSummary, RandomChips, Reproduction,
+    ReproductionColumn, ReproductionRow, Results, RunCommand, SearchSummary, ShownSegment,
+    ShownSequence, SimulatedLayer, Simulation, SweepPoint, Timing, Transfer, TransferFrom, Verdict,
     WidthRow, Widths, WorstCaseResults,
 };
 
@@ -237,9 +245,11 @@ pub(crate) fn reproduction() -> Reproduction {
         config: json!({"experiment": {"sigma": 0.3}}),
         paper: "kpp".into(),
         data: "digits: 600 training, 100 validation, 100 test items".into(),
-        metric: Metric::share("accuracy"),
         seeds: vec![1, 2],
-        columns: vec!["KPP(1)".into()],
+        columns: vec![ReproductionColumn {
+            name: "KPP(1)".into(),
+            metric: Metric::share("accuracy"),
+        }],
         rows: vec![row("none", [0.6, 0.62]), row("gaussian", [0.8, 0.83])],
         claims: vec![Claim {
             what: "gaussian over none".into(),
@@ -300,6 +310,117 @@ pub(crate) fn widths() -> Widths {
         },
         timing: Timing {
             seconds: BTreeMap::from([("sensitivities".into(), 0.5)]),
+        },
+    }
+}
+
+/// Two layers on the accelerator `sparse-40nm`, and a sequence of each label, of which the first has two wrong decisions.
+pub(crate) fn simulation() -> Simulation {
+    let hardware = AcceleratorConfig::preset("sparse-40nm").unwrap();
+    let half = Sparsity::Balanced { kept: 2, group: 4 };
+    let convolution = LayerCounts {
+        name: "conv".into(),
+        weight_bits: 8,
+        input_bits: 8,
+        dense_macs: 9984,
+        executed_macs: 4992,
+        cycles: 80,
+        stall_cycles: 0,
+        pool_cycles: 0,
+        element_cycles: 40_960,
+        busy_cycles: 20_480,
+        scratch_pad_reads: 600,
+        weight_index: WeightIndex::Bitmap,
+        weight_bits_stored: 320,
+        parameter_bits: 368,
+        weight_memory_reads: 4000,
+        activation_reads: 1000,
+        activation_writes: 156,
+        rescales: 1248,
+        compares: 0,
+    };
+    let last = LayerCounts {
+        name: "fc".into(),
+        weight_bits: 4,
+        cycles: 26,
+        stall_cycles: 2,
+        pool_cycles: 4,
+        element_cycles: 13_312,
+        busy_cycles: 6656,
+        weight_bits_stored: 96,
+        parameter_bits: 48,
+        compares: 64,
+        ..convolution.clone()
+    };
+    let counts = [convolution, last];
+    let cost = AcceleratorCost::new(&counts, &hardware, Second::new(5.0)).unwrap();
+    let [convolution, last] = counts;
+    let layer = |shape, kept, counts, dense_cycles| SimulatedLayer {
+        shape,
+        sparsity: half,
+        kept,
+        counts,
+        dense_cycles,
+    };
+    let segment = |alarm, diagnosis| ShownSegment {
+        alarm,
+        diagnosis,
+        trace: vec![-100, 90, -3, 0],
+    };
+    let diagnosis = |alarms| {
+        Some(Diagnosis {
+            alarm: alarms > 1,
+            alarms,
+        })
+    };
+    Simulation {
+        schema: Simulation::SCHEMA.into(),
+        version: "0.1.0".into(),
+        commit: Some("0123abc".into()),
+        reproduce: "crossburn ecg simulate detector.json".into(),
+        config: json!({"task": {"vote": 3}}),
+        data: "iegm".into(),
+        segments: 12,
+        equal: 12,
+        metric: Metric::share("F2"),
+        // Four of six found, no false alarm.
+        value: Some(5.0 / 7.0),
+        also: vec![AlsoMeasured {
+            metric: Metric::share("BAC"),
+            value: 5.0 / 6.0,
+        }],
+        confusion: ConfusionMatrix {
+            names: vec!["Other".into(), "VA".into()],
+            counts: vec![(0, 0, 6), (1, 0, 2), (1, 1, 4)],
+        },
+        accelerator: "sparse-40nm".into(),
+        hardware,
+        layers: vec![
+            layer([8, 1, 8], 32, convolution, 160),
+            layer([2, 8, 2], 16, last, 56),
+        ],
+        cost,
+        vote: Vote { size: 3, hop: 3 },
+        sequences: vec![
+            ShownSequence {
+                patient: "<1>".into(),
+                positive: true,
+                first: 3,
+                segments: vec![
+                    segment(true, None),
+                    segment(false, None),
+                    segment(false, diagnosis(1)),
+                ],
+            },
+            ShownSequence {
+                patient: "2".into(),
+                positive: false,
+                first: 0,
+                segments: vec![segment(false, None), segment(false, None)],
+            },
+        ],
+        timing: Timing {
+            seconds: BTreeMap::from([("simulation".into(), 0.2)]),
         },
     }
 }

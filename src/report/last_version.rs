@@ -129,11 +129,14 @@ pub(super) fn mapping(document: &mut Value) {
     }
 }
 
-/// `crossburn.reproduction/2` as `/3`.
+/// `crossburn.reproduction/3` as `/4`: every column has a metric of its own.
 pub(super) fn reproduction(document: &mut Value) {
-    with_metric(document);
-    for row in entries(document, "/rows").filter_map(Value::as_object_mut) {
-        rename(row, METRIC, "values");
+    let metric = document
+        .as_object_mut()
+        .and_then(|all| all.remove("metric"));
+    let metric = metric.unwrap_or_default();
+    for column in entries(document, "/columns") {
+        *column = json!({"name": column.take(), "metric": metric});
     }
 }
 
@@ -144,7 +147,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::report::{Document, Results, WorstCaseResults};
+    use crate::report::{Document, Reproduction, ReproductionColumn, Results, WorstCaseResults};
 
     fn read<D: Document>(document: &Value) -> D {
         D::from_json(&document.to_string(), Path::new("run/results.json")).unwrap()
@@ -236,6 +239,24 @@ mod tests {
         assert_eq!(found.searches[0].legs[0].surrogate, "towards:3");
         assert_eq!(found.searches[0].path[0].score, 0.9);
         assert_eq!(found.certificate.as_ref().map(|c| c.share), Some(0.05));
+        found.to_json().unwrap();
+    }
+
+    #[test]
+    fn reproductions_of_the_last_version_are_read() {
+        let metric = Metric::share("accuracy");
+        let last = json!({
+            "schema": "crossburn.reproduction/3", "version": "0.1.0", "commit": null, "reproduce": "", "config": {},
+            "paper": "kpp", "data": "digits", "metric": metric, "seeds": [1], "columns": ["clean", "KPP(1)"],
+            "rows": [{"name": "none", "budget": 1.0, "values": [[0.9], [0.4]]}], "claims": [], "timing": {"seconds": {}},
+        });
+        let found: Reproduction = read(&last);
+        let column = |name: &str| ReproductionColumn {
+            name: name.into(),
+            metric: metric.clone(),
+        };
+        assert_eq!(found.columns, [column("clean"), column("KPP(1)")]);
+        assert_eq!(found.rows[0].values, [[0.9], [0.4]]);
         found.to_json().unwrap();
     }
 }

@@ -12,6 +12,7 @@
 //! | `worst_case/` | `worst-case` | [`WorstCaseResults`] |
 //! | `reproduction/` | `reproduce` | [`Reproduction`] |
 //! | `widths/` | `compress --bits auto` | [`Widths`] |
+//! | `simulation/` | `ecg simulate` | [`Simulation`] |
 //!
 //! A new kind implements [`Document`] with the parts of [`draw`], and has a line in `registry.rs`.
 //!
@@ -41,13 +42,14 @@ pub(crate) mod registry;
 mod reproduction;
 mod results;
 mod run_folder;
+mod simulation;
 mod widths;
 mod worst_case;
 
 pub use document::{Document, Origin, Timing};
 pub use error::ReportError;
 pub use mapping::{Mapping, MappingData};
-pub use reproduction::{Claim, Reproduction, ReproductionRow, Verdict};
+pub use reproduction::{Claim, Reproduction, ReproductionColumn, ReproductionRow, Verdict};
 pub(crate) use results::CONFIDENCE;
 pub use results::{
     AlsoMeasured, CostSummary, DataSummary, EpochRow, ImportanceQuantileSummary, ImportanceSummary,
@@ -56,6 +58,8 @@ pub use results::{
     RunCommand, SweepPoint,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, RESULTS_FILE, write_run};
+pub(crate) use simulation::{MOST_SEGMENTS, MOST_SEQUENCES, Work, stored_form};
+pub use simulation::{ShownSegment, ShownSequence, SimulatedLayer, Simulation};
 pub use widths::{JudgedWidths, WidthRow, Widths};
 pub use worst_case::{
     BoundPoint, CertificateResults, FoundBy, LegSummary, RandomChips, SearchSummary, Transfer,

@@ -95,6 +95,35 @@ impl LayerEnergy {
         ]
     }
 
+    /// The causes of switching, and leakage after them, by name.
+    pub fn parts(&self) -> [(&'static str, Joule); 8] {
+        let [
+            multiply,
+            accumulate,
+            scratch_pad,
+            weights,
+            activations,
+            rescale,
+            pool,
+        ] = self.causes();
+        let leakage = ("leakage", self.leakage);
+        [
+            multiply,
+            accumulate,
+            scratch_pad,
+            weights,
+            activations,
+            rescale,
+            pool,
+            leakage,
+        ]
+    }
+
+    /// Energy of switching, and the leakage of the layer's own cycles.
+    pub fn total(&self) -> Joule {
+        Joule::new(self.switching().get() + self.leakage.get())
+    }
+
     fn of(counts: &LayerCounts, config: &AcceleratorConfig) -> Self {
         let energy = &config.energy;
         let times = |count: u64, energy: Joule| Joule::new(count as f64 * energy.get());

@@ -12,7 +12,7 @@ use crossburn_training::{Alarms, ArrhythmiaDetection, Tally, Task, values};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::integer_detector::inputs;
+use super::integer_detector::segment_values;
 use super::{IntegerDetector, StoredDetector};
 use crate::apps::stored_network::StoredNetwork;
 
@@ -122,7 +122,11 @@ impl<'a> CompileJob<'a> {
         let training = ArrhythmiaDetection::new(samples, self.trained.task);
         let items: Vec<usize> = (0..training.items()).collect();
         let batch = training.batch(&items, self.device)?;
-        Ok(SignalFormat::fitting(channels, length, &inputs(&batch)?)?)
+        Ok(SignalFormat::fitting(
+            channels,
+            length,
+            &segment_values(&batch)?,
+        )?)
     }
 
     /// Compares `detector` with `floats` on test segments.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
-use crossburn_checkpoints::write_bytes;
+use crossburn_checkpoints::{checksum, write_bytes};
 use crossburn_hardware::accelerator::IntegerNetwork;
 use crossburn_training::data::{Amount, Conventions, DataSource};
 use crossburn_training::{ArrhythmiaConfig, ArrhythmiaDetection, DataConfig, Segments};
@@ -41,7 +41,7 @@ struct Header {
 
 impl IntegerDetector {
     /// `network`, made of a run on `data` with the seed `data_seed`.
-    pub(super) fn new(
+    pub(crate) fn new(
         network: IntegerNetwork,
         task: &ArrhythmiaConfig,
         conventions: Conventions,
@@ -89,6 +89,20 @@ impl IntegerDetector {
         Ok(write_bytes(path, serde_json::to_string(self)?.as_bytes())?)
     }
 
+    /// What is an alarm, and how segments are scaled.
+    pub(super) fn task(&self) -> &ArrhythmiaConfig {
+        &self.task
+    }
+
+    /// A digest of the network and of all that decides what it sees and says.
+    ///
+    /// # Errors
+    /// A detector that cannot be put into JSON.
+    pub(super) fn digest(&self) -> Result<String> {
+        let parts = (&self.network, &self.task, &self.conventions);
+        Ok(checksum(serde_json::to_string(&parts)?.as_bytes()))
+    }
+
     /// The data that were asked for, or those of its training.
     pub(crate) fn source(&self, asked: Option<&DataSource>) -> DataSource {
         asked.unwrap_or(&self.data.source).clone()
@@ -131,7 +145,7 @@ impl IntegerDetector {
     /// # Errors
     /// A segment with a value that is not finite.
     pub(super) fn codes(&self, batch: &Segments) -> Result<Vec<Vec<i8>>> {
-        let values = inputs(batch)?;
+        let values = segment_values(batch)?;
         let signal = self.network.signal();
         let segments = values.chunks(signal.channels * signal.length);
         let codes = segments.map(|segment| self.network.quantize_signal(segment));
@@ -150,7 +164,7 @@ impl IntegerDetector {
 }
 
 /// What networks see of the segments of `batch`, one segment after the other.
-pub(super) fn inputs(batch: &Segments) -> Result<Vec<f32>> {
+pub(crate) fn segment_values(batch: &Segments) -> Result<Vec<f32>> {
     let data = batch.inputs().clone().into_data();
     data.try_into_vec_as::<f32>()
         .map_err(|error| anyhow::anyhow!("segments cannot be read from the device: {error:?}"))

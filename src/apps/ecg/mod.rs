@@ -2,10 +2,13 @@
 
 mod compile;
 mod integer_detector;
+mod shown_sequences;
 mod simulate;
+mod simulation;
 mod stored_detector;
 
 pub(crate) use compile::{Compilation, CompileJob};
-pub(crate) use integer_detector::IntegerDetector;
-pub(crate) use simulate::{Simulation, open_accelerator, simulate};
+pub(crate) use integer_detector::{IntegerDetector, segment_values};
+pub(crate) use simulate::{open_accelerator, simulate};
+pub(crate) use simulation::SimulationJob;
 pub(crate) use stored_detector::StoredDetector;

@@ -5,15 +5,15 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use crossburn_hardware::accelerator::{
-    AcceleratorConfig, AcceleratorCost, Execution, LayerCounts, LayerEnergy, Memory, Simulator,
+    AcceleratorConfig, AcceleratorCost, Execution, Memory, Simulator,
 };
 use crossburn_hardware::units::Second;
 use crossburn_training::data::signal::{SEGMENT_POINTS, SEGMENT_RATE};
 use crossburn_training::{Alarms, ArrhythmiaDetection, Tally, Task};
 use rayon::prelude::*;
-use serde::Serialize;
 
 use super::IntegerDetector;
+use crate::report::SimulatedLayer;
 
 /// Segments that are simulated at a time.
 const BATCH: usize = 128;
@@ -22,8 +22,8 @@ const PERIOD: Second = Second::new(SEGMENT_POINTS as f64 / SEGMENT_RATE);
 
 /// A sparse accelerator and the name that reports call it.
 pub(crate) struct NamedAccelerator {
-    name: String,
-    config: AcceleratorConfig,
+    pub(super) name: String,
+    pub(super) config: AcceleratorConfig,
 }
 
 /// The sparse accelerator that `text` names: one that comes with the program, or a file.
@@ -51,38 +51,14 @@ pub(crate) fn open_accelerator(text: &str) -> Result<NamedAccelerator> {
 }
 
 /// What inferences take on the accelerator, and whether it computes what the network is.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Simulation {
-    pub(crate) accelerator: String,
-    pub(crate) layers: Vec<LayerCounts>,
-    pub(crate) cycles: u64,
-    /// Cycles of the same array without an index: it multiplies by the zeros of absent weights.
-    pub(crate) dense_cycles: u64,
-    /// `cycles / dense_cycles`.
-    pub(crate) cycles_ratio: f64,
-    /// Part of all processing elements that multiply while layers convolve.
-    pub(crate) utilisation: f64,
+#[derive(Debug)]
+pub(crate) struct Simulated {
+    pub(crate) layers: Vec<SimulatedLayer>,
     pub(crate) cost: AcceleratorCost,
-    /// Test segments that were simulated.
-    pub(crate) segments: usize,
-    /// Those of them whose results are to the bit those of the network.
+    /// Segments whose results are to the bit those of the network.
     pub(crate) equal: usize,
-    pub(crate) metric: String,
-    /// The metric on the accelerator; none where these segments have none.
-    pub(crate) value: Option<f64>,
-}
-
-impl Simulation {
-    /// Multiplications of one inference, carried out and with absent weights.
-    pub(crate) fn multiplications(&self) -> [u64; 2] {
-        let sum = |of: fn(&LayerCounts) -> u64| self.layers.iter().map(of).sum();
-        [sum(|l| l.executed_macs), sum(|l| l.dense_macs)]
-    }
-
-    /// Layers with their energies.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (&LayerCounts, &LayerEnergy)> {
-        self.layers.iter().zip(&self.cost.layers)
-    }
+    /// What the accelerator decides.
+    pub(crate) alarms: Alarms,
 }
 
 /// Runs the segments of `test` on `accelerator`, one inference each five seconds.
@@ -94,7 +70,7 @@ pub(crate) fn simulate(
     accelerator: &NamedAccelerator,
     test: &ArrhythmiaDetection,
     device: &Device,
-) -> Result<Simulation> {
+) -> Result<Simulated> {
     let (network, config) = (&detector.network, &accelerator.config);
     let simulator = Simulator::new(network, config, Execution::Sparse)?;
     let dense = Simulator::new(network, &with_room(config), Execution::Dense)?;
@@ -115,20 +91,20 @@ pub(crate) fn simulate(
         alarms.merge(test.alarms(outputs, &batch)?);
     }
     let counts = simulator.counts();
-    let sum = |of: fn(&LayerCounts) -> u64| counts.iter().map(of).sum::<u64>();
-    let (cycles, dense_cycles) = (simulator.cycles(), dense.cycles());
-    Ok(Simulation {
-        accelerator: accelerator.name.clone(),
-        cycles,
-        dense_cycles,
-        cycles_ratio: cycles as f64 / dense_cycles as f64,
-        utilisation: sum(|l| l.busy_cycles) as f64 / sum(|l| l.element_cycles).max(1) as f64,
+    let layers = network.layers().iter().zip(counts).zip(dense.counts());
+    Ok(Simulated {
+        layers: layers
+            .map(|((layer, counts), dense)| SimulatedLayer {
+                shape: layer.shape,
+                sparsity: layer.sparsity,
+                kept: layer.kept_weights(),
+                counts: counts.clone(),
+                dense_cycles: dense.total_cycles(),
+            })
+            .collect(),
         cost: AcceleratorCost::new(counts, config, PERIOD)?,
-        layers: counts.to_vec(),
-        segments: test.items(),
         equal,
-        metric: test.metric().name.into_owned(),
-        value: test.value(&alarms).ok(),
+        alarms,
     })
 }
 

@@ -7,33 +7,41 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Arm;
 use crate::apps::kept_file::{KeptFile, Work};
 
-/// The way of training that budgets are relative to.
-pub(super) const PLAIN: &str = "none";
+/// What a way of training is called, and the family it is of.
+pub(super) struct ArmName {
+    pub(super) name: String,
+    pub(super) family: String,
+}
 
-/// What one training came to: numbers by name, fractions but for the budget.
+/// What one training came to: numbers by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Cell {
-    /// Items forward and backward.
+pub(crate) struct Cell {
+    /// Items forward and backward, with those of the training that it started from.
     pub(super) backward: u64,
     pub(super) numbers: BTreeMap<String, f64>,
 }
 
 /// All cells of an experiment: arm → one per seed.
 pub(crate) struct Cells {
-    pub(super) arms: Vec<Arm>,
+    pub(super) arms: Vec<ArmName>,
     cells: BTreeMap<String, Vec<Cell>>,
 }
 
 impl Cells {
-    /// One number of `arm`, per seed, in per cent.
-    pub(super) fn of(&self, arm: &str, number: &str) -> Vec<f64> {
+    /// One number of `arm` per seed, as it is; none where this arm has no such number.
+    pub(super) fn values(&self, arm: &str, number: &str) -> Vec<f64> {
         let cells = self.cells.get(arm).map(Vec::as_slice).unwrap_or_default();
-        let value = |cell: &Cell| 100.0 * cell.numbers.get(number).copied().unwrap_or(f64::NAN);
-        cells.iter().map(value).collect()
+        let values = cells.iter().filter_map(|cell| cell.numbers.get(number));
+        values.copied().collect()
+    }
+
+    /// One fraction of `arm`, per seed, in per cent.
+    pub(super) fn of(&self, arm: &str, number: &str) -> Vec<f64> {
+        let values = self.values(arm, number).into_iter();
+        values.map(|value| 100.0 * value).collect()
     }
 
     /// The same of the arm of `family` that has the highest `chosen_by`, seed by seed: its name never shows.
@@ -56,13 +64,13 @@ impl Cells {
             .collect()
     }
 
-    /// Items forward and backward of `arm` relative to a training without noise, mean over seeds.
+    /// Items forward and backward of `arm` relative to the first arm, mean over seeds.
     pub(super) fn budget(&self, arm: &str) -> f64 {
         let sum = |arm: &str| -> f64 {
             let cells = self.cells.get(arm).map(Vec::as_slice).unwrap_or_default();
             cells.iter().map(|cell| cell.backward as f64).sum()
         };
-        sum(arm) / sum(PLAIN)
+        sum(arm) / self.arms.first().map_or(f64::NAN, |first| sum(&first.name))
     }
 }
 
@@ -104,8 +112,8 @@ impl Store {
     }
 
     /// All cells of `arms`; `None` where one is missing.
-    pub(super) fn all(&self, seeds: u64, arms: Vec<Arm>) -> Option<Cells> {
-        let of_arm = |arm: &Arm| {
+    pub(super) fn all(&self, seeds: u64, arms: Vec<ArmName>) -> Option<Cells> {
+        let of_arm = |arm: &ArmName| {
             let of_seed = |seed| self.cells.get(&seed)?.get(&arm.name).cloned();
             let cells: Option<Vec<Cell>> = (1..=seeds).map(of_seed).collect();
             Some((arm.name.clone(), cells?))

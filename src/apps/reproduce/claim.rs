@@ -11,20 +11,25 @@ use crate::report::{Claim, Verdict};
 pub(super) enum Expected {
     AtLeast(f64),
     AtMost(f64),
+    Between(f64, f64),
 }
 
 impl Expected {
     /// By the whole interval of the mean, or by the mean where one training has none.
     fn verdict(self, mean: f64, interval: Option<[f64; 2]>) -> Verdict {
         let [low, high] = interval.unwrap_or([mean, mean]);
-        let met = |value: f64| match self {
-            Self::AtLeast(least) => value >= least,
-            Self::AtMost(most) => value <= most,
+        let (least, most) = match self {
+            Self::AtLeast(least) => (least, f64::INFINITY),
+            Self::AtMost(most) => (f64::NEG_INFINITY, most),
+            Self::Between(least, most) => (least, most),
         };
-        match (met(low), met(high)) {
-            (true, true) => Verdict::Holds,
-            (false, false) => Verdict::Fails,
-            _ => Verdict::Unresolved,
+        if least <= low && high <= most {
+            Verdict::Holds
+        } else if high < least || low > most {
+            Verdict::Fails
+        } else {
+            // Also of a mean that is no number.
+            Verdict::Unresolved
         }
     }
 }
@@ -89,6 +94,14 @@ mod tests {
         assert_eq!(verdict(Expected::AtMost(7.5), &values), Verdict::Holds);
         assert_eq!(verdict(Expected::AtMost(7.4), &values), Verdict::Unresolved);
         assert_eq!(verdict(Expected::AtMost(2.5), &values), Verdict::Fails);
+        for (expected, verdict_of) in [
+            (Expected::Between(2.5, 7.5), Verdict::Holds),
+            (Expected::Between(2.6, 7.5), Verdict::Unresolved),
+            (Expected::Between(0.0, 2.5), Verdict::Fails),
+            (Expected::Between(7.5, 9.0), Verdict::Fails),
+        ] {
+            assert_eq!(verdict(expected, &values), verdict_of, "{expected:?}");
+        }
         assert_eq!(verdict(Expected::AtLeast(3.0), &[3.0]), Verdict::Holds);
         assert_eq!(verdict(Expected::AtMost(2.0), &[3.0]), Verdict::Fails);
     }

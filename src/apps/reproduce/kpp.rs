@@ -8,7 +8,10 @@ use crossburn_noise::{Distribution, Variation};
 use crossburn_training::{Awp, Batches, Evaluation, Learn, Method, Orthogonality, Trice};
 use serde::Serialize;
 
-use super::{Arm, Cells, Expected, Experiment, PLAIN, Scene, claim, differences};
+use super::cells::Cells;
+use super::claim::{Expected, claim, differences};
+use super::noise_study::{NoiseStudy, Scene};
+use super::setting::{NoiseArm, PLAIN};
 use crate::apps::population::{self, Draw};
 use crate::report::Claim;
 
@@ -78,7 +81,7 @@ impl Kpp {
     }
 }
 
-impl Experiment for Kpp {
+impl NoiseStudy for Kpp {
     const NAME: &'static str = "kpp";
 
     fn columns(&self) -> Vec<String> {
@@ -93,25 +96,25 @@ impl Experiment for Kpp {
         ]
     }
 
-    fn arms(&self) -> Vec<Arm> {
+    fn arms(&self) -> Vec<NoiseArm> {
         let noise = |distribution: Distribution| Variation::from(distribution);
         let censored = |sigma| noise(Distribution::right_censored(sigma, self.censor));
         debug_assert!((self.mild - self.sigma * ETA).abs() < 1e-3);
-        let mut arms = vec![Arm::new(PLAIN, PLAIN, Variation::default())];
+        let mut arms = vec![NoiseArm::new(PLAIN, PLAIN, Variation::default())];
         arms.extend(self.gaussian.iter().map(|&sigma| {
             let noise = noise(Distribution::gaussian(sigma));
-            Arm::new(format!("gaussian {sigma}"), "gaussian", noise)
+            NoiseArm::new(format!("gaussian {sigma}"), "gaussian", noise)
         }));
         // A family of its own: it is compared at equal nominal strength and chosen by nothing.
         let as_authors = noise(Distribution::gaussian(self.mild));
-        arms.push(Arm::new(
+        arms.push(NoiseArm::new(
             format!("gaussian {AS_AUTHORS}"),
             "gaussian as the authors",
             as_authors,
         ));
         arms.extend(self.right_censored.iter().map(|&sigma| {
             let name = format!("right-censored {sigma}");
-            Arm::new(name, "right-censored", censored(sigma))
+            NoiseArm::new(name, "right-censored", censored(sigma))
         }));
         let trice = Trice {
             quantile: 0.1,
@@ -121,25 +124,27 @@ impl Experiment for Kpp {
             censors: Vec::new(),
             variation: self.deployed(self.sigma),
         };
-        arms.push(Arm::new("trice", "trice", censored(self.largest)).by(Method::Trice(trice)));
+        arms.push(NoiseArm::new("trice", "trice", censored(self.largest)).by(Method::Trice(trice)));
         let gaussian = noise(Distribution::gaussian(
             self.gaussian[self.gaussian.len() / 2],
         ));
         arms.push(
-            Arm::new("orthogonality", "orthogonality", gaussian)
+            NoiseArm::new("orthogonality", "orthogonality", gaussian)
                 .by(Method::Orthogonality(Orthogonality::default())),
         );
-        arms.push(Arm::new("awp", "awp", Variation::default()).by(Method::Awp(Awp::default())));
+        arms.push(
+            NoiseArm::new("awp", "awp", Variation::default()).by(Method::Awp(Awp::default())),
+        );
         arms
     }
 
-    fn judged_chips(&self, _: &Arm, chips: u64) -> u64 {
+    fn judged_chips(&self, _: &NoiseArm, chips: u64) -> u64 {
         2 * chips + chips / 5
     }
 
     fn judge<N: Network, T: Learn<N>>(
         &self,
-        _: &Arm,
+        _: &NoiseArm,
         scene: &Scene<'_, N, T>,
     ) -> Result<Option<BTreeMap<String, f64>>> {
         let on =

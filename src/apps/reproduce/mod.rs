@@ -4,67 +4,69 @@
 
 mod cells;
 mod claim;
+mod ecg;
 mod kpp;
+mod noise_study;
 mod setting;
 mod worst_case;
 
+pub(crate) use ecg::EcgPaper;
 pub(crate) use kpp::Kpp;
+pub(crate) use noise_study::OnSetting;
 pub(crate) use setting::{Extent, Setting};
 pub(crate) use worst_case::WorstCasePaper;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::Device;
-use crossburn_hardware::WeightPlan;
-use crossburn_models::Network;
-use crossburn_training::{
-    Batches, Learn, Part, Recipe, Role, Run, Task, TaskParts, WithTask, train,
-};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use self::cells::{Cell, Cells, PLAIN, Store};
-use self::claim::{Expected, claim, differences};
-use self::setting::Arm;
+use self::cells::{ArmName, Cell, Cells, Store};
 use super::lanes::in_lanes;
 use super::study::{self, Clock, StudyObserver};
-use crate::report::{Claim, Document, Reproduction, ReproductionRow};
-
-/// A trained network and what to judge it on.
-pub(crate) struct Scene<'a, N, T: Task> {
-    pub(crate) network: &'a N,
-    pub(crate) weights: WeightPlan,
-    pub(crate) validation: Batches<T>,
-    pub(crate) test: Batches<T>,
-    /// Chips per judgement.
-    pub(crate) chips: u64,
-    /// Hears of every finished chip.
-    pub(crate) on_chip: &'a (dyn Fn() + Sync),
-    pub(crate) stop: &'a AtomicBool,
-}
+use crate::report::{Claim, Document, Reproduction, ReproductionColumn, ReproductionRow};
 
 /// The experiment of one paper.
-pub(crate) trait Experiment: Serialize + Sync {
+pub(crate) trait Experiment: Sync {
     /// Name on the command line.
     const NAME: &'static str;
-    /// Names of the numbers that its table shows.
-    fn columns(&self) -> Vec<String>;
-    /// Ways of training; the first is [`PLAIN`].
-    fn arms(&self) -> Vec<Arm>;
-    /// Chips that a judgement takes, for a progress bar.
-    fn judged_chips(&self, arm: &Arm, chips: u64) -> u64;
-    /// Judges one network: `None` where it was stopped.
-    fn judge<N: Network, T: Learn<N>>(
+    /// One way of training.
+    type Arm: Arm;
+
+    /// What decides over its numbers, beside the arms and the number of seeds.
+    fn config(&self) -> Result<Value>;
+    /// Where its items come from, in words.
+    fn data(&self) -> String;
+    /// The numbers that its table shows.
+    fn columns(&self) -> Vec<ReproductionColumn>;
+    /// Ways of training; budgets are relative to the first.
+    fn arms(&self) -> Vec<Self::Arm>;
+    /// Trains and judges one arm with one seed: `None` where it was stopped.
+    fn cell(
         &self,
-        arm: &Arm,
-        scene: &Scene<'_, N, T>,
-    ) -> Result<Option<BTreeMap<String, f64>>>;
+        arm: &Self::Arm,
+        seed: u64,
+        place: &Place<'_>,
+        observer: &impl StudyObserver,
+    ) -> Result<Option<Cell>>;
     /// The paper's claims on all cells.
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>>;
+}
+
+/// One way of training.
+pub(crate) trait Arm: Serialize + Sync {
+    /// Its name in tables.
+    fn name(&self) -> &str;
+    /// Arms of one family differ in a strength that validation chooses.
+    fn family(&self) -> &str;
+    /// Whether it starts from what another arm has trained with the same seed; that arm is none of these.
+    fn starts_from_another(&self) -> bool {
+        false
+    }
 }
 
 /// Where an experiment runs.
@@ -78,74 +80,85 @@ pub(crate) struct Place<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Runs an experiment; `None` where it was stopped, with its finished cells kept.
+impl Place<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// The folder of the checkpoint of a training that others start from.
+    fn trained(&self, arm: &str, seed: u64) -> PathBuf {
+        self.folder.join("trained").join(format!("{arm}-{seed}"))
+    }
+}
+
+/// The name of one training, for those who follow it.
+fn training_name(arm: &impl Arm, seed: u64) -> String {
+    format!("{}, seed {seed}", arm.name())
+}
+
+/// The settings of `experiment` with `seeds` seeds, as its document holds them.
+///
+/// # Errors
+/// Settings that have no form in JSON.
+pub(crate) fn config<E: Experiment>(experiment: &E, seeds: u64) -> Result<Value> {
+    let mut config = experiment.config()?;
+    config["arms"] = study::json(&experiment.arms())?;
+    config["seeds"] = json!(seeds);
+    Ok(config)
+}
+
+/// Runs an experiment with the seeds `1..=seeds`; `None` where it was stopped, with its finished cells kept.
 ///
 /// # Errors
 /// Data that cannot be read, a training that diverges, finished cells of other settings.
 pub(crate) fn run<E: Experiment>(
     experiment: &E,
-    setting: &Setting,
+    seeds: u64,
     place: &Place<'_>,
     observer: &impl StudyObserver,
 ) -> Result<Option<Reproduction>> {
     let mut clock = Clock::new();
-    let config = json!({
-        "experiment": study::json(experiment)?,
-        "setting": study::json(setting)?,
-        "arms": study::json(&experiment.arms())?,
-    });
+    let config = config(experiment, seeds)?;
     let mut of = config.clone();
     // More seeds are more of the same.
-    of["setting"]["seeds"].take();
+    of["seeds"].take();
     let store = Mutex::new(Store::open(place.folder, of, place.resume)?);
     let store = || store.lock().unwrap_or_else(PoisonError::into_inner);
     let arms = experiment.arms();
-    for seed in 1..=setting.seeds {
-        let missing: Vec<&Arm> = arms
-            .iter()
-            .filter(|arm| !store().has(seed, &arm.name))
-            .collect();
-        if missing.is_empty() {
-            continue;
-        }
-        let train_and_judge = |arm: &&Arm| {
-            let job = CellJob {
-                experiment,
-                arm,
-                recipe: arm.recipe(setting, seed),
-                chips: setting.chips,
-                device: place.device,
-                stop: place.stop,
-                observer,
-                name: format!("{}, seed {seed}", arm.name),
-            };
-            let device = place.device.clone().autodiff();
-            let recipe = job.recipe.clone();
-            match recipe.build(&device, job)?? {
-                Some(cell) => store().keep(seed, &arm.name, cell),
-                None => Ok(()),
+    'seeds: for seed in 1..=seeds {
+        for later in [false, true] {
+            let missing: Vec<&E::Arm> = arms
+                .iter()
+                .filter(|arm| arm.starts_from_another() == later)
+                .filter(|arm| !store().has(seed, arm.name()))
+                .collect();
+            let train_and_judge =
+                |arm: &&E::Arm| match experiment.cell(arm, seed, place, observer)? {
+                    Some(cell) => store().keep(seed, arm.name(), cell),
+                    None => Ok(()),
+                };
+            clock.time("cells", || {
+                in_lanes(place.lanes, place.stop, &missing, train_and_judge)
+            })?;
+            if place.is_stopped() {
+                break 'seeds;
             }
-        };
-        clock.time("cells", || {
-            in_lanes(place.lanes, place.stop, &missing, train_and_judge)
-        })?;
-        if place.stop.load(Ordering::SeqCst) {
-            break;
         }
     }
-    let Some(cells) = store().all(setting.seeds, arms) else {
+    let names = arms.iter().map(|arm| ArmName {
+        name: arm.name().to_string(),
+        family: arm.family().to_string(),
+    });
+    let Some(cells) = store().all(seeds, names.collect()) else {
         return Ok(None);
     };
     let columns = experiment.columns();
-    let rows = cells.arms.iter().map(|arm| ReproductionRow {
-        name: arm.name.clone(),
-        budget: cells.budget(&arm.name),
+    let rows = arms.iter().map(|arm| ReproductionRow {
+        name: arm.name().to_string(),
+        budget: cells.budget(arm.name()),
         values: columns
             .iter()
-            .map(|column| {
-                let values = cells.of(&arm.name, column);
-                values.into_iter().map(|value| value / 100.0).collect()
-            })
+            .map(|column| cells.values(arm.name(), &column.name))
             .collect(),
     });
     let (version, commit) = study::version();
@@ -156,75 +169,11 @@ pub(crate) fn run<E: Experiment>(
         reproduce: String::new(),
         config,
         paper: E::NAME.to_string(),
-        data: format!(
-            "{}: {} training, {} validation, {} test items",
-            setting.data.source,
-            setting.data.train.unwrap_or_default() - setting.data.validation,
-            setting.data.validation,
-            setting.data.test.unwrap_or_default()
-        ),
-        metric: setting.task().metric(),
-        seeds: (1..=setting.seeds).collect(),
+        data: experiment.data(),
+        seeds: (1..=seeds).collect(),
         rows: rows.collect(),
         columns,
         claims: experiment.claims(&cells)?,
         timing: clock.timing(),
     }))
-}
-
-/// One cell.
-struct CellJob<'a, E, O> {
-    experiment: &'a E,
-    arm: &'a Arm,
-    recipe: Recipe,
-    chips: u64,
-    device: &'a Device,
-    stop: &'a AtomicBool,
-    observer: &'a O,
-    name: String,
-}
-
-impl<E: Experiment, O: StudyObserver> WithTask for CellJob<'_, E, O> {
-    type Output = Result<Option<Cell>>;
-
-    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Self::Output {
-        let Recipe { seed, data, .. } = &self.recipe;
-        let load = |of, amount: Option<usize>| parts.load(&data.source, *seed, of, amount.into());
-        let training = load((Part::Training, Role::Learn), data.train)?;
-        let test = load((Part::Test, Role::Judge), data.test)?;
-        let (learn, validation) =
-            training.hold_back(training.items().saturating_sub(data.validation));
-        let device = self.device.clone().autodiff();
-        let run = Run {
-            train: &learn,
-            validation: &validation,
-            device: &device,
-            state: None,
-            resume: false,
-        };
-        let mut follower = self.observer.training(&self.name);
-        let weights = self.recipe.weights::<N>();
-        let trained = train(network, &self.recipe, &run, &mut follower)
-            .with_context(|| format!("cannot train `{}`", self.name))?;
-        drop(follower);
-        if trained.interrupted || self.stop.load(Ordering::SeqCst) {
-            return Ok(None);
-        }
-        let chips = self.experiment.judged_chips(self.arm, self.chips);
-        let on_chip = self.observer.chips(&self.name, chips);
-        let scene = Scene {
-            network: &trained.network,
-            weights,
-            validation: Batches::new(&validation, 128, self.device)?,
-            test: Batches::new(&test, 128, self.device)?,
-            chips: self.chips,
-            on_chip: &*on_chip,
-            stop: self.stop,
-        };
-        let numbers = self.experiment.judge(self.arm, &scene)?;
-        Ok(numbers.map(|numbers| Cell {
-            backward: trained.passes.backward,
-            numbers,
-        }))
-    }
 }

@@ -1,4 +1,4 @@
-//! What an experiment trains, and its ways of training.
+//! What a study of noise trains, and its ways of training.
 
 use anyhow::{Result, bail};
 use crossburn_hardware::WeightBits;
@@ -8,7 +8,9 @@ use crossburn_training::data::DataSource;
 use crossburn_training::{DataConfig, Deployment, Method, Recipe, TaskConfig, TrainingConfig};
 use serde::Serialize;
 
-/// How much of an experiment runs.
+use super::Arm;
+
+/// How much of an experiment is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// A tenth of the work, to see that everything runs.
@@ -28,8 +30,6 @@ pub(crate) struct Setting {
     pub(crate) data: DataConfig,
     /// The training, the same for every row.
     pub(crate) training: TrainingConfig,
-    /// Seeds of data, weights and training.
-    pub(crate) seeds: u64,
     /// Chips, or random deviations, per judgement.
     pub(crate) chips: u64,
 }
@@ -40,7 +40,7 @@ impl Setting {
     ///
     /// # Errors
     /// Another data source.
-    pub(crate) fn new(source: DataSource, seeds: u64, extent: Extent) -> Result<Self> {
+    pub(crate) fn new(source: DataSource, extent: Extent) -> Result<Self> {
         let colour = source.kind() == "cifar10";
         let model = match colour {
             true => ModelConfig::ConvNet(ConvNetConfig {
@@ -59,7 +59,7 @@ impl Setting {
             ("cifar10", Extent::Usual) => (10_000, 1000, 500, 12, 300),
             ("cifar10", Extent::Full) => (50_000, 1000, 1000, 60, 1000),
             _ => bail!(
-                "the papers' experiments are not defined on {source}: use digits, mnist:DIR or cifar10:DIR"
+                "this paper's experiment is not defined on {source}: use digits, mnist:DIR or cifar10:DIR"
             ),
         };
         Ok(Self {
@@ -75,7 +75,6 @@ impl Setting {
                 batch: if extent == Extent::Full { 128 } else { 64 },
                 ..TrainingConfig::default()
             },
-            seeds,
             chips,
         })
     }
@@ -88,9 +87,12 @@ impl Setting {
     }
 }
 
-/// One way of training.
+/// The way of training without noise, whose name budgets are relative to.
+pub(super) const PLAIN: &str = "none";
+
+/// One way of training under noise, or without.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Arm {
+pub(crate) struct NoiseArm {
     /// Its name in tables.
     pub(crate) name: String,
     /// Arms of one family differ in a strength that validation chooses.
@@ -103,7 +105,7 @@ pub(crate) struct Arm {
     pub(crate) deployment: Deployment,
 }
 
-impl Arm {
+impl NoiseArm {
     pub(super) fn new(name: impl Into<String>, family: &'static str, noise: Variation) -> Self {
         Self {
             name: name.into(),
@@ -139,5 +141,15 @@ impl Arm {
             noise: self.noise,
             ..Recipe::own(seed)
         }
+    }
+}
+
+impl Arm for NoiseArm {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn family(&self) -> &str {
+        self.family
     }
 }

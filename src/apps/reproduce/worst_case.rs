@@ -11,7 +11,10 @@ use crossburn_noise::{Distribution, Variation};
 use crossburn_training::{ATrice, Awp, Batches, Learn, Method, WeightAttack};
 use serde::Serialize;
 
-use super::{Arm, Cells, Expected, Experiment, PLAIN, Scene, claim, differences};
+use super::cells::Cells;
+use super::claim::{Expected, claim, differences};
+use super::noise_study::{NoiseStudy, Scene};
+use super::setting::{NoiseArm, PLAIN};
 use crate::report::Claim;
 
 /// Seed of random deviations and restarts.
@@ -88,7 +91,7 @@ impl WorstCasePaper {
     }
 }
 
-impl Experiment for WorstCasePaper {
+impl NoiseStudy for WorstCasePaper {
     const NAME: &'static str = "worst-case";
 
     fn columns(&self) -> Vec<String> {
@@ -104,13 +107,13 @@ impl Experiment for WorstCasePaper {
         ]
     }
 
-    fn arms(&self) -> Vec<Arm> {
+    fn arms(&self) -> Vec<NoiseArm> {
         let censored = Variation::from(Distribution::right_censored(self.sigma, self.censor));
         let gaussian = Variation::from(Distribution::gaussian(self.sigma));
         let mut arms = vec![
-            Arm::new(PLAIN, PLAIN, Variation::default()),
-            Arm::new("gaussian", "gaussian", gaussian),
-            Arm::new("right-censored", "right-censored", censored).folded(),
+            NoiseArm::new(PLAIN, PLAIN, Variation::default()),
+            NoiseArm::new("gaussian", "gaussian", gaussian),
+            NoiseArm::new("right-censored", "right-censored", censored).folded(),
         ];
         for weight in self.weights {
             for step in self.adversarial_steps {
@@ -120,20 +123,22 @@ impl Experiment for WorstCasePaper {
                     literal: false,
                 });
                 let name = format!("a-trice {weight}, {step}");
-                arms.push(Arm::new(name, "a-trice", censored).by(method).folded());
+                arms.push(NoiseArm::new(name, "a-trice", censored).by(method).folded());
             }
         }
-        arms.push(Arm::new("awp", "awp", Variation::default()).by(Method::Awp(Awp::default())));
+        arms.push(
+            NoiseArm::new("awp", "awp", Variation::default()).by(Method::Awp(Awp::default())),
+        );
         arms
     }
 
-    fn judged_chips(&self, _: &Arm, chips: u64) -> u64 {
+    fn judged_chips(&self, _: &NoiseArm, chips: u64) -> u64 {
         2 * chips
     }
 
     fn judge<N: Network, T: Learn<N>>(
         &self,
-        arm: &Arm,
+        arm: &NoiseArm,
         scene: &Scene<'_, N, T>,
     ) -> Result<Option<BTreeMap<String, f64>>> {
         let attack = |batches: &Batches<T>| {

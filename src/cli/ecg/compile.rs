@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use crossburn_hardware::accelerator::{Sparsity, WeightIndex};
 use crossburn_training::data::DataSource;
 
 use crate::apps::ecg::{Compilation, CompileJob};
@@ -15,6 +14,7 @@ use crate::cli::process::ProcessArguments;
 use crate::cli::{Outcome, note, print};
 use crate::report::draw::Table;
 use crate::report::draw::quantity::{count, kib};
+use crate::report::stored_form;
 
 /// Convert a trained detector to integers and write it to a file for `crossburn ecg simulate`
 ///
@@ -68,21 +68,8 @@ impl Compile {
     }
 }
 
-/// How a layer is stored, in words.
-fn form(sparsity: Sparsity, index: WeightIndex) -> String {
-    let index = match index {
-        WeightIndex::Dense => return "all".to_string(),
-        WeightIndex::Offsets => "offsets",
-        WeightIndex::Bitmap => "bitmap",
-    };
-    match sparsity {
-        Sparsity::Balanced { kept, group } => format!("{kept}:{group}, {index}"),
-        Sparsity::Unstructured | Sparsity::Dense => format!("unstructured, {index}"),
-    }
-}
-
 /// A metric of segments that may have none.
-pub(super) fn shown(value: Option<f64>) -> String {
+fn shown(value: Option<f64>) -> String {
     value.map_or_else(|| "none".to_string(), |value| format!("{value:.4}"))
 }
 
@@ -110,7 +97,7 @@ fn text(compared: &Compilation) -> String {
                 count(layer.kept as u64),
                 count(layer.weights as u64)
             ),
-            form(layer.sparsity, layer.stored.form),
+            stored_form(layer.sparsity, layer.stored.form),
             kib(layer.stored.weights),
             kib(layer.stored.index),
             kib(layer.stored.parameters),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::drawing::{
-    ADVANCE, Drawing, MARGIN, NARROW_SCALE, RIGHT, TEXT, WIDTH, escape, put, shorten,
+    ADVANCE, BROAD, Drawing, MARGIN, NARROW_SCALE, RIGHT, TEXT, WIDTH, escape, put, shorten,
 };
 use super::quantity::{count, share};
 use super::table::Table;
@@ -14,8 +14,6 @@ use crate::report::check::invalid;
 const MOST_DRAWN: usize = 20;
 /// More labels take the whole width of a page.
 const MOST_BESIDE: usize = 10;
-/// Width of a picture that does.
-const BROAD: f64 = 1120.0;
 /// Pairs in the table, and below a picture, which shows all of them.
 const PAIRS: usize = 20;
 const PAIRS_OF_PICTURE: usize = 5;

@@ -42,6 +42,8 @@ pub(super) const STYLE: &str = "\
 /// How much larger text is on narrow screens, where the whole plot shrinks (see [`STYLE`]).
 pub(super) const NARROW_SCALE: f64 = 16.0 / 13.0;
 pub(super) const WIDTH: f64 = 560.0;
+/// Width of a picture that takes the whole width of a page.
+pub(super) const BROAD: f64 = 1120.0;
 pub(super) const RIGHT: f64 = 22.0;
 /// Space before the leftmost text, which a page has by itself.
 pub(crate) const MARGIN: f64 = 10.0;

@@ -3,19 +3,23 @@
 mod axis;
 mod confusion;
 mod drawing;
+mod energy_bars;
 mod page;
 mod plot;
 pub(crate) mod quantity;
 mod row_chart;
+mod signal_strip;
 mod table;
 
 pub use axis::{Axis, on_axis};
 pub use confusion::ConfusionMatrix;
 pub use drawing::Drawing;
 pub(crate) use drawing::{ADVANCE, MARGIN, TEXT, class, escape, put, shorten};
+pub(crate) use energy_bars::EnergyBars;
 pub use page::Page;
 pub(crate) use page::{Frame, whole};
 pub use plot::{Layer, Plot};
 pub use row_chart::{Mark, Row, RowChart};
+pub(crate) use signal_strip::{Piece, SignalStrip, Track};
 pub(crate) use table::listed;
 pub use table::{Cell, Table};

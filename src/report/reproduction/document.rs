@@ -32,12 +32,10 @@ pub struct Reproduction {
     pub paper: String,
     /// Where the items come from.
     pub data: String,
-    /// What trainings are judged by.
-    pub metric: Metric,
     /// Seeds of trainings: every row was trained once with each.
     pub seeds: Vec<u64>,
     /// What the columns of the rows are.
-    pub columns: Vec<String>,
+    pub columns: Vec<ReproductionColumn>,
     /// One row per way of training.
     pub rows: Vec<ReproductionRow>,
     /// The paper's claims.
@@ -46,15 +44,25 @@ pub struct Reproduction {
     pub timing: Timing,
 }
 
+/// A number that every way of training has, or some have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReproductionColumn {
+    /// Its name.
+    pub name: String,
+    /// What it measures.
+    pub metric: Metric,
+}
+
 /// One way of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReproductionRow {
     /// Its name.
     pub name: String,
-    /// Items that went forward and backward, relative to a training without noise.
+    /// Items that went forward and backward, relative to the first row.
     pub budget: f64,
-    /// One value of the metric per column and seed.
+    /// One value per column and seed; none in a column that this training has no number for.
     pub values: Vec<Vec<f64>>,
 }
 
@@ -101,8 +109,8 @@ impl Verdict {
 }
 
 impl Document for Reproduction {
-    const SCHEMA: &'static str = "crossburn.reproduction/3";
-    const LAST: Option<&'static str> = Some("crossburn.reproduction/2");
+    const SCHEMA: &'static str = "crossburn.reproduction/4";
+    const LAST: Option<&'static str> = Some("crossburn.reproduction/3");
     const NOUN: &'static str = "a reproduction, which is no population";
     const PLOTS: &'static [&'static str] = &[];
 
@@ -121,7 +129,7 @@ impl Document for Reproduction {
         }
     }
 
-    /// Values of the metric, one per column, and finite numbers.
+    /// Possible values for every column, of each seed or of none, and finite numbers.
     fn check_fields(&self) -> Result<(), ReportError> {
         for row in &self.rows {
             let name = &row.name;
@@ -132,8 +140,16 @@ impl Document for Reproduction {
                     format!("has not {} columns", self.columns.len()),
                 ));
             }
-            for value in row.values.iter().flatten() {
-                possible(&self.metric, &format!("row `{name}`"), *value)?;
+            for (column, values) in self.columns.iter().zip(&row.values) {
+                if !values.is_empty() && values.len() != self.seeds.len() {
+                    return Err(invalid(
+                        &format!("row `{name}`, column `{}`", column.name),
+                        format!("has {} values for {} seeds", values.len(), self.seeds.len()),
+                    ));
+                }
+                for value in values {
+                    possible(&column.metric, &format!("row `{name}`"), *value)?;
+                }
             }
         }
         for claim in &self.claims {

@@ -4,4 +4,4 @@ mod document;
 mod page;
 mod table;
 
-pub use document::{Claim, Reproduction, ReproductionRow, Verdict};
+pub use document::{Claim, Reproduction, ReproductionColumn, ReproductionRow, Verdict};

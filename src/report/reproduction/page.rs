@@ -6,8 +6,8 @@ use crate::report::draw::Page;
 
 /// How the numbers are defined, one sentence each.
 const DEFINITIONS: [&str; 4] = [
-    "Values of the metric are means over the seeds of training; a range is that from seed to seed.",
-    "Budget: items that went forward and backward in training, relative to a training without noise.",
+    "Values are means over the seeds of training; a range is that from seed to seed.",
+    "Budget: items that went forward and backward in training, with those of the training that it starts from, relative to the first row.",
     "Strengths that a method does not find by itself are chosen on validation items and chips of their own; every number of \
      the tables is of test items and fresh chips.",
     "Intervals are Student's t over seeds, of differences within a seed where two trainings are compared. A claim holds if its \
@@ -21,7 +21,16 @@ pub(super) fn page(results: &Reproduction) -> Page {
         .terms(&[("Data", results.data.clone()), ("Seeds", seeds.join(", "))])
         .heading("Claims")
         .table(&judged_claims(results))
-        .heading(&results.metric.heading())
+        .heading(&heading(results))
         .table(&trainings(results))
         .definitions(&DEFINITIONS)
+}
+
+/// What all columns measure, where that is the same.
+fn heading(results: &Reproduction) -> String {
+    let mut metrics = results.columns.iter().map(|column| &column.metric);
+    match metrics.next() {
+        Some(first) if metrics.all(|metric| metric == first) => first.heading(),
+        _ => "Trainings".to_string(),
+    }
 }

@@ -1,16 +1,14 @@
 //! The tables of a reproduction.
 
-use crossburn_noise::Metric;
-
-use super::document::{Claim, Reproduction, ReproductionRow};
+use super::document::{Claim, Reproduction, ReproductionColumn, ReproductionRow};
 use crate::report::draw::Table;
 
 /// One row per way of training.
 pub(super) fn trainings(results: &Reproduction) -> Table {
-    let columns = results.columns.iter().map(String::as_str);
+    let columns = results.columns.iter().map(|column| column.name.as_str());
     let headers = std::iter::once("Training").chain(columns).chain(["Budget"]);
     let rows = results.rows.iter();
-    Table::new(headers).rows(rows.map(|row| row_cells(row, &results.metric)))
+    Table::new(headers).rows(rows.map(|row| row_cells(row, &results.columns)))
 }
 
 /// One row per claim.
@@ -31,30 +29,33 @@ pub(super) fn judged_claims(results: &Reproduction) -> Table {
 }
 
 /// Its name, the mean over seeds with its range column by column, and its budget.
-fn row_cells(row: &ReproductionRow, metric: &Metric) -> Vec<String> {
-    let scale = metric.scale();
+fn row_cells(row: &ReproductionRow, columns: &[ReproductionColumn]) -> Vec<String> {
     let mut cells = vec![row.name.clone()];
-    cells.extend(row.values.iter().map(|values| {
-        let mean = scale * values.iter().sum::<f64>() / values.len().max(1) as f64;
-        let low = scale * values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = scale * values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let values = row.values.iter().zip(columns);
+    cells.extend(values.map(|(values, column)| {
+        let shown = |value: f64| format!("{:.1}", column.metric.scale() * value);
+        let mean = shown(values.iter().sum::<f64>() / values.len() as f64);
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         match values.len() {
-            0 | 1 => format!("{mean:.1}"),
-            _ => format!("{mean:.1} [{low:.1}, {high:.1}]"),
+            0 => "–".to_string(),
+            1 => mean,
+            _ => format!("{mean} [{}, {}]", shown(low), shown(high)),
         }
     }));
     cells.push(format!("{:.1}", row.budget));
     cells
 }
 
+/// Claims are told apart by tenths of a point at times, and so are their means.
 fn claim_cells(claim: &Claim) -> [String; 4] {
     let interval = claim
         .interval
-        .map(|[low, high]| format!(" [{low:.1}, {high:.1}]"))
+        .map(|[low, high]| format!(" [{low:.2}, {high:.2}]"))
         .unwrap_or_default();
     [
         claim.what.clone(),
-        format!("{:.1}{interval}", claim.mean),
+        format!("{:.2}{interval}", claim.mean),
         claim.expected.clone(),
         claim.verdict.name().to_string(),
     ]

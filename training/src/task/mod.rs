@@ -37,8 +37,9 @@ pub use anomaly::{
     auroc,
 };
 pub use arrhythmia::{
-    Alarms, ArrhythmiaConfig, ArrhythmiaDetection, ArrhythmiaMetric, Counts, Decision, Detector,
-    Diagnosis, SegmentScale, Segments, Vote, Voter, contest_score,
+    Alarms, ArrhythmiaConfig, ArrhythmiaDetection, ArrhythmiaMetric, Counts, DecidedSegment,
+    DecidedSequence, Decision, Detector, Diagnosis, SegmentScale, Segments, Vote, Voter,
+    contest_score,
 };
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};

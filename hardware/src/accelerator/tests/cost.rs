@@ -63,6 +63,12 @@ fn the_worked_example_costs_what_a_calculation_by_hand_gives() {
     assert_picojoule(conv.switching(), 69.84);
     // 16 cycles of 1 us with 3.84 uW.
     assert_picojoule(conv.leakage, 61.44);
+    assert_picojoule(conv.total(), 69.84 + 61.44);
+    let parts = conv.parts();
+    assert_eq!(
+        (parts[0].0, parts[7]),
+        ("multiply", ("leakage", conv.leakage))
+    );
     // The dense layer: 3 weights at one position, 2 of the first core element; one bias of 24 bits and 24 bits of weights.
     assert_eq!(cost.latency, Second::new(18e-6));
     let dense = 3.0 + 0.3 + 0.6 + 0.48 + 0.24;

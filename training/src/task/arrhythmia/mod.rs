@@ -4,9 +4,9 @@ mod contest;
 mod counts;
 mod detector;
 mod patients;
+mod sequence;
 mod vote;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use contest::contest_score;
 pub use counts::Counts;
 pub use detector::{Decision, Detector};
+pub use sequence::{DecidedSegment, DecidedSequence};
 pub use vote::{Diagnosis, Vote, Voter};
 
 use self::patients::Patients;
@@ -144,7 +145,8 @@ pub enum ArrhythmiaMetric {
 }
 
 impl ArrhythmiaMetric {
-    pub(super) fn metric(self) -> Metric {
+    /// What the number is.
+    pub fn metric(self) -> Metric {
         Metric::share(match self {
             Self::F2 => "F2",
             Self::Bac => "BAC",
@@ -268,32 +270,41 @@ impl ArrhythmiaDetection {
         Some(Patients::new(origins.groups.iter().cloned().zip(counts)))
     }
 
-    /// How many diagnoses there are, and how many of them are right. Sequences that are too short for a vote have none.
-    fn votes(&self, decided: &Alarms) -> (usize, usize) {
-        let Some(origins) = self.origins() else {
-            return (0, 0);
-        };
-        let mut sequences: BTreeMap<u32, Vec<(u32, usize, bool)>> = BTreeMap::new();
+    /// What the segments are taken for, by their labels.
+    pub fn confusion(&self, decided: &Alarms) -> Confusion {
+        let mut found = Confusion::default();
+        self.add_to(&mut found, decided);
+        found
+    }
+
+    fn add_to(&self, found: &mut Confusion, decided: &Alarms) {
+        let name = |class: usize| SEGMENT_CLASSES[class].to_string();
+        for class in found.names.len()..SEGMENT_CLASSES.len() {
+            found.names.push(name(class));
+        }
         for (item, alarm) in &decided.0 {
-            let origin = origins.samples[self.classes.place(*item)];
-            let sequence = sequences.entry(origin.sequence).or_default();
-            sequence.push((origin.place, *item, *alarm));
+            let positive = self.is_positive(*item);
+            found.add(usize::from(positive), usize::from(*alarm), name);
         }
-        let (mut votes, mut right) = (0, 0);
-        for mut sequence in sequences.into_values() {
-            sequence.sort_unstable();
-            // All segments of a sequence have one label.
-            let positive = self.is_positive(sequence[0].1);
-            // A part of a set may lack some segments of a sequence: what is left on either side does not vote together.
-            let parts = sequence.chunk_by(|a, b| a.0 + 1 == b.0);
-            for part in parts {
-                let alarms = part.iter().map(|(_, _, alarm)| *alarm);
-                let diagnoses = self.config.voting().diagnoses(alarms);
-                votes += diagnoses.len();
-                right += diagnoses.iter().filter(|alarm| **alarm == positive).count();
-            }
-        }
-        (votes, right)
+    }
+
+    /// One number of all decided segments, whatever these detectors are judged by.
+    ///
+    /// # Errors
+    /// [`TrainingError::Undefined`] for the accuracy of votes where no sequence is long enough for one.
+    pub fn measured(
+        &self,
+        metric: ArrhythmiaMetric,
+        decided: &Alarms,
+    ) -> Result<f64, TrainingError> {
+        self.of(metric, decided)
+            .ok_or_else(|| TrainingError::Undefined {
+                metric: metric.metric().name.into_owned(),
+                why: format!(
+                    "no sequence of one patient and one rhythm has {} segments",
+                    self.config.vote
+                ),
+            })
     }
 
     fn of(&self, metric: ArrhythmiaMetric, decided: &Alarms) -> Option<f64> {
@@ -437,14 +448,7 @@ impl Task for ArrhythmiaDetection {
     }
 
     fn value(&self, tally: &Alarms) -> Result<f64, TrainingError> {
-        self.of(self.config.metric, tally)
-            .ok_or_else(|| TrainingError::Undefined {
-                metric: self.metric().name.into_owned(),
-                why: format!(
-                    "no sequence of one patient and one rhythm has {} segments",
-                    self.config.vote
-                ),
-            })
+        self.measured(self.config.metric, tally)
     }
 
     fn also(&self, tally: &Alarms) -> Vec<(Metric, f64)> {
@@ -555,18 +559,7 @@ impl<C: Classifier> Learn<C> for ArrhythmiaDetection {
         batch: &Segments,
         found: &mut Confusion,
     ) -> Result<(), TrainingError> {
-        let name = |class: usize| SEGMENT_CLASSES[class].to_string();
-        for class in found.names.len()..SEGMENT_CLASSES.len() {
-            found.names.push(name(class));
-        }
-        for (row, item) in self.probabilities(logits, 1)?.iter().zip(&batch.items) {
-            let alarm = self.config.is_alarm(row[0]);
-            found.add(
-                usize::from(self.is_positive(*item)),
-                usize::from(alarm),
-                name,
-            );
-        }
+        self.add_to(found, &self.alarms(logits, batch)?);
         Ok(())
     }
 

@@ -120,6 +120,64 @@ fn votes_mix_no_patients_and_cross_no_change_of_rhythm() {
 }
 
 #[test]
+fn sequences_hold_their_segments_in_order_with_the_diagnoses_that_are_due() {
+    let rows = [
+        ("a", 0, false),
+        ("a", 0, false),
+        ("a", 0, false),
+        ("b", 0, true),
+        ("b", 0, true),
+    ];
+    let task = task(&rows, by(ArrhythmiaMetric::F2));
+    let tally = decided(&task, &[true, false, true, false, true]);
+    // Two of three alarms are enough; b has too few segments for a vote.
+    let diagnosis = Diagnosis {
+        alarm: true,
+        alarms: 2,
+    };
+    let segment = |item, alarm, diagnosis| DecidedSegment {
+        item,
+        alarm,
+        diagnosis,
+    };
+    let of_a = DecidedSequence {
+        group: "a".into(),
+        positive: false,
+        first: 0,
+        segments: vec![
+            segment(0, true, None),
+            segment(1, false, None),
+            segment(2, true, Some(diagnosis)),
+        ],
+    };
+    let of_b = DecidedSequence {
+        group: "b".into(),
+        positive: true,
+        first: 0,
+        segments: vec![segment(3, false, None), segment(4, true, None)],
+    };
+    assert_eq!(task.sequences(&tally), [of_a.clone(), of_b]);
+    // A gap makes two sequences, of which neither has enough segments.
+    let gap = Alarms(vec![(2, true), (0, true)]);
+    let parts = task.sequences(&gap);
+    let shape = |part: &DecidedSequence| (part.first, part.segments.len());
+    assert_eq!(
+        parts.iter().map(shape).collect::<Vec<_>>(),
+        [(0, 1), (2, 1)]
+    );
+    assert!(
+        parts
+            .iter()
+            .all(|part| part.segments[0].diagnosis.is_none())
+    );
+    // Others taken for an arrhythmia: two; left alone: one. Arrhythmias missed and found: one each.
+    let found = task.confusion(&tally);
+    assert_eq!(found.names, ["Other", "VA"]);
+    let counts = [((0, 0), 1), ((0, 1), 2), ((1, 0), 1), ((1, 1), 1)];
+    assert_eq!(found.counts, counts.into());
+}
+
+#[test]
 fn metrics_are_those_of_the_counts() {
     // Patient a: 2 of 3 found, no false alarm. Patient b: 1 of 1 found, 1 false alarm of 2.
     let rows = [

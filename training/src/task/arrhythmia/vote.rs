@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// How segments vote.
 ///
 /// The last `size` segments of a sequence vote, every `hop` segments: with a hop of `size` each segment votes once, and a diagnosis
@@ -9,7 +11,8 @@ use std::collections::VecDeque;
 ///
 /// # Source
 /// Six segments for one diagnosis: Qin et al., ASP-DAC 2025 (arXiv 2410.17395). The rule for a tie is ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Vote {
     /// Segments that vote together, from 1.
     pub size: usize,
@@ -41,7 +44,8 @@ impl Vote {
 }
 
 /// A diagnosis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Diagnosis {
     /// Whether it is an arrhythmia.
     pub alarm: bool,

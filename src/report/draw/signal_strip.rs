@@ -1,0 +1,221 @@
+//! A signal over time, and below it bands with words: what is known or was decided of each stretch.
+
+use super::axis::Axis;
+use super::drawing::{ADVANCE, BROAD, Drawing, MARGIN, RIGHT, TEXT, class, escape, put, shorten};
+
+/// Height of the signal.
+const SIGNAL: f64 = 150.0;
+/// Height of a band, and what is left free above it.
+const BAND: f64 = 24.0;
+const GAP: f64 = 6.0;
+/// Space on the left for the numbers of the vertical axis and its name.
+const LEFT: f64 = 86.0;
+/// How deep a piece is coloured: its words are read on it.
+const DEPTH: f64 = 0.2;
+
+/// A signal with bands below it, over the whole width of a page.
+pub(crate) struct SignalStrip {
+    /// Identifier, unique on a page and usable as a file stem.
+    pub(crate) id: &'static str,
+    /// Heading.
+    pub(crate) title: String,
+    /// Line below the heading.
+    pub(crate) note: String,
+    /// What the picture shows, for readers who do not see it.
+    pub(crate) description: String,
+    /// The time of signal and bands.
+    pub(crate) x: Axis,
+    /// The values of the signal.
+    pub(crate) y: Axis,
+    /// The signal as lines through (time, value); nothing connects two of them.
+    pub(crate) lines: Vec<Vec<(f64, f64)>>,
+    /// The bands, from the top.
+    pub(crate) tracks: Vec<Track>,
+}
+
+/// A band.
+pub(crate) struct Track {
+    /// Name, on its left.
+    pub(crate) name: String,
+    /// What is in it.
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// A stretch of a band.
+pub(crate) struct Piece {
+    /// Where it begins.
+    pub(crate) from: f64,
+    /// Where it ends.
+    pub(crate) to: f64,
+    /// Which series it belongs to: its colour.
+    pub(crate) series: usize,
+    /// What it says.
+    pub(crate) text: String,
+    /// Whether a frame calls the eye to it.
+    pub(crate) marked: bool,
+}
+
+impl SignalStrip {
+    /// The strip as a picture.
+    pub(crate) fn drawing(&self) -> Drawing {
+        let mut drawing = Drawing::new(self.id, BROAD, &self.title, &self.note, &self.description);
+        // A broad picture scrolls on narrow screens, where text of other plots is enlarged.
+        let character = TEXT * ADVANCE;
+        let names = self.tracks.iter().map(|track| track.name.chars().count());
+        let longest = names.max().unwrap_or(0) as f64 * character;
+        let left = LEFT.max(MARGIN + longest + 8.0);
+        let right = BROAD - RIGHT;
+        let top = drawing.height + 12.0;
+        let bottom = top + SIGNAL;
+        let end = bottom + (GAP + BAND) * self.tracks.len() as f64;
+        let share = |axis: &Axis, value: f64| (value - axis.low) / (axis.high - axis.low);
+        let x = |value: f64| left + share(&self.x, value) * (right - left);
+        let y = |value: f64| bottom - share(&self.y, value) * SIGNAL;
+        let body = &mut drawing.body;
+        for (at, text) in &self.x.ticks {
+            let x = x(*at);
+            put(
+                body,
+                format_args!(
+                    "<path class=\"grid\" d=\"M{x:.2} {top:.2}V{end:.2}\"/><text class=\"tick\" x=\"{x:.2}\" y=\"{:.2}\" \
+                     text-anchor=\"middle\">{}</text>\n",
+                    end + 20.0,
+                    escape(text)
+                ),
+            );
+        }
+        for (at, text) in &self.y.ticks {
+            let y = y(*at);
+            put(
+                body,
+                format_args!(
+                    "<path class=\"grid\" d=\"M{left:.2} {y:.2}H{right:.2}\"/><text class=\"tick\" x=\"{:.2}\" y=\"{y:.2}\" \
+                     dy=\".35em\" text-anchor=\"end\">{}</text>\n",
+                    left - 7.0,
+                    escape(text)
+                ),
+            );
+        }
+        for line in &self.lines {
+            let mut path = String::new();
+            for (index, (time, value)) in line.iter().enumerate() {
+                let verb = if index == 0 { "M" } else { "L" };
+                put(
+                    &mut path,
+                    format_args!("{verb}{:.2} {:.2}", x(*time), y(*value)),
+                );
+            }
+            put(body, format_args!("<path class=\"frame\" d=\"{path}\"/>\n"));
+        }
+        for (index, track) in self.tracks.iter().enumerate() {
+            let above = bottom + GAP + (GAP + BAND) * index as f64;
+            let middle = above + BAND / 2.0;
+            put(
+                body,
+                format_args!(
+                    "<text x=\"{:.2}\" y=\"{middle:.2}\" dy=\".35em\" text-anchor=\"end\">{}</text>\n",
+                    left - 8.0,
+                    escape(&track.name)
+                ),
+            );
+            for piece in &track.pieces {
+                let (from, to) = (x(piece.from) + 1.0, x(piece.to) - 1.0);
+                let rect = |class: &str, more: &str| {
+                    format!(
+                        "<rect class=\"{class}\" x=\"{from:.2}\" y=\"{above:.2}\" width=\"{:.2}\" height=\"{BAND}\"{more}/>",
+                        (to - from).max(0.0)
+                    )
+                };
+                let frame = match piece.marked {
+                    true => rect("bar", ""),
+                    false => String::new(),
+                };
+                let fits = ((to - from) / character).max(0.0) as usize;
+                put(
+                    body,
+                    format_args!(
+                        "<g class=\"{}\">{}{frame}<text x=\"{:.2}\" y=\"{middle:.2}\" dy=\".35em\" text-anchor=\"middle\">{}</text></g>\n",
+                        class(piece.series),
+                        rect("used", &format!(" fill-opacity=\"{DEPTH}\"")),
+                        f64::midpoint(from, to),
+                        escape(&shorten(&piece.text, fits))
+                    ),
+                );
+            }
+        }
+        put(
+            body,
+            format_args!(
+                "<path class=\"frame\" d=\"M{left:.2} {top:.2}V{bottom:.2}H{right:.2}\"/>\n\
+                 <text x=\"{:.2}\" y=\"{:.2}\" text-anchor=\"middle\">{}</text>\n\
+                 <text transform=\"translate(24 {:.2})rotate(-90)\" text-anchor=\"middle\">{}</text>\n",
+                f64::midpoint(left, right),
+                end + 44.0,
+                escape(&self.x.label),
+                f64::midpoint(top, bottom),
+                escape(&self.y.label)
+            ),
+        );
+        drawing.height = end + 56.0;
+        drawing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strip() -> SignalStrip {
+        let piece = |from, to, text: &str, marked| Piece {
+            from,
+            to,
+            series: 1,
+            text: text.into(),
+            marked,
+        };
+        SignalStrip {
+            id: "s",
+            title: "t".into(),
+            note: String::new(),
+            description: "d".into(),
+            x: Axis::covering("Seconds", [0.0, 10.0], (0.0, 10.0), 5.0),
+            y: Axis::covering("Codes", [-100.0, 100.0], (-100.0, 100.0), 100.0),
+            lines: vec![vec![(0.0, -100.0), (5.0, 100.0)], vec![(5.0, 0.0)]],
+            tracks: vec![
+                Track {
+                    name: "Label".into(),
+                    pieces: vec![piece(0.0, 5.0, "<VA>", false)],
+                },
+                Track {
+                    name: "Vote".into(),
+                    pieces: vec![piece(5.0, 10.0, "Other, wrong", true)],
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn signal_and_bands_share_their_time() {
+        let svg = strip().drawing().inline();
+        // Time: x 86 to 1098, so 592 after five seconds. The signal: y 46 to 196; bands from 202 and from 232 on, 24 high.
+        for part in [
+            "d=\"M86.00 196.00L592.00 46.00\"",
+            "d=\"M592.00 121.00\"",
+            "x=\"87.00\" y=\"202.00\" width=\"504.00\" height=\"24\" fill-opacity=\"0.2\"",
+            "<rect class=\"bar\" x=\"593.00\" y=\"232.00\" width=\"504.00\" height=\"24\"/>",
+            "viewBox=\"10 0 1110 312\"",
+        ] {
+            assert!(svg.contains(part), "{part}: {svg}");
+        }
+        assert_eq!(svg.matches("class=\"bar\"").count(), 1);
+    }
+
+    #[test]
+    fn words_are_text_and_stay_in_their_piece() {
+        let mut strip = strip();
+        assert!(strip.drawing().inline().contains(">&lt;VA&gt;<"));
+        // A fiftieth of the time is 20 units wide, of which 18 hold two characters.
+        strip.tracks[0].pieces[0].to = 0.2;
+        assert!(strip.drawing().inline().contains(">&lt;…<"));
+    }
+}
