@@ -297,6 +297,7 @@ pub fn digits(seed: u64, first: u64, count: usize) -> Samples {
             std: vec![0.208],
         },
         origins: None,
+        masks: None,
     }
 }
 

@@ -82,6 +82,7 @@ pub fn waveforms(seed: u64, first: u64, count: usize) -> Samples {
             std: vec![0.7],
         },
         origins: None,
+        masks: None,
     }
 }
 

@@ -37,6 +37,7 @@ impl Segments {
         Samples {
             shape: [1, 1, SEGMENT_POINTS],
             origins: Some(self.origins()),
+            masks: None,
             values: Values::Floats(self.values),
             labels: self.labels,
             classes: SEGMENT_CLASSES.len(),
