@@ -24,6 +24,7 @@ mod lamp;
 mod layout;
 mod masks;
 mod matlab;
+pub mod mri;
 mod npy;
 mod npz;
 mod options;

@@ -29,8 +29,10 @@ const WAVEFORMS: Endless = Endless {
     usual: (3000, 1000),
     most: 4_000_000,
     first_test: 1 << 40,
-    draw: waveforms,
+    config: (),
+    draw: |(), seed, first, count| waveforms(seed, first, count),
     filter: None,
+    steps: |()| None,
 };
 
 /// The signals `first..first + count` of the endless set `seed`: `[1, 1, 128]` each, of the classes sine, triangle and square in
