@@ -25,6 +25,7 @@ mod layout;
 mod masks;
 mod matlab;
 pub mod mri;
+pub mod nifti;
 mod npy;
 mod npz;
 mod options;

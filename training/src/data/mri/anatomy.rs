@@ -6,14 +6,14 @@ use std::f64::consts::TAU;
 use crossburn_noise::Philox;
 
 /// Where grey matter ends and the rim of cerebrospinal fluid begins, in parts of the head's radius.
-const RIM: f64 = 0.955;
+const RIM: f64 = 0.965;
 /// The mean radius of white matter, and the height of the ripple of its border: the folds of the cortex.
-const WHITE: f64 = 0.79;
+const WHITE: f64 = 0.77;
 const RIPPLE: f64 = 0.055;
 /// Folds around the head, of two waves, and the share of each.
 const FOLDS: [(f64, f64); 2] = [(11.0, 0.6), (17.0, 0.4)];
 /// A lesion's centre lies within this part of the head's radius.
-const LESION_WITHIN: f64 = 0.72;
+const LESION_WITHIN: f64 = 0.82;
 /// Tries to place a lesion's centre outside the ventricles.
 const TRIES: u64 = 32;
 
@@ -52,7 +52,7 @@ impl Head {
             axes: [between(0, 0.70, 0.80), between(1, 0.84, 0.94)],
             phases: [draws.uniform(2), draws.uniform(3)],
             centre: [between(4, 0.13, 0.19), between(5, -0.06, 0.10)],
-            ventricle: [between(6, 0.06, 0.13), between(7, 0.18, 0.34)],
+            ventricle: [between(6, 0.05, 0.12), between(7, 0.16, 0.32)],
             lean: between(8, 0.0, 0.35),
         }
     }

@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn percentiles_lie_between_order_statistics() {
         // 0 to 100 out of order: the percentiles are 1 and 99; of 0 to 10 they are 0.1 and 9.9.
-        let values: Vec<f32> = (0..101u8).map(|i| f32::from(i * 37 % 101)).collect();
+        let values: Vec<f32> = (0..101u16).map(|i| f32::from(i * 37 % 101)).collect();
         assert_eq!(range(values).unwrap(), [1.0, 99.0]);
         let found = range((0..11u8).map(f32::from).collect()).unwrap();
         assert_eq!(found, [0.1, 9.9]);
