@@ -63,7 +63,7 @@ pub use task::{
     CorruptionNoise, Counts, Decision, Detector, Diagnosis, Labelled, LanguageMetric,
     LanguageModelling, LanguageModellingConfig, Learn, LesionConfig, LesionDetection, LesionMaps,
     LesionMetric, MeanTally, Part, RaisedLoss, Reconstruction, ReconstructionLoss, Role, Rows,
-    SegmentScale, Segments, Sequence, Slices, Surrogate, SurrogateList, Tally, Task, TaskConfig,
+    ScannedSlices, SegmentScale, Segments, Sequence, Slices, Surrogate, SurrogateList, Tally, Task, TaskConfig,
     TaskParts, Vote, Voter, WithTask, auprc, auroc, contest_score, margin_loss,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};

@@ -49,7 +49,8 @@ pub use language_modelling::{
 };
 pub(crate) use language_modelling::{Limits, sequences};
 pub use lesion::{
-    CorruptionNoise, LesionConfig, LesionDetection, LesionMaps, LesionMetric, Reconstruction, Slices,
+    CorruptionNoise, LesionConfig, LesionDetection, LesionMaps, LesionMetric, Reconstruction,
+    ScannedSlices, Slices,
 };
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use tally::{MeanTally, Tally};

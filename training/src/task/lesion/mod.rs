@@ -11,7 +11,7 @@ mod ssim;
 mod tests;
 mod volume;
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -24,7 +24,7 @@ pub use noise::CorruptionNoise;
 
 use self::corruption::{Corruption, Views};
 use self::overlap::best_threshold;
-use self::scored::{Scored, Slice};
+use self::scored::{Scored, Slice, filtered};
 use self::ssim::fusion_quality;
 use super::{Batch, Learn, MeanTally, RaisedLoss, Tally, Task, border_near};
 use crate::TrainingError;
@@ -97,14 +97,34 @@ impl LesionDetection {
         config: &LesionConfig,
         seed: u64,
     ) -> Result<Self, TrainingError> {
+        let task = Self::scan(samples, config, seed)?;
+        match task.prevalence() {
+            prevalence if prevalence > 0.0 && prevalence < 1.0 => Ok(task),
+            _ => Err(undefined(
+                config,
+                format!(
+                    "{} slices, whose brains are eroded by {} pixels, do not hold both voxels of lesions and others",
+                    task.items(),
+                    config.erosion(task.samples.shape[2])
+                ),
+            )),
+        }
+    }
+
+    /// All slices, of which nobody needs to know lesions: to make [`maps`](Self::maps) of them. The masks say where the brain is.
+    ///
+    /// # Errors
+    /// Those of [`judge`](Self::judge), but for what the eroded brain holds.
+    pub fn scan(
+        samples: impl Into<Arc<Samples>>,
+        config: &LesionConfig,
+        seed: u64,
+    ) -> Result<Self, TrainingError> {
         let samples = samples.into();
         check(&samples, config)?;
-        let undefined = |why: String| TrainingError::Undefined {
-            metric: config.metric.metric().name.into_owned(),
-            why,
-        };
         let Some(masks) = &samples.masks else {
-            return Err(undefined("the slices have no masks of lesions".to_string()));
+            let why = "the slices have no masks of brain and lesions".to_string();
+            return Err(undefined(config, why));
         };
         let [_, height, width] = samples.shape;
         let steps = config.erosion(width);
@@ -112,21 +132,59 @@ impl LesionDetection {
         let inside: Vec<u8> = brains
             .flat_map(|brain| maps::eroded(brain, width, steps))
             .collect();
-        let task = Self {
+        Ok(Self {
             places: (0..samples.len()).collect(),
             range: 0..samples.len(),
             config: Arc::new(config.clone()),
             seed,
             inside: Some(inside.into()),
             samples: Arc::clone(&samples),
-        };
-        match task.prevalence() {
-            prevalence if prevalence > 0.0 && prevalence < 1.0 => Ok(task),
-            _ => Err(undefined(format!(
-                "{} slices, whose brains are eroded by {steps} pixels, do not hold both voxels of lesions and others",
-                task.items()
-            ))),
+        })
+    }
+
+    /// The maps of all slices of [`judge`](Self::judge) or [`scan`](Self::scan) by `network`, filtered, and their reconstructions, the mean of all passes; `each` hears how many slices are done,
+    /// `batch` at a time, and may stop.
+    ///
+    /// `None` where it was stopped.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotFinite`] for an output that is NaN or infinite, and slices that can no longer be read.
+    pub fn maps<A: Autoencoder>(
+        &self,
+        network: &A,
+        batch: usize,
+        device: &Device,
+        mut each: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Option<ScannedSlices>, TrainingError> {
+        let mut tally = [LesionMaps::default()];
+        let mut reconstructions = Vec::new();
+        let items: Vec<usize> = (0..self.items()).collect();
+        let mut done = 0;
+        for items in items.chunks(batch.max(1)) {
+            let batch = self.batch(items, device)?;
+            let output = Learn::<A>::forward(self, network, &batch);
+            let joined = self.reconstructions(output.clone(), &batch).mean_dim(1);
+            reconstructions.extend(values(joined)?);
+            let judged = Learn::<A>::judge(self, output, &batch, &mut tally);
+            judged.map_err(|error| error.at_item(done))?;
+            done += items.len();
+            if each(done).is_break() {
+                return Ok(None);
+            }
         }
+        let [tally] = tally;
+        let [_, height, width] = self.samples.shape;
+        let plane = height * width;
+        let mut maps = vec![0.0; self.samples.len() * plane];
+        for run in filtered(self.slices(&tally), [height, width], &self.config) {
+            for (slice, map) in run.slices.iter().zip(run.map.scores.chunks(plane.max(1))) {
+                maps[slice.place * plane..][..plane].copy_from_slice(map);
+            }
+        }
+        Ok(Some(ScannedSlices {
+            maps: maps[self.range.start * plane..self.range.end * plane].to_vec(),
+            reconstructions,
+        }))
     }
 
     /// The share of lesions among the voxels of the eroded brains: the AUPRC of a network that tells nothing.
@@ -248,8 +306,8 @@ impl LesionDetection {
         map * floor / (variance + floor * floor).sqrt()
     }
 
-    /// The volumes of all slices that were judged, filtered.
-    fn scored(&self, tally: &LesionMaps) -> Scored {
+    /// All slices that were judged.
+    fn slices<'a>(&'a self, tally: &'a LesionMaps) -> Vec<Slice<'a>> {
         let origins = self.samples.origins.as_ref();
         let slices = tally.maps.iter().filter_map(|(place, map)| {
             let (inside, lesion) = self.masks(*place)?;
@@ -262,6 +320,7 @@ impl LesionDetection {
                 None => (*place as u32, 0),
             };
             Some(Slice {
+                place: *place,
                 volume,
                 number,
                 map,
@@ -269,8 +328,13 @@ impl LesionDetection {
                 lesion,
             })
         });
+        slices.collect()
+    }
+
+    /// The volumes of all slices that were judged, filtered.
+    fn scored(&self, tally: &LesionMaps) -> Scored {
         let [_, height, width] = self.samples.shape;
-        Scored::new(slices.collect(), [height, width], &self.config)
+        Scored::new(self.slices(tally), [height, width], &self.config)
     }
 
     fn of(&self, metric: LesionMetric, scored: &Scored) -> Option<f64> {
@@ -279,6 +343,22 @@ impl LesionDetection {
             LesionMetric::Dice => scored.mean_dice(),
             LesionMetric::PooledDice => scored.pooled()?.dice(),
         }
+    }
+}
+
+/// What a network makes of slices, slice by slice, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScannedSlices {
+    /// The filtered map; 0 outside the eroded brain.
+    pub maps: Vec<f32>,
+    /// What the network gives back.
+    pub reconstructions: Vec<f32>,
+}
+
+fn undefined(config: &LesionConfig, why: String) -> TrainingError {
+    TrainingError::Undefined {
+        metric: config.metric.metric().name.into_owned(),
+        why,
     }
 }
 
@@ -429,9 +509,9 @@ impl Task for LesionDetection {
         }
         let metric = self.config.metric;
         self.of(metric, &self.scored(tally))
-            .ok_or_else(|| TrainingError::Undefined {
-                metric: metric.metric().name.into_owned(),
-                why: "nothing is a lesion in these slices, and nothing was found".to_string(),
+            .ok_or_else(|| {
+                let why = "nothing is a lesion in these slices, and nothing was found";
+                undefined(&self.config, why.to_string())
             })
     }
 

@@ -9,6 +9,8 @@ use super::volume::Volume;
 /// The map of one slice, with its masks, row by row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slice<'a> {
+    /// Its number among the samples.
+    pub(super) place: usize,
     /// The volume that it belongs to.
     pub(super) volume: u32,
     /// Its number in that volume.
@@ -17,6 +19,42 @@ pub(super) struct Slice<'a> {
     /// 1 where it counts.
     pub(super) inside: &'a [u8],
     pub(super) lesion: &'a [u8],
+}
+
+/// Slices that lie side by side, with their filtered map.
+#[derive(Clone, Debug)]
+pub(super) struct Run<'a> {
+    pub(super) slices: Vec<Slice<'a>>,
+    /// Scores outside what counts are 0.
+    pub(super) map: Volume,
+}
+
+/// Filters the maps of slices that lie side by side, numbers in a row, together: medians over what is inside, scores outside counting 0.
+pub(super) fn filtered<'a>(
+    mut slices: Vec<Slice<'a>>,
+    [height, width]: [usize; 2],
+    config: &LesionConfig,
+) -> Vec<Run<'a>> {
+    slices.sort_by_key(|slice| (slice.volume, slice.number));
+    let runs = slices.chunk_by(|a, b| a.volume == b.volume && a.number + 1 == b.number);
+    let filtered = runs.map(|run| {
+        let pixels = run.iter().flat_map(|slice| slice.map.iter().zip(slice.inside));
+        let scores = pixels.map(|(score, inside)| match inside {
+            0 => 0.0,
+            _ => *score,
+        });
+        let map = Volume {
+            size: [run.len(), height, width],
+            scores: scores.collect(),
+        };
+        let inside = run.iter().flat_map(|slice| slice.inside).copied();
+        let inside: Vec<u8> = inside.collect();
+        Run {
+            map: map.median(config.median / 2, &inside),
+            slices: run.to_vec(),
+        }
+    });
+    filtered.collect()
 }
 
 /// The voxels that count, of all volumes.
@@ -30,54 +68,31 @@ pub(super) struct Scored {
 }
 
 impl Scored {
-    /// Filters the maps of slices that lie side by side, numbers in a row, together: medians over what is inside, scores outside counting 0.
-    /// Then counts what is above the threshold.
-    pub(super) fn new(
-        mut slices: Vec<Slice<'_>>,
-        [height, width]: [usize; 2],
-        config: &LesionConfig,
-    ) -> Self {
-        slices.sort_by_key(|slice| (slice.volume, slice.number));
+    /// The voxels of [`filtered`] maps, and what of them is above the threshold.
+    pub(super) fn new(slices: Vec<Slice<'_>>, size: [usize; 2], config: &LesionConfig) -> Self {
         let mut scored = Self::default();
-        let runs = slices.chunk_by(|a, b| a.volume == b.volume && a.number + 1 == b.number);
-        for run in runs {
-            let joined = |of: fn(&Slice<'_>) -> Vec<u8>| run.iter().flat_map(of).collect();
-            let inside: Vec<u8> = joined(|slice| slice.inside.to_vec());
-            let lesion: Vec<u8> = joined(|slice| slice.lesion.to_vec());
-            let scores = run.iter().flat_map(|slice| slice.map).zip(&inside);
-            let scores = scores.map(|(score, inside)| match inside {
-                0 => 0.0,
-                _ => *score,
-            });
-            let maps = Volume {
-                size: [run.len(), height, width],
-                scores: scores.collect(),
-            };
-            scored.add(run[0].volume, &maps.median(config.median / 2, &inside), &inside, &lesion, config);
+        for run in filtered(slices, size, config) {
+            scored.add(&run, config);
         }
         scored
     }
 
-    fn add(
-        &mut self,
-        volume: u32,
-        maps: &Volume,
-        inside: &[u8],
-        lesion: &[u8],
-        config: &LesionConfig,
-    ) {
+    fn add(&mut self, run: &Run<'_>, config: &LesionConfig) {
+        let Some(volume) = run.slices.first().map(|slice| slice.volume) else {
+            return;
+        };
         self.volumes.insert(volume);
-        let counted = inside.iter().enumerate().filter(|(_, inside)| **inside != 0);
-        let counted = counted.map(|(voxel, _)| voxel);
-        self.voxels.extend(
-            counted
-                .clone()
-                .map(|voxel| (f64::from(maps.scores[voxel]), lesion[voxel] != 0)),
-        );
+        let masks = run.slices.iter();
+        let masks = masks.flat_map(|slice| slice.inside.iter().zip(slice.lesion));
+        let counted = masks.enumerate().filter(|(_, (inside, _))| **inside != 0);
+        let counted = counted.map(|(voxel, (_, lesion))| (voxel, *lesion != 0));
+        let score = |voxel: usize| f64::from(run.map.scores[voxel]);
+        self.voxels
+            .extend(counted.clone().map(|(voxel, lesion)| (score(voxel), lesion)));
         if let Some(threshold) = config.threshold {
-            let found = maps.found(threshold, config.smallest);
+            let found = run.map.found(threshold, config.smallest);
             let overlap = self.overlaps.entry(volume).or_default();
-            counted.for_each(|voxel| overlap.add(found[voxel], lesion[voxel] != 0));
+            counted.for_each(|(voxel, lesion)| overlap.add(found[voxel], lesion));
         }
     }
 
@@ -113,6 +128,7 @@ mod tests {
         lesion: &'a [u8],
     ) -> Slice<'a> {
         Slice {
+            place: 0,
             volume,
             number,
             map,

@@ -227,6 +227,30 @@ fn healthy_slices_are_learned_with_new_noise_in_every_epoch() {
 }
 
 #[test]
+fn maps_are_those_that_are_judged_in_the_order_of_the_slices() {
+    let device = Device::flex();
+    let task = LesionDetection::scan(slices(), &plain(), 1).unwrap();
+    let mut heard = Vec::new();
+    let network = Half::new();
+    let scanned = task.maps(&network, 4, &device, |done| {
+        heard.push(done);
+        ControlFlow::Continue(())
+    });
+    let scanned = scanned.unwrap().unwrap();
+    assert_eq!(heard, [4, 6]);
+    let clean = values(task.batch(&[0, 1, 2, 3, 4, 5], &device).unwrap().clean).unwrap();
+    for (place, value) in clean.iter().enumerate() {
+        assert_eq!(scanned.reconstructions[place], 0.5 * value);
+        assert_eq!(scanned.maps[place], 0.5 * value);
+    }
+    let stopped = task.maps(&network, 4, &device, |_| ControlFlow::Break(()));
+    assert_eq!(stopped.unwrap(), None);
+    let (_, second) = task.split_at(3);
+    let part = second.maps(&network, 4, &device, |_| ControlFlow::Continue(()));
+    assert_eq!(part.unwrap().unwrap().maps, scanned.maps[3 * PIXELS..]);
+}
+
+#[test]
 fn what_cannot_be_judged_is_refused() {
     let refused = |samples: Samples, config: &LesionConfig| {
         let error = LesionDetection::judge(samples, config, 1);
