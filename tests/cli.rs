@@ -689,6 +689,10 @@ fn options_are_grouped_in_the_help() {
             ],
         ),
         (
+            "mri score",
+            &["Arguments", "Network", "Slices", "Options"],
+        ),
+        (
             "worst-case",
             &[
                 "Arguments",
