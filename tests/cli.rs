@@ -688,10 +688,7 @@ fn options_are_grouped_in_the_help() {
                 "Options",
             ],
         ),
-        (
-            "mri score",
-            &["Arguments", "Network", "Slices", "Options"],
-        ),
+        ("mri score", &["Arguments", "Network", "Slices", "Options"]),
         (
             "worst-case",
             &[

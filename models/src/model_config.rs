@@ -423,9 +423,8 @@ impl ModelConfig {
             }
             Self::UNet(config) => {
                 let multiple = config.multiple();
-                let fits = channels == config.channels
-                    && height % multiple == 0
-                    && width % multiple == 0;
+                let fits =
+                    channels == config.channels && height % multiple == 0 && width % multiple == 0;
                 let rule = format!("with height and width multiples of {multiple}");
                 (!fits).then(|| format!("{}-channel ({rule})", config.channels))
             }

@@ -311,7 +311,10 @@ mod tests {
         let one_level = config(r#"{"width":3,"multipliers":[1],"blocks":0,"channels":2}"#);
         assert_eq!(one_level.multiple(), 1);
         let x = Tensor::<4>::ones([1, 2, 5, 7], &Device::flex());
-        assert_eq!(one_level.init(&Device::flex()).forward(x).dims(), [1, 2, 5, 7]);
+        assert_eq!(
+            one_level.init(&Device::flex()).forward(x).dims(),
+            [1, 2, 5, 7]
+        );
     }
 
     /// Sets every weight to zero but those that hand the value on.
@@ -352,7 +355,9 @@ mod tests {
     #[test]
     fn both_ways_meet_pixel_by_pixel() {
         let config = config(r#"{"width":1,"multipliers":[1,1],"blocks":1,"norm":"none"}"#);
-        let network = config.init(&Device::flex()).map(&mut HandOn { path: Vec::new() });
+        let network = config
+            .init(&Device::flex())
+            .map(&mut HandOn { path: Vec::new() });
         let values: Vec<f32> = (1..=16).map(|v| v as f32).collect();
         let x = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 4, 4]), &Device::flex());
         let found: Vec<f32> = network.forward(x).into_data().try_to_vec().unwrap();

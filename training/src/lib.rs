@@ -63,8 +63,8 @@ pub use task::{
     CorruptionNoise, Counts, Decision, Detector, Diagnosis, Labelled, LanguageMetric,
     LanguageModelling, LanguageModellingConfig, Learn, LesionConfig, LesionDetection, LesionMaps,
     LesionMetric, MeanTally, Part, RaisedLoss, Reconstruction, ReconstructionLoss, Role, Rows,
-    ScannedSlices, SegmentScale, Segments, Sequence, Slices, Surrogate, SurrogateList, Tally, Task, TaskConfig,
-    TaskParts, Vote, Voter, WithTask, auprc, auroc, contest_score, margin_loss,
+    ScannedSlices, SegmentScale, Segments, Sequence, Slices, Surrogate, SurrogateList, Tally, Task,
+    TaskConfig, TaskParts, Vote, Voter, WithTask, auprc, auroc, contest_score, margin_loss,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

@@ -117,7 +117,11 @@ impl ScoreJob<'_> {
             false => most,
         });
         let [x, y, _] = image.shape();
-        let above = |threshold: f64| map.iter().filter(|score| f64::from(**score) > threshold).count();
+        let above = |threshold: f64| {
+            map.iter()
+                .filter(|score| f64::from(**score) > threshold)
+                .count()
+        };
         let mut steps = self.chain.steps(prepared.by_threshold);
         if self.reverse {
             steps.push_str("; intensities reversed inside the brain");
@@ -125,8 +129,13 @@ impl ScoreJob<'_> {
         Ok(Some(Scores {
             steps,
             slices,
-            largest: (largest.1, [largest.0 % x, largest.0 / x % y, largest.0 / (x * y)]),
-            above: task.threshold.map(|threshold| (threshold, above(threshold))),
+            largest: (
+                largest.1,
+                [largest.0 % x, largest.0 / x % y, largest.0 / (x * y)],
+            ),
+            above: task
+                .threshold
+                .map(|threshold| (threshold, above(threshold))),
         }))
     }
 }

@@ -44,7 +44,12 @@ impl Sheet<'_> {
         let across = chosen.len().max(1) * (width + GAP) - GAP;
         let down = 3 * (height + GAP) - GAP;
         let mut sheet = RgbImage::from_pixel(across as u32, down as u32, Rgb([255; 3]));
-        let largest = self.map.iter().copied().fold(0.0, f32::max).max(f32::MIN_POSITIVE);
+        let largest = self
+            .map
+            .iter()
+            .copied()
+            .fold(0.0, f32::max)
+            .max(f32::MIN_POSITIVE);
         for (column, slice) in chosen.into_iter().enumerate() {
             for pixel in 0..plane {
                 let place = slice * plane + pixel;

@@ -106,7 +106,9 @@ impl Score {
             scores.slices
         ))?;
         if let Some((threshold, voxels)) = scores.above {
-            print(&format!("{voxels} voxels are above the threshold of {threshold}"))?;
+            print(&format!(
+                "{voxels} voxels are above the threshold of {threshold}"
+            ))?;
         }
         let [map, sheet] = files.map(|file| file.display().to_string());
         print(&format!("map: {map}\nsheet: {sheet}"))?;

@@ -70,7 +70,10 @@ impl LesionConfig {
     /// # Errors
     /// [`TrainingError::Setting`] with the first bad key.
     pub fn check(&self) -> Result<(), TrainingError> {
-        let shares = [("task.alpha", Some(self.alpha)), ("task.map_alpha", self.map_alpha)];
+        let shares = [
+            ("task.alpha", Some(self.alpha)),
+            ("task.map_alpha", self.map_alpha),
+        ];
         for (key, share) in shares {
             if let Some(share) = share
                 && !(0.0..=1.0).contains(&share)
@@ -78,17 +81,18 @@ impl LesionConfig {
                 return Err(TrainingError::setting(key, share, "a number from 0 to 1"));
             }
         }
-        for (key, count) in [
-            ("task.patches", self.patches),
-            ("task.passes", self.passes),
-        ] {
+        for (key, count) in [("task.patches", self.patches), ("task.passes", self.passes)] {
             if count == 0 {
                 return Err(TrainingError::setting(key, count, "a whole number above 0"));
             }
         }
         if self.test_step >= STEPS {
             let allowed = "a step from 0 to 999";
-            return Err(TrainingError::setting("task.test_step", self.test_step, allowed));
+            return Err(TrainingError::setting(
+                "task.test_step",
+                self.test_step,
+                allowed,
+            ));
         }
         if self.median.is_multiple_of(2) {
             let allowed = "an odd number of voxels, 1 for no filter";
@@ -189,7 +193,9 @@ mod tests {
     fn bad_values_are_refused_by_key() {
         let config = |text: &str| toml::from_str::<LesionConfig>(text).unwrap();
         config("").check().unwrap();
-        config("metric = \"dice\"\nthreshold = 0.2").check().unwrap();
+        config("metric = \"dice\"\nthreshold = 0.2")
+            .check()
+            .unwrap();
         config("passes = 4\nspread = 0.02").check().unwrap();
         for (text, key) in [
             ("alpha = 1.5", "task.alpha"),

@@ -106,14 +106,19 @@ impl Corruption<'_> {
     /// Rows and columns of a patch of the grid.
     fn patch(&self, [down, right]: [usize; 2]) -> [Range<usize>; 2] {
         let patches = self.config.patches;
-        let side = |place: usize, length: usize| {
-            place * length / patches..(place + 1) * length / patches
-        };
+        let side =
+            |place: usize, length: usize| place * length / patches..(place + 1) * length / patches;
         [side(down, self.size[0]), side(right, self.size[1])]
     }
 
     /// One view: `√ᾱ x + √(1 - ᾱ) n` within `[rows, columns]`, the slice elsewhere.
-    fn add(&self, step: usize, noise: &[f32], [rows, columns]: [Range<usize>; 2], views: &mut Views) {
+    fn add(
+        &self,
+        step: usize,
+        noise: &[f32],
+        [rows, columns]: [Range<usize>; 2],
+        views: &mut Views,
+    ) {
         let (kept, added) = match self.config.reconstruction {
             Reconstruction::Whole => (1.0, 0.0),
             Reconstruction::Denoising | Reconstruction::Patched => {
@@ -179,7 +184,10 @@ mod tests {
             }
             // What is not pasted is the slice.
             let all = views.pasted.iter().zip(&views.keep).zip(&views.add);
-            assert!(all.clone().all(|((p, k), a)| *p == 1.0 || (*k, *a) == (1.0, 0.0)));
+            assert!(
+                all.clone()
+                    .all(|((p, k), a)| *p == 1.0 || (*k, *a) == (1.0, 0.0))
+            );
             let kept = left(749).sqrt() as f32;
             assert!(all.clone().all(|((p, k), _)| *p == 0.0 || *k == kept));
         }
@@ -204,7 +212,10 @@ mod tests {
             sum += kept * kept;
         }
         // Each of four patches a quarter of the time: 400 / 4 with a deviation of 8.7, within five of them.
-        assert!(counts.iter().all(|count| (57..144).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (57..144).contains(count)),
+            "{counts:?}"
+        );
         // The mean of ᾱ over all steps, about a half with a deviation of 0.354 / 20.
         let expected: f64 = (0..STEPS).map(left).sum::<f64>() / STEPS as f64;
         assert!((sum / draws as f64 - expected).abs() < 5.0 * 0.0177);

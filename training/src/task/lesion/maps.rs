@@ -44,6 +44,9 @@ mod tests {
         assert_eq!(eroded(&mask, 7, 1), once);
         assert_eq!(eroded(&mask, 7, 2), twice);
         let full = vec![1; 25];
-        assert_eq!(eroded(&full, 5, 2), drawn(&[".....", ".....", "..#..", ".....", "....."]));
+        assert_eq!(
+            eroded(&full, 5, 2),
+            drawn(&[".....", ".....", "..#..", ".....", "....."])
+        );
     }
 }

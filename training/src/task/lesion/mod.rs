@@ -375,7 +375,11 @@ fn check(samples: &Samples, config: &LesionConfig) -> Result<(), TrainingError> 
     }
     if config.reconstruction == Reconstruction::Patched && config.patches > height.min(width) {
         let allowed = "fewer patches than a slice has rows and columns";
-        return Err(TrainingError::setting("task.patches", config.patches, allowed));
+        return Err(TrainingError::setting(
+            "task.patches",
+            config.patches,
+            allowed,
+        ));
     }
     Ok(())
 }
@@ -508,11 +512,10 @@ impl Task for LesionDetection {
             return Ok(tally.errors.mean());
         }
         let metric = self.config.metric;
-        self.of(metric, &self.scored(tally))
-            .ok_or_else(|| {
-                let why = "nothing is a lesion in these slices, and nothing was found";
-                undefined(&self.config, why.to_string())
-            })
+        self.of(metric, &self.scored(tally)).ok_or_else(|| {
+            let why = "nothing is a lesion in these slices, and nothing was found";
+            undefined(&self.config, why.to_string())
+        })
     }
 
     fn also(&self, tally: &LesionMaps) -> Vec<(Metric, f64)> {
@@ -520,7 +523,11 @@ impl Task for LesionDetection {
             return Vec::new();
         }
         let scored = self.scored(tally);
-        let all = [LesionMetric::Auprc, LesionMetric::Dice, LesionMetric::PooledDice];
+        let all = [
+            LesionMetric::Auprc,
+            LesionMetric::Dice,
+            LesionMetric::PooledDice,
+        ];
         let others = all.into_iter().filter(|other| *other != self.config.metric);
         let mut found: Vec<(Metric, f64)> = others
             .filter_map(|other| Some((other.metric(), self.of(other, &scored)?)))

@@ -47,7 +47,12 @@ fn simplex_octaves(stream: &Philox, height: usize, width: usize) -> Vec<f32> {
     let octaves: [[f64; 4]; OCTAVES] = std::array::from_fn(|octave| {
         let frequency = 2f64.powi(octave as i32) / FIRST_CELL;
         let amplitude = PERSISTENCE.powi(octave as i32);
-        [frequency, amplitude, place(2 * octave), place(2 * octave + 1)]
+        [
+            frequency,
+            amplitude,
+            place(2 * octave),
+            place(2 * octave + 1),
+        ]
     });
     let pixels = (0..height * width).map(|pixel| {
         let (row, column) = ((pixel / width) as f64, (pixel % width) as f64);
@@ -132,7 +137,8 @@ fn coarse(stream: &Philox, height: usize, width: usize) -> Vec<f32> {
     let pixels = rows.iter().flat_map(|(row, below)| {
         let grid = &grid;
         columns.iter().map(move |(column, right)| {
-            let at = |row: usize, column: usize| grid[row.min(GRID - 1) * GRID + column.min(GRID - 1)];
+            let at =
+                |row: usize, column: usize| grid[row.min(GRID - 1) * GRID + column.min(GRID - 1)];
             let along = |row| at(row, *column) * (1.0 - right) + at(row, column + 1) * right;
             GRID_DEVIATION * (along(*row) * (1.0 - below) + along(row + 1) * below)
         })
@@ -173,7 +179,10 @@ mod tests {
         let largest = values.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
         assert!(largest <= 1.0 && largest > 0.8, "{largest}");
         let (mean, deviation) = mean_and_deviation(&values);
-        assert!(mean.abs() < 0.05 && (0.2..0.6).contains(&deviation), "{mean} {deviation}");
+        assert!(
+            mean.abs() < 0.05 && (0.2..0.6).contains(&deviation),
+            "{mean} {deviation}"
+        );
         // Over 1e-4 of a cell nothing moves by more than a slope of 10 gives, whichever triangle either point is in.
         for (x, y) in &grid {
             let step = lattice.at(x + 1e-4, y - 1e-4) - lattice.at(*x, *y);
@@ -186,9 +195,8 @@ mod tests {
     /// Six octaves, each with the deviation of one: the sum has that times √Σ 0.64^k = √2.586.
     #[test]
     fn octaves_add_up() {
-        let images = (0..60).map(|item| {
-            CorruptionNoise::Simplex.image(&Philox::new(9, item), [64, 64])
-        });
+        let images =
+            (0..60).map(|item| CorruptionNoise::Simplex.image(&Philox::new(9, item), [64, 64]));
         let values: Vec<f64> = images.flatten().map(f64::from).collect();
         let (_, deviation) = mean_and_deviation(&values);
         let lattice = Lattice::new(&Philox::new(9, 0));
@@ -197,7 +205,10 @@ mod tests {
             .collect();
         let expected = mean_and_deviation(&single).1 * 2.586f64.sqrt();
         // The first octave has one cell per image, so that 60 images are about 60 draws of it: 10 %.
-        assert!((deviation / expected - 1.0).abs() < 0.15, "{deviation} {expected}");
+        assert!(
+            (deviation / expected - 1.0).abs() < 0.15,
+            "{deviation} {expected}"
+        );
     }
 
     #[test]

@@ -38,7 +38,9 @@ pub(super) fn filtered<'a>(
     slices.sort_by_key(|slice| (slice.volume, slice.number));
     let runs = slices.chunk_by(|a, b| a.volume == b.volume && a.number + 1 == b.number);
     let filtered = runs.map(|run| {
-        let pixels = run.iter().flat_map(|slice| slice.map.iter().zip(slice.inside));
+        let pixels = run
+            .iter()
+            .flat_map(|slice| slice.map.iter().zip(slice.inside));
         let scores = pixels.map(|(score, inside)| match inside {
             0 => 0.0,
             _ => *score,
@@ -87,8 +89,11 @@ impl Scored {
         let counted = masks.enumerate().filter(|(_, (inside, _))| **inside != 0);
         let counted = counted.map(|(voxel, (_, lesion))| (voxel, *lesion != 0));
         let score = |voxel: usize| f64::from(run.map.scores[voxel]);
-        self.voxels
-            .extend(counted.clone().map(|(voxel, lesion)| (score(voxel), lesion)));
+        self.voxels.extend(
+            counted
+                .clone()
+                .map(|(voxel, lesion)| (score(voxel), lesion)),
+        );
         if let Some(threshold) = config.threshold {
             let found = run.map.found(threshold, config.smallest);
             let overlap = self.overlaps.entry(volume).or_default();
@@ -159,7 +164,10 @@ mod tests {
         let scored = Scored::new(slices, [2, 2], &config(1, 0.5));
         assert_eq!(scored.volumes(), 2);
         assert_eq!(scored.voxels.len(), 11);
-        assert_eq!(scored.voxels[..2], [(f64::from(0.8f32), false), (f64::from(0.2f32), false)]);
+        assert_eq!(
+            scored.voxels[..2],
+            [(f64::from(0.8f32), false), (f64::from(0.2f32), false)]
+        );
         // 2 · 1 / (2 + 2) of the first; in the second nothing is there, and nothing was found.
         assert_eq!(scored.mean_dice(), Some(0.5));
         let pooled = scored.pooled().unwrap();
@@ -170,7 +178,12 @@ mod tests {
     fn what_is_missing_between_two_slices_parts_them() {
         let all = [1u8; 1];
         let one = |number, score: &'static [f32]| slice((0, number), score, &all, &[0]);
-        let slices = vec![one(0, &[1.0]), one(1, &[3.0]), one(2, &[2.0]), one(9, &[7.0])];
+        let slices = vec![
+            one(0, &[1.0]),
+            one(1, &[3.0]),
+            one(2, &[2.0]),
+            one(9, &[7.0]),
+        ];
         let scored = Scored::new(slices, [1, 1], &config(3, 0.0));
         // The line 1 3 2 goes on as 1 1 3 2 2 and has the medians 1 2 2; the last slice has only its own mirror images.
         let scores: Vec<f64> = scored.voxels.iter().map(|(score, _)| *score).collect();

@@ -264,7 +264,11 @@ mod tests {
     fn channels_and_images_are_compared_for_themselves() {
         let device = Device::flex();
         let (x, y) = pair(8, 0.4);
-        let single = numbers(fusion_quality(tensor(&x, &device), tensor(&y, &device), 0.84));
+        let single = numbers(fusion_quality(
+            tensor(&x, &device),
+            tensor(&y, &device),
+            0.84,
+        ));
         let two = |a: &[f64], b: &[f64]| {
             let both = Tensor::cat(vec![tensor(a, &device), tensor(b, &device)], 0);
             both.reshape([1, 2, HEIGHT, WIDTH])

@@ -85,7 +85,11 @@ fn plain() -> LesionConfig {
 
 fn score(config: &LesionConfig) -> f64 {
     let task = LesionDetection::judge(slices(), config, 1).unwrap();
-    evaluate(&Half::new(), &Batches::new(&task, 4, &Device::flex()).unwrap()).unwrap()
+    evaluate(
+        &Half::new(),
+        &Batches::new(&task, 4, &Device::flex()).unwrap(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -125,7 +129,12 @@ fn other_numbers_stand_beside_the_metric() {
     let output = task.forward(&Half::new(), &batch);
     Learn::<Half>::judge(&task, output, &batch, &mut tally).unwrap();
     let also = task.also(&tally[0]);
-    let of = |name: &str| also.iter().find(|(metric, _)| metric.name == name).unwrap().1;
+    let of = |name: &str| {
+        also.iter()
+            .find(|(metric, _)| metric.name == name)
+            .unwrap()
+            .1
+    };
     assert_eq!(of("Dice"), 1.0);
     assert_eq!(of("pooled Dice"), 1.0);
     assert_eq!(of("volumes"), 2.0);
@@ -167,7 +176,10 @@ fn patches_are_given_back_one_by_one() {
     let cut = values(batch.cut(1..2).inputs).unwrap();
     assert_eq!(cut, shown[18 * PIXELS..]);
     let rest = task.split_at(4).1;
-    assert_eq!(values(rest.batch(&[1], &device).unwrap().inputs).unwrap(), cut);
+    assert_eq!(
+        values(rest.batch(&[1], &device).unwrap().inputs).unwrap(),
+        cut
+    );
 }
 
 #[test]
@@ -181,7 +193,9 @@ fn the_map_of_several_passes_is_that_of_their_mean_and_spread() {
     let device = Device::flex();
     let task = LesionDetection::judge(slices(), &config, 1).unwrap();
     let batch = task.batch(&[1], &device).unwrap();
-    let output: Vec<f32> = (0..3 * PIXELS).map(|i| (i * i % 37) as f32 / 37.0).collect();
+    let output: Vec<f32> = (0..3 * PIXELS)
+        .map(|i| (i * i % 37) as f32 / 37.0)
+        .collect();
     let clean = values(batch.clean.clone()).unwrap();
     let shape = [3, 1, SIDE, SIDE];
     let given = Tensor::from_data(TensorData::new(output.clone(), shape), &device);
@@ -214,7 +228,8 @@ fn healthy_slices_are_learned_with_new_noise_in_every_epoch() {
     let batch = task.fresh(&[0, 1, 2, 3], 5, &device).unwrap();
     let output = task.forward(&Half::new(), &batch);
     let loss = Learn::<Half>::loss(&task, output.clone(), &batch).into_scalar::<f32>();
-    let [output, pasted, clean] = [output, batch.pasted.clone(), batch.clean.clone()].map(|t| values(t).unwrap());
+    let [output, pasted, clean] =
+        [output, batch.pasted.clone(), batch.clean.clone()].map(|t| values(t).unwrap());
     let gaps = (0..4 * PIXELS).map(|i| f64::from(pasted[i] * (clean[i] - output[i]).abs()));
     assert!((f64::from(loss) - gaps.sum::<f64>() / (4 * PIXELS) as f64).abs() < 1e-6);
     let mut tally = [LesionMaps::default()];
@@ -268,7 +283,10 @@ fn what_cannot_be_judged_is_refused() {
         ..plain()
     };
     let message = refused(slices(), &eroded);
-    assert!(message.contains("eroded by 2 pixels, do not hold both"), "{message}");
+    assert!(
+        message.contains("eroded by 2 pixels, do not hold both"),
+        "{message}"
+    );
     let patches = LesionConfig {
         reconstruction: Reconstruction::Patched,
         patches: 7,
@@ -279,14 +297,27 @@ fn what_cannot_be_judged_is_refused() {
         labels: vec![1; 6],
         ..slices()
     };
-    let message = LesionDetection::learn(all_ill, &plain(), 1).unwrap_err().to_string();
-    assert!(message.contains("slices that all have a lesion"), "{message}");
+    let message = LesionDetection::learn(all_ill, &plain(), 1)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("slices that all have a lesion"),
+        "{message}"
+    );
     let broken = LesionDetection::judge(slices(), &plain(), 1).unwrap();
     let batch = broken.batch(&[0, 1], &Device::flex()).unwrap();
     let output = batch.inputs.clone() * f32::NAN;
     let error = Learn::<Half>::judge(&broken, output, &batch, &mut [LesionMaps::default()]);
-    assert!(error.unwrap_err().to_string().starts_with("the network gives NaN"));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .starts_with("the network gives NaN")
+    );
     let task: TaskConfig = toml::from_str("kind = \"lesion-detection\"\nalpha = 0.5").unwrap();
-    assert_eq!((task.name(), task.metric().name.as_ref()), ("lesion-detection", "AUPRC"));
+    assert_eq!(
+        (task.name(), task.metric().name.as_ref()),
+        ("lesion-detection", "AUPRC")
+    );
     assert!(task.check_surrogate("loss").is_ok() && task.check_surrogate("margin").is_err());
 }

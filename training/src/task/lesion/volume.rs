@@ -154,7 +154,10 @@ mod tests {
             assert_eq!(line.median(1, &[1; 5]).scores, expected, "{size:?}");
             let part = line.median(1, &[0, 1, 0, 0, 1]).scores;
             assert_eq!(part, [0.0, 2.0, 0.0, 0.0, 8.0]);
-            assert_eq!(line.median(0, &[1, 1, 1, 1, 0]).scores, [1.0, 9.0, 2.0, 3.0, 0.0]);
+            assert_eq!(
+                line.median(0, &[1, 1, 1, 1, 0]).scores,
+                [1.0, 9.0, 2.0, 3.0, 0.0]
+            );
         }
     }
 
@@ -178,13 +181,26 @@ mod tests {
     #[test]
     fn groups_touch_at_corners() {
         // A diagonal of four voxels, one of two, and one voxel.
-        let places = [[0, 0, 0], [1, 1, 1], [2, 2, 2], [3, 3, 3], [0, 3, 0], [1, 3, 0], [3, 0, 3]];
+        let places = [
+            [0, 0, 0],
+            [1, 1, 1],
+            [2, 2, 2],
+            [3, 3, 3],
+            [0, 3, 0],
+            [1, 3, 0],
+            [3, 0, 3],
+        ];
         let mut some = volume([4, 4, 4], |_| 0.0);
         for place in places {
             let place = some.place(place);
             some.scores[place] = 0.5;
         }
-        let left = |least: usize| some.found(0.4, least).iter().filter(|voxel| **voxel).count();
+        let left = |least: usize| {
+            some.found(0.4, least)
+                .iter()
+                .filter(|voxel| **voxel)
+                .count()
+        };
         assert_eq!([0, 1, 2, 3, 4, 5].map(left), [7, 7, 6, 4, 4, 0]);
         assert!(some.found(0.5, 0).iter().all(|voxel| !voxel));
     }
