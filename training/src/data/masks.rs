@@ -60,6 +60,9 @@ mod tests {
         assert_eq!(gathered.brain, [0, 1, 1, 1]);
         assert_eq!(gathered.lesion, [0, 1, 0, 1]);
         let (first, rest) = masks.split_at(1, 2);
-        assert_eq!((first, rest), (masks.gather(&[0], 2), masks.gather(&[1, 2], 2)));
+        assert_eq!(
+            (first, rest),
+            (masks.gather(&[0], 2), masks.gather(&[1, 2], 2))
+        );
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 20] = [
+const KINDS: [Kind; 22] = [
     digits::KIND,
     waveforms::KIND,
     iegm::PROCEDURAL,
@@ -24,6 +24,8 @@ const KINDS: [Kind; 20] = [
     iegm::CONTEST,
     wfdb::KIND,
     mri::PHANTOM,
+    mri::SLICES,
+    mri::VOLUMES,
     idx::KIND,
     cifar10::KIND,
     npz::KIND,
@@ -399,6 +401,8 @@ mod tests {
             ("wfdb", "wfdb:a/b?signal=II"),
             ("mri-phantom", "mri-phantom"),
             ("mri-phantom", "mri-phantom?contrast=t2&d=0.18"),
+            ("mri-slices", "mri-slices:a/b.npz?folds=5&fold=0"),
+            ("mri", "mri:a?image=T2&down=2"),
             ("mnist", "mnist:a/b"),
             ("cifar10", "cifar10:c:d"),
             ("npz", "npz:a.npz?axes=ncl"),

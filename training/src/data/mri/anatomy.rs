@@ -129,14 +129,17 @@ impl Lesion {
     /// One in `head`, whose volume has `slices` slices: it is in three to five of them.
     ///
     /// # Source
-    /// The radius of its largest slice: 0.12 to 0.26 of the half width, as in the pilot study of the project's brain images.
+    /// The radius of its largest slice: 0.12 to 0.26 of the half width, as in the pilot study for the project's phantoms.
     pub(super) fn draw(draws: &Philox, head: &Head, slices: usize) -> Self {
         let middle = 2.0 + f64::from(draws.below(0, slices.saturating_sub(4) as u32));
         let level = super::phantom::level(middle, slices);
         let slice = Slice { head, level };
         let mut centre = [0.0; 2];
         for attempt in 0..TRIES {
-            let (turn, far) = (draws.uniform(20 + 2 * attempt), draws.uniform(21 + 2 * attempt));
+            let (turn, far) = (
+                draws.uniform(20 + 2 * attempt),
+                draws.uniform(21 + 2 * attempt),
+            );
             let radius = LESION_WITHIN * far.sqrt() * slice.narrowing();
             let (sin, cos) = (TAU * turn).sin_cos();
             centre = [radius * cos * head.axes[0], radius * sin * head.axes[1]];
@@ -154,12 +157,19 @@ impl Lesion {
         }
     }
 
-    /// Whether a point of slice `place` belongs to it.
+    /// What is left of the square of its radius in slice `place`; not above 0 where it is not there.
+    fn share(&self, place: usize) -> f64 {
+        1.0 - ((place as f64 - self.middle) / self.reach).powi(2)
+    }
+
+    /// Whether it is in slice `place`.
+    pub(super) fn is_in(&self, place: usize) -> bool {
+        self.share(place) > 0.0
+    }
+
+    /// Whether a point of a slice that it is in, `place`, belongs to it.
     pub(super) fn covers(&self, slice: &Slice<'_>, place: usize, point: [f64; 2]) -> bool {
-        let share = 1.0 - ((place as f64 - self.middle) / self.reach).powi(2);
-        if share <= 0.0 {
-            return false;
-        }
+        let share = self.share(place).max(0.0);
         let [u, v] = [point[0] - self.centre[0], point[1] - self.centre[1]];
         let turns = v.atan2(u) / TAU;
         let waves = self.waves.iter().zip([2.0, 3.0, 4.0]);

@@ -80,7 +80,11 @@ mod tests {
         // mean square varies by √(2/3300) = 2.5 %, that of the 40 · 64 / (2√π σ) = 360 of a border by 7.5 %.
         let expected = (-9.0 / (4.0 * sigma * sigma)).exp();
         assert!((square / count - 1.0).abs() < 0.1, "{}", square / count);
-        assert!((product / square - expected).abs() < 0.1, "{}", product / square);
+        assert!(
+            (product / square - expected).abs() < 0.1,
+            "{}",
+            product / square
+        );
         let border = border * side as f64 / count;
         assert!((border - 1.0).abs() < 0.3, "{border}");
     }

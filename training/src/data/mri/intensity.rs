@@ -1,7 +1,7 @@
 //! Intensities between 0 and 1, and their reversal.
 
-use crate::TrainingError;
 use super::super::options::Options;
+use crate::TrainingError;
 
 /// The percentiles of a brain's intensities that become 0 and 1.
 const PERCENTILES: [f64; 2] = [0.01, 0.99];
@@ -98,7 +98,10 @@ pub(in super::super) fn range(mut values: Vec<f32>) -> Option<[f32; 2]> {
     let last = values.len().checked_sub(1)?;
     let range = PERCENTILES.map(|share| {
         let place = share * last as f64;
-        let (low, high) = (values[place.floor() as usize], values[place.ceil() as usize]);
+        let (low, high) = (
+            values[place.floor() as usize],
+            values[place.ceil() as usize],
+        );
         (f64::from(low) + place.fract() * (f64::from(high) - f64::from(low))) as f32
     });
     (range[1] > range[0]).then_some(range)

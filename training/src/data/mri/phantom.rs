@@ -304,7 +304,8 @@ impl Volume {
             let level = level(place as f64, slices);
             let slice = Slice { head: &head, level };
             let bias = Bias::draw(&stream("mri phantom bias", number));
-            let spots = lesion.as_ref().map(|_| {
+            let lesion = lesion.as_ref().filter(|lesion| lesion.is_in(place));
+            let spots = lesion.map(|_| {
                 let draws = stream("mri phantom lesion texture", number);
                 smooth_field(&draws, [side; 2], LESION_SIGMA)
             });
@@ -314,11 +315,17 @@ impl Volume {
                 let point = [(x + 0.5) / half - 1.0, 1.0 - (y + 0.5) / half];
                 let brain = slice.is_brain(point);
                 volume.brain.push(u8::from(brain));
+                if !brain {
+                    volume.lesion.push(0);
+                    volume.healthy.push(0.0);
+                    volume.values.push(0.0);
+                    continue;
+                }
                 let tissues = slice.tissues(point, FADE / half);
                 let mean = tissues.white * white + tissues.grey * grey + tissues.fluid * fluid;
                 let gain = 1.0 + BIAS * bias.at(point);
                 let plain = mean + TEXTURE.0 * f64::from(*shared);
-                let spot = match (&lesion, &spots) {
+                let spot = match (lesion, &spots) {
                     (Some(lesion), Some(spots)) if lesion.covers(&slice, place, point) => {
                         Some(config.d + config.het * f64::from(spots[pixel]))
                     }
@@ -334,10 +341,13 @@ impl Volume {
         volume
     }
 
-    /// Scales intensities by those of the brain with its lesion, and clears what is outside.
+    /// Scales intensities by those of the brain with its lesion.
     fn scale(&mut self) {
         let inside = self.values.iter().zip(&self.brain);
-        let inside: Vec<f32> = inside.filter(|(_, brain)| **brain == 1).map(|(v, _)| *v).collect();
+        let inside: Vec<f32> = inside
+            .filter(|(_, brain)| **brain == 1)
+            .map(|(v, _)| *v)
+            .collect();
         // A brain has several tissues, so that its percentiles differ.
         let range = intensity::range(inside).unwrap_or([0.0, 1.0]);
         for values in [&mut self.values, &mut self.healthy] {
@@ -404,7 +414,10 @@ mod tests {
             later.masks.unwrap().lesion,
             all.masks.as_ref().unwrap().lesion[13 * PLANE..22 * PLANE]
         );
-        assert_ne!(phantom(4, 0, 8, &config).values, phantom(3, 0, 8, &config).values);
+        assert_ne!(
+            phantom(4, 0, 8, &config).values,
+            phantom(3, 0, 8, &config).values
+        );
         let twins = phantom_without_lesions(3, 0, 80, &config);
         assert_eq!(twins.labels, [0; 80]);
         let lesion = &all.masks.as_ref().unwrap().lesion;
@@ -448,7 +461,10 @@ mod tests {
         }
         let values = set.floats();
         assert!(values.iter().all(|value| (0.0..=1.0).contains(value)));
-        let outside = values.iter().zip(&masks.brain).filter(|(_, brain)| **brain == 0);
+        let outside = values
+            .iter()
+            .zip(&masks.brain)
+            .filter(|(_, brain)| **brain == 0);
         assert!(outside.clone().all(|(value, _)| *value == 0.0));
     }
 
@@ -500,12 +516,27 @@ mod tests {
         let (auto, _) = load("mri-phantom?contrast=t2&d=0.18&het=0.06&reverse=auto");
         assert_eq!(t2.train, auto.train);
         for (text, part) in [
-            ("mri-phantom?d=2", "d=2 is not allowed: use a number from -1 to 1"),
+            (
+                "mri-phantom?d=2",
+                "d=2 is not allowed: use a number from -1 to 1",
+            ),
             ("mri-phantom?het=nan", "het=nan is not allowed"),
-            ("mri-phantom?size=8", "size=8 is not allowed: use a whole number from 16 to 128"),
-            ("mri-phantom?contrast=pd", "contrast=pd is not allowed: use flair or t2"),
-            ("mri-phantom?reverse=maybe", "reverse=maybe is not allowed: use yes, no or auto"),
-            ("mri-phantom?lesion=1", "`mri-phantom?lesion=1`: there is no option lesion"),
+            (
+                "mri-phantom?size=8",
+                "size=8 is not allowed: use a whole number from 16 to 128",
+            ),
+            (
+                "mri-phantom?contrast=pd",
+                "contrast=pd is not allowed: use flair or t2",
+            ),
+            (
+                "mri-phantom?reverse=maybe",
+                "reverse=maybe is not allowed: use yes, no or auto",
+            ),
+            (
+                "mri-phantom?lesion=1",
+                "`mri-phantom?lesion=1`: there is no option lesion",
+            ),
         ] {
             let message = text.parse::<DataSource>().unwrap_err().to_string();
             assert!(message.contains(part), "{message}");

@@ -70,7 +70,12 @@ impl Voxel {
     }
 
     /// The numbers in `bytes`, scaled, as 32-bit floats.
-    pub(super) fn floats(self, bytes: &[u8], big_endian: bool, scale: Option<[f64; 2]>) -> Vec<f32> {
+    pub(super) fn floats(
+        self,
+        bytes: &[u8],
+        big_endian: bool,
+        scale: Option<[f64; 2]>,
+    ) -> Vec<f32> {
         macro_rules! floats {
             ($number:ty) => {
                 bytes
@@ -135,7 +140,10 @@ impl Header {
         let bad = |problem: String, remedy: &str| TrainingError::data(place, problem, remedy);
         let convert = "convert it to NIfTI-1 in one file (.nii or .nii.gz)";
         if bytes.len() < HEADER {
-            let problem = format!("it has {} bytes, the header of NIfTI-1 has 348", bytes.len());
+            let problem = format!(
+                "it has {} bytes, the header of NIfTI-1 has 348",
+                bytes.len()
+            );
             return Err(bad(problem, convert));
         }
         let first = [bytes[0], bytes[1], bytes[2], bytes[3]];
@@ -144,9 +152,17 @@ impl Header {
             size if size == little => false,
             size if size == big => true,
             _ if [little, big].contains(&HEADER_2) => {
-                return Err(bad("this is NIfTI-2, which is not read".to_string(), convert));
+                return Err(bad(
+                    "this is NIfTI-2, which is not read".to_string(),
+                    convert,
+                ));
             }
-            _ => return Err(bad("this is no NIfTI-1 file: its first number is not 348".to_string(), convert)),
+            _ => {
+                return Err(bad(
+                    "this is no NIfTI-1 file: its first number is not 348".to_string(),
+                    convert,
+                ));
+            }
         };
         match &bytes[MAGIC..HEADER] {
             b"n+1\0" => {}
@@ -154,21 +170,34 @@ impl Header {
                 let problem = "its magic says that the voxels are in another file (.hdr and .img)";
                 return Err(bad(problem.to_string(), convert));
             }
-            _ => return Err(bad("its magic is not n+1: this is no NIfTI-1 file".to_string(), convert)),
+            _ => {
+                return Err(bad(
+                    "its magic is not n+1: this is no NIfTI-1 file".to_string(),
+                    convert,
+                ));
+            }
         }
         let fields = Fields { bytes, big_endian };
         let (shape, volumes) = fields.shape().map_err(|problem| bad(problem, convert))?;
         let code = fields.short(DATATYPE);
         let voxel = Voxel::of(code).ok_or_else(|| {
             let problem = format!("datatype = {code} ({}) is not read", kind(code));
-            bad(problem, "convert it to whole numbers or floats of 8 to 64 bits")
+            bad(
+                problem,
+                "convert it to whole numbers or floats of 8 to 64 bits",
+            )
         })?;
         let bits = fields.short(BITPIX);
         if usize::try_from(bits) != Ok(8 * voxel.size()) {
-            let problem = format!("bitpix = {bits}, datatype = {code} has {} bits", 8 * voxel.size());
+            let problem = format!(
+                "bitpix = {bits}, datatype = {code} has {} bits",
+                8 * voxel.size()
+            );
             return Err(bad(problem, convert));
         }
-        let edges = fields.edges().map_err(|problem| bad(problem, "correct the sizes of its voxels"))?;
+        let edges = fields
+            .edges()
+            .map_err(|problem| bad(problem, "correct the sizes of its voxels"))?;
         let offset = fields.float(VOX_OFFSET);
         if offset.fract() != 0.0 || !(START as f32..=(1 << 30) as f32).contains(&offset) {
             let problem = format!("vox_offset = {offset} is no place after the header");
@@ -180,7 +209,10 @@ impl Header {
             .affine()
             .map_err(|problem| bad(problem, "correct its sform or qform"))?;
         let orientation = Orientation::of(&affine).ok_or_else(|| {
-            bad("its affine folds axes onto each other".to_string(), "correct its sform or qform")
+            bad(
+                "its affine folds axes onto each other".to_string(),
+                "correct its sform or qform",
+            )
         })?;
         Ok(Self {
             bytes: bytes.to_vec(),
@@ -242,17 +274,27 @@ impl Fields<'_> {
     fn shape(&self) -> Result<([usize; 3], usize), String> {
         let axes = self.short(DIM);
         if !(2..=7).contains(&axes) {
-            return Err(format!("dim[0] = {axes}: a volume has 3 axes, several have 4"));
+            return Err(format!(
+                "dim[0] = {axes}: a volume has 3 axes, several have 4"
+            ));
         }
         let mut lengths = [1usize; 7];
         for (axis, length) in lengths.iter_mut().enumerate().take(axes as usize) {
             let given = self.short(DIM + 2 * (axis + 1));
-            *length = usize::try_from(given).ok().filter(|length| *length > 0).ok_or_else(|| {
-                format!("dim[{}] = {given}: an axis has a length of 1 or more", axis + 1)
-            })?;
+            *length = usize::try_from(given)
+                .ok()
+                .filter(|length| *length > 0)
+                .ok_or_else(|| {
+                    format!(
+                        "dim[{}] = {given}: an axis has a length of 1 or more",
+                        axis + 1
+                    )
+                })?;
         }
         // Each length is below 2^15: seven of them overflow 64 bits.
-        let volumes = lengths[3..].iter().try_fold(1usize, |sum, length| sum.checked_mul(*length));
+        let volumes = lengths[3..]
+            .iter()
+            .try_fold(1usize, |sum, length| sum.checked_mul(*length));
         let volumes = volumes.filter(|volumes| *volumes < 1 << 16);
         let volumes = volumes.ok_or_else(|| "dim: it has more than 65,535 volumes".to_string())?;
         Ok(([lengths[0], lengths[1], lengths[2]], volumes))
@@ -270,7 +312,10 @@ impl Fields<'_> {
         for (axis, edge) in edges.iter_mut().enumerate() {
             let given = self.float(PIXDIM + 4 * (axis + 1));
             if !(given.is_finite() && given > 0.0) {
-                return Err(format!("pixdim[{}] = {given}: a voxel has an edge above 0", axis + 1));
+                return Err(format!(
+                    "pixdim[{}] = {given}: a voxel has an edge above 0",
+                    axis + 1
+                ));
             }
             *edge = f64::from(given) * unit;
         }
@@ -312,13 +357,27 @@ impl Fields<'_> {
         let squares = b * b + c * c + d * d;
         // Rounding of 32-bit floats may leave a little more than 1.
         if !(squares <= 1.0 + 1e-5) {
-            return Err(format!("quatern_b, _c, _d = {b}, {c}, {d}: their squares add up to more than 1"));
+            return Err(format!(
+                "quatern_b, _c, _d = {b}, {c}, {d}: their squares add up to more than 1"
+            ));
         }
         let a = (1.0 - squares).max(0.0).sqrt();
         let rotation = [
-            [a * a + b * b - c * c - d * d, 2.0 * (b * c - a * d), 2.0 * (b * d + a * c)],
-            [2.0 * (b * c + a * d), a * a + c * c - b * b - d * d, 2.0 * (c * d - a * b)],
-            [2.0 * (b * d - a * c), 2.0 * (c * d + a * b), a * a + d * d - b * b - c * c],
+            [
+                a * a + b * b - c * c - d * d,
+                2.0 * (b * c - a * d),
+                2.0 * (b * d + a * c),
+            ],
+            [
+                2.0 * (b * c + a * d),
+                a * a + c * c - b * b - d * d,
+                2.0 * (c * d - a * b),
+            ],
+            [
+                2.0 * (b * d - a * c),
+                2.0 * (c * d + a * b),
+                a * a + d * d - b * b - c * c,
+            ],
         ];
         let side = if self.float(PIXDIM) < 0.0 { -1.0 } else { 1.0 };
         let scales = [edges[0], edges[1], side * edges[2]];

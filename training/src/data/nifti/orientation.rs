@@ -15,12 +15,25 @@ pub struct Orientation {
 }
 
 /// The ways to assign three axes.
-const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+const ORDERS: [[usize; 3]; 6] = [
+    [0, 1, 2],
+    [0, 2, 1],
+    [1, 0, 2],
+    [1, 2, 0],
+    [2, 0, 1],
+    [2, 1, 0],
+];
 
 impl Orientation {
     /// That of an affine: the assignment of axes with the largest product of cosines; `None` of one that folds axes onto each other.
     pub(super) fn of(affine: &Affine) -> Option<Self> {
-        let length = |axis: usize| affine.iter().map(|row| row[axis] * row[axis]).sum::<f64>().sqrt();
+        let length = |axis: usize| {
+            affine
+                .iter()
+                .map(|row| row[axis] * row[axis])
+                .sum::<f64>()
+                .sqrt()
+        };
         let lengths = [0, 1, 2].map(length);
         let cosine = |standard: usize, axis: usize| affine[standard][axis] / lengths[axis];
         if lengths.iter().any(|length| *length < 1e-6) || determinant(cosine).abs() < 1e-3 {
@@ -28,7 +41,9 @@ impl Orientation {
         }
         let fit = |axes: &[usize; 3]| -> f64 {
             let cosines = axes.iter().enumerate();
-            cosines.map(|(standard, axis)| cosine(standard, *axis).abs()).product()
+            cosines
+                .map(|(standard, axis)| cosine(standard, *axis).abs())
+                .product()
         };
         let axes = ORDERS.iter().max_by(|a, b| fit(a).total_cmp(&fit(b)))?;
         Some(Self {
@@ -56,7 +71,11 @@ impl Orientation {
     /// # Panics
     /// Where there are not as many values as the shape has voxels.
     pub fn to_standard<T: Copy>(&self, values: &[T], shape: [usize; 3]) -> Vec<T> {
-        assert_eq!(values.len(), shape.iter().product::<usize>(), "voxels of the shape");
+        assert_eq!(
+            values.len(),
+            shape.iter().product::<usize>(),
+            "voxels of the shape"
+        );
         self.places(shape).map(|place| values[place]).collect()
     }
 
@@ -65,7 +84,11 @@ impl Orientation {
     /// # Panics
     /// Where there are not as many values as the shape has voxels.
     pub fn to_file<T: Copy + Default>(&self, values: &[T], shape: [usize; 3]) -> Vec<T> {
-        assert_eq!(values.len(), shape.iter().product::<usize>(), "voxels of the shape");
+        assert_eq!(
+            values.len(),
+            shape.iter().product::<usize>(),
+            "voxels of the shape"
+        );
         let mut of_file = vec![T::default(); values.len()];
         for (value, place) in values.iter().zip(self.places(shape)) {
             of_file[place] = *value;
@@ -85,9 +108,8 @@ impl Orientation {
             false => index * step,
         };
         (0..z.0).flat_map(move |k| {
-            (0..y.0).flat_map(move |j| {
-                (0..x.0).map(move |i| along(x, i) + along(y, j) + along(z, k))
-            })
+            (0..y.0)
+                .flat_map(move |j| (0..x.0).map(move |i| along(x, i) + along(y, j) + along(z, k)))
         })
     }
 }
@@ -106,7 +128,11 @@ mod tests {
     #[test]
     fn axes_are_found_and_voxels_come_back() {
         // The file runs up, to the left and to the front: a voxel's indices (i, j, k) are (up, left, front).
-        let affine = [[0.1, -2.0, 0.0, 0.0], [0.0, 0.2, 3.0, 0.0], [1.0, 0.0, -0.3, 0.0]];
+        let affine = [
+            [0.1, -2.0, 0.0, 0.0],
+            [0.0, 0.2, 3.0, 0.0],
+            [1.0, 0.0, -0.3, 0.0],
+        ];
         let orientation = Orientation::of(&affine).unwrap();
         assert_eq!(orientation.letters(), "SLA");
         let shape = [2, 3, 4];
@@ -122,12 +148,21 @@ mod tests {
         // To the right is against j, to the front along k, up along i.
         for (up, slice) in standard.chunks(12).enumerate() {
             for (front, row) in slice.chunks(3).enumerate() {
-                let expected: Vec<i32> = (0..3).map(|right| 100 * up as i32 + 10 * (2 - right) + front as i32).collect();
+                let expected: Vec<i32> = (0..3)
+                    .map(|right| 100 * up as i32 + 10 * (2 - right) + front as i32)
+                    .collect();
                 assert_eq!(row, expected);
             }
         }
         assert_eq!(orientation.to_file(&standard, shape), values);
         // Two axes that run the same way.
-        assert_eq!(Orientation::of(&[[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]), None);
+        assert_eq!(
+            Orientation::of(&[
+                [1.0, 1.0, 0.0, 0.0],
+                [0.0, 0.0, 0.0, 0.0],
+                [0.0, 0.0, 1.0, 0.0]
+            ]),
+            None
+        );
     }
 }

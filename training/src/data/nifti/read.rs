@@ -46,7 +46,11 @@ impl Nifti {
         let length = file.metadata().map_err(failed)?.len();
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let mut start = Vec::new();
-        reader.by_ref().take(2).read_to_end(&mut start).map_err(failed)?;
+        reader
+            .by_ref()
+            .take(2)
+            .read_to_end(&mut start)
+            .map_err(failed)?;
         let packed = start == GZIP;
         let whole = io::Cursor::new(start).chain(reader);
         let place = path.display().to_string();
@@ -77,7 +81,10 @@ impl Nifti {
             None => {
                 return Err(TrainingError::data(
                     &place,
-                    format!("dim: it has {} volumes (4-D), one is needed (3-D)", header.volumes),
+                    format!(
+                        "dim: it has {} volumes (4-D), one is needed (3-D)",
+                        header.volumes
+                    ),
                     format!("choose one with volume=0 to volume={}", header.volumes - 1),
                 ));
             }
@@ -85,7 +92,10 @@ impl Nifti {
             Some(volume) => {
                 return Err(TrainingError::data(
                     &place,
-                    format!("dim: it has {} volumes, volume {volume} is none of them", header.volumes),
+                    format!(
+                        "dim: it has {} volumes, volume {volume} is none of them",
+                        header.volumes
+                    ),
                     "count volumes from 0",
                 ));
             }
@@ -127,7 +137,11 @@ impl Nifti {
             return Ok(());
         };
         let [x, y, _] = self.header.shape;
-        let count = self.values.iter().filter(|value| !value.is_finite()).count();
+        let count = self
+            .values
+            .iter()
+            .filter(|value| !value.is_finite())
+            .count();
         Err(TrainingError::data(
             &self.place,
             format!(
@@ -178,20 +192,35 @@ impl Nifti {
     /// [`TrainingError::Data`] that names both files.
     pub fn same_grid(&self, other: &Self) -> Result<(), TrainingError> {
         let bad = |problem: String| {
-            Err(TrainingError::data(&other.place, problem, "resample one to the grid of the other"))
+            Err(TrainingError::data(
+                &other.place,
+                problem,
+                "resample one to the grid of the other",
+            ))
         };
         let ([x, y, z], [x2, y2, z2]) = (self.shape(), other.shape());
         if self.shape() != other.shape() {
-            return bad(format!("its grid is {x2} x {y2} x {z2}, that of {} is {x} x {y} x {z}", self.place));
+            return bad(format!(
+                "its grid is {x2} x {y2} x {z2}, that of {} is {x} x {y} x {z}",
+                self.place
+            ));
         }
-        let edge = self.header.edges.iter().copied().fold(f64::INFINITY, f64::min);
+        let edge = self
+            .header
+            .edges
+            .iter()
+            .copied()
+            .fold(f64::INFINITY, f64::min);
         let longest = x.max(y).max(z) as f64;
         for (row, other_row) in self.header.affine.iter().zip(&other.header.affine) {
             for (column, (a, b)) in row.iter().zip(other_row).enumerate() {
                 let reach = if column < 3 { longest } else { 1.0 };
                 // Affines of one grid that were written by two programs differ by roundings.
                 if (a - b).abs() * reach > 0.1 * edge {
-                    return bad(format!("its affine differs from that of {}: {b} in place of {a}", self.place));
+                    return bad(format!(
+                        "its affine differs from that of {}: {b} in place of {a}",
+                        self.place
+                    ));
                 }
             }
         }

@@ -57,10 +57,14 @@ impl Made {
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let shorts = |bytes: &mut Vec<u8>, values: &[i16]| {
-            values.iter().for_each(|value| bytes.extend(word(self.big, value.to_le_bytes())));
+            values
+                .iter()
+                .for_each(|value| bytes.extend(word(self.big, value.to_le_bytes())));
         };
         let floats = |bytes: &mut Vec<u8>, values: &[f32]| {
-            values.iter().for_each(|value| bytes.extend(word(self.big, value.to_le_bytes())));
+            values
+                .iter()
+                .for_each(|value| bytes.extend(word(self.big, value.to_le_bytes())));
         };
         bytes.extend(word(self.big, self.size.to_le_bytes()));
         bytes.resize(40, 0);
@@ -111,7 +115,10 @@ fn both_byte_orders_and_packed_files_give_the_same_volume() {
     let expected: Vec<f32> = (1..=12u8).map(f32::from).collect();
     for big in [false, true] {
         let bytes = made(big).bytes();
-        for path in [place.write("a.nii", &bytes), place.packed("a.nii.gz", &bytes)] {
+        for path in [
+            place.write("a.nii", &bytes),
+            place.packed("a.nii.gz", &bytes),
+        ] {
             let volume = Nifti::read(&path, None).unwrap();
             assert_eq!((volume.shape(), volume.volumes()), ([2, 3, 2], 1));
             assert_eq!(volume.edges(), [2.0, 3.0, 4.0]);
@@ -133,7 +140,9 @@ fn every_type_is_read_and_scaled() {
             scale,
             ..made(false)
         };
-        Nifti::read(&place.write("t.nii", &file.bytes()), None).unwrap().values
+        Nifti::read(&place.write("t.nii", &file.bytes()), None)
+            .unwrap()
+            .values
     };
     macro_rules! bytes {
         ($a:expr, $b:expr) => {
@@ -152,11 +161,23 @@ fn every_type_is_read_and_scaled() {
         (1024, 64, bytes!(-5i64, 6i64), [-5.0, 6.0]),
         (1280, 64, bytes!(5u64, 6u64), [5.0, 6.0]),
     ] {
-        assert_eq!(read(datatype, bits, voxels.clone(), [0.0, 9.0]), expected, "{datatype}");
-        assert_eq!(read(datatype, bits, voxels.clone(), [f32::NAN, f32::NAN]), expected, "{datatype}");
+        assert_eq!(
+            read(datatype, bits, voxels.clone(), [0.0, 9.0]),
+            expected,
+            "{datatype}"
+        );
+        assert_eq!(
+            read(datatype, bits, voxels.clone(), [f32::NAN, f32::NAN]),
+            expected,
+            "{datatype}"
+        );
         // Powers of two, so that nothing is rounded.
         let scaled = expected.map(|value| 0.5 * value + 8.0);
-        assert_eq!(read(datatype, bits, voxels, [0.5, 8.0]), scaled, "{datatype}");
+        assert_eq!(
+            read(datatype, bits, voxels, [0.5, 8.0]),
+            scaled,
+            "{datatype}"
+        );
     }
 }
 
@@ -175,7 +196,11 @@ fn orientation_is_that_of_sform_then_qform_then_none() {
     assert_eq!(volume.orientation().letters(), "LAS");
     assert_eq!(
         volume.affine(),
-        [[-2.0, 0.0, 0.0, 90.0], [0.0, 3.0, 0.0, -126.0], [0.0, 0.0, 4.0, -72.0]]
+        [
+            [-2.0, 0.0, 0.0, 90.0],
+            [0.0, 3.0, 0.0, -126.0],
+            [0.0, 0.0, 4.0, -72.0]
+        ]
     );
     // A quarter turn about the third axis: quaternion b = c = 0, d = sin 45°: the first axis runs to the front, the second to the left.
     let half = std::f32::consts::FRAC_1_SQRT_2;
@@ -194,7 +219,11 @@ fn orientation_is_that_of_sform_then_qform_then_none() {
     assert_eq!(volume.orientation().letters(), "SRP");
     assert_eq!(volume.affine()[1], [0.0, 0.0, -4.0, 2.0]);
     // Metres.
-    let edges = read(Made { units: 1, ..made(false) }).edges();
+    let edges = read(Made {
+        units: 1,
+        ..made(false)
+    })
+    .edges();
     assert_eq!(edges, [2000.0, 3000.0, 4000.0]);
 }
 
@@ -212,11 +241,17 @@ fn one_of_several_volumes_is_chosen_and_extensions_are_passed_over() {
     assert_eq!(values(0), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     assert_eq!(values(1), [7.0, 8.0, 9.0, 10.0, 11.0, 12.0]);
     for (volume, part) in [
-        (None, "dim: it has 2 volumes (4-D), one is needed (3-D); choose one with volume=0 to volume=1"),
+        (
+            None,
+            "dim: it has 2 volumes (4-D), one is needed (3-D); choose one with volume=0 to volume=1",
+        ),
         (Some(2), "volume 2 is none of them"),
     ] {
         let message = Nifti::read(&path, volume).unwrap_err().to_string();
-        assert!(message.contains("s.nii.gz") && message.contains(part), "{message}");
+        assert!(
+            message.contains("s.nii.gz") && message.contains(part),
+            "{message}"
+        );
     }
 }
 
@@ -224,9 +259,15 @@ fn one_of_several_volumes_is_chosen_and_extensions_are_passed_over() {
 fn bad_files_are_named_with_the_field() {
     let place = Place::new();
     let check = |bytes: &[u8], part: &str| {
-        for path in [place.write("bad.nii", bytes), place.packed("bad.nii.gz", bytes)] {
+        for path in [
+            place.write("bad.nii", bytes),
+            place.packed("bad.nii.gz", bytes),
+        ] {
             let message = Nifti::read(&path, None).unwrap_err().to_string();
-            assert!(message.contains("bad.nii") && message.contains(part), "{message}");
+            assert!(
+                message.contains("bad.nii") && message.contains(part),
+                "{message}"
+            );
         }
     };
     let changed = |change: fn(&mut Made)| {
@@ -237,21 +278,42 @@ fn bad_files_are_named_with_the_field() {
     for (bytes, part) in [
         (changed(|file| file.size = 540), "this is NIfTI-2"),
         (changed(|file| file.size = 7), "its first number is not 348"),
-        (changed(|file| file.magic = *b"ni1\0"), "the voxels are in another file"),
+        (
+            changed(|file| file.magic = *b"ni1\0"),
+            "the voxels are in another file",
+        ),
         (changed(|file| file.magic = [0; 4]), "its magic is not n+1"),
         (changed(|file| file.dim[0] = 9), "dim[0] = 9"),
         (changed(|file| file.dim[2] = 0), "dim[2] = 0"),
         (changed(|file| file.dim[3] = -2), "dim[3] = -2"),
-        (changed(|file| file.dim = [7, 2, 3, 2, 32767, 32767, 32767, 32767]), "more than 65,535 volumes"),
-        (changed(|file| file.dim[1..4].fill(32767)), "the file has fewer"),
-        (changed(|file| file.datatype = 128), "datatype = 128 (colours) is not read"),
-        (changed(|file| file.bitpix = 8), "bitpix = 8, datatype = 4 has 16 bits"),
-        (changed(|file| file.pixdim[2] = 0.0), "pixdim[2] = 0: a voxel has an edge above 0"),
+        (
+            changed(|file| file.dim = [7, 2, 3, 2, 32767, 32767, 32767, 32767]),
+            "more than 65,535 volumes",
+        ),
+        (
+            changed(|file| file.dim[1..4].fill(32767)),
+            "the file has fewer",
+        ),
+        (
+            changed(|file| file.datatype = 128),
+            "datatype = 128 (colours) is not read",
+        ),
+        (
+            changed(|file| file.bitpix = 8),
+            "bitpix = 8, datatype = 4 has 16 bits",
+        ),
+        (
+            changed(|file| file.pixdim[2] = 0.0),
+            "pixdim[2] = 0: a voxel has an edge above 0",
+        ),
         (changed(|file| file.pixdim[3] = -1.0), "pixdim[3] = -1"),
         (changed(|file| file.pixdim[1] = f32::NAN), "pixdim[1] = NaN"),
         (changed(|file| file.offset = 100.0), "vox_offset = 100"),
         (changed(|file| file.offset = f32::NAN), "vox_offset = NaN"),
-        (changed(|file| file.codes = [0, 1]), "its affine folds axes onto each other"),
+        (
+            changed(|file| file.codes = [0, 1]),
+            "its affine folds axes onto each other",
+        ),
         (
             changed(|file| {
                 file.codes = [1, 0];
@@ -268,10 +330,16 @@ fn bad_files_are_named_with_the_field() {
     let short = changed(|file| file.voxels.truncate(23));
     let path = place.write("short.nii", &short);
     let message = Nifti::read(&path, None).unwrap_err().to_string();
-    assert!(message.contains("2 x 3 x 2 voxels of 1 volumes need 376 bytes"), "{message}");
+    assert!(
+        message.contains("2 x 3 x 2 voxels of 1 volumes need 376 bytes"),
+        "{message}"
+    );
     let path = place.packed("short.nii.gz", &short);
     let message = Nifti::read(&path, None).unwrap_err().to_string();
-    assert!(message.contains("short.nii.gz: it is cut or damaged"), "{message}");
+    assert!(
+        message.contains("short.nii.gz: it is cut or damaged"),
+        "{message}"
+    );
     // A packed file that is cut, and one whose checksum is wrong.
     let packed = std::fs::read(place.packed("whole.nii.gz", &made(true).bytes())).unwrap();
     let mut damaged = packed.clone();
@@ -280,17 +348,25 @@ fn bad_files_are_named_with_the_field() {
     for bytes in [packed[..packed.len() - 20].to_vec(), damaged] {
         let path = place.write("cut.nii.gz", &bytes);
         let message = Nifti::read(&path, None).unwrap_err().to_string();
-        assert!(message.contains("cut.nii.gz: it is cut or damaged"), "{message}");
+        assert!(
+            message.contains("cut.nii.gz: it is cut or damaged"),
+            "{message}"
+        );
     }
     // A voxel that is no number.
     let file = Made {
         datatype: 16,
         bitpix: 32,
-        voxels: (0..12).flat_map(|i| if i == 7 { f32::NAN } else { 1.0 }.to_le_bytes()).collect(),
+        voxels: (0..12)
+            .flat_map(|i| if i == 7 { f32::NAN } else { 1.0 }.to_le_bytes())
+            .collect(),
         ..made(false)
     };
     // The eighth voxel: 7 = 1 + 2 · (0 + 3 · 1).
-    check(&file.bytes(), "voxel (1, 0, 1) is NaN, 1 of 12 are not finite");
+    check(
+        &file.bytes(),
+        "voxel (1, 0, 1) is NaN, 1 of 12 are not finite",
+    );
 }
 
 #[test]
@@ -321,7 +397,10 @@ fn a_map_aligns_with_its_input_voxel_by_voxel() {
         assert_eq!(plain[..4], word(big, 348i32.to_le_bytes()));
         assert_eq!(plain[352..356], word(big, 6.5f32.to_le_bytes()));
         let path = place.0.path().join("no.nii");
-        for (values, part) in [(vec![0.0; 5], "5 values for 6 voxels"), (vec![f32::NAN; 6], "NaN")] {
+        for (values, part) in [
+            (vec![0.0; 5], "5 values for 6 voxels"),
+            (vec![f32::NAN; 6], "NaN"),
+        ] {
             let message = write_map(&path, &input, &values).unwrap_err().to_string();
             assert!(message.contains(part) && !path.exists(), "{message}");
         }
@@ -338,7 +417,10 @@ fn other_grids_are_told_apart() {
         ..made(false)
     });
     let message = volume.same_grid(&other).unwrap_err().to_string();
-    assert!(message.contains("its grid is 3 x 2 x 2") && message.contains("is 2 x 3 x 2"), "{message}");
+    assert!(
+        message.contains("its grid is 3 x 2 x 2") && message.contains("is 2 x 3 x 2"),
+        "{message}"
+    );
     let moved = read(Made {
         codes: [1, 0],
         quaternion: [0.0, 0.0, 0.0, 5.0, 0.0, 0.0],
@@ -351,7 +433,9 @@ fn other_grids_are_told_apart() {
 /// A file of the shared data, or a word that the test is skipped.
 #[allow(clippy::print_stderr, reason = "a skip says why")]
 fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data")
+        .join(name);
     if !path.exists() {
         eprintln!("{} is not there: skipped", path.display());
         return None;
@@ -366,7 +450,13 @@ fn volumes_of_other_programs_have_the_values_that_numpy_reads() {
         let [x, y, _] = volume.shape();
         volume.values[i + x * (j + y * k)]
     };
-    let sum = |volume: &Nifti| volume.values.iter().map(|value| f64::from(*value)).sum::<f64>();
+    let sum = |volume: &Nifti| {
+        volume
+            .values
+            .iter()
+            .map(|value| f64::from(*value))
+            .sum::<f64>()
+    };
     // Big-endian numbers of 16 bits.
     if let Some(path) = shared("mri-volumes/nibabel_anatomical.nii") {
         let volume = Nifti::read(&path, None).unwrap();
@@ -377,7 +467,9 @@ fn volumes_of_other_programs_have_the_values_that_numpy_reads() {
         assert_eq!(at(&volume, [32, 40, 24]), 2971.0);
         assert_eq!(sum(&volume), 284_166_082.0);
         // In standard order the first axis runs the other way.
-        let standard = volume.orientation().to_standard(&volume.values, volume.shape());
+        let standard = volume
+            .orientation()
+            .to_standard(&volume.values, volume.shape());
         assert_eq!(standard[(32 - 3) + 33 * (5 + 41 * 7)], 11505.0);
     }
     // Two volumes and a header extension.

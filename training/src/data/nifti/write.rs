@@ -26,7 +26,11 @@ pub fn write_map(path: &Path, like: &Nifti, values: &[f32]) -> Result<(), Traini
     if values.len() != voxels {
         return Err(TrainingError::data(
             path.display().to_string(),
-            format!("there are {} values for {voxels} voxels of {}", values.len(), like.place()),
+            format!(
+                "there are {} values for {voxels} voxels of {}",
+                values.len(),
+                like.place()
+            ),
             "give one to each voxel",
         ));
     }
@@ -38,10 +42,20 @@ pub fn write_map(path: &Path, like: &Nifti, values: &[f32]) -> Result<(), Traini
         ));
     }
     let big = like.header.big_endian;
-    let bytes_of = |value: f32| if big { value.to_be_bytes() } else { value.to_le_bytes() };
+    let bytes_of = |value: f32| {
+        if big {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        }
+    };
     let mut bytes = like.header.bytes[..HEADER].to_vec();
     let mut short = |place: usize, value: i16| {
-        let word = if big { value.to_be_bytes() } else { value.to_le_bytes() };
+        let word = if big {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        };
         bytes[place..place + 2].copy_from_slice(&word);
     };
     short(DIM, 3);
@@ -63,7 +77,9 @@ pub fn write_map(path: &Path, like: &Nifti, values: &[f32]) -> Result<(), Traini
     bytes.resize(START, 0);
     bytes.reserve_exact(4 * voxels);
     bytes.extend(values.iter().flat_map(|value| bytes_of(*value)));
-    let packed = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
+    let packed = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
     write_atomic(path, |file| match packed {
         true => {
             let mut packer = GzEncoder::new(file, Compression::default());
