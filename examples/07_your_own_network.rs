@@ -45,6 +45,7 @@ fn data(rows: usize) -> Samples {
         class_names: vec!["outside".into(), "inside".into()],
         normalization: Normalization::none(1),
         origins: None,
+        masks: None,
     }
 }
 

@@ -118,16 +118,19 @@ const OF_ONE_TASK: [&str; 6] = [
 ];
 
 /// What may say so: the files of a task and of data, what reads documents of the last version, and the experiments of papers.
-const MAY_SAY: [&str; 10] = [
+const MAY_SAY: [&str; 13] = [
     "training/src/task/classification",
     "training/src/task/anomaly",
     "training/src/task/arrhythmia",
     "training/src/task/language_modelling",
+    "training/src/task/lesion",
     "training/src/data",
     "src/report/last_version.rs",
     "src/cli/bench.rs",
     "src/cli/ecg",
     "src/apps/ecg",
+    "src/cli/mri",
+    "src/apps/mri",
     "src/apps/reproduce",
 ];
 

@@ -688,6 +688,7 @@ fn options_are_grouped_in_the_help() {
                 "Options",
             ],
         ),
+        ("mri score", &["Arguments", "Network", "Slices", "Options"]),
         (
             "worst-case",
             &[

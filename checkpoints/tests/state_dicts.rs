@@ -364,6 +364,12 @@ fn every_network_computes_with_the_values_of_its_state_dict() {
             [3, 8, 12],
             12,
         ),
+        // 10 convolutions, one transposed, 9 norms of two tensors.
+        (
+            r#"{"kind":"unet","width":4,"multipliers":[1,2]}"#,
+            [1, 8, 12],
+            40,
+        ),
     ] {
         let config: ModelConfig = serde_json::from_str(text).unwrap();
         let compare = Compare { path: &path, shape };

@@ -36,6 +36,7 @@ mod outputs;
 mod resnet;
 mod signal_cnn;
 mod tensor_names;
+mod unet;
 
 pub use activation::Activation;
 pub use autoencoder::{
@@ -57,3 +58,4 @@ pub use outputs::{ByForward, Forward, Outputs, WithForward};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};
 pub use signal_cnn::{SignalCnn, SignalCnnConfig, SignalLayer, SignalNorm};
 pub use tensor_names::{Layout, Origin, OutputBlocks, TensorNames};
+pub use unet::{UNet, UNetConfig, UNetNorm};

@@ -11,8 +11,8 @@ use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::held_form::HeldForm;
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
-    LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig, WithNetwork, convnet, initialize,
-    lenet,
+    LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig, UNetConfig, WithNetwork, convnet,
+    initialize, lenet,
 };
 
 /// Any network of this crate, as recipes and checkpoints name it.
@@ -50,6 +50,9 @@ pub enum ModelConfig {
     Autoencoder(DenseAutoencoderConfig),
     /// Convolutions down to a code and up again.
     ConvAutoencoder(ConvAutoencoderConfig),
+    /// Convolutions at several resolutions, joined on the way down and up.
+    #[serde(rename = "unet")]
+    UNet(UNetConfig),
     /// A language model by a few sizes.
     Decoder(DecoderSizes),
     /// A language model from its folder, which `crossburn_training` reads.
@@ -224,6 +227,7 @@ impl ModelConfig {
             Self::SignalCnn(_) => "signal-cnn",
             Self::Autoencoder(_) => "autoencoder",
             Self::ConvAutoencoder(_) => "conv-autoencoder",
+            Self::UNet(_) => "unet",
             Self::Decoder(_) => "decoder",
             Self::Pretrained(_) => "pretrained",
             Self::Onnx(_) => "onnx",
@@ -235,7 +239,7 @@ impl ModelConfig {
     pub fn family(&self) -> Option<Family> {
         Some(match self {
             Self::Own(_) => return None,
-            Self::Autoencoder(_) | Self::ConvAutoencoder(_) => Family::Autoencoder,
+            Self::Autoencoder(_) | Self::ConvAutoencoder(_) | Self::UNet(_) => Family::Autoencoder,
             Self::Decoder(_) | Self::Pretrained(_) => Family::LanguageModel,
             Self::Mlp(_)
             | Self::LeNet(_)
@@ -266,6 +270,7 @@ impl ModelConfig {
             Self::SignalCnn(config) => config.bits,
             Self::Autoencoder(config) => config.bits,
             Self::ConvAutoencoder(config) => config.bits,
+            Self::UNet(config) => config.bits,
             Self::Decoder(_) | Self::Pretrained(_) => None,
             Self::Onnx(config) => config.bits,
             Self::Own(config) => config.bits,
@@ -284,6 +289,7 @@ impl ModelConfig {
             | Self::SignalCnn(_)
             | Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
+            | Self::UNet(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
             | Self::Onnx(_)
@@ -304,6 +310,7 @@ impl ModelConfig {
             Self::SignalCnn(config) => config.classes,
             Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
+            | Self::UNet(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
             | Self::Onnx(_)
@@ -333,6 +340,7 @@ impl ModelConfig {
             Self::LeNet(_) | Self::Pretrained(_) | Self::Onnx(_) | Self::Own(_) => return Ok(()),
             Self::Decoder(sizes) => return sizes.config().map(|_| ()).map_err(unbuilt),
             Self::SignalCnn(config) => return config.check(),
+            Self::UNet(config) => return config.check(),
             Self::ConvNet(config) => (&[1, 1], vec![("width", config.width)]),
             Self::ResNet18(config) => (
                 &[1, 1],
@@ -413,6 +421,13 @@ impl ModelConfig {
                 let rule = "with height and width multiples of 4";
                 (!fits).then(|| format!("{}-channel ({rule})", config.channels))
             }
+            Self::UNet(config) => {
+                let multiple = config.multiple();
+                let fits =
+                    channels == config.channels && height % multiple == 0 && width % multiple == 0;
+                let rule = format!("with height and width multiples of {multiple}");
+                (!fits).then(|| format!("{}-channel ({rule})", config.channels))
+            }
             Self::ResNet18(_) | Self::ResNet(_) => {
                 (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string())
             }
@@ -464,6 +479,7 @@ impl ModelConfig {
             Self::ConvAutoencoder(config) => {
                 work.autoencoder(initialize(config.init(device), seed))
             }
+            Self::UNet(config) => work.autoencoder(initialize(config.init(device), seed)),
         })
     }
 }
@@ -588,6 +604,14 @@ mod tests {
                 r#"{"kind":"conv-autoencoder","channels":3,"width":4,"bits":6}"#,
                 [3, 8, 12],
             ),
+            (
+                r#"{"kind":"unet","channels":3,"width":4,"bits":6}"#,
+                [3, 8, 12],
+            ),
+            (
+                r#"{"kind":"unet","width":3,"multipliers":[1,2],"blocks":2,"norm":"none"}"#,
+                [1, 6, 4],
+            ),
         ];
         for (text, shape) in rows {
             let config: ModelConfig = serde_json::from_str(text).unwrap();
@@ -652,6 +676,7 @@ mod tests {
                 true,
             ),
             (r#"{"kind":"conv-autoencoder","width":4"#, [1, 8, 8], true),
+            (r#"{"kind":"unet","width":4"#, [1, 8, 8], false),
         ];
         for (text, shape, same_streams) in rows {
             let read = |end: &str| -> ModelConfig {
@@ -699,6 +724,8 @@ mod tests {
         insta::assert_snapshot!(empty.check_classes(10).unwrap_err(), @"model.widths = [] needs at least an input and an output width, all above zero");
         let conv: ModelConfig = serde_json::from_str(r#"{"kind":"conv-autoencoder"}"#).unwrap();
         insta::assert_snapshot!(conv.check([1, 30, 32]).unwrap_err(), @"conv-autoencoder takes 1-channel (with height and width multiples of 4) inputs, the data has 1x30x32: choose another model or data set");
+        let unet: ModelConfig = serde_json::from_str(r#"{"kind":"unet"}"#).unwrap();
+        insta::assert_snapshot!(unet.check([1, 32, 30]).unwrap_err(), @"unet takes 1-channel (with height and width multiples of 4) inputs, the data has 1x32x30: choose another model or data set");
         let signal: ModelConfig =
             serde_json::from_str(r#"{"kind":"cnn1d","classes":3,"kernel":0}"#).unwrap();
         insta::assert_snapshot!(signal.check([1, 1, 32]).unwrap_err(), @"model.kernel = 0 must be above zero");

@@ -11,6 +11,7 @@ pub(crate) mod import;
 mod kept_file;
 mod lanes;
 pub(crate) mod mapping;
+pub(crate) mod mri;
 pub(crate) mod normalize;
 pub(crate) mod population;
 pub(crate) mod pruning;

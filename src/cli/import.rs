@@ -83,7 +83,7 @@ pub(super) struct Import {
 const CALIBRATION: usize = 4096;
 
 /// Networks that a state dict may become, as `--kind` names them.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "lenet",
     "convnet",
     "resnet18",
@@ -98,6 +98,7 @@ const KINDS: [&str; 14] = [
     "signal-cnn",
     "autoencoder",
     "conv-autoencoder",
+    "unet",
 ];
 
 impl Import {
@@ -207,7 +208,7 @@ impl Import {
     /// A network that is not known or whose sizes are not, and data that do not fit it.
     fn recipe(&self) -> Result<Recipe> {
         let (kind, depth) = network(&self.kind)?;
-        let task = match kind.ends_with("autoencoder") {
+        let task = match kind.ends_with("autoencoder") || kind == "unet" {
             true => "[task]\nkind = \"anomaly-detection\"\n",
             false => "",
         };

@@ -23,6 +23,7 @@ mod interrupt;
 mod map;
 mod memory;
 mod model_choice;
+mod mri;
 mod nearest;
 mod noise;
 mod normalize_argument;
@@ -114,6 +115,7 @@ enum Verb {
     Bench(bench::Bench),
     Export(export::Export),
     Ecg(ecg::Ecg),
+    Mri(mri::Mri),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
@@ -138,6 +140,7 @@ impl Verb {
             Self::Embed(verb) => Some(&verb.process),
             Self::Bench(verb) => Some(&verb.process),
             Self::Ecg(verb) => Some(verb.process()),
+            Self::Mri(verb) => Some(verb.process()),
             Self::Reproduce(verb) => Some(&verb.run.process),
             Self::Export(_) | Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
         }
@@ -160,6 +163,7 @@ impl Verb {
             Self::Bench(verb) => verb.run(),
             Self::Export(verb) => verb.run(),
             Self::Ecg(verb) => verb.run(),
+            Self::Mri(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),

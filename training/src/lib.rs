@@ -60,11 +60,12 @@ pub use sensitivity::sensitivities;
 pub use task::{
     Alarms, AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, ArrhythmiaConfig,
     ArrhythmiaDetection, ArrhythmiaMetric, AttackLoss, Attacked, Batch, Classification, Confusion,
-    Counts, DecidedSegment, DecidedSequence, Decision, Detector, Diagnosis, Labelled,
-    LanguageMetric, LanguageModelling, LanguageModellingConfig, Learn, MeanTally, Part, RaisedLoss,
-    ReconstructionLoss, Role, Rows, SegmentScale, Segments, Sequence, Surrogate, SurrogateList,
-    Tally, Task, TaskConfig, TaskParts, Vote, Voter, WithTask, auprc, auroc, contest_score,
-    margin_loss,
+    CorruptionNoise, Counts, DecidedSegment, DecidedSequence, Decision, Detector, Diagnosis,
+    Labelled, LanguageMetric, LanguageModelling, LanguageModellingConfig, Learn, LesionConfig,
+    LesionDetection, LesionMaps, LesionMetric, MeanTally, Part, RaisedLoss, Reconstruction,
+    ReconstructionLoss, Role, Rows, ScannedSlices, SegmentScale, Segments, Sequence, Slices,
+    Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, Vote, Voter, WithTask, auprc,
+    auroc, contest_score, margin_loss,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

@@ -157,6 +157,7 @@ mod tests {
                 std: vec![0.25],
             },
             origins: None,
+            masks: None,
         }
     }
 

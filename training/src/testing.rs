@@ -24,6 +24,7 @@ pub(crate) fn lines(seed: u64, pixels: usize, classes: usize, count: usize) -> S
             std: vec![0.25],
         },
         origins: None,
+        masks: None,
     }
 }
 

@@ -514,12 +514,10 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let weights = &mut self.weights;
         let clip = training.clip;
         let clip = clip.map(|deviations| (deviations, clipped(&learner.network, recipe)));
+        let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
         let items_on = |items: &[usize], device: &Device| match &training.augmentation {
-            none if *none == Augmentation::default() => run.train.batch(items, device),
-            augmentation => {
-                let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
-                run.train.augmented(items, augmentation, key, device)
-            }
+            none if *none == Augmentation::default() => run.train.fresh(items, key, device),
+            augmentation => run.train.augmented(items, augmentation, key, device),
         };
         let (mut loss_sum, mut tally, mut seen) = (0.0, T::Tally::default(), 0);
         for (index, items) in order.iter().enumerate() {

@@ -161,6 +161,7 @@ fn images(files: &[PathBuf]) -> Result<Samples, TrainingError> {
             std: vec![0.2470, 0.2435, 0.2616],
         },
         origins: None,
+        masks: None,
     })
 }
 

@@ -203,6 +203,7 @@ mod tests {
                 std: vec![2.0],
             },
             origins: None,
+            masks: None,
         }
     }
 

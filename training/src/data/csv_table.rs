@@ -296,6 +296,11 @@ impl Row<'_> {
         }
     }
 
+    /// The text in a column that may be empty.
+    pub(super) fn optional(&self, column: usize) -> Option<&str> {
+        Some(&self.record[column]).filter(|text| !text.is_empty())
+    }
+
     fn line(&self) -> String {
         let line = self.record.position().map_or(0, csv::Position::line);
         format!("{}, line {line}", self.place)

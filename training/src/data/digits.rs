@@ -30,8 +30,10 @@ pub(super) const DIGITS: Endless = Endless {
     usual: (6000, 2000),
     most: 4_000_000,
     first_test: 1 << 40,
-    draw: digits,
+    config: (),
+    draw: |(), seed, first, count| digits(seed, first, count),
     filter: None,
+    steps: |()| None,
 };
 
 const SIDE: usize = 28;
@@ -297,6 +299,7 @@ pub fn digits(seed: u64, first: u64, count: usize) -> Samples {
             std: vec![0.208],
         },
         origins: None,
+        masks: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Procedural sets without end, as data sources.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
 
 use super::reader::{Part, Reader};
@@ -7,9 +8,9 @@ use super::signal::SegmentFilter;
 use super::{Amount, DataSplit, Samples};
 use crate::TrainingError;
 
-/// A set whose samples are drawn from (seed, number): no file, and as many as are asked for.
+/// A set whose samples are drawn from (seed, number): no file, and as many as are asked for. `C` is what its options say.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Endless {
+pub(super) struct Endless<C = ()> {
     /// What it is called in error messages.
     pub(super) name: &'static str,
     /// Number of classes.
@@ -20,13 +21,17 @@ pub(super) struct Endless {
     pub(super) most: usize,
     /// The number of the first test sample: far after any number of training samples.
     pub(super) first_test: u64,
-    /// The samples `first..first + count` of the set `seed`, by (seed, first, count).
-    pub(super) draw: fn(u64, u64, usize) -> Samples,
+    /// What its options say.
+    pub(super) config: C,
+    /// The samples `first..first + count` of the set `seed`, by (options, seed, first, count).
+    pub(super) draw: fn(&C, u64, u64, usize) -> Samples,
     /// How its samples were filtered, where they are segments of a signal.
     pub(super) filter: Option<SegmentFilter>,
+    /// How its samples were prepared, in one line, by what its options say.
+    pub(super) steps: fn(&C) -> Option<String>,
 }
 
-impl Reader for Endless {
+impl<C: Debug + Send + Sync> Reader for Endless<C> {
     fn classes(&self) -> Result<usize, TrainingError> {
         Ok(self.classes)
     }
@@ -48,10 +53,14 @@ impl Reader for Endless {
             Part::Test => (self.first_test, self.usual.1),
         };
         let count = amount.count(part, self.name, usual, self.most)?;
-        Ok((self.draw)(seed, first, count))
+        Ok((self.draw)(&self.config, seed, first, count))
     }
 
     fn filter(&self) -> Option<SegmentFilter> {
         self.filter
+    }
+
+    fn steps(&self) -> Option<String> {
+        (self.steps)(&self.config)
     }
 }

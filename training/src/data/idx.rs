@@ -152,6 +152,7 @@ fn images(folder: &Path, part: Part) -> Result<Samples, TrainingError> {
             std: vec![0.3081],
         },
         origins: None,
+        masks: None,
     })
 }
 

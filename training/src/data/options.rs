@@ -26,7 +26,7 @@ impl Options {
         known: &[&[&str]],
     ) -> Result<Self, TrainingError> {
         let (path, text) = argument.split_once('?').unwrap_or((argument, ""));
-        let mut options = Self {
+        let options = Self {
             path: path.into(),
             source: format!("{kind}:{argument}"),
             given: BTreeMap::new(),
@@ -34,21 +34,46 @@ impl Options {
         if path.is_empty() {
             return Err(options.refuse(format!("it names no file: use {kind}:PATH?{text}")));
         }
+        options.with(text, known)
+    }
+
+    /// Reads the options of a source that needs no file, `kind?text`.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub(super) fn without_path(
+        kind: &str,
+        text: &str,
+        known: &[&[&str]],
+    ) -> Result<Self, TrainingError> {
+        let options = Self {
+            path: PathBuf::new(),
+            source: match text {
+                "" => kind.to_string(),
+                text => format!("{kind}?{text}"),
+            },
+            given: BTreeMap::new(),
+        };
+        options.with(text, known)
+    }
+
+    /// These with what `text` says.
+    fn with(mut self, text: &str, known: &[&[&str]]) -> Result<Self, TrainingError> {
         for option in text.split('&').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
             if !known.iter().any(|group| group.contains(&name)) {
                 let names: Vec<&str> = known.iter().copied().flatten().copied().collect();
-                return Err(options.refuse(unknown(name, &names)));
+                return Err(self.refuse(unknown(name, &names)));
             }
             if value.is_empty() {
-                return Err(options.refuse(format!("{name} has no value: use {name}=VALUE")));
+                return Err(self.refuse(format!("{name} has no value: use {name}=VALUE")));
             }
-            if options.given.contains_key(name) {
-                return Err(options.refuse(format!("{name} is given twice: give it once")));
+            if self.given.contains_key(name) {
+                return Err(self.refuse(format!("{name} is given twice: give it once")));
             }
-            options.given.insert(name.to_string(), value.to_string());
+            self.given.insert(name.to_string(), value.to_string());
         }
-        Ok(options)
+        Ok(self)
     }
 
     /// The value of an option, where it is given.

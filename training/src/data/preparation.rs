@@ -263,6 +263,7 @@ fn labelled(collection: Collection, classes: &ClassList) -> Labelled {
             shape,
             values,
             origins: groups,
+            masks: None,
             labels,
             classes: classes.classes,
             class_names: classes.names.clone(),

@@ -32,7 +32,7 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     /// How it is written, such as `mnist:DIR`.
     pub(super) usage: &'static str,
-    /// The source that the text after the colon names. Reads no file.
+    /// The source that the text after the colon names, or after the question mark where no colon follows the name. Reads no file.
     pub(super) open: fn(&str) -> Result<Arc<dyn Reader>, TrainingError>,
 }
 
@@ -40,6 +40,11 @@ impl Kind {
     /// Whether something follows its name.
     pub(super) fn takes_argument(&self) -> bool {
         self.usage.contains(':')
+    }
+
+    /// Whether options follow its name with no file between.
+    pub(super) fn takes_options(&self) -> bool {
+        self.usage.ends_with("?OPTIONS")
     }
 }
 
@@ -79,6 +84,12 @@ pub(super) trait Reader: Debug + Send + Sync {
 
     /// What of its files was left out of the samples that were read last, and why, in one line; `None` where nothing was.
     fn left_out(&self) -> Option<String> {
+        None
+    }
+
+    /// How the images were prepared that were read last, one step after the other, in one line; `None` where a file's values are taken as they
+    /// are.
+    fn steps(&self) -> Option<String> {
         None
     }
 

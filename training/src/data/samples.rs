@@ -7,7 +7,7 @@ use crossburn_checkpoints::{Checksum, checksum};
 use crossburn_noise::Philox;
 use serde::{Deserialize, Serialize};
 
-use super::{Augmentation, Origins, Sample, Values};
+use super::{Augmentation, Masks, Origins, Sample, Values};
 use crate::TrainingError;
 
 /// Samples that are read at a time where all of a set are looked at: as many as all cores have work for, and few enough to be held.
@@ -52,6 +52,8 @@ pub struct Samples {
     pub normalization: Normalization,
     /// Whose they are and in which order they were recorded, where that is known.
     pub origins: Option<Origins>,
+    /// Which of their pixels are brain and which are lesion, where that is known.
+    pub masks: Option<Masks>,
 }
 
 impl Samples {
@@ -68,6 +70,11 @@ impl Samples {
     /// Values of one sample.
     pub fn sample_len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Values of one channel of a sample.
+    fn plane(&self) -> usize {
+        self.shape[1] * self.shape[2]
     }
 
     /// The values of sample `index`, before normalization.
@@ -131,7 +138,7 @@ impl Samples {
     }
 
     /// A digest of everything that networks and reports see of it: shape, classes with their names, normalization, labels and
-    /// values, in order. The same samples have it wherever they lie; it finds a mistake, not an attack.
+    /// values, in order, and masks. The same samples have it wherever they lie; it finds a mistake, not an attack.
     pub fn digest(&self) -> String {
         self.digest_of(0..self.len())
     }
@@ -141,7 +148,11 @@ impl Samples {
         let Normalization { mean, std } = &self.normalization;
         let numbers = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
         let (mut labels, mut values) = (Checksum::default(), Checksum::default());
+        let mut masks = Checksum::default();
         let places: Vec<usize> = places.collect();
+        if let Some(of_all) = &self.masks {
+            of_all.add_to(&mut masks, &places, self.plane());
+        }
         for places in places.chunks(READ_AT_ONCE) {
             for place in places {
                 labels.add(&self.labels[*place].to_le_bytes());
@@ -170,6 +181,9 @@ impl Samples {
         if !self.class_names.is_empty() {
             parts += &format!(" {:?}", self.class_names);
         }
+        if self.masks.is_some() {
+            parts += &format!(" masks {masks}");
+        }
         checksum(parts.as_bytes())
     }
 
@@ -185,17 +199,25 @@ impl Samples {
             }
             None => (None, None),
         };
-        let part = |values, labels: &[u16], origins| Self {
+        let (masks, other_masks) = match &self.masks {
+            Some(masks) => {
+                let (first, rest) = masks.split_at(count, self.plane());
+                (Some(first), Some(rest))
+            }
+            None => (None, None),
+        };
+        let part = |values, labels: &[u16], origins, masks| Self {
             values,
             labels: labels.to_vec(),
             class_names: self.class_names.clone(),
             normalization: self.normalization.clone(),
             origins,
+            masks,
             ..*self
         };
         (
-            part(values, labels, origins),
-            part(other_values, other_labels, other_origins),
+            part(values, labels, origins, masks),
+            part(other_values, other_labels, other_origins, other_masks),
         )
     }
 
@@ -207,6 +229,7 @@ impl Samples {
             class_names: self.class_names.clone(),
             normalization: self.normalization.clone(),
             origins: self.origins.as_ref().map(|origins| origins.gather(indices)),
+            masks: (self.masks.as_ref()).map(|masks| masks.gather(indices, self.plane())),
             ..*self
         }
     }
@@ -371,6 +394,7 @@ mod tests {
                 std: vec![0.5, 0.1],
             },
             origins: None,
+            masks: None,
         }
     }
 
@@ -452,6 +476,8 @@ mod tests {
             changed(|set| set.shape = [1, 2, 2]),
             changed(|set| set.classes = 4),
             changed(|set| set.normalization.std[1] = 0.2),
+            changed(|set| set.masks = Some(masks([1, 0, 1, 1, 0, 0]))),
+            changed(|set| set.masks = Some(masks([1, 1, 1, 1, 0, 0]))),
             set().split_at(2).0.digest(),
         ];
         for (index, other) in others.iter().enumerate() {
@@ -459,6 +485,14 @@ mod tests {
                 *other != same && !others[..index].contains(other),
                 "{index}"
             );
+        }
+    }
+
+    /// Masks of three images of two pixels.
+    fn masks(brain: [u8; 6]) -> Masks {
+        Masks {
+            brain: brain.to_vec(),
+            lesion: vec![0, 0, 0, 1, 0, 0],
         }
     }
 
@@ -490,6 +524,7 @@ mod tests {
                 std: vec![1.0, 2.0, 10.0],
             },
             origins: None,
+            masks: None,
         }
     }
 

@@ -11,18 +11,21 @@ use super::reader::{Kind, Part, Reader};
 use super::signal::SegmentFilter;
 use super::{
     Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, iegm, image_folder,
-    jsonl, lamp, npy, npz, own, text, waveforms, wfdb,
+    jsonl, lamp, mri, npy, npz, own, text, waveforms, wfdb,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 19] = [
+const KINDS: [Kind; 22] = [
     digits::KIND,
     waveforms::KIND,
     iegm::PROCEDURAL,
     iegm::CAUSAL,
     iegm::CONTEST,
     wfdb::KIND,
+    mri::PHANTOM,
+    mri::SLICES,
+    mri::VOLUMES,
     idx::KIND,
     cifar10::KIND,
     npz::KIND,
@@ -95,8 +98,14 @@ impl FromStr for DataSource {
             Some((name, argument)) => (name, Some(argument)),
             None => (text, None),
         };
-        let fits = |kind: &&Kind| {
-            kind.name == name && kind.takes_argument() == argument.is_some() && argument != Some("")
+        let (stem, options) = name.split_once('?').unwrap_or((name, ""));
+        let fits = |kind: &&Kind| match kind.takes_options() {
+            true => kind.name == stem && argument.is_none(),
+            false => {
+                kind.name == name
+                    && kind.takes_argument() == argument.is_some()
+                    && argument != Some("")
+            }
         };
         let Some(kind) = KINDS.iter().find(fits) else {
             return Err(TrainingError::Source {
@@ -107,7 +116,7 @@ impl FromStr for DataSource {
         Ok(Self {
             text: text.to_string(),
             kind: *kind,
-            reader: (kind.open)(argument.unwrap_or_default())?,
+            reader: (kind.open)(argument.unwrap_or(options))?,
             conventions: None,
         })
     }
@@ -257,6 +266,12 @@ impl DataSource {
         self.reader.left_out()
     }
 
+    /// How the images were prepared that were read last, one step after the other, in one line; `None` where a file's values are taken as they
+    /// are.
+    pub fn steps(&self) -> Option<String> {
+        self.reader.steps()
+    }
+
     /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.
     pub fn filter(&self) -> Option<SegmentFilter> {
         self.reader.filter()
@@ -384,6 +399,10 @@ mod tests {
             ("iegm?filter=causal", "iegm?filter=causal"),
             ("iegm", "iegm:a?folds=5&fold=0"),
             ("wfdb", "wfdb:a/b?signal=II"),
+            ("mri-phantom", "mri-phantom"),
+            ("mri-phantom", "mri-phantom?contrast=t2&d=0.18"),
+            ("mri-slices", "mri-slices:a/b.npz?folds=5&fold=0"),
+            ("mri", "mri:a?image=T2&down=2"),
             ("mnist", "mnist:a/b"),
             ("cifar10", "cifar10:c:d"),
             ("npz", "npz:a.npz?axes=ncl"),
@@ -418,6 +437,8 @@ mod tests {
             "digits:",
             "digits:x",
             "iegm?filter=none",
+            "digits?seed=1",
+            "mri-phantom:a",
             "npz:",
         ] {
             let message = text.parse::<DataSource>().unwrap_err().to_string();

@@ -96,6 +96,36 @@ impl Split {
     }
 }
 
+impl Split {
+    /// The numbers of training and of test samples of a set, where no group, such as a patient, is on both sides. The groups of each side stand in
+    /// random order, the samples of a group in the order of their recording, so that the last training samples, which validate, are of other
+    /// groups than the first.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] that names `place` where there are too few patients.
+    pub(super) fn by_patient(
+        &self,
+        place: &str,
+        labels: &[u16],
+        classes: usize,
+        patients: &[String],
+        origins: &Origins,
+    ) -> Result<(Vec<usize>, Vec<usize>), TrainingError> {
+        let (mut train, mut test) = self.parts(labels, classes, Some(patients));
+        if train.is_empty() || test.is_empty() {
+            return Err(TrainingError::data(
+                place,
+                "its patients are too few to split off test samples",
+                "use another test_share or fewer folds, or add patients",
+            ));
+        }
+        for part in [&mut train, &mut test] {
+            by_group(part, Some(origins));
+        }
+        Ok((train, test))
+    }
+}
+
 /// Whether each sample is a test sample, class by class.
 fn of_singles(share: f64, order: &[usize], labels: &[u16], counts: &[usize]) -> Vec<bool> {
     // What rounding gives or takes passes on to the next class.

@@ -29,8 +29,10 @@ const WAVEFORMS: Endless = Endless {
     usual: (3000, 1000),
     most: 4_000_000,
     first_test: 1 << 40,
-    draw: waveforms,
+    config: (),
+    draw: |(), seed, first, count| waveforms(seed, first, count),
     filter: None,
+    steps: |()| None,
 };
 
 /// The signals `first..first + count` of the endless set `seed`: `[1, 1, 128]` each, of the classes sine, triangle and square in
@@ -82,6 +84,7 @@ pub fn waveforms(seed: u64, first: u64, count: usize) -> Samples {
             std: vec![0.7],
         },
         origins: None,
+        masks: None,
     }
 }
 

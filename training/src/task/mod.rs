@@ -19,6 +19,7 @@ mod batch;
 mod classification;
 mod confusion;
 mod language_modelling;
+mod lesion;
 mod registry;
 mod tally;
 
@@ -48,6 +49,10 @@ pub use language_modelling::{
     LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence,
 };
 pub(crate) use language_modelling::{Limits, sequences};
+pub use lesion::{
+    CorruptionNoise, LesionConfig, LesionDetection, LesionMaps, LesionMetric, Reconstruction,
+    ScannedSlices, Slices,
+};
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use tally::{MeanTally, Tally};
 
@@ -85,7 +90,22 @@ pub trait Task: Clone + Debug + Send + Sync {
     /// An item that can no longer be read, of a task whose items stay in their files.
     fn batch(&self, items: &[usize], device: &Device) -> Result<Self::Batch, TrainingError>;
 
-    /// Like [`batch`](Self::batch), each item augmented by its own stream of `key`.
+    /// Like [`batch`](Self::batch), to learn from: what is drawn anew each time that an item is learned from, such as the noise that it is
+    /// corrupted with, is drawn with `key`. By default nothing is.
+    ///
+    /// # Errors
+    /// Those of [`batch`](Self::batch).
+    fn fresh(
+        &self,
+        items: &[usize],
+        key: u64,
+        device: &Device,
+    ) -> Result<Self::Batch, TrainingError> {
+        let _ = key;
+        self.batch(items, device)
+    }
+
+    /// Like [`fresh`](Self::fresh), each item augmented by its own stream of `key`.
     ///
     /// # Errors
     /// [`TrainingError::NotOffered`] by default: items that have no augmentation. Those of [`batch`](Self::batch).
@@ -421,6 +441,21 @@ pub trait Learn<N>: Task {
         let _ = (network, batch);
         None
     }
+}
+
+/// The item between 1 and `items` at which a group begins and that is nearest to `count`; `count` where there is no such item, or nothing
+/// is to be parted.
+pub(crate) fn border_near(
+    count: usize,
+    items: usize,
+    group: impl Fn(usize) -> Option<u32>,
+) -> usize {
+    if count == 0 || count >= items {
+        return count;
+    }
+    let borders = (1..items).filter(|item| group(*item) != group(item - 1));
+    let nearest = borders.min_by_key(|border| border.abs_diff(count));
+    nearest.unwrap_or(count)
 }
 
 /// `loss` times `share`.

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::language_modelling::Texts;
 use super::{
     AnomalyConfig, AnomalyDetection, AnomalySurrogate, ArrhythmiaConfig, ArrhythmiaDetection,
-    AttackLoss, Classification, LanguageMetric, LanguageModellingConfig, Learn, RaisedLoss,
+    AttackLoss, Classification, LanguageMetric, LanguageModellingConfig, Learn, LesionConfig,
+    LesionDetection, RaisedLoss,
 };
 use crate::data::{Amount, DataSource, Samples};
 use crate::graph::Graph;
@@ -33,6 +34,8 @@ pub enum TaskConfig {
     AnomalyDetection(AnomalyConfig),
     /// Finding ventricular arrhythmia.
     ArrhythmiaDetection(ArrhythmiaConfig),
+    /// Finding lesions in slices of brains.
+    LesionDetection(LesionConfig),
     /// Saying which token comes next.
     LanguageModelling(LanguageModellingConfig),
 }
@@ -50,6 +53,7 @@ impl TaskConfig {
             Self::Classification {} => "classification",
             Self::AnomalyDetection(_) => "anomaly-detection",
             Self::ArrhythmiaDetection(_) => "arrhythmia-detection",
+            Self::LesionDetection(_) => "lesion-detection",
             Self::LanguageModelling(_) => "language-modelling",
         }
     }
@@ -60,6 +64,7 @@ impl TaskConfig {
             Self::Classification {} => Classification::metric_of_all(),
             Self::AnomalyDetection(config) => config.metric.metric(),
             Self::ArrhythmiaDetection(config) => config.metric.metric(),
+            Self::LesionDetection(config) => config.metric.metric(),
             Self::LanguageModelling(config) => config.metric.metric(),
         }
     }
@@ -86,7 +91,7 @@ impl TaskConfig {
         match self {
             Self::Classification {} | Self::ArrhythmiaDetection(_) => &["margin", "cross-entropy"],
             Self::AnomalyDetection(_) => &["separation"],
-            Self::LanguageModelling(_) => &["loss"],
+            Self::LesionDetection(_) | Self::LanguageModelling(_) => &["loss"],
         }
     }
 
@@ -100,7 +105,9 @@ impl TaskConfig {
                 name.parse::<AttackLoss>().map(|_| ())
             }
             Self::AnomalyDetection(_) => name.parse::<AnomalySurrogate>().map(|_| ()),
-            Self::LanguageModelling(_) => name.parse::<RaisedLoss>().map(|_| ()),
+            Self::LesionDetection(_) | Self::LanguageModelling(_) => {
+                name.parse::<RaisedLoss>().map(|_| ())
+            }
         }
     }
 
@@ -113,7 +120,7 @@ impl TaskConfig {
     fn family(&self) -> Family {
         match self {
             Self::Classification {} | Self::ArrhythmiaDetection(_) => Family::Classifier,
-            Self::AnomalyDetection(_) => Family::Autoencoder,
+            Self::AnomalyDetection(_) | Self::LesionDetection(_) => Family::Autoencoder,
             Self::LanguageModelling(_) => Family::LanguageModel,
         }
     }
@@ -158,6 +165,7 @@ impl TaskConfig {
                 return Err(no_signals(model.name()));
             }
             Self::ArrhythmiaDetection(config) => return config.check(classes),
+            Self::LesionDetection(config) => return config.check(),
             Self::Classification {} | Self::LanguageModelling(_) => return Ok(()),
         };
         let beyond = |class: &&u16| usize::from(**class) >= classes;
@@ -357,6 +365,9 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
             TaskConfig::AnomalyDetection(config) => {
                 Ok(self.work.run(network, Anomalies { model, config }))
             }
+            TaskConfig::LesionDetection(config) => {
+                Ok(self.work.run(network, Lesions { model, config }))
+            }
             task => Err(task.other(model.name(), Family::Autoencoder)),
         }
     }
@@ -487,6 +498,30 @@ impl<A: Autoencoder> TaskParts<A> for Anomalies<'_> {
         match role {
             Role::Learn => AnomalyDetection::learn(samples, self.config),
             Role::Judge => AnomalyDetection::judge(samples, self.config),
+        }
+    }
+}
+
+/// The parts of a lesion detection.
+struct Lesions<'a> {
+    model: &'a ModelConfig,
+    config: &'a LesionConfig,
+}
+
+impl<A: Autoencoder> TaskParts<A> for Lesions<'_> {
+    type Task = LesionDetection;
+
+    fn load(
+        &self,
+        source: &DataSource,
+        seed: u64,
+        (part, role): (Part, Role),
+        amount: Amount,
+    ) -> Result<LesionDetection, TrainingError> {
+        let samples = samples(self.model, source, seed, (part, role), amount)?;
+        match role {
+            Role::Learn => LesionDetection::learn(samples, self.config, seed),
+            Role::Judge => LesionDetection::judge(samples, self.config, seed),
         }
     }
 }

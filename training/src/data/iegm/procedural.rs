@@ -53,14 +53,16 @@ const IEGM: Endless = Endless {
     usual: (60 * OF_PATIENT as usize, 16 * OF_PATIENT as usize),
     most: 400_000,
     first_test: (1 << 32) * OF_PATIENT,
-    draw: iegm,
+    config: (),
+    draw: |(), seed, first, count| iegm(seed, first, count),
     filter: Some(SegmentFilter::ZeroPhase),
+    steps: |()| None,
 };
 
 /// The data source with the causal filter.
 const IEGM_CAUSAL: Endless = Endless {
     name: "iegm?filter=causal",
-    draw: |seed, first, count| drawn(seed, first, count, SegmentFilter::Causal),
+    draw: |(), seed, first, count| drawn(seed, first, count, SegmentFilter::Causal),
     filter: Some(SegmentFilter::Causal),
     ..IEGM
 };

@@ -37,6 +37,7 @@ impl Segments {
         Samples {
             shape: [1, 1, SEGMENT_POINTS],
             origins: Some(self.origins()),
+            masks: None,
             values: Values::Floats(self.values),
             labels: self.labels,
             classes: SEGMENT_CLASSES.len(),
@@ -87,18 +88,10 @@ impl SegmentPreparation {
         all: Segments,
     ) -> Result<DataSplit, TrainingError> {
         let classes = SEGMENT_CLASSES.len();
-        let (mut train, mut test) = self.split.parts(&all.labels, classes, Some(&all.patients));
-        if train.is_empty() || test.is_empty() {
-            return Err(TrainingError::data(
-                place,
-                "its patients are too few to split off test samples",
-                "use another test_share or fewer folds, or add patients",
-            ));
-        }
+        let origins = all.origins();
+        let (train, test) =
+            (self.split).by_patient(place, &all.labels, classes, &all.patients, &origins)?;
         let all = all.samples();
-        for part in [&mut train, &mut test] {
-            split::by_group(part, all.origins.as_ref());
-        }
         self.scaled(all.gather(&train), all.gather(&test))
     }
 

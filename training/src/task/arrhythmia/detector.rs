@@ -56,6 +56,7 @@ impl<C: Classifier> Detector<C> {
                 class_names: Vec::new(),
                 normalization: self.normalization.clone(),
                 origins: None,
+                masks: None,
             },
             &self.config,
         );

@@ -23,7 +23,7 @@ pub use vote::{Diagnosis, Vote, Voter};
 
 use self::patients::Patients;
 use super::classification::{AttackLoss, Classification, Labelled, finite_values};
-use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task};
+use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task, border_near};
 use crate::data::{Augmentation, Conventions, Origins, SEGMENT_CLASSES, Samples};
 use crate::{Batches, TrainingError};
 
@@ -405,13 +405,8 @@ impl Task for ArrhythmiaDetection {
 
     /// Between two patients, as near to `count` as may be; at `count` where there is one patient alone.
     fn hold_back(&self, count: usize) -> (Self, Self) {
-        if count == 0 || count >= self.items() {
-            return self.split_at(count);
-        }
         let patient = |item: usize| Some(self.origins()?.samples[self.classes.place(item)].group);
-        let borders = (1..self.items()).filter(|item| patient(*item) != patient(item - 1));
-        let nearest = borders.min_by_key(|border| border.abs_diff(count));
-        self.split_at(nearest.unwrap_or(count))
+        self.split_at(border_near(count, self.items(), patient))
     }
 
     fn digest(&self) -> String {

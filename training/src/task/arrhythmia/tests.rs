@@ -27,6 +27,7 @@ fn segments(rows: &[(&str, u32, bool)]) -> Samples {
         origins: Some(Origins::in_order(
             rows.iter().map(|(name, episode, _)| (*name, *episode)),
         )),
+        masks: None,
     }
 }
 

@@ -1,0 +1,31 @@
+//! Slices of brains, as magnetic resonance imaging gives them: a procedural set, slices and volumes in files, and what is done to intensities
+//! before a network sees them.
+
+mod anatomy;
+mod chain;
+mod collection;
+mod field;
+mod intensity;
+mod phantom;
+mod slices;
+mod stack;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
+mod tests;
+mod volumes;
+
+pub use chain::{Chain, Prepared};
+pub use field::smooth_field;
+pub use intensity::{Means, Reverse};
+pub(super) use phantom::KIND as PHANTOM;
+pub use phantom::{Contrast, PhantomConfig, phantom, phantom_without_lesions};
+pub(super) use slices::KIND as SLICES;
+pub use stack::{Stack, VolumeFiles, in_file_order};
+pub(super) use volumes::KIND as VOLUMES;
+
+/// The classes of slices, in the order of the labels.
+const CLASSES: [&str; 2] = ["healthy", "lesion"];

@@ -1,0 +1,545 @@
+//! Procedural slices of brains with lesions that are hard to see: the set that needs no file.
+
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+use crossburn_noise::{Philox, path_hash};
+use rayon::prelude::*;
+
+use super::super::endless::Endless;
+use super::super::options::Options;
+use super::super::reader::Kind;
+use super::super::{Masks, Normalization, Origin, Origins, Samples, Values};
+use super::anatomy::{Head, Lesion, Slice};
+use super::intensity::{self, Means, Reverse};
+use super::{CLASSES, smooth_field};
+use crate::TrainingError;
+
+/// Slices of a patient.
+const OF_PATIENT: u64 = 8;
+/// Patients whose intensities say whether reversal raises the ratio: the first ones, which training has.
+const LOOKED_AT: u64 = 16;
+/// The standard deviation of the texture that all patients share, and its smoothness in pixels.
+const TEXTURE: (f64, f64) = (0.03, 2.5);
+/// The standard deviation of the coil's sensitivity over a slice, around 1, and its waves.
+const BIAS: f64 = 0.05;
+const BIAS_WAVES: u64 = 6;
+/// The smoothness of a lesion's texture, in pixels.
+const LESION_SIGMA: f64 = 1.6;
+/// Widths of borders between tissues, in pixels.
+const FADE: f64 = 1.0;
+
+const OPTIONS: &[&str] = &["contrast", "d", "het", "size", Reverse::OPTION];
+
+pub(in super::super) const KIND: Kind = Kind {
+    name: "mri-phantom",
+    usage: "mri-phantom?OPTIONS",
+    open: |text| Ok(Arc::new(source(PhantomConfig::new(text)?))),
+};
+
+/// What the intensities of a tissue depend on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Contrast {
+    /// Dark fluid, grey matter brighter than white (fluid-attenuated inversion recovery).
+    #[default]
+    Flair,
+    /// Bright fluid.
+    T2,
+}
+
+impl Contrast {
+    /// The intensities of white matter, grey matter and fluid, before they are scaled.
+    fn tissues(self) -> [f64; 3] {
+        match self {
+            Self::Flair => [0.55, 0.68, 0.15],
+            Self::T2 => [0.25, 0.40, 0.95],
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Flair => "flair",
+            Self::T2 => "t2",
+        }
+    }
+}
+
+/// What the procedural brains look like. The defaults are lesions that differ from their surroundings by their texture more than by their
+/// mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PhantomConfig {
+    /// What the intensities of a tissue depend on.
+    pub contrast: Contrast,
+    /// What is added to the intensities of a lesion, before they are scaled.
+    pub d: f64,
+    /// The standard deviation of a lesion's texture, before intensities are scaled.
+    pub het: f64,
+    /// Height and width of a slice, in pixels.
+    pub size: usize,
+    /// Whether intensities are reversed.
+    pub reverse: Reverse,
+}
+
+impl Default for PhantomConfig {
+    fn default() -> Self {
+        Self {
+            contrast: Contrast::Flair,
+            d: 0.05,
+            het: 0.12,
+            size: 64,
+            reverse: Reverse::No,
+        }
+    }
+}
+
+impl PhantomConfig {
+    /// Reads options.
+    fn new(text: &str) -> Result<Self, TrainingError> {
+        let options = Options::without_path(KIND.name, text, &[OPTIONS])?;
+        let usual = Self::default();
+        let contrast = match options.get("contrast") {
+            None | Some("flair") => Contrast::Flair,
+            Some("t2") => Contrast::T2,
+            Some(other) => {
+                let problem = format!("contrast={other} is not allowed: use flair or t2");
+                return Err(options.refuse(problem));
+            }
+        };
+        let d = options.number("d", "a number from -1 to 1", |d: &f64| d.abs() <= 1.0)?;
+        let het = options.number("het", "a number from 0 to 1", |het: &f64| {
+            (0.0..=1.0).contains(het)
+        })?;
+        let size = options.number("size", "a whole number from 16 to 128", |size: &usize| {
+            (16..=128).contains(size)
+        })?;
+        Ok(Self {
+            contrast,
+            d: d.unwrap_or(usual.d),
+            het: het.unwrap_or(usual.het),
+            size: size.unwrap_or(usual.size),
+            reverse: Reverse::new(&options)?,
+        })
+    }
+
+    /// How slices are made, in one line.
+    fn steps(&self) -> String {
+        let reverse = match self.reverse {
+            Reverse::Yes => "reversed inside the brain",
+            Reverse::No => "not reversed",
+            Reverse::Auto => {
+                "reversed inside the brain where the means of healthy brain and lesions in the first training patients add up to more than 1"
+            }
+        };
+        let size = self.size;
+        format!(
+            "drawn {size} x {size} ({}, lesions d = {}, het = {}); intensities clipped to the 1st and 99th percentile of each patient's brain \
+             and scaled to 0 to 1; {reverse}",
+            self.contrast.name(),
+            self.d,
+            self.het
+        )
+    }
+}
+
+/// The data source: 100 patients to learn from and 50 to judge by unless told, at most 2 GB of values and masks at once.
+fn source(config: PhantomConfig) -> Endless<PhantomConfig> {
+    Endless {
+        name: KIND.name,
+        classes: CLASSES.len(),
+        usual: (100 * OF_PATIENT as usize, 50 * OF_PATIENT as usize),
+        most: 20_000,
+        first_test: (1 << 32) * OF_PATIENT,
+        config,
+        draw: |config, seed, first, count| phantom(seed, first, count, config),
+        filter: None,
+        steps: |config| Some(config.steps()),
+    }
+}
+
+/// The slices `first..first + count` of the endless set `seed`, `[1, size, size]` each: eight of one patient, then eight of the next. Every
+/// other patient has a lesion, in three to five slices; labels, brain and lesion masks say where.
+///
+/// A slice is a function of (seed, patient) alone. The brain is an ellipse with a rippled cortex and two ventricles, in which every patient
+/// differs. All patients of a set share a smooth texture, and a smooth factor (the bias of the coil) differs by slice. A lesion is a warped
+/// disc to which `d` and a texture of standard deviation `het` are added. There is no white noise. Intensities are clipped to the 1st and
+/// 99th percentile of the patient's brain and scaled to 0 to 1; outside the brain they are 0.
+///
+/// ```
+/// use crossburn_training::data::mri::{PhantomConfig, phantom};
+///
+/// let some = phantom(1, 0, 16, &PhantomConfig::default());
+/// assert_eq!((some.shape, some.len()), ([1, 64, 64], 16));
+/// // The first patient is healthy, the second has a lesion.
+/// assert_eq!(some.labels[..8], [0; 8]);
+/// assert!(some.labels[8..].contains(&1));
+/// ```
+pub fn phantom(seed: u64, first: u64, count: usize, config: &PhantomConfig) -> Samples {
+    drawn(seed, first, count, config, true)
+}
+
+/// The same slices as [`phantom`] gives, as they were before their lesions: what a perfect reconstruction of healthy brain is. Intensities
+/// are scaled as there; no slice has a lesion.
+pub fn phantom_without_lesions(
+    seed: u64,
+    first: u64,
+    count: usize,
+    config: &PhantomConfig,
+) -> Samples {
+    drawn(seed, first, count, config, false)
+}
+
+fn drawn(seed: u64, first: u64, count: usize, config: &PhantomConfig, lesions: bool) -> Samples {
+    let texture = texture(seed, config);
+    let end = first + count as u64;
+    let patients = first / OF_PATIENT..end.div_ceil(OF_PATIENT);
+    let reversed = is_reversed(seed, config, &texture);
+    let volumes: Vec<Volume> = patients
+        .clone()
+        .into_par_iter()
+        .map(|patient| {
+            let mut volume = Volume::draw(seed, patient, config, &texture);
+            if !lesions {
+                std::mem::swap(&mut volume.values, &mut volume.healthy);
+                volume.lesion.fill(0);
+            }
+            if reversed {
+                intensity::reverse(&mut volume.values, &volume.brain);
+            }
+            volume
+        })
+        .collect();
+    let plane = config.size * config.size;
+    let (mut values, mut masks) = (Vec::with_capacity(count * plane), Masks::default());
+    let (mut labels, mut origins) = (Vec::with_capacity(count), Origins::default());
+    for (group, (patient, volume)) in patients.zip(&volumes).enumerate() {
+        origins.groups.push(format!("B{patient}"));
+        for place in 0..OF_PATIENT {
+            if !(first..end).contains(&(patient * OF_PATIENT + place)) {
+                continue;
+            }
+            let pixels = place as usize * plane..(place as usize + 1) * plane;
+            let lesion = &volume.lesion[pixels.clone()];
+            values.extend_from_slice(&volume.values[pixels.clone()]);
+            labels.push(u16::from(lesion.contains(&1)));
+            masks.lesion.extend_from_slice(lesion);
+            masks.brain.extend_from_slice(&volume.brain[pixels]);
+            origins.samples.push(Origin {
+                group: group as u32,
+                sequence: group as u32,
+                place: place as u32,
+            });
+        }
+    }
+    Samples {
+        shape: [1, config.size, config.size],
+        values: Values::Floats(values),
+        labels,
+        classes: CLASSES.len(),
+        class_names: CLASSES.map(str::to_string).to_vec(),
+        normalization: Normalization::none(1),
+        origins: Some(origins),
+        masks: Some(masks),
+    }
+}
+
+/// The texture that all patients of a set share.
+fn texture(seed: u64, config: &PhantomConfig) -> Vec<f32> {
+    let draws = Philox::new(seed ^ path_hash("mri phantom texture"), 0);
+    smooth_field(&draws, [config.size; 2], TEXTURE.1)
+}
+
+fn is_reversed(seed: u64, config: &PhantomConfig, texture: &[f32]) -> bool {
+    match config.reverse {
+        Reverse::Yes => true,
+        Reverse::No => false,
+        Reverse::Auto => {
+            let volumes: Vec<Volume> = (0..LOOKED_AT)
+                .into_par_iter()
+                .map(|patient| Volume::draw(seed, patient, config, texture))
+                .collect();
+            let mut means = Means::default();
+            for volume in volumes {
+                means.add(&volume.values, &volume.brain, &volume.lesion);
+            }
+            means.ask_for_reversal() == Some(true)
+        }
+    }
+}
+
+/// The height of a slice from the middle of a volume of `slices`, -1 to 1.
+pub(super) fn level(place: f64, slices: usize) -> f64 {
+    let half = slices as f64 / 2.0;
+    (place + 0.5 - half) / half
+}
+
+/// All slices of one patient.
+struct Volume {
+    /// With the lesion, and before it.
+    values: Vec<f32>,
+    healthy: Vec<f32>,
+    brain: Vec<u8>,
+    lesion: Vec<u8>,
+}
+
+impl Volume {
+    fn draw(seed: u64, patient: u64, config: &PhantomConfig, texture: &[f32]) -> Self {
+        let stream = |purpose: &str, index: u64| Philox::new(seed ^ path_hash(purpose), index);
+        let slices = OF_PATIENT as usize;
+        let head = Head::draw(&stream("mri phantom head", patient));
+        let lesion = (patient % 2 == 1).then(|| {
+            let draws = stream("mri phantom lesion", patient);
+            Lesion::draw(&draws, &head, slices)
+        });
+        let side = config.size;
+        let half = side as f64 / 2.0;
+        let mut volume = Self {
+            values: Vec::with_capacity(slices * side * side),
+            healthy: Vec::with_capacity(slices * side * side),
+            brain: Vec::with_capacity(slices * side * side),
+            lesion: Vec::with_capacity(slices * side * side),
+        };
+        let [white, grey, fluid] = config.contrast.tissues();
+        for place in 0..slices {
+            let number = patient * OF_PATIENT + place as u64;
+            let level = level(place as f64, slices);
+            let slice = Slice { head: &head, level };
+            let bias = Bias::draw(&stream("mri phantom bias", number));
+            let lesion = lesion.as_ref().filter(|lesion| lesion.is_in(place));
+            let spots = lesion.map(|_| {
+                let draws = stream("mri phantom lesion texture", number);
+                smooth_field(&draws, [side; 2], LESION_SIGMA)
+            });
+            for (pixel, shared) in texture.iter().enumerate() {
+                let (x, y) = ((pixel % side) as f64, (pixel / side) as f64);
+                // The front of the head is the top of the slice.
+                let point = [(x + 0.5) / half - 1.0, 1.0 - (y + 0.5) / half];
+                let brain = slice.is_brain(point);
+                volume.brain.push(u8::from(brain));
+                if !brain {
+                    volume.lesion.push(0);
+                    volume.healthy.push(0.0);
+                    volume.values.push(0.0);
+                    continue;
+                }
+                let tissues = slice.tissues(point, FADE / half);
+                let mean = tissues.white * white + tissues.grey * grey + tissues.fluid * fluid;
+                let gain = 1.0 + BIAS * bias.at(point);
+                let plain = mean + TEXTURE.0 * f64::from(*shared);
+                let spot = match (lesion, &spots) {
+                    (Some(lesion), Some(spots)) if lesion.covers(&slice, place, point) => {
+                        Some(config.d + config.het * f64::from(spots[pixel]))
+                    }
+                    _ => None,
+                };
+                volume.lesion.push(u8::from(spot.is_some()));
+                volume.healthy.push((gain * plain) as f32);
+                let ill = gain * (plain + spot.unwrap_or(0.0));
+                volume.values.push(ill as f32);
+            }
+        }
+        volume.scale();
+        volume
+    }
+
+    /// Scales intensities by those of the brain with its lesion.
+    fn scale(&mut self) {
+        let inside = self.values.iter().zip(&self.brain);
+        let inside: Vec<f32> = inside
+            .filter(|(_, brain)| **brain == 1)
+            .map(|(v, _)| *v)
+            .collect();
+        // A brain has several tissues, so that its percentiles differ.
+        let range = intensity::range(inside).unwrap_or([0.0, 1.0]);
+        for values in [&mut self.values, &mut self.healthy] {
+            for (value, brain) in values.iter_mut().zip(&self.brain) {
+                *value = match brain {
+                    1 => intensity::scaled(*value, range),
+                    _ => 0.0,
+                };
+            }
+        }
+    }
+}
+
+/// A smooth field of standard deviation 1 over all draws: a few waves longer than the head.
+struct Bias {
+    /// Frequencies in turns per half width, and phases in turns.
+    waves: Vec<[f64; 3]>,
+}
+
+impl Bias {
+    fn draw(draws: &Philox) -> Self {
+        let wave = |wave: u64| {
+            let draw = |index| draws.uniform(3 * wave + index);
+            [0.6 * draw(0) - 0.3, 0.6 * draw(1) - 0.3, draw(2)]
+        };
+        Self {
+            waves: (0..BIAS_WAVES).map(wave).collect(),
+        }
+    }
+
+    fn at(&self, [u, v]: [f64; 2]) -> f64 {
+        let waves = self.waves.iter();
+        let sum: f64 = waves
+            .map(|[across, along, phase]| (TAU * (across * u + along * v + phase)).cos())
+            .sum();
+        sum * (2.0 / BIAS_WAVES as f64).sqrt()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::data::DataSource;
+
+    const PLANE: usize = 64 * 64;
+
+    fn means(config: &PhantomConfig) -> Means {
+        let set = phantom(1, 0, 400, config);
+        let masks = set.masks.as_ref().unwrap();
+        let mut means = Means::default();
+        means.add(set.floats(), &masks.brain, &masks.lesion);
+        means
+    }
+
+    #[test]
+    fn slices_are_drawn_one_by_one_and_twins_differ_inside_lesions_alone() {
+        let config = PhantomConfig::default();
+        let all = phantom(3, 0, 80, &config);
+        let later = phantom(3, 13, 9, &config);
+        assert_eq!(later.labels, all.labels[13..22]);
+        assert_eq!(later.floats(), &all.floats()[13 * PLANE..22 * PLANE]);
+        assert_eq!(
+            later.masks.unwrap().lesion,
+            all.masks.as_ref().unwrap().lesion[13 * PLANE..22 * PLANE]
+        );
+        assert_ne!(
+            phantom(4, 0, 8, &config).values,
+            phantom(3, 0, 8, &config).values
+        );
+        let twins = phantom_without_lesions(3, 0, 80, &config);
+        assert_eq!(twins.labels, [0; 80]);
+        let lesion = &all.masks.as_ref().unwrap().lesion;
+        let mut changed = 0;
+        for ((value, twin), lesion) in all.floats().iter().zip(twins.floats()).zip(lesion) {
+            assert!(*lesion == 1 || value == twin);
+            changed += usize::from(value != twin);
+        }
+        // Where both are clipped to one end they are the same.
+        let covered = lesion.iter().filter(|lesion| **lesion == 1).count();
+        assert!(changed > covered * 8 / 10, "{changed} of {covered}");
+    }
+
+    #[test]
+    fn every_other_patient_has_a_lesion_of_the_stated_size() {
+        let set = phantom(2, 0, 800, &PhantomConfig::default());
+        let masks = set.masks.as_ref().unwrap();
+        let origins = set.origins.as_ref().unwrap();
+        assert_eq!((origins.groups.len(), &*origins.groups[3]), (100, "B3"));
+        for (patient, labels) in set.labels.chunks(8).enumerate() {
+            let ill: Vec<usize> = (0..8).filter(|place| labels[*place] == 1).collect();
+            match patient % 2 {
+                0 => assert!(ill.is_empty()),
+                // Side by side, about the middle slice.
+                _ => assert!(
+                    (2..=5).contains(&ill.len()) && ill[ill.len() - 1] - ill[0] < 5,
+                    "{patient} {ill:?}"
+                ),
+            }
+        }
+        let brain = masks.brain.iter().filter(|brain| **brain == 1).count();
+        // Half axes of 0.75 and 0.89 on average, less towards both ends: about π/4 · 0.75 · 0.89 · (1 - 0.2/3) of the square.
+        let share = brain as f64 / masks.brain.len() as f64;
+        assert!((share - 0.49).abs() < 0.03, "{share}");
+        for (slice, lesion) in masks.lesion.chunks(PLANE).enumerate() {
+            let pixels = lesion.iter().filter(|lesion| **lesion == 1).count();
+            // The largest radius is 0.26 half widths times 1.45: at most 458 pixels.
+            assert!(pixels <= 458, "{slice} {pixels}");
+            let inside = lesion.iter().zip(&masks.brain[slice * PLANE..]);
+            assert!(inside.clone().all(|(lesion, brain)| lesion <= brain));
+        }
+        let values = set.floats();
+        assert!(values.iter().all(|value| (0.0..=1.0).contains(value)));
+        let outside = values
+            .iter()
+            .zip(&masks.brain)
+            .filter(|(_, brain)| **brain == 0);
+        assert!(outside.clone().all(|(value, _)| *value == 0.0));
+    }
+
+    #[test]
+    fn ratios_and_reversal_are_those_of_the_pilot_study() {
+        // The ratios of the pilot study, as they are and reversed. Its brains are others: what a ratio is above 1 is within half and twice of
+        // its, which tells every row from its neighbours in direction, and reversal from none.
+        for (contrast, d, het, raw, reversed) in [
+            (Contrast::Flair, 0.05, 0.12, 1.12, 1.35),
+            (Contrast::Flair, 0.10, 0.10, 1.15, 1.59),
+            (Contrast::Flair, 0.16, 0.06, 1.26, 2.32),
+            (Contrast::T2, 0.18, 0.06, 1.46, 1.15),
+        ] {
+            let config = PhantomConfig {
+                contrast,
+                d,
+                het,
+                ..PhantomConfig::default()
+            };
+            let means = means(&config);
+            let found = [means.ratio(false).unwrap(), means.ratio(true).unwrap()];
+            for (found, expected) in found.iter().zip([raw, reversed]) {
+                let share = found.ln() / f64::ln(expected);
+                assert!((0.5..2.0).contains(&share), "{d} {found} {expected}");
+            }
+            assert_eq!(means.ask_for_reversal(), Some(contrast == Contrast::Flair));
+        }
+    }
+
+    #[test]
+    fn the_source_reverses_by_its_training_patients_and_says_so() {
+        let load = |text: &str| {
+            let source: DataSource = text.parse().unwrap();
+            let split = source.load(1, Some(16), Some(8)).unwrap();
+            (split, source.steps().unwrap())
+        };
+        let (plain, steps) = load("mri-phantom");
+        assert!(steps.ends_with("; not reversed"), "{steps}");
+        assert_eq!(plain.train, phantom(1, 0, 16, &PhantomConfig::default()));
+        let (reversed, _) = load("mri-phantom?reverse=yes");
+        let (auto, _) = load("mri-phantom?reverse=auto");
+        assert!(auto.train == reversed.train && auto.test == reversed.test);
+        let brain = &plain.train.masks.as_ref().unwrap().brain;
+        let values = plain.train.floats().iter().zip(reversed.train.floats());
+        for ((plain, reversed), brain) in values.zip(brain) {
+            assert_eq!(*reversed, f32::from(*brain) * (1.0 - plain));
+        }
+        let (t2, _) = load("mri-phantom?contrast=t2&d=0.18&het=0.06");
+        let (auto, _) = load("mri-phantom?contrast=t2&d=0.18&het=0.06&reverse=auto");
+        assert_eq!(t2.train, auto.train);
+        for (text, part) in [
+            (
+                "mri-phantom?d=2",
+                "d=2 is not allowed: use a number from -1 to 1",
+            ),
+            ("mri-phantom?het=nan", "het=nan is not allowed"),
+            (
+                "mri-phantom?size=8",
+                "size=8 is not allowed: use a whole number from 16 to 128",
+            ),
+            (
+                "mri-phantom?contrast=pd",
+                "contrast=pd is not allowed: use flair or t2",
+            ),
+            (
+                "mri-phantom?reverse=maybe",
+                "reverse=maybe is not allowed: use yes, no or auto",
+            ),
+            (
+                "mri-phantom?lesion=1",
+                "`mri-phantom?lesion=1`: there is no option lesion",
+            ),
+        ] {
+            let message = text.parse::<DataSource>().unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

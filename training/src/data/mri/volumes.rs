@@ -1,0 +1,263 @@
+//! Volumes in NIfTI-1 files: listed in tables, or one folder for each patient.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::super::csv_table::Table;
+use super::super::options::Options;
+use super::super::reader::{Kind, Part, Reader};
+use super::super::{Amount, DataSplit, folder};
+use super::collection::{self, Collection, Preparation};
+use super::{CLASSES, Stack, VolumeFiles};
+use crate::TrainingError;
+
+pub(in super::super) const KIND: Kind = Kind {
+    name: "mri",
+    usage: "mri:DIR",
+    open: |argument| Ok(Arc::new(Volumes::new(argument)?)),
+};
+
+/// Options of this kind alone.
+const OPTIONS: &[&str] = &[
+    "csv",
+    "test_csv",
+    "image",
+    "brain",
+    "lesion",
+    "volume",
+    "any_lesion",
+    "thick",
+    "only",
+];
+/// How files are called where no option says it, in lower case: the whole name, or its end after `_` or `-`.
+const IMAGES: &[&str] = &["flair"];
+const BRAINS: &[&str] = &["brainmask", "brain_mask", "mask"];
+const LESIONS: &[&str] = &["gold_standard", "seg", "lesion"];
+/// Endings of files.
+const ENDINGS: [&str; 2] = [".nii.gz", ".nii"];
+/// Columns of a table: image, brain mask, lesion mask, patient.
+const COLUMNS: [&str; 4] = ["img_path", "mask_path", "seg_path", "patient"];
+
+/// The data source.
+#[derive(Debug)]
+struct Volumes {
+    options: Options,
+    volume: Option<usize>,
+    any_lesion: bool,
+    /// Whether all patients are test patients.
+    only_test: bool,
+    preparation: Preparation,
+}
+
+/// One patient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    patient: String,
+    files: VolumeFiles<PathBuf>,
+}
+
+impl Volumes {
+    fn new(argument: &str) -> Result<Self, TrainingError> {
+        let [split, chain, reverse] = collection::OPTIONS;
+        let options = Options::parse(KIND.name, argument, &[OPTIONS, split, chain, reverse])?;
+        if options.get("test_csv").is_some() && options.get("csv").is_none() {
+            return Err(options.refuse("test_csv needs csv: give both".to_string()));
+        }
+        let only_test = match options.get("only") {
+            None => false,
+            Some("test") => true,
+            Some(text) => {
+                let problem = format!(
+                    "only={text} is not allowed: use only=test, which judges by all patients"
+                );
+                return Err(options.refuse(problem));
+            }
+        };
+        Ok(Self {
+            volume: options.number("volume", "a whole number from 0", |_| true)?,
+            any_lesion: options.yes_or_no("any_lesion")?.unwrap_or(false),
+            only_test,
+            preparation: Preparation::new(&options)?,
+            options,
+        })
+    }
+
+    /// The patients of both parts; those of the first are split where there is no second.
+    fn entries(&self) -> Result<(Vec<Entry>, Option<Vec<Entry>>), TrainingError> {
+        let place = &self.options.path;
+        let table = |name: &str| -> Result<Option<Vec<Entry>>, TrainingError> {
+            let file = self.options.get(name).map(|file| place.join(file));
+            file.map(|file| read_table(&file)).transpose()
+        };
+        match (table("csv")?, table("test_csv")?) {
+            (Some(first), test) => Ok((first, test)),
+            (None, _) => Ok((self.folders()?, None)),
+        }
+    }
+
+    /// The patients of a folder that holds one folder for each, or the files of one.
+    fn folders(&self) -> Result<Vec<Entry>, TrainingError> {
+        let place = &self.options.path;
+        let mut entries = Vec::new();
+        let names = folder::names(place)?;
+        let inner = names.iter().filter(|name| place.join(name).is_dir());
+        for name in inner {
+            entries.extend(self.of_folder(name, &place.join(name))?);
+        }
+        if entries.is_empty() {
+            let name = place.file_name().unwrap_or_default().to_string_lossy();
+            entries.extend(self.of_folder(&name, place)?);
+        }
+        match entries.is_empty() {
+            false => Ok(entries),
+            true => Err(folder::missing(
+                place,
+                format!(
+                    "folder with a volume named {} (.nii or .nii.gz); say another name with image=NAME, or csv=FILE",
+                    self.options.get("image").unwrap_or(IMAGES[0])
+                ),
+                KIND.name,
+            )),
+        }
+    }
+
+    /// The files of one patient; `None` where there is no image.
+    fn of_folder(&self, patient: &str, place: &Path) -> Result<Option<Entry>, TrainingError> {
+        let names = folder::names(place)?;
+        let find = |option: &str, usual: &[&str]| -> Result<Option<PathBuf>, TrainingError> {
+            let given = self.options.get(option).map(str::to_lowercase);
+            let wanted: Vec<&str> = given.as_deref().map_or(usual.to_vec(), |name| vec![name]);
+            let fits = |name: &&String| {
+                let name = name.to_lowercase();
+                let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
+                stem.is_some_and(|stem| {
+                    wanted.iter().any(|wanted| {
+                        let before = stem.strip_suffix(wanted);
+                        before
+                            .is_some_and(|before| before.is_empty() || before.ends_with(['_', '-']))
+                    })
+                })
+            };
+            let found: Vec<&String> = names.iter().filter(fits).collect();
+            match found.as_slice() {
+                [] if given.is_some() && option != "image" => Err(folder::missing(
+                    place,
+                    format!("{option} mask named {}", wanted[0]),
+                    KIND.name,
+                )),
+                [] => Ok(None),
+                [name] => Ok(Some(place.join(name))),
+                [first, second, ..] => Err(TrainingError::data(
+                    place.display().to_string(),
+                    format!("{first} and {second} could both be the {option}"),
+                    format!("say which with {option}=NAME"),
+                )),
+            }
+        };
+        let Some(image) = find("image", IMAGES)? else {
+            return Ok(None);
+        };
+        Ok(Some(Entry {
+            patient: patient.to_string(),
+            files: VolumeFiles {
+                image,
+                brain: find("brain", BRAINS)?,
+                lesion: find("lesion", LESIONS)?,
+            },
+        }))
+    }
+
+    fn collection(&self, entries: &[Entry]) -> Result<Collection, TrainingError> {
+        let prepared: Vec<_> = entries
+            .par_iter()
+            .map(|entry| {
+                let (stack, image) = Stack::read(&entry.files, self.volume, self.any_lesion)?;
+                self.preparation.prepare(image.place(), &stack)
+            })
+            .collect::<Result<_, _>>()?;
+        let mut all = Collection::default();
+        for (entry, prepared) in entries.iter().zip(prepared) {
+            all.add(entry.patient.clone(), prepared);
+        }
+        Ok(all)
+    }
+}
+
+/// The patients of a table. Paths are relative to its folder; empty cells say that there is no mask.
+fn read_table(path: &Path) -> Result<Vec<Entry>, TrainingError> {
+    let table = Table::open(path, &Options::without_path(KIND.name, "", &[])?)?;
+    let image = table.column(COLUMNS[0])?;
+    let [brain, lesion, patient] =
+        [1, 2, 3].map(|at: usize| table.names.iter().position(|name| name == COLUMNS[at]));
+    let place = path.parent().unwrap_or(Path::new(""));
+    let mut entries = Vec::new();
+    table.each(|row| {
+        let file = |column: Option<usize>| {
+            let name = column.and_then(|column| row.optional(column));
+            name.map(|name| place.join(name))
+        };
+        let image = row.text(image)?;
+        let named = patient.map(|column| row.text(column)).transpose()?;
+        entries.push(Entry {
+            patient: named.unwrap_or(image).to_string(),
+            files: VolumeFiles {
+                image: place.join(image),
+                brain: file(brain),
+                lesion: file(lesion),
+            },
+        });
+        Ok(())
+    })?;
+    let mut images: Vec<&PathBuf> = entries.iter().map(|entry| &entry.files.image).collect();
+    images.sort();
+    match images.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(entries),
+        Some(pair) => Err(TrainingError::data(
+            path.display().to_string(),
+            format!("{} is listed twice", pair[0].display()),
+            "list every volume once",
+        )),
+    }
+}
+
+impl Reader for Volumes {
+    fn classes(&self) -> Result<usize, TrainingError> {
+        Ok(CLASSES.len())
+    }
+
+    fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        let (first, test) = self.entries()?;
+        let entries = match part {
+            Part::Test => test.unwrap_or(first),
+            Part::Train => first,
+        };
+        let files = entries.into_iter().map(|entry| entry.files);
+        Ok(files
+            .flat_map(|files| [Some(files.image), files.brain, files.lesion])
+            .flatten()
+            .collect())
+    }
+
+    fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
+        let place = self.options.path.display().to_string();
+        let (first, test) = self.entries()?;
+        let first = self.collection(&first)?;
+        match test {
+            Some(test) => self
+                .preparation
+                .apart(&place, first, self.collection(&test)?),
+            None if self.only_test => self.preparation.apart(&place, Collection::default(), first),
+            None => self.preparation.split(&place, first),
+        }
+    }
+
+    fn steps(&self) -> Option<String> {
+        self.preparation.said().steps
+    }
+
+    fn left_out(&self) -> Option<String> {
+        self.preparation.said().left_out
+    }
+}

@@ -1,0 +1,238 @@
+//! Reads one volume of a file.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+
+use super::Orientation;
+use super::header::{Header, START};
+use crate::TrainingError;
+
+/// Bytes that are read at a time: a multiple of every voxel's size.
+const PIECE: usize = 1 << 18;
+/// Deflate packs at most so many bytes into one.
+const DENSEST: u64 = 1032;
+/// The most voxels of a volume: 4 GB of 32-bit floats.
+const MOST_VOXELS: usize = 1 << 30;
+/// The first bytes of a gzip file.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// One volume of a NIfTI-1 file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nifti {
+    pub(super) header: Header,
+    /// Where it was read, for messages.
+    place: String,
+    /// Its voxels as they lie in the file, first axis fastest, scaled by the slope and the intercept that the header gives. All are finite.
+    pub values: Vec<f32>,
+}
+
+impl Nifti {
+    /// Reads a file. `volume` says which of several, from 0; without it the file must have one.
+    ///
+    /// A slope of 0, and one that is not finite, means that values are not scaled.
+    ///
+    /// # Errors
+    /// [`TrainingError::Read`]; [`TrainingError::Data`] that names the file and the field, where it is no NIfTI-1 file, one that is cut, one of
+    /// several volumes of which none was chosen, or one with a voxel that is not finite.
+    pub fn read(path: &Path, volume: Option<usize>) -> Result<Self, TrainingError> {
+        let failed = |cause| TrainingError::Read {
+            path: path.to_path_buf(),
+            cause,
+        };
+        let file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let mut reader = BufReader::with_capacity(1 << 16, file);
+        let mut start = Vec::new();
+        reader
+            .by_ref()
+            .take(2)
+            .read_to_end(&mut start)
+            .map_err(failed)?;
+        let packed = start == GZIP;
+        let whole = io::Cursor::new(start).chain(reader);
+        let place = path.display().to_string();
+        match packed {
+            true => {
+                let available = length.saturating_mul(DENSEST);
+                Self::of(place, MultiGzDecoder::new(whole), available, volume)
+            }
+            false => Self::of(place, whole, length, volume),
+        }
+    }
+
+    /// Reads from `reader`, which gives at most `available` bytes.
+    fn of(
+        place: String,
+        mut reader: impl Read,
+        available: u64,
+        volume: Option<usize>,
+    ) -> Result<Self, TrainingError> {
+        let cut = |problem: String| TrainingError::data(&place, problem, "fetch the file again");
+        let failed = |cause: io::Error| cut(format!("it is cut or damaged ({cause})"));
+        let mut start = Vec::new();
+        let from = reader.by_ref().take(START as u64);
+        { from }.read_to_end(&mut start).map_err(failed)?;
+        let header = Header::read(&place, &start)?;
+        let volume = match volume {
+            None if header.volumes == 1 => 0,
+            None => {
+                return Err(TrainingError::data(
+                    &place,
+                    format!(
+                        "dim: it has {} volumes (4-D), one is needed (3-D)",
+                        header.volumes
+                    ),
+                    format!("choose one with volume=0 to volume={}", header.volumes - 1),
+                ));
+            }
+            Some(volume) if volume < header.volumes => volume,
+            Some(volume) => {
+                return Err(TrainingError::data(
+                    &place,
+                    format!(
+                        "dim: it has {} volumes, volume {volume} is none of them",
+                        header.volumes
+                    ),
+                    "count volumes from 0",
+                ));
+            }
+        };
+        let voxels = header.voxels();
+        let size = voxels as u64 * header.voxel.size() as u64;
+        let needed = (size * header.volumes as u64).saturating_add(header.offset as u64);
+        if voxels > MOST_VOXELS || needed > available {
+            let [x, y, z] = header.shape;
+            return Err(cut(format!(
+                "dim: {x} x {y} x {z} voxels of {} volumes need {needed} bytes, the file has fewer",
+                header.volumes
+            )));
+        }
+        let skipped = (header.offset - START) as u64 + volume as u64 * size;
+        skip(&mut reader, skipped).map_err(failed)?;
+        let mut values = Vec::new();
+        let mut piece = vec![0; PIECE.min(size as usize)];
+        let mut left = size as usize;
+        while left > 0 {
+            let piece = &mut piece[..PIECE.min(left)];
+            reader.read_exact(piece).map_err(failed)?;
+            values.extend(header.voxel.floats(piece, header.big_endian, header.scale));
+            left -= piece.len();
+        }
+        // The checksum of a packed file is compared at its end.
+        io::copy(&mut reader, &mut io::sink()).map_err(failed)?;
+        let nifti = Self {
+            header,
+            place,
+            values,
+        };
+        nifti.check_finite()?;
+        Ok(nifti)
+    }
+
+    fn check_finite(&self) -> Result<(), TrainingError> {
+        let Some(place) = self.values.iter().position(|value| !value.is_finite()) else {
+            return Ok(());
+        };
+        let [x, y, _] = self.header.shape;
+        let count = self
+            .values
+            .iter()
+            .filter(|value| !value.is_finite())
+            .count();
+        Err(TrainingError::data(
+            &self.place,
+            format!(
+                "voxel ({}, {}, {}) is {}, {count} of {} are not finite",
+                place % x,
+                place / x % y,
+                place / (x * y),
+                self.values[place],
+                self.values.len()
+            ),
+            "replace them, such as by 0 outside the head",
+        ))
+    }
+
+    /// Where it was read.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Lengths of the three axes of the file.
+    pub fn shape(&self) -> [usize; 3] {
+        self.header.shape
+    }
+
+    /// Volumes of the file.
+    pub fn volumes(&self) -> usize {
+        self.header.volumes
+    }
+
+    /// Edges of a voxel along the axes of the file, in millimetres.
+    pub fn edges(&self) -> [f64; 3] {
+        self.header.edges
+    }
+
+    /// From voxels to places in the head: the rows of `(i, j, k, 1)` to the right, to the front and up.
+    pub fn affine(&self) -> [[f64; 4]; 3] {
+        self.header.affine
+    }
+
+    /// How its axes lie.
+    pub fn orientation(&self) -> Orientation {
+        self.header.orientation
+    }
+
+    /// Refuses another volume whose grid is another: shape, or affine by more than a thousandth of a voxel's edge along an axis.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] that names both files.
+    pub fn same_grid(&self, other: &Self) -> Result<(), TrainingError> {
+        let bad = |problem: String| {
+            Err(TrainingError::data(
+                &other.place,
+                problem,
+                "resample one to the grid of the other",
+            ))
+        };
+        let ([x, y, z], [x2, y2, z2]) = (self.shape(), other.shape());
+        if self.shape() != other.shape() {
+            return bad(format!(
+                "its grid is {x2} x {y2} x {z2}, that of {} is {x} x {y} x {z}",
+                self.place
+            ));
+        }
+        let edge = self
+            .header
+            .edges
+            .iter()
+            .copied()
+            .fold(f64::INFINITY, f64::min);
+        let longest = x.max(y).max(z) as f64;
+        for (row, other_row) in self.header.affine.iter().zip(&other.header.affine) {
+            for (column, (a, b)) in row.iter().zip(other_row).enumerate() {
+                let reach = if column < 3 { longest } else { 1.0 };
+                // Affines of one grid that were written by two programs differ by roundings.
+                if (a - b).abs() * reach > 0.1 * edge {
+                    return bad(format!(
+                        "its affine differs from that of {}: {b} in place of {a}",
+                        self.place
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Passes over `count` bytes.
+fn skip(reader: &mut impl Read, count: u64) -> io::Result<()> {
+    let passed = io::copy(&mut reader.take(count), &mut io::sink())?;
+    match passed == count {
+        true => Ok(()),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
