@@ -10,7 +10,7 @@ use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
 use super::{Outcome, command_line, finish, note};
 use crate::apps::reproduce::{
-    self, EcgPaper, Experiment, Extent, Kpp, OnSetting, Place, Setting, WorstCasePaper,
+    self, EcgPaper, Experiment, Extent, Kpp, MriPaper, OnSetting, Place, Setting, WorstCasePaper,
 };
 
 /// Run the acceptance experiment of a paper, and say which of its claims hold
@@ -24,7 +24,7 @@ use crate::apps::reproduce::{
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg [default: digits; iegm for ecg]
+    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri [default: digits, iegm, mri-phantom]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     /// Number of seeds: trainings of each method
@@ -59,6 +59,8 @@ enum Paper {
     Kpp,
     /// Mixed widths and pruning of an arrhythmia detector on a sparse accelerator
     Ecg,
+    /// Lesions in brains, found by the quality of their reconstruction
+    Mri,
 }
 
 impl Paper {
@@ -67,6 +69,7 @@ impl Paper {
             Self::WorstCase => "worst-case",
             Self::Kpp => "kpp",
             Self::Ecg => "ecg",
+            Self::Mri => "mri",
         }
     }
 
@@ -75,6 +78,7 @@ impl Paper {
         match self {
             Self::WorstCase | Self::Kpp => "digits",
             Self::Ecg => "iegm",
+            Self::Mri => "mri-phantom",
         }
     }
 }
@@ -108,6 +112,7 @@ impl Reproduce {
                 self.experiment(&OnSetting { study, setting })
             }
             Paper::Ecg => self.experiment(&EcgPaper::new(source, extent)?),
+            Paper::Mri => self.experiment(&MriPaper::new(&source, extent)?),
         }
     }
 

@@ -6,12 +6,14 @@ mod cells;
 mod claim;
 mod ecg;
 mod kpp;
+mod mri;
 mod noise_study;
 mod setting;
 mod worst_case;
 
 pub(crate) use ecg::EcgPaper;
 pub(crate) use kpp::Kpp;
+pub(crate) use mri::MriPaper;
 pub(crate) use noise_study::OnSetting;
 pub(crate) use setting::{Extent, Setting};
 pub(crate) use worst_case::WorstCasePaper;

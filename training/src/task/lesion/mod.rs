@@ -337,6 +337,23 @@ impl LesionDetection {
         Scored::new(self.slices(tally), [height, width], &self.config)
     }
 
+    /// One number of maps, whatever these detectors are judged by.
+    ///
+    /// # Errors
+    /// [`TrainingError::Undefined`] where nothing is a lesion and nothing was found, and for a Dice coefficient without a threshold.
+    pub fn measured(&self, metric: LesionMetric, maps: &LesionMaps) -> Result<f64, TrainingError> {
+        self.of(metric, &self.scored(maps)).ok_or_else(|| {
+            let why = "nothing is a lesion in these slices and nothing was found, or there is no threshold";
+            undefined(&self.config, why.to_string())
+        })
+    }
+
+    /// The threshold of maps at which the Dice coefficient of all voxels together is largest, as far as ten halvings find it; `None` without a
+    /// lesion. It is for other volumes than these.
+    pub fn best_threshold(&self, maps: &LesionMaps) -> Option<f64> {
+        Some(best_threshold(&self.scored(maps).voxels)?.0)
+    }
+
     fn of(&self, metric: LesionMetric, scored: &Scored) -> Option<f64> {
         match metric {
             LesionMetric::Auprc => super::auprc(&scored.voxels),
