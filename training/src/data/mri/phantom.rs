@@ -157,7 +157,7 @@ fn source(config: PhantomConfig) -> Endless<PhantomConfig> {
 }
 
 /// The slices `first..first + count` of the endless set `seed`, `[1, size, size]` each: eight of one patient, then eight of the next. Every
-/// other patient has a lesion, in three to five slices; labels, brain and lesion masks say where.
+/// other patient has a lesion, in two to five slices; labels, brain and lesion masks say where.
 ///
 /// A slice is a function of (seed, patient) alone. The brain is an ellipse with a rippled cortex and two ventricles, in which every patient
 /// differs. All patients of a set share a smooth texture, and a smooth factor (the bias of the coil) differs by slice. A lesion is a warped
