@@ -126,7 +126,7 @@ pub(super) struct Lesion {
 }
 
 impl Lesion {
-    /// One in `head`, whose volume has `slices` slices: it is in three to five of them.
+    /// One in `head`, whose volume has `slices` slices: it reaches three to five of them, and may be hidden by a ventricle in one.
     ///
     /// # Source
     /// The radius of its largest slice: 0.12 to 0.26 of the half width, as in the pilot study for the project's phantoms.

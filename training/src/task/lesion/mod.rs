@@ -5,13 +5,15 @@ mod corruption;
 mod maps;
 mod noise;
 mod overlap;
+mod scan;
 mod scored;
+mod slices;
 mod ssim;
 #[cfg(test)]
 mod tests;
 mod volume;
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -21,10 +23,12 @@ use crossburn_noise::{Better, Metric};
 
 pub use config::{LesionConfig, LesionMetric, Reconstruction};
 pub use noise::CorruptionNoise;
+pub use scan::ScannedSlices;
+pub use slices::Slices;
 
 use self::corruption::{Corruption, Views};
 use self::overlap::best_threshold;
-use self::scored::{Scored, Slice, filtered};
+use self::scored::{Scored, Slice};
 use self::ssim::fusion_quality;
 use super::{Batch, Learn, MeanTally, RaisedLoss, Tally, Task, border_near};
 use crate::TrainingError;
@@ -111,82 +115,6 @@ impl LesionDetection {
         }
     }
 
-    /// All slices, of which nobody needs to know lesions: to make [`maps`](Self::maps) of them. The masks say where the brain is.
-    ///
-    /// # Errors
-    /// Those of [`judge`](Self::judge), but for what the eroded brain holds.
-    pub fn scan(
-        samples: impl Into<Arc<Samples>>,
-        config: &LesionConfig,
-        seed: u64,
-    ) -> Result<Self, TrainingError> {
-        let samples = samples.into();
-        check(&samples, config)?;
-        let Some(masks) = &samples.masks else {
-            let why = "the slices have no masks of brain and lesions".to_string();
-            return Err(undefined(config, why));
-        };
-        let [_, height, width] = samples.shape;
-        let steps = config.erosion(width);
-        let brains = masks.brain.chunks((height * width).max(1));
-        let inside: Vec<u8> = brains
-            .flat_map(|brain| maps::eroded(brain, width, steps))
-            .collect();
-        Ok(Self {
-            places: (0..samples.len()).collect(),
-            range: 0..samples.len(),
-            config: Arc::new(config.clone()),
-            seed,
-            inside: Some(inside.into()),
-            samples: Arc::clone(&samples),
-        })
-    }
-
-    /// The maps of all slices of [`judge`](Self::judge) or [`scan`](Self::scan) by `network`, filtered, and their reconstructions, the mean of all passes; `each` hears how many slices are done,
-    /// `batch` at a time, and may stop.
-    ///
-    /// `None` where it was stopped.
-    ///
-    /// # Errors
-    /// [`TrainingError::NotFinite`] for an output that is NaN or infinite, and slices that can no longer be read.
-    pub fn maps<A: Autoencoder>(
-        &self,
-        network: &A,
-        batch: usize,
-        device: &Device,
-        mut each: impl FnMut(usize) -> ControlFlow<()>,
-    ) -> Result<Option<ScannedSlices>, TrainingError> {
-        let mut tally = [LesionMaps::default()];
-        let mut reconstructions = Vec::new();
-        let items: Vec<usize> = (0..self.items()).collect();
-        let mut done = 0;
-        for items in items.chunks(batch.max(1)) {
-            let batch = self.batch(items, device)?;
-            let output = Learn::<A>::forward(self, network, &batch);
-            let joined = self.reconstructions(output.clone(), &batch).mean_dim(1);
-            reconstructions.extend(values(joined)?);
-            let judged = Learn::<A>::judge(self, output, &batch, &mut tally);
-            judged.map_err(|error| error.at_item(done))?;
-            done += items.len();
-            if each(done).is_break() {
-                return Ok(None);
-            }
-        }
-        let [tally] = tally;
-        let [_, height, width] = self.samples.shape;
-        let plane = height * width;
-        let mut maps = vec![0.0; self.samples.len() * plane];
-        for run in filtered(self.slices(&tally), [height, width], &self.config) {
-            for (slice, map) in run.slices.iter().zip(run.map.scores.chunks(plane.max(1))) {
-                maps[slice.place * plane..][..plane].copy_from_slice(map);
-            }
-        }
-        Ok(Some(ScannedSlices {
-            maps: maps[self.range.start * plane..self.range.end * plane].to_vec(),
-            reconstructions,
-        }))
-    }
-
     /// The share of lesions among the voxels of the eroded brains: the AUPRC of a network that tells nothing.
     pub fn prevalence(&self) -> f64 {
         let (mut lesions, mut voxels) = (0u64, 0u64);
@@ -251,26 +179,9 @@ impl LesionDetection {
         })
     }
 
-    /// The reconstructions of a batch: what the network gives where that counts, and the slice itself elsewhere.
-    ///
-    /// # Shapes
-    /// `[items · views, 1, height, width] → [items, passes, height, width]`.
-    fn reconstructions(&self, output: Tensor<4>, batch: &Slices) -> Tensor<4> {
-        let [items, views, height, width] = batch.pasted.dims();
-        let passes = batch.passes;
-        let joined = |views_of_all: Tensor<4>| {
-            let of_passes = [items * passes, views / passes, height, width];
-            let sum = views_of_all.reshape(of_passes).sum_dim(1);
-            sum.reshape([items, passes, height, width])
-        };
-        let given = output.reshape([items, views, height, width]) * batch.pasted.clone();
-        let kept = joined(batch.pasted.clone()) * -1.0 + 1.0;
-        joined(given) + kept * batch.clean.clone()
-    }
-
     /// What is learned from, pixel by pixel of every pass: `[items, passes, height, width]`.
     fn errors(&self, output: Tensor<4>, batch: &Slices) -> Tensor<4> {
-        let reconstructions = self.reconstructions(output, batch);
+        let reconstructions = batch.reconstructions(output);
         let clean = batch.clean.clone().repeat_dim(1, batch.passes);
         fusion_quality(clean, reconstructions, self.config.alpha)
     }
@@ -292,7 +203,7 @@ impl LesionDetection {
     /// covariance of pixels as well.
     fn map(&self, output: Tensor<4>, batch: &Slices) -> Tensor<4> {
         let alpha = self.config.map_alpha();
-        let reconstructions = self.reconstructions(output, batch);
+        let reconstructions = batch.reconstructions(output);
         if batch.passes == 1 {
             return fusion_quality(batch.clean.clone(), reconstructions, alpha);
         }
@@ -363,15 +274,6 @@ impl LesionDetection {
     }
 }
 
-/// What a network makes of slices, slice by slice, row by row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScannedSlices {
-    /// The filtered map; 0 outside the eroded brain.
-    pub maps: Vec<f32>,
-    /// What the network gives back.
-    pub reconstructions: Vec<f32>,
-}
-
 fn undefined(config: &LesionConfig, why: String) -> TrainingError {
     TrainingError::Undefined {
         metric: config.metric.metric().name.into_owned(),
@@ -399,48 +301,6 @@ fn check(samples: &Samples, config: &LesionConfig) -> Result<(), TrainingError> 
         ));
     }
     Ok(())
-}
-
-/// Slices on a device, with what networks are shown of them.
-#[derive(Clone, Debug)]
-pub struct Slices {
-    /// `[items, 1, height, width]`.
-    clean: Tensor<4>,
-    /// All views of the first slice, then those of the second, and so on: `[items · views, 1, height, width]`.
-    inputs: Tensor<4>,
-    /// 1 where the output for a view counts: `[items, views, height, width]`.
-    pasted: Tensor<4>,
-    /// Numbers of the slices among the samples.
-    places: Vec<usize>,
-    /// Reconstructions of a slice, each of as many views.
-    passes: usize,
-}
-
-impl Batch for Slices {
-    fn items(&self) -> usize {
-        self.places.len()
-    }
-
-    fn cut(&self, range: Range<usize>) -> Self {
-        let views = self.pasted.dims()[1];
-        Self {
-            clean: self.clean.cut(range.clone()),
-            inputs: self.inputs.cut(range.start * views..range.end * views),
-            pasted: self.pasted.cut(range.clone()),
-            places: self.places[range].to_vec(),
-            passes: self.passes,
-        }
-    }
-
-    fn tracked(&self) -> Self {
-        Self {
-            clean: self.clean.tracked(),
-            inputs: self.inputs.tracked(),
-            pasted: self.pasted.tracked(),
-            places: self.places.clone(),
-            passes: self.passes,
-        }
-    }
 }
 
 /// The maps of slices, or what they are learned by.

@@ -3,6 +3,8 @@
 use burn::module::Module;
 use crossburn_models::Network;
 
+use std::ops::ControlFlow;
+
 use super::*;
 use crate::data::{Normalization, Origins, Values};
 use crate::{Batches, TaskConfig, evaluate};
@@ -160,7 +162,7 @@ fn patches_are_given_back_one_by_one() {
     let shown: Vec<f32> = values(batch.inputs.clone()).unwrap();
     let pasted: Vec<f32> = values(batch.pasted.clone()).unwrap();
     let clean: Vec<f32> = values(batch.clean.clone()).unwrap();
-    let found = values(task.reconstructions(batch.inputs.clone() * 0.5, &batch)).unwrap();
+    let found = values(batch.reconstructions(batch.inputs.clone() * 0.5)).unwrap();
     // By slice, pass and pixel, the one view whose patch has the pixel.
     for (place, found) in found.iter().enumerate() {
         let (pass, pixel) = (place / PIXELS, place % PIXELS);
