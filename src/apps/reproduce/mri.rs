@@ -657,20 +657,13 @@ impl Experiment for MriPaper {
                 gain,
             )?;
         }
-        let chips = |arm: &str, map: &str| {
-            let lost = |on: &str, off: &str| {
-                let pairs = cells.of(arm, on).into_iter().zip(cells.of(arm, off));
-                pairs
-                    .map(|(on, off)| 100.0 * (on / off - 1.0))
-                    .collect::<Vec<f64>>()
-            };
-            lost(&on_chips(map), &auprc(map))
-        };
+        let kept = |map| percent(PATCHED, &on_chips(map), PATCHED, &auprc(map));
         add(
-            "points of AUPRC per cent that chips lose less by FQ than by l1, patched FQ"
-                .to_string(),
+            format!(
+                "points, the share of its AUPRC that FQ keeps on chips over the share that l1 keeps, {PATCHED}"
+            ),
             above,
-            differences(&chips(PATCHED, "FQ"), &chips(PATCHED, "l1")),
+            differences(&kept("FQ"), &kept("l1")),
         )?;
         Ok(claims)
     }
