@@ -75,7 +75,7 @@ impl Slice<'_> {
     }
 
     /// Distance to the surface of the nearer ventricle, about: negative inside.
-    fn to_ventricle(&self, [u, v]: [f64; 2]) -> f64 {
+    fn ventricle_distance(&self, [u, v]: [f64; 2]) -> f64 {
         let [x, y] = self.head.centre;
         let shrunk = 1.0 - 0.5 * self.level * self.level;
         let [across, along] = self.head.ventricle.map(|axis| axis * shrunk);
@@ -99,7 +99,7 @@ impl Slice<'_> {
         let beyond = |distance: f64| (0.5 + distance / fade).clamp(0.0, 1.0);
         let outside_white = beyond((radius - WHITE - RIPPLE * ripple) * scale);
         let rim = beyond((radius - RIM) * scale);
-        let fluid = rim.max(beyond(-self.to_ventricle(point)));
+        let fluid = rim.max(beyond(-self.ventricle_distance(point)));
         Tissues {
             white: (1.0 - fluid) * (1.0 - outside_white),
             grey: (1.0 - fluid) * outside_white,
@@ -109,7 +109,7 @@ impl Slice<'_> {
 
     /// Whether a lesion may be here: in the tissue, neither in the ventricles nor at the rim.
     fn is_tissue(&self, point: [f64; 2]) -> bool {
-        self.radius(point) < RIM && self.to_ventricle(point) > 0.0
+        self.radius(point) < RIM && self.ventricle_distance(point) > 0.0
     }
 }
 

@@ -142,9 +142,17 @@ impl Chain {
     /// Prepares the slices of the patient at `place`.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] for slices without brain, a brain of one intensity, and one that is larger than [`size`](Self::size).
+    /// [`TrainingError::Data`] for slices without brain, a brain of one intensity, one that is larger than [`size`](Self::size), and for a stack
+    /// whose parts are not of its shape.
     pub fn prepare(&self, place: &str, stack: &Stack) -> Result<Prepared, TrainingError> {
         let bad = |problem: String, remedy: &str| TrainingError::data(place, problem, remedy);
+        if !stack.is_whole() || self.down == 0 || self.thick == 0 {
+            let problem = "its masks or numbers are not those of its slices, or down or thick is 0";
+            return Err(bad(
+                problem.to_string(),
+                "give every slice its masks and number",
+            ));
+        }
         let brain = match &stack.brain {
             Some(brain) => brain.clone(),
             None => self.above_threshold(&stack.values),

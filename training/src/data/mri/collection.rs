@@ -139,7 +139,8 @@ impl Preparation {
                 self.chain
                     .steps(all().any(|prepared| prepared.by_threshold))
             )),
-            left_out: (left_out > 0).then(|| format!("{left_out} slices with too little brain")),
+            left_out: (left_out > 0)
+                .then(|| format!("slices left out: {left_out} with too little brain")),
         };
         if let Ok(mut known) = self.said.lock() {
             *known = said;

@@ -33,6 +33,15 @@ pub struct VolumeFiles<P> {
 }
 
 impl Stack {
+    /// Whether values, masks and numbers are as many as its shape says.
+    pub(super) fn is_whole(&self) -> bool {
+        let pixels: usize = self.shape.iter().product();
+        let masks = [&self.brain, &self.lesion].into_iter().flatten();
+        self.values.len() == pixels
+            && self.numbers.len() == self.shape[0]
+            && masks.into_iter().all(|mask| mask.len() == pixels)
+    }
+
     /// Reads NIfTI-1 files: the stack, and the image as it lies in its file. `volume` chooses one of several in the image; where
     /// `any_lesion`, every value of the lesion mask but 0 is lesion, otherwise it must have two values at most.
     ///

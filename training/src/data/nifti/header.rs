@@ -356,7 +356,7 @@ impl Fields<'_> {
         let [b, c, d] = [at(0), at(1), at(2)];
         let squares = b * b + c * c + d * d;
         // Rounding of 32-bit floats may leave a little more than 1.
-        if !(squares <= 1.0 + 1e-5) {
+        if squares.is_nan() || squares > 1.0 + 1e-5 {
             return Err(format!(
                 "quatern_b, _c, _d = {b}, {c}, {d}: their squares add up to more than 1"
             ));

@@ -73,8 +73,8 @@ impl Nifti {
         let cut = |problem: String| TrainingError::data(&place, problem, "fetch the file again");
         let failed = |cause: io::Error| cut(format!("it is cut or damaged ({cause})"));
         let mut start = Vec::new();
-        let from = reader.by_ref().take(START as u64);
-        { from }.read_to_end(&mut start).map_err(failed)?;
+        let first = reader.by_ref().take(START as u64).read_to_end(&mut start);
+        first.map_err(failed)?;
         let header = Header::read(&place, &start)?;
         let volume = match volume {
             None if header.volumes == 1 => 0,
@@ -106,7 +106,7 @@ impl Nifti {
         if voxels > MOST_VOXELS || needed > available {
             let [x, y, z] = header.shape;
             return Err(cut(format!(
-                "dim: {x} x {y} x {z} voxels of {} volumes need {needed} bytes, the file has fewer",
+                "dim: {x} x {y} x {z} voxels of {} volumes need {needed} bytes, which the file does not have or are too many",
                 header.volumes
             )));
         }
@@ -186,7 +186,7 @@ impl Nifti {
         self.header.orientation
     }
 
-    /// Refuses another volume whose grid is another: shape, or affine by more than a thousandth of a voxel's edge along an axis.
+    /// Refuses a volume on another grid: of another shape, or whose affine moves a corner of the grid by more than a tenth of a voxel.
     ///
     /// # Errors
     /// [`TrainingError::Data`] that names both files.

@@ -292,7 +292,7 @@ fn bad_files_are_named_with_the_field() {
         ),
         (
             changed(|file| file.dim[1..4].fill(32767)),
-            "the file has fewer",
+            "which the file does not have",
         ),
         (
             changed(|file| file.datatype = 128),

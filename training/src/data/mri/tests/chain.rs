@@ -146,6 +146,12 @@ fn stacks_without_brain_or_contrast_are_refused() {
             "{message}"
         );
     }
+    let torn = Stack {
+        lesion: Some(vec![0; 47]),
+        ..stack()
+    };
+    let message = chain.prepare("x", &torn).unwrap_err().to_string();
+    assert!(message.contains("not those of its slices"), "{message}");
     // By the threshold: 0.5 of the 98th percentile, 46 of 0 to 47, is 23.
     let bright = Chain {
         threshold: 0.5,

@@ -18,7 +18,7 @@ fn shared_slices_are_those_that_numpy_prepares() {
     let count = split.train.len() + split.test.len();
     assert_eq!(
         (count, left_out.as_deref()),
-        (1435, Some("60 slices with too little brain"))
+        (1435, Some("slices left out: 60 with too little brain"))
     );
     let ill = [&split.train, &split.test]
         .map(|part| part.labels.iter().filter(|label| **label == 1).count());
@@ -66,7 +66,10 @@ fn a_shared_volume_is_read_to_the_end() {
     }
     let (split, steps, left_out) = load(&format!("mri:{}?only=test", folder.display())).unwrap();
     assert_eq!((split.test.shape, split.test.len()), ([1, 218, 182], 108));
-    assert_eq!(left_out.as_deref(), Some("74 slices with too little brain"));
+    assert_eq!(
+        left_out.as_deref(),
+        Some("slices left out: 74 with too little brain")
+    );
     assert!(steps.starts_with("brain above"), "{steps}");
     assert_eq!(
         split
