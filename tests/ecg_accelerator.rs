@@ -82,6 +82,10 @@ fn a_run_becomes_integers_that_an_accelerator_computes_to_the_bit() {
 
     // A run is compiled first, and says the same.
     let of_run = json(&good(folder, "ecg simulate run --json --out of-run"));
+    assert_eq!(
+        of_run["reproduce"],
+        "crossburn ecg simulate run --accelerator sparse-40nm --data iegm"
+    );
     let (mut with, mut without) = (simulated, of_run);
     for document in [&mut with, &mut without] {
         document["timing"].take();

@@ -27,7 +27,12 @@ const PROGRAM: &str = "crossburn";
 
 /// The parser of the command line, with words for what is no number.
 pub(super) fn parser() -> Command {
-    Arguments::command().mut_subcommands(|verb| verb.mut_args(numeric))
+    Arguments::command().mut_subcommands(with_words)
+}
+
+/// A verb with those of its verbs.
+fn with_words(verb: Command) -> Command {
+    verb.mut_args(numeric).mut_subcommands(with_words)
 }
 
 fn numeric(argument: Arg) -> Arg {
@@ -159,11 +164,17 @@ fn repeated_from(typed: Vec<OsString>, resolved: &[(&str, String)]) -> String {
     let Ok(matches) = parser.clone().try_get_matches_from(&typed) else {
         return resumed_from(typed);
     };
-    let Some((verb, matches)) = matches.subcommand() else {
+    // Some verbs have verbs of their own, such as `ecg simulate`.
+    let (mut verbs, mut matches, mut verb) = (Vec::<OsString>::new(), &matches, Some(&parser));
+    while let Some((name, inner)) = matches.subcommand() {
+        verb = verb.and_then(|verb| verb.find_subcommand(name));
+        verbs.push(name.into());
+        matches = inner;
+    }
+    if verbs.is_empty() {
         return PROGRAM.to_string();
-    };
-    let arguments = parser
-        .find_subcommand(verb)
+    }
+    let arguments = verb
         .map(|verb| verb.get_arguments().collect::<Vec<_>>())
         .unwrap_or_default();
     let mut pieces: Vec<Piece> = arguments
@@ -178,8 +189,9 @@ fn repeated_from(typed: Vec<OsString>, resolved: &[(&str, String)]) -> String {
             (!piece.default || index == also || piece.kept).then(|| piece.words.clone())
         };
         let words = pieces.iter().enumerate().filter_map(stays).flatten();
-        [PROGRAM.into(), verb.into()]
-            .into_iter()
+        let verbs = verbs.iter().cloned();
+        std::iter::once(PROGRAM.into())
+            .chain(verbs)
             .chain(words)
             .collect()
     };

@@ -17,7 +17,7 @@ use crate::apps::reproduce::{
 ///
 /// Every way of training is trained with several seeds and judged alike; the table stands beside what the paper says, with
 /// 95 % intervals over seeds, of differences within a seed. Three seeds of kpp or worst-case take a quarter of an hour on digits and half an
-/// hour on MNIST on two cores. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
+/// hour on MNIST on two cores, five of ecg a quarter of an hour. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
 ///
 /// Example: crossburn reproduce kpp --seeds 3
 #[derive(Debug, Args)]
@@ -64,15 +64,6 @@ enum Paper {
 }
 
 impl Paper {
-    fn name(self) -> &'static str {
-        match self {
-            Self::WorstCase => "worst-case",
-            Self::Kpp => "kpp",
-            Self::Ecg => "ecg",
-            Self::Mri => "mri",
-        }
-    }
-
     /// The data that come with the program.
     fn usual_data(self) -> &'static str {
         match self {
@@ -100,30 +91,32 @@ impl Reproduce {
         if self.full && source.kind() != "cifar10" {
             bail!("--full is for CIFAR-10: drop it, or give --data cifar10:DIR");
         }
+        let data = source.to_string();
         match self.paper {
             Paper::WorstCase => {
                 let setting = Setting::new(source, extent)?;
                 let study = WorstCasePaper::default();
-                self.experiment(&OnSetting { study, setting })
+                self.experiment(&OnSetting { study, setting }, data)
             }
             Paper::Kpp => {
                 let setting = Setting::new(source, extent)?;
                 let study = Kpp::new(setting.training.epochs);
-                self.experiment(&OnSetting { study, setting })
+                self.experiment(&OnSetting { study, setting }, data)
             }
-            Paper::Ecg => self.experiment(&EcgPaper::new(source, extent)?),
-            Paper::Mri => self.experiment(&MriPaper::new(&source, extent)?),
+            Paper::Ecg => self.experiment(&EcgPaper::new(source, extent)?, data),
+            Paper::Mri => self.experiment(&MriPaper::new(&source, extent)?, data),
         }
     }
 
-    fn experiment<E: Experiment>(&self, experiment: &E) -> Result<Outcome> {
+    /// Makes the experiment, on `data` as they are written on the command line.
+    fn experiment<E: Experiment>(&self, experiment: &E, data: String) -> Result<Outcome> {
         if self
             .run
             .prints(&reproduce::config(experiment, self.seeds)?)?
         {
             return Ok(Outcome::Done);
         }
-        let paper = self.paper.name();
+        let paper = E::NAME;
         let out = run_folder(self.out.as_deref(), &format!("reproduce-{paper}"));
         if self.resume {
             expect_kept(&out, holds_kept(&out, &["cells"]))?;
@@ -148,7 +141,7 @@ impl Reproduce {
             ));
             return Ok(Outcome::Interrupted);
         };
-        results.reproduce = command_line::repeated(&[]);
+        results.reproduce = command_line::repeated(&[("data", data)]);
         finish(&run.out, &results, self.run.json)?;
         run.note_report();
         Ok(Outcome::Done)

@@ -97,26 +97,9 @@ impl LayerEnergy {
 
     /// The causes of switching, and leakage after them, by name.
     pub fn parts(&self) -> [(&'static str, Joule); 8] {
-        let [
-            multiply,
-            accumulate,
-            scratch_pad,
-            weights,
-            activations,
-            rescale,
-            pool,
-        ] = self.causes();
-        let leakage = ("leakage", self.leakage);
-        [
-            multiply,
-            accumulate,
-            scratch_pad,
-            weights,
-            activations,
-            rescale,
-            pool,
-            leakage,
-        ]
+        let mut parts = [("leakage", self.leakage); 8];
+        parts[..7].copy_from_slice(&self.causes());
+        parts
     }
 
     /// Energy of switching, and the leakage of the layer's own cycles.

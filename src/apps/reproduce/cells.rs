@@ -38,10 +38,11 @@ impl Cells {
         values.copied().collect()
     }
 
-    /// One fraction of `arm`, per seed, in per cent.
+    /// One fraction of `arm`, per seed, in per cent; no number where it is missing, which no claim takes.
     pub(super) fn of(&self, arm: &str, number: &str) -> Vec<f64> {
-        let values = self.values(arm, number).into_iter();
-        values.map(|value| 100.0 * value).collect()
+        let cells = self.cells.get(arm).map(Vec::as_slice).unwrap_or_default();
+        let value = |cell: &Cell| 100.0 * cell.numbers.get(number).copied().unwrap_or(f64::NAN);
+        cells.iter().map(value).collect()
     }
 
     /// The same of the arm of `family` that has the highest `chosen_by`, seed by seed: its name never shows.

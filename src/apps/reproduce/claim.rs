@@ -1,6 +1,6 @@
 //! A paper's claims, measured.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use crossburn_noise::mean_interval;
 
 use crate::apps::study::CONFIDENCE;
@@ -36,11 +36,18 @@ impl Expected {
 
 /// A claim on the mean of `measured`, one value per seed. Where they are differences of two trainings of a seed, the interval
 /// is the paired one.
+///
+/// # Errors
+/// A training without the number.
 pub(super) fn claim(
     what: impl Into<String>,
     expected: (Expected, impl Into<String>),
     measured: Vec<f64>,
 ) -> Result<Claim> {
+    let what = what.into();
+    if measured.is_empty() || measured.iter().any(|value| !value.is_finite()) {
+        bail!("no number for the claim `{what}`: {measured:?}");
+    }
     let mean = measured.iter().sum::<f64>() / measured.len().max(1) as f64;
     let interval = match measured.len() {
         0 | 1 => None,
@@ -50,7 +57,7 @@ pub(super) fn claim(
         }
     };
     Ok(Claim {
-        what: what.into(),
+        what,
         expected: expected.1.into(),
         verdict: expected.0.verdict(mean, interval),
         measured,
@@ -104,5 +111,10 @@ mod tests {
         }
         assert_eq!(verdict(Expected::AtLeast(3.0), &[3.0]), Verdict::Holds);
         assert_eq!(verdict(Expected::AtMost(2.0), &[3.0]), Verdict::Fails);
+        for missing in [&[][..], &[1.0, f64::NAN]] {
+            let claim = claim("points", (Expected::AtMost(2.0), ""), missing.to_vec());
+            let message = claim.unwrap_err().to_string();
+            assert!(message.contains("the claim `points`"), "{message}");
+        }
     }
 }

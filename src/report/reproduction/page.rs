@@ -1,15 +1,15 @@
 //! The page of a reproduction.
 
 use super::document::Reproduction;
-use super::table::{judged_claims, trainings};
+use super::table::{judged_claims, one_metric, trainings};
 use crate::report::draw::Page;
 
 /// How the numbers are defined, one sentence each.
 const DEFINITIONS: [&str; 4] = [
     "Values are means over the seeds of training; a range is that from seed to seed.",
     "Budget: items that went forward and backward in training, with those of the training that it starts from, relative to the first row.",
-    "Strengths that a method does not find by itself are chosen on validation items and chips of their own; every number of \
-     the tables is of test items and fresh chips.",
+    "Strengths that a method does not find by itself are chosen on validation items, and on chips of their own where chips are judged; every \
+     number of the tables is of test items and fresh chips.",
     "Intervals are Student's t over seeds, of differences within a seed where two trainings are compared. A claim holds if its \
      whole interval is what was expected, fails if none of it is, and is unresolved otherwise.",
 ];
@@ -28,9 +28,8 @@ pub(super) fn page(results: &Reproduction) -> Page {
 
 /// What all columns measure, where that is the same.
 fn heading(results: &Reproduction) -> String {
-    let mut metrics = results.columns.iter().map(|column| &column.metric);
-    match metrics.next() {
-        Some(first) if metrics.all(|metric| metric == first) => first.heading(),
+    match results.columns.first() {
+        Some(first) if one_metric(results) => first.metric.heading(),
         _ => "Trainings".to_string(),
     }
 }

@@ -5,8 +5,15 @@ use crate::report::draw::Table;
 
 /// One row per way of training.
 pub(super) fn trainings(results: &Reproduction) -> Table {
-    let columns = results.columns.iter().map(|column| column.name.as_str());
-    let headers = std::iter::once("Training").chain(columns).chain(["Budget"]);
+    let columns = results
+        .columns
+        .iter()
+        .map(|column| match one_metric(results) {
+            true => column.name.clone(),
+            false => with_unit(column),
+        });
+    let ends = |text: &str| std::iter::once(text.to_string());
+    let headers = ends("Training").chain(columns).chain(ends("Budget"));
     let rows = results.rows.iter();
     Table::new(headers).rows(rows.map(|row| row_cells(row, &results.columns)))
 }
@@ -28,6 +35,21 @@ pub(super) fn judged_claims(results: &Reproduction) -> Table {
         .sentences()
 }
 
+/// Whether all columns measure the same.
+pub(super) fn one_metric(results: &Reproduction) -> bool {
+    let mut metrics = results.columns.iter().map(|column| &column.metric);
+    metrics
+        .next()
+        .is_some_and(|first| metrics.all(|metric| metric == first))
+}
+
+fn with_unit(column: &ReproductionColumn) -> String {
+    match column.metric.unit.as_ref() {
+        "" => column.name.clone(),
+        unit => format!("{} ({unit})", column.name),
+    }
+}
+
 /// Its name, the mean over seeds with its range column by column, and its budget.
 fn row_cells(row: &ReproductionRow, columns: &[ReproductionColumn]) -> Vec<String> {
     let mut cells = vec![row.name.clone()];
@@ -47,7 +69,7 @@ fn row_cells(row: &ReproductionRow, columns: &[ReproductionColumn]) -> Vec<Strin
     cells
 }
 
-/// Claims are told apart by tenths of a point at times, and so are their means.
+/// Two decimals: some claims are decided by tenths of a point.
 fn claim_cells(claim: &Claim) -> [String; 4] {
     let interval = claim
         .interval

@@ -27,7 +27,7 @@ pub(super) fn page(found: &Simulation, plots: &[Drawing]) -> Page {
         ),
         false => signals.fold(
             page.paragraph(
-                "For each label the first neighbouring segments with a wrong decision, and the first without, where there are such.",
+                "For each label: up to six neighbouring segments with a wrong decision, and up to six without.",
             ),
             Page::broad,
         ),

@@ -44,19 +44,15 @@ pub(super) fn layers(found: &Simulation) -> Table {
         layers.fold(0, usize::saturating_add)
     };
     let weights = sum(SimulatedLayer::weights);
-    let bits = found.layers.iter();
-    let bits: f64 = bits
-        .map(|layer| layer.weights() as f64 * f64::from(layer.counts.weight_bits))
-        .sum();
-    let stored = found.layers.iter().map(SimulatedLayer::stored_bits);
+    let work = found.work();
     let total = [
         "All".to_string(),
         String::new(),
-        format!("{:.2}", bits / weights.max(1) as f64),
+        format!("{:.2}", work.mean_bits()),
         String::new(),
         String::new(),
         kept(sum(|layer| layer.kept), weights),
-        kib(stored.fold(0, u64::saturating_add)),
+        kib(work.stored_bits),
     ];
     Table::new([
         "Layer",

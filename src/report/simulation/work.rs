@@ -15,8 +15,13 @@ pub(crate) struct Work {
     pub(crate) executed_macs: u64,
     /// Multiplications if no weight were absent.
     pub(crate) dense_macs: u64,
+    /// Bits in memory: weights with their index, biases and factors of rescaling.
+    pub(crate) stored_bits: u64,
     busy_cycles: u64,
     element_cycles: u64,
+    weights: u64,
+    /// Bits of all weights, absent ones too.
+    weight_bits: u64,
 }
 
 impl Work {
@@ -33,6 +38,12 @@ impl Work {
                 (&mut work.dense_macs, counts.dense_macs),
                 (&mut work.busy_cycles, counts.busy_cycles),
                 (&mut work.element_cycles, counts.element_cycles),
+                (&mut work.stored_bits, layer.stored_bits()),
+                (&mut work.weights, layer.weights() as u64),
+                (
+                    &mut work.weight_bits,
+                    (layer.weights() as u64).saturating_mul(u64::from(counts.weight_bits)),
+                ),
             ] {
                 *sum = sum.saturating_add(count);
             }
@@ -43,6 +54,11 @@ impl Work {
     /// Cycles relative to those without an index.
     pub(crate) fn ratio(&self) -> f64 {
         self.cycles as f64 / self.dense_cycles.max(1) as f64
+    }
+
+    /// Mean width of all weights, absent ones too.
+    pub(crate) fn mean_bits(&self) -> f64 {
+        self.weight_bits as f64 / self.weights.max(1) as f64
     }
 
     /// The part of all processing elements that multiply while layers convolve.
@@ -68,6 +84,8 @@ mod tests {
         assert!((work.ratio() - 110.0 / 216.0).abs() < 1e-12);
         // 20,480 and 6,656 of 40,960 and 13,312 elements times cycles.
         assert_eq!(work.utilisation(), 0.5);
+        // 64 weights of 8 bits and 32 of 4 bits.
+        assert!((work.mean_bits() - 640.0 / 96.0).abs() < 1e-12);
         assert_eq!(Work::of(&[]).ratio(), 0.0);
     }
 }

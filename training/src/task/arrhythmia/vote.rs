@@ -34,13 +34,6 @@ impl Vote {
             until: self.size,
         }
     }
-
-    /// The diagnoses of one sequence of decisions. Segments at the end that are too few for a vote have none.
-    pub fn diagnoses(self, decisions: impl IntoIterator<Item = bool>) -> Vec<bool> {
-        let mut voter = self.begin();
-        let diagnoses = decisions.into_iter().filter_map(|alarm| voter.hear(alarm));
-        diagnoses.map(|diagnosis| diagnosis.alarm).collect()
-    }
 }
 
 /// A diagnosis.
@@ -90,29 +83,40 @@ impl Voter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use crossburn_noise::Philox;
 
     const SIX: Vote = Vote { size: 6, hop: 6 };
+
+    /// The diagnoses of one sequence of decisions.
+    fn diagnoses(vote: Vote, decisions: impl IntoIterator<Item = bool>) -> Vec<bool> {
+        let mut voter = vote.begin();
+        let diagnoses = decisions.into_iter().filter_map(|alarm| voter.hear(alarm));
+        diagnoses.map(|diagnosis| diagnosis.alarm).collect()
+    }
 
     #[test]
     fn a_tie_is_an_arrhythmia_and_the_rest_of_a_sequence_has_no_vote() {
         let some = |alarms: usize| (0..6).map(move |index| index < alarms);
         for alarms in 0..=6 {
-            assert_eq!(SIX.diagnoses(some(alarms)), [alarms >= 3], "{alarms}");
+            assert_eq!(diagnoses(SIX, some(alarms)), [alarms >= 3], "{alarms}");
         }
-        assert!(SIX.diagnoses([true; 5]).is_empty());
+        assert!(diagnoses(SIX, [true; 5]).is_empty());
         assert_eq!(
-            SIX.diagnoses(some(1).chain(some(6)).chain(some(2).take(5))),
+            diagnoses(SIX, some(1).chain(some(6)).chain(some(2).take(5))),
             [false, true]
         );
         // Windows of three that move by one: 110, 100, 001, 011.
         let moving = Vote { size: 3, hop: 1 };
         let decisions = [true, true, false, false, true, true];
-        assert_eq!(moving.diagnoses(decisions), [true, false, false, true]);
+        assert_eq!(diagnoses(moving, decisions), [true, false, false, true]);
         // By two: segments 0 to 2, and 2 to 4.
-        assert_eq!(Vote { size: 3, hop: 2 }.diagnoses(decisions), [true, false]);
+        assert_eq!(
+            diagnoses(Vote { size: 3, hop: 2 }, decisions),
+            [true, false]
+        );
         // One segment decides alone.
-        assert_eq!(Vote { size: 1, hop: 1 }.diagnoses(decisions), decisions);
+        assert_eq!(diagnoses(Vote { size: 1, hop: 1 }, decisions), decisions);
     }
 
     #[test]
@@ -153,7 +157,7 @@ mod tests {
         for (positive, expected) in [(true, tie(0.90)), (false, strict(0.90))] {
             let stream = Philox::new(7, u64::from(positive));
             let decisions = (0..6 * draws).map(|index| (stream.uniform(index) < 0.90) == positive);
-            let votes = SIX.diagnoses(decisions);
+            let votes = diagnoses(SIX, decisions);
             let right =
                 votes.iter().filter(|vote| **vote == positive).count() as f64 / draws as f64;
             // Four standard errors of 60,000 draws.
