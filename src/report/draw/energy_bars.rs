@@ -47,7 +47,7 @@ impl EnergyBars {
                 .sum();
             other_is_drawn |= small > 0.0;
             let drawn = pairs()
-                .filter(|(_, (_, large))| **large)
+                .filter(|(_, (energy, large))| **large && energy.get() > 0.0)
                 .map(|(index, (energy, _))| (index, energy.get()))
                 .chain((small > 0.0).then_some((OTHER, small)));
             let mut from = 0.0;
