@@ -194,7 +194,7 @@ fn records_are_decided_and_holes_interrupt_the_vote() {
     std::fs::write(folder.join("x.hea"), header(250)).unwrap();
     let refused = bad(folder, "ecg detect run --input x.hea --signal V");
     assert!(
-        refused.contains("x.hea: it has no signal V; use --signal with 1 to 1 or one of II"),
+        refused.contains("x.hea: it has no signal V; use --signal with 1 or one of II"),
         "{refused}"
     );
 }

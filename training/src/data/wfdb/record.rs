@@ -92,7 +92,7 @@ impl Record {
         let named = || self.signals.iter().find(|signal| signal.name == asked);
         by_number.or_else(named).ok_or_else(|| {
             let numbers = match self.signals.len() {
-                1 => format!("use {option}1"),
+                1 => format!("use {option} with 1"),
                 count => format!("use {option} with 1 to {count}"),
             };
             let names = self.signals.iter().map(|s| s.name.as_str());

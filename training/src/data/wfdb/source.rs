@@ -370,9 +370,12 @@ mod tests {
         for (options, part) in [
             (
                 "?signal=V&records=r0,slow",
-                "r0.hea: it has no signal V; use signal=1 or one of II",
+                "r0.hea: it has no signal V; use signal= with 1 or one of II",
             ),
-            ("?signal=V&records=fast", "it has no signal V; use signal=1"),
+            (
+                "?signal=V&records=fast",
+                "it has no signal V; use signal= with 1",
+            ),
             ("?signal=2&records=r0", "it has no signal 2"),
             (
                 "?filter=low",
