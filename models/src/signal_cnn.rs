@@ -11,6 +11,7 @@ use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::{Arithmetic, Interval, Intervals, Tensors};
 use serde::{Deserialize, Serialize};
 
+use crate::dropout::dropout;
 use crate::{Activation, Classifier, IntegerStage, ModelError, Network};
 
 /// Configuration of [`SignalCnn`].
@@ -282,7 +283,7 @@ impl Network for SignalCnn {
 impl Classifier for SignalCnn {
     fn forward(&self, signals: Tensor<4>) -> Tensor<2> {
         let features = self.features::<Tensors>(signals);
-        self.head::<Tensors>(self.dropout.forward(features))
+        self.head::<Tensors>(dropout(&self.dropout, features))
     }
 
     fn integer_stages(&self, length: usize) -> Option<Vec<IntegerStage>> {

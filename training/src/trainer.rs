@@ -9,7 +9,7 @@ use crossburn_checkpoints::{Checksum, load_resume, read_progress, save_resume};
 use crossburn_hardware::deploy::{LearnedScale, TrainingChips};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
-use crossburn_models::Network;
+use crossburn_models::{Network, with_dropout_draws};
 use crossburn_noise::{
     Better, ChipSeed, Distribution, PathPattern, Philox, Variation, fold_mean_at, host_weights,
     path_hash,
@@ -532,7 +532,10 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 let batch = items_on(seen, run.device)?;
                 let looked = chips.look(&learner.network, weights.plan(), seen.len(), |network| {
                     // As a step computes: batch norms by the statistics of the batch.
-                    run.train.forward(&network.clone().train(), &batch);
+                    let draws = generator(recipe.seed, "dropout of a look", epoch);
+                    with_dropout_draws(draws, || {
+                        run.train.forward(&network.clone().train(), &batch)
+                    });
                 });
                 let passes = looked.map_err(TrainingError::OnHardware)?;
                 self.progress.passes.forward += passes * seen.len() as u64;
@@ -558,7 +561,9 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 let batch = items_on(first, &run.device.clone().without_autodiff())?;
                 Ok(run.train.forward(&self.initial, &batch))
             };
-            let learned = recipe.method.step(learner, &step, teach)?;
+            let place = (epoch as u64) << 32 | index as u64;
+            let draws = Philox::new(recipe.seed ^ path_hash("dropout"), place);
+            let learned = with_dropout_draws(draws, || recipe.method.step(learner, &step, teach))?;
             if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware) {
                 chips.learn(&learned.scales, hardware.scale_rate);
             }
