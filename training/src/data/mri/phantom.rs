@@ -16,7 +16,7 @@ use super::{CLASSES, smooth_field};
 use crate::TrainingError;
 
 /// Slices of a patient.
-const OF_PATIENT: u64 = 8;
+pub const OF_PATIENT: u64 = 8;
 /// Patients whose intensities say whether reversal raises the ratio: the first ones, which training has.
 const LOOKED_AT: u64 = 16;
 /// The standard deviation of the texture that all patients share, and its smoothness in pixels.
