@@ -120,7 +120,7 @@ impl UNetConfig {
         }
         match self.multipliers.len() {
             ..=LEVELS => Ok(()),
-            levels => Err(ModelError::Signal {
+            levels => Err(ModelError::Sizes {
                 problem: format!("multipliers has {levels} numbers, one for each resolution"),
                 remedy: "use 2 to 5 of them",
             }),
