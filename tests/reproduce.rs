@@ -168,6 +168,10 @@ fn lesions_are_found_by_networks_and_by_maps_alone() {
     let trained = budgets.values().filter(|budget| **budget == 1.0).count();
     let untrained = budgets.values().filter(|budget| **budget == 0.0).count();
     assert_eq!((trained, untrained), (9, 8));
+    // Every claim is about arms and numbers that there are.
+    for claim in first["claims"].as_array().unwrap() {
+        assert_eq!(claim["measured"].as_array().unwrap().len(), 1, "{claim}");
+    }
     let columns: Vec<&str> = first["columns"]
         .as_array()
         .unwrap()

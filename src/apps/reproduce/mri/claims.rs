@@ -36,6 +36,17 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
     Ok(claims.all)
 }
 
+/// What each of `new` is more than `old`, the numbers that `base` names, in per cent.
+fn percent(new: &[f64], old: &[f64], base: Of<'_>) -> Result<Vec<f64>> {
+    let (arm, number) = base;
+    let pairs = new.iter().zip(old);
+    let percent = pairs.map(|(new, old)| match *old {
+        0.0 => bail!("{arm}: its {number} is 0, of which nothing is a share"),
+        old => Ok(100.0 * (new / old - 1.0)),
+    });
+    percent.collect()
+}
+
 impl Claims<'_> {
     fn add(&mut self, what: String, expected: (Expected, &str), measured: Vec<f64>) -> Result<()> {
         self.all.push(claim(what, expected, measured)?);
@@ -51,15 +62,11 @@ impl Claims<'_> {
     /// The same in per cent of the other number.
     fn percent(&self, (new, of_new): Of<'_>, (base, of_base): Of<'_>) -> Result<Vec<f64>> {
         let cells = self.cells;
-        let pairs = cells
-            .of(new, of_new)
-            .into_iter()
-            .zip(cells.of(base, of_base));
-        let percent = pairs.map(|(new, old)| match old {
-            0.0 => bail!("{base}: its {of_base} is 0, over which there is no ratio"),
-            old => Ok(100.0 * (new / old - 1.0)),
-        });
-        percent.collect()
+        percent(
+            &cells.of(new, of_new),
+            &cells.of(base, of_base),
+            (base, of_base),
+        )
     }
 
     /// The map alone, of healthy brains with an error.
@@ -167,5 +174,21 @@ impl Claims<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_nothing_is_refused_by_name() {
+        let base = ("patched l1", "Dice l1");
+        let found = percent(&[30.0, 10.0], &[25.0, 20.0], base).unwrap();
+        assert!((found[0] - 20.0).abs() < 1e-12 && (found[1] + 50.0).abs() < 1e-12);
+        let message = percent(&[30.0, 10.0], &[25.0, 0.0], base).unwrap_err();
+        let expected = "patched l1: its Dice l1 is 0, of which nothing is a share";
+        assert_eq!(message.to_string(), expected);
     }
 }
