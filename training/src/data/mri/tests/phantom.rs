@@ -97,6 +97,7 @@ fn ratios_and_reversal_are_those_of_the_pilot_study() {
         let means = means(&config);
         let found = [means.ratio(false).unwrap(), means.ratio(true).unwrap()];
         for (found, expected) in found.iter().zip([raw, reversed]) {
+            eprintln!("RATIO {d} {found} {expected}");
             let share = found.ln() / f64::ln(expected);
             assert!((0.5..2.0).contains(&share), "{d} {found} {expected}");
         }
@@ -109,13 +110,19 @@ fn the_source_reverses_by_its_training_patients_and_says_so() {
     let load = |text: &str| {
         let source: DataSource = text.parse().unwrap();
         let split = source.load(1, Some(16), Some(8)).unwrap();
-        (split, source.steps().unwrap())
+        (split, source.steps(1).unwrap())
     };
     let (plain, steps) = load("mri-phantom");
     assert!(steps.ends_with("; not reversed"), "{steps}");
     assert_eq!(plain.train, phantom(1, 0, 16, &PhantomConfig::default()));
     let (reversed, _) = load("mri-phantom?reverse=yes");
-    let (auto, _) = load("mri-phantom?reverse=auto");
+    let (auto, steps) = load("mri-phantom?reverse=auto");
+    assert!(
+        steps.contains(
+            "; reversed inside the brain (the first 16 training patients' means: healthy 0."
+        ) && steps.ends_with("is more than 1)"),
+        "{steps}"
+    );
     assert!(auto.train == reversed.train && auto.test == reversed.test);
     let brain = &plain.train.masks.as_ref().unwrap().brain;
     let values = plain.train.floats().iter().zip(reversed.train.floats());
@@ -123,7 +130,11 @@ fn the_source_reverses_by_its_training_patients_and_says_so() {
         assert_eq!(*reversed, f32::from(*brain) * (1.0 - plain));
     }
     let (t2, _) = load("mri-phantom?contrast=t2&d=0.18&het=0.06");
-    let (auto, _) = load("mri-phantom?contrast=t2&d=0.18&het=0.06&reverse=auto");
+    let (auto, steps) = load("mri-phantom?contrast=t2&d=0.18&het=0.06&reverse=auto");
+    assert!(
+        steps.contains("; not reversed (the first 16 training patients' means"),
+        "{steps}"
+    );
     assert_eq!(t2.train, auto.train);
     for (text, part) in [
         (
