@@ -133,7 +133,7 @@ impl UNetConfig {
     }
 
     fn norm(&self, channels: usize, device: &Device) -> Option<GroupNorm> {
-        let groups = (1..=GROUPS).rev().find(|groups| channels % groups == 0);
+        let groups = (1..=GROUPS).rev().find(|groups| channels.is_multiple_of(*groups));
         match self.norm {
             UNetNorm::None => None,
             UNetNorm::Group => {
