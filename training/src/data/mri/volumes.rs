@@ -265,8 +265,12 @@ fn read_table(path: &Path, only_test: bool) -> Result<Vec<Entry>, TrainingError>
         ));
     }
     let image = table.column(COLUMNS[0])?;
-    if !only_test {
-        table.column(COLUMNS[2])?;
+    if !only_test && !table.names.iter().any(|name| name == COLUMNS[2]) {
+        return Err(TrainingError::data(
+            path.display().to_string(),
+            format!("it has no column {}, the lesion masks", COLUMNS[2]),
+            "add it, with empty cells where there is no mask and slices are to count as healthy",
+        ));
     }
     let [brain, lesion, patient] =
         [1, 2, 3].map(|at: usize| table.names.iter().position(|name| name == COLUMNS[at]));

@@ -308,7 +308,7 @@ fn tables_name_volumes_and_bad_ones_are_refused() {
         (format!("{place}?csv=none.csv"), "cannot read"),
         (
             format!("{place}?csv=no_seg.csv"),
-            "no_seg.csv: it has no column seg_path",
+            "no_seg.csv: it has no column seg_path, the lesion masks; add it, with empty cells where",
         ),
         (
             format!("{place}?csv=misspelled.csv"),
