@@ -133,7 +133,9 @@ impl UNetConfig {
     }
 
     fn norm(&self, channels: usize, device: &Device) -> Option<GroupNorm> {
-        let groups = (1..=GROUPS).rev().find(|groups| channels.is_multiple_of(*groups));
+        let groups = (1..=GROUPS)
+            .rev()
+            .find(|groups| channels.is_multiple_of(*groups));
         match self.norm {
             UNetNorm::None => None,
             UNetNorm::Group => {

@@ -14,7 +14,6 @@ mod ssim;
 mod tests;
 mod volume;
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -133,37 +132,6 @@ impl LesionDetection {
     fn threshold(&self) -> Option<f64> {
         let kept = self.kept.get().copied();
         self.config.threshold.or(kept)
-    }
-
-    /// All slices, with lesions or without, of the patients to whom these healthy slices belong and no others of the part: what a threshold
-    /// may come from. `None` where nobody knows whose they are, and where the eroded brains do not hold both voxels of lesions and others.
-    ///
-    /// # Errors
-    /// Those of [`scan`](Self::scan), but for masks that are missing.
-    pub(super) fn of_whole_patients(&self) -> Result<Option<Self>, TrainingError> {
-        let (Some(origins), Some(_)) = (&self.samples.origins, &self.samples.masks) else {
-            return Ok(None);
-        };
-        let groups = |places: &[usize]| -> BTreeSet<u32> {
-            let groups = places.iter().map(|place| origins.samples[*place].group);
-            groups.collect()
-        };
-        let (before, rest) = self.places.split_at(self.range.start);
-        let (own, after) = rest.split_at(self.range.len());
-        let mut own = groups(own);
-        let others = &groups(before) | &groups(after);
-        own.retain(|group| !others.contains(group));
-        let all = Self::scan(Arc::clone(&self.samples), &self.config, self.seed)?;
-        let places =
-            (0..self.samples.len()).filter(|place| own.contains(&origins.samples[*place].group));
-        let places: Arc<[usize]> = places.collect();
-        let task = Self {
-            range: 0..places.len(),
-            places,
-            ..all
-        };
-        let prevalence = task.prevalence();
-        Ok((prevalence > 0.0 && prevalence < 1.0).then_some(task))
     }
 
     /// The share of lesions among the voxels of the eroded brains: the AUPRC of a network that tells nothing.
