@@ -8,8 +8,9 @@ use std::io::Write;
 use std::path::Path;
 
 use super::*;
+use crate::TrainingError;
 use crate::data::nifti::{Nifti, write_map};
-use crate::data::{DataSource, DataSplit, Samples};
+use crate::data::{Amount, DataSource, DataSplit, Samples};
 
 /// A NIfTI-1 file of 32-bit floats with edges of 1 mm, to the right, front and up.
 fn nifti(shape: [usize; 3], values: &[f32]) -> Vec<u8> {
@@ -40,9 +41,13 @@ fn write(path: &Path, bytes: &[u8]) {
 
 fn load(text: &str) -> Result<(DataSplit, String, Option<String>), String> {
     let source: DataSource = text.parse().map_err(|error| format!("{error}"))?;
-    let split = source
-        .load(1, None, None)
-        .map_err(|error| error.to_string())?;
+    let all = |part: Result<Samples, TrainingError>| part.map_err(|error| error.to_string());
+    let test = all(source.test_samples(1, Amount::ALL))?;
+    let train = match text.contains("only=test") {
+        true => test.gather(&[]),
+        false => all(source.training_samples(1, Amount::ALL))?,
+    };
+    let split = DataSplit { train, test };
     Ok((split, source.steps(1).unwrap(), source.left_out()))
 }
 
