@@ -3,15 +3,16 @@
 
 mod command;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use command::{bad, good};
 use crossburn_training::data::nifti::Nifti;
 use serde_json::Value;
 
-const RECIPE: &str = "seed = 2\n[task]\nkind = \"lesion-detection\"\nthreshold = 0.1\n\
+const RECIPE: &str = "seed = 2\n[task]\nkind = \"lesion-detection\"\nmetric = \"dice\"\n\
     [model]\nkind = \"unet\"\nwidth = 2\nmultipliers = [1, 2]\n\
-    [data]\nsource = \"mri-phantom?size=16\"\ntrain = 48\nvalidation = 16\ntest = 32\n\
+    [data]\nsource = \"mri-phantom?size=16&reverse=yes\"\ntrain = 48\nvalidation = 16\ntest = 32\n\
     [training]\nepochs = 2\nbatch = 8\n\
     [noise]\nkind = \"none\"\n";
 
@@ -64,6 +65,32 @@ fn write_volume(path: &Path) {
     std::fs::write(path, bytes).unwrap();
 }
 
+/// The voxels above `threshold` in groups of 8 or more, which touch at corners: every voxel takes the smallest number around it until nothing
+/// changes. A voxel of the volume is a pixel of a slice here.
+fn found(map: &[f32], threshold: f64) -> u64 {
+    let near = |a: usize, b: usize| {
+        let pairs = place(a).into_iter().zip(place(b));
+        pairs.into_iter().all(|(a, b)| a.abs_diff(b) <= 1)
+    };
+    let above: Vec<usize> = (0..map.len())
+        .filter(|voxel| f64::from(map[*voxel]) > threshold)
+        .collect();
+    let mut group: Vec<usize> = (0..above.len()).collect();
+    loop {
+        let smallest = |voxel: usize| {
+            let around = (0..above.len()).filter(|other| near(above[voxel], above[*other]));
+            around.map(|other| group[other]).min().unwrap()
+        };
+        let next: Vec<usize> = (0..above.len()).map(smallest).collect();
+        if next == group {
+            break;
+        }
+        group = next;
+    }
+    let size = |of: &usize| group.iter().filter(|other| *other == of).count();
+    group.iter().filter(|of| size(of) >= 8).count() as u64
+}
+
 #[test]
 fn a_detector_is_trained_judged_on_chips_and_scores_a_volume() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,29 +99,45 @@ fn a_detector_is_trained_judged_on_chips_and_scores_a_volume() {
     let document =
         |command: &str| -> Value { serde_json::from_slice(&good(folder, command).stdout).unwrap() };
     let trained = document("train mri.toml --out run --json");
-    assert_eq!(trained["metric"]["name"], "AUPRC");
+    assert_eq!(trained["metric"]["name"], "Dice");
     assert_eq!(trained["training_metric"]["name"], "reconstruction error");
-    let also = trained["methods"][0]["also"].as_array().unwrap();
-    let names: Vec<&str> = also
-        .iter()
-        .map(|also| also["metric"]["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(names[..3], ["Dice", "pooled Dice", "prevalence"]);
+    // The threshold comes from the patients that training held back, and lies with the checkpoint.
+    let also = |document: &Value| -> BTreeMap<String, f64> {
+        let also = document["methods"][0]["also"].as_array().unwrap();
+        let one = |also: &Value| {
+            let name = also["metric"]["name"].as_str().unwrap();
+            (name.to_string(), also["value"].as_f64().unwrap())
+        };
+        also.iter().map(one).collect()
+    };
+    let beside = also(&trained);
+    for name in ["AUPRC", "pooled Dice", "prevalence", "volumes"] {
+        assert!(beside.contains_key(name), "{name}");
+    }
+    let kept = std::fs::read(folder.join("run/checkpoint/threshold.json")).unwrap();
+    let kept: Value = serde_json::from_slice(&kept).unwrap();
+    let threshold = kept["threshold"].as_f64().unwrap();
+    assert_eq!(beside["threshold"], threshold);
     let chips = document("evaluate run --sigma 0.1 --chips 3 --json --out chips");
     let values = chips["methods"][0]["population"]["values"]
         .as_array()
         .unwrap();
     assert_eq!(values.len(), 3);
+    assert_eq!(also(&chips), beside);
     assert!(
         values
             .iter()
-            .all(|area| (0.0..=1.0).contains(&area.as_f64().unwrap()))
+            .all(|dice| (0.0..=1.0).contains(&dice.as_f64().unwrap()))
     );
 
     let volume = folder.join("volume.nii");
     write_volume(&volume);
     let scored = document("mri score volume.nii --checkpoint run --out scored --json");
     assert_eq!(scored["slices"], 4);
+    // Prepared as in training: at its size, and reversed.
+    let steps = scored["steps"].as_str().unwrap();
+    assert!(steps.contains("cropped or filled up to 16 x 16"), "{steps}");
+    assert!(steps.ends_with("; reversed inside the brain"), "{steps}");
     let map = Nifti::read(&folder.join("scored/map.nii.gz"), None).unwrap();
     let input = Nifti::read(&volume, None).unwrap();
     map.same_grid(&input).unwrap();
@@ -108,8 +151,11 @@ fn a_detector_is_trained_judged_on_chips_and_scores_a_volume() {
     assert!(positive.len() > 11 * 13 * 4 / 2, "{}", positive.len());
     let largest = map.values.iter().copied().fold(0.0, f32::max);
     assert!((scored["largest_score"].as_f64().unwrap() - f64::from(largest)).abs() < 1e-6);
-    let above = map.values.iter().filter(|score| **score > 0.1).count();
-    assert_eq!(scored["voxels_above"].as_u64(), Some(above as u64));
+    assert_eq!(scored["threshold"].as_f64(), Some(threshold));
+    assert_eq!(
+        scored["voxels_found"].as_u64(),
+        Some(found(&map.values, threshold))
+    );
     let sheet = std::fs::read(folder.join("scored/map.png")).unwrap();
     assert!(sheet.starts_with(b"\x89PNG"));
 }
@@ -128,8 +174,12 @@ fn what_cannot_be_scored_is_refused_in_one_line() {
         ("nowhere.nii --checkpoint run", "nowhere.nii"),
         ("volume.nii --checkpoint nowhere", "nowhere"),
         (
-            "volume.nii --checkpoint run --down 16",
-            "run does not fit slices of 1 x 1 pixels",
+            "volume.nii --checkpoint run --size 15",
+            "run does not fit slices of 15 x 15 pixels",
+        ),
+        (
+            "volume.nii --checkpoint run --reverse no",
+            "run was trained on intensities that were reversed: leave the option out",
         ),
         ("volume.nii --checkpoint run --size 8", "size = 8"),
     ] {

@@ -158,3 +158,68 @@ fn a_detector_is_narrowed_step_by_step_and_runs_on_the_accelerator() {
     let text = bad(folder, "reproduce ecg --data digits");
     assert!(text.contains("use iegm or iegm:DIR"), "{text}");
 }
+
+#[test]
+fn lesions_are_found_by_networks_and_by_maps_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let command = "reproduce mri --quick --seeds 1 --json --out m";
+    let first = document(folder, command);
+    // Nine networks take as many steps as the first; eight arms have none.
+    let budgets = budgets(&first);
+    assert_eq!(budgets.len(), 17);
+    let trained = budgets.values().filter(|budget| **budget == 1.0).count();
+    let untrained = budgets.values().filter(|budget| **budget == 0.0).count();
+    assert_eq!((trained, untrained), (9, 8));
+    // Every claim is about arms and numbers that there are.
+    for claim in first["claims"].as_array().unwrap() {
+        assert_eq!(claim["measured"].as_array().unwrap().len(), 1, "{claim}");
+    }
+    let columns: Vec<&str> = first["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| column["name"].as_str().unwrap())
+        .collect();
+    let rows = first["rows"].as_array().unwrap();
+    let value = |name: &str, column: &str| {
+        let row = rows.iter().find(|row| row["name"] == name).unwrap();
+        let place = columns.iter().position(|other| *other == column).unwrap();
+        row["values"][place][0].as_f64()
+    };
+    // A network's own map is that of its α.
+    for (name, map) in [
+        ("patched FQ", "FQ"),
+        ("patched l1", "l1"),
+        ("patched SSIM", "SSIM"),
+    ] {
+        for metric in ["AUPRC", "Dice"] {
+            let [of, own] = [map, "own"].map(|map| value(name, &format!("{metric} {map}")));
+            assert!(of.is_some() && of == own, "{name}, {metric}");
+        }
+    }
+    assert!(value("patched α = 0.5", "AUPRC own").is_some());
+    assert_eq!(value("map alone: T2", "AUPRC own"), None);
+    for sigma in ["0.02", "0.05", "0.1"] {
+        let chips = |name| value(name, &format!("AUPRC FQ, σ = {sigma}"));
+        assert!(chips("patched FQ").is_some() && chips("patched l1").is_some());
+        assert_eq!(chips("patched SSIM"), None);
+    }
+    // A reversal changes the ratio of intensities, and nothing that is lesion.
+    let plain = "map alone: subtle";
+    let reversed = "map alone: subtle, reversed";
+    assert_eq!(value(plain, "prevalence"), value(reversed, "prevalence"));
+    assert_ne!(
+        value(plain, "intensity ratio"),
+        value(reversed, "intensity ratio")
+    );
+    cells(folder, "m", |cells| {
+        let first = cells["1"].as_object_mut().unwrap();
+        first.remove(plain).unwrap();
+        first.remove("autoencoder").unwrap();
+    });
+    let again = document(folder, &format!("{command} --resume"));
+    assert_eq!(again["rows"], first["rows"]);
+    let text = bad(folder, "reproduce mri --data digits");
+    assert!(text.contains("use mri-phantom"), "{text}");
+}

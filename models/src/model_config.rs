@@ -160,9 +160,9 @@ pub enum ModelError {
         /// The refused depth.
         depth: usize,
     },
-    /// Layers that no signal of the given length passes.
+    /// Sizes of layers that do not go together, or that leave nothing of what they are given.
     #[error("model: {problem}: {remedy}")]
-    Signal {
+    Sizes {
         /// What is wrong.
         problem: String,
         /// What is possible.

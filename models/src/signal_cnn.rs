@@ -169,20 +169,20 @@ impl SignalCnnConfig {
             .iter()
             .any(|layer| layer.padding >= layer.kernel)
         {
-            return Err(ModelError::Signal {
+            return Err(ModelError::Sizes {
                 problem: "layers.padding is not below layers.kernel".to_string(),
                 remedy: "pad fewer zeros: windows of nothing but zeros say nothing",
             });
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(ModelError::Signal {
+            return Err(ModelError::Sizes {
                 problem: format!("dropout = {} is no share from 0 to below 1", self.dropout),
                 remedy: "use 0.5, or 0 for none",
             });
         }
         match self.lengths() {
             Some(_) => Ok(()),
-            None => Err(ModelError::Signal {
+            None => Err(ModelError::Sizes {
                 problem: format!("layers leave nothing of a signal of {} points", self.points),
                 remedy: "use fewer layers, shorter kernels or smaller strides",
             }),

@@ -120,7 +120,7 @@ impl UNetConfig {
         }
         match self.multipliers.len() {
             ..=LEVELS => Ok(()),
-            levels => Err(ModelError::Signal {
+            levels => Err(ModelError::Sizes {
                 problem: format!("multipliers has {levels} numbers, one for each resolution"),
                 remedy: "use 2 to 5 of them",
             }),
@@ -133,7 +133,9 @@ impl UNetConfig {
     }
 
     fn norm(&self, channels: usize, device: &Device) -> Option<GroupNorm> {
-        let groups = (1..=GROUPS).rev().find(|groups| channels % groups == 0);
+        let groups = (1..=GROUPS)
+            .rev()
+            .find(|groups| channels.is_multiple_of(*groups));
         match self.norm {
             UNetNorm::None => None,
             UNetNorm::Group => {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use crossburn_checkpoints::{OnnxFile, save_checkpoint, write_bytes};
 use crossburn_hardware::deploy::Fidelity;
+use crossburn_hardware::programmed;
 use crossburn_models::{ModelConfig, Network};
 use crossburn_noise::PathPattern;
 use crossburn_training::{
@@ -254,6 +255,7 @@ impl TrainingJob<'_> {
                 )
             })?;
         let (training_set, validation) = training.hold_back(learn);
+        parts.check_held_back(&validation)?;
         let autodiff = self.place.device.clone().autodiff();
         let state = self.place.out.join(STATE_FOLDER);
         if !self.replaces_another(&state) {
@@ -285,6 +287,8 @@ impl TrainingJob<'_> {
             true => recipe.weights::<N>().without_quantization(),
             false => recipe.weights::<N>(),
         };
+        let as_programmed = || programmed(&trained.network, &weights).valid();
+        parts.settle(as_programmed, &validation, &self.place.device)?;
         let evaluation = Evaluation::new(&trained.network, weights, batches);
         let clean = clock.time("test", || evaluation.clean_in_detail())?;
         let (version, commit) = study::version();

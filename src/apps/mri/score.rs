@@ -8,11 +8,14 @@ use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::programmed;
 use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, WithNetwork};
-use crossburn_training::data::mri::{Chain, Stack, VolumeFiles, in_file_order};
+use crossburn_training::data::mri::{Prepared, Stack, VolumeFiles, in_file_order};
 use crossburn_training::data::nifti::write_map;
-use crossburn_training::data::{Masks, Normalization, Origins, Samples, Values};
-use crossburn_training::{LesionConfig, LesionDetection, ScannedSlices, TaskConfig};
+use crossburn_training::data::{Masks, Normalization, Origin, Origins, Samples, Values};
+use crossburn_training::{
+    LesionConfig, LesionDetection, ScannedSlices, TaskConfig, kept_threshold,
+};
 
+use super::preparation::{Overrides, Preparation};
 use super::sheet::Sheet;
 use crate::apps::stored_network::StoredNetwork;
 use crate::apps::workplace::Workplace;
@@ -34,10 +37,8 @@ pub(crate) struct ScoreJob<'a> {
     pub(crate) brain: Option<PathBuf>,
     /// Which volume of a file with several.
     pub(crate) number: Option<usize>,
-    /// How slices are made of it.
-    pub(crate) chain: Chain,
-    /// Whether intensities are reversed.
-    pub(crate) reverse: bool,
+    /// What is done to it in place of what the training did.
+    pub(crate) overrides: Overrides,
 }
 
 /// What was found.
@@ -48,8 +49,8 @@ pub(crate) struct Scores {
     pub(crate) slices: usize,
     /// The largest score, and its voxel in the file, counted from 0 along each axis.
     pub(crate) largest: (f32, [usize; 3]),
-    /// The threshold of the task, where it has one, and the voxels of the file above it.
-    pub(crate) above: Option<(f64, usize)>,
+    /// The threshold, where there is one, and the pixels of the prepared slices that were found by it, without groups that are too small.
+    pub(crate) found: Option<(f64, usize)>,
 }
 
 impl ScoreJob<'_> {
@@ -65,38 +66,24 @@ impl ScoreJob<'_> {
                 self.stored.recipe.task.name()
             );
         };
+        let Preparation { chain, reversed } = Preparation::of(self.stored, &self.overrides)?;
         let files = VolumeFiles {
             image: self.volume.clone(),
             brain: self.brain.clone(),
             lesion: None,
         };
         let (stack, image) = Stack::read(&files, self.number, false)?;
-        let mut prepared = self.chain.prepare(image.place(), &stack)?;
-        if self.reverse {
+        let mut prepared = chain.prepare(image.place(), &stack)?;
+        if reversed {
             prepared.reverse();
         }
         let [height, width] = prepared.shape;
-        let shape = [1, height, width];
-        let fits = self.stored.model.check(shape);
+        let fits = self.stored.model.check([1, height, width]);
         fits.with_context(|| format!("{folder} does not fit slices of {height} x {width} pixels: choose them with --down and --size"))?;
-        let slices = prepared.numbers.len();
-        let samples = Samples {
-            shape,
-            values: Values::Floats(prepared.values.clone()),
-            labels: vec![0; slices],
-            classes: 2,
-            class_names: Vec::new(),
-            normalization: Normalization::none(1),
-            origins: Some(Origins::in_order((0..slices).map(|_| ("volume", ())))),
-            masks: Some(Masks {
-                brain: prepared.brain.clone(),
-                lesion: prepared.lesion.clone(),
-            }),
-        };
         let scan = Scan {
             stored: self.stored,
             task,
-            samples,
+            samples: samples_of(&prepared),
             place,
         };
         let model = &self.stored.model;
@@ -117,26 +104,46 @@ impl ScoreJob<'_> {
             false => most,
         });
         let [x, y, _] = image.shape();
-        let above = |threshold: f64| {
-            map.iter()
-                .filter(|score| f64::from(**score) > threshold)
-                .count()
+        let reversal = match reversed {
+            true => "reversed inside the brain",
+            false => "not reversed",
         };
-        let mut steps = self.chain.steps(prepared.by_threshold);
-        if self.reverse {
-            steps.push_str("; intensities reversed inside the brain");
-        }
+        let steps = chain.steps(prepared.by_threshold);
         Ok(Some(Scores {
-            steps,
-            slices,
+            steps: format!("{steps}; {reversal}"),
+            slices: prepared.numbers.len(),
             largest: (
                 largest.1,
                 [largest.0 % x, largest.0 / x % y, largest.0 / (x * y)],
             ),
-            above: task
-                .threshold
-                .map(|threshold| (threshold, above(threshold))),
+            found: scanned.found,
         }))
+    }
+}
+
+/// The slices as samples, each at its own place, so that slices which were left out part their neighbours.
+fn samples_of(prepared: &Prepared) -> Samples {
+    let [height, width] = prepared.shape;
+    let origins = prepared.numbers.iter().map(|number| Origin {
+        group: 0,
+        sequence: 0,
+        place: *number,
+    });
+    Samples {
+        shape: [1, height, width],
+        values: Values::Floats(prepared.values.clone()),
+        labels: vec![0; prepared.numbers.len()],
+        classes: 2,
+        class_names: Vec::new(),
+        normalization: Normalization::none(1),
+        origins: Some(Origins {
+            groups: vec!["volume".to_string()],
+            samples: origins.collect(),
+        }),
+        masks: Some(Masks {
+            brain: prepared.brain.clone(),
+            lesion: prepared.lesion.clone(),
+        }),
     }
 }
 
@@ -162,7 +169,8 @@ impl Scan<'_> {
         let task = LesionDetection::scan(self.samples, self.task, stored.recipe.seed)?;
         let stage = self.place.observer.stage("score", slices as u64, "slice");
         let stopped = || self.place.stop.load(std::sync::atomic::Ordering::Relaxed);
-        Ok(task.maps(&network, BATCH, device, |done| {
+        let kept = kept_threshold(folder)?;
+        Ok(task.maps(&network, BATCH, device, kept, |done| {
             stage.advance_to(done as u64);
             match stopped() {
                 true => ControlFlow::Break(()),
@@ -190,5 +198,35 @@ impl WithNetwork for Scan<'_> {
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> Self::Output {
         self.refuse()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crossburn_training::data::mri::Chain;
+
+    #[test]
+    fn a_slice_that_is_left_out_parts_its_neighbours() {
+        // Five slices of 2 x 2 pixels, the third without brain.
+        let brain = |place: usize| u8::from(place / 4 != 2);
+        let stack = Stack {
+            shape: [5, 2, 2],
+            values: (0..20).map(|place| place as f32).collect(),
+            brain: Some((0..20).map(brain).collect()),
+            lesion: None,
+            numbers: (0..5).collect(),
+        };
+        let prepared = Chain::default().prepare("here", &stack).unwrap();
+        let samples = samples_of(&prepared);
+        let places: Vec<u32> = samples
+            .origins
+            .unwrap()
+            .samples
+            .iter()
+            .map(|origin| origin.place)
+            .collect();
+        assert_eq!(places, [0, 1, 3, 4]);
     }
 }

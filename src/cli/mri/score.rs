@@ -4,20 +4,21 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use crossburn_training::data::mri::Chain;
+use clap::builder::BoolishValueParser;
 use serde_json::json;
 
-use crate::apps::mri::{MAP_FILE, SHEET_FILE, ScoreJob};
+use crate::apps::mri::{MAP_FILE, Overrides, SHEET_FILE, ScoreJob};
 use crate::apps::stored_network::StoredNetwork;
 use crate::cli::run_setup::RunArguments;
 use crate::cli::{Outcome, note, print};
 
 /// Make a map of one volume: how far every voxel is from what a network that has learned healthy slices gives back
 ///
-/// The map goes to map.nii.gz on the grid of the volume, voxel by voxel, and some of its slices to map.png. Slices are prepared as in training: give the
-/// options that the data source of the training had. Skull stripping, registration and bias correction are for other programs.
+/// The map goes to map.nii.gz on the grid of the volume, voxel by voxel, and some of its slices to map.png. Slices are prepared by the options
+/// of the data source that the network was trained on; --down, --thick and --size take the place of these for a volume of another
+/// resolution. Skull stripping, registration and bias correction are for other programs.
 ///
-/// Example: crossburn mri score flair.nii.gz --checkpoint runs/mri --down 2 --size 96 --out scored
+/// Example: crossburn mri score flair.nii.gz --checkpoint runs/mri --out scored
 #[derive(Debug, Args)]
 pub(super) struct Score {
     /// A NIfTI-1 volume (.nii or .nii.gz)
@@ -31,18 +32,18 @@ pub(super) struct Score {
     /// Which volume of a file with several, from 0
     #[arg(long, value_name = "N", help_heading = "Slices")]
     number: Option<usize>,
-    /// Pixels of a row, and rows, that become one
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16), help_heading = "Slices")]
-    down: u16,
-    /// Slices that become one
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Slices")]
-    thick: u16,
-    /// Height and width of a slice after that; as they are where absent
+    /// Pixels of a row, and rows, that become one [default: as in training]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16), help_heading = "Slices")]
+    down: Option<u16>,
+    /// Slices that become one [default: as in training]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Slices")]
+    thick: Option<u16>,
+    /// Height and width of a slice after that [default: as in training]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Slices")]
     size: Option<u16>,
-    /// Reverse intensities inside the brain, as in training
-    #[arg(long, help_heading = "Slices")]
-    reverse: bool,
+    /// Whether the training reversed intensities, where that cannot be read from its data any more: yes or no
+    #[arg(long, value_name = "yes|no", value_parser = BoolishValueParser::new(), help_heading = "Slices")]
+    reverse: Option<bool>,
     /// Folder that map and sheet go to
     #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: PathBuf,
@@ -52,21 +53,21 @@ pub(super) struct Score {
 
 impl Score {
     pub(super) fn run(self) -> Result<Outcome> {
-        let chain = Chain {
-            down: usize::from(self.down),
-            thick: usize::from(self.thick),
+        let overrides = Overrides {
+            down: self.down.map(usize::from),
+            thick: self.thick.map(usize::from),
             size: self.size.map(usize::from),
-            ..Chain::default()
+            reverse: self.reverse,
         };
         let settings = json!({
             "volume": self.volume,
             "checkpoint": self.checkpoint,
             "brain": self.brain,
             "number": self.number,
-            "down": chain.down,
-            "thick": chain.thick,
-            "size": chain.size,
-            "reverse": self.reverse,
+            "down": overrides.down,
+            "thick": overrides.thick,
+            "size": overrides.size,
+            "reverse": overrides.reverse,
         });
         if self.run.prints(&settings)? {
             return Ok(Outcome::Done);
@@ -78,8 +79,7 @@ impl Score {
             volume: self.volume,
             brain: self.brain,
             number: self.number,
-            chain,
-            reverse: self.reverse,
+            overrides,
         };
         let Some(scores) = job.run(&place.workplace(false))? else {
             return Ok(Outcome::Interrupted);
@@ -91,11 +91,12 @@ impl Score {
             let document = json!({
                 "map": files[0],
                 "sheet": files[1],
+                "steps": scores.steps,
                 "slices": scores.slices,
                 "largest_score": score,
                 "largest_at": voxel,
-                "threshold": scores.above.map(|(threshold, _)| threshold),
-                "voxels_above": scores.above.map(|(_, voxels)| voxels),
+                "threshold": scores.found.map(|(threshold, _)| threshold),
+                "voxels_found": scores.found.map(|(_, voxels)| voxels),
             });
             print(&document.to_string())?;
             return Ok(Outcome::Done);
@@ -105,9 +106,9 @@ impl Score {
             "{} slices; the largest score is {score:.4}, at voxel {x}, {y}, {z}",
             scores.slices
         ))?;
-        if let Some((threshold, voxels)) = scores.above {
+        if let Some((threshold, voxels)) = scores.found {
             print(&format!(
-                "{voxels} voxels are above the threshold of {threshold}"
+                "{voxels} voxels of these slices are found above the threshold of {threshold:.4}"
             ))?;
         }
         let [map, sheet] = files.map(|file| file.display().to_string());

@@ -33,7 +33,7 @@ pub(super) const DIGITS: Endless = Endless {
     config: (),
     draw: |(), seed, first, count| digits(seed, first, count),
     filter: None,
-    steps: |()| None,
+    steps: |(), _| None,
 };
 
 const SIDE: usize = 28;

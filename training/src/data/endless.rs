@@ -27,8 +27,8 @@ pub(super) struct Endless<C = ()> {
     pub(super) draw: fn(&C, u64, u64, usize) -> Samples,
     /// How its samples were filtered, where they are segments of a signal.
     pub(super) filter: Option<SegmentFilter>,
-    /// How its samples were prepared, in one line, by what its options say.
-    pub(super) steps: fn(&C) -> Option<String>,
+    /// How the samples of a seed are prepared, in one line, by (options, seed).
+    pub(super) steps: fn(&C, u64) -> Option<String>,
 }
 
 impl<C: Debug + Send + Sync> Reader for Endless<C> {
@@ -60,7 +60,7 @@ impl<C: Debug + Send + Sync> Reader for Endless<C> {
         self.filter
     }
 
-    fn steps(&self) -> Option<String> {
-        (self.steps)(&self.config)
+    fn steps(&self, seed: u64) -> Option<String> {
+        (self.steps)(&self.config, seed)
     }
 }

@@ -43,12 +43,8 @@ impl Colour {
     }
 }
 
-/// The image in a file.
-///
-/// # Errors
-/// [`TrainingError::Read`], or [`TrainingError::Data`] for what is no image, one of another format than its ending says, one that is
-/// damaged or too large, and one of more than 8 bits a channel.
-pub(super) fn decode(path: &Path) -> Result<DynamicImage, TrainingError> {
+/// Opens a file without decoding it.
+fn open(path: &Path) -> Result<ImageReader<BufReader<File>>, TrainingError> {
     let failed = |cause| TrainingError::Read {
         path: path.to_path_buf(),
         cause,
@@ -82,19 +78,43 @@ pub(super) fn decode(path: &Path) -> Result<DynamicImage, TrainingError> {
     limits.max_image_height = Some(LONGEST_SIDE);
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
-    let image = reader.decode().map_err(|cause| {
-        bad(
-            format!("the image is damaged or too large ({cause})"),
-            "remove it, or save it again",
-        )
-    })?;
+    Ok(reader)
+}
+
+fn damaged(path: &Path, cause: &image::ImageError) -> TrainingError {
+    TrainingError::data(
+        path.display().to_string(),
+        format!("the image is damaged or too large ({cause})"),
+        "remove it, or save it again",
+    )
+}
+
+/// The image in a file.
+///
+/// # Errors
+/// [`TrainingError::Read`], or [`TrainingError::Data`] for what is no image, one of another format than its ending says, one that is
+/// damaged or too large, and one of more than 8 bits a channel.
+pub(super) fn decode(path: &Path) -> Result<DynamicImage, TrainingError> {
+    let image = open(path)?.decode();
+    let image = image.map_err(|cause| damaged(path, &cause))?;
     match image.color() {
         ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => Ok(image),
-        _ => Err(bad(
-            "it has more than 8 bits a channel".to_string(),
+        _ => Err(TrainingError::data(
+            path.display().to_string(),
+            "it has more than 8 bits a channel",
             "convert it to 8 bits, or save arrays with npz",
         )),
     }
+}
+
+/// Height and width of the image in a file, of which no pixel is read.
+///
+/// # Errors
+/// Those of [`decode`] that a header shows.
+pub(super) fn size(path: &Path) -> Result<[usize; 2], TrainingError> {
+    let size = open(path)?.into_dimensions();
+    let (width, height) = size.map_err(|cause| damaged(path, &cause))?;
+    Ok([height, width].map(|length| length as usize))
 }
 
 /// Writes the pixels of an image, channel by channel, without its transparency.

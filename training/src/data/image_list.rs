@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::image_file::{Colour, decode, write};
+use super::in_order::first_error;
 use crate::TrainingError;
 
 /// Files of images of one size and colour.
@@ -117,14 +118,6 @@ impl ImageList {
         write(image, self.colour, pixels);
         Ok(())
     }
-}
-
-/// The first error in order.
-fn first_error(
-    results: impl ParallelIterator<Item = Result<(), TrainingError>>,
-) -> Result<(), TrainingError> {
-    let first = results.filter_map(Result::err).find_first(|_| true);
-    first.map_or(Ok(()), Err)
 }
 
 /// Images that are decoded when they are needed. Those that are decoded first are kept, up to a number of bytes.

@@ -19,6 +19,7 @@ mod iegm;
 mod image_file;
 mod image_folder;
 mod image_list;
+mod in_order;
 mod jsonl;
 mod lamp;
 mod layout;

@@ -145,6 +145,19 @@ impl Options {
         Some(folder.join(path))
     }
 
+    /// Refuses options that say nothing beside another.
+    ///
+    /// # Errors
+    /// [`TrainingError::SourceOption`] with the first of `names` that is given.
+    pub(super) fn exclude(&self, names: &[&str], beside: &str) -> Result<(), TrainingError> {
+        match names.iter().find(|name| self.get(name).is_some()) {
+            None => Ok(()),
+            Some(name) => {
+                Err(self.refuse(format!("{name} says nothing beside {beside}: leave it out")))
+            }
+        }
+    }
+
     /// The error that this source cannot be used; `problem` names a remedy after a colon.
     pub(super) fn refuse(&self, problem: String) -> TrainingError {
         TrainingError::SourceOption {
@@ -229,6 +242,17 @@ mod tests {
             let found = parse(argument).unwrap_err().to_string();
             assert_eq!(found, format!("`csv:{argument}`: {message}"));
         }
+    }
+
+    #[test]
+    fn options_beside_others_are_named() {
+        let options = parse("a?group=x&label=y").unwrap();
+        assert!(options.exclude(&["labels", "test_share"], "label").is_ok());
+        let message = options.exclude(&["labels", "group", "label"], "numbers");
+        assert_eq!(
+            message.unwrap_err().to_string(),
+            "`csv:a?group=x&label=y`: group says nothing beside numbers: leave it out"
+        );
     }
 
     #[test]

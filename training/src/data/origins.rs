@@ -7,9 +7,10 @@ use crossburn_checkpoints::Checksum;
 pub struct Origin {
     /// The number of its group, such as a patient.
     pub group: u32,
-    /// The number of the sequence that it belongs to: samples of one group and one label, one after the other.
+    /// The number of the sequence that it belongs to: samples of one group and one label that were recorded one after the other, or the slices
+    /// of one volume. A group may have several.
     pub sequence: u32,
-    /// Its place in the sequence, from 0.
+    /// Its place in the sequence: counted from 0, or the number of a slice.
     pub place: u32,
 }
 

@@ -87,9 +87,10 @@ pub(super) trait Reader: Debug + Send + Sync {
         None
     }
 
-    /// How the images were prepared that were read last, one step after the other, in one line; `None` where a file's values are taken as they
-    /// are.
-    fn steps(&self) -> Option<String> {
+    /// How the images were prepared that were read last, one step after the other, in one line; of procedural images how those of `seed` are.
+    /// `None` where a file's values are taken as they are, and before files were read.
+    fn steps(&self, seed: u64) -> Option<String> {
+        let _ = seed;
         None
     }
 

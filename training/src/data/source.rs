@@ -266,10 +266,10 @@ impl DataSource {
         self.reader.left_out()
     }
 
-    /// How the images were prepared that were read last, one step after the other, in one line; `None` where a file's values are taken as they
-    /// are.
-    pub fn steps(&self) -> Option<String> {
-        self.reader.steps()
+    /// How the images were prepared that were read last, one step after the other, in one line, with what was decided by their values; of
+    /// procedural images how those of `seed` are. `None` where a file's values are taken as they are, and before files were read.
+    pub fn steps(&self, seed: u64) -> Option<String> {
+        self.reader.steps(seed)
     }
 
     /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.

@@ -45,11 +45,8 @@ impl Split {
                 return Err(options.refuse("folds and fold go together: give both".to_string()));
             }
             None => Tests::Share(share.unwrap_or(0.2)),
-            Some(_) if share.is_some() => {
-                let problem = "test_share says nothing beside folds: leave it out";
-                return Err(options.refuse(problem.to_string()));
-            }
             Some(of) => {
+                options.exclude(&["test_share"], "folds")?;
                 let what = format!("0 to {}", of - 1);
                 let number = options.number("fold", &what, |number| *number < of)?;
                 let number = number.ok_or_else(|| {

@@ -32,7 +32,7 @@ const WAVEFORMS: Endless = Endless {
     config: (),
     draw: |(), seed, first, count| waveforms(seed, first, count),
     filter: None,
-    steps: |()| None,
+    steps: |(), _| None,
 };
 
 /// The signals `first..first + count` of the endless set `seed`: `[1, 1, 128]` each, of the classes sine, triangle and square in

@@ -51,7 +51,7 @@ pub use language_modelling::{
 pub(crate) use language_modelling::{Limits, sequences};
 pub use lesion::{
     CorruptionNoise, LesionConfig, LesionDetection, LesionMaps, LesionMetric, Reconstruction,
-    ScannedSlices, Slices,
+    ScannedSlices, Slices, kept_threshold,
 };
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use tally::{MeanTally, Tally};

@@ -13,10 +13,11 @@ use crossburn_noise::Metric;
 use serde::{Deserialize, Serialize};
 
 use super::language_modelling::Texts;
+use super::lesion::Lesions;
 use super::{
     AnomalyConfig, AnomalyDetection, AnomalySurrogate, ArrhythmiaConfig, ArrhythmiaDetection,
     AttackLoss, Classification, LanguageMetric, LanguageModellingConfig, Learn, LesionConfig,
-    LesionDetection, RaisedLoss,
+    RaisedLoss,
 };
 use crate::data::{Amount, DataSource, Samples};
 use crate::graph::Graph;
@@ -220,7 +221,31 @@ pub trait TaskParts<N>: Send + Sync {
         amount: Amount,
     ) -> Result<Self::Task, TrainingError>;
 
-    /// Writes into the folder of a checkpoint of `network` what the items of other data are made with, such as a tokenizer;
+    /// Refuses validation items that [`settle`](Self::settle) needs and cannot use, before training; none by default.
+    ///
+    /// # Errors
+    /// What they lack.
+    fn check_held_back(&self, held_back: &Self::Task) -> Result<(), TrainingError> {
+        let _ = held_back;
+        Ok(())
+    }
+
+    /// Takes from the validation items of a training what its network is judged with on other items, such as a threshold; nothing by
+    /// default. Parts that were loaded before know it from then on. `network` gives the network as it is to be programmed.
+    ///
+    /// # Errors
+    /// Those of the network.
+    fn settle(
+        &self,
+        network: impl FnOnce() -> N,
+        held_back: &Self::Task,
+        device: &Device,
+    ) -> Result<(), TrainingError> {
+        let _ = (network, held_back, device);
+        Ok(())
+    }
+
+    /// Writes into the folder of a checkpoint of `network` what the items of other data are made or judged with, such as a tokenizer or a threshold;
     /// nothing by default.
     ///
     /// # Errors
@@ -366,7 +391,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
                 Ok(self.work.run(network, Anomalies { model, config }))
             }
             TaskConfig::LesionDetection(config) => {
-                Ok(self.work.run(network, Lesions { model, config }))
+                Ok(self.work.run(network, Lesions::new(model, config)))
             }
             task => Err(task.other(model.name(), Family::Autoencoder)),
         }
@@ -386,7 +411,7 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
 }
 
 /// Samples that fit a network.
-fn samples(
+pub(super) fn samples(
     model: &ModelConfig,
     source: &DataSource,
     seed: u64,
@@ -498,30 +523,6 @@ impl<A: Autoencoder> TaskParts<A> for Anomalies<'_> {
         match role {
             Role::Learn => AnomalyDetection::learn(samples, self.config),
             Role::Judge => AnomalyDetection::judge(samples, self.config),
-        }
-    }
-}
-
-/// The parts of a lesion detection.
-struct Lesions<'a> {
-    model: &'a ModelConfig,
-    config: &'a LesionConfig,
-}
-
-impl<A: Autoencoder> TaskParts<A> for Lesions<'_> {
-    type Task = LesionDetection;
-
-    fn load(
-        &self,
-        source: &DataSource,
-        seed: u64,
-        (part, role): (Part, Role),
-        amount: Amount,
-    ) -> Result<LesionDetection, TrainingError> {
-        let samples = samples(self.model, source, seed, (part, role), amount)?;
-        match role {
-            Role::Learn => LesionDetection::learn(samples, self.config, seed),
-            Role::Judge => LesionDetection::judge(samples, self.config, seed),
         }
     }
 }

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::super::csv_table::{Row, Table};
 use super::super::excerpt::excerpt;
+use super::super::in_order::all_in_order;
 use super::super::options::Options;
 use super::super::reader::{Kind, Part, Reader};
 use super::super::signal::{
@@ -128,9 +127,7 @@ impl Contest {
             })?;
             read_text(&path)
         };
-        let values: Vec<Result<Vec<f32>, _>> = entries.par_iter().map(text).collect();
-        // The first text that cannot be read is named, whichever thread was first.
-        let values: Vec<Vec<f32>> = values.into_iter().collect::<Result<_, _>>()?;
+        let values = all_in_order(&entries, text)?;
         Ok(segments(&entries, values.concat()))
     }
 

@@ -56,7 +56,7 @@ const IEGM: Endless = Endless {
     config: (),
     draw: |(), seed, first, count| iegm(seed, first, count),
     filter: Some(SegmentFilter::ZeroPhase),
-    steps: |()| None,
+    steps: |(), _| None,
 };
 
 /// The data source with the causal filter.

@@ -57,7 +57,8 @@ pub struct Prepared {
     pub lesion: Vec<u8>,
     /// Whether any of a slice was lesion: also where less than half of a pixel was.
     pub has_lesion: Vec<bool>,
-    /// The numbers of the slices; the first one's where several became one.
+    /// The numbers of the slices; where [`thick`](Chain::thick) slices became one, that of the first divided by `thick`, so that neighbours still
+    /// have numbers side by side.
     pub numbers: Vec<u32>,
     /// Slices that were left out.
     pub left_out: usize,
@@ -220,12 +221,23 @@ impl Chain {
             numbers: geometry
                 .kept
                 .iter()
-                .map(|slice| stack.numbers[slice * self.thick])
+                .map(|slice| stack.numbers[slice * self.thick] / self.thick as u32)
                 .collect(),
             left_out: slices - geometry.kept.len(),
             by_threshold: stack.brain.is_none(),
             geometry,
         })
+    }
+
+    /// The most bytes that the prepared slices of a stack of `shape` take: intensities of 32 bits, and two masks.
+    pub(super) fn bytes(&self, [slices, height, width]: [usize; 3]) -> u64 {
+        let plane = match self.size {
+            Some(size) => [size; 2],
+            None => [height, width].map(|length| length.div_ceil(self.down)),
+        };
+        let lengths = [slices.div_ceil(self.thick), plane[0], plane[1]];
+        let pixels = lengths.map(|length| length as u64);
+        pixels.into_iter().fold(6, u64::saturating_mul)
     }
 
     fn above_threshold(&self, values: &[f32]) -> Vec<u8> {

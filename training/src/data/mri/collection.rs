@@ -6,12 +6,14 @@ use super::super::options::Options;
 use super::super::split::{self, Split};
 use super::super::{DataSplit, Masks, Normalization, Origin, Origins, Samples, Values};
 use super::chain::{self, Chain, Prepared};
-use super::intensity::{Means, Reverse, reverse};
+use super::intensity::{Means, Reverse, in_words, reverse};
 use super::{CLASSES, Stack};
 use crate::TrainingError;
 
 /// Options of every source of slices.
 pub(super) const OPTIONS: [&[&str]; 3] = [split::OPTIONS, chain::OPTIONS, &[Reverse::OPTION]];
+/// The most bytes of prepared slices, in MiB.
+const MOST: u64 = 8192;
 
 /// What the options say, and what was done last.
 #[derive(Debug)]
@@ -29,11 +31,28 @@ pub(super) struct Said {
     pub(super) left_out: Option<String>,
 }
 
-/// The slices of several patients, in order.
+/// The prepared slices of several patients, in order.
 #[derive(Debug, Default)]
 pub(super) struct Collection {
-    patients: Vec<String>,
-    prepared: Vec<Prepared>,
+    parts: Vec<Volume>,
+    /// What is missing or was left out of the files, in words.
+    notes: Vec<String>,
+}
+
+/// The slices of a volume, or some of them.
+#[derive(Debug)]
+struct Volume {
+    patient: String,
+    number: u32,
+    prepared: Prepared,
+}
+
+/// What is known of a collection after its slices have become samples.
+#[derive(Debug, Default)]
+struct Known {
+    left_out: usize,
+    by_threshold: bool,
+    notes: Vec<String>,
 }
 
 impl Preparation {
@@ -52,6 +71,30 @@ impl Preparation {
             .map_or_else(|_| Said::default(), |said| said.clone())
     }
 
+    /// Refuses stacks of these shapes where their slices would be more than can be held.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] that names `place`.
+    pub(super) fn check_size(
+        &self,
+        place: &str,
+        shapes: impl IntoIterator<Item = [usize; 3]>,
+    ) -> Result<(), TrainingError> {
+        let bytes = shapes.into_iter().map(|shape| self.chain.bytes(shape));
+        let bytes = bytes.fold(0, u64::saturating_add);
+        match bytes <= MOST << 20 {
+            true => Ok(()),
+            false => Err(TrainingError::data(
+                place,
+                format!(
+                    "its slices would take {} MiB with their masks, the most is {MOST} MiB",
+                    bytes >> 20
+                ),
+                "use a larger down or a smaller size, or name fewer patients",
+            )),
+        }
+    }
+
     /// Prepares the slices of a patient at `place`.
     ///
     /// # Errors
@@ -65,12 +108,14 @@ impl Preparation {
     /// # Errors
     /// [`TrainingError::Data`] for too few patients, slices of several shapes, and a reversal that cannot be decided.
     pub(super) fn split(&self, place: &str, all: Collection) -> Result<DataSplit, TrainingError> {
-        let (patients, samples) = (all.patient_of_each(), all.samples(place)?);
+        let patients = all.patient_of_each();
+        let (samples, known) = all.into_samples(place)?;
         let origins = samples.origins.clone().unwrap_or_default();
         let (train, test) =
             (self.split).by_patient(place, &samples.labels, CLASSES.len(), &patients, &origins)?;
         let parts = [samples.gather(&train), samples.gather(&test)];
-        self.finish(place, parts, &[&all])
+        drop(samples);
+        self.finish(place, parts, [known, Known::default()])
     }
 
     /// Training and test samples that come apart; there may be no training samples.
@@ -83,21 +128,18 @@ impl Preparation {
         train: Collection,
         test: Collection,
     ) -> Result<DataSplit, TrainingError> {
-        if let Some(patient) = test
-            .patients
-            .iter()
-            .find(|name| train.patients.contains(name))
-        {
+        let trains = |patient: &str| train.parts.iter().any(|part| part.patient == patient);
+        if let Some(both) = test.parts.iter().find(|part| trains(&part.patient)) {
             return Err(TrainingError::data(
                 place,
-                format!("patient {patient} has training and test slices"),
+                format!("patient {} has training and test slices", both.patient),
                 "keep all slices of a patient in one part",
             ));
         }
-        let tested = test.samples(place)?;
-        let trained = match train.prepared.is_empty() {
-            true => tested.gather(&[]),
-            false => train.samples(place)?,
+        let (tested, of_tested) = test.into_samples(place)?;
+        let (trained, of_trained) = match train.parts.is_empty() {
+            true => (tested.gather(&[]), Known::default()),
+            false => train.into_samples(place)?,
         };
         if trained.shape != tested.shape {
             return Err(shapes(
@@ -109,7 +151,8 @@ impl Preparation {
         let mut order = split::order(trained.len(), self.split.seed);
         split::by_group(&mut order, trained.origins.as_ref());
         let parts = [trained.gather(&order), tested];
-        self.finish(place, parts, &[&train, &test])
+        drop(trained);
+        self.finish(place, parts, [of_trained, of_tested])
     }
 
     /// Reverses intensities where that is asked for, and notes what was done.
@@ -117,7 +160,7 @@ impl Preparation {
         &self,
         place: &str,
         mut parts: [Samples; 2],
-        collections: &[&Collection],
+        known: [Known; 2],
     ) -> Result<DataSplit, TrainingError> {
         let (reversed, why) = self.reversal(place, &parts[0])?;
         if reversed {
@@ -127,20 +170,15 @@ impl Preparation {
                 }
             }
         }
-        let all = || {
-            collections
-                .iter()
-                .flat_map(|collection| &collection.prepared)
-        };
-        let left_out: usize = all().map(|prepared| prepared.left_out).sum();
+        let by_threshold = known.iter().any(|known| known.by_threshold);
+        let left_out: usize = known.iter().map(|known| known.left_out).sum();
+        let thin =
+            (left_out > 0).then(|| format!("slices left out: {left_out} with too little brain"));
+        let notes = known.into_iter().flat_map(|known| known.notes);
+        let notes: Vec<String> = thin.into_iter().chain(notes).collect();
         let said = Said {
-            steps: Some(format!(
-                "{}; {why}",
-                self.chain
-                    .steps(all().any(|prepared| prepared.by_threshold))
-            )),
-            left_out: (left_out > 0)
-                .then(|| format!("slices left out: {left_out} with too little brain")),
+            steps: Some(format!("{}; {why}", self.chain.steps(by_threshold))),
+            left_out: (!notes.is_empty()).then(|| notes.join("; ")),
         };
         if let Ok(mut known) = self.said.lock() {
             *known = said;
@@ -151,86 +189,97 @@ impl Preparation {
 
     /// Whether intensities are reversed, and why, in words.
     fn reversal(&self, place: &str, train: &Samples) -> Result<(bool, String), TrainingError> {
+        let fixed = |reversed| Ok((reversed, in_words(reversed).to_string()));
         match self.reverse {
-            Reverse::Yes => Ok((true, "reversed inside the brain".to_string())),
-            Reverse::No => Ok((false, "not reversed".to_string())),
+            Reverse::Yes => fixed(true),
+            Reverse::No => fixed(false),
             Reverse::Auto => {
                 let mut means = Means::default();
                 if let (Values::Floats(values), Some(masks)) = (&train.values, &train.masks) {
                     means.add(values, &masks.brain, &masks.lesion);
                 }
-                let (Some(healthy), Some(lesion)) = (means.healthy(), means.lesion()) else {
-                    return Err(TrainingError::data(
+                means.decision("training").ok_or_else(|| {
+                    TrainingError::data(
                         place,
                         "reverse=auto compares the intensities of healthy brain and lesions, and its training samples lack one of them",
                         "use reverse=yes or reverse=no",
-                    ));
-                };
-                let reversed = means.ask_for_reversal() == Some(true);
-                let (decision, sum) = match reversed {
-                    true => ("reversed inside the brain", "more than 1"),
-                    false => ("not reversed", "not more than 1"),
-                };
-                Ok((
-                    reversed,
-                    format!(
-                        "{decision} (training means: healthy {healthy:.3} + lesion {lesion:.3} is {sum})"
-                    ),
-                ))
+                    )
+                })
             }
         }
     }
 }
 
 impl Collection {
-    /// Adds the slices of a patient, or more of the last one's.
-    pub(super) fn add(&mut self, patient: String, prepared: Prepared) {
-        self.patients.push(patient);
-        self.prepared.push(prepared);
+    /// Adds slices of a patient. Those of the same volume have the same `volume`, and all volumes of a set others.
+    pub(super) fn add(&mut self, patient: String, volume: usize, prepared: Prepared) {
+        self.parts.push(Volume {
+            patient,
+            number: volume as u32,
+            prepared,
+        });
+    }
+
+    /// Adds what is missing or was left out of the files, in words.
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     /// The patient of every slice.
     fn patient_of_each(&self) -> Vec<String> {
-        let patients = self.patients.iter().zip(&self.prepared);
-        patients
-            .flat_map(|(patient, prepared)| prepared.numbers.iter().map(move |_| patient.clone()))
+        let parts = self.parts.iter();
+        parts
+            .flat_map(|part| part.prepared.numbers.iter().map(|_| part.patient.clone()))
             .collect()
     }
 
-    /// All slices as samples.
-    fn samples(&self, place: &str) -> Result<Samples, TrainingError> {
-        let Some(first) = self.prepared.first() else {
+    /// All slices as samples. The pixels of a volume are let go as soon as they are samples.
+    fn into_samples(self, place: &str) -> Result<(Samples, Known), TrainingError> {
+        let Some(shape) = self.parts.first().map(|part| part.prepared.shape) else {
             return Err(TrainingError::data(
                 place,
                 "it holds no slices",
                 "name another place",
             ));
         };
-        let (mut values, mut masks) = (Vec::new(), Masks::default());
+        let pixels = self.parts.iter().map(|part| part.prepared.values.len());
+        let pixels = pixels.sum();
+        let mut values = Vec::with_capacity(pixels);
+        let mut masks = Masks {
+            brain: Vec::with_capacity(pixels),
+            lesion: Vec::with_capacity(pixels),
+        };
         let (mut labels, mut origins) = (Vec::new(), Origins::default());
-        for (patient, prepared) in self.patients.iter().zip(&self.prepared) {
-            if prepared.shape != first.shape {
-                return Err(shapes(place, first.shape, prepared.shape));
+        let mut known = Known {
+            notes: self.notes,
+            ..Known::default()
+        };
+        for part in self.parts {
+            let prepared = part.prepared;
+            if prepared.shape != shape {
+                return Err(shapes(place, shape, prepared.shape));
             }
-            let known = origins.groups.iter().position(|name| name == patient);
-            let group = known.unwrap_or_else(|| {
-                origins.groups.push(patient.clone());
+            known.left_out += prepared.left_out;
+            known.by_threshold |= prepared.by_threshold;
+            let group = origins.groups.iter().position(|name| *name == part.patient);
+            let group = group.unwrap_or_else(|| {
+                origins.groups.push(part.patient);
                 origins.groups.len() - 1
             }) as u32;
-            values.extend_from_slice(&prepared.values);
-            masks.brain.extend_from_slice(&prepared.brain);
-            masks.lesion.extend_from_slice(&prepared.lesion);
+            values.extend(prepared.values);
+            masks.brain.extend(prepared.brain);
+            masks.lesion.extend(prepared.lesion);
             labels.extend(prepared.has_lesion.iter().map(|any| u16::from(*any)));
             origins
                 .samples
                 .extend(prepared.numbers.iter().map(|place| Origin {
                     group,
-                    sequence: group,
+                    sequence: part.number,
                     place: *place,
                 }));
         }
-        let [height, width] = first.shape;
-        Ok(Samples {
+        let [height, width] = shape;
+        let samples = Samples {
             shape: [1, height, width],
             values: Values::Floats(values),
             labels,
@@ -239,7 +288,8 @@ impl Collection {
             normalization: Normalization::none(1),
             origins: Some(origins),
             masks: Some(masks),
-        })
+        };
+        Ok((samples, known))
     }
 }
 

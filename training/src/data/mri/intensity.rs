@@ -18,7 +18,8 @@ pub enum Reverse {
     /// They are not.
     #[default]
     No,
-    /// They are where that raises the ratio, by [`Means::ask_for_reversal`] of the training samples.
+    /// They are where that raises the ratio of the training samples: where the mean intensities of their healthy brain and of their lesions add
+    /// up to more than 1.
     Auto,
 }
 
@@ -64,12 +65,12 @@ impl Means {
     }
 
     /// The mean of healthy brain; `None` where there is none.
-    pub fn healthy(&self) -> Option<f64> {
+    pub(super) fn healthy(&self) -> Option<f64> {
         mean(self.healthy)
     }
 
     /// The mean of lesions inside the brain; `None` where there is none.
-    pub fn lesion(&self) -> Option<f64> {
+    pub(super) fn lesion(&self) -> Option<f64> {
         mean(self.lesion)
     }
 
@@ -82,8 +83,30 @@ impl Means {
     }
 
     /// Whether reversal raises the ratio: `(1 - min) / (1 - max) > max / min`, which is `healthy + lesion > 1`.
-    pub fn ask_for_reversal(&self) -> Option<bool> {
+    pub(super) fn ask_for_reversal(&self) -> Option<bool> {
         Some(self.healthy()? + self.lesion()? > 1.0)
+    }
+
+    /// The same, and in words with the means, which are those of `whose`.
+    pub(super) fn decision(&self, whose: &str) -> Option<(bool, String)> {
+        let (healthy, lesion) = (self.healthy()?, self.lesion()?);
+        let reversed = self.ask_for_reversal()?;
+        let sum = if reversed { "more" } else { "not more" };
+        let decision = in_words(reversed);
+        Some((
+            reversed,
+            format!(
+                "{decision} ({whose} means: healthy {healthy:.3} + lesion {lesion:.3} is {sum} than 1)"
+            ),
+        ))
+    }
+}
+
+/// Whether intensities are reversed, in words.
+pub(super) fn in_words(reversed: bool) -> &'static str {
+    match reversed {
+        true => "reversed inside the brain",
+        false => "not reversed",
     }
 }
 

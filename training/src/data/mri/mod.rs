@@ -22,7 +22,7 @@ pub use chain::{Chain, Prepared};
 pub use field::smooth_field;
 pub use intensity::{Means, Reverse};
 pub(super) use phantom::KIND as PHANTOM;
-pub use phantom::{Contrast, PhantomConfig, phantom, phantom_without_lesions};
+pub use phantom::{Contrast, OF_PATIENT, PhantomConfig, phantom, phantom_without_lesions};
 pub(super) use slices::KIND as SLICES;
 pub use stack::{Stack, VolumeFiles, in_file_order};
 pub(super) use volumes::KIND as VOLUMES;

@@ -16,7 +16,7 @@ use super::{CLASSES, smooth_field};
 use crate::TrainingError;
 
 /// Slices of a patient.
-const OF_PATIENT: u64 = 8;
+pub const OF_PATIENT: u64 = 8;
 /// Patients whose intensities say whether reversal raises the ratio: the first ones, which training has.
 const LOOKED_AT: u64 = 16;
 /// The standard deviation of the texture that all patients share, and its smoothness in pixels.
@@ -121,15 +121,9 @@ impl PhantomConfig {
         })
     }
 
-    /// How slices are made, in one line.
-    fn steps(&self) -> String {
-        let reverse = match self.reverse {
-            Reverse::Yes => "reversed inside the brain",
-            Reverse::No => "not reversed",
-            Reverse::Auto => {
-                "reversed inside the brain where the means of healthy brain and lesions in the first training patients add up to more than 1"
-            }
-        };
+    /// How slices of the set `seed` are made, in one line.
+    fn steps(&self, seed: u64) -> String {
+        let (_, reverse) = self.reversal(seed, &texture(seed, self));
         let size = self.size;
         format!(
             "drawn {size} x {size} ({}, lesions d = {}, het = {}); intensities clipped to the 1st and 99th percentile of each patient's brain \
@@ -138,6 +132,28 @@ impl PhantomConfig {
             self.d,
             self.het
         )
+    }
+
+    /// Whether the slices of the set `seed`, whose patients share this texture, are reversed, and that in words.
+    fn reversal(&self, seed: u64, texture: &[f32]) -> (bool, String) {
+        let fixed = |reversed| (reversed, intensity::in_words(reversed).to_string());
+        match self.reverse {
+            Reverse::Yes => fixed(true),
+            Reverse::No => fixed(false),
+            Reverse::Auto => {
+                let volumes: Vec<Volume> = (0..LOOKED_AT)
+                    .into_par_iter()
+                    .map(|patient| Volume::draw(seed, patient, self, texture))
+                    .collect();
+                let mut means = Means::default();
+                for volume in volumes {
+                    means.add(&volume.values, &volume.brain, &volume.lesion);
+                }
+                let whose = format!("the first {LOOKED_AT} training patients'");
+                // Every other patient has a lesion, so that there are both means.
+                means.decision(&whose).unwrap_or_else(|| fixed(false))
+            }
+        }
     }
 }
 
@@ -152,14 +168,15 @@ fn source(config: PhantomConfig) -> Endless<PhantomConfig> {
         config,
         draw: |config, seed, first, count| phantom(seed, first, count, config),
         filter: None,
-        steps: |config| Some(config.steps()),
+        steps: |config, seed| Some(config.steps(seed)),
     }
 }
 
 /// The slices `first..first + count` of the endless set `seed`, `[1, size, size]` each: eight of one patient, then eight of the next. Every
 /// other patient has a lesion, in two to five slices; labels, brain and lesion masks say where.
 ///
-/// A slice is a function of (seed, patient) alone. The brain is an ellipse with a rippled cortex and two ventricles, in which every patient
+/// A slice is a function of (`seed`, its number, `config`) alone; whether it is reversed by [`Reverse::Auto`] is one of (`seed`, `config`), for
+/// all slices alike. The brain is an ellipse with a rippled cortex and two ventricles, in which every patient
 /// differs. All patients of a set share a smooth texture, and a smooth factor (the bias of the coil) differs by slice. A lesion is a warped
 /// disc to which `d` and a texture of standard deviation `het` are added. There is no white noise. Intensities are clipped to the 1st and
 /// 99th percentile of the patient's brain and scaled to 0 to 1; outside the brain they are 0.
@@ -192,7 +209,7 @@ fn drawn(seed: u64, first: u64, count: usize, config: &PhantomConfig, lesions: b
     let texture = texture(seed, config);
     let end = first + count as u64;
     let patients = first / OF_PATIENT..end.div_ceil(OF_PATIENT);
-    let reversed = is_reversed(seed, config, &texture);
+    let (reversed, _) = config.reversal(seed, &texture);
     let volumes: Vec<Volume> = patients
         .clone()
         .into_par_iter()
@@ -246,24 +263,6 @@ fn drawn(seed: u64, first: u64, count: usize, config: &PhantomConfig, lesions: b
 fn texture(seed: u64, config: &PhantomConfig) -> Vec<f32> {
     let draws = Philox::new(seed ^ path_hash("mri phantom texture"), 0);
     smooth_field(&draws, [config.size; 2], TEXTURE.1)
-}
-
-fn is_reversed(seed: u64, config: &PhantomConfig, texture: &[f32]) -> bool {
-    match config.reverse {
-        Reverse::Yes => true,
-        Reverse::No => false,
-        Reverse::Auto => {
-            let volumes: Vec<Volume> = (0..LOOKED_AT)
-                .into_par_iter()
-                .map(|patient| Volume::draw(seed, patient, config, texture))
-                .collect();
-            let mut means = Means::default();
-            for volume in volumes {
-                means.add(&volume.values, &volume.brain, &volume.lesion);
-            }
-            means.ask_for_reversal() == Some(true)
-        }
-    }
 }
 
 /// The height of a slice from the middle of a volume of `slices`, -1 to 1.

@@ -1,20 +1,19 @@
 //! Slices in files: pairs of an image and a mask, or arrays with an index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use rayon::prelude::*;
 
 use super::super::archive::Archive;
 use super::super::array::{Array, shown};
 use super::super::csv_table::{Row, Table};
-use super::super::image_file::{Colour, decode, write};
+use super::super::image_file::{Colour, decode, size, write};
+use super::super::in_order::all_in_order;
 use super::super::options::Options;
 use super::super::reader::{Kind, Part, Reader};
 use super::super::{Amount, DataSplit, folder};
 use super::collection::{self, Collection, Preparation};
-use super::stack::binary;
+use super::stack::{TWO_VALUES, binary};
 use super::{CLASSES, Stack};
 use crate::TrainingError;
 
@@ -44,12 +43,18 @@ struct Slices {
 
 /// What a place holds.
 enum Layout {
-    Arrays {
-        archive: PathBuf,
-        index: PathBuf,
-    },
-    /// Number, image and mask.
-    Pairs(Vec<(u32, PathBuf, PathBuf)>),
+    Arrays { archive: PathBuf, index: PathBuf },
+    Pairs(Pairs),
+}
+
+/// Pairs of an image and a mask.
+#[derive(Debug, Default)]
+struct Pairs {
+    /// Number, image and mask, by number.
+    pairs: Vec<(u32, PathBuf, PathBuf)>,
+    /// Images whose names are no numbers, and masks without an image.
+    unnumbered: usize,
+    single: usize,
 }
 
 impl Slices {
@@ -68,30 +73,47 @@ impl Slices {
     fn layout(&self) -> Result<Layout, TrainingError> {
         let place = &self.options.path;
         let arrays = |archive: PathBuf| {
+            self.options
+                .exclude(&["per_patient"], "the index of an archive")?;
             let index = match self.options.get("index") {
                 Some(index) => archive.with_file_name(index),
                 None => archive.with_file_name(INDEX),
             };
-            Layout::Arrays { archive, index }
+            Ok(Layout::Arrays { archive, index })
         };
         if !place.is_dir() {
-            return Ok(arrays(place.clone()));
+            return arrays(place.clone());
         }
         let names = folder::names(place)?;
         let archives: Vec<&String> = names.iter().filter(|name| name.ends_with(".npz")).collect();
-        if let [archive] = archives.as_slice() {
-            return Ok(arrays(place.join(archive)));
+        match archives.as_slice() {
+            [] => {}
+            [archive] => return arrays(place.join(archive)),
+            [first, second, ..] => {
+                return Err(TrainingError::data(
+                    place.display().to_string(),
+                    format!("{first} and {second} could both be the archive"),
+                    "name the archive itself",
+                ));
+            }
         }
-        let mut pairs = Vec::new();
+        self.options.exclude(&["index"], "pairs of images")?;
+        let there: HashSet<&String> = names.iter().collect();
+        let mut found = Pairs::default();
         for name in &names {
             let Some(stem) = name.strip_suffix(".png") else {
                 continue;
             };
+            if let Some(of) = stem.strip_suffix(MASK) {
+                found.single += usize::from(!there.contains(&format!("{of}.png")));
+                continue;
+            }
             let number = stem.parse::<u32>().ok();
             let mask = format!("{stem}{MASK}.png");
             match number {
-                Some(number) if names.contains(&mask) => {
-                    pairs.push((number, place.join(name), place.join(mask)));
+                Some(number) if there.contains(&mask) => {
+                    let [image, mask] = [name, &mask].map(|name| place.join(name));
+                    found.pairs.push((number, image, mask));
                 }
                 Some(_) => {
                     return Err(TrainingError::data(
@@ -100,16 +122,16 @@ impl Slices {
                         "give every image a mask of zeros where nothing is lesion",
                     ));
                 }
-                None => {}
+                None => found.unnumbered += 1,
             }
         }
-        if pairs.is_empty() {
+        if found.pairs.is_empty() {
             let missing =
                 format!("archive (.npz) with {INDEX}, nor pairs such as 1.png and 1{MASK}.png");
             return Err(folder::missing(place, missing, KIND.name));
         }
-        pairs.sort();
-        Ok(Layout::Pairs(pairs))
+        found.pairs.sort();
+        Ok(Layout::Pairs(found))
     }
 
     fn collection(&self) -> Result<Collection, TrainingError> {
@@ -119,36 +141,49 @@ impl Slices {
         }
     }
 
-    fn pairs(&self, pairs: &[(u32, PathBuf, PathBuf)]) -> Result<Collection, TrainingError> {
-        let prepared: Vec<_> = pairs
-            .par_iter()
-            .map(|(number, image, mask)| {
-                let place = image.display().to_string();
-                let (shape, values) = grey(image)?;
-                let (other, lesion) = grey(mask)?;
-                if other != shape {
-                    return Err(TrainingError::data(
-                        mask.display().to_string(),
-                        format!(
-                            "it has {} x {} pixels, its image {} x {}",
-                            other[0], other[1], shape[0], shape[1]
-                        ),
-                        "give the mask the size of its image",
-                    ));
-                }
-                let stack = Stack {
-                    shape: [1, shape[0], shape[1]],
-                    values,
-                    brain: None,
-                    lesion: Some(binary(&mask.display().to_string(), &lesion)?),
-                    numbers: vec![*number],
-                };
-                self.preparation.prepare(&place, &stack)
-            })
-            .collect::<Result<_, _>>()?;
+    fn pairs(&self, found: &Pairs) -> Result<Collection, TrainingError> {
+        let sizes = all_in_order(&found.pairs, |(_, image, _)| {
+            let [height, width] = size(image)?;
+            Ok([1, height, width])
+        })?;
+        let place = self.options.path.display().to_string();
+        self.preparation.check_size(&place, sizes)?;
+        let prepared = all_in_order(&found.pairs, |(number, image, mask)| {
+            let place = image.display().to_string();
+            let (shape, values) = grey(image)?;
+            let (other, lesion) = grey(mask)?;
+            if other != shape {
+                return Err(TrainingError::data(
+                    mask.display().to_string(),
+                    format!(
+                        "it has {} x {} pixels, its image {} x {}",
+                        other[0], other[1], shape[0], shape[1]
+                    ),
+                    "give the mask the size of its image",
+                ));
+            }
+            let stack = Stack {
+                shape: [1, shape[0], shape[1]],
+                values,
+                brain: None,
+                lesion: Some(binary(&mask.display().to_string(), &lesion, TWO_VALUES)?),
+                numbers: vec![*number],
+            };
+            self.preparation.prepare(&place, &stack)
+        })?;
         let mut all = Collection::default();
-        for ((number, ..), prepared) in pairs.iter().zip(prepared) {
-            all.add((number / self.per_patient).to_string(), prepared);
+        for ((number, ..), prepared) in found.pairs.iter().zip(prepared) {
+            // The images of a patient are slices of one volume.
+            let patient = number / self.per_patient;
+            all.add(patient.to_string(), patient as usize, prepared);
+        }
+        for (count, what) in [
+            (found.unnumbered, "with names that are no numbers"),
+            (found.single, "that are masks without an image"),
+        ] {
+            if count > 0 {
+                all.note(format!("files left out: {count} {what}"));
+            }
         }
         Ok(all)
     }
@@ -175,11 +210,12 @@ impl Slices {
                 ));
             }
         };
+        self.preparation.check_size(&image.place, [shape])?;
         let mut mask = |name: &str| -> Result<Vec<u8>, TrainingError> {
             let mask = read(name)?;
             let place = mask.place.clone();
             match mask.shape == image.shape {
-                true => binary(&place, &mask.into_floats()?),
+                true => binary(&place, &mask.into_floats()?, TWO_VALUES),
                 false => Err(TrainingError::data(
                     place,
                     format!(
@@ -197,29 +233,26 @@ impl Slices {
             false => None,
         };
         let values = image.into_floats()?;
-        let patients = read_index(index, shape[0])?;
-        let prepared: Vec<_> = patients
-            .par_iter()
-            .map(|(patient, slices)| {
-                let plane = shape[1] * shape[2];
-                fn of<T: Copy>(all: &[T], slices: &BTreeMap<u32, usize>, plane: usize) -> Vec<T> {
-                    let rows = slices.values().map(|row| &all[row * plane..][..plane]);
-                    rows.flatten().copied().collect()
-                }
-                let stack = Stack {
-                    shape: [slices.len(), shape[1], shape[2]],
-                    values: of(&values, slices, plane),
-                    brain: brain.as_ref().map(|brain| of(brain, slices, plane)),
-                    lesion: Some(of(&lesion, slices, plane)),
-                    numbers: slices.keys().copied().collect(),
-                };
-                let place = format!("{}, patient {patient}", path.display());
-                self.preparation.prepare(&place, &stack)
-            })
-            .collect::<Result<_, _>>()?;
+        let patients: Vec<_> = read_index(index, shape[0])?.into_iter().collect();
+        let prepared = all_in_order(&patients, |(patient, slices)| {
+            let plane = shape[1] * shape[2];
+            fn of<T: Copy>(all: &[T], slices: &BTreeMap<u32, usize>, plane: usize) -> Vec<T> {
+                let rows = slices.values().map(|row| &all[row * plane..][..plane]);
+                rows.flatten().copied().collect()
+            }
+            let stack = Stack {
+                shape: [slices.len(), shape[1], shape[2]],
+                values: of(&values, slices, plane),
+                brain: brain.as_ref().map(|brain| of(brain, slices, plane)),
+                lesion: Some(of(&lesion, slices, plane)),
+                numbers: slices.keys().copied().collect(),
+            };
+            let place = format!("{}, patient {patient}", path.display());
+            self.preparation.prepare(&place, &stack)
+        })?;
         let mut all = Collection::default();
-        for (patient, prepared) in patients.into_keys().zip(prepared) {
-            all.add(patient, prepared);
+        for (number, ((patient, _), prepared)) in patients.into_iter().zip(prepared).enumerate() {
+            all.add(patient, number, prepared);
         }
         Ok(all)
     }
@@ -270,7 +303,14 @@ fn read_index(path: &Path, count: usize) -> Result<Patients, TrainingError> {
         }
         Ok(())
     })?;
-    Ok(patients)
+    match used.iter().position(|used| !used) {
+        None => Ok(patients),
+        Some(row) => Err(TrainingError::data(
+            path.display().to_string(),
+            format!("no line lists row {row} of the arrays, which have {count}"),
+            "keep the index and the arrays of one set together",
+        )),
+    }
 }
 
 impl Reader for Slices {
@@ -281,7 +321,8 @@ impl Reader for Slices {
     fn files(&self, _: Part) -> Result<Vec<PathBuf>, TrainingError> {
         Ok(match self.layout()? {
             Layout::Arrays { archive, index } => vec![index, archive],
-            Layout::Pairs(pairs) => pairs
+            Layout::Pairs(found) => found
+                .pairs
                 .into_iter()
                 .flat_map(|(_, image, mask)| [image, mask])
                 .collect(),
@@ -293,7 +334,7 @@ impl Reader for Slices {
         self.preparation.split(&place, self.collection()?)
     }
 
-    fn steps(&self) -> Option<String> {
+    fn steps(&self, _: u64) -> Option<String> {
         self.preparation.said().steps
     }
 

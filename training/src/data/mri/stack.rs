@@ -17,7 +17,7 @@ pub struct Stack {
     pub brain: Option<Vec<u8>>,
     /// 1 inside a lesion, 0 outside; nothing is known of lesions where absent.
     pub lesion: Option<Vec<u8>>,
-    /// The number of every slice, upwards.
+    /// The number of every slice: larger ones lie higher.
     pub numbers: Vec<u32>,
 }
 
@@ -53,28 +53,29 @@ impl Stack {
         any_lesion: bool,
     ) -> Result<(Self, Nifti), TrainingError> {
         let image = Nifti::read(files.image.as_ref(), volume)?;
-        let mask = |path: &Option<_>, any: bool| -> Result<Option<Vec<u8>>, TrainingError> {
-            let Some(path) = path else {
-                return Ok(None);
+        let mask =
+            |path: &Option<_>, any: bool, remedy| -> Result<Option<Vec<u8>>, TrainingError> {
+                let Some(path) = path else {
+                    return Ok(None);
+                };
+                let mask = Nifti::read(AsRef::<Path>::as_ref(path), None)?;
+                image.same_grid(&mask)?;
+                let binary = match any {
+                    true => mask
+                        .values
+                        .iter()
+                        .map(|value| u8::from(*value != 0.0))
+                        .collect(),
+                    false => binary(mask.place(), &mask.values, remedy)?,
+                };
+                Ok(Some(upright(&image, &binary)))
             };
-            let mask = Nifti::read(AsRef::<Path>::as_ref(path), None)?;
-            image.same_grid(&mask)?;
-            let binary = match any {
-                true => mask
-                    .values
-                    .iter()
-                    .map(|value| u8::from(*value != 0.0))
-                    .collect(),
-                false => binary(mask.place(), &mask.values)?,
-            };
-            Ok(Some(upright(&image, &binary)))
-        };
         let [width, height, slices] = image.orientation().per_standard_axis(image.shape());
         let stack = Self {
             shape: [slices, height, width],
             values: upright(&image, &image.values),
-            brain: mask(&files.brain, false)?,
-            lesion: mask(&files.lesion, any_lesion)?,
+            brain: mask(&files.brain, false, TWO_VALUES)?,
+            lesion: mask(&files.lesion, any_lesion, KINDS_OF_LESIONS)?,
             numbers: (0..slices as u32).collect(),
         };
         Ok((stack, image))
@@ -108,11 +109,16 @@ fn turn<T: Copy>(image: &Nifti, values: &mut [T]) {
     }
 }
 
-/// A mask of two values at most: 1 where it is not 0.
+/// What is said of a mask with more than two values, and of a lesion mask of a volume.
+pub(super) const TWO_VALUES: &str = "give a mask of 0 and one other value";
+const KINDS_OF_LESIONS: &str =
+    "add any_lesion=yes if each of them is a lesion, or give a mask of 0 and one other value";
+
+/// A mask of 0 and one other value: 1 where it is not 0.
 ///
 /// # Errors
-/// [`TrainingError::Data`] that names `place`.
-pub(super) fn binary(place: &str, values: &[f32]) -> Result<Vec<u8>, TrainingError> {
+/// [`TrainingError::Data`] with `remedy` that names `place`, for a mask with further values.
+pub(super) fn binary(place: &str, values: &[f32], remedy: &str) -> Result<Vec<u8>, TrainingError> {
     let inside = values.iter().copied().find(|value| *value != 0.0);
     let other = values
         .iter()
@@ -120,8 +126,8 @@ pub(super) fn binary(place: &str, values: &[f32]) -> Result<Vec<u8>, TrainingErr
     match (inside, other) {
         (Some(inside), Some(other)) => Err(TrainingError::data(
             place,
-            format!("a mask has two values, this one has 0, {inside} and {other}"),
-            "give a mask of 0 and one other value, or, for lesions of several kinds in a volume, any_lesion=yes",
+            format!("a mask has one value beside 0, this one has {inside} and {other}"),
+            remedy,
         )),
         _ => Ok(values.iter().map(|value| u8::from(*value != 0.0)).collect()),
     }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::super::csv_table::Table;
+use super::super::in_order::all_in_order;
+use super::super::nifti::Nifti;
 use super::super::options::Options;
 use super::super::reader::{Kind, Part, Reader};
 use super::super::{Amount, DataSplit, folder};
@@ -33,8 +33,10 @@ const OPTIONS: &[&str] = &[
 ];
 /// How files are called where no option says it, in lower case: the whole name, or its end after `_` or `-`.
 const IMAGES: &[&str] = &["flair"];
-const BRAINS: &[&str] = &["brainmask", "brain_mask", "mask"];
-const LESIONS: &[&str] = &["gold_standard", "seg", "lesion"];
+const BRAINS: &[&str] = &["brainmask", "brain_mask"];
+const LESIONS: &[&str] = &["gold_standard", "seg", "lesion", "lesion_mask"];
+/// The whole name of a brain mask: `lesion_mask` and `tumour_mask` are none.
+const BRAIN: &str = "mask";
 /// Endings of files.
 const ENDINGS: [&str; 2] = [".nii.gz", ".nii"];
 /// Columns of a table: image, brain mask, lesion mask, patient.
@@ -51,11 +53,19 @@ struct Volumes {
     preparation: Preparation,
 }
 
-/// One patient.
+/// One volume of a patient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     patient: String,
     files: VolumeFiles<PathBuf>,
+}
+
+/// The volumes of a part.
+#[derive(Debug, Default)]
+struct Entries {
+    volumes: Vec<Entry>,
+    /// Folders beside those of the volumes that hold no image.
+    without_image: Vec<String>,
 }
 
 impl Volumes {
@@ -64,6 +74,12 @@ impl Volumes {
         let options = Options::parse(KIND.name, argument, &[OPTIONS, split, chain, reverse])?;
         if options.get("test_csv").is_some() && options.get("csv").is_none() {
             return Err(options.refuse("test_csv needs csv: give both".to_string()));
+        }
+        if options.get("csv").is_some() {
+            options.exclude(&["image", "brain", "lesion"], "csv")?;
+        }
+        if options.get("test_csv").is_some() {
+            options.exclude(&["only", "folds", "fold", "test_share"], "test_csv")?;
         }
         let only_test = match options.get("only") {
             None => false,
@@ -75,6 +91,9 @@ impl Volumes {
                 return Err(options.refuse(problem));
             }
         };
+        if only_test {
+            options.exclude(&["folds", "fold", "test_share", "split_seed"], "only=test")?;
+        }
         Ok(Self {
             volume: options.number("volume", "a whole number from 0", |_| true)?,
             any_lesion: options.yes_or_no("any_lesion")?.unwrap_or(false),
@@ -84,12 +103,16 @@ impl Volumes {
         })
     }
 
-    /// The patients of both parts; those of the first are split where there is no second.
-    fn entries(&self) -> Result<(Vec<Entry>, Option<Vec<Entry>>), TrainingError> {
+    /// The volumes of both parts; those of the first are split where there is no second.
+    fn entries(&self) -> Result<(Entries, Option<Entries>), TrainingError> {
         let place = &self.options.path;
-        let table = |name: &str| -> Result<Option<Vec<Entry>>, TrainingError> {
+        let table = |name: &str| -> Result<Option<Entries>, TrainingError> {
             let file = self.options.get(name).map(|file| place.join(file));
-            file.map(|file| read_table(&file)).transpose()
+            let entries = file.map(|file| read_table(&file, self.only_test));
+            Ok(entries.transpose()?.map(|volumes| Entries {
+                volumes,
+                without_image: Vec::new(),
+            }))
         };
         match (table("csv")?, table("test_csv")?) {
             (Some(first), test) => Ok((first, test)),
@@ -98,29 +121,41 @@ impl Volumes {
     }
 
     /// The patients of a folder that holds one folder for each, or the files of one.
-    fn folders(&self) -> Result<Vec<Entry>, TrainingError> {
+    fn folders(&self) -> Result<Entries, TrainingError> {
         let place = &self.options.path;
-        let mut entries = Vec::new();
+        let mut entries = Entries::default();
         let names = folder::names(place)?;
-        let inner = names.iter().filter(|name| place.join(name).is_dir());
-        for name in inner {
-            entries.extend(self.of_folder(name, &place.join(name))?);
+        let is_folder = |name: &&String| !name.starts_with('.') && place.join(name).is_dir();
+        for name in names.iter().filter(is_folder) {
+            match self.of_folder(name, &place.join(name))? {
+                Some(entry) => entries.volumes.push(entry),
+                None => entries.without_image.push(name.clone()),
+            }
         }
-        if entries.is_empty() {
+        if entries.volumes.is_empty() {
+            // The folder of one patient, whose own folders hold other things.
             let name = place.file_name().unwrap_or_default().to_string_lossy();
-            entries.extend(self.of_folder(&name, place)?);
+            entries = Entries {
+                volumes: self.of_folder(&name, place)?.into_iter().collect(),
+                without_image: Vec::new(),
+            };
         }
-        match entries.is_empty() {
+        match entries.volumes.is_empty() {
             false => Ok(entries),
             true => Err(folder::missing(
                 place,
                 format!(
                     "folder with a volume named {} (.nii or .nii.gz); say another name with image=NAME, or csv=FILE",
-                    self.options.get("image").unwrap_or(IMAGES[0])
+                    self.image()
                 ),
                 KIND.name,
             )),
         }
+    }
+
+    /// The name of the images, or its end.
+    fn image(&self) -> &str {
+        self.options.get("image").unwrap_or(IMAGES[0])
     }
 
     /// The files of one patient; `None` where there is no image.
@@ -133,11 +168,14 @@ impl Volumes {
                 let name = name.to_lowercase();
                 let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
                 stem.is_some_and(|stem| {
-                    wanted.iter().any(|wanted| {
-                        let before = stem.strip_suffix(wanted);
-                        before
-                            .is_some_and(|before| before.is_empty() || before.ends_with(['_', '-']))
-                    })
+                    let whole = option == "brain" && given.is_none() && stem == BRAIN;
+                    whole
+                        || wanted.iter().any(|wanted| {
+                            let before = stem.strip_suffix(wanted);
+                            before.is_some_and(|before| {
+                                before.is_empty() || before.ends_with(['_', '-'])
+                            })
+                        })
                 })
             };
             let found: Vec<&String> = names.iter().filter(fits).collect();
@@ -169,26 +207,71 @@ impl Volumes {
         }))
     }
 
-    fn collection(&self, entries: &[Entry]) -> Result<Collection, TrainingError> {
-        let prepared: Vec<_> = entries
-            .par_iter()
-            .map(|entry| {
-                let (stack, image) = Stack::read(&entry.files, self.volume, self.any_lesion)?;
-                self.preparation.prepare(image.place(), &stack)
-            })
-            .collect::<Result<_, _>>()?;
+    /// Prepares the slices of all volumes.
+    fn collection(&self, entries: &Entries, part: &str) -> Result<Collection, TrainingError> {
+        let volumes = &entries.volumes;
+        let prepared = all_in_order(volumes, |entry| {
+            let (stack, image) = Stack::read(&entry.files, self.volume, self.any_lesion)?;
+            self.preparation.prepare(image.place(), &stack)
+        })?;
         let mut all = Collection::default();
-        for (entry, prepared) in entries.iter().zip(prepared) {
-            all.add(entry.patient.clone(), prepared);
+        for (number, (entry, prepared)) in volumes.iter().zip(prepared).enumerate() {
+            all.add(entry.patient.clone(), number, prepared);
+        }
+        let has_none = |entry: &&Entry| entry.files.lesion.is_none();
+        match (volumes.iter().filter(has_none).count(), volumes.len()) {
+            (0, _) => {}
+            (1, 1) => all.note(format!(
+                "the {part}volume has no lesion mask: its slices count as healthy"
+            )),
+            (1, of) => all.note(format!(
+                "1 of {of} {part}volumes has no lesion mask: its slices count as healthy"
+            )),
+            (count, of) => all.note(format!(
+                "{count} of {of} {part}volumes have no lesion mask: their slices count as healthy"
+            )),
+        }
+        if let Some(first) = entries.without_image.first() {
+            let (count, image) = (entries.without_image.len(), self.image());
+            all.note(format!(
+                "folders left out: {count} without a volume named {image} (such as {first})"
+            ));
         }
         Ok(all)
     }
+
+    /// Refuses volumes whose slices are more than can be held.
+    fn check_size(&self, entries: &[&Entries]) -> Result<(), TrainingError> {
+        let volumes: Vec<&Entry> = entries.iter().flat_map(|some| &some.volumes).collect();
+        let shapes = all_in_order(&volumes, |entry| {
+            let [width, height, slices] = Nifti::standard_shape(&entry.files.image)?;
+            Ok([slices, height, width])
+        })?;
+        let place = self.options.path.display().to_string();
+        self.preparation.check_size(&place, shapes)
+    }
 }
 
-/// The patients of a table. Paths are relative to its folder; empty cells say that there is no mask.
-fn read_table(path: &Path) -> Result<Vec<Entry>, TrainingError> {
+/// The volumes of a table. Paths are relative to its folder; empty cells say that there is no mask. The column of lesion masks may be absent
+/// where nothing is learned from the slices (`only_test`).
+fn read_table(path: &Path, only_test: bool) -> Result<Vec<Entry>, TrainingError> {
     let table = Table::open(path, &Options::without_path(KIND.name, "", &[])?)?;
+    let unknown = |name: &&String| !COLUMNS.contains(&name.as_str());
+    if let Some(name) = table.names.iter().find(unknown) {
+        return Err(TrainingError::data(
+            path.display().to_string(),
+            format!("its column {name} is none that is read"),
+            format!("call it one of {}, or remove it", COLUMNS.join(", ")),
+        ));
+    }
     let image = table.column(COLUMNS[0])?;
+    if !only_test && !table.names.iter().any(|name| name == COLUMNS[2]) {
+        return Err(TrainingError::data(
+            path.display().to_string(),
+            format!("it has no column {}, the lesion masks", COLUMNS[2]),
+            "add it, with empty cells where there is no mask and slices are to count as healthy",
+        ));
+    }
     let [brain, lesion, patient] =
         [1, 2, 3].map(|at: usize| table.names.iter().position(|name| name == COLUMNS[at]));
     let place = path.parent().unwrap_or(Path::new(""));
@@ -233,7 +316,7 @@ impl Reader for Volumes {
             Part::Test => test.unwrap_or(first),
             Part::Train => first,
         };
-        let files = entries.into_iter().map(|entry| entry.files);
+        let files = entries.volumes.into_iter().map(|entry| entry.files);
         Ok(files
             .flat_map(|files| [Some(files.image), files.brain, files.lesion])
             .flatten()
@@ -243,17 +326,26 @@ impl Reader for Volumes {
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
         let place = self.options.path.display().to_string();
         let (first, test) = self.entries()?;
-        let first = self.collection(&first)?;
+        let both: Vec<&Entries> = [Some(&first), test.as_ref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        self.check_size(&both)?;
         match test {
-            Some(test) => self
-                .preparation
-                .apart(&place, first, self.collection(&test)?),
-            None if self.only_test => self.preparation.apart(&place, Collection::default(), first),
-            None => self.preparation.split(&place, first),
+            Some(test) => self.preparation.apart(
+                &place,
+                self.collection(&first, "training ")?,
+                self.collection(&test, "test ")?,
+            ),
+            None if self.only_test => {
+                self.preparation
+                    .apart(&place, Collection::default(), self.collection(&first, "")?)
+            }
+            None => self.preparation.split(&place, self.collection(&first, "")?),
         }
     }
 
-    fn steps(&self) -> Option<String> {
+    fn steps(&self, _: u64) -> Option<String> {
         self.preparation.said().steps
     }
 

@@ -127,6 +127,7 @@ pub(super) struct Header {
     pub(super) offset: usize,
     /// Slope and intercept; values are as they are stored where absent.
     pub(super) scale: Option<[f64; 2]>,
+    /// To places in millimetres.
     pub(super) affine: Affine,
     pub(super) orientation: Orientation,
 }
@@ -204,7 +205,11 @@ impl Header {
             return Err(bad(problem, convert));
         }
         let [slope, inter] = [SLOPE, INTER].map(|place| f64::from(fields.float(place)));
-        let scaled = slope != 0.0 && slope.is_finite() && inter.is_finite();
+        let scaled = slope != 0.0 && slope.is_finite();
+        if scaled && !inter.is_finite() {
+            let problem = format!("scl_inter = {inter} beside scl_slope = {slope}");
+            return Err(bad(problem, "correct its slope and intercept"));
+        }
         let affine = fields
             .affine()
             .map_err(|problem| bad(problem, "correct its sform or qform"))?;
@@ -291,23 +296,26 @@ impl Fields<'_> {
                     )
                 })?;
         }
-        // Each length is below 2^15: seven of them overflow 64 bits.
-        let volumes = lengths[3..]
-            .iter()
-            .try_fold(1usize, |sum, length| sum.checked_mul(*length));
-        let volumes = volumes.filter(|volumes| *volumes < 1 << 16);
-        let volumes = volumes.ok_or_else(|| "dim: it has more than 65,535 volumes".to_string())?;
-        Ok(([lengths[0], lengths[1], lengths[2]], volumes))
+        // Each length is below 2^15, so that four of them fit into 64 bits.
+        let volumes: usize = lengths[3..].iter().product();
+        match volumes < 1 << 16 {
+            true => Ok(([lengths[0], lengths[1], lengths[2]], volumes)),
+            false => Err("dim: it has more than 65,535 volumes".to_string()),
+        }
+    }
+
+    /// Millimetres of the unit of lengths.
+    fn unit(&self) -> f64 {
+        // The low three bits of xyzt_units: metres, micrometres; an unknown unit counts as millimetres.
+        match self.bytes[UNITS] & 7 {
+            1 => 1000.0,
+            3 => 0.001,
+            _ => 1.0,
+        }
     }
 
     /// Edges of a voxel in millimetres.
     fn edges(&self) -> Result<[f64; 3], String> {
-        // The low three bits of xyzt_units; an unknown unit counts as millimetres.
-        let unit = match self.bytes[UNITS] & 7 {
-            1 => 1000.0,
-            3 => 0.001,
-            _ => 1.0,
-        };
         let mut edges = [0.0; 3];
         for (axis, edge) in edges.iter_mut().enumerate() {
             let given = self.float(PIXDIM + 4 * (axis + 1));
@@ -317,12 +325,12 @@ impl Fields<'_> {
                     axis + 1
                 ));
             }
-            *edge = f64::from(given) * unit;
+            *edge = f64::from(given) * self.unit();
         }
         Ok(edges)
     }
 
-    /// From voxels to places in the head: by sform where it is set, else by qform, else by the edges of a voxel alone.
+    /// From voxels to places in the head, in millimetres: by sform where it is set, else by qform, else by the edges of a voxel alone.
     fn affine(&self) -> Result<Affine, String> {
         let floats = |place: usize| -> [f64; 4] {
             [0, 1, 2, 3].map(|number| f64::from(self.float(place + 4 * number)))
@@ -344,7 +352,7 @@ impl Fields<'_> {
             }
         };
         match affine.iter().flatten().all(|value| value.is_finite()) {
-            true => Ok(affine),
+            true => Ok(affine.map(|row| row.map(|value| value * self.unit()))),
             false => Err(format!("{name} holds a number that is not finite")),
         }
     }

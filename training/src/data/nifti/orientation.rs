@@ -53,7 +53,8 @@ impl Orientation {
     }
 
     /// Letters of the directions in which the axes of the file run, such as `LAS`.
-    pub fn letters(&self) -> String {
+    #[cfg(test)]
+    pub(super) fn letters(&self) -> String {
         let mut letters = ['?'; 3];
         for (standard, pair) in [['R', 'L'], ['A', 'P'], ['S', 'I']].iter().enumerate() {
             letters[self.axes[standard]] = pair[usize::from(self.flipped[standard])];

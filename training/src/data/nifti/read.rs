@@ -38,44 +38,11 @@ impl Nifti {
     /// [`TrainingError::Read`]; [`TrainingError::Data`] that names the file and the field, where it is no NIfTI-1 file, one that is cut, one of
     /// several volumes of which none was chosen, or one with a voxel that is not finite.
     pub fn read(path: &Path, volume: Option<usize>) -> Result<Self, TrainingError> {
-        let failed = |cause| TrainingError::Read {
-            path: path.to_path_buf(),
-            cause,
-        };
-        let file = File::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        let mut reader = BufReader::with_capacity(1 << 16, file);
-        let mut start = Vec::new();
-        reader
-            .by_ref()
-            .take(2)
-            .read_to_end(&mut start)
-            .map_err(failed)?;
-        let packed = start == GZIP;
-        let whole = io::Cursor::new(start).chain(reader);
+        let (mut reader, available) = open(path)?;
         let place = path.display().to_string();
-        match packed {
-            true => {
-                let available = length.saturating_mul(DENSEST);
-                Self::of(place, MultiGzDecoder::new(whole), available, volume)
-            }
-            false => Self::of(place, whole, length, volume),
-        }
-    }
-
-    /// Reads from `reader`, which gives at most `available` bytes.
-    fn of(
-        place: String,
-        mut reader: impl Read,
-        available: u64,
-        volume: Option<usize>,
-    ) -> Result<Self, TrainingError> {
         let cut = |problem: String| TrainingError::data(&place, problem, "fetch the file again");
-        let failed = |cause: io::Error| cut(format!("it is cut or damaged ({cause})"));
-        let mut start = Vec::new();
-        let first = reader.by_ref().take(START as u64).read_to_end(&mut start);
-        first.map_err(failed)?;
-        let header = Header::read(&place, &start)?;
+        let failed = |cause: io::Error| cut(damaged(&cause));
+        let header = header(&place, &mut reader)?;
         let volume = match volume {
             None if header.volumes == 1 => 0,
             None => {
@@ -103,10 +70,19 @@ impl Nifti {
         let voxels = header.voxels();
         let size = voxels as u64 * header.voxel.size() as u64;
         let needed = (size * header.volumes as u64).saturating_add(header.offset as u64);
-        if voxels > MOST_VOXELS || needed > available {
-            let [x, y, z] = header.shape;
+        let [x, y, z] = header.shape;
+        if voxels > MOST_VOXELS {
+            return Err(TrainingError::data(
+                &place,
+                format!(
+                    "dim: {x} x {y} x {z} voxels are more than {MOST_VOXELS}, the most of a volume"
+                ),
+                "use a lower resolution",
+            ));
+        }
+        if needed > available {
             return Err(cut(format!(
-                "dim: {x} x {y} x {z} voxels of {} volumes need {needed} bytes, which the file does not have or are too many",
+                "dim: {x} x {y} x {z} voxels of {} volumes need {needed} bytes, the file has {available} at most",
                 header.volumes
             )));
         }
@@ -130,6 +106,16 @@ impl Nifti {
         };
         nifti.check_finite()?;
         Ok(nifti)
+    }
+
+    /// The lengths of the axes of a volume in standard order: to the right, to the front, up. Reads the header alone.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read) that a header shows.
+    pub(in super::super) fn standard_shape(path: &Path) -> Result<[usize; 3], TrainingError> {
+        let (mut reader, _) = open(path)?;
+        let header = header(&path.display().to_string(), &mut reader)?;
+        Ok(header.orientation.per_standard_axis(header.shape))
     }
 
     fn check_finite(&self) -> Result<(), TrainingError> {
@@ -166,21 +152,6 @@ impl Nifti {
         self.header.shape
     }
 
-    /// Volumes of the file.
-    pub fn volumes(&self) -> usize {
-        self.header.volumes
-    }
-
-    /// Edges of a voxel along the axes of the file, in millimetres.
-    pub fn edges(&self) -> [f64; 3] {
-        self.header.edges
-    }
-
-    /// From voxels to places in the head: the rows of `(i, j, k, 1)` to the right, to the front and up.
-    pub fn affine(&self) -> [[f64; 4]; 3] {
-        self.header.affine
-    }
-
     /// How its axes lie.
     pub fn orientation(&self) -> Orientation {
         self.header.orientation
@@ -211,21 +182,69 @@ impl Nifti {
             .iter()
             .copied()
             .fold(f64::INFINITY, f64::min);
-        let longest = x.max(y).max(z) as f64;
-        for (row, other_row) in self.header.affine.iter().zip(&other.header.affine) {
-            for (column, (a, b)) in row.iter().zip(other_row).enumerate() {
-                let reach = if column < 3 { longest } else { 1.0 };
-                // Affines of one grid that were written by two programs differ by roundings.
-                if (a - b).abs() * reach > 0.1 * edge {
-                    return bad(format!(
-                        "its affine differs from that of {}: {b} in place of {a}",
-                        self.place
-                    ));
-                }
-            }
+        let moved = self.largest_move(other);
+        // Affines of one grid that were written by two programs differ by roundings.
+        match moved > 0.1 * edge {
+            true => bad(format!(
+                "its affine differs from that of {}: a corner of the grid lies {moved:.3} mm away",
+                self.place
+            )),
+            false => Ok(()),
         }
-        Ok(())
     }
+
+    /// How far a voxel of this grid lies from where the affine of `other` has it, at most: in one of the corners, in millimetres.
+    fn largest_move(&self, other: &Self) -> f64 {
+        let corner = |number: usize| {
+            let at = |axis: usize| match number >> axis & 1 {
+                0 => 0.0,
+                _ => (self.header.shape[axis] - 1) as f64,
+            };
+            let place = [at(0), at(1), at(2), 1.0];
+            let rows = self.header.affine.iter().zip(&other.header.affine);
+            let moves = rows.map(|(row, other)| -> f64 {
+                let columns = row.iter().zip(other).zip(place);
+                columns.map(|((a, b), at)| (a - b) * at).sum()
+            });
+            moves.map(|along| along * along).sum::<f64>().sqrt()
+        };
+        (0..8).map(corner).fold(0.0, f64::max)
+    }
+}
+
+/// The bytes of a file, unpacked where they are packed, and how many they are at most.
+fn open(path: &Path) -> Result<(Box<dyn Read>, u64), TrainingError> {
+    let failed = |cause| TrainingError::Read {
+        path: path.to_path_buf(),
+        cause,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let mut start = Vec::new();
+    let mut first = reader.by_ref().take(GZIP.len() as u64);
+    first.read_to_end(&mut start).map_err(failed)?;
+    let packed = start == GZIP;
+    let whole = io::Cursor::new(start).chain(reader);
+    Ok(match packed {
+        true => (
+            Box::new(MultiGzDecoder::new(whole)),
+            length.saturating_mul(DENSEST),
+        ),
+        false => (Box::new(whole), length),
+    })
+}
+
+/// The header that `reader` begins with, up to the place where voxels may start.
+fn header(place: &str, reader: &mut dyn Read) -> Result<Header, TrainingError> {
+    let mut start = Vec::new();
+    let first = reader.take(START as u64).read_to_end(&mut start);
+    first.map_err(|cause| TrainingError::data(place, damaged(&cause), "fetch the file again"))?;
+    Header::read(place, &start)
+}
+
+fn damaged(cause: &io::Error) -> String {
+    format!("it is cut or damaged ({cause})")
 }
 
 /// Passes over `count` bytes.

@@ -120,8 +120,8 @@ fn both_byte_orders_and_packed_files_give_the_same_volume() {
             place.packed("a.nii.gz", &bytes),
         ] {
             let volume = Nifti::read(&path, None).unwrap();
-            assert_eq!((volume.shape(), volume.volumes()), ([2, 3, 2], 1));
-            assert_eq!(volume.edges(), [2.0, 3.0, 4.0]);
+            assert_eq!((volume.shape(), volume.header.volumes), ([2, 3, 2], 1));
+            assert_eq!(volume.header.edges, [2.0, 3.0, 4.0]);
             assert_eq!(volume.values, expected);
             assert_eq!(volume.orientation().letters(), "RAS");
         }
@@ -195,7 +195,7 @@ fn orientation_is_that_of_sform_then_qform_then_none() {
     let volume = read(turned());
     assert_eq!(volume.orientation().letters(), "LAS");
     assert_eq!(
-        volume.affine(),
+        volume.header.affine,
         [
             [-2.0, 0.0, 0.0, 90.0],
             [0.0, 3.0, 0.0, -126.0],
@@ -217,14 +217,20 @@ fn orientation_is_that_of_sform_then_qform_then_none() {
         ..turned()
     });
     assert_eq!(volume.orientation().letters(), "SRP");
-    assert_eq!(volume.affine()[1], [0.0, 0.0, -4.0, 2.0]);
-    // Metres.
-    let edges = read(Made {
-        units: 1,
-        ..made(false)
-    })
-    .edges();
-    assert_eq!(edges, [2000.0, 3000.0, 4000.0]);
+    assert_eq!(volume.header.affine[1], [0.0, 0.0, -4.0, 2.0]);
+    // Metres, and micrometres.
+    for (units, scale) in [(1, 1000.0), (3, 0.001)] {
+        let volume = read(Made { units, ..turned() });
+        assert_eq!(
+            volume.header.edges,
+            [2.0, 3.0, 4.0].map(|edge| edge * scale)
+        );
+        assert_eq!(
+            volume.header.affine[1],
+            [0.0, 3.0, 0.0, -126.0].map(|value| value * scale)
+        );
+        assert_eq!(volume.orientation().letters(), "LAS");
+    }
 }
 
 #[test]
@@ -292,7 +298,7 @@ fn bad_files_are_named_with_the_field() {
         ),
         (
             changed(|file| file.dim[1..4].fill(32767)),
-            "which the file does not have",
+            "are more than 1073741824, the most of a volume",
         ),
         (
             changed(|file| file.datatype = 128),
@@ -308,6 +314,10 @@ fn bad_files_are_named_with_the_field() {
         ),
         (changed(|file| file.pixdim[3] = -1.0), "pixdim[3] = -1"),
         (changed(|file| file.pixdim[1] = f32::NAN), "pixdim[1] = NaN"),
+        (
+            changed(|file| file.scale = [2.0, f32::INFINITY]),
+            "scl_inter = inf beside scl_slope = 2",
+        ),
         (changed(|file| file.offset = 100.0), "vox_offset = 100"),
         (changed(|file| file.offset = f32::NAN), "vox_offset = NaN"),
         (
@@ -331,7 +341,7 @@ fn bad_files_are_named_with_the_field() {
     let path = place.write("short.nii", &short);
     let message = Nifti::read(&path, None).unwrap_err().to_string();
     assert!(
-        message.contains("2 x 3 x 2 voxels of 1 volumes need 376 bytes"),
+        message.contains("2 x 3 x 2 voxels of 1 volumes need 376 bytes, the file has 375 at most"),
         "{message}"
     );
     let path = place.packed("short.nii.gz", &short);
@@ -388,7 +398,10 @@ fn a_map_aligns_with_its_input_voxel_by_voxel() {
             write_map(&path, &input, &input.values).unwrap();
             let map = Nifti::read(&path, None).unwrap();
             assert_eq!(map.values, input.values);
-            assert_eq!((map.affine(), map.edges()), (input.affine(), input.edges()));
+            assert_eq!(
+                (map.header.affine, map.header.edges),
+                (input.header.affine, input.header.edges)
+            );
             map.same_grid(&input).unwrap();
         }
         let plain = std::fs::read(place.0.path().join("map.nii")).unwrap();
@@ -396,6 +409,17 @@ fn a_map_aligns_with_its_input_voxel_by_voxel() {
         assert_eq!(plain.len(), 352 + 24);
         assert_eq!(plain[..4], word(big, 348i32.to_le_bytes()));
         assert_eq!(plain[352..356], word(big, 6.5f32.to_le_bytes()));
+        // All lengths stand in the header, also where the input has two axes and fills the others up with zeros.
+        let flat = Made {
+            dim: [2, 2, 3, 0, 0, 0, 0, 0],
+            ..made(big)
+        };
+        let flat = Nifti::read(&place.write("flat.nii", &flat.bytes()), None).unwrap();
+        let path = place.0.path().join("flat-map.nii");
+        write_map(&path, &flat, &[0.5; 6]).unwrap();
+        assert_eq!(Nifti::read(&path, None).unwrap().shape(), [2, 3, 1]);
+        let lengths = [3i16, 2, 3, 1, 1, 1, 1, 1].map(|length| word(big, length.to_le_bytes()));
+        assert_eq!(std::fs::read(&path).unwrap()[40..56], lengths.concat());
         let path = place.0.path().join("no.nii");
         for (values, part) in [
             (vec![0.0; 5], "5 values for 6 voxels"),
@@ -427,7 +451,53 @@ fn other_grids_are_told_apart() {
         ..made(false)
     });
     let message = volume.same_grid(&moved).unwrap_err().to_string();
-    assert!(message.contains("its affine differs"), "{message}");
+    assert!(
+        message.contains("its affine differs") && message.contains("lies 5.000 mm away"),
+        "{message}"
+    );
+
+    // The same grid in millimetres and in metres; a mask that lies 0.3 mm away, more than a tenth of its edges of 2 mm.
+    let in_metres = |x: f32| {
+        read(Made {
+            units: 1,
+            pixdim: [1.0, 0.002, 0.003, 0.004, 0.0, 0.0, 0.0, 0.0],
+            codes: [1, 0],
+            quaternion: [0.0, 0.0, 0.0, x, 0.0, 0.0],
+            ..made(false)
+        })
+    };
+    volume.same_grid(&in_metres(0.0)).unwrap();
+    in_metres(0.0).same_grid(&volume).unwrap();
+    let message = in_metres(0.0).same_grid(&in_metres(0.0003)).unwrap_err();
+    assert!(
+        message.to_string().contains("lies 0.300 mm away"),
+        "{message}"
+    );
+
+    // Each number alone moves a voxel by at most 0.12 mm, all together the far corner, voxel (1, 2, 1), by 0.06 + 0.12 + 0.06 mm.
+    let slanted = |by: f32| {
+        read(Made {
+            codes: [0, 1],
+            srow: [
+                2.0 + by,
+                by,
+                by,
+                0.0,
+                0.0,
+                3.0,
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+                4.0,
+                0.0,
+            ],
+            ..made(false)
+        })
+    };
+    volume.same_grid(&slanted(0.04)).unwrap();
+    let message = volume.same_grid(&slanted(0.06)).unwrap_err().to_string();
+    assert!(message.contains("lies 0.240 mm away"), "{message}");
 }
 
 /// A file of the shared data, or a word that the test is skipped.
@@ -460,7 +530,10 @@ fn volumes_of_other_programs_have_the_values_that_numpy_reads() {
     // Big-endian numbers of 16 bits.
     if let Some(path) = shared("mri-volumes/nibabel_anatomical.nii") {
         let volume = Nifti::read(&path, None).unwrap();
-        assert_eq!((volume.shape(), volume.edges()), ([33, 41, 25], [2.0; 3]));
+        assert_eq!(
+            (volume.shape(), volume.header.edges),
+            ([33, 41, 25], [2.0; 3])
+        );
         assert_eq!(volume.orientation().letters(), "LAS");
         assert_eq!(at(&volume, [16, 20, 12]), 11881.0);
         assert_eq!(at(&volume, [3, 5, 7]), 11505.0);
@@ -477,7 +550,7 @@ fn volumes_of_other_programs_have_the_values_that_numpy_reads() {
         assert!(Nifti::read(&path, None).is_err());
         for (number, value, total) in [(0, 265.0, 50_994_397.0), (1, 266.0, 50_990_959.0)] {
             let volume = Nifti::read(&path, Some(number)).unwrap();
-            assert_eq!((volume.shape(), volume.volumes()), ([128, 96, 24], 2));
+            assert_eq!((volume.shape(), volume.header.volumes), ([128, 96, 24], 2));
             assert_eq!((at(&volume, [64, 48, 12]), sum(&volume)), (value, total));
         }
     }

@@ -58,9 +58,10 @@ pub fn write_map(path: &Path, like: &Nifti, values: &[f32]) -> Result<(), Traini
         };
         bytes[place..place + 2].copy_from_slice(&word);
     };
-    short(DIM, 3);
-    for axis in 4..8 {
-        short(DIM + 2 * axis, 1);
+    // All of them: what follows the last axis of the input may be anything.
+    let [x, y, z] = like.header.shape.map(|length| length as i16);
+    for (place, length) in [3, x, y, z, 1, 1, 1, 1].into_iter().enumerate() {
+        short(DIM + 2 * place, length);
     }
     short(DATATYPE, FLOATS);
     short(BITPIX, 32);

@@ -4,8 +4,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use rayon::prelude::*;
-
+use super::super::in_order::all_in_order;
 use super::super::options::Options;
 use super::super::reader::{Kind, Part, Reader};
 use super::super::signal::{
@@ -184,12 +183,9 @@ impl Wfdb {
     /// The segments of all records: each record is a patient.
     fn segments(&self) -> Result<Segments, TrainingError> {
         let names = self.names()?;
-        let recordings: Vec<Result<Recording, TrainingError>> =
-            names.par_iter().map(|name| self.recording(name)).collect();
+        let recordings = all_in_order(&names, |name| self.recording(name))?;
         let (mut all, mut left_out) = (Segments::default(), LeftOut::default());
         for (name, recording) in names.iter().zip(recordings) {
-            // The first record that cannot be read is named, whichever thread was first.
-            let recording = recording?;
             let (found, left) = windows(&recording, self.hop, |rhythm| self.label(rhythm));
             left_out.add(left);
             // A sequence also ends where a window was left out.

@@ -25,7 +25,8 @@ pub struct LesionConfig {
     pub patches: usize,
     /// What `denoising` and `patched` reconstructions mix with a slice.
     pub noise: CorruptionNoise,
-    /// How much of it is mixed in where networks are judged: the step of a diffusion of 1000 steps, from 0, little, to 999, nothing else.
+    /// How much of it is mixed in where networks are judged: the step of a diffusion of 1000 steps. 0 adds almost no noise, 999 leaves only
+    /// noise.
     pub test_step: usize,
     /// Draws of the noise of every slice where networks are judged; what is scored is their mean reconstruction.
     pub passes: usize,
@@ -37,9 +38,10 @@ pub struct LesionConfig {
     pub erosion: Option<usize>,
     /// Voxels along each side of the window that medians are taken in, an odd number; 1 for no filter.
     pub median: usize,
-    /// Voxels of the smallest lesion that is found.
+    /// Groups of fewer voxels than this are dropped.
     pub smallest: usize,
-    /// Voxels above this score are found. It comes from other volumes than those that a network is judged on.
+    /// Voxels above this score are found. Where absent, training finds it on the patients that it holds back and keeps it with the
+    /// checkpoint. It never comes from the volumes that a network is judged on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
 }
@@ -94,9 +96,20 @@ impl LesionConfig {
                 allowed,
             ));
         }
-        if self.median.is_multiple_of(2) {
-            let allowed = "an odd number of voxels, 1 for no filter";
+        if self.median.is_multiple_of(2) || self.median > WIDEST_MEDIAN {
+            let allowed = "an odd number of voxels from 1, no filter, to 15";
             return Err(TrainingError::setting("task.median", self.median, allowed));
+        }
+        if self.views().is_none_or(|views| views > MOST_VIEWS) {
+            let patches = match self.reconstruction {
+                Reconstruction::Patched => self.patches,
+                Reconstruction::Whole | Reconstruction::Denoising => 1,
+            };
+            return Err(TrainingError::setting(
+                "task.passes",
+                format!("{} with {patches} x {patches} patches", self.passes),
+                "at most 1024 patches of all passes together",
+            ));
         }
         if self.passes > 1 && self.reconstruction == Reconstruction::Whole {
             let allowed = "1 where reconstruction = whole, which has no noise to draw again";
@@ -116,12 +129,15 @@ impl LesionConfig {
             Some(threshold) if !(threshold.is_finite() && threshold >= 0.0) => Err(
                 TrainingError::setting("task.threshold", threshold, "a score from 0 on"),
             ),
-            None if self.metric != LesionMetric::Auprc => Err(TrainingError::setting(
-                "task.metric",
-                self.metric.name(),
-                "it with task.threshold: evaluate on validation volumes with the metric auprc, which also shows their best threshold",
-            )),
             _ => Ok(()),
+        }
+    }
+
+    /// Views of a slice where networks are judged: one of each patch in each pass. `None` where they are too many to count.
+    pub(super) fn views(&self) -> Option<usize> {
+        match self.reconstruction {
+            Reconstruction::Patched => self.patches.checked_pow(2)?.checked_mul(self.passes),
+            Reconstruction::Whole | Reconstruction::Denoising => Some(self.passes),
         }
     }
 
@@ -138,6 +154,10 @@ impl LesionConfig {
 
 /// Pixels of the width for which the brain is eroded by one.
 const PIXELS_A_STEP: usize = 25;
+/// Voxels along each side of the largest window that medians are taken in.
+const WIDEST_MEDIAN: usize = 15;
+/// Views of one slice that a network is shown at most where it is judged: they are on the device together.
+const MOST_VIEWS: usize = 1024;
 
 /// What a network is shown of a slice that it gives back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,14 +187,6 @@ pub enum LesionMetric {
 }
 
 impl LesionMetric {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Auprc => "auprc",
-            Self::Dice => "dice",
-            Self::PooledDice => "pooled-dice",
-        }
-    }
-
     pub(in crate::task) fn metric(self) -> Metric {
         match self {
             Self::Auprc => AnomalyMetric::Auprc.metric(),
@@ -197,6 +209,10 @@ mod tests {
             .check()
             .unwrap();
         config("passes = 4\nspread = 0.02").check().unwrap();
+        config("metric = \"dice\"").check().unwrap();
+        config("median = 15\npatches = 16\npasses = 4")
+            .check()
+            .unwrap();
         for (text, key) in [
             ("alpha = 1.5", "task.alpha"),
             ("map_alpha = nan", "task.map_alpha"),
@@ -207,8 +223,15 @@ mod tests {
             ("spread = 0.0\npasses = 2", "task.spread"),
             ("test_step = 1000", "task.test_step"),
             ("median = 4", "task.median"),
+            ("median = 17", "task.median"),
+            ("patches = 33", "task.passes = 1 with 33 x 33"),
+            ("patches = 16\npasses = 5", "task.passes = 5 with 16 x 16"),
+            ("patches = 4294967296", "task.passes"),
+            (
+                "passes = 1025\nreconstruction = \"denoising\"",
+                "task.passes = 1025 with 1 x 1",
+            ),
             ("threshold = -1.0", "task.threshold"),
-            ("metric = \"dice\"", "task.metric"),
         ] {
             let message = config(text).check().unwrap_err().to_string();
             assert!(message.starts_with(key), "{message}");

@@ -42,14 +42,6 @@ pub(super) fn left(step: usize) -> f64 {
 }
 
 impl Corruption<'_> {
-    /// Views of every slice where networks are judged, pass by pass.
-    pub(super) fn views(&self) -> usize {
-        match self.config.reconstruction {
-            Reconstruction::Patched => self.config.passes * self.config.patches.pow(2),
-            Reconstruction::Whole | Reconstruction::Denoising => self.config.passes,
-        }
-    }
-
     /// Adds the one view that is learned from, of the slice with this number, to `views`: at a random step, and of a random patch.
     pub(super) fn learned(&self, key: u64, slice: u64, views: &mut Views) {
         let draws = Philox::new(key ^ path_hash("corruption"), slice);
@@ -175,7 +167,10 @@ mod tests {
             };
             let mut views = Views::default();
             corruption.judged(5, 3, &mut views);
-            assert_eq!(views.pasted.len(), corruption.views() * PIXELS);
+            assert_eq!(
+                views.pasted.len(),
+                config.views().unwrap_or_default() * PIXELS
+            );
             for pass in views.pasted.chunks(patches * patches * PIXELS) {
                 for pixel in 0..PIXELS {
                     let covers = pass.iter().skip(pixel).step_by(PIXELS);
@@ -237,7 +232,7 @@ mod tests {
         };
         let mut views = Views::default();
         corruption.judged(1, 1, &mut views);
-        assert_eq!(corruption.views(), 2);
+        assert_eq!(config_of.views(), Some(2));
         assert_ne!(views.add[..PIXELS], views.add[PIXELS..]);
         let whole = config(Reconstruction::Whole, 2, 1);
         let corruption = Corruption {

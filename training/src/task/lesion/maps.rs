@@ -10,7 +10,8 @@ pub(crate) fn eroded(mask: &[u8], width: usize, steps: usize) -> Vec<u8> {
     let mut mask = mask.to_vec();
     let width = width.max(1);
     let height = mask.len() / width;
-    for _ in 0..steps {
+    // More steps than the slice is wide leave nothing, as so many do.
+    for _ in 0..steps.min(width) {
         let before = mask.clone();
         for (place, pixel) in mask.iter_mut().enumerate() {
             let (row, column) = (place / width, place % width);
@@ -48,5 +49,6 @@ mod tests {
             eroded(&full, 5, 2),
             drawn(&[".....", ".....", "..#..", ".....", "....."])
         );
+        assert_eq!(eroded(&full, 5, usize::MAX), [0; 25]);
     }
 }

@@ -5,6 +5,7 @@ mod corruption;
 mod maps;
 mod noise;
 mod overlap;
+mod parts;
 mod scan;
 mod scored;
 mod slices;
@@ -14,7 +15,7 @@ mod tests;
 mod volume;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_checkpoints::Checksum;
@@ -23,6 +24,8 @@ use crossburn_noise::{Better, Metric};
 
 pub use config::{LesionConfig, LesionMetric, Reconstruction};
 pub use noise::CorruptionNoise;
+pub(in crate::task) use parts::Lesions;
+pub use parts::kept_threshold;
 pub use scan::ScannedSlices;
 pub use slices::Slices;
 
@@ -35,6 +38,8 @@ use crate::TrainingError;
 use crate::data::{Augmentation, Conventions, Masks, Samples};
 use crate::weight_gradients::values;
 
+/// Views of slices that pass through a network at a time at most, where several slices are judged at once.
+const VIEWS_AT_ONCE: usize = 1024;
 /// The class of slices without a lesion.
 const HEALTHY: u16 = 0;
 
@@ -57,6 +62,8 @@ pub struct LesionDetection {
     seed: u64,
     /// The eroded brain of every sample, pixel by pixel, where lesions are told from the rest.
     inside: Option<Arc<[u8]>>,
+    /// The threshold that training found, for a configuration without one.
+    kept: Arc<OnceLock<f64>>,
 }
 
 impl LesionDetection {
@@ -88,6 +95,7 @@ impl LesionDetection {
             config: Arc::new(config.clone()),
             seed,
             inside: None,
+            kept: Arc::default(),
         })
     }
 
@@ -105,7 +113,7 @@ impl LesionDetection {
         match task.prevalence() {
             prevalence if prevalence > 0.0 && prevalence < 1.0 => Ok(task),
             _ => Err(undefined(
-                config,
+                config.metric,
                 format!(
                     "{} slices, whose brains are eroded by {} pixels, do not hold both voxels of lesions and others",
                     task.items(),
@@ -113,6 +121,17 @@ impl LesionDetection {
                 ),
             )),
         }
+    }
+
+    /// The same items, whose threshold is what `kept` holds where the configuration has none: also what it holds only later.
+    pub(super) fn with_kept_threshold(self, kept: Arc<OnceLock<f64>>) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// Voxels above this score are found.
+    fn threshold(&self) -> Option<f64> {
+        let kept = self.kept.get().copied();
+        self.config.threshold.or(kept)
     }
 
     /// The share of lesions among the voxels of the eroded brains: the AUPRC of a network that tells nothing.
@@ -162,10 +181,11 @@ impl LesionDetection {
                 None => corruption.learned(key, *place as u64, &mut views),
             }
         }
-        let (each, passes) = match self.inside {
-            Some(_) => (corruption.views(), self.config.passes),
-            None => (1, 1),
+        let passes = match self.inside {
+            Some(_) => self.config.passes,
+            None => 1,
         };
+        let each = views.keep.len() / (items.len() * height * width).max(1);
         let shape = [items.len(), each, height, width];
         let device = clean.device();
         let tensor = |values| Tensor::<4>::from_data(TensorData::new(values, shape), &device);
@@ -225,7 +245,7 @@ impl LesionDetection {
             let (volume, number) = match origins {
                 Some(origins) => {
                     let origin = origins.samples[*place];
-                    (origin.group, origin.place)
+                    (origin.sequence, origin.place)
                 }
                 // Nobody knows which slices lie side by side.
                 None => (*place as u32, 0),
@@ -245,17 +265,27 @@ impl LesionDetection {
     /// The volumes of all slices that were judged, filtered.
     fn scored(&self, tally: &LesionMaps) -> Scored {
         let [_, height, width] = self.samples.shape;
-        Scored::new(self.slices(tally), [height, width], &self.config)
+        let threshold = self.threshold();
+        Scored::new(self.slices(tally), [height, width], &self.config, threshold)
     }
 
     /// One number of maps, whatever these detectors are judged by.
     ///
     /// # Errors
-    /// [`TrainingError::Undefined`] where nothing is a lesion and nothing was found, and for a Dice coefficient without a threshold.
+    /// [`TrainingError::Undefined`] where nothing is a lesion, for a Dice coefficient where nothing was found either, and for a Dice
+    /// coefficient without a threshold.
     pub fn measured(&self, metric: LesionMetric, maps: &LesionMaps) -> Result<f64, TrainingError> {
         self.of(metric, &self.scored(maps)).ok_or_else(|| {
-            let why = "nothing is a lesion in these slices and nothing was found, or there is no threshold";
-            undefined(&self.config, why.to_string())
+            let why = match (metric, self.threshold()) {
+                (LesionMetric::Auprc, _) => "nothing is a lesion in these slices",
+                (LesionMetric::Dice | LesionMetric::PooledDice, Some(_)) => {
+                    "nothing is a lesion in these slices, and nothing was found"
+                }
+                (LesionMetric::Dice | LesionMetric::PooledDice, None) => {
+                    "there is no threshold: set task.threshold, or train with validation patients who have lesions"
+                }
+            };
+            undefined(metric, why.to_string())
         })
     }
 
@@ -274,9 +304,9 @@ impl LesionDetection {
     }
 }
 
-fn undefined(config: &LesionConfig, why: String) -> TrainingError {
+fn undefined(metric: LesionMetric, why: String) -> TrainingError {
     TrainingError::Undefined {
-        metric: config.metric.metric().name.into_owned(),
+        metric: metric.metric().name.into_owned(),
         why,
     }
 }
@@ -384,15 +414,20 @@ impl Task for LesionDetection {
         Some(self.samples.conventions())
     }
 
+    /// As many slices as have [`VIEWS_AT_ONCE`] views.
+    fn most_at_once(&self) -> usize {
+        let views = match self.inside {
+            Some(_) => self.config.views().unwrap_or(VIEWS_AT_ONCE),
+            None => 1,
+        };
+        (VIEWS_AT_ONCE / views.max(1)).max(1)
+    }
+
     fn value(&self, tally: &LesionMaps) -> Result<f64, TrainingError> {
         if self.inside.is_none() {
             return Ok(tally.errors.mean());
         }
-        let metric = self.config.metric;
-        self.of(metric, &self.scored(tally)).ok_or_else(|| {
-            let why = "nothing is a lesion in these slices, and nothing was found";
-            undefined(&self.config, why.to_string())
-        })
+        self.measured(self.config.metric, tally)
     }
 
     fn also(&self, tally: &LesionMaps) -> Vec<(Metric, f64)> {
@@ -414,12 +449,14 @@ impl Task for LesionDetection {
             better: Better::Higher,
             ..Metric::from_zero(name)
         };
+        if let Some(threshold) = self.threshold() {
+            found.push((number("threshold"), threshold));
+        }
         if let Some((threshold, dice)) = best_threshold(&scored.voxels) {
-            found.push((
-                Metric::share("pooled Dice at the best threshold of these slices"),
-                dice,
-            ));
-            found.push((number("best threshold of these slices"), threshold));
+            let name = "pooled Dice at the best threshold of these slices (optimistic)";
+            found.push((Metric::share(name), dice));
+            let name = "best threshold of these slices (optimistic)";
+            found.push((number(name), threshold));
         }
         found.push((number("volumes"), scored.volumes() as f64));
         found

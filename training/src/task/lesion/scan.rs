@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use crossburn_models::Autoencoder;
 
 use super::scored::filtered;
-use super::{LesionConfig, LesionDetection, LesionMaps, check, maps, undefined};
+use super::{LesionConfig, LesionDetection, LesionMaps, Slices, check, maps, undefined};
 use crate::TrainingError;
 use crate::data::Samples;
 use crate::task::{Learn, Task};
@@ -20,6 +20,8 @@ pub struct ScannedSlices {
     pub maps: Vec<f32>,
     /// What the network gives back.
     pub reconstructions: Vec<f32>,
+    /// The threshold, where there is one, and the number of pixels that were found by it.
+    pub found: Option<(f64, usize)>,
 }
 
 impl LesionDetection {
@@ -36,7 +38,7 @@ impl LesionDetection {
         check(&samples, config)?;
         let Some(masks) = &samples.masks else {
             let why = "the slices have no masks of brain and lesions".to_string();
-            return Err(undefined(config, why));
+            return Err(undefined(config.metric, why));
         };
         let [_, height, width] = samples.shape;
         let steps = config.erosion(width);
@@ -50,12 +52,14 @@ impl LesionDetection {
             config: Arc::new(config.clone()),
             seed,
             inside: Some(inside.into()),
+            kept: Arc::default(),
             samples: Arc::clone(&samples),
         })
     }
 
-    /// The maps of all slices of [`judge`](Self::judge) or [`scan`](Self::scan) by `network`, filtered, and their reconstructions, the mean of all passes; `each` hears how many slices are done,
-    /// `batch` at a time, and may stop.
+    /// The maps of all slices of [`judge`](Self::judge) or [`scan`](Self::scan) by `network`, filtered, and their reconstructions, the mean of
+    /// all passes; `each` hears how many slices are done, `batch` at a time, and may stop. `kept` is the threshold where the configuration
+    /// has none.
     ///
     /// `None` where it was stopped.
     ///
@@ -66,36 +70,78 @@ impl LesionDetection {
         network: &A,
         batch: usize,
         device: &Device,
+        kept: Option<f64>,
         mut each: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Option<ScannedSlices>, TrainingError> {
-        let mut tally = [LesionMaps::default()];
         let mut reconstructions = Vec::new();
-        let items: Vec<usize> = (0..self.items()).collect();
-        let mut done = 0;
-        for items in items.chunks(batch.max(1)) {
-            let batch = self.batch(items, device)?;
-            let output = Learn::<A>::forward(self, network, &batch);
+        let tally = self.passed(network, batch, device, |batch, output, done| {
             let joined = batch.reconstructions(output.clone()).mean_dim(1);
             reconstructions.extend(values(joined)?);
-            let judged = Learn::<A>::judge(self, output, &batch, &mut tally);
-            judged.map_err(|error| error.at_item(done))?;
-            done += items.len();
-            if each(done).is_break() {
-                return Ok(None);
-            }
-        }
-        let [tally] = tally;
+            Ok(each(done))
+        })?;
+        let Some(tally) = tally else {
+            return Ok(None);
+        };
+        let threshold = self.threshold().or(kept);
         let [_, height, width] = self.samples.shape;
         let plane = height * width;
         let mut maps = vec![0.0; self.samples.len() * plane];
+        let mut found = 0;
         for run in filtered(self.slices(&tally), [height, width], &self.config) {
             for (slice, map) in run.slices.iter().zip(run.map.scores.chunks(plane.max(1))) {
                 maps[slice.place * plane..][..plane].copy_from_slice(map);
+            }
+            if let Some(threshold) = threshold {
+                let voxels = run.map.found(threshold, self.config.smallest);
+                found += voxels.iter().filter(|voxel| **voxel).count();
             }
         }
         Ok(Some(ScannedSlices {
             maps: maps[self.range.start * plane..self.range.end * plane].to_vec(),
             reconstructions,
+            found: threshold.map(|threshold| (threshold, found)),
         }))
+    }
+
+    /// The maps of all slices by `network`, `batch` at a time.
+    ///
+    /// # Errors
+    /// Those of [`maps`](Self::maps).
+    pub(super) fn tally<A: Autoencoder>(
+        &self,
+        network: &A,
+        batch: usize,
+        device: &Device,
+    ) -> Result<LesionMaps, TrainingError> {
+        let all = |_: &Slices, _: &Tensor<4>, _| Ok(ControlFlow::Continue(()));
+        Ok(self
+            .passed(network, batch, device, all)?
+            .unwrap_or_default())
+    }
+
+    /// Passes all slices through `network`, `batch` at a time. `each` hears of every batch, its output and the number of slices that are
+    /// done, and may stop: then there is nothing.
+    fn passed<A: Autoencoder>(
+        &self,
+        network: &A,
+        batch: usize,
+        device: &Device,
+        mut each: impl FnMut(&Slices, &Tensor<4>, usize) -> Result<ControlFlow<()>, TrainingError>,
+    ) -> Result<Option<LesionMaps>, TrainingError> {
+        let mut tally = [LesionMaps::default()];
+        let items: Vec<usize> = (0..self.items()).collect();
+        let mut done = 0;
+        for items in items.chunks(batch.min(self.most_at_once()).max(1)) {
+            let batch = self.batch(items, device)?;
+            let output = Learn::<A>::forward(self, network, &batch);
+            let judged = Learn::<A>::judge(self, output.clone(), &batch, &mut tally);
+            judged.map_err(|error| error.at_item(done))?;
+            done += items.len();
+            if each(&batch, &output, done)?.is_break() {
+                return Ok(None);
+            }
+        }
+        let [tally] = tally;
+        Ok(Some(tally))
     }
 }

@@ -70,16 +70,22 @@ pub(super) struct Scored {
 }
 
 impl Scored {
-    /// The voxels of [`filtered`] maps, and what of them is above the threshold.
-    pub(super) fn new(slices: Vec<Slice<'_>>, size: [usize; 2], config: &LesionConfig) -> Self {
+    /// The voxels of [`filtered`] maps, and what of them is above `threshold`.
+    pub(super) fn new(
+        slices: Vec<Slice<'_>>,
+        size: [usize; 2],
+        config: &LesionConfig,
+        threshold: Option<f64>,
+    ) -> Self {
         let mut scored = Self::default();
         for run in filtered(slices, size, config) {
-            scored.add(&run, config);
+            let found = threshold.map(|threshold| run.map.found(threshold, config.smallest));
+            scored.add(&run, found.as_deref());
         }
         scored
     }
 
-    fn add(&mut self, run: &Run<'_>, config: &LesionConfig) {
+    fn add(&mut self, run: &Run<'_>, found: Option<&[bool]>) {
         let Some(volume) = run.slices.first().map(|slice| slice.volume) else {
             return;
         };
@@ -94,8 +100,7 @@ impl Scored {
                 .clone()
                 .map(|(voxel, lesion)| (score(voxel), lesion)),
         );
-        if let Some(threshold) = config.threshold {
-            let found = run.map.found(threshold, config.smallest);
+        if let Some(found) = found {
             let overlap = self.overlaps.entry(volume).or_default();
             counted.for_each(|(voxel, lesion)| overlap.add(found[voxel], lesion));
         }
@@ -142,11 +147,10 @@ mod tests {
         }
     }
 
-    fn config(median: usize, threshold: f64) -> LesionConfig {
+    fn config(median: usize) -> LesionConfig {
         LesionConfig {
             median,
             smallest: 2,
-            threshold: Some(threshold),
             ..LesionConfig::default()
         }
     }
@@ -161,7 +165,7 @@ mod tests {
             // Volume 8: one voxel alone is too small; its lesion lies outside.
             slice((8, 0), &[0.9, 0.0, 0.0, 0.9], &[1, 1, 1, 0], &[0, 0, 0, 1]),
         ];
-        let scored = Scored::new(slices, [2, 2], &config(1, 0.5));
+        let scored = Scored::new(slices, [2, 2], &config(1), Some(0.5));
         assert_eq!(scored.volumes(), 2);
         assert_eq!(scored.voxels.len(), 11);
         assert_eq!(
@@ -184,7 +188,7 @@ mod tests {
             one(2, &[2.0]),
             one(9, &[7.0]),
         ];
-        let scored = Scored::new(slices, [1, 1], &config(3, 0.0));
+        let scored = Scored::new(slices, [1, 1], &config(3), None);
         // The line 1 3 2 goes on as 1 1 3 2 2 and has the medians 1 2 2; the last slice has only its own mirror images.
         let scores: Vec<f64> = scored.voxels.iter().map(|(score, _)| *score).collect();
         assert_eq!(scores, [1.0, 2.0, 2.0, 7.0]);

@@ -10,7 +10,7 @@ const SIGMA: f64 = 1.5;
 const C1: f64 = 1e-4;
 const C2: f64 = 9e-4;
 
-/// What is far from 1 where `x` and `y` differ, and 0 where they agree: one less the structural similarity of their surroundings.
+/// `1 - SSIM`: 0 where the surroundings of a pixel agree in `x` and `y`, and larger the more they differ.
 ///
 /// ```text
 /// SSIM(p) = (2 μx μy + C1) (2 sxy + C2) / ((μx² + μy² + C1) (sx² + sy² + C2))
@@ -19,7 +19,7 @@ const C2: f64 = 9e-4;
 /// G: Gaussian of 5 × 5 pixels, σ = 1.5 pixels, sum 1; zeros beyond the edges.  C1 = 0.01², C2 = 0.03²
 /// ```
 ///
-/// It is computed from the difference `d = x - y`, which is the same number and does not lose it to rounding where both are alike:
+/// It is computed from the difference `d = x - y`. That gives the same number, without rounding it away where `x` and `y` are alike:
 ///
 /// ```text
 /// 1 - SSIM = a + b - ab,   a = μd² / (μx² + μy² + C1),   b = sd² / (sx² + sy² + C2)
@@ -28,7 +28,7 @@ const C2: f64 = 9e-4;
 /// Variances are clamped at 0. The gradient is exact.
 ///
 /// # Shapes
-/// `[batch, channels, height, width]` of values from 0 to 1, kept; every channel for itself. The result is from 0 to 2.
+/// `[batch, channels, height, width]` of values from 0 to 1, kept. Each channel is compared by itself. The result is from 0 to 2.
 ///
 /// # Source
 /// Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity", IEEE Transactions on

@@ -67,7 +67,23 @@ fn the_chain_scales_averages_and_crops_as_worked_by_hand() {
         ..Chain::default()
     };
     let joined = thick.prepare("x", &stack()).unwrap();
-    assert_eq!((joined.shape, &*joined.numbers), ([4, 4], &[7][..]));
+    // Slices 7 and 8 are slice 3 of those that are made of two.
+    assert_eq!((joined.shape, &*joined.numbers), ([4, 4], &[3][..]));
+    // Four slices become two, whose numbers stand side by side.
+    let twice = |values: &[u8]| Some(values.repeat(2));
+    let four = Stack {
+        shape: [4, 4, 6],
+        values: stack().values.repeat(2),
+        brain: stack().brain.and_then(|brain| twice(&brain)),
+        lesion: stack().lesion.and_then(|lesion| twice(&lesion)),
+        numbers: vec![0, 1, 2, 3],
+    };
+    assert_eq!(thick.prepare("x", &four).unwrap().numbers, [0, 1]);
+    // At most 2 slices of 4 x 4 pixels of six bytes; and 4 of 2 x 3 where blocks of 2 x 2 are averaged.
+    assert_eq!(
+        [thick.bytes(four.shape), down.bytes(four.shape)],
+        [192, 144]
+    );
     let means: Vec<f32> = [7.0, 8.0, 9.0, 10.0]
         .map(|v| (share(v) + share(v + 24.0)) / 2.0)
         .to_vec();

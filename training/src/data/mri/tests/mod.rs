@@ -8,8 +8,9 @@ use std::io::Write;
 use std::path::Path;
 
 use super::*;
+use crate::TrainingError;
 use crate::data::nifti::{Nifti, write_map};
-use crate::data::{DataSource, DataSplit, Samples};
+use crate::data::{Amount, DataSource, DataSplit, Samples};
 
 /// A NIfTI-1 file of 32-bit floats with edges of 1 mm, to the right, front and up.
 fn nifti(shape: [usize; 3], values: &[f32]) -> Vec<u8> {
@@ -40,10 +41,14 @@ fn write(path: &Path, bytes: &[u8]) {
 
 fn load(text: &str) -> Result<(DataSplit, String, Option<String>), String> {
     let source: DataSource = text.parse().map_err(|error| format!("{error}"))?;
-    let split = source
-        .load(1, None, None)
-        .map_err(|error| error.to_string())?;
-    Ok((split, source.steps().unwrap(), source.left_out()))
+    let all = |part: Result<Samples, TrainingError>| part.map_err(|error| error.to_string());
+    let test = all(source.test_samples(1, Amount::ALL))?;
+    let train = match text.contains("only=test") {
+        true => test.gather(&[]),
+        false => all(source.training_samples(1, Amount::ALL))?,
+    };
+    let split = DataSplit { train, test };
+    Ok((split, source.steps(1).unwrap(), source.left_out()))
 }
 
 fn groups(samples: &Samples) -> Vec<String> {
@@ -126,14 +131,39 @@ fn folders_of_patients_are_split_by_patient_and_maps_align() {
             .collect::<Vec<_>>()
     );
 
+    // Every volume holds 10 to 57 once, so that 0.47 and 46.53 above 10 become 0 and 1. Lesions are 4 to 12 above 10: their mean is below
+    // 0.26, that of the rest below 24 / 47 = 0.511, together below 1.
     let (auto, steps, _) = load(&format!("{place}?reverse=auto")).unwrap();
     let (plain, ..) = load(&place).unwrap();
-    let masks = plain.train.masks.as_ref().unwrap();
-    let mut means = Means::default();
-    means.add(plain.train.floats(), &masks.brain, &masks.lesion);
-    let reversed = means.healthy().unwrap() + means.lesion().unwrap() > 1.0;
-    assert_eq!(auto.train == plain.train, !reversed);
-    assert!(steps.contains("training means: healthy 0."), "{steps}");
+    assert_eq!(auto.train, plain.train);
+    let decision = "; not reversed (training means: healthy 0.50";
+    assert!(
+        steps.contains(decision) && steps.ends_with("is not more than 1)"),
+        "{steps}"
+    );
+    // The negatives have their lesions above 0.74 and the rest above 0.489, together above 1: reversed, they are the images again.
+    let negatives = tempfile::tempdir().unwrap();
+    for number in 0..10 {
+        let inner = negatives.path().join(format!("p{number}"));
+        patient(&inner, number);
+        let image = Nifti::read(&inner.join(format!("S{number}_FLAIR.nii")), None).unwrap();
+        let negative: Vec<f32> = image.values.iter().map(|value| 100.0 - value).collect();
+        write(
+            &inner.join(format!("S{number}_FLAIR.nii")),
+            &nifti([4, 4, 3], &negative),
+        );
+    }
+    let place = format!("mri:{}", negatives.path().display());
+    let (auto, steps, _) = load(&format!("{place}?reverse=auto")).unwrap();
+    let decision = "; reversed inside the brain (training means: healthy 0.49";
+    assert!(
+        steps.contains(decision) && steps.ends_with("is more than 1)"),
+        "{steps}"
+    );
+    for (a, b) in [(&auto.train, &plain.train), (&auto.test, &plain.test)] {
+        let pairs = a.floats().iter().zip(b.floats());
+        assert!(a.len() == b.len() && pairs.clone().all(|(a, b)| (a - b).abs() < 1e-6));
+    }
 
     // One patient's own folder, all of it to judge by, and its map in the file's order.
     let one = folder.path().join("p3");
@@ -199,7 +229,21 @@ fn tables_name_volumes_and_bad_ones_are_refused() {
         ],
     );
     table("twice.csv", &[line(0), line(0)]);
-    let (split, steps, _) = load(&format!("{place}?csv=train.csv&test_csv=test.csv")).unwrap();
+    // 1500 slices of 1024 x 1024 pixels of six bytes.
+    let many: Vec<String> = (0..500)
+        .map(|number| {
+            let name = format!("many/{number}.nii");
+            write(&folder.path().join(&name), &nifti([4, 4, 3], &[1.0; 48]));
+            format!("{name},,,M{number}\n")
+        })
+        .collect();
+    table("many.csv", &many);
+    let (split, steps, left_out) =
+        load(&format!("{place}?csv=train.csv&test_csv=test.csv")).unwrap();
+    assert_eq!(
+        left_out.as_deref(),
+        Some("1 of 2 test volumes has no lesion mask: its slices count as healthy")
+    );
     assert_eq!((split.train.len(), split.test.len()), (6, 6));
     let (mut train, test) = (groups(&split.train), groups(&split.test));
     train.sort();
@@ -213,6 +257,42 @@ fn tables_name_volumes_and_bad_ones_are_refused() {
     assert_eq!(split.test.labels, [0; 6]);
     assert!(steps.starts_with("brain above 0.08 of"), "{steps}");
 
+    // Two volumes of one patient are volumes of their own, on one side.
+    table(
+        "visits.csv",
+        &[line(0), line(1).replace("Q1", "Q0"), line(2), line(3)],
+    );
+    let (split, ..) = load(&format!("{place}?csv=visits.csv")).unwrap();
+    let mut visits = Vec::new();
+    for part in [&split.train, &split.test] {
+        let origins = part.origins.as_ref().unwrap();
+        for volume in origins.samples.chunks(3) {
+            let places: Vec<u32> = volume.iter().map(|origin| origin.place).collect();
+            assert_eq!(places, [0, 1, 2]);
+            assert!(volume.iter().all(|o| o.sequence == volume[0].sequence));
+            let name = origins.groups[volume[0].group as usize].clone();
+            visits.push((name, volume[0].sequence));
+        }
+    }
+    visits.sort();
+    let expected = [("Q0", 0), ("Q0", 1), ("Q2", 2), ("Q3", 3)];
+    assert_eq!(
+        visits,
+        expected.map(|(name, volume)| (name.to_string(), volume))
+    );
+    write(
+        &folder.path().join("no_seg.csv"),
+        b"img_path\np0/S0_FLAIR.nii\n",
+    );
+    write(
+        &folder.path().join("misspelled.csv"),
+        b"img_path,seg_pth\np0/S0_FLAIR.nii,x\n",
+    );
+    let all = load(&format!("{place}?csv=no_seg.csv&only=test")).unwrap();
+    assert_eq!(
+        all.2.as_deref(),
+        Some("the volume has no lesion mask: its slices count as healthy")
+    );
     let other = folder.path().join("p9");
     write(&other.join("flair.nii"), &nifti([4, 4, 3], &[2.0; 48]));
     write(&other.join("small.nii"), &nifti([4, 3, 3], &[1.0; 36]));
@@ -231,6 +311,34 @@ fn tables_name_volumes_and_bad_ones_are_refused() {
             "S0_FLAIR.nii is listed twice",
         ),
         (format!("{place}?csv=none.csv"), "cannot read"),
+        (
+            format!("{place}?csv=no_seg.csv"),
+            "no_seg.csv: it has no column seg_path, the lesion masks; add it, with empty cells where",
+        ),
+        (
+            format!("{place}?csv=misspelled.csv"),
+            "misspelled.csv: its column seg_pth is none that is read; call it one of img_path, mask_path, seg_path, patient",
+        ),
+        (
+            format!("{place}?csv=train.csv&test_csv=test.csv&only=test"),
+            "only says nothing beside test_csv: leave it out",
+        ),
+        (
+            format!("{place}?csv=train.csv&test_csv=test.csv&test_share=0.5"),
+            "test_share says nothing beside test_csv",
+        ),
+        (
+            format!("{place}?only=test&folds=2&fold=0"),
+            "folds says nothing beside only=test",
+        ),
+        (
+            format!("{place}?csv=train.csv&brain=mask"),
+            "brain says nothing beside csv",
+        ),
+        (
+            format!("{place}?size=1024&down=16&csv=many.csv"),
+            "its slices would take 9000 MiB with their masks, the most is 8192 MiB",
+        ),
         (format!("{place}?test_csv=test.csv"), "test_csv needs csv"),
         (
             format!("{place}?image=t1"),
@@ -251,7 +359,7 @@ fn tables_name_volumes_and_bad_ones_are_refused() {
         ),
         (
             format!("{other}?only=test&lesion=kinds"),
-            "kinds.nii: a mask has two values, this one has 0, 1 and 4",
+            "kinds.nii: a mask has one value beside 0, this one has 1 and 4; add any_lesion=yes",
         ),
         (
             format!("{other}?only=test&brain=none"),
@@ -269,6 +377,51 @@ fn tables_name_volumes_and_bad_ones_are_refused() {
         let message = load(&text).unwrap_err();
         assert!(message.contains(part), "{text}: {message}");
     }
+}
+
+#[test]
+fn masks_are_found_by_their_names_and_what_is_missing_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let ones_in = |count: usize| {
+        nifti(
+            [4, 4, 3],
+            &[vec![1.0; count], vec![0.0; 48 - count]].concat(),
+        )
+    };
+    for number in 0..3 {
+        let inner = folder.path().join(format!("p{number}"));
+        let image: Vec<f32> = (0..48u8).map(f32::from).collect();
+        write(&inner.join("flair.nii"), &nifti([4, 4, 3], &image));
+    }
+    write(&folder.path().join("p0/Mask.nii"), &ones_in(20));
+    write(&folder.path().join("p1/lesion_mask.nii"), &ones_in(18));
+    write(&folder.path().join("p2/tumour_mask.nii"), &ones_in(20));
+    write(&folder.path().join("p3/notes.txt"), b"no image");
+    write(&folder.path().join(".hidden/notes.txt"), b"no image");
+    let place = format!("mri:{}?only=test&least_brain=0", folder.path().display());
+    let (split, steps, left_out) = load(&place).unwrap();
+    let masks = split.test.masks.as_ref().unwrap();
+    let of = |group: u32, mask: &[u8]| -> usize {
+        let origins = split.test.origins.as_ref().unwrap().samples.iter();
+        let slices = origins.zip(mask.chunks(16));
+        slices
+            .filter(|(origin, _)| origin.group == group)
+            .map(|(_, pixels)| ones(pixels))
+            .sum()
+    };
+    // The 98th percentile of 0 to 47 is 46, of which 0.08 is 3.68: without a brain mask 44 voxels are brain.
+    assert_eq!([0, 1, 2].map(|group| of(group, &masks.brain)), [20, 44, 44]);
+    assert_eq!([0, 1, 2].map(|group| of(group, &masks.lesion)), [0, 18, 0]);
+    assert!(steps.starts_with("brain above 0.08"), "{steps}");
+    assert_eq!(
+        left_out.unwrap(),
+        "slices left out: 1 with too little brain; 2 of 3 volumes have no lesion mask: their slices count as healthy; \
+         folders left out: 1 without a volume named flair (such as p3)"
+    );
+    // An option names the end of a name.
+    let (split, _, left_out) = load(&format!("{place}&lesion=mask")).unwrap();
+    assert_eq!(ones(&split.test.masks.unwrap().lesion), 20 + 18 + 20);
+    assert!(!left_out.unwrap().contains("lesion mask"));
 }
 
 /// The bytes of a grey PNG image.
@@ -292,7 +445,7 @@ fn pairs_of_images_and_masks_are_read() {
         );
     }
     let place = format!("mri-slices:{}", folder.path().display());
-    let (split, ..) = load(&format!("{place}?test_share=0.3&per_patient=2")).unwrap();
+    let (split, _, left_out) = load(&format!("{place}?test_share=0.3&per_patient=2")).unwrap();
     assert_eq!(split.train.len() + split.test.len(), 10);
     let all = [groups(&split.train), groups(&split.test)].concat();
     let mut sorted = all.clone();
@@ -307,6 +460,28 @@ fn pairs_of_images_and_masks_are_read() {
             assert_eq!(*label == 1, origin.place < 15);
         }
     }
+    // The images of a patient are slices of one volume.
+    for part in [&split.train, &split.test] {
+        for pair in part.origins.as_ref().unwrap().samples.chunks(2) {
+            assert_eq!(pair[0].sequence, pair[1].sequence);
+            assert_eq!([pair[0].place % 2, pair[1].place % 2], [0, 1]);
+        }
+    }
+    assert_eq!(left_out, None);
+    for name in ["sheet.png", "sheet_mask.png", "99_mask.png"] {
+        png(&folder.path().join(name), [2, 3], vec![9; 6]);
+    }
+    let (same, _, left_out) = load(&format!("{place}?test_share=0.3&per_patient=2")).unwrap();
+    assert_eq!(same.train, split.train);
+    assert_eq!(
+        left_out.unwrap(),
+        "files left out: 1 with names that are no numbers; files left out: 1 that are masks without an image"
+    );
+    let message = load(&format!("{place}?index=a.csv")).unwrap_err();
+    assert!(
+        message.contains("index says nothing beside pairs of images"),
+        "{message}"
+    );
     png(&folder.path().join("20.png"), [2, 3], vec![9; 6]);
     assert!(
         load(&place)
@@ -324,11 +499,9 @@ fn pairs_of_images_and_masks_are_read() {
         [2, 3],
         vec![0, 1, 2, 0, 0, 0],
     );
-    assert!(
-        load(&place)
-            .unwrap_err()
-            .contains("20_mask.png: a mask has two values")
-    );
+    assert!(load(&place).unwrap_err().contains(
+        "20_mask.png: a mask has one value beside 0, this one has 1 and 2; give a mask of"
+    ));
     let empty = tempfile::tempdir().unwrap();
     let message = load(&format!("mri-slices:{}", empty.path().display())).unwrap_err();
     assert!(
@@ -443,7 +616,11 @@ fn arrays_with_an_index_are_read() {
             "or row 0, is listed twice",
         ),
         (
-            "row,patient,slice\n0,A,1\n1,A,2\n",
+            "row,patient,slice\n0,A,1\n1,A,2\n4,A,4\n2,A,3\n",
+            "index.csv: no line lists row 3 of the arrays, which have 6",
+        ),
+        (
+            "row,patient,slice\n0,A,1\n1,A,2\n2,A,3\n3,A,4\n4,A,5\n5,A,6\n",
             "its patients are too few",
         ),
     ] {
@@ -451,6 +628,17 @@ fn arrays_with_an_index_are_read() {
         let message = load(&place).unwrap_err();
         assert!(message.contains(part), "{message}");
     }
+    let message = load(&format!("{place}?per_patient=4")).unwrap_err();
+    assert!(
+        message.contains("per_patient says nothing beside the index of an archive"),
+        "{message}"
+    );
+    std::fs::copy(&archive, folder.path().join("b.npz")).unwrap();
+    let message = load(&place).unwrap_err();
+    assert!(
+        message.contains("a.npz and b.npz could both be the archive"),
+        "{message}"
+    );
 }
 
 /// Pixels inside a mask.
