@@ -53,6 +53,16 @@ fn budgets(document: &Value, lacks: impl Fn(&str, &str) -> bool) -> BTreeMap<&st
         .collect()
 }
 
+/// The number of the first seed in a row and a column; none where the row has no such number.
+fn value(document: &Value, row: &str, column: &str) -> Option<f64> {
+    let place = |list: &str, name: &str| {
+        let mut names = document[list].as_array().unwrap().iter();
+        names.position(|of| of["name"] == name).unwrap()
+    };
+    let row = &document["rows"][place("rows", row)];
+    row["values"][place("columns", column)][0].as_f64()
+}
+
 #[test]
 fn the_worst_case_of_every_training_is_searched() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,18 +141,8 @@ fn a_detector_is_narrowed_step_by_step_and_runs_on_the_accelerator() {
         ],
         [1.0, 2.0, 2.0, 2.0]
     );
-    let columns: Vec<&str> = first["columns"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|column| column["name"].as_str().unwrap())
-        .collect();
+    let value = |name: &str, column: &str| value(&first, name, column);
     let rows = first["rows"].as_array().unwrap();
-    let value = |name: &str, column: &str| {
-        let row = rows.iter().find(|row| row["name"] == name).unwrap();
-        let place = columns.iter().position(|other| *other == column).unwrap();
-        row["values"][place][0].as_f64()
-    };
     assert_eq!(value("float", "cycles of dense"), None);
     assert_eq!(value("float", "weight bits"), Some(32.0));
     assert_eq!(value("2 bits", "weight bits"), Some(2.0));
@@ -184,18 +184,7 @@ fn lesions_are_found_by_networks_and_by_maps_alone() {
     for claim in first["claims"].as_array().unwrap() {
         assert_eq!(claim["measured"].as_array().unwrap().len(), 1, "{claim}");
     }
-    let columns: Vec<&str> = first["columns"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|column| column["name"].as_str().unwrap())
-        .collect();
-    let rows = first["rows"].as_array().unwrap();
-    let value = |name: &str, column: &str| {
-        let row = rows.iter().find(|row| row["name"] == name).unwrap();
-        let place = columns.iter().position(|other| *other == column).unwrap();
-        row["values"][place][0].as_f64()
-    };
+    let value = |name: &str, column: &str| value(&first, name, column);
     // A network's own map is that of its α.
     for (name, map) in [
         ("patched FQ", "FQ"),

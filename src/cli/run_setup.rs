@@ -150,8 +150,11 @@ pub(super) fn note_files(files: &[PathBuf]) {
     ));
 }
 
-/// Says what of the files of `source` was left out.
-pub(super) fn note_left_out(source: &DataSource) {
+/// Says how the samples of `source` were prepared, those of `seed` where they are drawn, and what of its files was left out.
+pub(super) fn note_preparation(source: &DataSource, seed: u64) {
+    if let Some(steps) = source.steps(seed) {
+        note(&format!("{source}: {steps}"));
+    }
     if let Some(left_out) = source.left_out() {
         note(&format!("{source}: {left_out}"));
     }

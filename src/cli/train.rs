@@ -22,7 +22,7 @@ use super::process::is_quiet;
 use super::progress::{Dashboard, EpochLines};
 use super::recipe_file::{Setting, read_recipe};
 use super::run_setup::{
-    RunArguments, RunPlace, expect_kept, note_files, note_left_out, run_folder,
+    RunArguments, RunPlace, expect_kept, note_files, note_preparation, run_folder,
 };
 use super::{Outcome, command_line, finish, note, print};
 use crate::apps::normalize::{self, Normalize};
@@ -347,7 +347,7 @@ impl TrainingJob<'_> {
         };
         finish(&self.place.out, &results, self.following.json)?;
         note_files(&[source.training_files()?, source.test_files()?].concat());
-        note_left_out(source);
+        note_preparation(source, recipe.seed);
         let run = command_line::operand(&self.place.out);
         let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];
         next.extend(self.chips_to_try().into_iter().map(OsStr::new));

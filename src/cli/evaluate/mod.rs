@@ -20,7 +20,7 @@ use super::noise::NoiseArguments;
 use super::normalize_argument::NormalizeArgument;
 use super::open_stored::open_stored;
 use super::run_setup::{
-    RunArguments, expect_kept, holds_kept, name_after, note_files, note_left_out, run_folder,
+    RunArguments, expect_kept, holds_kept, name_after, note_files, note_preparation, run_folder,
 };
 use super::{Outcome, command_line, finish, note};
 use crate::apps::evaluation::{ChipSource, EvaluationJob, Sweep, WorstChip};
@@ -232,7 +232,7 @@ impl Evaluate {
         };
         finish(&place.out, &results, self.run.json)?;
         note_files(&source.test_files()?);
-        note_left_out(&source);
+        note_preparation(&source, stored.recipe.seed);
         place.note_report();
         Ok(Outcome::Done)
     }
