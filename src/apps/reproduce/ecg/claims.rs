@@ -36,13 +36,13 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
         )?);
     }
     claims.push(claim(
-        "points, mixed (mean 4 bits) over uniform 1 bit, a quarter of its size",
+        "points, mixed (at most 4 bits in the mean) over uniform 1 bit",
         (Expected::AtLeast(1.0), "≥ 1"),
         over(&mixed(4), &uniform(1)),
     )?);
     for bits in [4, 2] {
         claims.push(claim(
-            format!("points, mixed over uniform {bits} bits of the same size"),
+            format!("points, mixed over uniform {bits} bits, which are no smaller"),
             (Expected::AtLeast(0.0), "≥ 0"),
             over(&mixed(bits), &uniform(bits)),
         )?);

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_hardware::deploy::Fab;
-use crossburn_models::{ModelConfig, UNet, UNetConfig, UNetNorm, initialize};
+use crossburn_models::{UNet, UNetConfig, UNetNorm, initialize};
 use crossburn_noise::{ChipSeed, Distribution, Metric, Philox, Variation, path_hash};
 use crossburn_training::data::mri::{OF_PATIENT, phantom, phantom_without_lesions, smooth_field};
 use crossburn_training::data::{DataSource, Samples};
 use crossburn_training::{
-    Batches, CorruptionNoise, DataConfig, Evaluation, Learn, LesionDetection, LesionMetric, Recipe,
-    Run, Slices, TaskConfig, TrainingConfig, train,
+    Batches, CorruptionNoise, Evaluation, Learn, LesionDetection, LesionMetric, Recipe, Run,
+    Slices, TrainingConfig, train,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -159,19 +159,6 @@ impl MriPaper {
             .numbers(parts.each_ref(), given)
     }
 
-    fn recipe(&self, arm: &MriArm, seed: u64) -> Recipe {
-        Recipe {
-            task: TaskConfig::LesionDetection(maps::task(arm, self.noise, ALPHA)),
-            model: ModelConfig::UNet(self.model.clone()),
-            data: DataConfig {
-                validation: self.validation,
-                ..Recipe::own(seed).data
-            },
-            training: self.training.clone(),
-            ..Recipe::own(seed)
-        }
-    }
-
     /// Trains a network and judges it; `None` where it was stopped.
     fn with_network(
         &self,
@@ -185,7 +172,10 @@ impl MriPaper {
         let learn = draw(0, self.learn);
         let validation = draw(self.learn, self.validation);
         let test = draw(self.learn + self.validation, self.test);
-        let recipe = self.recipe(arm, seed);
+        let recipe = Recipe {
+            training: self.training.clone(),
+            ..Recipe::own(seed)
+        };
         let own = maps::task(arm, self.noise, ALPHA);
         let quiet = place.device;
         let device = quiet.clone().autodiff();
