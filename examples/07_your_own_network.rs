@@ -74,10 +74,8 @@ fn main() -> Result<()> {
     let worst = worst_case(&attack, &bounds, &Search::default(), 1, None, on)?.score;
     println!("worst chip within 0.03: {worst}");
 
-    let (hardware, ranges) = (
-        Hardware::preset("papers")?,
-        Batches::new(&learn, 250, &device)?,
-    );
+    let hardware = Hardware::preset("papers")?;
+    let ranges = Batches::new(&learn, 250, &device)?;
     let chip = judged.mapped(&hardware, Fidelity::Weight, &ranges)?;
     let chip = chip.fab(Fidelity::Weight)?.chip(ChipSeed::new(7, 0))?;
     println!("a programmed chip: {}", judged.of(&chip)?);

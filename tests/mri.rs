@@ -175,11 +175,11 @@ fn what_cannot_be_scored_is_refused_in_one_line() {
         ("volume.nii --checkpoint nowhere", "nowhere"),
         (
             "volume.nii --checkpoint run --size 15",
-            "run does not fit slices of 15 x 15 pixels",
+            "does not fit slices of 15 x 15 pixels",
         ),
         (
             "volume.nii --checkpoint run --reverse no",
-            "run was trained on intensities that were reversed: leave the option out",
+            "was trained on intensities that were reversed: leave the option out",
         ),
         ("volume.nii --checkpoint run --size 8", "size = 8"),
     ] {
