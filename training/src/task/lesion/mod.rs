@@ -414,7 +414,7 @@ impl Task for LesionDetection {
         Some(self.samples.conventions())
     }
 
-    /// As many slices as have [`VIEWS_AT_ONCE`] views.
+    /// As many slices as have 1,024 views together, one at least.
     fn most_at_once(&self) -> usize {
         let views = match self.inside {
             Some(_) => self.config.views().unwrap_or(VIEWS_AT_ONCE),
