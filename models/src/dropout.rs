@@ -15,44 +15,45 @@ struct Draws {
 }
 
 thread_local! {
-    static DRAWS: Cell<Draws> = const {
-        Cell::new(Draws { generator: Philox::new(0, 0), block: 0 })
-    };
+    static DRAWS: Cell<Option<Draws>> = const { Cell::new(None) };
 }
 
 /// Does `work`, in which every dropout on this thread draws from `generator`, one after the other: trainings that run at the same time
 /// do not draw from each other, and a step that is done again drops the same.
 ///
-/// Burn's own draws come from one generator of the process.
+/// Burn's own draws come from one generator of the process. Outside of such work [`dropout`] drops nothing.
 pub fn with_dropout_draws<T>(generator: Philox, work: impl FnOnce() -> T) -> T {
-    let before = DRAWS.replace(Draws {
+    let before = DRAWS.replace(Some(Draws {
         generator,
         block: 0,
-    });
+    }));
     let done = work();
     DRAWS.set(before);
     done
 }
 
 /// `x` as `layer` leaves it: in training each value is 0 with the layer's probability, and those that remain are scaled up, so that their mean
-/// is kept; otherwise as it is.
+/// is kept; otherwise as it is. It draws from the generator of [`with_dropout_draws`], which `crossburn_training::train` gives to every step, and drops
+/// nothing where there is none.
 ///
 /// # Source
 /// Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014, in the inverted form that is usual.
-pub(crate) fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
+pub fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
     if !layer.training.is_enabled() || !x.device().is_autodiff() || layer.prob == 0.0 {
         return x;
     }
+    let Some(Draws { generator, block }) = DRAWS.get() else {
+        return x;
+    };
     let shape = x.dims();
     let mut values = vec![0.0f64; shape.iter().product()];
-    let Draws { generator, block } = DRAWS.get();
     generator.fill_uniform_from(block, &mut values);
     // A block has four words.
     let drawn = values.len().div_ceil(4) as u64;
-    DRAWS.set(Draws {
+    DRAWS.set(Some(Draws {
         generator,
         block: block + drawn,
-    });
+    }));
     let scale = (1.0 / (1.0 - layer.prob)) as f32;
     let factors = values.into_iter().map(|draw| match draw < layer.prob {
         true => 0.0,
@@ -99,8 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_dropped_in_use() {
+    fn nothing_is_dropped_in_use_and_outside_of_a_step() {
         let layer = DropoutConfig::new(0.25).init();
-        assert_eq!(dropped(&layer, &Device::flex()), [1.0; 1000]);
+        assert_eq!(dropped(&layer, &Device::flex().autodiff()), [1.0; 1000]);
+        let draws = Philox::new(1, 1);
+        let in_use = with_dropout_draws(draws, || dropped(&layer, &Device::flex()));
+        assert_eq!(in_use, [1.0; 1000]);
     }
 }

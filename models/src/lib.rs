@@ -47,7 +47,7 @@ pub use cifar_resnet::{CifarResNet, CifarResNetConfig};
 pub use classifier::Classifier;
 pub use cnn1d::{Cnn1d, Cnn1dConfig};
 pub use convnet::{ConvNet, ConvNetConfig};
-pub use dropout::with_dropout_draws;
+pub use dropout::{dropout, with_dropout_draws};
 pub use held_form::HeldForm;
 pub use initialize::initialize;
 pub use integer_export::{IntegerStage, rounding_bound, to_integers};

@@ -524,6 +524,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
             if observer.should_stop() {
                 return Ok(None);
             }
+            let place = (epoch as u64) << 32 | index as u64;
             let (first, further) = items.split_at(training.batch.min(items.len()));
             if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware)
                 && index.is_multiple_of(hardware.ranges_every)
@@ -532,7 +533,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 let batch = items_on(seen, run.device)?;
                 let looked = chips.look(&learner.network, weights.plan(), seen.len(), |network| {
                     // As a step computes: batch norms by the statistics of the batch.
-                    let draws = generator(recipe.seed, "dropout of a look", epoch);
+                    let draws = Philox::new(recipe.seed ^ path_hash("dropout of a look"), place);
                     with_dropout_draws(draws, || {
                         run.train.forward(&network.clone().train(), &batch)
                     });
@@ -545,10 +546,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 weights: weights.plan(),
                 noise,
                 hardware: self.chips.as_ref(),
-                chip: ChipSeed::new(
-                    recipe.seed ^ path_hash("training noise"),
-                    (epoch as u64) << 32 | index as u64,
-                ),
+                chip: ChipSeed::new(recipe.seed ^ path_hash("training noise"), place),
                 batch: items_on(first, run.device)?,
                 further: further
                     .chunks(training.batch)
@@ -561,7 +559,6 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 let batch = items_on(first, &run.device.clone().without_autodiff())?;
                 Ok(run.train.forward(&self.initial, &batch))
             };
-            let place = (epoch as u64) << 32 | index as u64;
             let draws = Philox::new(recipe.seed ^ path_hash("dropout"), place);
             let learned = with_dropout_draws(draws, || recipe.method.step(learner, &step, teach))?;
             if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware) {
