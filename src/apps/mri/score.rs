@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::programmed;
 use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, WithNetwork};
-use crossburn_training::data::mri::{Prepared, Stack, VolumeFiles, in_file_order};
+use crossburn_training::data::mri::{Prepared, Stack, VolumeFiles, in_file_order, in_words};
 use crossburn_training::data::nifti::write_map;
 use crossburn_training::data::{Masks, Normalization, Origin, Origins, Samples, Values};
 use crossburn_training::{
@@ -104,13 +104,9 @@ impl ScoreJob<'_> {
             false => most,
         });
         let [x, y, _] = image.shape();
-        let reversal = match reversed {
-            true => "reversed inside the brain",
-            false => "not reversed",
-        };
         let steps = chain.steps(prepared.by_threshold);
         Ok(Some(Scores {
-            steps: format!("{steps}; {reversal}"),
+            steps: format!("{steps}; {}", in_words(reversed)),
             slices: prepared.numbers.len(),
             largest: (
                 largest.1,

@@ -34,6 +34,7 @@ pub(super) const DIGITS: Endless = Endless {
     draw: |(), seed, first, count| digits(seed, first, count),
     filter: None,
     steps: |(), _| None,
+    slices: |(), _| None,
 };
 
 const SIDE: usize = 28;

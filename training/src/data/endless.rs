@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
 
+use super::mri::Chain;
 use super::reader::{Part, Reader};
 use super::signal::SegmentFilter;
 use super::{Amount, DataSplit, Samples};
@@ -29,6 +30,8 @@ pub(super) struct Endless<C = ()> {
     pub(super) filter: Option<SegmentFilter>,
     /// How the samples of a seed are prepared, in one line, by (options, seed).
     pub(super) steps: fn(&C, u64) -> Option<String>,
+    /// How the samples of a seed are prepared where they are slices of brains, and whether they are reversed, by (options, seed).
+    pub(super) slices: fn(&C, u64) -> Option<(Chain, bool)>,
 }
 
 impl<C: Debug + Send + Sync> Reader for Endless<C> {
@@ -62,5 +65,10 @@ impl<C: Debug + Send + Sync> Reader for Endless<C> {
 
     fn steps(&self, seed: u64) -> Option<String> {
         (self.steps)(&self.config, seed)
+    }
+
+    fn slices(&self, seed: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
+        let (chain, reversed) = (self.slices)(&self.config, seed)?;
+        Some((chain, Ok(reversed)))
     }
 }

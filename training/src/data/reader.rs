@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::mri::Chain;
 use super::signal::SegmentFilter;
 use super::{Amount, Corpus, DataSplit, Samples};
 use crate::TrainingError;
@@ -96,6 +97,13 @@ pub(super) trait Reader: Debug + Send + Sync {
 
     /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.
     fn filter(&self) -> Option<SegmentFilter> {
+        None
+    }
+
+    /// How the slices of brains are prepared that its samples are, and whether their intensities are reversed, which may take reading the training
+    /// samples of `seed`; `None` of other samples.
+    fn slices(&self, seed: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
+        let _ = seed;
         None
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::mri::Chain;
 use super::personal::source::{CROWD, CROWD_OF, PERSON};
 use super::reader::{Kind, Part, Reader};
 use super::signal::SegmentFilter;
@@ -270,6 +271,12 @@ impl DataSource {
     /// procedural images how those of `seed` are. `None` where a file's values are taken as they are, and before files were read.
     pub fn steps(&self, seed: u64) -> Option<String> {
         self.reader.steps(seed)
+    }
+
+    /// How the slices of brains are prepared that its samples are, and whether their intensities are reversed, which may take reading the training
+    /// samples of `seed`; `None` of other samples.
+    pub fn slices(&self, seed: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
+        self.reader.slices(seed)
     }
 
     /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.

@@ -33,6 +33,7 @@ const WAVEFORMS: Endless = Endless {
     draw: |(), seed, first, count| waveforms(seed, first, count),
     filter: None,
     steps: |(), _| None,
+    slices: |(), _| None,
 };
 
 /// The signals `first..first + count` of the endless set `seed`: `[1, 1, 128]` each, of the classes sine, triangle and square in

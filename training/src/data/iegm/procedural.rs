@@ -57,6 +57,7 @@ const IEGM: Endless = Endless {
     draw: |(), seed, first, count| iegm(seed, first, count),
     filter: Some(SegmentFilter::ZeroPhase),
     steps: |(), _| None,
+    slices: |(), _| None,
 };
 
 /// The data source with the causal filter.

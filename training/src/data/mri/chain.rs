@@ -80,6 +80,27 @@ struct Geometry {
     kept: Vec<usize>,
 }
 
+/// The most bytes of prepared slices, in MiB.
+const MOST: u64 = 8192;
+
+/// Refuses more bytes of prepared slices than can be held.
+///
+/// # Errors
+/// [`TrainingError::Data`] that names `place`.
+pub(super) fn check_size(place: &str, bytes: u64) -> Result<(), TrainingError> {
+    match bytes <= MOST << 20 {
+        true => Ok(()),
+        false => Err(TrainingError::data(
+            place,
+            format!(
+                "its slices would take {} MiB with their masks, the most is {MOST} MiB",
+                bytes >> 20
+            ),
+            "use a larger down or a smaller size, or name fewer patients",
+        )),
+    }
+}
+
 impl Chain {
     /// Reads the options of all sources of slices.
     ///
@@ -154,6 +175,7 @@ impl Chain {
                 "give every slice its masks and number",
             ));
         }
+        check_size(place, self.bytes(stack.shape))?;
         let brain = match &stack.brain {
             Some(brain) => brain.clone(),
             None => self.above_threshold(&stack.values),
@@ -165,7 +187,10 @@ impl Chain {
             .collect();
         if inside.is_empty() {
             let problem = "no pixel is brain".to_string();
-            return Err(bad(problem, "check the brain mask, or lower threshold="));
+            return Err(bad(
+                problem,
+                "check or give the brain mask, or lower threshold= of the data source",
+            ));
         }
         let Some(range) = range(inside) else {
             let problem = "its brain has one intensity".to_string();

@@ -12,8 +12,6 @@ use crate::TrainingError;
 
 /// Options of every source of slices.
 pub(super) const OPTIONS: [&[&str]; 3] = [split::OPTIONS, chain::OPTIONS, &[Reverse::OPTION]];
-/// The most bytes of prepared slices, in MiB.
-const MOST: u64 = 8192;
 
 /// What the options say, and what was done last.
 #[derive(Debug)]
@@ -82,17 +80,7 @@ impl Preparation {
     ) -> Result<(), TrainingError> {
         let bytes = shapes.into_iter().map(|shape| self.chain.bytes(shape));
         let bytes = bytes.fold(0, u64::saturating_add);
-        match bytes <= MOST << 20 {
-            true => Ok(()),
-            false => Err(TrainingError::data(
-                place,
-                format!(
-                    "its slices would take {} MiB with their masks, the most is {MOST} MiB",
-                    bytes >> 20
-                ),
-                "use a larger down or a smaller size, or name fewer patients",
-            )),
-        }
+        chain::check_size(place, bytes)
     }
 
     /// Prepares the slices of a patient at `place`.
@@ -103,11 +91,15 @@ impl Preparation {
         self.chain.prepare(place, stack)
     }
 
-    /// Training and test samples of one set: no patient is in both.
+    /// Training and test samples of one set, and whether they are reversed: no patient is in both parts.
     ///
     /// # Errors
     /// [`TrainingError::Data`] for too few patients, slices of several shapes, and a reversal that cannot be decided.
-    pub(super) fn split(&self, place: &str, all: Collection) -> Result<DataSplit, TrainingError> {
+    pub(super) fn split(
+        &self,
+        place: &str,
+        all: Collection,
+    ) -> Result<(DataSplit, bool), TrainingError> {
         let patients = all.patient_of_each();
         let (samples, known) = all.into_samples(place)?;
         let origins = samples.origins.clone().unwrap_or_default();
@@ -118,7 +110,7 @@ impl Preparation {
         self.finish(place, parts, [known, Known::default()])
     }
 
-    /// Training and test samples that come apart; there may be no training samples.
+    /// The same of training and test samples that come apart; there may be no training samples.
     ///
     /// # Errors
     /// Those of [`split`](Self::split), and a patient that is in both.
@@ -127,7 +119,7 @@ impl Preparation {
         place: &str,
         train: Collection,
         test: Collection,
-    ) -> Result<DataSplit, TrainingError> {
+    ) -> Result<(DataSplit, bool), TrainingError> {
         let trains = |patient: &str| train.parts.iter().any(|part| part.patient == patient);
         if let Some(both) = test.parts.iter().find(|part| trains(&part.patient)) {
             return Err(TrainingError::data(
@@ -161,7 +153,7 @@ impl Preparation {
         place: &str,
         mut parts: [Samples; 2],
         known: [Known; 2],
-    ) -> Result<DataSplit, TrainingError> {
+    ) -> Result<(DataSplit, bool), TrainingError> {
         let (reversed, why) = self.reversal(place, &parts[0])?;
         if reversed {
             for part in &mut parts {
@@ -184,7 +176,20 @@ impl Preparation {
             *known = said;
         }
         let [train, test] = parts;
-        Ok(DataSplit { train, test })
+        Ok((DataSplit { train, test }, reversed))
+    }
+
+    /// The chain, and whether slices are reversed; `read` reads them where their intensities decide that.
+    pub(super) fn slices(
+        &self,
+        read: impl FnOnce() -> Result<(DataSplit, bool), TrainingError>,
+    ) -> (Chain, Result<bool, TrainingError>) {
+        let reversed = match self.reverse {
+            Reverse::Yes => Ok(true),
+            Reverse::No => Ok(false),
+            Reverse::Auto => read().map(|(_, reversed)| reversed),
+        };
+        (self.chain, reversed)
     }
 
     /// Whether intensities are reversed, and why, in words.

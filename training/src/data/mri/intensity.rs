@@ -103,7 +103,7 @@ impl Means {
 }
 
 /// Whether intensities are reversed, in words.
-pub(super) fn in_words(reversed: bool) -> &'static str {
+pub fn in_words(reversed: bool) -> &'static str {
     match reversed {
         true => "reversed inside the brain",
         false => "not reversed",

@@ -20,7 +20,7 @@ mod volumes;
 
 pub use chain::{Chain, Prepared};
 pub use field::smooth_field;
-pub use intensity::{Means, Reverse};
+pub use intensity::{Means, Reverse, in_words};
 pub(super) use phantom::KIND as PHANTOM;
 pub use phantom::{Contrast, OF_PATIENT, PhantomConfig, phantom, phantom_without_lesions};
 pub(super) use slices::KIND as SLICES;

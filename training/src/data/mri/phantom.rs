@@ -11,6 +11,7 @@ use super::super::options::Options;
 use super::super::reader::Kind;
 use super::super::{Masks, Normalization, Origin, Origins, Samples, Values};
 use super::anatomy::{Head, Lesion, Slice};
+use super::chain::Chain;
 use super::intensity::{self, Means, Reverse};
 use super::{CLASSES, smooth_field};
 use crate::TrainingError;
@@ -134,6 +135,15 @@ impl PhantomConfig {
         )
     }
 
+    /// What prepares other slices as these are drawn, and whether those of the set `seed` are reversed.
+    fn slices(&self, seed: u64) -> (Chain, bool) {
+        let chain = Chain {
+            size: Some(self.size),
+            ..Chain::default()
+        };
+        (chain, self.reversal(seed, &texture(seed, self)).0)
+    }
+
     /// Whether the slices of the set `seed`, whose patients share this texture, are reversed, and that in words.
     fn reversal(&self, seed: u64, texture: &[f32]) -> (bool, String) {
         let fixed = |reversed| (reversed, intensity::in_words(reversed).to_string());
@@ -169,6 +179,7 @@ fn source(config: PhantomConfig) -> Endless<PhantomConfig> {
         draw: |config, seed, first, count| phantom(seed, first, count, config),
         filter: None,
         steps: |config, seed| Some(config.steps(seed)),
+        slices: |config, seed| Some(config.slices(seed)),
     }
 }
 

@@ -12,6 +12,7 @@ use super::super::in_order::all_in_order;
 use super::super::options::Options;
 use super::super::reader::{Kind, Part, Reader};
 use super::super::{Amount, DataSplit, folder};
+use super::chain::Chain;
 use super::collection::{self, Collection, Preparation};
 use super::stack::{TWO_VALUES, binary};
 use super::{CLASSES, Stack};
@@ -313,6 +314,14 @@ fn read_index(path: &Path, count: usize) -> Result<Patients, TrainingError> {
     }
 }
 
+impl Slices {
+    /// All samples, and whether they are reversed.
+    fn read(&self) -> Result<(DataSplit, bool), TrainingError> {
+        let place = self.options.path.display().to_string();
+        self.preparation.split(&place, self.collection()?)
+    }
+}
+
 impl Reader for Slices {
     fn classes(&self) -> Result<usize, TrainingError> {
         Ok(CLASSES.len())
@@ -330,8 +339,11 @@ impl Reader for Slices {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let place = self.options.path.display().to_string();
-        self.preparation.split(&place, self.collection()?)
+        Ok(self.read()?.0)
+    }
+
+    fn slices(&self, _: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
+        Some(self.preparation.slices(|| self.read()))
     }
 
     fn steps(&self, _: u64) -> Option<String> {

@@ -9,6 +9,7 @@ use super::super::nifti::Nifti;
 use super::super::options::Options;
 use super::super::reader::{Kind, Part, Reader};
 use super::super::{Amount, DataSplit, folder};
+use super::chain::Chain;
 use super::collection::{self, Collection, Preparation};
 use super::{CLASSES, Stack, VolumeFiles};
 use crate::TrainingError;
@@ -305,25 +306,9 @@ fn read_table(path: &Path, only_test: bool) -> Result<Vec<Entry>, TrainingError>
     }
 }
 
-impl Reader for Volumes {
-    fn classes(&self) -> Result<usize, TrainingError> {
-        Ok(CLASSES.len())
-    }
-
-    fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
-        let (first, test) = self.entries()?;
-        let entries = match part {
-            Part::Test => test.unwrap_or(first),
-            Part::Train => first,
-        };
-        let files = entries.volumes.into_iter().map(|entry| entry.files);
-        Ok(files
-            .flat_map(|files| [Some(files.image), files.brain, files.lesion])
-            .flatten()
-            .collect())
-    }
-
-    fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
+impl Volumes {
+    /// All samples, and whether they are reversed.
+    fn read(&self) -> Result<(DataSplit, bool), TrainingError> {
         let place = self.options.path.display().to_string();
         let (first, test) = self.entries()?;
         let both: Vec<&Entries> = [Some(&first), test.as_ref()]
@@ -343,6 +328,33 @@ impl Reader for Volumes {
             }
             None => self.preparation.split(&place, self.collection(&first, "")?),
         }
+    }
+}
+
+impl Reader for Volumes {
+    fn classes(&self) -> Result<usize, TrainingError> {
+        Ok(CLASSES.len())
+    }
+
+    fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        let (first, test) = self.entries()?;
+        let entries = match part {
+            Part::Test => test.unwrap_or(first),
+            Part::Train => first,
+        };
+        let files = entries.volumes.into_iter().map(|entry| entry.files);
+        Ok(files
+            .flat_map(|files| [Some(files.image), files.brain, files.lesion])
+            .flatten()
+            .collect())
+    }
+
+    fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
+        Ok(self.read()?.0)
+    }
+
+    fn slices(&self, _: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
+        Some(self.preparation.slices(|| self.read()))
     }
 
     fn steps(&self, _: u64) -> Option<String> {

@@ -52,7 +52,10 @@ impl Nifti {
                         "dim: it has {} volumes (4-D), one is needed (3-D)",
                         header.volumes
                     ),
-                    format!("choose one with volume=0 to volume={}", header.volumes - 1),
+                    format!(
+                        "keep one of them in the file, or choose one: of an image volume=N of a data source or --number N of mri score, from 0 to {}",
+                        header.volumes - 1
+                    ),
                 ));
             }
             Some(volume) if volume < header.volumes => volume,

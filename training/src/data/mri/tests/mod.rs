@@ -645,3 +645,48 @@ fn arrays_with_an_index_are_read() {
 fn ones(mask: &[u8]) -> usize {
     mask.iter().filter(|value| **value == 1).count()
 }
+
+#[test]
+fn a_source_says_how_its_slices_are_prepared() {
+    let slices = |text: &str| text.parse::<DataSource>().unwrap().slices(3);
+    let given =
+        "mri:a/b?threshold=0.2&down=2&thick=3&size=96&least_brain=0.4&folds=5&fold=1&reverse=yes";
+    let (chain, reversed) = slices(given).unwrap();
+    let expected = Chain {
+        threshold: 0.2,
+        down: 2,
+        thick: 3,
+        size: Some(96),
+        least_brain: 0.4,
+    };
+    assert_eq!((chain, reversed.unwrap()), (expected, true));
+    let (chain, reversed) = slices("mri-slices:a").unwrap();
+    assert_eq!((chain, reversed.unwrap()), (Chain::default(), false));
+    assert!(slices("digits").is_none());
+    // Drawn brains of FLAIR are bright and those of T2 dark: the means of healthy brain and lesions add up to more and to less than 1.
+    for (text, size, expected) in [
+        ("mri-phantom", 64, false),
+        ("mri-phantom?size=32", 32, false),
+        ("mri-phantom?reverse=yes", 64, true),
+        ("mri-phantom?reverse=auto", 64, true),
+        (
+            "mri-phantom?contrast=t2&reverse=auto&d=0.18&het=0.06",
+            64,
+            false,
+        ),
+    ] {
+        let (chain, reversed) = slices(text).unwrap();
+        assert_eq!(
+            (chain.size, reversed.unwrap()),
+            (Some(size), expected),
+            "{text}"
+        );
+    }
+    // What decides cannot be read.
+    assert!(
+        slices("mri-slices:nowhere?reverse=auto")
+            .unwrap()
+            .1
+            .is_err()
+    );
+}

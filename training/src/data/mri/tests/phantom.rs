@@ -80,16 +80,14 @@ fn every_other_patient_has_a_lesion_of_the_stated_size() {
 
 #[test]
 fn ratios_are_ordered_as_those_of_the_pilot_study() {
-    // d, het, and the ratios of this set as they are and reversed. The pilot study for the project's phantoms has 1.12 and 1.35, 1.15 and 1.59,
-    // 1.26 and 2.32, 1.46 and 1.15 there; its brains are others. A set is a function of its seed: 0.005 is for the roundings of other
-    // libraries of functions.
+    // d and het of the regimes of the pilot study for the project's phantoms, whose brains are others: only the order of ratios is compared.
     let rows = [
-        (Contrast::Flair, 0.05, 0.12, 1.111, 1.275),
-        (Contrast::Flair, 0.10, 0.10, 1.215, 1.715),
-        (Contrast::Flair, 0.16, 0.06, 1.340, 2.880),
-        (Contrast::T2, 0.18, 0.06, 1.336, 1.124),
+        (Contrast::Flair, 0.05, 0.12),
+        (Contrast::Flair, 0.10, 0.10),
+        (Contrast::Flair, 0.16, 0.06),
+        (Contrast::T2, 0.18, 0.06),
     ];
-    let found = rows.map(|(contrast, d, het, raw, reversed)| {
+    let found = rows.map(|(contrast, d, het)| {
         let config = PhantomConfig {
             contrast,
             d,
@@ -98,9 +96,6 @@ fn ratios_are_ordered_as_those_of_the_pilot_study() {
         };
         let means = means(&config);
         let found = [means.ratio(false).unwrap(), means.ratio(true).unwrap()];
-        for (found, measured) in found.iter().zip([raw, reversed]) {
-            assert!((found - measured).abs() < 0.005, "{d} {found} {measured}");
-        }
         // Reversal is asked for where it raises the ratio: of bright lesions in bright brains.
         assert_eq!(means.ask_for_reversal(), Some(found[1] > found[0]));
         found
