@@ -59,6 +59,22 @@ pub use tally::{MeanTally, Tally};
 use crate::data::{Augmentation, Conventions};
 use crate::{Batches, TrainingError};
 
+/// Refuses the first of `outputs`, in rows of `width` for each item, that is NaN or infinite; items count from 0.
+///
+/// # Errors
+/// [`TrainingError::NotFinite`].
+pub(crate) fn require_finite(outputs: &[f32], width: usize) -> Result<(), TrainingError> {
+    match outputs.iter().position(|value| !value.is_finite()) {
+        Some(place) => Err(TrainingError::NotFinite {
+            what: "the network".to_string(),
+            item: place / width,
+            output: place % width,
+            value: outputs[place],
+        }),
+        None => Ok(()),
+    }
+}
+
 /// One part of the data of a task, with the metric that a network is judged by on it. A clone is cheap: data are shared.
 pub trait Task: Clone + Debug + Send + Sync {
     /// Some of its items on a device.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use curves::{auprc, auroc};
 pub use surrogate::AnomalySurrogate;
 
-use super::{Attacked, Batch, Learn, SurrogateList, Tally, Task};
+use super::{Attacked, Batch, Learn, SurrogateList, Tally, Task, require_finite};
 use crate::data::{Augmentation, Conventions, Samples};
 use crate::weight_gradients::values;
 use crate::{Batches, TrainingError};
@@ -359,14 +359,7 @@ impl<A: Autoencoder> Learn<A> for AnomalyDetection {
         tallies: &mut [Errors],
     ) -> Result<(), TrainingError> {
         let errors = values(self.errors(output, batch))?;
-        if let Some(item) = errors.iter().position(|error| !error.is_finite()) {
-            return Err(TrainingError::NotFinite {
-                what: "the network".to_string(),
-                item,
-                output: 0,
-                value: errors[item],
-            });
-        }
+        require_finite(&errors, 1)?;
         let judged = errors.into_iter().map(f64::from);
         let judged = judged.zip(batch.anomalous.iter().copied());
         for tally in tallies {

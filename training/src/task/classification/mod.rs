@@ -15,7 +15,7 @@ use crossburn_noise::Metric;
 pub use attack_loss::AttackLoss;
 pub use margin::margin_loss;
 
-use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task};
+use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task, require_finite};
 use crate::data::{Augmentation, Conventions, Samples};
 use crate::weight_gradients::values;
 use crate::{Batches, TrainingError};
@@ -413,19 +413,6 @@ pub(super) fn finite_values(logits: Tensor<2>, chips: usize) -> Result<Vec<f32>,
             Err(of_chip.of_chip(format!("{} of those side by side", output / classes)))
         }
         (Err(error), _) => Err(error),
-    }
-}
-
-/// Refuses the first of `outputs`, in rows of `width`, that is NaN or infinite.
-fn require_finite(outputs: &[f32], width: usize) -> Result<(), TrainingError> {
-    match outputs.iter().position(|value| !value.is_finite()) {
-        Some(place) => Err(TrainingError::NotFinite {
-            what: "the network".to_string(),
-            item: place / width,
-            output: place % width,
-            value: outputs[place],
-        }),
-        None => Ok(()),
     }
 }
 

@@ -23,7 +23,10 @@ pub use sequences::Sequence;
 pub(crate) use sequences::{Limits, sequences};
 use surprise::Surprise;
 
-use super::{Attacked, Batch, Learn, RaisedLoss, SurrogateList, Tally, Task, not_offered, shared};
+use super::{
+    Attacked, Batch, Learn, RaisedLoss, SurrogateList, Tally, Task, not_offered, require_finite,
+    shared,
+};
 use crate::weight_gradients::values;
 use crate::{Batches, TrainingError};
 
@@ -332,14 +335,7 @@ impl<L: CausalLanguageModel> Learn<L> for LanguageModelling {
         let (mut last, mut missed) = (None, false);
         for ((row, target), item) in rows.zip(batch.labelled_items()) {
             // A maximum would skip what is not a number.
-            if let Some(output) = row.iter().position(|logit| !logit.is_finite()) {
-                return Err(TrainingError::NotFinite {
-                    what: "the network".to_string(),
-                    item,
-                    output,
-                    value: row[output],
-                });
-            }
+            require_finite(row, vocabulary).map_err(|error| error.at_item(item))?;
             let (nats, right) = surprise(row, *target as usize);
             found.nats += nats;
             found.right += u64::from(right);

@@ -33,7 +33,7 @@ use self::corruption::{Corruption, Views};
 use self::overlap::best_threshold;
 use self::scored::{Scored, Slice};
 use self::ssim::fusion_quality;
-use super::{Batch, Learn, MeanTally, RaisedLoss, Tally, Task, border_near};
+use super::{Batch, Learn, MeanTally, RaisedLoss, Tally, Task, border_near, require_finite};
 use crate::TrainingError;
 use crate::data::{Augmentation, Conventions, Masks, Samples};
 use crate::weight_gradients::values;
@@ -123,7 +123,7 @@ impl LesionDetection {
         }
     }
 
-    /// The same items, whose threshold is what `kept` holds where the configuration has none: also what it holds only later.
+    /// The same items. Where the configuration has no threshold, they take that of `kept`, even if it is set later.
     pub(super) fn with_kept_threshold(self, kept: Arc<OnceLock<f64>>) -> Self {
         Self { kept, ..self }
     }
@@ -487,14 +487,7 @@ impl<A: Autoencoder> Learn<A> for LesionDetection {
         };
         let map = values(map)?;
         let pixels = (map.len() / batch.items().max(1)).max(1);
-        if let Some(place) = map.iter().position(|score| !score.is_finite()) {
-            return Err(TrainingError::NotFinite {
-                what: "the network".to_string(),
-                item: place / pixels,
-                output: place % pixels,
-                value: map[place],
-            });
-        }
+        require_finite(&map, pixels)?;
         let slices = || map.chunks(pixels).zip(&batch.places);
         for tally in tallies {
             match self.inside {

@@ -1,4 +1,4 @@
-//! Maps of slices of which nobody needs to know lesions.
+//! Maps of slices whose lesions need not be known.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
