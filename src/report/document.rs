@@ -38,6 +38,21 @@ pub struct Origin<'a> {
     pub timing: &'a Timing,
 }
 
+/// The [`Origin`] of a document whose fields have these names.
+macro_rules! origin {
+    ($document:expr) => {
+        $crate::report::Origin {
+            schema: &$document.schema,
+            version: &$document.version,
+            commit: $document.commit.as_deref(),
+            reproduce: &$document.reproduce,
+            config: &$document.config,
+            timing: &$document.timing,
+        }
+    };
+}
+pub(super) use origin;
+
 /// A document of a run, `results.json` in its folder, and everything that follows from it: a table for the terminal, a
 /// page and its plots.
 ///

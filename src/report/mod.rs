@@ -58,7 +58,7 @@ pub use results::{
     RunCommand, SweepPoint,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, RESULTS_FILE, write_run};
-pub(crate) use simulation::{MOST_SEGMENTS, MOST_SEQUENCES, Work, stored_form};
+pub(crate) use simulation::{MOST_SEGMENTS, MOST_SEQUENCES, Work, mean_bits, stored_form};
 pub use simulation::{ShownSegment, ShownSequence, SimulatedLayer, Simulation};
 pub use widths::{JudgedWidths, WidthRow, Widths};
 pub use worst_case::{

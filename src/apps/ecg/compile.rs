@@ -12,14 +12,10 @@ use crossburn_training::{Alarms, ArrhythmiaDetection, Tally, Task, values};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::integer_detector::segment_values;
-use super::{IntegerDetector, StoredDetector};
+use super::integer_detector::{CALIBRATION_ITEMS, signal_format};
+use super::{BATCH, IntegerDetector, StoredDetector};
 use crate::apps::stored_network::StoredNetwork;
-
-/// Training segments that set the step of the signal.
-const CALIBRATION_ITEMS: usize = 128;
-/// Segments that pass at a time.
-const BATCH: usize = 128;
+use crate::report::mean_bits;
 
 /// Makes a detector in integers of one network; it is what [`WithNetwork::classifier`] is given.
 pub(crate) struct CompileJob<'a> {
@@ -118,15 +114,8 @@ impl<'a> CompileJob<'a> {
         let amount: Amount = stored.training_amount(CALIBRATION_ITEMS);
         let samples = self.source.training_samples(stored.recipe.seed, amount)?;
         stored.model.check(samples.shape)?;
-        let [channels, _, length] = samples.shape;
         let training = ArrhythmiaDetection::new(samples, self.trained.task);
-        let items: Vec<usize> = (0..training.items()).collect();
-        let batch = training.batch(&items, self.device)?;
-        Ok(SignalFormat::fitting(
-            channels,
-            length,
-            &segment_values(&batch)?,
-        )?)
+        signal_format(&training, self.device)
     }
 
     /// Compares `detector` with `floats` on test segments.
@@ -188,10 +177,12 @@ impl<'a> CompileJob<'a> {
                 stored: layer.stored_bits(),
             })
             .collect();
-        let bits = |layer: &CompiledLayer| layer.weights * usize::from(layer.weight_bits);
-        let weights: usize = layers.iter().map(|layer| layer.weights).sum();
         Ok(Compilation {
-            mean_bits: layers.iter().map(bits).sum::<usize>() as f64 / weights as f64,
+            mean_bits: mean_bits(
+                layers
+                    .iter()
+                    .map(|layer| (layer.weights, layer.weight_bits)),
+            ),
             layers,
             segments: test.items(),
             alike: in_integers.alike(&in_floats),

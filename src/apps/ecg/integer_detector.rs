@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_checkpoints::{checksum, write_bytes};
-use crossburn_hardware::accelerator::IntegerNetwork;
+use crossburn_hardware::accelerator::{IntegerNetwork, SignalFormat};
 use crossburn_training::data::{Amount, Conventions, DataSource};
-use crossburn_training::{ArrhythmiaConfig, ArrhythmiaDetection, DataConfig, Segments};
+use crossburn_training::{ArrhythmiaConfig, ArrhythmiaDetection, DataConfig, Segments, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::apps::study;
@@ -163,8 +163,26 @@ impl IntegerDetector {
     }
 }
 
+/// Training segments that set the step of the signal.
+pub(super) const CALIBRATION_ITEMS: usize = 128;
+
+/// Codes for segments like the first [`CALIBRATION_ITEMS`] of `training`.
+///
+/// # Errors
+/// Segments that cannot be read.
+pub(crate) fn signal_format(
+    training: &ArrhythmiaDetection,
+    device: &Device,
+) -> Result<SignalFormat> {
+    let items: Vec<usize> = (0..training.items().min(CALIBRATION_ITEMS)).collect();
+    let batch = training.batch(&items, device)?;
+    let [_, channels, _, length] = batch.inputs().dims();
+    let values = segment_values(&batch)?;
+    Ok(SignalFormat::fitting(channels, length, &values)?)
+}
+
 /// What networks see of the segments of `batch`, one segment after the other.
-pub(crate) fn segment_values(batch: &Segments) -> Result<Vec<f32>> {
+fn segment_values(batch: &Segments) -> Result<Vec<f32>> {
     let data = batch.inputs().clone().into_data();
     data.try_into_vec_as::<f32>()
         .map_err(|error| anyhow::anyhow!("segments cannot be read from the device: {error:?}"))

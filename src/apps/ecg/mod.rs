@@ -8,7 +8,10 @@ mod simulation;
 mod stored_detector;
 
 pub(crate) use compile::{Compilation, CompileJob};
-pub(crate) use integer_detector::{IntegerDetector, segment_values};
+pub(crate) use integer_detector::{IntegerDetector, signal_format};
 pub(crate) use simulate::{open_accelerator, simulate};
 pub(crate) use simulation::SimulationJob;
 pub(crate) use stored_detector::StoredDetector;
+
+/// Segments that pass at a time.
+pub(crate) const BATCH: usize = 128;

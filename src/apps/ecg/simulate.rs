@@ -12,11 +12,9 @@ use crossburn_training::data::signal::{SEGMENT_POINTS, SEGMENT_RATE};
 use crossburn_training::{Alarms, ArrhythmiaDetection, Tally, Task};
 use rayon::prelude::*;
 
-use super::IntegerDetector;
+use super::{BATCH, IntegerDetector};
 use crate::report::SimulatedLayer;
 
-/// Segments that are simulated at a time.
-const BATCH: usize = 128;
 /// Time from one segment to the next.
 const PERIOD: Second = Second::new(SEGMENT_POINTS as f64 / SEGMENT_RATE);
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{page, plots, summary, table};
 use crate::report::check::invalid;
+use crate::report::document::origin;
 use crate::report::draw::{Drawing, Page};
 use crate::report::{Document, Origin, ReportError, Timing, last_version};
 
@@ -83,14 +84,7 @@ impl Document for Mapping {
     }
 
     fn origin(&self) -> Origin<'_> {
-        Origin {
-            schema: &self.schema,
-            version: &self.version,
-            commit: self.commit.as_deref(),
-            reproduce: &self.reproduce,
-            config: &self.config,
-            timing: &self.timing,
-        }
+        origin!(self)
     }
 
     /// Costs, layers and hardware belong together.

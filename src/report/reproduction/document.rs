@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{page, table};
 use crate::report::check::{finite, invalid, possible};
+use crate::report::document::origin;
 use crate::report::draw::{Drawing, Page};
 use crate::report::{Document, Origin, ReportError, Timing, last_version};
 
@@ -119,14 +120,7 @@ impl Document for Reproduction {
     }
 
     fn origin(&self) -> Origin<'_> {
-        Origin {
-            schema: &self.schema,
-            version: &self.version,
-            commit: self.commit.as_deref(),
-            reproduce: &self.reproduce,
-            config: &self.config,
-            timing: &self.timing,
-        }
+        origin!(self)
     }
 
     /// Possible values for every column, of each seed or of none, and finite numbers.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::percentiles::Percentiles;
 use super::{page, plots, summary, table};
 use crate::report::check::{finite, fraction, invalid, possible};
+use crate::report::document::origin;
 use crate::report::draw::{ConfusionMatrix, Drawing, Page};
 use crate::report::{Document, Origin, ReportError, Timing, last_version};
 
@@ -265,14 +266,7 @@ impl Document for Results {
     }
 
     fn origin(&self) -> Origin<'_> {
-        Origin {
-            schema: &self.schema,
-            version: &self.version,
-            commit: self.commit.as_deref(),
-            reproduce: &self.reproduce,
-            config: &self.config,
-            timing: &self.timing,
-        }
+        origin!(self)
     }
 
     /// Unique names, finite numbers, values in the range of the metric, one of them per chip.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::work::Work;
 use super::{page, plots, summary, table};
 use crate::report::check::{finite, fraction, invalid, possible};
+use crate::report::document::origin;
 use crate::report::draw::{ConfusionMatrix, Drawing, Page};
 use crate::report::{AlsoMeasured, Document, Origin, ReportError, Timing};
 
@@ -113,6 +114,11 @@ impl SimulatedLayer {
         sizes.fold(1, |product, size| product.saturating_mul(*size))
     }
 
+    /// Their number and their width.
+    pub(crate) fn widths(&self) -> (usize, u8) {
+        (self.weights(), self.counts.weight_bits)
+    }
+
     /// Bits in memory: weights with their index, biases and factors of rescaling.
     pub fn stored_bits(&self) -> u64 {
         let counts = &self.counts;
@@ -151,6 +157,12 @@ impl ShownSequence {
     }
 
     fn check(&self, field: &str, vote: Vote) -> Result<(), ReportError> {
+        if self.first.checked_add(MOST_SEGMENTS).is_none() {
+            return Err(invalid(
+                &format!("{field}.first"),
+                format!("is {}", self.first),
+            ));
+        }
         let (least, most) = (1, MOST_SEGMENTS);
         let found = self.segments.len();
         if !(least..=most).contains(&found) {
@@ -241,14 +253,7 @@ impl Document for Simulation {
     const PLOTS: &'static [&'static str] = &plots::PLOTS;
 
     fn origin(&self) -> Origin<'_> {
-        Origin {
-            schema: &self.schema,
-            version: &self.version,
-            commit: self.commit.as_deref(),
-            reproduce: &self.reproduce,
-            config: &self.config,
-            timing: &self.timing,
-        }
+        origin!(self)
     }
 
     /// Numbers that are finite and belong together.

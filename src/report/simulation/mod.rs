@@ -11,4 +11,4 @@ mod work;
 pub(crate) use document::{MOST_SEGMENTS, MOST_SEQUENCES};
 pub use document::{ShownSegment, ShownSequence, SimulatedLayer, Simulation};
 pub(crate) use table::stored_form;
-pub(crate) use work::Work;
+pub(crate) use work::{Work, mean_bits};

@@ -27,7 +27,7 @@ pub(super) fn page(found: &Simulation, plots: &[Drawing]) -> Page {
         ),
         false => signals.fold(
             page.paragraph(
-                "For each label: up to six neighbouring segments with a wrong decision, and up to six without.",
+                "For each label: up to six neighbouring segments of which at least one is decided wrong, and up to six that are all decided right.",
             ),
             Page::broad,
         ),

@@ -4,6 +4,7 @@ use crossburn_hardware::accelerator::{Sparsity, WeightIndex};
 
 use super::document::{SimulatedLayer, Simulation};
 use super::summary::terms;
+use super::work::mean_bits;
 use crate::report::draw::quantity::{Shown, count, kib, share};
 use crate::report::draw::{Table, listed};
 
@@ -45,10 +46,11 @@ pub(super) fn layers(found: &Simulation) -> Table {
     };
     let weights = sum(SimulatedLayer::weights);
     let work = found.work();
+    let widths = found.layers.iter().map(SimulatedLayer::widths);
     let total = [
         "All".to_string(),
         String::new(),
-        format!("{:.2}", work.mean_bits()),
+        format!("{:.2}", mean_bits(widths)),
         String::new(),
         String::new(),
         kept(sum(|layer| layer.kept), weights),

@@ -9,7 +9,7 @@ pub(crate) struct Work {
     pub(crate) cycles: u64,
     /// Cycles of the same array without an index: it multiplies by the zeros of absent weights.
     pub(crate) dense_cycles: u64,
-    /// Cycles by which busy core elements take longer than if their weights were spread evenly.
+    /// Cycles that an even spread of weights would save.
     pub(crate) stall_cycles: u64,
     /// Multiplications that are carried out.
     pub(crate) executed_macs: u64,
@@ -19,9 +19,16 @@ pub(crate) struct Work {
     pub(crate) stored_bits: u64,
     busy_cycles: u64,
     element_cycles: u64,
-    weights: u64,
-    /// Bits of all weights, absent ones too.
-    weight_bits: u64,
+}
+
+/// Mean width of all weights, absent ones too, given their number and their bits layer by layer.
+pub(crate) fn mean_bits(layers: impl IntoIterator<Item = (usize, u8)>) -> f64 {
+    let (mut bits, mut weights) = (0u64, 0u64);
+    for (number, width) in layers {
+        bits = bits.saturating_add((number as u64).saturating_mul(u64::from(width)));
+        weights = weights.saturating_add(number as u64);
+    }
+    bits as f64 / weights.max(1) as f64
 }
 
 impl Work {
@@ -39,11 +46,6 @@ impl Work {
                 (&mut work.busy_cycles, counts.busy_cycles),
                 (&mut work.element_cycles, counts.element_cycles),
                 (&mut work.stored_bits, layer.stored_bits()),
-                (&mut work.weights, layer.weights() as u64),
-                (
-                    &mut work.weight_bits,
-                    (layer.weights() as u64).saturating_mul(u64::from(counts.weight_bits)),
-                ),
             ] {
                 *sum = sum.saturating_add(count);
             }
@@ -54,11 +56,6 @@ impl Work {
     /// Cycles relative to those without an index.
     pub(crate) fn ratio(&self) -> f64 {
         self.cycles as f64 / self.dense_cycles.max(1) as f64
-    }
-
-    /// Mean width of all weights, absent ones too.
-    pub(crate) fn mean_bits(&self) -> f64 {
-        self.weight_bits as f64 / self.weights.max(1) as f64
     }
 
     /// The part of all processing elements that multiply while layers convolve.
@@ -85,7 +82,8 @@ mod tests {
         // 20,480 and 6,656 of 40,960 and 13,312 elements times cycles.
         assert_eq!(work.utilisation(), 0.5);
         // 64 weights of 8 bits and 32 of 4 bits.
-        assert!((work.mean_bits() - 640.0 / 96.0).abs() < 1e-12);
+        let widths = layers.iter().map(SimulatedLayer::widths);
+        assert!((mean_bits(widths) - 640.0 / 96.0).abs() < 1e-12);
         assert_eq!(Work::of(&[]).ratio(), 0.0);
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{page, table};
 use crate::report::check::{finite, invalid, possible};
+use crate::report::document::origin;
 use crate::report::draw::quantity::kib;
 use crate::report::draw::{Drawing, Page};
 use crate::report::{DataSummary, Document, Origin, ReportError, Timing};
@@ -96,14 +97,7 @@ impl Document for Widths {
     const PLOTS: &'static [&'static str] = &[];
 
     fn origin(&self) -> Origin<'_> {
-        Origin {
-            schema: &self.schema,
-            version: &self.version,
-            commit: self.commit.as_deref(),
-            reproduce: &self.reproduce,
-            config: &self.config,
-            timing: &self.timing,
-        }
+        origin!(self)
     }
 
     /// Options where one was chosen, and finite numbers.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::certificate::CertificateResults;
 use super::{page, plots, summary, table};
 use crate::report::check::{finite, fraction, invalid, possible};
+use crate::report::document::origin;
 use crate::report::draw::{Drawing, Page};
 use crate::report::{Document, Origin, ReportError, Timing, last_version};
 
@@ -211,14 +212,7 @@ impl Document for WorstCaseResults {
     }
 
     fn origin(&self) -> Origin<'_> {
-        Origin {
-            schema: &self.schema,
-            version: &self.version,
-            commit: self.commit.as_deref(),
-            reproduce: &self.reproduce,
-            config: &self.config,
-            timing: &self.timing,
-        }
+        origin!(self)
     }
 
     /// Finite numbers, and values of the metric that belong together.

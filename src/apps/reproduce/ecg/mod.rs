@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::{read_manifest, save_checkpoint};
-use crossburn_hardware::accelerator::SignalFormat;
 use crossburn_hardware::prune::PruningPattern;
 use crossburn_hardware::quantize::Calibration;
 use crossburn_hardware::{Quantization, WeightBits};
@@ -27,9 +26,9 @@ use serde_json::{Value, json};
 
 use super::cells::{Cell, Cells};
 use super::{Arm, Experiment, Extent, Place, training_name};
-use crate::apps::ecg::{IntegerDetector, open_accelerator, segment_values, simulate};
+use crate::apps::ecg::{BATCH, IntegerDetector, open_accelerator, signal_format, simulate};
 use crate::apps::study::{self, StudyObserver};
-use crate::report::{Claim, DataSummary, ReproductionColumn, Work};
+use crate::report::{Claim, DataSummary, ReproductionColumn, SimulatedLayer, Work, mean_bits};
 
 /// The arm that the others start from.
 const FLOAT: &str = "float";
@@ -45,10 +44,9 @@ const SHARES: [ArrhythmiaMetric; 3] = [
     ArrhythmiaMetric::F2,
     ArrhythmiaMetric::VotedAccuracy,
 ];
-/// Segments that pass at a time.
-const BATCH: usize = 128;
-/// Training segments that set the step of the signal.
-const CALIBRATION: usize = 128;
+
+/// Name of what a training cost, in the manifest of its checkpoint.
+const BACKWARD: &str = "items_backward";
 
 const ACCURACY: &str = "accuracy";
 const VOTED: &str = "voted accuracy";
@@ -264,7 +262,7 @@ impl EcgPaper {
         place: &Place<'_>,
     ) -> Result<Option<BTreeMap<String, WeightBits>>> {
         let unpruned = EcgArm {
-            name: FLOAT.to_string(),
+            name: LONGER.to_string(),
             widths: Widths::Float,
             pruning: None,
             narrows: true,
@@ -297,13 +295,7 @@ impl EcgPaper {
         test: &ArrhythmiaDetection,
         device: &Device,
     ) -> Result<(Alarms, BTreeMap<String, f64>)> {
-        let items: Vec<usize> = (0..learn.items().min(CALIBRATION)).collect();
-        let batch = learn.batch(&items, device)?;
-        let signal = SignalFormat::fitting(
-            self.model.channels,
-            self.model.points,
-            &segment_values(&batch)?,
-        )?;
+        let signal = signal_format(learn, device)?;
         let plan = recipe.weights::<SignalCnn>();
         let network = to_integers(&trained.network, &plan, trained.programmed, signal)?;
         let conventions = learn
@@ -314,8 +306,9 @@ impl EcgPaper {
         let accelerator = open_accelerator(self.accelerator)?;
         let found = simulate(&detector, &accelerator, test, device)?;
         let work = Work::of(&found.layers);
+        let widths = found.layers.iter().map(SimulatedLayer::widths);
         let numbers = [
-            (BITS, work.mean_bits()),
+            (BITS, mean_bits(widths)),
             (SIZE, work.stored_bits as f64 / 8192.0),
             (CYCLES, work.ratio()),
             (UTILISATION, work.utilisation()),
@@ -475,6 +468,3 @@ impl Experiment for EcgPaper {
         claims::claims(cells)
     }
 }
-
-/// Name of what a training cost, in the manifest of its checkpoint.
-const BACKWARD: &str = "items_backward";
