@@ -166,7 +166,7 @@ mod ecg {
     }
 
     #[test]
-    #[ignore = "unresolved within five seeds, whose patients differ: intervals of 1 to 14 points"]
+    #[ignore = "unresolved within five seeds, whose patients differ: intervals of 1.5 to 14.5 points"]
     fn narrow_widths_order_as_expected() {
         holds(&ECG, "points that 8 bits lose");
         holds(&ECG, "points lost: mixed, mean 4 bits, 8:16");

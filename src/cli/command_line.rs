@@ -208,13 +208,13 @@ fn repeated_from(typed: Vec<OsString>, resolved: &[(&str, String)]) -> String {
 
 fn resumed_from(typed: Vec<OsString>) -> String {
     let resume = OsString::from("--resume");
-    let arguments: Vec<OsString> = typed.into_iter().skip(1).collect();
-    let missing = (!arguments.contains(&resume)).then_some(resume);
-    quoted(
-        std::iter::once(PROGRAM.into())
-            .chain(arguments)
-            .chain(missing),
-    )
+    let mut words: Vec<OsString> = typed.into_iter().skip(1).collect();
+    if !words.contains(&resume) {
+        // After `--` it would be an operand.
+        let end = words.iter().position(|word| word == "--");
+        words.insert(end.unwrap_or(words.len()), resume);
+    }
+    quoted(std::iter::once(PROGRAM.into()).chain(words))
 }
 
 /// One argument in the words of a command line.
@@ -407,6 +407,7 @@ mod tests {
             "worst-case run --hardware papers --tolerance 0.1",
             "map run --hardware papers --items 4",
             "reproduce kpp --quick --seeds 2 --device wgpu",
+            "ecg simulate run --items 4 --accelerator sparse-40nm --out x",
         ] {
             let words: Vec<&str> = line.split(' ').collect();
             let once = repeats(&words, &[]);
@@ -429,6 +430,10 @@ mod tests {
         assert_eq!(
             resumed_from(typed(&["x", "train", "--resume", "a.toml"])),
             "crossburn train --resume a.toml"
+        );
+        assert_eq!(
+            resumed_from(typed(&["x", "train", "--out", "a", "--", "-x.toml"])),
+            "crossburn train --out a --resume -- -x.toml"
         );
     }
 

@@ -17,7 +17,7 @@ use crate::apps::reproduce::{
 ///
 /// Every way of training is trained with several seeds and judged alike; the table stands beside what the paper says, with
 /// 95 % intervals over seeds, of differences within a seed. Three seeds of kpp or worst-case take a quarter of an hour on digits and half an
-/// hour on MNIST on two cores, five of ecg a quarter of an hour. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
+/// hour on MNIST on two cores, five of ecg nine minutes, one of mri more than a quarter of an hour. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
 ///
 /// Example: crossburn reproduce kpp --seeds 3
 #[derive(Debug, Args)]
