@@ -82,7 +82,7 @@ fn ratio(arm: &MriArm, samples: &Samples) -> Result<f64> {
     match ratio.is_finite() {
         true => Ok(ratio),
         false => bail!(
-            "{}: lesions or healthy brain have the mean intensity 0, over which there is no ratio",
+            "{}: lesions or healthy brain have a mean intensity of 0, so their ratio is not defined",
             arm.name
         ),
     }

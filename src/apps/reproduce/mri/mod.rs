@@ -57,15 +57,11 @@ pub(crate) struct MriPaper {
     /// Slices that thresholds come from, and whose healthy ones choose the epoch.
     validation: usize,
     test: usize,
-    /// Slices of each part where nothing is trained.
-    untrained: usize,
     model: UNetConfig,
     training: TrainingConfig,
     noise: CorruptionNoise,
     /// Chips of each σ, of each network that is judged on chips.
     chips: u64,
-    /// σ of the chips, relative to the largest weight of a layer.
-    sigmas: [f64; 3],
 }
 
 impl MriPaper {
@@ -88,7 +84,6 @@ impl MriPaper {
             learn,
             validation,
             test,
-            untrained: test,
             model: UNetConfig {
                 channels: 1,
                 width,
@@ -104,7 +99,6 @@ impl MriPaper {
             },
             noise: CorruptionNoise::Simplex,
             chips,
-            sigmas: SIGMAS,
         })
     }
 
@@ -126,10 +120,9 @@ impl MriPaper {
         device: &Device,
     ) -> Result<BTreeMap<String, f64>> {
         let config = arm.regime.phantom(arm.reversed, self.size);
-        let firsts = [0, self.untrained as u64];
-        let parts = firsts.map(|first| Arc::new(phantom(seed, first, self.untrained, &config)));
-        let healthy =
-            firsts.map(|first| phantom_without_lesions(seed, first, self.untrained, &config));
+        let firsts = [0, self.test as u64];
+        let parts = firsts.map(|first| Arc::new(phantom(seed, first, self.test, &config)));
+        let healthy = firsts.map(|first| phantom_without_lesions(seed, first, self.test, &config));
         let clean = [pixels_of(&healthy[0])?, pixels_of(&healthy[1])?];
         let size = [self.size, self.size];
         let pixels = self.size * self.size;
@@ -207,8 +200,8 @@ impl MriPaper {
         if arm.on_chips {
             let batches = Batches::new(&tasks[0], BATCH, quiet)?;
             let evaluation = Evaluation::new(&trained.network, recipe.weights::<UNet>(), batches);
-            let told = observer.chips(&name, self.chips * self.sigmas.len() as u64);
-            for sigma in self.sigmas {
+            let told = observer.chips(&name, self.chips * SIGMAS.len() as u64);
+            for sigma in SIGMAS {
                 let variation = Variation::from(Distribution::gaussian(sigma));
                 let fab = evaluation.varied(&variation);
                 let mut sums = [0.0; CHIP_MAPS.len()];
@@ -238,7 +231,9 @@ impl Experiment for MriPaper {
     type Arm = MriArm;
 
     fn config(&self) -> Result<Value> {
-        Ok(json!({ "experiment": study::json(self)? }))
+        let mut experiment = study::json(self)?;
+        experiment["sigmas"] = json!(SIGMAS);
+        Ok(json!({ "experiment": experiment }))
     }
 
     fn data(&self) -> String {
@@ -250,7 +245,7 @@ impl Experiment for MriPaper {
 
     fn columns(&self) -> Vec<ReproductionColumn> {
         let maps = || MAPS.iter().map(|(map, _)| *map).chain([OWN]);
-        let chips = self.sigmas.iter();
+        let chips = SIGMAS.iter();
         let chips = chips.flat_map(|sigma| CHIP_MAPS.map(|(map, _)| on_chips(map, *sigma)));
         let shares = maps().map(auprc).chain(maps().map(dice)).chain(chips);
         let shares = shares.chain([PREVALENCE.to_string()]);
