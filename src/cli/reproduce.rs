@@ -88,9 +88,6 @@ impl Reproduce {
             Some(source) => source,
             None => self.paper.usual_data().parse()?,
         };
-        if self.full && source.kind() != "cifar10" {
-            bail!("--full is for CIFAR-10: drop it, or give --data cifar10:DIR");
-        }
         let data = source.to_string();
         match self.paper {
             Paper::WorstCase => {

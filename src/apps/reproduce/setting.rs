@@ -39,9 +39,12 @@ impl Setting {
     /// extent is not [`Extent::Full`].
     ///
     /// # Errors
-    /// Another data source.
+    /// Another data source, and the papers' extent on a smaller one.
     pub(crate) fn new(source: DataSource, extent: Extent) -> Result<Self> {
         let colour = source.kind() == "cifar10";
+        if extent == Extent::Full && !colour {
+            bail!("--full is for CIFAR-10: drop it, or give --data cifar10:DIR");
+        }
         let model = match colour {
             true => ModelConfig::ConvNet(ConvNetConfig {
                 width: if extent == Extent::Full { 64 } else { 16 },
