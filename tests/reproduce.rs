@@ -161,8 +161,14 @@ fn a_detector_is_narrowed_step_by_step_and_runs_on_the_accelerator() {
     });
     let again = document(folder, &format!("{command} --resume"));
     assert_eq!(again["rows"], first["rows"]);
-    let text = bad(folder, "reproduce ecg --data digits");
-    assert!(text.contains("use iegm or iegm:DIR"), "{text}");
+    for (arguments, part) in [
+        ("ecg --data digits", "use iegm or iegm:DIR"),
+        ("ecg --full", "has one size: drop --full"),
+        ("kpp --full", "--full is for CIFAR-10"),
+    ] {
+        let text = bad(folder, &format!("reproduce {arguments}"));
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 #[test]
