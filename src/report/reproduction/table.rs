@@ -62,6 +62,7 @@ fn row_cells(row: &ReproductionRow, columns: &[ReproductionColumn]) -> Vec<Strin
         match values.len() {
             0 => "–".to_string(),
             1 => mean,
+            _ if shown(low) == shown(high) => mean,
             _ => format!("{mean} [{}, {}]", shown(low), shown(high)),
         }
     }));
