@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::QuantizedQueries;
 use super::entry::{Hit, Slot};
 use super::product::{Factors, hits};
-use super::programmed_store::Piece;
+use super::programmed_store::{Piece, PlacedCells};
 use super::programming::{Place, Programmer};
 use super::queries::QueryPart;
 use super::top::Best;
@@ -25,59 +25,73 @@ const CALIBRATION: usize = 256;
 #[derive(Clone, Debug)]
 pub(super) struct ScaleArrays {
     inputs: usize,
-    rows: Vec<ArrayRow>,
+    /// Row of arrays by row of arrays, each along the slots.
+    blocks: Vec<Block>,
 }
 
-/// The arrays that take the same inputs: one row of them, all slices and signs.
+/// The arrays of all slices and signs that take the same inputs and hold the same slots. They are the same arrays whatever
+/// else is in the store.
 #[derive(Clone, Debug)]
-struct ArrayRow {
+struct Block {
     inputs: Range<usize>,
-    /// µS per plane, `[slots, inputs]`.
+    /// The first slot; there is one for each column of an array.
+    first: usize,
+    /// µS per plane, `[columns, inputs]`.
     cells: Vec<Vec<f32>>,
     matrix: ProgrammedMatrix,
     /// Where reads scatter.
     reads: Option<Philox>,
 }
 
+/// What all arrays of a scale are made from.
+pub(super) struct Making<'a> {
+    pub(super) programmer: Programmer<'a>,
+    pub(super) scale: usize,
+    pub(super) copies: &'a Copies,
+    pub(super) slots: &'a [Slot],
+    /// Which slots were written or erased.
+    pub(super) changed: &'a [bool],
+    /// What was written.
+    pub(super) pieces: &'a [Piece],
+}
+
 impl ScaleArrays {
-    /// The arrays of one scale with the cells of `pieces`, and elsewhere those that are `known`. Free slots have ideal cells of
-    /// zero.
-    pub(super) fn new(
-        programmer: &Programmer<'_>,
-        (scale, copies): (usize, &Copies),
-        slots: &[Slot],
-        pieces: &[Piece],
-        known: Option<Self>,
-    ) -> Result<Self, HardwareError> {
-        let mut known = known.map(|arrays| arrays.rows.into_iter());
-        let rows = programmer.plan.tiles(copies.inputs).map(|(tile, inputs)| {
-            let mapped = mapped(programmer, copies, inputs.clone(), slots.len())?;
-            let mut cells = mapped.targets();
-            let before = known.as_mut().and_then(Iterator::next);
-            for (plane, cells) in cells.iter_mut().enumerate() {
-                if let Some(before) = &before {
-                    let before = &before.cells[plane];
-                    cells[..before.len()].copy_from_slice(before);
+    /// The arrays of one scale, where those that `known` has are kept unless a slot of theirs has changed. Free slots have ideal
+    /// cells of zero.
+    pub(super) fn new(making: &Making<'_>, known: Option<Self>) -> Result<Self, HardwareError> {
+        let columns = making.columns();
+        let per_row = making.slots.len().div_ceil(columns);
+        let mut known = known.map_or(Vec::new(), |arrays| arrays.blocks);
+        let mut rows = Vec::new();
+        for (tile, inputs) in making.programmer.plan.tiles(making.copies.inputs) {
+            let ranges = making.ranges(&inputs)?;
+            let (of_row, others): (Vec<Block>, Vec<Block>) =
+                known.into_iter().partition(|block| block.inputs == inputs);
+            known = others;
+            let mut before: Vec<Option<Block>> = of_row.into_iter().map(Some).collect();
+            before.resize_with(per_row, || None);
+            let block = |(index, before): (usize, Option<Block>)| {
+                let first = index * columns;
+                let slots = first..making.slots.len().min(first + columns);
+                let mut block = match before {
+                    Some(block) if !making.changed[slots].contains(&true) => block,
+                    before => making.block((tile, index), inputs.clone(), before)?,
+                };
+                if let Some(ranges) = &ranges {
+                    block.matrix.set_ranges(ranges)?;
                 }
-                let placed = pieces.iter().flat_map(|piece| &piece.cells);
-                for placed in placed.filter(|placed| placed.tile == tile) {
-                    let written = &placed.planes[plane];
-                    cells[placed.first * inputs.len()..][..written.len()].copy_from_slice(written);
-                }
-            }
-            ArrayRow::new(
-                programmer,
-                (scale, tile),
-                copies,
-                slots,
-                inputs,
-                &mapped,
-                cells,
-            )
-        });
+                Ok(block)
+            };
+            let blocks: Vec<Block> = before
+                .into_par_iter()
+                .enumerate()
+                .map(block)
+                .collect::<Result<_, HardwareError>>()?;
+            rows.extend(blocks);
+        }
         Ok(Self {
-            inputs: copies.inputs,
-            rows: rows.collect::<Result<_, HardwareError>>()?,
+            inputs: making.copies.inputs,
+            blocks: rows,
         })
     }
 
@@ -94,125 +108,168 @@ impl ScaleArrays {
             .clone()
             .map(|query| queries.first_read() + query as u64)
             .collect();
+        let codes = &query.codes[block.start * self.inputs..block.end * self.inputs];
+        let mut applied = Vec::new();
+        let mut inputs = 0..0;
         let mut sums = vec![0.0f64; block.len() * slots];
-        for row in &self.rows {
-            let codes = query.codes[block.start * self.inputs..block.end * self.inputs]
-                .chunks_exact(self.inputs)
-                .flat_map(|codes| &codes[row.inputs.clone()]);
-            let applied: Vec<f32> = codes.map(|code| code / level).collect();
-            let reads = row.reads.map(|draws| Reads {
+        for arrays in &self.blocks {
+            if inputs != arrays.inputs {
+                inputs = arrays.inputs.clone();
+                let rows = codes.chunks_exact(self.inputs);
+                let codes = rows.flat_map(|codes| &codes[inputs.clone()]);
+                applied = codes.map(|code| code / level).collect();
+            }
+            let reads = arrays.reads.map(|draws| Reads {
                 draws,
                 numbers: &numbers,
             });
-            let products = row.matrix.multiply(&applied, reads)?;
-            for (sum, product) in sums.iter_mut().zip(products) {
-                *sum += (f64::from(product) * f64::from(level)).round_ties_even();
+            let products = arrays.matrix.multiply(&applied, reads)?;
+            let columns = arrays.matrix.outputs();
+            let last = slots.min(arrays.first + columns);
+            let rows = sums
+                .chunks_exact_mut(slots)
+                .zip(products.chunks_exact(columns));
+            for (sums, products) in rows {
+                for (sum, product) in sums[arrays.first..last].iter_mut().zip(products) {
+                    *sum += (f64::from(*product) * f64::from(level)).round_ties_even();
+                }
             }
         }
         Ok(sums)
     }
 }
 
-impl ArrayRow {
-    fn new(
-        programmer: &Programmer<'_>,
-        (scale, tile): (usize, usize),
-        copies: &Copies,
-        slots: &[Slot],
+impl Making<'_> {
+    /// Slots of one array.
+    fn columns(&self) -> usize {
+        self.programmer.plan.hardware.array.columns
+    }
+
+    /// The arrays of row `tile` and column `index`, with the cells of `before` where a slot has not changed.
+    fn block(
+        &self,
+        (tile, index): (usize, usize),
         inputs: Range<usize>,
-        mapped: &MappedMatrix,
-        cells: Vec<Vec<f32>>,
-    ) -> Result<Self, HardwareError> {
-        let hardware = &programmer.plan.hardware;
-        let path = Place::path(scale, tile);
-        let after = hardware.operation.after;
+        before: Option<Block>,
+    ) -> Result<Block, HardwareError> {
+        let hardware = &self.programmer.plan.hardware;
+        let (columns, width) = (self.columns(), inputs.len());
+        let first = index * columns;
+        let slots = first..self.slots.len().min(first + columns);
+        let mapped = self.mapped(&inputs, slots.clone(), columns)?;
+        let mut cells = mapped.targets();
+        for (plane, cells) in cells.iter_mut().enumerate() {
+            if let Some(before) = &before {
+                for slot in slots.clone().filter(|slot| !self.changed[*slot]) {
+                    let at = (slot - first) * width;
+                    cells[at..at + width].copy_from_slice(&before.cells[plane][at..at + width]);
+                }
+            }
+            let placed = self.pieces.iter().flat_map(|piece| &piece.cells);
+            for placed in placed.filter(|placed| placed.tile == tile) {
+                copy_overlap(placed, plane, width, slots.clone(), cells);
+            }
+        }
+        let path = format!("{}/{index}", Place::path(self.scale, tile));
+        let chip = self.programmer.chip;
+        let sigma = |cells: &Vec<f32>| hardware.device.read_sigma(cells, hardware.operation.after);
         let sigmas: Option<Vec<Vec<f32>>> = match hardware.reads_scatter() {
-            true => cells
-                .iter()
-                .map(|cells| hardware.device.read_sigma(cells, after))
-                .collect(),
+            true => cells.iter().map(sigma).collect(),
             false => None,
         };
-        let converters = programmer.chip.parameter(&format!("{path}/converters"));
+        let converters = chip.parameter(&format!("{path}/converters"));
         let effects = Effects {
             read_sigma: sigmas.as_deref(),
             converters: Some(&*converters),
             ..Effects::default()
         };
-        let range = mapped.range;
         let array = &hardware.array;
-        let mut matrix = ProgrammedMatrix::new(mapped, cells.clone(), range, array, &effects)?;
-        if let Some(AdcRange::Calibrated { percentile }) = array.adc.map(|adc| adc.range) {
-            let ranges = calibrated(programmer, mapped, copies, slots, &inputs, percentile)?;
-            matrix.set_ranges(&ranges)?;
-        }
+        let matrix = ProgrammedMatrix::new(&mapped, cells.clone(), mapped.range, array, &effects)?;
         let scatters = sigmas.is_some() || array.circuit.as_ref().is_some_and(|c| c.scatters());
-        Ok(Self {
+        Ok(Block {
             inputs,
+            first,
             cells,
             matrix,
-            reads: scatters.then(|| programmer.chip.stream(&format!("{path}/read"))),
+            reads: scatters.then(|| chip.stream(&format!("{path}/read"))),
         })
     }
-}
 
-/// The targets of all slots on the arrays that take `inputs`.
-fn mapped(
-    programmer: &Programmer<'_>,
-    copies: &Copies,
-    inputs: Range<usize>,
-    slots: usize,
-) -> Result<MappedMatrix, HardwareError> {
-    let rows = copies.codes.chunks_exact(copies.inputs).take(slots);
-    let codes = rows.flat_map(|codes| &codes[inputs.clone()]);
-    let integers = codes.map(|code| f32::from(*code)).collect();
-    let matrix = WeightMatrix::new(slots, inputs.len(), integers)?;
-    let hardware = &programmer.plan.hardware;
-    hardware
-        .mapping
-        .map_integers(&matrix, hardware.device.range())
-}
+    /// The targets of `slots` on the arrays that take `inputs`, as a matrix of `lines` of which the last may be zero.
+    fn mapped(
+        &self,
+        inputs: &Range<usize>,
+        slots: impl Iterator<Item = usize>,
+        lines: usize,
+    ) -> Result<MappedMatrix, HardwareError> {
+        let codes = slots.flat_map(|slot| &self.codes(slot)[inputs.clone()]);
+        let mut integers: Vec<f32> = codes.map(|code| f32::from(*code)).collect();
+        integers.resize(lines * inputs.len(), 0.0);
+        let matrix = WeightMatrix::new(lines, inputs.len(), integers)?;
+        let hardware = &self.programmer.plan.hardware;
+        hardware
+            .mapping
+            .map_integers(&matrix, hardware.device.range())
+    }
 
-/// The ranges of converters from the currents that some entries cause as queries, in ideal cells.
-fn calibrated(
-    programmer: &Programmer<'_>,
-    mapped: &MappedMatrix,
-    copies: &Copies,
-    slots: &[Slot],
-    inputs: &Range<usize>,
-    percentile: f64,
-) -> Result<Vec<CurrentRange>, HardwareError> {
-    let mut array = programmer.plan.hardware.array.clone();
-    if let Some(adc) = &mut array.adc {
+    /// The integers of a slot.
+    fn codes(&self, slot: usize) -> &[i8] {
+        &self.copies.codes[slot * self.copies.inputs..][..self.copies.inputs]
+    }
+
+    /// The ranges of calibrated converters, from the currents that some entries cause as queries in ideal cells of their own;
+    /// nothing for other converters.
+    fn ranges(&self, inputs: &Range<usize>) -> Result<Option<Vec<CurrentRange>>, HardwareError> {
+        let mut array = self.programmer.plan.hardware.array.clone();
+        let Some(adc) = &mut array.adc else {
+            return Ok(None);
+        };
+        let AdcRange::Calibrated { percentile } = adc.range else {
+            return Ok(None);
+        };
         (
             adc.gain_error,
             adc.comparator_offset,
             adc.capacitor_mismatch,
         ) = (None, None, None);
-    }
-    array.circuit = None;
-    let ideal = ProgrammedMatrix::new(
-        mapped,
-        mapped.targets(),
-        mapped.range,
-        &array,
-        &Effects::default(),
-    )?;
-    let mut profile = CurrentProfile::new(ideal.slices());
-    let entries = copies.codes.chunks_exact(copies.inputs).zip(slots);
-    let entries = entries.filter(|(_, slot)| slot.entry.is_some());
-    let applied: Vec<f32> = entries
-        .take(CALIBRATION)
-        .flat_map(|(codes, _)| {
-            // As a query, scaled by its own largest number.
+        array.circuit = None;
+        let held = |slot: &usize| self.slots[*slot].entry.is_some();
+        let some = (0..self.slots.len()).filter(held).take(CALIBRATION);
+        let some: Vec<usize> = some.collect();
+        let mapped = self.mapped(inputs, some.iter().copied(), some.len())?;
+        let effects = Effects::default();
+        let ideal =
+            ProgrammedMatrix::new(&mapped, mapped.targets(), mapped.range, &array, &effects)?;
+        let as_query = |slot: &usize| {
+            let codes = self.codes(*slot);
+            // A query is scaled by its own largest number.
             let largest = codes.iter().map(|code| code.unsigned_abs()).max();
             let largest = f32::from(largest.unwrap_or(1).max(1));
             let codes = codes[inputs.clone()].iter();
             codes.map(move |code| f32::from(*code) / largest)
-        })
-        .collect();
-    ideal.profile(&applied, &mut profile)?;
-    profile.ranges(percentile)
+        };
+        let applied: Vec<f32> = some.iter().flat_map(as_query).collect();
+        let mut profile = CurrentProfile::new(ideal.slices());
+        ideal.profile(&applied, &mut profile)?;
+        profile.ranges(percentile).map(Some)
+    }
+}
+
+/// Copies the cells of `placed` that lie in `slots` to `cells`, `[slots, width]`.
+fn copy_overlap(
+    placed: &PlacedCells,
+    plane: usize,
+    width: usize,
+    slots: Range<usize>,
+    cells: &mut [f32],
+) {
+    let written = &placed.planes[plane];
+    let last = placed.first + written.len() / width;
+    let (start, end) = (slots.start.max(placed.first), slots.end.min(last));
+    if start < end {
+        let from = &written[(start - placed.first) * width..(end - placed.first) * width];
+        cells[(start - slots.start) * width..(end - slots.start) * width].copy_from_slice(from);
+    }
 }
 
 /// The `k` best entries of each query.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crossburn_noise::ChipSeed;
 use rayon::prelude::*;
 
-use super::arrays::ScaleArrays;
+use super::arrays::{self, Making, ScaleArrays};
 use super::config::Plan;
 use super::entry::Slot;
 use super::product::{self, Numbers, Part};
@@ -22,8 +22,9 @@ const PIECE: usize = 1 << 14;
 ///
 /// At weight fidelity a search multiplies with the numbers that the cells hold. At array fidelity every query goes through the
 /// input converters, the arrays and the output converters of every slice; codes are shifted and added, and the sum of each
-/// array is rounded to a whole number of steps, as a digital register holds it. Without noise that is the integer product
-/// itself, while `rows · 2^(bits - 1) · 2^(input bits - 1)` is below 2^21: up to 128 rows for 8 bits each.
+/// array is rounded to a whole number of steps, as a digital register holds it. Without noise and with exact converters that is
+/// the integer product itself while `rows · 2^(bits - 1) · 2^(input bits - 1)` is at most 2^20: 64 rows for 8 bits each. On
+/// larger arrays, sums near full scale may be off by some steps in a million, since arrays are computed in 32 bits.
 ///
 /// ```
 /// use crossburn_hardware::MemoryDevice;
@@ -115,10 +116,17 @@ impl ProgrammedStore {
             held.unit = copies.unit(store.plan().stored.level());
             let pieces = held.program(scale, copies, &programmer, slots, &changed)?;
             pieces.iter().for_each(|piece| writes.plus(&piece.writes));
-            if programmer.keeps_cells && !slots.is_empty() {
-                let known = held.arrays.take();
-                let arrays = ScaleArrays::new(&programmer, (scale, copies), slots, &pieces, known)?;
-                held.arrays = Some(arrays);
+            let known = held.arrays.take();
+            if programmer.keeps_cells && !store.is_empty() {
+                let making = Making {
+                    programmer,
+                    scale,
+                    copies,
+                    slots,
+                    changed: &changed,
+                    pieces: &pieces,
+                };
+                held.arrays = Some(ScaleArrays::new(&making, known)?);
             }
         }
         self.slots = slots.to_vec();
@@ -137,14 +145,14 @@ impl ProgrammedStore {
         queries: &QuantizedQueries,
         k: usize,
     ) -> Result<Vec<Vec<Hit>>, HardwareError> {
-        let arrays: Vec<&ScaleArrays> = self.copies.iter().flat_map(|held| &held.arrays).collect();
-        if !arrays.is_empty() {
+        let scales: Vec<&ScaleArrays> = self.copies.iter().flat_map(|held| &held.arrays).collect();
+        if !scales.is_empty() {
             let pools = self.copies.iter().map(|held| held.pool);
             product::require_same(pools, queries, self.dimension)?;
             product::require_k(k, self.entries)?;
-            let scales = self.copies.iter().map(|held| (held.weight, held.unit));
-            let factors = product::Factors::new(scales, queries);
-            let found = super::arrays::search(&arrays, &self.slots, queries, &factors, k)?;
+            let units = self.copies.iter().map(|held| (held.weight, held.unit));
+            let factors = product::Factors::new(units, queries);
+            let found = arrays::search(&scales, &self.slots, queries, &factors, k)?;
             product::require_found(&found, k)?;
             return Ok(found);
         }

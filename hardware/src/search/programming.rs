@@ -81,89 +81,135 @@ impl Programmer<'_> {
                 *value = f32::from(*code);
             }
         }
-        let chip = FromCell {
-            chip: self.chip,
-            first: place.first * stride,
+        let rows = Rows {
+            count: place.count,
+            width,
+            stride,
         };
-        let path = Place::path(place.scale, place.tile);
-        let numbers = (place.count * width) as u64;
-        if let Some(variation) = self.variation {
-            // Deviations are relative to the largest number that is given: the full scale goes with them.
-            integers.push(self.plan.stored.level());
-            let path = format!("{path}/{}", place.writes);
-            let deviations = variation.draw(chip, &path, &integers, &[integers.len()]);
-            for (value, deviation) in integers.iter_mut().zip(deviations) {
-                *value += deviation;
-            }
-            let cells = numbers * self.plan.planes as u64;
-            return Ok(Held {
-                numbers: without_padding(integers, stride, width, place.count),
-                cells: Vec::new(),
-                writes: Writes {
-                    cells,
-                    pulses: cells,
-                    ..Writes::default()
-                },
-            });
+        match self.variation {
+            Some(variation) => Ok(self.deviated(variation, integers, rows, place)),
+            None => self.written(integers, rows, place),
         }
+    }
+
+    /// Integers that deviate as whole numbers.
+    fn deviated(
+        &self,
+        variation: Variation,
+        mut integers: Vec<f32>,
+        rows: Rows,
+        place: Place,
+    ) -> Held {
+        // Deviations are relative to the largest number that is given: the full scale goes with them.
+        integers.push(self.plan.stored.level());
+        let path = format!("{}/{}", Place::path(place.scale, place.tile), place.writes);
+        let chip = self.from(rows, place);
+        let deviations = variation.draw(chip, &path, &integers, &[integers.len()]);
+        for (value, deviation) in integers.iter_mut().zip(deviations) {
+            *value += deviation;
+        }
+        let cells = rows.numbers() * self.plan.planes as u64;
+        Held {
+            numbers: rows.without_padding(integers),
+            cells: Vec::new(),
+            writes: Writes {
+                cells,
+                pulses: cells,
+                ..Writes::default()
+            },
+        }
+    }
+
+    /// Integers on cells that are written, and have lived for a time.
+    fn written(&self, integers: Vec<f32>, rows: Rows, place: Place) -> Result<Held, HardwareError> {
         let hardware = &self.plan.hardware;
         let range = hardware.device.range();
-        let matrix = WeightMatrix::new(place.count, stride, integers)?;
+        let matrix = WeightMatrix::new(rows.count, rows.stride, integers)?;
         let mapped = hardware.mapping.map_integers(&matrix, range)?;
+        let path = Place::path(place.scale, place.tile);
+        let chip = self.from(rows, place);
         let mut held = Held {
             numbers: matrix.values,
-            cells: Vec::with_capacity(mapped.planes.len()),
+            cells: Vec::new(),
             writes: Writes::default(),
         };
         for (index, plane) in mapped.planes.iter().enumerate() {
             let targets = &plane.targets;
-            let place_path = format!("{path}/{index}");
-            let write = format!("{place_path}/{}", place.writes);
+            let lines = format!("{path}/{index}");
+            let write = format!("{lines}/{}", place.writes);
+            held.writes.cells += rows.numbers();
             let written = match hardware.programming {
                 None => {
-                    held.writes.cells += numbers;
-                    held.writes.pulses += numbers;
+                    held.writes.pulses += rows.numbers();
                     hardware.written(targets, range, &chip, &write, None)?
                 }
                 Some(_) => {
                     let done = hardware.verified_writes(targets, range, &chip, &write, None)?;
-                    let used = |cell: &usize| cell % stride < width;
-                    let pulses = done.pulses.iter().enumerate().filter(|(c, _)| used(c));
+                    let pulses = done.pulses.iter().enumerate();
+                    let pulses = pulses.filter(|(cell, _)| rows.holds(*cell));
                     let pulses: u64 = pulses.map(|(_, pulses)| u64::from(*pulses)).sum();
-                    held.writes.cells += numbers;
+                    let failures = done.failures.iter().filter(|cell| rows.holds(**cell));
                     held.writes.pulses += pulses;
                     // Every pulse of a verified cell is followed by a read.
                     held.writes.reads += pulses;
-                    held.writes.failures += done.failures.iter().filter(|c| used(c)).count() as u64;
+                    held.writes.failures += failures.count() as u64;
                     done.conductances
                 }
             };
             let after = hardware.operation.after;
-            let cells = hardware.lived(written, targets, after, &chip, [&write, &place_path])?;
+            let cells = hardware.lived(written, targets, after, &chip, [&write, &lines])?;
             let gain = mapped.signed_gain(plane);
             let missed = cells.iter().zip(targets);
             for (value, (cell, target)) in held.numbers.iter_mut().zip(missed) {
                 *value += gain * (cell - target);
             }
             if self.keeps_cells {
-                held.cells
-                    .push(without_padding(cells, stride, width, place.count));
+                held.cells.push(rows.without_padding(cells));
             }
         }
-        held.numbers = without_padding(held.numbers, stride, width, place.count);
+        held.numbers = rows.without_padding(held.numbers);
         Ok(held)
+    }
+
+    /// The draws of the chip from the cells of `place` on.
+    fn from(&self, rows: Rows, place: Place) -> FromCell {
+        FromCell {
+            chip: self.chip,
+            first: place.first * rows.stride,
+        }
     }
 }
 
-/// The first `width` of every `stride` values, `count` times.
-fn without_padding(mut values: Vec<f32>, stride: usize, width: usize, count: usize) -> Vec<f32> {
-    if stride != width {
-        for row in 0..count {
-            values.copy_within(row * stride..row * stride + width, row * width);
-        }
+/// Rows of cells, one per slot, padded to where the draws of the next may start.
+#[derive(Clone, Copy)]
+struct Rows {
+    count: usize,
+    width: usize,
+    stride: usize,
+}
+
+impl Rows {
+    /// Numbers without padding.
+    fn numbers(self) -> u64 {
+        (self.count * self.width) as u64
     }
-    values.truncate(count * width);
-    values
+
+    /// Whether a cell holds a number.
+    fn holds(self, cell: usize) -> bool {
+        cell % self.stride < self.width
+    }
+
+    /// The values of the cells that hold numbers.
+    fn without_padding(self, mut values: Vec<f32>) -> Vec<f32> {
+        if self.stride != self.width {
+            for row in 0..self.count {
+                let start = row * self.stride;
+                values.copy_within(start..start + self.width, row * self.width);
+            }
+        }
+        values.truncate(self.count * self.width);
+        values
+    }
 }
 
 /// The changed slots of `places` that hold entries, in runs that were written equally often: first slot, length, writes.

@@ -57,6 +57,15 @@ pub(super) struct Copies {
     pub(super) codes: Vec<i8>,
 }
 
+/// Vectors in integers at one scale.
+struct Rounded {
+    full_scale: f32,
+    /// `[vectors, inputs]`.
+    codes: Vec<i8>,
+    /// Numbers beyond the full scale.
+    clipped: u64,
+}
+
 impl VectorStore {
     /// An empty store of vectors of `dimension` numbers.
     ///
@@ -114,8 +123,8 @@ impl VectorStore {
     /// Stores `vectors`, `[entries, dimension]` row by row, all or none, and returns their names.
     ///
     /// # Errors
-    /// [`HardwareError::Limit`] for another number of values, for values that are not finite, for a vector of zeros, and for more
-    /// vectors than fit. The store is then as it was.
+    /// [`HardwareError::Limit`] for another number of values, for values that are not finite, for a vector that is zeros or is
+    /// rounded to them, and for more vectors than fit. The store is then as it was.
     pub fn extend(&mut self, vectors: &[f32]) -> Result<Vec<EntryId>, HardwareError> {
         require_vectors("vector", vectors, self.dimension)?;
         let count = vectors.len() / self.dimension;
@@ -132,31 +141,62 @@ impl VectorStore {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let stored = self.plan.stored;
-        let mut places = Vec::with_capacity(count);
-        for number in self.next..self.next + count as u64 {
-            places.push(self.take_slot(EntryId::new(number)));
-        }
-        self.next += count as u64;
-        for copies in &mut self.copies {
-            let pooled = pooled(vectors, copies.pool);
-            let full_scale = *copies
-                .full_scale
-                .get_or_insert_with(|| full_scale(&pooled, self.config.clip_percentile));
-            let beyond = |x: &&f32| x.abs() > full_scale;
-            self.clipped += pooled.iter().filter(beyond).count() as u64;
+        let rounded: Vec<Rounded> = self
+            .copies
+            .iter()
+            .map(|copies| self.round(copies, vectors))
+            .collect();
+        self.require_something(&rounded, count)?;
+        let names = self.next..self.next + count as u64;
+        self.next = names.end;
+        let names: Vec<EntryId> = names.map(EntryId::new).collect();
+        let places: Vec<usize> = names.iter().map(|entry| self.take_slot(*entry)).collect();
+        for (copies, rounded) in self.copies.iter_mut().zip(rounded) {
+            copies.full_scale = Some(rounded.full_scale);
+            self.clipped += rounded.clipped;
             copies.codes.resize(self.slots.len() * copies.inputs, 0);
-            for (place, vector) in places.iter().zip(pooled.chunks_exact(copies.inputs)) {
-                let codes = &mut copies.codes[place * copies.inputs..][..copies.inputs];
-                for (code, x) in codes.iter_mut().zip(vector) {
-                    *code = stored.nearest(*x, full_scale) as i8;
-                }
+            for (place, codes) in places.iter().zip(rounded.codes.chunks_exact(copies.inputs)) {
+                copies.codes[place * copies.inputs..][..copies.inputs].copy_from_slice(codes);
             }
         }
-        Ok(places
-            .into_iter()
-            .filter_map(|place| self.slots[place].entry)
-            .collect())
+        Ok(names)
+    }
+
+    /// The integers of `vectors` at one scale.
+    fn round(&self, copies: &Copies, vectors: &[f32]) -> Rounded {
+        let pooled = pooled(vectors, copies.pool);
+        let settled = || full_scale(&pooled, self.config.clip_percentile);
+        let full_scale = copies.full_scale.unwrap_or_else(settled);
+        let code = |x: &f32| self.plan.stored.nearest(*x, full_scale) as i8;
+        let beyond = |x: &&f32| x.abs() > full_scale;
+        Rounded {
+            full_scale,
+            codes: pooled.iter().map(code).collect(),
+            clipped: pooled.iter().filter(beyond).count() as u64,
+        }
+    }
+
+    /// Refuses vectors that are nothing but zeros once they are rounded: no query would find them.
+    fn require_something(&self, rounded: &[Rounded], count: usize) -> Result<(), HardwareError> {
+        let scales = || rounded.iter().zip(&self.copies);
+        let nothing = |vector: &usize| {
+            scales().all(|(rounded, copies)| {
+                let codes = &rounded.codes[vector * copies.inputs..][..copies.inputs];
+                codes.iter().all(|code| *code == 0)
+            })
+        };
+        let (Some(vector), Some(first)) = ((0..count).find(nothing), rounded.first()) else {
+            return Ok(());
+        };
+        Err(HardwareError::limit(
+            format!("vector {vector}, rounded to {} bits", self.config.bits),
+            "0, 0, ..",
+            format!(
+                "what the full scale {} of the store tells from 0",
+                first.full_scale
+            ),
+            "store vectors of about the same length, or give full_scale",
+        ))
     }
 
     /// Erases an entry. Its slot is free for another.
