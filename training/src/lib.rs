@@ -66,6 +66,7 @@ pub use task::{
     ReconstructionLoss, Role, Rows, ScannedSlices, SegmentScale, Segments, Sequence, Slices,
     Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, Vote, Voter, WithTask, auprc,
     auroc, contest_score, kept_threshold, margin_loss,
+    stored_prompts,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

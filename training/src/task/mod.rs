@@ -48,6 +48,7 @@ pub use confusion::Confusion;
 pub use language_modelling::{
     LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence,
 };
+pub use language_modelling::stored_prompts;
 pub(crate) use language_modelling::{Limits, sequences};
 pub use lesion::{
     CorruptionNoise, LesionConfig, LesionDetection, LesionMaps, LesionMetric, Reconstruction,
