@@ -5,7 +5,6 @@ mod claims;
 mod scene;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
 use burn::module::Module;

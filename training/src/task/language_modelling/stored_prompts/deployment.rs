@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::super::{LanguageModelling, surprise};
 use super::mitigation::{Compensation, Line};
 use super::tuning::rows_of;
-use super::{PromptCoder, Prompts};
+use super::Prompts;
 use crate::TrainingError;
 use crate::task::{Task, require_finite};
 use crate::weight_gradients::values;
