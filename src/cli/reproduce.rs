@@ -115,7 +115,11 @@ impl Reproduce {
     }
 
     /// Makes the experiment, on `data` where it takes any.
-    fn experiment<E: Experiment>(&self, experiment: &E, data: Option<DataSource>) -> Result<Outcome> {
+    fn experiment<E: Experiment>(
+        &self,
+        experiment: &E,
+        data: Option<DataSource>,
+    ) -> Result<Outcome> {
         if self
             .run
             .prints(&reproduce::config(experiment, self.seeds)?)?

@@ -61,12 +61,7 @@ mod tests {
             .iter()
             .map(|adapter| adapter.prompt_of(1).unwrap() * 50.0);
         let prompts = Tensor::cat(prompts.collect(), 0);
-        let both = decoder.predict_after(
-            prompts,
-            &texts.concat(),
-            4,
-            &[labels, labels].concat(),
-        );
+        let both = decoder.predict_after(prompts, &texts.concat(), 4, &[labels, labels].concat());
         assert_eq!(both.targets, [1, 2, 1, 2]);
         let mut alone = Vec::new();
         for (adapter, text) in adapters.into_iter().zip(&texts) {
@@ -77,7 +72,10 @@ mod tests {
         let difference = both.logits - Tensor::cat(alone.clone(), 0);
         let most: f32 = difference.abs().max().into_scalar();
         assert!(most < 1e-5, "{most}");
-        let apart: f32 = (alone.remove(1) - alone.remove(0)).abs().max().into_scalar();
+        let apart: f32 = (alone.remove(1) - alone.remove(0))
+            .abs()
+            .max()
+            .into_scalar();
         assert!(apart > 1e-2, "the prompts say the same: {apart}");
     }
 

@@ -228,7 +228,11 @@ impl Domains {
     }
 
     /// `each` questions about every domain, none of which has the text of one in `known`.
-    pub fn other_questions(&self, each: usize, known: &[Vec<DomainQuestion>]) -> Vec<DomainQuestion> {
+    pub fn other_questions(
+        &self,
+        each: usize,
+        known: &[Vec<DomainQuestion>],
+    ) -> Vec<DomainQuestion> {
         let known: BTreeSet<&[u32]> = known
             .iter()
             .flatten()
@@ -254,7 +258,11 @@ mod tests {
         // 32 common words, 20 keys, 20 labels, 24 topic words, 96 subject words.
         assert_eq!(domains.vocabulary(), 192);
         let topic = |token: u32| (72..96).contains(&token).then(|| (token as usize - 72) / 4);
-        let subject = |token: u32| (96..192).contains(&token).then(|| (token as usize - 96) / 16);
+        let subject = |token: u32| {
+            (96..192)
+                .contains(&token)
+                .then(|| (token as usize - 96) / 16)
+        };
         let mut answered = BTreeSet::new();
         for number in 0..400 {
             let lesson = domains.lesson(number);
@@ -312,7 +320,9 @@ mod tests {
         // The first draws would have met one: the test above can fail.
         let domains = Domains::new(5, few);
         let buffers = domains.buffers(5, 3);
-        let plain: Vec<_> = (0..20).map(|n| domains.question(0, "test", n).tokens).collect();
+        let plain: Vec<_> = (0..20)
+            .map(|n| domains.question(0, "test", n).tokens)
+            .collect();
         let known = buffers.iter().flatten();
         assert!(known.into_iter().any(|q| plain.contains(&q.tokens)));
     }

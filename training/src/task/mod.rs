@@ -45,10 +45,10 @@ pub use arrhythmia::{
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
 pub use confusion::Confusion;
+pub use language_modelling::stored_prompts;
 pub use language_modelling::{
     LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence,
 };
-pub use language_modelling::stored_prompts;
 pub(crate) use language_modelling::{Limits, sequences};
 pub use lesion::{
     CorruptionNoise, LesionConfig, LesionDetection, LesionMaps, LesionMetric, Reconstruction,

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use crossburn_checkpoints::{load_weights, save_weights};
 use crossburn_hardware::MemoryDevice;
-use crossburn_hardware::search::{SearchConfig, SearchScale};
+use crossburn_hardware::deploy::Hardware;
+use crossburn_hardware::search::{SearchConfig, SearchScale, VectorStore};
 use crossburn_models::decoder::{Decoder, DecoderSizes};
 use crossburn_models::initialize;
 use crossburn_noise::{
@@ -50,6 +51,16 @@ const SIGMAS: [f64; 3] = [0.05, 0.1, 0.125];
 const MAIN: f64 = 0.1;
 /// Texts that output compensation is set with.
 const PROBES: usize = 16;
+
+/// Stored prompts that the time of a search is stated for.
+const STORED: usize = 1000;
+/// The accelerator of that search: its cost model is the only one of pairs of 2-bit cells.
+const ACCELERATOR: &str = "papers";
+/// Products per second of the processor that it is compared with: one per cycle of a scalar core at 2.2 GHz, the clock of the Jetson Orin that
+/// the paper compares with, without any wait for memory.
+const SCALAR_RATE: f64 = 2.2e9;
+/// How many times faster the arrays are, by both models.
+const FASTER: &str = "faster";
 
 /// The share of right answers, mean over cells; σ = 0 stands for ideal cells.
 fn answers(sigma: f64) -> String {
@@ -134,7 +145,11 @@ impl Condition {
 
     /// A key of its draws.
     fn key(&self) -> u64 {
-        path_hash(&format!("{:?} {}", self.cell.map(|(name, _)| name), self.sigma))
+        path_hash(&format!(
+            "{:?} {}",
+            self.cell.map(|(name, _)| name),
+            self.sigma
+        ))
     }
 }
 
@@ -243,13 +258,9 @@ impl PromptPaper {
         let device = place.device.clone().autodiff();
         let noise = condition.noise().filter(|_| arm.noise);
         let seed = scene.seed ^ path_hash("coder of prompts");
-        let coder = self.coder.train(
-            pool,
-            self.code,
-            noise.as_ref(),
-            (seed, &device),
-            place.stop,
-        )?;
+        let coder =
+            self.coder
+                .train(pool, self.code, noise.as_ref(), (seed, &device), place.stop)?;
         let Some(coder) = coder else {
             return Ok(None);
         };
@@ -292,6 +303,28 @@ impl PromptPaper {
         }
     }
 
+    /// How many times longer a scalar processor takes for a search among [`STORED`] prompts than arrays do, by the models of both.
+    fn faster(&self, arm: &PromptArm) -> Result<f64> {
+        let dimension = self.tokens * self.code;
+        let config = SearchConfig {
+            scales: self.scales_of(arm),
+            capacity: Some(STORED),
+            ..SearchConfig::on(Hardware::preset(ACCELERATOR)?.config().clone())
+        };
+        let numbers = config.scales.iter().map(|scale| dimension / scale.pool);
+        let products = (STORED * numbers.sum::<usize>()) as f64;
+        let cost = VectorStore::new(dimension, &config)?.cost()?;
+        Ok(products / SCALAR_RATE / cost.query_latency.get())
+    }
+
+    /// What `arm` searches.
+    fn scales_of(&self, arm: &PromptArm) -> Vec<SearchScale> {
+        match arm.scaled {
+            true => self.scales.clone(),
+            false => vec![SearchScale::default()],
+        }
+    }
+
     /// Shares of questions that are answered and whose prompt is fetched, on the cells of `condition`; `None` where it was stopped.
     fn judged(
         &self,
@@ -311,10 +344,7 @@ impl PromptPaper {
         let dimension = coder.sizes().dimension();
         let (name, _) = condition.cell.unwrap_or(CELLS[0]);
         let config = SearchConfig {
-            scales: match arm.scaled {
-                true => self.scales.clone(),
-                false => vec![SearchScale::default()],
-            },
+            scales: self.scales_of(arm),
             // Without deviation for ideal cells.
             variation: Some(condition.noise().unwrap_or_default()),
             ..SearchConfig::new(MemoryDevice::preset(name)?)
@@ -357,7 +387,9 @@ impl PromptPaper {
             let read = match arm.mitigation {
                 Mitigation::None => read,
                 Mitigation::Verify(fraction) => verified(&read, &ideal, &sensitivities, fraction),
-                Mitigation::Correct(compensation) => compensation.corrected(&read, &ideal, dimension),
+                Mitigation::Correct(compensation) => {
+                    compensation.corrected(&read, &ideal, dimension)
+                }
             };
             let prompts = coder.prompts(&read, device)?;
             let said = answered((&network, device), &prompts, &scene.questions, &fetched)?;
@@ -397,7 +429,11 @@ impl Experiment for PromptPaper {
             metric: Metric::share(name.clone()),
             name,
         };
-        names.map(column).collect()
+        let faster = ReproductionColumn {
+            metric: Metric::from_zero(FASTER),
+            name: FASTER.to_string(),
+        };
+        names.map(column).chain([faster]).collect()
     }
 
     fn arms(&self) -> Vec<PromptArm> {
@@ -419,7 +455,7 @@ impl Experiment for PromptPaper {
                 let Some(network) = self.pretrained(&domains, seed, place, observer)? else {
                     return Ok(None);
                 };
-                std::fs::create_dir_all(place.trained("prompts", seed))?;
+                fs_err::create_dir_all(place.trained("prompts", seed))?;
                 save_weights(&network, &kept("language-model.safetensors"))?;
                 network
             }
@@ -451,10 +487,20 @@ impl Experiment for PromptPaper {
         let trained = match (arm.noise, shares) {
             (false, _) => None,
             (true, true) => {
-                let load = |condition| Ok(Some(load_weights(self.room(count, place), &file(condition))?));
+                let load = |condition| {
+                    Ok(Some(load_weights(
+                        self.room(count, place),
+                        &file(condition),
+                    )?))
+                };
                 Some(conditions.iter().map(load).collect::<Result<Vec<_>>>()?)
             }
-            (true, false) => Some(conditions.par_iter().map(train).collect::<Result<Vec<_>>>()?),
+            (true, false) => Some(
+                conditions
+                    .par_iter()
+                    .map(train)
+                    .collect::<Result<Vec<_>>>()?,
+            ),
         };
         let trained: Option<Vec<Personal>> = match trained {
             None => train(&conditions[0])?.map(|personal| vec![personal]),
@@ -478,10 +524,14 @@ impl Experiment for PromptPaper {
             return Ok(None);
         };
         let texts = scene.in_shape.count() as u64;
+        let mut numbers = numbers(&conditions, &found);
+        if !arm.one {
+            numbers.insert(FASTER.to_string(), self.faster(arm)?);
+        }
         Ok(Some(Cell {
             // Of one deployment.
             backward: texts * (self.pool.steps + self.tuning.steps),
-            numbers: numbers(&conditions, &found),
+            numbers,
         }))
     }
 

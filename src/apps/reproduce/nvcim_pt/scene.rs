@@ -100,7 +100,8 @@ impl Scene {
             return means_of_groups(&self.in_shape, &vec![0; self.group.len()], 1);
         }
         let [_, tokens, width] = self.in_shape.shape();
-        let of_text = |text: &usize| &self.in_shape.values()[text * tokens * width..][..tokens * width];
+        let of_text =
+            |text: &usize| &self.in_shape.values()[text * tokens * width..][..tokens * width];
         let values = self.representative.iter().flat_map(of_text).copied();
         Prompts::new(values.collect(), [self.representative.len(), tokens, width])
     }
@@ -108,9 +109,8 @@ impl Scene {
     /// Questions whose prompt was learned on texts of their domain. One prompt for all counts as fetched.
     pub(super) fn hits(&self, fetched: &[usize], one: bool) -> usize {
         let pairs = fetched.iter().zip(&self.domains);
-        let right = |(prompt, domain): &(&usize, &usize)| {
-            one || self.domain_of_group[**prompt] == **domain
-        };
+        let right =
+            |(prompt, domain): &(&usize, &usize)| one || self.domain_of_group[**prompt] == **domain;
         pairs.filter(right).count()
     }
 }
@@ -121,7 +121,9 @@ fn texts(questions: &[DomainQuestion]) -> Result<LanguageModelling> {
         tokens: [&question.tokens[..], &[question.label]].concat(),
         first: question.tokens.len(),
     };
-    Ok(LanguageModelling::new(questions.iter().map(text).collect())?)
+    Ok(LanguageModelling::new(
+        questions.iter().map(text).collect(),
+    )?)
 }
 
 /// The mean of each of `count` groups.
@@ -132,7 +134,9 @@ fn means_of_groups(texts: &Prompts, group: &[usize], count: usize) -> Prompts {
     for (text, group) in texts.values().chunks(tokens * width).zip(group) {
         members[*group] += 1.0;
         let own = &mut sums[group * tokens * width..][..tokens * width];
-        own.iter_mut().zip(text).for_each(|(sum, value)| *sum += value);
+        own.iter_mut()
+            .zip(text)
+            .for_each(|(sum, value)| *sum += value);
     }
     for (sum, members) in sums.chunks_mut(tokens * width).zip(members) {
         sum.iter_mut().for_each(|sum| *sum /= members.max(1.0));

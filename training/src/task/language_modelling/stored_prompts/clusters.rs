@@ -150,7 +150,10 @@ fn first_centroids(points: &[Vec<f64>], k: usize, draws: &Philox) -> Vec<Vec<f64
 fn settled(points: &[Vec<f64>], mut centroids: Vec<Vec<f64>>) -> Clusters {
     let mut of_point = vec![0; points.len()];
     for _ in 0..PASSES {
-        let nearest: Vec<usize> = points.iter().map(|point| nearest(point, &centroids)).collect();
+        let nearest: Vec<usize> = points
+            .iter()
+            .map(|point| nearest(point, &centroids))
+            .collect();
         let mut kept = Vec::new();
         let mut place = vec![None; centroids.len()];
         for group in &nearest {

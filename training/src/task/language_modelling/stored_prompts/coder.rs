@@ -185,7 +185,6 @@ impl CoderTraining {
     }
 }
 
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
@@ -208,7 +207,12 @@ mod tests {
         // s_outer = s / sqrt(0.4 · 9 + 0.6) = 0.1 / sqrt(4.2), s_inner = 3 s_outer, relative to the largest magnitude.
         let outer = 2.0 * 0.1 / 4.2f64.sqrt();
         let draws = 20_000;
-        for (value, sigma) in [(0.3, outer), (-0.8, 3.0 * outer), (1.2, 3.0 * outer), (-1.8, outer)] {
+        for (value, sigma) in [
+            (0.3, outer),
+            (-0.8, 3.0 * outer),
+            (1.2, 3.0 * outer),
+            (-1.8, outer),
+        ] {
             let mut codes = vec![value as f32; draws];
             codes.push(2.0);
             let codes = Tensor::<2>::from_data(TensorData::new(codes, [1, draws + 1]), &DEVICE());
@@ -221,7 +225,10 @@ mod tests {
             let n = draws as f64;
             assert!(mean.abs() < 4.0 * sigma / n.sqrt(), "{value}: {mean}");
             let off = (variance - sigma * sigma).abs();
-            assert!(off < 4.0 * sigma * sigma * (2.0 / n).sqrt(), "{value}: {variance}");
+            assert!(
+                off < 4.0 * sigma * sigma * (2.0 / n).sqrt(),
+                "{value}: {variance}"
+            );
         }
     }
 
@@ -284,7 +291,10 @@ mod tests {
         };
         let stop = AtomicBool::new(false);
         let missed = |noise: Option<&Variation>| {
-            let coder = training.train(&pool, 2, noise, (3, &device), &stop).unwrap().unwrap();
+            let coder = training
+                .train(&pool, 2, noise, (3, &device), &stop)
+                .unwrap()
+                .unwrap();
             let coder = coder.valid();
             let codes = coder.codes(&pool, &DEVICE()).unwrap();
             let back = coder.prompts(&codes, &DEVICE()).unwrap();

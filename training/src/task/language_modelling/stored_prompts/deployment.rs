@@ -10,9 +10,9 @@ use crossburn_noise::{ChipSeed, path_hash};
 use serde::{Deserialize, Serialize};
 
 use super::super::{LanguageModelling, surprise};
+use super::Prompts;
 use super::mitigation::{Compensation, Line};
 use super::tuning::rows_of;
-use super::Prompts;
 use crate::TrainingError;
 use crate::task::{Task, require_finite};
 use crate::weight_gradients::values;
@@ -198,7 +198,11 @@ impl PromptChip<'_> {
             }
             Ok(best.1)
         };
-        self.scores(queries)?.into_iter().enumerate().map(best).collect()
+        self.scores(queries)?
+            .into_iter()
+            .enumerate()
+            .map(best)
+            .collect()
     }
 
     /// The codes as an in-memory read gives them: `[prompts, dimension]`.

@@ -146,7 +146,13 @@ mod tests {
         let line = Compensation::Gain.line(&found, &ideal);
         assert!((line.gain - 46.0 / 14.0).abs() < 1e-6 && line.offset == 0.0);
         let same = Compensation::Gain.line(&[0.0, 0.0], &[1.0, 2.0]);
-        assert_eq!(same, Line { gain: 1.0, offset: 0.0 });
+        assert_eq!(
+            same,
+            Line {
+                gain: 1.0,
+                offset: 0.0
+            }
+        );
         let all = Compensation::GainAndOffset.corrected(
             &[1.0, 2.0, 3.0, 0.0, 0.0, 0.0],
             &[5.0, 7.0, 9.0, 4.0, 4.0, 4.0],

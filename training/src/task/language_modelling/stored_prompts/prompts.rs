@@ -15,7 +15,11 @@ impl Prompts {
     /// # Panics
     /// Where there are more or fewer values.
     pub fn new(values: Vec<f32>, shape: [usize; 3]) -> Self {
-        assert_eq!(values.len(), shape.iter().product::<usize>(), "values of prompts");
+        assert_eq!(
+            values.len(),
+            shape.iter().product::<usize>(),
+            "values of prompts"
+        );
         Self { values, shape }
     }
 
@@ -39,7 +43,11 @@ impl Prompts {
     /// # Panics
     /// Where their tokens or widths differ.
     pub fn with(mut self, others: &Self) -> Self {
-        assert_eq!(self.shape[1..], others.shape[1..], "tokens and width of prompts");
+        assert_eq!(
+            self.shape[1..],
+            others.shape[1..],
+            "tokens and width of prompts"
+        );
         self.values.extend(&others.values);
         self.shape[0] += others.shape[0];
         self

@@ -94,7 +94,10 @@ mod tests {
         let expected = expected.map(|(text, members)| Representative { text, members });
         // The mean of the others is (-0.2, 5).
         assert_eq!(found, expected);
-        assert_eq!(representatives(&points, 4).unwrap(), representatives(&points, 4).unwrap());
+        assert_eq!(
+            representatives(&points, 4).unwrap(),
+            representatives(&points, 4).unwrap()
+        );
     }
 
     #[test]
@@ -106,6 +109,9 @@ mod tests {
         assert!(representatives(&[], 1).unwrap().is_empty());
         points[3][1] = f64::NAN;
         let message = representatives(&points, 1).unwrap_err().to_string();
-        assert!(message.starts_with("text 3 of the buffer: its embedding is not finite; "), "{message}");
+        assert!(
+            message.starts_with("text 3 of the buffer: its embedding is not finite; "),
+            "{message}"
+        );
     }
 }

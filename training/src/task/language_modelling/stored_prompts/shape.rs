@@ -38,7 +38,11 @@ impl EmbeddedTexts {
                 texts: Vec::new(),
             });
         }
-        let tokens: Vec<i64> = texts.iter().flat_map(|text| *text).map(|t| i64::from(*t)).collect();
+        let tokens: Vec<i64> = texts
+            .iter()
+            .flat_map(|text| *text)
+            .map(|t| i64::from(*t))
+            .collect();
         let shape = [1, tokens.len()];
         let tokens = TensorData::new(tokens, shape);
         let tokens = Tensor::<2, Int>::from_data(tokens, &decoder.device());
@@ -70,7 +74,9 @@ impl EmbeddedTexts {
     /// `[texts, tokens, width]`, row by row.
     pub fn in_shape(&self, tokens: usize) -> Vec<f32> {
         let texts = self.texts.iter();
-        texts.flat_map(|text| resampled(text, self.width, tokens)).collect()
+        texts
+            .flat_map(|text| resampled(text, self.width, tokens))
+            .collect()
     }
 }
 
@@ -79,7 +85,10 @@ fn resampled(embeddings: &[f32], width: usize, tokens: usize) -> Vec<f32> {
     let count = embeddings.len() / width.max(1);
     let mut out = Vec::with_capacity(tokens * width);
     for token in 0..tokens {
-        let (first, end) = (token * count / tokens, ((token + 1) * count).div_ceil(tokens));
+        let (first, end) = (
+            token * count / tokens,
+            ((token + 1) * count).div_ceil(tokens),
+        );
         for feature in 0..width {
             let own = (first..end).map(|row| embeddings[row * width + feature]);
             out.push(own.sum::<f32>() / (end - first) as f32);
@@ -101,7 +110,10 @@ mod tests {
         // Tokens 0 and 1, then 1 and 2.
         assert_eq!(resampled(&three, 2, 2), [2.0, 15.0, 5.5, 40.0]);
         assert_eq!(resampled(&three, 2, 3), three);
-        assert_eq!(resampled(&three[..4], 2, 4), [1.0, 10.0, 1.0, 10.0, 3.0, 20.0, 3.0, 20.0]);
+        assert_eq!(
+            resampled(&three[..4], 2, 4),
+            [1.0, 10.0, 1.0, 10.0, 3.0, 20.0, 3.0, 20.0]
+        );
     }
 
     #[test]
@@ -118,7 +130,9 @@ mod tests {
         let alone = values(decoder.embed(decoder.tokens(&[7]))).unwrap();
         assert_eq!(embedded.in_shape(2)[16..], [alone.clone(), alone].concat());
         assert_eq!(embedded.means().len(), 2);
-        let message = EmbeddedTexts::new(&decoder, &[&[9]]).unwrap_err().to_string();
+        let message = EmbeddedTexts::new(&decoder, &[&[9]])
+            .unwrap_err()
+            .to_string();
         assert!(
             message.starts_with("text 0: token 9 is outside the vocabulary of 9"),
             "{message}"

@@ -128,7 +128,9 @@ pub(super) fn rows_of(
     };
     if of_text.len() != texts.items() {
         let (found, items) = (of_text.len(), texts.items());
-        return wrong(format!("{found} numbers of prompts do not fit {items} texts"));
+        return wrong(format!(
+            "{found} numbers of prompts do not fit {items} texts"
+        ));
     }
     if let Some(other) = of_text.iter().find(|prompt| **prompt >= prompts) {
         return wrong(format!("there is no prompt {other} among {prompts}"));
@@ -220,7 +222,9 @@ mod tests {
                 noise: Some(noise),
                 seed: 5,
             });
-            let tune = |of: &[usize]| tuning.tune((&network, &device), &start, (&texts, of), stored, &stop);
+            let tune = |of: &[usize]| {
+                tuning.tune((&network, &device), &start, (&texts, of), stored, &stop)
+            };
             let tuned = tune(&of_text).unwrap().unwrap();
             let rows = rows_of(&texts, &of_text, 2, &device).unwrap();
             let judged = |prompts: &Prompts| {
@@ -236,7 +240,10 @@ mod tests {
             assert!(before > 1.5 && after < 0.5 * before, "{before} {after}");
             assert_eq!(tune(&of_text).unwrap().unwrap(), tuned);
             let message = tune(&[0, 1, 2]).unwrap_err().to_string();
-            assert!(message.contains("there is no prompt 2 among 2"), "{message}");
+            assert!(
+                message.contains("there is no prompt 2 among 2"),
+                "{message}"
+            );
             assert!(tune(&[0, 1]).is_err());
         }
     }
