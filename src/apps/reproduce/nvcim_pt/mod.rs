@@ -7,7 +7,8 @@ mod scene;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use burn::module::Module;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
 use crossburn_checkpoints::{load_weights, save_weights};
 use crossburn_hardware::MemoryDevice;
 use crossburn_hardware::deploy::Hardware;
@@ -23,8 +24,8 @@ use crossburn_training::stored_prompts::{
     answered, sensitivities_of_codes, verified,
 };
 use crossburn_training::{
-    LanguageModelling, OptimizerConfig, Recipe, Run, Schedule, Selection, Sequence, TrainingConfig,
-    train,
+    LanguageModelling, OptimizerConfig, Recipe, Run, Schedule, Selection, Sequence, Task,
+    TrainingConfig, train, values,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -157,7 +158,7 @@ impl Condition {
 #[derive(Module, Debug)]
 struct Personal {
     coder: PromptCoder,
-    prompts: burn::module::Param<burn::tensor::Tensor<3>>,
+    prompts: Param<Tensor<3>>,
 }
 
 impl PromptPaper {
@@ -169,7 +170,7 @@ impl PromptPaper {
         let domains = DomainsConfig::default();
         let (lessons, epochs, steps, coder, chips, questions) = match extent {
             Extent::Quick => (128, 1, 3, 10, 1, 2),
-            Extent::Usual => (16_000, 4, 150, 400, 10, 40),
+            Extent::Usual => (16_000, 6, 150, 400, 10, 40),
             Extent::Full => bail!("this paper's experiment has one size: drop --full"),
         };
         let tuning = |steps| PromptTuning {
@@ -231,7 +232,7 @@ impl PromptPaper {
         };
         let all = (0..self.lessons as u64 + 64).map(lesson).collect();
         let all = LanguageModelling::new(all)?;
-        let (learn, validation) = crossburn_training::Task::split_at(&all, self.lessons);
+        let (learn, validation) = all.split_at(self.lessons);
         let recipe = Recipe {
             training: self.training.clone(),
             ..Recipe::own(seed)
@@ -282,7 +283,7 @@ impl PromptPaper {
             place.stop,
         )?;
         Ok(tuned.map(|prompts| Personal {
-            prompts: burn::module::Param::from_tensor(prompts.tensor(&device)),
+            prompts: Param::from_tensor(prompts.tensor(&device)),
             coder,
         }))
     }
@@ -296,10 +297,10 @@ impl PromptPaper {
             code: self.code,
         };
         let shape = [prompts, self.tokens, self.model.width];
-        let zeros = burn::tensor::Tensor::zeros(shape, &device);
+        let zeros = Tensor::zeros(shape, &device);
         Personal {
             coder: sizes.init(&device),
-            prompts: burn::module::Param::from_tensor(zeros),
+            prompts: Param::from_tensor(zeros),
         }
     }
 
@@ -339,8 +340,8 @@ impl PromptPaper {
         let network = scene.network.valid();
         let coder = personal.coder.valid();
         let shape = personal.prompts.dims();
-        let values = crossburn_training::values(personal.prompts.val().inner())?;
-        let codes = coder.codes(&Prompts::new(values, shape), device)?;
+        let prompts = Prompts::new(values(personal.prompts.val().inner())?, shape);
+        let codes = coder.codes(&prompts, device)?;
         let dimension = coder.sizes().dimension();
         let (name, _) = condition.cell.unwrap_or(CELLS[0]);
         let config = SearchConfig {
@@ -450,18 +451,15 @@ impl Experiment for PromptPaper {
         let domains = Domains::new(seed, self.domains);
         let kept = |file: &str| place.trained("prompts", seed).join(file);
         let tracked = place.device.clone().autodiff();
-        let network = match arm.name() {
-            FULL => {
-                let Some(network) = self.pretrained(&domains, seed, place, observer)? else {
-                    return Ok(None);
-                };
-                fs_err::create_dir_all(place.trained("prompts", seed))?;
-                save_weights(&network, &kept("language-model.safetensors"))?;
-                network
-            }
-            _ => self.model.init(&tracked)?,
-        };
-        let network = load_weights(network.train(), &kept("language-model.safetensors"))?;
+        let model = kept("language-model.safetensors");
+        if arm.name() == FULL {
+            let Some(network) = self.pretrained(&domains, seed, place, observer)? else {
+                return Ok(None);
+            };
+            fs_err::create_dir_all(place.trained("prompts", seed))?;
+            save_weights(&network, &model)?;
+        }
+        let network = load_weights(self.model.init(&tracked)?, &model)?;
         let scene = Scene::new(self, &domains, network, seed)?;
         let count = scene.start(false).count();
         // The coder is made for prompts that were tuned without storage, and for texts.

@@ -122,7 +122,7 @@ pub(super) fn as_stored(codes: Tensor<2>, noise: &Variation, chip: ChipSeed) -> 
     let device = codes.device();
     let layout = WeightLayout::ByRank;
     let path = "codes of prompts in training";
-    let held = Deviation::draw(codes.clone(), noise, chip, path, layout, &device);
+    let held = Deviation::draw(codes.clone().detach(), noise, chip, path, layout, &device);
     held.apply(codes)
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use crossburn_hardware::HardwareError;
 use crossburn_hardware::search::{
-    EntryId, ProgrammedStore, QuantizedQueries, SearchConfig, SearchScale, VectorStore,
+    EntryId, Hit, ProgrammedStore, QuantizedQueries, SearchConfig, SearchScale, VectorStore,
 };
 use crossburn_models::decoder::Decoder;
 use crossburn_noise::{ChipSeed, path_hash};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::super::{LanguageModelling, surprise};
 use super::Prompts;
 use super::mitigation::{Compensation, Line};
-use super::tuning::rows_of;
+use super::tuning::{predictions, rows_of};
 use crate::TrainingError;
 use crate::task::{Task, require_finite};
 use crate::weight_gradients::values;
@@ -215,9 +215,8 @@ impl PromptChip<'_> {
 }
 
 /// Scores by entry. Entries are numbered in the order in which they came, from 0.
-fn in_order(found: Vec<Vec<crossburn_hardware::search::Hit>>) -> Vec<Vec<f32>> {
-    let scores = |hits: Vec<crossburn_hardware::search::Hit>| {
-        let mut hits = hits;
+fn in_order(found: Vec<Vec<Hit>>) -> Vec<Vec<f32>> {
+    let scores = |mut hits: Vec<Hit>| {
         hits.sort_by_key(|hit| hit.entry);
         hits.into_iter().map(|hit| hit.score).collect()
     };
@@ -235,7 +234,7 @@ pub fn answered(
     of_text: &[usize],
 ) -> Result<Vec<bool>, TrainingError> {
     let rows = rows_of(texts, of_text, prompts.count(), device)?;
-    let found = super::tuning::predictions(network, prompts.tensor(device), &rows, of_text);
+    let found = predictions(network, prompts.tensor(device), &rows, of_text);
     let vocabulary = found.logits.dims()[1];
     let logits = values(found.logits)?;
     let mut right = vec![true; texts.items()];
@@ -245,4 +244,92 @@ pub fn answered(
         right[item] &= surprise(row, *target as usize).1;
     }
     Ok(right)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use crossburn_hardware::MemoryDevice;
+    use crossburn_noise::{Distribution, Variation};
+
+    use super::*;
+
+    fn config(scales: &[(usize, f32)], sigma: f64) -> SearchConfig {
+        let scale = |(pool, weight): &(usize, f32)| SearchScale {
+            pool: *pool,
+            weight: *weight,
+        };
+        SearchConfig {
+            scales: scales.iter().map(scale).collect(),
+            variation: Some(Variation::from(Distribution::gaussian(sigma))),
+            ..SearchConfig::new(MemoryDevice::preset("rram1").unwrap())
+        }
+    }
+
+    /// Multiples of the step of 8 bits, so that nothing is rounded.
+    const CODES: [f32; 8] = [127.0, 0.0, 0.0, 1.0, 0.0, 60.0, 0.0, 0.0];
+
+    #[test]
+    fn scores_of_scaled_search_are_those_of_the_hand() {
+        let scales = [(1, 1.0), (2, 0.8), (4, 0.6)];
+        let store = PromptStore::new(&CODES, None, 4, &config(&scales, 0.0)).unwrap();
+        let queries = store.queries(&[127.0, 0.0, 127.0, 0.0]).unwrap();
+        let scores = store.program(1, 0).unwrap().scores(&queries).unwrap();
+        // Query 127, 0, 127, 0; averages 63.5, 63.5; 63.5.
+        // Entry 0: 127²; averages 63.5, 0.5: 63.5 · 64; 32: 63.5 · 32.
+        // Entry 1: 0; 30, 0: 63.5 · 30; 15: 63.5 · 15.
+        let expected = [
+            (127.0 * 127.0 + 0.8 * 63.5 * 64.0 + 0.6 * 63.5 * 32.0) / 2.4,
+            (0.8 * 63.5 * 30.0 + 0.6 * 63.5 * 15.0) / 2.4,
+        ];
+        for (found, expected) in scores[0].iter().zip(expected) {
+            // Averages are rounded to steps of their largest, a 127th.
+            assert!(
+                (found / expected - 1.0f32).abs() < 0.01,
+                "{found} {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_key_is_not_favoured_and_one_draw_holds() {
+        // The query has a cosine of 0.6 with the long entry and of 1 with the short one.
+        let codes = [60.0, 80.0, 10.0, 0.0];
+        let plain = config(&[(1, 1.0)], 0.0);
+        for keys in [None, Some(&codes[..])] {
+            let store = PromptStore::new(&codes, keys, 2, &plain).unwrap();
+            let queries = store.queries(&[5.0, 0.0]).unwrap();
+            let chip = store.program(3, 0).unwrap();
+            assert_eq!(chip.fetch(&queries, None).unwrap(), [1]);
+            assert_eq!(chip.read().unwrap(), store.rounded().unwrap());
+        }
+        let noisy = config(&[(1, 1.0)], 0.1);
+        let store = PromptStore::new(&codes, Some(&codes), 2, &noisy).unwrap();
+        let chip = store.program(3, 0).unwrap();
+        assert_eq!(
+            chip.read().unwrap(),
+            store.program(3, 0).unwrap().read().unwrap()
+        );
+        assert_ne!(
+            chip.read().unwrap(),
+            store.program(3, 1).unwrap().read().unwrap()
+        );
+        // Scores at two queries say what the chip's keys are: corrected, they are those of the stored keys.
+        let probes = store.queries(&[5.0, 0.0, 0.0, 5.0]).unwrap();
+        let lines = chip
+            .calibrate(&probes, Compensation::GainAndOffset)
+            .unwrap();
+        let found = chip.scores(&probes).unwrap();
+        let ideal = in_order(store.searched().exact(&probes, 2).unwrap());
+        for (found, ideal) in found.iter().zip(&ideal) {
+            for (prompt, line) in lines.iter().enumerate() {
+                assert!((line.at(found[prompt]) - ideal[prompt]).abs() < 1e-3);
+            }
+        }
+        let error = PromptStore::new(&codes, Some(&codes[..2]), 2, &plain).unwrap_err();
+        assert!(
+            error.to_string().contains("give one key for each prompt"),
+            "{error}"
+        );
+    }
 }

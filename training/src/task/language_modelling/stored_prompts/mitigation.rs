@@ -1,13 +1,12 @@
 //! What other methods do about the errors of stored numbers: verify those that matter, and correct what is read.
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_models::decoder::Decoder;
 use serde::{Deserialize, Serialize};
 
 use super::super::LanguageModelling;
-use super::PromptCoder;
 use super::tuning::{loss, rows_of};
+use super::{PromptCoder, resting};
 use crate::TrainingError;
 use crate::weight_gradients::values;
 
@@ -29,7 +28,7 @@ pub fn sensitivities_of_codes(
     let rows = rows_of(texts, of_text, count, device)?;
     let data = TensorData::new(codes.to_vec(), [count, dimension]);
     let codes = Tensor::<2>::from_data(data, device).require_grad();
-    let network = network.clone().freeze();
+    let (network, coder) = (resting(network), resting(coder));
     let prompts = coder.decode(codes.clone());
     let gradients = loss(&network, prompts, texts, &rows, of_text).backward();
     let gradient = codes.grad(&gradients).ok_or_else(|| {

@@ -21,6 +21,7 @@ mod representatives;
 mod shape;
 mod tuning;
 
+use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::TrainingError;
@@ -33,6 +34,12 @@ pub use prompts::Prompts;
 pub use representatives::{Representative, representatives};
 pub use shape::EmbeddedTexts;
 pub use tuning::{PromptTuning, Stored};
+
+/// A copy of `module` on a device with autodiff that takes no gradient. Every thread needs one of its own: graphs of one tensor wait for each
+/// other.
+fn resting<M: Module>(module: &M) -> M {
+    module.valid().freeze().train()
+}
 
 /// Refuses a loss that is not finite; steps count from 0.
 ///

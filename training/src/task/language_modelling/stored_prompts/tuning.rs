@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{LanguageModelling, Rows};
 use super::coder::as_stored;
-use super::{PromptCoder, Prompts, finite_loss};
+use super::{PromptCoder, Prompts, finite_loss, resting};
 use crate::task::{Learn, Task};
 use crate::weight_gradients::values;
 use crate::{OptimizerConfig, TrainingError};
@@ -79,7 +79,7 @@ impl PromptTuning {
         stop: &AtomicBool,
     ) -> Result<Option<Prompts>, TrainingError> {
         let rows = rows_of(texts, of_text, start.count(), device)?;
-        let network = network.clone().freeze();
+        let network = resting(network);
         let mut tokens = VirtualTokens {
             prompts: Param::from_tensor(start.tensor(device)),
         };
