@@ -66,6 +66,26 @@ fn chain(layers: &[Linear], activations: &[Activation], mut x: Tensor<2>) -> Ten
     x
 }
 
+impl DenseAutoencoder {
+    /// The code.
+    ///
+    /// # Shapes
+    /// `[batch, first width] → [batch, last width]`.
+    pub fn encode(&self, inputs: Tensor<2>) -> Tensor<2> {
+        let (down, _) = self.activations.split_at(self.activations.len() / 2);
+        chain(&self.encoder, down, inputs)
+    }
+
+    /// What a code stands for.
+    ///
+    /// # Shapes
+    /// `[batch, last width] → [batch, first width]`.
+    pub fn decode(&self, code: Tensor<2>) -> Tensor<2> {
+        let (_, up) = self.activations.split_at(self.activations.len() / 2);
+        chain(&self.decoder, up, code)
+    }
+}
+
 impl Network for DenseAutoencoder {
     fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         let activations = self.activations.into_iter();
@@ -79,9 +99,8 @@ impl Network for DenseAutoencoder {
 impl Autoencoder for DenseAutoencoder {
     fn forward(&self, inputs: Tensor<4>) -> Tensor<4> {
         let shape = inputs.dims();
-        let (down, up) = self.activations.split_at(self.activations.len() / 2);
-        let code = chain(&self.encoder, down, inputs.flatten::<2>(1, 3));
-        chain(&self.decoder, up, code).reshape(shape)
+        self.decode(self.encode(inputs.flatten::<2>(1, 3)))
+            .reshape(shape)
     }
 }
 

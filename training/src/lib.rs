@@ -65,7 +65,7 @@ pub use task::{
     LesionDetection, LesionMaps, LesionMetric, MeanTally, Part, RaisedLoss, Reconstruction,
     ReconstructionLoss, Role, Rows, ScannedSlices, SegmentScale, Segments, Sequence, Slices,
     Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, Vote, Voter, WithTask, auprc,
-    auroc, contest_score, kept_threshold, margin_loss,
+    auroc, contest_score, kept_threshold, margin_loss, stored_prompts,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

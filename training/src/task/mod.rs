@@ -45,6 +45,7 @@ pub use arrhythmia::{
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
 pub use confusion::Confusion;
+pub use language_modelling::stored_prompts;
 pub use language_modelling::{
     LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence,
 };
