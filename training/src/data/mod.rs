@@ -42,6 +42,7 @@ mod split;
 mod statistics;
 mod streamed;
 mod text;
+mod topics;
 mod values;
 mod waveforms;
 pub mod wfdb;
