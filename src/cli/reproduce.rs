@@ -10,7 +10,8 @@ use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
 use super::{Outcome, command_line, finish, note};
 use crate::apps::reproduce::{
-    self, EcgPaper, Experiment, Extent, Kpp, MriPaper, OnSetting, Place, Setting, WorstCasePaper,
+    self, EcgPaper, Experiment, Extent, Kpp, MriPaper, OnSetting, Place, RocrPaper, Setting,
+    WorstCasePaper,
 };
 
 /// Run the acceptance experiment of a paper, and say which of its claims hold
@@ -24,9 +25,13 @@ use crate::apps::reproduce::{
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri [default: digits, iegm, mri-phantom]
+    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; topics, jsonl:FILE or another source of passages for rocr
+    /// [default: digits, iegm, mri-phantom, topics]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
+    /// Folder of the sentence encoder of rocr; hashed n-grams, which need no file, where absent
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    encoder: Option<PathBuf>,
     /// Number of seeds: trainings of each method
     #[arg(
         long,
@@ -61,6 +66,8 @@ enum Paper {
     Ecg,
     /// Lesions in brains, found by the quality of their reconstruction
     Mri,
+    /// Retrieval from stored vectors that deviate
+    Rocr,
 }
 
 impl Paper {
@@ -70,6 +77,7 @@ impl Paper {
             Self::WorstCase | Self::Kpp => "digits",
             Self::Ecg => "iegm",
             Self::Mri => "mri-phantom",
+            Self::Rocr => "topics",
         }
     }
 }
@@ -88,6 +96,9 @@ impl Reproduce {
             Some(source) => source,
             None => self.paper.usual_data().parse()?,
         };
+        if let (Some(encoder), false) = (&self.encoder, matches!(self.paper, Paper::Rocr)) {
+            bail!("--encoder {} is for rocr: leave it out", encoder.display());
+        }
         let data = source.to_string();
         match self.paper {
             Paper::WorstCase => {
@@ -102,6 +113,10 @@ impl Reproduce {
             }
             Paper::Ecg => self.experiment(&EcgPaper::new(source, extent)?, data),
             Paper::Mri => self.experiment(&MriPaper::new(&source, extent)?, data),
+            Paper::Rocr => {
+                let paper = RocrPaper::new(source, self.encoder.clone(), extent)?;
+                self.experiment(&paper, data)
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod ecg;
 mod kpp;
 mod mri;
 mod noise_study;
+mod rocr;
 mod setting;
 mod worst_case;
 
@@ -15,6 +16,7 @@ pub(crate) use ecg::EcgPaper;
 pub(crate) use kpp::Kpp;
 pub(crate) use mri::MriPaper;
 pub(crate) use noise_study::OnSetting;
+pub(crate) use rocr::RocrPaper;
 pub(crate) use setting::{Extent, Setting};
 pub(crate) use worst_case::WorstCasePaper;
 

@@ -32,10 +32,12 @@ pub(crate) use parts::Retrievals;
 pub use ranks::Ranks;
 
 use self::documents::{Documents, NEGATIVES};
+use self::encoder::SentenceEncoder;
 use self::stored::{Stored, StoredNoise, stored, unit};
 use self::triplet::{Contrasted, triplet_loss};
-use super::{Batch, Learn, Moment, RaisedLoss, Task};
+use super::{Batch, Learn, Moment, RaisedLoss, Role, Task};
 use crate::TrainingError;
+use crate::data::Passage;
 use crate::weight_gradients::values;
 
 /// What documents are for.
@@ -119,17 +121,83 @@ pub struct Embedded {
 }
 
 impl Retrieval {
-    /// Vectors as the encoder gives them of the items' queries and of all documents of this part, row after row, and the numbers of a
-    /// vector: what a head is put to work on outside of a task.
-    pub fn vectors(&self) -> (&[f32], &[f32], usize) {
-        let Documents {
-            width,
-            stored,
-            asked,
-            ..
-        } = &*self.documents;
-        let rows = self.range.start * width..self.range.end * width;
-        (&asked[rows.clone()], &stored[rows], *width)
+    /// The documents `passages`, with the encoder of `config` on `device`; `seed` draws the words that queries lack and other titles.
+    ///
+    /// # Errors
+    /// Those of the encoder, a passage that is no document, and two documents with one text.
+    pub fn new(
+        passages: &[Passage],
+        config: &RetrievalConfig,
+        (seed, role): (u64, Role),
+        device: &Device,
+    ) -> Result<Self, TrainingError> {
+        let encoder = SentenceEncoder::open(config.encoder.as_deref(), device)?;
+        Self::encoded(passages, Arc::new(config.clone()), &encoder, (seed, role))
+    }
+
+    fn encoded(
+        passages: &[Passage],
+        config: Arc<RetrievalConfig>,
+        encoder: &SentenceEncoder,
+        (seed, role): (u64, Role),
+    ) -> Result<Self, TrainingError> {
+        config.check()?;
+        let learned = role == Role::Learn;
+        let documents = Documents::new(passages, &config, encoder, (seed, learned))?;
+        Ok(Self {
+            range: 0..documents.len(),
+            documents: Arc::new(documents),
+            bits: WeightBits::new(config.bits)?,
+            config,
+            seed,
+            purpose: match role {
+                Role::Learn => Purpose::Learn,
+                Role::Judge => Purpose::Judge,
+            },
+        })
+    }
+
+    /// The same documents, learned and judged by `config`.
+    ///
+    /// # Errors
+    /// [`TrainingError::Setting`] for another encoder or other queries, and for triplets whose negatives these documents lack.
+    pub fn learned_by(&self, config: &RetrievalConfig) -> Result<Self, TrainingError> {
+        config.check()?;
+        let own = &self.config;
+        let same = own.encoder == config.encoder && own.queries == config.queries;
+        if !same || own.triplets != config.triplets && config.triplets == Triplets::Labels {
+            return Err(TrainingError::setting(
+                "task",
+                "another encoder, queries or labels",
+                "those that the documents were read with",
+            ));
+        }
+        Ok(Self {
+            bits: WeightBits::new(config.bits)?,
+            config: Arc::new(config.clone()),
+            ..self.clone()
+        })
+    }
+
+    /// What `network` makes of the queries and of the documents, each of length 1, row after row: what is asked of a store and put into it.
+    ///
+    /// # Errors
+    /// [`TrainingError::NotFinite`].
+    pub fn embedded<E: Embedder>(
+        &self,
+        network: &E,
+        device: &Device,
+    ) -> Result<[Vec<f32>; 2], TrainingError> {
+        let Documents { stored, asked, .. } = &*self.documents;
+        let of = |rows: &[f32]| -> Result<Vec<f32>, TrainingError> {
+            let rows = self.documents.gather(rows, self.range.clone());
+            let found = unit(network.embed(self.tensor(rows, device)));
+            let [_, width] = found.dims();
+            let found = values(found)?;
+            super::require_finite(&found, width)?;
+            Ok(found)
+        };
+        Ok([of(asked)?, of(stored)?])
     }
 
     fn tensor(&self, rows: Vec<f32>, device: &Device) -> Tensor<2> {

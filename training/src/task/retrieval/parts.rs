@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use crossburn_hardware::WeightBits;
 use crossburn_models::{Embedder, EmbeddingHeadConfig};
 
-use super::documents::Documents;
 use super::encoder::SentenceEncoder;
-use super::{Purpose, Retrieval, RetrievalConfig};
+use super::{Retrieval, RetrievalConfig};
 use crate::TrainingError;
 use crate::data::{Amount, Corpus, DataSource};
 use crate::task::{Part, Role, TaskParts};
@@ -16,7 +14,6 @@ use crate::task::{Part, Role, TaskParts};
 /// The documents of a recipe, with the encoder that makes vectors of them.
 pub(crate) struct Retrievals {
     config: Arc<RetrievalConfig>,
-    bits: WeightBits,
     encoder: SentenceEncoder,
 }
 
@@ -41,7 +38,6 @@ impl Retrievals {
         }
         Ok(Self {
             config: Arc::new(config.clone()),
-            bits: WeightBits::new(config.bits)?,
             encoder,
         })
     }
@@ -68,19 +64,8 @@ impl Retrievals {
         };
         let available = passages.len();
         passages.truncate(amount.of(what, &name, available, available)?);
-        let learned = role == Role::Learn;
-        let documents = Documents::new(&passages, &self.config, &self.encoder, (seed, learned))?;
-        Ok(Retrieval {
-            range: 0..documents.len(),
-            documents: Arc::new(documents),
-            config: Arc::clone(&self.config),
-            bits: self.bits,
-            seed,
-            purpose: match role {
-                Role::Learn => Purpose::Learn,
-                Role::Judge => Purpose::Judge,
-            },
-        })
+        let config = Arc::clone(&self.config);
+        Retrieval::encoded(&passages, config, &self.encoder, (seed, role))
     }
 }
 
