@@ -31,7 +31,7 @@ pub(super) fn claims(cells: &Cells, documents: usize) -> Result<Vec<Claim>> {
         )?);
         let pairs = of(arm, &at_usual).into_iter().zip(of(VANILLA, &at_usual));
         claims.push(claim(
-            format!("recall@1 of that of {VANILLA} at σ = {USUAL}, mean over devices: {arm}"),
+            format!("times the recall@1 of {VANILLA} at σ = {USUAL}, mean over devices: {arm}"),
             (
                 Expected::AtLeast(1.3),
                 "≥ 1.3 times; the paper has 1.3 to 3.0",

@@ -99,8 +99,8 @@ impl Search {
                 numbers.insert(SAME.to_string(), all.share(all.same));
             }
         }
-        numbers.insert(SNR.to_string(), self.signal_to_noise()?);
         if self.mitigation == Mitigation::None {
+            numbers.insert(SNR.to_string(), self.signal_to_noise()?);
             numbers.insert(CELLS.to_string(), self.on_cells()?);
             numbers.insert(EXACT.to_string(), self.exact_on_cells()?);
         }

@@ -391,7 +391,11 @@ impl Embedded {
     /// The document other than its own that each query likes best; its own where there is no other.
     fn hardest(&self, batch: &Searched) -> Vec<i64> {
         let count = batch.documents.items();
-        let scores = self.scores(count).unwrap_or_default();
+        let own = || batch.targets.iter().map(|target| *target as i64).collect();
+        // A loss that cannot be read back is refused where it is read.
+        let Ok(scores) = self.scores(count) else {
+            return own();
+        };
         let hardest = |(scores, target): (&[f32], &usize)| {
             let others = scores
                 .iter()
