@@ -237,8 +237,8 @@ fn triplets_are_those_of_the_two_recipes() {
         let dropped = positives.iter().filter(|x| **x == 0.0).count();
         // 1152 draws: 115 ± 5 standard errors of 10.2.
         assert!((64..167).contains(&dropped), "{dropped}");
-        let kept = positives.iter().zip(&anchors).filter(|(x, _)| **x != 0.0);
-        assert!(kept.into_iter().all(|(x, a)| (x * 0.9 - a).abs() < 1e-6));
+        let mut kept = positives.iter().zip(&anchors).filter(|(x, _)| **x != 0.0);
+        assert!(kept.all(|(x, a)| (x * 0.9 - a).abs() < 1e-6));
         let negatives = rows(batch.negatives.as_ref().unwrap());
         if labels {
             // One of the five with the own body.
