@@ -10,8 +10,8 @@ use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
 use super::{Outcome, command_line, finish, note};
 use crate::apps::reproduce::{
-    self, EcgPaper, Experiment, Extent, Kpp, MriPaper, OnSetting, Place, PromptPaper, Setting,
-    WorstCasePaper,
+    self, EcgPaper, Experiment, Extent, Kpp, MriPaper, OnSetting, Place, PromptPaper, RocrPaper,
+    Setting, WorstCasePaper,
 };
 
 /// Run the acceptance experiment of a paper, and say which of its claims hold
@@ -25,9 +25,13 @@ use crate::apps::reproduce::{
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; nvcim-pt draws its own [default: digits, iegm, mri-phantom]
+    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; topics, jsonl:FILE or another source of passages for rocr;
+    /// nvcim-pt draws its own [default: digits, iegm, mri-phantom, topics]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
+    /// Folder of the sentence encoder of rocr; hashed n-grams, which need no file, where absent
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    encoder: Option<PathBuf>,
     /// Number of seeds: trainings of each method
     #[arg(
         long,
@@ -64,6 +68,8 @@ enum Paper {
     Mri,
     /// Tuned prompts in an in-memory store, fetched by a search
     NvcimPt,
+    /// Retrieval from stored vectors that deviate
+    Rocr,
 }
 
 impl Reproduce {
@@ -76,6 +82,9 @@ impl Reproduce {
             (_, true) => Extent::Full,
             _ => Extent::Usual,
         };
+        if let (Some(encoder), false) = (&self.encoder, matches!(self.paper, Paper::Rocr)) {
+            bail!("--encoder {} is for rocr: leave it out", encoder.display());
+        }
         match self.paper {
             Paper::WorstCase => {
                 let source = self.source("digits")?;
@@ -102,6 +111,11 @@ impl Reproduce {
                     bail!("this paper's experiment is not defined on {source}: drop --data");
                 }
                 self.experiment(&PromptPaper::new(extent)?, None)
+            }
+            Paper::Rocr => {
+                let source = self.source("topics")?;
+                let paper = RocrPaper::new(source.clone(), self.encoder.clone(), extent)?;
+                self.experiment(&paper, Some(source))
             }
         }
     }

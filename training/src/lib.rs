@@ -61,10 +61,11 @@ pub use task::{
     Alarms, AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, ArrhythmiaConfig,
     ArrhythmiaDetection, ArrhythmiaMetric, AttackLoss, Attacked, Batch, Classification, Confusion,
     CorruptionNoise, Counts, DecidedSegment, DecidedSequence, Decision, Detector, Diagnosis,
-    Labelled, LanguageMetric, LanguageModelling, LanguageModellingConfig, Learn, LesionConfig,
-    LesionDetection, LesionMaps, LesionMetric, MeanTally, Part, RaisedLoss, Reconstruction,
-    ReconstructionLoss, Role, Rows, ScannedSlices, SegmentScale, Segments, Sequence, Slices,
-    Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, Vote, Voter, WithTask, auprc,
+    Distance, Embedded, Labelled, LanguageMetric, LanguageModelling, LanguageModellingConfig,
+    Learn, LesionConfig, LesionDetection, LesionMaps, LesionMetric, MeanTally, Moment, Part,
+    Queries, RaisedLoss, Ranks, Reconstruction, ReconstructionLoss, Retrieval, RetrievalConfig,
+    Role, Rows, ScannedSlices, Searched, SegmentScale, Segments, Sequence, Slices, Surrogate,
+    SurrogateList, Tally, Task, TaskConfig, TaskParts, Triplets, Vote, Voter, WithTask, auprc,
     auroc, contest_score, kept_threshold, margin_loss, stored_prompts,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};

@@ -21,7 +21,7 @@ use crate::data::Augmentation;
 use crate::held_weights::{self, HeldWeights, WeightScales};
 use crate::learner::{Learner, Step};
 use crate::method::{Plan, Scene};
-use crate::task::{Batch, Learn, Tally, items_in_words};
+use crate::task::{Batch, Learn, Moment, Tally, items_in_words};
 use crate::weight_clip::clip_weights;
 use crate::{
     Batches, Deployment, EpochRecord, HardwareAware, Method, Passes, Recipe, Selection,
@@ -515,8 +515,12 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let clip = training.clip;
         let clip = clip.map(|deviations| (deviations, clipped(&learner.network, recipe)));
         let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
+        let moment = Moment {
+            key,
+            progress: (epoch - 1) as f64 / recipe.epochs().max(1) as f64,
+        };
         let items_on = |items: &[usize], device: &Device| match &training.augmentation {
-            none if *none == Augmentation::default() => run.train.fresh(items, key, device),
+            none if *none == Augmentation::default() => run.train.fresh(items, moment, device),
             augmentation => run.train.augmented(items, augmentation, key, device),
         };
         let (mut loss_sum, mut tally, mut seen) = (0.0, T::Tally::default(), 0);

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use burn::tensor::Device;
 use clap::Args;
 use crossburn_hardware::programmed;
-use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, WithNetwork};
+use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, Embedder, WithNetwork};
 use crossburn_training::data::SEGMENT_CLASSES;
 use crossburn_training::data::signal::{
     BandPass, BandPassStream, SEGMENT_POINTS, SEGMENT_RATE, SegmentFilter,
@@ -151,6 +151,10 @@ impl WithNetwork for Job<'_> {
     }
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> Result<()> {
+        bail!("{} is no classifier", self.detector.stored.folder.display())
+    }
+
+    fn embedder<E: Embedder>(self, _: E) -> Result<()> {
         bail!("{} is no classifier", self.detector.stored.folder.display())
     }
 }

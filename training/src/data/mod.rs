@@ -43,6 +43,7 @@ mod split;
 mod statistics;
 mod streamed;
 mod text;
+mod topics;
 mod values;
 mod waveforms;
 pub mod wfdb;

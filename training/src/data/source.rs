@@ -12,12 +12,12 @@ use super::reader::{Kind, Part, Reader};
 use super::signal::SegmentFilter;
 use super::{
     Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, iegm, image_folder,
-    jsonl, lamp, mri, npy, npz, own, text, waveforms, wfdb,
+    jsonl, lamp, mri, npy, npz, own, text, topics, waveforms, wfdb,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 23] = [
     digits::KIND,
     waveforms::KIND,
     iegm::PROCEDURAL,
@@ -39,6 +39,7 @@ const KINDS: [Kind; 22] = [
     CROWD,
     CROWD_OF,
     PERSON,
+    topics::KIND,
     own::KIND,
 ];
 
@@ -422,6 +423,7 @@ mod tests {
             ("personal", "personal"),
             ("personal", "personal:30"),
             ("person", "person:3?kind=tag"),
+            ("topics", "topics"),
         ] {
             let source = text.parse::<DataSource>().unwrap();
             assert_eq!((source.kind(), source.to_string().as_str()), (kind, text));
@@ -451,7 +453,7 @@ mod tests {
             let message = text.parse::<DataSource>().unwrap_err().to_string();
             assert!(
                 message.ends_with(
-                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, lamp:DIR, personal, personal:SESSIONS or person:NUMBER"
+                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, lamp:DIR, personal, personal:SESSIONS, person:NUMBER or topics"
                 ),
                 "{message}"
             );

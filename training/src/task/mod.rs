@@ -21,6 +21,7 @@ mod confusion;
 mod language_modelling;
 mod lesion;
 mod registry;
+mod retrieval;
 mod tally;
 
 use std::fmt::{Debug, Display};
@@ -55,6 +56,9 @@ pub use lesion::{
     ScannedSlices, Slices, kept_threshold,
 };
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
+pub use retrieval::{
+    Distance, Embedded, Queries, Ranks, Retrieval, RetrievalConfig, Searched, Triplets,
+};
 pub use tally::{MeanTally, Tally};
 
 use crate::data::{Augmentation, Conventions};
@@ -74,6 +78,15 @@ pub(crate) fn require_finite(outputs: &[f32], width: usize) -> Result<(), Traini
         }),
         None => Ok(()),
     }
+}
+
+/// When items are learned from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// What draws of this epoch are made with.
+    pub key: u64,
+    /// The share of all epochs that is done, from 0 to below 1.
+    pub progress: f64,
 }
 
 /// One part of the data of a task, with the metric that a network is judged by on it. A clone is cheap: data are shared.
@@ -108,17 +121,17 @@ pub trait Task: Clone + Debug + Send + Sync {
     fn batch(&self, items: &[usize], device: &Device) -> Result<Self::Batch, TrainingError>;
 
     /// Like [`batch`](Self::batch), to learn from: what is drawn anew each time that an item is learned from, such as the noise that it is
-    /// corrupted with, is drawn with `key`. By default nothing is.
+    /// corrupted with, is drawn with the key of `moment`. By default nothing is.
     ///
     /// # Errors
     /// Those of [`batch`](Self::batch).
     fn fresh(
         &self,
         items: &[usize],
-        key: u64,
+        moment: Moment,
         device: &Device,
     ) -> Result<Self::Batch, TrainingError> {
-        let _ = key;
+        let _ = moment;
         self.batch(items, device)
     }
 

@@ -33,7 +33,9 @@ use self::corruption::{Corruption, Views};
 use self::overlap::best_threshold;
 use self::scored::{Scored, Slice};
 use self::ssim::fusion_quality;
-use super::{Batch, Learn, MeanTally, RaisedLoss, Tally, Task, border_near, require_finite};
+use super::{
+    Batch, Learn, MeanTally, Moment, RaisedLoss, Tally, Task, border_near, require_finite,
+};
 use crate::TrainingError;
 use crate::data::{Augmentation, Conventions, Masks, Samples};
 use crate::weight_gradients::values;
@@ -389,12 +391,18 @@ impl Task for LesionDetection {
     }
 
     fn batch(&self, items: &[usize], device: &Device) -> Result<Slices, TrainingError> {
-        self.fresh(items, self.seed, device)
+        let places: Vec<usize> = items.iter().map(|item| self.place(*item)).collect();
+        self.shown(items, self.samples.inputs(&places, device), self.seed)
     }
 
-    fn fresh(&self, items: &[usize], key: u64, device: &Device) -> Result<Slices, TrainingError> {
+    fn fresh(
+        &self,
+        items: &[usize],
+        moment: Moment,
+        device: &Device,
+    ) -> Result<Slices, TrainingError> {
         let places: Vec<usize> = items.iter().map(|item| self.place(*item)).collect();
-        self.shown(items, self.samples.inputs(&places, device), key)
+        self.shown(items, self.samples.inputs(&places, device), moment.key)
     }
 
     fn augmented(

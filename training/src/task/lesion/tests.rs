@@ -343,14 +343,15 @@ fn healthy_slices_are_learned_with_new_noise_in_every_epoch() {
     let device = Device::flex();
     let task = LesionDetection::learn(slices(), &config, 1).unwrap();
     assert_eq!((task.items(), task.metric().better), (4, Better::Lower));
-    let shown = |key| values(task.fresh(&[0, 3], key, &device).unwrap().inputs).unwrap();
+    let moment = |key| Moment { key, progress: 0.0 };
+    let shown = |key| values(task.fresh(&[0, 3], moment(key), &device).unwrap().inputs).unwrap();
     assert_eq!(shown(1).len(), 2 * PIXELS);
     assert_eq!(shown(7), shown(7));
     assert_ne!(shown(7), shown(8));
     let held: Vec<f32> = values(task.batch(&[0, 3], &device).unwrap().inputs).unwrap();
     assert_eq!(held, shown(1));
     // The loss is the mean over all pixels, and 0 outside the patch.
-    let batch = task.fresh(&[0, 1, 2, 3], 5, &device).unwrap();
+    let batch = task.fresh(&[0, 1, 2, 3], moment(5), &device).unwrap();
     let output = task.forward(&Half::new(), &batch);
     let loss = Learn::<Half>::loss(&task, output.clone(), &batch).into_scalar::<f32>();
     let [output, pasted, clean] =
