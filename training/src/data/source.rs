@@ -274,9 +274,11 @@ impl DataSource {
     }
 
     /// How the slices of brains are prepared that its samples are, and whether their intensities are reversed, which may take reading the training
-    /// samples of `seed`; `None` of other samples.
+    /// samples of `seed`, but for a source whose [`following`](Self::following) conventions say it; `None` of other samples.
     pub fn slices(&self, seed: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
-        self.reader.slices(seed)
+        let learned = self.conventions.as_ref();
+        let reversed = learned.and_then(|conventions| conventions.reversed);
+        self.reader.slices(seed, reversed)
     }
 
     /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.

@@ -237,7 +237,11 @@ fn drawn(seed: u64, first: u64, count: usize, config: &PhantomConfig, lesions: b
         })
         .collect();
     let plane = config.size * config.size;
-    let (mut values, mut masks) = (Vec::with_capacity(count * plane), Masks::default());
+    let mut values = Vec::with_capacity(count * plane);
+    let mut masks = Masks {
+        reversed: Some(reversed),
+        ..Masks::default()
+    };
     let (mut labels, mut origins) = (Vec::with_capacity(count), Origins::default());
     for (group, (patient, volume)) in patients.zip(&volumes).enumerate() {
         origins.groups.push(format!("B{patient}"));

@@ -2,6 +2,7 @@
 
 mod config;
 mod corruption;
+mod figures;
 mod maps;
 mod noise;
 mod overlap;
@@ -33,7 +34,9 @@ use self::corruption::{Corruption, Views};
 use self::overlap::best_threshold;
 use self::scored::{Scored, Slice};
 use self::ssim::fusion_quality;
-use super::{Batch, Learn, MeanTally, RaisedLoss, Tally, Task, border_near, require_finite};
+use super::{
+    Batch, Chart, Learn, MeanTally, Pictures, RaisedLoss, Tally, Task, border_near, require_finite,
+};
 use crate::TrainingError;
 use crate::data::{Augmentation, Conventions, Masks, Samples};
 use crate::weight_gradients::values;
@@ -461,6 +464,13 @@ impl Task for LesionDetection {
         found.push((number("volumes"), scored.volumes() as f64));
         found
     }
+
+    fn charts(&self, tally: &LesionMaps) -> Vec<Chart> {
+        match self.inside {
+            Some(_) => self.drawn(tally),
+            None => Vec::new(),
+        }
+    }
 }
 
 impl<A: Autoencoder> Learn<A> for LesionDetection {
@@ -501,5 +511,17 @@ impl<A: Autoencoder> Learn<A> for LesionDetection {
             }
         }
         Ok(())
+    }
+
+    fn pictures(
+        &self,
+        network: &A,
+        tally: &LesionMaps,
+        item: &dyn Fn(usize) -> Option<Slices>,
+    ) -> Result<Option<Pictures>, TrainingError> {
+        match self.inside {
+            Some(_) => self.pictured(network, tally, item),
+            None => Ok(None),
+        }
     }
 }

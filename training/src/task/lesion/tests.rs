@@ -69,6 +69,7 @@ fn slices() -> Samples {
         masks: Some(Masks {
             brain: each(&|_, pixel| u8::from(brain(pixel))),
             lesion: each(&|slice, pixel| u8::from(lesion(slice, pixel))),
+            reversed: None,
         }),
     }
 }
