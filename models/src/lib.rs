@@ -36,18 +36,21 @@ pub mod onnx;
 mod outputs;
 mod resnet;
 mod signal_cnn;
+mod step_draws;
 mod tensor_names;
 mod unet;
+mod variational;
 
 pub use activation::Activation;
 pub use autoencoder::{
     Autoencoder, ConvAutoencoder, ConvAutoencoderConfig, DenseAutoencoder, DenseAutoencoderConfig,
+    Restored,
 };
 pub use cifar_resnet::{CifarResNet, CifarResNetConfig};
 pub use classifier::Classifier;
 pub use cnn1d::{Cnn1d, Cnn1dConfig};
 pub use convnet::{ConvNet, ConvNetConfig};
-pub use dropout::{dropout, with_dropout_draws};
+pub use dropout::dropout;
 pub use held_form::HeldForm;
 pub use initialize::initialize;
 pub use integer_export::{IntegerStage, rounding_bound, to_integers};
@@ -59,5 +62,7 @@ pub use network::{Network, WithNetwork};
 pub use outputs::{ByForward, Forward, Outputs, WithForward};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};
 pub use signal_cnn::{SignalCnn, SignalCnnConfig, SignalLayer, SignalNorm};
+pub use step_draws::with_step_draws;
 pub use tensor_names::{Layout, Origin, OutputBlocks, TensorNames};
 pub use unet::{UNet, UNetConfig, UNetNorm};
+pub use variational::{VariationalAutoencoder, VariationalAutoencoderConfig};

@@ -11,8 +11,8 @@ use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::held_form::HeldForm;
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
-    LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig, UNetConfig, WithNetwork, convnet,
-    initialize, lenet,
+    LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig, UNetConfig,
+    VariationalAutoencoderConfig, WithNetwork, convnet, initialize, lenet,
 };
 
 /// Any network of this crate, as recipes and checkpoints name it.
@@ -53,6 +53,9 @@ pub enum ModelConfig {
     /// Convolutions at several resolutions, joined on the way down and up.
     #[serde(rename = "unet")]
     UNet(UNetConfig),
+    /// Convolutions down to a code that is kept near a normal distribution, and up again.
+    #[serde(rename = "vae")]
+    Variational(VariationalAutoencoderConfig),
     /// A language model by a few sizes.
     Decoder(DecoderSizes),
     /// A language model from its folder, which `crossburn_training` reads.
@@ -228,6 +231,7 @@ impl ModelConfig {
             Self::Autoencoder(_) => "autoencoder",
             Self::ConvAutoencoder(_) => "conv-autoencoder",
             Self::UNet(_) => "unet",
+            Self::Variational(_) => "vae",
             Self::Decoder(_) => "decoder",
             Self::Pretrained(_) => "pretrained",
             Self::Onnx(_) => "onnx",
@@ -239,7 +243,10 @@ impl ModelConfig {
     pub fn family(&self) -> Option<Family> {
         Some(match self {
             Self::Own(_) => return None,
-            Self::Autoencoder(_) | Self::ConvAutoencoder(_) | Self::UNet(_) => Family::Autoencoder,
+            Self::Autoencoder(_)
+            | Self::ConvAutoencoder(_)
+            | Self::UNet(_)
+            | Self::Variational(_) => Family::Autoencoder,
             Self::Decoder(_) | Self::Pretrained(_) => Family::LanguageModel,
             Self::Mlp(_)
             | Self::LeNet(_)
@@ -271,6 +278,7 @@ impl ModelConfig {
             Self::Autoencoder(config) => config.bits,
             Self::ConvAutoencoder(config) => config.bits,
             Self::UNet(config) => config.bits,
+            Self::Variational(config) => config.bits,
             Self::Decoder(_) | Self::Pretrained(_) => None,
             Self::Onnx(config) => config.bits,
             Self::Own(config) => config.bits,
@@ -290,6 +298,7 @@ impl ModelConfig {
             | Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
             | Self::UNet(_)
+            | Self::Variational(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
             | Self::Onnx(_)
@@ -311,6 +320,7 @@ impl ModelConfig {
             Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
             | Self::UNet(_)
+            | Self::Variational(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
             | Self::Onnx(_)
@@ -341,6 +351,7 @@ impl ModelConfig {
             Self::Decoder(sizes) => return sizes.config().map(|_| ()).map_err(unbuilt),
             Self::SignalCnn(config) => return config.check(),
             Self::UNet(config) => return config.check(),
+            Self::Variational(config) => return config.check(),
             Self::ConvNet(config) => (&[1, 1], vec![("width", config.width)]),
             Self::ResNet18(config) => (
                 &[1, 1],
@@ -402,6 +413,11 @@ impl ModelConfig {
     pub fn check(&self, shape: [usize; 3]) -> Result<(), ModelError> {
         self.check_sizes()?;
         let [channels, height, width] = shape;
+        let uneven = |own: usize, multiple: usize| {
+            let fits = channels == own && height % multiple == 0 && width % multiple == 0;
+            (!fits)
+                .then(|| format!("{own}-channel (with height and width multiples of {multiple})"))
+        };
         let expected = match self {
             Self::Mlp(MlpConfig { widths, .. })
             | Self::Autoencoder(DenseAutoencoderConfig { widths, .. }) => {
@@ -416,18 +432,9 @@ impl ModelConfig {
             }
             Self::Decoder(_) | Self::Pretrained(_) => Some("token".to_string()),
             Self::Onnx(_) | Self::Own(_) => None,
-            Self::ConvAutoencoder(config) => {
-                let fits = channels == config.channels && height % 4 == 0 && width % 4 == 0;
-                let rule = "with height and width multiples of 4";
-                (!fits).then(|| format!("{}-channel ({rule})", config.channels))
-            }
-            Self::UNet(config) => {
-                let multiple = config.multiple();
-                let fits =
-                    channels == config.channels && height % multiple == 0 && width % multiple == 0;
-                let rule = format!("with height and width multiples of {multiple}");
-                (!fits).then(|| format!("{}-channel ({rule})", config.channels))
-            }
+            Self::ConvAutoencoder(config) => uneven(config.channels, 4),
+            Self::UNet(config) => uneven(config.channels, config.multiple()),
+            Self::Variational(config) => uneven(config.channels, config.multiple()),
             Self::ResNet18(_) | Self::ResNet(_) => {
                 (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string())
             }
@@ -480,6 +487,7 @@ impl ModelConfig {
                 work.autoencoder(initialize(config.init(device), seed))
             }
             Self::UNet(config) => work.autoencoder(initialize(config.init(device), seed)),
+            Self::Variational(config) => work.autoencoder(initialize(config.init(device), seed)),
         })
     }
 }
@@ -612,6 +620,10 @@ mod tests {
                 r#"{"kind":"unet","width":3,"multipliers":[1,2],"blocks":2,"norm":"none"}"#,
                 [1, 6, 4],
             ),
+            (
+                r#"{"kind":"vae","channels":2,"width":3,"levels":2,"bits":6}"#,
+                [2, 8, 12],
+            ),
         ];
         for (text, shape) in rows {
             let config: ModelConfig = serde_json::from_str(text).unwrap();
@@ -677,6 +689,7 @@ mod tests {
             ),
             (r#"{"kind":"conv-autoencoder","width":4"#, [1, 8, 8], true),
             (r#"{"kind":"unet","width":4"#, [1, 8, 8], false),
+            (r#"{"kind":"vae","width":4"#, [1, 8, 8], false),
         ];
         for (text, shape, same_streams) in rows {
             let read = |end: &str| -> ModelConfig {

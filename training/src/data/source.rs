@@ -17,7 +17,7 @@ use super::{
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 23] = [
     digits::KIND,
     waveforms::KIND,
     iegm::PROCEDURAL,
@@ -25,6 +25,7 @@ const KINDS: [Kind; 22] = [
     iegm::CONTEST,
     wfdb::KIND,
     mri::PHANTOM,
+    mri::TISSUES,
     mri::SLICES,
     mri::VOLUMES,
     idx::KIND,
@@ -410,6 +411,7 @@ mod tests {
             ("wfdb", "wfdb:a/b?signal=II"),
             ("mri-phantom", "mri-phantom"),
             ("mri-phantom", "mri-phantom?contrast=t2&d=0.18"),
+            ("mri-tissues", "mri-tissues:a?d=0.1&t1=head"),
             ("mri-slices", "mri-slices:a/b.npz?folds=5&fold=0"),
             ("mri", "mri:a?image=T2&down=2"),
             ("mnist", "mnist:a/b"),

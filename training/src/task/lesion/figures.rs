@@ -52,7 +52,7 @@ fn precision_by_recall(voxels: &[(f64, bool)]) -> Vec<(f64, f64)> {
     points
 }
 
-/// Four digits after the point are more than a plot shows.
+/// `share` to four digits, which are more than a plot shows.
 fn rounded(share: f64) -> f64 {
     (share * 1e4).round() / 1e4
 }
@@ -189,7 +189,7 @@ impl LesionDetection {
                 continue;
             };
             let output = Learn::<A>::forward(self, network, &batch);
-            let reconstruction = values(batch.reconstructions(output).mean_dim(1))?;
+            let reconstruction = values(batch.reconstructions(output.outputs).mean_dim(1))?;
             let input = values(batch.clean)?;
             chosen.push((name, value, largest, input, reconstruction));
         }

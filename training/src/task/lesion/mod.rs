@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_checkpoints::Checksum;
-use crossburn_models::Autoencoder;
+use crossburn_models::{Autoencoder, Restored};
 use crossburn_noise::{Better, Metric};
 
 pub use config::{LesionConfig, LesionMetric, Reconstruction};
@@ -474,23 +474,25 @@ impl Task for LesionDetection {
 }
 
 impl<A: Autoencoder> Learn<A> for LesionDetection {
-    type Output = Tensor<4>;
+    type Output = Restored;
     type Surrogate = RaisedLoss;
 
-    fn forward(&self, network: &A, batch: &Slices) -> Tensor<4> {
-        network.forward(batch.inputs.clone())
+    fn forward(&self, network: &A, batch: &Slices) -> Restored {
+        network.restore(batch.inputs.clone())
     }
 
-    fn loss(&self, output: Tensor<4>, batch: &Slices) -> Tensor<1> {
-        self.errors(output, batch).mean()
+    fn loss(&self, output: Restored, batch: &Slices) -> Tensor<1> {
+        let errors = self.errors(output.outputs.clone(), batch).mean();
+        output.penalized(errors)
     }
 
     fn judge(
         &self,
-        output: Tensor<4>,
+        output: Restored,
         batch: &Slices,
         tallies: &mut [LesionMaps],
     ) -> Result<(), TrainingError> {
+        let output = output.outputs;
         let map = match self.inside {
             Some(_) => self.map(output, batch),
             None => self.errors(output, batch).mean_dim(1),
