@@ -226,7 +226,7 @@ impl LesionDetection {
                 name: name.to_string(),
                 notes: vec![
                     self.called(shown.place),
-                    format!("{} of the volume {}", judged_by.name, judged_by.show(value)),
+                    format!("{} {}", judged_by.name, judged_by.show(value)),
                 ],
                 panels,
             }
@@ -237,9 +237,10 @@ impl LesionDetection {
         }
         let mut columns = vec!["Input", "Reconstruction", "Map", "Lesion"];
         let mut note = format!(
-            "The slice with the largest lesion of the best, the median and the worst of {} volumes with lesions. Slices are as the network \
-             sees them. The map is filtered: black is 0, white is {most:.3}.",
-            volumes.len()
+            "The slice with the largest lesion of the best, the median and the worst of {} volumes with lesions, by the {} of the volume. Slices \
+             are as the network sees them. The map is filtered: black is 0, white is {most:.3}.",
+            volumes.len(),
+            judged_by.name
         );
         if let Some(threshold) = threshold {
             columns.push("Found");

@@ -481,8 +481,8 @@ fn figures_are_those_worked_by_hand() {
         panic!("{} rows", pictures.rows.len());
     };
     assert_eq!((&*best.name, &*worst.name), ("Best", "Worst"));
-    assert_eq!(best.notes, ["b, slice 1", "Dice of the volume 100.00 %"]);
-    assert_eq!(worst.notes, ["a, slice 1", "Dice of the volume 8.00 %"]);
+    assert_eq!(best.notes, ["b, slice 1", "Dice 100.00 %"]);
+    assert_eq!(worst.notes, ["a, slice 1", "Dice 8.00 %"]);
     // A voxel outside the brain, one of healthy brain, one of the lesion.
     let at = |row: &crate::task::PictureRow, panel: usize| {
         [0, 7, 14].map(|pixel| row.panels[panel].pixels[pixel])
@@ -502,5 +502,5 @@ fn figures_are_those_worked_by_hand() {
     assert_eq!(without.charts.len(), 1);
     let pictures = without.pictures.unwrap();
     assert_eq!(pictures.columns.len(), 4);
-    assert_eq!(pictures.rows[0].notes[1], "AUPRC of the volume 100.00 %");
+    assert_eq!(pictures.rows[0].notes[1], "AUPRC 100.00 %");
 }
