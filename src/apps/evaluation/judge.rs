@@ -50,9 +50,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         let Some((population, mut percentiles)) = found else {
             return Ok(None);
         };
-        clock.time("charts", || {
-            self.draw_chips(&fab, population.as_ref(), None)
-        })?;
+        self.draw_chips(&fab, population.as_ref(), None, clock)?;
         if let Some(simulation) = &self.job.asked.rare {
             let rare = clock.time("rare", || self.rare(&fab, simulation, None))?;
             let Some(rare) = rare else {
@@ -170,7 +168,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         let Some(mut found) = found else {
             return Ok(None);
         };
-        clock.time("charts", || self.draw_chips(&fab, found.0.as_ref(), cell))?;
+        self.draw_chips(&fab, found.0.as_ref(), cell, clock)?;
         if let Some(simulation) = &self.job.asked.rare {
             let rare = clock.time("rare", || self.rare(&fab, simulation, cell))?;
             let Some(rare) = rare else {
@@ -391,6 +389,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         fab: &impl Fab<N>,
         population: Option<&PopulationSummary>,
         cell: Option<&str>,
+        clock: &mut Clock,
     ) -> Result<()> {
         let EvaluationJob { part, chips, .. } = self.job;
         let Some(population) = population else {
@@ -407,7 +406,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
                 Some(cell) => format!("{cell}: {name} chip ({number})"),
             };
             let chip = ChipSeed::new(population.seed, number);
-            let charts = self.evaluation.charts_of_chip(fab, chip)?;
+            let charts = clock.time("charts", || self.evaluation.charts_of_chip(fab, chip))?;
             self.figures.borrow_mut().add_chip(&name, charts);
         }
         Ok(())

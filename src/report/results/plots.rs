@@ -37,9 +37,9 @@ pub(super) fn plots(results: &Results) -> Vec<Drawing> {
 }
 
 fn drawn(results: &Results) -> Vec<Plot> {
-    let of_chips = [ecdf(results), sweep(results), training(results)];
-    let of_chips = of_chips.into_iter().flatten();
-    of_chips.chain(results.figures.plots()).collect()
+    let own = [ecdf(results), sweep(results), training(results)];
+    let own = own.into_iter().flatten();
+    own.chain(results.figures.plots()).collect()
 }
 
 /// The distribution of the metric over chips per method, with KPP(1) on it and its interval in lanes below.
