@@ -502,5 +502,5 @@ fn figures_are_those_worked_by_hand() {
     assert_eq!(without.charts.len(), 1);
     let pictures = without.pictures.unwrap();
     assert_eq!(pictures.columns.len(), 4);
-    assert_eq!(pictures.rows[0].notes[1], "AUPRC 100.00 %");
+    assert_eq!(pictures.rows[0].notes[1], "AUPRC 1.000");
 }
