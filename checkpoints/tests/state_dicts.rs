@@ -376,6 +376,8 @@ fn every_network_computes_with_the_values_of_its_state_dict() {
             [1, 8, 12],
             40,
         ),
+        // 8 convolutions.
+        (r#"{"kind":"vae","width":4,"levels":2}"#, [1, 8, 12], 16),
     ] {
         let config: ModelConfig = serde_json::from_str(text).unwrap();
         let compare = Compare { path: &path, shape };

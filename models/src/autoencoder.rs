@@ -16,6 +16,41 @@ pub trait Autoencoder: Network {
     /// # Shapes
     /// `[batch, channels, height, width]`, kept.
     fn forward(&self, inputs: Tensor<4>) -> Tensor<4>;
+
+    /// The same, and what else it is to make small while it learns. By default nothing else.
+    fn restore(&self, inputs: Tensor<4>) -> Restored {
+        self.forward(inputs).into()
+    }
+}
+
+/// What an autoencoder gives for a batch.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What it gives back: `[batch, channels, height, width]`.
+    pub outputs: Tensor<4>,
+    /// What training adds to the reconstruction error, the mean over the batch: `[1]`; `None` of a network that learns by that error alone, and
+    /// outside of training.
+    pub penalty: Option<Tensor<1>>,
+}
+
+impl From<Tensor<4>> for Restored {
+    fn from(outputs: Tensor<4>) -> Self {
+        Self {
+            outputs,
+            penalty: None,
+        }
+    }
+}
+
+impl Restored {
+    /// `error` with the penalty, where there is one.
+    #[must_use]
+    pub fn penalized(self, error: Tensor<1>) -> Tensor<1> {
+        match self.penalty {
+            Some(penalty) => error + penalty,
+            None => error,
+        }
+    }
 }
 
 /// Configuration of [`DenseAutoencoder`].
@@ -180,7 +215,7 @@ impl ConvAutoencoderConfig {
 ///
 /// # Shapes
 /// `[batch, channels, height, width] → [batch, channels, 2 height, 2 width]`.
-fn doubled(x: Tensor<4>) -> Tensor<4> {
+pub(crate) fn doubled(x: Tensor<4>) -> Tensor<4> {
     let [batch, channels, height, width] = x.dims();
     let x = x.reshape([batch, channels, height, 1, width, 1]);
     x.expand([batch, channels, height, 2, width, 2]).reshape([

@@ -38,18 +38,21 @@ pub mod onnx;
 mod outputs;
 mod resnet;
 mod signal_cnn;
+mod step_draws;
 mod tensor_names;
 mod unet;
+mod variational;
 
 pub use activation::Activation;
 pub use autoencoder::{
     Autoencoder, ConvAutoencoder, ConvAutoencoderConfig, DenseAutoencoder, DenseAutoencoderConfig,
+    Restored,
 };
 pub use cifar_resnet::{CifarResNet, CifarResNetConfig};
 pub use classifier::Classifier;
 pub use cnn1d::{Cnn1d, Cnn1dConfig};
 pub use convnet::{ConvNet, ConvNetConfig};
-pub use dropout::{dropout, with_dropout_draws};
+pub use dropout::dropout;
 pub use embedding_head::{Embedder, EmbeddingHead, EmbeddingHeadConfig, HeadStart, Shaping};
 pub use hashed_ngrams::HashedNgrams;
 pub use held_form::HeldForm;
@@ -63,5 +66,7 @@ pub use network::{Network, WithNetwork};
 pub use outputs::{ByForward, Forward, Outputs, WithForward};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};
 pub use signal_cnn::{SignalCnn, SignalCnnConfig, SignalLayer, SignalNorm};
+pub use step_draws::with_step_draws;
 pub use tensor_names::{Layout, Origin, OutputBlocks, TensorNames};
 pub use unet::{UNet, UNetConfig, UNetNorm};
+pub use variational::{VariationalAutoencoder, VariationalAutoencoderConfig};

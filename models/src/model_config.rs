@@ -12,7 +12,7 @@ use crate::held_form::HeldForm;
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
     EmbeddingHeadConfig, LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig, UNetConfig,
-    WithNetwork, convnet, initialize, lenet,
+    VariationalAutoencoderConfig, WithNetwork, convnet, initialize, lenet,
 };
 
 /// Any network of this crate, as recipes and checkpoints name it.
@@ -55,6 +55,9 @@ pub enum ModelConfig {
     UNet(UNetConfig),
     /// A head on the vectors of a sentence encoder.
     EmbeddingHead(EmbeddingHeadConfig),
+    /// Convolutions down to a code that is kept near a normal distribution, and up again.
+    #[serde(rename = "vae")]
+    Variational(VariationalAutoencoderConfig),
     /// A language model by a few sizes.
     Decoder(DecoderSizes),
     /// A language model from its folder, which `crossburn_training` reads.
@@ -234,6 +237,7 @@ impl ModelConfig {
             Self::ConvAutoencoder(_) => "conv-autoencoder",
             Self::UNet(_) => "unet",
             Self::EmbeddingHead(_) => "embedding-head",
+            Self::Variational(_) => "vae",
             Self::Decoder(_) => "decoder",
             Self::Pretrained(_) => "pretrained",
             Self::Onnx(_) => "onnx",
@@ -245,7 +249,10 @@ impl ModelConfig {
     pub fn family(&self) -> Option<Family> {
         Some(match self {
             Self::Own(_) => return None,
-            Self::Autoencoder(_) | Self::ConvAutoencoder(_) | Self::UNet(_) => Family::Autoencoder,
+            Self::Autoencoder(_)
+            | Self::ConvAutoencoder(_)
+            | Self::UNet(_)
+            | Self::Variational(_) => Family::Autoencoder,
             Self::Decoder(_) | Self::Pretrained(_) => Family::LanguageModel,
             Self::EmbeddingHead(_) => Family::Embedder,
             Self::Mlp(_)
@@ -279,6 +286,7 @@ impl ModelConfig {
             Self::ConvAutoencoder(config) => config.bits,
             Self::UNet(config) => config.bits,
             Self::EmbeddingHead(config) => config.bits,
+            Self::Variational(config) => config.bits,
             Self::Decoder(_) | Self::Pretrained(_) => None,
             Self::Onnx(config) => config.bits,
             Self::Own(config) => config.bits,
@@ -299,6 +307,7 @@ impl ModelConfig {
             | Self::ConvAutoencoder(_)
             | Self::UNet(_)
             | Self::EmbeddingHead(_)
+            | Self::Variational(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
             | Self::Onnx(_)
@@ -321,6 +330,7 @@ impl ModelConfig {
             | Self::ConvAutoencoder(_)
             | Self::UNet(_)
             | Self::EmbeddingHead(_)
+            | Self::Variational(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
             | Self::Onnx(_)
@@ -352,6 +362,7 @@ impl ModelConfig {
             Self::SignalCnn(config) => return config.check(),
             Self::UNet(config) => return config.check(),
             Self::EmbeddingHead(config) => return config.check(),
+            Self::Variational(config) => return config.check(),
             Self::ConvNet(config) => (&[1, 1], vec![("width", config.width)]),
             Self::ResNet18(config) => (
                 &[1, 1],
@@ -413,6 +424,11 @@ impl ModelConfig {
     pub fn check(&self, shape: [usize; 3]) -> Result<(), ModelError> {
         self.check_sizes()?;
         let [channels, height, width] = shape;
+        let uneven = |own: usize, multiple: usize| {
+            let fits = channels == own && height % multiple == 0 && width % multiple == 0;
+            (!fits)
+                .then(|| format!("{own}-channel (with height and width multiples of {multiple})"))
+        };
         let expected = match self {
             Self::Mlp(MlpConfig { widths, .. })
             | Self::Autoencoder(DenseAutoencoderConfig { widths, .. }) => {
@@ -429,18 +445,9 @@ impl ModelConfig {
                 .then(|| format!("{}-value", config.inputs)),
             Self::Decoder(_) | Self::Pretrained(_) => Some("token".to_string()),
             Self::Onnx(_) | Self::Own(_) => None,
-            Self::ConvAutoencoder(config) => {
-                let fits = channels == config.channels && height % 4 == 0 && width % 4 == 0;
-                let rule = "with height and width multiples of 4";
-                (!fits).then(|| format!("{}-channel ({rule})", config.channels))
-            }
-            Self::UNet(config) => {
-                let multiple = config.multiple();
-                let fits =
-                    channels == config.channels && height % multiple == 0 && width % multiple == 0;
-                let rule = format!("with height and width multiples of {multiple}");
-                (!fits).then(|| format!("{}-channel ({rule})", config.channels))
-            }
+            Self::ConvAutoencoder(config) => uneven(config.channels, 4),
+            Self::UNet(config) => uneven(config.channels, config.multiple()),
+            Self::Variational(config) => uneven(config.channels, config.multiple()),
             Self::ResNet18(_) | Self::ResNet(_) => {
                 (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string())
             }
@@ -494,6 +501,7 @@ impl ModelConfig {
             }
             Self::UNet(config) => work.autoencoder(initialize(config.init(device), seed)),
             Self::EmbeddingHead(config) => work.embedder(config.init(seed, device)),
+            Self::Variational(config) => work.autoencoder(initialize(config.init(device), seed)),
         })
     }
 }
@@ -636,6 +644,10 @@ mod tests {
                 r#"{"kind":"embedding-head","inputs":12,"hidden":5,"wide":12,"outputs":12,"start":"random"}"#,
                 [3, 2, 2],
             ),
+            (
+                r#"{"kind":"vae","channels":2,"width":3,"levels":2,"bits":6}"#,
+                [2, 8, 12],
+            ),
         ];
         for (text, shape) in rows {
             let config: ModelConfig = serde_json::from_str(text).unwrap();
@@ -710,6 +722,7 @@ mod tests {
                 [3, 2, 2],
                 true,
             ),
+            (r#"{"kind":"vae","width":4"#, [1, 8, 8], false),
         ];
         for (text, shape, same_streams) in rows {
             let read = |end: &str| -> ModelConfig {

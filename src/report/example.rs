@@ -20,11 +20,11 @@ use serde_json::{Value, json};
 
 use super::draw::ConfusionMatrix;
 use super::{
-    AlsoMeasured, BoundPoint, Claim, DataSummary, Document, EpochRow, FoundBy, JudgedWidths,
-    KppEntry, Mapping, MappingData, MethodResults, PopulationSummary, RandomChips, Reproduction,
-    ReproductionColumn, ReproductionRow, Results, RunCommand, SearchSummary, ShownSegment,
-    ShownSequence, SimulatedLayer, Simulation, SweepPoint, Timing, Transfer, TransferFrom, Verdict,
-    WidthRow, Widths, WorstCaseResults,
+    AlsoMeasured, BoundPoint, Claim, DataSummary, Document, EpochRow, Figures, FoundBy,
+    JudgedWidths, KppEntry, Mapping, MappingData, MethodResults, PopulationSummary, RandomChips,
+    Reproduction, ReproductionColumn, ReproductionRow, Results, RunCommand, SearchSummary,
+    ShownSegment, ShownSequence, SimulatedLayer, Simulation, SweepPoint, Timing, Transfer,
+    TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -54,6 +54,7 @@ pub(crate) fn results() -> Results {
             ),
         ],
         confusion: None,
+        figures: Figures::default(),
         timing: Timing {
             seconds: BTreeMap::from([("train".into(), 1.5), ("evaluate".into(), 0.1)]),
         },

@@ -52,10 +52,10 @@ pub use mapping::{Mapping, MappingData};
 pub use reproduction::{Claim, Reproduction, ReproductionColumn, ReproductionRow, Verdict};
 pub(crate) use results::CONFIDENCE;
 pub use results::{
-    AlsoMeasured, CostSummary, DataSummary, EpochRow, ImportanceQuantileSummary, ImportanceSummary,
-    Known, KppEntry, LooksSummary, MethodResults, OnHardware, Percentiles, PopulationSummary,
-    RaceRoundSummary, RaceSummary, RareLevelSummary, RareQuantileSummary, RareSummary, Results,
-    RunCommand, SweepPoint,
+    AlsoMeasured, CostSummary, DataSummary, EpochRow, Figures, ImportanceQuantileSummary,
+    ImportanceSummary, Known, KppEntry, LooksSummary, MethodResults, OnHardware, Percentiles,
+    PopulationSummary, RaceRoundSummary, RaceSummary, RareLevelSummary, RareQuantileSummary,
+    RareSummary, Results, RunCommand, SweepPoint,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, RESULTS_FILE, write_run};
 pub(crate) use simulation::{MOST_SEGMENTS, MOST_SEQUENCES, Work, mean_bits, stored_form};

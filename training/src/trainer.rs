@@ -9,7 +9,7 @@ use crossburn_checkpoints::{Checksum, load_resume, read_progress, save_resume};
 use crossburn_hardware::deploy::{LearnedScale, TrainingChips};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
-use crossburn_models::{Network, with_dropout_draws};
+use crossburn_models::{Network, with_step_draws};
 use crossburn_noise::{
     Better, ChipSeed, Distribution, PathPattern, Philox, Variation, fold_mean_at, host_weights,
     path_hash,
@@ -538,7 +538,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 let looked = chips.look(&learner.network, weights.plan(), seen.len(), |network| {
                     // As a step computes: batch norms by the statistics of the batch.
                     let draws = Philox::new(recipe.seed ^ path_hash("dropout of a look"), place);
-                    with_dropout_draws(draws, || {
+                    with_step_draws(draws, || {
                         run.train.forward(&network.clone().train(), &batch)
                     });
                 });
@@ -564,7 +564,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 Ok(run.train.forward(&self.initial, &batch))
             };
             let draws = Philox::new(recipe.seed ^ path_hash("dropout"), place);
-            let learned = with_dropout_draws(draws, || recipe.method.step(learner, &step, teach))?;
+            let learned = with_step_draws(draws, || recipe.method.step(learner, &step, teach))?;
             if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware) {
                 chips.learn(&learned.scales, hardware.scale_rate);
             }

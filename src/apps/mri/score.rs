@@ -139,6 +139,7 @@ fn samples_of(prepared: &Prepared) -> Samples {
         masks: Some(Masks {
             brain: prepared.brain.clone(),
             lesion: prepared.lesion.clone(),
+            reversed: None,
         }),
     }
 }

@@ -25,6 +25,7 @@ const KINDS: [Kind; 23] = [
     iegm::CONTEST,
     wfdb::KIND,
     mri::PHANTOM,
+    mri::TISSUES,
     mri::SLICES,
     mri::VOLUMES,
     idx::KIND,
@@ -275,9 +276,11 @@ impl DataSource {
     }
 
     /// How the slices of brains are prepared that its samples are, and whether their intensities are reversed, which may take reading the training
-    /// samples of `seed`; `None` of other samples.
+    /// samples of `seed`, but for a source whose [`following`](Self::following) conventions say it; `None` of other samples.
     pub fn slices(&self, seed: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
-        self.reader.slices(seed)
+        let learned = self.conventions.as_ref();
+        let reversed = learned.and_then(|conventions| conventions.reversed);
+        self.reader.slices(seed, reversed)
     }
 
     /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.
@@ -409,6 +412,7 @@ mod tests {
             ("wfdb", "wfdb:a/b?signal=II"),
             ("mri-phantom", "mri-phantom"),
             ("mri-phantom", "mri-phantom?contrast=t2&d=0.18"),
+            ("mri-tissues", "mri-tissues:a?d=0.1&t1=head"),
             ("mri-slices", "mri-slices:a/b.npz?folds=5&fold=0"),
             ("mri", "mri:a?image=T2&down=2"),
             ("mnist", "mnist:a/b"),

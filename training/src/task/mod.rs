@@ -18,6 +18,7 @@ mod arrhythmia;
 mod batch;
 mod classification;
 mod confusion;
+mod figures;
 mod language_modelling;
 mod lesion;
 mod registry;
@@ -46,6 +47,7 @@ pub use arrhythmia::{
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
 pub use confusion::Confusion;
+pub use figures::{Chart, Figures, Picture, PictureRow, Pictures, Shape, Trace};
 pub use language_modelling::stored_prompts;
 pub use language_modelling::{
     LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence,
@@ -177,6 +179,12 @@ pub trait Task: Clone + Debug + Send + Sync {
 
     /// Other numbers about these items that are worth showing beside the metric; none by default.
     fn also(&self, tally: &Self::Tally) -> Vec<(Metric, f64)> {
+        let _ = tally;
+        Vec::new()
+    }
+
+    /// Charts of these items, such as precision by recall, that say more than the metric; none by default.
+    fn charts(&self, tally: &Self::Tally) -> Vec<Chart> {
         let _ = tally;
         Vec::new()
     }
@@ -407,6 +415,21 @@ pub trait Learn<N>: Task {
     ) -> Result<(), TrainingError> {
         let _ = (output, batch, found);
         Ok(())
+    }
+
+    /// Some of the items whose outputs made `tally`, in pictures, with what `network` makes of them, for a report; `item` gives the item with a
+    /// number on the device of the network. Only the network without variation is asked. Nothing by default.
+    ///
+    /// # Errors
+    /// A device that cannot give its results back.
+    fn pictures(
+        &self,
+        network: &N,
+        tally: &Self::Tally,
+        item: &dyn Fn(usize) -> Option<Self::Batch>,
+    ) -> Result<Option<Pictures>, TrainingError> {
+        let _ = (network, tally, item);
+        Ok(None)
     }
 
     /// The loss of one item whose target is drawn from what the network itself says, at `draw` in 0..1: what the Fisher
