@@ -62,10 +62,10 @@ pub use task::{
     ArrhythmiaDetection, ArrhythmiaMetric, AttackLoss, Attacked, Batch, Classification, Confusion,
     CorruptionNoise, Counts, DecidedSegment, DecidedSequence, Decision, Detector, Diagnosis,
     Labelled, LanguageMetric, LanguageModelling, LanguageModellingConfig, Learn, LesionConfig,
-    LesionDetection, LesionMaps, LesionMetric, MeanTally, Part, RaisedLoss, Reconstruction,
-    ReconstructionLoss, Role, Rows, ScannedSlices, SegmentScale, Segments, Sequence, Slices,
-    Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, Vote, Voter, WithTask, auprc,
-    auroc, contest_score, kept_threshold, margin_loss,
+    LesionDetection, LesionMaps, LesionMetric, MeanTally, MorphologyConfig, Part, RaisedLoss,
+    Reconstruction, ReconstructionLoss, Role, Rows, ScannedSlices, SegmentScale, Segments,
+    Sequence, Slices, Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, Vote, Voter,
+    WithTask, auprc, auroc, contest_score, kept_threshold, margin_loss,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

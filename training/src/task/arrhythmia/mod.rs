@@ -3,6 +3,7 @@
 mod contest;
 mod counts;
 mod detector;
+mod morphology;
 mod patients;
 mod sequence;
 mod vote;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use contest::contest_score;
 pub use counts::Counts;
 pub use detector::{Decision, Detector};
+pub use morphology::MorphologyConfig;
 pub use sequence::{DecidedSegment, DecidedSequence};
 pub use vote::{Diagnosis, Vote, Voter};
 
@@ -51,6 +53,9 @@ pub struct ArrhythmiaConfig {
     pub hop: usize,
     /// A patient counts as well served where F2 is above this.
     pub good_patient: f64,
+    /// How segments are changed that are learned from.
+    #[serde(skip_serializing_if = "MorphologyConfig::is_none")]
+    pub morphology: MorphologyConfig,
 }
 
 impl Default for ArrhythmiaConfig {
@@ -63,6 +68,7 @@ impl Default for ArrhythmiaConfig {
             vote: 6,
             hop: 6,
             good_patient: 0.95,
+            morphology: MorphologyConfig::default(),
         }
     }
 }
@@ -114,7 +120,7 @@ impl ArrhythmiaConfig {
                 return Err(TrainingError::setting(key, value, "a whole number above 0"));
             }
         }
-        Ok(())
+        self.morphology.check()
     }
 }
 
@@ -427,6 +433,11 @@ impl Task for ArrhythmiaDetection {
         Ok(self.segments(labelled, items))
     }
 
+    fn fresh(&self, items: &[usize], key: u64, device: &Device) -> Result<Segments, TrainingError> {
+        let labelled = self.classes.batch(items, device)?;
+        Ok(self.segments(self.changed(labelled, items, key)?, items))
+    }
+
     fn augmented(
         &self,
         items: &[usize],
@@ -435,7 +446,7 @@ impl Task for ArrhythmiaDetection {
         device: &Device,
     ) -> Result<Segments, TrainingError> {
         let labelled = self.classes.augmented(items, augmentation, key, device)?;
-        Ok(self.segments(labelled, items))
+        Ok(self.segments(self.changed(labelled, items, key)?, items))
     }
 
     fn conventions(&self) -> Option<Conventions> {
