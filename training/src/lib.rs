@@ -65,7 +65,7 @@ pub use task::{
     LesionDetection, LesionMaps, LesionMetric, MeanTally, MorphologyConfig, Part, RaisedLoss,
     Reconstruction, ReconstructionLoss, Role, Rows, ScannedSlices, SegmentScale, Segments,
     Sequence, Slices, Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, Vote, Voter,
-    WithTask, auprc, auroc, contest_score, kept_threshold, margin_loss,
+    WithTask, auprc, auroc, contest_score, contest_score_2023, kept_threshold, margin_loss,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

@@ -40,7 +40,7 @@ pub use anomaly::{
 pub use arrhythmia::{
     Alarms, ArrhythmiaConfig, ArrhythmiaDetection, ArrhythmiaMetric, Counts, DecidedSegment,
     DecidedSequence, Decision, Detector, Diagnosis, MorphologyConfig, SegmentScale, Segments, Vote,
-    Voter, contest_score,
+    Voter, contest_score, contest_score_2023,
 };
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};

@@ -16,7 +16,7 @@ use crossburn_models::Classifier;
 use crossburn_noise::{Better, Metric};
 use serde::{Deserialize, Serialize};
 
-pub use contest::contest_score;
+pub use contest::{contest_score, contest_score_2023};
 pub use counts::Counts;
 pub use detector::{Decision, Detector};
 pub use morphology::MorphologyConfig;
@@ -34,6 +34,9 @@ const BETA: f64 = 2.0;
 /// A segment whose standard deviation is below this is divided by this instead, so that the rounding errors of a flat segment are not
 /// amplified.
 const FLAT: f32 = 1e-3;
+
+/// Parts of a segment whose largest values are its heights: of one second, so that each has a beat unless the heart is slower than 60 in a minute.
+const FIFTHS: usize = 5;
 
 /// What is an arrhythmia and how a detector is judged. In recipes the table `[task]` with `kind = "arrhythmia-detection"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,6 +136,9 @@ pub enum SegmentScale {
     Data,
     /// Each segment to the standard deviation 1 around its own mean, so that the gain of a lead does not count.
     Segment,
+    /// The size of each value around the mean of its segment, as a part of the height of that segment's beats: neither the gain nor the polarity
+    /// of a lead counts. That height is the mean of the largest sizes in each fifth of the segment, so that a beat that stands out counts once.
+    Heights,
 }
 
 /// What a detector is judged by.
@@ -212,6 +218,7 @@ impl ArrhythmiaDetection {
         let inputs = match self.config.scale {
             SegmentScale::Data => labelled.inputs,
             SegmentScale::Segment => own_scale(labelled.inputs),
+            SegmentScale::Heights => own_heights(labelled.inputs),
         };
         Segments {
             labelled: Labelled { inputs, ..labelled },
@@ -334,6 +341,20 @@ fn own_scale(inputs: Tensor<4>) -> Tensor<4> {
     let rows = rows.clone() - rows.mean_dim(1);
     let spread = (rows.clone() * rows.clone()).mean_dim(1).sqrt();
     (rows / spread.clamp_min(FLAT)).reshape(shape)
+}
+
+/// The size of every value around the mean of its segment, as a part of the mean of the largest sizes in each fifth of the segment.
+fn own_heights(inputs: Tensor<4>) -> Tensor<4> {
+    let shape = inputs.dims();
+    let rows = inputs.flatten::<2>(1, 3);
+    let [segments, values] = rows.dims();
+    let rows = (rows.clone() - rows.mean_dim(1)).abs();
+    let parts = FIFTHS.min(values);
+    let part = values / parts;
+    let whole = rows.clone().slice([0..segments, 0..parts * part]);
+    let largest = whole.reshape([segments * parts, part]).max_dim(1);
+    let height = largest.reshape([segments, parts]).mean_dim(1);
+    (rows / height.clamp_min(FLAT)).reshape(shape)
 }
 
 /// Segments on a device, with their numbers.

@@ -242,3 +242,152 @@ fn spread(values: &[f32]) -> f64 {
         .map(|value| (f64::from(*value) - mean).powi(2));
     (squares.sum::<f64>() / count).sqrt()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    const POINTS: usize = 1250;
+
+    /// A sine of `frequency` in Hz.
+    fn sine(frequency: f64) -> Vec<f32> {
+        let at = |index: usize| (TAU * frequency * index as f64 / 250.0).sin() as f32;
+        (0..POINTS).map(at).collect()
+    }
+
+    fn changed(morphology: MorphologyConfig, segment: &[f32], item: u64) -> Vec<f32> {
+        let mut segment = segment.to_vec();
+        morphology.change(&mut segment, POINTS, 7, item);
+        segment
+    }
+
+    #[test]
+    fn time_runs_faster_and_slower() {
+        for factor in [1.0, 0.83, 1.21] {
+            let mut found = sine(10.0);
+            stretch(&mut found, factor);
+            let expected = sine(10.0 * factor);
+            // Cubic interpolation of a sine with 25 samples in a period is off by less than 1e-3. At the first point the mirrored
+            // neighbour is another than that of a sine; what lies after the end is mirrored.
+            let end = (POINTS as f64 / factor.max(1.0)) as usize - 4;
+            for (index, (a, b)) in found.iter().zip(expected).take(end).enumerate().skip(4) {
+                assert!((a - b).abs() < 1e-3, "{factor} {index} {a} {b}");
+            }
+        }
+        // Twice as fast: the second half is the first one backward.
+        let mut ramp: Vec<f32> = (0..101).map(|index| index as f32).collect();
+        stretch(&mut ramp, 2.0);
+        assert_eq!((ramp[25], ramp[50], ramp[75]), (50.0, 100.0, 50.0));
+    }
+
+    #[test]
+    fn a_filter_adds_up_shifted_signals() {
+        let mut values = [1.0f32, 2.0, 4.0, 8.0];
+        filter(&mut values, &[10.0, 1.0, 100.0]);
+        // 10 times the value before, the value, 100 times the value after; zeros outside.
+        assert_eq!(values, [201.0, 412.0, 824.0, 48.0]);
+    }
+
+    #[test]
+    fn half_of_the_segments_are_turned_and_all_places_begin_them() {
+        let segment: Vec<f32> = (0..POINTS).map(|index| index as f32 + 1.0).collect();
+        let both = MorphologyConfig {
+            invert: true,
+            rotate: true,
+            ..MorphologyConfig::default()
+        };
+        let (mut turned, mut early) = (0, 0);
+        for item in 0..400 {
+            let found = changed(both, &segment, item);
+            let sign = found[0].signum();
+            turned += usize::from(sign < 0.0);
+            let first = (sign * found[0]) as usize - 1;
+            early += usize::from(first < POINTS / 4);
+            let expected = (0..POINTS).map(|index| sign * segment[(first + index) % POINTS]);
+            assert!(found.iter().copied().eq(expected), "{item}");
+        }
+        // Four standard errors of 400 draws with probability 1/2 are 40, with 1/4 they are 35.
+        assert!((160..=240).contains(&turned), "{turned}");
+        assert!((65..=135).contains(&early), "{early}");
+    }
+
+    #[test]
+    fn noise_has_its_part_of_the_spread_and_lies_in_the_band() {
+        let segment = sine(30.0);
+        let noisy = MorphologyConfig {
+            noise: 0.5,
+            ..MorphologyConfig::default()
+        };
+        let (mut mean, mut slow, mut all) = (0.0, 0.0, 0.0);
+        for item in 0..200 {
+            let found = changed(noisy, &segment, item);
+            let noise: Vec<f32> = found.iter().zip(&segment).map(|(a, b)| a - b).collect();
+            let part = spread(&noise) / spread(&segment);
+            assert!(part <= 0.5 + 1e-5, "{part}");
+            mean += part / 200.0;
+            // Means over a quarter of a second hold what is slower than some 4 Hz.
+            let slowly = noise
+                .chunks(62)
+                .map(|few| few.iter().sum::<f32>() / few.len() as f32);
+            slow += slowly.map(|x| f64::from(x * x) * 62.0).sum::<f64>();
+            all += noise.iter().map(|x| f64::from(x * x)).sum::<f64>();
+        }
+        // Uniform from 0 to 0.5: mean 0.25, standard error 0.01.
+        assert!((mean - 0.25).abs() < 0.04, "{mean}");
+        // White noise would have 1/62 of its energy there, flat noise from 15 to 55 Hz a sixteenth of that.
+        assert!(slow < 0.2 * all / 62.0, "{slow} {all}");
+    }
+
+    #[test]
+    fn heights_rise_and_fall_within_the_depth() {
+        let modulated = MorphologyConfig {
+            modulation: 0.4,
+            ..MorphologyConfig::default()
+        };
+        let mut most = 0.0f32;
+        for item in 0..200 {
+            for value in changed(modulated, &[1.0; POINTS], item) {
+                most = most.max((value - 1.0).abs());
+            }
+        }
+        // The largest of 200 uniform depths is above 0.95 of the range but for a chance of 4e-5.
+        assert!(most <= 0.4 + 1e-6 && most > 0.38, "{most}");
+    }
+
+    #[test]
+    fn nothing_is_changed_where_nothing_is_asked_for() {
+        let segment = sine(17.0);
+        assert_eq!(changed(MorphologyConfig::default(), &segment, 3), segment);
+        // Of two channels, each keeps its place.
+        let mut two = [sine(17.0), sine(23.0)].concat();
+        let filtered = MorphologyConfig {
+            filter: 0.6,
+            stretch: 1.2,
+            ..MorphologyConfig::default()
+        };
+        filtered.change(&mut two, POINTS, 7, 5);
+        assert_eq!(two[..POINTS], changed(filtered, &sine(17.0), 5));
+        assert_eq!(two[POINTS..], changed(filtered, &sine(23.0), 5));
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_used_are_refused() {
+        let message = |text: &str| {
+            let morphology: MorphologyConfig = toml::from_str(text).unwrap();
+            morphology.check().unwrap_err().to_string()
+        };
+        for (text, key) in [
+            ("stretch = 0.9", "task.morphology.stretch"),
+            ("stretch = 2.5", "task.morphology.stretch"),
+            ("filter = -1.0", "task.morphology.filter"),
+            ("noise = nan", "task.morphology.noise"),
+            ("modulation = 1.5", "task.morphology.modulation"),
+        ] {
+            let found = message(text);
+            assert!(found.starts_with(key), "{found}");
+        }
+        assert!(MorphologyConfig::default().check().is_ok());
+        assert!(toml::from_str::<MorphologyConfig>("shift = 1").is_err());
+    }
+}
