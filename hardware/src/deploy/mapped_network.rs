@@ -296,8 +296,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
             .into_iter()
             .map(|(path, stored)| {
                 let groups = self.weights[&path].matrices.len();
-                let matrices: Vec<MappedMatrix> =
-                    in_matrices(&stored.values, &stored.shape, groups)?;
+                let matrices = in_matrices(&stored.values, &stored.shape, groups)?;
                 Ok((path, stored.shape, matrices))
             })
             .collect()

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Device;
 use crossburn_noise::{ChipSeed, host_weights};
 
 use super::super::{Fab, Fidelity, Hardware, MappedNetwork};
-use burn::module::Module;
+use crate::WeightBits;
 
 #[derive(Module, Debug)]
 struct Two {
@@ -121,8 +122,6 @@ fn errors_of_slices_that_are_not_there_and_twice_are_refused() {
 
 #[test]
 fn layers_hold_the_widths_that_they_are_given() {
-    use crate::WeightBits;
-
     let network = network();
     let bits = |bits| WeightBits::new(bits).unwrap();
     let widths = [("first.weight", bits(3)), ("second.weight", bits(1))];

@@ -5,6 +5,7 @@ mod counts;
 mod detector;
 mod morphology;
 mod patients;
+mod scale;
 mod sequence;
 mod vote;
 
@@ -20,23 +21,18 @@ pub use contest::{contest_score, contest_score_2023};
 pub use counts::Counts;
 pub use detector::{Decision, Detector};
 pub use morphology::MorphologyConfig;
+pub use scale::SegmentScale;
 pub use sequence::{DecidedSegment, DecidedSequence};
 pub use vote::{Diagnosis, Vote, Voter};
 
 use self::patients::Patients;
 use super::classification::{AttackLoss, Classification, Labelled, finite_values};
 use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task, border_near};
-use crate::data::{Augmentation, Conventions, Origins, SEGMENT_CLASSES, Samples};
+use crate::data::{Augmentation, Conventions, Origins, SEGMENT_CLASSES, SEGMENT_POINTS, Samples};
 use crate::{Batches, TrainingError};
 
 /// How much more a missed arrhythmia counts than a false alarm.
 const BETA: f64 = 2.0;
-/// A segment whose standard deviation is below this is divided by this instead, so that the rounding errors of a flat segment are not
-/// amplified.
-const FLAT: f32 = 1e-3;
-
-/// Parts of a segment whose largest values are its heights: of one second, so that each has a beat unless the heart is slower than 60 in a minute.
-const FIFTHS: usize = 5;
 
 /// What is an arrhythmia and how a detector is judged. In recipes the table `[task]` with `kind = "arrhythmia-detection"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +46,9 @@ pub struct ArrhythmiaConfig {
     pub threshold: f64,
     /// How a segment is scaled, beyond the normalization of the data.
     pub scale: SegmentScale,
+    /// Points for which a height is held, with [`SegmentScale::Heights`]; 1 for none.
+    #[serde(skip_serializing_if = "is_one")]
+    pub hold: usize,
     /// Segments that vote for one diagnosis.
     pub vote: usize,
     /// Segments from one diagnosis to the next.
@@ -68,12 +67,17 @@ impl Default for ArrhythmiaConfig {
             positives: vec![1],
             threshold: 0.5,
             scale: SegmentScale::Data,
+            hold: 1,
             vote: 6,
             hop: 6,
             good_patient: 0.95,
             morphology: MorphologyConfig::default(),
         }
     }
+}
+
+fn is_one(value: &usize) -> bool {
+    *value == 1
 }
 
 impl ArrhythmiaConfig {
@@ -118,27 +122,31 @@ impl ArrhythmiaConfig {
                 ));
             }
         }
-        for (key, value) in [("task.vote", self.vote), ("task.hop", self.hop)] {
+        for (key, value) in [
+            ("task.vote", self.vote),
+            ("task.hop", self.hop),
+            ("task.hold", self.hold),
+        ] {
             if value == 0 {
                 return Err(TrainingError::setting(key, value, "a whole number above 0"));
             }
         }
+        if self.hold > SEGMENT_POINTS {
+            return Err(TrainingError::setting(
+                "task.hold",
+                self.hold,
+                "at most the points of a segment, 1250",
+            ));
+        }
+        if self.hold > 1 && self.scale != SegmentScale::Heights {
+            return Err(TrainingError::setting(
+                "task.hold",
+                self.hold,
+                "1, or scale = \"heights\" beside it",
+            ));
+        }
         self.morphology.check()
     }
-}
-
-/// How a segment is scaled before the network sees it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SegmentScale {
-    /// Like all segments of the data.
-    #[default]
-    Data,
-    /// Each segment to the standard deviation 1 around its own mean, so that the gain of a lead does not count.
-    Segment,
-    /// The size of each value around the mean of its segment, as a part of the height of that segment's beats: neither the gain nor the polarity
-    /// of a lead counts. That height is the mean of the largest sizes in each fifth of the segment, so that a beat that stands out counts once.
-    Heights,
 }
 
 /// What a detector is judged by.
@@ -215,11 +223,7 @@ impl ArrhythmiaDetection {
 
     /// Items with the scale that networks see.
     fn segments(&self, labelled: Labelled, items: &[usize]) -> Segments {
-        let inputs = match self.config.scale {
-            SegmentScale::Data => labelled.inputs,
-            SegmentScale::Segment => own_scale(labelled.inputs),
-            SegmentScale::Heights => own_heights(labelled.inputs),
-        };
+        let inputs = self.config.scale.apply(labelled.inputs, self.config.hold);
         Segments {
             labelled: Labelled { inputs, ..labelled },
             items: items.to_vec(),
@@ -332,29 +336,6 @@ impl ArrhythmiaDetection {
             },
         })
     }
-}
-
-/// Every segment around its own mean, with the standard deviation 1.
-fn own_scale(inputs: Tensor<4>) -> Tensor<4> {
-    let shape = inputs.dims();
-    let rows = inputs.flatten::<2>(1, 3);
-    let rows = rows.clone() - rows.mean_dim(1);
-    let spread = (rows.clone() * rows.clone()).mean_dim(1).sqrt();
-    (rows / spread.clamp_min(FLAT)).reshape(shape)
-}
-
-/// The size of every value around the mean of its segment, as a part of the mean of the largest sizes in each fifth of the segment.
-fn own_heights(inputs: Tensor<4>) -> Tensor<4> {
-    let shape = inputs.dims();
-    let rows = inputs.flatten::<2>(1, 3);
-    let [segments, values] = rows.dims();
-    let rows = (rows.clone() - rows.mean_dim(1)).abs();
-    let parts = FIFTHS.min(values);
-    let part = values / parts;
-    let whole = rows.clone().slice([0..segments, 0..parts * part]);
-    let largest = whole.reshape([segments * parts, part]).max_dim(1);
-    let height = largest.reshape([segments, parts]).mean_dim(1);
-    (rows / height.clamp_min(FLAT)).reshape(shape)
 }
 
 /// Segments on a device, with their numbers.

@@ -326,22 +326,41 @@ fn heights_are_those_worked_by_hand_whatever_gain_polarity_and_offset() {
     let device = Device::flex();
     // Around the mean 0 the largest sizes of the fifths are 2, 4, 1, 3 and 0: a height of 2.
     let signal = [2.0f32, -1.0, 4.0, -4.0, -1.0, 0.0, 3.0, -3.0, 0.0, 0.0];
-    let sizes = [1.0, 0.5, 2.0, 2.0, 0.5, 0.0, 1.5, 1.5, 0.0, 0.0];
+    // Divided by that height, at most 1.2.
+    let sizes = [1.0, 0.5, 1.2, 1.2, 0.5, 0.0, 1.2, 1.2, 0.0, 0.0];
+    let held = [1.0, 1.0, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2];
     let changed = signal.map(|value| 5.0 - 3.0 * value);
     let samples = Samples {
         shape: [1, 1, 10],
         values: Values::Floats([signal, changed].concat()),
         ..segments(&[("a", 0, false), ("a", 0, false)])
     };
-    let config = ArrhythmiaConfig {
-        scale: SegmentScale::Heights,
-        ..ArrhythmiaConfig::default()
-    };
-    let task = ArrhythmiaDetection::new(samples, &config);
-    let batch = task.batch(&[0, 1], &device).unwrap();
-    let found = values(batch.labelled.inputs).unwrap();
-    for (found, expected) in found.iter().zip(sizes.iter().chain(&sizes)) {
-        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    for (hold, expected) in [(1, sizes), (3, held)] {
+        let config = ArrhythmiaConfig {
+            scale: SegmentScale::Heights,
+            hold,
+            ..ArrhythmiaConfig::default()
+        };
+        let task = ArrhythmiaDetection::new(samples.clone(), &config);
+        let batch = task.batch(&[0, 1], &device).unwrap();
+        let found = values(batch.labelled.inputs).unwrap();
+        for (found, expected) in found.iter().zip(expected.iter().chain(&expected)) {
+            assert!((found - expected).abs() < 1e-5, "{hold} {found} {expected}");
+        }
+        assert!(config.check(2).is_ok());
+    }
+    for (hold, scale) in [
+        (0, SegmentScale::Heights),
+        (1251, SegmentScale::Heights),
+        (2, SegmentScale::Segment),
+    ] {
+        let config = ArrhythmiaConfig {
+            hold,
+            scale,
+            ..ArrhythmiaConfig::default()
+        };
+        let message = config.check(2).unwrap_err().to_string();
+        assert!(message.starts_with("task.hold = "), "{message}");
     }
 }
 
