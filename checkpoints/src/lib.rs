@@ -71,7 +71,7 @@ pub use manifest::{FORMAT, Manifest};
 pub use mapped_file::{MappedFile, mapped_file};
 pub use onnx_file::OnnxFile;
 pub use resume::{has_resume, load_resume, read_progress, save_resume};
-pub use shipped::write_shipped_model;
+pub use shipped::{write_shipped_detector, write_shipped_model};
 pub use state_dict::StateDict;
 pub use tokenizer::{TextStream, Tokenizer};
 pub use vector_store::{

@@ -65,7 +65,7 @@ pub use model_config::{Family, ModelConfig, ModelError, OnnxConfig, OwnConfig, P
 pub use network::{Network, WithNetwork};
 pub use outputs::{ByForward, Forward, Outputs, WithForward};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};
-pub use signal_cnn::{SignalCnn, SignalCnnConfig, SignalLayer, SignalNorm};
+pub use signal_cnn::{SignalCnn, SignalCnnConfig, SignalFeatures, SignalLayer, SignalNorm};
 pub use step_draws::with_step_draws;
 pub use tensor_names::{Layout, Origin, OutputBlocks, TensorNames};
 pub use unet::{UNet, UNetConfig, UNetNorm};

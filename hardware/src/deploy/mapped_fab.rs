@@ -12,7 +12,7 @@ use crate::HardwareError;
 use crate::array::{Circuit, Effects};
 use crate::device::DriftCompensation;
 use crate::layer::OnArray;
-use crate::map::{MappedMatrix, WeightMatrix};
+use crate::map::{MappedMatrix, Plane, WeightMatrix};
 use crate::units::Second;
 
 /// Chips of a [`MappedNetwork`] at one fidelity.
@@ -101,7 +101,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
             for (group, mapped) in weight.matrices.iter().enumerate() {
                 let verified = self.verified(&weight.draws, group);
                 let name = format!("{}/{group}", weight.draws);
-                let (cells, mapped) = self.cells(mapped, chip, &name, verified)?;
+                let (cells, mapped) = self.cells((weight, mapped), chip, &name, verified)?;
                 let mut read = mapped.read_back(&cells)?;
                 if let Some(rescaling) = &weight.rescaling {
                     rescaling.take_out_of(group, read.inputs, &mut read.values);
@@ -140,10 +140,13 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         for (group, mapped) in weight.matrices.iter().enumerate() {
             let verified = self.verified(&weight.draws, group);
             let path = format!("{}/{group}", weight.draws);
-            let (cells, mapped) = self.cells(mapped, chip, &path, verified)?;
-            let sigma = |cells: &Vec<f32>| config.device.read_sigma(cells, config.operation.after);
+            let (cells, mapped) = self.cells((weight, mapped), chip, &path, verified)?;
+            let sigma = |(plane, cells): (&Plane, &Vec<f32>)| match weight.errs(plane.slice) {
+                true => config.device.read_sigma(cells, config.operation.after),
+                false => Some(vec![0.0; cells.len()]),
+            };
             let sigmas: Option<Vec<Vec<f32>>> = match chip.is_some() && noisy {
-                true => cells.iter().map(sigma).collect(),
+                true => mapped.planes.iter().zip(&cells).map(sigma).collect(),
                 false => None,
             };
             let converters = chip.map(|chip| chip.parameter(&format!("{path}/converters")));
@@ -172,11 +175,11 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         ))
     }
 
-    /// The cells of every plane of one matrix on one chip, or ideal ones where there is none, and the mapping that the
-    /// drift compensation corrects.
+    /// The cells of every plane of one matrix of a weight on one chip, or ideal ones where there is none or where its hardware says that they do
+    /// not deviate, and the mapping that the drift compensation corrects.
     fn cells(
         &self,
-        mapped: &MappedMatrix,
+        (weight, mapped): (&MappedWeight, &MappedMatrix),
         chip: Option<&dyn ChipDraws>,
         path: &str,
         verified: Option<(&Selection, &[bool])>,
@@ -195,6 +198,11 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         for (plane, cells) in mapped.planes.iter().enumerate() {
             let path = format!("{path}/{plane}");
             let targets = &cells.targets;
+            if !weight.errs(cells.slice) {
+                new.push(targets.clone());
+                aged.push(targets.clone());
+                continue;
+            }
             let written = config.written(targets, mapped.range, chip, &path, verified)?;
             if compensates {
                 let at_once = Second::default();

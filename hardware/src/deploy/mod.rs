@@ -9,6 +9,7 @@ mod chip_fab;
 mod fidelity;
 mod hardware_config;
 mod input_squares;
+mod layer_by_layer;
 mod learned_scale;
 mod mapped_fab;
 mod mapped_network;

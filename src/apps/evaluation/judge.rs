@@ -105,7 +105,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
                         mapped.fab(on.fidelity)?;
                         hardware::cost(&mapped)
                     })
-                    .with_context(|| format!("--cell {cell}"))?;
+                    .with_context(|| cell.to_string())?;
             }
         }
         let mut methods = Vec::new();

@@ -41,8 +41,8 @@ pub use anomaly::{
 };
 pub use arrhythmia::{
     Alarms, ArrhythmiaConfig, ArrhythmiaDetection, ArrhythmiaMetric, Counts, DecidedSegment,
-    DecidedSequence, Decision, Detector, Diagnosis, SegmentScale, Segments, Vote, Voter,
-    contest_score,
+    DecidedSequence, Decision, Detector, Diagnosis, MorphologyConfig, SegmentScale, Segments, Vote,
+    Voter, contest_score, contest_score_2023,
 };
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
