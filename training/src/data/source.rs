@@ -17,7 +17,7 @@ use super::{
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 23] = [
+const KINDS: [Kind; 24] = [
     digits::KIND,
     waveforms::KIND,
     iegm::PROCEDURAL,

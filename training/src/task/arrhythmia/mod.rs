@@ -27,7 +27,7 @@ pub use vote::{Diagnosis, Vote, Voter};
 
 use self::patients::Patients;
 use super::classification::{AttackLoss, Classification, Labelled, finite_values};
-use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task, border_near};
+use super::{Attacked, Batch, Confusion, Learn, Moment, SurrogateList, Tally, Task, border_near};
 use crate::data::{Augmentation, Conventions, Origins, SEGMENT_CLASSES, SEGMENT_POINTS, Samples};
 use crate::{Batches, TrainingError};
 
@@ -435,9 +435,14 @@ impl Task for ArrhythmiaDetection {
         Ok(self.segments(labelled, items))
     }
 
-    fn fresh(&self, items: &[usize], key: u64, device: &Device) -> Result<Segments, TrainingError> {
+    fn fresh(
+        &self,
+        items: &[usize],
+        moment: Moment,
+        device: &Device,
+    ) -> Result<Segments, TrainingError> {
         let labelled = self.classes.batch(items, device)?;
-        Ok(self.segments(self.changed(labelled, items, key)?, items))
+        Ok(self.segments(self.changed(labelled, items, moment.key)?, items))
     }
 
     fn augmented(

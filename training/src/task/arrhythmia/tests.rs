@@ -381,10 +381,14 @@ fn segments_to_learn_from_change_with_the_key_and_those_to_judge_by_do_not() {
     let task = ArrhythmiaDetection::new(iegm(2, 0, 6), &config);
     let plain = ArrhythmiaDetection::new(iegm(2, 0, 6), &ArrhythmiaConfig::default());
     let inputs = |batch: Segments| values(batch.labelled.inputs).unwrap();
+    let at = |key| Moment { key, progress: 0.5 };
     let judged = inputs(task.batch(&[0, 1], &device).unwrap());
     assert_eq!(judged, inputs(plain.batch(&[0, 1], &device).unwrap()));
-    assert_eq!(judged, inputs(plain.fresh(&[0, 1], 3, &device).unwrap()));
-    let fresh = |items: &[usize], key| inputs(task.fresh(items, key, &device).unwrap());
+    assert_eq!(
+        judged,
+        inputs(plain.fresh(&[0, 1], at(3), &device).unwrap())
+    );
+    let fresh = |items: &[usize], key| inputs(task.fresh(items, at(key), &device).unwrap());
     let first = fresh(&[0, 1], 3);
     assert_eq!(first, fresh(&[0, 1], 3));
     assert_ne!(first, fresh(&[0, 1], 4));
@@ -393,7 +397,7 @@ fn segments_to_learn_from_change_with_the_key_and_those_to_judge_by_do_not() {
     assert_eq!(first[SEGMENT_POINTS..], fresh(&[1, 5], 3)[..SEGMENT_POINTS]);
     assert_eq!(first[SEGMENT_POINTS..], {
         let (_, rest) = task.split_at(1);
-        inputs(rest.fresh(&[0], 3, &device).unwrap())
+        inputs(rest.fresh(&[0], at(3), &device).unwrap())
     });
     // The augmentation of training comes first.
     let gain = Augmentation {
