@@ -7,10 +7,10 @@
 //! ```text
 //! code    W = round(v L / full scale),  L = 2^(bits-1) - 1                              of every stored number
 //! query   X = round(q M / max|q|),      M = 2^(input bits - 1) - 1                      of every number of a query
-//! score   s = Σ_L w_L u_L Σ_i (W_i + δ_i) X_i / Σ_L w_L           δ: what cells and converters add; u_L: units of W and X
+//! score   s = Σ_p w_p u_p Σ_i (W_i + δ_i) X_i / Σ_p w_p           δ: what cells and converters add; u_p: units of W and X
 //! ```
 //!
-//! The sum over `L` is that of scaled search: every [`SearchScale`] stores a copy of each vector, averaged along the vector,
+//! The sum over `p` is that of scaled search: every [`SearchScale`] stores a copy of each vector, averaged along the vector,
 //! in arrays of its own. By default there is one scale, the vector itself. Equal scores are ordered by entry, the
 //! lower entry first. Without noise and with exact converters, a chip finds what [`VectorStore::exact`] finds by integers.
 //!
