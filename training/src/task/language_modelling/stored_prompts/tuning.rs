@@ -236,8 +236,10 @@ mod tests {
                 loss.into_scalar::<f32>()
             };
             let (before, after) = (judged(&start), judged(&tuned));
-            // One of twelve at first: ln 12 = 2.5.
-            assert!(before > 1.5 && after < 0.5 * before, "{before} {after}");
+            // One of twelve at first: ln 12 = 2.48. Vectors of a new embedding are about 0.08 long, the last vector 4: a prompt that turns
+            // it to its label gains at most 0.3.
+            assert!((before - 12.0f32.ln()).abs() < 0.2, "{before}");
+            assert!(after < before - 0.1, "{before} {after}");
             assert_eq!(tune(&of_text).unwrap().unwrap(), tuned);
             let message = tune(&[0, 1, 2]).unwrap_err().to_string();
             assert!(
