@@ -492,7 +492,7 @@ impl MappedWeight {
 ///
 /// # Errors
 /// [`HardwareError::Conflict`], [`HardwareError::Limit`].
-fn told_apart(
+pub(crate) fn told_apart(
     mapping: &Mapping,
     mapped: &MappedMatrix,
     device: &MemoryDevice,

@@ -14,6 +14,7 @@ mod mapped_fab;
 mod mapped_network;
 mod network_weights;
 mod operation;
+mod plane_cells;
 mod post_training;
 mod selection;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use hardware_config::{Hardware, HardwareConfig, LayerOverride};
 pub use input_squares::input_squares;
 pub use learned_scale::LearnedScale;
 pub use mapped_fab::MappedFab;
+pub(crate) use mapped_network::told_apart;
 pub use mapped_network::{MappedNetwork, SeenUse};
 pub use operation::{InputRange, Operation};
 pub use post_training::PostTraining;
