@@ -36,17 +36,24 @@
 
 mod arrays;
 mod config;
+mod cost;
 mod entry;
 mod integers;
 mod product;
 mod programmed_store;
 mod programming;
 mod queries;
+mod stored_state;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests;
 mod top;
 mod vector_store;
 
 pub use config::{SearchConfig, SearchScale};
+pub use cost::StoreCost;
 pub use entry::{EntryId, Hit};
 pub use programmed_store::ProgrammedStore;
 pub use queries::QuantizedQueries;
+pub use stored_state::StoredState;
 pub use vector_store::VectorStore;

@@ -31,15 +31,15 @@ use crate::HardwareError;
 /// ```
 #[derive(Clone, Debug)]
 pub struct VectorStore {
-    config: SearchConfig,
-    plan: Plan,
+    pub(super) config: SearchConfig,
+    pub(super) plan: Plan,
     dimension: usize,
-    copies: Vec<Copies>,
-    slots: Vec<Slot>,
-    free: BTreeSet<usize>,
-    places: BTreeMap<EntryId, usize>,
-    next: u64,
-    clipped: u64,
+    pub(super) copies: Vec<Copies>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) free: BTreeSet<usize>,
+    pub(super) places: BTreeMap<EntryId, usize>,
+    pub(super) next: u64,
+    pub(super) clipped: u64,
 }
 
 /// The copies of all vectors at one scale.
