@@ -107,20 +107,23 @@ impl PassageStore {
             );
         }
         let path = folder.join(MANIFEST);
-        let manifest: Manifest =
-            serde_json::from_slice(&fs_err::read(&path)?).with_context(|| {
-                format!(
-                    "{} is damaged; hint: index into a new folder",
-                    path.display()
-                )
-            })?;
-        if manifest.schema != SCHEMA {
+        let damaged = || {
+            format!(
+                "{} is damaged; hint: index into a new folder",
+                path.display()
+            )
+        };
+        let manifest: Value =
+            serde_json::from_slice(&fs_err::read(&path)?).with_context(damaged)?;
+        // The schema is read first, so that a store of another version is refused for its age.
+        if manifest["schema"] != SCHEMA {
             bail!(
-                "{} is of format {:?}, this version reads {SCHEMA}; hint: index the documents again into a new folder",
+                "{} is of format {}, this version reads {SCHEMA}; hint: index the documents again into a new folder",
                 path.display(),
-                manifest.schema
+                manifest["schema"]
             );
         }
+        let manifest: Manifest = serde_json::from_value(manifest).with_context(damaged)?;
         let generation = manifest.generation;
         let (vectors, origin) = load_vector_store(&folder.join(format!("{VECTORS}{generation}")))?;
         if origin != manifest.settings.origin() {
