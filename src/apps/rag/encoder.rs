@@ -65,12 +65,13 @@ pub(crate) struct TextEncoder {
 
 enum Kind {
     Ngrams(HashedNgrams),
-    Sentences {
-        tokenizer: Tokenizer,
-        encoder: Box<Encoder>,
-        positions: usize,
-        width: usize,
-    },
+    Sentences(Box<SentenceEncoder>),
+}
+
+/// An encoder of the BERT family with its tokenizer.
+struct SentenceEncoder {
+    tokenizer: Tokenizer,
+    encoder: Encoder,
 }
 
 impl TextEncoder {
@@ -105,12 +106,10 @@ impl TextEncoder {
                 folder: path,
                 checksum: opened.weights_checksum()?,
             },
-            kind: Kind::Sentences {
+            kind: Kind::Sentences(Box::new(SentenceEncoder {
                 tokenizer,
-                encoder: Box::new(opened.encoder(&Device::flex())?.module),
-                positions: config.max_positions,
-                width: config.width,
-            },
+                encoder: opened.encoder(&Device::flex())?.module,
+            })),
         })
     }
 
@@ -151,7 +150,7 @@ impl TextEncoder {
     pub(crate) fn dimension(&self) -> usize {
         match &self.kind {
             Kind::Ngrams(ngrams) => ngrams.dimension(),
-            Kind::Sentences { width, .. } => *width,
+            Kind::Sentences(model) => model.encoder.config().width,
         }
     }
 
@@ -163,16 +162,12 @@ impl TextEncoder {
     pub(crate) fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         match &self.kind {
             Kind::Ngrams(ngrams) => Ok(texts.iter().map(|text| ngrams.embed(text)).collect()),
-            Kind::Sentences {
-                tokenizer,
-                encoder,
-                positions,
-                ..
-            } => {
+            Kind::Sentences(model) => {
+                let positions = model.encoder.config().max_positions;
                 let tokens = texts
                     .iter()
-                    .map(|text| Ok(cut(tokenizer.encode(text, true)?, *positions)));
-                embedded(encoder, &tokens.collect::<Result<Vec<_>>>()?)
+                    .map(|text| Ok(cut(model.tokenizer.encode(text, true)?, positions)));
+                embedded(&model.encoder, &tokens.collect::<Result<Vec<_>>>()?)
             }
         }
     }

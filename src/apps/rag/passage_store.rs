@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::encoder::{EncoderSettings, TextEncoder};
 use super::update::StoredPassage;
+use crate::apps::generations::remove_others;
 
 const MANIFEST: &str = "store.json";
 const SCHEMA: &str = "crossburn.passages/1";
@@ -211,7 +212,7 @@ impl PassageStore {
         write_bytes(&folder.join(MANIFEST), text.as_bytes())?;
         self.generation = generation;
         self.changed = false;
-        remove_others(folder, generation)
+        remove_others(folder, &[PASSAGES, VECTORS], generation)
     }
 
     /// What the arrays take, where the hardware says.
@@ -233,25 +234,4 @@ impl PassageStore {
             "search": serde_json::to_value(self.vectors.config())?,
         }))
     }
-}
-
-/// Removes the files of all generations but one.
-fn remove_others(folder: &Path, generation: u64) -> Result<()> {
-    let own = [
-        format!("{PASSAGES}{generation}.jsonl"),
-        format!("{VECTORS}{generation}"),
-    ];
-    for entry in fs_err::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if own.contains(&name) {
-            continue;
-        }
-        if name.starts_with(VECTORS) && entry.path().is_dir() {
-            fs_err::remove_dir_all(entry.path())?;
-        } else if name.starts_with(PASSAGES) {
-            fs_err::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
