@@ -28,7 +28,7 @@ pub(super) struct Rag {
 /// What to do with documents in arrays.
 #[derive(Debug, Subcommand)]
 enum RagVerb {
-    Index(index::Index),
+    Index(Box<index::Index>),
     Ask(Box<ask::Ask>),
 }
 
