@@ -712,6 +712,14 @@ fn options_are_grouped_in_the_help() {
             "ecg simulate",
             &["Arguments", "Hardware", "Data", "Options"],
         ),
+        (
+            "rag index",
+            &["Arguments", "Documents", "Store", "Report", "Options"],
+        ),
+        (
+            "rag ask",
+            &["Arguments", "Search", "Answer", "Text", "Options"],
+        ),
     ] {
         for flag in ["-h", "--help"] {
             let help = String::from_utf8(good(folder, &format!("{verb} {flag}")).stdout).unwrap();

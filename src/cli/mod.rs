@@ -31,6 +31,7 @@ mod open_stored;
 mod predict;
 mod process;
 mod progress;
+mod rag;
 mod recipe_file;
 mod report;
 mod reproduce;
@@ -116,6 +117,7 @@ enum Verb {
     Export(export::Export),
     Ecg(ecg::Ecg),
     Mri(mri::Mri),
+    Rag(rag::Rag),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
@@ -141,6 +143,7 @@ impl Verb {
             Self::Bench(verb) => Some(&verb.process),
             Self::Ecg(verb) => Some(verb.process()),
             Self::Mri(verb) => Some(verb.process()),
+            Self::Rag(verb) => Some(verb.process()),
             Self::Reproduce(verb) => Some(&verb.run.process),
             Self::Export(_) | Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
         }
@@ -164,6 +167,7 @@ impl Verb {
             Self::Export(verb) => verb.run(),
             Self::Ecg(verb) => verb.run(),
             Self::Mri(verb) => verb.run(),
+            Self::Rag(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),

@@ -61,6 +61,16 @@ pub(super) struct RunningModel {
 }
 
 impl ModelChoice {
+    /// The model `model` as it is stored, without an adapter, on the processor.
+    pub(super) fn of(model: PathBuf) -> Self {
+        Self {
+            model,
+            adapter: None,
+            weights: None,
+            device: DeviceChoice::Cpu,
+        }
+    }
+
     /// Opens the model and its tokenizer.
     ///
     /// # Errors

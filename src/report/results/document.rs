@@ -471,7 +471,7 @@ impl PopulationSummary {
         })
     }
 
-    fn check(&self, metric: &Metric, at: &str) -> Result<(), ReportError> {
+    pub(crate) fn check(&self, metric: &Metric, at: &str) -> Result<(), ReportError> {
         if self.values.len() != self.chips {
             let found = self.values.len();
             return Err(invalid(
