@@ -674,7 +674,7 @@ fn options_are_grouped_in_the_help() {
         ("train", &["Arguments", "Recipe", "Options"]),
         (
             "tune",
-            &["Arguments", "Model", "Data", "Training", "Options"],
+            &["Arguments", "Model", "Data", "Training", "Store", "Options"],
         ),
         (
             "evaluate",

@@ -15,6 +15,7 @@ pub(crate) mod mapping;
 pub(crate) mod mri;
 pub(crate) mod normalize;
 pub(crate) mod population;
+pub(crate) mod prompt_store;
 pub(crate) mod pruning;
 pub(crate) mod race;
 pub(crate) mod rag;

@@ -38,6 +38,7 @@ mod reproduce;
 mod run_lock;
 mod run_setup;
 mod speech;
+mod stored_prompts;
 mod terminal;
 mod train;
 mod tune;

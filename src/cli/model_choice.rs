@@ -106,6 +106,19 @@ impl ModelChoice {
 }
 
 impl ChosenModel {
+    /// The checksum of its weights.
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
+    pub(super) fn weights_checksum(&self) -> Result<String> {
+        Ok(self.stored.weights_checksum()?)
+    }
+
+    /// Where it computes.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The form that the model gives to a conversation.
     ///
     /// # Errors
