@@ -191,7 +191,7 @@ impl EmbeddingHeadConfig {
             _ => 0.0,
         };
         let output = match &hidden {
-            Some(_) => with_weights(output, |row, column| of_half(row, column)),
+            Some(_) => with_weights(output, of_half),
             None => with_weights(output, one),
         };
         EmbeddingHead {

@@ -95,7 +95,7 @@ impl RocrPaper {
             .with_context(|| format!("this paper's experiment is not defined on {source}"))?;
         let drawn = source.kind() == "topics";
         let (learn, test, epochs, programmings) = match extent {
-            Extent::Quick => (60, 40, 1, 1),
+            Extent::Quick => (60, 40, 2, 1),
             Extent::Usual => (1000, 1000, 10, 5),
             Extent::Full => bail!("this paper's experiment has one size: drop --full"),
         };

@@ -22,7 +22,7 @@ pub(super) enum SentenceEncoder {
     /// A network with its tokenizer.
     Network {
         encoder: Box<Encoder>,
-        tokenizer: Tokenizer,
+        tokenizer: Box<Tokenizer>,
     },
 }
 
@@ -38,7 +38,7 @@ impl SentenceEncoder {
         let folder = ModelFolder::open(folder)?;
         let config = folder.encoder_config()?;
         Ok(Self::Network {
-            tokenizer: folder.tokenizer(config.vocabulary)?,
+            tokenizer: Box::new(folder.tokenizer(config.vocabulary)?),
             encoder: Box::new(folder.encoder(device)?.module),
         })
     }

@@ -1,4 +1,5 @@
 //! The task against oracles of its own: losses and gradients in 64 bits, and what is learned from.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use burn::module::Module;
 use burn::tensor::TensorData;
