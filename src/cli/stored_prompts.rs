@@ -107,7 +107,7 @@ impl KeepArguments {
         }
         let mut config = SearchConfig::on(open_hardware(HARDWARE)?.hardware.config().clone());
         let device = match &self.cells {
-            None => format!("cells of {HARDWARE}"),
+            None => format!("the cells of {HARDWARE}"),
             Some(cells) => {
                 let NamedDevice { name, device, .. } = open_device(cells)?;
                 config.hardware.device = device;

@@ -54,14 +54,15 @@ mod tests {
     fn numbers_go_to_the_nearest_integer_and_stop_at_the_ends() {
         let integers = Integers::of_bits(4);
         assert_eq!((integers.level(), integers.count()), (7.0, 15));
+        // A step is 0.25, so that halves of it are exact.
         for (x, code) in [
-            (1.4, 7.0),
-            (0.1, 0.0),
-            (0.3, 2.0),
-            (-0.5, -2.0),
+            (1.75, 7.0),
+            (0.125, 0.0),
+            (0.375, 2.0),
+            (-0.625, -2.0),
             (-9.0, -7.0),
         ] {
-            assert_eq!(integers.nearest(x, 1.4), code, "{x}");
+            assert_eq!(integers.nearest(x, 1.75), code, "{x}");
         }
     }
 

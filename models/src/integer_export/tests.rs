@@ -216,7 +216,7 @@ fn norms_pools_and_signs_are_the_floats() {
 
 #[test]
 fn means_of_a_network_layer_by_layer_are_the_floats() {
-    for hidden in ["[6]", "[]"] {
+    for hidden in ["[12]", "[]"] {
         let text = format!(
             r#"{{"classes":3,"points":60,"bits":8,"norm":"before-activation","features":"means","hidden":{hidden},"dropout":0.0,
             "layers":[{{"channels":4,"kernel":5,"pool":2}},{{"channels":6,"kernel":4,"stride":2}}]}}"#

@@ -137,7 +137,7 @@ impl IndexJob<'_> {
         let files = Files::of(&self.documents)?;
         if files.passed_over > 0 {
             self.observer.note(&format!(
-                "{} files in folders are of no kind of document: name those to read as text",
+                "files in folders that are no documents, left out: {}; name one to read it as text",
                 files.passed_over
             ));
         }

@@ -215,7 +215,7 @@ impl Index {
         } = open_hardware(self.hardware.as_deref().unwrap_or(HARDWARE))?;
         let mut config = SearchConfig::on(described.config().clone());
         let device = match &self.device {
-            None => format!("cells of {hardware}"),
+            None => format!("the cells of {hardware}"),
             Some(asked) => {
                 let NamedDevice { name, device, .. } = open_device(asked)?;
                 config.hardware.device = device;

@@ -44,7 +44,7 @@ pub(super) fn terms(store: &StoreReport) -> Vec<(&'static str, String)> {
         (
             "Vectors",
             format!(
-                "{} numbers of {} bits each, in {} of {}",
+                "{} numbers of {} bits each, in {}, arrays of {}",
                 store.dimension, store.bits, store.device, store.hardware
             ),
         ),

@@ -328,7 +328,7 @@ mod tests {
             mean += part / 200.0;
             // Means over a quarter of a second hold what is slower than some 4 Hz.
             let slowly = noise
-                .chunks(62)
+                .chunks_exact(62)
                 .map(|few| few.iter().sum::<f32>() / few.len() as f32);
             slow += slowly.map(|x| f64::from(x * x) * 62.0).sum::<f64>();
             all += noise.iter().map(|x| f64::from(x * x)).sum::<f64>();
