@@ -18,6 +18,7 @@ pub(crate) mod pruning;
 pub(crate) mod race;
 pub(crate) mod rare;
 pub(crate) mod reproduce;
+pub(crate) mod search;
 pub(crate) mod shards;
 pub(crate) mod stored_network;
 mod stored_weights;

@@ -36,6 +36,7 @@ mod report;
 mod reproduce;
 mod run_lock;
 mod run_setup;
+mod search;
 mod speech;
 mod terminal;
 mod train;
@@ -116,6 +117,7 @@ enum Verb {
     Export(export::Export),
     Ecg(ecg::Ecg),
     Mri(mri::Mri),
+    Search(Box<search::Search>),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
@@ -141,6 +143,7 @@ impl Verb {
             Self::Bench(verb) => Some(&verb.process),
             Self::Ecg(verb) => Some(verb.process()),
             Self::Mri(verb) => Some(verb.process()),
+            Self::Search(verb) => Some(&verb.process),
             Self::Reproduce(verb) => Some(&verb.run.process),
             Self::Export(_) | Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
         }
@@ -164,6 +167,7 @@ impl Verb {
             Self::Export(verb) => verb.run(),
             Self::Ecg(verb) => verb.run(),
             Self::Mri(verb) => verb.run(),
+            Self::Search(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),

@@ -61,6 +61,16 @@ pub(super) struct RunningModel {
 }
 
 impl ModelChoice {
+    /// The model that `model` names, without an adapter, on the CPU.
+    pub(super) fn of(model: PathBuf) -> Self {
+        Self {
+            model,
+            adapter: None,
+            weights: None,
+            device: DeviceChoice::Cpu,
+        }
+    }
+
     /// Opens the model and its tokenizer.
     ///
     /// # Errors

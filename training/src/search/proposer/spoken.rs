@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Proposal, Proposer};
 use crate::TrainingError;
 use crate::search::prompt::{Goal, correction, system_prompt, user_prompt};
-use crate::search::reply::read_reply;
+use crate::search::reply::{MOST_REPLY, read_reply};
 use crate::search::{Space, Trial};
 
 /// Who says a message.
@@ -38,7 +38,7 @@ pub struct Exchange {
     pub evaluation: usize,
     /// All messages that the reply answers.
     pub messages: Vec<Message>,
-    /// The reply as it came.
+    /// The reply as it came; its beginning where it is longer than what is read.
     pub reply: String,
     /// What is wrong with the reply; none where it names a design.
     pub problem: Option<String>,
@@ -70,6 +70,16 @@ pub trait Speaker {
     fn kept(&mut self, exchange: &Exchange) -> Result<(), SpeakerProblem>;
 }
 
+impl<S: Speaker + ?Sized> Speaker for Box<S> {
+    fn reply(&mut self, messages: &[Message]) -> Result<Option<String>, SpeakerProblem> {
+        (**self).reply(messages)
+    }
+
+    fn kept(&mut self, exchange: &Exchange) -> Result<(), SpeakerProblem> {
+        (**self).kept(exchange)
+    }
+}
+
 /// A proposer that is spoken with.
 ///
 /// Every proposal is a conversation of its own, which begins with the whole history. A reply that is no design is answered once with what is
@@ -81,6 +91,8 @@ pub struct Spoken<S> {
 
 /// Replies to one prompt before the proposal is invalid.
 const ATTEMPTS: usize = 2;
+/// Bytes that are kept of a reply that is too long to be read.
+const KEPT_OF_LONG: usize = 200;
 
 impl<S: Speaker> Spoken<S> {
     /// A proposer that speaks with `speaker` of `goal`.
@@ -104,6 +116,7 @@ impl<S: Speaker> Proposer for Spoken<S> {
                 return Ok(Proposal::End("there are no more replies".to_string()));
             };
             let read = read_reply(space, &reply);
+            let reply = beginning(reply);
             let exchange = Exchange {
                 evaluation: history.len() + 1,
                 messages: messages.clone(),
@@ -122,6 +135,18 @@ impl<S: Speaker> Proposer for Spoken<S> {
         }
         Ok(Proposal::Invalid(last))
     }
+}
+
+/// A reply, cut where it is longer than what is read: it is sent back with what is wrong with it.
+fn beginning(mut reply: String) -> String {
+    if reply.len() > MOST_REPLY {
+        let fits = (0..=KEPT_OF_LONG)
+            .rev()
+            .find(|end| reply.is_char_boundary(*end));
+        reply.truncate(fits.unwrap_or(0));
+        reply.push_str("...");
+    }
+    reply
 }
 
 #[cfg(test)]
@@ -180,6 +205,7 @@ mod tests {
         assert_eq!(second.messages[2].content, "{\"x\":3}");
         assert!(second.messages[3].content.contains("no choice 3"));
         assert_eq!(second.problem, None);
+        assert_eq!(beginning("é".repeat(MOST_REPLY)).len(), KEPT_OF_LONG + 3);
         // The next proposal begins anew.
         assert_eq!(heard[2].messages.len(), 2);
     }
