@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use crossburn_checkpoints::write_bytes;
 use crossburn_training::search::{Exchange, Message, Speaker, SpeakerProblem};
 
 /// The most bytes of a transcript that are read.
@@ -42,8 +43,13 @@ pub(crate) fn read_transcript(path: &Path) -> Result<Vec<Exchange>> {
 pub(crate) struct Kept<S> {
     speaker: S,
     path: PathBuf,
-    file: File,
+    /// Open for new exchanges from the first one on.
+    file: Option<File>,
     earlier: VecDeque<Exchange>,
+    /// Those of `earlier` that were repeated.
+    repeated: Vec<Exchange>,
+    /// Whether the last reply was a repeated one.
+    repeats: bool,
 }
 
 impl<S: Speaker> Kept<S> {
@@ -52,31 +58,63 @@ impl<S: Speaker> Kept<S> {
     /// # Errors
     /// A file that cannot be written.
     pub(crate) fn new(speaker: S, path: &Path, earlier: Vec<Exchange>) -> Result<Self> {
+        if earlier.is_empty() {
+            write_bytes(path, &[])?;
+        }
         Ok(Self {
             speaker,
             path: path.to_path_buf(),
-            file: fs_err::File::create(path)?.into_file(),
+            file: None,
             earlier: earlier.into(),
+            repeated: Vec::new(),
+            repeats: false,
         })
+    }
+
+    /// Adds an exchange to the file. Before the first one, what was not repeated of the earlier run is taken away: until then an interruption
+    /// loses nothing of it.
+    fn append(&mut self, exchange: &Exchange) -> Result<()> {
+        if self.file.is_none() {
+            let mut lines = String::new();
+            for exchange in &self.repeated {
+                lines.push_str(&serde_json::to_string(exchange)?);
+                lines.push('\n');
+            }
+            write_bytes(&self.path, lines.as_bytes())?;
+            let mut options = fs_err::OpenOptions::new();
+            let (file, _) = options.append(true).open(&self.path)?.into_parts();
+            self.file = Some(file);
+        }
+        let line = serde_json::to_string(exchange)?;
+        if let Some(file) = &mut self.file {
+            writeln!(file, "{line}")?;
+        }
+        Ok(())
     }
 }
 
 impl<S: Speaker> Speaker for Kept<S> {
     fn reply(&mut self, messages: &[Message]) -> Result<Option<String>, SpeakerProblem> {
         match self.earlier.pop_front() {
-            Some(exchange) if exchange.messages == messages => Ok(Some(exchange.reply)),
+            Some(exchange) if exchange.messages == messages => {
+                let reply = exchange.reply.clone();
+                self.repeated.push(exchange);
+                self.repeats = true;
+                Ok(Some(reply))
+            }
             _ => {
                 self.earlier.clear();
+                self.repeats = false;
                 self.speaker.reply(messages)
             }
         }
     }
 
     fn kept(&mut self, exchange: &Exchange) -> Result<(), SpeakerProblem> {
-        let written = serde_json::to_string(exchange)
-            .map_err(std::io::Error::from)
-            .and_then(|line| writeln!(self.file, "{line}"));
-        written.map_err(|error| SpeakerProblem {
+        if self.repeats {
+            return Ok(());
+        }
+        self.append(exchange).map_err(|error| SpeakerProblem {
             speaker: self.path.display().to_string(),
             problem: format!("cannot be written ({error})"),
             remedy: "choose a run folder with space left".to_string(),
@@ -159,12 +197,15 @@ mod tests {
             exchange("c", "old c"),
         ];
         let mut kept = Kept::new(Replay::open(&source).unwrap(), &path, earlier).unwrap();
+        std::fs::write(&path, "what the earlier run left\n").unwrap();
         let mut said = |prompt: &str| {
             let reply = kept.reply(&message(prompt)).unwrap()?;
             kept.kept(&exchange(prompt, &reply)).unwrap();
             Some(reply)
         };
         assert_eq!(said("a").as_deref(), Some("old a"));
+        let untouched = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(untouched, "what the earlier run left\n");
         // Another prompt than before: what follows is new, whatever the earlier run had.
         assert_eq!(said("other").as_deref(), Some("new"));
         assert_eq!(said("c").as_deref(), Some("newer"));

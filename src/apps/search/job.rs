@@ -269,7 +269,13 @@ impl SearchJob<'_> {
         let mut cache: BTreeMap<Design, Judged> = BTreeMap::new();
         for (text, judgement) in known {
             let judged = match judgement {
-                KeptJudgement::Values(values) => Judged::Measured(values),
+                KeptJudgement::Values(values) if values.len() == contest.measures().len() => {
+                    Judged::Measured(values)
+                }
+                KeptJudgement::Values(_) => bail!(
+                    "{}: `{text}` has other measures: leave out --resume",
+                    self.out.join(KEPT_NAME).display()
+                ),
                 KeptJudgement::Refused(reason) => Judged::Refused(reason),
             };
             cache.insert(contest.space.parse(&text)?, judged);
@@ -353,7 +359,8 @@ impl SearchJob<'_> {
                         stage.say(format!("best {best:.4}"));
                     };
                     let searched = contest.search(&mut spoken, extent, cache, &advance)?;
-                    if let Some(reason) = &searched.ended {
+                    let stopped = self.stop.load(Ordering::Relaxed);
+                    if let Some(reason) = searched.ended.as_ref().filter(|_| !stopped) {
                         self.observer.note(&format!(
                             "{name} ended after {} evaluations: {reason}",
                             searched.trials.len()
@@ -394,7 +401,10 @@ impl SearchJob<'_> {
         let mut conversation = Vec::new();
         for search in finished.iter().filter(|search| search.seed.is_none()) {
             let path = self.conversation(&search.proposer);
-            for exchange in read_transcript(&path)? {
+            let asked = search.searched.trials.len();
+            let exchanges = read_transcript(&path)?.into_iter();
+            // The transcript of a longer run that was resumed has more.
+            for exchange in exchanges.filter(|exchange| exchange.evaluation <= asked) {
                 conversation.push(ShownExchange {
                     proposer: search.proposer.clone(),
                     evaluation: exchange.evaluation,

@@ -4,7 +4,6 @@ mod local;
 mod speakers;
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -222,9 +221,6 @@ impl Search {
             ));
             return Ok(Outcome::Interrupted);
         };
-        if stop.load(Ordering::Relaxed) {
-            note("interrupted after the last evaluation: the results are whole");
-        }
         finish(&out, &results, self.json)?;
         note_report(&out);
         Ok(Outcome::Done)

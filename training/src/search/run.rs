@@ -93,6 +93,13 @@ impl Search<'_> {
         let refused = |values: Vec<f64>, reason: String| (values, Some(reason), INVALID_SCORE);
         let (values, refused, score) = match judged {
             Judged::Refused(reason) => refused(Vec::new(), reason),
+            Judged::Measured(values) if values.len() != judge.measures().len() => {
+                let (found, measures) = (values.len(), judge.measures().len());
+                refused(
+                    Vec::new(),
+                    format!("it was given {found} values, not {measures}"),
+                )
+            }
             Judged::Measured(values) => {
                 let odd = values.iter().position(|value| !value.is_finite());
                 let above = self.limits.iter().find_map(|limit| limit.refuses(&values));

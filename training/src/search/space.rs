@@ -323,7 +323,7 @@ impl Space {
         })
     }
 
-    /// All designs, whether or not they keep the constraints, in the order of their numbers.
+    /// All designs, whether or not they keep the constraints, each once.
     pub fn designs(&self) -> impl Iterator<Item = Design> + '_ {
         let mut next = Some(vec![0u16; self.positions()]);
         std::iter::from_fn(move || {
@@ -336,13 +336,18 @@ impl Space {
     /// The numbers of the design after that of `numbers`.
     fn after(&self, mut numbers: Vec<u16>) -> Option<Vec<u16>> {
         let design = Design(numbers.clone());
-        for at in (0..self.positions()).rev() {
+        // An axis that counts positions of others moves on last: which positions are used stays the same while they are counted through.
+        let counts = |at: &usize| self.counts_others(self.axis_at(*at));
+        let positions = || (0..self.positions()).rev();
+        let order = positions()
+            .filter(|at| !counts(at))
+            .chain(positions().filter(counts));
+        for at in order {
             if !self.uses(&design, at) {
                 continue;
             }
             numbers[at] += 1;
             if usize::from(numbers[at]) < self.axis_at(at).choices.len() {
-                // A shorter design leaves unused positions, which are 0 already.
                 return self.design(numbers).map(|design| design.0);
             }
             numbers[at] = 0;

@@ -47,8 +47,8 @@ impl Default for ReinforceConfig {
 pub struct Reinforce {
     config: ReinforceConfig,
     draws: Draws,
-    /// Logits, their first and their second moments, by position.
-    logits: Vec<Vec<[f64; 3]>>,
+    /// Preferences (logarithms of weights), their first and their second moments, by position.
+    preferences: Vec<Vec<[f64; 3]>>,
     baseline: Option<f64>,
     steps: i32,
 }
@@ -59,7 +59,7 @@ impl Reinforce {
         Self {
             config,
             draws: Draws::new(seed, "reinforce"),
-            logits: Vec::new(),
+            preferences: Vec::new(),
             baseline: None,
             steps: 0,
         }
@@ -67,10 +67,16 @@ impl Reinforce {
 
     /// The probability of every choice at a position.
     pub fn probabilities(&self, position: usize) -> Vec<f64> {
-        let logits = self.logits.get(position).into_iter().flatten();
-        let logits: Vec<f64> = logits.map(|[logit, ..]| *logit).collect();
-        let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let powers: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
+        let preferences = self.preferences.get(position).into_iter().flatten();
+        let preferences: Vec<f64> = preferences.map(|[preference, ..]| *preference).collect();
+        let most = preferences
+            .iter()
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
+        let powers: Vec<f64> = preferences
+            .iter()
+            .map(|preference| (preference - most).exp())
+            .collect();
         let sum: f64 = powers.iter().sum();
         powers.into_iter().map(|power| power / sum).collect()
     }
@@ -93,12 +99,12 @@ impl Reinforce {
             let taken = usize::from(design.numbers()[position]);
             for (choice, p) in probabilities.into_iter().enumerate() {
                 let hit = f64::from(u8::from(choice == taken));
-                // dH / d logit = p (surprise - H).
+                // dH / d preference = p (surprise - H).
                 let gradient = advantage * (hit - p) + entropy * p * (surprise(p) - mean);
-                let [logit, m, v] = &mut self.logits[position][choice];
+                let [preference, m, v] = &mut self.preferences[position][choice];
                 *m = BETA1 * *m + (1.0 - BETA1) * gradient;
                 *v = BETA2 * *v + (1.0 - BETA2) * gradient * gradient;
-                *logit += learning_rate * (*m / first) / ((*v / second).sqrt() + EPSILON);
+                *preference += learning_rate * (*m / first) / ((*v / second).sqrt() + EPSILON);
             }
         }
     }
@@ -106,9 +112,9 @@ impl Reinforce {
 
 impl Proposer for Reinforce {
     fn propose(&mut self, space: &Space, history: &[Trial]) -> Result<Proposal, TrainingError> {
-        if self.logits.is_empty() {
+        if self.preferences.is_empty() {
             let choices = (0..space.positions()).map(|at| space.axis_at(at).choices.len());
-            self.logits = choices.map(|choices| vec![[0.0; 3]; choices]).collect();
+            self.preferences = choices.map(|choices| vec![[0.0; 3]; choices]).collect();
         }
         if let Some(trial) = history.last()
             && let Some(design) = &trial.design
