@@ -175,11 +175,12 @@ impl HeuristicPrior {
     /// `design` after a change, with what has no rule drawn anew; none where nothing changes or a constraint breaks.
     fn changed(&mut self, space: &Space, design: &Design, change: Change) -> Option<Design> {
         let mut numbers = design.numbers().to_vec();
-        for at in change.first..change.first + change.positions {
+        let places = numbers.iter_mut().enumerate().skip(change.first);
+        for (at, number) in places.take(change.positions) {
             let most = space.axis_at(at).choices.len() as u16 - 1;
-            numbers[at] = match change.to {
-                To::Step(step) if step < 0 => numbers[at].saturating_sub(1),
-                To::Step(_) => (numbers[at] + 1).min(most),
+            *number = match change.to {
+                To::Step(step) if step < 0 => number.saturating_sub(1),
+                To::Step(_) => (*number + 1).min(most),
                 To::Number(number) => number,
             };
         }
