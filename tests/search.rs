@@ -68,7 +68,7 @@ fn six_lines_give_a_pareto_plot_and_the_same_again() {
     assert_eq!(second, first);
     let table = String::from_utf8(good(folder, "report a").stdout).unwrap();
     assert!(
-        table.contains("Regret after 10") && table.contains("Best score"),
+        table.contains("Regret after 20") && table.contains("Best score"),
         "{table}"
     );
     // The kept evaluations change nothing, and a larger budget begins in the same way.

@@ -82,7 +82,7 @@ mod tests {
         let mut results = example::search();
         let text = tables(&results);
         for part in [
-            "Regret after 10",
+            "Regret after 20",
             "│ random    ┆        2 ┆",
             "0.3500 ± 0.6353",
             "Reached",
