@@ -123,8 +123,9 @@ const OF_ONE_TASK: [&str; 6] = [
     "logit",
 ];
 
-/// What may say so: the files of a task and of data, what reads documents of the last version, and the experiments of papers.
-const MAY_SAY: [&str; 13] = [
+/// What may say so: the files of a task and of data, what reads documents of the last version, what draws
+/// with an element of SVG that is called so, and the experiments of papers.
+const MAY_SAY: [&str; 14] = [
     "training/src/task/classification",
     "training/src/task/anomaly",
     "training/src/task/arrhythmia",
@@ -132,6 +133,7 @@ const MAY_SAY: [&str; 13] = [
     "training/src/task/lesion",
     "training/src/data",
     "src/report/last_version.rs",
+    "src/report/draw/pictures.rs",
     "src/cli/bench.rs",
     "src/cli/ecg",
     "src/apps/ecg",

@@ -674,7 +674,7 @@ fn options_are_grouped_in_the_help() {
         ("train", &["Arguments", "Recipe", "Options"]),
         (
             "tune",
-            &["Arguments", "Model", "Data", "Training", "Options"],
+            &["Arguments", "Model", "Data", "Training", "Store", "Options"],
         ),
         (
             "evaluate",
@@ -720,6 +720,14 @@ fn options_are_grouped_in_the_help() {
         (
             "ecg simulate",
             &["Arguments", "Hardware", "Data", "Options"],
+        ),
+        (
+            "rag index",
+            &["Arguments", "Documents", "Store", "Report", "Options"],
+        ),
+        (
+            "rag ask",
+            &["Arguments", "Search", "Answer", "Text", "Options"],
         ),
     ] {
         for flag in ["-h", "--help"] {

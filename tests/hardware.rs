@@ -247,6 +247,69 @@ fn a_layer_that_an_accelerator_cannot_take_stays_digital() {
 }
 
 #[test]
+fn single_layers_and_slices_have_errors_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sliced.toml");
+    let text = r#"
+        device = { kind = "additive", g_min = "1 uS", g_max = "100 uS", sigma_rel_gmax = 0.15 }
+        mapping = { weight_bits = 8, slice_bits = 2 }
+        array = { rows = 128, columns = 128, input = { bits = 8 } }
+    "#;
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let rows = |name: &str, arguments: &[&str]| -> Vec<(String, f64)> {
+        let arguments = [&["--hardware", file], arguments].concat();
+        let document = evaluate(&folder.path().join(name), &arguments);
+        let rows = document["methods"].as_array().unwrap().iter();
+        rows.map(|row| {
+            let values = row["population"]["values"].as_array().unwrap();
+            let sum: f64 = values.iter().map(|value| value.as_f64().unwrap()).sum();
+            let name = row["name"].as_str().unwrap();
+            (name.to_string(), sum / values.len() as f64)
+        })
+        .collect()
+    };
+    let whole = rows("whole", &[])[0].1;
+    let layers = rows("layers", &["--errors-by", "layer"]);
+    assert_eq!(layers.len(), 2, "{layers:?}");
+    // Seven bits of magnitude in slices of two.
+    let slices = rows("slices", &["--errors-by", "slice"]);
+    assert_eq!(slices.len(), 8, "{slices:?}");
+    for (layer, slices) in layers.iter().zip(slices.chunks(4)) {
+        for (number, (name, _)) in slices.iter().enumerate() {
+            assert_eq!(*name, format!("{} slice {number}", layer.0));
+        }
+        // A range of the top slice stands for 64 times as much as one of the lowest.
+        assert!(slices[0].1 >= slices[3].1, "{slices:?}");
+        assert!(slices[0].1 >= whole, "{whole} {slices:?}");
+    }
+    // Weights of four bits, of which three are magnitude.
+    let narrow = rows("narrow", &["--errors-by", "slice", "--trained-bits"]);
+    assert_eq!(narrow.len(), 4, "{narrow:?}");
+    for (arguments, part) in [
+        (
+            ["--hardware", "papers", "--trained-bits"].as_slice(),
+            "the cost model counts one kind of array",
+        ),
+        (
+            &[
+                "--hardware",
+                file,
+                "--cell",
+                "rram1,rram4",
+                "--errors-by",
+                "layer",
+            ],
+            "--errors-by is about one memory cell",
+        ),
+        (&["--errors-by", "layer"], "--hardware"),
+    ] {
+        let message = refused(arguments);
+        assert!(message.contains(part), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
 fn what_cannot_be_is_refused_in_one_line() {
     for (arguments, part) in [
         (

@@ -91,6 +91,52 @@ fn found(map: &[f32], threshold: f64) -> u64 {
     group.iter().filter(|of| size(of) >= 8).count() as u64
 }
 
+/// Charts of the network and of three chips, and slices in pictures, in the document and on the page.
+fn check_figures(folder: &Path, trained: &Value, chips: &Value) {
+    let names = |document: &Value, chart: usize| -> Vec<String> {
+        let traces = document["figures"]["charts"][chart]["traces"].as_array();
+        let traces = traces.unwrap().iter();
+        traces
+            .map(|trace| trace["of"].as_str().unwrap().to_string())
+            .collect()
+    };
+    assert_eq!(names(trained, 0), ["without variation"]);
+    let of_chips = names(chips, 0);
+    assert_eq!(of_chips.len(), 4);
+    for (name, kind) in of_chips[1..].iter().zip(["best", "median", "worst"]) {
+        assert!(name.starts_with(&format!("{kind} chip (")), "{name}");
+    }
+    // Points of the network; means of the network and of the chips.
+    assert_eq!(names(chips, 1).len(), 5);
+    // Recall rises to 1, where the precision is the share of lesions among the voxels at or above the lowest lesion.
+    let curve = chips["figures"]["charts"][0]["traces"][0]["points"].as_array();
+    let recall = |point: &Value| point[0].as_f64().unwrap();
+    let curve = curve.unwrap();
+    assert!(
+        curve
+            .windows(2)
+            .all(|two| recall(&two[0]) < recall(&two[1]))
+    );
+    assert_eq!(curve.last().map(recall), Some(1.0));
+    // Two of the four test patients have lesions: at most the best and the worst.
+    let rows = chips["figures"]["pictures"]["rows"].as_array().unwrap();
+    assert!((1..=2).contains(&rows.len()));
+    assert_eq!(rows[0]["panels"].as_array().unwrap().len(), 5);
+    assert_eq!(trained["figures"]["pictures"], chips["figures"]["pictures"]);
+    let page = std::fs::read_to_string(folder.join("chips/report.html")).unwrap();
+    assert_eq!(
+        page.matches("href=\"data:image/png;base64,").count(),
+        5 * rows.len()
+    );
+    assert!(page.contains("Precision by recall") && page.contains("Dice by size of lesion"));
+    for plot in ["chart-1", "chart-2", "pictures"] {
+        assert!(
+            folder.join(format!("chips/plots/{plot}.svg")).exists(),
+            "{plot}"
+        );
+    }
+}
+
 #[test]
 fn a_detector_is_trained_judged_on_chips_and_scores_a_volume() {
     let folder = tempfile::tempdir().unwrap();
@@ -124,6 +170,16 @@ fn a_detector_is_trained_judged_on_chips_and_scores_a_volume() {
         .unwrap();
     assert_eq!(values.len(), 3);
     assert_eq!(also(&chips), beside);
+    check_figures(folder, &trained, &chips);
+    // Intensities that are not reversed are not those that it has learned.
+    let message = bad(
+        folder,
+        "evaluate run --data mri-phantom?size=16 --out other",
+    );
+    assert!(
+        message.contains("its intensities are not reversed, those that the network has learned are reversed; give the data source reverse=yes"),
+        "{message}"
+    );
     assert!(
         values
             .iter()

@@ -13,8 +13,9 @@ use std::process::{Command, Output, Stdio};
 use crossburn::noise::Metric;
 use crossburn::report::draw::ConfusionMatrix;
 use crossburn::report::{
-    DataSummary, Document, EpochRow, KppEntry, MethodResults, PLOTS_FOLDER, PopulationSummary,
-    REPORT_FILE, RESULTS_FILE, Results, RunCommand, SweepPoint, Timing, write_run,
+    DataSummary, Document, EpochRow, Figures, KppEntry, MethodResults, PLOTS_FOLDER,
+    PopulationSummary, REPORT_FILE, RESULTS_FILE, Results, RunCommand, SweepPoint, Timing,
+    write_run,
 };
 use serde_json::{Value, json};
 
@@ -49,6 +50,7 @@ fn results() -> Results {
             ),
         ],
         confusion: Some(confusion()),
+        figures: Figures::default(),
         timing: Timing {
             seconds: BTreeMap::from([("train".into(), 12.5)]),
         },

@@ -225,3 +225,95 @@ fn lesions_are_found_by_networks_and_by_maps_alone() {
     let text = bad(folder, "reproduce mri --data digits");
     assert!(text.contains("use mri-phantom"), "{text}");
 }
+
+#[test]
+fn prompts_are_stored_and_fetched_in_every_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let command = "reproduce nvcim-pt --quick --seeds 1 --json --out p";
+    let first = document(folder, command);
+    let one = "one prompt for all";
+    let budgets = budgets(&first, |row, column| row == one && column == "faster");
+    // Every method takes as many steps as the first.
+    assert_eq!(budgets.len(), 8);
+    assert!(budgets.values().all(|budget| *budget == 1.0), "{budgets:?}");
+    // Five differences, three gaps and their growth, the fall, four others, every cell, and the cost.
+    let claims = first["claims"].as_array().unwrap();
+    assert_eq!(claims.len(), 5 + 3 + 1 + 1 + 4 + 1 + 1);
+    let value = |name: &str, column: &str| value(&first, name, column).unwrap();
+    // One prompt is always fetched, and the prompts of both searches are the same.
+    for sigma in ["0", "0.05", "0.1", "0.125"] {
+        assert_eq!(value(one, &format!("fetched, σ = {sigma}")), 1.0);
+    }
+    // 1,000 prompts of 192 numbers, with 96 and 48 averages: 336,000 products at 2.2 GHz are 152.7 us.
+    let [scaled, plain] = [
+        "full: noise-aware, scaled search",
+        "noise-aware, plain search",
+    ]
+    .map(|name| value(name, "faster"));
+    assert!(
+        scaled > plain && (scaled / plain - 1.75).abs() < 0.01,
+        "{scaled} {plain}"
+    );
+    cells(folder, "p", |cells| {
+        let first = cells["1"].as_object_mut().unwrap();
+        first.remove("noise-aware, plain search").unwrap();
+        first.remove(one).unwrap();
+    });
+    let again = document(folder, &format!("{command} --resume"));
+    assert_eq!(again["rows"], first["rows"]);
+    for (arguments, part) in [
+        (
+            "nvcim-pt --data digits",
+            "is not defined on digits: drop --data",
+        ),
+        ("nvcim-pt --full", "has one size: drop --full"),
+    ] {
+        let text = bad(folder, &format!("reproduce {arguments}"));
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn documents_are_searched_on_stores_of_every_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let command = "reproduce rocr --quick --seeds 1 --json --out r";
+    let first = document(folder, command);
+    let of_stores = ["recall@1, 2-bit cells", "exact", "lead over noise, σ = 0.1"];
+    let budgets = budgets(&first, |row, column| {
+        row.starts_with("vanilla, ") && of_stores.contains(&column)
+    });
+    assert_eq!(budgets.len(), 12);
+    let trained = budgets.values().filter(|budget| **budget == 1.0).count();
+    assert_eq!(trained, 9, "{budgets:?}");
+    let value = |name: &str, column: &str| value(&first, name, column).unwrap();
+    for name in ["RoCR-CDE", "RoCR-CDI", "vanilla"] {
+        assert_eq!(value(name, "exact"), 1.0, "{name}");
+    }
+    // What is not learned is stored alike.
+    let mitigated = "vanilla, output compensation";
+    assert_eq!(
+        value("vanilla", "recall@1, ideal"),
+        value(mitigated, "recall@1, ideal")
+    );
+    // The mean over devices is that of the devices.
+    let devices = ["RRAM1", "FeFET2", "FeFET3", "RRAM4", "FeFET6"];
+    let of_devices = devices.map(|device| value("vanilla", &format!("recall@1, {device}")));
+    let mean = of_devices.iter().sum::<f64>() / 5.0;
+    assert!((mean - value("vanilla", "recall@1, σ = 0.1")).abs() < 1e-12);
+    cells(folder, "r", |cells| {
+        let first = cells["1"].as_object_mut().unwrap();
+        first.retain(|name, _| name == "vanilla");
+    });
+    let again = document(folder, &format!("{command} --resume"));
+    assert_eq!(again["rows"], first["rows"]);
+    for (arguments, part) in [
+        ("rocr --data digits", "use another source"),
+        ("rocr --full", "has one size: drop --full"),
+        ("kpp --encoder e", "--encoder e is for rocr: leave it out"),
+    ] {
+        let text = bad(folder, &format!("reproduce {arguments}"));
+        assert!(text.contains(part), "{text}");
+    }
+}

@@ -280,3 +280,74 @@ fn a_model_that_was_trained_on_speaks_and_leaves_for_other_programs() {
         "{message}"
     );
 }
+
+#[test]
+fn the_prompt_of_a_domain_is_fetched_from_the_arrays() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train_base(folder);
+    for (domain, word) in [("no", "ask"), ("yes", "tell")] {
+        let line = |i: usize| {
+            format!(
+                "{{\"prompt\": \"{word} {}:\\n\", \"completion\": \"say {domain}\\n\"}}\n",
+                i % 10
+            )
+        };
+        let lines: String = (0..40).map(line).collect();
+        std::fs::write(folder.join(format!("{domain}.jsonl")), lines).unwrap();
+        let cells = if domain == "no" { "--cells ideal" } else { "" };
+        let tune = format!(
+            "tune prompt --model base --data {domain}.jsonl --epochs 8 --tokens 4 --store prompts --name {domain} {cells} --out {domain}"
+        );
+        good(folder, &tune);
+    }
+    let generate = |more: &[&str]| {
+        let mut command = crossburn(folder);
+        command.args(["generate", "--model", "base", "--max-new-tokens", "6"]);
+        command.args(more).output().unwrap()
+    };
+    for (domain, text) in [("no", "ask 3:\n"), ("yes", "tell 3:\n")] {
+        let fetched = generate(&["--prompt", text, "--store", "prompts"]);
+        let notes = String::from_utf8(fetched.stderr).unwrap();
+        assert!(
+            notes.contains(&format!("prompt: \"{domain}\" from chip 0")),
+            "{notes}"
+        );
+        // Cells without errors hold the prompt to eight bits.
+        let adapter = format!("{domain}/checkpoint");
+        let tuned = generate(&["--prompt", text, "--adapter", &adapter]);
+        assert!(!tuned.stdout.is_empty());
+        assert_eq!(fetched.stdout, tuned.stdout, "{domain}");
+    }
+    let message = bad(
+        folder,
+        "tune lora --model base --data no.jsonl --store prompts",
+    );
+    assert!(
+        message.contains("--store is for a prompt, not for lora"),
+        "{message}"
+    );
+    let message = bad(
+        folder,
+        "tune prompt --model base --data no.jsonl --store prompts --cells rram4",
+    );
+    assert!(message.contains("was made with ideal; hint: "), "{message}");
+    let message = bad(folder, "generate --model base --prompt a --store nowhere");
+    assert!(
+        message.contains("there is no store of prompts in nowhere; hint: "),
+        "{message}"
+    );
+    // Another base is another model.
+    good(
+        folder,
+        "train base.toml --set seed=3 --set training.epochs=1 --out other",
+    );
+    let message = bad(
+        folder,
+        "generate --model other --prompt ask --store prompts",
+    );
+    assert!(
+        message.contains("holds prompts of another model; hint: "),
+        "{message}"
+    );
+}

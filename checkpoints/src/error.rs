@@ -376,6 +376,15 @@ pub enum CheckpointError {
         cause: String,
     },
 
+    /// A store of vectors that cannot be read, or is used with what it was not made for.
+    #[error("{}: {cause}", path.display())]
+    Store {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong, with the remedy.
+        cause: String,
+    },
+
     /// The resume state does not fit the model or the optimizer.
     #[error("{} does not fit this run: {cause}; continue with the settings it was started with, or start in another folder", path.display())]
     Resume {

@@ -1,12 +1,13 @@
 //! Checkpoints: safetensors with a manifest, resume state, atomic files.
 //!
-//! Three things are stored, each for another reader. Networks of other programs are read: language models ([`LanguageModel`]),
+//! Four things are stored, each for another reader. Networks of other programs are read: language models ([`LanguageModel`]),
 //! ONNX graphs ([`OnnxFile`]), and state dicts of PyTorch for any module ([`StateDict`]).
 //!
 //! | What | Files | For |
 //! |---|---|---|
 //! | weights | `*.safetensors` | anybody: names and layout are those of PyTorch |
 //! | checkpoint | folder with `model.safetensors` and `manifest.json` | evaluation: the manifest says what was trained, how, and from which seed |
+//! | store of vectors | folder with `store.json` and `store.safetensors` | search in memory: what was stored is found again |
 //! | resume state | `resume.json` and a folder `resume-<n>` beside it | training: continue an interrupted run, bit for bit |
 //!
 //! **Architecture Invariant:** nothing outside of `hugging_face`, `gguf` and `onnx_file.rs` knows a network. Every other function takes any
@@ -50,6 +51,7 @@ mod tensor_view;
 mod tokenizer;
 #[cfg(feature = "pytorch")]
 mod torch_file;
+mod vector_store;
 mod weights;
 
 pub use atomic::{write_atomic, write_bytes};
@@ -69,7 +71,10 @@ pub use manifest::{FORMAT, Manifest};
 pub use mapped_file::{MappedFile, mapped_file};
 pub use onnx_file::OnnxFile;
 pub use resume::{has_resume, load_resume, read_progress, save_resume};
-pub use shipped::write_shipped_model;
+pub use shipped::{write_shipped_detector, write_shipped_model};
 pub use state_dict::StateDict;
 pub use tokenizer::{TextStream, Tokenizer};
+pub use vector_store::{
+    ENTRIES_FILE, STORE_FILE, StoreOrigin, load_vector_store, save_vector_store,
+};
 pub use weights::{ACTIVATION_RANGE, load_weights, save_weights};

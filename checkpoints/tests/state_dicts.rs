@@ -364,12 +364,20 @@ fn every_network_computes_with_the_values_of_its_state_dict() {
             [3, 8, 12],
             12,
         ),
+        // Three linear layers, of which the last has no bias.
+        (
+            r#"{"kind":"embedding-head","inputs":12,"hidden":5,"wide":6,"outputs":2,"shaping":"projection"}"#,
+            [3, 2, 2],
+            5,
+        ),
         // 10 convolutions, one transposed, 9 norms of two tensors.
         (
             r#"{"kind":"unet","width":4,"multipliers":[1,2]}"#,
             [1, 8, 12],
             40,
         ),
+        // 8 convolutions.
+        (r#"{"kind":"vae","width":4,"levels":2}"#, [1, 8, 12], 16),
     ] {
         let config: ModelConfig = serde_json::from_str(text).unwrap();
         let compare = Compare { path: &path, shape };

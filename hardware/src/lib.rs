@@ -26,7 +26,7 @@
 //! it, and its chips compute with the weights that programmed cells hold, or with every product on its arrays. Below it,
 //! each folder is one question: [`device`] (how does a cell miss its target?), [`map`] (which cells make a weight?),
 //! [`program`] (how often is it written?), [`mod@array`] (what do converters and partial sums make of a product?), [`ir_drop`]
-//! (what do wires?), [`cost`] (energy, time, area). [`layer`] has the layers that find their arrays, and
+//! (what do wires?), [`cost`] (energy, time, area). [`search`] stores vectors in arrays and finds the best for a query. [`layer`] has the layers that find their arrays, and
 //! [`enclosure`] encloses all that a network can compute while its weights are anywhere in their boxes. [`accelerator`] is a digital
 //! array of sparse processing elements, which runs networks in integers.
 #![warn(missing_docs)]
@@ -45,6 +45,7 @@ pub mod map;
 pub mod program;
 pub mod prune;
 pub mod quantize;
+pub mod search;
 mod single;
 mod toml_problem;
 pub mod units;

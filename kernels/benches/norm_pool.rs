@@ -12,10 +12,10 @@ use std::hint::black_box;
 
 use burn::module::Module;
 use burn::nn::pool::{AvgPool2dConfig, MaxPool2dConfig};
-use burn::nn::{BatchNormConfig, LayerNormConfig, PaddingConfig2d, RmsNormConfig};
+use burn::nn::{BatchNormConfig, GroupNormConfig, LayerNormConfig, PaddingConfig2d, RmsNormConfig};
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use crossburn_kernels::{avg_pool2d, batch_norm, layer_norm, max_pool2d, rms_norm};
+use crossburn_kernels::{avg_pool2d, batch_norm, group_norm, layer_norm, max_pool2d, rms_norm};
 
 /// A name and a forward pass.
 type Side<L, const D: usize> = (&'static str, fn(&L, Tensor<D>) -> Tensor<D>);
@@ -74,6 +74,15 @@ fn norms(c: &mut Criterion) {
         |device| BatchNormConfig::new(512).init(device),
         [("ours", batch_norm), ("burn", |l, x| l.forward(x))],
     );
+    for shape in [[16, 8, 64, 64], [16, 16, 32, 32], [64, 64, 16, 16]] {
+        compare(
+            c,
+            &format!("group_norm {shape:?}"),
+            shape,
+            |device| GroupNormConfig::new(8, shape[1]).init(device),
+            [("ours", group_norm), ("burn", |l, x| l.forward(x))],
+        );
+    }
     for (rows, width) in [(1024, 256), (4096, 768)] {
         compare(
             c,

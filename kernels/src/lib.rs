@@ -40,6 +40,7 @@ mod pool;
 mod quantize;
 mod quantized;
 mod random;
+mod similarity;
 mod softmax;
 #[cfg(test)]
 mod testing;
@@ -52,7 +53,7 @@ pub use conv::{
     padding2d,
 };
 pub use linear::{linear, multiply};
-pub use norm::{batch_norm, layer_norm, layer_normalize, rms_norm, rms_normalize};
+pub use norm::{batch_norm, group_norm, layer_norm, layer_normalize, rms_norm, rms_normalize};
 pub use optimizer::{Adam, AdamW, Sgd, SgdState};
 pub use pool::{avg_pool1d, avg_pool2d, max_pool1d, max_pool2d};
 pub use quantize::quantize_clipped;
@@ -61,4 +62,5 @@ pub use quantized::{
     embedding, hold_quantized, multiply_by_embedding,
 };
 pub use random::{Philox, normal_quantiles};
+pub use similarity::structural_dissimilarity;
 pub use softmax::{cross_entropy, distillation_loss, log_softmax, softmax};

@@ -16,6 +16,41 @@ pub trait Autoencoder: Network {
     /// # Shapes
     /// `[batch, channels, height, width]`, kept.
     fn forward(&self, inputs: Tensor<4>) -> Tensor<4>;
+
+    /// The same, and what else it is to make small while it learns. By default nothing else.
+    fn restore(&self, inputs: Tensor<4>) -> Restored {
+        self.forward(inputs).into()
+    }
+}
+
+/// What an autoencoder gives for a batch.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What it gives back: `[batch, channels, height, width]`.
+    pub outputs: Tensor<4>,
+    /// What training adds to the reconstruction error, the mean over the batch: `[1]`; `None` of a network that learns by that error alone, and
+    /// outside of training.
+    pub penalty: Option<Tensor<1>>,
+}
+
+impl From<Tensor<4>> for Restored {
+    fn from(outputs: Tensor<4>) -> Self {
+        Self {
+            outputs,
+            penalty: None,
+        }
+    }
+}
+
+impl Restored {
+    /// `error` with the penalty, where there is one.
+    #[must_use]
+    pub fn penalized(self, error: Tensor<1>) -> Tensor<1> {
+        match self.penalty {
+            Some(penalty) => error + penalty,
+            None => error,
+        }
+    }
 }
 
 /// Configuration of [`DenseAutoencoder`].
@@ -66,6 +101,26 @@ fn chain(layers: &[Linear], activations: &[Activation], mut x: Tensor<2>) -> Ten
     x
 }
 
+impl DenseAutoencoder {
+    /// The code.
+    ///
+    /// # Shapes
+    /// `[batch, first width] → [batch, last width]`.
+    pub fn encode(&self, inputs: Tensor<2>) -> Tensor<2> {
+        let (down, _) = self.activations.split_at(self.activations.len() / 2);
+        chain(&self.encoder, down, inputs)
+    }
+
+    /// What a code stands for.
+    ///
+    /// # Shapes
+    /// `[batch, last width] → [batch, first width]`.
+    pub fn decode(&self, code: Tensor<2>) -> Tensor<2> {
+        let (_, up) = self.activations.split_at(self.activations.len() / 2);
+        chain(&self.decoder, up, code)
+    }
+}
+
 impl Network for DenseAutoencoder {
     fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         let activations = self.activations.into_iter();
@@ -79,9 +134,8 @@ impl Network for DenseAutoencoder {
 impl Autoencoder for DenseAutoencoder {
     fn forward(&self, inputs: Tensor<4>) -> Tensor<4> {
         let shape = inputs.dims();
-        let (down, up) = self.activations.split_at(self.activations.len() / 2);
-        let code = chain(&self.encoder, down, inputs.flatten::<2>(1, 3));
-        chain(&self.decoder, up, code).reshape(shape)
+        self.decode(self.encode(inputs.flatten::<2>(1, 3)))
+            .reshape(shape)
     }
 }
 
@@ -161,7 +215,7 @@ impl ConvAutoencoderConfig {
 ///
 /// # Shapes
 /// `[batch, channels, height, width] → [batch, channels, 2 height, 2 width]`.
-fn doubled(x: Tensor<4>) -> Tensor<4> {
+pub(crate) fn doubled(x: Tensor<4>) -> Tensor<4> {
     let [batch, channels, height, width] = x.dims();
     let x = x.reshape([batch, channels, height, 1, width, 1]);
     x.expand([batch, channels, height, 2, width, 2]).reshape([

@@ -1,39 +1,12 @@
 //! Dropout whose draws are those of a training step.
 
-use std::cell::Cell;
-
 use burn::nn::Dropout;
 use burn::tensor::{Tensor, TensorData};
-use crossburn_noise::Philox;
 
-/// Draws of the training step that this thread is at.
-#[derive(Clone, Copy)]
-struct Draws {
-    generator: Philox,
-    /// The first block that no dropout of the step has drawn.
-    block: u64,
-}
-
-thread_local! {
-    static DRAWS: Cell<Option<Draws>> = const { Cell::new(None) };
-}
-
-/// Does `work`, in which every dropout on this thread draws from `generator`, one after the other: trainings that run at the same time
-/// do not draw from each other, and a step that is done again drops the same.
-///
-/// Burn's own draws come from one generator of the process. Outside of such work [`dropout`] drops nothing.
-pub fn with_dropout_draws<T>(generator: Philox, work: impl FnOnce() -> T) -> T {
-    let before = DRAWS.replace(Some(Draws {
-        generator,
-        block: 0,
-    }));
-    let done = work();
-    DRAWS.set(before);
-    done
-}
+use crate::step_draws::uniforms;
 
 /// `x` as `layer` leaves it: in training each value is 0 with the layer's probability, and those that remain are scaled up, so that their mean
-/// is kept; otherwise as it is. It draws from the generator of [`with_dropout_draws`], which `crossburn_training::train` gives to every step, and drops
+/// is kept; otherwise as it is. It draws from the generator of [`with_step_draws`](crate::with_step_draws), which `crossburn_training::train` gives to every step, and drops
 /// nothing where there is none.
 ///
 /// # Source
@@ -42,18 +15,10 @@ pub fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
     if !layer.training.is_enabled() || !x.device().is_autodiff() || layer.prob == 0.0 {
         return x;
     }
-    let Some(Draws { generator, block }) = DRAWS.get() else {
+    let shape = x.dims();
+    let Some(values) = uniforms(shape.iter().product()) else {
         return x;
     };
-    let shape = x.dims();
-    let mut values = vec![0.0f64; shape.iter().product()];
-    generator.fill_uniform_from(block, &mut values);
-    // A block has four words.
-    let drawn = values.len().div_ceil(4) as u64;
-    DRAWS.set(Some(Draws {
-        generator,
-        block: block + drawn,
-    }));
     let scale = (1.0 / (1.0 - layer.prob)) as f32;
     let factors = values.into_iter().map(|draw| match draw < layer.prob {
         true => 0.0,
@@ -68,8 +33,10 @@ pub fn dropout<const D: usize>(layer: &Dropout, x: Tensor<D>) -> Tensor<D> {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use crate::with_step_draws;
     use burn::nn::DropoutConfig;
     use burn::tensor::Device;
+    use crossburn_noise::Philox;
 
     fn dropped(layer: &Dropout, device: &Device) -> Vec<f32> {
         let ones = Tensor::<2>::ones([40, 25], device);
@@ -82,7 +49,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let both = |stream| {
             let draw = || (dropped(&layer, &device), dropped(&layer, &device));
-            with_dropout_draws(Philox::new(5, stream), draw)
+            with_step_draws(Philox::new(5, stream), draw)
         };
         let (first, second) = both(1);
         assert_ne!(first, second);
@@ -104,7 +71,7 @@ mod tests {
         let layer = DropoutConfig::new(0.25).init();
         assert_eq!(dropped(&layer, &Device::flex().autodiff()), [1.0; 1000]);
         let draws = Philox::new(1, 1);
-        let in_use = with_dropout_draws(draws, || dropped(&layer, &Device::flex()));
+        let in_use = with_step_draws(draws, || dropped(&layer, &Device::flex()));
         assert_eq!(in_use, [1.0; 1000]);
     }
 }

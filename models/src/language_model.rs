@@ -105,18 +105,18 @@ pub(crate) fn predict(
     labels: &[Option<u32>],
 ) -> Predictions {
     let hidden = decoder.hidden(tokens, adapter, &mut Cache::new());
-    of_hidden(decoder, adapter, hidden, labels)
+    let prompt = adapter.map_or(0, Adapter::prompt_tokens);
+    of_hidden(decoder, prompt, hidden, labels)
 }
 
 /// What a decoder makes of the last vectors `hidden`, `[batch, prompt + places, width]`.
 pub(crate) fn of_hidden(
     decoder: &Decoder,
-    adapter: Option<&Adapter>,
+    prompt: usize,
     hidden: Tensor<3>,
     labels: &[Option<u32>],
 ) -> Predictions {
     let [batch, all, width] = hidden.dims();
-    let prompt = adapter.map_or(0, Adapter::prompt_tokens);
     let places = all - prompt;
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     for (index, label) in labels.iter().enumerate() {

@@ -23,7 +23,9 @@ mod cnn1d;
 mod convnet;
 pub mod decoder;
 mod dropout;
+mod embedding_head;
 pub mod encoder;
+mod hashed_ngrams;
 mod held_form;
 mod initialize;
 mod integer_export;
@@ -37,18 +39,23 @@ pub mod onnx;
 mod outputs;
 mod resnet;
 mod signal_cnn;
+mod step_draws;
 mod tensor_names;
 mod unet;
+mod variational;
 
 pub use activation::Activation;
 pub use autoencoder::{
     Autoencoder, ConvAutoencoder, ConvAutoencoderConfig, DenseAutoencoder, DenseAutoencoderConfig,
+    Restored,
 };
 pub use cifar_resnet::{CifarResNet, CifarResNetConfig};
 pub use classifier::Classifier;
 pub use cnn1d::{Cnn1d, Cnn1dConfig};
 pub use convnet::{ConvNet, ConvNetConfig};
-pub use dropout::{dropout, with_dropout_draws};
+pub use dropout::dropout;
+pub use embedding_head::{Embedder, EmbeddingHead, EmbeddingHeadConfig, HeadStart, Shaping};
+pub use hashed_ngrams::HashedNgrams;
 pub use held_form::HeldForm;
 pub use initialize::initialize;
 pub use integer_export::{IntegerStage, rounding_bound, to_integers};
@@ -59,6 +66,8 @@ pub use model_config::{Family, ModelConfig, ModelError, OnnxConfig, OwnConfig, P
 pub use network::{Network, WithNetwork};
 pub use outputs::{ByForward, Forward, Outputs, WithForward};
 pub use resnet::{BasicBlock, ResNet18, ResNet18Config, Shortcut};
-pub use signal_cnn::{SignalCnn, SignalCnnConfig, SignalLayer, SignalNorm};
+pub use signal_cnn::{SignalCnn, SignalCnnConfig, SignalFeatures, SignalLayer, SignalNorm};
+pub use step_draws::with_step_draws;
 pub use tensor_names::{Layout, Origin, OutputBlocks, TensorNames};
 pub use unet::{UNet, UNetConfig, UNetNorm};
+pub use variational::{VariationalAutoencoder, VariationalAutoencoderConfig};

@@ -11,8 +11,8 @@ use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::held_form::HeldForm;
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
-    LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig, UNetConfig, WithNetwork, convnet,
-    initialize, lenet,
+    EmbeddingHeadConfig, LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig, UNetConfig,
+    VariationalAutoencoderConfig, WithNetwork, convnet, initialize, lenet,
 };
 
 /// Any network of this crate, as recipes and checkpoints name it.
@@ -53,6 +53,11 @@ pub enum ModelConfig {
     /// Convolutions at several resolutions, joined on the way down and up.
     #[serde(rename = "unet")]
     UNet(UNetConfig),
+    /// A head on the vectors of a sentence encoder.
+    EmbeddingHead(EmbeddingHeadConfig),
+    /// Convolutions down to a code that is kept near a normal distribution, and up again.
+    #[serde(rename = "vae")]
+    Variational(VariationalAutoencoderConfig),
     /// A language model by a few sizes.
     Decoder(DecoderSizes),
     /// A language model from its folder, which `crossburn_training` reads.
@@ -123,6 +128,8 @@ pub enum Family {
     Autoencoder,
     /// [`CausalLanguageModel`](crate::CausalLanguageModel).
     LanguageModel,
+    /// [`Embedder`](crate::Embedder).
+    Embedder,
 }
 
 impl std::fmt::Display for Family {
@@ -131,6 +138,7 @@ impl std::fmt::Display for Family {
             Self::Classifier => "classifier",
             Self::Autoencoder => "autoencoder",
             Self::LanguageModel => "language model",
+            Self::Embedder => "head on an encoder",
         })
     }
 }
@@ -228,6 +236,8 @@ impl ModelConfig {
             Self::Autoencoder(_) => "autoencoder",
             Self::ConvAutoencoder(_) => "conv-autoencoder",
             Self::UNet(_) => "unet",
+            Self::EmbeddingHead(_) => "embedding-head",
+            Self::Variational(_) => "vae",
             Self::Decoder(_) => "decoder",
             Self::Pretrained(_) => "pretrained",
             Self::Onnx(_) => "onnx",
@@ -239,8 +249,12 @@ impl ModelConfig {
     pub fn family(&self) -> Option<Family> {
         Some(match self {
             Self::Own(_) => return None,
-            Self::Autoencoder(_) | Self::ConvAutoencoder(_) | Self::UNet(_) => Family::Autoencoder,
+            Self::Autoencoder(_)
+            | Self::ConvAutoencoder(_)
+            | Self::UNet(_)
+            | Self::Variational(_) => Family::Autoencoder,
             Self::Decoder(_) | Self::Pretrained(_) => Family::LanguageModel,
+            Self::EmbeddingHead(_) => Family::Embedder,
             Self::Mlp(_)
             | Self::LeNet(_)
             | Self::ConvNet(_)
@@ -271,6 +285,8 @@ impl ModelConfig {
             Self::Autoencoder(config) => config.bits,
             Self::ConvAutoencoder(config) => config.bits,
             Self::UNet(config) => config.bits,
+            Self::EmbeddingHead(config) => config.bits,
+            Self::Variational(config) => config.bits,
             Self::Decoder(_) | Self::Pretrained(_) => None,
             Self::Onnx(config) => config.bits,
             Self::Own(config) => config.bits,
@@ -290,6 +306,8 @@ impl ModelConfig {
             | Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
             | Self::UNet(_)
+            | Self::EmbeddingHead(_)
+            | Self::Variational(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
             | Self::Onnx(_)
@@ -311,6 +329,8 @@ impl ModelConfig {
             Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
             | Self::UNet(_)
+            | Self::EmbeddingHead(_)
+            | Self::Variational(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
             | Self::Onnx(_)
@@ -341,6 +361,8 @@ impl ModelConfig {
             Self::Decoder(sizes) => return sizes.config().map(|_| ()).map_err(unbuilt),
             Self::SignalCnn(config) => return config.check(),
             Self::UNet(config) => return config.check(),
+            Self::EmbeddingHead(config) => return config.check(),
+            Self::Variational(config) => return config.check(),
             Self::ConvNet(config) => (&[1, 1], vec![("width", config.width)]),
             Self::ResNet18(config) => (
                 &[1, 1],
@@ -402,6 +424,11 @@ impl ModelConfig {
     pub fn check(&self, shape: [usize; 3]) -> Result<(), ModelError> {
         self.check_sizes()?;
         let [channels, height, width] = shape;
+        let uneven = |own: usize, multiple: usize| {
+            let fits = channels == own && height % multiple == 0 && width % multiple == 0;
+            (!fits)
+                .then(|| format!("{own}-channel (with height and width multiples of {multiple})"))
+        };
         let expected = match self {
             Self::Mlp(MlpConfig { widths, .. })
             | Self::Autoencoder(DenseAutoencoderConfig { widths, .. }) => {
@@ -414,20 +441,13 @@ impl ModelConfig {
                 let expected = [config.channels, 1, config.points];
                 (shape != expected).then(|| format!("{}x1x{}", config.channels, config.points))
             }
+            Self::EmbeddingHead(config) => (channels * height * width != config.inputs)
+                .then(|| format!("{}-value", config.inputs)),
             Self::Decoder(_) | Self::Pretrained(_) => Some("token".to_string()),
             Self::Onnx(_) | Self::Own(_) => None,
-            Self::ConvAutoencoder(config) => {
-                let fits = channels == config.channels && height % 4 == 0 && width % 4 == 0;
-                let rule = "with height and width multiples of 4";
-                (!fits).then(|| format!("{}-channel ({rule})", config.channels))
-            }
-            Self::UNet(config) => {
-                let multiple = config.multiple();
-                let fits =
-                    channels == config.channels && height % multiple == 0 && width % multiple == 0;
-                let rule = format!("with height and width multiples of {multiple}");
-                (!fits).then(|| format!("{}-channel ({rule})", config.channels))
-            }
+            Self::ConvAutoencoder(config) => uneven(config.channels, 4),
+            Self::UNet(config) => uneven(config.channels, config.multiple()),
+            Self::Variational(config) => uneven(config.channels, config.multiple()),
             Self::ResNet18(_) | Self::ResNet(_) => {
                 (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string())
             }
@@ -480,6 +500,8 @@ impl ModelConfig {
                 work.autoencoder(initialize(config.init(device), seed))
             }
             Self::UNet(config) => work.autoencoder(initialize(config.init(device), seed)),
+            Self::EmbeddingHead(config) => work.embedder(config.init(seed, device)),
+            Self::Variational(config) => work.autoencoder(initialize(config.init(device), seed)),
         })
     }
 }
@@ -494,7 +516,7 @@ fn unbuilt(error: DecoderError) -> ModelError {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::{Autoencoder, CausalLanguageModel, Classifier, Network};
+    use crate::{Autoencoder, CausalLanguageModel, Classifier, Embedder, Network};
     use burn::tensor::{Tensor, TensorData};
     use crossburn_hardware::layer::stack;
     use crossburn_hardware::manufacture;
@@ -535,6 +557,12 @@ mod tests {
             let predictions = network.predict(&tokens, places, &labels);
             assert_eq!(predictions.targets.len(), 2 * (places - 1));
             predictions.logits.into_data().try_to_vec().unwrap()
+        }
+
+        fn embedder<E: Embedder>(self, network: E) -> Vec<f32> {
+            let vectors = network.embed(self.input().flatten::<2>(1, 3));
+            assert_eq!(vectors.dims()[0], 2);
+            vectors.into_data().try_to_vec().unwrap()
         }
     }
 
@@ -612,6 +640,14 @@ mod tests {
                 r#"{"kind":"unet","width":3,"multipliers":[1,2],"blocks":2,"norm":"none"}"#,
                 [1, 6, 4],
             ),
+            (
+                r#"{"kind":"embedding-head","inputs":12,"hidden":5,"wide":12,"outputs":12,"start":"random"}"#,
+                [3, 2, 2],
+            ),
+            (
+                r#"{"kind":"vae","channels":2,"width":3,"levels":2,"bits":6}"#,
+                [2, 8, 12],
+            ),
         ];
         for (text, shape) in rows {
             let config: ModelConfig = serde_json::from_str(text).unwrap();
@@ -654,6 +690,10 @@ mod tests {
             Outputs(self.0).autoencoder(network.unquantized_activations())
         }
 
+        fn embedder<E: Embedder>(self, network: E) -> Vec<f32> {
+            Outputs(self.0).embedder(network.unquantized_activations())
+        }
+
         fn language_model<L: CausalLanguageModel>(self, network: L) -> Vec<f32> {
             Outputs(self.0).language_model(network.unquantized_activations())
         }
@@ -677,6 +717,12 @@ mod tests {
             ),
             (r#"{"kind":"conv-autoencoder","width":4"#, [1, 8, 8], true),
             (r#"{"kind":"unet","width":4"#, [1, 8, 8], false),
+            (
+                r#"{"kind":"embedding-head","inputs":12,"start":"random""#,
+                [3, 2, 2],
+                true,
+            ),
+            (r#"{"kind":"vae","width":4"#, [1, 8, 8], false),
         ];
         for (text, shape, same_streams) in rows {
             let read = |end: &str| -> ModelConfig {
@@ -748,6 +794,10 @@ mod tests {
         }
 
         fn language_model<L: CausalLanguageModel>(self, _: L) -> f32 {
+            unreachable!("the rows are classifiers and an autoencoder")
+        }
+
+        fn embedder<E: Embedder>(self, _: E) -> f32 {
             unreachable!("the rows are classifiers and an autoencoder")
         }
 

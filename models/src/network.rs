@@ -2,10 +2,10 @@
 
 use burn::module::{Module, ModuleDisplay};
 
-use crate::{Activation, Autoencoder, CausalLanguageModel, Classifier};
+use crate::{Activation, Autoencoder, CausalLanguageModel, Classifier, Embedder};
 
 /// A network that is trained, evaluated and searched: any Burn module. What it computes is said by a trait of its kind, such
-/// as [`Classifier`], [`Autoencoder`] or [`CausalLanguageModel`].
+/// as [`Classifier`], [`Autoencoder`], [`CausalLanguageModel`] or [`Embedder`].
 ///
 /// ```
 /// use burn::module::Module;
@@ -73,4 +73,7 @@ pub trait WithNetwork {
 
     /// Does the work with a language model.
     fn language_model<L: CausalLanguageModel>(self, network: L) -> Self::Output;
+
+    /// Does the work with a head on an encoder.
+    fn embedder<E: Embedder>(self, network: E) -> Self::Output;
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::{Autoencoder, CausalLanguageModel, Classifier, Network, WithNetwork};
+use crate::{Autoencoder, CausalLanguageModel, Classifier, Embedder, Network, WithNetwork};
 
 /// A tensor on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,5 +82,11 @@ impl<W: WithForward> WithNetwork for ByForward<W> {
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> W::Output {
         self.0.of_tokens()
+    }
+
+    fn embedder<E: Embedder>(self, network: E) -> W::Output {
+        self.0.run(network, |network, inputs| {
+            network.embed(inputs.flatten::<2>(1, 3)).into()
+        })
     }
 }

@@ -33,6 +33,9 @@ pub struct SignalCnnConfig {
     /// Where batch norms are.
     #[serde(default)]
     pub norm: SignalNorm,
+    /// What of the last convolution the linear layers see.
+    #[serde(default, skip_serializing_if = "SignalFeatures::are_points")]
+    pub features: SignalFeatures,
     /// Outputs of the linear layers before the last one.
     #[serde(default = "ten")]
     pub hidden: Vec<usize>,
@@ -78,6 +81,23 @@ pub enum SignalNorm {
     AfterActivation,
 }
 
+/// What of the last convolution the linear layers see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignalFeatures {
+    /// Every channel at every point, as in the public baseline.
+    #[default]
+    Points,
+    /// The mean of every channel: the same wherever in the signal something is.
+    Means,
+}
+
+impl SignalFeatures {
+    fn are_points(&self) -> bool {
+        *self == Self::Points
+    }
+}
+
 fn one() -> usize {
     1
 }
@@ -117,6 +137,7 @@ pub struct SignalCnn {
     dropout: Dropout,
     acts: Vec<Activation>,
     norm_first: bool,
+    means: bool,
 }
 
 impl SignalCnnConfig {
@@ -127,6 +148,7 @@ impl SignalCnnConfig {
             points: five_seconds(),
             layers: baseline(),
             norm: SignalNorm::default(),
+            features: SignalFeatures::default(),
             hidden: ten(),
             dropout: half(),
             classes,
@@ -214,7 +236,10 @@ impl SignalCnnConfig {
             MaxPool2dConfig::new(size).with_strides(size).init()
         };
         let length = self.lengths().and_then(|lengths| lengths.last().copied());
-        let mut features = inputs * length.unwrap_or_default();
+        let mut features = match self.features {
+            SignalFeatures::Points => inputs * length.unwrap_or_default(),
+            SignalFeatures::Means => inputs,
+        };
         let mut linear = |outputs: usize| {
             let layer = LinearConfig::new(features, outputs).init(device);
             features = outputs;
@@ -231,6 +256,7 @@ impl SignalCnnConfig {
             acts: acts.map(|_| Activation::new(self.bits, device)).collect(),
             convs,
             norm_first: self.norm == SignalNorm::BeforeActivation,
+            means: self.features == SignalFeatures::Means,
         }
     }
 }
@@ -254,7 +280,11 @@ impl SignalCnn {
                 x = A::without_height(A::max_pool2d(pool, A::with_height(x)));
             }
         }
-        A::flatten(A::with_height(x))
+        let x = A::with_height(x);
+        match self.means {
+            true => A::mean_over_pixels(x),
+            false => A::flatten(x),
+        }
     }
 
     /// `[batch, features] → [batch, classes]`.
@@ -302,14 +332,19 @@ impl Classifier for SignalCnn {
             };
             stages.push(stage.with_activation(activation, pool)?);
         }
+        let mut linear = |path: String, layer: &Linear| {
+            let first = std::mem::replace(&mut points, 1);
+            match self.means && first > 1 {
+                true => IntegerStage::linear_on_means(path, layer, first),
+                false => IntegerStage::linear(path, layer, first),
+            }
+        };
         let activations = &self.acts[self.convs.len()..];
         for (index, (layer, activation)) in self.hidden.iter().zip(activations).enumerate() {
-            let stage = IntegerStage::linear(format!("hidden.{index}.weight"), layer, points);
+            let stage = linear(format!("hidden.{index}.weight"), layer);
             stages.push(stage.with_activation(activation, 1)?);
-            points = 1;
         }
-        let last = IntegerStage::linear("fc.weight".to_string(), &self.fc, points);
-        stages.push(last);
+        stages.push(linear("fc.weight".to_string(), &self.fc));
         Some(stages)
     }
 
@@ -334,6 +369,37 @@ mod tests {
         assert_eq!(network.num_params(), 2751 + 4 * 58 + 7432);
         let logits = network.forward(Tensor::ones([3, 1, 1, 1250], &Device::flex()));
         assert_eq!(logits.dims(), [3, 2]);
+    }
+
+    /// What is shifted by whole strides far from both ends has the same means, and other features point by point.
+    #[test]
+    fn means_do_not_tell_where_something_is() {
+        let network = |features: &str| {
+            let text = format!(
+                r#"{{"classes":2,"points":200,"norm":"none","features":"{features}","dropout":0.0,
+                "layers":[{{"channels":3,"kernel":5,"stride":2}},{{"channels":4,"kernel":3,"stride":2}}]}}"#
+            );
+            let config: SignalCnnConfig = serde_json::from_str(&text).unwrap();
+            crate::initialize(config.init(&Device::flex()), 3)
+        };
+        let logits = |features: &str, place: usize| {
+            let mut signal = vec![0.0f32; 200];
+            signal[place..place + 4].copy_from_slice(&[1.0, -2.0, 0.5, 1.5]);
+            let data = burn::tensor::TensorData::new(signal, [1, 1, 1, 200]);
+            let signal = Tensor::from_data(data, &Device::flex());
+            let logits = network(features).forward(signal).into_data();
+            logits.try_into_vec::<f32>().unwrap()
+        };
+        let off = |features: &str| -> f32 {
+            let (here, there) = (logits(features, 60), logits(features, 140));
+            here.iter()
+                .zip(there)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max)
+        };
+        assert!(off("means") < 1e-6, "{}", off("means"));
+        assert!(off("points") > 1e-3, "{}", off("points"));
+        assert_eq!(network("means").hidden[0].weight.dims(), [4, 10]);
     }
 
     #[test]

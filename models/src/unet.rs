@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::Tensors;
 use crossburn_hardware::layer::{conv_transpose2d, conv2d};
+use crossburn_kernels::group_norm;
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Autoencoder, ModelError, Network};
@@ -201,7 +202,7 @@ fn convolution(from: usize, to: usize, stride: usize, device: &Device) -> Conv2d
 
 fn normed(norm: &Option<GroupNorm>, x: Tensor<4>) -> Tensor<4> {
     match norm {
-        Some(norm) => norm.forward(x),
+        Some(norm) => group_norm(norm, x),
         None => x,
     }
 }

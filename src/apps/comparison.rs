@@ -7,7 +7,7 @@ use crossburn_training::{Batches, Details, Learn};
 use serde_json::Value;
 
 use super::study::{self, Clock};
-use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
+use crate::report::{DataSummary, Document, Figures, MethodResults, Results, RunCommand};
 
 /// Items whose inputs are measured at a time.
 pub(super) const BATCH: usize = 16;
@@ -51,6 +51,7 @@ impl From<Comparison> for Results {
             deployment: None,
             methods: comparison.methods,
             confusion: None,
+            figures: Figures::default(),
             timing: comparison.clock.timing(),
         }
     }

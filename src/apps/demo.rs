@@ -19,7 +19,8 @@ use super::hardware;
 use super::population::{self, Draw};
 use super::study::{self, Clock, StudyObserver};
 use crate::report::{
-    DataSummary, Document, MethodResults, OnHardware, PopulationSummary, Results, RunCommand,
+    DataSummary, Document, Figures, MethodResults, OnHardware, PopulationSummary, Results,
+    RunCommand,
 };
 
 /// Settings of the demo.
@@ -244,6 +245,7 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
             deployment: Some(study::json(&config.deployment)?),
             methods,
             confusion: None,
+            figures: Figures::default(),
             timing: clock.timing(),
         }))
     }

@@ -17,7 +17,7 @@ use crossburn_training::{
 use serde_json::Value;
 
 use super::study::{self, Clock};
-use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
+use crate::report::{DataSummary, Document, Figures, MethodResults, Results, RunCommand};
 
 /// Imports one network; it is what [`WithTask::run`] is given.
 pub(crate) struct ImportJob<'a> {
@@ -170,11 +170,13 @@ impl ImportJob<'_> {
             deployment: None,
             methods: Vec::new(),
             confusion: None,
+            figures: Figures::default(),
             timing: clock.timing(),
         };
         if let Some((test, found)) = judged {
             results.metric = test.metric();
             results.confusion = found.confusion.map(study::confusion);
+            results.figures = study::figures(found.figures)?;
             results.methods.push(MethodResults {
                 name: "imported".to_string(),
                 training_noise: Value::Null,

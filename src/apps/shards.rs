@@ -251,7 +251,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::report::{DataSummary, Document, Timing};
+    use crate::report::{DataSummary, Document, Figures, Timing};
     use crossburn_noise::Metric;
 
     /// The metric of a chip of a method.
@@ -298,6 +298,7 @@ mod tests {
                 deployment: None,
                 methods: vec![method(0), method(1)],
                 confusion: None,
+                figures: Figures::default(),
                 timing: Timing {
                     seconds: BTreeMap::from([("chips".to_string(), 2.0)]),
                 },

@@ -12,7 +12,7 @@ use crossburn_hardware::WeightPlan;
 use crossburn_models::onnx::OnnxNetwork;
 use crossburn_models::{ModelConfig, Network, OnnxConfig, PretrainedConfig};
 use crossburn_noise::{PathPattern, Variation};
-use crossburn_training::data::{Amount, DataSource};
+use crossburn_training::data::{Amount, Conventions, DataSource};
 use crossburn_training::{
     GRAPH_FILE, LanguageMetric, LanguageModellingConfig, Recipe, TaskConfig, TaskParts,
     TrainingError, WithTask,
@@ -243,16 +243,25 @@ impl StoredNetwork {
             }
             _ => {}
         }
-        let Some(conventions) = &self.manifest.conventions else {
-            return Ok(source);
-        };
-        let conventions = serde_json::from_value(conventions.clone()).with_context(|| {
+        Ok(match self.conventions()? {
+            Some(conventions) => source.following(conventions),
+            None => source,
+        })
+    }
+
+    /// What its network has learned its samples by; checkpoints of earlier versions do not know.
+    ///
+    /// # Errors
+    /// A manifest with conventions that this version cannot read.
+    pub(crate) fn conventions(&self) -> Result<Option<Conventions>> {
+        let conventions = self.manifest.conventions.clone();
+        let read = conventions.map(serde_json::from_value).transpose();
+        read.with_context(|| {
             format!(
                 "{} carries conventions that this version cannot read",
                 self.folder.display()
             )
-        })?;
-        Ok(source.following(conventions))
+        })
     }
 
     /// Refuses data that its task or its network does not fit, before any item is read; labels may be.

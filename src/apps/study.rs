@@ -8,13 +8,14 @@ use crossburn_checkpoints::Manifest;
 use crossburn_noise::{Metric, Population, Variation};
 use crossburn_training::data::DataSource;
 use crossburn_training::{
-    AcceleratorChoice, Confusion, EpochRecord, Method, Recipe, Task, TrainingObserver,
+    AcceleratorChoice, Confusion, EpochRecord, Method, PictureRow, Pictures, Recipe, Task,
+    TrainingObserver,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::report::draw::ConfusionMatrix;
-use crate::report::{AlsoMeasured, DataSummary, EpochRow, SweepPoint, Timing};
+use crate::report::draw::{ConfusionMatrix, PictureSheet, PictureSheetRow, PngPicture};
+use crate::report::{AlsoMeasured, DataSummary, EpochRow, Figures, SweepPoint, Timing};
 
 pub(crate) use crate::report::CONFIDENCE;
 
@@ -120,6 +121,41 @@ pub(crate) fn confusion(found: Confusion) -> ConfusionMatrix {
             .map(|((right, predicted), items)| (right, predicted, items))
             .collect(),
     }
+}
+
+/// The network in charts.
+const QUIET: &str = "without variation";
+
+/// Charts and pictures of a network without variation in the document's form.
+///
+/// # Errors
+/// A picture that cannot be encoded.
+pub(crate) fn figures(found: crossburn_training::Figures) -> Result<Figures> {
+    let mut charts = found.charts;
+    for trace in charts.iter_mut().flat_map(|chart| &mut chart.traces) {
+        trace.of = QUIET.to_string();
+    }
+    let row = |row: PictureRow| -> Result<PictureSheetRow> {
+        let panels = row.panels.iter();
+        let panels = panels.map(|panel| PngPicture::new(panel.width, &panel.pixels));
+        Ok(PictureSheetRow {
+            name: row.name,
+            notes: row.notes,
+            panels: panels.collect::<Result<_, _>>()?,
+        })
+    };
+    let sheet = |found: Pictures| -> Result<PictureSheet> {
+        Ok(PictureSheet {
+            title: found.title,
+            note: found.note,
+            columns: found.columns,
+            rows: found.rows.into_iter().map(row).collect::<Result<_>>()?,
+        })
+    };
+    Ok(Figures {
+        charts,
+        pictures: found.pictures.map(sheet).transpose()?,
+    })
 }
 
 /// Other numbers of a network in the document's form.

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use crossburn_checkpoints::{ModelFolder, Tokenizer};
-use crossburn_models::encoder::Encoder;
 use serde_json::json;
 
 use super::device::DeviceChoice;
@@ -15,6 +14,7 @@ use super::held_weights::HeldWeights;
 use super::model_choice::located;
 use super::process::ProcessArguments;
 use super::{Outcome, interrupt, print};
+use crate::apps::sentences::{BATCH, cut, embedded};
 use crate::report::draw::Table;
 
 /// Turn sentences into vectors that are close where meanings are
@@ -60,9 +60,6 @@ pub(super) struct Embed {
     #[command(flatten)]
     pub(super) process: ProcessArguments,
 }
-
-/// Sentences that pass through the encoder at a time.
-const BATCH: usize = 32;
 
 /// Sentences of which a table can still be read.
 const MOST_IN_TABLE: usize = 50;
@@ -142,7 +139,7 @@ impl Embed {
         line: usize,
         positions: usize,
     ) -> Result<Vec<u32>> {
-        let mut tokens = tokenizer.encode(sentence, true)?;
+        let tokens = tokenizer.encode(sentence, true)?;
         if tokens.len() > positions && !self.truncate {
             bail!(
                 "{} line {line} has {} tokens, the model takes {positions}: shorten it, or cut it with --truncate",
@@ -150,25 +147,8 @@ impl Embed {
                 tokens.len()
             );
         }
-        if tokens.len() > positions {
-            // The last token ends a text.
-            let last = tokens.last().copied();
-            tokens.truncate(positions.saturating_sub(1));
-            tokens.extend(last);
-        }
-        Ok(tokens)
+        Ok(cut(tokens, positions))
     }
-}
-
-fn embedded(encoder: &Encoder, tokens: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
-    let vectors = encoder.embed(tokens)?;
-    let [_, width] = vectors.dims();
-    let values = vectors.into_data().try_into_vec_as::<f32>();
-    let values = values.context("cannot read the vectors back from the device")?;
-    if !values.iter().all(|value| value.is_finite()) {
-        bail!("the vectors are not finite: download the weights of the model again");
-    }
-    Ok(values.chunks(width).map(<[f32]>::to_vec).collect())
 }
 
 /// The cosine similarity of all pairs.

@@ -1,6 +1,7 @@
 //! `crossburn generate`
 
 use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
@@ -10,6 +11,7 @@ use crossburn_models::decoder::{Adapter, Cache};
 use super::model_choice::ModelChoice;
 use super::process::ProcessArguments;
 use super::speech::{Beginning, SpeechArguments, say};
+use super::stored_prompts::fetched;
 use super::{Outcome, interrupt, note};
 
 /// Continue a text with a language model
@@ -18,6 +20,8 @@ use super::{Outcome, interrupt, note};
 /// ends a text, before a --stop, or after --max-new-tokens. Ctrl-C ends it as well. The same seed gives the same text.
 ///
 /// Example: crossburn generate --model SmolLM2-135M-Instruct.Q4_1.gguf --prompt "The capital of France is" --max-new-tokens 20
+///
+/// Example: crossburn generate --model models/SmolLM2-135M --store runs/prompts --prompt "Dear"
 #[derive(Debug, Args)]
 pub(super) struct Generate {
     #[command(flatten)]
@@ -32,6 +36,23 @@ pub(super) struct Generate {
     prompt: String,
     #[command(flatten)]
     speech: SpeechArguments,
+    /// Fetch the tuned prompt that fits the text from this store of `crossburn tune prompt --store`
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "adapter",
+        help_heading = "Store"
+    )]
+    store: Option<PathBuf>,
+    /// The chip that the prompt is fetched from, by its number in the population of the store
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        requires = "store",
+        help_heading = "Store"
+    )]
+    chip: u64,
     #[command(flatten)]
     pub(super) process: ProcessArguments,
 }
@@ -44,11 +65,27 @@ impl Generate {
             "-" => from_stdin()?,
             text => text.to_string(),
         };
+        let stored = match &self.store {
+            None => None,
+            Some(store) => {
+                let weights = model.weights_checksum()?;
+                let place = (store.as_path(), self.chip);
+                Some(fetched(
+                    place,
+                    &prompt,
+                    (&model.config, &weights),
+                    model.device(),
+                )?)
+            }
+        };
         let prompt = model.tokenizer.encode(&prompt, true)?;
         let (config, end) = (model.config.clone(), model.tokenizer.end().to_vec());
         let generation = self.speech.generation(&config, prompt.len(), &end);
         config.check_tokens(&prompt, generation.max_new_tokens)?;
-        let model = model.load()?;
+        let mut model = model.load()?;
+        if stored.is_some() {
+            model.adapter = stored;
+        }
         let learned = model.adapter.as_ref().map_or(0, Adapter::virtual_tokens);
         let generation = self
             .speech

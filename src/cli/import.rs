@@ -83,7 +83,7 @@ pub(super) struct Import {
 const CALIBRATION: usize = 4096;
 
 /// Networks that a state dict may become, as `--kind` names them.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "lenet",
     "convnet",
     "resnet18",
@@ -99,6 +99,7 @@ const KINDS: [&str; 15] = [
     "autoencoder",
     "conv-autoencoder",
     "unet",
+    "vae",
 ];
 
 impl Import {
@@ -208,7 +209,7 @@ impl Import {
     /// A network that is not known or whose sizes are not, and data that do not fit it.
     fn recipe(&self) -> Result<Recipe> {
         let (kind, depth) = network(&self.kind)?;
-        let task = match kind.ends_with("autoencoder") || kind == "unet" {
+        let task = match kind.ends_with("autoencoder") || ["unet", "vae"].contains(&kind) {
             true => "[task]\nkind = \"anomaly-detection\"\n",
             false => "",
         };

@@ -31,6 +31,7 @@ mod open_stored;
 mod predict;
 mod process;
 mod progress;
+mod rag;
 mod recipe_file;
 mod report;
 mod reproduce;
@@ -38,6 +39,7 @@ mod run_lock;
 mod run_setup;
 mod search;
 mod speech;
+mod stored_prompts;
 mod terminal;
 mod train;
 mod tune;
@@ -117,6 +119,7 @@ enum Verb {
     Export(export::Export),
     Ecg(ecg::Ecg),
     Mri(mri::Mri),
+    Rag(rag::Rag),
     Search(Box<search::Search>),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
@@ -143,6 +146,7 @@ impl Verb {
             Self::Bench(verb) => Some(&verb.process),
             Self::Ecg(verb) => Some(verb.process()),
             Self::Mri(verb) => Some(verb.process()),
+            Self::Rag(verb) => Some(verb.process()),
             Self::Search(verb) => Some(&verb.process),
             Self::Reproduce(verb) => Some(&verb.run.process),
             Self::Export(_) | Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
@@ -167,6 +171,7 @@ impl Verb {
             Self::Export(verb) => verb.run(),
             Self::Ecg(verb) => verb.run(),
             Self::Mri(verb) => verb.run(),
+            Self::Rag(verb) => verb.run(),
             Self::Search(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),

@@ -61,7 +61,7 @@ pub(super) struct RunningModel {
 }
 
 impl ModelChoice {
-    /// The model that `model` names, without an adapter, on the CPU.
+    /// The model `model` as it is stored, without an adapter, on the processor.
     pub(super) fn of(model: PathBuf) -> Self {
         Self {
             model,
@@ -106,6 +106,19 @@ impl ModelChoice {
 }
 
 impl ChosenModel {
+    /// The checksum of its weights.
+    ///
+    /// # Errors
+    /// Weights that cannot be read.
+    pub(super) fn weights_checksum(&self) -> Result<String> {
+        Ok(self.stored.weights_checksum()?)
+    }
+
+    /// Where it computes.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The form that the model gives to a conversation.
     ///
     /// # Errors

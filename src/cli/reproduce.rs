@@ -10,7 +10,8 @@ use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
 use super::{Outcome, command_line, finish, note};
 use crate::apps::reproduce::{
-    self, EcgPaper, Experiment, Extent, Kpp, MriPaper, OnSetting, Place, Setting, WorstCasePaper,
+    self, EcgPaper, Experiment, Extent, Kpp, MriPaper, OnSetting, Place, PromptPaper, RocrPaper,
+    Setting, WorstCasePaper,
 };
 
 /// Run the acceptance experiment of a paper, and say which of its claims hold
@@ -24,9 +25,13 @@ use crate::apps::reproduce::{
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri [default: digits, iegm, mri-phantom]
+    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; topics, jsonl:FILE or another source of passages for rocr;
+    /// nvcim-pt draws its own [default: digits, iegm, mri-phantom, topics]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
+    /// Folder of the sentence encoder of rocr; hashed n-grams, which need no file, where absent
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    encoder: Option<PathBuf>,
     /// Number of seeds: trainings of each method
     #[arg(
         long,
@@ -61,17 +66,10 @@ enum Paper {
     Ecg,
     /// Lesions in brains, found by the quality of their reconstruction
     Mri,
-}
-
-impl Paper {
-    /// The data that come with the program.
-    fn usual_data(self) -> &'static str {
-        match self {
-            Self::WorstCase | Self::Kpp => "digits",
-            Self::Ecg => "iegm",
-            Self::Mri => "mri-phantom",
-        }
-    }
+    /// Tuned prompts in an in-memory store, fetched by a search
+    NvcimPt,
+    /// Retrieval from stored vectors that deviate
+    Rocr,
 }
 
 impl Reproduce {
@@ -84,29 +82,58 @@ impl Reproduce {
             (_, true) => Extent::Full,
             _ => Extent::Usual,
         };
-        let source = match self.data.clone() {
-            Some(source) => source,
-            None => self.paper.usual_data().parse()?,
-        };
-        let data = source.to_string();
+        if let (Some(encoder), false) = (&self.encoder, matches!(self.paper, Paper::Rocr)) {
+            bail!("--encoder {} is for rocr: leave it out", encoder.display());
+        }
         match self.paper {
             Paper::WorstCase => {
-                let setting = Setting::new(source, extent)?;
+                let source = self.source("digits")?;
+                let setting = Setting::new(source.clone(), extent)?;
                 let study = WorstCasePaper::default();
-                self.experiment(&OnSetting { study, setting }, data)
+                self.experiment(&OnSetting { study, setting }, Some(source))
             }
             Paper::Kpp => {
-                let setting = Setting::new(source, extent)?;
+                let source = self.source("digits")?;
+                let setting = Setting::new(source.clone(), extent)?;
                 let study = Kpp::new(setting.training.epochs);
-                self.experiment(&OnSetting { study, setting }, data)
+                self.experiment(&OnSetting { study, setting }, Some(source))
             }
-            Paper::Ecg => self.experiment(&EcgPaper::new(source, extent)?, data),
-            Paper::Mri => self.experiment(&MriPaper::new(&source, extent)?, data),
+            Paper::Ecg => {
+                let source = self.source("iegm")?;
+                self.experiment(&EcgPaper::new(source.clone(), extent)?, Some(source))
+            }
+            Paper::Mri => {
+                let source = self.source("mri-phantom")?;
+                self.experiment(&MriPaper::new(&source, extent)?, Some(source))
+            }
+            Paper::NvcimPt => {
+                if let Some(source) = &self.data {
+                    bail!("this paper's experiment is not defined on {source}: drop --data");
+                }
+                self.experiment(&PromptPaper::new(extent)?, None)
+            }
+            Paper::Rocr => {
+                let source = self.source("topics")?;
+                let paper = RocrPaper::new(source.clone(), self.encoder.clone(), extent)?;
+                self.experiment(&paper, Some(source))
+            }
         }
     }
 
-    /// Makes the experiment, on `data` as they are written on the command line.
-    fn experiment<E: Experiment>(&self, experiment: &E, data: String) -> Result<Outcome> {
+    /// The data of the command line, or else those that come with the program.
+    fn source(&self, usual: &str) -> Result<DataSource> {
+        match self.data.clone() {
+            Some(source) => Ok(source),
+            None => Ok(usual.parse()?),
+        }
+    }
+
+    /// Makes the experiment, on `data` where it takes any.
+    fn experiment<E: Experiment>(
+        &self,
+        experiment: &E,
+        data: Option<DataSource>,
+    ) -> Result<Outcome> {
         if self
             .run
             .prints(&reproduce::config(experiment, self.seeds)?)?
@@ -138,7 +165,9 @@ impl Reproduce {
             ));
             return Ok(Outcome::Interrupted);
         };
-        results.reproduce = command_line::repeated(&[("data", data)]);
+        let data = data.map(|data| ("data", data.to_string()));
+        let data: Vec<(&str, String)> = data.into_iter().collect();
+        results.reproduce = command_line::repeated(&data);
         finish(&run.out, &results, self.run.json)?;
         run.note_report();
         Ok(Outcome::Done)

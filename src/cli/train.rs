@@ -343,6 +343,7 @@ impl TrainingJob<'_> {
                 percentiles: None,
             }],
             confusion: clean.confusion.map(study::confusion),
+            figures: study::figures(clean.figures)?,
             timing: clock.timing(),
         };
         finish(&self.place.out, &results, self.following.json)?;

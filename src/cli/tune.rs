@@ -20,6 +20,7 @@ use super::memory::{peak, shown};
 use super::model_choice::located;
 use super::recipe_file::{Setting, resolve};
 use super::run_setup::{RunArguments, name_after, run_folder};
+use super::stored_prompts::KeepArguments;
 use super::train::{Following, start};
 use super::tuning_cost::{Tuning, shown_seconds};
 use super::{Outcome, note, print};
@@ -45,6 +46,8 @@ const PERSON: &str = "person:0";
 /// Example: crossburn tune prompt
 ///
 /// Example: crossburn tune prompt --model models/SmolLM2-135M --data me.jsonl --out runs/me
+///
+/// Example: crossburn tune prompt --model models/SmolLM2-135M --data me.jsonl --store runs/prompts --name me
 #[derive(Debug, Args)]
 pub(super) struct Tune {
     /// What learns
@@ -99,6 +102,8 @@ pub(super) struct Tune {
     /// Set a key of the recipe, such as noise.kind=gaussian; may be repeated
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Training")]
     set: Vec<String>,
+    #[command(flatten)]
+    keep: KeepArguments,
     /// Folder of the run [default: runs/tune-METHOD-MODEL]
     #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
@@ -159,6 +164,8 @@ impl Tune {
             Some(model) => self.model = Some(located(model)?),
             None => write_shipped_model(&asked)?,
         }
+        self.keep.check(&self.folder())?;
+        let named = source.to_string();
         let recipe = self.recipe(source, &training)?;
         let text = toml::to_string_pretty(&recipe)?;
         let recipe = resolve("the recipe of tune", &text, &settings)?;
@@ -204,6 +211,8 @@ impl Tune {
         if let Outcome::Done = outcome {
             let adapter = out.join("checkpoint");
             note(&format!("adapter, for PEFT as well: {}", adapter.display()));
+            self.keep
+                .keep(&self.folder(), &adapter, (&named, &training))?;
             if let Some(peak) = peak() {
                 note(&format!("memory at its peak: {}", shown(peak)));
             }
@@ -220,6 +229,9 @@ impl Tune {
             }
             TuneMethod::Prompt | TuneMethod::Prefix | TuneMethod::Ia3 if self.rank.is_some() => {
                 bail!("--rank is for lora, not for {method}: leave it out")
+            }
+            TuneMethod::Prefix | TuneMethod::Lora | TuneMethod::Ia3 if self.keep.is_asked() => {
+                bail!("--store is for a prompt, not for {method}: leave it out")
             }
             _ => Ok(()),
         }

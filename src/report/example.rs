@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 
 use super::draw::ConfusionMatrix;
 use super::{
-    AlsoMeasured, BoundPoint, Claim, DataSummary, DesignPoint, Document, EpochRow, FoundBy,
-    JudgedWidths, KppEntry, Mapping, MappingData, MethodResults, PopulationSummary,
+    AlsoMeasured, BoundPoint, Claim, DataSummary, DesignPoint, Document, EpochRow, Figures,
+    FoundBy, JudgedWidths, KppEntry, Mapping, MappingData, MethodResults, PopulationSummary,
     ProposerResults, RandomChips, Reproduction, ReproductionColumn, ReproductionRow, Results,
     RunCommand, SearchResults, SearchRun, SearchSummary, ShownExchange, ShownSegment,
-    ShownSequence, SimulatedLayer, Simulation, SweepPoint, Timing, Transfer, TransferFrom, Verdict,
-    WidthRow, Widths, WorstCaseResults,
+    ShownSequence, SimulatedLayer, Simulation, StoreChanges, StoreQuestions, StoreReport,
+    SweepPoint, Timing, Transfer, TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -56,6 +56,7 @@ pub(crate) fn results() -> Results {
             ),
         ],
         confusion: None,
+        figures: Figures::default(),
         timing: Timing {
             seconds: BTreeMap::from([("train".into(), 1.5), ("evaluate".into(), 0.1)]),
         },
@@ -313,6 +314,38 @@ pub(crate) fn widths() -> Widths {
         timing: Timing {
             seconds: BTreeMap::from([("sensitivities".into(), 0.5)]),
         },
+    }
+}
+
+/// Ten passages on chips that find what their questions ask for most of the time.
+pub(crate) fn store() -> StoreReport {
+    let chips = method("store", Value::Null, 0.8).population;
+    StoreReport {
+        schema: StoreReport::SCHEMA.into(),
+        version: "0.1.0".into(),
+        commit: None,
+        reproduce: "crossburn rag index README.md".into(),
+        config: json!({"settings": {"seed": 7}}),
+        encoder: "hashed-ngrams of 384 numbers with seed 0".into(),
+        device: "rram1".into(),
+        hardware: "papers".into(),
+        dimension: 384,
+        bits: 8,
+        documents: 2,
+        passages: 1200,
+        changes: StoreChanges {
+            added: 1100,
+            erased: 3,
+            duplicates: 2,
+            left_out: 1,
+        },
+        cost: None,
+        questions: Some(StoreQuestions {
+            count: 1000,
+            ideal: 0.9,
+            chips,
+        }),
+        timing: Timing::default(),
     }
 }
 

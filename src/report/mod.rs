@@ -14,6 +14,7 @@
 //! | `widths/` | `compress --bits auto` | [`Widths`] |
 //! | `simulation/` | `ecg simulate` | [`Simulation`] |
 //! | `search/` | `search` | [`SearchResults`] |
+//! | `store/` | `rag index` | [`StoreReport`] |
 //!
 //! A new kind implements [`Document`] with the parts of [`draw`], and has a line in `registry.rs`.
 //!
@@ -45,6 +46,7 @@ mod results;
 mod run_folder;
 mod search;
 mod simulation;
+mod store;
 mod widths;
 mod worst_case;
 
@@ -54,15 +56,16 @@ pub use mapping::{Mapping, MappingData};
 pub use reproduction::{Claim, Reproduction, ReproductionColumn, ReproductionRow, Verdict};
 pub(crate) use results::CONFIDENCE;
 pub use results::{
-    AlsoMeasured, CostSummary, DataSummary, EpochRow, ImportanceQuantileSummary, ImportanceSummary,
-    Known, KppEntry, LooksSummary, MethodResults, OnHardware, Percentiles, PopulationSummary,
-    RaceRoundSummary, RaceSummary, RareLevelSummary, RareQuantileSummary, RareSummary, Results,
-    RunCommand, SweepPoint,
+    AlsoMeasured, CostSummary, DataSummary, EpochRow, Figures, ImportanceQuantileSummary,
+    ImportanceSummary, Known, KppEntry, LooksSummary, MethodResults, OnHardware, Percentiles,
+    PopulationSummary, RaceRoundSummary, RaceSummary, RareLevelSummary, RareQuantileSummary,
+    RareSummary, Results, RunCommand, SweepPoint,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, RESULTS_FILE, write_run};
 pub use search::{DesignPoint, ProposerResults, SearchResults, SearchRun, ShownExchange};
 pub(crate) use simulation::{MOST_SEGMENTS, MOST_SEQUENCES, Work, mean_bits, stored_form};
 pub use simulation::{ShownSegment, ShownSequence, SimulatedLayer, Simulation};
+pub use store::{StoreChanges, StoreQuestions, StoreReport};
 pub use widths::{JudgedWidths, WidthRow, Widths};
 pub use worst_case::{
     BoundPoint, CertificateResults, FoundBy, LegSummary, RandomChips, SearchSummary, Transfer,

@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::document::{Document, read_text, stated};
 use super::run_folder::write_run;
 use super::{
-    Mapping, ReportError, Reproduction, Results, SearchResults, Simulation, Widths,
+    Mapping, ReportError, Reproduction, Results, SearchResults, Simulation, StoreReport, Widths,
     WorstCaseResults,
 };
 
 /// Every kind of document: a new one is a line here.
-static KINDS: [Kind; 7] = [
+static KINDS: [Kind; 8] = [
     Kind::of::<Results>(),
     Kind::of::<Mapping>(),
     Kind::of::<WorstCaseResults>(),
@@ -20,6 +20,7 @@ static KINDS: [Kind; 7] = [
     Kind::of::<Widths>(),
     Kind::of::<Simulation>(),
     Kind::of::<SearchResults>(),
+    Kind::of::<StoreReport>(),
 ];
 
 /// A document whose kind is known at run time only.
@@ -148,6 +149,7 @@ mod tests {
             Box::new(example::widths()),
             Box::new(example::simulation()),
             Box::new(example::search()),
+            Box::new(example::store()),
         ];
         let mut seen = BTreeSet::new();
         for document in documents {

@@ -193,8 +193,8 @@ mod tests {
     use burn::tensor::{Device, Tensor};
     use crossburn_hardware::{Quantization, WeightBits};
     use crossburn_models::{
-        Autoencoder, CausalLanguageModel, Classifier, LeNetConfig, Mlp, MlpConfig, ModelConfig,
-        WithNetwork, initialize,
+        Autoencoder, CausalLanguageModel, Classifier, Embedder, LeNetConfig, Mlp, MlpConfig,
+        ModelConfig, WithNetwork, initialize,
     };
     use crossburn_noise::Philox;
     use crossburn_noise::worst_case::Deviations;
@@ -312,6 +312,10 @@ mod tests {
         }
 
         fn language_model<L: CausalLanguageModel>(self, _: L) -> [usize; 2] {
+            unreachable!("the rows are classifiers")
+        }
+
+        fn embedder<E: Embedder>(self, _: E) -> [usize; 2] {
             unreachable!("the rows are classifiers")
         }
 

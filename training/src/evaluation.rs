@@ -15,7 +15,7 @@ use crossburn_noise::{
 use rayon::prelude::*;
 
 use crate::TrainingError;
-use crate::task::{Batch, Confusion, Learn, Task, items_in_words, overlap};
+use crate::task::{Batch, Chart, Confusion, Figures, Learn, Task, items_in_words, overlap};
 
 /// The items of a task on a device, in batches. Uploaded once, shared by every chip.
 #[derive(Clone, Debug)]
@@ -122,6 +122,14 @@ impl<T: Task> Batches<T> {
         })
     }
 
+    /// The item with this number in the task.
+    fn item(&self, number: usize) -> Option<T::Batch> {
+        self.numbered().find_map(|(batch, numbers)| {
+            let place = numbers.iter().position(|n| *n == number as u64)?;
+            Some(batch.cut(place..place + 1))
+        })
+    }
+
     /// The batches in order, with the numbers of their items in the task.
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (&T::Batch, &[u64])> {
         let numbers = self.numbers.iter().map(Vec::as_slice);
@@ -141,13 +149,19 @@ impl<T: Task> Batches<T> {
 /// would skip it, so that the rest of the outputs would turn into a metric. [`TrainingError::Device`] when the device cannot
 /// give the result back, those of [`Learn::fits`] where the network does not fit, and [`TrainingError::Undefined`].
 pub fn evaluate<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<f64, TrainingError> {
+    batches.task.value(&tally(network, batches)?)
+}
+
+/// What `network` gives for all items of `batches` counts for.
+fn tally<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<T::Tally, TrainingError> {
     let task = &batches.task;
     let mut tally = [T::Tally::default()];
     judged(network, batches, |output, batch, numbers| {
         task.judge(output, batch, &mut tally)?;
         task.judge_further(network, numbers, &mut tally[0])
     })?;
-    task.value(&tally[0])
+    let [tally] = tally;
+    Ok(tally)
 }
 
 /// Hands what `network` gives for every batch to `judge`, with the numbers of its items in the task.
@@ -209,6 +223,8 @@ pub struct Details {
     pub also: Vec<(Metric, f64)>,
     /// What items are taken for, of a task with labels.
     pub confusion: Option<Confusion>,
+    /// Charts, and items in pictures.
+    pub figures: Figures,
 }
 
 /// A trained network with the data that its chips are judged on.
@@ -270,7 +286,25 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
             metric: task.value(&tally[0])?,
             also: task.also(&tally[0]),
             confusion: (!confusion.names.is_empty()).then_some(confusion),
+            figures: Figures {
+                charts: task.charts(&tally[0]),
+                pictures: task.pictures(&network, &tally[0], &|item| self.batches.item(item))?,
+            },
         })
+    }
+
+    /// The charts of one chip.
+    ///
+    /// # Errors
+    /// Those of [`chip`](Self::chip).
+    pub fn charts_of_chip(
+        &self,
+        fab: &impl Fab<N>,
+        chip: ChipSeed,
+    ) -> Result<Vec<Chart>, TrainingError> {
+        let tally = tally(&fab.chip(chip)?, &self.batches);
+        let tally = tally.map_err(|error| error.of_chip(chip.index()))?;
+        Ok(self.batches.task.charts(&tally))
     }
 
     /// Chips whose weights deviate by `variation`.

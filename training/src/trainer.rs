@@ -9,7 +9,7 @@ use crossburn_checkpoints::{Checksum, load_resume, read_progress, save_resume};
 use crossburn_hardware::deploy::{LearnedScale, TrainingChips};
 use crossburn_hardware::{manufacture, programmed};
 use crossburn_kernels::Sgd;
-use crossburn_models::{Network, with_dropout_draws};
+use crossburn_models::{Network, with_step_draws};
 use crossburn_noise::{
     Better, ChipSeed, Distribution, PathPattern, Philox, Variation, fold_mean_at, host_weights,
     path_hash,
@@ -21,7 +21,7 @@ use crate::data::Augmentation;
 use crate::held_weights::{self, HeldWeights, WeightScales};
 use crate::learner::{Learner, Step};
 use crate::method::{Plan, Scene};
-use crate::task::{Batch, Learn, Tally, items_in_words};
+use crate::task::{Batch, Learn, Moment, Tally, items_in_words};
 use crate::weight_clip::clip_weights;
 use crate::{
     Batches, Deployment, EpochRecord, HardwareAware, Method, Passes, Recipe, Selection,
@@ -515,8 +515,12 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let clip = training.clip;
         let clip = clip.map(|deviations| (deviations, clipped(&learner.network, recipe)));
         let key = recipe.seed ^ path_hash("augmentation") ^ (epoch as u64) << 32;
+        let moment = Moment {
+            key,
+            progress: (epoch - 1) as f64 / recipe.epochs().max(1) as f64,
+        };
         let items_on = |items: &[usize], device: &Device| match &training.augmentation {
-            none if *none == Augmentation::default() => run.train.fresh(items, key, device),
+            none if *none == Augmentation::default() => run.train.fresh(items, moment, device),
             augmentation => run.train.augmented(items, augmentation, key, device),
         };
         let (mut loss_sum, mut tally, mut seen) = (0.0, T::Tally::default(), 0);
@@ -534,7 +538,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 let looked = chips.look(&learner.network, weights.plan(), seen.len(), |network| {
                     // As a step computes: batch norms by the statistics of the batch.
                     let draws = Philox::new(recipe.seed ^ path_hash("dropout of a look"), place);
-                    with_dropout_draws(draws, || {
+                    with_step_draws(draws, || {
                         run.train.forward(&network.clone().train(), &batch)
                     });
                 });
@@ -560,7 +564,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
                 Ok(run.train.forward(&self.initial, &batch))
             };
             let draws = Philox::new(recipe.seed ^ path_hash("dropout"), place);
-            let learned = with_dropout_draws(draws, || recipe.method.step(learner, &step, teach))?;
+            let learned = with_step_draws(draws, || recipe.method.step(learner, &step, teach))?;
             if let (Some(chips), Some(hardware)) = (&mut self.chips, &recipe.hardware) {
                 chips.learn(&learned.scales, hardware.scale_rate);
             }

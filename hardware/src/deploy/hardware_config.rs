@@ -98,17 +98,22 @@ pub struct LayerOverride {
     /// Full scale of its inputs, in the units of the network, in place of what `operation.input_range` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_scale: Option<f32>,
+    /// The slices of its weights whose cells deviate from their targets, the lowest from 0; all where absent, and none where empty. It shows
+    /// what single layers and slices cost; no real chip is like that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Vec<usize>>,
 }
 
 impl LayerOverride {
     /// A section for the layer at `path` that says nothing yet.
-    fn of(path: &str) -> Self {
+    pub(super) fn of(path: &str) -> Self {
         Self {
             path: path.to_string(),
             digital: false,
             mapping: None,
             array: None,
             input_scale: None,
+            errors: None,
         }
     }
 }
@@ -222,10 +227,11 @@ impl TryFrom<HardwareConfig> for Hardware {
                 );
             }
             let on_array = layer.mapping.is_some() || layer.array.is_some();
-            if layer.digital && (on_array || layer.input_scale.is_some()) {
+            if layer.digital && (on_array || layer.input_scale.is_some() || layer.errors.is_some())
+            {
                 return conflict(
                     &format!(
-                        "layer `{}` is digital and has a mapping, an array or an input_scale",
+                        "layer `{}` is digital and has a mapping, an array, an input_scale or errors",
                         layer.path
                     ),
                     "leave one of them out",

@@ -8,13 +8,12 @@ use crossburn_noise::{ChipDraws, ChipSeed};
 use super::mapped_network::MappedWeight;
 use super::network_weights::{attach, replace};
 use super::{Fab, Fidelity, MappedNetwork, Operation, Selection, Writes};
+use crate::HardwareError;
 use crate::array::{Circuit, Effects};
 use crate::device::DriftCompensation;
 use crate::layer::OnArray;
-use crate::map::{MappedMatrix, WeightMatrix};
-use crate::program::Programmed;
+use crate::map::{MappedMatrix, Plane, WeightMatrix};
 use crate::units::Second;
-use crate::{ConductanceRange, HardwareError};
 
 /// Chips of a [`MappedNetwork`] at one fidelity.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +58,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
     /// [`HardwareError::Conflict`] for a hardware without `[programming]`, whose device does not say how often it is
     /// pulsed.
     pub fn writes(&self, seed: ChipSeed) -> Result<Writes, HardwareError> {
+        let config = self.mapped.hardware().config();
         let mut writes = Writes::default();
         for weight in self.mapped.weights.values() {
             for (group, mapped) in weight.matrices.iter().enumerate() {
@@ -66,7 +66,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
                 for (plane, cells) in mapped.planes.iter().enumerate() {
                     let path = format!("{}/{group}/{plane}", weight.draws);
                     let (targets, range) = (&cells.targets, mapped.range);
-                    writes.add(&self.verified_writes(targets, range, &seed, &path, selection)?);
+                    writes.add(&config.verified_writes(targets, range, &seed, &path, selection)?);
                 }
             }
         }
@@ -101,7 +101,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
             for (group, mapped) in weight.matrices.iter().enumerate() {
                 let verified = self.verified(&weight.draws, group);
                 let name = format!("{}/{group}", weight.draws);
-                let (cells, mapped) = self.cells(mapped, chip, &name, verified)?;
+                let (cells, mapped) = self.cells((weight, mapped), chip, &name, verified)?;
                 let mut read = mapped.read_back(&cells)?;
                 if let Some(rescaling) = &weight.rescaling {
                     rescaling.take_out_of(group, read.inputs, &mut read.values);
@@ -132,7 +132,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         chip: Option<&dyn ChipDraws>,
     ) -> Result<OnArray, HardwareError> {
         let config = self.mapped.hardware().config();
-        let noisy = self.reads_scatter();
+        let noisy = config.reads_scatter();
         let chip_reads =
             chip.filter(|_| noisy || weight.array.circuit.as_ref().is_some_and(Circuit::scatters));
         let mut matrices = Vec::new();
@@ -140,10 +140,13 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         for (group, mapped) in weight.matrices.iter().enumerate() {
             let verified = self.verified(&weight.draws, group);
             let path = format!("{}/{group}", weight.draws);
-            let (cells, mapped) = self.cells(mapped, chip, &path, verified)?;
-            let sigma = |cells: &Vec<f32>| config.device.read_sigma(cells, config.operation.after);
+            let (cells, mapped) = self.cells((weight, mapped), chip, &path, verified)?;
+            let sigma = |(plane, cells): (&Plane, &Vec<f32>)| match weight.errs(plane.slice) {
+                true => config.device.read_sigma(cells, config.operation.after),
+                false => Some(vec![0.0; cells.len()]),
+            };
             let sigmas: Option<Vec<Vec<f32>>> = match chip.is_some() && noisy {
-                true => cells.iter().map(sigma).collect(),
+                true => mapped.planes.iter().zip(&cells).map(sigma).collect(),
                 false => None,
             };
             let converters = chip.map(|chip| chip.parameter(&format!("{path}/converters")));
@@ -172,11 +175,11 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         ))
     }
 
-    /// The cells of every plane of one matrix on one chip, or ideal ones where there is none, and the mapping that the
-    /// drift compensation corrects.
+    /// The cells of every plane of one matrix of a weight on one chip, or ideal ones where there is none or where its hardware says that they do
+    /// not deviate, and the mapping that the drift compensation corrects.
     fn cells(
         &self,
-        mapped: &MappedMatrix,
+        (weight, mapped): (&MappedWeight, &MappedMatrix),
         chip: Option<&dyn ChipDraws>,
         path: &str,
         verified: Option<(&Selection, &[bool])>,
@@ -184,21 +187,28 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         let Some(chip) = chip else {
             return Ok((mapped.targets(), mapped.clone()));
         };
+        let config = self.mapped.hardware().config();
         let Operation {
             after,
             drift_compensation,
             ..
-        } = self.mapped.hardware().config().operation;
+        } = config.operation;
         let compensates = drift_compensation != DriftCompensation::None;
         let (mut new, mut aged) = (Vec::new(), Vec::new());
         for (plane, cells) in mapped.planes.iter().enumerate() {
             let path = format!("{path}/{plane}");
             let targets = &cells.targets;
-            let written = self.written(targets, mapped.range, chip, &path, verified)?;
-            if compensates {
-                new.push(self.lived(written.clone(), targets, Second::default(), chip, &path)?);
+            if !weight.errs(cells.slice) {
+                new.push(targets.clone());
+                aged.push(targets.clone());
+                continue;
             }
-            aged.push(self.lived(written, targets, after, chip, &path)?);
+            let written = config.written(targets, mapped.range, chip, &path, verified)?;
+            if compensates {
+                let at_once = Second::default();
+                new.push(config.lived(written.clone(), targets, at_once, chip, [&path, &path])?);
+            }
+            aged.push(config.lived(written, targets, after, chip, [&path, &path])?);
         }
         if !compensates {
             return Ok((aged, mapped.clone()));
@@ -207,78 +217,6 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         let old = readings(&mapped.read_out(&aged)?);
         let factors = drift_compensation.factors(&new, &old, mapped.outputs)?;
         Ok((aged, mapped.clone().corrected(&factors)))
-    }
-
-    /// The cells of one plane as they are written, verified where the hardware verifies.
-    fn written(
-        &self,
-        targets: &[f32],
-        range: ConductanceRange,
-        chip: &dyn ChipDraws,
-        path: &str,
-        verified: Option<(&Selection, &[bool])>,
-    ) -> Result<Vec<f32>, HardwareError> {
-        let config = self.mapped.hardware().config();
-        if config.programming.is_some() {
-            let written = self.verified_writes(targets, range, chip, path, verified)?;
-            return Ok(written.conductances);
-        }
-        config.device.check_targets(targets)?;
-        let draws = chip.parameter(&format!("{path}/program"));
-        Ok(config.device.program(targets, &*draws))
-    }
-
-    /// The cells of one plane after the writes that the hardware verifies, and what they took.
-    fn verified_writes(
-        &self,
-        targets: &[f32],
-        range: ConductanceRange,
-        chip: &dyn ChipDraws,
-        path: &str,
-        verified: Option<(&Selection, &[bool])>,
-    ) -> Result<Programmed, HardwareError> {
-        let config = self.mapped.hardware().config();
-        let Some(verify) = &config.programming else {
-            return Err(HardwareError::conflict(
-                "write-verify of a hardware without [programming]",
-                "give [programming] with tolerance, sigma_before and maximum_pulses",
-            ));
-        };
-        config.device.check_targets(targets)?;
-        let draws = chip.parameter(&format!("{path}/program"));
-        match verified {
-            None => Ok(verify.draw(targets, range, &*draws)),
-            Some((selection, cells)) => {
-                selection.programming().draw(targets, cells, range, &*draws)
-            }
-        }
-    }
-
-    /// Written cells `after` a time: drifted or relaxed, where the slow part of 1/f noise has them at that time, and stuck
-    /// where they are faulty.
-    fn lived(
-        &self,
-        written: Vec<f32>,
-        targets: &[f32],
-        after: Second,
-        chip: &dyn ChipDraws,
-        path: &str,
-    ) -> Result<Vec<f32>, HardwareError> {
-        let device = &self.mapped.hardware().config().device;
-        let draws = |lifetime: &str| chip.parameter(&format!("{path}/{lifetime}"));
-        let mut cells = device.age(written, targets, after, &*draws("age"))?;
-        if self.reads_scatter() {
-            // A stream for each time: fluctuations that a run outlasts are others a day later.
-            device.fluctuate(&mut cells, after, &*draws(&format!("held/{after}")));
-        }
-        device.stick(&mut cells, &*draws("faults"));
-        Ok(cells)
-    }
-
-    /// Whether read noise is wanted: its slow part at any fidelity, its fast part at array fidelity.
-    fn reads_scatter(&self) -> bool {
-        let config = self.mapped.hardware().config();
-        config.device.has_read_noise() && config.operation.read_noise != Some(false)
     }
 }
 

@@ -93,6 +93,8 @@ pub(super) struct MappedWeight {
     /// By what input channels are rescaled, where they are.
     pub(super) rescaling: Option<Arc<Rescaling>>,
     pub(super) array: ArrayConfig,
+    /// The slices whose cells deviate; all where absent.
+    errors: Option<Vec<usize>>,
     /// Calibrated ranges per group, where the converters ask for them.
     pub(super) ranges: Vec<Vec<CurrentRange>>,
 }
@@ -444,7 +446,7 @@ impl MappedWeight {
             error: Box::new(error),
         };
         let mut rescaling = None;
-        let matrices = in_matrices(&stored.values, &stored.shape, groups)
+        let matrices: Vec<MappedMatrix> = in_matrices(&stored.values, &stored.shape, groups)
             .and_then(|mut weights| {
                 if let (Some(exponent), Some(used)) = (config.operation.rescale, used) {
                     let factors = Rescaling::new(exponent, &used.channels, &weights);
@@ -460,14 +462,31 @@ impl MappedWeight {
                 mapped.collect()
             })
             .map_err(in_layer)?;
+        let errors = special.and_then(|layer| layer.errors.clone());
+        let slices = matrices.first().map_or(0, |first| first.slices.len());
+        if let Some(slice) = errors.iter().flatten().find(|slice| **slice >= slices) {
+            return Err(in_layer(HardwareError::limit(
+                "errors",
+                *slice,
+                format!("the slices 0 to {}", slices.saturating_sub(1)),
+                "count slices from the lowest, which is 0",
+            )));
+        }
         Ok(Self {
             draws,
             matrices,
             layout,
             rescaling,
             array,
+            errors,
             ranges: Vec::new(),
         })
+    }
+
+    /// Whether the cells of this slice deviate from their targets.
+    pub(super) fn errs(&self, slice: usize) -> bool {
+        let errors = self.errors.as_ref();
+        errors.is_none_or(|slices| slices.contains(&slice))
     }
 
     /// Whether its converters ask for ranges that nobody has set.
@@ -492,7 +511,7 @@ impl MappedWeight {
 ///
 /// # Errors
 /// [`HardwareError::Conflict`], [`HardwareError::Limit`].
-fn told_apart(
+pub(crate) fn told_apart(
     mapping: &Mapping,
     mapped: &MappedMatrix,
     device: &MemoryDevice,

@@ -194,6 +194,14 @@ impl Selection {
 }
 
 impl Writes {
+    /// Adds those of `other`.
+    pub(crate) fn plus(&mut self, other: &Self) {
+        self.cells += other.cells;
+        self.pulses += other.pulses;
+        self.reads += other.reads;
+        self.failures += other.failures;
+    }
+
     pub(super) fn add(&mut self, programmed: &Programmed) {
         self.cells += programmed.conductances.len() as u64;
         self.pulses += programmed.total_pulses();

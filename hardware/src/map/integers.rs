@@ -51,6 +51,31 @@ impl<'a> Cells<'a> {
         })
     }
 
+    /// Integers that stand for themselves, where cells hold up to `level`.
+    ///
+    /// # Errors
+    /// Those of [`WeightMatrix::new`], and [`HardwareError::Limit`] for a magnitude above `level`.
+    pub(super) fn of_integers(
+        integers: &'a WeightMatrix,
+        level: f32,
+        range: ConductanceRange,
+    ) -> Result<Self, HardwareError> {
+        integers.check()?;
+        match integers.values.iter().find(|value| value.abs() > level) {
+            None => Ok(Self {
+                weights: integers,
+                largest: vec![level; integers.outputs],
+                range,
+            }),
+            Some(value) => Err(HardwareError::limit(
+                "an integer",
+                value,
+                format!("-{level}..={level}"),
+                "use more weight_bits",
+            )),
+        }
+    }
+
     /// Outputs of the matrix.
     pub(super) fn outputs(&self) -> usize {
         self.weights.outputs

@@ -124,4 +124,20 @@ impl Mapping {
         self.scheme
             .map(self, Cells::new(weights, self.scale, range)?)
     }
+
+    /// The conductances that `integers`, of magnitudes up to `2^(bits-1) - 1`, ask for: as [`Self::map`], but every integer
+    /// stands for itself, whichever is the largest of them.
+    ///
+    /// # Errors
+    /// Those of [`Self::map`], and [`HardwareError::Limit`] for a larger integer.
+    pub(crate) fn map_integers(
+        &self,
+        integers: &WeightMatrix,
+        range: ConductanceRange,
+    ) -> Result<MappedMatrix, HardwareError> {
+        with_zero(self.weight_bits)?;
+        let level = self.weight_bits.max_level();
+        self.scheme
+            .map(self, Cells::of_integers(integers, level, range)?)
+    }
 }

@@ -10,6 +10,9 @@ use crate::HardwareError;
 pub struct WeightBits(u8);
 
 impl WeightBits {
+    /// A width of eight bits.
+    pub const EIGHT: Self = Self(8);
+
     /// A checked width.
     ///
     /// # Errors

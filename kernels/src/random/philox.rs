@@ -129,8 +129,15 @@ impl Philox {
     /// about 1e-16): additions, multiplications, one division, and a logarithm and root in the tails, in an order that
     /// no compiler or processor changes. The largest magnitude is Φ⁻¹(1 − 2^-33) = 6.34.
     pub fn fill_normal(&self, out: &mut [f32]) {
+        self.fill_normal_from(0, out);
+    }
+
+    /// Fills `out` with the normal draws `4 * block`, `4 * block + 1`, …
+    pub fn fill_normal_from(&self, block: u64, out: &mut [f32]) {
         let arch = Arch::new();
-        in_pieces(out, |first, out| self.fill_normal_on(arch, first, out));
+        in_pieces(out, |first, out| {
+            self.fill_normal_on(arch, block.wrapping_add(first), out);
+        });
     }
 
     fn fill_normal_on(&self, arch: Arch, block: u64, out: &mut [f32]) {

@@ -28,7 +28,8 @@ impl Decoder {
         let mut received = self.received(adapter, tokens.clone());
         let Some(last) = received.pop() else { return };
         let last = leaf(last);
-        let Some(loss) = loss(of_hidden(self, adapter, self.end(last.clone()), labels)) else {
+        let prompt = adapter.map_or(0, Adapter::prompt_tokens);
+        let Some(loss) = loss(of_hidden(self, prompt, self.end(last.clone()), labels)) else {
             return;
         };
         let mut found = loss.backward();

@@ -32,6 +32,7 @@ mod generate;
 mod network;
 mod norm;
 mod pass;
+mod prompted;
 mod pruning;
 mod rotary;
 mod sampling;

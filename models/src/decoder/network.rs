@@ -134,14 +134,27 @@ impl Decoder {
         cache: &mut Cache,
     ) -> Tensor<3> {
         let [batch, _] = tokens.dims();
-        let mut x = self.embed(tokens);
+        let mut prompt = None;
         if let (Some(adapter), 0) = (adapter, cache.length()) {
             self.begin_with_prefix(adapter, batch, cache);
-            if let Some(prompt) = adapter.prompt_of(batch) {
-                let [_, places, _] = prompt.dims();
-                cache.share(places);
-                x = Tensor::cat(vec![prompt, x], 1);
-            }
+            prompt = adapter.prompt_of(batch);
+        }
+        self.begin_after(prompt, tokens, cache)
+    }
+
+    /// The same with the embeddings of a prompt for each row, `[batch, prompt, width]`.
+    pub(super) fn begin_after(
+        &self,
+        prompt: Option<Tensor<3>>,
+        tokens: Tensor<2, Int>,
+        cache: &mut Cache,
+    ) -> Tensor<3> {
+        let [batch, _] = tokens.dims();
+        let mut x = self.embed(tokens);
+        if let Some(prompt) = prompt {
+            let [_, places, _] = prompt.dims();
+            cache.share(places);
+            x = Tensor::cat(vec![prompt, x], 1);
         }
         let (Some(places), Positions::Learned { offset }) = (&self.places, &self.config.positions)
         else {

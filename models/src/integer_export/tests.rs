@@ -214,6 +214,19 @@ fn norms_pools_and_signs_are_the_floats() {
     check(compared(network, &plan(&widths), 60), 0.03);
 }
 
+#[test]
+fn means_of_a_network_layer_by_layer_are_the_floats() {
+    for hidden in ["[6]", "[]"] {
+        let text = format!(
+            r#"{{"classes":3,"points":60,"bits":8,"norm":"before-activation","features":"means","hidden":{hidden},"dropout":0.0,
+            "layers":[{{"channels":4,"kernel":5,"pool":2}},{{"channels":6,"kernel":4,"stride":2}}]}}"#
+        );
+        let config: SignalCnnConfig = serde_json::from_str(&text).unwrap();
+        let network = config.init(&Device::flex());
+        check(compared(network, &plan(&[("*", 8)]), 60), 0.03);
+    }
+}
+
 /// By hand: weights 0.45 and -1 on a grid of 4 bits (step 1/7: levels 3 and -7), a norm that turns the sign,
 /// and an input whose code of 1 is 1/4.
 #[test]

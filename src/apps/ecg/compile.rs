@@ -5,7 +5,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_hardware::accelerator::{FastNetwork, SignalFormat, Sparsity, StoredBits};
 use crossburn_hardware::programmed;
 use crossburn_models::{
-    Autoencoder, CausalLanguageModel, Classifier, WithNetwork, rounding_bound, to_integers,
+    Autoencoder, CausalLanguageModel, Classifier, Embedder, WithNetwork, rounding_bound,
+    to_integers,
 };
 use crossburn_training::data::{Amount, DataSource};
 use crossburn_training::{Alarms, ArrhythmiaDetection, Tally, Task, values};
@@ -228,6 +229,10 @@ impl WithNetwork for CompileJob<'_> {
     }
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> Self::Output {
+        bail!("{} is no classifier", self.trained.stored.folder.display())
+    }
+
+    fn embedder<E: Embedder>(self, _: E) -> Self::Output {
         bail!("{} is no classifier", self.trained.stored.folder.display())
     }
 }

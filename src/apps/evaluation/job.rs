@@ -1,5 +1,6 @@
 //! One network on the chips that were asked for, from its checkpoint to the results document.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use anyhow::{Context, Result};
@@ -128,6 +129,7 @@ impl WithTask for EvaluationJob<'_> {
             _ => None,
         };
         let clean = evaluation.clean_in_detail()?;
+        let figures = study::figures(clean.figures)?;
         let judge = Judge {
             job: &self,
             evaluation: &evaluation,
@@ -135,6 +137,7 @@ impl WithTask for EvaluationJob<'_> {
             also: study::also(clean.also),
             race,
             direction,
+            figures: RefCell::new(figures),
         };
         let judged = match &self.deployment {
             ChipSource::Variation(variation) => judge.on_variation(variation, &mut clock)?,
@@ -147,6 +150,7 @@ impl WithTask for EvaluationJob<'_> {
         let Some(methods) = judged else {
             return Ok(None);
         };
+        let figures = judge.figures.into_inner();
         let (version, commit) = study::version();
         Ok(Some(Results {
             schema: Results::SCHEMA.to_string(),
@@ -166,6 +170,7 @@ impl WithTask for EvaluationJob<'_> {
             deployment: Some(self.deployment.summary()?),
             methods,
             confusion: clean.confusion.map(study::confusion),
+            figures,
             timing: clock.timing(),
         }))
     }

@@ -1,9 +1,11 @@
 //! The chips of one network, as they were asked for.
 
+use std::cell::RefCell;
+
 use anyhow::{Context, Result};
 use crossburn_hardware::deploy::{Fab, Fidelity, MappedNetwork};
 use crossburn_models::Network;
-use crossburn_noise::{Direction, Looks, Race, SubsetSimulation, Variation};
+use crossburn_noise::{Better, ChipSeed, Direction, Looks, Race, SubsetSimulation, Variation};
 use crossburn_training::{Batches, Evaluation, Learn, Task};
 use serde_json::{Value, json};
 
@@ -15,7 +17,7 @@ use crate::apps::study::{self, Clock};
 use crate::apps::workplace::{Stage, Workplace};
 use crate::apps::{hardware, race, rare};
 use crate::report::{
-    AlsoMeasured, ImportanceSummary, KppEntry, LooksSummary, MethodResults, OnHardware,
+    AlsoMeasured, Figures, ImportanceSummary, KppEntry, LooksSummary, MethodResults, OnHardware,
     Percentiles, PopulationSummary, RareSummary,
 };
 
@@ -30,6 +32,8 @@ pub(super) struct Judge<'a, N, T: Task> {
     pub(super) race: Option<Race>,
     /// What importance sampling goes along.
     pub(super) direction: Option<Direction>,
+    /// What the task shows of the items; some chips join.
+    pub(super) figures: RefCell<Figures>,
 }
 
 /// What was found about the chips of one fab: all of them, unless they raced.
@@ -46,6 +50,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         let Some((population, mut percentiles)) = found else {
             return Ok(None);
         };
+        self.draw_chips(&fab, population.as_ref(), None, clock)?;
         if let Some(simulation) = &self.job.asked.rare {
             let rare = clock.time("rare", || self.rare(&fab, simulation, None))?;
             let Some(rare) = rare else {
@@ -100,7 +105,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
                         mapped.fab(on.fidelity)?;
                         hardware::cost(&mapped)
                     })
-                    .with_context(|| format!("--cell {cell}"))?;
+                    .with_context(|| cell.to_string())?;
             }
         }
         let mut methods = Vec::new();
@@ -163,6 +168,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         let Some(mut found) = found else {
             return Ok(None);
         };
+        self.draw_chips(&fab, found.0.as_ref(), cell, clock)?;
         if let Some(simulation) = &self.job.asked.rare {
             let rare = clock.time("rare", || self.rare(&fab, simulation, cell))?;
             let Some(rare) = rare else {
@@ -376,6 +382,36 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         Ok(summary.transpose()?)
     }
 
+    /// Adds the worst, the median and the best chip of a whole population to the charts; the worst alone of a cell among several. A shard
+    /// does not know which chips they are.
+    fn draw_chips(
+        &self,
+        fab: &impl Fab<N>,
+        population: Option<&PopulationSummary>,
+        cell: Option<&str>,
+        clock: &mut Clock,
+    ) -> Result<()> {
+        let EvaluationJob { part, chips, .. } = self.job;
+        let Some(population) = population else {
+            return Ok(());
+        };
+        if self.figures.borrow().charts.is_empty() || *part != (0..*chips) {
+            return Ok(());
+        }
+        let better = self.evaluation.metric().better;
+        for (name, number) in shown(population, better) {
+            let name = match cell {
+                None => format!("{name} chip ({number})"),
+                Some(_) if name != WORST => continue,
+                Some(cell) => format!("{cell}: {name} chip ({number})"),
+            };
+            let chip = ChipSeed::new(population.seed, number);
+            let charts = clock.time("charts", || self.evaluation.charts_of_chip(fab, chip))?;
+            self.figures.borrow_mut().add_chip(&name, charts);
+        }
+        Ok(())
+    }
+
     fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage> {
         self.job.place.observer.stage(name, total, unit)
     }
@@ -414,10 +450,53 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     }
 }
 
+/// What the worst chip is called.
+const WORST: &str = "worst";
+
+/// The best, the median and the worst chip of a population by their numbers; fewer where it has fewer.
+fn shown(population: &PopulationSummary, better: Better) -> Vec<(&'static str, u64)> {
+    let mut order: Vec<usize> = (0..population.values.len()).collect();
+    let oriented = |chip: &usize| better.orient(population.values[*chip]);
+    order.sort_by(|a, b| oriented(b).total_cmp(&oriented(a)));
+    let number = |rank: usize| population.first + order[rank] as u64;
+    match order.len() {
+        0 => Vec::new(),
+        1 => vec![(WORST, number(0))],
+        2 => vec![("best", number(0)), (WORST, number(1))],
+        chips => vec![
+            ("best", number(0)),
+            ("median", number(chips / 2)),
+            (WORST, number(chips - 1)),
+        ],
+    }
+}
+
 /// The file that keeps the chips of one way to evaluate, of one cell where there are several.
 fn file(what: &str, cell: Option<&str>) -> String {
     match cell {
         Some(cell) => format!("{what}-{cell}.json"),
         None => format!("{what}.json"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossburn_noise::Population;
+
+    use super::*;
+
+    #[test]
+    fn shown_chips_are_ranked_by_the_better_end() {
+        let shown_of = |values: &[f64], better| {
+            let population = Population::new(1, 10, values.to_vec());
+            let summary = PopulationSummary::of(&population, 4).ok()?;
+            Some(shown(&summary, better))
+        };
+        let values = [0.5, 0.9, 0.1, 0.7, 0.6];
+        let best_first = Some(vec![("best", 11), ("median", 14), ("worst", 12)]);
+        assert_eq!(shown_of(&values, Better::Higher), best_first);
+        let best_first = Some(vec![("best", 12), ("median", 14), ("worst", 11)]);
+        assert_eq!(shown_of(&values, Better::Lower), best_first);
+        assert_eq!(shown_of(&[0.3], Better::Lower), Some(vec![("worst", 10)]));
     }
 }

@@ -29,17 +29,18 @@ impl Preparation {
     /// A reversal that is not that of the training, and one that nobody knows.
     pub(super) fn of(stored: &StoredNetwork, asked: &Overrides) -> Result<Self> {
         let folder = stored.folder.display();
-        let source = &stored.recipe.data.source;
-        let Some((chain, learned)) = source.slices(stored.recipe.seed) else {
-            let Some(reversed) = asked.reverse else {
-                bail!(
-                    "{folder} was trained on {source}, which says nothing of reversed intensities: give --reverse yes or --reverse no"
-                );
-            };
-            return Ok(Self {
-                chain: overridden(Chain::default(), asked),
-                reversed,
-            });
+        let mut source = stored.recipe.data.source.clone();
+        let mut kept = None;
+        if let Some(conventions) = stored.conventions()? {
+            kept = conventions.reversed;
+            source = source.following(conventions);
+        }
+        let (chain, learned) = match (source.slices(stored.recipe.seed), kept.or(asked.reverse)) {
+            (Some(slices), _) => slices,
+            (None, Some(reversed)) => (Chain::default(), Ok(reversed)),
+            (None, None) => bail!(
+                "{folder} was trained on {source}, which says nothing of reversed intensities: give --reverse yes or --reverse no"
+            ),
         };
         let reversed = match (learned, asked.reverse) {
             (Ok(learned), Some(asked)) if learned != asked => {

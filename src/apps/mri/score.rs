@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::programmed;
-use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, WithNetwork};
+use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, Embedder, WithNetwork};
 use crossburn_training::data::mri::{Prepared, Stack, VolumeFiles, in_file_order, in_words};
 use crossburn_training::data::nifti::write_map;
 use crossburn_training::data::{Masks, Normalization, Origin, Origins, Samples, Values};
@@ -139,6 +139,7 @@ fn samples_of(prepared: &Prepared) -> Samples {
         masks: Some(Masks {
             brain: prepared.brain.clone(),
             lesion: prepared.lesion.clone(),
+            reversed: None,
         }),
     }
 }
@@ -193,6 +194,10 @@ impl WithNetwork for Scan<'_> {
     }
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> Self::Output {
+        self.refuse()
+    }
+
+    fn embedder<E: Embedder>(self, _: E) -> Self::Output {
         self.refuse()
     }
 }

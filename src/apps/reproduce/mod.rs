@@ -8,6 +8,8 @@ mod ecg;
 mod kpp;
 mod mri;
 mod noise_study;
+mod nvcim_pt;
+mod rocr;
 mod setting;
 mod worst_case;
 
@@ -15,6 +17,8 @@ pub(crate) use ecg::EcgPaper;
 pub(crate) use kpp::Kpp;
 pub(crate) use mri::MriPaper;
 pub(crate) use noise_study::OnSetting;
+pub(crate) use nvcim_pt::PromptPaper;
+pub(crate) use rocr::RocrPaper;
 pub(crate) use setting::{Extent, Setting};
 pub(crate) use worst_case::WorstCasePaper;
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 use clap::Args;
+use crossburn_checkpoints::write_shipped_detector;
 use crossburn_hardware::programmed;
-use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, WithNetwork};
+use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, Embedder, WithNetwork};
 use crossburn_training::data::SEGMENT_CLASSES;
 use crossburn_training::data::signal::{
     BandPass, BandPassStream, SEGMENT_POINTS, SEGMENT_RATE, SegmentFilter,
@@ -22,6 +23,9 @@ use crate::cli::device::DeviceChoice;
 use crate::cli::process::ProcessArguments;
 use crate::cli::{Outcome, note, print};
 
+/// Where the detector that comes with the program is written.
+const SHIPPED: &str = "runs/models/detector";
+
 /// Say of a signal, five seconds by five seconds, whether it is ventricular arrhythmia
 ///
 /// The signal comes from a file or from standard input: a text with one number on every line, the header of a WFDB record, or a MATLAB file with one
@@ -34,13 +38,16 @@ use crate::cli::{Outcome, note, print};
 ///
 /// A segment with samples that were not taken is left out, and the vote begins anew after it.
 ///
-/// Example: crossburn ecg detect runs/iegm-procedural --input cu01.hea
+/// Without a run, the detector that comes with the program decides. It was trained on procedural electrograms, filtered sample by sample
+/// (configs/recipes/iegm-shipped.toml), and is written to runs/models/detector.
+///
+/// Example: crossburn ecg detect --input cu01.hea
 ///
 /// Example: sensor | crossburn ecg detect runs/iegm-procedural --input - --json
 #[derive(Debug, Args)]
 pub(super) struct Detect {
-    /// A checkpoint, or the run folder that holds it
-    model: PathBuf,
+    /// A checkpoint, or the run folder that holds it; the detector that comes with the program where absent
+    model: Option<PathBuf>,
     /// The signal: a text, a record (.hea), a MATLAB file (.mat), or - for numbers from standard input
     #[arg(long, value_name = "FILE|-", help_heading = "Signal")]
     input: String,
@@ -73,9 +80,20 @@ pub(super) struct Detect {
     pub(super) process: ProcessArguments,
 }
 
+/// The folder of the detector that comes with the program, which is written where it is not there as it should be.
+fn shipped_detector() -> Result<PathBuf> {
+    let folder = PathBuf::from(SHIPPED);
+    write_shipped_detector(&folder)?;
+    Ok(folder)
+}
+
 impl Detect {
     pub(super) fn run(self) -> Result<Outcome> {
-        let stored = StoredNetwork::open(&self.model)?;
+        let model = match &self.model {
+            Some(model) => model.clone(),
+            None => shipped_detector()?,
+        };
+        let stored = StoredNetwork::open(&model)?;
         let detector = StoredDetector::of(&stored)?;
         stored.model.check([1, 1, SEGMENT_POINTS])?;
         let input = Input::open(&self.input, &self.signal, self.rate)?;
@@ -151,6 +169,10 @@ impl WithNetwork for Job<'_> {
     }
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> Result<()> {
+        bail!("{} is no classifier", self.detector.stored.folder.display())
+    }
+
+    fn embedder<E: Embedder>(self, _: E) -> Result<()> {
         bail!("{} is no classifier", self.detector.stored.folder.display())
     }
 }

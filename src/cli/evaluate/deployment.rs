@@ -2,15 +2,16 @@
 
 use std::path::{Component, Path};
 
-use anyhow::{Result, anyhow, bail};
-use clap::Args;
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, ValueEnum};
+use crossburn_hardware::WeightBits;
 use crossburn_hardware::deploy::{Fidelity, Operation};
 use crossburn_hardware::device::MemoryDevice;
 use crossburn_hardware::units::Second;
 
 use super::super::digital::DigitalArgument;
 use super::super::noise::NoiseArguments;
-use crate::apps::evaluation::{ChipSource, OnTargets, Target};
+use crate::apps::evaluation::{ArrayWeight, ChipSource, OnTargets, Target};
 use crate::apps::hardware::{
     CALIBRATION_ITEMS, NamedDevice, NamedHardware, open_device, open_hardware,
 };
@@ -47,6 +48,22 @@ pub(super) struct HardwareArguments {
     /// scale of all others (docs/hardware.md); 0.5 is usual
     #[arg(long, value_name = "A", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) rescale: Option<f64>,
+    /// Hold each weight in as many bits as training gave it, by layer, in place of the hardware's; of a weight of one bit, two
+    #[arg(long, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
+    pub(super) trained_bits: bool,
+    /// Evaluate once for each layer, or each slice of each layer, whose cells alone have errors: which of them cost most? All other cells
+    /// hold their targets. Slices count from the lowest, 0
+    #[arg(long, value_name = "layer|slice", value_enum, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
+    pub(super) errors_by: Option<ErrorsBy>,
+}
+
+/// What has errors alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ErrorsBy {
+    /// All cells of one layer.
+    Layer,
+    /// The cells of one slice of one layer.
+    Slice,
 }
 
 /// The cells that the values of `--cell` name, one by one.
@@ -167,5 +184,60 @@ impl HardwareArguments {
             fidelity: self.fidelity,
             calibration: self.calibration,
         }))
+    }
+
+    /// `source` as the network asks for it: with its widths, and where single layers or slices are to have errors with the hardware for each of
+    /// them. `find` gives the weights of the network on arrays.
+    ///
+    /// # Errors
+    /// A network in full precision that is to give its widths, several cells, a hardware that says already which of its cells deviate, and what
+    /// the network refuses.
+    pub(super) fn for_network(
+        &self,
+        source: ChipSource,
+        find: impl FnOnce() -> Result<Vec<ArrayWeight>>,
+    ) -> Result<ChipSource> {
+        let ChipSource::Hardware(mut on) = source else {
+            return Ok(source);
+        };
+        if !self.trained_bits && self.errors_by.is_none() {
+            return Ok(ChipSource::Hardware(on));
+        }
+        let weights = find()?;
+        if self.trained_bits {
+            let widths = weights.iter().map(|weight| {
+                let bits = weight.bits.with_context(|| {
+                    format!(
+                        "--trained-bits: `{}` was trained in full precision: leave the option out, or train with model.bits or arrays.bits",
+                        weight.path
+                    )
+                })?;
+                Ok((weight.path.clone(), bits))
+            });
+            let widths: Vec<(String, WeightBits)> = widths.collect::<Result<_>>()?;
+            for target in &mut on.targets {
+                target.hardware = target.hardware.with_weight_bits(widths.clone())?;
+            }
+        }
+        let Some(by) = self.errors_by else {
+            return Ok(ChipSource::Hardware(on));
+        };
+        let [target] = on.targets.as_slice() else {
+            bail!("--errors-by is about one memory cell: name one with --cell");
+        };
+        let paths: Vec<String> = weights.into_iter().map(|weight| weight.path).collect();
+        let parts = (target.hardware).with_errors_in_one(&paths, by == ErrorsBy::Slice)?;
+        if parts.is_empty() {
+            bail!("--errors-by: no layer is on arrays, every layer is digital");
+        }
+        let targets = parts.into_iter().map(|(path, slice, hardware)| Target {
+            cell: Some(match slice {
+                Some(slice) => format!("{path} slice {slice}"),
+                None => path,
+            }),
+            hardware,
+        });
+        on.targets = targets.collect();
+        Ok(ChipSource::Hardware(on))
     }
 }

@@ -16,6 +16,7 @@ use serde_json::json;
 use self::asked::PercentileArguments;
 use self::deployment::HardwareArguments;
 use self::shard::Shard;
+use super::device::DeviceChoice;
 use super::noise::NoiseArguments;
 use super::normalize_argument::NormalizeArgument;
 use super::open_stored::open_stored;
@@ -23,7 +24,7 @@ use super::run_setup::{
     RunArguments, expect_kept, holds_kept, name_after, note_files, note_preparation, run_folder,
 };
 use super::{Outcome, command_line, finish, note};
-use crate::apps::evaluation::{ChipSource, EvaluationJob, Sweep, WorstChip};
+use crate::apps::evaluation::{ChipSource, EvaluationJob, FindArrayWeights, Sweep, WorstChip};
 use crate::apps::study;
 
 /// Evaluate a checkpoint on a population of chips
@@ -144,6 +145,10 @@ impl Evaluate {
             .normalized(self.normalize.asked())?
             .with_digital(&self.hardware.digital.paths)
             .judged_by(self.metric)?;
+        let deployment = self.hardware.for_network(deployment, || {
+            let device = DeviceChoice::Cpu.open()?;
+            Ok(stored.build(&device, FindArrayWeights(&stored))?)
+        })?;
         let learned = &stored.manifest.input_scales;
         let deployment = deployment.with_input_scales(learned)?;
         if deployment.has_input_scales() && !learned.is_empty() {

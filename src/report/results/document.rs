@@ -10,6 +10,7 @@ use crossburn_noise::{Metric, NoiseError, Population};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::figures::Figures;
 use super::percentiles::Percentiles;
 use super::{page, plots, summary, table};
 use crate::report::check::{finite, fraction, invalid, possible};
@@ -49,6 +50,9 @@ pub struct Results {
     /// are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<ConfusionMatrix>,
+    /// Charts and pictures of the test items; left out where there are none.
+    #[serde(default, skip_serializing_if = "Figures::is_empty")]
+    pub figures: Figures,
     /// Durations, the only part that differs between two runs with one seed.
     pub timing: Timing,
 }
@@ -280,9 +284,10 @@ impl Document for Results {
             }
             method.check(&self.metric, self.training_metric())?;
         }
-        self.confusion
-            .as_ref()
-            .map_or(Ok(()), ConfusionMatrix::check)
+        if let Some(matrix) = &self.confusion {
+            matrix.check()?;
+        }
+        self.figures.check()
     }
 
     /// The verb is a field: three of them make such documents.
@@ -424,6 +429,7 @@ impl Results {
                 percentiles: None,
             }],
             confusion: None,
+            figures: Figures::default(),
             timing: Timing::default(),
         })
     }
@@ -465,7 +471,7 @@ impl PopulationSummary {
         })
     }
 
-    fn check(&self, metric: &Metric, at: &str) -> Result<(), ReportError> {
+    pub(crate) fn check(&self, metric: &Metric, at: &str) -> Result<(), ReportError> {
         if self.values.len() != self.chips {
             let found = self.values.len();
             return Err(invalid(

@@ -1,6 +1,7 @@
 //! What `demo`, `train` and `evaluate` measured: networks, their populations of chips, and percentiles.
 
 mod document;
+mod figures;
 mod page;
 mod percentiles;
 mod plots;
@@ -12,6 +13,7 @@ pub use document::{
     AlsoMeasured, CostSummary, DataSummary, EpochRow, KppEntry, MethodResults, OnHardware,
     PopulationSummary, Results, RunCommand, SweepPoint,
 };
+pub use figures::Figures;
 pub use percentiles::{
     ImportanceQuantileSummary, ImportanceSummary, Known, LooksSummary, Percentiles,
     RaceRoundSummary, RaceSummary, RareLevelSummary, RareQuantileSummary, RareSummary,

@@ -4,7 +4,7 @@ use super::document::{Results, RunCommand};
 use super::percentiles::{percentile_definitions, percentile_measures};
 use super::summary::{DEFINITIONS, describe, further_measures, hardware_measures, measures};
 use super::table::{Noise, by_method};
-use crate::report::draw::{ConfusionMatrix, Drawing, Page};
+use crate::report::draw::{ConfusionMatrix, Drawing, Page, PictureSheet};
 
 /// What was measured, method by method, and the plots.
 pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
@@ -47,9 +47,14 @@ pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
         None => Vec::new(),
     };
     definitions.extend(percentile_definitions(results));
-    // The matrix has a part of its own.
-    let beside = |plot: &&Drawing| plot.id() != ConfusionMatrix::ID;
+    // The matrix and the pictures have parts of their own.
+    let apart = [ConfusionMatrix::ID, PictureSheet::ID];
+    let beside = |plot: &&Drawing| !apart.contains(&plot.id());
     let page = page.plots(plots.iter().filter(beside), &definitions);
+    let page = match plots.iter().find(|plot| plot.id() == PictureSheet::ID) {
+        Some(pictures) => page.broad(pictures),
+        None => page,
+    };
     match &results.confusion {
         Some(matrix) => page.confusion("Confusion matrix without variation", matrix),
         None => page,

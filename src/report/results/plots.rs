@@ -3,14 +3,25 @@
 use crossburn_noise::Better;
 
 use super::document::{EpochRow, MethodResults, PopulationSummary, Results};
+use super::figures::CHARTS;
 use super::summary::counts;
-use crate::report::draw::{Axis, ConfusionMatrix, Drawing, Layer, Plot, on_axis};
+use crate::report::draw::{Axis, ConfusionMatrix, Drawing, Layer, PictureSheet, Plot, on_axis};
 
 /// Height of a lane for an interval below the distribution, in per cent of chips.
 const LANE: f64 = 7.0;
 
 /// The file stem of each plot that a report can have.
-pub(super) const PLOTS: [&str; 4] = [ECDF, SWEEP, TRAINING, ConfusionMatrix::ID];
+pub(super) const PLOTS: [&str; 9] = [
+    ECDF,
+    SWEEP,
+    TRAINING,
+    CHARTS[0],
+    CHARTS[1],
+    CHARTS[2],
+    CHARTS[3],
+    PictureSheet::ID,
+    ConfusionMatrix::ID,
+];
 const ECDF: &str = "chips";
 const SWEEP: &str = "versus-sigma";
 const TRAINING: &str = "training";
@@ -20,14 +31,15 @@ pub(super) fn plots(results: &Results) -> Vec<Drawing> {
     let matrix = results.confusion.as_ref();
     let matrix = matrix.and_then(ConfusionMatrix::drawing);
     let plots = drawn(results);
-    plots.iter().map(Plot::drawing).chain(matrix).collect()
+    let pictures = results.figures.drawing();
+    let plots = plots.iter().map(Plot::drawing);
+    plots.chain(pictures).chain(matrix).collect()
 }
 
 fn drawn(results: &Results) -> Vec<Plot> {
-    [ecdf(results), sweep(results), training(results)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let own = [ecdf(results), sweep(results), training(results)];
+    let own = own.into_iter().flatten();
+    own.chain(results.figures.plots()).collect()
 }
 
 /// The distribution of the metric over chips per method, with KPP(1) on it and its interval in lanes below.

@@ -26,6 +26,9 @@ pub struct Conventions {
     /// Whether values are bytes, which count as `byte / 255`; not known of early checkpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<bool>,
+    /// Whether intensities inside the brain are reversed; left out of other samples than slices of brains, and not known of early checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reversed: Option<bool>,
 }
 
 impl Conventions {
@@ -77,6 +80,7 @@ impl Samples {
             normalization: self.normalization.clone(),
             columns: Vec::new(),
             bytes: Some(self.values.are_bytes()),
+            reversed: self.masks.as_ref().and_then(|masks| masks.reversed),
         }
     }
 
@@ -84,7 +88,7 @@ impl Samples {
     /// normalized as they are. Classes without names are the same where there are as many.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] where the classes are others, bytes are floats or floats bytes, or where there is not one mean for each
+    /// [`TrainingError::Data`] where the classes are others, bytes are floats or floats bytes, intensities are reversed otherwise, or where there is not one mean for each
     /// channel or each value.
     pub fn following(
         mut self,
@@ -166,6 +170,23 @@ impl Samples {
                 "save them with the type of the training data",
             );
         }
+        let reversed = self.masks.as_ref().and_then(|masks| masks.reversed);
+        if let (Some(here), Some(there)) = (reversed, conventions.reversed)
+            && here != there
+        {
+            let said = |reversed| if reversed { "reversed" } else { "not reversed" };
+            return other(
+                format!(
+                    "its intensities are {}, those that the network has learned are {}",
+                    said(here),
+                    said(there)
+                ),
+                match there {
+                    true => "give the data source reverse=yes",
+                    false => "give the data source reverse=no",
+                },
+            );
+        }
         self.class_names.clone_from(there);
         self.normalization.clone_from(&conventions.normalization);
         Ok(self)
@@ -188,7 +209,7 @@ fn listed(names: &[String]) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
-    use super::super::Values;
+    use super::super::{Masks, Values};
     use super::*;
 
     fn named(names: &[&str], labels: &[u16], mean: f32) -> Samples {
@@ -286,5 +307,40 @@ mod tests {
                 .to_string();
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn intensities_that_are_reversed_otherwise_are_refused() {
+        let slices = |reversed| Samples {
+            masks: Some(Masks {
+                reversed,
+                ..Masks::default()
+            }),
+            ..named(&["healthy", "lesion", "other"], &[], 0.5)
+        };
+        let learned = |reversed| slices(reversed).conventions();
+        for (here, there, part) in [
+            (
+                false,
+                true,
+                "mri:x: its intensities are not reversed, those that the network has learned are reversed; give the data source reverse=yes",
+            ),
+            (
+                true,
+                false,
+                "mri:x: its intensities are reversed, those that the network has learned are not reversed; give the data source reverse=no",
+            ),
+        ] {
+            let refused = slices(Some(here)).following(&learned(Some(there)), "mri:x");
+            assert_eq!(refused.unwrap_err().to_string(), part);
+        }
+        // The same, and what an early checkpoint does not know.
+        for known in [Some(true), None] {
+            assert!(slices(Some(true)).following(&learned(known), "x").is_ok());
+        }
+        let text = serde_json::to_string(&learned(Some(true))).unwrap();
+        assert!(text.contains("\"reversed\":true"), "{text}");
+        let text = serde_json::to_string(&learned(None)).unwrap();
+        assert!(!text.contains("reversed"), "{text}");
     }
 }

@@ -173,8 +173,24 @@ fn cut(text: &str, share: f64) -> usize {
 /// The text of a file, without a byte-order mark.
 ///
 /// # Errors
-/// [`TrainingError::Read`], [`TrainingError::TooLarge`], and [`TrainingError::Data`] for a file that is empty or not UTF-8.
+/// Those of [`read_utf8`], and [`TrainingError::Data`] for a file that is empty.
 pub(super) fn read_text(path: &Path) -> Result<String, TrainingError> {
+    let text = read_utf8(path)?;
+    match text.trim().is_empty() {
+        true => Err(TrainingError::data(
+            path.display().to_string(),
+            "it holds no text",
+            "name a file with text",
+        )),
+        false => Ok(text),
+    }
+}
+
+/// The text of a file of at most 1 GiB, which may be empty, without a byte-order mark.
+///
+/// # Errors
+/// [`TrainingError::Read`], [`TrainingError::TooLarge`], and [`TrainingError::Data`] with the first line that is not UTF-8.
+pub fn read_utf8(path: &Path) -> Result<String, TrainingError> {
     let failed = |cause| TrainingError::Read {
         path: path.to_path_buf(),
         cause,
@@ -195,18 +211,10 @@ pub(super) fn read_text(path: &Path) -> Result<String, TrainingError> {
             "save it as UTF-8",
         )
     })?;
-    let text = text
+    Ok(text
         .strip_prefix('\u{feff}')
         .map(str::to_string)
-        .unwrap_or(text);
-    match text.trim().is_empty() {
-        true => Err(TrainingError::data(
-            path.display().to_string(),
-            "it holds no text",
-            "name a file with text",
-        )),
-        false => Ok(text),
-    }
+        .unwrap_or(text))
 }
 
 /// The error that a source has texts where samples with labels are wanted.

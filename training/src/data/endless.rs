@@ -67,8 +67,12 @@ impl<C: Debug + Send + Sync> Reader for Endless<C> {
         (self.steps)(&self.config, seed)
     }
 
-    fn slices(&self, seed: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
+    fn slices(
+        &self,
+        seed: u64,
+        known: Option<bool>,
+    ) -> Option<(Chain, Result<bool, TrainingError>)> {
         let (chain, reversed) = (self.slices)(&self.config, seed)?;
-        Some((chain, Ok(reversed)))
+        Some((chain, Ok(known.unwrap_or(reversed))))
     }
 }

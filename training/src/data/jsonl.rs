@@ -1,7 +1,8 @@
 //! Passages of a user, one JSON object a line, as a source for language models.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -13,12 +14,106 @@ use crate::TrainingError;
 pub(super) const KIND: Kind = Kind {
     name: "jsonl",
     usage: "jsonl:FILE",
-    open: |argument| Ok(Arc::new(Jsonl(TextFile::open("jsonl", argument)?))),
+    open: |argument| Ok(Arc::new(Jsonl::open(argument)?)),
 };
+
+/// The names of the options beside those of all files with texts.
+const OPTIONS: &[&str] = &["prompt", "completion", "least"];
 
 /// The data source.
 #[derive(Debug)]
-struct Jsonl(TextFile);
+struct Jsonl {
+    file: TextFile,
+    /// The keys of prompts and completions, where they have other names.
+    keys: Option<[String; 2]>,
+    /// Letters of a completion; shorter ones, and those that came before, are left out.
+    least: Option<usize>,
+    /// What was left out of the lines that were read last.
+    left_out: Mutex<Option<String>>,
+}
+
+impl Jsonl {
+    fn open(argument: &str) -> Result<Self, TrainingError> {
+        let file = TextFile::open_with(KIND.name, argument, OPTIONS)?;
+        let options = &file.options;
+        let keys = match (options.get("prompt"), options.get("completion")) {
+            (None, None) => None,
+            (Some(prompt), Some(completion)) => Some([prompt.to_string(), completion.to_string()]),
+            _ => {
+                let problem = "prompt and completion name the two keys of a line: give both";
+                return Err(options.refuse(problem.to_string()));
+            }
+        };
+        let least = options.number("least", "a number of letters above 0", |least| *least > 0)?;
+        Ok(Self {
+            keys,
+            least,
+            file,
+            left_out: Mutex::default(),
+        })
+    }
+
+    /// The lines of a file that are taken.
+    fn passages(&self, path: &Path) -> Result<Vec<Passage>, TrainingError> {
+        let text = read_text(path)?;
+        let place = |index: usize| format!("{}, line {}", path.display(), index + 1);
+        let (mut taken, mut known, mut lines) = (Vec::new(), BTreeSet::new(), 0);
+        for (index, line) in text.lines().enumerate() {
+            let found = match &self.keys {
+                None => Some(passage(place(index), line)?),
+                Some(keys) => self.passage_of(keys, place(index), line)?,
+            };
+            lines += 1;
+            let long = |passage: &Passage| {
+                self.least.is_none_or(|least| {
+                    let letters = passage.completion.trim();
+                    letters.chars().count() >= least && known.insert(letters.to_string())
+                })
+            };
+            taken.extend(found.filter(long));
+        }
+        let without = lines - taken.len();
+        if let Ok(mut left_out) = self.left_out.lock() {
+            *left_out = (without > 0).then(|| {
+                format!(
+                    "{}: {without} of {lines} lines were left out, whose completion is short or came before",
+                    path.display()
+                )
+            });
+        }
+        Ok(taken)
+    }
+
+    /// What a line says under `keys`; `None` where it is empty and short completions are left out.
+    fn passage_of(
+        &self,
+        keys: &[String; 2],
+        place: String,
+        line: &str,
+    ) -> Result<Option<Passage>, TrainingError> {
+        let refuse = |problem: String| {
+            let remedy = "give every line both keys, or name others with prompt= and completion=";
+            TrainingError::data(place.clone(), problem, remedy)
+        };
+        let document: Value = serde_json::from_str(line)
+            .map_err(|error| refuse(format!("it is not JSON ({error})")))?;
+        let text = |key: &String| match document.get(key) {
+            Some(Value::String(text)) => Ok(text.clone()),
+            _ => Err(refuse(format!("it has no text {key:?}"))),
+        };
+        let [prompt, completion] = [text(&keys[0])?, text(&keys[1])?];
+        match (completion.trim().is_empty(), self.least) {
+            (true, None) => Err(refuse("there is nothing in it to learn".to_string())),
+            (true, Some(_)) => Ok(None),
+            (false, _) => Ok(Some(Passage {
+                place: place.clone(),
+                prompt,
+                completion,
+                ends: true,
+            })),
+        }
+    }
+}
 
 impl Reader for Jsonl {
     fn classes(&self) -> Result<usize, TrainingError> {
@@ -26,7 +121,7 @@ impl Reader for Jsonl {
     }
 
     fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
-        Ok(vec![self.0.file(part)])
+        Ok(vec![self.file.file(part)])
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
@@ -34,26 +129,21 @@ impl Reader for Jsonl {
     }
 
     fn check_corpus(&self) -> Result<bool, TrainingError> {
-        for path in self.0.files() {
-            passages(&path)?;
+        for path in self.file.files() {
+            self.passages(&path)?;
         }
         Ok(true)
     }
 
     fn corpus(&self, part: Part, _: u64) -> Result<Option<Corpus>, TrainingError> {
-        let passages = passages(&self.0.file(part))?;
-        let passages = self.0.part_of_passages(passages, part)?;
+        let passages = self.passages(&self.file.file(part))?;
+        let passages = self.file.part_of_passages(passages, part)?;
         Ok(Some(Corpus::Passages(passages)))
     }
-}
 
-/// Every line of the file.
-fn passages(path: &Path) -> Result<Vec<Passage>, TrainingError> {
-    let text = read_text(path)?;
-    let lines = text.lines().enumerate();
-    lines
-        .map(|(index, line)| passage(format!("{}, line {}", path.display(), index + 1), line))
-        .collect()
+    fn left_out(&self) -> Option<String> {
+        self.left_out.lock().ok()?.clone()
+    }
 }
 
 /// What a line says: `{"prompt": "...", "completion": "..."}` or `{"text": "..."}`; other keys do not matter.
@@ -164,5 +254,51 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn keys_may_have_other_names_and_short_lines_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("news.jsonl");
+        let lines = [
+            r#"{"headline": "a", "summary": "a long one", "year": 2022}"#,
+            r#"{"headline": "b", "summary": ""}"#,
+            r#"{"headline": "c", "summary": "short"}"#,
+            r#"{"headline": "d", "summary": "a long one"}"#,
+            r#"{"headline": "e", "summary": "another long one"}"#,
+        ];
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let file = path.display();
+        let open = |options: &str| format!("jsonl:{file}?{options}").parse::<DataSource>();
+        let source = open("prompt=headline&completion=summary&least=8&test_share=0.5").unwrap();
+        let mut found = Vec::new();
+        for corpus in [source.training_corpus(1), source.test_corpus(1)] {
+            let Corpus::Passages(passages) = corpus.unwrap() else {
+                panic!("passages");
+            };
+            found.extend(passages.into_iter().map(|p| (p.prompt, p.completion)));
+        }
+        found.sort();
+        let expected = [("a", "a long one"), ("e", "another long one")];
+        assert_eq!(found, expected.map(|(a, b)| (a.to_string(), b.to_string())));
+        assert_eq!(
+            source.left_out().unwrap(),
+            format!("{file}: 3 of 5 lines were left out, whose completion is short or came before")
+        );
+        let all = open("prompt=headline&completion=summary").unwrap();
+        let message = all.check_corpus().unwrap_err().to_string();
+        assert!(
+            message.starts_with(&format!("{file}, line 2: there is nothing")),
+            "{message}"
+        );
+        let other = open("prompt=headline&completion=text&least=8").unwrap();
+        let message = other.check_corpus().unwrap_err().to_string();
+        assert!(
+            message.contains(r#"line 1: it has no text "text""#),
+            "{message}"
+        );
+        let message = open("prompt=headline").unwrap_err().to_string();
+        assert!(message.contains("give both"), "{message}");
+        assert!(open("least=0").is_err());
     }
 }

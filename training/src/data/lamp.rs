@@ -24,7 +24,7 @@ pub(super) const KIND: Kind = Kind {
     open: |argument| Ok(Arc::new(Lamp::open(argument)?)),
 };
 
-const QUESTIONS: &str = "_questions.json";
+pub(super) const QUESTIONS: &str = "_questions.json";
 const OUTPUTS: &str = "_outputs.json";
 
 /// The data source.
@@ -45,10 +45,10 @@ enum View {
 
 /// A question, as the file has it.
 #[derive(Debug, Deserialize)]
-struct Question {
-    id: Id,
+pub(super) struct Question {
+    pub(super) id: Id,
     input: String,
-    profile: Vec<Map<String, Value>>,
+    pub(super) profile: Vec<Map<String, Value>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,7 +66,7 @@ struct Gold {
 /// A number in some files, a text in others.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Id {
+pub(super) enum Id {
     Text(String),
     Number(u64),
 }
@@ -342,7 +342,7 @@ fn asked(place: String, question: &str, answer: &str) -> Passage {
 }
 
 /// The document of a file.
-fn document<T: DeserializeOwned>(path: &Path) -> Result<T, TrainingError> {
+pub(super) fn document<T: DeserializeOwned>(path: &Path) -> Result<T, TrainingError> {
     serde_json::from_str(&read_text(path)?).map_err(|error| {
         TrainingError::data(
             path.display().to_string(),

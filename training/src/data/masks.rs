@@ -9,6 +9,8 @@ pub struct Masks {
     pub brain: Vec<u8>,
     /// 1 inside a lesion.
     pub lesion: Vec<u8>,
+    /// Whether intensities inside the brain are reversed, where that is known.
+    pub reversed: Option<bool>,
 }
 
 impl Masks {
@@ -21,6 +23,7 @@ impl Masks {
         Self {
             brain: of(&self.brain),
             lesion: of(&self.lesion),
+            reversed: self.reversed,
         }
     }
 
@@ -31,6 +34,7 @@ impl Masks {
         let part = |brain: &[u8], lesion: &[u8]| Self {
             brain: brain.to_vec(),
             lesion: lesion.to_vec(),
+            reversed: self.reversed,
         };
         (part(brain, lesion), part(other_brain, other_lesion))
     }
@@ -55,10 +59,12 @@ mod tests {
         let masks = Masks {
             brain: vec![1, 1, 1, 0, 0, 1],
             lesion: vec![0, 1, 0, 0, 0, 1],
+            reversed: Some(true),
         };
         let gathered = masks.gather(&[2, 0], 2);
         assert_eq!(gathered.brain, [0, 1, 1, 1]);
         assert_eq!(gathered.lesion, [0, 1, 0, 1]);
+        assert_eq!(gathered.reversed, Some(true));
         let (first, rest) = masks.split_at(1, 2);
         assert_eq!(
             (first, rest),

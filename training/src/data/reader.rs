@@ -101,9 +101,13 @@ pub(super) trait Reader: Debug + Send + Sync {
     }
 
     /// How the slices of brains are prepared that its samples are, and whether their intensities are reversed, which may take reading the training
-    /// samples of `seed`; `None` of other samples.
-    fn slices(&self, seed: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
-        let _ = seed;
+    /// samples of `seed` where `reversed` is not known from elsewhere; `None` of other samples.
+    fn slices(
+        &self,
+        seed: u64,
+        reversed: Option<bool>,
+    ) -> Option<(Chain, Result<bool, TrainingError>)> {
+        let _ = (seed, reversed);
         None
     }
 

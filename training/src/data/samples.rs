@@ -493,6 +493,7 @@ mod tests {
         Masks {
             brain: brain.to_vec(),
             lesion: vec![0, 0, 0, 1, 0, 0],
+            reversed: None,
         }
     }
 

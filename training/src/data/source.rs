@@ -12,12 +12,12 @@ use super::reader::{Kind, Part, Reader};
 use super::signal::SegmentFilter;
 use super::{
     Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, iegm, image_folder,
-    jsonl, lamp, mri, npy, npz, own, text, waveforms, wfdb,
+    jsonl, lamp, mri, npy, npz, own, text, topics, waveforms, wfdb,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 24] = [
     digits::KIND,
     waveforms::KIND,
     iegm::PROCEDURAL,
@@ -25,6 +25,7 @@ const KINDS: [Kind; 22] = [
     iegm::CONTEST,
     wfdb::KIND,
     mri::PHANTOM,
+    mri::TISSUES,
     mri::SLICES,
     mri::VOLUMES,
     idx::KIND,
@@ -39,6 +40,7 @@ const KINDS: [Kind; 22] = [
     CROWD,
     CROWD_OF,
     PERSON,
+    topics::KIND,
     own::KIND,
 ];
 
@@ -274,9 +276,11 @@ impl DataSource {
     }
 
     /// How the slices of brains are prepared that its samples are, and whether their intensities are reversed, which may take reading the training
-    /// samples of `seed`; `None` of other samples.
+    /// samples of `seed`, but for a source whose [`following`](Self::following) conventions say it; `None` of other samples.
     pub fn slices(&self, seed: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
-        self.reader.slices(seed)
+        let learned = self.conventions.as_ref();
+        let reversed = learned.and_then(|conventions| conventions.reversed);
+        self.reader.slices(seed, reversed)
     }
 
     /// How the signals were filtered that its samples are segments of; `None` of other samples, and where nobody knows.
@@ -408,6 +412,7 @@ mod tests {
             ("wfdb", "wfdb:a/b?signal=II"),
             ("mri-phantom", "mri-phantom"),
             ("mri-phantom", "mri-phantom?contrast=t2&d=0.18"),
+            ("mri-tissues", "mri-tissues:a?d=0.1&t1=head"),
             ("mri-slices", "mri-slices:a/b.npz?folds=5&fold=0"),
             ("mri", "mri:a?image=T2&down=2"),
             ("mnist", "mnist:a/b"),
@@ -422,6 +427,7 @@ mod tests {
             ("personal", "personal"),
             ("personal", "personal:30"),
             ("person", "person:3?kind=tag"),
+            ("topics", "topics"),
         ] {
             let source = text.parse::<DataSource>().unwrap();
             assert_eq!((source.kind(), source.to_string().as_str()), (kind, text));
@@ -451,7 +457,7 @@ mod tests {
             let message = text.parse::<DataSource>().unwrap_err().to_string();
             assert!(
                 message.ends_with(
-                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, lamp:DIR, personal, personal:SESSIONS or person:NUMBER"
+                    "csv:FILE, folder:DIR, text:FILE, jsonl:FILE, lamp:DIR, personal, personal:SESSIONS, person:NUMBER or topics"
                 ),
                 "{message}"
             );

@@ -18,9 +18,11 @@ mod arrhythmia;
 mod batch;
 mod classification;
 mod confusion;
+mod figures;
 mod language_modelling;
 mod lesion;
 mod registry;
+mod retrieval;
 mod tally;
 
 use std::fmt::{Debug, Display};
@@ -39,12 +41,14 @@ pub use anomaly::{
 };
 pub use arrhythmia::{
     Alarms, ArrhythmiaConfig, ArrhythmiaDetection, ArrhythmiaMetric, Counts, DecidedSegment,
-    DecidedSequence, Decision, Detector, Diagnosis, SegmentScale, Segments, Vote, Voter,
-    contest_score,
+    DecidedSequence, Decision, Detector, Diagnosis, MorphologyConfig, SegmentScale, Segments, Vote,
+    Voter, contest_score, contest_score_2023,
 };
 pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
 pub use confusion::Confusion;
+pub use figures::{Chart, Figures, Picture, PictureRow, Pictures, Shape, Trace};
+pub use language_modelling::stored_prompts;
 pub use language_modelling::{
     LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence,
 };
@@ -54,6 +58,9 @@ pub use lesion::{
     ScannedSlices, Slices, kept_threshold,
 };
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
+pub use retrieval::{
+    Distance, Embedded, Queries, Ranks, Retrieval, RetrievalConfig, Searched, Triplets,
+};
 pub use tally::{MeanTally, Tally};
 
 use crate::data::{Augmentation, Conventions};
@@ -73,6 +80,15 @@ pub(crate) fn require_finite(outputs: &[f32], width: usize) -> Result<(), Traini
         }),
         None => Ok(()),
     }
+}
+
+/// When items are learned from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// What draws of this epoch are made with.
+    pub key: u64,
+    /// The share of all epochs that is done, from 0 to below 1.
+    pub progress: f64,
 }
 
 /// One part of the data of a task, with the metric that a network is judged by on it. A clone is cheap: data are shared.
@@ -107,17 +123,17 @@ pub trait Task: Clone + Debug + Send + Sync {
     fn batch(&self, items: &[usize], device: &Device) -> Result<Self::Batch, TrainingError>;
 
     /// Like [`batch`](Self::batch), to learn from: what is drawn anew each time that an item is learned from, such as the noise that it is
-    /// corrupted with, is drawn with `key`. By default nothing is.
+    /// corrupted with, is drawn with the key of `moment`. By default nothing is.
     ///
     /// # Errors
     /// Those of [`batch`](Self::batch).
     fn fresh(
         &self,
         items: &[usize],
-        key: u64,
+        moment: Moment,
         device: &Device,
     ) -> Result<Self::Batch, TrainingError> {
-        let _ = key;
+        let _ = moment;
         self.batch(items, device)
     }
 
@@ -163,6 +179,12 @@ pub trait Task: Clone + Debug + Send + Sync {
 
     /// Other numbers about these items that are worth showing beside the metric; none by default.
     fn also(&self, tally: &Self::Tally) -> Vec<(Metric, f64)> {
+        let _ = tally;
+        Vec::new()
+    }
+
+    /// Charts of these items, such as precision by recall, that say more than the metric; none by default.
+    fn charts(&self, tally: &Self::Tally) -> Vec<Chart> {
         let _ = tally;
         Vec::new()
     }
@@ -393,6 +415,21 @@ pub trait Learn<N>: Task {
     ) -> Result<(), TrainingError> {
         let _ = (output, batch, found);
         Ok(())
+    }
+
+    /// Some of the items whose outputs made `tally`, in pictures, with what `network` makes of them, for a report; `item` gives the item with a
+    /// number on the device of the network. Only the network without variation is asked. Nothing by default.
+    ///
+    /// # Errors
+    /// A device that cannot give its results back.
+    fn pictures(
+        &self,
+        network: &N,
+        tally: &Self::Tally,
+        item: &dyn Fn(usize) -> Option<Self::Batch>,
+    ) -> Result<Option<Pictures>, TrainingError> {
+        let _ = (network, tally, item);
+        Ok(None)
     }
 
     /// The loss of one item whose target is drawn from what the network itself says, at `draw` in 0..1: what the Fisher

@@ -6,18 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crossburn_models::{
-    Autoencoder, CausalLanguageModel, Classifier, Family, ModelConfig, ModelError, Network,
-    WithNetwork,
+    Autoencoder, CausalLanguageModel, Classifier, Embedder, Family, ModelConfig, ModelError,
+    Network, WithNetwork,
 };
 use crossburn_noise::Metric;
 use serde::{Deserialize, Serialize};
 
 use super::language_modelling::Texts;
 use super::lesion::Lesions;
+use super::retrieval::Retrievals;
 use super::{
     AnomalyConfig, AnomalyDetection, AnomalySurrogate, ArrhythmiaConfig, ArrhythmiaDetection,
     AttackLoss, Classification, LanguageMetric, LanguageModellingConfig, Learn, LesionConfig,
-    RaisedLoss,
+    RaisedLoss, RetrievalConfig,
 };
 use crate::data::{Amount, DataSource, Samples};
 use crate::graph::Graph;
@@ -39,6 +40,8 @@ pub enum TaskConfig {
     LesionDetection(LesionConfig),
     /// Saying which token comes next.
     LanguageModelling(LanguageModellingConfig),
+    /// Finding documents by inner products of stored vectors.
+    Retrieval(RetrievalConfig),
 }
 
 impl Default for TaskConfig {
@@ -56,6 +59,7 @@ impl TaskConfig {
             Self::ArrhythmiaDetection(_) => "arrhythmia-detection",
             Self::LesionDetection(_) => "lesion-detection",
             Self::LanguageModelling(_) => "language-modelling",
+            Self::Retrieval(_) => "retrieval",
         }
     }
 
@@ -67,6 +71,7 @@ impl TaskConfig {
             Self::ArrhythmiaDetection(config) => config.metric.metric(),
             Self::LesionDetection(config) => config.metric.metric(),
             Self::LanguageModelling(config) => config.metric.metric(),
+            Self::Retrieval(config) => config.metric(),
         }
     }
 
@@ -92,7 +97,7 @@ impl TaskConfig {
         match self {
             Self::Classification {} | Self::ArrhythmiaDetection(_) => &["margin", "cross-entropy"],
             Self::AnomalyDetection(_) => &["separation"],
-            Self::LesionDetection(_) | Self::LanguageModelling(_) => &["loss"],
+            Self::LesionDetection(_) | Self::LanguageModelling(_) | Self::Retrieval(_) => &["loss"],
         }
     }
 
@@ -106,7 +111,7 @@ impl TaskConfig {
                 name.parse::<AttackLoss>().map(|_| ())
             }
             Self::AnomalyDetection(_) => name.parse::<AnomalySurrogate>().map(|_| ()),
-            Self::LesionDetection(_) | Self::LanguageModelling(_) => {
+            Self::LesionDetection(_) | Self::LanguageModelling(_) | Self::Retrieval(_) => {
                 name.parse::<RaisedLoss>().map(|_| ())
             }
         }
@@ -123,6 +128,7 @@ impl TaskConfig {
             Self::Classification {} | Self::ArrhythmiaDetection(_) => Family::Classifier,
             Self::AnomalyDetection(_) | Self::LesionDetection(_) => Family::Autoencoder,
             Self::LanguageModelling(_) => Family::LanguageModel,
+            Self::Retrieval(_) => Family::Embedder,
         }
     }
 
@@ -158,6 +164,11 @@ impl TaskConfig {
             }
             return source.check_corpus();
         }
+        if let Self::Retrieval(config) = self {
+            config.check()?;
+            model.check_sizes()?;
+            return source.check_corpus();
+        }
         let classes = source.classes()?;
         model.check_classes(classes)?;
         let config = match self {
@@ -167,7 +178,9 @@ impl TaskConfig {
             }
             Self::ArrhythmiaDetection(config) => return config.check(classes),
             Self::LesionDetection(config) => return config.check(),
-            Self::Classification {} | Self::LanguageModelling(_) => return Ok(()),
+            Self::Classification {} | Self::LanguageModelling(_) | Self::Retrieval(_) => {
+                return Ok(());
+            }
         };
         let beyond = |class: &&u16| usize::from(**class) >= classes;
         match config.anomalies.iter().find(beyond) {
@@ -296,6 +309,7 @@ impl Recipe {
     ) -> Result<W::Output, TrainingError> {
         let mut bind = Bind {
             recipe: self,
+            device,
             graph: None,
             work,
         };
@@ -334,6 +348,7 @@ fn no_signals(model: &'static str) -> TrainingError {
 /// A network meets its task.
 struct Bind<'a, W> {
     recipe: &'a Recipe,
+    device: &'a Device,
     /// The graph that the network is from, where it is from one.
     graph: Option<Graph>,
     work: W,
@@ -407,6 +422,19 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
         };
         let texts = Texts::new(config, sizes.vocabulary, sizes.context, None)?;
         self.texts(network, texts)
+    }
+
+    fn embedder<E: Embedder>(self, network: E) -> Self::Output {
+        let model = &self.recipe.model;
+        let (TaskConfig::Retrieval(config), ModelConfig::EmbeddingHead(head)) =
+            (&self.recipe.task, model)
+        else {
+            return Err(self.recipe.task.other(model.name(), Family::Embedder));
+        };
+        let network = self.recipe.quantization.activations(network);
+        self.recipe.check_weights(&network)?;
+        let parts = Retrievals::new(config, head, self.device)?;
+        Ok(self.work.run(network, parts))
     }
 }
 

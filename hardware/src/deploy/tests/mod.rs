@@ -1,5 +1,6 @@
 //! Ideal cells and fine converters are the digital network, whatever the layer, the mapping and the tiling.
 
+mod errors_in_one;
 mod every_convolution;
 mod rescale;
 mod transposed;

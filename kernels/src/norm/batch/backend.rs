@@ -123,16 +123,16 @@ impl BatchNormKernel for burn::backend::Cube {}
 
 /// Sizes of a batch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
-    pub(super) channels: usize,
+pub(in crate::norm) struct Sizes {
+    pub(in crate::norm) channels: usize,
     /// Values of one channel of one image.
     pub(super) pixels: usize,
     /// Values of one channel over all images.
-    pub(super) count: f64,
+    pub(in crate::norm) count: f64,
 }
 
 impl Sizes {
-    pub(super) fn new(batch: usize, channels: usize, pixels: usize) -> Self {
+    pub(in crate::norm) fn new(batch: usize, channels: usize, pixels: usize) -> Self {
         Self {
             channels,
             pixels,

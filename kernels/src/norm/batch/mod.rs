@@ -13,7 +13,7 @@
 mod autodiff;
 mod backend;
 mod columns;
-mod planes;
+pub(super) mod planes;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::backend::Sizes;
+pub(in crate::norm) use super::backend::Sizes;
 use crate::fresh::zeros;
 use crate::norm::lanes::{Moments, affine, combine, inverse_deviation, products, scale};
 
@@ -85,9 +85,14 @@ impl WithSimd for Statistics<'_> {
     }
 }
 
+/// The moments of every run.
+pub(in crate::norm) fn moments(arch: Arch, sizes: Sizes, input: &[f32]) -> Vec<Moments> {
+    sizes.each(input, |_, input| arch.dispatch(Statistics { sizes, input }))
+}
+
 /// Mean and variance of each channel.
 fn statistics(arch: Arch, sizes: Sizes, input: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let runs = sizes.each(input, |_, input| arch.dispatch(Statistics { sizes, input }));
+    let runs = moments(arch, sizes, input);
     let mut channels = vec![Moments::default(); sizes.channels];
     for image in runs.chunks_exact(sizes.channels) {
         for (channel, run) in channels.iter_mut().zip(image) {
@@ -145,9 +150,15 @@ impl WithSimd for Products<'_> {
     }
 }
 
-/// For each channel `Σ g` and `Σ g (x - μ)`.
-fn sums(arch: Arch, sizes: Sizes, input: &[f32], mean: &[f32], gradient: &[f32]) -> Vec<[f64; 2]> {
-    let runs = sizes.each(input, |first, input| {
+/// For each run `Σ g` and `Σ g (x - μ)`, with one `mean` for each channel.
+pub(in crate::norm) fn products_of_runs(
+    arch: Arch,
+    sizes: Sizes,
+    input: &[f32],
+    mean: &[f32],
+    gradient: &[f32],
+) -> Vec<[f64; 2]> {
+    sizes.each(input, |first, input| {
         arch.dispatch(Products {
             sizes,
             first,
@@ -155,8 +166,12 @@ fn sums(arch: Arch, sizes: Sizes, input: &[f32], mean: &[f32], gradient: &[f32])
             gradient: &gradient[first * sizes.pixels..][..input.len()],
             mean,
         })
-    });
-    sizes.per_channel(&runs)
+    })
+}
+
+/// For each channel `Σ g` and `Σ g (x - μ)`.
+fn sums(arch: Arch, sizes: Sizes, input: &[f32], mean: &[f32], gradient: &[f32]) -> Vec<[f64; 2]> {
+    sizes.per_channel(&products_of_runs(arch, sizes, input, mean, gradient))
 }
 
 /// Factors of the gradient, of the deviation, and a constant, that make the input gradient; gradients of γ and β.
@@ -212,6 +227,28 @@ impl WithSimd for Combine<'_> {
     }
 }
 
+/// Writes the input gradient over `gradient`, with one mean and one list of factors (of the gradient, of the deviation, and a constant) for
+/// each channel.
+pub(in crate::norm) fn combine_runs(
+    arch: Arch,
+    sizes: Sizes,
+    input: &[f32],
+    gradient: &mut [f32],
+    mean: &[f32],
+    factors: &[[f32; 3]],
+) {
+    sizes.each_mut(gradient, input, |first, gradient, input| {
+        arch.dispatch(Combine {
+            sizes,
+            first,
+            input,
+            gradient,
+            mean,
+            factors,
+        });
+    });
+}
+
 /// Writes the input gradient over `gradient`, gives the gradients of γ and β; `channels` are γ, mean and variance.
 pub(super) fn training_gradients(
     arch: Arch,
@@ -227,16 +264,7 @@ pub(super) fn training_gradients(
             .enumerate()
             .map(|(c, sums)| factors(gamma[c], variance[c], epsilon, sums, sizes.count))
             .unzip();
-    sizes.each_mut(gradient, input, |first, gradient, input| {
-        arch.dispatch(Combine {
-            sizes,
-            first,
-            input,
-            gradient,
-            mean,
-            factors: &factors,
-        });
-    });
+    combine_runs(arch, sizes, input, gradient, mean, &factors);
     gradients
         .into_iter()
         .map(|[gamma, beta]| (gamma, beta))
@@ -268,7 +296,7 @@ impl WithSimd for Affine<'_> {
 }
 
 /// The output; `channels` are γ, β, mean and variance.
-pub(super) fn fixed(
+pub(in crate::norm) fn fixed(
     arch: Arch,
     sizes: Sizes,
     input: &[f32],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor};
-use crossburn_models::UNet;
+use crossburn_models::{Restored, UNet};
 use crossburn_training::data::mri::Means;
 use crossburn_training::data::{Samples, Values};
 use crossburn_training::{
@@ -98,7 +98,7 @@ pub(super) fn maps(
     let items: Vec<usize> = (0..tasks[0].items()).collect();
     for items in items.chunks(BATCH) {
         let batch = tasks[0].batch(items, device)?;
-        let output = given(&batch, items)?;
+        let output = Restored::from(given(&batch, items)?);
         for (task, maps) in tasks.iter().zip(&mut all) {
             let maps = std::slice::from_mut(maps);
             Learn::<UNet>::judge(task, output.clone(), &batch, maps)?;

@@ -193,7 +193,9 @@ impl MriPaper {
         let judged = self.judged(arm, seed, quiet);
         let tasks = judged.tasks(&test, CHIP_MAPS.map(|(_, share)| (share, None)))?;
         // What a network is shown of a slice does not depend on the map.
-        let by = |network: &UNet, batch: &Slices| Learn::<UNet>::forward(&tasks[0], network, batch);
+        let by = |network: &UNet, batch: &Slices| {
+            Learn::<UNet>::forward(&tasks[0], network, batch).outputs
+        };
         let mut numbers = judged.numbers([&validation, &test], |batch, _, _| {
             Ok(by(&trained.network, batch))
         })?;

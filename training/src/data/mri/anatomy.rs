@@ -1,4 +1,4 @@
-//! A made-up brain: tissues of a slice, and a lesion. Lengths are in half widths of the slice, the origin is its centre, `v` points to the
+//! What a brain is made of, slice by slice: one that is made up, and a lesion in any. Lengths are in half widths of the slice, the origin is its centre, `v` points to the
 //! front.
 
 use std::f64::consts::TAU;
@@ -17,7 +17,22 @@ const LESION_WITHIN: f64 = 0.82;
 /// Tries to place a lesion's centre outside the ventricles.
 const TRIES: u64 = 32;
 
-/// The head of one patient.
+/// The brain of one patient. Every slice has a `level`, its height from the middle, -1 to 1.
+pub(super) trait Anatomy: Sync {
+    /// Whether a point belongs to it.
+    fn is_brain(&self, level: f64, point: [f64; 2]) -> bool;
+
+    /// The tissues at a point of it; borders fade over `fade` where they are drawn.
+    fn tissues(&self, level: f64, point: [f64; 2], fade: f64) -> Tissues;
+
+    /// Whether a lesion may be here: in the tissue, neither in the ventricles nor at the rim.
+    fn is_tissue(&self, level: f64, point: [f64; 2]) -> bool;
+
+    /// A point at `turn` round the middle, and at the part `radius` of the way to the surface.
+    fn at(&self, level: f64, turn: f64, radius: f64) -> [f64; 2];
+}
+
+/// The made-up head of one patient.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     /// Half axes, to the side and to the front.
@@ -32,9 +47,9 @@ pub(super) struct Head {
 
 /// One slice of a head: `level` is its height from the middle, -1 to 1.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slice<'a> {
-    pub(super) head: &'a Head,
-    pub(super) level: f64,
+struct Slice<'a> {
+    head: &'a Head,
+    level: f64,
 }
 
 /// Shares of a point's tissues, which add up to 1.
@@ -70,10 +85,6 @@ impl Slice<'_> {
         (u / side).hypot(v / front) / self.narrowing()
     }
 
-    pub(super) fn is_brain(&self, point: [f64; 2]) -> bool {
-        self.radius(point) < 1.0
-    }
-
     /// Distance to the surface of the nearer ventricle, about: negative inside.
     fn ventricle_distance(&self, [u, v]: [f64; 2]) -> f64 {
         let [x, y] = self.head.centre;
@@ -84,8 +95,7 @@ impl Slice<'_> {
         ((u / across).hypot(v / along) - 1.0) * across
     }
 
-    /// The tissues at a point; borders fade over `fade`.
-    pub(super) fn tissues(&self, point: [f64; 2], fade: f64) -> Tissues {
+    fn tissues(&self, point: [f64; 2], fade: f64) -> Tissues {
         let scale = self.head.axes[0] * self.narrowing();
         let radius = self.radius(point);
         let turns = point[1].atan2(point[0]) / TAU;
@@ -106,10 +116,26 @@ impl Slice<'_> {
             fluid,
         }
     }
+}
 
-    /// Whether a lesion may be here: in the tissue, neither in the ventricles nor at the rim.
-    fn is_tissue(&self, point: [f64; 2]) -> bool {
-        self.radius(point) < RIM && self.ventricle_distance(point) > 0.0
+impl Anatomy for Head {
+    fn is_brain(&self, level: f64, point: [f64; 2]) -> bool {
+        Slice { head: self, level }.radius(point) < 1.0
+    }
+
+    fn tissues(&self, level: f64, point: [f64; 2], fade: f64) -> Tissues {
+        Slice { head: self, level }.tissues(point, fade)
+    }
+
+    fn is_tissue(&self, level: f64, point: [f64; 2]) -> bool {
+        let slice = Slice { head: self, level };
+        slice.radius(point) < RIM && slice.ventricle_distance(point) > 0.0
+    }
+
+    fn at(&self, level: f64, turn: f64, radius: f64) -> [f64; 2] {
+        let radius = radius * Slice { head: self, level }.narrowing();
+        let (sin, cos) = (TAU * turn).sin_cos();
+        [radius * cos * self.axes[0], radius * sin * self.axes[1]]
     }
 }
 
@@ -126,24 +152,21 @@ pub(super) struct Lesion {
 }
 
 impl Lesion {
-    /// One in `head`, whose volume has `slices` slices: it reaches three to five of them, and may be hidden by a ventricle in one.
+    /// One in `brain`, whose volume has `slices` slices: it reaches three to five of them, and may be hidden by a ventricle in one.
     ///
     /// # Source
     /// The radius of its largest slice: 0.12 to 0.26 of the half width, as in the pilot study for the project's phantoms.
-    pub(super) fn draw(draws: &Philox, head: &Head, slices: usize) -> Self {
+    pub(super) fn draw(draws: &Philox, brain: &impl Anatomy, slices: usize) -> Self {
         let middle = 2.0 + f64::from(draws.below(0, slices.saturating_sub(4) as u32));
         let level = super::phantom::level(middle, slices);
-        let slice = Slice { head, level };
         let mut centre = [0.0; 2];
         for attempt in 0..TRIES {
             let (turn, far) = (
                 draws.uniform(20 + 2 * attempt),
                 draws.uniform(21 + 2 * attempt),
             );
-            let radius = LESION_WITHIN * far.sqrt() * slice.narrowing();
-            let (sin, cos) = (TAU * turn).sin_cos();
-            centre = [radius * cos * head.axes[0], radius * sin * head.axes[1]];
-            if slice.is_tissue(centre) {
+            centre = brain.at(level, turn, LESION_WITHIN * far.sqrt());
+            if brain.is_tissue(level, centre) {
                 break;
             }
         }
@@ -167,8 +190,13 @@ impl Lesion {
         self.share(place) > 0.0
     }
 
-    /// Whether a point of a slice that it is in, `place`, belongs to it.
-    pub(super) fn covers(&self, slice: &Slice<'_>, place: usize, point: [f64; 2]) -> bool {
+    /// Whether a point of a slice of `brain` that it is in, `place`, belongs to it.
+    pub(super) fn covers(
+        &self,
+        brain: &impl Anatomy,
+        (place, level): (usize, f64),
+        point: [f64; 2],
+    ) -> bool {
         let share = self.share(place).max(0.0);
         let [u, v] = [point[0] - self.centre[0], point[1] - self.centre[1]];
         let turns = v.atan2(u) / TAU;
@@ -176,6 +204,6 @@ impl Lesion {
         let warp: f64 = waves
             .map(|((height, phase), count)| height * (TAU * (count * turns + phase)).sin())
             .sum();
-        u.hypot(v) < self.radius * share.sqrt() * (1.0 + warp) && slice.is_tissue(point)
+        u.hypot(v) < self.radius * share.sqrt() * (1.0 + warp) && brain.is_tissue(level, point)
     }
 }

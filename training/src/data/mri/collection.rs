@@ -155,9 +155,10 @@ impl Preparation {
         known: [Known; 2],
     ) -> Result<(DataSplit, bool), TrainingError> {
         let (reversed, why) = self.reversal(place, &parts[0])?;
-        if reversed {
-            for part in &mut parts {
-                if let (Values::Floats(values), Some(masks)) = (&mut part.values, &part.masks) {
+        for part in &mut parts {
+            if let (Values::Floats(values), Some(masks)) = (&mut part.values, &mut part.masks) {
+                masks.reversed = Some(reversed);
+                if reversed {
                     reverse(values, &masks.brain);
                 }
             }
@@ -179,15 +180,17 @@ impl Preparation {
         Ok((DataSplit { train, test }, reversed))
     }
 
-    /// The chain, and whether slices are reversed; `read` reads them where their intensities decide that.
+    /// The chain, and whether slices are reversed, `known` where that is; `read` reads them where their intensities decide that.
     pub(super) fn slices(
         &self,
+        known: Option<bool>,
         read: impl FnOnce() -> Result<(DataSplit, bool), TrainingError>,
     ) -> (Chain, Result<bool, TrainingError>) {
-        let reversed = match self.reverse {
-            Reverse::Yes => Ok(true),
-            Reverse::No => Ok(false),
-            Reverse::Auto => read().map(|(_, reversed)| reversed),
+        let reversed = match (known, self.reverse) {
+            (Some(known), _) => Ok(known),
+            (None, Reverse::Yes) => Ok(true),
+            (None, Reverse::No) => Ok(false),
+            (None, Reverse::Auto) => read().map(|(_, reversed)| reversed),
         };
         (self.chain, reversed)
     }
@@ -253,6 +256,8 @@ impl Collection {
         let mut masks = Masks {
             brain: Vec::with_capacity(pixels),
             lesion: Vec::with_capacity(pixels),
+            // Decided when all slices are read.
+            reversed: None,
         };
         let (mut labels, mut origins) = (Vec::new(), Origins::default());
         let mut known = Known {

@@ -16,6 +16,7 @@ mod stack;
     reason = "a failed unwrap is a failed test; a skip says why"
 )]
 mod tests;
+mod tissues;
 mod volumes;
 
 pub use chain::{Chain, Prepared};
@@ -25,6 +26,7 @@ pub(super) use phantom::KIND as PHANTOM;
 pub use phantom::{Contrast, OF_PATIENT, PhantomConfig, phantom, phantom_without_lesions};
 pub(super) use slices::KIND as SLICES;
 pub use stack::{Stack, VolumeFiles, in_file_order};
+pub(super) use tissues::KIND as TISSUES;
 pub(super) use volumes::KIND as VOLUMES;
 
 /// The classes of slices, in the order of the labels.

@@ -10,7 +10,7 @@ use super::super::endless::Endless;
 use super::super::options::Options;
 use super::super::reader::Kind;
 use super::super::{Masks, Normalization, Origin, Origins, Samples, Values};
-use super::anatomy::{Head, Lesion, Slice};
+use super::anatomy::{Anatomy, Head, Lesion};
 use super::chain::Chain;
 use super::intensity::{self, Means, Reverse};
 use super::{CLASSES, smooth_field};
@@ -30,12 +30,16 @@ const LESION_SIGMA: f64 = 1.6;
 /// Widths of borders between tissues, in pixels.
 const FADE: f64 = 1.0;
 
-const OPTIONS: &[&str] = &["contrast", "d", "het", "size", Reverse::OPTION];
+/// Options of every set that is drawn.
+pub(super) const OPTIONS: &[&str] = &["contrast", "d", "het", "size", Reverse::OPTION];
 
 pub(in super::super) const KIND: Kind = Kind {
     name: "mri-phantom",
     usage: "mri-phantom?OPTIONS",
-    open: |text| Ok(Arc::new(source(PhantomConfig::new(text)?))),
+    open: |text| {
+        let options = Options::without_path(KIND.name, text, &[OPTIONS])?;
+        Ok(Arc::new(source(PhantomConfig::new(&options)?)))
+    },
 };
 
 /// What the intensities of a tissue depend on.
@@ -95,8 +99,7 @@ impl Default for PhantomConfig {
 
 impl PhantomConfig {
     /// Reads options.
-    fn new(text: &str) -> Result<Self, TrainingError> {
-        let options = Options::without_path(KIND.name, text, &[OPTIONS])?;
+    pub(super) fn new(options: &Options) -> Result<Self, TrainingError> {
         let usual = Self::default();
         let contrast = match options.get("contrast") {
             None | Some("flair") => Contrast::Flair,
@@ -118,16 +121,16 @@ impl PhantomConfig {
             d: d.unwrap_or(usual.d),
             het: het.unwrap_or(usual.het),
             size: size.unwrap_or(usual.size),
-            reverse: Reverse::new(&options)?,
+            reverse: Reverse::new(options)?,
         })
     }
 
-    /// How slices of the set `seed` are made, in one line.
-    fn steps(&self, seed: u64) -> String {
-        let (_, reverse) = self.reversal(seed, &texture(seed, self));
-        let size = self.size;
+    /// How slices of the set `seed` of these patients are made, in one line.
+    pub(super) fn steps(&self, seed: u64, patients: &impl Patients) -> String {
+        let (_, reverse) = self.reversal(seed, &texture(seed, self), patients);
+        let (size, drawn) = (self.size, patients.in_words());
         format!(
-            "drawn {size} x {size} ({}, lesions d = {}, het = {}); intensities clipped to the 1st and 99th percentile of each patient's brain \
+            "drawn {drawn}{size} x {size} ({}, lesions d = {}, het = {}); intensities clipped to the 1st and 99th percentile of each patient's brain \
              and scaled to 0 to 1; {reverse}",
             self.contrast.name(),
             self.d,
@@ -135,17 +138,21 @@ impl PhantomConfig {
         )
     }
 
-    /// What prepares other slices as these are drawn, and whether those of the set `seed` are reversed.
-    fn slices(&self, seed: u64) -> (Chain, bool) {
-        let chain = Chain {
+    /// What prepares other slices as these are drawn.
+    pub(super) fn chain(&self) -> Chain {
+        Chain {
             size: Some(self.size),
             ..Chain::default()
-        };
-        (chain, self.reversal(seed, &texture(seed, self)).0)
+        }
+    }
+
+    /// Whether the slices of the set `seed` of these patients are reversed.
+    pub(super) fn is_reversed(&self, seed: u64, patients: &impl Patients) -> bool {
+        self.reversal(seed, &texture(seed, self), patients).0
     }
 
     /// Whether the slices of the set `seed`, whose patients share this texture, are reversed, and that in words.
-    fn reversal(&self, seed: u64, texture: &[f32]) -> (bool, String) {
+    fn reversal(&self, seed: u64, texture: &[f32], patients: &impl Patients) -> (bool, String) {
         let fixed = |reversed| (reversed, intensity::in_words(reversed).to_string());
         match self.reverse {
             Reverse::Yes => fixed(true),
@@ -153,7 +160,7 @@ impl PhantomConfig {
             Reverse::Auto => {
                 let volumes: Vec<Volume> = (0..LOOKED_AT)
                     .into_par_iter()
-                    .map(|patient| Volume::draw(seed, patient, self, texture))
+                    .map(|patient| Volume::draw(seed, patient, self, texture, patients))
                     .collect();
                 let mut means = Means::default();
                 for volume in volumes {
@@ -167,19 +174,55 @@ impl PhantomConfig {
     }
 }
 
+/// Where the brains of patients come from.
+pub(super) trait Patients: Sync {
+    /// A brain.
+    type Brain: Anatomy;
+
+    /// The brain of a patient of the set `seed`.
+    fn brain(&self, seed: u64, patient: u64) -> Self::Brain;
+
+    /// What they are drawn from, with a space after it; nothing where that is formulas.
+    fn in_words(&self) -> String {
+        String::new()
+    }
+}
+
+/// Patients whose brains are made up.
+struct MadeUp;
+
+impl Patients for MadeUp {
+    type Brain = Head;
+
+    fn brain(&self, seed: u64, patient: u64) -> Head {
+        Head::draw(&stream(seed, "mri phantom head", patient))
+    }
+}
+
+fn stream(seed: u64, purpose: &str, index: u64) -> Philox {
+    Philox::new(seed ^ path_hash(purpose), index)
+}
+
+/// Training and test slices of a set where no numbers are given: 100 patients and 50.
+pub(super) const USUAL: (usize, usize) = (100 * OF_PATIENT as usize, 50 * OF_PATIENT as usize);
+/// Slices that are drawn at once at most: 2 GB of values and masks.
+pub(super) const MOST: usize = 20_000;
+/// The number of the first test slice.
+pub(super) const FIRST_TEST: u64 = (1 << 32) * OF_PATIENT;
+
 /// The data source: 100 patients to learn from and 50 to judge by unless told, at most 2 GB of values and masks at once.
 fn source(config: PhantomConfig) -> Endless<PhantomConfig> {
     Endless {
         name: KIND.name,
         classes: CLASSES.len(),
-        usual: (100 * OF_PATIENT as usize, 50 * OF_PATIENT as usize),
-        most: 20_000,
-        first_test: (1 << 32) * OF_PATIENT,
+        usual: USUAL,
+        most: MOST,
+        first_test: FIRST_TEST,
         config,
         draw: |config, seed, first, count| phantom(seed, first, count, config),
         filter: None,
-        steps: |config, seed| Some(config.steps(seed)),
-        slices: |config, seed| Some(config.slices(seed)),
+        steps: |config, seed| Some(config.steps(seed, &MadeUp)),
+        slices: |config, seed| Some((config.chain(), config.is_reversed(seed, &MadeUp))),
     }
 }
 
@@ -202,7 +245,7 @@ fn source(config: PhantomConfig) -> Endless<PhantomConfig> {
 /// assert!(some.labels[8..].contains(&1));
 /// ```
 pub fn phantom(seed: u64, first: u64, count: usize, config: &PhantomConfig) -> Samples {
-    drawn(seed, first, count, config, true)
+    drawn(&MadeUp, seed, (first, count), config, true)
 }
 
 /// The same slices as [`phantom`] gives, as they were before their lesions: what a perfect reconstruction of healthy brain is. Intensities
@@ -213,19 +256,26 @@ pub fn phantom_without_lesions(
     count: usize,
     config: &PhantomConfig,
 ) -> Samples {
-    drawn(seed, first, count, config, false)
+    drawn(&MadeUp, seed, (first, count), config, false)
 }
 
-fn drawn(seed: u64, first: u64, count: usize, config: &PhantomConfig, lesions: bool) -> Samples {
+/// The slices `first..first + count` of the set `seed` of `patients`, with lesions or before them.
+pub(super) fn drawn(
+    from: &impl Patients,
+    seed: u64,
+    (first, count): (u64, usize),
+    config: &PhantomConfig,
+    lesions: bool,
+) -> Samples {
     let texture = texture(seed, config);
     let end = first + count as u64;
     let patients = first / OF_PATIENT..end.div_ceil(OF_PATIENT);
-    let (reversed, _) = config.reversal(seed, &texture);
+    let (reversed, _) = config.reversal(seed, &texture, from);
     let volumes: Vec<Volume> = patients
         .clone()
         .into_par_iter()
         .map(|patient| {
-            let mut volume = Volume::draw(seed, patient, config, &texture);
+            let mut volume = Volume::draw(seed, patient, config, &texture, from);
             if !lesions {
                 std::mem::swap(&mut volume.values, &mut volume.healthy);
                 volume.lesion.fill(0);
@@ -237,7 +287,11 @@ fn drawn(seed: u64, first: u64, count: usize, config: &PhantomConfig, lesions: b
         })
         .collect();
     let plane = config.size * config.size;
-    let (mut values, mut masks) = (Vec::with_capacity(count * plane), Masks::default());
+    let mut values = Vec::with_capacity(count * plane);
+    let mut masks = Masks {
+        reversed: Some(reversed),
+        ..Masks::default()
+    };
     let (mut labels, mut origins) = (Vec::with_capacity(count), Origins::default());
     for (group, (patient, volume)) in patients.zip(&volumes).enumerate() {
         origins.groups.push(format!("B{patient}"));
@@ -292,12 +346,17 @@ struct Volume {
 }
 
 impl Volume {
-    fn draw(seed: u64, patient: u64, config: &PhantomConfig, texture: &[f32]) -> Self {
-        let stream = |purpose: &str, index: u64| Philox::new(seed ^ path_hash(purpose), index);
+    fn draw(
+        seed: u64,
+        patient: u64,
+        config: &PhantomConfig,
+        texture: &[f32],
+        from: &impl Patients,
+    ) -> Self {
         let slices = OF_PATIENT as usize;
-        let head = Head::draw(&stream("mri phantom head", patient));
+        let head = from.brain(seed, patient);
         let lesion = (patient % 2 == 1).then(|| {
-            let draws = stream("mri phantom lesion", patient);
+            let draws = stream(seed, "mri phantom lesion", patient);
             Lesion::draw(&draws, &head, slices)
         });
         let side = config.size;
@@ -312,18 +371,17 @@ impl Volume {
         for place in 0..slices {
             let number = patient * OF_PATIENT + place as u64;
             let level = level(place as f64, slices);
-            let slice = Slice { head: &head, level };
-            let bias = Bias::draw(&stream("mri phantom bias", number));
+            let bias = Bias::draw(&stream(seed, "mri phantom bias", number));
             let lesion = lesion.as_ref().filter(|lesion| lesion.is_in(place));
             let spots = lesion.map(|_| {
-                let draws = stream("mri phantom lesion texture", number);
+                let draws = stream(seed, "mri phantom lesion texture", number);
                 smooth_field(&draws, [side; 2], LESION_SIGMA)
             });
             for (pixel, shared) in texture.iter().enumerate() {
                 let (x, y) = ((pixel % side) as f64, (pixel / side) as f64);
                 // The front of the head is the top of the slice.
                 let point = [(x + 0.5) / half - 1.0, 1.0 - (y + 0.5) / half];
-                let brain = slice.is_brain(point);
+                let brain = head.is_brain(level, point);
                 volume.brain.push(u8::from(brain));
                 if !brain {
                     volume.lesion.push(0);
@@ -331,12 +389,12 @@ impl Volume {
                     volume.values.push(0.0);
                     continue;
                 }
-                let tissues = slice.tissues(point, FADE / half);
+                let tissues = head.tissues(level, point, FADE / half);
                 let mean = tissues.white * white + tissues.grey * grey + tissues.fluid * fluid;
                 let gain = 1.0 + BIAS * bias.at(point);
                 let plain = mean + TEXTURE.0 * f64::from(*shared);
                 let spot = match (lesion, &spots) {
-                    (Some(lesion), Some(spots)) if lesion.covers(&slice, place, point) => {
+                    (Some(lesion), Some(spots)) if lesion.covers(&head, (place, level), point) => {
                         Some(config.d + config.het * f64::from(spots[pixel]))
                     }
                     _ => None,
@@ -372,13 +430,13 @@ impl Volume {
 }
 
 /// A smooth field of standard deviation 1 over all draws: a few waves longer than the head.
-struct Bias {
+pub(super) struct Bias {
     /// Frequencies in turns per half width, and phases in turns.
     waves: Vec<[f64; 3]>,
 }
 
 impl Bias {
-    fn draw(draws: &Philox) -> Self {
+    pub(super) fn draw(draws: &Philox) -> Self {
         let wave = |wave: u64| {
             let draw = |index| draws.uniform(3 * wave + index);
             [0.6 * draw(0) - 0.3, 0.6 * draw(1) - 0.3, draw(2)]
@@ -388,7 +446,7 @@ impl Bias {
         }
     }
 
-    fn at(&self, [u, v]: [f64; 2]) -> f64 {
+    pub(super) fn at(&self, [u, v]: [f64; 2]) -> f64 {
         let waves = self.waves.iter();
         let sum: f64 = waves
             .map(|[across, along, phase]| (TAU * (across * u + along * v + phase)).cos())

@@ -353,8 +353,12 @@ impl Reader for Volumes {
         Ok(self.read()?.0)
     }
 
-    fn slices(&self, _: u64) -> Option<(Chain, Result<bool, TrainingError>)> {
-        Some(self.preparation.slices(|| self.read()))
+    fn slices(
+        &self,
+        _: u64,
+        reversed: Option<bool>,
+    ) -> Option<(Chain, Result<bool, TrainingError>)> {
+        Some(self.preparation.slices(reversed, || self.read()))
     }
 
     fn steps(&self, _: u64) -> Option<String> {

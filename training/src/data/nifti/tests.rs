@@ -249,7 +249,7 @@ fn one_of_several_volumes_is_chosen_and_extensions_are_passed_over() {
     for (volume, part) in [
         (
             None,
-            "dim: it has 2 volumes (4-D), one is needed (3-D); choose one with volume=0 to volume=1",
+            "dim: it has 2 volumes (4-D), one is needed (3-D); keep one of them in the file, or choose one:",
         ),
         (Some(2), "volume 2 is none of them"),
     ] {

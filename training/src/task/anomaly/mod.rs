@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use crossburn_models::Autoencoder;
+use crossburn_models::{Autoencoder, Restored};
 use crossburn_noise::{Better, Metric};
 use serde::{Deserialize, Serialize};
 
@@ -341,24 +341,25 @@ impl Task for AnomalyDetection {
 }
 
 impl<A: Autoencoder> Learn<A> for AnomalyDetection {
-    type Output = Tensor<4>;
+    type Output = Restored;
     type Surrogate = AnomalySurrogate;
 
-    fn forward(&self, network: &A, batch: &Reconstructed) -> Tensor<4> {
-        network.forward(batch.inputs.clone())
+    fn forward(&self, network: &A, batch: &Reconstructed) -> Restored {
+        network.restore(batch.inputs.clone())
     }
 
-    fn loss(&self, output: Tensor<4>, batch: &Reconstructed) -> Tensor<1> {
-        self.errors(output, batch).mean()
+    fn loss(&self, output: Restored, batch: &Reconstructed) -> Tensor<1> {
+        let errors = self.errors(output.outputs.clone(), batch).mean();
+        output.penalized(errors)
     }
 
     fn judge(
         &self,
-        output: Tensor<4>,
+        output: Restored,
         batch: &Reconstructed,
         tallies: &mut [Errors],
     ) -> Result<(), TrainingError> {
-        let errors = values(self.errors(output, batch))?;
+        let errors = values(self.errors(output.outputs, batch))?;
         require_finite(&errors, 1)?;
         let judged = errors.into_iter().map(f64::from);
         let judged = judged.zip(batch.anomalous.iter().copied());
@@ -378,7 +379,7 @@ impl<A: Autoencoder> Learn<A> for AnomalyDetection {
         }
         let mut tally = [Errors::default()];
         for batch in batches.iter() {
-            let output = network.forward(batch.inputs.clone());
+            let output = network.restore(batch.inputs.clone());
             Learn::<A>::judge(self, output, batch, &mut tally)?;
         }
         Ok(AnomalySurrogate::all(&tally[0].0))
@@ -387,11 +388,11 @@ impl<A: Autoencoder> Learn<A> for AnomalyDetection {
     fn surrogate(
         &self,
         surrogate: AnomalySurrogate,
-        output: Tensor<4>,
+        output: Restored,
         batch: &Reconstructed,
         tally: &mut Errors,
     ) -> Result<Attacked, TrainingError> {
-        let errors = self.errors(output, batch);
+        let errors = self.errors(output.outputs, batch);
         let found = values(errors.clone())?;
         tally.0.extend(
             found
@@ -501,7 +502,7 @@ mod tests {
             let output = batch.inputs.clone() * 0.5 + 1.0;
             let x: Vec<f32> = values(batch.inputs.clone()).unwrap();
             let mut tally = [Errors::default()];
-            Learn::<DenseAutoencoder>::judge(&task, output, &batch, &mut tally).unwrap();
+            Learn::<DenseAutoencoder>::judge(&task, output.into(), &batch, &mut tally).unwrap();
             for (index, (error, anomalous)) in tally[0].0.iter().enumerate() {
                 let gaps = x[4 * index..][..4].iter().map(|x| f64::from(1.0 - 0.5 * x));
                 let expected: f64 = match loss {
@@ -512,7 +513,7 @@ mod tests {
                 assert_eq!(*anomalous, set.labels[items[index]] == set.labels[0]);
             }
             let broken = batch.inputs.clone() * f32::NAN;
-            let error = Learn::<DenseAutoencoder>::judge(&task, broken, &batch, &mut tally);
+            let error = Learn::<DenseAutoencoder>::judge(&task, broken.into(), &batch, &mut tally);
             let message = error.unwrap_err().to_string();
             assert!(message.starts_with("the network gives NaN"), "{message}");
         }

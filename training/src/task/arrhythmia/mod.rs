@@ -3,7 +3,9 @@
 mod contest;
 mod counts;
 mod detector;
+mod morphology;
 mod patients;
+mod scale;
 mod sequence;
 mod vote;
 
@@ -15,23 +17,22 @@ use crossburn_models::Classifier;
 use crossburn_noise::{Better, Metric};
 use serde::{Deserialize, Serialize};
 
-pub use contest::contest_score;
+pub use contest::{contest_score, contest_score_2023};
 pub use counts::Counts;
 pub use detector::{Decision, Detector};
+pub use morphology::MorphologyConfig;
+pub use scale::SegmentScale;
 pub use sequence::{DecidedSegment, DecidedSequence};
 pub use vote::{Diagnosis, Vote, Voter};
 
 use self::patients::Patients;
 use super::classification::{AttackLoss, Classification, Labelled, finite_values};
-use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task, border_near};
-use crate::data::{Augmentation, Conventions, Origins, SEGMENT_CLASSES, Samples};
+use super::{Attacked, Batch, Confusion, Learn, Moment, SurrogateList, Tally, Task, border_near};
+use crate::data::{Augmentation, Conventions, Origins, SEGMENT_CLASSES, SEGMENT_POINTS, Samples};
 use crate::{Batches, TrainingError};
 
 /// How much more a missed arrhythmia counts than a false alarm.
 const BETA: f64 = 2.0;
-/// A segment whose standard deviation is below this is divided by this instead, so that the rounding errors of a flat segment are not
-/// amplified.
-const FLAT: f32 = 1e-3;
 
 /// What is an arrhythmia and how a detector is judged. In recipes the table `[task]` with `kind = "arrhythmia-detection"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,12 +46,18 @@ pub struct ArrhythmiaConfig {
     pub threshold: f64,
     /// How a segment is scaled, beyond the normalization of the data.
     pub scale: SegmentScale,
+    /// Points for which a height is held, with [`SegmentScale::Heights`]; 1 for none.
+    #[serde(skip_serializing_if = "is_one")]
+    pub hold: usize,
     /// Segments that vote for one diagnosis.
     pub vote: usize,
     /// Segments from one diagnosis to the next.
     pub hop: usize,
     /// A patient counts as well served where F2 is above this.
     pub good_patient: f64,
+    /// How segments are changed that are learned from.
+    #[serde(skip_serializing_if = "MorphologyConfig::is_none")]
+    pub morphology: MorphologyConfig,
 }
 
 impl Default for ArrhythmiaConfig {
@@ -60,11 +67,17 @@ impl Default for ArrhythmiaConfig {
             positives: vec![1],
             threshold: 0.5,
             scale: SegmentScale::Data,
+            hold: 1,
             vote: 6,
             hop: 6,
             good_patient: 0.95,
+            morphology: MorphologyConfig::default(),
         }
     }
+}
+
+fn is_one(value: &usize) -> bool {
+    *value == 1
 }
 
 impl ArrhythmiaConfig {
@@ -109,24 +122,31 @@ impl ArrhythmiaConfig {
                 ));
             }
         }
-        for (key, value) in [("task.vote", self.vote), ("task.hop", self.hop)] {
+        for (key, value) in [
+            ("task.vote", self.vote),
+            ("task.hop", self.hop),
+            ("task.hold", self.hold),
+        ] {
             if value == 0 {
                 return Err(TrainingError::setting(key, value, "a whole number above 0"));
             }
         }
-        Ok(())
+        if self.hold > SEGMENT_POINTS {
+            return Err(TrainingError::setting(
+                "task.hold",
+                self.hold,
+                "at most the points of a segment, 1250",
+            ));
+        }
+        if self.hold > 1 && self.scale != SegmentScale::Heights {
+            return Err(TrainingError::setting(
+                "task.hold",
+                self.hold,
+                "1, or scale = \"heights\" beside it",
+            ));
+        }
+        self.morphology.check()
     }
-}
-
-/// How a segment is scaled before the network sees it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SegmentScale {
-    /// Like all segments of the data.
-    #[default]
-    Data,
-    /// Each segment to the standard deviation 1 around its own mean, so that the gain of a lead does not count.
-    Segment,
 }
 
 /// What a detector is judged by.
@@ -203,10 +223,7 @@ impl ArrhythmiaDetection {
 
     /// Items with the scale that networks see.
     fn segments(&self, labelled: Labelled, items: &[usize]) -> Segments {
-        let inputs = match self.config.scale {
-            SegmentScale::Data => labelled.inputs,
-            SegmentScale::Segment => own_scale(labelled.inputs),
-        };
+        let inputs = self.config.scale.apply(labelled.inputs, self.config.hold);
         Segments {
             labelled: Labelled { inputs, ..labelled },
             items: items.to_vec(),
@@ -321,15 +338,6 @@ impl ArrhythmiaDetection {
     }
 }
 
-/// Every segment around its own mean, with the standard deviation 1.
-fn own_scale(inputs: Tensor<4>) -> Tensor<4> {
-    let shape = inputs.dims();
-    let rows = inputs.flatten::<2>(1, 3);
-    let rows = rows.clone() - rows.mean_dim(1);
-    let spread = (rows.clone() * rows.clone()).mean_dim(1).sqrt();
-    (rows / spread.clamp_min(FLAT)).reshape(shape)
-}
-
 /// Segments on a device, with their numbers.
 #[derive(Clone, Debug)]
 pub struct Segments {
@@ -427,6 +435,16 @@ impl Task for ArrhythmiaDetection {
         Ok(self.segments(labelled, items))
     }
 
+    fn fresh(
+        &self,
+        items: &[usize],
+        moment: Moment,
+        device: &Device,
+    ) -> Result<Segments, TrainingError> {
+        let labelled = self.classes.batch(items, device)?;
+        Ok(self.segments(self.changed(labelled, items, moment.key)?, items))
+    }
+
     fn augmented(
         &self,
         items: &[usize],
@@ -435,7 +453,7 @@ impl Task for ArrhythmiaDetection {
         device: &Device,
     ) -> Result<Segments, TrainingError> {
         let labelled = self.classes.augmented(items, augmentation, key, device)?;
-        Ok(self.segments(labelled, items))
+        Ok(self.segments(self.changed(labelled, items, key)?, items))
     }
 
     fn conventions(&self) -> Option<Conventions> {

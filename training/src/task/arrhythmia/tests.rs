@@ -322,10 +322,105 @@ fn a_scale_of_its_own_takes_gain_and_offset_from_a_segment() {
 }
 
 #[test]
+fn heights_are_those_worked_by_hand_whatever_gain_polarity_and_offset() {
+    let device = Device::flex();
+    // Around the mean 0 the largest sizes of the fifths are 2, 4, 1, 3 and 0: a height of 2.
+    let signal = [2.0f32, -1.0, 4.0, -4.0, -1.0, 0.0, 3.0, -3.0, 0.0, 0.0];
+    // Divided by that height, at most 1.2.
+    let sizes = [1.0, 0.5, 1.2, 1.2, 0.5, 0.0, 1.2, 1.2, 0.0, 0.0];
+    let held = [1.0, 1.0, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2];
+    let changed = signal.map(|value| 5.0 - 3.0 * value);
+    let samples = Samples {
+        shape: [1, 1, 10],
+        values: Values::Floats([signal, changed].concat()),
+        ..segments(&[("a", 0, false), ("a", 0, false)])
+    };
+    for (hold, expected) in [(1, sizes), (3, held)] {
+        let config = ArrhythmiaConfig {
+            scale: SegmentScale::Heights,
+            hold,
+            ..ArrhythmiaConfig::default()
+        };
+        let task = ArrhythmiaDetection::new(samples.clone(), &config);
+        let batch = task.batch(&[0, 1], &device).unwrap();
+        let found = values(batch.labelled.inputs).unwrap();
+        for (found, expected) in found.iter().zip(expected.iter().chain(&expected)) {
+            assert!((found - expected).abs() < 1e-5, "{hold} {found} {expected}");
+        }
+        assert!(config.check(2).is_ok());
+    }
+    for (hold, scale) in [
+        (0, SegmentScale::Heights),
+        (1251, SegmentScale::Heights),
+        (2, SegmentScale::Segment),
+    ] {
+        let config = ArrhythmiaConfig {
+            hold,
+            scale,
+            ..ArrhythmiaConfig::default()
+        };
+        let message = config.check(2).unwrap_err().to_string();
+        assert!(message.starts_with("task.hold = "), "{message}");
+    }
+}
+
+#[test]
+fn segments_to_learn_from_change_with_the_key_and_those_to_judge_by_do_not() {
+    let device = Device::flex();
+    let config = ArrhythmiaConfig {
+        morphology: MorphologyConfig {
+            stretch: 1.1,
+            filter: 0.5,
+            invert: true,
+            noise: 0.3,
+            modulation: 0.2,
+            rotate: true,
+        },
+        ..ArrhythmiaConfig::default()
+    };
+    let task = ArrhythmiaDetection::new(iegm(2, 0, 6), &config);
+    let plain = ArrhythmiaDetection::new(iegm(2, 0, 6), &ArrhythmiaConfig::default());
+    let inputs = |batch: Segments| values(batch.labelled.inputs).unwrap();
+    let at = |key| Moment { key, progress: 0.5 };
+    let judged = inputs(task.batch(&[0, 1], &device).unwrap());
+    assert_eq!(judged, inputs(plain.batch(&[0, 1], &device).unwrap()));
+    assert_eq!(
+        judged,
+        inputs(plain.fresh(&[0, 1], at(3), &device).unwrap())
+    );
+    let fresh = |items: &[usize], key| inputs(task.fresh(items, at(key), &device).unwrap());
+    let first = fresh(&[0, 1], 3);
+    assert_eq!(first, fresh(&[0, 1], 3));
+    assert_ne!(first, fresh(&[0, 1], 4));
+    assert_ne!(first, judged);
+    // The draws of a segment are its own, whatever it is learned from with.
+    assert_eq!(first[SEGMENT_POINTS..], fresh(&[1, 5], 3)[..SEGMENT_POINTS]);
+    assert_eq!(first[SEGMENT_POINTS..], {
+        let (_, rest) = task.split_at(1);
+        inputs(rest.fresh(&[0], at(3), &device).unwrap())
+    });
+    // The augmentation of training comes first.
+    let gain = Augmentation {
+        gain: Some(2.0),
+        ..Augmentation::default()
+    };
+    let both = inputs(task.augmented(&[0], &gain, 3, &device).unwrap());
+    let largest = (0..SEGMENT_POINTS).max_by(|a, b| first[*a].abs().total_cmp(&first[*b].abs()));
+    let largest = largest.unwrap();
+    let factor = both[largest] / first[largest];
+    let same = |(a, b): (&f32, &f32)| (a - factor * b).abs() < 1e-4 * (1.0 + b.abs());
+    assert!(both.iter().zip(&first[..SEGMENT_POINTS]).all(same));
+}
+
+#[test]
 fn a_detector_decides_as_the_task_does() {
     let device = Device::flex();
     let samples = iegm(2, 0, 12);
-    for scale in [SegmentScale::Data, SegmentScale::Segment] {
+    for scale in [
+        SegmentScale::Data,
+        SegmentScale::Segment,
+        SegmentScale::Heights,
+    ] {
         let config = ArrhythmiaConfig {
             scale,
             ..ArrhythmiaConfig::default()

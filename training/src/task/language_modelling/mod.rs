@@ -5,6 +5,7 @@ mod config;
 mod parts;
 mod rouge;
 mod sequences;
+pub mod stored_prompts;
 mod surprise;
 
 use std::ops::Range;

@@ -2,6 +2,7 @@
 
 mod config;
 mod corruption;
+mod figures;
 mod maps;
 mod noise;
 mod overlap;
@@ -19,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_checkpoints::Checksum;
-use crossburn_models::Autoencoder;
+use crossburn_models::{Autoencoder, Restored};
 use crossburn_noise::{Better, Metric};
 
 pub use config::{LesionConfig, LesionMetric, Reconstruction};
@@ -33,7 +34,10 @@ use self::corruption::{Corruption, Views};
 use self::overlap::best_threshold;
 use self::scored::{Scored, Slice};
 use self::ssim::fusion_quality;
-use super::{Batch, Learn, MeanTally, RaisedLoss, Tally, Task, border_near, require_finite};
+use super::{
+    Batch, Chart, Learn, MeanTally, Moment, Pictures, RaisedLoss, Tally, Task, border_near,
+    require_finite,
+};
 use crate::TrainingError;
 use crate::data::{Augmentation, Conventions, Masks, Samples};
 use crate::weight_gradients::values;
@@ -389,12 +393,18 @@ impl Task for LesionDetection {
     }
 
     fn batch(&self, items: &[usize], device: &Device) -> Result<Slices, TrainingError> {
-        self.fresh(items, self.seed, device)
+        let places: Vec<usize> = items.iter().map(|item| self.place(*item)).collect();
+        self.shown(items, self.samples.inputs(&places, device), self.seed)
     }
 
-    fn fresh(&self, items: &[usize], key: u64, device: &Device) -> Result<Slices, TrainingError> {
+    fn fresh(
+        &self,
+        items: &[usize],
+        moment: Moment,
+        device: &Device,
+    ) -> Result<Slices, TrainingError> {
         let places: Vec<usize> = items.iter().map(|item| self.place(*item)).collect();
-        self.shown(items, self.samples.inputs(&places, device), key)
+        self.shown(items, self.samples.inputs(&places, device), moment.key)
     }
 
     fn augmented(
@@ -461,26 +471,35 @@ impl Task for LesionDetection {
         found.push((number("volumes"), scored.volumes() as f64));
         found
     }
+
+    fn charts(&self, tally: &LesionMaps) -> Vec<Chart> {
+        match self.inside {
+            Some(_) => self.drawn(tally),
+            None => Vec::new(),
+        }
+    }
 }
 
 impl<A: Autoencoder> Learn<A> for LesionDetection {
-    type Output = Tensor<4>;
+    type Output = Restored;
     type Surrogate = RaisedLoss;
 
-    fn forward(&self, network: &A, batch: &Slices) -> Tensor<4> {
-        network.forward(batch.inputs.clone())
+    fn forward(&self, network: &A, batch: &Slices) -> Restored {
+        network.restore(batch.inputs.clone())
     }
 
-    fn loss(&self, output: Tensor<4>, batch: &Slices) -> Tensor<1> {
-        self.errors(output, batch).mean()
+    fn loss(&self, output: Restored, batch: &Slices) -> Tensor<1> {
+        let errors = self.errors(output.outputs.clone(), batch).mean();
+        output.penalized(errors)
     }
 
     fn judge(
         &self,
-        output: Tensor<4>,
+        output: Restored,
         batch: &Slices,
         tallies: &mut [LesionMaps],
     ) -> Result<(), TrainingError> {
+        let output = output.outputs;
         let map = match self.inside {
             Some(_) => self.map(output, batch),
             None => self.errors(output, batch).mean_dim(1),
@@ -501,5 +520,17 @@ impl<A: Autoencoder> Learn<A> for LesionDetection {
             }
         }
         Ok(())
+    }
+
+    fn pictures(
+        &self,
+        network: &A,
+        tally: &LesionMaps,
+        item: &dyn Fn(usize) -> Option<Slices>,
+    ) -> Result<Option<Pictures>, TrainingError> {
+        match self.inside {
+            Some(_) => self.pictured(network, tally, item),
+            None => Ok(None),
+        }
     }
 }

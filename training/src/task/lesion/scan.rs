@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
-use crossburn_models::Autoencoder;
+use burn::tensor::Device;
+use crossburn_models::{Autoencoder, Restored};
 
 use super::scored::filtered;
 use super::{LesionConfig, LesionDetection, LesionMaps, Slices, check, maps, undefined};
@@ -75,7 +75,7 @@ impl LesionDetection {
     ) -> Result<Option<ScannedSlices>, TrainingError> {
         let mut reconstructions = Vec::new();
         let tally = self.passed(network, batch, device, |batch, output, done| {
-            let joined = batch.reconstructions(output.clone()).mean_dim(1);
+            let joined = batch.reconstructions(output.outputs.clone()).mean_dim(1);
             reconstructions.extend(values(joined)?);
             Ok(each(done))
         })?;
@@ -113,7 +113,7 @@ impl LesionDetection {
         batch: usize,
         device: &Device,
     ) -> Result<LesionMaps, TrainingError> {
-        let all = |_: &Slices, _: &Tensor<4>, _| Ok(ControlFlow::Continue(()));
+        let all = |_: &Slices, _: &Restored, _| Ok(ControlFlow::Continue(()));
         Ok(self
             .passed(network, batch, device, all)?
             .unwrap_or_default())
@@ -126,7 +126,7 @@ impl LesionDetection {
         network: &A,
         batch: usize,
         device: &Device,
-        mut each: impl FnMut(&Slices, &Tensor<4>, usize) -> Result<ControlFlow<()>, TrainingError>,
+        mut each: impl FnMut(&Slices, &Restored, usize) -> Result<ControlFlow<()>, TrainingError>,
     ) -> Result<Option<LesionMaps>, TrainingError> {
         let mut tally = [LesionMaps::default()];
         let items: Vec<usize> = (0..self.items()).collect();

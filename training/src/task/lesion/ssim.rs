@@ -1,58 +1,7 @@
 //! How far a reconstruction is from its image, pixel by pixel: structural similarity, absolute differences, and their fusion.
 
-use burn::tensor::{Device, Tensor, TensorData};
-
-/// Pixels from the middle of the window to its edge.
-const RADIUS: usize = 2;
-/// Standard deviation of the window, in pixels.
-const SIGMA: f64 = 1.5;
-/// Constants that keep both factors finite, for values from 0 to 1: (0.01 L)² and (0.03 L)² with L = 1.
-const C1: f64 = 1e-4;
-const C2: f64 = 9e-4;
-
-/// `1 - SSIM`: 0 where the surroundings of a pixel agree in `x` and `y`, and larger the more they differ.
-///
-/// ```text
-/// SSIM(p) = (2 μx μy + C1) (2 sxy + C2) / ((μx² + μy² + C1) (sx² + sy² + C2))
-///
-/// μ = G * x,  s² = G * x² - μ²,  sxy = G * xy - μx μy
-/// G: Gaussian of 5 × 5 pixels, σ = 1.5 pixels, sum 1; zeros beyond the edges.  C1 = 0.01², C2 = 0.03²
-/// ```
-///
-/// It is computed from the difference `d = x - y`. That gives the same number, without rounding it away where `x` and `y` are alike:
-///
-/// ```text
-/// 1 - SSIM = a + b - ab,   a = μd² / (μx² + μy² + C1),   b = sd² / (sx² + sy² + C2)
-/// ```
-///
-/// Variances are clamped at 0. The gradient is exact.
-///
-/// # Shapes
-/// `[batch, channels, height, width]` of values from 0 to 1, kept. Each channel is compared by itself. The result is from 0 to 2.
-///
-/// # Source
-/// Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity", IEEE Transactions on
-/// Image Processing 2004, equation 13.
-pub(crate) fn dissimilarity(x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, height, width] = x.dims();
-    let images = |x: Tensor<4>| x.reshape([batch * channels, height, width]);
-    let (x, y) = (images(x), images(y));
-    let d = x.clone() - y.clone();
-    let powers = x.clone() * x.clone() + y.clone() * y.clone();
-    let maps = Tensor::cat(vec![x, y, d.clone() * d, powers], 0);
-    let [mean_x, mean_y, square_d, power] = quarters(blurred(maps));
-    let mean_d = mean_x.clone() - mean_y.clone();
-    let mean_d = mean_d.clone() * mean_d;
-    let means = mean_x.clone() * mean_x + mean_y.clone() * mean_y;
-    let own = (power - means.clone()).clamp_min(0.0);
-    let between = (square_d - mean_d.clone()).clamp_min(0.0);
-    let luminance = mean_d / (means + C1);
-    let structure = between / (own + C2);
-    let sum = luminance.clone() + structure.clone() - luminance * structure;
-    // What is blurred comes with rows and columns exchanged.
-    sum.swap_dims(1, 2)
-        .reshape([batch, channels, height, width])
-}
+use burn::tensor::Tensor;
+use crossburn_kernels::structural_dissimilarity;
 
 /// The anomaly map, and with its mean the loss, of reconstructions `y` of images `x`:
 ///
@@ -60,7 +9,7 @@ pub(crate) fn dissimilarity(x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
 /// FQ(p) = α D(p) + (1 - α) |x(p) - y(p)|,   D = clamp(1 - SSIM, 0, 1) / 2
 /// ```
 ///
-/// With α = 0 it is the absolute difference, with α = 1 the part of [`dissimilarity`] alone.
+/// With α = 0 it is the absolute difference, with α = 1 the part of [`structural_dissimilarity`] alone.
 ///
 /// # Shapes
 /// `[batch, channels, height, width]` of values from 0 to 1, kept.
@@ -69,7 +18,7 @@ pub(crate) fn dissimilarity(x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
 /// Pan et al., "Rethinking medical anomaly detection in brain MRI: an image quality assessment perspective", arXiv 2408.08228.
 pub(crate) fn fusion_quality(x: Tensor<4>, y: Tensor<4>, alpha: f64) -> Tensor<4> {
     let far = || (x.clone() - y.clone()).abs();
-    let unlike = || dissimilarity(x.clone(), y.clone()).clamp(0.0, 1.0) * 0.5;
+    let unlike = || structural_dissimilarity(x.clone(), y.clone()).clamp(0.0, 1.0) * 0.5;
     match alpha {
         0.0 => far(),
         1.0 => unlike(),
@@ -77,57 +26,18 @@ pub(crate) fn fusion_quality(x: Tensor<4>, y: Tensor<4>, alpha: f64) -> Tensor<4
     }
 }
 
-/// The four parts of what was put one after the other.
-fn quarters(maps: Tensor<3>) -> [Tensor<3>; 4] {
-    let count = maps.dims()[0] / 4;
-    std::array::from_fn(|part| maps.clone().narrow(0, part * count, count))
-}
-
-/// Means under the window, with zeros beyond the edges. Rows and columns are products with one banded matrix each, which backends
-/// compute fast, in both directions.
-///
-/// # Shapes
-/// `[maps, height, width] → [maps, width, height]`.
-fn blurred(maps: Tensor<3>) -> Tensor<3> {
-    let [count, height, width] = maps.dims();
-    let device = maps.device();
-    let rows = maps.reshape([count * height, width]);
-    let rows = rows.matmul(band(width, &device));
-    let columns = rows.reshape([count, height, width]).swap_dims(1, 2);
-    let columns = columns.reshape([count * width, height]);
-    let columns = columns.matmul(band(height, &device));
-    columns.reshape([count, width, height])
-}
-
-/// The window along one axis of `length` pixels, as a symmetric matrix `[length, length]`.
-fn band(length: usize, device: &Device) -> Tensor<2> {
-    let taps = taps();
-    let mut values = vec![0.0f32; length * length];
-    for row in 0..length {
-        let columns = row.saturating_sub(RADIUS)..(row + RADIUS + 1).min(length);
-        for column in columns {
-            values[row * length + column] = taps[row.abs_diff(column)] as f32;
-        }
-    }
-    Tensor::from_data(TensorData::new(values, [length, length]), device)
-}
-
-/// Weights of the window at distances 0, 1, … from its middle, along one axis.
-fn taps() -> [f64; RADIUS + 1] {
-    let weight = |distance: usize| (-((distance * distance) as f64) / (2.0 * SIGMA * SIGMA)).exp();
-    let weights = std::array::from_fn(weight);
-    let sum = 2.0 * weights.iter().sum::<f64>() - weights[0];
-    weights.map(|weight| weight / sum)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+    use burn::tensor::{Device, TensorData};
     use crossburn_noise::Philox;
 
     const HEIGHT: usize = 7;
     const WIDTH: usize = 9;
+    /// (0.01 L)² and (0.03 L)² with L = 1.
+    const C1: f64 = 1e-4;
+    const C2: f64 = 9e-4;
 
     /// Structural similarity as it is written down, by double sums over the window.
     fn similarity(x: &[f64], y: &[f64], row: usize, column: usize) -> f64 {
@@ -196,7 +106,10 @@ mod tests {
             .map(|((i, j), x)| (0.75 * x + ((5 * i + 11 * j) % 8) as f64 / 32.0).min(1.0))
             .collect();
         let device = Device::flex();
-        let found = numbers(dissimilarity(tensor(&x, &device), tensor(&y, &device)));
+        let found = numbers(structural_dissimilarity(
+            tensor(&x, &device),
+            tensor(&y, &device),
+        ));
         for (row, column, expected) in [
             (0, 0, 0.9682886),
             (0, 4, 0.9748259),
@@ -219,7 +132,10 @@ mod tests {
         let dark = (vec![1.0; HEIGHT * WIDTH], vec![0.0; HEIGHT * WIDTH]);
         let zero = (vec![0.0; HEIGHT * WIDTH], vec![0.0; HEIGHT * WIDTH]);
         for (x, y) in [pair(1, 0.02), pair(2, 0.5), pair(3, 2.0), flat, dark, zero] {
-            let found = numbers(dissimilarity(tensor(&x, &device), tensor(&y, &device)));
+            let found = numbers(structural_dissimilarity(
+                tensor(&x, &device),
+                tensor(&y, &device),
+            ));
             for (place, found) in found.iter().enumerate() {
                 let expected = 1.0 - similarity(&x, &y, place / WIDTH, place % WIDTH);
                 assert!((f64::from(*found) - expected).abs() < 1e-5, "{place}");

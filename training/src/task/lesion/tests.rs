@@ -69,6 +69,7 @@ fn slices() -> Samples {
         masks: Some(Masks {
             brain: each(&|_, pixel| u8::from(brain(pixel))),
             lesion: each(&|slice, pixel| u8::from(lesion(slice, pixel))),
+            reversed: None,
         }),
     }
 }
@@ -343,18 +344,19 @@ fn healthy_slices_are_learned_with_new_noise_in_every_epoch() {
     let device = Device::flex();
     let task = LesionDetection::learn(slices(), &config, 1).unwrap();
     assert_eq!((task.items(), task.metric().better), (4, Better::Lower));
-    let shown = |key| values(task.fresh(&[0, 3], key, &device).unwrap().inputs).unwrap();
+    let moment = |key| Moment { key, progress: 0.0 };
+    let shown = |key| values(task.fresh(&[0, 3], moment(key), &device).unwrap().inputs).unwrap();
     assert_eq!(shown(1).len(), 2 * PIXELS);
     assert_eq!(shown(7), shown(7));
     assert_ne!(shown(7), shown(8));
     let held: Vec<f32> = values(task.batch(&[0, 3], &device).unwrap().inputs).unwrap();
     assert_eq!(held, shown(1));
     // The loss is the mean over all pixels, and 0 outside the patch.
-    let batch = task.fresh(&[0, 1, 2, 3], 5, &device).unwrap();
+    let batch = task.fresh(&[0, 1, 2, 3], moment(5), &device).unwrap();
     let output = task.forward(&Half::new(), &batch);
     let loss = Learn::<Half>::loss(&task, output.clone(), &batch).into_scalar::<f32>();
     let [output, pasted, clean] =
-        [output, batch.pasted.clone(), batch.clean.clone()].map(|t| values(t).unwrap());
+        [output.outputs, batch.pasted.clone(), batch.clean.clone()].map(|t| values(t).unwrap());
     let gaps = (0..4 * PIXELS).map(|i| f64::from(pasted[i] * (clean[i] - output[i]).abs()));
     assert!((f64::from(loss) - gaps.sum::<f64>() / (4 * PIXELS) as f64).abs() < 1e-6);
     let mut tally = [LesionMaps::default()];
@@ -437,7 +439,7 @@ fn what_cannot_be_judged_is_refused() {
     let broken = LesionDetection::judge(slices(), &plain(), 1).unwrap();
     let batch = broken.batch(&[0, 1], &Device::flex()).unwrap();
     let output = batch.inputs.clone() * f32::NAN;
-    let error = Learn::<Half>::judge(&broken, output, &batch, &mut [LesionMaps::default()]);
+    let error = Learn::<Half>::judge(&broken, output.into(), &batch, &mut [LesionMaps::default()]);
     assert!(
         error
             .unwrap_err()
@@ -450,4 +452,56 @@ fn what_cannot_be_judged_is_refused() {
         ("lesion-detection", "AUPRC")
     );
     assert!(task.check_surrogate("loss").is_ok() && task.check_surrogate("margin").is_err());
+}
+
+#[test]
+fn figures_are_those_worked_by_hand() {
+    let shown = |threshold| {
+        let config = LesionConfig {
+            threshold,
+            ..plain()
+        };
+        let task = LesionDetection::judge(bright_first(), &config, 1).unwrap();
+        let batches = Batches::new(&task, 4, &Device::flex()).unwrap();
+        let evaluation = crate::Evaluation::new(&Half::new(), None, batches);
+        evaluation.clean_in_detail().unwrap().figures
+    };
+    let figures = shown(Some(0.2));
+    let traces = |chart: usize| -> Vec<Vec<(f64, f64)>> {
+        let traces = figures.charts[chart].traces.iter();
+        traces.map(|trace| trace.points.clone()).collect()
+    };
+    // The two voxels of the first lesion come first, with an error of 1.125; then, with 0.375, all else of that volume and the other lesion.
+    assert_eq!(traces(0), [[(0.5, 1.0), (1.0, 0.08)]]);
+    // 48 voxels found for 2 in the first volume, 2 for 2 in the second.
+    let dice = vec![(2.0, 0.08), (2.0, 1.0)];
+    assert_eq!(traces(1), [dice.clone(), dice]);
+    let pictures = figures.pictures.unwrap();
+    assert_eq!(pictures.columns.len(), 5);
+    let [best, worst] = &pictures.rows[..] else {
+        panic!("{} rows", pictures.rows.len());
+    };
+    assert_eq!((&*best.name, &*worst.name), ("Best", "Worst"));
+    assert_eq!(best.notes, ["b, slice 1", "Dice 100.00 %"]);
+    assert_eq!(worst.notes, ["a, slice 1", "Dice 8.00 %"]);
+    // A voxel outside the brain, one of healthy brain, one of the lesion.
+    let at = |row: &crate::task::PictureRow, panel: usize| {
+        [0, 7, 14].map(|pixel| row.panels[panel].pixels[pixel])
+    };
+    let grey = |values: [u8; 3]| values.map(|value| [value; 3]);
+    assert_eq!(best.panels[0].width, SIDE);
+    assert_eq!(at(best, 0), grey([0, 64, 191]));
+    assert_eq!(at(best, 1), grey([0, 32, 96]));
+    // A ninth and a third of the largest score, which the other volume has.
+    assert_eq!(at(best, 2), [[0; 3], [85, 0, 0], [255, 0, 0]]);
+    assert_eq!(at(worst, 2), [[0; 3], [255, 0, 0], [255; 3]]);
+    assert_eq!(at(best, 3), grey([0, 19, 255]));
+    assert_eq!(at(best, 4), grey([0, 19, 255]));
+    assert_eq!(at(worst, 4), grey([0, 255, 255]));
+    // Without a threshold nothing is found, and volumes are ranked by AUPRC.
+    let without = shown(None);
+    assert_eq!(without.charts.len(), 1);
+    let pictures = without.pictures.unwrap();
+    assert_eq!(pictures.columns.len(), 4);
+    assert_eq!(pictures.rows[0].notes[1], "AUPRC 1.000");
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::*;
 use crate::TrainingError;
 use crate::data::nifti::{Nifti, write_map};
-use crate::data::{Amount, DataSource, DataSplit, Samples};
+use crate::data::{Amount, Conventions, DataSource, DataSplit, Samples};
 
 /// A NIfTI-1 file of 32-bit floats with edges of 1 mm, to the right, front and up.
 fn nifti(shape: [usize; 3], values: &[f32]) -> Vec<u8> {
@@ -682,11 +682,13 @@ fn a_source_says_how_its_slices_are_prepared() {
             "{text}"
         );
     }
-    // What decides cannot be read.
-    assert!(
-        slices("mri-slices:nowhere?reverse=auto")
-            .unwrap()
-            .1
-            .is_err()
-    );
+    // What decides cannot be read; a checkpoint knows it.
+    let nowhere = "mri-slices:nowhere?reverse=auto";
+    assert!(slices(nowhere).unwrap().1.is_err());
+    let learned = Conventions {
+        reversed: Some(true),
+        ..phantom(1, 0, 8, &PhantomConfig::default()).conventions()
+    };
+    let nowhere = nowhere.parse::<DataSource>().unwrap().following(learned);
+    assert!(nowhere.slices(3).unwrap().1.unwrap());
 }

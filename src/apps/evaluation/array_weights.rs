@@ -1,0 +1,33 @@
+//! Which weights of a stored network lie on arrays.
+
+use crossburn_hardware::WeightBits;
+use crossburn_models::Network;
+use crossburn_training::{TaskParts, WithTask};
+
+use crate::apps::stored_network::StoredNetwork;
+
+/// Finds the weights of a network that lie on arrays; what [`WithTask::run`] is given.
+pub(crate) struct FindArrayWeights<'a>(pub(crate) &'a StoredNetwork);
+
+/// A weight on arrays.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ArrayWeight {
+    pub(crate) path: String,
+    /// Its width in training; none in full precision.
+    pub(crate) bits: Option<WeightBits>,
+}
+
+impl WithTask for FindArrayWeights<'_> {
+    type Output = Vec<ArrayWeight>;
+
+    fn run<N: Network, P: TaskParts<N>>(self, network: N, _: P) -> Vec<ArrayWeight> {
+        let plan = self.0.recipe.weights::<N>();
+        let paths = plan.placement().on_arrays(&network).into_iter();
+        paths
+            .map(|path| ArrayWeight {
+                bits: plan.quantization(&path).map(|grid| grid.bits),
+                path,
+            })
+            .collect()
+    }
+}

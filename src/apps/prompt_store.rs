@@ -1,0 +1,362 @@
+//! Tuned prompts in arrays: each domain's virtual tokens, found by a key.
+//!
+//! ```text
+//! STORE/prompts.json     which model, encoder and cells; the prompts; which generation holds
+//! STORE/keys-N/          a vector for each prompt: the mean of those of the texts that it was tuned on
+//! STORE/tokens-N/        a vector for each virtual token
+//! ```
+//!
+//! A text is embedded as the keys are, the key that is most like it says which prompt, and the prompt is read from the cells of the chip with their
+//! errors. This is the form with a key beside the prompt of "NVCiM-PT: an NVCiM-assisted prompt tuning framework for edge LLMs", DATE 2025.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use crossburn_checkpoints::{StoreOrigin, load_vector_store, save_vector_store, write_bytes};
+use crossburn_hardware::search::{EntryId, QuantizedQueries, SearchConfig, VectorStore};
+use crossburn_noise::ChipSeed;
+use serde::{Deserialize, Serialize};
+
+use super::generations::remove_others;
+use super::rag::TextEncoder;
+
+const MANIFEST: &str = "prompts.json";
+const SCHEMA: &str = "crossburn.prompts/1";
+const KEYS: &str = "keys-";
+const TOKENS: &str = "tokens-";
+
+/// What is settled when a store is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PromptSettings {
+    /// Checksum of the weights of the language model.
+    pub(crate) model: String,
+    /// The name of the memory cells.
+    pub(crate) device: String,
+    /// The population of the chips.
+    pub(crate) seed: u64,
+}
+
+/// A prompt in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredPrompt {
+    name: String,
+    key: EntryId,
+    tokens: Vec<EntryId>,
+}
+
+/// `prompts.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    schema: String,
+    generation: u64,
+    settings: PromptSettings,
+    prompts: Vec<StoredPrompt>,
+}
+
+/// Prompts, their keys and their virtual tokens.
+pub(crate) struct PromptStore {
+    pub(crate) settings: PromptSettings,
+    prompts: Vec<StoredPrompt>,
+    keys: VectorStore,
+    tokens: VectorStore,
+    generation: u64,
+}
+
+/// A prompt as a chip gives it.
+pub(crate) struct FetchedPrompt {
+    /// The name of the prompt whose key comes first on the chip.
+    pub(crate) name: String,
+    /// The name of that which comes first in an ideal search.
+    pub(crate) ideal: String,
+    /// The score of the key on the chip.
+    pub(crate) score: f32,
+    /// Embeddings of the virtual tokens as they are read, `[tokens, width]`.
+    pub(crate) tokens: Vec<f32>,
+}
+
+impl PromptStore {
+    /// An empty store for a model of `width`, which is not on disk yet.
+    ///
+    /// # Errors
+    /// A setting that cannot be.
+    pub(crate) fn new(
+        settings: PromptSettings,
+        width: usize,
+        config: &SearchConfig,
+    ) -> Result<Self> {
+        Ok(Self {
+            settings,
+            prompts: Vec::new(),
+            keys: VectorStore::new(TextEncoder::hashed_ngrams().dimension(), config)?,
+            tokens: VectorStore::new(width, config)?,
+            generation: 0,
+        })
+    }
+
+    /// Whether `folder` holds a store of prompts.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        folder.join(MANIFEST).is_file()
+    }
+
+    /// The store in `folder`.
+    ///
+    /// # Errors
+    /// A folder without one, and files that are damaged or do not belong together.
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
+        let place = folder.display();
+        if !Self::is_in(folder) {
+            bail!(
+                "there is no store of prompts in {place}; hint: `crossburn tune prompt --store {place}` makes one"
+            );
+        }
+        let path = folder.join(MANIFEST);
+        let manifest: Manifest =
+            serde_json::from_slice(&fs_err::read(&path)?).with_context(|| {
+                format!(
+                    "{} is damaged or of another version; hint: tune the prompts again into a new folder",
+                    path.display()
+                )
+            })?;
+        if manifest.schema != SCHEMA {
+            bail!(
+                "{} is of format {:?}, this version reads {SCHEMA}; hint: tune the prompts again into a new folder",
+                path.display(),
+                manifest.schema
+            );
+        }
+        let part =
+            |name: &str| load_vector_store(&folder.join(format!("{name}{}", manifest.generation)));
+        let ((keys, of_keys), (tokens, of_tokens)) = (part(KEYS)?, part(TOKENS)?);
+        let prompts = &manifest.prompts;
+        let whole = prompts.iter().all(|prompt| {
+            let tokens_are_there = prompt.tokens.iter().all(|entry| tokens.contains(*entry));
+            keys.contains(prompt.key) && tokens_are_there
+        });
+        let own = [of_keys, of_tokens]
+            .iter()
+            .all(|origin| *origin == manifest.settings.origin());
+        if !whole || !own || keys.len() != prompts.len() {
+            bail!(
+                "{} does not belong to the vectors beside it; hint: tune the prompts again into a new folder",
+                path.display()
+            );
+        }
+        Ok(Self {
+            settings: manifest.settings,
+            prompts: manifest.prompts,
+            keys,
+            tokens,
+            generation: manifest.generation,
+        })
+    }
+
+    /// Refuses prompts of another language model, by the checksum of its weights and its width.
+    ///
+    /// # Errors
+    /// What to do about it.
+    pub(crate) fn require_model(&self, model: &str, width: usize) -> Result<()> {
+        match self.settings.model == model && self.tokens.dimension() == width {
+            true => Ok(()),
+            false => bail!(
+                "--store holds prompts of another model; hint: take the --model that they were tuned for, or another --store"
+            ),
+        }
+    }
+
+    /// Puts the virtual tokens `[tokens, width]` under `name`, in place of what has that name. Their key is the mean of the vectors of `texts`. Returns
+    /// how many numbers are larger than those of the first prompt, and clipped.
+    ///
+    /// # Errors
+    /// Texts in which the encoder finds no word, and those of the store.
+    pub(crate) fn put(&mut self, name: &str, texts: &[&str], tokens: &[f32]) -> Result<u64> {
+        let key = key(texts)?;
+        let clipped = self.tokens.clipped();
+        if let Some(at) = self.prompts.iter().position(|prompt| prompt.name == name) {
+            let before = self.prompts.remove(at);
+            self.keys.erase(before.key)?;
+            for token in before.tokens {
+                self.tokens.erase(token)?;
+            }
+        }
+        let prompt = StoredPrompt {
+            name: name.to_string(),
+            key: self.keys.append(&key)?,
+            tokens: self.tokens.extend(tokens)?,
+        };
+        self.prompts.push(prompt);
+        Ok(self.tokens.clipped() - clipped)
+    }
+
+    /// Prompts in the store.
+    pub(crate) fn len(&self) -> usize {
+        self.prompts.len()
+    }
+
+    /// Writes it to `folder`, which is there.
+    ///
+    /// # Errors
+    /// Files that cannot be written; the store on disk is then as it was.
+    pub(crate) fn save(&mut self, folder: &Path) -> Result<()> {
+        let generation = self.generation + 1;
+        let origin = self.settings.origin();
+        for (name, vectors) in [(KEYS, &self.keys), (TOKENS, &self.tokens)] {
+            let part = folder.join(format!("{name}{generation}"));
+            if part.exists() {
+                fs_err::remove_dir_all(&part)?;
+            }
+            save_vector_store(&part, vectors, &origin)?;
+        }
+        let manifest = Manifest {
+            schema: SCHEMA.to_string(),
+            generation,
+            settings: self.settings.clone(),
+            prompts: self.prompts.clone(),
+        };
+        let text = serde_json::to_string_pretty(&manifest)? + "\n";
+        write_bytes(&folder.join(MANIFEST), text.as_bytes())?;
+        self.generation = generation;
+        remove_others(folder, &[KEYS, TOKENS], generation)
+    }
+
+    /// The prompt whose key is most like `text` on chip `chip`, as its cells hold it.
+    ///
+    /// # Errors
+    /// A text in which the encoder finds no word, and those of the store.
+    pub(crate) fn fetch(&self, text: &str, chip: u64) -> Result<FetchedPrompt> {
+        let key = key(&[text])?;
+        let queries = QuantizedQueries::new(&key, self.keys.dimension(), self.keys.config())?;
+        let chip = ChipSeed::new(self.settings.seed, chip);
+        let on_chip = self.keys.program(chip)?.search(&queries, 1)?.concat();
+        let ideal = self.keys.exact(&queries, 1)?.concat();
+        let of = |entry: EntryId| self.prompts.iter().find(|prompt| prompt.key == entry);
+        let (Some(hit), Some(best)) = (on_chip.first(), ideal.first()) else {
+            bail!("the store holds no prompt; hint: `crossburn tune prompt --store` puts one in");
+        };
+        let (Some(found), Some(ideal)) = (of(hit.entry), of(best.entry)) else {
+            bail!(
+                "the store has a key without a prompt; hint: tune the prompts again into a new folder"
+            );
+        };
+        let cells = self.tokens.program(chip)?;
+        let mut tokens = Vec::new();
+        for token in &found.tokens {
+            tokens.extend(cells.read(*token)?);
+        }
+        Ok(FetchedPrompt {
+            name: found.name.clone(),
+            ideal: ideal.name.clone(),
+            score: hit.score,
+            tokens,
+        })
+    }
+}
+
+impl PromptSettings {
+    /// The same for the vectors alone.
+    fn origin(&self) -> StoreOrigin {
+        StoreOrigin {
+            model: self.model.clone(),
+            device: self.device.clone(),
+            chip: ChipSeed::new(self.seed, 0),
+        }
+    }
+}
+
+/// The mean of the vectors of `texts`, of length 1.
+fn key(texts: &[&str]) -> Result<Vec<f32>> {
+    let encoder = TextEncoder::hashed_ngrams();
+    let mut sums = vec![0.0f64; encoder.dimension()];
+    for vector in encoder.embed(texts)? {
+        for (sum, number) in sums.iter_mut().zip(vector) {
+            *sum += f64::from(number);
+        }
+    }
+    let length = sums.iter().map(|sum| sum * sum).sum::<f64>().sqrt();
+    if length == 0.0 {
+        bail!(
+            "the text has no word by which a prompt is found; hint: write it with letters or digits"
+        );
+    }
+    Ok(sums.into_iter().map(|sum| (sum / length) as f32).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use crossburn_hardware::MemoryDevice;
+
+    use super::*;
+
+    fn store(device: &str) -> PromptStore {
+        let settings = PromptSettings {
+            model: "m".to_string(),
+            device: device.to_string(),
+            seed: 3,
+        };
+        let config = SearchConfig::new(MemoryDevice::preset(device).unwrap());
+        PromptStore::new(settings, 2, &config).unwrap()
+    }
+
+    #[test]
+    fn the_prompt_of_the_likest_key_is_read_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut first = store("ideal");
+        first
+            .put(
+                "bread",
+                &["dough rises", "an oven is hot"],
+                &[1.0, -0.5, 0.25, 0.0, 0.5, 1.0],
+            )
+            .unwrap();
+        first
+            .put("cells", &["a memory cell drifts"], &[-1.0, 1.0])
+            .unwrap();
+        first.save(folder).unwrap();
+        let mut again = PromptStore::open(folder).unwrap();
+        let found = again.fetch("the hot oven", 0).unwrap();
+        assert_eq!(
+            (found.name.as_str(), found.ideal.as_str()),
+            ("bread", "bread")
+        );
+        // Steps of 1/127.
+        for (read, stored) in found.tokens.iter().zip([1.0, -0.5, 0.25, 0.0, 0.5, 1.0]) {
+            assert!(
+                (read - stored).abs() <= 0.5 / 127.0 + 1e-6,
+                "{read} {stored}"
+            );
+        }
+        assert_eq!(found.tokens.len(), 6);
+        // A name has one prompt, and a number beyond those of the first prompt is clipped and counted.
+        assert_eq!(again.put("bread", &["loaves"], &[2.0, 0.5]).unwrap(), 1);
+        again.save(folder).unwrap();
+        let last = PromptStore::open(folder).unwrap();
+        assert_eq!(last.len(), 2);
+        assert_eq!(last.fetch("loaves", 5).unwrap().tokens.len(), 2);
+        last.require_model("m", 2).unwrap();
+        for (model, width) in [("other", 2), ("m", 3)] {
+            let message = last.require_model(model, width).unwrap_err().to_string();
+            assert!(message.contains("of another model; hint: "), "{message}");
+        }
+        let message = last.fetch("!?", 0).err().unwrap().to_string();
+        assert!(message.contains("has no word"), "{message}");
+        std::fs::remove_file(folder.join(MANIFEST)).unwrap();
+        let message = PromptStore::open(folder).err().unwrap().to_string();
+        assert!(
+            message.contains("there is no store of prompts in"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn cells_with_errors_give_another_prompt_on_every_chip() {
+        let mut noisy = store("rram4");
+        noisy.put("a", &["words"], &[1.0, -0.5]).unwrap();
+        let read = |chip| noisy.fetch("words", chip).unwrap().tokens;
+        assert_eq!(read(1), read(1));
+        assert_ne!(read(1), read(2));
+    }
+}

@@ -1,0 +1,174 @@
+//! From text to vectors: the encoder of a store.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use crossburn_checkpoints::{ModelFolder, Tokenizer};
+use crossburn_models::HashedNgrams;
+use crossburn_models::encoder::Encoder;
+use serde::{Deserialize, Serialize};
+
+use crate::apps::sentences::{cut, embedded};
+
+/// The encoder that needs no file, and its name on the command line.
+pub(crate) const HASHED_NGRAMS: &str = "hashed-ngrams";
+
+/// Numbers of its vectors, as many as those of all-MiniLM-L6-v2.
+const DIMENSION: usize = 384;
+/// The seed of its projection. Another one would make all stores foreign.
+const SEED: u64 = 0;
+
+/// Which encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum EncoderSettings {
+    /// Hashed n-grams through a random projection.
+    HashedNgrams { dimension: usize, seed: u64 },
+    /// A folder with an encoder such as all-MiniLM-L6-v2.
+    Sentences {
+        /// Where it was when the store was made.
+        folder: PathBuf,
+        /// Of its weights.
+        checksum: String,
+    },
+}
+
+impl EncoderSettings {
+    /// What tells this encoder from all others; the folder does not.
+    pub(crate) fn identity(&self) -> String {
+        match self {
+            Self::HashedNgrams { dimension, seed } => {
+                format!("{HASHED_NGRAMS} of {dimension} numbers with seed {seed}")
+            }
+            Self::Sentences { folder, checksum } => {
+                let name = folder.file_name().unwrap_or(folder.as_os_str());
+                format!("{} with weights {checksum}", name.to_string_lossy())
+            }
+        }
+    }
+
+    /// Whether both give the same vectors.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sentences { checksum: a, .. }, Self::Sentences { checksum: b, .. }) => a == b,
+            _ => self == other,
+        }
+    }
+}
+
+/// An encoder that is ready.
+pub(crate) struct TextEncoder {
+    settings: EncoderSettings,
+    kind: Kind,
+}
+
+enum Kind {
+    Ngrams(HashedNgrams),
+    Sentences(Box<SentenceEncoder>),
+}
+
+/// An encoder of the BERT family with its tokenizer.
+struct SentenceEncoder {
+    tokenizer: Tokenizer,
+    encoder: Encoder,
+}
+
+impl TextEncoder {
+    /// The encoder that needs no file.
+    pub(crate) fn hashed_ngrams() -> Self {
+        Self::of_ngrams(HashedNgrams::new(DIMENSION, SEED))
+    }
+
+    fn of_ngrams(ngrams: HashedNgrams) -> Self {
+        Self {
+            settings: EncoderSettings::HashedNgrams {
+                dimension: ngrams.dimension(),
+                seed: ngrams.seed(),
+            },
+            kind: Kind::Ngrams(ngrams),
+        }
+    }
+
+    /// The encoder in `folder`, on the processor.
+    ///
+    /// # Errors
+    /// A folder without an encoder, and whatever is wrong with its files.
+    pub(crate) fn sentences(folder: &Path) -> Result<Self> {
+        let opened = ModelFolder::open(folder)?;
+        let config = opened.encoder_config()?;
+        let tokenizer = opened.tokenizer(config.vocabulary)?;
+        let path = folder
+            .canonicalize()
+            .with_context(|| folder.display().to_string())?;
+        Ok(Self {
+            settings: EncoderSettings::Sentences {
+                folder: path,
+                checksum: opened.weights_checksum()?,
+            },
+            kind: Kind::Sentences(Box::new(SentenceEncoder {
+                tokenizer,
+                encoder: opened.encoder(&Device::flex())?.module,
+            })),
+        })
+    }
+
+    /// The encoder that `settings` names.
+    ///
+    /// # Errors
+    /// A folder that is no longer there, or holds other weights.
+    pub(crate) fn of(settings: &EncoderSettings) -> Result<Self> {
+        let folder = match settings {
+            EncoderSettings::HashedNgrams { dimension, seed } => {
+                return Ok(Self::of_ngrams(HashedNgrams::new(*dimension, *seed)));
+            }
+            EncoderSettings::Sentences { folder, .. } => folder,
+        };
+        if !folder.exists() {
+            bail!(
+                "the encoder of the store is no longer in {}; hint: name its folder with --model",
+                folder.display()
+            );
+        }
+        let found = Self::sentences(folder)?;
+        match found.settings.is_same(settings) {
+            true => Ok(found),
+            false => bail!(
+                "{} holds other weights than when the store was made; hint: name the folder of {} with --model",
+                folder.display(),
+                settings.identity()
+            ),
+        }
+    }
+
+    /// Which encoder it is.
+    pub(crate) fn settings(&self) -> &EncoderSettings {
+        &self.settings
+    }
+
+    /// Numbers of a vector.
+    pub(crate) fn dimension(&self) -> usize {
+        match &self.kind {
+            Kind::Ngrams(ngrams) => ngrams.dimension(),
+            Kind::Sentences(model) => model.encoder.config().width,
+        }
+    }
+
+    /// One vector for each text, of length 1; that of a text in which the encoder finds no word is all zeros. A text that is longer than the
+    /// encoder takes is cut.
+    ///
+    /// # Errors
+    /// Vectors that are not finite.
+    pub(crate) fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+        match &self.kind {
+            Kind::Ngrams(ngrams) => Ok(texts.iter().map(|text| ngrams.embed(text)).collect()),
+            Kind::Sentences(model) => {
+                let positions = model.encoder.config().max_positions;
+                let tokens = texts
+                    .iter()
+                    .map(|text| Ok(cut(model.tokenizer.encode(text, true)?, positions)));
+                embedded(&model.encoder, &tokens.collect::<Result<Vec<_>>>()?)
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Documents into a store: read, cut, embedded, stored, judged.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Result, bail};
+use crossburn_hardware::search::SearchConfig;
+
+use super::documents::{Document, Files, Reading, identity};
+use super::encoder::TextEncoder;
+use super::judge::{Judged, Questions};
+use super::passage_store::{PassageStore, StoreSettings};
+use super::unfinished::Unfinished;
+use super::update::{StoredPassage, Update};
+use crate::apps::sentences::BATCH;
+use crate::apps::study::{Clock, version};
+use crate::apps::workplace::JobObserver;
+use crate::report::{Document as _, PopulationSummary, StoreChanges, StoreQuestions, StoreReport};
+
+/// The store that an index begins with.
+pub(crate) enum Begin {
+    /// One that is there.
+    There(Box<PassageStore>),
+    /// A new one.
+    New(StoreSettings, Box<SearchConfig>),
+}
+
+/// Documents for a store.
+pub(crate) struct IndexJob<'a> {
+    /// The folder of the store, which is there and belongs to the job.
+    pub(crate) folder: PathBuf,
+    pub(crate) encoder: &'a TextEncoder,
+    /// Files and folders with documents.
+    pub(crate) documents: Vec<PathBuf>,
+    /// Files and folders of which nothing stays in the store.
+    pub(crate) dropped: Vec<PathBuf>,
+    /// The fields of JSON lines.
+    pub(crate) fields: Vec<String>,
+    /// The user of a LaMP file.
+    pub(crate) user: Option<String>,
+    /// Chips that are asked at the end.
+    pub(crate) chips: u64,
+    /// Questions that they are asked at most.
+    pub(crate) questions: usize,
+    /// The command line.
+    pub(crate) reproduce: String,
+    pub(crate) stop: &'a AtomicBool,
+    pub(crate) observer: &'a dyn JobObserver,
+}
+
+/// How an index ended.
+pub(crate) enum Indexed {
+    /// The store has the passages, and this is its report.
+    Done(Box<StoreReport>),
+    /// The store has the passages, and its report has fewer chips than were asked for.
+    Cut(Box<StoreReport>),
+    /// The store is as it was; so many vectors are kept for the next index.
+    Interrupted { kept: usize, of: usize },
+}
+
+impl IndexJob<'_> {
+    /// Runs the index on the store `begin`.
+    ///
+    /// # Errors
+    /// Documents that cannot be read, dropped files that the store does not know, a store that would be too full or empty, vectors that are not
+    /// finite, and files that cannot be written. The store is then as it was.
+    pub(crate) fn run(self, begin: Begin) -> Result<Indexed> {
+        let mut clock = Clock::new();
+        let (mut store, is_new) = match begin {
+            Begin::There(store) => (*store, false),
+            Begin::New(settings, config) => {
+                let dimension = self.encoder.dimension();
+                (PassageStore::new(settings, dimension, &config)?, true)
+            }
+        };
+        let documents = clock.time("read", || self.read(&store))?;
+        let dropped = self.dropped.iter().map(|path| identity(path));
+        let dropped: Vec<String> = dropped.collect::<Result<_>>()?;
+        if let Some(unknown) = Update::unknown(&store.passages, &dropped) {
+            bail!(
+                "--drop: no passage of {} is from {unknown}; hint: name a file or folder as it was indexed",
+                self.folder.display()
+            );
+        }
+        let update = Update::of(&store.passages, &documents, &dropped);
+        self.check(&store, &update)?;
+        let mut unfinished = Unfinished::open(
+            &self.folder,
+            self.encoder.settings(),
+            self.encoder.dimension(),
+        )?;
+        if unfinished.known() > 0 {
+            self.observer.note(&format!(
+                "going on: {} vectors were made before",
+                unfinished.known()
+            ));
+        }
+        let made = clock.time("embed", || self.embed(&update, &mut unfinished))?;
+        let Some(vectors) = made else {
+            return Ok(Indexed::Interrupted {
+                kept: unfinished.known(),
+                of: update.added.len(),
+            });
+        };
+        let clipped = store.vectors.clipped();
+        let changes = clock.time("store", || apply(&mut store, update, vectors))?;
+        if store.vectors.clipped() > clipped {
+            self.observer.note(&format!(
+                "{} numbers of the new vectors are larger than the first documents of the store had, and are clipped",
+                store.vectors.clipped() - clipped
+            ));
+        }
+        if store.passages.is_empty() {
+            bail!(
+                "the encoder finds no word in any passage; hint: give documents with letters or digits"
+            );
+        }
+        // A store that did not change is not written again.
+        if is_new || store.has_changed() {
+            store.save(&self.folder)?;
+        }
+        unfinished.remove()?;
+        let judged = clock.time("judge", || self.judge(&store))?;
+        let cut = judged
+            .as_ref()
+            .is_some_and(|judged| (judged.chips.chips() as u64) < self.chips);
+        let report = Box::new(self.report(&store, changes, judged, clock)?);
+        Ok(match cut {
+            true => Indexed::Cut(report),
+            false => Indexed::Done(report),
+        })
+    }
+
+    /// Reads the documents, and says what of them is left out.
+    fn read(&self, store: &PassageStore) -> Result<Vec<Document>> {
+        let files = Files::of(&self.documents)?;
+        if files.passed_over > 0 {
+            self.observer.note(&format!(
+                "{} files in folders are of no kind of document: name those to read as text",
+                files.passed_over
+            ));
+        }
+        let reading = Reading {
+            most_words: store.settings.max_words,
+            fields: self.fields.clone(),
+            user: self.user.clone(),
+        };
+        let documents = files.read(&reading)?;
+        let void = documents
+            .iter()
+            .filter(|document| document.passages.is_empty());
+        let (void, lines) = (
+            void.count(),
+            documents
+                .iter()
+                .map(|document| document.empty)
+                .sum::<usize>(),
+        );
+        for (count, what) in [(void, "files"), (lines, "lines or entries")] {
+            if count > 0 {
+                self.observer
+                    .note(&format!("{count} {what} without text are left out"));
+            }
+        }
+        Ok(documents)
+    }
+
+    /// Refuses an update that leaves nothing, or more than fits, before anything is embedded.
+    fn check(&self, store: &PassageStore, update: &Update) -> Result<()> {
+        let folder = self.folder.display();
+        let after = update.kept.len() + update.added.len();
+        if after == 0 {
+            match store.passages.is_empty() {
+                true => bail!("there is no passage to store; hint: give documents with text"),
+                false => bail!(
+                    "nothing would be left in {folder}; hint: remove the folder to begin anew"
+                ),
+            }
+        }
+        match store.vectors.config().capacity {
+            Some(capacity) if after > capacity => bail!(
+                "{folder} is full: it takes {capacity} passages and would hold {after}; hint: --drop documents, or index into another --out with a \
+                 larger --capacity"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// The vectors of the passages that came, those that were made before among them; nothing where it was stopped.
+    fn embed(&self, update: &Update, unfinished: &mut Unfinished) -> Result<Option<Vec<Vec<f32>>>> {
+        let texts: Vec<&str> = update.added.iter().map(|(text, _)| text.as_str()).collect();
+        let stage = self
+            .observer
+            .stage("embed passages", texts.len() as u64, "passage");
+        let missing = texts
+            .iter()
+            .filter(|text| unfinished.vector(text).is_none());
+        let missing: Vec<&str> = missing.copied().collect();
+        stage.advance((texts.len() - missing.len()) as u64);
+        for batch in missing.chunks(BATCH) {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let vectors = self.encoder.embed(batch)?;
+            unfinished.keep(batch, vectors)?;
+            stage.advance(batch.len() as u64);
+        }
+        let vectors = texts
+            .iter()
+            .filter_map(|text| unfinished.vector(text).cloned());
+        Ok(Some(vectors.collect()))
+    }
+
+    fn judge(&self, store: &PassageStore) -> Result<Option<Judged>> {
+        let questions = Questions::of(
+            &store.passages,
+            self.questions,
+            self.encoder,
+            &store.vectors,
+        )?;
+        let chips = (store.settings.seed, self.chips);
+        questions
+            .map(|questions| questions.judge(&store.vectors, chips, self.stop, self.observer))
+            .transpose()
+    }
+
+    fn report(
+        &self,
+        store: &PassageStore,
+        changes: StoreChanges,
+        judged: Option<Judged>,
+        clock: Clock,
+    ) -> Result<StoreReport> {
+        let questions = judged.map(|judged| {
+            let chips = match judged.chips.chips() {
+                0 => None,
+                _ => Some(PopulationSummary::of(&judged.chips, judged.questions)?),
+            };
+            anyhow::Ok(StoreQuestions {
+                count: judged.questions,
+                ideal: judged.ideal,
+                chips,
+            })
+        });
+        let files: BTreeSet<&str> = store
+            .passages
+            .iter()
+            .flat_map(|passage| &passage.places)
+            .map(|place| place.file.as_str())
+            .collect();
+        let (version, commit) = version();
+        Ok(StoreReport {
+            schema: StoreReport::SCHEMA.to_string(),
+            version,
+            commit,
+            reproduce: self.reproduce.clone(),
+            config: store.configuration()?,
+            encoder: store.settings.encoder.identity(),
+            device: store.settings.device.clone(),
+            hardware: store.settings.hardware.clone(),
+            dimension: store.vectors.dimension(),
+            bits: store.vectors.config().bits,
+            documents: files.len(),
+            passages: store.passages.len(),
+            changes,
+            cost: store.cost()?,
+            questions: questions.transpose()?,
+            timing: clock.timing(),
+        })
+    }
+}
+
+/// Changes the store: erases first, so that slots are free for what comes. A vector of zeros, in whose passage the encoder finds no word, is left
+/// out.
+fn apply(store: &mut PassageStore, update: Update, vectors: Vec<Vec<f32>>) -> Result<StoreChanges> {
+    let mut changes = StoreChanges {
+        erased: update.erased.len(),
+        duplicates: update.duplicates,
+        ..StoreChanges::default()
+    };
+    for entry in update.erased {
+        store.vectors.erase(entry)?;
+    }
+    let (mut texts, mut numbers) = (Vec::new(), Vec::new());
+    for (added, vector) in update.added.into_iter().zip(vectors) {
+        match vector.iter().all(|number| *number == 0.0) {
+            true => changes.left_out += 1,
+            false => {
+                numbers.extend(vector);
+                texts.push(added);
+            }
+        }
+    }
+    changes.added = texts.len();
+    let entries = store.vectors.extend(&numbers)?;
+    let added = entries
+        .into_iter()
+        .zip(texts)
+        .map(|(entry, (text, places))| StoredPassage {
+            entry,
+            places,
+            text,
+        });
+    let mut passages = update.kept;
+    passages.extend(added);
+    store.replace_passages(passages);
+    Ok(changes)
+}

@@ -1,0 +1,233 @@
+//! Passages: what a document is cut into.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a passage stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Place {
+    /// The file, as an absolute path.
+    pub(crate) file: String,
+    /// Where in the file: `line 12`, or an entry of a profile.
+    pub(crate) at: String,
+}
+
+/// A piece of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Passage {
+    /// Where in its file.
+    pub(crate) at: String,
+    /// Its words with one blank between two.
+    pub(crate) text: String,
+}
+
+/// A word and its line, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Word<'a> {
+    line: usize,
+    text: &'a str,
+}
+
+/// The passages of a plain text: its paragraphs, which blank lines separate. A longer one than `most` words is cut, after a sentence where
+/// one ends in the second half of the words that fit.
+pub(crate) fn of_text(text: &str, most: usize) -> Vec<Passage> {
+    let mut paragraphs = vec![Vec::new()];
+    for (line, number) in text.lines().zip(1..) {
+        match line.trim().is_empty() {
+            true => paragraphs.push(Vec::new()),
+            false => extend(&mut paragraphs, line, number),
+        }
+    }
+    cut_all(&paragraphs, most)
+}
+
+/// The passages of a Markdown text: as of a plain text, but that a heading belongs to the paragraph after it, and a fenced block is one
+/// paragraph.
+pub(crate) fn of_markdown(text: &str, most: usize) -> Vec<Passage> {
+    let mut paragraphs = vec![Vec::new()];
+    let mut fence: Option<&str> = None;
+    // The last words are those of a heading: the next paragraph goes on from them.
+    let mut after_heading = false;
+    for (line, number) in text.lines().zip(1..) {
+        let trimmed = line.trim();
+        if let Some(end) = fence {
+            match trimmed.starts_with(end) {
+                true => fence = None,
+                false => extend(&mut paragraphs, line, number),
+            }
+            continue;
+        }
+        let opened = ["```", "~~~"]
+            .into_iter()
+            .find(|mark| trimmed.starts_with(mark));
+        if opened.is_some() {
+            fence = opened;
+            after_heading = false;
+        } else if let Some(heading) = heading(line) {
+            if !after_heading {
+                paragraphs.push(Vec::new());
+            }
+            extend(&mut paragraphs, heading, number);
+            after_heading = true;
+        } else if trimmed.is_empty() {
+            if !after_heading {
+                paragraphs.push(Vec::new());
+            }
+        } else {
+            extend(&mut paragraphs, line, number);
+            after_heading = false;
+        }
+    }
+    cut_all(&paragraphs, most)
+}
+
+/// The passages of a text that stands at `at`, whatever its lines.
+pub(crate) fn of_entry(text: &str, at: &str, most: usize) -> Vec<Passage> {
+    let words = text.split_whitespace().map(|text| Word { line: 0, text });
+    let passages = cut(&words.collect::<Vec<_>>(), most);
+    let placed = passages.into_iter().map(|passage| Passage {
+        at: at.to_string(),
+        ..passage
+    });
+    placed.collect()
+}
+
+/// The first sentence of a passage where another follows.
+pub(crate) fn first_sentence(text: &str) -> Option<&str> {
+    let mut end = 0;
+    for word in text.split_inclusive(' ') {
+        end += word.len();
+        if ends_sentence(word.trim_end()) {
+            break;
+        }
+    }
+    let (first, rest) = text.split_at(end);
+    (!rest.is_empty()).then(|| first.trim_end())
+}
+
+/// The words of a heading.
+fn heading(line: &str) -> Option<&str> {
+    let words = line.trim_start_matches('#');
+    let marks = line.len() - words.len();
+    ((1..=6).contains(&marks) && words.starts_with([' ', '\t'])).then_some(words)
+}
+
+/// Adds the words of a line to the last paragraph.
+fn extend<'a>(paragraphs: &mut [Vec<Word<'a>>], text: &'a str, line: usize) {
+    if let Some(last) = paragraphs.last_mut() {
+        last.extend(text.split_whitespace().map(|text| Word { line, text }));
+    }
+}
+
+fn cut_all(paragraphs: &[Vec<Word<'_>>], most: usize) -> Vec<Passage> {
+    let pieces = paragraphs.iter().map(|words| cut(words, most));
+    pieces.flatten().collect()
+}
+
+/// A paragraph in passages of at most `most` words, at least 1.
+fn cut(mut words: &[Word<'_>], most: usize) -> Vec<Passage> {
+    let most = most.max(1);
+    let mut found = Vec::new();
+    while let Some(first) = words.first() {
+        let end = match words.len() <= most {
+            true => words.len(),
+            false => {
+                let late = most / 2..most;
+                let sentence = late.rev().find(|at| ends_sentence(words[*at].text));
+                sentence.map_or(most, |at| at + 1)
+            }
+        };
+        let (piece, rest) = words.split_at(end);
+        let texts: Vec<&str> = piece.iter().map(|word| word.text).collect();
+        found.push(Passage {
+            at: format!("line {}", first.line),
+            text: texts.join(" "),
+        });
+        words = rest;
+    }
+    found
+}
+
+/// Whether a sentence ends with `word`.
+fn ends_sentence(word: &str) -> bool {
+    word.trim_end_matches(['"', '\'', ')', ']', '”', '’', '»', '*', '_'])
+        .ends_with(['.', '!', '?', '…', '。'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(passages: &[Passage]) -> Vec<(&str, &str)> {
+        let shown = passages
+            .iter()
+            .map(|passage| (passage.at.as_str(), passage.text.as_str()));
+        shown.collect()
+    }
+
+    #[test]
+    fn paragraphs_of_a_text_keep_their_first_line() {
+        let text = "\n one two\nthree \n\n\n  \nfour\r\nfive\n";
+        let found = of_text(text, 10);
+        assert_eq!(
+            shown(&found),
+            [("line 2", "one two three"), ("line 7", "four five")]
+        );
+        assert!(of_text(" \n\n", 10).is_empty());
+    }
+
+    #[test]
+    fn long_paragraphs_are_cut_after_a_sentence_where_one_ends_late_enough() {
+        let text = "a b c.\nd e f g h.) i j k l m n o";
+        let found = of_text(text, 6);
+        // Sentences end after three words, and after two of the rest: both in the first half of the six that fit.
+        assert_eq!(
+            shown(&found),
+            [
+                ("line 1", "a b c. d e f"),
+                ("line 2", "g h.) i j k l"),
+                ("line 2", "m n o"),
+            ]
+        );
+        let found = of_text("a b c d. e f g h", 6);
+        assert_eq!(
+            shown(&found),
+            [("line 1", "a b c d."), ("line 1", "e f g h")]
+        );
+    }
+
+    #[test]
+    fn headings_belong_to_what_follows_and_fenced_blocks_stay_whole() {
+        let text =
+            "# A\n\n## B\n\ntext\nmore\n\n- item\n# C\nlast\n\n```sh\nx\n\ny\n```\n#hash\n# D\n";
+        let found = of_markdown(text, 20);
+        assert_eq!(
+            shown(&found),
+            [
+                ("line 1", "A B text more"),
+                ("line 8", "- item"),
+                ("line 9", "C last"),
+                ("line 13", "x y #hash"),
+                ("line 18", "D"),
+            ]
+        );
+    }
+
+    #[test]
+    fn entries_keep_their_place_and_first_sentences_need_a_second() {
+        let found = of_entry("a b\nc d", "question 1, profile 0", 3);
+        assert_eq!(
+            shown(&found),
+            [
+                ("question 1, profile 0", "a b c"),
+                ("question 1, profile 0", "d"),
+            ]
+        );
+        assert_eq!(
+            first_sentence("Cells drift. They age."),
+            Some("Cells drift.")
+        );
+        assert_eq!(first_sentence("Cells drift."), None);
+        assert_eq!(first_sentence("no end here"), None);
+    }
+}

@@ -1,0 +1,237 @@
+//! A store of passages on disk.
+//!
+//! ```text
+//! STORE/store.json            which encoder, device and cut; which generation holds
+//! STORE/passages-N.jsonl      a passage a line
+//! STORE/vectors-N/            their vectors in integers, with all that tells one chip from another
+//! ```
+//!
+//! An index writes the files of the next generation first, and then `store.json` in one step: a store is always whole. Files of another generation are
+//! left over from a process that was killed, and go with the next index.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use crossburn_checkpoints::{StoreOrigin, load_vector_store, save_vector_store, write_bytes};
+use crossburn_hardware::search::{SearchConfig, StoreCost, VectorStore};
+use crossburn_noise::ChipSeed;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::encoder::{EncoderSettings, TextEncoder};
+use super::update::StoredPassage;
+use crate::apps::generations::remove_others;
+
+const MANIFEST: &str = "store.json";
+const SCHEMA: &str = "crossburn.passages/1";
+const PASSAGES: &str = "passages-";
+const VECTORS: &str = "vectors-";
+
+/// What is settled when a store is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreSettings {
+    pub(crate) encoder: EncoderSettings,
+    /// Words of a passage at most.
+    pub(crate) max_words: usize,
+    /// The name of the memory cells.
+    pub(crate) device: String,
+    /// The name of the hardware: arrays, mapping, cost.
+    pub(crate) hardware: String,
+    /// The population of the chips that the vectors lie on.
+    pub(crate) seed: u64,
+}
+
+impl StoreSettings {
+    /// The same for the vectors alone.
+    fn origin(&self) -> StoreOrigin {
+        StoreOrigin {
+            model: self.encoder.identity(),
+            device: self.device.clone(),
+            chip: ChipSeed::new(self.seed, 0),
+        }
+    }
+}
+
+/// `store.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    schema: String,
+    generation: u64,
+    settings: StoreSettings,
+}
+
+/// Passages and their vectors.
+pub(crate) struct PassageStore {
+    pub(crate) settings: StoreSettings,
+    /// In the order of their entries.
+    pub(crate) passages: Vec<StoredPassage>,
+    pub(crate) vectors: VectorStore,
+    generation: u64,
+    changed: bool,
+}
+
+impl PassageStore {
+    /// An empty store, which is not on disk yet.
+    ///
+    /// # Errors
+    /// A setting that cannot be.
+    pub(crate) fn new(
+        settings: StoreSettings,
+        dimension: usize,
+        config: &SearchConfig,
+    ) -> Result<Self> {
+        Ok(Self {
+            settings,
+            passages: Vec::new(),
+            vectors: VectorStore::new(dimension, config)?,
+            generation: 0,
+            changed: false,
+        })
+    }
+
+    /// Whether `folder` holds a store.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        folder.join(MANIFEST).is_file()
+    }
+
+    /// The store in `folder`.
+    ///
+    /// # Errors
+    /// A folder without a store, and files that are damaged or do not belong together.
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
+        let place = folder.display();
+        if !Self::is_in(folder) {
+            bail!(
+                "there is no store in {place}; hint: `crossburn rag index DOCS --out {place}` makes one"
+            );
+        }
+        let path = folder.join(MANIFEST);
+        let damaged = || {
+            format!(
+                "{} is damaged; hint: index into a new folder",
+                path.display()
+            )
+        };
+        let manifest: Value =
+            serde_json::from_slice(&fs_err::read(&path)?).with_context(damaged)?;
+        // The schema is read first, so that a store of another version is refused for its age.
+        if manifest["schema"] != SCHEMA {
+            bail!(
+                "{} is of format {}, this version reads {SCHEMA}; hint: index the documents again into a new folder",
+                path.display(),
+                manifest["schema"]
+            );
+        }
+        let manifest: Manifest = serde_json::from_value(manifest).with_context(damaged)?;
+        let generation = manifest.generation;
+        let (vectors, origin) = load_vector_store(&folder.join(format!("{VECTORS}{generation}")))?;
+        if origin != manifest.settings.origin() {
+            bail!(
+                "{} does not belong to the vectors beside it; hint: index the documents again into a new folder",
+                path.display()
+            );
+        }
+        let path = folder.join(format!("{PASSAGES}{generation}.jsonl"));
+        let text = fs_err::read_to_string(&path)?;
+        let passages = text.lines().zip(1..).map(|(line, number)| {
+            serde_json::from_str::<StoredPassage>(line).with_context(|| {
+                format!(
+                    "{}, line {number} is damaged; hint: index into a new folder",
+                    path.display()
+                )
+            })
+        });
+        let passages: Vec<StoredPassage> = passages.collect::<Result<_>>()?;
+        let entries = passages.iter().map(|passage| passage.entry);
+        if !vectors.entries().eq(entries) {
+            bail!(
+                "{} does not hold the passages of the vectors beside it; hint: index the documents again into a new folder",
+                path.display()
+            );
+        }
+        Ok(Self {
+            settings: manifest.settings,
+            passages,
+            vectors,
+            generation,
+            changed: false,
+        })
+    }
+
+    /// Refuses vectors of another encoder.
+    ///
+    /// # Errors
+    /// Both encoders.
+    pub(crate) fn require_encoder(&self, encoder: &TextEncoder) -> Result<()> {
+        let (own, other) = (&self.settings.encoder, encoder.settings());
+        match own.is_same(other) {
+            true => Ok(()),
+            false => bail!(
+                "the store was made by the encoder {}, --model is {}; hint: leave --model out, or index into another --out",
+                own.identity(),
+                other.identity()
+            ),
+        }
+    }
+
+    /// Puts `passages` in place of those that it has.
+    pub(crate) fn replace_passages(&mut self, mut passages: Vec<StoredPassage>) {
+        passages.sort_by_key(|passage| passage.entry);
+        self.changed |= passages != self.passages;
+        self.passages = passages;
+    }
+
+    /// Whether it differs from what is on disk.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Writes it to `folder`, which is there.
+    ///
+    /// # Errors
+    /// Files that cannot be written; the store on disk is then as it was.
+    pub(crate) fn save(&mut self, folder: &Path) -> Result<()> {
+        let generation = self.generation + 1;
+        let vectors = folder.join(format!("{VECTORS}{generation}"));
+        if vectors.exists() {
+            fs_err::remove_dir_all(&vectors)?;
+        }
+        save_vector_store(&vectors, &self.vectors, &self.settings.origin())?;
+        let lines = self.passages.iter().map(serde_json::to_string);
+        let lines: Vec<String> = lines.collect::<serde_json::Result<_>>()?;
+        let passages = folder.join(format!("{PASSAGES}{generation}.jsonl"));
+        write_bytes(&passages, (lines.join("\n") + "\n").as_bytes())?;
+        let manifest = Manifest {
+            schema: SCHEMA.to_string(),
+            generation,
+            settings: self.settings.clone(),
+        };
+        let text = serde_json::to_string_pretty(&manifest)? + "\n";
+        write_bytes(&folder.join(MANIFEST), text.as_bytes())?;
+        self.generation = generation;
+        self.changed = false;
+        remove_others(folder, &[PASSAGES, VECTORS], generation)
+    }
+
+    /// What the arrays take, where the hardware says.
+    ///
+    /// # Errors
+    /// What the cost model refuses.
+    pub(crate) fn cost(&self) -> Result<Option<StoreCost>> {
+        let says = self.vectors.config().hardware.cost.is_some();
+        Ok(says.then(|| self.vectors.cost()).transpose()?)
+    }
+
+    /// The settings, with those of the arrays.
+    ///
+    /// # Errors
+    /// Settings without a form in JSON.
+    pub(crate) fn configuration(&self) -> Result<Value> {
+        Ok(json!({
+            "settings": self.settings,
+            "search": serde_json::to_value(self.vectors.config())?,
+        }))
+    }
+}

@@ -1,0 +1,268 @@
+//! Documents whose vectors lie in noisy cells: do queries still find them?
+
+mod arms;
+mod claims;
+mod stores;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use burn::module::Module;
+use crossburn_models::EmbeddingHeadConfig;
+use crossburn_noise::{Better, Metric, path_hash};
+use crossburn_training::data::{Corpus, DataSource, Passage};
+use crossburn_training::{
+    OptimizerConfig, Queries, Recipe, Retrieval, RetrievalConfig, Role, Run, Selection, Task,
+    TrainingConfig, train,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use self::arms::{DEVICES, RocrArm};
+use self::stores::Search;
+use super::cells::{Cell, Cells};
+use super::{Experiment, Extent, Place, training_name};
+use crate::apps::study::{self, StudyObserver};
+use crate::report::{Claim, ReproductionColumn};
+
+/// σ of the devices, relative to the largest stored number.
+const SIGMAS: [f64; 4] = [0.05, 0.1, 0.2, 0.4];
+/// The σ of the paper's table.
+const USUAL: f64 = SIGMAS[1];
+
+const IDEAL: &str = "recall@1, ideal";
+const IDEAL_OF_FIVE: &str = "recall@5, ideal";
+const RECALL_OF_FIVE: &str = "recall@5, σ = 0.1";
+const SAME: &str = "same first as ideal, σ = 0.1";
+const LOST: &str = "recall@1, σ = 10";
+const SNR: &str = "lead over noise, σ = 0.1";
+const CELLS: &str = "recall@1, 2-bit cells";
+const EXACT: &str = "exact";
+
+/// The recall at a σ, mean over devices.
+fn over_devices(sigma: f64) -> String {
+    format!("recall@1, σ = {sigma}")
+}
+
+/// The recall on one device, at [`USUAL`].
+fn on_device(device: &str) -> String {
+    format!("recall@1, {device}")
+}
+
+/// Do queries find documents whose vectors lie in noisy cells, and what does a head gain that has learned for these cells?
+///
+/// # Source
+/// Qin et al., "Robust implementation of retrieval-augmented generation on edge-based computing-in-memory architectures" (RoCR), ICCAD 2024
+/// (arXiv 2405.04700): at σ = 0.1 of device 1, retrieval is right 1.3 to 3.0 times as often as without training. Documents, head rates and
+/// epochs are our own.
+#[derive(Debug, Serialize)]
+pub(crate) struct RocrPaper {
+    task: RetrievalConfig,
+    head: EmbeddingHeadConfig,
+    source: DataSource,
+    /// Documents to learn from, and those that are searched.
+    learn: usize,
+    test: usize,
+    training: TrainingConfig,
+    /// Times that each store is programmed.
+    programmings: u64,
+    #[serde(skip)]
+    known: Mutex<BTreeMap<u64, Arc<Parts>>>,
+}
+
+/// The documents of one seed.
+#[derive(Debug)]
+struct Parts {
+    learn: Retrieval,
+    test: Retrieval,
+}
+
+impl RocrPaper {
+    /// The experiment on the documents of `source`: drawn ones, or passages whose prompts ask for them, with the encoder of a folder or hashed
+    /// n-grams.
+    ///
+    /// # Errors
+    /// A source without texts, or an extent that it does not have.
+    pub(crate) fn new(
+        source: DataSource,
+        encoder: Option<PathBuf>,
+        extent: Extent,
+    ) -> Result<Self> {
+        source
+            .check_corpus()
+            .with_context(|| format!("this paper's experiment is not defined on {source}"))?;
+        let drawn = source.kind() == "topics";
+        let (learn, test, epochs, programmings) = match extent {
+            Extent::Quick => (60, 40, 2, 1),
+            Extent::Usual => (1000, 1000, 10, 5),
+            Extent::Full => bail!("this paper's experiment has one size: drop --full"),
+        };
+        Ok(Self {
+            task: RetrievalConfig {
+                encoder,
+                queries: match drawn {
+                    true => Queries::Corrupted,
+                    false => Queries::Title,
+                },
+                ..RetrievalConfig::default()
+            },
+            head: EmbeddingHeadConfig::default(),
+            source,
+            learn,
+            test,
+            training: TrainingConfig {
+                epochs,
+                batch: 64,
+                optimizer: OptimizerConfig::Adam {
+                    learning_rate: 3e-4,
+                    weight_decay: 0.0,
+                },
+                selection: Selection::Last,
+                ..TrainingConfig::default()
+            },
+            programmings,
+            known: Mutex::default(),
+        })
+    }
+
+    /// The documents of a seed, which are read once.
+    fn parts(&self, seed: u64, place: &Place<'_>) -> Result<Arc<Parts>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parts) = known.get(&seed) {
+            return Ok(Arc::clone(parts));
+        }
+        let passages = |corpus: Corpus, count: usize| -> Result<Vec<Passage>> {
+            match corpus {
+                Corpus::Passages(passages) if passages.len() >= count => {
+                    Ok(passages.into_iter().take(count).collect())
+                }
+                Corpus::Passages(passages) => bail!(
+                    "{} has {} documents in one of its parts, the experiment takes {count}: give more, or --quick",
+                    self.source,
+                    passages.len()
+                ),
+                Corpus::Running(_) => bail!("{} is one running text: give passages", self.source),
+            }
+        };
+        let learn = passages(self.source.training_corpus(seed)?, self.learn)?;
+        let test = passages(self.source.test_corpus(seed)?, self.test)?;
+        let read = |passages: &[Passage], role| {
+            Retrieval::new(passages, &self.task, (seed, role), place.device)
+        };
+        let parts = Arc::new(Parts {
+            learn: read(&learn, Role::Learn)?,
+            test: read(&test, Role::Judge)?,
+        });
+        // Seeds come one after the other.
+        known.clear();
+        known.insert(seed, Arc::clone(&parts));
+        Ok(parts)
+    }
+}
+
+impl Experiment for RocrPaper {
+    const NAME: &'static str = "rocr";
+    type Arm = RocrArm;
+
+    fn config(&self) -> Result<Value> {
+        let mut experiment = study::json(self)?;
+        experiment["sigmas"] = json!(SIGMAS);
+        experiment["devices"] = json!(DEVICES.map(|(device, _)| device));
+        Ok(json!({ "experiment": experiment }))
+    }
+
+    fn data(&self) -> String {
+        let asked = match self.task.queries {
+            Queries::Corrupted => "queries are documents without 30 to 50 % of their words",
+            Queries::Title => "queries are prompts",
+        };
+        format!(
+            "{}: {} documents to learn from, {} others that are searched; {asked}",
+            self.source, self.learn, self.test
+        )
+    }
+
+    fn columns(&self) -> Vec<ReproductionColumn> {
+        let usual = SIGMAS.map(over_devices);
+        let devices = DEVICES.map(|(device, _)| on_device(device));
+        let shares = [IDEAL, IDEAL_OF_FIVE].map(str::to_string).into_iter();
+        let shares = shares.chain(usual).chain(devices);
+        let shares = shares.chain([RECALL_OF_FIVE, SAME, LOST, CELLS, EXACT].map(str::to_string));
+        let columns = shares.map(|name| ReproductionColumn {
+            metric: Metric::share(name.clone()),
+            name,
+        });
+        let lead = ReproductionColumn {
+            name: SNR.to_string(),
+            metric: Metric {
+                better: Better::Higher,
+                low: None,
+                ..Metric::from_zero(SNR)
+            },
+        };
+        columns.chain([lead]).collect()
+    }
+
+    fn arms(&self) -> Vec<RocrArm> {
+        arms::arms(&self.task, self.head)
+    }
+
+    fn cell(
+        &self,
+        arm: &RocrArm,
+        seed: u64,
+        place: &Place<'_>,
+        observer: &impl StudyObserver,
+    ) -> Result<Option<Cell>> {
+        let parts = self.parts(seed, place)?;
+        let name = training_name(arm, seed);
+        let device = place.device.clone().autodiff();
+        let network = arm.head.init(seed, &device);
+        let (network, backward) = match &arm.learned {
+            None => (network, 0),
+            Some(task) => {
+                let learn = parts.learn.learned_by(task)?;
+                // The last epoch is kept: nothing is chosen by the few that are held back.
+                let (learn, validation) = learn.hold_back(self.learn - self.learn / 10);
+                let recipe = Recipe {
+                    training: self.training.clone(),
+                    method: arm.method.clone(),
+                    ..Recipe::own(seed)
+                };
+                let mut follower = observer.training(&name);
+                let run = Run::new(&learn, &validation, &device);
+                let trained = train(network, &recipe, &run, &mut follower)
+                    .with_context(|| format!("cannot train `{name}`"))?;
+                drop(follower);
+                if trained.interrupted || place.is_stopped() {
+                    return Ok(None);
+                }
+                (trained.network, trained.passes.backward)
+            }
+        };
+        let network = network.valid();
+        let [queries, documents] = parts.test.embedded(&network, place.device)?;
+        let [others, _] = parts.learn.embedded(&network, place.device)?;
+        let told = observer.chips(&name, ((SIGMAS.len() + 1) * DEVICES.len()) as u64);
+        let search = Search {
+            queries,
+            documents,
+            others,
+            dimension: arm.head.outputs,
+            programmings: self.programmings,
+            chips: seed ^ path_hash("chips of stores"),
+            mitigation: arm.mitigation,
+        };
+        let numbers = search.numbers(&|| {
+            told();
+            !place.is_stopped()
+        })?;
+        Ok(numbers.map(|numbers| Cell { backward, numbers }))
+    }
+
+    fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
+        claims::claims(cells, self.test)
+    }
+}

@@ -1,0 +1,154 @@
+//! `crossburn rag ask`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use crossburn_noise::ChipSeed;
+use serde_json::json;
+
+use super::answer::answer;
+use super::model;
+use crate::apps::rag::{AskJob, Found, PassageStore, TextEncoder};
+use crate::cli::process::ProcessArguments;
+use crate::cli::speech::SpeechArguments;
+use crate::cli::{Outcome, note, print};
+
+/// Ask a question to a store of documents
+///
+/// The passages that come first on the chip are printed, each with its score there and in an ideal search, which has no noise. A score is the cosine
+/// of the angle between question and passage, as the stored integers have it. Passages that only the ideal search has among its first come after them.
+///
+/// With --llm, a language model answers from the passages that the chip found; only its answer goes to stdout.
+///
+/// Example: crossburn rag ask runs/rag "What is a chip?"
+///
+/// Example: crossburn rag ask runs/rag "What is a chip?" -k 2 --llm models/SmolLM2-135M-Instruct
+#[derive(Debug, Args)]
+pub(super) struct Ask {
+    /// The folder that `crossburn rag index` wrote
+    store: PathBuf,
+    /// The question
+    question: String,
+    /// Passages to retrieve [default: 3, or all where the store holds fewer]
+    #[arg(short, long = "passages", value_name = "N", help_heading = "Search")]
+    k: Option<usize>,
+    /// The chip, by its number in the population of the store
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Search")]
+    chip: u64,
+    /// The encoder of the store, where it is no longer in the folder that it was in
+    #[arg(long, value_name = "DIR|NAME", help_heading = "Search")]
+    model: Option<PathBuf>,
+    /// A language model that answers: a folder, a run, a GGUF file, or a name at the Hugging Face hub, as of `crossburn generate`
+    #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Answer")]
+    llm: Option<PathBuf>,
+    #[command(flatten)]
+    speech: SpeechArguments,
+    /// Print JSON
+    #[arg(long, conflicts_with = "llm", help_heading = "Options")]
+    json: bool,
+    #[command(flatten)]
+    pub(super) process: ProcessArguments,
+}
+
+/// Passages unless told.
+const USUAL: usize = 3;
+
+impl Ask {
+    pub(super) fn run(self) -> Result<Outcome> {
+        self.speech.check()?;
+        if self.question.trim().is_empty() {
+            bail!("the question is empty; hint: write it in quotes after the store");
+        }
+        let store = PassageStore::open(&self.store)?;
+        let encoder = match &self.model {
+            None => TextEncoder::of(&store.settings.encoder)?,
+            Some(asked) => {
+                let encoder = model::open(asked)?;
+                store.require_encoder(&encoder)?;
+                encoder
+            }
+        };
+        let job = AskJob {
+            store: &store,
+            encoder: &encoder,
+            question: &self.question,
+            k: self.k.unwrap_or(USUAL.min(store.passages.len())),
+            chip: ChipSeed::new(store.settings.seed, self.chip),
+        };
+        let k = job.k;
+        let found = job.run()?;
+        if self.json {
+            print(&json(&self.question, &found))?;
+            return Ok(Outcome::Done);
+        }
+        let listed = listed(&found, k);
+        let Some(llm) = self.llm else {
+            print(&listed)?;
+            return Ok(Outcome::Done);
+        };
+        note(&listed);
+        // What only the ideal search finds is not there for the model.
+        answer(
+            llm,
+            &self.question,
+            &found[..k.min(found.len())],
+            &self.speech,
+        )
+    }
+}
+
+fn json(question: &str, found: &[Found<'_>]) -> String {
+    let found = found.iter().map(|found| {
+        json!({
+            "entry": found.passage.entry,
+            "places": found.passage.places,
+            "text": found.passage.text,
+            "chip": { "rank": found.chip.rank, "score": found.chip.score },
+            "ideal": { "rank": found.ideal.rank, "score": found.ideal.score },
+        })
+    });
+    let document = json!({ "question": question, "passages": found.collect::<Vec<_>>() });
+    format!("{document:#}")
+}
+
+/// The first `k` passages by their rank on the chip, then those that only the ideal search has among its first.
+fn listed(found: &[Found<'_>], k: usize) -> String {
+    let (retrieved, missed) = found.split_at(k.min(found.len()));
+    let blocks = |found: &[Found<'_>]| found.iter().map(block).collect::<Vec<_>>().join("\n\n");
+    match missed.is_empty() {
+        true => blocks(retrieved),
+        false => format!(
+            "{}\n\nAn ideal search has these among its first {k} as well:\n\n{}",
+            blocks(retrieved),
+            blocks(missed)
+        ),
+    }
+}
+
+/// Where a passage stands, its scores and its text.
+fn block(found: &Found<'_>) -> String {
+    let mut places = found.passage.places.iter();
+    let place = places.next().map_or_else(String::new, |place| {
+        format!("{}, {}", near(&place.file), place.at)
+    });
+    let others = match places.len() {
+        0 => String::new(),
+        1 => ", and another place".to_string(),
+        others => format!(", and {others} other places"),
+    };
+    format!(
+        "{}. {place}{others}\n   chip {:.3}, ideal {:.3} as number {}\n   {}",
+        found.chip.rank, found.chip.score, found.ideal.score, found.ideal.rank, found.passage.text
+    )
+}
+
+/// A path as it is seen from the current folder.
+fn near(file: &str) -> String {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    let near = here.ok().and_then(|here| {
+        let near = Path::new(file).strip_prefix(here).ok()?;
+        Some(near.to_string_lossy().into_owned())
+    });
+    near.unwrap_or_else(|| file.to_string())
+}

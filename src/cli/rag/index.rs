@@ -1,0 +1,250 @@
+//! `crossburn rag index`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use crossburn_hardware::search::SearchConfig;
+
+use super::model;
+use crate::apps::hardware::{NamedDevice, NamedHardware, open_device, open_hardware};
+use crate::apps::rag::{
+    Begin, HASHED_NGRAMS, IndexJob, Indexed, PassageStore, StoreSettings, TextEncoder,
+};
+use crate::apps::workplace::{JobObserver, Stage};
+use crate::cli::process::ProcessArguments;
+use crate::cli::progress::bar;
+use crate::cli::run_lock::RunLock;
+use crate::cli::run_setup::{bars, note_report, run_folder};
+use crate::cli::{Outcome, command_line, finish, interrupt, note};
+
+/// The verb that the folders of stores belong to.
+const VERB: &str = "rag index";
+
+/// Store documents in the arrays of a chip, or change what a store holds
+///
+/// Documents are text (.txt), Markdown (.md), JSON lines (.jsonl), the profiles of a LaMP file (NAME_questions.json), folders of them, and any other
+/// text file that is named. They are cut into passages by paragraph. A passage that repeats another is stored once.
+///
+/// If the store exists, passages are added to it. A document that is given again replaces what the store has of its file: passages that are no longer
+/// in it are erased. Ctrl-C keeps what is done; the same command goes on.
+///
+/// Example: crossburn rag index README.md docs
+///
+/// Example: crossburn rag index notes --model models/all-MiniLM-L6-v2 --device fefet2 --out runs/notes
+///
+/// Example: crossburn rag index --drop notes/old.md --out runs/notes
+#[derive(Debug, Args)]
+pub(super) struct Index {
+    /// Files and folders with documents
+    #[arg(value_name = "DOCS")]
+    documents: Vec<PathBuf>,
+    /// The field of JSON lines to read; may be given several times, to put fields together [default: text]
+    #[arg(long, value_name = "NAME", help_heading = "Documents")]
+    field: Vec<String>,
+    /// Read the profile of this question of a LaMP file alone
+    #[arg(long, value_name = "ID", help_heading = "Documents")]
+    user: Option<String>,
+    /// Erase the passages of this file or folder; may be given several times
+    #[arg(long, value_name = "PATH", help_heading = "Documents")]
+    drop: Vec<PathBuf>,
+    /// Words of a passage at most: a longer paragraph is cut [default: 120]
+    #[arg(long, value_name = "N", help_heading = "Documents")]
+    max_words: Option<usize>,
+    /// The encoder: a folder such as all-MiniLM-L6-v2, a name at the Hugging Face hub, or hashed-ngrams, which needs no file and compares words and
+    /// their letters, not meanings [default: hashed-ngrams, or that of the store]
+    #[arg(long, value_name = "DIR|NAME", help_heading = "Store")]
+    model: Option<PathBuf>,
+    /// The memory cell: a device by name, a TOML file, or a table as CSV (docs/hardware.md) [default: that of the hardware or of the store]
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Store")]
+    device: Option<String>,
+    /// Arrays, mapping and cost: an accelerator by name, or a TOML file [default: papers, or that of the store]
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Store")]
+    hardware: Option<String>,
+    /// Bits of a stored number, 2 to 8 [default: 8]
+    #[arg(long, value_name = "N", help_heading = "Store")]
+    bits: Option<u8>,
+    /// Passages that fit [default: as many as come]
+    #[arg(long, value_name = "N", help_heading = "Store")]
+    capacity: Option<usize>,
+    /// Seed of the chips, which are numbered from 0 [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Store")]
+    seed: Option<u64>,
+    /// Chips that are asked for the report
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Report")]
+    chips: u64,
+    /// Questions that they are asked at most: first sentences of passages
+    #[arg(long, value_name = "N", default_value_t = 200, help_heading = "Report")]
+    questions: usize,
+    /// Folder of the store [default: runs/rag]
+    #[arg(long, value_name = "DIR", help_heading = "Options")]
+    out: Option<PathBuf>,
+    /// Print the results document on stdout instead of the table
+    #[arg(long, help_heading = "Options")]
+    json: bool,
+    #[command(flatten)]
+    pub(super) process: ProcessArguments,
+}
+
+/// Words of a passage unless told: about what a sentence encoder reads of a text.
+const MAX_WORDS: usize = 120;
+/// The hardware unless told: two bits per cell, as in the papers about search in memory.
+const HARDWARE: &str = "papers";
+/// The seed of the chips unless told.
+const SEED: u64 = 1;
+
+impl Index {
+    pub(super) fn run(self) -> Result<Outcome> {
+        if self.documents.is_empty() && self.drop.is_empty() {
+            bail!(
+                "nothing to index; hint: name documents, such as `crossburn rag index README.md`"
+            );
+        }
+        if self.max_words == Some(0) {
+            bail!("--max-words 0 leaves no passage; hint: use a number above 0");
+        }
+        let out = run_folder(self.out.as_deref(), "rag");
+        RunLock::require_own(&out, VERB)?;
+        // What is wrong with a new store is said before its folder is made.
+        let fresh = match PassageStore::is_in(&out) {
+            true => None,
+            false => Some(self.new_store(&out)?),
+        };
+        let lock = RunLock::take(&out, VERB)?;
+        let (begin, encoder) = match (PassageStore::is_in(&out), fresh) {
+            (false, Some(fresh)) => fresh,
+            _ => self.there(&out)?,
+        };
+        let stop = interrupt::flag()?;
+        let job = IndexJob {
+            folder: out.clone(),
+            encoder: &encoder,
+            documents: self.documents,
+            dropped: self.drop,
+            fields: self.field,
+            user: self.user,
+            chips: self.chips,
+            questions: self.questions,
+            reproduce: command_line::repeated(&[]),
+            stop: &stop,
+            observer: &Bars(bars()),
+        };
+        let indexed = job.run(begin)?;
+        drop(lock);
+        match indexed {
+            Indexed::Done(report) => {
+                finish(&out, &*report, self.json)?;
+                note_report(&out);
+                Ok(Outcome::Done)
+            }
+            Indexed::Cut(report) => {
+                finish(&out, &*report, self.json)?;
+                note("the store is complete, its report has fewer chips");
+                Ok(Outcome::Interrupted)
+            }
+            Indexed::Interrupted { kept, of } => {
+                note(&format!(
+                    "{kept} of {of} vectors are kept: the same command goes on"
+                ));
+                Ok(Outcome::Interrupted)
+            }
+        }
+    }
+
+    /// The store that is in `out`, whose settings hold.
+    fn there(&self, out: &Path) -> Result<(Begin, TextEncoder)> {
+        let store = PassageStore::open(out)?;
+        let refuse = |option: &str, own: String| -> Result<()> {
+            bail!(
+                "{option}: the store in {} was made with {own}; hint: leave {option} out, or choose another --out",
+                out.display()
+            )
+        };
+        let (settings, config) = (&store.settings, store.vectors.config());
+        if let Some(asked) = &self.device
+            && open_device(asked)?.device != config.hardware.device
+        {
+            refuse("--device", settings.device.clone())?;
+        }
+        if let Some(asked) = &self.hardware {
+            // The cells are what --device says.
+            let mut asked = open_hardware(asked)?.hardware.config().clone();
+            asked.device = config.hardware.device.clone();
+            if asked != config.hardware {
+                refuse("--hardware", settings.hardware.clone())?;
+            }
+        }
+        if self
+            .max_words
+            .is_some_and(|asked| asked != settings.max_words)
+        {
+            refuse("--max-words", settings.max_words.to_string())?;
+        }
+        if self.bits.is_some_and(|asked| asked != config.bits) {
+            refuse("--bits", config.bits.to_string())?;
+        }
+        if self.capacity.is_some() && self.capacity != config.capacity {
+            let own = config.capacity.map(|capacity| capacity.to_string());
+            refuse("--capacity", own.unwrap_or_else(|| "no limit".to_string()))?;
+        }
+        if self.seed.is_some_and(|asked| asked != settings.seed) {
+            refuse("--seed", settings.seed.to_string())?;
+        }
+        let encoder = match &self.model {
+            None => TextEncoder::of(&settings.encoder)?,
+            Some(asked) => {
+                let encoder = model::open(asked)?;
+                store.require_encoder(&encoder)?;
+                encoder
+            }
+        };
+        Ok((Begin::There(Box::new(store)), encoder))
+    }
+
+    /// A store that is not there yet.
+    fn new_store(&self, out: &Path) -> Result<(Begin, TextEncoder)> {
+        if !self.drop.is_empty() {
+            bail!(
+                "--drop: there is no store in {}; hint: name its folder with --out",
+                out.display()
+            );
+        }
+        let NamedHardware {
+            name: hardware,
+            hardware: described,
+        } = open_hardware(self.hardware.as_deref().unwrap_or(HARDWARE))?;
+        let mut config = SearchConfig::on(described.config().clone());
+        let device = match &self.device {
+            None => format!("cells of {hardware}"),
+            Some(asked) => {
+                let NamedDevice { name, device, .. } = open_device(asked)?;
+                config.hardware.device = device;
+                name
+            }
+        };
+        config.bits = self.bits.unwrap_or(config.bits);
+        config.capacity = self.capacity;
+        let encoder = model::open(self.model.as_deref().unwrap_or(Path::new(HASHED_NGRAMS)))?;
+        let settings = StoreSettings {
+            encoder: encoder.settings().clone(),
+            max_words: self.max_words.unwrap_or(MAX_WORDS),
+            device,
+            hardware,
+            seed: self.seed.unwrap_or(SEED),
+        };
+        Ok((Begin::New(settings, Box::new(config)), encoder))
+    }
+}
+
+/// Follows the index with bars.
+struct Bars(indicatif::MultiProgress);
+
+impl JobObserver for Bars {
+    fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage> {
+        Box::new(bar(&self.0, name, total, unit))
+    }
+
+    fn note(&self, line: &str) {
+        note(line);
+    }
+}

@@ -1,0 +1,195 @@
+//! Prompts in arrays: `--store` of `crossburn tune prompt` and of `crossburn generate`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use clap::Args;
+use crossburn_checkpoints::{LanguageModel, load_adapter};
+use crossburn_hardware::search::SearchConfig;
+use crossburn_models::decoder::{Adapter, AdapterConfig, AdapterKind, DecoderConfig};
+use crossburn_training::data::Corpus;
+
+use super::note;
+use super::run_lock::RunLock;
+use crate::apps::hardware::{NamedDevice, open_device, open_hardware};
+use crate::apps::prompt_store::{PromptSettings, PromptStore};
+
+/// The verb that the folders of such stores belong to.
+const VERB: &str = "tune prompt --store";
+/// Whose arrays and mapping a new store has: two bits per cell.
+const HARDWARE: &str = "papers";
+/// The population of the chips of a new store.
+const SEED: u64 = 1;
+
+/// Where a tuned prompt is put.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Store")]
+pub(super) struct KeepArguments {
+    /// Put the tuned prompt into this store as well, from whose arrays `crossburn generate --store` fetches it. Prompts of one model share a
+    /// store
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Its name in the store, where it replaces a prompt of that name [default: the data]
+    #[arg(long, value_name = "NAME", requires = "store")]
+    name: Option<String>,
+    /// The memory cells of a new store: a device by name, a TOML file, or a table as CSV (docs/hardware.md) [default: those of papers]
+    #[arg(long, value_name = "NAME|FILE", requires = "store")]
+    cells: Option<String>,
+}
+
+impl KeepArguments {
+    /// Whether a prompt is put into a store.
+    pub(super) fn is_asked(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Refuses a store of another model, and cells for one that has its own, before anything is tuned.
+    ///
+    /// # Errors
+    /// Those, and files that cannot be read.
+    pub(super) fn check(&self, model: &Path) -> Result<()> {
+        if let Some(folder) = &self.store {
+            self.opened(folder, model)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the prompt in `adapter`, which was tuned for `model` on `corpus`, into the store.
+    ///
+    /// # Errors
+    /// Those of [`Self::check`], an adapter that is no prompt, and files that cannot be written.
+    pub(super) fn keep(
+        &self,
+        model: &Path,
+        adapter: &Path,
+        (source, corpus): (&str, &Corpus),
+    ) -> Result<()> {
+        let Some(folder) = &self.store else {
+            return Ok(());
+        };
+        let _lock = RunLock::take(folder, VERB)?;
+        let mut store = self.opened(folder, model)?;
+        let (config, names) = LanguageModel::open(model)?.decoder_config()?;
+        let (_, adapter) = load_adapter(adapter, &config, &names, &Device::flex())?;
+        let name = self.name.as_deref().unwrap_or(source);
+        let clipped = store.put(name, &texts(corpus), &numbers(&adapter)?)?;
+        if clipped > 0 {
+            note(&format!(
+                "{clipped} numbers of the prompt are larger than those of the first prompt in the store, and are clipped"
+            ));
+        }
+        store.save(folder)?;
+        note(&format!(
+            "stored as {name:?}, one of {} prompts in {}",
+            store.len(),
+            folder.display()
+        ));
+        Ok(())
+    }
+
+    /// The store in `folder`, or a new one for `model`.
+    fn opened(&self, folder: &Path, model: &Path) -> Result<PromptStore> {
+        let stored = LanguageModel::open(model)?;
+        let (width, weights) = (stored.decoder_config()?.0.width, stored.weights_checksum()?);
+        if PromptStore::is_in(folder) {
+            let store = PromptStore::open(folder)?;
+            store.require_model(&weights, width)?;
+            if self.cells.is_some() {
+                bail!(
+                    "--cells: the store in {} was made with {}; hint: leave --cells out, or name another --store",
+                    folder.display(),
+                    store.settings.device
+                );
+            }
+            return Ok(store);
+        }
+        let mut config = SearchConfig::on(open_hardware(HARDWARE)?.hardware.config().clone());
+        let device = match &self.cells {
+            None => format!("cells of {HARDWARE}"),
+            Some(cells) => {
+                let NamedDevice { name, device, .. } = open_device(cells)?;
+                config.hardware.device = device;
+                name
+            }
+        };
+        let settings = PromptSettings {
+            model: weights,
+            device,
+            seed: SEED,
+        };
+        PromptStore::new(settings, width, &config)
+    }
+}
+
+/// The prompt that the store in `folder` has for `text`, as chip `chip` gives it, for a model that is `config` and has the checksum `weights`.
+///
+/// # Errors
+/// A store of another model, a text without a word, and files that cannot be read.
+pub(super) fn fetched(
+    (folder, chip): (&Path, u64),
+    text: &str,
+    (config, weights): (&DecoderConfig, &str),
+    device: &Device,
+) -> Result<Adapter> {
+    let store = PromptStore::open(folder)?;
+    store.require_model(weights, config.width)?;
+    let found = store.fetch(text, chip)?;
+    let ideal = match found.ideal == found.name {
+        true => String::new(),
+        false => format!("; an ideal search takes {:?}", found.ideal),
+    };
+    note(&format!(
+        "prompt: {:?} from chip {chip}, score {:.3}{ideal}",
+        found.name, found.score
+    ));
+    let kind = AdapterKind::Prompt {
+        tokens: found.tokens.len() / config.width,
+    };
+    let adapter = AdapterConfig { kind }.init(config, device)?;
+    Ok(adapter.map(&mut Filled(found.tokens)))
+}
+
+/// What a prompt was tuned on, text by text: what is given, or where nothing is given what is learned.
+fn texts(corpus: &Corpus) -> Vec<&str> {
+    match corpus {
+        Corpus::Running(text) => text.lines().collect(),
+        Corpus::Passages(passages) => passages
+            .iter()
+            .map(|passage| match passage.prompt.trim().is_empty() {
+                true => passage.completion.as_str(),
+                false => passage.prompt.as_str(),
+            })
+            .collect(),
+    }
+}
+
+/// The embeddings of a prompt, `[tokens, width]`.
+fn numbers(adapter: &Adapter) -> Result<Vec<f32>> {
+    let mut found = Read(Vec::new());
+    adapter.visit(&mut found);
+    match adapter.prompt_tokens() > 0 {
+        true => Ok(found.0),
+        false => bail!("the adapter is no prompt; hint: `crossburn tune prompt` makes one"),
+    }
+}
+
+/// Collects the numbers of a module, which are those of its prompt alone.
+struct Read(Vec<f32>);
+
+impl ModuleVisitor for Read {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.extend(param.val().into_data().iter::<f32>());
+    }
+}
+
+/// Puts these numbers into a module, which has as many.
+struct Filled(Vec<f32>);
+
+impl ModuleMapper for Filled {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let numbers = std::mem::take(&mut self.0);
+        param.map(|old| Tensor::from_data(TensorData::new(numbers, old.dims()), &old.device()))
+    }
+}

@@ -1,0 +1,291 @@
+//! Items in pictures: one row for each item, and in it what a network was given, what it made of it, and what is right.
+
+use std::io::Cursor;
+
+use image::{ImageFormat, Rgb, RgbImage};
+use serde::{Deserialize, Serialize};
+
+use super::drawing::{ADVANCE, BROAD, Drawing, MARGIN, RIGHT, TEXT, escape, put, shorten, wrap};
+use crate::report::ReportError;
+use crate::report::check::invalid;
+
+/// Space on the left for what is said of a row.
+const LEFT: f64 = 210.0;
+/// Space between two pictures.
+const GAP: f64 = 10.0;
+/// The widest picture: few columns do not fill the page.
+const WIDEST: f64 = 200.0;
+/// Height of a line of text.
+const LINE: f64 = 20.0;
+/// Pixels along each side of a picture at most.
+const MOST_PIXELS: u32 = 4096;
+
+/// Items in pictures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PictureSheet {
+    /// Heading.
+    pub title: String,
+    /// What stands in the columns, and which items were chosen.
+    pub note: String,
+    /// Headings of the columns.
+    pub columns: Vec<String>,
+    /// One row for every item.
+    pub rows: Vec<PictureSheetRow>,
+}
+
+/// One item in pictures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PictureSheetRow {
+    /// Why it was chosen.
+    pub name: String,
+    /// Which item it is, and what it was judged by.
+    pub notes: Vec<String>,
+    /// One picture for every column.
+    pub panels: Vec<PngPicture>,
+}
+
+/// A picture as it is kept in a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PngPicture {
+    /// Pixels of a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// The file as PNG in base64.
+    pub png: String,
+}
+
+impl PngPicture {
+    /// A picture of `width` pixels a row, from the top left; rows that are not full are left out.
+    ///
+    /// # Errors
+    /// [`ReportError::Invalid`] for a picture without a pixel, or with too many.
+    pub fn new(width: usize, pixels: &[[u8; 3]]) -> Result<Self, ReportError> {
+        let at = "pictures";
+        let height = pixels.len() / width.max(1);
+        let most = MOST_PIXELS as usize;
+        if !(1..=most).contains(&width) || !(1..=most).contains(&height) {
+            return Err(invalid(at, format!("has one of {width} x {height} pixels")));
+        }
+        let mut drawn = RgbImage::new(width as u32, height as u32);
+        for (to, from) in drawn.pixels_mut().zip(pixels) {
+            *to = Rgb(*from);
+        }
+        let mut bytes = Cursor::new(Vec::new());
+        let written = drawn.write_to(&mut bytes, ImageFormat::Png);
+        written.map_err(|cause| invalid(at, format!("cannot be written as PNG: {cause}")))?;
+        Ok(Self {
+            width: width as u32,
+            height: height as u32,
+            png: base64(bytes.get_ref()),
+        })
+    }
+}
+
+/// Bytes as text (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let byte = |place: usize| u32::from(three.get(place).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place <= three.len() {
+                char::from(letter)
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+impl PictureSheet {
+    /// The identifier of its drawing.
+    pub(crate) const ID: &'static str = "pictures";
+
+    /// Checks that every row has as many pictures as there are columns, and that pictures are text of base64.
+    ///
+    /// # Errors
+    /// [`ReportError::Invalid`] with the first row that is wrong.
+    pub(crate) fn check(&self) -> Result<(), ReportError> {
+        for row in &self.rows {
+            let at = format!("pictures: row `{}`", row.name);
+            if row.panels.len() != self.columns.len() {
+                let (panels, columns) = (row.panels.len(), self.columns.len());
+                return Err(invalid(
+                    &at,
+                    format!("has {panels} pictures for {columns} columns"),
+                ));
+            }
+            for panel in &row.panels {
+                let sides = [panel.width, panel.height];
+                if sides.iter().any(|side| !(1..=MOST_PIXELS).contains(side)) {
+                    return Err(invalid(
+                        &at,
+                        format!("has a picture of {} x {} pixels", sides[0], sides[1]),
+                    ));
+                }
+                let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+                if panel.png.is_empty() || !panel.png.bytes().all(letter) {
+                    return Err(invalid(&at, "has a picture that is no base64".to_string()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All rows, over the whole width of a page; `None` without a picture.
+    pub(crate) fn drawing(&self) -> Option<Drawing> {
+        let columns = self.columns.len();
+        if columns == 0 || self.rows.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = self.rows.iter().map(|row| row.name.as_str()).collect();
+        let description = format!(
+            "Pictures in rows ({}) and columns ({}). {}",
+            names.join(", "),
+            self.columns.join(", "),
+            self.note
+        );
+        let mut drawing = Drawing::new(Self::ID, BROAD, &self.title, &self.note, &description);
+        let free = BROAD - LEFT - RIGHT - GAP * (columns - 1) as f64;
+        let width = (free / columns as f64).min(WIDEST);
+        let x = |column: usize| LEFT + column as f64 * (width + GAP);
+        let mut y = drawing.height + LINE;
+        let body = &mut drawing.body;
+        let fits = |space: f64| (space / (TEXT * ADVANCE)) as usize;
+        for (column, name) in self.columns.iter().enumerate() {
+            let name = escape(&shorten(name, fits(width)));
+            put(
+                body,
+                format_args!("<text x=\"{:.2}\" y=\"{y:.2}\">{name}</text>\n", x(column)),
+            );
+        }
+        y += 8.0;
+        for row in &self.rows {
+            let wrapped = row
+                .notes
+                .iter()
+                .flat_map(|note| wrap(note, fits(LEFT - MARGIN - 12.0)));
+            let mut line = y + TEXT + 4.0;
+            let name = escape(&shorten(&row.name, fits(LEFT - MARGIN - 12.0)));
+            put(
+                body,
+                format_args!(
+                    "<text x=\"{MARGIN}\" y=\"{line:.2}\" font-weight=\"600\">{name}</text>\n"
+                ),
+            );
+            for note in wrapped {
+                line += LINE;
+                put(
+                    body,
+                    format_args!(
+                        "<text class=\"note\" x=\"{MARGIN}\" y=\"{line:.2}\">{}</text>\n",
+                        escape(&note)
+                    ),
+                );
+            }
+            let mut below = line;
+            for (column, panel) in row.panels.iter().enumerate() {
+                let height = width * f64::from(panel.height) / f64::from(panel.width);
+                put(
+                    body,
+                    format_args!(
+                        "<image x=\"{:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" preserveAspectRatio=\"none\" \
+                         style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{}\"/>\n",
+                        x(column),
+                        escape(&panel.png)
+                    ),
+                );
+                below = below.max(y + height);
+            }
+            y = below + GAP;
+        }
+        drawing.height = y + 4.0;
+        Some(drawing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn text_is_that_of_the_standard() {
+        // RFC 4648, section 10.
+        let expected = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ];
+        for (bytes, text) in expected {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[255, 239, 190]), "/+++");
+    }
+
+    fn sheet() -> PictureSheet {
+        let panel = || PngPicture::new(2, &[[0; 3], [255; 3], [1, 2, 3], [4, 5, 6]]).unwrap();
+        PictureSheet {
+            title: "Things".into(),
+            note: "Two of them.".into(),
+            columns: vec!["Given".into(), "Made <of it>".into()],
+            rows: vec![PictureSheetRow {
+                name: "Best & only".into(),
+                notes: vec!["thing 7".into()],
+                panels: vec![panel(), panel()],
+            }],
+        }
+    }
+
+    #[test]
+    fn a_sheet_has_every_picture_and_escapes_its_words() {
+        let sheet = sheet();
+        sheet.check().unwrap();
+        let svg = sheet.drawing().unwrap().standalone();
+        assert_eq!(
+            svg.matches("href=\"data:image/png;base64,iVBORw0KGgo")
+                .count(),
+            2
+        );
+        assert!(svg.contains("Made &lt;of it&gt;") && svg.contains("Best &amp; only"));
+        assert!(
+            PictureSheet {
+                rows: Vec::new(),
+                ..sheet
+            }
+            .drawing()
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        let refused = |change: fn(&mut PictureSheet)| {
+            let mut sheet = sheet();
+            change(&mut sheet);
+            sheet.check().unwrap_err().to_string()
+        };
+        assert!(
+            refused(|sheet| sheet.rows[0].panels[0].png = "\"/><script>".into())
+                .contains("no base64")
+        );
+        assert!(refused(|sheet| sheet.rows[0].panels[1].width = 0).contains("0 x 2 pixels"));
+        assert!(
+            refused(|sheet| {
+                sheet.rows[0].panels.pop();
+            })
+            .contains("1 pictures for 2 columns")
+        );
+        assert!(PngPicture::new(0, &[]).is_err());
+    }
+}

@@ -1,0 +1,160 @@
+//! The document of a store of passages, as `results.json`.
+//!
+//! `docs/results.md` describes every field.
+
+use crossburn_hardware::search::StoreCost;
+use crossburn_noise::Metric;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{page, table};
+use crate::report::check::invalid;
+use crate::report::document::origin;
+use crate::report::draw::{Drawing, Page};
+use crate::report::{Document, Origin, PopulationSummary, ReportError, Timing};
+
+/// A store of passages after the last index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreReport {
+    /// Name and version of the format, [`StoreReport::SCHEMA`](Document::SCHEMA).
+    pub schema: String,
+    /// Version of Crossburn.
+    pub version: String,
+    /// Commit of the source tree, where known.
+    pub commit: Option<String>,
+    /// Command line of the last index.
+    pub reproduce: String,
+    /// The resolved settings: encoder, device, mapping, words of a passage.
+    pub config: Value,
+    /// The encoder.
+    pub encoder: String,
+    /// The memory cells.
+    pub device: String,
+    /// The hardware: arrays, mapping, cost.
+    pub hardware: String,
+    /// Numbers of a vector.
+    pub dimension: usize,
+    /// Bits of a number.
+    pub bits: u8,
+    /// Files that the passages come from.
+    pub documents: usize,
+    /// Passages in the store.
+    pub passages: usize,
+    /// What the last index changed.
+    pub changes: StoreChanges,
+    /// What the arrays take; nothing where the hardware does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<StoreCost>,
+    /// How often a question finds its passage; nothing where no question has a known answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub questions: Option<StoreQuestions>,
+    /// Wall time by stage.
+    pub timing: Timing,
+}
+
+/// What an index changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreChanges {
+    /// Passages that came.
+    pub added: usize,
+    /// Passages that went.
+    pub erased: usize,
+    /// Passages of the documents that repeat another passage, which is stored once.
+    pub duplicates: usize,
+    /// Passages in which the encoder finds no word.
+    pub left_out: usize,
+}
+
+/// Questions of which the answer is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreQuestions {
+    /// How many.
+    pub count: usize,
+    /// The share whose passage comes first in an ideal search.
+    pub ideal: f64,
+    /// The share on each chip; nothing without chips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chips: Option<PopulationSummary>,
+}
+
+impl StoreQuestions {
+    /// What is judged.
+    pub fn metric() -> Metric {
+        Metric::share("recall@1")
+    }
+}
+
+impl Document for StoreReport {
+    const SCHEMA: &'static str = "crossburn.store/1";
+    const NOUN: &'static str = "a store of passages, whose chips are not merged";
+    const PLOTS: &'static [&'static str] = &[];
+
+    fn origin(&self) -> Origin<'_> {
+        origin!(self)
+    }
+
+    fn check_fields(&self) -> Result<(), ReportError> {
+        if self.passages == 0 {
+            return Err(invalid("passages", "is 0".into()));
+        }
+        let Some(questions) = &self.questions else {
+            return Ok(());
+        };
+        let metric = StoreQuestions::metric();
+        crate::report::check::possible(&metric, "questions.ideal", questions.ideal)?;
+        match &questions.chips {
+            Some(chips) => chips.check(&metric, "questions.chips"),
+            None => Ok(()),
+        }
+    }
+
+    fn verb(_: &Value) -> Option<String> {
+        Some("rag index".into())
+    }
+
+    fn title(&self) -> String {
+        format!("Crossburn store of passages on {}", self.device)
+    }
+
+    fn summary(&self) -> String {
+        let held = format!(
+            "{} passages of {} documents lie in the arrays",
+            self.passages, self.documents
+        );
+        let metric = StoreQuestions::metric();
+        match &self.questions {
+            None => format!("{held}."),
+            Some(StoreQuestions {
+                ideal, chips: None, ..
+            }) => format!(
+                "{held}; an ideal search finds the passage of {} of the questions first.",
+                metric.show(*ideal)
+            ),
+            Some(StoreQuestions {
+                ideal,
+                chips: Some(chips),
+                ..
+            }) => format!(
+                "{held}; {} of the questions find their passage first in an ideal search, {} on {} chips.",
+                metric.show(*ideal),
+                metric.show(chips.mean),
+                chips.chips
+            ),
+        }
+    }
+
+    fn table(&self) -> Result<String, ReportError> {
+        Ok(table::text(self))
+    }
+
+    fn plots(&self) -> Result<Vec<Drawing>, ReportError> {
+        Ok(Vec::new())
+    }
+
+    fn page(&self, _plots: &[Drawing]) -> Result<Page, ReportError> {
+        Ok(page::page(self))
+    }
+}

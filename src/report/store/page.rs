@@ -1,0 +1,43 @@
+//! The page of a store of passages.
+
+use super::document::{StoreQuestions, StoreReport};
+use super::table::terms;
+use crate::report::draw::{Page, Table};
+
+/// How the numbers are defined, one sentence each.
+const DEFINITIONS: [&str; 4] = [
+    "A question is the first sentence of a passage, and its answer is that passage. Passages of one sentence ask nothing, since they would ask for \
+     themselves.",
+    "The ideal search compares the integers that are stored, without noise. A chip holds one draw of its cells for all questions.",
+    "KPP(k), the k-th percentile performance, is what (100 - k) % of chips reach. Its interval covers the draw of chips, and neither the choice of \
+     questions nor how true the noise is.",
+    "Costs are estimates from the figures of the accelerator that the store describes. A question is one search over all passages.",
+];
+
+/// Terms, and the percentiles of chips.
+pub(super) fn page(store: &StoreReport) -> Page {
+    let page = Page::new().terms(&terms(store));
+    let chips = store
+        .questions
+        .as_ref()
+        .and_then(|questions| questions.chips.as_ref());
+    let page = match chips {
+        None => page,
+        Some(chips) => {
+            let metric = StoreQuestions::metric();
+            let end =
+                |end: Option<f64>| end.map_or_else(|| "…".to_string(), |end| metric.show(end));
+            let rows = chips.kpp.iter().map(|(k, entry)| {
+                [
+                    format!("KPP({k})"),
+                    metric.show(entry.value),
+                    format!("{} to {}", end(entry.low), end(entry.high)),
+                ]
+            });
+            page.heading("Chips").table(
+                &Table::new(["Percentile", "Passage comes first", "95 % interval"]).rows(rows),
+            )
+        }
+    };
+    page.definitions(&DEFINITIONS)
+}

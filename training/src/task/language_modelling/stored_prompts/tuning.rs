@@ -1,0 +1,261 @@
+//! Optimal virtual tokens: prompts that are tuned for what a chip gives back of them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::module::{Module, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use crossburn_models::Predictions;
+use crossburn_models::decoder::Decoder;
+use crossburn_noise::{ChipSeed, Variation};
+use serde::{Deserialize, Serialize};
+
+use super::super::{LanguageModelling, Rows};
+use super::coder::as_stored;
+use super::{PromptCoder, Prompts, finite_loss, resting};
+use crate::task::{Learn, Task};
+use crate::weight_gradients::values;
+use crate::{OptimizerConfig, TrainingError};
+
+/// How prompts are tuned.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptTuning {
+    /// Steps of Adam, each on all texts of all prompts.
+    pub steps: u64,
+    /// Learning rate of the first step; it falls to 0 along half a cosine.
+    pub learning_rate: f64,
+    /// β of the penalty `β mean ||P Pᵀ - I||²` of the virtual tokens of a prompt, as CorrectNet-style training has it; 0 for none.
+    #[serde(default)]
+    pub orthogonality: f64,
+}
+
+/// How a prompt is read in the end, which it is tuned through.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    /// From the prompt to its code and back.
+    pub coder: &'a PromptCoder,
+    /// The deviation of codes that every step draws anew; none for tuning without noise.
+    pub noise: Option<&'a Variation>,
+    /// Key of the draws; step by step they are other ones.
+    pub seed: u64,
+}
+
+impl Stored<'_> {
+    fn as_read(&self, prompts: Tensor<3>, step: u64) -> Tensor<3> {
+        let mut codes = self.coder.encode(prompts);
+        if let Some(noise) = self.noise {
+            codes = as_stored(codes, noise, ChipSeed::new(self.seed, step));
+        }
+        self.coder.decode(codes)
+    }
+}
+
+/// What learns.
+#[derive(Module, Debug)]
+struct VirtualTokens {
+    prompts: Param<Tensor<3>>,
+}
+
+impl PromptTuning {
+    /// `start`, tuned on `texts`: text `i` belongs to the prompt `of_text[i]`, and all prompts are tuned side by side. `None` where it was
+    /// stopped.
+    ///
+    /// The network rests and stands on `device`, which has autodiff. With `stored` a prompt reaches it as it will be read; the gradient
+    /// passes the deviation straight through, and the coder rests.
+    ///
+    /// # Errors
+    /// [`TrainingError::Setting`] for texts without a prompt or the other way round, [`TrainingError::Diverged`] for a loss that is not finite.
+    ///
+    /// # Source
+    /// Lester et al. 2021 (arXiv 2104.08691) for prompt tuning; NVCiM-PT (arXiv 2411.08244) for the noise. That the coder is passed in
+    /// training as well is not in the paper.
+    pub fn tune(
+        &self,
+        (network, device): (&Decoder, &Device),
+        start: &Prompts,
+        (texts, of_text): (&LanguageModelling, &[usize]),
+        stored: Option<Stored<'_>>,
+        stop: &AtomicBool,
+    ) -> Result<Option<Prompts>, TrainingError> {
+        let rows = rows_of(texts, of_text, start.count(), device)?;
+        let network = resting(network);
+        let mut tokens = VirtualTokens {
+            prompts: Param::from_tensor(start.tensor(device)),
+        };
+        let adam = OptimizerConfig::Adam {
+            learning_rate: self.learning_rate,
+            weight_decay: 0.0,
+        };
+        let mut optimizer = adam.init();
+        for step in 0..self.steps {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let prompts = tokens.prompts.val();
+            let read = match &stored {
+                Some(stored) => stored.as_read(prompts.clone(), step),
+                None => prompts.clone(),
+            };
+            let mut loss = loss(&network, read, texts, &rows, of_text);
+            if self.orthogonality > 0.0 {
+                loss = loss + orthogonality(prompts) * self.orthogonality;
+            }
+            finite_loss(&loss, step)?;
+            let gradients = GradientsParams::from_grads(loss.backward(), &tokens);
+            let part = step as f64 / self.steps as f64;
+            let rate = 0.5 * self.learning_rate * (1.0 + (std::f64::consts::PI * part).cos());
+            tokens = optimizer.step(rate, tokens, gradients);
+        }
+        let shape = start.shape();
+        Ok(Some(Prompts::new(values(tokens.prompts.val())?, shape)))
+    }
+}
+
+/// All texts as one batch.
+pub(super) fn rows_of(
+    texts: &LanguageModelling,
+    of_text: &[usize],
+    prompts: usize,
+    device: &Device,
+) -> Result<Rows, TrainingError> {
+    let wrong = |problem: String| {
+        Err(TrainingError::data(
+            "the texts that prompts are tuned on",
+            problem,
+            "give every text the number of its prompt",
+        ))
+    };
+    if of_text.len() != texts.items() {
+        let (found, items) = (of_text.len(), texts.items());
+        return wrong(format!(
+            "{found} numbers of prompts do not fit {items} texts"
+        ));
+    }
+    if let Some(other) = of_text.iter().find(|prompt| **prompt >= prompts) {
+        return wrong(format!("there is no prompt {other} among {prompts}"));
+    }
+    let all: Vec<usize> = (0..texts.items()).collect();
+    texts.batch(&all, device)
+}
+
+/// What the network says of the texts, each after its prompt of `prompts`, `[prompts, tokens, width]`.
+pub(super) fn predictions(
+    network: &Decoder,
+    prompts: Tensor<3>,
+    rows: &Rows,
+    of_text: &[usize],
+) -> Predictions {
+    let own: Vec<i64> = of_text.iter().map(|prompt| *prompt as i64).collect();
+    let own = TensorData::new(own, [of_text.len()]);
+    let own = Tensor::<1, Int>::from_data(own, &prompts.device());
+    let prompts = prompts.select(0, own);
+    network.predict_after(prompts, &rows.tokens, rows.places, &rows.labels)
+}
+
+/// Mean loss of the same.
+pub(super) fn loss(
+    network: &Decoder,
+    prompts: Tensor<3>,
+    texts: &LanguageModelling,
+    rows: &Rows,
+    of_text: &[usize],
+) -> Tensor<1> {
+    let found = predictions(network, prompts, rows, of_text);
+    Learn::<Decoder>::loss(texts, found, rows)
+}
+
+/// Mean over prompts of `||P Pᵀ - I||²`.
+fn orthogonality(prompts: Tensor<3>) -> Tensor<1> {
+    let [count, tokens, _] = prompts.dims();
+    let products = prompts.clone().matmul(prompts.swap_dims(1, 2));
+    let identity = Tensor::<2>::eye(tokens, &products.device()).unsqueeze::<3>();
+    let apart = products - identity;
+    (apart.clone() * apart).sum() / count as f64
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use crossburn_models::decoder::DecoderSizes;
+    use crossburn_models::initialize;
+    use crossburn_noise::{Distribution, Philox};
+
+    use super::super::CodeSizes;
+    use super::*;
+    use crate::Sequence;
+
+    /// Two prompts make the same text go on in two ways, as they are read.
+    #[test]
+    fn each_prompt_learns_its_own_texts() {
+        let device = Device::flex().autodiff();
+        let sizes: DecoderSizes = serde_json::from_str(
+            r#"{"vocabulary": 12, "width": 16, "heads": 2, "layers": 1, "context": 12}"#,
+        )
+        .unwrap();
+        let network = initialize(sizes.init(&device).unwrap(), 1);
+        let text = |label| Sequence {
+            tokens: vec![1, 2, label],
+            first: 2,
+        };
+        let texts = LanguageModelling::new(vec![text(7), text(9), text(7)]).unwrap();
+        let of_text = [0, 1, 0];
+        let mut values_of_start = vec![0.0; 2 * 3 * 16];
+        Philox::new(3, 0).fill_normal(&mut values_of_start);
+        let start = Prompts::new(values_of_start, [2, 3, 16]);
+        let code = CodeSizes {
+            tokens: 3,
+            width: 16,
+            code: 6,
+        };
+        let coder = initialize(code.init(&device), 2).freeze();
+        let noise = Variation::from(Distribution::gaussian(0.05));
+        let tuning = PromptTuning {
+            steps: 150,
+            learning_rate: 0.1,
+            orthogonality: 1e-3,
+        };
+        let stop = AtomicBool::new(false);
+        for stored in [None, Some(&noise)] {
+            let stored = stored.map(|noise| Stored {
+                coder: &coder,
+                noise: Some(noise),
+                seed: 5,
+            });
+            let tune = |of: &[usize]| {
+                tuning.tune((&network, &device), &start, (&texts, of), stored, &stop)
+            };
+            let tuned = tune(&of_text).unwrap().unwrap();
+            let rows = rows_of(&texts, &of_text, 2, &device).unwrap();
+            let judged = |prompts: &Prompts| {
+                let mut read = prompts.tensor(&device);
+                if let Some(stored) = &stored {
+                    read = stored.coder.decode(stored.coder.encode(read));
+                }
+                let loss = loss(&network, read, &texts, &rows, &of_text);
+                loss.into_scalar::<f32>()
+            };
+            let (before, after) = (judged(&start), judged(&tuned));
+            // One of twelve at first: ln 12 = 2.48. Vectors of a new embedding are about 0.08 long, the last vector 4: a prompt that turns
+            // it to its label gains at most 0.3.
+            assert!((before - 12.0f32.ln()).abs() < 0.2, "{before}");
+            assert!(after < before - 0.1, "{before} {after}");
+            assert_eq!(tune(&of_text).unwrap().unwrap(), tuned);
+            let message = tune(&[0, 1, 2]).unwrap_err().to_string();
+            assert!(
+                message.contains("there is no prompt 2 among 2"),
+                "{message}"
+            );
+            assert!(tune(&[0, 1]).is_err());
+        }
+    }
+
+    #[test]
+    fn the_penalty_is_that_of_the_hand() {
+        // P Pᵀ = [[5, 2], [2, 1]]; minus I: [[4, 2], [2, 0]]: 16 + 4 + 4 = 24. The second is orthogonal.
+        let values = [[[1.0, 2.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]];
+        let prompts = Tensor::<3>::from_floats(values, &Device::flex());
+        let penalty: f32 = orthogonality(prompts).into_scalar();
+        assert!((penalty - 12.0).abs() < 1e-5, "{penalty}");
+    }
+}
