@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_written_read_and_written_again_byte_by_byte() {
-        let documents: [Box<dyn AnyDocument>; 7] = [
+        let documents: [Box<dyn AnyDocument>; 8] = [
             Box::new(example::results()),
             Box::new(example::mapping()),
             Box::new(example::worst_case()),
