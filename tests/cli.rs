@@ -703,6 +703,15 @@ fn options_are_grouped_in_the_help() {
         ("map", &["Arguments", "Hardware", "Data", "Options"]),
         ("import", &["Network", "Data", "Options"]),
         ("reproduce", &["Arguments", "Data", "Experiment", "Options"]),
+        (
+            "search",
+            &[
+                "Arguments",
+                "Search",
+                "Proposers that are spoken with",
+                "Options",
+            ],
+        ),
         ("report", &["Arguments", "Options"]),
         ("devices", &["Arguments", "Options"]),
         ("doctor", &["Options"]),

@@ -33,6 +33,7 @@ mod language_model;
 mod lenet;
 mod mlp;
 mod model_config;
+pub mod nas;
 mod network;
 pub mod onnx;
 mod outputs;

@@ -37,6 +37,7 @@ mod report;
 mod reproduce;
 mod run_lock;
 mod run_setup;
+mod search;
 mod speech;
 mod stored_prompts;
 mod terminal;
@@ -119,6 +120,7 @@ enum Verb {
     Ecg(ecg::Ecg),
     Mri(mri::Mri),
     Rag(rag::Rag),
+    Search(Box<search::Search>),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
     Devices(devices::Devices),
@@ -145,6 +147,7 @@ impl Verb {
             Self::Ecg(verb) => Some(verb.process()),
             Self::Mri(verb) => Some(verb.process()),
             Self::Rag(verb) => Some(verb.process()),
+            Self::Search(verb) => Some(&verb.process),
             Self::Reproduce(verb) => Some(&verb.run.process),
             Self::Export(_) | Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
         }
@@ -169,6 +172,7 @@ impl Verb {
             Self::Ecg(verb) => verb.run(),
             Self::Mri(verb) => verb.run(),
             Self::Rag(verb) => verb.run(),
+            Self::Search(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),

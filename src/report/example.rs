@@ -11,8 +11,9 @@ use crossburn_hardware::accelerator::{
 use crossburn_hardware::cost::LayerShape;
 use crossburn_hardware::deploy::Hardware;
 use crossburn_hardware::units::Second;
-use crossburn_noise::Metric;
 use crossburn_noise::worst_case::{LayerSensitivity, PathPoint, Search, SignGradient};
+use crossburn_noise::{Better, Metric};
+use crossburn_training::search::Measure;
 use crossburn_training::{
     AttackActivations, Diagnosis, LayerWidths, Vote, WidthBudget, WidthOption,
 };
@@ -20,12 +21,12 @@ use serde_json::{Value, json};
 
 use super::draw::ConfusionMatrix;
 use super::{
-    AlsoMeasured, BoundPoint, Claim, DataSummary, Document, EpochRow, Figures, FoundBy,
-    JudgedWidths, KppEntry, Mapping, MappingData, MethodResults, PopulationSummary, RandomChips,
-    Reproduction, ReproductionColumn, ReproductionRow, Results, RunCommand, SearchSummary,
-    ShownSegment, ShownSequence, SimulatedLayer, Simulation, StoreChanges, StoreQuestions,
-    StoreReport, SweepPoint, Timing, Transfer, TransferFrom, Verdict, WidthRow, Widths,
-    WorstCaseResults,
+    AlsoMeasured, BoundPoint, Claim, DataSummary, DesignPoint, Document, EpochRow, Figures,
+    FoundBy, JudgedWidths, KppEntry, Mapping, MappingData, MethodResults, PopulationSummary,
+    ProposerResults, RandomChips, Reproduction, ReproductionColumn, ReproductionRow, Results,
+    RunCommand, SearchResults, SearchRun, SearchSummary, ShownExchange, ShownSegment,
+    ShownSequence, SimulatedLayer, Simulation, StoreChanges, StoreQuestions, StoreReport,
+    SweepPoint, Timing, Transfer, TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -456,5 +457,84 @@ pub(crate) fn simulation() -> Simulation {
         timing: Timing {
             seconds: BTreeMap::from([("simulation".into(), 0.2)]),
         },
+    }
+}
+
+/// Two searches at random and one that learns, of 40 evaluations, on a space whose best score is 0.8.
+pub(crate) fn search() -> SearchResults {
+    let run = |seed: u64, best: &[(usize, f64)]| SearchRun {
+        seed: Some(seed),
+        evaluations: 40,
+        repeated: 1,
+        invalid: 0,
+        refused: 2,
+        best: best.to_vec(),
+        best_design: Some("array=64 channels=4".into()),
+        hypervolume: Some(0.5),
+        ended: None,
+    };
+    let point = |design: &str, quality: f64, energy: f64| DesignPoint {
+        design: design.into(),
+        values: vec![quality, energy],
+        score: quality,
+        proposer: "reinforce".into(),
+        seed: Some(1),
+        evaluation: 12,
+    };
+    let points = vec![
+        point("array=64 channels=4", 0.7, 2e6),
+        point("array=64 channels=8", 0.6, 1e6),
+        point("array=128 channels=8", 0.5, 3e6),
+    ];
+    SearchResults {
+        schema: SearchResults::SCHEMA.into(),
+        version: "0.1.0".into(),
+        commit: Some("0123abc".into()),
+        reproduce: "crossburn search small --proposer random,reinforce".into(),
+        config: json!({"budget": 40}),
+        space: "small".into(),
+        about: "a small network".into(),
+        designs: 4.0,
+        evaluation: "table: 4 rows".into(),
+        score: "quality".into(),
+        limits: vec!["energy <= 10000000 pJ".into()],
+        hidden: false,
+        budget: 40,
+        optimum: Some(0.8),
+        measures: vec![
+            Measure::new("quality", "", Better::Higher),
+            Measure::new("energy", "pJ", Better::Lower),
+        ],
+        proposers: vec![
+            ProposerResults {
+                name: "random".into(),
+                runs: vec![
+                    run(1, &[(1, 0.2), (7, 0.5), (30, 0.6)]),
+                    run(2, &[(1, 0.1), (8, 0.4), (35, 0.5)]),
+                ],
+            },
+            ProposerResults {
+                name: "reinforce".into(),
+                runs: vec![run(1, &[(1, 0.2), (12, 0.7)])],
+            },
+        ],
+        winner: Some(points[0].clone()),
+        by_priority: None,
+        points,
+        conversation: vec![
+            ShownExchange {
+                proposer: "chat".into(),
+                evaluation: 1,
+                reply: "{\"array\": 65}".into(),
+                problem: Some("axis `array` has no choice 65".into()),
+            },
+            ShownExchange {
+                proposer: "chat".into(),
+                evaluation: 1,
+                reply: "{\"array\": 64, \"channels\": [4]}".into(),
+                problem: None,
+            },
+        ],
+        timing: Timing::default(),
     }
 }

@@ -13,6 +13,7 @@
 //! | `reproduction/` | `reproduce` | [`Reproduction`] |
 //! | `widths/` | `compress --bits auto` | [`Widths`] |
 //! | `simulation/` | `ecg simulate` | [`Simulation`] |
+//! | `search/` | `search` | [`SearchResults`] |
 //! | `store/` | `rag index` | [`StoreReport`] |
 //!
 //! A new kind implements [`Document`] with the parts of [`draw`], and has a line in `registry.rs`.
@@ -43,6 +44,7 @@ pub(crate) mod registry;
 mod reproduction;
 mod results;
 mod run_folder;
+mod search;
 mod simulation;
 mod store;
 mod widths;
@@ -60,6 +62,7 @@ pub use results::{
     RareSummary, Results, RunCommand, SweepPoint,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, RESULTS_FILE, write_run};
+pub use search::{DesignPoint, ProposerResults, SearchResults, SearchRun, ShownExchange};
 pub(crate) use simulation::{MOST_SEGMENTS, MOST_SEQUENCES, Work, mean_bits, stored_form};
 pub use simulation::{ShownSegment, ShownSequence, SimulatedLayer, Simulation};
 pub use store::{StoreChanges, StoreQuestions, StoreReport};

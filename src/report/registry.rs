@@ -7,17 +7,19 @@ use serde_json::Value;
 use super::document::{Document, read_text, stated};
 use super::run_folder::write_run;
 use super::{
-    Mapping, ReportError, Reproduction, Results, Simulation, StoreReport, Widths, WorstCaseResults,
+    Mapping, ReportError, Reproduction, Results, SearchResults, Simulation, StoreReport, Widths,
+    WorstCaseResults,
 };
 
 /// Every kind of document: a new one is a line here.
-static KINDS: [Kind; 7] = [
+static KINDS: [Kind; 8] = [
     Kind::of::<Results>(),
     Kind::of::<Mapping>(),
     Kind::of::<WorstCaseResults>(),
     Kind::of::<Reproduction>(),
     Kind::of::<Widths>(),
     Kind::of::<Simulation>(),
+    Kind::of::<SearchResults>(),
     Kind::of::<StoreReport>(),
 ];
 
@@ -139,13 +141,14 @@ mod tests {
 
     #[test]
     fn every_kind_is_written_read_and_written_again_byte_by_byte() {
-        let documents: [Box<dyn AnyDocument>; 7] = [
+        let documents: [Box<dyn AnyDocument>; 8] = [
             Box::new(example::results()),
             Box::new(example::mapping()),
             Box::new(example::worst_case()),
             Box::new(example::reproduction()),
             Box::new(example::widths()),
             Box::new(example::simulation()),
+            Box::new(example::search()),
             Box::new(example::store()),
         ];
         let mut seen = BTreeSet::new();

@@ -26,6 +26,7 @@ mod pretrained;
 mod pruning;
 mod recipe;
 mod schedule;
+pub mod search;
 mod sensitivity;
 mod start;
 mod task;

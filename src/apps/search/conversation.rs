@@ -1,0 +1,231 @@
+//! Conversations on disk: every prompt with its reply is kept, an interrupted search goes on with them, and another search replays them.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use crossburn_checkpoints::write_bytes;
+use crossburn_training::search::{Exchange, Message, Speaker, SpeakerProblem};
+
+/// The most bytes of a transcript that are read.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// The exchanges of a transcript, a line of JSON each. A last line that does not end is what an interrupted run left, and is not read.
+///
+/// # Errors
+/// A file that cannot be read, and a line that is no exchange.
+pub(crate) fn read_transcript(path: &Path) -> Result<Vec<Exchange>> {
+    let bytes = fs_err::metadata(path)?.len();
+    if bytes > MOST_BYTES {
+        bail!("{} has {bytes} bytes, above {MOST_BYTES}", path.display());
+    }
+    let text = fs_err::read_to_string(path)?;
+    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+    let mut exchanges = Vec::new();
+    for (number, line) in whole.lines().enumerate() {
+        match serde_json::from_str(line) {
+            Ok(exchange) => exchanges.push(exchange),
+            Err(error) => bail!(
+                "{}, line {}: not a prompt with its reply ({error}): give a conversation.jsonl",
+                path.display(),
+                number + 1
+            ),
+        }
+    }
+    Ok(exchanges)
+}
+
+/// A speaker whose exchanges are kept in a file, and that first repeats those of an earlier run.
+///
+/// As long as the prompts are those of the earlier run, its replies are repeated. From the first other prompt on, the speaker itself is asked.
+pub(crate) struct Kept<S> {
+    speaker: S,
+    path: PathBuf,
+    /// Open for new exchanges from the first one on.
+    file: Option<File>,
+    earlier: VecDeque<Exchange>,
+    /// Those of `earlier` that were repeated.
+    repeated: Vec<Exchange>,
+    /// Whether the last reply was a repeated one.
+    repeats: bool,
+}
+
+impl<S: Speaker> Kept<S> {
+    /// `speaker` with its exchanges in the file at `path`, which begins with `earlier`, those of the earlier run.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub(crate) fn new(speaker: S, path: &Path, earlier: Vec<Exchange>) -> Result<Self> {
+        if earlier.is_empty() {
+            write_bytes(path, &[])?;
+        }
+        Ok(Self {
+            speaker,
+            path: path.to_path_buf(),
+            file: None,
+            earlier: earlier.into(),
+            repeated: Vec::new(),
+            repeats: false,
+        })
+    }
+
+    /// Adds an exchange to the file. Before the first one, what was not repeated of the earlier run is taken away: until then an interruption
+    /// loses nothing of it.
+    fn append(&mut self, exchange: &Exchange) -> Result<()> {
+        if self.file.is_none() {
+            let mut lines = String::new();
+            for exchange in &self.repeated {
+                lines.push_str(&serde_json::to_string(exchange)?);
+                lines.push('\n');
+            }
+            write_bytes(&self.path, lines.as_bytes())?;
+            let mut options = fs_err::OpenOptions::new();
+            let (file, _) = options.append(true).open(&self.path)?.into_parts();
+            self.file = Some(file);
+        }
+        let line = serde_json::to_string(exchange)?;
+        if let Some(file) = &mut self.file {
+            writeln!(file, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<S: Speaker> Speaker for Kept<S> {
+    fn reply(&mut self, messages: &[Message]) -> Result<Option<String>, SpeakerProblem> {
+        match self.earlier.pop_front() {
+            Some(exchange) if exchange.messages == messages => {
+                let reply = exchange.reply.clone();
+                self.repeated.push(exchange);
+                self.repeats = true;
+                Ok(Some(reply))
+            }
+            _ => {
+                self.earlier.clear();
+                self.repeats = false;
+                self.speaker.reply(messages)
+            }
+        }
+    }
+
+    fn kept(&mut self, exchange: &Exchange) -> Result<(), SpeakerProblem> {
+        if self.repeats {
+            return Ok(());
+        }
+        self.append(exchange).map_err(|error| SpeakerProblem {
+            speaker: self.path.display().to_string(),
+            problem: format!("cannot be written ({error})"),
+            remedy: "choose a run folder with space left".to_string(),
+        })?;
+        self.speaker.kept(exchange)
+    }
+}
+
+/// Replies of a transcript, one after the other, whatever is asked.
+pub(crate) struct Replay {
+    replies: VecDeque<String>,
+}
+
+impl Replay {
+    /// The replies of the transcript at `path`.
+    ///
+    /// # Errors
+    /// As [`read_transcript`], and a transcript without a reply.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let exchanges = read_transcript(path)?;
+        if exchanges.is_empty() {
+            bail!(
+                "{} has no reply: give the conversation.jsonl of a search",
+                path.display()
+            );
+        }
+        Ok(Self {
+            replies: exchanges
+                .into_iter()
+                .map(|exchange| exchange.reply)
+                .collect(),
+        })
+    }
+}
+
+impl Speaker for Replay {
+    fn reply(&mut self, _: &[Message]) -> Result<Option<String>, SpeakerProblem> {
+        Ok(self.replies.pop_front())
+    }
+
+    fn kept(&mut self, _: &Exchange) -> Result<(), SpeakerProblem> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use crossburn_training::search::Role;
+
+    use super::*;
+
+    fn exchange(prompt: &str, reply: &str) -> Exchange {
+        Exchange {
+            evaluation: 1,
+            messages: message(prompt),
+            reply: reply.to_string(),
+            problem: None,
+        }
+    }
+
+    fn message(prompt: &str) -> Vec<Message> {
+        vec![Message {
+            role: Role::User,
+            content: prompt.to_string(),
+        }]
+    }
+
+    #[test]
+    fn an_interrupted_conversation_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("conversation.jsonl");
+        let source = folder.path().join("source.jsonl");
+        let lines = ["new", "newer"]
+            .map(|reply| serde_json::to_string(&exchange("any", reply)).unwrap() + "\n");
+        std::fs::write(&source, lines.concat()).unwrap();
+        let earlier = vec![
+            exchange("a", "old a"),
+            exchange("b", "old b"),
+            exchange("c", "old c"),
+        ];
+        let mut kept = Kept::new(Replay::open(&source).unwrap(), &path, earlier).unwrap();
+        std::fs::write(&path, "what the earlier run left\n").unwrap();
+        let mut said = |prompt: &str| {
+            let reply = kept.reply(&message(prompt)).unwrap()?;
+            kept.kept(&exchange(prompt, &reply)).unwrap();
+            Some(reply)
+        };
+        assert_eq!(said("a").as_deref(), Some("old a"));
+        let untouched = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(untouched, "what the earlier run left\n");
+        // Another prompt than before: what follows is new, whatever the earlier run had.
+        assert_eq!(said("other").as_deref(), Some("new"));
+        assert_eq!(said("c").as_deref(), Some("newer"));
+        assert_eq!(said("d"), None);
+        // A line that was cut off is not read.
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}{{\"evaluation\"")).unwrap();
+        let replies: Vec<String> = read_transcript(&path)
+            .unwrap()
+            .into_iter()
+            .map(|exchange| exchange.reply)
+            .collect();
+        assert_eq!(replies, ["old a", "new", "newer"]);
+        std::fs::write(&path, "{}\n").unwrap();
+        let message = read_transcript(&path).unwrap_err().to_string();
+        assert!(
+            message.contains("line 1: not a prompt with its reply"),
+            "{message}"
+        );
+        std::fs::write(&path, "").unwrap();
+        assert!(Replay::open(&path).is_err());
+    }
+}

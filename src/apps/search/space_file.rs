@@ -1,0 +1,226 @@
+//! A space with how its designs are measured, as a file describes it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use crossburn_hardware::toml_problem;
+use crossburn_training::search::{
+    AxisConfig, Constraint, Judge, Priority, ScoreConfig, Space, SpaceConfig,
+};
+use serde::{Deserialize, Serialize};
+
+use super::surrogate::{Surrogate, SurrogateConfig};
+use super::table::{Table, TableConfig};
+
+/// The spaces that come with the program, by name.
+const SPACES: [(&str, &str); 4] = [
+    ("lcda", include_str!("../../../configs/spaces/lcda.toml")),
+    (
+        "lcda-hardware",
+        include_str!("../../../configs/spaces/lcda-hardware.toml"),
+    ),
+    (
+        "fl-nas",
+        include_str!("../../../configs/spaces/fl-nas.toml"),
+    ),
+    (
+        "nas-analog-bench",
+        include_str!("../../../configs/spaces/nas-analog-bench.toml"),
+    ),
+];
+
+/// The names of the spaces that come with the program.
+fn spaces() -> impl Iterator<Item = &'static str> {
+    SPACES.iter().map(|(name, _)| *name)
+}
+
+/// A space with how its designs are measured and scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SpaceFile {
+    name: String,
+    #[serde(default)]
+    about: String,
+    #[serde(default)]
+    network: BTreeMap<String, AxisConfig>,
+    #[serde(default)]
+    hardware: BTreeMap<String, AxisConfig>,
+    #[serde(default, rename = "constraint")]
+    constraints: Vec<Constraint>,
+    evaluation: Evaluation,
+    /// How measures become a score.
+    pub(crate) score: ScoreConfig,
+    /// What counts first, for the design that is best by priority.
+    #[serde(default, rename = "priority")]
+    pub(crate) priorities: Vec<Priority>,
+}
+
+/// How designs are measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum Evaluation {
+    /// A row of a table.
+    Table(TableConfig),
+    /// A formula for the quality, and the cost model.
+    Surrogate(SurrogateConfig),
+}
+
+impl SpaceFile {
+    /// The space that `text` names: one that comes with the program, or a file. A table of the file is looked for beside it, or is `table`.
+    ///
+    /// # Errors
+    /// A text that is neither, a file that cannot be read or is no space.
+    pub(crate) fn open(text: &str, table: Option<&Path>) -> Result<Self> {
+        let own = SPACES.iter().find(|(name, _)| *name == text);
+        let (content, folder) = match own {
+            Some((_, content)) => (content.to_string(), PathBuf::new()),
+            None => {
+                let path = Path::new(text);
+                if !path.exists() {
+                    let known: Vec<&str> = spaces().collect();
+                    bail!(
+                        "`{text}` is neither a file nor one of the spaces {}",
+                        known.join(", ")
+                    );
+                }
+                let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+                (fs_err::read_to_string(path)?, folder)
+            }
+        };
+        let mut found: Self = toml::from_str(&content)
+            .map_err(|error| anyhow!("{text} is no space: {}", toml_problem(&content, &error)))?;
+        match (&mut found.evaluation, table) {
+            (Evaluation::Table(config), Some(table)) => config.file = table.to_path_buf(),
+            (Evaluation::Table(config), None) => config.file = folder.join(&config.file),
+            (Evaluation::Surrogate(_), Some(_)) => {
+                bail!("--table is for spaces with a table, which {text} is not: leave it out")
+            }
+            (Evaluation::Surrogate(_), None) => {}
+        }
+        Ok(found)
+    }
+
+    /// The checked space.
+    ///
+    /// # Errors
+    /// What cannot be used.
+    pub(crate) fn space(&self) -> Result<Space> {
+        Ok(Space::new(SpaceConfig {
+            name: self.name.clone(),
+            about: self.about.clone(),
+            network: self.network.clone(),
+            hardware: self.hardware.clone(),
+            constraints: self.constraints.clone(),
+        })?)
+    }
+
+    /// Who measures its designs, and what that is in words.
+    ///
+    /// # Errors
+    /// A table that cannot be read, and an evaluation that the space does not fit.
+    pub(crate) fn judge(&self, space: &Space) -> Result<Measurer> {
+        let context = || format!("cannot measure designs of `{}`", self.name);
+        match &self.evaluation {
+            Evaluation::Table(config) => {
+                let table = Table::open(config, space).with_context(context)?;
+                Ok(Measurer {
+                    words: table.words(),
+                    digest: table.digest(),
+                    judge: Box::new(table),
+                })
+            }
+            Evaluation::Surrogate(config) => {
+                let surrogate = Surrogate::new(config, space).with_context(context)?;
+                Ok(Measurer {
+                    words: surrogate.words(),
+                    digest: 0,
+                    judge: Box::new(surrogate),
+                })
+            }
+        }
+    }
+}
+
+/// Who measures the designs of a space.
+pub(crate) struct Measurer {
+    /// How, in words.
+    pub(crate) words: String,
+    /// A number that differs where the data of a table differ.
+    pub(crate) digest: u64,
+    pub(crate) judge: Box<dyn Judge>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use crossburn_training::search::{Draws, Judged, Score, best_by_priority};
+
+    use super::*;
+
+    #[test]
+    fn the_spaces_that_come_along_are_as_large_as_their_papers_say() {
+        for (name, size) in [
+            ("lcda", 11_390_625.0),
+            ("lcda-hardware", 11_390_625.0 * 144.0),
+            ("nas-analog-bench", 15_625.0),
+        ] {
+            let space = SpaceFile::open(name, None).unwrap().space().unwrap();
+            assert_eq!((space.name(), space.size()), (name, size));
+        }
+        let space = SpaceFile::open("fl-nas", None).unwrap().space().unwrap();
+        let networks: f64 = (3..=8).map(|layers| 32f64.powi(layers)).sum();
+        assert_eq!(space.size(), networks * 3.0 * 3.0 * 4.0 * 3.0 * 5.0 * 3.0);
+    }
+
+    #[test]
+    fn every_space_with_a_formula_measures_its_designs() {
+        for name in ["lcda", "lcda-hardware", "fl-nas"] {
+            let file = SpaceFile::open(name, None).unwrap();
+            let space = file.space().unwrap();
+            let measurer = file.judge(&space).unwrap();
+            let measures = measurer.judge.measures();
+            let score = Score::new(file.score.clone(), measures).unwrap();
+            best_by_priority(&[], &file.priorities, measures).unwrap();
+            let mut draws = Draws::new(1, "test");
+            let mut measured = 0;
+            for _ in 0..50 {
+                let design = space.draw(&mut draws).unwrap();
+                if let Judged::Measured(values) = measurer.judge.judge(&space, &design).unwrap() {
+                    assert!(score.of(&values).is_finite(), "{name}: {values:?}");
+                    measured += 1;
+                }
+            }
+            assert!(measured > 25, "{name}: {measured}");
+        }
+    }
+
+    #[test]
+    fn six_lines_are_a_space() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        let text = r#"name = "mine"
+network.channels = { times = 3, of = [8, 16, 32] }
+network.kernels = { times = 3, of = [3, 5] }
+hardware.array = [64, 128]
+evaluation.kind = "surrogate"
+score = { kind = "r-ae", quality = "quality", energy = "energy" }
+"#;
+        std::fs::write(&path, text).unwrap();
+        let open = || SpaceFile::open(&path.display().to_string(), None);
+        let file = open().unwrap();
+        let space = file.space().unwrap();
+        file.judge(&space).unwrap();
+        std::fs::write(&path, text.replace("score =", "scores =")).unwrap();
+        let message = open().unwrap_err().to_string();
+        assert!(
+            message.contains("mine.toml is no space: unknown field `scores`"),
+            "{message}"
+        );
+        let message = SpaceFile::open("lcdo", None).unwrap_err().to_string();
+        assert!(
+            message.contains("neither a file nor one of the spaces lcda, "),
+            "{message}"
+        );
+    }
+}

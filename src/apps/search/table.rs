@@ -1,0 +1,315 @@
+//! Designs that are measured already: rows of a table.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use crossburn_hardware::cost::Accelerator;
+use crossburn_hardware::deploy::Hardware;
+use crossburn_models::nas::{CellNetwork, CellOperation};
+use crossburn_noise::{Better, path_hash};
+use crossburn_training::TrainingError;
+use crossburn_training::search::{Choice, Design, Judge, Judged, Measure, Space};
+use serde::{Deserialize, Serialize};
+
+/// The most bytes of a table that are read.
+const MOST_BYTES: u64 = 1 << 28;
+/// Joules to picojoules.
+const PICO: f64 = 1e12;
+
+/// A table of designs that were measured: a row is found by the numbers of the choices of an axis, joined by `-`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TableConfig {
+    /// The table, as CSV with a header.
+    pub(super) file: PathBuf,
+    /// The column that names the rows.
+    key: String,
+    /// The axis whose choices a row is named by.
+    axis: String,
+    /// The columns that are measures.
+    #[serde(rename = "column")]
+    columns: Vec<TableColumn>,
+    /// An accelerator whose energy and latency are counted for cells of NAS-Bench-201.
+    #[serde(default)]
+    accelerator: Option<String>,
+}
+
+/// A column that is a measure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableColumn {
+    column: String,
+    /// What the measure is called; as the column where absent.
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    unit: String,
+    better: Better,
+    /// What values are multiplied by.
+    #[serde(default = "one")]
+    scale: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// A table that was read.
+pub(super) struct Table {
+    config: TableConfig,
+    measures: Vec<Measure>,
+    rows: HashMap<String, Vec<f64>>,
+    digest: u64,
+    accelerator: Option<Accelerator>,
+}
+
+impl Table {
+    /// Reads the table of `config` for the designs of `space`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or lacks a column, a value that is no finite number, and an axis that the space lacks.
+    pub(super) fn open(config: &TableConfig, space: &Space) -> Result<Self> {
+        let path = config.file.display();
+        let Some(axis) = space.axis(&config.axis) else {
+            bail!(
+                "evaluation.axis = {}: the space has no such axis",
+                config.axis
+            );
+        };
+        let metadata = fs_err::metadata(&config.file)
+            .with_context(|| format!("there is no table at {path}: give it with --table FILE"))?;
+        if metadata.len() > MOST_BYTES {
+            bail!(
+                "{path} has more than {} MiB, the most that is read",
+                MOST_BYTES >> 20
+            );
+        }
+        let text = fs_err::read_to_string(&config.file)?;
+        let mut lines = text.lines();
+        let header: Vec<&str> = lines
+            .next()
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .collect();
+        let place = |column: &str| {
+            header
+                .iter()
+                .position(|name| *name == column)
+                .with_context(|| {
+                    format!(
+                        "{path} has no column `{column}`: its columns are {}",
+                        header.join(", ")
+                    )
+                })
+        };
+        let key = place(&config.key)?;
+        let columns = config.columns.iter();
+        let places: Vec<usize> = columns
+            .map(|column| place(&column.column))
+            .collect::<Result<_>>()?;
+        if places.is_empty() {
+            bail!("evaluation.column is empty: name a column of {path}");
+        }
+        let mut rows = HashMap::new();
+        for (number, line) in lines
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+        {
+            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+            let at = number + 2;
+            if cells.len() != header.len() {
+                bail!(
+                    "{path}, line {at}: {} values, not {}",
+                    cells.len(),
+                    header.len()
+                );
+            }
+            let values = places.iter().zip(&config.columns).map(|(place, column)| {
+                let cell = cells[*place];
+                let value = cell.parse::<f64>().ok().filter(|value| value.is_finite());
+                let value = value.with_context(|| {
+                    format!(
+                        "{path}, line {at}, column {}: `{cell}` is no finite number",
+                        column.column
+                    )
+                })?;
+                Ok(value * column.scale)
+            });
+            let values = values.collect::<Result<Vec<f64>>>()?;
+            if rows.insert(cells[key].to_string(), values).is_some() {
+                bail!("{path}, line {at}: the row `{}` comes twice", cells[key]);
+            }
+        }
+        let accelerator = match &config.accelerator {
+            None => None,
+            Some(name) => {
+                let known = axis
+                    .choices
+                    .iter()
+                    .all(|choice| operation(choice).is_some());
+                if axis.positions != 6 || !known {
+                    bail!(
+                        "evaluation.accelerator counts cells of NAS-Bench-201, which `{}` does not describe: leave it out",
+                        config.axis
+                    );
+                }
+                Some(Hardware::preset(name)?.accelerator()?)
+            }
+        };
+        let measured = config.columns.iter().map(|column| {
+            let name = column.name.as_ref().unwrap_or(&column.column);
+            Measure::new(name, &column.unit, column.better)
+        });
+        let mut measures: Vec<Measure> = measured.collect();
+        if accelerator.is_some() {
+            measures.push(Measure::new("energy", "pJ", Better::Lower));
+            measures.push(Measure::new("latency", "s", Better::Lower));
+        }
+        Ok(Self {
+            config: config.clone(),
+            measures,
+            rows,
+            digest: path_hash(&text),
+            accelerator,
+        })
+    }
+
+    /// A number that differs where the table differs.
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// How designs are measured.
+    pub(super) fn words(&self) -> String {
+        let columns: Vec<&str> = self
+            .config
+            .columns
+            .iter()
+            .map(|column| column.column.as_str())
+            .collect();
+        let name = self
+            .config
+            .file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        let cost = self
+            .config
+            .accelerator
+            .as_ref()
+            .map_or_else(String::new, |name| {
+                format!(", cost by the cost model of {name}")
+            });
+        format!(
+            "table: {} of {} rows of {name}, no training{cost}",
+            columns.join(", "),
+            self.rows.len()
+        )
+    }
+}
+
+fn operation(choice: &Choice) -> Option<CellOperation> {
+    CellOperation::of(&choice.to_string())
+}
+
+impl Judge for Table {
+    fn measures(&self) -> &[Measure] {
+        &self.measures
+    }
+
+    fn judge(&self, space: &Space, design: &Design) -> Result<Judged, TrainingError> {
+        let Some(axis) = space.axis(&self.config.axis) else {
+            return Ok(Judged::Refused(
+                "the axis of the table is missing".to_string(),
+            ));
+        };
+        let numbers = &design.numbers()[axis.first..axis.first + axis.positions];
+        let names: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+        let name = names.join("-");
+        let Some(values) = self.rows.get(&name) else {
+            return Ok(Judged::Refused(format!("the table has no row `{name}`")));
+        };
+        let mut values = values.clone();
+        if let Some(accelerator) = &self.accelerator {
+            let chosen = space.chosen(design, &axis.name).unwrap_or_default();
+            let edges: Vec<CellOperation> = chosen.into_iter().filter_map(operation).collect();
+            let Ok(edges) = edges.try_into() else {
+                return Ok(Judged::Refused("the design is no cell".to_string()));
+            };
+            match accelerator.cost(&CellNetwork { edges }.shapes()) {
+                Ok(cost) => values.extend([
+                    cost.total.energy_total.get() * PICO,
+                    cost.total.latency_sequential.get(),
+                ]),
+                Err(error) => return Ok(Judged::Refused(error.to_string())),
+            }
+        }
+        Ok(Judged::Measured(values))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use crossburn_training::search::SpaceConfig;
+
+    use super::*;
+
+    const SPACE: &str = "name = \"a\"\nnetwork.edge = { times = 2, of = [\"x\", \"y\"] }";
+    const CONFIG: &str = "file = \"t.csv\"\nkey = \"cell\"\naxis = \"edge\"\n\
+                          [[column]]\ncolumn = \"good\"\nscale = 0.01\nbetter = \"higher\"";
+
+    fn open(csv: &str, config: &str) -> Result<(Space, Table)> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config: TableConfig = toml::from_str(config).unwrap();
+        config.file = folder.path().join("t.csv");
+        std::fs::write(&config.file, csv).unwrap();
+        let space = Space::new(toml::from_str::<SpaceConfig>(SPACE).unwrap()).unwrap();
+        let table = Table::open(&config, &space)?;
+        Ok((space, table))
+    }
+
+    #[test]
+    fn rows_are_found_by_the_numbers_of_choices() {
+        let (space, table) = open("cell,bad,good\n0-0,1,50\n1-0,1,75.5\n", CONFIG).unwrap();
+        let judge = |text: &str| {
+            let design = space.parse(text).unwrap();
+            table.judge(&space, &design).unwrap()
+        };
+        assert_eq!(judge("edge=y,x"), Judged::Measured(vec![0.755]));
+        let refused = Judged::Refused("the table has no row `0-1`".to_string());
+        assert_eq!(judge("edge=x,y"), refused);
+    }
+
+    #[test]
+    fn tables_that_cannot_be_used_are_refused_by_line() {
+        for (csv, part) in [
+            ("", "has no column `cell`"),
+            (
+                "cell,bad\n",
+                "has no column `good`: its columns are cell, bad",
+            ),
+            ("cell,good\n0-0,1\n0-1\n", "line 3: 1 values, not 2"),
+            (
+                "cell,good\n0-0,x\n",
+                "line 2, column good: `x` is no finite number",
+            ),
+            ("cell,good\n0-0,inf\n", "is no finite number"),
+            (
+                "cell,good\n0-0,1\n0-0,2\n",
+                "line 3: the row `0-0` comes twice",
+            ),
+        ] {
+            let message = open(csv, CONFIG).err().unwrap().to_string();
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        let cells = format!("accelerator = \"isaac\"\n{CONFIG}");
+        let message = open("cell,good\n", &cells).err().unwrap().to_string();
+        assert!(
+            message.contains("counts cells of NAS-Bench-201"),
+            "{message}"
+        );
+    }
+}
