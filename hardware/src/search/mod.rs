@@ -19,7 +19,7 @@
 //! use crossburn_hardware::search::{QuantizedQueries, SearchConfig, VectorStore};
 //! use crossburn_noise::ChipSeed;
 //!
-//! let config = SearchConfig::new(MemoryDevice::preset("rram4")?);
+//! let config = SearchConfig::new(MemoryDevice::preset("ideal")?);
 //! let vectors = [1.0, 0.0, 0.0, /* entry 0 */ 0.6, 0.8, 0.0 /* entry 1 */];
 //! let store = VectorStore::of(&vectors, 3, &config)?;
 //! let queries = QuantizedQueries::new(&[0.9, 0.1, 0.0], 3, &config)?;
