@@ -240,3 +240,30 @@ impl<B: SimilarityKernel, C: CheckpointStrategy> SimilarityKernel for Autodiff<B
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{agree, numbers};
+
+    /// Other backends compute with the operations here, which know nothing of the rows of [`fused`].
+    #[test]
+    fn the_operations_of_a_backend_give_what_the_kernel_gives() {
+        let shape = [2, 1, 9, 13];
+        let of = |seed| {
+            let values = numbers(seed, 2 * 9 * 13);
+            tensor(values.iter().map(|x| 0.5 + 0.4 * x).collect(), shape)
+        };
+        let wide = |x: FloatTensor<Flex>| -> Vec<f64> {
+            values(&dense(x)).iter().map(|x| f64::from(*x)).collect()
+        };
+        let (x, y, gradient) = (of(1), of(2), of(3));
+        let ours = Flex::structural_dissimilarity(x.clone(), y.clone());
+        let operations = Moments::<Flex>::of(x.clone(), y.clone());
+        agree(values(&ours), &wide(operations.dissimilarity()), 1e-5);
+        let ours = Flex::structural_dissimilarity_gradients(x.clone(), y.clone(), gradient.clone());
+        let others = Moments::<Flex>::of(x, y).gradients(gradient);
+        agree(values(&ours.0), &wide(others.0), 1e-4);
+        agree(values(&ours.1), &wide(others.1), 1e-4);
+    }
+}
