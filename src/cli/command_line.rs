@@ -238,32 +238,28 @@ impl Piece {
             .find(|(name, _)| Some(*name) == argument.get_long());
         let default = found.is_none() && source != Some(ValueSource::CommandLine);
         let flag = argument.get_long().map(|long| format!("--{long}"));
-        // An option that is given again for each of its values.
+        // What is given again for each of its values: an option, or operands one after the other.
         let again = matches!(argument.get_action(), ArgAction::Append)
             && argument.get_value_delimiter().is_none();
+        let worded = |value: &OsStr| match &flag {
+            // Otherwise it would look like another option.
+            Some(flag) if begins_with_minus(value) => {
+                let mut word = OsString::from(flag.clone() + "=");
+                word.push(value);
+                vec![word]
+            }
+            Some(flag) => vec![flag.into(), value.to_os_string()],
+            None => vec![not_an_option(value)],
+        };
         let words = if matches!(argument.get_action(), ArgAction::SetTrue) {
             (!default).then(|| vec![flag.unwrap_or_default().into()])?
-        } else if let Some(flag) = flag.as_ref().filter(|_| again) {
-            let option = |value: &OsStr| [flag.into(), value.to_os_string()];
-            matches.get_raw(id)?.flat_map(option).collect()
+        } else if let Some((_, value)) = found {
+            worded(OsStr::new(value))
+        } else if again {
+            matches.get_raw(id)?.flat_map(worded).collect()
         } else {
-            let value = match found {
-                Some((_, value)) => OsString::from(value),
-                None => {
-                    let values: Vec<&OsStr> = matches.get_raw(id)?.collect();
-                    values.join(OsStr::new(","))
-                }
-            };
-            match flag {
-                // Otherwise it would look like another option.
-                Some(flag) if begins_with_minus(&value) => {
-                    let mut word = OsString::from(flag + "=");
-                    word.push(value);
-                    vec![word]
-                }
-                Some(flag) => vec![flag.into(), value],
-                None => vec![not_an_option(&value)],
-            }
+            let values: Vec<&OsStr> = matches.get_raw(id)?.collect();
+            worded(&values.join(OsStr::new(",")))
         };
         Some(Self {
             words,
@@ -368,6 +364,21 @@ mod tests {
         assert_eq!(
             repeats(&line, &[]),
             "crossburn train a.toml --set training.epochs=3 --set 'noise={kind=\"gaussian\",sigma_rel_wmax=0.1}' --device cpu"
+        );
+        let line = [
+            "rag",
+            "index",
+            "a,b.md",
+            "my notes",
+            "--drop",
+            "c",
+            "--drop=-d",
+            "--out",
+            "x",
+        ];
+        assert_eq!(
+            repeats(&line, &[]),
+            "crossburn rag index a,b.md 'my notes' --drop c --drop=-d --chips 20 --questions 200"
         );
     }
 
