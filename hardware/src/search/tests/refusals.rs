@@ -74,6 +74,12 @@ fn searches_that_cannot_be_are_refused() {
     };
     let queries = QuantizedQueries::new(&[1.0, 2.0], 2, &scaled).unwrap();
     assert!(refusal(chip.search(&queries, 1)).starts_with("queries of other scales"));
+    let mut fewer = SearchConfig::new(ideal());
+    fewer.hardware.array.input.bits = 4;
+    let queries = QuantizedQueries::new(&[1.0, 2.0], 2, &fewer).unwrap();
+    let message = "queries of other input bits than those of the store: quantize the queries with the setting of the store";
+    assert_eq!(refusal(chip.search(&queries, 1)), message);
+    assert_eq!(refusal(store.exact(&queries, 1)), message);
     let store = VectorStore::of(&[1.0, 2.0], 2, &scaled).unwrap();
     assert!(refusal(store.rounded(EntryId::new(0))).contains("add the scale { pool = 1 }"));
 }
