@@ -186,11 +186,17 @@ fn a_state_that_no_store_has_is_refused() {
     };
     assert_eq!(with(&|_| {}), "");
     assert!(with(&|state| state.codes[0][1] = -128).contains("the integer -128 of 8 bits"));
-    assert!(with(&|state| state.entries[1] = state.entries[0]).contains("the entry 0 twice"));
     assert!(
-        with(&|state| state.next = EntryId::new(1))
-            .contains("the entry 1 twice, or before it came")
+        with(&|state| state.entries[1] = state.entries[0]).contains("the entry 0 in two slots")
     );
+    assert!(
+        with(&|state| state.next = EntryId::new(1)).contains("the entry 1, although the next is 1")
+    );
+    assert!(
+        with(&|state| state.next = EntryId::new(u64::MAX))
+            .contains("18446744073709551615 as its next entry")
+    );
+    assert!(with(&|state| state.writes[1] = u32::MAX).contains("written 4294967295 times"));
     assert!(with(&|state| state.writes[0] = 0).contains("never written"));
     assert!(with(&|state| state.writes.truncate(1)).contains("2 slots and 1 counts"));
     assert!(with(&|state| state.codes.clear()).contains("0 scales in place of 1"));
