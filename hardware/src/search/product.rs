@@ -26,8 +26,6 @@ pub(super) struct Part<'a> {
     pub(super) numbers: Numbers<'a>,
     /// Numbers of a slot.
     pub(super) inputs: usize,
-    /// Averaged numbers.
-    pub(super) pool: usize,
     /// What one integer stands for.
     pub(super) unit: f32,
     /// Weight in the score.

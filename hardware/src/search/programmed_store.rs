@@ -281,7 +281,6 @@ impl HeldCopies {
         Part {
             numbers: Numbers::Held(&self.numbers),
             inputs: self.inputs,
-            pool: self.pool,
             unit: self.unit,
             weight: self.weight,
             level,

@@ -240,7 +240,6 @@ impl VectorStore {
             .map(|copies| Part {
                 numbers: product::Numbers::Codes(&copies.codes),
                 inputs: copies.inputs,
-                pool: copies.pool,
                 unit: copies.unit(self.plan.stored.level()),
                 weight: copies.weight,
                 level: self.plan.stored.level(),
