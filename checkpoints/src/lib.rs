@@ -74,7 +74,5 @@ pub use resume::{has_resume, load_resume, read_progress, save_resume};
 pub use shipped::{write_shipped_detector, write_shipped_model};
 pub use state_dict::StateDict;
 pub use tokenizer::{TextStream, Tokenizer};
-pub use vector_store::{
-    ENTRIES_FILE, STORE_FILE, StoreOrigin, load_vector_store, save_vector_store,
-};
+pub use vector_store::{StoreOrigin, load_vector_store, save_vector_store};
 pub use weights::{ACTIVATION_RANGE, load_weights, save_weights};

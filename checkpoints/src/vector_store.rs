@@ -5,8 +5,8 @@
 //! | `store.json` | setting, dimension, model, device and chip: what does not change while entries come and go |
 //! | `store.safetensors` | integers at each scale, entries, writes of every slot, full scales, and the [`checksum`](crate::checksum()) of both files |
 //!
-//! The second file alone changes when entries come or go, and is replaced as a whole: a crash leaves the store of before or the
-//! new one.
+//! Each file is replaced as a whole. When entries come or go, the second file alone changes: a crash leaves the old store or the new
+//! one. When the setting or the origin changes too, a crash between the two files leaves a store that [`load_vector_store`] refuses.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -27,9 +27,9 @@ use crate::tensor_view::TensorView;
 /// Format written to and expected in `store.json`.
 const FORMAT: &str = "crossburn.vector-store/1";
 /// Name of the file that says what the store is.
-pub const STORE_FILE: &str = "store.json";
+const STORE_FILE: &str = "store.json";
 /// Name of the file that holds its entries.
-pub const ENTRIES_FILE: &str = "store.safetensors";
+const ENTRIES_FILE: &str = "store.safetensors";
 
 const ENTRIES: &str = "entries";
 const WRITES: &str = "writes";
@@ -67,7 +67,8 @@ struct StoreManifest {
 ///
 /// # Errors
 ///
-/// [`CheckpointError::Write`] when the operating system refuses; the store in the folder is then that of before.
+/// [`CheckpointError::Write`] when the operating system refuses. The old store is then still in the folder, unless `store.json` has
+/// changed and the other file could not be renamed: [`load_vector_store`] refuses the store then.
 ///
 /// ```
 /// use crossburn_checkpoints::{StoreOrigin, load_vector_store, save_vector_store};

@@ -5,8 +5,9 @@ use crate::map::{Mapping, WeightMatrix};
 use crate::{HardwareError, WeightBits};
 
 impl Hardware {
-    /// The same hardware whose cells hold the weights at the paths of `bits` in these widths, beside what the file says of these layers. Of a
-    /// weight of one bit they hold two, since their integers have a zero. A layer that is digital or has a mapping of its own stays as it is.
+    /// The same hardware, which stores the weights at the paths of `bits` in these widths. All else that the file says of these layers stays. A
+    /// weight of one bit is stored in two, since the integers of a mapping have a zero. A layer that is digital or has a mapping of its own stays
+    /// as it is.
     ///
     /// # Errors
     /// What no longer fits together.
@@ -36,8 +37,9 @@ impl Hardware {
         Self::try_from(config)
     }
 
-    /// The same hardware once for each layer at `paths`, or with `by_slice` for each slice of its weights, whose cells alone deviate: all other
-    /// cells hold their targets. Layers that are digital are left out. Each has the path and the slice, the lowest from 0.
+    /// One hardware for each layer at `paths`, or with `by_slice` for each slice of its weights. The cells of this layer or slice deviate; all
+    /// other cells of the layers at `paths` hold their targets. Layers that are digital are left out. Each hardware comes with the path and, with
+    /// `by_slice`, the slice, counted from 0, the lowest.
     ///
     /// # Errors
     /// [`HardwareError::Conflict`] for a hardware whose file says already which cells deviate, and what the mapping refuses.

@@ -300,6 +300,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Whether arrays deliver other sums than those of the numbers that their cells hold: converters round them, or reads
+    /// scatter.
+    pub(super) fn converts(&self) -> bool {
+        self.hardware.array.adc.is_some() || self.hardware.reads_scatter()
+    }
+
     /// The inputs of every row of arrays that holds copies of `inputs` numbers.
     pub(super) fn tiles(&self, inputs: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
         let rows = self.hardware.array.rows;

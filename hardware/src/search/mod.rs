@@ -12,7 +12,7 @@
 //!
 //! The sum over `p` is that of scaled search: every [`SearchScale`] stores a copy of each vector, averaged along the vector,
 //! in arrays of its own. By default there is one scale, the vector itself. Equal scores are ordered by entry, the
-//! lower entry first. Without noise and with exact converters, a chip finds what [`VectorStore::exact`] finds by integers.
+//! lower entry first. Without noise and without output converters, a chip finds what [`VectorStore::exact`] finds by integers.
 //!
 //! ```
 //! use crossburn_hardware::MemoryDevice;

@@ -6,6 +6,7 @@ use crossburn_kernels::matrix::{Matrix, multiply};
 use rayon::prelude::*;
 
 use super::entry::{Hit, Slot};
+use super::integers::Integers;
 use super::queries::QueryPart;
 use super::top::Best;
 use super::{EntryId, QuantizedQueries};
@@ -25,14 +26,14 @@ pub(super) struct Part<'a> {
     pub(super) numbers: Numbers<'a>,
     /// Numbers of a slot.
     pub(super) inputs: usize,
-    /// Averaged numbers.
-    pub(super) pool: usize,
     /// What one integer stands for.
     pub(super) unit: f32,
     /// Weight in the score.
     pub(super) weight: f32,
     /// The largest integer.
     pub(super) level: f32,
+    /// Inputs of one array, whose sum is rounded to a whole step; `None` where a search does not compute with arrays.
+    pub(super) array: Option<usize>,
 }
 
 /// Stored numbers in units of their integers.
@@ -58,28 +59,20 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// The `k` best of `entries` entries for each query, the best first.
-///
-/// # Errors
-/// [`HardwareError::Limit`] for another `k` than 1 to the number of entries; [`HardwareError::Conflict`] for queries of another
-/// setting, and for scores that are not finite.
+/// The `k` best entries for each query, the best first; fewer where scores are NaN.
 pub(super) fn search(
     parts: &[Part<'_>],
     slots: &[Slot],
-    entries: usize,
     queries: &QuantizedQueries,
-    dimension: usize,
     k: usize,
-) -> Result<Vec<Vec<Hit>>, HardwareError> {
-    require_same(parts.iter().map(|part| part.pool), queries, dimension)?;
-    require_k(k, entries)?;
+) -> Vec<Vec<Hit>> {
     let scales: Vec<Scale<'_>> = parts
         .iter()
         .zip(queries.parts())
         .map(|(part, query)| Scale::new(*part, query, queries.level()))
         .collect();
     let factors = Factors::new(parts.iter().map(|part| (part.weight, part.unit)), queries);
-    let found: Vec<Vec<Hit>> = match &scales[..] {
+    match &scales[..] {
         // The sums of one product are the order; what they stand for is told at the end.
         [scale] if scale.is_one_product() => {
             let best = best_of_all(slots, queries.len(), k, |segment, block, memory, sums| {
@@ -103,9 +96,7 @@ pub(super) fn search(
                 .map(|best| hits(best, |score| score))
                 .collect()
         }
-    };
-    require_found(&found, k)?;
-    Ok(found)
+    }
 }
 
 /// What one integer of an inner product counts in the score, per scale and query: `w u_stored u_query / Σ w`.
@@ -173,7 +164,7 @@ impl<'a> Scale<'a> {
     }
 
     fn is_one_product(&self) -> bool {
-        self.part.inputs <= self.exact
+        self.part.array.is_none() && self.part.inputs <= self.exact
     }
 
     /// `out = [queries, slots]`: the inner products over some inputs.
@@ -202,21 +193,34 @@ impl<'a> Scale<'a> {
         );
     }
 
-    /// The inner products over all inputs, exact for integers.
+    /// The inner products over all inputs, exact for integers; of arrays, those that each delivers in whole steps.
     fn sums(&self, slots: Range<usize>, queries: Range<usize>, memory: &mut Vec<f32>) -> Vec<f64> {
         let mut sums = vec![0.0f64; slots.len() * queries.len()];
+        let mut of_array = sums.clone();
         let mut products = Vec::new();
-        for first in (0..self.part.inputs).step_by(self.exact) {
-            let inputs = first..self.part.inputs.min(first + self.exact);
-            self.product(
-                inputs,
-                slots.clone(),
-                queries.clone(),
-                memory,
-                &mut products,
-            );
-            for (sum, product) in sums.iter_mut().zip(&products) {
-                *sum += f64::from(*product);
+        let rows = self.part.array.unwrap_or(self.part.inputs);
+        for first in (0..self.part.inputs).step_by(rows) {
+            let array = first..self.part.inputs.min(first + rows);
+            of_array.fill(0.0);
+            for first in array.clone().step_by(self.exact) {
+                let inputs = first..array.end.min(first + self.exact);
+                self.product(
+                    inputs,
+                    slots.clone(),
+                    queries.clone(),
+                    memory,
+                    &mut products,
+                );
+                for (sum, product) in of_array.iter_mut().zip(&products) {
+                    *sum += f64::from(*product);
+                }
+            }
+            if self.part.array.is_some() {
+                let round = |sum: &mut f64| *sum = sum.round_ties_even();
+                of_array.iter_mut().for_each(round);
+            }
+            for (sum, of_array) in sums.iter_mut().zip(&of_array) {
+                *sum += of_array;
             }
         }
         sums
@@ -271,6 +275,7 @@ pub(super) fn require_same(
     pools: impl Iterator<Item = usize>,
     queries: &QuantizedQueries,
     dimension: usize,
+    applied: Integers,
 ) -> Result<(), HardwareError> {
     if queries.dimension() != dimension {
         return Err(HardwareError::conflict(
@@ -281,13 +286,17 @@ pub(super) fn require_same(
             "use the encoder that the store was made with",
         ));
     }
-    match pools.eq(queries.parts().iter().map(|part| part.pool)) {
-        true => Ok(()),
-        false => Err(HardwareError::conflict(
-            "queries of other scales than those of the store",
-            "quantize the queries with the setting of the store",
-        )),
-    }
+    let other = if !pools.eq(queries.parts().iter().map(|part| part.pool)) {
+        "queries of other scales than those of the store"
+    } else if queries.level() != applied.level() {
+        "queries of other input bits than those of the store"
+    } else {
+        return Ok(());
+    };
+    Err(HardwareError::conflict(
+        other,
+        "quantize the queries with the setting of the store",
+    ))
 }
 
 /// Refuses to look for more entries than there are, or for none.

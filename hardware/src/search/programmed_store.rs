@@ -22,9 +22,13 @@ const PIECE: usize = 1 << 14;
 ///
 /// At weight fidelity a search multiplies with the numbers that the cells hold. At array fidelity every query goes through the
 /// input converters, the arrays and the output converters of every slice; codes are shifted and added, and the sum of each
-/// array is rounded to a whole number of steps, as a digital register holds it. Without noise and with exact converters that is
-/// the integer product itself while `rows · 2^(bits - 1) · 2^(input bits - 1)` is at most 2^20: 64 rows for 8 bits each. On
-/// larger arrays, sums near full scale may be off by some steps in a million, since arrays are computed in 32 bits.
+/// array is rounded to a whole number of steps, as a digital register holds it.
+///
+/// Where currents are read exactly and reads do not scatter, the sum of an array is the inner product of the numbers that its
+/// cells hold, and is computed as such: without noise it is the integer product itself, on arrays of any size. With output
+/// converters or scattering reads, currents are computed in 32 bits. The sum is then exact while
+/// `rows · 2^(bits - 1) · 2^(input bits - 1)` is at most 2^20, which is 64 rows for 8 bits each. On larger arrays, sums near
+/// full scale may be off by some steps in a million.
 ///
 /// ```
 /// use crossburn_hardware::MemoryDevice;
@@ -63,7 +67,7 @@ struct HeldCopies {
     unit: f32,
     /// In units of the integers, `[slots, inputs]`; 0 where a slot is free.
     numbers: Vec<f32>,
-    /// At array fidelity.
+    /// At array fidelity, where arrays deliver other sums than those of `numbers`.
     arrays: Option<ScaleArrays>,
 }
 
@@ -87,10 +91,25 @@ impl ProgrammedStore {
     /// pulse per cell. Returns what that took. The cells are then those of a chip that is programmed with the store at once.
     ///
     /// # Errors
-    /// [`HardwareError::Conflict`] for another store than that of this chip, or an earlier state of it; the errors of device and
-    /// mapping.
+    /// [`HardwareError::Conflict`] for another store than that of this chip, or an earlier state of it: the chip is then as it
+    /// was. The errors of device and mapping: the chip then holds no entries, and the next call programs all of them.
     pub fn follow(&mut self, store: &VectorStore) -> Result<Writes, HardwareError> {
         self.require_later(store)?;
+        let written = self.write(store);
+        match &written {
+            Ok(writes) => self.writes.plus(writes),
+            Err(_) => {
+                // Cells of some scales may have changed already: none of them counts as programmed.
+                self.slots.clear();
+                self.entries = 0;
+                self.copies = store.copies().iter().map(HeldCopies::empty).collect();
+            }
+        }
+        written
+    }
+
+    /// Programs and erases what differs from `store`, and returns what that took.
+    fn write(&mut self, store: &VectorStore) -> Result<Writes, HardwareError> {
         let slots = store.all_slots();
         let before = |place: usize| self.slots.get(place);
         let changed: Vec<bool> = (0..slots.len())
@@ -105,7 +124,7 @@ impl ProgrammedStore {
             plan: store.plan(),
             variation: store.config().variation,
             chip: self.chip,
-            keeps_cells: self.config.fidelity == Fidelity::Array,
+            keeps_cells: self.config.fidelity == Fidelity::Array && self.plan.converts(),
         };
         let mut writes = Writes::default();
         for (scale, (held, copies)) in self.copies.iter_mut().zip(store.copies()).enumerate() {
@@ -131,7 +150,6 @@ impl ProgrammedStore {
         }
         self.slots = slots.to_vec();
         self.entries = store.len();
-        self.writes.plus(&writes);
         Ok(writes)
     }
 
@@ -145,27 +163,31 @@ impl ProgrammedStore {
         queries: &QuantizedQueries,
         k: usize,
     ) -> Result<Vec<Vec<Hit>>, HardwareError> {
+        let pools = self.copies.iter().map(|held| held.pool);
+        product::require_same(pools, queries, self.dimension, self.plan.applied)?;
+        product::require_k(k, self.entries)?;
         let scales: Vec<&ScaleArrays> = self.copies.iter().flat_map(|held| &held.arrays).collect();
-        if !scales.is_empty() {
-            let pools = self.copies.iter().map(|held| held.pool);
-            product::require_same(pools, queries, self.dimension)?;
-            product::require_k(k, self.entries)?;
-            let units = self.copies.iter().map(|held| (held.weight, held.unit));
-            let factors = product::Factors::new(units, queries);
-            let found = arrays::search(&scales, &self.slots, queries, &factors, k)?;
-            product::require_found(&found, k)?;
-            return Ok(found);
-        }
+        let found = match scales.is_empty() {
+            true => product::search(&self.parts(), &self.slots, queries, k),
+            false => {
+                let units = self.copies.iter().map(|held| (held.weight, held.unit));
+                let factors = product::Factors::new(units, queries);
+                arrays::search(&scales, &self.slots, queries, &factors, k)?
+            }
+        };
+        product::require_found(&found, k)?;
+        Ok(found)
+    }
+
+    /// The numbers that the cells of every scale hold.
+    fn parts(&self) -> Vec<Part<'_>> {
         let level = self.plan.stored.level();
-        let parts: Vec<Part<'_>> = self.copies.iter().map(|held| held.part(level)).collect();
-        product::search(
-            &parts,
-            &self.slots,
-            self.entries,
-            queries,
-            self.dimension,
-            k,
-        )
+        let array = match self.config.fidelity {
+            Fidelity::Weight => None,
+            Fidelity::Array => Some(self.plan.hardware.array.rows),
+        };
+        let copies = self.copies.iter();
+        copies.map(|held| held.part(level, array)).collect()
     }
 
     /// The numbers of one entry as its cells hold them, `[dimension]`, in the units of the vectors: what an in-memory read
@@ -255,14 +277,14 @@ impl HeldCopies {
         }
     }
 
-    fn part(&self, level: f32) -> Part<'_> {
+    fn part(&self, level: f32, array: Option<usize>) -> Part<'_> {
         Part {
             numbers: Numbers::Held(&self.numbers),
             inputs: self.inputs,
-            pool: self.pool,
             unit: self.unit,
             weight: self.weight,
             level,
+            array,
         }
     }
 

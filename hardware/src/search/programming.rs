@@ -65,6 +65,10 @@ impl Programmer<'_> {
     /// ```
     ///
     /// so that cells without error hold integers without rounding, in every mapping.
+    ///
+    /// # Errors
+    /// Those of device and mapping, and [`HardwareError::Conflict`] where cells hold what is not finite: a search would pass
+    /// over the entry.
     pub(super) fn hold(
         &self,
         copies: &Copies,
@@ -86,9 +90,16 @@ impl Programmer<'_> {
             width,
             stride,
         };
-        match self.variation {
-            Some(variation) => Ok(self.deviated(variation, integers, rows, place)),
-            None => self.written(integers, rows, place),
+        let held = match self.variation {
+            Some(variation) => self.deviated(variation, integers, rows, place),
+            None => self.written(integers, rows, place)?,
+        };
+        match held.numbers.iter().all(|number| number.is_finite()) {
+            true => Ok(held),
+            false => Err(HardwareError::conflict(
+                "cells of a store that hold what is not finite",
+                "look at what the device or the variation gives for its targets",
+            )),
         }
     }
 

@@ -6,6 +6,10 @@ use super::entry::Slot;
 use super::{EntryId, SearchConfig, VectorStore};
 use crate::HardwareError;
 
+/// Counts above these are damage: no store gets there, and they could not be counted up for long.
+const MOST_ENTRIES: u64 = 1 << 62;
+const MOST_WRITES: u32 = 1 << 30;
+
 /// All that a [`VectorStore`] holds beside its setting and dimension.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoredState {
@@ -118,10 +122,20 @@ impl VectorStore {
             if *writes == 0 {
                 return damaged("a slot that was never written".to_string());
             }
-            let Some(entry) = entry else { continue };
-            if *entry >= state.next || !known.insert(*entry) {
-                return damaged(format!("the entry {entry} twice, or before it came"));
+            if *writes > MOST_WRITES {
+                return damaged(format!("a slot that was written {writes} times"));
             }
+            let Some(entry) = entry else { continue };
+            if *entry >= state.next {
+                let next = state.next;
+                return damaged(format!("the entry {entry}, although the next is {next}"));
+            }
+            if !known.insert(*entry) {
+                return damaged(format!("the entry {entry} in two slots"));
+            }
+        }
+        if state.next.get() > MOST_ENTRIES {
+            return damaged(format!("{} as its next entry", state.next));
         }
         match self.config.capacity {
             Some(capacity) if known.len() > capacity => damaged(format!(

@@ -240,13 +240,18 @@ impl VectorStore {
             .map(|copies| Part {
                 numbers: product::Numbers::Codes(&copies.codes),
                 inputs: copies.inputs,
-                pool: copies.pool,
                 unit: copies.unit(self.plan.stored.level()),
                 weight: copies.weight,
                 level: self.plan.stored.level(),
+                array: None,
             })
             .collect();
-        product::search(&parts, &self.slots, self.len(), queries, self.dimension, k)
+        let pools = self.copies.iter().map(|copies| copies.pool);
+        product::require_same(pools, queries, self.dimension, self.plan.applied)?;
+        product::require_k(k, self.len())?;
+        let found = product::search(&parts, &self.slots, queries, k);
+        product::require_found(&found, k)?;
+        Ok(found)
     }
 
     /// Entries.
@@ -287,11 +292,6 @@ impl VectorStore {
     /// Numbers that were beyond the full scale when they were stored, copies of all scales counted.
     pub fn clipped(&self) -> u64 {
         self.clipped
-    }
-
-    /// Writes of slots since the store was made.
-    pub fn slot_writes(&self) -> u64 {
-        self.slots.iter().map(|slot| u64::from(slot.writes)).sum()
     }
 
     /// The numbers of one entry as ideal cells hold them: rounded, `[dimension]`.

@@ -354,6 +354,18 @@ mod tests {
             let word = generator.block(start.wrapping_add(index as u64 / 4))[index % 4];
             assert_eq!(found, (f64::from(word) + 0.5) / 2f64.powi(32));
         }
+        // Normal draws are the quantiles of these uniform draws.
+        let mut uniforms = vec![0.0; 4 * 60 + 3];
+        let mut normals = vec![0.0f32; 4 * 60 + 3];
+        generator.fill_uniform_from(start, &mut uniforms);
+        generator.fill_normal_from(start, &mut normals);
+        normal_quantiles(&mut uniforms);
+        assert!(
+            normals
+                .iter()
+                .zip(&uniforms)
+                .all(|(normal, quantile)| *normal == *quantile as f32)
+        );
     }
 
     #[test]

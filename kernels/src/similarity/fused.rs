@@ -103,13 +103,12 @@ fn across_edge(taps: [f32; RADIUS + 1], rows: [&[f32]; WINDOW], out: &mut [f32])
     }
 }
 
-/// Writes `x`, `y`, `(x - y)²` and `x² + y²`.
+/// Writes `x`, `y`, `(x - y)²` and `x² + y²` of row `row` of a pair of images of `width`.
 #[inline(always)]
-fn powers([x, y]: [&[f32]; 2], rows: [&mut [f32]; 4]) {
-    let count = x.len();
-    let y = &y[..count];
-    let [of_x, of_y, squares, sums] = rows.map(|row| &mut row[..count]);
-    for i in 0..count {
+fn powers(pair: [&[f32]; 2], row: usize, width: usize, rows: [&mut [f32]; 4]) {
+    let [x, y] = pair.map(|image| &image[row * width..][..width]);
+    let [of_x, of_y, squares, sums] = rows.map(|row| &mut row[..width]);
+    for i in 0..width {
         let (x, y) = (x[i], y[i]);
         let d = x - y;
         of_x[i] = x;
@@ -168,11 +167,7 @@ struct Forward<'a> {
 impl Images for Forward<'_> {
     #[inline(always)]
     fn row(&self, row: usize, rows: [&mut [f32]; 4]) {
-        let pair = self.pair;
-        powers(
-            pair.map(|image| &image[row * self.width..][..self.width]),
-            rows,
-        );
+        powers(self.pair, row, self.width, rows);
     }
 
     #[inline(always)]
@@ -197,11 +192,7 @@ struct OfMoments<'a> {
 impl Images for OfMoments<'_> {
     #[inline(always)]
     fn row(&self, row: usize, rows: [&mut [f32]; 4]) {
-        let pair = self.pair;
-        powers(
-            pair.map(|image| &image[row * self.width..][..self.width]),
-            rows,
-        );
+        powers(self.pair, row, self.width, rows);
     }
 
     #[inline(always)]
@@ -275,7 +266,7 @@ impl<I: Images> WithSimd for Pass<'_, I> {
     }
 }
 
-/// Pixels of an image of which there is one at least, so that images can be counted.
+/// Pixels of an image, at least 1: chunks of a slice cannot be empty.
 fn pixels([height, width]: [usize; 2]) -> usize {
     (height * width).max(1)
 }

@@ -46,7 +46,7 @@ const C2: f64 = 9e-4;
 /// `[batch, channels, height, width]` of values from 0 to 1, kept. Each channel is compared by itself. The result is from 0 to 2.
 ///
 /// # Panics
-/// Where the images have other shapes.
+/// Where the images differ in shape or are not 32-bit floats.
 ///
 /// # Source
 /// Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity", IEEE Transactions on

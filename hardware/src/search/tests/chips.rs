@@ -93,10 +93,8 @@ fn a_chip_that_follows_its_store_is_the_chip_that_is_programmed_with_it() {
             store.append(vector).unwrap();
             chip.follow(&store).unwrap();
         }
-        assert_eq!(
-            (store.len(), store.slots(), store.slot_writes()),
-            (32, 32, 36)
-        );
+        let written: u32 = store.state().writes.iter().sum();
+        assert_eq!((store.len(), store.slots(), written), (32, 32, 36));
         let anew = store.program(CHIP).unwrap();
         for entry in store.entries() {
             assert_eq!(
@@ -213,6 +211,41 @@ fn pulses_are_those_of_the_cells_that_are_written() {
     assert!(written.pulses > 240 && written.reads == written.pulses);
     assert_eq!(chip.follow(&store).unwrap().cells, 0);
     assert_eq!(chip.writes().pulses, writes.pulses + 240 + written.pulses);
+}
+
+#[test]
+fn arrays_that_are_read_exactly_give_whole_steps() {
+    // Two arrays for each entry, each rounded by half a step at most.
+    const DIMENSION: usize = 16;
+    let mut weight = SearchConfig::new(MemoryDevice::preset("fefet2").unwrap());
+    weight.hardware.array.rows = 8;
+    let array = SearchConfig {
+        fidelity: Fidelity::Array,
+        ..weight.clone()
+    };
+    let (stored, query) = (
+        normals("stored", 40 * DIMENSION),
+        normals("query", DIMENSION),
+    );
+    let largest = query.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    let steps = |config: &SearchConfig| -> Vec<f64> {
+        let store = VectorStore::of(&stored, DIMENSION, config).unwrap();
+        let queries = QuantizedQueries::new(&query, DIMENSION, config).unwrap();
+        let step =
+            f64::from(store.state().full_scales[0].unwrap() / 127.0) * f64::from(largest / 127.0);
+        let found = store.program(CHIP).unwrap().search(&queries, 40).unwrap();
+        let mut hits = found[0].clone();
+        hits.sort_by_key(|hit| hit.entry);
+        hits.iter().map(|hit| f64::from(hit.score) / step).collect()
+    };
+    let (exact, rounded) = (steps(&weight), steps(&array));
+    // Scores of up to 16 · 127² steps are 32-bit numbers: 0.02 of a step.
+    let off_whole = |steps: &f64| (steps - steps.round()).abs();
+    assert!(exact.iter().any(|steps| off_whole(steps) > 0.05));
+    assert!(rounded.iter().all(|steps| off_whole(steps) < 0.05));
+    for (exact, rounded) in exact.iter().zip(&rounded) {
+        assert!((exact - rounded).abs() < 1.05, "{exact} {rounded}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
+use crate::array::{Adc, AdcRange};
 
 fn scheme() -> impl Strategy<Value = (Scheme, Option<u8>)> {
     prop_oneof![
@@ -152,8 +153,27 @@ fn full_arrays_are_exact_to_the_last_unit(#[case] scheme: Scheme, #[case] slice_
     config.fidelity = Fidelity::Array;
     config.hardware.mapping.scheme = scheme;
     config.hardware.mapping.slice_bits = slice_bits;
-    config.hardware.array.rows = 64;
-    for dimension in [64, 300] {
+    for rows in [64, 1024, 2048] {
+        config.hardware.array.rows = rows;
+        for dimension in [64, 300, 3000] {
+            apart_by_one(dimension, &config);
+        }
+    }
+}
+
+#[rstest]
+#[case(1)]
+#[case(2)]
+#[case(4)]
+fn converters_of_every_step_are_exact(#[case] slice_bits: u8) {
+    // Pairs, so that g_min cancels before the conversion, and one bit of the query at a time: every code is a sum of integers.
+    let mut config = SearchConfig::new(ideal());
+    config.fidelity = Fidelity::Array;
+    config.hardware.mapping.slice_bits = Some(slice_bits);
+    config.hardware.array.rows = 8;
+    config.hardware.array.input.slice_bits = Some(1);
+    config.hardware.array.adc = Some(Adc::new(13).with_range(AdcRange::Granular));
+    for dimension in [8, 20] {
         apart_by_one(dimension, &config);
     }
 }

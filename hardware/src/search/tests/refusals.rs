@@ -74,6 +74,12 @@ fn searches_that_cannot_be_are_refused() {
     };
     let queries = QuantizedQueries::new(&[1.0, 2.0], 2, &scaled).unwrap();
     assert!(refusal(chip.search(&queries, 1)).starts_with("queries of other scales"));
+    let mut fewer = SearchConfig::new(ideal());
+    fewer.hardware.array.input.bits = 4;
+    let queries = QuantizedQueries::new(&[1.0, 2.0], 2, &fewer).unwrap();
+    let message = "queries of other input bits than those of the store: quantize the queries with the setting of the store";
+    assert_eq!(refusal(chip.search(&queries, 1)), message);
+    assert_eq!(refusal(store.exact(&queries, 1)), message);
     let store = VectorStore::of(&[1.0, 2.0], 2, &scaled).unwrap();
     assert!(refusal(store.rounded(EntryId::new(0))).contains("add the scale { pool = 1 }"));
 }
@@ -180,11 +186,17 @@ fn a_state_that_no_store_has_is_refused() {
     };
     assert_eq!(with(&|_| {}), "");
     assert!(with(&|state| state.codes[0][1] = -128).contains("the integer -128 of 8 bits"));
-    assert!(with(&|state| state.entries[1] = state.entries[0]).contains("the entry 0 twice"));
     assert!(
-        with(&|state| state.next = EntryId::new(1))
-            .contains("the entry 1 twice, or before it came")
+        with(&|state| state.entries[1] = state.entries[0]).contains("the entry 0 in two slots")
     );
+    assert!(
+        with(&|state| state.next = EntryId::new(1)).contains("the entry 1, although the next is 1")
+    );
+    assert!(
+        with(&|state| state.next = EntryId::new(u64::MAX))
+            .contains("18446744073709551615 as its next entry")
+    );
+    assert!(with(&|state| state.writes[1] = u32::MAX).contains("written 4294967295 times"));
     assert!(with(&|state| state.writes[0] = 0).contains("never written"));
     assert!(with(&|state| state.writes.truncate(1)).contains("2 slots and 1 counts"));
     assert!(with(&|state| state.codes.clear()).contains("0 scales in place of 1"));
