@@ -63,8 +63,8 @@ pub use checksum::{Checksum, checksum};
 pub use error::{CheckpointError, WrongShape};
 pub use fill::{HeldAs, Loaded};
 pub use hugging_face::{
-    FloatType, ModelFolder, TensorFiles, export_language_model, export_pruned_model, load_adapter,
-    save_adapter,
+    FloatType, ModelFolder, SentenceEncoder, TensorFiles, export_language_model,
+    export_pruned_model, load_adapter, save_adapter,
 };
 pub use language_model::LanguageModel;
 pub use manifest::{FORMAT, Manifest};

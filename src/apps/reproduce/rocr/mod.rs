@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
+use crossburn_checkpoints::SentenceEncoder;
 use crossburn_models::EmbeddingHeadConfig;
 use crossburn_noise::{Better, Metric, path_hash};
 use crossburn_training::data::{Corpus, DataSource, Passage};
@@ -148,8 +149,9 @@ impl RocrPaper {
         };
         let learn = passages(self.source.training_corpus(seed)?, self.learn)?;
         let test = passages(self.source.test_corpus(seed)?, self.test)?;
+        let encoder = SentenceEncoder::open(self.task.encoder.as_deref(), place.device)?;
         let read = |passages: &[Passage], role| {
-            Retrieval::new(passages, &self.task, (seed, role), place.device)
+            Retrieval::new(passages, &self.task, &encoder, (seed, role))
         };
         let parts = Arc::new(Parts {
             learn: read(&learn, Role::Learn)?,

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crossburn_checkpoints::{Checksum, checksum};
+use crossburn_checkpoints::{Checksum, SentenceEncoder, checksum};
 use crossburn_noise::{Philox, path_hash};
 
-use super::encoder::SentenceEncoder;
 use super::{Queries, RetrievalConfig, Triplets};
 use crate::TrainingError;
 use crate::data::Passage;
@@ -39,7 +38,6 @@ impl Documents {
         encoder: &SentenceEncoder,
         (seed, learned): (u64, bool),
     ) -> Result<Self, TrainingError> {
-        let place = |index: usize| passages[index].place.clone();
         let texts: Vec<String> = passages
             .iter()
             .map(|passage| text(config, passage))
@@ -69,11 +67,23 @@ impl Documents {
                 .collect(),
             _ => Vec::new(),
         };
+        let vectors = |texts: &[String], each: usize| -> Result<Vec<f32>, TrainingError> {
+            let vectors = encoder.embed(texts)?;
+            let nothing = |vector: &Vec<f32>| vector.iter().all(|x| *x == 0.0);
+            match vectors.iter().position(nothing) {
+                Some(text) => Err(TrainingError::data(
+                    passages[text / each].place.clone(),
+                    "the text gives no vector",
+                    "write words in it, or leave it out",
+                )),
+                None => Ok(vectors.concat()),
+            }
+        };
         Ok(Self {
             width: encoder.dimension(),
-            stored: encoder.embed(&texts, place)?,
-            asked: encoder.embed(&asked, place)?,
-            negatives: encoder.embed(&mixed, |index| place(index / NEGATIVES))?,
+            stored: vectors(&texts, 1)?,
+            asked: vectors(&asked, 1)?,
+            negatives: vectors(&mixed, NEGATIVES)?,
         })
     }
 

@@ -3,7 +3,7 @@
 //! | file | question |
 //! |---|---|
 //! | `config.rs` | what is stored and asked, and how is it learned? |
-//! | `encoder.rs`, `documents.rs` | which vectors does the encoder give, of documents, queries and negatives? |
+//! | `documents.rs` | which vectors does the encoder give of documents, queries and negatives? |
 //! | `stored.rs` | what does a chip of a training step hold? |
 //! | `triplet.rs` | what is learned? |
 //! | `ranks.rs` | what is a head judged by? |
@@ -11,7 +11,6 @@
 
 mod config;
 mod documents;
-mod encoder;
 mod parts;
 mod ranks;
 mod stored;
@@ -23,6 +22,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use crossburn_checkpoints::SentenceEncoder;
 use crossburn_hardware::WeightBits;
 use crossburn_models::Embedder;
 use crossburn_noise::{ChipSeed, Metric, Philox, path_hash};
@@ -32,7 +32,6 @@ pub(crate) use parts::Retrievals;
 pub use ranks::Ranks;
 
 use self::documents::{Documents, NEGATIVES};
-use self::encoder::SentenceEncoder;
 use self::stored::{Stored, StoredNoise, stored, unit};
 use self::triplet::{Contrasted, triplet_loss};
 use super::{Batch, Learn, Moment, RaisedLoss, Role, Task};
@@ -121,34 +120,24 @@ pub struct Embedded {
 }
 
 impl Retrieval {
-    /// The documents `passages`, with the encoder of `config` on `device`; `seed` draws the words that queries lack and other titles.
+    /// The documents `passages`, whose vectors `encoder`, that of `config`, makes; `seed` draws the words that queries lack and other titles.
     ///
     /// # Errors
     /// Those of the encoder, a passage that is no document, and two documents with one text.
     pub fn new(
         passages: &[Passage],
         config: &RetrievalConfig,
-        (seed, role): (u64, Role),
-        device: &Device,
-    ) -> Result<Self, TrainingError> {
-        let encoder = SentenceEncoder::open(config.encoder.as_deref(), device)?;
-        Self::encoded(passages, Arc::new(config.clone()), &encoder, (seed, role))
-    }
-
-    fn encoded(
-        passages: &[Passage],
-        config: Arc<RetrievalConfig>,
         encoder: &SentenceEncoder,
         (seed, role): (u64, Role),
     ) -> Result<Self, TrainingError> {
         config.check()?;
         let learned = role == Role::Learn;
-        let documents = Documents::new(passages, &config, encoder, (seed, learned))?;
+        let documents = Documents::new(passages, config, encoder, (seed, learned))?;
         Ok(Self {
             range: 0..documents.len(),
             documents: Arc::new(documents),
             bits: WeightBits::new(config.bits)?,
-            config,
+            config: Arc::new(config.clone()),
             seed,
             purpose: match role {
                 Role::Learn => Purpose::Learn,
