@@ -123,7 +123,8 @@ impl Retrieval {
     /// The documents `passages`, whose vectors `encoder`, that of `config`, makes; `seed` draws the words that queries lack and other titles.
     ///
     /// # Errors
-    /// Those of the encoder, a passage that is no document, and two documents with one text.
+    /// Those of the encoder, a passage that is no document, two documents with one text, and a document to learn from without another one as
+    /// the negative.
     pub fn new(
         passages: &[Passage],
         config: &RetrievalConfig,
