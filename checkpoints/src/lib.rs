@@ -1,7 +1,7 @@
 //! Checkpoints: safetensors with a manifest, resume state, atomic files.
 //!
 //! Four things are stored, each for another reader. Networks of other programs are read: language models ([`LanguageModel`]),
-//! ONNX graphs ([`OnnxFile`]), and state dicts of PyTorch for any module ([`StateDict`]).
+//! encoders of sentences ([`SentenceEncoder`]), ONNX graphs ([`OnnxFile`]), and state dicts of PyTorch for any module ([`StateDict`]).
 //!
 //! | What | Files | For |
 //! |---|---|---|

@@ -64,7 +64,7 @@ impl Search {
         )?)
     }
 
-    /// All numbers of the arm; `None` where `go_on` said no.
+    /// All numbers of the arm; `None` if `go_on` says to stop.
     pub(super) fn numbers(
         &self,
         go_on: &dyn Fn() -> bool,

@@ -44,17 +44,17 @@ use crate::weight_gradients::values;
 enum Purpose {
     /// To learn from, as triplets.
     Learn,
-    /// To choose an epoch by, as they are stored with their deviation.
+    /// To choose an epoch by. They are stored with the deviation of one chip.
     Choose,
-    /// To judge by, as they are stored without deviation.
+    /// To judge a head by. They are stored without deviation.
     Judge,
 }
 
-/// Documents with a query for each. A head learns triplets of them, and is judged by how many queries find their document first among all
-/// documents of its part.
+/// Documents with a query for each. A head learns from triplets of them. It is judged by the share of queries that find their document among
+/// the first k of all documents of its part.
 ///
-/// Vectors of queries and documents have length 1 after the head; documents are rounded to `bits` on one scale. In training, they deviate
-/// by the noise of the task as on a chip, and the documents of a batch are its positives.
+/// After the head, vectors of queries and documents have length 1. Documents are rounded to `bits` on one scale. In training they also deviate,
+/// by the noise of the task, and the documents of a batch are its positives.
 ///
 /// # Source
 /// Qin et al., "Robust implementation of retrieval-augmented generation on edge-based computing-in-memory architectures" (RoCR), ICCAD
@@ -217,6 +217,7 @@ impl Retrieval {
         rows
     }
 
+    /// Changes every number of `rows` with a draw of its own from 0 to 1, which `key`, the item and the place decide.
     fn masked_by(
         &self,
         rows: &mut [f32],
@@ -308,7 +309,7 @@ impl Task for Retrieval {
         (part(self.range.start..middle), part(middle..self.range.end))
     }
 
-    /// What is held back is searched as it is stored, with its deviation.
+    /// What is held back is searched with the deviation of one chip.
     fn hold_back(&self, count: usize) -> (Self, Self) {
         let (learn, held_back) = self.split_at(count);
         let purpose = match self.purpose {
