@@ -311,6 +311,7 @@ fn documents_are_searched_on_stores_of_every_device() {
     for (arguments, part) in [
         ("rocr --data digits", "use another source"),
         ("rocr --full", "has one size: drop --full"),
+        ("rocr --encoder nowhere", "nowhere does not exist"),
         ("kpp --encoder e", "--encoder e is for rocr: leave it out"),
     ] {
         let text = bad(folder, &format!("reproduce {arguments}"));

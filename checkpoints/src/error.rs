@@ -316,6 +316,15 @@ pub enum CheckpointError {
         cause: DecoderError,
     },
 
+    /// An encoder that gives no vectors with which texts can be compared.
+    #[error("{} gives no vectors of texts: {cause}", path.display())]
+    NoVectors {
+        /// The folder of the encoder.
+        path: PathBuf,
+        /// Why, with the remedy.
+        cause: String,
+    },
+
     /// An ONNX file whose graph cannot be read or cannot compute.
     #[error("{}: {cause}", path.display())]
     Onnx {

@@ -1,7 +1,7 @@
 //! Checkpoints: safetensors with a manifest, resume state, atomic files.
 //!
 //! Four things are stored, each for another reader. Networks of other programs are read: language models ([`LanguageModel`]),
-//! ONNX graphs ([`OnnxFile`]), and state dicts of PyTorch for any module ([`StateDict`]).
+//! encoders of sentences ([`SentenceEncoder`]), ONNX graphs ([`OnnxFile`]), and state dicts of PyTorch for any module ([`StateDict`]).
 //!
 //! | What | Files | For |
 //! |---|---|---|
@@ -63,8 +63,8 @@ pub use checksum::{Checksum, checksum};
 pub use error::{CheckpointError, WrongShape};
 pub use fill::{HeldAs, Loaded};
 pub use hugging_face::{
-    FloatType, ModelFolder, TensorFiles, export_language_model, export_pruned_model, load_adapter,
-    save_adapter,
+    FloatType, ModelFolder, SentenceEncoder, TensorFiles, export_language_model,
+    export_pruned_model, load_adapter, save_adapter,
 };
 pub use language_model::LanguageModel;
 pub use manifest::{FORMAT, Manifest};

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use crossburn_checkpoints::gguf::EncodedFormat;
-use crossburn_checkpoints::{HeldAs, Loaded, ModelFolder};
+use crossburn_checkpoints::{HeldAs, Loaded, ModelFolder, SentenceEncoder};
 use crossburn_models::encoder::Encoder;
 use golden::folder;
 use half::f16;
@@ -206,4 +206,36 @@ fn cosines_are_those_of_64_bit_floats() {
         .max()
         .into_scalar::<f32>();
     assert!(difference < 1e-5, "{difference}");
+}
+
+#[test]
+fn texts_have_their_vectors_in_any_number_and_long_ones_are_cut() {
+    let Some(path) = folder("embed-all-minilm-l6-v2") else {
+        return;
+    };
+    let encoder = SentenceEncoder::open(Some(&path), &Device::flex()).unwrap();
+    // More than pass through the network at a time, the last of them alone.
+    let texts: Vec<&str> = (0..SentenceEncoder::BATCH + 1)
+        .map(|number| SENTENCES[number % SENTENCES.len()])
+        .collect();
+    let vectors = encoder.embed(&texts).unwrap();
+    assert_eq!(vectors.len(), texts.len());
+    let difference = |a: &[f32], b: &[f32]| {
+        assert_eq!((a.len(), b.len()), (encoder.dimension(), 384));
+        a.iter()
+            .zip(b)
+            .fold(0.0f32, |most, (a, b)| most.max((a - b).abs()))
+    };
+    for (text, vector) in texts.iter().zip(&vectors).skip(SentenceEncoder::BATCH - 4) {
+        let alone = encoder.embed(&[text]).unwrap();
+        assert!(difference(&alone[0], vector) < 1e-5);
+    }
+    // Beyond the last place, words do not count; before it, they do.
+    let ends = |words: usize| {
+        let text = |last: &str| format!("{}{last}", "guitar ".repeat(words));
+        let found = encoder.embed(&[text("market"), text("leaves")]).unwrap();
+        difference(&found[0], &found[1])
+    };
+    assert!(ends(600) < 1e-6);
+    assert!(ends(20) > 1e-3);
 }

@@ -45,6 +45,14 @@ const LONG: usize = 8;
 /// Neighbouring letters of an n-gram.
 const LETTERS: usize = 3;
 
+impl Default for HashedNgrams {
+    /// The encoder that is used where none is named: 384 numbers, as many as those of all-MiniLM-L6-v2, with seed 0. Stores and trained
+    /// heads depend on both.
+    fn default() -> Self {
+        Self::new(384, 0)
+    }
+}
+
 impl HashedNgrams {
     /// The encoder whose vectors have `dimension` numbers, and whose rows are those of `seed`.
     pub const fn new(dimension: usize, seed: u64) -> Self {

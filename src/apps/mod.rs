@@ -22,7 +22,6 @@ pub(crate) mod rag;
 pub(crate) mod rare;
 pub(crate) mod reproduce;
 pub(crate) mod search;
-pub(crate) mod sentences;
 pub(crate) mod shards;
 pub(crate) mod stored_network;
 mod stored_weights;

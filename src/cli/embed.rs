@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use crossburn_checkpoints::{ModelFolder, Tokenizer};
+use crossburn_checkpoints::{ModelFolder, SentenceEncoder, Tokenizer};
+use crossburn_models::encoder::EncoderConfig;
 use serde_json::json;
 
 use super::device::DeviceChoice;
@@ -14,7 +15,6 @@ use super::held_weights::HeldWeights;
 use super::model_choice::located;
 use super::process::ProcessArguments;
 use super::{Outcome, interrupt, print};
-use crate::apps::sentences::{BATCH, cut, embedded};
 use crate::report::draw::Table;
 
 /// Turn sentences into vectors that are close where meanings are
@@ -61,6 +61,8 @@ pub(super) struct Embed {
     pub(super) process: ProcessArguments,
 }
 
+const BATCH: usize = SentenceEncoder::BATCH;
+
 /// Sentences of which a table can still be read.
 const MOST_IN_TABLE: usize = 50;
 
@@ -83,7 +85,7 @@ impl Embed {
         let tokens = sentences
             .iter()
             .zip(1..)
-            .map(|(sentence, line)| self.tokens(&tokenizer, sentence, line, config.max_positions))
+            .map(|(sentence, line)| self.tokens(&tokenizer, sentence, line, &config))
             .collect::<Result<Vec<_>>>()?;
         let encoder = folder.held_encoder(&device, held)?.module;
         let stop = interrupt::flag()?;
@@ -92,7 +94,7 @@ impl Embed {
             if stop.load(Ordering::Relaxed) {
                 return Ok(Outcome::Interrupted);
             }
-            let found = embedded(&encoder, tokens)?;
+            let found = folder.vectors(&encoder, tokens)?;
             for (text, embedding) in sentences.iter().zip(&found) {
                 if !self.similarity {
                     print(&json!({ "text": text, "embedding": embedding }).to_string())?;
@@ -137,9 +139,10 @@ impl Embed {
         tokenizer: &Tokenizer,
         sentence: &str,
         line: usize,
-        positions: usize,
+        config: &EncoderConfig,
     ) -> Result<Vec<u32>> {
         let tokens = tokenizer.encode(sentence, true)?;
+        let positions = config.max_positions;
         if tokens.len() > positions && !self.truncate {
             bail!(
                 "{} line {line} has {} tokens, the model takes {positions}: shorten it, or cut it with --truncate",
@@ -147,7 +150,7 @@ impl Embed {
                 tokens.len()
             );
         }
-        Ok(cut(tokens, positions))
+        Ok(config.cut(tokens))
     }
 }
 

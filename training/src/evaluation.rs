@@ -152,7 +152,7 @@ pub fn evaluate<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<f64
     batches.task.value(&tally(network, batches)?)
 }
 
-/// What `network` gives for all items of `batches` counts for.
+/// The tally of what `network` gives for all items of `batches`.
 fn tally<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<T::Tally, TrainingError> {
     let task = &batches.task;
     let mut tally = [T::Tally::default()];

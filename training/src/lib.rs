@@ -12,6 +12,7 @@ mod batch_norm_refresh;
 mod bit_widths;
 mod certificate;
 pub mod data;
+mod draws;
 mod error;
 mod evaluation;
 mod graph;

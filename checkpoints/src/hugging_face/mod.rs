@@ -13,6 +13,7 @@ mod adapter;
 mod collect;
 mod export;
 mod model_folder;
+mod sentence_encoder;
 mod tensor_files;
 
 pub use adapter::{load_adapter, save_adapter};
@@ -20,4 +21,5 @@ pub use collect::FloatType;
 pub use export::{export_language_model, export_pruned_model};
 pub use model_folder::ModelFolder;
 pub(crate) use model_folder::read_json;
+pub use sentence_encoder::SentenceEncoder;
 pub use tensor_files::TensorFiles;

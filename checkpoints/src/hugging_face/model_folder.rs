@@ -174,6 +174,35 @@ impl ModelFolder {
         fill_held(encoder, &names, &files, held)
     }
 
+    /// One vector of length 1 for each text, by the encoder of this folder; all `texts`, as tokens, pass through it at once.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Model`] for a text that the encoder does not take, [`CheckpointError::NoVectors`].
+    pub fn vectors(
+        &self,
+        encoder: &Encoder,
+        texts: &[Vec<u32>],
+    ) -> Result<Vec<Vec<f32>>, CheckpointError> {
+        let vectors = encoder.embed(texts).map_err(self.explained())?;
+        let [_, width] = vectors.dims();
+        let refuse = |cause: String| CheckpointError::NoVectors {
+            path: self.path.clone(),
+            cause,
+        };
+        let values = vectors.into_data().try_into_vec_as::<f32>();
+        let values = values.map_err(|error| {
+            refuse(format!(
+                "they cannot be read back ({error:?}); check the device"
+            ))
+        })?;
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(values.chunks(width).map(<[f32]>::to_vec).collect()),
+            false => Err(refuse(
+                "they are not finite; download the weights of the model again".to_string(),
+            )),
+        }
+    }
+
     /// The tokenizer of the folder, for a network of `vocabulary` tokens.
     ///
     /// # Errors

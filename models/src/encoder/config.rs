@@ -65,6 +65,17 @@ impl EncoderConfig {
             )),
         }
     }
+
+    /// The tokens of a text, at most as many as the encoder has positions. Of a longer text, those before the last token are left out: the last
+    /// one marks the end of the text.
+    pub fn cut(&self, mut tokens: Vec<u32>) -> Vec<u32> {
+        if tokens.len() > self.max_positions {
+            let last = tokens.last().copied();
+            tokens.truncate(self.max_positions.saturating_sub(1));
+            tokens.extend(last);
+        }
+        tokens
+    }
 }
 
 /// The encoder that a `config.json` describes, and the names of its tensors.
@@ -99,4 +110,21 @@ pub fn read(document: &Value) -> Result<(EncoderConfig, EncoderNames), DecoderEr
     };
     config.check()?;
     Ok((config, EncoderNames))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_cut_keeps_its_last_token() {
+        let document = serde_json::json!({
+            "model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 8, "max_position_embeddings": 3, "hidden_act": "gelu",
+        });
+        let (config, _) = read(&document).unwrap();
+        assert_eq!(config.cut(vec![1, 5, 2]), [1, 5, 2]);
+        assert_eq!(config.cut(vec![1, 5, 6, 7, 2]), [1, 5, 2]);
+    }
 }

@@ -4,20 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use crossburn_checkpoints::{ModelFolder, Tokenizer};
+use crossburn_checkpoints::{ModelFolder, SentenceEncoder};
 use crossburn_models::HashedNgrams;
-use crossburn_models::encoder::Encoder;
 use serde::{Deserialize, Serialize};
-
-use crate::apps::sentences::{cut, embedded};
 
 /// The encoder that needs no file, and its name on the command line.
 pub(crate) const HASHED_NGRAMS: &str = "hashed-ngrams";
-
-/// Numbers of its vectors, as many as those of all-MiniLM-L6-v2.
-const DIMENSION: usize = 384;
-/// The seed of its projection. Another one would make all stores foreign.
-const SEED: u64 = 0;
 
 /// Which encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,24 +52,13 @@ impl EncoderSettings {
 /// An encoder that is ready.
 pub(crate) struct TextEncoder {
     settings: EncoderSettings,
-    kind: Kind,
-}
-
-enum Kind {
-    Ngrams(HashedNgrams),
-    Sentences(Box<SentenceEncoder>),
-}
-
-/// An encoder of the BERT family with its tokenizer.
-struct SentenceEncoder {
-    tokenizer: Tokenizer,
-    encoder: Encoder,
+    encoder: SentenceEncoder,
 }
 
 impl TextEncoder {
     /// The encoder that needs no file.
     pub(crate) fn hashed_ngrams() -> Self {
-        Self::of_ngrams(HashedNgrams::new(DIMENSION, SEED))
+        Self::of_ngrams(HashedNgrams::default())
     }
 
     fn of_ngrams(ngrams: HashedNgrams) -> Self {
@@ -86,7 +67,7 @@ impl TextEncoder {
                 dimension: ngrams.dimension(),
                 seed: ngrams.seed(),
             },
-            kind: Kind::Ngrams(ngrams),
+            encoder: ngrams.into(),
         }
     }
 
@@ -96,8 +77,8 @@ impl TextEncoder {
     /// A folder without an encoder, and whatever is wrong with its files.
     pub(crate) fn sentences(folder: &Path) -> Result<Self> {
         let opened = ModelFolder::open(folder)?;
-        let config = opened.encoder_config()?;
-        let tokenizer = opened.tokenizer(config.vocabulary)?;
+        // What is no encoder is refused before its weights are read.
+        opened.encoder_config()?;
         let path = folder
             .canonicalize()
             .with_context(|| folder.display().to_string())?;
@@ -106,10 +87,7 @@ impl TextEncoder {
                 folder: path,
                 checksum: opened.weights_checksum()?,
             },
-            kind: Kind::Sentences(Box::new(SentenceEncoder {
-                tokenizer,
-                encoder: opened.encoder(&Device::flex())?.module,
-            })),
+            encoder: SentenceEncoder::of(opened, &Device::flex())?,
         })
     }
 
@@ -148,10 +126,7 @@ impl TextEncoder {
 
     /// Numbers of a vector.
     pub(crate) fn dimension(&self) -> usize {
-        match &self.kind {
-            Kind::Ngrams(ngrams) => ngrams.dimension(),
-            Kind::Sentences(model) => model.encoder.config().width,
-        }
+        self.encoder.dimension()
     }
 
     /// One vector for each text, of length 1; that of a text in which the encoder finds no word is all zeros. A text that is longer than the
@@ -160,15 +135,6 @@ impl TextEncoder {
     /// # Errors
     /// Vectors that are not finite.
     pub(crate) fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        match &self.kind {
-            Kind::Ngrams(ngrams) => Ok(texts.iter().map(|text| ngrams.embed(text)).collect()),
-            Kind::Sentences(model) => {
-                let positions = model.encoder.config().max_positions;
-                let tokens = texts
-                    .iter()
-                    .map(|text| Ok(cut(model.tokenizer.encode(text, true)?, positions)));
-                embedded(&model.encoder, &tokens.collect::<Result<Vec<_>>>()?)
-            }
-        }
+        Ok(self.encoder.embed(texts)?)
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
+use crossburn_checkpoints::SentenceEncoder;
 use crossburn_hardware::search::SearchConfig;
 
 use super::documents::{Document, Files, Reading, identity};
@@ -13,7 +14,6 @@ use super::judge::{Judged, Questions};
 use super::passage_store::{PassageStore, StoreSettings};
 use super::unfinished::Unfinished;
 use super::update::{StoredPassage, Update};
-use crate::apps::sentences::BATCH;
 use crate::apps::study::{Clock, version};
 use crate::apps::workplace::JobObserver;
 use crate::report::{Document as _, PopulationSummary, StoreChanges, StoreQuestions, StoreReport};
@@ -198,7 +198,7 @@ impl IndexJob<'_> {
             .filter(|text| unfinished.vector(text).is_none());
         let missing: Vec<&str> = missing.copied().collect();
         stage.advance((texts.len() - missing.len()) as u64);
-        for batch in missing.chunks(BATCH) {
+        for batch in missing.chunks(SentenceEncoder::BATCH) {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }

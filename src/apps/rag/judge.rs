@@ -9,7 +9,6 @@ use crossburn_noise::{ChipSeed, Population};
 use super::encoder::TextEncoder;
 use super::passage::first_sentence;
 use super::update::StoredPassage;
-use crate::apps::sentences::BATCH;
 use crate::apps::workplace::JobObserver;
 
 /// Questions of which the answer is known: first sentences, and the entries of the passages that they begin.
@@ -55,13 +54,11 @@ impl Questions {
         }
         let mut vectors = Vec::new();
         let mut asked = Vec::new();
-        for (texts, answers) in texts.chunks(BATCH).zip(answers.chunks(BATCH)) {
-            for (vector, answer) in encoder.embed(texts)?.into_iter().zip(answers) {
-                // A sentence without a word of the encoder asks nothing.
-                if vector.iter().any(|number| *number != 0.0) {
-                    vectors.extend(vector);
-                    asked.push(*answer);
-                }
+        for (vector, answer) in encoder.embed(&texts)?.into_iter().zip(answers) {
+            // A sentence without a word of the encoder asks nothing.
+            if vector.iter().any(|number| *number != 0.0) {
+                vectors.extend(vector);
+                asked.push(answer);
             }
         }
         if asked.is_empty() {

@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 use crossburn_noise::{Philox, path_hash};
 use serde::{Deserialize, Serialize};
 
+use crate::draws::Draws;
+
 /// Sizes of [`Domains`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,36 +82,6 @@ pub struct Domains {
     config: DomainsConfig,
     /// The label of every key, domain by domain.
     labels: Vec<Vec<usize>>,
-}
-
-/// Draws of one text, each used once.
-struct Draws {
-    stream: Philox,
-    next: u64,
-}
-
-impl Draws {
-    fn new(seed: u64, purpose: &str, number: u64) -> Self {
-        Self {
-            stream: Philox::new(seed ^ path_hash(purpose), number),
-            next: 0,
-        }
-    }
-
-    fn index(&mut self) -> u64 {
-        self.next += 1;
-        self.next - 1
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        let index = self.index();
-        self.stream.below(index, n as u32) as usize
-    }
-
-    fn happens(&mut self, share: f64) -> bool {
-        let index = self.index();
-        self.stream.uniform(index) < share
-    }
 }
 
 impl Domains {
@@ -178,7 +150,7 @@ impl Domains {
     /// What a network learns from before it meets a user: at least two topic words of a domain among common ones, a text about any
     /// domain, and keys with the labels that the domain of the topic words gives.
     pub fn lesson(&self, number: u64) -> Vec<u32> {
-        let mut draws = Draws::new(self.seed, "lessons of domains", number);
+        let mut draws = Draws::of_item(self.seed, "lessons of domains", number);
         let (domain, subject) = (
             draws.below(self.config.domains),
             draws.below(self.config.domains),
@@ -203,7 +175,7 @@ impl Domains {
     /// Question `number` about `domain`, for `purpose`.
     pub fn question(&self, domain: usize, purpose: &str, number: u64) -> DomainQuestion {
         let purpose = format!("questions of domains: {purpose}, {domain}");
-        let mut draws = Draws::new(self.seed, &purpose, number);
+        let mut draws = Draws::of_item(self.seed, &purpose, number);
         let mut tokens = self.words(domain, &mut draws);
         let key = draws.below(self.config.keys);
         tokens.push(self.key(key));

@@ -17,7 +17,7 @@ pub(super) const KIND: Kind = Kind {
     open: |argument| Ok(Arc::new(Jsonl::open(argument)?)),
 };
 
-/// The names of the options beside those of all files with texts.
+/// The options of this kind, beside those that every file of texts has.
 const OPTIONS: &[&str] = &["prompt", "completion", "least"];
 
 /// The data source.
@@ -26,7 +26,7 @@ struct Jsonl {
     file: TextFile,
     /// The keys of prompts and completions, where they have other names.
     keys: Option<[String; 2]>,
-    /// Letters of a completion; shorter ones, and those that came before, are left out.
+    /// Letters of a completion: lines with a shorter one, or with that of an earlier line, are left out.
     least: Option<usize>,
     /// What was left out of the lines that were read last.
     left_out: Mutex<Option<String>>,
@@ -56,62 +56,38 @@ impl Jsonl {
     /// The lines of a file that are taken.
     fn passages(&self, path: &Path) -> Result<Vec<Passage>, TrainingError> {
         let text = read_text(path)?;
-        let place = |index: usize| format!("{}, line {}", path.display(), index + 1);
         let (mut taken, mut known, mut lines) = (Vec::new(), BTreeSet::new(), 0);
-        for (index, line) in text.lines().enumerate() {
-            let found = match &self.keys {
-                None => Some(passage(place(index), line)?),
-                Some(keys) => self.passage_of(keys, place(index), line)?,
-            };
+        for line in text.lines() {
             lines += 1;
-            let long = |passage: &Passage| {
-                self.least.is_none_or(|least| {
-                    let letters = passage.completion.trim();
-                    letters.chars().count() >= least && known.insert(letters.to_string())
-                })
+            let form = Form {
+                keys: self.keys.as_ref(),
+                place: format!("{}, line {lines}", path.display()),
             };
-            taken.extend(found.filter(long));
+            let passage = form.passage(line)?;
+            let letters = passage.completion.trim();
+            let is_taken = match self.least {
+                None if letters.is_empty() => {
+                    return Err(form.refuse("there is nothing in it to learn"));
+                }
+                None => true,
+                Some(least) => {
+                    letters.chars().count() >= least && known.insert(letters.to_string())
+                }
+            };
+            if is_taken {
+                taken.push(passage);
+            }
         }
         let without = lines - taken.len();
         if let Ok(mut left_out) = self.left_out.lock() {
             *left_out = (without > 0).then(|| {
                 format!(
-                    "{}: {without} of {lines} lines were left out, whose completion is short or came before",
+                    "{}: {without} of {lines} lines were left out: their completion is short, or that of an earlier line",
                     path.display()
                 )
             });
         }
         Ok(taken)
-    }
-
-    /// What a line says under `keys`; `None` where it is empty and short completions are left out.
-    fn passage_of(
-        &self,
-        keys: &[String; 2],
-        place: String,
-        line: &str,
-    ) -> Result<Option<Passage>, TrainingError> {
-        let refuse = |problem: String| {
-            let remedy = "give every line both keys, or name others with prompt= and completion=";
-            TrainingError::data(place.clone(), problem, remedy)
-        };
-        let document: Value = serde_json::from_str(line)
-            .map_err(|error| refuse(format!("it is not JSON ({error})")))?;
-        let text = |key: &String| match document.get(key) {
-            Some(Value::String(text)) => Ok(text.clone()),
-            _ => Err(refuse(format!("it has no text {key:?}"))),
-        };
-        let [prompt, completion] = [text(&keys[0])?, text(&keys[1])?];
-        match (completion.trim().is_empty(), self.least) {
-            (true, None) => Err(refuse("there is nothing in it to learn".to_string())),
-            (true, Some(_)) => Ok(None),
-            (false, _) => Ok(Some(Passage {
-                place: place.clone(),
-                prompt,
-                completion,
-                ends: true,
-            })),
-        }
     }
 }
 
@@ -146,45 +122,58 @@ impl Reader for Jsonl {
     }
 }
 
-/// What a line says: `{"prompt": "...", "completion": "..."}` or `{"text": "..."}`; other keys do not matter.
-fn passage(place: String, line: &str) -> Result<Passage, TrainingError> {
-    const FORMS: &str = r#"write {"prompt": "...", "completion": "..."} or {"text": "..."}"#;
-    let refuse = |problem: String| Err(TrainingError::data(place.clone(), problem, FORMS));
-    if line.trim().is_empty() {
-        return refuse("the line is empty".to_string());
+/// How a line is read.
+struct Form<'a> {
+    /// The keys of prompt and completion, where they have other names.
+    keys: Option<&'a [String; 2]>,
+    /// Where the line is.
+    place: String,
+}
+
+impl Form<'_> {
+    fn refuse(&self, problem: impl Into<String>) -> TrainingError {
+        let remedy = match self.keys {
+            None => r#"write {"prompt": "...", "completion": "..."} or {"text": "..."}"#,
+            Some(_) => "give every line both keys, or name others with prompt= and completion=",
+        };
+        TrainingError::data(self.place.clone(), problem.into(), remedy)
     }
-    let document: Value = match serde_json::from_str(line) {
-        Ok(document) => document,
-        Err(error) => return refuse(format!("it is not JSON ({error})")),
-    };
-    let Value::Object(document) = document else {
-        return refuse("it is not a JSON object".to_string());
-    };
-    let text = |key: &str| match document.get(key) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(format!("{key:?} is not a text")),
-    };
-    let found = (|| Ok::<_, String>((text("prompt")?, text("completion")?, text("text")?)))();
-    let (prompt, completion) = match found {
-        Err(problem) => return refuse(problem),
-        Ok((Some(prompt), Some(completion), None)) => (prompt, completion),
-        Ok((None, None, Some(text))) => (String::new(), text),
-        Ok((None, None, None)) => {
-            return refuse(r#"it has neither "completion" nor "text""#.to_string());
+
+    /// What a line says: `{"prompt": "...", "completion": "..."}` or `{"text": "..."}`, or the keys of this form. Other keys do not matter, and the
+    /// completion may be blank.
+    fn passage(&self, line: &str) -> Result<Passage, TrainingError> {
+        if line.trim().is_empty() {
+            return Err(self.refuse("the line is empty"));
         }
-        Ok((_, _, Some(_))) => return refuse(r#"it has "text" and another form"#.to_string()),
-        Ok((None, Some(_), None)) => return refuse(r#"it has no "prompt""#.to_string()),
-        Ok((Some(_), None, None)) => return refuse(r#"it has no "completion""#.to_string()),
-    };
-    match completion.trim().is_empty() {
-        true => refuse("there is nothing in it to learn".to_string()),
-        false => Ok(Passage {
-            place,
+        let document: Value = serde_json::from_str(line)
+            .map_err(|error| self.refuse(format!("it is not JSON ({error})")))?;
+        let Value::Object(document) = document else {
+            return Err(self.refuse("it is not a JSON object"));
+        };
+        let text = |key: &str| match document.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(self.refuse(format!("{key:?} is not a text"))),
+        };
+        let needed =
+            |key: &str| text(key)?.ok_or_else(|| self.refuse(format!("it has no {key:?}")));
+        let (prompt, completion) = match self.keys {
+            Some([prompt, completion]) => (needed(prompt)?, needed(completion)?),
+            None => match (text("prompt")?, text("completion")?, text("text")?) {
+                (None, None, Some(text)) => (String::new(), text),
+                (None, None, None) => {
+                    return Err(self.refuse(r#"it has neither "completion" nor "text""#));
+                }
+                (_, _, Some(_)) => return Err(self.refuse(r#"it has "text" and another form"#)),
+                (_, _, None) => (needed("prompt")?, needed("completion")?),
+            },
+        };
+        Ok(Passage {
+            place: self.place.clone(),
             prompt,
             completion,
             ends: true,
-        }),
+        })
     }
 }
 
@@ -283,7 +272,9 @@ mod tests {
         assert_eq!(found, expected.map(|(a, b)| (a.to_string(), b.to_string())));
         assert_eq!(
             source.left_out().unwrap(),
-            format!("{file}: 3 of 5 lines were left out, whose completion is short or came before")
+            format!(
+                "{file}: 3 of 5 lines were left out: their completion is short, or that of an earlier line"
+            )
         );
         let all = open("prompt=headline&completion=summary").unwrap();
         let message = all.check_corpus().unwrap_err().to_string();
@@ -294,11 +285,15 @@ mod tests {
         let other = open("prompt=headline&completion=text&least=8").unwrap();
         let message = other.check_corpus().unwrap_err().to_string();
         assert!(
-            message.contains(r#"line 1: it has no text "text""#),
+            message.contains(r#"line 1: it has no "text"; give every line both keys"#),
             "{message}"
         );
         let message = open("prompt=headline").unwrap_err().to_string();
         assert!(message.contains("give both"), "{message}");
         assert!(open("least=0").is_err());
+        std::fs::write(&path, "{\"text\": \" \"}\n{\"text\": \"a long one\"}").unwrap();
+        let blank = open("least=8").unwrap();
+        blank.check_corpus().unwrap();
+        assert!(blank.left_out().unwrap().contains("1 of 2 lines"));
     }
 }

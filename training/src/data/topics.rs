@@ -11,12 +11,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crossburn_noise::{Philox, path_hash};
-
 use super::corpus::{Corpus, Passage, no_samples};
 use super::reader::{Kind, Part, Reader};
 use super::{Amount, DataSplit};
 use crate::TrainingError;
+use crate::draws::Draws;
 
 pub(super) const KIND: Kind = Kind {
     name: "topics",
@@ -79,33 +78,9 @@ impl Reader for Topics {
     }
 }
 
-/// Draws of one purpose, each used once.
-struct Draws {
-    stream: Philox,
-    next: u64,
-}
-
-impl Draws {
-    fn new(seed: u64, purpose: &str, number: u64) -> Self {
-        Self {
-            stream: Philox::new(seed ^ path_hash(purpose), number),
-            next: 0,
-        }
-    }
-
-    fn uniform(&mut self) -> f64 {
-        self.next += 1;
-        self.stream.uniform(self.next - 1)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        self.next += 1;
-        self.stream.below(self.next - 1, n as u32) as usize
-    }
-
-    fn in_range(&mut self, [least, numbers]: [usize; 2]) -> usize {
-        least + self.below(numbers)
-    }
+/// One of `numbers` whole numbers, of which `least` is the first.
+fn in_range(draws: &mut Draws, [least, numbers]: [usize; 2]) -> usize {
+    least + draws.below(numbers)
 }
 
 /// The words of all documents of a seed: no word is of two kinds.
@@ -119,12 +94,12 @@ struct Words {
 
 impl Words {
     fn draw(seed: u64) -> Self {
-        let mut draws = Draws::new(seed, "words of topics", 0);
+        let mut draws = Draws::of_item(seed, "words of topics", 0);
         let mut used = BTreeSet::new();
         let mut words = |count: usize, syllables: [usize; 2]| -> Vec<String> {
             let mut found = Vec::with_capacity(count);
             while found.len() < count {
-                let syllables = draws.in_range(syllables);
+                let syllables = in_range(&mut draws, syllables);
                 let mut word = String::new();
                 for _ in 0..syllables {
                     word.push(CONSONANTS[draws.below(CONSONANTS.len())]);
@@ -155,12 +130,12 @@ impl Words {
 
     /// Document `number`: the title is the prompt, the body the completion.
     fn document(&self, seed: u64, number: u64) -> Passage {
-        let mut draws = Draws::new(seed, "documents of topics", number);
+        let mut draws = Draws::of_item(seed, "documents of topics", number);
         let topic = &self.topics[draws.below(TOPICS)];
-        let count = draws.in_range(TITLE);
+        let count = in_range(&mut draws, TITLE);
         let title = (0..count).map(|_| self.names[draws.below(NAMES)].as_str());
         let title = title.collect::<Vec<_>>().join(" ");
-        let count = draws.in_range(BODY);
+        let count = in_range(&mut draws, BODY);
         let body = (0..count).map(|_| {
             let (kind, which) = (draws.uniform(), draws.uniform());
             match kind < COMMON_SHARE {

@@ -15,7 +15,6 @@
 
 mod axis;
 mod constraint;
-mod draws;
 mod fairness;
 mod pareto;
 mod prompt;
@@ -26,9 +25,9 @@ mod score;
 mod space;
 mod trial;
 
+pub use crate::draws::Draws;
 pub use axis::{Axis, AxisConfig, Choice, Part, SeveralConfig, Times};
 pub use constraint::Constraint;
-pub use draws::Draws;
 pub use fairness::{Equality, GroupCounts, equality, unfairness};
 pub use pareto::{hypervolume, pareto_set};
 pub use prompt::Goal;

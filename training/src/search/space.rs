@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::axis::{Axis, AxisConfig, Choice, Part, Times, is_word};
 use super::constraint::Constraint;
-use super::draws::Draws;
 use crate::TrainingError;
+use crate::draws::Draws;
 
 /// The most positions of a design.
 const MOST_POSITIONS: usize = 256;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
+use crossburn_checkpoints::{ModelFolder, SentenceEncoder};
 use crossburn_models::EmbeddingHeadConfig;
 use crossburn_noise::{Better, Metric, path_hash};
 use crossburn_training::data::{Corpus, DataSource, Passage};
@@ -84,7 +85,7 @@ impl RocrPaper {
     /// n-grams.
     ///
     /// # Errors
-    /// A source without texts, or an extent that it does not have.
+    /// A source without texts, a folder without an encoder, or an extent that it does not have.
     pub(crate) fn new(
         source: DataSource,
         encoder: Option<PathBuf>,
@@ -94,6 +95,13 @@ impl RocrPaper {
             .check_corpus()
             .with_context(|| format!("this paper's experiment is not defined on {source}"))?;
         let drawn = source.kind() == "topics";
+        let head = match &encoder {
+            None => EmbeddingHeadConfig::default(),
+            Some(folder) => EmbeddingHeadConfig {
+                inputs: ModelFolder::open(folder)?.encoder_config()?.width,
+                ..EmbeddingHeadConfig::default()
+            },
+        };
         let (learn, test, epochs, programmings) = match extent {
             Extent::Quick => (60, 40, 2, 1),
             Extent::Usual => (1000, 1000, 10, 5),
@@ -108,7 +116,7 @@ impl RocrPaper {
                 },
                 ..RetrievalConfig::default()
             },
-            head: EmbeddingHeadConfig::default(),
+            head,
             source,
             learn,
             test,
@@ -148,8 +156,9 @@ impl RocrPaper {
         };
         let learn = passages(self.source.training_corpus(seed)?, self.learn)?;
         let test = passages(self.source.test_corpus(seed)?, self.test)?;
+        let encoder = SentenceEncoder::open(self.task.encoder.as_deref(), place.device)?;
         let read = |passages: &[Passage], role| {
-            Retrieval::new(passages, &self.task, (seed, role), place.device)
+            Retrieval::new(passages, &self.task, &encoder, (seed, role))
         };
         let parts = Arc::new(Parts {
             learn: read(&learn, Role::Learn)?,

@@ -10,7 +10,7 @@ use crossburn_hardware::search::{
     EntryId, Hit, ProgrammedStore, QuantizedQueries, SearchConfig, VectorStore,
 };
 use crossburn_noise::ChipSeed;
-use crossburn_training::{Ranks, Tally};
+use crossburn_training::Ranks;
 
 use super::arms::{DEVICES, Mitigation, variation};
 use super::{
@@ -64,7 +64,7 @@ impl Search {
         )?)
     }
 
-    /// All numbers of the arm; `None` where `go_on` said no.
+    /// All numbers of the arm; `None` if `go_on` says to stop.
     pub(super) fn numbers(
         &self,
         go_on: &dyn Fn() -> bool,
@@ -356,8 +356,7 @@ impl Found {
             .iter()
             .map(|hits| hits.first().map(|hit| hit.entry.get() as usize));
         let first: Option<Vec<usize>> = first.collect();
-        let mut ranks = Ranks::default();
-        ranks.merge(Ranks::of(scores, &own)?);
+        let ranks = Ranks::of(scores, &own)?;
         self.first += ranks.hits(1);
         self.of_five += ranks.hits(FOUND);
         let same = Ranks::of(scores, &first.context("a query found nothing")?)?;

@@ -6,6 +6,7 @@ use super::User;
 use super::words::{
     ASIDES, CIRCUMSTANCES, EVENTS, OPINIONS, PRODUCTS, SIDES, STUDIES, SUBJECTS, TIMES, TOPICS,
 };
+use crate::draws::Draws;
 
 /// Examples of a session.
 const EXAMPLES: u64 = 8;
@@ -73,23 +74,6 @@ impl Example {
     }
 }
 
-/// Draws of one example, each used once.
-struct Draws {
-    stream: Philox,
-    next: u64,
-}
-
-impl Draws {
-    fn below(&mut self, n: usize) -> usize {
-        self.next += 1;
-        self.stream.below(self.next - 1, n as u32) as usize
-    }
-
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
-    }
-}
-
 impl User {
     /// Example `number` of kind `kind` of this user.
     ///
@@ -102,10 +86,7 @@ impl User {
     /// ```
     pub fn example(&self, kind: ExampleKind, number: u64) -> Example {
         let purpose = path_hash("examples of users") ^ self.seed.rotate_left(17) ^ kind as u64;
-        let mut draws = Draws {
-            stream: Philox::new(purpose ^ (self.number << 8), number),
-            next: 0,
-        };
+        let mut draws = Draws::from(Philox::new(purpose ^ (self.number << 8), number));
         match kind {
             ExampleKind::Citation => self.citation(&mut draws),
             ExampleKind::Tag => self.tag(&mut draws),

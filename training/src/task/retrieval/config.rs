@@ -20,11 +20,11 @@ pub struct RetrievalConfig {
     pub triplets: Triplets,
     /// How far two vectors lie apart.
     pub distance: Distance,
-    /// How much farther than the positive the negative should lie.
+    /// By how much the negative should lie farther from the anchor than the positive.
     pub margin: f64,
-    /// How far the positive should lie at least, without the deviation of stored vectors; 0 for no bound.
+    /// The least distance of the positive, as it is stored without deviation; 0 for no bound.
     pub second_margin: f64,
-    /// Whether triplets are contrasted; otherwise the second margin alone is learned.
+    /// Whether the loss has its first term, which contrasts positives with negatives. Without it, the second margin alone is learned.
     pub contrast: bool,
     /// The share of the numbers of an encoder's vector that are dropped for a positive.
     pub dropout: f64,
@@ -36,7 +36,7 @@ pub struct RetrievalConfig {
     pub noise: Variation,
     /// The share of the epochs in which that deviation rises from 0.
     pub ramp: f64,
-    /// A query is answered where its document is among so many first ones.
+    /// A query counts as answered if its document is among the first `k` that are found.
     pub k: usize,
 }
 

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crossburn_checkpoints::{Checksum, checksum};
+use crossburn_checkpoints::{Checksum, SentenceEncoder, checksum};
 use crossburn_noise::{Philox, path_hash};
 
-use super::encoder::SentenceEncoder;
 use super::{Queries, RetrievalConfig, Triplets};
 use crate::TrainingError;
 use crate::data::Passage;
@@ -32,14 +31,14 @@ impl Documents {
     /// Those of `passages`; `seed` draws the words that queries lack, and other titles where these documents are learned from.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] for a passage without a title, two documents with one text, and a text that gives no vector.
+    /// [`TrainingError::Data`] for a passage without a title that is asked, two documents with one text, a document to learn from without a
+    /// negative, and a text that gives no vector.
     pub(super) fn new(
         passages: &[Passage],
         config: &RetrievalConfig,
         encoder: &SentenceEncoder,
         (seed, learned): (u64, bool),
     ) -> Result<Self, TrainingError> {
-        let place = |index: usize| passages[index].place.clone();
         let texts: Vec<String> = passages
             .iter()
             .map(|passage| text(config, passage))
@@ -63,17 +62,34 @@ impl Documents {
                 .map(|(passage, text)| corrupted(text, seed, &passage.place))
                 .collect(),
         };
-        let mixed: Vec<String> = match (config.queries, config.triplets) {
-            (Queries::Corrupted, Triplets::Labels) if learned => (0..passages.len())
-                .flat_map(|own| other_titles(passages, own, seed))
-                .collect(),
-            _ => Vec::new(),
+        let labelled = learned && config.triplets == Triplets::Labels;
+        let mut mixed = Vec::new();
+        match (config.queries, passages) {
+            (Queries::Corrupted, _) if labelled => {
+                for own in 0..passages.len() {
+                    mixed.extend(other_titles(passages, own, seed)?);
+                }
+            }
+            (Queries::Title, [only]) if labelled => return Err(no_negative(only)),
+            _ => {}
+        }
+        let vectors = |texts: &[String], each: usize| -> Result<Vec<f32>, TrainingError> {
+            let vectors = encoder.embed(texts)?;
+            let nothing = |vector: &Vec<f32>| vector.iter().all(|x| *x == 0.0);
+            match vectors.iter().position(nothing) {
+                Some(text) => Err(TrainingError::data(
+                    passages[text / each].place.clone(),
+                    "the text gives no vector",
+                    "write words in it, or leave it out",
+                )),
+                None => Ok(vectors.concat()),
+            }
         };
         Ok(Self {
             width: encoder.dimension(),
-            stored: encoder.embed(&texts, place)?,
-            asked: encoder.embed(&asked, place)?,
-            negatives: encoder.embed(&mixed, |index| place(index / NEGATIVES))?,
+            stored: vectors(&texts, 1)?,
+            asked: vectors(&asked, 1)?,
+            negatives: vectors(&mixed, NEGATIVES)?,
         })
     }
 
@@ -149,20 +165,36 @@ fn corrupted(text: &str, seed: u64, place: &str) -> String {
     }
 }
 
-/// The body of a passage with the titles of [`NEGATIVES`] others.
-fn other_titles(passages: &[Passage], own: usize, seed: u64) -> Vec<String> {
+/// The body of a passage with [`NEGATIVES`] titles of others.
+///
+/// # Errors
+/// A passage where all others have its title.
+fn other_titles(passages: &[Passage], own: usize, seed: u64) -> Result<Vec<String>, TrainingError> {
     let draws = Philox::new(seed ^ path_hash("titles of negatives"), own as u64);
     let others = passages.len().saturating_sub(1).max(1) as u32;
+    let passage = &passages[own];
     let other = |index: u64| {
         // One of the others: those after the own one move up.
         let place = draws.below(index, others) as usize;
         let place = if place >= own { place + 1 } else { place };
-        let title = passages
-            .get(place)
-            .map_or("", |passage| passage.prompt.as_str());
-        joined(title, &passages[own].completion)
+        // With the own title, the negative would be the document: the next passage with another one is taken.
+        let (before, after) = passages.split_at(place.min(passages.len()));
+        let mut titles = after.iter().chain(before).map(|other| other.prompt.trim());
+        match titles.find(|title| *title != passage.prompt.trim()) {
+            Some(title) => Ok(joined(title, &passage.completion)),
+            None => Err(no_negative(passage)),
+        }
     };
     (0..NEGATIVES as u64).map(other).collect()
+}
+
+/// A document that nothing can be told apart from.
+fn no_negative(passage: &Passage) -> TrainingError {
+    TrainingError::data(
+        passage.place.clone(),
+        "no other document has another title, which its triplets need",
+        "give every document a title of its own, or use task.triplets = \"data\"",
+    )
 }
 
 #[cfg(test)]
@@ -219,7 +251,7 @@ mod tests {
     fn negatives_have_the_own_body_and_the_title_of_another() {
         let passages = passages(4);
         for own in 0..4 {
-            let found = other_titles(&passages, own, 7);
+            let found = other_titles(&passages, own, 7).unwrap();
             assert_eq!(found.len(), NEGATIVES);
             for text in found {
                 assert!(text.ends_with(&passages[own].completion));
@@ -230,6 +262,43 @@ mod tests {
                 assert!(places.len() == 1 && places[0] != passages[own].place);
             }
         }
+    }
+
+    #[test]
+    fn a_negative_is_never_its_document() {
+        // Three of the four share a title.
+        let mut passages = passages(4);
+        for own in [0, 2, 3] {
+            passages[own].prompt = "one of many".to_string();
+        }
+        for own in [0, 2, 3] {
+            for text in other_titles(&passages, own, 7).unwrap() {
+                assert_eq!(text, joined("title1 of1", &passages[own].completion));
+            }
+        }
+        for text in other_titles(&passages, 1, 7).unwrap() {
+            assert_eq!(text, joined("one of many", &passages[1].completion));
+        }
+        passages[1].prompt = "one of many ".to_string();
+        let config = RetrievalConfig::default();
+        let message = documents(&passages, &config).unwrap_err().to_string();
+        assert!(
+            message.starts_with("here, line 0: no other document has another title"),
+            "{message}"
+        );
+        let titles = RetrievalConfig {
+            queries: Queries::Title,
+            ..RetrievalConfig::default()
+        };
+        for config in [&titles, &config] {
+            let message = documents(&passages[..1], config).unwrap_err().to_string();
+            assert!(message.contains("no other document"), "{message}");
+        }
+        let data = RetrievalConfig {
+            triplets: Triplets::Data,
+            ..RetrievalConfig::default()
+        };
+        documents(&passages, &data).unwrap();
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | file | question |
 //! |---|---|
 //! | `config.rs` | what is stored and asked, and how is it learned? |
-//! | `encoder.rs`, `documents.rs` | which vectors does the encoder give, of documents, queries and negatives? |
+//! | `documents.rs` | which vectors does the encoder give of documents, queries and negatives? |
 //! | `stored.rs` | what does a chip of a training step hold? |
 //! | `triplet.rs` | what is learned? |
 //! | `ranks.rs` | what is a head judged by? |
@@ -11,7 +11,6 @@
 
 mod config;
 mod documents;
-mod encoder;
 mod parts;
 mod ranks;
 mod stored;
@@ -23,6 +22,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use crossburn_checkpoints::SentenceEncoder;
 use crossburn_hardware::WeightBits;
 use crossburn_models::Embedder;
 use crossburn_noise::{ChipSeed, Metric, Philox, path_hash};
@@ -32,7 +32,6 @@ pub(crate) use parts::Retrievals;
 pub use ranks::Ranks;
 
 use self::documents::{Documents, NEGATIVES};
-use self::encoder::SentenceEncoder;
 use self::stored::{Stored, StoredNoise, stored, unit};
 use self::triplet::{Contrasted, triplet_loss};
 use super::{Batch, Learn, Moment, RaisedLoss, Role, Task};
@@ -45,17 +44,17 @@ use crate::weight_gradients::values;
 enum Purpose {
     /// To learn from, as triplets.
     Learn,
-    /// To choose an epoch by, as they are stored with their deviation.
+    /// To choose an epoch by. They are stored with the deviation of one chip.
     Choose,
-    /// To judge by, as they are stored without deviation.
+    /// To judge a head by. They are stored without deviation.
     Judge,
 }
 
-/// Documents with a query for each. A head learns triplets of them, and is judged by how many queries find their document first among all
-/// documents of its part.
+/// Documents with a query for each. A head learns from triplets of them. It is judged by the share of queries that find their document among
+/// the first k of all documents of its part.
 ///
-/// Vectors of queries and documents have length 1 after the head; documents are rounded to `bits` on one scale. In training, they deviate
-/// by the noise of the task as on a chip, and the documents of a batch are its positives.
+/// After the head, vectors of queries and documents have length 1. Documents are rounded to `bits` on one scale. In training they also deviate,
+/// by the noise of the task, and the documents of a batch are its positives.
 ///
 /// # Source
 /// Qin et al., "Robust implementation of retrieval-augmented generation on edge-based computing-in-memory architectures" (RoCR), ICCAD
@@ -121,34 +120,25 @@ pub struct Embedded {
 }
 
 impl Retrieval {
-    /// The documents `passages`, with the encoder of `config` on `device`; `seed` draws the words that queries lack and other titles.
+    /// The documents `passages`, whose vectors `encoder`, that of `config`, makes; `seed` draws the words that queries lack and other titles.
     ///
     /// # Errors
-    /// Those of the encoder, a passage that is no document, and two documents with one text.
+    /// Those of the encoder, a passage that is no document, two documents with one text, and a document to learn from without another one as
+    /// the negative.
     pub fn new(
         passages: &[Passage],
         config: &RetrievalConfig,
-        (seed, role): (u64, Role),
-        device: &Device,
-    ) -> Result<Self, TrainingError> {
-        let encoder = SentenceEncoder::open(config.encoder.as_deref(), device)?;
-        Self::encoded(passages, Arc::new(config.clone()), &encoder, (seed, role))
-    }
-
-    fn encoded(
-        passages: &[Passage],
-        config: Arc<RetrievalConfig>,
         encoder: &SentenceEncoder,
         (seed, role): (u64, Role),
     ) -> Result<Self, TrainingError> {
         config.check()?;
         let learned = role == Role::Learn;
-        let documents = Documents::new(passages, &config, encoder, (seed, learned))?;
+        let documents = Documents::new(passages, config, encoder, (seed, learned))?;
         Ok(Self {
             range: 0..documents.len(),
             documents: Arc::new(documents),
             bits: WeightBits::new(config.bits)?,
-            config,
+            config: Arc::new(config.clone()),
             seed,
             purpose: match role {
                 Role::Learn => Purpose::Learn,
@@ -227,6 +217,7 @@ impl Retrieval {
         rows
     }
 
+    /// Changes every number of `rows` with a draw of its own from 0 to 1, which `key`, the item and the place decide.
     fn masked_by(
         &self,
         rows: &mut [f32],
@@ -318,7 +309,7 @@ impl Task for Retrieval {
         (part(self.range.start..middle), part(middle..self.range.end))
     }
 
-    /// What is held back is searched as it is stored, with its deviation.
+    /// What is held back is searched with the deviation of one chip.
     fn hold_back(&self, count: usize) -> (Self, Self) {
         let (learn, held_back) = self.split_at(count);
         let purpose = match self.purpose {

@@ -1,11 +1,9 @@
 //! The documents of a recipe.
 
-use std::sync::Arc;
-
 use burn::tensor::Device;
+use crossburn_checkpoints::SentenceEncoder;
 use crossburn_models::{Embedder, EmbeddingHeadConfig};
 
-use super::encoder::SentenceEncoder;
 use super::{Retrieval, RetrievalConfig};
 use crate::TrainingError;
 use crate::data::{Amount, Corpus, DataSource};
@@ -13,7 +11,7 @@ use crate::task::{Part, Role, TaskParts};
 
 /// The documents of a recipe, with the encoder that makes vectors of them.
 pub(crate) struct Retrievals {
-    config: Arc<RetrievalConfig>,
+    config: RetrievalConfig,
     encoder: SentenceEncoder,
 }
 
@@ -37,7 +35,7 @@ impl Retrievals {
             ));
         }
         Ok(Self {
-            config: Arc::new(config.clone()),
+            config: config.clone(),
             encoder,
         })
     }
@@ -64,8 +62,7 @@ impl Retrievals {
         };
         let available = passages.len();
         passages.truncate(amount.of(what, &name, available, available)?);
-        let config = Arc::clone(&self.config);
-        Retrieval::encoded(&passages, config, &self.encoder, (seed, role))
+        Retrieval::new(&passages, &self.config, &self.encoder, (seed, role))
     }
 }
 

@@ -29,14 +29,14 @@ pub(super) struct Stored {
     pub(super) deviated: Tensor<2>,
 }
 
-/// `rows` as a chip holds them that shares one full scale s, the largest magnitude:
+/// `rows` as a chip holds them. All share one full scale s, the largest magnitude:
 ///
 /// ```text
 /// undeviated = s round(L rows / s) / L,   deviated = undeviated + s δ,   L = 2^(bits-1) - 1
 /// ```
 ///
-/// with δ of the law by which a store deviates whole numbers. Gradients pass through the rounding, and reach s: the smaller the full scale, the
-/// smaller the deviation, which is what a head can do about it.
+/// δ follows the law by which whole numbers of a store deviate. Gradients pass through the rounding and reach s: a smaller full scale makes the
+/// deviation smaller, so a head learns to keep it small.
 pub(super) fn stored(rows: Tensor<2>, bits: WeightBits, noise: Option<&StoredNoise>) -> Stored {
     let level = f64::from(bits.max_level());
     let full_scale = rows.clone().abs().max().clamp_min(TINY).reshape([1, 1]);

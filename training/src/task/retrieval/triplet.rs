@@ -43,8 +43,8 @@ pub(super) struct Contrasted {
 /// max(0, dist(a, p~) - dist(a, n~) + margin) + max(0, second margin - dist(a, p))
 /// ```
 ///
-/// where `~` is the deviation of a chip. The second term would be 0 with that deviation, which alone keeps a positive away from its anchor;
-/// without it, all documents fall together as the first term grows.
+/// where `~` marks vectors with the deviation of a chip. The second term is taken without it, since the deviation alone would keep positives
+/// away from their anchors and make the term 0. Without a second term that acts, all documents fall together.
 ///
 /// # Source
 /// Qin et al., RoCR, ICCAD 2024, with the second margin of the authors' code. That the second term is taken without deviation is our own

@@ -2,20 +2,28 @@
 
 use crossburn_noise::{Philox, path_hash};
 
-/// The draws of one purpose of one search: the same seed and purpose give the same draws.
+/// The draws of one stream, each used once: the same stream gives the same draws.
 #[derive(Clone, Debug)]
 pub struct Draws {
     generator: Philox,
     next: u64,
 }
 
+impl From<Philox> for Draws {
+    fn from(generator: Philox) -> Self {
+        Self { generator, next: 0 }
+    }
+}
+
 impl Draws {
-    /// The stream of `purpose` under `seed`.
+    /// The stream of one `purpose` of the search with this seed.
     pub fn new(seed: u64, purpose: &str) -> Self {
-        Self {
-            generator: Philox::new(seed, path_hash(&format!("search.{purpose}"))),
-            next: 0,
-        }
+        Philox::new(seed, path_hash(&format!("search.{purpose}"))).into()
+    }
+
+    /// The stream of item `number` of procedural data under `seed`.
+    pub(crate) fn of_item(seed: u64, purpose: &str, number: u64) -> Self {
+        Philox::new(seed ^ path_hash(purpose), number).into()
     }
 
     fn index(&mut self) -> u64 {
@@ -35,6 +43,16 @@ impl Draws {
     pub fn uniform(&mut self) -> f64 {
         let index = self.index();
         self.generator.uniform(index)
+    }
+
+    /// Whether something happens that happens with probability `share`.
+    pub(crate) fn happens(&mut self, share: f64) -> bool {
+        self.uniform() < share
+    }
+
+    /// One of `all`, which are not empty.
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
     }
 
     /// The number of one of `weights`, each as likely as it is large; the last one where rounding leaves none.
