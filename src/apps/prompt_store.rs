@@ -11,17 +11,22 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use crossburn_checkpoints::{StoreOrigin, load_vector_store, save_vector_store, write_bytes};
+use anyhow::{Result, bail};
+use crossburn_checkpoints::StoreOrigin;
 use crossburn_hardware::search::{EntryId, QuantizedQueries, SearchConfig, VectorStore};
-use crossburn_noise::ChipSeed;
+use crossburn_noise::{ChipSeed, path_hash};
 use serde::{Deserialize, Serialize};
 
-use super::generations::remove_others;
+use super::generations::{StoreKind, remove_others, vectors, write_vectors};
 use super::rag::TextEncoder;
 
-const MANIFEST: &str = "prompts.json";
-const SCHEMA: &str = "crossburn.prompts/1";
+const KIND: StoreKind = StoreKind {
+    manifest: "prompts.json",
+    schema: "crossburn.prompts/1",
+    is: "store of prompts",
+    made_by: "tune prompt --store",
+    again: "tune the prompts again into a new folder",
+};
 const KEYS: &str = "keys-";
 const TOKENS: &str = "tokens-";
 
@@ -98,7 +103,7 @@ impl PromptStore {
 
     /// Whether `folder` holds a store of prompts.
     pub(crate) fn is_in(folder: &Path) -> bool {
-        folder.join(MANIFEST).is_file()
+        KIND.is_in(folder)
     }
 
     /// The store in `folder`.
@@ -106,43 +111,16 @@ impl PromptStore {
     /// # Errors
     /// A folder without one, and files that are damaged or do not belong together.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let place = folder.display();
-        if !Self::is_in(folder) {
-            bail!(
-                "there is no store of prompts in {place}; hint: `crossburn tune prompt --store {place}` makes one"
-            );
-        }
-        let path = folder.join(MANIFEST);
-        let manifest: Manifest =
-            serde_json::from_slice(&fs_err::read(&path)?).with_context(|| {
-                format!(
-                    "{} is damaged or of another version; hint: tune the prompts again into a new folder",
-                    path.display()
-                )
-            })?;
-        if manifest.schema != SCHEMA {
-            bail!(
-                "{} is of format {:?}, this version reads {SCHEMA}; hint: tune the prompts again into a new folder",
-                path.display(),
-                manifest.schema
-            );
-        }
-        let part =
-            |name: &str| load_vector_store(&folder.join(format!("{name}{}", manifest.generation)));
-        let ((keys, of_keys), (tokens, of_tokens)) = (part(KEYS)?, part(TOKENS)?);
-        let prompts = &manifest.prompts;
-        let whole = prompts.iter().all(|prompt| {
+        let manifest: Manifest = KIND.read(folder)?;
+        let origin = manifest.settings.origin();
+        let part = |name| vectors((&KIND, folder), (name, manifest.generation), &origin);
+        let (keys, tokens) = (part(KEYS)?, part(TOKENS)?);
+        let whole = manifest.prompts.iter().all(|prompt| {
             let tokens_are_there = prompt.tokens.iter().all(|entry| tokens.contains(*entry));
-            keys.contains(prompt.key) && tokens_are_there
+            keys.contains(prompt.key) && tokens_are_there && !prompt.tokens.is_empty()
         });
-        let own = [of_keys, of_tokens]
-            .iter()
-            .all(|origin| *origin == manifest.settings.origin());
-        if !whole || !own || keys.len() != prompts.len() {
-            bail!(
-                "{} does not belong to the vectors beside it; hint: tune the prompts again into a new folder",
-                path.display()
-            );
+        if !whole || keys.len() != manifest.prompts.len() {
+            return Err(KIND.mixed_up(folder));
         }
         Ok(Self {
             settings: manifest.settings,
@@ -203,20 +181,15 @@ impl PromptStore {
         let generation = self.generation + 1;
         let origin = self.settings.origin();
         for (name, vectors) in [(KEYS, &self.keys), (TOKENS, &self.tokens)] {
-            let part = folder.join(format!("{name}{generation}"));
-            if part.exists() {
-                fs_err::remove_dir_all(&part)?;
-            }
-            save_vector_store(&part, vectors, &origin)?;
+            write_vectors(folder, (name, generation), vectors, &origin)?;
         }
         let manifest = Manifest {
-            schema: SCHEMA.to_string(),
+            schema: KIND.schema.to_string(),
             generation,
             settings: self.settings.clone(),
             prompts: self.prompts.clone(),
         };
-        let text = serde_json::to_string_pretty(&manifest)? + "\n";
-        write_bytes(&folder.join(MANIFEST), text.as_bytes())?;
+        KIND.write(folder, &manifest)?;
         self.generation = generation;
         remove_others(folder, &[KEYS, TOKENS], generation)
     }
@@ -228,8 +201,10 @@ impl PromptStore {
     pub(crate) fn fetch(&self, text: &str, chip: u64) -> Result<FetchedPrompt> {
         let key = key(&[text])?;
         let queries = QuantizedQueries::new(&key, self.keys.dimension(), self.keys.config())?;
-        let chip = ChipSeed::new(self.settings.seed, chip);
-        let on_chip = self.keys.program(chip)?.search(&queries, 1)?.concat();
+        // Keys and tokens lie on cells of their own, whose errors are other draws.
+        let cells_of = |part: &str| ChipSeed::new(self.settings.seed ^ path_hash(part), chip);
+        let keys = self.keys.program(cells_of("keys of prompts"))?;
+        let on_chip = keys.search(&queries, 1)?.concat();
         let ideal = self.keys.exact(&queries, 1)?.concat();
         let of = |entry: EntryId| self.prompts.iter().find(|prompt| prompt.key == entry);
         let (Some(hit), Some(best)) = (on_chip.first(), ideal.first()) else {
@@ -240,7 +215,7 @@ impl PromptStore {
                 "the store has a key without a prompt; hint: tune the prompts again into a new folder"
             );
         };
-        let cells = self.tokens.program(chip)?;
+        let cells = self.tokens.program(cells_of("tokens of prompts"))?;
         let mut tokens = Vec::new();
         for token in &found.tokens {
             tokens.extend(cells.read(*token)?);
@@ -265,8 +240,11 @@ impl PromptSettings {
     }
 }
 
-/// The mean of the vectors of `texts`, of length 1.
-fn key(texts: &[&str]) -> Result<Vec<f32>> {
+/// The mean of the vectors of `texts`, of length 1: what their prompt is found by.
+///
+/// # Errors
+/// Texts in which the encoder finds no word.
+pub(crate) fn key(texts: &[&str]) -> Result<Vec<f32>> {
     let encoder = TextEncoder::hashed_ngrams();
     let mut sums = vec![0.0f64; encoder.dimension()];
     for vector in encoder.embed(texts)? {
@@ -343,7 +321,7 @@ mod tests {
         }
         let message = last.fetch("!?", 0).err().unwrap().to_string();
         assert!(message.contains("has no word"), "{message}");
-        std::fs::remove_file(folder.join(MANIFEST)).unwrap();
+        std::fs::remove_file(folder.join(KIND.manifest)).unwrap();
         let message = PromptStore::open(folder).err().unwrap().to_string();
         assert!(
             message.contains("there is no store of prompts in"),

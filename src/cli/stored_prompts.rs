@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use crossburn_checkpoints::{LanguageModel, load_adapter};
 use crossburn_hardware::search::SearchConfig;
-use crossburn_models::decoder::{Adapter, AdapterConfig, AdapterKind, DecoderConfig};
+use crossburn_models::decoder::{Adapter, DecoderConfig};
 use crossburn_training::data::Corpus;
+use crossburn_training::values;
 
 use super::note;
 use super::run_lock::RunLock;
 use crate::apps::hardware::{NamedDevice, open_device, open_hardware};
-use crate::apps::prompt_store::{PromptSettings, PromptStore};
+use crate::apps::prompt_store::{PromptSettings, PromptStore, key};
 
 /// The verb that the folders of such stores belong to.
 const VERB: &str = "tune prompt --store";
@@ -45,13 +45,15 @@ impl KeepArguments {
         self.store.is_some()
     }
 
-    /// Refuses a store of another model, and cells for one that has its own, before anything is tuned.
+    /// Refuses a store of another model, cells for one that has its own, and texts without a word to be found by, before anything is tuned
+    /// for `model` on `corpus`.
     ///
     /// # Errors
     /// Those, and files that cannot be read.
-    pub(super) fn check(&self, model: &Path) -> Result<()> {
+    pub(super) fn check(&self, model: &Path, corpus: &Corpus) -> Result<()> {
         if let Some(folder) = &self.store {
             self.opened(folder, model)?;
+            key(&texts(corpus))?;
         }
         Ok(())
     }
@@ -73,8 +75,11 @@ impl KeepArguments {
         let mut store = self.opened(folder, model)?;
         let (config, names) = LanguageModel::open(model)?.decoder_config()?;
         let (_, adapter) = load_adapter(adapter, &config, &names, &Device::flex())?;
+        let Some(prompt) = adapter.prompt() else {
+            bail!("the adapter is no prompt; hint: `crossburn tune prompt` makes one");
+        };
         let name = self.name.as_deref().unwrap_or(source);
-        let clipped = store.put(name, &texts(corpus), &numbers(&adapter)?)?;
+        let clipped = store.put(name, &texts(corpus), &values(prompt)?)?;
         if clipped > 0 {
             note(&format!(
                 "{clipped} numbers of the prompt are larger than those of the first prompt in the store, and are clipped"
@@ -144,11 +149,9 @@ pub(super) fn fetched(
         "prompt: {:?} from chip {chip}, score {:.3}{ideal}",
         found.name, found.score
     ));
-    let kind = AdapterKind::Prompt {
-        tokens: found.tokens.len() / config.width,
-    };
-    let adapter = AdapterConfig { kind }.init(config, device)?;
-    Ok(adapter.map(&mut Filled(found.tokens)))
+    let shape = [found.tokens.len() / config.width, config.width];
+    let prompt = TensorData::new(found.tokens, shape);
+    Ok(Adapter::of_prompt(Tensor::from_data(prompt, device)))
 }
 
 /// What a prompt was tuned on, text by text: what is given, or where nothing is given what is learned.
@@ -162,34 +165,5 @@ fn texts(corpus: &Corpus) -> Vec<&str> {
                 false => passage.prompt.as_str(),
             })
             .collect(),
-    }
-}
-
-/// The embeddings of a prompt, `[tokens, width]`.
-fn numbers(adapter: &Adapter) -> Result<Vec<f32>> {
-    let mut found = Read(Vec::new());
-    adapter.visit(&mut found);
-    match adapter.prompt_tokens() > 0 {
-        true => Ok(found.0),
-        false => bail!("the adapter is no prompt; hint: `crossburn tune prompt` makes one"),
-    }
-}
-
-/// Collects the numbers of a module, which are those of its prompt alone.
-struct Read(Vec<f32>);
-
-impl ModuleVisitor for Read {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.extend(param.val().into_data().iter::<f32>());
-    }
-}
-
-/// Puts these numbers into a module, which has as many.
-struct Filled(Vec<f32>);
-
-impl ModuleMapper for Filled {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let numbers = std::mem::take(&mut self.0);
-        param.map(|old| Tensor::from_data(TensorData::new(numbers, old.dims()), &old.device()))
     }
 }

@@ -164,7 +164,7 @@ impl Tune {
             Some(model) => self.model = Some(located(model)?),
             None => write_shipped_model(&asked)?,
         }
-        self.keep.check(&self.folder())?;
+        self.keep.check(&self.folder(), &training)?;
         let named = source.to_string();
         let recipe = self.recipe(source, &training)?;
         let text = toml::to_string_pretty(&recipe)?;

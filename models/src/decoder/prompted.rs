@@ -34,11 +34,10 @@ impl Decoder {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
-    use burn::module::Module;
     use burn::tensor::Device;
 
     use super::*;
-    use crate::decoder::{AdaptedDecoder, AdapterConfig, AdapterKind, DecoderSizes};
+    use crate::decoder::{AdaptedDecoder, Adapter, AdapterConfig, AdapterKind, DecoderSizes};
     use crate::{CausalLanguageModel, initialize};
 
     /// Each row against a pass of its own with the adapter that has learned its prompt.
@@ -51,21 +50,20 @@ mod tests {
         let config = AdapterConfig {
             kind: AdapterKind::Prompt { tokens: 3 },
         };
-        let adapters = [5, 6].map(|seed| {
+        // Fifty times as large as new ones, so that they matter.
+        let prompts = [5, 6].map(|seed| {
             let adapter = config.init(decoder.config(), &device).unwrap();
-            initialize(adapter, seed)
+            initialize(adapter, seed).prompt().unwrap() * 50.0
         });
         let texts = [[1, 4, 9, 2], [1, 4, 9, 2]];
         let labels = [Some(1), None, None, Some(2)];
-        let prompts = adapters
-            .iter()
-            .map(|adapter| adapter.prompt_of(1).unwrap() * 50.0);
-        let prompts = Tensor::cat(prompts.collect(), 0);
-        let both = decoder.predict_after(prompts, &texts.concat(), 4, &[labels, labels].concat());
+        let rows = prompts.clone().map(|prompt| prompt.unsqueeze::<3>());
+        let rows = Tensor::cat(rows.to_vec(), 0);
+        let both = decoder.predict_after(rows, &texts.concat(), 4, &[labels, labels].concat());
         assert_eq!(both.targets, [1, 2, 1, 2]);
         let mut alone = Vec::new();
-        for (adapter, text) in adapters.into_iter().zip(&texts) {
-            let adapter = adapter.map(&mut Scale);
+        for (prompt, text) in prompts.into_iter().zip(&texts) {
+            let adapter = Adapter::of_prompt(prompt);
             let network = AdaptedDecoder::new(decoder.clone(), adapter);
             alone.push(network.predict(text, 4, &labels).logits);
         }
@@ -77,17 +75,5 @@ mod tests {
             .max()
             .into_scalar();
         assert!(apart > 1e-2, "the prompts say the same: {apart}");
-    }
-
-    /// Prompts that matter.
-    struct Scale;
-
-    impl burn::module::ModuleMapper for Scale {
-        fn map_float<const D: usize>(
-            &mut self,
-            param: burn::module::Param<Tensor<D>>,
-        ) -> burn::module::Param<Tensor<D>> {
-            param.map(|values| values * 50.0)
-        }
     }
 }

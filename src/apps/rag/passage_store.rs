@@ -12,7 +12,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use crossburn_checkpoints::{StoreOrigin, load_vector_store, save_vector_store, write_bytes};
+use crossburn_checkpoints::{StoreOrigin, write_bytes};
 use crossburn_hardware::search::{SearchConfig, StoreCost, VectorStore};
 use crossburn_noise::ChipSeed;
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,15 @@ use serde_json::{Value, json};
 
 use super::encoder::{EncoderSettings, TextEncoder};
 use super::update::StoredPassage;
-use crate::apps::generations::remove_others;
+use crate::apps::generations::{StoreKind, remove_others, vectors, write_vectors};
 
-const MANIFEST: &str = "store.json";
-const SCHEMA: &str = "crossburn.passages/1";
+const KIND: StoreKind = StoreKind {
+    manifest: "store.json",
+    schema: "crossburn.passages/1",
+    is: "store",
+    made_by: "rag index DOCS --out",
+    again: "index the documents again into a new folder",
+};
 const PASSAGES: &str = "passages-";
 const VECTORS: &str = "vectors-";
 
@@ -93,7 +98,7 @@ impl PassageStore {
 
     /// Whether `folder` holds a store.
     pub(crate) fn is_in(folder: &Path) -> bool {
-        folder.join(MANIFEST).is_file()
+        KIND.is_in(folder)
     }
 
     /// The store in `folder`.
@@ -101,38 +106,10 @@ impl PassageStore {
     /// # Errors
     /// A folder without a store, and files that are damaged or do not belong together.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let place = folder.display();
-        if !Self::is_in(folder) {
-            bail!(
-                "there is no store in {place}; hint: `crossburn rag index DOCS --out {place}` makes one"
-            );
-        }
-        let path = folder.join(MANIFEST);
-        let damaged = || {
-            format!(
-                "{} is damaged; hint: index into a new folder",
-                path.display()
-            )
-        };
-        let manifest: Value =
-            serde_json::from_slice(&fs_err::read(&path)?).with_context(damaged)?;
-        // The schema is read first, so that a store of another version is refused for its age.
-        if manifest["schema"] != SCHEMA {
-            bail!(
-                "{} is of format {}, this version reads {SCHEMA}; hint: index the documents again into a new folder",
-                path.display(),
-                manifest["schema"]
-            );
-        }
-        let manifest: Manifest = serde_json::from_value(manifest).with_context(damaged)?;
+        let manifest: Manifest = KIND.read(folder)?;
         let generation = manifest.generation;
-        let (vectors, origin) = load_vector_store(&folder.join(format!("{VECTORS}{generation}")))?;
-        if origin != manifest.settings.origin() {
-            bail!(
-                "{} does not belong to the vectors beside it; hint: index the documents again into a new folder",
-                path.display()
-            );
-        }
+        let origin = manifest.settings.origin();
+        let vectors = vectors((&KIND, folder), (VECTORS, generation), &origin)?;
         let path = folder.join(format!("{PASSAGES}{generation}.jsonl"));
         let text = fs_err::read_to_string(&path)?;
         let passages = text.lines().zip(1..).map(|(line, number)| {
@@ -194,22 +171,18 @@ impl PassageStore {
     /// Files that cannot be written; the store on disk is then as it was.
     pub(crate) fn save(&mut self, folder: &Path) -> Result<()> {
         let generation = self.generation + 1;
-        let vectors = folder.join(format!("{VECTORS}{generation}"));
-        if vectors.exists() {
-            fs_err::remove_dir_all(&vectors)?;
-        }
-        save_vector_store(&vectors, &self.vectors, &self.settings.origin())?;
+        let origin = self.settings.origin();
+        write_vectors(folder, (VECTORS, generation), &self.vectors, &origin)?;
         let lines = self.passages.iter().map(serde_json::to_string);
         let lines: Vec<String> = lines.collect::<serde_json::Result<_>>()?;
         let passages = folder.join(format!("{PASSAGES}{generation}.jsonl"));
         write_bytes(&passages, (lines.join("\n") + "\n").as_bytes())?;
         let manifest = Manifest {
-            schema: SCHEMA.to_string(),
+            schema: KIND.schema.to_string(),
             generation,
             settings: self.settings.clone(),
         };
-        let text = serde_json::to_string_pretty(&manifest)? + "\n";
-        write_bytes(&folder.join(MANIFEST), text.as_bytes())?;
+        KIND.write(folder, &manifest)?;
         self.generation = generation;
         self.changed = false;
         remove_others(folder, &[PASSAGES, VECTORS], generation)

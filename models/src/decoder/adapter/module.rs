@@ -53,6 +53,15 @@ impl Adapter {
         }
     }
 
+    /// The prompt `[tokens, width]`, one token at least.
+    pub fn of_prompt(prompt: Tensor<2>) -> Self {
+        Self {
+            prompt: Some(Param::from_tensor(prompt)),
+            prefix: None,
+            layers: Vec::new(),
+        }
+    }
+
     /// A random prefix.
     pub(super) fn with_prefix(shape: [usize; 2], device: &Device) -> Self {
         Self {
@@ -82,9 +91,14 @@ impl Adapter {
         prompt.map_or(0, |rows| rows.lazy_shape()[0])
     }
 
+    /// Embeddings of the virtual tokens of a prompt, `[tokens, width]`; `None` of another adapter.
+    pub fn prompt(&self) -> Option<Tensor<2>> {
+        self.prompt.as_ref().map(|prompt| prompt.val())
+    }
+
     /// `[batch, tokens, width]`.
     pub(crate) fn prompt_of(&self, batch: usize) -> Option<Tensor<3>> {
-        let prompt = self.prompt.as_ref()?.val();
+        let prompt = self.prompt()?;
         let [tokens, width] = prompt.dims();
         Some(prompt.unsqueeze::<3>().expand([batch, tokens, width]))
     }

@@ -5,7 +5,9 @@ use anyhow::Result;
 use super::super::cells::Cells;
 use super::super::claim::{Expected, claim, differences};
 use super::arms::{FULL, NOISE_AWARE, ONE, OTHERS, UNMITIGATED};
-use super::{CELLS, FASTER, MAIN, SIGMAS, STORED, answers, hits, on_cell};
+use super::chips::STORED;
+use super::columns::{FASTER, answers, hits, on_cell};
+use super::conditions::{CELLS, MAIN, SIGMAS};
 use crate::report::Claim;
 
 /// The claims, measured on `cells`.

@@ -6,7 +6,10 @@ use crossburn_training::data::{DomainQuestion, Domains};
 use crossburn_training::stored_prompts::{EmbeddedTexts, Prompts, representatives};
 use crossburn_training::{LanguageModelling, Sequence};
 
-use super::{PROBES, PromptPaper};
+use super::PromptPaper;
+
+/// Texts that output compensation is set with.
+const PROBES: usize = 16;
 
 /// What all methods share for one seed.
 pub(super) struct Scene {

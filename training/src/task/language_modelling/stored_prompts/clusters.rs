@@ -154,22 +154,16 @@ fn settled(points: &[Vec<f64>], mut centroids: Vec<Vec<f64>>) -> Clusters {
             .iter()
             .map(|point| nearest(point, &centroids))
             .collect();
-        let mut kept = Vec::new();
-        let mut place = vec![None; centroids.len()];
-        for group in &nearest {
-            if place[*group].is_none() {
-                place[*group] = Some(0);
-            }
-        }
+        let (mut kept, mut place) = (Vec::new(), vec![0; centroids.len()]);
         for (group, place) in place.iter_mut().enumerate() {
-            if place.is_some() {
-                *place = Some(kept.len());
-                let own = nearest.iter().zip(points);
-                let own = own.filter(|(of, _)| **of == group).map(|(_, point)| point);
-                kept.push(mean(own));
+            let own = nearest.iter().zip(points);
+            let own = own.filter(|(of, _)| **of == group).map(|(_, point)| point);
+            if let Some(mean) = mean(own) {
+                *place = kept.len();
+                kept.push(mean);
             }
         }
-        let next: Vec<usize> = nearest.iter().filter_map(|group| place[*group]).collect();
+        let next: Vec<usize> = nearest.into_iter().map(|group| place[group]).collect();
         let rests = next == of_point && kept == centroids;
         (of_point, centroids) = (next, kept);
         if rests {
@@ -194,16 +188,18 @@ fn nearest(point: &[f64], centroids: &[Vec<f64>]) -> usize {
     best.1
 }
 
-fn mean<'a>(points: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
-    let (mut sum, mut count) = (Vec::new(), 0.0);
+/// `None` of no points.
+fn mean<'a>(mut points: impl Iterator<Item = &'a Vec<f64>>) -> Option<Vec<f64>> {
+    let mut sum = points.next()?.clone();
+    let mut count = 1.0;
     for point in points {
-        sum.resize(point.len(), 0.0);
         for (sum, value) in sum.iter_mut().zip(point) {
             *sum += value;
         }
         count += 1.0;
     }
-    sum.iter().map(|sum| sum / count).collect()
+    sum.iter_mut().for_each(|sum| *sum /= count);
+    Some(sum)
 }
 
 #[cfg(test)]

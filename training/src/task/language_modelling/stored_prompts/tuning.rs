@@ -65,7 +65,8 @@ impl PromptTuning {
     /// passes the deviation straight through, and the coder rests.
     ///
     /// # Errors
-    /// [`TrainingError::Setting`] for texts without a prompt or the other way round, [`TrainingError::Diverged`] for a loss that is not finite.
+    /// [`TrainingError::Data`] for a text without a number of a prompt, or with one that is not there; [`TrainingError::Diverged`] for a loss
+    /// that is not finite.
     ///
     /// # Source
     /// Lester et al. 2021 (arXiv 2104.08691) for prompt tuning; NVCiM-PT (arXiv 2411.08244) for the noise. That the coder is passed in
@@ -177,6 +178,7 @@ fn orthogonality(prompts: Tensor<3>) -> Tensor<1> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use burn::module::ModuleMapper;
     use crossburn_models::decoder::DecoderSizes;
     use crossburn_models::initialize;
     use crossburn_noise::{Distribution, Philox};
@@ -185,37 +187,97 @@ mod tests {
     use super::*;
     use crate::Sequence;
 
-    /// Two prompts make the same text go on in two ways, as they are read.
-    #[test]
-    fn each_prompt_learns_its_own_texts() {
-        let device = Device::flex().autodiff();
+    /// Multiplies the logits of a decoder, by its last norm.
+    ///
+    /// A tied head has embeddings of length 0.02 √16 = 0.08, and the last norm gives vectors of length √16 = 4: no logit of a new network is
+    /// far beyond 0.3, and no prompt brings its loss far below that of a guess.
+    struct Louder {
+        path: Vec<String>,
+    }
+
+    impl ModuleMapper for Louder {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            match self.path.join(".").as_str() {
+                "norm.weight" => param.map(|weight| (weight * 50.0).detach()),
+                _ => param,
+            }
+        }
+    }
+
+    /// A language model of 12 tokens that guesses, the same with louder logits, and a coder that rests.
+    fn networks(device: &Device) -> ([Decoder; 2], PromptCoder) {
         let sizes: DecoderSizes = serde_json::from_str(
             r#"{"vocabulary": 12, "width": 16, "heads": 2, "layers": 1, "context": 12}"#,
         )
         .unwrap();
-        let network = initialize(sizes.init(&device).unwrap(), 1);
+        let network = initialize(sizes.init(device).unwrap(), 1);
+        let louder = network.clone().map(&mut Louder { path: Vec::new() });
+        let code = CodeSizes {
+            tokens: 3,
+            width: 16,
+            code: 16,
+        };
+        let coder = initialize(code.init(device), 2).freeze();
+        ([network, louder], coder)
+    }
+
+    /// Three times the same text; the second one goes on otherwise, and has the second prompt.
+    const OF_TEXT: [usize; 3] = [0, 1, 0];
+
+    fn texts() -> LanguageModelling {
         let text = |label| Sequence {
             tokens: vec![1, 2, label],
             first: 2,
         };
-        let texts = LanguageModelling::new(vec![text(7), text(9), text(7)]).unwrap();
-        let of_text = [0, 1, 0];
-        let mut values_of_start = vec![0.0; 2 * 3 * 16];
-        Philox::new(3, 0).fill_normal(&mut values_of_start);
-        let start = Prompts::new(values_of_start, [2, 3, 16]);
-        let code = CodeSizes {
-            tokens: 3,
-            width: 16,
-            code: 6,
-        };
-        let coder = initialize(code.init(&device), 2).freeze();
+        LanguageModelling::new(vec![text(7), text(9), text(7)]).unwrap()
+    }
+
+    fn start() -> Prompts {
+        let mut values = vec![0.0; 2 * 3 * 16];
+        Philox::new(3, 0).fill_normal(&mut values);
+        Prompts::new(values, [2, 3, 16])
+    }
+
+    /// The loss of [`texts`] after `prompts`, as ideal cells give them through `coder`.
+    fn judged(
+        network: &Decoder,
+        coder: Option<&PromptCoder>,
+        prompts: &Prompts,
+        of_text: &[usize],
+    ) -> f32 {
+        let (device, texts) = (network.device(), texts());
+        let rows = rows_of(&texts, of_text, prompts.count(), &device).unwrap();
+        let mut read = prompts.tensor(&device);
+        if let Some(coder) = coder {
+            read = coder.decode(coder.encode(read));
+        }
+        loss(network, read, &texts, &rows, of_text).into_scalar()
+    }
+
+    /// Two prompts make the same text go on in two ways, as they are read.
+    #[test]
+    fn each_prompt_learns_its_own_texts() {
+        let device = Device::flex().autodiff();
+        let ([guessing, network], coder) = networks(&device);
+        let (texts, start) = (texts(), start());
         let noise = Variation::from(Distribution::gaussian(0.05));
         let tuning = PromptTuning {
-            steps: 150,
+            steps: 300,
             learning_rate: 0.1,
             orthogonality: 1e-3,
         };
         let stop = AtomicBool::new(false);
+        let guess = 12.0f32.ln();
+        // What says the same of all three texts has the loss 2/3 ln 1/p + 1/3 ln 1/q with p + q ≤ 1, which is least at p = 2/3, q = 1/3.
+        let same_of_all = 3.0f32.ln() - 2.0 / 3.0 * 2.0f32.ln();
         for stored in [None, Some(&noise)] {
             let stored = stored.map(|noise| Stored {
                 coder: &coder,
@@ -225,32 +287,70 @@ mod tests {
             let tune = |of: &[usize]| {
                 tuning.tune((&network, &device), &start, (&texts, of), stored, &stop)
             };
-            let tuned = tune(&of_text).unwrap().unwrap();
-            let judged = |prompts: &Prompts, of: &[usize]| {
-                let rows = rows_of(&texts, of, 2, &device).unwrap();
-                let mut read = prompts.tensor(&device);
-                if let Some(stored) = &stored {
-                    read = stored.coder.decode(stored.coder.encode(read));
-                }
-                let loss = loss(&network, read, &texts, &rows, of);
-                loss.into_scalar::<f32>()
-            };
-            let (before, after) = (judged(&start, &of_text), judged(&tuned, &of_text));
-            // One of twelve at first: ln 12 = 2.48.
-            assert!((before - 12.0f32.ln()).abs() < 0.2, "{before}");
-            // What a prompt has learned is its own label, which makes that of the other one less likely.
-            let exchanged = judged(&tuned, &[1, 0, 1]);
-            assert!(
-                after < before && before < exchanged,
-                "{after} {before} {exchanged}"
-            );
-            assert_eq!(tune(&of_text).unwrap().unwrap(), tuned);
+            let tuned = tune(&OF_TEXT).unwrap().unwrap();
+            let read_by = stored.as_ref().map(|stored| stored.coder);
+            let untold = judged(&guessing, read_by, &start, &OF_TEXT);
+            assert!((untold - guess).abs() < 0.2, "{untold}");
+            let before = judged(&network, read_by, &start, &OF_TEXT);
+            let after = judged(&network, read_by, &tuned, &OF_TEXT);
+            assert!(after < same_of_all && after < before, "{after} {before}");
+            // What a prompt has learned is its own label: with that of the other text the network does worse than one that guesses.
+            let exchanged = judged(&network, read_by, &tuned, &[1, 0, 1]);
+            assert!(exchanged > guess, "{exchanged}");
+            assert_eq!(tune(&OF_TEXT).unwrap().unwrap(), tuned);
             let message = tune(&[0, 1, 2]).unwrap_err().to_string();
             assert!(
                 message.contains("there is no prompt 2 among 2"),
                 "{message}"
             );
             assert!(tune(&[0, 1]).is_err());
+        }
+    }
+
+    /// The first step of Adam moves every number by the rate, against the sign of its gradient.
+    #[test]
+    fn the_first_step_goes_against_the_slope_of_finite_differences() {
+        const RATE: f64 = 0.01;
+        const STEP: f32 = 0.01;
+        let device = Device::flex().autodiff();
+        let ([_, network], coder) = networks(&device);
+        let (texts, start) = (texts(), start());
+        let tuning = PromptTuning {
+            steps: 1,
+            learning_rate: RATE,
+            orthogonality: 0.0,
+        };
+        let stop = AtomicBool::new(false);
+        for coder in [None, Some(&coder)] {
+            let stored = coder.map(|coder| Stored {
+                coder,
+                noise: None,
+                seed: 5,
+            });
+            let of = (&texts, &OF_TEXT[..]);
+            let tuned = tuning.tune((&network, &device), &start, of, stored, &stop);
+            let tuned = tuned.unwrap().unwrap();
+            let at = |number: usize, by: f32| {
+                let mut values = start.values().to_vec();
+                values[number] += by;
+                let moved = Prompts::new(values, start.shape());
+                judged(&network, coder, &moved, &OF_TEXT)
+            };
+            let mut steep = 0;
+            for (number, (tuned, start)) in tuned.values().iter().zip(start.values()).enumerate() {
+                let slope = (at(number, STEP) - at(number, -STEP)) / (2.0 * STEP);
+                // The sign of a smaller slope is that of rounding.
+                if slope.abs() > 0.02 {
+                    let expected = -slope.signum() * RATE as f32;
+                    let step = tuned - start;
+                    assert!(
+                        (step - expected).abs() < 1e-5,
+                        "number {number}: {step} {slope}"
+                    );
+                    steep += 1;
+                }
+            }
+            assert!(2 * steep > start.values().len(), "{steep}");
         }
     }
 
