@@ -11,9 +11,7 @@ use crate::apps::hardware::{NamedDevice, NamedHardware, open_device, open_hardwa
 use crate::apps::rag::{
     Begin, HASHED_NGRAMS, IndexJob, Indexed, PassageStore, StoreSettings, TextEncoder,
 };
-use crate::apps::workplace::{JobObserver, Stage};
 use crate::cli::process::ProcessArguments;
-use crate::cli::progress::bar;
 use crate::cli::run_lock::RunLock;
 use crate::cli::run_setup::{bars, note_report, run_folder};
 use crate::cli::{Outcome, command_line, finish, interrupt, note};
@@ -127,7 +125,7 @@ impl Index {
             questions: self.questions,
             reproduce: command_line::repeated(&[]),
             stop: &stop,
-            observer: &Bars(bars()),
+            observer: &bars(),
         };
         let indexed = job.run(begin)?;
         drop(lock);
@@ -233,18 +231,5 @@ impl Index {
             seed: self.seed.unwrap_or(SEED),
         };
         Ok((Begin::New(settings, Box::new(config)), encoder))
-    }
-}
-
-/// Follows the index with bars.
-struct Bars(indicatif::MultiProgress);
-
-impl JobObserver for Bars {
-    fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage> {
-        Box::new(bar(&self.0, name, total, unit))
-    }
-
-    fn note(&self, line: &str) {
-        note(line);
     }
 }
