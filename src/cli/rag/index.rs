@@ -108,7 +108,8 @@ impl Index {
             true => None,
             false => Some(self.new_store(&out)?),
         };
-        let lock = RunLock::take(&out, VERB)?;
+        // Held until the report is written.
+        let _lock = RunLock::take(&out, VERB)?;
         let (begin, encoder) = match (PassageStore::is_in(&out), fresh) {
             (false, Some(fresh)) => fresh,
             _ => self.there(&out)?,
@@ -128,7 +129,6 @@ impl Index {
             observer: &bars(),
         };
         let indexed = job.run(begin)?;
-        drop(lock);
         match indexed {
             Indexed::Done(report) => {
                 finish(&out, &*report, self.json)?;
