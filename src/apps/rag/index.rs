@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use crossburn_hardware::search::SearchConfig;
 
 use super::documents::{Document, Files, Reading, identity};
@@ -90,17 +90,12 @@ impl IndexJob<'_> {
             self.encoder.settings(),
             self.encoder.dimension(),
         )?;
-        if unfinished.known() > 0 {
-            self.observer.note(&format!(
-                "going on: {} vectors were made before",
-                unfinished.known()
-            ));
-        }
-        let made = clock.time("embed", || self.embed(&update, &mut unfinished))?;
+        let texts: Vec<&str> = update.added.iter().map(|(text, _)| text.as_str()).collect();
+        let made = clock.time("embed", || self.embed(&texts, &mut unfinished))?;
         let Some(vectors) = made else {
             return Ok(Indexed::Interrupted {
-                kept: unfinished.known(),
-                of: update.added.len(),
+                kept: unfinished.known(&texts),
+                of: texts.len(),
             });
         };
         let clipped = store.vectors.clipped();
@@ -187,17 +182,23 @@ impl IndexJob<'_> {
         }
     }
 
-    /// The vectors of the passages that came, those that were made before among them; nothing where it was stopped.
-    fn embed(&self, update: &Update, unfinished: &mut Unfinished) -> Result<Option<Vec<Vec<f32>>>> {
-        let texts: Vec<&str> = update.added.iter().map(|(text, _)| text.as_str()).collect();
-        let stage = self
-            .observer
-            .stage("embed passages", texts.len() as u64, "passage");
+    /// The vectors of `texts`. An earlier index may have left some; the others are made. None where the index was stopped.
+    fn embed(&self, texts: &[&str], unfinished: &mut Unfinished) -> Result<Option<Vec<Vec<f32>>>> {
         let missing = texts
             .iter()
             .filter(|text| unfinished.vector(text).is_none());
         let missing: Vec<&str> = missing.copied().collect();
-        stage.advance((texts.len() - missing.len()) as u64);
+        let known = texts.len() - missing.len();
+        if known > 0 {
+            self.observer.note(&format!(
+                "going on: {known} of {} vectors are there from an earlier index",
+                texts.len()
+            ));
+        }
+        let stage = self
+            .observer
+            .stage("embed passages", texts.len() as u64, "passage");
+        stage.advance(known as u64);
         for batch in missing.chunks(BATCH) {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -206,10 +207,10 @@ impl IndexJob<'_> {
             unfinished.keep(batch, vectors)?;
             stage.advance(batch.len() as u64);
         }
-        let vectors = texts
-            .iter()
-            .filter_map(|text| unfinished.vector(text).cloned());
-        Ok(Some(vectors.collect()))
+        let vectors = texts.iter().map(|text| unfinished.vector(text).cloned());
+        let vectors: Option<Vec<Vec<f32>>> = vectors.collect();
+        let vectors = vectors.context("the encoder gives fewer vectors than there are passages")?;
+        Ok(Some(vectors))
     }
 
     fn judge(&self, store: &PassageStore) -> Result<Option<Judged>> {
