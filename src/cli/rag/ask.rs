@@ -10,6 +10,7 @@ use serde_json::json;
 use super::answer::answer;
 use super::model;
 use crate::apps::rag::{AskJob, Found, PassageStore, TextEncoder};
+use crate::cli::model_choice::ModelChoice;
 use crate::cli::process::ProcessArguments;
 use crate::cli::speech::SpeechArguments;
 use crate::cli::{Outcome, note, print};
@@ -60,6 +61,8 @@ impl Ask {
         if self.question.trim().is_empty() {
             bail!("the question is empty; hint: write it in quotes after the store");
         }
+        // A model that is not there is refused before the search.
+        let llm = self.llm.map(|llm| ModelChoice::of(llm).open()).transpose()?;
         let store = PassageStore::open(&self.store)?;
         let encoder = match &self.model {
             None => TextEncoder::of(&store.settings.encoder)?,
@@ -83,12 +86,12 @@ impl Ask {
             return Ok(Outcome::Done);
         }
         let listed = listed(&found, k);
-        let Some(llm) = self.llm else {
+        let Some(llm) = llm else {
             print(&listed)?;
             return Ok(Outcome::Done);
         };
         note(&listed);
-        // What only the ideal search finds is not there for the model.
+        // The model reads what the chip found, not what the ideal search adds.
         answer(
             llm,
             &self.question,
