@@ -173,6 +173,14 @@ fn a_store_follows_its_documents() {
     assert_eq!(after[kept], before[kept]);
     assert!(!after.keys().any(|text| text.starts_with("Flour")));
 
+    // The passages of the store are no documents, although they are lines of JSON.
+    let all = index(".");
+    assert_eq!(
+        (&all["changes"]["added"], &all["changes"]["erased"]),
+        (&0.into(), &0.into())
+    );
+    assert_eq!((&all["passages"], &all["documents"]), (&4.into(), &2.into()));
+
     // A passage that another file repeats is stored once, and stays while one of them has it.
     std::fs::write(folder.join("copy.txt"), kept).unwrap();
     let copied = index("copy.txt");

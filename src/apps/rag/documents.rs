@@ -8,6 +8,7 @@ use crossburn_training::data::{is_lamp, lamp_profiles, read_utf8};
 use serde_json::Value;
 
 use super::passage::{Passage, of_entry, of_markdown, of_text};
+use super::passage_store::PassageStore;
 
 /// What a file is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +103,12 @@ impl Files {
         Ok(files)
     }
 
-    /// Adds the documents below `folder`. Hidden files are no documents, and links to folders are not followed, since they may lead back.
+    /// Adds the documents below `folder`. Hidden files and the passages of a store are no documents. Links to folders are not followed, since they may
+    /// lead back.
     fn search(&mut self, folder: &Path) -> Result<()> {
+        if PassageStore::owns(folder) {
+            return Ok(());
+        }
         let entries = fs_err::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>();
         let mut entries = entries.with_context(|| folder.display().to_string())?;
         entries.sort_by_key(fs_err::DirEntry::file_name);

@@ -24,6 +24,8 @@ use crate::apps::generations::remove_others;
 
 const MANIFEST: &str = "store.json";
 const SCHEMA: &str = "crossburn.passages/1";
+/// What the formats of all versions have in common.
+const FORMAT: &str = "crossburn.passages/";
 const PASSAGES: &str = "passages-";
 const VECTORS: &str = "vectors-";
 
@@ -94,6 +96,11 @@ impl PassageStore {
     /// Whether `folder` holds a store.
     pub(crate) fn is_in(folder: &Path) -> bool {
         folder.join(MANIFEST).is_file()
+    }
+
+    /// Whether the files in `folder` are those of a store, of any version, and thus no documents of a user.
+    pub(crate) fn owns(folder: &Path) -> bool {
+        fs_err::read_to_string(folder.join(MANIFEST)).is_ok_and(|text| text.contains(FORMAT))
     }
 
     /// The store in `folder`.
