@@ -251,7 +251,7 @@ fn what_cannot_be_done_is_said_in_one_line_and_loses_nothing() {
         ),
         (
             "rag index lines.jsonl --out new",
-            "lines.jsonl, line 1: it has no field \"text\" but \"title\"; hint: ",
+            "lines.jsonl, line 1: it has no field \"text\", only \"title\"; hint: ",
         ),
         (
             "rag index docs --device tea --out new",
