@@ -179,7 +179,10 @@ fn a_store_follows_its_documents() {
         (&all["changes"]["added"], &all["changes"]["erased"]),
         (&0.into(), &0.into())
     );
-    assert_eq!((&all["passages"], &all["documents"]), (&4.into(), &2.into()));
+    assert_eq!(
+        (&all["passages"], &all["documents"]),
+        (&4.into(), &2.into())
+    );
 
     // A passage that another file repeats is stored once, and stays while one of them has it.
     std::fs::write(folder.join("copy.txt"), kept).unwrap();
