@@ -1,4 +1,4 @@
-//! From text to vectors: the encoder of a store.
+//! The encoder of a store: from texts to vectors.
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +14,9 @@ use crate::apps::sentences::{cut, embedded};
 /// The encoder that needs no file, and its name on the command line.
 pub(crate) const HASHED_NGRAMS: &str = "hashed-ngrams";
 
-/// Numbers of its vectors, as many as those of all-MiniLM-L6-v2.
+/// Its vectors have as many numbers as those of all-MiniLM-L6-v2.
 const DIMENSION: usize = 384;
-/// The seed of its projection. Another one would make all stores foreign.
+/// The seed of its projection. With another seed, no store on disk could be used any more.
 const SEED: u64 = 0;
 
 /// Which encoder.
@@ -29,13 +29,13 @@ pub(crate) enum EncoderSettings {
     Sentences {
         /// Where it was when the store was made.
         folder: PathBuf,
-        /// Of its weights.
+        /// The checksum of its weights.
         checksum: String,
     },
 }
 
 impl EncoderSettings {
-    /// What tells this encoder from all others; the folder does not.
+    /// A text that tells this encoder from all others, wherever its folder is.
     pub(crate) fn identity(&self) -> String {
         match self {
             Self::HashedNgrams { dimension, seed } => {
@@ -154,8 +154,8 @@ impl TextEncoder {
         }
     }
 
-    /// One vector for each text, of length 1; that of a text in which the encoder finds no word is all zeros. A text that is longer than the
-    /// encoder takes is cut.
+    /// One vector of length 1 for each text; all zeros for a text in which the encoder finds no word. A text that is longer than the encoder takes is
+    /// cut.
     ///
     /// # Errors
     /// Vectors that are not finite.
