@@ -98,7 +98,7 @@ fn documents_are_stored_asked_and_reported() {
             "{best:?}"
         );
     }
-    // A chip is a draw of its own, and the same at every question.
+    // Each chip has draws of its own, and they are the same for every question.
     let score = |chip: &str| {
         let all = found(folder, "How do cells drift?", &["-k", "4", "--chip", chip]);
         assert_eq!(all.len(), 4);
@@ -149,7 +149,7 @@ fn a_store_follows_its_documents() {
     };
     let before = entries();
 
-    // Nothing changes where nothing has changed.
+    // The same documents again change nothing.
     let same = index("docs");
     assert_eq!(
         (&same["changes"]["added"], &same["changes"]["erased"]),
@@ -157,7 +157,7 @@ fn a_store_follows_its_documents() {
     );
     assert_eq!(entries(), before);
 
-    // One paragraph of two is another now; what stays keeps its entry, and so its cells.
+    // One of two paragraphs is replaced. The other keeps its entry, and so its cells.
     std::fs::write(
         folder.join("docs/bread.txt"),
         "Bread is baked at dawn. The oven is hot.\n\nSalt comes last. It keeps the crust.\n",
@@ -172,6 +172,17 @@ fn a_store_follows_its_documents() {
     let kept = "Bread is baked at dawn. The oven is hot.";
     assert_eq!(after[kept], before[kept]);
     assert!(!after.keys().any(|text| text.starts_with("Flour")));
+
+    // The passages of the store are no documents, although they are lines of JSON.
+    let all = index(".");
+    assert_eq!(
+        (&all["changes"]["added"], &all["changes"]["erased"]),
+        (&0.into(), &0.into())
+    );
+    assert_eq!(
+        (&all["passages"], &all["documents"]),
+        (&4.into(), &2.into())
+    );
 
     // A passage that another file repeats is stored once, and stays while one of them has it.
     std::fs::write(folder.join("copy.txt"), kept).unwrap();
@@ -243,7 +254,7 @@ fn what_cannot_be_done_is_said_in_one_line_and_loses_nothing() {
         ),
         (
             "rag index lines.jsonl --out new",
-            "lines.jsonl, line 1: it has no field \"text\" but \"title\"; hint: ",
+            "lines.jsonl, line 1: it has no field \"text\", only \"title\"; hint: ",
         ),
         (
             "rag index docs --device tea --out new",
@@ -301,7 +312,7 @@ fn what_cannot_be_done_is_said_in_one_line_and_loses_nothing() {
         assert!(message.contains(expected), "{arguments}: {message}");
         assert_eq!(state(), before, "{arguments}");
     }
-    // The folder of a store is not that of another verb.
+    // Another verb does not write into the folder of a store.
     let other = bad(folder, "demo --quick --out store");
     assert!(
         other.contains("holds the results of `rag index`"),
@@ -331,7 +342,7 @@ fn what_cannot_be_done_is_said_in_one_line_and_loses_nothing() {
 fn an_interrupted_index_goes_on() {
     let place = workplace();
     let folder = place.path();
-    // So much that it cannot be done before the signal comes.
+    // So much text that the index is not done before the signal comes.
     let passage = |number: usize| {
         let words = (0..100).map(|word| format!("w{}", number * 100 + word));
         words.collect::<Vec<_>>().join(" ") + "\n\n"
@@ -341,7 +352,7 @@ fn an_interrupted_index_goes_on() {
         (0..20_000).map(passage).collect::<String>(),
     )
     .unwrap();
-    let child = std::process::Command::new(assert_cmd::cargo::cargo_bin("crossburn"))
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("crossburn"))
         .current_dir(folder)
         .args("rag index docs long.txt --out store".split_whitespace())
         .stdout(std::process::Stdio::piped())
@@ -351,6 +362,11 @@ fn an_interrupted_index_goes_on() {
     let unfinished = folder.join("store/.unfinished.jsonl");
     let begun = || std::fs::metadata(&unfinished).is_ok_and(|file| file.len() > 100_000);
     while !begun() {
+        let ended = child.try_wait().unwrap();
+        assert!(
+            ended.is_none(),
+            "it ended before it was interrupted: {ended:?}"
+        );
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let output = command::interrupt(child);
@@ -362,7 +378,7 @@ fn an_interrupted_index_goes_on() {
     );
     assert!(!folder.join("store/store.json").exists());
 
-    // What was killed in the middle of a line goes on as well. The documents come first among the vectors that are kept.
+    // An index that was killed in the middle of a line goes on as well. The vectors of `docs` come first among those that are kept.
     let kept = std::fs::read(&unfinished).unwrap();
     std::fs::write(&unfinished, &kept[..kept.len() - 7]).unwrap();
     let again = good(folder, "rag index docs --out store --chips 0");

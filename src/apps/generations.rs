@@ -31,6 +31,14 @@ impl StoreKind {
         self.path(folder).is_file()
     }
 
+    /// Whether the files in `folder` are those of such a store, of any version, and thus no documents of a user.
+    pub(crate) fn owns(&self, folder: &Path) -> bool {
+        let format = self
+            .schema
+            .trim_end_matches(|letter: char| letter.is_ascii_digit());
+        fs_err::read_to_string(self.path(folder)).is_ok_and(|text| text.contains(format))
+    }
+
     fn path(&self, folder: &Path) -> PathBuf {
         folder.join(self.manifest)
     }

@@ -111,7 +111,7 @@ impl RunPlace {
             side_by_side: self.side_by_side,
             resume,
             stop: &self.stop,
-            observer: self,
+            observer: &self.bars,
         }
     }
 
@@ -121,9 +121,9 @@ impl RunPlace {
     }
 }
 
-impl JobObserver for RunPlace {
+impl JobObserver for MultiProgress {
     fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage> {
-        Box::new(bar(&self.bars, name, total, unit))
+        Box::new(bar(self, name, total, unit))
     }
 
     fn note(&self, line: &str) {

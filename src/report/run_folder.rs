@@ -5,6 +5,7 @@ use std::path::Path;
 use super::ReportError;
 use super::atomic::{create_folder, remove_file, write_file};
 use super::document::{Document, html};
+use super::draw::Drawing;
 use super::registry;
 
 /// Name of the document in a run folder.
@@ -35,16 +36,24 @@ pub fn write_run<D: Document>(dir: &Path, document: &D) -> Result<(), ReportErro
     for (name, content) in written.other_files() {
         write_file(&dir.join(name), &content)?;
     }
-    let folder = dir.join(PLOTS_FOLDER);
+    write_plots(&dir.join(PLOTS_FOLDER), &plots, D::PLOTS)
+}
+
+/// Writes `plots` into `folder`, and removes those of an earlier run. No type of document, so that it is compiled once.
+fn write_plots(
+    folder: &Path,
+    plots: &[Drawing],
+    own: &'static [&'static str],
+) -> Result<(), ReportError> {
     let file = |id: &str| folder.join(format!("{id}.svg"));
-    let known = registry::plots().chain(D::PLOTS);
+    let known = registry::plots().chain(own);
     for id in known.filter(|id| plots.iter().all(|plot| plot.id() != **id)) {
         remove_file(&file(id))?;
     }
     if !plots.is_empty() {
-        create_folder(&folder)?;
+        create_folder(folder)?;
     }
-    for plot in &plots {
+    for plot in plots {
         write_file(&file(plot.id()), &plot.standalone())?;
     }
     Ok(())

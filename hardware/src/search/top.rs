@@ -1,12 +1,14 @@
 //! The best of many scores.
 
+use std::cmp::Ordering;
+
 use super::entry::{EntryId, Slot};
 
 /// The `k` best of the scores that were offered: larger ones first, of equal ones the lower entry first.
 #[derive(Clone, Debug)]
 pub(super) struct Best<T> {
     most: usize,
-    /// The best first.
+    /// The best first once there are `most`, in any order before: a search for all entries sorts once.
     held: Vec<(T, EntryId)>,
 }
 
@@ -49,7 +51,8 @@ impl<T: Copy + PartialOrd> Best<T> {
     }
 
     /// Scores and entries, the best first.
-    pub(super) fn into_sorted(self) -> Vec<(T, EntryId)> {
+    pub(super) fn into_sorted(mut self) -> Vec<(T, EntryId)> {
+        self.sort();
         self.held
     }
 
@@ -62,14 +65,30 @@ impl<T: Copy + PartialOrd> Best<T> {
     }
 
     fn insert(&mut self, score: T, entry: EntryId) {
-        let after = |held: &(T, EntryId)| held.0 > score || (held.0 == score && held.1 < entry);
-        let known = score.partial_cmp(&score).is_some();
-        let place = self.held.partition_point(after);
-        if !known || place == self.most {
+        if score.partial_cmp(&score).is_none() {
             return;
         }
-        self.held.truncate(self.most - 1);
-        self.held.insert(place, (score, entry));
+        if self.held.len() < self.most {
+            self.held.push((score, entry));
+            if self.held.len() == self.most {
+                self.sort();
+            }
+            return;
+        }
+        let before = |held: &(T, EntryId)| held.0 > score || (held.0 == score && held.1 < entry);
+        let place = self.held.partition_point(before);
+        if place < self.most {
+            self.held.truncate(self.most - 1);
+            self.held.insert(place, (score, entry));
+        }
+    }
+
+    /// Sorts what is held. No score is a NaN, so that all compare.
+    fn sort(&mut self) {
+        self.held.sort_unstable_by(|one, other| {
+            let by_score = other.0.partial_cmp(&one.0).unwrap_or(Ordering::Equal);
+            by_score.then(one.1.cmp(&other.1))
+        });
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct AskJob<'a> {
     pub(crate) chip: ChipSeed,
 }
 
-/// A passage that was found, with its rank from 1 on and its score in both searches.
+/// A passage that was found, with its place in both searches.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'a> {
     pub(crate) passage: &'a StoredPassage,
@@ -28,7 +28,7 @@ pub(crate) struct Found<'a> {
     pub(crate) ideal: Standing,
 }
 
-/// Where a passage stands in one search.
+/// The place of a passage in one search: its rank, from 1 on, and its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Standing {
     pub(crate) rank: usize,
@@ -39,7 +39,7 @@ impl<'a> AskJob<'a> {
     /// The first k passages on the chip in their order, then those that only the ideal search has among its first k.
     ///
     /// # Errors
-    /// More passages than the store holds, a question in which the encoder finds no word, and those of the store.
+    /// No passage or more than the store holds, a question in which the encoder finds no word, and the errors of the store.
     pub(crate) fn run(self) -> Result<Vec<Found<'a>>> {
         let vectors = &self.store.vectors;
         let size = vectors.len();
@@ -57,7 +57,7 @@ impl<'a> AskJob<'a> {
             );
         }
         let queries = QuantizedQueries::new(&query, vectors.dimension(), vectors.config())?;
-        // All ranks, so that each passage can say where it stands in the other search.
+        // Both searches rank all passages, so that each passage that is shown has a rank in both.
         let chip = vectors.program(self.chip)?.search(&queries, size)?.concat();
         let ideal = vectors.exact(&queries, size)?.concat();
         let of_chip = standings(&chip);

@@ -8,6 +8,7 @@ use crossburn_training::data::{is_lamp, lamp_profiles, read_utf8};
 use serde_json::Value;
 
 use super::passage::{Passage, of_entry, of_markdown, of_text};
+use super::passage_store::PassageStore;
 
 /// What a file is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +21,19 @@ enum Kind {
     Lamp,
 }
 
-/// What folders are searched for, in words.
+/// The documents that are read from folders, in words.
 const KINDS: &str =
     "text (.txt), Markdown (.md), JSON lines (.jsonl) and LaMP questions (NAME_questions.json)";
 
-/// The field of JSON lines that is read unless told.
+/// The field of JSON lines that is read where the user names none.
 const FIELD: &str = "text";
 
 /// The files that documents are read from.
 #[derive(Debug)]
 pub(crate) struct Files {
-    /// In the order of the user, those of a folder in the order of their names.
+    /// In the order of the user. The files of a folder come in the order of their names.
     files: Vec<Source>,
-    /// Files in folders that are of no kind of document.
+    /// Files in folders that are not read, since they are of no kind of document.
     pub(crate) passed_over: usize,
 }
 
@@ -40,18 +41,18 @@ pub(crate) struct Files {
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
-    /// Whether the user named it, rather than a folder above it.
+    /// Whether the user named the file itself, and not a folder above it.
     named: bool,
 }
 
 /// How documents are read.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
-    /// Words of a passage at most.
+    /// Most words of a passage.
     pub(crate) most_words: usize,
-    /// The fields of JSON lines, in the order in which they are put together; `text` where there is none.
+    /// The fields of JSON lines, in the order in which they are joined. Empty for the field `text`.
     pub(crate) fields: Vec<String>,
-    /// The question of LaMP whose profile alone is read.
+    /// The question of a LaMP file whose profile is read. None for all profiles.
     pub(crate) user: Option<String>,
 }
 
@@ -60,17 +61,17 @@ pub(crate) struct Reading {
 pub(crate) struct Document {
     /// Its absolute path.
     pub(crate) file: String,
-    /// At least one where the user named the file.
+    /// Not empty if the user named the file.
     pub(crate) passages: Vec<Passage>,
-    /// Lines and entries that hold no word.
+    /// How many lines or entries hold no word.
     pub(crate) empty: usize,
 }
 
 impl Files {
-    /// The files that `asked` names, and those of a kind of document in the folders that it names.
+    /// The files that `asked` names, and the documents in the folders that it names.
     ///
     /// # Errors
-    /// A path that is not there, a folder that cannot be read, and one without a document.
+    /// A path that is not there, a folder that cannot be read, and a folder without a document.
     pub(crate) fn of(asked: &[PathBuf]) -> Result<Self> {
         let mut files = Self {
             files: Vec::new(),
@@ -94,7 +95,7 @@ impl Files {
             files.search(path)?;
             if files.files.len() == before {
                 bail!(
-                    "{} holds no document; hint: {KINDS} are read from folders, other text files where they are named",
+                    "{} holds no document; hint: {KINDS} are read from folders; name any other text file itself",
                     path.display()
                 );
             }
@@ -102,8 +103,12 @@ impl Files {
         Ok(files)
     }
 
-    /// Adds the documents below `folder`. Hidden files are no documents, and links to folders are not followed, since they may lead back.
+    /// Adds the documents below `folder`. Hidden files and the passages of a store are no documents. Links to folders are not followed, since they may
+    /// lead back.
     fn search(&mut self, folder: &Path) -> Result<()> {
+        if PassageStore::owns(folder) {
+            return Ok(());
+        }
         let entries = fs_err::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>();
         let mut entries = entries.with_context(|| folder.display().to_string())?;
         entries.sort_by_key(fs_err::DirEntry::file_name);
@@ -125,10 +130,10 @@ impl Files {
         Ok(())
     }
 
-    /// Reads all of them. A file that two arguments name is read once.
+    /// Reads all files. A file that two arguments name is read once.
     ///
     /// # Errors
-    /// A file that cannot be read or is not what its name says, and one without text that the user named.
+    /// A file that cannot be read, a file that is not what its name says, and a file without text that the user named.
     pub(crate) fn read(&self, reading: &Reading) -> Result<Vec<Document>> {
         let mut documents: Vec<Document> = Vec::new();
         let mut met = HashSet::new();
@@ -188,7 +193,7 @@ impl Reading {
         })
     }
 
-    /// What a line of JSON says: its fields, one a line.
+    /// The text of a line of JSON: its fields, one per line.
     fn said(&self, line: &str) -> Result<String> {
         let document: Value = match serde_json::from_str(line) {
             Ok(document) => document,
@@ -206,16 +211,16 @@ impl Reading {
             Some(Value::String(text)) => Ok(text.clone()),
             Some(Value::Number(number)) => Ok(number.to_string()),
             Some(_) => bail!(
-                "field {field:?} is neither a text nor a number; hint: name others with --field"
+                "field {field:?} is neither a text nor a number; hint: name another field with --field"
             ),
             None => {
                 let keys: Vec<String> = document.keys().map(|key| format!("{key:?}")).collect();
-                let keys = match keys.is_empty() {
-                    true => "no field".to_string(),
-                    false => keys.join(", "),
-                };
+                if keys.is_empty() {
+                    bail!("it has no field {field:?}, nor any other; hint: remove the line");
+                }
                 bail!(
-                    "it has no field {field:?} but {keys}; hint: name those to index with --field"
+                    "it has no field {field:?}, only {}; hint: name the fields to index with --field",
+                    keys.join(", ")
                 )
             }
         });
@@ -238,10 +243,10 @@ fn kind_of(path: &Path) -> Option<Kind> {
     }
 }
 
-/// The absolute path by which a file is known, also where it is no longer there.
+/// The absolute path by which a file is known, also after it was removed.
 ///
 /// # Errors
-/// A current folder that is not there.
+/// A current folder that is not there, and a path that is not UTF-8: two such paths could be taken for one.
 pub(crate) fn identity(path: &Path) -> Result<String> {
     let path = match path.canonicalize() {
         Ok(path) => path,
@@ -257,7 +262,13 @@ pub(crate) fn identity(path: &Path) -> Result<String> {
             }
         }
     };
-    Ok(path.to_string_lossy().into_owned())
+    match path.to_str() {
+        Some(path) => Ok(path.to_string()),
+        None => bail!(
+            "the path {} is not UTF-8; hint: rename the file or its folder",
+            path.display()
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -330,7 +341,11 @@ mod tests {
             (of("d.jsonl", b"[]", &[]), "it is not a JSON object"),
             (
                 of("e.jsonl", b"{\"title\": \"a\", \"n\": 1}", &[]),
-                "e.jsonl, line 1: it has no field \"text\" but \"title\", \"n\"; hint: name those to index with --field",
+                "e.jsonl, line 1: it has no field \"text\", only \"title\", \"n\"; hint: name the fields to index with --field",
+            ),
+            (
+                of("g.jsonl", b"{}", &[]),
+                "g.jsonl, line 1: it has no field \"text\", nor any other; hint: remove the line",
             ),
             (
                 of("f.jsonl", b"{\"a\": []}", &["a"]),

@@ -1,4 +1,4 @@
-//! From text to vectors: the encoder of a store.
+//! The encoder of a store: from texts to vectors.
 
 use std::path::{Path, PathBuf};
 
@@ -21,13 +21,13 @@ pub(crate) enum EncoderSettings {
     Sentences {
         /// Where it was when the store was made.
         folder: PathBuf,
-        /// Of its weights.
+        /// The checksum of its weights.
         checksum: String,
     },
 }
 
 impl EncoderSettings {
-    /// What tells this encoder from all others; the folder does not.
+    /// A text that tells this encoder from all others, wherever its folder is.
     pub(crate) fn identity(&self) -> String {
         match self {
             Self::HashedNgrams { dimension, seed } => {
@@ -129,8 +129,8 @@ impl TextEncoder {
         self.encoder.dimension()
     }
 
-    /// One vector for each text, of length 1; that of a text in which the encoder finds no word is all zeros. A text that is longer than the
-    /// encoder takes is cut.
+    /// One vector of length 1 for each text; all zeros for a text in which the encoder finds no word. A text that is longer than the encoder takes is
+    /// cut.
     ///
     /// # Errors
     /// Vectors that are not finite.

@@ -1,10 +1,10 @@
-//! Documents into a store: read, cut, embedded, stored, judged.
+//! Documents are put into a store: read, cut, embedded, stored, judged.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use crossburn_checkpoints::SentenceEncoder;
 use crossburn_hardware::search::SearchConfig;
 
@@ -20,28 +20,28 @@ use crate::report::{Document as _, PopulationSummary, StoreChanges, StoreQuestio
 
 /// The store that an index begins with.
 pub(crate) enum Begin {
-    /// One that is there.
+    /// A store on disk.
     There(Box<PassageStore>),
-    /// A new one.
+    /// A new store.
     New(StoreSettings, Box<SearchConfig>),
 }
 
 /// Documents for a store.
 pub(crate) struct IndexJob<'a> {
-    /// The folder of the store, which is there and belongs to the job.
+    /// The folder of the store, which exists and belongs to the job.
     pub(crate) folder: PathBuf,
     pub(crate) encoder: &'a TextEncoder,
     /// Files and folders with documents.
     pub(crate) documents: Vec<PathBuf>,
-    /// Files and folders of which nothing stays in the store.
+    /// Files and folders whose passages are erased.
     pub(crate) dropped: Vec<PathBuf>,
     /// The fields of JSON lines.
     pub(crate) fields: Vec<String>,
     /// The user of a LaMP file.
     pub(crate) user: Option<String>,
-    /// Chips that are asked at the end.
+    /// Number of chips that are asked at the end.
     pub(crate) chips: u64,
-    /// Questions that they are asked at most.
+    /// Most questions that each chip is asked.
     pub(crate) questions: usize,
     /// The command line.
     pub(crate) reproduce: String,
@@ -51,11 +51,11 @@ pub(crate) struct IndexJob<'a> {
 
 /// How an index ended.
 pub(crate) enum Indexed {
-    /// The store has the passages, and this is its report.
+    /// The store has the passages. This is its report.
     Done(Box<StoreReport>),
-    /// The store has the passages, and its report has fewer chips than were asked for.
+    /// The store has the passages. Its report covers fewer chips than were asked for.
     Cut(Box<StoreReport>),
-    /// The store is as it was; so many vectors are kept for the next index.
+    /// The store is as it was. `kept` of the `of` new vectors are on disk for the next index.
     Interrupted { kept: usize, of: usize },
 }
 
@@ -64,7 +64,7 @@ impl IndexJob<'_> {
     ///
     /// # Errors
     /// Documents that cannot be read, dropped files that the store does not know, a store that would be too full or empty, vectors that are not
-    /// finite, and files that cannot be written. The store is then as it was.
+    /// finite, and files that cannot be written. The store on disk is then as it was. Errors of the report come after the store is written.
     pub(crate) fn run(self, begin: Begin) -> Result<Indexed> {
         let mut clock = Clock::new();
         let (mut store, is_new) = match begin {
@@ -90,24 +90,19 @@ impl IndexJob<'_> {
             self.encoder.settings(),
             self.encoder.dimension(),
         )?;
-        if unfinished.known() > 0 {
-            self.observer.note(&format!(
-                "going on: {} vectors were made before",
-                unfinished.known()
-            ));
-        }
-        let made = clock.time("embed", || self.embed(&update, &mut unfinished))?;
+        let texts: Vec<&str> = update.added.iter().map(|(text, _)| text.as_str()).collect();
+        let made = clock.time("embed", || self.embed(&texts, &mut unfinished))?;
         let Some(vectors) = made else {
             return Ok(Indexed::Interrupted {
-                kept: unfinished.known(),
-                of: update.added.len(),
+                kept: unfinished.known(&texts),
+                of: texts.len(),
             });
         };
         let clipped = store.vectors.clipped();
         let changes = clock.time("store", || apply(&mut store, update, vectors))?;
         if store.vectors.clipped() > clipped {
             self.observer.note(&format!(
-                "{} numbers of the new vectors are larger than the first documents of the store had, and are clipped",
+                "{} numbers of the new vectors are clipped, since they are larger than any in the first documents of the store",
                 store.vectors.clipped() - clipped
             ));
         }
@@ -132,12 +127,12 @@ impl IndexJob<'_> {
         })
     }
 
-    /// Reads the documents, and says what of them is left out.
+    /// Reads the documents, and tells the observer what is left out.
     fn read(&self, store: &PassageStore) -> Result<Vec<Document>> {
         let files = Files::of(&self.documents)?;
         if files.passed_over > 0 {
             self.observer.note(&format!(
-                "files in folders that are no documents, left out: {}; name one to read it as text",
+                "files in folders that are left out, since they are no documents: {}; name such a file to index it as text",
                 files.passed_over
             ));
         }
@@ -147,20 +142,13 @@ impl IndexJob<'_> {
             user: self.user.clone(),
         };
         let documents = files.read(&reading)?;
-        let void = documents
-            .iter()
-            .filter(|document| document.passages.is_empty());
-        let (void, lines) = (
-            void.count(),
-            documents
-                .iter()
-                .map(|document| document.empty)
-                .sum::<usize>(),
-        );
-        for (count, what) in [(void, "files"), (lines, "lines or entries")] {
+        let is_empty = |document: &&Document| document.passages.is_empty();
+        let empty_files = documents.iter().filter(is_empty).count();
+        let empty_lines: usize = documents.iter().map(|document| document.empty).sum();
+        for (count, what) in [(empty_files, "files"), (empty_lines, "lines or entries")] {
             if count > 0 {
                 self.observer
-                    .note(&format!("{count} {what} without text are left out"));
+                    .note(&format!("{what} without text that are left out: {count}"));
             }
         }
         Ok(documents)
@@ -187,17 +175,23 @@ impl IndexJob<'_> {
         }
     }
 
-    /// The vectors of the passages that came, those that were made before among them; nothing where it was stopped.
-    fn embed(&self, update: &Update, unfinished: &mut Unfinished) -> Result<Option<Vec<Vec<f32>>>> {
-        let texts: Vec<&str> = update.added.iter().map(|(text, _)| text.as_str()).collect();
-        let stage = self
-            .observer
-            .stage("embed passages", texts.len() as u64, "passage");
+    /// The vectors of `texts`. An earlier index may have left some; the others are made. None where the index was stopped.
+    fn embed(&self, texts: &[&str], unfinished: &mut Unfinished) -> Result<Option<Vec<Vec<f32>>>> {
         let missing = texts
             .iter()
             .filter(|text| unfinished.vector(text).is_none());
         let missing: Vec<&str> = missing.copied().collect();
-        stage.advance((texts.len() - missing.len()) as u64);
+        let known = texts.len() - missing.len();
+        if known > 0 {
+            self.observer.note(&format!(
+                "going on: {known} of {} vectors are there from an earlier index",
+                texts.len()
+            ));
+        }
+        let stage = self
+            .observer
+            .stage("embed passages", texts.len() as u64, "passage");
+        stage.advance(known as u64);
         for batch in missing.chunks(SentenceEncoder::BATCH) {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -206,10 +200,10 @@ impl IndexJob<'_> {
             unfinished.keep(batch, vectors)?;
             stage.advance(batch.len() as u64);
         }
-        let vectors = texts
-            .iter()
-            .filter_map(|text| unfinished.vector(text).cloned());
-        Ok(Some(vectors.collect()))
+        let vectors = texts.iter().map(|text| unfinished.vector(text).cloned());
+        let vectors: Option<Vec<Vec<f32>>> = vectors.collect();
+        let vectors = vectors.context("the encoder gives fewer vectors than there are passages")?;
+        Ok(Some(vectors))
     }
 
     fn judge(&self, store: &PassageStore) -> Result<Option<Judged>> {
@@ -271,8 +265,8 @@ impl IndexJob<'_> {
     }
 }
 
-/// Changes the store: erases first, so that slots are free for what comes. A vector of zeros, in whose passage the encoder finds no word, is left
-/// out.
+/// Changes the store. Entries are erased first, so that new ones can take their slots. A passage whose vector is all zeros is left out: the encoder
+/// finds no word in it.
 fn apply(store: &mut PassageStore, update: Update, vectors: Vec<Vec<f32>>) -> Result<StoreChanges> {
     let mut changes = StoreChanges {
         erased: update.erased.len(),

@@ -11,26 +11,26 @@ use super::passage::first_sentence;
 use super::update::StoredPassage;
 use crate::apps::workplace::JobObserver;
 
-/// Questions of which the answer is known: first sentences, and the entries of the passages that they begin.
+/// Questions whose answer is known: first sentences, and the entries of the passages that they were taken from.
 pub(crate) struct Questions {
     queries: QuantizedQueries,
     answers: Vec<EntryId>,
 }
 
-/// What came out.
+/// How often questions found their passage.
 #[derive(Clone, Debug)]
 pub(crate) struct Judged {
     /// Questions that were asked.
     pub(crate) questions: usize,
     /// The share of them whose passage has the largest integer inner product.
     pub(crate) ideal: f64,
-    /// The share on each chip. Fewer chips than were asked for where the work was stopped.
+    /// The share on each chip. If the work was stopped, there are fewer chips than were asked for.
     pub(crate) chips: Population,
 }
 
 impl Questions {
-    /// The first sentences of at most `most` of `passages`, taken evenly; a passage of one sentence would ask for itself, and asks nothing.
-    /// None where no passage asks.
+    /// The first sentences of at most `most` of `passages`, taken evenly. A passage of one sentence would ask for itself, and is left out. None if no
+    /// question is left.
     ///
     /// # Errors
     /// Those of the encoder.

@@ -28,8 +28,8 @@ struct Word<'a> {
     text: &'a str,
 }
 
-/// The passages of a plain text: its paragraphs, which blank lines separate. A longer one than `most` words is cut, after a sentence where
-/// one ends in the second half of the words that fit.
+/// The passages of a plain text: its paragraphs, which blank lines separate. A paragraph of more than `most` words is cut: after the last sentence
+/// that ends in the second half of the words that fit, else after `most` words.
 pub(crate) fn of_text(text: &str, most: usize) -> Vec<Passage> {
     let mut paragraphs = vec![Vec::new()];
     for (line, number) in text.lines().zip(1..) {
@@ -41,8 +41,8 @@ pub(crate) fn of_text(text: &str, most: usize) -> Vec<Passage> {
     cut_all(&paragraphs, most)
 }
 
-/// The passages of a Markdown text: as of a plain text, but that a heading belongs to the paragraph after it, and a fenced block is one
-/// paragraph.
+/// The passages of a Markdown text: as those of a plain text, with two differences. A heading belongs to the paragraph after it, and blank lines in a
+/// fenced block separate nothing.
 pub(crate) fn of_markdown(text: &str, most: usize) -> Vec<Passage> {
     let mut paragraphs = vec![Vec::new()];
     let mut fence: Option<&str> = None;
@@ -92,12 +92,12 @@ pub(crate) fn of_entry(text: &str, at: &str, most: usize) -> Vec<Passage> {
     placed.collect()
 }
 
-/// The first sentence of a passage where another follows.
+/// The first sentence of a passage if another follows. A sentence has at least two words, so that the number of a list item is none.
 pub(crate) fn first_sentence(text: &str) -> Option<&str> {
     let mut end = 0;
-    for word in text.split_inclusive(' ') {
+    for (word, number) in text.split_inclusive(' ').zip(1..) {
         end += word.len();
-        if ends_sentence(word.trim_end()) {
+        if number > 1 && ends_sentence(word.trim_end()) {
             break;
         }
     }
@@ -180,7 +180,7 @@ mod tests {
     fn long_paragraphs_are_cut_after_a_sentence_where_one_ends_late_enough() {
         let text = "a b c.\nd e f g h.) i j k l m n o";
         let found = of_text(text, 6);
-        // Sentences end after three words, and after two of the rest: both in the first half of the six that fit.
+        // Sentences end after three words, and after two words of the rest. Both ends lie in the first half of the six words that fit.
         assert_eq!(
             shown(&found),
             [
@@ -229,5 +229,10 @@ mod tests {
         );
         assert_eq!(first_sentence("Cells drift."), None);
         assert_eq!(first_sentence("no end here"), None);
+        assert_eq!(
+            first_sentence("1. Write a cell. 2. Read it."),
+            Some("1. Write a cell.")
+        );
+        assert_eq!(first_sentence("1. Write a cell."), None);
     }
 }

@@ -101,6 +101,11 @@ impl PassageStore {
         KIND.is_in(folder)
     }
 
+    /// Whether the files in `folder` are those of a store, of any version, and thus no documents of a user.
+    pub(crate) fn owns(folder: &Path) -> bool {
+        KIND.owns(folder)
+    }
+
     /// The store in `folder`.
     ///
     /// # Errors

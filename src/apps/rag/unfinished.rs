@@ -31,8 +31,8 @@ struct Line {
     vector: Vec<f32>,
 }
 
-/// The vectors that an interrupted index has left, and those that are made now. Each is on disk before the next batch begins, so that an index that is
-/// killed loses one batch at most.
+/// The vectors that an interrupted index has left, and those that are made now. Each batch is on disk before the next one begins, so that an index that
+/// is killed loses one batch at most.
 pub(crate) struct Unfinished {
     path: PathBuf,
     file: File,
@@ -40,7 +40,7 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Opens the file in `folder`, or begins it. What another encoder has left is thrown away, and so is a last line that was not finished.
+    /// Opens the file in `folder`, or begins it. Vectors of another encoder are thrown away, and so is everything from the first line on that is not whole.
     ///
     /// # Errors
     /// A file that cannot be read or written.
@@ -67,9 +67,10 @@ impl Unfinished {
         Ok(Self { path, file, known })
     }
 
-    /// Vectors that were made.
-    pub(crate) fn known(&self) -> usize {
-        self.known.len()
+    /// How many of `texts` have a vector.
+    pub(crate) fn known(&self, texts: &[&str]) -> usize {
+        let known = texts.iter().filter(|text| self.vector(text).is_some());
+        known.count()
     }
 
     /// The vector of a text, where it was made before.
@@ -160,7 +161,8 @@ mod tests {
         fs_err::write(&path, &bytes[..bytes.len() - 3]).unwrap();
 
         let mut second = Unfinished::open(folder, &encoder(0), 2).unwrap();
-        assert_eq!(second.known(), 1);
+        assert_eq!(second.known(&["b", "a"]), 1);
+        assert_eq!(second.known(&["b", "c"]), 0);
         assert_eq!(second.vector("a"), Some(&vectors[0]));
         assert_eq!(second.vector("b"), None);
         second.keep(&["b"], vectors[1..].to_vec()).unwrap();
@@ -169,7 +171,7 @@ mod tests {
 
         // Another encoder begins anew.
         let other = Unfinished::open(folder, &encoder(1), 2).unwrap();
-        assert_eq!(other.known(), 0);
+        assert_eq!(other.known(&["a", "b"]), 0);
         other.remove().unwrap();
         assert!(!path.exists());
     }

@@ -1,4 +1,4 @@
-//! What documents change in a store: passages that come, stay and go.
+//! What documents change in a store: which passages are added, kept and erased.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,16 +15,16 @@ use super::passage::Place;
 pub(crate) struct StoredPassage {
     /// The entry that holds its vector.
     pub(crate) entry: EntryId,
-    /// Where it stands: one place, or several where documents repeat it.
+    /// Where it stands: several places if documents repeat it.
     pub(crate) places: BTreeSet<Place>,
     /// Its words with one blank between two.
     pub(crate) text: String,
 }
 
-/// What changes.
+/// What changes in a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Update {
-    /// Passages that stay, with the places that they have then.
+    /// Passages that stay, with their places after the change.
     pub(crate) kept: Vec<StoredPassage>,
     /// Entries whose passages stand nowhere any more.
     pub(crate) erased: Vec<EntryId>,
@@ -35,8 +35,8 @@ pub(crate) struct Update {
 }
 
 impl Update {
-    /// The passages of `stored` become those of `documents` and of all files that are neither among them nor in `dropped`: a document that is given again
-    /// replaces what the store has of its file.
+    /// The change after which the store holds the passages of `documents`, and those of `stored` from other files that are not in `dropped`. A document
+    /// replaces the passages that the store has of its file.
     pub(crate) fn of(stored: &[StoredPassage], documents: &[Document], dropped: &[String]) -> Self {
         let read: BTreeSet<&str> = documents
             .iter()
@@ -46,7 +46,7 @@ impl Update {
             read.contains(place.file.as_str())
                 || dropped.iter().any(|path| is_below(&place.file, path))
         };
-        // The order in which texts are met, and where each stands.
+        // Texts in the order of the documents, and the places of each.
         let mut order: Vec<&str> = Vec::new();
         let mut given: BTreeMap<&str, BTreeSet<Place>> = BTreeMap::new();
         let mut duplicates = 0;

@@ -1,30 +1,29 @@
 //! The answer of a language model from retrieved passages.
 
-use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
 use crossburn_checkpoints::{ChatMessage, ChatRole};
 use crossburn_models::decoder::Cache;
 
 use crate::apps::rag::Found;
-use crate::cli::model_choice::ModelChoice;
+use crate::cli::model_choice::ChosenModel;
 use crate::cli::speech::{Beginning, SpeechArguments, say};
-use crate::cli::{Outcome, interrupt, note};
+use crate::cli::{Outcome, interrupt, note, print};
 
 /// What the model is asked to do, before the passages.
 const INSTRUCTION: &str = "Answer the question from these passages.";
 
-/// Lets the model at `llm` answer `question` from the passages in `found` on stdout.
+/// Lets `model` answer `question` from the passages in `found` on stdout.
 ///
 /// # Errors
-/// A model that cannot be opened, and passages that do not fit its positions.
+/// Passages that do not fit the positions of the model, and weights that cannot be loaded.
 pub(super) fn answer(
-    llm: PathBuf,
+    model: ChosenModel,
     question: &str,
     found: &[Found<'_>],
     speech: &SpeechArguments,
 ) -> Result<Outcome> {
-    let model = ModelChoice::of(llm).open()?;
     let asked = asked(question, found);
     let (text, bare) = match model.chat_template()? {
         Some(template) => {
@@ -63,10 +62,13 @@ pub(super) fn answer(
         &stop,
         &mut out,
     )?;
-    crate::cli::print("")?;
+    print("")?;
     note(&said.speed());
-    match stop.load(std::sync::atomic::Ordering::Relaxed) {
-        true => Ok(Outcome::Interrupted),
+    match stop.load(Ordering::Relaxed) {
+        true => {
+            note("interrupted: the answer ends here");
+            Ok(Outcome::Interrupted)
+        }
         false => Ok(Outcome::Done),
     }
 }

@@ -10,16 +10,18 @@ use serde_json::json;
 use super::answer::answer;
 use super::model;
 use crate::apps::rag::{AskJob, Found, PassageStore, TextEncoder};
+use crate::cli::model_choice::ModelChoice;
 use crate::cli::process::ProcessArguments;
 use crate::cli::speech::SpeechArguments;
 use crate::cli::{Outcome, note, print};
 
 /// Ask a question to a store of documents
 ///
-/// The passages that come first on the chip are printed, each with its score there and in an ideal search, which has no noise. A score is the cosine
-/// of the angle between question and passage, as the stored integers have it. Passages that only the ideal search has among its first come after them.
+/// A chip searches for the question, and so does an ideal search, which has no noise. The passages that come first on the chip are printed, each with its
+/// rank on the chip and both scores. Passages that come first only in the ideal search are printed after them. A score estimates the cosine of the angle
+/// between the vectors of question and passage.
 ///
-/// With --llm, a language model answers from the passages that the chip found; only its answer goes to stdout.
+/// With --llm, a language model answers from the passages that the chip found. Its answer goes to stdout, the passages to stderr.
 ///
 /// Example: crossburn rag ask runs/rag "What is a chip?"
 ///
@@ -30,16 +32,16 @@ pub(super) struct Ask {
     store: PathBuf,
     /// The question
     question: String,
-    /// Passages to retrieve [default: 3, or all where the store holds fewer]
+    /// How many passages to retrieve [default: 3, or all of a smaller store]
     #[arg(short, long = "passages", value_name = "N", help_heading = "Search")]
     k: Option<usize>,
-    /// The chip, by its number in the population of the store
+    /// The chip to ask, by its number in the population of the store
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Search")]
     chip: u64,
-    /// The encoder of the store, where it is no longer in the folder that it was in
+    /// Where the encoder of the store is now, if its folder was moved [default: where it was when the store was made]
     #[arg(long, value_name = "DIR|NAME", help_heading = "Search")]
     model: Option<PathBuf>,
-    /// A language model that answers: a folder, a run, a GGUF file, or a name at the Hugging Face hub, as of `crossburn generate`
+    /// A language model that answers: a folder, a run, a GGUF file, or a name at the Hugging Face hub, as `crossburn generate` takes it
     #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Answer")]
     llm: Option<PathBuf>,
     #[command(flatten)]
@@ -51,7 +53,7 @@ pub(super) struct Ask {
     pub(super) process: ProcessArguments,
 }
 
-/// Passages unless told.
+/// Passages that are retrieved by default.
 const USUAL: usize = 3;
 
 impl Ask {
@@ -60,6 +62,11 @@ impl Ask {
         if self.question.trim().is_empty() {
             bail!("the question is empty; hint: write it in quotes after the store");
         }
+        // A model that is not there is refused before the search.
+        let llm = self
+            .llm
+            .map(|llm| ModelChoice::of(llm).open())
+            .transpose()?;
         let store = PassageStore::open(&self.store)?;
         let encoder = match &self.model {
             None => TextEncoder::of(&store.settings.encoder)?,
@@ -83,12 +90,12 @@ impl Ask {
             return Ok(Outcome::Done);
         }
         let listed = listed(&found, k);
-        let Some(llm) = self.llm else {
+        let Some(llm) = llm else {
             print(&listed)?;
             return Ok(Outcome::Done);
         };
         note(&listed);
-        // What only the ideal search finds is not there for the model.
+        // The model reads what the chip found, not what the ideal search adds.
         answer(
             llm,
             &self.question,
@@ -112,21 +119,21 @@ fn json(question: &str, found: &[Found<'_>]) -> String {
     format!("{document:#}")
 }
 
-/// The first `k` passages by their rank on the chip, then those that only the ideal search has among its first.
+/// The first `k` passages on the chip, then those that are among the first `k` only in the ideal search.
 fn listed(found: &[Found<'_>], k: usize) -> String {
     let (retrieved, missed) = found.split_at(k.min(found.len()));
     let blocks = |found: &[Found<'_>]| found.iter().map(block).collect::<Vec<_>>().join("\n\n");
     match missed.is_empty() {
         true => blocks(retrieved),
         false => format!(
-            "{}\n\nAn ideal search has these among its first {k} as well:\n\n{}",
+            "{}\n\nOnly the ideal search has these passages among its first {k}:\n\n{}",
             blocks(retrieved),
             blocks(missed)
         ),
     }
 }
 
-/// Where a passage stands, its scores and its text.
+/// A passage: its rank on the chip and its place, its scores, and its text.
 fn block(found: &Found<'_>) -> String {
     let mut places = found.passage.places.iter();
     let place = places.next().map_or_else(String::new, |place| {
@@ -138,12 +145,12 @@ fn block(found: &Found<'_>) -> String {
         others => format!(", and {others} other places"),
     };
     format!(
-        "{}. {place}{others}\n   chip {:.3}, ideal {:.3} as number {}\n   {}",
+        "{}. {place}{others}\n   score {:.3} on the chip; score {:.3} and rank {} in the ideal search\n   {}",
         found.chip.rank, found.chip.score, found.ideal.score, found.ideal.rank, found.passage.text
     )
 }
 
-/// A path as it is seen from the current folder.
+/// The path `file`, relative to the current folder if it lies below.
 fn near(file: &str) -> String {
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
     let near = here.ok().and_then(|here| {

@@ -11,9 +11,7 @@ use crate::apps::hardware::{NamedDevice, NamedHardware, open_device, open_hardwa
 use crate::apps::rag::{
     Begin, HASHED_NGRAMS, IndexJob, Indexed, PassageStore, StoreSettings, TextEncoder,
 };
-use crate::apps::workplace::{JobObserver, Stage};
 use crate::cli::process::ProcessArguments;
-use crate::cli::progress::bar;
 use crate::cli::run_lock::RunLock;
 use crate::cli::run_setup::{bars, note_report, run_folder};
 use crate::cli::{Outcome, command_line, finish, interrupt, note};
@@ -23,11 +21,12 @@ const VERB: &str = "rag index";
 
 /// Store documents in the arrays of a chip, or change what a store holds
 ///
-/// Documents are text (.txt), Markdown (.md), JSON lines (.jsonl), the profiles of a LaMP file (NAME_questions.json), folders of them, and any other
-/// text file that is named. They are cut into passages by paragraph. A passage that repeats another is stored once.
+/// Documents are text (.txt), Markdown (.md), JSON lines (.jsonl), LaMP questions (NAME_questions.json, of which the profiles are read), and folders of
+/// these. Any other file is read as text if you name it. Each paragraph is a passage; long paragraphs are cut. A passage that repeats another is stored
+/// once.
 ///
-/// If the store exists, passages are added to it. A document that is given again replaces what the store has of its file: passages that are no longer
-/// in it are erased. Ctrl-C keeps what is done; the same command goes on.
+/// If the store exists, passages are added to it. If the store already holds passages of a file, the new ones replace them: passages that are no longer
+/// in the file are erased. Ctrl-C keeps the vectors that are done, and the same command continues from them.
 ///
 /// Example: crossburn rag index README.md docs
 ///
@@ -39,41 +38,42 @@ pub(super) struct Index {
     /// Files and folders with documents
     #[arg(value_name = "DOCS")]
     documents: Vec<PathBuf>,
-    /// The field of JSON lines to read; may be given several times, to put fields together [default: text]
+    /// The field of each JSON line to read; may be given several times, and the fields are joined [default: text]
     #[arg(long, value_name = "NAME", help_heading = "Documents")]
     field: Vec<String>,
-    /// Read the profile of this question of a LaMP file alone
+    /// Of a LaMP file, read only the profile of the question with this id
     #[arg(long, value_name = "ID", help_heading = "Documents")]
     user: Option<String>,
     /// Erase the passages of this file or folder; may be given several times
     #[arg(long, value_name = "PATH", help_heading = "Documents")]
     drop: Vec<PathBuf>,
-    /// Words of a passage at most: a longer paragraph is cut [default: 120]
+    /// Most words of a passage; a longer paragraph is cut [default: that of the store; 120 for a new store]
     #[arg(long, value_name = "N", help_heading = "Documents")]
     max_words: Option<usize>,
     /// The encoder: a folder such as all-MiniLM-L6-v2, a name at the Hugging Face hub, or hashed-ngrams, which needs no file and compares words and
-    /// their letters, not meanings [default: hashed-ngrams, or that of the store]
+    /// their letters, not meanings [default: that of the store; hashed-ngrams for a new store]
     #[arg(long, value_name = "DIR|NAME", help_heading = "Store")]
     model: Option<PathBuf>,
-    /// The memory cell: a device by name, a TOML file, or a table as CSV (docs/hardware.md) [default: that of the hardware or of the store]
+    /// The memory cell: a device by name, a TOML file, or a table as CSV (docs/hardware.md) [default: that of the store; for a new
+    /// store, that of the hardware]
     #[arg(long, value_name = "NAME|FILE", help_heading = "Store")]
     device: Option<String>,
-    /// Arrays, mapping and cost: an accelerator by name, or a TOML file [default: papers, or that of the store]
+    /// Arrays, mapping and cost: an accelerator by name, or a TOML file [default: that of the store; papers for a new store]
     #[arg(long, value_name = "NAME|FILE", help_heading = "Store")]
     hardware: Option<String>,
-    /// Bits of a stored number, 2 to 8 [default: 8]
+    /// Bits of a stored number, 2 to 8 [default: that of the store; 8 for a new store]
     #[arg(long, value_name = "N", help_heading = "Store")]
     bits: Option<u8>,
-    /// Passages that fit [default: as many as come]
+    /// Most passages that the store takes [default: that of the store; no limit for a new store]
     #[arg(long, value_name = "N", help_heading = "Store")]
     capacity: Option<usize>,
-    /// Seed of the chips, which are numbered from 0 [default: 1]
+    /// Seed of the population of chips, which are numbered from 0 [default: that of the store; 1 for a new store]
     #[arg(long, value_name = "N", help_heading = "Store")]
     seed: Option<u64>,
-    /// Chips that are asked for the report
+    /// How many chips are asked for the report
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Report")]
     chips: u64,
-    /// Questions that they are asked at most: first sentences of passages
+    /// Most questions that each chip is asked: first sentences of passages
     #[arg(long, value_name = "N", default_value_t = 200, help_heading = "Report")]
     questions: usize,
     /// Folder of the store [default: runs/rag]
@@ -86,11 +86,11 @@ pub(super) struct Index {
     pub(super) process: ProcessArguments,
 }
 
-/// Words of a passage unless told: about what a sentence encoder reads of a text.
+/// Most words of a passage by default: about as many as a sentence encoder reads.
 const MAX_WORDS: usize = 120;
-/// The hardware unless told: two bits per cell, as in the papers about search in memory.
+/// The hardware by default: two bits per cell, as in the papers about search in memory.
 const HARDWARE: &str = "papers";
-/// The seed of the chips unless told.
+/// The seed of the chips by default.
 const SEED: u64 = 1;
 
 impl Index {
@@ -105,12 +105,13 @@ impl Index {
         }
         let out = run_folder(self.out.as_deref(), "rag");
         RunLock::require_own(&out, VERB)?;
-        // What is wrong with a new store is said before its folder is made.
+        // The settings of a new store are checked before its folder is made.
         let fresh = match PassageStore::is_in(&out) {
             true => None,
             false => Some(self.new_store(&out)?),
         };
-        let lock = RunLock::take(&out, VERB)?;
+        // Held until the report is written.
+        let _lock = RunLock::take(&out, VERB)?;
         let (begin, encoder) = match (PassageStore::is_in(&out), fresh) {
             (false, Some(fresh)) => fresh,
             _ => self.there(&out)?,
@@ -127,10 +128,9 @@ impl Index {
             questions: self.questions,
             reproduce: command_line::repeated(&[]),
             stop: &stop,
-            observer: &Bars(bars()),
+            observer: &bars(),
         };
         let indexed = job.run(begin)?;
-        drop(lock);
         match indexed {
             Indexed::Done(report) => {
                 finish(&out, &*report, self.json)?;
@@ -139,7 +139,7 @@ impl Index {
             }
             Indexed::Cut(report) => {
                 finish(&out, &*report, self.json)?;
-                note("the store is complete, its report has fewer chips");
+                note("interrupted: the store is complete, but its report covers fewer chips");
                 Ok(Outcome::Interrupted)
             }
             Indexed::Interrupted { kept, of } => {
@@ -151,7 +151,7 @@ impl Index {
         }
     }
 
-    /// The store that is in `out`, whose settings hold.
+    /// The store in `out`. Arguments that ask for other settings than it has are refused.
     fn there(&self, out: &Path) -> Result<(Begin, TextEncoder)> {
         let store = PassageStore::open(out)?;
         let refuse = |option: &str, own: String| -> Result<()> {
@@ -167,7 +167,7 @@ impl Index {
             refuse("--device", settings.device.clone())?;
         }
         if let Some(asked) = &self.hardware {
-            // The cells are what --device says.
+            // The cells are compared by --device.
             let mut asked = open_hardware(asked)?.hardware.config().clone();
             asked.device = config.hardware.device.clone();
             if asked != config.hardware {
@@ -201,7 +201,7 @@ impl Index {
         Ok((Begin::There(Box::new(store)), encoder))
     }
 
-    /// A store that is not there yet.
+    /// A new store, which is not on disk yet.
     fn new_store(&self, out: &Path) -> Result<(Begin, TextEncoder)> {
         if !self.drop.is_empty() {
             bail!(
@@ -233,18 +233,5 @@ impl Index {
             seed: self.seed.unwrap_or(SEED),
         };
         Ok((Begin::New(settings, Box::new(config)), encoder))
-    }
-}
-
-/// Follows the index with bars.
-struct Bars(indicatif::MultiProgress);
-
-impl JobObserver for Bars {
-    fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage> {
-        Box::new(bar(&self.0, name, total, unit))
-    }
-
-    fn note(&self, line: &str) {
-        note(line);
     }
 }

@@ -8,17 +8,14 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use crossburn_training::search::{BUILT_IN, ScoreConfig};
-use indicatif::MultiProgress;
 use serde_json::json;
 
 use self::speakers::{SPOKEN, SpeakerArguments};
 use super::process::ProcessArguments;
-use super::progress::bar;
 use super::run_lock::RunLock;
 use super::run_setup::{bars, expect_kept, holds_kept, name_after, note_report, run_folder};
 use super::{Outcome, command_line, finish, interrupt, note, print};
 use crate::apps::search::{Contest, Contestant, SearchJob, SpaceFile};
-use crate::apps::workplace::{JobObserver, Stage};
 
 /// Search a space of designs: which network on which hardware
 ///
@@ -199,7 +196,6 @@ impl Search {
             });
         }
         let _lock = RunLock::take(&out, "search")?;
-        let follower = Follower { bars: bars() };
         let seeds = (0..self.seeds as u64).map(|number| self.seed.wrapping_add(number));
         let job = SearchJob {
             file: &file,
@@ -212,7 +208,7 @@ impl Search {
             out: &out,
             resume: self.resume,
             stop: &stop,
-            observer: &follower,
+            observer: &bars(),
         };
         let Some(results) = job.run(&contest)? else {
             note(&format!(
@@ -224,20 +220,5 @@ impl Search {
         finish(&out, &results, self.json)?;
         note_report(&out);
         Ok(Outcome::Done)
-    }
-}
-
-/// Follows a search with bars.
-struct Follower {
-    bars: MultiProgress,
-}
-
-impl JobObserver for Follower {
-    fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage> {
-        Box::new(bar(&self.bars, name, total, unit))
-    }
-
-    fn note(&self, line: &str) {
-        note(line);
     }
 }

@@ -43,10 +43,10 @@ pub struct StoreReport {
     pub passages: usize,
     /// What the last index changed.
     pub changes: StoreChanges,
-    /// What the arrays take; nothing where the hardware does not say.
+    /// What the arrays cost; none for hardware without costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<StoreCost>,
-    /// How often a question finds its passage; nothing where no question has a known answer.
+    /// How often a question finds its passage; none where no question was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub questions: Option<StoreQuestions>,
     /// Wall time by stage.
@@ -57,31 +57,31 @@ pub struct StoreReport {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreChanges {
-    /// Passages that came.
+    /// Passages that are new in the store.
     pub added: usize,
-    /// Passages that went.
+    /// Passages that are no longer in the store.
     pub erased: usize,
-    /// Passages of the documents that repeat another passage, which is stored once.
+    /// Passages of the documents that repeat another one, and are not stored again.
     pub duplicates: usize,
-    /// Passages in which the encoder finds no word.
+    /// Passages that are not stored, since the encoder finds no word in them.
     pub left_out: usize,
 }
 
-/// Questions of which the answer is known.
+/// How often questions find the passages that they were taken from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreQuestions {
-    /// How many.
+    /// How many questions.
     pub count: usize,
-    /// The share whose passage comes first in an ideal search.
+    /// The share of questions whose passage comes first in an ideal search.
     pub ideal: f64,
-    /// The share on each chip; nothing without chips.
+    /// That share on each chip; none without chips.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chips: Option<PopulationSummary>,
 }
 
 impl StoreQuestions {
-    /// What is judged.
+    /// The share of questions whose passage comes first.
     pub fn metric() -> Metric {
         Metric::share("recall@1")
     }
@@ -130,7 +130,7 @@ impl Document for StoreReport {
             Some(StoreQuestions {
                 ideal, chips: None, ..
             }) => format!(
-                "{held}; an ideal search finds the passage of {} of the questions first.",
+                "{held}; {} of the questions find their passage first in an ideal search.",
                 metric.show(*ideal)
             ),
             Some(StoreQuestions {

@@ -6,15 +6,15 @@ use crate::report::draw::{Page, Table};
 
 /// How the numbers are defined, one sentence each.
 const DEFINITIONS: [&str; 4] = [
-    "A question is the first sentence of a passage, and its answer is that passage. Passages of one sentence ask nothing, since they would ask for \
-     themselves.",
+    "A question is the first sentence of a passage, of two words or more, and its answer is that passage. Passages of one sentence ask nothing, since \
+     they would ask for themselves.",
     "The ideal search compares the integers that are stored, without noise. A chip holds one draw of its cells for all questions.",
-    "KPP(k), the k-th percentile performance, is what (100 - k) % of chips reach. Its interval covers the draw of chips, and neither the choice of \
-     questions nor how true the noise is.",
-    "Costs are estimates from the figures of the accelerator that the store describes. A question is one search over all passages.",
+    "KPP(k), the k-th percentile performance, is what (100 - k) % of chips reach. Its interval covers the draw of chips. It does not cover the choice of \
+     questions, nor how realistic the noise is.",
+    "Costs are estimates from the figures of the hardware. The cost of a question is that of one search over all passages.",
 ];
 
-/// Terms, and the percentiles of chips.
+/// What is stored and found, term by term, then the percentiles of chips.
 pub(super) fn page(store: &StoreReport) -> Page {
     let page = Page::new().terms(&terms(store));
     let chips = store

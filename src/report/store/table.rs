@@ -9,24 +9,24 @@ pub(super) fn text(store: &StoreReport) -> String {
     listed(&terms(store))
 }
 
-/// What is stored, what it costs and what questions find.
+/// What is stored, what it costs, and how often a question finds its passage.
 pub(super) fn terms(store: &StoreReport) -> Vec<(&'static str, String)> {
     let number = |value: usize| count(value as u64);
     let changes = &store.changes;
     let mut changed = format!(
-        "{} came, {} went",
+        "{} added, {} erased",
         number(changes.added),
         number(changes.erased)
     );
     if changes.duplicates > 0 {
         changed.push_str(&format!(
-            ", {} that repeat another are stored once",
+            ", {} not stored again, since they repeat another",
             number(changes.duplicates)
         ));
     }
     if changes.left_out > 0 {
         changed.push_str(&format!(
-            ", {} without a word are left out",
+            ", {} left out, since the encoder finds no word in them",
             number(changes.left_out)
         ));
     }
@@ -78,7 +78,7 @@ pub(super) fn terms(store: &StoreReport) -> Vec<(&'static str, String)> {
     let Some(questions) = &store.questions else {
         terms.push((
             "Questions",
-            "none: no passage has a second sentence".to_string(),
+            "none: no passage has a second sentence, or --questions is 0".to_string(),
         ));
         return terms;
     };
@@ -87,14 +87,14 @@ pub(super) fn terms(store: &StoreReport) -> Vec<(&'static str, String)> {
         format!("{}, first sentences of passages", number(questions.count)),
     ));
     terms.push((
-        "Ideal",
+        "Ideal search",
         format!("{} find their passage first", metric.show(questions.ideal)),
     ));
     if let Some(chips) = &questions.chips {
         terms.push((
             "On chips",
             format!(
-                "{} on average over {} chips, deviation {}, {} on the worst",
+                "{} on average over {} chips, standard deviation {}, {} on the worst",
                 metric.show(chips.mean),
                 chips.chips,
                 metric.show(chips.std),

@@ -1,4 +1,4 @@
-//! What the users of a LaMP file wrote, entry by entry: the documents that a question to such a user is answered from.
+//! The profiles of a LaMP file: what its users wrote, entry by entry. Questions to a user are answered from them.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::lamp::{QUESTIONS, Question, document};
 use crate::TrainingError;
 
-/// The fields of an entry that hold what it says, in the order in which they are put together.
+/// The fields of an entry that hold its text, in the order in which they are joined.
 const FIELDS: [&str; 7] = [
     "title",
     "description",
@@ -23,11 +23,11 @@ const FIELDS: [&str; 7] = [
 pub struct ProfileEntry {
     /// Where it stands in its file: the question, and the number of the entry from 0 on.
     pub place: String,
-    /// Its title, description, abstract, text, tag, category and score, as far as it has them, one a line.
+    /// Its title, description, abstract, text, tag, category and score, as far as it has them, one per line.
     pub text: String,
 }
 
-/// Whether the name of `path` is that of questions of the LaMP benchmark.
+/// Whether `path` has the name of a file of LaMP questions.
 pub fn is_lamp(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| name.ends_with(QUESTIONS))
@@ -36,8 +36,8 @@ pub fn is_lamp(path: &Path) -> bool {
 /// The entries of all profiles in the file `NAME_questions.json`, or of the profile of the question `user` alone.
 ///
 /// # Errors
-/// [`TrainingError::Read`] and [`TrainingError::Data`] for a file that is none of LaMP, a question that is not there, and an entry that
-/// says nothing.
+/// [`TrainingError::Read`] for a file that cannot be read. [`TrainingError::Data`] for a file that is not of LaMP, a question that is not in it, and an
+/// entry without any of these fields.
 pub fn lamp_profiles(path: &Path, user: Option<&str>) -> Result<Vec<ProfileEntry>, TrainingError> {
     let questions: Vec<Question> = document(path)?;
     let asked = |question: &&Question| user.is_none_or(|user| question.id.to_string() == user);
@@ -67,7 +67,7 @@ pub fn lamp_profiles(path: &Path, user: Option<&str>) -> Result<Vec<ProfileEntry
     }
 }
 
-/// What an entry says; nothing where it has no field for it.
+/// The text of an entry; none where it has none of the fields.
 fn said(fields: &Map<String, Value>) -> Option<String> {
     let parts = FIELDS.iter().filter_map(|key| match fields.get(*key) {
         Some(Value::String(text)) => Some(text.clone()),
