@@ -70,16 +70,6 @@ pub trait Speaker {
     fn kept(&mut self, exchange: &Exchange) -> Result<(), SpeakerProblem>;
 }
 
-impl<S: Speaker + ?Sized> Speaker for Box<S> {
-    fn reply(&mut self, messages: &[Message]) -> Result<Option<String>, SpeakerProblem> {
-        (**self).reply(messages)
-    }
-
-    fn kept(&mut self, exchange: &Exchange) -> Result<(), SpeakerProblem> {
-        (**self).kept(exchange)
-    }
-}
-
 /// A proposer that is spoken with.
 ///
 /// Every proposal is a conversation of its own, which begins with the whole history. A reply that is no design is answered once with what is
