@@ -122,8 +122,7 @@ impl Speaker for Kept {
             speaker: self.path.display().to_string(),
             problem: format!("cannot be written ({error})"),
             remedy: "choose a run folder with space left".to_string(),
-        })?;
-        self.speaker.kept(exchange)
+        })
     }
 }
 
@@ -157,10 +156,6 @@ impl Replay {
 impl Speaker for Replay {
     fn reply(&mut self, _: &[Message]) -> Result<Option<String>, SpeakerProblem> {
         Ok(self.replies.pop_front())
-    }
-
-    fn kept(&mut self, _: &Exchange) -> Result<(), SpeakerProblem> {
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use crossburn_training::search::{Exchange, Message, Speaker, SpeakerProblem};
+use crossburn_training::search::{Message, Speaker, SpeakerProblem};
 use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::Response;
@@ -263,10 +263,6 @@ impl Speaker for Endpoint {
             format!("{last} ({ATTEMPTS} requests)"),
             "try again later with --resume: the replies so far are kept".to_string(),
         ))
-    }
-
-    fn kept(&mut self, _: &Exchange) -> Result<(), SpeakerProblem> {
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossburn_training::search::{Exchange, MOST_REPLY, Message, Speaker, SpeakerProblem};
+use crossburn_training::search::{MOST_REPLY, Message, Speaker, SpeakerProblem};
 
 /// The pause between two looks at whether a program has ended.
 const LOOK: Duration = Duration::from_millis(10);
@@ -107,10 +107,6 @@ impl Speaker for External {
             return Err(self.problem(format!("ended with {status}"), "let it end with status 0"));
         }
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
-    }
-
-    fn kept(&mut self, _: &Exchange) -> Result<(), SpeakerProblem> {
-        Ok(())
     }
 }
 

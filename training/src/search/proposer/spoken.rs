@@ -63,11 +63,13 @@ pub trait Speaker {
     /// Why nothing is said any more.
     fn reply(&mut self, messages: &[Message]) -> Result<Option<String>, SpeakerProblem>;
 
-    /// Hears what became of an exchange, to keep it.
+    /// Hears what became of an exchange. Only a speaker that keeps exchanges does something with it.
     ///
     /// # Errors
     /// Why it cannot be kept.
-    fn kept(&mut self, exchange: &Exchange) -> Result<(), SpeakerProblem>;
+    fn kept(&mut self, _exchange: &Exchange) -> Result<(), SpeakerProblem> {
+        Ok(())
+    }
 }
 
 /// A proposer that is spoken with.
