@@ -174,13 +174,16 @@ pub trait Document: Serialize + DeserializeOwned {
             path: path.into(),
             source,
         };
-        let document: Self = if found == Self::SCHEMA {
-            serde_json::from_str(text).map_err(parse)?
+        let raised;
+        let text = if found == Self::SCHEMA {
+            text
         } else if Some(found.as_str()) == Self::LAST {
             let mut last: Value = serde_json::from_str(text).map_err(parse)?;
             Self::bring_up(&mut last);
             last["schema"] = Value::from(Self::SCHEMA);
-            serde_json::from_value(last).map_err(parse)?
+            // Read as text as well: reading from a `Value` would compile all of a document's types once more.
+            raised = last.to_string();
+            &raised
         } else {
             return Err(ReportError::Schema {
                 path: path.into(),
@@ -188,6 +191,7 @@ pub trait Document: Serialize + DeserializeOwned {
                 known: Self::SCHEMA,
             });
         };
+        let document: Self = serde_json::from_str(text).map_err(parse)?;
         document.check()?;
         Ok(document)
     }

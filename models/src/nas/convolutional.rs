@@ -1,11 +1,9 @@
 //! A stack of convolutional blocks with linear layers at its end: the networks of LCDA and FL-NAS.
 
 use crossburn_hardware::cost::LayerShape;
-use serde::{Deserialize, Serialize};
 
 /// What a layer of a candidate is made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Block {
     /// One convolution.
     #[default]
@@ -73,11 +71,31 @@ pub struct ConvolutionalCandidate {
 }
 
 impl ConvolutionalCandidate {
+    /// Channels, height and width of what goes into every layer, and of what the last one gives.
+    fn sizes(&self) -> Vec<[usize; 3]> {
+        let [_, mut height, mut width] = self.input;
+        let mut sizes = vec![self.input];
+        for (number, layer) in self.layers.iter().enumerate() {
+            if number % 2 == 1 {
+                (height, width) = (height.div_ceil(2), width.div_ceil(2));
+            }
+            sizes.push([layer.channels, height, width]);
+        }
+        sizes
+    }
+
+    /// Units of the linear layers, beginning with the numbers that go into the first of them.
+    fn units(&self) -> Vec<usize> {
+        let inputs: usize = self.sizes()[self.layers.len()].iter().product();
+        let units = [inputs].into_iter().chain(self.hidden);
+        units.chain([self.outputs]).collect()
+    }
+
     /// The matrices of all layers, in their order.
     pub fn shapes(&self) -> Vec<LayerShape> {
         let mut shapes = Vec::new();
-        let [mut channels, mut height, mut width] = self.input;
-        for (number, layer) in self.layers.iter().enumerate() {
+        let sizes = self.sizes().into_iter().enumerate();
+        for ((number, [channels, height, width]), layer) in sizes.zip(&self.layers) {
             let size = [height, width];
             let conv = |name: &str, from: usize, to: usize, kernel: usize, groups: usize| {
                 let path = format!("layers.{number}.{name}weight");
@@ -98,17 +116,16 @@ impl ConvolutionalCandidate {
                     }
                 }
             }
-            channels = to;
-            if number % 2 == 1 {
-                (height, width) = (height.div_ceil(2), width.div_ceil(2));
-            }
         }
-        let mut inputs = channels * height * width;
-        if let Some(hidden) = self.hidden {
-            shapes.push(LayerShape::linear("hidden.weight", inputs, hidden));
-            inputs = hidden;
+        let units = self.units();
+        // The last linear layer is the output; the one before it, where there is one, is hidden.
+        for (place, pair) in units.windows(2).enumerate() {
+            let path = match place + 2 == units.len() {
+                true => "output.weight",
+                false => "hidden.weight",
+            };
+            shapes.push(LayerShape::linear(path, pair[0], pair[1]));
         }
-        shapes.push(LayerShape::linear("output.weight", inputs, self.outputs));
         shapes
     }
 
@@ -119,18 +136,13 @@ impl ConvolutionalCandidate {
 
     /// The most numbers that are held at a time while one input passes: those that go into a layer and those that come out of it.
     pub fn peak_activations(&self) -> u64 {
-        let [mut channels, mut height, mut width] = self.input;
-        let mut most = 0;
-        for (number, layer) in self.layers.iter().enumerate() {
-            let pixels = (height * width) as u64;
-            most = most.max((channels + layer.channels) as u64 * pixels);
-            channels = layer.channels;
-            if number % 2 == 1 {
-                (height, width) = (height.div_ceil(2), width.div_ceil(2));
-            }
-        }
-        let inputs = (channels * height * width) as u64;
-        most.max(inputs + self.hidden.unwrap_or(self.outputs) as u64)
+        let layers = self.sizes().into_iter().zip(&self.layers);
+        let layers = layers.map(|([channels, height, width], layer)| {
+            (channels + layer.channels) as u64 * (height * width) as u64
+        });
+        let units = self.units();
+        let linear = units.windows(2).map(|pair| (pair[0] + pair[1]) as u64);
+        layers.chain(linear).max().unwrap_or(0)
     }
 }
 
@@ -195,6 +207,10 @@ mod tests {
         let weights = 27 * 32 + 5 * 9 * 32 * 32 + 512 * 1024 + 10_240;
         assert_eq!(found.weights(), weights);
         assert_eq!(found.peak_activations(), 64 * 1024);
+        // Wide linear layers at the end hold the most.
+        found.hidden = Some(40_000);
+        found.outputs = 50_000;
+        assert_eq!(found.peak_activations(), 90_000);
         assert_eq!(Block::of("residual"), Some(Block::Residual));
         assert_eq!(Block::of("dense"), None);
     }

@@ -40,8 +40,8 @@ pub(crate) fn read_transcript(path: &Path) -> Result<Vec<Exchange>> {
 /// A speaker whose exchanges are kept in a file, and that first repeats those of an earlier run.
 ///
 /// As long as the prompts are those of the earlier run, its replies are repeated. From the first other prompt on, the speaker itself is asked.
-pub(crate) struct Kept<S> {
-    speaker: S,
+pub(crate) struct Kept {
+    speaker: Box<dyn Speaker>,
     path: PathBuf,
     /// Open for new exchanges from the first one on.
     file: Option<File>,
@@ -52,12 +52,16 @@ pub(crate) struct Kept<S> {
     repeats: bool,
 }
 
-impl<S: Speaker> Kept<S> {
+impl Kept {
     /// `speaker` with its exchanges in the file at `path`, which begins with `earlier`, those of the earlier run.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub(crate) fn new(speaker: S, path: &Path, earlier: Vec<Exchange>) -> Result<Self> {
+    pub(crate) fn new(
+        speaker: Box<dyn Speaker>,
+        path: &Path,
+        earlier: Vec<Exchange>,
+    ) -> Result<Self> {
         if earlier.is_empty() {
             write_bytes(path, &[])?;
         }
@@ -93,7 +97,7 @@ impl<S: Speaker> Kept<S> {
     }
 }
 
-impl<S: Speaker> Speaker for Kept<S> {
+impl Speaker for Kept {
     fn reply(&mut self, messages: &[Message]) -> Result<Option<String>, SpeakerProblem> {
         match self.earlier.pop_front() {
             Some(exchange) if exchange.messages == messages => {
@@ -118,8 +122,7 @@ impl<S: Speaker> Speaker for Kept<S> {
             speaker: self.path.display().to_string(),
             problem: format!("cannot be written ({error})"),
             remedy: "choose a run folder with space left".to_string(),
-        })?;
-        self.speaker.kept(exchange)
+        })
     }
 }
 
@@ -153,10 +156,6 @@ impl Replay {
 impl Speaker for Replay {
     fn reply(&mut self, _: &[Message]) -> Result<Option<String>, SpeakerProblem> {
         Ok(self.replies.pop_front())
-    }
-
-    fn kept(&mut self, _: &Exchange) -> Result<(), SpeakerProblem> {
-        Ok(())
     }
 }
 
@@ -196,7 +195,8 @@ mod tests {
             exchange("b", "old b"),
             exchange("c", "old c"),
         ];
-        let mut kept = Kept::new(Replay::open(&source).unwrap(), &path, earlier).unwrap();
+        let replay = Box::new(Replay::open(&source).unwrap());
+        let mut kept = Kept::new(replay, &path, earlier).unwrap();
         std::fs::write(&path, "what the earlier run left\n").unwrap();
         let mut said = |prompt: &str| {
             let reply = kept.reply(&message(prompt)).unwrap()?;

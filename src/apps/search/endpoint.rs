@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use crossburn_training::search::{Exchange, Message, Speaker, SpeakerProblem};
+use crossburn_training::search::{Message, Speaker, SpeakerProblem};
 use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::Response;
@@ -61,15 +61,11 @@ impl Endpoint {
     /// # Errors
     /// An address that is none.
     pub(crate) fn new(config: EndpointConfig, stop: &Arc<AtomicBool>) -> Result<Self> {
-        let Some((scheme, rest)) = config.url.split_once("://") else {
-            bail!(
-                "--endpoint {}: give an address such as http://localhost:11434/v1",
-                config.url
-            );
-        };
+        let (scheme, rest) = config.url.split_once("://").unwrap_or_default();
         if !["http", "https"].contains(&scheme) || rest.is_empty() || rest.contains('@') {
+            // The address is not shown, since it may hold a password.
             bail!(
-                "--endpoint: give an address with http:// or https:// and without a name or password in it"
+                "--endpoint: give an address with http:// or https:// and without a name or password in it, such as http://localhost:11434/v1"
             );
         }
         let host = rest.split(['/', '?']).next().unwrap_or(rest);
@@ -218,12 +214,10 @@ impl Endpoint {
         };
         let words: Vec<&str> = text.split_whitespace().collect();
         let line = words.join(" ");
-        let short: String = line
-            .chars()
+        line.chars()
             .filter(|c| !c.is_control())
             .take(SHOWN)
-            .collect();
-        short
+            .collect()
     }
 
     /// Waits, and says whether the search goes on.
@@ -269,10 +263,6 @@ impl Speaker for Endpoint {
             format!("{last} ({ATTEMPTS} requests)"),
             "try again later with --resume: the replies so far are kept".to_string(),
         ))
-    }
-
-    fn kept(&mut self, _: &Exchange) -> Result<(), SpeakerProblem> {
-        Ok(())
     }
 }
 

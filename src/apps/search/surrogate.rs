@@ -1,12 +1,14 @@
 //! A stand-in for training: the quality of a design by a formula, its cost by the cost model.
 
+use std::ops::RangeInclusive;
+
 use anyhow::Result;
 use crossburn_hardware::cost::{Accelerator, ArrayShape};
 use crossburn_hardware::deploy::Hardware;
 use crossburn_models::nas::{Block, CandidateLayer, ConvolutionalCandidate};
 use crossburn_noise::{Better, Philox, path_hash};
 use crossburn_training::TrainingError;
-use crossburn_training::search::{Choice, Design, Judge, Judged, Measure, Space};
+use crossburn_training::search::{Choice, Design, Judge, Judged, Measure, Space, Times};
 use serde::{Deserialize, Serialize};
 
 /// Joules to picojoules.
@@ -56,21 +58,96 @@ impl Default for SurrogateConfig {
     }
 }
 
-/// Axes that the cost model or the formula knows.
-const KNOWN: [&str; 12] = [
-    "adc_bits",
-    "array",
-    "block",
-    "cell_bits",
-    "channels",
-    "columns_per_converter",
-    "dropout",
-    "kernels",
-    "layers",
-    "norm",
-    "pool",
-    "weight_bits",
+/// Sizes that a network or an array can have.
+const SIZES: RangeInclusive<usize> = 1..=4096;
+
+/// What the choices of an axis must be.
+#[derive(Clone, Copy)]
+enum Needs {
+    /// Sizes, at one position.
+    Size,
+    /// Sizes, one for each layer.
+    SizePerLayer,
+    /// Names of blocks, at one position.
+    Block,
+    /// Anything, since it changes nothing.
+    Nothing,
+}
+
+/// Axes that the cost model or the formula knows, and those that it may ignore.
+const KNOWN: [(&str, Needs); 12] = [
+    ("adc_bits", Needs::Size),
+    ("array", Needs::Size),
+    ("block", Needs::Block),
+    ("cell_bits", Needs::Size),
+    ("channels", Needs::SizePerLayer),
+    ("columns_per_converter", Needs::Size),
+    ("dropout", Needs::Nothing),
+    ("kernels", Needs::SizePerLayer),
+    ("layers", Needs::Size),
+    ("norm", Needs::Nothing),
+    ("pool", Needs::Nothing),
+    ("weight_bits", Needs::Size),
 ];
+
+fn block_of(choice: &Choice) -> Option<Block> {
+    Block::of(&choice.to_string())
+}
+
+/// What is wrong with the axes of `space`, and what to do.
+fn check_axes(space: &Space) -> Result<(), (String, String)> {
+    let is_size = |choice: &Choice| choice.size().is_some_and(|size| SIZES.contains(&size));
+    for axis in space.axes() {
+        let name = &axis.name;
+        let Some((_, needs)) = KNOWN.iter().find(|(known, _)| known == name) else {
+            let known = KNOWN.map(|(known, _)| known).join(", ");
+            return Err((
+                format!("axis `{name}` has no meaning"),
+                format!("use the axes {known}"),
+            ));
+        };
+        let sizes = axis.choices.iter().all(is_size);
+        let (fits, wanted) = match needs {
+            Needs::Size => (
+                sizes && axis.is_single(),
+                "sizes from 1 to 4096, one choice",
+            ),
+            Needs::SizePerLayer => (sizes, "sizes from 1 to 4096"),
+            Needs::Block => (
+                axis.is_single() && axis.choices.iter().all(|own| block_of(own).is_some()),
+                "conv, depthwise-separable and residual, one choice",
+            ),
+            Needs::Nothing => (true, ""),
+        };
+        if !fits {
+            return Err((
+                format!("axis `{name}` cannot be used as it is"),
+                format!("give it {wanted}"),
+            ));
+        }
+    }
+    let missing = |name: &str| {
+        (
+            format!("axis `{name}` is missing"),
+            format!("add network.{name}"),
+        )
+    };
+    let find = |name: &str| space.axis(name).ok_or_else(|| missing(name));
+    let (channels, kernels) = (find("channels")?, find("kernels")?);
+    if !kernels.is_single() && kernels.times != channels.times {
+        return Err((
+            "axis `kernels` has another number of positions than `channels`".to_string(),
+            "use the same `times` for both, or one kernel for all layers".to_string(),
+        ));
+    }
+    if space.axis("layers").is_some() && channels.times != Times::Axis("layers".to_string()) {
+        return Err((
+            "axis `layers` changes nothing".to_string(),
+            "set times = \"layers\" for `channels`".to_string(),
+        ));
+    }
+    Ok(())
+}
 
 /// The stand-in on an accelerator.
 pub(super) struct Surrogate {
@@ -88,37 +165,13 @@ impl Surrogate {
         let refuse = |problem: String, remedy: &str| {
             anyhow::anyhow!("evaluation.kind = surrogate: {problem}; {remedy}")
         };
-        let odd = space
-            .axes()
-            .iter()
-            .find(|axis| !KNOWN.contains(&axis.name.as_str()));
-        if let Some(axis) = odd {
-            return Err(refuse(
-                format!("axis `{}` has no meaning", axis.name),
-                &format!("use the axes {}", KNOWN.join(", ")),
-            ));
-        }
-        for name in ["channels", "kernels"] {
-            let sizes = space.axis(name).map(|axis| {
-                let sizes = axis.choices.iter().map(Choice::size);
-                sizes.collect::<Option<Vec<usize>>>().unwrap_or_default()
-            });
-            let fits = sizes.is_some_and(|sizes| {
-                !sizes.is_empty() && sizes.iter().all(|size| (1..=4096).contains(size))
-            });
-            if !fits {
-                return Err(refuse(
-                    format!("axis `{name}` is missing, or has other choices than 1 to 4096"),
-                    "give it sizes",
-                ));
-            }
-        }
+        check_axes(space).map_err(|(problem, remedy)| refuse(problem, &remedy))?;
         let sizes = config
             .input
             .into_iter()
             .chain([config.outputs])
             .chain(config.hidden);
-        if sizes.into_iter().any(|size| !(1..=4096).contains(&size)) {
+        if sizes.into_iter().any(|size| !SIZES.contains(&size)) {
             return Err(refuse(
                 "input, outputs or hidden is outside 1 to 4096".to_string(),
                 "correct it",
@@ -171,9 +224,7 @@ impl Surrogate {
         };
         let (channels, kernels) = (sizes("channels"), sizes("kernels"));
         let block = space.chosen(design, "block").unwrap_or_default();
-        let block = block
-            .first()
-            .and_then(|block| Block::of(&block.to_string()));
+        let block = block.first().and_then(|block| block_of(block));
         // A single kernel is that of all layers.
         let layers = channels.iter().zip(kernels.iter().cycle());
         ConvolutionalCandidate {
@@ -352,5 +403,27 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(message.contains("axis `channels` is missing"), "{message}");
+        // An axis whose choices would be ignored is refused as well.
+        for (axis, part) in [
+            (
+                "network.block = [\"conv\", \"dense\"]",
+                "axis `block` cannot",
+            ),
+            ("network.layers = [2, 4]", "axis `layers` changes nothing"),
+            ("hardware.array = [\"large\"]", "axis `array` cannot"),
+            (
+                "hardware.adc_bits = { times = 2, of = [4, 8] }",
+                "axis `adc_bits` cannot",
+            ),
+        ] {
+            let odd = space(&format!("{LCDA}\n{axis}"));
+            let found = Surrogate::new(&SurrogateConfig::default(), &odd);
+            let message = found.err().unwrap().to_string();
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        let odd = space(&LCDA.replace("kernels = { times = 6", "kernels = { times = 2"));
+        let found = Surrogate::new(&SurrogateConfig::default(), &odd);
+        let message = found.err().unwrap().to_string();
+        assert!(message.contains("another number of positions"), "{message}");
     }
 }

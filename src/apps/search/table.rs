@@ -77,6 +77,25 @@ impl Table {
                 config.axis
             );
         };
+        let other = space.axes().iter().find(|axis| axis.name != config.axis);
+        if let Some(other) = other {
+            bail!(
+                "axis `{}` has no meaning: the rows of the table are found by `{}` alone",
+                other.name,
+                config.axis
+            );
+        }
+        if let Some(column) = config
+            .columns
+            .iter()
+            .find(|column| !column.scale.is_finite())
+        {
+            bail!(
+                "evaluation.column {}: scale = {}, which is no finite number",
+                column.column,
+                column.scale
+            );
+        }
         let metadata = fs_err::metadata(&config.file)
             .with_context(|| format!("there is no table at {path}: give it with --table FILE"))?;
         if metadata.len() > MOST_BYTES {
@@ -166,6 +185,12 @@ impl Table {
         if accelerator.is_some() {
             measures.push(Measure::new("energy", "pJ", Better::Lower));
             measures.push(Measure::new("latency", "s", Better::Lower));
+        }
+        for (number, measure) in measures.iter().enumerate() {
+            let name = &measure.name;
+            if measures[..number].iter().any(|other| other.name == *name) {
+                bail!("two measures are called `{name}`: give a column another name");
+            }
         }
         Ok(Self {
             config: config.clone(),
@@ -262,11 +287,15 @@ mod tests {
                           [[column]]\ncolumn = \"good\"\nscale = 0.01\nbetter = \"higher\"";
 
     fn open(csv: &str, config: &str) -> Result<(Space, Table)> {
+        open_of(SPACE, csv, config)
+    }
+
+    fn open_of(space: &str, csv: &str, config: &str) -> Result<(Space, Table)> {
         let folder = tempfile::tempdir().unwrap();
         let mut config: TableConfig = toml::from_str(config).unwrap();
         config.file = folder.path().join("t.csv");
         std::fs::write(&config.file, csv).unwrap();
-        let space = Space::new(toml::from_str::<SpaceConfig>(SPACE).unwrap()).unwrap();
+        let space = Space::new(toml::from_str::<SpaceConfig>(space).unwrap()).unwrap();
         let table = Table::open(&config, &space)?;
         Ok((space, table))
     }
@@ -305,6 +334,22 @@ mod tests {
             let message = open(csv, CONFIG).err().unwrap().to_string();
             assert!(message.contains(part), "{part}: {message}");
         }
+        for (config, part) in [
+            (CONFIG.replace("0.01", "nan"), "scale = NaN"),
+            (
+                format!(
+                    "{CONFIG}\n[[column]]\ncolumn = \"bad\"\nname = \"good\"\nbetter = \"lower\""
+                ),
+                "two measures are called `good`",
+            ),
+        ] {
+            let message = open("cell,bad,good\n", &config).err().unwrap().to_string();
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        let more = format!("{SPACE}\nhardware.array = [64]");
+        let message = open_of(&more, "cell,good\n", CONFIG).err().unwrap();
+        let part = "axis `array` has no meaning";
+        assert!(message.to_string().contains(part), "{message}");
         let cells = format!("accelerator = \"isaac\"\n{CONFIG}");
         let message = open("cell,good\n", &cells).err().unwrap().to_string();
         assert!(

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use crossburn_checkpoints::{ChatMessage, ChatRole, ChatTemplate};
 use crossburn_models::decoder::{Cache, Generation, Sampling, Stop};
-use crossburn_training::search::{Exchange, Message, Role, Speaker, SpeakerProblem};
+use crossburn_training::search::{Message, Role, Speaker, SpeakerProblem};
 
 use super::speakers::REPLY_TOKENS;
 use crate::cli::model_choice::{ModelChoice, RunningModel};
@@ -105,9 +105,5 @@ impl Speaker for Local {
         })?;
         // A reply that was broken off is none.
         Ok((!self.stop.load(Ordering::Relaxed)).then_some(answer))
-    }
-
-    fn kept(&mut self, _: &Exchange) -> Result<(), SpeakerProblem> {
-        Ok(())
     }
 }

@@ -20,13 +20,15 @@ use crate::apps::search::{Contest, Contestant, SearchJob, SpaceFile};
 /// Search a space of designs: which network on which hardware
 ///
 /// SPACE says what can be designed, how designs are measured, and how measures become a score. Proposers search it one after the other, each with
-/// every seed; the table says how fast each gets how far. The report draws the score against evaluations and the designs that no other beats.
+/// every seed. The table shows the highest score of each after some evaluations. The report draws the score against evaluations, and the designs that no
+/// other design beats in everything.
 ///
-/// Proposers: random, evolution (regularised), reinforce (a policy gradient), tpe (a Parzen estimator), heuristic (rules of thumb). Those that are spoken
-/// with search once: chat (an OpenAI-compatible endpoint), local (a language model on this machine), command (any program), replay (a
-/// recorded conversation). They read the task and all earlier scores, and reply with one line of JSON; an error is told to them once.
+/// Proposers: random, evolution (regularised), reinforce (a policy gradient), tpe (a Parzen estimator), heuristic (rules of thumb). Four more are spoken
+/// with, and search once: chat (an OpenAI-compatible endpoint), local (a language model on this machine), command (any program), replay (a
+/// recorded conversation). They read the task and the earlier scores, and reply with one line of JSON. A reply that is no design is answered once with what
+/// is wrong.
 ///
-/// Ctrl-C keeps all evaluations and replies, and --resume goes on with them.
+/// Ctrl-C keeps all evaluations and replies, and --resume continues from them.
 ///
 /// Example: crossburn search lcda --budget 100 --seeds 10
 ///
@@ -44,13 +46,13 @@ pub(super) struct Search {
         help_heading = "Search"
     )]
     proposer: Vec<String>,
-    /// Evaluations of each search; repeated and invalid proposals count
+    /// Evaluations of each search, those of repeated and of invalid proposals included
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Search")]
     budget: usize,
     /// Searches of each proposer
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Search")]
     seeds: usize,
-    /// Seed of the first of them; the others follow
+    /// Seed of the first search of each proposer; the others have the next numbers
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Search")]
     seed: u64,
     /// The most of a measure that a design may have, in the unit of the measure: energy=2e8,area=40
@@ -62,13 +64,13 @@ pub(super) struct Search {
         help_heading = "Search"
     )]
     limit: Vec<(String, f64)>,
-    /// In place of the score of the space: r-ae (energy), r-al (latency), or the name of a measure
+    /// Score designs by r-ae (energy), r-al (latency) or a measure, by its name [default: the score of the space]
     #[arg(long, value_name = "SCORE", help_heading = "Search")]
     score: Option<String>,
-    /// Hide names and values from proposers: what do they gain by what they know?
+    /// Hide the names and values of the space from proposers, to see what they gain by knowing them
     #[arg(long, help_heading = "Search")]
     naive: bool,
-    /// The table of a space that is measured by one, as CSV [default: the file that the space names, beside it]
+    /// The table that designs are looked up in, as CSV, for a space of kind `table` [default: the file that the space names]
     #[arg(long, value_name = "FILE", help_heading = "Search")]
     table: Option<PathBuf>,
     #[command(flatten)]
@@ -76,7 +78,7 @@ pub(super) struct Search {
     /// Folder of the run [default: runs/search-SPACE]
     #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
-    /// Go on with the evaluations and replies in the folder
+    /// Continue from the evaluations and replies in the folder
     #[arg(long, help_heading = "Options")]
     resume: bool,
     /// Print the resolved settings and stop
@@ -201,8 +203,6 @@ impl Search {
             file: &file,
             budget: self.budget,
             seeds: seeds.collect(),
-            hidden: self.naive,
-            contestants,
             config,
             reproduce: command_line::repeated(&[]),
             out: &out,
@@ -210,7 +210,7 @@ impl Search {
             stop: &stop,
             observer: &bars(),
         };
-        let Some(results) = job.run(&contest)? else {
+        let Some(results) = job.run(&contest, contestants)? else {
             note(&format!(
                 "evaluations and replies are kept: continue with `{}`",
                 command_line::resumed()

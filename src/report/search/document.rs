@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{page, plots, summary, table};
-use crate::report::check::{finite, invalid};
+use crate::report::check::{finite, fraction, invalid};
 use crate::report::document::origin;
 use crate::report::draw::{Drawing, Page};
 use crate::report::{Document, Origin, ReportError, Timing};
@@ -168,7 +168,7 @@ impl SearchRun {
             finite(&format!("{field}.best"), *score)?;
         }
         match self.hypervolume {
-            Some(share) => finite(&format!("{field}.hypervolume"), share),
+            Some(share) => fraction(&format!("{field}.hypervolume"), share),
             None => Ok(()),
         }
     }
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn what_no_search_can_have_is_refused_by_name() {
         type Change = fn(&mut SearchResults);
-        let changes: [(&str, Change); 9] = [
+        let changes: [(&str, Change); 10] = [
             ("designs is inf", |found| found.designs = f64::INFINITY),
             ("optimum is NaN", |found| found.optimum = Some(f64::NAN)),
             ("measures are none", |found| found.measures.clear()),
@@ -276,6 +276,9 @@ mod tests {
             }),
             ("runs[0].best does not rise", |found| {
                 found.proposers[0].runs[0].best.push((2, 0.1));
+            }),
+            ("runs[0].hypervolume is 1.5, outside 0..=1", |found| {
+                found.proposers[0].runs[0].hypervolume = Some(1.5);
             }),
             ("winner.values are 1, not 2", |found| {
                 found.winner.as_mut().unwrap().values.pop();

@@ -27,7 +27,7 @@ pub(super) fn page(results: &SearchResults, plots: &[Drawing]) -> Page {
     if !results.conversation.is_empty() {
         page = page
             .heading("Conversation")
-            .remark("Replies as they came, and what was answered to those that name no design. Prompts are in the run folder.")
+            .remark("Each reply as it came, and what is wrong with it if it names no design. The prompts are in the run folder.")
             .table(&conversation(results));
     }
     page
@@ -59,7 +59,7 @@ fn conversation(results: &SearchResults) -> Table {
             exchange.problem.clone().unwrap_or_default(),
         ]
     });
-    Table::new(["Evaluation", "", ""]).rows(rows)
+    Table::new(["Evaluation", "Reply", "What is wrong with it"]).rows(rows)
 }
 
 #[cfg(test)]

@@ -17,6 +17,17 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// The choice that the text form of a design writes as `text`.
+    pub(super) fn read(text: &str) -> Self {
+        if let Ok(whole) = text.parse() {
+            return Self::Whole(whole);
+        }
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Self::Number(number),
+            _ => Self::Word(text.to_string()),
+        }
+    }
+
     /// Its number; none for a word.
     pub fn number(&self) -> Option<f64> {
         match self {
@@ -40,6 +51,10 @@ impl Choice {
             Self::Number(number) if !number.is_finite() => Some("is not finite"),
             Self::Word(word) if !is_word(word) => {
                 Some("is not a word of letters, digits and _ . + - (at most 40)")
+            }
+            // The text form has no quotes, so such a word would be read back as a number.
+            Self::Word(word) if Self::read(word).number().is_some() => {
+                Some("is a number in quotes: leave out the quotes")
             }
             _ => None,
         }
@@ -98,23 +113,11 @@ pub enum Times {
     Axis(String),
 }
 
-/// What an axis describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Part {
-    /// The network.
-    Network,
-    /// The hardware.
-    Hardware,
-}
-
 /// An axis of a checked space.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     /// Its name.
     pub name: String,
-    /// What it describes.
-    pub part: Part,
     /// The choices at each of its positions.
     pub choices: Vec<Choice>,
     /// How many positions it has.
@@ -133,9 +136,13 @@ impl Axis {
 
     /// The number of `choice` among its choices.
     pub fn position_of(&self, choice: &Choice) -> Option<usize> {
-        let same = |own: &Choice| match (own.number(), choice.number()) {
-            (Some(a), Some(b)) => a == b,
-            _ => own == choice,
+        // Whole numbers are compared as such, since large ones are equal as floating-point numbers; 1 and 1.0 are the same choice.
+        let same = |own: &Choice| match (own, choice) {
+            (Choice::Whole(a), Choice::Whole(b)) => a == b,
+            _ => match (own.number(), choice.number()) {
+                (Some(a), Some(b)) => a == b,
+                _ => own == choice,
+            },
         };
         self.choices.iter().position(same)
     }

@@ -1,4 +1,7 @@
 //! How differently a network serves groups of people, from what their items are taken for.
+//!
+//! No search uses these measures: no data source says which group an item belongs to. A [`Judge`](super::Judge) of your own that trains networks on such
+//! data can measure designs by them.
 
 use crate::TrainingError;
 

@@ -6,11 +6,12 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | `space.rs`, `axis.rs`, `constraint.rs` | what can be designed, and how is a design written? |
+//! | `space.rs`, `space/`, `axis.rs`, `constraint.rs` | what can be designed, and how is a design written? |
 //! | `proposer/` | which design comes next? |
 //! | `reply.rs`, `prompt.rs` | what does a proposer that reads text see, and how is its reply read? |
 //! | `trial.rs`, `score.rs` | what is a design worth? |
-//! | `pareto.rs`, `fairness.rs` | which designs are best where several things count, and how fair is a network? |
+//! | `pareto.rs` | which designs are best where several things count? |
+//! | `fairness.rs` | how fair is a network? For judges of your own: none here uses it |
 //! | `run.rs` | what is a search? |
 
 mod axis;
@@ -26,7 +27,7 @@ mod space;
 mod trial;
 
 pub use crate::draws::Draws;
-pub use axis::{Axis, AxisConfig, Choice, Part, SeveralConfig, Times};
+pub use axis::{Axis, AxisConfig, Choice, SeveralConfig, Times};
 pub use constraint::Constraint;
 pub use fairness::{Equality, GroupCounts, equality, unfairness};
 pub use pareto::{hypervolume, pareto_set};

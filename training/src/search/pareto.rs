@@ -46,7 +46,7 @@ pub fn pareto_set(points: &[&[f64]], better: &[Better]) -> Vec<usize> {
 /// The volume of what `points` dominate down to `reference`, a point that is worse than all that counts; what is beyond it counts
 /// nothing. In the product of the units of the values.
 ///
-/// Computed by slices along the last value (Zitzler 1999): exact, and fast for the few values of a design.
+/// Computed by slices along the last value (Zitzler 1999), of the points that no other dominates: exact, and fast for the few values of a design.
 pub fn hypervolume(points: &[&[f64]], reference: &[f64], better: &[Better]) -> f64 {
     let gains = |point: &&[f64]| -> Option<Vec<f64>> {
         let values = point.iter().zip(reference).zip(better);
@@ -55,7 +55,9 @@ pub fn hypervolume(points: &[&[f64]], reference: &[f64], better: &[Better]) -> f
         let gains: Vec<f64> = gains.collect();
         gains.iter().all(|gain| *gain > 0.0).then_some(gains)
     };
-    volume(points.iter().filter_map(gains).collect())
+    // What is dominated adds nothing, and there may be many such points.
+    let front = pareto_set(points, better).into_iter();
+    volume(front.filter_map(|place| gains(&points[place])).collect())
 }
 
 /// The volume of the boxes from zero to each of `corners`.
@@ -138,7 +140,9 @@ mod tests {
             let points: Vec<&[f64]> = corners.iter().map(|corner| &corner[..]).collect();
             let volume = hypervolume(&points, &[0.0; 3], &[UP; 3]);
             assert_eq!(volume, cells.count() as f64, "{corners:?}");
-            // The front alone has the same volume.
+            // The front alone has the same volume, and so has any order of the points.
+            let turned: Vec<&[f64]> = points.iter().rev().copied().collect();
+            assert_eq!(hypervolume(&turned, &[0.0; 3], &[UP; 3]), volume);
             let front = pareto_set(&points, &[UP; 3]);
             let front: Vec<&[f64]> = front.into_iter().map(|place| points[place]).collect();
             assert_eq!(hypervolume(&front, &[0.0; 3], &[UP; 3]), volume);

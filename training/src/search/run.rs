@@ -1,6 +1,6 @@
 //! The loop of a search: propose, judge, score, until the budget is spent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::proposer::{Proposal, Proposer};
@@ -47,11 +47,11 @@ impl Search<'_> {
         watch: &mut dyn FnMut(&[Trial]) -> ControlFlow<()>,
     ) -> Result<Searched, TrainingError> {
         let mut searched = Searched::default();
+        let mut proposed = BTreeSet::new();
         while searched.trials.len() < self.budget {
             let trial = match proposer.propose(self.view, &searched.trials)? {
                 Proposal::Design(design) => {
-                    let mut earlier = searched.trials.iter();
-                    let repeated = earlier.any(|trial| trial.design.as_ref() == Some(&design));
+                    let repeated = !proposed.insert(design.clone());
                     self.trial(judge, design, repeated, cache)?
                 }
                 Proposal::Invalid(reason) => Trial {
@@ -74,6 +74,38 @@ impl Search<'_> {
         Ok(searched)
     }
 
+    /// The score of a design with these values, which are finite.
+    ///
+    /// # Errors
+    /// Why it is refused, in words: a limit, or a score that is not finite.
+    fn worth(&self, values: &[f64]) -> Result<f64, String> {
+        if let Some(reason) = self.limits.iter().find_map(|limit| limit.refuses(values)) {
+            return Err(reason);
+        }
+        match self.score.of(values) {
+            score if score.is_finite() => Ok(score),
+            score => Err(format!("its score is {score}")),
+        }
+    }
+
+    /// The score of a design that is not proposed; none for one that is refused.
+    ///
+    /// # Errors
+    /// Those of `judge`.
+    pub fn score_of(
+        &self,
+        judge: &dyn Judge,
+        design: &Design,
+    ) -> Result<Option<f64>, TrainingError> {
+        if self.space.check(design).is_err() {
+            return Ok(None);
+        }
+        Ok(match sound(judge, judge.judge(self.space, design)?)? {
+            Judged::Refused(_) => None,
+            Judged::Measured(values) => self.worth(&values).ok(),
+        })
+    }
+
     fn trial(
         &self,
         judge: &dyn Judge,
@@ -82,39 +114,24 @@ impl Search<'_> {
         cache: &mut BTreeMap<Design, Judged>,
     ) -> Result<Trial, TrainingError> {
         let judged = match (cache.get(&design), self.space.check(&design)) {
-            (Some(judged), _) => judged.clone(),
+            (Some(judged), _) => sound(judge, judged.clone())?,
             (None, Err(reason)) => Judged::Refused(reason),
             (None, Ok(())) => {
-                let judged = judge.judge(self.space, &design)?;
+                let judged = sound(judge, judge.judge(self.space, &design)?)?;
                 cache.insert(design.clone(), judged.clone());
                 judged
             }
         };
-        let refused = |values: Vec<f64>, reason: String| (values, Some(reason), INVALID_SCORE);
-        let (values, refused, score) = match judged {
-            Judged::Refused(reason) => refused(Vec::new(), reason),
-            Judged::Measured(values) if values.len() != judge.measures().len() => {
-                let (found, measures) = (values.len(), judge.measures().len());
-                refused(
-                    Vec::new(),
-                    format!("it was given {found} values, not {measures}"),
-                )
-            }
+        let (values, found) = match judged {
+            Judged::Refused(reason) => (Vec::new(), Err(reason)),
             Judged::Measured(values) => {
-                let odd = values.iter().position(|value| !value.is_finite());
-                let above = self.limits.iter().find_map(|limit| limit.refuses(&values));
-                match (odd, above) {
-                    (Some(place), _) => {
-                        let name = &judge.measures()[place].name;
-                        refused(Vec::new(), format!("{name} is {}", values[place]))
-                    }
-                    (None, Some(reason)) => refused(values, reason),
-                    (None, None) => match self.score.of(&values) {
-                        score if score.is_finite() => (values, None, score),
-                        score => refused(values, format!("its score is {score}")),
-                    },
-                }
+                let found = self.worth(&values);
+                (values, found)
             }
+        };
+        let (score, refused) = match found {
+            Ok(score) => (score, None),
+            Err(reason) => (INVALID_SCORE, Some(reason)),
         };
         Ok(Trial {
             design: Some(design),
@@ -124,6 +141,30 @@ impl Search<'_> {
             repeated,
         })
     }
+}
+
+/// What `judge` found, with one finite value for each of its measures; a design with another value is refused.
+fn sound(judge: &dyn Judge, judged: Judged) -> Result<Judged, TrainingError> {
+    let Judged::Measured(values) = &judged else {
+        return Ok(judged);
+    };
+    let measures = judge.measures();
+    if values.len() != measures.len() {
+        let (found, wanted) = (values.len(), measures.len());
+        return Err(TrainingError::data(
+            "the judge of designs",
+            format!("it gives {found} values for {wanted} measures"),
+            "give one value for each measure",
+        ));
+    }
+    let mut named = measures.iter().zip(values);
+    let odd = named.find(|(_, value)| !value.is_finite());
+    Ok(
+        match odd.map(|(measure, value)| format!("{} is {value}", measure.name)) {
+            Some(reason) => Judged::Refused(reason),
+            None => judged,
+        },
+    )
 }
 
 #[cfg(test)]

@@ -106,6 +106,17 @@ impl Score {
                 )),
             }
         };
+        let quality_of = |name: &str| {
+            let place = find(name)?;
+            match measures[place].better {
+                Better::Higher => Ok((place, 1.0)),
+                Better::Lower => Err(TrainingError::data(
+                    "score",
+                    format!("less of `{name}` is better, so it is no quality"),
+                    "name a measure of which more is better",
+                )),
+            }
+        };
         let positive = |reference: f64| match reference > 0.0 && reference.is_finite() {
             true => Ok(()),
             false => Err(TrainingError::data(
@@ -125,16 +136,30 @@ impl Score {
                 reference,
             } => {
                 positive(*reference)?;
-                vec![(find(quality)?, 1.0), in_unit(energy, "pJ")?]
+                vec![quality_of(quality)?, in_unit(energy, "pJ")?]
             }
             ScoreConfig::RAl {
                 quality,
                 latency,
                 reference,
-                ..
+                floor,
             } => {
                 positive(*reference)?;
-                vec![(find(quality)?, 1.0), in_unit(latency, "s")?]
+                if !floor.is_finite() {
+                    return Err(TrainingError::data(
+                        "score",
+                        format!("floor = {floor}"),
+                        "use a finite number",
+                    ));
+                }
+                vec![quality_of(quality)?, in_unit(latency, "s")?]
+            }
+            ScoreConfig::Weighted { weights } if weights.is_empty() => {
+                return Err(TrainingError::data(
+                    "score",
+                    "weights are missing",
+                    "weigh a measure, such as weights = { quality = 1.0 }",
+                ));
             }
             ScoreConfig::Weighted { weights } => weights
                 .iter()
@@ -167,11 +192,6 @@ impl Score {
                 terms.map(|(place, weight)| weight * values[*place]).sum()
             }
         }
-    }
-
-    /// What it is made of.
-    pub fn config(&self) -> &ScoreConfig {
-        &self.config
     }
 
     /// Its formula in words.
@@ -296,7 +316,7 @@ pub struct Priority {
 /// measure, those that are within the tolerance of the best of them by the second, and so on; the first of what is left.
 ///
 /// # Errors
-/// [`TrainingError::Data`] for a measure that does not exist.
+/// [`TrainingError::Data`] for a measure that does not exist, and for a tolerance that is no number from 0 on.
 pub fn best_by_priority(
     points: &[&[f64]],
     order: &[Priority],
@@ -305,6 +325,13 @@ pub fn best_by_priority(
     let mut left: Vec<usize> = (0..points.len()).collect();
     for priority in order {
         let place = place_of(measures, &priority.measure, "priority")?;
+        if priority.within.is_nan() || priority.within < 0.0 {
+            return Err(TrainingError::data(
+                "priority",
+                format!("within = {} of `{}`", priority.within, priority.measure),
+                "use a number from 0 on",
+            ));
+        }
         let better = measures[place].better;
         let value = |point: &usize| better.orient(points[*point][place]);
         let best = left.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
@@ -368,6 +395,15 @@ mod tests {
                 "kind = \"weighted\"\nweights = { quality = nan }",
                 "the weight of `quality` is NaN",
             ),
+            ("kind = \"weighted\"\nweights = {}", "weights are missing"),
+            (
+                "kind = \"r-ae\"\nquality = \"latency\"\nenergy = \"energy\"",
+                "less of `latency` is better",
+            ),
+            (
+                "kind = \"r-al\"\nquality = \"quality\"\nlatency = \"latency\"\nfloor = nan",
+                "floor = NaN",
+            ),
         ] {
             let message = score(text).unwrap_err().to_string();
             assert!(message.contains(part), "{part}: {message}");
@@ -412,5 +448,13 @@ mod tests {
         assert_eq!(best(&[("energy", 0.0)]), Some(3));
         assert_eq!(best(&[]), Some(0));
         assert_eq!(best_by_priority(&[], &[], &measures()).unwrap(), None);
+        for within in [f64::NAN, -0.1] {
+            let order = [Priority {
+                measure: "quality".to_string(),
+                within,
+            }];
+            let error = best_by_priority(&points, &order, &measures()).unwrap_err();
+            assert!(error.to_string().contains("within = "), "{error}");
+        }
     }
 }

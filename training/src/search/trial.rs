@@ -41,7 +41,8 @@ impl Measure {
 }
 
 /// What a judge finds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Judged {
     /// One value for every measure of the judge.
     Measured(Vec<f64>),

@@ -221,6 +221,7 @@ fn addresses_are_checked_before_anything_is_sent() {
         "ftp://a",
         "http://",
         "http://me:hunter2@host/v1",
+        "me:hunter2@host/v1",
     ] {
         let config = EndpointConfig {
             url: url.to_string(),

@@ -223,12 +223,11 @@ impl HeuristicPrior {
 
     /// A neighbour of the best design that was not proposed.
     fn nearby(&mut self, space: &Space, best: &Trial) -> Option<Design> {
-        // Without any rule there is nothing that a neighbour would be better for.
-        space
-            .axes()
-            .iter()
-            .any(|axis| !matches!(rule(axis), Rule::None))
-            .then_some(())?;
+        let knows = |axis: &Axis| !matches!(rule(axis), Rule::None);
+        // In a space without any known axis, the prior draws designs at random.
+        if !space.axes().iter().any(knows) {
+            return None;
+        }
         let design = best.design.as_ref()?;
         (0..TRIES).find_map(|_| {
             let other = space.neighbour(design, &mut self.draws)?;

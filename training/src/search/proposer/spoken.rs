@@ -63,20 +63,12 @@ pub trait Speaker {
     /// Why nothing is said any more.
     fn reply(&mut self, messages: &[Message]) -> Result<Option<String>, SpeakerProblem>;
 
-    /// Hears what became of an exchange, to keep it.
+    /// Hears what became of an exchange. Only a speaker that keeps exchanges does something with it.
     ///
     /// # Errors
     /// Why it cannot be kept.
-    fn kept(&mut self, exchange: &Exchange) -> Result<(), SpeakerProblem>;
-}
-
-impl<S: Speaker + ?Sized> Speaker for Box<S> {
-    fn reply(&mut self, messages: &[Message]) -> Result<Option<String>, SpeakerProblem> {
-        (**self).reply(messages)
-    }
-
-    fn kept(&mut self, exchange: &Exchange) -> Result<(), SpeakerProblem> {
-        (**self).kept(exchange)
+    fn kept(&mut self, _exchange: &Exchange) -> Result<(), SpeakerProblem> {
+        Ok(())
     }
 }
 

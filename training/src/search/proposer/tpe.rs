@@ -19,8 +19,8 @@ const TRIES: usize = 50;
 
 /// A tree-structured Parzen estimator with one weight per choice and position.
 ///
-/// Trials are parted into the good ones and the others. Candidates are drawn as good ones are distributed, and the one is proposed that is most
-/// likelier among the good than among the others.
+/// Trials are parted into the good ones and the others. Candidates are drawn as the good ones are distributed. Proposed is the candidate with the
+/// largest ratio of its probability among the good ones to that among the others.
 ///
 /// # Source
 /// Bergstra et al., "Algorithms for hyper-parameter optimization", NeurIPS 2011, section 4, on categorical variables; numbers of trials and
@@ -47,7 +47,7 @@ impl Tpe {
             .collect();
         known.sort_by(|a, b| b.1.total_cmp(&a.1));
         let good = ((known.len() as f64 * GOOD_SHARE).ceil() as usize).min(MOST_GOOD);
-        let (good, others) = known.split_at(good.min(known.len()));
+        let (good, others) = known.split_at(good);
         let (good, others) = (weights(space, good), weights(space, others));
         let mut best: Option<(f64, Design)> = None;
         for _ in 0..CANDIDATES {

@@ -135,7 +135,74 @@ fn what_is_not_finite_is_never_a_score() {
             .unwrap();
         assert_eq!(found.trials[0].score, INVALID_SCORE);
         assert!(best(&found.trials).is_none());
+        // Nor is it kept, since JSON has no such numbers.
+        let reason = format!("quality is {odd}");
+        assert_eq!(found.trials[0].refused.as_ref(), Some(&reason));
+        let kept: Vec<Judged> = cache.into_values().collect();
+        assert_eq!(kept, [Judged::Refused(reason)]);
     }
+}
+
+#[test]
+fn a_judge_that_leaves_out_a_measure_stops_the_search() {
+    struct Short(Vec<Measure>);
+    impl Judge for Short {
+        fn measures(&self) -> &[Measure] {
+            &self.0
+        }
+        fn judge(&self, _: &Space, _: &Design) -> Result<Judged, TrainingError> {
+            Ok(Judged::Measured(vec![1.0]))
+        }
+    }
+    let space = space("name = \"a\"\nnetwork.x = [1]");
+    let score = score("quality");
+    let search = Search {
+        space: &space,
+        view: &space,
+        score: &score,
+        limits: &[],
+        budget: 1,
+    };
+    let mut proposer = built_in("random", 1).unwrap();
+    let mut cache = BTreeMap::new();
+    let go = &mut |_: &[Trial]| ControlFlow::Continue(());
+    let judge = Short(sums().0);
+    let error = search
+        .run(&judge, &mut *proposer, &mut cache, go)
+        .unwrap_err();
+    let part = "it gives 1 values for 2 measures";
+    assert!(error.to_string().contains(part), "{error}");
+    assert!(cache.is_empty());
+    // A kept evaluation of other measures is no better.
+    cache.insert(space.design(vec![0]).unwrap(), Judged::Measured(Vec::new()));
+    let mut proposer = built_in("random", 1).unwrap();
+    search
+        .run(&sums(), &mut *proposer, &mut cache, go)
+        .unwrap_err();
+}
+
+#[test]
+fn designs_are_scored_without_being_proposed() {
+    let space = space(
+        "name = \"a\"\nnetwork.x = [1, 2, 3]\nnetwork.y = [1, 2]\n\
+         [[constraint]]\nkind = \"order\"\nsmaller = \"x\"\nlarger = \"y\"",
+    );
+    let score = score("quality");
+    let limits = [Limit::new("cost", 3.0, &sums().0).unwrap()];
+    let search = Search {
+        space: &space,
+        view: &space,
+        score: &score,
+        limits: &limits,
+        budget: 1,
+    };
+    let of = |text: &str| {
+        let number = |at: usize| text[at..=at].parse::<u16>().unwrap() - 1;
+        let design = space.design(vec![number(0), number(1)]).unwrap();
+        search.score_of(&sums(), &design).unwrap()
+    };
+    // By hand: 1 + 2; x above y breaks the constraint, and 2 · 2 the limit.
+    assert_eq!([of("12"), of("21"), of("22")], [Some(3.0), None, None]);
 }
 
 /// The scores of a proposer with a seed, and the designs that were judged.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crossburn_noise::path_hash;
+
 use super::*;
 
 fn space(text: &str) -> Result<Space, String> {
@@ -94,6 +96,10 @@ fn spaces_that_make_no_sense_are_refused_by_name() {
         ),
         ("name = \"a\"\nnetwork.x = [nan]", "is not finite"),
         ("name = \"a\"\nnetwork.x = [\"a b\"]", "is not a word"),
+        (
+            "name = \"a\"\nnetwork.x = [\"1e3\"]",
+            "is a number in quotes",
+        ),
         (
             "name = \"a\"\nnetwork.x = 3",
             "an axis is a list of choices",

@@ -1,0 +1,188 @@
+//! What all searches of a contest share: the space, who measures its designs, and how measures become a score.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Result, bail};
+use crossburn_training::search::{
+    Design, Draws, Goal, Judged, Limit, Measure, Priority, Proposer, Score, ScoreConfig, Search,
+    Searched, Space, best_by_priority,
+};
+use rayon::prelude::*;
+
+use super::space_file::{Measurer, SpaceFile};
+
+/// Spaces of at most this many designs are looked through for the best.
+const LOOKED_THROUGH: f64 = 50_000.0;
+/// Designs that are drawn to see whether any keeps the limits.
+const LIMIT_DRAWS: usize = 500;
+
+/// Everything that all searches of a contest share.
+pub(crate) struct Contest {
+    pub(super) space: Space,
+    /// What proposers see of the space.
+    view: Space,
+    /// Whether names and values of the space are hidden from proposers.
+    pub(super) hidden: bool,
+    pub(super) measurer: Measurer,
+    pub(super) score: Score,
+    pub(super) limits: Vec<Limit>,
+    priorities: Vec<Priority>,
+}
+
+/// For how long a search goes on.
+#[derive(Clone, Copy)]
+pub(super) struct Extent<'a> {
+    pub(super) budget: usize,
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Contest {
+    /// Checks everything before anything is searched.
+    ///
+    /// # Errors
+    /// What cannot be used, and limits that no design seems to keep.
+    pub(crate) fn new(
+        file: &SpaceFile,
+        score: &ScoreConfig,
+        limits: &[(String, f64)],
+        hidden: bool,
+    ) -> Result<Self> {
+        let space = file.space()?;
+        let measurer = file.judge(&space)?;
+        let measures = measurer.judge.measures();
+        let limits = limits
+            .iter()
+            .map(|(name, most)| Limit::new(name, *most, measures));
+        let contest = Self {
+            view: match hidden {
+                true => space.anonymous(),
+                false => space.clone(),
+            },
+            hidden,
+            score: Score::new(score.clone(), measures)?,
+            limits: limits.collect::<Result<_, _>>()?,
+            priorities: file.priorities.clone(),
+            space,
+            measurer,
+        };
+        best_by_priority(&[], &contest.priorities, contest.measures())?;
+        contest.check_limits()?;
+        Ok(contest)
+    }
+
+    pub(super) fn measures(&self) -> &[Measure] {
+        self.measurer.judge.measures()
+    }
+
+    /// The place of the best of `points` by the priorities of the space, where it has any.
+    pub(super) fn by_priority(&self, points: &[&[f64]]) -> Result<Option<usize>> {
+        Ok(match self.priorities.is_empty() {
+            true => None,
+            false => best_by_priority(points, &self.priorities, self.measures())?,
+        })
+    }
+
+    /// What proposers that are spoken with are told of the goal.
+    pub(super) fn goal(&self) -> Goal {
+        match self.hidden {
+            true => Goal::hidden(),
+            false => Goal {
+                score: self.score.words(),
+                limits: self.limits.iter().map(Limit::words).collect(),
+                measures: self.measures().to_vec(),
+            },
+        }
+    }
+
+    fn rules(&self, budget: usize) -> Search<'_> {
+        Search {
+            space: &self.space,
+            view: &self.view,
+            score: &self.score,
+            limits: &self.limits,
+            budget,
+        }
+    }
+
+    /// Refuses limits that none of many random designs keeps.
+    fn check_limits(&self) -> Result<()> {
+        if self.limits.is_empty() {
+            return Ok(());
+        }
+        let mut draws = Draws::new(0, "limits");
+        let mut least: Option<Vec<f64>> = None;
+        for _ in 0..LIMIT_DRAWS {
+            let Some(design) = self.space.draw(&mut draws) else {
+                break;
+            };
+            let Judged::Measured(values) = self.measurer.judge.judge(&self.space, &design)? else {
+                continue;
+            };
+            if self.limits.iter().all(|l| l.refuses(&values).is_none()) {
+                return Ok(());
+            }
+            least = Some(match least {
+                None => values,
+                Some(least) => least.iter().zip(&values).map(|(a, b)| a.min(*b)).collect(),
+            });
+        }
+        let words: Vec<String> = self.limits.iter().map(Limit::words).collect();
+        let Some(least) = least else {
+            bail!(
+                "none of {LIMIT_DRAWS} random designs can be built: check the hardware axes of the space"
+            );
+        };
+        let seen = self.measures().iter().zip(least).filter(|(measure, _)| {
+            self.limits
+                .iter()
+                .any(|limit| limit.measure() == measure.name)
+        });
+        let seen: Vec<String> = seen
+            .map(|(measure, least)| format!("{} {least:.4e} {}", measure.name, measure.unit))
+            .collect();
+        bail!(
+            "none of {LIMIT_DRAWS} random designs keeps --limit {}: the least that was seen is {}",
+            words.join(" and "),
+            seen.join(", ")
+        )
+    }
+
+    /// The highest score of the space, where all of it can be looked through.
+    pub(super) fn optimum(&self) -> Result<Option<f64>> {
+        if self.space.size() > LOOKED_THROUGH {
+            return Ok(None);
+        }
+        let rules = self.rules(0);
+        let designs: Vec<Design> = self.space.designs().collect();
+        let scores = designs
+            .par_iter()
+            .map(|design| rules.score_of(&*self.measurer.judge, design));
+        let scores = scores.collect::<Result<Vec<Option<f64>>, _>>()?;
+        Ok(scores.into_iter().flatten().reduce(f64::max))
+    }
+
+    /// One search. `advance` hears the highest score after every evaluation.
+    pub(super) fn search(
+        &self,
+        proposer: &mut dyn Proposer,
+        extent: Extent<'_>,
+        cache: &mut BTreeMap<Design, Judged>,
+        advance: &dyn Fn(f64),
+    ) -> Result<Searched> {
+        let mut highest = f64::NEG_INFINITY;
+        let rules = self.rules(extent.budget);
+        let searched = rules.run(&*self.measurer.judge, proposer, cache, &mut |trials| {
+            if let Some(trial) = trials.last() {
+                highest = highest.max(trial.score);
+            }
+            advance(highest);
+            match extent.stop.load(Ordering::Relaxed) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })?;
+        Ok(searched)
+    }
+}
