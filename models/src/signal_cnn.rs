@@ -334,7 +334,7 @@ impl Classifier for SignalCnn {
         }
         let mut linear = |path: String, layer: &Linear| {
             let first = std::mem::replace(&mut points, 1);
-            match self.means && first > 1 {
+            match self.means {
                 true => IntegerStage::linear_on_means(path, layer, first),
                 false => IntegerStage::linear(path, layer, first),
             }

@@ -1,15 +1,14 @@
 //! A variational autoencoder: one whose codes are kept near a normal distribution while it learns.
 
 use burn::module::Module;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::Tensors;
 use crossburn_hardware::layer::conv2d;
 use serde::{Deserialize, Serialize};
 
-use crate::autoencoder::doubled;
+use crate::autoencoder::{convolution, doubled};
 use crate::step_draws::normals;
 use crate::{Activation, Autoencoder, ModelError, Network, Restored};
 
@@ -115,12 +114,7 @@ impl VariationalAutoencoderConfig {
     /// A network on `device` for images whose height and width are multiples of 2 to the number of levels.
     /// [`ModelConfig`](crate::ModelConfig) checks that.
     pub fn init(&self, device: &Device) -> VariationalAutoencoder {
-        let convolution = |from, to, stride| {
-            Conv2dConfig::new([from, to], [3, 3])
-                .with_stride([stride, stride])
-                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                .init(device)
-        };
+        let convolution = |from, to, stride| convolution(from, to, stride, device);
         let widths: Vec<usize> = (0..self.levels)
             .map(|level| self.width * (1 << level.min(LEVELS)).min(WIDEST))
             .collect();

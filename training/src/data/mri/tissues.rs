@@ -126,9 +126,9 @@ impl Reader for TissuePhantom {
         reversed: Option<bool>,
     ) -> Option<(Chain, Result<bool, TrainingError>)> {
         let config = &self.config;
-        let reversed = config.reverse.decided(reversed, || {
-            Ok(config.is_reversed(seed, &self.maps()?))
-        });
+        let reversed = config
+            .reverse
+            .decided(reversed, || Ok(config.is_reversed(seed, &self.maps()?)));
         Some((config.chain(), reversed))
     }
 }
