@@ -399,12 +399,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             return Ok(());
         }
         let better = self.evaluation.metric().better;
-        for (name, number) in shown(population, better) {
-            let name = match cell {
-                None => format!("{name} chip ({number})"),
-                Some(_) if name != WORST => continue,
-                Some(cell) => format!("{cell}: {name} chip ({number})"),
-            };
+        for (name, number) in shown(population, better, cell) {
             let chip = ChipSeed::new(population.seed, number);
             let charts = clock.time("charts", || self.evaluation.charts_of_chip(fab, chip))?;
             self.figures.borrow_mut().add_chip(&name, charts);
@@ -450,25 +445,26 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     }
 }
 
-/// What the worst chip is called.
-const WORST: &str = "worst";
-
-/// The best, the median and the worst chip of a population by their numbers; fewer where it has fewer.
-fn shown(population: &PopulationSummary, better: Better) -> Vec<(&'static str, u64)> {
+/// The best, the median and the worst chip of a population, with their numbers; fewer where it has fewer. Of a cell among several the worst
+/// alone.
+fn shown(population: &PopulationSummary, better: Better, cell: Option<&str>) -> Vec<(String, u64)> {
     let mut order: Vec<usize> = (0..population.values.len()).collect();
     let oriented = |chip: &usize| better.orient(population.values[*chip]);
     order.sort_by(|a, b| oriented(b).total_cmp(&oriented(a)));
-    let number = |rank: usize| population.first + order[rank] as u64;
-    match order.len() {
-        0 => Vec::new(),
-        1 => vec![(WORST, number(0))],
-        2 => vec![("best", number(0)), (WORST, number(1))],
-        chips => vec![
-            ("best", number(0)),
-            ("median", number(chips / 2)),
-            (WORST, number(chips - 1)),
-        ],
-    }
+    let ranks = match (order.len(), cell) {
+        (0, _) => Vec::new(),
+        (chips, Some(_)) | (chips @ 1, None) => vec![("worst", chips - 1)],
+        (2, None) => vec![("best", 0), ("worst", 1)],
+        (chips, None) => vec![("best", 0), ("median", chips / 2), ("worst", chips - 1)],
+    };
+    let named = |(name, rank): (&str, usize)| {
+        let number = population.first + order[rank] as u64;
+        match cell {
+            Some(cell) => (format!("{cell}: {name} chip ({number})"), number),
+            None => (format!("{name} chip ({number})"), number),
+        }
+    };
+    ranks.into_iter().map(named).collect()
 }
 
 /// The file that keeps the chips of one way to evaluate, of one cell where there are several.
@@ -480,6 +476,7 @@ fn file(what: &str, cell: Option<&str>) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use crossburn_noise::Population;
 
@@ -487,16 +484,26 @@ mod tests {
 
     #[test]
     fn shown_chips_are_ranked_by_the_better_end() {
-        let shown_of = |values: &[f64], better| {
+        let check = |values: &[f64], better, cell, expected: &[(&str, u64)]| {
             let population = Population::new(1, 10, values.to_vec());
-            let summary = PopulationSummary::of(&population, 4).ok()?;
-            Some(shown(&summary, better))
+            let summary = PopulationSummary::of(&population, 4).unwrap();
+            let found = shown(&summary, better, cell);
+            let found: Vec<(&str, u64)> = found.iter().map(|(n, at)| (n.as_str(), *at)).collect();
+            assert_eq!(found, expected);
         };
         let values = [0.5, 0.9, 0.1, 0.7, 0.6];
-        let best_first = Some(vec![("best", 11), ("median", 14), ("worst", 12)]);
-        assert_eq!(shown_of(&values, Better::Higher), best_first);
-        let best_first = Some(vec![("best", 12), ("median", 14), ("worst", 11)]);
-        assert_eq!(shown_of(&values, Better::Lower), best_first);
-        assert_eq!(shown_of(&[0.3], Better::Lower), Some(vec![("worst", 10)]));
+        let [best, median, worst] = [
+            ("best chip (11)", 11),
+            ("median chip (14)", 14),
+            ("worst chip (12)", 12),
+        ];
+        check(&values, Better::Higher, None, &[best, median, worst]);
+        let [best, worst] = [("best chip (12)", 12), ("worst chip (11)", 11)];
+        check(&values, Better::Lower, None, &[best, median, worst]);
+        let of_cell = ("rram1: worst chip (12)", 12);
+        check(&values, Better::Higher, Some("rram1"), &[of_cell]);
+        let two = [("best chip (10)", 10), ("worst chip (11)", 11)];
+        check(&[0.9, 0.5], Better::Higher, None, &two);
+        check(&[0.3], Better::Lower, None, &[("worst chip (10)", 10)]);
     }
 }
