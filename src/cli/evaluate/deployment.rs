@@ -186,12 +186,12 @@ impl HardwareArguments {
         }))
     }
 
-    /// `source` as the network asks for it: with its widths, and where single layers or slices are to have errors with the hardware for each of
-    /// them. `find` gives the weights of the network on arrays.
+    /// `source` with what these options take from the network: with `--trained-bits` the widths of its weights, and with `--errors-by` one hardware
+    /// for each layer or slice. `find` gives the weights of the network on arrays.
     ///
     /// # Errors
-    /// A network in full precision that is to give its widths, several cells, a hardware that says already which of its cells deviate, and what
-    /// the network refuses.
+    /// `--trained-bits` for a weight in full precision, `--errors-by` for several cells or for a hardware that names slices with errors itself,
+    /// and what `find` refuses.
     pub(super) fn for_network(
         &self,
         source: ChipSource,
