@@ -98,7 +98,7 @@ pub struct LayerOverride {
     /// Full scale of its inputs, in the units of the network, in place of what `operation.input_range` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_scale: Option<f32>,
-    /// The slices of its weights whose cells deviate from their targets, the lowest from 0; all where absent, and none where empty. It shows
+    /// The slices of its weights whose cells deviate from their targets, the lowest being 0: all where absent, none where empty. It shows
     /// what single layers and slices cost; no real chip is like that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<Vec<usize>>,

@@ -1,12 +1,12 @@
-//! A hardware that treats every layer of a network differently.
+//! Hardware that treats the layers of a network differently: in their widths, or in which cells have errors.
 
 use super::{Hardware, LayerOverride};
 use crate::map::{Mapping, WeightMatrix};
 use crate::{HardwareError, WeightBits};
 
 impl Hardware {
-    /// The same hardware whose cells hold the weights at the paths of `bits` in these widths, beside what the file says of these layers. Of a
-    /// weight of one bit they hold two, since their integers have a zero. A layer that is digital or has a mapping of its own stays as it is.
+    /// The same hardware whose cells hold the weights at the paths of `bits` in these widths. All else that the file says of these layers stays.
+    /// Weights of one bit take two, since the integers of cells have a zero. A layer that is digital or has a mapping of its own stays as it is.
     ///
     /// # Errors
     /// What no longer fits together.
@@ -36,11 +36,12 @@ impl Hardware {
         Self::try_from(config)
     }
 
-    /// The same hardware once for each layer at `paths`, or with `by_slice` for each slice of its weights, whose cells alone deviate: all other
-    /// cells hold their targets. Layers that are digital are left out. Each has the path and the slice, the lowest from 0.
+    /// One hardware for each layer at `paths`, or with `by_slice` for each slice of each layer, on which the cells of that layer or slice alone
+    /// deviate. All other cells hold their targets. Digital layers are left out. With each hardware come the path and the number of the slice, the
+    /// lowest being 0.
     ///
     /// # Errors
-    /// [`HardwareError::Conflict`] for a hardware whose file says already which cells deviate, and what the mapping refuses.
+    /// [`HardwareError::Conflict`] for a hardware that has `errors` already, and what the mapping refuses.
     pub fn with_errors_in_one(
         &self,
         paths: &[String],
@@ -49,7 +50,7 @@ impl Hardware {
         if let Some(layer) = self.config().layers.iter().find(|l| l.errors.is_some()) {
             return Err(HardwareError::conflict(
                 format!(
-                    "layers one by one, and `errors` of the section [[layer]] of `{}`",
+                    "errors in one layer or slice at a time, and `errors` of the section [[layer]] of `{}`",
                     layer.path
                 ),
                 "leave one of them out",

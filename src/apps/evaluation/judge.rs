@@ -382,8 +382,8 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         Ok(summary.transpose()?)
     }
 
-    /// Adds the worst, the median and the best chip of a whole population to the charts; the worst alone of a cell among several. A shard
-    /// does not know which chips they are.
+    /// Adds the best, the median and the worst chip of a population to the charts; of a cell among several the worst alone. A shard adds none,
+    /// since it does not know which chips these are.
     fn draw_chips(
         &self,
         fab: &impl Fab<N>,
