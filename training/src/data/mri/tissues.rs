@@ -142,7 +142,6 @@ impl Reader for TissuePhantom {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::data::DataSource;
 
     #[test]
