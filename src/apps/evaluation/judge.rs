@@ -467,10 +467,11 @@ fn shown(population: &PopulationSummary, better: Better, cell: Option<&str>) -> 
     ranks.into_iter().map(named).collect()
 }
 
-/// The file that keeps the chips of one way to evaluate, of one cell where there are several.
+/// The file that keeps the chips of one way to evaluate, of one cell where there are several. A cell may be called after the weight of a graph,
+/// whose name may have slashes.
 fn file(what: &str, cell: Option<&str>) -> String {
     match cell {
-        Some(cell) => format!("{what}-{cell}.json"),
+        Some(cell) => format!("{what}-{}.json", cell.replace(['/', '\\'], "-")),
         None => format!("{what}.json"),
     }
 }
@@ -481,6 +482,13 @@ mod tests {
     use crossburn_noise::Population;
 
     use super::*;
+
+    #[test]
+    fn kept_chips_lie_in_the_folder_of_the_run() {
+        assert_eq!(file("chips", None), "chips.json");
+        let found = file("chips", Some("model/dense/kernel:0 slice 1"));
+        assert_eq!(found, "chips-model-dense-kernel:0 slice 1.json");
+    }
 
     #[test]
     fn shown_chips_are_ranked_by_the_better_end() {
