@@ -269,6 +269,7 @@ fn single_layers_and_slices_have_errors_alone() {
         })
         .collect()
     };
+    // So large an error that a network that was trained with noise loses accuracy in six chips of a hundred items.
     let whole = rows("whole", &[])[0].1;
     let layers = rows("layers", &["--errors-by", "layer"]);
     assert_eq!(layers.len(), 2, "{layers:?}");
@@ -279,9 +280,9 @@ fn single_layers_and_slices_have_errors_alone() {
         for (number, (name, _)) in slices.iter().enumerate() {
             assert_eq!(*name, format!("{} slice {number}", layer.0));
         }
-        // Seven bits: 0.6 of the range of the top slice are 0.6 * 64 / 127 of the largest weight, of the lowest one 0.6 * 3 / 127.
-        assert!(slices[0].1 >= slices[3].1, "{slices:?}");
-        assert!(slices[0].1 >= whole, "{whole} {slices:?}");
+        // The top slice counts 64 of 127, the lowest one 3: cells err by 0.3 of the largest weight there, and by 0.014 here.
+        assert!(slices[0].1 > slices[3].1, "{slices:?}");
+        assert!(slices[0].1 > whole, "{whole} {slices:?}");
     }
     // Weights of four bits, of which three are magnitude.
     let narrow = rows("narrow", &["--errors-by", "slice", "--trained-bits"]);

@@ -43,8 +43,8 @@ const DETECTOR: [(&str, &[u8]); 2] = [
     ),
 ];
 
-/// Writes the language model that comes with the program into `folder`, in the layout of the Hugging Face hub. Files that are there already as they should be
-/// are left alone.
+/// Writes the language model that comes with the program into `folder`, in the layout of the Hugging Face hub. Files that are there already with
+/// the same content are left alone.
 ///
 /// # Errors
 /// [`CheckpointError::Write`].
@@ -52,8 +52,8 @@ pub fn write_shipped_model(folder: &Path) -> Result<(), CheckpointError> {
     write_files(folder, &LANGUAGE_MODEL)
 }
 
-/// Writes the checkpoint of the detector of arrhythmia that comes with the program into `folder`. Files that are there already as they should be are
-/// left alone.
+/// Writes the checkpoint of the detector of arrhythmia that comes with the program into `folder`. Files that are there already with the same
+/// content are left alone.
 ///
 /// # Errors
 /// [`CheckpointError::Write`].

@@ -188,12 +188,7 @@ pub struct ConvAutoencoder {
 impl ConvAutoencoderConfig {
     /// A network on `device` for images whose height and width are multiples of 4.
     pub fn init(&self, device: &Device) -> ConvAutoencoder {
-        let convolution = |from, to, stride| {
-            Conv2dConfig::new([from, to], [3, 3])
-                .with_stride([stride, stride])
-                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                .init(device)
-        };
+        let convolution = |from, to, stride| convolution(from, to, stride, device);
         let activation = || Activation::new(self.bits, device);
         let (width, wide) = (self.width, 2 * self.width);
         ConvAutoencoder {
@@ -209,6 +204,14 @@ impl ConvAutoencoderConfig {
             act4: activation(),
         }
     }
+}
+
+/// A 3×3 convolution that keeps the size of an image, or divides it by `stride`.
+pub(crate) fn convolution(from: usize, to: usize, stride: usize, device: &Device) -> Conv2d {
+    Conv2dConfig::new([from, to], [3, 3])
+        .with_stride([stride, stride])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .init(device)
 }
 
 /// Every pixel twice, in both directions.

@@ -32,32 +32,30 @@ pub fn with_step_draws<T>(generator: Philox, work: impl FnOnce() -> T) -> T {
 
 /// The next `count` draws of the step, uniform in (0, 1); `None` outside of one.
 pub(crate) fn uniforms(count: usize) -> Option<Vec<f64>> {
+    let Draws { generator, block } = take(count)?;
     let mut values = vec![0.0; count];
-    next(count, |draws| {
-        draws.generator.fill_uniform_from(draws.block, &mut values)
-    })?;
+    generator.fill_uniform_from(block, &mut values);
     Some(values)
 }
 
 /// The next `count` draws of the step, standard normal; `None` outside of one.
 pub(crate) fn normals(count: usize) -> Option<Vec<f32>> {
+    let Draws { generator, block } = take(count)?;
     let mut values = vec![0.0; count];
-    next(count, |draws| {
-        draws.generator.fill_normal_from(draws.block, &mut values)
-    })?;
+    generator.fill_normal_from(block, &mut values);
     Some(values)
 }
 
-fn next(count: usize, fill: impl FnOnce(Draws)) -> Option<()> {
+/// Where the next `count` draws of the step begin, which are then taken; `None` outside of one.
+fn take(count: usize) -> Option<Draws> {
     let draws = DRAWS.get()?;
-    fill(draws);
     // A block has four words.
     let drawn = count.div_ceil(4) as u64;
     DRAWS.set(Some(Draws {
         block: draws.block + drawn,
         ..draws
     }));
-    Some(())
+    Some(draws)
 }
 
 #[cfg(test)]

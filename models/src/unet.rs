@@ -1,8 +1,8 @@
 //! A U-Net: an autoencoder whose halves are joined at every resolution, for images that are to be restored.
 
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
-use burn::nn::{GroupNorm, GroupNormConfig, PaddingConfig2d};
+use burn::nn::conv::{Conv2d, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::{Device, Tensor};
 use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::Tensors;
@@ -10,6 +10,7 @@ use crossburn_hardware::layer::{conv_transpose2d, conv2d};
 use crossburn_kernels::group_norm;
 use serde::{Deserialize, Serialize};
 
+use crate::autoencoder::convolution;
 use crate::{Activation, Autoencoder, ModelError, Network};
 
 /// The most groups of channels that a norm takes its statistics of.
@@ -190,14 +191,6 @@ impl UNetConfig {
             output: convolution(first, self.channels, 1, device),
         }
     }
-}
-
-/// A 3×3 convolution that keeps the size of an image, or divides it by `stride`.
-fn convolution(from: usize, to: usize, stride: usize, device: &Device) -> Conv2d {
-    Conv2dConfig::new([from, to], [3, 3])
-        .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-        .init(device)
 }
 
 fn normed(norm: &Option<GroupNorm>, x: Tensor<4>) -> Tensor<4> {

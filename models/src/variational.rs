@@ -1,15 +1,14 @@
-//! A variational autoencoder: one whose codes are kept near a normal distribution while it learns.
+//! A variational autoencoder: training keeps its codes near a normal distribution.
 
 use burn::module::Module;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_hardware::WeightBits;
 use crossburn_hardware::enclosure::Tensors;
 use crossburn_hardware::layer::conv2d;
 use serde::{Deserialize, Serialize};
 
-use crate::autoencoder::doubled;
+use crate::autoencoder::{convolution, doubled};
 use crate::step_draws::normals;
 use crate::{Activation, Autoencoder, ModelError, Network, Restored};
 
@@ -32,7 +31,7 @@ pub struct VariationalAutoencoderConfig {
     pub levels: usize,
     /// Channels of the code.
     pub code: usize,
-    /// What the divergence of codes from a normal distribution counts beside the reconstruction error, both per value of the image.
+    /// Weight of the divergence of codes from a normal distribution; the reconstruction error has the weight 1. Both are per value of the image.
     pub kl: f64,
     /// Width of weights and activations; full precision where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +59,8 @@ impl Default for VariationalAutoencoderConfig {
 /// penalty = kl / n · Σ (μ² + σ² − 1 − ln σ²) / 2      over the values of the code; n values in the image
 /// ```
 ///
-/// With a mean absolute error as reconstruction error and `kl` = 1 the sum is the bound of the source for Laplace noise of scale 1, divided by n.
+/// With the mean absolute error as reconstruction error and `kl` = 1, error and penalty add up to the bound of the source for Laplace noise of
+/// scale 1, divided by n, but for a constant.
 ///
 /// # Source
 /// Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014, appendix B. The weight of the divergence is that of Higgins et al.,
@@ -80,7 +80,7 @@ pub struct VariationalAutoencoder {
 }
 
 impl VariationalAutoencoderConfig {
-    /// Refuses sizes of which one is zero, more halvings than images have, and a weight that is no number from 0 on.
+    /// Refuses a size of zero, more halvings than images have, and a weight of the divergence that is negative or not finite.
     pub(crate) fn check(&self) -> Result<(), ModelError> {
         let counts = [
             ("channels", self.channels),
@@ -115,12 +115,7 @@ impl VariationalAutoencoderConfig {
     /// A network on `device` for images whose height and width are multiples of 2 to the number of levels.
     /// [`ModelConfig`](crate::ModelConfig) checks that.
     pub fn init(&self, device: &Device) -> VariationalAutoencoder {
-        let convolution = |from, to, stride| {
-            Conv2dConfig::new([from, to], [3, 3])
-                .with_stride([stride, stride])
-                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                .init(device)
-        };
+        let convolution = |from, to, stride| convolution(from, to, stride, device);
         let widths: Vec<usize> = (0..self.levels)
             .map(|level| self.width * (1 << level.min(LEVELS)).min(WIDEST))
             .collect();

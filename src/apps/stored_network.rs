@@ -41,6 +41,11 @@ pub(crate) struct StoredNetwork {
 }
 
 impl StoredNetwork {
+    /// Refuses a network that is no `kind`, such as a classifier.
+    pub(crate) fn is_no<T>(&self, kind: &str) -> Result<T> {
+        bail!("{} is no {kind}", self.folder.display())
+    }
+
     /// The checkpoint at `path`, or the one inside the run folder there; or the model of another program there, which has neither
     /// recipe nor data: a classifier in an ONNX file, or a language model, a folder of the Hugging Face hub or a GGUF file.
     ///

@@ -1,4 +1,4 @@
-//! A hardware that treats every layer of a network differently.
+//! Hardware that treats the layers of a network differently: in their widths, or in which cells have errors.
 
 use super::{Hardware, LayerOverride};
 use crate::map::{Mapping, WeightMatrix};
@@ -42,7 +42,7 @@ impl Hardware {
     /// `by_slice`, the slice, counted from 0, the lowest.
     ///
     /// # Errors
-    /// [`HardwareError::Conflict`] for a hardware whose file says already which cells deviate, and what the mapping refuses.
+    /// [`HardwareError::Conflict`] for a hardware that has `errors` already, and what the mapping refuses.
     pub fn with_errors_in_one(
         &self,
         paths: &[String],
@@ -51,7 +51,7 @@ impl Hardware {
         if let Some(layer) = self.config().layers.iter().find(|l| l.errors.is_some()) {
             return Err(HardwareError::conflict(
                 format!(
-                    "layers one by one, and `errors` of the section [[layer]] of `{}`",
+                    "errors in one layer or slice at a time, and `errors` of the section [[layer]] of `{}`",
                     layer.path
                 ),
                 "leave one of them out",

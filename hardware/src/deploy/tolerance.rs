@@ -6,6 +6,7 @@ use burn::module::Module;
 use crossburn_noise::worst_case::{DeviationBounds, Deviations, EntryBounds};
 
 use super::MappedNetwork;
+use super::mapped_network::MappedWeight;
 use super::network_weights::{in_matrices, replace};
 use crate::HardwareError;
 use crate::layer::in_layout;
@@ -17,7 +18,8 @@ pub type CellConductances = BTreeMap<String, Vec<Vec<Vec<f32>>>>;
 
 impl<M: Module + Sync> MappedNetwork<M> {
     /// How far the weights of this network can be off when verification accepts every cell at `tolerance`
-    /// ([`Acceptance`]): cells lie within `tolerance * (g_max - g_min)` of their targets and at 0 µS or above.
+    /// ([`Acceptance`]): cells lie within `tolerance * (g_max - g_min)` of their targets and at 0 µS or above. Cells of slices that
+    /// [`LayerOverride::errors`](super::LayerOverride::errors) leaves out hold their targets.
     ///
     /// A weight is linear in the conductances of its own cells, so that the box is exact: every point of it is a chip
     /// that write-verify accepts, and there are no others. Cells that fail all their pulses, cells that a selection leaves
@@ -31,10 +33,16 @@ impl<M: Module + Sync> MappedNetwork<M> {
         let mut boxes = BTreeMap::new();
         for (path, shape, _) in self.stored_matrices()? {
             let (mut low, mut high) = (Vec::new(), Vec::new());
-            for mapped in &self.weights[&path].matrices {
+            let weight = &self.weights[&path];
+            for mapped in &weight.matrices {
                 refuse_unit_column(mapped, &path)?;
-                for weight in 0..mapped.outputs * mapped.inputs {
-                    let [down, up] = reach(mapped, tolerance, weight);
+                let accepted = Accepted {
+                    weight,
+                    mapped,
+                    tolerance,
+                };
+                for entry in 0..mapped.outputs * mapped.inputs {
+                    let [down, up] = accepted.reach(entry);
                     low.push(down as f32);
                     high.push(up as f32);
                 }
@@ -66,10 +74,17 @@ impl<M: Module + Sync> MappedNetwork<M> {
         }
         let mut found = CellConductances::new();
         for (path, shape, _) in self.stored_matrices()? {
-            let matrices = &self.weights[&path].matrices;
-            let moves = in_matrices(&deviations[&path], &shape, matrices.len())?;
-            let groups = matrices.iter().zip(moves);
-            let groups = groups.map(|(mapped, moves)| moved(mapped, tolerance, &moves.values));
+            let weight = &self.weights[&path];
+            let moves = in_matrices(&deviations[&path], &shape, weight.matrices.len())?;
+            let groups = weight.matrices.iter().zip(moves);
+            let groups = groups.map(|(mapped, moves)| {
+                let accepted = Accepted {
+                    weight,
+                    mapped,
+                    tolerance,
+                };
+                accepted.moved(&moves.values)
+            });
             found.insert(path, groups.collect());
         }
         Ok(found)
@@ -128,52 +143,63 @@ fn refuse_unit_column(mapped: &MappedMatrix, path: &str) -> Result<(), HardwareE
     }
 }
 
-/// How far the cell at `target` can be from it, down and up, in µS.
-fn room(mapped: &MappedMatrix, tolerance: f64, target: f32) -> [f64; 2] {
-    let target = f64::from(target);
-    let ends = Acceptance::new(tolerance, mapped.range).ends(target);
-    ends.map(|end| end - target)
+/// The cells of one matrix of a weight, each within a tolerance of its target.
+struct Accepted<'a> {
+    weight: &'a MappedWeight,
+    mapped: &'a MappedMatrix,
+    tolerance: f64,
 }
 
-/// How far a cell of `plane` can move weight `weight` down and up, and the moves in µS that do.
-fn ends(mapped: &MappedMatrix, tolerance: f64, plane: &Plane, weight: usize) -> [(f64, f64); 2] {
-    let scale = f64::from(mapped.scales[weight / mapped.inputs]);
-    let gain = scale * f64::from(mapped.signed_gain(plane));
-    let [down, up] = room(mapped, tolerance, plane.targets[weight]);
-    match gain < 0.0 {
-        true => [(gain * up, up), (gain * down, down)],
-        false => [(gain * down, down), (gain * up, up)],
+impl Accepted<'_> {
+    /// How far cell `cell` of `plane` can be from its target, down and up, in µS. A cell that the hardware keeps from deviating cannot move.
+    fn room(&self, plane: &Plane, cell: usize) -> [f64; 2] {
+        if !self.weight.errs(plane.slice) {
+            return [0.0; 2];
+        }
+        let target = f64::from(plane.targets[cell]);
+        let ends = Acceptance::new(self.tolerance, self.mapped.range).ends(target);
+        ends.map(|end| end - target)
     }
-}
 
-/// How far all cells of weight `weight` can move it down and up.
-fn reach(mapped: &MappedMatrix, tolerance: f64, weight: usize) -> [f64; 2] {
-    let mut total = [0.0; 2];
-    for plane in &mapped.planes {
-        let ends = ends(mapped, tolerance, plane, weight);
-        for (total, (by, _)) in total.iter_mut().zip(ends) {
-            *total += by;
+    /// How far a cell of `plane` can move entry `entry` of the weight down and up, and the moves in µS that do.
+    fn ends(&self, plane: &Plane, entry: usize) -> [(f64, f64); 2] {
+        let scale = f64::from(self.mapped.scales[entry / self.mapped.inputs]);
+        let gain = scale * f64::from(self.mapped.signed_gain(plane));
+        let [down, up] = self.room(plane, entry);
+        match gain < 0.0 {
+            true => [(gain * up, up), (gain * down, down)],
+            false => [(gain * down, down), (gain * up, up)],
         }
     }
-    total
-}
 
-/// The cells of every plane of one matrix whose weights, in rows of outputs, move by `moves`.
-fn moved(mapped: &MappedMatrix, tolerance: f64, moves: &[f32]) -> Vec<Vec<f32>> {
-    let mut planes = mapped.targets();
-    for (weight, by) in moves.iter().enumerate() {
-        let side = usize::from(*by > 0.0);
-        let most = reach(mapped, tolerance, weight)[side];
-        if *by == 0.0 || most == 0.0 {
-            continue;
+    /// How far all cells of entry `entry` can move it down and up.
+    fn reach(&self, entry: usize) -> [f64; 2] {
+        let mut total = [0.0; 2];
+        for plane in &self.mapped.planes {
+            for (total, (by, _)) in total.iter_mut().zip(self.ends(plane, entry)) {
+                *total += by;
+            }
         }
-        let part = (f64::from(*by) / most).min(1.0);
-        for (cells, plane) in planes.iter_mut().zip(&mapped.planes) {
-            let (_, way) = ends(mapped, tolerance, plane, weight)[side];
-            cells[weight] = (f64::from(plane.targets[weight]) + part * way) as f32;
-        }
+        total
     }
-    planes
+
+    /// The cells of every plane, where the entries, in rows of outputs, move by `moves`.
+    fn moved(&self, moves: &[f32]) -> Vec<Vec<f32>> {
+        let mut planes = self.mapped.targets();
+        for (entry, by) in moves.iter().enumerate() {
+            let side = usize::from(*by > 0.0);
+            let most = self.reach(entry)[side];
+            if *by == 0.0 || most == 0.0 {
+                continue;
+            }
+            let part = (f64::from(*by) / most).min(1.0);
+            for (cells, plane) in planes.iter_mut().zip(&self.mapped.planes) {
+                let (_, way) = self.ends(plane, entry)[side];
+                cells[entry] = (f64::from(plane.targets[entry]) + part * way) as f32;
+            }
+        }
+        planes
+    }
 }
 
 #[cfg(test)]

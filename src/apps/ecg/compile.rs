@@ -225,14 +225,14 @@ impl WithNetwork for CompileJob<'_> {
     }
 
     fn autoencoder<A: Autoencoder>(self, _: A) -> Self::Output {
-        bail!("{} is no classifier", self.trained.stored.folder.display())
+        self.trained.stored.is_no("classifier")
     }
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> Self::Output {
-        bail!("{} is no classifier", self.trained.stored.folder.display())
+        self.trained.stored.is_no("classifier")
     }
 
     fn embedder<E: Embedder>(self, _: E) -> Self::Output {
-        bail!("{} is no classifier", self.trained.stored.folder.display())
+        self.trained.stored.is_no("classifier")
     }
 }

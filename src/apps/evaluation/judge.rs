@@ -5,20 +5,20 @@ use std::cell::RefCell;
 use anyhow::{Context, Result};
 use crossburn_hardware::deploy::{Fab, Fidelity, MappedNetwork};
 use crossburn_models::Network;
-use crossburn_noise::{Better, ChipSeed, Direction, Looks, Race, SubsetSimulation, Variation};
+use crossburn_noise::{ChipSeed, Direction, Looks, Race, SubsetSimulation, Variation};
 use crossburn_training::{Batches, Evaluation, Learn, Task};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::chip_source::{OnTargets, Target};
 use super::job::{EvaluationJob, Sweep};
+use super::record::{Found, file, shown};
 use super::worst_chip::WorstChip;
-use crate::apps::population::{self, ChipStore, Draw};
+use crate::apps::population::{self, Draw};
 use crate::apps::study::{self, Clock};
-use crate::apps::workplace::{Stage, Workplace};
 use crate::apps::{hardware, race, rare};
 use crate::report::{
-    AlsoMeasured, Figures, ImportanceSummary, KppEntry, LooksSummary, MethodResults, OnHardware,
-    Percentiles, PopulationSummary, RareSummary,
+    AlsoMeasured, Figures, ImportanceSummary, MethodResults, OnHardware, Percentiles,
+    PopulationSummary, RareSummary,
 };
 
 /// Judges one network.
@@ -35,9 +35,6 @@ pub(super) struct Judge<'a, N, T: Task> {
     /// What the task shows of the items; some chips join.
     pub(super) figures: RefCell<Figures>,
 }
-
-/// What was found about the chips of one fab: all of them, unless they raced.
-type Found = (Option<PopulationSummary>, Percentiles);
 
 impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     pub(super) fn on_variation(
@@ -69,7 +66,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         let mut sweep = Vec::new();
         let Sweep { variations, chips } = &self.job.sweep;
         let total = (variations.len() as u64).saturating_mul(*chips);
-        let progress = self.stage("versus sigma", total, "chip");
+        let progress = self.job.stage("versus sigma", total, "chip");
         for (sigma, variation) in variations {
             let draw = Draw {
                 fab: &self.evaluation.varied(variation),
@@ -85,7 +82,11 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             };
             sweep.push(study::sweep_point(*sigma, &chips)?);
         }
-        let method = self.method(None, (population, percentiles))?;
+        let method = (self.job).row(
+            None,
+            (self.clean, self.also.as_slice()),
+            (population, percentiles),
+        )?;
         Ok(Some(vec![MethodResults { sweep, ..method }]))
     }
 
@@ -143,25 +144,8 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     ) -> Result<Option<MethodResults>> {
         let fab = mapped.fab(fidelity)?;
         let cost = hardware::cost(mapped)?;
-        if fidelity == Fidelity::Weight && !mapped.unseen().is_empty() {
-            self.note(&format!(
-                "no array-aware layer uses {}: their cost is left out",
-                mapped.unseen().join(", ")
-            ));
-        }
         let device = &mapped.hardware().config().device;
-        if fidelity == Fidelity::Weight && device.has_read_noise() {
-            self.note(&format!(
-                "{}: its reads scatter; a frozen weight leaves out what changes from read to read, --fidelity array has it",
-                device.config().kind()
-            ));
-        }
-        if device.iv_curve().is_some() {
-            self.note(&format!(
-                "{}: its current is no straight line, which chips leave out: they compute with conductances",
-                device.config().kind()
-            ));
-        }
+        self.job.note_limits(fidelity, &mapped.unseen(), device);
         let ideal = clock.time("ideal", || self.evaluation.of(&fab.ideal()?))?;
         let stage = format!("evaluate on {}", cell.unwrap_or(name));
         let found = clock.time("chips", || self.chips(&fab, &stage, cell))?;
@@ -176,7 +160,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             };
             found.1.rare = Some(rare);
         }
-        let method = self.method(cell, found)?;
+        let method = (self.job).row(cell, (self.clean, self.also.as_slice()), found)?;
         Ok(Some(MethodResults {
             hardware: Some(OnHardware {
                 name: name.to_string(),
@@ -211,8 +195,8 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         file: &str,
     ) -> Result<Option<Found>> {
         let items = self.evaluation.items();
-        let progress = self.stage(stage, 0, "item");
-        let store = self.store(file, json!({ "race": self.job.of_chips }))?;
+        let progress = self.job.stage(stage, 0, "item");
+        let store = self.job.store(file, json!({ "race": self.job.of_chips }))?;
         let racing = race::Racing {
             race,
             store: &store,
@@ -243,8 +227,8 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         stage: &str,
         file: &str,
     ) -> Result<Option<Found>> {
-        let progress = self.stage(stage, self.job.chips, "chip");
-        let store = self.store(file, self.job.of_chips.clone())?;
+        let progress = self.job.stage(stage, self.job.chips, "chip");
+        let store = self.job.store(file, self.job.of_chips.clone())?;
         let mut found = None;
         for &chips in looks.chips() {
             progress.advance_to(0);
@@ -259,42 +243,18 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             let Some(population) = population::draw(self.evaluation, &draw)? else {
                 return Ok(None);
             };
-            let interval = population.kpp_interval(k, looks.each())?;
             let metric = self.evaluation.metric();
-            let (low, high) = interval.bounds(metric.range());
-            let open = 0.5 * (high - low);
-            let summary = LooksSummary {
-                k,
-                half_width,
-                looks: looks.chips().to_vec(),
-                chips,
-                confidence: looks.confidence(),
-                each: looks.each(),
-                kpp: KppEntry {
-                    value: population.kpp(k)?,
-                    low: interval.low,
-                    high: interval.high,
-                },
-                reached: open <= half_width,
-            };
+            let summary =
+                (self.job).look(&population, (k, half_width, looks), &metric, &*progress)?;
             let reached = summary.reached;
+            let all = PopulationSummary::of(&population, self.evaluation.items())?;
             let percentiles = Percentiles {
                 looks: Some(summary),
                 ..Percentiles::default()
             };
-            let population = PopulationSummary::of(&population, self.evaluation.items())?;
-            found = Some((Some(population), percentiles));
-            progress.say(format!("· KPP({k}) ± {}", metric.show(open)));
+            found = Some((Some(all), percentiles));
             if reached {
                 break;
-            }
-            if chips as u64 == self.job.chips {
-                self.note(&format!(
-                    "KPP({k}) is known to {} {} after {chips} chips, not to {}: use more --chips, with --resume to keep these",
-                    metric.digits(open),
-                    metric.step(),
-                    metric.digits(half_width)
-                ));
             }
         }
         Ok(found)
@@ -308,9 +268,9 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         cell: Option<&str>,
     ) -> Result<Option<RareSummary>> {
         let chips = simulation.config().chips;
-        let progress = self.stage("rare percentiles", 0, "chip");
+        let progress = self.job.stage("rare percentiles", 0, "chip");
         let of = json!({ "rare": self.job.of_chips, "chips": chips });
-        let store = self.store(&file("rare", cell), of)?;
+        let store = self.job.store(&file("rare", cell), of)?;
         let simulating = rare::Simulating {
             simulation,
             store: &store,
@@ -352,8 +312,10 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         };
         let chip = towards.as_ref().map(WorstChip::checksum);
         let of = json!({ "towards": of_chips, "chip": chip, "shift": shifting.shift() });
-        let store = self.store("towards.json", of)?;
-        let progress = self.stage("towards the worst chip", shifting.chips, "chip");
+        let store = self.job.store("towards.json", of)?;
+        let progress = self
+            .job
+            .stage("towards the worst chip", shifting.chips, "chip");
         let on_chip = || progress.advance(1);
         shifting.run(self.evaluation, &store, &on_chip, self.job.place.stop)
     }
@@ -366,8 +328,8 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         file: &str,
     ) -> Result<Option<PopulationSummary>> {
         let chips = self.job.part.clone();
-        let progress = self.stage(stage, chips.end - chips.start, "chip");
-        let store = self.store(file, self.job.of_chips.clone())?;
+        let progress = self.job.stage(stage, chips.end - chips.start, "chip");
+        let store = self.job.store(file, self.job.of_chips.clone())?;
         let draw = Draw {
             fab,
             seed: self.job.seed,
@@ -382,8 +344,8 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         Ok(summary.transpose()?)
     }
 
-    /// Adds the worst, the median and the best chip of a whole population to the charts; the worst alone of a cell among several. A shard
-    /// does not know which chips they are.
+    /// Adds the best, the median and the worst chip of a population to the charts; of a cell among several the worst alone. A shard adds none,
+    /// since it does not know which chips these are.
     fn draw_chips(
         &self,
         fab: &impl Fab<N>,
@@ -399,104 +361,11 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             return Ok(());
         }
         let better = self.evaluation.metric().better;
-        for (name, number) in shown(population, better) {
-            let name = match cell {
-                None => format!("{name} chip ({number})"),
-                Some(_) if name != WORST => continue,
-                Some(cell) => format!("{cell}: {name} chip ({number})"),
-            };
+        for (name, number) in shown(population, better, cell) {
             let chip = ChipSeed::new(population.seed, number);
             let charts = clock.time("charts", || self.evaluation.charts_of_chip(fab, chip))?;
             self.figures.borrow_mut().add_chip(&name, charts);
         }
         Ok(())
-    }
-
-    fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage> {
-        self.job.place.observer.stage(name, total, unit)
-    }
-
-    fn note(&self, line: &str) {
-        self.job.place.observer.note(line);
-    }
-
-    /// Finished chips of this run, kept in `file`; `of` is what they depend on.
-    fn store(&self, file: &str, of: Value) -> Result<ChipStore> {
-        let Workplace { out, resume, .. } = self.job.place;
-        ChipStore::open(out.join(file), of, resume)
-    }
-
-    /// One row of the document, called after the cell, or after the training where the cell is the hardware's own.
-    fn method(
-        &self,
-        cell: Option<&str>,
-        (population, percentiles): Found,
-    ) -> Result<MethodResults> {
-        let noise = self.job.stored.training_noise()?;
-        Ok(MethodResults {
-            name: cell.map_or_else(
-                || study::method_name(&self.job.stored.recipe),
-                str::to_string,
-            ),
-            training_noise: study::training_noise(&self.job.stored.recipe, &noise)?,
-            clean: self.clean,
-            also: self.also.clone(),
-            curve: Vec::new(),
-            population,
-            sweep: Vec::new(),
-            hardware: None,
-            percentiles: (percentiles != Percentiles::default()).then_some(percentiles),
-        })
-    }
-}
-
-/// What the worst chip is called.
-const WORST: &str = "worst";
-
-/// The best, the median and the worst chip of a population by their numbers; fewer where it has fewer.
-fn shown(population: &PopulationSummary, better: Better) -> Vec<(&'static str, u64)> {
-    let mut order: Vec<usize> = (0..population.values.len()).collect();
-    let oriented = |chip: &usize| better.orient(population.values[*chip]);
-    order.sort_by(|a, b| oriented(b).total_cmp(&oriented(a)));
-    let number = |rank: usize| population.first + order[rank] as u64;
-    match order.len() {
-        0 => Vec::new(),
-        1 => vec![(WORST, number(0))],
-        2 => vec![("best", number(0)), (WORST, number(1))],
-        chips => vec![
-            ("best", number(0)),
-            ("median", number(chips / 2)),
-            (WORST, number(chips - 1)),
-        ],
-    }
-}
-
-/// The file that keeps the chips of one way to evaluate, of one cell where there are several.
-fn file(what: &str, cell: Option<&str>) -> String {
-    match cell {
-        Some(cell) => format!("{what}-{cell}.json"),
-        None => format!("{what}.json"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crossburn_noise::Population;
-
-    use super::*;
-
-    #[test]
-    fn shown_chips_are_ranked_by_the_better_end() {
-        let shown_of = |values: &[f64], better| {
-            let population = Population::new(1, 10, values.to_vec());
-            let summary = PopulationSummary::of(&population, 4).ok()?;
-            Some(shown(&summary, better))
-        };
-        let values = [0.5, 0.9, 0.1, 0.7, 0.6];
-        let best_first = Some(vec![("best", 11), ("median", 14), ("worst", 12)]);
-        assert_eq!(shown_of(&values, Better::Higher), best_first);
-        let best_first = Some(vec![("best", 12), ("median", 14), ("worst", 11)]);
-        assert_eq!(shown_of(&values, Better::Lower), best_first);
-        assert_eq!(shown_of(&[0.3], Better::Lower), Some(vec![("worst", 10)]));
     }
 }

@@ -4,6 +4,7 @@ mod array_weights;
 mod chip_source;
 mod job;
 mod judge;
+mod record;
 mod worst_chip;
 
 pub(crate) use array_weights::{ArrayWeight, FindArrayWeights};

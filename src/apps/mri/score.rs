@@ -175,17 +175,13 @@ impl Scan<'_> {
             }
         })?)
     }
-
-    fn refuse<T>(&self) -> Result<T> {
-        bail!("{} is no autoencoder", self.stored.folder.display())
-    }
 }
 
 impl WithNetwork for Scan<'_> {
     type Output = Result<Option<ScannedSlices>>;
 
     fn classifier<C: Classifier>(self, _: C) -> Self::Output {
-        self.refuse()
+        self.stored.is_no("autoencoder")
     }
 
     fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output {
@@ -194,11 +190,11 @@ impl WithNetwork for Scan<'_> {
     }
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> Self::Output {
-        self.refuse()
+        self.stored.is_no("autoencoder")
     }
 
     fn embedder<E: Embedder>(self, _: E) -> Self::Output {
-        self.refuse()
+        self.stored.is_no("autoencoder")
     }
 }
 

@@ -38,7 +38,7 @@ const SHIPPED: &str = "runs/models/detector";
 ///
 /// A segment with samples that were not taken is left out, and the vote begins anew after it.
 ///
-/// Without a run, the detector that comes with the program decides. It was trained on procedural electrograms, filtered sample by sample
+/// Without MODEL, the detector that comes with the program decides. It was trained on procedural electrograms, filtered sample by sample
 /// (configs/recipes/iegm-shipped.toml), and is written to runs/models/detector.
 ///
 /// Example: crossburn ecg detect --input cu01.hea
@@ -46,7 +46,7 @@ const SHIPPED: &str = "runs/models/detector";
 /// Example: sensor | crossburn ecg detect runs/iegm-procedural --input - --json
 #[derive(Debug, Args)]
 pub(super) struct Detect {
-    /// A checkpoint, or the run folder that holds it; the detector that comes with the program where absent
+    /// A checkpoint, or the run folder that holds it [default: the detector that comes with the program]
     model: Option<PathBuf>,
     /// The signal: a text, a record (.hea), a MATLAB file (.mat), or - for numbers from standard input
     #[arg(long, value_name = "FILE|-", help_heading = "Signal")]
@@ -80,7 +80,7 @@ pub(super) struct Detect {
     pub(super) process: ProcessArguments,
 }
 
-/// The folder of the detector that comes with the program, which is written where it is not there as it should be.
+/// The folder of the detector that comes with the program. Files of it that are missing or changed are written.
 fn shipped_detector() -> Result<PathBuf> {
     let folder = PathBuf::from(SHIPPED);
     write_shipped_detector(&folder)?;
@@ -165,15 +165,15 @@ impl WithNetwork for Job<'_> {
     }
 
     fn autoencoder<A: Autoencoder>(self, _: A) -> Result<()> {
-        bail!("{} is no classifier", self.detector.stored.folder.display())
+        self.detector.stored.is_no("classifier")
     }
 
     fn language_model<L: CausalLanguageModel>(self, _: L) -> Result<()> {
-        bail!("{} is no classifier", self.detector.stored.folder.display())
+        self.detector.stored.is_no("classifier")
     }
 
     fn embedder<E: Embedder>(self, _: E) -> Result<()> {
-        bail!("{} is no classifier", self.detector.stored.folder.display())
+        self.detector.stored.is_no("classifier")
     }
 }
 

@@ -48,16 +48,16 @@ pub(super) struct HardwareArguments {
     /// scale of all others (docs/hardware.md); 0.5 is usual
     #[arg(long, value_name = "A", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) rescale: Option<f64>,
-    /// Hold each weight in as many bits as training gave it, by layer, in place of the hardware's; of a weight of one bit, two
+    /// Hold the weights of each layer in as many bits as in training, in place of the hardware's weight_bits. Weights of one bit take two
     #[arg(long, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) trained_bits: bool,
-    /// Evaluate once for each layer, or each slice of each layer, whose cells alone have errors: which of them cost most? All other cells
-    /// hold their targets. Slices count from the lowest, 0
+    /// Evaluate once for each layer, or for each slice of each layer, with errors in its cells alone, to see which cost most. All other cells
+    /// hold their targets. Slices count from the lowest, which is 0
     #[arg(long, value_name = "layer|slice", value_enum, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) errors_by: Option<ErrorsBy>,
 }
 
-/// What has errors alone.
+/// The part of the network whose cells alone have errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ErrorsBy {
     /// All cells of one layer.
@@ -186,12 +186,12 @@ impl HardwareArguments {
         }))
     }
 
-    /// `source` as the network asks for it: with its widths, and where single layers or slices are to have errors with the hardware for each of
-    /// them. `find` gives the weights of the network on arrays.
+    /// `source` with what these options take from the network: with `--trained-bits` the widths of its weights, and with `--errors-by` one hardware
+    /// for each layer or slice. `find` gives the weights of the network on arrays.
     ///
     /// # Errors
-    /// A network in full precision that is to give its widths, several cells, a hardware that says already which of its cells deviate, and what
-    /// the network refuses.
+    /// `--trained-bits` for a weight in full precision, `--errors-by` for several cells or for a hardware that names slices with errors itself,
+    /// and what `find` refuses.
     pub(super) fn for_network(
         &self,
         source: ChipSource,

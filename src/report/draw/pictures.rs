@@ -19,6 +19,8 @@ const WIDEST: f64 = 200.0;
 const LINE: f64 = 20.0;
 /// Pixels along each side of a picture at most.
 const MOST_PIXELS: u32 = 4096;
+/// Columns of a sheet at most: more do not fit the width of a page.
+const MOST_COLUMNS: usize = 12;
 
 /// Items in pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,11 +110,18 @@ impl PictureSheet {
     /// The identifier of its drawing.
     pub(crate) const ID: &'static str = "pictures";
 
-    /// Checks that every row has as many pictures as there are columns, and that pictures are text of base64.
+    /// Checks that the columns fit a page, that every row has as many pictures as there are columns, and that pictures are text of base64.
     ///
     /// # Errors
-    /// [`ReportError::Invalid`] with the first row that is wrong.
+    /// [`ReportError::Invalid`] for too many columns, or with the first row that is wrong.
     pub(crate) fn check(&self) -> Result<(), ReportError> {
+        if self.columns.len() > MOST_COLUMNS {
+            let columns = self.columns.len();
+            return Err(invalid(
+                "pictures",
+                format!("has {columns} columns, the most is {MOST_COLUMNS}"),
+            ));
+        }
         for row in &self.rows {
             let at = format!("pictures: row `{}`", row.name);
             if row.panels.len() != self.columns.len() {
@@ -286,6 +295,7 @@ mod tests {
             })
             .contains("1 pictures for 2 columns")
         );
+        assert!(refused(|sheet| sheet.columns = vec!["Given".into(); 13]).contains("13 columns"));
         assert!(PngPicture::new(0, &[]).is_err());
     }
 }

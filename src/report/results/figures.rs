@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::ReportError;
 use crate::report::check::{invalid, possible};
+use crate::report::draw::quantity::count;
 use crate::report::draw::{Axis, Drawing, Layer, PictureSheet, Plot, on_axis};
 
 /// Identifiers of charts, in their order.
@@ -29,7 +30,8 @@ impl Figures {
         *self == Self::default()
     }
 
-    /// Adds the `charts` of a chip called `name`, which are in the order of those that are there already. Single points are left out.
+    /// Adds the `charts` of a chip called `name` to those of the network, which are in the same order. Traces of points without a line are left
+    /// out.
     pub fn add_chip(&mut self, name: &str, charts: Vec<Chart>) {
         for (all, one) in self.charts.iter_mut().zip(charts) {
             let lines = one.traces.into_iter();
@@ -41,7 +43,7 @@ impl Figures {
         }
     }
 
-    /// Numbers that their axes have, no more charts than have names, and pictures that are some.
+    /// Checks that every number lies on its axis, that there are no more charts than [`CHARTS`], and that pictures are pictures.
     pub(super) fn check(&self) -> Result<(), ReportError> {
         if self.charts.len() > CHARTS.len() {
             let (found, most) = (self.charts.len(), CHARTS.len());
@@ -129,7 +131,8 @@ fn plot(chart: &Chart, id: &'static str) -> Option<Plot> {
     })
 }
 
-/// The axis of a metric: its whole range where that has two ends, so that charts of several runs can be compared; as far as `values` otherwise.
+/// The axis of a metric: its whole range where that has two ends, so that charts of several runs can be compared; otherwise the range of
+/// `values`.
 fn axis(metric: &Metric, values: impl Iterator<Item = f64>) -> Axis {
     let (scale, range) = on_axis(metric);
     let values: Vec<f64> = match (metric.low, metric.high) {
@@ -140,21 +143,12 @@ fn axis(metric: &Metric, values: impl Iterator<Item = f64>) -> Axis {
     Axis::covering(&metric.heading(), values, range, 0.0)
 }
 
-/// A power of ten, with commas between thousands.
+/// A power of ten, with its thousands apart.
 fn power_of_ten(power: i32) -> String {
-    if !(0..=9).contains(&power) {
-        return format!("1e{power}");
+    match u32::try_from(power) {
+        Ok(power @ 0..=9) => count(10u64.pow(power)),
+        _ => format!("1e{power}"),
     }
-    let zeros = "0".repeat(power as usize);
-    let digits = format!("1{zeros}");
-    let first = digits.len() % 3;
-    let (head, tail) = digits.split_at(first);
-    let thousands = tail.as_bytes().chunks(3).map(String::from_utf8_lossy);
-    let parts = (!head.is_empty())
-        .then(|| head.into())
-        .into_iter()
-        .chain(thousands);
-    parts.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -210,12 +204,12 @@ mod tests {
             plots[0].legend,
             [(0, "the network".to_string()), (1, "chip 3".to_string())]
         );
-        // 10 and 1,000 are one and three decades, the hits per cent.
+        // 10 and 1000 are one and three decades; hits are in per cent.
         let Layer::Line { points, series: 0 } = &plots[0].layers[1] else {
             panic!("no line");
         };
         assert_eq!(points[..], [(1.0, 50.0), (3.0, 100.0)]);
-        assert_eq!(plots[0].x.ticks.last().unwrap().1, "1,000");
+        assert_eq!(plots[0].x.ticks.last().unwrap().1, "1\u{202f}000");
     }
 
     #[test]
@@ -240,11 +234,11 @@ mod tests {
     }
 
     #[test]
-    fn powers_have_commas() {
+    fn thousands_of_powers_stand_apart() {
         assert_eq!(
             [0, 2, 3, 7].map(power_of_ten),
-            ["1", "100", "1,000", "10,000,000"]
+            ["1", "100", "1\u{202f}000", "10\u{202f}000\u{202f}000"]
         );
-        assert_eq!(power_of_ten(-1), "1e-1");
+        assert_eq!([-1, 10].map(power_of_ten), ["1e-1", "1e10"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a task shows of its items beside numbers: charts, and some items in pictures.
+//! What a task shows of its items besides numbers: charts, and some items in pictures.
 
 use crossburn_noise::Metric;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,8 @@ pub struct Chart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trace {
-    /// The network that they are of; traces of the same name have one colour. A task leaves it empty: it does not know what it judges.
+    /// What the network is called that they are of; traces with the same name have one colour. A task leaves it empty, since it does not know which
+    /// network it judges.
     pub of: String,
     /// How they are drawn.
     pub shape: Shape,
@@ -50,7 +51,7 @@ pub enum Shape {
     Line,
     /// A line through them with a marker at each.
     Marked,
-    /// A marker at each. Of chips these are left out, so that those of the network itself can be told apart.
+    /// A marker at each. A chart shows them for the network itself, not for chips, where many markers would hide each other.
     Points,
 }
 

@@ -93,6 +93,63 @@ fn deviations_of_single_slices_add_up_to_those_of_the_chip() {
 }
 
 #[test]
+fn boxes_of_single_slices_add_up_to_those_of_the_network() {
+    let network = network();
+    let whole = hardware("");
+    let paths = ["first.weight", "second.weight"].map(str::to_string);
+    let mapped = |hardware: &Hardware| MappedNetwork::new(&network, hardware, 1, |_| {}).unwrap();
+    let boxes = mapped(&whole).deviation_bounds(0.05).unwrap();
+    let ideal = held(&network, &whole, true);
+    let mut sums: BTreeMap<String, [Vec<f32>; 2]> = BTreeMap::new();
+    for (path, slice, hardware) in whole.with_errors_in_one(&paths, true).unwrap() {
+        let mapped = mapped(&hardware);
+        let part = mapped.deviation_bounds(0.05).unwrap();
+        let mut deviations = part.zero();
+        for (other, entries) in part.weights() {
+            let ends = [&entries.low, &entries.high];
+            if *other != path {
+                assert!(ends.into_iter().flatten().all(|end| *end == 0.0), "{other}");
+                continue;
+            }
+            assert!(ends.iter().all(|end| end.iter().all(|end| *end != 0.0)));
+            let nothing = || vec![0.0; entries.low.len()];
+            let sums = sums.entry(path.clone());
+            let sums = sums.or_insert_with(|| [nothing(), nothing()]);
+            for (sum, end) in sums.iter_mut().zip(ends) {
+                sum.iter_mut().zip(end).for_each(|(sum, end)| *sum += end);
+            }
+            deviations
+                .get_mut(other)
+                .unwrap()
+                .copy_from_slice(&entries.high);
+        }
+        // Cells of the other slices do not help a deviation.
+        let cells = mapped.cells_of(0.05, &deviations).unwrap();
+        for (other, groups) in &cells {
+            let planes = mapped.weights[other].matrices.iter().map(|m| &m.planes);
+            for (cells, plane) in groups.iter().flatten().zip(planes.flatten()) {
+                let still = *other != path || Some(plane.slice) != slice;
+                assert_eq!(*cells == plane.targets, still, "{path} {slice:?} {other}");
+            }
+        }
+        let moved = mapped.with_cells(&cells).unwrap();
+        for (other, weight) in host_weights(&moved) {
+            let expected = ideal[&other].iter().zip(&deviations[&other]);
+            for (found, (ideal, by)) in weight.values.iter().zip(expected) {
+                assert!((found - ideal - by).abs() < 1e-6, "{other}");
+            }
+        }
+    }
+    for (path, entries) in boxes.weights() {
+        for (sums, whole) in sums[path].iter().zip([&entries.low, &entries.high]) {
+            for (sum, whole) in sums.iter().zip(whole) {
+                assert!((sum - whole).abs() < 1e-6, "{path} {sum} {whole}");
+            }
+        }
+    }
+}
+
+#[test]
 fn errors_of_slices_that_are_not_there_and_twice_are_refused() {
     let network = network();
     let beyond = hardware("[[layer]]\npath = \"first.weight\"\nerrors = [4]\n");

@@ -1,5 +1,5 @@
-//! What a brain is made of, slice by slice: one that is made up, and a lesion in any. Lengths are in half widths of the slice, the origin is its centre, `v` points to the
-//! front.
+//! What a brain is made of, slice by slice: what every brain says of itself, a made-up head, and lesions. Lengths are in half widths of the
+//! slice, the origin is its centre, `v` points to the front.
 
 use std::f64::consts::TAU;
 

@@ -180,18 +180,13 @@ impl Preparation {
         Ok((DataSplit { train, test }, reversed))
     }
 
-    /// The chain, and whether slices are reversed, `known` where that is; `read` reads them where their intensities decide that.
+    /// The chain, and whether slices are reversed: as `known` says where it does. `read` reads them where their intensities decide that.
     pub(super) fn slices(
         &self,
         known: Option<bool>,
         read: impl FnOnce() -> Result<(DataSplit, bool), TrainingError>,
     ) -> (Chain, Result<bool, TrainingError>) {
-        let reversed = match (known, self.reverse) {
-            (Some(known), _) => Ok(known),
-            (None, Reverse::Yes) => Ok(true),
-            (None, Reverse::No) => Ok(false),
-            (None, Reverse::Auto) => read().map(|(_, reversed)| reversed),
-        };
+        let reversed = self.reverse.decided(known, || Ok(read()?.1));
         (self.chain, reversed)
     }
 

@@ -42,6 +42,23 @@ impl Reverse {
             ))),
         }
     }
+
+    /// Whether intensities are reversed: as `known` says where it does, as the option says otherwise. `decide` answers for [`Self::Auto`].
+    ///
+    /// # Errors
+    /// Those of `decide`.
+    pub(super) fn decided(
+        self,
+        known: Option<bool>,
+        decide: impl FnOnce() -> Result<bool, TrainingError>,
+    ) -> Result<bool, TrainingError> {
+        match (known, self) {
+            (Some(known), _) => Ok(known),
+            (None, Self::Yes) => Ok(true),
+            (None, Self::No) => Ok(false),
+            (None, Self::Auto) => decide(),
+        }
+    }
 }
 
 /// The mean intensities of healthy brain and of lesions, of intensities between 0 and 1.

@@ -16,6 +16,7 @@ mod stack;
     reason = "a failed unwrap is a failed test; a skip says why"
 )]
 mod tests;
+mod tissue_maps;
 mod tissues;
 mod volumes;
 

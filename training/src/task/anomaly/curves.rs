@@ -59,13 +59,13 @@ pub fn auprc(judged: &[Judged]) -> Option<f64> {
 
 /// Samples of one error.
 #[derive(Clone, Copy, Debug, Default)]
-struct Step {
-    normal: u64,
-    anomalies: u64,
+pub(crate) struct Step {
+    pub(crate) normal: u64,
+    pub(crate) anomalies: u64,
 }
 
 /// Distinct errors, from the largest to the smallest.
-fn steps(judged: &[Judged]) -> Vec<Step> {
+pub(crate) fn steps(judged: &[Judged]) -> Vec<Step> {
     let mut sorted = judged.to_vec();
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut steps: Vec<Step> = Vec::new();

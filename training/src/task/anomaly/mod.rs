@@ -11,6 +11,7 @@ use crossburn_models::{Autoencoder, Restored};
 use crossburn_noise::{Better, Metric};
 use serde::{Deserialize, Serialize};
 
+pub(super) use curves::steps;
 pub use curves::{auprc, auroc};
 pub use surrogate::AnomalySurrogate;
 

@@ -26,12 +26,12 @@ const PERIODS: [f64; 2] = [1.0, 10.0];
 #[serde(deny_unknown_fields, default)]
 pub struct MorphologyConfig {
     /// Time runs faster or slower by a factor between one over this number and this number, whose logarithm is uniform; 1 for none. Where
-    /// time runs faster, the segment is mirrored at its end.
+    /// time runs faster, the signal ends early and its mirror image follows.
     pub stretch: f64,
     /// The shape of the beats changes by a random filter of nine taps: 1 in the middle, plus normal numbers whose standard deviation is a
     /// third of this; 0 for none.
     pub filter: f64,
-    /// Turns the sign of every second segment, at random.
+    /// Turns the sign of a segment with probability 1/2.
     pub invert: bool,
     /// Adds noise in the pass band of a detector, with a standard deviation between 0 and this part of that of the segment; 0 for none.
     pub noise: f64,
@@ -84,21 +84,15 @@ impl MorphologyConfig {
                 "a factor from 1 to 2; 1 for none",
             ));
         }
-        for (key, value, most) in [
-            ("task.morphology.filter", self.filter, 10.0),
-            ("task.morphology.noise", self.noise, 10.0),
-            ("task.morphology.modulation", self.modulation, 1.0),
+        let to_ten = (10.0, "a number from 0 to 10; 0 for none");
+        let to_one = (1.0, "a number from 0 to 1; 0 for none");
+        for (key, value, (most, remedy)) in [
+            ("task.morphology.filter", self.filter, to_ten),
+            ("task.morphology.noise", self.noise, to_ten),
+            ("task.morphology.modulation", self.modulation, to_one),
         ] {
             if !(0.0..=most).contains(&value) {
-                return Err(TrainingError::setting(
-                    key,
-                    value,
-                    if most > 1.0 {
-                        "a number from 0 to 10; 0 for none"
-                    } else {
-                        "a number from 0 to 1; 0 for none"
-                    },
-                ));
+                return Err(TrainingError::setting(key, value, remedy));
             }
         }
         Ok(())

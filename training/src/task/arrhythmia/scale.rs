@@ -4,13 +4,12 @@ use burn::nn::pool::MaxPool1dConfig;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// A segment whose standard deviation or height is below this is divided by this instead, so that the rounding errors of a flat segment are not
+/// A segment with a smaller standard deviation or height is divided by this number, so that the rounding errors of a flat segment are not
 /// amplified.
 const FLAT: f32 = 1e-3;
-/// Parts of a segment whose largest values are its heights: of one second each, so that every part has a beat unless the heart is slower than 60
-/// in a minute.
+/// Parts of a segment, of one second each: every part has a beat unless the heart is slower than 60 beats in a minute.
 const PARTS: usize = 5;
-/// The largest height that a network sees: a beat that stands out from the others counts like a beat.
+/// The largest value that a network sees, so that a beat that stands out counts little more than the others.
 const HIGHEST: f32 = 1.2;
 
 /// How a segment is scaled before the network sees it.
@@ -22,10 +21,10 @@ pub enum SegmentScale {
     Data,
     /// Each segment to the standard deviation 1 around its own mean, so that the gain of a lead does not count.
     Segment,
-    /// The size of each value around the mean of its segment, as a part of the height of that segment's beats, at most 1.2: neither the gain nor
-    /// the polarity of a lead counts. That height is the mean of the largest sizes in each fifth of the segment, so that a beat that stands out
-    /// counts once. With `hold` above 1 each value is the largest of that many points, so that the width of a beat hardly counts, and its rate
-    /// does.
+    /// The distance of each value from the mean of its segment, divided by the height of that segment's beats, at most 1.2: the gain and the
+    /// polarity of a lead make no difference. The height of the beats is the mean of the largest distances in the fifths of the segment, so that
+    /// one beat that stands out changes a fifth of it. With `hold` above 1 each value is the largest of the last `hold` points, so that the width of
+    /// a beat hardly counts and the rate of beats does.
     Heights,
 }
 
@@ -49,7 +48,7 @@ fn own_scale(inputs: Tensor<4>) -> Tensor<4> {
     (rows / spread.clamp_min(FLAT)).reshape(shape)
 }
 
-/// The size of every value around the mean of its segment, as a part of the mean of the largest sizes in each part of the segment.
+/// The distance of every value from the mean of its segment, divided by the mean of the largest distances in its parts.
 fn own_heights(inputs: Tensor<4>) -> Tensor<4> {
     let shape = inputs.dims();
     let rows = inputs.flatten::<2>(1, 3);

@@ -1,16 +1,16 @@
 //! What the report of a detector shows: precision against recall, Dice by the size of lesions, and slices with what was made of them.
 
-use crossburn_models::Autoencoder;
+use crossburn_models::Restored;
 use crossburn_noise::Metric;
 
-use super::overlap::Overlap;
-use super::scored::{Run, filtered};
+use super::scored::{Run, Scored, filtered};
 use super::{LesionDetection, LesionMaps, LesionMetric, Slices};
 use crate::TrainingError;
-use crate::task::{Chart, Learn, Picture, PictureRow, Pictures, Shape, Trace};
+use crate::task::anomaly::steps;
+use crate::task::{Chart, Picture, PictureRow, Pictures, Shape, Trace, auprc};
 use crate::weight_gradients::values;
 
-/// Points of a curve of precision: at least this much recall lies between two of them.
+/// The least recall between two points of a curve of precision.
 const RECALL_STEP: f64 = 0.01;
 /// Groups of volumes by the size of their lesions, each of as many volumes.
 const GROUPS: usize = 3;
@@ -22,25 +22,38 @@ const UNDER_MASK: f32 = 0.3;
 struct Judged<'a> {
     /// Its slices, and what of them was found where there is a threshold.
     runs: Vec<(Run<'a>, Option<Vec<bool>>)>,
-    /// Scores of the eroded brain, with whether the voxel is lesion.
-    voxels: Vec<(f64, bool)>,
-    overlap: Overlap,
+    /// The voxels of its eroded brain.
+    scored: Scored,
 }
 
-/// Precision by recall at every threshold: from the highest score on, equal scores being one step, no two points closer than
-/// [`RECALL_STEP`] but the last, at which every lesion is found. Empty without a lesion.
+/// A slice as a network is shown it, and what the network gives back for it, pixel by pixel.
+pub(super) struct PassedSlice {
+    input: Vec<f32>,
+    reconstruction: Vec<f32>,
+}
+
+impl PassedSlice {
+    /// From the batch of one slice and what a network gave for it.
+    pub(super) fn new(batch: Slices, output: Restored) -> Result<Self, TrainingError> {
+        Ok(Self {
+            reconstruction: values(batch.reconstructions(output.outputs).mean_dim(1))?,
+            input: values(batch.clean)?,
+        })
+    }
+}
+
+/// Precision by recall, as (recall, precision): the threshold falls from the highest score on, and equal scores are one step. Two points
+/// are at least [`RECALL_STEP`] apart, except that the last point, at which every lesion is found, is always there. Empty without a lesion.
 fn precision_by_recall(voxels: &[(f64, bool)]) -> Vec<(f64, f64)> {
-    let lesions = voxels.iter().filter(|(_, lesion)| *lesion).count();
+    let lesions = voxels.iter().filter(|(_, lesion)| *lesion).count() as u64;
     if lesions == 0 {
         return Vec::new();
     }
-    let mut sorted = voxels.to_vec();
-    sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let (mut found, mut right) = (0usize, 0usize);
+    let (mut found, mut right) = (0u64, 0u64);
     let mut points: Vec<(f64, f64)> = Vec::new();
-    for step in sorted.chunk_by(|a, b| a.0 == b.0) {
-        found += step.len();
-        right += step.iter().filter(|(_, lesion)| *lesion).count();
+    for step in steps(voxels) {
+        found += step.normal + step.anomalies;
+        right += step.anomalies;
         let point = (right as f64 / lesions as f64, right as f64 / found as f64);
         let far = |last: &(f64, f64)| {
             point.0 - last.0 >= RECALL_STEP || (right == lesions && last.0 < 1.0)
@@ -108,7 +121,7 @@ impl LesionDetection {
             points,
         };
         let mut charts = Vec::new();
-        let voxels = volumes.iter().flat_map(|volume| &volume.voxels);
+        let voxels = volumes.iter().flat_map(|volume| &volume.scored.voxels);
         let voxels: Vec<(f64, bool)> = voxels.copied().collect();
         let curve = precision_by_recall(&voxels);
         if !curve.is_empty() {
@@ -126,13 +139,10 @@ impl LesionDetection {
                 traces: vec![trace(Shape::Line, curve)],
             });
         }
-        let with_lesions = volumes.iter().filter(|volume| volume.overlap.lesion > 0);
-        let points = with_lesions.filter_map(|volume| {
-            self.threshold()?;
-            Some((
-                volume.overlap.lesion as f64,
-                rounded(volume.overlap.dice()?),
-            ))
+        let points = volumes.iter().filter_map(|volume| {
+            let overlap = volume.scored.pooled()?;
+            let dice = rounded(overlap.dice()?);
+            (overlap.lesion > 0).then_some((overlap.lesion as f64, dice))
         });
         let points: Vec<(f64, f64)> = points.collect();
         if !points.is_empty() {
@@ -155,16 +165,15 @@ impl LesionDetection {
         charts
     }
 
-    /// The slice with the largest lesion of the best, the median and the worst volume. `item` gives a slice to pass through `network`.
-    pub(super) fn pictured<A: Autoencoder>(
+    /// The slice with the largest lesion of the best, the median and the worst volume. `passed` gives an item after its pass through the network.
+    pub(super) fn pictured(
         &self,
-        network: &A,
         maps: &LesionMaps,
-        item: &dyn Fn(usize) -> Option<Slices>,
+        passed: &dyn Fn(usize) -> Result<Option<PassedSlice>, TrainingError>,
     ) -> Result<Option<Pictures>, TrainingError> {
         let threshold = self.threshold();
         let volumes = self.volumes(maps);
-        let with_lesions = volumes.iter().filter(|volume| volume.overlap.lesion > 0);
+        let with_lesions = volumes.iter().filter(|volume| volume.has_lesion());
         let mut volumes: Vec<(&Judged<'_>, f64)> = with_lesions
             .filter_map(|volume| Some((volume, volume.value(threshold.is_some())?)))
             .collect();
@@ -185,28 +194,26 @@ impl LesionDetection {
             else {
                 continue;
             };
-            let Some(batch) = item(number) else {
-                continue;
-            };
-            let output = Learn::<A>::forward(self, network, &batch);
-            let reconstruction = values(batch.reconstructions(output.outputs).mean_dim(1))?;
-            let input = values(batch.clean)?;
-            chosen.push((name, value, largest, input, reconstruction));
+            if let Some(slice) = passed(number)? {
+                chosen.push((name, value, largest, slice));
+            }
         }
         let scores = chosen.iter().flat_map(|slice| slice.2.map.iter().copied());
         let most = scores.fold(0.0, f32::max);
         let [_, _, width] = self.samples.shape;
-        let rows = chosen.into_iter().map(|(name, value, shown, input, back)| {
+        let rows = chosen.into_iter().map(|(name, value, shown, slice)| {
             let grey =
                 |values: &[f32]| picture(width, values.iter().map(|value| [shade(*value); 3]));
             let masked = |mask: &dyn Fn(usize) -> bool| {
-                let pixels = input
-                    .iter()
-                    .enumerate()
-                    .map(|(pixel, value)| match mask(pixel) {
-                        true => [255; 3],
-                        false => [shade(UNDER_MASK * value); 3],
-                    });
+                let pixels =
+                    slice
+                        .input
+                        .iter()
+                        .enumerate()
+                        .map(|(pixel, value)| match mask(pixel) {
+                            true => [255; 3],
+                            false => [shade(UNDER_MASK * value); 3],
+                        });
                 picture(width, pixels)
             };
             let heat = shown
@@ -214,8 +221,8 @@ impl LesionDetection {
                 .iter()
                 .map(|score| glow(score / most.max(f32::MIN_POSITIVE)));
             let mut panels = vec![
-                grey(&input),
-                grey(&back),
+                grey(&slice.input),
+                grey(&slice.reconstruction),
                 picture(width, heat),
                 masked(&|pixel| shown.lesion[pixel] != 0),
             ];
@@ -283,22 +290,20 @@ impl<'a> Judged<'a> {
 
     /// Adds slices of the volume.
     fn add(&mut self, run: Run<'a>, found: Option<Vec<bool>>) {
-        let masks = run.slices.iter();
-        let masks = masks.flat_map(|slice| slice.inside.iter().zip(slice.lesion));
-        for (voxel, (_, lesion)) in masks.enumerate().filter(|(_, (inside, _))| **inside != 0) {
-            let lesion = *lesion != 0;
-            self.voxels.push((f64::from(run.map.scores[voxel]), lesion));
-            let found = found.as_ref().is_some_and(|found| found[voxel]);
-            self.overlap.add(found, lesion);
-        }
+        self.scored.add(&run, found.as_deref());
         self.runs.push((run, found));
+    }
+
+    /// Whether there is a lesion in its eroded brain.
+    fn has_lesion(&self) -> bool {
+        self.scored.voxels.iter().any(|(_, lesion)| *lesion)
     }
 
     /// What volumes are ranked by: Dice where there is a threshold, the average precision of its voxels otherwise.
     fn value(&self, has_threshold: bool) -> Option<f64> {
         match has_threshold {
-            true => self.overlap.dice(),
-            false => crate::task::auprc(&self.voxels),
+            true => self.scored.pooled()?.dice(),
+            false => auprc(&self.scored.voxels),
         }
     }
 

@@ -31,6 +31,7 @@ pub use scan::ScannedSlices;
 pub use slices::Slices;
 
 use self::corruption::{Corruption, Views};
+use self::figures::PassedSlice;
 use self::overlap::best_threshold;
 use self::scored::{Scored, Slice};
 use self::ssim::fusion_quality;
@@ -528,9 +529,15 @@ impl<A: Autoencoder> Learn<A> for LesionDetection {
         tally: &LesionMaps,
         item: &dyn Fn(usize) -> Option<Slices>,
     ) -> Result<Option<Pictures>, TrainingError> {
-        match self.inside {
-            Some(_) => self.pictured(network, tally, item),
-            None => Ok(None),
+        if self.inside.is_none() {
+            return Ok(None);
         }
+        self.pictured(tally, &|number| {
+            let Some(batch) = item(number) else {
+                return Ok(None);
+            };
+            let output = Learn::<A>::forward(self, network, &batch);
+            PassedSlice::new(batch, output).map(Some)
+        })
     }
 }

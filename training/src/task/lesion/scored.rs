@@ -85,7 +85,8 @@ impl Scored {
         scored
     }
 
-    fn add(&mut self, run: &Run<'_>, found: Option<&[bool]>) {
+    /// Adds the voxels of slices, and what of them was found.
+    pub(super) fn add(&mut self, run: &Run<'_>, found: Option<&[bool]>) {
         let Some(volume) = run.slices.first().map(|slice| slice.volume) else {
             return;
         };

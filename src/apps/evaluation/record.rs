@@ -1,0 +1,189 @@
+//! What an evaluation keeps and says, whatever network it is of. Nothing here depends on the type of the network, so that it is compiled once.
+
+use anyhow::Result;
+use crossburn_hardware::deploy::Fidelity;
+use crossburn_hardware::device::MemoryDevice;
+use crossburn_noise::{Better, Looks, Metric, Population};
+use serde_json::Value;
+
+use super::job::EvaluationJob;
+use crate::apps::population::ChipStore;
+use crate::apps::study;
+use crate::apps::workplace::{Stage, Workplace};
+use crate::report::{
+    AlsoMeasured, KppEntry, LooksSummary, MethodResults, Percentiles, PopulationSummary,
+};
+
+/// What was found about the chips of one fab: all of them, unless they raced.
+pub(super) type Found = (Option<PopulationSummary>, Percentiles);
+
+impl EvaluationJob<'_> {
+    pub(super) fn stage(&self, name: &str, total: u64, unit: &str) -> Box<dyn Stage> {
+        self.place.observer.stage(name, total, unit)
+    }
+
+    fn note(&self, line: &str) {
+        self.place.observer.note(line);
+    }
+
+    /// Finished chips of this run, kept in `file`; `of` is what they depend on.
+    pub(super) fn store(&self, file: &str, of: Value) -> Result<ChipStore> {
+        let Workplace { out, resume, .. } = self.place;
+        ChipStore::open(out.join(file), of, resume)
+    }
+
+    /// Notes what chips at `fidelity` leave out; no layer that knows of arrays uses the weights `unseen`.
+    pub(super) fn note_limits(&self, fidelity: Fidelity, unseen: &[&str], device: &MemoryDevice) {
+        if fidelity == Fidelity::Weight && !unseen.is_empty() {
+            self.note(&format!(
+                "no array-aware layer uses {}: their cost is left out",
+                unseen.join(", ")
+            ));
+        }
+        if fidelity == Fidelity::Weight && device.has_read_noise() {
+            self.note(&format!(
+                "{}: its reads scatter; a frozen weight leaves out what changes from read to read, --fidelity array has it",
+                device.config().kind()
+            ));
+        }
+        if device.iv_curve().is_some() {
+            self.note(&format!(
+                "{}: its current is no straight line, which chips leave out: they compute with conductances",
+                device.config().kind()
+            ));
+        }
+    }
+
+    /// Looks at the interval of KPP(k) of a population, and says how wide it is.
+    pub(super) fn look(
+        &self,
+        population: &Population,
+        (k, half_width, looks): (f64, f64, &Looks),
+        metric: &Metric,
+        progress: &dyn Stage,
+    ) -> Result<LooksSummary> {
+        let chips = population.chips();
+        let interval = population.kpp_interval(k, looks.each())?;
+        let (low, high) = interval.bounds(metric.range());
+        let open = 0.5 * (high - low);
+        let reached = open <= half_width;
+        progress.say(format!("· KPP({k}) ± {}", metric.show(open)));
+        if !reached && chips as u64 == self.chips {
+            self.note(&format!(
+                "KPP({k}) is known to {} {} after {chips} chips, not to {}: use more --chips, with --resume to keep these",
+                metric.digits(open),
+                metric.step(),
+                metric.digits(half_width)
+            ));
+        }
+        Ok(LooksSummary {
+            k,
+            half_width,
+            looks: looks.chips().to_vec(),
+            chips,
+            confidence: looks.confidence(),
+            each: looks.each(),
+            kpp: KppEntry {
+                value: population.kpp(k)?,
+                low: interval.low,
+                high: interval.high,
+            },
+            reached,
+        })
+    }
+
+    /// One row of the document, called after the cell, or after the training where the cell is the hardware's own. `clean` and `also` are
+    /// the numbers without variation.
+    pub(super) fn row(
+        &self,
+        cell: Option<&str>,
+        (clean, also): (f64, &[AlsoMeasured]),
+        (population, percentiles): Found,
+    ) -> Result<MethodResults> {
+        let noise = self.stored.training_noise()?;
+        Ok(MethodResults {
+            name: cell.map_or_else(|| study::method_name(&self.stored.recipe), str::to_string),
+            training_noise: study::training_noise(&self.stored.recipe, &noise)?,
+            clean,
+            also: also.to_vec(),
+            curve: Vec::new(),
+            population,
+            sweep: Vec::new(),
+            hardware: None,
+            percentiles: (percentiles != Percentiles::default()).then_some(percentiles),
+        })
+    }
+}
+
+/// The best, the median and the worst chip of a population, with their numbers; fewer where it has fewer. Of a cell among several the worst
+/// alone.
+pub(super) fn shown(
+    population: &PopulationSummary,
+    better: Better,
+    cell: Option<&str>,
+) -> Vec<(String, u64)> {
+    let mut order: Vec<usize> = (0..population.values.len()).collect();
+    let oriented = |chip: &usize| better.orient(population.values[*chip]);
+    order.sort_by(|a, b| oriented(b).total_cmp(&oriented(a)));
+    let ranks = match (order.len(), cell) {
+        (0, _) => Vec::new(),
+        (chips, Some(_)) | (chips @ 1, None) => vec![("worst", chips - 1)],
+        (2, None) => vec![("best", 0), ("worst", 1)],
+        (chips, None) => vec![("best", 0), ("median", chips / 2), ("worst", chips - 1)],
+    };
+    let named = |(name, rank): (&str, usize)| {
+        let number = population.first + order[rank] as u64;
+        match cell {
+            Some(cell) => (format!("{cell}: {name} chip ({number})"), number),
+            None => (format!("{name} chip ({number})"), number),
+        }
+    };
+    ranks.into_iter().map(named).collect()
+}
+
+/// The file that keeps the chips of one way to evaluate, of one cell where there are several. A cell may be called after the weight of a graph,
+/// whose name may have slashes.
+pub(super) fn file(what: &str, cell: Option<&str>) -> String {
+    match cell {
+        Some(cell) => format!("{what}-{}.json", cell.replace(['/', '\\'], "-")),
+        None => format!("{what}.json"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_chips_lie_in_the_folder_of_the_run() {
+        assert_eq!(file("chips", None), "chips.json");
+        let found = file("chips", Some("model/dense/kernel:0 slice 1"));
+        assert_eq!(found, "chips-model-dense-kernel:0 slice 1.json");
+    }
+
+    #[test]
+    fn shown_chips_are_ranked_by_the_better_end() {
+        let check = |values: &[f64], better, cell, expected: &[(&str, u64)]| {
+            let population = Population::new(1, 10, values.to_vec());
+            let summary = PopulationSummary::of(&population, 4).unwrap();
+            let found = shown(&summary, better, cell);
+            let found: Vec<(&str, u64)> = found.iter().map(|(n, at)| (n.as_str(), *at)).collect();
+            assert_eq!(found, expected);
+        };
+        let values = [0.5, 0.9, 0.1, 0.7, 0.6];
+        let [best, median, worst] = [
+            ("best chip (11)", 11),
+            ("median chip (14)", 14),
+            ("worst chip (12)", 12),
+        ];
+        check(&values, Better::Higher, None, &[best, median, worst]);
+        let [best, worst] = [("best chip (12)", 12), ("worst chip (11)", 11)];
+        check(&values, Better::Lower, None, &[best, median, worst]);
+        let of_cell = ("rram1: worst chip (12)", 12);
+        check(&values, Better::Higher, Some("rram1"), &[of_cell]);
+        let two = [("best chip (10)", 10), ("worst chip (11)", 11)];
+        check(&[0.9, 0.5], Better::Higher, None, &two);
+        check(&[0.3], Better::Lower, None, &[("worst chip (10)", 10)]);
+    }
+}
