@@ -3,9 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rayon::prelude::*;
-
-use crate::ChipSeed;
+use crate::{ChipSeed, over_cores};
 
 /// The metric of the chips `chips` of the population `seed`, in chip order, over all cores of the current rayon pool.
 ///
@@ -22,7 +20,7 @@ pub fn draw_population<E: Send>(
     on_chip: impl Fn(u64, f64) + Sync,
     stop: &AtomicBool,
 ) -> Result<(Vec<(u64, f64)>, bool), E> {
-    let one = |index: u64| {
+    let one = |index: u64| -> Result<Option<(u64, f64)>, E> {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -30,8 +28,7 @@ pub fn draw_population<E: Send>(
         on_chip(index, value);
         Ok(Some((index, value)))
     };
-    let drawn: Vec<Option<(u64, f64)>> =
-        chips.into_par_iter().map(one).collect::<Result<_, E>>()?;
+    let drawn = over_cores(chips, &one)?;
     let stopped = drawn.iter().any(Option::is_none);
     Ok((drawn.into_iter().flatten().collect(), stopped))
 }

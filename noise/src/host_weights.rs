@@ -85,25 +85,26 @@ pub fn host_weights_at<M: Module>(
 pub fn change_host_weights<M: Module>(
     module: M,
     selected: &BTreeSet<String>,
-    change: impl FnMut(&mut [f32], &WeightShape),
+    mut change: impl FnMut(&mut [f32], &WeightShape),
 ) -> M {
     let layouts = WeightLayouts::of(&module);
     module.map(&mut Change {
         path: Vec::new(),
         selected,
         layouts,
-        change,
+        change: &mut change,
     })
 }
 
-struct Change<'a, F> {
+/// Knows no type of a closure, so that it is compiled once for each layer of a network.
+struct Change<'a> {
     path: Vec<String>,
     selected: &'a BTreeSet<String>,
     layouts: WeightLayouts,
-    change: F,
+    change: &'a mut dyn FnMut(&mut [f32], &WeightShape),
 }
 
-impl<F: FnMut(&mut [f32], &WeightShape)> ModuleMapper for Change<'_, F> {
+impl ModuleMapper for Change<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_string());
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use crossburn_hardware::deploy::Fidelity;
+use crossburn_hardware::deploy::{Fab, Fidelity};
 use crossburn_models::{LeNetConfig, ModelConfig, Network};
 use crossburn_noise::{Distribution, Variation};
 use crossburn_training::data::DataSource;
@@ -252,13 +252,13 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
 }
 
 /// Chips of the population of the demo.
-fn chips_of<'a, F>(
-    fab: &'a F,
+fn chips_of<'a, N>(
+    fab: &'a dyn Fab<N>,
     config: &DemoConfig,
     chips: u64,
     on_chip: &'a (dyn Fn() + Sync),
     stop: &'a AtomicBool,
-) -> Draw<'a, F> {
+) -> Draw<'a, N> {
     Draw {
         fab,
         seed: config.seed,

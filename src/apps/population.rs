@@ -90,9 +90,9 @@ impl ChipStore {
 }
 
 /// What is drawn, and who follows it.
-pub(crate) struct Draw<'a, F> {
+pub(crate) struct Draw<'a, N> {
     /// What makes the chips.
-    pub(crate) fab: &'a F,
+    pub(crate) fab: &'a dyn Fab<N>,
     /// Seed of the population.
     pub(crate) seed: u64,
     /// Chip numbers.
@@ -106,9 +106,9 @@ pub(crate) struct Draw<'a, F> {
 }
 
 /// Draws the population; `None` where it was stopped (what is finished is then in the store).
-pub(crate) fn draw<N: Network, T: Learn<N>, F: Fab<N>>(
+pub(crate) fn draw<N: Network, T: Learn<N>>(
     evaluation: &Evaluation<N, T>,
-    draw: &Draw<'_, F>,
+    draw: &Draw<'_, N>,
 ) -> Result<Option<Population>> {
     let mut finished = draw.store.map(ChipStore::finished).unwrap_or_default();
     finished.retain(|chip, _| draw.chips.contains(chip));

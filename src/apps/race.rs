@@ -29,7 +29,7 @@ pub(crate) struct Racing<'a> {
 /// Runs the race; `None` where it was stopped (what is finished is then in the store).
 pub(crate) fn run<N: Network, T: Learn<N>>(
     evaluation: &Evaluation<N, T>,
-    fab: &impl Fab<N>,
+    fab: &dyn Fab<N>,
     racing: &Racing<'_>,
 ) -> Result<Option<RaceResult>> {
     let followed = Followed {

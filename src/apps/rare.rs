@@ -40,7 +40,7 @@ pub(crate) struct Simulating<'a> {
 /// Runs the simulation on the chips of `fab`; `None` where it was stopped (what is finished is then in the store).
 pub(crate) fn run<N: Network, T: Learn<N>>(
     evaluation: &Evaluation<N, T>,
-    fab: &impl Fab<N>,
+    fab: &dyn Fab<N>,
     simulating: &Simulating<'_>,
 ) -> Result<Option<RareResult>> {
     let Simulating {

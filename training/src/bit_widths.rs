@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossburn_hardware::accelerator::Sparsity;
 use crossburn_hardware::{Quantization, WeightBits, WeightPlan, programmed};
 use crossburn_models::Network;
-use crossburn_noise::{PathPattern, host_weights_at, matrix_weights, weight_order};
-use rayon::prelude::*;
+use crossburn_noise::{PathPattern, host_weights_at, matrix_weights, over_cores, weight_order};
 use serde::{Deserialize, Serialize};
 
 use crate::task::{Batch, Learn};
@@ -127,22 +126,30 @@ pub fn bit_sensitivities<N: Network, T: Learn<N>>(
             options,
         });
     }
-    let measured = layers.par_iter_mut().map(|layer| {
-        for option in &mut layer.options {
+    let rises = |layer: &LayerWidths| -> Result<Vec<f64>, TrainingError> {
+        let mut rises = Vec::new();
+        for option in &layer.options {
             if stop.load(Ordering::SeqCst) {
-                return Ok(());
+                break;
             }
             let path = PathPattern::new(layer.path.as_str());
             let alone = plan
                 .clone()
                 .with_quantization(path, Some(quantization(option.bits)));
-            option.rise = mean_loss(&programmed(network, &alone), batches)? - base;
+            rises.push(mean_loss(&programmed(network, &alone), batches)? - base);
         }
-        Ok(())
-    });
-    // In the order of the layers, so that of several errors the first one is told, whatever thread met it.
-    let measured: Vec<Result<(), TrainingError>> = measured.collect();
-    measured.into_iter().collect::<Result<(), _>>()?;
+        Ok(rises)
+    };
+    // An error is a result of its layer here, so that of several the first one is told, whatever thread met it.
+    let numbers = 0..layers.len() as u64;
+    let measured = over_cores(numbers, &|number| {
+        Ok::<_, TrainingError>(rises(&layers[number as usize]))
+    })?;
+    for (layer, rises) in layers.iter_mut().zip(measured) {
+        for (option, rise) in layer.options.iter_mut().zip(rises?) {
+            option.rise = rise;
+        }
+    }
     Ok((!stop.load(Ordering::SeqCst)).then_some((base, layers)))
 }
 

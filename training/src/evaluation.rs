@@ -10,9 +10,8 @@ use crossburn_hardware::{WeightPlan, manufacture, programmed};
 use crossburn_models::Network;
 use crossburn_noise::{
     ChipDraws, ChipSeed, Direction, Granularity, Metric, Race, RaceObserver, RaceResult, RareChip,
-    RareObserver, RareResult, SubsetSimulation, Variation, draw_population, race_order,
+    RareObserver, RareResult, SubsetSimulation, Variation, draw_population, over_cores, race_order,
 };
-use rayon::prelude::*;
 
 use crate::TrainingError;
 use crate::task::{Batch, Chart, Confusion, Figures, Learn, Task, items_in_words, overlap};
@@ -299,7 +298,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     /// Those of [`chip`](Self::chip).
     pub fn charts_of_chip(
         &self,
-        fab: &impl Fab<N>,
+        fab: &dyn Fab<N>,
         chip: ChipSeed,
     ) -> Result<Vec<Chart>, TrainingError> {
         let tally = tally(&fab.chip(chip)?, &self.batches);
@@ -357,7 +356,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     ///
     /// # Errors
     /// See [`evaluate`], and those of the fab.
-    pub fn chip(&self, fab: &impl Fab<N>, chip: ChipSeed) -> Result<f64, TrainingError> {
+    pub fn chip(&self, fab: &dyn Fab<N>, chip: ChipSeed) -> Result<f64, TrainingError> {
         evaluate(&fab.chip(chip)?, &self.batches).map_err(|error| error.of_chip(chip.index()))
     }
 
@@ -371,7 +370,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     /// See [`evaluate`], those of the fab, and side by side those of [`stack`]: chips of array fidelity are single.
     pub fn population(
         &self,
-        fab: &impl Fab<N>,
+        fab: &dyn Fab<N>,
         seed: u64,
         chips: Range<u64>,
         on_chip: impl Fn(u64, f64) + Sync,
@@ -386,11 +385,9 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
                 return Ok((finished, true));
             }
             let numbers = start..chips.end.min(start + self.at_once as u64);
-            let made: Vec<N> = numbers
-                .clone()
-                .into_par_iter()
-                .map(|number| fab.chip(ChipSeed::new(seed, number)))
-                .collect::<Result<_, _>>()?;
+            let made = over_cores(numbers.clone(), &|number| {
+                fab.chip(ChipSeed::new(seed, number))
+            })?;
             for (number, metric) in numbers.zip(self.stacked(&made)?) {
                 on_chip(number, metric);
                 finished.push((number, metric));
@@ -418,7 +415,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     /// See [`evaluate`], those of the fab, and [`TrainingError::NotOffered`] of a task whose metric counts no such items.
     pub fn hits(
         &self,
-        fab: &impl Fab<N>,
+        fab: &dyn Fab<N>,
         chip: ChipSeed,
         items: Range<usize>,
     ) -> Result<u64, TrainingError> {
@@ -434,9 +431,9 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     /// [`TrainingError::NotOffered`] of a task whose metric does not count items.
     pub fn race(
         &self,
-        fab: &impl Fab<N>,
+        fab: &dyn Fab<N>,
         race: &Race,
-        observer: &impl RaceObserver,
+        observer: &dyn RaceObserver,
         stop: &AtomicBool,
     ) -> Result<Option<RaceResult>, TrainingError> {
         T::require_counts("a race", &self.metric())?;
@@ -465,9 +462,9 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     /// See [`evaluate`], and those of the fab.
     pub fn rare(
         &self,
-        fab: &impl Fab<N>,
+        fab: &dyn Fab<N>,
         simulation: &SubsetSimulation,
-        observer: &impl RareObserver,
+        observer: &dyn RareObserver,
         stop: &AtomicBool,
     ) -> Result<Option<RareResult>, TrainingError> {
         let simulation = simulation.clone().judged_by(self.metric().better);

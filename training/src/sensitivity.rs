@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use crossburn_models::Network;
-use crossburn_noise::{Philox, matrix_weights, path_hash};
-use rayon::prelude::*;
+use crossburn_noise::{Philox, matrix_weights, over_cores, path_hash};
 
 use crate::TrainingError;
 use crate::task::{Learn, SAMPLED, not_offered};
@@ -71,24 +70,22 @@ pub fn sensitivities<N: Network, T: Learn<N>>(
     let frozen = tracked(network, &selected);
     let device = device.clone().without_autodiff().autodiff();
     let items: Vec<usize> = (0..task.items()).collect();
-    let parts: Vec<Sums> = items
-        .par_chunks(items.len().div_ceil(PARTS))
-        .map(|items| {
-            let network = frozen.clone().train();
-            let mut sums = Sums::default();
-            for &item in items {
-                let batch = task.batch(&[item], &device)?;
-                let draw = draws.uniform(item as u64);
-                let loss = task.sampled_loss(task.forward(&network, &batch), draw);
-                let gradients = loss.map_err(|error| error.at_item(item))?.backward();
-                weight_gradients(&network, gradients, |path, values| {
-                    let squares = values.into_iter().map(|g| f64::from(g) * f64::from(g));
-                    add(&mut sums, path, squares);
-                })?;
-            }
-            Ok(sums)
-        })
-        .collect::<Result<_, TrainingError>>()?;
+    let parts: Vec<_> = items.chunks(items.len().div_ceil(PARTS)).collect();
+    let parts = over_cores(0..parts.len() as u64, &|part| {
+        let network = frozen.clone().train();
+        let mut sums = Sums::default();
+        for &item in parts[part as usize] {
+            let batch = task.batch(&[item], &device)?;
+            let draw = draws.uniform(item as u64);
+            let loss = task.sampled_loss(task.forward(&network, &batch), draw);
+            let gradients = loss.map_err(|error| error.at_item(item))?.backward();
+            weight_gradients(&network, gradients, |path, values| {
+                let squares = values.into_iter().map(|g| f64::from(g) * f64::from(g));
+                add(&mut sums, path, squares);
+            })?;
+        }
+        Ok::<_, TrainingError>(sums)
+    })?;
     let mut total = Sums::default();
     for part in parts {
         for (path, values) in part {

@@ -24,12 +24,12 @@ pub(crate) fn tracked<M: Module>(network: &M, selected: &BTreeSet<String>) -> M 
 pub(crate) fn weight_gradients<M: Module>(
     network: &M,
     gradients: Gradients,
-    each: impl FnMut(String, Vec<f32>),
+    mut each: impl FnMut(String, Vec<f32>),
 ) -> Result<(), TrainingError> {
     let mut collect = Collect {
         path: Vec::new(),
         gradients: GradientsParams::from_grads(gradients, network),
-        each,
+        each: &mut each,
         error: None,
     };
     network.visit(&mut collect);
@@ -70,15 +70,15 @@ impl ModuleMapper for Track<'_> {
     }
 }
 
-/// Finds the gradient of every weight that has one.
-struct Collect<F> {
+/// Finds the gradient of every weight that has one. Knows no type of a closure, so that it is compiled once for each layer of a network.
+struct Collect<'a> {
     path: Vec<String>,
     gradients: GradientsParams,
-    each: F,
+    each: &'a mut dyn FnMut(String, Vec<f32>),
     error: Option<TrainingError>,
 }
 
-impl<F: FnMut(String, Vec<f32>)> ModuleVisitor for Collect<F> {
+impl ModuleVisitor for Collect<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_string());
     }

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use crossburn_hardware::{WeightPlan, programmed};
 use crossburn_models::Network;
-use crossburn_noise::Metric;
 use crossburn_noise::worst_case::{
     DeviationBounds, Deviations, Judged, Objective, Surrogates, deviate,
 };
-use rayon::prelude::*;
+use crossburn_noise::{Metric, over_cores};
 use serde::{Deserialize, Serialize};
 
 use crate::task::{Batch, Learn, SurrogateList, Tally};
@@ -184,13 +183,11 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
     /// Works on the batches part by part over all cores; the results are in order.
     pub(crate) fn parts<R: Send>(
         &self,
-        work: impl Fn(&[&T::Batch]) -> Result<R, TrainingError> + Sync + Send,
+        work: impl Fn(&[&T::Batch]) -> Result<R, TrainingError> + Sync,
     ) -> Result<Vec<R>, TrainingError> {
         let batches: Vec<_> = self.batches.iter().collect();
-        batches
-            .par_chunks(batches.len().div_ceil(PARTS))
-            .map(work)
-            .collect()
+        let parts: Vec<_> = batches.chunks(batches.len().div_ceil(PARTS)).collect();
+        over_cores(0..parts.len() as u64, &|part| work(parts[part as usize]))
     }
 
     /// Loss and score of all items from those of parts.

@@ -29,13 +29,7 @@ pub fn input_squares<M: Module>(
     paths: &BTreeSet<String>,
     run: impl FnOnce(&M),
 ) -> BTreeMap<String, Vec<f64>> {
-    let mut sums: BTreeMap<String, Arc<Mutex<Vec<f64>>>> = BTreeMap::new();
-    let watched = attach(network.valid().materialize(), |path| {
-        paths.contains(path).then(|| {
-            let own = sums.entry(path.to_string()).or_default();
-            OnArray::squares(own.clone())
-        })
-    });
+    let (watched, sums) = watched(network, paths);
     run(&watched);
     sums.into_iter()
         .map(|(path, sums)| {
@@ -44,4 +38,19 @@ pub fn input_squares<M: Module>(
         })
         .filter(|(_, sums)| !sums.is_empty())
         .collect()
+}
+
+/// The sums of one layer, as it computes.
+type Sums = Arc<Mutex<Vec<f64>>>;
+
+/// `network`, whose layers add to the sums beside it.
+fn watched<M: Module>(network: &M, paths: &BTreeSet<String>) -> (M, BTreeMap<String, Sums>) {
+    let mut sums: BTreeMap<String, Sums> = BTreeMap::new();
+    let watched = attach(network.valid().materialize(), |path| {
+        paths.contains(path).then(|| {
+            let own = sums.entry(path.to_string()).or_default();
+            OnArray::squares(own.clone())
+        })
+    });
+    (watched, sums)
 }

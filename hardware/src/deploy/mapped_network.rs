@@ -119,6 +119,15 @@ impl<M: Module + Sync> MappedNetwork<M> {
         images: usize,
         run: impl Fn(&M),
     ) -> Result<Self, HardwareError> {
+        Self::seen_in(network, hardware, images, &run)
+    }
+
+    fn seen_in(
+        network: &M,
+        hardware: &Hardware,
+        images: usize,
+        run: &dyn Fn(&M),
+    ) -> Result<Self, HardwareError> {
         if images == 0 {
             return Err(HardwareError::limit(
                 "calibration images",
@@ -129,7 +138,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
         }
         let network = network.valid().materialize();
         let selected = selected(&network, hardware)?;
-        let uses = probe(&network, &selected, &run);
+        let uses = probe(&network, &selected, run);
         let seen = SeenUse {
             uses,
             images,
@@ -307,7 +316,11 @@ impl<M: Module + Sync> MappedNetwork<M> {
     ///
     /// # Errors
     /// Those of the mapping, and [`HardwareError`] for data that causes no current.
-    pub fn calibrated(mut self, run: impl Fn(&M)) -> Result<Self, HardwareError> {
+    pub fn calibrated(self, run: impl Fn(&M)) -> Result<Self, HardwareError> {
+        self.calibrated_in(&run)
+    }
+
+    fn calibrated_in(mut self, run: &dyn Fn(&M)) -> Result<Self, HardwareError> {
         let mut profiles = BTreeMap::new();
         let mut matrices = BTreeMap::new();
         for used in &self.uses {
@@ -581,7 +594,7 @@ fn selected<M: Module>(
 }
 
 /// How `run` uses the selected weights.
-fn probe<M: Module>(network: &M, selected: &BTreeSet<String>, run: &impl Fn(&M)) -> Vec<LayerUse> {
+fn probe<M: Module>(network: &M, selected: &BTreeSet<String>, run: &dyn Fn(&M)) -> Vec<LayerUse> {
     let uses = Arc::new(Mutex::new(Vec::new()));
     let watched = attach(network.clone(), |path| {
         selected

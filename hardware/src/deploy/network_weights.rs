@@ -37,9 +37,10 @@ pub(super) fn in_matrices(
 }
 
 /// `network` with what `role` gives for a path; what a weight carries stays where it gives nothing.
-pub(super) fn attach<M: Module>(network: M, role: impl FnMut(&str) -> Option<OnArray>) -> M {
-    struct Attach<F>(F);
-    impl<F: FnMut(&str) -> Option<OnArray>> Reparameterizer for Attach<F> {
+pub(super) fn attach<M: Module>(network: M, mut role: impl FnMut(&str) -> Option<OnArray>) -> M {
+    /// Knows no type of a closure, so that it is compiled once for each layer of a network.
+    struct Attach<'a>(&'a mut dyn FnMut(&str) -> Option<OnArray>);
+    impl Reparameterizer for Attach<'_> {
         type Reparam = OnArray;
 
         fn reparameterize<const D: usize>(
@@ -51,7 +52,7 @@ pub(super) fn attach<M: Module>(network: M, role: impl FnMut(&str) -> Option<OnA
             (param, role)
         }
     }
-    network.apply_reparameterization(Attach(role))
+    network.apply_reparameterization(Attach(&mut role))
 }
 
 /// `network`, whose weights carry nothing, with `held` by path, in rows of outputs, in the place of its weights.

@@ -57,9 +57,17 @@ impl PostTraining {
         &self,
         network: &M,
         plan: impl Into<WeightPlan>,
-        run: impl FnOnce(&M),
+        run: impl Fn(&M),
     ) -> Result<M, HardwareError> {
-        let plan = plan.into();
+        self.quantized_in(network, plan.into(), &run)
+    }
+
+    fn quantized_in<M: Module>(
+        &self,
+        network: &M,
+        plan: WeightPlan,
+        run: &dyn Fn(&M),
+    ) -> Result<M, HardwareError> {
         self.rounding.check()?;
         let network = network.valid().materialize();
         require_finite(&network)?;
@@ -118,7 +126,7 @@ fn watch<M: Module>(
     network: &M,
     selected: &BTreeSet<String>,
     first: impl Fn(&str) -> String,
-    run: impl FnOnce(&M),
+    run: &dyn Fn(&M),
 ) -> BTreeMap<String, Watched> {
     let mut moments: BTreeMap<String, Watched> = BTreeMap::new();
     let watched = attach(network.clone(), |path| {

@@ -202,10 +202,20 @@ impl TrainingChips {
         items: usize,
         run: impl Fn(&M),
     ) -> Result<u64, HardwareError> {
+        self.look_in(network, plan, items, &run)
+    }
+
+    fn look_in<M: Module + Sync>(
+        &mut self,
+        network: &M,
+        plan: &WeightPlan,
+        items: usize,
+        run: &dyn Fn(&M),
+    ) -> Result<u64, HardwareError> {
         let plain = programmed(network, plan);
         let place = |hardware: &Hardware| hardware.with_placement(plan.placement(), &plain);
         let placed: Vec<Hardware> = self.hardware.iter().map(place).collect::<Result<_, _>>()?;
-        let mut mapped = MappedNetwork::new(&plain, &placed[0], items, &run)?;
+        let mut mapped = MappedNetwork::new(&plain, &placed[0], items, run)?;
         let mut passes = 1;
         if self.fidelity == Fidelity::Array {
             self.start_scales(&mapped);

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rayon::prelude::*;
-
 use super::count_bounds::CountBounds;
-use crate::{ChipSeed, NoiseError, PercentileRanks, Philox, path_hash};
+use crate::{ChipSeed, NoiseError, PercentileRanks, Philox, over_cores, path_hash};
 
 /// Items of the first round. Bounds on fewer are too wide to tell chips apart.
 const FIRST_ROUND: f64 = 400.0;
@@ -282,7 +280,16 @@ impl Race {
     pub fn run<E: Send>(
         &self,
         correct: impl Fn(ChipSeed, Range<usize>) -> Result<u64, E> + Sync,
-        observer: &impl RaceObserver,
+        observer: &dyn RaceObserver,
+        stop: &AtomicBool,
+    ) -> Result<Option<RaceResult>, E> {
+        self.race(&correct, observer, stop)
+    }
+
+    fn race<E: Send>(
+        &self,
+        correct: &(dyn Fn(ChipSeed, Range<usize>) -> Result<u64, E> + Sync),
+        observer: &dyn RaceObserver,
         stop: &AtomicBool,
     ) -> Result<Option<RaceResult>, E> {
         let RaceConfig {
@@ -298,7 +305,8 @@ impl Race {
         let mut start = 0;
         for &end in &self.rounds {
             observer.round(field.running.len(), start..end);
-            let one = |&place: &usize| {
+            let one = |number: u64| -> Result<Option<usize>, E> {
+                let place = field.running[number as usize];
                 if stop.load(Ordering::Relaxed) {
                     return Ok(None);
                 }
@@ -311,14 +319,8 @@ impl Race {
                 observer.chip(chip, start..end, found);
                 Ok(Some(found as usize))
             };
-            let found: Option<Vec<usize>> = field
-                .running
-                .par_iter()
-                .map(one)
-                .collect::<Result<Vec<_>, E>>()?
-                .into_iter()
-                .collect();
-            let Some(found) = found else {
+            let found = over_cores(0..field.running.len() as u64, &one)?;
+            let Some(found) = found.into_iter().collect::<Option<Vec<usize>>>() else {
                 return Ok(None);
             };
             evaluated += found.len() * (end - start);

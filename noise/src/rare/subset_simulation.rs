@@ -2,11 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rayon::prelude::*;
-
 use super::normal_draws::two_sided;
 use super::rare_chip::{Move, RareChip};
-use crate::{Better, ChipSeed, NoiseError};
+use crate::{Better, ChipSeed, NoiseError, over_cores};
 
 /// Draws are those of chips from here on, so that a plain population of the same seed shares none of them.
 const FIRST_INDEX: u64 = 1 << 40;
@@ -214,7 +212,16 @@ impl SubsetSimulation {
     pub fn run<E: Send>(
         &self,
         metric: impl Fn(&RareChip) -> Result<f64, E> + Sync,
-        observer: &impl RareObserver,
+        observer: &dyn RareObserver,
+        stop: &AtomicBool,
+    ) -> Result<Option<RareResult>, E> {
+        self.simulate(&metric, observer, stop)
+    }
+
+    fn simulate<E: Send>(
+        &self,
+        metric: &(dyn Fn(&RareChip) -> Result<f64, E> + Sync),
+        observer: &dyn RareObserver,
         stop: &AtomicBool,
     ) -> Result<Option<RareResult>, E> {
         let RareConfig {
@@ -239,16 +246,11 @@ impl SubsetSimulation {
         let rarest = self.config.percentages.iter().copied();
         let rarest = rarest.fold(f64::INFINITY, f64::min) / 100.0;
         observer.level(0, better.orient(f64::INFINITY), chips);
-        let first: Option<Vec<Vec<Sample>>> = (0..chips as u64)
-            .into_par_iter()
-            .map(|index| {
-                let chip = RareChip::new(ChipSeed::new(seed, FIRST_INDEX + index));
-                Ok(evaluate(chip)?.map(|sample| vec![sample]))
-            })
-            .collect::<Result<Vec<_>, E>>()?
-            .into_iter()
-            .collect();
-        let Some(first) = first else {
+        let first = over_cores(0..chips as u64, &|index| {
+            let chip = RareChip::new(ChipSeed::new(seed, FIRST_INDEX + index));
+            Ok(evaluate(chip)?.map(|sample| vec![sample]))
+        })?;
+        let Some(first) = first.into_iter().collect() else {
             return Ok(None);
         };
         let mut evaluations = chips as u64;
@@ -359,7 +361,7 @@ impl Walk {
         &self,
         starts: &[&Sample],
         length: &mut f64,
-        evaluate: &(impl Fn(RareChip) -> Result<Option<Sample>, E> + Sync),
+        evaluate: &(dyn Fn(RareChip) -> Result<Option<Sample>, E> + Sync),
     ) -> Result<Option<Walked>, E> {
         let each = self.chips / starts.len();
         let longer = self.chips % starts.len();
@@ -388,13 +390,9 @@ impl Walk {
                 }
                 Ok(Some((samples, accepted)))
             };
-            let walked: Option<Vec<(Vec<Sample>, usize)>> = members
-                .clone()
-                .into_par_iter()
-                .map(chain)
-                .collect::<Result<Vec<_>, E>>()?
-                .into_iter()
-                .collect();
+            let numbers = members.start as u64..members.end as u64;
+            let walked = over_cores(numbers, &|number| chain(number as usize))?;
+            let walked: Option<Vec<(Vec<Sample>, usize)>> = walked.into_iter().collect();
             let Some(walked) = walked else {
                 return Ok(None);
             };

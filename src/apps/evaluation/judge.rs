@@ -175,7 +175,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     }
 
     /// The chips of `fab`, as they were asked for; `None` where it was interrupted.
-    fn chips(&self, fab: &impl Fab<N>, stage: &str, cell: Option<&str>) -> Result<Option<Found>> {
+    fn chips(&self, fab: &dyn Fab<N>, stage: &str, cell: Option<&str>) -> Result<Option<Found>> {
         if let Some(race) = &self.race {
             return self.raced(fab, race, stage, &file("race", cell));
         }
@@ -189,7 +189,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     /// A race of the chips, whose counts are kept in `file`.
     fn raced(
         &self,
-        fab: &impl Fab<N>,
+        fab: &dyn Fab<N>,
         race: &Race,
         stage: &str,
         file: &str,
@@ -222,7 +222,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     /// More and more chips, kept in `file`, until the interval of KPP(k) is narrow enough.
     fn looked_at(
         &self,
-        fab: &impl Fab<N>,
+        fab: &dyn Fab<N>,
         (k, half_width, looks): (f64, f64, &Looks),
         stage: &str,
         file: &str,
@@ -263,7 +263,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     /// Rare percentiles; `None` where the simulation was interrupted.
     fn rare(
         &self,
-        fab: &impl Fab<N>,
+        fab: &dyn Fab<N>,
         simulation: &SubsetSimulation,
         cell: Option<&str>,
     ) -> Result<Option<RareSummary>> {
@@ -323,7 +323,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     /// The chips of this part of the population from `fab`, kept in `file`; `None` where it was interrupted.
     fn population(
         &self,
-        fab: &impl Fab<N>,
+        fab: &dyn Fab<N>,
         stage: &str,
         file: &str,
     ) -> Result<Option<PopulationSummary>> {
@@ -348,7 +348,7 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
     /// since it does not know which chips these are.
     fn draw_chips(
         &self,
-        fab: &impl Fab<N>,
+        fab: &dyn Fab<N>,
         population: Option<&PopulationSummary>,
         cell: Option<&str>,
         clock: &mut Clock,
