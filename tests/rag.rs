@@ -480,3 +480,13 @@ fn a_language_model_answers_from_the_passages() {
     let again = asked(folder, "When is bread baked?", &arguments);
     assert_eq!(String::from_utf8(again.stdout).unwrap(), answer);
 }
+
+#[test]
+fn the_verbs_of_stores_explain_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    for verb in ["index", "ask"] {
+        let help = good(folder.path(), &format!("rag {verb} --help"));
+        let help = String::from_utf8(help.stdout).unwrap();
+        insta::assert_snapshot!(format!("help_of_rag_{verb}"), help);
+    }
+}
