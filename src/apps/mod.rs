@@ -26,6 +26,7 @@ pub(crate) mod shards;
 pub(crate) mod stored_network;
 mod stored_weights;
 pub(crate) mod study;
+pub(crate) mod training;
 pub(crate) mod widths;
 pub(crate) mod workplace;
 pub(crate) mod worst_case;

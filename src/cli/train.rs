@@ -2,32 +2,24 @@
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use crossburn_checkpoints::{OnnxFile, save_checkpoint, write_bytes};
+use crossburn_checkpoints::OnnxFile;
 use crossburn_hardware::deploy::Fidelity;
-use crossburn_hardware::programmed;
-use crossburn_models::{ModelConfig, Network};
-use crossburn_noise::PathPattern;
-use crossburn_training::{
-    AcceleratorChoice, Batches, Evaluation, Part, Recipe, Role, Run, Task, TaskParts,
-    TrainingError, TrainingObserver, WithTask, kept_recipe, train,
-};
+use crossburn_models::ModelConfig;
+use crossburn_training::{AcceleratorChoice, Recipe, TrainingError, TrainingObserver, kept_recipe};
 
 use super::open_stored::noted_graph;
 use super::process::is_quiet;
 use super::progress::{Dashboard, EpochLines};
 use super::recipe_file::{Setting, read_recipe};
-use super::run_setup::{
-    RunArguments, RunPlace, expect_kept, note_files, note_preparation, run_folder,
-};
+use super::run_setup::{RunArguments, expect_kept, note_files, note_preparation, run_folder};
 use super::{Outcome, command_line, finish, note, print};
 use crate::apps::normalize::{self, Normalize};
-use crate::apps::study::{self, Clock};
-use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
+use crate::apps::training::{STATE_FOLDER, Training, TrainingJob};
 
 /// Train a network by a TOML recipe
 ///
@@ -157,206 +149,74 @@ pub(super) fn start(
         }
     }
     let place = run.set_up(out, verb)?;
-    let device = place.device.clone().autodiff();
+    let autodiff = place.device.clone().autodiff();
+    // burn-train's dashboard draws on stdout and reads keys from stdin; with --json, stdout belongs to the document.
+    let name = recipe.model.name();
+    let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let hidden = following.json || following.no_tui || is_quiet();
+    let (mut dashboard, mut lines);
+    let observer: &mut dyn TrainingObserver = if terminal && !hidden {
+        dashboard = Dashboard::new(name, &place.stop);
+        &mut dashboard
+    } else {
+        lines = EpochLines::new(name, &place.bars, &place.stop).with_bar(!following.no_tui);
+        &mut lines
+    };
     let job = TrainingJob {
-        following,
         recipe,
         resolved,
-        place,
+        resume: following.resume,
+        out: &place.out,
+        device: &place.device,
+        reproduce: command_line::repeated(&[]),
+        observer,
     };
-    recipe.build_of(graph, &device, job)?
-}
-
-struct TrainingJob<'a> {
-    following: Following,
-    recipe: &'a Recipe,
-    /// The recipe as a file, with every default.
-    resolved: &'a str,
-    place: RunPlace,
-}
-
-/// Folder of the state for resuming, in the run folder.
-const STATE_FOLDER: &str = "resume";
-/// Folder of the checkpoint, in the run folder.
-const CHECKPOINT_FOLDER: &str = "checkpoint";
-
-impl WithTask for TrainingJob<'_> {
-    type Output = Result<Outcome>;
-
-    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Outcome> {
-        // burn-train's dashboard draws on stdout and reads keys from stdin; with --json, stdout belongs to the document.
-        let name = self.recipe.model.name();
-        let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-        let hidden = self.following.json || self.following.no_tui || is_quiet();
-        if terminal && !hidden {
-            let mut dashboard = Dashboard::new(name, &self.place.stop);
-            return self.train(network, &parts, &mut dashboard);
-        }
-        let lines = EpochLines::new(name, &self.place.bars, &self.place.stop);
-        self.train(network, &parts, &mut lines.with_bar(!self.following.no_tui))
-    }
-}
-
-impl TrainingJob<'_> {
-    /// Whether the run folder holds a training that this one is to replace: its recipe stays beside its weights until then.
-    fn replaces_another(&self, state: &Path) -> bool {
-        let kept = kept_recipe(state).ok().flatten();
-        kept.is_some_and(|kept| kept != *self.recipe)
-            || self.place.out.join(CHECKPOINT_FOLDER).exists()
-    }
-
-    /// Options of `evaluate` for chips as training met them, or for some noise.
-    fn chips_to_try(&self) -> Vec<&str> {
-        let Some(hardware) = &self.recipe.hardware else {
-            return vec!["--noise", "gaussian", "--sigma", "0.1"];
-        };
-        let accelerator = match &hardware.accelerator {
-            AcceleratorChoice::Named(name) => name,
-            AcceleratorChoice::Described(_) => "FILE",
-        };
-        let mut options = vec!["--hardware", accelerator];
-        options.extend(hardware.cell.iter().flat_map(|cell| ["--cell", cell]));
-        if hardware.fidelity == Fidelity::Array {
-            options.extend(["--fidelity", "array"]);
-        }
-        options
-    }
-
-    fn write_recipe(&self) -> Result<()> {
-        let path = self.place.out.join("recipe.toml");
-        Ok(write_bytes(&path, self.resolved.as_bytes())?)
-    }
-
-    fn train<N: Network, P: TaskParts<N>>(
-        &self,
-        network: N,
-        parts: &P,
-        observer: &mut impl TrainingObserver,
-    ) -> Result<Outcome> {
-        let recipe = self.recipe;
-        let network = recipe.started(network)?;
-        recipe.check_hardware(&network)?;
-        let mut clock = Clock::new();
-        let source = &recipe.data.source;
-        let load = |of, amount: Option<usize>| parts.load(source, recipe.seed, of, amount.into());
-        let (training, test) = clock.time("data", || {
-            let training = load((Part::Training, Role::Learn), recipe.data.train)?;
-            anyhow::Ok((training, load((Part::Test, Role::Judge), recipe.data.test)?))
-        })?;
-        let validation = recipe.data.validation;
-        let learn = training
-            .items()
-            .checked_sub(validation)
-            .filter(|learn| *learn > 0)
-            .with_context(|| {
-                format!(
-                    "data.validation = {validation} leaves nothing of {} training items",
-                    training.items()
-                )
-            })?;
-        let (training_set, validation) = training.hold_back(learn);
-        parts.check_held_back(&validation)?;
-        let autodiff = self.place.device.clone().autodiff();
-        let state = self.place.out.join(STATE_FOLDER);
-        if !self.replaces_another(&state) {
-            self.write_recipe()?;
-        }
-        let run = Run {
-            train: &training_set,
-            validation: &validation,
-            device: &autodiff,
-            state: Some(&state),
-            resume: self.following.resume,
-        };
-        let trained = clock.time("training", || train(network, recipe, &run, observer))?;
-        if trained.interrupted && trained.curve.is_empty() {
+    let (results, checkpoint) = match recipe.build_of(graph, &autodiff, job)?? {
+        Training::Whole {
+            results,
+            checkpoint,
+        } => (results, checkpoint),
+        Training::Nothing => {
             note("no epoch has finished, so nothing is kept: start again");
             return Ok(Outcome::Interrupted);
         }
-        if trained.interrupted {
+        Training::Part(epochs) => {
             note(&format!(
-                "{} of {} epochs are kept: continue with `{}`",
-                trained.curve.len(),
+                "{epochs} of {} epochs are kept: continue with `{}`",
                 recipe.epochs(),
                 command_line::resumed(),
             ));
             return Ok(Outcome::Interrupted);
         }
-        let batches = Batches::new(&test, 128, &self.place.device)?;
-        let weights = match trained.programmed {
-            true => recipe.weights::<N>().without_quantization(),
-            false => recipe.weights::<N>(),
-        };
-        let as_programmed = || programmed(&trained.network, &weights).valid();
-        parts.settle(as_programmed, &validation, &self.place.device)?;
-        let evaluation = Evaluation::new(&trained.network, weights, batches);
-        let clean = clock.time("test", || evaluation.clean_in_detail())?;
-        let (version, commit) = study::version();
-        let summary = DataSummary {
-            source: source.to_string(),
-            train: training_set.items(),
-            validation: validation.items(),
-            test: test.items(),
-        };
-        let mut manifest = study::manifest(recipe, &summary)?
-            .with_resting(N::RESTS.iter().copied().map(PathPattern::new))
-            .with_input_scales(trained.input_scales)
-            .with_metric("clean", clean.metric)
-            .with_metric("best_epoch", trained.best_epoch as f64)
-            .with_metric("training_sigma", trained.noise.sigma())
-            .with_metric("items_backward", trained.passes.backward as f64)
-            .with_metric("items_forward", trained.passes.forward as f64);
-        if let Some(conventions) = training_set.conventions() {
-            let conventions = conventions.with_columns(recipe.data.source.columns()?);
-            manifest = manifest.with_conventions(study::json(&conventions)?);
-        }
-        if trained.programmed {
-            manifest = manifest.with_programmed_weights();
-        }
-        if trained.noise != recipe.noise {
-            manifest = manifest.with_training_noise(study::json(&trained.noise)?);
-        }
-        self.write_recipe()?;
-        let checkpoint = self.place.out.join(CHECKPOINT_FOLDER);
-        parts.save(&trained.network, &checkpoint)?;
-        save_checkpoint(&checkpoint, &trained.network, &manifest)?;
-        let results = Results {
-            schema: Results::SCHEMA.to_string(),
-            command: RunCommand::Train,
-            version,
-            commit,
-            reproduce: command_line::repeated(&[]),
-            config: study::json(recipe)?,
-            data: summary,
-            metric: test.metric(),
-            training_metric: study::other_metric(&training_set, &test),
-            deployment: None,
-            methods: vec![MethodResults {
-                name: study::method_name(recipe),
-                training_noise: study::training_noise(recipe, &trained.noise)?,
-                clean: clean.metric,
-                also: study::also(clean.also),
-                curve: study::curve(&trained.curve),
-                population: None,
-                sweep: Vec::new(),
-                hardware: None,
-                percentiles: None,
-            }],
-            confusion: clean.confusion.map(study::confusion),
-            figures: study::figures(clean.figures)?,
-            timing: clock.timing(),
-        };
-        finish(&self.place.out, &results, self.following.json)?;
-        note_files(&[source.training_files()?, source.test_files()?].concat());
-        note_preparation(source, recipe.seed);
-        let run = command_line::operand(&self.place.out);
-        let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];
-        next.extend(self.chips_to_try().into_iter().map(OsStr::new));
-        note(&format!(
-            "checkpoint: {}; next: {}",
-            checkpoint.display(),
-            command_line::quoted(next),
-        ));
-        Ok(Outcome::Done)
+    };
+    finish(&place.out, &*results, following.json)?;
+    let source = &recipe.data.source;
+    note_files(&[source.training_files()?, source.test_files()?].concat());
+    note_preparation(source, recipe.seed);
+    let run = command_line::operand(&place.out);
+    let mut next: Vec<&OsStr> = vec!["crossburn".as_ref(), "evaluate".as_ref(), &run];
+    next.extend(chips_to_try(recipe).into_iter().map(OsStr::new));
+    note(&format!(
+        "checkpoint: {}; next: {}",
+        checkpoint.display(),
+        command_line::quoted(next),
+    ));
+    Ok(Outcome::Done)
+}
+
+/// Options of `evaluate` for chips as training met them, or for some noise.
+fn chips_to_try(recipe: &Recipe) -> Vec<&str> {
+    let Some(hardware) = &recipe.hardware else {
+        return vec!["--noise", "gaussian", "--sigma", "0.1"];
+    };
+    let accelerator = match &hardware.accelerator {
+        AcceleratorChoice::Named(name) => name,
+        AcceleratorChoice::Described(_) => "FILE",
+    };
+    let mut options = vec!["--hardware", accelerator];
+    options.extend(hardware.cell.iter().flat_map(|cell| ["--cell", cell]));
+    if hardware.fidelity == Fidelity::Array {
+        options.extend(["--fidelity", "array"]);
     }
+    options
 }

@@ -127,7 +127,7 @@ pub fn train<N: Network, T: Learn<N>>(
     network: N,
     recipe: &Recipe,
     run: &Run<'_, T>,
-    observer: &mut impl TrainingObserver,
+    observer: &mut dyn TrainingObserver,
 ) -> Result<Trained<N>, TrainingError> {
     recipe.check()?;
     recipe.check_weights(&network)?;
@@ -325,7 +325,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
     }
 
     /// Runs the epochs that are left; `true` where the observer stopped it.
-    fn run(&mut self, observer: &mut impl TrainingObserver) -> Result<bool, TrainingError> {
+    fn run(&mut self, observer: &mut dyn TrainingObserver) -> Result<bool, TrainingError> {
         let (recipe, run) = (self.recipe, self.run);
         let inner = run.device.clone().without_autodiff();
         let validation = Batches::new(run.validation, recipe.training.batch, &inner)?;
@@ -489,7 +489,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         epoch: usize,
         plan: &Plan,
         turn: usize,
-        observer: &mut impl TrainingObserver,
+        observer: &mut dyn TrainingObserver,
     ) -> Result<Option<Lesson>, TrainingError> {
         let (recipe, run, training) = (self.recipe, self.run, &self.recipe.training);
         let (copy, noise) = &plan.copies[turn];

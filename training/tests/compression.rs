@@ -90,7 +90,7 @@ impl TrainingObserver for StopAfter {
 fn run(
     recipe: &Recipe,
     state: Option<(&Path, bool)>,
-    observer: &mut impl TrainingObserver,
+    observer: &mut dyn TrainingObserver,
 ) -> Result<Trained<Net>, TrainingError> {
     let all = Classification::new(digits(1, 0, 130));
     let (learn, validation) = all.split_at(90);

@@ -27,7 +27,7 @@ impl TrainingObserver for StopsOnce {
     }
 }
 
-fn run(state: Option<(&Path, bool)>, observer: &mut impl TrainingObserver) -> Trained<SignalCnn> {
+fn run(state: Option<(&Path, bool)>, observer: &mut dyn TrainingObserver) -> Trained<SignalCnn> {
     let device = Device::flex().autodiff();
     let all = Classification::new(iegm(1, 0, 60));
     let (learn, validation) = all.split_at(40);

@@ -47,7 +47,7 @@ fn run(
     recipe: &Recipe,
     [learn, choose]: &[Classification; 2],
     state: Option<(&Path, bool)>,
-    observer: &mut impl TrainingObserver,
+    observer: &mut dyn TrainingObserver,
 ) -> Result<Trained<Mlp>, TrainingError> {
     let device = Device::flex().autodiff();
     let run = Run {

@@ -134,7 +134,7 @@ impl Images {
         recipe: &Recipe,
         state: Option<&std::path::Path>,
         resume: bool,
-        observer: &mut impl TrainingObserver,
+        observer: &mut dyn TrainingObserver,
     ) -> Trained<Net> {
         let device = Device::flex().autodiff();
         let run = Run {

@@ -69,7 +69,7 @@ fn run<N: CausalLanguageModel>(
     network: N,
     recipe: &Recipe,
     (state, resume): (Option<&Path>, bool),
-    observer: &mut impl TrainingObserver,
+    observer: &mut dyn TrainingObserver,
 ) -> Result<Trained<N>, TrainingError> {
     let device = Device::flex().autodiff();
     // Seven texts: the last step of an epoch of six has one.

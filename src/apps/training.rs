@@ -1,0 +1,182 @@
+//! A training: from a recipe to a checkpoint and the results document.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use crossburn_checkpoints::{save_checkpoint, write_bytes};
+use crossburn_hardware::programmed;
+use crossburn_models::Network;
+use crossburn_noise::PathPattern;
+use crossburn_training::{
+    Batches, Evaluation, Part, Recipe, Role, Run, Task, TaskParts, TrainingObserver, WithTask,
+    kept_recipe, train,
+};
+
+use super::study::{self, Clock};
+use crate::report::{DataSummary, Document, MethodResults, Results, RunCommand};
+
+/// Folder of the state for resuming, in the run folder.
+pub(crate) const STATE_FOLDER: &str = "resume";
+/// Folder of the checkpoint, in the run folder.
+const CHECKPOINT_FOLDER: &str = "checkpoint";
+
+/// Trains one network; it is what [`WithTask::run`] is given.
+pub(crate) struct TrainingJob<'a> {
+    pub(crate) recipe: &'a Recipe,
+    /// The recipe as a file, with every default.
+    pub(crate) resolved: &'a str,
+    /// Go on from what an interrupted training has left in the run folder.
+    pub(crate) resume: bool,
+    /// The run folder, which exists and belongs to the job.
+    pub(crate) out: &'a Path,
+    /// The device, without autodiff.
+    pub(crate) device: &'a Device,
+    /// Command line that repeats the run.
+    pub(crate) reproduce: String,
+    pub(crate) observer: &'a mut dyn TrainingObserver,
+}
+
+/// How a training ended.
+pub(crate) enum Training {
+    /// It was stopped before an epoch had finished: nothing is kept.
+    Nothing,
+    /// It was stopped after this many epochs, which are kept.
+    Part(usize),
+    /// It is done.
+    Whole {
+        results: Box<Results>,
+        /// The folder of the checkpoint.
+        checkpoint: PathBuf,
+    },
+}
+
+impl WithTask for TrainingJob<'_> {
+    type Output = Result<Training>;
+
+    fn run<N: Network, P: TaskParts<N>>(self, network: N, parts: P) -> Result<Training> {
+        let recipe = self.recipe;
+        let network = recipe.started(network)?;
+        recipe.check_hardware(&network)?;
+        let mut clock = Clock::new();
+        let source = &recipe.data.source;
+        let load = |of, amount: Option<usize>| parts.load(source, recipe.seed, of, amount.into());
+        let (training, test) = clock.time("data", || {
+            let training = load((Part::Training, Role::Learn), recipe.data.train)?;
+            anyhow::Ok((training, load((Part::Test, Role::Judge), recipe.data.test)?))
+        })?;
+        let validation = recipe.data.validation;
+        let learn = training
+            .items()
+            .checked_sub(validation)
+            .filter(|learn| *learn > 0)
+            .with_context(|| {
+                format!(
+                    "data.validation = {validation} leaves nothing of {} training items",
+                    training.items()
+                )
+            })?;
+        let (training_set, validation) = training.hold_back(learn);
+        parts.check_held_back(&validation)?;
+        let autodiff = self.device.clone().autodiff();
+        let state = self.out.join(STATE_FOLDER);
+        if !self.replaces_another(&state) {
+            self.write_recipe()?;
+        }
+        let run = Run {
+            train: &training_set,
+            validation: &validation,
+            device: &autodiff,
+            state: Some(&state),
+            resume: self.resume,
+        };
+        let trained = clock.time("training", || train(network, recipe, &run, self.observer))?;
+        if trained.interrupted {
+            return Ok(match trained.curve.len() {
+                0 => Training::Nothing,
+                epochs => Training::Part(epochs),
+            });
+        }
+        let batches = Batches::new(&test, 128, self.device)?;
+        let weights = match trained.programmed {
+            true => recipe.weights::<N>().without_quantization(),
+            false => recipe.weights::<N>(),
+        };
+        let as_programmed = || programmed(&trained.network, &weights).valid();
+        parts.settle(as_programmed, &validation, self.device)?;
+        let evaluation = Evaluation::new(&trained.network, weights, batches);
+        let clean = clock.time("test", || evaluation.clean_in_detail())?;
+        let (version, commit) = study::version();
+        let summary = DataSummary {
+            source: source.to_string(),
+            train: training_set.items(),
+            validation: validation.items(),
+            test: test.items(),
+        };
+        let mut manifest = study::manifest(recipe, &summary)?
+            .with_resting(N::RESTS.iter().copied().map(PathPattern::new))
+            .with_input_scales(trained.input_scales)
+            .with_metric("clean", clean.metric)
+            .with_metric("best_epoch", trained.best_epoch as f64)
+            .with_metric("training_sigma", trained.noise.sigma())
+            .with_metric("items_backward", trained.passes.backward as f64)
+            .with_metric("items_forward", trained.passes.forward as f64);
+        if let Some(conventions) = training_set.conventions() {
+            let conventions = conventions.with_columns(recipe.data.source.columns()?);
+            manifest = manifest.with_conventions(study::json(&conventions)?);
+        }
+        if trained.programmed {
+            manifest = manifest.with_programmed_weights();
+        }
+        if trained.noise != recipe.noise {
+            manifest = manifest.with_training_noise(study::json(&trained.noise)?);
+        }
+        self.write_recipe()?;
+        let checkpoint = self.out.join(CHECKPOINT_FOLDER);
+        parts.save(&trained.network, &checkpoint)?;
+        save_checkpoint(&checkpoint, &trained.network, &manifest)?;
+        let results = Results {
+            schema: Results::SCHEMA.to_string(),
+            command: RunCommand::Train,
+            version,
+            commit,
+            reproduce: self.reproduce,
+            config: study::json(recipe)?,
+            data: summary,
+            metric: test.metric(),
+            training_metric: study::other_metric(&training_set, &test),
+            deployment: None,
+            methods: vec![MethodResults {
+                name: study::method_name(recipe),
+                training_noise: study::training_noise(recipe, &trained.noise)?,
+                clean: clean.metric,
+                also: study::also(clean.also),
+                curve: study::curve(&trained.curve),
+                population: None,
+                sweep: Vec::new(),
+                hardware: None,
+                percentiles: None,
+            }],
+            confusion: clean.confusion.map(study::confusion),
+            figures: study::figures(clean.figures)?,
+            timing: clock.timing(),
+        };
+        Ok(Training::Whole {
+            results: Box::new(results),
+            checkpoint,
+        })
+    }
+}
+
+impl TrainingJob<'_> {
+    /// Whether the run folder holds a training that this one is to replace: its recipe stays beside its weights until then.
+    fn replaces_another(&self, state: &Path) -> bool {
+        let kept = kept_recipe(state).ok().flatten();
+        kept.is_some_and(|kept| kept != *self.recipe) || self.out.join(CHECKPOINT_FOLDER).exists()
+    }
+
+    fn write_recipe(&self) -> Result<()> {
+        let path = self.out.join("recipe.toml");
+        Ok(write_bytes(&path, self.resolved.as_bytes())?)
+    }
+}
