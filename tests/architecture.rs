@@ -125,12 +125,13 @@ const OF_ONE_TASK: [&str; 6] = [
 
 /// What may say so: the files of a task and of data, what reads documents of the last version, what draws
 /// with an element of SVG that is called so, and the experiments of papers.
-const MAY_SAY: [&str; 14] = [
+const MAY_SAY: [&str; 17] = [
     "training/src/task/classification",
     "training/src/task/anomaly",
     "training/src/task/arrhythmia",
     "training/src/task/language_modelling",
     "training/src/task/lesion",
+    "training/src/task/verification",
     "training/src/data",
     "src/report/last_version.rs",
     "src/report/draw/pictures.rs",
@@ -139,6 +140,8 @@ const MAY_SAY: [&str; 14] = [
     "src/apps/ecg",
     "src/cli/mri",
     "src/apps/mri",
+    "src/cli/face.rs",
+    "src/apps/face",
     "src/apps/reproduce",
 ];
 

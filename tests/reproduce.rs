@@ -275,6 +275,56 @@ fn prompts_are_stored_and_fetched_in_every_way() {
 }
 
 #[test]
+fn faces_are_learned_from_real_and_synthetic_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let command = "reproduce frcsyn --quick --seeds 1 --json --out f";
+    let first = document(folder, command);
+    let on_chips = ["real only", "real only, balanced people", "mixed"];
+    let budgets = budgets(&first, |row, column| {
+        column.contains('σ') && !on_chips.contains(&row)
+    });
+    assert_eq!(budgets.len(), 7);
+    // A mixed set has twice as many people, but for those who are held back.
+    assert!((1.9..2.1).contains(&budgets["mixed"]), "{budgets:?}");
+    assert_eq!(
+        first["claims"].as_array().unwrap().len(),
+        5 + 2 + 2 + 1 + 2 + 3 + 3 * 4
+    );
+    for row in ["real only", "synthetic only", "mixed"] {
+        let value = |column: &str| value(&first, row, column).unwrap();
+        assert!((value("TO") - (value("AVG") - value("SD"))).abs() < 1e-12);
+        assert!(value("AVG") <= value("AVG, oracle threshold") + 1e-12);
+        assert!(value("worst group") <= value("AVG"));
+        let conditions = ["age", "pose", "occlusion"].map(|set| value(&format!("AVG, {set}")));
+        let mean = (conditions.iter().sum::<f64>() + value("AVG")) / 4.0;
+        assert!((mean - value("AVG of four sets")).abs() < 1e-12);
+    }
+    // The mean drop of two groups is that of the two.
+    let of_groups = ["g7", "g8"].map(|group| {
+        let column = format!("drop of {group}, σ = 0.05");
+        value(&first, "mixed", &column).unwrap()
+    });
+    let rare = value(&first, "mixed", "drop of rare groups, σ = 0.05").unwrap();
+    assert!((rare - of_groups.iter().sum::<f64>() / 2.0).abs() < 1e-12);
+    cells(folder, "f", |cells| {
+        cells["1"].as_object_mut().unwrap().remove("mixed").unwrap();
+    });
+    let again = document(folder, &format!("{command} --resume"));
+    assert_eq!(again["rows"], first["rows"]);
+    for (arguments, part) in [
+        (
+            "frcsyn --data digits",
+            "is not defined on digits: use faces",
+        ),
+        ("frcsyn --full", "has one size: drop --full"),
+    ] {
+        let text = bad(folder, &format!("reproduce {arguments}"));
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
 fn documents_are_searched_on_stores_of_every_device() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

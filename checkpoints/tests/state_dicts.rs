@@ -378,6 +378,12 @@ fn every_network_computes_with_the_values_of_its_state_dict() {
         ),
         // 8 convolutions.
         (r#"{"kind":"vae","width":4,"levels":2}"#, [1, 8, 12], 16),
+        // 10 convolutions, 15 norms of four tensors, 6 linear layers, one without bias, the class vectors.
+        (
+            r#"{"kind":"face","height":8,"width":12,"features":4,"numbers":3,"identities":5}"#,
+            [1, 8, 12],
+            84,
+        ),
     ] {
         let config: ModelConfig = serde_json::from_str(text).unwrap();
         let compare = Compare { path: &path, shape };

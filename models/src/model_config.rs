@@ -11,8 +11,8 @@ use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::held_form::HeldForm;
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
-    EmbeddingHeadConfig, LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig, UNetConfig,
-    VariationalAutoencoderConfig, WithNetwork, convnet, initialize, lenet,
+    EmbeddingHeadConfig, FaceNetConfig, LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig,
+    UNetConfig, VariationalAutoencoderConfig, WithNetwork, convnet, initialize, lenet,
 };
 
 /// Any network of this crate, as recipes and checkpoints name it.
@@ -55,6 +55,8 @@ pub enum ModelConfig {
     UNet(UNetConfig),
     /// A head on the vectors of a sentence encoder.
     EmbeddingHead(EmbeddingHeadConfig),
+    /// A residual network that gives faces vectors.
+    Face(FaceNetConfig),
     /// Convolutions down to a code that is kept near a normal distribution, and up again.
     #[serde(rename = "vae")]
     Variational(VariationalAutoencoderConfig),
@@ -130,6 +132,8 @@ pub enum Family {
     LanguageModel,
     /// [`Embedder`](crate::Embedder).
     Embedder,
+    /// [`Recognizer`](crate::Recognizer).
+    Recognizer,
 }
 
 impl std::fmt::Display for Family {
@@ -139,6 +143,7 @@ impl std::fmt::Display for Family {
             Self::Autoencoder => "autoencoder",
             Self::LanguageModel => "language model",
             Self::Embedder => "head on an encoder",
+            Self::Recognizer => "recognizer",
         })
     }
 }
@@ -237,6 +242,7 @@ impl ModelConfig {
             Self::ConvAutoencoder(_) => "conv-autoencoder",
             Self::UNet(_) => "unet",
             Self::EmbeddingHead(_) => "embedding-head",
+            Self::Face(_) => "face",
             Self::Variational(_) => "vae",
             Self::Decoder(_) => "decoder",
             Self::Pretrained(_) => "pretrained",
@@ -255,6 +261,7 @@ impl ModelConfig {
             | Self::Variational(_) => Family::Autoencoder,
             Self::Decoder(_) | Self::Pretrained(_) => Family::LanguageModel,
             Self::EmbeddingHead(_) => Family::Embedder,
+            Self::Face(_) => Family::Recognizer,
             Self::Mlp(_)
             | Self::LeNet(_)
             | Self::ConvNet(_)
@@ -286,6 +293,7 @@ impl ModelConfig {
             Self::ConvAutoencoder(config) => config.bits,
             Self::UNet(config) => config.bits,
             Self::EmbeddingHead(config) => config.bits,
+            Self::Face(config) => config.bits,
             Self::Variational(config) => config.bits,
             Self::Decoder(_) | Self::Pretrained(_) => None,
             Self::Onnx(config) => config.bits,
@@ -298,6 +306,7 @@ impl ModelConfig {
         match self {
             Self::LeNet(_) => Some([1, 28, 28]),
             Self::ConvNet(_) => Some([3, 32, 32]),
+            Self::Face(config) => Some(config.shape()),
             Self::Mlp(_)
             | Self::ResNet18(_)
             | Self::ResNet(_)
@@ -330,6 +339,7 @@ impl ModelConfig {
             | Self::ConvAutoencoder(_)
             | Self::UNet(_)
             | Self::EmbeddingHead(_)
+            | Self::Face(_)
             | Self::Variational(_)
             | Self::Decoder(_)
             | Self::Pretrained(_)
@@ -362,6 +372,7 @@ impl ModelConfig {
             Self::SignalCnn(config) => return config.check(),
             Self::UNet(config) => return config.check(),
             Self::EmbeddingHead(config) => return config.check(),
+            Self::Face(config) => return config.check(),
             Self::Variational(config) => return config.check(),
             Self::ConvNet(config) => (&[1, 1], vec![("width", config.width)]),
             Self::ResNet18(config) => (
@@ -451,7 +462,7 @@ impl ModelConfig {
             Self::ResNet18(_) | Self::ResNet(_) => {
                 (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string())
             }
-            Self::LeNet(_) | Self::ConvNet(_) => self
+            Self::LeNet(_) | Self::ConvNet(_) | Self::Face(_) => self
                 .input_shape()
                 .filter(|expected| *expected != shape)
                 .map(|[c, h, w]| format!("{c}x{h}x{w}")),
@@ -501,6 +512,7 @@ impl ModelConfig {
             }
             Self::UNet(config) => work.autoencoder(initialize(config.init(device), seed)),
             Self::EmbeddingHead(config) => work.embedder(config.init(seed, device)),
+            Self::Face(config) => work.recognizer(initialize(config.init(device), seed)),
             Self::Variational(config) => work.autoencoder(initialize(config.init(device), seed)),
         })
     }
@@ -516,7 +528,7 @@ fn unbuilt(error: DecoderError) -> ModelError {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::{Autoencoder, CausalLanguageModel, Classifier, Embedder, Network};
+    use crate::{Autoencoder, CausalLanguageModel, Classifier, Embedder, Network, Recognizer};
     use burn::tensor::{Tensor, TensorData};
     use crossburn_hardware::layer::stack;
     use crossburn_hardware::manufacture;
@@ -561,6 +573,12 @@ mod tests {
 
         fn embedder<E: Embedder>(self, network: E) -> Vec<f32> {
             let vectors = network.embed(self.input().flatten::<2>(1, 3));
+            assert_eq!(vectors.dims()[0], 2);
+            vectors.into_data().try_to_vec().unwrap()
+        }
+
+        fn recognizer<R: Recognizer>(self, network: R) -> Vec<f32> {
+            let vectors = network.embed(self.input());
             assert_eq!(vectors.dims()[0], 2);
             vectors.into_data().try_to_vec().unwrap()
         }
@@ -648,6 +666,10 @@ mod tests {
                 r#"{"kind":"vae","channels":2,"width":3,"levels":2,"bits":6}"#,
                 [2, 8, 12],
             ),
+            (
+                r#"{"kind":"face","channels":3,"height":5,"width":4,"features":2,"numbers":60,"bits":6}"#,
+                [3, 5, 4],
+            ),
         ];
         for (text, shape) in rows {
             let config: ModelConfig = serde_json::from_str(text).unwrap();
@@ -694,6 +716,10 @@ mod tests {
             Outputs(self.0).embedder(network.unquantized_activations())
         }
 
+        fn recognizer<R: Recognizer>(self, network: R) -> Vec<f32> {
+            Outputs(self.0).recognizer(network.unquantized_activations())
+        }
+
         fn language_model<L: CausalLanguageModel>(self, network: L) -> Vec<f32> {
             Outputs(self.0).language_model(network.unquantized_activations())
         }
@@ -723,6 +749,11 @@ mod tests {
                 true,
             ),
             (r#"{"kind":"vae","width":4"#, [1, 8, 8], false),
+            (
+                r#"{"kind":"face","height":8,"width":8,"features":4"#,
+                [1, 8, 8],
+                false,
+            ),
         ];
         for (text, shape, same_streams) in rows {
             let read = |end: &str| -> ModelConfig {
@@ -798,6 +829,10 @@ mod tests {
         }
 
         fn embedder<E: Embedder>(self, _: E) -> f32 {
+            unreachable!("the rows are classifiers and an autoencoder")
+        }
+
+        fn recognizer<R: Recognizer>(self, _: R) -> f32 {
             unreachable!("the rows are classifiers and an autoencoder")
         }
 

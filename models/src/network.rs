@@ -2,10 +2,10 @@
 
 use burn::module::{Module, ModuleDisplay};
 
-use crate::{Activation, Autoencoder, CausalLanguageModel, Classifier, Embedder};
+use crate::{Activation, Autoencoder, CausalLanguageModel, Classifier, Embedder, Recognizer};
 
 /// A network that is trained, evaluated and searched: any Burn module. What it computes is said by a trait of its kind, such
-/// as [`Classifier`], [`Autoencoder`], [`CausalLanguageModel`] or [`Embedder`].
+/// as [`Classifier`], [`Autoencoder`], [`CausalLanguageModel`], [`Embedder`] or [`Recognizer`].
 ///
 /// ```
 /// use burn::module::Module;
@@ -76,4 +76,7 @@ pub trait WithNetwork {
 
     /// Does the work with a head on an encoder.
     fn embedder<E: Embedder>(self, network: E) -> Self::Output;
+
+    /// Does the work with a recognizer.
+    fn recognizer<R: Recognizer>(self, network: R) -> Self::Output;
 }

@@ -2,7 +2,9 @@
 
 use burn::tensor::Tensor;
 
-use crate::{Autoencoder, CausalLanguageModel, Classifier, Embedder, Network, WithNetwork};
+use crate::{
+    Autoencoder, CausalLanguageModel, Classifier, Embedder, Network, Recognizer, WithNetwork,
+};
 
 /// A tensor on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,5 +90,10 @@ impl<W: WithForward> WithNetwork for ByForward<W> {
         self.0.run(network, |network, inputs| {
             network.embed(inputs.flatten::<2>(1, 3)).into()
         })
+    }
+
+    fn recognizer<R: Recognizer>(self, network: R) -> W::Output {
+        self.0
+            .run(network, |network, inputs| network.embed(inputs).into())
     }
 }

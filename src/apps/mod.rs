@@ -6,6 +6,7 @@ pub(crate) mod demo;
 mod differences;
 pub(crate) mod ecg;
 pub(crate) mod evaluation;
+pub(crate) mod face;
 mod generations;
 pub(crate) mod hardware;
 pub(crate) mod import;

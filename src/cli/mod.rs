@@ -14,6 +14,7 @@ mod ecg;
 mod embed;
 mod evaluate;
 mod export;
+mod face;
 mod generate;
 mod held_weights;
 #[cfg(feature = "hub")]
@@ -119,6 +120,7 @@ enum Verb {
     Export(export::Export),
     Ecg(ecg::Ecg),
     Mri(mri::Mri),
+    Face(face::Face),
     Rag(rag::Rag),
     Search(Box<search::Search>),
     Report(report::Report),
@@ -146,6 +148,7 @@ impl Verb {
             Self::Bench(verb) => Some(&verb.process),
             Self::Ecg(verb) => Some(verb.process()),
             Self::Mri(verb) => Some(verb.process()),
+            Self::Face(verb) => Some(verb.process()),
             Self::Rag(verb) => Some(verb.process()),
             Self::Search(verb) => Some(&verb.process),
             Self::Reproduce(verb) => Some(&verb.run.process),
@@ -171,6 +174,7 @@ impl Verb {
             Self::Export(verb) => verb.run(),
             Self::Ecg(verb) => verb.run(),
             Self::Mri(verb) => verb.run(),
+            Self::Face(verb) => verb.run(),
             Self::Rag(verb) => verb.run(),
             Self::Search(verb) => verb.run(),
             Self::Report(verb) => verb.run(),

@@ -10,8 +10,8 @@ use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
 use super::{Outcome, command_line, finish, note};
 use crate::apps::reproduce::{
-    self, EcgPaper, Experiment, Extent, Kpp, MriPaper, OnSetting, Place, PromptPaper, RocrPaper,
-    Setting, WorstCasePaper,
+    self, EcgPaper, Experiment, Extent, FrcsynPaper, Kpp, MriPaper, OnSetting, Place, PromptPaper,
+    RocrPaper, Setting, WorstCasePaper,
 };
 
 /// Run the acceptance experiment of a paper, and say which of its claims hold
@@ -25,8 +25,8 @@ use crate::apps::reproduce::{
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; topics, jsonl:FILE or another source of passages for rocr;
-    /// nvcim-pt draws its own [default: digits, iegm, mri-phantom, topics]
+    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces for frcsyn; topics, jsonl:FILE or another source of passages for rocr;
+    /// nvcim-pt draws its own [default: digits, iegm, mri-phantom, faces, topics]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     /// Folder of the sentence encoder of rocr; hashed n-grams, which need no file, where absent
@@ -70,6 +70,8 @@ enum Paper {
     NvcimPt,
     /// Retrieval from stored vectors that deviate
     Rocr,
+    /// Faces from synthetic data: verification, bias and thresholds
+    Frcsyn,
 }
 
 impl Reproduce {
@@ -111,6 +113,10 @@ impl Reproduce {
                     bail!("this paper's experiment is not defined on {source}: drop --data");
                 }
                 self.experiment(&PromptPaper::new(extent)?, None)
+            }
+            Paper::Frcsyn => {
+                let source = self.source("faces")?;
+                self.experiment(&FrcsynPaper::new(&source, extent)?, Some(source))
             }
             Paper::Rocr => {
                 let source = self.source("topics")?;

@@ -194,7 +194,7 @@ mod tests {
     use crossburn_hardware::{Quantization, WeightBits};
     use crossburn_models::{
         Autoencoder, CausalLanguageModel, Classifier, Embedder, LeNetConfig, Mlp, MlpConfig,
-        ModelConfig, WithNetwork, initialize,
+        ModelConfig, Recognizer, WithNetwork, initialize,
     };
     use crossburn_noise::Philox;
     use crossburn_noise::worst_case::Deviations;
@@ -316,6 +316,10 @@ mod tests {
         }
 
         fn embedder<E: Embedder>(self, _: E) -> [usize; 2] {
+            unreachable!("the rows are classifiers")
+        }
+
+        fn recognizer<R: Recognizer>(self, _: R) -> [usize; 2] {
             unreachable!("the rows are classifiers")
         }
 

@@ -71,6 +71,11 @@ pub use task::{
     SurrogateList, Tally, Task, TaskConfig, TaskParts, Trace, Triplets, Vote, Voter, WithTask,
     auprc, auroc, contest_score, contest_score_2023, kept_threshold, margin_loss, stored_prompts,
 };
+pub use task::{
+    Bias, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head, Sampling, Verification,
+    VerificationConfig, VerificationMetric, accuracy_by_folds, best_threshold, curve, fnmr_at_fmr,
+    gap_to_real, group_accuracies, interval_over_people, trade_off,
+};
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;
 pub use weights::{ActivationScale, ArraysConfig, BitsOfPath, QuantizationConfig};

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_hardware::accelerator::{FastNetwork, SignalFormat, Sparsity, StoredBits};
 use crossburn_hardware::programmed;
 use crossburn_models::{
-    Autoencoder, CausalLanguageModel, Classifier, Embedder, WithNetwork, rounding_bound,
-    to_integers,
+    Autoencoder, CausalLanguageModel, Classifier, Embedder, Recognizer, WithNetwork,
+    rounding_bound, to_integers,
 };
 use crossburn_training::data::{Amount, DataSource};
 use crossburn_training::{Alarms, ArrhythmiaDetection, Tally, Task, values};
@@ -233,6 +233,10 @@ impl WithNetwork for CompileJob<'_> {
     }
 
     fn embedder<E: Embedder>(self, _: E) -> Self::Output {
+        self.trained.stored.is_no("classifier")
+    }
+
+    fn recognizer<R: Recognizer>(self, _: R) -> Self::Output {
         self.trained.stored.is_no("classifier")
     }
 }

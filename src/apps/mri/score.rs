@@ -7,7 +7,9 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::programmed;
-use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, Embedder, WithNetwork};
+use crossburn_models::{
+    Autoencoder, CausalLanguageModel, Classifier, Embedder, Recognizer, WithNetwork,
+};
 use crossburn_training::data::mri::{Prepared, Stack, VolumeFiles, in_file_order, in_words};
 use crossburn_training::data::nifti::write_map;
 use crossburn_training::data::{Masks, Normalization, Origin, Origins, Samples, Values};
@@ -166,7 +168,7 @@ impl Scan<'_> {
         let task = LesionDetection::scan(self.samples, self.task, stored.recipe.seed)?;
         let stage = self.place.observer.stage("score", slices as u64, "slice");
         let stopped = || self.place.stop.load(std::sync::atomic::Ordering::Relaxed);
-        let kept = kept_threshold(folder)?;
+        let kept = kept_threshold(folder, 0.0)?;
         Ok(task.maps(&network, BATCH, device, kept, |done| {
             stage.advance_to(done as u64);
             match stopped() {
@@ -194,6 +196,10 @@ impl WithNetwork for Scan<'_> {
     }
 
     fn embedder<E: Embedder>(self, _: E) -> Self::Output {
+        self.stored.is_no("autoencoder")
+    }
+
+    fn recognizer<R: Recognizer>(self, _: R) -> Self::Output {
         self.stored.is_no("autoencoder")
     }
 }

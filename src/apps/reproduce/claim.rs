@@ -71,6 +71,13 @@ pub(super) fn differences(left: &[f64], right: &[f64]) -> Vec<f64> {
     left.iter().zip(right).map(|(a, b)| a - b).collect()
 }
 
+/// The mean of several rows, seed by seed.
+pub(super) fn mean(rows: &[Vec<f64>]) -> Vec<f64> {
+    let seeds = rows.first().map_or(0, Vec::len);
+    let of = |seed: usize| rows.iter().map(|row| row[seed]).sum::<f64>() / rows.len() as f64;
+    (0..seeds).map(of).collect()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {

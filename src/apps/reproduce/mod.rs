@@ -5,6 +5,7 @@
 mod cells;
 mod claim;
 mod ecg;
+mod frcsyn;
 mod kpp;
 mod mri;
 mod noise_study;
@@ -14,6 +15,7 @@ mod setting;
 mod worst_case;
 
 pub(crate) use ecg::EcgPaper;
+pub(crate) use frcsyn::FrcsynPaper;
 pub(crate) use kpp::Kpp;
 pub(crate) use mri::MriPaper;
 pub(crate) use noise_study::OnSetting;

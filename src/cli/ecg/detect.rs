@@ -8,7 +8,9 @@ use burn::tensor::Device;
 use clap::Args;
 use crossburn_checkpoints::write_shipped_detector;
 use crossburn_hardware::programmed;
-use crossburn_models::{Autoencoder, CausalLanguageModel, Classifier, Embedder, WithNetwork};
+use crossburn_models::{
+    Autoencoder, CausalLanguageModel, Classifier, Embedder, Recognizer, WithNetwork,
+};
 use crossburn_training::data::SEGMENT_CLASSES;
 use crossburn_training::data::signal::{
     BandPass, BandPassStream, SEGMENT_POINTS, SEGMENT_RATE, SegmentFilter,
@@ -173,6 +175,10 @@ impl WithNetwork for Job<'_> {
     }
 
     fn embedder<E: Embedder>(self, _: E) -> Result<()> {
+        self.detector.stored.is_no("classifier")
+    }
+
+    fn recognizer<R: Recognizer>(self, _: R) -> Result<()> {
         self.detector.stored.is_no("classifier")
     }
 }

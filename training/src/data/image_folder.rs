@@ -61,16 +61,7 @@ impl ImageFolder {
     fn new(argument: &str) -> Result<Self, TrainingError> {
         let known = [OPTIONS, preparation::OPTIONS, streamed::OPTIONS];
         let options = Options::parse(KIND.name, argument, &known)?;
-        let colour = match options.get("colour") {
-            None => None,
-            Some("grey") => Some(Colour::Grey),
-            Some("rgb") => Some(Colour::Rgb),
-            Some(other) => {
-                return Err(
-                    options.refuse(format!("colour={other} is not allowed: use grey or rgb"))
-                );
-            }
-        };
+        let colour = colour(&options)?;
         Ok(Self {
             preparation: Preparation::new(&options)?,
             stream: options.yes_or_no("stream")?,
@@ -107,6 +98,21 @@ impl ImageFolder {
             images: ImageList::new(paths, self.colour)?,
             labels,
         })
+    }
+}
+
+/// What images are made, where the option says so.
+///
+/// # Errors
+/// [`TrainingError::SourceOption`].
+pub(super) fn colour(options: &Options) -> Result<Option<Colour>, TrainingError> {
+    match options.get("colour") {
+        None => Ok(None),
+        Some("grey") => Ok(Some(Colour::Grey)),
+        Some("rgb") => Ok(Some(Colour::Rgb)),
+        Some(other) => {
+            Err(options.refuse(format!("colour={other} is not allowed: use grey or rgb")))
+        }
     }
 }
 
@@ -170,8 +176,8 @@ fn no_folder(folder: &Path) -> TrainingError {
     )
 }
 
-/// The images in the folder of a class, in the order of their names.
-fn images(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
+/// The images in the folder of a class or a person, in the order of their names.
+pub(super) fn images(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     let mut images = Vec::new();
     for name in folder::names(folder)? {
         let path = folder.join(&name);
@@ -182,7 +188,7 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
             return Err(TrainingError::data(
                 path.display().to_string(),
                 "it is a folder among images",
-                "put images directly into the folder of their class",
+                "put images directly into their folder",
             ));
         }
         let ending = path
@@ -204,7 +210,7 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, TrainingError> {
     match images.is_empty() {
         true => Err(TrainingError::data(
             folder.display().to_string(),
-            "this class has no PNG, JPEG, PGM or PPM image",
+            "this folder has no PNG, JPEG, PGM or PPM image",
             "add images, or remove the folder",
         )),
         false => Ok(images),
@@ -517,7 +523,7 @@ mod tests {
             ),
             (
                 |folder| std::fs::create_dir(folder.join("cow")).unwrap(),
-                "cow: this class has no PNG, JPEG, PGM or PPM image; add images",
+                "cow: this folder has no PNG, JPEG, PGM or PPM image; add images",
             ),
             (
                 |folder| std::fs::create_dir(folder.join("cat/more")).unwrap(),

@@ -14,6 +14,7 @@ mod digits;
 mod domains;
 mod endless;
 mod excerpt;
+mod faces;
 mod folder;
 mod idx;
 mod iegm;
@@ -56,6 +57,10 @@ pub use conventions::Conventions;
 pub use corpus::{Corpus, Passage, read_utf8};
 pub use digits::digits;
 pub use domains::{DomainQuestion, Domains, DomainsConfig};
+pub use faces::{
+    Comparison, Condition, FacesConfig, GROUPS as FACE_GROUPS, Style, faces, read_comparisons,
+    read_images,
+};
 pub use idx::mnist;
 pub use iegm::iegm;
 pub use lamp_profiles::{ProfileEntry, is_lamp, lamp_profiles};

@@ -11,13 +11,13 @@ use super::personal::source::{CROWD, CROWD_OF, PERSON};
 use super::reader::{Kind, Part, Reader};
 use super::signal::SegmentFilter;
 use super::{
-    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, idx, iegm, image_folder,
-    jsonl, lamp, mri, npy, npz, own, text, topics, waveforms, wfdb,
+    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, faces, idx, iegm,
+    image_folder, jsonl, lamp, mri, npy, npz, own, text, topics, waveforms, wfdb,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 24] = [
+const KINDS: [Kind; 26] = [
     digits::KIND,
     waveforms::KIND,
     iegm::PROCEDURAL,
@@ -28,6 +28,8 @@ const KINDS: [Kind; 24] = [
     mri::TISSUES,
     mri::SLICES,
     mri::VOLUMES,
+    faces::PROCEDURAL,
+    faces::FOLDER,
     idx::KIND,
     cifar10::KIND,
     npz::KIND,
@@ -415,6 +417,8 @@ mod tests {
             ("mri-tissues", "mri-tissues:a?d=0.1&t1=head"),
             ("mri-slices", "mri-slices:a/b.npz?folds=5&fold=0"),
             ("mri", "mri:a?image=T2&down=2"),
+            ("faces", "faces?style=synthetic"),
+            ("faces", "faces:a/b?folds=5&fold=0"),
             ("mnist", "mnist:a/b"),
             ("cifar10", "cifar10:c:d"),
             ("npz", "npz:a.npz?axes=ncl"),

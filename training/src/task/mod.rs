@@ -19,11 +19,13 @@ mod batch;
 mod classification;
 mod confusion;
 mod figures;
+mod kept_threshold;
 mod language_modelling;
 mod lesion;
 mod registry;
 mod retrieval;
 mod tally;
+mod verification;
 
 use std::fmt::{Debug, Display};
 use std::ops::Range;
@@ -48,6 +50,7 @@ pub use batch::Batch;
 pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
 pub use confusion::Confusion;
 pub use figures::{Chart, Figures, Picture, PictureRow, Pictures, Shape, Trace};
+pub use kept_threshold::kept_threshold;
 pub use language_modelling::stored_prompts;
 pub use language_modelling::{
     LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence,
@@ -55,13 +58,18 @@ pub use language_modelling::{
 pub(crate) use language_modelling::{Limits, sequences};
 pub use lesion::{
     CorruptionNoise, LesionConfig, LesionDetection, LesionMaps, LesionMetric, Reconstruction,
-    ScannedSlices, Slices, kept_threshold,
+    ScannedSlices, Slices,
 };
 pub use registry::{Part, Role, TaskConfig, TaskParts, WithTask};
 pub use retrieval::{
     Distance, Embedded, Queries, Ranks, Retrieval, RetrievalConfig, Searched, Triplets,
 };
 pub use tally::{MeanTally, Tally};
+pub use verification::{
+    Bias, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head, Sampling, Verification,
+    VerificationConfig, VerificationMetric, accuracy_by_folds, best_threshold, curve, fnmr_at_fmr,
+    gap_to_real, group_accuracies, interval_over_people, trade_off,
+};
 
 use crate::data::{Augmentation, Conventions};
 use crate::{Batches, TrainingError};

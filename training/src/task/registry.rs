@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crossburn_models::{
     Autoencoder, CausalLanguageModel, Classifier, Embedder, Family, ModelConfig, ModelError,
-    Network, WithNetwork,
+    Network, Recognizer, WithNetwork,
 };
 use crossburn_noise::Metric;
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use super::language_modelling::Texts;
 use super::lesion::Lesions;
 use super::retrieval::Retrievals;
+use super::verification::Verifications;
 use super::{
     AnomalyConfig, AnomalyDetection, AnomalySurrogate, ArrhythmiaConfig, ArrhythmiaDetection,
     AttackLoss, Classification, LanguageMetric, LanguageModellingConfig, Learn, LesionConfig,
-    RaisedLoss, RetrievalConfig,
+    RaisedLoss, RetrievalConfig, VerificationConfig,
 };
 use crate::data::{Amount, DataSource, Samples};
 use crate::graph::Graph;
@@ -42,6 +43,8 @@ pub enum TaskConfig {
     LanguageModelling(LanguageModellingConfig),
     /// Finding documents by inner products of stored vectors.
     Retrieval(RetrievalConfig),
+    /// Telling whether two images are of one person.
+    Verification(VerificationConfig),
 }
 
 impl Default for TaskConfig {
@@ -60,6 +63,7 @@ impl TaskConfig {
             Self::LesionDetection(_) => "lesion-detection",
             Self::LanguageModelling(_) => "language-modelling",
             Self::Retrieval(_) => "retrieval",
+            Self::Verification(_) => "verification",
         }
     }
 
@@ -72,6 +76,7 @@ impl TaskConfig {
             Self::LesionDetection(config) => config.metric.metric(),
             Self::LanguageModelling(config) => config.metric.metric(),
             Self::Retrieval(config) => config.metric(),
+            Self::Verification(config) => config.metric.metric(),
         }
     }
 
@@ -97,7 +102,10 @@ impl TaskConfig {
         match self {
             Self::Classification {} | Self::ArrhythmiaDetection(_) => &["margin", "cross-entropy"],
             Self::AnomalyDetection(_) => &["separation"],
-            Self::LesionDetection(_) | Self::LanguageModelling(_) | Self::Retrieval(_) => &["loss"],
+            Self::LesionDetection(_)
+            | Self::LanguageModelling(_)
+            | Self::Retrieval(_)
+            | Self::Verification(_) => &["loss"],
         }
     }
 
@@ -111,9 +119,10 @@ impl TaskConfig {
                 name.parse::<AttackLoss>().map(|_| ())
             }
             Self::AnomalyDetection(_) => name.parse::<AnomalySurrogate>().map(|_| ()),
-            Self::LesionDetection(_) | Self::LanguageModelling(_) | Self::Retrieval(_) => {
-                name.parse::<RaisedLoss>().map(|_| ())
-            }
+            Self::LesionDetection(_)
+            | Self::LanguageModelling(_)
+            | Self::Retrieval(_)
+            | Self::Verification(_) => name.parse::<RaisedLoss>().map(|_| ()),
         }
     }
 
@@ -129,6 +138,7 @@ impl TaskConfig {
             Self::AnomalyDetection(_) | Self::LesionDetection(_) => Family::Autoencoder,
             Self::LanguageModelling(_) => Family::LanguageModel,
             Self::Retrieval(_) => Family::Embedder,
+            Self::Verification(_) => Family::Recognizer,
         }
     }
 
@@ -178,6 +188,7 @@ impl TaskConfig {
             }
             Self::ArrhythmiaDetection(config) => return config.check(classes),
             Self::LesionDetection(config) => return config.check(),
+            Self::Verification(config) => return config.check(),
             Self::Classification {} | Self::LanguageModelling(_) | Self::Retrieval(_) => {
                 return Ok(());
             }
@@ -435,6 +446,20 @@ impl<W: WithTask> WithNetwork for Bind<'_, W> {
         self.recipe.check_weights(&network)?;
         let parts = Retrievals::new(config, head, self.device)?;
         Ok(self.work.run(network, parts))
+    }
+
+    fn recognizer<R: Recognizer>(self, network: R) -> Self::Output {
+        let model = &self.recipe.model;
+        let (TaskConfig::Verification(config), ModelConfig::Face(sizes)) =
+            (&self.recipe.task, model)
+        else {
+            return Err(self.recipe.task.other(model.name(), Family::Recognizer));
+        };
+        let network = self.recipe.quantization.activations(network);
+        self.recipe.check_weights(&network)?;
+        Ok(self
+            .work
+            .run(network, Verifications::new(model, sizes, config)))
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::super::cells::Cells;
-use super::super::claim::{Expected, claim, differences};
+use super::super::claim::{Expected, claim, differences, mean};
 use super::arms::{CDE, CDI, DEVICES, FIRST, LAST, NO_CONTRAST, NO_NOISE, VANILLA, trained_for};
 use super::{EXACT, IDEAL, LOST, SIGMAS, USUAL, on_device, over_devices};
 use crate::report::Claim;
@@ -107,11 +107,4 @@ pub(super) fn claims(cells: &Cells, documents: usize) -> Result<Vec<Claim>> {
 fn least(rows: impl Iterator<Item = Vec<f64>>) -> Vec<f64> {
     let least = rows.reduce(|least, row| least.iter().zip(&row).map(|(a, b)| a.min(*b)).collect());
     least.unwrap_or_default()
-}
-
-/// The mean of several rows, seed by seed.
-fn mean(rows: &[Vec<f64>]) -> Vec<f64> {
-    let seeds = rows.first().map_or(0, Vec::len);
-    let of = |seed: usize| rows.iter().map(|row| row[seed]).sum::<f64>() / rows.len() as f64;
-    (0..seeds).map(of).collect()
 }

@@ -26,7 +26,6 @@ use crossburn_noise::{Better, Metric};
 pub use config::{LesionConfig, LesionMetric, Reconstruction};
 pub use noise::CorruptionNoise;
 pub(in crate::task) use parts::Lesions;
-pub use parts::kept_threshold;
 pub use scan::ScannedSlices;
 pub use slices::Slices;
 

@@ -1,56 +1,23 @@
 //! The parts of the slices of a recipe, and the threshold that lies beside the weights of a checkpoint.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Device;
-use crossburn_checkpoints::{CheckpointError, write_bytes};
 use crossburn_models::{Autoencoder, ModelConfig};
-use serde::Deserialize;
-use serde_json::json;
 
 use super::{LesionConfig, LesionDetection, LesionMetric, undefined};
 use crate::TrainingError;
 use crate::data::{Amount, DataSource};
+use crate::task::kept_threshold::{keep_threshold, kept_threshold};
 use crate::task::registry::samples;
 use crate::task::{Part, Role, TaskParts};
 
-/// The file of a checkpoint that keeps the threshold.
-const THRESHOLD_FILE: &str = "threshold.json";
+/// The least score.
+const LEAST_SCORE: f64 = 0.0;
 /// Slices that pass at a time.
 const BATCH: usize = 32;
-
-/// The threshold of a checkpoint, which held-back patients gave.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeptThreshold {
-    threshold: f64,
-}
-
-/// The threshold that training found on the patients that it held back and kept in the folder `checkpoint`; `None` where it found none.
-///
-/// # Errors
-/// A file that cannot be read, or that holds no threshold.
-pub fn kept_threshold(checkpoint: &Path) -> Result<Option<f64>, TrainingError> {
-    let path = checkpoint.join(THRESHOLD_FILE);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(TrainingError::Read { path, cause }),
-    };
-    let kept = serde_json::from_slice::<KeptThreshold>(&bytes).ok();
-    match kept.map(|kept| kept.threshold) {
-        Some(threshold) if threshold.is_finite() && threshold >= 0.0 => Ok(Some(threshold)),
-        _ => Err(TrainingError::data(
-            path.display().to_string(),
-            "it holds no threshold from 0 on",
-            "train again, or copy the whole checkpoint",
-        )),
-    }
-}
 
 /// The slices of a recipe.
 #[derive(Debug)]
@@ -156,27 +123,11 @@ impl<A: Autoencoder> TaskParts<A> for Lesions<'_> {
     }
 
     fn save(&self, _: &A, checkpoint: &Path) -> Result<(), TrainingError> {
-        let path = checkpoint.join(THRESHOLD_FILE);
-        let failed = |path: &Path, cause| CheckpointError::Write {
-            path: path.to_path_buf(),
-            cause,
-        };
-        let Some(threshold) = self.kept.get() else {
-            // Another training may have left one.
-            return match fs::remove_file(&path) {
-                Err(cause) if cause.kind() != ErrorKind::NotFound => {
-                    Err(failed(&path, cause).into())
-                }
-                _ => Ok(()),
-            };
-        };
-        fs::create_dir_all(checkpoint).map_err(|cause| failed(checkpoint, cause))?;
-        let kept = json!({ "threshold": threshold });
-        Ok(write_bytes(&path, kept.to_string().as_bytes())?)
+        keep_threshold(self.kept.get().copied(), checkpoint)
     }
 
     fn open(&self, checkpoint: &Path) -> Result<(), TrainingError> {
-        if let Some(threshold) = kept_threshold(checkpoint)? {
+        if let Some(threshold) = kept_threshold(checkpoint, LEAST_SCORE)? {
             let _ = self.kept.set(threshold);
         }
         Ok(())

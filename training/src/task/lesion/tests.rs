@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::*;
 use crate::data::{Normalization, Origins, Values};
-use crate::{Batches, TaskConfig, TaskParts, evaluate};
+use crate::{Batches, TaskConfig, TaskParts, evaluate, kept_threshold};
 
 const SIDE: usize = 6;
 const PIXELS: usize = SIDE * SIDE;
@@ -196,7 +196,7 @@ fn the_threshold_is_that_of_the_patients_that_were_held_back() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoint = folder.path().join("checkpoint");
     TaskParts::<Half>::save(&parts, &Half::new(), &checkpoint).unwrap();
-    assert_eq!(kept_threshold(&checkpoint).unwrap(), Some(found));
+    assert_eq!(kept_threshold(&checkpoint, 0.0).unwrap(), Some(found));
     let own = LesionConfig {
         threshold: Some(0.5),
         ..config.clone()
@@ -211,11 +211,11 @@ fn the_threshold_is_that_of_the_patients_that_were_held_back() {
     // A training without one takes an old one away.
     let other = Lesions::new(&model, &config);
     TaskParts::<Half>::save(&other, &Half::new(), &checkpoint).unwrap();
-    assert_eq!(kept_threshold(&checkpoint).unwrap(), None);
+    assert_eq!(kept_threshold(&checkpoint, 0.0).unwrap(), None);
     let file = checkpoint.join("threshold.json");
     for text in ["{\"threshold\":-1}", "{}", "no"] {
         std::fs::write(&file, text).unwrap();
-        let message = kept_threshold(&checkpoint).unwrap_err().to_string();
+        let message = kept_threshold(&checkpoint, 0.0).unwrap_err().to_string();
         assert!(message.contains("it holds no threshold"), "{message}");
     }
 }

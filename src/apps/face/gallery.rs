@@ -1,0 +1,230 @@
+//! Enrolled people on disk: one vector each.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use crossburn_checkpoints::write_bytes;
+use serde::{Deserialize, Serialize};
+
+/// The file of a gallery in its folder.
+const FILE: &str = "gallery.json";
+const SCHEMA: &str = "crossburn-gallery/1";
+
+/// Enrolled people, and the network that made their vectors.
+#[derive(Debug)]
+pub(crate) struct Gallery {
+    file: PathBuf,
+    document: Document,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    schema: String,
+    /// Checksum of the weights of the network.
+    network: String,
+    /// Numbers of a vector.
+    numbers: usize,
+    people: BTreeMap<String, Enrolled>,
+}
+
+/// One person.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Enrolled {
+    /// Images that the vector is the mean of.
+    images: usize,
+    /// A vector of length 1.
+    vector: Vec<f32>,
+}
+
+impl Gallery {
+    /// The gallery in `folder` of the network with this checksum; an empty one where there is none.
+    ///
+    /// # Errors
+    /// A file that is no gallery, and a gallery of another network.
+    pub(crate) fn open(folder: &Path, network: &str) -> Result<Self> {
+        let file = folder.join(FILE);
+        let place = file.display().to_string();
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                let document = Document {
+                    schema: SCHEMA.to_string(),
+                    network: network.to_string(),
+                    numbers: 0,
+                    people: BTreeMap::new(),
+                };
+                return Ok(Self { file, document });
+            }
+            Err(cause) => return Err(cause).with_context(|| format!("cannot read {place}")),
+        };
+        let document: Document = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{place} is no gallery: enroll people into another folder"))?;
+        if document.schema != SCHEMA {
+            bail!(
+                "{place} has the schema {}, this version reads {SCHEMA}",
+                document.schema
+            );
+        }
+        if document.network != network {
+            bail!(
+                "{place} was made with another network, whose vectors do not compare: name its checkpoint, or enroll people into another folder"
+            );
+        }
+        let fits = |enrolled: &Enrolled| {
+            let finite = enrolled.vector.iter().all(|number| number.is_finite());
+            enrolled.vector.len() == document.numbers && finite
+        };
+        if let Some((person, _)) = document.people.iter().find(|(_, one)| !fits(one)) {
+            bail!("{place}: the vector of {person} is damaged: enroll this person again");
+        }
+        Ok(Self { file, document })
+    }
+
+    /// Enrolls `person` by the vectors of images, each of length 1.
+    ///
+    /// # Errors
+    /// A person who is there already, unless `replace` says so, and vectors that add up to nothing.
+    pub(crate) fn enroll(
+        &mut self,
+        person: &str,
+        vectors: &[Vec<f32>],
+        replace: bool,
+    ) -> Result<()> {
+        if person.trim().is_empty() {
+            bail!("a person needs a name: use at least one letter");
+        }
+        if !replace && self.document.people.contains_key(person) {
+            bail!("{person} is enrolled already: use another name, or --replace");
+        }
+        let numbers = vectors.first().map_or(0, Vec::len);
+        let mut sum = vec![0.0f32; numbers];
+        for vector in vectors {
+            sum.iter_mut()
+                .zip(vector)
+                .for_each(|(sum, number)| *sum += number);
+        }
+        let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
+        if !(length.is_finite() && length > 0.0) {
+            bail!("the images of {person} have opposite vectors: enroll images of one person");
+        }
+        sum.iter_mut().for_each(|number| *number /= length);
+        let enrolled = Enrolled {
+            images: vectors.len(),
+            vector: sum,
+        };
+        self.document.numbers = numbers;
+        self.document.people.insert(person.to_string(), enrolled);
+        Ok(())
+    }
+
+    /// The vector of a person.
+    ///
+    /// # Errors
+    /// Somebody who is not enrolled, with those who are.
+    pub(crate) fn vector(&self, person: &str) -> Result<&[f32]> {
+        if let Some(enrolled) = self.document.people.get(person) {
+            return Ok(&enrolled.vector);
+        }
+        let place = self.file.display();
+        let known: Vec<&str> = self.document.people.keys().map(String::as_str).collect();
+        match known[..] {
+            [] => bail!("{place} has nobody: enroll {person} with `crossburn face enroll`"),
+            _ => bail!("{person} is not in {place}, which has {}", listed(&known)),
+        }
+    }
+
+    /// Enrolled people.
+    pub(crate) fn len(&self) -> usize {
+        self.document.people.len()
+    }
+
+    /// Writes the gallery to its folder.
+    ///
+    /// # Errors
+    /// A folder or a file that cannot be written.
+    pub(crate) fn write(&self) -> Result<()> {
+        if let Some(folder) = self.file.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+        Ok(write_bytes(
+            &self.file,
+            serde_json::to_string(&self.document)?.as_bytes(),
+        )?)
+    }
+}
+
+/// Names that a message lists.
+const SHOWN: usize = 5;
+
+fn listed(names: &[&str]) -> String {
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_kept_as_the_mean_of_their_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let gallery = folder.path().join("gallery");
+        let mut first = Gallery::open(&gallery, "abc").unwrap();
+        assert!(
+            first
+                .vector("ann")
+                .unwrap_err()
+                .to_string()
+                .contains("has nobody")
+        );
+        let vectors = [vec![1.0, 0.0], vec![0.0, 1.0]];
+        first.enroll("ann", &vectors, false).unwrap();
+        first.write().unwrap();
+        let mut again = Gallery::open(&gallery, "abc").unwrap();
+        let half = 0.5f32.sqrt();
+        assert!(
+            again
+                .vector("ann")
+                .unwrap()
+                .iter()
+                .all(|x| (x - half).abs() < 1e-6)
+        );
+        for (refused, part) in [
+            (
+                again.enroll("ann", &vectors, false),
+                "ann is enrolled already",
+            ),
+            (again.enroll(" ", &vectors, false), "a person needs a name"),
+            (
+                again.enroll("bob", &[vec![1.0, 0.0], vec![-1.0, 0.0]], false),
+                "have opposite vectors",
+            ),
+            (again.vector("eve").map(|_| ()), "eve is not in"),
+            (
+                Gallery::open(&gallery, "abd").map(|_| ()),
+                "made with another network",
+            ),
+        ] {
+            let message = refused.unwrap_err().to_string();
+            assert!(
+                message.contains(part) && !message.contains('\n'),
+                "{message}"
+            );
+        }
+        again.enroll("ann", &vectors[..1], true).unwrap();
+        assert_eq!(again.vector("ann").unwrap(), [1.0, 0.0]);
+        std::fs::write(gallery.join("gallery.json"), "{}").unwrap();
+        let message = Gallery::open(&gallery, "abc").unwrap_err().to_string();
+        assert!(message.contains("is no gallery"), "{message}");
+    }
+}

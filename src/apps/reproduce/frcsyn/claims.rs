@@ -1,0 +1,145 @@
+//! What the specification asks, and what the paper has.
+
+use anyhow::Result;
+use crossburn_training::gap_to_real;
+
+use super::super::cells::Cells;
+use super::super::claim::{Expected, claim, differences, mean};
+use super::arms::{MIXED, OCCLUDED, REAL, REAL_BALANCED, REAL_SAMPLED, SOFTMAX, SYNTHETIC};
+use super::numbers::{
+    AVG, FOUR_SETS, ORACLE, SD, SIGMAS, TO, drop_of_frequent, drop_of_rare, of_condition,
+    to_on_chips,
+};
+use crate::report::Claim;
+
+/// More than nothing.
+const ABOVE_ZERO: Expected = Expected::AtLeast(f64::MIN_POSITIVE);
+
+/// The claims, measured on `cells`.
+///
+/// # Errors
+/// An arm without a number that a claim is about.
+pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
+    let over = |better: &str, worse: &str, number: &str| {
+        differences(&cells.of(better, number), &cells.of(worse, number))
+    };
+    let mut claims = vec![
+        claim(
+            format!("points of AVG of four sets, {MIXED} over {REAL}"),
+            (
+                ABOVE_ZERO,
+                "> 0; the paper's winner gains 3.69 % over its own baseline",
+            ),
+            over(MIXED, REAL, FOUR_SETS),
+        )?,
+        claim(
+            format!("points of AVG of four sets, {REAL} over {SYNTHETIC}"),
+            (
+                ABOVE_ZERO,
+                "> 0; the paper's winner of synthetic only lags by 2.66 %",
+            ),
+            over(REAL, SYNTHETIC, FOUR_SETS),
+        )?,
+        claim(
+            format!("points of SD, {REAL} over {MIXED}"),
+            (ABOVE_ZERO, "> 0: mixed is fairer"),
+            over(REAL, MIXED, SD),
+        )?,
+        claim(
+            format!("points of TO, {MIXED} over {REAL}"),
+            (Expected::AtLeast(1.0), "≥ 1"),
+            over(MIXED, REAL, TO),
+        )?,
+        claim(
+            format!("points of TO, {MIXED} over {SYNTHETIC}"),
+            (
+                ABOVE_ZERO,
+                "> 0; between the paper's winners 95.25 - 92.25 = 3.00",
+            ),
+            over(MIXED, SYNTHETIC, TO),
+        )?,
+    ];
+    for arm in [SYNTHETIC, MIXED] {
+        let pairs = cells.of(REAL, TO).into_iter().zip(cells.of(arm, TO));
+        let gap = pairs
+            .map(|(real, system)| gap_to_real(real, system))
+            .collect();
+        claims.push(match arm {
+            MIXED => claim(
+                format!("GAP to real by TO, in per cent: {arm}"),
+                (Expected::AtMost(0.0), "≤ 0; the paper has -10.62 to 1.28"),
+                gap,
+            )?,
+            _ => claim(
+                format!("GAP to real by TO, in per cent: {arm}"),
+                (
+                    Expected::Between(-3.80, 5.68),
+                    "-3.80 to 5.68, as the paper has",
+                ),
+                gap,
+            )?,
+        });
+    }
+    for arm in [REAL_SAMPLED, REAL_BALANCED] {
+        claims.push(claim(
+            format!("points of SD, {REAL} over {arm}"),
+            (ABOVE_ZERO, "> 0: balanced is fairer"),
+            over(REAL, arm, SD),
+        )?);
+    }
+    claims.push(claim(
+        format!("points of AVG of four sets, {MIXED} over {SOFTMAX}: what the margin gains"),
+        (Expected::AtLeast(2.0), "≥ 2"),
+        over(MIXED, SOFTMAX, FOUR_SETS),
+    )?);
+    claims.push(claim(
+        format!("points of AVG on covered faces, {OCCLUDED} over {MIXED}"),
+        (Expected::AtLeast(3.0), "≥ 3"),
+        over(OCCLUDED, MIXED, &of_condition("occlusion")),
+    )?);
+    let elsewhere = [AVG.to_string(), of_condition("age"), of_condition("pose")];
+    let elsewhere = elsewhere.map(|number| over(MIXED, OCCLUDED, &number));
+    claims.push(claim(
+        format!("points of AVG that {OCCLUDED} loses on the other three sets, their mean"),
+        (Expected::AtMost(0.5), "≤ 0.5"),
+        mean(&elsewhere),
+    )?);
+    for arm in [REAL, SYNTHETIC, MIXED] {
+        claims.push(claim(
+            format!("points of AVG below the oracle threshold: {arm}"),
+            (Expected::AtMost(1.0), "≤ 1"),
+            differences(&cells.of(arm, ORACLE), &cells.of(arm, AVG)),
+        )?);
+    }
+    for arm in [REAL, REAL_BALANCED, MIXED] {
+        let [low, _, high] = SIGMAS;
+        claims.push(claim(
+            format!("points of TO lost from σ = {low} to {high} on chips: {arm}"),
+            (ABOVE_ZERO, "> 0"),
+            differences(
+                &cells.of(arm, &to_on_chips(low)),
+                &cells.of(arm, &to_on_chips(high)),
+            ),
+        )?);
+        for sigma in SIGMAS {
+            let lost = differences(
+                &cells.of(arm, &drop_of_rare(sigma)),
+                &cells.of(arm, &drop_of_frequent(sigma)),
+            );
+            // Where people are balanced, the groups that are rare elsewhere are not.
+            let expected = match arm {
+                REAL_BALANCED => (
+                    Expected::Between(-2.0, 2.0),
+                    "within 2: none of them is rare",
+                ),
+                _ => (ABOVE_ZERO, "> 0: rare groups lose most"),
+            };
+            claims.push(claim(
+                format!("points that g7 and g8 lose on chips beyond g1 and g2, σ = {sigma}: {arm}"),
+                expected,
+                lost,
+            )?);
+        }
+    }
+    Ok(claims)
+}

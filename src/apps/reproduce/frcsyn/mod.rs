@@ -1,0 +1,224 @@
+//! Faces that were drawn in place of photographed: do they train a verifier, and make it fairer, also on chips?
+
+mod arms;
+mod claims;
+mod numbers;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use burn::module::Module;
+use crossburn_hardware::manufacture;
+use crossburn_models::{FaceNet, FaceNetConfig, initialize};
+use crossburn_noise::{ChipSeed, Distribution, Variation, path_hash};
+use crossburn_training::data::{Amount, DataSource};
+use crossburn_training::{
+    Compared, Recipe, Run, Selection, Task, TrainingConfig, Verification, VerificationConfig, train,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use self::arms::FrcsynArm;
+use self::numbers::{CONDITIONS, SIGMAS};
+use super::cells::{Cell, Cells};
+use super::{Experiment, Extent, Place, training_name};
+use crate::apps::study::{self, StudyObserver};
+use crate::report::{Claim, ReproductionColumn};
+
+/// The share of the people of a training set that it holds back for its threshold.
+const HELD_BACK: f64 = 0.2;
+
+/// Does a verifier learn from synthetic faces, do these make one fairer that learns from real ones as well, and which groups lose on chips?
+///
+/// # Source
+/// Melzi et al., "FRCSyn challenge at WACV 2024: face recognition challenge in the era of synthetic data" (arXiv 2311.10476). Faces, network and
+/// training here are small, and drawn; the claims are those of our reading of the paper, about orders and not about its numbers.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FrcsynPaper {
+    /// People of a real and of a synthetic training set, and of the test sets.
+    people: usize,
+    test_people: usize,
+    /// Images of a person.
+    images: usize,
+    network: FaceNetConfig,
+    training: TrainingConfig,
+    /// Chips of each σ.
+    chips: u64,
+}
+
+impl FrcsynPaper {
+    /// The experiment on procedural faces.
+    ///
+    /// # Errors
+    /// Another data source, or an extent that it does not have.
+    pub(crate) fn new(source: &DataSource, extent: Extent) -> Result<Self> {
+        if source.to_string() != "faces" {
+            bail!("this paper's experiment is not defined on {source}: use faces");
+        }
+        let (people, test_people, images, epochs, chips) = match extent {
+            Extent::Quick => (72, 24, 4, 1, 1),
+            Extent::Usual => (216, 96, 12, 12, 4),
+            Extent::Full => bail!("this paper's experiment has one size: drop --full"),
+        };
+        Ok(Self {
+            people,
+            test_people,
+            images,
+            network: FaceNetConfig::default(),
+            training: TrainingConfig {
+                epochs,
+                batch: 64,
+                selection: Selection::Last,
+                ..TrainingConfig::default()
+            },
+            chips,
+        })
+    }
+
+    fn source(&self, options: &str) -> Result<DataSource> {
+        Ok(format!("faces?images={}{options}", self.images).parse()?)
+    }
+
+    /// The training images of an arm: people to learn from, and those who give the threshold.
+    fn learned(&self, arm: &FrcsynArm, seed: u64) -> Result<(Verification, Verification)> {
+        let count = arm.sets * self.people * self.images;
+        let source = self.source(arm.options)?;
+        let samples = source.training_samples(seed, Amount::exactly(count))?;
+        let all = Verification::learn(samples, &arm.task, seed)?;
+        let held_back = (HELD_BACK * all.items() as f64).round() as usize;
+        Ok(all.hold_back(all.items() - held_back))
+    }
+
+    /// The test images of a condition, decided by a threshold.
+    fn test(
+        &self,
+        condition: &str,
+        task: &VerificationConfig,
+        threshold: f64,
+        seed: u64,
+    ) -> Result<Verification> {
+        let source = self.source(&format!("&test={condition}"))?;
+        let count = Amount::exactly(self.test_people * self.images);
+        let samples = source.test_samples(seed, count)?;
+        let task = VerificationConfig {
+            threshold: Some(threshold),
+            ..task.clone()
+        };
+        Ok(Verification::judge(samples, &task, seed)?)
+    }
+}
+
+impl Experiment for FrcsynPaper {
+    const NAME: &'static str = "frcsyn";
+    type Arm = FrcsynArm;
+
+    fn config(&self) -> Result<Value> {
+        let mut experiment = study::json(self)?;
+        experiment["sigmas"] = json!(SIGMAS);
+        experiment["held_back"] = json!(HELD_BACK);
+        Ok(json!({ "experiment": experiment }))
+    }
+
+    fn data(&self) -> String {
+        format!(
+            "procedural faces of eight groups: {} real and as many synthetic people to learn from, of whom a fifth gives the threshold; {} real test people; {} images of each",
+            self.people, self.test_people, self.images
+        )
+    }
+
+    fn columns(&self) -> Vec<ReproductionColumn> {
+        numbers::columns()
+    }
+
+    fn arms(&self) -> Vec<FrcsynArm> {
+        arms::arms()
+    }
+
+    fn cell(
+        &self,
+        arm: &FrcsynArm,
+        seed: u64,
+        place: &Place<'_>,
+        observer: &impl StudyObserver,
+    ) -> Result<Option<Cell>> {
+        let (learn, held_back) = self.learned(arm, seed)?;
+        let name = training_name(arm, seed);
+        let device = place.device.clone().autodiff();
+        let sizes = FaceNetConfig {
+            identities: learn.identities(),
+            ..self.network
+        };
+        let recipe = Recipe {
+            training: self.training.clone(),
+            ..Recipe::own(seed)
+        };
+        let network = initialize(sizes.init(&device), seed);
+        let mut follower = observer.training(&name);
+        let run = Run::new(&learn, &held_back, &device);
+        let trained = train(network, &recipe, &run, &mut follower)
+            .with_context(|| format!("cannot train `{name}`"))?;
+        drop(follower);
+        if trained.interrupted || place.is_stopped() {
+            return Ok(None);
+        }
+        let network = trained.network.valid();
+        let quiet = place.device;
+        let threshold = held_back.best_threshold(&network, quiet)?;
+        let mut sets = Vec::new();
+        for condition in CONDITIONS {
+            let test = self.test(condition, &arm.task, threshold, seed)?;
+            let compared = test.compared(&test.vectors(&network, quiet)?);
+            sets.push((test, compared));
+        }
+        let mut numbers = numbers::of_sets(&sets, threshold)?;
+        if arm.on_chips {
+            let (test, compared) = &sets[0];
+            let told = observer.chips(&name, self.chips * SIGMAS.len() as u64);
+            let chips = Chips {
+                network: &network,
+                recipe: &recipe,
+                test,
+                seed: seed ^ path_hash("chips of faces"),
+            };
+            for sigma in SIGMAS {
+                let mut of_chips = Vec::new();
+                for number in 0..self.chips {
+                    if place.is_stopped() {
+                        return Ok(None);
+                    }
+                    of_chips.push(chips.compared(sigma, number, place)?);
+                    told();
+                }
+                let found = numbers::of_chips(sigma, compared, &of_chips, threshold);
+                numbers.extend(found);
+            }
+        }
+        Ok(Some(Cell {
+            backward: trained.passes.backward,
+            numbers: BTreeMap::from_iter(numbers),
+        }))
+    }
+
+    fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
+        claims::claims(cells)
+    }
+}
+
+/// Chips of a network that are judged by the threshold that the network itself was given.
+struct Chips<'a> {
+    network: &'a FaceNet,
+    recipe: &'a Recipe,
+    test: &'a Verification,
+    seed: u64,
+}
+
+impl Chips<'_> {
+    /// The pairs as one chip scores them.
+    fn compared(&self, sigma: f64, number: u64, place: &Place<'_>) -> Result<Vec<Compared>> {
+        let variation = Variation::from(Distribution::gaussian(sigma));
+        let weights = self.recipe.weights::<FaceNet>();
+        let seed = ChipSeed::new(self.seed, number);
+        let chip = manufacture(self.network, weights, &variation, seed);
+        Ok(self.test.compared(&self.test.vectors(&chip, place.device)?))
+    }
+}

@@ -1,0 +1,214 @@
+//! `crossburn face`: whether two images are of one person.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use crossburn_training::data::read_comparisons;
+use serde_json::json;
+
+use super::device::DeviceChoice;
+use super::process::ProcessArguments;
+use super::{Outcome, print};
+use crate::apps::face::{FaceVerifier, Gallery, similarity};
+use crate::apps::stored_network::StoredNetwork;
+
+/// Enroll people in a gallery, and verify whether an image is of one of them
+///
+/// Networks are trained with `crossburn train` and the task verification: see docs/faces.md. Images are faces, cropped as those of the training,
+/// in PNG, JPEG, PGM or PPM files.
+///
+/// Example: crossburn face verify ann photo.png --checkpoint runs/faces --gallery people
+#[derive(Debug, Args)]
+pub(super) struct Face {
+    #[command(subcommand)]
+    verb: FaceVerb,
+}
+
+/// What to do with faces.
+#[derive(Debug, Subcommand)]
+enum FaceVerb {
+    Enroll(Enroll),
+    Verify(Verify),
+}
+
+/// The network that compares faces.
+#[derive(Debug, Args)]
+struct Network {
+    /// A network that was trained with the task verification: a checkpoint, or the run folder that holds it
+    #[arg(long, value_name = "RUN", help_heading = "Network")]
+    checkpoint: PathBuf,
+    /// Where to compute: cpu, ndarray, wgpu or wgpu:N
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value_t = DeviceChoice::Cpu,
+        help_heading = "Network"
+    )]
+    device: DeviceChoice,
+}
+
+/// Enroll one person by one or more images
+///
+/// The gallery keeps one vector for each person: the mean of those of the images. It belongs to the network that made it.
+///
+/// Example: crossburn face enroll ann ann-1.png ann-2.png --checkpoint runs/faces --gallery people
+#[derive(Debug, Args)]
+struct Enroll {
+    /// Name of the person
+    person: String,
+    /// Images of this person
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// Folder of the gallery, which is made where there is none
+    #[arg(long, value_name = "DIR", help_heading = "Gallery")]
+    gallery: PathBuf,
+    /// Replace a person of this name
+    #[arg(long, help_heading = "Gallery")]
+    replace: bool,
+    #[command(flatten)]
+    network: Network,
+    #[command(flatten)]
+    process: ProcessArguments,
+}
+
+/// Say whether an image is of an enrolled person
+///
+/// Two images count as of one person where the cosine of their vectors reaches the threshold. The threshold is from people whom the training held
+/// back, kept with the checkpoint. --pairs compares the images of a list instead, one pair path1;path2 in each line, and prints score,decision for
+/// each.
+///
+/// Example: crossburn face verify ann photo.png --checkpoint runs/faces --gallery people
+///
+/// Example: crossburn face verify --pairs pairs.txt --checkpoint runs/faces > scores.csv
+#[derive(Debug, Args)]
+struct Verify {
+    /// Name of the person
+    #[arg(required_unless_present = "pairs", requires = "image")]
+    person: Option<String>,
+    /// The image
+    #[arg(requires = "gallery")]
+    image: Option<PathBuf>,
+    /// Folder of the gallery
+    #[arg(long, value_name = "DIR", help_heading = "Gallery")]
+    gallery: Option<PathBuf>,
+    /// A list of pairs of images, in place of a person and an image
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["person", "image", "gallery"], help_heading = "Gallery")]
+    pairs: Option<PathBuf>,
+    /// The cosine from which on two images count as of one person [default: that of the checkpoint]
+    #[arg(
+        long,
+        value_name = "COSINE",
+        allow_negative_numbers = true,
+        help_heading = "Options"
+    )]
+    threshold: Option<f64>,
+    /// Print a line of JSON for the decision about a person
+    #[arg(long, conflicts_with = "pairs", help_heading = "Options")]
+    json: bool,
+    #[command(flatten)]
+    network: Network,
+    #[command(flatten)]
+    process: ProcessArguments,
+}
+
+impl Face {
+    /// The arguments about the process.
+    pub(super) fn process(&self) -> &ProcessArguments {
+        match &self.verb {
+            FaceVerb::Enroll(verb) => &verb.process,
+            FaceVerb::Verify(verb) => &verb.process,
+        }
+    }
+
+    pub(super) fn run(self) -> Result<Outcome> {
+        match self.verb {
+            FaceVerb::Enroll(verb) => verb.run(),
+            FaceVerb::Verify(verb) => verb.run(),
+        }
+    }
+}
+
+impl Enroll {
+    fn run(self) -> Result<Outcome> {
+        let device = self.network.device.open()?;
+        let stored = StoredNetwork::open(&self.network.checkpoint)?;
+        let verifier = FaceVerifier::new(&stored, &device)?;
+        let mut gallery = Gallery::open(&self.gallery, stored.manifest.weights_checksum())?;
+        let vectors = verifier.vectors(self.images)?;
+        gallery.enroll(&self.person, &vectors, self.replace)?;
+        gallery.write()?;
+        let images = match vectors.len() {
+            1 => "1 image".to_string(),
+            count => format!("{count} images"),
+        };
+        let people = match gallery.len() {
+            1 => "1 person".to_string(),
+            count => format!("{count} people"),
+        };
+        print(&format!(
+            "{} is enrolled by {images}; {} has {people}",
+            self.person,
+            self.gallery.display()
+        ))?;
+        Ok(Outcome::Done)
+    }
+}
+
+impl Verify {
+    fn run(self) -> Result<Outcome> {
+        if let Some(threshold) = self.threshold
+            && !(-1.0..=1.0).contains(&threshold)
+        {
+            bail!("--threshold {threshold} is no cosine: use a number from -1 to 1");
+        }
+        let device = self.network.device.open()?;
+        let stored = StoredNetwork::open(&self.network.checkpoint)?;
+        let verifier = FaceVerifier::new(&stored, &device)?;
+        let (threshold, from) = verifier.threshold(self.threshold)?;
+        if let Some(list) = &self.pairs {
+            let pairs = read_comparisons(list)?;
+            let mut files: Vec<PathBuf> = Vec::with_capacity(2 * pairs.len());
+            for pair in pairs {
+                files.extend([pair.first, pair.second]);
+            }
+            for pair in verifier.vectors(files)?.chunks_exact(2) {
+                let score = similarity(&pair[0], &pair[1]);
+                let decision = u8::from(score >= threshold);
+                print(&format!("{score:.8},{decision}"))?;
+            }
+            return Ok(Outcome::Done);
+        }
+        let (Some(person), Some(image), Some(gallery)) = (self.person, self.image, self.gallery)
+        else {
+            bail!("name a person, an image and --gallery, or give --pairs");
+        };
+        let gallery = Gallery::open(&gallery, stored.manifest.weights_checksum())?;
+        let enrolled = gallery.vector(&person)?;
+        let vectors = verifier.vectors(vec![image.clone()])?;
+        let score = vectors
+            .first()
+            .map_or(f64::NAN, |found| similarity(found, enrolled));
+        let accepted = score >= threshold;
+        if self.json {
+            let document = json!({
+                "person": person,
+                "image": image,
+                "score": score,
+                "threshold": threshold,
+                "threshold_from": from,
+                "decision": accepted,
+            });
+            print(&document.to_string())?;
+            return Ok(Outcome::Done);
+        }
+        let decision = match accepted {
+            true => format!("this is {person}"),
+            false => format!("this is not {person}"),
+        };
+        print(&format!(
+            "{decision}: score {score:.4}, threshold {threshold:.4} (from {from})"
+        ))?;
+        Ok(Outcome::Done)
+    }
+}

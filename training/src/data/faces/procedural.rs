@@ -1,0 +1,390 @@
+//! Procedural faces of eight groups, in a real and a synthetic style: the set that needs no file.
+
+use std::sync::Arc;
+
+use crossburn_noise::{Philox, path_hash};
+use rayon::prelude::*;
+
+use super::super::endless::Endless;
+use super::super::options::Options;
+use super::super::reader::Kind;
+use super::super::{Normalization, Origins, Samples, Values};
+use super::drawing::{SIZE, image};
+use super::person::{Nuisance, Person};
+use crate::TrainingError;
+use crate::draws::Draws;
+
+/// The groups. They are sub-populations of the geometry of faces, and stand for no group of people.
+pub const GROUPS: [&str; 8] = ["g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8"];
+
+/// How many people of each group are among 36 of an imbalanced set: 8 to 1.
+const IMBALANCED: [usize; GROUPS.len()] = [8, 7, 6, 5, 4, 3, 2, 1];
+/// The number of the first test person of a set.
+const FIRST_TEST: u64 = 1 << 32;
+
+pub(in super::super) const KIND: Kind = Kind {
+    name: "faces",
+    usage: "faces?OPTIONS",
+    open: |text| {
+        let options = Options::without_path(KIND.name, text, &[OPTIONS])?;
+        Ok(Arc::new(source(FacesConfig::new(&options)?)))
+    },
+};
+
+const OPTIONS: &[&str] = &["style", "balanced", "images", "test"];
+
+/// How training images are drawn. Test images are always real.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// With turned heads, light, wrinkles, noise and now and then a bar before the face.
+    #[default]
+    Real,
+    /// With less of all this, no wrinkles and no bars, but blurred: what a generator of faces gives.
+    Synthetic,
+    /// People of a real and of a synthetic set in turn.
+    Mixed,
+}
+
+/// What test images have most of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// What real images have.
+    #[default]
+    Usual,
+    /// Every second image has deep wrinkles.
+    Age,
+    /// Every second image is of a turned head.
+    Pose,
+    /// Every second image has a bar before the face.
+    Occlusion,
+}
+
+/// What the procedural faces look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FacesConfig {
+    /// How training images are drawn.
+    pub style: Style,
+    /// Whether a real set has as many people of every group; the ratio of the largest to the smallest is 8 to 1 otherwise. Synthetic people
+    /// and test people are balanced always.
+    pub balanced: bool,
+    /// Images of a person.
+    pub images: usize,
+    /// What test images have most of.
+    pub test: Condition,
+}
+
+impl Default for FacesConfig {
+    fn default() -> Self {
+        Self {
+            style: Style::Real,
+            balanced: false,
+            images: 20,
+            test: Condition::Usual,
+        }
+    }
+}
+
+impl FacesConfig {
+    /// Reads options.
+    fn new(options: &Options) -> Result<Self, TrainingError> {
+        let usual = Self::default();
+        let refuse = |name: &str, text: &str, allowed: &str| {
+            Err(options.refuse(format!("{name}={text} is not allowed: use {allowed}")))
+        };
+        let style = match options.get("style") {
+            None | Some("real") => Style::Real,
+            Some("synthetic") => Style::Synthetic,
+            Some("mixed") => Style::Mixed,
+            Some(other) => return refuse("style", other, "real, synthetic or mixed"),
+        };
+        let test = match options.get("test") {
+            None | Some("usual") => Condition::Usual,
+            Some("age") => Condition::Age,
+            Some("pose") => Condition::Pose,
+            Some("occlusion") => Condition::Occlusion,
+            Some(other) => return refuse("test", other, "usual, age, pose or occlusion"),
+        };
+        let images = options.number("images", "a whole number from 2 to 100", |images| {
+            (2..=100).contains(images)
+        })?;
+        Ok(Self {
+            style,
+            balanced: options.yes_or_no("balanced")?.unwrap_or(usual.balanced),
+            images: images.unwrap_or(usual.images),
+            test,
+        })
+    }
+
+    fn people(&self) -> usize {
+        match self.style {
+            Style::Real | Style::Synthetic => 400,
+            Style::Mixed => 800,
+        }
+    }
+}
+
+/// The data source: 400 people to learn from, 800 of a mixed set, and 160 to judge by unless told.
+fn source(config: FacesConfig) -> Endless<FacesConfig> {
+    Endless {
+        name: KIND.name,
+        classes: GROUPS.len(),
+        usual: (config.people() * config.images, 160 * config.images),
+        most: 200_000,
+        first_test: FIRST_TEST * config.images as u64,
+        config,
+        draw: |config, seed, first, count| faces(seed, first, count, config),
+        filter: None,
+        steps: |_, _| None,
+        slices: |_, _| None,
+    }
+}
+
+/// The person with a number: a name, a style, and a group.
+struct Who {
+    name: String,
+    style: Style,
+    group: usize,
+    /// Its stream, by the purpose of the draws of all like it.
+    purpose: &'static str,
+    number: u64,
+    condition: Condition,
+}
+
+impl Who {
+    fn is(person: u64, config: &FacesConfig) -> Self {
+        let evenly = |number: u64| (number % GROUPS.len() as u64) as usize;
+        if person >= FIRST_TEST {
+            let number = person - FIRST_TEST;
+            return Self {
+                name: format!("t{number}"),
+                style: Style::Real,
+                group: evenly(number),
+                purpose: "faces test person",
+                number,
+                condition: config.test,
+            };
+        }
+        let (number, style) = match (config.style, person % 2) {
+            (Style::Mixed, 0) => (person / 2, Style::Real),
+            (Style::Mixed, _) => (person / 2, Style::Synthetic),
+            (style, _) => (person, style),
+        };
+        let (letter, purpose, group) = match style {
+            Style::Synthetic => ("s", "faces synthetic person", evenly(number)),
+            Style::Real | Style::Mixed => {
+                let group = match config.balanced {
+                    true => evenly(number),
+                    false => imbalanced(number),
+                };
+                ("r", "faces real person", group)
+            }
+        };
+        Self {
+            name: format!("{letter}{number}"),
+            style,
+            group,
+            purpose,
+            number,
+            condition: Condition::Usual,
+        }
+    }
+}
+
+/// The group of a person of an imbalanced set. The people of a group lie as evenly apart as may be.
+fn imbalanced(number: u64) -> usize {
+    let all: usize = IMBALANCED.iter().sum();
+    let place = (number % all as u64) as usize;
+    let mut given = [0usize; GROUPS.len()];
+    let mut group = 0;
+    for turn in 0..=place {
+        // How far each group is behind its share after this turn, in people times `all`.
+        let behind = |group: usize| {
+            (IMBALANCED[group] * (turn + 1)) as isize - (given[group] * all) as isize
+        };
+        group = (0..GROUPS.len())
+            .rev()
+            .max_by_key(|group| behind(*group))
+            .unwrap_or_default();
+        given[group] += 1;
+    }
+    group
+}
+
+/// The images `first..first + count` of the endless set `seed`, `[1, 32, 32]` bytes each: those of one person, then those of the next. Labels are
+/// groups, origins are people; test people are other people than those of any training set of the seed, and real people others than synthetic
+/// ones.
+///
+/// An image is a function of (`seed`, its number, `config`) alone. A person is twelve numbers of the geometry of a face; groups differ in their
+/// mean face, in how much their people differ, and in contrast.
+///
+/// ```
+/// use crossburn_training::data::{FacesConfig, faces};
+///
+/// let some = faces(1, 0, 40, &FacesConfig::default());
+/// assert_eq!((some.shape, some.len()), ([1, 32, 32], 40));
+/// // Two people with twenty images each.
+/// assert_eq!(some.origins.unwrap().groups, ["r0", "r1"]);
+/// ```
+pub fn faces(seed: u64, first: u64, count: usize, config: &FacesConfig) -> Samples {
+    let images = config.images as u64;
+    let drawn: Vec<(Who, Vec<u8>)> = (first..first + count as u64)
+        .into_par_iter()
+        .map(|number| {
+            let (who, place) = (Who::is(number / images, config), number % images);
+            let person = Draws::of_item(seed, who.purpose, who.number);
+            let person = Person::draw(seed, who.group, person);
+            let of_image = who.number * images + place;
+            let stream = |purpose: &str| {
+                Philox::new(seed ^ path_hash(purpose) ^ path_hash(who.purpose), of_image)
+            };
+            let condition = match place % 2 {
+                0 => Condition::Usual,
+                _ => who.condition,
+            };
+            let nuisance = Nuisance::draw(who.style, condition, stream("faces nuisance").into());
+            let pixels = image(&person, &nuisance, &stream("faces noise"));
+            (who, pixels)
+        })
+        .collect();
+    let names = drawn.iter().map(|(who, _)| (who.name.as_str(), who.group));
+    let origins = Origins::in_order(names);
+    Samples {
+        shape: [1, SIZE, SIZE],
+        labels: drawn.iter().map(|(who, _)| who.group as u16).collect(),
+        values: Values::Bytes(drawn.into_iter().flat_map(|(_, pixels)| pixels).collect()),
+        classes: GROUPS.len(),
+        class_names: GROUPS.map(str::to_string).to_vec(),
+        normalization: Normalization {
+            mean: vec![0.5],
+            std: vec![0.5],
+        },
+        origins: Some(origins),
+        masks: None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::data::DataSource;
+
+    fn people(samples: &Samples) -> BTreeSet<String> {
+        let origins = samples.origins.as_ref().unwrap();
+        let names = origins.samples.iter();
+        names
+            .map(|origin| origins.groups[origin.group as usize].clone())
+            .collect()
+    }
+
+    #[test]
+    fn no_person_is_in_training_and_test() {
+        for text in [
+            "faces",
+            "faces?style=synthetic",
+            "faces?style=mixed&images=4",
+            "faces?balanced=yes&test=pose",
+        ] {
+            let source: DataSource = text.parse().unwrap();
+            let split = source.load(3, Some(1200), Some(400)).unwrap();
+            let (train, test) = (people(&split.train), people(&split.test));
+            assert!(train.is_disjoint(&test), "{text}");
+            assert!(train.len() > 50 && test.len() > 15, "{text}");
+            let seen: BTreeSet<&[u8]> = split.train.bytes().chunks(1024).collect();
+            assert!(
+                split
+                    .test
+                    .bytes()
+                    .chunks(1024)
+                    .all(|image| !seen.contains(image))
+            );
+        }
+    }
+
+    #[test]
+    fn a_mixed_set_holds_the_people_of_both() {
+        let config = |style| FacesConfig {
+            style,
+            images: 2,
+            ..FacesConfig::default()
+        };
+        let drawn = |style, count| faces(1, 0, count, &config(style));
+        let mixed = drawn(Style::Mixed, 40);
+        let both = &people(&drawn(Style::Real, 20)) | &people(&drawn(Style::Synthetic, 20));
+        assert_eq!(people(&mixed), both);
+        // The same person has the same images in all of them.
+        let synthetic = drawn(Style::Synthetic, 2);
+        assert_eq!(mixed.image(2), synthetic.image(0));
+        assert_eq!(mixed.labels[2], synthetic.labels[0]);
+    }
+
+    #[test]
+    fn groups_have_the_shares_that_are_said() {
+        let counted = |config: &FacesConfig, first: u64| {
+            let samples = faces(1, first, 144, config);
+            let mut counts = [0; 8];
+            samples
+                .labels
+                .iter()
+                .for_each(|group| counts[usize::from(*group)] += 1);
+            counts
+        };
+        let real = FacesConfig {
+            images: 2,
+            ..FacesConfig::default()
+        };
+        // 72 people are two rounds of 36.
+        assert_eq!(counted(&real, 0), [32, 28, 24, 20, 16, 12, 8, 4]);
+        assert_eq!(counted(&real, 2 * FIRST_TEST), [18; 8]);
+        let balanced = FacesConfig {
+            balanced: true,
+            ..real
+        };
+        assert_eq!(counted(&balanced, 0), [18; 8]);
+        let synthetic = FacesConfig {
+            style: Style::Synthetic,
+            ..real
+        };
+        assert_eq!(counted(&synthetic, 0), [18; 8]);
+        // The smallest group is not at the end alone.
+        assert!((0..36).position(|number| imbalanced(number) == 7).unwrap() < 30);
+    }
+
+    #[test]
+    fn images_of_a_person_are_closer_than_those_of_two() {
+        let samples = faces(2, 0, 400, &FacesConfig::default());
+        let gap = |a: usize, b: usize| -> f64 {
+            let pixels = samples.image(a).iter().zip(samples.image(b));
+            pixels.map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / 1024.0
+        };
+        let mean = |gaps: Vec<f64>| gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let own = mean(
+            (0..20)
+                .map(|person| gap(20 * person, 20 * person + 1))
+                .collect(),
+        );
+        let others = mean(
+            (0..19)
+                .map(|person| gap(20 * person, 20 * person + 20))
+                .collect(),
+        );
+        assert!(own < others, "{own} {others}");
+        // Light and pose keep them apart as well: pixels alone do not verify.
+        assert!(own > 0.2 * others, "{own} {others}");
+    }
+
+    #[test]
+    fn options_that_cannot_be_are_refused() {
+        for (text, part) in [
+            ("faces?style=x", "style=x is not allowed: use real"),
+            ("faces?test=x", "test=x is not allowed: use usual"),
+            ("faces?images=1", "images=1 is not allowed"),
+            ("faces?balanced=1", "balanced=1 is not allowed"),
+        ] {
+            let message = text.parse::<DataSource>().unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What is shown of compared pairs beside the metric: groups, curves, and how sure they are.
+
+use crossburn_noise::{Better, Metric, path_hash};
+
+use super::config::FMR;
+use super::{
+    Bias, Compared, FaceVectors, Verification, VerificationMetric, accuracy_by_folds,
+    best_threshold, curve, fnmr_at_fmr, group_accuracies, interval_over_people,
+};
+use crate::task::{Chart, Shape, Trace};
+
+/// Draws of people for an interval, and what share of them it holds.
+const DRAWS: u64 = 200;
+const CONFIDENCE: f64 = 0.95;
+/// Folds of the protocol that needs no threshold.
+const FOLDS: usize = 10;
+/// Points of a curve that a chart shows at most.
+const POINTS: usize = 200;
+
+/// A share of which less is better.
+fn error(name: impl Into<std::borrow::Cow<'static, str>>) -> Metric {
+    Metric {
+        better: Better::Lower,
+        ..Metric::share(name)
+    }
+}
+
+/// A number without a better end.
+fn plain(name: &'static str) -> Metric {
+    Metric {
+        low: None,
+        better: Better::Higher,
+        ..Metric::from_zero(name)
+    }
+}
+
+impl Verification {
+    pub(super) fn figures(&self, tally: &FaceVectors) -> Vec<(Metric, f64)> {
+        let compared = self.compared(tally);
+        let own = self.config.metric;
+        let all = [
+            VerificationMetric::To,
+            VerificationMetric::Avg,
+            VerificationMetric::WorstGroup,
+            VerificationMetric::Fnmr,
+        ];
+        let others = all.into_iter().filter(|metric| *metric != own);
+        let mut found: Vec<(Metric, f64)> = others
+            .filter_map(|metric| Some((metric.metric(), self.measured(metric, &compared).ok()?)))
+            .collect();
+        let weights = vec![1.0; compared.len()];
+        let folds = accuracy_by_folds(&compared, FOLDS);
+        found.extend(folds.map(|value| (Metric::share("accuracy, ten folds"), value)));
+        let strict = fnmr_at_fmr(&compared, &weights, FMR / 10.0);
+        found.extend(strict.map(|value| (error("FNMR at FMR 0.1 %"), value)));
+        found.push((plain("pairs"), compared.len() as f64));
+        if let Some(threshold) = self.threshold(&compared) {
+            found.extend(self.at_threshold(&compared, threshold));
+        }
+        // What these pairs themselves would choose: a bound, never used.
+        if let Some(oracle) = best_threshold(&compared)
+            && let Some((_, bias)) = self.bias(&compared, oracle)
+        {
+            found.push((plain("oracle threshold (not used)"), oracle));
+            found.push((
+                Metric::share("AVG at the oracle threshold (not used)"),
+                bias.avg,
+            ));
+            let to = VerificationMetric::To.metric();
+            let name = "TO at the oracle threshold (not used)".into();
+            found.push((Metric { name, ..to }, bias.to()));
+        }
+        found
+    }
+
+    /// The groups at a threshold.
+    fn at_threshold(&self, compared: &[Compared], threshold: f64) -> Vec<(Metric, f64)> {
+        let Some((accuracies, bias)) = self.bias(compared, threshold) else {
+            return Vec::new();
+        };
+        let mut found = vec![
+            (plain("threshold"), threshold),
+            (error("SD of all groups"), bias.sd),
+            (error("SD of groups as a sample"), bias.sample_sd),
+        ];
+        let groups = self.samples.classes;
+        for (group, accuracy) in self.groups().into_iter().zip(accuracies) {
+            found
+                .extend(accuracy.map(|value| (Metric::share(format!("accuracy, {group}")), value)));
+        }
+        let seed = self.seed ^ path_hash("intervals of faces");
+        let ends = |name: &str, metric: Metric, number: &dyn Fn(&Bias) -> f64| {
+            let of = |weights: &[f64]| {
+                let accuracies = group_accuracies(compared, weights, threshold, groups);
+                let known: Vec<f64> = accuracies.into_iter().flatten().collect();
+                Bias::of(&known).map(|bias| number(&bias))
+            };
+            let interval = interval_over_people(compared, (seed, DRAWS, CONFIDENCE), &of);
+            let ends = interval.map(|ends| ["lower", "upper"].into_iter().zip(ends));
+            let row = |(end, value): (&str, f64)| {
+                let name = format!("{name}, {end} end of 95 % over people").into();
+                (
+                    Metric {
+                        name,
+                        ..metric.clone()
+                    },
+                    value,
+                )
+            };
+            ends.into_iter().flatten().map(row).collect::<Vec<_>>()
+        };
+        found.extend(ends("TO", VerificationMetric::To.metric(), &Bias::to));
+        found.extend(ends("AVG", Metric::share("AVG"), &|bias| bias.avg));
+        found
+    }
+
+    /// The detection error trade-off of all pairs, with the threshold that is used.
+    pub(super) fn error_trade_off(&self, tally: &FaceVectors) -> Vec<Chart> {
+        let compared = self.compared(tally);
+        let Some(points) = curve(&compared, &vec![1.0; compared.len()]) else {
+            return Vec::new();
+        };
+        let shown: Vec<(f64, f64)> = points
+            .iter()
+            .filter(|point| point.fmr > 0.0)
+            .map(|point| (point.fmr, point.fnmr))
+            .collect();
+        // The last point of every step of the ends, and no more than can be told apart.
+        let every = shown.len().div_ceil(POINTS).max(1);
+        let last = shown.len().saturating_sub(1);
+        let line = shown.iter().enumerate();
+        let line = line.filter(|(place, _)| place % every == 0 || *place == last);
+        let mut traces = vec![Trace {
+            of: String::new(),
+            shape: Shape::Line,
+            points: line.map(|(_, point)| *point).collect(),
+        }];
+        let used = self.threshold(&compared).and_then(|threshold| {
+            let below = points.iter().filter(|point| point.threshold >= threshold);
+            below.last().filter(|point| point.fmr > 0.0)
+        });
+        traces.extend(used.map(|point| Trace {
+            of: String::new(),
+            shape: Shape::Points,
+            points: vec![(point.fmr, point.fnmr)],
+        }));
+        let mated = compared.iter().filter(|pair| pair.is_mated()).count();
+        vec![Chart {
+            title: "Detection error trade-off".to_string(),
+            note: format!(
+                "{mated} pairs of one person and {} of two people, all groups together; the marker is the threshold of training",
+                compared.len() - mated
+            ),
+            x: error("false match rate"),
+            decades: true,
+            y: error("false non-match rate"),
+            traces,
+        }]
+    }
+}
