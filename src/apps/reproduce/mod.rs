@@ -6,6 +6,7 @@ mod cells;
 mod claim;
 mod ecg;
 mod kpp;
+mod lcda;
 mod mri;
 mod noise_study;
 mod nvcim_pt;
@@ -15,6 +16,7 @@ mod worst_case;
 
 pub(crate) use ecg::EcgPaper;
 pub(crate) use kpp::Kpp;
+pub(crate) use lcda::LcdaPaper;
 pub(crate) use mri::MriPaper;
 pub(crate) use noise_study::OnSetting;
 pub(crate) use nvcim_pt::PromptPaper;
