@@ -368,3 +368,19 @@ fn documents_are_searched_on_stores_of_every_device() {
         assert!(text.contains(part), "{text}");
     }
 }
+
+#[test]
+fn searches_are_compared_by_a_formula() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let document = document(folder, "reproduce lcda --quick --seeds 2 --json --out l");
+    let other_goal = |row: &str, column: &str| row.ends_with("R_al") != column.starts_with("R_al");
+    let budgets = budgets(&document, other_goal);
+    assert_eq!(budgets.len(), 9);
+    assert!(budgets.values().all(|budget| *budget == 1.0));
+    // More evaluations never lower the best score.
+    let early = value(&document, "tpe", "R_ae after 20").unwrap();
+    assert!(early <= value(&document, "tpe", "R_ae after 60").unwrap());
+    let text = bad(folder, "reproduce lcda --full");
+    assert!(text.contains("drop --full"), "{text}");
+}

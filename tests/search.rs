@@ -263,3 +263,84 @@ fn the_measured_cells_are_at_chance_where_no_path_leads_through() {
     }
     assert_eq!(cut, 341);
 }
+
+const TRAINED: &str = r#"name = "trained"
+network.channels = { times = 2, of = [2, 64] }
+network.kernels = { times = 2, of = [3] }
+network.block = ["conv", "residual"]
+evaluation.kind = "training"
+evaluation.data = { source = "digits", train = 150, validation = 30, test = 60 }
+evaluation.training = { epochs = 1, batch = 30 }
+evaluation.accelerator = "papers"
+evaluation.chips = 3
+score = { kind = "r-ae", quality = "quality", energy = "energy", reference = 1e12 }
+"#;
+
+#[test]
+fn designs_are_trained_once_and_what_costs_too_much_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let space = |change: &str, to: &str| {
+        std::fs::write(folder.join("trained.toml"), TRAINED.replace(change, to)).unwrap();
+    };
+    let read =
+        |path: &Path| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    space("", "");
+    let command =
+        "search trained.toml --proposer random --seeds 2 --budget 3 --json --limit weights=20000";
+    let first = document(folder, &format!("{command} --out a --threads 2"));
+    let measures = first["measures"].as_array().unwrap().iter();
+    let names: Vec<&str> = measures
+        .map(|measure| measure["name"].as_str().unwrap())
+        .collect();
+    let costs = ["energy", "latency", "area", "weights", "activations"];
+    assert_eq!(names[0], "quality");
+    assert_eq!(
+        (&names[1..6], &names[6..]),
+        (&costs[..], &["kpp1", "clean"][..])
+    );
+    // A linear layer on 64 channels of 14 x 14 pixels has 125,440 weights: only designs that end with two channels are trained.
+    let kept = folder.join("a/evaluations.json");
+    let mut file = read(&kept);
+    let trained = file["evaluations"].as_object_mut().unwrap();
+    assert!(!trained.is_empty());
+    assert!(
+        trained.keys().all(|design| design.contains(",2 ")),
+        "{trained:?}"
+    );
+    for judged in trained.values() {
+        let value = |place: usize| judged["measured"][place].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&value(0)) && value(6) <= value(0));
+    }
+    let second = document(folder, &format!("{command} --out b --threads 1"));
+    assert_eq!(second, first);
+    // An evaluation that is missing is made again.
+    let name = trained.keys().next().unwrap().clone();
+    let gone = trained.remove(&name).unwrap();
+    std::fs::write(&kept, file.to_string()).unwrap();
+    let again = document(folder, &format!("{command} --out a --resume"));
+    assert_eq!(again, first);
+    assert_eq!(read(&kept)["evaluations"][&name], gone);
+    for (change, to, part) in [
+        ("test = 60", "test = 50", "of other settings"),
+        ("epochs = 1", "epochs = 0", "training.epochs = 0"),
+        ("chips = 3", "chips = 0", "chips = 0"),
+        (
+            "validation = 30",
+            "validation = 150",
+            "data.validation = 150",
+        ),
+        (
+            "network.block",
+            "hardware.adc_bits = [4, 8]\nnetwork.block",
+            "axis `adc_bits` changes the cost alone",
+        ),
+    ] {
+        space(change, to);
+        let message = bad(
+            folder,
+            "search trained.toml --proposer random --budget 1 --out a --resume",
+        );
+        assert!(message.contains(part), "{to}: {message}");
+    }
+}

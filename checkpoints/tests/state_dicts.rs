@@ -358,6 +358,12 @@ fn every_network_computes_with_the_values_of_its_state_dict() {
             [1, 1, 30],
             16,
         ),
+        // 5 convolutions, 5 norms of four tensors, two linear layers.
+        (
+            r#"{"kind":"candidate","input":[2,6,8],"outputs":5,"hidden":7,"norm":"batch","pool":"avg","layers":[{"channels":4,"kernel":3},{"channels":6,"kernel":5,"block":"depthwise-separable"},{"channels":6,"kernel":3,"block":"residual"}]}"#,
+            [2, 6, 8],
+            29,
+        ),
         (r#"{"kind":"autoencoder","widths":[12,5,2]}"#, [3, 2, 2], 8),
         (
             r#"{"kind":"conv-autoencoder","channels":3,"width":4}"#,

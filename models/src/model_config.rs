@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::decoder::{AdapterConfig, DecoderError, DecoderSizes};
 use crate::held_form::HeldForm;
+use crate::nas::ConvolutionalCandidate;
 use crate::{
     CifarResNetConfig, Cnn1dConfig, ConvAutoencoderConfig, ConvNetConfig, DenseAutoencoderConfig,
     EmbeddingHeadConfig, FaceNetConfig, LeNetConfig, MlpConfig, ResNet18Config, SignalCnnConfig,
@@ -46,6 +47,8 @@ pub enum ModelConfig {
     Cnn1d(Cnn1dConfig),
     /// A 1-D convolutional classifier of signals of one length, layer by layer.
     SignalCnn(SignalCnnConfig),
+    /// A candidate of an architecture search.
+    Candidate(ConvolutionalCandidate),
     /// Linear layers down to a code and up again.
     Autoencoder(DenseAutoencoderConfig),
     /// Convolutions down to a code and up again.
@@ -238,6 +241,7 @@ impl ModelConfig {
             Self::ResNet(_) => "resnet",
             Self::Cnn1d(_) => "cnn1d",
             Self::SignalCnn(_) => "signal-cnn",
+            Self::Candidate(_) => "candidate",
             Self::Autoencoder(_) => "autoencoder",
             Self::ConvAutoencoder(_) => "conv-autoencoder",
             Self::UNet(_) => "unet",
@@ -269,6 +273,7 @@ impl ModelConfig {
             | Self::ResNet(_)
             | Self::Cnn1d(_)
             | Self::SignalCnn(_)
+            | Self::Candidate(_)
             | Self::Onnx(_) => Family::Classifier,
         })
     }
@@ -289,6 +294,7 @@ impl ModelConfig {
             Self::ResNet(config) => config.bits,
             Self::Cnn1d(config) => config.bits,
             Self::SignalCnn(config) => config.bits,
+            Self::Candidate(config) => config.bits,
             Self::Autoencoder(config) => config.bits,
             Self::ConvAutoencoder(config) => config.bits,
             Self::UNet(config) => config.bits,
@@ -307,6 +313,7 @@ impl ModelConfig {
             Self::LeNet(_) => Some([1, 28, 28]),
             Self::ConvNet(_) => Some([3, 32, 32]),
             Self::Face(config) => Some(config.shape()),
+            Self::Candidate(config) => Some(config.input),
             Self::Mlp(_)
             | Self::ResNet18(_)
             | Self::ResNet(_)
@@ -335,6 +342,7 @@ impl ModelConfig {
             Self::ResNet(config) => config.classes,
             Self::Cnn1d(config) => config.classes,
             Self::SignalCnn(config) => config.classes,
+            Self::Candidate(config) => config.outputs,
             Self::Autoencoder(_)
             | Self::ConvAutoencoder(_)
             | Self::UNet(_)
@@ -370,6 +378,7 @@ impl ModelConfig {
             Self::LeNet(_) | Self::Pretrained(_) | Self::Onnx(_) | Self::Own(_) => return Ok(()),
             Self::Decoder(sizes) => return sizes.config().map(|_| ()).map_err(unbuilt),
             Self::SignalCnn(config) => return config.check(),
+            Self::Candidate(config) => return config.check(),
             Self::UNet(config) => return config.check(),
             Self::EmbeddingHead(config) => return config.check(),
             Self::Face(config) => return config.check(),
@@ -462,7 +471,7 @@ impl ModelConfig {
             Self::ResNet18(_) | Self::ResNet(_) => {
                 (channels != 3 || height < 8 || width < 8).then(|| "3-channel".to_string())
             }
-            Self::LeNet(_) | Self::ConvNet(_) | Self::Face(_) => self
+            Self::LeNet(_) | Self::ConvNet(_) | Self::Face(_) | Self::Candidate(_) => self
                 .input_shape()
                 .filter(|expected| *expected != shape)
                 .map(|[c, h, w]| format!("{c}x{h}x{w}")),
@@ -502,6 +511,7 @@ impl ModelConfig {
             Self::ConvNet(config) => work.classifier(initialize(config.init(device), seed)),
             Self::ResNet18(config) => work.classifier(initialize(config.init(device), seed)),
             Self::ResNet(config) => work.classifier(initialize(config.init(device), seed)),
+            Self::Candidate(config) => work.classifier(initialize(config.init(device), seed)),
             Self::Cnn1d(config) => work.signal_classifier(initialize(config.init(device), seed)),
             Self::SignalCnn(config) => {
                 work.signal_classifier(initialize(config.init(device), seed))
@@ -643,6 +653,10 @@ mod tests {
                 [2, 1, 40],
             ),
             (
+                r#"{"kind":"candidate","input":[2,6,8],"outputs":5,"hidden":7,"norm":"batch","pool":"stride","bits":4,"layers":[{"channels":4,"kernel":3},{"channels":6,"kernel":5,"block":"depthwise-separable"},{"channels":6,"kernel":3,"block":"residual"}]}"#,
+                [2, 6, 8],
+            ),
+            (
                 r#"{"kind":"autoencoder","widths":[12,5,2],"bits":4}"#,
                 [3, 2, 2],
             ),
@@ -736,6 +750,11 @@ mod tests {
             (r#"{"kind":"resnet","depth":8"#, [3, 32, 32], false),
             (r#"{"kind":"cnn1d","classes":5"#, [1, 1, 40], true),
             (r#"{"kind":"signal-cnn","classes":5"#, [1, 1, 1250], true),
+            (
+                r#"{"kind":"candidate","input":[1,4,4],"outputs":3,"layers":[{"channels":4,"kernel":3},{"channels":4,"kernel":3,"block":"residual"}]"#,
+                [1, 4, 4],
+                false,
+            ),
             (
                 r#"{"kind":"autoencoder","widths":[12,5,2]"#,
                 [3, 2, 2],

@@ -135,15 +135,9 @@ impl UNetConfig {
     }
 
     fn norm(&self, channels: usize, device: &Device) -> Option<GroupNorm> {
-        let groups = (1..=GROUPS)
-            .rev()
-            .find(|groups| channels.is_multiple_of(*groups));
         match self.norm {
             UNetNorm::None => None,
-            UNetNorm::Group => {
-                let config = GroupNormConfig::new(groups.unwrap_or(1), channels);
-                Some(config.init(device))
-            }
+            UNetNorm::Group => Some(group_norm_of(channels, device)),
         }
     }
 
@@ -191,6 +185,14 @@ impl UNetConfig {
             output: convolution(first, self.channels, 1, device),
         }
     }
+}
+
+/// A norm of as many groups as divide `channels`, eight at most.
+pub(crate) fn group_norm_of(channels: usize, device: &Device) -> GroupNorm {
+    let groups = (1..=GROUPS)
+        .rev()
+        .find(|groups| channels.is_multiple_of(*groups));
+    GroupNormConfig::new(groups.unwrap_or(1), channels).init(device)
 }
 
 fn normed(norm: &Option<GroupNorm>, x: Tensor<4>) -> Tensor<4> {

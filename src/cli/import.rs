@@ -83,7 +83,7 @@ pub(super) struct Import {
 const CALIBRATION: usize = 4096;
 
 /// Networks that a state dict may become, as `--kind` names them.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 17] = [
     "lenet",
     "convnet",
     "resnet18",
@@ -96,6 +96,7 @@ const KINDS: [&str; 16] = [
     "mlp",
     "cnn1d",
     "signal-cnn",
+    "candidate",
     "autoencoder",
     "conv-autoencoder",
     "unet",

@@ -172,6 +172,9 @@ pub enum TrainingError {
         /// The loss.
         loss: f64,
     },
+    /// Work whose end was not awaited.
+    #[error("the work was stopped before its end: start it again")]
+    Stopped,
     /// A network that cannot be certified.
     #[error(
         "this network does not enclose itself: declare its computation over any arithmetic, as those of this crate do"

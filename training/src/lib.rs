@@ -61,15 +61,16 @@ pub use schedule::Schedule;
 pub use sensitivity::sensitivities;
 pub use task::{
     Alarms, AnomalyConfig, AnomalyDetection, AnomalyMetric, AnomalySurrogate, ArrhythmiaConfig,
-    ArrhythmiaDetection, ArrhythmiaMetric, AttackLoss, Attacked, Batch, Chart, Classification,
-    Confusion, CorruptionNoise, Counts, DecidedSegment, DecidedSequence, Decision, Detector,
-    Diagnosis, Distance, Embedded, Figures, Labelled, LanguageMetric, LanguageModelling,
-    LanguageModellingConfig, Learn, LesionConfig, LesionDetection, LesionMaps, LesionMetric,
-    MeanTally, Moment, MorphologyConfig, Part, Picture, PictureRow, Pictures, Queries, RaisedLoss,
-    Ranks, Reconstruction, ReconstructionLoss, Retrieval, RetrievalConfig, Role, Rows,
-    ScannedSlices, Searched, SegmentScale, Segments, Sequence, Shape, Slices, Surrogate,
-    SurrogateList, Tally, Task, TaskConfig, TaskParts, Trace, Triplets, Vote, Voter, WithTask,
-    auprc, auroc, contest_score, contest_score_2023, kept_threshold, margin_loss, stored_prompts,
+    ArrhythmiaDetection, ArrhythmiaMetric, AttackLoss, Attacked, Batch, CandidateResult,
+    CandidateTrials, Chart, Classification, Confusion, CorruptionNoise, Counts, DecidedSegment,
+    DecidedSequence, Decision, Detector, Diagnosis, Distance, Embedded, Figures, Labelled,
+    LanguageMetric, LanguageModelling, LanguageModellingConfig, Learn, LesionConfig,
+    LesionDetection, LesionMaps, LesionMetric, MeanTally, Moment, MorphologyConfig, Part, Picture,
+    PictureRow, Pictures, Queries, RaisedLoss, Ranks, Reconstruction, ReconstructionLoss,
+    Retrieval, RetrievalConfig, Role, Rows, ScannedSlices, Searched, SegmentScale, Segments,
+    Sequence, Shape, Slices, Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, Trace,
+    Triplets, Vote, Voter, WithTask, auprc, auroc, contest_score, contest_score_2023,
+    kept_threshold, margin_loss, stored_prompts,
 };
 pub use task::{
     Bias, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head, Sampling, Verification,

@@ -1,39 +1,89 @@
 //! A stack of convolutional blocks with linear layers at its end: the networks of LCDA and FL-NAS.
 
+use crossburn_hardware::WeightBits;
 use crossburn_hardware::cost::LayerShape;
+use serde::de::value::{Error, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::{Deserialize, Serialize};
+
+use crate::ModelError;
 
 /// What a layer of a candidate is made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Block {
     /// One convolution.
     #[default]
     Conv,
     /// A convolution of every channel by itself, and one over channels with a kernel of 1.
     DepthwiseSeparable,
-    /// Two convolutions beside a shortcut, which is a convolution with a kernel of 1 where the channels change.
+    /// Two convolutions beside a shortcut, which is a convolution with a kernel of 1 where channels or sizes change.
     Residual,
 }
 
+/// What scales the channels after each convolution of a candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CandidateNorm {
+    /// Nothing.
+    #[default]
+    None,
+    /// A batch norm. It stays digital.
+    Batch,
+    /// A group norm, of up to eight groups of channels. It stays digital.
+    Group,
+}
+
+/// What halves height and width after every second layer of a candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CandidatePool {
+    /// The largest of 2 × 2 values; of an odd size, the last row or column is left out.
+    #[default]
+    Max,
+    /// The mean of 2 × 2 values; of an odd size, the last row or column is left out.
+    Avg,
+    /// The first convolution of the layer, by a stride of 2; an odd size is rounded up.
+    Stride,
+}
+
+/// The choice of this name.
+fn named<T: DeserializeOwned>(name: &str) -> Option<T> {
+    let name: StrDeserializer<'_, Error> = name.into_deserializer();
+    T::deserialize(name).ok()
+}
+
 impl Block {
-    /// The block of this name.
+    /// The block of this name: `conv`, `depthwise-separable`, `residual`.
     pub fn of(name: &str) -> Option<Self> {
-        match name {
-            "conv" => Some(Self::Conv),
-            "depthwise-separable" => Some(Self::DepthwiseSeparable),
-            "residual" => Some(Self::Residual),
-            _ => None,
-        }
+        named(name)
+    }
+}
+
+impl CandidateNorm {
+    /// The norm of this name: `none`, `batch`, `group`.
+    pub fn of(name: &str) -> Option<Self> {
+        named(name)
+    }
+}
+
+impl CandidatePool {
+    /// The halving of this name: `max`, `avg`, `stride`.
+    pub fn of(name: &str) -> Option<Self> {
+        named(name)
     }
 }
 
 /// One layer of a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CandidateLayer {
     /// Channels that it gives.
     pub channels: usize,
     /// Its kernel is as high as wide.
     pub kernel: usize,
     /// What it is made of.
+    #[serde(default)]
     pub block: Block,
 }
 
@@ -45,10 +95,8 @@ pub struct CandidateLayer {
 ///
 /// let layer = |channels| CandidateLayer { channels, kernel: 3, block: Block::Conv };
 /// let candidate = ConvolutionalCandidate {
-///     input: [3, 32, 32],
-///     outputs: 10,
 ///     hidden: Some(1024),
-///     layers: vec![layer(32); 6],
+///     ..ConvolutionalCandidate::new([3, 32, 32], 10, vec![layer(32); 6])
 /// };
 /// let shapes = candidate.shapes();
 /// assert_eq!((shapes[2].inputs, shapes[2].positions), (9 * 32, 16 * 16));
@@ -57,62 +105,188 @@ pub struct CandidateLayer {
 /// ```
 ///
 /// # Source
-/// LCDA (arXiv 2306.06923) has six layers of the block `conv` and 1024 hidden units; FL-NAS (arXiv 2402.06696) chooses depth and blocks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// LCDA (arXiv 2306.06923) has six layers of the block `conv` and 1024 hidden units; FL-NAS (arXiv 2402.06696) chooses depth and blocks. Where norms and
+/// dropout are is this project's choice: norms before each activation, dropout before each linear layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ConvolutionalCandidate {
     /// Channels, height and width of an input.
     pub input: [usize; 3],
     /// Outputs.
     pub outputs: usize,
-    /// Units of a hidden linear layer.
-    pub hidden: Option<usize>,
     /// The layers in their order.
     pub layers: Vec<CandidateLayer>,
+    /// Units of a hidden linear layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
+    /// What scales the channels after each convolution.
+    #[serde(default)]
+    pub norm: CandidateNorm,
+    /// The share of values that a training step drops before each linear layer.
+    #[serde(default)]
+    pub dropout: f64,
+    /// What halves the size after every second layer.
+    #[serde(default)]
+    pub pool: CandidatePool,
+    /// Width of weights and activations; full precision where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<WeightBits>,
+}
+
+/// One layer with what goes into it and what it gives.
+pub(super) struct PlacedLayer {
+    pub(super) layer: CandidateLayer,
+    /// Channels that go into it.
+    pub(super) from: usize,
+    /// Height and width of what goes into it.
+    pub(super) given: [usize; 2],
+    /// Height and width of what its convolutions give.
+    pub(super) computed: [usize; 2],
+    /// Height and width of what goes on.
+    pub(super) left: [usize; 2],
+}
+
+impl PlacedLayer {
+    /// The stride of its first convolution.
+    pub(super) fn stride(&self) -> usize {
+        match self.computed == self.given {
+            true => 1,
+            false => 2,
+        }
+    }
+
+    /// Whether it pools what its convolutions give.
+    pub(super) fn pools(&self) -> bool {
+        self.left != self.computed
+    }
+
+    /// Whether a shortcut past it needs a convolution.
+    pub(super) fn projects(&self) -> bool {
+        self.from != self.layer.channels || self.stride() > 1
+    }
 }
 
 impl ConvolutionalCandidate {
-    /// Channels, height and width of what goes into every layer, and of what the last one gives.
-    fn sizes(&self) -> Vec<[usize; 3]> {
-        let [_, mut height, mut width] = self.input;
-        let mut sizes = vec![self.input];
-        for (number, layer) in self.layers.iter().enumerate() {
-            if number % 2 == 1 {
-                (height, width) = (height.div_ceil(2), width.div_ceil(2));
-            }
-            sizes.push([layer.channels, height, width]);
+    /// Layers without norms, dropout, a hidden layer and quantization, whose sizes are halved by their maximum.
+    pub fn new(input: [usize; 3], outputs: usize, layers: Vec<CandidateLayer>) -> Self {
+        Self {
+            input,
+            outputs,
+            layers,
+            hidden: None,
+            norm: CandidateNorm::default(),
+            dropout: 0.0,
+            pool: CandidatePool::default(),
+            bits: None,
         }
-        sizes
+    }
+
+    /// Refuses sizes of which one is zero, kernels of an even size, a dropout outside 0 to below 1, and more halvings than the input has.
+    ///
+    /// # Errors
+    /// [`ModelError::Zero`], [`ModelError::Sizes`].
+    pub fn check(&self) -> Result<(), ModelError> {
+        let mut counts = vec![
+            ("outputs", self.outputs),
+            ("layers", self.layers.len()),
+            ("hidden", self.hidden.unwrap_or(1)),
+        ];
+        counts.extend(self.input.map(|size| ("input", size)));
+        for layer in &self.layers {
+            counts.extend([
+                ("layers.channels", layer.channels),
+                ("layers.kernel", layer.kernel),
+            ]);
+        }
+        if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return Err(ModelError::Zero { key });
+        }
+        let sizes = |problem: String, remedy| Err(ModelError::Sizes { problem, remedy });
+        if let Some(layer) = self
+            .layers
+            .iter()
+            .find(|layer| layer.kernel.is_multiple_of(2))
+        {
+            return sizes(
+                format!("layers.kernel = {} is even", layer.kernel),
+                "use an odd size, which has a middle",
+            );
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return sizes(
+                format!("dropout = {} is no share from 0 to below 1", self.dropout),
+                "use 0.1, or 0 for none",
+            );
+        }
+        match self.placed().any(|layer| layer.left.contains(&0)) {
+            false => Ok(()),
+            true => {
+                let ([_, height, width], layers) = (self.input, self.layers.len());
+                sizes(
+                    format!("{layers} layers halve {height}x{width} pixels to nothing"),
+                    "use fewer layers, or larger inputs",
+                )
+            }
+        }
+    }
+
+    /// The layers in their order.
+    pub(super) fn placed(&self) -> impl Iterator<Item = PlacedLayer> {
+        let [mut from, mut height, mut width] = self.input;
+        let layers = self.layers.iter().enumerate();
+        layers.map(move |(number, layer)| {
+            let given = [height, width];
+            // Every second layer.
+            let (computed, left) = match (number % 2, self.pool) {
+                (0, _) => (given, given),
+                (_, CandidatePool::Stride) => {
+                    let halved = given.map(|size| size.div_ceil(2));
+                    (halved, halved)
+                }
+                _ => (given, given.map(|size| size / 2)),
+            };
+            [height, width] = left;
+            PlacedLayer {
+                layer: *layer,
+                from: std::mem::replace(&mut from, layer.channels),
+                given,
+                computed,
+                left,
+            }
+        })
     }
 
     /// Units of the linear layers, beginning with the numbers that go into the first of them.
-    fn units(&self) -> Vec<usize> {
-        let inputs: usize = self.sizes()[self.layers.len()].iter().product();
+    pub(super) fn units(&self) -> Vec<usize> {
+        let last = self.placed().last();
+        let inputs = last.map_or(self.input.iter().product(), |layer| {
+            layer.layer.channels * layer.left.iter().product::<usize>()
+        });
         let units = [inputs].into_iter().chain(self.hidden);
         units.chain([self.outputs]).collect()
     }
 
-    /// The matrices of all layers, in their order.
+    /// The matrices of all layers, in their order, by the paths that [`CandidateNetwork`](super::CandidateNetwork) has for them.
     pub fn shapes(&self) -> Vec<LayerShape> {
         let mut shapes = Vec::new();
-        let sizes = self.sizes().into_iter().enumerate();
-        for ((number, [channels, height, width]), layer) in sizes.zip(&self.layers) {
-            let size = [height, width];
+        for (number, placed) in self.placed().enumerate() {
             let conv = |name: &str, from: usize, to: usize, kernel: usize, groups: usize| {
-                let path = format!("layers.{number}.{name}weight");
-                LayerShape::convolution(path, [from, to], [kernel; 2], groups, size)
+                let path = format!("layers.{number}.{name}.conv.weight");
+                LayerShape::convolution(path, [from, to], [kernel; 2], groups, placed.computed)
             };
-            let (to, kernel) = (layer.channels, layer.kernel);
-            match layer.block {
-                Block::Conv => shapes.push(conv("", channels, to, kernel, 1)),
+            let (from, to) = (placed.from, placed.layer.channels);
+            let kernel = placed.layer.kernel;
+            match placed.layer.block {
+                Block::Conv => shapes.push(conv("first", from, to, kernel, 1)),
                 Block::DepthwiseSeparable => {
-                    shapes.push(conv("depthwise.", channels, channels, kernel, channels));
-                    shapes.push(conv("pointwise.", channels, to, 1, 1));
+                    shapes.push(conv("first", from, from, kernel, from));
+                    shapes.push(conv("second", from, to, 1, 1));
                 }
                 Block::Residual => {
-                    shapes.push(conv("conv1.", channels, to, kernel, 1));
-                    shapes.push(conv("conv2.", to, to, kernel, 1));
-                    if channels != to {
-                        shapes.push(conv("shortcut.", channels, to, 1, 1));
+                    shapes.push(conv("first", from, to, kernel, 1));
+                    shapes.push(conv("second", to, to, kernel, 1));
+                    if placed.projects() {
+                        shapes.push(conv("shortcut", from, to, 1, 1));
                     }
                 }
             }
@@ -136,9 +310,11 @@ impl ConvolutionalCandidate {
 
     /// The most numbers that are held at a time while one input passes: those that go into a layer and those that come out of it.
     pub fn peak_activations(&self) -> u64 {
-        let layers = self.sizes().into_iter().zip(&self.layers);
-        let layers = layers.map(|([channels, height, width], layer)| {
-            (channels + layer.channels) as u64 * (height * width) as u64
+        let numbers = |channels: usize, [height, width]: [usize; 2]| {
+            channels as u64 * height as u64 * width as u64
+        };
+        let layers = self.placed().map(|layer| {
+            numbers(layer.from, layer.given) + numbers(layer.layer.channels, layer.computed)
         });
         let units = self.units();
         let linear = units.windows(2).map(|pair| (pair[0] + pair[1]) as u64);
@@ -147,23 +323,17 @@ impl ConvolutionalCandidate {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 
     fn candidate(layers: &[(usize, usize, Block)]) -> ConvolutionalCandidate {
-        ConvolutionalCandidate {
-            input: [3, 8, 8],
-            outputs: 10,
-            hidden: None,
-            layers: layers
-                .iter()
-                .map(|&(channels, kernel, block)| CandidateLayer {
-                    channels,
-                    kernel,
-                    block,
-                })
-                .collect(),
-        }
+        let layer = |&(channels, kernel, block): &_| CandidateLayer {
+            channels,
+            kernel,
+            block,
+        };
+        ConvolutionalCandidate::new([3, 8, 8], 10, layers.iter().map(layer).collect())
     }
 
     #[test]
@@ -213,5 +383,57 @@ mod tests {
         assert_eq!(found.peak_activations(), 90_000);
         assert_eq!(Block::of("residual"), Some(Block::Residual));
         assert_eq!(Block::of("dense"), None);
+    }
+    #[test]
+    fn a_stride_computes_fewer_positions_and_rounds_up() {
+        let layers = [
+            (4, 3, Block::Conv),
+            (6, 5, Block::DepthwiseSeparable),
+            (6, 3, Block::Conv),
+            (6, 3, Block::Residual),
+        ];
+        let mut found = candidate(&layers);
+        found.input = [3, 7, 9];
+        let positions = |found: &ConvolutionalCandidate| -> Vec<usize> {
+            found.shapes().iter().map(|shape| shape.positions).collect()
+        };
+        // Pooling leaves 3 x 4 and then 1 x 2 pixels.
+        assert_eq!(positions(&found), [63, 63, 63, 12, 12, 12, 1]);
+        assert_eq!(found.shapes().last().unwrap().inputs, 6 * 2);
+        found.pool = CandidatePool::Stride;
+        // 4 x 5 and then 2 x 3; the shortcut of the residual block is a convolution now.
+        assert_eq!(positions(&found), [63, 20, 20, 20, 6, 6, 6, 1]);
+        assert_eq!(found.shapes().last().unwrap().inputs, 6 * 6);
+        assert_eq!(CandidatePool::of("stride"), Some(CandidatePool::Stride));
+        assert_eq!(CandidateNorm::of("batch"), Some(CandidateNorm::Batch));
+        assert_eq!(CandidateNorm::of("layer"), None);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_refused_by_name() {
+        let of = |change: fn(&mut ConvolutionalCandidate)| {
+            let mut found = candidate(&[(4, 3, Block::Conv); 6]);
+            change(&mut found);
+            found.check().map_err(|error| error.to_string())
+        };
+        of(|_| ()).unwrap();
+        let rows: [(fn(&mut ConvolutionalCandidate), &str); 6] = [
+            (
+                |found| found.layers[1].kernel = 4,
+                "model: layers.kernel = 4 is even",
+            ),
+            (|found| found.layers.clear(), "model.layers = 0"),
+            (|found| found.layers[0].channels = 0, "layers.channels = 0"),
+            (|found| found.hidden = Some(0), "model.hidden = 0"),
+            (|found| found.dropout = 1.0, "dropout = 1 is no share"),
+            (
+                |found| found.input = [3, 8, 7],
+                "6 layers halve 8x7 pixels to nothing",
+            ),
+        ];
+        for (change, part) in rows {
+            let message = of(change).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        }
     }
 }

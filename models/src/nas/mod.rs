@@ -1,7 +1,11 @@
-//! Candidates of architecture searches, as the shapes that they put on arrays: what a candidate costs is known before anything is built.
+//! Candidates of architecture searches. What a candidate puts on arrays, and so what it costs, is known before anything is built.
 
 mod cell;
 mod convolutional;
+mod network;
 
 pub use cell::{CellNetwork, CellOperation};
-pub use convolutional::{Block, CandidateLayer, ConvolutionalCandidate};
+pub use convolutional::{
+    Block, CandidateLayer, CandidateNorm, CandidatePool, ConvolutionalCandidate,
+};
+pub use network::CandidateNetwork;

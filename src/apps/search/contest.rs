@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use crossburn_training::search::{
-    Design, Draws, Goal, Judged, Limit, Measure, Priority, Proposer, Score, ScoreConfig, Search,
-    Searched, Space, best_by_priority,
+    Design, Draws, Goal, Judge, Judged, Limit, Measure, Priority, Proposer, Score, ScoreConfig,
+    Search, Searched, Space, best_by_priority,
 };
 use rayon::prelude::*;
 
@@ -33,13 +34,15 @@ pub(crate) struct Contest {
 
 /// For how long a search goes on.
 #[derive(Clone, Copy)]
-pub(super) struct Extent<'a> {
-    pub(super) budget: usize,
-    pub(super) stop: &'a AtomicBool,
+pub(crate) struct Extent<'a> {
+    /// Evaluations.
+    pub(crate) budget: usize,
+    /// Ends it after the evaluation that is going on.
+    pub(crate) stop: &'a AtomicBool,
 }
 
 impl Contest {
-    /// Checks everything before anything is searched.
+    /// Checks everything before anything is searched. Setting `stop` ends a measurement that takes long.
     ///
     /// # Errors
     /// What cannot be used, and limits that no design seems to keep.
@@ -48,9 +51,10 @@ impl Contest {
         score: &ScoreConfig,
         limits: &[(String, f64)],
         hidden: bool,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Self> {
         let space = file.space()?;
-        let measurer = file.judge(&space)?;
+        let measurer = file.judge(&space, stop)?;
         let measures = measurer.judge.measures();
         let limits = limits
             .iter()
@@ -70,6 +74,16 @@ impl Contest {
         best_by_priority(&[], &contest.priorities, contest.measures())?;
         contest.check_limits()?;
         Ok(contest)
+    }
+
+    /// Who measures its designs.
+    pub(crate) fn judge(&self) -> &dyn Judge {
+        &*self.measurer.judge
+    }
+
+    /// How its designs are measured, in words.
+    pub(crate) fn measured_by(&self) -> String {
+        self.measurer.words.clone()
     }
 
     pub(super) fn measures(&self) -> &[Measure] {
@@ -117,15 +131,26 @@ impl Contest {
             let Some(design) = self.space.draw(&mut draws) else {
                 break;
             };
-            let Judged::Measured(values) = self.measurer.judge.judge(&self.space, &design)? else {
-                continue;
+            let judge = &self.measurer.judge;
+            let values: Vec<Option<f64>> = match judge.foresee(&self.space, &design)? {
+                Some(known) => known,
+                None => match judge.judge(&self.space, &design)? {
+                    Judged::Measured(values) => values.into_iter().map(Some).collect(),
+                    Judged::Refused(_) => continue,
+                },
             };
-            if self.limits.iter().all(|l| l.refuses(&values).is_none()) {
+            if values.is_empty() {
+                continue;
+            }
+            let refuses = |limit: &Limit| limit.refuses_foreseen(&values).is_some();
+            if !self.limits.iter().any(refuses) {
                 return Ok(());
             }
+            // What is not known yet is no least that was seen.
+            let values = values.iter().map(|value| value.unwrap_or(f64::INFINITY));
             least = Some(match least {
-                None => values,
-                Some(least) => least.iter().zip(&values).map(|(a, b)| a.min(*b)).collect(),
+                None => values.collect(),
+                Some(least) => least.iter().zip(values).map(|(a, b)| a.min(b)).collect(),
             });
         }
         let words: Vec<String> = self.limits.iter().map(Limit::words).collect();
@@ -151,7 +176,7 @@ impl Contest {
 
     /// The highest score of the space, where all of it can be looked through.
     pub(super) fn optimum(&self) -> Result<Option<f64>> {
-        if self.space.size() > LOOKED_THROUGH {
+        if self.measurer.trains || self.space.size() > LOOKED_THROUGH {
             return Ok(None);
         }
         let rules = self.rules(0);
@@ -163,9 +188,13 @@ impl Contest {
         Ok(scores.into_iter().flatten().reduce(f64::max))
     }
 
-    /// One search. `advance` hears the highest score after every evaluation.
-    pub(super) fn search(
+    /// One search with `judge`, which is that of the contest or keeps what it finds. `advance` hears the highest score after every evaluation.
+    ///
+    /// # Errors
+    /// Those of the judge and of the proposer.
+    pub(crate) fn search(
         &self,
+        judge: &dyn Judge,
         proposer: &mut dyn Proposer,
         extent: Extent<'_>,
         cache: &mut BTreeMap<Design, Judged>,
@@ -173,7 +202,7 @@ impl Contest {
     ) -> Result<Searched> {
         let mut highest = f64::NEG_INFINITY;
         let rules = self.rules(extent.budget);
-        let searched = rules.run(&*self.measurer.judge, proposer, cache, &mut |trials| {
+        let searched = rules.run(judge, proposer, cache, &mut |trials| {
             if let Some(trial) = trials.last() {
                 highest = highest.max(trial.score);
             }

@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
-use crossburn_training::search::{Design, Judged, Limit, Speaker, Spoken, built_in};
-use rayon::prelude::*;
+use crossburn_training::search::{
+    Design, Judge, Judged, Limit, Searched, Speaker, Spoken, built_in,
+};
 use serde_json::Value;
 
 use super::contest::{Contest, Extent};
 use super::conversation::{Kept, read_transcript};
 use super::findings::{Finished, Points, proposers, shown_exchanges};
+use super::keeping::Keeping;
 use super::space_file::SpaceFile;
 use crate::apps::kept_file::{KeptFile, Work};
+use crate::apps::lanes::in_lanes;
 use crate::apps::study::{Clock, version};
-use crate::apps::workplace::JobObserver;
+use crate::apps::workplace::{JobObserver, Stage};
 use crate::report::{Document, SearchResults, ShownExchange};
 
 /// Who takes part.
@@ -68,17 +72,37 @@ impl SearchJob<'_> {
             }),
             KEPT,
         );
-        let mut cache = self.evaluated(contest, &kept)?;
-        let result = clock.time("search", || self.all(contest, contestants, &mut cache));
-        let evaluations: BTreeMap<String, &Judged> = cache
-            .iter()
-            .map(|(design, judged)| (contest.space.text(design), judged))
-            .collect();
-        kept.write(&evaluations)?;
-        let finished = result?;
+        let known = self.evaluated(contest, &kept)?;
+        let keep = |evaluations: &BTreeMap<Design, Judged>| {
+            let evaluations: BTreeMap<String, &Judged> = evaluations
+                .iter()
+                .map(|(design, judged)| (contest.space.text(design), judged))
+                .collect();
+            kept.write(&evaluations)
+        };
+        let (result, evaluations) = match contest.measurer.trains {
+            false => {
+                let mut cache = known;
+                let judge = contest.judge();
+                let result = clock.time("search", || {
+                    self.all(contest, judge, contestants, &mut cache)
+                });
+                (result, cache)
+            }
+            true => {
+                let judge = Keeping::new(contest.judge(), known, &keep);
+                // Searches of the same design wait for each other there, and not for a cache of their own.
+                let result = clock.time("search", || {
+                    self.all(contest, &judge, contestants, &mut BTreeMap::new())
+                });
+                (result, judge.finished())
+            }
+        };
+        keep(&evaluations)?;
         if self.stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
+        let finished = result?;
         let optimum = clock.time("optimum", || contest.optimum())?;
         let mut results = self.document(contest, &finished, optimum)?;
         results.timing = clock.timing();
@@ -101,25 +125,34 @@ impl SearchJob<'_> {
         Ok(cache)
     }
 
-    /// All searches. What they judged is added to `cache`, also where one fails.
+    /// All searches, in the order of the contestants. What they judged is added to `cache`, also where one fails.
     fn all(
         &self,
         contest: &Contest,
+        judge: &dyn Judge,
         contestants: Vec<Contestant>,
         cache: &mut BTreeMap<Design, Judged>,
     ) -> Result<Vec<Finished>> {
+        let built_in: Vec<&str> = contestants
+            .iter()
+            .filter_map(|contestant| match contestant {
+                Contestant::BuiltIn(name) => Some(name.as_str()),
+                Contestant::Spoken { .. } => None,
+            })
+            .collect();
+        let mut searches = self
+            .with_every_seed(contest, judge, &built_in, cache)?
+            .into_iter();
         let mut finished = Vec::new();
         for contestant in contestants {
-            match contestant {
-                Contestant::BuiltIn(name) => {
-                    finished.extend(self.with_every_seed(contest, &name, cache)?);
-                }
-                Contestant::Spoken { name, speaker } => {
-                    finished.push(self.spoken(contest, name, speaker, cache)?);
-                }
-            }
             if self.stop.load(Ordering::Relaxed) {
                 break;
+            }
+            match contestant {
+                Contestant::BuiltIn(_) => finished.extend(searches.by_ref().take(self.seeds.len())),
+                Contestant::Spoken { name, speaker } => {
+                    finished.push(self.spoken(contest, judge, (name, speaker), cache)?);
+                }
             }
         }
         Ok(finished)
@@ -132,49 +165,60 @@ impl SearchJob<'_> {
         }
     }
 
-    /// The searches of the built-in proposer `name`, side by side.
+    /// The searches of the built-in proposers `names` with every seed, as many at a time as there are cores; name by name.
     fn with_every_seed(
         &self,
         contest: &Contest,
-        name: &str,
+        judge: &dyn Judge,
+        names: &[&str],
         cache: &mut BTreeMap<Design, Judged>,
     ) -> Result<Vec<Finished>> {
         let total = (self.seeds.len() * self.budget) as u64;
-        let stage = self.observer.stage(name, total, "evaluation");
-        let (known, extent) = (&*cache, self.extent());
-        let searches: Vec<_> = self
-            .seeds
-            .par_iter()
-            .map(|seed| {
-                let mut own = known.clone();
-                let advance = |_: f64| stage.advance(1);
-                let searched = built_in(name, *seed)
-                    .with_context(|| format!("there is no proposer `{name}`"))
-                    .and_then(|mut proposer| {
-                        contest.search(&mut *proposer, extent, &mut own, &advance)
-                    });
-                (*seed, searched, own)
-            })
+        let stages: Vec<Box<dyn Stage>> = names
+            .iter()
+            .map(|name| self.observer.stage(name, total, "evaluation"))
             .collect();
-        let mut finished = Vec::with_capacity(searches.len());
-        for (seed, searched, own) in searches {
-            cache.extend(own);
-            finished.push(searched.map(|searched| Finished {
-                proposer: name.to_string(),
-                seed: Some(seed),
-                searched,
-            }));
-        }
+        let jobs: Vec<(usize, u64)> = (0..names.len())
+            .flat_map(|place| self.seeds.iter().map(move |seed| (place, *seed)))
+            .collect();
+        let (known, extent) = (&*cache, self.extent());
+        let judged: Mutex<BTreeMap<Design, Judged>> = Mutex::default();
+        let found: Mutex<BTreeMap<(usize, u64), Searched>> = Mutex::default();
+        let lanes = rayon::current_num_threads();
+        let ended = in_lanes(lanes, self.stop, &jobs, |&(place, seed)| {
+            let mut own = known.clone();
+            let advance = |_: f64| stages[place].advance(1);
+            let searched = built_in(names[place], seed)
+                .with_context(|| format!("there is no proposer `{}`", names[place]))
+                .and_then(|mut proposer| {
+                    contest.search(judge, &mut *proposer, extent, &mut own, &advance)
+                });
+            let mut judged = judged.lock().unwrap_or_else(PoisonError::into_inner);
+            judged.extend(own);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.insert((place, seed), searched?);
+            Ok(())
+        });
+        cache.extend(judged.into_inner().unwrap_or_else(PoisonError::into_inner));
         // Only now, when everything that was judged is in the cache, may an error end this.
-        finished.into_iter().collect()
+        ended?;
+        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let finished = jobs.into_iter().filter_map(|(place, seed)| {
+            Some(Finished {
+                proposer: names[place].to_string(),
+                seed: Some(seed),
+                searched: found.remove(&(place, seed))?,
+            })
+        });
+        Ok(finished.collect())
     }
 
     /// The one search of a proposer that is spoken with.
     fn spoken(
         &self,
         contest: &Contest,
-        name: String,
-        speaker: Box<dyn Speaker>,
+        judge: &dyn Judge,
+        (name, speaker): (String, Box<dyn Speaker>),
         cache: &mut BTreeMap<Design, Judged>,
     ) -> Result<Finished> {
         let path = self.conversation(&name);
@@ -189,7 +233,7 @@ impl SearchJob<'_> {
             stage.advance(1);
             stage.say(format!("best {best:.4}"));
         };
-        let searched = contest.search(&mut spoken, self.extent(), cache, &advance)?;
+        let searched = contest.search(judge, &mut spoken, self.extent(), cache, &advance)?;
         let stopped = self.stop.load(Ordering::Relaxed);
         if let Some(reason) = searched.ended.as_ref().filter(|_| !stopped) {
             self.observer.note(&format!(

@@ -1,5 +1,6 @@
 //! Searches for designs: from a file of a space to a document.
 
+mod axes;
 mod contest;
 pub(crate) mod conversation;
 #[cfg(feature = "hub")]
@@ -7,10 +8,13 @@ pub(crate) mod endpoint;
 pub(crate) mod external;
 mod findings;
 mod job;
+mod keeping;
+mod once;
 mod space_file;
 mod surrogate;
 mod table;
+mod trained;
 
-pub(crate) use contest::Contest;
+pub(crate) use contest::{Contest, Extent};
 pub(crate) use job::{Contestant, SearchJob};
 pub(crate) use space_file::SpaceFile;

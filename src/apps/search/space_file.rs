@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, anyhow, bail};
 use crossburn_hardware::toml_problem;
+use crossburn_training::data::DataSource;
 use crossburn_training::search::{
     AxisConfig, Constraint, Judge, Priority, ScoreConfig, Space, SpaceConfig,
 };
@@ -12,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::surrogate::{Surrogate, SurrogateConfig};
 use super::table::{Table, TableConfig};
+use super::trained::{Trained, TrainedConfig};
 
 /// The spaces that come with the program, by name.
-const SPACES: [(&str, &str); 4] = [
+const SPACES: [(&str, &str); 6] = [
     ("lcda", include_str!("../../../configs/spaces/lcda.toml")),
     (
         "lcda-hardware",
@@ -23,6 +27,14 @@ const SPACES: [(&str, &str); 4] = [
     (
         "fl-nas",
         include_str!("../../../configs/spaces/fl-nas.toml"),
+    ),
+    (
+        "digits",
+        include_str!("../../../configs/spaces/digits.toml"),
+    ),
+    (
+        "skin-lesions",
+        include_str!("../../../configs/spaces/skin-lesions.toml"),
     ),
     (
         "nas-analog-bench",
@@ -64,6 +76,8 @@ enum Evaluation {
     Table(TableConfig),
     /// A formula for the quality, and the cost model.
     Surrogate(SurrogateConfig),
+    /// A training, chips, and the cost model.
+    Training(Box<TrainedConfig>),
 }
 
 impl SpaceFile {
@@ -93,12 +107,24 @@ impl SpaceFile {
         match (&mut found.evaluation, table) {
             (Evaluation::Table(config), Some(table)) => config.file = table.to_path_buf(),
             (Evaluation::Table(config), None) => config.file = folder.join(&config.file),
-            (Evaluation::Surrogate(_), Some(_)) => {
+            (_, Some(_)) => {
                 bail!("--table is for spaces with a table, which {text} is not: leave it out")
             }
-            (Evaluation::Surrogate(_), None) => {}
+            (_, None) => {}
         }
         Ok(found)
+    }
+
+    /// The same, whose networks are trained on `source`.
+    ///
+    /// # Errors
+    /// A space whose designs are not trained.
+    pub(crate) fn trained_on(mut self, source: DataSource) -> Result<Self> {
+        match &mut self.evaluation {
+            Evaluation::Training(config) => config.train_on(source),
+            _ => bail!("designs of `{}` are not trained", self.name),
+        }
+        Ok(self)
     }
 
     /// The checked space.
@@ -115,11 +141,11 @@ impl SpaceFile {
         })?)
     }
 
-    /// Who measures its designs, and what that is in words.
+    /// Who measures its designs, and what that is in words. Setting `stop` ends a measurement that takes long.
     ///
     /// # Errors
-    /// A table that cannot be read, and an evaluation that the space does not fit.
-    pub(crate) fn judge(&self, space: &Space) -> Result<Measurer> {
+    /// A table or data that cannot be read, and an evaluation that the space does not fit.
+    pub(crate) fn judge(&self, space: &Space, stop: &Arc<AtomicBool>) -> Result<Measurer> {
         let context = || format!("cannot measure designs of `{}`", self.name);
         match &self.evaluation {
             Evaluation::Table(config) => {
@@ -127,6 +153,7 @@ impl SpaceFile {
                 Ok(Measurer {
                     words: table.words(),
                     digest: table.digest(),
+                    trains: false,
                     judge: Box::new(table),
                 })
             }
@@ -135,7 +162,18 @@ impl SpaceFile {
                 Ok(Measurer {
                     words: surrogate.words(),
                     digest: 0,
+                    trains: false,
                     judge: Box::new(surrogate),
+                })
+            }
+            Evaluation::Training(config) => {
+                let trained =
+                    Trained::new(config, space, Arc::clone(stop)).with_context(context)?;
+                Ok(Measurer {
+                    words: trained.words(),
+                    digest: trained.digest(),
+                    trains: true,
+                    judge: Box::new(trained),
                 })
             }
         }
@@ -146,8 +184,10 @@ impl SpaceFile {
 pub(crate) struct Measurer {
     /// How, in words.
     pub(crate) words: String,
-    /// A number that differs where the data of a table differ.
+    /// A number that differs where the data differ.
     pub(crate) digest: u64,
+    /// Whether every measurement takes a training.
+    pub(crate) trains: bool,
     pub(crate) judge: Box<dyn Judge>,
 }
 
@@ -178,7 +218,7 @@ mod tests {
         for name in ["lcda", "lcda-hardware", "fl-nas"] {
             let file = SpaceFile::open(name, None).unwrap();
             let space = file.space().unwrap();
-            let measurer = file.judge(&space).unwrap();
+            let measurer = file.judge(&space, &Arc::default()).unwrap();
             let measures = measurer.judge.measures();
             let score = Score::new(file.score.clone(), measures).unwrap();
             best_by_priority(&[], &file.priorities, measures).unwrap();
@@ -210,7 +250,7 @@ score = { kind = "r-ae", quality = "quality", energy = "energy" }
         let open = || SpaceFile::open(&path.display().to_string(), None);
         let file = open().unwrap();
         let space = file.space().unwrap();
-        file.judge(&space).unwrap();
+        file.judge(&space, &Arc::default()).unwrap();
         std::fs::write(&path, text.replace("score =", "scores =")).unwrap();
         let message = open().unwrap_err().to_string();
         assert!(

@@ -1,18 +1,14 @@
 //! A stand-in for training: the quality of a design by a formula, its cost by the cost model.
 
-use std::ops::RangeInclusive;
-
 use anyhow::Result;
-use crossburn_hardware::cost::{Accelerator, ArrayShape};
 use crossburn_hardware::deploy::Hardware;
-use crossburn_models::nas::{Block, CandidateLayer, ConvolutionalCandidate};
+use crossburn_models::nas::ConvolutionalCandidate;
 use crossburn_noise::{Better, Philox, path_hash};
 use crossburn_training::TrainingError;
-use crossburn_training::search::{Choice, Design, Judge, Judged, Measure, Space, Times};
+use crossburn_training::search::{Design, Judge, Judged, Measure, Space};
 use serde::{Deserialize, Serialize};
 
-/// Joules to picojoules.
-const PICO: f64 = 1e12;
+use super::axes::{Axes, Cost, number, refusal};
 
 /// A stand-in for training.
 ///
@@ -58,101 +54,13 @@ impl Default for SurrogateConfig {
     }
 }
 
-/// Sizes that a network or an array can have.
-const SIZES: RangeInclusive<usize> = 1..=4096;
-
-/// What the choices of an axis must be.
-#[derive(Clone, Copy)]
-enum Needs {
-    /// Sizes, at one position.
-    Size,
-    /// Sizes, one for each layer.
-    SizePerLayer,
-    /// Names of blocks, at one position.
-    Block,
-    /// Anything, since it changes nothing.
-    Nothing,
-}
-
-/// Axes that the cost model or the formula knows, and those that it may ignore.
-const KNOWN: [(&str, Needs); 12] = [
-    ("adc_bits", Needs::Size),
-    ("array", Needs::Size),
-    ("block", Needs::Block),
-    ("cell_bits", Needs::Size),
-    ("channels", Needs::SizePerLayer),
-    ("columns_per_converter", Needs::Size),
-    ("dropout", Needs::Nothing),
-    ("kernels", Needs::SizePerLayer),
-    ("layers", Needs::Size),
-    ("norm", Needs::Nothing),
-    ("pool", Needs::Nothing),
-    ("weight_bits", Needs::Size),
-];
-
-fn block_of(choice: &Choice) -> Option<Block> {
-    Block::of(&choice.to_string())
-}
-
-/// What is wrong with the axes of `space`, and what to do.
-fn check_axes(space: &Space) -> Result<(), (String, String)> {
-    let is_size = |choice: &Choice| choice.size().is_some_and(|size| SIZES.contains(&size));
-    for axis in space.axes() {
-        let name = &axis.name;
-        let Some((_, needs)) = KNOWN.iter().find(|(known, _)| known == name) else {
-            let known = KNOWN.map(|(known, _)| known).join(", ");
-            return Err((
-                format!("axis `{name}` has no meaning"),
-                format!("use the axes {known}"),
-            ));
-        };
-        let sizes = axis.choices.iter().all(is_size);
-        let (fits, wanted) = match needs {
-            Needs::Size => (
-                sizes && axis.is_single(),
-                "sizes from 1 to 4096, one choice",
-            ),
-            Needs::SizePerLayer => (sizes, "sizes from 1 to 4096"),
-            Needs::Block => (
-                axis.is_single() && axis.choices.iter().all(|own| block_of(own).is_some()),
-                "conv, depthwise-separable and residual, one choice",
-            ),
-            Needs::Nothing => (true, ""),
-        };
-        if !fits {
-            return Err((
-                format!("axis `{name}` cannot be used as it is"),
-                format!("give it {wanted}"),
-            ));
-        }
-    }
-    let missing = |name: &str| {
-        (
-            format!("axis `{name}` is missing"),
-            format!("add network.{name}"),
-        )
-    };
-    let find = |name: &str| space.axis(name).ok_or_else(|| missing(name));
-    let (channels, kernels) = (find("channels")?, find("kernels")?);
-    if !kernels.is_single() && kernels.times != channels.times {
-        return Err((
-            "axis `kernels` has another number of positions than `channels`".to_string(),
-            "use the same `times` for both, or one kernel for all layers".to_string(),
-        ));
-    }
-    if space.axis("layers").is_some() && channels.times != Times::Axis("layers".to_string()) {
-        return Err((
-            "axis `layers` changes nothing".to_string(),
-            "set times = \"layers\" for `channels`".to_string(),
-        ));
-    }
-    Ok(())
-}
+/// How a space file calls this evaluation.
+const KIND: &str = "surrogate";
 
 /// The stand-in on an accelerator.
 pub(super) struct Surrogate {
     config: SurrogateConfig,
-    base: Accelerator,
+    axes: Axes,
     measures: Vec<Measure>,
 }
 
@@ -162,19 +70,18 @@ impl Surrogate {
     /// # Errors
     /// An unknown accelerator, an axis that has no meaning here, and numbers that cannot be used.
     pub(super) fn new(config: &SurrogateConfig, space: &Space) -> Result<Self> {
-        let refuse = |problem: String, remedy: &str| {
-            anyhow::anyhow!("evaluation.kind = surrogate: {problem}; {remedy}")
+        let network = ConvolutionalCandidate {
+            hidden: config.hidden,
+            ..ConvolutionalCandidate::new(config.input, config.outputs, Vec::new())
         };
-        check_axes(space).map_err(|(problem, remedy)| refuse(problem, &remedy))?;
-        let sizes = config
-            .input
-            .into_iter()
-            .chain([config.outputs])
-            .chain(config.hidden);
-        if sizes.into_iter().any(|size| !SIZES.contains(&size)) {
-            return Err(refuse(
-                "input, outputs or hidden is outside 1 to 4096".to_string(),
-                "correct it",
+        let hardware = Hardware::preset(&config.accelerator)?;
+        let axes = Axes::new(KIND, space, network, &hardware)?;
+        if space.axis("device").is_some() {
+            let problem = "axis `device` changes nothing".to_string();
+            return Err(refusal(
+                KIND,
+                problem,
+                "leave it out, or use evaluation.kind = training",
             ));
         }
         let numbers = [
@@ -185,26 +92,14 @@ impl Surrogate {
             config.noise,
         ];
         if numbers.iter().any(|number| !number.is_finite()) || config.scale <= 0.0 {
-            return Err(refuse(
-                "a number of the formula is not finite, or scale is not above 0".to_string(),
-                "correct it",
-            ));
+            let problem = "a number of the formula is not finite, or scale is not above 0";
+            return Err(refusal(KIND, problem.to_string(), "correct it"));
         }
-        let measures = [
-            ("quality", "", Better::Higher),
-            ("energy", "pJ", Better::Lower),
-            ("latency", "s", Better::Lower),
-            ("area", "mm2", Better::Lower),
-            ("weights", "", Better::Lower),
-            ("activations", "", Better::Lower),
-        ];
+        let quality = Measure::new("quality", "", Better::Higher);
         Ok(Self {
             config: config.clone(),
-            base: Hardware::preset(&config.accelerator)?.accelerator()?,
-            measures: measures
-                .into_iter()
-                .map(|(name, unit, better)| Measure::new(name, unit, better))
-                .collect(),
+            axes,
+            measures: [quality].into_iter().chain(Cost::measures()).collect(),
         })
     }
 
@@ -214,56 +109,6 @@ impl Surrogate {
             "surrogate: quality by a made-up formula of the size, no training; cost by the cost model of {}",
             self.config.accelerator
         )
-    }
-
-    /// The network of a design.
-    fn candidate(&self, space: &Space, design: &Design) -> ConvolutionalCandidate {
-        let sizes = |name: &str| -> Vec<usize> {
-            let chosen = space.chosen(design, name).unwrap_or_default();
-            chosen.into_iter().filter_map(Choice::size).collect()
-        };
-        let (channels, kernels) = (sizes("channels"), sizes("kernels"));
-        let block = space.chosen(design, "block").unwrap_or_default();
-        let block = block.first().and_then(|block| block_of(block));
-        // A single kernel is that of all layers.
-        let layers = channels.iter().zip(kernels.iter().cycle());
-        ConvolutionalCandidate {
-            input: self.config.input,
-            outputs: self.config.outputs,
-            hidden: self.config.hidden,
-            layers: layers
-                .map(|(channels, kernel)| CandidateLayer {
-                    channels: *channels,
-                    kernel: *kernel,
-                    block: block.unwrap_or_default(),
-                })
-                .collect(),
-        }
-    }
-
-    /// The number that a design has on an axis of one position.
-    fn number(space: &Space, design: &Design, name: &str) -> Option<usize> {
-        space.chosen(design, name)?.first()?.size()
-    }
-
-    fn accelerator(&self, space: &Space, design: &Design) -> Result<Accelerator, String> {
-        let number = |name| Self::number(space, design, name);
-        let bits = |name| number(name).map(|bits| u8::try_from(bits).unwrap_or(u8::MAX));
-        let mut array: ArrayShape = *self.base.array();
-        let mut cost = self.base.config().clone();
-        if let Some(size) = number("array") {
-            (array.rows, array.columns) = (size, size);
-            cost.adc.columns_per_adc = cost.adc.columns_per_adc.min(size);
-        }
-        array.adc_bits = bits("adc_bits").unwrap_or(array.adc_bits);
-        array.weight_bits = bits("weight_bits").unwrap_or(array.weight_bits);
-        array.slice_bits = bits("cell_bits").or(array.slice_bits);
-        // A cell holds no more than the weight has.
-        array.slice_bits = array.slice_bits.map(|slice| slice.min(array.weight_bits));
-        if let Some(columns) = number("columns_per_converter") {
-            cost.adc.columns_per_adc = columns;
-        }
-        Accelerator::new(cost, array).map_err(|error| error.to_string())
     }
 
     fn quality(&self, space: &Space, design: &Design, candidate: &ConvolutionalCandidate) -> f64 {
@@ -276,11 +121,10 @@ impl Surrogate {
             .map(|shape| (shape.weights() as f64).log10())
             .collect();
         let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
-        let coarse = |name| {
-            Self::number(space, design, name).map_or(0.0, |bits| 0.3 / 2f64.powi(bits as i32))
-        };
+        let coarse =
+            |name| number(space, design, name).map_or(0.0, |bits| 0.3 / 2f64.powi(bits as i32));
         let cells =
-            Self::number(space, design, "cell_bits").map_or(0.0, |bits| 0.01 * (bits as f64 - 1.0));
+            number(space, design, "cell_bits").map_or(0.0, |bits| 0.01 * (bits as f64 - 1.0));
         let mut normal = [0f32; 4];
         Philox::new(space.hash(design), path_hash("search.surrogate")).fill_normal(&mut normal);
         let quality = config.ceiling
@@ -291,6 +135,13 @@ impl Surrogate {
             + config.noise * f64::from(normal[0]);
         quality.clamp(1.0 / config.outputs as f64, 1.0)
     }
+
+    fn values(&self, space: &Space, design: &Design) -> Result<Vec<f64>, String> {
+        let candidate = self.axes.candidate(space, design)?;
+        let cost = self.axes.cost(space, design, &candidate)?;
+        let quality = self.quality(space, design, &candidate);
+        Ok([quality].into_iter().chain(cost.values()).collect())
+    }
 }
 
 impl Judge for Surrogate {
@@ -299,24 +150,10 @@ impl Judge for Surrogate {
     }
 
     fn judge(&self, space: &Space, design: &Design) -> Result<Judged, TrainingError> {
-        let candidate = self.candidate(space, design);
-        let cost = self.accelerator(space, design).and_then(|accelerator| {
-            accelerator
-                .cost(&candidate.shapes())
-                .map_err(|error| error.to_string())
-        });
-        let total = match cost {
-            Ok(cost) => cost.total,
-            Err(reason) => return Ok(Judged::Refused(reason)),
-        };
-        Ok(Judged::Measured(vec![
-            self.quality(space, design, &candidate),
-            total.energy_total.get() * PICO,
-            total.latency_sequential.get(),
-            total.area_total.get(),
-            candidate.weights() as f64,
-            candidate.peak_activations() as f64,
-        ]))
+        Ok(match self.values(space, design) {
+            Ok(values) => Judged::Measured(values),
+            Err(reason) => Judged::Refused(reason),
+        })
     }
 }
 
@@ -387,43 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn axes_without_meaning_are_refused_by_name() {
-        let odd = space(&format!("{LCDA}\nnetwork.colour = [1, 2]"));
-        let message = Surrogate::new(&SurrogateConfig::default(), &odd)
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            message.contains("axis `colour` has no meaning"),
-            "{message}"
-        );
-        let none = space("name = \"a\"\nnetwork.kernels = [3]");
-        let message = Surrogate::new(&SurrogateConfig::default(), &none)
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(message.contains("axis `channels` is missing"), "{message}");
-        // An axis whose choices would be ignored is refused as well.
-        for (axis, part) in [
-            (
-                "network.block = [\"conv\", \"dense\"]",
-                "axis `block` cannot",
-            ),
-            ("network.layers = [2, 4]", "axis `layers` changes nothing"),
-            ("hardware.array = [\"large\"]", "axis `array` cannot"),
-            (
-                "hardware.adc_bits = { times = 2, of = [4, 8] }",
-                "axis `adc_bits` cannot",
-            ),
-        ] {
-            let odd = space(&format!("{LCDA}\n{axis}"));
-            let found = Surrogate::new(&SurrogateConfig::default(), &odd);
-            let message = found.err().unwrap().to_string();
-            assert!(message.contains(part), "{part}: {message}");
-        }
-        let odd = space(&LCDA.replace("kernels = { times = 6", "kernels = { times = 2"));
+    fn a_device_changes_no_formula() {
+        let odd = space(&format!("{LCDA}\nhardware.device = [\"rram1\", \"ideal\"]"));
         let found = Surrogate::new(&SurrogateConfig::default(), &odd);
         let message = found.err().unwrap().to_string();
-        assert!(message.contains("another number of positions"), "{message}");
+        assert!(
+            message.contains("axis `device` changes nothing"),
+            "{message}"
+        );
     }
 }

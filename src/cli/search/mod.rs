@@ -28,14 +28,15 @@ use crate::apps::search::{Contest, Contestant, SearchJob, SpaceFile};
 /// recorded conversation). They read the task and the earlier scores, and reply with one line of JSON. A reply that is no design is answered once with what
 /// is wrong.
 ///
-/// Ctrl-C keeps all evaluations and replies, and --resume continues from them.
+/// Ctrl-C keeps all evaluations and replies, and --resume continues from them. Where designs are trained (such as digits), each evaluation is kept as soon
+/// as it is made, and as many are trained at a time as there are threads.
 ///
 /// Example: crossburn search lcda --budget 100 --seeds 10
 ///
 /// Example: crossburn search lcda --proposer chat --endpoint http://localhost:11434/v1 --chat-model llama3.2 --budget 20
 #[derive(Debug, Args)]
 pub(super) struct Search {
-    /// A TOML file (docs/search-designs.md), or lcda, lcda-hardware, fl-nas, nas-analog-bench
+    /// A TOML file (docs/search-designs.md), or lcda, lcda-hardware, fl-nas, digits, skin-lesions, nas-analog-bench
     space: String,
     /// Who proposes, comma-separated: random, evolution, reinforce, tpe, heuristic, chat, local, command, replay
     #[arg(
@@ -177,7 +178,8 @@ impl Search {
             print(&serde_json::to_string_pretty(&config)?)?;
             return Ok(Outcome::Done);
         }
-        let contest = Contest::new(&file, &score, &self.limit, self.naive)?;
+        let stop = interrupt::flag()?;
+        let contest = Contest::new(&file, &score, &self.limit, self.naive, &stop)?;
         let name = match std::path::Path::new(&self.space).file_stem() {
             Some(stem) => name_after("search", std::path::Path::new(stem)),
             None => "search".to_string(),
@@ -186,7 +188,6 @@ impl Search {
         if self.resume {
             expect_kept(&out, holds_kept(&out, &["evaluations"]))?;
         }
-        let stop = interrupt::flag()?;
         let mut contestants = Vec::new();
         for name in &self.proposer {
             contestants.push(match BUILT_IN.contains(&name.as_str()) {

@@ -12,14 +12,15 @@ use super::reader::{Kind, Part, Reader};
 use super::signal::SegmentFilter;
 use super::{
     Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, faces, idx, iegm,
-    image_folder, jsonl, lamp, mri, npy, npz, own, text, topics, waveforms, wfdb,
+    image_folder, jsonl, lamp, mri, npy, npz, own, skin_lesions, text, topics, waveforms, wfdb,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 26] = [
+const KINDS: [Kind; 27] = [
     digits::KIND,
     waveforms::KIND,
+    skin_lesions::KIND,
     iegm::PROCEDURAL,
     iegm::CAUSAL,
     iegm::CONTEST,
@@ -408,6 +409,7 @@ mod tests {
         for (kind, text) in [
             ("digits", "digits"),
             ("waveforms", "waveforms"),
+            ("skin-lesions", "skin-lesions"),
             ("iegm", "iegm"),
             ("iegm?filter=causal", "iegm?filter=causal"),
             ("iegm", "iegm:a?folds=5&fold=0"),

@@ -1,7 +1,6 @@
 //! How differently a network serves groups of people, from what their items are taken for.
 //!
-//! No search uses these measures: no data source says which group an item belongs to. A [`Judge`](super::Judge) of your own that trains networks on such
-//! data can measure designs by them.
+//! [`CandidateTrials`](crate::CandidateTrials) counts by group where it is asked to.
 
 use crate::TrainingError;
 
@@ -53,11 +52,13 @@ impl GroupCounts {
         Ok(Self { counts })
     }
 
-    fn items(&self) -> u64 {
+    /// Items of the group.
+    pub fn items(&self) -> u64 {
         self.counts.iter().flatten().sum()
     }
 
-    fn right(&self) -> u64 {
+    /// Items that are taken for what they are.
+    pub fn right(&self) -> u64 {
         let rows = self.counts.iter().enumerate();
         rows.map(|(label, row)| row[label]).sum()
     }

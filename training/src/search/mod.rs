@@ -11,7 +11,7 @@
 //! | `reply.rs`, `prompt.rs` | what does a proposer that reads text see, and how is its reply read? |
 //! | `trial.rs`, `score.rs` | what is a design worth? |
 //! | `pareto.rs` | which designs are best where several things count? |
-//! | `fairness.rs` | how fair is a network? For judges of your own: none here uses it |
+//! | `fairness.rs` | how differently does a network serve groups of people? |
 //! | `run.rs` | what is a search? |
 
 mod axis;

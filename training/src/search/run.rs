@@ -88,6 +88,20 @@ impl Search<'_> {
         }
     }
 
+    /// Why a design is refused before it is judged, in words: a limit that it is known to break.
+    fn foreseen(
+        &self,
+        judge: &dyn Judge,
+        design: &Design,
+    ) -> Result<Option<String>, TrainingError> {
+        if self.limits.is_empty() {
+            return Ok(None);
+        }
+        let known = judge.foresee(self.space, design)?.unwrap_or_default();
+        let mut limits = self.limits.iter();
+        Ok(limits.find_map(|limit| limit.refuses_foreseen(&known)))
+    }
+
     /// The score of a design that is not proposed; none for one that is refused.
     ///
     /// # Errors
@@ -116,11 +130,15 @@ impl Search<'_> {
         let judged = match (cache.get(&design), self.space.check(&design)) {
             (Some(judged), _) => sound(judge, judged.clone())?,
             (None, Err(reason)) => Judged::Refused(reason),
-            (None, Ok(())) => {
-                let judged = sound(judge, judge.judge(self.space, &design)?)?;
-                cache.insert(design.clone(), judged.clone());
-                judged
-            }
+            (None, Ok(())) => match self.foreseen(judge, &design)? {
+                // It depends on the limits, so it is nothing for the cache.
+                Some(reason) => Judged::Refused(reason),
+                None => {
+                    let judged = sound(judge, judge.judge(self.space, &design)?)?;
+                    cache.insert(design.clone(), judged.clone());
+                    judged
+                }
+            },
         };
         let (values, found) = match judged {
             Judged::Refused(reason) => (Vec::new(), Err(reason)),

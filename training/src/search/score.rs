@@ -277,7 +277,16 @@ impl Limit {
 
     /// What a design with these values is refused for, in words.
     pub fn refuses(&self, values: &[f64]) -> Option<String> {
-        let value = values[self.place];
+        self.refuses_value(values[self.place])
+    }
+
+    /// The same of a design of which not every value is known yet.
+    pub fn refuses_foreseen(&self, values: &[Option<f64>]) -> Option<String> {
+        let value = values.get(self.place).copied().flatten()?;
+        self.refuses_value(value)
+    }
+
+    fn refuses_value(&self, value: f64) -> Option<String> {
         (value > self.most).then(|| {
             let Measure { name, unit, .. } = &self.measure;
             format!(

@@ -60,6 +60,20 @@ pub trait Judge: Sync {
     /// # Errors
     /// What keeps all designs from being measured, such as a file that cannot be read.
     fn judge(&self, space: &Space, design: &Design) -> Result<Judged, TrainingError>;
+
+    /// What is known of a design before it is judged, one entry for each measure, of a judge that takes long: a design beyond a limit need not be
+    /// judged then. By default `None`: judging is quick.
+    ///
+    /// # Errors
+    /// Those of [`judge`](Self::judge).
+    fn foresee(
+        &self,
+        space: &Space,
+        design: &Design,
+    ) -> Result<Option<Vec<Option<f64>>>, TrainingError> {
+        let _ = (space, design);
+        Ok(None)
+    }
 }
 
 /// What became of one proposal.

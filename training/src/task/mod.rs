@@ -47,7 +47,9 @@ pub use arrhythmia::{
     Voter, contest_score, contest_score_2023,
 };
 pub use batch::Batch;
-pub use classification::{AttackLoss, Classification, Labelled, margin_loss};
+pub use classification::{
+    AttackLoss, CandidateResult, CandidateTrials, Classification, Labelled, margin_loss,
+};
 pub use confusion::Confusion;
 pub use figures::{Chart, Figures, Picture, PictureRow, Pictures, Shape, Trace};
 pub use kept_threshold::kept_threshold;

@@ -293,3 +293,61 @@ fn the_prior_begins_with_a_textbook_and_knows_nothing_of_hidden_names() {
         "{firsts:?}"
     );
 }
+
+/// [`Sums`], whose cost is known before, and which counts what it judges.
+struct Slow(Sums, std::sync::atomic::AtomicUsize);
+
+impl Judge for Slow {
+    fn measures(&self) -> &[Measure] {
+        self.0.measures()
+    }
+
+    fn judge(&self, space: &Space, design: &Design) -> Result<Judged, TrainingError> {
+        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.0.judge(space, design)
+    }
+
+    fn foresee(
+        &self,
+        space: &Space,
+        design: &Design,
+    ) -> Result<Option<Vec<Option<f64>>>, TrainingError> {
+        Ok(match self.0.judge(space, design)? {
+            Judged::Measured(values) => Some(vec![None, Some(values[1])]),
+            Judged::Refused(_) => None,
+        })
+    }
+}
+
+#[test]
+fn a_design_that_is_known_to_break_a_limit_is_not_judged() {
+    let space = space("name = \"a\"\nnetwork.x = [1, 2, 3]\nnetwork.y = [1, 2]");
+    let design = |x: u16, y: u16| Proposal::Design(space.design(vec![x, y]).unwrap());
+    let said = || Said(vec![design(0, 0), design(2, 1), design(1, 0), design(2, 1)]);
+    let score = score("quality");
+    let limits = [Limit::new("cost", 3.0, &sums().0).unwrap()];
+    let search = Search {
+        space: &space,
+        view: &space,
+        score: &score,
+        limits: &limits,
+        budget: 4,
+    };
+    let slow = Slow(sums(), Default::default());
+    let mut cache = BTreeMap::new();
+    let mut on = |_: &[Trial]| ControlFlow::Continue(());
+    let found = search.run(&slow, &mut said(), &mut cache, &mut on).unwrap();
+    let scores: Vec<f64> = found.trials.iter().map(|trial| trial.score).collect();
+    assert_eq!(scores, [2.0, -1.0, 3.0, -1.0]);
+    let refused = found.trials[1].refused.as_deref().unwrap();
+    assert!(refused.contains("cost 6.0000e0"), "{refused}");
+    assert!(found.trials[3].repeated);
+    // A refusal depends on the limits, so it is not kept.
+    assert_eq!((slow.1.into_inner(), cache.len()), (2, 2));
+    // A judge that foresees nothing refuses the same, later.
+    let quick = search
+        .run(&sums(), &mut said(), &mut BTreeMap::new(), &mut on)
+        .unwrap();
+    let scores: Vec<f64> = quick.trials.iter().map(|trial| trial.score).collect();
+    assert_eq!(scores, [2.0, -1.0, 3.0, -1.0]);
+}

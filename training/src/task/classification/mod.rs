@@ -1,6 +1,8 @@
 //! Telling classes apart: labelled samples, cross-entropy, accuracy.
 
 mod attack_loss;
+mod by_group;
+mod candidate;
 mod margin;
 
 use std::ops::Range;
@@ -13,6 +15,7 @@ use crossburn_models::Classifier;
 use crossburn_noise::Metric;
 
 pub use attack_loss::AttackLoss;
+pub use candidate::{CandidateResult, CandidateTrials};
 pub use margin::margin_loss;
 
 use super::{Attacked, Batch, Confusion, Learn, SurrogateList, Tally, Task, require_finite};

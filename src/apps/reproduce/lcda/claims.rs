@@ -1,0 +1,165 @@
+//! What the specification asks of the searches.
+
+use anyhow::Result;
+
+use super::super::cells::Cells;
+use super::super::claim::{Expected, claim, differences};
+use super::arms::{Goal, HEURISTIC, RANDOM, REINFORCE};
+use super::{best_after, looks};
+use crate::report::Claim;
+
+/// The share of REINFORCE's best score that counts as reached.
+const REACHED: f64 = 0.95;
+/// Evaluations within which the prior is to reach it.
+const WITHIN: usize = 40;
+/// How many times as many the others are to need.
+const TIMES: f64 = 5.0;
+
+/// The best scores of an arm after so many evaluations, seed by seed, in hundredths.
+fn scores(cells: &Cells, goal: Goal, proposer: &str, evaluations: usize) -> Vec<f64> {
+    cells.of(&goal.of(proposer), &best_after(goal, evaluations))
+}
+
+/// Evaluations after which an arm has reached `wanted`, seed by seed; all of the budget where it has not.
+fn evaluations_until(
+    cells: &Cells,
+    (goal, proposer): (Goal, &str),
+    wanted: &[f64],
+    budget: usize,
+) -> Vec<f64> {
+    let mut found = vec![budget as f64; wanted.len()];
+    let mut looked: Vec<usize> = looks(budget).collect();
+    looked.reverse();
+    // A best score never falls, so that the last look that is met here is the first that reached it.
+    for evaluations in looked {
+        let best = scores(cells, goal, proposer, evaluations);
+        for ((best, wanted), found) in best.iter().zip(wanted).zip(&mut found) {
+            if best >= wanted {
+                *found = evaluations as f64;
+            }
+        }
+    }
+    found
+}
+
+/// The median of some numbers; none where there are none.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match (values.len(), values.len() / 2) {
+        (0, _) => f64::NAN,
+        (count, middle) if count % 2 == 1 => values[middle],
+        (_, middle) => (values[middle - 1] + values[middle]) / 2.0,
+    }
+}
+
+/// The claims with a formula for the quality.
+///
+/// # Errors
+/// A search without a number that a claim is about.
+pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim>> {
+    let best = scores(cells, Goal::Energy, REINFORCE, budget);
+    let wanted: Vec<f64> = best.iter().map(|best| REACHED * best).collect();
+    let until = |proposer| {
+        let arm = (Goal::Energy, proposer);
+        median(evaluations_until(cells, arm, &wanted, budget))
+    };
+    let prior = until(HEURISTIC);
+    let percent = 100.0 * REACHED;
+    let mut claims = vec![claim(
+        format!(
+            "evaluations until the best R_ae is {percent} % of what reinforce has found after {budget}, median over seeds: {HEURISTIC}"
+        ),
+        (
+            Expected::AtMost(WITHIN as f64),
+            format!("≤ {WITHIN}; the paper's language model takes 20"),
+        ),
+        vec![prior],
+    )?];
+    for proposer in [REINFORCE, RANDOM] {
+        claims.push(claim(
+            format!(
+                "the same of {proposer}, times those of {HEURISTIC}; a search that never reaches it counts with {budget}"
+            ),
+            (
+                Expected::AtLeast(TIMES),
+                format!("≥ {TIMES} times; the paper has 25 over its reinforcement learning"),
+            ),
+            vec![until(proposer) / prior],
+        )?);
+    }
+    let early = WITHIN.min(budget);
+    let lead = |goal: Goal| {
+        differences(
+            &scores(cells, goal, HEURISTIC, early),
+            &scores(cells, goal, RANDOM, early),
+        )
+    };
+    claims.push(claim(
+        format!("hundredths of R_ae after {early} evaluations, {HEURISTIC} over {RANDOM}"),
+        (Expected::AtLeast(f64::MIN_POSITIVE), "> 0"),
+        lead(Goal::Energy),
+    )?);
+    claims.push(claim(
+        format!("hundredths of R_al after {early} evaluations, {HEURISTIC} over {RANDOM}"),
+        (
+            Expected::AtMost(0.0),
+            "≤ 0: the prior believes that large kernels take time, which is not so on arrays",
+        ),
+        lead(Goal::Rate),
+    )?);
+    claims.push(claim(
+        format!(
+            "hundredths of R_ae after {early} evaluations, {HEURISTIC} over {RANDOM} where neither sees what the axes are"
+        ),
+        (
+            Expected::Between(-5.0, 5.0),
+            "within 5: what the prior gains is knowledge",
+        ),
+        differences(
+            &scores(cells, Goal::HiddenEnergy, HEURISTIC, early),
+            &scores(cells, Goal::Energy, RANDOM, early),
+        ),
+    )?);
+    Ok(claims)
+}
+
+/// The claims on networks that are trained.
+///
+/// # Errors
+/// A search without a number that a claim is about.
+pub(super) fn on_trainings(cells: &Cells, budget: usize) -> Result<Vec<Claim>> {
+    let of = |proposer, evaluations| scores(cells, Goal::Energy, proposer, evaluations);
+    let half = budget.div_ceil(2);
+    let mut claims = Vec::new();
+    for proposer in [RANDOM, REINFORCE] {
+        claims.push(claim(
+            format!("hundredths of R_ae after {half} evaluations, {HEURISTIC} over {proposer}"),
+            (Expected::AtLeast(0.0), "≥ 0"),
+            differences(&of(HEURISTIC, half), &of(proposer, half)),
+        )?);
+    }
+    let arms = cells.arms.iter();
+    let all = arms.flat_map(|arm| cells.of(&arm.name, &best_after(Goal::Energy, budget)));
+    let highest = all.fold(f64::NEG_INFINITY, f64::max);
+    let lacks = of(HEURISTIC, budget).into_iter().map(|best| highest - best);
+    claims.push(claim(
+        format!(
+            "hundredths of R_ae that {HEURISTIC} lacks after {budget} evaluations of the best that any search has found"
+        ),
+        (Expected::AtMost(2.0), "≤ 2"),
+        lacks.collect(),
+    )?);
+    Ok(claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_by_hand() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), 3.0);
+        assert!(median(Vec::new()).is_nan());
+    }
+}

@@ -1,0 +1,239 @@
+//! Searches for networks on crossbars: does knowing what is designed save evaluations?
+
+mod arms;
+mod claims;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail};
+use crossburn_noise::{Better, Metric};
+use crossburn_training::data::DataSource;
+use crossburn_training::search::{RATE_REFERENCE, ScoreConfig, Trial, built_in};
+use serde_json::{Value, json};
+
+use self::arms::{Goal, LcdaArm};
+use super::cells::{Cell, Cells};
+use super::{Experiment, Extent, Place, training_name};
+use crate::apps::search::{Contest, Extent as SearchExtent, SpaceFile};
+use crate::apps::study::{self, StudyObserver};
+use crate::report::{Claim, ReproductionColumn};
+
+/// What designs are measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// A formula: seconds for many seeds.
+    Surrogate,
+    /// Trainings of a small space.
+    Trained,
+}
+
+/// Does a prior find good designs in fewer evaluations than a policy that starts from nothing?
+///
+/// # Source
+/// Yan, Qin, Hu and Shi, "On the viability of using LLMs for SW/HW co-design", SOCC 2023 (arXiv 2306.06923): a language model reaches designs like those of
+/// reinforcement learning in 20 evaluations where that takes 500. A heuristic prior, which is no language model, stands for it here. Spaces and
+/// references of the scores are this project's.
+pub(crate) struct LcdaPaper {
+    form: Form,
+    file: SpaceFile,
+    /// Evaluations of each search.
+    budget: usize,
+    contests: BTreeMap<Goal, Contest>,
+}
+
+impl LcdaPaper {
+    /// The experiment on the paper's space with a formula for the quality, or, where `source` is given, on a small space whose networks are
+    /// trained on it.
+    ///
+    /// # Errors
+    /// A source that networks of the small space do not take, and an extent that the experiment does not have.
+    pub(crate) fn new(source: Option<DataSource>, extent: Extent) -> Result<Self> {
+        let form = match source {
+            None => Form::Surrogate,
+            Some(_) => Form::Trained,
+        };
+        let budget = match (form, extent) {
+            (_, Extent::Full) => bail!("this paper's experiment has one size: drop --full"),
+            (Form::Surrogate, Extent::Quick) => 60,
+            (Form::Surrogate, Extent::Usual) => 500,
+            (Form::Trained, Extent::Quick) => 4,
+            (Form::Trained, Extent::Usual) => 20,
+        };
+        let file = match source {
+            None => SpaceFile::open("lcda", None)?,
+            Some(source) => SpaceFile::open("digits", None)?.trained_on(source)?,
+        };
+        let rate = ScoreConfig::RAl {
+            quality: "quality".to_string(),
+            latency: "latency".to_string(),
+            reference: RATE_REFERENCE,
+            floor: 0.0,
+        };
+        // Cells end quickly: a search is stopped between two evaluations.
+        let never = Arc::new(AtomicBool::new(false));
+        let mut contests = BTreeMap::new();
+        for goal in arms::arms(form).iter().map(|arm| arm.goal) {
+            if contests.contains_key(&goal) {
+                continue;
+            }
+            let (score, hidden) = match goal {
+                Goal::Energy => (&file.score, false),
+                Goal::HiddenEnergy => (&file.score, true),
+                Goal::Rate => (&rate, false),
+            };
+            contests.insert(goal, Contest::new(&file, score, &[], hidden, &never)?);
+        }
+        Ok(Self {
+            form,
+            file,
+            budget,
+            contests,
+        })
+    }
+
+    /// Seeds where none are asked for: searches with a formula take no time.
+    pub(crate) fn usual_seeds(&self) -> u64 {
+        match self.form {
+            Form::Surrogate => 20,
+            Form::Trained => 3,
+        }
+    }
+
+    /// Numbers of evaluations after which the table shows the best score.
+    fn shown(&self) -> Vec<usize> {
+        match self.form {
+            Form::Surrogate => vec![20, 40, self.budget],
+            Form::Trained => vec![self.budget.div_ceil(2), self.budget],
+        }
+    }
+}
+
+/// Numbers of evaluations after which the best score is kept: all of the first, and fewer later.
+fn looks(budget: usize) -> impl Iterator<Item = usize> {
+    (1..=budget).filter(move |&count| {
+        let every = match count {
+            ..=40 => 1,
+            ..=200 => 5,
+            _ => 10,
+        };
+        count % every == 0 || count == budget
+    })
+}
+
+/// The name of the best score after so many evaluations.
+fn best_after(goal: Goal, evaluations: usize) -> String {
+    format!("{} after {evaluations}", goal.score())
+}
+
+/// The highest score of the first `evaluations` trials.
+fn best_of(trials: &[Trial], evaluations: usize) -> f64 {
+    let scores = trials.iter().take(evaluations).map(|trial| trial.score);
+    scores.fold(f64::NEG_INFINITY, f64::max)
+}
+
+impl Experiment for LcdaPaper {
+    const NAME: &'static str = "lcda";
+    type Arm = LcdaArm;
+
+    fn config(&self) -> Result<Value> {
+        Ok(json!({
+            "experiment": {
+                "space": study::json(&self.file)?,
+                "budget": self.budget,
+            },
+        }))
+    }
+
+    fn data(&self) -> String {
+        let contest = self.contests.values().next();
+        let words = contest.map_or(String::new(), |contest| contest.measured_by());
+        format!("{} evaluations of each search; {words}", self.budget)
+    }
+
+    fn columns(&self) -> Vec<ReproductionColumn> {
+        let mut scores: Vec<Goal> = Vec::new();
+        for goal in self.contests.keys() {
+            if scores.iter().all(|other| other.score() != goal.score()) {
+                scores.push(*goal);
+            }
+        }
+        let shown = self.shown();
+        let columns = scores.into_iter().flat_map(|goal| {
+            shown.iter().map(move |&evaluations| ReproductionColumn {
+                name: best_after(goal, evaluations),
+                metric: Metric {
+                    better: Better::Higher,
+                    low: None,
+                    high: None,
+                    ..Metric::share(goal.score())
+                },
+            })
+        });
+        columns.collect()
+    }
+
+    fn arms(&self) -> Vec<LcdaArm> {
+        arms::arms(self.form)
+    }
+
+    fn cell(
+        &self,
+        arm: &LcdaArm,
+        seed: u64,
+        place: &Place<'_>,
+        observer: &impl StudyObserver,
+    ) -> Result<Option<Cell>> {
+        let contest = self
+            .contests
+            .get(&arm.goal)
+            .with_context(|| format!("`{}` has no contest", arm.name))?;
+        let mut proposer = built_in(arm.proposer, seed)
+            .with_context(|| format!("there is no proposer `{}`", arm.proposer))?;
+        let told = observer.chips(&training_name(arm, seed), self.budget as u64);
+        let extent = SearchExtent {
+            budget: self.budget,
+            stop: place.stop,
+        };
+        let searched = contest.search(
+            contest.judge(),
+            &mut *proposer,
+            extent,
+            &mut BTreeMap::new(),
+            &|_| told(),
+        )?;
+        if place.is_stopped() {
+            return Ok(None);
+        }
+        let trials = searched.trials;
+        let numbers = looks(self.budget).map(|evaluations| {
+            let name = best_after(arm.goal, evaluations);
+            (name, best_of(&trials, evaluations))
+        });
+        Ok(Some(Cell {
+            backward: trials.len() as u64,
+            numbers: numbers.collect(),
+        }))
+    }
+
+    fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
+        match self.form {
+            Form::Surrogate => claims::on_the_surrogate(cells, self.budget),
+            Form::Trained => claims::on_trainings(cells, self.budget),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_are_dense_at_first_and_end_with_the_budget() {
+        assert_eq!(looks(4).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        let long: Vec<usize> = looks(503).collect();
+        assert_eq!(long[38..43], [39, 40, 45, 50, 55]);
+        assert_eq!(long[long.len() - 3..], [490, 500, 503]);
+    }
+}
