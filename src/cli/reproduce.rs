@@ -8,7 +8,9 @@ use crossburn_training::data::DataSource;
 
 use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
+use super::study::run_study;
 use super::{Outcome, command_line, finish, note};
+use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
     self, EcgPaper, Experiment, Extent, Kpp, MriPaper, OnSetting, Place, PromptPaper, RocrPaper,
     Setting, WorstCasePaper,
@@ -32,18 +34,13 @@ pub(super) struct Reproduce {
     /// Folder of the sentence encoder of rocr; hashed n-grams, which need no file, where absent
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     encoder: Option<PathBuf>,
-    /// Number of seeds: trainings of each method
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 3,
-        help_heading = "Experiment"
-    )]
-    seeds: u64,
-    /// Try it out: few items, epochs and chips
+    /// Number of seeds: trainings of each method; people for edge-llm [default: 3, for edge-llm those of its study]
+    #[arg(long, value_name = "N", help_heading = "Experiment")]
+    seeds: Option<u64>,
+    /// Try it out: few items, epochs and chips; for edge-llm two people and two steps
     #[arg(long, help_heading = "Experiment")]
     quick: bool,
-    /// CIFAR-10 with the papers' width, items and epochs, for a GPU; a quarter of the width on 10,000 items where absent
+    /// CIFAR-10 with the papers' width, items and epochs, for a GPU; a quarter of the width on 10,000 items where absent. For edge-llm the study `full`
     #[arg(long, conflicts_with = "quick", help_heading = "Experiment")]
     full: bool,
     /// Folder of the run [default: runs/reproduce-PAPER]
@@ -70,11 +67,16 @@ enum Paper {
     NvcimPt,
     /// Retrieval from stored vectors that deviate
     Rocr,
+    /// Which way to make a language model personal suits which device
+    EdgeLlm,
 }
+
+/// Seeds unless told.
+const SEEDS: u64 = 3;
 
 impl Reproduce {
     pub(super) fn run(self) -> Result<Outcome> {
-        if self.seeds == 0 {
+        if self.seeds == Some(0) {
             bail!("--seeds 0 trains nothing: use a number above 0");
         }
         let extent = match (self.quick, self.full) {
@@ -117,7 +119,27 @@ impl Reproduce {
                 let paper = RocrPaper::new(source.clone(), self.encoder.clone(), extent)?;
                 self.experiment(&paper, Some(source))
             }
+            Paper::EdgeLlm => self.edge_llm(extent),
         }
+    }
+
+    /// The study of personal language models on edge devices, in one of its sizes.
+    fn edge_llm(&self, extent: Extent) -> Result<Outcome> {
+        if let Some(source) = &self.data {
+            bail!("this paper's experiment is not defined on {source}: drop --data");
+        }
+        let study = StudyFile::open(match extent {
+            Extent::Quick => "tiny",
+            Extent::Usual => "quick",
+            Extent::Full => "full",
+        })?;
+        let study = match self.seeds {
+            Some(people) => study.with_people(people)?,
+            None => study,
+        };
+        let out = run_folder(self.out.as_deref(), "reproduce-edge-llm");
+        let people = [("seeds", study.people().to_string())];
+        run_study(&study, &self.run, (out, "reproduce"), self.resume, &people)
     }
 
     /// The data of the command line, or else those that come with the program.
@@ -134,10 +156,8 @@ impl Reproduce {
         experiment: &E,
         data: Option<DataSource>,
     ) -> Result<Outcome> {
-        if self
-            .run
-            .prints(&reproduce::config(experiment, self.seeds)?)?
-        {
+        let seeds = self.seeds.unwrap_or(SEEDS);
+        if self.run.prints(&reproduce::config(experiment, seeds)?)? {
             return Ok(Outcome::Done);
         }
         let paper = E::NAME;
@@ -153,7 +173,7 @@ impl Reproduce {
             lanes: run.lanes,
             stop: &run.stop,
         };
-        let results = reproduce::run(experiment, self.seeds, &place, &Follower::new(&run))?;
+        let results = reproduce::run(experiment, seeds, &place, &Follower::new(&run))?;
         if results.is_none() && !holds_kept(&run.out, &["cells"]) {
             note("no training has finished: start again");
             return Ok(Outcome::Interrupted);
@@ -166,8 +186,9 @@ impl Reproduce {
             return Ok(Outcome::Interrupted);
         };
         let data = data.map(|data| ("data", data.to_string()));
-        let data: Vec<(&str, String)> = data.into_iter().collect();
-        results.reproduce = command_line::repeated(&data);
+        let seeds = ("seeds", seeds.to_string());
+        let resolved: Vec<(&str, String)> = data.into_iter().chain([seeds]).collect();
+        results.reproduce = command_line::repeated(&resolved);
         finish(&run.out, &results, self.run.json)?;
         run.note_report();
         Ok(Outcome::Done)

@@ -69,7 +69,8 @@ pub use task::{
     Ranks, Reconstruction, ReconstructionLoss, Retrieval, RetrievalConfig, Role, Rows,
     ScannedSlices, Searched, SegmentScale, Segments, Sequence, Shape, Slices, Surrogate,
     SurrogateList, Tally, Task, TaskConfig, TaskParts, Trace, Triplets, Vote, Voter, WithTask,
-    auprc, auroc, contest_score, contest_score_2023, kept_threshold, margin_loss, stored_prompts,
+    auprc, auroc, contest_score, contest_score_2023, kept_threshold, margin_loss, personalisation,
+    stored_prompts,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;
