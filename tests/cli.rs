@@ -712,6 +712,8 @@ fn options_are_grouped_in_the_help() {
                 "Options",
             ],
         ),
+        ("study edge-llm", &["Arguments", "Options"]),
+        ("recommend", &["Device", "Person", "Options"]),
         ("report", &["Arguments", "Options"]),
         ("devices", &["Arguments", "Options"]),
         ("doctor", &["Options"]),

@@ -22,6 +22,7 @@
 //! **Architecture invariant.** This crate knows Burn and nothing else of the project: no hardware, no model, no data.
 #![warn(missing_docs)]
 
+mod bootstrap;
 mod chip;
 mod chip_draws;
 mod deviation;
@@ -50,6 +51,7 @@ mod variation;
 mod weight_shape;
 pub mod worst_case;
 
+pub use bootstrap::bootstrap_interval;
 pub use chip::ChipSeed;
 pub use chip_draws::{ChipDraws, ParameterDraws};
 pub use crossburn_kernels::Philox;

@@ -5,6 +5,7 @@ pub(crate) mod compression;
 pub(crate) mod demo;
 mod differences;
 pub(crate) mod ecg;
+pub(crate) mod edge_llm;
 pub(crate) mod evaluation;
 pub(crate) mod face;
 mod generations;

@@ -34,6 +34,7 @@ mod process;
 mod progress;
 mod rag;
 mod recipe_file;
+mod recommend;
 mod report;
 mod reproduce;
 mod run_lock;
@@ -41,6 +42,7 @@ mod run_setup;
 mod search;
 mod speech;
 mod stored_prompts;
+mod study;
 mod terminal;
 mod train;
 mod tune;
@@ -125,6 +127,8 @@ enum Verb {
     Search(Box<search::Search>),
     Report(report::Report),
     Reproduce(reproduce::Reproduce),
+    Study(study::Study),
+    Recommend(recommend::Recommend),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
 }
@@ -152,7 +156,12 @@ impl Verb {
             Self::Rag(verb) => Some(verb.process()),
             Self::Search(verb) => Some(&verb.process),
             Self::Reproduce(verb) => Some(&verb.run.process),
-            Self::Export(_) | Self::Report(_) | Self::Devices(_) | Self::Doctor(_) => None,
+            Self::Study(verb) => Some(verb.process()),
+            Self::Recommend(_)
+            | Self::Export(_)
+            | Self::Report(_)
+            | Self::Devices(_)
+            | Self::Doctor(_) => None,
         }
     }
 
@@ -179,6 +188,8 @@ impl Verb {
             Self::Search(verb) => verb.run(),
             Self::Report(verb) => verb.run(),
             Self::Reproduce(verb) => verb.run(),
+            Self::Study(verb) => verb.run(),
+            Self::Recommend(verb) => verb.run(),
             Self::Devices(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
         }

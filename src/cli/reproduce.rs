@@ -8,7 +8,9 @@ use crossburn_training::data::DataSource;
 
 use super::progress::Follower;
 use super::run_setup::{RunArguments, expect_kept, holds_kept, run_folder};
+use super::study::run_study;
 use super::{Outcome, command_line, finish, note};
+use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
     self, EcgPaper, Experiment, Extent, FrcsynPaper, Kpp, LcdaPaper, MriPaper, OnSetting, Place,
     PromptPaper, RocrPaper, Setting, WorstCasePaper,
@@ -33,13 +35,13 @@ pub(super) struct Reproduce {
     /// Folder of the sentence encoder of rocr; hashed n-grams, which need no file, where absent
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     encoder: Option<PathBuf>,
-    /// Number of seeds: trainings of each method [default: 3; 20 for lcda without --data]
+    /// Number of seeds: trainings of each method; people for edge-llm [default: 3; 20 for lcda without --data; for edge-llm those of its study]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     seeds: Option<u64>,
-    /// Try it out: few items, epochs and chips
+    /// Try it out: few items, epochs and chips; for edge-llm two people and two steps
     #[arg(long, help_heading = "Experiment")]
     quick: bool,
-    /// CIFAR-10 with the papers' width, items and epochs, for a GPU; a quarter of the width on 10,000 items where absent
+    /// CIFAR-10 with the papers' width, items and epochs, for a GPU; a quarter of the width on 10,000 items where absent. For edge-llm the study `full`
     #[arg(long, conflicts_with = "quick", help_heading = "Experiment")]
     full: bool,
     /// Folder of the run [default: runs/reproduce-PAPER]
@@ -73,6 +75,8 @@ enum Paper {
     Rocr,
     /// Faces from synthetic data: verification, bias and thresholds
     Frcsyn,
+    /// Which way to make a language model personal suits which device
+    EdgeLlm,
 }
 
 impl Reproduce {
@@ -129,7 +133,27 @@ impl Reproduce {
                 let paper = RocrPaper::new(source.clone(), self.encoder.clone(), extent)?;
                 self.experiment(&paper, Some(source))
             }
+            Paper::EdgeLlm => self.edge_llm(extent),
         }
+    }
+
+    /// The study of personal language models on edge devices, in one of its sizes.
+    fn edge_llm(&self, extent: Extent) -> Result<Outcome> {
+        if let Some(source) = &self.data {
+            bail!("this paper's experiment is not defined on {source}: drop --data");
+        }
+        let study = StudyFile::open(match extent {
+            Extent::Quick => "tiny",
+            Extent::Usual => "quick",
+            Extent::Full => "full",
+        })?;
+        let study = match self.seeds {
+            Some(people) => study.with_people(people)?,
+            None => study,
+        };
+        let out = run_folder(self.out.as_deref(), "reproduce-edge-llm");
+        let people = [("seeds", study.people().to_string())];
+        run_study(&study, &self.run, (out, "reproduce"), self.resume, &people)
     }
 
     /// The data of the command line, or else those that come with the program.

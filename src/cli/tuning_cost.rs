@@ -40,9 +40,8 @@ impl Tuning {
     ///     + 2 · predicted tokens · vocabulary)
     /// ```
     ///
-    /// with 32-bit floats of what a block keeps of a token for the gradient (inputs of two norms, query, key, value and result of the
-    /// attention, gate before and after its activation, what it scales), and logits with their gradient. A frozen weight
-    /// has no gradient and no moments. Where blocks are computed again, one of them keeps that at a time, with gradients and
+    /// with 32-bit floats of what a block keeps of a token for the gradient ([`DecoderConfig::kept_for_gradients`]), and logits with their
+    /// gradient. A frozen weight has no gradient and no moments. Where blocks are computed again, one of them keeps that at a time, with gradients and
     /// products on the way, the others their input.
     pub(super) fn bytes(&self, config: &DecoderConfig) -> u64 {
         let copies = if self.varies { 2 } else { 1 };
@@ -50,13 +49,7 @@ impl Tuning {
         let product =
             |factors: &[u64]| factors.iter().fold(1, |all: u64, n| all.saturating_mul(*n));
         let sum = |terms: &[u64]| terms.iter().fold(0, |all: u64, n| all.saturating_add(*n));
-        let block = sum(&[
-            product(&[2, size(config.width)]),
-            product(&[2, size(config.query_width())]),
-            product(&[2, size(config.key_value_width())]),
-            product(&[3, size(config.hidden_width)]),
-            size(self.beside),
-        ]);
+        let block = sum(&[config.kept_for_gradients(), size(self.beside)]);
         let (batch, layers) = (size(self.batch), size(config.layers));
         let of_place = match self.by_blocks {
             false => product(&[layers, block]),

@@ -21,12 +21,13 @@ use serde_json::{Value, json};
 
 use super::draw::ConfusionMatrix;
 use super::{
-    AlsoMeasured, BoundPoint, Claim, DataSummary, DesignPoint, Document, EpochRow, Figures,
-    FoundBy, JudgedWidths, KppEntry, Mapping, MappingData, MethodResults, PopulationSummary,
-    ProposerResults, RandomChips, Reproduction, ReproductionColumn, ReproductionRow, Results,
-    RunCommand, SearchResults, SearchRun, SearchSummary, ShownExchange, ShownSegment,
-    ShownSequence, SimulatedLayer, Simulation, StoreChanges, StoreQuestions, StoreReport,
-    SweepPoint, Timing, Transfer, TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults,
+    AlsoMeasured, BoundPoint, Claim, DataSummary, DesignPoint, Document, EdgeStudy, EpochRow,
+    Figures, FoundBy, JudgedWidths, KppEntry, Mapping, MappingData, MethodResults,
+    PopulationSummary, ProposerResults, RandomChips, Reproduction, ReproductionColumn,
+    ReproductionRow, Results, RoundingErrors, RunCommand, SearchResults, SearchRun, SearchSummary,
+    ShownExchange, ShownSegment, ShownSequence, SimulatedLayer, Simulation, StoreChanges,
+    StoreQuestions, StoreReport, StudyCell, StudyModel, StudyPoint, StudyTask, SweepPoint, Timing,
+    Transfer, TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -345,6 +346,89 @@ pub(crate) fn store() -> StoreReport {
             ideal: 0.9,
             chips,
         }),
+        timing: Timing::default(),
+    }
+}
+
+/// Two people, two tasks and a history of eight: retrieval is ahead of LoRA by 0.2 in the first task, behind by as much in the second, where LoRA
+/// learns longer without loss.
+pub(crate) fn edge_study() -> EdgeStudy {
+    let cell = |task: &str, method: &str, qualities: &[f64]| {
+        let learns = qualities.len() > 1;
+        let point = |(place, quality): (usize, &f64)| StudyPoint {
+            steps: if learns { 4 << place } else { 0 },
+            operations: if learns {
+                1e6 * (place + 1) as f64
+            } else {
+                0.0
+            },
+            loss: learns.then_some(1.5),
+            quality: vec![quality - 0.1, quality + 0.1],
+        };
+        StudyCell {
+            model: "small".into(),
+            compression: "fp32".into(),
+            chip: "ideal".into(),
+            task: task.into(),
+            method: method.into(),
+            history: if method == "none" { 0 } else { 8 },
+            rate: learns.then_some(0.01),
+            learning_bytes: if learns { 5_000 } else { 1_500 },
+            answering_bytes: 1_500,
+            answer_operations: 1e5,
+            points: qualities.iter().enumerate().map(point).collect(),
+        }
+    };
+    let noisy = StudyCell {
+        chip: "gaussian-0.1".into(),
+        ..cell("citation", "rag", &[0.6])
+    };
+    EdgeStudy {
+        schema: EdgeStudy::SCHEMA.into(),
+        version: "0.1.0".into(),
+        commit: None,
+        reproduce: "crossburn study edge-llm study.toml".into(),
+        config: json!({"seed": 1, "people": 2}),
+        made_by: "study edge-llm".into(),
+        people: 2,
+        questions: 10,
+        operations_per_second: 1e9,
+        tasks: [("citation", "accuracy"), ("title", "ROUGE-L")]
+            .map(|(name, metric)| StudyTask {
+                name: name.into(),
+                metric: metric.into(),
+            })
+            .into(),
+        models: vec![StudyModel {
+            name: "small".into(),
+            compression: "fp32".into(),
+            parameters: 250,
+            bytes: 1_000,
+        }],
+        cells: vec![
+            cell("citation", "none", &[0.4]),
+            cell("citation", "rag", &[0.8]),
+            cell("citation", "lora", &[0.7, 0.6]),
+            cell("title", "none", &[0.2]),
+            cell("title", "rag", &[0.4]),
+            cell("title", "lora", &[0.5, 0.6]),
+            noisy,
+        ],
+        left_out: vec!["large, fp32, ideal, title, lora, 8: 9000000 bytes".into()],
+        rounding: vec![RoundingErrors {
+            model: "small".into(),
+            bits: 4,
+            ratios: vec![0.4, 0.6],
+        }],
+        claims: vec![Claim {
+            what: "A1: both win somewhere".into(),
+            expected: "above 0".into(),
+            measured: vec![-20.0, 20.0],
+            mean: 20.0,
+            interval: Some([20.0, 20.0]),
+            verdict: Verdict::Holds,
+        }],
+        not_measured: vec!["A5: LoRA is at least as good as prompt tuning at equal steps".into()],
         timing: Timing::default(),
     }
 }

@@ -15,6 +15,7 @@
 //! | `simulation/` | `ecg simulate` | [`Simulation`] |
 //! | `search/` | `search` | [`SearchResults`] |
 //! | `store/` | `rag index` | [`StoreReport`] |
+//! | `edge_study/` | `study edge-llm`, `reproduce edge-llm` | [`EdgeStudy`] |
 //!
 //! A new kind implements [`Document`] with the parts of [`draw`], and has a line in `registry.rs`.
 //!
@@ -35,9 +36,10 @@ mod atomic;
 mod check;
 mod document;
 pub mod draw;
+mod edge_study;
 mod error;
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 mod last_version;
 mod mapping;
 pub(crate) mod registry;
@@ -51,6 +53,8 @@ mod widths;
 mod worst_case;
 
 pub use document::{Document, Origin, Timing};
+pub use edge_study::{EdgeStudy, RoundingErrors, StudyCell, StudyModel, StudyPoint, StudyTask};
+pub(crate) use edge_study::{interval, interval_of, mean};
 pub use error::ReportError;
 pub use mapping::{Mapping, MappingData};
 pub use reproduction::{Claim, Reproduction, ReproductionColumn, ReproductionRow, Verdict};

@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::document::{Document, read_text, stated};
 use super::run_folder::write_run;
 use super::{
-    Mapping, ReportError, Reproduction, Results, SearchResults, Simulation, StoreReport, Widths,
-    WorstCaseResults,
+    EdgeStudy, Mapping, ReportError, Reproduction, Results, SearchResults, Simulation, StoreReport,
+    Widths, WorstCaseResults,
 };
 
 /// Every kind of document: a new one is a line here.
-static KINDS: [Kind; 8] = [
+static KINDS: [Kind; 9] = [
     Kind::of::<Results>(),
     Kind::of::<Mapping>(),
     Kind::of::<WorstCaseResults>(),
@@ -21,6 +21,7 @@ static KINDS: [Kind; 8] = [
     Kind::of::<Simulation>(),
     Kind::of::<SearchResults>(),
     Kind::of::<StoreReport>(),
+    Kind::of::<EdgeStudy>(),
 ];
 
 /// A document whose kind is known at run time only.
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_written_read_and_written_again_byte_by_byte() {
-        let documents: [Box<dyn AnyDocument>; 8] = [
+        let documents: [Box<dyn AnyDocument>; 9] = [
             Box::new(example::results()),
             Box::new(example::mapping()),
             Box::new(example::worst_case()),
@@ -150,6 +151,7 @@ mod tests {
             Box::new(example::simulation()),
             Box::new(example::search()),
             Box::new(example::store()),
+            Box::new(example::edge_study()),
         ];
         let mut seen = BTreeSet::new();
         for document in documents {

@@ -70,7 +70,7 @@ pub use task::{
     Retrieval, RetrievalConfig, Role, Rows, ScannedSlices, Searched, SegmentScale, Segments,
     Sequence, Shape, Slices, Surrogate, SurrogateList, Tally, Task, TaskConfig, TaskParts, Trace,
     Triplets, Vote, Voter, WithTask, auprc, auroc, contest_score, contest_score_2023,
-    kept_threshold, margin_loss, stored_prompts,
+    kept_threshold, margin_loss, personalisation, stored_prompts,
 };
 pub use task::{
     Bias, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head, Sampling, Verification,

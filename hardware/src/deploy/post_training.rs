@@ -22,7 +22,7 @@ pub struct PostTraining {
 }
 
 /// The moments of the inputs of one weight, one for each of its matrices.
-type Watched = Arc<Mutex<Vec<InputMoments>>>;
+pub(super) type Watched = Arc<Mutex<Vec<InputMoments>>>;
 
 impl PostTraining {
     /// `network`, in evaluation mode, with its weights on the grids that `plan` gives them; those that it prunes are zero.
@@ -122,7 +122,7 @@ impl PostTraining {
 }
 
 /// The moments of the inputs of every weight of `selected` that `run` used, under the path that `first` gives.
-fn watch<M: Module>(
+pub(super) fn watch<M: Module>(
     network: &M,
     selected: &BTreeSet<String>,
     first: impl Fn(&str) -> String,

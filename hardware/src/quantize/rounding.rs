@@ -111,6 +111,18 @@ impl InputMoments {
         self.rows
     }
 
+    /// The sum over the inputs `x` of `(w · x)²`, for one row of as many weights as the matrix has columns.
+    pub(crate) fn squared_outputs(&self, row: &[f64]) -> f64 {
+        let products = row.iter().enumerate().map(|(i, left)| {
+            let sums = row
+                .iter()
+                .enumerate()
+                .map(|(j, right)| self.sums[(i, j)] * right);
+            left * sums.sum::<f64>()
+        });
+        products.sum()
+    }
+
     /// The lower factor `L` of `H⁻¹ = L Lᵀ`; `L = Uᵀ`.
     fn factor(&self, damping: f64) -> Result<Mat<f64>, HardwareError> {
         let inputs = self.sums.nrows();

@@ -8,7 +8,7 @@ use crate::report::{Claim, Verdict};
 
 /// What a claim expects of a mean.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Expected {
+pub(crate) enum Expected {
     AtLeast(f64),
     AtMost(f64),
     Between(f64, f64),
@@ -16,7 +16,7 @@ pub(super) enum Expected {
 
 impl Expected {
     /// By the whole interval of the mean, or by the mean where one training has none.
-    fn verdict(self, mean: f64, interval: Option<[f64; 2]>) -> Verdict {
+    pub(crate) fn verdict(self, mean: f64, interval: Option<[f64; 2]>) -> Verdict {
         let [low, high] = interval.unwrap_or([mean, mean]);
         let (least, most) = match self {
             Self::AtLeast(least) => (least, f64::INFINITY),

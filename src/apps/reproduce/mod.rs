@@ -3,7 +3,7 @@
 //! A cell is one training and its judgement; finished cells are kept, so an interrupted experiment goes on where it was.
 
 mod cells;
-mod claim;
+pub(crate) mod claim;
 mod ecg;
 mod frcsyn;
 mod kpp;

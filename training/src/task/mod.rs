@@ -53,11 +53,11 @@ pub use classification::{
 pub use confusion::Confusion;
 pub use figures::{Chart, Figures, Picture, PictureRow, Pictures, Shape, Trace};
 pub use kept_threshold::kept_threshold;
-pub use language_modelling::stored_prompts;
 pub use language_modelling::{
     LanguageMetric, LanguageModelling, LanguageModellingConfig, Rows, Sequence,
 };
 pub(crate) use language_modelling::{Limits, sequences};
+pub use language_modelling::{personalisation, stored_prompts};
 pub use lesion::{
     CorruptionNoise, LesionConfig, LesionDetection, LesionMaps, LesionMetric, Reconstruction,
     ScannedSlices, Slices,

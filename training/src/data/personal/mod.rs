@@ -15,9 +15,11 @@
 //! line that describes that person. So it learns that people differ, and to infer how.
 
 mod example;
+mod profile;
 pub(super) mod source;
 mod user;
 mod words;
 
 pub use example::{Example, ExampleKind, session};
+pub use profile::Profile;
 pub use user::User;

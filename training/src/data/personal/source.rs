@@ -17,11 +17,11 @@ const MOST_SESSIONS: u64 = 1_000_000;
 /// Where the users of the test text start: far after those of the training text.
 const FIRST_TEST: u64 = 1 << 40;
 /// Where the users of `person` start: no session is theirs.
-const FIRST_PERSON: u64 = 1 << 41;
+pub(super) const FIRST_PERSON: u64 = 1 << 41;
 /// Examples of one user to learn from and to be judged by.
 const EXAMPLES: (u64, u64) = (200, 100);
 /// Where the test examples of a user start.
-const FIRST_TEST_EXAMPLE: u64 = 1 << 20;
+pub(super) const FIRST_TEST_EXAMPLE: u64 = 1 << 20;
 
 pub(in crate::data) const CROWD: Kind = Kind {
     name: "personal",

@@ -162,7 +162,7 @@ impl Answers {
 }
 
 /// Every token of `tokenizer` in whose text a line ends.
-fn line_ends(tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>, TrainingError> {
+pub(super) fn line_ends(tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>, TrainingError> {
     let mut found = Vec::new();
     for token in 0..tokenizer.tokens() as u32 {
         if tokenizer.decode(&[token])?.contains('\n') {

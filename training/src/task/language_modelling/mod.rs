@@ -3,6 +3,7 @@
 mod answers;
 mod config;
 mod parts;
+pub mod personalisation;
 mod rouge;
 mod sequences;
 pub mod stored_prompts;

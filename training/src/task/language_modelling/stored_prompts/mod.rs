@@ -37,18 +37,18 @@ pub use tuning::{PromptTuning, Stored};
 
 /// A copy of `module` on a device with autodiff that takes no gradient. Every thread needs one of its own: graphs of one tensor wait for each
 /// other.
-fn resting<M: Module>(module: &M) -> M {
+pub(super) fn resting<M: Module>(module: &M) -> M {
     module.valid().freeze().train()
 }
 
-/// Refuses a loss that is not finite; steps count from 0.
+/// The number that a loss is; one that is not finite is refused. Steps count from 0.
 ///
 /// # Errors
 /// [`TrainingError::Diverged`].
-fn finite_loss(loss: &Tensor<1>, step: u64) -> Result<(), TrainingError> {
+pub(super) fn finite_loss(loss: &Tensor<1>, step: u64) -> Result<f64, TrainingError> {
     let loss = f64::from(loss.clone().into_scalar::<f32>());
     match loss.is_finite() {
-        true => Ok(()),
+        true => Ok(loss),
         false => Err(TrainingError::Diverged {
             epoch: 1,
             step: step as usize + 1,

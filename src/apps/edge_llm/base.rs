@@ -1,0 +1,227 @@
+//! The models that become personal: trained or shipped, in every compressed form.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use crossburn_checkpoints::{
+    LanguageModel, Tokenizer, load_weights, save_weights, write_shipped_model,
+};
+use crossburn_hardware::deploy::output_errors;
+use crossburn_models::decoder::{Decoder, DecoderConfig};
+use crossburn_models::initialize;
+use crossburn_noise::{matrix_weights, path_hash};
+use crossburn_training::data::personal::session;
+use crossburn_training::{
+    LanguageModelling, OptimizerConfig, Recipe, Run, Schedule, Selection, Sequence, TrainingConfig,
+    train,
+};
+
+use super::compression::Compression;
+use super::conditions::Condition;
+use super::study_file::{Sizes, StudyFile, VOCABULARY};
+use crate::apps::study::StudyObserver;
+use crate::apps::workplace::Workplace;
+use crate::report::RoundingErrors;
+
+/// Where sessions for validation and for calibration begin: after those that models are trained on.
+const OTHER_SESSIONS: [u64; 2] = [1 << 38, 1 << 39];
+/// Sessions that a training is validated on.
+const VALIDATION: u64 = 40;
+/// Bits at which GPTQ is compared with rounding to the nearest.
+const COMPARED: [u8; 2] = [3, 4];
+/// Texts of a step of training.
+const BATCH: usize = 16;
+
+/// A model in one form, without autodiff.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) decoder: Decoder,
+    /// Bytes of its weights.
+    pub(super) bytes: u64,
+}
+
+/// All models of a study in all forms that it asks for.
+#[derive(Debug)]
+pub(crate) struct Bases {
+    pub(super) tokenizer: Tokenizer,
+    pub(super) of: BTreeMap<(String, Compression), Base>,
+    /// What rounding does to the outputs of layers, model by model.
+    pub(super) rounding: Vec<RoundingErrors>,
+}
+
+impl Bases {
+    /// The models that `conditions` name; `None` where it was stopped. Models that are trained are kept in the run folder.
+    ///
+    /// # Errors
+    /// A training that diverges, files that cannot be written.
+    pub(super) fn new<O: StudyObserver>(
+        study: &StudyFile,
+        conditions: &[Condition],
+        place: &Workplace<'_>,
+        observer: &O,
+    ) -> Result<Option<Self>> {
+        let folder = place.out.join("models");
+        let shipped = folder.join("shipped");
+        write_shipped_model(&shipped)?;
+        let shipped = LanguageModel::open(&shipped)?;
+        let tokenizer = shipped.tokenizer(VOCABULARY)?;
+        let calibration = calibration(study, &tokenizer, place.device)?;
+        let names: BTreeSet<&String> = conditions.iter().map(|c| &c.model).collect();
+        let (mut of, mut rounding) = (BTreeMap::new(), Vec::new());
+        for name in names {
+            let file = study.models.get(name).context("a model is missing")?;
+            let whole = match file.trained()? {
+                None => shipped.decoder(place.device)?.module.valid(),
+                Some((config, sizes)) => {
+                    let kept = folder.join(format!("{name}.safetensors"));
+                    let maker = Maker {
+                        study,
+                        tokenizer: &tokenizer,
+                        place,
+                    };
+                    match maker.made(name, &config, sizes, &kept, observer)? {
+                        Some(decoder) => decoder,
+                        None => return Ok(None),
+                    }
+                }
+            };
+            let of_model = conditions.iter().filter(|c| c.model == *name);
+            let forms: BTreeSet<Compression> = of_model.map(|c| c.compression).collect();
+            rounding.extend(compared(name, &whole, &forms, &calibration)?);
+            for form in forms {
+                let decoder = form
+                    .of(&whole, &calibration)
+                    .with_context(|| format!("cannot make {name} {form}"))?;
+                let bytes = form.bytes(&whole);
+                of.insert((name.clone(), form), Base { decoder, bytes });
+            }
+        }
+        Ok(Some(Self {
+            tokenizer,
+            of,
+            rounding,
+        }))
+    }
+}
+
+/// Trains models.
+struct Maker<'a> {
+    study: &'a StudyFile,
+    tokenizer: &'a Tokenizer,
+    place: &'a Workplace<'a>,
+}
+
+impl Maker<'_> {
+    /// The model `name`: what an earlier run kept, where it goes on, or one that is trained now and kept.
+    fn made<O: StudyObserver>(
+        &self,
+        name: &str,
+        config: &DecoderConfig,
+        sizes: &Sizes,
+        kept: &Path,
+        observer: &O,
+    ) -> Result<Option<Decoder>> {
+        if self.place.resume && kept.exists() {
+            let room = config.init(self.place.device)?;
+            return Ok(Some(load_weights(room, kept)?));
+        }
+        let device = self.place.device.clone().autodiff();
+        let learn = self.sessions(0, sizes.sessions, config.max_positions)?;
+        let validation = self.sessions(OTHER_SESSIONS[0], VALIDATION, config.max_positions)?;
+        let recipe = Recipe {
+            training: TrainingConfig {
+                epochs: sizes.epochs,
+                batch: BATCH,
+                optimizer: OptimizerConfig::Adam {
+                    learning_rate: sizes.learning_rate,
+                    weight_decay: 0.0,
+                },
+                schedule: Schedule::Cosine {},
+                selection: Selection::Last,
+                ..TrainingConfig::default()
+            },
+            ..Recipe::own(self.study.seed)
+        };
+        let run = Run::new(&learn, &validation, &device);
+        let network = initialize(
+            config.init(&device)?,
+            self.study.seed ^ path_hash(&format!("model {name}")),
+        );
+        let mut follower = observer.training(name);
+        let trained = train(network, &recipe, &run, &mut follower)
+            .with_context(|| format!("cannot train the model `{name}`"))?;
+        if trained.interrupted {
+            return Ok(None);
+        }
+        let decoder = trained.network.valid();
+        save_weights(&decoder, kept)?;
+        Ok(Some(decoder))
+    }
+
+    /// Sessions of people, none of whom is measured, cut where they are longer than `positions`.
+    fn sessions(&self, first: u64, count: u64, positions: usize) -> Result<LanguageModelling> {
+        let of = |number| {
+            let mut tokens = self
+                .tokenizer
+                .encode(&session(self.study.seed, number), false)?;
+            tokens.truncate(positions);
+            anyhow::Ok(Sequence { tokens, first: 1 })
+        };
+        let all: Result<Vec<Sequence>> = (first..first + count).map(of).collect();
+        Ok(LanguageModelling::new(all?)?)
+    }
+}
+
+/// Sessions of other people as one batch, all cut to the length of the shortest.
+fn calibration(
+    study: &StudyFile,
+    tokenizer: &Tokenizer,
+    device: &Device,
+) -> Result<Tensor<2, Int>> {
+    let of = |number| anyhow::Ok(tokenizer.encode(&session(study.seed, number), false)?);
+    let first = OTHER_SESSIONS[1];
+    let all = first..first + study.calibration as u64;
+    let all: Vec<Vec<u32>> = all.map(of).collect::<Result<_>>()?;
+    let shortest = all.iter().map(Vec::len).min().unwrap_or(0);
+    let tokens = all.iter().flat_map(|tokens| &tokens[..shortest]);
+    let tokens: Vec<i64> = tokens.map(|token| i64::from(*token)).collect();
+    let data = TensorData::new(tokens, [all.len(), shortest]);
+    Ok(Tensor::from_data(data, device))
+}
+
+/// What both roundings do to the outputs of the layers of `whole`, where it is rounded at all.
+fn compared(
+    name: &str,
+    whole: &Decoder,
+    forms: &BTreeSet<Compression>,
+    calibration: &Tensor<2, Int>,
+) -> Result<Vec<RoundingErrors>> {
+    let rounds = |form: &Compression| matches!(form, Compression::Gptq(_));
+    if !forms.iter().any(rounds) {
+        return Ok(Vec::new());
+    }
+    let paths = matrix_weights(whole);
+    let errors = |form: Compression| {
+        let rounded = form.of(whole, calibration)?;
+        anyhow::Ok(output_errors(whole, &rounded, &paths, |decoder| {
+            decoder.forward(calibration.clone());
+        })?)
+    };
+    let at = |bits: &u8| {
+        let (gptq, nearest) = (
+            errors(Compression::Gptq(*bits))?,
+            errors(Compression::Nearest(*bits))?,
+        );
+        let ratios = nearest.iter().filter(|(_, error)| **error > 0.0);
+        let ratios = ratios.filter_map(|(path, error)| Some(gptq.get(path)? / error));
+        Ok(RoundingErrors {
+            model: name.to_string(),
+            bits: *bits,
+            ratios: ratios.collect(),
+        })
+    };
+    COMPARED.iter().map(at).collect()
+}

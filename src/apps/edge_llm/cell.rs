@@ -1,0 +1,214 @@
+//! One person under some conditions: learns, asks, is answered.
+
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail};
+use burn::module::Module;
+use burn::tensor::Device;
+use crossburn_models::decoder::{Adapter, Decoder};
+use crossburn_models::initialize;
+use crossburn_noise::{ChipSeed, manufacture, path_hash};
+use crossburn_training::data::personal::{Example, Profile};
+use crossburn_training::personalisation::{
+    AdapterTuning, AnswerMetric, Demand, ExampleMemory, PersonalTexts, TuningPoint, Writer,
+    answer_of,
+};
+use crossburn_training::{LanguageModelling, Sequence, TrainingError};
+
+use super::base::{Base, Bases};
+use super::cells::Measured;
+use super::conditions::Condition;
+use super::study_file::{StudyFile, kind_of};
+
+/// What all cells of a study share.
+#[derive(Clone, Copy)]
+pub(super) struct Laboratory<'a> {
+    pub(super) study: &'a StudyFile,
+    pub(super) bases: &'a Bases,
+    /// Without autodiff.
+    pub(super) device: &'a Device,
+    pub(super) stop: &'a AtomicBool,
+}
+
+/// A person's texts as one model is given them.
+struct Given {
+    /// One per question.
+    questions: Vec<Vec<u32>>,
+    /// One per example of the history; none where nothing learns.
+    lessons: Vec<Sequence>,
+}
+
+impl Given {
+    /// Tokens of the longest text, and of the longest answer that is learned.
+    fn longest(&self) -> [usize; 2] {
+        let lessons = self.lessons.iter();
+        let answers = lessons
+            .clone()
+            .map(|lesson| lesson.tokens.len() - lesson.first);
+        let all = lessons.map(|lesson| lesson.tokens.len());
+        let all = all.chain(self.questions.iter().map(Vec::len));
+        [all.max().unwrap_or(0), answers.max().unwrap_or(0)]
+    }
+}
+
+impl Laboratory<'_> {
+    fn base(&self, condition: &Condition) -> Result<&Base> {
+        let key = (condition.model.clone(), condition.compression);
+        self.bases.of.get(&key).context("a model is missing")
+    }
+
+    fn profile(&self, condition: &Condition, person: u64) -> Result<Profile> {
+        let sizes = [self.study.longest_history(), self.study.questions];
+        let kind = kind_of(&condition.task)?;
+        Ok(Profile::draw(self.study.seed, person, kind, sizes)?)
+    }
+
+    /// The chip of a person: the same under all conditions.
+    fn chip(&self, person: u64) -> ChipSeed {
+        ChipSeed::new(self.study.seed ^ path_hash("chips of people"), person)
+    }
+
+    fn given(&self, condition: &Condition, profile: &Profile, person: u64) -> Result<Given> {
+        let method = condition.method;
+        let history = profile.recent(condition.history);
+        let memory = match method.retrieves() {
+            true => Some(ExampleMemory::new(
+                history,
+                condition.law.variation(),
+                self.chip(person),
+            )?),
+            false => None,
+        };
+        let context = |asked: &[Example]| match &memory {
+            Some(memory) => memory.nearest(asked, self.study.retrieved),
+            None => Ok(vec![Vec::new(); asked.len()]),
+        };
+        let texts = PersonalTexts {
+            tokenizer: &self.bases.tokenizer,
+            positions: self.base(condition)?.decoder.config().max_positions,
+        };
+        let tokens = method.virtual_tokens();
+        let asked = profile.questions();
+        let further = self.study.answer_tokens + tokens;
+        let questions = asked
+            .iter()
+            .zip(context(asked)?)
+            .map(|(example, context)| texts.question(&context, example, further));
+        let questions = questions.collect::<Result<_, _>>()?;
+        let lessons = match method.learns() {
+            true => history
+                .iter()
+                .zip(context(history)?)
+                .map(|(example, context)| texts.lesson(&context, example, tokens))
+                .collect::<Result<_, _>>()?,
+            false => Vec::new(),
+        };
+        Ok(Given { questions, lessons })
+    }
+
+    /// What the cell of `condition` takes of a device, by the texts of the first person.
+    ///
+    /// # Errors
+    /// Texts that a model does not take.
+    pub(super) fn demand(&self, condition: &Condition) -> Result<Demand<'_>> {
+        let base = self.base(condition)?;
+        let given = self.given(condition, &self.profile(condition, 0)?, 0)?;
+        let [tokens, predicted] = given.longest();
+        let virtual_tokens = condition.method.virtual_tokens();
+        Ok(Demand {
+            config: base.decoder.config(),
+            weights: base.bytes,
+            method: condition.method,
+            batch: self.study.batch.min(given.lessons.len().max(1)),
+            tokens: (tokens + virtual_tokens).max(self.study.answer_tokens),
+            predicted: predicted.max(self.study.answer_tokens),
+        })
+    }
+
+    /// The cell of `person` under `condition`, learned with `rate`; `None` where it was stopped.
+    ///
+    /// # Errors
+    /// A loss that is not finite, outputs that are not, texts that the model does not take.
+    pub(super) fn measured(
+        &self,
+        condition: &Condition,
+        person: u64,
+        rate: Option<f64>,
+    ) -> Result<Option<Measured>> {
+        let base = self.base(condition)?;
+        let decoder = match condition.law.variation() {
+            Some(variation) => manufacture(&base.decoder, &variation, self.chip(person)),
+            None => base.decoder.clone(),
+        };
+        let profile = self.profile(condition, person)?;
+        let given = self.given(condition, &profile, person)?;
+        let judge = Judge {
+            metric: AnswerMetric::of(kind_of(&condition.task)?),
+            decoder: &decoder,
+            writer: Writer::new(&self.bases.tokenizer, self.study.answer_tokens)?,
+            questions: &given.questions,
+            said: profile.questions(),
+        };
+        let (Some(adapter), Some(rate)) = (condition.method.adapter(), rate) else {
+            if condition.method.learns() {
+                bail!("{condition} has no learning rate");
+            }
+            return Ok(Some(Measured {
+                quality: vec![judge.quality(None)?],
+                loss: Vec::new(),
+            }));
+        };
+        let device = self.device.clone().autodiff();
+        let key = self.study.seed ^ path_hash(&format!("adapter of person {person}"));
+        let adapter = initialize(adapter.init(decoder.config(), &device)?, key);
+        let lessons = LanguageModelling::new(given.lessons)?;
+        let tuning = AdapterTuning {
+            steps: self.study.steps.last().copied().unwrap_or(0),
+            batch: self.study.batch,
+            learning_rate: rate,
+            seed: key,
+        };
+        let mut found = Measured {
+            quality: Vec::new(),
+            loss: Vec::new(),
+        };
+        let mut told = |point: TuningPoint<'_>| {
+            found
+                .quality
+                .push(judge.quality(Some(&point.adapter.valid()))?);
+            found.loss.push(point.loss);
+            Ok(())
+        };
+        let learned = tuning.tune(
+            (&decoder.clone().train(), &device),
+            adapter,
+            &lessons,
+            (&self.study.steps, &mut told),
+            self.stop,
+        )?;
+        Ok(learned.map(|_| found))
+    }
+}
+
+/// Asks a person's questions.
+struct Judge<'a> {
+    metric: AnswerMetric,
+    decoder: &'a Decoder,
+    writer: Writer<'a>,
+    questions: &'a [Vec<u32>],
+    said: &'a [Example],
+}
+
+impl Judge<'_> {
+    /// How good the answers are: 0 the worst, 1 the best.
+    fn quality(&self, adapter: Option<&Adapter>) -> Result<f64, TrainingError> {
+        let answers = self.writer.answers(self.decoder, adapter, self.questions)?;
+        let said = self
+            .said
+            .iter()
+            .map(|example| answer_of(&example.completion));
+        let pairs: Vec<(&str, &str)> = answers.iter().map(String::as_str).zip(said).collect();
+        let value = self.metric.value(&pairs);
+        Ok(self.metric.quality(value.unwrap_or(f64::NAN)))
+    }
+}

@@ -1,0 +1,434 @@
+//! What the guidelines claim, A1 to A6, on the cells of a study.
+
+use anyhow::{Result, bail};
+
+use crate::apps::reproduce::claim::Expected;
+use crate::report::{Claim, EdgeStudy, StudyCell, interval, interval_of, mean};
+
+/// Histories that are short.
+const SHORT: u64 = 32;
+/// The shortest history that a claim is about.
+const COLD: u64 = 8;
+/// Quality that counts as the same: one hundredth.
+const SAME: f64 = 0.01;
+
+/// Numbers of people under one condition.
+type People = Vec<f64>;
+
+/// The claims, and those that the study has no cells for.
+///
+/// # Errors
+/// A number that is not finite.
+pub(super) fn claims(study: &EdgeStudy) -> Result<(Vec<Claim>, Vec<String>)> {
+    let all = [
+        (
+            "A1: the better of LoRA and retrieval changes with the task",
+            crossover(study)?,
+        ),
+        (
+            "A2: quality is highest before the last budget",
+            early_best(study)?,
+        ),
+        (
+            "A3: LoRA on 4 bits is as good as on 32, at equal model",
+            compressed(study)?,
+        ),
+        (
+            "A3: LoRA on 4 bits is as good as on a smaller model of 32 bits, at equal memory",
+            equal_memory(study)?,
+        ),
+        (
+            "A4: with a history of 8 retrieval gains more than LoRA",
+            cold_start(study)?,
+        ),
+        (
+            "A4: the gain of LoRA rises with the history",
+            rising_gain(study)?,
+        ),
+        (
+            "A5: LoRA is at least as good as prompt tuning at equal steps",
+            over_prompt(study)?,
+        ),
+        (
+            "A6: GPTQ against rounding to the nearest, 4 bits",
+            rounding(study, 4)?,
+        ),
+        (
+            "A6: GPTQ against rounding to the nearest, 3 bits",
+            rounding(study, 3)?,
+        ),
+    ];
+    let (mut claims, mut missing) = (Vec::new(), Vec::new());
+    for (name, claim) in all {
+        match claim {
+            Some(claim) => claims.push(Claim {
+                what: format!("{name}: {}", claim.what),
+                ..claim
+            }),
+            None => missing.push(name.to_string()),
+        }
+    }
+    Ok((claims, missing))
+}
+
+/// A claim on what `statistic` says of all people, with its bootstrap interval. `measured` is what the document shows of each person.
+fn judged(
+    what: &str,
+    expected: (Expected, &str),
+    measured: Vec<f64>,
+    people: usize,
+    statistic: &dyn Fn(&[usize]) -> f64,
+) -> Result<Option<Claim>> {
+    let all: Vec<usize> = (0..people).collect();
+    let found = statistic(&all);
+    if !found.is_finite() {
+        bail!("no number for the claim `{what}`");
+    }
+    let interval = interval_of(people, statistic);
+    Ok(Some(Claim {
+        what: what.to_string(),
+        expected: expected.1.to_string(),
+        verdict: expected.0.verdict(found, interval),
+        measured,
+        mean: found,
+        interval,
+    }))
+}
+
+/// A claim on the mean over people.
+fn of_mean(what: &str, expected: (Expected, &str), measured: People) -> Result<Option<Claim>> {
+    let values = measured.clone();
+    judged(what, expected, measured, values.len(), &|sample| {
+        at(&values, sample)
+    })
+}
+
+/// The mean over a sample of people.
+fn at(values: &[f64], sample: &[usize]) -> f64 {
+    sample.iter().map(|person| values[*person]).sum::<f64>() / sample.len().max(1) as f64
+}
+
+/// `left` less `right`, person by person.
+fn less(left: &[f64], right: &[f64]) -> People {
+    left.iter().zip(right).map(|(a, b)| a - b).collect()
+}
+
+/// The mean of several numbers of every person; `None` of no number.
+fn mean_of(all: &[People]) -> Option<People> {
+    let first = all.first()?;
+    let person =
+        |person: usize| all.iter().map(|values| values[person]).sum::<f64>() / all.len() as f64;
+    Some((0..first.len()).map(person).collect())
+}
+
+/// The plain cell of the main model.
+fn plain<'a>(
+    study: &'a EdgeStudy,
+    task: &str,
+    method: &str,
+    history: u64,
+) -> Option<&'a StudyCell> {
+    let mut cells = study.plain(study.main_model());
+    cells.find(|cell| cell.task == task && cell.method == method && cell.history == history)
+}
+
+/// What `method` gains over the model as it is, for every task that has both; `None` where no task has.
+fn gains(study: &EdgeStudy, method: &str, history: u64) -> Option<People> {
+    let gain = |task: &crate::report::StudyTask| {
+        let with = plain(study, &task.name, method, history)?;
+        let without = plain(study, &task.name, "none", 0)?;
+        Some(less(with.last(), without.last()))
+    };
+    let all: Vec<People> = study.tasks.iter().filter_map(gain).collect();
+    mean_of(&all)
+}
+
+/// A1. How far LoRA is ahead where it is most, and behind where it is least: the smaller of both. Above 0 both win somewhere.
+fn crossover(study: &EdgeStudy) -> Result<Option<Claim>> {
+    let Some(history) = study.histories().into_iter().max() else {
+        return Ok(None);
+    };
+    let ahead: Vec<People> = study
+        .tasks
+        .iter()
+        .filter_map(|task| {
+            let lora = plain(study, &task.name, "lora", history)?;
+            let rag = plain(study, &task.name, "rag", history)?;
+            Some(less(lora.last(), rag.last()))
+        })
+        .collect();
+    let (Some(first), true) = (ahead.first(), ahead.len() > 1) else {
+        return Ok(None);
+    };
+    let statistic = |sample: &[usize]| {
+        let means = ahead.iter().map(|people| at(people, sample));
+        let (low, high) = means.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), mean| {
+            (low.min(mean), high.max(mean))
+        });
+        100.0 * high.min(-low)
+    };
+    judged(
+        "hundredths that each wins by where it wins most, the smaller of both",
+        (
+            Expected::AtLeast(f64::MIN_POSITIVE),
+            "above 0: both win somewhere",
+        ),
+        ahead.iter().map(|people| 100.0 * mean(people)).collect(),
+        first.len(),
+        &statistic,
+    )
+}
+
+/// A2. The share of learning methods, tasks and short histories whose mean quality is highest before the last budget.
+fn early_best(study: &EdgeStudy) -> Result<Option<Claim>> {
+    let curves: Vec<&StudyCell> = study
+        .plain(study.main_model())
+        .filter(|cell| cell.rate.is_some() && cell.history <= SHORT && cell.points.len() > 1)
+        .collect();
+    if curves.is_empty() {
+        return Ok(None);
+    }
+    let early = |cell: &StudyCell, sample: &[usize]| {
+        let means: Vec<f64> = cell
+            .points
+            .iter()
+            .map(|point| at(&point.quality, sample))
+            .collect();
+        let (last, before) = match means.split_last() {
+            Some((last, before)) => (*last, before),
+            None => return 0.0,
+        };
+        f64::from(u8::from(before.iter().any(|mean| *mean > last)))
+    };
+    let share = |sample: &[usize]| {
+        curves.iter().map(|cell| early(cell, sample)).sum::<f64>() / curves.len() as f64
+    };
+    let everybody: Vec<usize> = (0..study.people as usize).collect();
+    judged(
+        &format!(
+            "share of {} cells with a history up to {SHORT}",
+            curves.len()
+        ),
+        (Expected::AtLeast(0.5), "≥ 0.5: in most cells"),
+        curves.iter().map(|cell| early(cell, &everybody)).collect(),
+        study.people as usize,
+        &share,
+    )
+}
+
+/// The share of `pairs` in which the mean of the first is no more than [`SAME`] below that of the second.
+fn as_good(
+    study: &EdgeStudy,
+    what: &str,
+    expected: (Expected, &str),
+    pairs: &[(&StudyCell, &StudyCell)],
+) -> Result<Option<Claim>> {
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    let ahead: Vec<People> = pairs
+        .iter()
+        .map(|(a, b)| less(a.last(), b.last()))
+        .collect();
+    let share = |sample: &[usize]| {
+        let good = ahead.iter().filter(|people| at(people, sample) >= -SAME);
+        good.count() as f64 / ahead.len() as f64
+    };
+    judged(
+        &format!("share of {} cells, {what}", pairs.len()),
+        expected,
+        ahead.iter().map(|people| mean(people)).collect(),
+        study.people as usize,
+        &share,
+    )
+}
+
+fn tuned<'a>(study: &'a EdgeStudy, compression: &'a str) -> impl Iterator<Item = &'a StudyCell> {
+    study.cells.iter().filter(move |cell| {
+        cell.method == "lora"
+            && cell.chip == "ideal"
+            && cell.compression == compression
+            && cell.history <= SHORT
+    })
+}
+
+fn same_question(left: &StudyCell, right: &StudyCell) -> bool {
+    left.task == right.task && left.history == right.history
+}
+
+/// A3 at equal model.
+fn compressed(study: &EdgeStudy) -> Result<Option<Claim>> {
+    let of_whole = |small: &'_ StudyCell| {
+        tuned(study, "fp32").find(|whole| whole.model == small.model && same_question(whole, small))
+    };
+    let pairs: Vec<_> = tuned(study, "gptq-4")
+        .filter_map(|small| Some((small, of_whole(small)?)))
+        .collect();
+    as_good(
+        study,
+        "within a hundredth or better",
+        (Expected::AtLeast(1.0 / 3.0), "≥ 1/3"),
+        &pairs,
+    )
+}
+
+/// A3 at equal memory: a compressed model that takes no more memory for answering than a smaller one in full precision.
+fn equal_memory(study: &EdgeStudy) -> Result<Option<Claim>> {
+    let pairs = tuned(study, "gptq-4").flat_map(|small| {
+        let others = tuned(study, "fp32").filter(move |whole| {
+            whole.model != small.model
+                && same_question(whole, small)
+                && small.answering_bytes <= whole.answering_bytes
+        });
+        others.map(move |whole| (small, whole))
+    });
+    as_good(
+        study,
+        "that take no more memory for answering",
+        (Expected::AtLeast(0.5), "≥ 0.5: in most cells"),
+        &pairs.collect::<Vec<_>>(),
+    )
+}
+
+/// A4 for a user of few texts.
+fn cold_start(study: &EdgeStudy) -> Result<Option<Claim>> {
+    let (Some(rag), Some(lora)) = (gains(study, "rag", COLD), gains(study, "lora", COLD)) else {
+        return Ok(None);
+    };
+    of_mean(
+        "hundredths, mean over tasks",
+        (Expected::AtLeast(f64::MIN_POSITIVE), "above 0"),
+        less(&rag, &lora)
+            .iter()
+            .map(|ahead| 100.0 * ahead)
+            .collect(),
+    )
+}
+
+/// A4 for growing histories.
+fn rising_gain(study: &EdgeStudy) -> Result<Option<Claim>> {
+    let gains: Vec<People> = study
+        .histories()
+        .into_iter()
+        .filter_map(|history| gains(study, "lora", history))
+        .collect();
+    // Two numbers are in one order or the other.
+    let (Some(first), true) = (gains.first(), gains.len() > 2) else {
+        return Ok(None);
+    };
+    judged(
+        "rank correlation of history and gain, mean over tasks",
+        (Expected::AtLeast(0.7), "> 0.7"),
+        gains.iter().map(|people| mean(people)).collect(),
+        first.len(),
+        &|sample| {
+            let means: Vec<f64> = gains.iter().map(|people| at(people, sample)).collect();
+            spearman_with_order(&means)
+        },
+    )
+}
+
+/// Spearman's correlation of `values` with their places; equal values share their mean rank.
+fn spearman_with_order(values: &[f64]) -> f64 {
+    let rank = |value: f64| {
+        let below = values.iter().filter(|other| **other < value).count() as f64;
+        let same = values.iter().filter(|other| **other == value).count() as f64;
+        below + 0.5 * (same - 1.0)
+    };
+    let middle = 0.5 * (values.len() as f64 - 1.0);
+    let pairs = values
+        .iter()
+        .enumerate()
+        .map(|(place, value)| (place as f64 - middle, rank(*value) - middle));
+    let (mut both, mut left, mut right) = (0.0, 0.0, 0.0);
+    for (a, b) in pairs {
+        both += a * b;
+        left += a * a;
+        right += b * b;
+    }
+    match left * right > 0.0 {
+        true => both / f64::sqrt(left * right),
+        false => 0.0,
+    }
+}
+
+/// A5.
+fn over_prompt(study: &EdgeStudy) -> Result<Option<Claim>> {
+    let mut ahead = Vec::new();
+    for task in &study.tasks {
+        for history in study.histories() {
+            let (Some(lora), Some(prompt)) = (
+                plain(study, &task.name, "lora", history),
+                plain(study, &task.name, "prompt", history),
+            ) else {
+                continue;
+            };
+            let points = lora.points.iter().zip(&prompt.points);
+            ahead.extend(points.map(|(lora, prompt)| less(&lora.quality, &prompt.quality)));
+        }
+    }
+    let Some(people) = mean_of(&ahead) else {
+        return Ok(None);
+    };
+    of_mean(
+        "hundredths, mean over tasks, histories and budgets",
+        (Expected::AtLeast(0.0), "≥ 0"),
+        people.iter().map(|ahead| 100.0 * ahead).collect(),
+    )
+}
+
+/// A6: layers are the repetitions.
+fn rounding(study: &EdgeStudy, bits: u8) -> Result<Option<Claim>> {
+    let rows = study.rounding.iter().filter(|row| row.bits == bits);
+    let ratios: Vec<f64> = rows.flat_map(|row| row.ratios.iter().copied()).collect();
+    if ratios.is_empty() {
+        return Ok(None);
+    }
+    let found = mean(&ratios);
+    let interval = interval(&ratios);
+    Ok(Some(Claim {
+        what: format!("ratio of squared errors, mean over {} layers", ratios.len()),
+        expected: "≤ 0.7".to_string(),
+        verdict: Expected::AtMost(0.7).verdict(found, interval),
+        measured: ratios,
+        mean: found,
+        interval,
+    }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::report::{Verdict, example};
+
+    #[test]
+    fn ranks_are_correlated_as_by_hand() {
+        assert_eq!(spearman_with_order(&[0.1, 0.2, 0.4]), 1.0);
+        assert_eq!(spearman_with_order(&[0.4, 0.2, 0.1]), -1.0);
+        // Places -1, 0, 1 with ranks 1, -1, 0: -1 / 2.
+        assert_eq!(spearman_with_order(&[0.4, 0.1, 0.2]), -0.5);
+        assert_eq!(spearman_with_order(&[0.3, 0.3, 0.3]), 0.0);
+    }
+
+    #[test]
+    fn a_study_is_judged_by_the_cells_that_it_has() {
+        let study = example::edge_study();
+        let (claims, missing) = claims(&study).unwrap();
+        let found = |name: &str| {
+            claims
+                .iter()
+                .find(|claim| claim.what.starts_with(name))
+                .unwrap()
+        };
+        // The example: retrieval is 20 hundredths ahead of LoRA in one task and 20 behind in the other.
+        let first = found("A1");
+        assert!((first.mean - 20.0).abs() < 1e-9, "{first:?}");
+        assert_eq!(first.verdict, Verdict::Holds);
+        // LoRA is best after the first of two budgets in one of two tasks.
+        assert!((found("A2").mean - 0.5).abs() < 1e-9);
+        assert!((found("A6: GPTQ against rounding to the nearest, 4").mean - 0.5).abs() < 1e-9);
+        let missing_a5 = missing.iter().any(|claim| claim.starts_with("A5"));
+        assert!(missing_a5, "{missing:?}");
+    }
+}

@@ -1,0 +1,98 @@
+//! What is measured: every combination of every grid, once.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crossburn_training::personalisation::LearningMethod;
+
+use super::compression::Compression;
+use super::law::Law;
+use super::study_file::StudyFile;
+
+/// Everything that decides over a cell but the person.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Condition {
+    pub(super) model: String,
+    pub(super) compression: Compression,
+    pub(super) law: Law,
+    /// The name of the kind of examples.
+    pub(super) task: String,
+    pub(super) method: LearningMethod,
+    /// Examples that the method is given; 0 of one that uses none.
+    pub(super) history: usize,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            model,
+            compression,
+            law,
+            task,
+            method,
+            history,
+        } = self;
+        write!(
+            f,
+            "{model}, {compression}, {law}, {task}, {method}, {history}"
+        )
+    }
+}
+
+impl StudyFile {
+    /// All conditions in a fixed order.
+    ///
+    /// # Errors
+    /// A task that does not exist.
+    pub(super) fn conditions(&self) -> anyhow::Result<Vec<Condition>> {
+        let mut all = BTreeSet::new();
+        for grid in &self.grids {
+            for (model, compression) in pairs(&grid.models, &grid.compressions) {
+                for (law, task) in pairs(&grid.chips, &grid.tasks) {
+                    let task = super::kind_of(task)?.name();
+                    for (method, history) in pairs(&grid.methods, &grid.histories) {
+                        all.insert(Condition {
+                            model: model.clone(),
+                            compression: *compression,
+                            law: law.clone(),
+                            task: task.to_string(),
+                            method: *method,
+                            history: match method {
+                                LearningMethod::None => 0,
+                                _ => *history,
+                            },
+                        });
+                    }
+                }
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+}
+
+/// Every one of `left` with every one of `right`.
+fn pairs<'a, A, B>(left: &'a [A], right: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B)> {
+    left.iter()
+        .flat_map(move |left| right.iter().map(move |right| (left, right)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_combination_is_measured_once() {
+        let tiny = StudyFile::open("tiny").unwrap();
+        let found = tiny.conditions().unwrap();
+        // Two tasks, three methods with two histories, and one that uses no history.
+        assert_eq!(found.len(), 2 * (3 * 2 + 1));
+        assert_eq!(
+            found[0].to_string(),
+            "shipped, fp32, ideal, citation, none, 0"
+        );
+        let mut twice = tiny.clone();
+        twice.grids.extend(tiny.grids.clone());
+        assert_eq!(twice.conditions().unwrap(), found);
+    }
+}

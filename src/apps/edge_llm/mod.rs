@@ -1,0 +1,28 @@
+//! Which way to make a language model personal suits which device? A study of methods, models, compressions, chips and histories, and what
+//! follows from it for a device of one's own.
+//!
+//! ```text
+//! STUDY.toml ─▶ StudyFile ─▶ Bases: models, trained, compressed ─▶ cells: one person, one condition ─▶ EdgeStudy, the document
+//!                                                                                                     └─▶ recommend
+//! ```
+//!
+//! # Source
+//! Qin et al., "Empirical guidelines for deploying LLMs onto resource-constrained edge devices", ACM TODAES 30(5), 2025
+//! (arXiv 2406.03777). Models, people and texts are our own, and small.
+
+mod base;
+mod cell;
+mod cells;
+mod claims;
+mod compression;
+mod conditions;
+mod law;
+mod rates;
+mod recommend;
+mod study;
+mod study_file;
+
+pub(crate) use recommend::{Asked, Choice, Recommendation, recommend};
+pub(crate) use study::{StudyPlace, config, run};
+pub(crate) use study_file::StudyFile;
+use study_file::kind_of;

@@ -1,0 +1,333 @@
+//! The study: models, learning rates, every person under every condition, and the document of it all.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Result, bail};
+use burn::module::Module;
+use crossburn_training::data::personal::ExampleKind;
+use crossburn_training::personalisation::{AnswerMetric, LearningMethod};
+use serde_json::{Value, json};
+
+use super::base::{Base, Bases};
+use super::cell::Laboratory;
+use super::cells::{CellStore, Measured};
+use super::claims::claims;
+use super::compression::Compression;
+use super::conditions::Condition;
+use super::rates::{chosen, rate_of, trials};
+use super::study_file::{StudyFile, kind_of};
+use crate::apps::lanes::in_lanes;
+use crate::apps::study::{Clock, StudyObserver, json, version};
+use crate::apps::workplace::Workplace;
+use crate::report::{Document, EdgeStudy, StudyCell, StudyModel, StudyPoint, StudyTask};
+
+/// Where a study runs.
+#[derive(Clone, Copy)]
+pub(crate) struct StudyPlace<'a> {
+    pub(crate) work: Workplace<'a>,
+    /// People at a time.
+    pub(crate) lanes: usize,
+    /// The verb that runs it.
+    pub(crate) made_by: &'a str,
+}
+
+/// One person under some conditions of one model and task, each with its learning rate.
+struct Job {
+    person: u64,
+    cells: Vec<(String, Condition, Option<f64>)>,
+}
+
+/// What a condition takes of a device, predicted.
+#[derive(Clone, Copy)]
+struct Predicted {
+    learning_bytes: u64,
+    answering_bytes: u64,
+    step_operations: f64,
+    answer_operations: f64,
+}
+
+/// The settings of `study`, as its document holds them.
+///
+/// # Errors
+/// Settings that have no form in JSON.
+pub(crate) fn config(study: &StudyFile) -> Result<Value> {
+    json(study)
+}
+
+/// Runs `study`; `None` where it was stopped, with its finished cells kept.
+///
+/// # Errors
+/// Finished cells of other settings, a device that no cell fits, a training that diverges.
+pub(crate) fn run<O: StudyObserver>(
+    study: &StudyFile,
+    place: &StudyPlace<'_>,
+    observer: &O,
+) -> Result<Option<EdgeStudy>> {
+    let mut clock = Clock::new();
+    let mut of = config(study)?;
+    // More people and other grids are more of the same, as long as no question moves into a history.
+    for key in ["people", "grid", "device"] {
+        of[key].take();
+    }
+    of["longest_history"] = json!(study.longest_history());
+    of["rates"]["model"] = json!(study.grids.first().and_then(|grid| grid.models.first()));
+    let store = CellStore::open(place.work.out, of, place.work.resume)?;
+    let conditions = study.conditions()?;
+    let bases = clock.time("models", || {
+        Bases::new(study, &conditions, &place.work, observer)
+    })?;
+    match bases {
+        Some(bases) => measure(study, &bases, place, (store, conditions, clock)),
+        None => Ok(None),
+    }
+}
+
+/// Every cell that fits, and the document.
+fn measure(
+    study: &StudyFile,
+    bases: &Bases,
+    place: &StudyPlace<'_>,
+    (store, conditions, mut clock): (CellStore, Vec<Condition>, Clock),
+) -> Result<Option<EdgeStudy>> {
+    let laboratory = Laboratory {
+        study,
+        bases,
+        device: place.work.device,
+        stop: place.work.stop,
+    };
+    let stopped = || place.work.stop.load(Ordering::SeqCst);
+    let (fitting, left_out) = fitting(&laboratory, conditions)?;
+    let store = Mutex::new(store);
+    let all: Vec<Condition> = fitting
+        .iter()
+        .map(|(condition, _)| condition.clone())
+        .collect();
+    let trials = trials(study, &all);
+    let tried: Vec<Job> = trials
+        .iter()
+        .map(|trial| Job {
+            person: trial.person,
+            cells: vec![(trial.name(), trial.condition.clone(), Some(trial.rate))],
+        })
+        .collect();
+    clock.time("learning rates", || {
+        do_all(&laboratory, "learning rates", tried, &store, place)
+    })?;
+    if stopped() {
+        return Ok(None);
+    }
+    let rates = chosen(study, &trials, &held(&store));
+    let jobs = jobs(study, &all, &rates);
+    clock.time("people", || {
+        do_all(&laboratory, "people", jobs, &store, place)
+    })?;
+    if stopped() {
+        return Ok(None);
+    }
+    let store = held(&store);
+    let cells = fitting.iter().map(|(condition, predicted)| {
+        cell(
+            study,
+            condition,
+            *predicted,
+            rate_of(study, &rates, condition),
+            &store,
+        )
+    });
+    let Some(cells) = cells.collect::<Option<Vec<StudyCell>>>() else {
+        return Ok(None);
+    };
+    let (version, commit) = version();
+    let mut document = EdgeStudy {
+        schema: EdgeStudy::SCHEMA.to_string(),
+        version,
+        commit,
+        reproduce: String::new(),
+        config: config(study)?,
+        made_by: place.made_by.to_string(),
+        people: study.people,
+        questions: study.questions as u64,
+        operations_per_second: study.device.operations_per_second,
+        tasks: tasks(&cells)?,
+        models: models(bases),
+        cells,
+        left_out,
+        rounding: bases.rounding.clone(),
+        claims: Vec::new(),
+        not_measured: Vec::new(),
+        timing: clock.timing(),
+    };
+    (document.claims, document.not_measured) = claims(&document)?;
+    Ok(Some(document))
+}
+
+fn held<'a>(store: &'a Mutex<CellStore>) -> MutexGuard<'a, CellStore> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The conditions that fit the device, with what they take, and the names of the others.
+fn fitting(
+    laboratory: &Laboratory<'_>,
+    conditions: Vec<Condition>,
+) -> Result<(Vec<(Condition, Predicted)>, Vec<String>)> {
+    let ram = laboratory.study.device.ram;
+    let (mut fitting, mut left_out, mut least) = (Vec::new(), Vec::new(), u64::MAX);
+    for condition in conditions {
+        let demand = laboratory.demand(&condition)?;
+        let predicted = Predicted {
+            learning_bytes: demand.learning_bytes(),
+            answering_bytes: demand.answering_bytes(),
+            step_operations: demand.step_operations(),
+            answer_operations: demand.answer_operations(),
+        };
+        let most = predicted.learning_bytes.max(predicted.answering_bytes);
+        least = least.min(most);
+        match ram.is_some_and(|ram| most > ram) {
+            true => left_out.push(format!("{condition}: {most} bytes")),
+            false => fitting.push((condition, predicted)),
+        }
+    }
+    if fitting.is_empty() {
+        bail!(
+            "no cell fits in device.ram = {} bytes, the smallest is predicted to take {least}: use a larger device.ram, or smaller models",
+            ram.unwrap_or(0)
+        );
+    }
+    Ok((fitting, left_out))
+}
+
+/// Conditions of one model and task together, person by person.
+fn jobs(
+    study: &StudyFile,
+    conditions: &[Condition],
+    rates: &BTreeMap<(String, LearningMethod), f64>,
+) -> Vec<Job> {
+    let mut groups: BTreeMap<[String; 4], Vec<&Condition>> = BTreeMap::new();
+    for condition in conditions {
+        let key = [
+            condition.model.clone(),
+            condition.compression.to_string(),
+            condition.law.to_string(),
+            condition.task.clone(),
+        ];
+        groups.entry(key).or_default().push(condition);
+    }
+    let of_person = |person| {
+        groups.values().map(move |conditions| Job {
+            person,
+            cells: conditions
+                .iter()
+                .map(|condition| {
+                    let rate = rate_of(study, rates, condition);
+                    (condition.to_string(), (*condition).clone(), rate)
+                })
+                .collect(),
+        })
+    };
+    (0..study.people).flat_map(of_person).collect()
+}
+
+/// Does what is missing of `jobs`, several at a time; what is finished is kept after each.
+fn do_all(
+    laboratory: &Laboratory<'_>,
+    stage: &str,
+    jobs: Vec<Job>,
+    store: &Mutex<CellStore>,
+    place: &StudyPlace<'_>,
+) -> Result<()> {
+    let missing = |job: Job| {
+        let held = held(store);
+        let is_missing =
+            |(name, _, _): &(String, Condition, Option<f64>)| held.get(name, job.person).is_none();
+        let cells: Vec<_> = job.cells.into_iter().filter(is_missing).collect();
+        (!cells.is_empty()).then_some(Job {
+            person: job.person,
+            cells,
+        })
+    };
+    let jobs: Vec<Job> = jobs.into_iter().filter_map(missing).collect();
+    let total = jobs.iter().map(|job| job.cells.len() as u64).sum();
+    let progress = place.work.observer.stage(stage, total, "cell");
+    in_lanes(place.lanes, place.work.stop, &jobs, |job| {
+        let mut found: Vec<(String, Measured)> = Vec::new();
+        for (name, condition, rate) in &job.cells {
+            let Some(measured) = laboratory.measured(condition, job.person, *rate)? else {
+                break;
+            };
+            found.push((name.clone(), measured));
+            progress.advance(1);
+        }
+        held(store).keep(job.person, found)
+    })
+}
+
+/// A cell of the document; `None` where a person is missing.
+fn cell(
+    study: &StudyFile,
+    condition: &Condition,
+    predicted: Predicted,
+    rate: Option<f64>,
+    store: &CellStore,
+) -> Option<StudyCell> {
+    let name = condition.to_string();
+    let people = (0..study.people).map(|person| store.get(&name, person));
+    let people: Vec<&Measured> = people.collect::<Option<_>>()?;
+    let steps: Vec<u64> = match rate {
+        Some(_) => study.steps.clone(),
+        None => vec![0],
+    };
+    let point = |(place, steps): (usize, &u64)| {
+        let quality = people
+            .iter()
+            .map(|person| person.quality.get(place).copied());
+        let losses: Option<Vec<f64>> = people
+            .iter()
+            .map(|person| person.loss.get(place).copied())
+            .collect();
+        Some(StudyPoint {
+            steps: *steps,
+            operations: predicted.step_operations * *steps as f64,
+            loss: losses.map(|losses| losses.iter().sum::<f64>() / losses.len().max(1) as f64),
+            quality: quality.collect::<Option<_>>()?,
+        })
+    };
+    Some(StudyCell {
+        model: condition.model.clone(),
+        compression: condition.compression.to_string(),
+        chip: condition.law.to_string(),
+        task: condition.task.clone(),
+        method: condition.method.name().to_string(),
+        history: condition.history as u64,
+        rate,
+        learning_bytes: predicted.learning_bytes,
+        answering_bytes: predicted.answering_bytes,
+        answer_operations: predicted.answer_operations,
+        points: steps.iter().enumerate().map(point).collect::<Option<_>>()?,
+    })
+}
+
+/// The tasks of `cells`, as kinds are ordered: from choice to writing.
+fn tasks(cells: &[StudyCell]) -> Result<Vec<StudyTask>> {
+    let mut names: Vec<&str> = cells.iter().map(|cell| cell.task.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut kinds = names.into_iter().map(kind_of).collect::<Result<Vec<_>>>()?;
+    kinds.sort_by_key(|kind| *kind as usize);
+    let task = |kind: ExampleKind| StudyTask {
+        name: kind.name().to_string(),
+        metric: AnswerMetric::of(kind).name().to_string(),
+    };
+    Ok(kinds.into_iter().map(task).collect())
+}
+
+fn models(bases: &Bases) -> Vec<StudyModel> {
+    let row = |((name, form), base): (&(String, Compression), &Base)| StudyModel {
+        name: name.clone(),
+        compression: form.to_string(),
+        parameters: base.decoder.num_params() as u64,
+        bytes: base.bytes,
+    };
+    bases.of.iter().map(row).collect()
+}

@@ -1,0 +1,407 @@
+//! A study as a file describes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+use crossburn_hardware::toml_problem;
+use crossburn_models::decoder::{
+    AttentionConfig, DecoderConfig, DecoderSizes, FeedForwardActivation, FeedForwardConfig,
+    NormConfig, NormKind, Positions,
+};
+use crossburn_training::data::personal::ExampleKind;
+use crossburn_training::personalisation::LearningMethod;
+use serde::{Deserialize, Serialize};
+
+use super::compression::Compression;
+use super::law::Law;
+
+/// The studies that come with the program, by name.
+const STUDIES: [(&str, &str); 3] = [
+    ("tiny", include_str!("../../../configs/studies/tiny.toml")),
+    ("quick", include_str!("../../../configs/studies/quick.toml")),
+    ("full", include_str!("../../../configs/studies/full.toml")),
+];
+
+/// Tokens of the vocabulary of all models: they share the tokenizer of the model that comes with the program.
+pub(super) const VOCABULARY: usize = 512;
+/// Places of a model that the study trains.
+const CONTEXT: usize = 256;
+/// The most of any count of a study: people, questions, steps, examples. Far above what a study on one machine finishes.
+const MOST: u64 = 100_000;
+
+/// A study: people, models, and which of them meet under which conditions. `docs/study.md` describes every key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StudyFile {
+    /// Key of all draws.
+    pub(super) seed: u64,
+    /// People: the repetitions of every condition.
+    pub(super) people: u64,
+    /// Questions to each person.
+    pub(super) questions: usize,
+    /// Steps of learning after which a person's questions are asked; increasing.
+    pub(super) steps: Vec<u64>,
+    /// Texts of a step.
+    pub(super) batch: usize,
+    /// Examples that are retrieved for a question.
+    pub(super) retrieved: usize,
+    /// Tokens of an answer at most.
+    pub(super) answer_tokens: usize,
+    /// Sessions that are passed through a model where a compression asks for inputs.
+    pub(super) calibration: usize,
+    pub(super) device: DeviceFile,
+    pub(super) rates: RatesFile,
+    /// Models, by name.
+    pub(super) models: BTreeMap<String, ModelFile>,
+    /// Which conditions are measured: all combinations of each grid.
+    #[serde(rename = "grid")]
+    pub(super) grids: Vec<GridFile>,
+}
+
+/// The device that a study is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeviceFile {
+    /// Operations per second, a multiplication or an addition each: what turns operations into time.
+    pub(super) operations_per_second: f64,
+    /// Bytes of memory: what is predicted to take more is left out. Without it everything is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ram: Option<u64>,
+}
+
+/// How the learning rate of every method is chosen: on other people, with the same number of trials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RatesFile {
+    /// People that rates are chosen on; they are none of those that are measured.
+    pub(super) people: u64,
+    /// Examples of their histories.
+    pub(super) history: usize,
+    /// Rates to try, for every method that learns.
+    pub(super) of: BTreeMap<LearningMethod, Vec<f64>>,
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "family", rename_all = "kebab-case")]
+pub(super) enum ModelFile {
+    /// The one that comes with the program.
+    Shipped(Shipped),
+    /// RMS norms, rotary positions, gated SiLU layers.
+    Gated(Sizes),
+    /// Layer norms, learned positions, GELU layers.
+    Plain(Sizes),
+}
+
+/// Nothing to say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shipped {}
+
+/// A model that the study trains.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sizes {
+    width: usize,
+    layers: usize,
+    heads: usize,
+    /// Sessions of people that it is trained on, each once an epoch.
+    pub(super) sessions: u64,
+    pub(super) epochs: usize,
+    pub(super) learning_rate: f64,
+}
+
+/// All combinations of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GridFile {
+    pub(super) models: Vec<String>,
+    #[serde(default = "uncompressed")]
+    pub(super) compressions: Vec<Compression>,
+    #[serde(default = "ideal")]
+    pub(super) chips: Vec<Law>,
+    pub(super) tasks: Vec<String>,
+    pub(super) methods: Vec<LearningMethod>,
+    pub(super) histories: Vec<usize>,
+}
+
+fn uncompressed() -> Vec<Compression> {
+    vec![Compression::None]
+}
+
+fn ideal() -> Vec<Law> {
+    "ideal".parse().into_iter().collect()
+}
+
+/// The kind of examples that a task is about, by its name or by what one does.
+///
+/// # Errors
+/// All names.
+pub(super) fn kind_of(task: &str) -> Result<ExampleKind> {
+    let by_deed = match task {
+        "choice" => "citation",
+        "tagging" => "tag",
+        "rating" => "stars",
+        "titling" => "title",
+        "paraphrase" => "tweet",
+        name => name,
+    };
+    let found = ExampleKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == by_deed);
+    found.ok_or_else(|| {
+        anyhow!(
+            "there is no task `{task}`: use citation (choice), tag (tagging), stars (rating), title (titling) or tweet (paraphrase)"
+        )
+    })
+}
+
+impl ModelFile {
+    /// What a model that the study trains is; `None` of the one that comes with the program.
+    ///
+    /// # Errors
+    /// Sizes that no decoder has.
+    pub(super) fn trained(&self) -> Result<Option<(DecoderConfig, &Sizes)>> {
+        let (Self::Gated(sizes) | Self::Plain(sizes)) = self else {
+            return Ok(None);
+        };
+        let gated = DecoderSizes {
+            vocabulary: VOCABULARY,
+            context: CONTEXT,
+            width: sizes.width,
+            layers: sizes.layers,
+            heads: sizes.heads,
+            key_value_heads: None,
+            hidden_width: None,
+        }
+        .config()?;
+        let config = match self {
+            Self::Plain(_) => DecoderConfig {
+                hidden_width: 4 * sizes.width,
+                norm: NormConfig {
+                    kind: NormKind::Layer,
+                    epsilon: 1e-5,
+                },
+                positions: Positions::Learned { offset: 0 },
+                attention: AttentionConfig {
+                    input_bias: true,
+                    output_bias: true,
+                    ..gated.attention
+                },
+                feed_forward: FeedForwardConfig {
+                    gated: false,
+                    activation: FeedForwardActivation::Gelu,
+                    bias: true,
+                },
+                ..gated
+            },
+            _ => gated,
+        };
+        config.check()?;
+        Ok(Some((config, sizes)))
+    }
+}
+
+impl StudyFile {
+    /// The study that `text` names: one that comes with the program, or a file.
+    ///
+    /// # Errors
+    /// A text that is neither, a file that cannot be read or is no study, and what [`check`](Self::check) refuses.
+    pub(crate) fn open(text: &str) -> Result<Self> {
+        let own = STUDIES.iter().find(|(name, _)| *name == text);
+        let content = match own {
+            Some((_, content)) => (*content).to_string(),
+            None if Path::new(text).exists() => fs_err::read_to_string(text)?,
+            None => {
+                let known = STUDIES.map(|(name, _)| name).join(", ");
+                bail!("`{text}` is neither a file nor one of the studies {known}")
+            }
+        };
+        let study: Self = toml::from_str(&content)
+            .map_err(|error| anyhow!("{text} is no study: {}", toml_problem(&content, &error)))?;
+        study
+            .check()
+            .map_err(|error| anyhow!("{text} is no study: {error}"))?;
+        Ok(study)
+    }
+
+    /// People: the repetitions of every condition.
+    pub(crate) fn people(&self) -> u64 {
+        self.people
+    }
+
+    /// The same with another number of people.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub(crate) fn with_people(self, people: u64) -> Result<Self> {
+        let study = Self { people, ..self };
+        study.check()?;
+        Ok(study)
+    }
+
+    /// Refuses what cannot be measured.
+    ///
+    /// # Errors
+    /// The key, with what it takes.
+    fn check(&self) -> Result<()> {
+        let size = |size: usize| size as u64;
+        for (key, value) in [
+            ("people", self.people),
+            ("questions", size(self.questions)),
+            ("batch", size(self.batch)),
+            ("answer_tokens", size(self.answer_tokens)),
+            ("calibration", size(self.calibration)),
+            ("rates.people", self.rates.people),
+            ("rates.history", size(self.rates.history)),
+        ] {
+            if !(1..=MOST).contains(&value) {
+                bail!("{key} = {value}: use 1 to {MOST}");
+            }
+        }
+        let rising = self.steps.windows(2).all(|pair| pair[0] < pair[1]);
+        let within = |steps: &u64| (1..=MOST).contains(steps);
+        if self.steps.is_empty() || !rising || !self.steps.iter().all(within) {
+            bail!(
+                "steps = {:?}: use increasing numbers from 1 to {MOST}",
+                self.steps
+            );
+        }
+        let rate = self.device.operations_per_second;
+        if !(rate.is_finite() && rate > 0.0) {
+            bail!("device.operations_per_second = {rate}: use a number above 0");
+        }
+        if self.grids.is_empty() {
+            bail!("it has no [[grid]]: name models, tasks, methods and histories in one");
+        }
+        for model in self.models.values() {
+            if let Some((_, sizes)) = model.trained()?
+                && (!(1..=MOST).contains(&sizes.sessions)
+                    || !(1..=MOST as usize).contains(&sizes.epochs))
+            {
+                bail!("a model has no sessions or epochs, or more than {MOST}");
+            }
+        }
+        self.grids
+            .iter()
+            .try_for_each(|grid| self.check_grid(grid))?;
+        self.check_rates()
+    }
+
+    fn check_grid(&self, grid: &GridFile) -> Result<()> {
+        let empty = [
+            ("models", grid.models.is_empty()),
+            ("compressions", grid.compressions.is_empty()),
+            ("chips", grid.chips.is_empty()),
+            ("tasks", grid.tasks.is_empty()),
+            ("methods", grid.methods.is_empty()),
+            ("histories", grid.histories.is_empty()),
+        ];
+        if let Some((key, _)) = empty.iter().find(|(_, empty)| *empty) {
+            bail!("a grid has no {key}: name one or more");
+        }
+        if let Some(model) = grid.models.iter().find(|m| !self.models.contains_key(*m)) {
+            bail!("a grid names the model `{model}`, which [models] lacks");
+        }
+        for task in &grid.tasks {
+            kind_of(task)?;
+        }
+        let within = |history: &&usize| !(1..=MOST as usize).contains(*history);
+        if let Some(history) = grid.histories.iter().find(within) {
+            bail!("a grid has a history of {history}: use 1 to {MOST} examples");
+        }
+        Ok(())
+    }
+
+    /// Every method that learns has rates, and all have as many.
+    fn check_rates(&self) -> Result<()> {
+        let methods: BTreeSet<LearningMethod> = self
+            .grids
+            .iter()
+            .flat_map(|grid| grid.methods.iter().copied())
+            .filter(|method| method.learns())
+            .collect();
+        let mut trials = None;
+        for method in methods {
+            let rates = self.rates.of.get(&method).map_or(&[][..], Vec::as_slice);
+            if rates.is_empty() || !rates.iter().all(|rate| rate.is_finite() && *rate > 0.0) {
+                bail!("rates.of.{method} has no learning rate above 0: name one or more");
+            }
+            let (count, first) = (rates.len(), *trials.get_or_insert((method, rates.len())));
+            if count != first.1 {
+                bail!(
+                    "rates.of.{method} has {count} learning rates and rates.of.{} {}: give all methods as many trials",
+                    first.0,
+                    first.1
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The longest history of all grids: what no question may be in.
+    pub(super) fn longest_history(&self) -> usize {
+        let of_grids = self.grids.iter().flat_map(|grid| &grid.histories);
+        let longest = of_grids.copied().max().unwrap_or(0);
+        longest.max(self.rates.history)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_studies_that_come_along_can_be_run() {
+        for (name, _) in STUDIES {
+            let study = StudyFile::open(name).unwrap();
+            assert!(study.longest_history() >= 8, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused_by_its_key() {
+        let text = STUDIES[0].1;
+        for (from, to, part) in [
+            ("people = ", "people = 0 # ", "people = 0: use 1 to"),
+            (
+                "steps = ",
+                "steps = [3, 2] # ",
+                "steps = [3, 2]: use increasing",
+            ),
+            ("batch = ", "bach = 1 # ", "unknown field `bach`"),
+            (
+                "models = [\"shipped\"]",
+                "models = [\"x\"]",
+                "the model `x`, which",
+            ),
+            ("\"fp32\"", "\"int8\"", "there is no compression `int8`"),
+            (
+                "tasks = [",
+                "tasks = [\"poem\", ",
+                "there is no task `poem`",
+            ),
+            (
+                "lora = [",
+                "lora = [1.0, ",
+                "give all methods as many trials",
+            ),
+        ] {
+            let changed = text.replacen(from, to, 1);
+            assert_ne!(changed, text, "{from}");
+            let read: Result<StudyFile, _> = toml::from_str(&changed);
+            let message = match read {
+                Ok(study) => study.check().unwrap_err().to_string(),
+                Err(error) => error.to_string(),
+            };
+            assert!(message.contains(part), "{message}");
+        }
+        let message = StudyFile::open("nowhere").unwrap_err().to_string();
+        assert!(
+            message.ends_with("one of the studies tiny, quick, full"),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! `crossburn recommend`: what a study says about a device of one's own.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::{Outcome, print};
+use crate::apps::edge_llm::{Asked, Choice, Recommendation, recommend};
+use crate::report::draw::{Cell, Table};
+use crate::report::{Document, EdgeStudy};
+
+/// Say how to make a language model personal on your device, by a study
+///
+/// Looks at the cells of a study that fit into the memory and the time of the device, for the task and the length of history that are nearest. The best comes
+/// first, then the others with how far they are behind and a 95 % interval of that over people. What the study has not measured is said, not
+/// extrapolated.
+///
+/// Example: crossburn recommend --ram 2GB --hours 1 --history 64 --task tagging
+#[derive(Debug, Args)]
+pub(super) struct Recommend {
+    /// Memory of the device, such as 2GB or 512KiB
+    #[arg(long, value_name = "SIZE", help_heading = "Device")]
+    ram: Memory,
+    /// Hours that the device may learn
+    #[arg(long, value_name = "HOURS", help_heading = "Device")]
+    hours: f64,
+    /// Billions of operations per second of the device, a multiplication or an addition each [default: those of the study]
+    #[arg(long, value_name = "GOPS", help_heading = "Device")]
+    gops: Option<f64>,
+    /// Examples that the device has of the person
+    #[arg(long, value_name = "N", help_heading = "Person")]
+    history: u64,
+    /// What is asked: choice, tagging, rating, titling or paraphrase
+    #[arg(long, value_name = "TASK", help_heading = "Person")]
+    task: String,
+    /// Run folder of the study, or its results.json
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "runs/study-quick",
+        help_heading = "Options"
+    )]
+    study: PathBuf,
+}
+
+/// Bytes of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Memory(u64);
+
+impl FromStr for Memory {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = || {
+            "is no size: use a number with B, KB, MB, GB, KiB, MiB or GiB, such as 2GB".to_string()
+        };
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+        let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+        let unit = match unit.trim_start() {
+            "B" => 1.0,
+            "KB" => 1e3,
+            "MB" => 1e6,
+            "GB" => 1e9,
+            "KiB" => 1024.0,
+            "MiB" => 1024f64.powi(2),
+            "GiB" => 1024f64.powi(3),
+            _ => return Err(refused()),
+        };
+        let number: f64 = number.parse().map_err(|_| refused())?;
+        let bytes = (unit * number).floor();
+        match bytes >= 1.0 && bytes <= 2f64.powi(53) {
+            true => Ok(Self(bytes as u64)),
+            false => Err(refused()),
+        }
+    }
+}
+
+impl Recommend {
+    pub(super) fn run(self) -> Result<Outcome> {
+        if !(self.hours.is_finite() && self.hours >= 0.0) {
+            bail!("--hours {}: use 0 or a number above", self.hours);
+        }
+        if let Some(gops) = self.gops.filter(|gops| !(gops.is_finite() && *gops > 0.0)) {
+            bail!("--gops {gops}: use a number above 0");
+        }
+        if !self.study.exists() {
+            bail!(
+                "{} does not exist; hint: make a study with `crossburn study edge-llm quick`, or name one with --study",
+                self.study.display()
+            );
+        }
+        let study = EdgeStudy::read(&self.study)?;
+        let asked = Asked {
+            ram: self.ram.0,
+            hours: self.hours,
+            history: self.history,
+            task: self.task,
+            speed: self.gops.map(|gops| 1e9 * gops),
+        };
+        let found = recommend(&study, &asked)?;
+        print(&shown(&study, &found))?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// Hundredths, with their interval.
+fn hundredths((mean, interval): (f64, Option<[f64; 2]>)) -> Cell {
+    let value = format!("{:.1}", 100.0 * mean);
+    match interval {
+        None => value.into(),
+        Some([low, high]) => {
+            Cell::with_detail(value, format!("[{:.1}, {:.1}]", 100.0 * low, 100.0 * high))
+        }
+    }
+}
+
+/// The best in a sentence, the choices as a table, and how far the question lies from the study.
+fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
+    let mut lines = Vec::new();
+    if let Some(best) = found.options.first() {
+        let steps = match best.steps {
+            0 => String::new(),
+            steps => format!(" for {steps} steps"),
+        };
+        lines.push(format!(
+            "{}{steps} with {} ({}), by {} people with a history of {}",
+            best.method, best.model, best.compression, study.people, found.history
+        ));
+    }
+    let apart = |choice: &Choice| {
+        let interval = choice.behind.and_then(|(_, interval)| interval);
+        interval.is_some_and(|[low, _]| low > 0.0)
+    };
+    let equal = found
+        .options
+        .iter()
+        .skip(1)
+        .filter(|choice| !apart(choice))
+        .count();
+    if equal > 0 {
+        lines.push(format!(
+            "{equal} others are not told apart from it by this study"
+        ));
+    }
+    let rows = found.options.iter().map(|choice| {
+        [
+            Cell::from(choice.method.clone()),
+            format!("{}, {}", choice.model, choice.compression).into(),
+            choice.steps.to_string().into(),
+            hundredths(choice.quality),
+            choice.behind.map_or_else(Cell::missing, hundredths),
+            format!("{:.2}", choice.bytes as f64 / 1e6).into(),
+            format!("{:.1}", choice.seconds).into(),
+        ]
+    });
+    let table = Table::new([
+        "Method",
+        "Model, form",
+        "Steps",
+        "Quality",
+        "Behind the best",
+        "Memory (MB)",
+        "Learning (s)",
+    ]);
+    lines.push(table.rows(rows).text());
+    lines.extend(
+        found
+            .distances
+            .iter()
+            .map(|distance| format!("not measured: {distance}")),
+    );
+    lines.join("\n")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+    use crate::report::example;
+
+    #[test]
+    fn sizes_are_bytes() {
+        for (text, bytes) in [
+            ("2GB", 2_000_000_000),
+            ("512KiB", 524_288),
+            ("1.5 MB", 1_500_000),
+        ] {
+            assert_eq!(text.parse(), Ok(Memory(bytes)), "{text}");
+        }
+        for text in ["2", "GB", "-1GB", "1e9B", "2Gb", "0B"] {
+            assert!(text.parse::<Memory>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_names_the_best_its_rivals_and_what_was_not_measured() {
+        let study = example::edge_study();
+        let asked = Asked {
+            ram: 1 << 31,
+            hours: 1.0,
+            history: 8,
+            task: "tagging".to_string(),
+            speed: None,
+        };
+        assert!(recommend(&study, &asked).is_err());
+        let found = recommend(
+            &study,
+            &Asked {
+                task: "titling".to_string(),
+                ..asked
+            },
+        );
+        let text = shown(&study, &found.unwrap());
+        for part in [
+            "lora for 8 steps with small (fp32), by 2 people with a history of 8",
+            "not measured: memory: the largest cell",
+            "not measured: time: the longest learning",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

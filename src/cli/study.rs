@@ -1,0 +1,111 @@
+//! `crossburn study`: studies that a file describes.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::process::ProcessArguments;
+use super::progress::Follower;
+use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_folder};
+use super::{Outcome, command_line, finish, note};
+use crate::apps::edge_llm::{self, StudyFile, StudyPlace};
+
+/// Compare ways to make a language model personal, under a device's limits
+///
+/// `edge-llm` measures methods (retrieval, LoRA, prompt, prefix, IA3), models, compressions, chips that deviate and lengths of histories on many people, as
+/// STUDY.toml says. `crossburn recommend` answers from its document. See docs/study.md.
+///
+/// Example: crossburn study edge-llm quick
+#[derive(Debug, Args)]
+pub(super) struct Study {
+    #[command(subcommand)]
+    verb: StudyVerb,
+}
+
+/// What to study.
+#[derive(Debug, Subcommand)]
+enum StudyVerb {
+    EdgeLlm(Box<EdgeLlm>),
+}
+
+impl Study {
+    /// The arguments about the process.
+    pub(super) fn process(&self) -> &ProcessArguments {
+        let StudyVerb::EdgeLlm(verb) = &self.verb;
+        &verb.run.process
+    }
+
+    pub(super) fn run(self) -> Result<Outcome> {
+        let StudyVerb::EdgeLlm(verb) = self.verb;
+        verb.run()
+    }
+}
+
+/// Measure which way to make a language model personal is best where
+///
+/// Every person has a history and asks questions. Each method gets the history, each model answers, and the answers are compared with the person's own.
+/// Several people are measured at a time. Ctrl-C keeps the finished cells; --resume goes on, also with more people or other grids.
+///
+/// Example: crossburn study edge-llm configs/studies/full.toml --out runs/full
+#[derive(Debug, Args)]
+struct EdgeLlm {
+    /// A TOML file (docs/study.md), or tiny, quick, full
+    study: String,
+    /// Folder of the run [default: runs/study-STUDY]
+    #[arg(long, value_name = "DIR", help_heading = "Options")]
+    out: Option<PathBuf>,
+    /// Continue from the finished cells in the folder
+    #[arg(long, help_heading = "Options")]
+    resume: bool,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// Name of the verb in run folders.
+const VERB: &str = "study edge-llm";
+
+impl EdgeLlm {
+    fn run(self) -> Result<Outcome> {
+        let study = StudyFile::open(&self.study)?;
+        let stem = Path::new(&self.study).file_stem().unwrap_or_default();
+        let out = run_folder(self.out.as_deref(), &name_after("study", Path::new(stem)));
+        run_study(&study, &self.run, (out, VERB), self.resume, &[])
+    }
+}
+
+/// Runs `study` in the folder `out` for `verb`, and ends the run. `resolved` are defaults of the command line that repeats it.
+pub(super) fn run_study(
+    study: &StudyFile,
+    arguments: &RunArguments,
+    (out, verb): (PathBuf, &str),
+    resume: bool,
+    resolved: &[(&str, String)],
+) -> Result<Outcome> {
+    if arguments.prints(&edge_llm::config(study)?)? {
+        return Ok(Outcome::Done);
+    }
+    if resume {
+        expect_kept(&out, holds_kept(&out, &["cells"]))?;
+    }
+    let run = arguments.set_up(out, verb)?;
+    let place = StudyPlace {
+        work: run.workplace(resume),
+        lanes: run.lanes,
+        made_by: verb,
+    };
+    let Some(mut document) = edge_llm::run(study, &place, &Follower::new(&run))? else {
+        note(&match holds_kept(&run.out, &["cells"]) {
+            true => format!(
+                "the finished cells are kept: continue with `{}`",
+                command_line::resumed()
+            ),
+            false => "no cell has finished: start again".to_string(),
+        });
+        return Ok(Outcome::Interrupted);
+    };
+    document.reproduce = command_line::repeated(resolved);
+    finish(&run.out, &document, arguments.json)?;
+    run.note_report();
+    Ok(Outcome::Done)
+}

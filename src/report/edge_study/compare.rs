@@ -1,0 +1,26 @@
+//! Means over people and their intervals.
+
+use crossburn_noise::bootstrap_interval;
+
+use crate::report::CONFIDENCE;
+
+/// Key of the samples of people: the same for all numbers, so that differences are paired.
+const SEED: u64 = 1;
+
+/// The mean of the values of some people.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// A 95 % bootstrap interval for the mean over people; `None` of a single one.
+pub(crate) fn interval(values: &[f64]) -> Option<[f64; 2]> {
+    interval_of(values.len(), &|sample| {
+        sample.iter().map(|person| values[*person]).sum::<f64>() / sample.len() as f64
+    })
+}
+
+/// A 95 % bootstrap interval for what `statistic` says of a sample of `people` people; `None` of a single one.
+pub(crate) fn interval_of(people: usize, statistic: &dyn Fn(&[usize]) -> f64) -> Option<[f64; 2]> {
+    let found = bootstrap_interval(people, CONFIDENCE, SEED, statistic).ok()?;
+    Some([found.low, found.high])
+}
