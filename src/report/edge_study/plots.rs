@@ -43,9 +43,7 @@ fn budget(study: &EdgeStudy, id: &'static str, task: &str) -> Option<Drawing> {
             .flat_map(|cell| &cell.points)
             .map(|point| point.operations)
     };
-    if operations().next().is_none() {
-        return None;
-    }
+    operations().next()?;
     let x = Axis::decades("Operations of learning", operations(), |power| {
         format!("1e{power}")
     });
