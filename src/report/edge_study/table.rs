@@ -140,11 +140,7 @@ pub(super) fn equal_time(study: &EdgeStudy) -> Table {
         let cells = of_task(study, task, history);
         cells.into_iter().find(|cell| cell.method == "lora")
     };
-    let budgets = study
-        .tasks
-        .iter()
-        .filter_map(|task| lora(&task.name))
-        .next();
+    let budgets = study.tasks.iter().find_map(|task| lora(&task.name));
     let steps: Vec<u64> = budgets.map_or(Vec::new(), |cell| {
         cell.points.iter().map(|point| point.steps).collect()
     });
