@@ -50,10 +50,8 @@ impl AdapterTuning {
         (network, device): (&Decoder, &Device),
         mut adapter: Adapter,
         texts: &LanguageModelling,
-        (at, told): (
-            &[u64],
-            &mut dyn FnMut(TuningPoint<'_>) -> Result<(), TrainingError>,
-        ),
+        at: &[u64],
+        told: &mut dyn FnMut(TuningPoint<'_>) -> Result<(), TrainingError>,
         stop: &AtomicBool,
     ) -> Result<Option<Adapter>, TrainingError> {
         let network = resting(network);
@@ -265,7 +263,7 @@ mod tests {
                     Ok(())
                 };
                 tuning
-                    .tune((&decoder, &device), start, &texts, (at, &mut tell), &stop)
+                    .tune((&decoder, &device), start, &texts, at, &mut tell, &stop)
                     .unwrap()
                     .unwrap();
                 told
@@ -285,13 +283,7 @@ mod tests {
         };
         let start = fresh(LearningMethod::Ia3, &decoder, &device);
         let mut told = |_: TuningPoint<'_>| Ok(());
-        let left = tuning.tune(
-            (&decoder, &device),
-            start,
-            &texts,
-            (&[], &mut told),
-            &stopped,
-        );
+        let left = tuning.tune((&decoder, &device), start, &texts, &[], &mut told, &stopped);
         assert!(left.unwrap().is_none());
     }
 }
