@@ -183,7 +183,8 @@ impl Laboratory<'_> {
             (&decoder.clone().train(), &device),
             adapter,
             &lessons,
-            (&self.study.steps, &mut told),
+            &self.study.steps,
+            &mut told,
             self.stop,
         )?;
         Ok(learned.map(|_| found))

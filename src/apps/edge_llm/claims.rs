@@ -258,7 +258,7 @@ fn same_question(left: &StudyCell, right: &StudyCell) -> bool {
 
 /// A3 at equal model.
 fn compressed(study: &EdgeStudy) -> Result<Option<Claim>> {
-    let of_whole = |small: &'_ StudyCell| {
+    let of_whole = |small: &StudyCell| {
         tuned(study, "fp32").find(|whole| whole.model == small.model && same_question(whole, small))
     };
     let pairs: Vec<_> = tuned(study, "gptq-4")

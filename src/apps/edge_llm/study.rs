@@ -48,6 +48,13 @@ struct Predicted {
     answer_operations: f64,
 }
 
+/// Which conditions the device has memory for.
+struct Fitting {
+    fitting: Vec<(Condition, Predicted)>,
+    /// The names of the others, with their bytes.
+    left_out: Vec<String>,
+}
+
 /// The settings of `study`, as its document holds them.
 ///
 /// # Errors
@@ -98,7 +105,7 @@ fn measure(
         stop: place.work.stop,
     };
     let stopped = || place.work.stop.load(Ordering::SeqCst);
-    let (fitting, left_out) = fitting(&laboratory, conditions)?;
+    let Fitting { fitting, left_out } = fitting(&laboratory, conditions)?;
     let store = Mutex::new(store);
     let all: Vec<Condition> = fitting
         .iter()
@@ -167,11 +174,8 @@ fn held<'a>(store: &'a Mutex<CellStore>) -> MutexGuard<'a, CellStore> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The conditions that fit the device, with what they take, and the names of the others.
-fn fitting(
-    laboratory: &Laboratory<'_>,
-    conditions: Vec<Condition>,
-) -> Result<(Vec<(Condition, Predicted)>, Vec<String>)> {
+/// Tells the conditions that fit the device from the others.
+fn fitting(laboratory: &Laboratory<'_>, conditions: Vec<Condition>) -> Result<Fitting> {
     let ram = laboratory.study.device.ram;
     let (mut fitting, mut left_out, mut least) = (Vec::new(), Vec::new(), u64::MAX);
     for condition in conditions {
@@ -195,7 +199,7 @@ fn fitting(
             ram.unwrap_or(0)
         );
     }
-    Ok((fitting, left_out))
+    Ok(Fitting { fitting, left_out })
 }
 
 /// Conditions of one model and task together, person by person.

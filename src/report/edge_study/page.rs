@@ -1,7 +1,7 @@
 //! The page of a study.
 
 use super::document::EdgeStudy;
-use super::table::{claims, crossover, methods, models, others};
+use super::table::{claims, crossover, equal_memory, equal_time, methods, models, others};
 use crate::report::draw::{Drawing, Page, Table};
 
 /// How the numbers are defined, one sentence each.
@@ -9,7 +9,8 @@ const DEFINITIONS: [&str; 7] = [
     "Quality is the metric of the task in hundredths. Of a mean absolute error it is the part of the worst possible error that is not made.",
     "Intervals are 95 % bootstrap intervals over people. Two methods are compared person by person. The intervals do not cover the training of the \
      models, nor the choice of questions.",
-    "All numbers of one table are at equal steps, after the most steps of learning, unless the table says otherwise.",
+    "Three budgets are compared: equal steps (after the most steps of learning), equal time (operations of learning), equal memory (predicted bytes of what a \
+     condition takes at most).",
     "Operations are multiplications and additions, counted from the sizes of the model. Time is operations divided by the speed of the device.",
     "Memory is predicted: weights, for learning 16 bytes for each number that learns and the activations of a step, for answering the cache of keys and \
      values.",
@@ -37,6 +38,10 @@ pub(super) fn page(study: &EdgeStudy, plots: &[Drawing]) -> Page {
         .table(&crossover(study))
         .heading("Quality at equal steps")
         .table(&methods(study))
+        .heading("Who wins at equal time")
+        .table(&equal_time(study))
+        .heading("Who wins at equal memory")
+        .table(&equal_memory(study))
         .heading("Claims")
         .table(&claims(study))
         .plots(plots, &DEFINITIONS)

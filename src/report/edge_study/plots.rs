@@ -43,9 +43,7 @@ fn budget(study: &EdgeStudy, id: &'static str, task: &str) -> Option<Drawing> {
             .flat_map(|cell| &cell.points)
             .map(|point| point.operations)
     };
-    if operations().next().is_none() {
-        return None;
-    }
+    operations().next()?;
     let x = Axis::decades("Operations of learning", operations(), |power| {
         format!("1e{power}")
     });
@@ -117,9 +115,15 @@ fn variation(study: &EdgeStudy) -> Option<Drawing> {
     let (mut layers, mut legend, mut heights, mut sigmas) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (series, method) in methods.into_iter().enumerate() {
-        let cells = all()
-            .filter(|cell| cell.method == method && (cell.history == history || cell.history == 0));
-        let cells: Vec<&StudyCell> = cells.collect();
+        // Tasks without a chip would count at σ = 0 alone.
+        let with_chip = |cell: &&StudyCell| {
+            let mut noisy = all().filter(noisy);
+            noisy.any(|other| other.method == method && other.task == cell.task)
+        };
+        let cells: Vec<&StudyCell> = all()
+            .filter(|cell| cell.method == method && (cell.history == history || cell.history == 0))
+            .filter(with_chip)
+            .collect();
         let mut at: Vec<f64> = cells.iter().filter_map(|cell| sigma(cell)).collect();
         at.sort_by(f64::total_cmp);
         at.dedup();

@@ -44,7 +44,7 @@ pub(super) fn text(study: &EdgeStudy) -> String {
 }
 
 /// The cells of the main model that a table is about: those of a task with a history, and those that use none.
-fn of_task<'a>(study: &'a EdgeStudy, task: &'a str, history: u64) -> Vec<&'a StudyCell> {
+fn of_task<'a>(study: &'a EdgeStudy, task: &str, history: u64) -> Vec<&'a StudyCell> {
     study
         .plain(study.main_model())
         .filter(|cell| cell.task == task && (cell.history == history || cell.history == 0))
@@ -84,44 +84,119 @@ pub(super) fn methods(study: &EdgeStudy) -> Table {
     Table::new(headers).rows(rows)
 }
 
-/// The best two cells, the best first.
-fn best_two(cells: Vec<&StudyCell>) -> Option<(&StudyCell, &StudyCell)> {
-    let mut cells = cells;
-    cells.sort_by(|a, b| mean(b.last()).total_cmp(&mean(a.last())));
-    match cells[..] {
-        [first, second, ..] => Some((first, second)),
-        _ => None,
-    }
+/// Of some ways, each with the quality of every person, the name of the best, and how far it is ahead of the next.
+fn winner(mut ways: Vec<(String, &[f64])>) -> Cell {
+    ways.sort_by(|a, b| mean(b.1).total_cmp(&mean(a.1)));
+    let [(first, best), (second, next), ..] = &ways[..] else {
+        return Cell::missing();
+    };
+    let ahead: Vec<f64> = best.iter().zip(*next).map(|(a, b)| a - b).collect();
+    let apart = match interval(&ahead) {
+        Some([low, _]) if low > 0.0 => "",
+        _ => ", not told apart",
+    };
+    let Cell { value, detail } = shown(&ahead);
+    let interval = detail.unwrap_or_default();
+    Cell::with_detail(
+        first.clone(),
+        format!("+{value} {interval} over {second}{apart}"),
+    )
 }
 
-/// Who wins, by task and history, and by how much over the next.
+/// One row per task with what `column` gives for each of `columns`.
+fn by_task<'a, C: 'a>(
+    study: &EdgeStudy,
+    columns: &'a [C],
+    headers: impl Iterator<Item = String>,
+    column: impl Fn(&str, &'a C) -> Cell,
+) -> Table {
+    let rows = study.tasks.iter().map(|task| {
+        let name: Cell = task.name.clone().into();
+        let cells = columns.iter().map(|of| column(&task.name, of));
+        [name].into_iter().chain(cells).collect::<Vec<Cell>>()
+    });
+    let headers: Vec<String> = ["Task".to_string()].into_iter().chain(headers).collect();
+    Table::new(headers).rows(rows.collect::<Vec<_>>())
+}
+
+/// Who wins after the most steps, by task and history, and by how much over the next.
 pub(super) fn crossover(study: &EdgeStudy) -> Table {
     let histories = study.histories();
     let headers = histories.iter().map(|history| format!("History {history}"));
-    let headers = ["Task".to_string()].into_iter().chain(headers);
-    let rows = study.tasks.iter().map(|task| {
-        let winners = histories.iter().map(|history| {
-            let Some((first, second)) = best_two(of_task(study, &task.name, *history)) else {
-                return Cell::missing();
-            };
-            let pairs = first.last().iter().zip(second.last());
-            let ahead: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
-            let apart = interval(&ahead).is_some_and(|[low, _]| low > 0.0);
-            let Cell { value, detail } = shown(&ahead);
-            let sign = if apart { "" } else { ", not told apart" };
-            Cell::with_detail(
-                first.method.clone(),
-                format!(
-                    "+{value} {} over {}{sign}",
-                    detail.unwrap_or_default(),
-                    second.method
-                ),
-            )
-        });
-        let name: Cell = task.name.clone().into();
-        [name].into_iter().chain(winners).collect::<Vec<Cell>>()
+    by_task(study, &histories, headers, |task, history| {
+        let cells = of_task(study, task, *history).into_iter();
+        winner(
+            cells
+                .map(|cell| (cell.method.clone(), cell.last()))
+                .collect(),
+        )
+    })
+}
+
+/// Who wins in the time that LoRA takes for each of its budgets, with the shortest history. Every other method takes as many steps as fit.
+pub(super) fn equal_time(study: &EdgeStudy) -> Table {
+    let history = study.histories().first().copied().unwrap_or(0);
+    let lora = |task: &str| {
+        let cells = of_task(study, task, history);
+        cells.into_iter().find(|cell| cell.method == "lora")
+    };
+    let budgets = study.tasks.iter().find_map(|task| lora(&task.name));
+    let steps: Vec<u64> = budgets.map_or(Vec::new(), |cell| {
+        cell.points.iter().map(|point| point.steps).collect()
     });
-    Table::new(headers).rows(rows.collect::<Vec<_>>())
+    let headers = steps
+        .iter()
+        .map(|steps| format!("Time of {steps} steps of LoRA"));
+    by_task(study, &steps, headers, |task, steps| {
+        let point = |cell: &StudyCell| cell.points.iter().find(|p| p.steps == *steps).cloned();
+        let Some(budget) = lora(task).and_then(point) else {
+            return Cell::missing();
+        };
+        let within = |cell: &&StudyCell| cell.points[0].operations <= budget.operations;
+        let cells = of_task(study, task, history);
+        let ways = cells.into_iter().filter(within).filter_map(|cell| {
+            let mut points = cell.points.iter().rev();
+            let last = points.find(|point| point.operations <= budget.operations)?;
+            let name = match last.steps {
+                0 => cell.method.clone(),
+                steps => format!("{}, {steps} steps", cell.method),
+            };
+            Some((name, last.quality.as_slice()))
+        });
+        winner(ways.collect())
+    })
+}
+
+/// Tiers of memory that a table shows at most.
+const TIERS: usize = 4;
+
+/// Who wins within the same memory, models and forms included, on ideal cells with the shortest history.
+pub(super) fn equal_memory(study: &EdgeStudy) -> Table {
+    let history = study.histories().first().copied().unwrap_or(0);
+    let of_history =
+        |cell: &&StudyCell| cell.chip == "ideal" && (cell.history == history || cell.history == 0);
+    let cells: Vec<&StudyCell> = study.cells.iter().filter(of_history).collect();
+    let mut bytes: Vec<u64> = cells.iter().map(|cell| cell.bytes()).collect();
+    bytes.sort_unstable();
+    bytes.dedup();
+    let last = bytes.len().saturating_sub(1);
+    let mut tiers: Vec<u64> = (1..=TIERS)
+        .filter_map(|tier| bytes.get(last * tier / TIERS).copied())
+        .collect();
+    tiers.dedup();
+    let headers = tiers
+        .iter()
+        .map(|tier| format!("Up to {:.2} MB", *tier as f64 / 1e6));
+    by_task(study, &tiers, headers, |task, tier| {
+        let fit = cells
+            .iter()
+            .filter(|cell| cell.task == task && cell.bytes() <= *tier);
+        let ways = fit.map(|cell| {
+            let name = format!("{}, {} {}", cell.method, cell.model, cell.compression);
+            (name, cell.last())
+        });
+        winner(ways.collect())
+    })
 }
 
 /// Models in their forms.
