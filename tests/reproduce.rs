@@ -284,12 +284,12 @@ fn faces_are_learned_from_real_and_synthetic_people() {
     let budgets = budgets(&first, |row, column| {
         column.contains('σ') && !on_chips.contains(&row)
     });
-    assert_eq!(budgets.len(), 7);
+    assert_eq!(budgets.len(), 8);
     // A mixed set has twice as many people, but for those who are held back.
     assert!((1.9..2.1).contains(&budgets["mixed"]), "{budgets:?}");
     assert_eq!(
         first["claims"].as_array().unwrap().len(),
-        5 + 2 + 2 + 1 + 2 + 3 + 3 * 4
+        5 + 2 + 2 + 2 + 2 + 3 + 3 * 4
     );
     for row in ["real only", "synthetic only", "mixed"] {
         let value = |column: &str| value(&first, row, column).unwrap();

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
+use crossburn_training::cosine;
 use crossburn_training::data::read_comparisons;
 use serde_json::json;
 
 use super::device::DeviceChoice;
 use super::process::ProcessArguments;
 use super::{Outcome, print};
-use crate::apps::face::{FaceVerifier, Gallery, similarity};
+use crate::apps::face::{FaceVerifier, Gallery};
 use crate::apps::stored_network::StoredNetwork;
 
 /// Enroll people in a gallery, and verify whether an image is of one of them
@@ -173,7 +174,7 @@ impl Verify {
                 files.extend([pair.first, pair.second]);
             }
             for pair in verifier.vectors(files)?.chunks_exact(2) {
-                let score = similarity(&pair[0], &pair[1]);
+                let score = cosine(&pair[0], &pair[1]);
                 let decision = u8::from(score >= threshold);
                 print(&format!("{score:.8},{decision}"))?;
             }
@@ -188,7 +189,7 @@ impl Verify {
         let vectors = verifier.vectors(vec![image.clone()])?;
         let score = vectors
             .first()
-            .map_or(f64::NAN, |found| similarity(found, enrolled));
+            .map_or(f64::NAN, |found| cosine(found, enrolled));
         let accepted = score >= threshold;
         if self.json {
             let document = json!({

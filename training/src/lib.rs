@@ -74,8 +74,8 @@ pub use task::{
 };
 pub use task::{
     Bias, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head, Sampling, Verification,
-    VerificationConfig, VerificationMetric, accuracy_by_folds, best_threshold, curve, fnmr_at_fmr,
-    gap_to_real, group_accuracies, interval_over_people, trade_off,
+    VerificationConfig, VerificationMetric, accuracy_by_folds, best_threshold, cosine, curve,
+    fnmr_at_fmr, gap_to_real, group_accuracies, interval_over_people, trade_off,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

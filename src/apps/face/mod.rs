@@ -4,4 +4,4 @@ mod gallery;
 mod vectors;
 
 pub(crate) use gallery::Gallery;
-pub(crate) use vectors::{FaceVerifier, similarity};
+pub(crate) use vectors::FaceVerifier;

@@ -99,12 +99,6 @@ impl<'a> FaceVerifier<'a> {
     }
 }
 
-/// The cosine of two vectors of length 1.
-pub(crate) fn similarity(first: &[f32], second: &[f32]) -> f64 {
-    let products = first.iter().zip(second);
-    products.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-}
-
 /// Images that become vectors.
 struct Embedding<'a> {
     verifier: &'a FaceVerifier<'a>,

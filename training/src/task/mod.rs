@@ -25,6 +25,7 @@ mod lesion;
 mod registry;
 mod retrieval;
 mod tally;
+mod unit;
 mod verification;
 
 use std::fmt::{Debug, Display};
@@ -69,8 +70,8 @@ pub use retrieval::{
 pub use tally::{MeanTally, Tally};
 pub use verification::{
     Bias, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head, Sampling, Verification,
-    VerificationConfig, VerificationMetric, accuracy_by_folds, best_threshold, curve, fnmr_at_fmr,
-    gap_to_real, group_accuracies, interval_over_people, trade_off,
+    VerificationConfig, VerificationMetric, accuracy_by_folds, best_threshold, cosine, curve,
+    fnmr_at_fmr, gap_to_real, group_accuracies, interval_over_people, trade_off,
 };
 
 use crate::data::{Augmentation, Conventions};

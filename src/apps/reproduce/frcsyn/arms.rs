@@ -11,10 +11,11 @@ pub(super) const REAL_BALANCED: &str = "real only, balanced people";
 pub(super) const SYNTHETIC: &str = "synthetic only";
 pub(super) const MIXED: &str = "mixed";
 pub(super) const SOFTMAX: &str = "mixed, softmax";
+pub(super) const NO_MARGIN: &str = "mixed, no margin";
 pub(super) const OCCLUDED: &str = "mixed, occlusions";
 
 /// The share of images with an occlusion, where there are any.
-const OCCLUSION: f64 = 0.3;
+const OCCLUSION: f64 = 0.2;
 
 /// One training set and one way of learning from it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -74,6 +75,13 @@ pub(super) fn arms() -> Vec<FrcsynArm> {
             SOFTMAX,
             VerificationConfig {
                 head: Head::Softmax,
+                ..usual()
+            },
+        ),
+        mixed(
+            NO_MARGIN,
+            VerificationConfig {
+                margin: Some(0.0),
                 ..usual()
             },
         ),

@@ -5,7 +5,9 @@ use crossburn_training::gap_to_real;
 
 use super::super::cells::Cells;
 use super::super::claim::{Expected, claim, differences, mean};
-use super::arms::{MIXED, OCCLUDED, REAL, REAL_BALANCED, REAL_SAMPLED, SOFTMAX, SYNTHETIC};
+use super::arms::{
+    MIXED, NO_MARGIN, OCCLUDED, REAL, REAL_BALANCED, REAL_SAMPLED, SOFTMAX, SYNTHETIC,
+};
 use super::numbers::{
     AVG, FOUR_SETS, ORACLE, SD, SIGMAS, TO, drop_of_frequent, drop_of_rare, of_condition,
     to_on_chips,
@@ -87,11 +89,14 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
             over(REAL, arm, SD),
         )?);
     }
-    claims.push(claim(
-        format!("points of AVG of four sets, {MIXED} over {SOFTMAX}: what the margin gains"),
-        (Expected::AtLeast(2.0), "≥ 2"),
-        over(MIXED, SOFTMAX, FOUR_SETS),
-    )?);
+    // Softmax of inner products, and of cosines: AdaFace without its margin.
+    for arm in [SOFTMAX, NO_MARGIN] {
+        claims.push(claim(
+            format!("points of AVG of four sets, {MIXED} over {arm}: what the margin gains"),
+            (Expected::AtLeast(2.0), "≥ 2"),
+            over(MIXED, arm, FOUR_SETS),
+        )?);
+    }
     claims.push(claim(
         format!("points of AVG on covered faces, {OCCLUDED} over {MIXED}"),
         (Expected::AtLeast(3.0), "≥ 3"),

@@ -57,7 +57,7 @@ impl FrcsynPaper {
         }
         let (people, test_people, images, epochs, chips) = match extent {
             Extent::Quick => (72, 24, 4, 1, 1),
-            Extent::Usual => (216, 96, 12, 12, 4),
+            Extent::Usual => (216, 96, 12, 18, 4),
             Extent::Full => bail!("this paper's experiment has one size: drop --full"),
         };
         Ok(Self {

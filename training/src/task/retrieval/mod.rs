@@ -32,8 +32,9 @@ pub(crate) use parts::Retrievals;
 pub use ranks::Ranks;
 
 use self::documents::{Documents, NEGATIVES};
-use self::stored::{Stored, StoredNoise, stored, unit};
+use self::stored::{Stored, StoredNoise, stored};
 use self::triplet::{Contrasted, triplet_loss};
+use super::unit::unit;
 use super::{Batch, Learn, Moment, RaisedLoss, Role, Task};
 use crate::TrainingError;
 use crate::data::Passage;

@@ -16,12 +16,6 @@ pub(super) struct StoredNoise {
     pub(super) chip: ChipSeed,
 }
 
-/// Every row divided by its length.
-pub(super) fn unit(rows: Tensor<2>) -> Tensor<2> {
-    let lengths = (rows.clone() * rows.clone()).sum_dim(1);
-    rows / (lengths + TINY).sqrt()
-}
-
 /// Stored vectors without and with their deviation.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {

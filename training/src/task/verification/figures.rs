@@ -136,8 +136,8 @@ impl Verification {
             points: line.map(|(_, point)| *point).collect(),
         }];
         let used = self.threshold(&compared).and_then(|threshold| {
-            let below = points.iter().filter(|point| point.threshold >= threshold);
-            below.last().filter(|point| point.fmr > 0.0)
+            let at = points.iter().rfind(|point| point.threshold >= threshold);
+            at.filter(|point| point.fmr > 0.0)
         });
         traces.extend(used.map(|point| Trace {
             of: String::new(),

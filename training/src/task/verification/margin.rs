@@ -6,8 +6,8 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-/// Keeps a row of zeros from becoming NaN.
-const TINY: f64 = 1e-12;
+use crate::task::unit::unit;
+
 /// Cosines and angles stay so far from where their derivative is infinite.
 const EPSILON: f64 = 1e-3;
 /// The shortest and the longest vector that AdaFace tells from others.
@@ -62,12 +62,6 @@ pub(super) struct CosineMargin {
     pub(super) scale: f64,
     pub(super) margin: f64,
     pub(super) h: f64,
-}
-
-/// Every row divided by its length.
-pub(super) fn unit(rows: Tensor<2>) -> Tensor<2> {
-    let lengths = (rows.clone() * rows.clone()).sum_dim(1);
-    rows / (lengths + TINY).sqrt()
 }
 
 impl CosineMargin {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `config.rs` | how are faces learned and compared? |
 //! | `people.rs` | who is on the images, and which pairs are compared? |
+//! | `batch.rs` | what does a network see and give? |
 //! | `margin.rs` | what is learned? |
 //! | `covered.rs` | what stands before a face that is learned from? |
 //! | `scores.rs`, `threshold.rs`, `curve.rs` | what are decisions worth? |
@@ -12,6 +13,7 @@
 //! | `figures.rs` | what is shown of it? |
 //! | `parts.rs` | which people are learned from and judged on, and where does the threshold come from? |
 
+mod batch;
 mod bootstrap;
 mod config;
 mod covered;
@@ -26,7 +28,6 @@ mod tests;
 mod threshold;
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::activation::relu;
@@ -35,6 +36,7 @@ use crossburn_checkpoints::Checksum;
 use crossburn_models::Recognizer;
 use crossburn_noise::{Metric, Philox};
 
+pub use batch::{FaceOutput, FaceVectors, Faces, cosine};
 pub use bootstrap::interval_over_people;
 pub use config::{Sampling, VerificationConfig, VerificationMetric};
 pub use curve::{CurvePoint, curve, fnmr_at_fmr};
@@ -45,9 +47,9 @@ pub use threshold::{accuracy_by_folds, best_threshold};
 
 use self::config::FMR;
 use self::covered::covered;
-use self::margin::unit;
 use self::people::{Pair, People};
-use super::{Batch, Learn, Moment, RaisedLoss, Tally, Task, require_finite};
+use super::unit::unit;
+use super::{Learn, Moment, RaisedLoss, Task, require_finite};
 use crate::TrainingError;
 use crate::data::{Augmentation, Conventions, Origins, Samples};
 use crate::weight_gradients::values;
@@ -336,81 +338,6 @@ impl Verification {
             }
         };
         found.ok_or_else(|| undefined("no group has pairs of both kinds"))
-    }
-}
-
-/// The inner product of two vectors of length 1.
-fn cosine(first: &[f32], second: &[f32]) -> f64 {
-    let products = first.iter().zip(second);
-    products.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-}
-
-/// Images on a device.
-#[derive(Clone, Debug)]
-pub struct Faces {
-    /// `[items, channels, height, width]`.
-    inputs: Tensor<4>,
-    /// The same in their mirror, where vectors of both are added.
-    mirrored: Option<Tensor<4>>,
-    /// The number of the person, of every item.
-    identities: Vec<usize>,
-    /// Places among the samples.
-    places: Vec<usize>,
-    /// Whether identities are learned from them.
-    learned: bool,
-}
-
-impl Batch for Faces {
-    fn items(&self) -> usize {
-        self.places.len()
-    }
-
-    fn cut(&self, range: Range<usize>) -> Self {
-        Self {
-            inputs: self.inputs.cut(range.clone()),
-            mirrored: self.mirrored.as_ref().map(|all| all.cut(range.clone())),
-            identities: self.identities[range.clone()].to_vec(),
-            places: self.places[range].to_vec(),
-            learned: self.learned,
-        }
-    }
-
-    fn tracked(&self) -> Self {
-        Self {
-            inputs: self.inputs.tracked(),
-            mirrored: self.mirrored.as_ref().map(Batch::tracked),
-            identities: self.identities.clone(),
-            places: self.places.clone(),
-            learned: self.learned,
-        }
-    }
-}
-
-/// What a network makes of a batch.
-#[derive(Clone, Debug)]
-pub struct FaceOutput {
-    /// `[items, numbers]`.
-    vectors: Tensor<2>,
-    /// Class vectors, where identities are learned: `[identities, numbers]`.
-    classes: Option<Tensor<2>>,
-}
-
-/// Vectors of length 1 of the images that were seen, each with its place among the samples.
-#[derive(Clone, Debug, Default)]
-pub struct FaceVectors {
-    rows: Vec<(usize, Vec<f32>)>,
-}
-
-impl FaceVectors {
-    /// The vectors, in the order in which images were seen.
-    pub fn into_rows(self) -> Vec<Vec<f32>> {
-        self.rows.into_iter().map(|(_, row)| row).collect()
-    }
-}
-
-impl Tally for FaceVectors {
-    fn merge(&mut self, other: Self) {
-        self.rows.extend(other.rows);
     }
 }
 

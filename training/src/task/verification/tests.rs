@@ -246,37 +246,36 @@ fn balanced_epochs_have_as_many_of_every_group() {
 fn a_small_network_learns_people_whom_it_has_not_seen() {
     let set = FacesConfig {
         balanced: true,
-        images: 6,
+        images: 8,
         ..FacesConfig::default()
     };
     let config = VerificationConfig {
         metric: VerificationMetric::Avg,
         pairs: 40,
-        occlusion: 0.1,
         ..VerificationConfig::default()
     };
-    let all = Verification::learn(faces(1, 0, 6 * 96, &set), &config, 1).unwrap();
-    let (learn, held_back) = all.hold_back(6 * 72);
+    let all = Verification::learn(faces(1, 0, 8 * 96, &set), &config, 1).unwrap();
+    let (learn, held_back) = all.hold_back(8 * 72);
     let sizes = FaceNetConfig {
-        features: 6,
-        numbers: 16,
+        features: 8,
+        numbers: 32,
         identities: 96,
         ..FaceNetConfig::default()
     };
     let device = Device::flex().autodiff();
     let mut recipe = Recipe::own(1);
-    recipe.training.epochs = 6;
+    recipe.training.epochs = 12;
     recipe.training.batch = 48;
     let network = initialize(sizes.init(&device), 1);
     let run = Run::new(&learn, &held_back, &device);
     let trained = train(network, &recipe, &run, &mut crate::Silent).unwrap();
-    let (first, last) = (&trained.curve[0], &trained.curve[5]);
+    let (first, last) = (&trained.curve[0], &trained.curve[11]);
     assert!(last.train_loss < 0.9 * first.train_loss);
-    // Chance is one half; the interval of 40 people is about 0.1 wide.
+    // Chance is one half, to which the best threshold of 640 pairs adds a few hundredths.
     let network = trained.network.valid();
     let batches = Batches::new(&held_back, 64, &Device::flex()).unwrap();
     let found = evaluate(&network, &batches).unwrap();
-    assert!(found > 0.6, "{found}");
+    assert!(found > 0.65, "{found}");
 }
 
 #[test]
