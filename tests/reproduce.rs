@@ -384,3 +384,20 @@ fn searches_are_compared_by_a_formula() {
     let text = bad(folder, "reproduce lcda --full");
     assert!(text.contains("drop --full"), "{text}");
 }
+
+#[test]
+fn searches_are_compared_by_trainings() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let command = "reproduce lcda --data digits --quick --seeds 1 --json --out t";
+    let first = document(folder, command);
+    assert_eq!(budgets(&first, |_, _| false).len(), 4);
+    cells(folder, "t", |cells| {
+        let of_seed = cells["1"].as_object_mut().unwrap();
+        of_seed.remove("heuristic").unwrap();
+    });
+    let again = document(folder, &format!("{command} --resume --threads 1"));
+    assert_eq!(again["rows"], first["rows"]);
+    let text = bad(folder, "reproduce lcda --data waveforms --quick");
+    assert!(text.contains("halve 1x128 pixels to nothing"), "{text}");
+}

@@ -172,7 +172,7 @@ pub enum TrainingError {
         /// The loss.
         loss: f64,
     },
-    /// Work whose end was not awaited.
+    /// Work that was stopped before its end.
     #[error("the work was stopped before its end: start it again")]
     Stopped,
     /// A network that cannot be certified.

@@ -91,7 +91,7 @@ impl SearchJob<'_> {
             }
             true => {
                 let judge = Keeping::new(contest.judge(), known, &keep);
-                // Searches of the same design wait for each other there, and not for a cache of their own.
+                // It holds the evaluations of all searches, so that none begins with a cache of its own.
                 let result = clock.time("search", || {
                     self.all(contest, &judge, contestants, &mut BTreeMap::new())
                 });

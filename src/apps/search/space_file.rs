@@ -115,16 +115,23 @@ impl SpaceFile {
         Ok(found)
     }
 
-    /// The same, whose networks are trained on `source`.
+    /// The same, whose networks are trained on `source`, or tried out there with a tenth of the work.
     ///
     /// # Errors
     /// A space whose designs are not trained.
-    pub(crate) fn trained_on(mut self, source: DataSource) -> Result<Self> {
-        match &mut self.evaluation {
-            Evaluation::Training(config) => config.train_on(source),
-            _ => bail!("designs of `{}` are not trained", self.name),
-        }
-        Ok(self)
+    pub(crate) fn trained_on(self, source: DataSource, tried_out: bool) -> Result<Self> {
+        let Evaluation::Training(config) = self.evaluation else {
+            bail!("designs of `{}` are not trained", self.name);
+        };
+        let config = config.trained_on(source);
+        let config = match tried_out {
+            true => config.tried_out(),
+            false => config,
+        };
+        Ok(Self {
+            evaluation: Evaluation::Training(Box::new(config)),
+            ..self
+        })
     }
 
     /// The checked space.

@@ -11,7 +11,7 @@ use crossburn_models::nas::{CandidateNorm, CandidatePool, ConvolutionalCandidate
 use crossburn_noise::{Better, Variation, path_hash};
 use crossburn_training::data::DataSource;
 use crossburn_training::search::{
-    Design, GroupCounts, Judge, Judged, Measure, Space, equality, unfairness,
+    Design, Draws, GroupCounts, Judge, Judged, Measure, Space, equality, unfairness,
 };
 use crossburn_training::{
     CandidateResult, CandidateTrials, DataConfig, Recipe, TrainingConfig, TrainingError,
@@ -23,6 +23,8 @@ use super::once::Once;
 
 /// How a space file calls this evaluation.
 const KIND: &str = "training";
+/// Designs of which one must be possible.
+const TRIES: usize = 100;
 
 /// Every design is trained, and judged on chips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,9 +62,32 @@ pub(super) struct TrainedConfig {
 }
 
 impl TrainedConfig {
-    /// Takes the place of where designs learn from.
-    pub(super) fn train_on(&mut self, source: DataSource) {
-        self.data.source = source;
+    /// The same on `source`.
+    pub(super) fn trained_on(self, source: DataSource) -> Self {
+        let data = DataConfig {
+            source,
+            ..self.data
+        };
+        Self { data, ..self }
+    }
+
+    /// The same with a tenth of the work, to see that everything runs.
+    pub(super) fn tried_out(self) -> Self {
+        let tenth = |count: usize| count.div_ceil(10);
+        Self {
+            data: DataConfig {
+                train: self.data.train.map(tenth),
+                validation: tenth(self.data.validation),
+                test: self.data.test.map(tenth),
+                ..self.data
+            },
+            training: TrainingConfig {
+                epochs: 1,
+                ..self.training
+            },
+            chips: self.chips.div_ceil(10),
+            ..self
+        }
     }
 }
 
@@ -159,6 +184,14 @@ impl Trained {
                 ));
             }
         }
+        if config.training.from.is_some() {
+            let problem = "training.from = … has weights of one network".to_string();
+            return Err(refusal(
+                KIND,
+                problem,
+                "leave it out: designs are different networks",
+            ));
+        }
         let recipe = Recipe {
             data: config.data.clone(),
             training: config.training.clone(),
@@ -190,14 +223,34 @@ impl Trained {
             .map(|name| Measure::new(name, "", Better::Lower));
         let measures = [quality].into_iter().chain(Cost::measures());
         let measures = measures.chain(rest).chain(fair);
-        Ok(Self {
+        let trained = Self {
             config: config.clone(),
-            trials,
             axes: Axes::new(KIND, space, network, &hardware)?,
             measures: measures.collect(),
+            trials,
             made: Once::default(),
             stop,
-        })
+        };
+        trained.require_one(space)?;
+        Ok(trained)
+    }
+
+    /// Refuses a space of which no random design can be built.
+    fn require_one(&self, space: &Space) -> Result<()> {
+        let mut draws = Draws::new(0, "built");
+        let mut reason = None;
+        for design in (0..TRIES).filter_map(|_| space.draw(&mut draws)) {
+            match self.cost(space, &design) {
+                Ok(_) => return Ok(()),
+                Err(problem) => reason = Some(problem),
+            }
+        }
+        let problem = reason.unwrap_or_default();
+        Err(refusal(
+            KIND,
+            format!("none of {TRIES} random designs can be built, such as: {problem}"),
+            "change the axes or the data",
+        ))
     }
 
     /// How designs are measured.
@@ -349,6 +402,12 @@ mod tests {
                 "papers\"",
                 "papers\"\ndevice = \"rram1\"",
                 "an axis `device`",
+            ),
+            (
+                "",
+                "epochs = 1",
+                "epochs = 1, from = \"runs/a\"",
+                "training.from",
             ),
             (
                 "hardware.array = [64]",

@@ -61,8 +61,8 @@ pub trait Judge: Sync {
     /// What keeps all designs from being measured, such as a file that cannot be read.
     fn judge(&self, space: &Space, design: &Design) -> Result<Judged, TrainingError>;
 
-    /// What is known of a design before it is judged, one entry for each measure, of a judge that takes long: a design beyond a limit need not be
-    /// judged then. By default `None`: judging is quick.
+    /// What a judge that takes long knows of a design beforehand: one entry for each measure, or none where the design cannot be built. A design that is
+    /// known to break a limit is not judged. By default `None`: judging is quick.
     ///
     /// # Errors
     /// Those of [`judge`](Self::judge).

@@ -108,6 +108,17 @@ pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim
         lead(Goal::Rate),
     )?);
     claims.push(claim(
+        format!("hundredths of R_al after {budget} evaluations, {HEURISTIC} over {REINFORCE}"),
+        (
+            Expected::AtMost(0.0),
+            "≤ 0: the paper's language model is the weaker one here",
+        ),
+        differences(
+            &scores(cells, Goal::Rate, HEURISTIC, budget),
+            &scores(cells, Goal::Rate, REINFORCE, budget),
+        ),
+    )?);
+    claims.push(claim(
         format!(
             "hundredths of R_ae after {early} evaluations, {HEURISTIC} over {RANDOM} where neither sees what the axes are"
         ),

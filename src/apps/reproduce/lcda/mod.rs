@@ -63,7 +63,10 @@ impl LcdaPaper {
         };
         let file = match source {
             None => SpaceFile::open("lcda", None)?,
-            Some(source) => SpaceFile::open("digits", None)?.trained_on(source)?,
+            Some(source) => {
+                let tried_out = extent == Extent::Quick;
+                SpaceFile::open("digits", None)?.trained_on(source, tried_out)?
+            }
         };
         let rate = ScoreConfig::RAl {
             quality: "quality".to_string(),

@@ -47,7 +47,7 @@ pub struct CandidateResult {
     pub backward: u64,
 }
 
-/// Stops a training when a flag is set.
+/// Stops a training once its flag is set.
 struct Until<'a>(&'a AtomicBool);
 
 impl TrainingObserver for Until<'_> {
@@ -57,7 +57,7 @@ impl TrainingObserver for Until<'_> {
 }
 
 impl CandidateTrials {
-    /// Trainings by `recipe`, whose network is of no account, judged on `chips` chips at a fidelity, on `device` without autodiff.
+    /// Trainings by `recipe`, whose `model` is not used, judged on `chips` chips at a fidelity, on `device` without autodiff.
     ///
     /// # Errors
     /// Data that cannot be read or are too few, and no chips.
@@ -157,7 +157,7 @@ impl CandidateTrials {
         recipe.model.check(self.input())?;
         let device = self.device.clone().autodiff();
         let network = initialize(candidate.init(&device), recipe.seed);
-        // What the hardware refuses, it refuses of initial weights as well.
+        // The hardware refuses initial weights for the same reasons as trained ones, and earlier.
         self.evaluation(&network, &recipe)
             .mapped(hardware, Fidelity::Weight, &self.calibration)?;
         let run = Run::new(&self.learn, &self.validation, &device);
