@@ -118,7 +118,7 @@ fn looks(budget: usize) -> impl Iterator<Item = usize> {
     (1..=budget).filter(move |&count| {
         let every = match count {
             ..=40 => 1,
-            ..=200 => 5,
+            41..=200 => 5,
             _ => 10,
         };
         count % every == 0 || count == budget
