@@ -411,13 +411,14 @@ mod tests {
 
     #[test]
     fn sizes_that_cannot_be_are_refused_by_name() {
-        let of = |change: fn(&mut ConvolutionalCandidate)| {
+        type Change = fn(&mut ConvolutionalCandidate);
+        let of = |change: Change| {
             let mut found = candidate(&[(4, 3, Block::Conv); 6]);
             change(&mut found);
             found.check().map_err(|error| error.to_string())
         };
         of(|_| ()).unwrap();
-        let rows: [(fn(&mut ConvolutionalCandidate), &str); 6] = [
+        let rows: [(Change, &str); 6] = [
             (
                 |found| found.layers[1].kernel = 4,
                 "model: layers.kernel = 4 is even",
