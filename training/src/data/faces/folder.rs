@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn one_group_is_read_without_a_folder_of_its_own() {
-        let folder = Path::new("/work/shared/data/faces-orl");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/faces-orl");
         if !folder.exists() {
             eprintln!("skipped: {} is not there", folder.display());
             return;
