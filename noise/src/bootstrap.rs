@@ -3,61 +3,85 @@
 use crate::mean_interval::MeanInterval;
 use crate::{NoiseError, Philox, path_hash};
 
-/// Samples of the repetitions that are drawn.
-const RESAMPLES: u64 = 2000;
-
-/// An interval for what `statistic` says of `repetitions` repetitions: the middle share `confidence` of what it says of samples of them, drawn
-/// with replacement. `statistic` receives the numbers of the repetitions of a sample.
-///
-/// For paired comparisons a repetition has all numbers that are compared, such as those of one person: they are drawn together.
+/// How repetitions are drawn anew.
 ///
 /// ```
-/// use crossburn_noise::bootstrap_interval;
+/// use crossburn_noise::Bootstrap;
 ///
 /// let differences = [0.1, 0.3, 0.2, 0.4];
 /// let mean = |sample: &[usize]| {
-///     sample.iter().map(|number| differences[*number]).sum::<f64>() / sample.len() as f64
+///     Some(sample.iter().map(|number| differences[*number]).sum::<f64>() / sample.len() as f64)
 /// };
-/// let interval = bootstrap_interval(4, 0.95, 1, &mean)?;
+/// let interval = Bootstrap::default().interval(4, &mean)?.expect("every sample has a mean");
 /// assert!(0.1 <= interval.low && interval.low < 0.25 && 0.25 < interval.high && interval.high <= 0.4);
 /// # Ok::<(), crossburn_noise::NoiseError>(())
 /// ```
 ///
-/// # Errors
-/// [`NoiseError::Empty`] for fewer than two repetitions, [`NoiseError::Confidence`].
-///
 /// # Source
-/// Efron, "Bootstrap methods: another look at the jackknife", Ann. Statist. 7, 1979: the percentile method, with 2,000 samples.
-pub fn bootstrap_interval(
-    repetitions: usize,
-    confidence: f64,
-    seed: u64,
-    statistic: &dyn Fn(&[usize]) -> f64,
-) -> Result<MeanInterval, NoiseError> {
-    if repetitions < 2 {
-        return Err(NoiseError::Empty);
+/// Efron, "Bootstrap methods: another look at the jackknife", Ann. Statist. 7, 1979: the percentile method.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bootstrap {
+    /// Samples of the repetitions that are drawn.
+    pub samples: u64,
+    /// The share of the samples that an interval holds.
+    pub confidence: f64,
+    /// Key of the draws: the same samples for all numbers that are compared.
+    pub seed: u64,
+}
+
+impl Default for Bootstrap {
+    /// 2,000 samples, 95 %.
+    fn default() -> Self {
+        Self {
+            samples: 2000,
+            confidence: 0.95,
+            seed: 1,
+        }
     }
-    if !(confidence > 0.0 && confidence < 1.0) {
-        return Err(NoiseError::Confidence { confidence });
+}
+
+impl Bootstrap {
+    /// An interval for what `statistic` says of `repetitions` repetitions: the middle of what it says of samples of them, drawn with replacement.
+    /// `statistic` receives the numbers of the repetitions of a sample. Samples of which it says nothing are left out; `None` where it
+    /// never says anything.
+    ///
+    /// For paired comparisons a repetition has all numbers that are compared, such as those of one person: they are drawn together.
+    ///
+    /// # Errors
+    /// [`NoiseError::Empty`] for fewer than two repetitions, [`NoiseError::Confidence`].
+    pub fn interval(
+        &self,
+        repetitions: usize,
+        statistic: &dyn Fn(&[usize]) -> Option<f64>,
+    ) -> Result<Option<MeanInterval>, NoiseError> {
+        let confidence = self.confidence;
+        if repetitions < 2 {
+            return Err(NoiseError::Empty);
+        }
+        if !(confidence > 0.0 && confidence < 1.0) {
+            return Err(NoiseError::Confidence { confidence });
+        }
+        let count = u32::try_from(repetitions).unwrap_or(u32::MAX);
+        let sample = |number| -> Option<f64> {
+            let draws = Philox::new(self.seed ^ path_hash("bootstrap"), number);
+            let sample: Vec<usize> = (0..u64::from(count))
+                .map(|place| draws.below(place, count) as usize)
+                .collect();
+            statistic(&sample)
+        };
+        let mut values: Vec<f64> = (0..self.samples).filter_map(sample).collect();
+        values.sort_by(f64::total_cmp);
+        let Some(last) = values.len().checked_sub(1) else {
+            return Ok(None);
+        };
+        // The same number of samples is left out at both ends.
+        let out = (0.5 * (1.0 - confidence) * values.len() as f64) as usize;
+        Ok(Some(MeanInterval {
+            low: values[out.min(last)],
+            high: values[last.saturating_sub(out)],
+            coverage: confidence,
+        }))
     }
-    let count = u32::try_from(repetitions).unwrap_or(u32::MAX);
-    let sample = |number| -> f64 {
-        let draws = Philox::new(seed ^ path_hash("bootstrap"), number);
-        let sample: Vec<usize> = (0..u64::from(count))
-            .map(|place| draws.below(place, count) as usize)
-            .collect();
-        statistic(&sample)
-    };
-    let mut values: Vec<f64> = (0..RESAMPLES).map(sample).collect();
-    values.sort_by(f64::total_cmp);
-    // The same number of samples is left out at both ends.
-    let out = (0.5 * (1.0 - confidence) * values.len() as f64) as usize;
-    let last = values.len() - 1;
-    Ok(MeanInterval {
-        low: values[out.min(last)],
-        high: values[last.saturating_sub(out)],
-        coverage: confidence,
-    })
 }
 
 #[cfg(test)]
@@ -65,11 +89,21 @@ pub fn bootstrap_interval(
 mod tests {
     use super::*;
 
+    fn bootstrap(confidence: f64) -> Bootstrap {
+        Bootstrap {
+            confidence,
+            seed: 7,
+            ..Bootstrap::default()
+        }
+    }
+
     fn of(values: &[f64], confidence: f64) -> [f64; 2] {
         let mean = |sample: &[usize]| {
-            sample.iter().map(|number| values[*number]).sum::<f64>() / sample.len() as f64
+            let sum: f64 = sample.iter().map(|number| values[*number]).sum();
+            Some(sum / sample.len() as f64)
         };
-        let found = bootstrap_interval(values.len(), confidence, 7, &mean).unwrap();
+        let found = bootstrap(confidence).interval(values.len(), &mean);
+        let found = found.unwrap().unwrap();
         [found.low, found.high]
     }
 
@@ -97,10 +131,11 @@ mod tests {
 
     #[test]
     fn one_repetition_and_no_confidence_are_refused() {
-        let nothing = |_: &[usize]| 0.0;
-        let error = bootstrap_interval(1, 0.95, 1, &nothing).unwrap_err();
+        let nothing = |_: &[usize]| None;
+        let error = bootstrap(0.95).interval(1, &nothing).unwrap_err();
         assert!(matches!(error, NoiseError::Empty));
-        let error = bootstrap_interval(5, 1.0, 1, &nothing).unwrap_err();
+        let error = bootstrap(1.0).interval(5, &nothing).unwrap_err();
         assert!(matches!(error, NoiseError::Confidence { .. }));
+        assert_eq!(bootstrap(0.95).interval(5, &nothing).unwrap(), None);
     }
 }

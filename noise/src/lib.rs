@@ -51,7 +51,7 @@ mod variation;
 mod weight_shape;
 pub mod worst_case;
 
-pub use bootstrap::bootstrap_interval;
+pub use bootstrap::Bootstrap;
 pub use chip::ChipSeed;
 pub use chip_draws::{ChipDraws, ParameterDraws};
 pub use crossburn_kernels::Philox;

@@ -12,6 +12,7 @@ use crossburn_training::data::DataSource;
 use serde_json::json;
 
 use super::run_setup::{RunArguments, name_after, run_folder};
+use super::size::Size;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::stored_network::StoredNetwork;
 use crate::apps::widths::WidthsJob;
@@ -49,33 +50,6 @@ impl FromStr for Bits {
     }
 }
 
-/// A size in memory, in bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size(u64);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || "is no size: use a number with B, KiB or MiB, such as 30KiB".to_string();
-        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
-        let (number, unit) = text.split_at(end.unwrap_or(text.len()));
-        let bytes = match unit.trim_start() {
-            "B" => 1.0,
-            "KiB" => 1024.0,
-            "MiB" => 1024.0 * 1024.0,
-            _ => return Err(refused()),
-        };
-        let number: f64 = number.parse().map_err(|_| refused())?;
-        let bits = (8.0 * bytes * number).floor();
-        // Whole numbers up to here are exact.
-        match bits >= 1.0 && bits <= 2f64.powi(53) {
-            true => Ok(Self(bits as u64)),
-            false => Err(refused()),
-        }
-    }
-}
-
 /// What `--bits auto` is told.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Bits of every layer (--bits auto)")]
@@ -106,7 +80,7 @@ impl WidthsArguments {
         (out, run): (Option<&Path>, &RunArguments),
     ) -> Result<Outcome> {
         let budget = match (self.size, self.loss_budget) {
-            (Some(size), _) => WidthBudget::Size(size.0),
+            (Some(size), _) => WidthBudget::Size(size.bits()),
             (None, Some(rise)) if rise.is_finite() && rise >= 0.0 => WidthBudget::Rise(rise),
             (None, Some(rise)) => bail!("--loss-budget {rise} is no rise: use a number from 0 on"),
             (None, None) => {
@@ -175,21 +149,6 @@ impl WidthsArguments {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bits) in [
-            ("30KiB", 30 * 8192),
-            ("1.5 KiB", 12288),
-            ("100B", 800),
-            ("2MiB", 1 << 24),
-        ] {
-            assert_eq!(text.parse(), Ok(Size(bits)));
-        }
-        for text in ["30", "KiB", "30kB", "-1KiB", "0B", "1e30MiB", "..KiB"] {
-            assert!(text.parse::<Size>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn bits_are_a_number_or_chosen() {

@@ -40,6 +40,7 @@ mod reproduce;
 mod run_lock;
 mod run_setup;
 mod search;
+mod size;
 mod speech;
 mod stored_prompts;
 mod study;

@@ -1,11 +1,11 @@
 //! `crossburn recommend`: what a study says about a device of one's own.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::size::Size;
 use super::{Outcome, print};
 use crate::apps::edge_llm::{Asked, Choice, Recommendation, recommend};
 use crate::report::draw::{Cell, Table};
@@ -14,17 +14,21 @@ use crate::report::{Document, EdgeStudy};
 /// Say how to make a language model personal on your device, by a study
 ///
 /// Looks at the cells of a study that fit into the memory and the time of the device, for the task and the length of history that are nearest. The best comes
-/// first, then the others with how far they are behind and a 95 % interval of that over people. What the study has not measured is said, not
-/// extrapolated.
+/// first, then the others with how far they are behind and a 95 % interval of that over people. Where the study has not measured what you ask, the answer says so.
 ///
 /// Example: crossburn recommend --ram 2GB --hours 1 --history 64 --task tagging
 #[derive(Debug, Args)]
 pub(super) struct Recommend {
     /// Memory of the device, such as 2GB or 512KiB
     #[arg(long, value_name = "SIZE", help_heading = "Device")]
-    ram: Memory,
+    ram: Size,
     /// Hours that the device may learn
-    #[arg(long, value_name = "HOURS", help_heading = "Device")]
+    #[arg(
+        long,
+        value_name = "HOURS",
+        help_heading = "Device",
+        allow_negative_numbers = true
+    )]
     hours: f64,
     /// Billions of operations per second of the device, a multiplication or an addition each [default: those of the study]
     #[arg(long, value_name = "GOPS", help_heading = "Device")]
@@ -45,38 +49,6 @@ pub(super) struct Recommend {
     study: PathBuf,
 }
 
-/// Bytes of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Memory(u64);
-
-impl FromStr for Memory {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || {
-            "is no size: use a number with B, KB, MB, GB, KiB, MiB or GiB, such as 2GB".to_string()
-        };
-        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
-        let (number, unit) = text.split_at(end.unwrap_or(text.len()));
-        let unit = match unit.trim_start() {
-            "B" => 1.0,
-            "KB" => 1e3,
-            "MB" => 1e6,
-            "GB" => 1e9,
-            "KiB" => 1024.0,
-            "MiB" => 1024f64.powi(2),
-            "GiB" => 1024f64.powi(3),
-            _ => return Err(refused()),
-        };
-        let number: f64 = number.parse().map_err(|_| refused())?;
-        let bytes = (unit * number).floor();
-        match bytes >= 1.0 && bytes <= 2f64.powi(53) {
-            true => Ok(Self(bytes as u64)),
-            false => Err(refused()),
-        }
-    }
-}
-
 impl Recommend {
     pub(super) fn run(self) -> Result<Outcome> {
         if !(self.hours.is_finite() && self.hours >= 0.0) {
@@ -93,7 +65,7 @@ impl Recommend {
         }
         let study = EdgeStudy::read(&self.study)?;
         let asked = Asked {
-            ram: self.ram.0,
+            ram: self.ram.bytes(),
             hours: self.hours,
             history: self.history,
             task: self.task,
@@ -179,20 +151,6 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
 mod tests {
     use super::*;
     use crate::report::example;
-
-    #[test]
-    fn sizes_are_bytes() {
-        for (text, bytes) in [
-            ("2GB", 2_000_000_000),
-            ("512KiB", 524_288),
-            ("1.5 MB", 1_500_000),
-        ] {
-            assert_eq!(text.parse(), Ok(Memory(bytes)), "{text}");
-        }
-        for text in ["2", "GB", "-1GB", "1e9B", "2Gb", "0B"] {
-            assert!(text.parse::<Memory>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn an_answer_names_the_best_its_rivals_and_what_was_not_measured() {

@@ -1,11 +1,8 @@
 //! Means over people and their intervals.
 
-use crossburn_noise::bootstrap_interval;
+use crossburn_noise::Bootstrap;
 
 use crate::report::CONFIDENCE;
-
-/// Key of the samples of people: the same for all numbers, so that differences are paired.
-const SEED: u64 = 1;
 
 /// The mean of the values of some people.
 pub(crate) fn mean(values: &[f64]) -> f64 {
@@ -21,6 +18,12 @@ pub(crate) fn interval(values: &[f64]) -> Option<[f64; 2]> {
 
 /// A 95 % bootstrap interval for what `statistic` says of a sample of `people` people; `None` of a single one.
 pub(crate) fn interval_of(people: usize, statistic: &dyn Fn(&[usize]) -> f64) -> Option<[f64; 2]> {
-    let found = bootstrap_interval(people, CONFIDENCE, SEED, statistic).ok()?;
+    // The same samples of people for all numbers, so that differences are paired.
+    let bootstrap = Bootstrap {
+        confidence: CONFIDENCE,
+        ..Bootstrap::default()
+    };
+    let found = bootstrap.interval(people, &|sample| Some(statistic(sample)));
+    let found = found.ok()??;
     Some([found.low, found.high])
 }

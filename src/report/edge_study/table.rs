@@ -4,6 +4,7 @@ use super::document::{EdgeStudy, StudyCell};
 use super::{interval, mean};
 use crate::report::Verdict;
 use crate::report::draw::{Cell, Table};
+use crate::report::reproduction::claim_cells;
 
 /// How a mean over people and its interval are written: in hundredths.
 pub(super) fn shown(values: &[f64]) -> Cell {
@@ -240,18 +241,7 @@ pub(super) fn others(study: &EdgeStudy) -> Table {
 
 /// The claims, and those that were not measured.
 pub(super) fn claims(study: &EdgeStudy) -> Table {
-    let judged = study.claims.iter().map(|claim| {
-        let interval = claim
-            .interval
-            .map(|[low, high]| format!(" [{low:.2}, {high:.2}]"))
-            .unwrap_or_default();
-        [
-            claim.what.clone(),
-            format!("{:.2}{interval}", claim.mean),
-            claim.expected.clone(),
-            claim.verdict.name().to_string(),
-        ]
-    });
+    let judged = study.claims.iter().map(claim_cells);
     let missing = study.not_measured.iter().map(|claim| {
         [
             claim.clone(),

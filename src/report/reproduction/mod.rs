@@ -4,4 +4,6 @@ mod document;
 mod page;
 mod table;
 
+pub(in crate::report) use table::claim_cells;
+
 pub use document::{Claim, Reproduction, ReproductionColumn, ReproductionRow, Verdict};

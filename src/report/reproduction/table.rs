@@ -71,7 +71,7 @@ fn row_cells(row: &ReproductionRow, columns: &[ReproductionColumn]) -> Vec<Strin
 }
 
 /// Two decimals: some claims are decided by tenths of a point.
-fn claim_cells(claim: &Claim) -> [String; 4] {
+pub(in crate::report) fn claim_cells(claim: &Claim) -> [String; 4] {
     let interval = claim
         .interval
         .map(|[low, high]| format!(" [{low:.2}, {high:.2}]"))

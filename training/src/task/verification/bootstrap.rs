@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crossburn_noise::{Philox, path_hash};
+use crossburn_noise::Bootstrap;
 
 use super::scores::Compared;
 
-/// The interval of `number` at `confidence` over `draws` draws of people with replacement, by the percentiles of what it gives. A pair of a person
-/// counts as often as the person was drawn, a pair of two people as often as both were: the product. Draws in which the number is not defined
-/// are left out. `None` where it never is, and without draws.
+/// The interval of `number` over people that `bootstrap` draws. A pair of a person counts as often as the person was drawn, a pair of two people
+/// as often as both were: the product. Draws in which the number is not defined are left out. `None` where it never is, and of fewer than
+/// two people.
 ///
 /// The thousand pairs of a few people are no thousand independent ones: to draw pairs would make intervals too narrow.
 ///
@@ -17,7 +17,7 @@ use super::scores::Compared;
 /// than pairs.
 pub fn interval_over_people(
     compared: &[Compared],
-    (seed, draws, confidence): (u64, u64, f64),
+    bootstrap: &Bootstrap,
     number: &dyn Fn(&[f64]) -> Option<f64>,
 ) -> Option<[f64; 2]> {
     let mut known: BTreeMap<u32, usize> = BTreeMap::new();
@@ -29,32 +29,33 @@ pub fn interval_over_people(
         .iter()
         .map(|pair| pair.people.map(|person| known[&person]))
         .collect();
-    let mut found: Vec<f64> = (0..draws)
-        .filter_map(|draw| {
-            let stream = Philox::new(seed ^ path_hash("people drawn again"), draw);
-            let mut times = vec![0.0f64; known.len()];
-            for turn in 0..known.len() {
-                times[stream.below(turn as u64, known.len() as u32) as usize] += 1.0;
-            }
-            let weight = |[first, second]: &[usize; 2]| match first == second {
-                true => times[*first],
-                false => times[*first] * times[*second],
-            };
-            let weights: Vec<f64> = places.iter().map(weight).collect();
-            number(&weights)
-        })
-        .collect();
-    found.sort_by(f64::total_cmp);
-    let last = found.len().checked_sub(1)? as f64;
-    let at = |share: f64| found[(share * last).round() as usize];
-    let tail = (1.0 - confidence) / 2.0;
-    Some([at(tail), at(1.0 - tail)])
+    let found = bootstrap.interval(known.len(), &|sample| {
+        let mut times = vec![0.0f64; known.len()];
+        for person in sample {
+            times[*person] += 1.0;
+        }
+        let weight = |[first, second]: &[usize; 2]| match first == second {
+            true => times[*first],
+            false => times[*first] * times[*second],
+        };
+        let weights: Vec<f64> = places.iter().map(weight).collect();
+        number(&weights)
+    });
+    found.ok()?.map(|found| [found.low, found.high])
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+
+    fn bootstrap(samples: u64, confidence: f64) -> Bootstrap {
+        Bootstrap {
+            samples,
+            confidence,
+            seed: 1,
+        }
+    }
 
     #[test]
     fn one_persons_pairs_rise_and_fall_together() {
@@ -74,16 +75,19 @@ mod tests {
                 .map(|(pair, weight)| pair.score * weight);
             (sum > 0.0).then(|| right.sum::<f64>() / sum)
         };
-        let [low, high] = interval_over_people(&compared, (1, 500, 0.95), &mean).unwrap();
+        let [low, high] = interval_over_people(&compared, &bootstrap(500, 0.95), &mean).unwrap();
         assert!(
             (0.30..0.40).contains(&low) && (0.60..0.70).contains(&high),
             "{low} {high}"
         );
-        let again = interval_over_people(&compared, (1, 500, 0.95), &mean);
+        let again = interval_over_people(&compared, &bootstrap(500, 0.95), &mean);
         assert_eq!(again, Some([low, high]));
-        assert_eq!(interval_over_people(&compared, (1, 0, 0.95), &mean), None);
         assert_eq!(
-            interval_over_people(&compared, (1, 9, 0.95), &|_| None),
+            interval_over_people(&compared, &bootstrap(0, 0.95), &mean),
+            None
+        );
+        assert_eq!(
+            interval_over_people(&compared, &bootstrap(9, 0.95), &|_| None),
             None
         );
     }
@@ -100,7 +104,7 @@ mod tests {
             assert_eq!(weights[0] + weights[2], 2.0);
             Some(weights[1])
         };
-        let found = interval_over_people(&compared, (1, 200, 1.0), &check);
+        let found = interval_over_people(&compared, &bootstrap(200, 0.99), &check);
         assert_eq!(found, Some([0.0, 1.0]));
     }
 }

@@ -1,6 +1,6 @@
 //! What is shown of compared pairs beside the metric: groups, curves, and how sure they are.
 
-use crossburn_noise::{Better, Metric, path_hash};
+use crossburn_noise::{Better, Bootstrap, Metric, path_hash};
 
 use super::config::FMR;
 use super::{
@@ -9,9 +9,8 @@ use super::{
 };
 use crate::task::{Chart, Shape, Trace};
 
-/// Draws of people for an interval, and what share of them it holds.
+/// Draws of people for an interval.
 const DRAWS: u64 = 200;
-const CONFIDENCE: f64 = 0.95;
 /// Folds of the protocol that needs no threshold.
 const FOLDS: usize = 10;
 /// Points of a curve that a chart shows at most.
@@ -88,14 +87,18 @@ impl Verification {
             found
                 .extend(accuracy.map(|value| (Metric::share(format!("accuracy, {group}")), value)));
         }
-        let seed = self.seed ^ path_hash("intervals of faces");
+        let bootstrap = Bootstrap {
+            samples: DRAWS,
+            seed: self.seed ^ path_hash("intervals of faces"),
+            ..Bootstrap::default()
+        };
         let ends = |name: &str, metric: Metric, number: &dyn Fn(&Bias) -> f64| {
             let of = |weights: &[f64]| {
                 let accuracies = group_accuracies(compared, weights, threshold, groups);
                 let known: Vec<f64> = accuracies.into_iter().flatten().collect();
                 Bias::of(&known).map(|bias| number(&bias))
             };
-            let interval = interval_over_people(compared, (seed, DRAWS, CONFIDENCE), &of);
+            let interval = interval_over_people(compared, &bootstrap, &of);
             let ends = interval.map(|ends| ["lower", "upper"].into_iter().zip(ends));
             let row = |(end, value): (&str, f64)| {
                 let name = format!("{name}, {end} end of 95 % over people").into();
