@@ -557,6 +557,10 @@ mod tests {
     impl WithNetwork for Outputs {
         type Output = Vec<f32>;
 
+        fn other(self, family: Family) -> Vec<f32> {
+            unreachable!("a {family} has outputs")
+        }
+
         fn classifier<C: Classifier>(self, network: C) -> Vec<f32> {
             let logits = network.forward(self.input());
             assert_eq!(logits.dims()[0], 2);
@@ -718,6 +722,10 @@ mod tests {
     impl WithNetwork for Unquantized {
         type Output = Vec<f32>;
 
+        fn other(self, family: Family) -> Vec<f32> {
+            unreachable!("a {family} has outputs")
+        }
+
         fn classifier<C: Classifier>(self, network: C) -> Vec<f32> {
             Outputs(self.0).classifier(network.unquantized_activations())
         }
@@ -837,22 +845,14 @@ mod tests {
     impl WithNetwork for SideBySide {
         type Output = f32;
 
+        fn other(self, _: Family) -> f32 {
+            unreachable!("the rows are classifiers and an autoencoder")
+        }
+
         fn autoencoder<A: Autoencoder>(self, _: A) -> f32 {
             // Outputs of several chips do not have the shape of the input.
             assert!(!<A as Network>::STACKS);
             0.0
-        }
-
-        fn language_model<L: CausalLanguageModel>(self, _: L) -> f32 {
-            unreachable!("the rows are classifiers and an autoencoder")
-        }
-
-        fn embedder<E: Embedder>(self, _: E) -> f32 {
-            unreachable!("the rows are classifiers and an autoencoder")
-        }
-
-        fn recognizer<R: Recognizer>(self, _: R) -> f32 {
-            unreachable!("the rows are classifiers and an autoencoder")
         }
 
         fn classifier<C: Classifier>(self, network: C) -> f32 {

@@ -2,7 +2,9 @@
 
 use burn::module::{Module, ModuleDisplay};
 
-use crate::{Activation, Autoencoder, CausalLanguageModel, Classifier, Embedder, Recognizer};
+use crate::{
+    Activation, Autoencoder, CausalLanguageModel, Classifier, Embedder, Family, Recognizer,
+};
 
 /// A network that is trained, evaluated and searched: any Burn module. What it computes is said by a trait of its kind, such
 /// as [`Classifier`], [`Autoencoder`], [`CausalLanguageModel`], [`Embedder`] or [`Recognizer`].
@@ -52,31 +54,42 @@ pub trait Network: Module + ModuleDisplay + Send + Sync + 'static {
 
 /// Work that is done with a network whose type is only known from its configuration.
 ///
-/// [`ModelConfig::build`](crate::ModelConfig::build) calls the method of the network's kind.
-pub trait WithNetwork {
+/// [`ModelConfig::build`](crate::ModelConfig::build) calls the method of the network's kind. The work has a method of its own for every kind that it
+/// takes, and gives [`other`](Self::other) for the rest.
+pub trait WithNetwork: Sized {
     /// What the work gives back.
     type Output;
 
+    /// What the work gives for a network of a kind that it does not take.
+    fn other(self, family: Family) -> Self::Output;
+
     /// Does the work with a classifier.
-    fn classifier<C: Classifier>(self, network: C) -> Self::Output;
+    fn classifier<C: Classifier>(self, _network: C) -> Self::Output {
+        self.other(Family::Classifier)
+    }
 
     /// Does the work with a classifier of signals: as with any classifier, unless the work tells them apart.
-    fn signal_classifier<C: Classifier>(self, network: C) -> Self::Output
-    where
-        Self: Sized,
-    {
+    fn signal_classifier<C: Classifier>(self, network: C) -> Self::Output {
         self.classifier(network)
     }
 
     /// Does the work with an autoencoder.
-    fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output;
+    fn autoencoder<A: Autoencoder>(self, _network: A) -> Self::Output {
+        self.other(Family::Autoencoder)
+    }
 
     /// Does the work with a language model.
-    fn language_model<L: CausalLanguageModel>(self, network: L) -> Self::Output;
+    fn language_model<L: CausalLanguageModel>(self, _network: L) -> Self::Output {
+        self.other(Family::LanguageModel)
+    }
 
     /// Does the work with a head on an encoder.
-    fn embedder<E: Embedder>(self, network: E) -> Self::Output;
+    fn embedder<E: Embedder>(self, _network: E) -> Self::Output {
+        self.other(Family::Embedder)
+    }
 
     /// Does the work with a recognizer.
-    fn recognizer<R: Recognizer>(self, network: R) -> Self::Output;
+    fn recognizer<R: Recognizer>(self, _network: R) -> Self::Output {
+        self.other(Family::Recognizer)
+    }
 }

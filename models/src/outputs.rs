@@ -2,9 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::{
-    Autoencoder, CausalLanguageModel, Classifier, Embedder, Network, Recognizer, WithNetwork,
-};
+use crate::{Autoencoder, Classifier, Embedder, Family, Network, Recognizer, WithNetwork};
 
 /// A tensor on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +70,10 @@ pub struct ByForward<W>(pub W);
 impl<W: WithForward> WithNetwork for ByForward<W> {
     type Output = W::Output;
 
+    fn other(self, _: Family) -> W::Output {
+        self.0.of_tokens()
+    }
+
     fn classifier<C: Classifier>(self, network: C) -> W::Output {
         self.0
             .run(network, |network, inputs| network.forward(inputs).into())
@@ -80,10 +82,6 @@ impl<W: WithForward> WithNetwork for ByForward<W> {
     fn autoencoder<A: Autoencoder>(self, network: A) -> W::Output {
         self.0
             .run(network, |network, inputs| network.forward(inputs).into())
-    }
-
-    fn language_model<L: CausalLanguageModel>(self, _: L) -> W::Output {
-        self.0.of_tokens()
     }
 
     fn embedder<E: Embedder>(self, network: E) -> W::Output {

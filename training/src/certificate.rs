@@ -193,8 +193,7 @@ mod tests {
     use burn::tensor::{Device, Tensor};
     use crossburn_hardware::{Quantization, WeightBits};
     use crossburn_models::{
-        Autoencoder, CausalLanguageModel, Classifier, Embedder, LeNetConfig, Mlp, MlpConfig,
-        ModelConfig, Recognizer, WithNetwork, initialize,
+        Classifier, Family, LeNetConfig, Mlp, MlpConfig, ModelConfig, WithNetwork, initialize,
     };
     use crossburn_noise::Philox;
     use crossburn_noise::worst_case::Deviations;
@@ -307,19 +306,7 @@ mod tests {
     impl WithNetwork for Corners {
         type Output = [usize; 2];
 
-        fn autoencoder<A: Autoencoder>(self, _: A) -> [usize; 2] {
-            unreachable!("the rows are classifiers")
-        }
-
-        fn language_model<L: CausalLanguageModel>(self, _: L) -> [usize; 2] {
-            unreachable!("the rows are classifiers")
-        }
-
-        fn embedder<E: Embedder>(self, _: E) -> [usize; 2] {
-            unreachable!("the rows are classifiers")
-        }
-
-        fn recognizer<R: Recognizer>(self, _: R) -> [usize; 2] {
+        fn other(self, _: Family) -> [usize; 2] {
             unreachable!("the rows are classifiers")
         }
 

@@ -4,10 +4,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use crossburn_hardware::accelerator::{FastNetwork, SignalFormat, Sparsity, StoredBits};
 use crossburn_hardware::programmed;
-use crossburn_models::{
-    Autoencoder, CausalLanguageModel, Classifier, Embedder, Recognizer, WithNetwork,
-    rounding_bound, to_integers,
-};
+use crossburn_models::{Classifier, Family, WithNetwork, rounding_bound, to_integers};
 use crossburn_training::data::{Amount, DataSource};
 use crossburn_training::{Alarms, ArrhythmiaDetection, Tally, Task, values};
 use rayon::prelude::*;
@@ -199,6 +196,10 @@ impl<'a> CompileJob<'a> {
 impl WithNetwork for CompileJob<'_> {
     type Output = Result<(IntegerDetector, Option<Compilation>)>;
 
+    fn other(self, _: Family) -> Self::Output {
+        self.trained.stored.is_no("classifier")
+    }
+
     fn classifier<C: Classifier>(self, _: C) -> Self::Output {
         bail!(
             "{} is no network of signals",
@@ -222,21 +223,5 @@ impl WithNetwork for CompileJob<'_> {
             None => None,
         };
         Ok((detector, compared))
-    }
-
-    fn autoencoder<A: Autoencoder>(self, _: A) -> Self::Output {
-        self.trained.stored.is_no("classifier")
-    }
-
-    fn language_model<L: CausalLanguageModel>(self, _: L) -> Self::Output {
-        self.trained.stored.is_no("classifier")
-    }
-
-    fn embedder<E: Embedder>(self, _: E) -> Self::Output {
-        self.trained.stored.is_no("classifier")
-    }
-
-    fn recognizer<R: Recognizer>(self, _: R) -> Self::Output {
-        self.trained.stored.is_no("classifier")
     }
 }

@@ -6,9 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::programmed;
-use crossburn_models::{
-    Autoencoder, CausalLanguageModel, Classifier, Embedder, Recognizer, WithNetwork,
-};
+use crossburn_models::{Family, Recognizer, WithNetwork};
 use crossburn_training::data::{Normalization, Samples, read_images};
 use crossburn_training::{TaskConfig, Verification, VerificationConfig, kept_threshold};
 
@@ -108,19 +106,7 @@ struct Embedding<'a> {
 impl WithNetwork for Embedding<'_> {
     type Output = Result<Vec<Vec<f32>>>;
 
-    fn classifier<C: Classifier>(self, _: C) -> Self::Output {
-        self.verifier.stored.is_no("recognizer")
-    }
-
-    fn autoencoder<A: Autoencoder>(self, _: A) -> Self::Output {
-        self.verifier.stored.is_no("recognizer")
-    }
-
-    fn language_model<L: CausalLanguageModel>(self, _: L) -> Self::Output {
-        self.verifier.stored.is_no("recognizer")
-    }
-
-    fn embedder<E: Embedder>(self, _: E) -> Self::Output {
+    fn other(self, _: Family) -> Self::Output {
         self.verifier.stored.is_no("recognizer")
     }
 

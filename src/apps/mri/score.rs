@@ -7,9 +7,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::programmed;
-use crossburn_models::{
-    Autoencoder, CausalLanguageModel, Classifier, Embedder, Recognizer, WithNetwork,
-};
+use crossburn_models::{Autoencoder, Family, WithNetwork};
 use crossburn_training::data::mri::{Prepared, Stack, VolumeFiles, in_file_order, in_words};
 use crossburn_training::data::nifti::write_map;
 use crossburn_training::data::{Masks, Normalization, Origin, Origins, Samples, Values};
@@ -182,25 +180,13 @@ impl Scan<'_> {
 impl WithNetwork for Scan<'_> {
     type Output = Result<Option<ScannedSlices>>;
 
-    fn classifier<C: Classifier>(self, _: C) -> Self::Output {
+    fn other(self, _: Family) -> Self::Output {
         self.stored.is_no("autoencoder")
     }
 
     fn autoencoder<A: Autoencoder>(self, network: A) -> Self::Output {
         let device = self.place.device;
         self.scan(network, device)
-    }
-
-    fn language_model<L: CausalLanguageModel>(self, _: L) -> Self::Output {
-        self.stored.is_no("autoencoder")
-    }
-
-    fn embedder<E: Embedder>(self, _: E) -> Self::Output {
-        self.stored.is_no("autoencoder")
-    }
-
-    fn recognizer<R: Recognizer>(self, _: R) -> Self::Output {
-        self.stored.is_no("autoencoder")
     }
 }
 

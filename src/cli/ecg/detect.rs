@@ -8,9 +8,7 @@ use burn::tensor::Device;
 use clap::Args;
 use crossburn_checkpoints::write_shipped_detector;
 use crossburn_hardware::programmed;
-use crossburn_models::{
-    Autoencoder, CausalLanguageModel, Classifier, Embedder, Recognizer, WithNetwork,
-};
+use crossburn_models::{Classifier, Family, WithNetwork};
 use crossburn_training::data::SEGMENT_CLASSES;
 use crossburn_training::data::signal::{
     BandPass, BandPassStream, SEGMENT_POINTS, SEGMENT_RATE, SegmentFilter,
@@ -122,6 +120,10 @@ struct Job<'a> {
 impl WithNetwork for Job<'_> {
     type Output = Result<()>;
 
+    fn other(self, _: Family) -> Result<()> {
+        self.detector.stored.is_no("classifier")
+    }
+
     fn classifier<C: Classifier>(self, _: C) -> Result<()> {
         bail!(
             "{} is no network of signals",
@@ -164,22 +166,6 @@ impl WithNetwork for Job<'_> {
             file => file,
         };
         stream.end(name, samples, streams)
-    }
-
-    fn autoencoder<A: Autoencoder>(self, _: A) -> Result<()> {
-        self.detector.stored.is_no("classifier")
-    }
-
-    fn language_model<L: CausalLanguageModel>(self, _: L) -> Result<()> {
-        self.detector.stored.is_no("classifier")
-    }
-
-    fn embedder<E: Embedder>(self, _: E) -> Result<()> {
-        self.detector.stored.is_no("classifier")
-    }
-
-    fn recognizer<R: Recognizer>(self, _: R) -> Result<()> {
-        self.detector.stored.is_no("classifier")
     }
 }
 

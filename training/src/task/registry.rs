@@ -380,6 +380,10 @@ impl<W: WithTask> Bind<'_, W> {
 impl<W: WithTask> WithNetwork for Bind<'_, W> {
     type Output = Result<W::Output, TrainingError>;
 
+    fn other(self, family: Family) -> Self::Output {
+        Err(self.recipe.task.other(self.recipe.model.name(), family))
+    }
+
     fn classifier<C: Classifier>(self, network: C) -> Self::Output {
         let model = &self.recipe.model;
         let network = self.recipe.quantization.activations(network);
