@@ -78,7 +78,7 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
             .filter(|cell| [0, history].contains(&cell.history))
     };
     let fits = |cell: &&&StudyCell| cell.bytes() <= asked.ram;
-    let best_point = |cell: &StudyCell| -> Option<usize> {
+    let last_point = |cell: &StudyCell| -> Option<usize> {
         let within = cell
             .points
             .iter()
@@ -88,7 +88,7 @@ pub(crate) fn recommend(study: &EdgeStudy, asked: &Asked) -> Result<Recommendati
     };
     let mut found: Vec<(&StudyCell, &StudyPoint)> = at_hand()
         .filter(fits)
-        .filter_map(|cell| Some((*cell, &cell.points[best_point(cell)?])))
+        .filter_map(|cell| Some((*cell, &cell.points[last_point(cell)?])))
         .collect();
     found.sort_by(|a, b| mean(&b.1.quality).total_cmp(&mean(&a.1.quality)));
     let Some((_, best)) = found.first().copied() else {

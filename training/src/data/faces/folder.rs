@@ -193,8 +193,9 @@ impl Reader for FaceFolder {
     reason = "a failed unwrap is a failed test; a skip says why"
 )]
 mod tests {
+    use super::super::people;
     use super::*;
-    use crate::data::{DataSource, Samples};
+    use crate::data::DataSource;
 
     fn save(path: &Path, [width, height]: [u32; 2]) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -208,14 +209,6 @@ mod tests {
         let message = source.load(1, None, None).unwrap_err().to_string();
         assert!(!message.contains('\n'), "{message}");
         message
-    }
-
-    fn people(samples: &Samples) -> BTreeSet<String> {
-        let origins = samples.origins.as_ref().unwrap();
-        let names = origins.samples.iter();
-        names
-            .map(|origin| origins.groups[origin.group as usize].clone())
-            .collect()
     }
 
     #[test]

@@ -12,3 +12,14 @@ pub use comparisons::{Comparison, read_comparisons, read_images};
 pub(super) use folder::KIND as FOLDER;
 pub(super) use procedural::KIND as PROCEDURAL;
 pub use procedural::{Condition, FacesConfig, GROUPS, Style, faces};
+
+/// The names of the people who are on `samples`.
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+fn people(samples: &super::Samples) -> std::collections::BTreeSet<String> {
+    let origins = samples.origins.as_ref().unwrap();
+    let names = origins.samples.iter();
+    names
+        .map(|origin| origins.groups[origin.group as usize].clone())
+        .collect()
+}

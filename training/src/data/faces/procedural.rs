@@ -268,16 +268,9 @@ pub fn faces(seed: u64, first: u64, count: usize, config: &FacesConfig) -> Sampl
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::people;
     use super::*;
     use crate::data::DataSource;
-
-    fn people(samples: &Samples) -> BTreeSet<String> {
-        let origins = samples.origins.as_ref().unwrap();
-        let names = origins.samples.iter();
-        names
-            .map(|origin| origins.groups[origin.group as usize].clone())
-            .collect()
-    }
 
     #[test]
     fn no_person_is_in_training_and_test() {
