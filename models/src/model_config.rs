@@ -685,7 +685,7 @@ mod tests {
                 [2, 8, 12],
             ),
             (
-                r#"{"kind":"face","channels":3,"height":5,"width":4,"features":2,"numbers":60,"bits":6}"#,
+                r#"{"kind":"face","channels":3,"height":5,"width":4,"features":4,"numbers":60,"bits":6}"#,
                 [3, 5, 4],
             ),
         ];
@@ -701,7 +701,7 @@ mod tests {
             assert_eq!(more.is_err(), config.family() == Some(Family::Classifier));
             assert!(
                 logits.iter().all(|x| x.is_finite()) && logits.iter().any(|x| *x != 0.0),
-                "{text}"
+                "{text}: {logits:?}"
             );
             assert_eq!(
                 logits,
