@@ -24,10 +24,11 @@ use super::{
     AlsoMeasured, BoundPoint, Claim, DataSummary, DesignPoint, Document, EdgeStudy, EpochRow,
     Figures, FoundBy, JudgedWidths, KppEntry, Mapping, MappingData, MethodResults,
     PopulationSummary, ProposerResults, RandomChips, Reproduction, ReproductionColumn,
-    ReproductionRow, Results, RoundingErrors, RunCommand, SearchResults, SearchRun, SearchSummary,
-    ShownExchange, ShownSegment, ShownSequence, SimulatedLayer, Simulation, StoreChanges,
-    StoreQuestions, StoreReport, StudyCell, StudyModel, StudyPoint, StudyTask, SweepPoint, Timing,
-    Transfer, TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults,
+    ReproductionConfusion, ReproductionCurve, ReproductionLine, ReproductionRow, Results,
+    RoundingErrors, RunCommand, SearchResults, SearchRun, SearchSummary, ShownExchange,
+    ShownSegment, ShownSequence, SimulatedLayer, Simulation, StoreChanges, StoreQuestions,
+    StoreReport, StudyCell, StudyModel, StudyPoint, StudyTask, SweepPoint, Timing, Transfer,
+    TransferFrom, Verdict, WidthRow, Widths, WorstCaseResults,
 };
 
 /// Two methods, `plain` and `gaussian`, whose KPP(1) intervals do not overlap.
@@ -263,6 +264,23 @@ pub(crate) fn reproduction() -> Reproduction {
             interval: Some([14.1, 26.9]),
             verdict: Verdict::Holds,
         }],
+        curves: vec![ReproductionCurve {
+            title: "KPP(1) over σ".into(),
+            along: "σ".into(),
+            metric: Metric::share("accuracy"),
+            at: vec![0.1, 0.2],
+            lines: vec![ReproductionLine {
+                name: "gaussian".into(),
+                values: vec![vec![0.9, 0.91], vec![0.8, 0.83]],
+            }],
+        }],
+        confusion: Some(ReproductionConfusion {
+            title: "Which prompt was fetched".into(),
+            matrix: ConfusionMatrix::of_rows(
+                vec!["tags".into(), "headlines".into()],
+                &[vec![40, 2], vec![0, 41]],
+            ),
+        }),
         timing: Timing::default(),
     }
 }

@@ -57,7 +57,10 @@ pub use edge_study::{EdgeStudy, RoundingErrors, StudyCell, StudyModel, StudyPoin
 pub(crate) use edge_study::{interval, interval_of, mean};
 pub use error::ReportError;
 pub use mapping::{Mapping, MappingData};
-pub use reproduction::{Claim, Reproduction, ReproductionColumn, ReproductionRow, Verdict};
+pub use reproduction::{
+    Claim, Reproduction, ReproductionColumn, ReproductionConfusion, ReproductionCurve,
+    ReproductionLine, ReproductionRow, Verdict,
+};
 pub(crate) use results::CONFIDENCE;
 pub use results::{
     AlsoMeasured, CostSummary, DataSummary, EpochRow, Figures, ImportanceQuantileSummary,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::apps::kept_file::{KeptFile, Work};
+use crate::report::ReproductionLine;
 
 /// What a way of training is called, and the family it is of.
 pub(super) struct ArmName {
@@ -63,6 +64,22 @@ impl Cells {
                 best.1
             })
             .collect()
+    }
+
+    /// One number of `arm` for each of `names`, per seed, to draw; `None` where this arm lacks one of them.
+    pub(super) fn line(
+        &self,
+        arm: &str,
+        names: impl IntoIterator<Item = String>,
+    ) -> Option<ReproductionLine> {
+        let values = names.into_iter().map(|name| {
+            let values = self.values(arm, &name);
+            (!values.is_empty()).then_some(values)
+        });
+        Some(ReproductionLine {
+            name: arm.to_string(),
+            values: values.collect::<Option<_>>()?,
+        })
     }
 
     /// Items forward and backward of `arm` relative to the first arm, mean over seeds.

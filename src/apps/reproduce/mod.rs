@@ -38,7 +38,10 @@ use serde_json::{Value, json};
 use self::cells::{ArmName, Cell, Cells, Store};
 use super::lanes::in_lanes;
 use super::study::{self, Clock, StudyObserver};
-use crate::report::{Claim, Document, Reproduction, ReproductionColumn, ReproductionRow};
+use crate::report::{
+    Claim, Document, Reproduction, ReproductionColumn, ReproductionConfusion, ReproductionCurve,
+    ReproductionRow,
+};
 
 /// The experiment of one paper.
 pub(crate) trait Experiment: Sync {
@@ -65,6 +68,14 @@ pub(crate) trait Experiment: Sync {
     ) -> Result<Option<Cell>>;
     /// The paper's claims on all cells.
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>>;
+    /// Numbers of some arms over a quantity, to draw.
+    fn curves(&self, _cells: &Cells) -> Vec<ReproductionCurve> {
+        Vec::new()
+    }
+    /// What was taken for what, of one arm.
+    fn confusion(&self, _cells: &Cells) -> Option<ReproductionConfusion> {
+        None
+    }
 }
 
 /// One way of training.
@@ -184,6 +195,8 @@ pub(crate) fn run<E: Experiment>(
         rows: rows.collect(),
         columns,
         claims: experiment.claims(&cells)?,
+        curves: experiment.curves(&cells),
+        confusion: experiment.confusion(&cells),
         timing: clock.timing(),
     }))
 }

@@ -6,10 +6,11 @@ use crossburn_noise::Metric;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::curve::{self, ReproductionCurve};
 use super::{page, table};
 use crate::report::check::{finite, invalid, possible};
 use crate::report::document::origin;
-use crate::report::draw::{Drawing, Page};
+use crate::report::draw::{ConfusionMatrix, Drawing, Page};
 use crate::report::{Document, Origin, ReportError, Timing, last_version};
 
 /// Name of the tables in Markdown.
@@ -41,8 +42,24 @@ pub struct Reproduction {
     pub rows: Vec<ReproductionRow>,
     /// The paper's claims.
     pub claims: Vec<Claim>,
+    /// Numbers of some rows over a quantity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<ReproductionCurve>,
+    /// What was taken for what, of one row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<ReproductionConfusion>,
     /// Wall time by stage.
     pub timing: Timing,
+}
+
+/// What was taken for what, of one way of training.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReproductionConfusion {
+    /// Heading.
+    pub title: String,
+    /// Counts over all seeds.
+    pub matrix: ConfusionMatrix,
 }
 
 /// A number that every way of training has, or some have.
@@ -113,7 +130,7 @@ impl Document for Reproduction {
     const SCHEMA: &'static str = "crossburn.reproduction/4";
     const LAST: Option<&'static str> = Some("crossburn.reproduction/3");
     const NOUN: &'static str = "a reproduction, which is no population";
-    const PLOTS: &'static [&'static str] = &[];
+    const PLOTS: &'static [&'static str] = &curve::PLOTS;
 
     fn bring_up(last: &mut Value) {
         last_version::reproduction(last);
@@ -145,6 +162,22 @@ impl Document for Reproduction {
                     possible(&column.metric, &format!("row `{name}`"), *value)?;
                 }
             }
+        }
+        if self.curves.len() > curve::PLOTS.len() {
+            return Err(invalid(
+                "curves",
+                format!(
+                    "are {}, of at most {}",
+                    self.curves.len(),
+                    curve::PLOTS.len()
+                ),
+            ));
+        }
+        for curve in &self.curves {
+            curve.check(self.seeds.len())?;
+        }
+        if let Some(confusion) = &self.confusion {
+            confusion.matrix.check()?;
         }
         for claim in &self.claims {
             for value in claim.measured.iter().chain([&claim.mean]) {
@@ -183,11 +216,12 @@ impl Document for Reproduction {
     }
 
     fn plots(&self) -> Result<Vec<Drawing>, ReportError> {
-        Ok(Vec::new())
+        let curves = self.curves.iter().zip(curve::PLOTS);
+        Ok(curves.map(|(curve, id)| curve.drawing(id)).collect())
     }
 
-    fn page(&self, _plots: &[Drawing]) -> Result<Page, ReportError> {
-        Ok(page::page(self))
+    fn page(&self, plots: &[Drawing]) -> Result<Page, ReportError> {
+        Ok(page::page(self, plots))
     }
 
     /// The tables in Markdown, for documents.

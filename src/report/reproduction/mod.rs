@@ -1,9 +1,13 @@
 //! Which claims of a paper hold.
 
+mod curve;
 mod document;
 mod page;
 mod table;
 
 pub(in crate::report) use table::claim_cells;
 
-pub use document::{Claim, Reproduction, ReproductionColumn, ReproductionRow, Verdict};
+pub use curve::{ReproductionCurve, ReproductionLine};
+pub use document::{
+    Claim, Reproduction, ReproductionColumn, ReproductionConfusion, ReproductionRow, Verdict,
+};

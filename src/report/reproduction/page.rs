@@ -2,7 +2,7 @@
 
 use super::document::Reproduction;
 use super::table::{judged_claims, one_metric, trainings};
-use crate::report::draw::Page;
+use crate::report::draw::{Drawing, Page};
 
 /// How the numbers are defined, one sentence each.
 const DEFINITIONS: [&str; 4] = [
@@ -14,16 +14,20 @@ const DEFINITIONS: [&str; 4] = [
      whole interval is what was expected, fails if none of it is, and is unresolved otherwise.",
 ];
 
-/// Claims, and the trainings that they are about.
-pub(super) fn page(results: &Reproduction) -> Page {
+/// Claims, the trainings that they are about, and curves.
+pub(super) fn page(results: &Reproduction, plots: &[Drawing]) -> Page {
     let seeds: Vec<String> = results.seeds.iter().map(u64::to_string).collect();
-    Page::new()
+    let page = Page::new()
         .terms(&[("Data", results.data.clone()), ("Seeds", seeds.join(", "))])
         .heading("Claims")
         .table(&judged_claims(results))
         .heading(&heading(results))
-        .table(&trainings(results))
-        .definitions(&DEFINITIONS)
+        .table(&trainings(results));
+    let page = match &results.confusion {
+        Some(confusion) => page.confusion(&confusion.title, &confusion.matrix),
+        None => page,
+    };
+    page.plots(plots, &DEFINITIONS)
 }
 
 /// What all columns measure, where that is the same.

@@ -18,7 +18,7 @@ use super::cells::{Cell, Cells};
 use super::{Experiment, Extent, Place, training_name};
 use crate::apps::search::{Contest, Extent as SearchExtent, SpaceFile};
 use crate::apps::study::{self, StudyObserver};
-use crate::report::{Claim, ReproductionColumn};
+use crate::report::{Claim, ReproductionColumn, ReproductionCurve};
 
 /// What designs are measured by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,16 @@ fn best_after(goal: Goal, evaluations: usize) -> String {
     format!("{} after {evaluations}", goal.score())
 }
 
+/// What the scores of a goal are: any number.
+fn metric_of(goal: Goal) -> Metric {
+    Metric {
+        better: Better::Higher,
+        low: None,
+        high: None,
+        ..Metric::share(goal.score())
+    }
+}
+
 /// The highest score of the first `evaluations` trials.
 fn best_of(trials: &[Trial], evaluations: usize) -> f64 {
     let scores = trials.iter().take(evaluations).map(|trial| trial.score);
@@ -166,12 +176,7 @@ impl Experiment for LcdaPaper {
         let columns = scores.into_iter().flat_map(|goal| {
             shown.iter().map(move |&evaluations| ReproductionColumn {
                 name: best_after(goal, evaluations),
-                metric: Metric {
-                    better: Better::Higher,
-                    low: None,
-                    high: None,
-                    ..Metric::share(goal.score())
-                },
+                metric: metric_of(goal),
             })
         });
         columns.collect()
@@ -225,6 +230,28 @@ impl Experiment for LcdaPaper {
             Form::Surrogate => claims::on_the_surrogate(cells, self.budget),
             Form::Trained => claims::on_trainings(cells, self.budget),
         }
+    }
+
+    fn curves(&self, cells: &Cells) -> Vec<ReproductionCurve> {
+        let arms = self.arms();
+        let of_goal = |goal: &Goal| ReproductionCurve {
+            title: match goal {
+                Goal::HiddenEnergy => format!("Best {}, designs without names", goal.score()),
+                Goal::Energy | Goal::Rate => format!("Best {}", goal.score()),
+            },
+            along: "Evaluations".to_string(),
+            metric: metric_of(*goal),
+            at: looks(self.budget).map(|count| count as f64).collect(),
+            lines: arms
+                .iter()
+                .filter(|arm| arm.goal == *goal)
+                .filter_map(|arm| {
+                    let names = looks(self.budget).map(|count| best_after(*goal, count));
+                    cells.line(&arm.name, names)
+                })
+                .collect(),
+        };
+        self.contests.keys().map(of_goal).collect()
     }
 }
 

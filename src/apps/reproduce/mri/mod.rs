@@ -24,9 +24,9 @@ use serde_json::{Value, json};
 use self::arms::{Given, MriArm};
 use self::maps::{ALPHA, BATCH, Judged, MAPS, OWN, PREVALENCE, RATIO, auprc, dice, pixels_of};
 use super::cells::{Cell, Cells};
-use super::{Experiment, Extent, Place, training_name};
+use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
-use crate::report::{Claim, ReproductionColumn};
+use crate::report::{Claim, ReproductionColumn, ReproductionCurve};
 
 /// Seed of the chips that are judged.
 const CHIPS: u64 = 7;
@@ -282,5 +282,20 @@ impl Experiment for MriPaper {
 
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
         claims::claims(cells)
+    }
+
+    fn curves(&self, cells: &Cells) -> Vec<ReproductionCurve> {
+        let over_sigma = |(map, _): (&str, f64)| ReproductionCurve {
+            title: format!("AUPRC of the map {map} over σ, mean over chips"),
+            along: "σ, relative to the largest weight of a layer".to_string(),
+            metric: Metric::share("AUPRC"),
+            at: SIGMAS.to_vec(),
+            lines: self
+                .arms()
+                .iter()
+                .filter_map(|arm| cells.line(arm.name(), SIGMAS.map(|sigma| on_chips(map, sigma))))
+                .collect(),
+        };
+        CHIP_MAPS.map(over_sigma).into()
     }
 }

@@ -26,6 +26,16 @@ const ACCELERATOR: &str = "papers";
 /// the paper compares with, without any wait for memory.
 const SCALAR_RATE: f64 = 2.2e9;
 
+/// What questions get on cells of one kind.
+pub(super) struct Answers {
+    /// The share of questions that are answered.
+    pub(super) right: f64,
+    /// The share of questions whose prompt is of their domain.
+    pub(super) fetched: f64,
+    /// How many questions of a domain fetched a prompt of a domain; zeros with one prompt for all.
+    pub(super) fetched_for: Vec<Vec<u64>>,
+}
+
 impl PromptPaper {
     /// How many times longer a scalar processor takes for a search among [`STORED`] prompts than arrays do, by the models of both.
     pub(super) fn faster(&self, arm: &PromptArm) -> Result<f64> {
@@ -49,7 +59,7 @@ impl PromptPaper {
         }
     }
 
-    /// Shares of questions that are answered and whose prompt is fetched, on the cells of `condition`; `None` where it was stopped.
+    /// What questions get on the cells of `condition`; `None` where it was stopped.
     pub(super) fn judged(
         &self,
         arm: &PromptArm,
@@ -57,7 +67,7 @@ impl PromptPaper {
         personal: &Personal,
         condition: &Condition,
         (place, told): (&Place<'_>, &(dyn Fn() + Sync)),
-    ) -> Result<Option<[f64; 2]>> {
+    ) -> Result<Option<Answers>> {
         let device = place.device;
         let tracked = device.clone().autodiff();
         let network = scene.network.valid();
@@ -97,6 +107,7 @@ impl PromptPaper {
         // Chips are other ones than training draws.
         let population = scene.seed ^ path_hash("chips with prompts") ^ condition.key();
         let (mut right, mut found) = (0usize, 0usize);
+        let mut fetched_for = vec![vec![0; self.domains.domains]; self.domains.domains];
         for number in 0..chips {
             if place.is_stopped() {
                 return Ok(None);
@@ -119,9 +130,16 @@ impl PromptPaper {
             let said = answered((&network, device), &prompts, &scene.questions, &fetched)?;
             right += said.iter().filter(|right| **right).count();
             found += scene.hits(&fetched, arm.one);
+            if !arm.one {
+                scene.count(&fetched, &mut fetched_for);
+            }
             told();
         }
         let all = (chips as usize * scene.domains.len()) as f64;
-        Ok(Some([right as f64 / all, found as f64 / all]))
+        Ok(Some(Answers {
+            right: right as f64 / all,
+            fetched: found as f64 / all,
+            fetched_for,
+        }))
     }
 }

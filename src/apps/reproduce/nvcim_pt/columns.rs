@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crossburn_noise::Metric;
 
+use super::chips::Answers;
 use super::conditions::{CELLS, Condition, MAIN, SIGMAS};
 use crate::report::ReproductionColumn;
 
@@ -18,6 +19,11 @@ pub(super) fn answers(sigma: f64) -> String {
 /// The share of questions whose prompt is one of their domain, mean over cells.
 pub(super) fn hits(sigma: f64) -> String {
     format!("fetched, σ = {sigma}")
+}
+
+/// How many questions of a domain fetched a prompt of a domain at the main setting, over all cells and chips.
+pub(super) fn fetched_for(asked: usize, fetched: usize) -> String {
+    format!("asked {asked}, fetched {fetched}")
 }
 
 /// The share of right answers on one cell at the main setting.
@@ -41,20 +47,28 @@ pub(super) fn columns() -> Vec<ReproductionColumn> {
     names.map(column).chain([faster]).collect()
 }
 
-/// The columns of one method.
-pub(super) fn numbers(conditions: &[Condition], found: &[[f64; 2]]) -> BTreeMap<String, f64> {
+/// The numbers of one method: its columns, and which prompts were fetched.
+pub(super) fn numbers(conditions: &[Condition], found: &[Answers]) -> BTreeMap<String, f64> {
     let mut numbers = BTreeMap::new();
     for sigma in std::iter::once(0.0).chain(SIGMAS) {
         let own = conditions.iter().zip(found);
         let own = own.filter(|(condition, _)| condition.sigma == sigma);
-        let own: Vec<&[f64; 2]> = own.map(|(_, found)| found).collect();
-        let mean = |part: usize| own.iter().map(|f| f[part]).sum::<f64>() / own.len() as f64;
-        numbers.insert(answers(sigma), mean(0));
-        numbers.insert(hits(sigma), mean(1));
+        let own: Vec<&Answers> = own.map(|(_, found)| found).collect();
+        let mean = |of: &dyn Fn(&Answers) -> f64| {
+            own.iter().map(|found| of(found)).sum::<f64>() / own.len() as f64
+        };
+        numbers.insert(answers(sigma), mean(&|found| found.right));
+        numbers.insert(hits(sigma), mean(&|found| found.fetched));
     }
-    for (condition, [right, _]) in conditions.iter().zip(found) {
-        if let (Some((cell, _)), true) = (condition.cell, condition.sigma == MAIN) {
-            numbers.insert(on_cell(cell), *right);
+    for (condition, found) in conditions.iter().zip(found) {
+        let (Some((cell, _)), true) = (condition.cell, condition.sigma == MAIN) else {
+            continue;
+        };
+        numbers.insert(on_cell(cell), found.right);
+        for (asked, row) in found.fetched_for.iter().enumerate() {
+            for (fetched, count) in row.iter().enumerate() {
+                *numbers.entry(fetched_for(asked, fetched)).or_insert(0.0) += *count as f64;
+            }
         }
     }
     numbers

@@ -12,6 +12,7 @@ use anyhow::{Result, bail};
 use crossburn_checkpoints::{load_weights, save_weights};
 use crossburn_hardware::search::SearchScale;
 use crossburn_models::decoder::DecoderSizes;
+use crossburn_noise::Metric;
 use crossburn_training::data::{Domains, DomainsConfig};
 use crossburn_training::stored_prompts::{CoderTraining, PromptTuning};
 use crossburn_training::{OptimizerConfig, Schedule, Selection, TrainingConfig};
@@ -20,13 +21,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::arms::{FULL, PromptArm};
-use self::columns::{FASTER, numbers};
-use self::conditions::{CELLS, Condition, SIGMAS};
+use self::chips::Answers;
+use self::columns::{FASTER, answers, fetched_for, hits, numbers};
+use self::conditions::{CELLS, Condition, MAIN, SIGMAS};
 use self::scene::Scene;
 use super::cells::{Cell, Cells};
 use super::{Arm, Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
-use crate::report::{Claim, ReproductionColumn};
+use crate::report::draw::ConfusionMatrix;
+use crate::report::{Claim, ReproductionColumn, ReproductionConfusion, ReproductionCurve};
 
 /// Do prompts that are tuned under the noise of their cells, and found by a search at several scales, keep a language model personal?
 ///
@@ -177,8 +180,8 @@ impl Experiment for PromptPaper {
             self.judged(arm, &scene, personal, condition, (place, &*told))
         };
         let found = conditions.par_iter().enumerate().map(judge);
-        let found: Vec<Option<[f64; 2]>> = found.collect::<Result<_>>()?;
-        let Some(found) = found.into_iter().collect::<Option<Vec<[f64; 2]>>>() else {
+        let found: Vec<Option<Answers>> = found.collect::<Result<_>>()?;
+        let Some(found) = found.into_iter().collect::<Option<Vec<Answers>>>() else {
             return Ok(None);
         };
         let texts = scene.in_shape.count() as u64;
@@ -195,5 +198,62 @@ impl Experiment for PromptPaper {
 
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
         claims::claims(cells)
+    }
+
+    fn curves(&self, cells: &Cells) -> Vec<ReproductionCurve> {
+        let sigmas = || std::iter::once(0.0).chain(SIGMAS);
+        let over_sigma = |title: &str, unit: &'static str, name: fn(f64) -> String| {
+            let arms = self.arms();
+            let lines = arms.iter().filter(|arm| !arm.one);
+            ReproductionCurve {
+                title: title.to_string(),
+                along: "σ, relative to the largest number of an array".to_string(),
+                metric: Metric::share(unit),
+                at: sigmas().collect(),
+                lines: lines
+                    .filter_map(|arm| cells.line(arm.name(), sigmas().map(name)))
+                    .collect(),
+            }
+        };
+        vec![
+            over_sigma(
+                "Right answers over σ, mean over cells",
+                "right answers",
+                answers,
+            ),
+            over_sigma(
+                "Prompts of the right domain over σ",
+                "fetched prompts",
+                hits,
+            ),
+        ]
+    }
+
+    fn confusion(&self, cells: &Cells) -> Option<ReproductionConfusion> {
+        let domains = 0..self.domains.domains;
+        let count = |asked, fetched| {
+            let counts = cells.values(FULL, &fetched_for(asked, fetched));
+            counts.iter().sum::<f64>() as u64
+        };
+        let rows: Vec<Vec<u64>> = domains
+            .clone()
+            .map(|asked| {
+                domains
+                    .clone()
+                    .map(|fetched| count(asked, fetched))
+                    .collect()
+            })
+            .collect();
+        Some(ReproductionConfusion {
+            title: format!(
+                "Domains of questions, and of the prompts that the full method fetched, σ = {MAIN}"
+            ),
+            matrix: ConfusionMatrix::of_rows(
+                domains
+                    .map(|domain| format!("domain {}", domain + 1))
+                    .collect(),
+                &rows,
+            ),
+        })
     }
 }

@@ -109,6 +109,13 @@ impl Scene {
         Prompts::new(values.collect(), [self.representative.len(), tokens, width])
     }
 
+    /// Counts for which questions which prompts were fetched: `counts[asked][fetched]`, by domain.
+    pub(super) fn count(&self, fetched: &[usize], counts: &mut [Vec<u64>]) {
+        for (prompt, asked) in fetched.iter().zip(&self.domains) {
+            counts[*asked][self.domain_of_group[*prompt]] += 1;
+        }
+    }
+
     /// Questions whose prompt was learned on texts of their domain. One prompt for all counts as fetched.
     pub(super) fn hits(&self, fetched: &[usize], one: bool) -> usize {
         let pairs = fetched.iter().zip(&self.domains);

@@ -25,6 +25,13 @@ pub(super) const VANILLA: &str = "vanilla";
 pub(super) const NO_NOISE: &str = "CDE without noise";
 pub(super) const NO_CONTRAST: &str = "CDE without contrast";
 
+pub(super) const VERIFIED: &str = "vanilla, selective write-verify";
+pub(super) const COMPENSATED: &str = "vanilla, output compensation";
+const LINEAR: &str = "CDE, linear head";
+
+/// The arms that curves show.
+pub(super) const DRAWN: [&str; 7] = [CDE, CDI, LINEAR, NO_NOISE, VANILLA, VERIFIED, COMPENSATED];
+
 /// The devices of the test of a mismatch: those that differ most.
 pub(super) const FIRST: &str = DEVICES[0].0;
 pub(super) const LAST: &str = DEVICES[4].0;
@@ -114,21 +121,15 @@ pub(super) fn arms(task: &RetrievalConfig, head: EmbeddingHeadConfig) -> Vec<Roc
             },
         ),
         plain(VANILLA, Mitigation::None),
-        plain(
-            "vanilla, selective write-verify",
-            Mitigation::SelectiveWriteVerify,
-        ),
-        plain(
-            "vanilla, output compensation",
-            Mitigation::OutputCompensation,
-        ),
+        plain(VERIFIED, Mitigation::SelectiveWriteVerify),
+        plain(COMPENSATED, Mitigation::OutputCompensation),
         RocrArm {
             method: Method::Orthogonality(Orthogonality::default()),
             ..learned("CDE without noise, orthogonality", &without_noise)
         },
         RocrArm {
             head: linear,
-            ..learned("CDE, linear head", &full)
+            ..learned(LINEAR, &full)
         },
         RocrArm {
             head: projected,

@@ -26,7 +26,7 @@ use self::stores::Search;
 use super::cells::{Cell, Cells};
 use super::{Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
-use crate::report::{Claim, ReproductionColumn};
+use crate::report::{Claim, ReproductionColumn, ReproductionCurve};
 
 /// σ of the devices, relative to the largest stored number.
 const SIGMAS: [f64; 4] = [0.05, 0.1, 0.2, 0.4];
@@ -50,6 +50,19 @@ fn over_devices(sigma: f64) -> String {
 /// The recall on one device, at [`USUAL`].
 fn on_device(device: &str) -> String {
     format!("recall@1, {device}")
+}
+
+/// The recall on one device at a σ.
+fn of_device(device: &str, sigma: f64) -> String {
+    format!("recall@1, {device}, σ = {sigma}")
+}
+
+/// Leads over noise are counted in bins of width 1, each named after its lower end; those outside are counted in the first or the last.
+const LEADS: std::ops::RangeInclusive<i32> = -2..=10;
+
+/// The share of queries whose lead is in a bin.
+fn leads_from(from: i32) -> String {
+    format!("lead from {from}")
 }
 
 /// Do queries find documents whose vectors lie in noisy cells, and what does a head gain that has learned for these cells?
@@ -273,5 +286,41 @@ impl Experiment for RocrPaper {
 
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
         claims::claims(cells, self.test)
+    }
+
+    fn curves(&self, cells: &Cells) -> Vec<ReproductionCurve> {
+        let recall = |title: String, name: &dyn Fn(f64) -> String| ReproductionCurve {
+            title,
+            along: "σ, relative to the largest stored number".to_string(),
+            metric: Metric::share("recall@1"),
+            at: SIGMAS.to_vec(),
+            lines: arms::DRAWN
+                .iter()
+                .filter_map(|arm| cells.line(arm, SIGMAS.map(name)))
+                .collect(),
+        };
+        let mean = recall(
+            "Recall@1 over σ, mean over devices".to_string(),
+            &over_devices,
+        );
+        let devices = DEVICES.map(|(device, _)| {
+            recall(format!("Recall@1 over σ on {device}"), &|sigma| {
+                of_device(device, sigma)
+            })
+        });
+        let leads = ReproductionCurve {
+            title: "Leads of right documents, σ = 0.1".to_string(),
+            along: "Lead over noise, from this to one more".to_string(),
+            metric: Metric::share("queries"),
+            at: LEADS.map(f64::from).collect(),
+            lines: arms::DRAWN
+                .iter()
+                .filter_map(|arm| cells.line(arm, LEADS.map(leads_from)))
+                .collect(),
+        };
+        std::iter::once(mean)
+            .chain(devices)
+            .chain([leads])
+            .collect()
     }
 }

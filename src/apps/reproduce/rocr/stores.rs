@@ -14,8 +14,8 @@ use crossburn_training::Ranks;
 
 use super::arms::{DEVICES, Mitigation, variation};
 use super::{
-    CELLS, EXACT, IDEAL, IDEAL_OF_FIVE, LOST, RECALL_OF_FIVE, SAME, SIGMAS, SNR, USUAL, on_device,
-    over_devices,
+    CELLS, EXACT, IDEAL, IDEAL_OF_FIVE, LEADS, LOST, RECALL_OF_FIVE, SAME, SIGMAS, SNR, USUAL,
+    leads_from, of_device, on_device, over_devices,
 };
 
 /// Entries that a search gives.
@@ -84,6 +84,7 @@ impl Search {
                     return Ok(None);
                 }
                 let found = self.population(ratio, sigma, &ideal)?;
+                numbers.insert(of_device(device, sigma), found.share(found.first));
                 if sigma == USUAL {
                     numbers.insert(on_device(device), found.share(found.first));
                 }
@@ -100,7 +101,13 @@ impl Search {
             }
         }
         if self.mitigation == Mitigation::None {
-            numbers.insert(SNR.to_string(), self.signal_to_noise()?);
+            let leads = self.leads()?;
+            let count = leads.len() as f64;
+            numbers.insert(SNR.to_string(), leads.iter().sum::<f64>() / count);
+            for from in LEADS {
+                let own = leads.iter().filter(|lead| bin(**lead) == from);
+                numbers.insert(leads_from(from), own.count() as f64 / count);
+            }
             numbers.insert(CELLS.to_string(), self.on_cells()?);
             numbers.insert(EXACT.to_string(), self.exact_on_cells()?);
         }
@@ -234,9 +241,9 @@ impl Search {
         Ok(scores)
     }
 
-    /// The mean lead of the right document over the best other one, over the standard deviation of the difference of two scores, at
+    /// For each query the lead of the right document over the best other one, over the standard deviation of the difference of two scores, at
     /// [`USUAL`] of the first device: queries have length 1.
-    fn signal_to_noise(&self) -> Result<f64> {
+    fn leads(&self) -> Result<Vec<f64>> {
         let config = self.on(DEVICES[0].1, USUAL)?;
         let store = self.store(&config)?;
         let rounded = self.all(&store, |entry| store.rounded(entry))?;
@@ -249,8 +256,6 @@ impl Search {
                 .fold(f32::NEG_INFINITY, f32::max);
             f64::from(row[own] - best)
         };
-        let leads = scores.chunks(entries).enumerate().map(lead);
-        let mean = leads.sum::<f64>() / entries as f64;
         let chip = store.program(ChipSeed::new(self.chips, 0))?;
         let held = self.all(&store, |entry| chip.read(entry))?;
         let squares = held
@@ -258,7 +263,9 @@ impl Search {
             .zip(&rounded)
             .map(|(a, b)| f64::from(a - b).powi(2));
         let deviation = (squares.sum::<f64>() / held.len() as f64).sqrt();
-        Ok(mean / (2f64.sqrt() * deviation))
+        let noise = 2f64.sqrt() * deviation;
+        let leads = scores.chunks(entries).enumerate().map(lead);
+        Ok(leads.map(|lead| lead / noise).collect())
     }
 
     /// The recall on pairs of 2-bit cells of FeFET3, four pairs for each number, at the deviation of the preset.
@@ -301,6 +308,12 @@ impl Search {
         }
         Ok(same as f64 / all as f64)
     }
+}
+
+/// The entry of [`LEADS`] that a lead is counted in.
+fn bin(lead: f64) -> i32 {
+    let whole = lead.floor() as i32;
+    whole.clamp(*LEADS.start(), *LEADS.end())
 }
 
 /// How many queries find their own document among the first `k`.
@@ -372,6 +385,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn leads_are_counted_by_the_whole_number_below_them() {
+        let found = [-7.5, -0.1, 0.0, 0.9, 3.0, 10.0, 99.0].map(bin);
+        assert_eq!(found, [-2, -1, 0, 0, 3, 10, 10]);
+    }
+
+    #[test]
     fn a_line_through_points_is_found() {
         let from = [1.0, 2.0, 4.0];
         let (factor, offset) = line(&from, &from.map(|x| 3.0 * x - 2.0));
@@ -405,6 +424,13 @@ mod tests {
             assert_eq!((numbers[IDEAL], numbers[IDEAL_OF_FIVE]), (1.0, 1.0));
             assert_eq!(numbers[&over_devices(0.05)], 1.0, "{mitigation:?}");
             assert!(numbers[LOST] < 0.9, "{mitigation:?} {}", numbers[LOST]);
+            let bins: Vec<f64> = LEADS
+                .filter_map(|from| numbers.get(&leads_from(from)).copied())
+                .collect();
+            match mitigation {
+                Mitigation::None => assert!((bins.iter().sum::<f64>() - 1.0).abs() < 1e-12),
+                _ => assert!(bins.is_empty()),
+            }
             let exact = numbers.get(EXACT).copied();
             assert_eq!(exact, (mitigation == Mitigation::None).then_some(1.0));
         }
