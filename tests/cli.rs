@@ -742,6 +742,8 @@ fn options_are_grouped_in_the_help() {
             assert_eq!(found, headings, "{verb} {flag}");
             let last = help.split("\nOptions:\n").nth(1).unwrap();
             assert!(last.contains("-h, --help"), "{verb}: {last}");
+            let glossary = last.trim_end().ends_with("/docs/glossary.md");
+            assert_eq!(glossary, flag == "--help", "{verb}: {last}");
         }
     }
 }

@@ -17,18 +17,18 @@ use super::{Outcome, interrupt, note};
 
 /// Talk with a language model in the terminal
 ///
-/// Type a line and press Enter; the answer follows as it is generated. /clear forgets the conversation, /exit or Ctrl-D ends it. Ctrl-C
-/// ends an answer, and at the prompt the conversation.
+/// Type a line and press Enter; the answer appears as it is generated. /clear forgets the conversation. /exit or Ctrl-D ends it. Ctrl-C
+/// stops an answer; at the prompt it ends the conversation.
 ///
-/// The conversation is written in the form that the model was trained with, its chat template, or as plain turns of User and
-/// Assistant where it has none. When it no longer fits the positions of the model, its oldest turns are forgotten.
+/// The model sees the conversation in its chat template, which is the form that it was trained with. A model without a chat template sees
+/// plain turns of User and Assistant. When the conversation no longer fits the model's context, its oldest turns are forgotten.
 ///
 /// Example: crossburn chat --model SmolLM2-135M-Instruct.Q4_1.gguf --temperature 0.7 --top-p 0.9
 #[derive(Debug, Args)]
 pub(super) struct Chat {
     #[command(flatten)]
     model: ModelChoice,
-    /// What the model is told before the conversation
+    /// Instructions to the model, before the conversation
     #[arg(
         long,
         value_name = "TEXT",

@@ -54,13 +54,13 @@ impl FromStr for Bits {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Bits of every layer (--bits auto)")]
 pub(super) struct WidthsArguments {
-    /// Largest network, such as 30KiB: widths with the smallest rise of the loss
+    /// Size limit of the network, such as 30KiB: choose the widths within it that raise the loss least
     #[arg(long, value_name = "SIZE", conflicts_with = "loss_budget")]
     size: Option<Size>,
-    /// Largest rise of the validation loss, summed over layers: widths of the smallest size
+    /// Limit of the rise of the validation loss, summed over layers: choose the smallest widths within it
     #[arg(long, value_name = "RISE")]
     loss_budget: Option<f64>,
-    /// Widths to choose from; the first and the last layer get 4 bits at least
+    /// Widths to choose from; the first and the last layer get at least 4 bits
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [8, 4, 2, 1])]
     widths: Vec<u8>,
 }

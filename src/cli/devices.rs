@@ -14,9 +14,9 @@ use crate::apps::hardware::{NamedDevice, open_device};
 
 /// Show the memory cells that hardware can be made of
 ///
-/// Without a name, all devices that come with Crossburn. With one, or with the file of a device, its errors at
-/// eleven conductances, after times where it has a time law, and its description. Errors are in % of the range of
-/// conductances, in closed form.
+/// Without a name, the command lists all devices that come with Crossburn. With a name or the file of a device, it shows the errors at
+/// eleven conductances and the description. If the device changes with time, the errors are also shown at later times. Errors are in % of
+/// the range of conductances, and computed in closed form.
 ///
 /// Example: crossburn devices pcm-mushroom
 #[derive(Debug, Args)]

@@ -60,10 +60,12 @@ use clap::{ArgAction, FromArgMatches, Parser, Subcommand};
 use self::process::{ProcessArguments, is_quiet};
 use crate::report::registry::AnyDocument;
 
-/// Train networks that survive analog in-memory hardware
+/// Train neural networks for analog in-memory chips, and judge the chips
 ///
-/// Crossburn trains networks for non-volatile-memory accelerators, whose every chip computes with slightly different
-/// weights, and says how good a population of chips will be.
+/// In these chips, weights are conductances of memory cells. No cell is written exactly, so every chip computes with slightly different
+/// weights. Crossburn trains networks under this variation, and reports how good a population of chips will be.
+///
+/// To begin, run the example: it trains three networks, judges 100 chips of each, and takes 15 seconds on two cores.
 ///
 /// Example: crossburn demo --quick
 #[derive(Debug, Parser)]

@@ -15,10 +15,10 @@ use super::model_choice::RunningModel;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Text")]
 pub(super) struct SpeechArguments {
-    /// Tokens to generate at most; as many as the positions of the model leave, where they are fewer [default: 256]
+    /// Tokens to generate at most; fewer if the model's context ends earlier [default: 256]
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
-    /// Divisor of the logits: 0 takes the likeliest token, higher values draw more freely
+    /// Temperature: 0 takes the likeliest token, higher values draw more freely
     #[arg(long, value_name = "T", default_value_t = 0.0)]
     temperature: f64,
     /// Draw only from this many of the likeliest tokens
@@ -30,7 +30,7 @@ pub(super) struct SpeechArguments {
     /// Seed of the draws
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// End the text before this one; may be given several times
+    /// End the text before this text; may be repeated
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     stop: Vec<String>,
 }

@@ -27,11 +27,11 @@ const SEED: u64 = 1;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Store")]
 pub(super) struct KeepArguments {
-    /// Put the tuned prompt into this store as well, from whose arrays `crossburn generate --store` fetches it. Prompts of one model share a
-    /// store
+    /// Also put the tuned prompt into this store, from which `crossburn generate --store` fetches it. All prompts of a store belong to
+    /// one model
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
-    /// Its name in the store, where it replaces a prompt of that name [default: the data]
+    /// Name of the prompt in the store; a prompt of the same name is replaced [default: the data]
     #[arg(long, value_name = "NAME", requires = "store")]
     name: Option<String>,
     /// The memory cells of a new store: a device by name, a TOML file, or a table as CSV (docs/hardware.md) [default: those of papers]

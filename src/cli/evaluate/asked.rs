@@ -24,16 +24,16 @@ const CONDITIONAL: f64 = 0.1;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Percentiles")]
 pub(super) struct PercentileArguments {
-    /// The percentile K of --half-width and --race
+    /// Which percentile --half-width and --race estimate
     #[arg(long, value_name = "K")]
     pub(super) kpp: Option<f64>,
-    /// Stop once KPP(K) is known to within ± POINTS percentage points; at most --chips are drawn
+    /// Draw chips until KPP(K) is known to within ± POINTS percentage points, at most --chips
     #[arg(long, value_name = "POINTS", requires = "kpp")]
     pub(super) half_width: Option<f64>,
     /// Find KPP(K) of --chips chips faster: stop evaluating a chip once its rank is settled
     #[arg(long, requires = "kpp", conflicts_with = "shard")]
     pub(super) race: bool,
-    /// Largest probability that --race finds another result than a full evaluation
+    /// Probability, at most, that the result of --race differs from a full evaluation
     #[arg(long, value_name = "P", default_value_t = DELTA, requires = "race", conflicts_with = "shard")]
     pub(super) delta: f64,
     /// Estimate these rare percentiles by subset simulation, in per cent, comma-separated, such as 0.1,0.01
@@ -47,7 +47,8 @@ pub(super) struct PercentileArguments {
     /// Chips at each level of --rare
     #[arg(long, value_name = "N", default_value_t = RARE_CHIPS, requires = "rare", conflicts_with = "shard")]
     pub(super) rare_chips: usize,
-    /// Also estimate them by importance sampling towards the worst chip in this folder of worst-case; --noise gaussian only
+    /// Also estimate the percentiles of --rare by importance sampling towards the worst chip in this folder of `crossburn worst-case`;
+    /// with --noise gaussian only
     #[arg(long, value_name = "RUN", requires = "rare", conflicts_with = "shard")]
     pub(super) towards: Option<PathBuf>,
 }
