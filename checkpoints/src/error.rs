@@ -256,7 +256,7 @@ pub enum CheckpointError {
     },
 
     /// Models that name one another as the one that their training began with.
-    #[error("{} was trained on from a model that was trained on from another, {most} times over; give one that is nearer to the first", dir.display())]
+    #[error("{} is the last of more than {most} trainings, each of which continued the one before; give a model that is nearer to the first", dir.display())]
     TooManyBases {
         /// The checkpoint.
         dir: PathBuf,
@@ -440,7 +440,7 @@ fn write_remedy(cause: &io::Error) -> &'static str {
 }
 
 impl CheckpointError {
-    /// What does not fit of the tensors of a file, without a remedy: `it lacks "a"; it has "b", which the model has not`. Nothing of another
+    /// What does not fit of the tensors of a file, without a remedy: `it lacks "a"; it has "b", which the model does not have`. Nothing of another
     /// error.
     pub fn misfit(&self) -> Option<String> {
         match self {
@@ -485,7 +485,7 @@ pub struct WrongShape {
     pub found: Vec<usize>,
 }
 
-/// What is wrong with the tensors of a file: `it lacks "a"; it has "b", which the model has not; "c" has shape [1] where [2] is needed`.
+/// What is wrong with the tensors of a file: `it lacks "a"; it has "b", which the model does not have; "c" has shape [1] where [2] is needed`.
 fn misfit(missing: &[String], unexpected: &[String], shapes: &[WrongShape]) -> String {
     let mut parts = Vec::new();
     if !missing.is_empty() {
@@ -493,7 +493,7 @@ fn misfit(missing: &[String], unexpected: &[String], shapes: &[WrongShape]) -> S
     }
     if !unexpected.is_empty() {
         let all = list(unexpected);
-        parts.push(format!("it has {all}, which the model has not"));
+        parts.push(format!("it has {all}, which the model does not have"));
     }
     if !shapes.is_empty() {
         let one = |shape: &WrongShape| {

@@ -153,7 +153,7 @@ impl Compress {
         let rounding = Rounding::from(self.rounding.unwrap_or(Way::Gptq));
         if self.calibration == 0 && rounding != Rounding::Nearest && self.prune.is_none() {
             bail!(
-                "--calibration 0 shows GPTQ nothing: use a number above 0, or --rounding nearest"
+                "--calibration 0 gives GPTQ no items: use a number above 0, or --rounding nearest"
             );
         }
         if self.items == Some(0) {

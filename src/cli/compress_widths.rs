@@ -89,7 +89,7 @@ impl WidthsArguments {
         };
         let Some(checkpoint) = stored.checkpoint() else {
             bail!(
-                "{} is no run of crossburn: --bits auto writes a recipe, which a run has; hint: `crossburn train` or `import` first",
+                "{} is not a run of crossburn, so --bits auto has no recipe to start from; hint: `crossburn train` or `import` first",
                 path.display()
             );
         };

@@ -123,7 +123,7 @@ impl Export {
     fn graph(&self) -> Result<Outcome> {
         if self.weights.is_some() {
             bail!(
-                "--weights says nothing with --format onnx, where every tensor keeps its type: leave the option out"
+                "--weights has no effect with --format onnx, which keeps the type of every tensor: leave the option out"
             );
         }
         let name = self.name();
@@ -138,7 +138,7 @@ impl Export {
                 self.model.display()
             ),
             other => bail!(
-                "{} is a network of kind {}, which came from no ONNX graph: take its weights, {} with the names of PyTorch",
+                "{} is a network of kind {}, which did not come from an ONNX graph: take its weights from {}, under the names of PyTorch",
                 self.model.display(),
                 other.name(),
                 stored.folder.join(WEIGHTS_FILE).display()

@@ -117,7 +117,7 @@ impl Import {
         let recipe = self.recipe()?;
         if let (Some(items), None) = (self.calibration, recipe.model.bits()) {
             bail!(
-                "--calibration {items} sets ranges of quantized activations, which this network has not: add --bits N, or leave it out"
+                "--calibration {items} sets ranges of quantized activations, which this network does not have: add --bits N, or leave it out"
             );
         }
         let weights = self.state_dict()?;
@@ -125,7 +125,7 @@ impl Import {
         let has_ranges = weights.names().any(|name| name.ends_with(ACTIVATION_RANGE));
         if let (Some(items), true) = (self.calibration, has_ranges) {
             bail!(
-                "--calibration {items}: {file} has ranges of activations, which hold: leave the option out"
+                "--calibration {items}: {file} has ranges of activations already: leave the option out"
             );
         }
         let calibrates = recipe.model.bits().is_some() && !has_ranges;
@@ -306,7 +306,7 @@ fn require_free(out: &Path) -> Result<()> {
     let own = verb_at(out).is_some() || RunLock::was_of(out, VERB);
     match FILES.iter().find(|file| !own && out.join(file).exists()) {
         Some(file) => bail!(
-            "{} holds {file}, which is of no import: choose another --out",
+            "{} holds {file}, which no import made: choose another --out",
             out.display()
         ),
         None => Ok(()),
@@ -342,9 +342,9 @@ fn unknown(kind: &str) -> String {
         return format!("--kind {kind}: {taken} need no import, since every verb takes them");
     }
     match nearest(kind, KINDS) {
-        Some(meant) => format!("--kind {kind} is no network here: did you mean {meant}?"),
+        Some(meant) => format!("--kind {kind} is not a known network: did you mean {meant}?"),
         None => format!(
-            "--kind {kind} is no network here: use one of {}, or export it as ONNX (docs/from-pytorch.md)",
+            "--kind {kind} is not a known network: use one of {}, or export it as ONNX (docs/from-pytorch.md)",
             KINDS.join(", ")
         ),
     }

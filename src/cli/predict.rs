@@ -98,7 +98,7 @@ impl Predict {
                 self.noise.variation()?,
             )),
             None if self.noise.is_given() => {
-                bail!("a variation says nothing without a chip: add --chip SEED:INDEX")
+                bail!("a variation has no effect without a chip: add --chip SEED:INDEX")
             }
             None => None,
         };
@@ -106,7 +106,7 @@ impl Predict {
         let input = read(&self.input)?;
         if let Some(place) = input.values.iter().position(|value| !value.is_finite()) {
             bail!(
-                "value {place} of {} is {}, no finite number: take it out, or put one in its place",
+                "value {place} of {} is {}, not a finite number: remove it, or replace it by a number",
                 self.input.display(),
                 input.values[place]
             );
@@ -175,7 +175,7 @@ impl Pass<'_> {
             && !matrix_weights(&network).iter().any(quantized)
         {
             bail!(
-                "--digital says nothing here: no weight of the network is quantized, and none deviates without a chip; add --chip \
+                "--digital has no effect here: no weight of the network is quantized, and none deviates without a chip; add --chip \
                  SEED:INDEX, or leave --digital out"
             );
         }

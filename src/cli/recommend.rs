@@ -114,7 +114,7 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
         .count();
     if equal > 0 {
         lines.push(format!(
-            "{equal} others are not told apart from it by this study"
+            "this study cannot tell {equal} others apart from it"
         ));
     }
     let rows = found.options.iter().map(|choice| {

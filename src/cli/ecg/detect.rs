@@ -297,7 +297,7 @@ impl<C: Classifier> Stream<C> {
             ),
             _ => {
                 note(&format!(
-                    "the last {rest} samples make no segment of {SEGMENT_POINTS}: nothing is decided about them"
+                    "the last {rest} samples are too few for a segment of {SEGMENT_POINTS}: nothing is decided about them"
                 ));
                 Ok(())
             }

@@ -88,7 +88,7 @@ impl PercentileArguments {
                 ))
             }
             (Some(k), None, false) => {
-                bail!("--kpp {k} alone asks for nothing: add --half-width or --race")
+                bail!("--kpp {k} has no effect alone: add --half-width or --race")
             }
             _ => None,
         };
@@ -117,8 +117,7 @@ impl PercentileArguments {
             }
             if self.race {
                 bail!(
-                    "--towards learns from plain chips how much its direction decides, which --race does not evaluate: \
-                     leave out one of them"
+                    "--towards needs plain chips that see every item, and --race stops chips early: leave out one of them"
                 );
             }
             if !matches!(

@@ -223,7 +223,7 @@ impl HardwareArguments {
             return Ok(ChipSource::Hardware(on));
         };
         let [target] = on.targets.as_slice() else {
-            bail!("--errors-by is about one memory cell: name one with --cell");
+            bail!("--errors-by takes one memory cell: name it with --cell");
         };
         let paths: Vec<String> = weights.into_iter().map(|weight| weight.path).collect();
         let parts = (target.hardware).with_errors_in_one(&paths, by == ErrorsBy::Slice)?;

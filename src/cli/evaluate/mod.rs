@@ -155,7 +155,7 @@ impl Evaluate {
         let deployment = deployment.with_input_scales(learned)?;
         if deployment.has_input_scales() && !learned.is_empty() {
             note(
-                "inputs have the full scales that training has learned, unless the hardware says others",
+                "inputs have the full scales that training learned, unless the hardware sets its own",
             );
         }
         let towards = match &self.percentiles.towards {
