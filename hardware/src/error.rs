@@ -1,4 +1,4 @@
-//! What can be wrong with a request to this crate.
+//! Errors of this crate.
 
 use std::fmt::Display;
 

@@ -1,4 +1,4 @@
-//! The definition of what an integer network computes, in plain loops.
+//! The definition of an integer network, in plain loops.
 
 use super::{IntegerLayer, IntegerNetwork, LayerOutput, Pool};
 use crate::HardwareError;

@@ -25,12 +25,12 @@ const BLOCK_ROWS: usize = 128;
 /// Output lines that are worked on at a time: a multiple of a table of partial sums.
 pub(super) const BANK_LINES: usize = 256;
 
-/// What else acts on a matrix; the default is nothing.
+/// Further effects on a matrix; none by default.
 #[derive(Clone, Copy, Default)]
 pub struct Effects<'a> {
-    /// What wires make of each array.
+    /// Solver of the wires of each array.
     pub wires: Option<&'a TileSolver<'a>>,
-    /// What the errors of the converters are drawn from.
+    /// Draws of the errors of the converters.
     pub converters: Option<&'a dyn ParameterDraws>,
     /// Standard deviation of read noise in µS, per plane and cell.
     pub read_sigma: Option<&'a [Vec<f32>]>,
@@ -72,7 +72,7 @@ pub struct ProgrammedMatrix {
     pub(super) offset: f32,
     /// Weight of one unit, per output.
     pub(super) scales: Vec<f32>,
-    /// What sums are multiplied with before the offset is subtracted, per output.
+    /// Factors of the sums before the offset is subtracted, per output.
     pub(super) corrections: Vec<f32>,
     pub(super) dac: Dac,
     pub(super) pieces: Pieces,

@@ -212,6 +212,6 @@ pub struct CostReport {
     pub adc_estimator: AdcEstimator,
     /// Those figures.
     pub adc: AdcEstimate,
-    /// What every estimator says about that converter.
+    /// The results of all estimators for that converter.
     pub adc_range: AdcEstimates,
 }

@@ -53,7 +53,7 @@ use crate::{HardwareError, toml_problem};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HardwareConfig {
-    /// Where the cells of pairs lie; matters with wires only.
+    /// Where the cells of pairs lie; only used with wires.
     #[serde(default)]
     pub pair_arrangement: PairArrangement,
     /// The memory cell.
@@ -63,7 +63,7 @@ pub struct HardwareConfig {
     pub mapping: Mapping,
     /// Arrays and converters.
     pub array: ArrayConfig,
-    /// Resistance of the wires; none where absent.
+    /// Resistance of the wires; ideal if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wires: Option<Wires>,
     /// Verified writes in place of the device's own error of programming.
@@ -75,12 +75,12 @@ pub struct HardwareConfig {
     /// What single layers do differently.
     #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerOverride>,
-    /// What it costs.
+    /// Its cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostConfig>,
 }
 
-/// What one layer does differently.
+/// The settings of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerOverride {
@@ -95,11 +95,12 @@ pub struct LayerOverride {
     /// Other arrays and converters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub array: Option<ArrayConfig>,
-    /// Full scale of its inputs, in the units of the network, in place of what `operation.input_range` says.
+    /// Full scale of its inputs, in the units of the network. It replaces that of `operation.input_range`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_scale: Option<f32>,
-    /// The slices of its weights whose cells deviate from their targets, counted from 0, the lowest; all where absent, none where empty. No
-    /// real chip is like that: it shows what single layers and slices cost.
+    /// The slices of its weights whose cells deviate from their targets, counted from 0, the lowest. Without the key, all
+    /// slices deviate; with an empty list, none. No real chip is like this; the key shows which layers and slices cost most
+    /// accuracy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<Vec<usize>>,
 }
@@ -278,7 +279,7 @@ impl Hardware {
         Self::from_toml(accelerator_text(name)?)
     }
 
-    /// What its file says.
+    /// The configuration in its file.
     pub fn config(&self) -> &HardwareConfig {
         &self.config
     }
@@ -359,7 +360,7 @@ impl Hardware {
         self.config.layers.iter().find(|layer| layer.path == path)
     }
 
-    /// What it costs.
+    /// Its cost.
     ///
     /// # Errors
     /// [`HardwareError::Conflict`] without a section `[cost]` and for layers that differ from the others, and what the cost model refuses.

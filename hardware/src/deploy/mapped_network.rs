@@ -93,7 +93,7 @@ pub(super) struct MappedWeight {
     /// By what input channels are rescaled, where they are.
     pub(super) rescaling: Option<Arc<Rescaling>>,
     pub(super) array: ArrayConfig,
-    /// The slices whose cells deviate; all where absent.
+    /// The slices whose cells deviate; `None` for all.
     errors: Option<Vec<usize>>,
     /// Calibrated ranges per group, where the converters ask for them.
     pub(super) ranges: Vec<Vec<CurrentRange>>,
@@ -198,7 +198,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
         })
     }
 
-    /// What its passes have shown, for [`Self::as_seen`].
+    /// The results of its passes, for [`Self::as_seen`].
     pub fn seen(&self) -> SeenUse {
         let weights = self.weights.iter();
         SeenUse {

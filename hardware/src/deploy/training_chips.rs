@@ -68,7 +68,7 @@ pub struct TrainingChips {
     scales: BTreeMap<String, LearnedScale>,
 }
 
-/// What a look has found.
+/// The result of a look.
 #[derive(Clone, Debug)]
 struct Seen {
     usage: SeenUse,
@@ -81,9 +81,9 @@ struct Seen {
 pub struct OnChip<M> {
     /// Computes as the chip; gradients reach its stored weights.
     pub network: M,
-    /// What takes the gradients of full scales, by path.
+    /// Tensors that receive the gradients of full scales, by path.
     scales: BTreeMap<String, Tensor<1>>,
-    /// What takes those of the scales of weights.
+    /// Tensors that receive the gradients of the scales of weights.
     weight_scales: BTreeMap<String, Tensor<1>>,
 }
 

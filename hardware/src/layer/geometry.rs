@@ -220,7 +220,7 @@ impl Geometry {
         }
     }
 
-    /// What the output position `at` of a transposed convolution meets along an axis.
+    /// The inputs and taps that contribute to the output position `at` of a transposed convolution, along an axis.
     fn met(&self, axis: usize, at: usize) -> Vec<Met> {
         let end = at + self.padding[axis].0;
         let of = |tap: usize| {
