@@ -749,7 +749,7 @@ mod tests {
 
     #[test]
     fn without_quantized_activations_a_network_is_that_without_bits() {
-        // A residual block has weights behind its ranges: another number of parameters draws them from other streams.
+        // A residual block has weights after its ranges. Another number of parameters would draw them from other streams.
         let rows = [
             (r#"{"kind":"mlp","widths":[12,5,10]"#, [3, 2, 2], true),
             (r#"{"kind":"lenet""#, [1, 28, 28], true),

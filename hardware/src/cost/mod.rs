@@ -32,7 +32,7 @@
 //!
 //! # Left out
 //! Contention on bus and routers and the distance between tiles, memory outside the chip and links between chips, digital
-//! units behind the arrays (activation, pooling, normalisation: in ISAAC 0.3 % of a tile's power), control, clock and
+//! units after the arrays (activation, pooling, normalisation: in ISAAC 0.3 % of a tile's power), control, clock and
 //! supply losses, the time to fill a pipeline inside a layer, and layers in parallel branches, which count as if one
 //! followed the other.
 //!

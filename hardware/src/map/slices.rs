@@ -93,7 +93,7 @@ impl Digits {
     /// Digit `slice` of `integer` as a fraction of the largest digit.
     #[inline(always)]
     pub(super) fn fraction(&self, integer: i32, slice: usize) -> f32 {
-        // Digits behind the last bit of an integer are zero.
+        // Digits after the last bit of an integer are zero.
         let shift = (self.width * slice as u32).min(31);
         let digit = (integer as u32 >> shift) & self.largest();
         digit as i32 as f32 / self.largest() as i32 as f32

@@ -1,4 +1,4 @@
-//! What programming leaves behind, and what it costs.
+//! The result of programming, and its cost.
 
 use crossburn_kernels::normal_quantiles;
 use crossburn_noise::ParameterDraws;

@@ -13,8 +13,8 @@ use super::WeightBits;
 /// always:     y = round(min(max(x, 0), range) / step) * step,  step = range / (2^bits - 1)
 /// ```
 ///
-/// The gradient is that of the clipping: one inside the range, zero outside it. A range of zero gives zeros. Evaluation never moves the range, so a
-/// chip is judged with the ADC range that training left behind.
+/// The gradient is that of the clipping: one inside the range, zero outside it. A range of zero gives zeros. Evaluation
+/// never moves the range, so a chip is judged with the ADC range that training ended with.
 ///
 /// # Shapes
 /// Any shape, kept.
