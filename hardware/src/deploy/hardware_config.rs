@@ -66,7 +66,7 @@ pub struct HardwareConfig {
     /// Resistance of the wires; ideal if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wires: Option<Wires>,
-    /// Verified writes in place of the device's own error of programming.
+    /// Verified writes, which replace the device's own programming error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programming: Option<Verification>,
     /// How chips are used.
@@ -106,7 +106,7 @@ pub struct LayerOverride {
 }
 
 impl LayerOverride {
-    /// A section for the layer at `path` that says nothing yet.
+    /// An empty section for the layer at `path`.
     pub(super) fn of(path: &str) -> Self {
         Self {
             path: path.to_string(),
@@ -119,7 +119,7 @@ impl LayerOverride {
     }
 }
 
-/// A device table, or the name of a preset with `faults` beside it.
+/// A device table, or the name of a preset, with `faults` if there are any.
 fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MemoryDevice, D::Error> {
     use serde::de::Error;
     let mut table = toml::Table::deserialize(deserializer)?;
@@ -299,8 +299,8 @@ impl Hardware {
         Self::try_from(config)
     }
 
-    /// The same hardware with the weights of `network` where `placement` says: those that it leaves digital are, whatever the
-    /// hardware says of them; an embedding that it puts on arrays lies there.
+    /// The same hardware with the weights of `network` placed by `placement`. It wins over the hardware: a weight that it
+    /// leaves digital is digital, and an embedding that it puts on arrays lies on arrays.
     ///
     /// # Errors
     /// [`HardwareError::Noise`] for a pattern that is about no weight, and what no longer fits together.
@@ -328,9 +328,8 @@ impl Hardware {
         Self::try_from(config)
     }
 
-    /// The same hardware where the inputs of the layers at the paths of `scales` have these full scales, in place of calibration. A
-    /// hardware with `operation.input_range = "fixed"`, a layer that is digital, and one whose full scale the description says stay as
-    /// they are.
+    /// The same hardware, with full scales of inputs by path instead of calibration. They do not change a hardware with
+    /// `operation.input_range = "fixed"`, a digital layer, or a layer whose description has a full scale.
     ///
     /// # Errors
     /// [`HardwareError::Limit`] for a full scale that is no finite number above zero.
@@ -394,9 +393,9 @@ impl Hardware {
         }
     }
 
-    /// The arrays as the cost model sees them: slices and signs of an output side by side. Where they lie makes no
-    /// difference to what is computed, but for wires, which see slices on arrays of their own, and for unit columns, which
-    /// hold the zero of one slice: with them, every slice has arrays of its own here as well.
+    /// The arrays as the cost model sees them: slices and signs of an output lie side by side. This placement does not
+    /// change results, with two exceptions: wires, which treat slices as separate arrays, and unit columns, which hold the
+    /// zero of one slice. With unit columns, every slice therefore has its own arrays here as well.
     ///
     /// # Errors
     /// [`HardwareError::Conflict`] without converters, and for mappings whose cells the cost model does not count.

@@ -38,9 +38,9 @@ pub struct Operation {
     pub read_noise: Option<bool>,
     /// The meaning of full scale of an input.
     pub input_range: InputRange,
-    /// The exponent `a` of a rescaling of input channels, from 0 to 1: cells hold weights times
-    /// `s_j = max|x_j|^a / max|w_j|^(1 - a)` of their channel, and converters meet inputs over `s_j`, with the largest inputs on
-    /// calibration data (NORA, Hou et al., DATE 2025). None where absent.
+    /// The exponent `a` of a rescaling of input channels, from 0 to 1; by default there is none. Cells hold weights times
+    /// `s_j = max|x_j|^a / max|w_j|^(1 - a)` of their channel j, and inputs are divided by `s_j` before their converters.
+    /// The largest inputs are those of calibration data (NORA, Hou et al., DATE 2025).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rescale: Option<f64>,
 }
