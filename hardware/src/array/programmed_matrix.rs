@@ -182,8 +182,8 @@ impl ProgrammedMatrix {
         }
     }
 
-    /// The derivative of the converted inputs by the logarithm of the full scale: the input itself if it is clipped, and its
-    /// rounding error otherwise.
+    /// The derivative of the converted inputs by the logarithm of the full scale: the converted input itself if it is
+    /// clipped, and its rounding error otherwise.
     ///
     /// # Source
     /// Esser et al., "Learned step size quantization", ICLR 2020, equation 3, times the full scale.
