@@ -32,11 +32,11 @@ use crate::apps::study;
 /// A chip is one draw of the variation. It keeps its deviations for the whole test set. With --hardware, a chip is programmed instead:
 /// the network is mapped to arrays, and every cell is written.
 ///
-/// The table shows the metric without variation (clean), the mean over the chips, percentiles with their 95 % intervals, and the worst of
-/// the chips. KPP(K), the k-th percentile, is what (100 - K) % of the chips reach: KPP(1) = 64.7 [58.7, 66.6] says that 99 of 100 chips
-/// reach 64.7 %, known to within 58.7 to 66.6 from the number of chips. --kpp K --half-width W draws as many chips as are needed to know
-/// KPP(K) to within W points. --kpp K --race is faster for a large population. --rare estimates percentiles that plain chips hardly
-/// reach.
+/// The table shows the metric without variation (clean), the mean over the chips, percentiles with their 95 % intervals, and
+/// the worst of the chips. KPP(K), the k-th percentile, is what (100 - K) % of the chips reach: KPP(1) = 64.7 [58.7, 66.6]
+/// says that 99 of 100 chips reach 64.7 %, and that the 95 % interval of this number, which follows from the number of
+/// chips, is 58.7 to 66.6. --kpp K --half-width W draws as many chips as are needed to know KPP(K) to within W points. --kpp
+/// K --race is faster for a large population. --rare estimates percentiles that plain chips hardly reach.
 ///
 /// Ctrl-C keeps the finished chips; --resume draws the missing ones, and may ask for more --chips. --shard splits a population over
 /// machines, and `crossburn report A B` merges the parts. The chips are the same as in one long run.

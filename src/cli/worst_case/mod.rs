@@ -87,7 +87,8 @@ pub(super) struct FindWorstCase {
     /// Also judge this many random chips within the bound
     #[arg(long, value_name = "N", default_value_t = 200, help_heading = "Search")]
     random_chips: usize,
-    /// Also certify: count the items that no admissible deviation can change, which bounds the worst chip from below
+    /// Also certify: count the items that stay right under every admissible deviation, a lower bound on the accuracy of the
+    /// worst chip
     #[arg(long, help_heading = "Search")]
     certify: bool,
     /// Let cells of this hardware deviate instead of weights: an accelerator by name, or a TOML file
