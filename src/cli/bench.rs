@@ -117,7 +117,7 @@ impl Test {
 /// Seed of the random tokens: which they are does not matter, that they are the same in every measurement does.
 const SEED: u64 = 1;
 
-/// What a test found.
+/// The result of a test.
 struct Measured {
     test: Test,
     /// Tokens per second of every repeat.
@@ -253,13 +253,13 @@ fn copy_bandwidth() -> f64 {
     8.0 * FLOATS as f64 / best
 }
 
-/// What was measured on what.
+/// The model and the machine of a measurement.
 struct Setting {
     model: String,
     parameters: u128,
     /// Bytes of the weights.
     bytes: u64,
-    /// What they are held as.
+    /// The formats that they are held in.
     formats: String,
     bytes_per_token: f64,
     bandwidth: f64,

@@ -94,7 +94,8 @@ impl Chat {
                 }
                 text => {
                     conversation.answer(text, &self.speech, &stop)?;
-                    // Of a person the first Ctrl-C ended the answer alone. A program that sends the signal wants an end.
+                    // For a person, the first Ctrl-C only stops the answer. A program that sends the signal wants the
+                    // process to end.
                     if stop.load(Ordering::Relaxed) && !prompts {
                         return Ok(Outcome::Interrupted);
                     }
@@ -147,7 +148,7 @@ enum Form {
     Plain,
 }
 
-/// What begins a turn of the user in plain form, and so ends one of the model.
+/// Begins a turn of the user in plain form, so it ends a turn of the model.
 const PLAIN_STOP: &str = "\nUser:";
 
 impl Form {
@@ -176,7 +177,7 @@ struct Conversation {
     form: Form,
     messages: Vec<ChatMessage>,
     model: RunningModel,
-    /// What the model keeps of the tokens `cached`.
+    /// The cache of the model for the tokens `cached`.
     cache: Cache,
     cached: Vec<u32>,
 }
@@ -275,7 +276,7 @@ impl Conversation {
             true => note("interrupted: the answer ends here"),
             false => note(&said.speed()),
         }
-        // Of what was generated the cache has not seen the last token.
+        // The cache has not seen the last generated token.
         self.cached = prompt;
         let seen = said.tokens.len().saturating_sub(1);
         self.cached.extend(&said.tokens[..seen]);

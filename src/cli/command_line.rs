@@ -248,7 +248,7 @@ impl Piece {
             .find(|(name, _)| Some(*name) == argument.get_long());
         let default = found.is_none() && source != Some(ValueSource::CommandLine);
         let flag = argument.get_long().map(|long| format!("--{long}"));
-        // What is given again for each of its values: an option, or operands one after the other.
+        // Options that are repeated for each value, or operands in a row.
         let again = matches!(argument.get_action(), ArgAction::Append)
             && argument.get_value_delimiter().is_none();
         let worded = |value: &OsStr| match &flag {

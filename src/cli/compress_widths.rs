@@ -20,7 +20,7 @@ use crate::apps::widths::WidthsJob;
 /// A width for all weights, or one for each layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bits {
-    /// Of every layer.
+    /// One width for every layer.
     All(WeightBits),
     /// Chosen layer by layer.
     Auto,
@@ -50,7 +50,7 @@ impl FromStr for Bits {
     }
 }
 
-/// What `--bits auto` is told.
+/// The options of `--bits auto`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Bits of every layer (--bits auto)")]
 pub(super) struct WidthsArguments {

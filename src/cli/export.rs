@@ -56,7 +56,7 @@ pub(super) struct Export {
     out: Option<PathBuf>,
 }
 
-/// What an export writes, as the command line names it.
+/// The formats of an export, as the command line names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// A language model as a folder of the Hugging Face hub
@@ -94,7 +94,7 @@ impl Export {
         }
     }
 
-    /// Where it goes where nothing was asked for.
+    /// The default place of an export.
     fn name(&self) -> String {
         name_after("export", &self.model)
     }

@@ -59,7 +59,7 @@ impl HeldWeights {
     }
 }
 
-/// What `--weights` offers where 32-bit numbers or halves take too much memory, the nearest to the numbers of the file first.
+/// Smaller formats for `--weights` if 32-bit or 16-bit numbers take too much memory, the most exact one first.
 pub(super) const SMALLER: [(&str, HeldAs); 2] = [
     ("--weights stored", HeldAs::Stored),
     ("--weights q8_0", HeldAs::Encoded(EncodedFormat::Q8_0)),

@@ -192,7 +192,7 @@ impl Import {
         Ok(Outcome::Done)
     }
 
-    /// What does not fit, with the options that say otherwise.
+    /// An error about tensors that do not fit, with the options that may help.
     fn with_remedy(&self, error: Error) -> Error {
         let misfit = error
             .downcast_ref::<CheckpointError>()
@@ -241,7 +241,8 @@ impl Import {
         Ok(recipe)
     }
 
-    /// What `--set text` says, of keys that an import uses; `depth` is that of the kind, where it names one.
+    /// The setting of `--set text`, for keys that an import uses. `depth` is the depth in the name of the kind, if it has
+    /// one.
     ///
     /// # Errors
     /// Other keys, with the option that is meant where there is one.
@@ -294,7 +295,7 @@ impl Import {
 /// The verb, as documents name it.
 const VERB: &str = "import";
 
-/// What else than results an import writes into its folder, or a training keeps there.
+/// Files, other than results, that an import or a training writes into its folder.
 const FILES: [&str; 3] = ["recipe.toml", "checkpoint", "resume"];
 
 /// Refuses a folder that holds what is not of an import: it would be replaced. What an interrupted import has left is replaced.
@@ -331,7 +332,7 @@ fn network(name: &str) -> Result<(&str, Option<i64>)> {
     }
 }
 
-/// What to say of a kind that is not there.
+/// The message about an unknown kind.
 fn unknown(kind: &str) -> String {
     let taken = match kind {
         "decoder" | "pretrained" => "folders and GGUF files of language models",

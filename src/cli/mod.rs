@@ -74,7 +74,7 @@ use crate::report::registry::AnyDocument;
     version,
     propagate_version = true,
     max_term_width = 100,
-    // Those of clap would stand first, under a heading of their own.
+    // The flags of clap would come first, under their own heading.
     disable_help_flag = true,
     disable_version_flag = true
 )]
@@ -106,7 +106,7 @@ struct Arguments {
 /// Place in the help after the options of the verbs, which are numbered from 0.
 const LAST: usize = 1000;
 
-/// What to do; what each verb says about itself stands at its arguments.
+/// The verbs. Each one is described at its arguments.
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::Demo),

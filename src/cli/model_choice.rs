@@ -46,7 +46,7 @@ pub(super) struct ChosenModel {
     names: DecoderNames,
     /// The last part of what the user named.
     pub(super) name: String,
-    /// What decoder it is.
+    /// Its configuration.
     pub(super) config: DecoderConfig,
     /// From text to tokens.
     pub(super) tokenizer: Tokenizer,
@@ -57,7 +57,7 @@ pub(super) struct RunningModel {
     pub(super) decoder: Decoder,
     pub(super) adapter: Option<Adapter>,
     pub(super) tokenizer: Tokenizer,
-    /// What its weights take.
+    /// The memory of its weights.
     pub(super) bytes: HeldBytes,
 }
 
@@ -115,7 +115,7 @@ impl ChosenModel {
         Ok(self.stored.weights_checksum()?)
     }
 
-    /// Where it computes.
+    /// The device that it computes on.
     pub(super) fn device(&self) -> &Device {
         &self.device
     }
@@ -171,7 +171,8 @@ impl ChosenModel {
     }
 }
 
-/// Where the model lies that `asked` names: there, or in the cache of the Hugging Face hub, into which it is downloaded.
+/// The path of the model that `asked` names: that path, or one in the cache of the Hugging Face hub, into which the model is
+/// downloaded.
 ///
 /// # Errors
 /// A name at the hub that cannot be downloaded.

@@ -32,7 +32,7 @@ pub(crate) struct NoiseArguments {
     scale: Granularity,
 }
 
-/// What `--sigma` is, unless told.
+/// Default of `--sigma`.
 const SIGMA: f64 = 0.1;
 
 /// The distribution, unless told.
@@ -118,7 +118,7 @@ impl NoiseArguments {
         Ok(sorted)
     }
 
-    /// What to say where `--sigma` or a value of `sweep` looks like a percentage.
+    /// A hint if `--sigma` or a value of `sweep` looks like a percentage.
     pub(super) fn hint(&self, sweep: &[f64]) -> Option<String> {
         let relative = self.noise != NONE && self.noise != LOG_NORMAL;
         let mut values = std::iter::once(self.sigma()).chain(sweep.iter().copied());

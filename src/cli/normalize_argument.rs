@@ -14,7 +14,7 @@ pub(super) struct NormalizeArgument {
 }
 
 impl NormalizeArgument {
-    /// What was asked for, if anything was.
+    /// The value of the option, if it was given.
     pub(super) fn asked(&self) -> Option<&Normalize> {
         self.normalize.as_ref()
     }

@@ -95,7 +95,7 @@ impl SpeechArguments {
     }
 }
 
-/// What a model said.
+/// The text of a model.
 pub(super) struct Said {
     /// The text, without what ended it.
     pub(super) text: String,
@@ -129,13 +129,13 @@ impl Said {
     }
 }
 
-/// What a text goes on from.
+/// The beginning that a text continues.
 pub(super) struct Beginning<'a> {
     /// All tokens before it.
     pub(super) prompt: &'a [u32],
     /// How many of them `cache` has seen.
     pub(super) seen: usize,
-    /// What the model keeps of them.
+    /// The cache of the model for these tokens.
     pub(super) cache: &'a mut Cache,
 }
 

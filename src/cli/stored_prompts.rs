@@ -23,7 +23,7 @@ const HARDWARE: &str = "papers";
 /// The population of the chips of a new store.
 const SEED: u64 = 1;
 
-/// Where a tuned prompt is put.
+/// The store for a tuned prompt.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Store")]
 pub(super) struct KeepArguments {
@@ -154,7 +154,7 @@ pub(super) fn fetched(
     Ok(Adapter::of_prompt(Tensor::from_data(prompt, device)))
 }
 
-/// What a prompt was tuned on, text by text: what is given, or where nothing is given what is learned.
+/// The texts that a prompt was tuned on: for each item the given part, or the learned part if nothing is given.
 fn texts(corpus: &Corpus) -> Vec<&str> {
     match corpus {
         Corpus::Running(text) => text.lines().collect(),

@@ -116,7 +116,7 @@ pub(super) struct Tune {
     pub(super) run: RunArguments,
 }
 
-/// What learns beside a language model.
+/// The kinds of adapters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum TuneMethod {
     Prompt,
@@ -256,7 +256,7 @@ impl Tune {
         Ok(source)
     }
 
-    /// Where the model is.
+    /// The folder of the model.
     fn folder(&self) -> PathBuf {
         self.model.clone().unwrap_or_else(|| SHIPPED.into())
     }
@@ -273,7 +273,7 @@ impl Tune {
                 alpha,
                 targets: [AdapterTarget::Query, AdapterTarget::Value].into(),
             },
-            // Those of Liu et al. 2022, section 3.3.
+            // The layers of Liu et al. 2022, section 3.3.
             TuneMethod::Ia3 => AdapterKind::Ia3 {
                 outputs: [AdapterTarget::Key, AdapterTarget::Value].into(),
                 inputs: [AdapterTarget::Down].into(),
@@ -324,7 +324,7 @@ impl Tune {
     }
 }
 
-/// What the longest text of a recipe asks of memory.
+/// The memory that the longest text of a recipe needs.
 fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tuning> {
     let ModelConfig::Pretrained(PretrainedConfig {
         adapter: Some(adapter),
@@ -335,7 +335,7 @@ fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tu
         bail!("model.adapter is what tune learns: leave it as it is");
     };
     let sizes = base.config();
-    // What an adapter needs of a token and a block for its own gradient.
+    // Numbers that an adapter keeps of a token and a block for its own gradient.
     let (virtual_tokens, beside) = match &adapter.kind {
         AdapterKind::Prompt { tokens } | AdapterKind::Prefix { tokens } => (*tokens, 0),
         AdapterKind::Lora { .. } => (0, 2 * sizes.width + sizes.key_value_width()),

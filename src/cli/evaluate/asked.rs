@@ -1,4 +1,4 @@
-//! What is asked of an evaluation beside the table of a population: looks, a race, rare percentiles.
+//! Options of an evaluation beyond the table of a population: looks, a race, rare percentiles.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -12,15 +12,15 @@ use super::Evaluate;
 use crate::apps::evaluation::{Asked, WorstChip};
 use crate::apps::study::CONFIDENCE;
 
-/// What a race gives to items that it does not look at, unless told.
+/// Default probability that unseen items change the result of a race.
 const DELTA: f64 = 0.01;
 /// Chips of each level of a subset simulation, unless told.
 const RARE_CHIPS: usize = 1000;
 /// Probability of each of its levels given the one before, as Au and Beck have it.
 const CONDITIONAL: f64 = 0.1;
 
-/// The arguments about percentiles. Those that --race and --rare have refuse --shard by themselves: `requires` alone is
-/// waived where what is required conflicts with something else.
+/// The arguments about percentiles. Those of --race and --rare refuse --shard themselves, because clap waives `requires` if
+/// the required option conflicts with another one.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Percentiles")]
 pub(super) struct PercentileArguments {
@@ -64,10 +64,10 @@ fn named(option: &str, count: impl Display, error: NoiseError) -> Error {
 }
 
 impl PercentileArguments {
-    /// What is asked about KPP(k) and rare percentiles, with numbers that make sense.
+    /// The options about KPP(k) and rare percentiles, checked.
     ///
     /// # Errors
-    /// Numbers that do not, and what does not go together.
+    /// Numbers that are not allowed, and options that exclude each other.
     pub(super) fn asked(&self, evaluate: &Evaluate) -> Result<Asked> {
         let half_width = self.half_width.map(|points| points / 100.0);
         let looks = match (self.kpp, half_width, self.race) {
@@ -139,7 +139,7 @@ impl PercentileArguments {
         Ok(Asked { looks, race, rare })
     }
 
-    /// What a document says of them.
+    /// These options in a document.
     pub(super) fn describe(&self, towards: Option<&WorstChip>, config: &mut Value) {
         if let Some(k) = self.kpp {
             config["kpp"] = json!(k);

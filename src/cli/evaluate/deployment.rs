@@ -1,4 +1,4 @@
-//! What the command line says the chips of an evaluation are made of.
+//! The variation or the hardware of the chips of an evaluation, from the command line.
 
 use std::path::{Component, Path};
 
@@ -16,8 +16,8 @@ use crate::apps::hardware::{
     CALIBRATION_ITEMS, NamedDevice, NamedHardware, open_device, open_hardware,
 };
 
-/// What the command line says of a hardware, in place of a variation. Every flag refuses those of a variation by itself:
-/// `requires` alone is waived where what is required conflicts with something else.
+/// The arguments for a hardware instead of a variation. Each of them refuses the flags of a variation itself, because clap
+/// waives `requires` if the required option conflicts with another one.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Hardware")]
 pub(super) struct HardwareArguments {

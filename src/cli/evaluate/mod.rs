@@ -165,8 +165,8 @@ impl Evaluate {
         let source = stored.source(self.data.as_ref())?;
         stored.check_data(&source)?;
         let (version, commit) = study::version();
-        // What the metric of a chip depends on, but for the items, which are not read yet. How many chips there are, and
-        // what else is asked for, is not among it. Devices agree up to rounding: one document is of one of them.
+        // Everything that the metric of a chip depends on, except the items, which are not read yet. The number of chips and
+        // further questions are not part of it. Devices agree only up to rounding, so a document belongs to one of them.
         let of_chips = stored.with_arrays(json!({
             "version": version,
             "commit": commit,
