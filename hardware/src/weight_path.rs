@@ -53,7 +53,7 @@ impl Reparameterization for WeightPath {
 struct Weights {
     /// All weights with a path, which are quantized: matrix weights, and others on arrays.
     all: BTreeSet<String>,
-    /// Those that deviate.
+    /// The weights that deviate.
     on_arrays: BTreeSet<String>,
 }
 
@@ -78,7 +78,7 @@ struct Attach<'a> {
     error: Option<NoiseError>,
 }
 
-/// Where deviations come from.
+/// The source of deviations.
 enum Deviations<'a> {
     None,
     Drawn(&'a Variation, &'a dyn ChipDraws),

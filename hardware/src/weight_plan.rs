@@ -38,7 +38,7 @@ pub struct WeightPlan {
     quantization: Option<Quantization>,
     /// The last that matches holds.
     of_paths: Vec<(PathPattern, Option<Quantization>)>,
-    /// Of these, too.
+    /// The last entry that matches holds here too.
     pruning: Vec<(PathPattern, Option<PruningPattern>)>,
     /// Which weights remain, by path, if the current weights do not decide it.
     masks: Arc<BTreeMap<String, Vec<bool>>>,

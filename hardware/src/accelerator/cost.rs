@@ -29,7 +29,7 @@ pub struct LayerEnergy {
     pub leakage: Joule,
 }
 
-/// What one inference costs, and what one inference per period costs.
+/// The cost of one inference, and the average power with one inference per period.
 ///
 /// ```text
 /// E_l   = executed (e_mul b_w b_a / 64 + e_acc) + scratch pad reads e_spad + memory bits e_sram + rescales e_rescale + compares e_compare

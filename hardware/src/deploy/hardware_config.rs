@@ -72,7 +72,7 @@ pub struct HardwareConfig {
     /// How chips are used.
     #[serde(default)]
     pub operation: Operation,
-    /// What single layers do differently.
+    /// Settings of single layers.
     #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerOverride>,
     /// Its cost.
@@ -354,7 +354,7 @@ impl Hardware {
         Self::try_from(config)
     }
 
-    /// What single layers do differently.
+    /// Settings of single layers.
     pub(crate) fn layer(&self, path: &str) -> Option<&LayerOverride> {
         self.config.layers.iter().find(|layer| layer.path == path)
     }

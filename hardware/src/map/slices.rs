@@ -99,7 +99,7 @@ impl Digits {
         digit as i32 as f32 / self.largest() as i32 as f32
     }
 
-    /// What the slices count, in units of the integer.
+    /// The factors of the slices, in units of the integer.
     pub(super) fn slices(&self) -> Vec<Slice> {
         self.range()
             .map(|slice| Slice {

@@ -30,8 +30,8 @@ pub struct ActivationQuantizer {
 }
 
 impl ActivationQuantizer {
-    /// Where the range of a layer that is dead stops: steps of this range are normal numbers at every width, and one that comes to
-    /// life again is at its own range within as many batches as any other.
+    /// The smallest range, at which that of a dead layer stops. Its steps are normal numbers at every width, and a layer
+    /// that becomes active again reaches its own range as fast as any other.
     pub const LEAST_RANGE: f64 = 1e-30;
     /// The part of its range that the moving average keeps in a step.
     pub const MOMENTUM: f64 = 0.9;
