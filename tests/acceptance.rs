@@ -1,4 +1,4 @@
-//! The acceptance points of three papers, as one would check them: three quarters of an hour of training behind the feature `acceptance`.
+//! The acceptance points of three papers, as one would check them: 45 minutes of training, with the feature `acceptance`.
 //!
 //! ```text
 //! cargo test --release --workspace --features crossburn/acceptance --test acceptance

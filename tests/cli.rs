@@ -55,7 +55,7 @@ fn a_network_is_trained_evaluated_in_shards_and_reported() {
     }
     assert!(bad(folder, "report part1 part1").contains("both hold chip 0"));
     assert!(bad(folder, "report part1 run").contains("not a shard of the same population"));
-    // An interrupted evaluation left some chips behind: the rest is drawn and the population is the same.
+    // An interrupted evaluation left some chips: the missing ones are drawn, and the population is the same.
     let kept = folder.join("whole/chips.json");
     let mut document: Value =
         serde_json::from_str(&std::fs::read_to_string(&kept).unwrap()).unwrap();
@@ -85,7 +85,7 @@ fn a_stopped_training_resumes_to_the_same_weights() {
     let folder = folder.path();
     recipe(folder, "tiny.toml", 3, GAUSSIAN);
     good(folder, "train tiny.toml --out whole");
-    // The state behind the first epoch, as an interruption in the second leaves it: stop the process there.
+    // The state after the first epoch, as an interruption in the second epoch leaves it.
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("crossburn"))
         .args(["train", "tiny.toml", "--out", "cut"])
         .current_dir(folder)
@@ -742,6 +742,8 @@ fn options_are_grouped_in_the_help() {
             assert_eq!(found, headings, "{verb} {flag}");
             let last = help.split("\nOptions:\n").nth(1).unwrap();
             assert!(last.contains("-h, --help"), "{verb}: {last}");
+            let glossary = last.trim_end().ends_with("/docs/glossary.md");
+            assert_eq!(glossary, flag == "--help", "{verb}: {last}");
         }
     }
 }

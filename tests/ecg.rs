@@ -181,7 +181,7 @@ fn records_are_decided_and_holes_interrupt_the_vote() {
         let summary = String::from_utf8(output.stderr).unwrap();
         assert!(summary.contains("7 segments, 1 left out"), "{summary}");
         assert!(
-            summary.contains("the last 1243 samples make no segment"),
+            summary.contains("the last 1243 samples are too few for a segment"),
             "{summary}"
         );
     }

@@ -93,7 +93,7 @@ fn a_graph_is_trained_and_its_checkpoint_does_without_the_file() {
         ),
         (
             "export tuned --format onnx --weights f16",
-            "--weights says nothing with --format onnx",
+            "--weights has no effect with --format onnx",
         ),
         ("export tuned", "tuned/checkpoint holds no language model"),
     ] {
@@ -225,11 +225,11 @@ fn outputs_of_one_chip_are_written() {
         ),
         (
             "--input in.safetensors --output x.npy --scale per-channel",
-            "a variation says nothing without a chip: add --chip SEED:INDEX",
+            "a variation has no effect without a chip: add --chip SEED:INDEX",
         ),
         (
             "--input in.safetensors --output x.npy --digital fc1.weight",
-            "--digital says nothing here: no weight of the network is quantized",
+            "--digital has no effect here: no weight of the network is quantized",
         ),
         (
             "--input in.safetensors --output none/x.npy",

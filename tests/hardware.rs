@@ -301,7 +301,7 @@ fn single_layers_and_slices_have_errors_alone() {
                 "--errors-by",
                 "layer",
             ],
-            "--errors-by is about one memory cell",
+            "--errors-by takes one memory cell",
         ),
         (&["--errors-by", "layer"], "--hardware"),
     ] {

@@ -19,12 +19,12 @@ fn the_verbs_of_hardware_explain_themselves() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     insta::assert_snapshot!(help(folder, "map"), @r#"
-    Map a checkpoint to the arrays of an accelerator, and say what it costs
+    Map a trained network to the arrays of an accelerator, and estimate its cost
 
     Usage: crossburn map [OPTIONS] <CHECKPOINT>
 
     Arguments:
-      <CHECKPOINT>  A checkpoint, the run folder that holds it, or a classifier as an ONNX file
+      <CHECKPOINT>  A trained network: a run folder, a checkpoint, or a classifier as an ONNX file
 
     Hardware:
           --accelerator <NAME|FILE>  An accelerator by name, or a TOML file with a section [cost]
@@ -33,13 +33,13 @@ fn the_verbs_of_hardware_explain_themselves() {
                                      as 'fc*.weight'
 
     Data:
-          --data <SOURCE>         Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those
-                                  of the training where absent
-          --normalize <MEAN/STD>  What the network of an ONNX file sees: (x - MEAN) / STD, numbers for
-                                  each channel with commas, such as 0.485,0.456,0.406/0.229,0.224,0.225;
-                                  from a line `normalize = "MEAN/STD"` in the file net.onnx.toml beside
-                                  net.onnx where absent
-          --items <N>             Training items that pass through the network [default: 16]
+          --data <SOURCE>         Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md)
+                                  [default: those of the training]
+          --normalize <MEAN/STD>  What the network of an ONNX file sees: (x - MEAN) / STD, with a number
+                                  for each channel, comma-separated, such as
+                                  0.485,0.456,0.406/0.229,0.224,0.225 [default: the line `normalize =
+                                  "MEAN/STD"` of the file net.onnx.toml beside net.onnx]
+          --items <N>             Number of training items to pass through the network [default: 16]
 
     Options:
           --out <DIR>    Folder of the run [default: runs/map-NAME]

@@ -132,7 +132,7 @@ fn weights_become_a_checkpoint_that_every_verb_takes() {
     std::fs::write(folder.join("half/.crossburn.lock"), "train").unwrap();
     let line = bad(folder, &format!("{import} --out half"));
     assert!(
-        line.contains("half holds recipe.toml, which is of no import"),
+        line.contains("half holds recipe.toml, which no import made"),
         "{line}"
     );
 
@@ -147,7 +147,7 @@ fn weights_become_a_checkpoint_that_every_verb_takes() {
         std::fs::create_dir(folder.join(&run)).unwrap();
         std::fs::write(folder.join(&run).join(file), "mine").unwrap();
         let line = bad(folder, &format!("{import} --out {run}"));
-        let owned = format!("{run} holds {file}, which is of no import: choose another --out");
+        let owned = format!("{run} holds {file}, which no import made: choose another --out");
         assert!(line.contains(&owned), "{line}");
         assert_eq!(read(&format!("{run}/{file}")), b"mine");
     }
@@ -222,7 +222,7 @@ fn what_does_not_fit_is_named_in_one_line_and_nothing_is_written() {
         (
             "--kind lenet --weights net.safetensors",
             "net.safetensors does not fit --kind lenet: it lacks \"conv1.weight\", \"conv1.bias\", \"conv2.weight\", \"conv2.bias\" \
-             and 6 more; it has \"0.bias\", \"0.weight\", which the model has not; name another network with --kind, its sizes with \
+             and 6 more; it has \"0.bias\", \"0.weight\", which the model does not have; name another network with --kind, its sizes with \
              --set model.KEY=VALUE, other names of tensors with --rename OLD=NEW",
         ),
         (
@@ -259,11 +259,11 @@ fn what_does_not_fit_is_named_in_one_line_and_nothing_is_written() {
         ),
         (
             "--kind resnet+20 --weights net.safetensors",
-            "--kind resnet+20 is no network here: did you mean resnet",
+            "--kind resnet+20 is not a known network: did you mean resnet",
         ),
         (
             "--kind resnet020 --weights net.safetensors",
-            "--kind resnet020 is no network here: did you mean resnet20?",
+            "--kind resnet020 is not a known network: did you mean resnet20?",
         ),
         (
             "--kind resnet20 --set model.depth=32 --weights net.safetensors",
@@ -287,7 +287,7 @@ fn what_does_not_fit_is_named_in_one_line_and_nothing_is_written() {
         ),
         (
             "--kind lenet --data digits --calibration 9 --weights net.safetensors",
-            "--calibration 9 sets ranges of quantized activations, which this network has not: add --bits N",
+            "--calibration 9 sets ranges of quantized activations, which this network does not have: add --bits N",
         ),
         (
             &format!("{mlp} --rename 0=layers.0,bias=weight --weights net.safetensors"),
@@ -295,11 +295,11 @@ fn what_does_not_fit_is_named_in_one_line_and_nothing_is_written() {
         ),
         (
             "--kind lenett --weights net.safetensors",
-            "--kind lenett is no network here: did you mean lenet?",
+            "--kind lenett is not a known network: did you mean lenet?",
         ),
         (
             "--kind transformer --weights net.safetensors",
-            "--kind transformer is no network here: use one of lenet, convnet,",
+            "--kind transformer is not a known network: use one of lenet, convnet,",
         ),
         (
             "--kind resnet19 --weights net.safetensors",

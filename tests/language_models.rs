@@ -365,7 +365,7 @@ fn a_model_is_quantized_without_training_and_goes_on() {
         ),
         (
             "compress run --calibration 0",
-            "--calibration 0 shows GPTQ nothing",
+            "--calibration 0 gives GPTQ no items",
         ),
         ("compress run --keep layers.9.*", "layers.9.*"),
         ("compress exported", "is a model without data: name texts"),

@@ -291,7 +291,7 @@ fn percentiles_that_make_no_sense_are_one_line_that_names_them() {
     recipe(folder, "tiny.toml", 1, GAUSSIAN);
     good(folder, "train tiny.toml --out run");
     for (arguments, part) in [
-        ("--kpp 1", "--kpp 1 alone asks for nothing"),
+        ("--kpp 1", "--kpp 1 has no effect alone"),
         ("--kpp 101 --race", "KPP(101) does not exist"),
         ("--kpp 101 --half-width 1", "KPP(101) does not exist"),
         ("--kpp 1 --half-width 0", "--half-width 0 is not between"),

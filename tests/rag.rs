@@ -383,7 +383,7 @@ fn an_interrupted_index_goes_on() {
     std::fs::write(&unfinished, &kept[..kept.len() - 7]).unwrap();
     let again = good(folder, "rag index docs --out store --chips 0");
     let notes = String::from_utf8(again.stderr).unwrap();
-    assert!(notes.contains("going on: "), "{notes}");
+    assert!(notes.contains("continuing: "), "{notes}");
     good(folder, "rag index docs --out at-once --chips 0");
     let read = |store: &str, file: &str| std::fs::read(folder.join(store).join(file)).unwrap();
     assert_eq!(

@@ -375,7 +375,7 @@ fn every_method_runs_and_bad_input_is_one_line() {
     );
     let help = String::from_utf8(good(folder, "worst-case --help").stdout).unwrap();
     assert!(
-        help.contains("Search the worst chip within a bound of deviation"),
+        help.contains("Search for the worst chip within a bound on every weight"),
         "{help}"
     );
 }

@@ -107,7 +107,7 @@ impl Tokenizer {
     /// # Errors
     /// [`CheckpointError::Tokenizer`].
     pub fn opening(&self) -> Result<Vec<u32>, CheckpointError> {
-        // What it puts around nothing; a token that ends a text stands at the end.
+        // The tokens around an empty text; a token that ends a text comes last.
         let around = self.encode("", true)?;
         let ends = |token: &u32| self.end.contains(token) && Some(*token) != self.begin;
         Ok(around

@@ -10,7 +10,7 @@ use crate::{CheckpointError, Tokenizer};
 /// Who says something in a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChatRole {
-    /// What the model is told before the conversation.
+    /// Instructions to the model before the conversation.
     System,
     /// The person.
     User,
@@ -35,7 +35,7 @@ impl ChatRole {
 pub struct ChatMessage {
     /// Who says it.
     pub role: ChatRole,
-    /// What is said.
+    /// The text of the message.
     pub content: String,
 }
 

@@ -28,7 +28,7 @@ pub fn checksum(bytes: &[u8]) -> String {
 pub struct Checksum(u64);
 
 impl Default for Checksum {
-    /// That of no bytes.
+    /// The checksum of no bytes.
     fn default() -> Self {
         const OFFSET_BASIS: u64 = 14_695_981_039_346_656_037;
         Self(OFFSET_BASIS)

@@ -1,4 +1,4 @@
-//! What can go wrong with a checkpoint.
+//! Errors of checkpoints and models.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub enum CheckpointError {
     Read {
         /// File or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The message of the operating system.
         cause: io::Error,
     },
 
@@ -34,7 +34,7 @@ pub enum CheckpointError {
     Write {
         /// File or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The message of the operating system.
         cause: io::Error,
     },
 
@@ -50,7 +50,7 @@ pub enum CheckpointError {
     Encode {
         /// The file that was to be written.
         path: PathBuf,
-        /// What the serializer said.
+        /// The message of the serializer.
         cause: String,
     },
 
@@ -65,7 +65,7 @@ pub enum CheckpointError {
         place: Vec<usize>,
         /// The value.
         value: f32,
-        /// What should stand there.
+        /// The remedy.
         remedy: &'static str,
     },
 
@@ -74,7 +74,7 @@ pub enum CheckpointError {
     Tensor {
         /// The file that was to be written.
         path: PathBuf,
-        /// What Burn said.
+        /// The message of Burn.
         cause: String,
     },
 
@@ -83,7 +83,7 @@ pub enum CheckpointError {
     NotSafetensors {
         /// The file.
         path: PathBuf,
-        /// What is wrong with its header, or with what follows it.
+        /// The problem with its header, or with the tensors after it.
         cause: String,
     },
 
@@ -107,12 +107,12 @@ pub enum CheckpointError {
         path: PathBuf,
     },
 
-    /// What is no state dict, and what to give in its place.
+    /// A path that is no state dict, and what to give instead.
     #[error("{} {reason}", path.display())]
     NoStateDict {
         /// The file or folder.
         path: PathBuf,
-        /// What it is, and what to do.
+        /// What the path is, and the remedy.
         reason: String,
     },
 
@@ -132,7 +132,7 @@ pub enum CheckpointError {
     TorchFile {
         /// The file.
         path: PathBuf,
-        /// What the reader said.
+        /// The message of the reader.
         cause: String,
     },
 
@@ -200,7 +200,7 @@ pub enum CheckpointError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// The place and the problem.
         cause: String,
     },
 
@@ -233,9 +233,9 @@ pub enum CheckpointError {
         "the checkpoint holds architecture {found}, not {expected}; change the configuration or choose another checkpoint"
     )]
     Architecture {
-        /// What was asked for, as JSON.
+        /// The expected architecture, as JSON.
         expected: String,
-        /// What the manifest says, as JSON.
+        /// The architecture in the manifest, as JSON.
         found: String,
     },
 
@@ -256,7 +256,7 @@ pub enum CheckpointError {
     },
 
     /// Models that name one another as the one that their training began with.
-    #[error("{} was trained on from a model that was trained on from another, {most} times over; give one that is nearer to the first", dir.display())]
+    #[error("{} is the last of more than {most} trainings, each of which continued the one before; give a model that is nearer to the first", dir.display())]
     TooManyBases {
         /// The checkpoint.
         dir: PathBuf,
@@ -303,7 +303,7 @@ pub enum CheckpointError {
     ModelConfig {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// The place and the problem.
         cause: String,
     },
 
@@ -312,7 +312,7 @@ pub enum CheckpointError {
     Model {
         /// The folder or file.
         path: PathBuf,
-        /// What does not fit, with the remedy.
+        /// The part that does not fit, with the remedy.
         cause: DecoderError,
     },
 
@@ -330,7 +330,7 @@ pub enum CheckpointError {
     Onnx {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the node or tensor.
+        /// The problem, with the node or tensor.
         cause: OnnxError,
     },
 
@@ -339,7 +339,7 @@ pub enum CheckpointError {
     Index {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         cause: String,
     },
 
@@ -359,7 +359,7 @@ pub enum CheckpointError {
     Tokenizer {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong, with the remedy.
+        /// The problem, with the remedy.
         cause: String,
     },
 
@@ -372,7 +372,7 @@ pub enum CheckpointError {
     ChatTemplate {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         cause: String,
     },
 
@@ -381,7 +381,7 @@ pub enum CheckpointError {
     Adapter {
         /// The folder or file.
         path: PathBuf,
-        /// What is wrong, with the remedy.
+        /// The problem, with the remedy.
         cause: String,
     },
 
@@ -390,7 +390,7 @@ pub enum CheckpointError {
     Store {
         /// The folder or file.
         path: PathBuf,
-        /// What is wrong, with the remedy.
+        /// The problem, with the remedy.
         cause: String,
     },
 
@@ -399,7 +399,7 @@ pub enum CheckpointError {
     Resume {
         /// File of the resume state.
         path: PathBuf,
-        /// What does not fit.
+        /// The part that does not fit.
         cause: String,
     },
 }
@@ -440,8 +440,8 @@ fn write_remedy(cause: &io::Error) -> &'static str {
 }
 
 impl CheckpointError {
-    /// What does not fit of the tensors of a file, without a remedy: `it lacks "a"; it has "b", which the model has not`. Nothing of another
-    /// error.
+    /// The tensors of a file that do not fit, without a remedy: `it lacks "a"; it has "b", which the model does not have`.
+    /// Nothing of another error.
     pub fn misfit(&self) -> Option<String> {
         match self {
             Self::Unfit {
@@ -485,7 +485,8 @@ pub struct WrongShape {
     pub found: Vec<usize>,
 }
 
-/// What is wrong with the tensors of a file: `it lacks "a"; it has "b", which the model has not; "c" has shape [1] where [2] is needed`.
+/// The problem with the tensors of a file: `it lacks "a"; it has "b", which the model does not have; "c" has shape [1] where
+/// [2] is needed`.
 fn misfit(missing: &[String], unexpected: &[String], shapes: &[WrongShape]) -> String {
     let mut parts = Vec::new();
     if !missing.is_empty() {
@@ -493,7 +494,7 @@ fn misfit(missing: &[String], unexpected: &[String], shapes: &[WrongShape]) -> S
     }
     if !unexpected.is_empty() {
         let all = list(unexpected);
-        parts.push(format!("it has {all}, which the model has not"));
+        parts.push(format!("it has {all}, which the model does not have"));
     }
     if !shapes.is_empty() {
         let one = |shape: &WrongShape| {
@@ -524,7 +525,7 @@ fn shortened(parts: Vec<String>) -> String {
     }
 }
 
-/// What a model's files hold that nothing was made of.
+/// Tensors of a model's files that were not used.
 fn others(names: &[String]) -> String {
     match names.is_empty() {
         true => "nothing else is unknown".to_string(),

@@ -86,7 +86,7 @@ impl LanguageModel {
         }
     }
 
-    /// What decoder this is, and the names of its tensors at Hugging Face.
+    /// The configuration of this decoder, and the names of its tensors at Hugging Face.
     ///
     /// # Errors
     /// [`CheckpointError::Model`] and [`CheckpointError::Gguf`].

@@ -1,30 +1,49 @@
-//! Checkpoints: safetensors with a manifest, resume state, atomic files.
+//! How networks get to disk and back, and how they come in from other programs.
 //!
-//! Four things are stored, each for another reader. Networks of other programs are read: language models ([`LanguageModel`]),
-//! encoders of sentences ([`SentenceEncoder`]), ONNX graphs ([`OnnxFile`]), and state dicts of PyTorch for any module ([`StateDict`]).
+//! ```
+//! use burn::{nn::LinearConfig, tensor::Device};
+//! use crossburn_checkpoints::{load_weights, save_weights};
 //!
-//! | What | Files | For |
+//! let device = Device::flex();
+//! let folder = tempfile::tempdir()?;
+//! let file = folder.path().join("layer.safetensors");
+//! let layer = LinearConfig::new(3, 2).init(&device);
+//! save_weights(&layer, &file)?;
+//! // Load into a freshly built module.
+//! let read = load_weights(LinearConfig::new(3, 2).init(&device), &file)?;
+//! assert_eq!(read.weight.val().into_data(), layer.weight.val().into_data());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is stored
+//!
+//! | what | files | for |
 //! |---|---|---|
-//! | weights | `*.safetensors` | anybody: names and layout are those of PyTorch |
-//! | checkpoint | folder with `model.safetensors` and `manifest.json` | evaluation: the manifest says what was trained, how, and from which seed |
-//! | store of vectors | folder with `store.json` and `store.safetensors` | search in memory: what was stored is found again |
-//! | resume state | `resume.json` and a folder `resume-<n>` beside it | training: continue an interrupted run, bit for bit |
+//! | weights ([`save_weights`]) | `*.safetensors` | any program: names and layout are those of PyTorch |
+//! | checkpoint ([`save_checkpoint`]) | folder with `model.safetensors` and `manifest.json` | evaluation: the [`Manifest`] says what was trained, how, and from which seed |
+//! | store of vectors ([`save_vector_store`]) | folder with `store.json` and `store.safetensors` | search in memory |
+//! | resume state ([`save_resume`]) | `resume.json` and a folder `resume-<n>` beside it | training: an interrupted run continues to the same bits |
 //!
-//! **Architecture Invariant:** nothing outside of `hugging_face`, `gguf` and `onnx_file.rs` knows a network. Every other function takes any
-//! [`burn::module::Module`]; the architecture is an opaque JSON value in the [`Manifest`], which the caller compares
-//! with [`Manifest::expect_architecture`].
+//! # What is read from other programs
 //!
-//! **Architecture Invariant:** a file that is being replaced is never seen half written ([`write_atomic`]), and a file
-//! that was cut, mixed up or made by another program is an error in one line, not a panic.
+//! [`LanguageModel`] reads language models from folders of the Hugging Face hub and from GGUF files, [`SentenceEncoder`] encoders of sentences, [`OnnxFile`] ONNX
+//! graphs, and [`StateDict`] the weights of PyTorch for any module.
 //!
-//! # Two properties of Burn to know
+//! # What to know about Burn
 //!
-//! Clones of a module share its running states (the statistics of a batch norm): loading into a module changes its
-//! clones too. Load into a freshly built module. All functions that save first let pending updates of the running
-//! states take effect, so the last training step is in the file.
+//! Clones of a module share its running states (the statistics of a batch norm), so loading into a module changes its clones too. Load into a freshly
+//! built module. Functions that save first apply pending updates of running states, so the file includes the last training step.
 //!
-//! Of a module with an attached reparameterization (noise, fake quantization) the clean weights are saved, and tensors
-//! of the attachment itself under its own name. `materialize()` folds it in where the effective weights are wanted.
+//! If a reparameterization (noise, fake quantization) is attached to a module, its clean weights are saved, and the tensors of the attachment under their own names.
+//! Call `materialize()` first to save the effective weights.
+//!
+//! # Limits
+//!
+//! Only `hugging_face`, `gguf` and `onnx_file.rs` know networks. All other functions take any [`burn::module::Module`] and treat the architecture as an opaque JSON value
+//! in the manifest, which the caller compares with [`Manifest::expect_architecture`]. Nothing of a file is executed. A checkpoint of a later format is refused.
+//!
+//! **Architecture invariant.** Nobody ever sees a half-written file while a file is replaced ([`write_atomic`]). A file that is cut, mixed up with another, or made by
+//! another program is an error in one line, never a panic.
 
 mod atomic;
 mod byte_pairs;

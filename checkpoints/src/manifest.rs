@@ -41,7 +41,7 @@ pub struct Manifest {
     pub seed: u64,
     /// Which data, in which split.
     pub data: Value,
-    /// What the network has learned its items by, such as the order of classes and the normalization; left out where nothing is
+    /// The conventions of the network's items, such as the order of classes and the normalization; left out if nothing is
     /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conventions: Option<Value>,

@@ -49,7 +49,7 @@ impl OnnxFile {
         })
     }
 
-    /// Where it lies.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -182,8 +182,8 @@ pub fn load_resume<M: Module, T: DeserializeOwned>(
     let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
         .map_err(|e| misfit(&path, e.to_string()))?;
     let (_, expected) = learned(&module, resting);
-    // What rests is missing from the record. Burn refuses a record with tensors that the module lacks, so that as many as
-    // there are to learn are the right ones.
+    // Frozen weights are missing from the record. Burn refuses a record with tensors that the module lacks, so if there are
+    // as many as learn, they are the right ones.
     let partial = !resting.is_empty() && record.len() == expected;
     let module = module
         .try_load_record(record.allow_partial(partial))

@@ -1,4 +1,4 @@
-//! What is wrong with the header of a safetensors file that cannot be read.
+//! The problem with the header of a safetensors file that cannot be read.
 //!
 //! ```text
 //! 8 bytes   N, little-endian

@@ -13,7 +13,7 @@ use crate::stored_tensor::{StoredTensors, of_safetensors};
 use crate::torch_file::TorchFile;
 use crate::weights::{fill, is_ignored};
 
-/// What wrappers of PyTorch put before every name: `DataParallel` and `torch.compile`.
+/// Prefixes of names that wrappers of PyTorch add: `DataParallel` and `torch.compile`.
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 
 /// The tensors of a network by their names in PyTorch: a safetensors file, or with the cargo feature `pytorch` a file of
@@ -143,7 +143,7 @@ impl StateDict {
             .map_err(|error| error.with_names(|name| self.stored_name(name)))
     }
 
-    /// What the tensor `name` is called in the file; the same where the file has none.
+    /// The name of the tensor `name` in the file; the same name if the file does not have it.
     fn stored_name(&self, name: &str) -> String {
         let found = self.names.iter().find(|(_, new)| new == name);
         found.map_or(name, |(stored, _)| stored).to_string()

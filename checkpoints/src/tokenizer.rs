@@ -10,7 +10,7 @@ use crate::hugging_face::read_json;
 
 pub(crate) const FILE: &str = "tokenizer.json";
 
-/// Where the tokens that begin and end a text are named.
+/// The file that names the tokens at the beginning and the end of a text.
 pub(crate) const SPECIAL: &str = "tokenizer_config.json";
 
 /// The tokenizer of a model folder, with the tokens that begin and end a text.
@@ -160,14 +160,14 @@ pub struct TextStream<'a> {
     tokenizer: &'a Tokenizer,
     /// The last tokens of the text, from a place where a character begins.
     tokens: Vec<u32>,
-    /// Where the tokens begin that were not given.
+    /// The first token that was not given out.
     first: usize,
     /// Text of the tokens before; not known at the start.
     shown: Option<String>,
 }
 
 impl TextStream<'_> {
-    /// What `token` adds to the text; nothing where a character is not whole yet.
+    /// The text that `token` adds; empty if a character is not complete yet.
     ///
     /// # Errors
     /// [`CheckpointError::Tokenizer`].
@@ -186,7 +186,7 @@ impl TextStream<'_> {
             self.shown = Some(shown);
             return Ok(String::new());
         }
-        // What was given last stays as the context of what comes: a space may depend on it.
+        // The last given tokens stay as context, because a following space may depend on them.
         self.tokens.drain(..self.first);
         self.first = self.tokens.len();
         self.shown = Some(self.tokenizer.decode(&self.tokens)?);

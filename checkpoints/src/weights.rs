@@ -32,7 +32,8 @@ use crate::tensor_view::TensorView;
 /// Enum variants are no part of a tensor's name, as PyTorch has none.
 const SKIP_ENUM_VARIANTS: bool = true;
 
-/// What the name of the range of a quantized activation ends with. Networks of full precision, and those of PyTorch, have none.
+/// The end of the name of a quantized activation's range. Networks of full precision, and those of PyTorch, have no such
+/// tensor.
 pub const ACTIVATION_RANGE: &str = "quantizer.range";
 
 /// Running states that are no negative number: the variance of a batch norm, the range of an activation quantizer.

@@ -152,11 +152,11 @@ fn another_architecture() {
         fc1: LinearConfig::new(3, 4).init(&device),
         head: LinearConfig::new(4, 2).init(&device),
     };
-    insta::assert_snapshot!(message(load_weights(other, &path), dir.path()), @r#"m.safetensors does not fit this model: it lacks "head.weight", "head.bias"; it has "fc2.bias", "fc2.weight", which the model has not; build the model with the architecture and the widths the file was saved from"#);
+    insta::assert_snapshot!(message(load_weights(other, &path), dir.path()), @r#"m.safetensors does not fit this model: it lacks "head.weight", "head.bias"; it has "fc2.bias", "fc2.weight", which the model does not have; build the model with the architecture and the widths the file was saved from"#);
     let one = One {
         fc1: LinearConfig::new(3, 4).init(&device),
     };
-    insta::assert_snapshot!(message(load_weights(one.clone(), &path), dir.path()), @r#"m.safetensors does not fit this model: it has "fc2.bias", "fc2.weight", which the model has not; build the model with the architecture and the widths the file was saved from"#);
+    insta::assert_snapshot!(message(load_weights(one.clone(), &path), dir.path()), @r#"m.safetensors does not fit this model: it has "fc2.bias", "fc2.weight", which the model does not have; build the model with the architecture and the widths the file was saved from"#);
     save_weights(&one, &path).unwrap();
     insta::assert_snapshot!(message(load_weights(two(4), &path), dir.path()), @r#"m.safetensors does not fit this model: it lacks "fc2.weight", "fc2.bias"; build the model with the architecture and the widths the file was saved from"#);
 }

@@ -153,7 +153,7 @@ fn counters_are_no_tensors_of_the_network_and_names_are_those_of_the_file() {
     let message = load(&tensors).unwrap_err().to_string();
     assert!(
         message.contains(
-            r#"it has "module.bn.more", which the model has not; "module.bn.bias" has shape [3] where [2] is needed"#
+            r#"it has "module.bn.more", which the model does not have; "module.bn.bias" has shape [3] where [2] is needed"#
         ),
         "{message}"
     );
@@ -226,8 +226,8 @@ fn everything_that_does_not_fit_is_named_at_once() {
     ];
     insta::assert_snapshot!(messages.join("\n"), @r#"
     net.safetensors holds no tensors; save the state dict of the network
-    net.safetensors does not fit this model: it lacks "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"; it has "head", which the model has not; "fc.weight" has shape [2, 4] where [2, 3] is needed, "fc.bias" has shape [3] where [2] is needed; build the model with the architecture and the widths the file was saved from
-    net.safetensors does not fit this model: it lacks "fc.weight", "fc.bias", "norm.weight", "norm.bias" and 2 more; it has "a", "b", "c", "d" and 2 more, which the model has not; build the model with the architecture and the widths the file was saved from
+    net.safetensors does not fit this model: it lacks "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"; it has "head", which the model does not have; "fc.weight" has shape [2, 4] where [2, 3] is needed, "fc.bias" has shape [3] where [2] is needed; build the model with the architecture and the widths the file was saved from
+    net.safetensors does not fit this model: it lacks "fc.weight", "fc.bias", "norm.weight", "norm.bias" and 2 more; it has "a", "b", "c", "d" and 2 more, which the model does not have; build the model with the architecture and the widths the file was saved from
     "#);
 }
 

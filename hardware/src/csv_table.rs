@@ -8,7 +8,7 @@ use crate::HardwareError;
 /// before it and a comma at the end of its lines are no part of the table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CsvTable<'a> {
-    /// What the text should hold, such as `the device table`.
+    /// The expected content of the text, such as `the device table`.
     pub(crate) what: &'a str,
     /// Number of the line of the header, from 1.
     pub(crate) header_line: usize,
@@ -25,7 +25,7 @@ impl<'a> CsvTable<'a> {
     /// [`HardwareError::Text`] for a text without lines, a line with another number of values than the header, and what is no
     /// number; [`HardwareError::Conflict`] for the name of a file.
     pub(crate) fn read(what: &'a str, text: &'a str) -> Result<Self, HardwareError> {
-        // What some programs write before a text to say that it is Unicode.
+        // Byte order mark, which some programs write before a text.
         let text = text.trim_start_matches('\u{feff}');
         if !text.trim().is_empty() && !text.trim().contains([',', '\n']) {
             return Err(HardwareError::conflict(
@@ -66,7 +66,7 @@ impl<'a> CsvTable<'a> {
         })
     }
 
-    /// The refusal of the header, of which `expected` were right.
+    /// The refusal of the header, with the `expected` ones.
     pub(crate) fn other_header(&self, expected: &str) -> HardwareError {
         let header = self.header.join(",");
         let message = format!("the header is `{header}` instead of {expected}");

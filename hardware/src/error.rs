@@ -1,4 +1,4 @@
-//! What can be wrong with a request to this crate.
+//! Errors of this crate.
 
 use std::fmt::Display;
 
@@ -18,7 +18,7 @@ pub enum HardwareError {
     Unit {
         /// The refused text.
         text: String,
-        /// What was expected, with its article.
+        /// The expected quantity, with its article.
         quantity: &'static str,
         /// The known units.
         units: String,
@@ -30,9 +30,9 @@ pub enum HardwareError {
         field: String,
         /// The refused value, with its unit.
         value: String,
-        /// What is allowed.
+        /// The allowed values.
         limit: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
     /// Two settings that cannot hold together, or an effect that is configured but cannot apply.
@@ -40,13 +40,13 @@ pub enum HardwareError {
     Conflict {
         /// The settings and why they exclude each other.
         settings: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
     /// A name that no preset or layer has.
     #[error("there is no {kind} `{name}`: use one of {known}")]
     Unknown {
-        /// What was looked for.
+        /// The kind of name.
         kind: &'static str,
         /// The name.
         name: String,
@@ -56,7 +56,7 @@ pub enum HardwareError {
     /// A configuration text that cannot be read.
     #[error("{what} cannot be read: {message}")]
     Text {
-        /// What the text should describe.
+        /// The thing that the text should describe.
         what: String,
         /// The first thing that is wrong with it.
         message: String,
@@ -69,7 +69,7 @@ pub enum HardwareError {
     Layer {
         /// Path of its weight.
         path: String,
-        /// What is wrong with it.
+        /// The error.
         error: Box<HardwareError>,
     },
 }

@@ -1,13 +1,14 @@
-//! From weights to memory cells: what a chip computes with, and what it costs.
+//! What a network computes on analog in-memory hardware, and what that costs.
 //!
-//! Two ways lead from a network to chips. The short one varies weights: variation is a *reparameterization* of a parameter,
+//! There are two ways from a network to its chips. The short way varies the weights by a law. A parameter is *reparameterized*, which means that the network
+//! computes with a function of the stored weight:
 //!
 //! ```text
 //! effective = quantize(prune(stored)) + deviation(chip)        gradients pass straight through to `stored`
 //! ```
 //!
-//! [`quantize_weights`] attaches the quantizer alone, [`vary_weights`] adds one chip's held deviation for a training step,
-//! [`programmed`] gives the plain network without variation, and [`manufacture`] one chip of it.
+//! [`quantize_weights`] attaches the quantizer alone. [`vary_weights`] also attaches the deviation of one chip, for a training step. [`programmed`] gives the
+//! plain network without variation, and [`manufacture`] one chip:
 //!
 //! ```
 //! use burn::{nn::LinearConfig, tensor::Device};
@@ -22,13 +23,32 @@
 //! # Ok::<(), crossburn_hardware::HardwareError>(())
 //! ```
 //!
-//! The long one builds the hardware. [`deploy::Hardware`] describes it in one file, [`deploy::MappedNetwork`] is a network on
-//! it, and its chips compute with the weights that programmed cells hold, or with every product on its arrays. Below it,
-//! each folder is one question: [`device`] (how does a cell miss its target?), [`map`] (which cells make a weight?),
-//! [`program`] (how often is it written?), [`mod@array`] (what do converters and partial sums make of a product?), [`ir_drop`]
-//! (what do wires?), [`cost`] (energy, time, area). [`search`] stores vectors in arrays and finds the best for a query. [`layer`] has the layers that find their arrays, and
-//! [`enclosure`] encloses all that a network can compute while its weights are anywhere in their boxes. [`accelerator`] is a digital
-//! array of sparse processing elements, which runs networks in integers.
+//! The long way simulates the hardware. [`deploy::Hardware`] reads its description from one file, and [`deploy::MappedNetwork`] puts a network on it. Its
+//! chips compute with the weights that programmed cells hold (weight fidelity), or with every product on simulated arrays (array fidelity).
+//!
+//! # What is here
+//!
+//! | module | question |
+//! |---|---|
+//! | [`device`] | how far does a memory cell miss its target? |
+//! | [`map`] | which cells make a weight? |
+//! | [`program`] | how often is a cell written, and what error remains? |
+//! | [`mod@array`] | how do converters and partial sums change a product? |
+//! | [`ir_drop`] | how do wires change it? |
+//! | [`layer`] | which layers look for their arrays? |
+//! | [`deploy`] | what does a whole network compute? |
+//! | [`enclosure`] | what can a network compute while its weights are anywhere in their boxes? |
+//! | [`cost`] | how much energy, time and area does it take? |
+//! | [`search`] | which stored vector fits a query best? |
+//! | [`accelerator`] | what does a network in integers compute on a digital array of sparse processing elements? |
+//! | [`quantize`], [`prune`] | which values may weights have, and which weights remain? |
+//!
+//! # Limits
+//!
+//! Currents are linear in the voltage. Temperature, endurance and disturbance of neighbours are not modelled, nor is training on the chip. Costs come from
+//! published estimators, which differ from each other by more than an order of magnitude. `docs/hardware.md` lists what else is not modelled.
+//!
+//! **Architecture invariant.** This crate knows no model and no training.
 #![warn(missing_docs)]
 
 pub mod accelerator;

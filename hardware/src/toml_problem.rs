@@ -1,7 +1,7 @@
-//! What is wrong with a TOML text, in one line.
+//! Errors in TOML texts, in one line.
 
-/// What is wrong with `text`, and at which line and column where that is known. The `toml` crate shows a picture of several
-/// lines instead, which a message of one line cannot hold.
+/// The error in `text`, with its line and column if they are known. The `toml` crate shows a picture of several lines
+/// instead, which a message of one line cannot hold.
 ///
 /// ```
 /// use crossburn_hardware::toml_problem;

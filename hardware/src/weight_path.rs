@@ -16,9 +16,9 @@ use crate::{WeightPlan, WeightQuantizer};
 
 /// Stored weight → (prune) → (quantize) → (add one chip's deviation) → effective weight.
 ///
-/// Mask and deviation are held: every use of the weight until the path is replaced sees the same chip. They take no gradient;
-/// the stored weight does, straight through the quantizer, where it was not pruned. A pruned weight deviates like any other: its
-/// cells are there.
+/// Mask and deviation are held until the path is replaced, so every use of the weight sees the same chip. They take no
+/// gradient. The stored weight does, straight through the quantizer, unless it was pruned. A pruned weight deviates like any
+/// other, because its cells are on the array.
 #[derive(Module, Debug)]
 pub struct WeightPath {
     mask: Option<Mask>,
@@ -27,7 +27,7 @@ pub struct WeightPath {
 }
 
 impl WeightPath {
-    /// What the weight is programmed to, which its chips deviate from.
+    /// The programmed weight, from which chips deviate.
     fn target<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         match (&self.quantizer, &self.mask) {
             (Some(quantizer), mask) => quantizer.apply_kept(base, mask.as_ref()),
@@ -51,9 +51,9 @@ impl Reparameterization for WeightPath {
 
 /// Paths of the weights that a path is attached to.
 struct Weights {
-    /// All of them, which are quantized: matrix weights, and others on arrays.
+    /// All weights with a path, which are quantized: matrix weights, and others on arrays.
     all: BTreeSet<String>,
-    /// Those that deviate.
+    /// The weights that deviate.
     on_arrays: BTreeSet<String>,
 }
 
@@ -69,7 +69,7 @@ impl Weights {
 /// Decides per parameter what is attached.
 struct Attach<'a> {
     weights: Weights,
-    /// Path → the path that names the draws, of weights that are another one once more.
+    /// Path → the path that names the draws, for weights that repeat another one.
     shared: BTreeMap<String, String>,
     layouts: WeightLayouts,
     plan: &'a WeightPlan,
@@ -78,7 +78,7 @@ struct Attach<'a> {
     error: Option<NoiseError>,
 }
 
-/// Where deviations come from.
+/// The source of deviations.
 enum Deviations<'a> {
     None,
     Drawn(&'a Variation, &'a dyn ChipDraws),
@@ -175,7 +175,7 @@ pub fn weight_scales<M: Module>(module: &M) -> BTreeMap<String, Tensor<1>> {
     collect.found
 }
 
-/// A visit meets what is attached to a weight as a module below its path.
+/// A visit sees an attachment of a weight as a module below its path.
 #[derive(Default)]
 struct CollectScales {
     path: Vec<String>,
@@ -200,7 +200,7 @@ impl ModuleVisitor for CollectScales {
         }
         let mut containers = self.containers.iter();
         let attached = containers.position(|container| container == "Reparameterization");
-        // The tensor itself: one that is made of it would have no gradient.
+        // Returns the tensor itself, because a derived one would have no gradient.
         let scales: &dyn Any = &param.val();
         if let (Some(attached), Some(scales)) = (attached, scales.downcast_ref::<Tensor<1>>()) {
             let path = self.path[..attached].join(".");
@@ -256,9 +256,9 @@ pub fn deviate_weights<M: Module>(
 
 /// The network as it is programmed without variation: a plain module on the inner device, its weights quantized.
 ///
-/// The weights are those that the layers compute with: what a reparameterization adds, such as the adapter of a low-rank
-/// adaptation, is folded in before they are quantized. A network whose weights are not quantized and stay in the bytes of a file
-/// ([`QuantizedWeight`]) is that already, and stays in them.
+/// The weights are those that the layers compute with: a reparameterization, such as the adapter of a low-rank adaptation,
+/// is folded in before they are quantized. A network whose weights are not quantized here and stay in the bytes of a file
+/// ([`QuantizedWeight`]) is returned with these bytes.
 pub fn programmed<M: Module>(module: &M, plan: impl Into<WeightPlan>) -> M {
     chip(module, &plan.into(), Deviations::None)
 }
@@ -297,7 +297,7 @@ fn attach<M: Module>(
     error.map_or(Ok(module), Err)
 }
 
-/// A plain module with the effective weights of [`attach`], of what the layers of `module` compute with.
+/// A plain module with the effective weights that [`attach`] gives for the weights of `module`.
 fn chip<M: Module>(module: &M, plan: &WeightPlan, deviations: Deviations<'_>) -> M {
     let module = module.valid();
     let unchanged = !plan.changes() && matches!(deviations, Deviations::None);
@@ -309,11 +309,12 @@ fn chip<M: Module>(module: &M, plan: &WeightPlan, deviations: Deviations<'_>) ->
         return plain;
     }
     let weights = Weights::of(&plain, plan);
-    // Nothing is given, so that nothing can misfit.
+    // No deviations are given, so none can be unfit.
     on_plain(plain, weights, plan, deviations).0.materialize()
 }
 
-/// `module`, whose weights carry nothing, with paths attached to them; and what did not fit.
+/// `module`, which has nothing attached to its weights, with paths attached; and the first given deviation that does not
+/// fit.
 fn on_plain<M: Module>(
     module: M,
     weights: Weights,

@@ -14,10 +14,12 @@ use crate::prune::PruningPattern;
 use crate::quantize::{Calibration, IntegerWeights};
 use crate::{HardwareError, Quantization, WeightBits};
 
-/// What is done with the weights of a network: which of them lie on arrays, which of their elements remain, and how each is quantized.
+/// The plan for the weights of a network: which of them lie on arrays, which of their elements remain, and how each is
+/// quantized.
 ///
-/// The matrix weights lie on arrays but for what the [`Placement`] says. Every matrix weight is quantized alike, digital or not, but for
-/// what is said of its path; a weight that lies on an array besides, such as an embedding, is quantized as well.
+/// Matrix weights lie on arrays, unless the [`Placement`] says otherwise. Every matrix weight is quantized in the same way,
+/// digital or not, unless its path has settings of its own. Another weight on an array, such as an embedding, is quantized
+/// as well.
 ///
 /// ```
 /// use crossburn_hardware::{WeightBits, WeightPlan};
@@ -36,9 +38,9 @@ pub struct WeightPlan {
     quantization: Option<Quantization>,
     /// The last that matches holds.
     of_paths: Vec<(PathPattern, Option<Quantization>)>,
-    /// Of these, too.
+    /// The last entry that matches holds here too.
     pruning: Vec<(PathPattern, Option<PruningPattern>)>,
-    /// Which weights remain, by path, where that does not follow from the weights as they are.
+    /// Which weights remain, by path, if the current weights do not decide it.
     masks: Arc<BTreeMap<String, Vec<bool>>>,
     /// Learned distances of two levels, by path.
     scales: Arc<BTreeMap<String, Vec<f32>>>,
@@ -92,7 +94,7 @@ impl WeightPlan {
             .with_pruning(pattern, None)
     }
 
-    /// The same with every pruning on its way: at least `density` of the weights remain.
+    /// The same with unfinished pruning: at least the share `density` of the weights remains.
     #[must_use]
     pub fn at_density(mut self, density: f64) -> Self {
         for (_, pattern) in &mut self.pruning {
@@ -101,7 +103,7 @@ impl WeightPlan {
         self
     }
 
-    /// The same where the weights of `module` decide which weights remain, whatever becomes of them.
+    /// The same, but the present weights of `module` decide for good which weights remain.
     #[must_use]
     pub fn with_masks_of<M: Module>(self, module: &M) -> Self {
         let masks = Arc::new(self.masks_of(module));
@@ -117,7 +119,7 @@ impl WeightPlan {
         }
     }
 
-    /// The same for a network whose weights are those that cells hold already: nothing is quantized again.
+    /// The same for a network whose weights are programmed already, so that nothing is quantized again.
     #[must_use]
     pub fn without_quantization(self) -> Self {
         Self {
@@ -176,7 +178,7 @@ impl WeightPlan {
         self.scales.get(path).map(Vec::as_slice)
     }
 
-    /// By which part of itself a step of training moves a learned scale of the weight at `path` at most; `None` where its scale is not
+    /// Largest relative change of a learned scale of the weight at `path` in a training step; `None` if its scale is not
     /// learned.
     pub fn scale_rate(&self, path: &str) -> Option<f64> {
         match self.quantization(path)?.calibration {
@@ -200,14 +202,14 @@ impl WeightPlan {
             .collect()
     }
 
-    /// Paths of the weights of `module` that the plan is about.
+    /// Paths of the weights of `module` that the plan concerns.
     fn quantized<M: Module>(&self, module: &M) -> BTreeSet<String> {
         let mut all = matrix_weights(module);
         all.extend(self.placement.on_arrays(module));
         all
     }
 
-    /// Which weights of `module` remain, by path, of those that are pruned.
+    /// Which elements remain of the pruned weights of `module`, by path.
     fn masks_of<M: Module>(&self, module: &M) -> BTreeMap<String, Vec<bool>> {
         let mut selected = self.quantized(module);
         selected.retain(|path| self.prunes(path));
@@ -221,7 +223,7 @@ impl WeightPlan {
             .collect()
     }
 
-    /// How many of the weights of `module` remain, and how many there are, by path, of those that are pruned.
+    /// Number of remaining elements, and of all elements, of the pruned weights of `module`, by path.
     pub fn remaining<M: Module>(&self, module: &M) -> BTreeMap<String, (usize, usize)> {
         let counted = self.masks_of(module).into_iter().map(|(path, kept)| {
             let remain = kept.iter().filter(|kept| **kept).count();
@@ -230,7 +232,7 @@ impl WeightPlan {
         counted.collect()
     }
 
-    /// `module` with zeros in the place of stored weights that the plan prunes.
+    /// `module` with zeros for stored weights that the plan prunes.
     pub fn prune<M: Module>(&self, module: M) -> M {
         if !self.prunes_any() {
             return module;
@@ -246,8 +248,8 @@ impl WeightPlan {
         })
     }
 
-    /// The weight at `path` in integers, as chips without variation are programmed. `on_levels` says that its values are on the levels of
-    /// its width already: those of a network that is programmed.
+    /// The weight at `path` in integers, as chips without variation are programmed. `on_levels` says that its values are
+    /// already on the levels of its width, as in a programmed network.
     ///
     /// Weights that are stored as zero are not kept. A group of an N:M pattern may be short of kept weights then. From 2 bits on, its first
     /// absent weights count as kept, with level 0. One bit has no level 0, so the group stays short.
@@ -291,7 +293,7 @@ impl WeightPlan {
         self.quantization.is_some() || quantizes || self.prunes_any()
     }
 
-    /// Refuses a pattern that is about no weight of `module`.
+    /// Refuses a pattern that matches no weight of `module`.
     ///
     /// # Errors
     /// [`NoiseError::NoWeight`], naming the pattern.

@@ -74,7 +74,7 @@ pub(crate) fn all_f32<'a>(tensors: impl IntoIterator<Item = &'a FlexTensor>) -> 
 
 /// The values of a [`dense`] tensor of 32-bit floats.
 pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
-    // A part of an empty tensor may start behind its end.
+    // A part of an empty tensor may start after its end.
     if tensor.shape().num_elements() == 0 {
         return &[];
     }

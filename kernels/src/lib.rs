@@ -1,8 +1,8 @@
-//! Operations that Burn's CPU backend lacks or does slowly, as extensions of Burn's backends.
+//! Operations that Burn's CPU backend lacks or does slowly.
 //!
-//! Every operation is one trait over Burn's `Backend`: a fast implementation for the CPU backend `Flex` on 32-bit floats,
-//! a hand-written gradient for `Autodiff`, and for every other backend and type the backend's own operations. The same
-//! call runs everywhere; functions that take a Burn layer give what the layer's `forward` gives.
+//! Every operation is a function that takes Burn's tensors or layers and runs on every backend. On the CPU backend `Flex`, with
+//! 32-bit floats, it uses an implementation of this crate. On any other backend or type it uses the backend's own operations. A function
+//! that takes a layer gives what the layer's `forward` gives, so a network stays a plain Burn module:
 //!
 //! ```
 //! use burn::nn::conv::Conv2dConfig;
@@ -15,13 +15,27 @@
 //! assert_eq!(output.dims(), [2, 6, 24, 24]);
 //! ```
 //!
-//! What holds for all of them:
+//! # What is here
 //!
-//! - The same bits on any number of threads: work is cut by shape alone, and sums are added in a fixed order.
-//! - Vectors of the processor through `pulp`, chosen at run time (AVX-512, AVX2 with FMA, NEON, or none); tests run every
-//!   one that their processor has.
-//! - Safe code, but for the calls of the `gemm` crate and of functions that are compiled for features of the processor.
-//! - Values that are not finite go where Burn's operations send them, unless the function says otherwise.
+//! - Layers and activations: [`conv2d`], [`linear()`], [`batch_norm`], [`attention()`], [`gelu`] and so on, each with a gradient of its own.
+//! - Losses and optimizers: [`cross_entropy`], [`distillation_loss`], [`structural_dissimilarity`]; [`Adam`], [`AdamW`], [`Sgd`].
+//! - Weights in few bits: [`QuantizedWeight`] keeps the blocks of a model's file and multiplies with them.
+//! - Random numbers: [`Philox`] is the counter-based generator of every draw in the project.
+//! - Matrix products on slices of floats: [`matrix`].
+//!
+//! # What holds for all of them
+//!
+//! - The number of threads changes no bit of a result: the shape alone decides how work is cut, and sums are added in a fixed order.
+//! - Vector instructions are chosen at run time through `pulp`: AVX-512, AVX2 with FMA, NEON, or none. The last bits of a result may differ
+//!   from one kind of processor to the next. Tests run every kind that their processor has.
+//! - Code is safe, apart from calls of the `gemm` crate and of functions that are compiled for features of the processor.
+//! - NaN and infinities appear where Burn's operations put them, unless the function says otherwise.
+//!
+//! # Limits
+//!
+//! Only the CPU has implementations of its own; a GPU runs Burn's operations. Numbers are 32-bit floats.
+//!
+//! **Architecture invariant.** This crate knows Burn and nothing else of the project.
 #![warn(missing_docs)]
 
 mod activation;

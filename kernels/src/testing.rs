@@ -48,7 +48,7 @@ pub(crate) fn pool(threads: usize) -> rayon::ThreadPool {
         .expect("a pool")
 }
 
-/// The processor's backends in this build: Flex, and NdArray, which runs the default bodies, behind its feature.
+/// The processor's backends in this build: Flex, and NdArray, which runs the default bodies, with its feature.
 pub(crate) fn cpus() -> Vec<Device> {
     vec![
         Device::flex(),

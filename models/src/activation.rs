@@ -34,7 +34,7 @@ impl Activation {
         }
     }
 
-    /// What quantizes it.
+    /// Its quantizer.
     pub fn quantizer(&self) -> Option<&ActivationQuantizer> {
         self.quantizer.as_ref()
     }

@@ -23,13 +23,13 @@ pub trait Autoencoder: Network {
     }
 }
 
-/// What an autoencoder gives for a batch.
+/// The output of an autoencoder for a batch.
 #[derive(Clone, Debug)]
 pub struct Restored {
-    /// What it gives back: `[batch, channels, height, width]`.
+    /// The reconstruction: `[batch, channels, height, width]`.
     pub outputs: Tensor<4>,
-    /// What training adds to the reconstruction error, the mean over the batch: `[1]`; `None` of a network that learns by that error alone, and
-    /// outside of training.
+    /// A penalty that training adds to the reconstruction error, the mean over the batch: `[1]`. `None` if the network
+    /// learns by that error alone, and outside of training.
     pub penalty: Option<Tensor<1>>,
 }
 
@@ -111,7 +111,7 @@ impl DenseAutoencoder {
         chain(&self.encoder, down, inputs)
     }
 
-    /// What a code stands for.
+    /// The reconstruction of a code.
     ///
     /// # Shapes
     /// `[batch, last width] → [batch, first width]`.

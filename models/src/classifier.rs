@@ -25,7 +25,7 @@ pub trait Classifier: Network {
         None
     }
 
-    /// What [`forward`](Self::forward) can give while the weights are anywhere in their boxes, see
+    /// The outputs that [`forward`](Self::forward) can give while the weights are anywhere in their boxes, see
     /// [`enclosure`](crossburn_hardware::enclosure); `None` for a network that does not declare its computation over any
     /// [`Arithmetic`](crossburn_hardware::enclosure::Arithmetic).
     ///

@@ -28,7 +28,7 @@ pub enum Shaping {
     Projection,
 }
 
-/// What a head computes before it has learned.
+/// The function of an untrained head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeadStart {
@@ -53,7 +53,7 @@ pub struct EmbeddingHeadConfig {
     pub outputs: usize,
     /// How the outputs get that size.
     pub shaping: Shaping,
-    /// What the head computes before it has learned.
+    /// The function of the untrained head.
     pub start: HeadStart,
     /// Width of weights and activations; full precision where absent.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -82,7 +82,7 @@ impl ModuleMapper for Initialize {
             ("Struct:Linear", "weight") | ("Struct:LinearAdapter", "down") => {
                 self.bound = Some(1.0 / (shape[0] as f64).sqrt())
             }
-            // Of a transposed convolution, PyTorch takes the outputs of a group for its inputs as well.
+            // For a transposed convolution, PyTorch counts the outputs of a group as its inputs.
             (layer, "weight") if CONVOLUTIONS.contains(&layer) => {
                 let fan_in: usize = shape.iter().skip(1).product();
                 self.bound = Some(1.0 / (fan_in as f64).sqrt());

@@ -40,7 +40,7 @@ pub trait CausalLanguageModel: Network {
         }
     }
 
-    /// What learns beside weights that rest, where something does.
+    /// The adapter beside frozen weights, if there is one.
     fn adapter(&self) -> Option<&Adapter> {
         None
     }
@@ -78,7 +78,7 @@ pub trait CausalLanguageModel: Network {
     }
 }
 
-/// What a language model says of some tokens.
+/// The output of a language model for some tokens.
 #[derive(Clone, Debug)]
 pub struct Predictions {
     /// `[labelled tokens, vocabulary]`.
@@ -109,7 +109,7 @@ pub(crate) fn predict(
     of_hidden(decoder, prompt, hidden, labels)
 }
 
-/// What a decoder makes of the last vectors `hidden`, `[batch, prompt + places, width]`.
+/// The predictions from the last vectors `hidden`, `[batch, prompt + places, width]`.
 pub(crate) fn of_hidden(
     decoder: &Decoder,
     prompt: usize,

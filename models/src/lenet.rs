@@ -18,10 +18,10 @@ pub(crate) const CLASSES: usize = 10;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeNetVariant {
-    /// The papers' one: 3×3 kernels with padding 1, 784-120-84-10 behind them (106 k parameters).
+    /// The papers' one: 3×3 kernels with padding 1, then 784-120-84-10 (106 k parameters).
     #[default]
     Papers,
-    /// LeCun's one: 5×5 kernels, 400-120-84-10 behind them (61,706 parameters).
+    /// LeCun's one: 5×5 kernels, then 400-120-84-10 (61,706 parameters).
     Classic,
 }
 

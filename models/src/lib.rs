@@ -1,8 +1,7 @@
-//! Networks, each a plain Burn module with the parameter names that PyTorch users expect.
+//! The networks: each a plain Burn module, with parameter names that PyTorch users expect.
 //!
-//! No network knows about variation: a network is any Burn module, and noise, quantized weights and chips are attached
-//! to its parameters from outside. Only the quantization of *activations* is part of a network, since it sits between
-//! layers; [`ModelConfig`] switches it on with `bits`.
+//! No network knows about variation. Noise, quantized weights and chips are attached to its parameters from outside. Only the quantization of *activations*
+//! belongs to a network, because it happens between layers; `bits` in a configuration switches it on.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -13,6 +12,23 @@
 //! let logits = network.forward(Tensor::zeros([2, 1, 28, 28], &device));
 //! assert_eq!(logits.dims(), [2, 10]);
 //! ```
+//!
+//! # What is here
+//!
+//! - Classifiers of images and signals: [`Mlp`], [`LeNet`], [`ConvNet`], [`CifarResNet`], [`ResNet18`], [`Cnn1d`], [`SignalCnn`], and [`nas`] for searched designs.
+//! - Networks that give their input back: [`DenseAutoencoder`], [`ConvAutoencoder`], [`UNet`], [`VariationalAutoencoder`].
+//! - Language models: [`decoder`], with the public families; [`encoder`] turns sentences into vectors.
+//! - Vectors of faces and documents: [`FaceNet`], [`EmbeddingHead`].
+//! - Networks of other programs: [`onnx`] makes a module of an ONNX graph.
+//! - [`ModelConfig`] names each of them in a recipe. [`Network`] is what every one of them has, and [`Classifier`], [`Autoencoder`],
+//!   [`CausalLanguageModel`] and others say what a kind of network computes.
+//!
+//! A network of yours needs `impl Network for Yours {}` and the trait of its kind.
+//!
+//! # Limits
+//!
+//! This crate reads no file: weights come from `crossburn-checkpoints`. A network of yours that calls `forward` of Burn's layers has chips at weight
+//! fidelity. For array fidelity it calls the functions of `crossburn_hardware::layer` instead.
 #![warn(missing_docs)]
 
 mod activation;

@@ -85,7 +85,7 @@ pub struct OnnxConfig {
     pub bits: Option<WeightBits>,
 }
 
-/// What is known of a network of another program.
+/// The known properties of a network of another program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnConfig {
@@ -116,7 +116,7 @@ fn onnx_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::E
 pub struct PretrainedConfig {
     /// The folder or file with configuration, weights and tokenizer.
     pub folder: PathBuf,
-    /// What is learned beside its weights, which rest then; where absent, the weights themselves learn.
+    /// The adapter that learns beside the frozen weights; without it, the weights themselves learn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<AdapterConfig>,
     /// The form in which its matrices are held while they rest; 32-bit numbers where absent.
@@ -124,7 +124,7 @@ pub struct PretrainedConfig {
     pub weights: Option<HeldForm>,
 }
 
-/// What kind of network it is: which trait says what it computes.
+/// The kind of a network: the trait that says what it computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// [`Classifier`](crate::Classifier).
@@ -181,7 +181,7 @@ pub enum ModelError {
     Sizes {
         /// What is wrong.
         problem: String,
-        /// What is possible.
+        /// The possible values.
         remedy: &'static str,
     },
     /// Data of another shape than the network takes.
@@ -191,7 +191,7 @@ pub enum ModelError {
     InputShape {
         /// The network's name.
         model: &'static str,
-        /// What it takes.
+        /// The expected shape.
         expected: String,
         /// Channels of the data.
         channels: usize,
@@ -213,7 +213,7 @@ pub enum ModelError {
     /// A language model that cannot be built.
     #[error("model: {cause}")]
     Decoder {
-        /// What is wrong, and what is possible.
+        /// The problem and the remedy.
         cause: String,
     },
     /// Fewer outputs than the data has classes.
@@ -749,7 +749,7 @@ mod tests {
 
     #[test]
     fn without_quantized_activations_a_network_is_that_without_bits() {
-        // A residual block has weights behind its ranges: another number of parameters draws them from other streams.
+        // A residual block has weights after its ranges. Another number of parameters would draw them from other streams.
         let rows = [
             (r#"{"kind":"mlp","widths":[12,5,10]"#, [3, 2, 2], true),
             (r#"{"kind":"lenet""#, [1, 28, 28], true),

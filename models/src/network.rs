@@ -1,4 +1,4 @@
-//! What every network has, whatever it computes.
+//! The part that all networks have in common.
 
 use burn::module::{Module, ModuleDisplay};
 
@@ -6,8 +6,8 @@ use crate::{
     Activation, Autoencoder, CausalLanguageModel, Classifier, Embedder, Family, Recognizer,
 };
 
-/// A network that is trained, evaluated and searched: any Burn module. What it computes is said by a trait of its kind, such
-/// as [`Classifier`], [`Autoencoder`], [`CausalLanguageModel`], [`Embedder`] or [`Recognizer`].
+/// A network that is trained, evaluated and searched: any Burn module. A trait for its kind says what it computes, such as
+/// [`Classifier`], [`Autoencoder`], [`CausalLanguageModel`], [`Embedder`] or [`Recognizer`].
 ///
 /// ```
 /// use burn::module::Module;
@@ -22,30 +22,30 @@ use crate::{
 /// impl Network for Mine {}
 /// ```
 pub trait Network: Module + ModuleDisplay + Send + Sync + 'static {
-    /// Whether a pass through several chips in one module gives the outputs of all: what
-    /// [`stack`](crossburn_hardware::layer::stack) asks of layers holds.
+    /// Whether a pass through several chips in one module gives the outputs of all chips. This needs layers that
+    /// [`stack`](crossburn_hardware::layer::stack) can handle.
     const STACKS: bool = false;
 
-    /// Paths of weights that it proposes to leave digital, as patterns of a [`PathPattern`](crossburn_noise::PathPattern),
-    /// beside biases, norms and embeddings: what never leaves the host, such as a head that is an embedding once more.
+    /// Paths of further weights that should stay digital, beside biases, norms and embeddings, as patterns of a
+    /// [`PathPattern`](crossburn_noise::PathPattern). An example is a head that shares its weight with an embedding.
     const DIGITAL: &'static [&'static str] = &[];
 
-    /// Paths of weights that rest while the others learn, as patterns: they come from elsewhere, and checkpoints leave them out.
+    /// Paths of frozen weights, as patterns. They come from elsewhere, and checkpoints leave them out.
     const RESTS: &'static [&'static str] = &[];
 
-    /// Parts of paths by other names that PyTorch users give them, and what they are called here: `("downsample.0",
-    /// "downsample.conv")`. What other programs wrote is found by either.
+    /// Other names that PyTorch users give to parts of paths, with the name here: `("downsample.0", "downsample.conv")`.
+    /// Files of other programs may use either name.
     const ALIASES: &'static [(&'static str, &'static str)] = &[];
 
-    /// The same network with every activation as `change` makes it; by default a network that has no [`Activation`].
+    /// The same network after `change` has changed every activation. The default is for networks without an [`Activation`].
     #[must_use]
     fn with_activations(self, change: &dyn Fn(Activation) -> Activation) -> Self {
         let _ = change;
         self
     }
 
-    /// The same network with every activation in full precision: what a gradient through rounding and clipping is compared
-    /// with. A network that does not quantize activations is that already.
+    /// The same network with every activation in full precision, to compare with gradients through rounding and clipping. A
+    /// network that does not quantize activations stays the same.
     #[must_use]
     fn unquantized_activations(self) -> Self {
         self.with_activations(&Activation::unquantized)
@@ -54,13 +54,13 @@ pub trait Network: Module + ModuleDisplay + Send + Sync + 'static {
 
 /// Work that is done with a network whose type is only known from its configuration.
 ///
-/// [`ModelConfig::build`](crate::ModelConfig::build) calls the method of the network's kind. The work has a method of its own for every kind that it
-/// takes, and gives [`other`](Self::other) for the rest.
+/// [`ModelConfig::build`](crate::ModelConfig::build) calls the method of the network's kind. The work implements the method
+/// of every kind that it takes; [`other`](Self::other) is its result for all other kinds.
 pub trait WithNetwork: Sized {
-    /// What the work gives back.
+    /// The result of the work.
     type Output;
 
-    /// What the work gives for a network of a kind that it does not take.
+    /// The result for a kind of network that the work does not take.
     fn other(self, family: Family) -> Self::Output;
 
     /// Does the work with a classifier.

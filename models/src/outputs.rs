@@ -1,4 +1,4 @@
-//! What a network of any family gives for a batch of inputs.
+//! The outputs of a network of any family for a batch of inputs.
 
 use burn::tensor::Tensor;
 
@@ -29,13 +29,13 @@ pub type Forward<N> = fn(&N, Tensor<4>) -> Outputs;
 
 /// Work that is done with a network of any family that takes tensors of floats.
 pub trait WithForward {
-    /// What the work gives back.
+    /// The result of the work.
     type Output;
 
     /// Does the work; `forward` computes outputs of the network, and of its chips.
     fn run<N: Network>(self, network: N, forward: Forward<N>) -> Self::Output;
 
-    /// What the work gives for a network that takes tokens.
+    /// The result for a network that takes tokens.
     fn of_tokens(self) -> Self::Output;
 }
 

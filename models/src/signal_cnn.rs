@@ -30,10 +30,10 @@ pub struct SignalCnnConfig {
     /// The convolutions.
     #[serde(default = "baseline")]
     pub layers: Vec<SignalLayer>,
-    /// Where batch norms are.
+    /// The places of batch norms.
     #[serde(default)]
     pub norm: SignalNorm,
-    /// What of the last convolution the linear layers see.
+    /// The features of the last convolution that the linear layers see.
     #[serde(default, skip_serializing_if = "SignalFeatures::are_points")]
     pub features: SignalFeatures,
     /// Outputs of the linear layers before the last one.
@@ -68,7 +68,7 @@ pub struct SignalLayer {
     pub pool: usize,
 }
 
-/// Where batch norms are.
+/// The places of batch norms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SignalNorm {
@@ -81,7 +81,7 @@ pub enum SignalNorm {
     AfterActivation,
 }
 
-/// What of the last convolution the linear layers see.
+/// The features of the last convolution that the linear layers see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SignalFeatures {

@@ -1,4 +1,4 @@
-//! What a network draws while it learns: what dropout drops, and the codes that a variational autoencoder takes.
+//! Draws of a network while it learns: the elements that dropout drops, and the codes of a variational autoencoder.
 
 use std::cell::Cell;
 
@@ -46,7 +46,7 @@ pub(crate) fn normals(count: usize) -> Option<Vec<f32>> {
     Some(values)
 }
 
-/// Where the next `count` draws of the step begin, which are then taken; `None` outside of one.
+/// Takes the next `count` draws of the step, and returns where they begin; `None` outside of a step.
 fn take(count: usize) -> Option<Draws> {
     let draws = DRAWS.get()?;
     // A block has four words.

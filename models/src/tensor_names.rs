@@ -1,6 +1,6 @@
-//! Where a parameter lies in a file that another program wrote.
+//! The place of a parameter in a file of another program.
 
-/// Where the values of one parameter lie: a tensor, or some of its outputs.
+/// The place of a parameter's values: a tensor, or some of its outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Names under which the tensor may stand, the likeliest first.
@@ -62,7 +62,7 @@ impl OutputBlocks {
 
 /// The names of a network's parameters in files of other programs.
 pub trait TensorNames {
-    /// Where the parameter at `path` of the module lies; `None` for a path that the network does not have.
+    /// The place of the parameter at `path` of the module; `None` for a path that the network does not have.
     fn origin(&self, path: &str) -> Option<Origin>;
 
     /// Whether a tensor that no parameter is made of says nothing that the network needs, such as a table of angles.

@@ -47,7 +47,7 @@ pub struct UNetConfig {
     pub bits: Option<WeightBits>,
 }
 
-/// What scales the channels after each convolution of a [`UNet`].
+/// The norm after each convolution of a [`UNet`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UNetNorm {
@@ -129,7 +129,7 @@ impl UNetConfig {
         }
     }
 
-    /// What height and width of an image are multiples of.
+    /// Height and width of an image must be multiples of this number.
     pub(crate) fn multiple(&self) -> usize {
         1 << self.multipliers.len().saturating_sub(1).min(LEVELS)
     }

@@ -107,7 +107,7 @@ impl VariationalAutoencoderConfig {
         }
     }
 
-    /// What height and width of an image are multiples of.
+    /// Height and width of an image must be multiples of this number.
     pub(crate) fn multiple(&self) -> usize {
         1 << self.levels.min(LEVELS)
     }
@@ -149,7 +149,7 @@ impl VariationalAutoencoderConfig {
 }
 
 impl VariationalAutoencoder {
-    /// What mean and variance of the code are made of.
+    /// The features from which mean and variance of the code are computed.
     fn encode(&self, inputs: Tensor<4>) -> Tensor<4> {
         let steps = self.down.iter().zip(&self.down_acts);
         steps.fold(inputs, |x, (conv, act)| {

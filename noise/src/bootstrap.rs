@@ -1,9 +1,9 @@
-//! Intervals for any number that repetitions give, by drawing the repetitions anew.
+//! Bootstrap intervals: for any number that is computed from repetitions, by resampling them.
 
 use crate::mean_interval::MeanInterval;
 use crate::{NoiseError, Philox, path_hash};
 
-/// How repetitions are drawn anew.
+/// How repetitions are resampled.
 ///
 /// ```
 /// use crossburn_noise::Bootstrap;
@@ -23,9 +23,9 @@ use crate::{NoiseError, Philox, path_hash};
 pub struct Bootstrap {
     /// Samples of the repetitions that are drawn.
     pub samples: u64,
-    /// The share of the samples that an interval holds.
+    /// The share of samples inside the interval.
     pub confidence: f64,
-    /// Key of the draws: the same samples for all numbers that are compared.
+    /// Seed of the draws. Numbers that are compared need the same seed, so that they see the same samples.
     pub seed: u64,
 }
 
@@ -41,11 +41,12 @@ impl Default for Bootstrap {
 }
 
 impl Bootstrap {
-    /// An interval for what `statistic` says of `repetitions` repetitions: the middle of what it says of samples of them, drawn with replacement.
-    /// `statistic` receives the numbers of the repetitions of a sample. Samples of which it says nothing are left out; `None` where it
-    /// never says anything.
+    /// An interval for the value of `statistic` on `repetitions` repetitions: the middle of its values on samples of them,
+    /// drawn with replacement. `statistic` receives the numbers of the repetitions in a sample. Samples for which it gives
+    /// `None` are left out; the result is `None` if it never gives a value.
     ///
-    /// For paired comparisons a repetition has all numbers that are compared, such as those of one person: they are drawn together.
+    /// For paired comparisons, a repetition holds all numbers that are compared, such as those of one person, so that they
+    /// are drawn together.
     ///
     /// # Errors
     /// [`NoiseError::Empty`] for fewer than two repetitions, [`NoiseError::Confidence`].

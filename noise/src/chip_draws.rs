@@ -1,18 +1,18 @@
-//! Where the uniform draws behind a chip come from.
+//! The source of the uniform draws that a chip is made of.
 
 use crossburn_kernels::normal_quantiles;
 use rayon::prelude::*;
 
 use crate::{ChipSeed, Philox};
 
-/// A source of the uniform draws of one chip: a [`ChipSeed`], or what makes chips that no seed alone would give.
+/// A source of the uniform draws of one chip: a [`ChipSeed`], or a type for chips that no seed alone gives.
 ///
-/// Every distribution is a quantile function of one uniform draw per element, so a chip is known when its draws are.
+/// Every distribution is a quantile function of one uniform draw per element, so the draws determine the chip.
 pub trait ChipDraws: Sync {
     /// The draws of the parameter at `path`.
     fn parameter(&self, path: &str) -> Box<dyn ParameterDraws + '_>;
 
-    /// A stream at `path` for what is drawn anew at every use of the chip, such as reads, and no part of what it is.
+    /// A stream at `path` for draws that are new at every use of the chip, such as read noise.
     fn stream(&self, path: &str) -> Philox;
 }
 

@@ -1,4 +1,4 @@
-//! A held deviation: what a chip adds to a weight.
+//! A held deviation, which a chip adds to a weight.
 
 use burn::module::{Module, Param, Reparameterization};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -6,7 +6,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use crate::host_weights::{dense, on_host};
 use crate::{ChipDraws, Variation, WeightLayout, WeightShape};
 
-/// The deviation of every element of one parameter, held until it is replaced: every use of the weight sees one chip.
+/// The deviation of every element of one parameter. It is held until it is replaced, so every use of the weight sees the
+/// same chip.
 ///
 /// It is stored flat and in 32-bit floats, so that one type serves parameters of every rank and element type, and takes no
 /// gradient. The sum has the element type of the weight.

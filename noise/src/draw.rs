@@ -7,9 +7,9 @@ use crate::{ChipSeed, over_cores};
 
 /// The metric of the chips `chips` of the population `seed`, in chip order, over all cores of the current rayon pool.
 ///
-/// `on_chip` hears of every finished chip, in any order. Setting `stop` ends the run behind the chips in flight: the
-/// second result is then `true`, and the first holds what is finished. Memory does not grow with the number of chips
-/// beyond one number each.
+/// `on_chip` is called for every finished chip, in any order. Setting `stop` ends the run once the chips in progress are
+/// finished: the second result is then `true`, and the first holds the finished chips. Each chip takes the memory of one
+/// number.
 ///
 /// # Errors
 /// The first error of `metric` that was met.

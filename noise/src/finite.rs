@@ -1,4 +1,4 @@
-//! Values that no network computes with.
+//! Values that no network may compute with.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
@@ -8,8 +8,8 @@ use crate::host_weights::on_host;
 
 /// Refuses a module with a parameter or running statistic that is NaN or infinite, or with a negative running variance.
 ///
-/// Such a value turns into a metric without a word: a maximum skips NaN, so that an answer which is never the largest looks
-/// like one that is wrong. Stored values are looked at, and those of whatever is attached to them.
+/// Without this check, such a value silently becomes a metric: a maximum skips NaN, so the answer merely looks wrong. The
+/// check covers stored values and those of attached reparameterizations.
 ///
 /// # Errors
 /// [`NoiseError::Value`], which names the first such value and its place.
@@ -34,7 +34,7 @@ pub fn require_finite<M: Module>(module: &M) -> Result<(), NoiseError> {
     look.found.map_or(Ok(()), Err)
 }
 
-/// A value that no network computes with.
+/// A value that no network may compute with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnfitValue {
     /// Its index, one number per axis.
@@ -45,8 +45,8 @@ pub struct UnfitValue {
     pub remedy: &'static str,
 }
 
-/// The first of `values`, in row-major order of a tensor of this `shape`, that is not finite or, where they have to be
-/// `from_zero` on, negative.
+/// The first of `values`, in row-major order of a tensor of this `shape`, that is not finite, or that is negative although
+/// values must begin `from_zero`.
 pub fn unfit_value(values: &[f32], shape: &[usize], from_zero: bool) -> Option<UnfitValue> {
     let unfit = |value: &f32| !value.is_finite() || (from_zero && *value < 0.0);
     let index = values.iter().position(unfit)?;

@@ -8,9 +8,9 @@ use crate::{Variation, change_host_weights, matrix_weights};
 
 /// Adds the mean of the training variation to the matrix weights: `W <- W + m * max|W|`.
 ///
-/// A network that was trained with a one-sided variation expects its mean; chips do not have it. Folding changes
-/// `max|W|`, so every scale is computed again from the folded weights. What a reparameterization adds is folded in first:
-/// the result is a plain module. A weight that two layers share has the same mean under both paths.
+/// A network that was trained with a one-sided variation expects the mean of that variation, which chips do not have.
+/// Folding changes `max|W|`, so every scale is computed again from the folded weights. Attached reparameterizations are
+/// folded in first: the result is a plain module. A weight that two layers share has the same mean under both paths.
 ///
 /// # Source
 /// Authors' later code of Yan et al. (arXiv 2312.06137), end of the training procedure.
@@ -21,7 +21,7 @@ pub fn fold_mean<M: Module>(module: M, variation: &Variation) -> M {
 
 /// [`fold_mean`] into the weights at the paths `selected`, such as those of a [`Placement`](crate::Placement).
 pub fn fold_mean_at<M: Module>(module: M, selected: &BTreeSet<String>, variation: &Variation) -> M {
-    // Burn hands a mapper the stored weight and attaches what it carried again.
+    // Burn gives a mapper the stored weight and attaches its reparameterization again afterwards.
     change_host_weights(module.materialize(), selected, |values, shape| {
         let mean = variation.mean_deviation(values, shape);
         for (value, mean) in values.iter_mut().zip(mean) {

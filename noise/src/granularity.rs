@@ -1,10 +1,12 @@
-//! What of a tensor shares a scale: what a deviation is relative to, a quantizer's grid, the largest integer of a mapping.
+//! Which elements of a tensor share a scale: the reference of a deviation, a quantizer's grid, the largest integer of a
+//! mapping.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{OutputChannels, WeightShape};
 
-/// What of a tensor shares one scale, mostly its largest magnitude: the scale of a deviation, of a grid, of conductances.
+/// Which elements of a tensor share one scale, usually their largest magnitude. Deviations, grids and conductances have such
+/// scales.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Granularity {
@@ -20,7 +22,7 @@ pub enum Granularity {
 /// The reference magnitudes of one parameter: element `i` is judged by `largest[outputs.of(i)]`.
 pub(crate) struct Reference {
     largest: Vec<f32>,
-    /// `None` where the whole tensor has one reference.
+    /// `None` if the whole tensor has one reference.
     outputs: Option<OutputChannels>,
 }
 
@@ -81,7 +83,8 @@ impl Reference {
     }
 }
 
-/// `max|w|`, 0 of nothing; several running maxima side by side, because one would wait for itself.
+/// `max|w|`, or 0 without elements. It keeps several running maxima, because each step of a single one would wait for the
+/// step before.
 pub(crate) fn largest_magnitude(weights: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
     let mut chunks = weights.chunks_exact(lanes.len());

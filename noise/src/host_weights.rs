@@ -27,20 +27,20 @@ pub(crate) fn on_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 /// One matrix weight: its values in row-major order, and its shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostWeight {
-    /// As the layer computes with them.
+    /// The values that the layer computes with.
     pub values: Vec<f32>,
-    /// In Burn's layout, with what the layer makes of its axes.
+    /// The shape in Burn's layout, with the meaning of its axes.
     pub shape: WeightShape,
 }
 
 impl HostWeight {
-    /// `max|W|`, of values that are numbers.
+    /// `max|W|`; NaN is skipped.
     pub fn largest(&self) -> f32 {
         largest_magnitude(&self.values)
     }
 }
 
-/// The [`matrix_weights`] of `module` by path, as its layers compute with them: with what a reparameterization adds.
+/// The [`matrix_weights`] of `module` by path, as its layers compute with them, reparameterizations included.
 ///
 /// ```
 /// use burn::{nn::LinearConfig, tensor::Device};
@@ -65,13 +65,13 @@ pub fn host_weights_at<M: Module>(
         layouts: WeightLayouts::of(module),
         found: BTreeMap::new(),
     };
-    // A visit meets the stored weight, whatever is attached to it.
+    // A visit sees the stored weight without what is attached to it.
     module.clone().materialize().visit(&mut collect);
     collect.found
 }
 
-/// `module` with the stored weights at the paths `selected` as `change` leaves them: it gets the values of one in row-major order, and its
-/// shape. A parameter keeps its identity, its type, and whether it learns.
+/// `module` after `change` has changed the stored weights at the paths `selected`. `change` gets the values of one weight in
+/// row-major order, and its shape. A parameter keeps its identity, its type, and whether it learns.
 ///
 /// ```
 /// use burn::{nn::LinearConfig, tensor::Device};
@@ -96,7 +96,7 @@ pub fn change_host_weights<M: Module>(
     })
 }
 
-/// Knows no type of a closure, so that it is compiled once for each layer of a network.
+/// Has no closure type as a parameter, so that it is compiled once for each kind of layer.
 struct Change<'a> {
     path: Vec<String>,
     selected: &'a BTreeSet<String>,

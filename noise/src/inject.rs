@@ -11,8 +11,8 @@ use crate::{ChipDraws, Deviation, Distribution, NoiseError, Variation, WeightLay
 /// `module` whose matrix weights carry the deviation of one chip, for a training step.
 ///
 /// The deviation is held, so every use of a weight sees the same chip, and a weight that two layers share deviates once.
-/// Gradients reach the clean weights: collect them for the clean module, which keeps its parameter ids. The deviations are
-/// no part of the clean module; in the varied one they count as parameters that take no gradient.
+/// Gradients reach the clean weights: collect them for the clean module, which keeps its parameter ids. The clean module
+/// does not contain the deviations; in the varied module they are parameters without a gradient.
 ///
 /// # Errors
 /// [`NoiseError::Attached`] for a weight that carries a reparameterization already, such as the adapter of a low-rank
@@ -55,11 +55,11 @@ pub fn inject_at<M: Module>(
     attach(module, &scan, selected, variation, &chip)
 }
 
-/// One manufactured chip: a plain module on the inner device, its matrix weights the clean ones plus the deviation.
+/// One manufactured chip: a plain module on the inner device whose matrix weights are the clean ones plus the deviation.
 ///
-/// The clean weights are those that the layers compute with: what a reparameterization adds, such as the adapter of a
-/// low-rank adaptation, is folded in before the deviation is drawn. The same (`module`, `variation`, `chip`) gives the same
-/// bytes on every backend and thread count.
+/// The clean weights are those that the layers compute with: a reparameterization, such as the adapter of a low-rank
+/// adaptation, is folded in before the deviation is drawn. The same (`module`, `variation`, `chip`) gives the same bytes on
+/// every backend and thread count.
 pub fn manufacture<M: Module>(module: &M, variation: &Variation, chip: impl ChipDraws) -> M {
     let plain = module.valid().materialize();
     let scan = Scan::of(&plain);
@@ -93,7 +93,7 @@ fn attach<M: Module>(
     Ok(vary(module, scan, selected, variation, chip))
 }
 
-/// `module`, nothing attached to its weights, with a deviation attached to the selected ones.
+/// `module`, which has nothing attached to its weights, with a deviation attached to the selected ones.
 fn vary<M: Module>(
     module: M,
     scan: &Scan,
@@ -117,7 +117,7 @@ fn vary<M: Module>(
 
 struct Inject<'a> {
     selected: &'a BTreeSet<String>,
-    /// Path → the path that names the draws, where that is another.
+    /// Path → the path that names the draws, if it is another one.
     shared: BTreeMap<String, String>,
     layouts: WeightLayouts,
     variation: &'a Variation,

@@ -1,25 +1,48 @@
-//! Variation of weights: distributions, chips, populations and their percentiles.
+//! How weights deviate, how good a population of chips is, and how bad a chip can be.
 //!
-//! A [`Variation`] says how weights deviate, a [`ChipSeed`] names one manufactured chip, [`inject`] gives any Burn
-//! module the deviation of a chip, and a [`Population`] says how good many chips are: mean, spread, the k-th percentile
-//! KPP(k) with an exact interval, the worst of n.
-//!
-//! Three ways to a percentile for less: a [`Race`] drops chips whose rank is settled before they have seen every item,
-//! [`Looks`] say when enough chips are drawn, and [`SubsetSimulation`] and [`ImportanceSampling`] reach percentiles that
-//! plain chips hardly ever do.
+//! An analog chip computes with weights that differ from the trained ones. A [`Variation`] is the law of these deviations. A [`ChipSeed`] names
+//! one manufactured chip: the same name gives the same deviations on any machine and any number of threads. [`manufacture`] makes that
+//! chip of any Burn module, and a [`Population`] summarizes the metric of many chips:
 //!
 //! ```
 //! use burn::nn::LinearConfig;
 //! use burn::tensor::{Device, Tensor};
-//! use crossburn_noise::{ChipSeed, Distribution, Variation, manufacture};
+//! use crossburn_noise::{ChipSeed, Distribution, Population, Variation, manufacture};
 //!
 //! let device = Device::flex();
 //! let layer = LinearConfig::new(4, 2).init(&device);
-//! let chip = manufacture(&layer, &Variation::from(Distribution::gaussian(0.1)), ChipSeed::new(7, 17));
-//! assert_eq!(chip.forward(Tensor::<2>::ones([1, 4], &device)).dims(), [1, 2]);
+//! // The standard deviation is 10 % of the layer's largest absolute weight.
+//! let variation = Variation::from(Distribution::gaussian(0.1));
+//! // Here the metric of a chip is its first output; usually it is an accuracy.
+//! let metric = |index| {
+//!     let chip = manufacture(&layer, &variation, ChipSeed::new(7, index));
+//!     let output = chip.forward(Tensor::<2>::ones([1, 4], &device));
+//!     f64::from(output.slice([0..1, 0..1]).into_scalar::<f32>())
+//! };
+//! let population = Population::new(7, 0, (0..200).map(metric).collect());
+//! // 99 of 100 chips are at least this good, known to within the interval.
+//! let (kpp, interval) = (population.kpp(1.0)?, population.kpp_interval(1.0, 0.95)?);
+//! assert!(interval.contains(kpp) && population.worst_of_n() <= kpp);
+//! # Ok::<(), crossburn_noise::NoiseError>(())
 //! ```
 //!
-//! **Architecture invariant.** This crate knows Burn and nothing else of the project: no hardware, no model, no data.
+//! # What is here
+//!
+//! - Laws: [`Distribution`] has the published ones, and [`Deviate`] takes a law of your own.
+//! - Which weights deviate: [`Placement`]. By default these are the matrix weights; biases, norms and embeddings do not deviate.
+//! - Chips: [`manufacture`] gives a plain module to evaluate; [`inject`] attaches the deviation to a module that is being trained.
+//! - Populations: [`draw_population`] works on all cores; [`Population`] gives mean, spread, percentiles with exact intervals, and the worst of n.
+//! - Faster percentiles: a [`Race`] stops evaluating a chip once its rank is settled, and [`Looks`] say when enough chips are drawn.
+//! - Rare percentiles: [`SubsetSimulation`] and [`ImportanceSampling`] reach percentiles that plain chips hardly reach.
+//! - The worst case: [`worst_case`] searches for the most harmful deviation within a bound on every weight.
+//!
+//! # Limits
+//!
+//! An interval covers the choice of chips. It does not cover the seed of training, the test items, or a law that describes the hardware badly.
+//! A worst-case search finds a bad chip, not provably the worst one. Weights deviate here as numbers; `crossburn-hardware` derives their deviations from memory
+//! cells instead.
+//!
+//! **Architecture invariant.** This crate knows Burn and `crossburn-kernels`: no hardware, no model, no data.
 #![warn(missing_docs)]
 
 mod bootstrap;

@@ -1,17 +1,17 @@
-//! How many chips a percentile needs, found by looking more than once.
+//! How many chips a percentile needs, found by looking at its interval several times.
 
 use crate::{NoiseError, order_statistic_ranks};
 
-/// Numbers of chips at which the interval of KPP(k) is looked at, until it is narrow enough.
+/// Numbers of chips at which one looks at the interval of KPP(k), until it is narrow enough.
 ///
-/// Whoever stops at the first interval that pleases him covers less often than each interval does. So the error is
-/// shared by the looks: each has the confidence `1 - (1 - confidence) / J`, J looks in all, and then all J intervals cover
-/// together at least as often as `confidence`, wherever one stops. Numbers of chips double up to the most chips, because
-/// a look is worth its share only where the interval has become narrower by much; a number of chips whose ranks cannot
-/// bound both sides is no look and takes no share.
+/// Stopping at the first interval that is narrow enough covers less often than each single interval does. The looks
+/// therefore share the error: with J looks, each interval has the confidence `1 - (1 - confidence) / J`. All J intervals
+/// together then cover at least as often as `confidence`, wherever one stops. The number of chips doubles from look to look,
+/// because a look is only worth its share if the interval has become much narrower. If the ranks of some number of chips
+/// cannot bound both sides, there is no look at this number.
 ///
-/// Equal shares, and not halves of what is left: the looks that matter are the late ones, at which halves have hardly
-/// anything left.
+/// Shares are equal. If each look took half of the remaining error, hardly anything would remain for the late looks, which
+/// matter most.
 ///
 /// ```
 /// use crossburn_noise::Looks;
@@ -28,8 +28,8 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// The looks for KPP(k) at a confidence over all of them, with at most `chips` chips. Where so few chips bound
-    /// nothing, there is one look, at all of them.
+    /// The looks for KPP(k) at a confidence over all of them, with at most `chips` chips. If so few chips bound nothing,
+    /// there is one look, at all of them.
     ///
     /// # Errors
     /// [`NoiseError::Percentile`], [`NoiseError::Confidence`], [`NoiseError::Empty`].
@@ -48,7 +48,8 @@ impl Looks {
             let (low, high, _) = order_statistic_ranks(chips, k / 100.0, each);
             low.is_some() && high.is_some()
         };
-        // The most looks whose smallest number of chips still bounds both sides at the share that so many leave it.
+        // The largest number of looks for which the smallest number of chips still bounds both sides at its share of the
+        // error.
         let halved = |look: usize| chips >> look;
         let mut looks = 1;
         while halved(looks) > 0 && bounds(halved(looks), looks + 1) {

@@ -31,7 +31,7 @@ impl Better {
         self.orient(a) < self.orient(b)
     }
 
-    /// The worst that there is: what every value is better than.
+    /// A value that is worse than every other.
     pub fn worst(self) -> f64 {
         self.orient(f64::NEG_INFINITY)
     }
@@ -47,8 +47,8 @@ impl Better {
 
 /// What a network is judged by.
 ///
-/// Statistics of a population, searches for bad chips, tables and plots take from it what is good, what is possible, and how
-/// a value is written; none of them knows what it measures.
+/// Statistics of a population, searches for bad chips, tables and plots ask it which values are good, which are possible,
+/// and how to write them. None of them knows what it measures.
 ///
 /// ```
 /// use crossburn_noise::Metric;
@@ -68,9 +68,9 @@ pub struct Metric {
     pub name: Cow<'static, str>,
     /// The unit that values are written in; empty for none. A percentage is written from a fraction.
     pub unit: Cow<'static, str>,
-    /// The least possible value; `None` where there is none.
+    /// The least possible value; `None` if there is no limit.
     pub low: Option<f64>,
-    /// The largest possible value; `None` where there is none.
+    /// The largest possible value; `None` if there is no limit.
     pub high: Option<f64>,
     /// Which end is the better one.
     pub better: Better,
@@ -80,7 +80,7 @@ pub struct Metric {
 const PERCENT: &str = "%";
 
 impl Metric {
-    /// A fraction in 0..=1, written in per cent, of which higher is better.
+    /// A fraction in 0..=1, written in per cent. Higher is better.
     pub fn share(name: impl Into<Cow<'static, str>>) -> Self {
         Self {
             name: name.into(),
@@ -91,7 +91,7 @@ impl Metric {
         }
     }
 
-    /// A number from 0 on without an upper end, of which lower is better, such as a loss.
+    /// A number from 0 on without an upper limit, such as a loss. Lower is better.
     pub fn from_zero(name: impl Into<Cow<'static, str>>) -> Self {
         Self {
             name: name.into(),
@@ -109,7 +109,7 @@ impl Metric {
             && self.high.is_none_or(|high| value <= high)
     }
 
-    /// How much of a range a value takes: infinite ends where the range has none.
+    /// The range of values; an end without a limit is infinite.
     pub fn range(&self) -> (f64, f64) {
         (
             self.low.unwrap_or(f64::NEG_INFINITY),
@@ -117,7 +117,7 @@ impl Metric {
         )
     }
 
-    /// What values are multiplied by where they are written.
+    /// The factor of values when they are written.
     pub fn scale(&self) -> f64 {
         match self.is_share() {
             true => 100.0,
@@ -153,7 +153,7 @@ impl Metric {
         }
     }
 
-    /// The heading with whose value it is: `Accuracy of a chip (%)`.
+    /// The heading with the owner of the value: `Accuracy of a chip (%)`.
     pub fn heading_of(&self, whose: &str) -> String {
         match self.unit.is_empty() {
             true => format!("{} of {whose}", self.title()),
@@ -161,7 +161,7 @@ impl Metric {
         }
     }
 
-    /// `value` as it stands in a table, without the unit: two decimals, more of numbers below 10 that are no percentage.
+    /// `value` for a table, without the unit: two decimals, or more for numbers below 10 that are no percentage.
     pub fn digits(&self, value: f64) -> String {
         let shown = self.scale() * value;
         if self.is_share() || shown == 0.0 || !shown.is_finite() {
@@ -185,9 +185,9 @@ impl Metric {
         }
     }
 
-    /// How good `value` is, from 0, the worst there is: what a worst-case search lowers. A metric whose worst end is finite
-    /// is measured from there, so that a fraction stays as it is; one without a worst end falls as `1 / (1 + v)` with its
-    /// distance `v` from the better end.
+    /// How good `value` is, from 0 for the worst: the number that a worst-case search lowers. If the worst end of the metric
+    /// is finite, the score is the distance from it, so a fraction is its own score. Otherwise the score is `1 / (1 + v)`,
+    /// where `v` is the distance from the better end.
     pub fn score(&self, value: f64) -> f64 {
         match (self.better, self.low, self.high) {
             (Better::Higher, Some(0.0), _) => value,
@@ -198,7 +198,7 @@ impl Metric {
         }
     }
 
-    /// The value of a [`score`](Self::score), to within rounding; the value itself of a fraction.
+    /// The value that has this [`score`](Self::score), to within rounding; exact for a fraction.
     pub fn of_score(&self, score: f64) -> f64 {
         match (self.better, self.low, self.high) {
             (Better::Higher, Some(0.0), _) => score,

@@ -10,9 +10,9 @@ use statrs::distribution::{Binomial, DiscreteCDF};
 /// P(X_(l) > q) = P(B < l) = P(B <= l - 1)        P(X_(u) < q) = P(B >= u) = 1 - P(B <= u - 1)
 /// ```
 ///
-/// The result is the rank of the lower and of the upper bound, from 1, and the probability that the quantile lies
-/// between them if the distribution is continuous; with ties it is at least that. A side is `None` where no order
-/// statistic is far enough out. Outside `p` in 0..=1 and `confidence` in 0..1 nothing bounds the quantile.
+/// The result is the rank of the lower and of the upper bound, from 1, and the probability that the quantile lies between
+/// them if the distribution is continuous; with ties it is at least that. A side is `None` if no order statistic is far
+/// enough out, and both sides are if `p` is outside 0..=1 or `confidence` outside 0..1.
 ///
 /// ```
 /// use crossburn_noise::order_statistic_ranks;
@@ -35,7 +35,8 @@ pub fn order_statistic_ranks(
     };
     let outside_low = |rank: usize| below.cdf(rank as u64 - 1);
     let outside_high = |rank: usize| below.sf(rank as u64 - 1);
-    // Both are monotone in the rank: the last that is still safe below, the first that is safe above.
+    // Both probabilities are monotone in the rank, so the last safe rank below and the first safe rank above can be
+    // searched.
     let safe_low = partition(n, |rank| outside_low(rank) <= tail);
     let unsafe_high = partition(n, |rank| outside_high(rank) > tail);
     let low = (safe_low > 0).then_some(safe_low);
@@ -46,10 +47,11 @@ pub fn order_statistic_ranks(
 
 /// The order statistics that KPP(k) of `n` chips and its interval are made of; ranks are from 1.
 ///
-/// The point lies between two neighbours, the interval between the order statistics that [`order_statistic_ranks`] finds, at
-/// least. For few chips and an extreme k those may both lie on one side of the point: of two chips, the worse one is above
-/// the first percentile with a probability of 98 %, while the point is interpolated above it. The interval is then widened
-/// to the order statistics around the point, so that it holds its own point, and `coverage` is that of the wider interval.
+/// The point is interpolated between two neighbours. The interval lies between the order statistics that
+/// [`order_statistic_ranks`] finds. With few chips and an extreme k, both may lie on one side of the point. For example, the
+/// worse of two chips is above the first percentile with a probability of 98 %, and the point is interpolated above that
+/// chip. The interval is then widened to the neighbours of the point, so that it contains the point, and `coverage` is that
+/// of the wider interval.
 ///
 /// ```
 /// use crossburn_noise::PercentileRanks;
@@ -64,17 +66,17 @@ pub fn order_statistic_ranks(
 /// The point: type 7 of Hyndman and Fan, "Sample quantiles in statistical packages", The American Statistician 50 (1996).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PercentileRanks {
-    /// Of the lower end of the interval; `None` where no order statistic bounds that side.
+    /// Rank of the lower end of the interval; `None` if no order statistic bounds that side.
     pub low: Option<usize>,
-    /// Of the upper end.
+    /// Rank of the upper end.
     pub high: Option<usize>,
     /// Probability that the interval holds the percentile of a continuous metric; with ties it is at least that.
     pub coverage: f64,
-    /// Of the point: the neighbour below.
+    /// Rank of the neighbour below the point.
     pub below: usize,
-    /// The neighbour above; the same where the point is an order statistic.
+    /// Rank of the neighbour above the point; the same rank if the point is an order statistic.
     pub above: usize,
-    /// How far the point lies between its neighbours, in 0..1.
+    /// Weight of the neighbour above, in 0..1.
     pub between: f64,
 }
 
@@ -111,7 +113,7 @@ fn probability_between(n: usize, p: f64, low: Option<usize>, high: Option<usize>
         - high.map_or(0.0, |rank| below.sf(rank as u64 - 1))
 }
 
-/// How many of the ranks 1..=n fulfil `holds`, which holds for a prefix of them.
+/// Number of ranks in 1..=n that fulfil `holds`, which is true up to some rank and false after it.
 fn partition(n: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, n);
     while low < high {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-/// What `one` gives for every number of `range`, in their order, over all cores of the current rayon pool.
+/// The results of `one` for every number of `range`, in order, computed on all cores of the current rayon pool.
 ///
 /// `one` is called through a pointer, so that the machinery of threads is compiled once, and not again for each closure of each network.
 ///
@@ -17,7 +17,7 @@ use rayon::prelude::*;
 /// ```
 ///
 /// # Errors
-/// An error of `one`: of those that were met until all threads had stopped, the one of the lowest number.
+/// An error of `one`. If several occur before all threads have stopped, the one of the lowest number.
 pub fn over_cores<R: Send, E: Send>(
     range: Range<u64>,
     one: &(dyn Fn(u64) -> Result<R, E> + Sync),
@@ -41,7 +41,6 @@ pub fn over_cores<R: Send, E: Send>(
     });
     match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some((_, error)) => Err(error),
-        // Without a failure every number has a result.
         None => Ok(made
             .into_iter()
             .filter_map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner))

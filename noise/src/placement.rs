@@ -24,7 +24,7 @@ use crate::select::Scan;
 pub struct PathPattern(String);
 
 impl PathPattern {
-    /// The pattern that `text` says.
+    /// The pattern `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -61,8 +61,8 @@ enum Place {
     Digital,
 }
 
-/// Which weights of a network lie on arrays: its [matrix weights](crate::matrix_weights), but for what rules say. Of the rules whose
-/// pattern matches a path, the last one holds.
+/// Which weights of a network lie on arrays: its [matrix weights](crate::matrix_weights), unless rules say otherwise. If
+/// several rules match a path, the last one holds.
 ///
 /// A weight on an array deviates from chip to chip. A digital one is the same on all.
 ///
@@ -87,7 +87,7 @@ pub struct Placement {
 struct Rule {
     pattern: PathPattern,
     place: Place,
-    /// Whether it must be about a weight.
+    /// Whether a network without such a weight is refused.
     asked: bool,
 }
 
@@ -104,8 +104,8 @@ impl Placement {
         self.with(patterns, Place::Array)
     }
 
-    /// The same with the weights of these paths digital, where there are any: what all networks of a type propose, of which
-    /// one may lack a part, such as a decoder whose head is its embedding.
+    /// The same with the weights of these paths digital, if there are any. This is for proposals of a type of network,
+    /// because one of its networks may lack a part, such as a decoder whose head is its embedding.
     #[must_use]
     pub fn proposed_digital(mut self, patterns: impl IntoIterator<Item = PathPattern>) -> Self {
         self.rules.extend(patterns.into_iter().map(|pattern| Rule {
@@ -130,7 +130,7 @@ impl Placement {
         self.on_arrays_of(&Scan::of(module))
     }
 
-    /// Paths of the matrix weights of `module` that do not.
+    /// Paths of the matrix weights of `module` that do not lie on arrays.
     pub fn off_arrays<M: Module>(&self, module: &M) -> BTreeSet<String> {
         let scan = Scan::of(module);
         let on = self.on_arrays_of(&scan);
@@ -151,7 +151,7 @@ impl Placement {
         scan.paths().filter(on_array).map(str::to_string).collect()
     }
 
-    /// Refuses a rule that is about no weight of `module`, unless it is only proposed.
+    /// Refuses a rule that matches no weight of `module`, unless the rule is only a proposal.
     ///
     /// # Errors
     /// [`NoiseError::NoWeight`], naming the pattern.

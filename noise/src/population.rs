@@ -34,21 +34,21 @@ pub struct Population {
 /// An interval for a percentile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// Lower end; `None` where no order statistic bounds that side.
+    /// Lower end; `None` if no order statistic bounds that side.
     pub low: Option<f64>,
-    /// Upper end; `None` where no order statistic bounds that side.
+    /// Upper end; `None` if no order statistic bounds that side.
     pub high: Option<f64>,
     /// Its exact coverage for a continuous metric, at least the confidence asked for. With ties it covers at least that.
     pub coverage: f64,
 }
 
 impl Interval {
-    /// Whether `value` lies in it; a side without an end holds everything.
+    /// Whether `value` lies in it. A side without an end is unlimited.
     pub fn contains(&self, value: f64) -> bool {
         self.low.is_none_or(|low| low <= value) && self.high.is_none_or(|high| value <= high)
     }
 
-    /// Both ends; those of the `range` of the metric where a side has none.
+    /// Both ends. A side without an end has that of the `range` of the metric.
     pub fn bounds(&self, range: (f64, f64)) -> (f64, f64) {
         (self.low.unwrap_or(range.0), self.high.unwrap_or(range.1))
     }
@@ -65,7 +65,7 @@ impl Population {
         }
     }
 
-    /// The same chips, by a metric of which `better` is the better end.
+    /// The same chips, judged by a metric whose better end is `better`.
     #[must_use]
     pub fn judged_by(self, better: Better) -> Self {
         Self { better, ..self }
@@ -112,8 +112,8 @@ impl Population {
         steps
     }
 
-    /// KPP(k): the k-th percentile from the worse end, what (100 - k) % of chips reach; where lower is better, what they do
-    /// not exceed.
+    /// KPP(k), the k-th percentile from the worse end: (100 - k) % of the chips reach this value, or do not exceed it if
+    /// lower is better.
     ///
     /// Linear interpolation between order statistics at `h = (n - 1) k / 100` (type 7 of Hyndman and Fan 1996).
     ///
@@ -124,15 +124,15 @@ impl Population {
     /// Yan et al., ICCAD 2023 (arXiv 2307.15853).
     pub fn kpp(&self, k: f64) -> Result<f64, NoiseError> {
         let sorted = self.at(k)?;
-        // The confidence is that of no interval: the point has none.
+        // The confidence only matters for the interval, which is not used here.
         let ranks = PercentileRanks::new(sorted.len(), k, 0.95);
         let (below, above) = (sorted[ranks.below - 1], sorted[ranks.above - 1]);
         let value = below + ranks.between * (above - below);
         Ok(self.better.orient(value))
     }
 
-    /// An exact, distribution-free interval for KPP(k), between two order statistics, which holds [`kpp`](Self::kpp):
-    /// see [`PercentileRanks`].
+    /// An exact, distribution-free interval for KPP(k) between two order statistics. It contains [`kpp`](Self::kpp); see
+    /// [`PercentileRanks`].
     ///
     /// A side that no order statistic can bound at this confidence (few chips, extreme k) has no end.
     ///

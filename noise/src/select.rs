@@ -1,4 +1,4 @@
-//! Which parameters live on arrays.
+//! Which parameters lie on arrays.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::NoiseError;
 
-/// Container that Burn names for whatever is attached to a parameter.
+/// Name of the container in which Burn shows what is attached to a parameter.
 const ATTACHED: &str = "Reparameterization";
 
 /// Paths of the matrix weights of `module`: parameters named `weight` of rank two or more, of any layer but an embedding.
 ///
-/// Those of linear and convolutional layers, in short. Biases, norms and embeddings are computed digitally, unless
+/// In short, these are the weights of linear and convolutional layers. Biases, norms and embeddings are digital, unless
 /// [`array_weights`] adds them.
 pub fn matrix_weights<M: Module>(module: &M) -> BTreeSet<String> {
     Scan::of(module).matrices
@@ -54,18 +54,18 @@ pub fn array_weights<M: Module>(
     Ok(matrices)
 }
 
-/// The paths of `selected` in the order in which `module` has its parameters: mostly that of its layers.
+/// The paths of `selected` in the order of the parameters of `module`, which is usually that of its layers.
 pub fn weight_order<M: Module>(module: &M, selected: &BTreeSet<String>) -> Vec<String> {
     let scan = Scan::of(module);
     let paths = scan.paths().filter(|path| selected.contains(*path));
     paths.map(str::to_string).collect()
 }
 
-/// The `selected` parameters of `module` that are another one of them once more, each with the path that names their draws:
-/// the first of those that share an identity and their values.
+/// The `selected` parameters of `module` that repeat another one, each with the path that names their draws: the first path
+/// of those with the same identity and values.
 ///
-/// A weight that two layers share is one weight on one array, so that it deviates once. Copies that share an identity and
-/// were trained apart are different weights, and are not listed.
+/// A weight that two layers share is one weight on one array, so it deviates once. Copies that share an identity but were
+/// trained separately are different weights, and are not listed.
 ///
 /// ```
 /// use burn::{nn::{Linear, LinearConfig}, tensor::Device};
@@ -83,11 +83,11 @@ pub fn shared_weights<M: Module>(
     Scan::of(module).shared(module, selected)
 }
 
-/// Refuses a module of which one of the `selected` weights carries a reparameterization already, such as the adapter of a
-/// low-rank adaptation, a quantizer or the deviation of a chip.
+/// Refuses a module if one of the `selected` weights already carries a reparameterization, such as the adapter of a low-rank
+/// adaptation, a quantizer or the deviation of a chip.
 ///
-/// Burn attaches one to a parameter. What is attached as well would be lost, and a chip made of the weight below it would
-/// be wrong without a word.
+/// Burn attaches only one reparameterization to a parameter. A second one would replace the first, and a chip made of the
+/// weight below would silently be wrong.
 ///
 /// # Errors
 /// [`NoiseError::Attached`].
@@ -111,7 +111,7 @@ pub(crate) struct Scan {
     containers: Vec<String>,
     /// Paths of the matrix weights.
     pub(crate) matrices: BTreeSet<String>,
-    /// Path and identity of every float parameter of rank two or more, but for those of attached modules.
+    /// Path and identity of every float parameter of rank two or more, except those of attached modules.
     all: Vec<(String, ParamId)>,
     /// Path and name of whatever is attached to a parameter.
     attached: Vec<(String, String)>,

@@ -2,10 +2,11 @@
 
 use crate::NoiseError;
 
-/// What the σ of one cell is relative to, when a weight's magnitude of M bits sits on M/K cells of K bits.
+/// The unit of the σ of one cell, when a weight's magnitude of M bits is spread over M/K cells of K bits.
 ///
-/// Independent cells add up to a normal deviation of the weight, `sigma_rel_wmax = eta * sigma_cell`. The conventions
-/// agree for K = 1 up to 2^M against 2^M - 1, and differ by about 2^K - 1 otherwise: a result must say which it uses.
+/// Independent cells add up to a normal deviation of the weight, `sigma_rel_wmax = eta * sigma_cell`. For K = 1, the
+/// conventions differ only by 2^M against 2^M - 1. Otherwise, they differ by a factor of about 2^K - 1, so a result must say
+/// which convention it uses.
 ///
 /// # Source
 /// Authors' code of SWIM, CIM_CW and EvaXB (cell step) and of NF_Training (full range).

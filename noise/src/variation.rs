@@ -1,4 +1,4 @@
-//! A distribution together with what it is relative to, as recipes write it.
+//! A distribution with its reference scale, as recipes write it.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, forward_to_deseria
 use crate::granularity::Reference;
 use crate::{ChipDraws, Distribution, Granularity, NoiseError, WeightShape};
 
-/// Elements that one thread draws at a time. A draw depends on the index of its element alone, so that the number of
-/// threads does not show.
+/// Elements that one thread draws at a time. A draw depends only on the index of its element, so the number of threads does
+/// not change it.
 const PIECE: usize = 1 << 14;
 
 /// How the weights of a network vary.
@@ -36,7 +36,7 @@ const PIECE: usize = 1 << 14;
 pub struct Variation {
     /// How far weights deviate.
     pub distribution: Distribution,
-    /// What that is relative to.
+    /// The reference scale of the deviations.
     pub scale: Granularity,
 }
 
@@ -103,8 +103,8 @@ impl Variation {
         out
     }
 
-    /// The mean deviation of every weight, `mean * max|W|`: what mean folding adds. A log-normal variation multiplies,
-    /// so its mean is relative to the weight itself. `weights` and `shape` as for [`draw`](Self::draw).
+    /// The mean deviation of every weight, `mean * max|W|`: what mean folding adds. A log-normal variation multiplies, so
+    /// its mean is proportional to the weight itself. `weights` and `shape` as for [`draw`](Self::draw).
     pub fn mean_deviation(&self, weights: &[f32], shape: impl Into<WeightShape>) -> Vec<f32> {
         let mean = self.distribution.moments().mean;
         if matches!(self.distribution, Distribution::LogNormal(_)) {
@@ -143,8 +143,8 @@ impl Serialize for Variation {
     }
 }
 
-/// By hand, because serde's `flatten` would let unknown keys pass: the key `scale` is taken out of the table, and
-/// everything else must belong to the distribution.
+/// Written by hand, because serde's `flatten` would accept unknown keys. The key `scale` is taken out of the table; all
+/// other keys must belong to the distribution.
 impl<'de> Deserialize<'de> for Variation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = BTreeMap::<String, Value>::deserialize(deserializer)?;

@@ -9,18 +9,18 @@ use burn::tensor::Tensor;
 /// How a layer lays out its weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WeightLayout {
-    /// A weight of rank two is `[inputs, outputs]`, as Burn's linear layers hold it; any other is
-    /// `[outputs, inputs / groups, taps..]`, as its convolutions hold it.
+    /// Rank two is `[inputs, outputs]`, as in Burn's linear layers. Any other rank is `[outputs, inputs / groups, taps..]`,
+    /// as in its convolutions.
     #[default]
     ByRank,
     /// A transposed convolution: `[inputs, outputs / groups, taps..]`.
     Transposed {
-        /// Groups, each from its own inputs to its own outputs.
+        /// Number of groups; each maps its own inputs to its own outputs.
         groups: usize,
     },
 }
 
-/// The shape of a stored weight in Burn's layout, with what its layer makes of the axes.
+/// The shape of a stored weight in Burn's layout, with the meaning of its axes.
 ///
 /// ```
 /// use crossburn_noise::{WeightLayout, WeightShape};
@@ -105,8 +105,8 @@ impl<const D: usize> PartialEq<[usize; D]> for WeightShape {
     }
 }
 
-/// The output channels of a weight: which elements, in row-major order, belong to which. Those of a group lie next to each
-/// other.
+/// The output channels of a weight: which element, in row-major order, belongs to which channel. The channels of a group lie
+/// next to each other.
 #[derive(Clone, Copy, Debug)]
 pub struct OutputChannels {
     run: usize,
@@ -152,9 +152,9 @@ pub struct WeightLayouts {
 impl WeightLayouts {
     /// The layouts of `module`, from the kinds of its layers.
     ///
-    /// Burn shows a visitor the kind of a layer but not its groups. The groups of a transposed convolution are those that
-    /// its bias has room for. Without a bias it counts as one group: the channels at the same place of all groups then
-    /// count as one output channel.
+    /// Burn shows a visitor the kind of a layer, but not its groups. For a transposed convolution, the number of groups
+    /// follows from the length of its bias. Without a bias, it counts as one group, so the channels at the same place of all
+    /// groups count as one output channel.
     pub fn of<M: Module>(module: &M) -> Self {
         let mut collect = Collect::default();
         module.visit(&mut collect);
@@ -177,7 +177,7 @@ impl WeightLayouts {
     }
 }
 
-/// The layers of Burn whose weight has its outputs second.
+/// The layers of Burn whose weight has its outputs on the second axis.
 const TRANSPOSED: [&str; 3] = [
     "Struct:ConvTranspose1d",
     "Struct:ConvTranspose2d",

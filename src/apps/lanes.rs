@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use anyhow::Result;
 use rayon::ThreadPoolBuilder;
 
-/// Does `work` on every job, on `lanes` at a time; behind an error, or once `stop` is set, no other job begins.
+/// Does `work` on every job, on `lanes` at a time; after an error, or once `stop` is set, no other job begins.
 ///
 /// A lane is a thread pool of its own: a small network does not fill several cores, but several networks do.
 ///

@@ -63,7 +63,7 @@ impl ChipStore {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Finished> {
-        // A panic elsewhere cannot leave a half-inserted chip behind.
+        // A panic elsewhere cannot leave a half-inserted chip.
         self.finished
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)

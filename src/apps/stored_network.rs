@@ -166,7 +166,7 @@ impl StoredNetwork {
         };
         if self.manifest.conventions.is_some() {
             bail!(
-                "--normalize {asked}: {} has learned with a normalization, which holds: leave the option out",
+                "--normalize {asked}: {} was trained with a normalization, which is used: leave the option out",
                 self.folder.display()
             );
         }

@@ -21,28 +21,28 @@ use crate::report::draw::Table;
 
 /// Measure how fast a language model reads and writes
 ///
-/// Two tests, each on random tokens, after a warm-up: ppN reads a prompt of N tokens at once, tgN generates N tokens one by one from an
-/// empty context. A row is the mean of the repeats and their standard deviation, in tokens per second.
+/// Two tests run on random tokens after a warm-up. ppN reads a prompt of N tokens at once. tgN generates N tokens one by one from an
+/// empty context. A row shows tokens per second: the mean of the repeats and their standard deviation.
 ///
-/// Every generated token reads all weights once, so memory bounds how fast tokens can come. The bound is the bandwidth of copying a
-/// large buffer on the same threads, measured beside the tests, over the bytes of the weights; the last column says how much of it is
-/// reached.
+/// Each generated token reads all weights once, so the bandwidth of the memory limits generation. The limit is the bandwidth of copying a
+/// large buffer on the same threads, measured beside the tests, divided by the bytes of the weights. The last column says how much of the
+/// limit is reached.
 ///
 /// Example: crossburn bench --model SmolLM2-135M-Instruct.Q4_1.gguf --threads 2
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     #[command(flatten)]
     model: ModelChoice,
-    /// Tokens of the prompt in the test of reading; 0 leaves the test out
+    /// Tokens of the prompt in the reading test; 0 skips the test
     #[arg(long, value_name = "N", default_value_t = 512, help_heading = "Tests")]
     prompt_tokens: usize,
-    /// Tokens in the test of writing; 0 leaves the test out
+    /// Tokens to generate in the writing test; 0 skips the test
     #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Tests")]
     new_tokens: usize,
     /// Repeats of each test
     #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Tests")]
     repeats: usize,
-    /// Form of the results
+    /// Format of the results
     #[arg(
         long,
         value_enum,
@@ -59,7 +59,7 @@ pub(super) struct Bench {
 enum Form {
     /// A Markdown table.
     Md,
-    /// Comma-separated values, one line a test.
+    /// Comma-separated values, one line for each test.
     Csv,
     /// A JSON document with every repeat.
     Json,
@@ -117,7 +117,7 @@ impl Test {
 /// Seed of the random tokens: which they are does not matter, that they are the same in every measurement does.
 const SEED: u64 = 1;
 
-/// What a test found.
+/// The result of a test.
 struct Measured {
     test: Test,
     /// Tokens per second of every repeat.
@@ -253,13 +253,13 @@ fn copy_bandwidth() -> f64 {
     8.0 * FLOATS as f64 / best
 }
 
-/// What was measured on what.
+/// The model and the machine of a measurement.
 struct Setting {
     model: String,
     parameters: u128,
     /// Bytes of the weights.
     bytes: u64,
-    /// What they are held as.
+    /// The formats that they are held in.
     formats: String,
     bytes_per_token: f64,
     bandwidth: f64,

@@ -17,18 +17,18 @@ use super::{Outcome, interrupt, note};
 
 /// Talk with a language model in the terminal
 ///
-/// Type a line and press Enter; the answer follows as it is generated. /clear forgets the conversation, /exit or Ctrl-D ends it. Ctrl-C
-/// ends an answer, and at the prompt the conversation.
+/// Type a line and press Enter; the answer appears as it is generated. /clear forgets the conversation. /exit or Ctrl-D ends it. Ctrl-C
+/// stops an answer; at the prompt it ends the conversation.
 ///
-/// The conversation is written in the form that the model was trained with, its chat template, or as plain turns of User and
-/// Assistant where it has none. When it no longer fits the positions of the model, its oldest turns are forgotten.
+/// The model sees the conversation in its chat template, which is the form that it was trained with. A model without a chat template sees
+/// plain turns of User and Assistant. When the conversation no longer fits the model's context, its oldest turns are forgotten.
 ///
 /// Example: crossburn chat --model SmolLM2-135M-Instruct.Q4_1.gguf --temperature 0.7 --top-p 0.9
 #[derive(Debug, Args)]
 pub(super) struct Chat {
     #[command(flatten)]
     model: ModelChoice,
-    /// What the model is told before the conversation
+    /// Instructions to the model, before the conversation
     #[arg(
         long,
         value_name = "TEXT",
@@ -94,7 +94,8 @@ impl Chat {
                 }
                 text => {
                     conversation.answer(text, &self.speech, &stop)?;
-                    // Of a person the first Ctrl-C ended the answer alone. A program that sends the signal wants an end.
+                    // For a person, the first Ctrl-C only stops the answer. A program that sends the signal wants the
+                    // process to end.
                     if stop.load(Ordering::Relaxed) && !prompts {
                         return Ok(Outcome::Interrupted);
                     }
@@ -147,7 +148,7 @@ enum Form {
     Plain,
 }
 
-/// What begins a turn of the user in plain form, and so ends one of the model.
+/// Begins a turn of the user in plain form, so it ends a turn of the model.
 const PLAIN_STOP: &str = "\nUser:";
 
 impl Form {
@@ -176,7 +177,7 @@ struct Conversation {
     form: Form,
     messages: Vec<ChatMessage>,
     model: RunningModel,
-    /// What the model keeps of the tokens `cached`.
+    /// The cache of the model for the tokens `cached`.
     cache: Cache,
     cached: Vec<u32>,
 }
@@ -275,7 +276,7 @@ impl Conversation {
             true => note("interrupted: the answer ends here"),
             false => note(&said.speed()),
         }
-        // Of what was generated the cache has not seen the last token.
+        // The cache has not seen the last generated token.
         self.cached = prompt;
         let seen = said.tokens.len().saturating_sub(1);
         self.cached.extend(&said.tokens[..seen]);

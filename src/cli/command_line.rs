@@ -25,14 +25,24 @@ const NOT_REPEATED: [&str; 8] = [
 /// Name of the program in printed commands.
 const PROGRAM: &str = "crossburn";
 
-/// The parser of the command line, with words for what is no number.
+/// Last line of every `--help`.
+const GLOSSARY: &str = concat!(
+    "Glossary of terms: ",
+    env!("CARGO_PKG_REPOSITORY"),
+    "/blob/main/docs/glossary.md"
+);
+
+/// The parser of the command line. It names values that are no numbers, and its help ends with a link to the glossary.
 pub(super) fn parser() -> Command {
-    Arguments::command().mut_subcommands(with_words)
+    with_words(Arguments::command())
 }
 
-/// A verb with those of its verbs.
-fn with_words(verb: Command) -> Command {
-    verb.mut_args(numeric).mut_subcommands(with_words)
+/// A command with its own commands, such as a verb.
+fn with_words(command: Command) -> Command {
+    command
+        .after_long_help(GLOSSARY)
+        .mut_args(numeric)
+        .mut_subcommands(with_words)
 }
 
 fn numeric(argument: Arg) -> Arg {
@@ -238,7 +248,7 @@ impl Piece {
             .find(|(name, _)| Some(*name) == argument.get_long());
         let default = found.is_none() && source != Some(ValueSource::CommandLine);
         let flag = argument.get_long().map(|long| format!("--{long}"));
-        // What is given again for each of its values: an option, or operands one after the other.
+        // Options that are repeated for each value, or operands in a row.
         let again = matches!(argument.get_action(), ArgAction::Append)
             && argument.get_value_delimiter().is_none();
         let worded = |value: &OsStr| match &flag {

@@ -24,18 +24,19 @@ use crate::apps::compression::CompressionJob;
 use crate::apps::pruning::{PruningJob, Shares};
 use crate::apps::stored_network::StoredNetwork;
 
-/// Quantize the weights of a trained network, or prune a language model, without training it
+/// Quantize a trained network, or prune a language model, without training
 ///
-/// Weights go to the levels of a few bits: each to the nearest, or by GPTQ, which rounds weights one by one and corrects the remaining ones, so
-/// that the outputs of the layer on a few items change least. The table compares the network before and after on test items. The run folder receives the
-/// quantized network as a checkpoint, which every other verb takes. Weights that lie on no array stay as they are: embeddings, norms, biases and
-/// the head of a language model.
+/// Quantizing rounds every weight to one of a few levels. --rounding nearest takes the nearest level for each weight. --rounding gptq
+/// rounds weights one by one and corrects the remaining ones, so that the outputs of the layer on a few items change least. The table
+/// compares the network before and after, on test items. The run folder receives the quantized network as a checkpoint, which every other
+/// verb takes. Weights that lie on no array stay as they are: embeddings, norms, biases and the head of a language model.
 ///
-/// With --prune a language model loses heads and feed-forward channels instead. OUT/model receives what is left, as a smaller model in the layout of
+/// With --prune, a language model loses heads and feed-forward channels instead. OUT/model receives the smaller model in the layout of
 /// the Hugging Face hub, which every other verb takes.
 ///
-/// With --bits auto no weight is rounded: every layer is quantized alone at each width, and the widths are chosen that the loss on the
-/// validation items suffers least from. The run folder receives the table and a recipe that trains at these widths from the weights as they are.
+/// With --bits auto, no weight is rounded. Each layer is quantized alone at each width, to measure how much the loss on the validation
+/// items rises, and the widths with the smallest total rise are chosen. The run folder receives the table and a recipe, which trains at
+/// these widths from the weights as they are.
 ///
 /// Example: crossburn compress runs/digits --bits auto --size 30KiB
 ///
@@ -47,8 +48,8 @@ pub(super) struct Compress {
     /// A run, its checkpoint, an ONNX file, a language model (folder, GGUF file), or a name at the Hugging Face hub
     #[arg(value_name = "RUN|MODEL")]
     model: PathBuf,
-    /// Remove a share of the heads and of the feed-forward channels of a language model, in every block, in place of quantizing: those
-    /// that add least on the calibration texts. Heads that share key and value go together
+    /// Prune a language model instead of quantizing it: remove this share of the heads and of the feed-forward channels in every block,
+    /// those that contribute least on the calibration texts. Heads that share key and value are removed together
     #[arg(
         long,
         value_name = "heads=SHARE,mlp=SHARE",
@@ -56,7 +57,7 @@ pub(super) struct Compress {
         help_heading = "Weights"
     )]
     prune: Option<Shares>,
-    /// Bits of a weight, sign included, in place of those of the recipe; 1 is the sign alone, `auto` a number for every layer
+    /// Bits of a weight, sign included, instead of those of the recipe. 1 keeps the sign alone; `auto` chooses a number for each layer
     #[arg(
         long,
         value_name = "N|auto",
@@ -66,16 +67,16 @@ pub(super) struct Compress {
     bits: Bits,
     #[command(flatten)]
     widths: WidthsArguments,
-    /// How weights get to their levels [default: gptq]
+    /// How to round weights [default: gptq]
     #[arg(long, value_name = "WAY", help_heading = "Weights")]
     rounding: Option<Way>,
-    /// Inputs of an output that share a scale; all where absent
+    /// Inputs of one output that share a scale [default: all]
     #[arg(long, value_name = "N", help_heading = "Weights")]
     group: Option<NonZeroUsize>,
-    /// Levels from the lowest weight to the highest, in place of as far below zero as above it
+    /// Spread the levels from the lowest to the highest weight, instead of equally far below and above zero
     #[arg(long, help_heading = "Weights")]
     asymmetric: bool,
-    /// Weights that stay as they are, comma-separated: paths, or patterns such as 'layers.0.*'
+    /// Weights to leave as they are, comma-separated: paths, or patterns such as 'layers.0.*'
     #[arg(
         long,
         value_name = "PATH,...",
@@ -83,15 +84,15 @@ pub(super) struct Compress {
         help_heading = "Weights"
     )]
     keep: Vec<PathPattern>,
-    /// Data: digits, csv:FILE, text:FILE and so on (docs/recipes.md); those of the training where absent
+    /// Data: digits, csv:FILE, text:FILE and so on (docs/recipes.md) [default: those of the training]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     #[command(flatten)]
     normalize: NormalizeArgument,
-    /// Training items that GPTQ or pruning looks at; 0 prunes by weights alone
+    /// Training items for GPTQ or pruning; 0 prunes by the weights alone
     #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Data")]
     calibration: usize,
-    /// Test items that both networks are judged on [default: as many as in training; all with --prune]
+    /// Test items to compare both networks on [default: as many as in training; all with --prune]
     #[arg(long, value_name = "N", help_heading = "Data")]
     items: Option<usize>,
     /// Folder of the run [default: runs/compress-NAME]
@@ -101,12 +102,12 @@ pub(super) struct Compress {
     pub(super) run: RunArguments,
 }
 
-/// How weights get to their levels, as the command line names it.
+/// How weights are rounded, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Way {
-    /// So that the outputs on the data change least (Frantar et al. 2022)
+    /// Change the outputs on the data least (Frantar et al. 2022)
     Gptq,
-    /// Each to the nearest
+    /// Round each weight to the nearest level
     Nearest,
 }
 
@@ -152,7 +153,7 @@ impl Compress {
         let rounding = Rounding::from(self.rounding.unwrap_or(Way::Gptq));
         if self.calibration == 0 && rounding != Rounding::Nearest && self.prune.is_none() {
             bail!(
-                "--calibration 0 shows GPTQ nothing: use a number above 0, or --rounding nearest"
+                "--calibration 0 gives GPTQ no items: use a number above 0, or --rounding nearest"
             );
         }
         if self.items == Some(0) {

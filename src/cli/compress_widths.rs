@@ -20,7 +20,7 @@ use crate::apps::widths::WidthsJob;
 /// A width for all weights, or one for each layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bits {
-    /// Of every layer.
+    /// One width for every layer.
     All(WeightBits),
     /// Chosen layer by layer.
     Auto,
@@ -50,17 +50,17 @@ impl FromStr for Bits {
     }
 }
 
-/// What `--bits auto` is told.
+/// The options of `--bits auto`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Bits of every layer (--bits auto)")]
 pub(super) struct WidthsArguments {
-    /// Largest network, such as 30KiB: widths with the smallest rise of the loss
+    /// Size limit of the network, such as 30KiB: choose the widths within it that raise the loss least
     #[arg(long, value_name = "SIZE", conflicts_with = "loss_budget")]
     size: Option<Size>,
-    /// Largest rise of the validation loss, summed over layers: widths of the smallest size
+    /// Limit of the rise of the validation loss, summed over layers: choose the smallest widths within it
     #[arg(long, value_name = "RISE")]
     loss_budget: Option<f64>,
-    /// Widths to choose from; the first and the last layer get 4 bits at least
+    /// Widths to choose from; the first and the last layer get at least 4 bits
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [8, 4, 2, 1])]
     widths: Vec<u8>,
 }
@@ -89,7 +89,7 @@ impl WidthsArguments {
         };
         let Some(checkpoint) = stored.checkpoint() else {
             bail!(
-                "{} is no run of crossburn: --bits auto writes a recipe, which a run has; hint: `crossburn train` or `import` first",
+                "{} is not a run of crossburn, so --bits auto has no recipe to start from; hint: `crossburn train` or `import` first",
                 path.display()
             );
         };

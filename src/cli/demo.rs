@@ -11,15 +11,15 @@ use super::{Outcome, command_line, finish, note};
 use crate::apps::demo::{self, DemoConfig};
 use crate::apps::study;
 
-/// Train plain, Gaussian and right-censored, and compare their chips
+/// Train one network in three ways, and compare the chips of each
 ///
-/// On procedural digits, offline: the same LeNet is trained without noise, with Gaussian and with right-censored noise;
-/// each is then judged on a population of chips. This takes one minute on two cores, with --quick 15 seconds.
+/// Works offline, on drawn digits. The same LeNet is trained without noise, with Gaussian noise and with right-censored noise. Each
+/// result is then judged on a population of chips. This takes one minute on two cores, and 15 seconds with --quick.
 ///
 /// Example: crossburn demo --quick --out runs/first
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// Fewer items, epochs and chips (100 per method)
+    /// Use fewer items, epochs and chips (100 per method)
     #[arg(long, help_heading = "Experiment")]
     quick: bool,
     /// Folder of the run

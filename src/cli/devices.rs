@@ -14,9 +14,9 @@ use crate::apps::hardware::{NamedDevice, open_device};
 
 /// Show the memory cells that hardware can be made of
 ///
-/// Without a name, all devices that come with Crossburn. With one, or with the file of a device, its errors at
-/// eleven conductances, after times where it has a time law, and its description. Errors are in % of the range of
-/// conductances, in closed form.
+/// Without a name, the command lists all devices that come with Crossburn. With a name or the file of a device, it shows the errors at
+/// eleven conductances and the description. If the device changes with time, the errors are also shown at later times. Errors are in % of
+/// the range of conductances, and computed in closed form.
 ///
 /// Example: crossburn devices pcm-mushroom
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub(super) struct Devices {
     json: bool,
 }
 
-/// Where the summary states errors: fractions of the range above `g_min`.
+/// The conductances at which the summary states errors, as fractions of the range above `g_min`.
 const FEW: [f64; 3] = [0.0, 0.5, 1.0];
 /// Times that a device is aged to, with their names.
 const AGES: [&str; 3] = ["1 h", "1 d", "1 y"];
@@ -49,7 +49,7 @@ struct Summary {
     time_law: bool,
     read_noise: bool,
     nonlinear_current: bool,
-    /// What it is, and whose figures are used: the comment in front of its description.
+    /// What it is and whose figures are used, from the comment before its description.
     about: String,
     source: String,
 }
@@ -62,7 +62,7 @@ struct Written {
     target: Siemens,
     #[serde(flatten)]
     error: Deviation,
-    /// Of one read of a cell at the target.
+    /// Standard deviation of one read of a cell at the target.
     read_sigma_rel_range: Option<f64>,
 }
 

@@ -17,25 +17,25 @@ use super::process::ProcessArguments;
 use super::{Outcome, interrupt, print};
 use crate::report::draw::Table;
 
-/// Turn sentences into vectors that are close where meanings are
+/// Turn sentences into vectors that are close if their meanings are close
 ///
-/// Every line of the input is a sentence. For each a line of JSON with its text and its vector goes to stdout; vectors have length 1, so
-/// that the product of two is their cosine similarity. --similarity prints the similarity of all pairs instead.
+/// Each line of the input is a sentence. For each sentence, a line of JSON with the text and its vector goes to stdout. Vectors have
+/// length 1, so the product of two vectors is their cosine similarity. --similarity prints the similarity of all pairs instead.
 ///
 /// Example: crossburn embed --model sentence-transformers/all-MiniLM-L6-v2 sentences.txt
 ///
 /// Example: crossburn embed --model all-MiniLM-L6-v2 --similarity sentences.txt
 #[derive(Debug, Args)]
 pub(super) struct Embed {
-    /// A file of sentences, one a line; - reads stdin
+    /// A file with one sentence per line; - reads stdin
     #[arg(value_name = "FILE|-")]
     input: PathBuf,
-    /// A folder with config.json, weights and tokenizer.json of an encoder such as all-MiniLM-L6-v2, or a name at the
-    /// Hugging Face hub: owner/name[@revision]
+    /// An encoder such as all-MiniLM-L6-v2: a folder with config.json, weights and tokenizer.json, or a name at the Hugging Face hub:
+    /// owner/name[@revision]
     #[arg(long, value_name = "DIR|NAME", help_heading = "Model")]
     model: PathBuf,
-    /// How matrices are held in memory, on the CPU. With blocks (q8_0, q4_0), the inputs of layers that meet at most four tokens at once
-    /// are also rounded to 8 bits. What a form cannot hold stays as the file has it
+    /// Format of the matrices in memory, on the CPU. With blocks (q8_0, q4_0), layers that get at most four tokens at once also round
+    /// their inputs to 8 bits. A matrix that does not fit the format keeps that of its file
     #[arg(
         long,
         value_name = "FORM",
@@ -54,7 +54,7 @@ pub(super) struct Embed {
     /// Print a table of the similarities of all pairs
     #[arg(long, help_heading = "Options")]
     similarity: bool,
-    /// Cut sentences that are longer than the model takes, rather than refusing them
+    /// Cut sentences that are too long for the model, instead of refusing them
     #[arg(long, help_heading = "Options")]
     truncate: bool,
     #[command(flatten)]

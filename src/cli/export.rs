@@ -23,23 +23,24 @@ use crate::apps::normalize;
 
 /// Write a trained model for other programs
 ///
-/// With --format hugging-face, the folder receives config.json, model.safetensors, tokenizer.json with its chat template, and what begins
-/// and ends a text, as at the Hugging Face hub: transformers and whatever reads its folders opens it. A model that was tuned with an
-/// adapter needs no export: its checkpoint folder is the layout of PEFT already.
+/// With --format hugging-face, the folder receives config.json, model.safetensors, tokenizer.json with its chat template, and the tokens
+/// that begin and end a text, as at the Hugging Face hub. Transformers opens it, and so do programs that read its folders. A model that
+/// was tuned with an adapter needs no export: its checkpoint folder already has the layout of PEFT.
 ///
-/// With --format onnx, the file is the ONNX graph that a network came from, with its trained tensors inside. The weights of any other
-/// network are the file model.safetensors of its checkpoint, in the names and the layout of PyTorch.
+/// With --format onnx, the file is the ONNX graph that the network came from, with its trained tensors inside.
+///
+/// The weights of any other network are in the file model.safetensors of its checkpoint, with the names and the layout of PyTorch.
 ///
 /// Example: crossburn export runs/personal --weights f16 --out models/personal
 ///
 /// Example: crossburn export runs/tuned --format onnx --out tuned.onnx
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// The run of a network that came as an ONNX graph or of a decoder, a model that was trained on, a GGUF file, a model folder, or a
-    /// name at the Hugging Face hub
+    /// What to export: the run of a network that came as an ONNX graph, of a decoder or of a language model that was trained further; a
+    /// GGUF file; a model folder; or a name at the Hugging Face hub
     #[arg(value_name = "RUN|FILE|DIR|NAME")]
     model: PathBuf,
-    /// What is written
+    /// What to write
     #[arg(
         long,
         value_name = "FORMAT",
@@ -47,7 +48,7 @@ pub(super) struct Export {
         help_heading = "Options"
     )]
     format: Format,
-    /// Numbers of the weights of a language model; what a type cannot hold is refused [default: f32]
+    /// Number type of a language model's weights; values that it cannot hold are refused [default: f32]
     #[arg(long, value_name = "TYPE", help_heading = "Options")]
     weights: Option<WeightType>,
     /// The folder, or the ONNX file [default: runs/export-NAME, or runs/export-NAME.onnx]
@@ -55,7 +56,7 @@ pub(super) struct Export {
     out: Option<PathBuf>,
 }
 
-/// What an export writes, as the command line names it.
+/// The formats of an export, as the command line names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// A language model as a folder of the Hugging Face hub
@@ -93,7 +94,7 @@ impl Export {
         }
     }
 
-    /// Where it goes where nothing was asked for.
+    /// The default place of an export.
     fn name(&self) -> String {
         name_after("export", &self.model)
     }
@@ -122,7 +123,7 @@ impl Export {
     fn graph(&self) -> Result<Outcome> {
         if self.weights.is_some() {
             bail!(
-                "--weights says nothing with --format onnx, where every tensor keeps its type: leave the option out"
+                "--weights has no effect with --format onnx, which keeps the type of every tensor: leave the option out"
             );
         }
         let name = self.name();
@@ -137,7 +138,7 @@ impl Export {
                 self.model.display()
             ),
             other => bail!(
-                "{} is a network of kind {}, which came from no ONNX graph: take its weights, {} with the names of PyTorch",
+                "{} is a network of kind {}, which did not come from an ONNX graph: take its weights from {}, under the names of PyTorch",
                 self.model.display(),
                 other.name(),
                 stored.folder.join(WEIGHTS_FILE).display()

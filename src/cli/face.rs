@@ -14,10 +14,10 @@ use super::{Outcome, print};
 use crate::apps::face::{FaceVerifier, Gallery};
 use crate::apps::stored_network::StoredNetwork;
 
-/// Enroll people in a gallery, and verify whether an image is of one of them
+/// Enroll people in a gallery, and verify whether an image shows one of them
 ///
-/// Networks are trained with `crossburn train` and the task verification: see docs/faces.md. Images are faces, cropped as those of the training,
-/// in PNG, JPEG, PGM or PPM files.
+/// Networks are trained with `crossburn train` and the task verification (docs/faces.md). Images show one face, cropped like those of the
+/// training, in PNG, JPEG, PGM or PPM files.
 ///
 /// Example: crossburn face verify ann photo.png --checkpoint runs/faces --gallery people
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ struct Network {
 
 /// Enroll one person by one or more images
 ///
-/// The gallery keeps one vector for each person: the mean of those of the images. It belongs to the network that made it.
+/// The gallery keeps one vector for each person: the mean over the images. A gallery belongs to the network that made it.
 ///
 /// Example: crossburn face enroll ann ann-1.png ann-2.png --checkpoint runs/faces --gallery people
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ struct Enroll {
     /// Images of this person
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// Folder of the gallery, which is made where there is none
+    /// Folder of the gallery; it is made if it does not exist
     #[arg(long, value_name = "DIR", help_heading = "Gallery")]
     gallery: PathBuf,
     /// Replace a person of this name
@@ -73,11 +73,12 @@ struct Enroll {
     process: ProcessArguments,
 }
 
-/// Say whether an image is of an enrolled person
+/// Say whether an image shows an enrolled person
 ///
-/// Two images count as of one person where the cosine of their vectors reaches the threshold. The threshold is from people whom the training held
-/// back, kept with the checkpoint. --pairs compares the images of a list instead, one pair path1;path2 in each line, and prints score,decision for
-/// each.
+/// Two images count as one person if the cosine of their vectors reaches the threshold. The threshold comes from people whom the training
+/// held back, and is kept with the checkpoint.
+///
+/// --pairs compares the images of a list instead. Each line of the list is a pair, path1;path2, and gives a line score,decision.
 ///
 /// Example: crossburn face verify ann photo.png --checkpoint runs/faces --gallery people
 ///
@@ -93,10 +94,10 @@ struct Verify {
     /// Folder of the gallery
     #[arg(long, value_name = "DIR", help_heading = "Gallery")]
     gallery: Option<PathBuf>,
-    /// A list of pairs of images, in place of a person and an image
+    /// A list of pairs of images, instead of a person and an image
     #[arg(long, value_name = "FILE", conflicts_with_all = ["person", "image", "gallery"], help_heading = "Gallery")]
     pairs: Option<PathBuf>,
-    /// The cosine from which on two images count as of one person [default: that of the checkpoint]
+    /// The cosine at which two images begin to count as one person [default: that of the checkpoint]
     #[arg(
         long,
         value_name = "COSINE",
@@ -104,7 +105,7 @@ struct Verify {
         help_heading = "Options"
     )]
     threshold: Option<f64>,
-    /// Print a line of JSON for the decision about a person
+    /// Print the decision about a person as a line of JSON
     #[arg(long, conflicts_with = "pairs", help_heading = "Options")]
     json: bool,
     #[command(flatten)]

@@ -16,8 +16,8 @@ use super::{Outcome, interrupt, note};
 
 /// Continue a text with a language model
 ///
-/// The text goes to stdout as it is generated, without the prompt, and nothing else does. It ends with the token by which the model
-/// ends a text, before a --stop, or after --max-new-tokens. Ctrl-C ends it as well. The same seed gives the same text.
+/// The generated text goes to stdout as it comes, without the prompt. Notes go to stderr. The text ends with the model's own end token,
+/// before a --stop, after --max-new-tokens, or with Ctrl-C. The same seed gives the same text.
 ///
 /// Example: crossburn generate --model SmolLM2-135M-Instruct.Q4_1.gguf --prompt "The capital of France is" --max-new-tokens 20
 ///
@@ -44,7 +44,7 @@ pub(super) struct Generate {
         help_heading = "Store"
     )]
     store: Option<PathBuf>,
-    /// The chip that the prompt is fetched from, by its number in the population of the store
+    /// Number of the chip to fetch the prompt from, in the population of the store
     #[arg(
         long,
         value_name = "N",

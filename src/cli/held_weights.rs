@@ -11,7 +11,7 @@ use crossburn_models::HeldForm;
 /// How matrices are held, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum HeldWeights {
-    /// As the file has them: blocks and 16-bit numbers keep their format
+    /// As in the file: blocks and 16-bit numbers keep their format
     Stored,
     /// 32-bit numbers
     F32,
@@ -19,10 +19,10 @@ pub(super) enum HeldWeights {
     F16,
     /// 16-bit numbers, 8 bits of them significant
     Bf16,
-    /// 8 bits a number, 32 of them with a scale; blocks of no more bits stay
+    /// 8 bits per number; 32 numbers share a scale. Blocks with at most as many bits stay
     #[value(name = "q8_0")]
     Q8_0,
-    /// 4 bits a number, 32 of them with a scale; blocks of no more bits stay
+    /// 4 bits per number; 32 numbers share a scale. Blocks with at most as many bits stay
     #[value(name = "q4_0")]
     Q4_0,
 }
@@ -59,7 +59,7 @@ impl HeldWeights {
     }
 }
 
-/// What `--weights` offers where 32-bit numbers or halves take too much memory, the nearest to the numbers of the file first.
+/// Smaller formats for `--weights` if 32-bit or 16-bit numbers take too much memory, the most exact one first.
 pub(super) const SMALLER: [(&str, HeldAs); 2] = [
     ("--weights stored", HeldAs::Stored),
     ("--weights q8_0", HeldAs::Encoded(EncodedFormat::Q8_0)),

@@ -96,16 +96,16 @@ impl HubName {
                 _ => return Err(self.explained(&error)),
             },
         };
-        // Of one commit: files of two versions do not belong together.
+        // All files of one commit, because files of two versions do not belong together.
         let repo = api.repo(self.repo(Some(&info.sha)));
         let path = self.download(&repo, &info)?;
-        // What this revision is, for the next time without a network.
+        // Remember the commit of this revision, for the next time without a network.
         let kept = cache.repo(self.repo(None)).create_ref(&info.sha);
         kept.with_context(|| format!("cannot write into {}", cache.path().display()))?;
         Ok(path)
     }
 
-    /// Where a copy lies that was downloaded before.
+    /// The path of a copy that was downloaded before.
     fn kept(&self, cache: &Cache) -> Option<PathBuf> {
         let files = cache.repo(self.repo(None));
         if let Some(file) = &self.file {
@@ -220,7 +220,7 @@ fn is_set(name: &str) -> bool {
     ["1", "on", "true", "yes"].contains(&value.as_str())
 }
 
-/// What a user of GGUF files can do.
+/// A remedy for users of GGUF files.
 fn gguf_files(listed: &[&str]) -> String {
     let files: Vec<&str> = listed
         .iter()

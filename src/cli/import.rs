@@ -21,14 +21,16 @@ use crate::apps::normalize::Normalize;
 use crate::apps::study;
 use crate::report::registry::AnyDocument;
 
-/// Make a checkpoint of the weights of a PyTorch network
+/// Make a checkpoint from the weights of a PyTorch network
 ///
-/// The weights are a state dict: a safetensors file, or in builds with `--features pytorch` a file of torch.save (.pth, .pt), of which
-/// nothing is executed. Tensors are found by their names in PyTorch. What is missing, unexpected or of another shape is listed, and
-/// nothing is written then. With --data, the accuracy on test items is measured, and the checkpoint keeps classes and normalization. The
-/// checkpoint is one as any other: evaluate, worst-case, map, predict and compress take it.
+/// The weights are a state dict: a safetensors file, or in builds with `--features pytorch` a file of torch.save (.pth, .pt). Nothing in
+/// such a file is executed. Tensors are found by their PyTorch names. If tensors are missing, unexpected or of another shape, all of them
+/// are listed and nothing is written.
 ///
-/// A network of another architecture comes in as an ONNX file, without an import (docs/from-pytorch.md).
+/// With --data, the accuracy on the test items is measured, and the checkpoint keeps the classes and the normalization. The verbs
+/// evaluate, worst-case, map, predict and compress take the checkpoint like any other.
+///
+/// A network of an architecture that is not listed under --kind comes in as an ONNX file, without an import (docs/from-pytorch.md).
 ///
 /// Example: crossburn import --kind resnet20 --weights resnet20.safetensors --data cifar10:DIR --normalize
 /// 0.485,0.456,0.406/0.229,0.224,0.225 --out runs/r20
@@ -38,13 +40,13 @@ use crate::report::registry::AnyDocument;
 pub(super) struct Import {
     #[arg(long, value_name = "NAME", help = format!("The network: {}", KINDS.join(", ")), help_heading = "Network")]
     kind: String,
-    /// Its weights: a .safetensors, .pth or .pt file
+    /// The weights: a .safetensors, .pth or .pt file
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     weights: PathBuf,
-    /// Set a key of model, task or arrays, or the seed, such as model.classes=100; may be repeated
+    /// Set the seed, or a key of model, task or arrays, such as model.classes=100; may be repeated
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Network")]
     set: Vec<String>,
-    /// Parts of names in the file and what they are called here, comma-separated, such as 0=layers.0; without NEW the part is taken off
+    /// Rename parts of the tensors' names, comma-separated, OLD=NEW such as 0=layers.0; without NEW the part is removed
     #[arg(
         long,
         value_name = "OLD=NEW,...",
@@ -52,13 +54,14 @@ pub(super) struct Import {
         help_heading = "Network"
     )]
     rename: Vec<String>,
-    /// Quantize weights and activations to N bits, whose ranges are set on training items of --data; short for --set model.bits=N
+    /// Quantize weights and activations to N bits, and set the ranges of activations on training items of --data; short for --set
+    /// model.bits=N
     #[arg(long, value_name = "N", help_heading = "Network")]
     bits: Option<u8>,
-    /// Data: cifar10:DIR, mnist:DIR, npz:FILE and so on (docs/recipes.md); without, nothing is measured
+    /// Data: cifar10:DIR, mnist:DIR, npz:FILE and so on (docs/recipes.md); without it, nothing is measured
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
-    /// What the network sees: (x - MEAN) / STD, numbers for each channel with commas; the usual numbers of the data where absent
+    /// What the network sees: (x - MEAN) / STD, with a number for each channel, comma-separated [default: the usual numbers of the data]
     #[arg(
         long,
         value_name = "MEAN/STD",
@@ -66,10 +69,10 @@ pub(super) struct Import {
         help_heading = "Data"
     )]
     normalize: Option<Normalize>,
-    /// Test items to measure on; all that there are where absent
+    /// Number of test items [default: all]
     #[arg(long, value_name = "N", requires = "data", help_heading = "Data")]
     items: Option<usize>,
-    /// Training items that ranges of activations are set on, each counting alike; 4096, or all where these are fewer, by default
+    /// Training items to set the ranges of activations on; each item counts the same [default: 4096, or all if there are fewer]
     #[arg(long, value_name = "N", requires = "data", help_heading = "Data")]
     calibration: Option<usize>,
     /// Folder of the run [default: runs/import-NAME]
@@ -114,7 +117,7 @@ impl Import {
         let recipe = self.recipe()?;
         if let (Some(items), None) = (self.calibration, recipe.model.bits()) {
             bail!(
-                "--calibration {items} sets ranges of quantized activations, which this network has not: add --bits N, or leave it out"
+                "--calibration {items} sets ranges of quantized activations, which this network does not have: add --bits N, or leave it out"
             );
         }
         let weights = self.state_dict()?;
@@ -122,7 +125,7 @@ impl Import {
         let has_ranges = weights.names().any(|name| name.ends_with(ACTIVATION_RANGE));
         if let (Some(items), true) = (self.calibration, has_ranges) {
             bail!(
-                "--calibration {items}: {file} has ranges of activations, which hold: leave the option out"
+                "--calibration {items}: {file} has ranges of activations already: leave the option out"
             );
         }
         let calibrates = recipe.model.bits().is_some() && !has_ranges;
@@ -189,7 +192,7 @@ impl Import {
         Ok(Outcome::Done)
     }
 
-    /// What does not fit, with the options that say otherwise.
+    /// An error about tensors that do not fit, with the options that may help.
     fn with_remedy(&self, error: Error) -> Error {
         let misfit = error
             .downcast_ref::<CheckpointError>()
@@ -238,7 +241,8 @@ impl Import {
         Ok(recipe)
     }
 
-    /// What `--set text` says, of keys that an import uses; `depth` is that of the kind, where it names one.
+    /// The setting of `--set text`, for keys that an import uses. `depth` is the depth in the name of the kind, if it has
+    /// one.
     ///
     /// # Errors
     /// Other keys, with the option that is meant where there is one.
@@ -291,7 +295,7 @@ impl Import {
 /// The verb, as documents name it.
 const VERB: &str = "import";
 
-/// What else than results an import writes into its folder, or a training keeps there.
+/// Files, other than results, that an import or a training writes into its folder.
 const FILES: [&str; 3] = ["recipe.toml", "checkpoint", "resume"];
 
 /// Refuses a folder that holds what is not of an import: it would be replaced. What an interrupted import has left is replaced.
@@ -303,7 +307,7 @@ fn require_free(out: &Path) -> Result<()> {
     let own = verb_at(out).is_some() || RunLock::was_of(out, VERB);
     match FILES.iter().find(|file| !own && out.join(file).exists()) {
         Some(file) => bail!(
-            "{} holds {file}, which is of no import: choose another --out",
+            "{} holds {file}, which no import made: choose another --out",
             out.display()
         ),
         None => Ok(()),
@@ -328,7 +332,7 @@ fn network(name: &str) -> Result<(&str, Option<i64>)> {
     }
 }
 
-/// What to say of a kind that is not there.
+/// The message about an unknown kind.
 fn unknown(kind: &str) -> String {
     let taken = match kind {
         "decoder" | "pretrained" => "folders and GGUF files of language models",
@@ -339,9 +343,9 @@ fn unknown(kind: &str) -> String {
         return format!("--kind {kind}: {taken} need no import, since every verb takes them");
     }
     match nearest(kind, KINDS) {
-        Some(meant) => format!("--kind {kind} is no network here: did you mean {meant}?"),
+        Some(meant) => format!("--kind {kind} is not a known network: did you mean {meant}?"),
         None => format!(
-            "--kind {kind} is no network here: use one of {}, or export it as ONNX (docs/from-pytorch.md)",
+            "--kind {kind} is not a known network: use one of {}, or export it as ONNX (docs/from-pytorch.md)",
             KINDS.join(", ")
         ),
     }

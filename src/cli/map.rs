@@ -18,16 +18,16 @@ use super::{Outcome, command_line, finish};
 use crate::apps::hardware::{NamedHardware, open_hardware};
 use crate::apps::mapping::MappingJob;
 
-/// Map a checkpoint to the arrays of an accelerator, and say what it costs
+/// Map a trained network to the arrays of an accelerator, and estimate its cost
 ///
-/// A few items pass through the network to show how often one inference uses every layer. The table then says how many arrays
-/// each layer takes and what one inference costs in energy and time, and how much of that are the converters, by the figures of
-/// every published estimator.
+/// A few items pass through the network to count how often one inference uses each layer. The table shows how many arrays each layer
+/// takes, and the energy and time of one inference. It also shows the part of the converters, which every published estimator puts at
+/// another figure.
 ///
 /// Example: crossburn map runs/digits --accelerator papers
 #[derive(Debug, Args)]
 pub(super) struct Map {
-    /// A checkpoint, the run folder that holds it, or a classifier as an ONNX file
+    /// A trained network: a run folder, a checkpoint, or a classifier as an ONNX file
     checkpoint: PathBuf,
     /// An accelerator by name, or a TOML file with a section [cost]
     #[arg(
@@ -40,12 +40,12 @@ pub(super) struct Map {
     accelerator: String,
     #[command(flatten)]
     digital: DigitalArgument,
-    /// Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
+    /// Items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md) [default: those of the training]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     #[command(flatten)]
     normalize: NormalizeArgument,
-    /// Training items that pass through the network
+    /// Number of training items to pass through the network
     #[arg(
         long,
         alias = "images",

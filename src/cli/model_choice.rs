@@ -18,15 +18,16 @@ use super::note;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ModelChoice {
-    /// A folder with config.json, weights and tokenizer.json, the run of a decoder, a GGUF file, or a name at the Hugging Face
+    /// The model: a folder with config.json, weights and tokenizer.json; the run of a decoder; a GGUF file; or a name at the Hugging Face
     /// hub: owner/name[@revision], owner/name/FILE.gguf
     #[arg(long, value_name = "DIR|FILE.gguf|NAME")]
     model: PathBuf,
-    /// An adapter for the model, in the folder layout of PEFT
+    /// An adapter for the model, a folder in the layout of PEFT
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
-    /// How matrices are held in memory. Fewer bits make generation faster. With blocks (q8_0, GGUF types), generation also rounds each
-    /// layer's inputs to 8 bits. What a form cannot hold stays as the file has it [default: stored; f32 with an adapter, on another device than the CPU, and for runs of this program]
+    /// Format of the matrices in memory. Fewer bits make generation faster. With blocks (q8_0, GGUF types), generation also rounds the
+    /// inputs of each layer to 8 bits. A matrix that does not fit the format keeps that of its file [default: stored; f32 with an
+    /// adapter, on another device than the CPU, and for runs of this program]
     #[arg(long, value_name = "FORM")]
     weights: Option<HeldWeights>,
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N
@@ -45,7 +46,7 @@ pub(super) struct ChosenModel {
     names: DecoderNames,
     /// The last part of what the user named.
     pub(super) name: String,
-    /// What decoder it is.
+    /// Its configuration.
     pub(super) config: DecoderConfig,
     /// From text to tokens.
     pub(super) tokenizer: Tokenizer,
@@ -56,7 +57,7 @@ pub(super) struct RunningModel {
     pub(super) decoder: Decoder,
     pub(super) adapter: Option<Adapter>,
     pub(super) tokenizer: Tokenizer,
-    /// What its weights take.
+    /// The memory of its weights.
     pub(super) bytes: HeldBytes,
 }
 
@@ -114,7 +115,7 @@ impl ChosenModel {
         Ok(self.stored.weights_checksum()?)
     }
 
-    /// Where it computes.
+    /// The device that it computes on.
     pub(super) fn device(&self) -> &Device {
         &self.device
     }
@@ -170,7 +171,8 @@ impl ChosenModel {
     }
 }
 
-/// Where the model lies that `asked` names: there, or in the cache of the Hugging Face hub, into which it is downloaded.
+/// The path of the model that `asked` names: that path, or one in the cache of the Hugging Face hub, into which the model is
+/// downloaded.
 ///
 /// # Errors
 /// A name at the hub that cannot be downloaded.

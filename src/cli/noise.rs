@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Variation")]
 pub(crate) struct NoiseArguments {
-    /// Distribution of the variation, by its name in recipes, such as right-censored or none
+    /// Distribution of the deviations, by its name in recipes, such as gaussian, right-censored or none
     #[arg(long, value_name = "KIND", default_value = DEFAULT)]
     noise: String,
-    /// Standard deviation as a fraction of the largest weight of a layer [default: 0.1]
+    /// Standard deviation of a deviation, as a fraction of the largest absolute weight of its layer: 0.1 is 10 % [default: 0.1]
     #[arg(long, value_name = "S")]
     sigma: Option<f64>,
     /// Censoring or truncation point, in standard deviations, for the distributions that have one
     #[arg(long, value_name = "C")]
     censor: Option<f64>,
-    /// Ratio of inner to outer deviation, for four-level
+    /// Ratio of the deviation of inner levels to that of outer ones, for four-level
     #[arg(long, value_name = "R")]
     ratio: Option<f64>,
     /// Exponent, for power-law
@@ -32,7 +32,7 @@ pub(crate) struct NoiseArguments {
     scale: Granularity,
 }
 
-/// What `--sigma` is, unless told.
+/// Default of `--sigma`.
 const SIGMA: f64 = 0.1;
 
 /// The distribution, unless told.
@@ -118,7 +118,7 @@ impl NoiseArguments {
         Ok(sorted)
     }
 
-    /// What to say where `--sigma` or a value of `sweep` looks like a percentage.
+    /// A hint if `--sigma` or a value of `sweep` looks like a percentage.
     pub(super) fn hint(&self, sweep: &[f64]) -> Option<String> {
         let relative = self.noise != NONE && self.noise != LOG_NORMAL;
         let mut values = std::iter::once(self.sigma()).chain(sweep.iter().copied());

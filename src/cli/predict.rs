@@ -23,24 +23,24 @@ use crate::apps::stored_network::StoredNetwork;
 
 /// Compute the outputs of a network, or of one of its chips
 ///
-/// The input is a tensor whose first axis counts items, as the network takes it: normalized already. The output goes to a file of
-/// the same kinds. With --chip, the weights are those of one manufactured chip: chip INDEX of the population SEED of `crossburn
-/// evaluate` with the same variation.
+/// The first axis of the input tensor counts items. Values must be as the network takes them, so already normalized. The output goes to a
+/// file of the same kinds. With --chip, the weights are those of one chip: chip INDEX of the population SEED of `crossburn evaluate` with
+/// the same variation.
 ///
 /// Example: crossburn predict resnet20.onnx --input images.npy --output logits.npy
 ///
 /// Example: crossburn predict resnet20.onnx --input images.npy --output chip17.npy --chip 7:17 --sigma 0.05
 #[derive(Debug, Args)]
 pub(super) struct Predict {
-    /// A checkpoint, the run folder that holds it, or a network as an ONNX file
+    /// A trained network: a run folder, a checkpoint, or a network as an ONNX file
     model: PathBuf,
-    /// The input: a .npy file, or a .safetensors file with one tensor or one called `input`
+    /// Input: a .npy file, or a .safetensors file with one tensor, or with one called `input`
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     input: PathBuf,
-    /// Where the output goes: a .npy file, or a .safetensors file with the tensor `output`
+    /// Output: a .npy file, or a .safetensors file with the tensor `output`
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     output: PathBuf,
-    /// Which chip computes; the network without variation where absent
+    /// The chip that computes [default: the network without variation]
     #[arg(long, value_name = "SEED:INDEX", help_heading = "Variation")]
     chip: Option<Chip>,
     #[command(flatten)]
@@ -98,7 +98,7 @@ impl Predict {
                 self.noise.variation()?,
             )),
             None if self.noise.is_given() => {
-                bail!("a variation says nothing without a chip: add --chip SEED:INDEX")
+                bail!("a variation has no effect without a chip: add --chip SEED:INDEX")
             }
             None => None,
         };
@@ -106,7 +106,7 @@ impl Predict {
         let input = read(&self.input)?;
         if let Some(place) = input.values.iter().position(|value| !value.is_finite()) {
             bail!(
-                "value {place} of {} is {}, no finite number: take it out, or put one in its place",
+                "value {place} of {} is {}, not a finite number: remove it, or replace it by a number",
                 self.input.display(),
                 input.values[place]
             );
@@ -175,7 +175,7 @@ impl Pass<'_> {
             && !matrix_weights(&network).iter().any(quantized)
         {
             bail!(
-                "--digital says nothing here: no weight of the network is quantized, and none deviates without a chip; add --chip \
+                "--digital has no effect here: no weight of the network is quantized, and none deviates without a chip; add --chip \
                  SEED:INDEX, or leave --digital out"
             );
         }

@@ -206,7 +206,7 @@ pub(crate) struct Dashboard {
     stop: Arc<AtomicBool>,
 }
 
-/// What burn-train panics with, in the thread that draws next, after `q` and `k`.
+/// The panic message of burn-train after `q` and `k`, in the thread that draws next.
 const KILLED: &str = "Killing training from user input.";
 
 /// The curves of the dashboard.

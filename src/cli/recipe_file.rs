@@ -28,7 +28,8 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    /// What `--set text` says: `KEY=VALUE` with a dotted key. The value is TOML; what is no TOML is taken as a string.
+    /// The setting of `--set text`: `KEY=VALUE` with a dotted key. The value is TOML; text that is no TOML is taken as a
+    /// string.
     ///
     /// # Errors
     /// A text without `=`, a key with an empty part, and a table, an array or a string that does not end.
@@ -56,7 +57,7 @@ impl Setting {
         })
     }
 
-    /// What `--init file` says.
+    /// The setting of `--init file`.
     pub(super) fn init(file: &Path) -> Self {
         let file = file.display().to_string();
         let model = [("kind", "onnx"), ("file", &file)];
@@ -68,7 +69,7 @@ impl Setting {
         }
     }
 
-    /// What `--kind name` says: a network of the kind `kind`, of a depth where the name has one.
+    /// The setting of `--kind name`: a network of the kind `kind`, with a depth if the name has one.
     pub(super) fn kind(name: &str, kind: &str, depth: Option<i64>) -> Self {
         let kind = (KIND.to_string(), Value::String(kind.to_string()));
         let depth = depth.map(|depth| ("depth".to_string(), Value::Integer(depth)));
@@ -79,7 +80,7 @@ impl Setting {
         }
     }
 
-    /// What `--data source` says.
+    /// The setting of `--data source`.
     pub(super) fn data(source: &str) -> Self {
         Self {
             path: vec!["data".to_string(), "source".to_string()],
@@ -88,7 +89,7 @@ impl Setting {
         }
     }
 
-    /// What `--hardware text` says: the name of an accelerator, or the table in a file.
+    /// The setting of `--hardware text`: the name of an accelerator, or the table in a file.
     ///
     /// # Errors
     /// Those of [`open_hardware`].
@@ -408,9 +409,9 @@ fn joined(table: &str, name: &str) -> String {
 /// Which keys of a document are meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keys {
-    /// Those of tables, too.
+    /// Keys of tables too.
     All,
-    /// Those without keys of their own.
+    /// Only keys without keys below them.
     Leaves,
 }
 

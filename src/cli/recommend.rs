@@ -11,10 +11,11 @@ use crate::apps::edge_llm::{Asked, Choice, Recommendation, recommend};
 use crate::report::draw::{Cell, Table};
 use crate::report::{Document, EdgeStudy};
 
-/// Say how to make a language model personal on your device, by a study
+/// Recommend how to make a language model personal on your device, from a study
 ///
-/// Looks at the cells of a study that fit into the memory and the time of the device, for the task and the length of history that are nearest. The best comes
-/// first, then the others with how far they are behind and a 95 % interval of that over people. Where the study has not measured what you ask, the answer says so.
+/// The command takes the measurements of a study whose task and length of history are nearest to yours, and that fit into the memory and
+/// the time of the device. The best method comes first. Each other method follows with its distance from the best and a 95 % interval of
+/// that distance over people. If the study has not measured what you ask, the answer says so.
 ///
 /// Example: crossburn recommend --ram 2GB --hours 1 --history 64 --task tagging
 #[derive(Debug, Args)]
@@ -22,7 +23,7 @@ pub(super) struct Recommend {
     /// Memory of the device, such as 2GB or 512KiB
     #[arg(long, value_name = "SIZE", help_heading = "Device")]
     ram: Size,
-    /// Hours that the device may learn
+    /// Hours that the device may spend on learning
     #[arg(
         long,
         value_name = "HOURS",
@@ -30,13 +31,13 @@ pub(super) struct Recommend {
         allow_negative_numbers = true
     )]
     hours: f64,
-    /// Billions of operations per second of the device, a multiplication or an addition each [default: those of the study]
+    /// Billions of operations per second of the device; a multiplication or an addition is one operation [default: that of the study]
     #[arg(long, value_name = "GOPS", help_heading = "Device")]
     gops: Option<f64>,
-    /// Examples that the device has of the person
+    /// Number of examples that the device has of the person
     #[arg(long, value_name = "N", help_heading = "Person")]
     history: u64,
-    /// What is asked: choice, tagging, rating, titling or paraphrase
+    /// The kind of question: choice, tagging, rating, titling or paraphrase
     #[arg(long, value_name = "TASK", help_heading = "Person")]
     task: String,
     /// Run folder of the study, or its results.json
@@ -113,7 +114,7 @@ fn shown(study: &EdgeStudy, found: &Recommendation) -> String {
         .count();
     if equal > 0 {
         lines.push(format!(
-            "{equal} others are not told apart from it by this study"
+            "this study cannot tell {equal} others apart from it"
         ));
     }
     let rows = found.options.iter().map(|choice| {

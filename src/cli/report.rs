@@ -14,8 +14,8 @@ use crate::report::{Document, Results};
 
 /// Write the report of a run again, or merge the shards of one population
 ///
-/// With one run, its report.html and plots are written again. With several, they must be all shards of one population; the
-/// merged run is the one that a single machine would have made.
+/// With one run, its report.html and plots are written again. With several runs, they must be all shards of one population. The merged
+/// run is the same as if one machine had made it.
 ///
 /// Example: crossburn report runs/shard-1 runs/shard-2 --out runs/all
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(super) struct Report {
     /// Run folders, or their results.json
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Folder of the report; the run itself, or runs/merged for several
+    /// Folder of the report [default: the run itself; runs/merged for several runs]
     #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
     /// Print the results document on stdout instead of the table

@@ -16,32 +16,37 @@ use crate::apps::reproduce::{
     PromptPaper, RocrPaper, Setting, WorstCasePaper,
 };
 
-/// Run the acceptance experiment of a paper, and say which of its claims hold
+/// Repeat the experiment of a paper, and say which of its claims hold
 ///
-/// Every way of training is trained with several seeds and judged alike; the table stands beside what the paper says, with
-/// 95 % intervals over seeds, of differences within a seed. Three seeds of kpp or worst-case take a quarter of an hour on digits and half an
-/// hour on MNIST on two cores, five of ecg nine minutes, one of mri more than a quarter of an hour. lcda compares searches: without --data by a formula, in
-/// seconds, and with --data digits by trainings. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
+/// Every variant is trained with several seeds and judged in the same way. The table shows the results beside the claims of the paper.
+/// Intervals are 95 % intervals over seeds, of differences between variants of one seed.
+///
+/// How long it takes on two cores: kpp or worst-case with three seeds, 15 minutes on digits and 30 minutes on MNIST; ecg with five seeds,
+/// nine minutes; mri with one seed, more than 15 minutes. lcda compares searches for designs: by a formula, in seconds, or with --data
+/// digits by trainings. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
 ///
 /// Example: crossburn reproduce kpp --seeds 3
 #[derive(Debug, Args)]
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces for frcsyn; topics, jsonl:FILE or another source of passages for rocr;
-    /// nvcim-pt draws its own; digits or mnist:DIR for lcda, which trains nothing without it [default: digits, iegm, mri-phantom, faces, topics]
+    /// Data: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces for frcsyn; topics, jsonl:FILE or
+    /// another source of passages for rocr. nvcim-pt draws its own data. lcda takes digits or mnist:DIR, and trains nothing without this
+    /// option [default: digits, iegm, mri-phantom, faces, topics]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
-    /// Folder of the sentence encoder of rocr; hashed n-grams, which need no file, where absent
+    /// Folder of the sentence encoder of rocr [default: hashed n-grams, which need no file]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     encoder: Option<PathBuf>,
-    /// Number of seeds: trainings of each method; people for edge-llm [default: 3; 20 for lcda without --data; for edge-llm those of its study]
+    /// Number of seeds, each with its own training of every variant; for edge-llm the number of people [default: 3; 20 for lcda without
+    /// --data; for edge-llm that of its study]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     seeds: Option<u64>,
-    /// Try it out: few items, epochs and chips; for edge-llm two people and two steps
+    /// Only try it out, with few items, epochs and chips (edge-llm: two people and two steps); the numbers mean nothing
     #[arg(long, help_heading = "Experiment")]
     quick: bool,
-    /// CIFAR-10 with the papers' width, items and epochs, for a GPU; a quarter of the width on 10,000 items where absent. For edge-llm the study `full`
+    /// Use the full size of the paper on CIFAR-10 (width, items and epochs), which needs a GPU; without it, a quarter of the width and
+    /// 10,000 items. For edge-llm: the study `full`
     #[arg(long, conflicts_with = "quick", help_heading = "Experiment")]
     full: bool,
     /// Folder of the run [default: runs/reproduce-PAPER]
@@ -65,7 +70,7 @@ enum Paper {
     Kpp,
     /// Mixed widths and pruning of an arrhythmia detector on a sparse accelerator
     Ecg,
-    /// Searches for networks on crossbars: what knowing what is designed is worth
+    /// Searches for networks on crossbars: how much it helps to know what is designed
     Lcda,
     /// Lesions in brains, found by the quality of their reconstruction
     Mri,
@@ -75,7 +80,7 @@ enum Paper {
     Rocr,
     /// Faces from synthetic data: verification, bias and thresholds
     Frcsyn,
-    /// Which way to make a language model personal suits which device
+    /// Ways to make a language model personal, and the devices that each of them suits
     EdgeLlm,
 }
 

@@ -1,4 +1,4 @@
-//! What every verb that makes a run folder is set up with: its last arguments, the folder, the device, Ctrl-C, bars.
+//! The set-up of every verb that makes a run folder: its last arguments, the folder, the device, Ctrl-C and progress bars.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ pub(super) fn bars() -> MultiProgress {
     }
 }
 
-/// Where a run works.
+/// The place of a run.
 pub(super) struct RunPlace {
     /// Its folder, which exists.
     pub(super) out: PathBuf,

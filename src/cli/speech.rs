@@ -15,10 +15,10 @@ use super::model_choice::RunningModel;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Text")]
 pub(super) struct SpeechArguments {
-    /// Tokens to generate at most; as many as the positions of the model leave, where they are fewer [default: 256]
+    /// Tokens to generate at most; fewer if the model's context ends earlier [default: 256]
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
-    /// Divisor of the logits: 0 takes the likeliest token, higher values draw more freely
+    /// Temperature: 0 takes the likeliest token, higher values draw more freely
     #[arg(long, value_name = "T", default_value_t = 0.0)]
     temperature: f64,
     /// Draw only from this many of the likeliest tokens
@@ -30,7 +30,7 @@ pub(super) struct SpeechArguments {
     /// Seed of the draws
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// End the text before this one; may be given several times
+    /// End the text before this text; may be repeated
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     stop: Vec<String>,
 }
@@ -95,7 +95,7 @@ impl SpeechArguments {
     }
 }
 
-/// What a model said.
+/// The text of a model.
 pub(super) struct Said {
     /// The text, without what ended it.
     pub(super) text: String,
@@ -129,13 +129,13 @@ impl Said {
     }
 }
 
-/// What a text goes on from.
+/// The beginning that a text continues.
 pub(super) struct Beginning<'a> {
     /// All tokens before it.
     pub(super) prompt: &'a [u32],
     /// How many of them `cache` has seen.
     pub(super) seen: usize,
-    /// What the model keeps of them.
+    /// The cache of the model for these tokens.
     pub(super) cache: &'a mut Cache,
 }
 

@@ -23,15 +23,15 @@ const HARDWARE: &str = "papers";
 /// The population of the chips of a new store.
 const SEED: u64 = 1;
 
-/// Where a tuned prompt is put.
+/// The store for a tuned prompt.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Store")]
 pub(super) struct KeepArguments {
-    /// Put the tuned prompt into this store as well, from whose arrays `crossburn generate --store` fetches it. Prompts of one model share a
-    /// store
+    /// Also put the tuned prompt into this store, from which `crossburn generate --store` fetches it. All prompts of a store belong to
+    /// one model
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
-    /// Its name in the store, where it replaces a prompt of that name [default: the data]
+    /// Name of the prompt in the store; a prompt of the same name is replaced [default: the data]
     #[arg(long, value_name = "NAME", requires = "store")]
     name: Option<String>,
     /// The memory cells of a new store: a device by name, a TOML file, or a table as CSV (docs/hardware.md) [default: those of papers]
@@ -154,7 +154,7 @@ pub(super) fn fetched(
     Ok(Adapter::of_prompt(Tensor::from_data(prompt, device)))
 }
 
-/// What a prompt was tuned on, text by text: what is given, or where nothing is given what is learned.
+/// The texts that a prompt was tuned on: for each item the given part, or the learned part if nothing is given.
 fn texts(corpus: &Corpus) -> Vec<&str> {
     match corpus {
         Corpus::Running(text) => text.lines().collect(),

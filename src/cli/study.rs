@@ -11,10 +11,10 @@ use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_fo
 use super::{Outcome, command_line, finish, note};
 use crate::apps::edge_llm::{self, StudyFile, StudyPlace};
 
-/// Compare ways to make a language model personal, under a device's limits
+/// Compare ways to make a language model personal, within the limits of a device
 ///
-/// `edge-llm` measures methods (retrieval, LoRA, prompt, prefix, IA3), models, compressions, chips that deviate and lengths of histories on many people, as
-/// STUDY.toml says. `crossburn recommend` answers from its document. See docs/study.md.
+/// `edge-llm` measures methods (retrieval, LoRA, prompt, prefix, IA3) on many people, with several models, compressions, noisy chips and
+/// lengths of history. STUDY.toml says which. `crossburn recommend` answers from its document. See docs/study.md.
 ///
 /// Example: crossburn study edge-llm quick
 #[derive(Debug, Args)]
@@ -42,10 +42,11 @@ impl Study {
     }
 }
 
-/// Measure which way to make a language model personal is best where
+/// Measure which method to make a language model personal is best where
 ///
-/// Every person has a history and asks questions. Each method gets the history, each model answers, and the answers are compared with the person's own.
-/// Several people are measured at a time. Ctrl-C keeps the finished cells; --resume goes on, also with more people or other grids.
+/// Every person has a history of texts and asks questions. Each method learns or retrieves from the history. The answers of the model are
+/// compared with the person's own. Several people are measured at a time. Ctrl-C keeps the finished cells; --resume goes on, also with
+/// more people or other grids.
 ///
 /// Example: crossburn study edge-llm configs/studies/full.toml --out runs/full
 #[derive(Debug, Args)]

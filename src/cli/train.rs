@@ -23,8 +23,8 @@ use crate::apps::training::{STATE_FOLDER, Training, TrainingJob};
 
 /// Train a network by a TOML recipe
 ///
-/// The run folder receives the resolved recipe, the checkpoint, results.json and report.html. Ctrl-C keeps the last
-/// finished epoch; --resume continues to the weights that the run would have had.
+/// The run folder receives the resolved recipe, the checkpoint, results.json and report.html. Ctrl-C keeps the last finished epoch.
+/// --resume continues, and ends with the same weights as an uninterrupted run.
 ///
 /// Example: crossburn train configs/recipes/digits-right-censored.toml --out runs/digits
 ///
@@ -49,12 +49,12 @@ pub(super) struct Train {
     /// Start from the classifier in this ONNX file; short for --set 'model={kind="onnx",file="FILE"}'
     #[arg(long, value_name = "MODEL.onnx", help_heading = "Recipe")]
     init: Option<PathBuf>,
-    /// Compute every step on a chip of this hardware, an accelerator by name or a TOML file; short for --set
-    /// hardware.accelerator=NAME, or for the table in the file
+    /// Compute every step on a chip of this hardware: an accelerator by name, or a TOML file; short for --set hardware.accelerator=NAME,
+    /// or for the table in the file
     #[arg(long, value_name = "NAME|FILE", help_heading = "Recipe")]
     hardware: Option<String>,
-    /// What the network sees: (x - MEAN) / STD, numbers for each channel with commas; from a line `normalize = "MEAN/STD"` in the
-    /// file net.onnx.toml beside the network net.onnx where absent
+    /// What the network of --init sees: (x - MEAN) / STD, with a number for each channel, comma-separated [default: the line `normalize =
+    /// "MEAN/STD"` of the file net.onnx.toml beside net.onnx]
     #[arg(long, value_name = "MEAN/STD", help_heading = "Recipe")]
     normalize: Option<Normalize>,
     /// Folder of the run [default: runs/RECIPE]
@@ -63,7 +63,7 @@ pub(super) struct Train {
     /// Continue the interrupted run in the same folder
     #[arg(long, help_heading = "Options")]
     resume: bool,
-    /// Print one line per epoch, also in a terminal, in place of the dashboard
+    /// Print one line per epoch instead of the dashboard
     #[arg(long, help_heading = "Options")]
     no_tui: bool,
     #[command(flatten)]

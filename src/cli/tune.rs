@@ -31,17 +31,17 @@ const SHIPPED: &str = "runs/models/personal";
 /// Who is learned where nobody is named: a person whom that model has not met.
 const PERSON: &str = "person:0";
 
-/// Tune a language model on texts of a user
+/// Tune a language model on a user's texts
 ///
-/// The weights of the model rest. Something small learns beside them: the embeddings of a few virtual tokens (prompt), keys and
-/// values of virtual tokens in every layer (prefix), products of low rank beside some layers (lora), or factors of some layers
-/// (ia3). Only that is written: OUT/checkpoint holds it in the layout of PEFT, beside what `crossburn evaluate OUT` needs.
+/// The weights of the model do not change. Something small learns beside them: embeddings of a few virtual tokens (prompt), keys and
+/// values of virtual tokens in every layer (prefix), products of low rank beside some layers (lora), or factors of some layers (ia3).
+/// Only this adapter is written. OUT/checkpoint holds it in the layout of PEFT, with what `crossburn evaluate OUT` needs.
 ///
-/// A line of the data is {"prompt": "...", "completion": "..."}, of which the completion is learned, or {"text": "..."}. Some
-/// lines are kept apart: to stop when they get no better, and to judge the result.
+/// A line of the data is {"prompt": "...", "completion": "..."}, of which the completion is learned, or {"text": "..."}, which is learned
+/// as a whole. Some lines are held back: training stops when it gets no better on them, and they judge the result.
 ///
 /// `crossburn train` does the same with the recipe that --print-config prints. With --set noise.kind=gaussian --set
-/// noise.sigma_rel_wmax=0.02 every step runs on another noisy chip of the model.
+/// noise.sigma_rel_wmax=0.02, every step runs on another noisy chip of the model.
 ///
 /// Example: crossburn tune prompt
 ///
@@ -52,12 +52,12 @@ const PERSON: &str = "person:0";
 pub(super) struct Tune {
     /// What learns
     method: TuneMethod,
-    /// The model: a folder with config.json, weights and tokenizer.json, the run of a decoder, a GGUF file, or a name at the
-    /// Hugging Face hub [default: the model of people that comes with the program, written to runs/models/personal]
+    /// The model: a folder with config.json, weights and tokenizer.json; the run of a decoder; a GGUF file; or a name at the Hugging Face
+    /// hub [default: a small model that comes with the program, written to runs/models/personal]
     #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Model")]
     model: Option<PathBuf>,
-    /// How the matrices of the model are held while they rest: with fewer bits the run takes less memory. Each layer is unpacked when it
-    /// computes. What a form cannot hold stays as the file has it
+    /// Format of the model's matrices in memory. With fewer bits the run takes less memory; each layer is unpacked when it computes. A
+    /// matrix that does not fit the format keeps that of its file
     #[arg(
         long,
         value_name = "FORM",
@@ -71,32 +71,31 @@ pub(super) struct Tune {
     /// Rank of lora [default: 8]
     #[arg(long, value_name = "N", help_heading = "Model")]
     rank: Option<usize>,
-    /// Texts to learn from: a JSONL file, or a source such as text:FILE (docs/recipes.md) [default: person:0, where no model is
-    /// named]
+    /// Texts to learn from: a JSONL file, or a source such as text:FILE (docs/recipes.md) [default: person:0, if --model is not given]
     #[arg(long, value_name = "FILE|SOURCE", help_heading = "Data")]
     data: Option<String>,
-    /// What the texts kept apart for the result judge it by: perplexity, rouge-1 or rouge-l (docs/tuning.md)
+    /// Judge the result by perplexity, rouge-1 or rouge-l (docs/tuning.md)
     #[arg(long, value_name = "METRIC", default_value_t = LanguageMetric::default(), help_heading = "Data")]
     metric: LanguageMetric,
-    /// Passes over the texts, at most [default: 30]
+    /// Passes over the texts at most [default: 30]
     #[arg(long, value_name = "N", help_heading = "Training")]
     epochs: Option<usize>,
-    /// Texts that are computed at once, and of a step where they are not accumulated [default: 8]
+    /// Texts in a batch [default: 8]
     #[arg(long, value_name = "N", help_heading = "Training")]
     batch: Option<usize>,
-    /// Batches of a step: as one batch of all their texts, in the memory of one [default: 1]
+    /// Batches in a step. Their gradients are added up, so a step learns from all their texts with the memory of one batch [default: 1]
     #[arg(long, value_name = "N", help_heading = "Training")]
     accumulate: Option<usize>,
-    /// Hold activations of one block at a time: less memory, and every block is computed twice
+    /// Keep the activations of one block at a time: less memory, but every block is computed twice
     #[arg(long, help_heading = "Training")]
     checkpoint_blocks: bool,
     /// Learning rate [default: prompt 0.03, prefix and ia3 0.01, lora 0.002]
     #[arg(long, value_name = "RATE", help_heading = "Training")]
     learning_rate: Option<f64>,
-    /// Stop when this many epochs bring no better perplexity on the texts kept apart [default: 5]
+    /// Stop after this many epochs without a better perplexity on the held-back texts [default: 5]
     #[arg(long, value_name = "N", help_heading = "Training")]
     patience: Option<usize>,
-    /// Seed of what learns, and of the order of texts
+    /// Seed of the adapter's initial values and of the order of texts
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Training")]
     seed: u64,
     /// Set a key of the recipe, such as noise.kind=gaussian; may be repeated
@@ -110,14 +109,14 @@ pub(super) struct Tune {
     /// Continue the interrupted run in the same folder
     #[arg(long, help_heading = "Options")]
     resume: bool,
-    /// Print one line per epoch, also in a terminal, in place of the dashboard
+    /// Print one line per epoch instead of the dashboard
     #[arg(long, help_heading = "Options")]
     no_tui: bool,
     #[command(flatten)]
     pub(super) run: RunArguments,
 }
 
-/// What learns beside a language model.
+/// The kinds of adapters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum TuneMethod {
     Prompt,
@@ -257,7 +256,7 @@ impl Tune {
         Ok(source)
     }
 
-    /// Where the model is.
+    /// The folder of the model.
     fn folder(&self) -> PathBuf {
         self.model.clone().unwrap_or_else(|| SHIPPED.into())
     }
@@ -274,7 +273,7 @@ impl Tune {
                 alpha,
                 targets: [AdapterTarget::Query, AdapterTarget::Value].into(),
             },
-            // Those of Liu et al. 2022, section 3.3.
+            // The layers of Liu et al. 2022, section 3.3.
             TuneMethod::Ia3 => AdapterKind::Ia3 {
                 outputs: [AdapterTarget::Key, AdapterTarget::Value].into(),
                 inputs: [AdapterTarget::Down].into(),
@@ -325,7 +324,7 @@ impl Tune {
     }
 }
 
-/// What the longest text of a recipe asks of memory.
+/// The memory that the longest text of a recipe needs.
 fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tuning> {
     let ModelConfig::Pretrained(PretrainedConfig {
         adapter: Some(adapter),
@@ -336,7 +335,7 @@ fn tuning(recipe: &Recipe, base: &BaseModel, corpora: [&Corpus; 2]) -> Result<Tu
         bail!("model.adapter is what tune learns: leave it as it is");
     };
     let sizes = base.config();
-    // What an adapter needs of a token and a block for its own gradient.
+    // Numbers that an adapter keeps of a token and a block for its own gradient.
     let (virtual_tokens, beside) = match &adapter.kind {
         AdapterKind::Prompt { tokens } | AdapterKind::Prefix { tokens } => (*tokens, 0),
         AdapterKind::Lora { .. } => (0, 2 * sizes.width + sizes.key_value_width()),

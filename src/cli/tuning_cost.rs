@@ -1,4 +1,4 @@
-//! What tuning takes: memory and time, estimated before it begins.
+//! Memory and time of a tuning, estimated before it begins.
 
 use std::time::Instant;
 
@@ -9,10 +9,10 @@ use crossburn_models::decoder::DecoderConfig;
 
 use super::memory::{available, shown};
 
-/// What a run takes beside what is counted: the program, its threads, texts, and pages that the allocator holds back.
+/// Memory that is not counted: the program, its threads, texts, and pages that the allocator holds back.
 const PROGRAM: u64 = 128 << 20;
 
-/// What tuning takes: the batch, and whether every step makes a chip of the weights.
+/// The cost of a tuning: the batch, and whether every step makes a chip of the weights.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tuning {
     /// Texts of a step.
@@ -21,7 +21,7 @@ pub(super) struct Tuning {
     pub(super) places: usize,
     /// Tokens that are predicted in a text, at most.
     pub(super) predicted: usize,
-    /// What an adapter keeps of a token in a block for its gradient, in numbers.
+    /// Numbers that an adapter keeps of a token in a block for its gradient.
     pub(super) beside: usize,
     /// Bytes of the weights as they are held.
     pub(super) weights: u64,

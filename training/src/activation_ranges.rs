@@ -10,15 +10,17 @@ use crossburn_models::Network;
 use crate::task::{Batch, Learn};
 use crate::{Batches, TrainingError};
 
-/// `network` whose ranges of activations are those of the items of `batches`, which are on its inner device. Nothing else of it moves:
-/// norms compute with their running statistics, weights as they are programmed, quantized by `weights`. No gradient is tracked.
+/// `network` with ranges of activations that are set on the items of `batches`, which are on its inner device. Nothing else
+/// changes: norms use their running statistics, and weights are quantized by `weights`, as they are programmed. No gradient
+/// is tracked.
 ///
 /// ```text
 /// range = Σ (items of a batch · largest activation in it) / Σ items of a batch
 /// ```
 ///
-/// The range of a layer depends on those before it. The first batch therefore passes several times before it counts, at most once for
-/// each range. Later batches see ranges that still move by their share. `None` where `after_batch`, which is told how many items count so far, asks for an end.
+/// The range of a layer depends on those before it. The first batch therefore passes several times before it counts, at most
+/// once for each range. Later batches move the ranges by their share. `after_batch` gets the number of items so far; if it
+/// asks for an end, the result is `None`.
 ///
 /// # Errors
 /// Those of [`quantize_weights`], and [`TrainingError::Device`].

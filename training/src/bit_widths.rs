@@ -1,4 +1,4 @@
-//! A width for every layer: what each costs, what it does to the loss, and which to take.
+//! A width for every layer: its size, its effect on the loss, and the choice.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,7 @@ pub struct WidthOption {
     pub bits: WeightBits,
     /// Bits that the weights take in the memory of an accelerator, with the index of those that remain: see [`Sparsity::stored`].
     pub size: u64,
-    /// By how much the loss rises where this layer alone has this width; below zero where it falls.
+    /// Rise of the loss if only this layer has this width; negative if the loss falls.
     pub rise: f64,
 }
 
@@ -196,7 +196,7 @@ struct Part {
 /// Parts of choices that are held of one layer; the choice is the best of all where no layer has more.
 const HELD: usize = 1 << 16;
 
-/// The first and the last layer have no fewer bits: networks suffer most there.
+/// Fewest bits of the first and the last layer, where networks suffer most.
 pub const LEAST_AT_ENDS: u8 = 4;
 
 /// The best choice of one option per layer within `budget`, as positions in [`LayerWidths::options`]; `None` where the budget is too

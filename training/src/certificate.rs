@@ -21,7 +21,7 @@ use crate::{TrainingError, WeightAttack};
 pub struct Certificate {
     /// Items that the clean network is right on.
     pub right: usize,
-    /// By how much the right answer of every item leads at least, in logits, roundings included; NaN where nothing is known.
+    /// The smallest lead of the right answer of every item, in logits, roundings included; NaN if nothing is known.
     pub margins: Vec<f64>,
 }
 
@@ -48,9 +48,9 @@ impl Certificate {
 pub struct LayerCertificate {
     /// Path of the weight.
     pub path: String,
-    /// Share of the items that are certified if this weight deviates and all others rest.
+    /// Share of certified items if only this weight deviates.
     pub alone: f64,
-    /// Share of the items that are certified if this weight rests and all others deviate.
+    /// Share of certified items if all weights except this one deviate.
     pub without: f64,
 }
 
@@ -112,7 +112,8 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
         Ok(certified as f64 / self.items() as f64)
     }
 
-    /// Where a certificate loosens: what is certified if one weight alone deviates, and if one alone rests, by path.
+    /// The share of certified items if one weight alone deviates, and if all others do, by path. It shows where a
+    /// certificate loses most.
     ///
     /// # Errors
     /// Those of [`certify`](Self::certify).

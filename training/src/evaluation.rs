@@ -26,7 +26,7 @@ pub struct Batches<T: Task> {
 }
 
 impl<T: Task> Batches<T> {
-    /// All items of `task`, `batch` at a time, or fewer where it has [a bound](Task::most_at_once).
+    /// All items of `task`, `batch` at a time, or fewer if the task has [a limit](Task::most_at_once).
     ///
     /// # Errors
     /// Those of [`Task::batch`].
@@ -87,7 +87,7 @@ impl<T: Task> Batches<T> {
         self.task.items()
     }
 
-    /// Refuses a network whose outputs these items cannot be judged by: one item passes through it.
+    /// Refuses a network whose outputs do not fit these items. One item passes through the network.
     ///
     /// # Errors
     /// Those of [`Learn::fits`].
@@ -104,8 +104,8 @@ impl<T: Task> Batches<T> {
         }
     }
 
-    /// The items at the positions `range` and their numbers in the task, in batches; a batch that lies only partly in it is
-    /// cut.
+    /// The items at the positions `range` and their numbers in the task, in batches. A batch that lies only partly in the
+    /// range is cut.
     fn range(&self, range: Range<usize>) -> impl Iterator<Item = (T::Batch, &[u64])> {
         let mut start = 0;
         let batches = self.batches.iter().zip(&self.numbers);
@@ -151,7 +151,7 @@ pub fn evaluate<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<f64
     batches.task.value(&tally(network, batches)?)
 }
 
-/// The tally of what `network` gives for all items of `batches`.
+/// The tally of the outputs of `network` for all items of `batches`.
 fn tally<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<T::Tally, TrainingError> {
     let task = &batches.task;
     let mut tally = [T::Tally::default()];
@@ -163,7 +163,7 @@ fn tally<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<T::Tally, 
     Ok(tally)
 }
 
-/// Hands what `network` gives for every batch to `judge`, with the numbers of its items in the task.
+/// Calls `judge` with the output of `network` for every batch, and the numbers of its items in the task.
 fn judged<N, T: Learn<N>>(
     network: &N,
     batches: &Batches<T>,
@@ -183,7 +183,7 @@ fn judged<N, T: Learn<N>>(
     Ok(())
 }
 
-/// Items at the positions `range` that `network` is right on.
+/// Number of items at the positions `range` that `network` gets right.
 fn hits<N, T: Learn<N>>(
     network: &N,
     batches: &Batches<T>,
@@ -237,7 +237,7 @@ pub struct Evaluation<N, T: Task> {
 }
 
 impl<N: Network, T: Learn<N>> Evaluation<N, T> {
-    /// `network` is taken to evaluation mode; `weights` says which of its weights lie on arrays and how they are quantized;
+    /// `network` is set to evaluation mode; `weights` says which of its weights lie on arrays and how they are quantized;
     /// `batches` must be on its inner device.
     pub fn new(network: &N, weights: impl Into<WeightPlan>, batches: Batches<T>) -> Self {
         Self {
@@ -250,8 +250,8 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
 
     /// The same evaluation with `chips` chips of a population side by side in one module
     /// ([`stack`](crossburn_hardware::layer::stack)), where network and task allow it ([`Network::STACKS`],
-    /// [`Learn::SIDE_BY_SIDE`]): for devices that one small network does not fill. The order of sums in a layer may differ, so metrics are those of single chips but
-    /// for items on the edge. On CPUs, leave it at one.
+    /// [`Learn::SIDE_BY_SIDE`]): for devices that a single small network does not fill. The order of sums in a layer may
+    /// differ, so metrics may differ from those of single chips by borderline items. On CPUs, leave it at one.
     #[must_use]
     pub fn side_by_side(self, chips: usize) -> Self {
         Self {
@@ -268,7 +268,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         evaluate(&self.quantized(), &self.batches)
     }
 
-    /// The metric without variation, and what the task shows beside it.
+    /// The metric without variation, and the further results that the task shows.
     ///
     /// # Errors
     /// See [`evaluate`].
@@ -315,8 +315,8 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         }
     }
 
-    /// The network, quantized as it was trained, on `hardware`, without the weights that stay digital. Ranges are set on the items of `calibration`: those of
-    /// converters take a pass through the arrays, which chips at weight fidelity do without.
+    /// The network, quantized as it was trained, on `hardware`, without the weights that stay digital. Ranges are set on the
+    /// items of `calibration`. Those of converters need a pass through the arrays, which is skipped for weight fidelity.
     ///
     /// # Errors
     /// [`TrainingError::Hardware`].
@@ -344,7 +344,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         })
     }
 
-    /// The metric of `network`, which may be anything that these items fit.
+    /// The metric of any `network` that these items fit.
     ///
     /// # Errors
     /// See [`evaluate`].
@@ -362,9 +362,9 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
 
     /// The metric of the chips `chips` of the population `seed`, in chip order, over all cores.
     ///
-    /// `on_chip` hears of every finished chip; setting `stop` ends the run after the chips in flight. Returns what is
-    /// finished and whether it was stopped. Where chips stand [side by side](Self::side_by_side), the cores
-    /// make them and the device judges them stack after stack.
+    /// `on_chip` is called for every finished chip. Setting `stop` ends the run once the chips in progress are finished.
+    /// Returns the finished chips, and whether the run was stopped. If chips are computed [side by
+    /// side](Self::side_by_side), the cores make them and the device judges one stack after the other.
     ///
     /// # Errors
     /// See [`evaluate`], those of the fab, and side by side those of [`stack`]: chips of array fidelity are single.
@@ -409,7 +409,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         tallies.iter().map(|tally| task.value(tally)).collect()
     }
 
-    /// Items of one chip among the positions `items` that it is right on.
+    /// Number of items at the positions `items` that one chip gets right.
     ///
     /// # Errors
     /// See [`evaluate`], those of the fab, and [`TrainingError::NotOffered`] of a task whose metric counts no such items.
@@ -441,8 +441,8 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         race.run(|chip, items| self.hits(fab, chip, items), observer, stop)
     }
 
-    /// The metric of the chip that deviates by `variation` at these draws, held for all items: for chips that no seed
-    /// alone would give.
+    /// The metric of the chip that deviates by `variation` with these draws, held for all items. This is for chips that no
+    /// seed alone gives.
     ///
     /// # Errors
     /// See [`evaluate`].
@@ -475,8 +475,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         simulation.run(metric, observer, stop)
     }
 
-    /// The direction from the weights as they are programmed to those of `chip`, a network as it computes, such as what a
-    /// worst-case search has found.
+    /// The direction from the programmed weights to those of `chip`, such as the result of a worst-case search.
     ///
     /// # Errors
     /// Those of [`Direction::between`].

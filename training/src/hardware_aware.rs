@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Method, Recipe, TrainingError};
 
-/// Every step programs a chip of this hardware, in place of a draw of `[noise]`.
+/// Every step programs a chip of this hardware instead of drawing one of `[noise]`.
 ///
 /// ```
 /// use crossburn_training::HardwareAware;
@@ -32,17 +32,17 @@ use crate::{Method, Recipe, TrainingError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HardwareAware {
-    /// Cells in place of those of the accelerator: the name of a device.
+    /// Name of a device whose cells replace those of the accelerator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell: Option<String>,
     /// Whether a step sees the weights that cells hold, or every product on its arrays.
     #[serde(default)]
     pub fidelity: Fidelity,
-    /// Times since programming. Every chip has one of them; without any, all have that of the accelerator.
+    /// Times since programming. Every chip has one of them; without any, all chips have that of the accelerator.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Second>,
-    /// Steps after which calibrated ranges of output converters are set anew, on up to 32 items of the step; they are at the start of
-    /// every epoch, too.
+    /// Steps after which calibrated ranges of output converters are set again, on up to 32 items of the step. They are also
+    /// set at the start of every epoch.
     #[serde(default = "ten")]
     pub ranges_every: usize,
     /// At array fidelity, the rate of Adam by which the full scale of every layer's inputs is learned, in parts of itself. With 0 it
@@ -61,7 +61,7 @@ fn thousandth() -> f64 {
     0.001
 }
 
-/// An accelerator by its name, or what a hardware file says.
+/// An accelerator by its name, or the content of a hardware file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum AcceleratorChoice {

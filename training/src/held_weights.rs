@@ -1,4 +1,4 @@
-//! What training holds of the weights while they move: which of them remain, and the scales of their grids.
+//! State about the weights during training: which of them remain, and the scales of their grids.
 
 use std::collections::BTreeMap;
 

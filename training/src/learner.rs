@@ -1,4 +1,4 @@
-//! A network that learns, and what one step of it is made of.
+//! A network that learns, and the parts of one step.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ pub(crate) struct Learned<Y> {
     pub(crate) tally: Y,
     /// How often every item went forward and backward.
     pub(crate) passes: u64,
-    /// Gradients of the logarithms of full scales of inputs, by path, of a step on a hardware that learns them.
+    /// Gradients of the logarithms of full scales of inputs, by path, if a hardware learns them.
     pub(crate) scales: BTreeMap<String, f64>,
     /// Gradients of the learned scales of weights, by path.
     pub(crate) weight_scales: BTreeMap<String, Vec<f64>>,

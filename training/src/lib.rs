@@ -1,10 +1,53 @@
-//! Data sets, noise-aware training, and the evaluation of populations of chips.
+//! How a network learns to survive variation, and how good its chips are.
 //!
-//! [`train`] runs a [`Recipe`] on a network: every step draws the deviation of one chip, the forward pass sees it, the
-//! gradient reaches the clean weights. [`Evaluation`] judges a trained network on manufactured chips, each held for the
-//! whole test set.
+//! [`train`] runs a [`Recipe`] on a network. Every step draws the deviation of one chip; the forward pass computes with it, and the gradient reaches the clean
+//! weights. [`Evaluation`] then judges the trained network on manufactured chips. Each chip keeps its deviation for the whole test set.
 //!
-//! Nothing here prints, picks a device or picks a seed: progress goes to a [`TrainingObserver`], the rest are arguments.
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use burn::tensor::Device;
+//! use crossburn_models::{MlpConfig, initialize};
+//! use crossburn_noise::{Distribution, Population, Variation};
+//! use crossburn_training::data::digits;
+//! use crossburn_training::{Batches, Classification, Evaluation, Recipe, Run, Silent, train};
+//!
+//! let device = Device::flex();
+//! let autodiff = device.clone().autodiff();
+//! let (learn, rest) = Classification::new(digits(1, 0, 800)).split_at(600);
+//! let (validation, test) = rest.split_at(100);
+//! let mut recipe = Recipe::own(1);
+//! recipe.training.epochs = 1;
+//! recipe.noise = Variation::from(Distribution::gaussian(0.1));
+//! let network = MlpConfig { widths: vec![784, 16, 10], bits: None }.init(&autodiff);
+//! let run = Run::new(&learn, &validation, &autodiff);
+//! let trained = train(initialize(network, 1), &recipe, &run, &mut Silent)?.network;
+//!
+//! let judged = Evaluation::new(&trained, None, Batches::new(&test, 100, &device)?);
+//! let (fab, stop) = (judged.varied(&recipe.noise), AtomicBool::new(false));
+//! let (chips, _) = judged.population(&fab, 7, 0..20, |_, _| {}, &stop)?;
+//! let population = Population::new(7, 0, chips.into_iter().map(|chip| chip.1).collect());
+//! println!("clean {}, KPP(5) {}", judged.clean()?, population.kpp(5.0)?);
+//! # assert_eq!(population.chips(), 20);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is here
+//!
+//! - [`data`]: readers of files, procedural sets that need no file, splits and normalization.
+//! - [`Task`] and [`Learn`]: loss and metric of classification, anomaly detection, arrhythmia detection, lesion detection, language modelling,
+//!   retrieval and face verification. A task of your own implements both.
+//! - [`Method`]: noise injection, TRICE, A-TRICE, adversarial weight perturbation, orthogonality, distillation.
+//! - [`HardwareAware`]: training whose every step computes on a programmed chip of a hardware.
+//! - [`WeightAttack`] and [`Certificate`]: the worst chip of a network within a bound, found and bounded.
+//! - [`mod@search`]: spaces of designs, and proposers that search them.
+//!
+//! # Limits
+//!
+//! Training runs in software: the crate does not simulate training on a chip. One process computes on one device. A metric that is not a sum over items, such as
+//! an area under a curve, has no race and no certificate.
+//!
+//! Nothing here prints, picks a device or picks a seed. Progress goes to a [`TrainingObserver`]; device and seed are arguments.
 #![warn(missing_docs)]
 
 mod activation_ranges;

@@ -12,21 +12,21 @@ pub struct EpochRecord {
     pub learning_rate: f64,
     /// Mean loss over the training items, under the training noise.
     pub train_loss: f64,
-    /// The metric over the training items, under the training noise; `None` where it is not defined on them.
+    /// The metric over the training items, under the training noise; `None` if it is not defined on them.
     pub train_metric: Option<f64>,
     /// The metric over the validation items without noise.
     pub validation: f64,
-    /// The metric over the validation items with a new chip per batch; `None` where training has no noise.
+    /// The metric over the validation items with a new chip per batch; `None` if training has no noise.
     pub validation_noisy: Option<f64>,
     /// Percentile of the metric over chips on the validation items, for a method that judges by it.
     pub validation_percentile: Option<f64>,
-    /// The training noise of this epoch, of the copy that stands for it where several train.
+    /// The training noise of this epoch. If several copies train, that of the copy which represents the epoch.
     pub noise: Variation,
 }
 
 /// Follows a training run and may stop it.
 ///
-/// All methods have empty defaults: implement what is of interest.
+/// All methods have empty defaults: implement those that you need.
 pub trait TrainingObserver {
     /// The run starts after `done` finished epochs out of `total`, with `items` per epoch, judged by `metric`.
     fn started(&mut self, _done: usize, _total: usize, _items: usize, _metric: &Metric) {}
@@ -36,7 +36,7 @@ pub trait TrainingObserver {
     fn epoch(&mut self, _record: &EpochRecord) {}
     /// The run has ended, complete or not.
     fn ended(&mut self) {}
-    /// Asked before every batch: `true` stops the run; what the last finished epoch left stays.
+    /// Called before every batch. `true` stops the run; the state of the last finished epoch is kept.
     fn should_stop(&self) -> bool {
         false
     }

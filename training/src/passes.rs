@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Passes {
-    /// Items forward and backward: what weights or adversaries learned from.
+    /// Items that passed forward and backward, for weights or adversaries.
     pub backward: u64,
-    /// Items forward only: what judged an epoch, refreshed running statistics, or taught.
+    /// Items that passed forward only: to judge an epoch, to refresh running statistics, or to teach.
     pub forward: u64,
 }

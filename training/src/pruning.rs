@@ -1,4 +1,4 @@
-//! What a recipe says of pruning: the pattern, and the way to it.
+//! Pruning in a recipe: the pattern, and the way to it.
 
 use crossburn_hardware::prune::PruningPattern;
 use crossburn_noise::PathPattern;

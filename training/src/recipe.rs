@@ -43,7 +43,7 @@ pub struct Recipe {
     /// Variation drawn at every training step.
     #[serde(default)]
     pub noise: Variation,
-    /// Hardware of which every training step programs a chip, in place of `noise`.
+    /// Hardware whose chips the training steps compute on, instead of `noise`. Every step programs a chip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<HardwareAware>,
 }
@@ -54,10 +54,10 @@ pub struct Recipe {
 pub struct DataConfig {
     /// Where samples come from, such as `digits` or `mnist:DIR`.
     pub source: DataSource,
-    /// Training samples, validation included; all that there are where absent.
+    /// Number of training samples, validation included; all samples if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<usize>,
-    /// How many of them, the last, are kept for choosing the best epoch.
+    /// Number of the last training samples, which are held back to choose the best epoch.
     #[serde(default = "thousand")]
     pub validation: usize,
     /// Test samples; all that there are where absent.
@@ -66,8 +66,8 @@ pub struct DataConfig {
 }
 
 impl DataConfig {
-    /// Test items of `source` where `asked` were asked for, or nothing was: as many as in training then, but a number that
-    /// the training had is no bound for other data.
+    /// Number of test items of `source`: `asked`, or by default as many as in training. For other data than those of the
+    /// training, the number of the training is no limit.
     pub fn test_amount(&self, source: &DataSource, asked: Option<usize>) -> Amount {
         match (asked, self.test) {
             (None, Some(test)) if *source != self.source => Amount::up_to(test),
@@ -88,8 +88,8 @@ fn is_one(number: &usize) -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Selection {
-    /// The best metric on the validation items with a new chip per batch (Yan et al., ICCAD 2023); without training noise
-    /// the best clean metric; with a method that searches, what its search goes by. The first of equals.
+    /// The best metric on the validation items, with a new chip per batch (Yan et al., ICCAD 2023). Without training noise,
+    /// the best clean metric; for a method that searches, the number that its search uses. Among equals, the first epoch.
     #[default]
     BestValidation,
     /// The last epoch.
@@ -115,14 +115,15 @@ pub struct TrainingConfig {
     pub epochs: usize,
     /// Items that are computed at once. A step takes `accumulate` such batches.
     pub batch: usize,
-    /// Batches of a step, whose gradients are added up: as one batch of all their items, with the activations of one.
+    /// Batches of a step. Their gradients are added up, as for one batch of all their items, but with the activations of a
+    /// single batch.
     #[serde(skip_serializing_if = "is_one")]
     pub accumulate: usize,
-    /// Whether activations are held of one block of a language model at a time, and computed again for the gradients.
+    /// Whether a language model keeps the activations of one block at a time, and computes them again for the gradients.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub checkpoint_blocks: bool,
-    /// Run or checkpoint whose weights training starts from; initial weights from the seed where absent. [`Recipe::started`] loads them,
-    /// [`train`](crate::train) itself does not.
+    /// Run or checkpoint whose weights training starts from; by default initial weights from the seed. [`Recipe::started`]
+    /// loads them, [`train`](crate::train) itself does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
     /// The optimizer.
@@ -133,17 +134,17 @@ pub struct TrainingConfig {
     pub augmentation: Augmentation,
     /// Which epoch is kept.
     pub selection: Selection,
-    /// Stop when this many epochs bring no better validation metric; never where absent.
+    /// Stop after this many epochs without a better validation metric; by default never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     /// What is programmed.
     pub deployment: Deployment,
-    /// After every step, weights on arrays are clipped to this many standard deviations of their output channel; not at all where
-    /// absent (Büchel et al., NeurIPS 2025: 2.5).
+    /// Clip weights on arrays after every step to this many standard deviations of their output channel; by default not at
+    /// all (Büchel et al., NeurIPS 2025: 2.5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
-    /// Passes over the training items, without noise and without moving a weight, that running statistics of batch norms
-    /// follow before deployment.
+    /// Passes over the training items before deployment that only update the running statistics of batch norms, without
+    /// noise.
     pub batch_norm_refresh: usize,
 }
 
@@ -168,9 +169,9 @@ impl Default for TrainingConfig {
 }
 
 impl Recipe {
-    /// The recipe of a network and data that a program brings itself, with every default: what [`train`](crate::train) takes
-    /// from it are seed, `model`, `arrays`, `quantization` and `pruning` (what is done with weights), `training`, `method`, `noise` and
-    /// `hardware`.
+    /// The recipe for a network and data of your own program, with every default. [`train`](crate::train) uses these parts
+    /// of it: seed, `model`, `arrays`, `quantization` and `pruning` (what is done with weights), `training`, `method`,
+    /// `noise` and `hardware`.
     ///
     /// ```
     /// use crossburn_noise::{Distribution, Variation};
@@ -203,12 +204,13 @@ impl Recipe {
         }
     }
 
-    /// Epochs that are trained in all: those of `training.epochs`, and more for a method that searches.
+    /// Total number of epochs: `training.epochs`, and more for a method that searches.
     pub fn epochs(&self) -> usize {
         self.method.epochs(self.training.epochs)
     }
 
-    /// Checks every value that does not need the samples, and that network, task and data fit, for which labels may be read.
+    /// Checks every value that does not depend on the samples. Also checks that network, task and data fit together, which
+    /// may read labels.
     ///
     /// # Errors
     /// The first bad key, its value and what it may be.
@@ -274,7 +276,7 @@ impl Recipe {
         self.method.check(self)
     }
 
-    /// Refuses weights that stay in their bytes where the recipe changes them.
+    /// Refuses a recipe that changes weights which stay in the bytes of their file.
     fn check_held(&self) -> Result<(), TrainingError> {
         let ModelConfig::Pretrained(model) = &self.model else {
             return Ok(());

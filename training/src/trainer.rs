@@ -28,7 +28,7 @@ use crate::{
     TrainingError, TrainingObserver, Trisection, evaluate,
 };
 
-/// Ranges of converters are set on so many items of a step at most.
+/// Most items of a step on which ranges of converters are set.
 const LOOK: usize = 32;
 /// The rate of a method's warm-up.
 const WARM_UP_RATE: f64 = 1e-3;
@@ -42,7 +42,7 @@ pub struct Run<'a, T> {
     pub validation: &'a T,
     /// The device, with autodiff.
     pub device: &'a Device,
-    /// Where the state for resuming is kept after every epoch; nowhere where absent.
+    /// Folder for the state after every epoch, from which a run resumes; `None` keeps no state.
     pub state: Option<&'a Path>,
     /// Continue from that state, if there is one.
     pub resume: bool,
@@ -66,7 +66,7 @@ impl<'a, T> Run<'a, T> {
 pub struct Trained<N> {
     /// The kept weights, in evaluation mode, as they are to be programmed.
     pub network: N,
-    /// Whether the weights are on their grids already, which were learned: they are not to be quantized again.
+    /// Whether the weights are already on learned grids, so that they must not be quantized again.
     pub programmed: bool,
     /// Full scales of the inputs of layers on arrays that were learned with these weights, by path: see [`HardwareAware`].
     pub input_scales: BTreeMap<String, f32>,
@@ -74,15 +74,15 @@ pub struct Trained<N> {
     pub curve: Vec<EpochRecord>,
     /// The kept epoch, from 1; 0 where no epoch finished.
     pub best_epoch: usize,
-    /// The training noise of the kept weights: that of the recipe, or what a search has found.
+    /// The training noise of the kept weights: that of the recipe, or the result of a search.
     pub noise: Variation,
-    /// What finished epochs have computed, and the refreshing of batch norms.
+    /// Number of items that passed in finished epochs, and in refreshing batch norms.
     pub passes: Passes,
-    /// `true` where an observer stopped the run before its end.
+    /// Whether an observer stopped the run before its end.
     pub interrupted: bool,
 }
 
-/// What a resumed run must know beyond weights and optimizers.
+/// Further state of a resumed run, beside weights and optimizers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Progress {
@@ -181,8 +181,8 @@ pub fn train<N: Network, T: Learn<N>>(
     })
 }
 
-/// The recipe of the run whose state is kept in the folder `state`; `None` where none is. A run can be refused by it before
-/// anything is loaded or written.
+/// The recipe of the run whose state is kept in the folder `state`, or `None` without a state. It serves to refuse a run
+/// before anything is loaded or written.
 ///
 /// # Errors
 /// A state that cannot be read, or that another version has written.
@@ -196,7 +196,7 @@ fn resting<N: Network>() -> Vec<PathPattern> {
     N::RESTS.iter().copied().map(PathPattern::new).collect()
 }
 
-/// Paths of the weights that `training.clip` bounds: those on arrays, but for what rests.
+/// Paths of the weights that `training.clip` clips: those on arrays, except frozen ones.
 fn clipped<N: Network>(network: &N, recipe: &Recipe) -> BTreeSet<String> {
     let mut selected = recipe.weights::<N>().placement().on_arrays(network);
     let resting = resting::<N>();
@@ -224,7 +224,7 @@ struct State<'a, N, T> {
     better: Better,
     /// The initial network, for a method that starts more than once.
     initial: N,
-    /// What steps compute on where the recipe has `[hardware]`.
+    /// Chips that steps compute on if the recipe has `[hardware]`.
     chips: Option<TrainingChips>,
     /// How weights are pruned and quantized in this epoch.
     weights: HeldWeights,
@@ -324,7 +324,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         })
     }
 
-    /// Runs the epochs that are left; `true` where the observer stopped it.
+    /// Runs the remaining epochs. Returns whether the observer stopped it.
     fn run(&mut self, observer: &mut dyn TrainingObserver) -> Result<bool, TrainingError> {
         let (recipe, run) = (self.recipe, self.run);
         let inner = run.device.clone().without_autodiff();
@@ -432,7 +432,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         )?)
     }
 
-    /// Whether the mask of a pruning rests in `epoch`: what it prunes is gone.
+    /// Whether the mask of a pruning rests in `epoch`, so that pruned weights are zero.
     fn mask_rests(&self, epoch: usize) -> bool {
         let pruning = self.recipe.pruning.as_ref();
         pruning.is_some_and(|pruning| pruning.rests(epoch, self.recipe.training.epochs))
@@ -444,7 +444,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         pruning.is_none_or(|pruning| pruning.is_reached(epoch, self.recipe.training.epochs))
     }
 
-    /// What decides which epoch is kept, oriented so that higher is better; lower than anything where an epoch is not to be.
+    /// The number that decides which epoch is kept, oriented so that higher is better. It is below every other number for an
+    /// epoch that must not be kept.
     fn judged(&self, record: &EpochRecord) -> f64 {
         if !self.may_be_kept(record.epoch) {
             return f64::NEG_INFINITY;
@@ -482,8 +483,8 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         epochs > 0 && waited.count() >= patience
     }
 
-    /// One pass of one copy over the training items; `None` where the observer stopped it. The copy then holds a part
-    /// of the epoch, but the kept state does not.
+    /// One pass of one copy over the training items; `None` if the observer stopped it. The copy then holds a part of the
+    /// epoch, but the kept state does not.
     fn pass(
         &mut self,
         epoch: usize,
@@ -603,8 +604,7 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         }))
     }
 
-    /// The metric on the validation items without noise, and, where there is noise or hardware, with a new chip of it per
-    /// batch.
+    /// The metric on the validation items without noise and, if there is noise or a hardware, with a new chip per batch.
     fn validate(
         &mut self,
         network: &N,

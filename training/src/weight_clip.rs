@@ -1,4 +1,4 @@
-//! Weights that are kept within a multiple of their spread while a network learns.
+//! Clips weights to a multiple of their spread while a network learns.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Gradients by the matrix weights of a network that otherwise rests.
+//! Gradients by the matrix weights of an otherwise frozen network.
 
 use std::collections::BTreeSet;
 

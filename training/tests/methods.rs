@@ -97,7 +97,7 @@ impl Classifier for Net {
     }
 }
 
-/// Stops behind an epoch.
+/// Stops after an epoch.
 struct StopBehind {
     epoch: usize,
     done: usize,

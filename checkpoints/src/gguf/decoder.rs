@@ -108,7 +108,7 @@ impl RopeScaling {
     fn rotary(&self) -> RotaryScaling {
         match self {
             Self::Linear { factor } => RotaryScaling::Linear { factor: *factor },
-            // What llama.cpp takes where a file says no more.
+            // The defaults of llama.cpp if a file has no further keys.
             Self::Yarn {
                 factor,
                 original_context,
@@ -187,7 +187,7 @@ impl TensorSource for GgufTensors<'_> {
 }
 
 impl<B: AsRef<[u8]>> GgufFile<B> {
-    /// What decoder the file holds, and the names of its tensors at Hugging Face.
+    /// The configuration of the decoder in the file, and the names of its tensors at Hugging Face.
     ///
     /// # Errors
     /// Those of [`GgufModel::read`], and [`CheckpointError::Model`] for hyperparameters that no decoder has.

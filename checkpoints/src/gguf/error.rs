@@ -1,4 +1,4 @@
-//! What can go wrong with a GGUF file.
+//! Errors of GGUF files.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub enum GgufError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The message of the operating system.
         cause: io::Error,
     },
 
@@ -31,7 +31,7 @@ pub enum GgufError {
     Version {
         /// The file.
         path: PathBuf,
-        /// What it is, in words.
+        /// The found kind, in words.
         found: String,
     },
 
@@ -40,7 +40,7 @@ pub enum GgufError {
     Cut {
         /// The file.
         path: PathBuf,
-        /// What is not there as a whole.
+        /// The part that is cut.
         part: String,
         /// Byte at which the part should end.
         needed: u128,
@@ -53,7 +53,7 @@ pub enum GgufError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         cause: String,
     },
 
@@ -119,9 +119,9 @@ pub enum GgufError {
         path: PathBuf,
         /// The key.
         key: String,
-        /// What the file says.
+        /// The value in the file.
         found: String,
-        /// What can be used.
+        /// The possible values.
         expected: String,
     },
 
@@ -130,7 +130,7 @@ pub enum GgufError {
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What kind of thing.
+        /// The kind of thing.
         what: &'static str,
         /// Its name in the file.
         found: String,

@@ -72,7 +72,7 @@ pub struct GgufModel {
     pub feed_forward_width: usize,
     /// Positions that the network was trained for.
     pub context_length: usize,
-    /// What is added to the mean square in a norm.
+    /// The number that is added to the mean square in a norm.
     pub norm_epsilon: f64,
     /// Whether the norms of the network, in their usual form, multiply by `1 + weight`. The weights in the file hold
     /// `1 + weight` then: to load them into such a norm, subtract 1.
@@ -90,9 +90,9 @@ pub struct GgufModel {
     /// Every so-many-th layer has no sliding window, the others have one: layer `i` is global where
     /// `(i + 1) % sliding_window_period == 0`.
     pub sliding_window_period: usize,
-    /// What queries are multiplied with.
+    /// The factor of queries.
     pub attention_scale: f64,
-    /// What embeddings are multiplied with.
+    /// The factor of embeddings.
     pub embedding_scale: f64,
     /// `c` in `c · tanh(logits / c)`.
     pub logit_soft_cap: Option<f64>,

@@ -105,7 +105,7 @@ impl<'a> NamedTensor<'a> {
     }
 }
 
-/// What a weight is for: its shape, and whether its rows are reordered.
+/// The use of a weight: its shape, and whether its rows are reordered.
 struct Weight {
     file: String,
     hugging_face: String,

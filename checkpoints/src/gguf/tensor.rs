@@ -11,7 +11,7 @@ pub struct Tensor<'a> {
     kind: WeightFormat,
     shape: &'a [usize],
     blocks: &'a [u8],
-    /// Where they lie in the file.
+    /// Their place in the file.
     range: Range<usize>,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Tensor<'a> {
         self.blocks
     }
 
-    /// Where the bytes of all rows lie in the file.
+    /// The place of all rows' bytes in the file.
     pub(super) fn range(&self) -> Range<usize> {
         self.range.clone()
     }

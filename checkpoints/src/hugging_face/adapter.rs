@@ -21,7 +21,7 @@ use crate::fill::fill;
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 
-/// Where a target lies in a block of the decoder and of the adapter.
+/// The place of a target in a block of the decoder and of the adapter.
 const PLACES: [(AdapterTarget, &str, &str); 7] = [
     (AdapterTarget::Query, "attention.query", "query"),
     (AdapterTarget::Key, "attention.key", "key"),
@@ -131,7 +131,7 @@ pub fn load_adapter(
     }
 }
 
-/// What an `adapter_config.json` says is learned.
+/// The kind of adapter in an `adapter_config.json`.
 fn read_kind(document: &Value, names: &DecoderNames) -> Result<AdapterKind, String> {
     let count = |key: &str| {
         let value = document.get(key).and_then(Value::as_u64);

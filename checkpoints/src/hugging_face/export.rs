@@ -13,7 +13,7 @@ use crate::atomic::Prepared;
 use crate::tokenizer::{FILE as TOKENIZER, SPECIAL};
 use crate::{CheckpointError, LanguageModel, Tokenizer, WEIGHTS_FILE};
 
-/// Where the settings of generation stand.
+/// The file with the settings of generation.
 const GENERATION: &str = "generation_config.json";
 
 /// Writes `model` to the folder `folder`, in the layout of the Hugging Face hub: configuration, weights as `float`, and tokenizer with

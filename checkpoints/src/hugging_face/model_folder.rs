@@ -12,7 +12,7 @@ use super::TensorFiles;
 use crate::fill::{HeldAs, Loaded, fill_held, held_bytes};
 use crate::{CheckpointError, Tokenizer};
 
-/// What the network is.
+/// The file with the network's configuration.
 pub(super) const CONFIG: &str = "config.json";
 
 /// A model in the folder layout of the Hugging Face hub.
@@ -50,7 +50,7 @@ impl ModelFolder {
         &self.path
     }
 
-    /// What `config.json` says.
+    /// The content of `config.json`.
     pub fn document(&self) -> &Value {
         &self.config
     }
@@ -62,7 +62,7 @@ impl ModelFolder {
         }
     }
 
-    /// What decoder this is, and the names of its tensors.
+    /// The configuration of this decoder, and the names of its tensors.
     ///
     /// # Errors
     /// [`CheckpointError::Model`].
@@ -134,7 +134,7 @@ impl ModelFolder {
         Ok(TensorFiles::open(&self.path)?.checksum())
     }
 
-    /// What encoder this is.
+    /// The configuration of this encoder.
     ///
     /// # Errors
     /// [`CheckpointError::Model`].

@@ -9,7 +9,7 @@ use crossburn_models::encoder::Encoder;
 use super::ModelFolder;
 use crate::{CheckpointError, Tokenizer};
 
-/// What makes vectors of texts that are close where the texts say the same: a network with its tokenizer, or hashed n-grams.
+/// Makes vectors of texts that are close if the texts mean the same: a network with its tokenizer, or hashed n-grams.
 #[derive(Debug)]
 pub struct SentenceEncoder(Kind);
 

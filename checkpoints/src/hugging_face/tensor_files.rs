@@ -28,7 +28,7 @@ pub struct TensorFiles {
     tensors: BTreeMap<String, Stored>,
 }
 
-/// Where a tensor lies.
+/// The place of a tensor.
 #[derive(Debug)]
 struct Stored {
     file: usize,

@@ -24,7 +24,7 @@ pub struct AcceleratorConfig {
     pub memory: Memory,
     /// Energy of single operations.
     pub energy: Energies,
-    /// What is always on.
+    /// Leakage: power that always flows.
     pub leakage: Leakage,
     /// Area of single parts.
     pub area: Areas,
@@ -68,13 +68,13 @@ pub enum Packing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lanes {
-    /// Of 8 bits.
+    /// Weights of 8 bits per cycle.
     pub bits_8: usize,
-    /// Of 4 bits.
+    /// Weights of 4 bits per cycle.
     pub bits_4: usize,
-    /// Of 2 bits.
+    /// Weights of 2 bits per cycle.
     pub bits_2: usize,
-    /// Of 1 bit.
+    /// Weights of 1 bit per cycle.
     pub bits_1: usize,
 }
 
@@ -106,7 +106,7 @@ pub struct Energies {
     pub sram_bit: Joule,
 }
 
-/// What is always on.
+/// Leakage: power that always flows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Leakage {

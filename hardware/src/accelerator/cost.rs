@@ -1,4 +1,4 @@
-//! What inferences cost on the accelerator: energy, time, average power and area.
+//! The cost of inferences on the accelerator: energy, time, average power and area.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::HardwareError;
 use crate::cost::limit::require_positive;
 use crate::units::{Joule, Second, SquareMillimetre, Watt};
 
-/// Energy of a layer for one inference, by cause. Leakage is that of the layer's own cycles.
+/// Energy of a layer for one inference, by cause. Leakage counts the cycles of this layer only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerEnergy {
@@ -25,11 +25,11 @@ pub struct LayerEnergy {
     pub rescale: Joule,
     /// Comparisons of pooling.
     pub pool: Joule,
-    /// What is always on, during the layer.
+    /// Leakage during the layer.
     pub leakage: Joule,
 }
 
-/// What one inference costs, and what one inference per period costs.
+/// The cost of one inference, and the average power with one inference per period.
 ///
 /// ```text
 /// E_l   = executed (e_mul b_w b_a / 64 + e_acc) + scratch pad reads e_spad + memory bits e_sram + rescales e_rescale + compares e_compare

@@ -1,4 +1,4 @@
-//! What happens on the accelerator during one inference, counted.
+//! Counts of what the accelerator does during one inference.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,14 +33,14 @@ pub struct LayerCounts {
     pub executed_macs: u64,
     /// Cycles of the convolution.
     pub cycles: u64,
-    /// Of these, cycles by which the busiest core element takes longer than if its weights were spread evenly over its
-    /// processing elements. Balanced sparsity has none.
+    /// The part of these cycles by which the busiest core element takes longer than if its weights were spread evenly over
+    /// its processing elements. Balanced sparsity has none.
     pub stall_cycles: u64,
     /// Cycles of pooling after the convolution: its windows on all mixed processing elements, a comparison per cycle.
     pub pool_cycles: u64,
     /// Processing elements times cycles of the convolution.
     pub element_cycles: u64,
-    /// Of these, the ones in which an element multiplies.
+    /// The part of these cycles in which an element multiplies.
     pub busy_cycles: u64,
     /// Codes that SPEs read from their scratch pads, one read for all processing elements of the SPE. As many are written to them.
     pub scratch_pad_reads: u64,
@@ -148,7 +148,7 @@ impl LayerCounts {
     }
 }
 
-/// What a block takes for one tile.
+/// The work of a block for one tile.
 struct Work {
     cycles: u64,
     stall_cycles: u64,

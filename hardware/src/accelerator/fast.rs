@@ -359,7 +359,7 @@ struct Pass<'a> {
     take: Take<'a>,
 }
 
-/// What becomes of the sums.
+/// How the sums become the output.
 enum Take<'a> {
     /// Codes of the next layer, or codes that are pooled.
     Codes(&'a mut Rows),

@@ -53,11 +53,11 @@ pub struct IntegerLayer {
     pub stride: usize,
     /// Zeros before and after the signal.
     pub padding: [usize; 2],
-    /// What becomes of the sums.
+    /// How the sums become the output.
     pub output: LayerOutput,
 }
 
-/// What becomes of the sums of a layer.
+/// How the sums of a layer are turned into its output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LayerOutput {
@@ -69,7 +69,7 @@ pub enum LayerOutput {
         exponent: i32,
         /// Per output.
         rescale: Vec<Rescale>,
-        /// Maximum over windows of codes; none where absent.
+        /// Maximum over windows of codes; without it, no pooling.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pool: Option<Pool>,
     },

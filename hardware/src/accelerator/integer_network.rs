@@ -8,7 +8,7 @@ use crate::HardwareError;
 use crate::cost::limit::require_count;
 use crate::quantize::require_finite;
 
-/// What a network takes: codes of a signal, row-major `[channels, length]`.
+/// The input of a network: codes of a signal, row-major `[channels, length]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignalFormat {
@@ -169,7 +169,7 @@ impl IntegerNetwork {
         })
     }
 
-    /// What the network takes.
+    /// The input of the network.
     pub fn signal(&self) -> SignalFormat {
         self.signal
     }
@@ -244,7 +244,7 @@ impl IntegerNetwork {
     }
 }
 
-/// What to do about a signal with a value that is not finite.
+/// Remedy for a signal with a value that is not finite.
 const REPAIR: &str = "leave the segment out, or repair it";
 
 /// The fields of a network before they are checked.

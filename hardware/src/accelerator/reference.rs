@@ -1,4 +1,4 @@
-//! The definition of what an integer network computes, in plain loops.
+//! The definition of an integer network, in plain loops.
 
 use super::{IntegerLayer, IntegerNetwork, LayerOutput, Pool};
 use crate::HardwareError;
@@ -47,7 +47,7 @@ fn convolve(layer: &IntegerLayer, codes: &[i32], steps: usize, positions: usize)
     sums
 }
 
-/// What becomes of the sums `[outputs, positions]` of a layer: codes, and of these the largest of each window.
+/// Turns the sums `[outputs, positions]` of a layer into codes, and takes the largest code of each window.
 pub(super) fn finished(layer: &IntegerLayer, sums: Vec<i32>, positions: usize) -> Vec<i32> {
     let LayerOutput::Activations {
         bits,

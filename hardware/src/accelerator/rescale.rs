@@ -69,7 +69,7 @@ impl Rescale {
         (i64::from(sum) * i64::from(self.multiplier) + self.round()) >> self.shift
     }
 
-    /// What is added before the shift.
+    /// The number that is added before the shift.
     pub(super) fn round(self) -> i64 {
         (1 << self.shift) >> 1
     }

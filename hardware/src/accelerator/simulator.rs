@@ -10,7 +10,7 @@ use super::reference::finished;
 use super::{AcceleratorConfig, IntegerLayer, IntegerNetwork, LayerCounts, WeightIndex};
 use crate::HardwareError;
 
-/// What the array does with absent weights.
+/// How the array treats absent weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Execution {

@@ -1,4 +1,4 @@
-//! What a layer takes in the memory of weights.
+//! The memory of a layer's weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::{IntegerLayer, LayerOutput, WeightIndex};
 /// Bits of a multiplier and of a shift.
 const RESCALE_BITS: u64 = 16 + 6;
 
-/// Bits of one layer in memory, by what they hold.
+/// Bits of one layer in memory, by purpose.
 ///
 /// ```
 /// # use crossburn_hardware::accelerator::{IntegerLayer, LayerOutput, Sparsity, WeightIndex};
@@ -28,14 +28,14 @@ pub struct StoredBits {
     pub form: WeightIndex,
     /// Weights themselves.
     pub weights: u64,
-    /// What says where they stood.
+    /// The index: where the kept weights stood.
     pub index: u64,
     /// Biases, and multipliers and shifts of the rescaling.
     pub parameters: u64,
 }
 
 impl IntegerLayer {
-    /// What the layer takes in its smallest form.
+    /// The bits of the layer in its smallest form.
     pub fn stored_bits(&self) -> StoredBits {
         let (all, kept) = (self.weights.len(), self.kept_weights());
         let (form, bits) = self.sparsity.stored(all, kept, self.weight_bits);

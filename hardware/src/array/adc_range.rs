@@ -80,13 +80,13 @@ impl AdcRange {
     }
 }
 
-/// What a range has to cover.
+/// The currents that a range must cover.
 pub(super) struct Span {
     /// Inputs of the fullest array.
     pub(super) rows: usize,
     /// Steps of a cell, and normalised conductance between `g_min` and `g_max`; `None` where a cell takes any conductance.
     pub(super) cell: Option<(u32, f32)>,
-    /// Steps of what is applied at a time.
+    /// Input steps that are applied at a time.
     pub(super) input_steps: u32,
     /// Whether currents can be negative.
     pub(super) signed: bool,

@@ -125,7 +125,7 @@ fn turned(
     out
 }
 
-/// What wires make of the arrays of one slice and row tile, `[inputs, lines]` in µS.
+/// The effective conductances of the arrays of one slice and row tile, wires included, `[inputs, lines]` in µS.
 fn solved(
     wires: &TileSolver<'_>,
     tiling: &Tiling,

@@ -199,7 +199,7 @@ impl WithSimd for Accumulate<'_> {
 impl Accumulate<'_> {
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, simd: S) {
-        // Of the groups of one pass.
+        // Tables of the groups of one pass.
         let mut tables = Tables([[[0.0; LINES]; ENTRIES]; GROUPS]);
         for (pass, places) in self.index.places.chunks_exact(self.index.sums).enumerate() {
             self.fill_tables::<S, V>(simd, pass, &mut tables);

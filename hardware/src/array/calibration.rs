@@ -9,8 +9,8 @@ use crate::HardwareError;
 const KEPT: u32 = 18;
 /// Mantissas of a bucket.
 const MANTISSAS: u32 = 1 << (KEPT - 9);
-/// Powers of two below the largest magnitude that have buckets of their own. What is smaller shares one bucket for each
-/// sign: it lies within 0.1 % of the largest magnitude.
+/// Powers of two below the largest magnitude that have buckets of their own. Smaller values share one bucket for each sign,
+/// because they lie within 0.1 % of the largest magnitude.
 const OCTAVES: u32 = 10;
 /// Buckets of a slice at most: those of both signs, the shared ones, and zero.
 const MOST: usize = 2 * (OCTAVES * MANTISSAS) as usize + 3;
@@ -155,7 +155,7 @@ impl CurrentProfile {
 /// How often a range is halved at most: a slice that never conducts does not need a range of zero width.
 const HALVINGS: f32 = 30.0;
 
-/// The bucket of zero. Its neighbours are those of what is too small for a bucket of its own.
+/// The bucket of zero. Its neighbours hold values that are too small for a bucket of their own.
 const ZERO: u32 = 1 << (KEPT - 1);
 
 impl SliceProfile {

@@ -10,14 +10,16 @@ use crate::csv_table::CsvTable;
 use crate::map::round;
 use crate::single::single;
 
-/// What the periphery of a column gives in place of an ideal code: its mean and its spread, new at every conversion.
+/// The code that the periphery of a column gives instead of each ideal code: its mean and its spread, drawn at every
+/// conversion.
 ///
 /// ```text
 /// code' = round(clip(mean[code] + std[code] ξ, 0, steps))
 /// ```
 ///
-/// Codes count from 0 at the lowest current of the range. In a range that reaches as far below zero as above it, with `codes =
-/// "symmetric"`, no current is the code in the middle. A table needs `codes = "full"` or `"symmetric"`. In TOML one of
+/// Codes count from 0 at the lowest current of the range. If the range reaches as far below zero as above it and `codes =
+/// "symmetric"`, the code in the middle stands for no current. A table needs `codes = "full"` or `"symmetric"`. In TOML one
+/// of
 ///
 /// ```toml
 /// circuit = { sigma_lsb = 0.5 }                         # the same spread at every code
@@ -45,7 +47,7 @@ pub enum Circuit {
     },
 }
 
-/// What a configuration says: one of three.
+/// The configuration: exactly one of three forms.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {

@@ -11,9 +11,9 @@ const TABLES_FROM: usize = 64;
 /// In which pieces a product is made: fixed for a matrix.
 #[derive(Clone, Debug)]
 pub(super) struct Pieces {
-    /// What full scale of a piece is, as a number of its codes.
+    /// Full scale of a piece, as a number of its codes.
     pub(super) levels: f32,
-    /// What the result of each piece counts; one piece is the whole input.
+    /// Factor of the result of each piece; one piece is the whole input.
     pub(super) factors: Vec<f32>,
     /// Bits of a piece.
     width: u32,
@@ -45,7 +45,7 @@ impl Pieces {
     }
 }
 
-/// What is multiplied with the cells.
+/// The factors of the cells.
 pub(super) enum Operands {
     /// One matrix of codes `[rows, inputs]` per piece.
     Codes(Vec<Scratch>),
@@ -59,10 +59,10 @@ pub(super) struct CodedInputs {
     pub(super) rows: usize,
     /// Sum of the codes of every row.
     pub(super) sums: Vec<f32>,
-    /// What is multiplied with the cells.
+    /// The factors of the cells.
     pub(super) operands: Operands,
-    /// What is multiplied with the variances of read noise, per piece, in codes squared; empty without noise, and with bits,
-    /// whose squares are the bits.
+    /// Factors of the variances of read noise, per piece, in codes squared. Empty without noise, and for bits, which are
+    /// their own squares.
     pub(super) squares: Vec<Vec<f32>>,
 }
 

@@ -31,7 +31,7 @@ pub struct ArrayConfig {
     /// Converter of the outputs; `None` reads currents exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adc: Option<Adc>,
-    /// What columns and converters really give for each code; `None` gives the code.
+    /// The codes that columns and converters really give for each code; `None` for ideal ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit: Option<Circuit>,
 }

@@ -14,11 +14,11 @@ pub(super) struct Convert<'a> {
     pub(super) width: usize,
     /// Normalised current of one unit of `currents`.
     pub(super) unit: f32,
-    /// What every conversion counts.
+    /// Factor of every conversion.
     pub(super) factors: &'a [f32],
     /// `None` reads exactly.
     pub(super) quantizer: Option<Quantizer>,
-    /// What is wrong with the converters, and the first line in it.
+    /// Errors of the converters, and the first line in them.
     pub(super) errors: Option<(&'a LineErrors, usize)>,
     /// `[rows, sum_stride]`, from `sum_offset` on.
     pub(super) sums: &'a mut [f32],
@@ -127,7 +127,7 @@ impl Convert<'_> {
 }
 
 impl Quantizer {
-    /// Where a current lies among the codes, inside the range.
+    /// The code of a current, inside the range.
     #[inline(always)]
     pub(super) fn place(&self, current: f32) -> f32 {
         bounded(current * self.inverse - self.first, 0.0, self.steps)

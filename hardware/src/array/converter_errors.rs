@@ -5,7 +5,7 @@ use crossburn_noise::ParameterDraws;
 use super::{Adc, OffsetSharing};
 use crate::map::Tiling;
 
-/// What is wrong with the converters of one bank of lines.
+/// Errors of the converters of one bank of lines.
 #[derive(Clone, Debug)]
 pub(super) struct LineErrors {
     /// Factor of the current, per line.

@@ -1,8 +1,8 @@
 //! The products of a matrix as tensor operations, for devices other than the host.
 //!
-//! Cells are those of the same [`ProgrammedMatrix`], read noise has the same draws, and the steps are those of the host. A device
-//! adds up sums in its own order. Where a current lies within that rounding of the middle between two codes, the device may read the
-//! other code.
+//! Cells are those of the same [`ProgrammedMatrix`], read noise has the same draws, and the steps are those of the host. A
+//! device adds up sums in its own order. If a current lies within that rounding of the middle between two codes, the device
+//! may read the other code.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use crossburn_kernels::normal_quantiles;
@@ -45,12 +45,12 @@ struct DeviceBank {
     inputs: (usize, usize),
     /// Relative to `g_max`, `[inputs, lines]`.
     cells: Tensor<2>,
-    /// Of read noise, relative to `g_max²`, `[inputs, lines]`.
+    /// Variances of read noise, relative to `g_max²`, `[inputs, lines]`.
     variances: Option<Tensor<2>>,
     errors: Option<DeviceErrors>,
 }
 
-/// What is wrong with the converters of a bank, `[1, lines]` each.
+/// Errors of the converters of a bank, `[1, lines]` each.
 #[derive(Clone, Debug)]
 struct DeviceErrors {
     gains: Tensor<2>,
@@ -59,7 +59,7 @@ struct DeviceErrors {
     weights: Vec<Tensor<2>>,
 }
 
-/// What columns give for each code.
+/// The codes that columns give for each code.
 #[derive(Clone, Debug)]
 enum DeviceCircuit {
     Even(f32),
@@ -173,7 +173,7 @@ fn device_errors(errors: &LineErrors, lines: usize, device: &Device) -> DeviceEr
 }
 
 impl DeviceMatrix {
-    /// What [`ProgrammedMatrix::multiply`] gives. `reads`, checked by the caller, number the rows.
+    /// The result of [`ProgrammedMatrix::multiply`]. `reads`, which the caller has checked, number the rows.
     ///
     /// # Shapes
     /// `[rows, inputs] → [rows, outputs]`.
@@ -248,7 +248,7 @@ impl DeviceMatrix {
         (relative * self.dac.levels() as f32).round()
     }
 
-    /// What is applied as one piece: the codes, or a slice of their bits with their sign.
+    /// One piece of the input: the codes, or a slice of their bits with their sign.
     fn digits(&self, codes: &Tensor<2>, piece: usize) -> Tensor<2> {
         if self.pieces.count() == 1 {
             return codes.clone();
@@ -257,7 +257,7 @@ impl DeviceMatrix {
         digit(&codes.clone().abs(), width, piece) * codes.clone().sign()
     }
 
-    /// What the variance of read noise grows with: every input slice is a read of its own.
+    /// Factors of the variance of read noise. Every input slice is a separate read.
     fn squares(&self, codes: &Tensor<2>, digits: &Tensor<2>) -> Tensor<2> {
         let (width, count) = self.dac.slices();
         if self.pieces.count() > 1 || count == 1 {

@@ -176,7 +176,7 @@ impl Product<'_> {
         }
     }
 
-    /// Where the draws of one conversion of a read start. Those of codes follow those of all currents.
+    /// The position of the first draw of one conversion of a read. Draws of codes follow the draws of all currents.
     fn block(&self, read: u64, conversion: usize) -> u64 {
         let kinds = 1 + usize::from(self.codes_scatter);
         let draws = kinds * self.banks.len() * self.pieces.count();

@@ -20,17 +20,17 @@ use super::{
 use crate::map::{MappedMatrix, Polarity, Slice, Tiling, WeightMatrix};
 use crate::{ConductanceRange, HardwareError};
 
-/// Rows of a batch that are worked on at a time.
+/// Rows of a batch in one block.
 const BLOCK_ROWS: usize = 128;
-/// Output lines that are worked on at a time: a multiple of a table of partial sums.
+/// Output lines in one block: a multiple of a table of partial sums.
 pub(super) const BANK_LINES: usize = 256;
 
-/// What else acts on a matrix; the default is nothing.
+/// Further effects on a matrix; none by default.
 #[derive(Clone, Copy, Default)]
 pub struct Effects<'a> {
-    /// What wires make of each array.
+    /// Solver of the wires of each array.
     pub wires: Option<&'a TileSolver<'a>>,
-    /// What the errors of the converters are drawn from.
+    /// Draws of the errors of the converters.
     pub converters: Option<&'a dyn ParameterDraws>,
     /// Standard deviation of read noise in µS, per plane and cell.
     pub read_sigma: Option<&'a [Vec<f32>]>,
@@ -72,7 +72,7 @@ pub struct ProgrammedMatrix {
     pub(super) offset: f32,
     /// Weight of one unit, per output.
     pub(super) scales: Vec<f32>,
-    /// What sums are multiplied with before the offset is subtracted, per output.
+    /// Factors of the sums before the offset is subtracted, per output.
     pub(super) corrections: Vec<f32>,
     pub(super) dac: Dac,
     pub(super) pieces: Pieces,
@@ -182,8 +182,8 @@ impl ProgrammedMatrix {
         }
     }
 
-    /// How inputs as their converter applies them grow with the logarithm of its full scale: by themselves where they are
-    /// clipped, and by their error of rounding where they are not.
+    /// The derivative of the converted inputs by the logarithm of the full scale: the converted input itself if it is
+    /// clipped, and its rounding error otherwise.
     ///
     /// # Source
     /// Esser et al., "Learned step size quantization", ICLR 2020, equation 3, times the full scale.
@@ -330,7 +330,7 @@ impl ProgrammedMatrix {
         Ok(out)
     }
 
-    /// The weights that the cells hold, wires included: what ideal converters would multiply with.
+    /// The weights that the cells hold, wires included, as ideal converters would see them.
     pub fn effective_weights(&self) -> WeightMatrix {
         let lines = self.lines;
         let mut values = vec![0.0; self.outputs * self.inputs];
@@ -414,7 +414,7 @@ impl ProgrammedMatrix {
         }
         let per_code = 1.0 / self.dac.levels() as f32;
         for (row, out) in out.chunks_exact_mut(self.outputs).enumerate() {
-            // Times zero where nothing is subtracted: a NaN among the inputs shows in the sum, and so in the results.
+            // The term is multiplied by zero rather than skipped, so that a NaN input still reaches the result.
             let offset = self.offset * (inputs.sums[row] * per_code);
             let blocks = sums.chunks(rows * BANK_LINES);
             let of_row = blocks.map(|sums| {
@@ -512,7 +512,7 @@ impl ProgrammedMatrix {
             match adc.range {
                 AdcRange::Max => Ok(Some(span.max())),
                 AdcRange::Granular => {
-                    // Not symmetric: of an odd number of steps one more lies above zero.
+                    // Not symmetric: if the number of steps is odd, one more lies above zero.
                     let steps = adc.steps(CurrentRange { lo: 0.0, hi: 1.0 });
                     span.granular(adc.bits, steps).map(Some)
                 }

@@ -22,7 +22,7 @@ pub struct Tile<'a> {
 }
 
 impl Tile<'_> {
-    /// What ideal wires make of it: `g_pos - g_neg`.
+    /// The effective conductances with ideal wires: `g_pos - g_neg`.
     pub fn ideal(&self) -> Vec<f32> {
         match self.g_neg {
             None => self.g_pos.to_vec(),

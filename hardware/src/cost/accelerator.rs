@@ -155,7 +155,7 @@ impl Accelerator {
         })
     }
 
-    /// Where every array of `layers` lies.
+    /// The place of every array of `layers`.
     ///
     /// # Errors
     /// As [`cost`](Self::cost), and [`HardwareError::Limit`] for more arrays than can be listed.
@@ -206,7 +206,7 @@ impl Accelerator {
     fn latency_per_position(&self) -> f64 {
         let array = self.config.array_cycle.get();
         let cycles = self.array.input_cycles() as f64;
-        // Of the columns of a pair only their difference is converted, if it is taken before the converter.
+        // If a pair is subtracted before the converter, only the difference of its columns is converted.
         let per_output = self.array.columns_per_output();
         let shared = self.config.adc.columns_per_adc * self.array.conversions_per_output();
         let conversion = shared.div_ceil(per_output) as f64 * self.adc.latency.get();

@@ -1,4 +1,4 @@
-//! What the cost model has to know of array, mapping and converters.
+//! The properties of array, mapping and converters that the cost model needs.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub enum Layout {
     /// Side by side: all columns of the layer fill arrays one after the other.
     #[default]
     Interleaved,
-    /// On arrays of their own, at the same place: every slice and sign fills arrays by itself.
+    /// On separate arrays, at the same place: every slice and sign has its own arrays.
     Separate,
 }
 
@@ -69,11 +69,11 @@ pub struct ArrayShape {
     pub columns: usize,
     /// Bits of a weight, sign included.
     pub weight_bits: u8,
-    /// Bits of a cell; the whole weight in one cell where absent.
+    /// Bits of a cell; without it, a cell holds the whole weight.
     pub slice_bits: Option<u8>,
     /// Devices per slice: 2 for a pair, 1 for an offset.
     pub devices_per_weight: u8,
-    /// Where a pair is subtracted; without meaning for one device.
+    /// Where a pair is subtracted; ignored for one device.
     pub subtraction: Subtraction,
     /// Where slices and signs lie.
     pub layout: Layout,

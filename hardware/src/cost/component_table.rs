@@ -6,7 +6,7 @@ use super::limit::{require_count, require_not_negative};
 use crate::HardwareError;
 use crate::units::{SquareMillimetre, Watt};
 
-/// What a component is, and so what its area follows when the array has another size than the table's.
+/// The kind of a component. It determines how the area scales if the array has another size than that of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ComponentKind {
@@ -46,7 +46,7 @@ pub struct Component {
     pub kind: ComponentKind,
     /// How many.
     pub count: usize,
-    /// Power of all of them at full use; unknown where absent.
+    /// Power of all of them at full use; unknown if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<Watt>,
     /// Area of all of them.

@@ -27,7 +27,7 @@ pub struct AdcConfig {
     pub read_voltage: Option<Volt>,
 }
 
-/// What reading an array costs, beside drivers and converters.
+/// The cost of reading an array, without drivers and converters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ArrayRead {
@@ -109,7 +109,7 @@ pub enum Schedule {
     Pipelined,
 }
 
-/// What an accelerator costs: the section `[cost]`.
+/// The cost of an accelerator: the section `[cost]`.
 ///
 /// ```
 /// use crossburn_hardware::cost::{AdcEstimator, CostConfig};
@@ -123,7 +123,7 @@ pub enum Schedule {
 pub struct CostConfig {
     /// Time of one array read with its drivers.
     pub array_cycle: Second,
-    /// Leakage per array with its periphery; none where absent.
+    /// Leakage per array with its periphery; none if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_power: Option<Watt>,
     /// How images follow each other.

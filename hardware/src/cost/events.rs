@@ -1,4 +1,4 @@
-//! What happens in the arrays of a layer during one image.
+//! Events in the arrays of a layer during one image.
 
 use serde::{Deserialize, Serialize};
 

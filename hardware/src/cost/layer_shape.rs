@@ -1,4 +1,4 @@
-//! What a layer asks of the arrays.
+//! The demands of a layer on the arrays.
 
 use serde::{Deserialize, Serialize};
 

@@ -11,9 +11,9 @@
 //! programming  cells × pulses × (pulse + verifying read)
 //! ```
 //!
-//! The events and their counts are those of [`Events`]. Converters whose pair is subtracted before them convert half the
-//! columns that they share. Whose converter figures are used changes a result by more than an order of magnitude, so a
-//! [`CostReport`] names the [`AdcEstimator`] and carries the [`AdcEstimates`] of all of them.
+//! [`Events`] counts the events. If pairs are subtracted before conversion, each converter serves half as many columns. The
+//! choice of the estimator for converters changes a result by more than an order of magnitude, so a [`CostReport`] names its
+//! [`AdcEstimator`] and also carries the [`AdcEstimates`] of all others.
 //!
 //! ```
 //! use crossburn_hardware::cost::{Accelerator, ArrayShape, CostConfig, LayerShape};
@@ -32,7 +32,7 @@
 //!
 //! # Left out
 //! Contention on bus and routers and the distance between tiles, memory outside the chip and links between chips, digital
-//! units behind the arrays (activation, pooling, normalisation: in ISAAC 0.3 % of a tile's power), control, clock and
+//! units after the arrays (activation, pooling, normalisation: in ISAAC 0.3 % of a tile's power), control, clock and
 //! supply losses, the time to fill a pipeline inside a layer, and layers in parallel branches, which count as if one
 //! followed the other.
 //!

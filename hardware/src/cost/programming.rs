@@ -1,4 +1,4 @@
-//! What writing the weights costs.
+//! The cost of writing the weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub struct ProgrammingConfig {
     pub cells_at_once: usize,
     /// Arrays that are written at once.
     pub arrays_at_once: usize,
-    /// Verification; one pulse per cell where absent.
+    /// Verification; without it, one pulse per cell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<VerifyCost>,
 }

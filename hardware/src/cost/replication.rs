@@ -31,7 +31,7 @@ impl Default for Replication {
     }
 }
 
-/// What balancing has to know of a layer.
+/// The properties of a layer that balancing needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stage {
     /// Arrays of one copy.

@@ -204,14 +204,14 @@ pub struct TotalCost {
 pub struct CostReport {
     /// Per layer, in the order given.
     pub layers: Vec<LayerCost>,
-    /// Of the network.
+    /// Cost of the whole network.
     pub total: TotalCost,
     /// For how long leakage was counted.
     pub schedule: Schedule,
     /// Whose converter figures were used.
     pub adc_estimator: AdcEstimator,
-    /// Those figures.
+    /// The figures of that estimator.
     pub adc: AdcEstimate,
-    /// What every estimator says about that converter.
+    /// The results of all estimators for that converter.
     pub adc_range: AdcEstimates,
 }

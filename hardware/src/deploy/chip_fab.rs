@@ -1,4 +1,4 @@
-//! What turns seeds into chips.
+//! Types that turn seeds into chips.
 
 use burn::module::Module;
 use crossburn_noise::{ChipDraws, ChipSeed, Variation};

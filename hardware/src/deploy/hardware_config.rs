@@ -53,7 +53,7 @@ use crate::{HardwareError, toml_problem};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HardwareConfig {
-    /// Where the cells of pairs lie; matters with wires only.
+    /// Where the cells of pairs lie; only used with wires.
     #[serde(default)]
     pub pair_arrangement: PairArrangement,
     /// The memory cell.
@@ -63,24 +63,24 @@ pub struct HardwareConfig {
     pub mapping: Mapping,
     /// Arrays and converters.
     pub array: ArrayConfig,
-    /// Resistance of the wires; none where absent.
+    /// Resistance of the wires; ideal if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wires: Option<Wires>,
-    /// Verified writes in place of the device's own error of programming.
+    /// Verified writes, which replace the device's own programming error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programming: Option<Verification>,
     /// How chips are used.
     #[serde(default)]
     pub operation: Operation,
-    /// What single layers do differently.
+    /// Settings of single layers.
     #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerOverride>,
-    /// What it costs.
+    /// Its cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostConfig>,
 }
 
-/// What one layer does differently.
+/// The settings of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerOverride {
@@ -95,17 +95,18 @@ pub struct LayerOverride {
     /// Other arrays and converters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub array: Option<ArrayConfig>,
-    /// Full scale of its inputs, in the units of the network, in place of what `operation.input_range` says.
+    /// Full scale of its inputs, in the units of the network. It replaces that of `operation.input_range`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_scale: Option<f32>,
-    /// The slices of its weights whose cells deviate from their targets, counted from 0, the lowest; all where absent, none where empty. No
-    /// real chip is like that: it shows what single layers and slices cost.
+    /// The slices of its weights whose cells deviate from their targets, counted from 0, the lowest. Without the key, all
+    /// slices deviate; with an empty list, none. No real chip is like this; the key shows which layers and slices cost most
+    /// accuracy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<Vec<usize>>,
 }
 
 impl LayerOverride {
-    /// A section for the layer at `path` that says nothing yet.
+    /// An empty section for the layer at `path`.
     pub(super) fn of(path: &str) -> Self {
         Self {
             path: path.to_string(),
@@ -118,7 +119,7 @@ impl LayerOverride {
     }
 }
 
-/// A device table, or the name of a preset with `faults` beside it.
+/// A device table, or the name of a preset, with `faults` if there are any.
 fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MemoryDevice, D::Error> {
     use serde::de::Error;
     let mut table = toml::Table::deserialize(deserializer)?;
@@ -278,7 +279,7 @@ impl Hardware {
         Self::from_toml(accelerator_text(name)?)
     }
 
-    /// What its file says.
+    /// The configuration in its file.
     pub fn config(&self) -> &HardwareConfig {
         &self.config
     }
@@ -298,8 +299,8 @@ impl Hardware {
         Self::try_from(config)
     }
 
-    /// The same hardware with the weights of `network` where `placement` says: those that it leaves digital are, whatever the
-    /// hardware says of them; an embedding that it puts on arrays lies there.
+    /// The same hardware with the weights of `network` placed by `placement`. It wins over the hardware: a weight that it
+    /// leaves digital is digital, and an embedding that it puts on arrays lies on arrays.
     ///
     /// # Errors
     /// [`HardwareError::Noise`] for a pattern that is about no weight, and what no longer fits together.
@@ -327,9 +328,8 @@ impl Hardware {
         Self::try_from(config)
     }
 
-    /// The same hardware where the inputs of the layers at the paths of `scales` have these full scales, in place of calibration. A
-    /// hardware with `operation.input_range = "fixed"`, a layer that is digital, and one whose full scale the description says stay as
-    /// they are.
+    /// The same hardware, with full scales of inputs by path instead of calibration. They do not change a hardware with
+    /// `operation.input_range = "fixed"`, a digital layer, or a layer whose description has a full scale.
     ///
     /// # Errors
     /// [`HardwareError::Limit`] for a full scale that is no finite number above zero.
@@ -354,12 +354,12 @@ impl Hardware {
         Self::try_from(config)
     }
 
-    /// What single layers do differently.
+    /// Settings of single layers.
     pub(crate) fn layer(&self, path: &str) -> Option<&LayerOverride> {
         self.config.layers.iter().find(|layer| layer.path == path)
     }
 
-    /// What it costs.
+    /// Its cost.
     ///
     /// # Errors
     /// [`HardwareError::Conflict`] without a section `[cost]` and for layers that differ from the others, and what the cost model refuses.
@@ -393,9 +393,9 @@ impl Hardware {
         }
     }
 
-    /// The arrays as the cost model sees them: slices and signs of an output side by side. Where they lie makes no
-    /// difference to what is computed, but for wires, which see slices on arrays of their own, and for unit columns, which
-    /// hold the zero of one slice: with them, every slice has arrays of its own here as well.
+    /// The arrays as the cost model sees them: slices and signs of an output lie side by side. This placement does not
+    /// change results, with two exceptions: wires, which treat slices as separate arrays, and unit columns, which hold the
+    /// zero of one slice. With unit columns, every slice therefore has its own arrays here as well.
     ///
     /// # Errors
     /// [`HardwareError::Conflict`] without converters, and for mappings whose cells the cost model does not count.

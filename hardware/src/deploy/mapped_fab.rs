@@ -20,7 +20,7 @@ use crate::units::Second;
 pub struct MappedFab<'a, M> {
     mapped: &'a MappedNetwork<M>,
     fidelity: Fidelity,
-    /// What is verified; everything where absent.
+    /// The weights that are verified; `None` for all.
     selection: Option<&'a Selection>,
 }
 
@@ -31,7 +31,7 @@ impl<M: Module + Sync> Fab<M> for MappedFab<'_, M> {
 }
 
 impl<'a, M: Module + Sync> MappedFab<'a, M> {
-    /// Chips of `mapped`, of which only what `selection` holds is verified.
+    /// Chips of `mapped`. Only the weights in `selection` are verified.
     pub(super) fn new(
         mapped: &'a MappedNetwork<M>,
         fidelity: Fidelity,
@@ -52,7 +52,7 @@ impl<'a, M: Module + Sync> MappedFab<'a, M> {
         self.make(None)
     }
 
-    /// What programming the chip of `seed` takes. Its cells are drawn once more for it, the same ones.
+    /// The effort of programming the chip of `seed`. Its cells are drawn again for this, with the same result.
     ///
     /// # Errors
     /// [`HardwareError::Conflict`] for a hardware without `[programming]`, whose device does not say how often it is

@@ -58,7 +58,7 @@ pub struct MappedNetwork<M> {
     pub(super) weights: BTreeMap<String, MappedWeight>,
 }
 
-/// What passes through a network have shown of its layers: how each is used, and the ranges of its converters.
+/// What a pass through a network has shown about its layers: the use of each layer, and the ranges of its converters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeenUse {
     /// In the order of their first use.
@@ -67,12 +67,12 @@ pub struct SeenUse {
     images: usize,
     /// Calibrated ranges by path and group, where converters ask for them.
     ranges: BTreeMap<String, Vec<Vec<CurrentRange>>>,
-    /// Full scales of inputs by path, in place of calibration.
+    /// Full scales of inputs by path, instead of calibration.
     scales: BTreeMap<String, f32>,
 }
 
 impl SeenUse {
-    /// The same with these full scales of inputs by path, in place of calibration.
+    /// The same with these full scales of inputs by path, instead of calibration.
     pub(super) fn with_scales(self, scales: BTreeMap<String, f32>) -> Self {
         Self { scales, ..self }
     }
@@ -90,10 +90,10 @@ pub(super) struct MappedWeight {
     pub(super) matrices: Vec<MappedMatrix>,
     /// How the layer lays out its weight.
     pub(super) layout: WeightLayout,
-    /// By what input channels are rescaled, where they are.
+    /// Factors of the input channels, if they are rescaled.
     pub(super) rescaling: Option<Arc<Rescaling>>,
     pub(super) array: ArrayConfig,
-    /// The slices whose cells deviate; all where absent.
+    /// The slices whose cells deviate; `None` for all.
     errors: Option<Vec<usize>>,
     /// Calibrated ranges per group, where the converters ask for them.
     pub(super) ranges: Vec<Vec<CurrentRange>>,
@@ -106,9 +106,9 @@ impl<M: Module + Sync> MappedNetwork<M> {
     /// layers share is programmed once: both read the same cells.
     ///
     /// `run` passes `images` images of calibration data through the network that it is given, to see how every layer is
-    /// used. Layers that are not called through [`crate::layer`] are seen by nobody: a convolution among them counts as one
-    /// matrix in which all groups lie, a transposed one has the groups that
-    /// [`WeightLayouts`](crossburn_noise::WeightLayouts) finds. They are refused at array fidelity.
+    /// used. Layers that are not called through [`crate::layer`] are not seen. A convolution among them counts as one matrix
+    /// with all groups; a transposed convolution has the groups that [`WeightLayouts`](crossburn_noise::WeightLayouts)
+    /// finds. They are refused at array fidelity.
     ///
     /// # Errors
     /// [`HardwareError`] for values that are not finite, weights that cannot be mapped, layers of the description that do not exist, no images, and
@@ -148,7 +148,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
         Self::map(network, hardware, &selected, seen)
     }
 
-    /// The same mapping of other weights: what `seen` tells of a pass takes the place of a pass of its own.
+    /// The same mapping of other weights. It needs no pass of its own, because `seen` holds the results of an earlier pass.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -198,7 +198,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
         })
     }
 
-    /// What its passes have shown, for [`Self::as_seen`].
+    /// The results of its passes, for [`Self::as_seen`].
     pub fn seen(&self) -> SeenUse {
         let weights = self.weights.iter();
         SeenUse {
@@ -275,7 +275,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
         }
     }
 
-    /// Chips of which only the weights of `selection` are verified and the others written once.
+    /// Chips on which only the weights of `selection` are verified; all others are written once.
     ///
     /// # Errors
     /// As [`Self::fab`], and [`HardwareError::Conflict`] for the selection of another network.
@@ -312,7 +312,7 @@ impl<M: Module + Sync> MappedNetwork<M> {
     }
 
     /// The same with the ranges of calibrated converters set from the currents that `run` causes in ideal cells; other
-    /// converters need none. Chips at weight fidelity have no currents and do without.
+    /// converters need none. Chips at weight fidelity have no currents and need no ranges.
     ///
     /// # Errors
     /// Those of the mapping, and [`HardwareError`] for data that causes no current.
@@ -502,7 +502,7 @@ impl MappedWeight {
         errors.is_none_or(|slices| slices.contains(&slice))
     }
 
-    /// Whether its converters ask for ranges that nobody has set.
+    /// Whether its converters need ranges that have not been set.
     pub(super) fn uncalibrated(&self) -> bool {
         percentile(&self.array).is_some() && self.ranges.is_empty()
     }

@@ -1,9 +1,9 @@
 //! From a network and the description of its hardware to chips.
 //!
-//! [`Hardware`] is one file: cells, mapping, arrays, wires, operation, cost. [`MappedNetwork`] is a network on it: which
-//! conductances its weights ask for, how its layers are used, how its converters are set; shared by all chips. A [`Fab`]
-//! turns seeds into chips. [`TrainingChips`] are those that training steps compute on. [`PostTraining`] quantizes a trained
-//! network by data.
+//! [`Hardware`] is one file: cells, mapping, arrays, wires, operation, cost. [`MappedNetwork`] is a network on it, shared by
+//! all chips: the conductances that its weights need, the use of its layers, and the ranges of its converters. A [`Fab`]
+//! turns seeds into chips. [`TrainingChips`] are the chips that training steps compute on. [`PostTraining`] quantizes a
+//! trained network by data.
 
 mod chip_fab;
 mod fidelity;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::DriftCompensation;
 use crate::units::Second;
 
-/// What full scale of the input converters stands for.
+/// The meaning of full scale of the input converters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InputRange {
@@ -32,15 +32,15 @@ pub struct Operation {
     pub after: Second,
     /// Digital scaling against drift; [`DriftCompensation`] says what its readouts see.
     pub drift_compensation: DriftCompensation,
-    /// Whether reads scatter; where absent they do if the device's do: anew from read to read at array fidelity, by what
-    /// a chip holds at its time at any.
+    /// Whether reads are noisy; by default, they are if the device has read noise. The fast part of the noise is drawn at
+    /// each read, at array fidelity. The slow part is held by a chip at its time, at both fidelities.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_noise: Option<bool>,
-    /// What full scale of an input stands for.
+    /// The meaning of full scale of an input.
     pub input_range: InputRange,
-    /// The exponent `a` of a rescaling of input channels, from 0 to 1: cells hold weights times
-    /// `s_j = max|x_j|^a / max|w_j|^(1 - a)` of their channel, and converters meet inputs over `s_j`, with the largest inputs on
-    /// calibration data (NORA, Hou et al., DATE 2025). None where absent.
+    /// The exponent `a` of a rescaling of input channels, from 0 to 1; by default there is none. Cells hold weights times
+    /// `s_j = max|x_j|^a / max|w_j|^(1 - a)` of their channel j, and inputs are divided by `s_j` before their converters.
+    /// The largest inputs are those of calibration data (NORA, Hou et al., DATE 2025).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rescale: Option<f64>,
 }

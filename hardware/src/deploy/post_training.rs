@@ -12,12 +12,12 @@ use crate::layer::OnArray;
 use crate::quantize::{InputMoments, Rounding, RoundingPlan};
 use crate::{HardwareError, WeightPlan};
 
-/// How a trained network is quantized, besides the widths of its weights.
+/// How a trained network is quantized, apart from the widths of its weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PostTraining {
     /// The way onto the grids.
     pub rounding: Rounding,
-    /// Inputs that share a grid, of every output on its own; where absent the granularity of the plan holds.
+    /// Number of inputs that share a grid, for each output; by default the granularity of the plan.
     pub group: Option<NonZeroUsize>,
 }
 
@@ -27,8 +27,8 @@ pub(super) type Watched = Arc<Mutex<Vec<InputMoments>>>;
 impl PostTraining {
     /// `network`, in evaluation mode, with its weights on the grids that `plan` gives them; those that it prunes are zero.
     ///
-    /// `run` passes calibration data through the network that it is given, where the rounding asks for it. Every layer is rounded
-    /// for the inputs that it has in the network as it was trained; 128 sequences or a few hundred images are usual. The
+    /// If the rounding needs calibration data, `run` passes them through the network that it is given; 128 sequences or a
+    /// few hundred images are usual. Every layer is rounded for the inputs that it has in the unquantized network. The
     /// moments of a layer take `8 inputs²` bytes until all are rounded.
     ///
     /// ```

@@ -39,7 +39,7 @@ pub struct Selection {
     weights: usize,
 }
 
-/// What programming a chip takes.
+/// The effort of programming a chip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Writes {
     /// Memory cells.

@@ -15,12 +15,12 @@ use crate::{
     HardwareError, WeightPlan, deviate_weights, programmed, quantize_weights, weight_scales,
 };
 
-/// Chips of one hardware for training steps: each is programmed from the weights as they are at its step, and gradients
-/// reach these weights straight through quantizer, cells and converters.
+/// Chips of one hardware for training steps. Each chip is programmed from the current weights, and gradients reach these
+/// weights straight through quantizer, cells and converters.
 ///
-/// The use of every layer and the ranges of its output converters are seen in a pass, by [`Self::look`], and hold until the next
-/// look. The full scale of its inputs is the largest input of the first look, and is learned from then on ([`Self::learn`]); a
-/// hardware with `operation.input_range = "fixed"` keeps its own.
+/// [`Self::look`] passes items through the network to find the use of every layer and the ranges of its output converters,
+/// which hold until the next look. The full scale of a layer's inputs is the largest input of the first look, and is learned
+/// from then on ([`Self::learn`]); a hardware with `operation.input_range = "fixed"` keeps its own.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ pub struct TrainingChips {
     scales: BTreeMap<String, LearnedScale>,
 }
 
-/// What a look has found.
+/// The result of a look.
 #[derive(Clone, Debug)]
 struct Seen {
     usage: SeenUse,
@@ -81,14 +81,14 @@ struct Seen {
 pub struct OnChip<M> {
     /// Computes as the chip; gradients reach its stored weights.
     pub network: M,
-    /// What takes the gradients of full scales, by path.
+    /// Tensors that receive the gradients of full scales, by path.
     scales: BTreeMap<String, Tensor<1>>,
-    /// What takes those of the scales of weights.
+    /// Tensors that receive the gradients of the scales of weights.
     weight_scales: BTreeMap<String, Tensor<1>>,
 }
 
 impl<M: Module> OnChip<M> {
-    /// A network whose step learns no full scale of inputs. It may learn [scales of weights](crate::weight_scales).
+    /// A network without learned full scales of inputs. It may learn [scales of weights](crate::weight_scales).
     pub fn without_scales(network: M) -> Self {
         Self::new(network, BTreeMap::new())
     }
@@ -301,7 +301,7 @@ impl TrainingChips {
             }
             Fidelity::Array => {
                 require_unattached(&network, &paths)?;
-                // Arrays hold what is quantized already; what stays digital is quantized as ever.
+                // Weights on arrays are quantized already; digital weights are quantized here.
                 let exact = |plan: WeightPlan, path: &String| {
                     plan.with_stored(PathPattern::new(path.as_str()))
                 };

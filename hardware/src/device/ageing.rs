@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::moments::{RawMoments, density};
 use super::programming::{PIECE, Programming, Shape, Spread};
 
-/// What a fixed time does to a cell.
+/// The change of a cell after a fixed time.
 pub trait Ageing: Sync {
     /// Whether the device has a time law at all.
     const EXISTS: bool = true;

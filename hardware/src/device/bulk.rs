@@ -10,7 +10,7 @@ use super::moments::RawMoments;
 use super::{ConductanceRange, IvCurve, programming, read_noise};
 use crate::HardwareError;
 
-/// What is asked of a law without knowing its type. Loops over cells are compiled for each law.
+/// The operations on a law, whatever its type. Loops over cells are compiled for each law.
 pub(super) trait Bulk: Debug + Send + Sync {
     fn range(&self) -> ConductanceRange;
 

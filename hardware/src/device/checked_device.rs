@@ -244,8 +244,8 @@ impl MemoryDevice {
         self.law.read_sigma(conductances, after.get().max(0.0))
     }
 
-    /// Standard deviation of what all reads of a cell at that time share, uS, from the conductances `after` a time: the
-    /// slow part of 1/f noise, which takes longer than 1 s. `None` where the device has none.
+    /// Standard deviation of the noise that all reads of a cell at that time share, in uS, from the conductances `after` a
+    /// time: the part of 1/f noise with periods above 1 s. `None` if the device has none.
     pub fn held_sigma(&self, conductances: &[f32], after: Second) -> Option<Vec<f32>> {
         self.law.held_sigma(conductances, after.get().max(0.0))
     }

@@ -1,5 +1,5 @@
-//! What the generic families share: an error that is stated as a standard deviation or as a full width, and a cell that
-//! scales it with its conductance.
+//! The common part of the generic families: an error that is given as a standard deviation or as a full width, and a cell
+//! that scales it with its conductance.
 
 use super::ConductanceRange;
 use super::ageing::NoAgeing;

@@ -1,4 +1,4 @@
-//! What a device family is to the rest of the module: one file each.
+//! The interface of a device family to the rest of the module. Each family is one file.
 
 use std::fmt::Debug;
 

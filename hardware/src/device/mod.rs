@@ -1,9 +1,10 @@
-//! Devices: how one memory cell misses its target.
+//! Devices: how far one memory cell misses its target.
 //!
-//! A [`DeviceConfig`] is what a configuration file says, a [`MemoryDevice`] its checked form. Every family is one file that holds
-//! its published law, the range that it was fitted on and its source, and refuses what lies outside. Four lifetimes are
-//! kept apart: an error of *programming* is drawn at every write, *ageing* (drift, relaxation) once per cell and write,
-//! the slow part of 1/f noise once per cell and time of reading, and *read noise* at every read. Faults come on top of any device; [`DriftCompensation`] is digital and comes after reading.
+//! A [`DeviceConfig`] is the content of a configuration file, and a [`MemoryDevice`] its checked form. Every family is one
+//! file with its published law, the range that it was fitted on, and its source. Values outside this range are refused.
+//! Effects have four lifetimes: a *programming* error is drawn at every write, *ageing* (drift, relaxation) once per cell
+//! and write, the slow part of 1/f noise once per cell and time of reading, and *read noise* at every read. Faults come on
+//! top of any device; [`DriftCompensation`] is digital and comes after reading.
 //!
 //! ```
 //! use crossburn_hardware::device::MemoryDevice;

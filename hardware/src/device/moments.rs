@@ -21,7 +21,7 @@ pub struct RawMoments {
 }
 
 impl RawMoments {
-    /// Those of a number that does not vary.
+    /// Mean and spread of a number that does not vary.
     pub fn certain(value: f64) -> Self {
         Self {
             mean: value,
@@ -37,7 +37,7 @@ impl RawMoments {
     }
 }
 
-/// What a cell can hold: values beyond are set to the bound.
+/// The range of a cell. Values beyond it are set to its bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
     /// Lowest conductance, uS.

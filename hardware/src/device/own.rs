@@ -55,7 +55,7 @@ pub struct OwnConfig {
     law: Option<Arc<dyn Bulk>>,
 }
 
-/// What a document says of a cell.
+/// A cell in a document.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Described {

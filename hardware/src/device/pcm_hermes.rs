@@ -72,7 +72,7 @@ impl TwoPart {
     }
 }
 
-/// What one and two devices differ in.
+/// The differences between one and two devices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Fit {
     g_max: f32,

@@ -37,7 +37,7 @@ pub trait Programming: Send + Sync {
         Shape::Normal
     }
 
-    /// What a cell can hold; no conductance below 0 by default.
+    /// The range of a cell; by default at 0 and above.
     fn bounds(&self) -> Bounds {
         Bounds::NOT_NEGATIVE
     }

@@ -11,7 +11,7 @@ pub trait ReadNoise: Sync {
     fn sigma(&self, conductance: f64) -> f64;
 }
 
-/// Of a device without read noise: there is no value of this type.
+/// For a device without read noise. This type has no values.
 #[derive(Clone, Copy, Debug)]
 pub enum NoReadNoise {}
 

@@ -26,8 +26,9 @@ use crate::HardwareError;
 
 macro_rules! registry {
     ($($(#[$doc:meta])* $name:literal $kind:ident($config:ident)),+ $(,)?) => {
-        /// What a device is, unchecked: in TOML the key `kind` names the family, beside its own keys; any other key is
-        /// refused. A [`MemoryDevice`](super::MemoryDevice) is the checked form, and has faults besides.
+        /// The unchecked description of a device. In TOML, the key `kind` names the family; the other keys are those of the
+        /// family, and unknown ones are refused. A [`MemoryDevice`](super::MemoryDevice) is the checked form, and may also
+        /// have faults.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", deny_unknown_fields)]
         pub enum DeviceConfig {

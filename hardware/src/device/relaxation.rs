@@ -4,9 +4,9 @@ use super::ageing::Ageing;
 use super::moments::{Bounds, RawMoments};
 use super::programming::Spread;
 
-/// What a fixed time adds.
+/// The change that a fixed time adds.
 pub(super) trait Added: Sync {
-    /// Shift of the mean and standard deviation of what is added, by target, uS.
+    /// Shift of the mean, and standard deviation, of the change, by target, in uS.
     fn added(&self, target: f64) -> Spread;
 
     fn bounds(&self) -> Bounds {

@@ -100,7 +100,7 @@ impl Programming for ReramCmo {
     }
 }
 
-/// What a time adds, the same for every target.
+/// The change that a time adds, the same for every target.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decay {
     bounds: Bounds,

@@ -103,7 +103,7 @@ impl Programming for ReramWan {
     }
 }
 
-/// What a time adds: σ is linear in the coefficients, so these are interpolated.
+/// The change that a time adds. σ is linear in the coefficients, so the coefficients are interpolated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Later {
     law: ReramWan,

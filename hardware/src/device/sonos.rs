@@ -122,7 +122,7 @@ impl Programming for Sonos {
     }
 }
 
-/// What a time adds.
+/// The change that a time adds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shifted {
     spread: (f64, f64),

@@ -1,4 +1,4 @@
-//! What a network computes with.
+//! The arithmetic that a network computes with.
 
 use burn::nn::conv::{Conv1d, Conv2d};
 use burn::nn::pool::MaxPool2d;

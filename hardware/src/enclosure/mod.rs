@@ -1,16 +1,16 @@
-//! Enclosures: all that a network can compute while its weights are anywhere in their boxes.
+//! Enclosures: all values that a network can compute while its weights are anywhere in their boxes.
 //!
-//! [`enclose_weights`] attaches to every matrix weight the box that its deviations leave
-//! ([`DeviationBounds`](crossburn_noise::worst_case::DeviationBounds)). An [`Interval`] holds, for each value of a signal, two
-//! ends between which the value lies whatever the deviation. A network that declares its computation once, over any
-//! [`Arithmetic`], computes with [`Tensors`] as ever and with [`Intervals`] to enclose itself.
+//! [`enclose_weights`] attaches to every matrix weight the box of its admissible deviations
+//! ([`DeviationBounds`](crossburn_noise::worst_case::DeviationBounds)). An [`Interval`] holds two ends for each value of a
+//! signal; the value lies between them, whatever the deviation. A network that declares its computation once, over any
+//! [`Arithmetic`], computes its outputs with [`Tensors`], and their enclosure with [`Intervals`].
 //!
-//! What is guaranteed: let `w` be any weights in their boxes. Then every value that the network computes with `w` *in `f32`,
+//! This is guaranteed: let `w` be any weights in their boxes. Then every value that the network computes with `w` *in `f32`,
 //! roundings included, in whatever order it adds*, lies between its two ends. [`Interval::margins`] says by how much the
 //! right class leads at least: an image whose margin is above zero cannot be flipped.
 //!
-//! What is not: that the ends are reached. Every value is enclosed on its own, as if each image, and each neuron, had a
-//! deviation of its own.
+//! It is not guaranteed that the ends are reached. Every value is enclosed separately, as if each image and each neuron had
+//! its own deviation.
 //!
 //! # Products
 //! A product of an input between `c - r` and `c + r` with weights between `W - R` and `W + R` costs three products of the

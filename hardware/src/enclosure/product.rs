@@ -18,7 +18,8 @@ pub(super) const UNDERFLOW: f64 = 7.888609052210118e-31;
 /// Radii from here on say nothing: below it no sum overflows on the way.
 pub(super) const ENDLESS: f32 = (1u64 << 60) as f32;
 
-/// What the magnitudes of inputs and bias add to a radius: the error of the network's sum and of the middle.
+/// The part of a radius that comes from rounding: the error of the network's sum and of the middle, from the magnitudes of
+/// inputs and bias.
 pub(super) fn slack(rounding: &Rounding) -> f32 {
     let factor = rounding.factor(AROUND);
     up((2.0 * factor + 16.0 * UNIT) * (1.0 + 8.0 * factor))
@@ -105,7 +106,7 @@ where
         up(1.0 + 8.0 * self.rounding.factor(AROUND) + 32.0 * UNIT)
     }
 
-    /// What the boxes of the weights do to inputs of magnitude `inputs`; `None` where there is nothing.
+    /// The radius that the boxes of the weights add for inputs of magnitude `inputs`; `None` if they add nothing.
     fn of_boxes(&self, inputs: Tensor<D>) -> Option<Tensor<D>> {
         let shape = self.weight.dims();
         let grow = self.grow();

@@ -58,7 +58,7 @@ pub(super) fn effective(network: &WireNetwork, conductances: &[f32]) -> Vec<f32>
     effective
 }
 
-/// What blocks are built from.
+/// The data that blocks are built from.
 struct Array<'a> {
     network: &'a WireNetwork,
     conductances: &'a [f32],
@@ -283,7 +283,7 @@ fn join(
     let mut v = Mat::zeros(shared, n);
     add_product(v.as_mut(), minus_z.as_ref(), j.as_ref().get(.., m..), 1.0);
 
-    // What the shared lines pass on: Aᵀ j to the first part, Bᵀ v to the second.
+    // The shared lines pass Aᵀ j on to the first part, and Bᵀ v to the second.
     let mut joined = Mat::zeros(m + n, m + n);
     copy_kept(first, &kept_first, &mut joined, 0);
     copy_kept(second, &kept_second, &mut joined, m);

@@ -1,8 +1,8 @@
-//! Wire resistance: what an array computes where its lines are no perfect conductors.
+//! Wire resistance: what an array computes if its lines are not perfect conductors.
 //!
 //! [`WireNetwork`] is the exact linear network of one array; [`WireNetwork::effective`] turns programmed conductances into
-//! the matrix that the array computes with, once per chip. [`NodalSolver`] gives the same by another algorithm, and the
-//! potentials at every cell.
+//! the matrix that the array computes with, once per chip. [`NodalSolver`] gives the same result by another algorithm, and
+//! the potential at every cell.
 //!
 //! # Cost
 //! The effective matrix is extracted once per programmed array; products with it are ordinary ones. Arrays are independent:
@@ -20,9 +20,10 @@
 //! elimination of row after row, dense Cholesky              9.8     164    1304
 //! ```
 //!
-//! The last is not kept: O(n⁴) where blocks take O(n³). Within the joins, computing lower halves only and leaves of 6 or 8
-//! cells instead of 4 changed nothing that could be told from noise. Iterations that relax line after line, or conjugate
-//! gradients with lines as preconditioner, were not tried: with n right-hand sides, every iteration passes n³ values.
+//! The last one is not in the code: it takes O(n⁴), and joining blocks O(n³). Within the joins, computing lower halves only,
+//! and leaves of 6 or 8 cells instead of 4, made no measurable difference. Iterations that relax line after line, or
+//! conjugate gradients with lines as preconditioner, were not tried: with n right-hand sides, every iteration passes n³
+//! values.
 mod blocks;
 mod network;
 mod nodal;

@@ -39,7 +39,7 @@ pub struct NodalSolver {
     pattern: Option<Pattern>,
 }
 
-/// Where a cell or a wire ends.
+/// The end of a cell or a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Node {
     /// An unknown potential.
@@ -296,7 +296,7 @@ impl NodalFactor<'_> {
 }
 
 impl NodalSolver {
-    /// Gathers what is known at every cell; the current into ground is that of the cells of the line.
+    /// Collects the solution at every cell. The current of a line into ground is the sum over its cells.
     fn solution(&self, inputs: &[f64], potentials: &[f64], cell_currents: &[f64]) -> NodalSolution {
         let at = |side: usize| {
             self.cells

@@ -100,8 +100,8 @@ impl Geometry {
         out
     }
 
-    /// Where in an image the inputs of every position of `group` lie: the number of an element, from 1, by channel, depth, height
-    /// and width, or 0 for the padding. In the order of [`Self::patches`].
+    /// The places in an image of the inputs of every position of `group`: the number of an element, from 1, by channel,
+    /// depth, height and width, or 0 for the padding. In the order of [`Self::patches`].
     pub(crate) fn places(&self, group: usize) -> Vec<i32> {
         let elements = self.channels * self.size.iter().product::<usize>();
         let numbers: Vec<i32> = (1..=elements as i32).collect();
@@ -220,7 +220,7 @@ impl Geometry {
         }
     }
 
-    /// What the output position `at` of a transposed convolution meets along an axis.
+    /// The inputs and taps that contribute to the output position `at` of a transposed convolution, along an axis.
     fn met(&self, axis: usize, at: usize) -> Vec<Met> {
         let end = at + self.padding[axis].0;
         let of = |tap: usize| {
@@ -242,7 +242,7 @@ fn pairs<'a, T>(slow: &'a [T], fast: &'a [T]) -> impl Iterator<Item = (&'a T, &'
 /// Taps inside the input.
 struct Taps {
     taps: Range<usize>,
-    /// Where in the input the first of them lies.
+    /// The place of the first of them in the input.
     first: usize,
 }
 

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What `pass` gives, whose products on arrays know that it is about `images`: their numbers in the data set, in the order of
-/// the batch.
+/// The result of `pass`. During the pass, products on arrays know the numbers `images` of the items in the data set, in the
+/// order of the batch.
 ///
 /// Read noise of an image is then a function of the chip and of the number, in whatever order and batches images come. The
 /// first dimension of a layer's input must be that of the images, or a multiple of it. A pass that is not wrapped reads on

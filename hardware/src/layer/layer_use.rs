@@ -1,4 +1,4 @@
-//! What a pass through a network asks of one weight.
+//! The use of one weight in a pass through a network.
 
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub struct LayerUse {
 }
 
 impl LayerUse {
-    /// What the layer at `path` does to `x`, a batch of images.
+    /// The use of the layer at `path` for `x`, a batch of images.
     pub(crate) fn of(path: &str, geometry: &Geometry, batch: usize, x: &[f32]) -> Self {
         let (input_low, input_high) = x.iter().fold((0.0f32, 0.0f32), |(low, high), x| {
             (low.min(*x), high.max(*x))

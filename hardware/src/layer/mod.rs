@@ -1,11 +1,10 @@
-//! Layers that run on arrays where one is attached to their weight, and as ever where none is.
+//! Layers that compute on arrays if arrays are attached to their weight.
 //!
 //! [`linear`], [`conv1d`], [`conv2d`], [`conv3d`], [`conv_transpose1d`], [`conv_transpose2d`] and [`conv_transpose3d`] take
-//! Burn's layers. They look for an [`OnArray`] at the layer's weight: with one, inputs go through the whole path of the
-//! hardware (patches, converters, partial sums); without one, they are the functions of the same name in
-//! `crossburn_kernels` where it has one, as [`conv2d_relu`] is, or the layers themselves. Bias, norms and activations are
-//! digital in any case. The weights of several chips may lie in one layer: [`stack`]. [`about_items`] tells arrays whose
-//! reads a pass is.
+//! Burn's layers. They look for an [`OnArray`] at the layer's weight. If there is one, inputs go through the whole path of
+//! the hardware (patches, converters, partial sums). Otherwise, the function of the same name in `crossburn_kernels`
+//! computes the layer, or Burn's layer if there is no such function. Biases, norms and activations are always digital.
+//! [`stack`] puts the weights of several chips into one layer. [`about_items`] tells arrays which items a pass reads.
 
 mod convolution;
 mod geometry;

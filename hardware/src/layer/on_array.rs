@@ -1,4 +1,4 @@
-//! What is attached to a weight that lies on arrays.
+//! The arrays that are attached to a weight.
 
 use std::cell::LazyCell;
 use std::ops::Range;
@@ -70,13 +70,13 @@ struct Arrays {
     matrices: Vec<ProgrammedMatrix>,
     /// How the layer lays out its weight.
     layout: WeightLayout,
-    /// By what input channels are rescaled, where they are.
+    /// Factors of the input channels, if they are rescaled.
     rescaling: Option<Arc<Rescaling>>,
     /// Streams of read noise, one per group, where reads scatter.
     reads: Option<Vec<Philox>>,
     /// Which reads the next product is.
     turn: Mutex<Turn>,
-    /// What the device holds that has multiplied last.
+    /// The tensors of the device that multiplied last.
     on_device: Mutex<Option<OnDevice>>,
 }
 
@@ -495,7 +495,7 @@ impl Arrays {
         let numbers = self.numbers(batch, positions);
         let (matrices, places) = self.held_by(device, geometry);
         let elements = geometry.channels * geometry.size.iter().product::<usize>();
-        // What padding takes stands first.
+        // The value for padding comes first.
         let zeros = Tensor::zeros([batch, 1], device);
         let padded: Tensor<2> = Tensor::cat(vec![zeros, x.reshape([batch, elements])], 1);
         let (inputs, of_group) = (geometry.inputs(), self.of_group());

@@ -1,7 +1,7 @@
 //! Chips of one network side by side in one module, so that a device is asked once for all of them.
 //!
 //! A GPU finishes a layer of one small chip before it is busy. Stacked, the outputs of a layer are those of all chips, chip
-//! after chip: the first layer reads the images once for all of them, a convolution behind it runs in as many groups, a
+//! after chip: the first layer reads the images once for all of them, a convolution after it runs in as many groups, a
 //! linear layer as a batch of products. What a chip computes does not change, but the order of its sums may. CPUs have
 //! better: a chip for each core.
 

@@ -23,7 +23,7 @@ pub struct Plane {
     pub polarity: Polarity,
 }
 
-/// What one slice counts.
+/// The factor of one slice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slice {
     /// Weight of the full conductance range, in units of the scale.
@@ -32,7 +32,7 @@ pub struct Slice {
     pub steps: Option<u32>,
 }
 
-/// What makes single cells signed.
+/// How single cells represent signs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reference {
     /// Nothing: pairs are signed.
@@ -61,14 +61,14 @@ pub struct MappedMatrix {
     pub inputs: usize,
     /// Slice by slice, the positive plane before the negative one.
     pub planes: Vec<Plane>,
-    /// What the slices count.
+    /// The factors of the slices.
     pub slices: Vec<Slice>,
-    /// What makes single cells signed.
+    /// How single cells represent signs.
     pub reference: Reference,
     /// Weight of one unit, per output.
     pub scales: Vec<f32>,
-    /// What the sum of cells is multiplied with before the reference is subtracted, per output: 1, but where drift is
-    /// compensated and the reference has not drifted.
+    /// Factor of the sum of cells before the reference is subtracted, per output. It is 1, unless drift is compensated and
+    /// the reference has not drifted.
     pub corrections: Vec<f32>,
     /// The range of the cells.
     pub range: ConductanceRange,
@@ -154,8 +154,8 @@ impl MappedMatrix {
         self.less(conductances, self.digital_offset())
     }
 
-    /// What exact converters deliver for each input alone, in units of the weights: as [`Self::read_back`], but with nothing
-    /// subtracted digitally that is no current.
+    /// The result of exact converters for each input alone, in units of the weights: like [`Self::read_back`], but only
+    /// currents are subtracted.
     ///
     /// # Errors
     /// [`HardwareError::Limit`] for another number of planes or cells.
@@ -211,7 +211,8 @@ impl MappedMatrix {
         }
     }
 
-    /// What is subtracted digitally per unit of input, in units of the scale: the offset, and `g_min` of every slice.
+    /// The number that is subtracted digitally per unit of input, in units of the scale: the offset, and `g_min` of every
+    /// slice.
     pub(crate) fn digital_offset(&self) -> f32 {
         let Reference::Digital(offset) = self.reference else {
             return 0.0;

@@ -8,7 +8,7 @@ use super::integers::Cells;
 use super::{MappedMatrix, Scheme, WeightMatrix};
 use crate::{ConductanceRange, HardwareError, WeightBits};
 
-/// A [`Granularity`] as mappings write it: what a tensor is to others is a matrix here, and a channel an output.
+/// A [`Granularity`] as mappings write it: `per-matrix` for a tensor, `per-output` for a channel.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Granularity")]
 enum Written {
@@ -46,7 +46,7 @@ pub struct Mapping {
     /// How cells are signed.
     #[serde(default)]
     pub scheme: Scheme,
-    /// Width of a weight, sign included: two bits at least, since a signed integer has a level for zero.
+    /// Width of a weight, sign included: at least two bits, because a signed integer has a level for zero.
     #[serde(deserialize_with = "read_with_zero")]
     pub weight_bits: WeightBits,
     /// Bits of one cell, 1 to 4; `None` puts the whole integer on one.
@@ -58,13 +58,13 @@ pub struct Mapping {
     /// Levels that a cell can be programmed to, `g_min` and `g_max` among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell_levels: Option<u32>,
-    /// Whether the largest integer stands for the largest magnitude of the matrix, or for that of each output, whose results are then
-    /// scaled apart.
+    /// Whether the largest integer stands for the largest magnitude of the matrix, or for that of each output. Outputs are
+    /// then scaled separately.
     #[serde(default, with = "Written")]
     pub scale: Granularity,
 }
 
-/// Refuses a width whose integers have none for zero.
+/// Refuses a width whose integers have no zero.
 fn with_zero(bits: WeightBits) -> Result<WeightBits, HardwareError> {
     match bits.is_sign() {
         true => Err(HardwareError::limit(
@@ -102,7 +102,7 @@ impl Mapping {
         }
     }
 
-    /// The conductances that `weights` ask for.
+    /// The conductances for `weights`.
     ///
     /// Weights are rounded to integers, ties to even: `W = round(w (2^(bits-1) - 1) / max|w|)`.
     ///

@@ -1,11 +1,11 @@
-//! From weights to the conductances that a memory should be programmed to, and back.
+//! From weights to the target conductances of a memory, and back.
 //!
 //! ```text
 //! w[o, i] = scale[o] (Σ_s F_s v_s[o, i] - offset)         v_s = (g_pos - g_neg) / (g_max - g_min), or (g - g_min) / ..
 //! ```
 //!
 //! A [`Mapping`] rounds weights to integers and spreads them over *planes* of cells: one per slice and polarity. Every
-//! [`Scheme`] is the sum above with its own factors `F_s` and its own way to be signed:
+//! [`Scheme`] is the sum above with its own factors `F_s` and its own representation of signs:
 //!
 //! | scheme | cells per weight and slice | sign |
 //! |---|---|---|

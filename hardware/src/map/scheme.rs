@@ -23,7 +23,7 @@ pub enum Scheme {
     UnitColumn,
     /// Several one-sided pairs of different weight: `scheme = { significance-pairs = { significances = [1.0, 4.0] } }`.
     SignificancePairs {
-        /// What each pair counts, positive, in any order.
+        /// The positive factor of each pair, in any order.
         significances: Vec<f32>,
     },
 }
@@ -34,7 +34,7 @@ impl Scheme {
         !matches!(self, Self::DigitalOffset | Self::UnitColumn)
     }
 
-    /// Where a new scheme is registered.
+    /// New schemes are registered here.
     pub(super) fn map(
         &self,
         mapping: &Mapping,

@@ -93,13 +93,13 @@ impl Digits {
     /// Digit `slice` of `integer` as a fraction of the largest digit.
     #[inline(always)]
     pub(super) fn fraction(&self, integer: i32, slice: usize) -> f32 {
-        // Digits behind the last bit of an integer are zero.
+        // Digits after the last bit of an integer are zero.
         let shift = (self.width * slice as u32).min(31);
         let digit = (integer as u32 >> shift) & self.largest();
         digit as i32 as f32 / self.largest() as i32 as f32
     }
 
-    /// What the slices count, in units of the integer.
+    /// The factors of the slices, in units of the integer.
     pub(super) fn slices(&self) -> Vec<Slice> {
         self.range()
             .map(|slice| Slice {

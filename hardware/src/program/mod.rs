@@ -1,8 +1,9 @@
-//! Writing cells: how often a cell is pulsed until it holds its target, and how far from it it stays.
+//! Writing cells: the number of pulses until a cell holds its target, and the remaining error.
 //!
-//! [`WriteVerify`] draws a cell anew until it is close enough and [`IncrementalWriteVerify`] corrects it step by step: a
-//! [`Verification`] is either. [`SelectiveWriteVerify`] spends the pulses on the weights that matter. All accept a cell by
-//! the same rule, [`Acceptance`], and give a [`Programmed`] array with its cost in pulses and reads. A draw is a function of the index of its cell and of the pulse: no number of threads changes it.
+//! [`WriteVerify`] draws a cell anew until it is close enough. [`IncrementalWriteVerify`] corrects it step by step. A
+//! [`Verification`] is one of these two. [`SelectiveWriteVerify`] spends pulses only on the weights that matter most. All
+//! accept a cell by the same rule, [`Acceptance`], and give a [`Programmed`] array with its cost in pulses and reads. A draw
+//! is a function of the index of its cell and of the pulse: no number of threads changes it.
 //!
 //! ```
 //! use crossburn_hardware::device::ConductanceRange;

@@ -1,4 +1,4 @@
-//! What programming leaves behind, and what it costs.
+//! The result of programming, and its cost.
 
 use crossburn_kernels::normal_quantiles;
 use crossburn_noise::ParameterDraws;
@@ -15,9 +15,9 @@ use crate::units::Joule;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PulseEnergy {
-    /// Of one write pulse.
+    /// Energy of one write pulse.
     pub pulse: Joule,
-    /// Of one read that verifies.
+    /// Energy of one verifying read.
     pub read: Joule,
 }
 
@@ -52,7 +52,7 @@ impl Programmed {
     }
 }
 
-/// What one cell went through.
+/// The pulses and reads of one cell.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Cell {
     pub(super) conductance: f32,

@@ -45,7 +45,7 @@ pub enum PruningPattern {
 }
 
 impl PruningPattern {
-    /// What an accelerator in integers is told of the weights that remain: groups of sizes that it knows, or nothing about their places.
+    /// The sparsity that an accelerator in integers sees: groups, if it knows their size, and otherwise unstructured.
     pub fn sparsity(&self) -> Sparsity {
         match *self {
             Self::Balanced { keep, of } if (2..=Sparsity::LARGEST_GROUP).contains(&of) => {

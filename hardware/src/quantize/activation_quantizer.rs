@@ -13,8 +13,8 @@ use super::WeightBits;
 /// always:     y = round(min(max(x, 0), range) / step) * step,  step = range / (2^bits - 1)
 /// ```
 ///
-/// The gradient is that of the clipping: one inside the range, zero outside it. A range of zero gives zeros. Evaluation never moves the range, so a
-/// chip is judged with the ADC range that training left behind.
+/// The gradient is that of the clipping: one inside the range, zero outside it. A range of zero gives zeros. Evaluation
+/// never moves the range, so a chip is judged with the ADC range that training ended with.
 ///
 /// # Shapes
 /// Any shape, kept.
@@ -30,8 +30,8 @@ pub struct ActivationQuantizer {
 }
 
 impl ActivationQuantizer {
-    /// Where the range of a layer that is dead stops: steps of this range are normal numbers at every width, and one that comes to
-    /// life again is at its own range within as many batches as any other.
+    /// The smallest range, at which that of a dead layer stops. Its steps are normal numbers at every width, and a layer
+    /// that becomes active again reaches its own range as fast as any other.
     pub const LEAST_RANGE: f64 = 1e-30;
     /// The part of its range that the moving average keeps in a step.
     pub const MOMENTUM: f64 = 0.9;

@@ -32,7 +32,7 @@ pub fn fold_batch_norm1d(conv: Conv1d, norm: BatchNorm) -> (Conv1d, BatchNorm) {
     (conv, fold.neutral(norm))
 }
 
-/// What a norm does to channel c: `x -> factor_c (x - mean_c) + beta_c`.
+/// The effect of a norm on channel c: `x -> factor_c (x - mean_c) + beta_c`.
 struct Fold {
     factor: Tensor<1>,
     mean: Tensor<1>,

@@ -21,7 +21,7 @@ pub enum Calibration {
         /// Above 50, at most 100.
         percent: f64,
     },
-    /// Of 1 %, 2 %, … 100 % of the whole range, the one with the smallest squared error.
+    /// The scale with the smallest squared error among 1 %, 2 %, … 100 % of the whole range.
     Mse {},
     /// The range of [`Mse`](Self::Mse) as training begins, which training then moves down the gradient of the loss (Esser et al.,
     /// "Learned step size quantization", ICLR 2020).

@@ -157,7 +157,7 @@ pub(crate) fn require_finite(
     }
 }
 
-/// What to do about a weight that is not finite.
+/// Remedy for a weight that is not finite.
 const REPAIR: &str = "train again, or repair the checkpoint";
 
 #[cfg(test)]

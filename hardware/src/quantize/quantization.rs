@@ -1,4 +1,4 @@
-//! What a quantizer is asked for.
+//! The settings of a quantizer.
 
 use crossburn_noise::{Granularity, WeightShape};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct Quantization {
     /// Whether the grid is centred on zero.
     #[serde(default)]
     pub symmetry: Symmetry,
-    /// What shares a grid.
+    /// Which weights share a grid.
     #[serde(default)]
     pub granularity: Granularity,
     /// How the range is chosen.

@@ -87,7 +87,7 @@ pub struct InputMoments {
 }
 
 impl InputMoments {
-    /// Those of no inputs, for a matrix of `inputs` columns.
+    /// The moments of no inputs, for a matrix of `inputs` columns.
     pub fn new(inputs: usize) -> Self {
         Self {
             rows: 0,
@@ -254,7 +254,7 @@ impl RoundingPlan {
                     .collect();
                 grid = self.grid(&values);
             }
-            // What a pruned weight cannot make good, those after it can.
+            // A pruned weight cannot correct the error; later weights can.
             if !(self.pruned && row[at] == 0.0) {
                 row[at] = grid.quantize(left[at] as f32);
             }

@@ -39,11 +39,11 @@ struct Block {
     /// µS per plane, `[columns, inputs]`.
     cells: Vec<Vec<f32>>,
     matrix: ProgrammedMatrix,
-    /// Where reads scatter.
+    /// Draws of read noise, if reads are noisy.
     reads: Option<Philox>,
 }
 
-/// What all arrays of a scale are made from.
+/// The common settings of all arrays of a scale.
 pub(super) struct Making<'a> {
     pub(super) programmer: Programmer<'a>,
     pub(super) scale: usize,
@@ -51,7 +51,7 @@ pub(super) struct Making<'a> {
     pub(super) slots: &'a [Slot],
     /// Which slots were written or erased.
     pub(super) changed: &'a [bool],
-    /// What was written.
+    /// The written pieces.
     pub(super) pieces: &'a [Piece],
 }
 

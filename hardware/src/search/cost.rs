@@ -1,4 +1,4 @@
-//! What storing and asking take.
+//! The cost of storing and of asking.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +8,10 @@ use crate::cost::{CostReport, LayerShape, ProgrammingCost, Replication, Schedule
 use crate::deploy::{Hardware, Writes};
 use crate::units::{Joule, Second, SquareMillimetre};
 
-/// What a store takes, by the cost model of its hardware ([`crate::cost`]).
+/// The cost of a store, by the cost model of its hardware ([`crate::cost`]).
 ///
-/// The arrays of all scales take a query at once, so that the slowest counts. Left out is what comes after the arrays: the
-/// weighted sum over scales and the choice of the best.
+/// The arrays of all scales take a query at the same time, so the slowest one counts. The work after the arrays is left out:
+/// the weighted sum over scales and the choice of the best.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreCost {
@@ -36,7 +36,7 @@ pub struct StoreCost {
 }
 
 impl VectorStore {
-    /// What this store takes.
+    /// The cost of this store.
     ///
     /// # Errors
     /// [`HardwareError::Conflict`] for a hardware without a section `[cost]` and for an empty store without a capacity; what the

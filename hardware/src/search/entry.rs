@@ -1,4 +1,4 @@
-//! What is stored, and what a search finds.
+//! Entries of a store, and the results of a search.
 
 use std::fmt;
 

@@ -7,7 +7,7 @@ pub(super) struct Integers {
 }
 
 impl Integers {
-    /// Those of `bits` bits, from 2 to 16.
+    /// Integers of `bits` bits, from 2 to 16.
     pub(super) fn of_bits(bits: u8) -> Self {
         Self {
             level: ((1u32 << (bits - 1)) - 1) as f32,

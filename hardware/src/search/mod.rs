@@ -1,8 +1,8 @@
-//! Vectors that are stored in arrays and searched there.
+//! Vectors that are stored and searched in arrays.
 //!
-//! A [`VectorStore`] holds vectors as integers, one entry per output line of the arrays. A chip of it, a
-//! [`ProgrammedStore`], holds the numbers that its cells ended at; one draw holds for all queries. A search applies a query to
-//! all arrays at once and takes the best scores digitally:
+//! A [`VectorStore`] holds vectors as integers, one entry per output line of the arrays. A [`ProgrammedStore`] is a chip of
+//! the store. It holds the numbers of its programmed cells; one draw serves all queries. A search applies a query to all
+//! arrays at once and takes the best scores digitally:
 //!
 //! ```text
 //! code    W = round(v L / full scale),  L = 2^(bits-1) - 1                              of every stored number

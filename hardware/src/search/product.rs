@@ -26,7 +26,7 @@ pub(super) struct Part<'a> {
     pub(super) numbers: Numbers<'a>,
     /// Numbers of a slot.
     pub(super) inputs: usize,
-    /// What one integer stands for.
+    /// The value of the integer 1.
     pub(super) unit: f32,
     /// Weight in the score.
     pub(super) weight: f32,
@@ -41,12 +41,12 @@ pub(super) struct Part<'a> {
 pub(super) enum Numbers<'a> {
     /// The integers themselves.
     Codes(&'a [i8]),
-    /// What cells hold.
+    /// The numbers that cells hold.
     Held(&'a [f32]),
 }
 
 impl<'a> Numbers<'a> {
-    /// Those at `places`; integers are written to `memory` as numbers.
+    /// The numbers at `places`. Integers are written to `memory` as numbers.
     fn at(self, places: Range<usize>, memory: &'a mut Vec<f32>) -> &'a [f32] {
         match self {
             Self::Held(numbers) => &numbers[places],
@@ -99,7 +99,7 @@ pub(super) fn search(
     }
 }
 
-/// What one integer of an inner product counts in the score, per scale and query: `w u_stored u_query / Σ w`.
+/// The factor of an inner product of integers in the score, per scale and query: `w u_stored u_query / Σ w`.
 pub(super) struct Factors(Vec<Vec<f64>>);
 
 impl Factors {

@@ -57,7 +57,7 @@ pub struct ProgrammedStore {
     writes: Writes,
 }
 
-/// What the cells of one scale hold.
+/// The numbers that the cells of one scale hold.
 #[derive(Clone, Debug)]
 struct HeldCopies {
     pool: usize,
@@ -204,7 +204,7 @@ impl ProgrammedStore {
         Ok(numbers.iter().map(|number| number * held.unit).collect())
     }
 
-    /// What programming this chip took, all writes and erasures that it followed counted.
+    /// The effort of programming this chip, including all writes and erasures that it followed.
     pub fn writes(&self) -> Writes {
         self.writes
     }
@@ -246,9 +246,9 @@ impl ProgrammedStore {
     }
 }
 
-/// What one task has programmed.
+/// The cells that one task has programmed.
 pub(super) struct Piece {
-    /// What it took.
+    /// The effort.
     pub(super) writes: Writes,
     /// The cells of every run of slots and row of arrays.
     pub(super) cells: Vec<PlacedCells>,

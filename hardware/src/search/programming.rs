@@ -45,13 +45,13 @@ impl Place {
     }
 }
 
-/// What the cells of a [`Place`] hold.
+/// The numbers that the cells of a [`Place`] hold.
 pub(super) struct Held {
     /// In units of the integers, `[slots, inputs]`.
     pub(super) numbers: Vec<f32>,
     /// µS per plane, `[slots, inputs]`; empty where nobody asks for them.
     pub(super) cells: Vec<Vec<f32>>,
-    /// What writing took.
+    /// The effort of writing.
     pub(super) writes: Writes,
 }
 

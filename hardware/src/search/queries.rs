@@ -27,7 +27,7 @@ pub(super) struct QueryPart {
     pub(super) pool: usize,
     /// Integers, `[queries, inputs]`.
     pub(super) codes: Vec<f32>,
-    /// What one integer stands for, per query.
+    /// The value of the integer 1, per query.
     pub(super) units: Vec<f32>,
 }
 

@@ -15,7 +15,7 @@ const MOST_WRITES: u32 = 1 << 30;
 pub struct StoredState {
     /// Integers at each scale, `[slots, numbers of a copy]`.
     pub codes: Vec<Vec<i8>>,
-    /// What the largest integer stands for, at each scale; nothing before the first vector.
+    /// The value of the largest integer at each scale; `None` before the first vector.
     pub full_scales: Vec<Option<f32>>,
     /// The entry of each slot; `None` where it is free.
     pub entries: Vec<Option<EntryId>>,
@@ -28,7 +28,7 @@ pub struct StoredState {
 }
 
 impl VectorStore {
-    /// What a file keeps of this store.
+    /// The state of this store that a file keeps.
     pub fn state(&self) -> StoredState {
         StoredState {
             codes: self

@@ -1,4 +1,4 @@
-//! What all chips of a store share: its vectors in integers.
+//! A store of vectors in integers, which all of its chips share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,7 @@ pub(super) struct Copies {
     pub(super) weight: f32,
     /// Numbers of a copy.
     pub(super) inputs: usize,
-    /// What the largest integer stands for, once it is settled.
+    /// The value of the largest integer, once it is settled.
     pub(super) full_scale: Option<f32>,
     /// `[slots, inputs]`.
     pub(super) codes: Vec<i8>,
@@ -317,7 +317,7 @@ impl VectorStore {
         &self.copies
     }
 
-    /// What lies where.
+    /// The slots with their entries.
     pub(super) fn all_slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -347,7 +347,7 @@ impl VectorStore {
 }
 
 impl Copies {
-    /// What one integer stands for; nothing before the first vector.
+    /// The value of the integer 1; 0 before the first vector.
     pub(super) fn unit(&self, level: f32) -> f32 {
         self.full_scale.unwrap_or(0.0) / level
     }

@@ -138,7 +138,7 @@ pub(super) fn padded(width: usize) -> usize {
     width.next_multiple_of(COLUMNS)
 }
 
-/// Rows of `width` values with zeros behind each, up to [`padded`]: `rows` itself where nothing is to be added.
+/// Rows of `width` values with zeros after each, up to [`padded`]: `rows` itself where nothing is to be added.
 pub(super) fn pad<'a>(rows: &'a [f32], width: usize, out: &'a mut [f32]) -> &'a [f32] {
     if width == padded(width) {
         return rows;
@@ -156,7 +156,7 @@ pub(super) fn pad<'a>(rows: &'a [f32], width: usize, out: &'a mut [f32]) -> &'a 
 /// Columns of a block of [`transpose`].
 pub(super) const BLOCK: usize = 64;
 
-/// `out[block][column][row within the block] = factor · rows[row][column]`, zeros behind the last row.
+/// `out[block][column][row within the block] = factor · rows[row][column]`, zeros after the last row.
 pub(super) fn transpose(rows: &[f32], width: usize, factor: f32, out: &mut [f32]) {
     let blocks = rows.chunks(BLOCK * width);
     for (block, out) in blocks.zip(out.chunks_exact_mut(BLOCK * width)) {

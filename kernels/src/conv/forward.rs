@@ -21,7 +21,7 @@ struct Block {
 }
 
 impl Block {
-    /// Their values of `bias`, zeros behind them.
+    /// Their values of `bias`, then zeros.
     fn of_channels(&self, bias: Option<&[f32]>) -> [f32; BLOCK] {
         let mut values = [0.0; BLOCK];
         if let Some(bias) = bias {

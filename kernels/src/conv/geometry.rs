@@ -170,7 +170,7 @@ impl Planes {
         self.phases[0] * self.phases[1] * self.plane()
     }
 
-    /// Values of the input of one image, with the slack behind it.
+    /// Values of the input of one image, with the slack after it.
     pub(super) fn len(&self, geometry: &Geometry) -> usize {
         geometry.channels_in * self.channel() + SLACK
     }
@@ -262,7 +262,7 @@ fn behind_zeros(out: &mut [f32], count: usize) -> &mut [f32] {
     out
 }
 
-/// Every `stride`-th value of `line`, zeros behind the last.
+/// Every `stride`-th value of `line`, zeros after the last.
 fn take_every(stride: usize, line: &[f32], out: &mut [f32]) {
     let (out, behind) = out.split_at_mut(out.len().min(line.len().div_ceil(stride)));
     behind.fill(0.0);
@@ -275,14 +275,14 @@ fn take_every(stride: usize, line: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The even and the odd columns of `line` behind `before` columns of zeros, with zeros behind the last.
+/// The even and the odd columns of `line` after `before` columns of zeros, with zeros after the last.
 #[inline(always)]
 pub(super) fn deinterleave(line: &[f32], before: usize, even: &mut [f32], odd: &mut [f32]) {
     let halves = match before.is_multiple_of(2) {
         true => [even, odd],
         false => [odd, even],
     };
-    // The first value lies in column `before`, the second behind it.
+    // The first value lies in column `before`, the second after it.
     let [first, second] = halves;
     let first = behind_zeros(first, before / 2);
     let second = behind_zeros(second, before.div_ceil(2));
@@ -299,7 +299,7 @@ pub(super) fn deinterleave(line: &[f32], before: usize, even: &mut [f32], odd: &
     take_every(2, line, &mut second[pairs..]);
 }
 
-/// The first index of remainder `phase` that lies behind `padding`, and its place in the unpadded line.
+/// The first index of remainder `phase` that lies after `padding`, and its place in the unpadded line.
 pub(super) fn first_inside(phase: usize, stride: usize, padding: usize) -> (usize, usize) {
     let first = padding.saturating_sub(phase).div_ceil(stride);
     (first, first * stride + phase - padding)

@@ -116,7 +116,7 @@ fn layer1d(layer: &Conv1d, input: Tensor<3>, epilogue: Epilogue) -> Tensor<3> {
     lines(input, layer.weight.val(), bias, options, epilogue)
 }
 
-/// Padding before and behind the rows and the columns of images of `[height, width]`.
+/// Padding before and after the rows and the columns of images of `[height, width]`.
 pub fn padding2d(layer: &Conv2d, [height, width]: [usize; 2]) -> [(usize, usize); 2] {
     match layer.padding {
         PaddingConfig2d::Valid => [(0, 0); 2],
@@ -128,7 +128,7 @@ pub fn padding2d(layer: &Conv2d, [height, width]: [usize; 2]) -> [(usize, usize)
     }
 }
 
-/// Padding before and behind lines of `length`.
+/// Padding before and after lines of `length`.
 pub fn padding1d(layer: &Conv1d, length: usize) -> (usize, usize) {
     match layer.padding {
         PaddingConfig1d::Valid => (0, 0),
@@ -137,7 +137,7 @@ pub fn padding1d(layer: &Conv1d, length: usize) -> (usize, usize) {
     }
 }
 
-/// Padding on both sides that keeps `ceil(size / stride)` outputs; the odd one goes behind, as in Burn.
+/// Padding on both sides that keeps `ceil(size / stride)` outputs; the odd one goes to the end, as in Burn.
 fn same_padding(size: usize, kernel: usize, stride: usize) -> (usize, usize) {
     let outputs = size.div_ceil(stride);
     let total = ((outputs.max(1) - 1) * stride + kernel).saturating_sub(size);

@@ -28,10 +28,10 @@ pub(super) struct Product<'a> {
     /// 1 to [`BLOCK`].
     pub(super) channels: usize,
     pub(super) run: usize,
-    /// Of the channels, zeros behind them.
+    /// Biases of the channels, then zeros.
     pub(super) bias: [f32; BLOCK],
     pub(super) epilogue: Epilogue,
-    /// `[channels, stride]`: what lies behind the run may be written over.
+    /// `[channels, stride]`: values after the run may be overwritten.
     pub(super) out: &'a mut [f32],
     /// The run, or [`padded`] to whole tiles.
     pub(super) stride: usize,

@@ -31,7 +31,7 @@ impl Axis {
             false => free.checked_div(stride)? + 1,
             true => free.div_ceil(stride) + 1,
         };
-        // A last window that would start behind the input is none.
+        // A last window that would start after the end of the input does not count.
         if ceil_mode && (output - 1) * stride >= input + padding {
             output -= 1;
         }

@@ -135,7 +135,7 @@ impl Tail {
         }
     }
 
-    /// Replaces the first `count` probabilities, and some of what lies behind them, by their quantiles.
+    /// Replaces the first `count` probabilities, and some of those after them, by their quantiles.
     #[inline(always)]
     fn quantiles<S: Simd>(&mut self, simd: S, count: usize) {
         let width = S::F64_LANES * SIDE_BY_SIDE;

@@ -1,4 +1,4 @@
-//! The counter-based generator behind every random number of the project.
+//! The counter-based generator of every random number in the project.
 //!
 //! # Cost
 //! Twenty multiplications of 32 bits for 16 bytes: bound by arithmetic, not memory. Every word stays in the low half of a

@@ -22,7 +22,7 @@ pub(super) fn rows_per_piece(width: usize) -> usize {
     (PIECE / width.max(1)).max(1)
 }
 
-/// The last values of a row, minus infinity in the lanes behind it.
+/// The last values of a row, minus infinity in the lanes after it.
 #[inline(always)]
 fn tail<S: Simd>(simd: S, rest: &[f32]) -> S::f32s {
     let lanes = simd.mask_between_m32s(0, rest.len() as u32).mask();

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// What attention needs of the tokens before: keys and values of every layer.
+/// The cache of attention: keys and values of earlier tokens, for every layer.
 ///
 /// A layer with a sliding window keeps no more than the window. Keys and values grow by one copy a step: the attention of a
 /// step reads them once in any case, in rows without gaps, which parts of a larger buffer would not be.
@@ -86,8 +86,7 @@ impl Cache {
         both
     }
 
-    /// What is added to the scores of the last `keys` places so that nothing sees padding: `[batch, 1, 1, keys]`; none
-    /// where there is no padding.
+    /// A bias on the scores of the last `keys` places, which hides padding: `[batch, 1, 1, keys]`; `None` without padding.
     ///
     /// A number far below any score rather than minus infinity: a place of padding sees only padding.
     pub(super) fn bias(&self, seen: usize, keys: usize, device: &Device) -> Option<Tensor<4>> {

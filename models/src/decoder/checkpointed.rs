@@ -56,7 +56,7 @@ impl Decoder {
         }
     }
 
-    /// What every block receives, and what the last one gives, without gradients.
+    /// The inputs of every block and the output of the last one, without gradients.
     fn received(&self, adapter: Option<&Adapter>, tokens: Tensor<2, Int>) -> Vec<Tensor<3>> {
         let (decoder, adapter) = (self.valid(), adapter.map(Module::valid));
         let mut cache = Cache::new();

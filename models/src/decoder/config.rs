@@ -1,4 +1,4 @@
-//! What a decoder is: sizes, norms, positions, attention, feed-forward layers.
+//! The configuration of a decoder: sizes, norms, positions, attention, feed-forward layers.
 
 use serde::{Deserialize, Serialize};
 

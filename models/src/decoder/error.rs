@@ -1,4 +1,4 @@
-//! What can go wrong with a decoder or an encoder.
+//! Errors of decoders and encoders.
 
 /// Error of describing or running a decoder or an encoder: one line with the remedy.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum DecoderError {
         key: &'static str,
         /// Its value.
         value: String,
-        /// What is possible.
+        /// The possible values.
         remedy: String,
     },
     /// A family that this program does not know.
@@ -42,7 +42,7 @@ pub enum DecoderError {
         key: String,
         /// The value as JSON.
         value: String,
-        /// What should stand there.
+        /// The expected value.
         expected: &'static str,
     },
     /// A key with a value that no code here computes.
@@ -52,7 +52,7 @@ pub enum DecoderError {
         key: String,
         /// The value as JSON.
         value: String,
-        /// What is supported.
+        /// The supported values.
         remedy: String,
     },
     /// A sequence that is longer than the positions of the network.
@@ -85,7 +85,7 @@ pub enum DecoderError {
         key: &'static str,
         /// Its value.
         value: f64,
-        /// What is possible.
+        /// The possible values.
         remedy: &'static str,
     },
     /// A result that is not a number.
@@ -99,13 +99,13 @@ pub enum DecoderError {
     /// An adapter that does not fit the network.
     #[error("the adapter does not fit the model: {cause}; take the model that it was trained for")]
     Adapter {
-        /// What does not fit.
+        /// The part that does not fit.
         cause: String,
     },
     /// Labels that leave nothing to learn from, or of another shape.
     #[error("labels: {cause}")]
     Labels {
-        /// What is wrong with them.
+        /// The problem with them.
         cause: String,
     },
 }

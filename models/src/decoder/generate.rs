@@ -13,11 +13,11 @@ pub struct Generation {
     pub max_new_tokens: usize,
     /// How each is chosen.
     pub sampling: Sampling,
-    /// What ends a text before.
+    /// Texts or tokens that end the text earlier.
     pub stop: Stop,
 }
 
-/// What ends a text.
+/// Texts and tokens that end a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stop {
     /// Tokens that end it, and are not part of it.

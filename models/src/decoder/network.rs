@@ -61,7 +61,7 @@ impl Network for Decoder {
 }
 
 impl Decoder {
-    /// What this decoder is.
+    /// The configuration of this decoder.
     pub fn config(&self) -> &DecoderConfig {
         &self.config
     }
@@ -106,7 +106,7 @@ impl Decoder {
         self.end(last)
     }
 
-    /// What the last block gives of `x`, which the first one receives; `received` sees what each receives.
+    /// The output of the last block for the input `x` of the first one. `received` is called with the input of each block.
     pub(super) fn through(
         &self,
         mut x: Tensor<3>,
@@ -123,7 +123,7 @@ impl Decoder {
         x
     }
 
-    /// What the first block receives: embeddings of a prompt and of the tokens, with their places.
+    /// The input of the first block: embeddings of a prompt and of the tokens, with their places.
     ///
     /// # Shapes
     /// `[batch, places] → [batch, prompt + places, width]`.

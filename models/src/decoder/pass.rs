@@ -1,4 +1,4 @@
-//! What all blocks share during one pass.
+//! State that all blocks share during one pass.
 
 use burn::tensor::{Device, Tensor};
 
@@ -49,7 +49,7 @@ impl<'a> Pass<'a> {
         self.rotations[usize::from(windowed)].as_ref()
     }
 
-    /// What hides padding among the last `keys` places.
+    /// The bias that hides padding among the last `keys` places.
     pub(super) fn bias(&self, keys: usize) -> Option<Tensor<4>> {
         self.cache.bias(self.seen, keys, &self.device)
     }

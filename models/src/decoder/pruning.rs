@@ -25,7 +25,7 @@ impl Kept {
         }
     }
 
-    /// What a decoder that is `config` becomes.
+    /// The pruned configuration of a decoder with `config`.
     ///
     /// # Errors
     /// [`DecoderError::Setting`] where a block keeps nothing, another number than the first one, or what it does not have.
@@ -59,8 +59,8 @@ impl Kept {
 }
 
 impl DecoderConfig {
-    /// What a decoder becomes of which every block keeps `key_value_heads` heads of key and value, each with the heads of the query that it
-    /// serves, and `channels` between the two halves of the feed-forward layer.
+    /// The configuration of this decoder if every block keeps `key_value_heads` heads of key and value, each with the query
+    /// heads that it serves, and `channels` between the two halves of the feed-forward layer.
     pub fn pruned(&self, key_value_heads: usize, channels: usize) -> Self {
         Self {
             heads: self.heads / self.key_value_heads.max(1) * key_value_heads,

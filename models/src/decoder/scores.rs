@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use crossburn_kernels::{AttentionOptions, attention, softmax, tanh};
 
-/// What is done to scores between product and softmax.
+/// Changes of scores between product and softmax.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scores {
     /// Scale, causality and window.

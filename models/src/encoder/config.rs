@@ -1,4 +1,4 @@
-//! What an encoder is, and what the `config.json` of a BERT says.
+//! The configuration of an encoder, and the `config.json` of a BERT.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

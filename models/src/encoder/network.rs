@@ -47,7 +47,7 @@ impl EncoderConfig {
 impl Network for Encoder {}
 
 impl Encoder {
-    /// What this encoder is.
+    /// The configuration of this encoder.
     pub fn config(&self) -> &EncoderConfig {
         &self.config
     }

@@ -2,7 +2,7 @@
 
 use crossburn_hardware::cost::LayerShape;
 
-/// What an edge of a cell computes.
+/// The operation of an edge of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellOperation {
     /// Its input as it is.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
 
-/// What a layer of a candidate is made of.
+/// The kind of block of a candidate's layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Block {
@@ -21,7 +21,7 @@ pub enum Block {
     Residual,
 }
 
-/// What scales the channels after each convolution of a candidate.
+/// The norm after each convolution of a candidate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CandidateNorm {
@@ -34,7 +34,7 @@ pub enum CandidateNorm {
     Group,
 }
 
-/// What halves height and width after every second layer of a candidate.
+/// The operation that halves height and width after every second layer of a candidate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CandidatePool {
@@ -82,7 +82,7 @@ pub struct CandidateLayer {
     pub channels: usize,
     /// Its kernel is as high as wide.
     pub kernel: usize,
-    /// What it is made of.
+    /// The kind of block.
     #[serde(default)]
     pub block: Block,
 }
@@ -125,7 +125,7 @@ pub struct ConvolutionalCandidate {
     /// The share of values that a training step drops before each linear layer.
     #[serde(default)]
     pub dropout: f64,
-    /// What halves the size after every second layer.
+    /// The operation that halves the size after every second layer.
     #[serde(default)]
     pub pool: CandidatePool,
     /// Width of weights and activations; full precision where absent.

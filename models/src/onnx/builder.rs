@@ -16,7 +16,7 @@ use super::proto::{GraphProto, NodeProto};
 use super::stored_tensor::Becomes;
 use super::{ExternalTensors, OnnxError, stored_tensor};
 
-/// Where an operator takes an input from.
+/// The source of an operator's input.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// Left out, or part of a layer.
@@ -101,7 +101,7 @@ pub(crate) struct Builder<'a> {
     aliases: HashMap<String, String>,
     /// Stored tensors that are the weight of a layer.
     pub(super) owners: HashMap<String, Owner>,
-    /// Those that are the bias of a layer: of several, the first.
+    /// Tensors that are the bias of a layer; if of several, the first.
     pub(super) biases: HashMap<String, Owner>,
     /// Transposed stored matrices, by the name of the transposed tensor.
     pub(super) turned: HashMap<String, String>,
@@ -122,7 +122,7 @@ pub(crate) struct Builder<'a> {
     open: Vec<Open>,
     /// Initializers that are a setting of a step: they stay as they are, whoever else reads them.
     settings: BTreeMap<String, usize>,
-    /// What the tensors of the layers are made of.
+    /// The origins of the layers' tensors.
     origins: Vec<Origin>,
     /// Stored tensors that steps take as they are in the file.
     fixed: HashSet<String>,
@@ -324,7 +324,7 @@ impl<'a> Builder<'a> {
                 "it takes `{name}` as a setting, which is a weight elsewhere: give each a tensor of its own"
             )));
         }
-        // What is only watched learns by the other nodes that take it, where there are any.
+        // A tensor that is only watched learns through the other nodes that take it, if there are any.
         let (watched, taken): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open)
             .into_iter()
             .partition(|open| open.watched);
@@ -594,7 +594,7 @@ impl<'a> Builder<'a> {
         self.owners.contains_key(name) || self.biases.contains_key(name)
     }
 
-    /// Where the value `name` comes from, which is no stored tensor of floats.
+    /// The source of the value `name`, which is not a stored tensor of floats.
     fn source(&self, name: &str) -> Result<Source, Failure> {
         let name = self.resolved(name);
         match (self.slots.get(name), self.known.get(name)) {
@@ -656,7 +656,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Where the output `name` of the graph comes from.
+    /// The source of the output `name` of the graph.
     ///
     /// # Errors
     /// An output that no node computes.
@@ -691,7 +691,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// What the tensors of the layers are made of, and the stored tensors that steps take as they are in the file.
+    /// The origins of the layers' tensors, and the stored tensors that steps take unchanged from the file.
     pub(crate) fn origins(&mut self) -> (Vec<Origin>, HashSet<String>) {
         let mut fixed = std::mem::take(&mut self.fixed);
         fixed.extend(self.settings.keys().cloned());

@@ -1,4 +1,4 @@
-//! What can be wrong with an ONNX graph.
+//! Errors of ONNX graphs.
 
 /// A graph that cannot be read, or cannot compute what it was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -6,7 +6,7 @@ pub enum OnnxError {
     /// Bytes that are no ONNX model.
     #[error("it is no ONNX model: {cause}")]
     NotOnnx {
-        /// What was found instead.
+        /// The value that was found instead.
         cause: String,
     },
     /// A version of the standard operators that is not known.
@@ -48,7 +48,7 @@ pub enum OnnxError {
         node: String,
         /// The operator.
         operator: String,
-        /// What is wrong with it.
+        /// The problem.
         cause: String,
     },
     /// A stored tensor that cannot be read.
@@ -56,13 +56,13 @@ pub enum OnnxError {
     Tensor {
         /// The tensor.
         tensor: String,
-        /// What is wrong with it.
+        /// The problem.
         cause: String,
     },
     /// A graph whose parts do not fit together.
     #[error("{cause}")]
     Graph {
-        /// What does not fit.
+        /// The part that does not fit.
         cause: String,
     },
 }

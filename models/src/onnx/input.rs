@@ -1,4 +1,4 @@
-//! What the input of a graph is.
+//! The input of a graph.
 
 use super::OnnxError;
 use super::proto::{Dimension, ValueProto};
@@ -71,7 +71,7 @@ impl std::fmt::Display for OnnxInput {
     }
 }
 
-/// What the file says of the input.
+/// The description of the input in the file.
 pub(super) fn described(value: &ValueProto) -> Result<OnnxInput, OnnxError> {
     let name = value.name.clone();
     let failed = |cause: &str| OnnxError::graph(format!("its input `{name}` {cause}"));

@@ -1,4 +1,4 @@
-//! What of a graph learns: its layers and single parameters, each under the path that its tensors give it.
+//! The learning parts of a graph: its layers and single parameters, each under the path that its tensors give it.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::nn::conv::{Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};

@@ -50,7 +50,7 @@ use host::Host;
 pub use input::OnnxInput;
 pub use network::OnnxNetwork;
 
-/// Where the values of a tensor lie that the file keeps elsewhere.
+/// The place of a tensor's values outside of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalData {
     /// A path relative to the file of the graph.

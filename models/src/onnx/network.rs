@@ -48,7 +48,7 @@ pub struct OnnxNetwork {
     graph: Arc<Graph>,
 }
 
-/// What does not learn: the order of the computation.
+/// The fixed part: the order of the computation.
 #[derive(Debug)]
 struct Graph {
     input: OnnxInput,
@@ -58,7 +58,7 @@ struct Graph {
     steps: Vec<Step>,
     digital_products: Vec<String>,
     outputs: Vec<String>,
-    /// What the tensors of the layers are made of.
+    /// The origins of the layers' tensors.
     origins: Vec<Origin>,
     /// Stored tensors that steps take as they are in the file.
     fixed: HashSet<String>,
@@ -180,7 +180,7 @@ impl OnnxNetwork {
         &self.graph.digital_products
     }
 
-    /// What the tensors of its layers are made of.
+    /// The origins of its layers' tensors.
     pub(super) fn origins(&self) -> &[Origin] {
         &self.graph.origins
     }

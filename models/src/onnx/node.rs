@@ -1,4 +1,4 @@
-//! What a node takes: its attributes, its stored tensors, the layers that they make.
+//! The inputs of a node: its attributes, its stored tensors, and the layers made of them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ pub(crate) struct Cut {
     pub(crate) bias: Option<(usize, usize)>,
 }
 
-/// What becomes of a weight that several nodes use in different ways.
+/// The treatment of a weight that several nodes use in different ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reuse {
     /// It is refused: one of them would train or vary without the other.

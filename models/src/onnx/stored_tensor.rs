@@ -31,7 +31,7 @@ mod kind {
 /// `data_location` of a tensor in another file.
 const EXTERNAL: i32 = 1;
 
-/// What a value of a type becomes here.
+/// The kind of value that a type becomes here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Becomes {
     Floats,
@@ -220,7 +220,7 @@ fn each<const N: usize>(
     Ok(out)
 }
 
-/// Where an external tensor lies.
+/// The place of an external tensor.
 fn external_data(tensor: &TensorProto) -> Result<ExternalData, String> {
     let entry = |key: &str| {
         let entry = tensor.external_data.iter().find(|entry| entry.key == key);

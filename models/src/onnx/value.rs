@@ -1,4 +1,4 @@
-//! What flows through a graph.
+//! Values that flow through a graph.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl Value {
     }
 }
 
-/// What an operator computes with.
+/// The operands of an operator.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     pub(crate) inputs: Vec<Option<Value>>,

@@ -166,7 +166,7 @@ struct Use<'a> {
     values: Vec<f32>,
 }
 
-/// What is not as in the file.
+/// The differences from the file.
 struct Changes<'a> {
     graph: &'a GraphProto,
     external: ExternalTensors<'a>,

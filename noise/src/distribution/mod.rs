@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use crate::granularity::{Granularity, Reference};
 use crate::{ChipDraws, NoiseError, ParameterDraws, Variation, WeightShape};
 
-/// Weights that are worked on at a time: buffers on the stack that stay in the first cache. A multiple of a Philox block.
+/// Weights in one batch: their buffers on the stack fit the first cache. A multiple of a Philox block.
 const BATCH: usize = 1024;
 
 /// Moments of a deviation, in units of the reference magnitude.
@@ -61,8 +61,7 @@ impl Moments {
     }
 }
 
-/// What a distribution is: a quantile function with a name. Those that come with the crate are one file each;
-/// [`Distribution::own`] takes yours.
+/// A distribution: a quantile function with a name. Each one of this crate is one file; [`Distribution::own`] takes yours.
 ///
 /// ```
 /// use crossburn_noise::{ChipSeed, Deviate, Distribution, Moments, Variation};
@@ -102,19 +101,20 @@ pub trait Deviate: Copy + std::fmt::Debug + Send + Sync + 'static {
     const READS_WEIGHTS: bool = false;
     /// Name of the scale parameter in recipes.
     const SIGMA: &'static str = "sigma_rel_wmax";
-    /// The scale parameter, from which nothing deviates at 0.
+    /// The scale parameter. At 0, nothing deviates.
     fn sigma_mut(&mut self) -> &mut f64;
-    /// Refuses further parameters that are not finite or out of range; the scale is finite and not negative already.
+    /// Refuses other parameters that are not finite or out of range. The scale has been checked before.
     ///
     /// # Errors
     /// [`NoiseError::Parameter`].
     fn check(&self) -> Result<(), NoiseError> {
         Ok(())
     }
-    /// Moments of the deviation, in units of the reference magnitude; methods that fold means in take them from here.
+    /// Moments of the deviation, in units of the reference magnitude. Mean folding uses them.
     fn moments(&self) -> Moments;
-    /// Replaces uniform draws above 0 and below 1 by deviations, in units of the reference magnitude, which rise with the draw.
-    /// `relative` holds the weights in that unit where the distribution reads weights, and is empty where it does not.
+    /// Replaces uniform draws above 0 and below 1 by deviations in units of the reference magnitude. A deviation must not
+    /// fall when its draw rises. `relative` holds the weights in the same unit if the distribution reads weights, and is
+    /// empty otherwise.
     fn deviate(&self, draws: &mut [f64], relative: &[f64]);
 }
 
@@ -122,7 +122,7 @@ macro_rules! registry {
     ($($(#[$doc:meta])* $kind:ident),+ $(,)?) => {
         /// How a weight deviates.
         ///
-        /// In recipes the key `kind` names the distribution, beside its own parameters; any other key is refused. See
+        /// In recipes, the key `kind` names the distribution. Its parameters are further keys; any other key is refused. See
         /// [`Variation`] for the table that also holds the scale.
         #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -135,7 +135,7 @@ macro_rules! registry {
         }
 
         impl Distribution {
-            /// The name in recipes; of a law of another program, the one that it gives itself.
+            /// The name in recipes. A law of another program has the name that it gives itself.
             pub fn name(&self) -> &'static str {
                 match self {
                     Self::None {} => "none",
@@ -144,7 +144,7 @@ macro_rules! registry {
                 }
             }
 
-            /// The scale parameter: `sigma_rel_wmax`, or `sigma_log` of the log-normal; 0 of none.
+            /// The scale parameter: `sigma_rel_wmax`, or `sigma_log` for the log-normal; 0 for `none`.
             pub fn sigma(&self) -> f64 {
                 match *self {
                     Self::None {} => 0.0,
@@ -153,7 +153,7 @@ macro_rules! registry {
                 }
             }
 
-            /// The same distribution with another scale parameter, for sweeps; none stays none.
+            /// The same distribution with another scale parameter, for sweeps. `none` stays `none`.
             pub fn with_sigma(mut self, sigma: f64) -> Self {
                 match &mut self {
                     Self::None {} => {}
@@ -225,7 +225,7 @@ registry! {
     LogNormal,
     /// Normal with a standard deviation that depends on the level.
     FourLevel,
-    /// Right-censored, its mean taken off.
+    /// Right-censored, minus its mean.
     RightCensoredCentred,
     /// Normal, with the mean of a right-censored one.
     ShiftedGaussian,

@@ -8,18 +8,18 @@ use super::{Deviate, Moments, fill, require_sigma};
 use crate::granularity::Reference;
 use crate::{NoiseError, ParameterDraws};
 
-/// A law of another program, which [`Distribution::own`](super::Distribution::own) makes a distribution of.
+/// A law of another program. [`Distribution::own`](super::Distribution::own) makes a distribution of it.
 ///
-/// Documents show its name, its strength and how it is printed (`Debug`): two laws are taken for the same where these are. A document
-/// holds no law, so that one that is read from a document is refused by [`Distribution::check`](super::Distribution::check), and
-/// deviates by NaN.
+/// Documents show its name, its strength and its `Debug` text. Two laws count as the same if these are the same. A document
+/// does not hold the formula, so [`Distribution::check`](super::Distribution::check) refuses a law that was read from a
+/// document, and its deviations are NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnLaw {
     law: &'static dyn AnyLaw,
     sigma: f64,
 }
 
-/// What is done with a law of any type.
+/// The operations on a law, whatever its type.
 trait AnyLaw: Debug + Send + Sync {
     fn name(&self) -> &'static str;
     /// The law at the strength `sigma`, as it is printed.
@@ -71,7 +71,7 @@ impl<D: Deviate> AnyLaw for D {
     }
 }
 
-/// What a document says of a law.
+/// A law in a document.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Described {
@@ -121,7 +121,7 @@ impl AnyLaw for Unknown {
 impl OwnLaw {
     pub(super) fn new<D: Deviate>(mut law: D) -> Self {
         let sigma = *law.sigma_mut();
-        // A distribution is copied everywhere; a program has a handful of laws.
+        // Leaked, because a distribution is `Copy` and a program has only a handful of laws.
         Self {
             law: Box::leak(Box::new(law)),
             sigma,

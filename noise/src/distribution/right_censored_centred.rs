@@ -7,7 +7,7 @@ use super::right_censored::standard_moments;
 use super::{Deviate, Moments, require};
 use crate::NoiseError;
 
-/// `d = s (min(Z, c) - m(c))` with `m(c) = E[min(Z, c)]`: the shape of the right-censored deviation, its mean taken off.
+/// `d = s (min(Z, c) - m(c))` with `m(c) = E[min(Z, c)]`: the right-censored deviation minus its mean.
 ///
 /// ```text
 /// mean 0,   second moment  v(c) - m(c)²      (m and v of the right-censored deviation)
@@ -20,7 +20,7 @@ use crate::NoiseError;
 pub struct RightCensoredCentred {
     /// s: standard deviation of the underlying normal, relative to the reference magnitude.
     pub sigma_rel_wmax: f64,
-    /// c: the censoring point before the mean is taken off, in standard deviations.
+    /// c: the censoring point before the mean is subtracted, in standard deviations.
     pub censor: f64,
 }
 

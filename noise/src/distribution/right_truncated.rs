@@ -32,7 +32,7 @@ impl Deviate for RightTruncated {
     }
 
     fn check(&self) -> Result<(), NoiseError> {
-        // Below -6 less than one draw in 1e9 would be kept: a mistake, not a model.
+        // Below -6, fewer than one draw in 1e9 would be kept: such a value is a mistake.
         require(
             Self::NAME,
             "censor",

@@ -20,7 +20,7 @@ use crate::NoiseError;
 pub struct ShiftedGaussian {
     /// s: standard deviation relative to the reference magnitude.
     pub sigma_rel_wmax: f64,
-    /// c: the censoring point whose mean is taken over, in standard deviations.
+    /// c: the censoring point that determines the mean, in standard deviations.
     pub censor: f64,
 }
 

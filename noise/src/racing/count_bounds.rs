@@ -1,11 +1,12 @@
 //! Exact bounds on a count, from a part of what is counted.
 
-/// Relative rounding of a tail probability, far above what logarithms of factorials lose: bounds err to the safe side.
+/// Relative rounding of a tail probability. It is far above the rounding of logarithms of factorials, so bounds err on the
+/// safe side.
 const ROUNDING: f64 = 1e-6;
 
-/// What the number of correct items among all of them can be, when only some have been looked at.
+/// Bounds on the number of correct items among all items, when only some of them have been seen.
 ///
-/// The items come in random order, so that of `seen` items the number of correct ones is hypergeometric:
+/// The items come in random order, so the number of correct ones among `seen` items is hypergeometric:
 ///
 /// ```text
 /// P(X = x | A) = C(A, x) C(M - A, m - x) / C(M, m)      M items, A of them correct, m seen
@@ -13,7 +14,8 @@ const ROUNDING: f64 = 1e-6;
 /// upper bound    the largest A with P(X <= x | A) > error
 /// ```
 ///
-/// Whatever A is, it lies below its lower bound with probability at most `error`, and so for the upper bound.
+/// Whatever A is, it lies below its lower bound with probability at most `error`, and above its upper bound with probability
+/// at most `error`.
 ///
 /// # Source
 /// Inversion of the test, Clopper and Pearson, Biometrika 26 (1934), here for a finite population.
@@ -30,11 +32,11 @@ impl CountBounds {
         Self { ln_factorial }
     }
 
-    /// The lower bound for `correct` correct ones of `seen` items.
+    /// The lower bound if `correct` of `seen` items are correct.
     pub(super) fn lower(&self, seen: usize, correct: usize, error: f64) -> usize {
-        // What is certain: the correct ones seen, and the wrong ones seen.
+        // Certain limits: the correct items seen, and the wrong items seen.
         let (mut low, mut high) = (correct, self.items() - (seen - correct));
-        // P(X >= correct | A) grows with A: the first A where it is above the error.
+        // P(X >= correct | A) grows with A. Search for the first A where it is above the error.
         while low < high {
             let middle = low + (high - low) / 2;
             if self.at_least(middle, seen, correct) > error * (1.0 - ROUNDING) {
@@ -46,7 +48,7 @@ impl CountBounds {
         low
     }
 
-    /// The upper bound for `correct` correct ones of `seen` items: the lower bound of the wrong ones.
+    /// The upper bound if `correct` of `seen` items are correct, from the lower bound on the wrong ones.
     pub(super) fn upper(&self, seen: usize, correct: usize, error: f64) -> usize {
         self.items() - self.lower(seen, seen - correct, error)
     }
@@ -55,7 +57,7 @@ impl CountBounds {
         self.ln_factorial.len() - 1
     }
 
-    /// P(X >= x), X the correct ones of `seen` items where `all` of all items are correct.
+    /// P(X >= x), where X is the number of correct items among `seen`, and `all` of all items are correct.
     fn at_least(&self, all: usize, seen: usize, x: usize) -> f64 {
         let items = self.items();
         let (least, most) = ((seen + all).saturating_sub(items), seen.min(all));
@@ -63,7 +65,7 @@ impl CountBounds {
             return 0.0;
         }
         let from = x.max(least);
-        // The sum starts at its largest term, so that nothing underflows that counts.
+        // The sum starts at its largest term, so that only negligible terms underflow.
         let mode = (seen + 1) * (all + 1) / (items + 2);
         let start = mode.clamp(from, most);
         let first = libm::exp(

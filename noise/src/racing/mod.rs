@@ -1,4 +1,4 @@
-//! KPP(k) at a fraction of chips times items: chips whose rank is settled are looked at no further.
+//! KPP(k) without evaluating every item on every chip: once the rank of a chip is settled, its evaluation stops.
 
 mod count_bounds;
 mod race;

@@ -9,14 +9,15 @@ use crate::{ChipSeed, NoiseError, PercentileRanks, Philox, over_cores, path_hash
 
 /// Items of the first round. Bounds on fewer are too wide to tell chips apart.
 const FIRST_ROUND: f64 = 400.0;
-/// Every round ends at this many times the items of the round before: three rounds for each doubling. On chips like
-/// those of a LeNet (the test below) that takes 19 % of the work, one round for each doubling 21 %, and five hardly less
-/// than 19 %; but every round manufactures its chips again.
+/// Every round ends at this many times the items of the round before, which makes three rounds for each doubling. On chips
+/// like those of a LeNet (the test below), this takes 19 % of the work of a full evaluation. One round for each doubling
+/// takes 21 %, and five rounds hardly less than 19 %. More rounds are not free, because every round manufactures its chips
+/// again.
 const GROWTH: f64 = 1.25;
-/// What a race keeps of a chip while a round is looked at: its number, its count and both bounds, its place among those that
-/// run and what the round found, two sorted copies of the bounds, and the pair in the observer that resumes it.
+/// Memory of a race for one chip: its number, its count and both bounds, its place among the running chips and the result of
+/// the round, two sorted copies of the bounds, and the pair in the observer that resumes it.
 const BYTES_PER_CHIP: u64 = 8 + 3 * 8 + 2 * 8 + 2 * 8 + 16;
-/// What all chips of a race may take together: 4 GiB.
+/// Most memory of all chips of a race: 4 GiB.
 const MOST_BYTES: u64 = 4 << 30;
 
 /// What is raced for.
@@ -32,19 +33,19 @@ pub struct RaceConfig {
     pub k: f64,
     /// Confidence of the interval between order statistics, such as 0.95.
     pub confidence: f64,
-    /// Probability that items not looked at would have changed a result: it adds to what the confidence leaves.
+    /// Probability that unseen items would have changed a result. It adds to the error that the confidence allows.
     pub delta: f64,
-    /// End as soon as the point and both ends of the interval are known to within this, as a fraction; `None` ends when
+    /// End as soon as the point and both ends of the interval are known to within this, as a fraction; with `None`, end when
     /// they are exact.
     pub half_width: Option<f64>,
 }
 
-/// KPP(k) of a population and its interval, without looking at every item on every chip.
+/// KPP(k) of a population and its interval, without evaluating every item on every chip.
 ///
-/// All items are looked at in one random order that no chip depends on, in rounds. What a chip's count of correct
-/// items can become is bounded after every round, exactly, for a finite number of items. The interval lies between the
-/// order statistics of ranks l and u, and the point between them: a chip above rank u or below rank l for certain is
-/// looked at no further. The race ends when all chips left are complete, or every statistic is known well enough.
+/// Items are evaluated in rounds, in one random order that does not depend on any chip. After every round, the final count
+/// of correct items of each chip is bounded, exactly for a finite number of items. The interval lies between the order
+/// statistics of ranks l and u, and the point between them. A chip that is certainly above rank u or below rank l is
+/// dropped. The race ends when all remaining chips are complete, or every statistic is known well enough.
 ///
 /// ```text
 /// L_i <= A_i <= U_i                 bounds of chip i after a round, A_i its count on all items
@@ -53,10 +54,10 @@ pub struct RaceConfig {
 /// dropped below                     U_i < L_(l)
 /// ```
 ///
-/// This holds whenever the lower bounds of the u worst chips and the upper bounds of the others from rank l on hold in
-/// every round: if L_(q) were above A_(q), one of the q worst chips would have a lower bound above its count, and likewise
-/// above. Those are u and N - l + 1 bounds a round, so each kind takes half of `delta`, divided by their number and that
-/// of the rounds before the last.
+/// This is true if two kinds of bounds hold in every round: the lower bounds of the u worst chips, and the upper bounds of
+/// the chips from rank l on. (If L_(q) were above A_(q), one of the q worst chips would have a lower bound above its count;
+/// the same argument applies to upper bounds.) There are u and N - l + 1 such bounds in a round. Each kind gets half of
+/// `delta`, divided by the number of its bounds and by the number of rounds before the last.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -90,7 +91,7 @@ pub struct Race {
     ranks: PercentileRanks,
 }
 
-/// The outermost of the ranks that the result is made of.
+/// The outermost ranks of the result.
 fn ends(ranks: &PercentileRanks) -> (usize, usize) {
     (
         ranks.low.unwrap_or(ranks.below),
@@ -98,7 +99,7 @@ fn ends(ranks: &PercentileRanks) -> (usize, usize) {
     )
 }
 
-/// What a number is known to lie between, fractions of the items.
+/// Limits between which a number is known to lie, as fractions of the items.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bracket {
     /// It is at least this.
@@ -119,31 +120,31 @@ impl Bracket {
     }
 }
 
-/// One round: its chips all looked at the same items.
+/// One round, in which all chips see the same items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RaceRound {
-    /// Items looked at by its end.
+    /// Items seen by its end.
     pub items: usize,
     /// Chips that took part.
     pub chips: usize,
-    /// Chips that it dropped because they are above every rank of interest.
+    /// Chips that were dropped because they are above every rank of interest.
     pub above: usize,
-    /// Chips that it dropped because they are below.
+    /// Chips that were dropped because they are below every rank of interest.
     pub below: usize,
 }
 
 /// What a race found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RaceResult {
-    /// KPP(k): what full evaluation of these chips would give lies in here.
+    /// KPP(k): the value of a full evaluation of these chips lies in here.
     pub value: Bracket,
-    /// The lower end of the interval for KPP(k) of the population, and where it lies; `None` where nothing bounds that side.
+    /// The lower end of the interval for KPP(k) of the population, as limits; `None` if nothing bounds that side.
     pub low: Option<Bracket>,
-    /// The upper end; `None` where nothing bounds that side.
+    /// The upper end; `None` if nothing bounds that side.
     pub high: Option<Bracket>,
     /// Coverage of the order-statistic interval, over the draw of chips.
     pub coverage: f64,
-    /// The probability given to items not looked at; 0 if every item was looked at on every chip.
+    /// The probability that unseen items would have changed the result; 0 if every item was evaluated on every chip.
     pub delta: f64,
     /// Pairs of a chip and an item that were evaluated, as a fraction of all.
     pub work: f64,
@@ -152,17 +153,17 @@ pub struct RaceResult {
 }
 
 impl RaceResult {
-    /// How often an interval made like this covers KPP(k) of the population, at least: coverage less delta.
+    /// How often such an interval covers KPP(k) of the population, at least: coverage less delta.
     pub fn confidence(&self) -> f64 {
         (self.coverage - self.delta).max(0.0)
     }
 
-    /// Whether point and interval are those of full evaluation, but for a probability of delta.
+    /// Whether point and interval are those of a full evaluation, except with probability delta.
     pub fn is_exact(&self) -> bool {
         self.brackets().all(|bracket| bracket.low == bracket.high)
     }
 
-    /// Point and both ends, as far as they exist.
+    /// The point, and those ends that exist.
     fn brackets(&self) -> impl Iterator<Item = Bracket> {
         std::iter::once(self.value).chain(self.low).chain(self.high)
     }
@@ -170,18 +171,18 @@ impl RaceResult {
 
 /// Follows a race.
 pub trait RaceObserver: Sync {
-    /// A round starts: `chips` of them look at `items`, positions in the order of the race.
+    /// A round starts: `chips` chips are evaluated on `items`, positions in the order of the race.
     fn round(&self, chips: usize, items: Range<usize>) {
         let _ = (chips, items);
     }
 
-    /// What an earlier run heard of this chip and these items, so that they need not be looked at again.
+    /// The result of an earlier run for this chip and these items, so that they need not be evaluated again.
     fn known(&self, chip: ChipSeed, items: &Range<usize>) -> Option<u64> {
         let _ = (chip, items);
         None
     }
 
-    /// A chip has looked at `items` and got `correct` of them right. Chips come in any order.
+    /// A chip was evaluated on `items` and got `correct` of them right. Chips come in any order.
     fn chip(&self, chip: ChipSeed, items: Range<usize>, correct: u64) {
         let _ = (chip, items, correct);
     }
@@ -190,17 +191,16 @@ pub trait RaceObserver: Sync {
 /// Nobody follows.
 impl RaceObserver for () {}
 
-/// The order in which a race looks at `items`: random, and independent of every chip. `seed` may be that of the
-/// population.
+/// The order in which a race evaluates `items`: random, and independent of every chip. `seed` may be that of the population.
 pub fn race_order(seed: u64, items: usize) -> Vec<usize> {
     Philox::new(seed ^ path_hash("order of images in a race"), 0).permutation(items)
 }
 
 impl RaceConfig {
-    /// The most chips that race: more would take over 4 GiB beside the network.
+    /// The largest number of chips. More would need over 4 GiB in addition to the network.
     pub const MOST_CHIPS: u64 = MOST_BYTES / BYTES_PER_CHIP;
 
-    /// The race, if its numbers make sense.
+    /// The race, if its settings are allowed.
     ///
     /// # Errors
     /// [`NoiseError::Percentile`], [`NoiseError::Confidence`], [`NoiseError::Delta`], [`NoiseError::HalfWidth`],
@@ -272,8 +272,8 @@ impl Race {
     /// Runs the race over all cores of the current rayon pool; the result does not depend on their number.
     ///
     /// `correct(chip, items)` is the number of correct items among the positions `items` of the order of the race
-    /// ([`race_order`]); more than there are count as all. Setting `stop` ends the race behind the chips in flight, and the
-    /// result is `None`.
+    /// ([`race_order`]). A larger number than there are items counts as all items. Setting `stop` ends the race once the
+    /// chips in progress are finished; the result is then `None`.
     ///
     /// # Errors
     /// The first error of `correct` that was met.
@@ -353,7 +353,7 @@ impl Race {
 fn rounds(items: usize) -> Vec<usize> {
     let mut rounds = Vec::new();
     let mut end = FIRST_ROUND;
-    // A last but one round close to the last is not worth its part of delta.
+    // A second-to-last round close to the last one is not worth its part of delta.
     while end * GROWTH.sqrt() < items as f64 {
         rounds.push(end.round() as usize);
         end *= GROWTH;
@@ -371,7 +371,7 @@ struct Field<'a> {
     correct: Vec<usize>,
     lower: Vec<usize>,
     upper: Vec<usize>,
-    /// Places of the chips that are still looked at.
+    /// Places of the chips that are still running.
     running: Vec<usize>,
 }
 
@@ -392,7 +392,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Takes in what the running chips got right up to `seen` items, and drops those whose side is settled.
+    /// Records how many of the first `seen` items the running chips got right, and drops chips whose side is settled.
     fn advance(&mut self, seen: usize, found: &[usize]) -> RaceRound {
         let mut known = BTreeMap::new();
         for (&place, found) in self.running.iter().zip(found) {
@@ -404,7 +404,7 @@ impl<'a> Field<'a> {
                     self.bounds.upper(seen, correct, self.errors.1),
                 )
             });
-            // Earlier bounds hold as well. Where the two contradict each other one of them has failed: the later stays.
+            // Earlier bounds hold as well. If the two contradict each other, one of them has failed; keep the later one.
             let (both_low, both_high) = (low.max(self.lower[place]), high.min(self.upper[place]));
             (self.lower[place], self.upper[place]) = if both_low <= both_high {
                 (both_low, both_high)

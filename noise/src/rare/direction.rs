@@ -8,7 +8,7 @@ use super::normal_draws::{uniform, weighted_normals};
 use crate::granularity::{Granularity, Reference};
 use crate::{ChipDraws, ChipSeed, NoiseError, ParameterDraws, Philox, WeightShape, host_weights};
 
-/// A unit vector over the draws of all weights: by path, in row-major order. Draws that it does not name have part 0.
+/// A unit vector over the draws of all weights: by path, in row-major order. Draws that are not named have component 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Direction {
     parts: BTreeMap<String, Vec<f32>>,
@@ -17,10 +17,10 @@ pub struct Direction {
 }
 
 impl Direction {
-    /// The direction of `parts`, of any length.
+    /// The direction of `parts`, which may have any length.
     ///
     /// # Errors
-    /// [`NoiseError::Direction`] where the length is 0 or not finite.
+    /// [`NoiseError::Direction`] if the length is 0 or not finite.
     pub fn new(parts: BTreeMap<String, Vec<f32>>) -> Result<Self, NoiseError> {
         let square = |part: &f32| f64::from(*part) * f64::from(*part);
         let length = parts.values().flatten().map(square).sum::<f64>().sqrt();
@@ -33,9 +33,9 @@ impl Direction {
         })
     }
 
-    /// The direction in which weights deviate as in `deviations`, such as those of a worst-case search: a deviation in
-    /// units of its reference magnitude is proportional to its draw where the distribution is normal, and for any other
-    /// it still points that way. `weights` gives the programmed weights at a path and their shape.
+    /// The direction in draws that moves weights as in `deviations`, such as those of a worst-case search. For a normal
+    /// distribution, a deviation in units of its reference magnitude is proportional to its draw. For any other
+    /// distribution, the direction is approximate. `weights` gives the programmed weights at a path and their shape.
     ///
     /// # Errors
     /// [`NoiseError::Direction`] where no deviation is left, or one is not finite.
@@ -63,9 +63,9 @@ impl Direction {
         Self::new(deviations.iter().filter_map(part).collect())
     }
 
-    /// The direction from the weights of `programmed` to those of `chip`, such as the one that a worst-case search has found:
-    /// that of [`of_deviations`](Self::of_deviations) for their differences. Both are networks as they compute, quantized
-    /// where they are.
+    /// The direction from the weights of `programmed` to those of `chip`, such as the one that a worst-case search has
+    /// found: the one of [`of_deviations`](Self::of_deviations) for their differences. Both are networks as they compute, so
+    /// quantized if they compute quantized.
     ///
     /// # Errors
     /// [`NoiseError::OtherWeights`] where `chip` lacks a weight or has another number of entries, and
@@ -111,7 +111,7 @@ impl Direction {
         Self::of_deviations(&deviations, weights, scale)
     }
 
-    /// The part at `path`, of length 1 over all paths.
+    /// The component at `path`; all components together have length 1.
     fn part(&self, path: &str) -> impl Fn(usize) -> f64 + '_ {
         let part = self.parts.get(path).map_or(&[][..], Vec::as_slice);
         move |index| {
@@ -148,7 +148,7 @@ pub struct ShiftedChip<'a> {
 }
 
 impl ShiftedChip<'_> {
-    /// The density of plain chips over that of shifted ones, where this chip lies:
+    /// The density of plain chips divided by that of shifted chips, at this chip:
     ///
     /// ```text
     /// z = x + mu d        w(z) = phi(z) / phi(z - mu d) = exp(-mu d.x - mu² / 2)

@@ -10,10 +10,10 @@ use super::normal_draws::two_sided;
 use super::subset_simulation::require_percentages;
 use crate::{Better, ChipSeed, NoiseError, draw_population};
 
-/// The largest shift: beyond, draws leave what 64-bit uniforms hold apart.
+/// The largest shift. Beyond it, 64-bit uniforms cannot tell draws apart.
 const MOST_SHIFT: f64 = 7.0;
 
-/// What is drawn, and asked of it.
+/// Settings of an importance sampling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportanceConfig {
     /// Seed of the population.
@@ -33,8 +33,8 @@ pub struct ImportanceConfig {
 pub struct Pilot {
     /// Chips.
     pub chips: usize,
-    /// Correlation of the metric with how far a chip lies along the direction: -1 where nothing but the direction decides,
-    /// 0 where it says nothing, above 0 where it is good for the metric. 0 of chips that are all the same.
+    /// Correlation of the metric with how far a chip lies along the direction: -1 if the direction alone decides, 0 if it
+    /// says nothing, above 0 if it improves the metric. It is 0 if all chips are the same.
     pub correlation: f64,
 }
 
@@ -57,16 +57,16 @@ impl Pilot {
         }
     }
 
-    /// Where chips should be shifted to for the quantile at `percent`, in standard deviations:
+    /// How far chips should be shifted for the quantile at `percent`, in standard deviations:
     ///
     /// ```text
     /// mu = -r z        r: correlation, z: standard normal quantile of 1 - percent / 100
     /// ```
     ///
-    /// Were the metric and the draw along the direction normal together, this is where the chips at the quantile lie on
-    /// average. A direction that decides alone puts half of the chips below the quantile; one that explains little moves
-    /// them little, because a chip is then bad for other reasons, and a weight far from one would be noise. Never below 0,
-    /// and never beyond what [`ImportanceConfig::check`] allows.
+    /// If the metric and the draw along the direction are jointly normal, chips at the quantile lie there on average. If the
+    /// direction alone decides, the shift puts half of the chips below the quantile. If it explains little, the shift is
+    /// small, because chips are then bad for other reasons and weights far from one would only add noise. The shift is never
+    /// below 0, and never beyond the limit of [`ImportanceConfig::check`].
     ///
     /// # Source
     /// The cross-entropy method shifts a normal law to the mean of its bad chips (de Boer, Kroese, Mannor and Rubinstein, "A
@@ -79,8 +79,8 @@ impl Pilot {
     }
 }
 
-/// Chips drawn shifted along a direction that is known to be bad, each weighed by how much more often a plain population
-/// has it.
+/// Importance sampling: chips are shifted along a direction that is known to be bad, and each is weighted by how much more
+/// often a plain population contains it.
 ///
 /// ```text
 /// P(t) = sum over chips with metric <= t of w_i / n          w_i: ShiftedChip::likelihood_ratio
@@ -89,16 +89,17 @@ impl Pilot {
 ///           s² = variance of w 1(metric <= t) / n
 /// ```
 ///
-/// In the test below, of 400 chips, 95 % intervals of 1, 0.1 and 0.01 % covered in 97, 94 and 96 % of 300 repetitions
-/// along the steepest direction (98 to 54 effective chips), and in 92, 90 and 88 % where the direction was off by 0.4
-/// radians (36 to 16): with few effective chips the variance of the weights is underestimated.
+/// In the test below, of 400 chips, 95 % intervals of 1, 0.1 and 0.01 % covered in 97, 94 and 96 % of 300 repetitions along
+/// the steepest direction (98 to 54 effective chips), and in 92, 90 and 88 % when the direction was off by 0.4 radians (36
+/// to 16). With few effective chips, the variance of the weights is underestimated.
 ///
-/// The weights are not normalized by their sum: in the bad tail they are small and P is unbiased, while their sum hangs on
-/// a few good chips of huge weight. The result is as good as the direction: a way to be bad that lies elsewhere is hardly
-/// ever drawn, and then missing from P without a trace in `s`. Compare with a
-/// [`SubsetSimulation`](super::SubsetSimulation). A direction that explains a share r² of the metric ([`Pilot`]) saves
-/// little where r² is small, because what the other draws do is sampled as it comes. That of a worst-case search is such a
-/// one: it explained 1 % of the variance of the metric of a LeNet with 106,000 weights.
+/// The weights are not normalized by their sum. In the bad tail they are small and P is unbiased, but their sum depends on a
+/// few good chips with huge weights. The result is only as good as the direction. If chips can be bad in another direction,
+/// such chips are hardly ever drawn; they are then missing from P, and `s` does not show it. Compare with a
+/// [`SubsetSimulation`](super::SubsetSimulation). The direction explains a share r² of the variance of the metric
+/// ([`Pilot`]). If r² is small, the sampling saves little, because all other draws are sampled as in a plain population. The
+/// direction of a worst-case search is an example: it explained 1 % of the variance of the metric of a LeNet with 106,000
+/// weights.
 #[derive(Clone, Debug)]
 pub struct ImportanceSampling {
     config: ImportanceConfig,
@@ -107,23 +108,23 @@ pub struct ImportanceSampling {
     better: Better,
 }
 
-/// A rare percentile from weighed chips.
+/// A rare percentile from weighted chips.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ImportanceQuantile {
     /// The percentage of chips that are as bad or worse.
     pub percent: f64,
-    /// The metric; the best found where all chips together weigh less than that.
+    /// The metric. If all chips together weigh less than the percentage, the best metric found.
     pub value: f64,
     /// Lower end of the interval; `None` where nothing bounds that side.
     pub low: Option<f64>,
     /// Upper end of the interval; `None` where nothing bounds that side.
     pub high: Option<f64>,
-    /// Chips of equal weight that would say as much: (sum w)² / sum w² over the chips that are as bad or worse.
+    /// Effective number of chips of equal weight: (sum w)² / sum w² over the chips that are as bad or worse.
     pub effective: f64,
 }
 
 impl ImportanceQuantile {
-    /// The quantile of a metric from that of the oriented one.
+    /// Turns the quantile of the oriented metric into that of the metric.
     fn oriented(self, better: Better) -> Self {
         let end = |end: Option<f64>| end.map(|end| better.orient(end));
         let (low, high) = better.ends(end(self.low), end(self.high));
@@ -137,7 +138,7 @@ impl ImportanceQuantile {
 }
 
 impl ImportanceConfig {
-    /// The sampling along `direction`, if these numbers make sense.
+    /// The sampling along `direction`, if the settings are allowed.
     ///
     /// # Errors
     /// [`NoiseError::Percentage`], [`NoiseError::Confidence`], [`NoiseError::Empty`] without chips,
@@ -165,8 +166,7 @@ impl ImportanceConfig {
 }
 
 impl ImportanceSampling {
-    /// The same sampling of a metric of which `better` is the better end; of [`ImportanceConfig::check`] it is the higher
-    /// one.
+    /// The same sampling of a metric whose better end is `better`. After [`ImportanceConfig::check`], higher is better.
     #[must_use]
     pub fn judged_by(self, better: Better) -> Self {
         Self { better, ..self }
@@ -174,8 +174,8 @@ impl ImportanceSampling {
 
     /// Draws the chips over all cores of the current rayon pool; the result does not depend on their number.
     ///
-    /// `on_chip` hears of every finished chip, in any order. Setting `stop` ends the run behind the chips in flight, and
-    /// the result is `None`.
+    /// `on_chip` is called for every finished chip, in any order. Setting `stop` ends the run once the chips in progress are
+    /// finished; the result is then `None`.
     ///
     /// # Errors
     /// The first error of `metric` that was met.
@@ -248,7 +248,7 @@ fn quantile(weighed: &[(f64, f64)], percent: f64, z: f64) -> ImportanceQuantile 
     ImportanceQuantile {
         percent,
         value: value.unwrap_or_else(|| weighed.last().map_or(0.0, |last| last.0)),
-        // Nothing was drawn below the least metric, so it bounds nothing.
+        // No chip is below the lowest metric, so it is not a bound.
         low: low.filter(|low| *low > weighed[0].0),
         high,
         effective,

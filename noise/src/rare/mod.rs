@@ -1,8 +1,8 @@
-//! Percentiles so low that plain chips hardly ever reach them.
+//! Percentiles that plain chips hardly ever reach.
 //!
-//! Every distribution is a quantile function of one uniform draw, u = Φ(x), x standard normal. So chips live in the space
-//! of x, whatever the distribution: [`SubsetSimulation`] walks in it to ever worse chips, [`ImportanceSampling`] draws
-//! shifted along a [`Direction`] and weighs what it finds.
+//! Every distribution is a quantile function of one uniform draw, u = Φ(x), x standard normal. Chips are therefore points in
+//! the space of x, whatever the distribution. [`SubsetSimulation`] walks in this space to ever worse chips.
+//! [`ImportanceSampling`] draws chips that are shifted along a [`Direction`], and weights them.
 
 mod direction;
 mod importance;

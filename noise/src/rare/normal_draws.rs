@@ -5,7 +5,7 @@ use crossburn_kernels::normal_quantiles;
 use crate::Philox;
 use crate::normal::cumulative;
 
-/// Elements that are worked on at a time, a multiple of a Philox block.
+/// Elements in one batch, a multiple of a Philox block.
 const BATCH: usize = 1024;
 
 /// Calls `each` with runs of `sum over terms of weight * x`, x the standard normal draws of a generator for the elements

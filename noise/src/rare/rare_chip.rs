@@ -1,11 +1,11 @@
-//! A chip that a walk led to: a short list of seeds.
+//! A chip at the end of a walk, as a short list of seeds.
 
 use serde::{Deserialize, Serialize};
 
 use super::normal_draws::{uniform, weighted_normals};
 use crate::{ChipDraws, ChipSeed, ParameterDraws, Philox};
 
-/// A chip reached by moves from the chip of a seed, in the space of standard normal draws.
+/// A chip that is reached by moves from the chip of a seed, in the space of standard normal draws.
 ///
 /// ```text
 /// x <- x of the chip `first`            u = Φ(x) is what its distribution sees
@@ -61,7 +61,7 @@ impl RareChip {
         }
     }
 
-    /// The chip behind one more move.
+    /// The chip after one more move.
     pub fn moved(&self, by: Move) -> Self {
         let mut moves = Vec::with_capacity(self.moves.len() + 1);
         moves.extend_from_slice(&self.moves);
@@ -69,13 +69,13 @@ impl RareChip {
         Self { moves, ..*self }
     }
 
-    /// Number of the draws that came last. In a [`SubsetSimulation`](super::SubsetSimulation) no two chips that are
-    /// evaluated have the same.
+    /// Number of the draws of the last move. In a [`SubsetSimulation`](super::SubsetSimulation), no two evaluated chips
+    /// share it.
     pub fn last_index(&self) -> u64 {
         self.moves.last().map_or(self.first, |last| last.index)
     }
 
-    /// Every chip whose draws are in the sum, with its weight.
+    /// All chips whose draws are in the sum, with their weights.
     fn terms(&self) -> Vec<(f64, ChipSeed)> {
         let mut terms = vec![(1.0, ChipSeed::new(self.seed, self.first))];
         for Move { index, rho } in &self.moves {
@@ -105,7 +105,7 @@ impl ChipDraws for RareChip {
     }
 }
 
-/// The draws of one parameter behind at least one move.
+/// The draws of one parameter after at least one move.
 struct Mixed {
     terms: Vec<(f64, Philox)>,
 }

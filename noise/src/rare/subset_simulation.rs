@@ -6,26 +6,26 @@ use super::normal_draws::two_sided;
 use super::rare_chip::{Move, RareChip};
 use crate::{Better, ChipSeed, NoiseError, over_cores};
 
-/// Draws are those of chips from here on, so that a plain population of the same seed shares none of them.
+/// Number of the first chip whose draws are used, so that a plain population of the same seed shares none of them.
 const FIRST_INDEX: u64 = 1 << 40;
-/// Groups of chains in a level. Between two of them the length of moves is adapted.
+/// Groups of chains in a level. The length of moves is adapted between two groups.
 const GROUPS: usize = 10;
 /// The share of moves that should be accepted (Papaioannou et al. 2015, section 3.4.2).
 const ACCEPTANCE: f64 = 0.44;
-/// sqrt(1 - rho²) of the first moves (there, too), and the least.
+/// sqrt(1 - rho²) of the first moves (same source), and the smallest one.
 const FIRST_LENGTH: f64 = 0.6;
 const LEAST_LENGTH: f64 = 0.01;
-/// Chips that every level must keep.
+/// Fewest chips that a level may keep.
 const FEWEST_KEPT: f64 = 5.0;
-/// What a simulation keeps of a chip: its sample and place in the order of its level, the pair in the observer that resumes
-/// it, and a dozen moves.
+/// Memory of a simulation for one chip: its sample and place in the order of its level, the pair in the observer that
+/// resumes it, and a dozen moves.
 const BYTES_PER_CHIP: u64 = 48 + 8 + 16 + 12 * 16;
-/// What all chips of a level may take together: 4 GiB.
+/// Most memory of all chips of a level: 4 GiB.
 const MOST_BYTES: u64 = 4 << 30;
-/// Levels at the most: 0.5 to the power of this is below any percentage that 64-bit numbers hold.
+/// Most levels. 0.5 to this power is below any percentage that a 64-bit float holds.
 const MOST_LEVELS: usize = 200;
 
-/// What is simulated.
+/// Settings of a subset simulation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RareConfig {
     /// Seed of the population.
@@ -40,11 +40,12 @@ pub struct RareConfig {
     pub confidence: f64,
 }
 
-/// Chips that get worse from level to level, until the rarest percentage is common among them.
+/// Subset simulation: chips get worse from level to level, until the rarest percentage is common among them.
 ///
-/// The first level is plain chips. The worst of a level, a share `conditional` of them, start chains of the next: moves
-/// ([`RareChip`]) that are accepted where the chip is still at most as good as the threshold. The metric has ties, so that
-/// the share is the true fraction of chips at or below the threshold, which is the value whose share is closest.
+/// The first level consists of plain chips. The worst chips of a level, a share `conditional`, start the chains of the next
+/// level. A chain makes moves ([`RareChip`]), and accepts a move if the chip is still no better than the threshold. The
+/// metric has ties. The threshold is therefore the value whose share of chips at or below it is closest to `conditional`,
+/// and this true share is used.
 ///
 /// ```text
 /// P(metric <= t) = p_1 p_2 … p_j F_j(t)       p_i: share kept of level i, F_j: fraction of level j at or below t
@@ -53,9 +54,9 @@ pub struct RareConfig {
 /// interval       : the quantiles at p exp(-z cv) and p exp(z cv)
 /// ```
 ///
-/// Levels are taken as independent, and chains of one level, too. Neither is quite true, so that intervals cover somewhat
-/// less often than they say: in the test below, 300 simulations of 500 chips a level, the 95 % intervals of 1, 0.1 and
-/// 0.01 % covered in 96, 95 and 91 % of them.
+/// The interval treats levels, and chains of one level, as independent. Neither is quite true, so intervals cover somewhat
+/// less often than stated: in the test below, with 300 simulations of 500 chips per level, the 95 % intervals of 1, 0.1 and
+/// 0.01 % covered in 96, 95 and 91 % of the simulations.
 ///
 /// # Source
 /// Au and Beck, "Estimation of small failure probabilities in high dimensions by subset simulation", Probabilistic
@@ -76,16 +77,16 @@ pub struct RareQuantile {
     pub percent: f64,
     /// The metric.
     pub value: f64,
-    /// Lower end of the interval; `None` where the levels do not reach as far.
+    /// Lower end of the interval; `None` if the levels do not reach that far.
     pub low: Option<f64>,
-    /// Upper end of the interval; `None` where the levels do not reach as far.
+    /// Upper end of the interval; `None` if the levels do not reach that far.
     pub high: Option<f64>,
     /// Coefficient of variation of the probability of a chip that is as bad.
     pub variation: f64,
-    /// Independent chips that would say as much as those of its level.
+    /// Effective number of independent chips in its level.
     pub effective: f64,
-    /// Plain chips whose fraction at or below the value would have the same coefficient of variation; `None` where that is
-    /// 0, because the metric of no chip differs.
+    /// Plain chips whose fraction at or below the value would have the same coefficient of variation; `None` if that is 0,
+    /// because all chips have one metric.
     pub plain_chips: Option<f64>,
     /// A chip that has the value.
     pub chip: RareChip,
@@ -107,7 +108,7 @@ pub struct RareLevel {
 /// What a simulation found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RareResult {
-    /// One per percentage, as they were asked for.
+    /// One quantile for each percentage, in the order of the settings.
     pub quantiles: Vec<RareQuantile>,
     /// The levels in order.
     pub levels: Vec<RareLevel>,
@@ -117,12 +118,12 @@ pub struct RareResult {
 
 /// Follows a simulation.
 pub trait RareObserver: Sync {
-    /// A level starts, from 0: at most `chips` chips that are at `threshold` or worse will be evaluated.
+    /// Level `level`, counted from 0, starts: at most `chips` chips at `threshold` or worse will be evaluated.
     fn level(&self, level: usize, threshold: f64, chips: usize) {
         let _ = (level, threshold, chips);
     }
 
-    /// What an earlier run heard of this chip, so that it need not be evaluated again.
+    /// The metric of this chip from an earlier run, so that it need not be evaluated again.
     fn known(&self, chip: &RareChip) -> Option<f64> {
         let _ = chip;
         None
@@ -138,10 +139,10 @@ pub trait RareObserver: Sync {
 impl RareObserver for () {}
 
 impl RareConfig {
-    /// The most chips of a level: more would take over 4 GiB beside the network.
+    /// The largest number of chips in a level. More would need over 4 GiB in addition to the network.
     pub const MOST_CHIPS: u64 = MOST_BYTES / BYTES_PER_CHIP;
 
-    /// The simulation, if these numbers make sense.
+    /// The simulation, if the settings are allowed.
     ///
     /// # Errors
     /// [`NoiseError::Percentage`], [`NoiseError::Confidence`], [`NoiseError::Levels`], [`NoiseError::TooMany`] for more than
@@ -195,7 +196,7 @@ impl SubsetSimulation {
         &self.config
     }
 
-    /// The same simulation of a metric of which `better` is the better end; of [`RareConfig::check`] it is the higher one.
+    /// The same simulation of a metric whose better end is `better`. After [`RareConfig::check`], higher is better.
     #[must_use]
     pub fn judged_by(self, better: Better) -> Self {
         Self { better, ..self }
@@ -204,8 +205,8 @@ impl SubsetSimulation {
     /// Runs the simulation, the chains of a level over all cores of the current rayon pool; the result does not depend on
     /// their number. Memory grows with the chips, not with their weights.
     ///
-    /// It ends early where a level has a single metric: quantiles below are then that metric, without a lower end.
-    /// Setting `stop` ends it behind the chips in flight, and the result is `None`.
+    /// It ends early if all chips of a level have one metric. Rarer quantiles then have that metric, without a lower end.
+    /// Setting `stop` ends the simulation once the chips in progress are finished; the result is then `None`.
     ///
     /// # Errors
     /// The first error of `metric` that was met.
@@ -314,7 +315,7 @@ impl SubsetSimulation {
 }
 
 impl RareQuantile {
-    /// The quantile of a metric from that of the oriented one.
+    /// Turns the quantile of the oriented metric into that of the metric.
     fn oriented(self, better: Better) -> Self {
         let end = |end: Option<f64>| end.map(|end| better.orient(end));
         let (low, high) = better.ends(end(self.low), end(self.high));
@@ -355,8 +356,8 @@ struct Walk {
 }
 
 impl Walk {
-    /// Chains from `starts`: with the starts, as many chips as a level has.
-    /// `length` is adapted as it goes; within a chain it stays, so that every chain keeps the law of its chips.
+    /// Chains from `starts`: with the starts, as many chips as a level has. `length` is adapted between groups of chains. It
+    /// is constant within a chain, so that every chain keeps the law of its chips.
     fn run<E: Send>(
         &self,
         starts: &[&Sample],
@@ -467,7 +468,7 @@ impl Level {
             .min_by(|a, b| off(*a).total_cmp(&off(*b)))
     }
 
-    /// 1 + g: by how much chains widen the variance of the fraction of chips at or below `metric`.
+    /// 1 + g: the factor by which chains widen the variance of the fraction of chips at or below `metric`.
     fn inflation(&self, metric: f64) -> f64 {
         let p = self.fraction(metric);
         let variance = p * (1.0 - p);
@@ -494,7 +495,7 @@ impl Level {
         inflation.max(1.0)
     }
 
-    /// Independent chips that would say as much about the fraction at or below `metric`.
+    /// Effective number of independent chips for the fraction at or below `metric`.
     fn effective(&self, metric: f64) -> f64 {
         self.samples.len() as f64 / self.inflation(metric)
     }
@@ -526,7 +527,7 @@ impl Levels {
             + level.squared_variation(value);
         let variation = squared.sqrt();
         let factor = libm::exp(self.z * variation);
-        // The least metric of all bounds nothing: nothing was seen below it.
+        // No chip is below the lowest metric, so it is not a bound.
         let low = self.at(p / factor).1.metric;
         let last = &self.levels[self.levels.len() - 1];
         RareQuantile {
@@ -541,7 +542,7 @@ impl Levels {
         }
     }
 
-    /// The chip at the quantile `p`, and the number of its level: the last that is not rarer.
+    /// The chip at the quantile `p`, and the number of its level: the last level that is not rarer than `p`.
     fn at(&self, p: f64) -> (usize, &Sample) {
         let depth = self
             .levels
@@ -550,7 +551,7 @@ impl Levels {
         let depth = depth.unwrap_or(0);
         let level = &self.levels[depth];
         let n = level.samples.len();
-        // The smallest metric that a fraction p of all chips does not exceed, but for the rounding of p.
+        // The smallest metric that a fraction p of all chips does not exceed, up to rounding of p.
         let rank = (p / level.about.probability * n as f64 - 1e-9).ceil() as usize;
         (depth, level.ranked(rank.clamp(1, n)))
     }

@@ -15,8 +15,8 @@ use super::{DeviationBounds, Deviations};
 /// ```
 ///
 /// The first checkpoint comes after 0.22 of the steps, and the gaps between checkpoints shrink by 0.03 of the steps down to
-/// 0.06 of them. A checkpoint halves the step if fewer than three quarters of the steps since the last one lowered the loss,
-/// or if the last one changed nothing and the lowest loss is still the same.
+/// 0.06 of them. A checkpoint halves the step in two cases: fewer than three quarters of the steps since the last checkpoint
+/// lowered the loss; or the last checkpoint changed nothing, and the lowest loss is still the same.
 ///
 /// # Source
 /// Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks", ICML
@@ -39,14 +39,14 @@ impl Default for Apgd {
     }
 }
 
-/// Weight of a new step beside the momentum.
+/// Weight of a new step; the rest is momentum.
 const FRESH: f32 = 0.75;
 /// The share of steps that must lower the loss.
 const IMPROVING: f64 = 0.75;
 /// First gap between checkpoints, by how much the gaps shrink, and the smallest, as parts of the steps.
 const GAPS: [f64; 3] = [0.22, 0.03, 0.06];
 
-/// What the search remembers between two evaluations.
+/// The memory of the search between two evaluations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Descent {

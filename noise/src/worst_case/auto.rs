@@ -14,7 +14,8 @@ use super::{
 };
 use crate::ChipSeed;
 
-/// Short walks by every surrogate loss of the objective, then longer ones from the best points, then a polish in score:
+/// The automatic search makes short walks with every surrogate loss of the objective, then longer walks from the best
+/// points, and then a polish of the score:
 ///
 /// 1. [`Apgd`] from the clean network by every surrogate, the directed ones (all items one way) among them.
 /// 2. [`Momentum`] by the second general surrogate from the clean network, then [`Momentum`], [`Apgd`], [`RawGradient`] and
@@ -25,10 +26,10 @@ use crate::ChipSeed;
 ///    surrogate with the whole budget, and as many random corners and random chips. These come on top of the budget, so that
 ///    on a small network nothing of what the search is made of, nor chance, finds more than it does.
 ///
-/// No single search is the strongest on every network: on one that was trained without noise the clamped margin finds the
-/// most, on one that was trained against an adversary pushing all items one way does.
+/// No single search is the strongest on every network. On a network that was trained without noise, the clamped margin finds
+/// the worst chips. On a network that was trained against an adversary, pushing all items one way does.
 ///
-/// The budget counts passes: an evaluation with a gradient is one, an evaluation without is a third of one.
+/// The budget counts passes. An evaluation with a gradient is one pass; an evaluation without is a third of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auto {
@@ -42,7 +43,7 @@ impl Default for Auto {
     }
 }
 
-/// What a leg of the automatic search does.
+/// The kind of a leg of the automatic search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LegKind {
@@ -81,11 +82,11 @@ impl LegKind {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Leg {
-    /// What it does.
+    /// Its kind.
     pub kind: LegKind,
     /// Number of the surrogate loss that it lowers.
     pub surrogate: usize,
-    /// The leg from whose lowest point it begins; the clean network where absent.
+    /// The leg whose lowest point it begins from; without it, it begins from the clean network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<usize>,
     /// Lowest score of an admissible deviation that it met.
@@ -119,13 +120,13 @@ struct Tip {
     deviations: Deviations,
 }
 
-/// From how many points others begin at most.
+/// Most points from which other legs begin.
 const TIPS: usize = 4;
-/// A longer walk that is above this many times the lowest score after its first evaluations is over.
+/// A longer walk ends after its first evaluations if its score is above this many times the lowest score.
 const FAR: f64 = 1.5;
 /// Boxes of fewer entries are searched by every method in full.
 const SMALL: usize = 1000;
-/// How many evaluations without a gradient cost as much as one with.
+/// How many evaluations without a gradient cost as much as one with a gradient.
 const FORWARD: u64 = 3;
 
 impl Plan {
@@ -161,14 +162,14 @@ impl Plan {
         (number, &mut self.legs[number])
     }
 
-    /// Score of the point from which the leg under way began; none for the clean network.
+    /// Score of the point from which the current leg began; `None` for the clean network.
     fn start(&self) -> Option<f64> {
         let from = self.legs.last()?.from?;
         Some(self.legs[from].score)
     }
 
-    /// How often longer walks of this kind by this surrogate came below where they began, less how often they did not. One
-    /// from the clean network has to come below all of the `first` walks.
+    /// How many longer walks of this kind with this surrogate ended below their start, minus the number that did not. A walk
+    /// from the clean network must end below all of the `first` walks.
     fn score(&self, kind: LegKind, surrogate: usize, first: usize) -> i64 {
         let (walks, longer) = self.legs.split_at(first.min(self.legs.len()));
         let lowest = walks.iter().map(|leg| leg.score).fold(f64::MAX, f64::min);
@@ -194,7 +195,7 @@ impl Plan {
         let (number, leg) = self.leg();
         leg.evaluations += 1;
         let lower = inside && judged.score < leg.score;
-        // Where a leg began is the point of another one.
+        // The point where a leg began belongs to another leg.
         let tip = lower && start.is_none_or(|start| judged.score < start);
         if lower {
             leg.score = judged.score;
@@ -212,14 +213,14 @@ impl Plan {
                 },
             );
         }
-        // Neither the leg under way is forgotten, whose point may still fall, nor the one that it began from.
+        // Keep the current leg, whose point may still fall, and the leg that it began from.
         let from = self.legs[number].from;
         let ranked = self.ranked();
         let kept = |leg: &usize| *leg == number || Some(*leg) == from || ranked.contains(leg);
         self.tips.retain(|leg, _| kept(leg));
     }
 
-    /// The points from which others begin: the lowest of every root, the lowest first.
+    /// The points from which other legs begin: the lowest point of every root, in rising order.
     fn ranked(&self) -> Vec<usize> {
         let mut legs: Vec<usize> = self.tips.keys().copied().collect();
         legs.sort_by(|a, b| self.tips[a].score.total_cmp(&self.tips[b].score));
@@ -246,8 +247,8 @@ impl Auto {
         (self.budget / 20).max(4)
     }
 
-    /// The first evaluations of a longer walk, which may lower nothing: it begins where another search ended, often in a
-    /// corner of the box that it has to leave.
+    /// The first evaluations of a longer walk, which need not lower anything. The walk begins where another search ended,
+    /// often in a corner of the box that it has to leave first.
     fn grace(&self) -> usize {
         (self.budget / 12).max(4)
     }
@@ -264,7 +265,7 @@ impl Auto {
 
     /// The most evaluations in a box of `entries`.
     pub(super) fn evaluations(&self, entries: usize, surrogates: Surrogates) -> usize {
-        // Were every evaluation one without a gradient, each pass would be three.
+        // A pass is three evaluations if none of them takes a gradient.
         let forward = (FORWARD as usize - 1) * (self.polish() + self.long());
         let within = self.budget.saturating_add(forward);
         if entries >= SMALL {
@@ -304,7 +305,8 @@ impl Auto {
         })
     }
 
-    /// How the walk of `kind` moves: one of the `first`, from one of those where it is `young`, or from a longer walk.
+    /// How the walk of `kind` moves. It is one of the `first` walks, begins at one of them (`young`), or begins at a longer
+    /// walk.
     fn walk(&self, kind: LegKind, first: bool, young: bool) -> Option<Walk> {
         Some(match kind {
             LegKind::Apgd if first => Walk::Apgd(Apgd {
@@ -393,7 +395,7 @@ impl Auto {
         next
     }
 
-    /// Moves on within the leg under way; whether it is not over.
+    /// Advances within the current leg. Returns whether the leg goes on.
     #[expect(clippy::too_many_arguments, reason = "what one evaluation gave")]
     fn go_on(
         &self,
@@ -490,7 +492,7 @@ impl Auto {
         }
     }
 
-    /// Begins the next leg; whether there is one.
+    /// Begins the next leg. Returns whether there is one.
     fn turn(
         &self,
         state: &mut SearchState,
@@ -559,7 +561,7 @@ impl Auto {
         }
     }
 
-    /// The next longer walk: the kinds that came lowest before the others, from the lowest points before the others.
+    /// The next longer walk: the most successful kinds first, from the lowest points first.
     fn follow(
         &self,
         plan: &Plan,

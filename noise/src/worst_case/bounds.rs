@@ -7,7 +7,7 @@ use burn::module::Module;
 use super::Deviations;
 use crate::{ChipSeed, HostWeight, NoiseError, host_weights_at, matrix_weights};
 
-/// The admissible deviations of one weight: `low <= deviation <= high` for every entry, zero among them.
+/// The admissible deviations of one weight: `low <= deviation <= high` for every entry. Zero is always admissible.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EntryBounds {
     /// Lowest deviation per entry, at most zero, in row-major order.
@@ -32,7 +32,7 @@ impl EntryBounds {
     }
 }
 
-/// A box of deviations around the weights of a network: write-verify bounds every weight on its own.
+/// A box of deviations around the weights of a network. Write-verify bounds every weight separately.
 ///
 /// ```
 /// use burn::{nn::LinearConfig, tensor::Device};
@@ -52,8 +52,8 @@ pub struct DeviationBounds {
 impl DeviationBounds {
     /// `|deviation| <= bound * max|W|` of its layer for every matrix weight `W` of `module`.
     ///
-    /// `module` is the network as it is programmed: quantized, without any deviation, so that the reference does not
-    /// move with what is found. `bound = 0` leaves nothing but the clean network.
+    /// `module` is the network as it is programmed: quantized and without deviation, so that the reference does not depend
+    /// on the result. `bound = 0` leaves only the clean network.
     ///
     /// # Errors
     /// [`NoiseError::Bound`] for a bound outside 0..=1, [`NoiseError::NoWeights`] for a network without a matrix weight,
@@ -65,8 +65,8 @@ impl DeviationBounds {
         Self::relative_at(module, &matrix_weights(module), bound)
     }
 
-    /// [`Self::relative`] for the weights at the paths `selected`, such as those of a [`Placement`](crate::Placement): the
-    /// others rest.
+    /// [`Self::relative`] for the weights at the paths `selected`, such as those of a [`Placement`](crate::Placement). All
+    /// others keep their values.
     ///
     /// # Errors
     /// Those of [`Self::relative`].
@@ -79,7 +79,7 @@ impl DeviationBounds {
             return Err(NoiseError::Bound { bound });
         }
         let boxed = |(path, weight): (String, HostWeight)| {
-            // A weight that is not finite must not hide behind a maximum that skips it.
+            // Checked here because the maximum below would skip NaN.
             let strange = weight.values.iter().find(|value| !value.is_finite());
             let largest = strange.copied().unwrap_or_else(|| weight.largest());
             let high = (bound * f64::from(largest)) as f32;
@@ -151,13 +151,13 @@ impl DeviationBounds {
             })
     }
 
-    /// Share of the entries that lie on an end of their box; boxes without width have no end.
+    /// Share of the entries that lie at an end of their box. A box without width has no end.
     pub fn fraction_at_bound(&self, deviations: &Deviations) -> f64 {
         let at = self.at_bound(deviations);
         at.values().sum::<usize>() as f64 / self.entries().max(1) as f64
     }
 
-    /// The same for every weight on its own, by path.
+    /// The same for each weight, by path.
     pub fn shares_at_bound<'a>(&'a self, deviations: &'a Deviations) -> BTreeMap<&'a str, f64> {
         let share = |(path, count): (&'a str, usize)| {
             let entries = self.weights[path].low.len().max(1);

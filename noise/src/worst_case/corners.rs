@@ -6,7 +6,7 @@ use super::search::Next;
 use super::{DeviationBounds, Deviations, SearchState};
 use crate::ChipSeed;
 
-/// Every entry at the lower or the upper end of its box, by the toss of a coin: a baseline that knows no gradient.
+/// Each entry is at the lower or the upper end of its box, with equal probability: a baseline that uses no gradient.
 ///
 /// A draw is a function of (seed, draw, path, entry).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,8 +12,8 @@ pub type Deviations = BTreeMap<String, Vec<f32>>;
 
 /// `module` as a plain module whose weights at the paths of `deviations` are `weight + deviation`.
 ///
-/// The weights are those that the layers compute with: what a reparameterization adds is folded in before the deviation
-/// is. A weight that two layers share deviates under both paths, whichever of them is named.
+/// The weights are those that the layers compute with: reparameterizations are folded in before the deviation is added. A
+/// weight that two layers share deviates under both paths, whichever path is named.
 ///
 /// # Errors
 /// [`NoiseError::OtherWeights`] where a path or a number of entries is not the module's, [`NoiseError::Shared`] for two

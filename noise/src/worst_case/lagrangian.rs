@@ -1,4 +1,4 @@
-//! Loss and size of the deviation together.
+//! Minimizes the loss and the size of the deviation together.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,19 +6,19 @@ use super::search::Next;
 use super::state::{Memory, bits};
 use super::{DeviationBounds, Deviations, SearchState};
 
-/// Adam on loss and size of the deviation, with a binary search over their weights:
+/// Adam minimizes loss and size of the deviation together, with a binary search over the weight of the loss:
 ///
 /// ```text
 /// minimize  c F(d) + sqrt(mean u²),          u = d / bound, entry by entry
 /// ```
 ///
-/// After every run of `steps` steps `c` is raised where all of the deviation is admissible and lowered where it is not: by
-/// ten until both have been met, then to the geometric mean of the nearest of either kind. Each run begins anew. Only
-/// admissible deviations count, and the end of every run counts clipped to the box.
+/// After every run of `steps` steps, `c` is raised if the whole deviation is admissible, and lowered if not: by a factor of
+/// ten until both cases have occurred, then to the geometric mean of the nearest values of either kind. Each run begins
+/// anew. Only admissible deviations count; the end of each run is clipped to the box and counts too.
 ///
 /// # Source
 /// Yan, Hu and Shi, ICCAD 2022 (arXiv 2207.07626), the search for a perturbation of weights, with the root mean square as
-/// the distance; about ten values of c. There F is a sum over items, here their mean: c counts accordingly.
+/// the distance; about ten values of c. There F is a sum over items. Here it is their mean, so values of c differ by that factor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Lagrangian {
@@ -51,9 +51,9 @@ impl Default for Lagrangian {
 #[serde(deny_unknown_fields)]
 pub(super) struct Multiplier {
     c: f64,
-    /// The largest c of which the deviation was admissible.
+    /// The largest c whose deviation was admissible.
     inside: Option<f64>,
-    /// The smallest c of which it was not.
+    /// The smallest c whose deviation was not admissible.
     outside: Option<f64>,
     /// Values of c that are done.
     rounds: usize,
@@ -65,13 +65,13 @@ pub(super) struct Multiplier {
     /// Adam's mean of squared gradients.
     #[serde(with = "bits")]
     second: Deviations,
-    /// The present deviation was clipped to be judged: was it admissible before?
+    /// Set if the present deviation was clipped to be judged: whether it was admissible before.
     ended: Option<bool>,
 }
 
-/// Decay of Adam's means, and the summand that keeps its quotient finite.
+/// Decay of Adam's means.
 const BETAS: (f32, f32) = (0.9, 0.999);
-/// Gradients by one of n entries are of the order of 1/n.
+/// Keeps Adam's quotient finite. It is tiny because gradients by one of n entries are of the order of 1/n.
 const EPSILON: f32 = 1e-20;
 
 impl Multiplier {

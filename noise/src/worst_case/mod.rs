@@ -1,8 +1,8 @@
-//! Worst admissible deviations: a search that knows no data and no network.
+//! Searches for the worst admissible deviation. They know no data and no network.
 //!
-//! [`DeviationBounds`] says how far every weight may deviate, an [`Objective`] says what a deviation does, a [`Search`]
-//! says how to look for the worst one, and [`worst_case`] looks. What it finds is an upper bound on the true worst case: a
-//! search that fails proves nothing. A minimum over random chips is another number, see
+//! [`DeviationBounds`] says how far every weight may deviate, an [`Objective`] judges a deviation, and a [`Search`] says how
+//! to look for the worst one. [`worst_case`] runs the search. Its result is an upper bound on the true worst case: a search
+//! that finds nothing proves nothing. The minimum over random chips is another number, see
 //! [`Population::worst_of_n`](crate::Population::worst_of_n).
 //!
 //! What is guaranteed:
@@ -13,10 +13,11 @@
 //! - [`SignGradient`] with `random = n` contains `n` draws of [`Corners`] and `n` of [`MonteCarlo`]: with the same seed it is
 //!   never weaker than either.
 //!
-//! What is not: that gradients find more than as many random draws. A gradient lowers the loss, a surrogate. The score of
-//! a few weights on a few items can be met by chance, and a network can hide its gradient from one loss: search with two.
-//! Of 300 linear networks of 16 to 300 weights on 40 items, as many random draws as the search had evaluations found a
-//! lower score for 9, all of them of less than 150 weights; the loss of the search was the lower one in all.
+//! It is not guaranteed that gradients find more than equally many random draws. A gradient lowers the loss, which is only a
+//! surrogate of the score. With few weights and few items, a random draw may reach a low score by chance. A network can also
+//! hide its gradient from one loss, so search with two. In a test on 300 linear networks of 16 to 300 weights and 40 items,
+//! as many random draws as the search had evaluations found a lower score for 9 networks, all with fewer than 150 weights.
+//! The search had the lower loss in all 300.
 
 mod apgd;
 mod auto;

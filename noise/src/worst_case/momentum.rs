@@ -20,7 +20,7 @@ use super::{DeviationBounds, Deviations};
 pub struct Momentum {
     /// Steps.
     pub steps: usize,
-    /// What is left of the sum after one step.
+    /// The factor of the sum after one step.
     pub decay: f64,
     /// Step, in half widths of the box.
     pub step: f64,
@@ -76,7 +76,7 @@ impl Velocity {
     }
 }
 
-/// Mean of the magnitudes of `gradient`; positive, so that it divides.
+/// Mean of the magnitudes of `gradient`; always positive, because it is a divisor.
 pub(super) fn mean_magnitude(gradient: &[f32]) -> f32 {
     let sum: f64 = gradient.iter().map(|g| f64::from(g.abs())).sum();
     let mean = sum / gradient.len().max(1) as f64;

@@ -6,8 +6,8 @@ use super::search::Next;
 use super::{DeviationBounds, Deviations, SearchState};
 use crate::ChipSeed;
 
-/// Gaussian deviations of which three standard deviations are the bound, clipped to it: what manufacturing would meet, and
-/// what misses the worst case.
+/// Gaussian deviations whose three standard deviations equal the bound, clipped to it. This is what random manufacturing
+/// would meet; it misses the worst case.
 ///
 /// ```text
 /// d = clip(z b / 3),  z ~ N(0, 1)          b: the end of the box on the side of z

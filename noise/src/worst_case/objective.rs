@@ -1,25 +1,25 @@
-//! What a search asks.
+//! The question that a search asks about a deviation.
 
 use super::Deviations;
 use crate::NoiseError;
 
-/// What a network with a deviation is worth.
+/// The value of a network with a deviation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judged {
     /// The surrogate loss, per item. A search makes it small.
     pub loss: f64,
-    /// How good the network is, from 0, the worst there is: an accuracy, or what [`Metric::score`](crate::Metric::score) makes
-    /// of another metric.
+    /// How good the network is, from 0 for the worst: an accuracy, or the [`Metric::score`](crate::Metric::score) of another
+    /// metric.
     pub score: f64,
 }
 
-/// How many surrogate losses an [`Objective`] has. They are numbered: the general ones first, the most useful before the
-/// others.
+/// How many surrogate losses an [`Objective`] has. They are numbered, the general ones first, in order of usefulness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Surrogates {
     /// Losses that lower the score from any point. At least one.
     pub general: usize,
-    /// Losses that push all items one way, such as to one answer: good to begin with, spent after a few steps.
+    /// Losses that push all items one way, such as to one answer. They are good at the beginning, and exhausted after a few
+    /// steps.
     pub directed: usize,
 }
 
@@ -36,11 +36,12 @@ impl Surrogates {
     }
 }
 
-/// A network with its data, asked at deviations of its weights. One deviation holds for the whole set: it is a chip.
+/// A network with its data, which can be judged at deviations of its weights. One deviation holds for the whole data set: it
+/// is a chip.
 ///
-/// The same deviation must always get the same answer, whatever the number of threads.
+/// The same deviation must always give the same result, whatever the number of threads.
 pub trait Objective {
-    /// What can go wrong when it is asked.
+    /// The error of a judgement.
     type Error: From<NoiseError>;
 
     /// Its surrogate losses.

@@ -1,10 +1,10 @@
-//! What a search found.
+//! The result of a search.
 
 use serde::{Deserialize, Serialize};
 
 use super::{DeviationBounds, Deviations, Leg, PathPoint, SearchState};
 
-/// How much one weight tensor takes part in the worst case.
+/// The part of one weight tensor in the worst case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerSensitivity {
@@ -12,8 +12,8 @@ pub struct LayerSensitivity {
     pub path: String,
     /// Its entries.
     pub entries: usize,
-    /// By how much the loss per item of the clean network falls to first order when every entry of this weight moves to
-    /// the worse end of its box: `Σ |gradient| * bound`.
+    /// The first-order fall of the loss per item of the clean network when every entry of this weight moves to the worse end
+    /// of its box: `Σ |gradient| * bound`.
     pub first_order: f64,
     /// Share of its entries at an end of their box in the deviation that was found.
     pub fraction_at_bound: f64,
@@ -31,11 +31,11 @@ impl LayerSensitivity {
 pub struct WorstCase {
     /// The score without deviation.
     pub clean: f64,
-    /// The score at the deviation that was found. At most `clean`: no deviation is admissible, too.
+    /// The score at the deviation that was found. It is at most `clean`, because zero deviation is admissible too.
     pub score: f64,
     /// Surrogate loss per item there.
     pub loss: f64,
-    /// Number of the surrogate that `loss` is of.
+    /// Number of the surrogate of `loss`.
     pub surrogate: usize,
     /// The deviation, admissible in every entry.
     pub deviations: Deviations,
@@ -45,7 +45,7 @@ pub struct WorstCase {
     pub fraction_at_bound: f64,
     /// Weight by weight, by path.
     pub layers: Vec<LayerSensitivity>,
-    /// The legs of the automatic search, in order, numbered as the restarts of the path; empty of any other.
+    /// The legs of the automatic search, in order and numbered like the restarts of `path`; empty for any other search.
     pub legs: Vec<Leg>,
     /// Every evaluation, in order; the first is the clean network.
     pub path: Vec<PathPoint>,

@@ -1,18 +1,18 @@
-//! Entries moved to the other end of their box, as long as the score falls.
+//! Moves entries to the other end of their box while the score falls.
 
 use serde::{Deserialize, Serialize};
 
 use super::state::bits;
 use super::{DeviationBounds, Deviations, EntryBounds};
 
-/// The last part of a search, which counts in score and not in a surrogate. Entries are ordered by how much the loss falls
-/// to first order when they move to the end of their box that the gradient points to. The first eighth of them moves
-/// together; what lowers the score stays, what does not is taken back and halved. At single entries it goes on to the
-/// next ones, until none is left.
+/// The last part of a search. It judges by the score, not by a surrogate. Entries are ordered by the first-order fall of the
+/// loss when they move to the end of their box that the gradient points to. The first eighth of them moves together. If the
+/// score falls, the move stays. Otherwise it is taken back, and half as many entries are tried, down to a single entry. The
+/// polish then goes on with the next entries, until none is left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Polish {
-    /// Where it stands: what is kept.
+    /// The deviation with all moves that stayed.
     #[serde(with = "bits")]
     kept: Deviations,
     score: f64,
@@ -21,7 +21,7 @@ pub(super) struct Polish {
     moves: Vec<(u32, u32, bool)>,
     /// Moves before this one are decided.
     decided: usize,
-    /// How many move together.
+    /// Number of entries that move together.
     together: usize,
 }
 
@@ -65,7 +65,7 @@ impl Polish {
         bounds.fit(&self.kept) && self.moves.iter().all(fits)
     }
 
-    /// The next deviation to judge; `None` where no move is left.
+    /// The next deviation to judge; `None` if no move is left.
     pub(super) fn propose(&self, bounds: &DeviationBounds) -> Option<Deviations> {
         let moves = self.moves.get(self.decided..)?;
         if moves.is_empty() {
@@ -81,7 +81,7 @@ impl Polish {
         Some(deviations)
     }
 
-    /// Keeps or takes back what was proposed.
+    /// Keeps the proposed move or takes it back.
     pub(super) fn decide(&mut self, proposed: &Deviations, score: f64, loss: f64) {
         let moved = self.together;
         if (score, loss) < (self.score, self.loss) {

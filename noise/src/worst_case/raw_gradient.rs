@@ -6,13 +6,13 @@ use super::momentum::mean_magnitude;
 use super::state::bits;
 use super::{DeviationBounds, Deviations};
 
-/// Descent along the gradient, not its sign, of a hidden deviation that is never clipped; what is judged is its clipped copy:
+/// Descends along the gradient itself, not its sign. The moving deviation is never clipped; its clipped copy is judged:
 ///
 /// ```text
 /// u <- u - rate h g / mean|g|,      d = clip(u),      h: half of the width of the box
 /// ```
 ///
-/// Where a gradient is small an entry hardly moves, so that entries settle inside the box as well as at its ends.
+/// An entry with a small gradient hardly moves, so entries also settle inside the box, not only at its ends.
 ///
 /// # Source
 /// Yang et al., "Rethinking PGD attack: is sign function necessary?" (arXiv 2312.01260), on weights.
@@ -34,7 +34,7 @@ impl Default for RawGradient {
     }
 }
 
-/// What the search remembers between two evaluations.
+/// The memory of the search between two evaluations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Hidden {

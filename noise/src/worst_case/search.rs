@@ -20,9 +20,9 @@ use crate::{ChipSeed, NoiseError};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
 pub enum Search {
-    /// Several of the others one after the other, by every surrogate: the default.
+    /// Several other searches in turn, with every surrogate: the default.
     Auto(Auto),
-    /// Steps that set their own size.
+    /// Steps that adapt their own size.
     Apgd(Apgd),
     /// Steps against the sign of a mean of gradients.
     Momentum(Momentum),
@@ -31,7 +31,7 @@ pub enum Search {
     /// Steps against the sign of the gradient.
     #[serde(rename = "sign")]
     SignGradient(SignGradient),
-    /// Loss and size of the deviation together, with a binary search over their weights.
+    /// Loss and size of the deviation together, with a binary search over the weight of the loss.
     Lagrangian(Lagrangian),
     /// One step to the corner that the gradient of the clean network points to.
     SingleStep(SingleStep),
@@ -47,7 +47,7 @@ impl Default for Search {
     }
 }
 
-/// What a search does after an evaluation.
+/// The next action of a search after an evaluation.
 pub(super) enum Next {
     /// The current deviation has moved: evaluate it.
     Evaluate,
@@ -106,8 +106,8 @@ impl Search {
         }
     }
 
-    /// The most evaluations of an objective with these `surrogates` that it takes in a box of `entries`, that of the clean
-    /// network included.
+    /// The largest number of evaluations in a box of `entries`, for an objective with these `surrogates`, including that of
+    /// the clean network.
     pub fn most_evaluations(&self, entries: usize, surrogates: Surrogates) -> u64 {
         let count = match self {
             Self::Auto(search) => search.evaluations(entries, surrogates),
@@ -131,7 +131,7 @@ impl Search {
         }
     }
 
-    /// The walk of a search that is one.
+    /// The walk, if this search is one.
     fn walk(&self) -> Option<Walk> {
         match *self {
             Self::Apgd(search) => Some(Walk::Apgd(search)),
@@ -205,12 +205,13 @@ impl Search {
     }
 }
 
-/// Looks for the deviation in `bounds` at which `objective` has its lowest score.
+/// Searches for the deviation in `bounds` with the lowest score of `objective`.
 ///
-/// The first evaluation is that of the clean network. `observer` hears of every evaluation and may stop the search; with
-/// the last state that it saw as `state`, a later call goes on. Of two deviations with one score, the lower loss is kept.
+/// The first evaluation is that of the clean network. `observer` is called after every evaluation and may stop the search. A
+/// later call continues from the last state that the observer saw, given as `state`. Between two deviations with one score,
+/// the one with the lower loss is kept.
 ///
-/// What is guaranteed stands at the [module](super).
+/// The [module](super) says what is guaranteed.
 ///
 /// # Errors
 /// [`NoiseError::Search`] for settings that are not allowed, [`NoiseError::NotFinite`] for a loss or a gradient that is not
@@ -291,7 +292,7 @@ pub fn worst_case<O: Objective>(
     Ok(WorstCase::of(&state, bounds))
 }
 
-/// Refuses what is not finite, and gradients of other weights.
+/// Refuses values that are not finite, and gradients of other weights.
 fn check(
     bounds: &DeviationBounds,
     judged: Judged,

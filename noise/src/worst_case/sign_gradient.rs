@@ -6,17 +6,17 @@ use super::search::Next;
 use super::{Corners, DeviationBounds, Deviations, MonteCarlo, SearchState};
 use crate::ChipSeed;
 
-/// Every entry moves by a fixed step against the sign of its gradient, and rests at the ends of its box:
+/// Every entry moves by a fixed step against the sign of its gradient, and stops at the ends of its box:
 ///
 /// ```text
 /// d <- clip(d - sign(∂F/∂d) bound / steps),      steps * expand times at most
 /// ```
 ///
 /// The lowest score of the path is kept. A restart ends early when nothing moves. The first restart begins without a
-/// deviation, every further one at a point drawn from (seed, restart). More `expand` continues the same path.
+/// deviation, and every further one at a point drawn from (seed, restart). A larger `expand` continues the same path.
 ///
-/// Behind the restarts, as one more of them, come `random` draws of [`Corners`] and then `random` draws of [`MonteCarlo`]:
-/// what either finds with that many draws of the same seed or fewer, this search finds, too.
+/// After the restarts come `random` draws of [`Corners`] and then `random` draws of [`MonteCarlo`], counted as one more
+/// restart. The search therefore finds everything that either of them finds with that many draws of the same seed, or fewer.
 ///
 /// # Source
 /// The authors' later code of Yan, Hu and Shi (arXiv 2312.06137). It stops everything when one entry reaches the bound;
@@ -26,11 +26,11 @@ use crate::ChipSeed;
 pub struct SignGradient {
     /// Steps from zero to the bound.
     pub steps: usize,
-    /// How many times that many are taken.
+    /// At most this many times `steps` are taken.
     pub expand: usize,
     /// Starting points.
     pub restarts: usize,
-    /// Random corners, and as many random chips, that are judged behind them.
+    /// Number of random corners, and of random chips, that are judged after the restarts.
     pub random: usize,
 }
 
@@ -45,7 +45,8 @@ impl Default for SignGradient {
     }
 }
 
-/// An end of the box that is nearer than this part of a step is reached: roundings add up over the steps.
+/// An entry counts as at the end of its box if it is nearer than this part of a step, because roundings add up over the
+/// steps.
 const REACHED: f32 = 1e-3;
 
 impl SignGradient {
@@ -91,7 +92,7 @@ impl SignGradient {
         self.draw(state, bounds, seed)
     }
 
-    /// Without a gradient the end of the path has been judged.
+    /// Without a gradient, the end of the path was judged.
     fn step(
         &self,
         state: &mut SearchState,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::search::Next;
 use super::{DeviationBounds, Deviations, SearchState};
 
-/// Every entry goes to the end of its box that the gradient of the clean network points to. A baseline: exact where the
-/// loss is linear in the weights.
+/// Every entry goes to the end of its box that the gradient of the clean network points to. A baseline, which is exact if
+/// the loss is linear in the weights.
 ///
 /// # Source
 /// Goodfellow, Shlens and Szegedy, ICLR 2015 (arXiv 1412.6572), the fast gradient sign method, on weights.

@@ -1,4 +1,4 @@
-//! Where a search stands: what is kept to go on after an interruption.
+//! The state of a search, from which it continues after an interruption.
 
 use std::collections::BTreeMap;
 
@@ -26,12 +26,12 @@ pub struct PathPoint {
     pub score: f64,
     /// Share of the entries at an end of their box.
     pub fraction_at_bound: f64,
-    /// Whether the deviation is admissible: only then it counts. The Lagrangian search passes through others.
+    /// Whether the deviation is admissible; only then it counts. The Lagrangian search also passes through others.
     pub inside: bool,
 }
 
-/// A search between two evaluations. A search that goes on from its state makes the same evaluations and finds the same
-/// bytes as one that was never interrupted.
+/// A search between two evaluations. A search that continues from its state makes the same evaluations and gives the same
+/// bytes as an uninterrupted one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchState {
@@ -41,30 +41,30 @@ pub struct SearchState {
     pub gradients: u64,
     /// Restart, from 0.
     pub restart: usize,
-    /// The iteration of the restart that comes next.
+    /// The next iteration of the restart.
     pub iteration: usize,
     /// Whether nothing is left to do.
     pub finished: bool,
     /// Every evaluation.
     pub path: Vec<PathPoint>,
-    /// The lowest score of an admissible deviation, the lower loss where two are the same.
+    /// The lowest score of an admissible deviation; between equal scores, the one with the lower loss.
     pub(super) best: Best,
     /// First-order change of the loss by weight, see [`LayerSensitivity`](super::LayerSensitivity).
     pub(super) first_order: BTreeMap<String, f64>,
     /// The deviation that is evaluated next.
     #[serde(with = "bits")]
     pub(super) current: Deviations,
-    /// The surrogate that the next evaluation is about.
+    /// The surrogate of the next evaluation.
     pub(super) surrogate: usize,
-    /// What the search remembers of earlier iterations of this restart.
+    /// The memory of earlier iterations of this restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) memory: Option<Memory>,
-    /// Where the automatic search stands.
+    /// The state of the automatic search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) plan: Option<Plan>,
 }
 
-/// What a search remembers between two evaluations of one restart.
+/// The memory of a search between two evaluations of one restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Memory {
@@ -138,12 +138,12 @@ impl SearchState {
         self.best.score
     }
 
-    /// The legs of the automatic search so far; the last one is under way. Empty of any other search.
+    /// The legs of the automatic search so far, the current one last; empty for any other search.
     pub fn legs(&self) -> &[Leg] {
         self.plan.as_ref().map_or(&[], |plan| &plan.legs)
     }
 
-    /// Keeps what the evaluation of the current deviation gave.
+    /// Records the evaluation of the current deviation.
     pub(super) fn record(&mut self, bounds: &DeviationBounds, judged: Judged, gradient: bool) {
         let inside = bounds.contain(&self.current);
         self.evaluations += 1;
@@ -156,7 +156,7 @@ impl SearchState {
             fraction_at_bound: bounds.fraction_at_bound(&self.current),
             inside,
         });
-        // Losses of two surrogates do not compare.
+        // Losses of two surrogates cannot be compared.
         let lower = judged.score < self.best.score
             || judged.score == self.best.score
                 && self.surrogate == self.best.surrogate

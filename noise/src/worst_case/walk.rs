@@ -38,7 +38,8 @@ impl Walk {
         (!allowed).then_some((key, value, "a number above 0"))
     }
 
-    /// Moves `current`, where `judged` and `gradient` were found. `memory` is that of this walk, or none at its first step.
+    /// Moves `current`, at which `judged` and `gradient` were found. `memory` is that of this walk, or `None` at its first
+    /// step.
     pub(super) fn step(
         self,
         memory: &mut Option<Memory>,

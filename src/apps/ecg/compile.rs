@@ -152,7 +152,7 @@ impl<'a> CompileJob<'a> {
                 let off = f64::from(*off);
                 if off.is_nan() || off > *bound {
                     bail!(
-                        "output {output} of the network in integers is off by {off} from that in floats, rounding explains {bound}: \
+                        "output {output} of the network in integers differs by {off} from the network in floats, and rounding explains only {bound}: \
                          this is an error of the conversion, and nothing is written"
                     );
                 }

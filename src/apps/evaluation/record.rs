@@ -42,13 +42,13 @@ impl EvaluationJob<'_> {
         }
         if fidelity == Fidelity::Weight && device.has_read_noise() {
             self.note(&format!(
-                "{}: its reads scatter; a frozen weight leaves out what changes from read to read, --fidelity array has it",
+                "{}: it has read noise, which weight fidelity leaves out and --fidelity array includes",
                 device.config().kind()
             ));
         }
         if device.iv_curve().is_some() {
             self.note(&format!(
-                "{}: its current is no straight line, which chips leave out: they compute with conductances",
+                "{}: its current is not linear in the voltage, but chips compute with conductances, as if it were",
                 device.config().kind()
             ));
         }

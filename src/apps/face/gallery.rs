@@ -72,7 +72,7 @@ impl Gallery {
         }
         if document.network != network {
             bail!(
-                "{place} was made with another network, whose vectors do not compare: name its checkpoint, or enroll people into another folder"
+                "{place} was made with another network, whose vectors cannot be compared: name its checkpoint, or enroll people into another folder"
             );
         }
         let fits = |enrolled: &Enrolled| {
@@ -133,7 +133,7 @@ impl Gallery {
         let place = self.file.display();
         let known: Vec<&str> = self.document.people.keys().map(String::as_str).collect();
         match known[..] {
-            [] => bail!("{place} has nobody: enroll {person} with `crossburn face enroll`"),
+            [] => bail!("{place} is empty: enroll {person} with `crossburn face enroll`"),
             _ => bail!("{person} is not in {place}, which has {}", listed(&known)),
         }
     }
@@ -185,7 +185,7 @@ mod tests {
                 .vector("ann")
                 .unwrap_err()
                 .to_string()
-                .contains("has nobody")
+                .contains("is empty")
         );
         let vectors = [vec![1.0, 0.0], vec![0.0, 1.0]];
         first.enroll("ann", &vectors, false).unwrap();

@@ -184,7 +184,7 @@ impl IndexJob<'_> {
         let known = texts.len() - missing.len();
         if known > 0 {
             self.observer.note(&format!(
-                "going on: {known} of {} vectors are there from an earlier index",
+                "continuing: an earlier index made {known} of {} vectors",
                 texts.len()
             ));
         }

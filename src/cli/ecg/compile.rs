@@ -16,25 +16,27 @@ use crate::report::draw::Table;
 use crate::report::draw::quantity::{count, kib};
 use crate::report::stored_form;
 
-/// Convert a trained detector to integers and write it to a file for `crossburn ecg simulate`
+/// Convert a trained detector to integers, for `crossburn ecg simulate`
 ///
-/// The detector is a network `signal-cnn` or `cnn1d` with weights of 8, 4, 2 or 1 bits, activations of at most 8 bits whose steps are powers
-/// of two, and no batch norm after an activation. The table says what its layers take in memory. Both forms decide about the test
-/// segments, and the bound says by how much a result may differ from that in floats on the same codes of a segment. A detector that differs
-/// by more is not written.
+/// The detector must be a network `signal-cnn` or `cnn1d` with weights of 8, 4, 2 or 1 bits, activations of at most 8 bits whose steps
+/// are powers of two, and no batch norm after an activation. The table says how much memory each layer takes.
+///
+/// The network in integers is compared with the network in floats in two ways: by their decisions about the test segments, and by their
+/// results on the same codes of a segment. These results may differ by at most a computed bound. If they differ by more, nothing is
+/// written.
 ///
 /// Example: crossburn ecg compile runs/iegm-sparse --out detector.json
 #[derive(Debug, Args)]
 pub(super) struct Compile {
     /// A checkpoint, or the run folder that holds it
     run: PathBuf,
-    /// Segments: iegm, iegm:DIR and so on (docs/recipes.md); those of the training where absent
+    /// Segments: iegm, iegm:DIR and so on (docs/recipes.md) [default: those of the training]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     /// Test segments to compare on [default: as many as in training]
     #[arg(long, value_name = "N", help_heading = "Data")]
     items: Option<usize>,
-    /// Where the network of integers goes, as JSON
+    /// File for the network in integers, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Options")]
     out: PathBuf,
     /// Print a JSON object instead of text

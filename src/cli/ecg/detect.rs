@@ -26,20 +26,20 @@ use crate::cli::{Outcome, note, print};
 /// Where the detector that comes with the program is written.
 const SHIPPED: &str = "runs/models/detector";
 
-/// Say of a signal, five seconds by five seconds, whether it is ventricular arrhythmia
+/// Find ventricular arrhythmia in a signal, five seconds at a time
 ///
-/// The signal comes from a file or from standard input: a text with one number on every line, the header of a WFDB record, or a MATLAB file with one
-/// row. It has 250 samples a second. It is filtered sample by sample, 15 to 55 Hz, as a device would filter it, and cut into segments of 1,250
-/// samples. Each segment is decided as soon as its last sample arrives. Every six segments vote on one diagnosis; three alarms make it an
-/// arrhythmia (keys `vote` and `hop` of the recipe's task).
+/// The signal comes from a file or from standard input: a text with one number on each line, the header of a WFDB record, or a MATLAB
+/// file with one row. It must have 250 samples a second. It is filtered sample by sample, 15 to 55 Hz, as a device would filter it, and
+/// cut into segments of 1,250 samples. The detector decides about each segment as soon as its last sample arrives. Six segments vote on
+/// one diagnosis; three alarms make it an arrhythmia (keys `vote` and `hop` of the recipe's task).
 ///
-/// A detector decides best about signals that are filtered as those of its training: train it with `iegm?filter=causal` or
-/// `wfdb:DIR?filter=causal`. A line says where it was trained on another filter.
+/// A detector decides best about signals that are filtered like those of its training. Train it with `iegm?filter=causal` or
+/// `wfdb:DIR?filter=causal`; if it was trained with another filter, a line says so.
 ///
-/// A segment with samples that were not taken is left out, and the vote begins anew after it.
+/// A segment with missing samples is left out, and the vote begins anew after it.
 ///
-/// Without MODEL, the detector that comes with the program decides. It was trained on procedural electrograms, filtered sample by sample
-/// (configs/recipes/iegm-shipped.toml), and is written to runs/models/detector.
+/// Without MODEL, the detector that comes with the program decides. It was trained on drawn electrograms, filtered sample by sample
+/// (configs/recipes/iegm-shipped.toml). It is written to runs/models/detector.
 ///
 /// Example: crossburn ecg detect --input cu01.hea
 ///
@@ -48,10 +48,10 @@ const SHIPPED: &str = "runs/models/detector";
 pub(super) struct Detect {
     /// A checkpoint, or the run folder that holds it [default: the detector that comes with the program]
     model: Option<PathBuf>,
-    /// The signal: a text, a record (.hea), a MATLAB file (.mat), or - for numbers from standard input
+    /// The signal: a text file, a WFDB record (.hea), a MATLAB file (.mat), or - for numbers from standard input
     #[arg(long, value_name = "FILE|-", help_heading = "Signal")]
     input: String,
-    /// Which signal of a record: its number, from 1, or its name
+    /// The signal of a record: its number, from 1, or its name
     #[arg(
         long,
         value_name = "SIGNAL",
@@ -59,10 +59,10 @@ pub(super) struct Detect {
         help_heading = "Signal"
     )]
     signal: String,
-    /// Samples a second of a text or a MATLAB file; detectors take 250
+    /// Samples a second of a text or a MATLAB file; detectors need 250
     #[arg(long, value_name = "HZ", default_value_t = SEGMENT_RATE, help_heading = "Signal")]
     rate: f64,
-    /// The signal is filtered already, as the segments of the TinyML contest are
+    /// The signal is filtered already, like the segments of the TinyML contest
     #[arg(long, help_heading = "Signal")]
     filtered: bool,
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N
@@ -73,7 +73,7 @@ pub(super) struct Detect {
         help_heading = "Options"
     )]
     device: DeviceChoice,
-    /// Print a JSON object on every line instead of text
+    /// Print one JSON object per line instead of text
     #[arg(long, help_heading = "Options")]
     json: bool,
     #[command(flatten)]
@@ -297,7 +297,7 @@ impl<C: Classifier> Stream<C> {
             ),
             _ => {
                 note(&format!(
-                    "the last {rest} samples make no segment of {SEGMENT_POINTS}: nothing is decided about them"
+                    "the last {rest} samples are too few for a segment of {SEGMENT_POINTS}: nothing is decided about them"
                 ));
                 Ok(())
             }

@@ -83,7 +83,7 @@ impl Input {
         }
         if let Some(place) = matrix.values.iter().position(|value| !value.is_finite()) {
             bail!(
-                "sample {} of {} is {}: put {NOT_TAKEN} in its place where no sample was taken",
+                "sample {} of {} is {}: write {NOT_TAKEN} for a missing sample",
                 place + 1,
                 path.display(),
                 matrix.values[place]

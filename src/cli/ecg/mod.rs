@@ -11,9 +11,10 @@ use clap::{Args, Subcommand};
 use super::Outcome;
 use super::process::ProcessArguments;
 
-/// Find ventricular arrhythmia in signals of the heart, also in integers on a sparse accelerator
+/// Find ventricular arrhythmia in signals of the heart
 ///
-/// Detectors are trained with `crossburn train` and the task arrhythmia-detection: see docs/recipes.md.
+/// `detect` decides about a signal. `compile` converts a trained detector to integers, and `simulate` runs it on a simulated accelerator.
+/// Detectors are trained with `crossburn train` and the task arrhythmia-detection (docs/recipes.md).
 ///
 /// Example: crossburn ecg detect runs/iegm-procedural --input signal.txt
 #[derive(Debug, Args)]

@@ -17,12 +17,14 @@ use crate::cli::{Outcome, command_line, finish};
 /// The verb that its run folders belong to.
 const VERB: &str = "ecg simulate";
 
-/// Run a detector in integers on a simulated sparse accelerator, and say what an inference takes
+/// Run a detector in integers on a simulated sparse accelerator
 ///
-/// The tables say layer by layer what is stored, and count cycles, waiting and multiplications with their energy. The average power is that of
-/// one inference each five seconds: leakage, which always flows, is nearly all of it, so it says nothing about the efficiency at work. The test
-/// segments run on the accelerator, and their results must be those of the integer network to the bit. The report also shows what they are taken
-/// for, and the signal of a few of them with the decisions and the diagnoses below it.
+/// The tables show, layer by layer, what is stored, and count cycles, stalls and multiplications with their energy. The average power is
+/// that of one inference every five seconds. Leakage flows all the time and makes up nearly all of it, so the average power says nothing
+/// about the efficiency at work.
+///
+/// The test segments run on the accelerator. Their results must equal those of the integer network to the bit. The report shows how the
+/// segments are classified, and a few signals with the decisions and diagnoses below them.
 ///
 /// Example: crossburn ecg simulate runs/iegm-sparse
 ///
@@ -39,7 +41,7 @@ pub(super) struct Simulate {
         help_heading = "Hardware"
     )]
     accelerator: String,
-    /// Segments: iegm, iegm:DIR and so on (docs/recipes.md); those of the training where absent
+    /// Segments: iegm, iegm:DIR and so on (docs/recipes.md) [default: those of the training]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     /// Test segments to simulate [default: as many as in training]

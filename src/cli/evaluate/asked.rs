@@ -1,4 +1,4 @@
-//! What is asked of an evaluation beside the table of a population: looks, a race, rare percentiles.
+//! Options of an evaluation beyond the table of a population: looks, a race, rare percentiles.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -12,28 +12,28 @@ use super::Evaluate;
 use crate::apps::evaluation::{Asked, WorstChip};
 use crate::apps::study::CONFIDENCE;
 
-/// What a race gives to items that it does not look at, unless told.
+/// Default probability that unseen items change the result of a race.
 const DELTA: f64 = 0.01;
 /// Chips of each level of a subset simulation, unless told.
 const RARE_CHIPS: usize = 1000;
 /// Probability of each of its levels given the one before, as Au and Beck have it.
 const CONDITIONAL: f64 = 0.1;
 
-/// The arguments about percentiles. Those that --race and --rare have refuse --shard by themselves: `requires` alone is
-/// waived where what is required conflicts with something else.
+/// The arguments about percentiles. Those of --race and --rare refuse --shard themselves, because clap waives `requires` if
+/// the required option conflicts with another one.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Percentiles")]
 pub(super) struct PercentileArguments {
-    /// The percentile K of --half-width and --race
+    /// Which percentile --half-width and --race estimate
     #[arg(long, value_name = "K")]
     pub(super) kpp: Option<f64>,
-    /// Stop once KPP(K) is known to within ± POINTS percentage points; at most --chips are drawn
+    /// Draw chips until KPP(K) is known to within ± POINTS percentage points, at most --chips
     #[arg(long, value_name = "POINTS", requires = "kpp")]
     pub(super) half_width: Option<f64>,
     /// Find KPP(K) of --chips chips faster: stop evaluating a chip once its rank is settled
     #[arg(long, requires = "kpp", conflicts_with = "shard")]
     pub(super) race: bool,
-    /// Largest probability that --race finds another result than a full evaluation
+    /// Probability, at most, that the result of --race differs from a full evaluation
     #[arg(long, value_name = "P", default_value_t = DELTA, requires = "race", conflicts_with = "shard")]
     pub(super) delta: f64,
     /// Estimate these rare percentiles by subset simulation, in per cent, comma-separated, such as 0.1,0.01
@@ -47,7 +47,8 @@ pub(super) struct PercentileArguments {
     /// Chips at each level of --rare
     #[arg(long, value_name = "N", default_value_t = RARE_CHIPS, requires = "rare", conflicts_with = "shard")]
     pub(super) rare_chips: usize,
-    /// Also estimate them by importance sampling towards the worst chip in this folder of worst-case; --noise gaussian only
+    /// Also estimate the percentiles of --rare by importance sampling towards the worst chip in this folder of `crossburn worst-case`;
+    /// with --noise gaussian only
     #[arg(long, value_name = "RUN", requires = "rare", conflicts_with = "shard")]
     pub(super) towards: Option<PathBuf>,
 }
@@ -63,10 +64,10 @@ fn named(option: &str, count: impl Display, error: NoiseError) -> Error {
 }
 
 impl PercentileArguments {
-    /// What is asked about KPP(k) and rare percentiles, with numbers that make sense.
+    /// The options about KPP(k) and rare percentiles, checked.
     ///
     /// # Errors
-    /// Numbers that do not, and what does not go together.
+    /// Numbers that are not allowed, and options that exclude each other.
     pub(super) fn asked(&self, evaluate: &Evaluate) -> Result<Asked> {
         let half_width = self.half_width.map(|points| points / 100.0);
         let looks = match (self.kpp, half_width, self.race) {
@@ -87,7 +88,7 @@ impl PercentileArguments {
                 ))
             }
             (Some(k), None, false) => {
-                bail!("--kpp {k} alone asks for nothing: add --half-width or --race")
+                bail!("--kpp {k} has no effect alone: add --half-width or --race")
             }
             _ => None,
         };
@@ -116,8 +117,7 @@ impl PercentileArguments {
             }
             if self.race {
                 bail!(
-                    "--towards learns from plain chips how much its direction decides, which --race does not evaluate: \
-                     leave out one of them"
+                    "--towards needs plain chips that see every item, and --race stops chips early: leave out one of them"
                 );
             }
             if !matches!(
@@ -139,7 +139,7 @@ impl PercentileArguments {
         Ok(Asked { looks, race, rare })
     }
 
-    /// What a document says of them.
+    /// These options in a document.
     pub(super) fn describe(&self, towards: Option<&WorstChip>, config: &mut Value) {
         if let Some(k) = self.kpp {
             config["kpp"] = json!(k);

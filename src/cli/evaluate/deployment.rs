@@ -1,4 +1,4 @@
-//! What the command line says the chips of an evaluation are made of.
+//! The variation or the hardware of the chips of an evaluation, from the command line.
 
 use std::path::{Component, Path};
 
@@ -16,19 +16,19 @@ use crate::apps::hardware::{
     CALIBRATION_ITEMS, NamedDevice, NamedHardware, open_device, open_hardware,
 };
 
-/// What the command line says of a hardware, in place of a variation. Every flag refuses those of a variation by itself:
-/// `requires` alone is waived where what is required conflicts with something else.
+/// The arguments for a hardware instead of a variation. Each of them refuses the flags of a variation itself, because clap
+/// waives `requires` if the required option conflicts with another one.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Hardware")]
 pub(super) struct HardwareArguments {
-    /// Program chips of this hardware, in place of a variation: an accelerator by name, or a TOML file
+    /// Program chips of this hardware instead of varying weights: an accelerator by name, or a TOML file
     #[arg(long, value_name = "NAME|FILE", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) hardware: Option<String>,
-    /// What is simulated: weight (the weights that cells hold) or array (every product, much slower)
+    /// What to simulate: weight (the weights that programmed cells hold) or array (every product on arrays, much slower)
     #[arg(long, value_name = "F", default_value_t = Fidelity::Weight, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) fidelity: Fidelity,
-    /// Memory cells in place of the hardware's own: devices by name and files (TOML, or a table as CSV), comma-separated or with the
-    /// option once for each; or all. A file may have commas in its name
+    /// Use these memory cells instead of the hardware's own: devices by name and files (TOML, or a table as CSV), comma-separated, or
+    /// repeat the option; `all` takes every device. The name of a file may contain commas
     #[arg(
         long,
         value_name = "NAME|FILE,...",
@@ -38,21 +38,21 @@ pub(super) struct HardwareArguments {
     pub(super) cell: Vec<String>,
     #[command(flatten)]
     pub(super) digital: DigitalArgument,
-    /// Training items that set the ranges of converters, and of inputs where training has not learned them
+    /// Training items to set the ranges of converters on, and those of inputs unless training has learned them
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_ITEMS, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) calibration: usize,
-    /// Time between programming and use, such as 1d
+    /// Time from programming to use, such as 1d
     #[arg(long, value_name = "TIME", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) after: Option<Second>,
-    /// Rescale the input channels of every layer with this exponent, from 0 to 1, so that channels with large inputs do not set the full
-    /// scale of all others (docs/hardware.md); 0.5 is usual
+    /// Rescale the input channels of each layer with this exponent, from 0 to 1 (usually 0.5), so that a few large channels do not set
+    /// the full scale of all (docs/hardware.md)
     #[arg(long, value_name = "A", requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) rescale: Option<f64>,
-    /// Hold the weights of each layer in as many bits as in training, in place of the hardware's weight_bits. Weights of one bit take two
+    /// Store the weights of each layer in as many bits as in training, instead of the hardware's weight_bits. Weights of one bit take two
     #[arg(long, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) trained_bits: bool,
-    /// Evaluate once for each layer, or for each slice of each layer, with errors in its cells alone, to see which cost most. All other cells
-    /// hold their targets. Slices count from the lowest, which is 0
+    /// Show which parts cost most: evaluate once for each layer, or each slice of each layer, with errors in its cells alone. All other
+    /// cells hold their targets. Slices are counted from the lowest, 0
     #[arg(long, value_name = "layer|slice", value_enum, requires = "hardware", conflicts_with_all = NoiseArguments::FLAGS)]
     pub(super) errors_by: Option<ErrorsBy>,
 }
@@ -223,7 +223,7 @@ impl HardwareArguments {
             return Ok(ChipSource::Hardware(on));
         };
         let [target] = on.targets.as_slice() else {
-            bail!("--errors-by is about one memory cell: name one with --cell");
+            bail!("--errors-by takes one memory cell: name it with --cell");
         };
         let paths: Vec<String> = weights.into_iter().map(|weight| weight.path).collect();
         let parts = (target.hardware).with_errors_in_one(&paths, by == ErrorsBy::Slice)?;

@@ -27,17 +27,19 @@ use super::{Outcome, command_line, finish, note};
 use crate::apps::evaluation::{ChipSource, EvaluationJob, FindArrayWeights, Sweep, WorstChip};
 use crate::apps::study;
 
-/// Evaluate a checkpoint on a population of chips
+/// Evaluate a trained network on a population of chips
 ///
-/// Each chip is one draw of the variation, and keeps it for the whole test set. With --hardware, a chip is programmed
-/// instead: the network is mapped to arrays, and every cell is written.
+/// A chip is one draw of the variation. It keeps its deviations for the whole test set. With --hardware, a chip is programmed instead:
+/// the network is mapped to arrays, and every cell is written.
 ///
-/// Ctrl-C keeps the finished chips, and --resume draws the missing ones. More --chips may be asked for then. --shard splits
-/// a population over machines, and `crossburn report A B` merges the parts. Either way the chips are those of one long run.
+/// The table shows the metric without variation (clean), the mean over the chips, percentiles with their 95 % intervals, and
+/// the worst of the chips. KPP(K), the k-th percentile, is what (100 - K) % of the chips reach: KPP(1) = 64.7 [58.7, 66.6]
+/// says that 99 of 100 chips reach 64.7 %, and that the 95 % interval of this number, which follows from the number of
+/// chips, is 58.7 to 66.6. --kpp K --half-width W draws as many chips as are needed to know KPP(K) to within W points. --kpp
+/// K --race is faster for a large population. --rare estimates percentiles that plain chips hardly reach.
 ///
-/// KPP(K) is the k-th percentile: what (100 - K) % of the chips reach. To know it well, --kpp K --half-width W draws as many
-/// chips as that takes. --kpp K --race is faster for a large population. --rare estimates percentiles that are too rare for
-/// plain chips.
+/// Ctrl-C keeps the finished chips; --resume draws the missing ones, and may ask for more --chips. --shard splits a population over
+/// machines, and `crossburn report A B` merges the parts. The chips are the same as in one long run.
 ///
 /// Example: crossburn evaluate runs/digits --noise gaussian --sigma 0.1 --chips 1000 --seed 7
 ///
@@ -52,18 +54,18 @@ use crate::apps::study;
 /// Example: crossburn evaluate runs/digits --sigma 0.1 --rare 0.1,0.01 --towards runs/worst-case-digits
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
-    /// A checkpoint, the run folder that holds it, a classifier as an ONNX file, or a language model in the layout of the
-    /// Hugging Face hub
+    /// A trained network: a run folder, a checkpoint, a classifier as an ONNX file, or a language model in the layout of the Hugging Face
+    /// hub
     checkpoint: PathBuf,
-    /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
+    /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md) [default: those of the training]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     #[command(flatten)]
     normalize: NormalizeArgument,
-    /// Test items to use; as many as in training, or all that there are, where absent
+    /// Number of test items [default: as many as in training, or all]
     #[arg(long, alias = "images", value_name = "N", help_heading = "Data")]
     items: Option<usize>,
-    /// Judge a language model by perplexity, rouge-1 or rouge-l (docs/tuning.md); as in training, or by perplexity, where absent
+    /// Judge a language model by perplexity, rouge-1 or rouge-l (docs/tuning.md) [default: as in training, or perplexity]
     #[arg(long, value_name = "METRIC", help_heading = "Data")]
     metric: Option<LanguageMetric>,
     #[command(flatten)]
@@ -89,7 +91,7 @@ pub(super) struct Evaluate {
     /// Evaluate part I of N of the population, such as 1/4
     #[arg(long, value_name = "I/N", help_heading = "Population")]
     shard: Option<Shard>,
-    /// Also evaluate these values of --sigma, comma-separated: the curve of the metric against sigma
+    /// Also evaluate these values of --sigma, comma-separated, and draw the curve of the metric against sigma
     #[arg(
         long,
         value_name = "S,S,...",
@@ -153,7 +155,7 @@ impl Evaluate {
         let deployment = deployment.with_input_scales(learned)?;
         if deployment.has_input_scales() && !learned.is_empty() {
             note(
-                "inputs have the full scales that training has learned, unless the hardware says others",
+                "inputs have the full scales that training learned, unless the hardware sets its own",
             );
         }
         let towards = match &self.percentiles.towards {
@@ -163,8 +165,8 @@ impl Evaluate {
         let source = stored.source(self.data.as_ref())?;
         stored.check_data(&source)?;
         let (version, commit) = study::version();
-        // What the metric of a chip depends on, but for the items, which are not read yet. How many chips there are, and
-        // what else is asked for, is not among it. Devices agree up to rounding: one document is of one of them.
+        // Everything that the metric of a chip depends on, except the items, which are not read yet. The number of chips and
+        // further questions are not part of it. Devices agree only up to rounding, so a document belongs to one of them.
         let of_chips = stored.with_arrays(json!({
             "version": version,
             "commit": commit,

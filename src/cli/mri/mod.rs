@@ -10,7 +10,8 @@ use super::process::ProcessArguments;
 
 /// Find lesions in volumes of brains
 ///
-/// Networks are trained with `crossburn train` and the task lesion-detection: see docs/mri.md. This is research software, and no medical device.
+/// Networks are trained with `crossburn train` and the task lesion-detection (docs/mri.md). This is research software, not a medical
+/// device.
 ///
 /// Example: crossburn mri score flair.nii.gz --checkpoint runs/mri --out scored
 #[derive(Debug, Args)]

@@ -12,11 +12,13 @@ use crate::apps::stored_network::StoredNetwork;
 use crate::cli::run_setup::RunArguments;
 use crate::cli::{Outcome, note, print};
 
-/// Make a map of one volume: how far every voxel is from what a network that has learned healthy slices gives back
+/// Make a map of one volume that is high where a lesion is likely
 ///
-/// The map goes to map.nii.gz on the grid of the volume, voxel by voxel, and some of its slices to map.png. Slices are prepared by the options
-/// of the data source that the network was trained on; --down, --thick and --size take the place of these for a volume of another
-/// resolution. Skull stripping, registration and bias correction are for other programs.
+/// The network has learned to reconstruct healthy slices. The map says, voxel by voxel, how far the volume is from its reconstruction. It
+/// is written to map.nii.gz on the grid of the volume, and some of its slices to map.png.
+///
+/// Slices are prepared with the options of the data source that the network was trained on. For a volume of another resolution, --down,
+/// --thick and --size replace those options. Skull stripping, registration and bias correction must be done before, with other programs.
 ///
 /// Example: crossburn mri score flair.nii.gz --checkpoint runs/mri --out scored
 #[derive(Debug, Args)]
@@ -26,25 +28,26 @@ pub(super) struct Score {
     /// A network that finds lesions: a checkpoint, or the run folder that holds it
     #[arg(long, value_name = "RUN", help_heading = "Network")]
     checkpoint: PathBuf,
-    /// The mask of the brain, on the same grid; brain is found by a threshold where absent
+    /// The mask of the brain, on the same grid [default: found by a threshold]
     #[arg(long, value_name = "FILE", help_heading = "Slices")]
     brain: Option<PathBuf>,
-    /// Which volume of a file with several, from 0
+    /// Number of the volume in a file with several, from 0
     #[arg(long, value_name = "N", help_heading = "Slices")]
     number: Option<usize>,
-    /// Pixels of a row, and rows, that become one [default: as in training]
+    /// Average this many pixels in each direction into one [default: as in training]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16), help_heading = "Slices")]
     down: Option<u16>,
-    /// Slices that become one [default: as in training]
+    /// Average this many slices into one [default: as in training]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Slices")]
     thick: Option<u16>,
-    /// Height and width of a slice after that [default: as in training]
+    /// Height and width of a slice after averaging [default: as in training]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Slices")]
     size: Option<u16>,
-    /// Whether the training reversed intensities, where that cannot be read from its data any more: yes or no
+    /// Whether the training reversed intensities: yes or no. Needed only if the checkpoint does not say and its training data can no
+    /// longer be read
     #[arg(long, value_name = "yes|no", value_parser = BoolishValueParser::new(), help_heading = "Slices")]
     reverse: Option<bool>,
-    /// Folder that map and sheet go to
+    /// Folder for map.nii.gz and map.png
     #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: PathBuf,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use crate::cli::model_choice::ChosenModel;
 use crate::cli::speech::{Beginning, SpeechArguments, say};
 use crate::cli::{Outcome, interrupt, note, print};
 
-/// What the model is asked to do, before the passages.
+/// The instruction to the model, before the passages.
 const INSTRUCTION: &str = "Answer the question from these passages.";
 
 /// Lets `model` answer `question` from the passages in `found` on stdout.
@@ -73,7 +73,7 @@ pub(super) fn answer(
     }
 }
 
-/// What the model is asked.
+/// The prompt of the model.
 fn asked(question: &str, found: &[Found<'_>]) -> String {
     let passages = found
         .iter()

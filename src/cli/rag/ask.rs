@@ -17,9 +17,9 @@ use crate::cli::{Outcome, note, print};
 
 /// Ask a question to a store of documents
 ///
-/// A chip searches for the question, and so does an ideal search, which has no noise. The passages that come first on the chip are printed, each with its
-/// rank on the chip and both scores. Passages that come first only in the ideal search are printed after them. A score estimates the cosine of the angle
-/// between the vectors of question and passage.
+/// Two searches look for passages that fit the question: one on a chip, and an ideal one without noise. The best passages on the chip are
+/// printed, each with its rank on the chip and both scores. Passages that only the ideal search puts first follow. A score estimates the
+/// cosine of the angle between the vectors of question and passage.
 ///
 /// With --llm, a language model answers from the passages that the chip found. Its answer goes to stdout, the passages to stderr.
 ///
@@ -35,13 +35,13 @@ pub(super) struct Ask {
     /// How many passages to retrieve [default: 3, or all of a smaller store]
     #[arg(short, long = "passages", value_name = "N", help_heading = "Search")]
     k: Option<usize>,
-    /// The chip to ask, by its number in the population of the store
+    /// Number of the chip to ask, in the population of the store
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Search")]
     chip: u64,
-    /// Where the encoder of the store is now, if its folder was moved [default: where it was when the store was made]
+    /// Folder of the encoder, if it was moved [default: where it was when the store was made]
     #[arg(long, value_name = "DIR|NAME", help_heading = "Search")]
     model: Option<PathBuf>,
-    /// A language model that answers: a folder, a run, a GGUF file, or a name at the Hugging Face hub, as `crossburn generate` takes it
+    /// A language model to write the answer: a folder, a run, a GGUF file, or a name at the Hugging Face hub
     #[arg(long, value_name = "DIR|FILE.gguf|NAME", help_heading = "Answer")]
     llm: Option<PathBuf>,
     #[command(flatten)]

@@ -21,12 +21,12 @@ const VERB: &str = "rag index";
 
 /// Store documents in the arrays of a chip, or change what a store holds
 ///
-/// Documents are text (.txt), Markdown (.md), JSON lines (.jsonl), LaMP questions (NAME_questions.json, of which the profiles are read), and folders of
-/// these. Any other file is read as text if you name it. Each paragraph is a passage; long paragraphs are cut. A passage that repeats another is stored
-/// once.
+/// Documents are text (.txt), Markdown (.md), JSON lines (.jsonl), LaMP questions (NAME_questions.json: their profiles are read), and
+/// folders of these. Any other file is read as text if you name it. Each paragraph is a passage; long paragraphs are cut. A passage that
+/// repeats another one is stored once.
 ///
-/// If the store exists, passages are added to it. If the store already holds passages of a file, the new ones replace them: passages that are no longer
-/// in the file are erased. Ctrl-C keeps the vectors that are done, and the same command continues from them.
+/// If the store exists, passages are added to it. If it already holds passages of a file, the new ones replace them, and passages that
+/// are no longer in the file are erased. Ctrl-C keeps the vectors that are done; the same command continues from them.
 ///
 /// Example: crossburn rag index README.md docs
 ///
@@ -41,17 +41,17 @@ pub(super) struct Index {
     /// The field of each JSON line to read; may be given several times, and the fields are joined [default: text]
     #[arg(long, value_name = "NAME", help_heading = "Documents")]
     field: Vec<String>,
-    /// Of a LaMP file, read only the profile of the question with this id
+    /// Read only the profile of the question with this id, from a LaMP file
     #[arg(long, value_name = "ID", help_heading = "Documents")]
     user: Option<String>,
     /// Erase the passages of this file or folder; may be given several times
     #[arg(long, value_name = "PATH", help_heading = "Documents")]
     drop: Vec<PathBuf>,
-    /// Most words of a passage; a longer paragraph is cut [default: that of the store; 120 for a new store]
+    /// Words of a passage at most; a longer paragraph is cut [default: that of the store; 120 for a new store]
     #[arg(long, value_name = "N", help_heading = "Documents")]
     max_words: Option<usize>,
-    /// The encoder: a folder such as all-MiniLM-L6-v2, a name at the Hugging Face hub, or hashed-ngrams, which needs no file and compares words and
-    /// their letters, not meanings [default: that of the store; hashed-ngrams for a new store]
+    /// The encoder: a folder such as all-MiniLM-L6-v2, a name at the Hugging Face hub, or hashed-ngrams. hashed-ngrams needs no file; it
+    /// compares words and their letters, not meanings [default: that of the store; hashed-ngrams for a new store]
     #[arg(long, value_name = "DIR|NAME", help_heading = "Store")]
     model: Option<PathBuf>,
     /// The memory cell: a device by name, a TOML file, or a table as CSV (docs/hardware.md) [default: that of the store; for a new
@@ -64,16 +64,16 @@ pub(super) struct Index {
     /// Bits of a stored number, 2 to 8 [default: that of the store; 8 for a new store]
     #[arg(long, value_name = "N", help_heading = "Store")]
     bits: Option<u8>,
-    /// Most passages that the store takes [default: that of the store; no limit for a new store]
+    /// Passages in the store at most [default: that of the store; no limit for a new store]
     #[arg(long, value_name = "N", help_heading = "Store")]
     capacity: Option<usize>,
     /// Seed of the population of chips, which are numbered from 0 [default: that of the store; 1 for a new store]
     #[arg(long, value_name = "N", help_heading = "Store")]
     seed: Option<u64>,
-    /// How many chips are asked for the report
+    /// Number of chips to ask for the report
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Report")]
     chips: u64,
-    /// Most questions that each chip is asked: first sentences of passages
+    /// Questions for each chip at most. The questions are the first sentences of passages
     #[arg(long, value_name = "N", default_value_t = 200, help_heading = "Report")]
     questions: usize,
     /// Folder of the store [default: runs/rag]

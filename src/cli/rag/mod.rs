@@ -11,10 +11,10 @@ use clap::{Args, Subcommand};
 use super::Outcome;
 use super::process::ProcessArguments;
 
-/// Answer questions from your documents, which are stored as vectors in memory cells
+/// Answer questions from your documents, stored as vectors in memory cells
 ///
-/// `index` cuts documents into passages and stores a vector of each passage in the arrays of a chip. `ask` searches the arrays for the passages that
-/// fit a question. With --llm, a language model answers from these passages. See docs/rag.md.
+/// `index` cuts documents into passages and stores one vector for each passage in the arrays of a chip. `ask` searches the arrays for the
+/// passages that fit a question. With --llm, a language model answers from these passages. See docs/rag.md.
 ///
 /// Example: crossburn rag index README.md docs
 ///

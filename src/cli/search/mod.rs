@@ -17,19 +17,19 @@ use super::run_setup::{bars, expect_kept, holds_kept, name_after, note_report, r
 use super::{Outcome, command_line, finish, interrupt, note, print};
 use crate::apps::search::{Contest, Contestant, SearchJob, SpaceFile};
 
-/// Search a space of designs: which network on which hardware
+/// Search a space of designs: which network, on which hardware?
 ///
-/// SPACE says what can be designed, how designs are measured, and how measures become a score. Proposers search it one after the other, each with
-/// every seed. The table shows the highest score of each after some evaluations. The report draws the score against evaluations, and the designs that no
-/// other design beats in everything.
+/// SPACE says what can be designed, how a design is measured, and how measures become a score. Proposers search the space one after the
+/// other, each of them with every seed. The table shows the highest score of each proposer after some numbers of evaluations. The report
+/// draws the score against the number of evaluations, and the designs that no other design beats in everything.
 ///
-/// Proposers: random, evolution (regularised), reinforce (a policy gradient), tpe (a Parzen estimator), heuristic (rules of thumb). Four more are spoken
-/// with, and search once: chat (an OpenAI-compatible endpoint), local (a language model on this machine), command (any program), replay (a
-/// recorded conversation). They read the task and the earlier scores, and reply with one line of JSON. A reply that is no design is answered once with what
-/// is wrong.
+/// Five proposers are built in: random, evolution (regularised), reinforce (a policy gradient), tpe (a Parzen estimator) and heuristic
+/// (rules of thumb). Four more work in words, and search once: chat (an OpenAI-compatible endpoint), local (a language model on this
+/// machine), command (any program) and replay (a recorded conversation). These read the task and the earlier scores, and reply with one
+/// line of JSON. If a reply is no design, the proposer is told what is wrong and may reply once more.
 ///
-/// Ctrl-C keeps all evaluations and replies, and --resume continues from them. Where designs are trained (such as digits), each evaluation is kept as soon
-/// as it is made, and as many are trained at a time as there are threads.
+/// Ctrl-C keeps all evaluations and replies, and --resume continues from them. In spaces whose designs are trained (such as digits), each
+/// evaluation is kept as soon as it is made, and as many designs are trained at a time as there are threads.
 ///
 /// Example: crossburn search lcda --budget 100 --seeds 10
 ///
@@ -38,7 +38,7 @@ use crate::apps::search::{Contest, Contestant, SearchJob, SpaceFile};
 pub(super) struct Search {
     /// A TOML file (docs/search-designs.md), or lcda, lcda-hardware, fl-nas, digits, skin-lesions, nas-analog-bench
     space: String,
-    /// Who proposes, comma-separated: random, evolution, reinforce, tpe, heuristic, chat, local, command, replay
+    /// Proposers, comma-separated: random, evolution, reinforce, tpe, heuristic, chat, local, command, replay
     #[arg(
         long,
         value_name = "NAME,...",
@@ -47,16 +47,16 @@ pub(super) struct Search {
         help_heading = "Search"
     )]
     proposer: Vec<String>,
-    /// Evaluations of each search, those of repeated and of invalid proposals included
+    /// Evaluations of each search; repeated and invalid proposals count too
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Search")]
     budget: usize,
     /// Searches of each proposer
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Search")]
     seeds: usize,
-    /// Seed of the first search of each proposer; the others have the next numbers
+    /// Seed of the first search of each proposer; further searches take the next numbers
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Search")]
     seed: u64,
-    /// The most of a measure that a design may have, in the unit of the measure: energy=2e8,area=40
+    /// Limits of measures, in their units: energy=2e8,area=40; a design above a limit is refused
     #[arg(
         long,
         value_name = "MEASURE=MOST,...",
@@ -65,13 +65,13 @@ pub(super) struct Search {
         help_heading = "Search"
     )]
     limit: Vec<(String, f64)>,
-    /// Score designs by r-ae (energy), r-al (latency) or a measure, by its name [default: the score of the space]
+    /// Score designs by r-ae (energy), by r-al (latency), or by a measure of this name [default: the score of the space]
     #[arg(long, value_name = "SCORE", help_heading = "Search")]
     score: Option<String>,
-    /// Hide the names and values of the space from proposers, to see what they gain by knowing them
+    /// Hide the names and values of the space from proposers, to see how much knowing them helps
     #[arg(long, help_heading = "Search")]
     naive: bool,
-    /// The table that designs are looked up in, as CSV, for a space of kind `table` [default: the file that the space names]
+    /// CSV table to look designs up in, for a space of kind `table` [default: the file that the space names]
     #[arg(long, value_name = "FILE", help_heading = "Search")]
     table: Option<PathBuf>,
     #[command(flatten)]

@@ -24,25 +24,25 @@ pub(super) const REPLY_TOKENS: usize = 400;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Proposers that are spoken with")]
 pub(super) struct SpeakerArguments {
-    /// chat: address of the endpoint, before /chat/completions, such as http://localhost:11434/v1
+    /// chat: address of the endpoint, without /chat/completions, such as http://localhost:11434/v1
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// chat: name of the model at the endpoint
     #[arg(long, value_name = "NAME")]
     chat_model: Option<String>,
-    /// chat: environment variable that holds the key; without a value there, no key is sent
+    /// chat: environment variable with the key; if it is not set, no key is sent
     #[arg(long, value_name = "VARIABLE", default_value = "CROSSBURN_API_KEY")]
     key_env: String,
-    /// chat, local: how freely replies are drawn; 0 takes the likeliest words
+    /// chat, local: temperature of the replies; 0 takes the likeliest words
     #[arg(long, value_name = "T", default_value_t = 0.0)]
     temperature: f64,
-    /// chat, command: seconds that one reply may take
+    /// chat, command: seconds to wait for a reply
     #[arg(long, value_name = "SECONDS", default_value_t = 120.0)]
     timeout: f64,
     /// local: the language model, a folder, a GGUF file, or a name at the Hugging Face hub
     #[arg(long, value_name = "DIR|FILE.gguf|NAME")]
     model: Option<PathBuf>,
-    /// command: a program that the shell runs for every reply, which reads the prompt on stdin and replies on stdout
+    /// command: a shell command to run for every reply; it reads the prompt on stdin and replies on stdout
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
     /// replay: the conversation of an earlier search, conversation-NAME.jsonl in its folder

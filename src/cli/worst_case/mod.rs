@@ -25,15 +25,15 @@ use super::run_setup::{RunArguments, expect_kept, holds_kept, name_after, run_fo
 use super::{Outcome, command_line, finish, note};
 use crate::apps::worst_case::WorstCaseJob;
 
-/// Search the worst chip within a bound of deviation
+/// Search for the worst chip within a bound on every weight
 ///
-/// Write-verify keeps every weight near its target. The search looks for the joint deviation within that bound that hurts
-/// the metric most, one deviation for all test items. What it finds is written as a checkpoint, OUT/worst-chip, which
-/// `crossburn evaluate OUT/worst-chip --noise none` replays. Ctrl-C keeps the state of the search; --resume goes on.
+/// Writing with verification keeps every weight near its target. The search looks for the deviation within that bound that hurts the
+/// metric most: one deviation, for all test items. The bad chip is written as a checkpoint, OUT/worst-chip, which `crossburn evaluate
+/// OUT/worst-chip --noise none` judges again. Ctrl-C keeps the state of the search; --resume goes on.
 ///
-/// The default search, auto, tries every surrogate of the metric in short walks and goes on from the best points for --budget
-/// passes. The worst chip is the worst of the search and of --random-chips. The true worst chip may be worse; --certify says
-/// by how much at most.
+/// The default search, auto, tries every surrogate of the metric in short walks, and goes on from the best points for --budget passes.
+/// The reported chip is the worst one of the search and of --random-chips. The true worst chip may be worse still; --certify says by how
+/// much at most.
 ///
 /// Example: crossburn worst-case runs/digits --bound 0.03 --bounds 0.01,0.02,0.05
 ///
@@ -43,10 +43,10 @@ pub(super) struct FindWorstCase {
     /// A checkpoint, the run folder that holds it, a classifier as an ONNX file, or a language model in the layout of the
     /// Hugging Face hub
     checkpoint: PathBuf,
-    /// Largest deviation of a weight, relative to the largest weight of its layer
+    /// Largest deviation of a weight, as a fraction of the largest absolute weight of its layer
     #[arg(long, value_name = "B", default_value_t = 0.03, help_heading = "Bound")]
     bound: f64,
-    /// Also search within these bounds, comma-separated: the curve of the worst case against the bound
+    /// Also search within these bounds, comma-separated, and draw the curve of the worst case against the bound
     #[arg(
         long,
         value_name = "B,B,...",
@@ -54,16 +54,16 @@ pub(super) struct FindWorstCase {
         help_heading = "Bound"
     )]
     bounds: Vec<f64>,
-    /// How to search: auto, or a single method: apgd, momentum, raw-gradient, sign, lagrangian, single-step, corners,
-    /// monte-carlo [default: auto; sign where an option of a single method is given]
+    /// Search method: auto, or a single one of apgd, momentum, raw-gradient, sign, lagrangian, single-step, corners, monte-carlo
+    /// [default: auto; sign if an option of a single method is given]
     #[arg(long, value_name = "METHOD", help_heading = "Search")]
     method: Option<SearchMethod>,
     /// Forward and backward passes that auto may take [default: 200]
     #[arg(long, value_name = "N", help_heading = "Search")]
     budget: Option<usize>,
-    /// Surrogate losses of a single method, one search by each. Of an accuracy: margin, margin:KAPPA, cross-entropy, dlr,
-    /// probability-margin, towards:CLASS [default: margin,cross-entropy]. Of an anomaly detection: separation (the default),
-    /// error, soft:THRESHOLD:SCALE. Of a perplexity: loss
+    /// Surrogate losses of a single method; each of them is searched. For an accuracy: margin, margin:KAPPA, cross-entropy, dlr,
+    /// probability-margin, towards:CLASS [default: margin,cross-entropy]. For an anomaly detection: separation (the default), error,
+    /// soft:THRESHOLD:SCALE. For a perplexity: loss
     #[arg(
         long,
         value_name = "LOSS,...",
@@ -71,26 +71,27 @@ pub(super) struct FindWorstCase {
         help_heading = "Search"
     )]
     loss: Vec<String>,
-    /// Steps of a single method, for sign from zero to the bound; draws of the random methods [default: 20; apgd 100;
-    /// momentum and raw-gradient 60]
+    /// Steps of a single method (of sign: from zero to the bound), or draws of a random method [default: 20; apgd 100; momentum and
+    /// raw-gradient 60]
     #[arg(long, value_name = "N", help_heading = "Search")]
     steps: Option<usize>,
-    /// How many times --steps the method sign may take [default: 2]
+    /// Take at most this many times --steps with the method sign [default: 2]
     #[arg(long, value_name = "N", help_heading = "Search")]
     expand: Option<usize>,
-    /// Starting points of sign and lagrangian: first the clean weights, then random ones [default: 1]
+    /// Starting points of sign and lagrangian: the clean weights first, then random ones [default: 1]
     #[arg(long, value_name = "N", help_heading = "Search")]
     restarts: Option<usize>,
-    /// Also search with gradients through activations in full precision: twice as many searches
+    /// Also search with gradients through unquantized activations, which doubles the number of searches
     #[arg(long, help_heading = "Search")]
     unquantized_activations: bool,
     /// Also judge this many random chips within the bound
     #[arg(long, value_name = "N", default_value_t = 200, help_heading = "Search")]
     random_chips: usize,
-    /// Also certify: count the items that no admissible deviation flips, a lower bound on the worst chip
+    /// Also certify: count the items that stay right under every admissible deviation, a lower bound on the accuracy of the
+    /// worst chip
     #[arg(long, help_heading = "Search")]
     certify: bool,
-    /// Let cells of this hardware deviate, in place of weights: an accelerator by name, or a TOML file
+    /// Let cells of this hardware deviate instead of weights: an accelerator by name, or a TOML file
     #[arg(
         long,
         value_name = "NAME|FILE",
@@ -98,7 +99,7 @@ pub(super) struct FindWorstCase {
         help_heading = "Hardware"
     )]
     hardware: Option<String>,
-    /// Largest deviation of a cell, relative to its conductance range [default: that of the hardware's write-verify]
+    /// Largest deviation of a cell, as a fraction of its conductance range [default: that of the hardware's write-verify]
     #[arg(
         long,
         value_name = "T",
@@ -109,12 +110,12 @@ pub(super) struct FindWorstCase {
     tolerance: Option<f64>,
     #[command(flatten)]
     digital: DigitalArgument,
-    /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md); those of the training where absent
+    /// Test items: digits, mnist:DIR, csv:FILE and so on (docs/recipes.md) [default: those of the training]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     #[command(flatten)]
     normalize: NormalizeArgument,
-    /// Test items that the search knows; as many as in training where absent
+    /// Number of test items to search on [default: as many as in training]
     #[arg(long, alias = "images", value_name = "N", help_heading = "Data")]
     items: Option<usize>,
     /// Seed of restarts and random chips

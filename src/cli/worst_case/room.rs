@@ -1,4 +1,4 @@
-//! What the command line says may deviate, and how far.
+//! Which weights or cells may deviate and how far, from the command line.
 
 use anyhow::{Result, bail};
 
@@ -7,7 +7,7 @@ use crate::apps::hardware::{NamedHardware, open_hardware};
 use crate::apps::worst_case::Room;
 
 impl FindWorstCase {
-    /// What deviates, and how far.
+    /// Which weights or cells deviate, and how far.
     ///
     /// # Errors
     /// A bound or tolerance that is no fraction, and a hardware that cannot be opened.

@@ -1,4 +1,4 @@
-//! Samples with labels (images, signals and feature rows from files, and procedural digits that need no file), and texts.
+//! Data sets: samples with labels (images, signals, feature rows) from files, drawn sets that need no file, and texts.
 
 mod amount;
 mod archive;

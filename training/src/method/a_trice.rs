@@ -87,7 +87,7 @@ impl ATrice {
         Ok(Learned { passes: 3, ..noisy })
     }
 
-    /// The deviation of every matrix weight behind the adversary's step.
+    /// The deviation of every matrix weight after the adversary's step.
     fn adversary<N: Network, T: Learn<N>>(
         &self,
         rest: &N,

@@ -31,17 +31,17 @@ use crate::{Batches, Passes, Recipe, Run, TrainingError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Method {
-    /// Every step draws a chip of `[noise]` or `[hardware]`; plain training where there is neither.
+    /// Every step draws a chip of `[noise]` or `[hardware]`. Without both, it is plain training.
     NoiseInjection {},
-    /// Noise injection whose strength a search over validation chips sets.
+    /// Noise injection; a search over validation chips sets its strength.
     Trice(Trice),
     /// Noise injection with an adversary around the mean of the noise.
     ATrice(ATrice),
-    /// Steps are taken where an adversary has moved the weights.
+    /// Steps use the gradient at weights that an adversary has moved.
     Awp(Awp),
     /// Noise injection with a penalty on weights whose rows are not orthogonal.
     Orthogonality(Orthogonality),
-    /// Noise injection towards what the network said as training began.
+    /// Noise injection that learns from the outputs of the network before training.
     Distillation(Distillation),
 }
 
@@ -66,12 +66,12 @@ pub(crate) struct Plan {
     pub(crate) schedule_epoch: usize,
 }
 
-/// What the end of an epoch has found.
+/// The result of judging an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Verdict {
-    /// Which of the plan's copies stands for the epoch.
+    /// The copy of the plan that represents the epoch.
     pub(crate) winner: usize,
-    /// The percentile over validation chips that it was chosen by, where the method judges by chips.
+    /// The percentile over validation chips that chose it, if the method judges by chips.
     pub(crate) percentile: Option<f64>,
 }
 
@@ -100,7 +100,7 @@ impl Method {
         }
     }
 
-    /// Epochs that are trained in all where a recipe asks for `epochs`.
+    /// Total number of epochs if a recipe has `epochs`.
     pub(crate) fn epochs(&self, epochs: usize) -> usize {
         match self {
             Self::Trice(trice) => trice.epochs(epochs),
@@ -134,7 +134,7 @@ impl Method {
         )
     }
 
-    /// Refuses parameters that make no sense, alone or with the rest of `recipe`.
+    /// Refuses parameters that are not allowed, alone or with the rest of `recipe`.
     pub(crate) fn check(&self, recipe: &Recipe) -> Result<(), TrainingError> {
         let training = &recipe.training;
         let parts = training.accumulate > 1 || training.checkpoint_blocks;
@@ -155,7 +155,7 @@ impl Method {
         }
     }
 
-    /// What `epoch`, from 1, trains. `search` is the interval that a search has come to; it is set anew where one starts.
+    /// The plan of `epoch`, from 1. `search` is the current interval of a search; it is set anew when a search starts.
     pub(crate) fn plan(
         &self,
         recipe: &Recipe,
@@ -174,7 +174,7 @@ impl Method {
         }
     }
 
-    /// Learns from one batch; `teach` says what the network as training began gives for it.
+    /// Learns from one batch. `teach` gives the output of the network before training for this batch.
     pub(crate) fn step<N: Network, T: Learn<N>>(
         &self,
         learner: &mut Learner<N>,

@@ -111,7 +111,7 @@ impl Trisection {
         best
     }
 
-    /// The interval behind a win of candidate 0, 1 or 2.
+    /// The interval after a win of candidate 0, 1 or 2.
     pub fn shrink(self, winner: usize) -> Self {
         let [left, _, right] = self.candidates();
         match winner {
@@ -328,7 +328,7 @@ mod tests {
             high: 1.25,
         };
         assert_eq!(start.candidates(), [0.5, 0.75, 1.0]);
-        // Quantiles of left, middle and right; the winner; the interval behind it.
+        // Quantiles of left, middle and right; the winner; the interval after it.
         for (quantiles, winner, low, high) in [
             ([0.9, 0.8, 0.7], 0, 0.25, 1.0),
             ([0.8, 0.9, 0.7], 1, 0.5, 1.0),

@@ -1,8 +1,8 @@
 //! Searches for designs: which network on which hardware?
 //!
-//! A [`Space`] says what can be designed, a [`Design`] is one point of it. A [`Proposer`] proposes designs, a [`Judge`] measures them, a
-//! [`Score`] makes one number of the measures, and [`Search`] is the loop. Nothing here reads a file, prints, or knows the network that comes
-//! out.
+//! A [`Space`] says what can be designed, and a [`Design`] is one point of it. A [`Proposer`] proposes designs, a [`Judge`]
+//! measures them, and a [`Score`] turns the measures into one number. [`Search`] is the loop. Nothing here reads a file,
+//! prints, or knows the resulting network.
 //!
 //! | file | question |
 //! |---|---|

@@ -1,8 +1,9 @@
-//! What a network is trained and judged for: the seam between one kind of task and everything that serves all of them.
+//! Tasks: what networks are trained and judged for. Everything that serves all tasks knows them only through the traits in
+//! this file.
 //!
 //! A [`Task`] is one part of a data set (training, validation or test) with the metric that it is judged by. [`Learn`] says,
-//! for one kind of network, what a network computes for a batch, what it learns from, and what it is judged by. Trainer,
-//! methods, populations, races, searches and certificates know no more of a task than these two traits.
+//! for one kind of network, what a network computes for a batch, which loss it learns by, and how it is judged. Trainer,
+//! methods, populations, races, searches and certificates use only these two traits.
 //!
 //! ```text
 //! items ── batch ──▶ Batch ── forward ──▶ Output ─┬─ loss ──────▶ one number with a gradient     training
@@ -10,8 +11,9 @@
 //!                                                 └─ surrogate ─▶ what an attack makes small     worst case
 //! ```
 //!
-//! What only some tasks can do has a default that refuses in one line: [`Learn::hits`] for races, [`Learn::sampled_loss`] for
-//! sensitivities, [`Learn::certify`] for certificates. [`Learn::confuse`] has one that does nothing.
+//! Functions that only some tasks offer have a default that refuses in one line: [`Learn::hits`] for races,
+//! [`Learn::sampled_loss`] for sensitivities, [`Learn::certify`] for certificates. The default of [`Learn::confuse`] does
+//! nothing.
 
 mod anomaly;
 mod arrhythmia;
@@ -93,10 +95,10 @@ pub(crate) fn require_finite(outputs: &[f32], width: usize) -> Result<(), Traini
     }
 }
 
-/// When items are learned from.
+/// The time at which items are learned from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moment {
-    /// What draws of this epoch are made with.
+    /// Key of the draws of this epoch.
     pub key: u64,
     /// The share of all epochs that is done, from 0 to below 1.
     pub progress: f64,
@@ -106,10 +108,10 @@ pub struct Moment {
 pub trait Task: Clone + Debug + Send + Sync {
     /// Some of its items on a device.
     type Batch: Batch;
-    /// What adds up over batches to the metric.
+    /// A sum over batches, from which the metric is computed.
     type Tally: Tally;
 
-    /// What a network is judged by on these items.
+    /// The metric on these items.
     fn metric(&self) -> Metric;
 
     /// Number of items.
@@ -118,13 +120,13 @@ pub trait Task: Clone + Debug + Send + Sync {
     /// The first `count` items, and the rest.
     fn split_at(&self, count: usize) -> (Self, Self);
 
-    /// The items to learn from, about the first `count`, and the rest, to choose an epoch by: what belongs together, such as the items of one
-    /// patient, is on one side where the task knows it.
+    /// About the first `count` items, to learn from, and the rest, to choose an epoch by. Items that belong together, such
+    /// as those of one patient, are on one side if the task knows about it.
     fn hold_back(&self, count: usize) -> (Self, Self) {
         self.split_at(count)
     }
 
-    /// A digest of everything that networks see of the items: the same items have it wherever they lie.
+    /// A digest of everything that networks see of the items. It does not depend on where the items are stored.
     fn digest(&self) -> String;
 
     /// The items with these numbers, in this order, each below [`items`](Self::items).
@@ -133,8 +135,8 @@ pub trait Task: Clone + Debug + Send + Sync {
     /// An item that can no longer be read, of a task whose items stay in their files.
     fn batch(&self, items: &[usize], device: &Device) -> Result<Self::Batch, TrainingError>;
 
-    /// Like [`batch`](Self::batch), to learn from: what is drawn anew each time that an item is learned from, such as the noise that it is
-    /// corrupted with, is drawn with the key of `moment`. By default nothing is.
+    /// Like [`batch`](Self::batch), for learning. Some tasks draw something new each time an item is learned from, such as
+    /// the noise that corrupts it; they use the key of `moment`. By default nothing is drawn.
     ///
     /// # Errors
     /// Those of [`batch`](Self::batch).
@@ -171,7 +173,7 @@ pub trait Task: Clone + Debug + Send + Sync {
         order.chunks(batch).map(<[usize]>::to_vec).collect()
     }
 
-    /// Most items whose outputs are to be held at a time where networks are judged; without bound by default.
+    /// Most items whose outputs may be held at a time when networks are judged; no limit by default.
     fn most_at_once(&self) -> usize {
         usize::MAX
     }
@@ -182,8 +184,8 @@ pub trait Task: Clone + Debug + Send + Sync {
     /// [`TrainingError::Undefined`] where these items have none, such as a rate among no items.
     fn value(&self, tally: &Self::Tally) -> Result<f64, TrainingError>;
 
-    /// What networks learn the items by, which is kept with a checkpoint so that it holds for other items as well; nothing by
-    /// default.
+    /// Conventions by which networks see the items. A checkpoint keeps them, so that they apply to other items as well. None
+    /// by default.
     fn conventions(&self) -> Option<Conventions> {
         None
     }
@@ -201,7 +203,7 @@ pub trait Task: Clone + Debug + Send + Sync {
     }
 }
 
-/// A surrogate of a metric, which a worst-case search makes small: written and read by its name.
+/// A surrogate of a metric, which a worst-case search makes small. It is written and read by its name.
 pub trait Surrogate:
     Copy
     + Debug
@@ -230,9 +232,9 @@ impl<S> Surrogate for S where
 {
 }
 
-/// What networks of type `N` learn and do for a task. One implementation for each kind of network and task.
+/// How networks of type `N` learn and are judged for a task. There is one implementation for each kind of network and task.
 pub trait Learn<N>: Task {
-    /// What a network gives for a batch.
+    /// The output of a network for a batch.
     type Output: Clone;
     /// The surrogates of the metric that its searches know; [`RaisedLoss`] for a task that has none of its own.
     type Surrogate: Surrogate;
@@ -243,8 +245,8 @@ pub trait Learn<N>: Task {
     const SAMPLES: bool = false;
     /// Whether [`distillation_loss`](Self::distillation_loss) is offered.
     const DISTILS: bool = false;
-    /// Whether [`judge`](Self::judge) tells the outputs of several chips apart that stand side by side. Otherwise chips are
-    /// judged one by one.
+    /// Whether [`judge`](Self::judge) can handle the outputs of several chips side by side. Otherwise chips are judged one
+    /// by one.
     const SIDE_BY_SIDE: bool = false;
 
     /// Refuses `what` where the metric is not the share of items that are right.
@@ -269,10 +271,10 @@ pub trait Learn<N>: Task {
         }
     }
 
-    /// What `network` gives for `batch`.
+    /// The output of `network` for `batch`.
     fn forward(&self, network: &N, batch: &Self::Batch) -> Self::Output;
 
-    /// Why `network` gave NaN in place of what it would compute, where it knows more than that; `None` by default.
+    /// The reason why `network` gave NaN, if it knows one; `None` by default.
     fn failure(&self, network: &N) -> Option<String> {
         let _ = network;
         None
@@ -299,7 +301,7 @@ pub trait Learn<N>: Task {
         Ok(())
     }
 
-    /// What training makes small: the mean over the items of `batch`, `[1]`.
+    /// The loss that training makes small: the mean over the items of `batch`, `[1]`.
     fn loss(&self, output: Self::Output, batch: &Self::Batch) -> Tensor<1>;
 
     /// The loss of `output` with its gradient, its value, and what `output` counts for.
@@ -314,7 +316,7 @@ pub trait Learn<N>: Task {
         self.counted(output, batch, |output| Ok(self.loss(output, batch)))
     }
 
-    /// The same with another loss. A loss that is not finite counts for nothing: the run ends with it.
+    /// The same with another loss. A loss that is not finite is not counted; it ends the run.
     ///
     /// # Errors
     /// Those of [`judge`](Self::judge) and of `loss`.
@@ -328,7 +330,7 @@ pub trait Learn<N>: Task {
         let loss = loss(output.clone())?;
         let value = f64::from(loss.clone().into_scalar::<f32>());
         if value.is_finite() {
-            // The output is let go before gradients are taken.
+            // Free the output before gradients are taken.
             self.judge(output, batch, &mut tally)?;
         }
         let [tally] = tally;
@@ -371,7 +373,7 @@ pub trait Learn<N>: Task {
         Err(not_offered("distillation", SAMPLED, &self.metric()))
     }
 
-    /// What an adversary in training makes small: by default the negative of the loss, `[1]`.
+    /// The loss that an adversary in training makes small: by default the negative of the loss, `[1]`.
     fn adversarial_loss(&self, output: Self::Output, batch: &Self::Batch) -> Tensor<1> {
         -self.loss(output, batch)
     }
@@ -389,8 +391,8 @@ pub trait Learn<N>: Task {
         tallies: &mut [Self::Tally],
     ) -> Result<(), TrainingError>;
 
-    /// Adds to `tally` what judging the items with these numbers takes of `network` beyond the output of one pass, such as texts that it
-    /// continues; by default nothing. Chips side by side are not asked.
+    /// Adds to `tally` results that need more of `network` than the output of one pass, such as texts that it continues, for
+    /// the items with these numbers. By default nothing. Not called for chips side by side.
     ///
     /// # Errors
     /// Those of the network.
@@ -404,7 +406,7 @@ pub trait Learn<N>: Task {
         Ok(())
     }
 
-    /// How many items of `batch` the output is right on, where the metric is the share of these.
+    /// Number of items of `batch` that the output gets right, if the metric is the share of right items.
     ///
     /// # Errors
     /// As [`judge`](Self::judge); [`TrainingError::NotOffered`] by default.
@@ -443,8 +445,8 @@ pub trait Learn<N>: Task {
         Ok(None)
     }
 
-    /// The loss of one item whose target is drawn from what the network itself says, at `draw` in 0..1: what the Fisher
-    /// information is made of, `[1]`.
+    /// The loss of one item whose target is drawn from the network's own output, at `draw` in 0..1, `[1]`. The Fisher
+    /// information is made of such losses.
     ///
     /// # Errors
     /// [`TrainingError::NotOffered`] by default, [`TrainingError::NotFinite`].
@@ -499,8 +501,8 @@ pub trait Learn<N>: Task {
         Ok(Attacked { sum, gradient })
     }
 
-    /// By how much every item of `batch` stays right at least, whatever the weights in the boxes of `network`; `None` where
-    /// nothing is known, of this task or this network.
+    /// The least margin by which every item of `batch` stays right, for all weights in the boxes of `network`; `None` if
+    /// this task or network cannot say.
     fn certify(&self, network: &N, batch: &Self::Batch) -> Option<Vec<f64>> {
         let _ = (network, batch);
         None
@@ -543,12 +545,12 @@ pub(crate) fn not_offered(
     }
 }
 
-/// What a race asks of a task.
+/// The feature that a race needs from a task.
 const COUNTED: &str = "a metric that counts items that are right";
-/// What sensitivities ask of a task.
+/// The feature that sensitivities need from a task.
 pub(crate) const SAMPLED: &str = "a network that gives probabilities";
 
-/// What a surrogate gives for a batch.
+/// The result of a surrogate for a batch.
 #[derive(Debug)]
 pub struct Attacked {
     /// Its sum over the items.

@@ -1,4 +1,4 @@
-//! The registry of tasks: what a recipe names, and the parts of its data.
+//! The registry of tasks, as recipes name them, and the parts of their data.
 
 use burn::tensor::Device;
 use crossburn_checkpoints::{CheckpointError, OnnxFile};
@@ -26,8 +26,8 @@ use crate::graph::Graph;
 use crate::pretrained::{Opened, Pretrained};
 use crate::{Recipe, TrainingError};
 
-/// What a network is trained and judged for. In recipes the table `[task]`: `kind` names it, beside its own keys; any other
-/// key is refused. A recipe without that table is about classification.
+/// The task of a recipe: the table `[task]`. `kind` names it; its other keys depend on the kind, and unknown ones are
+/// refused. A recipe without this table is about classification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TaskConfig {
@@ -213,13 +213,13 @@ impl TaskConfig {
 /// A part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// What is learned from, validation included.
+    /// The training items, validation included.
     Training,
-    /// What was kept apart.
+    /// The test items.
     Test,
 }
 
-/// What items are read for.
+/// The purpose of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// To learn from, to choose an epoch by, or to set ranges on.
@@ -254,8 +254,9 @@ pub trait TaskParts<N>: Send + Sync {
         Ok(())
     }
 
-    /// Takes from the validation items of a training what its network is judged with on other items, such as a threshold; nothing by
-    /// default. Parts that were loaded before know it from then on. `network` gives the network as it is to be programmed.
+    /// Derives from the validation items of a training what is needed to judge its network on other items, such as a
+    /// threshold; nothing by default. Parts that were loaded before use it from then on. `network` gives the network as it
+    /// is to be programmed.
     ///
     /// # Errors
     /// Those of the network.
@@ -289,9 +290,9 @@ pub trait TaskParts<N>: Send + Sync {
     }
 }
 
-/// Work that is done with the network and the task of a recipe, whose types are only known from it.
+/// Work with the network and the task of a recipe, whose types are known only from the recipe.
 pub trait WithTask {
-    /// What the work gives back.
+    /// The result of the work.
     type Output;
 
     /// Does the work.
@@ -356,11 +357,11 @@ fn no_signals(model: &'static str) -> TrainingError {
     TrainingError::setting("model.kind", model, networks)
 }
 
-/// A network meets its task.
+/// Brings a network and its task together.
 struct Bind<'a, W> {
     recipe: &'a Recipe,
     device: &'a Device,
-    /// The graph that the network is from, where it is from one.
+    /// The graph that the network comes from, if there is one.
     graph: Option<Graph>,
     work: W,
 }

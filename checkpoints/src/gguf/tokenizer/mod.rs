@@ -35,7 +35,7 @@ const ENDS: [&str; 7] = [
     "<end_of_turn>",
 ];
 
-/// What a token is, by its number in files.
+/// Kinds of tokens, by their number in files.
 mod kind {
     /// A token that steers the model and is no text.
     pub(super) const CONTROL: i64 = 3;
@@ -43,7 +43,7 @@ mod kind {
     pub(super) const USER_DEFINED: i64 = 4;
     /// A byte of a character that is no token.
     pub(super) const BYTE: i64 = 6;
-    /// What stands for a text that cannot be spelled.
+    /// The token for a text that cannot be spelled.
     pub(super) const UNKNOWN: i64 = 2;
 }
 

@@ -24,7 +24,7 @@ use super::{Built, Vocabulary, kind};
 
 const SCORES: &str = "tokenizer.ggml.scores";
 
-/// What stands for a space in pieces.
+/// The character for a space in pieces.
 const SPACE: &str = "▁";
 
 /// The tokenizer of a file of the kind `llama`.

@@ -89,7 +89,7 @@ impl Converter {
     }
 }
 
-/// What one converter costs.
+/// The cost of one converter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdcEstimate {

@@ -1,4 +1,4 @@
-//! What one analog-to-digital conversion costs, by five published models side by side.
+//! The cost of one analog-to-digital conversion, by five published models.
 //!
 //! | name | model | bits | node in nm | energy at 8 bits |
 //! |---|---|---|---|---|

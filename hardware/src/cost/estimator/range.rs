@@ -26,9 +26,9 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// What the estimators say about one converter, side by side.
+/// The results of all estimators for one converter.
 ///
-/// An estimate whose latency is longer than the period of the asked rate is that of a slower converter: several of them
+/// If the latency of an estimate is longer than the period of the asked rate, the converter is too slow: several of them
 /// would have to take turns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! What time does to a cell that was measured: drift by exponents, or retention at some times.
+//! Ageing of a measured cell: drift by exponents, or retention at some times.
 
 use super::super::ageing::Ageing;
 use super::super::moments::RawMoments;
@@ -9,7 +9,7 @@ use super::measured::Curve;
 use crate::HardwareError;
 use crate::units::Second;
 
-/// What was measured of ageing.
+/// Measurements of ageing.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Measured {
     /// Conductance, uS; mean and standard deviation of the exponent.

@@ -1,4 +1,4 @@
-//! What was measured at some conductances, and between them.
+//! Measurements at some conductances, and interpolation between them.
 
 use super::super::refusal::microsiemens;
 use crate::HardwareError;

@@ -218,7 +218,7 @@ impl TableConfig {
         ConductanceRange::new(g_min, g_max)?.within((ends[0] as f32, ends[1] as f32), "the table")
     }
 
-    /// What time does, by the drift or the retention.
+    /// The ageing, by drift or retention.
     fn ageing(
         &self,
         states: Option<&States>,
@@ -299,9 +299,9 @@ impl TableConfig {
 
 /// The states of a cell.
 struct States {
-    /// Where arrays expect them, uS: evenly from the first mean to the last.
+    /// Conductances where arrays expect the states, in uS: at even steps from the first mean to the last.
     targets: Vec<f64>,
-    /// Where they are on average, uS.
+    /// Mean conductances of the states, in uS.
     means: Vec<f64>,
 }
 

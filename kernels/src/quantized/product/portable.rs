@@ -47,7 +47,7 @@ fn blocks(format: WeightFormat, row: &[u8], input: Input<'_>) -> f32 {
     folded(std::array::from_fn(|lane| even[lane] + odd[lane])) + (offsets[0] + offsets[1])
 }
 
-/// 32 sums, then what is left behind the last whole 32, one after the other.
+/// 32 sums, then the rest after the last whole 32, one after the other.
 fn plain<const BYTES: usize>(row: &[u8], x: &[f32], read: impl Fn([u8; BYTES]) -> f32) -> f32 {
     let (weights, _) = row.as_chunks::<BYTES>();
     let (groups, rest) = weights.as_chunks::<32>();

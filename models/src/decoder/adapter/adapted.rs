@@ -27,7 +27,7 @@ impl AdaptedDecoder {
         }
     }
 
-    /// What rests.
+    /// The frozen decoder.
     pub fn base(&self) -> &Decoder {
         &self.base
     }

@@ -52,7 +52,7 @@ impl AdapterTarget {
     }
 }
 
-/// What is learned.
+/// The kind of adapter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AdapterKind {
@@ -93,7 +93,7 @@ pub enum AdapterKind {
 /// Configuration of an [`Adapter`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdapterConfig {
-    /// What is learned.
+    /// The kind of adapter.
     #[serde(flatten)]
     pub kind: AdapterKind,
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use crossburn_hardware::layer::linear;
 use crossburn_kernels::multiply;
 
-/// What an adapter adds to one linear layer: a product of low rank, scales of inputs, scales of outputs.
+/// The part of an adapter at one linear layer: a product of low rank, scales of inputs, scales of outputs.
 ///
 /// ```text
 /// y = output_scale · (W (input_scale · x) + scale · (x A) B)

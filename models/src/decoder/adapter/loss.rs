@@ -1,4 +1,4 @@
-//! What a language model and its adapter learn from.
+//! The loss of a language model and its adapter.
 
 use burn::tensor::{Int, Tensor};
 use crossburn_kernels::cross_entropy;

@@ -13,11 +13,11 @@ pub struct Adapter {
     prompt: Option<Param<Tensor<2>>>,
     /// Keys and values of virtual tokens, `[tokens, layers · 2 · key_value_width]`.
     prefix: Option<Param<Tensor<2>>>,
-    /// What is added to the layers of every block.
+    /// The adapters of the layers of every block.
     layers: Vec<LayerAdapter>,
 }
 
-/// What an adapter adds to the linear layers of one block.
+/// The part of an adapter at the linear layers of one block.
 #[derive(Module, Debug)]
 pub struct LayerAdapter {
     pub(crate) query: Option<LinearAdapter>,
@@ -127,7 +127,7 @@ impl Adapter {
         )
     }
 
-    /// What is added in block `index`.
+    /// The part of the adapter in block `index`.
     pub(crate) fn layer(&self, index: usize) -> Option<&LayerAdapter> {
         self.layers.get(index)
     }

@@ -12,7 +12,7 @@ pub(crate) struct Document<'a> {
     keys: &'a Map<String, Value>,
 }
 
-/// What is read of a key.
+/// The result of reading a key.
 type Read<T> = Result<T, DecoderError>;
 
 impl<'a> Document<'a> {
@@ -183,7 +183,7 @@ impl<'a> Document<'a> {
         })
     }
 
-    /// What an object of rotary positions says of their scaling.
+    /// The scaling of rotary positions in their object.
     fn scaling(&self, whole: &Self) -> Read<RotaryScaling> {
         let key = match self.get("rope_type") {
             Some(_) => "rope_type",

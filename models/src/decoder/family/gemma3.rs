@@ -17,7 +17,7 @@ pub(super) const NAMES: Names = Names {
     ..llama::NAMES
 };
 
-/// Of files that hold the part for images as well.
+/// Names in files that also hold the part for images.
 pub(super) const NAMES_OF_BOTH: Names = Names {
     roots: &["language_model.model.", "model.language_model.", "model."],
     head: "language_model.lm_head",

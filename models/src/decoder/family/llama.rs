@@ -73,7 +73,7 @@ pub(super) fn config(document: &Document) -> Result<DecoderConfig, DecoderError>
     })
 }
 
-/// What `config.json` says of `config`, as far as Llama's keys can say it.
+/// The `config.json` of `config`, as far as Llama's keys can express it.
 pub(super) fn document(config: &DecoderConfig) -> Value {
     let base = match &config.positions {
         Positions::Rotary { rotary, .. } => rotary.base,

@@ -144,7 +144,7 @@ pub fn llama_names(config: &DecoderConfig) -> DecoderNames {
 /// The `config.json` of a Llama that is `config`; `None` for a decoder that Llama's keys cannot describe.
 pub fn llama_document(config: &DecoderConfig) -> Option<Value> {
     let document = llama::document(config);
-    // What the document leaves out would come back as something else.
+    // A setting that the document cannot express would be read back differently.
     let same = read(&document).is_ok_and(|(read, _)| read == *config);
     same.then_some(document)
 }

@@ -6,7 +6,7 @@ use crate::tensor_names::{Layout, Origin, OutputBlocks, TensorNames};
 /// Names of the parts of a decoder, without `.weight` and `.bias`. What a family does not have is empty.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Names {
-    /// What stands before every name but that of the head; files differ, so several.
+    /// Prefixes of every name except that of the head. There are several, because files differ.
     pub(super) roots: &'static [&'static str],
     pub(super) embedding: &'static str,
     pub(super) places: &'static str,
@@ -33,7 +33,7 @@ pub(super) struct Names {
     pub(super) foreign: &'static [&'static str],
 }
 
-/// Where a layer lies.
+/// The place of a layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
     /// In a tensor of its own.

@@ -171,7 +171,7 @@ enum Arithmetic {
     Sub,
     Mul,
     Div,
-    /// What a division leaves.
+    /// The remainder of a division.
     Mod {
         /// Whether it has the sign of the dividend rather than of the divisor.
         of_dividend: bool,

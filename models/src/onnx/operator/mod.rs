@@ -24,7 +24,7 @@ use super::node::{Failure, Node};
 use super::proto::NodeProto;
 use super::value::{Call, Value};
 
-/// What a node computes.
+/// The computation of a node.
 pub(crate) trait Operator: Debug + Send + Sync {
     /// The outputs in order; those at the end may be left out.
     ///

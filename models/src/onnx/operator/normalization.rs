@@ -51,7 +51,7 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
     }
 }
 
-/// What a norm adds to a variance.
+/// The number that a norm adds to a variance.
 ///
 /// # Errors
 /// A number that does not keep the variance above zero.

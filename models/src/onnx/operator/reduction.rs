@@ -132,7 +132,7 @@ impl Operator for Reduction {
                 let axes = axes.iter().map(|axis| axis_of(*axis, rank));
                 axes.collect::<Result<_, _>>()?
             }
-            // Of no axes, only what is done to each element is left.
+            // Without axes, only the operation on each element remains.
             None if self.none_is_none => Vec::new(),
             None => (0..rank).collect(),
         };

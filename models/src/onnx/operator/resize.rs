@@ -96,7 +96,7 @@ pub(super) fn build(node: &mut Node<'_, '_>) -> Result<Option<Box<dyn Operator>>
     })))
 }
 
-/// Where an output lies in the input.
+/// The place of an output in the input.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     HalfPixel,

@@ -223,7 +223,7 @@ fn along(value: &Value, axis: usize, start: i64, end: i64, step: i64) -> Result<
     }
 }
 
-/// What lies on one side of a diagonal; zeros on the other.
+/// Keeps one side of a diagonal; the other becomes zeros.
 #[derive(Debug)]
 struct Triangle {
     upper: bool,

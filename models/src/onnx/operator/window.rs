@@ -12,7 +12,7 @@ pub(super) struct Window<const N: usize> {
     pub(super) padding: Padding<N>,
 }
 
-/// What stands around the input.
+/// The padding of the input.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Padding<const N: usize> {
     /// As many elements before and after each axis.

@@ -119,8 +119,8 @@ impl LesionDetection {
             .unwrap_or_default())
     }
 
-    /// Passes all slices through `network`, `batch` at a time. `each` hears of every batch, its output and the number of slices that are
-    /// done, and may stop: then there is nothing.
+    /// Passes all slices through `network`, `batch` at a time. `each` is called with every batch, its output and the number
+    /// of slices that are done, and may stop: then there is nothing.
     fn passed<A: Autoencoder>(
         &self,
         network: &A,
