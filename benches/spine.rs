@@ -1,5 +1,6 @@
-//! The hot paths of the spine: a training step, and one chip of a million weights.
+//! The hot paths of the spine: a training step, one chip of a million weights, and half an hour of a signal.
 #![allow(missing_docs, reason = "a bench is a program of its own")]
+#![allow(clippy::unwrap_used, reason = "a failed step stops the bench")]
 
 use std::hint::black_box;
 
@@ -10,7 +11,7 @@ use crossburn::kernels::cross_entropy;
 use crossburn::models::{Classifier, LeNet, LeNetConfig, LeNetVariant, initialize};
 use crossburn::noise::{ChipSeed, Distribution, Variation};
 use crossburn::training::OptimizerConfig;
-use crossburn::training::data::digits;
+use crossburn::training::data::{DataSource, digits};
 
 /// The allocator of the command line.
 #[global_allocator]
@@ -63,5 +64,28 @@ fn one_chip(c: &mut Criterion) {
     }
 }
 
-criterion_group!(spine, training_step, one_chip);
+/// A record of half an hour, two signals of 16 bits at 250 Hz, is read, filtered and cut into segments.
+fn half_hour_record(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = 250 * 1800;
+    let signal = (0..samples).map(|sample| if sample % 200 < 8 { 900i16 } else { 100 });
+    let bytes: Vec<u8> = signal
+        .flat_map(|value| [value, value / 2])
+        .flat_map(i16::to_le_bytes)
+        .collect();
+    std::fs::write(folder.path().join("x.dat"), bytes).unwrap();
+    let header = format!("x 2 250 {samples}\nx.dat 16 200/mV\nx.dat 16 200/mV");
+    std::fs::write(folder.path().join("x.hea"), header).unwrap();
+    // The mark of a sinus rhythm at sample 0: code 28, then a note (63) of two letters.
+    let marks = [28u16 << 10, (63 << 10) | 2].map(u16::to_le_bytes);
+    let annotations = [marks.as_flattened(), b"(N", &[0, 0]].concat();
+    std::fs::write(folder.path().join("x.atr"), annotations).unwrap();
+    let source = format!("wfdb:{}?only=test", folder.path().display());
+    let source: DataSource = source.parse().unwrap();
+    let read = || source.load(1, None, None).unwrap().test;
+    assert_eq!(read().len(), samples / 1250);
+    c.bench_function("record_half_hour", |b| b.iter(|| black_box(read())));
+}
+
+criterion_group!(spine, training_step, one_chip, half_hour_record);
 criterion_main!(spine);

@@ -1,5 +1,9 @@
 //! A detector of arrhythmia is trained, judged on chips, and decides about signals as they come.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
 
 mod command;
 
@@ -69,6 +73,24 @@ fn a_detector_is_trained_judged_on_chips_and_attacked() {
         .unwrap();
     assert_eq!(values.len(), 8);
     assert_eq!(chips["methods"][0]["clean"], method["clean"]);
+    // Each chip by another metric: the same chips, of which the worst has the lowest voted accuracy.
+    let votes =
+        "evaluate run --metric voted-accuracy --sigma 0.1 --chips 8 --seed 3 --json --out votes";
+    let votes = json(&good(folder, votes));
+    assert_eq!(votes["metric"]["name"], "voted accuracy");
+    assert_eq!(votes["methods"][0]["clean"], value("voted accuracy"));
+    let patient = "evaluate run --metric worst-patient --noise none --chips 1 --json --out patient";
+    let patient = json(&good(folder, patient));
+    let worst = also.iter().find(|also| {
+        let name = also["metric"]["name"].as_str().unwrap();
+        name.starts_with("F2 of the worst patient")
+    });
+    assert_eq!(patient["methods"][0]["clean"], worst.unwrap()["value"]);
+    let refused = bad(folder, "evaluate run --metric rouge-l --out no");
+    assert!(
+        refused.contains("task.metric = rouge-l is not allowed: use f2, bac"),
+        "{refused}"
+    );
     let attack = "worst-case run --bound 0.05 --budget 10 --random-chips 2 --json --out worst";
     let worst = json(&good(folder, attack));
     assert_eq!(worst["metric"]["name"], "F2");
@@ -261,4 +283,45 @@ fn bad_signals_are_named_in_one_line() {
         refused.contains("p/checkpoint was trained for classification: train a detector"),
         "{refused}"
     );
+}
+
+#[test]
+fn real_records_train_a_detector_that_finds_rhythms_of_other_records() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shared = manifest.join("../shared/data");
+    if ["ecg-vfdb", "ecg-mitdb"]
+        .iter()
+        .any(|set| !shared.join(set).exists())
+    {
+        eprintln!("skipped: no records beside the checkout");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let recipe = manifest.join("configs/recipes/vfdb.toml");
+    let data = format!(
+        "wfdb:{}?records=418,419,420,421,422,424,426,607,609,615&test_records=421,609",
+        shared.join("ecg-vfdb").display()
+    );
+    let train = format!(
+        "train {} --data {data} --set data.validation=600 --set training.epochs=5 --out run --json",
+        recipe.display()
+    );
+    let trained = json(&good(folder, &train));
+    let also = |document: &Value, name: &str| {
+        let also = document["methods"][0]["also"].as_array().unwrap();
+        let found = also.iter().find(|also| also["metric"]["name"] == name);
+        found.unwrap()["value"].as_f64().unwrap()
+    };
+    // Two whole records were not learned from. A detector that says the same of every segment, or draws it, has a BAC of one half.
+    assert_eq!(also(&trained, "patients"), 2.0);
+    assert!(also(&trained, "BAC") > 0.75, "{trained}");
+
+    // The same of records of another set at another rate, all of which are judged.
+    let other = format!(
+        "evaluate run --data wfdb:{}?only=test&records=203,207,223 --noise none --chips 1 --json --out other",
+        shared.join("ecg-mitdb").display()
+    );
+    let other = json(&good(folder, &other));
+    assert_eq!(also(&other, "patients"), 3.0);
 }

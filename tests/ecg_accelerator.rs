@@ -61,6 +61,20 @@ fn a_run_becomes_integers_that_an_accelerator_computes_to_the_bit() {
     // The integers of the simulator are those that were compared.
     assert_eq!(simulated["metric"]["name"], "F2");
     assert_eq!(simulated["value"], compiled["integers"]);
+    // The contest of 2022: 100 F2, 20 for less than a millisecond, and 20 for 5 KiB, less 20 for each 251 KiB more.
+    let also = simulated["also"].as_array().unwrap();
+    let score = also
+        .iter()
+        .find(|also| also["metric"]["name"] == "contest score of 2022");
+    let score = score.unwrap()["value"].as_f64().unwrap();
+    let kibibytes = compiled["layers"].as_array().unwrap().iter();
+    let bits = kibibytes.flat_map(|layer| {
+        let stored = &layer["stored"];
+        ["weights", "index", "parameters"].map(|part| stored[part].as_f64().unwrap())
+    });
+    let memory = (1.0 - (bits.sum::<f64>() / 8192.0 - 5.0) / 251.0).min(1.0);
+    let expected = 100.0 * simulated["value"].as_f64().unwrap() + 20.0 + 20.0 * memory;
+    assert!((score - expected).abs() < 1e-9, "{score} {expected}");
     // 311 and 77 positions, then one.
     let macs: [u64; 3] = [8 * 8 * 311, 8 * 32 * 77, 1232];
     assert_eq!(of_layers(&simulated, "/counts/dense_macs"), macs);

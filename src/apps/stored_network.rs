@@ -14,8 +14,7 @@ use crossburn_models::{ModelConfig, Network, OnnxConfig, PretrainedConfig};
 use crossburn_noise::{PathPattern, Variation};
 use crossburn_training::data::{Amount, Conventions, DataSource};
 use crossburn_training::{
-    GRAPH_FILE, LanguageMetric, LanguageModellingConfig, Recipe, TaskConfig, TaskParts,
-    TrainingError, WithTask,
+    GRAPH_FILE, LanguageModellingConfig, Recipe, TaskConfig, TaskParts, TrainingError, WithTask,
 };
 use serde_json::Value;
 
@@ -318,8 +317,8 @@ impl StoredNetwork {
     /// The same network, judged by `metric` where that is asked for.
     ///
     /// # Errors
-    /// A network that is no language model.
-    pub(crate) fn judged_by(mut self, metric: Option<LanguageMetric>) -> Result<Self> {
+    /// A task that does not have the metric.
+    pub(crate) fn judged_by(mut self, metric: Option<&str>) -> Result<Self> {
         if let Some(metric) = metric {
             self.recipe.task = self.recipe.task.judged_by(metric)?;
         }

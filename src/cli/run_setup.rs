@@ -1,5 +1,6 @@
 //! The set-up of every verb that makes a run folder: its last arguments, the folder, the device, Ctrl-C and progress bars.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -141,8 +142,14 @@ pub(super) fn note_files(files: &[PathBuf]) {
     let Some(folder) = files.first().and_then(|file| file.parent()) else {
         return;
     };
-    let names = files.iter().filter_map(|file| file.file_name());
-    let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+    // A file of which both parts are read is named once.
+    let mut names: Vec<Cow<'_, str>> = Vec::new();
+    for name in files.iter().filter_map(|file| file.file_name()) {
+        let name = name.to_string_lossy();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     note(&format!(
         "data: {} in {}",
         names.join(", "),

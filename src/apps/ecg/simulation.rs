@@ -2,15 +2,18 @@
 
 use anyhow::Result;
 use burn::tensor::Device;
-use crossburn_training::Task;
+use crossburn_noise::{Better, Metric};
 use crossburn_training::data::DataSource;
+use crossburn_training::{
+    ArrhythmiaDetection, ArrhythmiaMetric, Task, contest_score, contest_score_2023,
+};
 use serde_json::json;
 
 use super::IntegerDetector;
 use super::shown_sequences::shown_sequences;
-use super::simulate::{NamedAccelerator, simulate};
+use super::simulate::{NamedAccelerator, Simulated, simulate};
 use crate::apps::study::{self, Clock};
-use crate::report::{Document, Simulation};
+use crate::report::{Document, Simulation, Work};
 
 /// Runs a detector on an accelerator, and says what that takes and what is decided.
 pub(crate) struct SimulationJob<'a> {
@@ -38,6 +41,8 @@ impl SimulationJob<'_> {
             simulate(detector, self.accelerator, &test, device)
         })?;
         let sequences = shown_sequences(detector, &test, &found.alarms, device)?;
+        let mut also = test.also(&found.alarms);
+        also.extend(contest_scores(&test, &found)?);
         let task = detector.task();
         let (version, commit) = study::version();
         Ok(Simulation {
@@ -56,7 +61,7 @@ impl SimulationJob<'_> {
             equal: found.equal,
             metric: test.metric(),
             value: test.value(&found.alarms).ok(),
-            also: study::also(test.also(&found.alarms)),
+            also: study::also(also),
             confusion: study::confusion(test.confusion(&found.alarms)),
             accelerator: self.accelerator.name.clone(),
             hardware: self.accelerator.config.clone(),
@@ -67,4 +72,27 @@ impl SimulationJob<'_> {
             timing: clock.timing(),
         })
     }
+}
+
+/// The scores of both contests, with the latency and the memory of the accelerator in place of those of a microcontroller; the second only where the
+/// patients are known.
+fn contest_scores(test: &ArrhythmiaDetection, found: &Simulated) -> Result<Vec<(Metric, f64)>> {
+    let f_beta = test.measured(ArrhythmiaMetric::F2, &found.alarms)?;
+    let milliseconds = 1e3 * found.cost.latency.get();
+    let kibibytes = Work::of(&found.layers).stored_bits as f64 / 8192.0;
+    let score = |name: &'static str, value| {
+        let metric = Metric {
+            low: None,
+            better: Better::Higher,
+            ..Metric::from_zero(name)
+        };
+        (metric, value)
+    };
+    let of_2022 = contest_score(f_beta, milliseconds, kibibytes);
+    let of_2023 = (test.good_patients(&found.alarms))
+        .map(|good| contest_score_2023(f_beta, good, milliseconds, kibibytes));
+    let of_2023 = of_2023.map(|value| score("contest score of 2023", value));
+    Ok(std::iter::once(score("contest score of 2022", of_2022))
+        .chain(of_2023)
+        .collect())
 }

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use crossburn_training::LanguageMetric;
 use crossburn_training::data::DataSource;
 use serde_json::json;
 
@@ -65,9 +64,10 @@ pub(super) struct Evaluate {
     /// Number of test items [default: as many as in training, or all]
     #[arg(long, alias = "images", value_name = "N", help_heading = "Data")]
     items: Option<usize>,
-    /// Judge a language model by perplexity, rouge-1 or rouge-l (docs/tuning.md) [default: as in training, or perplexity]
+    /// Judge a language model by perplexity, rouge-1 or rouge-l (docs/tuning.md), or a detector by another `task.metric`
+    /// (docs/recipes.md) [default: as in training, or perplexity]
     #[arg(long, value_name = "METRIC", help_heading = "Data")]
-    metric: Option<LanguageMetric>,
+    metric: Option<String>,
     #[command(flatten)]
     noise: NoiseArguments,
     #[command(flatten)]
@@ -146,7 +146,7 @@ impl Evaluate {
         let stored = open_stored(&self.checkpoint)?
             .normalized(self.normalize.asked())?
             .with_digital(&self.hardware.digital.paths)
-            .judged_by(self.metric)?;
+            .judged_by(self.metric.as_deref())?;
         let deployment = self.hardware.for_network(deployment, || {
             let device = DeviceChoice::Cpu.open()?;
             Ok(stored.build(&device, FindArrayWeights(&stored))?)

@@ -3,7 +3,7 @@
 use super::document::{Results, RunCommand};
 use super::percentiles::{percentile_definitions, percentile_measures};
 use super::summary::{DEFINITIONS, describe, further_measures, hardware_measures, measures};
-use super::table::{Noise, by_method};
+use super::table::{Noise, by_method, further_by_method};
 use crate::report::draw::{ConfusionMatrix, Drawing, Page, PictureSheet};
 
 /// What was measured, method by method, and the plots.
@@ -20,11 +20,9 @@ pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
     }
     let further = further_measures(results);
     if !further.is_empty() {
-        // There may be a dozen: they are rows, so that the table is as wide as the page.
-        let table = by_method(results, &further, Noise::Hidden).transposed();
         page = page
             .heading("Without variation, judged further")
-            .table(&table);
+            .table(&further_by_method(results, &further));
     }
     let percentiles = percentile_measures(results);
     if !percentiles.is_empty() {

@@ -26,6 +26,13 @@ pub(super) struct Measure {
     pub(super) cells: Vec<Option<Cell>>,
 }
 
+impl Measure {
+    /// Whether several methods have the same value, such as numbers without variation of one network on several cells.
+    pub(super) fn is_shared(&self) -> bool {
+        self.cells.len() > 1 && self.cells.iter().all(|cell| *cell == self.cells[0])
+    }
+}
+
 /// How the numbers are defined, one sentence each.
 pub(super) const DEFINITIONS: [&str; 4] = [
     "± is the standard deviation over chips, and a chip is one draw of all variation.",
@@ -78,7 +85,13 @@ pub(super) fn further_measures(results: &Results) -> Vec<Measure> {
             Some(Cell::from(other.digits(found.value)))
         })
     };
-    others.iter().map(of).collect()
+    let measures = others.iter().map(of);
+    measures
+        .map(|measure| Measure {
+            detail: measure.is_shared(),
+            ..measure
+        })
+        .collect()
 }
 
 /// What was measured by the metric of the run, in the order of the table; the clean network is first.

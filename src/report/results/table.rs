@@ -69,10 +69,28 @@ pub(super) fn by_method(results: &Results, measures: &[Measure], noise: Noise) -
         .large()
 }
 
+/// A table of the page: one row per quantity without variation, one column per method, or one for all methods where they share every value.
+pub(super) fn further_by_method(results: &Results, measures: &[Measure]) -> Table {
+    if !measures.iter().all(Measure::is_shared) {
+        // There may be a dozen: they are rows, so that the table is as wide as the page.
+        return by_method(results, measures, Noise::Hidden).transposed();
+    }
+    let rows = measures.iter().map(|measure| {
+        let cell = measure.cells[0].clone();
+        [
+            Cell::from(measure.label.as_str()),
+            cell.unwrap_or_else(Cell::missing),
+        ]
+    });
+    Table::new(["Method", "All of them"]).rows(rows).large()
+}
+
 #[cfg(test)]
 mod tests {
+    use crossburn_noise::Metric;
+
     use super::*;
-    use crate::report::example;
+    use crate::report::{AlsoMeasured, example};
 
     #[test]
     fn shows_each_quantity_of_each_method() {
@@ -111,6 +129,40 @@ mod tests {
                 .count(),
             4
         );
+    }
+
+    #[test]
+    fn what_all_methods_share_is_no_column_of_many_and_one_column_of_the_page() {
+        let mut results = example::results();
+        let bac = |value| AlsoMeasured {
+            metric: Metric::share("BAC"),
+            value,
+        };
+        for method in &mut results.methods {
+            method.also = vec![bac(0.5)];
+        }
+        let further = further_measures(&results);
+        let text = further_by_method(&results, &further).text();
+        assert!(
+            text.contains("All of them") && text.matches("50.00").count() == 1,
+            "{text}"
+        );
+        assert!(summary(&results).text().contains("BAC"));
+        for name in ["a", "b", "c"] {
+            let mut method = results.methods[0].clone();
+            method.name = name.to_string();
+            results.methods.push(method);
+        }
+        assert!(!summary(&results).text().contains("BAC"));
+        // One that differs brings all of them back.
+        results.methods[0].also = vec![bac(0.25)];
+        let further = further_measures(&results);
+        let text = further_by_method(&results, &further).text();
+        assert!(
+            text.contains("25.00") && text.matches("50.00").count() == 4,
+            "{text}"
+        );
+        assert!(summary(&results).text().contains("BAC"));
     }
 
     #[test]

@@ -18,8 +18,8 @@ use super::retrieval::Retrievals;
 use super::verification::Verifications;
 use super::{
     AnomalyConfig, AnomalyDetection, AnomalySurrogate, ArrhythmiaConfig, ArrhythmiaDetection,
-    AttackLoss, Classification, LanguageMetric, LanguageModellingConfig, Learn, LesionConfig,
-    RaisedLoss, RetrievalConfig, VerificationConfig,
+    ArrhythmiaMetric, AttackLoss, Classification, LanguageMetric, LanguageModellingConfig, Learn,
+    LesionConfig, RaisedLoss, RetrievalConfig, VerificationConfig,
 };
 use crate::data::{Amount, DataSource, Samples};
 use crate::graph::Graph;
@@ -80,20 +80,26 @@ impl TaskConfig {
         }
     }
 
-    /// The same task, whose networks are judged by `metric`.
+    /// The same task, whose networks are judged by the metric with this name in recipes.
     ///
     /// # Errors
-    /// [`TrainingError::Setting`] for a task that is not about texts.
-    pub fn judged_by(self, metric: LanguageMetric) -> Result<Self, TrainingError> {
+    /// [`TrainingError::Setting`] for a metric that the task does not have, and for a task that takes no other one after its training.
+    pub fn judged_by(self, metric: &str) -> Result<Self, TrainingError> {
+        let refuse = |remedy| TrainingError::setting("task.metric", metric, remedy);
         match self {
             Self::LanguageModelling(config) => {
+                let metric: LanguageMetric = (metric.parse())
+                    .map_err(|_: String| refuse("perplexity, rouge-1 or rouge-l"))?;
                 Ok(Self::LanguageModelling(config.judged_by(metric)))
             }
-            _ => Err(TrainingError::setting(
-                "task.metric",
-                metric,
-                "it for a language model",
-            )),
+            Self::ArrhythmiaDetection(config) => {
+                let metric = ArrhythmiaMetric::named(metric)?;
+                Ok(Self::ArrhythmiaDetection(ArrhythmiaConfig {
+                    metric,
+                    ..config
+                }))
+            }
+            _ => Err(refuse("it for a language model or a detector")),
         }
     }
 

@@ -159,6 +159,17 @@ impl Contest {
                 train: Some(train),
                 test: None,
             } => self.preparation.split(&place, self.texts(&train)?),
+            Layout::Texts {
+                train: Some(train),
+                test: Some(test),
+            } if self.preparation.only_test => Err(TrainingError::data(
+                test.display().to_string(),
+                format!(
+                    "its segments are the test beside {}, and only=test asks for all patients",
+                    train.display()
+                ),
+                "leave only=test out, or name one index with index=FILE",
+            )),
             Layout::Texts { train, test } => {
                 let read = |index: Option<PathBuf>| {
                     let texts = index.map(|index| self.texts(&index)).transpose()?;
@@ -455,6 +466,13 @@ mod tests {
         write("test_indice.csv", &lines[16..]);
         let split = load(folder.path(), "").unwrap();
         assert_eq!((split.train.len(), split.test.len()), (16, 8));
+        let message = load(folder.path(), "?only=test").unwrap_err().to_string();
+        assert!(
+            message.contains("test_indice.csv: its segments are the test beside"),
+            "{message}"
+        );
+        let all = load(folder.path(), "?only=test&index=train_indice.csv").unwrap();
+        assert_eq!((all.train.len(), all.test.len()), (0, 16));
         write("test_indice.csv", &lines[15..]);
         let message = load(folder.path(), "").unwrap_err().to_string();
         assert!(

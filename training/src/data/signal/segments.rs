@@ -10,7 +10,8 @@ use super::{SEGMENT_CLASSES, SEGMENT_POINTS};
 use crate::TrainingError;
 
 /// Options of every source of segments.
-pub(in super::super) const SEGMENT_OPTIONS: [&[&str]; 2] = [split::OPTIONS, &["mean", "std"]];
+pub(in super::super) const SEGMENT_OPTIONS: [&[&str]; 2] =
+    [split::OPTIONS, &["mean", "std", "only"]];
 
 /// Segments with their labels, patient by patient, in the order of their recording.
 #[derive(Debug, Default)]
@@ -52,6 +53,8 @@ impl Segments {
 pub(in super::super) struct SegmentPreparation {
     pub(in super::super) split: Split,
     normalization: Option<Normalization>,
+    /// Whether all segments are test segments.
+    pub(in super::super) only_test: bool,
 }
 
 impl SegmentPreparation {
@@ -61,6 +64,18 @@ impl SegmentPreparation {
     /// [`TrainingError::SourceOption`].
     pub(in super::super) fn new(options: &Options) -> Result<Self, TrainingError> {
         let normalization = asked_normalization(options)?;
+        let only_test = match options.get("only") {
+            None => false,
+            Some("test") => true,
+            Some(text) => {
+                return Err(options.refuse(format!(
+                    "only={text} is not allowed: use only=test, which judges by all patients"
+                )));
+            }
+        };
+        if only_test {
+            options.exclude(&["folds", "fold", "test_share", "split_seed"], "only=test")?;
+        }
         match &normalization {
             Some(given) if given.mean.len() != 1 => Err(options.refuse(
                 "a segment has one channel: give one number to mean and one to std".to_string(),
@@ -68,6 +83,7 @@ impl SegmentPreparation {
             _ => Ok(Self {
                 split: Split::new(options)?,
                 normalization,
+                only_test,
             }),
         }
     }
@@ -78,7 +94,7 @@ impl SegmentPreparation {
 
     /// Training and test samples of one set: no patient is in both. The patients of each part stand in random order, the segments of
     /// a patient in the order of their recording, so that the last training samples, which validate, are of other patients than
-    /// the first.
+    /// the first. With `only=test` all of them are test samples.
     ///
     /// # Errors
     /// [`TrainingError::Data`] where there are too few patients.
@@ -87,6 +103,9 @@ impl SegmentPreparation {
         place: &str,
         all: Segments,
     ) -> Result<DataSplit, TrainingError> {
+        if self.only_test {
+            return self.apart(place, Segments::default(), all);
+        }
         let classes = SEGMENT_CLASSES.len();
         let origins = all.origins();
         let (train, test) =
@@ -236,5 +255,26 @@ mod tests {
         // A set of test segments alone.
         let split = preparation.apart("x", Segments::default(), some()).unwrap();
         assert_eq!((split.train.len(), split.test.len()), (0, 105));
+        // The same of a set that would be split, in the order of the recording.
+        let only = self::preparation("?only=test").unwrap();
+        let of_all = only.split("x", some()).unwrap();
+        assert_eq!((of_all.train, of_all.test), (split.train, split.test));
+        for (options, part) in [
+            (
+                "?only=train",
+                "only=train is not allowed: use only=test, which judges by all patients",
+            ),
+            (
+                "?only=test&folds=5&fold=0",
+                "folds says nothing beside only=test",
+            ),
+            (
+                "?only=test&split_seed=1",
+                "split_seed says nothing beside only=test",
+            ),
+        ] {
+            let message = self::preparation(options).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod annotations;
 mod encoding;
 mod header;
 mod record;
+mod records;
 mod source;
 
 pub use record::{Record, Signal};

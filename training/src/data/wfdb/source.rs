@@ -1,6 +1,5 @@
 //! Records of the WFDB format with rhythm annotations, as a source of segments.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -11,9 +10,10 @@ use super::super::signal::{
     LeftOut, Recording, Rhythm, SEGMENT_BAND, SEGMENT_CLASSES, SEGMENT_OPTIONS, SEGMENT_POINTS,
     SEGMENT_RATE, SegmentFilter, SegmentPreparation, Segments, resample, windows,
 };
-use super::super::{Amount, DataSplit, folder};
+use super::super::{Amount, DataSplit};
 use super::Record;
 use super::annotations::read_annotations;
+use super::records::Records;
 use crate::TrainingError;
 
 pub(in super::super) const KIND: Kind = Kind {
@@ -23,7 +23,7 @@ pub(in super::super) const KIND: Kind = Kind {
 };
 
 /// Options of this kind alone.
-const OPTIONS: &[&str] = &["records", "signal", "hop", "filter", "va"];
+const OPTIONS: &[&str] = &["signal", "hop", "filter", "va"];
 
 /// Rhythms that are ventricular arrhythmia: tachycardia, flutter, fibrillation. Idioventricular rhythm (`IVR`) and asystole are not:
 /// a defibrillator does not treat them by a shock.
@@ -35,8 +35,7 @@ const UNKNOWN: [&str; 1] = ["NOISE"];
 /// The data source.
 #[derive(Debug)]
 struct Wfdb {
-    folder: PathBuf,
-    records: Option<Vec<String>>,
+    records: Records,
     /// The number or the name of a signal.
     signal: String,
     hop: usize,
@@ -49,7 +48,11 @@ struct Wfdb {
 impl Wfdb {
     fn new(argument: &str) -> Result<Self, TrainingError> {
         let [split, scale] = SEGMENT_OPTIONS;
-        let options = Options::parse(KIND.name, argument, &[OPTIONS, split, scale])?;
+        let options = Options::parse(
+            KIND.name,
+            argument,
+            &[Records::OPTIONS, OPTIONS, split, scale],
+        )?;
         let list = |text: &str| -> Vec<String> { text.split(',').map(str::to_string).collect() };
         let filter = match options.get("filter") {
             None => SegmentFilter::ZeroPhase,
@@ -65,7 +68,7 @@ impl Wfdb {
             |s: &f64| *s >= 1.0 / SEGMENT_RATE && s.is_finite(),
         )?;
         Ok(Self {
-            records: options.get("records").map(list),
+            records: Records::new(&options)?,
             signal: options.get("signal").unwrap_or("1").to_string(),
             hop: hop.map_or(SEGMENT_POINTS, |seconds| {
                 (seconds * SEGMENT_RATE).round() as usize
@@ -73,38 +76,12 @@ impl Wfdb {
             filter,
             ventricular: list(options.get("va").unwrap_or(VENTRICULAR)),
             preparation: SegmentPreparation::new(&options)?,
-            folder: options.path.clone(),
             left_out: Mutex::default(),
         })
     }
 
-    /// The names of the records: those that an option names, those of the file `RECORDS`, or all headers, sorted.
-    fn names(&self) -> Result<Vec<String>, TrainingError> {
-        if let Some(records) = &self.records {
-            return Ok(records.clone());
-        }
-        let list = self.folder.join("RECORDS");
-        let names: Vec<String> = match std::fs::read_to_string(&list) {
-            Ok(text) => text.split_whitespace().map(str::to_string).collect(),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => folder::names(&self.folder)?
-                .iter()
-                .filter_map(|name| name.strip_suffix(".hea"))
-                .map(str::to_string)
-                .collect(),
-            Err(cause) => return Err(TrainingError::Read { path: list, cause }),
-        };
-        match names.is_empty() {
-            true => Err(folder::missing(
-                &self.folder,
-                "header (*.hea)".to_string(),
-                KIND.name,
-            )),
-            false => Ok(names),
-        }
-    }
-
     fn file(&self, name: &str, ending: &str) -> PathBuf {
-        self.folder.join(format!("{name}.{ending}"))
+        self.records.folder.join(format!("{name}.{ending}"))
     }
 
     /// The signal of a record that is meant, at [`SEGMENT_RATE`] and filtered, with its rhythms.
@@ -180,11 +157,14 @@ impl Wfdb {
         ))
     }
 
-    /// The segments of all records: each record is a patient.
-    fn segments(&self) -> Result<Segments, TrainingError> {
-        let names = self.names()?;
-        let recordings = all_in_order(&names, |name| self.recording(name))?;
-        let (mut all, mut left_out) = (Segments::default(), LeftOut::default());
+    /// The segments of the records `names`: each record is a patient. What was not used is added to `left_out`.
+    fn segments(
+        &self,
+        names: &[String],
+        left_out: &mut LeftOut,
+    ) -> Result<Segments, TrainingError> {
+        let recordings = all_in_order(names, |name| self.recording(name))?;
+        let mut all = Segments::default();
         for (name, recording) in names.iter().zip(recordings) {
             let (found, left) = windows(&recording, self.hop, |rhythm| self.label(rhythm));
             left_out.add(left);
@@ -205,13 +185,13 @@ impl Wfdb {
         }
         if all.labels.is_empty() {
             return Err(TrainingError::data(
-                self.folder.display().to_string(),
-                format!("it holds no segment that can be used ({left_out})"),
+                self.records.folder.display().to_string(),
+                format!(
+                    "no segment of {} can be used ({left_out})",
+                    names.join(", ")
+                ),
                 "use longer records",
             ));
-        }
-        if let Ok(mut known) = self.left_out.lock() {
-            *known = left_out;
         }
         Ok(all)
     }
@@ -219,12 +199,16 @@ impl Wfdb {
 
 impl Reader for Wfdb {
     fn classes(&self) -> Result<usize, TrainingError> {
-        self.names()?;
+        self.records.names()?;
         Ok(SEGMENT_CLASSES.len())
     }
 
-    fn files(&self, _: Part) -> Result<Vec<PathBuf>, TrainingError> {
-        let names = self.names()?;
+    fn files(&self, part: Part) -> Result<Vec<PathBuf>, TrainingError> {
+        let names = match (self.records.parts()?, part) {
+            (None, _) => self.records.names()?,
+            (Some([train, _]), Part::Train) => train,
+            (Some([_, test]), Part::Test) => test,
+        };
         Ok(names.iter().map(|name| self.file(name, "hea")).collect())
     }
 
@@ -233,8 +217,23 @@ impl Reader for Wfdb {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let place = self.folder.display().to_string();
-        self.preparation.split(&place, self.segments()?)
+        let place = self.records.folder.display().to_string();
+        let mut left_out = LeftOut::default();
+        let split = match self.records.parts()? {
+            None => {
+                let all = self.segments(&self.records.names()?, &mut left_out)?;
+                self.preparation.split(&place, all)
+            }
+            Some([train, test]) => {
+                let train = self.segments(&train, &mut left_out)?;
+                let test = self.segments(&test, &mut left_out)?;
+                self.preparation.apart(&place, train, test)
+            }
+        }?;
+        if let Ok(mut known) = self.left_out.lock() {
+            *known = left_out;
+        }
+        Ok(split)
     }
 
     fn filter(&self) -> Option<SegmentFilter> {
@@ -256,7 +255,7 @@ impl Reader for Wfdb {
 mod tests {
     use std::path::Path;
 
-    use crate::data::DataSource;
+    use crate::data::{DataSource, Samples};
 
     /// Writes a record of `seconds` at 250 Hz, a sine of `frequency` Hz, whose rhythms begin at these seconds.
     fn write(
@@ -355,6 +354,35 @@ mod tests {
     }
 
     #[test]
+    fn records_that_are_named_are_the_test() {
+        let folder = folder();
+        let source = |options: &str| -> DataSource {
+            let text = format!("wfdb:{}?{options}", folder.path().display());
+            text.parse().unwrap()
+        };
+        let patients = |samples: &Samples| samples.origins.as_ref().unwrap().groups.clone();
+        let named = source("test_records=r3,r1");
+        let split = named.load(1, None, None).unwrap();
+        // Eight segments of each record, as above.
+        assert_eq!((split.train.len(), split.test.len()), (24, 16));
+        assert_eq!(patients(&split.test), ["r1", "r3"]);
+        let mut learned = patients(&split.train);
+        learned.sort_unstable();
+        assert_eq!(learned, ["r0", "r2", "r4"]);
+        let files = named.test_files().unwrap();
+        let names: Vec<_> = files.iter().filter_map(|file| file.file_stem()).collect();
+        assert_eq!(names, ["r1", "r3"]);
+        // What is left out is counted in both parts.
+        assert!(named.left_out().unwrap().starts_with(
+            "segments left out: 5 across a change of rhythm, 5 with samples that hold no value"
+        ));
+        let all = source("only=test&records=r2,r4");
+        let split = all.load(1, None, None).unwrap();
+        assert_eq!((split.train.len(), split.test.len()), (0, 16));
+        assert_eq!(patients(&split.test), ["r2", "r4"]);
+    }
+
+    #[test]
     fn what_cannot_be_used_is_named() {
         let folder = folder();
         write(folder.path(), "short", 4, 30.0, &[(0, "(N")], None);
@@ -380,7 +408,7 @@ mod tests {
             ("?hop=0", "hop=0 is not allowed"),
             ("", "fast.hea: rate = 2000000 is not allowed"),
             ("?records=none", "cannot read"),
-            ("?records=short", "it holds no segment that can be used"),
+            ("?records=short", "no segment of short can be used"),
             ("?records=silent", "silent.atr: it names no rhythm"),
             (
                 "?records=slow",
@@ -388,6 +416,26 @@ mod tests {
             ),
             ("?records=fast", "fast.hea: rate = 2000000 is not allowed"),
             ("?records=r0", "its patients are too few"),
+            (
+                "?records=r0,r1,r0",
+                "records=r0,r1,r0 is not allowed: use names of records with a comma between two, each once",
+            ),
+            (
+                "?records=r0,r1&test_records=r2",
+                "test_records names r2, which is none of its records; use some of r0,r1",
+            ),
+            (
+                "?records=r0,r1&test_records=r1,r0",
+                "test_records names all of its records; leave some to learn from, or use only=test",
+            ),
+            (
+                "?test_records=r0&folds=5&fold=0",
+                "folds says nothing beside test_records",
+            ),
+            (
+                "?only=test&test_records=r0",
+                "only says nothing beside test_records",
+            ),
         ] {
             let text = format!("wfdb:{}{options}", folder.path().display());
             let found = text

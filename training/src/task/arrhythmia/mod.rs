@@ -162,9 +162,39 @@ pub enum ArrhythmiaMetric {
     Accuracy,
     /// The share of diagnoses that are right.
     VotedAccuracy,
+    /// [`Counts::sensitivity`].
+    Sensitivity,
+    /// [`Counts::specificity`].
+    Specificity,
+    /// F2 of the patient with the least.
+    WorstPatient,
 }
 
 impl ArrhythmiaMetric {
+    /// Every metric with its name in recipes.
+    const NAMES: [(Self, &'static str); 7] = [
+        (Self::F2, "f2"),
+        (Self::Bac, "bac"),
+        (Self::Accuracy, "accuracy"),
+        (Self::VotedAccuracy, "voted-accuracy"),
+        (Self::Sensitivity, "sensitivity"),
+        (Self::Specificity, "specificity"),
+        (Self::WorstPatient, "worst-patient"),
+    ];
+
+    /// The metric with this name in recipes.
+    ///
+    /// # Errors
+    /// [`TrainingError::Setting`] for another text.
+    pub fn named(name: &str) -> Result<Self, TrainingError> {
+        let found = Self::NAMES.iter().find(|(_, known)| *known == name);
+        found.map(|(metric, _)| *metric).ok_or_else(|| {
+            let remedy =
+                "f2, bac, accuracy, voted-accuracy, sensitivity, specificity or worst-patient";
+            TrainingError::setting("task.metric", name, remedy)
+        })
+    }
+
     /// What the number is.
     pub fn metric(self) -> Metric {
         Metric::share(match self {
@@ -172,6 +202,9 @@ impl ArrhythmiaMetric {
             Self::Bac => "BAC",
             Self::Accuracy => "accuracy",
             Self::VotedAccuracy => "voted accuracy",
+            Self::Sensitivity => "sensitivity",
+            Self::Specificity => "specificity",
+            Self::WorstPatient => "F2 of the worst patient",
         })
     }
 }
@@ -287,6 +320,13 @@ impl ArrhythmiaDetection {
         Some(Patients::new(origins.groups.iter().cloned().zip(counts)))
     }
 
+    /// The share of patients whose F2 is above `task.good_patient`: G of the contest of 2023. `None` where nobody knows whose segments
+    /// these are.
+    pub fn good_patients(&self, decided: &Alarms) -> Option<f64> {
+        let patients = self.patients(decided)?;
+        Some(patients.share_above(self.config.good_patient))
+    }
+
     /// What the segments are taken for, by their labels.
     pub fn confusion(&self, decided: &Alarms) -> Confusion {
         let mut found = Confusion::default();
@@ -308,7 +348,8 @@ impl ArrhythmiaDetection {
     /// One number of all decided segments, whatever these detectors are judged by.
     ///
     /// # Errors
-    /// [`TrainingError::Undefined`] for the accuracy of votes where no sequence is long enough for one.
+    /// [`TrainingError::Undefined`] for the accuracy of votes where no sequence is long enough for one, and for the worst patient where nobody
+    /// knows whose segments these are.
     pub fn measured(
         &self,
         metric: ArrhythmiaMetric,
@@ -317,10 +358,15 @@ impl ArrhythmiaDetection {
         self.of(metric, decided)
             .ok_or_else(|| TrainingError::Undefined {
                 metric: metric.metric().name.into_owned(),
-                why: format!(
-                    "no sequence of one patient and one rhythm has {} segments",
-                    self.config.vote
-                ),
+                why: match metric {
+                    ArrhythmiaMetric::WorstPatient => {
+                        "nobody knows whose segments these are".to_string()
+                    }
+                    _ => format!(
+                        "no sequence of one patient and one rhythm has {} segments",
+                        self.config.vote
+                    ),
+                },
             })
     }
 
@@ -334,6 +380,9 @@ impl ArrhythmiaDetection {
                 (0, _) => return None,
                 (votes, right) => right as f64 / votes as f64,
             },
+            ArrhythmiaMetric::Sensitivity => counts.sensitivity(),
+            ArrhythmiaMetric::Specificity => counts.specificity(),
+            ArrhythmiaMetric::WorstPatient => self.patients(decided)?.worst()?.1,
         })
     }
 }

@@ -199,6 +199,10 @@ fn metrics_are_those_of_the_counts() {
     assert!((found(ArrhythmiaMetric::F2) - 0.75).abs() < 1e-12);
     assert!((found(ArrhythmiaMetric::Bac) - (0.75 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
     assert_eq!(found(ArrhythmiaMetric::Accuracy), 5.0 / 7.0);
+    assert_eq!(found(ArrhythmiaMetric::Sensitivity), 0.75);
+    assert_eq!(found(ArrhythmiaMetric::Specificity), 2.0 / 3.0);
+    // That of a, below.
+    assert!((found(ArrhythmiaMetric::WorstPatient) - 5.0 / 7.0).abs() < 1e-12);
     let judged = task(&rows, ArrhythmiaConfig::default());
     let tally = decided(&judged, &alarms);
     let also: Vec<(String, f64)> = judged
@@ -213,6 +217,44 @@ fn metrics_are_those_of_the_counts() {
     assert_eq!(value("patients with F2 above 0.95"), 0.0);
     assert_eq!((value("patients"), value("votes")), (2.0, 0.0));
     assert_eq!(value("NPV"), 2.0 / 3.0);
+    // Neither is above 0.95; one of two is above 0.8.
+    assert_eq!(judged.good_patients(&tally), Some(0.0));
+    let lenient = ArrhythmiaConfig {
+        good_patient: 0.8,
+        ..ArrhythmiaConfig::default()
+    };
+    let lenient = task(&rows, lenient);
+    assert_eq!(lenient.good_patients(&tally), Some(0.5));
+}
+
+#[test]
+fn metrics_have_the_same_names_in_recipes_and_in_arguments() {
+    for (metric, name) in ArrhythmiaMetric::NAMES {
+        assert_eq!(ArrhythmiaMetric::named(name).unwrap(), metric);
+        let in_recipe = serde_json::to_value(metric).unwrap();
+        assert_eq!(in_recipe, name);
+    }
+    let message = ArrhythmiaMetric::named("f1").unwrap_err().to_string();
+    assert!(
+        message.contains("task.metric = f1 is not allowed: use f2, bac"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_worst_patient_is_not_defined_where_nobody_knows_whose_segments_these_are() {
+    let samples = Samples {
+        origins: None,
+        ..segments(&[("a", 0, true), ("a", 0, false)])
+    };
+    let judged = ArrhythmiaDetection::new(samples, &by(ArrhythmiaMetric::WorstPatient));
+    let tally = decided(&judged, &[true, false]);
+    let message = judged.value(&tally).unwrap_err().to_string();
+    assert!(
+        message.contains("nobody knows whose segments these are"),
+        "{message}"
+    );
+    assert_eq!(judged.good_patients(&tally), None);
 }
 
 #[test]
