@@ -12,8 +12,8 @@ use super::study::run_study;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
-    self, EcgPaper, Experiment, Extent, FrcsynPaper, Kpp, LcdaPaper, MriPaper, OnSetting, Place,
-    PromptPaper, RocrPaper, Setting, WorstCasePaper,
+    self, EcgPaper, Experiment, Extent, FlNasPaper, FrcsynPaper, Kpp, LcdaPaper, MriPaper,
+    OnSetting, Place, PromptPaper, RocrPaper, Setting, WorstCasePaper,
 };
 
 /// Run the acceptance experiment of a paper, and say which of its claims hold
@@ -21,7 +21,7 @@ use crate::apps::reproduce::{
 /// Every way of training is trained with several seeds and judged alike; the table stands beside what the paper says, with
 /// 95 % intervals over seeds, of differences within a seed. Three seeds of kpp or worst-case take a quarter of an hour on digits and half an
 /// hour on MNIST on two cores, five of ecg nine minutes, one of mri more than a quarter of an hour. lcda compares searches: without --data by a formula, in
-/// seconds, and with --data digits by trainings. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
+/// seconds, and with --data digits by trainings. fl-nas compares searches for fair and small networks. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
 ///
 /// Example: crossburn reproduce kpp --seeds 3
 #[derive(Debug, Args)]
@@ -29,13 +29,14 @@ pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
     /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces for frcsyn; topics, jsonl:FILE or another source of passages for rocr;
-    /// nvcim-pt draws its own; digits or mnist:DIR for lcda, which trains nothing without it [default: digits, iegm, mri-phantom, faces, topics]
+    /// nvcim-pt draws its own; digits or mnist:DIR for lcda, which trains nothing without it; skin-lesions, ham10000:DIR or adult:FILE for fl-nas
+    /// [default: digits, iegm, mri-phantom, faces, topics, skin-lesions]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     /// Folder of the sentence encoder of rocr; hashed n-grams, which need no file, where absent
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     encoder: Option<PathBuf>,
-    /// Number of seeds: trainings of each method; people for edge-llm [default: 3; 20 for lcda without --data; for edge-llm those of its study]
+    /// Number of seeds: trainings of each method; people for edge-llm [default: 3; 5 for fl-nas; 20 for lcda without --data; for edge-llm those of its study]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     seeds: Option<u64>,
     /// Try it out: few items, epochs and chips; for edge-llm two people and two steps
@@ -67,6 +68,8 @@ enum Paper {
     Ecg,
     /// Searches for networks on crossbars: what knowing what is designed is worth
     Lcda,
+    /// Searches for networks that are accurate, fair to groups of people, and small
+    FlNas,
     /// Lesions in brains, found by the quality of their reconstruction
     Mri,
     /// Tuned prompts in an in-memory store, fetched by a search
@@ -113,6 +116,12 @@ impl Reproduce {
                 let paper = LcdaPaper::new(self.data.clone(), extent)?;
                 let seeds = paper.usual_seeds();
                 self.experiment_with(&paper, self.data.clone(), seeds)
+            }
+            Paper::FlNas => {
+                let source = self.source("skin-lesions")?;
+                let paper = FlNasPaper::new(source.clone(), extent)?;
+                let seeds = paper.usual_seeds();
+                self.experiment_with(&paper, Some(source), seeds)
             }
             Paper::Mri => {
                 let source = self.source("mri-phantom")?;

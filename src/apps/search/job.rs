@@ -261,6 +261,11 @@ impl SearchJob<'_> {
         let (version, commit) = version();
         let points = Points::of(contest, finished);
         let by_priority = contest.by_priority(&points.values())?;
+        let winner = points.highest();
+        let layers = match &winner {
+            Some(point) => contest.layers(&point.design)?,
+            None => Vec::new(),
+        };
         let mut conversation: Vec<ShownExchange> = Vec::new();
         for search in finished.iter().filter(|search| search.seed.is_none()) {
             let exchanges = read_transcript(&self.conversation(&search.proposer))?;
@@ -283,7 +288,8 @@ impl SearchJob<'_> {
             optimum,
             measures: contest.measures().to_vec(),
             proposers: proposers(contest, finished, &points),
-            winner: points.highest(),
+            winner,
+            layers,
             by_priority: by_priority.map(|place| points.all[place].clone()),
             points: points.shown(),
             conversation,
