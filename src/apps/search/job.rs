@@ -181,13 +181,21 @@ impl SearchJob<'_> {
         let jobs: Vec<(usize, u64)> = (0..names.len())
             .flat_map(|place| self.seeds.iter().map(move |seed| (place, *seed)))
             .collect();
+        let best: Vec<Mutex<f64>> = stages.iter().map(|_| Mutex::new(f64::MIN)).collect();
         let (known, extent) = (&*cache, self.extent());
         let judged: Mutex<BTreeMap<Design, Judged>> = Mutex::default();
         let found: Mutex<BTreeMap<(usize, u64), Searched>> = Mutex::default();
         let lanes = rayon::current_num_threads();
         let ended = in_lanes(lanes, self.stop, &jobs, |&(place, seed)| {
             let mut own = known.clone();
-            let advance = |_: f64| stages[place].advance(1);
+            let advance = |highest: f64| {
+                stages[place].advance(1);
+                let mut best = best[place].lock().unwrap_or_else(PoisonError::into_inner);
+                if highest > *best {
+                    *best = highest;
+                    stages[place].say(format!("best {highest:.4}"));
+                }
+            };
             let searched = built_in(names[place], seed)
                 .with_context(|| format!("there is no proposer `{}`", names[place]))
                 .and_then(|mut proposer| {

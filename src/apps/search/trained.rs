@@ -256,7 +256,7 @@ impl Trained {
         self.axes.candidate(space, design)
     }
 
-    /// The network of `layers` with what the axes leave open.
+    /// A network without layers, with what the axes leave open.
     pub(crate) fn open_network(&self) -> &ConvolutionalCandidate {
         self.axes.open_network()
     }
@@ -270,7 +270,7 @@ impl Trained {
         candidate: &ConvolutionalCandidate,
     ) -> Result<Judged, TrainingError> {
         let built = self.axes.cost_on_fixed(candidate);
-        self.refused_alone(built.and_then(|(cost, hardware)| {
+        self.judge_built(built.and_then(|(cost, hardware)| {
             self.require_memory(candidate)?;
             Ok((candidate.clone(), cost, hardware))
         }))
@@ -281,11 +281,11 @@ impl Trained {
             let cost = self.cost_of(space, design, &candidate)?;
             Ok((candidate, cost, self.axes.hardware(space, design)?))
         });
-        self.refused_alone(built)
+        self.judge_built(built)
     }
 
     /// Measures what was built. An error about this network alone refuses it; others may do.
-    fn refused_alone(
+    fn judge_built(
         &self,
         built: Result<(ConvolutionalCandidate, Cost, Hardware), String>,
     ) -> Result<Judged, TrainingError> {
