@@ -52,6 +52,7 @@ pub use crossburn_training as training;
 
 mod apps;
 pub mod cli;
+mod memory;
 pub mod report;
 
 /// What most programs need.

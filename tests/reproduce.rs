@@ -401,3 +401,67 @@ fn searches_are_compared_by_trainings() {
     let text = bad(folder, "reproduce lcda --data waveforms --quick");
     assert!(text.contains("halve 1x128 pixels to nothing"), "{text}");
 }
+
+#[test]
+fn fair_and_small_networks_are_searched_and_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let command = "reproduce fl-nas --quick --seeds 1 --json --out f";
+    let first = document(folder, command);
+    let of_search = |column: &str| column.starts_with("score") || column == "hypervolume";
+    let budgets = budgets(&first, |row, column| match row {
+        "ResNet-like" | "MobileNet-like" => of_search(column),
+        // Scores of other goals are not comparable.
+        _ => row.contains(", no ") && column.starts_with("score"),
+    });
+    assert_eq!(budgets.len(), 8);
+    assert_eq!(first["claims"].as_array().unwrap().len(), 9);
+    for (row, weights) in [
+        // Three blocks of two convolutions with a shortcut where channels or sizes change, and 64 channels of 4 x 4 pixels on four outputs.
+        (
+            "ResNet-like",
+            (432 + 2304 + 48)
+                + (2304 + 2304 + 256)
+                + (4608 + 9216 + 512)
+                + (9216 + 9216 + 1024)
+                + (18_432 + 36_864 + 2048)
+                + (36_864 + 36_864 + 4096)
+                + 4096,
+        ),
+        (
+            "MobileNet-like",
+            (27 + 96)
+                + (288 + 2048)
+                + (576 + 8192)
+                + (1152 + 16_384)
+                + (1152 + 32_768)
+                + (2304 + 65_536)
+                + 16_384,
+        ),
+    ] {
+        let found = value(&first, row, "weights").unwrap();
+        assert!(
+            (found - f64::from(weights) / 1000.0).abs() < 1e-9,
+            "{row}: {found}"
+        );
+    }
+    for row in ["random", "heuristic"] {
+        let of = |column| value(&first, row, column).unwrap();
+        assert!(of("U from") <= of("U to"), "{row}");
+        assert!(of("weights") <= 60.0, "{row}");
+    }
+    cells(folder, "f", |cells| {
+        let of_seed = cells["1"].as_object_mut().unwrap();
+        of_seed.remove("heuristic").unwrap();
+    });
+    let again = document(folder, &format!("{command} --resume --threads 1"));
+    // All but the time that a pass took is the same again.
+    for column in ["score after 3", "accuracy", "U", "EOdd apart", "weights"] {
+        let of = |document: &Value| value(document, "heuristic", column);
+        assert_eq!(of(&again), of(&first), "{column}");
+    }
+    let text = bad(folder, "reproduce fl-nas --full");
+    assert!(text.contains("drop --full"), "{text}");
+    let text = bad(folder, "reproduce fl-nas --quick --data digits");
+    assert!(text.contains("nothing says which group"), "{text}");
+}

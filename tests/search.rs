@@ -57,6 +57,7 @@ fn six_lines_give_a_pareto_plot_and_the_same_again() {
         "evaluations.json",
         "plots/best-so-far.svg",
         "plots/pareto-1.svg",
+        "plots/layers.svg",
     ] {
         assert!(folder.join("a").join(file).is_file(), "{file}");
     }

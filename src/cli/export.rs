@@ -14,12 +14,12 @@ use crossburn_models::onnx::OnnxNetwork;
 use crossburn_noise::matrix_weights;
 use crossburn_training::data::Conventions;
 
-use super::memory::require_memory;
 use super::model_choice::located;
 use super::open_stored::open_stored;
 use super::run_setup::{name_after, run_folder};
 use super::{Outcome, note};
 use crate::apps::normalize;
+use crate::memory::require_memory;
 
 /// Write a trained model for other programs
 ///

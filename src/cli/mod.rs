@@ -22,7 +22,6 @@ mod hub;
 mod import;
 mod interrupt;
 mod map;
-mod memory;
 mod model_choice;
 mod mri;
 mod nearest;

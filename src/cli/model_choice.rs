@@ -11,8 +11,8 @@ use crossburn_models::decoder::{Adapter, Decoder, DecoderConfig};
 
 use super::device::DeviceChoice;
 use super::held_weights::{HeldBytes, HeldWeights, SMALLER};
-use super::memory::require_memory;
 use super::note;
+use crate::memory::require_memory;
 
 /// The arguments that say which language model.
 #[derive(Debug, Args)]

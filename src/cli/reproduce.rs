@@ -12,8 +12,8 @@ use super::study::run_study;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
-    self, EcgPaper, Experiment, Extent, FrcsynPaper, Kpp, LcdaPaper, MriPaper, OnSetting, Place,
-    PromptPaper, RocrPaper, Setting, WorstCasePaper,
+    self, EcgPaper, Experiment, Extent, FlNasPaper, FrcsynPaper, Kpp, LcdaPaper, MriPaper,
+    OnSetting, Place, PromptPaper, RocrPaper, Setting, WorstCasePaper,
 };
 
 /// Repeat the experiment of a paper, and say which of its claims hold
@@ -23,7 +23,7 @@ use crate::apps::reproduce::{
 ///
 /// How long it takes on two cores: kpp or worst-case with three seeds, 15 minutes on digits and 30 minutes on MNIST; ecg with five seeds,
 /// nine minutes; mri with one seed, more than 15 minutes. lcda compares searches for designs: by a formula, in seconds, or with --data
-/// digits by trainings. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
+/// digits by trainings. fl-nas compares searches for fair and small networks. Ctrl-C keeps the finished trainings; --resume goes on, also with more --seeds.
 ///
 /// Example: crossburn reproduce kpp --seeds 3
 #[derive(Debug, Args)]
@@ -32,14 +32,14 @@ pub(super) struct Reproduce {
     paper: Paper,
     /// Data: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces for frcsyn; topics, jsonl:FILE or
     /// another source of passages for rocr. nvcim-pt draws its own data. lcda takes digits or mnist:DIR, and trains nothing without this
-    /// option [default: digits, iegm, mri-phantom, faces, topics]
+    /// option. fl-nas takes skin-lesions, ham10000:DIR or adult:FILE [default: digits, iegm, mri-phantom, faces, topics, skin-lesions]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     /// Folder of the sentence encoder of rocr [default: hashed n-grams, which need no file]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     encoder: Option<PathBuf>,
-    /// Number of seeds, each with its own training of every variant; for edge-llm the number of people [default: 3; 20 for lcda without
-    /// --data; for edge-llm that of its study]
+    /// Number of seeds, each with its own training of every variant; for edge-llm the number of people [default: 3; 5 for fl-nas; 20 for lcda
+    /// without --data; for edge-llm that of its study]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     seeds: Option<u64>,
     /// Only try it out, with few items, epochs and chips (edge-llm: two people and two steps); the numbers mean nothing
@@ -72,6 +72,8 @@ enum Paper {
     Ecg,
     /// Searches for networks on crossbars: how much it helps to know what is designed
     Lcda,
+    /// Searches for networks that are accurate, fair to groups of people, and small
+    FlNas,
     /// Lesions in brains, found by the quality of their reconstruction
     Mri,
     /// Tuned prompts in an in-memory store, fetched by a search
@@ -118,6 +120,12 @@ impl Reproduce {
                 let paper = LcdaPaper::new(self.data.clone(), extent)?;
                 let seeds = paper.usual_seeds();
                 self.experiment_with(&paper, self.data.clone(), seeds)
+            }
+            Paper::FlNas => {
+                let source = self.source("skin-lesions")?;
+                let paper = FlNasPaper::new(source.clone(), extent)?;
+                let seeds = paper.usual_seeds();
+                self.experiment_with(&paper, Some(source), seeds)
             }
             Paper::Mri => {
                 let source = self.source("mri-phantom")?;

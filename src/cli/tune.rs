@@ -16,7 +16,6 @@ use crossburn_training::{
 };
 
 use super::held_weights::HeldWeights;
-use super::memory::{peak, shown};
 use super::model_choice::located;
 use super::recipe_file::{Setting, resolve};
 use super::run_setup::{RunArguments, name_after, run_folder};
@@ -24,6 +23,7 @@ use super::stored_prompts::KeepArguments;
 use super::train::{Following, start};
 use super::tuning_cost::{Tuning, shown_seconds};
 use super::{Outcome, note, print};
+use crate::memory::{peak, shown};
 
 /// Where the model that comes with the program is written.
 const SHIPPED: &str = "runs/models/personal";

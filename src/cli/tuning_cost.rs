@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use crossburn_kernels::multiply;
 use crossburn_models::decoder::DecoderConfig;
 
-use super::memory::{available, shown};
+use crate::memory::{available, shown};
 
 /// Memory that is not counted: the program, its threads, texts, and pages that the allocator holds back.
 const PROGRAM: u64 = 128 << 20;
@@ -130,7 +130,7 @@ pub(super) fn shown_seconds(seconds: f64) -> String {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
-    use crate::cli::memory::peak;
+    use crate::memory::peak;
     use crossburn_models::decoder::DecoderSizes;
 
     #[test]

@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 
 use super::draw::ConfusionMatrix;
 use super::{
-    AlsoMeasured, BoundPoint, Claim, DataSummary, DesignPoint, Document, EdgeStudy, EpochRow,
-    Figures, FoundBy, JudgedWidths, KppEntry, Mapping, MappingData, MethodResults,
+    AlsoMeasured, BoundPoint, Claim, DataSummary, DesignLayer, DesignPoint, Document, EdgeStudy,
+    EpochRow, Figures, FoundBy, JudgedWidths, KppEntry, Mapping, MappingData, MethodResults,
     PopulationSummary, ProposerResults, RandomChips, Reproduction, ReproductionColumn,
     ReproductionConfusion, ReproductionCurve, ReproductionLine, ReproductionRow, Results,
     RoundingErrors, RunCommand, SearchResults, SearchRun, SearchSummary, ShownExchange,
@@ -622,6 +622,27 @@ pub(crate) fn search() -> SearchResults {
         ],
         winner: Some(points[0].clone()),
         by_priority: None,
+        layers: [
+            ("layers.0.first.conv.weight", [9, 1, 4, 64], 1),
+            ("output.weight", [64, 10, 1, 1], 2),
+        ]
+        .map(
+            |(path, [inputs, outputs, groups, positions], arrays)| DesignLayer {
+                path: path.into(),
+                inputs,
+                outputs,
+                groups,
+                positions,
+                row_tiles: 1,
+                column_tiles: arrays,
+                copies: 1,
+                arrays: arrays as u64,
+                utilisation: 0.25,
+                energy: 1e5,
+                latency: 1e-6,
+            },
+        )
+        .to_vec(),
         points,
         conversation: vec![
             ShownExchange {

@@ -69,7 +69,9 @@ pub use results::{
     RareSummary, Results, RunCommand, SweepPoint,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, RESULTS_FILE, write_run};
-pub use search::{DesignPoint, ProposerResults, SearchResults, SearchRun, ShownExchange};
+pub use search::{
+    DesignLayer, DesignPoint, ProposerResults, SearchResults, SearchRun, ShownExchange,
+};
 pub(crate) use simulation::{MOST_SEGMENTS, MOST_SEQUENCES, Work, mean_bits, stored_form};
 pub use simulation::{ShownSegment, ShownSequence, SimulatedLayer, Simulation};
 pub use store::{StoreChanges, StoreQuestions, StoreReport};

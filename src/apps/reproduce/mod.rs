@@ -5,6 +5,7 @@
 mod cells;
 pub(crate) mod claim;
 mod ecg;
+mod fl_nas;
 mod frcsyn;
 mod kpp;
 mod lcda;
@@ -16,6 +17,7 @@ mod setting;
 mod worst_case;
 
 pub(crate) use ecg::EcgPaper;
+pub(crate) use fl_nas::FlNasPaper;
 pub(crate) use frcsyn::FrcsynPaper;
 pub(crate) use kpp::Kpp;
 pub(crate) use lcda::LcdaPaper;

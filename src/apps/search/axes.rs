@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use anyhow::{Result, anyhow};
-use crossburn_hardware::cost::Accelerator;
+use crossburn_hardware::cost::{Accelerator, CostReport, TotalCost};
 use crossburn_hardware::deploy::{Hardware, HardwareConfig};
 use crossburn_hardware::{HardwareError, MemoryDevice, WeightBits};
 use crossburn_models::nas::{
@@ -12,8 +12,11 @@ use crossburn_models::nas::{
 use crossburn_noise::Better;
 use crossburn_training::search::{Choice, Design, Measure, Space, Times};
 
+use super::layers::layers_of;
+use crate::report::DesignLayer;
+
 /// Joules to picojoules.
-const PICO: f64 = 1e12;
+pub(super) const PICO: f64 = 1e12;
 /// Sizes that a network or an array can have.
 const SIZES: RangeInclusive<usize> = 1..=4096;
 
@@ -101,6 +104,16 @@ pub(super) struct Cost {
 }
 
 impl Cost {
+    fn of(total: &TotalCost, candidate: &ConvolutionalCandidate) -> Self {
+        Self {
+            energy: total.energy_total.get() * PICO,
+            latency: total.latency_sequential.get(),
+            area: total.area_total.get(),
+            weights: candidate.weights() as f64,
+            activations: candidate.peak_activations() as f64,
+        }
+    }
+
     /// The measures of its values, in their order.
     pub(super) fn measures() -> [Measure; 5] {
         [
@@ -319,6 +332,32 @@ impl Axes {
         Ok(config)
     }
 
+    /// What designs leave open of their networks, without layers.
+    pub(super) fn open_network(&self) -> &ConvolutionalCandidate {
+        &self.network
+    }
+
+    /// What a network costs on the hardware that no axis changes, with that hardware.
+    ///
+    /// # Errors
+    /// Why it cannot be built, in words.
+    pub(super) fn cost_on_fixed(
+        &self,
+        candidate: &ConvolutionalCandidate,
+    ) -> Result<(Cost, Hardware), String> {
+        candidate.check().map_err(|error| error.to_string())?;
+        let hardware = Hardware::try_from(self.hardware.clone());
+        let hardware = hardware.map_err(|error| error.to_string())?;
+        let counted = hardware
+            .accelerator()
+            .and_then(|accelerator| accelerator.cost(&candidate.shapes()));
+        let cost = Cost::of(
+            &counted.map_err(|error| error.to_string())?.total,
+            candidate,
+        );
+        Ok((cost, hardware))
+    }
+
     /// What a design with this network costs.
     ///
     /// # Errors
@@ -329,6 +368,30 @@ impl Axes {
         design: &Design,
         candidate: &ConvolutionalCandidate,
     ) -> Result<Cost, String> {
+        let counted = self.counted(space, design, candidate)?;
+        Ok(Cost::of(&counted.total, candidate))
+    }
+
+    /// The layers of a design.
+    ///
+    /// # Errors
+    /// Why it cannot be built, in words.
+    pub(super) fn layers(
+        &self,
+        space: &Space,
+        design: &Design,
+    ) -> Result<Vec<DesignLayer>, String> {
+        let candidate = self.candidate(space, design)?;
+        let counted = self.counted(space, design, &candidate)?;
+        Ok(layers_of(&candidate.shapes(), &counted))
+    }
+
+    fn counted(
+        &self,
+        space: &Space,
+        design: &Design,
+        candidate: &ConvolutionalCandidate,
+    ) -> Result<CostReport, String> {
         let shapes = candidate.shapes();
         let counted = match &self.fixed {
             Some(accelerator) => accelerator.cost(&shapes),
@@ -337,14 +400,7 @@ impl Axes {
                 .accelerator()
                 .and_then(|accelerator| accelerator.cost(&shapes)),
         };
-        let total = counted.map_err(|error| error.to_string())?.total;
-        Ok(Cost {
-            energy: total.energy_total.get() * PICO,
-            latency: total.latency_sequential.get(),
-            area: total.area_total.get(),
-            weights: candidate.weights() as f64,
-            activations: candidate.peak_activations() as f64,
-        })
+        counted.map_err(|error| error.to_string())
     }
 }
 

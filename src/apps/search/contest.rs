@@ -13,6 +13,7 @@ use crossburn_training::search::{
 use rayon::prelude::*;
 
 use super::space_file::{Measurer, SpaceFile};
+use crate::report::DesignLayer;
 
 /// Spaces of at most this many designs are looked through for the best.
 const LOOKED_THROUGH: f64 = 50_000.0;
@@ -21,7 +22,7 @@ const LIMIT_DRAWS: usize = 500;
 
 /// Everything that all searches of a contest share.
 pub(crate) struct Contest {
-    pub(super) space: Space,
+    pub(crate) space: Space,
     /// What proposers see of the space.
     view: Space,
     /// Whether names and values of the space are hidden from proposers.
@@ -86,7 +87,8 @@ impl Contest {
         self.measurer.words.clone()
     }
 
-    pub(super) fn measures(&self) -> &[Measure] {
+    /// What its designs are measured by.
+    pub(crate) fn measures(&self) -> &[Measure] {
         self.measurer.judge.measures()
     }
 
@@ -108,6 +110,13 @@ impl Contest {
                 measures: self.measures().to_vec(),
             },
         }
+    }
+
+    /// The layers of the design that `text` says.
+    pub(super) fn layers(&self, text: &str) -> Result<Vec<DesignLayer>> {
+        let design = self.space.parse(text)?;
+        let layers = self.measurer.judge.layers(&self.space, &design);
+        layers.map_err(anyhow::Error::msg)
     }
 
     fn rules(&self, budget: usize) -> Search<'_> {

@@ -181,13 +181,21 @@ impl SearchJob<'_> {
         let jobs: Vec<(usize, u64)> = (0..names.len())
             .flat_map(|place| self.seeds.iter().map(move |seed| (place, *seed)))
             .collect();
+        let best: Vec<Mutex<f64>> = stages.iter().map(|_| Mutex::new(f64::MIN)).collect();
         let (known, extent) = (&*cache, self.extent());
         let judged: Mutex<BTreeMap<Design, Judged>> = Mutex::default();
         let found: Mutex<BTreeMap<(usize, u64), Searched>> = Mutex::default();
         let lanes = rayon::current_num_threads();
         let ended = in_lanes(lanes, self.stop, &jobs, |&(place, seed)| {
             let mut own = known.clone();
-            let advance = |_: f64| stages[place].advance(1);
+            let advance = |highest: f64| {
+                stages[place].advance(1);
+                let mut best = best[place].lock().unwrap_or_else(PoisonError::into_inner);
+                if highest > *best {
+                    *best = highest;
+                    stages[place].say(format!("best {highest:.4}"));
+                }
+            };
             let searched = built_in(names[place], seed)
                 .with_context(|| format!("there is no proposer `{}`", names[place]))
                 .and_then(|mut proposer| {
@@ -261,6 +269,11 @@ impl SearchJob<'_> {
         let (version, commit) = version();
         let points = Points::of(contest, finished);
         let by_priority = contest.by_priority(&points.values())?;
+        let winner = points.highest();
+        let layers = match &winner {
+            Some(point) => contest.layers(&point.design)?,
+            None => Vec::new(),
+        };
         let mut conversation: Vec<ShownExchange> = Vec::new();
         for search in finished.iter().filter(|search| search.seed.is_none()) {
             let exchanges = read_transcript(&self.conversation(&search.proposer))?;
@@ -283,7 +296,8 @@ impl SearchJob<'_> {
             optimum,
             measures: contest.measures().to_vec(),
             proposers: proposers(contest, finished, &points),
-            winner: points.highest(),
+            winner,
+            layers,
             by_priority: by_priority.map(|place| points.all[place].clone()),
             points: points.shown(),
             conversation,

@@ -9,12 +9,16 @@ pub(crate) mod external;
 mod findings;
 mod job;
 mod keeping;
+mod layers;
 mod once;
 mod space_file;
 mod surrogate;
 mod table;
 mod trained;
+mod trained_config;
 
 pub(crate) use contest::{Contest, Extent};
 pub(crate) use job::{Contestant, SearchJob};
 pub(crate) use space_file::SpaceFile;
+pub(crate) use trained::Trained;
+pub(crate) use trained_config::{JudgedOn, TrainedAs};

@@ -9,16 +9,18 @@ use anyhow::{Context, Result, anyhow, bail};
 use crossburn_hardware::toml_problem;
 use crossburn_training::data::DataSource;
 use crossburn_training::search::{
-    AxisConfig, Constraint, Judge, Priority, ScoreConfig, Space, SpaceConfig,
+    AxisConfig, Constraint, Priority, ScoreConfig, Space, SpaceConfig,
 };
 use serde::{Deserialize, Serialize};
 
+use super::layers::Measures;
 use super::surrogate::{Surrogate, SurrogateConfig};
 use super::table::{Table, TableConfig};
-use super::trained::{Trained, TrainedConfig};
+use super::trained::Trained;
+use super::trained_config::{TrainedAs, TrainedConfig};
 
 /// The spaces that come with the program, by name.
-const SPACES: [(&str, &str); 6] = [
+const SPACES: [(&str, &str); 7] = [
     ("lcda", include_str!("../../../configs/spaces/lcda.toml")),
     (
         "lcda-hardware",
@@ -36,6 +38,7 @@ const SPACES: [(&str, &str); 6] = [
         "skin-lesions",
         include_str!("../../../configs/spaces/skin-lesions.toml"),
     ),
+    ("adult", include_str!("../../../configs/spaces/adult.toml")),
     (
         "nas-analog-bench",
         include_str!("../../../configs/spaces/nas-analog-bench.toml"),
@@ -134,6 +137,32 @@ impl SpaceFile {
         })
     }
 
+    /// The same, whose networks are trained and judged in these amounts.
+    ///
+    /// # Errors
+    /// A space whose designs are not trained.
+    pub(crate) fn trained_as(self, how: TrainedAs) -> Result<Self> {
+        let Evaluation::Training(config) = self.evaluation else {
+            bail!("designs of `{}` are not trained", self.name);
+        };
+        Ok(Self {
+            evaluation: Evaluation::Training(Box::new(config.trained_as(how))),
+            ..self
+        })
+    }
+
+    /// Who trains its designs, and networks that are none of them.
+    ///
+    /// # Errors
+    /// A space whose designs are not trained, and data that cannot be read.
+    pub(crate) fn trained(&self, space: &Space, stop: &Arc<AtomicBool>) -> Result<Trained> {
+        match &self.evaluation {
+            Evaluation::Training(config) => Trained::new(config, space, Arc::clone(stop))
+                .with_context(|| format!("cannot measure designs of `{}`", self.name)),
+            _ => bail!("designs of `{}` are not trained", self.name),
+        }
+    }
+
     /// The checked space.
     ///
     /// # Errors
@@ -195,7 +224,7 @@ pub(crate) struct Measurer {
     pub(crate) digest: u64,
     /// Whether every measurement takes a training.
     pub(crate) trains: bool,
-    pub(crate) judge: Box<dyn Judge>,
+    pub(crate) judge: Box<dyn Measures>,
 }
 
 #[cfg(test)]

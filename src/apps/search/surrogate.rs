@@ -9,6 +9,8 @@ use crossburn_training::search::{Design, Judge, Judged, Measure, Space};
 use serde::{Deserialize, Serialize};
 
 use super::axes::{Axes, Cost, number, refusal};
+use super::layers::Measures;
+use crate::report::DesignLayer;
 
 /// A stand-in for training.
 ///
@@ -154,6 +156,12 @@ impl Judge for Surrogate {
             Ok(values) => Judged::Measured(values),
             Err(reason) => Judged::Refused(reason),
         })
+    }
+}
+
+impl Measures for Surrogate {
+    fn layers(&self, space: &Space, design: &Design) -> Result<Vec<DesignLayer>, String> {
+        self.axes.layers(space, design)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use crossburn_hardware::cost::Accelerator;
+use crossburn_hardware::cost::{Accelerator, CostReport};
 use crossburn_hardware::deploy::Hardware;
 use crossburn_models::nas::{CellNetwork, CellOperation};
 use crossburn_noise::{Better, path_hash};
@@ -12,10 +12,12 @@ use crossburn_training::TrainingError;
 use crossburn_training::search::{Choice, Design, Judge, Judged, Measure, Space};
 use serde::{Deserialize, Serialize};
 
+use super::axes::PICO;
+use super::layers::{Measures, layers_of};
+use crate::report::DesignLayer;
+
 /// The most bytes of a table that are read.
 const MOST_BYTES: u64 = 1 << 28;
-/// Joules to picojoules.
-const PICO: f64 = 1e12;
 
 /// A table of designs that were measured: a row is found by the numbers of the choices of an axis, joined by `-`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -233,6 +235,23 @@ impl Table {
             self.rows.len()
         )
     }
+
+    /// The cell of a design.
+    ///
+    /// # Errors
+    /// That it is none, in words.
+    fn cell(&self, space: &Space, design: &Design) -> Result<CellNetwork, String> {
+        let chosen = space.chosen(design, &self.config.axis).unwrap_or_default();
+        let edges: Vec<CellOperation> = chosen.into_iter().filter_map(operation).collect();
+        let edges = edges.try_into();
+        let edges = edges.map_err(|_| "the design is no cell".to_string())?;
+        Ok(CellNetwork { edges })
+    }
+}
+
+fn counted(accelerator: &Accelerator, cell: &CellNetwork) -> Result<CostReport, String> {
+    let counted = accelerator.cost(&cell.shapes());
+    counted.map_err(|error| error.to_string())
 }
 
 fn operation(choice: &Choice) -> Option<CellOperation> {
@@ -258,20 +277,28 @@ impl Judge for Table {
         };
         let mut values = values.clone();
         if let Some(accelerator) = &self.accelerator {
-            let chosen = space.chosen(design, &axis.name).unwrap_or_default();
-            let edges: Vec<CellOperation> = chosen.into_iter().filter_map(operation).collect();
-            let Ok(edges) = edges.try_into() else {
-                return Ok(Judged::Refused("the design is no cell".to_string()));
-            };
-            match accelerator.cost(&CellNetwork { edges }.shapes()) {
+            let counted = self
+                .cell(space, design)
+                .and_then(|cell| counted(accelerator, &cell));
+            match counted {
                 Ok(cost) => values.extend([
                     cost.total.energy_total.get() * PICO,
                     cost.total.latency_sequential.get(),
                 ]),
-                Err(error) => return Ok(Judged::Refused(error.to_string())),
+                Err(reason) => return Ok(Judged::Refused(reason)),
             }
         }
         Ok(Judged::Measured(values))
+    }
+}
+
+impl Measures for Table {
+    fn layers(&self, space: &Space, design: &Design) -> Result<Vec<DesignLayer>, String> {
+        let Some(accelerator) = &self.accelerator else {
+            return Ok(Vec::new());
+        };
+        let cell = self.cell(space, design)?;
+        Ok(layers_of(&cell.shapes(), &counted(accelerator, &cell)?))
     }
 }
 

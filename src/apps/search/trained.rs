@@ -5,133 +5,52 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
+use crossburn_hardware::MemoryDevice;
 use crossburn_hardware::deploy::{Fidelity, Hardware};
-use crossburn_hardware::{MemoryDevice, WeightBits};
-use crossburn_models::nas::{CandidateNorm, CandidatePool, ConvolutionalCandidate};
-use crossburn_noise::{Better, Variation, path_hash};
-use crossburn_training::data::DataSource;
+use crossburn_models::nas::ConvolutionalCandidate;
+use crossburn_noise::{Better, path_hash};
 use crossburn_training::search::{
-    Design, Draws, GroupCounts, Judge, Judged, Measure, Space, equality, unfairness,
+    Design, Draws, Judge, Judged, Measure, Space, equality, unfairness,
 };
-use crossburn_training::{
-    CandidateResult, CandidateTrials, DataConfig, Recipe, TrainingConfig, TrainingError,
-};
-use serde::{Deserialize, Serialize};
+use crossburn_training::{CandidateResult, CandidateTrials, Recipe, TrainingError};
 
 use super::axes::{Axes, Cost, refusal};
+use super::layers::Measures;
 use super::once::Once;
+use super::trained_config::{JudgedOn, TrainedConfig};
+use crate::memory;
+use crate::report::DesignLayer;
 
 /// How a space file calls this evaluation.
 const KIND: &str = "training";
 /// Designs of which one must be possible.
 const TRIES: usize = 100;
 
-/// Every design is trained, and judged on chips.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TrainedConfig {
-    /// Seed of initial weights, order of items, procedural data, noise and chips: the same for all designs.
-    #[serde(default = "one")]
-    seed: u64,
-    /// What designs learn from and are judged on.
-    data: DataConfig,
-    /// How they are trained.
-    #[serde(default)]
-    training: TrainingConfig,
-    /// Variation that is drawn at every training step.
-    #[serde(default)]
-    noise: Variation,
-    /// The accelerator whose chips are made and whose costs are counted; axes of the hardware change it.
-    #[serde(default = "isaac")]
-    accelerator: String,
-    /// Cells in place of those of the accelerator: the name of a device.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    device: Option<String>,
-    /// Chips that a design is judged on.
-    #[serde(default = "thirty")]
-    chips: u64,
-    /// Whether chips compute with the weights that cells hold, or with every product on its arrays.
-    #[serde(default)]
-    fidelity: Fidelity,
-    /// Whether designs are also measured by how differently their chips serve the groups of the test items.
-    #[serde(default)]
-    groups: bool,
-    /// What designs do not say of their networks.
-    #[serde(default)]
-    network: OpenConfig,
-}
-
-impl TrainedConfig {
-    /// The same on `source`.
-    pub(super) fn trained_on(self, source: DataSource) -> Self {
-        let data = DataConfig {
-            source,
-            ..self.data
-        };
-        Self { data, ..self }
-    }
-
-    /// The same with a tenth of the work, to see that everything runs.
-    pub(super) fn tried_out(self) -> Self {
-        let tenth = |count: usize| count.div_ceil(10);
-        Self {
-            data: DataConfig {
-                train: self.data.train.map(tenth),
-                validation: tenth(self.data.validation),
-                test: self.data.test.map(tenth),
-                ..self.data
-            },
-            training: TrainingConfig {
-                epochs: 1,
-                ..self.training
-            },
-            chips: self.chips.div_ceil(10),
-            ..self
-        }
-    }
-}
-
-fn one() -> u64 {
-    1
-}
-
-fn isaac() -> String {
-    "isaac".to_string()
-}
-
-fn thirty() -> u64 {
-    30
-}
-
-/// What designs do not say of their networks; an axis of the same meaning comes before it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct OpenConfig {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hidden: Option<usize>,
-    norm: CandidateNorm,
-    dropout: f64,
-    pool: CandidatePool,
-    /// Width of weights and activations.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bits: Option<WeightBits>,
-}
-
 /// The measures of fairness between so many groups, in their order.
 fn fairness(groups: usize) -> &'static [&'static str] {
     match groups {
         0 => &[],
-        2 => &["unfairness", "eopp0", "eopp1", "eodd", "eodd-apart"],
-        _ => &["unfairness"],
+        2 => &[
+            "unfairness",
+            "unfairness-low",
+            "unfairness-high",
+            "eopp0",
+            "eopp1",
+            "eodd",
+            "eodd-apart",
+        ],
+        _ => &["unfairness", "unfairness-low", "unfairness-high"],
     }
 }
 
 /// Their values, none where a rate is not defined.
-fn fairness_of(groups: &[GroupCounts]) -> Option<Vec<f64>> {
-    let mut found = match groups {
-        [] => return Some(Vec::new()),
-        groups => vec![unfairness(groups)?],
-    };
+fn fairness_of(result: &CandidateResult) -> Option<Vec<f64>> {
+    let groups = &result.groups[..];
+    if groups.is_empty() {
+        return Some(Vec::new());
+    }
+    let interval = result.unfairness?;
+    let mut found = vec![unfairness(groups)?, interval.low, interval.high];
     if let [first, second] = groups {
         let equality = equality([first, second])?;
         found.extend([
@@ -144,13 +63,30 @@ fn fairness_of(groups: &[GroupCounts]) -> Option<Vec<f64>> {
     Some(found)
 }
 
+/// The bytes that a training may take: those that are `asked` for in gigabytes, or its share of what is free, where as many are trained at a
+/// time as there are threads.
+fn most_memory(asked: Option<f64>) -> Result<Option<u64>> {
+    let trainings = rayon::current_num_threads().max(1) as u64;
+    match asked {
+        None => Ok(memory::available().map(|free| free / trainings)),
+        Some(most) if most > 0.0 && most.is_finite() => Ok(Some((most * 1e9) as u64)),
+        Some(most) => Err(refusal(
+            KIND,
+            format!("memory = {most}"),
+            "use gigabytes above 0",
+        )),
+    }
+}
+
 /// The trained designs of a space.
-pub(super) struct Trained {
+pub(crate) struct Trained {
     config: TrainedConfig,
     trials: CandidateTrials,
     axes: Axes,
     measures: Vec<Measure>,
     made: Once,
+    /// The most bytes that a training may take; none where the system does not say how much is free.
+    memory: Option<u64>,
     stop: Arc<AtomicBool>,
 }
 
@@ -203,6 +139,9 @@ impl Trained {
             .with_context(|| format!("evaluation.kind = {KIND}"))?;
         let device = Device::flex();
         let mut trials = CandidateTrials::new(recipe, config.chips, config.fidelity, &device)?;
+        if config.judged_on == JudgedOn::Validation {
+            trials = trials.on_validation()?;
+        }
         if config.groups {
             trials = trials.by_group()?;
         }
@@ -229,6 +168,7 @@ impl Trained {
             measures: measures.collect(),
             trials,
             made: Once::default(),
+            memory: most_memory(config.memory)?,
             stop,
         };
         trained.require_one(space)?;
@@ -260,8 +200,12 @@ impl Trained {
             Some(device) => format!(" with {device} cells"),
             None => String::new(),
         };
+        let items = match config.judged_on {
+            JudgedOn::Test => "",
+            JudgedOn::Validation => " on validation items",
+        };
         format!(
-            "training: {} epochs on {}; quality is the mean over {} chips of {}{device}, kpp1 their first percentile, clean that without variation; cost by the cost model",
+            "training: {} epochs on {}; quality is the mean over {} chips of {}{device}{items}, kpp1 their first percentile, clean that without variation; cost by the cost model",
             config.training.epochs, config.data.source, config.chips, config.accelerator
         )
     }
@@ -274,21 +218,101 @@ impl Trained {
     /// The cost of a design, before anything is trained.
     fn cost(&self, space: &Space, design: &Design) -> Result<Cost, String> {
         let candidate = self.axes.candidate(space, design)?;
-        self.axes.cost(space, design, &candidate)
+        self.cost_of(space, design, &candidate)
     }
 
-    fn measured(&self, space: &Space, design: &Design) -> Result<Judged, TrainingError> {
+    fn cost_of(
+        &self,
+        space: &Space,
+        design: &Design,
+        candidate: &ConvolutionalCandidate,
+    ) -> Result<Cost, String> {
+        self.require_memory(candidate)?;
+        self.axes.cost(space, design, candidate)
+    }
+
+    /// Refuses a network whose training is predicted to take more memory than there is.
+    fn require_memory(&self, candidate: &ConvolutionalCandidate) -> Result<(), String> {
+        let bytes = candidate.training_bytes(self.config.training.batch);
+        match self.memory {
+            Some(most) if bytes > most => Err(format!(
+                "its training is predicted to take {:.1} GB of memory, above the limit of {:.1} GB",
+                bytes as f64 / 1e9,
+                most as f64 / 1e9
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The network of a design of the space.
+    ///
+    /// # Errors
+    /// Why it cannot be built, in words.
+    pub(crate) fn candidate(
+        &self,
+        space: &Space,
+        design: &Design,
+    ) -> Result<ConvolutionalCandidate, String> {
+        self.axes.candidate(space, design)
+    }
+
+    /// A network without layers, with what the axes leave open.
+    pub(crate) fn open_network(&self) -> &ConvolutionalCandidate {
+        self.axes.open_network()
+    }
+
+    /// Measures a network that may be none of the space, on the hardware that no axis changes.
+    ///
+    /// # Errors
+    /// What keeps all networks from being measured.
+    pub(crate) fn judge_candidate(
+        &self,
+        candidate: &ConvolutionalCandidate,
+    ) -> Result<Judged, TrainingError> {
+        let built = self.axes.cost_on_fixed(candidate);
+        self.judge_built(built.and_then(|(cost, hardware)| {
+            self.require_memory(candidate)?;
+            Ok((candidate.clone(), cost, hardware))
+        }))
+    }
+
+    fn judge_design(&self, space: &Space, design: &Design) -> Result<Judged, TrainingError> {
         let built = self.axes.candidate(space, design).and_then(|candidate| {
-            let cost = self.axes.cost(space, design, &candidate)?;
+            let cost = self.cost_of(space, design, &candidate)?;
             Ok((candidate, cost, self.axes.hardware(space, design)?))
         });
+        self.judge_built(built)
+    }
+
+    /// Measures what was built. An error about this network alone refuses it; others may do.
+    fn judge_built(
+        &self,
+        built: Result<(ConvolutionalCandidate, Cost, Hardware), String>,
+    ) -> Result<Judged, TrainingError> {
         let (candidate, cost, hardware) = match built {
             Ok(built) => built,
             Err(reason) => return Ok(Judged::Refused(reason)),
         };
-        let found = self.trials.measure(&candidate, &hardware, &self.stop)?;
+        match self.measured(&candidate, &cost, &hardware) {
+            Err(
+                error @ (TrainingError::Diverged { .. }
+                | TrainingError::NotFinite { .. }
+                | TrainingError::Hardware(_)
+                | TrainingError::Model(_)),
+            ) => Ok(Judged::Refused(error.to_string())),
+            found => found,
+        }
+    }
+
+    fn measured(
+        &self,
+        candidate: &ConvolutionalCandidate,
+        cost: &Cost,
+        hardware: &Hardware,
+    ) -> Result<Judged, TrainingError> {
+        let found = self.trials.measure(candidate, hardware, &self.stop)?;
         let found: CandidateResult = found.ok_or(TrainingError::Stopped)?;
-        let Some(fair) = fairness_of(&found.groups) else {
+        let Some(fair) = fairness_of(&found) else {
             return Ok(Judged::Refused(
                 "its rates are not defined in every group".to_string(),
             ));
@@ -306,17 +330,7 @@ impl Judge for Trained {
     }
 
     fn judge(&self, space: &Space, design: &Design) -> Result<Judged, TrainingError> {
-        self.made
-            .get(design, &|| match self.measured(space, design) {
-                // These are about one design, and others may do.
-                Err(
-                    error @ (TrainingError::Diverged { .. }
-                    | TrainingError::NotFinite { .. }
-                    | TrainingError::Hardware(_)
-                    | TrainingError::Model(_)),
-                ) => Ok(Judged::Refused(error.to_string())),
-                found => found,
-            })
+        self.made.get(design, &|| self.judge_design(space, design))
     }
 
     fn foresee(
@@ -332,6 +346,12 @@ impl Judge for Trained {
         let mut known: Vec<Option<f64>> = quality.chain(cost.values().map(Some)).collect();
         known.resize(self.measures.len(), None);
         Ok(Some(known))
+    }
+}
+
+impl Measures for Trained {
+    fn layers(&self, space: &Space, design: &Design) -> Result<Vec<DesignLayer>, String> {
+        self.axes.layers(space, design)
     }
 }
 
@@ -371,8 +391,16 @@ mod tests {
             .iter()
             .map(|measure| measure.name.as_str())
             .collect();
-        let fair = ["unfairness", "eopp0", "eopp1", "eodd", "eodd-apart"];
-        assert_eq!((names.len(), &names[8..]), (13, &fair[..]));
+        let fair = [
+            "unfairness",
+            "unfairness-low",
+            "unfairness-high",
+            "eopp0",
+            "eopp1",
+            "eodd",
+            "eodd-apart",
+        ];
+        assert_eq!((names.len(), &names[8..]), (15, &fair[..]));
         let design = space.parse("channels=4 kernels=3").unwrap();
         let known = trained.foresee(&space, &design).unwrap().unwrap();
         stop.store(true, Ordering::Relaxed);
@@ -382,14 +410,37 @@ mod tests {
         let Judged::Measured(values) = trained.judge(&space, &design).unwrap() else {
             panic!("it can be built");
         };
-        assert_eq!((values.len(), known.len()), (13, 13));
+        assert_eq!((values.len(), known.len()), (15, 15));
         for (value, known) in values.iter().zip(&known) {
             assert!(known.is_none_or(|known| known == *value));
         }
         assert_eq!(known.iter().flatten().count(), 5);
         // One is the sum of two others.
-        assert!((values[12] - values[9] - values[10]).abs() < 1e-12);
-        assert!(values[11] <= values[12]);
+        assert!((values[14] - values[11] - values[12]).abs() < 1e-12);
+        assert!(values[13] <= values[14]);
+        let [_, low, high] = [values[8], values[9], values[10]];
+        assert!(0.0 <= low && low < high, "{low} {high}");
+        // The same network that is no design of the space.
+        let candidate = trained.candidate(&space, &design).unwrap();
+        let alone = trained.judge_candidate(&candidate).unwrap();
+        assert_eq!(alone, Judged::Measured(values));
+    }
+
+    #[test]
+    fn designs_that_are_too_large_are_refused_by_prediction() {
+        // So many epochs would not end.
+        let config = CONFIG.replace("epochs = 1", "epochs = 1000000");
+        let text = "name = \"a\"\nnetwork.channels = [2, 4096]\nnetwork.kernels = [3]";
+        let space = Space::new(toml::from_str::<SpaceConfig>(text).unwrap()).unwrap();
+        let trained = trained(&space, &format!("memory = 0.1\n{config}"), &Arc::default());
+        let trained = trained.unwrap();
+        let large = space.parse("channels=4096 kernels=3").unwrap();
+        // 24 items of 4,096 channels of 1,024 pixels, four times, and 16 million weights of the last layer eight times.
+        let Judged::Refused(reason) = trained.judge(&space, &large).unwrap() else {
+            panic!("it is too large");
+        };
+        let part = "its training is predicted to take 2.2 GB of memory, above the limit of 0.1 GB";
+        assert_eq!(reason, part);
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::apps::search::{Contest, Contestant, SearchJob, SpaceFile};
 /// Example: crossburn search lcda --proposer chat --endpoint http://localhost:11434/v1 --chat-model llama3.2 --budget 20
 #[derive(Debug, Args)]
 pub(super) struct Search {
-    /// A TOML file (docs/search-designs.md), or lcda, lcda-hardware, fl-nas, digits, skin-lesions, nas-analog-bench
+    /// A TOML file (docs/search-designs.md), or lcda, lcda-hardware, fl-nas, digits, skin-lesions, adult, nas-analog-bench
     space: String,
     /// Proposers, comma-separated: random, evolution, reinforce, tpe, heuristic, chat, local, command, replay
     #[arg(

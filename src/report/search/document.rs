@@ -52,6 +52,9 @@ pub struct SearchResults {
     pub winner: Option<DesignPoint>,
     /// The best design by the priorities of the space, where it has any.
     pub by_priority: Option<DesignPoint>,
+    /// The layers of the winner in their order, where they are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<DesignLayer>,
     /// Valid designs: the Pareto sets of the first measure with each other one, and some of the rest.
     pub points: Vec<DesignPoint>,
     /// What proposers that are spoken with replied.
@@ -110,6 +113,36 @@ pub struct DesignPoint {
     pub seed: Option<u64>,
     /// At which evaluation, from 1.
     pub evaluation: usize,
+}
+
+/// A layer of a design, and the arrays that it lies on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DesignLayer {
+    /// Path of the weight.
+    pub path: String,
+    /// Rows of the matrix of a group.
+    pub inputs: usize,
+    /// Columns of the matrix of a group.
+    pub outputs: usize,
+    /// Matrices of the layer.
+    pub groups: usize,
+    /// Positions that it computes for one input.
+    pub positions: usize,
+    /// Arrays in the direction of the inputs.
+    pub row_tiles: usize,
+    /// Arrays in the direction of the outputs.
+    pub column_tiles: usize,
+    /// Copies of the layer.
+    pub copies: usize,
+    /// Arrays of all groups and copies.
+    pub arrays: u64,
+    /// Share of their cells that hold weights.
+    pub utilisation: f64,
+    /// Energy of one input, in pJ.
+    pub energy: f64,
+    /// Time of one input, in s.
+    pub latency: f64,
 }
 
 /// A reply of a proposer that is spoken with.
@@ -225,6 +258,12 @@ impl Document for SearchResults {
                 self.check_point(name, point)?;
             }
         }
+        for (number, layer) in self.layers.iter().enumerate() {
+            let field = format!("layers[{number}]");
+            fraction(&format!("{field}.utilisation"), layer.utilisation)?;
+            finite(&field, layer.energy)?;
+            finite(&field, layer.latency)?;
+        }
         let mut points = self.points.iter().enumerate();
         points.try_for_each(|(number, point)| self.check_point(&format!("points[{number}]"), point))
     }
@@ -263,7 +302,7 @@ mod tests {
     #[test]
     fn what_no_search_can_have_is_refused_by_name() {
         type Change = fn(&mut SearchResults);
-        let changes: [(&str, Change); 10] = [
+        let changes: [(&str, Change); 11] = [
             ("designs is inf", |found| found.designs = f64::INFINITY),
             ("optimum is NaN", |found| found.optimum = Some(f64::NAN)),
             ("measures are none", |found| found.measures.clear()),
@@ -282,6 +321,9 @@ mod tests {
             }),
             ("winner.values are 1, not 2", |found| {
                 found.winner.as_mut().unwrap().values.pop();
+            }),
+            ("layers[1].utilisation is 2, outside 0..=1", |found| {
+                found.layers[1].utilisation = 2.0;
             }),
             ("points[0] is NaN", |found| found.points[0].score = f64::NAN),
         ];

@@ -1,6 +1,7 @@
 //! The page of a search.
 
 use super::document::{DesignPoint, SearchResults};
+use super::layers::layers;
 use super::summary::{definitions, quantity, terms};
 use super::table::proposers;
 use crate::report::draw::{Drawing, Page, Table};
@@ -23,6 +24,12 @@ pub(super) fn page(results: &SearchResults, plots: &[Drawing]) -> Page {
                 .table(&choices(point))
                 .table(&measured(results, point));
         }
+    }
+    if !results.layers.is_empty() {
+        page = page
+            .heading("Layers of the design of the highest score")
+            .remark("A layer is a matrix: its rows are the inputs of one position, its columns the outputs. Arrays count all copies.")
+            .table(&layers(results));
     }
     if !results.conversation.is_empty() {
         page = page
@@ -75,6 +82,7 @@ mod tests {
             "The best of 3 searches of 40 evaluations has the score 0.7000: array=64 channels=4",
             "The design of the highest score",
             "Choice at each position",
+            "Layers of the design of the highest score",
             "Conversation",
             "axis `array` has no choice 65",
             "Regret is the highest score",
@@ -82,7 +90,7 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part}");
         }
-        assert_eq!(page.matches("<svg").count(), 2);
+        assert_eq!(page.matches("<svg").count(), 3);
         let evil = "<script>alert(1)</script>";
         results.about = evil.into();
         results.space = evil.into();

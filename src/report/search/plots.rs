@@ -3,12 +3,16 @@
 use crossburn_training::search::pareto_set;
 
 use super::document::{ProposerResults, SearchResults};
+use super::layers::{self, LAYERS};
 use super::summary::quantile;
 use crate::report::draw::{Axis, Drawing, Layer, Plot};
 
 /// The file stem of each picture that a page can have.
-pub(super) const PLOTS: [&str; 3] = [PROGRESS, "pareto-1", "pareto-2"];
+pub(super) const PLOTS: [&str; 5] = [PROGRESS, PARETO[0], PARETO[1], FAIR, LAYERS];
 const PROGRESS: &str = "best-so-far";
+/// The first measure with each of the two that follow it.
+const PARETO: [&str; 2] = ["pareto-1", "pareto-2"];
+const FAIR: &str = "pareto-fairness";
 /// Points of a curve.
 const MOST_STEPS: usize = 120;
 
@@ -16,8 +20,12 @@ const MOST_STEPS: usize = 120;
 pub(super) fn plots(results: &SearchResults) -> Vec<Drawing> {
     let mut plots = vec![progress(results).drawing()];
     if !results.points.is_empty() {
-        let with = 1..results.measures.len().min(PLOTS.len());
+        let with = 1..results.measures.len().min(PARETO.len() + 1);
         plots.extend(with.map(|with| pareto(results, with).drawing()));
+        plots.extend(fairness(results).map(|plot| plot.drawing()));
+    }
+    if !results.layers.is_empty() {
+        plots.push(layers::picture(results));
     }
     plots
 }
@@ -182,7 +190,7 @@ fn pareto(results: &SearchResults, with: usize) -> Plot {
     let heading = other.heading();
     let all = results.points.iter().chain(&results.winner);
     Plot {
-        id: PLOTS[with],
+        id: PARETO[with - 1],
         title: format!("{} against {}", first.name, other.name),
         note: "Valid designs of all searches; a sample of those that are dominated.".to_string(),
         description: format!(
@@ -207,8 +215,74 @@ fn pareto(results: &SearchResults, with: usize) -> Plot {
     }
 }
 
+/// The first measure against unfairness, by size; none where one of them was not measured.
+fn fairness(results: &SearchResults) -> Option<Plot> {
+    let place = |name: &str| {
+        let mut measures = results.measures.iter();
+        measures.position(|measure| measure.name == name)
+    };
+    let (unfair, weights) = (place("unfairness")?, place("weights")?);
+    let first = &results.measures[0];
+    let triples: Vec<[f64; 3]> = results
+        .points
+        .iter()
+        .map(|point| [point.values[0], point.values[unfair], point.values[weights]])
+        .collect();
+    let rows: Vec<&[f64]> = triples.iter().map(|triple| &triple[..]).collect();
+    let better = [0, unfair, weights].map(|place| results.measures[place].better);
+    let front = pareto_set(&rows, &better);
+    let mut sizes: Vec<f64> = triples.iter().map(|triple| triple[2]).collect();
+    let ends = [1.0 / 3.0, 2.0 / 3.0, 1.0].map(|part| quantile(&mut sizes, part).unwrap_or(0.0));
+    let (mut layers, mut legend) = (Vec::new(), Vec::new());
+    let of = |inside: &dyn Fn(usize) -> bool| -> Vec<(f64, f64)> {
+        let numbered = triples.iter().enumerate();
+        let kept = numbered.filter(|(number, _)| inside(*number));
+        kept.map(|(_, [quality, unfair, _])| (*unfair, *quality))
+            .collect()
+    };
+    layers.push(Layer::Points {
+        series: 5,
+        points: of(&|number| !front.contains(&number)),
+    });
+    let mut low = f64::NEG_INFINITY;
+    for (series, high) in ends.into_iter().enumerate() {
+        let points = of(&|number| {
+            front.contains(&number) && triples[number][2] > low && triples[number][2] <= high
+        });
+        if !points.is_empty() {
+            legend.push((
+                series,
+                format!("at most {high:.0} weights ({})", points.len()),
+            ));
+            layers.push(Layer::Points { series, points });
+        }
+        low = high;
+    }
+    legend.push((5, "dominated".to_string()));
+    let column = |place: usize| results.points.iter().map(move |point| point.values[place]);
+    Some(Plot {
+        id: FAIR,
+        title: format!("{} against unfairness and size", first.name),
+        note: "Designs that no other beats in all three, by a third of the sizes each; and those that another beats."
+            .to_string(),
+        description: format!(
+            "{} designs by {}, unfairness and weights, {} of them not dominated.",
+            results.points.len(),
+            first.name,
+            front.len()
+        ),
+        x: Axis::covering("unfairness", column(unfair), (0.0, f64::MAX), 0.0),
+        y: Axis::covering(&first.heading(), column(0), (f64::MIN, f64::MAX), 0.0),
+        layers,
+        legend,
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use crossburn_noise::Better;
+    use crossburn_training::search::Measure;
+
     use super::*;
     use crate::report::example;
 
@@ -230,9 +304,33 @@ mod tests {
     }
 
     #[test]
+    fn fairness_is_drawn_with_size_where_both_were_measured() {
+        let mut results = example::search();
+        assert!(fairness(&results).is_none());
+        for name in ["unfairness", "weights"] {
+            let measure = Measure::new(name, "", Better::Lower);
+            results.measures.push(measure);
+        }
+        for (number, point) in results.points.iter_mut().enumerate() {
+            point
+                .values
+                .extend([0.1 * number as f64, 100.0 * (number + 1) as f64]);
+        }
+        // The first point beats both others in everything: they have a lower quality, and are more unfair and larger.
+        let plot = fairness(&results).map(|plot| (plot.legend, plot.layers.len()));
+        let (legend, layers) = plot.unwrap_or_default();
+        let words: Vec<&str> = legend.iter().map(|(_, words)| words.as_str()).collect();
+        assert_eq!(
+            (words, layers),
+            (vec!["at most 100 weights (1)", "dominated"], 2)
+        );
+    }
+
+    #[test]
     fn a_search_with_one_measure_has_no_pareto_plot() {
         let mut results = example::search();
-        assert_eq!(plots(&results).len(), 2);
+        assert_eq!(plots(&results).len(), 3);
+        results.layers.clear();
         results.measures.pop();
         for point in results.points.iter_mut().chain(&mut results.winner) {
             point.values.pop();

@@ -43,6 +43,18 @@ pub(super) fn definitions(results: &SearchResults) -> Vec<String> {
             REFERENCE.0
         ));
     }
+    if results
+        .measures
+        .iter()
+        .any(|measure| measure.name == "unfairness")
+    {
+        sentences.push(
+            "Unfairness: how far the share of right items of each group lies from that of all, added up over the groups. unfairness-low and \
+             unfairness-high are the ends of its 95 % interval (bootstrap over test items). A network that is bad in all groups is fair: compare designs of like \
+             quality."
+                .to_string(),
+        );
+    }
     sentences.push(
         "heuristic is a list of rules of thumb, not a language model. In the plot of the score, a line is the median over seeds, and a band the \
          quarter of the seeds below it and above it."

@@ -10,6 +10,7 @@ mod conventions;
 mod corpus;
 mod csv_rows;
 mod csv_table;
+mod demographics;
 mod digits;
 mod domains;
 mod endless;

@@ -11,13 +11,14 @@ use super::personal::source::{CROWD, CROWD_OF, PERSON};
 use super::reader::{Kind, Part, Reader};
 use super::signal::SegmentFilter;
 use super::{
-    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, digits, faces, idx, iegm,
-    image_folder, jsonl, lamp, mri, npy, npz, own, skin_lesions, text, topics, waveforms, wfdb,
+    Amount, Conventions, Corpus, Samples, cifar10, csv_rows, demographics, digits, faces, idx,
+    iegm, image_folder, jsonl, lamp, mri, npy, npz, own, skin_lesions, text, topics, waveforms,
+    wfdb,
 };
 use crate::TrainingError;
 
 /// Every kind of data source.
-const KINDS: [Kind; 27] = [
+const KINDS: [Kind; 29] = [
     digits::KIND,
     waveforms::KIND,
     skin_lesions::KIND,
@@ -35,6 +36,8 @@ const KINDS: [Kind; 27] = [
     cifar10::KIND,
     npz::KIND,
     npy::KIND,
+    demographics::ADULT,
+    demographics::HAM10000,
     csv_rows::KIND,
     image_folder::KIND,
     text::KIND,
@@ -425,6 +428,8 @@ mod tests {
             ("cifar10", "cifar10:c:d"),
             ("npz", "npz:a.npz?axes=ncl"),
             ("npy", "npy:a.npy?labels=b.npy"),
+            ("adult", "adult:a.data?by=race"),
+            ("ham10000", "ham10000:a?by=age"),
             ("csv", "csv:a.csv?label=b&group=c"),
             ("folder", "folder:a/b"),
             ("text", "text:a.txt?test=b.txt"),

@@ -2,6 +2,8 @@
 //!
 //! [`CandidateTrials`](crate::CandidateTrials) counts by group where it is asked to.
 
+use crossburn_noise::{Bootstrap, MeanInterval};
+
 use crate::TrainingError;
 
 /// What the items of one group are taken for: `counts[right][taken]`, as many rows as columns.
@@ -79,16 +81,56 @@ impl GroupCounts {
 /// # Source
 /// FaHaNa (Sheng et al., DAC 2022), which FL-NAS follows.
 pub fn unfairness(groups: &[GroupCounts]) -> Option<f64> {
-    let sum = |of: fn(&GroupCounts) -> u64| groups.iter().map(of).sum::<u64>() as f64;
-    let all = sum(GroupCounts::right) / sum(GroupCounts::items);
-    let distance = |group: &GroupCounts| {
-        let items = group.items();
-        (items > 0).then(|| (group.right() as f64 / items as f64 - all).abs())
+    let counted: Vec<[u64; 2]> = groups
+        .iter()
+        .map(|group| [group.right(), group.items()])
+        .collect();
+    unfairness_of(&counted)
+}
+
+/// The same of the right items and all items of every group.
+fn unfairness_of(groups: &[[u64; 2]]) -> Option<f64> {
+    let sum = |of: usize| groups.iter().map(|group| group[of]).sum::<u64>() as f64;
+    let all = sum(0) / sum(1);
+    let distance = |[right, items]: &[u64; 2]| {
+        (*items > 0).then(|| (*right as f64 / *items as f64 - all).abs())
     };
     match groups.is_empty() {
         true => None,
         false => groups.iter().map(distance).sum(),
     }
+}
+
+/// What chips do with one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServedItem {
+    /// The number of its group, from 0.
+    pub group: usize,
+    /// Chips that are right on it.
+    pub right: u64,
+}
+
+/// An interval for [`unfairness`] from drawing the items anew, over groups that are numbered from 0 without gaps. It covers the choice of the
+/// items. The `chips` that judged every item stay as they are. `None` where no sample of the items has every group.
+///
+/// # Errors
+/// [`TrainingError::Noise`] for fewer than two items.
+pub fn unfairness_interval(
+    items: &[ServedItem],
+    chips: u64,
+    bootstrap: &Bootstrap,
+) -> Result<Option<MeanInterval>, TrainingError> {
+    let groups = items.iter().map(|item| item.group + 1).max().unwrap_or(0);
+    let of_sample = |sample: &[usize]| {
+        let mut counted = vec![[0; 2]; groups];
+        for number in sample {
+            let item = items[*number];
+            counted[item.group][0] += item.right;
+            counted[item.group][1] += chips;
+        }
+        unfairness_of(&counted)
+    };
+    Ok(bootstrap.interval(items.len(), &of_sample)?)
 }
 
 /// How the rates of two groups differ; none where a rate is not defined, or the groups have other labels.
@@ -168,6 +210,24 @@ mod tests {
         let all = 22.0 / 36.0;
         let expected = (8.0 / 12.0 - all) + (10.0 / 12.0 - all) + (all - 4.0 / 12.0);
         close(unfairness(&[a, b, c]).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_interval_is_that_of_a_difference_of_two_shares() {
+        // 400 items of group 0, 80 % of them right on both chips, and 400 of group 1, 60 %. Between two groups U is the difference of their shares.
+        let items: Vec<ServedItem> = (0..800)
+            .map(|item| ServedItem {
+                group: item % 2,
+                right: 2 * u64::from(item / 2 % 10 < [8, 6][item % 2]),
+            })
+            .collect();
+        let found = unfairness_interval(&items, 2, &Bootstrap::default());
+        let found = found.unwrap().unwrap();
+        let half = 1.96 * ((0.8 * 0.2 + 0.6 * 0.4) / 400.0f64).sqrt();
+        // A quantile of 2,000 samples at 2.5 % has a standard deviation of 3 % of half the interval. Four of them.
+        assert!((found.low - (0.2 - half)).abs() < 0.12 * half, "{found:?}");
+        assert!((found.high - (0.2 + half)).abs() < 0.12 * half, "{found:?}");
+        unfairness_interval(&items[..1], 2, &Bootstrap::default()).unwrap_err();
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod trial;
 pub use crate::draws::Draws;
 pub use axis::{Axis, AxisConfig, Choice, SeveralConfig, Times};
 pub use constraint::Constraint;
-pub use fairness::{Equality, GroupCounts, equality, unfairness};
+pub use fairness::{Equality, GroupCounts, ServedItem, equality, unfairness, unfairness_interval};
 pub use pareto::{hypervolume, pareto_set};
 pub use prompt::Goal;
 pub use proposer::{

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::super::cells::Cells;
-use super::super::claim::{Expected, claim, differences};
+use super::super::claim::{Expected, claim, differences, median};
 use super::arms::{Goal, HEURISTIC, RANDOM, REINFORCE};
 use super::{best_after, looks};
 use crate::report::Claim;
@@ -40,16 +40,6 @@ fn evaluations_until(
         }
     }
     found
-}
-
-/// The median of some numbers; none where there are none.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match (values.len(), values.len() / 2) {
-        (0, _) => f64::NAN,
-        (count, middle) if count % 2 == 1 => values[middle],
-        (_, middle) => (values[middle - 1] + values[middle]) / 2.0,
-    }
 }
 
 /// The claims with a formula for the quality.
@@ -161,16 +151,4 @@ pub(super) fn on_trainings(cells: &Cells, budget: usize) -> Result<Vec<Claim>> {
         lacks.collect(),
     )?);
     Ok(claims)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians_by_hand() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), 3.0);
-        assert!(median(Vec::new()).is_nan());
-    }
 }

@@ -1,14 +1,15 @@
 //! What the samples of each group of people are taken for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crossburn_hardware::deploy::Fab;
 use crossburn_hardware::layer::about_items;
 use crossburn_models::Classifier;
 use crossburn_noise::{ChipSeed, over_cores};
 
-use super::{Classification, largest};
-use crate::search::GroupCounts;
+use super::{Classification, finite_values, largest};
+use crate::search::{GroupCounts, ServedItem};
 use crate::task::Task;
-use crate::weight_gradients::values;
 use crate::{Batches, TrainingError};
 
 /// Groups of people are few; more are something else, such as patients.
@@ -16,6 +17,24 @@ const MOST_GROUPS: usize = 16;
 
 /// Counts by group, label and what it is taken for.
 type Counts = Vec<Vec<Vec<u64>>>;
+
+/// How the chips of a population serve items and their groups.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Served {
+    /// The share of the items that each chip is right on.
+    pub(super) shares: Vec<f64>,
+    /// What the items of each group are taken for by all chips.
+    pub(super) groups: Vec<GroupCounts>,
+    /// What the chips do with every item.
+    pub(super) items: Vec<ServedItem>,
+}
+
+/// What one chip does.
+struct OfChip {
+    counts: Counts,
+    /// Whether it is right, by item.
+    right: Vec<bool>,
+}
 
 /// The groups of the samples of a part.
 #[derive(Clone, Debug)]
@@ -87,43 +106,90 @@ impl Groups {
         &self.names
     }
 
-    /// What the items of each group are taken for by the chips `0..chips` of the population `seed`, added up.
+    /// How the chips `0..chips` of the population `seed` serve the items of each group; nothing where `stop` was set meanwhile.
     ///
     /// # Errors
-    /// Those of the fab, and of a device that cannot give a result back.
-    pub(super) fn counts<C: Classifier>(
+    /// [`TrainingError::NotFinite`], those of the fab, and of a device that cannot give a result back.
+    pub(super) fn served<C: Classifier>(
         &self,
         fab: &dyn Fab<C>,
         (seed, chips): (u64, u64),
         items: &Batches<Classification>,
-    ) -> Result<Vec<GroupCounts>, TrainingError> {
-        let of_chips = over_cores(0..chips, &|chip| -> Result<Counts, TrainingError> {
-            let network = fab.chip(ChipSeed::new(seed, chip))?;
-            let mut counts = vec![vec![vec![0; self.labels]; self.labels]; self.names.len()];
-            for (batch, numbers) in items.numbered() {
-                let logits = about_items(numbers, || network.forward(batch.inputs.clone()));
-                let [_, outputs] = logits.dims();
-                let rows = values(logits)?;
-                let asked = batch.labels.iter().zip(numbers);
-                for (row, (label, number)) in rows.chunks(outputs).zip(asked) {
-                    // An output that no class has counts as none.
-                    let row = &row[..outputs.min(self.labels)];
-                    if let Some(taken) = largest(row) {
-                        let group = self.of_items[*number as usize];
-                        counts[group][usize::from(*label)][taken] += 1;
-                    }
+        stop: &AtomicBool,
+    ) -> Result<Option<Served>, TrainingError> {
+        let of_chips = over_cores(0..chips, &|chip| -> Result<Option<OfChip>, TrainingError> {
+            match stop.load(Ordering::Relaxed) {
+                true => Ok(None),
+                false => {
+                    let network = fab.chip(ChipSeed::new(seed, chip))?;
+                    let found = self.of_chip(&network, items);
+                    found.map(Some).map_err(|error| error.of_chip(chip))
                 }
             }
-            Ok(counts)
         })?;
-        let mut all = vec![vec![vec![0; self.labels]; self.labels]; self.names.len()];
-        for counts in of_chips {
+        let of_chips: Option<Vec<OfChip>> = of_chips.into_iter().collect();
+        let Some(of_chips) = of_chips else {
+            return Ok(None);
+        };
+        let mut all = self.no_counts();
+        let of_items = self.of_items.iter();
+        let mut served: Vec<ServedItem> = of_items
+            .map(|group| ServedItem {
+                group: *group,
+                right: 0,
+            })
+            .collect();
+        let mut shares = Vec::new();
+        for chip in of_chips {
             let pairs = all.iter_mut().flatten().flatten();
-            for (sum, count) in pairs.zip(counts.into_iter().flatten().flatten()) {
+            for (sum, count) in pairs.zip(chip.counts.into_iter().flatten().flatten()) {
                 *sum += count;
             }
+            for (item, right) in served.iter_mut().zip(&chip.right) {
+                item.right += u64::from(*right);
+            }
+            let right = chip.right.iter().filter(|right| **right).count();
+            shares.push(right as f64 / chip.right.len().max(1) as f64);
         }
-        all.into_iter().map(GroupCounts::new).collect()
+        let groups = all.into_iter().map(GroupCounts::new);
+        Ok(Some(Served {
+            shares,
+            groups: groups.collect::<Result<_, _>>()?,
+            items: served,
+        }))
+    }
+
+    fn no_counts(&self) -> Counts {
+        vec![vec![vec![0; self.labels]; self.labels]; self.names.len()]
+    }
+
+    fn of_chip<C: Classifier>(
+        &self,
+        network: &C,
+        items: &Batches<Classification>,
+    ) -> Result<OfChip, TrainingError> {
+        let mut found = OfChip {
+            counts: self.no_counts(),
+            right: vec![false; self.of_items.len()],
+        };
+        let mut seen = 0;
+        for (batch, numbers) in items.numbered() {
+            let logits = about_items(numbers, || network.forward(batch.inputs.clone()));
+            let [_, outputs] = logits.dims();
+            let rows = finite_values(logits, 1).map_err(|error| error.at_item(seen))?;
+            seen += numbers.len();
+            let asked = batch.labels.iter().zip(numbers);
+            for (row, (label, number)) in rows.chunks(outputs).zip(asked) {
+                let (label, number) = (usize::from(*label), *number as usize);
+                found.right[number] = largest(row) == Some(label);
+                // An output that no class has counts as none.
+                let row = &row[..outputs.min(self.labels)];
+                if let Some(taken) = largest(row) {
+                    found.counts[self.of_items[number]][label][taken] += 1;
+                }
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -153,13 +219,25 @@ mod tests {
         let evaluation = Evaluation::new(&network, WeightPlan::default(), items.clone());
         let variation = Variation::from(Distribution::gaussian(0.3));
         let fab: VariationFab<'_, _> = evaluation.varied(&variation);
-        let counts = groups.counts::<Mlp>(&fab, (5, 3), &items).unwrap();
+        let go_on = AtomicBool::new(false);
+        let served = groups.served::<Mlp>(&fab, (5, 3), &items, &go_on);
+        let served = served.unwrap().unwrap();
+        // Another way to judge a chip finds the same.
         let chips = (0..3).map(|chip| evaluation.chip(&fab, ChipSeed::new(5, chip)).unwrap());
-        let right: f64 = chips.map(|share| share * 200.0).sum();
-        let found: u64 = counts.iter().map(GroupCounts::right).sum();
+        let chips: Vec<f64> = chips.collect();
+        assert_eq!(served.shares, chips);
+        let right: f64 = chips.iter().map(|share| share * 200.0).sum();
+        let found: u64 = served.groups.iter().map(GroupCounts::right).sum();
         assert_eq!(found as f64, right.round());
-        assert_eq!(counts.iter().map(GroupCounts::items).sum::<u64>(), 600);
-        assert!(unfairness(&counts).is_some());
+        let items_of_all: u64 = served.groups.iter().map(GroupCounts::items).sum();
+        assert_eq!(items_of_all, 600);
+        assert!(unfairness(&served.groups).is_some());
+        for (number, group) in served.groups.iter().enumerate() {
+            let own = served.items.iter().filter(|item| item.group == number);
+            assert_eq!(own.map(|item| item.right).sum::<u64>(), group.right());
+        }
+        let stopped = groups.served::<Mlp>(&fab, (5, 3), &items, &AtomicBool::new(true));
+        assert_eq!(stopped.unwrap(), None);
     }
 
     #[test]

@@ -6,11 +6,11 @@ use burn::tensor::Device;
 use crossburn_hardware::deploy::{Fidelity, Hardware};
 use crossburn_models::nas::{CandidateNetwork, ConvolutionalCandidate};
 use crossburn_models::{ModelConfig, initialize};
-use crossburn_noise::{Population, path_hash};
+use crossburn_noise::{Bootstrap, MeanInterval, Population, path_hash};
 
 use super::Classification;
 use super::by_group::Groups;
-use crate::search::GroupCounts;
+use crate::search::{GroupCounts, unfairness_interval};
 use crate::task::Task;
 use crate::{Batches, Evaluation, Recipe, Run, TrainingError, TrainingObserver, train};
 
@@ -43,6 +43,8 @@ pub struct CandidateResult {
     pub chips: Population,
     /// What the test items of each group are taken for by all chips, in the order of [`CandidateTrials::groups`].
     pub groups: Vec<GroupCounts>,
+    /// A 95 % interval for the unfairness between these groups, from drawing the test items anew; none without groups.
+    pub unfairness: Option<MeanInterval>,
     /// Items forward and backward of its training.
     pub backward: u64,
 }
@@ -100,6 +102,17 @@ impl CandidateTrials {
             fidelity,
             device: device.clone(),
             recipe,
+        })
+    }
+
+    /// The same, judged on the held-back items, which also choose the epoch. The test items stay for what is chosen in the end.
+    ///
+    /// # Errors
+    /// An item that can no longer be read.
+    pub fn on_validation(self) -> Result<Self, TrainingError> {
+        Ok(Self {
+            test: Batches::new(&self.validation, BATCH, &self.device)?,
+            ..self
         })
     }
 
@@ -169,22 +182,37 @@ impl CandidateTrials {
         let mapped = evaluation.mapped(hardware, self.fidelity, &self.calibration)?;
         let fab = mapped.fab(self.fidelity)?;
         let seed = recipe.seed ^ path_hash("chips of candidates");
-        let chips = 0..self.chips;
-        let (drawn, stopped) = evaluation.population(&fab, seed, chips, |_, _| (), stop)?;
-        if stopped {
-            return Ok(None);
-        }
-        let metric = drawn.into_iter().map(|(_, metric)| metric).collect();
-        let groups = match &self.groups {
+        let mut by_group = (Vec::new(), None);
+        let metric: Vec<f64> = match &self.groups {
             Some(groups) => {
-                groups.counts::<CandidateNetwork>(&fab, (seed, self.chips), &self.test)?
+                let all = (seed, self.chips);
+                let served = groups.served::<CandidateNetwork>(&fab, all, &self.test, stop)?;
+                let Some(served) = served else {
+                    return Ok(None);
+                };
+                let bootstrap = Bootstrap {
+                    seed,
+                    ..Bootstrap::default()
+                };
+                let interval = unfairness_interval(&served.items, self.chips, &bootstrap)?;
+                by_group = (served.groups, interval);
+                served.shares
             }
-            None => Vec::new(),
+            None => {
+                let chips = 0..self.chips;
+                let (drawn, stopped) = evaluation.population(&fab, seed, chips, |_, _| (), stop)?;
+                if stopped {
+                    return Ok(None);
+                }
+                drawn.into_iter().map(|(_, metric)| metric).collect()
+            }
         };
+        let (groups, unfairness) = by_group;
         Ok(Some(CandidateResult {
             clean: evaluation.clean()?,
             chips: Population::new(seed, 0, metric),
             groups,
+            unfairness,
             backward: trained.passes.backward,
         }))
     }

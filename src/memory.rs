@@ -5,12 +5,12 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 /// Bytes that a new process can have without making others wait; `None` where the system does not say.
-pub(super) fn available() -> Option<u64> {
+pub(crate) fn available() -> Option<u64> {
     field("/proc/meminfo", "MemAvailable:")
 }
 
 /// The most bytes that this process has held; `None` where the system does not say.
-pub(super) fn peak() -> Option<u64> {
+pub(crate) fn peak() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
 
@@ -27,7 +27,7 @@ fn number_in(text: &str, name: &str) -> Option<u64> {
 }
 
 /// `bytes` in mebibytes.
-pub(super) fn shown(bytes: u64) -> String {
+pub(crate) fn shown(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
@@ -36,7 +36,7 @@ pub(super) fn shown(bytes: u64) -> String {
 ///
 /// # Errors
 /// The bytes that are needed and those that are free; those of `others`.
-pub(super) fn require_memory(
+pub(crate) fn require_memory(
     path: &Path,
     bytes: u128,
     others: impl FnOnce() -> Result<Vec<(&'static str, u128)>>,

@@ -1,0 +1,128 @@
+//! What the specification asks of the searches and of what they choose.
+
+use anyhow::Result;
+
+use super::super::cells::Cells;
+use super::super::claim::{Expected, claim, differences, median};
+use super::arms::{Goal, HEURISTIC, RANDOM, REINFORCE};
+use super::{ACCURACY, HYPERVOLUME, LATENCY, UNFAIRNESS, WEIGHTS, score_after};
+use crate::report::Claim;
+
+/// Evaluations within which the prior is to reach the best score of REINFORCE.
+const WITHIN: f64 = 10.0;
+/// How many times as many REINFORCE is to need.
+const TIMES: f64 = 3.0;
+/// Points of accuracy that a chosen network may lack.
+const LACKS: f64 = 0.5;
+/// The share of seeds whose hypervolume is to be at least that of random designs.
+const SEEDS: f64 = 0.8;
+
+/// Evaluations after which `proposer` has reached `wanted`, seed by seed; all of the budget where it has not.
+fn evaluations_until(cells: &Cells, proposer: &str, wanted: &[f64], budget: usize) -> Vec<f64> {
+    let mut found = vec![budget as f64; wanted.len()];
+    // A best score never falls, so that the last one that is met here is the first that reached it.
+    for evaluations in (1..=budget).rev() {
+        let best = cells.of(proposer, &score_after(evaluations));
+        for ((best, wanted), found) in best.iter().zip(wanted).zip(&mut found) {
+            if best >= wanted {
+                *found = evaluations as f64;
+            }
+        }
+    }
+    found
+}
+
+/// One number over another, seed by seed.
+fn ratios(left: &[f64], right: &[f64]) -> Vec<f64> {
+    left.iter().zip(right).map(|(a, b)| a / b).collect()
+}
+
+/// The claims of all cells. What the prior chooses is compared with the baseline `beside`.
+///
+/// # Errors
+/// A cell without a number that a claim is about.
+pub(super) fn claims(cells: &Cells, budget: usize, beside: &str) -> Result<Vec<Claim>> {
+    let wanted = cells.of(REINFORCE, &score_after(budget));
+    let until = |proposer| median(evaluations_until(cells, proposer, &wanted, budget));
+    let (prior, policy) = (until(HEURISTIC), until(REINFORCE));
+    let (chosen, numbers) = (HEURISTIC, |arm: &str, name| cells.values(arm, name));
+    let mut claims = vec![
+        claim(
+            format!(
+                "evaluations until the score is what {REINFORCE} has found after {budget}, median over seeds: {HEURISTIC}; {budget} where it never is"
+            ),
+            (Expected::AtMost(WITHIN), format!("≤ {WITHIN}")),
+            vec![prior],
+        )?,
+        claim(
+            format!("the same of {REINFORCE}, times those of {HEURISTIC}"),
+            (
+                Expected::AtLeast(TIMES),
+                format!("≥ {TIMES} times; LCDA's language model has 25"),
+            ),
+            vec![policy / prior],
+        )?,
+        claim(
+            format!("points of accuracy, chosen by {chosen} over {beside}"),
+            (Expected::AtLeast(-LACKS), format!("≥ -{LACKS}")),
+            differences(&cells.of(chosen, ACCURACY), &cells.of(beside, ACCURACY)),
+        )?,
+        claim(
+            format!(
+                "points of U, chosen by {chosen} less 0.7 times those of {beside}; it counts only where the accuracies are alike"
+            ),
+            (Expected::AtMost(0.0), "≤ 0: at least 30 % fairer"),
+            less_a_share(&cells.of(chosen, UNFAIRNESS), &cells.of(beside, UNFAIRNESS)),
+        )?,
+        claim(
+            format!("weights, chosen by {chosen} as a share of those of {beside}"),
+            (
+                Expected::AtMost(0.25),
+                "≤ 0.25; the paper has up to 4 times smaller",
+            ),
+            ratios(&numbers(chosen, WEIGHTS), &numbers(beside, WEIGHTS)),
+        )?,
+        claim(
+            format!("latency by the cost model, chosen by {chosen} as a share of that of {beside}"),
+            (
+                Expected::AtMost(0.5),
+                "≤ 0.5; the paper has up to 55 times shorter",
+            ),
+            ratios(&numbers(chosen, LATENCY), &numbers(beside, LATENCY)),
+        )?,
+    ];
+    let volumes = differences(
+        &cells.of(HEURISTIC, HYPERVOLUME),
+        &cells.of(RANDOM, HYPERVOLUME),
+    );
+    let ahead = volumes.iter().filter(|lead| **lead >= 0.0).count();
+    claims.push(claim(
+        format!(
+            "share of seeds whose hypervolume of accuracy, U and size after {budget} evaluations is at least that of {RANDOM}: {HEURISTIC}"
+        ),
+        (Expected::AtLeast(SEEDS), "≥ 0.8: 4 of 5 seeds"),
+        vec![ahead as f64 / volumes.len().max(1) as f64],
+    )?);
+    let unfair = Goal::WithoutFairness.of(HEURISTIC);
+    claims.push(claim(
+        "points of U that are added where the score leaves fairness out",
+        (Expected::AtLeast(f64::MIN_POSITIVE), "> 0"),
+        differences(
+            &cells.of(&unfair, UNFAIRNESS),
+            &cells.of(chosen, UNFAIRNESS),
+        ),
+    )?);
+    let large = Goal::WithoutHardware.of(HEURISTIC);
+    claims.push(claim(
+        "weights where the score leaves size and limits out, times those where it does not",
+        (Expected::AtLeast(1.0 + f64::EPSILON), "> 1"),
+        ratios(&numbers(&large, WEIGHTS), &numbers(chosen, WEIGHTS)),
+    )?);
+    Ok(claims)
+}
+
+/// What is above seven tenths, seed by seed.
+fn less_a_share(left: &[f64], right: &[f64]) -> Vec<f64> {
+    let right: Vec<f64> = right.iter().map(|value| 0.7 * value).collect();
+    differences(left, &right)
+}

@@ -1,0 +1,33 @@
+//! How long a network takes on this machine.
+
+use std::time::Instant;
+
+use burn::tensor::{Device, Tensor};
+use crossburn_models::Classifier;
+use crossburn_models::nas::ConvolutionalCandidate;
+
+use super::super::claim::median;
+
+/// Passes that are not counted, and those that are.
+const WARM_UP: usize = 3;
+const REPETITIONS: usize = 25;
+
+/// The median time of one input through `candidate` on the CPU, in seconds, one input at a time. Weights do not change it, so none is trained.
+pub(super) fn measured_latency(candidate: &ConvolutionalCandidate) -> f64 {
+    let device = Device::flex();
+    let network = candidate.init(&device);
+    let [channels, height, width] = candidate.input;
+    let item = Tensor::<4>::zeros([1, channels, height, width], &device);
+    let mut times = Vec::with_capacity(REPETITIONS);
+    for number in 0..WARM_UP + REPETITIONS {
+        let start = Instant::now();
+        // Where a device computes later, it has to be done here.
+        let output = network.forward(item.clone()).into_data();
+        let took = start.elapsed().as_secs_f64();
+        drop(output);
+        if number >= WARM_UP {
+            times.push(took);
+        }
+    }
+    median(times)
+}

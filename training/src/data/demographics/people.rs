@@ -1,0 +1,137 @@
+//! From rows about people to training and test samples.
+
+use crossburn_noise::{Philox, path_hash};
+
+use crate::TrainingError;
+use crate::data::statistics::{Scale, normalization};
+use crate::data::{DataSplit, Normalization, Origins, Samples, Values};
+
+/// The share of the test.
+const TEST: f64 = 0.2;
+
+/// One row.
+pub(super) struct Person {
+    /// What stays on one side of the split, such as all pictures of a lesion.
+    pub(super) unit: String,
+    /// The group that fairness is measured between.
+    pub(super) group: String,
+    pub(super) label: u16,
+}
+
+/// Rows of one file with what networks see of them.
+pub(super) struct People {
+    /// `[channels, height, width]` of a row.
+    pub(super) shape: [usize; 3],
+    pub(super) values: Values,
+    pub(super) rows: Vec<Person>,
+    pub(super) classes: Vec<String>,
+}
+
+impl People {
+    /// Four fifths of the units to learn from and a fifth to judge by, both in random order, the rows of a unit side by side. Units are drawn by their
+    /// names, whatever the seed of a run. The normalization is that of the training rows.
+    ///
+    /// # Errors
+    /// [`TrainingError::Data`] where one of the parts is empty.
+    pub(super) fn split(self, place: &str) -> Result<DataSplit, TrainingError> {
+        let draw = |person: &Person| {
+            Philox::new(path_hash("split of people"), path_hash(&person.unit)).uniform(0)
+        };
+        let mut order: Vec<(f64, usize)> = self.rows.iter().map(draw).zip(0..).collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let tested = order.partition_point(|(draw, _)| *draw < TEST);
+        let places: Vec<usize> = order.into_iter().map(|(_, place)| place).collect();
+        let (test, train) = places.split_at(tested);
+        if test.is_empty() || train.is_empty() {
+            return Err(TrainingError::data(
+                place,
+                format!(
+                    "its {} rows are too few for training and test",
+                    places.len()
+                ),
+                "give the whole file",
+            ));
+        }
+        let groups = self.rows.iter().map(|row| (row.group.as_str(), row.label));
+        let all = Samples {
+            shape: self.shape,
+            values: self.values,
+            labels: self.rows.iter().map(|row| row.label).collect(),
+            classes: self.classes.len(),
+            class_names: self.classes,
+            normalization: Normalization::none(self.shape[0]),
+            origins: Some(Origins::in_order(groups)),
+            masks: None,
+        };
+        let mut split = DataSplit {
+            train: all.gather(train),
+            test: all.gather(test),
+        };
+        let normalization = normalization(&split.train.values, all.shape, Scale::PerChannel);
+        split.test.normalization = normalization.clone();
+        split.train.normalization = normalization;
+        Ok(split)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    fn people(rows: usize) -> People {
+        let row = |number: usize| Person {
+            unit: format!("unit {}", number / 3),
+            group: ["young", "old"][number % 2].to_string(),
+            label: (number % 2) as u16,
+        };
+        People {
+            shape: [1, 1, 1],
+            values: Values::Floats((0..rows).map(|number| number as f32).collect()),
+            rows: (0..rows).map(row).collect(),
+            classes: vec!["no".to_string(), "yes".to_string()],
+        }
+    }
+
+    #[test]
+    fn units_stay_together_and_rows_keep_label_and_group() {
+        let split = people(600).split("a").unwrap();
+        let units = |samples: &Samples| -> Vec<usize> {
+            samples
+                .floats()
+                .iter()
+                .map(|value| *value as usize / 3)
+                .collect()
+        };
+        let (train, test) = (units(&split.train), units(&split.test));
+        assert_eq!(train.len() + test.len(), 600);
+        // 200 units, each with a probability of 1/5: 40, within four standard deviations of 5.7.
+        assert!((test.len() / 3).abs_diff(40) < 23, "{}", test.len());
+        assert!(test.iter().all(|unit| !train.contains(unit)));
+        // The three rows of a unit stand side by side.
+        assert!(
+            train
+                .chunks(3)
+                .all(|rows| rows.iter().all(|unit| *unit == rows[0]))
+        );
+        assert!(!train.is_sorted());
+        for samples in [&split.train, &split.test] {
+            let origins = samples.origins.as_ref().unwrap();
+            for ((value, label), origin) in samples
+                .floats()
+                .iter()
+                .zip(&samples.labels)
+                .zip(&origins.samples)
+            {
+                let number = *value as usize;
+                assert_eq!(usize::from(*label), number % 2);
+                let group = &origins.groups[origin.group as usize];
+                assert_eq!(group, ["young", "old"][number % 2]);
+            }
+        }
+        let mean = split.train.floats().iter().sum::<f32>() / train.len() as f32;
+        // Sums of whole numbers below 2^24 are exact.
+        assert!((split.test.normalization.mean[0] - mean).abs() < 1e-3);
+        assert!(people(1).split("a").is_err());
+    }
+}
