@@ -162,6 +162,15 @@ mod tests {
             read.write_run(second.path()).unwrap();
             let written = files(first.path());
             assert!(written.contains_key("report.html"), "{written:?}");
+            // Below every plot stands what it means.
+            let page = &written["report.html"];
+            let count = |part: &str| page.matches(part).count();
+            assert_eq!(
+                count("<figure"),
+                count("<strong>What this means:</strong>"),
+                "{}",
+                kind.schema
+            );
             assert!(written == files(second.path()), "{}", kind.schema);
             assert_eq!(read.table().unwrap(), document.table().unwrap());
             // What it draws is known by its kind, so that a run of another kind can remove it.
