@@ -50,6 +50,8 @@ pub(super) const RIGHT: f64 = 22.0;
 pub(crate) const MARGIN: f64 = 10.0;
 pub(crate) const TEXT: f64 = 13.0;
 const NAME: f64 = 16.0;
+/// Height of a further line of a heading.
+const HEADING: f64 = 24.0;
 /// Estimated advance of a character relative to the font size, wide fonts included.
 pub(crate) const ADVANCE: f64 = 0.6;
 /// Distinct colours, dash patterns and markers; further series start over, see [`class`].
@@ -92,16 +94,21 @@ impl Drawing {
         let fits = |size| fitting(width - 2.0 * MARGIN, size);
         let line = TEXT * NARROW_SCALE * 1.3;
         let mut body = String::new();
-        put(
-            &mut body,
-            format_args!(
-                "<text class=\"name\" x=\"{MARGIN}\" y=\"25\">{}</text>\n",
-                escape(&shorten(title, fits(NAME)))
-            ),
-        );
+        let heading = wrap(title, fits(NAME));
+        for (index, text) in heading.iter().enumerate() {
+            put(
+                &mut body,
+                format_args!(
+                    "<text class=\"name\" x=\"{MARGIN}\" y=\"{}\">{}</text>\n",
+                    25.0 + HEADING * index as f64,
+                    escape(text)
+                ),
+            );
+        }
+        let below = HEADING * heading.len().saturating_sub(1) as f64;
         let note = wrap(note, fits(TEXT));
         for (index, text) in note.iter().enumerate() {
-            let y = 30.0 + line * (index as f64 + 0.9);
+            let y = 30.0 + below + line * (index as f64 + 0.9);
             put(
                 &mut body,
                 format_args!(
@@ -119,7 +126,7 @@ impl Drawing {
             width,
             cut: MARGIN,
             body,
-            height: 34.0 + line * note.len() as f64,
+            height: 34.0 + below + line * note.len() as f64,
         }
     }
 

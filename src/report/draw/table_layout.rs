@@ -89,13 +89,23 @@ impl Table {
 
     /// The width below which rows are set as cards, in letters of the table.
     pub(super) fn cards_below(&self) -> usize {
-        (STEP * (self.width() / STEP).ceil()) as usize
+        let width = self.width();
+        let step = STEP * (width / STEP).ceil();
+        // What fits a page is no card on it.
+        match width <= self.room() {
+            true => step.min(self.room()) as usize,
+            false => step as usize,
+        }
+    }
+
+    /// Width of a page, in letters of the table.
+    fn room(&self) -> f64 {
+        if self.small { SMALL } else { LARGE }
     }
 
     /// Tables below each other that hold the cells of this one, each no wider than a page.
     pub(super) fn fitted(&self) -> Vec<Self> {
-        let room = if self.small { SMALL } else { LARGE };
-        if self.width() <= room {
+        if self.width() <= self.room() {
             return vec![self.clone()];
         }
         let small = Self {
@@ -176,7 +186,7 @@ tbody th{{font-weight:600}}
 .training,.interval{{display:block;color:var(--muted);font-weight:400;font-size:{DETAIL}em}}
 .long,.words{{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:{BROKEN}em}}
 .sentences tbody th{{min-width:{SENTENCE}em}}.words{{width:40%}}
-@media print{{.table,.small{{font-size:8.5pt}}th,td{{padding:.45em .5em}}tr{{break-inside:avoid}}}}
+@media print{{@page{{margin:11mm}}.table,.small{{font-size:8pt}}th,td{{padding:.45em .5em}}tr{{break-inside:avoid}}}}
 "
     )
 }
@@ -261,6 +271,9 @@ mod tests {
     fn cards_come_below_the_width_of_the_table() {
         // 4.76 and 7.4.
         assert_eq!(table(1, 1).cards_below(), 16);
+        // 63.96 letters of 65: no card where there are 65.
+        assert_eq!(table(1, 8).large().cards_below(), 64);
+        assert_eq!(table(1, 9).cards_below(), 72);
         assert!(cards(16).contains("@container fit16 (max-width:16em)"));
     }
 }
