@@ -283,7 +283,7 @@ impl ConfusionMatrix {
                 // Square roots, so that rare confusions show; never so deep that the number is hard to read.
                 let depth = 0.06 + 0.49 * fraction(items.into(), row).sqrt();
                 let digits = count(items);
-                let size = (0.92 * cell / (ADVANCE * digits.chars().count() as f64)).min(TEXT);
+                let size = (0.8 * cell / (ADVANCE * digits.chars().count() as f64)).min(TEXT);
                 put(
                     body,
                     format_args!(

@@ -268,8 +268,9 @@ fn legend(drawing: &mut Drawing, plan: &FloorPlan, sheet: Sheet) {
             )
         });
         let text = format!(
-            "{} {path}: {count} array{}, {:.1} % in use",
+            "{} {}: {count} array{}, {:.1} % in use",
             layer + 1,
+            path.strip_suffix(".weight").unwrap_or(path),
             if count == 1 { "" } else { "s" },
             100.0 * used / (cells * count as f64)
         );
