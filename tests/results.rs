@@ -205,10 +205,15 @@ fn wrong(document: &Value, row: &Row, column: &Column, cell: &str) -> Result<(),
             if optional && measured(document, pointer, token).is_err() {
                 continue;
             }
+            // A factor of its own.
+            let (factor, token) = match token.split_once('*') {
+                Some((factor, token)) => (factor.parse().unwrap_or(f64::NAN), token),
+                None => (1.0, token),
+            };
             match measured(document, pointer, token)? {
                 Measured::Words(words) if cell.contains(&words) => {}
                 Measured::Words(words) => return Err(format!("does not say `{words}`")),
-                Measured::Number(value) => numbers.push(Some(column.factor * value)),
+                Measured::Number(value) => numbers.push(Some(factor * column.factor * value)),
                 Measured::Nothing => numbers.push(None),
             }
         }

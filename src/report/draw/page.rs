@@ -35,7 +35,7 @@ footer{margin-top:44px;padding-top:14px;border-top:1px solid var(--rule);font-si
 @media screen and (max-width:640px){main{padding:24px 16px 48px}h1{font-size:1.5rem}.lead{font-size:1.05rem}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}}
 @media screen and (max-width:860px){.wide{display:none}.slim{display:block}}
-@media print{main{max-width:none;padding:0}body{font-size:10.5pt}
+@media print{:root{font-size:10pt}main{max-width:none;padding:0}body{font-size:1rem}
 figure,tr,.about li{break-inside:avoid}h2,h3,summary{break-after:avoid}details::details-content{content-visibility:visible}}
 ";
 
