@@ -133,8 +133,8 @@ fn regret(document: &Value, proposer: &Value, evaluations: f64) -> Option<f64> {
     let runs = proposer["runs"].as_array()?;
     let best = |run: &Value| {
         let rises = run["best"].as_array()?.iter();
-        let before = rises.filter(|rise| rise[0].as_f64().is_some_and(|at| at <= evaluations));
-        before.last()?[1].as_f64()
+        let mut before = rises.filter(|rise| rise[0].as_f64().is_some_and(|at| at <= evaluations));
+        before.next_back()?[1].as_f64()
     };
     let best: Option<Vec<f64>> = runs.iter().map(best).collect();
     let best = best?;
