@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod command;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -393,6 +395,19 @@ fn documents_are_small_and_listed_with_command_version_and_machine() {
             assert!(!text.contains(path), "{name} names {path}");
         }
     }
+}
+
+#[test]
+fn report_writes_the_page_of_a_document_to_a_folder_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = root().join("results/lcda.json");
+    let mut report = command::crossburn(folder.path());
+    let output = report.arg("report").arg(&document).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let page = read(&folder.path().join("runs/lcda/report.html"));
+    assert!(page.contains("12.77 [10.29, 15.25]"), "{page}");
+    assert!(!document.with_file_name("report.html").exists());
 }
 
 #[test]
