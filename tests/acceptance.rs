@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The points are what a smaller network was expected to meet, not the papers' own numbers. Those that LeNet on procedural
-//! digits does not meet are ignored, each with its reason; `--include-ignored` runs them too, and they fail. `RESULTS.md`
-//! says by how much. All points of a paper share one run of `crossburn reproduce`. Two points are tests
+//! digits does not meet are ignored, each with its reason; `--include-ignored` runs them too, and they fail.
+//! `docs/results/bad-chips.md` and `docs/results/percentiles.md` say by how much. All points of a paper share one run of `crossburn reproduce`. Two points are tests
 //! of their own elsewhere: deviations stay in their bounds, and a bound of zero reproduces the clean accuracy
 //! (`noise/src/worst_case/`); the censored draws have their closed-form moments (`noise/src/distribution/`).
 #![cfg(feature = "acceptance")]

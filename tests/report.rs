@@ -1,15 +1,13 @@
 //! The report of a small made-up run, on disk and in a real browser.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test may panic, and says when it skips"
-)]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod chromium;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
+use chromium::chromium;
 use crossburn::noise::Metric;
 use crossburn::report::draw::ConfusionMatrix;
 use crossburn::report::{
@@ -155,37 +153,6 @@ fn method(name: &str, training_noise: Value, level: f64, spread: f64) -> MethodR
             .collect(),
         hardware: None,
         percentiles: None,
-    }
-}
-
-/// Runs the page through a headless browser; `None` where there is none.
-fn chromium(arguments: &[String], page: &Path, profile: &Path) -> Option<Output> {
-    let output = Command::new("chromium")
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-        ])
-        .args([
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-        ])
-        .arg(format!("--user-data-dir={}", profile.display()))
-        .args(arguments)
-        .arg(format!("file://{}", page.display()))
-        .stdin(Stdio::null())
-        .output();
-    match output {
-        Ok(output) => Some(output),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("skipped: no `chromium` on PATH");
-            None
-        }
-        Err(error) => panic!("chromium does not start: {error}"),
     }
 }
 

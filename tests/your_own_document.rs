@@ -69,6 +69,7 @@ impl Document for Retention {
             title: format!("Retention, n = {} cells", self.cells.len()),
             note: "One line per cell.".into(),
             description: "The share of the conductance that is left, hour by hour.".into(),
+            meaning: "A line that falls early is a cell that forgets early.".into(),
             x: Axis::covering("Hours", [0.0, 2.0], (0.0, 2.0), 1.0),
             y: Axis::covering("Left (%)", [0.0, 100.0], (0.0, 100.0), 0.0),
             layers: self
@@ -95,6 +96,7 @@ impl Document for Retention {
             title: "After the last hour".into(),
             note: "One bar per cell.".into(),
             description: "The share that is left in the end.".into(),
+            meaning: "The longer the bar, the longer the cell can be read.".into(),
             x: Axis::covering("Left (%)", [0.0, 100.0], (0.0, 100.0), 0.0),
             rows: self
                 .cells

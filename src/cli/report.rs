@@ -10,7 +10,7 @@ use super::run_setup::note_report;
 use super::{Outcome, finish, note};
 use crate::apps::shards::{Shard, merge};
 use crate::report::registry::{AnyDocument, Kind};
-use crate::report::{Document, Results};
+use crate::report::{Document, RESULTS_FILE, Results};
 
 /// Write the report of a run again, or merge the shards of one population
 ///
@@ -23,7 +23,7 @@ pub(super) struct Report {
     /// Run folders, or their results.json
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Folder of the report [default: the run itself; runs/merged for several runs]
+    /// Folder of the report [default: the run itself; runs/NAME for a document NAME.json; runs/merged for several runs]
     #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
     /// Print the results document on stdout instead of the table
@@ -36,7 +36,11 @@ impl Report {
         let out = match (&self.out, self.runs.as_slice()) {
             (Some(out), _) => out.clone(),
             (None, [run]) if run.is_dir() => run.clone(),
-            (None, [run]) => run.parent().map(PathBuf::from).unwrap_or_default(),
+            (None, [run]) if run.file_name() == Some(RESULTS_FILE.as_ref()) => {
+                run.parent().map(PathBuf::from).unwrap_or_default()
+            }
+            // A document that is kept under a name of its own lies beside others.
+            (None, [run]) => PathBuf::from("runs").join(run.file_stem().unwrap_or_default()),
             (None, _) => PathBuf::from("runs").join("merged"),
         };
         // Documents that cannot be read are refused when they are.

@@ -33,7 +33,7 @@ pub(super) struct Tuning {
 
 impl Tuning {
     /// Bytes that tuning an adapter beside a decoder takes at its peak, to within a tenth without
-    /// `by_blocks`, a quarter too few with it (two models, `RESULTS.md`).
+    /// `by_blocks`, a quarter too few with it (two models, `docs/results/speed.md`).
     ///
     /// ```text
     /// weights, twice where they deviate + 4 · (places · layers · (2 width + 2 query + 2 key + 3 hidden + adapter)

@@ -33,6 +33,8 @@
 //! ```
 
 mod atomic;
+#[cfg(test)]
+mod browser;
 mod check;
 mod document;
 pub mod draw;

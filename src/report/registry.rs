@@ -112,6 +112,12 @@ pub(super) fn plots() -> impl Iterator<Item = &'static &'static str> {
     KINDS.iter().flat_map(|kind| kind.plots)
 }
 
+/// The formats of all kinds.
+#[cfg(test)]
+pub(super) fn schemas() -> std::collections::BTreeSet<&'static str> {
+    KINDS.iter().map(|kind| kind.schema).collect()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
@@ -162,6 +168,15 @@ mod tests {
             read.write_run(second.path()).unwrap();
             let written = files(first.path());
             assert!(written.contains_key("report.html"), "{written:?}");
+            // Below every plot stands what it means.
+            let page = &written["report.html"];
+            let count = |part: &str| page.matches(part).count();
+            assert_eq!(
+                count("<figure"),
+                count("<strong>What this means:</strong>"),
+                "{}",
+                kind.schema
+            );
             assert!(written == files(second.path()), "{}", kind.schema);
             assert_eq!(read.table().unwrap(), document.table().unwrap());
             // What it draws is known by its kind, so that a run of another kind can remove it.
@@ -176,8 +191,7 @@ mod tests {
             assert!(verb_of(&json).is_some(), "{}", kind.schema);
             seen.insert(kind.schema);
         }
-        let all: BTreeSet<&str> = KINDS.iter().map(|kind| kind.schema).collect();
-        assert_eq!(seen, all, "a kind has no example here");
+        assert_eq!(seen, schemas(), "a kind has no example here");
     }
 
     #[test]

@@ -167,11 +167,32 @@ impl ConfusionMatrix {
         if labels == 0 || labels > MOST_DRAWN {
             return None;
         }
-        let (all, _) = self.items();
-        let (width, scale) = match self.is_broad() {
-            true => (BROAD, 1.0),
-            false => (WIDTH, NARROW_SCALE),
+        let drawing = match self.is_broad() {
+            true => self
+                .drawn(BROAD, 1.0, 0.26)
+                .with_slim(self.drawn(WIDTH, NARROW_SCALE, 0.16)),
+            false => self.drawn(WIDTH, NARROW_SCALE, 0.26),
         };
+        Some(drawing.meaning(self.meaning()))
+    }
+
+    /// The pair that is confused most.
+    fn meaning(&self) -> String {
+        match self.confused().first() {
+            None => "No item is taken for another label.".to_string(),
+            Some(pair) => format!(
+                "Everything off the diagonal is an error. The most frequent one: {} taken for {}, {} of the items of that label.",
+                shorten(pair.is, NAME),
+                shorten(pair.taken_for, NAME),
+                share(pair.share)
+            ),
+        }
+    }
+
+    /// The picture, in which names of rows take at most `names` of the width.
+    fn drawn(&self, width: f64, scale: f64, names: f64) -> Drawing {
+        let labels = self.names.len();
+        let (all, _) = self.items();
         let mut drawing = Drawing::new(
             Self::ID,
             width,
@@ -185,7 +206,7 @@ impl ConfusionMatrix {
         );
         let character = TEXT * ADVANCE * scale;
         let longest = self.names.iter().map(|name| name.chars().count()).max();
-        let named = (longest.unwrap_or(0) as f64 * character).clamp(16.0, 0.26 * width);
+        let named = (longest.unwrap_or(0) as f64 * character).clamp(16.0, names * width);
         let fits = |space: f64| (space / character) as usize;
         let left = MARGIN + 26.0 + named + 8.0;
         let room = (width - RIGHT - SHARES - left) / labels as f64;
@@ -203,7 +224,7 @@ impl ConfusionMatrix {
                  <text class=\"note\" transform=\"translate({:.2} {:.2})rotate(-90)\" text-anchor=\"middle\">True</text>\n",
                 f64::midpoint(left, right),
                 top - above - 8.0,
-                MARGIN + 12.0,
+                MARGIN + 16.0,
                 f64::midpoint(top, bottom)
             ),
         );
@@ -262,7 +283,7 @@ impl ConfusionMatrix {
                 // Square roots, so that rare confusions show; never so deep that the number is hard to read.
                 let depth = 0.06 + 0.49 * fraction(items.into(), row).sqrt();
                 let digits = count(items);
-                let size = (0.92 * cell / (ADVANCE * digits.chars().count() as f64)).min(TEXT);
+                let size = (0.8 * cell / (ADVANCE * digits.chars().count() as f64)).min(TEXT);
                 put(
                     body,
                     format_args!(
@@ -286,7 +307,7 @@ impl ConfusionMatrix {
             );
         }
         drawing.height = bottom + 14.0;
-        Some(drawing)
+        drawing
     }
 }
 
@@ -356,9 +377,11 @@ mod tests {
                 .confusion("Confusion", &matrix)
                 .body()
                 .to_string();
-            assert_eq!(page.matches("<svg").count(), usize::from(drawn), "{labels}");
+            // A broad one is drawn once more for narrow screens.
+            let times = usize::from(drawn) + usize::from(drawn && labels > MOST_BESIDE);
+            assert_eq!(page.matches("<svg").count(), times, "{labels}");
             if let Some(drawing) = drawing {
-                let cells = matrix.counts.len();
+                let cells = times * matrix.counts.len();
                 assert_eq!(drawing.inline().matches("<rect").count(), cells);
             } else {
                 // Twenty pairs, whatever the number of labels.
@@ -378,7 +401,7 @@ mod tests {
                 .inline()
                 .matches(">19</text>")
                 .count(),
-            2 + 1
+            2 * (2 + 1)
         );
         let svg = matrix(2).drawing().unwrap().inline();
         assert!(
@@ -393,15 +416,20 @@ mod tests {
             let mut matrix = matrix(labels);
             matrix.names[0] = "a name that is much longer than any picture has room for".into();
             matrix.counts[0].2 = u64::MAX;
-            let svg = matrix.drawing().unwrap().inline();
-            let width = if labels > MOST_BESIDE { BROAD } else { WIDTH };
-            for rect in svg.split("<rect ").skip(1) {
-                let number = |key: &str| -> f64 {
-                    let text = rect.split(&format!("{key}=\"")).nth(1).unwrap();
-                    text.split('"').next().unwrap().parse().unwrap()
-                };
-                assert!(number(" x") >= MARGIN, "{rect}");
-                assert!(number(" x") + number("width") <= width - SHARES, "{rect}");
+            let broad = match labels > MOST_BESIDE {
+                true => (BROAD, 1.0, 0.26),
+                false => (WIDTH, NARROW_SCALE, 0.26),
+            };
+            for (width, scale, names) in [broad, (WIDTH, NARROW_SCALE, 0.16)] {
+                let svg = matrix.drawn(width, scale, names).inline();
+                for rect in svg.split("<rect ").skip(1) {
+                    let number = |key: &str| -> f64 {
+                        let text = rect.split(&format!("{key}=\"")).nth(1).unwrap();
+                        text.split('"').next().unwrap().parse().unwrap()
+                    };
+                    assert!(number(" x") >= MARGIN, "{rect}");
+                    assert!(number(" x") + number("width") <= width - SHARES, "{rect}");
+                }
             }
         }
     }

@@ -40,8 +40,9 @@ pub(super) const STYLE: &str = "\
 ";
 
 /// How much larger text is on narrow screens, where the whole plot shrinks (see [`STYLE`]).
-pub(super) const NARROW_SCALE: f64 = 16.0 / 13.0;
-pub(super) const WIDTH: f64 = 560.0;
+pub(crate) const NARROW_SCALE: f64 = 16.0 / 13.0;
+/// Width of a picture that takes half of a page.
+pub(crate) const WIDTH: f64 = 560.0;
 /// Width of a picture that takes the whole width of a page.
 pub(super) const BROAD: f64 = 1120.0;
 pub(super) const RIGHT: f64 = 22.0;
@@ -49,6 +50,8 @@ pub(super) const RIGHT: f64 = 22.0;
 pub(crate) const MARGIN: f64 = 10.0;
 pub(crate) const TEXT: f64 = 13.0;
 const NAME: f64 = 16.0;
+/// Height of a further line of a heading.
+const HEADING: f64 = 24.0;
 /// Estimated advance of a character relative to the font size, wide fonts included.
 pub(crate) const ADVANCE: f64 = 0.6;
 /// Distinct colours, dash patterns and markers; further series start over, see [`class`].
@@ -61,6 +64,10 @@ pub struct Drawing {
     pub(super) id: &'static str,
     title: String,
     description: String,
+    /// What a reader takes away from it, for the line below it on a page.
+    pub(super) meaning: String,
+    /// The same for narrow screens, of a picture over the whole width of a page.
+    slim: Option<Box<Self>>,
     width: f64,
     /// Space on the left that the picture does without on a page.
     cut: f64,
@@ -87,16 +94,21 @@ impl Drawing {
         let fits = |size| fitting(width - 2.0 * MARGIN, size);
         let line = TEXT * NARROW_SCALE * 1.3;
         let mut body = String::new();
-        put(
-            &mut body,
-            format_args!(
-                "<text class=\"name\" x=\"{MARGIN}\" y=\"25\">{}</text>\n",
-                escape(&shorten(title, fits(NAME)))
-            ),
-        );
+        let heading = wrap(title, fits(NAME));
+        for (index, text) in heading.iter().enumerate() {
+            put(
+                &mut body,
+                format_args!(
+                    "<text class=\"name\" x=\"{MARGIN}\" y=\"{}\">{}</text>\n",
+                    25.0 + HEADING * index as f64,
+                    escape(text)
+                ),
+            );
+        }
+        let below = HEADING * heading.len().saturating_sub(1) as f64;
         let note = wrap(note, fits(TEXT));
         for (index, text) in note.iter().enumerate() {
-            let y = 30.0 + line * (index as f64 + 0.9);
+            let y = 30.0 + below + line * (index as f64 + 0.9);
             put(
                 &mut body,
                 format_args!(
@@ -109,16 +121,37 @@ impl Drawing {
             id,
             title: title.into(),
             description: description.into(),
+            meaning: String::new(),
+            slim: None,
             width,
             cut: MARGIN,
             body,
-            height: 34.0 + line * note.len() as f64,
+            height: 34.0 + below + line * note.len() as f64,
         }
+    }
+
+    /// With what a reader takes away from it.
+    pub(crate) fn meaning(mut self, sentence: impl Into<String>) -> Self {
+        self.meaning = sentence.into();
+        self
+    }
+
+    /// With the same picture for narrow screens.
+    pub(crate) fn with_slim(mut self, slim: Self) -> Self {
+        self.slim = Some(Box::new(slim));
+        self
     }
 
     /// The picture for a page, which holds the colours.
     pub fn inline(&self) -> String {
-        self.element("", "", self.cut)
+        match &self.slim {
+            None => self.element("", "plot", self.id, "", self.cut),
+            Some(slim) => {
+                let narrow = format!("{}-slim", slim.id);
+                self.element("", "plot wide", self.id, "", self.cut)
+                    + &slim.element("", "plot slim", &narrow, "", slim.cut)
+            }
+        }
     }
 
     /// The picture as a file of its own.
@@ -126,6 +159,8 @@ impl Drawing {
         let background = "<rect width=\"100%\" height=\"100%\" fill=\"var(--paper)\"/>\n";
         let element = self.element(
             " xmlns=\"http://www.w3.org/2000/svg\"",
+            "plot",
+            self.id,
             &format!("<style>{STYLE}</style>\n{background}"),
             0.0,
         );
@@ -133,12 +168,10 @@ impl Drawing {
     }
 
     /// The whole element, without the leftmost `cut` units.
-    fn element(&self, namespace: &str, head: &str, cut: f64) -> String {
-        let Self {
-            id, body, height, ..
-        } = self;
+    fn element(&self, namespace: &str, class: &str, id: &str, head: &str, cut: f64) -> String {
+        let Self { body, height, .. } = self;
         format!(
-            "<svg{namespace} class=\"plot\" id=\"{id}\" viewBox=\"{cut} 0 {} {height:.0}\" role=\"img\" \
+            "<svg{namespace} class=\"{class}\" id=\"{id}\" viewBox=\"{cut} 0 {} {height:.0}\" role=\"img\" \
              aria-labelledby=\"{id}-title {id}-desc\">\n<title id=\"{id}-title\">{}</title>\n\
              <desc id=\"{id}-desc\">{}</desc>\n{head}{body}</svg>\n",
             self.width - cut,

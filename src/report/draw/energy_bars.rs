@@ -3,7 +3,7 @@
 use crossburn_hardware::units::Joule;
 
 use super::axis::Axis;
-use super::quantity::Shown;
+use super::quantity::{Shown, share};
 use super::row_chart::{Mark, Row, RowChart};
 
 /// Parts below this share of all energy are drawn as one.
@@ -61,6 +61,7 @@ impl EnergyBars {
                 .collect();
             Row { name, marks, text }
         };
+        let meaning = most(&self.rows, sum);
         let rows = self.rows.into_iter().map(&mut row).collect();
         let named = self.parts.into_iter().enumerate();
         let mut legend: Vec<(usize, String)> = named
@@ -81,10 +82,27 @@ impl EnergyBars {
             title,
             note: format!("{note} Parts below 1 % of the whole are drawn together."),
             description,
+            meaning,
             x,
             rows,
             legend,
         }
+    }
+}
+
+/// Which row takes the most energy, and what follows.
+fn most(rows: &[(String, Vec<Joule>)], sum: impl Fn(&[Joule]) -> f64) -> String {
+    let whole: f64 = rows.iter().map(|(_, parts)| sum(parts)).sum();
+    let largest = rows
+        .iter()
+        .map(|(name, parts)| (name, sum(parts)))
+        .max_by(|a, b| a.1.total_cmp(&b.1));
+    match largest {
+        Some((name, energy)) if whole > 0.0 => format!(
+            "{name} takes {} of the energy of all layers: savings there count most.",
+            share(energy / whole)
+        ),
+        _ => "No layer takes energy.".to_string(),
     }
 }
 

@@ -11,11 +11,12 @@ pub(crate) mod quantity;
 mod row_chart;
 mod signal_strip;
 mod table;
+mod table_layout;
 
 pub use axis::{Axis, on_axis};
 pub use confusion::ConfusionMatrix;
 pub use drawing::Drawing;
-pub(crate) use drawing::{ADVANCE, MARGIN, TEXT, class, escape, put, shorten};
+pub(crate) use drawing::{ADVANCE, MARGIN, NARROW_SCALE, TEXT, WIDTH, class, escape, put, shorten};
 pub(crate) use energy_bars::EnergyBars;
 pub use page::Page;
 pub(crate) use page::{Frame, whole};

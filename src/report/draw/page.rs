@@ -1,8 +1,11 @@
 //! A page of HTML that needs nothing else, for screens and paper, light and dark.
 
+use std::collections::BTreeSet;
+
 use super::confusion::ConfusionMatrix;
 use super::drawing::{Drawing, STYLE, escape};
 use super::table::Table;
+use super::table_layout::{cards, rules};
 
 const PAGE_STYLE: &str = "\
 *{box-sizing:border-box}
@@ -11,47 +14,29 @@ font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif
 main{max-width:1160px;margin:0 auto;padding:40px 24px 64px}
 h1{font-size:1.9rem;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em}
 h2{font-size:1.15rem;margin:44px 0 12px}
-p{margin:0 0 12px;max-width:74ch}
+p{margin:0 0 12px;max-width:74ch;overflow-wrap:break-word}
 .lead{font-size:1.15rem;margin:20px 0 8px}
 .muted,.about,footer{color:var(--muted)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 20px;margin:20px 0 0}
 dt{color:var(--muted)}dd{margin:0;overflow-wrap:anywhere}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:9px 10px;vertical-align:top;border-bottom:1px solid var(--rule)}
-th:first-child{text-align:left;padding-left:0;overflow-wrap:anywhere}
-tfoot th,tfoot td{border-bottom:0;font-weight:600}
-thead th{font-weight:600;color:var(--muted);font-size:.9rem;vertical-align:bottom}
-tbody th{font-weight:600}
-.training,.interval{display:block;color:var(--muted);font-weight:400;font-size:.82rem}
-td,thead th{white-space:nowrap}
-thead th:first-child,tbody th{min-width:11em}
-.costs{font-size:.9rem}.costs thead th{font-size:.85rem;min-width:0}.costs tbody th{white-space:nowrap;min-width:0}.claims tbody th{white-space:normal}.costs .words{text-align:left;white-space:normal;width:40%}
-.wide{overflow-x:auto}
 .plots{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:28px 32px;align-items:start}
 figure{margin:0}
+figcaption{font-size:.92rem;max-width:74ch;margin-top:6px}figcaption strong{font-weight:600}
 .plot{display:block;width:100%;height:auto}
-.broad{overflow-x:auto;margin-top:32px}.broad .plot{min-width:860px;font-size:13px}.broad .name{font-size:16px}
+.broad{margin-top:32px}.slim{display:none;max-width:640px}
 .about{font-size:.92rem}.about h3{font-size:1rem;color:var(--ink);margin:18px 0 10px}
 .about ul{margin:0;padding-left:1.1em}.about li{margin-bottom:8px;max-width:70ch}
-pre{margin:0;padding:12px 14px;border:1px solid var(--rule);border-radius:6px;overflow-x:auto;font-size:.88rem;\
+pre{margin:0;padding:12px 14px;border:1px solid var(--rule);border-radius:6px;font-size:.88rem;\
+white-space:pre-wrap;overflow-wrap:anywhere;\
 font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;line-height:1.45}
 summary{cursor:pointer;font-weight:600;font-size:1.15rem;margin:44px 0 12px}
 footer{margin-top:44px;padding-top:14px;border-top:1px solid var(--rule);font-size:.9rem}
 @media screen and (max-width:900px){.plots{grid-template-columns:minmax(0,1fr)}}
 @media screen and (max-width:640px){main{padding:24px 16px 48px}h1{font-size:1.5rem}.lead{font-size:1.05rem}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}}
-@media screen and (max-width:860px){
-table,tbody,tfoot,tr,th,td{display:block;width:auto}thead{display:none}
-tbody{display:grid;grid-template-columns:repeat(auto-fill,minmax(250px,1fr));column-gap:32px}
-tr{border-bottom:1px solid var(--rule);padding:12px 0}
-th,td{border:0;padding:3px 0;text-align:left}
-td{display:grid;grid-template-columns:8.5em 1fr;column-gap:8px}
-td:has(span:empty){display:none}
-td::before{content:attr(data-label);color:var(--muted);grid-row:span 2}.interval{grid-column:2}}
-@media print{main{max-width:none;padding:0}body{font-size:10.5pt}pre{white-space:pre-wrap;overflow-wrap:anywhere}
-.wide,.broad{overflow:visible}.broad .plot{min-width:0}
-table{font-size:8.5pt}th,td{padding:5px 6px}thead th:first-child,tbody th{min-width:0}
-figure,tr,.about{break-inside:avoid}h2,summary{break-after:avoid}details::details-content{content-visibility:visible}}
+@media screen and (max-width:860px){.wide{display:none}.slim{display:block}}
+@media print{:root{font-size:10pt}main{max-width:none;padding:0}body{font-size:1rem}
+figure,tr,.about li{break-inside:avoid}h2,h3,summary{break-after:avoid}details::details-content{content-visibility:visible}}
 ";
 
 /// What a page shows between its summary and the command that repeats the run, part by part.
@@ -138,10 +123,7 @@ impl Page {
 
     /// A plot over the whole width.
     pub fn broad(self, plot: &Drawing) -> Self {
-        self.push(&format!(
-            "<figure class=\"broad\">\n{}</figure>\n",
-            plot.inline()
-        ))
+        self.push(&figure_of("broad", plot))
     }
 
     /// A confusion matrix under a heading: drawn for a few labels, and the most confused pairs.
@@ -168,7 +150,33 @@ impl Page {
 }
 
 fn figure(plot: &Drawing) -> String {
-    format!("<figure>\n{}</figure>\n", plot.inline())
+    figure_of("beside", plot)
+}
+
+/// A plot with what it means below it.
+fn figure_of(class: &str, plot: &Drawing) -> String {
+    let meaning = match plot.meaning.as_str() {
+        "" => String::new(),
+        meaning => format!(
+            "<figcaption><strong>What this means:</strong> {}</figcaption>\n",
+            escape(meaning)
+        ),
+    };
+    format!(
+        "<figure class=\"{class}\">\n{}{meaning}</figure>\n",
+        plot.inline()
+    )
+}
+
+/// The rules of the tables of a page, which are cards where there is less space than they need.
+fn table_rules(body: &str) -> String {
+    let of_tables = body.split("<div class=\"table").skip(1);
+    let letters = of_tables.filter_map(|table| {
+        let (classes, _) = table.split_once('"')?;
+        classes.rsplit_once(" fit")?.1.parse().ok()
+    });
+    let letters: BTreeSet<usize> = letters.collect();
+    rules() + &letters.into_iter().map(cards).collect::<String>()
 }
 
 /// Nothing where there is no sentence.
@@ -206,12 +214,13 @@ pub(crate) fn whole(frame: &Frame<'_>, page: &Page) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}{PAGE_STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <title>{title}</title>\n<style>\n{STYLE}{PAGE_STYLE}{}</style>\n</head>\n<body>\n<main>\n\
          <h1>{title}</h1>\n<p class=\"lead\">{}</p>\n{}\
          <h2>Reproduce</h2>\n<pre><code>{}</code></pre>\n\
          <details>\n<summary>Configuration</summary>\n<pre><code>{}</code></pre>\n</details>\n\
          <footer>Crossburn {}{commit}. The numbers of this page are in results.json beside it.</footer>\n\
          </main>\n</body>\n</html>\n",
+        table_rules(&page.body),
         escape(frame.summary),
         page.body,
         escape(frame.reproduce),

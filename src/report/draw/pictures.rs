@@ -5,7 +5,9 @@ use std::io::Cursor;
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use super::drawing::{ADVANCE, BROAD, Drawing, MARGIN, RIGHT, TEXT, escape, put, shorten, wrap};
+use super::drawing::{
+    ADVANCE, BROAD, Drawing, MARGIN, NARROW_SCALE, RIGHT, TEXT, WIDTH, escape, put, shorten, wrap,
+};
 use crate::report::ReportError;
 use crate::report::check::invalid;
 
@@ -19,6 +21,8 @@ const WIDEST: f64 = 200.0;
 const LINE: f64 = 20.0;
 /// Pixels along each side of a picture at most.
 const MOST_PIXELS: u32 = 4096;
+/// Pictures beside each other on a narrow screen.
+const BESIDE: usize = 4;
 /// Columns of a sheet at most: more do not fit the width of a page.
 const MOST_COLUMNS: usize = 12;
 
@@ -85,6 +89,11 @@ impl PngPicture {
             png: base64(bytes.get_ref()),
         })
     }
+}
+
+/// The identifier of a picture on a page.
+fn panel_id(row: usize, column: usize) -> String {
+    format!("{}-{row}-{column}", PictureSheet::ID)
 }
 
 /// Bytes as text (RFC 4648, section 4).
@@ -176,7 +185,8 @@ impl PictureSheet {
             );
         }
         y += 8.0;
-        for row in &self.rows {
+        let mut tops = Vec::new();
+        for (number, row) in self.rows.iter().enumerate() {
             let wrapped = row
                 .notes
                 .iter()
@@ -200,13 +210,15 @@ impl PictureSheet {
                 );
             }
             let mut below = line;
+            tops.push(y);
             for (column, panel) in row.panels.iter().enumerate() {
                 let height = width * f64::from(panel.height) / f64::from(panel.width);
                 put(
                     body,
                     format_args!(
-                        "<image x=\"{:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" preserveAspectRatio=\"none\" \
+                        "<image id=\"{}\" x=\"{:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" preserveAspectRatio=\"none\" \
                          style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{}\"/>\n",
+                        panel_id(number, column),
                         x(column),
                         escape(&panel.png)
                     ),
@@ -216,7 +228,68 @@ impl PictureSheet {
             y = below + GAP;
         }
         drawing.height = y + 4.0;
-        Some(drawing)
+        let slim = self.slim(&description, width, |row, column| (x(column), tops[row]));
+        Some(drawing.with_slim(slim).meaning(
+            "Single items show how the network errs; how often it does, the numbers above say.",
+        ))
+    }
+
+    /// For narrow screens: a few pictures beside each other, each under its heading. They are those of the broad sheet, where each is
+    /// `broad` wide and lies at `corner` by row and column, so that the page holds every picture once.
+    fn slim(
+        &self,
+        description: &str,
+        broad: f64,
+        corner: impl Fn(usize, usize) -> (f64, f64),
+    ) -> Drawing {
+        let mut drawing = Drawing::new(Self::ID, WIDTH, &self.title, &self.note, description);
+        let fits = |space: f64| (space / (TEXT * ADVANCE * NARROW_SCALE)) as usize;
+        let free = WIDTH - MARGIN - RIGHT - GAP * (BESIDE - 1) as f64;
+        let width = free / BESIDE as f64;
+        let mut y = drawing.height + LINE;
+        let body = &mut drawing.body;
+        for (number, row) in self.rows.iter().enumerate() {
+            let words = std::iter::once((&row.name, "font-weight=\"600\""))
+                .chain(row.notes.iter().map(|note| (note, "class=\"note\"")));
+            for (text, style) in words {
+                for line in wrap(text, fits(WIDTH - MARGIN - RIGHT)) {
+                    put(
+                        body,
+                        format_args!(
+                            "<text x=\"{MARGIN}\" y=\"{y:.2}\" {style}>{}</text>\n",
+                            escape(&line)
+                        ),
+                    );
+                    y += LINE;
+                }
+            }
+            let columns: Vec<(usize, &PngPicture)> = row.panels.iter().enumerate().collect();
+            for line in columns.chunks(BESIDE) {
+                let mut below: f64 = y;
+                for (place, (column, panel)) in line.iter().enumerate() {
+                    let x = MARGIN + place as f64 * (width + GAP);
+                    let name = self.columns.get(*column).map_or("", String::as_str);
+                    let height = width * f64::from(panel.height) / f64::from(panel.width);
+                    let scale = width / broad;
+                    let (left, top) = corner(number, *column);
+                    put(
+                        body,
+                        format_args!(
+                            "<text x=\"{x:.2}\" y=\"{y:.2}\">{}</text><use href=\"#{}\" transform=\"translate({:.3} {:.3})scale({scale:.5})\"/>\n",
+                            escape(&shorten(name, fits(width))),
+                            panel_id(number, *column),
+                            x - scale * left,
+                            y + 6.0 - scale * top
+                        ),
+                    );
+                    below = below.max(y + 6.0 + height);
+                }
+                y = below + LINE + 4.0;
+            }
+            y += GAP;
+        }
+        drawing.height = y;
+        drawing
     }
 }
 
@@ -267,6 +340,15 @@ mod tests {
             2
         );
         assert!(svg.contains("Made &lt;of it&gt;") && svg.contains("Best &amp; only"));
+        // On a page the narrow sheet shows the same pictures: from 200 units at (420, 62) to 124.5 at (144.5, 92).
+        let page = sheet.drawing().unwrap().inline();
+        assert_eq!(page.matches("data:image/png").count(), 2);
+        let scale = 124.5 / 200.0;
+        let moved = format!("translate({:.3} ", 144.5 - scale * 420.0);
+        assert!(
+            page.contains("<use href=\"#pictures-0-1\"") && page.contains(&moved),
+            "{page}"
+        );
         assert!(
             PictureSheet {
                 rows: Vec::new(),

@@ -19,6 +19,8 @@ pub struct Plot {
     pub note: String,
     /// What the plot shows, for readers who do not see it.
     pub description: String,
+    /// What a reader takes away from it, in a sentence or two.
+    pub meaning: String,
     /// The horizontal axis.
     pub x: Axis,
     /// The vertical axis.
@@ -101,7 +103,7 @@ impl Plot {
             draw_layer(body, &frame, layer);
         }
         drawing.height = self.draw_legend(body, frame.bottom() + 72.0);
-        drawing
+        drawing.meaning(&self.meaning)
     }
 
     fn draw_axes(&self, body: &mut String, frame: &Frame<'_>) {
@@ -305,6 +307,7 @@ mod tests {
             title: "<t>".into(),
             note: String::new(),
             description: "d".into(),
+            meaning: "m".into(),
             x: Axis::covering("x", [0.0, 1.0], (0.0, 1.0), 0.0),
             y: Axis::covering("y", [0.0, 1.0], (0.0, 1.0), 0.0),
             layers: vec![],

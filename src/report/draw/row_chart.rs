@@ -21,6 +21,8 @@ pub struct RowChart {
     pub note: String,
     /// What the chart shows, for readers who do not see it.
     pub description: String,
+    /// What a reader takes away from it, in a sentence or two.
+    pub meaning: String,
     /// The axis.
     pub x: Axis,
     /// The rows, from the top.
@@ -150,7 +152,7 @@ impl RowChart {
         );
         drawing.height = bottom + 56.0;
         self.draw_legend(&mut drawing);
-        drawing
+        drawing.meaning(&self.meaning)
     }
 
     fn draw_legend(&self, drawing: &mut Drawing) {
@@ -191,6 +193,7 @@ mod tests {
             title: "t".into(),
             note: String::new(),
             description: "d".into(),
+            meaning: "m".into(),
             x: Axis::covering("x", [0.0, 10.0], (0.0, 10.0), 0.0),
             rows,
             legend: vec![(0, "a & b".into())],

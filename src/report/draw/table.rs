@@ -49,15 +49,15 @@ impl<T: Into<String>> From<T> for Cell {
 /// A table whose first cells name the rows.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    headers: Vec<String>,
-    rows: Vec<Vec<Cell>>,
-    total: Option<Vec<Cell>>,
+    pub(super) headers: Vec<String>,
+    pub(super) rows: Vec<Vec<Cell>>,
+    pub(super) total: Option<Vec<Cell>>,
     /// Columns of numbers from the second one on, which the terminal aligns right.
-    numbers: usize,
+    pub(super) numbers: usize,
     /// Whether a page sets it in small letters.
-    small: bool,
-    /// Whether a page may break the names of rows over lines.
-    sentences: bool,
+    pub(super) small: bool,
+    /// Whether the names of its rows are sentences.
+    pub(super) sentences: bool,
 }
 
 impl Table {
@@ -147,16 +147,18 @@ impl Table {
         table.to_string()
     }
 
-    /// The table as HTML; all text is escaped.
+    /// The table as HTML, or several below each other where one would be wider than a page; all text is escaped.
     pub(super) fn html(&self) -> String {
-        let class = |header: &str| match header.is_empty() && self.small {
-            true => " class=\"words\"",
-            false => "",
-        };
-        let head: String = self
-            .headers
-            .iter()
-            .map(|header| format!("<th scope=\"col\"{}>{}</th>", class(header), escape(header)))
+        self.fitted().iter().map(Self::one_html).collect()
+    }
+
+    fn one_html(&self) -> String {
+        let classes: Vec<&str> = (0..self.headers.len())
+            .map(|column| self.class(column))
+            .collect();
+        let heads = self.headers.iter().zip(&classes);
+        let head: String = heads
+            .map(|(header, class)| format!("<th scope=\"col\"{class}>{}</th>", escape(header)))
             .collect();
         let detail = |cell: &Cell, class: &str| {
             cell.detail.as_ref().map_or_else(String::new, |detail| {
@@ -164,14 +166,14 @@ impl Table {
             })
         };
         let line = |row: &Vec<Cell>| {
+            let columns = self.headers.iter().zip(&classes);
             let cells: String = row
                 .iter()
-                .zip(&self.headers)
+                .zip(columns)
                 .skip(1)
-                .map(|(cell, header)| {
+                .map(|(cell, (header, class))| {
                     format!(
-                        "<td{} data-label=\"{}\"><span>{}</span>{}</td>",
-                        class(header),
+                        "<td{class} data-label=\"{}\"><span>{}</span>{}</td>",
                         escape(header),
                         escape(&cell.value),
                         detail(cell, "interval")
@@ -181,23 +183,28 @@ impl Table {
             let name = row.first().map_or_else(String::new, |name| {
                 format!("{}{}", escape(&name.value), detail(name, "training"))
             });
-            format!("<tr><th scope=\"row\">{name}</th>{cells}</tr>\n")
+            let class = classes.first().copied().unwrap_or_default();
+            format!("<tr><th scope=\"row\"{class}>{name}</th>{cells}</tr>\n")
         };
         let body: String = self.rows.iter().map(line).collect();
         let foot = self.total.as_ref().map_or_else(String::new, |row| {
             format!("<tfoot>\n{}</tfoot>\n", line(row))
         });
-        let size = match self.small {
-            true => " class=\"costs\"",
+        let small = if self.small { " small" } else { "" };
+        let sentences = if self.sentences { " sentences" } else { "" };
+        format!(
+            "<div class=\"table{small}{sentences} fit{}\">\n<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n{foot}\
+             </table>\n</div>\n",
+            self.cards_below()
+        )
+    }
+
+    /// How the cells of a column are set: as words, with long values broken over lines, or as numbers.
+    fn class(&self, column: usize) -> &'static str {
+        match self.headers.get(column).is_some_and(String::is_empty) && self.small {
+            true => " class=\"words\"",
+            false if self.is_long(column) => " class=\"long\"",
             false => "",
-        };
-        let table = format!(
-            "<div class=\"wide\">\n<table{size}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n{foot}\
-             </table>\n</div>\n"
-        );
-        match self.sentences {
-            true => format!("<div class=\"claims\">\n{table}</div>\n"),
-            false => table,
         }
     }
 }

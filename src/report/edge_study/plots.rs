@@ -81,6 +81,9 @@ fn budget(study: &EdgeStudy, id: &'static str, task: &str) -> Option<Drawing> {
             "Quality of {} methods over operations of learning.",
             legend.len()
         ),
+        meaning: "Learning is worth its operations where its line lies above the level lines. Where it is level itself, more learning does not \
+                  help."
+            .to_string(),
         y: Axis::covering("Quality (hundredths)", heights, (0.0, 100.0), 1.0),
         x,
         layers,
@@ -164,6 +167,9 @@ fn variation(study: &EdgeStudy) -> Option<Drawing> {
             study.people
         ),
         description: format!("Quality of {} methods over σ.", legend.len()),
+        meaning: "How much of its quality each method keeps on cells that deviate. Where bands overlap, these people do not tell the methods \
+                  apart."
+            .to_string(),
         x: Axis::covering("σ, relative to the largest weight", sigmas, (0.0, 1.0), 0.0),
         y: Axis::covering("Quality (hundredths)", heights, (0.0, 100.0), 1.0),
         layers,

@@ -5,14 +5,37 @@ use std::fmt::Write;
 
 use crossburn_hardware::cost::{FloorPlan, Placement};
 
-use crate::report::draw::{ADVANCE, Drawing, MARGIN, TEXT, class, escape, put, shorten};
+use crate::report::draw::{
+    ADVANCE, Drawing, MARGIN, NARROW_SCALE, TEXT, WIDTH, class, escape, put, shorten,
+};
 
 /// Name of the picture.
 pub(super) const FLOOR_PLAN: &str = "floor-plan";
-/// The plan takes the whole width of the page.
-const WIDTH: f64 = 1120.0;
-/// The height that squares are made to fit.
-const HEIGHT: f64 = 560.0;
+/// A sheet that the plan is drawn on.
+#[derive(Clone, Copy)]
+struct Sheet {
+    width: f64,
+    /// The height that squares are made to fit.
+    height: f64,
+    /// Estimated width of a character.
+    character: f64,
+    /// Columns of the list of layers.
+    columns: usize,
+}
+
+/// The whole width of a page, and a narrow screen, where text is enlarged.
+const BROAD: Sheet = Sheet {
+    width: 1120.0,
+    height: 560.0,
+    character: TEXT * ADVANCE,
+    columns: 2,
+};
+const SLIM: Sheet = Sheet {
+    width: WIDTH,
+    height: 840.0,
+    character: TEXT * ADVANCE * NARROW_SCALE,
+    columns: 1,
+};
 /// Sides of a square, largest first, and what is left free around one.
 const SIDES: [f64; 10] = [18.0, 14.0, 11.0, 9.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0];
 const GAP: f64 = 1.0;
@@ -22,8 +45,6 @@ const AISLE: f64 = 10.0;
 const LABEL: f64 = 20.0;
 /// More squares than this are not drawn.
 const MOST: usize = 40_000;
-/// Estimated width of a character. The plan scrolls on narrow screens, where text of other plots is enlarged.
-const CHARACTER: f64 = TEXT * ADVANCE;
 
 /// Where tiles lie for one side of a square.
 struct Grid {
@@ -36,7 +57,7 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(side: f64, arrays_per_tile: usize) -> Self {
+    fn new(sheet: Sheet, side: f64, arrays_per_tile: usize) -> Self {
         let columns = beside(arrays_per_tile);
         let tile_width = columns as f64 * (side + GAP) + AISLE;
         let rows = arrays_per_tile.div_ceil(columns);
@@ -45,7 +66,7 @@ impl Grid {
             columns,
             tile_width,
             tile_height: rows as f64 * (side + GAP) + AISLE + LABEL,
-            tiles_per_line: ((WIDTH - 2.0 * MARGIN + AISLE) / tile_width).max(1.0) as usize,
+            tiles_per_line: ((sheet.width - 2.0 * MARGIN + AISLE) / tile_width).max(1.0) as usize,
         }
     }
 
@@ -85,13 +106,20 @@ fn beside(arrays: usize) -> usize {
 
 /// The plan as a picture.
 pub(super) fn drawing(plan: &FloorPlan) -> Drawing {
+    drawn(plan, BROAD).with_slim(drawn(plan, SLIM)).meaning(
+        "Area is paid for whole squares. A layer whose squares are mostly empty fits arrays of this size badly: smaller arrays, or several layers to \
+         an array, would save area.",
+    )
+}
+
+fn drawn(plan: &FloorPlan, sheet: Sheet) -> Drawing {
     let shown = &plan.placements[..plan.placements.len().min(MOST)];
     let tiles = shown.len().div_ceil(plan.arrays_per_tile.max(1));
     let tiles_per_chip = plan.tiles_per_chip.max(1);
-    let grids = SIDES.map(|side| Grid::new(side, plan.arrays_per_tile.max(1)));
+    let grids = SIDES.map(|side| Grid::new(sheet, side, plan.arrays_per_tile.max(1)));
     let fits = |grid: &&Grid| {
-        grid.lines(tiles, tiles_per_chip) as f64 * grid.tile_height <= HEIGHT
-            && grid.tile_width <= WIDTH - 2.0 * MARGIN + AISLE
+        grid.lines(tiles, tiles_per_chip) as f64 * grid.tile_height <= sheet.height
+            && grid.tile_width <= sheet.width - 2.0 * MARGIN + AISLE
     };
     let grid = grids.iter().find(fits).unwrap_or(&grids[SIDES.len() - 1]);
 
@@ -116,14 +144,14 @@ pub(super) fn drawing(plan: &FloorPlan) -> Drawing {
         plan.rows,
         plan.columns
     );
-    let mut drawing = Drawing::new(FLOOR_PLAN, WIDTH, &title, &note, &description);
+    let mut drawing = Drawing::new(FLOOR_PLAN, sheet.width, &title, &note, &description);
     let top = drawing.height + 4.0;
     let place = |placement: &Placement| {
         let (x, y) = grid.tile(placement.chip, placement.tile, tiles_per_chip);
         let (dx, dy) = grid.slot(placement.slot);
         (x + dx, top + y + dy)
     };
-    labels(&mut drawing.body, shown, plan, grid, top);
+    labels(&mut drawing.body, shown, plan, grid, (top, sheet));
 
     // Two paths per layer: the arrays, and what of them is in use.
     let mut whole = vec![String::new(); plan.layers.len()];
@@ -158,12 +186,18 @@ pub(super) fn drawing(plan: &FloorPlan) -> Drawing {
     free(&mut drawing.body, shown, plan, grid, top);
     let lines = grid.lines(tiles, tiles_per_chip) as f64;
     drawing.height = top + lines * grid.tile_height;
-    legend(&mut drawing, plan);
+    legend(&mut drawing, plan, sheet);
     drawing
 }
 
 /// Numbers of tiles and of the layers in them, where there is room.
-fn labels(body: &mut String, shown: &[Placement], plan: &FloorPlan, grid: &Grid, top: f64) {
+fn labels(
+    body: &mut String,
+    shown: &[Placement],
+    plan: &FloorPlan,
+    grid: &Grid,
+    (top, sheet): (f64, Sheet),
+) {
     for tile in shown.chunks(plan.arrays_per_tile.max(1)) {
         let first = &tile[0];
         let layers: BTreeSet<usize> = tile.iter().map(|array| array.layer + 1).collect();
@@ -181,7 +215,7 @@ fn labels(body: &mut String, shown: &[Placement], plan: &FloorPlan, grid: &Grid,
         let texts = [format!("{number}: {range}"), number];
         let text = texts
             .iter()
-            .find(|text| text.chars().count() as f64 * CHARACTER <= room);
+            .find(|text| text.chars().count() as f64 * sheet.character <= room);
         if let Some(text) = text {
             let (x, y) = grid.tile(first.chip, first.tile, plan.tiles_per_chip.max(1));
             put(
@@ -217,10 +251,10 @@ fn free(body: &mut String, shown: &[Placement], plan: &FloorPlan, grid: &Grid, t
     }
 }
 
-/// Layers with their colour, their arrays and how full these are, in two columns.
-fn legend(drawing: &mut Drawing, plan: &FloorPlan) {
-    let column = (WIDTH - 2.0 * MARGIN) / 2.0;
-    let rows = plan.layers.len().div_ceil(2);
+/// Layers with their colour, their arrays and how full these are.
+fn legend(drawing: &mut Drawing, plan: &FloorPlan, sheet: Sheet) {
+    let column = (sheet.width - 2.0 * MARGIN) / sheet.columns as f64;
+    let rows = plan.layers.len().div_ceil(sheet.columns);
     let cells = plan.rows as f64 * plan.columns as f64;
     for (layer, path) in plan.layers.iter().enumerate() {
         let arrays = plan
@@ -234,12 +268,13 @@ fn legend(drawing: &mut Drawing, plan: &FloorPlan) {
             )
         });
         let text = format!(
-            "{} {path}: {count} array{}, {:.1} % in use",
+            "{} {}: {count} array{}, {:.1} % in use",
             layer + 1,
+            path.strip_suffix(".weight").unwrap_or(path),
             if count == 1 { "" } else { "s" },
             100.0 * used / (cells * count as f64)
         );
-        let text = shorten(&text, ((column - 28.0) / CHARACTER) as usize);
+        let text = shorten(&text, ((column - 28.0) / sheet.character) as usize);
         let x = MARGIN + (layer / rows) as f64 * column;
         let y = drawing.height + 14.0 + (layer % rows) as f64 * 22.0;
         put(
@@ -286,14 +321,14 @@ mod tests {
             LayerShape::linear("<b>", 10, 3),
         ]);
         assert_eq!((plan.tiles, plan.placements.len()), (13, 36 * 32 + 1));
-        let drawing = drawing(&plan);
+        let drawing = drawn(&plan, BROAD);
         let svg = drawing.inline();
         assert!(svg.contains("1153 arrays in 13 tiles on 1 chip"), "{svg}");
         assert!(svg.contains("2 &lt;b&gt;: 1 array, 0.4 % in use"), "{svg}");
         let squares = svg.matches("M").count();
         // Two shapes per array, two per layer in the legend, 95 free arrays.
         assert_eq!(squares, 2 * 1153 + 2 * 2 + 95);
-        let grid = Grid::new(18.0, 96);
+        let grid = Grid::new(BROAD, 18.0, 96);
         // Tiles of 12 squares, 238 wide: four in a line.
         assert!(grid.tile(0, 3, 168).1 == 0.0 && grid.tile(0, 4, 168).1 > 0.0);
         assert_eq!(grid.tile(1, 0, 168).0, MARGIN);
@@ -301,5 +336,8 @@ mod tests {
             grid.lines(169, 168),
             168usize.div_ceil(grid.tiles_per_line) + 1
         );
+        // On a narrow screen squares of 12 make tiles of 166: three in a line.
+        assert_eq!(Grid::new(SLIM, 12.0, 96).tiles_per_line, 3);
+        assert_eq!(drawn(&plan, SLIM).inline().matches('M').count(), squares);
     }
 }

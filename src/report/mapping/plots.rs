@@ -99,15 +99,43 @@ fn estimators(mapping: &Mapping) -> RowChart {
             "Energy per conversion by every estimator on a logarithmic axis; {} is used.",
             cost.adc_estimator
         ),
+        meaning: what_estimators_mean(
+            &answers
+                .iter()
+                .map(|answer| answer.estimate.energy.get())
+                .collect::<Vec<_>>(),
+        ),
         x,
         rows,
         legend: Vec::new(),
     }
 }
 
+/// By how much estimators differ, and what follows.
+fn what_estimators_mean(energies: &[f64]) -> String {
+    let low = energies.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = energies.iter().copied().fold(0.0, f64::max);
+    let apart = match energies.len() {
+        0 | 1 => String::new(),
+        _ => format!(
+            "Published figures of this converter lie a factor of {:.1} apart. ",
+            high / low
+        ),
+    };
+    format!(
+        "{apart}Compare designs by one and the same estimator, and quote the range with a single number."
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_factor_is_that_of_the_ends() {
+        assert!(what_estimators_mean(&[4e-12, 1e-12, 2e-12]).contains("a factor of 4.0 apart"));
+        assert!(!what_estimators_mean(&[1e-12]).contains("factor"));
+    }
 
     #[test]
     fn names_of_layers_are_short() {

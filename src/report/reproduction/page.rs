@@ -6,7 +6,7 @@ use crate::report::draw::{Drawing, Page};
 
 /// How the numbers are defined, one sentence each.
 const DEFINITIONS: [&str; 4] = [
-    "Values are means over the seeds of training; a range is that from seed to seed.",
+    "Values are means over the seeds of training, with the range over seeds in parentheses.",
     "Budget: items that went forward and backward in training, with those of the training that it starts from, or evaluations of a search, relative to the first row.",
     "Strengths that a method does not find by itself are chosen on validation items, and on chips of their own where chips are judged; every \
      number of the tables is of test items and fresh chips.",

@@ -1,7 +1,7 @@
 //! The tables of a reproduction.
 
 use super::document::{Claim, Reproduction, ReproductionColumn, ReproductionRow};
-use crate::report::draw::Table;
+use crate::report::draw::{Cell, Table};
 
 /// One row per way of training.
 pub(super) fn trainings(results: &Reproduction) -> Table {
@@ -51,8 +51,8 @@ fn with_unit(column: &ReproductionColumn) -> String {
 }
 
 /// Its name, the mean over seeds with its range column by column, and its budget.
-fn row_cells(row: &ReproductionRow, columns: &[ReproductionColumn]) -> Vec<String> {
-    let mut cells = vec![row.name.clone()];
+fn row_cells(row: &ReproductionRow, columns: &[ReproductionColumn]) -> Vec<Cell> {
+    let mut cells = vec![Cell::from(row.name.as_str())];
     let values = row.values.iter().zip(columns);
     cells.extend(values.map(|(values, column)| {
         let shown = |value: f64| format!("{:.1}", column.metric.scale() * value);
@@ -60,13 +60,13 @@ fn row_cells(row: &ReproductionRow, columns: &[ReproductionColumn]) -> Vec<Strin
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         match values.len() {
-            0 => "–".to_string(),
-            1 => mean,
-            _ if shown(low) == shown(high) => mean,
-            _ => format!("{mean} [{}, {}]", shown(low), shown(high)),
+            0 => Cell::missing(),
+            1 => mean.into(),
+            _ if shown(low) == shown(high) => mean.into(),
+            _ => Cell::with_detail(mean, format!("({} to {})", shown(low), shown(high))),
         }
     }));
-    cells.push(format!("{:.1}", row.budget));
+    cells.push(format!("{:.1}", row.budget).into());
     cells
 }
 

@@ -124,6 +124,11 @@ fn plot(chart: &Chart, id: &'static str) -> Option<Plot> {
             names.join(", "),
             chart.note
         ),
+        meaning: match names.len() {
+            0 | 1 => "The network without variation. Evaluate chips to see how much variation moves the curve.",
+            _ => "The further the line of a chip lies from that without variation, the more variation changes here.",
+        }
+        .to_string(),
         x,
         y,
         layers,

@@ -10,9 +10,10 @@ use crate::report::draw::{ConfusionMatrix, Drawing, Page, PictureSheet};
 pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
     let mut page = Page::new().terms(&facts(results));
     if !results.methods.is_empty() {
-        // How others have trained a network is not known.
+        // What is the same of all stands above them, and how others have trained a network is not known.
         let noise = match results.command {
             RunCommand::Import => Noise::Hidden,
+            _ if noise_of_all(results).is_some() => Noise::Hidden,
             _ => Noise::Shown,
         };
         let table = by_method(results, &measures(results), noise);
@@ -69,6 +70,9 @@ fn facts(results: &Results) -> Vec<(&'static str, String)> {
             data.source, data.train, data.validation, data.test
         ),
     )];
+    if let Some(noise) = noise_of_all(results) {
+        facts.push(("Training noise", describe(noise)));
+    }
     if let Some(deployment) = &results.deployment {
         facts.push(("Deployment", describe(deployment)));
     }
@@ -90,13 +94,22 @@ fn facts(results: &Results) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// What the chips on a hardware are, in a sentence.
-fn hardware_facts(results: &Results) -> String {
-    let mut facts: Vec<String> = results
-        .methods
+/// The noise that several methods were trained with, where it is the same: one network on several cells.
+fn noise_of_all(results: &Results) -> Option<&serde_json::Value> {
+    let (first, others) = results.methods.split_first()?;
+    let same = others
         .iter()
-        .filter_map(|method| method.hardware.as_ref())
-        .map(|hardware| {
+        .all(|other| other.training_noise == first.training_noise);
+    (same && !others.is_empty() && results.command != RunCommand::Import)
+        .then_some(&first.training_noise)
+}
+
+/// What the chips on a hardware are, in a sentence for all cells of which the same is said.
+fn hardware_facts(results: &Results) -> String {
+    let mut facts: Vec<(String, Vec<&str>)> = Vec::new();
+    let hardware = results.methods.iter();
+    for hardware in hardware.filter_map(|method| method.hardware.as_ref()) {
+        let said = {
             let fidelity = match hardware.fidelity.as_str() {
                 "array" => "every product on its arrays",
                 _ => "the weights that programmed cells hold",
@@ -104,14 +117,18 @@ fn hardware_facts(results: &Results) -> String {
             let cost = hardware.cost.as_ref().map_or_else(String::new, |cost| {
                 format!("; energy by the converters of {}", cost.adc_estimator)
             });
-            format!(
-                "Cells: {}; chips compute with {fidelity}{cost}.",
-                hardware.device
-            )
-        })
-        .collect();
-    facts.dedup();
-    facts.join(" ")
+            format!("chips compute with {fidelity}{cost}.")
+        };
+        let cell = hardware.device.as_str();
+        match facts.iter_mut().find(|(other, _)| *other == said) {
+            Some((_, cells)) if cells.contains(&cell) => {}
+            Some((_, cells)) => cells.push(cell),
+            None => facts.push((said, vec![cell])),
+        }
+    }
+    let sentences = facts.into_iter();
+    let sentences = sentences.map(|(said, cells)| format!("Cells: {}; {said}", cells.join(", ")));
+    sentences.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -173,6 +190,30 @@ mod tests {
         }
         let page = results.html().unwrap();
         assert!(!page.contains("How the numbers are defined") && !page.contains("training noise"));
+    }
+
+    #[test]
+    fn what_all_methods_share_is_said_once() {
+        let mut results = example::results();
+        for (method, device) in results.methods.iter_mut().zip(["rram4", "fefet2"]) {
+            method.training_noise = json!({"kind": "gaussian"});
+            method.hardware = Some(crate::report::OnHardware {
+                name: "papers".into(),
+                device: device.into(),
+                fidelity: "weight".into(),
+                ideal: 0.9,
+                population: None,
+                cost: None,
+            });
+        }
+        let page = results.html().unwrap();
+        assert!(page.contains("<dt>Training noise</dt><dd>gaussian</dd>"));
+        assert!(!page.contains("training noise:"));
+        assert!(page.contains("Cells: rram4, fefet2; chips compute with the weights"));
+        results.methods[1].hardware.as_mut().unwrap().fidelity = "array".into();
+        results.methods[1].training_noise = json!({"kind": "none"});
+        let page = results.html().unwrap();
+        assert!(page.contains("training noise: none") && page.contains("Cells: fefet2; chips"));
     }
 
     #[test]

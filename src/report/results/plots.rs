@@ -7,6 +7,8 @@ use super::figures::CHARTS;
 use super::summary::counts;
 use crate::report::draw::{Axis, ConfusionMatrix, Drawing, Layer, PictureSheet, Plot, on_axis};
 
+/// Methods that the line below the distribution tells at most.
+const TOLD: usize = 4;
 /// Height of a lane for an interval below the distribution, in per cent of chips.
 const LANE: f64 = 7.0;
 
@@ -146,11 +148,53 @@ fn ecdf(results: &Results) -> Option<Plot> {
             "Empirical cumulative distribution of the {name} of n = {chips} chips for {kind}; further {good} is better. \
              KPP(1) is marked on each curve and repeated with its 95 % interval below, open where so few chips do not bound it."
         ),
+        meaning: what_chips_mean(results, &shown),
         x,
         y,
         layers,
         legend: legend(shown.iter().map(|row| (row.0, row.1))),
     })
+}
+
+/// What 99 of 100 chips of each method do, and how to read the curves.
+fn what_chips_mean(
+    results: &Results,
+    shown: &[(usize, &MethodResults, &PopulationSummary)],
+) -> String {
+    let metric = &results.metric;
+    let (end, side) = match metric.better {
+        Better::Higher => ("or more", "right"),
+        Better::Lower => ("or less", "left"),
+    };
+    let reached: Vec<String> = shown
+        .iter()
+        .filter_map(|(_, method, population)| {
+            let entry = population.kpp.get(&1)?;
+            Some(format!("{} ({})", metric.show(entry.value), method.name))
+        })
+        .take(TOLD)
+        .collect();
+    let reached = match reached.is_empty() {
+        true => String::new(),
+        false => format!(
+            "99 of 100 chips have {} {} of {} {end}. ",
+            article(&metric.name),
+            metric.name,
+            reached.join(", ")
+        ),
+    };
+    format!(
+        "{reached}The further to the {side} a curve lies, the better are the chips; the steeper it is, the more they are alike."
+    )
+}
+
+/// The article before `name`.
+fn article(name: &str) -> &'static str {
+    // Abbreviations are spelled: an F2, an AUROC.
+    match name.starts_with(|first: char| "aeioAEFHILMNORSX".contains(first)) {
+        true => "an",
+        false => "a",
+    }
 }
 
 /// The points where an empirical distribution rises: each distinct value, and the share in per cent at or below it.
@@ -235,6 +279,14 @@ fn sweep(results: &Results) -> Option<Plot> {
              layer's max|W|, with a band from the 5th to the 95th percentile of the chips.",
             metric.name
         ),
+        meaning: format!(
+            "A method stands as much variation as its line stays {}. Where its band is wide, chips of the same σ differ much, and the mean \
+             says little about a single chip.",
+            match metric.better {
+                Better::Higher => "high",
+                Better::Lower => "low",
+            }
+        ),
         x,
         y,
         layers,
@@ -295,6 +347,9 @@ fn training(results: &Results) -> Option<Plot> {
             "{} on {items} validation items after each epoch, one line per method.",
             metric.title()
         ),
+        meaning: "How fast and how far each training learns. A line that still moves at the end asks for more epochs. The plot says nothing about \
+                  chips: what is best here can be worst on them."
+            .into(),
         x,
         y,
         layers,

@@ -110,6 +110,9 @@ fn progress(results: &SearchResults) -> Plot {
             results.proposers.len(),
             results.budget
         ),
+        meaning: "A line that rises early finds good designs with few evaluations. Where bands overlap, these seeds do not tell the proposers \
+                  apart."
+            .to_string(),
         x: Axis::covering(
             "Evaluations",
             [0.0, results.budget as f64],
@@ -199,6 +202,10 @@ fn pareto(results: &SearchResults, with: usize) -> Plot {
             first.name,
             other.name,
             best.len()
+        ),
+        meaning: format!(
+            "Choose from the line: a design on it is better in {} only at a price in {}. Every other design is beaten by one on the line.",
+            first.name, other.name
         ),
         x: match decades {
             true => Axis::decades(&heading, values(), |power| format!("1e{power}")),

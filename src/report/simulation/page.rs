@@ -42,8 +42,8 @@ mod tests {
     #[test]
     fn a_page_shows_layers_charts_confusion_and_signals() {
         let page = example::simulation().html().unwrap();
-        // Energy, cycles, the confusion matrix, two signals.
-        assert_eq!(page.matches("<svg ").count(), 5);
+        // Energy, cycles, the confusion matrix, two signals, each once more for narrow screens.
+        assert_eq!(page.matches("<svg ").count(), 7);
         for part in [
             "VA, patient &lt;1&gt;, segments 4 to 6 of its sequence, with a wrong decision",
             "all decided right",

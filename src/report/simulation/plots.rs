@@ -116,6 +116,7 @@ fn cycles(found: &Simulation) -> RowChart {
         ),
         note: "Per inference. Spared: cycles that the same array without an index would take in addition.".to_string(),
         description: "Cycles per inference of every layer as a bar, by what happens in them.".to_string(),
+        meaning: "Spared cycles are what pruning gains. Waiting comes from weights that are spread unevenly over the array.".to_string(),
         // Room for the words after the longest bar.
         x: Axis::covering("Cycles", [0.0, 1.4 * longest as f64], (0.0, f64::MAX), 1.0),
         rows,

@@ -63,6 +63,11 @@ pub(super) fn strip(id: &'static str, found: &Simulation, sequence: &ShownSequen
             sequence.patient,
             described.join(" ")
         ),
+        meaning: match sequence.has_wrong() {
+            true => "Frames show where the detector errs, and whether the vote mends it. Errors that are all alike are not mended by voting.",
+            false => "All is decided right here. The other pictures show what the detector confuses.",
+        }
+        .to_string(),
         x: Axis {
             label: "Segments, with the seconds from the beginning of the sequence".into(),
             low: 0.0,

@@ -73,6 +73,19 @@ fn path(results: &WorstCaseResults) -> Plot {
             metric.show(results.clean),
             metric.show(results.worst)
         ),
+        meaning: match &results.random {
+            Some(random) => format!(
+                "The worst of {} random chips within the bound has {}, the worst chip found {}. A line that still moves at the end asks for a \
+                 larger budget.",
+                random.chips,
+                metric.show(random.worst),
+                metric.show(results.worst)
+            ),
+            None => format!(
+                "The worst chip found has {}. A line that still moves at the end asks for a larger budget.",
+                metric.show(results.worst)
+            ),
+        },
         y: Axis::covering(&metric.heading(), values.collect::<Vec<f64>>(), range, 0.0),
         x: Axis::covering("Evaluation", [0.0, last], (0.0, last), 1.0),
         layers,
@@ -109,6 +122,9 @@ fn layers(results: &WorstCaseResults) -> RowChart {
         description: "First-order fall of the loss of every layer as a bar, with the share of its weights that the found \
                       deviation has at the bound."
             .to_string(),
+        meaning: "The longest bars are the layers to protect first, for instance by verified writes. The fall is that of small deviations; \
+                  it is no forecast of the worst chip."
+            .to_string(),
         // Room for the words after the longest bar.
         x: Axis::covering(
             "First-order fall of the loss",
@@ -142,6 +158,7 @@ fn bounds(results: &WorstCaseResults) -> Plot {
             "Worst {} that was found against the bound of the deviation, beginning with the clean network.",
             metric.name
         ),
+        meaning: "How exact cells have to be. The true worst chip is at least as bad as the line at every bound.".to_string(),
         x: Axis::covering(
             "Bound relative to max|W|",
             points.iter().map(|point| point.0),
