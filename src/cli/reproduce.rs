@@ -12,8 +12,8 @@ use super::study::run_study;
 use super::{Outcome, command_line, finish, note};
 use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
-    self, EcgPaper, Experiment, Extent, FrcsynPaper, Kpp, LcdaPaper, MriPaper, OnSetting, Place,
-    PromptPaper, RocrPaper, Setting, WorstCasePaper,
+    self, EcgPaper, Experiment, Extent, FrcsynPaper, Kpp, LcdaPaper, MriPaper, OnSetting,
+    PhotographsPaper, Place, PromptPaper, RocrPaper, Setting, WorstCasePaper,
 };
 
 /// Run the acceptance experiment of a paper, and say which of its claims hold
@@ -28,7 +28,7 @@ use crate::apps::reproduce::{
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces for frcsyn; topics, jsonl:FILE or another source of passages for rocr;
+    /// Items: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces for frcsyn, or photographs: faces:DIR or npy:FILE with group=COLUMN; topics, jsonl:FILE or another source of passages for rocr;
     /// nvcim-pt draws its own; digits or mnist:DIR for lcda, which trains nothing without it [default: digits, iegm, mri-phantom, faces, topics]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
@@ -126,6 +126,10 @@ impl Reproduce {
             }
             Paper::Frcsyn => {
                 let source = self.source("faces")?;
+                if PhotographsPaper::takes(&source) {
+                    let paper = PhotographsPaper::new(source.clone(), extent)?;
+                    return self.experiment(&paper, Some(source));
+                }
                 self.experiment(&FrcsynPaper::new(&source, extent)?, Some(source))
             }
             Paper::Rocr => {

@@ -16,7 +16,7 @@ mod setting;
 mod worst_case;
 
 pub(crate) use ecg::EcgPaper;
-pub(crate) use frcsyn::FrcsynPaper;
+pub(crate) use frcsyn::{FrcsynPaper, PhotographsPaper};
 pub(crate) use kpp::Kpp;
 pub(crate) use lcda::LcdaPaper;
 pub(crate) use mri::MriPaper;
