@@ -301,7 +301,7 @@ mod tests {
             "{message}"
         );
         // Cut out of their middle, faces have one size.
-        let text = format!("faces:{}?size=8", folder.path().display());
+        let text = format!("faces:{}?size=8&test_share=0.5", folder.path().display());
         let source: DataSource = text.parse().unwrap();
         let split = source.load(1, None, None).unwrap();
         assert_eq!(split.train.shape, [1, 8, 8]);

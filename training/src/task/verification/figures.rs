@@ -125,13 +125,11 @@ impl Verification {
             .map(|point| (point.fmr, point.fnmr))
             .collect();
         // The last point of every step of the ends, and no more than can be told apart.
-        let thinned = |most: usize| -> Vec<(f64, f64)> {
-            let every = shown.len().div_ceil(most).max(1);
-            let last = shown.len().saturating_sub(1);
-            let line = shown.iter().enumerate();
-            let line = line.filter(|(place, _)| place % every == 0 || *place == last);
-            line.map(|(_, point)| *point).collect()
-        };
+        let every = shown.len().div_ceil(POINTS).max(1);
+        let last = shown.len().saturating_sub(1);
+        let line = shown.iter().enumerate();
+        let line = line.filter(|(place, _)| place % every == 0 || *place == last);
+        let line: Vec<(f64, f64)> = line.map(|(_, point)| *point).collect();
         let trace = |shape, points| Trace {
             of: String::new(),
             shape,
@@ -149,7 +147,7 @@ impl Verification {
             trace(Shape::Band, points.collect())
         });
         let mut traces: Vec<Trace> = band.into_iter().collect();
-        traces.push(trace(Shape::Line, thinned(POINTS)));
+        traces.push(trace(Shape::Line, line));
         let used = self.threshold(&compared).and_then(|threshold| {
             let at = points.iter().rfind(|point| point.threshold >= threshold);
             at.filter(|point| point.fmr > 0.0)
