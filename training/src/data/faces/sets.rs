@@ -110,10 +110,17 @@ pub fn together(sets: &[&Samples]) -> Result<Samples, TrainingError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed unwrap is a failed test; a skip says why"
+)]
 mod tests {
+    use std::path::Path;
+
     use super::super::{FacesConfig, faces, people};
     use super::*;
+    use crate::data::DataSource;
 
     fn set(name: &str, shape: [usize; 3], pixels: Vec<u8>) -> Samples {
         let count = pixels.len() / shape.iter().product::<usize>();
@@ -186,5 +193,40 @@ mod tests {
             ..own.clone()
         };
         assert!(together(&[&nobody]).is_err());
+    }
+
+    #[test]
+    fn photographs_of_an_array_are_parted_by_people() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/faces-london");
+        if !folder.exists() {
+            eprintln!("skipped: {} is not there", folder.display());
+            return;
+        }
+        let array = folder.join("london_112_u8.npy");
+        for seed in 101..106 {
+            let mut judged = 0;
+            for fold in 0..2 {
+                let text = format!(
+                    "npy:{}?labels=index.csv&label=group&group=identity&folds=2&fold={fold}&split_seed={seed}",
+                    array.display()
+                );
+                let source: DataSource = text.parse().unwrap();
+                let split = source.load(seed, None, None).unwrap();
+                assert!(people(&split.train).is_disjoint(&people(&split.test)));
+                let test = grey_squares(&split.test, 32).unwrap();
+                assert_eq!((test.shape, test.classes), ([1, 32, 32], 4));
+                judged += people(&test).len();
+                // Two images of each of two people in every group.
+                for group in 0..4 {
+                    let images = test.labels.iter().filter(|label| **label == group);
+                    assert!(images.count() >= 4, "{seed} {fold} {group}");
+                }
+                // A face is neither black nor white.
+                let sum: u64 = test.bytes().iter().map(|pixel| u64::from(*pixel)).sum();
+                let mean = sum / test.bytes().len() as u64;
+                assert!((40..220).contains(&mean), "{mean}");
+            }
+            assert_eq!(judged, 70);
+        }
     }
 }
