@@ -6,7 +6,7 @@ mod command;
 use std::path::Path;
 
 use command::{bad, good, json};
-use crossburn_training::data::{FacesConfig, Sample, faces};
+use crossburn_training::data::{FacesConfig, Sample, Samples, faces};
 
 const RECIPE: &str = r#"
 seed = 1
@@ -36,14 +36,41 @@ fn images(folder: &Path) {
     };
     let samples = faces(9, 0, 4, &config);
     for (place, name) in ["ann-1", "ann-2", "bob-1", "bob-2"].iter().enumerate() {
-        let values: Vec<u8> = match samples.sample(place) {
-            Sample::Bytes(bytes) => bytes.to_vec(),
-            Sample::Floats(_) => Vec::new(),
-        };
-        let file = [b"P5\n32 32\n255\n".to_vec(), values].concat();
+        let file = [b"P5\n32 32\n255\n".to_vec(), image(&samples, place)].concat();
         std::fs::write(folder.join(format!("{name}.pgm")), file).unwrap();
     }
     std::fs::write(folder.join("small.pgm"), b"P5\n1 1\n255\n\0").unwrap();
+    // The second image of bob, with each pixel four times, between two black columns on each side.
+    let large = |y: usize, x: usize| match x {
+        2..66 => image(&samples, 3)[y / 2 * 32 + (x - 2) / 2],
+        _ => 0,
+    };
+    let pixels = (0..64 * 68).map(|pixel| large(pixel / 68, pixel % 68));
+    let file = [b"P5\n68 64\n255\n".to_vec(), pixels.collect()].concat();
+    std::fs::write(folder.join("large.pgm"), file).unwrap();
+    // Where the eyes of an aligned face of 32 pixels are: 32 / 112 of 38.2946 + 0.5 and so on, less 0.5. In the large image the middle of a pixel is
+    // twice as far, and half a pixel and two columns more.
+    let usual = [10.584, 14.4132, 20.6519, 14.3576];
+    let eyes = usual.map(|at| at.to_string()).join(",");
+    let [x1, y1, x2, y2] = usual.map(|at| 2.0 * at + 0.5);
+    let rows = format!(
+        "bob-2.pgm,{eyes}\nlarge.pgm,{},{y1},{},{y2}\n",
+        x1 + 2.0,
+        x2 + 2.0
+    );
+    std::fs::write(
+        folder.join("marks.csv"),
+        format!("image,x1,y1,x2,y2\n{rows}"),
+    )
+    .unwrap();
+}
+
+/// The pixels of an image.
+fn image(samples: &Samples, place: usize) -> Vec<u8> {
+    match samples.sample(place) {
+        Sample::Bytes(bytes) => bytes.to_vec(),
+        Sample::Floats(_) => Vec::new(),
+    }
 }
 
 /// What a command that must succeed prints.
@@ -94,6 +121,19 @@ fn people_are_enrolled_and_verified() {
         text.contains("threshold 1.0000 (from the command line)"),
         "{text}"
     );
+    // Faces that are cut out of larger images are those that the small images hold.
+    for cut in ["--crop", "--landmarks marks.csv"] {
+        good(
+            folder,
+            &format!("face enroll bob large.pgm {cut} --replace --checkpoint faces --gallery cut"),
+        );
+        let same = json(&good(
+            folder,
+            &format!("face verify bob bob-2.pgm {cut} --checkpoint faces --gallery cut --json"),
+        ));
+        let score = same["score"].as_f64().unwrap();
+        assert!((score - 1.0).abs() < 1e-3, "{cut}: {score}");
+    }
     std::fs::write(
         folder.join("pairs.txt"),
         "ann-1.pgm;ann-1.pgm\nann-1.pgm;bob-1.pgm\n",
@@ -135,6 +175,10 @@ fn people_are_enrolled_and_verified() {
             "bring all images to one size",
         ),
         (
+            "verify ann ann-1.pgm --checkpoint faces --gallery people --landmarks marks.csv",
+            "marks.csv has no landmarks for this image",
+        ),
+        (
             "verify --pairs bad.txt --checkpoint faces",
             "line 1: there is no image",
         ),
@@ -146,4 +190,40 @@ fn people_are_enrolled_and_verified() {
         let text = bad(folder, &format!("face {arguments}"));
         assert!(text.contains(part), "{text}");
     }
+    evaluated(folder);
+}
+
+/// What the report of chips shows: rates with a band, groups, and pairs that flip.
+fn evaluated(folder: &Path) {
+    let command = "evaluate faces --sigma 0.3 --chips 3 --json --out chips";
+    let results = json(&good(folder, command));
+    let charts = results["figures"]["charts"].as_array().unwrap();
+    let titles: Vec<&str> = charts
+        .iter()
+        .filter_map(|chart| chart["title"].as_str())
+        .collect();
+    assert_eq!(titles, ["Detection error trade-off", "Accuracy by group"]);
+    assert_eq!(charts[0]["traces"][0]["shape"], "band");
+    // The network, and the best, the median and the worst chip, each with its eight groups.
+    let traces = charts[1]["traces"].as_array().unwrap();
+    assert_eq!(traces.len(), 4);
+    for trace in traces {
+        assert_eq!(trace["points"].as_array().unwrap().len(), 8);
+    }
+    // Their mean is AVG.
+    let points = traces[0]["points"].as_array().unwrap();
+    let sum: f64 = points.iter().filter_map(|point| point[1].as_f64()).sum();
+    let also = results["methods"][0]["also"].as_array().unwrap();
+    let avg = also
+        .iter()
+        .find(|also| also["metric"]["name"] == "AVG")
+        .unwrap();
+    assert!((sum / 8.0 - avg["value"].as_f64().unwrap()).abs() < 1e-9);
+    let sheet = &results["figures"]["pictures"];
+    let title = sheet["title"].as_str().unwrap();
+    assert!(title.starts_with("Pairs that flip: worst chip"), "{title}");
+    let page = std::fs::read_to_string(folder.join("chips/report.html")).unwrap();
+    let rows = sheet["rows"].as_array().unwrap().len();
+    assert!(rows > 0);
+    assert!(page.matches("data:image/png;base64").count() >= 2 * rows);
 }

@@ -6,6 +6,7 @@ mod command;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crossburn_training::data::{FacesConfig, Sample, faces};
 use serde_json::Value;
 
 use command::{bad, crossburn, good, json};
@@ -320,6 +321,68 @@ fn faces_are_learned_from_real_and_synthetic_people() {
         ("frcsyn --full", "has one size: drop --full"),
     ] {
         let text = bad(folder, &format!("reproduce {arguments}"));
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn photographs_are_judged_in_folds_of_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Drawn images in files stand for photographs: two groups of ten people with two images each.
+    let config = FacesConfig {
+        images: 2,
+        ..FacesConfig::default()
+    };
+    let samples = faces(7, 0, 40, &config);
+    for place in 0..40 {
+        let (group, person) = (place / 20, place / 2);
+        let person = folder.join(format!("people/group-{group}/p{person}"));
+        std::fs::create_dir_all(&person).unwrap();
+        let Sample::Bytes(pixels) = samples.sample(place) else {
+            continue;
+        };
+        let file = [b"P5\n32 32\n255\n", &pixels[..]].concat();
+        std::fs::write(person.join(format!("{}.pgm", place % 2)), file).unwrap();
+    }
+    let command = "reproduce frcsyn --data faces:people --quick --seeds 1 --json --out p";
+    let first = document(folder, command);
+    let budgets = budgets(&first, |_, _| false);
+    assert_eq!(budgets.len(), 4);
+    assert_eq!(first["claims"].as_array().unwrap().len(), 3 + 2 + 4);
+    for row in budgets.keys() {
+        let value = |column: &str| value(&first, row, column).unwrap();
+        assert!((value("TO") - (value("AVG") - value("SD"))).abs() < 1e-12);
+        assert!(value("AVG") <= value("AVG, oracle threshold") + 1e-12);
+        assert!(value("worst group") <= value("AVG"));
+        let ends = ["lower", "upper"].map(|end| value(&format!("AVG, {end} end over people")));
+        assert!(
+            ends[0] <= value("AVG") && value("AVG") <= ends[1],
+            "{row}: {ends:?}"
+        );
+        // In each fold five people of each group: a pair of each, and as many of two people.
+        assert_eq!(value("pairs"), (2 * 2 * (5 + 5)) as f64);
+    }
+    // The recipe of CBSR trains an auxiliary network first.
+    assert!(
+        budgets["mixed, recipe of CBSR"] > 1.5 * budgets["mixed"],
+        "{budgets:?}"
+    );
+    cells(folder, "p", |cells| {
+        cells["1"].as_object_mut().unwrap().remove("mixed").unwrap();
+    });
+    let again = document(folder, &format!("{command} --resume"));
+    assert_eq!(again["rows"], first["rows"]);
+    let smallest = folder.join("people/group-1");
+    for person in 13..20 {
+        std::fs::remove_dir_all(smallest.join(format!("p{person}"))).unwrap();
+    }
+    for (source, part) in [
+        ("faces:people", "group group-1 of faces:people has 3 people"),
+        ("faces:people --full", "has one size: drop --full"),
+        ("faces:none", "none"),
+    ] {
+        let text = bad(folder, &format!("reproduce frcsyn --data {source}"));
         assert!(text.contains(part), "{text}");
     }
 }

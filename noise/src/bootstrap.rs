@@ -55,6 +55,20 @@ impl Bootstrap {
         repetitions: usize,
         statistic: &dyn Fn(&[usize]) -> Option<f64>,
     ) -> Result<Option<MeanInterval>, NoiseError> {
+        let one = |sample: &[usize]| statistic(sample).map(|value| vec![value]);
+        let found = self.intervals(repetitions, &one)?;
+        Ok(found.and_then(|intervals| intervals.first().copied()))
+    }
+
+    /// The same for several numbers, of which `statistic` gives equally many of every sample: an interval for each, by itself.
+    ///
+    /// # Errors
+    /// Those of [`interval`](Self::interval).
+    pub fn intervals(
+        &self,
+        repetitions: usize,
+        statistic: &dyn Fn(&[usize]) -> Option<Vec<f64>>,
+    ) -> Result<Option<Vec<MeanInterval>>, NoiseError> {
         let confidence = self.confidence;
         if repetitions < 2 {
             return Err(NoiseError::Empty);
@@ -63,25 +77,30 @@ impl Bootstrap {
             return Err(NoiseError::Confidence { confidence });
         }
         let count = u32::try_from(repetitions).unwrap_or(u32::MAX);
-        let sample = |number| -> Option<f64> {
+        let sample = |number| -> Option<Vec<f64>> {
             let draws = Philox::new(self.seed ^ path_hash("bootstrap"), number);
             let sample: Vec<usize> = (0..u64::from(count))
                 .map(|place| draws.below(place, count) as usize)
                 .collect();
             statistic(&sample)
         };
-        let mut values: Vec<f64> = (0..self.samples).filter_map(sample).collect();
-        values.sort_by(f64::total_cmp);
-        let Some(last) = values.len().checked_sub(1) else {
+        let rows: Vec<Vec<f64>> = (0..self.samples).filter_map(sample).collect();
+        let Some(last) = rows.len().checked_sub(1) else {
             return Ok(None);
         };
-        // The same number of samples is left out at both ends.
-        let out = (0.5 * (1.0 - confidence) * values.len() as f64) as usize;
-        Ok(Some(MeanInterval {
-            low: values[out.min(last)],
-            high: values[last.saturating_sub(out)],
-            coverage: confidence,
-        }))
+        let numbers = rows.iter().map(Vec::len).min().unwrap_or(0);
+        let interval = |number: usize| {
+            let mut values: Vec<f64> = rows.iter().map(|row| row[number]).collect();
+            values.sort_by(f64::total_cmp);
+            // The same number of samples is left out at both ends.
+            let out = (0.5 * (1.0 - confidence) * values.len() as f64) as usize;
+            MeanInterval {
+                low: values[out.min(last)],
+                high: values[last.saturating_sub(out)],
+                coverage: confidence,
+            }
+        };
+        Ok(Some((0..numbers).map(interval).collect()))
     }
 }
 
@@ -128,6 +147,25 @@ mod tests {
         let tolerance = 0.12 * half;
         assert!((low - (mean - half)).abs() < tolerance, "{low}");
         assert!((high - (mean + half)).abs() < tolerance, "{high}");
+    }
+
+    #[test]
+    fn several_numbers_have_the_intervals_of_each() {
+        let values = [0.1, 0.7, 0.2, 0.9, 0.4];
+        let mean = |sample: &[usize]| {
+            sample.iter().map(|number| values[*number]).sum::<f64>() / sample.len() as f64
+        };
+        let first = |sample: &[usize]| values[sample[0]];
+        let both = bootstrap(0.9)
+            .intervals(5, &|sample| Some(vec![mean(sample), first(sample)]))
+            .unwrap()
+            .unwrap();
+        let alone = |one: &dyn Fn(&[usize]) -> f64| {
+            let found = bootstrap(0.9).interval(5, &|sample| Some(one(sample)));
+            found.unwrap().unwrap()
+        };
+        assert_eq!(both, [alone(&mean), alone(&first)]);
+        assert!(both[0].high < both[1].high);
     }
 
     #[test]

@@ -135,6 +135,17 @@ pub(crate) fn figures(found: crossburn_training::Figures) -> Result<Figures> {
     for trace in charts.iter_mut().flat_map(|chart| &mut chart.traces) {
         trace.of = QUIET.to_string();
     }
+    Ok(Figures {
+        charts,
+        pictures: found.pictures.map(sheet).transpose()?,
+    })
+}
+
+/// Pictures in the document's form.
+///
+/// # Errors
+/// A picture that cannot be encoded.
+pub(crate) fn sheet(found: Pictures) -> Result<PictureSheet> {
     let row = |row: PictureRow| -> Result<PictureSheetRow> {
         let panels = row.panels.iter();
         let panels = panels.map(|panel| PngPicture::new(panel.width, &panel.pixels));
@@ -144,17 +155,11 @@ pub(crate) fn figures(found: crossburn_training::Figures) -> Result<Figures> {
             panels: panels.collect::<Result<_, _>>()?,
         })
     };
-    let sheet = |found: Pictures| -> Result<PictureSheet> {
-        Ok(PictureSheet {
-            title: found.title,
-            note: found.note,
-            columns: found.columns,
-            rows: found.rows.into_iter().map(row).collect::<Result<_>>()?,
-        })
-    };
-    Ok(Figures {
-        charts,
-        pictures: found.pictures.map(sheet).transpose()?,
+    Ok(PictureSheet {
+        title: found.title,
+        note: found.note,
+        columns: found.columns,
+        rows: found.rows.into_iter().map(row).collect::<Result<_>>()?,
     })
 }
 

@@ -11,13 +11,13 @@ use serde_json::json;
 use super::device::DeviceChoice;
 use super::process::ProcessArguments;
 use super::{Outcome, print};
-use crate::apps::face::{FaceVerifier, Gallery};
+use crate::apps::face::{Cut, FaceVerifier, Gallery};
 use crate::apps::stored_network::StoredNetwork;
 
 /// Enroll people in a gallery, and verify whether an image shows one of them
 ///
 /// Networks are trained with `crossburn train` and the task verification (docs/faces.md). Images show one face, cropped like those of the
-/// training, in PNG, JPEG, PGM or PPM files.
+/// training, in PNG, JPEG, PGM or PPM files. --crop and --landmarks cut faces out of larger images.
 ///
 /// Example: crossburn face verify ann photo.png --checkpoint runs/faces --gallery people
 #[derive(Debug, Args)]
@@ -49,6 +49,33 @@ struct Network {
     device: DeviceChoice,
 }
 
+/// Which part of an image is the face.
+#[derive(Debug, Args)]
+struct Cropping {
+    /// Take the largest part in the middle of each image that has the shape of what the network takes, at its size
+    #[arg(long, help_heading = "Images")]
+    crop: bool,
+    /// Align each image by its landmarks in a CSV file: image,x1,y1,x2,y2 for the eyes, and six more numbers for the nose and the corners of the
+    /// mouth
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "crop",
+        help_heading = "Images"
+    )]
+    landmarks: Option<PathBuf>,
+}
+
+impl Cropping {
+    fn cut(self) -> Cut {
+        match self.landmarks {
+            Some(table) => Cut::Aligned(table),
+            None if self.crop => Cut::Centred,
+            None => Cut::Whole,
+        }
+    }
+}
+
 /// Enroll one person by one or more images
 ///
 /// The gallery keeps one vector for each person: the mean over the images. A gallery belongs to the network that made it.
@@ -67,6 +94,8 @@ struct Enroll {
     /// Replace a person of this name
     #[arg(long, help_heading = "Gallery")]
     replace: bool,
+    #[command(flatten)]
+    cropping: Cropping,
     #[command(flatten)]
     network: Network,
     #[command(flatten)]
@@ -109,6 +138,8 @@ struct Verify {
     #[arg(long, conflicts_with = "pairs", help_heading = "Options")]
     json: bool,
     #[command(flatten)]
+    cropping: Cropping,
+    #[command(flatten)]
     network: Network,
     #[command(flatten)]
     process: ProcessArguments,
@@ -137,7 +168,7 @@ impl Enroll {
         let stored = StoredNetwork::open(&self.network.checkpoint)?;
         let verifier = FaceVerifier::new(&stored, &device)?;
         let mut gallery = Gallery::open(&self.gallery, stored.manifest.weights_checksum())?;
-        let vectors = verifier.vectors(self.images)?;
+        let vectors = verifier.vectors(self.images, &self.cropping.cut())?;
         gallery.enroll(&self.person, &vectors, self.replace)?;
         gallery.write()?;
         let images = match vectors.len() {
@@ -168,13 +199,14 @@ impl Verify {
         let stored = StoredNetwork::open(&self.network.checkpoint)?;
         let verifier = FaceVerifier::new(&stored, &device)?;
         let (threshold, from) = verifier.threshold(self.threshold)?;
+        let cut = self.cropping.cut();
         if let Some(list) = &self.pairs {
             let pairs = read_comparisons(list)?;
             let mut files: Vec<PathBuf> = Vec::with_capacity(2 * pairs.len());
             for pair in pairs {
                 files.extend([pair.first, pair.second]);
             }
-            for pair in verifier.vectors(files)?.chunks_exact(2) {
+            for pair in verifier.vectors(files, &cut)?.chunks_exact(2) {
                 let score = cosine(&pair[0], &pair[1]);
                 let decision = u8::from(score >= threshold);
                 print(&format!("{score:.8},{decision}"))?;
@@ -187,7 +219,7 @@ impl Verify {
         };
         let gallery = Gallery::open(&gallery, stored.manifest.weights_checksum())?;
         let enrolled = gallery.vector(&person)?;
-        let vectors = verifier.vectors(vec![image.clone()])?;
+        let vectors = verifier.vectors(vec![image.clone()], &cut)?;
         let score = vectors
             .first()
             .map_or(f64::NAN, |found| cosine(found, enrolled));

@@ -13,7 +13,7 @@ use super::{Outcome, command_line, finish, note};
 use crate::apps::edge_llm::StudyFile;
 use crate::apps::reproduce::{
     self, EcgPaper, Experiment, Extent, FlNasPaper, FrcsynPaper, Kpp, LcdaPaper, MriPaper,
-    OnSetting, Place, PromptPaper, RocrPaper, Setting, WorstCasePaper,
+    OnSetting, PhotographsPaper, Place, PromptPaper, RocrPaper, Setting, WorstCasePaper,
 };
 
 /// Repeat the experiment of a paper, and say which of its claims hold
@@ -30,7 +30,7 @@ use crate::apps::reproduce::{
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Data: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces for frcsyn; topics, jsonl:FILE or
+    /// Data: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces, or photographs as faces:DIR or npy:FILE with group=COLUMN, for frcsyn; topics, jsonl:FILE or
     /// another source of passages for rocr. nvcim-pt draws its own data. lcda takes digits or mnist:DIR, and trains nothing without this
     /// option. fl-nas takes skin-lesions, ham10000:DIR or adult:FILE [default: digits, iegm, mri-phantom, faces, topics, skin-lesions]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
@@ -139,6 +139,10 @@ impl Reproduce {
             }
             Paper::Frcsyn => {
                 let source = self.source("faces")?;
+                if PhotographsPaper::takes(&source) {
+                    let paper = PhotographsPaper::new(source.clone(), extent)?;
+                    return self.experiment(&paper, Some(source));
+                }
                 self.experiment(&FrcsynPaper::new(&source, extent)?, Some(source))
             }
             Paper::Rocr => {

@@ -14,7 +14,9 @@ use crossburn_noise::{
 };
 
 use crate::TrainingError;
-use crate::task::{Batch, Chart, Confusion, Figures, Learn, Task, items_in_words, overlap};
+use crate::task::{
+    Batch, Chart, Confusion, Figures, Learn, Pictures, Task, items_in_words, overlap,
+};
 
 /// The items of a task on a device, in batches. Uploaded once, shared by every chip.
 #[derive(Clone, Debug)]
@@ -304,6 +306,24 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         let tally = tally(&fab.chip(chip)?, &self.batches);
         let tally = tally.map_err(|error| error.of_chip(chip.index()))?;
         Ok(self.batches.task.charts(&tally))
+    }
+
+    /// Items that one chip decides otherwise than the network without variation, of a task that offers them ([`Task::FLIPS`]).
+    ///
+    /// # Errors
+    /// Those of [`chip`](Self::chip).
+    pub fn flips_of_chip(
+        &self,
+        fab: &dyn Fab<N>,
+        chip: ChipSeed,
+    ) -> Result<Option<Pictures>, TrainingError> {
+        if !T::FLIPS {
+            return Ok(None);
+        }
+        let quiet = tally(&self.quantized(), &self.batches)?;
+        let varied = tally(&fab.chip(chip)?, &self.batches);
+        let varied = varied.map_err(|error| error.of_chip(chip.index()))?;
+        Ok(self.batches.task.flips(&quiet, &varied))
     }
 
     /// Chips whose weights deviate by `variation`.

@@ -116,9 +116,10 @@ pub use task::{
     kept_threshold, margin_loss, personalisation, stored_prompts,
 };
 pub use task::{
-    Bias, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head, Sampling, Verification,
-    VerificationConfig, VerificationMetric, accuracy_by_folds, best_threshold, cosine, curve,
-    fnmr_at_fmr, gap_to_real, group_accuracies, interval_over_people, trade_off,
+    Bias, Cleansed, Cleansing, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head,
+    Sampling, Verification, VerificationConfig, VerificationMetric, accuracy_by_folds,
+    best_threshold, cosine, curve, fnmr_at_fmr, gap_to_real, group_accuracies,
+    interval_over_people, intervals_over_people, trade_off,
 };
 pub use trainer::{Run, Trained, kept_recipe, train};
 pub use weight_gradients::values;

@@ -344,8 +344,8 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         Ok(summary.transpose()?)
     }
 
-    /// Adds the best, the median and the worst chip of a population to the charts; of a cell among several the worst alone. A shard adds none,
-    /// since it does not know which chips these are.
+    /// Adds the best, the median and the worst chip of a population to the charts; of a cell among several the worst alone. What the worst chip decides
+    /// otherwise is shown where there are no other pictures. A shard adds none, since it does not know which chips these are.
     fn draw_chips(
         &self,
         fab: &dyn Fab<N>,
@@ -361,10 +361,21 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
             return Ok(());
         }
         let better = self.evaluation.metric().better;
-        for (name, number) in shown(population, better, cell) {
-            let chip = ChipSeed::new(population.seed, number);
+        let shown = shown(population, better, cell);
+        for (name, number) in &shown {
+            let chip = ChipSeed::new(population.seed, *number);
             let charts = clock.time("charts", || self.evaluation.charts_of_chip(fab, chip))?;
-            self.figures.borrow_mut().add_chip(&name, charts);
+            self.figures.borrow_mut().add_chip(name, charts);
+        }
+        let bare = self.figures.borrow().pictures.is_none();
+        if let (Some((name, number)), true) = (shown.last(), bare) {
+            let chip = ChipSeed::new(population.seed, *number);
+            let flips = clock.time("charts", || self.evaluation.flips_of_chip(fab, chip))?;
+            if let Some(found) = flips {
+                let mut sheet = study::sheet(found)?;
+                sheet.title = format!("{}: {name}", sheet.title);
+                self.figures.borrow_mut().pictures = Some(sheet);
+            }
         }
         Ok(())
     }

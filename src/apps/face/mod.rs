@@ -4,4 +4,4 @@ mod gallery;
 mod vectors;
 
 pub(crate) use gallery::Gallery;
-pub(crate) use vectors::FaceVerifier;
+pub(crate) use vectors::{Cut, FaceVerifier};

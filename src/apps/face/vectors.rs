@@ -7,13 +7,35 @@ use burn::tensor::Device;
 use crossburn_checkpoints::load_checkpoint;
 use crossburn_hardware::programmed;
 use crossburn_models::{Family, Recognizer, WithNetwork};
-use crossburn_training::data::{Normalization, Samples, read_images};
+use crossburn_training::data::{Framing, Landmarks, Normalization, Samples, read_images};
 use crossburn_training::{TaskConfig, Verification, VerificationConfig, kept_threshold};
 
 use crate::apps::stored_network::StoredNetwork;
 
 /// The least cosine.
 const LEAST: f64 = -1.0;
+
+/// Which part of an image file is the face.
+#[derive(Clone, Debug)]
+pub(crate) enum Cut {
+    /// All of it: it has the size that the network takes.
+    Whole,
+    /// The largest part in its middle that has the shape of what the network takes.
+    Centred,
+    /// What the landmarks in a table say.
+    Aligned(PathBuf),
+}
+
+impl Cut {
+    /// How faces of `size`, height and width, are cut out; nothing where images are whole.
+    fn framing(&self, size: [usize; 2]) -> Result<Option<Framing>> {
+        Ok(match self {
+            Self::Whole => None,
+            Self::Centred => Some(Framing::centred(size)),
+            Self::Aligned(table) => Some(Framing::aligned(size, Landmarks::read(table)?)),
+        })
+    }
+}
 
 /// A network that was trained to compare faces.
 pub(crate) struct FaceVerifier<'a> {
@@ -70,11 +92,11 @@ impl<'a> FaceVerifier<'a> {
         }
     }
 
-    /// The vectors of these images, each of length 1.
+    /// The vectors of the faces on these images, each of length 1.
     ///
     /// # Errors
-    /// Images that cannot be read or that the network does not take.
-    pub(crate) fn vectors(&self, files: Vec<PathBuf>) -> Result<Vec<Vec<f32>>> {
+    /// Images that cannot be read or that the network does not take, and an image without landmarks where they place the face.
+    pub(crate) fn vectors(&self, files: Vec<PathBuf>, cut: &Cut) -> Result<Vec<Vec<f32>>> {
         let stored = self.stored;
         let Some([channels, height, width]) = stored.model.input_shape() else {
             return stored.is_no("recognizer");
@@ -83,9 +105,12 @@ impl<'a> FaceVerifier<'a> {
             Some(conventions) => conventions.normalization,
             None => Normalization::none(channels),
         };
-        let images = read_images(files, channels, normalization)?;
+        let framing = cut.framing([height, width])?;
+        let images = read_images(files, channels, normalization, framing)?;
         stored.model.check(images.shape).with_context(|| {
-            format!("crop faces as in training, and bring images to {width} x {height} pixels")
+            format!(
+                "crop faces as in training, and bring images to {width} x {height} pixels, or use --crop or --landmarks"
+            )
         })?;
         let embedding = Embedding {
             verifier: self,

@@ -18,7 +18,7 @@ mod worst_case;
 
 pub(crate) use ecg::EcgPaper;
 pub(crate) use fl_nas::FlNasPaper;
-pub(crate) use frcsyn::FrcsynPaper;
+pub(crate) use frcsyn::{FrcsynPaper, PhotographsPaper};
 pub(crate) use kpp::Kpp;
 pub(crate) use lcda::LcdaPaper;
 pub(crate) use mri::MriPaper;

@@ -30,12 +30,12 @@ impl Figures {
         *self == Self::default()
     }
 
-    /// Adds the `charts` of a chip called `name` to those of the network, which are in the same order. Traces of points without a line are left
-    /// out.
+    /// Adds the `charts` of a chip called `name` to those of the network, which are in the same order. Traces of points without a line and bands are
+    /// left out.
     pub fn add_chip(&mut self, name: &str, charts: Vec<Chart>) {
         for (all, one) in self.charts.iter_mut().zip(charts) {
             let lines = one.traces.into_iter();
-            let lines = lines.filter(|trace| trace.shape != Shape::Points);
+            let lines = lines.filter(|trace| !matches!(trace.shape, Shape::Points | Shape::Band));
             all.traces.extend(lines.map(|mut trace| {
                 trace.of = name.to_string();
                 trace
@@ -103,6 +103,15 @@ fn plot(chart: &Chart, id: &'static str) -> Option<Plot> {
         };
         let points = trace.points.iter().map(|(x, y)| (across(*x), scale_y * y));
         let points: Vec<(f64, f64)> = points.collect();
+        if trace.shape == Shape::Band {
+            let pairs = points.chunks_exact(2);
+            layers.push(Layer::Band {
+                series,
+                points: pairs
+                    .map(|ends| (ends[0].0, ends[0].1, ends[1].1))
+                    .collect(),
+            });
+        }
         if matches!(trace.shape, Shape::Line | Shape::Marked) {
             layers.push(Layer::Line {
                 series,
@@ -215,6 +224,29 @@ mod tests {
         };
         assert_eq!(points[..], [(1.0, 50.0), (3.0, 100.0)]);
         assert_eq!(plots[0].x.ticks.last().unwrap().1, "1\u{202f}000");
+    }
+
+    #[test]
+    fn a_band_is_of_the_network_alone() {
+        let mut with_band = chart(false);
+        with_band.traces.push(Trace {
+            of: "the network".into(),
+            shape: Shape::Band,
+            points: vec![(1.0, 0.2), (1.0, 0.4), (2.0, 0.5), (2.0, 0.75)],
+        });
+        let mut figures = Figures {
+            charts: vec![with_band.clone()],
+            pictures: None,
+        };
+        figures.add_chip("chip 3", vec![with_band]);
+        assert_eq!(figures.charts[0].traces.len(), 4);
+        let plots = figures.plots();
+        let bands = plots[0].layers.iter().filter_map(|layer| match layer {
+            Layer::Band { series, points } => Some((*series, points.clone())),
+            _ => None,
+        });
+        let expected = vec![(1.0, 20.0, 40.0), (2.0, 50.0, 75.0)];
+        assert_eq!(bands.collect::<Vec<_>>(), [(0, expected)]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use super::faces::Framing;
 use super::image_file::{Colour, decode, write};
 use super::in_order::first_error;
 use crate::TrainingError;
@@ -21,6 +22,8 @@ pub(super) struct ImageList {
     colour: Colour,
     /// Whether images of another colour are refused.
     alike: bool,
+    /// The part of every image that is taken, at one size; all of images of one size where absent.
+    framing: Option<Framing>,
 }
 
 impl ImageList {
@@ -39,16 +42,34 @@ impl ImageList {
             height: first.height(),
             colour: colour.unwrap_or(Colour::of(&first)),
             alike: colour.is_none(),
+            framing: None,
             paths,
         };
         match list.sample_len() {
-            0 => Err(TrainingError::data(
-                list.paths[0].display().to_string(),
-                "it has no pixels",
-                "remove it",
-            )),
+            0 => Err(no_pixels(&list.paths[0])),
             _ => Ok(list),
         }
+    }
+
+    /// The part of each image at `paths` that `framing` takes, whatever the sizes of the images. The colour is that of [`new`](Self::new).
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    ///
+    /// # Panics
+    /// Without paths.
+    pub(super) fn framed(
+        paths: Vec<PathBuf>,
+        colour: Option<Colour>,
+        framing: Framing,
+    ) -> Result<Self, TrainingError> {
+        let [height, width] = framing.size().map(|length| length as u32);
+        Ok(Self {
+            height,
+            width,
+            framing: Some(framing),
+            ..Self::new(paths, colour)?
+        })
     }
 
     /// Number of images.
@@ -91,7 +112,8 @@ impl ImageList {
     fn read(&self, path: &Path, pixels: &mut [u8]) -> Result<(), TrainingError> {
         let image = decode(path)?;
         let first = self.paths[0].display();
-        if (image.width(), image.height()) != (self.width, self.height) {
+        let own = [image.width(), image.height()];
+        if self.framing.is_none() && own != [self.width, self.height] {
             return Err(TrainingError::data(
                 path.display().to_string(),
                 format!(
@@ -115,9 +137,24 @@ impl ImageList {
                 "add colour=grey or colour=rgb to the source",
             ));
         }
-        write(image, self.colour, pixels);
-        Ok(())
+        let Some(framing) = &self.framing else {
+            write(image, self.colour, pixels);
+            return Ok(());
+        };
+        let [width, height] = own.map(|length| length as usize);
+        let shape = [self.colour.channels(), height, width];
+        let len: usize = shape.iter().product();
+        if len == 0 {
+            return Err(no_pixels(path));
+        }
+        let mut all = vec![0; len];
+        write(image, self.colour, &mut all);
+        framing.write(path, (&all, shape), pixels)
     }
+}
+
+fn no_pixels(path: &Path) -> TrainingError {
+    TrainingError::data(path.display().to_string(), "it has no pixels", "remove it")
 }
 
 /// Images that are decoded when they are needed. Those that are decoded first are kept, up to a number of bytes.

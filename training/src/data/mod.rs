@@ -60,8 +60,8 @@ pub use corpus::{Corpus, Passage, read_utf8};
 pub use digits::digits;
 pub use domains::{DomainQuestion, Domains, DomainsConfig};
 pub use faces::{
-    Comparison, Condition, FacesConfig, GROUPS as FACE_GROUPS, Style, faces, read_comparisons,
-    read_images,
+    Comparison, Condition, FacesConfig, Framing, GROUPS as FACE_GROUPS, Landmarks, Style, faces,
+    grey_squares, read_comparisons, read_images, together,
 };
 pub use idx::mnist;
 pub use iegm::iegm;

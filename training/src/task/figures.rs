@@ -53,6 +53,8 @@ pub enum Shape {
     Marked,
     /// A marker at each. A chart shows them for the network itself, not for chips, where many markers would hide each other.
     Points,
+    /// The area between two lines: of each two points, which have one x, the first is on the lower line. For the network itself, as markers are.
+    Band,
 }
 
 /// Some items, one in each row, with what a network makes of them.

@@ -71,9 +71,10 @@ pub use retrieval::{
 };
 pub use tally::{MeanTally, Tally};
 pub use verification::{
-    Bias, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head, Sampling, Verification,
-    VerificationConfig, VerificationMetric, accuracy_by_folds, best_threshold, cosine, curve,
-    fnmr_at_fmr, gap_to_real, group_accuracies, interval_over_people, trade_off,
+    Bias, Cleansed, Cleansing, Compared, CurvePoint, FaceOutput, FaceVectors, Faces, Head,
+    Sampling, Verification, VerificationConfig, VerificationMetric, accuracy_by_folds,
+    best_threshold, cosine, curve, fnmr_at_fmr, gap_to_real, group_accuracies,
+    interval_over_people, intervals_over_people, trade_off,
 };
 
 use crate::data::{Augmentation, Conventions};
@@ -200,6 +201,16 @@ pub trait Task: Clone + Debug + Send + Sync {
     fn charts(&self, tally: &Self::Tally) -> Vec<Chart> {
         let _ = tally;
         Vec::new()
+    }
+
+    /// Whether [`flips`](Self::flips) is offered.
+    const FLIPS: bool = false;
+
+    /// Some items, in pictures, that a chip decides otherwise than the network without variation: `quiet` and `chip` are the tallies of both on the same
+    /// items. None by default.
+    fn flips(&self, quiet: &Self::Tally, chip: &Self::Tally) -> Option<Pictures> {
+        let _ = (quiet, chip);
+        None
     }
 }
 

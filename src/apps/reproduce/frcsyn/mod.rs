@@ -2,19 +2,18 @@
 
 mod arms;
 mod claims;
+mod learned;
 mod numbers;
+mod photographs;
+
+pub(crate) use photographs::PhotographsPaper;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
-use burn::module::Module;
-use crossburn_hardware::manufacture;
-use crossburn_models::{FaceNet, FaceNetConfig, initialize};
-use crossburn_noise::{ChipSeed, Distribution, Variation, path_hash};
+use anyhow::{Result, bail};
+use crossburn_models::FaceNetConfig;
 use crossburn_training::data::{Amount, DataSource};
-use crossburn_training::{
-    Compared, Recipe, Run, Selection, Task, TrainingConfig, Verification, VerificationConfig, train,
-};
+use crossburn_training::{Selection, Task, TrainingConfig, Verification, VerificationConfig};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -53,7 +52,9 @@ impl FrcsynPaper {
     /// Another data source, or an extent that it does not have.
     pub(crate) fn new(source: &DataSource, extent: Extent) -> Result<Self> {
         if source.to_string() != "faces" {
-            bail!("this paper's experiment is not defined on {source}: use faces");
+            bail!(
+                "this paper's experiment is not defined on {source}: use faces, or photographs of people as faces:DIR or npy:FILE with group=COLUMN"
+            );
         }
         let (people, test_people, images, epochs, chips) = match extent {
             Extent::Quick => (72, 24, 4, 1, 1),
@@ -147,50 +148,31 @@ impl Experiment for FrcsynPaper {
         let name = training_name(arm, seed);
         let seed = CHOSEN_ON + seed;
         let (learn, held_back) = self.learned(arm, seed)?;
-        let device = place.device.clone().autodiff();
-        let sizes = FaceNetConfig {
-            identities: learn.identities(),
-            ..self.network
-        };
-        let recipe = Recipe {
-            training: self.training.clone(),
-            ..Recipe::own(seed)
-        };
-        let network = initialize(sizes.init(&device), seed);
-        let mut follower = observer.training(&name);
-        let run = Run::new(&learn, &held_back, &device);
-        let trained = train(network, &recipe, &run, &mut follower)
-            .with_context(|| format!("cannot train `{name}`"))?;
-        drop(follower);
-        if trained.interrupted || place.is_stopped() {
+        let of = (self.network, self.training.clone());
+        let part = (&learn, &held_back);
+        let Some(learned) = learned::learned((&name, seed), of, part, place, observer)? else {
             return Ok(None);
-        }
-        let network = trained.network.valid();
+        };
+        let network = &learned.network;
         let quiet = place.device;
-        let threshold = held_back.best_threshold(&network, quiet)?;
+        let threshold = held_back.best_threshold(network, quiet)?;
         let mut sets = Vec::new();
         for condition in CONDITIONS {
             let test = self.test(condition, &arm.task, threshold, seed)?;
-            let compared = test.compared(&test.vectors(&network, quiet)?);
+            let compared = test.compared(&test.vectors(network, quiet)?);
             sets.push((test, compared));
         }
         let mut numbers = numbers::of_sets(&sets, threshold)?;
         if arm.on_chips {
             let (test, compared) = &sets[0];
             let told = observer.chips(&name, self.chips * SIGMAS.len() as u64);
-            let chips = Chips {
-                network: &network,
-                recipe: &recipe,
-                test,
-                seed: seed ^ path_hash("chips of faces"),
-            };
             for sigma in SIGMAS {
                 let mut of_chips = Vec::new();
                 for number in 0..self.chips {
                     if place.is_stopped() {
                         return Ok(None);
                     }
-                    of_chips.push(chips.compared(sigma, number, place)?);
+                    of_chips.push(learned.on_chip(test, sigma, (seed, number), place)?);
                     told();
                 }
                 let found = numbers::of_chips(sigma, compared, &of_chips, threshold);
@@ -198,31 +180,12 @@ impl Experiment for FrcsynPaper {
             }
         }
         Ok(Some(Cell {
-            backward: trained.passes.backward,
+            backward: learned.backward,
             numbers: BTreeMap::from_iter(numbers),
         }))
     }
 
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
         claims::claims(cells)
-    }
-}
-
-/// Chips of a network that are judged by the threshold that the network itself was given.
-struct Chips<'a> {
-    network: &'a FaceNet,
-    recipe: &'a Recipe,
-    test: &'a Verification,
-    seed: u64,
-}
-
-impl Chips<'_> {
-    /// The pairs as one chip scores them.
-    fn compared(&self, sigma: f64, number: u64, place: &Place<'_>) -> Result<Vec<Compared>> {
-        let variation = Variation::from(Distribution::gaussian(sigma));
-        let weights = self.recipe.weights::<FaceNet>();
-        let seed = ChipSeed::new(self.seed, number);
-        let chip = manufacture(self.network, weights, &variation, seed);
-        Ok(self.test.compared(&self.test.vectors(&chip, place.device)?))
     }
 }

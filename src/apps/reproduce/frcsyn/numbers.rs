@@ -52,9 +52,9 @@ pub(super) fn drop_of_rare(sigma: f64) -> String {
 /// Groups that count as frequent, and as rare, from either end.
 const ENDS: usize = 2;
 
-/// What the table shows.
-pub(super) fn columns() -> Vec<ReproductionColumn> {
-    let column = |name: String, better| ReproductionColumn {
+/// A column of shares.
+pub(super) fn column(name: String, better: Better) -> ReproductionColumn {
+    ReproductionColumn {
         metric: Metric {
             // TO of accuracies near chance, and drops that are gains, are below 0.
             low: Some(-1.0),
@@ -62,7 +62,11 @@ pub(super) fn columns() -> Vec<ReproductionColumn> {
             ..Metric::share(name.clone())
         },
         name,
-    };
+    }
+}
+
+/// What the table shows.
+pub(super) fn columns() -> Vec<ReproductionColumn> {
     let higher = |name: String| column(name, Better::Higher);
     let lower = |name: String| column(name, Better::Lower);
     let sets = CONDITIONS[1..].iter().map(|name| of_condition(name));

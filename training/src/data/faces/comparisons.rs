@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::super::image_file::Colour;
 use super::super::image_list::ImageList;
 use super::super::{Normalization, Samples, Values, read_utf8};
+use super::framing::Framing;
 use crate::TrainingError;
 
 /// Two images that are to be compared.
@@ -63,10 +64,11 @@ pub fn read_comparisons(file: &Path) -> Result<Vec<Comparison>, TrainingError> {
     }
 }
 
-/// The images of these files, in grey where `channels` is 1 and in colour otherwise, with a normalization. Labels are 0.
+/// The images of these files, in grey where `channels` is 1 and in colour otherwise, with a normalization: the faces on them where `framing` says which
+/// part that is, and the whole images otherwise. Labels are 0.
 ///
 /// # Errors
-/// A file that is no image, and images of several sizes.
+/// A file that is no image, images of several sizes where they are taken whole, and those of [`Framing`].
 ///
 /// # Panics
 /// Without paths.
@@ -74,12 +76,16 @@ pub fn read_images(
     paths: Vec<PathBuf>,
     channels: usize,
     normalization: Normalization,
+    framing: Option<Framing>,
 ) -> Result<Samples, TrainingError> {
     let colour = match channels {
         1 => Colour::Grey,
         _ => Colour::Rgb,
     };
-    let images = ImageList::new(paths, Some(colour))?;
+    let images = match framing {
+        None => ImageList::new(paths, Some(colour))?,
+        Some(framing) => ImageList::framed(paths, Some(colour), framing)?,
+    };
     Ok(Samples {
         shape: images.shape(),
         labels: vec![0; images.len()],

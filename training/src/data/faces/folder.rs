@@ -15,6 +15,8 @@ use super::super::preparation::{self, Collection, Parts, Preparation};
 use super::super::reader::{Kind, Part, Reader};
 use super::super::statistics::Scale;
 use super::super::{Amount, DataSplit, Values};
+use super::framing::Framing;
+use super::landmarks::Landmarks;
 use crate::TrainingError;
 
 pub(in super::super) const KIND: Kind = Kind {
@@ -23,7 +25,10 @@ pub(in super::super) const KIND: Kind = Kind {
     open: |argument| Ok(Arc::new(FaceFolder::new(argument)?)),
 };
 
-const OPTIONS: &[&str] = &["colour"];
+const OPTIONS: &[&str] = &["colour", "size", "landmarks"];
+
+/// Pixels along each side of a face where landmarks are given and no size.
+const ALIGNED: usize = 112;
 
 /// The group of people whose folders stand in no folder of a group.
 const ALL: &str = "all";
@@ -37,6 +42,8 @@ struct FaceFolder {
     preparation: Preparation,
     /// What images are made, where an option says so.
     colour: Option<Colour>,
+    /// Pixels along each side of the faces that are cut out of images; images are taken whole where absent.
+    size: Option<usize>,
 }
 
 /// The images of one person.
@@ -50,11 +57,34 @@ struct Person {
 impl FaceFolder {
     fn new(argument: &str) -> Result<Self, TrainingError> {
         let options = Options::parse(KIND.name, argument, &[OPTIONS, preparation::OPTIONS])?;
+        let size = options.number("size", "a whole number from 8 to 1024", |size| {
+            (8..=1024).contains(size)
+        })?;
+        let aligned = options.get("landmarks").map(|_| ALIGNED);
         Ok(Self {
             preparation: Preparation::new(&options)?,
             colour: colour(&options)?,
+            size: size.or(aligned),
             options,
         })
+    }
+
+    /// The faces that are cut out of images, where they are.
+    ///
+    /// # Errors
+    /// A table of landmarks that cannot be read.
+    fn framing(&self) -> Result<Option<Framing>, TrainingError> {
+        let Some(side) = self.size else {
+            return Ok(None);
+        };
+        let size = [side; 2];
+        Ok(Some(match self.options.get("landmarks") {
+            None => Framing::centred(size),
+            Some(table) => {
+                let table = self.options.path.join(table);
+                Framing::aligned(size, Landmarks::read(&table)?)
+            }
+        }))
     }
 
     /// The people, group by group.
@@ -168,7 +198,10 @@ impl Reader for FaceFolder {
                 names.push(person.name.clone());
             }
         }
-        let images = ImageList::new(paths, self.colour)?;
+        let images = match self.framing()? {
+            None => ImageList::new(paths, self.colour)?,
+            Some(framing) => ImageList::framed(paths, self.colour, framing)?,
+        };
         let place = self.options.path.display().to_string();
         let collection = Collection {
             samples: Arranged {
@@ -267,10 +300,65 @@ mod tests {
             message.contains("bring all images to one size"),
             "{message}"
         );
+        // Cut out of their middle, faces have one size.
+        let text = format!("faces:{}?size=8&test_share=0.5", folder.path().display());
+        let source: DataSource = text.parse().unwrap();
+        let split = source.load(1, None, None).unwrap();
+        assert_eq!(split.train.shape, [1, 8, 8]);
+        image::RgbImage::new(3, 2)
+            .save(folder.path().join("a/q/2.png"))
+            .unwrap();
+        let message = refused(folder.path());
+        assert!(
+            message.contains("it is in colour") && message.contains("add colour=grey"),
+            "{message}"
+        );
         save(&folder.path().join("a/q/2.png"), [3, 2]);
         std::fs::create_dir(folder.path().join("b")).unwrap();
         let message = refused(folder.path());
         assert!(message.contains("this group has 0 people"), "{message}");
+        for name in ["b/p/1.png", "b/p/2.png"] {
+            save(&folder.path().join(name), [3, 2]);
+        }
+        let message = refused(folder.path());
+        assert!(
+            message.contains("this group has 1 person; give it two"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn faces_are_aligned_by_a_table_in_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut table = "image,x1,y1,x2,y2\n".to_string();
+        for person in ["p", "q"] {
+            for number in 0..2 {
+                let name = format!("{person}/{number}.png");
+                save(&folder.path().join(&name), [30 + number, 40]);
+                table += &format!("{name},10,12,20,12\n");
+            }
+        }
+        let load = |options: &str| {
+            let text = format!("faces:{}?{options}", folder.path().display());
+            text.parse::<DataSource>()?.load(1, None, None)
+        };
+        std::fs::write(folder.path().join("marks.csv"), &table).unwrap();
+        let aligned = "landmarks=marks.csv&test_share=0.5";
+        let split = load(aligned).unwrap();
+        assert_eq!(split.train.shape, [1, 112, 112]);
+        assert!(split.train.bytes().iter().all(|pixel| *pixel == 7));
+        let shape = load(&format!("{aligned}&size=16")).unwrap().test.shape;
+        assert_eq!(shape, [1, 16, 16]);
+        let shorter = table.rsplit_once("q/1").unwrap().0;
+        std::fs::write(folder.path().join("marks.csv"), shorter).unwrap();
+        for (options, part) in [
+            (aligned, "has no landmarks for this image"),
+            ("landmarks=none.csv", "none.csv"),
+            ("size=7", "size=7 is not allowed: use a whole number from 8"),
+        ] {
+            let message = load(options).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
     }
 
     #[test]

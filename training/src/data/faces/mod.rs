@@ -2,16 +2,23 @@
 //!
 //! A sample's label is the group of the person, its origin the person: splits by origin part people, and groups travel with samples.
 
+mod alignment;
 mod comparisons;
 mod drawing;
 mod folder;
+mod framing;
+mod landmarks;
 mod person;
 mod procedural;
+mod sets;
 
 pub use comparisons::{Comparison, read_comparisons, read_images};
 pub(super) use folder::KIND as FOLDER;
+pub use framing::Framing;
+pub use landmarks::Landmarks;
 pub(super) use procedural::KIND as PROCEDURAL;
 pub use procedural::{Condition, FacesConfig, GROUPS, Style, faces};
+pub use sets::{grey_squares, together};
 
 /// The names of the people who are on `samples`.
 #[cfg(test)]

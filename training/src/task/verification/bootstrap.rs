@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crossburn_noise::Bootstrap;
+use crossburn_noise::{Bootstrap, MeanInterval};
 
 use super::scores::Compared;
 
@@ -20,6 +20,17 @@ pub fn interval_over_people(
     bootstrap: &Bootstrap,
     number: &dyn Fn(&[f64]) -> Option<f64>,
 ) -> Option<[f64; 2]> {
+    let one = |weights: &[f64]| number(weights).map(|value| vec![value]);
+    let found = intervals_over_people(compared, bootstrap, &one)?;
+    found.first().copied()
+}
+
+/// The same of several numbers, of which there are equally many in every draw: each by itself.
+pub fn intervals_over_people(
+    compared: &[Compared],
+    bootstrap: &Bootstrap,
+    numbers: &dyn Fn(&[f64]) -> Option<Vec<f64>>,
+) -> Option<Vec<[f64; 2]>> {
     let mut known: BTreeMap<u32, usize> = BTreeMap::new();
     for person in compared.iter().flat_map(|pair| pair.people) {
         let next = known.len();
@@ -29,7 +40,7 @@ pub fn interval_over_people(
         .iter()
         .map(|pair| pair.people.map(|person| known[&person]))
         .collect();
-    let found = bootstrap.interval(known.len(), &|sample| {
+    let found = bootstrap.intervals(known.len(), &|sample| {
         let mut times = vec![0.0f64; known.len()];
         for person in sample {
             times[*person] += 1.0;
@@ -39,9 +50,10 @@ pub fn interval_over_people(
             false => times[*first] * times[*second],
         };
         let weights: Vec<f64> = places.iter().map(weight).collect();
-        number(&weights)
+        numbers(&weights)
     });
-    found.ok()?.map(|found| [found.low, found.high])
+    let ends = |found: Vec<MeanInterval>| found.iter().map(|one| [one.low, one.high]).collect();
+    found.ok()?.map(ends)
 }
 
 #[cfg(test)]

@@ -14,10 +14,15 @@ use super::scores::Compared;
 /// assert_eq!(fnmr_at_fmr(&pairs, &[1.0; 4], 0.5), Some(0.0));
 /// ```
 pub fn fnmr_at_fmr(compared: &[Compared], weights: &[f64], fmr: f64) -> Option<f64> {
-    let curve = curve(compared, weights)?;
-    // The last point whose false match rate is small enough; rounding of sums is forgiven.
-    let allowed = curve.iter().take_while(|point| point.fmr <= fmr + 1e-12);
-    allowed.last().map(|point| point.fnmr)
+    Some(fnmr_on(&curve(compared, weights)?, fmr))
+}
+
+/// The false non-match rate of the last point of a [`curve`] whose false match rate is `fmr` or less; rounding of sums is forgiven.
+pub(super) fn fnmr_on(curve: &[CurvePoint], fmr: f64) -> f64 {
+    let allowed = curve.partition_point(|point| point.fmr <= fmr + 1e-12);
+    let last = curve[..allowed].last();
+    // The first point of a curve has no false match.
+    last.map_or(1.0, |point| point.fnmr)
 }
 
 /// One threshold.

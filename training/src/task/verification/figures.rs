@@ -3,9 +3,11 @@
 use crossburn_noise::{Better, Bootstrap, Metric, path_hash};
 
 use super::config::FMR;
+use super::curve::fnmr_on;
 use super::{
     Bias, Compared, FaceVectors, Verification, VerificationMetric, accuracy_by_folds,
     best_threshold, curve, fnmr_at_fmr, group_accuracies, interval_over_people,
+    intervals_over_people,
 };
 use crate::task::{Chart, Shape, Trace};
 
@@ -87,11 +89,7 @@ impl Verification {
             found
                 .extend(accuracy.map(|value| (Metric::share(format!("accuracy, {group}")), value)));
         }
-        let bootstrap = Bootstrap {
-            samples: DRAWS,
-            seed: self.seed ^ path_hash("intervals of faces"),
-            ..Bootstrap::default()
-        };
+        let bootstrap = self.people_drawn_again();
         let ends = |name: &str, metric: Metric, number: &dyn Fn(&Bias) -> f64| {
             let of = |weights: &[f64]| {
                 let accuracies = group_accuracies(compared, weights, threshold, groups);
@@ -117,12 +115,10 @@ impl Verification {
         found
     }
 
-    /// The detection error trade-off of all pairs, with the threshold that is used.
-    pub(super) fn error_trade_off(&self, tally: &FaceVectors) -> Vec<Chart> {
+    /// The detection error trade-off of all pairs with a band over people, and the threshold that is used.
+    pub(super) fn error_trade_off(&self, tally: &FaceVectors) -> Option<Chart> {
         let compared = self.compared(tally);
-        let Some(points) = curve(&compared, &vec![1.0; compared.len()]) else {
-            return Vec::new();
-        };
+        let points = curve(&compared, &vec![1.0; compared.len()])?;
         let shown: Vec<(f64, f64)> = points
             .iter()
             .filter(|point| point.fmr > 0.0)
@@ -133,31 +129,105 @@ impl Verification {
         let last = shown.len().saturating_sub(1);
         let line = shown.iter().enumerate();
         let line = line.filter(|(place, _)| place % every == 0 || *place == last);
-        let mut traces = vec![Trace {
+        let line: Vec<(f64, f64)> = line.map(|(_, point)| *point).collect();
+        let trace = |shape, points| Trace {
             of: String::new(),
-            shape: Shape::Line,
-            points: line.map(|(_, point)| *point).collect(),
-        }];
+            shape,
+            points,
+        };
+        let rates: Vec<f64> = decades(shown.first()?.0);
+        let of_draw = |weights: &[f64]| {
+            let drawn = curve(&compared, weights)?;
+            Some(rates.iter().map(|rate| fnmr_on(&drawn, *rate)).collect())
+        };
+        let band = intervals_over_people(&compared, &self.people_drawn_again(), &of_draw);
+        let band = band.map(|ends| {
+            let ends = rates.iter().zip(ends);
+            let points = ends.flat_map(|(rate, ends)| ends.map(|end| (*rate, end)));
+            trace(Shape::Band, points.collect())
+        });
+        let mut traces: Vec<Trace> = band.into_iter().collect();
+        traces.push(trace(Shape::Line, line));
         let used = self.threshold(&compared).and_then(|threshold| {
             let at = points.iter().rfind(|point| point.threshold >= threshold);
             at.filter(|point| point.fmr > 0.0)
         });
-        traces.extend(used.map(|point| Trace {
-            of: String::new(),
-            shape: Shape::Points,
-            points: vec![(point.fmr, point.fnmr)],
-        }));
+        traces.extend(used.map(|point| trace(Shape::Points, vec![(point.fmr, point.fnmr)])));
         let mated = compared.iter().filter(|pair| pair.is_mated()).count();
-        vec![Chart {
+        Some(Chart {
             title: "Detection error trade-off".to_string(),
             note: format!(
-                "{mated} pairs of one person and {} of two people, all groups together; the marker is the threshold of training",
+                "{mated} pairs of one person and {} of two people, all groups together. Marker: the threshold of training. Band: 95 % over people \
+                 drawn again, without variation.",
                 compared.len() - mated
             ),
             x: error("false match rate"),
             decades: true,
             y: error("false non-match rate"),
             traces,
-        }]
+        })
+    }
+
+    /// The accuracies of groups at the threshold that is used, where there are several groups.
+    pub(super) fn by_group(&self, tally: &FaceVectors) -> Option<Chart> {
+        let compared = self.compared(tally);
+        let (accuracies, _) = self.bias(&compared, self.threshold(&compared)?)?;
+        let known = accuracies.iter().zip(1..);
+        let points: Vec<(f64, f64)> = known
+            .filter_map(|(accuracy, number)| Some((f64::from(number), (*accuracy)?)))
+            .collect();
+        if points.len() < 2 {
+            return None;
+        }
+        let names = self.groups().into_iter().zip(1..);
+        let names: Vec<String> = names.map(|(name, at)| format!("{at} {name}")).collect();
+        Some(Chart {
+            title: "Accuracy by group".to_string(),
+            note: format!("Groups: {}.", names.join(", ")),
+            x: plain("number of the group"),
+            decades: false,
+            y: Metric::share("accuracy"),
+            traces: vec![Trace {
+                of: String::new(),
+                shape: Shape::Marked,
+                points,
+            }],
+        })
+    }
+
+    /// Draws of people for intervals.
+    fn people_drawn_again(&self) -> Bootstrap {
+        Bootstrap {
+            samples: DRAWS,
+            seed: self.seed ^ path_hash("intervals of faces"),
+            ..Bootstrap::default()
+        }
+    }
+}
+
+/// Rates from `least` to 1, ten in every decade and the ends.
+fn decades(least: f64) -> Vec<f64> {
+    let steps = (-10.0 * least.log10()).ceil() as usize;
+    let mut rates: Vec<f64> = (0..steps)
+        .map(|step| 10f64.powf(-(step as f64) / 10.0))
+        .collect();
+    rates.push(least);
+    rates.reverse();
+    rates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_go_up_to_one_in_tenths_of_decades() {
+        let rates = decades(0.004);
+        // Twenty of two decades, three more down to 0.005, the least one, and 1.
+        assert_eq!(rates.len(), 25);
+        assert_eq!((rates[0], rates[24]), (0.004, 1.0));
+        assert!((rates[4] - 0.01).abs() < 1e-12, "{rates:?}");
+        assert!(rates.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(decades(1.0), [1.0]);
     }
 }

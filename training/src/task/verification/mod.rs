@@ -7,18 +7,22 @@
 //! | `people.rs` | who is on the images, and which pairs are compared? |
 //! | `batch.rs` | what does a network see and give? |
 //! | `margin.rs` | what is learned? |
+//! | `cleansing.rs` | which images and people are not worth learning from, and which are worth it twice? |
 //! | `covered.rs` | what stands before a face that is learned from? |
 //! | `scores.rs`, `threshold.rs`, `curve.rs` | what are decisions worth? |
 //! | `bootstrap.rs` | how sure is that? |
 //! | `figures.rs` | what is shown of it? |
+//! | `flips.rs` | which pairs does a chip decide otherwise? |
 //! | `parts.rs` | which people are learned from and judged on, and where does the threshold come from? |
 
 mod batch;
 mod bootstrap;
+mod cleansing;
 mod config;
 mod covered;
 mod curve;
 mod figures;
+mod flips;
 mod margin;
 mod parts;
 mod people;
@@ -37,7 +41,8 @@ use crossburn_models::Recognizer;
 use crossburn_noise::{Metric, Philox};
 
 pub use batch::{FaceOutput, FaceVectors, Faces, cosine};
-pub use bootstrap::interval_over_people;
+pub use bootstrap::{interval_over_people, intervals_over_people};
+pub use cleansing::{Cleansed, Cleansing};
 pub use config::{Sampling, VerificationConfig, VerificationMetric};
 pub use curve::{CurvePoint, curve, fnmr_at_fmr};
 pub use margin::Head;
@@ -370,15 +375,8 @@ impl Task for Verification {
         };
         let chosen = people.share_of_each_group(share, self.seed);
         let [held_back, learned] = people.parted(&chosen);
-        let learn = self.narrowed(&learned, self.purpose);
-        // Class vectors are numbered by those who are learned.
-        let left = People::of(&self.samples, &learned).map(|people| people.numbers());
-        let left = left.unwrap_or_default().into_iter().enumerate();
-        let identities = left.map(|(number, person)| (person, number)).collect();
-        let learn = Self {
-            identities: Arc::new(identities),
-            ..learn
-        };
+        // Whose these samples are was asked before.
+        let learn = self.learned_from(&learned).unwrap_or_else(|_| self.clone());
         let purpose = match self.purpose {
             Purpose::Learn => Purpose::Choose,
             other => other,
@@ -448,7 +446,14 @@ impl Task for Verification {
     }
 
     fn charts(&self, tally: &FaceVectors) -> Vec<super::Chart> {
-        self.error_trade_off(tally)
+        let trade_off = self.error_trade_off(tally);
+        trade_off.into_iter().chain(self.by_group(tally)).collect()
+    }
+
+    const FLIPS: bool = true;
+
+    fn flips(&self, quiet: &FaceVectors, chip: &FaceVectors) -> Option<super::Pictures> {
+        self.flipped(quiet, chip)
     }
 }
 

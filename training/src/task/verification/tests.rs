@@ -8,7 +8,7 @@ use crossburn_models::{FaceNetConfig, ModelConfig, Network, initialize};
 
 use super::*;
 use crate::data::{Amount, DataSource, FacesConfig, Normalization, Style, Values, faces};
-use crate::task::{Part, Role, TaskParts};
+use crate::task::{Part, Role, Shape, TaskParts};
 use crate::{Batches, Recipe, Run, evaluate, train};
 
 /// Gives an image its own pixels, times a number.
@@ -101,6 +101,62 @@ fn numbers_of_pairs_are_those_worked_by_hand() {
         assert_eq!(also["SD of all groups"], 0.125);
         assert!(also["AVG at the oracle threshold (not used)"] >= 0.875);
     }
+}
+
+#[test]
+fn charts_show_groups_and_how_sure_rates_are() {
+    let task = Verification::judge(angles(ANGLES), &config(), 1).unwrap();
+    let tally = task.vectors(&Pixels::new(1.0), &Device::flex()).unwrap();
+    let charts = task.charts(&tally);
+    assert_eq!(charts.len(), 2);
+    // Worked by hand above.
+    assert_eq!(charts[1].traces[0].points, [(1.0, 1.0), (2.0, 0.75)]);
+    assert!(charts[1].note.contains("1 x, 2 y"), "{}", charts[1].note);
+    let traces = &charts[0].traces;
+    assert_eq!(
+        (traces[0].shape, traces[1].shape),
+        (Shape::Band, Shape::Line)
+    );
+    for ends in traces[0].points.chunks(2) {
+        assert!(ends[0].0 == ends[1].0 && ends[0].1 <= ends[1].1);
+    }
+    // At a false match rate of 1 everything matches, whoever is drawn.
+    assert_eq!(traces[0].points.last(), Some(&(1.0, 0.0)));
+}
+
+#[test]
+fn pairs_that_a_chip_decides_otherwise_are_shown() {
+    let task = Verification::judge(angles(ANGLES), &config(), 1).unwrap();
+    let quiet = task.vectors(&Pixels::new(1.0), &Device::flex()).unwrap();
+    assert_eq!(task.flips(&quiet, &quiet), None);
+    // The chip takes the second image of a to 90 degrees, where those of b are, and the second of d to the first.
+    let mut chip = quiet.clone();
+    for place in [1, 7] {
+        chip.rows[place].1 = vec![0.0, 1.0];
+    }
+    let found = task.flips(&quiet, &chip).unwrap();
+    // The two images of a count as of two people, and pairs of the second with images of b as of one person. Those of d become right.
+    let with_b = task.pairs.iter().filter(|pair| {
+        pair.people[0] != pair.people[1] && pair.group == 0 && pair.places.contains(&1)
+    });
+    let wrong = 1 + with_b.count();
+    let note = format!("Of 8 pairs the chip decides {wrong} wrong that");
+    assert!(found.note.starts_with(&note), "{}", found.note);
+    assert!(found.note.contains("and 1 right"), "{}", found.note);
+    assert_eq!(found.rows.len(), wrong + 1);
+    let last = &found.rows[wrong];
+    assert_eq!(last.name, "One person, accepted");
+    assert_eq!(
+        last.notes,
+        [
+            "group y",
+            "score -0.174, on the chip 1.000",
+            "threshold 0.500"
+        ]
+    );
+    // Two pixels: 0 and 1, from black to white.
+    assert_eq!(last.panels[0].pixels, [[0; 3], [255; 3]]);
+    assert_eq!((last.panels.len(), last.panels[0].width), (2, 2));
 }
 
 #[test]

@@ -1,0 +1,70 @@
+//! One network that has learned people, and its chips.
+
+use anyhow::{Context, Result};
+use burn::module::Module;
+use crossburn_hardware::manufacture;
+use crossburn_models::{FaceNet, FaceNetConfig, initialize};
+use crossburn_noise::{ChipSeed, Distribution, Variation, path_hash};
+use crossburn_training::{Compared, Recipe, Run, TrainingConfig, Verification, train};
+
+use super::super::Place;
+use crate::apps::study::StudyObserver;
+
+/// A network that has learned people.
+pub(super) struct Learned {
+    pub(super) network: FaceNet,
+    recipe: Recipe,
+    /// Images forward and backward.
+    pub(super) backward: u64,
+}
+
+/// Trains a network of these sizes, with a class vector for everybody who is learned, and follows it by the people who are held back. `None` where it
+/// was stopped.
+pub(super) fn learned(
+    (name, seed): (&str, u64),
+    (sizes, training): (FaceNetConfig, TrainingConfig),
+    (learn, held_back): (&Verification, &Verification),
+    place: &Place<'_>,
+    observer: &impl StudyObserver,
+) -> Result<Option<Learned>> {
+    let device = place.device.clone().autodiff();
+    let sizes = FaceNetConfig {
+        identities: learn.identities(),
+        ..sizes
+    };
+    let recipe = Recipe {
+        training,
+        ..Recipe::own(seed)
+    };
+    let network = initialize(sizes.init(&device), seed);
+    let mut follower = observer.training(name);
+    let run = Run::new(learn, held_back, &device);
+    let trained = train(network, &recipe, &run, &mut follower)
+        .with_context(|| format!("cannot train `{name}`"))?;
+    drop(follower);
+    if trained.interrupted || place.is_stopped() {
+        return Ok(None);
+    }
+    Ok(Some(Learned {
+        network: trained.network.valid(),
+        recipe,
+        backward: trained.passes.backward,
+    }))
+}
+
+impl Learned {
+    /// The pairs of `test` as chip `number` of σ scores them, of the chips of `seed`.
+    pub(super) fn on_chip(
+        &self,
+        test: &Verification,
+        sigma: f64,
+        (seed, number): (u64, u64),
+        place: &Place<'_>,
+    ) -> Result<Vec<Compared>> {
+        let variation = Variation::from(Distribution::gaussian(sigma));
+        let weights = self.recipe.weights::<FaceNet>();
+        let seed = ChipSeed::new(seed ^ path_hash("chips of faces"), number);
+        let chip = manufacture(&self.network, weights, &variation, seed);
+        Ok(test.compared(&test.vectors(&chip, place.device)?))
+    }
+}

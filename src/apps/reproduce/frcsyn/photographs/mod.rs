@@ -1,0 +1,322 @@
+//! Photographs in place of drawn test people: does a verifier of real people learn from drawn ones?
+
+mod arms;
+mod claims;
+mod numbers;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+use crossburn_models::FaceNetConfig;
+use crossburn_training::data::{
+    DataSource, DataSplit, FacesConfig, Samples, faces, grey_squares, together,
+};
+use crossburn_training::{
+    Cleansed, Cleansing, Selection, Task, TrainingConfig, Verification, VerificationConfig,
+    best_threshold,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use self::arms::{Learns, PhotographsArm};
+use self::numbers::{Judged, SIGMA};
+use super::super::cells::{Cell, Cells};
+use super::super::{Experiment, Extent, Place, training_name};
+use super::learned::{Learned, learned};
+use super::{CHOSEN_ON, HELD_BACK};
+use crate::apps::study::{self, StudyObserver};
+use crate::report::{Claim, ReproductionColumn};
+
+/// Sides of the squares that photographs become: those of drawn faces.
+const SIDE: usize = 32;
+/// Pairs of one person, and as many of two, in each group of a fold at most.
+const PAIRS: usize = 500;
+/// Folds at most.
+const MOST_FOLDS: usize = 4;
+/// People of every group that each fold must have, so that they can be told apart.
+const LEAST_PEOPLE: usize = 2;
+/// How often a real person is learned from where a set is cleansed, beside once for a drawn one.
+const OVERSAMPLED: usize = 2;
+
+/// Does a verifier of real people learn from drawn ones, from real ones, or better from both?
+///
+/// # Source
+/// Melzi et al., "FRCSyn challenge at WACV 2024: face recognition challenge in the era of synthetic data" (arXiv 2311.10476). The sets of people here
+/// are small: intervals are over people.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PhotographsPaper {
+    source: DataSource,
+    /// Group → its people.
+    people: BTreeMap<String, usize>,
+    /// Folds of the people: those of each are judged by networks that learn from the others.
+    folds: usize,
+    drawn_people: usize,
+    drawn_images: usize,
+    network: FaceNetConfig,
+    /// Images that every training passes, about.
+    passes: usize,
+    batch: usize,
+    /// Chips of each fold.
+    chips: u64,
+}
+
+impl PhotographsPaper {
+    /// Whether the source has photographs of people, as far as its name tells.
+    pub(crate) fn takes(source: &DataSource) -> bool {
+        let text = source.to_string();
+        ["faces:", "npy:", "npz:"]
+            .iter()
+            .any(|kind| text.starts_with(kind))
+    }
+
+    /// The experiment on a source, of which the people are counted.
+    ///
+    /// # Errors
+    /// Samples that cannot be read or of which nobody knows who is on them, a group of too few people, or an extent that it does not have.
+    pub(crate) fn new(source: DataSource, extent: Extent) -> Result<Self> {
+        let (drawn_people, drawn_images, passes, chips) = match extent {
+            Extent::Quick => (48, 2, 200, 1),
+            Extent::Usual => (144, 8, 16_000, 4),
+            Extent::Full => bail!("this paper's experiment has one size: drop --full"),
+        };
+        let split = source.load(0, None, None)?;
+        let mut people: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for part in [&split.train, &split.test] {
+            let Some(origins) = &part.origins else {
+                bail!(
+                    "nobody knows who is on the images of {source}: name the column of people with group=COLUMN"
+                );
+            };
+            for (label, origin) in part.labels.iter().zip(&origins.samples) {
+                let group = part.class_name(usize::from(*label));
+                let name = origins.groups[origin.group as usize].clone();
+                people.entry(group).or_default().insert(name);
+            }
+        }
+        let people: BTreeMap<String, usize> = people
+            .into_iter()
+            .map(|(group, names)| (group, names.len()))
+            .collect();
+        let smallest = people.iter().min_by_key(|(_, count)| **count);
+        let (group, least) = smallest.map_or(("", 0), |(group, count)| (group.as_str(), *count));
+        let most = match extent {
+            Extent::Quick => LEAST_PEOPLE,
+            _ => MOST_FOLDS,
+        };
+        let folds = (least / LEAST_PEOPLE).min(most);
+        if folds < 2 {
+            bail!(
+                "group {group} of {source} has {least} people: two folds need {} in every group, so leave the group out or add people",
+                2 * LEAST_PEOPLE
+            );
+        }
+        Ok(Self {
+            source,
+            people,
+            folds,
+            drawn_people,
+            drawn_images,
+            network: FaceNetConfig::default(),
+            passes,
+            batch: 32,
+            chips,
+        })
+    }
+
+    /// The photographs of a fold, as squares: those of its people to judge by, and those of all others to learn from.
+    fn split(&self, fold: usize, seed: u64) -> Result<DataSplit> {
+        let joint = if self.source.to_string().contains('?') {
+            '&'
+        } else {
+            '?'
+        };
+        let folds = self.folds;
+        let text = format!(
+            "{}{joint}folds={folds}&fold={fold}&split_seed={seed}",
+            self.source
+        );
+        let split = text.parse::<DataSource>()?.load(seed, None, None)?;
+        Ok(DataSplit {
+            train: grey_squares(&split.train, SIDE)?,
+            test: grey_squares(&split.test, SIDE)?,
+        })
+    }
+
+    /// The network of an arm with its threshold and what cleansing has left out; `None` where it was stopped.
+    fn learned(
+        &self,
+        arm: &PhotographsArm,
+        (name, seed): (&str, u64),
+        real: &Samples,
+        place: &Place<'_>,
+        observer: &impl StudyObserver,
+    ) -> Result<Option<(Learned, f64, Cleansed)>> {
+        let set = FacesConfig {
+            balanced: true,
+            images: self.drawn_images,
+            ..FacesConfig::default()
+        };
+        let drawn = faces(seed, 0, self.drawn_people * self.drawn_images, &set);
+        let sets = match arm.learns {
+            Learns::Drawn => vec![&drawn],
+            Learns::Real => vec![real],
+            Learns::Both | Learns::Cleansed => vec![real, &drawn],
+        };
+        let all = Verification::learn(together(&sets)?, &arm.task, seed)?;
+        let held_back = (HELD_BACK * all.items() as f64).round() as usize;
+        let (mut learn, held_back) = all.hold_back(all.items() - held_back);
+        if held_back.pairs() == 0 {
+            bail!(
+                "no group of {} has five people to learn from, of whom some could be held back for the threshold: add people",
+                self.source
+            );
+        }
+        let train = |learn: &Verification| {
+            let training = TrainingConfig {
+                epochs: (self.passes / learn.items().max(1)).max(1),
+                batch: self.batch,
+                selection: Selection::Last,
+                ..TrainingConfig::default()
+            };
+            let of = (self.network, training);
+            learned((name, seed), of, (learn, &held_back), place, observer)
+        };
+        let (mut left_out, mut backward) = (Cleansed::default(), 0);
+        if arm.learns == Learns::Cleansed {
+            // The auxiliary network has seen nobody who is held back or judged.
+            let Some(auxiliary) = train(&learn)? else {
+                return Ok(None);
+            };
+            let names = people(real);
+            let network = &auxiliary.network;
+            let is_real = |name: &str| names.contains(name);
+            let is_drawn = |name: &str| !is_real(name);
+            (learn, left_out) =
+                learn.cleansed(network, &is_drawn, Cleansing::default(), place.device)?;
+            learn = learn.oversampled(OVERSAMPLED, &is_real)?;
+            backward = auxiliary.backward;
+        }
+        let Some(mut found) = train(&learn)? else {
+            return Ok(None);
+        };
+        found.backward += backward;
+        // Where real people are held back, they say from which score on real people are one.
+        let groups = match arm.learns {
+            Learns::Drawn => drawn.classes,
+            _ => real.classes,
+        };
+        let mut compared = held_back.compared(&held_back.vectors(&found.network, place.device)?);
+        compared.retain(|pair| pair.group < groups);
+        let Some(threshold) = best_threshold(&compared) else {
+            bail!(
+                "no group of {} has five people to learn from, of whom some could be held back for the threshold: add people",
+                self.source
+            );
+        };
+        Ok(Some((found, threshold, left_out)))
+    }
+}
+
+/// The names of the people who are on `samples`.
+fn people(samples: &Samples) -> BTreeSet<String> {
+    let origins = samples.origins.iter();
+    origins
+        .flat_map(|origins| {
+            let numbers = origins.samples.iter().map(|origin| origin.group as usize);
+            numbers.map(|number| origins.groups[number].clone())
+        })
+        .collect()
+}
+
+impl Experiment for PhotographsPaper {
+    const NAME: &'static str = "frcsyn";
+    type Arm = PhotographsArm;
+
+    fn config(&self) -> Result<Value> {
+        let mut experiment = study::json(self)?;
+        experiment["sigma"] = json!(SIGMA);
+        experiment["held_back"] = json!(HELD_BACK);
+        Ok(json!({ "experiment": experiment }))
+    }
+
+    fn data(&self) -> String {
+        let groups = self.people.iter();
+        let groups: Vec<String> = groups
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
+        format!(
+            "photographs of {} (people: {}) as grey squares of {SIDE} pixels, in {} folds that part people, each judged by networks that know the \
+             others; {} drawn people with {} images each",
+            self.source,
+            groups.join(", "),
+            self.folds,
+            self.drawn_people,
+            self.drawn_images
+        )
+    }
+
+    fn columns(&self) -> Vec<ReproductionColumn> {
+        numbers::columns()
+    }
+
+    fn arms(&self) -> Vec<PhotographsArm> {
+        arms::arms()
+    }
+
+    fn cell(
+        &self,
+        arm: &PhotographsArm,
+        seed: u64,
+        place: &Place<'_>,
+        observer: &impl StudyObserver,
+    ) -> Result<Option<Cell>> {
+        let name = training_name(arm, seed);
+        let seed = CHOSEN_ON + seed;
+        let (mut judged, mut backward) = (Judged::new(self.chips), 0);
+        let mut kept = None;
+        for fold in 0..self.folds {
+            let split = self.split(fold, seed)?;
+            let found = match (arm.learns, kept.take()) {
+                // It knows none of the photographs, whatever the fold.
+                (Learns::Drawn, Some(found)) => found,
+                _ => {
+                    let name = format!("{name}, fold {}", fold + 1);
+                    let of = (name.as_str(), seed);
+                    let Some(found) = self.learned(arm, of, &split.train, place, observer)? else {
+                        return Ok(None);
+                    };
+                    backward += found.0.backward;
+                    judged.left_out(found.2);
+                    found
+                }
+            };
+            let (learned, threshold, _) = &found;
+            let task = VerificationConfig {
+                threshold: Some(*threshold),
+                pairs: PAIRS,
+                ..arm.task.clone()
+            };
+            let test = Verification::judge(split.test, &task, seed)?;
+            let compared = test.compared(&test.vectors(&learned.network, place.device)?);
+            judged.add(&compared, *threshold, fold)?;
+            let told = observer.chips(&name, self.chips);
+            for number in 0..self.chips {
+                if place.is_stopped() {
+                    return Ok(None);
+                }
+                let compared = learned.on_chip(&test, SIGMA, (seed, number), place)?;
+                judged.add_chip(number, &compared, *threshold, fold);
+                told();
+            }
+            kept = Some(found);
+        }
+        Ok(Some(Cell {
+            backward,
+            numbers: judged.numbers(self.people.len(), seed)?,
+        }))
+    }
+
+    fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
+        claims::claims(cells)
+    }
+}
