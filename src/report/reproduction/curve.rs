@@ -121,6 +121,7 @@ impl ReproductionCurve {
                 self.lines.len(),
                 self.along
             ),
+            meaning: "Where bands overlap, these seeds do not tell the variants apart.".to_string(),
             x: Axis::covering(
                 &self.along,
                 self.at.iter().copied(),

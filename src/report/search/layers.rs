@@ -80,6 +80,8 @@ pub(super) fn picture(results: &SearchResults) -> Drawing {
             "Layers from input to output, with the rows and columns of their matrices. {all} arrays in all."
         ),
         description: format!("{} layers and the arrays that each takes.", results.layers.len()),
+        meaning: "The longest bars are what to shrink first. A bar with few used cells wastes its arrays: another array size may fit this layer better."
+            .to_string(),
         // Room for the words after the longest bar.
         x: Axis::covering("Arrays", [0.0, 2.0 * most], (0.0, f64::MAX), 1.0),
         rows: rows.collect(),

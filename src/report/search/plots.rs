@@ -278,6 +278,8 @@ fn fairness(results: &SearchResults) -> Option<Plot> {
             first.name,
             front.len()
         ),
+        meaning: "Good designs are in the upper left: right often, and equally often in every group. Among them, choose the smallest."
+            .to_string(),
         x: Axis::covering("unfairness", column(unfair), (0.0, f64::MAX), 0.0),
         y: Axis::covering(&first.heading(), column(0), (f64::MIN, f64::MAX), 0.0),
         layers,
