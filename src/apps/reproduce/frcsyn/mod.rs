@@ -22,7 +22,7 @@ use self::numbers::{CONDITIONS, SIGMAS};
 use super::cells::{Cell, Cells};
 use super::{Experiment, Extent, Place, training_name};
 use crate::apps::study::{self, StudyObserver};
-use crate::report::{Claim, ReproductionColumn};
+use crate::report::{Claim, ReproductionColumn, ReproductionCurve};
 
 /// The share of the people of a training set that it holds back for its threshold.
 const HELD_BACK: f64 = 0.2;
@@ -187,5 +187,9 @@ impl Experiment for FrcsynPaper {
 
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {
         claims::claims(cells)
+    }
+
+    fn curves(&self, cells: &Cells) -> Vec<ReproductionCurve> {
+        numbers::curves(cells, &self.arms())
     }
 }

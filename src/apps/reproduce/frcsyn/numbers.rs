@@ -7,7 +7,10 @@ use crossburn_training::{
     Bias, Compared, Verification, VerificationMetric, best_threshold, group_accuracies,
 };
 
-use crate::report::ReproductionColumn;
+use super::super::Arm;
+use super::super::cells::Cells;
+use super::arms::FrcsynArm;
+use crate::report::{ReproductionColumn, ReproductionCurve};
 
 /// The test sets: what some of their images have most of.
 pub(super) const CONDITIONS: [&str; 4] = ["usual", "age", "pose", "occlusion"];
@@ -80,6 +83,25 @@ pub(super) fn columns() -> Vec<ReproductionColumn> {
     let chips = chips.into_iter().map(higher);
     let drops = ends.into_iter().flatten().chain(groups).map(lower);
     first.chain(chips).chain(drops).collect()
+}
+
+/// TO on chips, and what frequent and rare groups lose, of the arms that are judged on chips.
+pub(super) fn curves(cells: &Cells, arms: &[FrcsynArm]) -> Vec<ReproductionCurve> {
+    let over_sigma = |title: &str, better, name: fn(f64) -> String| ReproductionCurve {
+        title: title.to_string(),
+        along: "σ, relative to the largest weight of a layer".to_string(),
+        metric: column(title.to_string(), better).metric,
+        at: SIGMAS.to_vec(),
+        lines: arms
+            .iter()
+            .filter_map(|arm| cells.line(arm.name(), SIGMAS.map(name)))
+            .collect(),
+    };
+    vec![
+        over_sigma("TO on chips", Better::Higher, to_on_chips),
+        over_sigma("Loss of frequent groups", Better::Lower, drop_of_frequent),
+        over_sigma("Loss of rare groups", Better::Lower, drop_of_rare),
+    ]
 }
 
 /// The accuracies of all groups.
