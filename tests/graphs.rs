@@ -213,7 +213,7 @@ fn outputs_of_one_chip_are_written() {
         ),
         (
             "--input holes.safetensors --output x.npy",
-            "value 2 of holes.safetensors is NaN, no finite number",
+            "value 2 of holes.safetensors is NaN, not a finite number",
         ),
         (
             "--input in.safetensors --output x.txt",

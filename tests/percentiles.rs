@@ -273,7 +273,7 @@ fn rare_percentiles_are_found_towards_the_worst_chip() {
         ),
         (
             "run --towards w --kpp 5 --race",
-            "which --race does not evaluate",
+            "and --race stops chips early",
         ),
         ("run --towards run", "crossburn.worst-case/"),
         ("run --towards nowhere", "nowhere"),

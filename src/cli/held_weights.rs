@@ -19,10 +19,10 @@ pub(super) enum HeldWeights {
     F16,
     /// 16-bit numbers, 8 bits of them significant
     Bf16,
-    /// 8 bits per number; 32 numbers share a scale. Blocks with at most as many bits stay
+    /// 8 bits per number; 32 numbers share a scale. Blocks with no more bits stay
     #[value(name = "q8_0")]
     Q8_0,
-    /// 4 bits per number; 32 numbers share a scale. Blocks with at most as many bits stay
+    /// 4 bits per number; 32 numbers share a scale. Blocks with no more bits stay
     #[value(name = "q4_0")]
     Q4_0,
 }

@@ -21,9 +21,9 @@ const VERB: &str = "rag index";
 
 /// Store documents in the arrays of a chip, or change what a store holds
 ///
-/// Documents are text (.txt), Markdown (.md), JSON lines (.jsonl), LaMP questions (NAME_questions.json: their profiles are read), and
-/// folders of these. Any other file is read as text if you name it. Each paragraph is a passage; long paragraphs are cut. A passage that
-/// repeats another one is stored once.
+/// Documents are text (.txt), Markdown (.md), JSON lines (.jsonl), profiles of LaMP questions (NAME_questions.json), and
+/// folders of these. Any other file is read as text if you name it. Each paragraph is a passage; long paragraphs are cut. A
+/// passage that repeats another one is stored once.
 ///
 /// If the store exists, passages are added to it. If it already holds passages of a file, the new ones replace them, and passages that
 /// are no longer in the file are erased. Ctrl-C keeps the vectors that are done; the same command continues from them.
