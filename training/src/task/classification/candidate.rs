@@ -294,6 +294,27 @@ mod tests {
     }
 
     #[test]
+    fn a_choice_by_validation_items_leaves_the_test() {
+        let device = Device::flex();
+        let trials = CandidateTrials::new(recipe(), 4, Fidelity::Weight, &device).unwrap();
+        let candidate = candidate(&trials);
+        let hardware = Hardware::preset("papers").unwrap();
+        let go_on = AtomicBool::new(false);
+        let shares_of = |trials: &CandidateTrials, items: f64| {
+            let found = trials
+                .measure(&candidate, &hardware, &go_on)
+                .unwrap()
+                .unwrap();
+            let mut right = found.chips.metric.iter().map(|share| share * items);
+            right.all(|right| (right - right.round()).abs() < 1e-9)
+        };
+        // 100 test items and 60 that are held back.
+        assert!(shares_of(&trials, 100.0) && !shares_of(&trials, 60.0));
+        let trials = trials.on_validation().unwrap();
+        assert!(shares_of(&trials, 60.0) && !shares_of(&trials, 100.0));
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused_before_training() {
         let device = Device::flex();
         let refused = |recipe, chips| {
