@@ -155,7 +155,7 @@ fn wide() -> BTreeMap<String, String> {
     let mut reproduction = example::reproduction();
     let column = |number| ReproductionColumn {
         name: format!("recall@{number}, σ = 0.05"),
-        metric: Metric::share("accuracy"),
+        metric: Metric::share("hits"),
     };
     reproduction.columns = (0..24).map(column).collect();
     for row in &mut reproduction.rows {
@@ -166,8 +166,7 @@ fn wide() -> BTreeMap<String, String> {
     for (number, row) in reproduction.rows.iter_mut().enumerate() {
         row.name.push_str(&number.to_string());
     }
-    reproduction.claims[0].what =
-        "points of accuracy that the second way gains over the first ".repeat(3);
+    reproduction.claims[0].what = "points that the second way gains over the first ".repeat(3);
     reproduction.reproduce = format!(
         "crossburn reproduce kpp --data csv:{}",
         "folder/".repeat(40)
