@@ -223,11 +223,11 @@ impl Npz {
     fn samples(&self, archive: &mut Archive, name: &str) -> Result<Array, TrainingError> {
         if is_streamed(archive.length(), self.stream) {
             let place = self.place(name);
-            let mapped = match archive.mapped(&format!("{name}{ENDING}"))? {
+            let stored = match archive.stored(&format!("{name}{ENDING}"))? {
                 None => Err(PACKED),
-                Some((file, range)) => Array::mapped(&place, file, range)?.ok_or(OUT_OF_ORDER),
+                Some((file, range)) => Array::stored(&place, file, range)?.ok_or(OUT_OF_ORDER),
             };
-            match mapped {
+            match stored {
                 Ok(array) => return Ok(array),
                 Err(why) if self.stream.is_some() => return Err(streamed::refused(place, why)),
                 Err(_) => {}

@@ -166,11 +166,12 @@ impl Streamed {
     /// Refuses samples of which one could no longer be read when it was needed.
     ///
     /// # Errors
-    /// Those of [`StreamedImages::check_read`].
+    /// Those of [`StreamedImages::check_read`] and [`Array::check_read`].
     pub(super) fn check_read(&self) -> Result<(), TrainingError> {
         self.parts.iter().try_for_each(|part| match &**part {
             Part::Images(images) => images.check_read(),
-            Part::Array { .. } | Part::Held(_) => Ok(()),
+            Part::Array { array, .. } => array.check_read(),
+            Part::Held(_) => Ok(()),
         })
     }
 
@@ -249,6 +250,12 @@ pub(super) mod testing {
             assert_eq!(loaded.normalization, streamed.normalization);
             assert_eq!(loaded.digest(), streamed.digest());
             assert_eq!(loaded.values.len(), streamed.values.len());
+            // Of those in files 1 GiB of 32-bit floats lies on a device at a time.
+            let most = (1 << 28) / streamed.sample_len();
+            assert_eq!(
+                [loaded, streamed].map(Samples::held_at_once),
+                [usize::MAX, most]
+            );
             let ((_, loaded_rest), (_, streamed_rest)) = (loaded.split_at(1), streamed.split_at(1));
             assert_eq!(loaded_rest.digest(), streamed_rest.digest());
             let (device, last) = (Device::flex(), loaded.len() - 1);

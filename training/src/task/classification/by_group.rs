@@ -100,7 +100,8 @@ impl Groups {
         let of_chips = over_cores(0..chips, &|chip| -> Result<Counts, TrainingError> {
             let network = fab.chip(ChipSeed::new(seed, chip))?;
             let mut counts = vec![vec![vec![0; self.labels]; self.labels]; self.names.len()];
-            for (batch, numbers) in items.numbered() {
+            for found in items.numbered() {
+                let (batch, numbers) = found?;
                 let logits = about_items(numbers, || network.forward(batch.inputs.clone()));
                 let [_, outputs] = logits.dims();
                 let rows = values(logits)?;
