@@ -235,7 +235,7 @@ fn a_training_on_samples_that_stay_in_their_files_is_the_same_to_the_byte() {
     let folder = folder.path();
     pictures(folder);
     mlp(folder, "r.toml", "[64, 8, 2]", "digits");
-    let settings = "--set training.epochs=3 --set training.batch=16 \
+    let settings = "--set training.epochs=10 --set training.batch=16 \
                     --set training.augmentation={crop_padding=1,flip=true} \
                     --set noise={kind='gaussian',sigma_rel_wmax=0.1}";
     for source in ["npy:x.npy?labels=y.npy&", "folder:set?"] {
@@ -318,6 +318,29 @@ fn bad_data_are_refused_before_any_training() {
         assert!(message.contains(part), "{source}: {message}");
         assert!(!folder.join("run").join("checkpoint").exists(), "{source}");
     }
+}
+
+#[test]
+fn signals_in_a_file_are_learned_by_a_network_of_signals() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let waves = DataSource::from_str("waveforms").unwrap();
+    let waves = waves.load(1, Some(1000), Some(100)).unwrap();
+    signals(folder, "x", &waves.train, &["sine", "triangle", "square"]);
+    signals(folder, "t", &waves.test, &["sine", "triangle", "square"]);
+    let source = "npy:x.npy?axes=nl&labels=x.csv&label=wave&test=t.npy&test_labels=t.csv";
+    let text = format!(
+        "seed = 1\n[model]\nkind = \"cnn1d\"\nclasses = 3\nbits = 6\n\
+         [data]\nsource = \"{source}\"\nvalidation = 100\n[training]\nepochs = 8\nbatch = 16\n\
+         [training.optimizer]\nkind = \"adam\"\nlearning_rate = 3e-3\n"
+    );
+    std::fs::write(folder.join("r.toml"), text).unwrap();
+    good(folder, "train r.toml --out run");
+    let document = results(&folder.join("run"));
+    assert_eq!(document["data"]["test"], 100);
+    // Chance is a third.
+    let clean = document["methods"][0]["clean"].as_f64().unwrap();
+    assert!(clean > 0.6, "{clean}");
 }
 
 #[test]

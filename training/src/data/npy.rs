@@ -12,7 +12,7 @@ use super::options::Options;
 use super::preparation::{self, Collection, Parts, Preparation};
 use super::reader::{Kind, Part, Reader};
 use super::stored_bytes::StoredBytes;
-use super::streamed::{self, OUT_OF_ORDER, is_streamed};
+use super::streamed::{self, OUT_OF_ORDER, Opened, is_streamed};
 use super::{Amount, DataSplit};
 use crate::TrainingError;
 
@@ -32,6 +32,7 @@ struct Npy {
     axes: Option<Axes>,
     /// Whether samples stay in their files; by their sizes where absent.
     stream: Option<bool>,
+    opened: Opened,
     labels: PathBuf,
     /// Samples and labels.
     test: Option<[PathBuf; 2]>,
@@ -114,6 +115,7 @@ impl Npy {
             preparation: Preparation::new(&options)?,
             axes: layout::axes(&options)?,
             stream: options.yes_or_no("stream")?,
+            opened: Opened::default(),
             labels,
             test,
             options,
@@ -146,6 +148,17 @@ impl Npy {
         };
         collection.check(&labels.display().to_string())
     }
+
+    /// Training and test samples.
+    fn read(&self) -> Result<DataSplit, TrainingError> {
+        let train = self.collection(&self.options.path, &self.labels)?;
+        let parts = match &self.test {
+            Some([samples, labels]) => Parts::Apart(train, self.collection(samples, labels)?),
+            None => Parts::Together(train),
+        };
+        self.preparation
+            .prepare(&self.options.path.display().to_string(), parts)
+    }
 }
 
 impl Reader for Npy {
@@ -174,13 +187,7 @@ impl Reader for Npy {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let train = self.collection(&self.options.path, &self.labels)?;
-        let parts = match &self.test {
-            Some([samples, labels]) => Parts::Apart(train, self.collection(samples, labels)?),
-            None => Parts::Together(train),
-        };
-        self.preparation
-            .prepare(&self.options.path.display().to_string(), parts)
+        self.opened.or_read(|| self.read())
     }
 }
 

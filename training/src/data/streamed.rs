@@ -1,13 +1,13 @@
 //! Samples that stay in their files.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use super::array::Array;
 use super::image_list::StreamedImages;
 use super::layout::channels_first;
-use super::{Sample, Values};
+use super::{DataSplit, Sample, Values};
 use crate::TrainingError;
 
 /// Sets of at least so many bytes are streamed where nothing else is asked for: those of a file of arrays, and those of the decoded
@@ -42,6 +42,33 @@ pub(super) fn refused(place: String, [what, remedy]: [&str; 2]) -> TrainingError
         format!("{what} cannot be streamed"),
         format!("{remedy}, or leave out stream=yes"),
     )
+}
+
+/// The parts of a set that stay in their files. A run asks for one part after the other, and to open a set looks at every sample.
+#[derive(Debug, Default)]
+pub(super) struct Opened(Mutex<Option<DataSplit>>);
+
+impl Opened {
+    /// What `read` gives, or what it gave before where all samples stay in their files.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(super) fn or_read(
+        &self,
+        read: impl FnOnce() -> Result<DataSplit, TrainingError>,
+    ) -> Result<DataSplit, TrainingError> {
+        // Nothing is read under the lock: the threads that read may come here for another run.
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(split) = kept().clone() {
+            return Ok(split);
+        }
+        let split = read()?;
+        let stays = |values: &Values| matches!(values, Values::Streamed(_));
+        if stays(&split.train.values) && stays(&split.test.values) {
+            *kept() = Some(split.clone());
+        }
+        Ok(split)
+    }
 }
 
 /// Samples in files, each of which is read when it is needed. A clone is cheap.
