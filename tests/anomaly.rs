@@ -112,6 +112,36 @@ fn an_autoencoder_is_trained_judged_attacked_mapped_and_reported() {
 }
 
 #[test]
+fn a_convolutional_autoencoder_goes_the_same_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let recipe = "seed = 2\n[task]\nkind = \"anomaly-detection\"\nanomalies = [1]\nloss = \"l1\"\n\
+                  [model]\nkind = \"conv-autoencoder\"\nwidth = 4\nbits = 6\n\
+                  [data]\nsource = \"digits\"\ntrain = 200\nvalidation = 40\ntest = 60\n\
+                  [training]\nepochs = 3\nbatch = 20\n\
+                  [noise]\nkind = \"gaussian\"\nsigma_rel_wmax = 0.05\n";
+    std::fs::write(folder.join("conv.toml"), recipe).unwrap();
+    let trained = document(&good(folder, "train conv.toml --out run --json"));
+    let error = |epoch: usize| {
+        trained["methods"][0]["curve"][epoch]["validation"]
+            .as_f64()
+            .unwrap()
+    };
+    assert!(error(2) < error(0), "{trained}");
+    let number = |document: &Value, key: &str| document[key].as_f64().unwrap();
+    let search = "worst-case run --bound 0.05 --budget 6 --random-chips 2 --json --out worst";
+    let found = document(&good(folder, search));
+    assert!(number(&found, "worst") <= number(&found, "clean"));
+    let programmed = "evaluate run --hardware papers --chips 2 --json --out programmed";
+    let programmed = document(&good(folder, programmed));
+    let method = &programmed["methods"][0];
+    assert!(number(&method["hardware"]["cost"], "energy") > 0.0);
+    let chips = method["population"]["values"].as_array().unwrap();
+    let mut areas = chips.iter().map(|chip| chip.as_f64().unwrap());
+    assert!(chips.len() == 2 && areas.all(|area| (0.0..=1.0).contains(&area)));
+}
+
+#[test]
 fn a_task_that_does_not_fit_is_refused_before_any_work() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

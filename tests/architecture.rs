@@ -114,9 +114,10 @@ fn jobs_know_no_command_line() {
 }
 
 /// Words that belong to one task, by which nothing is named that serves all of them.
-const OF_ONE_TASK: [&str; 6] = [
+const OF_ONE_TASK: [&str; 7] = [
     "image",
     "accurac",
+    "classes",
     "classif",
     "cross_entropy",
     "crossentropy",

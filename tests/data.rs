@@ -209,6 +209,140 @@ fn other_data_are_shown_as_the_network_has_learned_them() {
     }
 }
 
+/// Writes 300 pictures of two classes, bright above or below, as an array with labels, and as files of a folder for each class.
+fn pictures(folder: &Path) {
+    let (mut all, mut labels) = (Vec::new(), Vec::new());
+    for i in 0..300usize {
+        let (label, noise) = (i * 7 / 3 % 2, |pixel: usize| {
+            (i * 31 + pixel * pixel * 17) % 120
+        });
+        let pixel = |pixel: usize| (noise(pixel) + 100 * usize::from(pixel / 32 == label)) as u8;
+        let pixels: Vec<u8> = (0..64).map(pixel).collect();
+        let class = folder.join(format!("set/{label}"));
+        std::fs::create_dir_all(&class).unwrap();
+        let file = [b"P5\n8 8\n255\n", &pixels[..]].concat();
+        std::fs::write(class.join(format!("{i}.pgm")), file).unwrap();
+        all.extend(pixels);
+        labels.push(label as u8);
+    }
+    write_npy(&folder.join("x.npy"), "|u1", &[300, 8, 8], &all);
+    write_npy(&folder.join("y.npy"), "|u1", &[300], &labels);
+}
+
+#[test]
+fn a_training_on_samples_that_stay_in_their_files_is_the_same_to_the_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    pictures(folder);
+    mlp(folder, "r.toml", "[64, 8, 2]", "digits");
+    let settings = "--set training.epochs=10 --set training.batch=16 \
+                    --set training.augmentation={crop_padding=1,flip=true} \
+                    --set noise={kind='gaussian',sigma_rel_wmax=0.1}";
+    for source in ["npy:x.npy?labels=y.npy&", "folder:set?"] {
+        let of = |stream: &str| {
+            let data = format!("{source}stream={stream}");
+            good(
+                folder,
+                &format!("train r.toml --data {data} {settings} --out {stream}"),
+            );
+            let chips = format!("evaluate {stream} --sigma 0.2 --chips 5 --out {stream}-chips");
+            good(folder, &chips);
+            let weights = folder.join(stream).join("checkpoint/model.safetensors");
+            let methods = [stream.to_string(), format!("{stream}-chips")]
+                .map(|run| results(&folder.join(run))["methods"].clone());
+            (std::fs::read(weights).unwrap(), methods)
+        };
+        let (held, streamed) = (of("no"), of("yes"));
+        assert!(held.0 == streamed.0, "{source}: other weights");
+        assert_eq!(held.1, streamed.1, "{source}");
+        let clean = held.1[1][0]["clean"].as_f64().unwrap();
+        assert!(clean > 0.6, "{source}: {clean}");
+    }
+}
+
+/// What is wrong with data is one line with its remedy, before any training.
+#[test]
+fn bad_data_are_refused_before_any_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    pictures(folder);
+    let labels = |name: &str, label: u8| {
+        let mut labels = [0, 1].repeat(150);
+        labels[9] = label;
+        write_npy(&folder.join(name), "|u1", &[300], &labels);
+    };
+    labels("gap.npy", 5);
+    write_npy(&folder.join("objects.npy"), "|O", &[300], &[0; 2400]);
+    write_npy(&folder.join("short.npy"), "|u1", &[300, 8, 8], &[0; 100]);
+    std::fs::write(folder.join("t.csv"), "a,label\n1,x\ntwo,y\n").unwrap();
+    std::fs::write(folder.join("hole.csv"), "a,label\n1,x\n,y\n").unwrap();
+    std::fs::create_dir_all(folder.join("empty/cat")).unwrap();
+    std::fs::create_dir_all(folder.join("none")).unwrap();
+    mlp(folder, "r.toml", "[64, 8, 2]", "digits");
+    for (source, part) in [
+        (
+            "npy:x.npy?labels=gap.npy",
+            "gap.npy: no sample has label 2, but there are labels up to 5; number the classes",
+        ),
+        (
+            "npy:x.npy?labels=objects.npy",
+            "objects.npy: it holds pickled Python objects (dtype object); convert it",
+        ),
+        (
+            "npy:short.npy?labels=y.npy",
+            "short.npy: this is a damaged NumPy array: shape [300, 8, 8] needs 19200 bytes, it holds 100; save it again",
+        ),
+        (
+            "csv:t.csv",
+            "t.csv, line 3, column a: `two` is not a number; correct it",
+        ),
+        (
+            "csv:hole.csv",
+            "hole.csv, line 3, column a: the value is missing; ",
+        ),
+        (
+            "folder:empty",
+            "cat: this folder has no PNG, JPEG, PGM or PPM image; add images",
+        ),
+        (
+            "folder:none",
+            "none: it holds no folder of images; make one folder for each class",
+        ),
+        (
+            "npy:x.npy?lables=y.npy",
+            "there is no option lables: use labels",
+        ),
+    ] {
+        let train = format!("train r.toml --data {source} --out run");
+        let message = bad(folder, &train);
+        assert!(message.contains(part), "{source}: {message}");
+        assert!(!folder.join("run").join("checkpoint").exists(), "{source}");
+    }
+}
+
+#[test]
+fn signals_in_a_file_are_learned_by_a_network_of_signals() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let waves = DataSource::from_str("waveforms").unwrap();
+    let waves = waves.load(1, Some(1000), Some(100)).unwrap();
+    signals(folder, "x", &waves.train, &["sine", "triangle", "square"]);
+    signals(folder, "t", &waves.test, &["sine", "triangle", "square"]);
+    let source = "npy:x.npy?axes=nl&labels=x.csv&label=wave&test=t.npy&test_labels=t.csv";
+    let text = format!(
+        "seed = 1\n[model]\nkind = \"cnn1d\"\nclasses = 3\nbits = 6\n\
+         [data]\nsource = \"{source}\"\nvalidation = 100\n[training]\nepochs = 12\nbatch = 16\n\
+         [training.optimizer]\nkind = \"adam\"\nlearning_rate = 3e-3\n"
+    );
+    std::fs::write(folder.join("r.toml"), text).unwrap();
+    good(folder, "train r.toml --out run");
+    let document = results(&folder.join("run"));
+    assert_eq!(document["data"]["test"], 100);
+    // Chance is a third, and 0.05 the deviation of 100 draws.
+    let clean = document["methods"][0]["clean"].as_f64().unwrap();
+    assert!(clean > 0.5, "{clean}");
+}
+
 #[test]
 fn what_the_training_had_is_no_bound_for_other_data() {
     let folder = tempfile::tempdir().unwrap();

@@ -87,7 +87,7 @@ pub use hugging_face::{
 };
 pub use language_model::LanguageModel;
 pub use manifest::{FORMAT, Manifest};
-pub use mapped_file::{MappedFile, mapped_file};
+pub use mapped_file::MappedFile;
 pub use onnx_file::OnnxFile;
 pub use resume::{has_resume, load_resume, read_progress, save_resume};
 pub use shipped::{write_shipped_detector, write_shipped_model};

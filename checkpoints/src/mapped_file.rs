@@ -1,4 +1,4 @@
-//! Files as memory: weights and samples are read where they lie, and only those that are asked for.
+//! Files as memory: weights are read where they lie, and only those that are asked for.
 
 use std::io;
 use std::ops::Deref;
@@ -29,9 +29,9 @@ impl AsRef<[u8]> for MappedFile {
 ///
 /// # Errors
 /// Those of the operating system.
-pub fn mapped_file(path: &Path) -> io::Result<MappedFile> {
+pub(crate) fn mapped_file(path: &Path) -> io::Result<MappedFile> {
     let file = std::fs::File::open(path)?;
-    // SAFETY: the map is read only, and this process writes no file of weights or samples that it has open: what it writes it puts in place as
+    // SAFETY: the map is read only, and this process writes no file of weights that it has open: what it writes it puts in place as
     // a new file. Another process that cuts the file while it is mapped ends this one with a signal. One that writes into it changes bytes
     // under a shared slice, which Rust does not allow and no program that maps its files can keep others from. What was checked when the
     // file was opened, shapes and places, is held apart from the map, so that no changed byte makes this process read elsewhere; numbers may be

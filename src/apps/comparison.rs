@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossburn_noise::Metric;
-use crossburn_training::{Batches, Details, Learn};
+use crossburn_training::{Batches, Details, Learn, TrainingError};
 use serde_json::Value;
 
 use super::study::{self, Clock};
@@ -13,13 +13,22 @@ use crate::report::{DataSummary, Document, Figures, MethodResults, Results, RunC
 pub(super) const BATCH: usize = 16;
 
 /// Lets `batches` pass through `network` until `stop`: what was measured then is incomplete.
-pub(super) fn pass<N, T: Learn<N>>(network: &N, batches: &Batches<T>, stop: &AtomicBool) {
+///
+/// # Errors
+/// Those of [`Task::batch`](crossburn_training::Task::batch).
+pub(super) fn pass<N, T: Learn<N>>(
+    network: &N,
+    batches: &Batches<T>,
+    stop: &AtomicBool,
+) -> Result<(), TrainingError> {
     for batch in batches.iter() {
         if stop.load(Ordering::SeqCst) {
-            return;
+            break;
         }
-        batches.task().forward(network, batch);
+        let batch = batch?;
+        batches.task().forward(network, &batch);
     }
+    Ok(())
 }
 
 /// A network before and after.

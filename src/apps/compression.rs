@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
@@ -182,11 +183,17 @@ impl CompressionJob<'_> {
             Rounding::Nearest => None,
             Rounding::Gptq { .. } => Some(Batches::new(training, BATCH, self.device)?),
         };
+        let unread = OnceLock::new();
         let rounded = post.quantized(network, plan.clone(), |network| {
-            if let Some(batches) = &batches {
-                pass(network, batches, self.stop);
+            if let Some(batches) = &batches
+                && let Err(error) = pass(network, batches, self.stop)
+            {
+                unread.get_or_init(|| error);
             }
         });
+        if let Some(error) = unread.into_inner() {
+            return Err(error.into());
+        }
         // Without all of its data the rounding may refuse, or be another one.
         match self.stopped() {
             true => Ok(None),

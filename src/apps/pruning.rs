@@ -153,9 +153,12 @@ impl PruningJob<'_> {
     ) -> Result<BTreeMap<String, Vec<f64>>> {
         let batches = Batches::new(training, BATCH, self.device)?;
         let matrices = last_matrices(decoder.config());
-        Ok(input_squares(decoder, &matrices, |decoder| {
-            pass(decoder, &batches, self.stop);
-        }))
+        let mut passed = Ok(());
+        let squares = input_squares(decoder, &matrices, |decoder| {
+            passed = pass(decoder, &batches, self.stop);
+        });
+        passed?;
+        Ok(squares)
     }
 }
 

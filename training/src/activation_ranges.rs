@@ -49,9 +49,9 @@ pub fn set_activation_ranges<N: Network, T: Learn<N>>(
             .collect())
     };
     let mut mean = ranges(&view)?;
-    if let Some(first) = batches.iter().next() {
+    if let Some(first) = batches.iter().next().transpose()? {
         for _ in 0..mean.len() {
-            let found = largest(first)?;
+            let found = largest(&first)?;
             let far = |(new, old): (&f64, &f64)| (new - old).abs() > 1e-4 * new.abs();
             let moves = found.iter().zip(&mean).any(far);
             set(&view, &found);
@@ -66,7 +66,8 @@ pub fn set_activation_ranges<N: Network, T: Learn<N>>(
     }
     let mut passed = 0;
     for batch in batches.iter() {
-        let found = largest(batch)?;
+        let batch = batch?;
+        let found = largest(&batch)?;
         passed += batch.items();
         let share = batch.items() as f64 / passed as f64;
         for (mean, found) in mean.iter_mut().zip(found) {

@@ -164,11 +164,12 @@ pub fn mean_loss<N: Network, T: Learn<N>>(
     let task = batches.task();
     let (mut sum, mut weight, mut seen) = (0.0, 0, 0);
     for batch in batches.iter() {
-        let output = task.forward(network, batch);
+        let batch = batch?;
+        let output = task.forward(network, &batch);
         let mut tally = [T::Tally::default()];
-        let judged = task.judge(output.clone(), batch, &mut tally);
+        let judged = task.judge(output.clone(), &batch, &mut tally);
         judged.map_err(|error| error.at_item(seen))?;
-        let loss: f32 = task.loss(output, batch).into_scalar();
+        let loss: f32 = task.loss(output, &batch).into_scalar();
         sum += f64::from(loss) * batch.weight() as f64;
         weight += batch.weight();
         seen += batch.items();

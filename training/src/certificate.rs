@@ -82,9 +82,13 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
     pub fn certify(&self, bounds: &DeviationBounds) -> Result<Certificate, TrainingError> {
         T::require_counts("a certificate", &self.metric())?;
         let task = self.task();
-        let right = self.parts(|batches| {
-            let hits = |batch: &&T::Batch| task.hits(task.forward(self.programmed(), batch), batch);
-            batches.iter().map(hits).sum::<Result<u64, _>>()
+        let right = self.parts(|numbers| {
+            let mut hits = 0;
+            for batch in self.part(numbers) {
+                let batch = batch?;
+                hits += task.hits(task.forward(self.programmed(), &batch), &batch)?;
+            }
+            Ok(hits)
         })?;
         Ok(Certificate {
             right: right.into_iter().sum::<u64>() as usize,
@@ -95,10 +99,11 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
     /// The margins of all items, in order.
     fn margins(&self, bounds: &DeviationBounds) -> Result<Vec<f64>, TrainingError> {
         let enclosed = enclose_weights(self.programmed(), bounds)?;
-        let parts = self.parts(|batches| {
+        let parts = self.parts(|numbers| {
             let mut margins = Vec::new();
-            for batch in batches {
-                let found = self.task().certify(&enclosed, batch);
+            for batch in self.part(numbers) {
+                let batch = batch?;
+                let found = self.task().certify(&enclosed, &batch);
                 margins.extend(found.ok_or(TrainingError::NoEnclosure)?);
             }
             Ok(margins)

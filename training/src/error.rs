@@ -103,15 +103,17 @@ pub enum TrainingError {
         /// How many there are.
         available: usize,
     },
-    /// Samples with labels that the network has no output for.
+    /// Items that the network has too few outputs for.
     #[error(
-        "the network has {outputs} outputs, the data has {classes} classes: use a network with {classes} outputs or more, or other data"
+        "the network has {outputs} outputs, the data has {needed} {what}: use a network with {needed} outputs or more, or other data"
     )]
-    Classes {
+    Outputs {
         /// Outputs of the network.
         outputs: usize,
-        /// Classes of the samples.
-        classes: usize,
+        /// Outputs that the items need.
+        needed: usize,
+        /// What each of these is for, in the plural.
+        what: &'static str,
     },
     /// A network of another kind than the task takes.
     #[error(

@@ -1,147 +1,21 @@
 //! The metric of a network, and of a population of its chips.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::Device;
 use crossburn_hardware::deploy::{Fab, Fidelity, Hardware, MappedNetwork, VariationFab};
 use crossburn_hardware::layer::{about_items, stack};
 use crossburn_hardware::{WeightPlan, manufacture, programmed};
 use crossburn_models::Network;
 use crossburn_noise::{
     ChipDraws, ChipSeed, Direction, Granularity, Metric, Race, RaceObserver, RaceResult, RareChip,
-    RareObserver, RareResult, SubsetSimulation, Variation, draw_population, over_cores, race_order,
+    RareObserver, RareResult, SubsetSimulation, Variation, draw_population, over_cores,
 };
 
-use crate::TrainingError;
-use crate::task::{
-    Batch, Chart, Confusion, Figures, Learn, Pictures, Task, items_in_words, overlap,
-};
-
-/// The items of a task on a device, in batches. Uploaded once, shared by every chip.
-#[derive(Clone, Debug)]
-pub struct Batches<T: Task> {
-    task: T,
-    batches: Vec<T::Batch>,
-    /// The numbers of every batch's items in the task.
-    numbers: Vec<Vec<u64>>,
-}
-
-impl<T: Task> Batches<T> {
-    /// All items of `task`, `batch` at a time, or fewer if the task has [a limit](Task::most_at_once).
-    ///
-    /// # Errors
-    /// Those of [`Task::batch`].
-    pub fn new(task: &T, batch: usize, device: &Device) -> Result<Self, TrainingError> {
-        let items: Vec<usize> = (0..task.items()).collect();
-        let batch = batch.min(task.most_at_once()).max(1);
-        Self::gather(task, items.chunks(batch), device)
-    }
-
-    /// All items of `task` in the order of `race`, at most `batch` at a time, so that every round ends with a batch.
-    ///
-    /// # Errors
-    /// [`TrainingError::RaceItems`] where the race is about another number of items; those of [`Task::batch`].
-    pub fn for_race(
-        task: &T,
-        race: &Race,
-        batch: usize,
-        device: &Device,
-    ) -> Result<Self, TrainingError> {
-        require_items(race, task.items())?;
-        let order = race_order(race.config().seed, task.items());
-        let batch = batch.min(task.most_at_once()).max(1);
-        let starts = std::iter::once(&0).chain(race.rounds());
-        let rounds = starts.zip(race.rounds());
-        let chunks = rounds.flat_map(|(&start, &end)| order[start..end].chunks(batch));
-        Self::gather(task, chunks, device)
-    }
-
-    fn gather<'a>(
-        task: &T,
-        chunks: impl Iterator<Item = &'a [usize]>,
-        device: &Device,
-    ) -> Result<Self, TrainingError> {
-        let (mut batches, mut numbers) = (Vec::new(), Vec::new());
-        for chunk in chunks {
-            batches.push(task.batch(chunk, device)?);
-            numbers.push(chunk.iter().map(|&i| i as u64).collect());
-        }
-        Ok(Self {
-            task: task.clone(),
-            batches,
-            numbers,
-        })
-    }
-
-    /// The task.
-    pub fn task(&self) -> &T {
-        &self.task
-    }
-
-    /// What networks are judged by on these items.
-    pub fn metric(&self) -> Metric {
-        self.task.metric()
-    }
-
-    /// Number of items.
-    pub fn items(&self) -> usize {
-        self.task.items()
-    }
-
-    /// Refuses a network whose outputs do not fit these items. One item passes through the network.
-    ///
-    /// # Errors
-    /// Those of [`Learn::fits`].
-    pub fn check_outputs<N>(&self, network: &N) -> Result<(), TrainingError>
-    where
-        T: Learn<N>,
-    {
-        match self.range(0..1).next() {
-            Some((batch, numbers)) => {
-                let output = about_items(numbers, || self.task.forward(network, &batch));
-                self.task.fits(&output, &batch)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The items at the positions `range` and their numbers in the task, in batches. A batch that lies only partly in the
-    /// range is cut.
-    fn range(&self, range: Range<usize>) -> impl Iterator<Item = (T::Batch, &[u64])> {
-        let mut start = 0;
-        let batches = self.batches.iter().zip(&self.numbers);
-        batches.filter_map(move |(batch, numbers)| {
-            let part = overlap(start, numbers.len(), &range);
-            start += numbers.len();
-            let part = part?;
-            let batch = match part.len() == numbers.len() {
-                true => batch.clone(),
-                false => batch.cut(part.clone()),
-            };
-            Some((batch, &numbers[part]))
-        })
-    }
-
-    /// The item with this number in the task.
-    fn item(&self, number: usize) -> Option<T::Batch> {
-        self.numbered().find_map(|(batch, numbers)| {
-            let place = numbers.iter().position(|n| *n == number as u64)?;
-            Some(batch.cut(place..place + 1))
-        })
-    }
-
-    /// The batches in order, with the numbers of their items in the task.
-    pub(crate) fn numbered(&self) -> impl Iterator<Item = (&T::Batch, &[u64])> {
-        let numbers = self.numbers.iter().map(Vec::as_slice);
-        self.batches.iter().zip(numbers)
-    }
-
-    /// The batches in order.
-    pub fn iter(&self) -> impl Iterator<Item = &T::Batch> {
-        self.batches.iter()
-    }
-}
+use crate::batches::require_items;
+use crate::task::{Batch, Chart, Confusion, Figures, Learn, Pictures, Task, items_in_words};
+use crate::{Batches, TrainingError};
 
 /// The metric of `network` on the items of `batches`.
 ///
@@ -150,12 +24,12 @@ impl<T: Task> Batches<T> {
 /// would skip it, so that the rest of the outputs would turn into a metric. [`TrainingError::Device`] when the device cannot
 /// give the result back, those of [`Learn::fits`] where the network does not fit, and [`TrainingError::Undefined`].
 pub fn evaluate<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<f64, TrainingError> {
-    batches.task.value(&tally(network, batches)?)
+    batches.task().value(&tally(network, batches)?)
 }
 
 /// The tally of the outputs of `network` for all items of `batches`.
 fn tally<N, T: Learn<N>>(network: &N, batches: &Batches<T>) -> Result<T::Tally, TrainingError> {
-    let task = &batches.task;
+    let task = batches.task();
     let mut tally = [T::Tally::default()];
     judged(network, batches, |output, batch, numbers| {
         task.judge(output, batch, &mut tally)?;
@@ -172,14 +46,15 @@ fn judged<N, T: Learn<N>>(
     mut judge: impl FnMut(T::Output, &T::Batch, &[u64]) -> Result<(), TrainingError>,
 ) -> Result<(), TrainingError> {
     let mut seen = 0;
-    for (batch, numbers) in batches.batches.iter().zip(&batches.numbers) {
-        let output = about_items(numbers, || batches.task.forward(network, batch));
+    for found in batches.numbered() {
+        let (batch, numbers) = found?;
+        let output = about_items(numbers, || batches.task().forward(network, &batch));
         let place = items_in_words(seen, numbers.len());
         let explained = |error: TrainingError| {
             let error = error.at_item(seen);
-            batches.task.explained(network, &place, error)
+            batches.task().explained(network, &place, error)
         };
-        judge(output, batch, numbers).map_err(explained)?;
+        judge(output, &batch, numbers).map_err(explained)?;
         seen += numbers.len();
     }
     Ok(())
@@ -192,27 +67,18 @@ fn hits<N, T: Learn<N>>(
     range: Range<usize>,
 ) -> Result<u64, TrainingError> {
     let (mut hits, mut seen) = (0, range.start);
-    for (batch, numbers) in batches.range(range) {
-        let output = about_items(numbers, || batches.task.forward(network, &batch));
-        let found = batches.task.hits(output, &batch);
+    for found in batches.range(range) {
+        let (batch, numbers) = found?;
+        let output = about_items(numbers, || batches.task().forward(network, &batch));
+        let found = batches.task().hits(output, &batch);
         let place = items_in_words(seen, numbers.len());
         hits += found.map_err(|error| {
             let error = error.at_item(seen);
-            batches.task.explained(network, &place, error)
+            batches.task().explained(network, &place, error)
         })?;
         seen += numbers.len();
     }
     Ok(hits)
-}
-
-/// Refuses a race about another number of items.
-fn require_items(race: &Race, items: usize) -> Result<(), TrainingError> {
-    let raced = race.config().items;
-    if raced == items {
-        Ok(())
-    } else {
-        Err(TrainingError::RaceItems { raced, items })
-    }
 }
 
 /// What is found about a network without variation.
@@ -275,7 +141,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     /// # Errors
     /// See [`evaluate`].
     pub fn clean_in_detail(&self) -> Result<Details, TrainingError> {
-        let task = &self.batches.task;
+        let task = self.batches.task();
         let (mut tally, mut confusion) = ([T::Tally::default()], Confusion::default());
         let network = self.quantized();
         judged(&network, &self.batches, |output, batch, numbers| {
@@ -305,7 +171,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     ) -> Result<Vec<Chart>, TrainingError> {
         let tally = tally(&fab.chip(chip)?, &self.batches);
         let tally = tally.map_err(|error| error.of_chip(chip.index()))?;
-        Ok(self.batches.task.charts(&tally))
+        Ok(self.batches.task().charts(&tally))
     }
 
     /// Items that one chip decides otherwise than the network without variation, of a task that offers them ([`Task::FLIPS`]).
@@ -323,7 +189,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         let quiet = tally(&self.quantized(), &self.batches)?;
         let varied = tally(&fab.chip(chip)?, &self.batches);
         let varied = varied.map_err(|error| error.of_chip(chip.index()))?;
-        Ok(self.batches.task.flips(&quiet, &varied))
+        Ok(self.batches.task().flips(&quiet, &varied))
     }
 
     /// Chips whose weights deviate by `variation`.
@@ -339,16 +205,24 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     /// items of `calibration`. Those of converters need a pass through the arrays, which is skipped for weight fidelity.
     ///
     /// # Errors
-    /// [`TrainingError::Hardware`].
+    /// [`TrainingError::Hardware`], and those of [`Task::batch`].
     pub fn mapped(
         &self,
         hardware: &Hardware,
         fidelity: Fidelity,
         calibration: &Batches<T>,
     ) -> Result<MappedNetwork<N>, TrainingError> {
+        let unread = OnceLock::new();
         let run = |network: &N| {
             for batch in calibration.iter() {
-                calibration.task.forward(network, batch);
+                match batch {
+                    Ok(batch) => {
+                        calibration.task().forward(network, &batch);
+                    }
+                    Err(error) => {
+                        unread.get_or_init(|| error);
+                    }
+                }
             }
         };
         let items = calibration.items();
@@ -358,9 +232,14 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
             Fidelity::Weight => Ok(mapped),
             Fidelity::Array => mapped.calibrated(run),
         });
+        if let Some(error) = unread.into_inner() {
+            return Err(error);
+        }
         mapped.map_err(|error| {
             let place = "an item that ranges are set on";
-            (calibration.task).explained(&self.network, place, error.into())
+            calibration
+                .task()
+                .explained(&self.network, place, error.into())
         })
     }
 
@@ -419,10 +298,11 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     /// The metric of each of `chips`, which compute side by side.
     fn stacked(&self, chips: &[N]) -> Result<Vec<f64>, TrainingError> {
         let all = stack(chips)?;
-        let task = &self.batches.task;
+        let task = self.batches.task();
         let (mut tallies, mut seen) = (vec![T::Tally::default(); chips.len()], 0);
         for batch in self.batches.iter() {
-            let judged = task.judge(task.forward(&all, batch), batch, &mut tallies);
+            let batch = batch?;
+            let judged = task.judge(task.forward(&all, &batch), &batch, &mut tallies);
             judged.map_err(|error| error.at_item(seen))?;
             seen += batch.items();
         }
@@ -515,7 +395,7 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
 
     /// The task.
     pub fn task(&self) -> &T {
-        &self.batches.task
+        self.batches.task()
     }
 
     fn quantized(&self) -> N {
@@ -534,7 +414,7 @@ mod tests {
     use crate::testing::classes;
     use burn::module::Module;
     use burn::nn::{Linear, LinearConfig};
-    use burn::tensor::Tensor;
+    use burn::tensor::{Device, Tensor};
     use crossburn_hardware::layer::linear;
     use crossburn_models::{Classifier, Mlp, MlpConfig, initialize};
     use crossburn_noise::{Distribution, Population, RaceConfig, RareChip, RareConfig};
@@ -645,7 +525,7 @@ mod tests {
         );
         let ordered = Batches::for_race(&classes(&set), &race, 128, &device).unwrap();
         // Rounds of 400, 500, 625, 781 and 900 images.
-        let sizes: Vec<usize> = ordered.iter().map(Batch::items).collect();
+        let sizes: Vec<usize> = ordered.iter().map(|batch| batch.unwrap().items()).collect();
         assert_eq!(sizes, [128, 128, 128, 16, 100, 125, 128, 28, 119]);
         let raced = Evaluation::new(&network, None, ordered);
         let (fab, stop) = (whole.varied(&variation), AtomicBool::new(false));

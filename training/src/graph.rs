@@ -49,11 +49,11 @@ impl Graph {
         Ok(result.map_err(|cause| CheckpointError::Onnx { path, cause })?)
     }
 
-    /// Refuses samples of another shape, or of more classes than it has outputs. A few pass through the network.
+    /// Its outputs for each of `samples`, of which a few pass through the network.
     ///
     /// # Errors
-    /// [`ModelError`] with both, and a node that cannot compute with such samples.
-    pub(crate) fn check(&self, samples: &Samples) -> Result<(), TrainingError> {
+    /// [`ModelError`] for samples of another shape, and a node that cannot compute with such samples.
+    pub(crate) fn outputs(&self, samples: &Samples) -> Result<usize, TrainingError> {
         let [channels, height, width] = samples.shape;
         let input = self.network.input();
         let Some(item) = input.item(samples.shape) else {
@@ -67,16 +67,7 @@ impl Graph {
             .into());
         };
         let outputs = self.named(self.network.check_items(&item))?;
-        let outputs = outputs.iter().product();
-        match samples.classes > outputs {
-            true => Err(ModelError::Classes {
-                model: "onnx",
-                outputs,
-                classes: samples.classes,
-            }
-            .into()),
-            false => Ok(()),
-        }
+        Ok(outputs.iter().product())
     }
 
     /// Writes the graph into the folder of a checkpoint, which then does without the file that it is from.

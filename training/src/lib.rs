@@ -52,6 +52,7 @@
 
 mod activation_ranges;
 mod batch_norm_refresh;
+mod batches;
 mod bit_widths;
 mod certificate;
 pub mod data;
@@ -84,13 +85,14 @@ mod weights;
 mod worst_case;
 
 pub use activation_ranges::set_activation_ranges;
+pub use batches::Batches;
 pub use bit_widths::{
     LEAST_AT_ENDS, LayerWidths, WidthBudget, WidthOption, bit_sensitivities, choose_widths,
     chosen_widths, mean_loss,
 };
 pub use certificate::{Certificate, LayerCertificate};
 pub use error::TrainingError;
-pub use evaluation::{Batches, Details, Evaluation, evaluate};
+pub use evaluation::{Details, Evaluation, evaluate};
 pub use graph::GRAPH_FILE;
 pub use hardware_aware::{AcceleratorChoice, HardwareAware};
 pub use method::{ATrice, Awp, AwpNorm, Distillation, Method, Orthogonality, Trice, Trisection};

@@ -228,9 +228,10 @@ mod tests {
         let refused = sensitivities(&fewer, &classes(&lines(2)), &Device::flex(), 4).unwrap_err();
         assert!(matches!(
             refused,
-            TrainingError::Classes {
+            TrainingError::Outputs {
                 outputs: 3,
-                classes: 4
+                needed: 4,
+                ..
             }
         ));
     }

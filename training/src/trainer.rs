@@ -622,13 +622,14 @@ impl<'a, N: Network, T: Learn<N>> State<'a, N, T> {
         let seed = self.recipe.seed ^ path_hash("validation noise");
         let task = batches.task();
         let (mut tally, mut seen) = ([T::Tally::default()], 0);
-        for (index, (batch, numbers)) in batches.numbered().enumerate() {
+        for (index, found) in batches.numbered().enumerate() {
+            let (batch, numbers) = found?;
             let chip = ChipSeed::new(seed, (epoch as u64) << 32 | index as u64);
             let chip = match &self.chips {
                 Some(chips) => chips.chip(network, weights, chip)?,
                 None => manufacture(network, weights, noise, chip),
             };
-            let judged = task.judge(task.forward(&chip, batch), batch, &mut tally);
+            let judged = task.judge(task.forward(&chip, &batch), &batch, &mut tally);
             let judged = judged.and_then(|()| task.judge_further(&chip, numbers, &mut tally[0]));
             judged.map_err(|error| {
                 let place = items_in_words(seen, batch.items());

@@ -1,6 +1,8 @@
 //! What a worst-case search asks of a network and its task.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crossburn_hardware::{WeightPlan, programmed};
 use crossburn_models::Network;
@@ -96,7 +98,7 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
     /// # Errors
     /// [`TrainingError::Setting`] for a surrogate that the network does not have.
     pub fn with_surrogate(self, surrogate: T::Surrogate) -> Result<Self, TrainingError> {
-        if let Some(batch) = self.batches.iter().next() {
+        if let Some(batch) = self.batches.iter().next().transpose()? {
             let task = self.batches.task();
             let first = batch.cut(0..1);
             task.allows(surrogate, &task.forward(&self.programmed, &first))?;
@@ -180,14 +182,27 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
         &self.programmed
     }
 
-    /// Works on the batches part by part over all cores; the results are in order.
+    /// Works on the batches part by part over all cores; `work` is given the numbers of the batches of a [part](Self::part), and the
+    /// results are in order.
     pub(crate) fn parts<R: Send>(
         &self,
-        work: impl Fn(&[&T::Batch]) -> Result<R, TrainingError> + Sync,
+        work: impl Fn(Range<usize>) -> Result<R, TrainingError> + Sync,
     ) -> Result<Vec<R>, TrainingError> {
-        let batches: Vec<_> = self.batches.iter().collect();
-        let parts: Vec<_> = batches.chunks(batches.len().div_ceil(PARTS)).collect();
-        over_cores(0..parts.len() as u64, &|part| work(parts[part as usize]))
+        let batches = self.batches.count();
+        let length = batches.div_ceil(PARTS);
+        over_cores(0..batches.div_ceil(length) as u64, &|part| {
+            let first = part as usize * length;
+            let end = batches.min(first + length);
+            work(first..end)
+        })
+    }
+
+    /// The batches with these numbers.
+    pub(crate) fn part(
+        &self,
+        numbers: Range<usize>,
+    ) -> impl Iterator<Item = Result<Cow<'_, T::Batch>, TrainingError>> {
+        self.batches.some(numbers)
     }
 
     /// Loss and score of all items from those of parts.
@@ -221,12 +236,12 @@ impl<N: Network, T: Learn<N>> WeightAttack<N, T> {
     ) -> Result<(Judged, Deviations), TrainingError> {
         let task = self.batches.task();
         let tracked = tracked(chip, &self.selected);
-        let parts = self.parts(|batches| {
+        let parts = self.parts(|numbers| {
             let network = tracked.clone().train();
             let mut sums = Sums::<T::Tally>::default();
             let mut gradient = Deviations::new();
-            for batch in batches {
-                let batch = batch.tracked();
+            for batch in self.part(numbers) {
+                let batch = batch?.tracked();
                 let output = task.forward(&network, &batch);
                 let attacked = task.surrogate(surrogate, output, &batch, &mut sums.tally)?;
                 sums.loss += attacked.sum;
@@ -260,11 +275,12 @@ impl<N: Network, T: Learn<N>> Objective for WeightAttack<N, T> {
     fn judge(&self, deviations: &Deviations, surrogate: usize) -> Result<Judged, TrainingError> {
         let (chip, surrogate) = (self.chip(deviations)?, self.surrogates.all()[surrogate]);
         let task = self.batches.task();
-        let parts = self.parts(|batches| {
+        let parts = self.parts(|numbers| {
             let mut sums = Sums::<T::Tally>::default();
-            for batch in batches {
-                let output = task.forward(&chip, batch);
-                let attacked = task.surrogate(surrogate, output, batch, &mut sums.tally)?;
+            for batch in self.part(numbers) {
+                let batch = batch?;
+                let output = task.forward(&chip, &batch);
+                let attacked = task.surrogate(surrogate, output, &batch, &mut sums.tally)?;
                 sums.loss += attacked.sum;
             }
             Ok(sums)

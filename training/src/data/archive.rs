@@ -9,16 +9,18 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crossburn_checkpoints::{MappedFile, mapped_file};
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
 
+use super::stored_bytes::StoredBytes;
 use crate::TrainingError;
 
 /// The largest member that is unpacked, in MiB.
 const LARGEST: u64 = 4096;
 /// The largest list of members that is read, in bytes: half a million members.
 const LONGEST_LIST: u64 = 64 << 20;
+/// Bytes that are summed at a time.
+const PIECE: usize = 1 << 18;
 /// The end of the archive: its record, and the longest comment after it.
 const END: u64 = 22 + 0xffff;
 
@@ -126,31 +128,34 @@ impl Archive {
         Ok(result)
     }
 
-    /// The bytes of the member `name` where they lie in the file, once their checksum has been compared; `None` of a packed one.
+    /// The file, and where the bytes of the member `name` lie in it, once their checksum has been compared; `None` of a packed one.
     ///
     /// # Errors
     /// [`TrainingError::Read`]; [`TrainingError::Data`] where there is no such member, or a damaged one.
-    pub(super) fn mapped(
+    pub(super) fn stored(
         &self,
         name: &str,
-    ) -> Result<Option<(MappedFile, Range<usize>)>, TrainingError> {
+    ) -> Result<Option<(StoredBytes, Range<u64>)>, TrainingError> {
         let found = self.find(name)?;
         if found.deflated {
             return Ok(None);
         }
-        let file = mapped_file(&self.path).map_err(|cause| TrainingError::Read {
+        let failed = |cause| TrainingError::Read {
             path: self.path.clone(),
             cause,
-        })?;
-        // Both ends are within the file, whose length a map has in memory.
-        let range = found.data.start as usize..found.data.end as usize;
-        let Some(bytes) = file.get(range.clone()) else {
-            return Err(self.bad(name, "its size is not that of the file"));
         };
-        let mut crc = Crc::new();
-        crc.update(bytes);
+        let file = StoredBytes::of(&self.path, self.file.try_clone().map_err(failed)?)?;
+        let (mut crc, mut piece) = (Crc::new(), vec![0; PIECE]);
+        let mut reader = file.reader(found.data.clone());
+        loop {
+            match reader.read(&mut piece).map_err(failed)? {
+                0 => break,
+                count => crc.update(&piece[..count]),
+            }
+        }
+        drop(reader);
         self.check_sum(name, &crc, found.checksum)?;
-        Ok(Some((file, range)))
+        Ok(Some((file, found.data)))
     }
 
     fn place(&self, name: &str) -> String {
@@ -431,14 +436,17 @@ mod tests {
             let mut archive = archive.unwrap();
             assert_eq!(archive.names().collect::<Vec<_>>(), ["a.npy", "b.npy"]);
             for (name, expected) in two() {
-                let mapped = archive.mapped(name).unwrap();
-                let mapped = mapped.map(|(file, range)| file[range].to_vec());
-                assert_eq!(mapped, (!deflated).then(|| expected.clone()));
+                let stored = archive.stored(name).unwrap().map(|(file, range)| {
+                    let mut bytes = Vec::new();
+                    file.reader(range).read_to_end(&mut bytes).unwrap();
+                    bytes
+                });
+                assert_eq!(stored, (!deflated).then(|| expected.clone()));
                 assert_eq!(content(&mut archive, 1, name).unwrap(), expected);
             }
             let read = content(&mut archive, 1, "c.npy").unwrap_err();
-            let mapped = archive.mapped("c.npy").unwrap_err();
-            for message in [read.to_string(), mapped.to_string()] {
+            let stored = archive.stored("c.npy").unwrap_err();
+            for message in [read.to_string(), stored.to_string()] {
                 assert!(
                     message.contains("set.npz, c.npy: there is no such member"),
                     "{message}"
@@ -539,7 +547,7 @@ mod tests {
                 message.contains("set.npz, a.npy") && message.contains(part),
                 "{message}"
             );
-            assert_eq!(archive.mapped("a.npy").unwrap_err().to_string(), message);
+            assert_eq!(archive.stored("a.npy").unwrap_err().to_string(), message);
         }
     }
 

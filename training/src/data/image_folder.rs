@@ -13,7 +13,7 @@ use super::options::Options;
 use super::preparation::{self, Collection, Parts, Preparation};
 use super::reader::{Kind, Part, Reader};
 use super::statistics::Scale;
-use super::streamed::{self, MOST_KEPT, Streamed, is_streamed};
+use super::streamed::{self, MOST_KEPT, Opened, Streamed, is_streamed};
 use super::{Amount, DataSplit};
 use crate::TrainingError;
 
@@ -48,6 +48,7 @@ struct ImageFolder {
     colour: Option<Colour>,
     /// Whether images stay in their files; by the bytes of all where absent.
     stream: Option<bool>,
+    opened: Opened,
 }
 
 /// Where the images of each part are.
@@ -65,6 +66,7 @@ impl ImageFolder {
         Ok(Self {
             preparation: Preparation::new(&options)?,
             stream: options.yes_or_no("stream")?,
+            opened: Opened::default(),
             options,
             colour,
         })
@@ -98,6 +100,34 @@ impl ImageFolder {
             images: ImageList::new(paths, self.colour)?,
             labels,
         })
+    }
+
+    /// Training and test samples.
+    fn read(&self) -> Result<DataSplit, TrainingError> {
+        let listed = |folders: Vec<PathBuf>| -> Result<Vec<Listed>, TrainingError> {
+            folders.iter().map(|folder| self.listed(folder)).collect()
+        };
+        let (train, test) = match self.folders() {
+            Folders::Together(folder) => (vec![folder], None),
+            Folders::Apart { train, test } => (train, Some(test)),
+        };
+        let (train, test) = (listed(train)?, listed(Vec::from_iter(test))?);
+        let bytes = train.iter().chain(&test).map(|part| part.images.bytes());
+        // Training images are those that are needed again and again.
+        let kept = is_streamed(bytes.sum(), self.stream).then_some(MOST_KEPT);
+        let others = kept.map(|_| 0);
+        let train = train.into_iter().enumerate().map(|(number, part)| {
+            let first = number == 0;
+            part.collection(if first { kept } else { others })
+        });
+        let joined = train.reduce(|all, more| all?.append(more?));
+        let train = joined.unwrap_or_else(|| Err(no_folder(&self.options.path)))?;
+        let parts = match test.into_iter().next() {
+            None => Parts::Together(train),
+            Some(test) => Parts::Apart(train, test.collection(others)?),
+        };
+        self.preparation
+            .prepare(&self.options.path.display().to_string(), parts)
     }
 }
 
@@ -244,30 +274,7 @@ impl Reader for ImageFolder {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let listed = |folders: Vec<PathBuf>| -> Result<Vec<Listed>, TrainingError> {
-            folders.iter().map(|folder| self.listed(folder)).collect()
-        };
-        let (train, test) = match self.folders() {
-            Folders::Together(folder) => (vec![folder], None),
-            Folders::Apart { train, test } => (train, Some(test)),
-        };
-        let (train, test) = (listed(train)?, listed(Vec::from_iter(test))?);
-        let bytes = train.iter().chain(&test).map(|part| part.images.bytes());
-        // Training images are those that are needed again and again.
-        let kept = is_streamed(bytes.sum(), self.stream).then_some(MOST_KEPT);
-        let others = kept.map(|_| 0);
-        let train = train.into_iter().enumerate().map(|(number, part)| {
-            let first = number == 0;
-            part.collection(if first { kept } else { others })
-        });
-        let joined = train.reduce(|all, more| all?.append(more?));
-        let train = joined.unwrap_or_else(|| Err(no_folder(&self.options.path)))?;
-        let parts = match test.into_iter().next() {
-            None => Parts::Together(train),
-            Some(test) => Parts::Apart(train, test.collection(others)?),
-        };
-        self.preparation
-            .prepare(&self.options.path.display().to_string(), parts)
+        self.opened.or_read(|| self.read())
     }
 }
 
@@ -419,6 +426,20 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn the_parts_of_a_streamed_set_are_opened_once() {
+        let folder = tempfile::tempdir().unwrap();
+        two_classes(folder.path());
+        let loaded = source(folder.path(), "?stream=no");
+        let loaded = loaded.load(1, None, None).unwrap();
+        let source = source(folder.path(), "?stream=yes");
+        let train = source.training_samples(1, Amount::ALL).unwrap();
+        // All images are kept, so that nothing is read again.
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        let test = source.test_samples(1, Amount::ALL).unwrap();
+        assert_same(&loaded, &DataSplit { train, test });
     }
 
     #[test]

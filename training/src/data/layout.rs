@@ -101,7 +101,7 @@ pub(super) fn arrange(array: Array, axes: Option<Axes>) -> Result<Arranged, Trai
     };
     let count = shape[0];
     let last = last && channels > 1;
-    let values = match array.is_mapped() {
+    let values = match array.is_stored() {
         true => Values::Streamed(Streamed::array(array, last.then_some(channels))?),
         false => array.into_values()?,
     };

@@ -45,6 +45,7 @@ mod skin_lesions;
 mod source;
 mod split;
 mod statistics;
+mod stored_bytes;
 mod streamed;
 mod text;
 mod topics;

@@ -11,10 +11,10 @@ use super::layout::{self, Axes, arrange};
 use super::options::Options;
 use super::preparation::{self, Collection, Parts, Preparation};
 use super::reader::{Kind, Part, Reader};
-use super::streamed::{self, OUT_OF_ORDER, is_streamed};
+use super::stored_bytes::StoredBytes;
+use super::streamed::{self, OUT_OF_ORDER, Opened, is_streamed};
 use super::{Amount, DataSplit};
 use crate::TrainingError;
-use crossburn_checkpoints::mapped_file;
 
 pub(super) const KIND: Kind = Kind {
     name: "npy",
@@ -32,6 +32,7 @@ struct Npy {
     axes: Option<Axes>,
     /// Whether samples stay in their files; by their sizes where absent.
     stream: Option<bool>,
+    opened: Opened,
     labels: PathBuf,
     /// Samples and labels.
     test: Option<[PathBuf; 2]>,
@@ -114,6 +115,7 @@ impl Npy {
             preparation: Preparation::new(&options)?,
             axes: layout::axes(&options)?,
             stream: options.yes_or_no("stream")?,
+            opened: Opened::default(),
             labels,
             test,
             options,
@@ -122,16 +124,10 @@ impl Npy {
 
     /// The samples in a file, which stay there where that is asked for or they are many.
     fn samples(&self, path: &Path) -> Result<Array, TrainingError> {
-        let failed = |cause| TrainingError::Read {
-            path: path.to_path_buf(),
-            cause,
-        };
-        let length = std::fs::metadata(path).map_err(failed)?.len();
-        if is_streamed(length, self.stream) {
-            let place = path.display().to_string();
-            let file = mapped_file(path).map_err(failed)?;
-            let all = 0..file.len();
-            match Array::mapped(&place, file, all)? {
+        let file = StoredBytes::open(path)?;
+        if is_streamed(file.len(), self.stream) {
+            let (place, all) = (path.display().to_string(), 0..file.len());
+            match Array::stored(&place, file, all)? {
                 Some(array) => return Ok(array),
                 None if self.stream.is_some() => {
                     return Err(streamed::refused(place, OUT_OF_ORDER));
@@ -151,6 +147,17 @@ impl Npy {
             place: samples.display().to_string(),
         };
         collection.check(&labels.display().to_string())
+    }
+
+    /// Training and test samples.
+    fn read(&self) -> Result<DataSplit, TrainingError> {
+        let train = self.collection(&self.options.path, &self.labels)?;
+        let parts = match &self.test {
+            Some([samples, labels]) => Parts::Apart(train, self.collection(samples, labels)?),
+            None => Parts::Together(train),
+        };
+        self.preparation
+            .prepare(&self.options.path.display().to_string(), parts)
     }
 }
 
@@ -180,13 +187,7 @@ impl Reader for Npy {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let train = self.collection(&self.options.path, &self.labels)?;
-        let parts = match &self.test {
-            Some([samples, labels]) => Parts::Apart(train, self.collection(samples, labels)?),
-            None => Parts::Together(train),
-        };
-        self.preparation
-            .prepare(&self.options.path.display().to_string(), parts)
+        self.opened.or_read(|| self.read())
     }
 }
 
@@ -201,6 +202,7 @@ mod tests {
     use super::super::streamed::testing::{assert_same, held_bytes};
     use super::*;
     use crate::data::DataSource;
+    use crate::{Batches, Classification};
 
     fn load(files: &[(&str, Vec<u8>)], options: &str) -> Result<DataSplit, TrainingError> {
         let folder = tempfile::tempdir().unwrap();
@@ -340,6 +342,29 @@ mod tests {
         assert!(!is_streamed(1 << 29, None) && is_streamed(1 << 31, None));
         let files = [("x.npy", npy(">f4", &[4, 2], &[0; 32])), ("y.npy", y)];
         assert!(load(&files, "?labels=y.npy&test=x.npy&test_labels=y.npy").is_ok());
+    }
+
+    #[test]
+    fn a_file_that_changes_when_batches_need_it_ends_the_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("x.npy"), signals()).unwrap();
+        let labels: Vec<u8> = (0..10).map(|i| i % 2).collect();
+        std::fs::write(at("y.npy"), npy("|u1", &[10], &labels)).unwrap();
+        let options = "axes=ncl&labels=y.npy&stream=yes";
+        let source = format!("npy:{}?{options}", at("x.npy").display());
+        let split = source.parse::<DataSource>().unwrap();
+        let task = Classification::new(split.load(1, None, None).unwrap().train);
+        let batches = || Batches::new(&task, 4, &burn::tensor::Device::flex());
+        assert!(batches().is_ok());
+        let file = File::options().write(true).open(at("x.npy")).unwrap();
+        file.set_len(200).unwrap();
+        let message = batches().unwrap_err().to_string();
+        assert!(
+            message.contains("x.npy: this file has changed since the data was opened: ")
+                && message.ends_with("; leave the files alone while they are in use"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::npy::{is_table, read_labels};
 use super::options::Options;
 use super::preparation::{self, Collection, Parts, Preparation};
 use super::reader::{Kind, Part, Reader};
-use super::streamed::{self, OUT_OF_ORDER, PACKED, is_streamed};
+use super::streamed::{self, OUT_OF_ORDER, Opened, PACKED, is_streamed};
 use super::{Amount, DataSplit};
 use crate::TrainingError;
 
@@ -47,6 +47,7 @@ struct Npz {
     axes: Option<Axes>,
     /// Whether samples stay in the file; by its size where absent.
     stream: Option<bool>,
+    opened: Opened,
 }
 
 /// An array of samples, and where their labels are.
@@ -98,6 +99,7 @@ impl Npz {
             preparation: Preparation::new(&options)?,
             axes: layout::axes(&options)?,
             stream: options.yes_or_no("stream")?,
+            opened: Opened::default(),
             options,
         })
     }
@@ -223,11 +225,11 @@ impl Npz {
     fn samples(&self, archive: &mut Archive, name: &str) -> Result<Array, TrainingError> {
         if is_streamed(archive.length(), self.stream) {
             let place = self.place(name);
-            let mapped = match archive.mapped(&format!("{name}{ENDING}"))? {
+            let stored = match archive.stored(&format!("{name}{ENDING}"))? {
                 None => Err(PACKED),
-                Some((file, range)) => Array::mapped(&place, file, range)?.ok_or(OUT_OF_ORDER),
+                Some((file, range)) => Array::stored(&place, file, range)?.ok_or(OUT_OF_ORDER),
             };
-            match mapped {
+            match stored {
                 Ok(array) => return Ok(array),
                 Err(why) if self.stream.is_some() => return Err(streamed::refused(place, why)),
                 Err(_) => {}
@@ -263,6 +265,21 @@ impl Npz {
             LabelsOf::Array(name) => self.place(name),
             LabelsOf::File(path) => path.display().to_string(),
         })
+    }
+
+    /// Training and test samples.
+    fn read(&self) -> Result<DataSplit, TrainingError> {
+        let (mut archive, roles) = self.open()?;
+        let mut train = self.collection(&mut archive, &roles.train)?;
+        if let Some(validation) = &roles.validation {
+            train = train.append(self.collection(&mut archive, validation)?)?;
+        }
+        let parts = match &roles.test {
+            Some(test) => Parts::Apart(train, self.collection(&mut archive, test)?),
+            None => Parts::Together(train),
+        };
+        self.preparation
+            .prepare(&self.options.path.display().to_string(), parts)
     }
 }
 
@@ -319,17 +336,7 @@ impl Reader for Npz {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let (mut archive, roles) = self.open()?;
-        let mut train = self.collection(&mut archive, &roles.train)?;
-        if let Some(validation) = &roles.validation {
-            train = train.append(self.collection(&mut archive, validation)?)?;
-        }
-        let parts = match &roles.test {
-            Some(test) => Parts::Apart(train, self.collection(&mut archive, test)?),
-            None => Parts::Together(train),
-        };
-        self.preparation
-            .prepare(&self.options.path.display().to_string(), parts)
+        self.opened.or_read(|| self.read())
     }
 }
 

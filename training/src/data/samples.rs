@@ -13,6 +13,9 @@ use crate::TrainingError;
 /// Samples that are read at a time where all of a set are looked at: as many as all cores have work for, and few enough to be held.
 const READ_AT_ONCE: usize = 256;
 
+/// The most bytes of samples in files that lie on a device where networks are judged, as the 32-bit floats that they are there.
+const MOST_JUDGED: usize = 1 << 30;
+
 /// What networks see of a value `x`: `(x - mean) / std`. A byte counts as `byte / 255`, a 32-bit float as it is.
 ///
 /// There is one mean and one standard deviation per channel, or one per value of a sample, as for the columns of a table.
@@ -86,7 +89,7 @@ impl Samples {
     }
 
     /// Refuses samples of which one could no longer be read when it was needed: an image of a folder that is decoded by batch, and whose file
-    /// is gone or another. Its pixels are zeros in [`inputs`](Self::inputs) and digests.
+    /// is gone or another, or an array in a file that was cut or written to. What cannot be read is zeros in [`inputs`](Self::inputs) and digests.
     ///
     /// # Errors
     /// [`TrainingError::Data`] that names the file.
@@ -94,6 +97,14 @@ impl Samples {
         match &self.values {
             Values::Streamed(streamed) => streamed.check_read(),
             Values::Bytes(_) | Values::Floats(_) => Ok(()),
+        }
+    }
+
+    /// How many samples may lie on a device at a time where networks are judged: all of those in memory, and 1 GiB of those in files.
+    pub(crate) fn held_at_once(&self) -> usize {
+        match &self.values {
+            Values::Streamed(_) => MOST_JUDGED / (size_of::<f32>() * self.sample_len()).max(1),
+            Values::Bytes(_) | Values::Floats(_) => usize::MAX,
         }
     }
 

@@ -1,13 +1,13 @@
 //! Samples that stay in their files.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use super::array::Array;
 use super::image_list::StreamedImages;
 use super::layout::channels_first;
-use super::{Sample, Values};
+use super::{DataSplit, Sample, Values};
 use crate::TrainingError;
 
 /// Sets of at least so many bytes are streamed where nothing else is asked for: those of a file of arrays, and those of the decoded
@@ -42,6 +42,33 @@ pub(super) fn refused(place: String, [what, remedy]: [&str; 2]) -> TrainingError
         format!("{what} cannot be streamed"),
         format!("{remedy}, or leave out stream=yes"),
     )
+}
+
+/// The parts of a set that stay in their files. A run asks for one part after the other, and to open a set looks at every sample.
+#[derive(Debug, Default)]
+pub(super) struct Opened(Mutex<Option<DataSplit>>);
+
+impl Opened {
+    /// What `read` gives, or what it gave before where all samples stay in their files.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(super) fn or_read(
+        &self,
+        read: impl FnOnce() -> Result<DataSplit, TrainingError>,
+    ) -> Result<DataSplit, TrainingError> {
+        // Nothing is read under the lock: the threads that read may come here for another run.
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(split) = kept().clone() {
+            return Ok(split);
+        }
+        let split = read()?;
+        let stays = |values: &Values| matches!(values, Values::Streamed(_));
+        if stays(&split.train.values) && stays(&split.test.values) {
+            *kept() = Some(split.clone());
+        }
+        Ok(split)
+    }
 }
 
 /// Samples in files, each of which is read when it is needed. A clone is cheap.
@@ -166,11 +193,12 @@ impl Streamed {
     /// Refuses samples of which one could no longer be read when it was needed.
     ///
     /// # Errors
-    /// Those of [`StreamedImages::check_read`].
+    /// Those of [`StreamedImages::check_read`] and [`Array::check_read`].
     pub(super) fn check_read(&self) -> Result<(), TrainingError> {
         self.parts.iter().try_for_each(|part| match &**part {
             Part::Images(images) => images.check_read(),
-            Part::Array { .. } | Part::Held(_) => Ok(()),
+            Part::Array { array, .. } => array.check_read(),
+            Part::Held(_) => Ok(()),
         })
     }
 
@@ -249,6 +277,12 @@ pub(super) mod testing {
             assert_eq!(loaded.normalization, streamed.normalization);
             assert_eq!(loaded.digest(), streamed.digest());
             assert_eq!(loaded.values.len(), streamed.values.len());
+            // Of those in files 1 GiB of 32-bit floats lies on a device at a time.
+            let most = (1 << 28) / streamed.sample_len();
+            assert_eq!(
+                [loaded, streamed].map(Samples::held_at_once),
+                [usize::MAX, most]
+            );
             let ((_, loaded_rest), (_, streamed_rest)) = (loaded.split_at(1), streamed.split_at(1));
             assert_eq!(loaded_rest.digest(), streamed_rest.digest());
             let (device, last) = (Device::flex(), loaded.len() - 1);

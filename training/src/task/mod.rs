@@ -179,6 +179,12 @@ pub trait Task: Clone + Debug + Send + Sync {
         usize::MAX
     }
 
+    /// Most items that may lie on a device at a time between two passes of networks that are judged; without bound by default. A task whose
+    /// items stay in their files has one, for they may be more than memory holds.
+    fn held_at_once(&self) -> usize {
+        usize::MAX
+    }
+
     /// The metric of all items whose batches made `tally`.
     ///
     /// # Errors
@@ -445,12 +451,12 @@ pub trait Learn<N>: Task {
     /// number on the device of the network. Only the network without variation is asked. Nothing by default.
     ///
     /// # Errors
-    /// A device that cannot give its results back.
+    /// A device that cannot give its results back, and those of [`Task::batch`].
     fn pictures(
         &self,
         network: &N,
         tally: &Self::Tally,
-        item: &dyn Fn(usize) -> Option<Self::Batch>,
+        item: &dyn Fn(usize) -> Result<Option<Self::Batch>, TrainingError>,
     ) -> Result<Option<Pictures>, TrainingError> {
         let _ = (network, tally, item);
         Ok(None)

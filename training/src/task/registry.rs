@@ -509,10 +509,19 @@ impl Classes<'_> {
         amount: Amount,
     ) -> Result<Samples, TrainingError> {
         let samples = samples(self.model, source, seed, part_and_role, amount)?;
-        if let Some(graph) = &self.graph {
-            graph.check(&samples)?;
+        let Some(graph) = &self.graph else {
+            return Ok(samples);
+        };
+        let (outputs, classes) = (graph.outputs(&samples)?, samples.classes);
+        match classes > outputs {
+            true => Err(ModelError::Classes {
+                model: "onnx",
+                outputs,
+                classes,
+            }
+            .into()),
+            false => Ok(samples),
         }
-        Ok(samples)
     }
 
     fn save_graph(&self, checkpoint: &Path) -> Result<(), TrainingError> {

@@ -424,8 +424,9 @@ impl Experiment for EcgPaper {
                 let batches = Batches::new(&test, BATCH, place.device)?;
                 let mut alarms = Alarms::default();
                 for batch in batches.iter() {
+                    let batch = batch?;
                     let outputs = trained.network.forward(batch.inputs().clone());
-                    alarms.merge(test.alarms(outputs, batch)?);
+                    alarms.merge(test.alarms(outputs, &batch)?);
                 }
                 (alarms, BTreeMap::from([(BITS.to_string(), 32.0)]))
             }

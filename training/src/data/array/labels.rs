@@ -33,14 +33,15 @@ impl Array {
             return self.names().map(Labels::Names);
         }
         let place = self.place.clone();
-        let (element, bytes) = (self.element, &self.bytes);
+        let (element, bytes) = (self.element, self.bytes.some(0..self.size()));
+        self.check_read()?;
         if columns == 1 && element == Element::U8 {
             return Ok(Labels::Numbers(
                 bytes.iter().map(|label| u16::from(*label)).collect(),
             ));
         }
         // Every label that is allowed is exact as a 64-bit float, and no other number becomes one of them.
-        let numbers = element.doubles(bytes);
+        let numbers = element.doubles(&bytes);
         if columns != 1 {
             return one_hot(&place, &numbers, count, columns);
         }
@@ -78,9 +79,10 @@ impl Array {
             }
             _ => String::from_utf8(bytes.to_vec()).ok(),
         };
-        let size = self.element.size();
+        let (size, all) = (self.element.size(), self.bytes.some(0..self.size()));
+        self.check_read()?;
         // Elements of no width are empty texts.
-        let elements = (0..self.shape[0]).map(|index| &self.bytes[index * size..][..size]);
+        let elements = (0..self.shape[0]).map(|index| &all[index * size..][..size]);
         let names = elements.enumerate().map(|(sample, bytes)| {
             let name = text(bytes).map(|name| name.trim_end_matches('\0').trim().to_string());
             name.filter(|name| !name.is_empty()).ok_or_else(|| {

@@ -14,12 +14,11 @@ mod labels;
 
 use std::borrow::Cow;
 use std::io::Read;
-use std::ops::{Deref, Range};
-
-use crossburn_checkpoints::MappedFile;
+use std::ops::Range;
 
 use self::element::Element;
 use self::header::{Header, broken};
+use super::stored_bytes::StoredBytes;
 use super::{Sample, Values};
 use crate::TrainingError;
 
@@ -43,16 +42,31 @@ pub(super) struct Array {
 #[derive(Debug)]
 enum Bytes {
     Held(Vec<u8>),
-    Mapped(MappedFile, Range<usize>),
+    /// In this file, from here on.
+    Stored(StoredBytes, u64),
 }
 
-impl Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+impl Bytes {
+    /// Those in `range`; zeros where they could not be read.
+    fn some(&self, range: Range<usize>) -> Cow<'_, [u8]> {
         match self {
-            Self::Held(bytes) => bytes,
-            Self::Mapped(file, range) => &file[range.clone()],
+            Self::Held(bytes) => Cow::Borrowed(&bytes[range]),
+            Self::Stored(file, start) => {
+                let mut bytes = vec![0; range.len()];
+                file.read(start + range.start as u64, &mut bytes);
+                Cow::Owned(bytes)
+            }
+        }
+    }
+
+    /// All of them, `size`.
+    fn all(self, size: usize) -> Result<Vec<u8>, TrainingError> {
+        match self {
+            Self::Held(bytes) => Ok(bytes),
+            Self::Stored(ref file, _) => {
+                let bytes = self.some(0..size).into_owned();
+                file.check_read().map(|()| bytes)
+            }
         }
     }
 }
@@ -110,14 +124,14 @@ impl Array {
     ///
     /// # Errors
     /// [`TrainingError::Data`] that names `place`.
-    pub(super) fn mapped(
+    pub(super) fn stored(
         place: &str,
-        file: MappedFile,
-        range: Range<usize>,
+        file: StoredBytes,
+        range: Range<u64>,
     ) -> Result<Option<Self>, TrainingError> {
-        let (header, before) = Header::read(place, &mut &file[range.clone()])?;
-        let size = header.size(place, (range.len() - before) as u64)?;
-        let start = range.start + before;
+        let (header, before) = Header::read(place, &mut file.reader(range.clone()))?;
+        let start = range.start + before as u64;
+        header.size(place, range.end.saturating_sub(start))?;
         if header.element.is_text()
             || header.fortran
             || header.big_endian
@@ -129,20 +143,31 @@ impl Array {
             place: place.to_string(),
             shape: header.shape,
             element: header.element,
-            bytes: Bytes::Mapped(file, start..start + size),
+            bytes: Bytes::Stored(file, start),
         }))
     }
 
     /// Whether it stays in its file.
-    pub(super) fn is_mapped(&self) -> bool {
-        matches!(self.bytes, Bytes::Mapped(..))
+    pub(super) fn is_stored(&self) -> bool {
+        matches!(self.bytes, Bytes::Stored(..))
+    }
+
+    /// Refuses an array in a file that has changed since.
+    ///
+    /// # Errors
+    /// Those of [`StoredBytes::check_read`].
+    pub(super) fn check_read(&self) -> Result<(), TrainingError> {
+        match &self.bytes {
+            Bytes::Held(_) => Ok(()),
+            Bytes::Stored(file, _) => file.check_read(),
+        }
     }
 
     /// Bytes of elements that are in memory: none where it stays in its file.
     pub(super) fn held_bytes(&self) -> usize {
         match &self.bytes {
             Bytes::Held(bytes) => bytes.len(),
-            Bytes::Mapped(..) => 0,
+            Bytes::Stored(..) => 0,
         }
     }
 
@@ -159,10 +184,10 @@ impl Array {
     /// The values of sample `index`, as [`into_values`](Self::into_values) makes them of all.
     pub(super) fn sample(&self, index: usize) -> Sample<'_> {
         let size = self.sample_len() * self.element.size();
-        let bytes = &self.bytes[index * size..][..size];
+        let bytes = self.bytes.some(index * size..(index + 1) * size);
         match self.holds_bytes() {
-            true => Sample::Bytes(Cow::Borrowed(bytes)),
-            false => Sample::Floats(self.element.floats(bytes).unwrap_or_default().into()),
+            true => Sample::Bytes(bytes),
+            false => Sample::Floats(self.element.floats(&bytes).unwrap_or_default().into()),
         }
     }
 
@@ -171,13 +196,17 @@ impl Array {
     /// # Errors
     /// [`TrainingError::Data`] for text, and for a value that is not finite, with the number of its sample.
     pub(super) fn check_values(&self) -> Result<(), TrainingError> {
-        let count = self.bytes.len() / (self.sample_len() * self.element.size()).max(1);
+        // Samples without values are none, however many a header claims. Bytes are all finite.
+        let count = match self.sample_len() == 0 || self.holds_bytes() {
+            true => 0,
+            false => self.shape[0],
+        };
         for sample in 0..count {
             if let Sample::Floats(floats) = self.sample(sample) {
                 self.check_floats(sample, &floats)?;
             }
         }
-        Ok(())
+        self.check_read()
     }
 
     /// Refuses a value of `floats`, the first of which is that of sample `first`, that is not finite.
@@ -204,13 +233,18 @@ impl Array {
     /// # Errors
     /// [`TrainingError::Data`] for text, and for a value that is not finite, with the number of its sample.
     pub(super) fn into_values(self) -> Result<Values, TrainingError> {
-        if self.holds_bytes() {
-            return Ok(Values::Bytes(match self.bytes {
-                Bytes::Held(bytes) => bytes,
-                mapped @ Bytes::Mapped(..) => mapped.to_vec(),
-            }));
+        match self.holds_bytes() {
+            true => {
+                let size = self.size();
+                self.bytes.all(size).map(Values::Bytes)
+            }
+            false => self.into_floats().map(Values::Floats),
         }
-        self.into_floats().map(Values::Floats)
+    }
+
+    /// Bytes of all its elements.
+    fn size(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.element.size()
     }
 
     /// Its values as 32-bit floats.
@@ -218,13 +252,14 @@ impl Array {
     /// # Errors
     /// [`TrainingError::Data`] for text, and for a value that is not finite, with the number of its sample.
     pub(super) fn into_floats(self) -> Result<Vec<f32>, TrainingError> {
-        let Some(floats) = self.element.floats(&self.bytes) else {
+        let Some(floats) = self.element.floats(&self.bytes.some(0..self.size())) else {
             return Err(TrainingError::data(
                 self.place,
                 "it holds text",
                 "name an array of numbers as the data",
             ));
         };
+        self.check_read()?;
         self.check_floats(0, &floats)?;
         Ok(floats)
     }

@@ -311,6 +311,10 @@ impl Task for AnomalyDetection {
         })
     }
 
+    fn held_at_once(&self) -> usize {
+        self.samples.held_at_once()
+    }
+
     fn conventions(&self) -> Option<Conventions> {
         Some(self.samples.conventions())
     }
@@ -380,8 +384,9 @@ impl<A: Autoencoder> Learn<A> for AnomalyDetection {
         }
         let mut tally = [Errors::default()];
         for batch in batches.iter() {
+            let batch = batch?;
             let output = network.restore(batch.inputs.clone());
-            Learn::<A>::judge(self, output, batch, &mut tally)?;
+            Learn::<A>::judge(self, output, &batch, &mut tally)?;
         }
         Ok(AnomalySurrogate::all(&tally[0].0))
     }

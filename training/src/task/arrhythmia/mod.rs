@@ -505,6 +505,10 @@ impl Task for ArrhythmiaDetection {
         Ok(self.segments(self.changed(labelled, items, key)?, items))
     }
 
+    fn held_at_once(&self) -> usize {
+        self.classes.held_at_once()
+    }
+
     fn conventions(&self) -> Option<Conventions> {
         self.classes.conventions()
     }
@@ -634,7 +638,8 @@ impl<C: Classifier> Learn<C> for ArrhythmiaDetection {
         network: &C,
         batches: &Batches<Self>,
     ) -> Result<SurrogateList<AttackLoss>, TrainingError> {
-        AttackLoss::of(network, batches.iter().map(|batch| &batch.labelled))
+        let batches = batches.iter();
+        AttackLoss::of(network, batches.map(|batch| Ok(batch?.labelled.clone())))
     }
 
     fn allows(&self, loss: AttackLoss, logits: &Tensor<2>) -> Result<(), TrainingError> {

@@ -64,13 +64,14 @@ impl AttackLoss {
     ///
     /// # Errors
     /// [`TrainingError::Device`].
-    pub(in crate::task) fn of<'a, C: Classifier>(
+    pub(in crate::task) fn of<C: Classifier>(
         network: &C,
-        batches: impl Iterator<Item = &'a Labelled>,
+        batches: impl Iterator<Item = Result<Labelled, TrainingError>>,
     ) -> Result<SurrogateList<Self>, TrainingError> {
         let mut runners_up = Vec::new();
         for batch in batches {
-            let logits = network.forward(batch.inputs.clone());
+            let batch = batch?;
+            let logits = network.forward(batch.inputs);
             let classes = logits.dims()[1];
             runners_up.resize(classes, 0);
             for (row, label) in values(logits)?.chunks(classes).zip(&batch.labels) {

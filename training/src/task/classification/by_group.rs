@@ -173,7 +173,8 @@ impl Groups {
             right: vec![false; self.of_items.len()],
         };
         let mut seen = 0;
-        for (batch, numbers) in items.numbered() {
+        for numbered in items.numbered() {
+            let (batch, numbers) = numbered?;
             let logits = about_items(numbers, || network.forward(batch.inputs.clone()));
             let [_, outputs] = logits.dims();
             let rows = finite_values(logits, 1).map_err(|error| error.at_item(seen))?;

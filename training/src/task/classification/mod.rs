@@ -193,6 +193,10 @@ impl Task for Classification {
         self.labelled(&places, inputs)
     }
 
+    fn held_at_once(&self) -> usize {
+        self.samples.held_at_once()
+    }
+
     fn conventions(&self) -> Option<Conventions> {
         Some(self.samples.conventions())
     }
@@ -303,7 +307,7 @@ impl<C: Classifier> Learn<C> for Classification {
         network: &C,
         batches: &Batches<Self>,
     ) -> Result<SurrogateList<AttackLoss>, TrainingError> {
-        AttackLoss::of(network, batches.iter())
+        AttackLoss::of(network, batches.iter().map(|batch| Ok(batch?.into_owned())))
     }
 
     fn allows(&self, loss: AttackLoss, logits: &Tensor<2>) -> Result<(), TrainingError> {
@@ -355,9 +359,10 @@ impl Classification {
     /// Refuses fewer `outputs` of a network than the labels need.
     pub(super) fn expect_outputs(&self, outputs: usize) -> Result<(), TrainingError> {
         match outputs < self.outputs {
-            true => Err(TrainingError::Classes {
+            true => Err(TrainingError::Outputs {
                 outputs,
-                classes: self.outputs,
+                needed: self.outputs,
+                what: "classes",
             }),
             false => Ok(()),
         }

@@ -526,13 +526,13 @@ impl<A: Autoencoder> Learn<A> for LesionDetection {
         &self,
         network: &A,
         tally: &LesionMaps,
-        item: &dyn Fn(usize) -> Option<Slices>,
+        item: &dyn Fn(usize) -> Result<Option<Slices>, TrainingError>,
     ) -> Result<Option<Pictures>, TrainingError> {
         if self.inside.is_none() {
             return Ok(None);
         }
         self.pictured(tally, &|number| {
-            let Some(batch) = item(number) else {
+            let Some(batch) = item(number)? else {
                 return Ok(None);
             };
             let output = Learn::<A>::forward(self, network, &batch);
