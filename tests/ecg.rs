@@ -299,12 +299,10 @@ fn real_records_train_a_detector_that_finds_rhythms_of_other_records() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let recipe = manifest.join("configs/recipes/vfdb.toml");
-    let data = format!(
-        "wfdb:{}?records=418,419,420,421,422,424,426,607,609,615&test_records=421,609",
-        shared.join("ecg-vfdb").display()
-    );
+    // A few epochs on 15 records; a training of this size takes some three seconds.
+    let data = format!("wfdb:{}?folds=5&fold=3", shared.join("ecg-vfdb").display());
     let train = format!(
-        "train {} --data {data} --set data.validation=600 --set training.epochs=5 --out run --json",
+        "train {} --data {data} --set training.epochs=5 --out run --json",
         recipe.display()
     );
     let trained = json(&good(folder, &train));
@@ -313,11 +311,11 @@ fn real_records_train_a_detector_that_finds_rhythms_of_other_records() {
         let found = also.iter().find(|also| also["metric"]["name"] == name);
         found.unwrap()["value"].as_f64().unwrap()
     };
-    // Two whole records were not learned from. A detector that says the same of every segment, or draws it, has a BAC of one half.
-    assert_eq!(also(&trained, "patients"), 2.0);
-    assert!(also(&trained, "BAC") > 0.75, "{trained}");
+    // Three whole records were not learned from. A detector that says the same of every segment, or draws it, has a BAC of one half.
+    assert_eq!(also(&trained, "patients"), 3.0);
+    assert!(also(&trained, "BAC") > 0.85, "{trained}");
 
-    // The same of records of another set at another rate, all of which are judged.
+    // Records of another set at another rate are judged, all that are named.
     let other = format!(
         "evaluate run --data wfdb:{}?only=test&records=203,207,223 --noise none --chips 1 --json --out other",
         shared.join("ecg-mitdb").display()
