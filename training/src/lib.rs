@@ -10,7 +10,7 @@
 //! use crossburn_models::{MlpConfig, initialize};
 //! use crossburn_noise::{Distribution, Population, Variation};
 //! use crossburn_training::data::digits;
-//! use crossburn_training::{Batches, Classification, Evaluation, Recipe, Run, Silent, train};
+//! use crossburn_training::{Batches, Classification, Evaluation, Recipe, Run, Silent, Task, train};
 //!
 //! let device = Device::flex();
 //! let autodiff = device.clone().autodiff();

@@ -153,10 +153,10 @@ impl Table {
     }
 
     fn one_html(&self) -> String {
-        let classes: Vec<&str> = (0..self.headers.len())
+        let styles: Vec<&str> = (0..self.headers.len())
             .map(|column| self.class(column))
             .collect();
-        let heads = self.headers.iter().zip(&classes);
+        let heads = self.headers.iter().zip(&styles);
         let head: String = heads
             .map(|(header, class)| format!("<th scope=\"col\"{class}>{}</th>", escape(header)))
             .collect();
@@ -166,7 +166,7 @@ impl Table {
             })
         };
         let line = |row: &Vec<Cell>| {
-            let columns = self.headers.iter().zip(&classes);
+            let columns = self.headers.iter().zip(&styles);
             let cells: String = row
                 .iter()
                 .zip(columns)
@@ -183,7 +183,7 @@ impl Table {
             let name = row.first().map_or_else(String::new, |name| {
                 format!("{}{}", escape(&name.value), detail(name, "training"))
             });
-            let class = classes.first().copied().unwrap_or_default();
+            let class = styles.first().copied().unwrap_or_default();
             format!("<tr><th scope=\"row\"{class}>{name}</th>{cells}</tr>\n")
         };
         let body: String = self.rows.iter().map(line).collect();

@@ -201,10 +201,15 @@ impl Document for Reproduction {
             claims.filter(|claim| claim.verdict == verdict).count()
         };
         format!(
-            "Of {} claims {} hold over {} seeds, {} fail, {} are unresolved.",
+            "Of {} claims {} hold over {} {}, {} fail, {} are unresolved.",
             self.claims.len(),
             count(Verdict::Holds),
             self.seeds.len(),
+            if self.seeds.len() == 1 {
+                "seed"
+            } else {
+                "seeds"
+            },
             count(Verdict::Fails),
             count(Verdict::Unresolved),
         )

@@ -27,7 +27,10 @@ pub(super) fn page(results: &Reproduction, plots: &[Drawing]) -> Page {
         Some(confusion) => page.confusion(&confusion.title, &confusion.matrix),
         None => page,
     };
-    page.plots(plots, &DEFINITIONS)
+    match plots.is_empty() {
+        true => page.definitions(&DEFINITIONS),
+        false => page.plots(plots, &DEFINITIONS),
+    }
 }
 
 /// What all columns measure, where that is the same.

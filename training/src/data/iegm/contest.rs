@@ -471,8 +471,12 @@ mod tests {
             message.contains("test_indice.csv: its segments are the test beside"),
             "{message}"
         );
-        let all = load(folder.path(), "?only=test&index=train_indice.csv").unwrap();
-        assert_eq!((all.train.len(), all.test.len()), (0, 16));
+        let test_alone = |options: &str| {
+            let source = format!("iegm:{}{options}", folder.path().display());
+            let source: DataSource = source.parse().unwrap();
+            source.test_samples(1, Amount::ALL).unwrap().len()
+        };
+        assert_eq!(test_alone("?only=test&index=train_indice.csv"), 16);
         write("test_indice.csv", &lines[15..]);
         let message = load(folder.path(), "").unwrap_err().to_string();
         assert!(
@@ -480,12 +484,7 @@ mod tests {
             "{message}"
         );
         std::fs::remove_file(folder.path().join("train_indice.csv")).unwrap();
-        let source = format!("iegm:{}", folder.path().display());
-        let test = source
-            .parse::<DataSource>()
-            .unwrap()
-            .test_samples(1, Amount::ALL);
-        assert_eq!(test.unwrap().len(), 9);
+        assert_eq!(test_alone(""), 9);
     }
 
     #[test]

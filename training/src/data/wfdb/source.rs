@@ -255,7 +255,7 @@ impl Reader for Wfdb {
 mod tests {
     use std::path::Path;
 
-    use crate::data::{DataSource, Samples};
+    use crate::data::{Amount, DataSource, Samples};
 
     /// Writes a record of `seconds` at 250 Hz, a sine of `frequency` Hz, whose rhythms begin at these seconds.
     fn write(
@@ -377,9 +377,9 @@ mod tests {
             "segments left out: 5 across a change of rhythm, 5 with samples that hold no value"
         ));
         let all = source("only=test&records=r2,r4");
-        let split = all.load(1, None, None).unwrap();
-        assert_eq!((split.train.len(), split.test.len()), (0, 16));
-        assert_eq!(patients(&split.test), ["r2", "r4"]);
+        let test = all.test_samples(1, Amount::ALL).unwrap();
+        assert_eq!(test.len(), 16);
+        assert_eq!(patients(&test), ["r2", "r4"]);
     }
 
     #[test]
