@@ -1,9 +1,7 @@
 //! What quantizing and pruning a trained network share: items pass through it, and a document compares it before and after.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use crossburn_noise::Metric;
-use crossburn_training::{Batches, Details, Learn, TrainingError};
+use crossburn_training::Details;
 use serde_json::Value;
 
 use super::study::{self, Clock};
@@ -11,25 +9,6 @@ use crate::report::{DataSummary, Document, Figures, MethodResults, Results, RunC
 
 /// Items whose inputs are measured at a time.
 pub(super) const BATCH: usize = 16;
-
-/// Lets `batches` pass through `network` until `stop`: what was measured then is incomplete.
-///
-/// # Errors
-/// Those of [`Task::batch`](crossburn_training::Task::batch).
-pub(super) fn pass<N, T: Learn<N>>(
-    network: &N,
-    batches: &Batches<T>,
-    stop: &AtomicBool,
-) -> Result<(), TrainingError> {
-    for batch in batches.iter() {
-        if stop.load(Ordering::SeqCst) {
-            break;
-        }
-        let batch = batch?;
-        batches.task().forward(network, &batch);
-    }
-    Ok(())
-}
 
 /// A network before and after.
 pub(super) struct Comparison {

@@ -20,7 +20,7 @@ use crossburn_training::{
 };
 use serde_json::Value;
 
-use super::comparison::{BATCH, Comparison, pass, row};
+use super::comparison::{BATCH, Comparison, row};
 use super::stored_weights::load_stored;
 use super::study::{self, Clock};
 use crate::report::{DataSummary, Results};
@@ -186,7 +186,7 @@ impl CompressionJob<'_> {
         let unread = OnceLock::new();
         let rounded = post.quantized(network, plan.clone(), |network| {
             if let Some(batches) = &batches
-                && let Err(error) = pass(network, batches, self.stop)
+                && let Err(error) = batches.pass(network, &|| self.stop.load(Ordering::SeqCst))
             {
                 unread.get_or_init(|| error);
             }

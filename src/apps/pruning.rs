@@ -18,7 +18,7 @@ use crossburn_training::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::comparison::{BATCH, Comparison, pass, row};
+use super::comparison::{BATCH, Comparison, row};
 use super::study::Clock;
 use crate::report::{DataSummary, Results};
 
@@ -155,7 +155,7 @@ impl PruningJob<'_> {
         let matrices = last_matrices(decoder.config());
         let mut passed = Ok(());
         let squares = input_squares(decoder, &matrices, |decoder| {
-            passed = pass(decoder, &batches, self.stop);
+            passed = batches.pass(decoder, &|| self.stop.load(Ordering::SeqCst));
         });
         passed?;
         Ok(squares)

@@ -12,8 +12,8 @@ use crate::task::{Batch, Learn, Task, overlap};
 
 /// The items of a task on a device, in batches, shared by every chip.
 ///
-/// They are uploaded once. A task whose items stay in their files says how many [may lie there](Task::held_at_once); batches of the
-/// others are made again whenever they are needed, and are the same.
+/// They are uploaded once. A task whose items stay in their files [limits how many are held](Task::held_at_once). The other batches are read
+/// again each time they are needed, with the same result.
 #[derive(Clone, Debug)]
 pub struct Batches<T: Task> {
     task: T,
@@ -121,14 +121,8 @@ impl<T: Task> Batches<T> {
             let part = overlap(start, numbers.len(), &range);
             start += numbers.len();
             let part = part?;
-            let batch = self.batch(number).map(|batch| {
-                let batch = match part.len() == numbers.len() {
-                    true => batch.into_owned(),
-                    false => batch.cut(part.clone()),
-                };
-                (batch, &numbers[part])
-            });
-            Some(batch)
+            let batch = self.part(number, part.clone());
+            Some(batch.map(|batch| (batch, &numbers[part])))
         })
     }
 
@@ -137,7 +131,7 @@ impl<T: Task> Batches<T> {
         let place = |numbers: &[u64]| numbers.iter().position(|n| *n == number as u64);
         let mut batches = self.numbers.iter().enumerate();
         match batches.find_map(|(batch, numbers)| Some((batch, place(numbers)?))) {
-            Some((batch, place)) => Ok(Some(self.batch(batch)?.cut(place..place + 1))),
+            Some((batch, place)) => self.part(batch, place..place + 1).map(Some),
             None => Ok(None),
         }
     }
@@ -146,12 +140,41 @@ impl<T: Task> Batches<T> {
     fn batch(&self, number: usize) -> Result<Cow<'_, T::Batch>, TrainingError> {
         match self.held.get(number) {
             Some(batch) => Ok(Cow::Borrowed(batch)),
-            None => {
-                let items = self.numbers[number].iter().map(|item| *item as usize);
-                let items: Vec<usize> = items.collect();
-                self.task.batch(&items, &self.device).map(Cow::Owned)
-            }
+            None => self.made(&self.numbers[number]).map(Cow::Owned),
         }
+    }
+
+    /// A part of the batch with this number. Of one that is not held, no other items are read.
+    fn part(&self, number: usize, part: Range<usize>) -> Result<T::Batch, TrainingError> {
+        let numbers = &self.numbers[number];
+        match self.held.get(number) {
+            Some(batch) if part.len() == numbers.len() => Ok(batch.clone()),
+            Some(batch) => Ok(batch.cut(part)),
+            None => self.made(&numbers[part]),
+        }
+    }
+
+    /// The items with these numbers, from their files.
+    fn made(&self, numbers: &[u64]) -> Result<T::Batch, TrainingError> {
+        let items: Vec<usize> = numbers.iter().map(|item| *item as usize).collect();
+        self.task.batch(&items, &self.device)
+    }
+
+    /// Lets all items pass through `network`, until `stop` says to stop.
+    ///
+    /// # Errors
+    /// Those of [`Task::batch`].
+    pub fn pass<N>(&self, network: &N, stop: &dyn Fn() -> bool) -> Result<(), TrainingError>
+    where
+        T: Learn<N>,
+    {
+        for batch in self.iter() {
+            if stop() {
+                break;
+            }
+            self.task.forward(network, &*batch?);
+        }
+        Ok(())
     }
 
     /// Number of batches.

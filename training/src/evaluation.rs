@@ -14,7 +14,7 @@ use crossburn_noise::{
 };
 
 use crate::batches::require_items;
-use crate::task::{Batch, Chart, Confusion, Figures, Learn, Pictures, Task, items_in_words};
+use crate::task::{Batch, Confusion, Figures, Learn, Task, items_in_words};
 use crate::{Batches, TrainingError};
 
 /// The metric of `network` on the items of `batches`.
@@ -160,36 +160,28 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
         })
     }
 
-    /// The charts of one chip.
+    /// The charts of one chip and, with `flips`, items that it decides otherwise than the network without variation, of a task that offers
+    /// them ([`Task::FLIPS`]).
     ///
     /// # Errors
     /// Those of [`chip`](Self::chip).
-    pub fn charts_of_chip(
+    pub fn figures_of_chip(
         &self,
         fab: &dyn Fab<N>,
         chip: ChipSeed,
-    ) -> Result<Vec<Chart>, TrainingError> {
-        let tally = tally(&fab.chip(chip)?, &self.batches);
-        let tally = tally.map_err(|error| error.of_chip(chip.index()))?;
-        Ok(self.batches.task().charts(&tally))
-    }
-
-    /// Items that one chip decides otherwise than the network without variation, of a task that offers them ([`Task::FLIPS`]).
-    ///
-    /// # Errors
-    /// Those of [`chip`](Self::chip).
-    pub fn flips_of_chip(
-        &self,
-        fab: &dyn Fab<N>,
-        chip: ChipSeed,
-    ) -> Result<Option<Pictures>, TrainingError> {
-        if !T::FLIPS {
-            return Ok(None);
-        }
-        let quiet = tally(&self.quantized(), &self.batches)?;
+        flips: bool,
+    ) -> Result<Figures, TrainingError> {
         let varied = tally(&fab.chip(chip)?, &self.batches);
         let varied = varied.map_err(|error| error.of_chip(chip.index()))?;
-        Ok(self.batches.task().flips(&quiet, &varied))
+        let task = self.batches.task();
+        let pictures = match flips && T::FLIPS {
+            true => task.flips(&tally(&self.quantized(), &self.batches)?, &varied),
+            false => None,
+        };
+        Ok(Figures {
+            charts: task.charts(&varied),
+            pictures,
+        })
     }
 
     /// Chips whose weights deviate by `variation`.
@@ -214,15 +206,10 @@ impl<N: Network, T: Learn<N>> Evaluation<N, T> {
     ) -> Result<MappedNetwork<N>, TrainingError> {
         let unread = OnceLock::new();
         let run = |network: &N| {
-            for batch in calibration.iter() {
-                match batch {
-                    Ok(batch) => {
-                        calibration.task().forward(network, &batch);
-                    }
-                    Err(error) => {
-                        unread.get_or_init(|| error);
-                    }
-                }
+            if unread.get().is_none()
+                && let Err(error) = calibration.pass(network, &|| false)
+            {
+                unread.get_or_init(|| error);
             }
         };
         let items = calibration.items();

@@ -362,19 +362,19 @@ impl<N: Network, T: Learn<N>> Judge<'_, N, T> {
         }
         let better = self.evaluation.metric().better;
         let shown = shown(population, better, cell);
-        for (name, number) in &shown {
-            let chip = ChipSeed::new(population.seed, *number);
-            let charts = clock.time("charts", || self.evaluation.charts_of_chip(fab, chip))?;
-            self.figures.borrow_mut().add_chip(name, charts);
-        }
         let bare = self.figures.borrow().pictures.is_none();
-        if let (Some((name, number)), true) = (shown.last(), bare) {
+        for (place, (name, number)) in shown.iter().enumerate() {
             let chip = ChipSeed::new(population.seed, *number);
-            let flips = clock.time("charts", || self.evaluation.flips_of_chip(fab, chip))?;
-            if let Some(found) = flips {
-                let mut sheet = study::sheet(found)?;
+            let flips = bare && place + 1 == shown.len();
+            let found = clock.time("charts", || {
+                self.evaluation.figures_of_chip(fab, chip, flips)
+            })?;
+            let mut figures = self.figures.borrow_mut();
+            figures.add_chip(name, found.charts);
+            if let Some(pictures) = found.pictures {
+                let mut sheet = study::sheet(pictures)?;
                 sheet.title = format!("{}: {name}", sheet.title);
-                self.figures.borrow_mut().pictures = Some(sheet);
+                figures.pictures = Some(sheet);
             }
         }
         Ok(())

@@ -113,6 +113,23 @@ impl Options {
         }
     }
 
+    /// Whether `only=test` makes all patients the test, which leaves nothing to split.
+    ///
+    /// # Errors
+    /// [`TrainingError::SourceOption`] for another value, and for options of a split beside it.
+    pub(super) fn only_test(&self) -> Result<bool, TrainingError> {
+        match self.get("only") {
+            None => Ok(false),
+            Some("test") => {
+                let split = ["folds", "fold", "test_share", "split_seed"];
+                self.exclude(&split, "only=test").map(|()| true)
+            }
+            Some(text) => Err(self.refuse(format!(
+                "only={text} is not allowed: use only=test, which judges by all patients"
+            ))),
+        }
+    }
+
     /// The values of an option that lists numbers with commas.
     ///
     /// # Errors

@@ -226,6 +226,14 @@ impl DataSource {
                 problem: "its mean and std are fixed: leave them out".to_string(),
             });
         }
+        self.with_options(&options)
+    }
+
+    /// The same source with these options beside its own, such as `fold=0&folds=4`.
+    ///
+    /// # Errors
+    /// Those of parsing: an option that it has already, or does not have.
+    pub fn with_options(&self, options: &str) -> Result<Self, TrainingError> {
         let joint = if self.text.contains('?') { '&' } else { '?' };
         let text = format!("{}{joint}{options}", self.text);
         let conventions = self.conventions.clone();

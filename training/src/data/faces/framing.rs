@@ -58,13 +58,23 @@ impl Framing {
             Some(landmarks) => {
                 let found = landmarks.on(path)?;
                 let usual = usual_places(self.size, found.len());
-                Similarity::between(found, &usual).ok_or_else(|| {
-                    TrainingError::data(
-                        path.display().to_string(),
+                let refuse = |problem, remedy| {
+                    TrainingError::data(path.display().to_string(), problem, remedy)
+                };
+                let map = Similarity::between(found, &usual).ok_or_else(|| {
+                    refuse(
                         "its landmarks do not say where the face is",
                         "correct them: no two of them are one point",
                     )
-                })?
+                })?;
+                // A turn of more than 120 degrees: some tables name the eye on the person's left first.
+                if map.a[0] < -0.5 * map.scale() {
+                    return Err(refuse(
+                        "its landmarks turn the face upside down",
+                        "name the eye on the left of the image first",
+                    ));
+                }
+                map
             }
         };
         warp((pixels, shape), &map, (out, self.size));
@@ -196,5 +206,11 @@ mod tests {
             message.contains("do not say where the face is"),
             "{message}"
         );
+        // The eye on the right of the image first.
+        std::fs::write(&table, "image,x,y,x,y\na.png,20,12,10,12\n").unwrap();
+        let framing = Framing::aligned([56, 56], Landmarks::read(&table).unwrap());
+        let message = framing.write(&path, (&image, shape), &mut out);
+        let message = message.unwrap_err().to_string();
+        assert!(message.contains("turn the face upside down"), "{message}");
     }
 }

@@ -82,19 +82,7 @@ impl Volumes {
         if options.get("test_csv").is_some() {
             options.exclude(&["only", "folds", "fold", "test_share"], "test_csv")?;
         }
-        let only_test = match options.get("only") {
-            None => false,
-            Some("test") => true,
-            Some(text) => {
-                let problem = format!(
-                    "only={text} is not allowed: use only=test, which judges by all patients"
-                );
-                return Err(options.refuse(problem));
-            }
-        };
-        if only_test {
-            options.exclude(&["folds", "fold", "test_share", "split_seed"], "only=test")?;
-        }
+        let only_test = options.only_test()?;
         Ok(Self {
             volume: options.number("volume", "a whole number from 0", |_| true)?,
             any_lesion: options.yes_or_no("any_lesion")?.unwrap_or(false),

@@ -64,18 +64,7 @@ impl SegmentPreparation {
     /// [`TrainingError::SourceOption`].
     pub(in super::super) fn new(options: &Options) -> Result<Self, TrainingError> {
         let normalization = asked_normalization(options)?;
-        let only_test = match options.get("only") {
-            None => false,
-            Some("test") => true,
-            Some(text) => {
-                return Err(options.refuse(format!(
-                    "only={text} is not allowed: use only=test, which judges by all patients"
-                )));
-            }
-        };
-        if only_test {
-            options.exclude(&["folds", "fold", "test_share", "split_seed"], "only=test")?;
-        }
+        let only_test = options.only_test()?;
         match &normalization {
             Some(given) if given.mean.len() != 1 => Err(options.refuse(
                 "a segment has one channel: give one number to mean and one to std".to_string(),

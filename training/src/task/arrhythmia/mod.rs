@@ -360,7 +360,7 @@ impl ArrhythmiaDetection {
                 metric: metric.metric().name.into_owned(),
                 why: match metric {
                     ArrhythmiaMetric::WorstPatient => {
-                        "nobody knows whose segments these are".to_string()
+                        "the data do not say which patient a segment is of: use iegm, iegm:DIR or wfdb:DIR, or another task.metric".to_string()
                     }
                     _ => format!(
                         "no sequence of one patient and one rhythm has {} segments",

@@ -251,7 +251,7 @@ fn the_worst_patient_is_not_defined_where_nobody_knows_whose_segments_these_are(
     let tally = decided(&judged, &[true, false]);
     let message = judged.value(&tally).unwrap_err().to_string();
     assert!(
-        message.contains("nobody knows whose segments these are"),
+        message.contains("the data do not say which patient a segment is of"),
         "{message}"
     );
     assert_eq!(judged.good_patients(&tally), None);

@@ -71,7 +71,7 @@ impl Groups {
         names.dedup();
         if !(2..=MOST_GROUPS).contains(&names.len()) {
             return Err(refuse(
-                format!("the test items are of {} groups", names.len()),
+                format!("the items that are judged are of {} groups", names.len()),
                 "use data with 2 to 16 groups, or leave groups out",
             ));
         }
@@ -80,16 +80,18 @@ impl Groups {
             names.partition_point(|other| other.as_str() < name)
         });
         let of_items: Vec<usize> = of_items.collect();
-        for (group, name) in names.iter().enumerate() {
+        // Rates of classes are compared between two groups alone.
+        let compared = if names.len() == 2 { &names[..] } else { &[] };
+        for (group, name) in compared.iter().enumerate() {
             for label in 0..samples.classes {
                 let mut own = of_items.iter().enumerate();
                 if !own.any(|(item, of)| *of == group && usize::from(task.label(item)) == label) {
                     return Err(refuse(
                         format!(
-                            "group `{name}` has no test item of the class {}",
+                            "group `{name}` has no item of the class {} among those that are judged",
                             samples.class_name(label)
                         ),
-                        "take more test items",
+                        "judge more items: raise data.test, or data.validation where judged_on is validation",
                     ));
                 }
             }
@@ -247,6 +249,6 @@ mod tests {
         let plain = refused(&Classification::new(digits(1, 0, 20)));
         assert!(plain.contains("nothing says which group"), "{plain}");
         let few = refused(&Classification::new(skin_lesions(2, 1 << 40, 7)));
-        assert!(few.contains("has no test item of the class"), "{few}");
+        assert!(few.contains("has no item of the class"), "{few}");
     }
 }

@@ -375,8 +375,9 @@ impl Task for Verification {
         };
         let chosen = people.share_of_each_group(share, self.seed);
         let [held_back, learned] = people.parted(&chosen);
-        // Whose these samples are was asked before.
-        let learn = self.learned_from(&learned).unwrap_or_else(|_| self.clone());
+        let Ok(learn) = self.learned_from(&learned) else {
+            return self.split_at(count);
+        };
         let purpose = match self.purpose {
             Purpose::Learn => Purpose::Choose,
             other => other,
