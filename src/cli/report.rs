@@ -23,7 +23,7 @@ pub(super) struct Report {
     /// Run folders, or their results.json
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Folder of the report [default: the run itself; runs/NAME for a document NAME.json; runs/merged for several runs]
+    /// Folder of the report [default: the run itself; runs/reports/NAME for a document NAME.json; runs/merged for several runs]
     #[arg(long, value_name = "DIR", help_heading = "Options")]
     out: Option<PathBuf>,
     /// Print the results document on stdout instead of the table
@@ -40,7 +40,9 @@ impl Report {
                 run.parent().map(PathBuf::from).unwrap_or_default()
             }
             // A document that is kept under a name of its own lies beside others.
-            (None, [run]) => PathBuf::from("runs").join(run.file_stem().unwrap_or_default()),
+            (None, [run]) => {
+                PathBuf::from("runs/reports").join(run.file_stem().unwrap_or_default())
+            }
             (None, _) => PathBuf::from("runs").join("merged"),
         };
         // Documents that cannot be read are refused when they are.
