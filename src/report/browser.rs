@@ -252,9 +252,9 @@ fn measured() -> BTreeMap<String, String> {
         let document = kind.read(&path).unwrap();
         document.write_run(run.path()).unwrap();
         let page = fs_err::read_to_string(run.path().join(super::REPORT_FILE)).unwrap();
-        // `mnist-plain` and `mnist-gaussian` are alike.
+        // Folds of one recipe are alike.
         let name = path.file_stem().unwrap().to_string_lossy().to_string();
-        let name = name.split('-').next().unwrap_or_default();
+        let name = name.split("-fold-").next().unwrap_or_default();
         let longest = pages
             .entry(format!("results/{name}: {}", kind.noun))
             .or_default();

@@ -103,10 +103,32 @@ impl Points {
         pareto_set(&pairs, &better)
     }
 
-    /// Those that a document has: the Pareto sets of the first measure with each other one, and some of the rest.
+    /// The places of the points that no other beats in the first measure, unfairness and size together; none where these are not measured.
+    fn fair_front(&self) -> Vec<usize> {
+        let place = |name: &str| {
+            self.measures
+                .iter()
+                .position(|measure| measure.name == name)
+        };
+        let (Some(unfair), Some(weights)) = (place("unfairness"), place("weights")) else {
+            return Vec::new();
+        };
+        let places = [0, unfair, weights];
+        let triples: Vec<[f64; 3]> = self
+            .all
+            .iter()
+            .map(|point| places.map(|place| point.values[place]))
+            .collect();
+        let triples: Vec<&[f64]> = triples.iter().map(|triple| &triple[..]).collect();
+        pareto_set(&triples, &places.map(|place| self.measures[place].better))
+    }
+
+    /// Those that a document has: the Pareto sets of the first measure with each other one, that of quality, unfairness and size, and some of the
+    /// rest.
     pub(super) fn shown(&self) -> Vec<DesignPoint> {
         let mut chosen: Vec<usize> = (1..self.measures.len())
             .flat_map(|with| self.front(with))
+            .chain(self.fair_front())
             .collect();
         let stride = self.all.len().div_ceil(MOST_POINTS).max(1);
         chosen.extend((0..self.all.len()).step_by(stride));

@@ -19,6 +19,6 @@ mod trained_config;
 
 pub(crate) use contest::{Contest, Extent};
 pub(crate) use job::{Contestant, SearchJob};
-pub(crate) use space_file::SpaceFile;
+pub(crate) use space_file::{SpaceFile, spaces};
 pub(crate) use trained::Trained;
 pub(crate) use trained_config::{JudgedOn, TrainedAs};

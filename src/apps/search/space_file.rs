@@ -46,7 +46,7 @@ const SPACES: [(&str, &str); 7] = [
 ];
 
 /// The names of the spaces that come with the program.
-fn spaces() -> impl Iterator<Item = &'static str> {
+pub(crate) fn spaces() -> impl Iterator<Item = &'static str> {
     SPACES.iter().map(|(name, _)| *name)
 }
 

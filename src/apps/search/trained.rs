@@ -63,12 +63,10 @@ fn fairness_of(result: &CandidateResult) -> Option<Vec<f64>> {
     Some(found)
 }
 
-/// The bytes that a training may take: those that are `asked` for in gigabytes, or its share of what is free, where as many are trained at a
-/// time as there are threads.
+/// The bytes that a training may take, from gigabytes.
 fn most_memory(asked: Option<f64>) -> Result<Option<u64>> {
-    let trainings = rayon::current_num_threads().max(1) as u64;
     match asked {
-        None => Ok(memory::available().map(|free| free / trainings)),
+        None => Ok(None),
         Some(most) if most > 0.0 && most.is_finite() => Ok(Some((most * 1e9) as u64)),
         Some(most) => Err(refusal(
             KIND,
@@ -227,12 +225,12 @@ impl Trained {
         design: &Design,
         candidate: &ConvolutionalCandidate,
     ) -> Result<Cost, String> {
-        self.require_memory(candidate)?;
+        self.require_within_limit(candidate)?;
         self.axes.cost(space, design, candidate)
     }
 
-    /// Refuses a network whose training is predicted to take more memory than there is.
-    fn require_memory(&self, candidate: &ConvolutionalCandidate) -> Result<(), String> {
+    /// Refuses a network whose training is predicted to take more memory than `memory` allows.
+    fn require_within_limit(&self, candidate: &ConvolutionalCandidate) -> Result<(), String> {
         let bytes = candidate.training_bytes(self.config.training.batch);
         match self.memory {
             Some(most) if bytes > most => Err(format!(
@@ -240,6 +238,25 @@ impl Trained {
                 bytes as f64 / 1e9,
                 most as f64 / 1e9
             )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a search without `memory` before a training that is predicted to take more than its share of the free memory. The design is not
+    /// refused: what is free differs from run to run, and what a search finds must not.
+    fn require_free(&self, candidate: &ConvolutionalCandidate) -> Result<(), TrainingError> {
+        let trainings = rayon::current_num_threads().max(1) as u64;
+        let bytes = candidate.training_bytes(self.config.training.batch);
+        match memory::available().map(|free| free / trainings) {
+            Some(share) if self.memory.is_none() && bytes > share => Err(TrainingError::Data {
+                place: "the training of a design".to_string(),
+                problem: format!(
+                    "is predicted to take {:.1} GB of memory, and {:.1} GB are free for each of {trainings} trainings",
+                    bytes as f64 / 1e9,
+                    share as f64 / 1e9
+                ),
+                remedy: "set memory in [evaluation], which refuses such designs, or take fewer --threads".to_string(),
+            }),
             _ => Ok(()),
         }
     }
@@ -271,7 +288,7 @@ impl Trained {
     ) -> Result<Judged, TrainingError> {
         let built = self.axes.cost_on_fixed(candidate);
         self.judge_built(built.and_then(|(cost, hardware)| {
-            self.require_memory(candidate)?;
+            self.require_within_limit(candidate)?;
             Ok((candidate.clone(), cost, hardware))
         }))
     }
@@ -293,6 +310,7 @@ impl Trained {
             Ok(built) => built,
             Err(reason) => return Ok(Judged::Refused(reason)),
         };
+        self.require_free(&candidate)?;
         match self.measured(&candidate, &cost, &hardware) {
             Err(
                 error @ (TrainingError::Diverged { .. }

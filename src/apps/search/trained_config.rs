@@ -41,7 +41,7 @@ pub(super) struct TrainedConfig {
     /// Which items designs are judged on.
     #[serde(default, skip_serializing_if = "JudgedOn::is_test")]
     pub(super) judged_on: JudgedOn,
-    /// The most gigabytes that the training of a design may take, as predicted; what is free at the start where absent.
+    /// The most gigabytes that the training of a design may take, as predicted; without it a search ends where the free memory is too small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) memory: Option<f64>,
     /// What designs do not say of their networks.

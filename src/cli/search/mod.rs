@@ -15,7 +15,7 @@ use super::process::ProcessArguments;
 use super::run_lock::RunLock;
 use super::run_setup::{bars, expect_kept, holds_kept, name_after, note_report, run_folder};
 use super::{Outcome, command_line, finish, interrupt, note, print};
-use crate::apps::search::{Contest, Contestant, SearchJob, SpaceFile};
+use crate::apps::search::{Contest, Contestant, SearchJob, SpaceFile, spaces};
 
 /// Search a space of designs: which network, on which hardware?
 ///
@@ -36,7 +36,7 @@ use crate::apps::search::{Contest, Contestant, SearchJob, SpaceFile};
 /// Example: crossburn search lcda --proposer chat --endpoint http://localhost:11434/v1 --chat-model llama3.2 --budget 20
 #[derive(Debug, Args)]
 pub(super) struct Search {
-    /// A TOML file (docs/search-designs.md), or lcda, lcda-hardware, fl-nas, digits, skin-lesions, adult, nas-analog-bench
+    #[arg(help = format!("A TOML file (docs/search-designs.md), or {}", spaces().collect::<Vec<_>>().join(", ")))]
     space: String,
     /// Proposers, comma-separated: random, evolution, reinforce, tpe, heuristic, chat, local, command, replay
     #[arg(

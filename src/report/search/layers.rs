@@ -72,14 +72,18 @@ pub(super) fn picture(results: &SearchResults) -> Drawing {
         }
     });
     let most = shown.iter().map(|layer| layer.arrays).max().unwrap_or(1) as f64;
+    let cut = match results.layers.len() - shown.len() {
+        0 => String::new(),
+        left => format!(" The last {left} layers are in the table alone."),
+    };
     let all: u64 = results.layers.iter().map(|layer| layer.arrays).sum();
     RowChart {
         id: LAYERS,
         title: "The design of the highest score on its arrays".to_string(),
         note: format!(
-            "Layers from input to output, with the rows and columns of their matrices. {all} arrays in all."
+            "Layers from input to output, with the rows and columns of their matrices. {all} arrays in all.{cut}"
         ),
-        description: format!("{} layers and the arrays that each takes.", results.layers.len()),
+        description: format!("{} layers and the arrays that each takes.", shown.len()),
         meaning: "The longest bars are what to shrink first. A bar with few used cells wastes its arrays: another array size may fit this layer better."
             .to_string(),
         // Room for the words after the longest bar.

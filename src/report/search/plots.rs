@@ -270,7 +270,7 @@ fn fairness(results: &SearchResults) -> Option<Plot> {
     Some(Plot {
         id: FAIR,
         title: format!("{} against unfairness and size", first.name),
-        note: "Designs that no other beats in all three, by a third of the sizes each; and those that another beats."
+        note: "In colour, by thirds of the sizes: designs than which no other is at least as good in all three and better in one."
             .to_string(),
         description: format!(
             "{} designs by {}, unfairness and weights, {} of them not dominated.",
