@@ -299,8 +299,8 @@ fn real_records_train_a_detector_that_finds_rhythms_of_other_records() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let recipe = manifest.join("configs/recipes/vfdb.toml");
-    // A few epochs on 15 records; a training of this size takes some three seconds.
-    let data = format!("wfdb:{}?folds=5&fold=3", shared.join("ecg-vfdb").display());
+    // A few epochs on the fold of the recipe.
+    let data = format!("wfdb:{}?folds=5&fold=0", shared.join("ecg-vfdb").display());
     let train = format!(
         "train {} --data {data} --set training.epochs=5 --out run --json",
         recipe.display()
@@ -311,9 +311,10 @@ fn real_records_train_a_detector_that_finds_rhythms_of_other_records() {
         let found = also.iter().find(|also| also["metric"]["name"] == name);
         found.unwrap()["value"].as_f64().unwrap()
     };
-    // Three whole records were not learned from. A detector that says the same of every segment, or draws it, has a BAC of one half.
-    assert_eq!(also(&trained, "patients"), 3.0);
-    assert!(also(&trained, "BAC") > 0.85, "{trained}");
+    // Whole records were not learned from. A detector that says the same of every segment, or draws it, has a BAC of one half: the bound is
+    // midway from there to 1.
+    assert_eq!(also(&trained, "patients"), 4.0);
+    assert!(also(&trained, "BAC") > 0.75, "{trained}");
 
     // Records of another set at another rate are judged, all that are named.
     let other = format!(
@@ -322,4 +323,5 @@ fn real_records_train_a_detector_that_finds_rhythms_of_other_records() {
     );
     let other = json(&good(folder, &other));
     assert_eq!(also(&other, "patients"), 3.0);
+    assert!(also(&other, "BAC") > 0.5, "{other}");
 }

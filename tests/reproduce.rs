@@ -526,5 +526,8 @@ fn fair_and_small_networks_are_searched_and_compared() {
     let text = bad(folder, "reproduce fl-nas --full");
     assert!(text.contains("drop --full"), "{text}");
     let text = bad(folder, "reproduce fl-nas --quick --data digits");
-    assert!(text.contains("nothing says which group"), "{text}");
+    assert!(
+        text.contains("is not defined on digits: use skin-lesions"),
+        "{text}"
+    );
 }

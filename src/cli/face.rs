@@ -1,5 +1,6 @@
 //! `crossburn face`: whether two images are of one person.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -202,12 +203,21 @@ impl Verify {
         let cut = self.cropping.cut();
         if let Some(list) = &self.pairs {
             let pairs = read_comparisons(list)?;
-            let mut files: Vec<PathBuf> = Vec::with_capacity(2 * pairs.len());
-            for pair in pairs {
-                files.extend([pair.first, pair.second]);
-            }
-            for pair in verifier.vectors(files, &cut)?.chunks_exact(2) {
-                let score = cosine(&pair[0], &pair[1]);
+            // Lists name an image in many pairs.
+            let (mut files, mut known) = (Vec::new(), BTreeMap::new());
+            let mut number = |path: PathBuf| {
+                *known.entry(path).or_insert_with_key(|path: &PathBuf| {
+                    files.push(path.clone());
+                    files.len() - 1
+                })
+            };
+            let pairs: Vec<[usize; 2]> = pairs
+                .into_iter()
+                .map(|pair| [number(pair.first), number(pair.second)])
+                .collect();
+            let vectors = verifier.vectors(files, &cut)?;
+            for [first, second] in pairs {
+                let score = cosine(&vectors[first], &vectors[second]);
                 let decision = u8::from(score >= threshold);
                 print(&format!("{score:.8},{decision}"))?;
             }

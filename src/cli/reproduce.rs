@@ -30,15 +30,16 @@ use crate::apps::reproduce::{
 pub(super) struct Reproduce {
     /// Which paper
     paper: Paper,
-    /// Data: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces, or photographs as faces:DIR or npy:FILE with group=COLUMN, for frcsyn; topics, jsonl:FILE or
+    /// Data: digits, mnist:DIR or cifar10:DIR; iegm or iegm:DIR for ecg; mri-phantom for mri; faces for frcsyn, or photographs as faces:DIR, or npy:FILE or npz:FILE with group=COLUMN; topics, jsonl:FILE or
     /// another source of passages for rocr. nvcim-pt draws its own data. lcda takes digits or mnist:DIR, and trains nothing without this
-    /// option. fl-nas takes skin-lesions, ham10000:DIR or adult:FILE [default: digits, iegm, mri-phantom, faces, topics, skin-lesions]
+    /// option. fl-nas takes skin-lesions, ham10000:DIR or adult:FILE [default: digits for kpp
+    /// and worst-case; iegm for ecg; mri-phantom for mri; faces for frcsyn; topics for rocr; skin-lesions for fl-nas]
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     data: Option<DataSource>,
     /// Folder of the sentence encoder of rocr [default: hashed n-grams, which need no file]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     encoder: Option<PathBuf>,
-    /// Number of seeds, each with its own training of every variant; for edge-llm the number of people [default: 3; 5 for fl-nas; 20 for lcda
+    /// Number of seeds, each with its own training of every variant; for edge-llm the number of people [default: 3; 5 for fl-nas (1 with --quick); 20 for lcda
     /// without --data; for edge-llm that of its study]
     #[arg(long, value_name = "N", help_heading = "Experiment")]
     seeds: Option<u64>,

@@ -91,8 +91,16 @@ fn contest_scores(test: &ArrhythmiaDetection, found: &Simulated) -> Result<Vec<(
     let of_2022 = contest_score(f_beta, milliseconds, kibibytes);
     let of_2023 = (test.good_patients(&found.alarms))
         .map(|good| contest_score_2023(f_beta, good, milliseconds, kibibytes));
-    let of_2023 = of_2023.map(|value| score("contest score of 2023", value));
-    Ok(std::iter::once(score("contest score of 2022", of_2022))
-        .chain(of_2023)
-        .collect())
+    let of_2023 = of_2023.map(|value| {
+        score(
+            "score by the inferred 2023 rule, on the simulated accelerator",
+            value,
+        )
+    });
+    Ok(std::iter::once(score(
+        "score by the 2022 contest's rule, on the simulated accelerator",
+        of_2022,
+    ))
+    .chain(of_2023)
+    .collect())
 }

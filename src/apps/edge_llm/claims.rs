@@ -169,10 +169,7 @@ fn crossover(study: &EdgeStudy) -> Result<Option<Claim>> {
     };
     judged(
         "hundredths that each wins by where it wins most, the smaller of both",
-        (
-            Expected::AtLeast(f64::MIN_POSITIVE),
-            "above 0: both win somewhere",
-        ),
+        (Expected::ABOVE_ZERO, "above 0: both win somewhere"),
         ahead.iter().map(|people| 100.0 * mean(people)).collect(),
         first.len(),
         &statistic,
@@ -297,7 +294,7 @@ fn cold_start(study: &EdgeStudy) -> Result<Option<Claim>> {
     };
     of_mean(
         "hundredths, mean over tasks",
-        (Expected::AtLeast(f64::MIN_POSITIVE), "above 0"),
+        (Expected::ABOVE_ZERO, "above 0"),
         less(&rag, &lora)
             .iter()
             .map(|ahead| 100.0 * ahead)

@@ -72,14 +72,19 @@ impl Cells {
         arm: &str,
         names: impl IntoIterator<Item = String>,
     ) -> Option<ReproductionLine> {
-        let values = names.into_iter().map(|name| {
-            let values = self.values(arm, &name);
-            (!values.is_empty()).then_some(values)
-        });
+        let values = names.into_iter().map(|name| self.of_every_seed(arm, &name));
         Some(ReproductionLine {
             name: arm.to_string(),
             values: values.collect::<Option<_>>()?,
         })
+    }
+
+    /// One number of `arm` for each seed; `None` where a seed lacks it, such as one that was finished before there was this number.
+    pub(super) fn of_every_seed(&self, arm: &str, number: &str) -> Option<Vec<f64>> {
+        let cells = self.cells.get(arm)?.iter();
+        let values = cells.map(|cell| cell.numbers.get(number).copied());
+        let values: Vec<f64> = values.collect::<Option<_>>()?;
+        (!values.is_empty()).then_some(values)
     }
 
     /// Items forward and backward of `arm` relative to the first arm, mean over seeds.

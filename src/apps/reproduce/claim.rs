@@ -15,6 +15,9 @@ pub(crate) enum Expected {
 }
 
 impl Expected {
+    /// More than nothing.
+    pub(crate) const ABOVE_ZERO: Self = Self::AtLeast(f64::MIN_POSITIVE);
+
     /// By the whole interval of the mean, or by the mean where one training has none.
     pub(crate) fn verdict(self, mean: f64, interval: Option<[f64; 2]>) -> Verdict {
         let [low, high] = interval.unwrap_or([mean, mean]);

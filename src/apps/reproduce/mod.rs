@@ -184,6 +184,8 @@ pub(crate) fn run<E: Experiment>(
             .map(|column| cells.values(arm.name(), &column.name))
             .collect(),
     });
+    let mut drawn = experiment.curves(&cells);
+    drawn.retain(|curve| !curve.lines.is_empty());
     let (version, commit) = study::version();
     Ok(Some(Reproduction {
         schema: Reproduction::SCHEMA.to_string(),
@@ -197,7 +199,7 @@ pub(crate) fn run<E: Experiment>(
         rows: rows.collect(),
         columns,
         claims: experiment.claims(&cells)?,
-        curves: experiment.curves(&cells),
+        curves: drawn,
         confusion: experiment.confusion(&cells),
         timing: clock.timing(),
     }))

@@ -14,9 +14,6 @@ use super::numbers::{
 };
 use crate::report::Claim;
 
-/// More than nothing.
-const ABOVE_ZERO: Expected = Expected::AtLeast(f64::MIN_POSITIVE);
-
 /// The claims, measured on `cells`.
 ///
 /// # Errors
@@ -29,7 +26,7 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
         claim(
             format!("points of AVG of four sets, {MIXED} over {REAL}"),
             (
-                ABOVE_ZERO,
+                Expected::ABOVE_ZERO,
                 "> 0; the paper's winner gains 3.69 % over its own baseline",
             ),
             over(MIXED, REAL, FOUR_SETS),
@@ -37,14 +34,14 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
         claim(
             format!("points of AVG of four sets, {REAL} over {SYNTHETIC}"),
             (
-                ABOVE_ZERO,
+                Expected::ABOVE_ZERO,
                 "> 0; the paper's winner of synthetic only lags by 2.66 %",
             ),
             over(REAL, SYNTHETIC, FOUR_SETS),
         )?,
         claim(
             format!("points of SD, {REAL} over {MIXED}"),
-            (ABOVE_ZERO, "> 0: mixed is fairer"),
+            (Expected::ABOVE_ZERO, "> 0: mixed is fairer"),
             over(REAL, MIXED, SD),
         )?,
         claim(
@@ -55,7 +52,7 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
         claim(
             format!("points of TO, {MIXED} over {SYNTHETIC}"),
             (
-                ABOVE_ZERO,
+                Expected::ABOVE_ZERO,
                 "> 0; between the paper's winners 95.25 - 92.25 = 3.00",
             ),
             over(MIXED, SYNTHETIC, TO),
@@ -85,7 +82,7 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
     for arm in [REAL_SAMPLED, REAL_BALANCED] {
         claims.push(claim(
             format!("points of SD, {REAL} over {arm}"),
-            (ABOVE_ZERO, "> 0: balanced is fairer"),
+            (Expected::ABOVE_ZERO, "> 0: balanced is fairer"),
             over(REAL, arm, SD),
         )?);
     }
@@ -120,7 +117,7 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
         let [low, _, high] = SIGMAS;
         claims.push(claim(
             format!("points of TO lost from σ = {low} to {high} on chips: {arm}"),
-            (ABOVE_ZERO, "> 0"),
+            (Expected::ABOVE_ZERO, "> 0"),
             differences(
                 &cells.of(arm, &to_on_chips(low)),
                 &cells.of(arm, &to_on_chips(high)),
@@ -137,7 +134,7 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
                     Expected::Between(-2.0, 2.0),
                     "within 2: none of them is rare",
                 ),
-                _ => (ABOVE_ZERO, "> 0: rare groups lose most"),
+                _ => (Expected::ABOVE_ZERO, "> 0: rare groups lose most"),
             };
             claims.push(claim(
                 format!("points that g7 and g8 lose on chips beyond g1 and g2, σ = {sigma}: {arm}"),

@@ -53,7 +53,7 @@ impl FrcsynPaper {
     pub(crate) fn new(source: &DataSource, extent: Extent) -> Result<Self> {
         if source.to_string() != "faces" {
             bail!(
-                "this paper's experiment is not defined on {source}: use faces, or photographs of people as faces:DIR or npy:FILE with group=COLUMN"
+                "this paper's experiment is not defined on {source}: use faces, or photographs of people as faces:DIR, or npy:FILE or npz:FILE with group=COLUMN"
             );
         }
         let (people, test_people, images, epochs, chips) = match extent {

@@ -86,7 +86,7 @@ pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim
     };
     claims.push(claim(
         format!("hundredths of R_ae after {early} evaluations, {HEURISTIC} over {RANDOM}"),
-        (Expected::AtLeast(f64::MIN_POSITIVE), "> 0"),
+        (Expected::ABOVE_ZERO, "> 0"),
         lead(Goal::Energy),
     )?);
     claims.push(claim(

@@ -232,18 +232,16 @@ impl Experiment for PromptPaper {
     fn confusion(&self, cells: &Cells) -> Option<ReproductionConfusion> {
         let domains = 0..self.domains.domains;
         let count = |asked, fetched| {
-            let counts = cells.values(FULL, &fetched_for(asked, fetched));
-            counts.iter().sum::<f64>() as u64
+            let counts = cells.of_every_seed(FULL, &fetched_for(asked, fetched))?;
+            Some(counts.iter().sum::<f64>() as u64)
         };
-        let rows: Vec<Vec<u64>> = domains
-            .clone()
-            .map(|asked| {
-                domains
-                    .clone()
-                    .map(|fetched| count(asked, fetched))
-                    .collect()
-            })
-            .collect();
+        let row = |asked| {
+            domains
+                .clone()
+                .map(|fetched| count(asked, fetched))
+                .collect()
+        };
+        let rows: Vec<Vec<u64>> = domains.clone().map(row).collect::<Option<_>>()?;
         Some(ReproductionConfusion {
             title: format!(
                 "Domains of questions, and of the prompts that the full method fetched, σ = {MAIN}"

@@ -8,9 +8,6 @@ use super::arms::{CDE, CDI, DEVICES, FIRST, LAST, NO_CONTRAST, NO_NOISE, VANILLA
 use super::{EXACT, IDEAL, LOST, SIGMAS, USUAL, on_device, over_devices};
 use crate::report::Claim;
 
-/// More than nothing.
-const ABOVE_ZERO: Expected = Expected::AtLeast(f64::MIN_POSITIVE);
-
 /// The claims, measured on `cells`.
 ///
 /// # Errors
@@ -76,7 +73,7 @@ pub(super) fn claims(cells: &Cells, documents: usize) -> Result<Vec<Claim>> {
         let gains = SIGMAS.map(|sigma| over(CDE, ablation, &over_devices(sigma)));
         claims.push(claim(
             format!("points of {CDE} over {ablation}, mean over σ"),
-            (ABOVE_ZERO, "> 0"),
+            (Expected::ABOVE_ZERO, "> 0"),
             mean(&gains),
         )?);
     }
@@ -90,7 +87,7 @@ pub(super) fn claims(cells: &Cells, documents: usize) -> Result<Vec<Claim>> {
             format!(
                 "points on {own} at σ = {USUAL} that a head keeps of its gain over {VANILLA} when it learned for {other}"
             ),
-            (ABOVE_ZERO, "> 0: it loses less than the gain"),
+            (Expected::ABOVE_ZERO, "> 0: it loses less than the gain"),
             kept,
         )?);
     }

@@ -9,9 +9,6 @@ use super::super::numbers::{AVG, ORACLE, TO};
 use super::arms::{CLEANSED, DRAWN, MIXED, REAL};
 use crate::report::Claim;
 
-/// More than nothing.
-const ABOVE_ZERO: Expected = Expected::AtLeast(f64::MIN_POSITIVE);
-
 /// The claims, measured on `cells`.
 ///
 /// # Errors
@@ -25,7 +22,7 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
     ] {
         claims.push(claim(
             format!("points of AVG, {better} over {worse}"),
-            (ABOVE_ZERO, expected),
+            (Expected::ABOVE_ZERO, expected),
             differences(&cells.of(better, AVG), &cells.of(worse, AVG)),
         )?);
     }

@@ -6,7 +6,7 @@ mod numbers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use crossburn_models::FaceNetConfig;
 use crossburn_training::data::{
     DataSource, DataSplit, FacesConfig, Samples, faces, grey_squares, together,
@@ -31,7 +31,8 @@ use crate::report::{Claim, ReproductionColumn};
 const SIDE: usize = 32;
 /// Pairs of one person, and as many of two, in each group of a fold at most.
 const PAIRS: usize = 500;
-/// Folds at most.
+/// Folds at least, and at most.
+const LEAST_FOLDS: usize = 2;
 const MOST_FOLDS: usize = 4;
 /// People of every group that each fold must have, so that they can be told apart.
 const LEAST_PEOPLE: usize = 2;
@@ -79,6 +80,9 @@ impl PhotographsPaper {
             Extent::Usual => (144, 8, 16_000, 4),
             Extent::Full => bail!("this paper's experiment has one size: drop --full"),
         };
+        source.with_options("folds=2&fold=0&split_seed=1").context(
+            "this experiment sets folds, fold and split_seed itself: leave them out of --data",
+        )?;
         let split = source.load(0, None, None)?;
         let mut people: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for part in [&split.train, &split.test] {
@@ -100,14 +104,14 @@ impl PhotographsPaper {
         let smallest = people.iter().min_by_key(|(_, count)| **count);
         let (group, least) = smallest.map_or(("", 0), |(group, count)| (group.as_str(), *count));
         let most = match extent {
-            Extent::Quick => LEAST_PEOPLE,
+            Extent::Quick => LEAST_FOLDS,
             _ => MOST_FOLDS,
         };
         let folds = (least / LEAST_PEOPLE).min(most);
-        if folds < 2 {
+        if folds < LEAST_FOLDS {
             bail!(
                 "group {group} of {source} has {least} people: two folds need {} in every group, so leave the group out or add people",
-                2 * LEAST_PEOPLE
+                LEAST_FOLDS * LEAST_PEOPLE
             );
         }
         Ok(Self {
@@ -125,17 +129,9 @@ impl PhotographsPaper {
 
     /// The photographs of a fold, as squares: those of its people to judge by, and those of all others to learn from.
     fn split(&self, fold: usize, seed: u64) -> Result<DataSplit> {
-        let joint = if self.source.to_string().contains('?') {
-            '&'
-        } else {
-            '?'
-        };
         let folds = self.folds;
-        let text = format!(
-            "{}{joint}folds={folds}&fold={fold}&split_seed={seed}",
-            self.source
-        );
-        let split = text.parse::<DataSource>()?.load(seed, None, None)?;
+        let options = format!("folds={folds}&fold={fold}&split_seed={seed}");
+        let split = self.source.with_options(&options)?.load(seed, None, None)?;
         Ok(DataSplit {
             train: grey_squares(&split.train, SIDE)?,
             test: grey_squares(&split.test, SIDE)?,
