@@ -109,6 +109,7 @@ fn method(name: &str, training_noise: Value, level: f64, spread: f64) -> MethodR
     MethodResults {
         name: name.into(),
         training_noise,
+        tried: Vec::new(),
         also: Vec::new(),
         clean: 0.978,
         curve: (1..=12)

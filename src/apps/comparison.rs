@@ -50,6 +50,7 @@ pub(super) fn row(name: &str, judged: Details) -> MethodResults {
     MethodResults {
         name: name.to_string(),
         training_noise: Value::Null,
+        tried: Vec::new(),
         clean: judged.metric,
         also: study::also(judged.also),
         curve: Vec::new(),

@@ -1,5 +1,6 @@
 //! The main job: the same network trained plain, with Gaussian and with right-censored noise, judged on chips.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +21,7 @@ use super::population::{self, Draw};
 use super::study::{self, Clock, StudyObserver};
 use crate::report::{
     DataSummary, Document, Figures, MethodResults, OnHardware, PopulationSummary, Results,
-    RunCommand,
+    RunCommand, TriedNoise,
 };
 
 /// Settings of the demo.
@@ -34,8 +35,10 @@ pub(crate) struct DemoConfig {
     pub(crate) data: DataConfig,
     /// The training, the same for every method.
     pub(crate) training: TrainingConfig,
-    /// Name and training noise of every method.
-    pub(crate) methods: Vec<(String, Variation)>,
+    /// What is compared.
+    pub(crate) methods: Vec<DemoMethod>,
+    /// Chips that choose the noise of a method, on the validation items.
+    pub(crate) choosing_chips: u64,
     /// The chips' variation.
     pub(crate) deployment: Variation,
     /// Chips per method.
@@ -50,14 +53,31 @@ pub(crate) struct DemoConfig {
     pub(crate) hardware_chips: u64,
 }
 
+/// One way to train.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct DemoMethod {
+    /// Name in tables.
+    pub(crate) name: String,
+    /// Training noises to choose from, one at least.
+    pub(crate) noises: Vec<Variation>,
+}
+
 impl DemoConfig {
-    /// The demo of two cores and three minutes, or its quick form.
+    /// The demo in full, which chooses the strength of the noise of each method, or its quick form, with the strengths that the full form chose.
     pub(crate) fn new(quick: bool, seed: u64) -> Result<Self> {
         let bits = crossburn_hardware::WeightBits::new(4)?;
         let (train, test, epochs, chips, sweep_chips) = if quick {
             (4000, 400, 6, 100, 20)
         } else {
             (7000, 500, 10, 500, 50)
+        };
+        let (gaussian, censored): (&[f64], &[f64]) = match quick {
+            true => (&[0.2], &[0.3]),
+            false => (&[0.2, 0.3], &[0.2, 0.3]),
+        };
+        let method = |name: &str, sigmas: &[f64], noise: fn(f64) -> Distribution| DemoMethod {
+            name: name.to_string(),
+            noises: sigmas.iter().map(|&sigma| noise(sigma).into()).collect(),
         };
         Ok(Self {
             seed,
@@ -77,16 +97,13 @@ impl DemoConfig {
                 ..TrainingConfig::default()
             },
             methods: vec![
-                ("plain".to_string(), Variation::from(Distribution::none())),
-                (
-                    "gaussian".to_string(),
-                    Variation::from(Distribution::gaussian(0.2)),
-                ),
-                (
-                    "right-censored".to_string(),
-                    Variation::from(Distribution::right_censored(0.2, 1.0)),
-                ),
+                method("plain", &[0.0], |_| Distribution::none()),
+                method("gaussian", gaussian, Distribution::gaussian),
+                method("right-censored", censored, |sigma| {
+                    Distribution::right_censored(sigma, 1.0)
+                }),
             ],
+            choosing_chips: 60,
             deployment: Variation::from(Distribution::gaussian(0.2)),
             chips,
             sweep: [0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
@@ -96,6 +113,11 @@ impl DemoConfig {
             hardware: "papers".to_string(),
             hardware_chips: 100,
         })
+    }
+
+    /// The chips that choose: none of those that are judged.
+    fn choosing(&self) -> Range<u64> {
+        self.chips..self.chips + self.choosing_chips
     }
 
     fn recipe(&self, noise: Variation) -> Recipe {
@@ -169,12 +191,40 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
         let calibration =
             hardware::calibration(&training_set, hardware::CALIBRATION_ITEMS, device)?;
         let mut methods = Vec::new();
-        for ((name, noise), trained) in config.methods.iter().zip(&trained) {
-            let evaluation = Evaluation::new(
-                &trained.network,
-                config.recipe(*noise).weights::<N>(),
-                batches.clone(),
-            );
+        let validation_batches = Batches::new(&validation, 128, device)?;
+        let mut trained = trained.into_iter();
+        for method in &config.methods {
+            let DemoMethod { name, noises } = method;
+            let trained: Vec<_> = trained.by_ref().take(noises.len()).collect();
+            let weights = |noise: &Variation| config.recipe(*noise).weights::<N>();
+            let mut tried = Vec::new();
+            if noises.len() > 1 {
+                let on_chip = observer.chips(name, config.choosing_chips * noises.len() as u64);
+                for (noise, trained) in noises.iter().zip(&trained) {
+                    let network = &trained.network;
+                    let evaluation =
+                        Evaluation::new(network, weights(noise), validation_batches.clone());
+                    let fab = &evaluation.varied(&config.deployment);
+                    let draw = chips_of(fab, config, config.choosing(), &*on_chip, stop);
+                    let Some(chips) =
+                        clock.time("choice", || population::draw(&evaluation, &draw))?
+                    else {
+                        return Ok(None);
+                    };
+                    tried.push(TriedNoise {
+                        training_noise: study::json(noise)?,
+                        chips: config.choosing_chips,
+                        kpp5: chips.kpp(5.0)?,
+                    });
+                }
+            }
+            let kpp5 = |index: &usize| tried[*index].kpp5;
+            let best = (1..tried.len()).fold(0, |best, next| match kpp5(&next) > kpp5(&best) {
+                true => next,
+                false => best,
+            });
+            let (noise, trained) = (&noises[best], &trained[best]);
+            let evaluation = Evaluation::new(&trained.network, weights(noise), batches.clone());
             let clean = evaluation.clean()?;
             let total = config.chips
                 + config.sweep.len() as u64 * config.sweep_chips
@@ -182,7 +232,10 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
             let on_chip = observer.chips(name, total);
             let draw = |variation: &Variation, chips| {
                 let fab = &evaluation.varied(variation);
-                population::draw(&evaluation, &chips_of(fab, config, chips, &*on_chip, stop))
+                population::draw(
+                    &evaluation,
+                    &chips_of(fab, config, 0..chips, &*on_chip, stop),
+                )
             };
             let Some(chips) = clock.time("chips", || draw(&config.deployment, config.chips))?
             else {
@@ -200,7 +253,7 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
             let mapped = evaluation.mapped(&on.hardware, Fidelity::Weight, &calibration)?;
             let fab = mapped.fab(Fidelity::Weight)?;
             let Some(programmed) = clock.time("hardware", || {
-                let draw = chips_of(&fab, config, config.hardware_chips, &*on_chip, stop);
+                let draw = chips_of(&fab, config, 0..config.hardware_chips, &*on_chip, stop);
                 population::draw(&evaluation, &draw)
             })?
             else {
@@ -217,6 +270,7 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
             methods.push(MethodResults {
                 name: name.clone(),
                 training_noise: study::json(noise)?,
+                tried,
                 clean,
                 also: Vec::new(),
                 curve: study::curve(&trained.curve),
@@ -251,25 +305,25 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
     }
 }
 
-/// Chips of the population of the demo.
+/// Chips of the demo's seed.
 fn chips_of<'a, N>(
     fab: &'a dyn Fab<N>,
     config: &DemoConfig,
-    chips: u64,
+    chips: Range<u64>,
     on_chip: &'a (dyn Fn() + Sync),
     stop: &'a AtomicBool,
 ) -> Draw<'a, N> {
     Draw {
         fab,
         seed: config.seed,
-        chips: 0..chips,
+        chips,
         store: None,
         on_chip,
         stop,
     }
 }
 
-/// Trains every method from the same initial weights, side by side: one training alone leaves cores idle.
+/// Trains with every noise of every method from the same initial weights, side by side: one training alone leaves cores idle.
 fn train_all<N: Network, T: Learn<N>, O: StudyObserver>(
     network: &N,
     config: &DemoConfig,
@@ -282,6 +336,7 @@ fn train_all<N: Network, T: Learn<N>, O: StudyObserver>(
         let running: Vec<_> = config
             .methods
             .iter()
+            .flat_map(|method| method.noises.iter().map(|noise| (&method.name, noise)))
             .map(|(name, noise)| {
                 // Not a clone: clones share the running ranges of the activations.
                 let network = network.valid().train();

@@ -180,6 +180,7 @@ impl ImportJob<'_> {
             results.methods.push(MethodResults {
                 name: "imported".to_string(),
                 training_noise: Value::Null,
+                tried: Vec::new(),
                 clean: found.metric,
                 also: study::also(found.also),
                 curve: Vec::new(),

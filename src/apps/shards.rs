@@ -264,6 +264,7 @@ mod tests {
         let method = |index: usize| MethodResults {
             name: format!("cell{index}"),
             training_noise: Value::Null,
+            tried: Vec::new(),
             clean: 0.9,
             also: Vec::new(),
             curve: Vec::new(),

@@ -149,6 +149,7 @@ impl WithTask for TrainingJob<'_> {
             methods: vec![MethodResults {
                 name: study::method_name(recipe),
                 training_noise: study::training_noise(recipe, &trained.noise)?,
+                tried: Vec::new(),
                 clean: clean.metric,
                 also: study::also(clean.also),
                 curve: study::curve(&trained.curve),

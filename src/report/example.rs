@@ -77,6 +77,7 @@ fn method(name: &str, training_noise: Value, level: f64) -> MethodResults {
     MethodResults {
         name: name.into(),
         training_noise,
+        tried: Vec::new(),
         clean: 0.98,
         also: Vec::new(),
         curve: (1..=3)

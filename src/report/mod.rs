@@ -68,7 +68,7 @@ pub use results::{
     AlsoMeasured, CostSummary, DataSummary, EpochRow, Figures, ImportanceQuantileSummary,
     ImportanceSummary, Known, KppEntry, LooksSummary, MethodResults, OnHardware, Percentiles,
     PopulationSummary, RaceRoundSummary, RaceSummary, RareLevelSummary, RareQuantileSummary,
-    RareSummary, Results, RunCommand, SweepPoint,
+    RareSummary, Results, RunCommand, SweepPoint, TriedNoise,
 };
 pub use run_folder::{PLOTS_FOLDER, REPORT_FILE, RESULTS_FILE, write_run};
 pub use search::{

@@ -104,6 +104,7 @@ impl EvaluationJob<'_> {
         Ok(MethodResults {
             name: cell.map_or_else(|| study::method_name(&self.stored.recipe), str::to_string),
             training_noise: study::training_noise(&self.stored.recipe, &noise)?,
+            tried: Vec::new(),
             clean,
             also: also.to_vec(),
             curve: Vec::new(),

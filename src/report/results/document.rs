@@ -108,6 +108,9 @@ pub struct MethodResults {
     pub name: String,
     /// Noise injected in training; null for none.
     pub training_noise: Value,
+    /// The noises that this one was chosen from, itself among them; left out where nothing was chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<TriedNoise>,
     /// The metric of the test items without variation.
     pub clean: f64,
     /// Other numbers of the test items without variation; left out where there are none.
@@ -125,6 +128,18 @@ pub struct MethodResults {
     /// Percentiles by a race, to a width, or rare; left out where none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percentiles: Option<Percentiles>,
+}
+
+/// A training noise that was tried, and how its chips performed on the validation items.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriedNoise {
+    /// Noise injected in training.
+    pub training_noise: Value,
+    /// Chips that were drawn to choose; none of them is among those of the population.
+    pub chips: u64,
+    /// KPP(5) of these chips on the validation items.
+    pub kpp5: f64,
 }
 
 /// A network on a hardware: how its programmed chips perform and what they cost.
@@ -337,6 +352,9 @@ impl MethodResults {
     fn check(&self, metric: &Metric, trained: &Metric) -> Result<(), ReportError> {
         let at = |field: &str| format!("method `{}`: {field}", self.name);
         possible(metric, &at("clean"), self.clean)?;
+        for tried in &self.tried {
+            possible(metric, &at("tried: kpp5"), tried.kpp5)?;
+        }
         for also in &self.also {
             possible(&also.metric, &at(&also.metric.name), also.value)?;
         }
@@ -420,6 +438,7 @@ impl Results {
             methods: vec![MethodResults {
                 name: name.to_string(),
                 training_noise: Value::Null,
+                tried: Vec::new(),
                 clean,
                 also: Vec::new(),
                 curve: Vec::new(),

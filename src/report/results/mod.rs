@@ -11,7 +11,7 @@ mod table;
 pub(crate) use document::CONFIDENCE;
 pub use document::{
     AlsoMeasured, CostSummary, DataSummary, EpochRow, KppEntry, MethodResults, OnHardware,
-    PopulationSummary, Results, RunCommand, SweepPoint,
+    PopulationSummary, Results, RunCommand, SweepPoint, TriedNoise,
 };
 pub use figures::Figures;
 pub use percentiles::{

@@ -73,6 +73,22 @@ fn facts(results: &Results) -> Vec<(&'static str, String)> {
     if let Some(noise) = noise_of_all(results) {
         facts.push(("Training noise", describe(noise)));
     }
+    let tried = results.methods.iter().flat_map(|method| &method.tried);
+    let tried: Vec<String> = tried
+        .map(|tried| {
+            let noise = describe(&tried.training_noise);
+            format!("{noise}: {}", results.metric.digits(tried.kpp5))
+        })
+        .collect();
+    if !tried.is_empty() {
+        facts.push((
+            "Noises tried",
+            format!(
+                "each method keeps the noise with the best KPP(5) of other chips on the validation items. {}",
+                tried.join("; ")
+            ),
+        ));
+    }
     if let Some(deployment) = &results.deployment {
         facts.push(("Deployment", describe(deployment)));
     }
