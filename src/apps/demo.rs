@@ -72,7 +72,7 @@ impl DemoConfig {
             (7000, 500, 10, 500, 50)
         };
         let (gaussian, censored): (&[f64], &[f64]) = match quick {
-            true => (&[0.2], &[0.3]),
+            true => (&[0.3], &[0.3]),
             false => (&[0.2, 0.3], &[0.2, 0.3]),
         };
         let method = |name: &str, sigmas: &[f64], noise: fn(f64) -> Distribution| DemoMethod {
