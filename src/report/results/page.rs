@@ -63,12 +63,14 @@ pub(super) fn page(results: &Results, plots: &[Drawing]) -> Page {
 /// What was run, as a list of terms.
 fn facts(results: &Results) -> Vec<(&'static str, String)> {
     let data = &results.data;
+    let learned = match (data.train, data.validation) {
+        // A network that was not trained in this run.
+        (0, 0) => String::new(),
+        (train, validation) => format!("{train} training, {validation} validation, "),
+    };
     let mut facts = vec![(
         "Data",
-        format!(
-            "{}: {} training, {} validation, {} test items",
-            data.source, data.train, data.validation, data.test
-        ),
+        format!("{}: {learned}{} test items", data.source, data.test),
     )];
     if let Some(noise) = noise_of_all(results) {
         facts.push(("Training noise", describe(noise)));
