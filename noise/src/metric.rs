@@ -161,7 +161,7 @@ impl Metric {
         }
     }
 
-    /// `value` for a table, without the unit: two decimals, or more for numbers below 10 that are no percentage.
+    /// `value` for a table, without the unit: two decimals, or more for numbers below 10 that are no percentage, and none for counts of a thousand and more.
     pub fn digits(&self, value: f64) -> String {
         let shown = self.scale() * value;
         if self.is_share() || shown == 0.0 || !shown.is_finite() {
@@ -172,6 +172,7 @@ impl Metric {
             small if small < 1.0 => (2.0 - small.log10().floor()).min(12.0) as usize,
             // A perplexity is often near 1.
             units if units < 10.0 => 3,
+            count if count >= 1000.0 && count.fract() == 0.0 => 0,
             _ => 2,
         };
         format!("{shown:.decimals$}")
@@ -271,6 +272,7 @@ mod tests {
         for (value, shown) in [
             (0.0, "0.00"),
             (1234.5, "1234.50"),
+            (7200.0, "7200"),
             (10.0, "10.00"),
             (1.1316, "1.132"),
             (0.5, "0.500"),

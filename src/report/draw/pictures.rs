@@ -230,7 +230,7 @@ impl PictureSheet {
         drawing.height = y + 4.0;
         let slim = self.slim(&description, width, |row, column| (x(column), tops[row]));
         Some(drawing.with_slim(slim).meaning(
-            "Single items show how the network errs; how often it does, the numbers above say.",
+            "These single items show how the network errs. The numbers above say how often.",
         ))
     }
 
