@@ -30,7 +30,7 @@ pub(crate) struct DemoConfig {
     /// Seed of everything.
     pub(crate) seed: u64,
     /// The network.
-    pub(crate) model: ModelConfig,
+    pub(crate) lenet: LeNetConfig,
     /// The items.
     pub(crate) data: DataConfig,
     /// The training, the same for every method.
@@ -81,10 +81,10 @@ impl DemoConfig {
         };
         Ok(Self {
             seed,
-            model: ModelConfig::LeNet(LeNetConfig {
+            lenet: LeNetConfig {
                 bits: Some(bits),
                 ..LeNetConfig::default()
-            }),
+            },
             data: DataConfig {
                 source: DataSource::digits(),
                 train: Some(train),
@@ -122,7 +122,7 @@ impl DemoConfig {
 
     fn recipe(&self, noise: Variation) -> Recipe {
         Recipe {
-            model: self.model.clone(),
+            model: ModelConfig::LeNet(self.lenet),
             data: self.data.clone(),
             training: self.training.clone(),
             noise,
@@ -145,7 +145,8 @@ pub(crate) fn run(
         observer,
         stop,
     };
-    recipe.build(&device.clone().autodiff(), job)?
+    let device = device.clone().autodiff();
+    recipe.build_known(config.lenet.init(&device), &device, job)?
 }
 
 struct DemoJob<'a, O> {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use crossburn_hardware::WeightPlan;
-use crossburn_models::Network;
+use crossburn_models::{ModelConfig, Network};
 use crossburn_training::{
     Batches, Learn, Part, Recipe, Role, Run, Task, TaskParts, WithTask, train,
 };
@@ -110,7 +110,18 @@ impl<S: NoiseStudy> Experiment for OnSetting<S> {
             name: training_name(arm, seed),
         };
         let recipe = job.recipe.clone();
-        recipe.build(&place.device.clone().autodiff(), job)?
+        let device = place.device.clone().autodiff();
+        // Compiled for the networks of the settings alone.
+        match &recipe.model {
+            ModelConfig::LeNet(config) => recipe.build_known(config.init(&device), &device, job)?,
+            ModelConfig::ConvNet(config) => {
+                recipe.build_known(config.init(&device), &device, job)?
+            }
+            other => bail!(
+                "a study of noise trains LeNet or ConvNet, not {}",
+                other.name()
+            ),
+        }
     }
 
     fn claims(&self, cells: &Cells) -> Result<Vec<Claim>> {

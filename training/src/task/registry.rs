@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crossburn_models::{
     Autoencoder, CausalLanguageModel, Classifier, Embedder, Family, ModelConfig, ModelError,
-    Network, Recognizer, WithNetwork,
+    Network, Recognizer, WithNetwork, initialize,
 };
 use crossburn_noise::Metric;
 use serde::{Deserialize, Serialize};
@@ -313,6 +313,26 @@ impl Recipe {
     /// program, [`TrainingError::Arrays`] for a path at which it has no weight.
     pub fn build<W: WithTask>(&self, device: &Device, work: W) -> Result<W::Output, TrainingError> {
         self.build_of(None, device, work)
+    }
+
+    /// The same as [`build`](Self::build) for a network of a known type, to which initial weights are still to be given. The work is compiled for this
+    /// network alone, where `build` compiles it for every network and task.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build).
+    pub fn build_known<C: Classifier, W: WithTask>(
+        &self,
+        network: C,
+        device: &Device,
+        work: W,
+    ) -> Result<W::Output, TrainingError> {
+        let bind = Bind {
+            recipe: self,
+            device,
+            graph: None,
+            work,
+        };
+        bind.classifier(initialize(network, self.seed))
     }
 
     /// The same as [`build`](Self::build), where the ONNX file of the network may be open already.
