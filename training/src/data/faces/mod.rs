@@ -1,6 +1,6 @@
-//! Faces of identities in groups: a procedural set, folders of images, and lists of pairs.
+//! Faces of people in groups: a procedural set, folders of images, and lists of pairs.
 //!
-//! A sample's label is the group of the person, its origin the person: splits by origin part people, and groups travel with samples.
+//! The label of a sample is the group of the person, and its origin is the person. Splits by origin therefore keep a person on one side.
 
 mod alignment;
 mod comparisons;
