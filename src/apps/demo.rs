@@ -1,4 +1,4 @@
-//! The main job: the same network trained plain, with Gaussian and with right-censored noise, judged on chips.
+//! The demo: one network, trained without noise, with Gaussian noise and with right-censored noise, and judged on chips.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,32 +26,32 @@ use crate::report::{
 /// Settings of the demo.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct DemoConfig {
-    /// Seed of everything.
+    /// Seed of all draws.
     pub(crate) seed: u64,
     /// The network.
     pub(crate) model: ModelConfig,
     /// The items.
     pub(crate) data: DataConfig,
-    /// The training, the same for every method.
+    /// The training. It is the same for all methods.
     pub(crate) training: TrainingConfig,
-    /// Name and training noise of every method.
+    /// Name and training noise of each method.
     pub(crate) methods: Vec<(String, Variation)>,
-    /// The chips' variation.
+    /// The variation of the chips.
     pub(crate) deployment: Variation,
     /// Chips per method.
     pub(crate) chips: u64,
-    /// σ of the curve of the metric against σ.
+    /// The values of σ in the curve of the metric against σ.
     pub(crate) sweep: Vec<f64>,
     /// Chips per point of that curve.
     pub(crate) sweep_chips: u64,
-    /// The hardware that the networks are put on as well.
+    /// The hardware on which the networks are judged too.
     pub(crate) hardware: String,
-    /// Chips per method on it.
+    /// Chips per method on this hardware.
     pub(crate) hardware_chips: u64,
 }
 
 impl DemoConfig {
-    /// The demo of two cores and three minutes, or its quick form.
+    /// The settings of the demo, or of its quick form.
     pub(crate) fn new(quick: bool, seed: u64) -> Result<Self> {
         let bits = crossburn_hardware::WeightBits::new(4)?;
         let (train, test, epochs, chips, sweep_chips) = if quick {
@@ -109,7 +109,7 @@ impl DemoConfig {
     }
 }
 
-/// Runs the demo; `None` where `stop` ended it.
+/// Runs the demo; `None` if `stop` ended it.
 pub(crate) fn run(
     config: &DemoConfig,
     device: &Device,
@@ -251,7 +251,7 @@ impl<O: StudyObserver> WithTask for DemoJob<'_, O> {
     }
 }
 
-/// Chips of the population of the demo.
+/// The chips of the demo's population.
 fn chips_of<'a, N>(
     fab: &'a dyn Fab<N>,
     config: &DemoConfig,
@@ -269,7 +269,7 @@ fn chips_of<'a, N>(
     }
 }
 
-/// Trains every method from the same initial weights, side by side: one training alone leaves cores idle.
+/// Trains all methods from the same initial weights, side by side, because a single training leaves cores idle.
 fn train_all<N: Network, T: Learn<N>, O: StudyObserver>(
     network: &N,
     config: &DemoConfig,
@@ -283,7 +283,7 @@ fn train_all<N: Network, T: Learn<N>, O: StudyObserver>(
             .methods
             .iter()
             .map(|(name, noise)| {
-                // Not a clone: clones share the running ranges of the activations.
+                // Not a clone, because clones share the running ranges of activations.
                 let network = network.valid().train();
                 let (recipe, device) = (config.recipe(*noise), &device);
                 let mut follower = observer.training(name);

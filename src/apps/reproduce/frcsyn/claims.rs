@@ -1,4 +1,4 @@
-//! What the specification asks, and what the paper has.
+//! The claims of the specification and of the paper.
 
 use anyhow::Result;
 use crossburn_training::gap_to_real;
@@ -17,7 +17,7 @@ use crate::report::Claim;
 /// The claims, measured on `cells`.
 ///
 /// # Errors
-/// An arm without a number that a claim is about.
+/// If an arm lacks a number that a claim needs.
 pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
     let over = |better: &str, worse: &str, number: &str| {
         differences(&cells.of(better, number), &cells.of(worse, number))
@@ -128,7 +128,7 @@ pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
                 &cells.of(arm, &drop_of_rare(sigma)),
                 &cells.of(arm, &drop_of_frequent(sigma)),
             );
-            // Where people are balanced, the groups that are rare elsewhere are not.
+            // If people are balanced, the groups that are rare elsewhere are not rare.
             let expected = match arm {
                 REAL_BALANCED => (
                     Expected::Between(-2.0, 2.0),

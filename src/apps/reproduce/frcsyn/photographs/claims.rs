@@ -1,4 +1,4 @@
-//! What the paper leads one to expect of photographs.
+//! What the paper suggests for photographs.
 
 use anyhow::Result;
 use crossburn_training::gap_to_real;
@@ -12,7 +12,7 @@ use crate::report::Claim;
 /// The claims, measured on `cells`.
 ///
 /// # Errors
-/// An arm without a number that a claim is about.
+/// If an arm lacks a number that a claim needs.
 pub(super) fn claims(cells: &Cells) -> Result<Vec<Claim>> {
     let mut claims = Vec::new();
     for (better, worse, expected) in [
