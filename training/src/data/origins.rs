@@ -52,6 +52,15 @@ impl Origins {
         origins
     }
 
+    /// The name of each sample's group, in the order of the samples.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.samples.iter().map(|origin| self.name_of(*origin))
+    }
+
+    fn name_of(&self, origin: Origin) -> &str {
+        &self.groups[origin.group as usize]
+    }
+
     /// The origins of the samples at `indices`.
     pub(super) fn gather(&self, indices: &[usize]) -> Self {
         Self {
@@ -74,7 +83,7 @@ impl Origins {
     pub(crate) fn add_to(&self, sum: &mut Checksum, places: impl Iterator<Item = usize>) {
         for place in places {
             let origin = self.samples[place];
-            sum.add(self.groups[origin.group as usize].as_bytes());
+            sum.add(self.name_of(origin).as_bytes());
             for number in [origin.sequence, origin.place] {
                 sum.add(&number.to_le_bytes());
             }
@@ -106,6 +115,7 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(origins.groups, ["a", "b"]);
+        assert!(origins.names().eq(rows.map(|(name, _)| name)));
         let (first, rest) = origins.split_at(4);
         assert_eq!(rest, origins.gather(&[4, 5]));
         assert_eq!(first.samples.len(), 4);

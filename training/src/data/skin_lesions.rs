@@ -208,9 +208,9 @@ mod tests {
             let sum: f64 = values.iter().map(|value| f64::from(*value)).sum();
             sum / values.len() as f64
         };
-        let samples = values.chunks(3 * SIZE * SIZE).zip(&origins.samples);
+        let samples = values.chunks(3 * SIZE * SIZE).zip(origins.names());
         samples
-            .map(|(values, origin)| (origins.groups[origin.group as usize].clone(), mean(values)))
+            .map(|(values, name)| (name.to_string(), mean(values)))
             .collect()
     }
 

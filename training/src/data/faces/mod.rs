@@ -25,8 +25,5 @@ pub use sets::{grey_squares, together};
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 fn people(samples: &super::Samples) -> std::collections::BTreeSet<String> {
     let origins = samples.origins.as_ref().unwrap();
-    let names = origins.samples.iter();
-    names
-        .map(|origin| origins.groups[origin.group as usize].clone())
-        .collect()
+    origins.names().map(str::to_string).collect()
 }

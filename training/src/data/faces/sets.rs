@@ -81,9 +81,7 @@ pub fn together(sets: &[&Samples]) -> Result<Samples, TrainingError> {
             return bad(problem.to_string(), "name images of people");
         };
         // The list of names may also contain people who are in other parts of the set.
-        let own = origins.samples.iter();
-        let own = own.map(|origin| origins.groups[origin.group as usize].as_str());
-        let own: Vec<&str> = own.collect();
+        let own: Vec<&str> = origins.names().collect();
         let new: std::collections::BTreeSet<&str> = own.iter().copied().collect();
         if let Some(name) = new.intersection(&known).next() {
             let problem = format!("{name} is a person of two sets");
