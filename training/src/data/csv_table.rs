@@ -46,14 +46,7 @@ impl Table {
     /// # Errors
     /// [`TrainingError::Read`]; [`TrainingError::Data`] for an empty file, or if the first line is no header.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self, TrainingError> {
-        let header = match options.get("header") {
-            None => None,
-            Some("yes") => Some(true),
-            Some("no") => Some(false),
-            Some(other) => {
-                return Err(options.refuse(format!("header={other} is not allowed: use yes or no")));
-            }
-        };
+        let header = options.yes_or_no("header")?;
         let failed = |cause| TrainingError::Read {
             path: path.to_path_buf(),
             cause,

@@ -136,14 +136,7 @@ impl ImageFolder {
 /// # Errors
 /// [`TrainingError::SourceOption`].
 pub(super) fn colour(options: &Options) -> Result<Option<Colour>, TrainingError> {
-    match options.get("colour") {
-        None => Ok(None),
-        Some("grey") => Ok(Some(Colour::Grey)),
-        Some("rgb") => Ok(Some(Colour::Rgb)),
-        Some(other) => {
-            Err(options.refuse(format!("colour={other} is not allowed: use grey or rgb")))
-        }
-    }
+    options.one_of("colour", &[("grey", Colour::Grey), ("rgb", Colour::Rgb)])
 }
 
 /// The images of one folder, with the names of their classes.

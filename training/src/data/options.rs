@@ -100,17 +100,37 @@ impl Options {
         }
     }
 
+    /// The value of an option that is one of the words of `choices`. Each word stands for a value.
+    ///
+    /// # Errors
+    /// [`TrainingError::SourceOption`] that lists the words, for any other text.
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        name: &str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, TrainingError> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        let chosen = choices.iter().find(|(word, _)| *word == text);
+        if let Some((_, value)) = chosen {
+            return Ok(Some(*value));
+        }
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        let allowed = match words.split_last() {
+            Some((last, [])) => (*last).to_string(),
+            Some((last, first)) => format!("{} or {last}", first.join(", ")),
+            None => String::new(),
+        };
+        Err(self.refuse(format!("{name}={text} is not allowed: use {allowed}")))
+    }
+
     /// The value of an option that is `yes` or `no`.
     ///
     /// # Errors
     /// [`TrainingError::SourceOption`] for any other value.
     pub(super) fn yes_or_no(&self, name: &str) -> Result<Option<bool>, TrainingError> {
-        match self.get(name) {
-            None => Ok(None),
-            Some("yes") => Ok(Some(true)),
-            Some("no") => Ok(Some(false)),
-            Some(text) => Err(self.refuse(format!("{name}={text} is not allowed: use yes or no"))),
-        }
+        self.one_of(name, &[("yes", true), ("no", false)])
     }
 
     /// Whether `only=test` is given: all patients belong to the test set, and nothing is split.

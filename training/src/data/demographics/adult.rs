@@ -47,14 +47,11 @@ struct Adult {
 impl Adult {
     fn new(argument: &str) -> Result<Self, TrainingError> {
         let options = Options::parse(KIND.name, argument, &[&["by"]])?;
-        let by = match options.get("by") {
-            None | Some("sex") => SEX,
-            Some("race") => RACE,
-            Some(other) => {
-                return Err(options.refuse(format!("by={other} is not allowed: use race or sex")));
-            }
-        };
-        Ok(Self { options, by })
+        let by = options.one_of("by", &[("race", RACE), ("sex", SEX)])?;
+        Ok(Self {
+            options,
+            by: by.unwrap_or(SEX),
+        })
     }
 
     fn table(&self) -> Result<Table, TrainingError> {
@@ -149,8 +146,7 @@ impl Reader for Adult {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let place = self.options.path.display().to_string();
-        self.people()?.split(&place)
+        self.people()?.split(&self.options.path)
     }
 }
 
@@ -201,14 +197,14 @@ mod tests {
                 let mut names = origins.groups.clone();
                 names.sort();
                 assert_eq!(names, groups);
-                for (at, row) in part.floats().chunks(11).enumerate() {
+                let groups = origins.names();
+                for ((at, row), group) in part.floats().chunks(11).enumerate().zip(groups) {
                     let number = row[0] as usize;
                     assert_eq!(row[1..4], [13.0, 40.0, 0.0]);
                     // Two implementations of a logarithm may differ in their last bits.
                     assert!((row[4] - 10.0f32.ln()).abs() < 1e-6);
                     assert_eq!(row[5..].iter().sum::<f32>(), 5.0);
                     assert_eq!(usize::from(part.labels[at]), usize::from(number % 3 == 1));
-                    let group = &origins.groups[origins.samples[at].group as usize];
                     let of = match options {
                         "" => ["Male", "Female"][number % 2],
                         _ => ["White", "Black"][number / 2 % 2],

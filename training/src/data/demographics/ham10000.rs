@@ -56,16 +56,10 @@ struct Patient {
 impl Ham10000 {
     fn new(argument: &str) -> Result<Self, TrainingError> {
         let options = Options::parse(KIND.name, argument, &[&["by"]])?;
-        let by = match options.get("by") {
-            None | Some("sex") => By::Sex,
-            Some("age") => By::Age,
-            Some(other) => {
-                return Err(options.refuse(format!("by={other} is not allowed: use sex or age")));
-            }
-        };
+        let by = options.one_of("by", &[("sex", By::Sex), ("age", By::Age)])?;
         Ok(Self {
             options,
-            by,
+            by: by.unwrap_or(By::Sex),
             unknown: Mutex::new(None),
         })
     }
@@ -198,8 +192,7 @@ impl Reader for Ham10000 {
     }
 
     fn both(&self, _: u64, _: Amount, _: Amount) -> Result<DataSplit, TrainingError> {
-        let place = self.options.path.display().to_string();
-        self.people()?.split(&place)
+        self.people()?.split(&self.options.path)
     }
 
     fn left_out(&self) -> Option<String> {
@@ -271,11 +264,10 @@ mod tests {
             let left_out = source.left_out().unwrap();
             assert!(left_out.starts_with("2 pictures of patients"), "{left_out}");
             for part in [&split.train, &split.test] {
-                let origins = part.origins.as_ref().unwrap();
-                for (at, picture) in part.bytes().chunks(64).enumerate() {
+                let groups = part.origins.as_ref().unwrap().names();
+                for ((at, picture), group) in part.bytes().chunks(64).enumerate().zip(groups) {
                     let number = usize::from(picture[0]);
                     assert_eq!(usize::from(part.labels[at]), number / 2 % 7);
-                    let group = &origins.groups[origins.samples[at].group as usize];
                     assert_eq!(
                         group,
                         match old {

@@ -1,5 +1,7 @@
 //! From rows about people to training and test samples.
 
+use std::path::Path;
+
 use crossburn_noise::{Philox, path_hash};
 
 use crate::TrainingError;
@@ -32,8 +34,8 @@ impl People {
     /// depends only on the names of the units, not on the seed of a run. The normalization is that of the training rows.
     ///
     /// # Errors
-    /// [`TrainingError::Data`] if one of the parts is empty.
-    pub(super) fn split(self, place: &str) -> Result<DataSplit, TrainingError> {
+    /// [`TrainingError::Data`] that names `file`, if one of the parts is empty.
+    pub(super) fn split(self, file: &Path) -> Result<DataSplit, TrainingError> {
         let draw = |person: &Person| {
             Philox::new(path_hash("split of people"), path_hash(&person.unit)).uniform(0)
         };
@@ -44,7 +46,7 @@ impl People {
         let (test, train) = places.split_at(tested);
         if test.is_empty() || train.is_empty() {
             return Err(TrainingError::data(
-                place,
+                file.display().to_string(),
                 format!(
                     "its {} rows are too few for training and test",
                     places.len()
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn units_stay_together_and_rows_keep_label_and_group() {
-        let split = people(600).split("a").unwrap();
+        let split = people(600).split(Path::new("a")).unwrap();
         let units = |samples: &Samples| -> Vec<usize> {
             samples
                 .floats()
@@ -116,22 +118,17 @@ mod tests {
         );
         assert!(!train.is_sorted());
         for samples in [&split.train, &split.test] {
-            let origins = samples.origins.as_ref().unwrap();
-            for ((value, label), origin) in samples
-                .floats()
-                .iter()
-                .zip(&samples.labels)
-                .zip(&origins.samples)
-            {
+            let groups = samples.origins.as_ref().unwrap().names();
+            let rows = samples.floats().iter().zip(&samples.labels);
+            for ((value, label), group) in rows.zip(groups) {
                 let number = *value as usize;
                 assert_eq!(usize::from(*label), number % 2);
-                let group = &origins.groups[origin.group as usize];
                 assert_eq!(group, ["young", "old"][number % 2]);
             }
         }
         let mean = split.train.floats().iter().sum::<f32>() / train.len() as f32;
         // Sums of whole numbers below 2^24 are exact.
         assert!((split.test.normalization.mean[0] - mean).abs() < 1e-3);
-        assert!(people(1).split("a").is_err());
+        assert!(people(1).split(Path::new("a")).is_err());
     }
 }

@@ -88,30 +88,27 @@ impl FacesConfig {
     /// Reads options.
     fn new(options: &Options) -> Result<Self, TrainingError> {
         let usual = Self::default();
-        let refuse = |name: &str, text: &str, allowed: &str| {
-            Err(options.refuse(format!("{name}={text} is not allowed: use {allowed}")))
-        };
-        let style = match options.get("style") {
-            None | Some("real") => Style::Real,
-            Some("synthetic") => Style::Synthetic,
-            Some("mixed") => Style::Mixed,
-            Some(other) => return refuse("style", other, "real, synthetic or mixed"),
-        };
-        let test = match options.get("test") {
-            None | Some("usual") => Condition::Usual,
-            Some("age") => Condition::Age,
-            Some("pose") => Condition::Pose,
-            Some("occlusion") => Condition::Occlusion,
-            Some(other) => return refuse("test", other, "usual, age, pose or occlusion"),
-        };
+        let styles = [
+            ("real", Style::Real),
+            ("synthetic", Style::Synthetic),
+            ("mixed", Style::Mixed),
+        ];
+        let conditions = [
+            ("usual", Condition::Usual),
+            ("age", Condition::Age),
+            ("pose", Condition::Pose),
+            ("occlusion", Condition::Occlusion),
+        ];
+        let style = options.one_of("style", &styles)?;
+        let test = options.one_of("test", &conditions)?;
         let images = options.number("images", "a whole number from 2 to 100", |images| {
             (2..=100).contains(images)
         })?;
         Ok(Self {
-            style,
+            style: style.unwrap_or(usual.style),
             balanced: options.yes_or_no("balanced")?.unwrap_or(usual.balanced),
             images: images.unwrap_or(usual.images),
-            test,
+            test: test.unwrap_or(usual.test),
         })
     }
 

@@ -14,7 +14,8 @@ pub enum SegmentFilter {
 }
 
 impl SegmentFilter {
-    const ALL: [Self; 3] = [Self::ZeroPhase, Self::Causal, Self::None];
+    /// All filters.
+    pub(in super::super) const ALL: [Self; 3] = [Self::ZeroPhase, Self::Causal, Self::None];
 
     /// Its name in the option `filter=` of a data source.
     pub fn name(self) -> &'static str {
@@ -23,11 +24,6 @@ impl SegmentFilter {
             Self::Causal => "causal",
             Self::None => "none",
         }
-    }
-
-    /// The filter with this name.
-    pub(in super::super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|filter| filter.name() == name)
     }
 
     /// `signal`, sampled at [`SEGMENT_RATE`](super::SEGMENT_RATE), filtered.

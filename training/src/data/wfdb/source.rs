@@ -54,14 +54,8 @@ impl Wfdb {
             &[Records::OPTIONS, OPTIONS, split, scale],
         )?;
         let list = |text: &str| -> Vec<String> { text.split(',').map(str::to_string).collect() };
-        let filter = match options.get("filter") {
-            None => SegmentFilter::ZeroPhase,
-            Some(name) => SegmentFilter::named(name).ok_or_else(|| {
-                options.refuse(format!(
-                    "filter={name} is not allowed: use zero-phase, causal or none"
-                ))
-            })?,
-        };
+        let filters = SegmentFilter::ALL.map(|filter| (filter.name(), filter));
+        let filter = options.one_of("filter", &filters)?;
         let hop = options.number(
             "hop",
             "seconds between the starts of segments, above 0",
@@ -73,7 +67,7 @@ impl Wfdb {
             hop: hop.map_or(SEGMENT_POINTS, |seconds| {
                 (seconds * SEGMENT_RATE).round() as usize
             }),
-            filter,
+            filter: filter.unwrap_or(SegmentFilter::ZeroPhase),
             ventricular: list(options.get("va").unwrap_or(VENTRICULAR)),
             preparation: SegmentPreparation::new(&options)?,
             left_out: Mutex::default(),
