@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use crossburn_checkpoints::write_bytes;
+use crossburn_training::mean_direction;
 use serde::{Deserialize, Serialize};
 
 /// The file of a gallery, inside its folder.
@@ -101,23 +102,14 @@ impl Gallery {
         if !replace && self.document.people.contains_key(person) {
             bail!("{person} is enrolled already: use another name, or --replace");
         }
-        let numbers = vectors.first().map_or(0, Vec::len);
-        let mut sum = vec![0.0f32; numbers];
-        for vector in vectors {
-            sum.iter_mut()
-                .zip(vector)
-                .for_each(|(sum, number)| *sum += number);
-        }
-        let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
-        if !(length.is_finite() && length > 0.0) {
+        let Some(vector) = mean_direction(vectors.iter().map(Vec::as_slice)) else {
             bail!("the images of {person} have opposite vectors: enroll images of one person");
-        }
-        sum.iter_mut().for_each(|number| *number /= length);
+        };
+        self.document.numbers = vector.len();
         let enrolled = Enrolled {
             images: vectors.len(),
-            vector: sum,
+            vector,
         };
-        self.document.numbers = numbers;
         self.document.people.insert(person.to_string(), enrolled);
         Ok(())
     }
