@@ -46,7 +46,7 @@ impl Cells {
         cells.iter().map(value).collect()
     }
 
-    /// The same, but for each seed of the arm of `family` with the highest `chosen_by`. Its name does not appear.
+    /// For each seed, the fraction `number` of the arm of `family` with the highest `chosen_by`, in per cent. The arm's name does not appear.
     pub(super) fn tuned(&self, family: &str, chosen_by: &str, number: &str) -> Vec<f64> {
         let arms = self.arms.iter().filter(|arm| arm.family == family);
         let rows: Vec<(Vec<f64>, Vec<f64>)> = arms

@@ -81,6 +81,26 @@ pub(super) fn mean(rows: &[Vec<f64>]) -> Vec<f64> {
     (0..seeds).map(of).collect()
 }
 
+/// The first number of evaluations after which a search has reached `wanted`, seed by seed; `budget` where it has not. `best` gives the best scores
+/// after each number of `looks`, which rise.
+pub(super) fn evaluations_until(
+    looks: impl DoubleEndedIterator<Item = usize>,
+    best: impl Fn(usize) -> Vec<f64>,
+    wanted: &[f64],
+    budget: usize,
+) -> Vec<f64> {
+    let mut found = vec![budget as f64; wanted.len()];
+    // A best score never falls. Going backwards, the last number that meets the condition is therefore the first one that does.
+    for evaluations in looks.rev() {
+        for ((best, wanted), found) in best(evaluations).iter().zip(wanted).zip(&mut found) {
+            if best >= wanted {
+                *found = evaluations as f64;
+            }
+        }
+    }
+    found
+}
+
 /// The median of `values`; NaN if there are none.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::super::cells::Cells;
-use super::super::claim::{Expected, claim, differences, median};
+use super::super::claim::{Expected, claim, differences, evaluations_until, median};
 use super::arms::{Goal, HEURISTIC, RANDOM, REINFORCE};
 use super::{ACCURACY, HYPERVOLUME, LATENCY, UNFAIRNESS, WEIGHTS, score_after};
 use crate::report::Claim;
@@ -17,21 +17,6 @@ const LACKS: f64 = 0.5;
 /// The share of seeds for which the hypervolume should be at least that of random designs.
 const SEEDS: f64 = 0.8;
 
-/// The number of evaluations after which `proposer` has reached `wanted`, seed by seed; the whole budget if it has not.
-fn evaluations_until(cells: &Cells, proposer: &str, wanted: &[f64], budget: usize) -> Vec<f64> {
-    let mut found = vec![budget as f64; wanted.len()];
-    // A best score never falls. Going backwards, the last number that meets the condition is therefore the first evaluation that does.
-    for evaluations in (1..=budget).rev() {
-        let best = cells.of(proposer, &score_after(evaluations));
-        for ((best, wanted), found) in best.iter().zip(wanted).zip(&mut found) {
-            if best >= wanted {
-                *found = evaluations as f64;
-            }
-        }
-    }
-    found
-}
-
 /// `left` divided by `right`, seed by seed.
 fn ratios(left: &[f64], right: &[f64]) -> Vec<f64> {
     left.iter().zip(right).map(|(a, b)| a / b).collect()
@@ -43,7 +28,10 @@ fn ratios(left: &[f64], right: &[f64]) -> Vec<f64> {
 /// If a cell lacks a number that a claim needs.
 pub(super) fn claims(cells: &Cells, budget: usize, beside: &str) -> Result<Vec<Claim>> {
     let wanted = cells.of(REINFORCE, &score_after(budget));
-    let until = |proposer| median(evaluations_until(cells, proposer, &wanted, budget));
+    let until = |proposer| {
+        let best = |evaluations| cells.of(proposer, &score_after(evaluations));
+        median(evaluations_until(1..=budget, best, &wanted, budget))
+    };
     let (prior, policy) = (until(HEURISTIC), until(REINFORCE));
     let within = (WITHIN * budget as f64).ceil();
     let numbers = |arm: &str, name| cells.values(arm, name);

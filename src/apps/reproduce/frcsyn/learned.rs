@@ -53,18 +53,28 @@ pub(super) fn learned(
 }
 
 impl Learned {
-    /// The pairs of `test`, scored by chip `number` with σ, of the population `seed`.
-    pub(super) fn on_chip(
+    /// The pairs of `test`, scored by each of the first `chips` chips with σ of the population `seed`. `told` is called after each chip. `None` if it
+    /// was stopped.
+    pub(super) fn on_chips(
         &self,
         test: &Verification,
         sigma: f64,
-        (seed, number): (u64, u64),
+        (seed, chips): (u64, u64),
         place: &Place<'_>,
-    ) -> Result<Vec<Compared>> {
+        told: &dyn Fn(),
+    ) -> Result<Option<Vec<Vec<Compared>>>> {
         let variation = Variation::from(Distribution::gaussian(sigma));
-        let weights = self.recipe.weights::<FaceNet>();
-        let seed = ChipSeed::new(seed ^ path_hash("chips of faces"), number);
-        let chip = manufacture(&self.network, weights, &variation, seed);
-        Ok(test.compared(&test.vectors(&chip, place.device)?))
+        let mut scored = Vec::new();
+        for number in 0..chips {
+            if place.is_stopped() {
+                return Ok(None);
+            }
+            let weights = self.recipe.weights::<FaceNet>();
+            let seed = ChipSeed::new(seed ^ path_hash("chips of faces"), number);
+            let chip = manufacture(&self.network, weights, &variation, seed);
+            scored.push(test.compared(&test.vectors(&chip, place.device)?));
+            told();
+        }
+        Ok(Some(scored))
     }
 }

@@ -167,15 +167,11 @@ impl Experiment for FrcsynPaper {
             let (test, compared) = &sets[0];
             let told = observer.chips(&name, self.chips * SIGMAS.len() as u64);
             for sigma in SIGMAS {
-                let mut of_chips = Vec::new();
-                for number in 0..self.chips {
-                    if place.is_stopped() {
-                        return Ok(None);
-                    }
-                    of_chips.push(learned.on_chip(test, sigma, (seed, number), place)?);
-                    told();
-                }
-                let found = numbers::of_chips(sigma, compared, &of_chips, threshold);
+                let chips = (seed, self.chips);
+                let Some(scored) = learned.on_chips(test, sigma, chips, place, &*told)? else {
+                    return Ok(None);
+                };
+                let found = numbers::of_chips(sigma, compared, &scored, threshold);
                 numbers.extend(found);
             }
         }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::super::cells::Cells;
-use super::super::claim::{Expected, claim, differences, median};
+use super::super::claim::{Expected, claim, differences, evaluations_until, median};
 use super::arms::{Goal, HEURISTIC, RANDOM, REINFORCE};
 use super::{best_after, looks};
 use crate::report::Claim;
@@ -20,28 +20,6 @@ fn scores(cells: &Cells, goal: Goal, proposer: &str, evaluations: usize) -> Vec<
     cells.of(&goal.of(proposer), &best_after(goal, evaluations))
 }
 
-/// The number of evaluations after which an arm has reached `wanted`, seed by seed; the whole budget if it has not.
-fn evaluations_until(
-    cells: &Cells,
-    (goal, proposer): (Goal, &str),
-    wanted: &[f64],
-    budget: usize,
-) -> Vec<f64> {
-    let mut found = vec![budget as f64; wanted.len()];
-    let mut looked: Vec<usize> = looks(budget).collect();
-    looked.reverse();
-    // A best score never falls. Going backwards, the last number that meets the condition is therefore the first one that does.
-    for evaluations in looked {
-        let best = scores(cells, goal, proposer, evaluations);
-        for ((best, wanted), found) in best.iter().zip(wanted).zip(&mut found) {
-            if best >= wanted {
-                *found = evaluations as f64;
-            }
-        }
-    }
-    found
-}
-
 /// The claims on the space with a formula for the quality.
 ///
 /// # Errors
@@ -50,8 +28,8 @@ pub(super) fn on_the_surrogate(cells: &Cells, budget: usize) -> Result<Vec<Claim
     let best = scores(cells, Goal::Energy, REINFORCE, budget);
     let wanted: Vec<f64> = best.iter().map(|best| REACHED * best).collect();
     let until = |proposer| {
-        let arm = (Goal::Energy, proposer);
-        median(evaluations_until(cells, arm, &wanted, budget))
+        let best = |evaluations| scores(cells, Goal::Energy, proposer, evaluations);
+        median(evaluations_until(looks(budget), best, &wanted, budget))
     };
     let prior = until(HEURISTIC);
     let percent = 100.0 * REACHED;

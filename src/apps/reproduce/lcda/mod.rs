@@ -113,7 +113,7 @@ impl LcdaPaper {
 }
 
 /// Numbers of evaluations after which the best score is kept: each of the first ones, and fewer later.
-fn looks(budget: usize) -> impl Iterator<Item = usize> {
+fn looks(budget: usize) -> impl DoubleEndedIterator<Item = usize> {
     (1..=budget).filter(move |&count| {
         let every = match count {
             ..=40 => 1,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 use crossburn_models::FaceNetConfig;
 use crossburn_training::data::{
-    DataSource, DataSplit, FacesConfig, Samples, faces, grey_squares, together,
+    DataSource, DataSplit, FacesConfig, Origins, Samples, faces, grey_squares, together,
 };
 use crossburn_training::{
     Cleansed, Cleansing, Selection, Task, TrainingConfig, Verification, VerificationConfig,
@@ -215,13 +215,8 @@ impl PhotographsPaper {
 
 /// The names of the people who are on `samples`.
 fn people(samples: &Samples) -> BTreeSet<String> {
-    let origins = samples.origins.iter();
-    origins
-        .flat_map(|origins| {
-            let numbers = origins.samples.iter().map(|origin| origin.group as usize);
-            numbers.map(|number| origins.groups[number].clone())
-        })
-        .collect()
+    let names = samples.origins.iter().flat_map(Origins::names);
+    names.map(str::to_string).collect()
 }
 
 impl Experiment for PhotographsPaper {
@@ -296,14 +291,11 @@ impl Experiment for PhotographsPaper {
             let compared = test.compared(&test.vectors(&learned.network, place.device)?);
             judged.add(&compared, *threshold, fold)?;
             let told = observer.chips(&name, self.chips);
-            for number in 0..self.chips {
-                if place.is_stopped() {
-                    return Ok(None);
-                }
-                let compared = learned.on_chip(&test, SIGMA, (seed, number), place)?;
-                judged.add_chip(number, &compared, *threshold, fold);
-                told();
-            }
+            let chips = (seed, self.chips);
+            let Some(scored) = learned.on_chips(&test, SIGMA, chips, place, &*told)? else {
+                return Ok(None);
+            };
+            judged.add_chips(&scored, *threshold, fold);
             kept = Some(found);
         }
         Ok(Some(Cell {

@@ -93,15 +93,9 @@ impl Judged {
         Ok(())
     }
 
-    /// Adds the pairs of a fold as scored by chip `number`.
-    pub(super) fn add_chip(
-        &mut self,
-        number: u64,
-        compared: &[Compared],
-        threshold: f64,
-        fold: usize,
-    ) {
-        if let Some(chip) = self.on_chips.get_mut(number as usize) {
+    /// Adds the pairs of a fold as scored by each chip.
+    pub(super) fn add_chips(&mut self, scored: &[Vec<Compared>], threshold: f64, fold: usize) {
+        for (chip, compared) in self.on_chips.iter_mut().zip(scored) {
             chip.extend(decided(compared, threshold, fold));
         }
     }
@@ -191,9 +185,13 @@ mod tests {
         let mut judged = Judged::new(2);
         for (fold, (pairs, threshold)) in [(&first, 0.5), (&second, 0.05)].into_iter().enumerate() {
             judged.add(pairs, threshold, fold).unwrap();
-            judged.add_chip(0, pairs, threshold, fold);
-            // A chip that accepts everything.
-            judged.add_chip(1, pairs, -1.0, fold);
+            let accepted = pairs.iter().map(|pair| Compared {
+                score: pair.score + 1.0,
+                ..*pair
+            });
+            // The second chip accepts every pair.
+            let chips = [pairs.to_vec(), accepted.collect()];
+            judged.add_chips(&chips, threshold, fold);
         }
         judged.left_out(Cleansed {
             images: 3,
