@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use anyhow::{Result, anyhow};
-use crossburn_hardware::cost::{Accelerator, CostReport, TotalCost};
+use crossburn_hardware::cost::{Accelerator, CostReport, LayerShape, TotalCost};
 use crossburn_hardware::deploy::{Hardware, HardwareConfig};
 use crossburn_hardware::{HardwareError, MemoryDevice, WeightBits};
 use crossburn_models::nas::{
@@ -348,14 +348,9 @@ impl Axes {
         candidate.check().map_err(|error| error.to_string())?;
         let hardware = Hardware::try_from(self.hardware.clone());
         let hardware = hardware.map_err(|error| error.to_string())?;
-        let counted = hardware
-            .accelerator()
-            .and_then(|accelerator| accelerator.cost(&candidate.shapes()));
-        let cost = Cost::of(
-            &counted.map_err(|error| error.to_string())?.total,
-            candidate,
-        );
-        Ok((cost, hardware))
+        let counted = cost_on(&hardware, &candidate.shapes());
+        let counted = counted.map_err(|error| error.to_string())?;
+        Ok((Cost::of(&counted.total, candidate), hardware))
     }
 
     /// The cost of a design with this network.
@@ -395,13 +390,14 @@ impl Axes {
         let shapes = candidate.shapes();
         let counted = match &self.fixed {
             Some(accelerator) => accelerator.cost(&shapes),
-            None => self
-                .hardware(space, design)?
-                .accelerator()
-                .and_then(|accelerator| accelerator.cost(&shapes)),
+            None => cost_on(&self.hardware(space, design)?, &shapes),
         };
         counted.map_err(|error| error.to_string())
     }
+}
+
+fn cost_on(hardware: &Hardware, shapes: &[LayerShape]) -> Result<CostReport, HardwareError> {
+    hardware.accelerator()?.cost(shapes)
 }
 
 #[cfg(test)]

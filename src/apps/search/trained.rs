@@ -83,7 +83,7 @@ pub(crate) struct Trained {
     axes: Axes,
     measures: Vec<Measure>,
     made: Once,
-    /// The memory limit of a training in bytes; none if no limit was given and the system does not say how much is free.
+    /// The memory limit of a training in bytes, if the space file sets one.
     memory: Option<u64>,
     stop: Arc<AtomicBool>,
 }
